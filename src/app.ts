@@ -1,0 +1,69 @@
+import { access, constants, mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { openBlobs } from './blobs/open.ts'
+import { CannotStart, type Config } from './config.ts'
+import { openDatabase } from './database/database.ts'
+import { migrateToLatest } from './database/migrate.ts'
+import { authenticate } from './domains/accounts/reads.ts'
+import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
+import { Unauthenticated } from './errors.ts'
+import { type Log, openLog } from './log.ts'
+import type { Scope } from './scope.ts'
+
+/** What lives as long as the process. */
+export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
+  config: Config
+  log: Log
+  /** The owner's token, on the very first start only. */
+  firstToken: string | null
+  /**
+   * What a request may do, by its Authorization header: without one nobody's view, with one its holder's.
+   * Throws Unauthenticated for any that does not open the house.
+   */
+  scopeFor(authorization: string | undefined, publicUrl: string): Promise<Scope>
+} & AsyncDisposable
+
+/** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
+export async function openApp(
+  config: Config,
+  { log = openLog(config.logLevel), now = Date.now }: { log?: Log; now?: () => number } = {},
+): Promise<App> {
+  await using opened = new AsyncDisposableStack()
+  for (const dir of [config.dataDir, dirname(config.database.path)]) await requireWritable(dir)
+  const db = opened.adopt(openDatabase(config.database), (db) => db.destroy())
+  await migrateToLatest(db)
+  const blobs = await openBlobs(config.blobs)
+  const secret = await serverSecret(db)
+  const owner = await ensureOwner({ db, now }, config.adminToken)
+  const shared = { db, blobs, now, secret, limits: config.limits }
+  const open = opened.move()
+  return {
+    ...shared,
+    config,
+    log,
+    firstToken: owner?.secret ?? null,
+    async scopeFor(authorization, publicUrl) {
+      const viewer = authorization ? await authenticate(shared, bearer(authorization)) : null
+      return { ...shared, viewer, publicUrl }
+    },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
+function bearer(authorization: string): string {
+  const secret = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
+  if (!secret) throw new Unauthenticated()
+  return secret
+}
+
+async function requireWritable(dir: string) {
+  try {
+    await mkdir(dir, { recursive: true })
+    await access(dir, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new CannotStart(
+      `${dir} cannot be written (${(error as NodeJS.ErrnoException).code}); DATA_DIR names another.`,
+    )
+  }
+}

@@ -1,0 +1,59 @@
+import type { Readable } from 'node:stream'
+import type { Checksum } from './checksum.ts'
+
+/**
+ * Bytes, by key. The rows elsewhere give a key its meaning; a key (`upl_` and 32 hex digits) is made by the house, never by a
+ * client, and what does not look like one is refused with a TypeError before anything is touched.
+ *
+ * A key lives twice. While its upload is open it is staged: bytes are appended at an offset that the caller
+ * keeps, and what lies beyond that offset counts for nothing. Adopted, it is kept: written once, never changed,
+ * read by range, removed when nobody refers to it. Keys are never used again. An upload of no bytes is a key like others.
+ *
+ * Every step can be repeated after a crash: staging what is staged or kept, adopting what is adopted, and removing
+ * what is gone are not errors. Faults of the disk or bucket, and bytes that should be there and are not, are
+ * StorageFault with the cause kept. Only one may append to a key at a time: who that is, the caller decides.
+ */
+export interface BlobStore {
+  /** Makes room for a new upload: an empty staged key. Bytes that are there stay. */
+  stage(key: string): Promise<void>
+  /**
+   * Writes `source` at `offset`, after cutting off whatever lay beyond it, and returns the new length. Ends when the
+   * source ends, when it breaks, or when `signal` says so: what arrived before is kept. Before a length is told it is durable:
+   * `onDurable` hears of it every 64 MiB or ten seconds or so, the result says the last. On a fault of the disk, and when
+   * `onDurable` throws, what nobody was told of counts for nothing. The source is left to its owner, paused but not destroyed.
+   *
+   * With a checksum nothing counts before all of it is proven: `onDurable` stays silent; bytes that do not fit are cut off and
+   * ChecksumMismatch is thrown, or `offset` returned where the source broke before its end.
+   */
+  append(key: string, offset: number, source: Readable, options?: AppendOptions): Promise<number>
+  /**
+   * sha256 (lower-case hex) of the first `size` bytes, staged or already adopted: known from the writing, else they are
+   * read once more. StorageFault where fewer are there.
+   */
+  sha256(key: string, size: number): Promise<string>
+  /** The first bytes of a key, staged or already adopted, at most `length`. */
+  peek(key: string, length: number): Promise<Uint8Array>
+  /** Forgets a staged key and its bytes; a kept one is not touched. */
+  discard(key: string): Promise<void>
+  /** Moves a staged key among the kept, durably; when this returns, its bytes survive a loss of power. */
+  adopt(key: string): Promise<void>
+  /**
+   * Bytes `start` to `end`, both included (to the last where `end` is absent); throws StorageFault where the key is not kept.
+   * The stream is to be read or destroyed, else it holds the file open.
+   */
+  open(key: string, range?: ByteRange): Promise<Readable>
+  /** Forgets a kept key and its bytes; who reads them at this moment reads to the end. */
+  remove(key: string): Promise<void>
+  /** Keys that are there, with their bytes' number and age (milliseconds since 1970), for those who look after the house. */
+  list(where: 'staged' | 'kept'): AsyncIterable<{ key: string; size: number; modifiedAt: number }>
+}
+
+export type ByteRange = { start: number; end?: number }
+
+export type AppendOptions = {
+  checksum?: Checksum | undefined
+  /** Is awaited before more is written: the place to commit the offset. */
+  onDurable?: ((offset: number) => Promise<void>) | undefined
+  /** Stop reading, keep what arrived. */
+  signal?: AbortSignal | undefined
+}

@@ -1,0 +1,89 @@
+import type { Hash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { ChecksumMismatch, StorageFault } from '../errors.ts'
+import type { AppendOptions } from './blob-store.ts'
+import { type Checksum, checking } from './checksum.ts'
+import { orFault } from './disk-faults.ts'
+import { gather } from './gather.ts'
+
+/** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
+export type Cadence = { bytes: number; ms: number }
+
+type Appending = Omit<AppendOptions, 'checksum'> & {
+  file: FileHandle
+  offset: number
+  source: Readable
+  /** The hash of the bytes before `offset`, to go on with; undefined where nobody knows it. */
+  sha256: Hash | undefined
+  /** Hears of each length that is durable while `sha256` is the hash of just that many bytes. */
+  remember: (length: number) => void
+  cadence: Cadence
+}
+
+/** BlobStore.append on an open file. */
+export async function appendToFile(appending: Appending, checksum?: Checksum) {
+  await cutBack(appending.file, appending.offset)
+  return checksum ? appendProven(appending, checksum) : appendDurably(appending)
+}
+
+/** Bytes that are not proven count for nothing: nobody hears of them before the verdict, for an offset never goes back. */
+async function appendProven(appending: Appending, checksum: Checksum) {
+  const { file, offset, source, remember } = appending
+  const check = checking(checksum)
+  const unheard = { ...appending, onDurable: undefined, remember: () => {} }
+  const length = await appendDurably(unheard, check.update)
+  const wrong = check.verdict()
+  if (!wrong) {
+    remember(length)
+    return length
+  }
+  await cutBack(file, offset)
+  if (source.readableEnded) throw new ChecksumMismatch(wrong)
+  return offset
+}
+
+async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
+  const { file, offset, source, signal, sha256, onDurable, cadence } = appending
+  let [length, durable, durableAt] = [offset, offset, performance.now()]
+  const makeDurable = async () => {
+    await file.datasync().catch(orFault('the bytes could not be made durable'))
+    ;[durable, durableAt] = [length, performance.now()]
+    appending.remember(length)
+  }
+  for await (const batch of gather(source, signal)) {
+    const writing = writeAll(file, batch, length)
+    // Hashed by this thread while another writes.
+    for (const chunk of batch) {
+      sha256?.update(chunk)
+      alsoHash(chunk)
+    }
+    length += await writing
+    if (length - durable < cadence.bytes && performance.now() - durableAt < cadence.ms) continue
+    await makeDurable()
+    await onDurable?.(length)
+  }
+  await makeDurable()
+  return length
+}
+
+async function writeAll(file: FileHandle, batch: Buffer[], position: number) {
+  const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
+  let { bytesWritten } = await file.writev(batch, position).catch(orFault(unwritten))
+  // A disk that is nearly full takes less than it was given; why, it says when asked to take the rest.
+  while (bytesWritten < bytes) {
+    const rest = Buffer.concat(batch).subarray(bytesWritten)
+    const more = await file.writev([rest], position + bytesWritten).catch(orFault(unwritten))
+    if (more.bytesWritten === 0) throw new StorageFault(unwritten)
+    bytesWritten += more.bytesWritten
+  }
+  return bytes
+}
+const unwritten = 'the bytes could not be written'
+
+/** Cuts off what lies beyond `offset`. What should lie before it and does not is lost, and zeros would hide that. */
+async function cutBack(file: FileHandle, offset: number) {
+  const { size } = await file.stat().catch(orFault('the staged bytes could not be looked at'))
+  if (size < offset) throw new StorageFault(`${offset} bytes should be staged, ${size} are there`)
+  if (size > offset) await file.truncate(offset).catch(orFault('the tail could not be cut off'))
+}

@@ -1,0 +1,52 @@
+import { open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { BlobStore } from './blob-store.ts'
+import { exists, isMissing, orFault } from './disk-faults.ts'
+import { syncFolder } from './disk-folders.ts'
+import type { DiskPlaces } from './disk-places.ts'
+
+/** A quarter of a MiB for each read. */
+const highWaterMark = 256 * 1024
+
+type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'remove'>
+
+/** The half of the store where bytes stay. */
+export function diskKeeping(places: DiskPlaces): Keeping {
+  const { kept } = places
+  return {
+    async adopt(key) {
+      await adopt(places, key).catch(orFault(`${key} could not be adopted`))
+    },
+    async open(key, range = { start: 0 }) {
+      const file = await open(kept(key)).catch(orFault(`${key} is not kept`))
+      return file.createReadStream({ ...range, highWaterMark })
+    },
+    async remove(key) {
+      await rm(kept(key), { force: true }).catch(orFault(`${key} could not be removed`))
+    },
+  }
+}
+
+/** Bytes durable → rename → both folders durable. Each step may find itself done by an earlier try. */
+async function adopt(places: DiskPlaces, key: string) {
+  const folder = dirname(places.kept(key))
+  await places.makeFolder(folder)
+  if (!(await exists(places.kept(key)))) await move(places, key)
+  await syncFolder(folder)
+  await syncFolder(places.folders.staged)
+}
+
+async function move({ staged, kept }: DiskPlaces, key: string) {
+  try {
+    await syncFile(staged(key))
+    await rename(staged(key), kept(key))
+  } catch (cause) {
+    // Whoever adopts the same key at the same moment may have been first.
+    if (!isMissing(cause) || !(await exists(kept(key)))) throw cause
+  }
+}
+
+async function syncFile(path: string) {
+  const file = await open(path, 'r+')
+  await file.datasync().finally(() => file.close())
+}

@@ -1,0 +1,21 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { durableFolders } from './disk-folders.ts'
+import { requireKey } from './key.ts'
+
+/** Where on the disk a key lives. */
+export type DiskPlaces = ReturnType<typeof diskPlaces>
+
+/** Makes the two folders where they are not there yet. */
+export function diskPlaces(dir: string) {
+  const folders = { staged: resolve(dir, 'staged'), kept: resolve(dir, 'kept') }
+  const eldestMade = mkdirSync(folders.staged, { recursive: true })
+  mkdirSync(folders.kept, { recursive: true })
+  return {
+    folders,
+    makeFolder: durableFolders(dirname(eldestMade ?? resolve(dir))),
+    staged: (key: string) => join(folders.staged, requireKey(key)),
+    /** By the last characters: keys begin with the time of their making and would all meet in one folder. */
+    kept: (key: string) => join(folders.kept, requireKey(key).slice(-4, -2), key.slice(-2), key),
+  }
+}

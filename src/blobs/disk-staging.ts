@@ -1,0 +1,67 @@
+import { type FileHandle, open, rm } from 'node:fs/promises'
+import type { BlobStore } from './blob-store.ts'
+import { appendToFile, type Cadence } from './disk-append.ts'
+import { exists, orFault, unlessMissing } from './disk-faults.ts'
+import { syncFolder } from './disk-folders.ts'
+import { hashFile, sharing } from './disk-hash.ts'
+import type { DiskPlaces } from './disk-places.ts'
+import { runningHashes } from './running-hash.ts'
+
+type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'discard'>
+
+/** The half of the store where bytes arrive. */
+export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
+  const hashes = runningHashes()
+  const rereading = sharing<string>()
+  return {
+    async stage(key) {
+      await stage(places, key).catch(orFault(`${key} could not be staged`))
+    },
+    async append(key, offset, source, { checksum, ...options } = {}) {
+      const file = await open(places.staged(key), 'r+').catch(orFault(`${key} is not staged`))
+      const sha256 = hashes.at(key, offset)
+      const remember = (length: number) => sha256 && hashes.keep(key, length, sha256)
+      const appending = { ...options, file, offset, source, sha256, remember, cadence }
+      return appendToFile(appending, checksum).finally(() => file.close())
+    },
+    async sha256(key, size) {
+      const running = hashes.at(key, size)
+      if (running) return running.digest('hex')
+      return rereading(`${key} ${size}`, () => reading(places, key, (file) => hashFile(file, size)))
+    },
+    peek: (key, length) => reading(places, key, (file) => head(file, length)),
+    async discard(key) {
+      hashes.drop(key)
+      await rm(places.staged(key), { force: true }).catch(orFault(`${key} could not be discarded`))
+    },
+  }
+}
+
+/** A key that is kept already stays as it is: an empty file beside it could only do harm. */
+async function stage({ folders, makeFolder, staged, kept }: DiskPlaces, key: string) {
+  if (await exists(kept(key))) return
+  await makeFolder(folders.staged)
+  const file = await open(staged(key), 'a')
+  await file.close()
+  await syncFolder(folders.staged)
+}
+
+/** Reads a key wherever it lives: a confirm that is repeated finds its bytes among the kept. */
+async function reading<T>(
+  { staged, kept }: DiskPlaces,
+  key: string,
+  read: (file: FileHandle) => Promise<T>,
+) {
+  const inStaging = open(staged(key)).catch(unlessMissing)
+  const file = await inStaging
+    .then((found) => found ?? open(kept(key)))
+    .catch(orFault(`${key} is not there`))
+  return read(file)
+    .finally(() => file.close())
+    .catch(orFault(`${key} could not be read`))
+}
+
+async function head(file: FileHandle, length: number) {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0)
+  return buffer.subarray(0, bytesRead)
+}

@@ -1,0 +1,226 @@
+import { resolve, sep } from 'node:path'
+import { z } from 'zod'
+
+export type DatabaseConfig = { kind: 'sqlite'; path: string }
+export type BlobsConfig = { kind: 'disk'; dir: string }
+
+export type Limits = {
+  /** The largest file, in bytes. */
+  maxUploadBytes: number
+  /** How long an unfinished upload waits for its next byte. */
+  uploadTtlMs: number
+  maxQueryCost: number
+}
+
+export type Config = {
+  host: string
+  port: number
+  /** Where clients reach the house, without a closing slash; null: as each request names it. */
+  publicUrl: string | null
+  dataDir: string
+  database: DatabaseConfig
+  blobs: BlobsConfig
+  adminToken: string | null
+  limits: Limits
+  corsOrigins: string[]
+  /** Points a minute for each token or address; null: no limit. */
+  rateLimit: number | null
+  logLevel: LogLevel
+  /** Whether X-Forwarded-* of the nearest proxy are believed. */
+  trustProxy: boolean
+}
+
+const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** The house cannot open, through no fault of its own; each sentence says what to put right. */
+export class CannotStart extends Error {
+  constructor(...sentences: string[]) {
+    super(sentences.join('\n'))
+  }
+}
+
+type Setting<T> = {
+  meaning: string
+  /** As the README words it. */
+  default: string
+  /** Completes "it must be …". */
+  right: string
+  schema: z.ZodType<T>
+}
+
+const setting = <T>(of: Setting<T>) => of
+
+const wholeNumber = (from: number, to: number) =>
+  z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
+
+const httpUrl = z.url({ protocol: /^https?$/ })
+const publicUrl = httpUrl.regex(/^[^?#]+$/).transform((url) => url.replace(/\/+$/, ''))
+const origin = httpUrl.refine((url) => new URL(url).origin === url)
+
+/** A path, with or without `sqlite:` before it; what has another scheme is another database. */
+const sqlitePath = z
+  .string()
+  .transform((url) => url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
+  .refine((path) => path !== '' && !/^[a-z][a-z0-9+.-]+:|^:memory:$/i.test(path))
+
+/** Every variable that is read, and there is no other place that reads one. */
+export const settings = {
+  HOST: setting({
+    meaning: 'Address to listen on. 0.0.0.0 or :: lets other machines in.',
+    default: '127.0.0.1',
+    right: 'an address or a host name',
+    schema: z
+      .string()
+      .regex(/^[\w.:-]+$/)
+      .default('127.0.0.1'),
+  }),
+  PORT: setting({
+    meaning: 'Port to listen on. 0 takes any that is free.',
+    default: '4000',
+    right: 'a whole number from 0 to 65535',
+    schema: wholeNumber(0, 65_535).default(4000),
+  }),
+  PUBLIC_URL: setting({
+    meaning: 'Where clients reach the server; upload and download links begin with it.',
+    default: 'as each request names it',
+    right: 'a URL such as https://files.example.org, without ? and #',
+    schema: publicUrl.nullable().default(null),
+  }),
+  DATA_DIR: setting({
+    meaning: 'Folder for the database and the bytes.',
+    default: './data',
+    right: 'a folder',
+    schema: z.string().default('./data'),
+  }),
+  DATABASE_URL: setting({
+    meaning: 'The database: sqlite:<path>, or a path.',
+    default: 'holdall.db in DATA_DIR',
+    right: 'sqlite:<path> or a path (PostgreSQL is not supported yet)',
+    schema: sqlitePath.nullable().default(null),
+  }),
+  ADMIN_TOKEN: setting({
+    meaning: "The owner's first token, read on the very first start only.",
+    default: 'a random one, printed once',
+    right: '20 to 200 letters, digits and - . _ ~ + /',
+    schema: z
+      .string()
+      .regex(/^[\w.~+/-]{20,200}$/)
+      .nullable()
+      .default(null),
+  }),
+  MAX_UPLOAD_BYTES: setting({
+    meaning: 'The largest file, in bytes.',
+    default: '5497558138880 (5 TiB)',
+    right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(5 * 1024 ** 4),
+  }),
+  UPLOAD_TTL_HOURS: setting({
+    meaning: 'Hours that an unfinished upload waits for its next byte.',
+    default: '24',
+    right: 'a whole number from 1 to 8760',
+    schema: wholeNumber(1, 8760).default(24),
+  }),
+  CORS_ORIGINS: setting({
+    meaning: 'Web pages that may call the server from a browser: origins with commas between.',
+    default: 'none',
+    right: 'origins with commas between, such as https://app.example.org,http://localhost:5173',
+    schema: z
+      .string()
+      .transform((list) => list.split(',').map((item) => item.trim()))
+      .pipe(z.array(origin))
+      .default([]),
+  }),
+  RATE_LIMIT: setting({
+    meaning: 'Points of query cost a minute for each token or address, or off.',
+    default: 'off',
+    right: 'off or a whole number from 1',
+    schema: z
+      .literal('off')
+      .transform(() => null)
+      .or(wholeNumber(1, Number.MAX_SAFE_INTEGER))
+      .default(null),
+  }),
+  MAX_QUERY_COST: setting({
+    meaning: 'What one GraphQL request may cost; every field of every item is a point or so.',
+    default: '20000',
+    right: 'a whole number from 100',
+    schema: wholeNumber(100, Number.MAX_SAFE_INTEGER).default(20_000),
+  }),
+  LOG_LEVEL: setting({
+    meaning: `How much is logged: ${logLevels.join(', ')}. debug has a line for each request.`,
+    default: 'info',
+    right: `one of ${logLevels.join(', ')}`,
+    schema: z.enum(logLevels).default('info'),
+  }),
+  TRUST_PROXY: setting({
+    meaning: 'true behind a proxy that sets X-Forwarded-Proto, -Host and -For: they are believed.',
+    default: 'false',
+    right: 'true or false',
+    schema: z
+      .enum(['true', 'false'])
+      .transform((word) => word === 'true')
+      .default(false),
+  }),
+}
+
+type Name = keyof typeof settings
+type Values = { [N in Name]: z.output<(typeof settings)[N]['schema']> }
+export type Env = { [name: string]: string | undefined }
+
+const secretNames: Name[] = ['ADMIN_TOKEN']
+
+/** The configuration that `env` describes; throws CannotStart with one sentence for each variable that is wrong. */
+export function readConfig(env: Env): Config {
+  const values = readValues(env)
+  const dataDir = resolve(values.DATA_DIR)
+  const config: Config = {
+    host: values.HOST,
+    port: values.PORT,
+    publicUrl: values.PUBLIC_URL,
+    dataDir,
+    database: { kind: 'sqlite', path: resolve(values.DATABASE_URL ?? `${dataDir}/holdall.db`) },
+    blobs: { kind: 'disk', dir: resolve(dataDir, 'blobs') },
+    adminToken: values.ADMIN_TOKEN,
+    limits: {
+      maxUploadBytes: values.MAX_UPLOAD_BYTES,
+      uploadTtlMs: values.UPLOAD_TTL_HOURS * 3_600_000,
+      maxQueryCost: values.MAX_QUERY_COST,
+    },
+    corsOrigins: values.CORS_ORIGINS,
+    rateLimit: values.RATE_LIMIT,
+    logLevel: values.LOG_LEVEL,
+    trustProxy: values.TRUST_PROXY,
+  }
+  refuseContradictions(config)
+  return config
+}
+
+function readValues(env: Env): Values {
+  const names = Object.keys(settings) as Name[]
+  // Compose files and shells hand over an empty text where nothing was meant.
+  const read = names.map((name) => ({
+    name,
+    read: settings[name].schema.safeParse(env[name] || undefined),
+  }))
+  const wrong = read
+    .filter(({ read }) => !read.success)
+    .map(({ name }) => complaint(name, env[name] ?? ''))
+  if (wrong.length > 0) throw new CannotStart(...wrong)
+  return Object.fromEntries(read.map(({ name, read }) => [name, read.data])) as Values
+}
+
+const complaint = (name: Name, value: string) =>
+  `${name} is ${secretNames.includes(name) ? `${value.length} characters long` : JSON.stringify(value)}; ` +
+  `it must be ${settings[name].right}.`
+
+function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
+  if (`${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`))
+    throw new CannotStart(
+      `DATABASE_URL is ${JSON.stringify(database.path)}; it must not lie in ${blobs.dir}, the folder that holds nothing but bytes.`,
+    )
+  if (rateLimit !== null && rateLimit < limits.maxQueryCost)
+    throw new CannotStart(
+      `RATE_LIMIT is ${rateLimit}, less than MAX_QUERY_COST, ${limits.maxQueryCost}: a query that is allowed could never be paid. Raise the one or lower the other.`,
+    )
+}

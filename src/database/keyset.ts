@@ -1,0 +1,136 @@
+import { sql } from 'kysely'
+import { type CursorForm, cursorForm, cursorOf, type Position, positionOf } from './cursor.ts'
+import { beyond, compare, type Query, reversed, type SortKey, sorted } from './seek.ts'
+
+export type { SortKey }
+
+/** Rows in an order, and how to reach them. */
+export type List<R> = {
+  /** Names the order: a cursor is refused under another. */
+  ordering: string
+  /** The last one is unique in the whole list. */
+  keys: readonly SortKey[]
+  /**
+   * Queries that filter and select, and neither sort nor limit: one or more index ranges, a folder's folders and its
+   * files, each with an index for `keys`.
+   */
+  segments: readonly Query<R>[]
+  /** False: one segment after the other, each in order. True: all of them in one order. */
+  merged?: boolean
+}
+
+/** The first so many rows after `after` and before `before`, or the last so many. */
+export type Span = ({ first: number; last?: null } | { last: number; first?: null }) & {
+  after?: string | null | undefined
+  before?: string | null | undefined
+}
+
+export type Edge<R> = { node: R; readonly cursor: string }
+
+export type Page<R> = {
+  /** In the list's order, whichever way they were read. A cursor is made when it is asked for. */
+  edges: Edge<R>[]
+  /** With `first`, whether more rows follow (up to `before`). With `last`, whether `before` was given: its row follows. */
+  hasNextPage: boolean
+  /** With `last`, whether more rows precede (down to `after`). With `first`, whether `after` was given: its row precedes. */
+  hasPreviousPage: boolean
+  startCursor: string | null
+  endCursor: string | null
+}
+
+/** Segments that are one order together: a merged list is one run, any other has a run for each segment. */
+type Run<R> = { index: number; segments: readonly Query<R>[] }
+type Walk = { keys: readonly SortKey[]; from: Position | null; to: Position | null; limit: number }
+type Found<R> = { row: R; run: number }
+
+/**
+ * One page of `list`. Each segment is sought once, for at most one row more than the page holds, so that the thousandth
+ * page costs what the first does. Throws InvalidCursor for what is no cursor of this list in this order.
+ */
+export async function readPage<R extends object>(list: List<R>, span: Span): Promise<Page<R>> {
+  const runs = runsOf(list)
+  const form = cursorForm(list.ordering, list.keys, runs.length)
+  const after = span.after == null ? null : positionOf(form, span.after)
+  const before = span.before == null ? null : positionOf(form, span.before)
+  const forward = span.last == null
+  const size = span.last ?? span.first
+  const limit = size + 1
+  const found = forward
+    ? await collect(runs, { keys: list.keys, from: after, to: before, limit })
+    : await collect(runs.reverse(), { keys: reversed(list.keys), from: before, to: after, limit })
+  const more = found.length > size
+  const rows = found.slice(0, size)
+  return {
+    ...pageOf(form, forward ? rows : rows.reverse()),
+    hasNextPage: forward ? more : before !== null,
+    hasPreviousPage: forward ? after !== null : more,
+  }
+}
+
+/** How many rows the whole list has. Not for segments that group or are distinct. */
+export async function countList<R>({ segments }: List<R>): Promise<number> {
+  const count = sql<number>`count(*)`.as('count')
+  const counts = await Promise.all(
+    segments.map((segment) => segment.clearSelect().select(count).executeTakeFirstOrThrow()),
+  )
+  return counts.reduce((sum, { count }) => sum + Number(count), 0)
+}
+
+function runsOf<R>({ segments, merged }: List<R>): Run<R>[] {
+  if (merged) return [{ index: 0, segments }]
+  return segments.map((segment, index) => ({ index, segments: [segment] }))
+}
+
+/** Run after run until the page is full. */
+async function collect<R extends object>(runs: Run<R>[], walk: Walk): Promise<Found<R>[]> {
+  const found: Found<R>[] = []
+  for (const run of between(runs, walk)) {
+    const limit = walk.limit - found.length
+    if (limit === 0) break
+    const rows = await readRun(run, { ...walk, limit })
+    found.push(...rows.map((row) => ({ row, run: run.index })))
+  }
+  return found
+}
+
+/** The runs from the one that the walk starts in to the one that it ends in. */
+function between<R>(runs: Run<R>[], { from, to }: Walk) {
+  const start = from ? runs.findIndex(({ index }) => index === from.run) : 0
+  const end = to ? runs.findIndex(({ index }) => index === to.run) + 1 : runs.length
+  return runs.slice(start, end)
+}
+
+async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk): Promise<R[]> {
+  const { keys, from, to, limit } = walk
+  const here = (position: Position | null) => (position?.run === index ? position : null)
+  const reads = segments.map((segment) =>
+    seek(segment, { keys, from: here(from), to: here(to), limit }),
+  )
+  const [rows = [], ...others] = await Promise.all(reads)
+  if (others.length === 0) return rows
+  return [rows, ...others]
+    .flat()
+    .sort((one, other) => compare(keys, one, other))
+    .slice(0, limit)
+}
+
+function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Promise<R[]> {
+  return sorted(segment, keys)
+    .$if(from !== null, (query) => query.where(beyond(boundOf(keys, from))))
+    .$if(to !== null, (query) => query.where(beyond(boundOf(reversed(keys), to))))
+    .limit(limit)
+    .execute()
+}
+
+const boundOf = (keys: readonly SortKey[], position: Position | null) =>
+  keys.map((key, index) => ({ key, value: position?.values[index] ?? null }))
+
+function pageOf<R extends object>(form: CursorForm, found: Found<R>[]) {
+  const edges = found.map(({ row, run }) => ({
+    node: row,
+    get cursor() {
+      return cursorOf(form, run, row)
+    },
+  }))
+  return { edges, startCursor: edges[0]?.cursor ?? null, endCursor: edges.at(-1)?.cursor ?? null }
+}

@@ -1,0 +1,201 @@
+import type { Selectable } from 'kysely'
+
+/** Every table, column by column. Moments are milliseconds since 1970 (UTC), sizes are bytes, JSON is text. */
+export type Tables = {
+  settings: { name: string; value: string }
+  users: { id: string; name: string; email: string | null; createdAt: number }
+  apiTokens: {
+    id: string
+    name: string
+    /** The first characters of the secret, for people to tell tokens apart. */
+    prefix: string
+    secretHash: string
+    userId: string
+    workspaceId: string | null
+    scopes: string
+    createdAt: number
+    expiresAt: number | null
+    lastUsedAt: number | null
+    revokedAt: number | null
+  }
+  workspaces: {
+    id: string
+    name: string
+    slug: string
+    description: string | null
+    visibility: Visibility
+    quotaBytes: number | null
+    trashRetentionDays: number
+    autoFile: number
+    rootId: string
+    createdAt: number
+    /** All versions of all files, in the trash or not; what the quota is held against, with reservedBytes. */
+    usedBytes: number
+    reservedBytes: number
+    trashedBytes: number
+    /** What the blobs take: the same content counts once. */
+    storedBytes: number
+    /** Number of the last activity: the sync cursor. */
+    lastSeq: number
+  }
+  members: { workspaceId: string; userId: string; role: WorkspaceRole; joinedAt: number }
+  activity: {
+    id: string
+    workspaceId: string
+    seq: number
+    action: string
+    actorId: string | null
+    tokenId: string | null
+    entryId: string | null
+    path: string | null
+    at: number
+    details: string
+  }
+  /** Folders and files. The root of a workspace has the empty name and no parent. */
+  entries: {
+    id: string
+    workspaceId: string
+    kind: EntryKind
+    /** Null for a root, and for what was itself put in the trash: it has left its folder. */
+    parentId: string | null
+    name: string
+    /** The name as names compare: NFC and case-folded. */
+    nameKey: string
+    description: string | null
+    metadata: string
+    revision: number
+    createdAt: number
+    createdBy: string | null
+    updatedAt: number
+    updatedBy: string | null
+    /** A file's current version; a folder's live files, however deep. */
+    size: number
+    // Folders only.
+    path: string | null
+    /** nameKeys joined, each with a closing slash: `results/2025/`; the root's is empty. */
+    pathKey: string | null
+    olderBytes: number
+    fileCount: number
+    folderCount: number
+    /** The trashed folder that this folder went with (or is). */
+    trashRootId: string | null
+    // Files only.
+    mediaType: string | null
+    mediaKind: MediaKind | null
+    sha256: string | null
+    versionId: string | null
+    // What was itself put in the trash.
+    trashedAt: number | null
+    trashedBy: string | null
+    originalParentId: string | null
+    originalPath: string | null
+    /** Set when a purge has begun: gone for everybody, rows and bytes follow. */
+    purgingAt: number | null
+  }
+  /** Live files directly in a folder, by kind. */
+  folderKinds: { folderId: string; mediaKind: MediaKind; bytes: number; fileCount: number }
+  tags: {
+    id: string
+    workspaceId: string
+    name: string
+    nameKey: string
+    color: string | null
+    createdAt: number
+  }
+  entryTags: { entryId: string; tagId: string }
+  versions: {
+    id: string
+    workspaceId: string
+    fileId: string
+    number: number
+    size: number
+    mediaType: string
+    sha256: string
+    blobId: string
+    comment: string | null
+    createdAt: number
+    createdBy: string | null
+  }
+  /** One row for each content in a workspace; the id is the key of its bytes. */
+  blobs: {
+    id: string
+    workspaceId: string
+    sha256: string
+    size: number
+    refs: number
+    /** Set with the last reference gone; the bytes may be unlinked, nobody takes a new reference. */
+    unreferencedAt: number | null
+  }
+  uploads: {
+    id: string
+    workspaceId: string
+    createdBy: string
+    tokenId: string | null
+    status: UploadStatus
+    name: string
+    folderId: string | null
+    /** Folder path below folderId (or the root), made at confirm when missing; empty for the folder itself. */
+    path: string
+    versionOf: string | null
+    size: number | null
+    offset: number
+    reservedBytes: number
+    mediaType: string | null
+    sha256: string | null
+    description: string | null
+    tags: string | null
+    metadata: string | null
+    onConflict: NameConflictMode
+    /** 1 where the last byte also confirms. */
+    autoConfirm: number
+    /** The Upload-Metadata header as the client sent it, given back on HEAD. */
+    tusMetadata: string | null
+    idempotencyKey: string | null
+    /** Grows with each lease; a writer that holds an older number writes nothing. */
+    fence: number
+    /** While PROCESSING: when a confirm that gave no sign of life may be taken over. */
+    leaseUntil: number | null
+    createdAt: number
+    expiresAt: number
+    confirmedAt: number | null
+    fileId: string | null
+    versionId: string | null
+    failures: string
+  }
+  jobs: {
+    id: string
+    kind: string
+    payload: string
+    runAt: number
+    leaseOwner: string | null
+    leaseUntil: number | null
+    attempts: number
+    lastError: string | null
+  }
+}
+
+export type EntryKind = 'folder' | 'file'
+export type Visibility = 'PRIVATE' | 'PUBLIC'
+export type WorkspaceRole = 'OWNER' | 'EDITOR' | 'VIEWER'
+export type NameConflictMode = 'FAIL' | 'RENAME' | 'NEW_VERSION' | 'REPLACE'
+export type MediaKind =
+  | 'IMAGE'
+  | 'AUDIO'
+  | 'VIDEO'
+  | 'DOCUMENT'
+  | 'SPREADSHEET'
+  | 'DATA'
+  | 'CODE'
+  | 'ARCHIVE'
+  | 'OTHER'
+export type UploadStatus =
+  | 'CREATED'
+  | 'RECEIVING'
+  | 'RECEIVED'
+  | 'PROCESSING'
+  | 'COMPLETE'
+  | 'FAILED'
+  | 'CANCELED'
+  | 'EXPIRED'
+
+export type Row<T extends keyof Tables> = Selectable<Tables[T]>

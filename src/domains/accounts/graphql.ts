@@ -1,0 +1,62 @@
+import { builder } from '../../graphql/builder.ts'
+import { loader, Node } from '../../graphql/nodes.ts'
+import { apiScopes, type Viewer as ScopeViewer } from '../../scope.ts'
+import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
+import { parseScopes } from './rules.ts'
+
+export const ApiScopeEnum = builder.enumType('ApiScope', { values: apiScopes })
+
+/** A user by id, from inside a type that the viewer may see. */
+export const loadUser = loader((ids, { db }) => usersById(db, ids))
+export const loadToken = loader((ids, { db }) => tokensById(db, ids))
+
+export const User = builder.objectRef<UserRow>('User').implement({
+  interfaces: [Node],
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    name: t.exposeString('name'),
+    email: t.exposeString('email', { nullable: true }),
+  }),
+})
+
+export const ApiToken = builder.objectRef<TokenRow>('ApiToken').implement({
+  interfaces: [Node],
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    name: t.exposeString('name'),
+    prefix: t.exposeString('prefix', { description: 'The first characters of the secret.' }),
+    scopes: t.field({ type: [ApiScopeEnum], resolve: ({ scopes }) => parseScopes(scopes) }),
+    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true }),
+    lastUsedAt: t.expose('lastUsedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'To the minute.',
+    }),
+  }),
+})
+
+export const Viewer = builder.objectRef<NonNullable<ScopeViewer>>('Viewer').implement({
+  description: 'Who asks: the user whose token came with the request.',
+  fields: (t) => ({
+    user: t.field({
+      type: User,
+      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+    }),
+    token: t.field({
+      type: ApiToken,
+      nullable: true,
+      resolve: ({ tokenId }, _, context) => loadToken(context, tokenId),
+    }),
+    scopes: t.field({ type: [ApiScopeEnum], resolve: ({ scopes }) => [...scopes] }),
+  }),
+})
+
+builder.queryField('viewer', (t) =>
+  t.field({
+    type: Viewer,
+    nullable: true,
+    description: 'Null without a token.',
+    resolve: (_, _args, { viewer }) => viewer,
+  }),
+)

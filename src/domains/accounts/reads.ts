@@ -1,0 +1,53 @@
+import { timingSafeEqual } from 'node:crypto'
+import { type Db, inOrder } from '../../database/database.ts'
+import type { Row } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { Unauthenticated } from '../../errors.ts'
+import type { Viewer } from '../../scope.ts'
+import { hashSecret, parseScopes } from './rules.ts'
+
+export type UserRow = Row<'users'>
+export type TokenRow = Row<'apiTokens'>
+
+/** How stale lastUsedAt may be: one write a minute for each token, not one for each request. */
+const LAST_USED_STEP_MS = 60_000
+
+/** Who holds this secret. Unknown, revoked and expired tokens are all Unauthenticated, after the same work. */
+export async function authenticate(
+  { db, now }: { db: Db; now: () => number },
+  secret: string,
+): Promise<Viewer> {
+  const hash = hashSecret(secret)
+  const token = await db
+    .selectFrom('apiTokens')
+    .selectAll()
+    .where('secretHash', '=', hash)
+    .executeTakeFirst()
+  if (!token || !sameText(token.secretHash, hash) || !isAlive(token, now())) {
+    throw new Unauthenticated()
+  }
+  if (now() - (token.lastUsedAt ?? 0) > LAST_USED_STEP_MS) await markUsed(db, token.id, now())
+  return {
+    userId: token.userId,
+    tokenId: token.id,
+    scopes: new Set(parseScopes(token.scopes)),
+    workspaceId: token.workspaceId,
+  }
+}
+
+export async function usersById(db: Db | Tx, ids: readonly string[]): Promise<(UserRow | null)[]> {
+  return inOrder(ids, await db.selectFrom('users').selectAll().where('id', 'in', ids).execute())
+}
+
+export async function tokensById(db: Db, ids: readonly string[]): Promise<(TokenRow | null)[]> {
+  return inOrder(ids, await db.selectFrom('apiTokens').selectAll().where('id', 'in', ids).execute())
+}
+
+const isAlive = ({ expiresAt, revokedAt }: TokenRow, now: number) =>
+  revokedAt === null && (expiresAt === null || expiresAt > now)
+
+const sameText = (a: string, b: string) =>
+  a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+
+const markUsed = (db: Db, id: string, lastUsedAt: number) =>
+  db.updateTable('apiTokens').set({ lastUsedAt }).where('id', '=', id).execute()

@@ -1,0 +1,15 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { type ApiScope, apiScopes } from '../../scope.ts'
+
+/** A new API token: 256 random bits behind a prefix that secret scanners can learn. */
+export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
+
+/** What is stored of a secret. Tokens are random, so one round of SHA-256 is enough. */
+export const hashSecret = (secret: string) => createHash('sha256').update(secret).digest('hex')
+
+export const secretPrefix = (secret: string) => secret.slice(0, 8)
+
+export const parseScopes = (text: string): ApiScope[] =>
+  text.split(' ').flatMap((word) => apiScopes.find((scope) => scope === word) ?? [])
+
+export const formatScopes = (scopes: readonly ApiScope[]) => [...new Set(scopes)].sort().join(' ')

@@ -1,0 +1,54 @@
+import { type Db, inOrder } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Row } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import type { ActivityAction } from './rules.ts'
+import { syncCursor } from './rules.ts'
+
+export type ActivityRow = Row<'activity'>
+
+export type ActivityFilter = {
+  actions?: readonly ActivityAction[] | null | undefined
+  actorIds?: readonly string[] | null | undefined
+  entryId?: string | null | undefined
+  at?: { gte?: number | null | undefined; lt?: number | null | undefined } | null | undefined
+}
+
+/** The log of a workspace, newest first. */
+export function activityList(
+  db: Db,
+  workspaceId: string,
+  { actions, actorIds, entryId, at }: ActivityFilter,
+): List<ActivityRow> {
+  const events = db
+    .selectFrom('activity')
+    .selectAll()
+    .where('workspaceId', '=', workspaceId)
+    .$if(actions != null, (q) => q.where('action', 'in', [...(actions ?? [])]))
+    .$if(actorIds != null, (q) => q.where('actorId', 'in', [...(actorIds ?? [])]))
+    .$if(entryId != null, (q) => q.where('entryId', '=', entryId ?? null))
+    .$if(at?.gte != null, (q) => q.where('at', '>=', at?.gte ?? 0))
+    .$if(at?.lt != null, (q) => q.where('at', '<', at?.lt ?? 0))
+  return {
+    ordering: 'activity',
+    keys: [{ column: 'activity.seq', as: 'seq', direction: 'desc', numeric: true }],
+    segments: [events],
+  }
+}
+
+export async function activityById(
+  db: Db,
+  ids: readonly string[],
+): Promise<(ActivityRow | null)[]> {
+  return inOrder(ids, await db.selectFrom('activity').selectAll().where('id', 'in', ids).execute())
+}
+
+/** Where the workspace's log stands now. */
+export async function currentSyncCursor(db: Db | Tx, workspaceId: string): Promise<string> {
+  const workspace = await db
+    .selectFrom('workspaces')
+    .select(['id', 'lastSeq'])
+    .where('id', '=', workspaceId)
+    .executeTakeFirstOrThrow()
+  return syncCursor(workspace)
+}

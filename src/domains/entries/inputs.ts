@@ -1,0 +1,90 @@
+import type { MediaKind } from '../../database/tables.ts'
+import { builder } from '../../graphql/builder.ts'
+import { DateTimeRange } from '../activity/graphql.ts'
+import { OrderDirection } from '../workspaces/graphql.ts'
+
+const mediaKinds = [
+  'IMAGE',
+  'AUDIO',
+  'VIDEO',
+  'DOCUMENT',
+  'SPREADSHEET',
+  'DATA',
+  'CODE',
+  'ARCHIVE',
+  'OTHER',
+] as const satisfies readonly MediaKind[]
+export const MediaKindEnum = builder.enumType('MediaKind', { values: mediaKinds })
+
+export const NameConflictEnum = builder.enumType('NameConflict', {
+  description: 'What happens when the name is taken in its folder.',
+  values: {
+    FAIL: { description: 'NameConflictError with a free name.' },
+    RENAME: { description: 'The next free name: report (2).pdf.' },
+    NEW_VERSION: { description: 'The bytes become the next version of the file that is there.' },
+    REPLACE: { description: 'What is there goes to the trash.' },
+  } as const,
+})
+
+export const BatchModeEnum = builder.enumType('BatchMode', {
+  values: ['ALL_OR_NOTHING', 'BEST_EFFORT'] as const,
+})
+
+const PathRef = builder.inputType('PathRef', {
+  fields: (t) => ({ workspaceId: t.id({ required: true }), path: t.string({ required: true }) }),
+})
+
+export const EntryRef = builder.inputType('EntryRef', {
+  isOneOf: true,
+  description: 'An entry by id, or by path.',
+  fields: (t) => ({ id: t.id(), path: t.field({ type: PathRef }) }),
+})
+
+export const BatchEntry = builder.inputType('BatchEntry', {
+  fields: (t) => ({
+    entry: t.field({ type: EntryRef, required: true }),
+    expectedRevision: t.int(),
+  }),
+})
+
+const TagMatch = builder.inputType('TagMatch', {
+  description: 'Tag names, without regard to case.',
+  fields: (t) => ({ anyOf: t.stringList(), allOf: t.stringList(), noneOf: t.stringList() }),
+})
+
+const ByteRange = builder.inputType('ByteRange', {
+  fields: (t) => ({ gte: t.field({ type: 'ByteCount' }), lte: t.field({ type: 'ByteCount' }) }),
+})
+
+export const EntryFilterInput = builder.inputType('EntryFilter', {
+  fields: (t) => ({
+    type: t.field({ type: builder.enumType('EntryType', { values: ['FILE', 'FOLDER'] as const }) }),
+    kinds: t.field({ type: [MediaKindEnum] }),
+    mediaTypes: t.stringList({ description: 'image/png, or image/* for all images.' }),
+    nameContains: t.string(),
+    pathPrefix: t.string({
+      description: 'The full path begins so, taken literally: results/ leaves results2/ out.',
+    }),
+    tags: t.field({ type: TagMatch }),
+    size: t.field({ type: ByteRange }),
+    createdAt: t.field({ type: DateTimeRange }),
+    updatedAt: t.field({ type: DateTimeRange }),
+    createdBy: t.idList(),
+    within: t.id({ description: "Only inside this folder's subtree." }),
+    sha256: t.string(),
+  }),
+})
+
+export const EntryOrderInput = builder.inputType('EntryOrder', {
+  fields: (t) => ({
+    field: t.field({
+      type: builder.enumType('EntryOrderField', {
+        values: ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'] as const,
+      }),
+      required: true,
+      defaultValue: 'NAME',
+    }),
+    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'ASC' }),
+    foldersFirst: t.boolean({ required: true, defaultValue: true }),
+  }),
+})

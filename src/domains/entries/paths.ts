@@ -1,0 +1,45 @@
+import { sql } from 'kysely'
+import { InvalidInput } from '../../errors.ts'
+import type { TxScope } from '../../scope.ts'
+import { type EntryRow, subtreeOf } from './reads.ts'
+import { childPath, childPathKey, DEEPEST, depthOf, type EntryName } from './rules.ts'
+
+/**
+ * Gives a folder and all folders below it the paths of their new place. Files have no path of their own, so the work grows
+ * with the folders. Answers with the folder's own new path.
+ */
+export async function repath(
+  s: TxScope,
+  folder: EntryRow,
+  parent: EntryRow,
+  name: EntryName,
+): Promise<{ path: string; pathKey: string }> {
+  const path = childPath(parent, name.name)
+  const pathKey = childPathKey(parent, name.nameKey)
+  await refuseDeepest(s, folder, parent)
+  await s.tx
+    .updateTable('entries')
+    .set({
+      path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
+      pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
+    })
+    .where(subtreeOf(folder))
+    .execute()
+  return { path, pathKey }
+}
+
+async function refuseDeepest({ tx }: TxScope, folder: EntryRow, parent: EntryRow) {
+  const { deepest } = await tx
+    .selectFrom('entries')
+    .select(sql<number>`max(length("pathKey") - length(replace("pathKey", '/', '')))`.as('deepest'))
+    .where(subtreeOf(folder))
+    .executeTakeFirstOrThrow()
+  checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder))
+}
+
+/** Throws InvalidInput where a folder would be too deep. */
+export function checkDepth(depth: number) {
+  if (depth <= DEEPEST) return
+  const message = `folders are at most ${DEEPEST} deep; this would be ${depth}`
+  throw new InvalidInput({ path: ['destination'], message })
+}

@@ -1,0 +1,185 @@
+import type { ExpressionBuilder } from 'kysely'
+import { type Db, inOrder } from '../../database/database.ts'
+import { idPrefix } from '../../database/ids.ts'
+import type { Row, Tables } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { InvalidState, NotFound } from '../../errors.ts'
+import { endOfPrefix } from '../../names.ts'
+import type { Viewer } from '../../scope.ts'
+import { type AccessibleWorkspace, type Need, requireAccess } from '../workspaces/reads.ts'
+import { checkPath, childPath } from './rules.ts'
+
+export type EntryRow = Row<'entries'>
+/** An entry by id, or by its path in a workspace. */
+export type EntryRef = {
+  id?: string | null | undefined
+  path?: { workspaceId: string; path: string } | null | undefined
+}
+/** An entry that the viewer may use, its folder (null for a root and for what was itself trashed), and its workspace. */
+export type Found = { entry: EntryRow; parent: EntryRow | null; workspace: AccessibleWorkspace }
+
+export async function entriesById(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<(EntryRow | null)[]> {
+  const rows = await db
+    .selectFrom('entries')
+    .selectAll()
+    .where('id', 'in', ids)
+    .where('purgingAt', 'is', null)
+    .execute()
+  return inOrder(ids, rows)
+}
+
+export async function entryById(db: Db | Tx, id: string): Promise<EntryRow | null> {
+  return (await entriesById(db, [id]))[0] ?? null
+}
+
+/** The entry of this id, in the trash or not; NotFound, Forbidden. */
+export async function requireEntry(
+  db: Db | Tx,
+  viewer: Viewer,
+  id: string,
+  need: Need,
+): Promise<Found> {
+  const entry = isEntryId(id) ? await entryById(db, id) : null
+  if (!entry) throw new NotFound(id)
+  const workspace = await requireAccess(db, viewer, entry.workspaceId, need, id)
+  const parent = entry.parentId ? await entryById(db, entry.parentId) : null
+  const gone = parent === null && entry.parentId !== null
+  if (gone || (!workspace.viewerRole && trashRootOf(entry, parent))) throw new NotFound(id)
+  return { entry, parent, workspace }
+}
+
+/** The same for what is to be changed: what is in the trash is InvalidState. */
+export async function requireLive(
+  db: Db | Tx,
+  viewer: Viewer,
+  ref: EntryRef,
+  need: Need,
+): Promise<Found> {
+  const found = ref.path
+    ? await requirePath(db, viewer, ref.path, need)
+    : await requireEntry(db, viewer, ref.id ?? '', need)
+  if (trashRootOf(found.entry, found.parent)) {
+    throw new InvalidState('TRASHED', 'this is in the trash; restore it first')
+  }
+  return found
+}
+
+/** The same for a folder that is to receive something. */
+export async function requireLiveFolder(
+  db: Db | Tx,
+  viewer: Viewer,
+  ref: EntryRef,
+  need: Need,
+): Promise<Found> {
+  const found = await requireLive(db, viewer, ref, need)
+  if (found.entry.kind !== 'folder') throw new InvalidState('FILE', 'this is a file, not a folder')
+  return found
+}
+
+async function requirePath(
+  db: Db | Tx,
+  viewer: Viewer,
+  { workspaceId, path }: { workspaceId: string; path: string },
+  need: Need,
+): Promise<Found> {
+  const workspace = await requireAccess(db, viewer, workspaceId, need)
+  const entry = await entryByPath(db, workspaceId, path)
+  if (!entry) throw new NotFound(path, `nothing is at ${JSON.stringify(path)}`)
+  const parent = entry.parentId ? await entryById(db, entry.parentId) : null
+  return { entry, parent, workspace }
+}
+
+/** What lives at this path, or null; the empty path is the root. Two look-ups, however deep. */
+export async function entryByPath(
+  db: Db | Tx,
+  workspaceId: string,
+  path: string,
+): Promise<EntryRow | null> {
+  const names = checkPath(path)
+  const last = names.at(-1)
+  const pathKey = names
+    .slice(0, -1)
+    .map(({ nameKey }) => `${nameKey}/`)
+    .join('')
+  const folder = await liveFolder(db, workspaceId, pathKey)
+  return last && folder ? childByKey(db, folder.id, last.nameKey) : folder
+}
+
+export async function liveFolder(
+  db: Db | Tx,
+  workspaceId: string,
+  pathKey: string,
+): Promise<EntryRow | null> {
+  const folder = await db
+    .selectFrom('entries')
+    .selectAll()
+    .where('workspaceId', '=', workspaceId)
+    .where('kind', '=', 'folder')
+    .where('pathKey', '=', pathKey)
+    .where('trashRootId', 'is', null)
+    .executeTakeFirst()
+  return folder ?? null
+}
+
+/** What has this name in a folder. */
+export async function childByKey(
+  db: Db | Tx,
+  folderId: string,
+  nameKey: string,
+): Promise<EntryRow | null> {
+  const child = await db
+    .selectFrom('entries')
+    .selectAll()
+    .where('parentId', '=', folderId)
+    .where('nameKey', '=', nameKey)
+    .executeTakeFirst()
+  return child ?? null
+}
+
+/** The folders above an entry, root first. */
+export async function ancestorsOf(db: Db | Tx, entry: EntryRow): Promise<EntryRow[]> {
+  const ancestors: EntryRow[] = []
+  let parentId = entry.parentId
+  while (parentId) {
+    const parent = await entryById(db, parentId)
+    if (!parent) break
+    ancestors.unshift(parent)
+    parentId = parent.parentId
+  }
+  return ancestors
+}
+
+/** From the workspace root; of what is in the trash, where it was. */
+export function pathOf(entry: EntryRow, parent: EntryRow | null): string {
+  if (entry.kind === 'folder') return entry.path ?? ''
+  return parent ? childPath(parent, entry.name) : (entry.originalPath ?? entry.name)
+}
+
+/** The id of the trashed entry that this one went with (or is); null while it lives. */
+export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | null {
+  if (entry.trashedAt !== null) return entry.id
+  return entry.kind === 'folder' ? entry.trashRootId : (parent?.trashRootId ?? null)
+}
+
+/** A folder and all folders below it: the living ones of a living folder, and of a trashed one those that went with it. */
+export function subtreeOf(folder: EntryRow) {
+  return (eb: ExpressionBuilder<Tables, 'entries'>) =>
+    folder.trashRootId
+      ? eb.and([
+          eb('trashRootId', '=', folder.trashRootId),
+          eb('pathKey', '>=', folder.pathKey ?? ''),
+          eb('pathKey', '<', endOfPrefix(folder.pathKey ?? '')),
+        ])
+      : eb.and([
+          eb('workspaceId', '=', folder.workspaceId),
+          eb('kind', '=', 'folder'),
+          eb('pathKey', '>=', folder.pathKey ?? ''),
+          eb('pathKey', '<', endOfPrefix(folder.pathKey ?? '')),
+          eb('trashRootId', 'is', null),
+        ])
+}
+
+const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

@@ -1,0 +1,107 @@
+import { InvalidInput } from '../../errors.ts'
+import { byteLength, foldName, UNSAFE_CHARACTERS } from '../../names.ts'
+
+/** A name as it is shown, and as it compares. */
+export type EntryName = { name: string; nameKey: string }
+
+const LONGEST_NAME_BYTES = 255
+export const DEEPEST = 64
+const LONGEST_DESCRIPTION = 10_000
+const LARGEST_METADATA_BYTES = 64 * 1024
+
+/** Throws InvalidInput unless `name` is 1 to 255 bytes after NFC without slash, control or bidi characters, and not . or .. */
+export function checkName(name: string, path: string[] = ['name']): EntryName {
+  const message = whatIsWrong(name)
+  if (message) throw new InvalidInput({ path, message })
+  return { name, nameKey: foldName(name) }
+}
+
+function whatIsWrong(name: string): string | null {
+  const bytes = byteLength(name.normalize('NFC'))
+  if (bytes === 0) return 'a name is needed'
+  if (bytes > LONGEST_NAME_BYTES)
+    return `${bytes} bytes are too long; at most ${LONGEST_NAME_BYTES}`
+  if (name.includes('/')) return 'a name has no "/"'
+  if (UNSAFE_CHARACTERS.test(name)) return 'a name has no control characters'
+  if (name.trim() === '') return 'a name is more than white space'
+  if (name === '.' || name.split('\\').includes('..'))
+    return `${JSON.stringify(name)} is not a name`
+  return null
+}
+
+/** The names in a path like `raw/2025/`; none for the empty path. No empty, absolute, `.` or `..` segments. */
+export function checkPath(text: string, path: string[] = ['path']): EntryName[] {
+  const relative = text.endsWith('/') ? text.slice(0, -1) : text
+  if (relative === '' && text.length > 0) {
+    throw new InvalidInput({ path, message: 'a path does not begin with "/"' })
+  }
+  if (relative === '') return []
+  const names = relative.split('/').map((name) => checkName(name, path))
+  if (names.length > DEEPEST) {
+    throw new InvalidInput({ path, message: `at most ${DEEPEST} folders deep` })
+  }
+  return names
+}
+
+export function checkDescription(description: string, path: string[] = ['description']): string {
+  if (description.length > LONGEST_DESCRIPTION) {
+    const message = `at most ${LONGEST_DESCRIPTION} characters`
+    throw new InvalidInput({ path, message })
+  }
+  return description
+}
+
+/** Metadata as it is stored, JSON of at most 64 KiB. */
+export function checkMetadata(
+  metadata: Record<string, unknown>,
+  path: string[] = ['metadata'],
+): string {
+  const text = JSON.stringify(metadata)
+  if (byteLength(text) > LARGEST_METADATA_BYTES) {
+    throw new InvalidInput({ path, message: `at most ${LARGEST_METADATA_BYTES} bytes of JSON` })
+  }
+  return text
+}
+
+/** A shallow merge: null takes a key away. */
+export const mergeMetadata = (old: Record<string, unknown>, change: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries({ ...old, ...change }).filter(([, value]) => value !== null))
+
+/** `name` with a number before its extension: report.pdf, 2 → report (2).pdf; shortened where 255 bytes ask for it. */
+export function numberedName(name: string, number: number): string {
+  const [stem, extension] = splitExtension(name)
+  const tail = ` (${number})${extension}`
+  let head = stem
+  while (byteLength((head + tail).normalize('NFC')) > LONGEST_NAME_BYTES) {
+    head = [...head].slice(0, -1).join('')
+  }
+  return head + tail
+}
+
+/** Compound extensions of archives stay whole: data.tar.gz → data + .tar.gz. A leading dot begins a name, not an extension. */
+function splitExtension(name: string): [string, string] {
+  const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/u.exec(name)
+  return match?.[1] && match[2] ? [match[1], match[2]] : [name, '']
+}
+
+/** The first free one among `name (2)`, `name (3)`, …, given the keys that are taken. */
+export function freeName(name: string, taken: ReadonlySet<string>): EntryName {
+  for (let number = 2; ; number++) {
+    const candidate = numberedName(name, number)
+    const nameKey = foldName(candidate)
+    if (!taken.has(nameKey)) return { name: candidate, nameKey }
+  }
+}
+
+type Placed = { path: string | null; pathKey: string | null }
+export const childPath = (parent: Placed, name: string) =>
+  parent.path ? `${parent.path}/${name}` : name
+export const childPathKey = (parent: Placed, nameKey: string) =>
+  `${parent.pathKey ?? ''}${nameKey}/`
+
+/** How many folders deep: the root is 0. */
+export const depthOf = ({ pathKey }: Placed) => (pathKey ?? '').split('/').length - 1
+
+/** Whether the folder `inner` is `outer` or lies below it. */
+export const isWithin = (inner: Placed, outer: Placed) =>
+  (inner.pathKey ?? '').startsWith(outer.pathKey ?? '')

@@ -1,0 +1,34 @@
+import type { Scope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { checkTagNames } from '../tags/rules.ts'
+import { addTags, removeTags } from '../tags/writes.ts'
+import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
+import { pathOf, requireLive } from './reads.ts'
+import { checkRevision, touchEntry, toWrite } from './writes.ts'
+
+type Tagging = {
+  entries: readonly BatchEntry[]
+  add?: readonly string[] | null | undefined
+  remove?: readonly string[] | null | undefined
+  mode: BatchMode
+}
+
+/** Adds tags to entries and takes others away; what else they carry stays. */
+export async function tagEntries(
+  scope: Scope,
+  { entries, add, remove, mode }: Tagging,
+): Promise<Outcome[]> {
+  const added = checkTagNames(add ?? [], ['add'])
+  const removed = checkTagNames(remove ?? [], ['remove'])
+  return batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+    const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
+    checkRevision(entry, expectedRevision)
+    const { id: entryId, workspaceId } = entry
+    await removeTags(s, { workspaceId, entryId, tags: removed })
+    await addTags(s, { workspaceId, entryId, tags: added })
+    const path = pathOf(entry, parent)
+    const details = { changed: ['tags'] }
+    await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })
+    return touchEntry(s, entryId, {})
+  })
+}

@@ -1,0 +1,79 @@
+import type { TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { repath } from './paths.ts'
+import { type EntryRow, pathOf, subtreeOf } from './reads.ts'
+import type { EntryName } from './rules.ts'
+import { countIn, countOut, countTrashed } from './totals.ts'
+
+/** Takes an entry out of its folder with all it holds. Folders below it learn of it, files are not touched. */
+export async function putInTrash(s: TxScope, entry: EntryRow, parent: EntryRow): Promise<EntryRow> {
+  const { tx, viewer, now } = s
+  const path = pathOf(entry, parent)
+  await countOut(s, entry, parent.id)
+  await countTrashed(s, entry, 1)
+  if (entry.kind === 'folder') {
+    await tx.updateTable('entries').set({ trashRootId: entry.id }).where(subtreeOf(entry)).execute()
+  }
+  const trashed = await tx
+    .updateTable('entries')
+    .set((eb) => ({
+      parentId: null,
+      trashedAt: now(),
+      trashedBy: viewer?.userId ?? null,
+      originalParentId: parent.id,
+      originalPath: path,
+      revision: eb('revision', '+', 1),
+    }))
+    .where('id', '=', entry.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  await record(s, {
+    workspaceId: entry.workspaceId,
+    action: 'ENTRY_TRASHED',
+    entryId: entry.id,
+    path,
+  })
+  return trashed
+}
+
+/** Puts a trashed entry into a folder under a name that is free there. */
+export async function takeFromTrash(
+  s: TxScope,
+  entry: EntryRow,
+  folder: EntryRow,
+  name: EntryName,
+): Promise<EntryRow> {
+  const { tx } = s
+  if (entry.kind === 'folder') {
+    await repath(s, entry, folder, name)
+    await tx
+      .updateTable('entries')
+      .set({ trashRootId: null })
+      .where('trashRootId', '=', entry.id)
+      .execute()
+  }
+  const restored = await tx
+    .updateTable('entries')
+    .set((eb) => ({
+      ...name,
+      parentId: folder.id,
+      trashedAt: null,
+      trashedBy: null,
+      originalParentId: null,
+      originalPath: null,
+      revision: eb('revision', '+', 1),
+    }))
+    .where('id', '=', entry.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  await countTrashed(s, entry, -1)
+  await countIn(s, restored, folder.id)
+  const { workspaceId, id: entryId } = entry
+  await record(s, {
+    workspaceId,
+    action: 'ENTRY_RESTORED',
+    entryId,
+    path: pathOf(restored, folder),
+  })
+  return restored
+}

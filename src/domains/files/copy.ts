@@ -1,0 +1,195 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import { newId } from '../../database/ids.ts'
+import type { EntryKind, NameConflictMode } from '../../database/tables.ts'
+import { Cycle, InvalidInput, NameConflict } from '../../errors.ts'
+import type { Scope, TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
+import { checkDepth } from '../entries/paths.ts'
+import {
+  type EntryRef,
+  type EntryRow,
+  pathOf,
+  requireLive,
+  requireLiveFolder,
+} from '../entries/reads.ts'
+import { depthOf, type EntryName, isWithin } from '../entries/rules.ts'
+import { countIn } from '../entries/totals.ts'
+import {
+  checkRevision,
+  claimName,
+  insertEntry,
+  placeOfFolder,
+  refuseRoot,
+  toWrite,
+} from '../entries/writes.ts'
+import { copyTags } from '../tags/writes.ts'
+import { addUsed } from '../workspaces/writes.ts'
+import { versionsById } from './reads.ts'
+import { addVersion } from './writes.ts'
+
+type Copies = {
+  entries: readonly BatchEntry[]
+  destination: EntryRef
+  onConflict: NameConflictMode
+  mode: BatchMode
+}
+const AT_ONCE = 500
+
+/** Copies entries, folders with all they hold, into a folder of the same workspace. Bytes are shared; each copy begins with version 1. */
+export async function copyEntries(
+  scope: Scope,
+  { entries, destination, onConflict, mode }: Copies,
+): Promise<Outcome[]> {
+  await requireLiveFolder(scope.db, scope.viewer, destination, toWrite)
+  return batch(scope, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
+}
+
+async function copyEntry(
+  s: TxScope,
+  { entry: ref, expectedRevision }: BatchEntry,
+  destination: EntryRef,
+  onConflict: NameConflictMode,
+): Promise<EntryRow> {
+  const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
+  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
+  refuseRoot(entry)
+  checkRevision(entry, expectedRevision)
+  refuseImpossible(entry, folder)
+  const { name, existing } = await claimName(s, folder, entry, onConflict)
+  if (existing) return copyOver(s, entry, existing, folder)
+  await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
+  const [copy] = await copyInto(s, [entry], folder, name)
+  if (!copy) throw new Error('a copy of one entry is one entry')
+  if (entry.kind === 'folder') await copyBelow(s, entry, copy)
+  await countIn(s, copy, folder.id)
+  await record(s, {
+    workspaceId: copy.workspaceId,
+    action: 'ENTRY_COPIED',
+    entryId: copy.id,
+    path: pathOf(copy, folder),
+    details: { from: pathOf(entry, parent), fromId: entry.id },
+  })
+  return copy
+}
+
+function refuseImpossible(entry: EntryRow, folder: EntryRow) {
+  if (entry.workspaceId !== folder.workspaceId) {
+    const message = 'the destination is in another workspace'
+    throw new InvalidInput({ path: ['destination'], message })
+  }
+  if (entry.kind !== 'folder') return
+  if (isWithin(folder, entry)) throw new Cycle()
+  checkDepth(depthOf(folder) + 1)
+}
+
+/** NEW_VERSION: the bytes of `entry` become the next version of the file that has its name. */
+async function copyOver(s: TxScope, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
+  const [version] = await versionsById(s.tx, [entry.versionId ?? ''])
+  if (!version || existing.kind === 'folder' || !entry.mediaKind) {
+    const { name } = existing
+    throw new NameConflict({ name, existingId: existing.id, suggestedName: `${name} (2)` })
+  }
+  const { mediaType, sha256, size } = version
+  const blob = { id: version.blobId, size, sha256 }
+  const added = { file: existing, parent: folder, blob, mediaType, mediaKind: entry.mediaKind }
+  return (await addVersion(s, added)).file
+}
+
+/** Copies what lies below `from`, a level of folders at a time, some hundred rows at a time; lets others breathe in between. */
+async function copyBelow(s: TxScope, from: EntryRow, to: EntryRow): Promise<void> {
+  const pairs: [EntryRow, EntryRow][] = [[from, to]]
+  for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
+    const [source, target] = pair
+    await copyKinds(s, source.id, target.id)
+    for await (const files of childrenInSteps(s, source.id, 'file'))
+      await copyInto(s, files, target)
+    for await (const folders of childrenInSteps(s, source.id, 'folder')) {
+      const copies = await copyInto(s, folders, target)
+      for (const [i, folder] of folders.entries()) pairs.push([folder, copies[i] as EntryRow])
+    }
+  }
+}
+
+/** Folders that are being copied hold the copies too where they are made among them; what is there now is what counts. */
+async function* childrenInSteps({ tx }: TxScope, folderId: string, kind: EntryKind) {
+  let after = ''
+  while (true) {
+    const rows = await tx
+      .selectFrom('entries')
+      .selectAll()
+      .where('parentId', '=', folderId)
+      .where('kind', '=', kind)
+      .where('nameKey', '>', after)
+      .orderBy('nameKey')
+      .limit(AT_ONCE)
+      .execute()
+    if (rows.length > 0) yield rows
+    if (rows.length < AT_ONCE) return
+    after = rows.at(-1)?.nameKey ?? ''
+    await breathe()
+  }
+}
+
+/** The rows alone, with tags and, of files, the current version; folders take their totals along, which are their copies' too. */
+async function copyInto(
+  s: TxScope,
+  entries: readonly EntryRow[],
+  folder: EntryRow,
+  as?: EntryName,
+): Promise<EntryRow[]> {
+  const copies: EntryRow[] = []
+  for (const entry of entries) {
+    const { name, nameKey } = as ?? entry
+    const { description, metadata, size, fileCount, folderCount } = entry
+    const facts = { description, metadata, size, fileCount, folderCount }
+    const place =
+      entry.kind === 'folder'
+        ? placeOfFolder(folder, { name, nameKey })
+        : inFolder(folder, { name, nameKey })
+    const { mediaType, mediaKind, sha256 } = entry
+    const bytes =
+      entry.kind === 'file' ? { mediaType, mediaKind, sha256, versionId: newId('ver') } : {}
+    const copy = await insertEntry(s, { ...facts, ...bytes, ...place })
+    await copyTags(s, entry.id, copy.id)
+    if (entry.versionId) await copyVersion(s, entry.versionId, copy)
+    copies.push(copy)
+  }
+  return copies
+}
+
+const inFolder = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) => ({
+  workspaceId,
+  kind: 'file' as const,
+  parentId: id,
+  name,
+  nameKey,
+})
+
+async function copyVersion({ tx, viewer, now }: TxScope, versionId: string, copy: EntryRow) {
+  const [version] = await versionsById(tx, [versionId])
+  if (!version) throw new Error(`the version ${versionId} has no row`)
+  await tx
+    .updateTable('blobs')
+    .set((eb) => ({ refs: eb('refs', '+', 1) }))
+    .where('id', '=', version.blobId)
+    .execute()
+  const made = { number: 1, comment: null, createdAt: now(), createdBy: viewer?.userId ?? null }
+  await tx
+    .insertInto('versions')
+    .values({ ...version, ...made, id: copy.versionId ?? newId('ver'), fileId: copy.id })
+    .execute()
+}
+
+async function copyKinds({ tx }: TxScope, from: string, to: string): Promise<void> {
+  await tx
+    .insertInto('folderKinds')
+    .columns(['folderId', 'mediaKind', 'bytes', 'fileCount'])
+    .expression((eb) =>
+      eb
+        .selectFrom('folderKinds')
+        .select((q) => [q.val(to).as('folderId'), 'mediaKind', 'bytes', 'fileCount'])
+        .where('folderId', '=', from),
+    )
+    .execute()
+}

@@ -1,0 +1,209 @@
+import { newId } from '../../database/ids.ts'
+import type { NameConflictMode } from '../../database/tables.ts'
+import { InvalidState, NameConflict } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
+import { checkDescription, checkMetadata, type EntryName } from '../entries/rules.ts'
+import { addKind, addTotals, countIn } from '../entries/totals.ts'
+import { checkRevision, claimName, insertEntry, touchEntry, toWrite } from '../entries/writes.ts'
+import type { TagName } from '../tags/rules.ts'
+import { addTags } from '../tags/writes.ts'
+import { addUsed } from '../workspaces/writes.ts'
+import { type Blob, dropReferences, referTo } from './blobs.ts'
+import { kindOf, type Media } from './media.ts'
+import { requireVersion, type VersionRow } from './reads.ts'
+
+type NewVersion = Media & { blob: Blob; comment?: string | null | undefined }
+type NewFile = NewVersion & {
+  folder: EntryRow
+  name: EntryName
+  onConflict: NameConflictMode
+  description?: string | null | undefined
+  tags?: readonly TagName[] | undefined
+  metadata?: Record<string, unknown> | undefined
+}
+/** A file with the version that came to be. `ownBlobUsed` is false where the workspace had the same bytes already. */
+export type Filed = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean }
+
+/**
+ * Makes adopted bytes a file in `folder`, or by NEW_VERSION the next version of the file of that name. Counts them as used;
+ * throws NameConflict, QuotaExceeded.
+ */
+export async function addFile(
+  s: TxScope,
+  { folder, onConflict, ...input }: NewFile,
+): Promise<Filed> {
+  const { name, existing } = await claimName(s, folder, input.name, onConflict)
+  if (existing?.kind === 'folder') {
+    const { id: existingId } = existing
+    throw new NameConflict({ name: name.name, existingId, suggestedName: `${name.name} (2)` })
+  }
+  const filed = existing
+    ? await addVersion(s, { ...input, file: existing, parent: folder })
+    : await newFile(s, folder, { ...input, name })
+  const { id: entryId, workspaceId } = filed.file
+  if (input.tags) await addTags(s, { workspaceId, entryId, tags: input.tags })
+  return filed
+}
+
+async function newFile(
+  s: TxScope,
+  folder: EntryRow,
+  { name, description, metadata, ...input }: Omit<NewFile, 'folder' | 'onConflict'>,
+): Promise<Filed> {
+  const { workspaceId } = folder
+  const { size, sha256 } = input.blob
+  const { mediaType, mediaKind } = input
+  await addUsed(s, workspaceId, size, { checkQuota: true })
+  const file = await insertEntry(s, {
+    workspaceId,
+    kind: 'file',
+    parentId: folder.id,
+    ...name,
+    ...(description != null && { description: checkDescription(description) }),
+    ...(metadata != null && { metadata: checkMetadata(metadata) }),
+    size,
+    sha256,
+    mediaType,
+    mediaKind,
+    versionId: newId('ver'),
+  })
+  const { version, ownBlobUsed } = await insertVersion(s, file, { ...input, number: 1 })
+  await countIn(s, file, folder.id)
+  await record(s, {
+    workspaceId,
+    action: 'FILE_CREATED',
+    entryId: file.id,
+    path: pathOf(file, folder),
+  })
+  return { file, version, ownBlobUsed }
+}
+
+/** Makes adopted bytes the current version of a living file. Counts them as used; throws QuotaExceeded. */
+export async function addVersion(
+  s: TxScope,
+  { file, parent, ...input }: NewVersion & { file: EntryRow; parent: EntryRow },
+  action: 'VERSION_ADDED' | 'VERSION_RESTORED' = 'VERSION_ADDED',
+): Promise<Filed> {
+  const { workspaceId, id } = file
+  await addUsed(s, workspaceId, input.blob.size, { checkQuota: true })
+  const number = (await newestNumber(s, id)) + 1
+  const next = await insertVersion(s, { ...file, versionId: newId('ver') }, { ...input, number })
+  const current = await makeCurrent(s, file, parent, next.version, input)
+  await record(s, {
+    workspaceId,
+    action,
+    entryId: id,
+    path: pathOf(current, parent),
+    details: { versionId: next.version.id, number },
+  })
+  return { file: current, ...next }
+}
+
+async function insertVersion(
+  s: TxScope,
+  file: EntryRow,
+  { blob, mediaType, number, comment = null }: NewVersion & { number: number },
+): Promise<{ version: VersionRow; ownBlobUsed: boolean }> {
+  const blobId = await referTo(s, file.workspaceId, blob)
+  const version = await s.tx
+    .insertInto('versions')
+    .values({
+      id: file.versionId ?? newId('ver'),
+      workspaceId: file.workspaceId,
+      fileId: file.id,
+      number,
+      size: blob.size,
+      mediaType,
+      sha256: blob.sha256,
+      blobId,
+      comment,
+      createdAt: s.now(),
+      createdBy: s.viewer?.userId ?? null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  return { version, ownBlobUsed: blobId === blob.id }
+}
+
+async function newestNumber({ tx }: TxScope, fileId: string): Promise<number> {
+  const newest = await tx
+    .selectFrom('versions')
+    .select('number')
+    .where('fileId', '=', fileId)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return newest?.number ?? 0
+}
+
+/** The version that was current becomes an older one; the folders above count both. */
+async function makeCurrent(
+  s: TxScope,
+  file: EntryRow,
+  parent: EntryRow,
+  { id: versionId, size, sha256 }: VersionRow,
+  { mediaType, mediaKind }: Media,
+): Promise<EntryRow> {
+  const grown = { size: size - file.size, olderBytes: file.size }
+  await addTotals(s, parent.id, { ...grown, fileCount: 0, folderCount: 0 })
+  await addKind(s, parent.id, file.mediaKind ?? 'OTHER', { bytes: -file.size, fileCount: -1 })
+  await addKind(s, parent.id, mediaKind, { bytes: size, fileCount: 1 })
+  const olderBytes = file.olderBytes + file.size
+  return touchEntry(s, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
+}
+
+type Restoring = {
+  versionId: string
+  comment?: string | null | undefined
+  expectedRevision?: number | null | undefined
+}
+
+/** Makes the bytes of an older version the newest version; the history stays as it was. */
+export async function restoreVersion(
+  scope: Scope,
+  { versionId, comment, expectedRevision }: Restoring,
+): Promise<Filed> {
+  return inTransaction(scope, async (s) => {
+    const { entry: file, parent, version } = await requireLivingVersion(s, versionId)
+    checkRevision(file, expectedRevision)
+    const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
+    const { mediaType } = version
+    const mediaKind = kindOf(mediaType, file.name)
+    const restored = { file, parent, blob, mediaType, mediaKind, comment }
+    return addVersion(s, restored, 'VERSION_RESTORED')
+  })
+}
+
+/** Forgets an older version and, with the last reference, its bytes. The current one is InvalidState. */
+export async function deleteVersion(
+  scope: Scope,
+  versionId: string,
+): Promise<{ file: EntryRow; version: VersionRow }> {
+  return inTransaction(scope, async (s) => {
+    const { entry, parent, version } = await requireLivingVersion(s, versionId)
+    if (entry.versionId === versionId) {
+      throw new InvalidState('CURRENT', 'the current version stays; restore another one first')
+    }
+    await s.tx.deleteFrom('versions').where('id', '=', versionId).execute()
+    await dropReferences(s, entry.workspaceId, new Map([[version.blobId, 1]]))
+    await addUsed(s, entry.workspaceId, -version.size, { checkQuota: false })
+    const less = { size: 0, olderBytes: -version.size, fileCount: 0, folderCount: 0 }
+    await addTotals(s, parent.id, less)
+    const file = await touchEntry(s, entry.id, { olderBytes: entry.olderBytes - version.size })
+    const details = { changed: ['versions'], number: version.number }
+    const path = pathOf(file, parent)
+    const { workspaceId, id: entryId } = file
+    await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })
+    return { file, version }
+  })
+}
+
+async function requireLivingVersion(s: TxScope, versionId: string) {
+  const { parent, ...found } = await requireVersion(s.tx, s.viewer, versionId, toWrite)
+  if (!parent || trashRootOf(found.entry, parent)) {
+    throw new InvalidState('TRASHED', 'the file is in the trash; restore it first')
+  }
+  return { ...found, parent }
+}

@@ -1,0 +1,99 @@
+import type { NameConflictMode } from '../../database/tables.ts'
+import { InvalidInput, InvalidState } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { checkDepth } from '../entries/paths.ts'
+import { childByKey, type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
+import {
+  checkDescription,
+  checkMetadata,
+  checkName,
+  checkPath,
+  depthOf,
+  type EntryName,
+} from '../entries/rules.ts'
+import { countIn } from '../entries/totals.ts'
+import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
+import { checkTagNames } from '../tags/rules.ts'
+import { setTags } from '../tags/writes.ts'
+
+type NewFolder = {
+  workspaceId?: string | null | undefined
+  parent?: EntryRef | null | undefined
+  name: string
+  description?: string | null | undefined
+  tags?: readonly string[] | null | undefined
+  metadata?: Record<string, unknown> | null | undefined
+  createParents: boolean
+  onConflict: NameConflictMode
+}
+
+/**
+ * A folder in `parent` (else in the root of workspaceId). With createParents a name like Data/Raw makes what is missing of
+ * the way. NEW_VERSION answers with the folder that is there, so that the same call can be repeated.
+ */
+export async function createFolder(scope: Scope, input: NewFolder): Promise<EntryRow> {
+  const names = namesOf(input)
+  const facts = {
+    description: input.description == null ? null : checkDescription(input.description),
+    metadata: checkMetadata(input.metadata ?? {}),
+  }
+  const tags = checkTagNames(input.tags ?? [])
+  return inTransaction(scope, async (s) => {
+    const { entry: start } = await requireLiveFolder(s.tx, s.viewer, whereTo(input), toWrite)
+    const parent = await ensureFolders(s, start, names.slice(0, -1))
+    const { name, existing } = await claimName(
+      s,
+      parent,
+      names.at(-1) as EntryName,
+      input.onConflict,
+    )
+    if (existing) return sameFolder(existing)
+    const folder = await addFolder(s, parent, name, facts)
+    await setTags(s, { workspaceId: folder.workspaceId, entryId: folder.id, tags })
+    return folder
+  })
+}
+
+function namesOf({ name, createParents }: NewFolder): EntryName[] {
+  return createParents && name.includes('/') ? checkPath(name, ['name']) : [checkName(name)]
+}
+
+function whereTo({ workspaceId, parent }: NewFolder): EntryRef {
+  if (parent) return parent
+  if (workspaceId) return { path: { workspaceId, path: '' } }
+  throw new InvalidInput({ path: ['workspaceId'], message: 'name a workspace or a parent' })
+}
+
+function sameFolder(existing: EntryRow): EntryRow {
+  if (existing.kind === 'folder') return existing
+  throw new InvalidState('FILE', 'a file has this name')
+}
+
+/** Walks down from `start`, making the folders that are not there; the last one. */
+export async function ensureFolders(
+  s: TxScope,
+  start: EntryRow,
+  names: readonly EntryName[],
+): Promise<EntryRow> {
+  let folder = start
+  for (const name of names) {
+    const child = await childByKey(s.tx, folder.id, name.nameKey)
+    folder = child ? sameFolder(child) : await addFolder(s, folder, name)
+  }
+  return folder
+}
+
+async function addFolder(
+  s: TxScope,
+  parent: EntryRow,
+  name: EntryName,
+  facts: Partial<EntryRow> = {},
+): Promise<EntryRow> {
+  checkDepth(depthOf(parent) + 1)
+  const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
+  await countIn(s, folder, parent.id)
+  const { workspaceId, id: entryId, path } = folder
+  await record(s, { workspaceId, action: 'FOLDER_CREATED', entryId, path })
+  return folder
+}

@@ -1,0 +1,93 @@
+import type { Row } from '../../database/tables.ts'
+import { InvalidState } from '../../errors.ts'
+import { builder } from '../../graphql/builder.ts'
+import { mutation } from '../../graphql/mutations.ts'
+import { nodeType } from '../../graphql/nodes.ts'
+import { connectionOf, page } from '../../graphql/pages.ts'
+import { loadUser, User } from '../accounts/graphql.ts'
+import { type UserRow, usersById } from '../accounts/reads.ts'
+import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { areColleagues, membersList } from './reads.ts'
+import { addMember, removeMember, updateMember } from './writes.ts'
+
+nodeType('usr', 'User', async (ids, { db, viewer }) => {
+  const rows = await usersById(db, ids)
+  return Promise.all(
+    rows.map(async (row) =>
+      row && viewer && (await areColleagues(db, viewer.userId, row.id)) ? row : null,
+    ),
+  )
+})
+
+const Member = builder.objectRef<Row<'members'>>('Member').implement({
+  fields: (t) => ({
+    user: t.field({
+      type: User,
+      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+    }),
+    role: t.expose('role', { type: WorkspaceRoleEnum }),
+    joinedAt: t.expose('joinedAt', { type: 'DateTime' }),
+  }),
+})
+
+builder.objectField(Workspace, 'members', (t) =>
+  t.connection(
+    {
+      type: Member,
+      description: 'In the order in which they joined. Members only.',
+      resolve: async ({ id }, args, { db, viewer }) => {
+        await requireAccess(db, viewer, id, { scope: 'FILES_READ', role: 'VIEWER' })
+        return page(args, membersList(db, id))
+      },
+    },
+    ...connectionOf(Member, 'Member'),
+  ),
+)
+
+const payload = (name: string) =>
+  builder
+    .objectRef<{ member: Row<'members'> }>(name)
+    .implement({ fields: (t) => ({ member: t.expose('member', { type: Member }) }) })
+
+mutation('addMember', {
+  description: 'Lets somebody in; an unknown address becomes a user. OWNER, scope MEMBERS_WRITE.',
+  input: builder.inputType('AddMemberInput', {
+    fields: (t) => ({
+      workspaceId: t.id({ required: true }),
+      email: t.string({ required: true }),
+      name: t.string(),
+      role: t.field({ type: WorkspaceRoleEnum, required: true, defaultValue: 'EDITOR' }),
+    }),
+  }),
+  payload: payload('AddMemberPayload'),
+  errors: [InvalidState],
+  resolve: async (input, context) => ({ member: await addMember(context, input) }),
+})
+
+mutation('updateMember', {
+  description: 'Gives a member another role. OWNER, scope MEMBERS_WRITE.',
+  input: builder.inputType('UpdateMemberInput', {
+    fields: (t) => ({
+      workspaceId: t.id({ required: true }),
+      userId: t.id({ required: true }),
+      role: t.field({ type: WorkspaceRoleEnum, required: true }),
+    }),
+  }),
+  payload: payload('UpdateMemberPayload'),
+  errors: [InvalidState],
+  resolve: async (input, context) => ({ member: await updateMember(context, input) }),
+})
+
+mutation('removeMember', {
+  description: 'Ends a membership at once. OWNER, or the member; scope MEMBERS_WRITE.',
+  input: builder.inputType('RemoveMemberInput', {
+    fields: (t) => ({
+      workspaceId: t.id({ required: true }),
+      userId: t.id({ required: true }),
+    }),
+  }),
+  payload: payload('RemoveMemberPayload'),
+  errors: [InvalidState],
+  resolve: async (input, context) => ({ member: await removeMember(context, input) }),
+})

@@ -1,0 +1,51 @@
+import { type Db, inOrder } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import { contains } from '../../database/like.ts'
+import type { Row } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { foldName } from '../../names.ts'
+
+export type TagRow = Row<'tags'>
+
+/** The tags of a workspace by name. */
+export function tagsList(
+  db: Db,
+  workspaceId: string,
+  { nameContains }: { nameContains?: string | null | undefined },
+): List<TagRow> {
+  return {
+    ordering: 'tags',
+    keys: [
+      { column: 'tags.nameKey', as: 'nameKey', direction: 'asc' },
+      { column: 'tags.id', as: 'id', direction: 'asc' },
+    ],
+    segments: [
+      db
+        .selectFrom('tags')
+        .selectAll()
+        .where('workspaceId', '=', workspaceId)
+        .$if(nameContains != null, (q) =>
+          q.where(contains('nameKey', foldName(nameContains ?? ''))),
+        ),
+    ],
+  }
+}
+
+export async function tagsById(db: Db | Tx, ids: readonly string[]): Promise<(TagRow | null)[]> {
+  return inOrder(ids, await db.selectFrom('tags').selectAll().where('id', 'in', ids).execute())
+}
+
+/** The tags of each of these entries, by name. */
+export async function tagsOfEntries(db: Db, entryIds: readonly string[]): Promise<TagRow[][]> {
+  const rows = await db
+    .selectFrom('entryTags')
+    .innerJoin('tags', 'tags.id', 'entryTags.tagId')
+    .selectAll('tags')
+    .select('entryTags.entryId')
+    .where('entryTags.entryId', 'in', entryIds)
+    .execute()
+  const byEntry = Map.groupBy(rows, ({ entryId }) => entryId)
+  return entryIds.map((id) =>
+    (byEntry.get(id) ?? []).sort((a, b) => (a.nameKey < b.nameKey ? -1 : 1)),
+  )
+}

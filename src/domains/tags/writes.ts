@@ -1,0 +1,127 @@
+import { newId } from '../../database/ids.ts'
+import { InvalidInput, NotFound } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import type { TagRow } from './reads.ts'
+import { checkColor, cleanTagName, type TagName } from './rules.ts'
+
+const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
+
+type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
+
+/** Gives an entry these tags and no others; tags that the workspace has not seen are made. */
+export async function setTags(s: TxScope, tagging: Tagging): Promise<void> {
+  await s.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
+  await addTags(s, tagging)
+}
+
+export async function addTags(s: TxScope, { workspaceId, entryId, tags }: Tagging): Promise<void> {
+  for (const tag of tags) {
+    const tagId = await ensureTag(s, workspaceId, tag)
+    await s.tx
+      .insertInto('entryTags')
+      .values({ entryId, tagId })
+      .onConflict((c) => c.doNothing())
+      .execute()
+  }
+}
+
+export async function removeTags(
+  { tx }: TxScope,
+  { workspaceId, entryId, tags }: Tagging,
+): Promise<void> {
+  if (tags.length === 0) return
+  const keys = tags.map(({ nameKey }) => nameKey)
+  await tx
+    .deleteFrom('entryTags')
+    .where('entryId', '=', entryId)
+    .where('tagId', 'in', (q) =>
+      q
+        .selectFrom('tags')
+        .select('id')
+        .where('workspaceId', '=', workspaceId)
+        .where('nameKey', 'in', keys),
+    )
+    .execute()
+}
+
+/** What `from` is tagged with, `to` is too; both in one workspace. */
+export async function copyTags({ tx }: TxScope, from: string, to: string): Promise<void> {
+  await tx
+    .insertInto('entryTags')
+    .columns(['entryId', 'tagId'])
+    .expression((eb) =>
+      eb
+        .selectFrom('entryTags')
+        .select((q) => [q.val(to).as('entryId'), 'tagId'])
+        .where('entryId', '=', from),
+    )
+    .execute()
+}
+
+async function ensureTag({ tx, now }: TxScope, workspaceId: string, { name, nameKey }: TagName) {
+  await tx
+    .insertInto('tags')
+    .values({ id: newId('tag'), workspaceId, name, nameKey, color: null, createdAt: now() })
+    .onConflict((c) => c.columns(['workspaceId', 'nameKey']).doNothing())
+    .execute()
+  const { id } = await tx
+    .selectFrom('tags')
+    .select('id')
+    .where('workspaceId', '=', workspaceId)
+    .where('nameKey', '=', nameKey)
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+type TagChange = {
+  tagId: string
+  name?: string | null | undefined
+  color?: string | null | undefined
+}
+
+/** Renames or colors a tag wherever it is; color null takes the color away. */
+export async function updateTag(scope: Scope, { tagId, name, color }: TagChange): Promise<TagRow> {
+  return inTransaction(scope, async (s) => {
+    const tag = await requireTag(s, tagId)
+    const renamed = name == null ? null : cleanTagName(name)
+    if (name != null && !renamed)
+      throw new InvalidInput({ path: ['name'], message: 'a name is needed' })
+    if (color != null) checkColor(color)
+    if (renamed) await refuseTwin(s, tag, renamed)
+    return s.tx
+      .updateTable('tags')
+      .set({ ...renamed, ...(color !== undefined && { color }), id: tagId })
+      .where('id', '=', tagId)
+      .returningAll()
+      .executeTakeFirstOrThrow()
+  })
+}
+
+/** Takes a tag from everything and forgets it. */
+export async function deleteTag(scope: Scope, tagId: string): Promise<TagRow> {
+  return inTransaction(scope, async (s) => {
+    const tag = await requireTag(s, tagId)
+    await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
+    await s.tx.deleteFrom('tags').where('id', '=', tagId).execute()
+    return tag
+  })
+}
+
+async function requireTag({ tx, viewer }: TxScope, tagId: string): Promise<TagRow> {
+  const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
+  if (!tag) throw new NotFound(tagId)
+  await requireAccess(tx, viewer, tag.workspaceId, need, tagId)
+  return tag
+}
+
+async function refuseTwin({ tx }: TxScope, { id, workspaceId }: TagRow, { nameKey }: TagName) {
+  const twin = await tx
+    .selectFrom('tags')
+    .select('id')
+    .where('workspaceId', '=', workspaceId)
+    .where('nameKey', '=', nameKey)
+    .where('id', '!=', id)
+    .executeTakeFirst()
+  if (twin) throw new InvalidInput({ path: ['name'], message: 'another tag has this name' })
+}

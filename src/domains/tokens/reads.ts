@@ -1,0 +1,34 @@
+import type { Db } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Tx } from '../../database/transaction.ts'
+import type { Viewer } from '../../scope.ts'
+import type { TokenRow } from '../accounts/reads.ts'
+import { roleOf } from '../workspaces/reads.ts'
+import { hasRole } from '../workspaces/rules.ts'
+
+/** The living tokens bound to a workspace, oldest first. */
+export function tokensList(db: Db, workspaceId: string): List<TokenRow> {
+  return {
+    ordering: 'tokens',
+    keys: [
+      { column: 'apiTokens.createdAt', as: 'createdAt', direction: 'asc', numeric: true },
+      { column: 'apiTokens.id', as: 'id', direction: 'asc' },
+    ],
+    segments: [
+      db
+        .selectFrom('apiTokens')
+        .selectAll()
+        .where('workspaceId', '=', workspaceId)
+        .where('revokedAt', 'is', null),
+    ],
+  }
+}
+
+/** One's own tokens, and those bound to a workspace that one owns. */
+export async function mayManage(db: Db | Tx, viewer: Viewer, token: TokenRow): Promise<boolean> {
+  if (!viewer) return false
+  if (viewer.workspaceId && viewer.workspaceId !== token.workspaceId) return false
+  if (token.userId === viewer.userId) return true
+  if (!token.workspaceId) return false
+  return hasRole(await roleOf(db, viewer.userId, token.workspaceId), 'OWNER')
+}

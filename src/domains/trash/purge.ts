@@ -1,0 +1,152 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import type { Db } from '../../database/database.ts'
+import { InvalidState } from '../../errors.ts'
+import { enqueue } from '../../jobs/queue.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { type BatchMode, batch, type Outcome } from '../entries/batch.ts'
+import type { EntryRow } from '../entries/reads.ts'
+import { countTrashed } from '../entries/totals.ts'
+import { dropReferences } from '../files/blobs.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { addUsed } from '../workspaces/writes.ts'
+import { requireTrashed } from './writes.ts'
+
+/** The job that takes the rows of purged entries away. */
+export const DRAIN_PURGED = 'drainPurged'
+const toPurge = { scope: 'TRASH_PURGE', role: 'EDITOR' } as const
+const AT_ONCE = 500
+
+type Purged = { results: Outcome[]; freedBytes: number }
+
+/** Ends entries of the trash for good: gone at once for everybody, however much they hold; rows and bytes follow. */
+export async function purgeEntries(
+  scope: Scope,
+  { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
+): Promise<Purged> {
+  const results = await batch(scope, entryIds, mode, async (s, id) =>
+    purge(s, await requireTrashed(s, id, toPurge)),
+  )
+  await drainPurged(scope)
+  return { results, freedBytes: freed(results) }
+}
+
+/** The same for everything in a workspace's trash, or what lies there since before a moment (milliseconds). */
+export async function emptyTrash(
+  scope: Scope,
+  {
+    workspaceId,
+    trashedBefore,
+  }: { workspaceId: string; trashedBefore?: number | null | undefined },
+): Promise<{ purgedCount: number; freedBytes: number }> {
+  await requireAccess(scope.db, scope.viewer, workspaceId, toPurge)
+  const purged = await inTransaction(scope, async (s) => {
+    const trashed = await trashedIn(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
+    for (const entry of trashed) await purge(s, entry)
+    return trashed
+  })
+  await drainPurged(scope)
+  return { purgedCount: purged.length, freedBytes: purged.reduce((sum, e) => sum + weight(e), 0) }
+}
+
+const trashedIn = ({ tx }: TxScope, workspaceId: string, before: number) =>
+  tx
+    .selectFrom('entries')
+    .selectAll()
+    .where('workspaceId', '=', workspaceId)
+    .where('trashedAt', 'is not', null)
+    .where('trashedAt', '<', before)
+    .where('purgingAt', 'is', null)
+    .execute()
+
+const weight = ({ size, olderBytes }: EntryRow) => size + olderBytes
+const freed = (results: readonly Outcome[]) =>
+  results.reduce((sum, { entry }) => sum + (entry ? weight(entry) : 0), 0)
+
+/** Marks a trashed entry as gone and gives its bytes back to the quota. */
+export async function purge(s: TxScope, entry: EntryRow): Promise<EntryRow> {
+  const { numUpdatedRows } = await s.tx
+    .updateTable('entries')
+    .set({ purgingAt: s.now() })
+    .where('id', '=', entry.id)
+    .where('purgingAt', 'is', null)
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) throw new InvalidState('PURGED', 'this is being purged')
+  const { workspaceId, id: entryId, originalPath: path } = entry
+  await countTrashed(s, entry, -1)
+  await addUsed(s, workspaceId, -weight(entry), { checkQuota: false })
+  await record(s, { workspaceId, action: 'ENTRY_PURGED', entryId, path })
+  await enqueue(s.tx, { kind: DRAIN_PURGED, id: DRAIN_PURGED, runAt: s.now() })
+  return entry
+}
+
+/** Takes away the rows of what was purged, some hundred in a transaction, and marks the blobs that nobody refers to. Can be cut anywhere and done again. */
+export async function drainPurged(scope: Scope, signal?: AbortSignal): Promise<void> {
+  for (let root = await purgedRoot(scope.db); root; root = await purgedRoot(scope.db)) {
+    while (await inTransaction(scope, (s) => drainSome(s, root))) {
+      if (signal?.aborted) return
+      await breathe()
+    }
+  }
+}
+
+const purgedRoot = (db: Db) =>
+  db
+    .selectFrom('entries')
+    .selectAll()
+    .where('purgingAt', 'is not', null)
+    .limit(1)
+    .executeTakeFirst()
+
+/** Files first, then folders, the deepest first, the root last; false when nothing is left. */
+async function drainSome(s: TxScope, root: EntryRow): Promise<boolean> {
+  const files = await filesBelow(s, root)
+  if (files.length > 0) return forget(s, root, files)
+  const folders = await foldersBelow(s, root)
+  if (folders.length > 0) return forget(s, root, folders)
+  await forget(s, root, [root.id])
+  return false
+}
+
+async function filesBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('entries as f')
+    .innerJoin('entries as e', 'e.parentId', 'f.id')
+    .select('e.id')
+    .where('f.trashRootId', '=', root.id)
+    .where('e.kind', '=', 'file')
+    .limit(AT_ONCE)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+async function foldersBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('entries')
+    .select('id')
+    .where('trashRootId', '=', root.id)
+    .where('id', '!=', root.id)
+    .orderBy('pathKey', 'desc')
+    .limit(AT_ONCE)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+async function forget(s: TxScope, { workspaceId }: EntryRow, ids: string[]): Promise<boolean> {
+  const { tx } = s
+  const versions = await tx
+    .deleteFrom('versions')
+    .where('fileId', 'in', ids)
+    .returning('blobId')
+    .execute()
+  const counts = Map.groupBy(versions, ({ blobId }) => blobId)
+  await dropReferences(s, workspaceId, new Map([...counts].map(([id, rows]) => [id, rows.length])))
+  await tx
+    .updateTable('entries')
+    .set({ originalParentId: null })
+    .where('originalParentId', 'in', ids)
+    .where('trashedAt', 'is not', null)
+    .execute()
+  await tx.deleteFrom('entries').where('id', 'in', ids).execute()
+  return true
+}

@@ -1,0 +1,39 @@
+import type { Db } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import { type EntryFilter, filtered } from '../entries/lists.ts'
+import type { EntryRow } from '../entries/reads.ts'
+
+export type TrashOrder = {
+  field: 'TRASHED_AT' | 'NAME' | 'SIZE'
+  direction: 'ASC' | 'DESC'
+}
+export const latestFirst: TrashOrder = { field: 'TRASHED_AT', direction: 'DESC' }
+
+const columns = { TRASHED_AT: 'trashedAt', NAME: 'nameKey', SIZE: 'size' } as const
+
+/** What was itself put in the trash; what went with it is not listed. */
+export function trashList(
+  db: Db,
+  workspaceId: string,
+  filter: EntryFilter,
+  { field, direction }: TrashOrder,
+): List<EntryRow> {
+  const way = direction === 'ASC' ? 'asc' : 'desc'
+  const trashed = db
+    .selectFrom('entries as e')
+    .selectAll('e')
+    .where('e.workspaceId', '=', workspaceId)
+    .where('e.trashedAt', 'is not', null)
+    .where('e.purgingAt', 'is', null)
+    .$if(filter.type != null, (q) =>
+      q.where('e.kind', '=', filter.type === 'FILE' ? 'file' : 'folder'),
+    )
+  return {
+    ordering: `trash:${field}:${direction}`,
+    keys: [
+      { column: `e.${columns[field]}`, as: columns[field], direction: way },
+      { column: 'e.id', as: 'id', direction: way },
+    ],
+    segments: [filtered(trashed, filter)],
+  }
+}

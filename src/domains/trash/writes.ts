@@ -1,0 +1,91 @@
+import type { NameConflictMode } from '../../database/tables.ts'
+import { InvalidInput, InvalidState, NotEmpty, NotFound } from '../../errors.ts'
+import type { Scope, TxScope } from '../../scope.ts'
+import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
+import {
+  type EntryRef,
+  type EntryRow,
+  entryById,
+  requireEntry,
+  requireLive,
+  requireLiveFolder,
+} from '../entries/reads.ts'
+import { checkPath } from '../entries/rules.ts'
+import { putInTrash, takeFromTrash } from '../entries/trash.ts'
+import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
+import { ensureFolders } from '../folders/writes.ts'
+
+type Trashing = { entries: readonly BatchEntry[]; recursive: boolean; mode: BatchMode }
+
+/** Puts entries in the trash, a folder with all it holds in one step. Without `recursive` a folder that holds something is NotEmpty. */
+export async function trashEntries(
+  scope: Scope,
+  { entries, recursive, mode }: Trashing,
+): Promise<Outcome[]> {
+  return batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+    const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
+    refuseRoot(entry)
+    checkRevision(entry, expectedRevision)
+    const entryCount = entry.fileCount + entry.folderCount
+    if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
+    if (!parent) throw new NotFound(entry.id)
+    return putInTrash(s, entry, parent)
+  })
+}
+
+type Restoring = {
+  entryIds: readonly string[]
+  fallbackDestination?: EntryRef | null | undefined
+  onConflict: NameConflictMode
+  mode: BatchMode
+}
+
+/** Puts entries back where they were; where that folder is gone, into fallbackDestination, else the folders of the old path are made again. */
+export async function restoreEntries(
+  scope: Scope,
+  { entryIds, fallbackDestination, onConflict, mode }: Restoring,
+): Promise<Outcome[]> {
+  if (onConflict === 'NEW_VERSION') {
+    const message = 'restoring makes no versions: FAIL, RENAME or REPLACE'
+    throw new InvalidInput({ path: ['onConflict'], message })
+  }
+  return batch(scope, entryIds, mode, async (s, id) => {
+    const entry = await requireTrashed(s, id, toWrite)
+    const folder = await whereTo(s, entry, fallbackDestination)
+    const { name } = await claimName(s, folder, entry, onConflict)
+    const { name: shown, nameKey } = name
+    return takeFromTrash(s, entry, folder, { name: shown, nameKey })
+  })
+}
+
+/** What was itself put in the trash; anything else is InvalidState. */
+export async function requireTrashed(
+  s: TxScope,
+  id: string,
+  need: Parameters<typeof requireEntry>[3],
+): Promise<EntryRow> {
+  const { entry } = await requireEntry(s.tx, s.viewer, id, need)
+  if (entry.trashedAt !== null) return entry
+  throw new InvalidState('NOT_TRASHED', 'only what was itself put in the trash')
+}
+
+async function whereTo(
+  s: TxScope,
+  entry: EntryRow,
+  fallback: EntryRef | null | undefined,
+): Promise<EntryRow> {
+  const original = entry.originalParentId ? await entryById(s.tx, entry.originalParentId) : null
+  if (original && original.trashRootId === null) return original
+  if (fallback) return fallbackFolder(s, entry, fallback)
+  const { entry: root } = await requireLiveFolder(s.tx, s.viewer, rootOf(entry), toWrite)
+  return ensureFolders(s, root, checkPath(entry.originalPath ?? '').slice(0, -1))
+}
+
+async function fallbackFolder(s: TxScope, entry: EntryRow, fallback: EntryRef) {
+  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
+  if (folder.workspaceId === entry.workspaceId) return folder
+  const message = 'the folder is in another workspace'
+  throw new InvalidInput({ path: ['fallbackDestination'], message })
+}
+
+const rootOf = ({ workspaceId }: EntryRow): EntryRef => ({ path: { workspaceId, path: '' } })

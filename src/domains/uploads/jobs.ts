@@ -1,0 +1,95 @@
+import type { Scope } from '../../scope.ts'
+import { inTransaction } from '../../scope.ts'
+import { uploadsById } from './reads.ts'
+import { before, isOver } from './rules.ts'
+import { endUpload, forgetBytes } from './writes.ts'
+
+/** What works for nobody in particular. */
+type House = Omit<Scope, 'viewer' | 'publicUrl'>
+const BATCH = 100
+const HOUR_MS = 3_600_000
+
+/** Ends the uploads whose time is over: their bytes go, their room is given back. Answers how many; may run anywhere, any number of times. */
+export async function expireUploads(house: House, signal?: AbortSignal): Promise<number> {
+  let count = 0
+  for (;;) {
+    signal?.throwIfAborted()
+    const ids = await overdue(house)
+    for (const id of ids) if (await expire(house, id)) count += 1
+    if (ids.length < BATCH) return count
+  }
+}
+
+async function overdue({ db, now }: House): Promise<string[]> {
+  const rows = await db
+    .selectFrom('uploads')
+    .select('id')
+    .where('status', 'in', before('EXPIRED'))
+    .where('expiresAt', '<=', now())
+    .limit(BATCH)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+async function expire(house: House, id: string): Promise<boolean> {
+  const scope = { ...house, viewer: null, publicUrl: '' }
+  const ended = await inTransaction(scope, (s) => endUpload(s, id, 'EXPIRED'))
+  if (ended) await forgetBytes(house.blobs, id)
+  return ended !== null
+}
+
+/** Puts back what a confirm left PROCESSING when it died: it waits for the next confirm, or for its end. Answers how many. */
+export async function releaseDeadConfirms({ db, now }: House): Promise<number> {
+  const { numUpdatedRows } = await db
+    .updateTable('uploads')
+    .set((eb) => ({ status: 'RECEIVED', leaseUntil: null, fence: eb('fence', '+', 1) }))
+    .where('status', '=', 'PROCESSING')
+    .where('leaseUntil', '<=', now())
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
+/**
+ * Takes away bytes that no row knows, once they are older than `graceMs`: what a crash left between bytes and rows. An
+ * upload that is not over keeps its bytes, staged or adopted; a kept blob with a row is its row's. Answers the keys.
+ */
+export async function sweepOrphans(
+  house: House,
+  { graceMs = 24 * HOUR_MS, signal }: { graceMs?: number; signal?: AbortSignal } = {},
+): Promise<string[]> {
+  const swept: string[] = []
+  for (const where of ['staged', 'kept'] as const) {
+    for await (const keys of oldKeys(house, where, graceMs)) {
+      signal?.throwIfAborted()
+      const orphans = await withoutRow(house, where, keys)
+      for (const key of orphans) {
+        await (where === 'staged' ? house.blobs.discard(key) : house.blobs.remove(key))
+      }
+      swept.push(...orphans)
+    }
+  }
+  return swept
+}
+
+async function* oldKeys({ blobs, now }: House, where: 'staged' | 'kept', graceMs: number) {
+  let keys: string[] = []
+  for await (const { key, modifiedAt } of blobs.list(where)) {
+    if (modifiedAt > now() - graceMs) continue
+    keys.push(key)
+    if (keys.length < BATCH) continue
+    yield keys
+    keys = []
+  }
+  yield keys
+}
+
+/** The upload is asked first: from one that is over no blob row will come. */
+async function withoutRow({ db }: House, where: 'staged' | 'kept', keys: string[]) {
+  if (keys.length === 0) return []
+  const uploads = await uploadsById(db, keys)
+  const over = keys.filter((_, index) => isOver(uploads[index]?.status ?? 'EXPIRED'))
+  if (where === 'staged' || over.length === 0) return over
+  const rows = await db.selectFrom('blobs').select('id').where('id', 'in', over).execute()
+  const known = new Set(rows.map(({ id }) => id))
+  return over.filter((key) => !known.has(key))
+}

@@ -1,0 +1,85 @@
+import { afterCommit } from '../../database/transaction.ts'
+import { InvalidState } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { checkName } from '../entries/rules.ts'
+import { detectMediaType, type Media } from '../files/media.ts'
+import { addFile, addVersion, type Filed } from '../files/writes.ts'
+import { ensureFolders } from '../folders/writes.ts'
+import { release } from '../workspaces/writes.ts'
+import type { UploadRow } from './rules.ts'
+import { requireTarget, requireVersioned } from './targets.ts'
+
+/** What the bytes of an upload were found to be. */
+export type Content = Media & { sha256: string }
+
+/** So many of the first bytes tell the media type. */
+const HEAD_BYTES = 4100
+
+export async function contentOf(
+  { blobs }: Scope,
+  { id, offset, name }: UploadRow,
+): Promise<Content> {
+  const sha256 = await blobs.sha256(id, offset)
+  const media = await detectMediaType(await blobs.peek(id, HEAD_BYTES), name)
+  return { sha256, ...media }
+}
+
+/** One transaction: file, version, tags and activity, and the upload COMPLETE, are there at the same moment or not at all. */
+export function publish(
+  scope: Scope,
+  claimed: UploadRow,
+  content: Content,
+  comment: string | null,
+): Promise<UploadRow> {
+  return inTransaction(scope, async (s) => {
+    await complete(s, claimed)
+    await release(s, claimed.workspaceId, claimed.reservedBytes)
+    const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
+    // The same content was here before; what cannot be removed now the sweeper takes.
+    if (!ownBlobUsed) afterCommit(s.tx, () => scope.blobs.remove(claimed.id).catch(() => {}))
+    return s.tx
+      .updateTable('uploads')
+      .set({ fileId: file.id, versionId: version.id, reservedBytes: 0 })
+      .where('id', '=', claimed.id)
+      .returningAll()
+      .executeTakeFirstOrThrow()
+  })
+}
+
+/** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */
+async function complete({ tx, now }: TxScope, { id, fence }: UploadRow) {
+  const { numUpdatedRows } = await tx
+    .updateTable('uploads')
+    .set({ status: 'COMPLETE', confirmedAt: now(), leaseUntil: null })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('status', '=', 'PROCESSING')
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) {
+    throw new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
+  }
+}
+
+async function makeFile(
+  s: TxScope,
+  upload: UploadRow,
+  { sha256, ...media }: Content,
+  comment: string | null,
+): Promise<Filed> {
+  const { id, workspaceId, versionOf } = upload
+  const version = { ...media, blob: { id, size: upload.offset, sha256 }, comment }
+  if (versionOf) {
+    const { file, parent } = await requireVersioned(s, { workspaceId, versionOf })
+    return addVersion(s, { ...version, file, parent })
+  }
+  const { folder, below } = await requireTarget(s, upload)
+  return addFile(s, {
+    ...version,
+    folder: await ensureFolders(s, folder, below),
+    name: checkName(upload.name),
+    onConflict: upload.onConflict,
+    description: upload.description,
+    ...(upload.tags && { tags: JSON.parse(upload.tags) }),
+    ...(upload.metadata && { metadata: JSON.parse(upload.metadata) }),
+  })
+}

@@ -1,0 +1,80 @@
+import type { ExpressionBuilder } from 'kysely'
+import { isUploadKey, uploadKeyMac } from '../../blobs/signed-links.ts'
+import { type Db, inOrder } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Tables, UploadStatus } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { NotFound } from '../../errors.ts'
+import type { Viewer } from '../../scope.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { before, type UploadRow } from './rules.ts'
+
+const KEY = /^([0-9a-f]{32})\.([\w-]{22})$/
+
+/** Where the bytes of an upload go. Nothing of it is stored: the second half is an HMAC of the first. */
+export const uploadUrl = (house: { publicUrl: string; secret: string }, id: string) =>
+  `${house.publicUrl}/uploads/${id.slice('upl_'.length)}.${uploadKeyMac(house.secret, id)}`
+
+/** The id in the last part of an upload's URL, or null for what was not made here. Asks no database. */
+export function uploadIdOf(secret: string, key: string): string | null {
+  const [, hex, mac] = KEY.exec(key) ?? []
+  if (!hex || !mac) return null
+  const id = `upl_${hex}`
+  return isUploadKey(secret, id, mac) ? id : null
+}
+
+export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | null> {
+  return (await uploadsById(db, [id]))[0] ?? null
+}
+
+export async function uploadsById(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<(UploadRow | null)[]> {
+  return inOrder(ids, await db.selectFrom('uploads').selectAll().where('id', 'in', ids).execute())
+}
+
+/** The viewer's own upload, while they may write in its workspace: NotFound for anybody else's, Forbidden. */
+export async function requireOwnUpload(
+  db: Db | Tx,
+  viewer: Viewer,
+  id: string,
+): Promise<UploadRow> {
+  const upload = await uploadById(db, id)
+  if (!upload || upload.createdBy !== viewer?.userId) throw new NotFound(id)
+  const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
+  await requireAccess(db, viewer, upload.workspaceId, need, id)
+  return upload
+}
+
+/**
+ * The uploads of a workspace that a member sees, newest first; with `statuses` only those that have one of them at `now`.
+ * What is over by its time is EXPIRED here too, before the job has written it down.
+ */
+export function uploadsList(
+  db: Db,
+  workspaceId: string,
+  { statuses, now }: { statuses?: readonly UploadStatus[] | null | undefined; now: number },
+): List<UploadRow> {
+  const uploads = db.selectFrom('uploads').selectAll().where('workspaceId', '=', workspaceId)
+  const asked = statuses
+    ? uploads.where((eb) => eb.or(statuses.map((s) => isNow(s, now)(eb))))
+    : uploads
+  return {
+    ordering: 'uploads',
+    keys: [
+      { column: 'uploads.createdAt', as: 'createdAt', direction: 'desc', numeric: true },
+      { column: 'uploads.id', as: 'id', direction: 'desc' },
+    ],
+    segments: [asked],
+  }
+}
+
+const isNow = (status: UploadStatus, now: number) => (eb: ExpressionBuilder<Tables, 'uploads'>) => {
+  if (before('EXPIRED').includes(status)) {
+    return eb.and([eb('status', '=', status), eb('expiresAt', '>', now)])
+  }
+  if (status !== 'EXPIRED') return eb('status', '=', status)
+  const overdue = eb.and([eb('status', 'in', before('EXPIRED')), eb('expiresAt', '<=', now)])
+  return eb.or([eb('status', '=', status), overdue])
+}

@@ -1,0 +1,198 @@
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { newId } from '../../database/ids.ts'
+import type { NameConflictMode } from '../../database/tables.ts'
+import { InvalidState, Unauthenticated } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { checkDescription, checkMetadata, checkName } from '../entries/rules.ts'
+import { toWrite } from '../entries/writes.ts'
+import { driveFolder } from '../files/media.ts'
+import { checkTagNames } from '../tags/rules.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { release, reserve } from '../workspaces/writes.ts'
+import { requireOwnUpload } from './reads.ts'
+import {
+  before,
+  checkIdempotencyKey,
+  checkMediaType,
+  checkSha256,
+  checkSize,
+  isOver,
+  receivedStatus,
+  type UploadRow,
+} from './rules.ts'
+import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
+
+type Maybe<T> = T | null | undefined
+export type NewUpload = {
+  workspaceId: string
+  /** Folders below folderId, or below the root: made when missing. */
+  path?: Maybe<string>
+  folderId?: Maybe<string>
+  /** Without one: `upload-<id>`. */
+  name?: Maybe<string>
+  /** Without one the length is deferred. */
+  size?: Maybe<number>
+  mediaType?: Maybe<string>
+  sha256?: Maybe<string>
+  description?: Maybe<string>
+  tags?: Maybe<readonly string[]>
+  metadata?: Maybe<Record<string, unknown>>
+  onConflict?: Maybe<NameConflictMode>
+  versionOf?: Maybe<string>
+  idempotencyKey?: Maybe<string>
+  /** The last byte also confirms. */
+  autoConfirm?: boolean
+  /** The Upload-Metadata header, to be given back as it came. */
+  tusMetadata?: Maybe<string>
+}
+
+const IDEMPOTENT_MS = 24 * 3_600_000
+
+/**
+ * Reserves the space and makes the row; then its URL takes the bytes. What can be refused is refused here: role, name, place,
+ * size, quota. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, NameConflict, FileTooLarge,
+ * QuotaExceeded, and InvalidState for a place in the trash.
+ */
+export async function createUpload(scope: Scope, input: NewUpload): Promise<UploadRow> {
+  const upload = await inTransaction(scope, async (s) => {
+    const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
+    return (await createdBefore(s, input)) ?? insertUpload(s, draftOf(s, input, autoFile === 1))
+  })
+  // A crash after the commit left a row without a place for its bytes: the same key asked again makes it.
+  if (upload.offset === 0 && !isOver(upload.status)) await stage(scope, upload)
+  return upload
+}
+
+async function createdBefore({ tx, viewer, now }: TxScope, input: NewUpload) {
+  if (input.idempotencyKey == null) return null
+  const upload = await tx
+    .selectFrom('uploads')
+    .selectAll()
+    .where('workspaceId', '=', input.workspaceId)
+    .where('createdBy', '=', viewer?.userId ?? '')
+    .where('idempotencyKey', '=', checkIdempotencyKey(input.idempotencyKey))
+    .executeTakeFirst()
+  if (!upload || upload.createdAt > now() - IDEMPOTENT_MS) return upload
+  await tx
+    .updateTable('uploads')
+    .set({ idempotencyKey: null })
+    .where('id', '=', upload.id)
+    .execute()
+  return null
+}
+
+/** The row as it would be; throws InvalidInput and FileTooLarge. */
+function draftOf({ viewer, now, limits }: TxScope, input: NewUpload, autoFile: boolean) {
+  if (!viewer) throw new Unauthenticated()
+  const id = newId('upl')
+  const { name } = checkName(input.name ?? `upload-${id}`)
+  const size = input.size == null ? null : checkSize(input.size, limits.maxUploadBytes)
+  const filed = autoFile && input.folderId == null && input.versionOf == null
+  return {
+    id,
+    workspaceId: input.workspaceId,
+    createdBy: viewer.userId,
+    tokenId: viewer.tokenId,
+    status: receivedStatus(0, size),
+    name,
+    folderId: input.folderId ?? null,
+    path: input.path ?? (filed ? driveFolder(name) : ''),
+    versionOf: input.versionOf ?? null,
+    size,
+    offset: 0,
+    reservedBytes: size ?? 0,
+    mediaType: input.mediaType == null ? null : checkMediaType(input.mediaType),
+    sha256: input.sha256 == null ? null : checkSha256(input.sha256),
+    description: input.description == null ? null : checkDescription(input.description),
+    tags: input.tags == null ? null : JSON.stringify(checkTagNames(input.tags)),
+    metadata: input.metadata == null ? null : checkMetadata(input.metadata),
+    onConflict: input.onConflict ?? 'FAIL',
+    autoConfirm: input.autoConfirm ? 1 : 0,
+    tusMetadata: input.tusMetadata ?? null,
+    idempotencyKey: input.idempotencyKey ?? null,
+    fence: 0,
+    createdAt: now(),
+    expiresAt: now() + limits.uploadTtlMs,
+    failures: '[]',
+  }
+}
+
+async function insertUpload(s: TxScope, draft: ReturnType<typeof draftOf>): Promise<UploadRow> {
+  const { id, workspaceId, name, size, versionOf } = draft
+  const target = await requireTarget(s, draft)
+  if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
+  else if (draft.onConflict === 'FAIL') await refuseTaken(s, target, checkName(name))
+  await reserve(s, workspaceId, draft.reservedBytes)
+  const path = targetPath(target, name)
+  await record(s, { workspaceId, action: 'UPLOAD_CREATED', path, details: { uploadId: id, size } })
+  return s.tx.insertInto('uploads').values(draft).returningAll().executeTakeFirstOrThrow()
+}
+
+/** Where there is no room for the bytes, the reservation goes as well. */
+async function stage(scope: Scope, { id }: UploadRow) {
+  try {
+    await scope.blobs.stage(id)
+  } catch (error) {
+    await inTransaction(scope, (s) => endUpload(s, id, 'CANCELED', { idempotencyKey: null }))
+    throw error
+  }
+}
+
+/** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
+export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
+  const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
+  const ended = await inTransaction(scope, (s) => endUpload(s, upload.id, 'CANCELED'))
+  if (ended) await forgetBytes(scope.blobs, upload.id)
+  if (ended) return ended
+  const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
+  if (status === 'COMPLETE' || status === 'PROCESSING') {
+    throw new InvalidState(status, 'it is a file already, or becomes one at this moment')
+  }
+  return { ...upload, status }
+}
+
+/** The tus resource of a confirmed upload goes; its file stays. */
+export async function forgetResource({ db, now }: Scope, { id }: UploadRow): Promise<void> {
+  const over = { expiresAt: now() }
+  await db
+    .updateTable('uploads')
+    .set(over)
+    .where('id', '=', id)
+    .where('status', '=', 'COMPLETE')
+    .execute()
+}
+
+type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
+
+/**
+ * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more). Ended, nothing
+ * writes to it: its bytes may go.
+ */
+export async function endUpload(
+  s: TxScope,
+  id: string,
+  status: 'CANCELED' | 'EXPIRED' | 'FAILED',
+  changes: Ending = {},
+): Promise<UploadRow | null> {
+  const ended = await s.tx
+    .updateTable('uploads')
+    .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
+    .where('id', '=', id)
+    .where('status', 'in', before(status))
+    .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
+    .returningAll()
+    .executeTakeFirst()
+  if (!ended) return null
+  await release(s, ended.workspaceId, ended.reservedBytes)
+  await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
+  return { ...ended, reservedBytes: 0 }
+}
+
+/**
+ * Takes away the bytes of an upload that made no file, staged or already adopted by a confirm that failed. What stays behind
+ * here the sweeper takes, so a fault is no reason to say that the upload did not end.
+ */
+export async function forgetBytes(blobs: BlobStore, id: string): Promise<void> {
+  await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
+}

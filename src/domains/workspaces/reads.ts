@@ -1,0 +1,115 @@
+import { type Db, inOrder } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Row, WorkspaceRole } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { Forbidden, NotFound } from '../../errors.ts'
+import type { ApiScope, Viewer } from '../../scope.ts'
+import { hasRole } from './rules.ts'
+
+export type WorkspaceRow = Row<'workspaces'>
+/** A workspace that the viewer may see, and what they are in it: null for a stranger in a PUBLIC one. */
+export type AccessibleWorkspace = WorkspaceRow & { viewerRole: WorkspaceRole | null }
+export type Need = { scope: ApiScope; role?: WorkspaceRole }
+
+/**
+ * The one function that authorises. What the viewer may not know of is NotFound; what they see but may not do is Forbidden.
+ * A need without a role is reading: members and, where the workspace is PUBLIC, everybody. `askedId` is what the viewer
+ * named, and all that a NotFound repeats.
+ */
+export async function requireAccess(
+  db: Db | Tx,
+  viewer: Viewer,
+  workspaceId: string,
+  { scope, role }: Need,
+  askedId: string = workspaceId,
+): Promise<AccessibleWorkspace> {
+  const workspace = await visibleWorkspace(db, viewer, workspaceId)
+  if (!workspace) throw new NotFound(askedId)
+  if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
+  if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
+  return workspace
+}
+
+/** The same as a question: which of these workspaces the viewer may read. */
+export async function readableWorkspaces(
+  db: Db,
+  viewer: Viewer,
+  ids: Iterable<string>,
+): Promise<Set<string>> {
+  const readable = new Set<string>()
+  if (viewer && !viewer.scopes.has('FILES_READ')) return readable
+  for (const id of new Set(ids)) if (await visibleWorkspace(db, viewer, id)) readable.add(id)
+  return readable
+}
+
+async function visibleWorkspace(
+  db: Db | Tx,
+  viewer: Viewer,
+  workspaceId: string,
+): Promise<AccessibleWorkspace | null> {
+  if (viewer?.workspaceId && viewer.workspaceId !== workspaceId) return null
+  const row = await db
+    .selectFrom('workspaces as w')
+    .leftJoin('members as m', (on) =>
+      on.onRef('m.workspaceId', '=', 'w.id').on('m.userId', '=', viewer?.userId ?? ''),
+    )
+    .selectAll('w')
+    .select('m.role as viewerRole')
+    .where('w.id', '=', workspaceId)
+    .executeTakeFirst()
+  return row && (row.viewerRole || row.visibility === 'PUBLIC') ? row : null
+}
+
+export async function workspacesById(
+  db: Db,
+  ids: readonly string[],
+): Promise<(WorkspaceRow | null)[]> {
+  return inOrder(
+    ids,
+    await db.selectFrom('workspaces').selectAll().where('id', 'in', ids).execute(),
+  )
+}
+
+/** The workspace of this slug, where the viewer may see it. */
+export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('workspaces')
+    .select('id')
+    .where('slug', '=', slug)
+    .executeTakeFirst()
+  return row?.id ?? null
+}
+
+/** What the viewer is in this workspace. */
+export async function roleOf(db: Db | Tx, userId: string, workspaceId: string) {
+  const row = await db
+    .selectFrom('members')
+    .select('role')
+    .where('workspaceId', '=', workspaceId)
+    .where('userId', '=', userId)
+    .executeTakeFirst()
+  return row?.role ?? null
+}
+
+/** The workspaces that the viewer is a member of. */
+export function membershipsList(
+  db: Db,
+  viewer: NonNullable<Viewer>,
+  { field, direction }: { field: 'NAME' | 'CREATED_AT'; direction: 'ASC' | 'DESC' },
+): List<WorkspaceRow> {
+  const column = field === 'NAME' ? ('name' as const) : ('createdAt' as const)
+  const way = direction === 'ASC' ? 'asc' : 'desc'
+  const mine = db
+    .selectFrom('members as m')
+    .innerJoin('workspaces as w', 'w.id', 'm.workspaceId')
+    .selectAll('w')
+    .where('m.userId', '=', viewer.userId)
+  return {
+    ordering: `workspaces:${field}:${direction}`,
+    keys: [
+      { column: `w.${column}`, as: column, direction: way, numeric: field !== 'NAME' },
+      { column: 'w.id', as: 'id', direction: way },
+    ],
+    segments: [viewer.workspaceId ? mine.where('w.id', '=', viewer.workspaceId) : mine],
+  }
+}

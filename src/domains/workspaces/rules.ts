@@ -1,0 +1,48 @@
+import type { WorkspaceRole } from '../../database/tables.ts'
+import { InvalidInput, type Issue } from '../../errors.ts'
+
+const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
+
+/** Whether `role` can do what `needed` can; nobody's role is null. */
+export const hasRole = (role: WorkspaceRole | null, needed: WorkspaceRole) =>
+  role !== null && ranks[role] >= ranks[needed]
+
+const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+type WorkspaceInput = {
+  name?: string | null | undefined
+  slug?: string | null | undefined
+  description?: string | null | undefined
+  trashRetentionDays?: number | null | undefined
+}
+
+/** Throws InvalidInput with every field that is wrong. */
+export function checkWorkspace({ name, slug, description, trashRetentionDays }: WorkspaceInput) {
+  const issues: Issue[] = []
+  const refuse = (field: string, message: string) => issues.push({ path: [field], message })
+  if (name != null && (name.trim() === '' || name.length > 200)) {
+    refuse('name', '1 to 200 characters')
+  }
+  if (slug != null && !SLUG.test(slug)) {
+    refuse('slug', '1 to 63 of a-z, 0-9 and "-", with no "-" at the ends')
+  }
+  if (description != null && description.length > 10_000) {
+    refuse('description', 'at most 10,000 characters')
+  }
+  if (trashRetentionDays != null && (trashRetentionDays < 0 || trashRetentionDays > 3650)) {
+    refuse('trashRetentionDays', '0 (never purged by itself) to 3650')
+  }
+  const [first, ...rest] = issues
+  if (first) throw new InvalidInput(first, ...rest)
+}
+
+/** A slug from a name: `Plate scans 2025` → `plate-scans-2025`; empty where nothing of it remains. */
+export const slugOf = (name: string) =>
+  name
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 50)
+    .replace(/-+$/, '')

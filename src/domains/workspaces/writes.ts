@@ -1,0 +1,173 @@
+import type { ExpressionBuilder } from 'kysely'
+import { hook } from '../../database/hook.ts'
+import { newId } from '../../database/ids.ts'
+import type { Tables, Visibility } from '../../database/tables.ts'
+import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { requireAccess, type WorkspaceRow } from './reads.ts'
+import { checkWorkspace, slugOf } from './rules.ts'
+
+/** Called when a workspace is new: juniors make its root folder and write its log. */
+export const workspaceCreated = hook<{ scope: TxScope; workspace: WorkspaceRow }>()
+export const workspaceUpdated = hook<{
+  scope: TxScope
+  workspace: WorkspaceRow
+  changed: string[]
+}>()
+
+export type NewWorkspace = {
+  name: string
+  slug?: string | null | undefined
+  description?: string | null | undefined
+  visibility?: Visibility | null | undefined
+  quotaBytes?: number | null | undefined
+  trashRetentionDays?: number | null | undefined
+  autoFile?: boolean | null | undefined
+}
+
+/** A workspace with its root folder; whoever makes it is its OWNER. */
+export async function createWorkspace(scope: Scope, input: NewWorkspace): Promise<WorkspaceRow> {
+  const { viewer } = scope
+  if (!viewer) throw new Unauthenticated()
+  if (!viewer.scopes.has('WORKSPACES_WRITE') || viewer.workspaceId) {
+    throw new Forbidden({ missingScopes: ['WORKSPACES_WRITE'] })
+  }
+  checkWorkspace(input)
+  return inTransaction(scope, async (s) => {
+    const workspace = await insertWorkspace(s, input)
+    const member = { workspaceId: workspace.id, userId: viewer.userId, role: 'OWNER' as const }
+    await s.tx
+      .insertInto('members')
+      .values({ ...member, joinedAt: s.now() })
+      .execute()
+    await workspaceCreated.call(s.tx, { scope: s, workspace })
+    return workspace
+  })
+}
+
+async function insertWorkspace({ tx, now }: TxScope, input: NewWorkspace) {
+  const id = newId('ws')
+  const slug = input.slug ?? (slugOf(input.name) || 'workspace')
+  const taken = await tx
+    .selectFrom('workspaces')
+    .select('id')
+    .where('slug', '=', slug)
+    .executeTakeFirst()
+  if (taken && input.slug) throw new InvalidInput({ path: ['slug'], message: 'this slug is taken' })
+  return tx
+    .insertInto('workspaces')
+    .values({
+      id,
+      name: input.name.trim(),
+      slug: taken ? `${slug}-${id.slice(-8)}` : slug,
+      description: input.description ?? null,
+      visibility: input.visibility ?? 'PRIVATE',
+      quotaBytes: input.quotaBytes ?? null,
+      trashRetentionDays: input.trashRetentionDays ?? 30,
+      autoFile: input.autoFile ? 1 : 0,
+      rootId: newId('fld'),
+      createdAt: now(),
+      usedBytes: 0,
+      reservedBytes: 0,
+      trashedBytes: 0,
+      storedBytes: 0,
+      lastSeq: 0,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+export type WorkspaceChange = Omit<NewWorkspace, 'name' | 'slug'> & {
+  workspaceId: string
+  name?: string | null | undefined
+}
+
+/** Changes what is given; a quota below what is used refuses new bytes and keeps the old ones. */
+export async function updateWorkspace(
+  scope: Scope,
+  { workspaceId, ...change }: WorkspaceChange,
+): Promise<WorkspaceRow> {
+  const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
+  checkWorkspace(change)
+  return inTransaction(scope, async (s) => {
+    await requireAccess(s.tx, s.viewer, workspaceId, need)
+    const workspace = await s.tx
+      .updateTable('workspaces')
+      .set({
+        ...(change.name != null && { name: change.name.trim() }),
+        ...(change.description !== undefined && { description: change.description }),
+        ...(change.visibility != null && { visibility: change.visibility }),
+        ...(change.quotaBytes !== undefined && { quotaBytes: change.quotaBytes }),
+        ...(change.trashRetentionDays != null && { trashRetentionDays: change.trashRetentionDays }),
+        ...(change.autoFile != null && { autoFile: change.autoFile ? 1 : 0 }),
+        id: workspaceId,
+      })
+      .where('id', '=', workspaceId)
+      .returningAll()
+      .executeTakeFirstOrThrow()
+    await workspaceUpdated.call(s.tx, { scope: s, workspace, changed: Object.keys(change) })
+    return workspace
+  })
+}
+
+/** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
+export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
+  const { numUpdatedRows } = await tx
+    .updateTable('workspaces')
+    .set((eb) => ({ reservedBytes: eb('reservedBytes', '+', bytes) }))
+    .where('id', '=', workspaceId)
+    .where((eb) => fits(eb, bytes))
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+}
+
+/** Gives back what was put aside. */
+export async function release({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
+  if (bytes === 0) return
+  await tx
+    .updateTable('workspaces')
+    .set((eb) => ({ reservedBytes: eb('reservedBytes', '-', bytes) }))
+    .where('id', '=', workspaceId)
+    .execute()
+}
+
+/** Counts `bytes` (less when negative) as used. */
+export async function addUsed(
+  { tx }: TxScope,
+  workspaceId: string,
+  bytes: number,
+  { checkQuota }: { checkQuota: boolean },
+): Promise<void> {
+  const { numUpdatedRows } = await tx
+    .updateTable('workspaces')
+    .set((eb) => ({ usedBytes: eb('usedBytes', '+', bytes) }))
+    .where('id', '=', workspaceId)
+    .$if(checkQuota, (q) => q.where((eb) => fits(eb, bytes)))
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+}
+
+/** What the blobs take and what lies in the trash, by so many bytes more (or less). */
+export async function addFigures(
+  { tx }: TxScope,
+  workspaceId: string,
+  { storedBytes = 0, trashedBytes = 0 }: { storedBytes?: number; trashedBytes?: number },
+): Promise<void> {
+  if (storedBytes === 0 && trashedBytes === 0) return
+  await tx
+    .updateTable('workspaces')
+    .set((eb) => ({
+      storedBytes: eb('storedBytes', '+', storedBytes),
+      trashedBytes: eb('trashedBytes', '+', trashedBytes),
+    }))
+    .where('id', '=', workspaceId)
+    .execute()
+}
+
+type Where = ExpressionBuilder<Tables, 'workspaces'>
+
+const fits = (eb: Where, bytes: number) =>
+  eb.or([
+    eb('quotaBytes', 'is', null),
+    eb(eb('usedBytes', '+', eb('reservedBytes', '+', bytes)), '<=', eb.ref('quotaBytes')),
+  ])

@@ -1,0 +1,239 @@
+/** Everything a caller can get wrong, one class each. The doors word them: graphql/problems.ts and http/problems.ts. */
+export abstract class DomainError extends Error {
+  abstract readonly code: string
+  /** Where in the input, outermost first: ['destination', 'path']. */
+  path: string[] | null = null
+  readonly retryable: boolean = false
+  override get name() {
+    return this.constructor.name
+  }
+  /** The same error, pointing at a place in the input. */
+  at(...path: string[]): this {
+    this.path = path
+    return this
+  }
+}
+
+/** Also for what exists but is not the viewer's to see. */
+export class NotFound extends DomainError {
+  readonly code = 'NOT_FOUND'
+  readonly id: string
+  constructor(id: string, message = `nothing here has the id ${id}`) {
+    super(message)
+    this.id = id
+  }
+}
+
+export class Forbidden extends DomainError {
+  readonly code = 'FORBIDDEN'
+  readonly missingScopes: string[]
+  readonly requiredRole: string | null
+  constructor({
+    missingScopes = [],
+    requiredRole = null,
+    message,
+  }: { missingScopes?: string[]; requiredRole?: string | null; message?: string }) {
+    super(
+      message ??
+        (missingScopes.length > 0
+          ? `this token lacks the scope ${missingScopes.join(', ')}`
+          : `this needs the role ${requiredRole} in the workspace`),
+    )
+    this.missingScopes = missingScopes
+    this.requiredRole = requiredRole
+  }
+}
+
+export type Issue = { path: string[]; message: string }
+export class InvalidInput extends DomainError {
+  readonly code = 'INVALID_INPUT'
+  readonly issues: Issue[]
+  constructor(...issues: [Issue, ...Issue[]]) {
+    super(issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '))
+    this.issues = issues
+    this.path = issues[0].path
+  }
+}
+
+export class NameConflict extends DomainError {
+  readonly code = 'NAME_CONFLICT'
+  readonly existingId: string
+  readonly suggestedName: string
+  constructor({
+    name,
+    existingId,
+    suggestedName,
+  }: { name: string; existingId: string; suggestedName: string }) {
+    super(
+      `the folder already holds ${JSON.stringify(name)}; ${JSON.stringify(suggestedName)} is free`,
+    )
+    this.existingId = existingId
+    this.suggestedName = suggestedName
+  }
+}
+
+export class StaleRevision extends DomainError {
+  readonly code = 'STALE_REVISION'
+  readonly expected: number
+  readonly actual: number
+  readonly entryId: string
+  constructor({
+    expected,
+    actual,
+    entryId,
+  }: { expected: number; actual: number; entryId: string }) {
+    super(`revision ${expected} was expected, ${actual} is there`)
+    this.expected = expected
+    this.actual = actual
+    this.entryId = entryId
+  }
+}
+
+export class Cycle extends DomainError {
+  readonly code = 'CYCLE'
+  constructor() {
+    super('a folder cannot go into itself or below itself')
+  }
+}
+
+export class InvalidState extends DomainError {
+  readonly code = 'INVALID_STATE'
+  readonly state: string
+  constructor(state: string, message: string) {
+    super(message)
+    this.state = state
+  }
+}
+
+export class NotEmpty extends DomainError {
+  readonly code = 'NOT_EMPTY'
+  readonly entryCount: number
+  constructor(entryCount: number) {
+    super(`the folder holds ${entryCount} entries; recursive: true takes them along`)
+    this.entryCount = entryCount
+  }
+}
+
+export class QuotaExceeded extends DomainError {
+  readonly code = 'QUOTA_EXCEEDED'
+  readonly workspaceId: string
+  readonly neededBytes: number
+  constructor({ workspaceId, neededBytes }: { workspaceId: string; neededBytes: number }) {
+    super(`the workspace has no room for ${neededBytes} more bytes`)
+    this.workspaceId = workspaceId
+    this.neededBytes = neededBytes
+  }
+}
+
+export class FileTooLarge extends DomainError {
+  readonly code = 'FILE_TOO_LARGE'
+  readonly maxBytes: number
+  constructor(maxBytes: number) {
+    super(`a file has at most ${maxBytes} bytes here`)
+    this.maxBytes = maxBytes
+  }
+}
+
+export class MediaTypeRejected extends DomainError {
+  readonly code = 'MEDIA_TYPE_REJECTED'
+  readonly allowed: string[]
+  constructor(allowed: string[]) {
+    super(`allowed here: ${allowed.join(', ')}`)
+    this.allowed = allowed
+  }
+}
+
+export class ChecksumMismatch extends DomainError {
+  readonly code = 'CHECKSUM_MISMATCH'
+  readonly expected: string
+  readonly actual: string
+  constructor({ expected, actual }: { expected: string; actual: string }) {
+    super(`the bytes hash to ${actual}, not to ${expected}`)
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+export class SizeMismatch extends DomainError {
+  readonly code = 'SIZE_MISMATCH'
+  readonly expected: number
+  readonly actual: number
+  constructor({ expected, actual }: { expected: number; actual: number }) {
+    super(`${actual} bytes are there, not ${expected}`)
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+export class UploadIncomplete extends DomainError {
+  readonly code = 'UPLOAD_INCOMPLETE'
+  override readonly retryable = true
+  readonly uploadId: string
+  /** Null while the length is deferred. */
+  readonly missingBytes: number | null
+  constructor({ uploadId, missingBytes }: { uploadId: string; missingBytes: number | null }) {
+    super(
+      missingBytes === null ? 'the length is not known yet' : `${missingBytes} bytes are missing`,
+    )
+    this.uploadId = uploadId
+    this.missingBytes = missingBytes
+  }
+}
+
+export class UploadExpired extends DomainError {
+  readonly code = 'UPLOAD_EXPIRED'
+  readonly expiredAt: number
+  constructor(expiredAt: number) {
+    super(`the upload expired at ${new Date(expiredAt).toISOString()}`)
+    this.expiredAt = expiredAt
+  }
+}
+
+/** Another item of an ALL_OR_NOTHING batch failed. */
+export class BatchAborted extends DomainError {
+  readonly code = 'BATCH_ABORTED'
+  readonly failedIndex: number
+  constructor(failedIndex: number) {
+    super(`nothing was done: item ${failedIndex} failed`)
+    this.failedIndex = failedIndex
+  }
+}
+
+/** The disk or the bucket did not do its part: full, broken, or lost. */
+export class StorageFault extends DomainError {
+  readonly code = 'STORAGE_ERROR'
+  override readonly retryable = true
+}
+
+/** No token, a wrong one, or one whose time is over: which, is not said. */
+export class Unauthenticated extends DomainError {
+  readonly code = 'UNAUTHENTICATED'
+  constructor() {
+    super('a valid token is needed: Authorization: Bearer <token>')
+  }
+}
+
+export class BadPageSize extends DomainError {
+  readonly code = 'BAD_PAGE_SIZE'
+}
+
+export class InvalidCursor extends DomainError {
+  readonly code = 'INVALID_CURSOR'
+  constructor() {
+    super('this cursor is not one of this list in this order')
+  }
+}
+
+export class QueryTooComplex extends DomainError {
+  readonly code = 'QUERY_TOO_COMPLEX'
+}
+
+export class RateLimited extends DomainError {
+  readonly code = 'RATE_LIMITED'
+  override readonly retryable = true
+  readonly retryAfterSeconds: number
+  constructor(retryAfterSeconds: number) {
+    super(`too many requests; try again in ${retryAfterSeconds} s`)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}

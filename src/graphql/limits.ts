@@ -1,0 +1,111 @@
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  Kind,
+  type ParseOptions,
+  parse,
+  type SelectionNode,
+  type SelectionSetNode,
+  type Source,
+  validate,
+} from 'graphql'
+import { QueryTooComplex } from '../errors.ts'
+
+/** What a document may hold, whatever its fields cost. A fragment counts as often as it is spread. */
+export const documentLimits = {
+  tokens: 4000,
+  depth: 24,
+  fields: 1000,
+  aliases: 100,
+  directives: 100,
+  fragments: 50,
+}
+
+type Size = Record<'depth' | 'fields' | 'aliases' | 'directives', number>
+type Fragments = Map<string, { definition: FragmentDefinitionNode; size?: Size }>
+type Directed = { readonly directives?: readonly unknown[] | undefined }
+
+/** graphql's parse, which gives up at the token beyond the limit; throws QueryTooComplex where brackets nest too deep for it. */
+export function parseWithin(source: string | Source, options: ParseOptions = {}): DocumentNode {
+  try {
+    return parse(source, { ...options, maxTokens: documentLimits.tokens })
+  } catch (error) {
+    // The stack's end: the parser is recursive, and so would be whatever reads the document after it.
+    throw error instanceof RangeError
+      ? new QueryTooComplex('this document nests too deeply')
+      : error
+  }
+}
+
+/** graphql's validate, which gives up after ten errors: a hundred take longer to word than all else takes. */
+export const validateBriefly: typeof validate = (schema, document, rules, options) =>
+  validate(schema, document, rules, { ...options, maxErrors: 10 })
+
+/** Throws QueryTooComplex for a document beyond a limit. One walk, in time linear to its tokens. */
+export function refuseBomb({ definitions }: DocumentNode) {
+  const fragments: Fragments = new Map()
+  for (const definition of definitions)
+    if (definition.kind === Kind.FRAGMENT_DEFINITION)
+      fragments.set(definition.name.value, { definition })
+  refuseBeyond('fragments', fragments.size)
+  for (const definition of definitions) {
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue
+    const variables = (definition.variableDefinitions ?? []).map(ofDirectives)
+    const size = sum([
+      ofDirectives(definition),
+      ...variables,
+      sizeOf(definition.selectionSet, fragments),
+    ])
+    for (const [what, much] of Object.entries(size)) refuseBeyond(what as keyof Size, much)
+  }
+}
+
+function refuseBeyond(what: keyof typeof documentLimits, much: number) {
+  const most = documentLimits[what]
+  if (much > most)
+    throw new QueryTooComplex(
+      `this document has ${what === 'depth' ? 'the depth' : `${what}:`} ${much}; at most ${most} is read`,
+    )
+}
+
+function sizeOf(set: SelectionSetNode | undefined, fragments: Fragments): Size {
+  return sum((set?.selections ?? []).map((selection) => ofSelection(selection, fragments)))
+}
+
+function ofSelection(selection: SelectionNode, fragments: Fragments): Size {
+  if (selection.kind === Kind.FRAGMENT_SPREAD)
+    return sum([ofDirectives(selection), ofFragment(selection.name.value, fragments)])
+  const inner = sum([ofDirectives(selection), sizeOf(selection.selectionSet, fragments)])
+  if (selection.kind === Kind.INLINE_FRAGMENT) return inner
+  const aliases = inner.aliases + (selection.alias ? 1 : 0)
+  return { ...inner, aliases, depth: inner.depth + 1, fields: inner.fields + 1 }
+}
+
+/** Measured once. One that spreads itself counts as nothing inside itself; validation refuses it later. */
+function ofFragment(name: string, fragments: Fragments): Size {
+  const fragment = fragments.get(name)
+  if (!fragment) return nothing
+  if (fragment.size) return fragment.size
+  fragment.size = nothing
+  const { definition } = fragment
+  fragment.size = sum([ofDirectives(definition), sizeOf(definition.selectionSet, fragments)])
+  return fragment.size
+}
+
+const nothing: Size = { depth: 0, fields: 0, aliases: 0, directives: 0 }
+
+const ofDirectives = ({ directives = [] }: Directed): Size => ({
+  ...nothing,
+  directives: directives.length,
+})
+
+const sum = (sizes: Size[]): Size =>
+  sizes.reduce(
+    (a, b) => ({
+      depth: Math.max(a.depth, b.depth),
+      fields: a.fields + b.fields,
+      aliases: a.aliases + b.aliases,
+      directives: a.directives + b.directives,
+    }),
+    nothing,
+  )

@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { readLink } from '../blobs/signed-links.ts'
+import { type Downloadable, downloadableFile, downloadableVersion } from '../domains/files/reads.ts'
+import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
+import type { Scope } from '../scope.ts'
+import { contentHeaders, type Disposition } from './content-headers.ts'
+import { fileAnswer, sendFile } from './file-answer.ts'
+import { judge, rangeCounts } from './preconditions.ts'
+import { HttpProblem, type ProblemContext, sendProblem } from './problems.ts'
+
+/** What the door is given. */
+export type DownloadDoor = {
+  /** The scope of who asks, by the Authorization header; throws Unauthenticated. */
+  scopeFor: (req: IncomingMessage) => Promise<Scope>
+  /** The scope of nobody in particular: a signed link needs no other proof. */
+  nobody: Scope
+  problems: (req: IncomingMessage) => ProblemContext
+}
+
+/**
+ * GET and HEAD of /download/…: a signed link to one version, or a file id with a bearer token to its current version.
+ * Ranges and conditions by RFC 9110. A fault in the middle cuts the answer off.
+ */
+export function downloadHandler(door: DownloadDoor) {
+  return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    try {
+      await download(door, req, res)
+    } catch (error) {
+      // Nobody is there any more to be told, and nothing is wrong here.
+      if (!res.destroyed) sendProblem(res, error, door.problems(req))
+    }
+  }
+}
+
+async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
+  if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
+  const { scope, file, disposition, cacheControl } = await requested(door, req)
+  const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
+  const validators = {
+    ETag: copy.etag,
+    'Last-Modified': new Date(copy.modifiedAt).toUTCString(),
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': cacheControl,
+  }
+  const verdict = judge(req.headers, copy)
+  if (verdict === 'failed') throw notThatCopy()
+  if (verdict === 'not modified') return void res.writeHead(304, validators).end()
+
+  const content = contentHeaders(file, disposition)
+  const about = { size: file.size, contentType: content['Content-Type'] }
+  // RFC 9110, section 14.2: Range means something for GET alone.
+  const rangeHeader =
+    req.method === 'GET' && rangeCounts(req.headers, copy) ? req.headers.range : undefined
+  const answer = fileAnswer(about, rangeHeader)
+  const headers = { ...validators, ...content, ...answer.headers }
+  if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
+  await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId })
+}
+
+type Asked = { scope: Scope; file: Downloadable; disposition: Disposition; cacheControl: string }
+
+/** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
+async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Asked> {
+  const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
+  const [, , key = ''] = pathname.split('/')
+  if (key.includes('.')) return bySignature(door.nobody, key)
+  return byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
+}
+
+async function bySignature(scope: Scope, token: string): Promise<Asked> {
+  const now = scope.now()
+  const { versionId, disposition, expiresAt } = readLink(scope.secret, token, now)
+  const file = await downloadableVersion(scope, versionId)
+  // Bound to one version, whose bytes never change.
+  const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
+  return { scope, file, disposition, cacheControl }
+}
+
+async function byBearer(scope: Scope, fileId: string, asked: string | null): Promise<Asked> {
+  const disposition = dispositionOf(asked)
+  const file = await downloadableFile(scope, fileId).catch((error) => {
+    // Who shows no token is asked for one, and learns nothing of what is there.
+    throw error instanceof NotFound && !scope.viewer ? new Unauthenticated() : error
+  })
+  return { scope, file, disposition, cacheControl: 'private, no-cache' }
+}
+
+function dispositionOf(asked: string | null): Disposition {
+  const disposition = asked?.toLowerCase() ?? 'attachment'
+  if (disposition === 'attachment' || disposition === 'inline') return disposition
+  throw new InvalidInput({ path: ['disposition'], message: 'is attachment or inline' })
+}
+
+const notAllowed = () =>
+  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+
+const notThatCopy = () =>
+  new HttpProblem(412, 'PRECONDITION_FAILED', 'the file is not the one that the condition names')

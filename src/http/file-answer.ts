@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { addAbortSignal, type Readable } from 'node:stream'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import { StorageFault } from '../errors.ts'
+import { type ByteRange, contentRange, lengthOf, multipart, wantedRanges } from './byte-ranges.ts'
+import { HttpProblem } from './problems.ts'
+
+/** How the bytes of a file are sent: `parts` one after the other, each behind its `head`, then `tail`. */
+export type FileAnswer = {
+  status: 200 | 206
+  headers: OutgoingHttpHeaders
+  parts: { head: string; range: ByteRange }[]
+  tail: string
+}
+
+/** 200 with all of `size` bytes, or 206 with what a Range header asks; throws 416. */
+export function fileAnswer(
+  { size, contentType }: { size: number; contentType: string },
+  rangeHeader: string | undefined,
+): FileAnswer {
+  const ranges = wantedRanges(rangeHeader, size)
+  if (ranges === 'unsatisfiable') throw behindTheEnd(size)
+  if (ranges === 'whole') return whole(size)
+  const [range] = ranges
+  if (range && ranges.length === 1) return oneRange(range, size)
+  // RFC 9110, section 14.6: the boundary must not occur in the parts.
+  const boundary = randomBytes(16).toString('hex')
+  const { heads, tail, ...frame } = multipart(ranges, { size, contentType, boundary })
+  const headers = { 'Content-Type': frame.contentType, 'Content-Length': frame.contentLength }
+  const parts = ranges.map((range, i) => ({ head: heads[i] ?? '', range }))
+  return { status: 206, headers, parts, tail }
+}
+
+function whole(size: number): FileAnswer {
+  const parts = size === 0 ? [] : [{ head: '', range: { start: 0, end: size - 1 } }]
+  return { status: 200, headers: { 'Content-Length': size }, parts, tail: '' }
+}
+
+function oneRange(range: ByteRange, size: number): FileAnswer {
+  const headers = { 'Content-Range': contentRange(range, size), 'Content-Length': lengthOf(range) }
+  return { status: 206, headers, parts: [{ head: '', range }], tail: '' }
+}
+
+const behindTheEnd = (size: number) =>
+  new HttpProblem(416, 'RANGE_NOT_SATISFIABLE', `the file has ${size} bytes`, {
+    'Content-Range': `bytes */${size}`,
+  })
+
+/**
+ * Sends the answer, opening each part when its turn comes; memory stays constant, and a client that goes away ends the reading.
+ * Headers go out with the first byte: until then a fault of the storage is still a clean 5xx. Throws StorageFault.
+ */
+export async function sendFile(
+  res: ServerResponse,
+  answer: FileAnswer,
+  { blobs, blobId }: { blobs: BlobStore; blobId: string },
+) {
+  const gone = new AbortController()
+  res.once('close', () => gone.abort())
+  for (const { head, range } of answer.parts) {
+    const bytes = addAbortSignal(gone.signal, await blobs.open(blobId, range))
+    const begin = () => begun(res, answer).write(head)
+    const sent = await pour(bytes, { res, begin, signal: gone.signal })
+    // Content-Length is promised: a body that comes short must not look whole.
+    if (sent !== lengthOf(range)) throw new StorageFault(`${blobId} is shorter than its row says`)
+  }
+  begun(res, answer).end(answer.tail)
+}
+
+/** As fast as pipe(), which would leave its listeners on `res` for each of many parts. */
+async function pour(
+  bytes: Readable,
+  { res, begin, signal }: { res: ServerResponse; begin: () => void; signal: AbortSignal },
+): Promise<number> {
+  let sent = 0
+  for await (const chunk of bytes) {
+    if (sent === 0) begin()
+    sent += chunk.length
+    if (!res.write(chunk)) await once(res, 'drain', { signal })
+  }
+  return sent
+}
+
+const begun = (res: ServerResponse, { status, headers }: FileAnswer) =>
+  res.headersSent ? res : res.writeHead(status, headers)

@@ -1,0 +1,58 @@
+import { GraphQLError, type GraphQLErrorExtensions } from 'graphql'
+import { DomainError, RateLimited, Unauthenticated } from '../errors.ts'
+import { currentRequestId, type Log } from '../log.ts'
+import { statusOf } from './problems.ts'
+
+/** What the client reads of an error: all of ours, nothing of a bug but the id under which it was logged. */
+export function worded(error: unknown, log: Log): GraphQLError {
+  const cause = causeOf(error)
+  if (cause instanceof GraphQLError) return cause
+  const isOurs = cause instanceof DomainError
+  const isPlain = isOurs && cause.code !== 'STORAGE_ERROR'
+  if (!isPlain) log.error({ err: cause }, 'unexpected')
+  const code = isOurs ? cause.code : 'INTERNAL_SERVER_ERROR'
+  return new GraphQLError(isPlain ? cause.message : 'something went wrong here', {
+    ...(error instanceof GraphQLError && { nodes: error.nodes, path: error.path }),
+    ...(cause instanceof Error && { originalError: cause }),
+    extensions: isPlain ? extensionsOf(cause) : { code, requestId: currentRequestId() },
+  })
+}
+
+/**
+ * Gives the errors the HTTP status that the answer deserves. GraphQL over HTTP, section 6.4: with data, however partial, it is
+ * 200; without, application/graphql-response+json says what went wrong, and application/json stays at 200 (`spec`).
+ */
+export function setStatuses({ data, errors = [] }: Result) {
+  if (data) return
+  for (const { extensions, originalError } of errors) {
+    extensions.code ??= 'BAD_REQUEST'
+    extensions.http ??= { spec: true, status: originalError ? statusOf(originalError) : 400 }
+  }
+}
+type Result = { data?: unknown; errors?: readonly GraphQLError[] | undefined }
+
+/** A request that costs too much is refused whole: once, not once for each of its fields. */
+export function refusedWhole(
+  errors: readonly GraphQLError[] | undefined,
+): GraphQLError | undefined {
+  const refusal = errors?.find(({ extensions }) => extensions.code === 'QUERY_TOO_COMPLEX')
+  return refusal && new GraphQLError(refusal.message, { extensions: refusal.extensions })
+}
+
+const causeOf = (error: unknown): unknown =>
+  error instanceof GraphQLError && error.originalError ? causeOf(error.originalError) : error
+
+function extensionsOf(error: DomainError): GraphQLErrorExtensions {
+  const { code, path } = error
+  return { code, ...(path && { path }), ...beyondCode(error) }
+}
+
+/** What concerns the whole request has its status whatever else was answered. */
+function beyondCode(error: DomainError): GraphQLErrorExtensions {
+  if (error instanceof Unauthenticated)
+    return { http: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } } }
+  if (!(error instanceof RateLimited)) return {}
+  const { retryAfterSeconds } = error
+  const headers = { 'Retry-After': String(retryAfterSeconds) }
+  return { retryAfterSeconds, http: { status: 429, headers } }
+}

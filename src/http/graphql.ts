@@ -1,0 +1,58 @@
+import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
+import type { GraphQLError } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Context } from '../graphql/context.ts'
+import { parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
+import type { Log } from '../log.ts'
+import { schema } from '../schema.ts'
+import { refusedWhole, setStatuses, worded } from './graphql-problems.ts'
+import type { Door, Visit } from './visit.ts'
+
+const MAX_BODY_BYTES = 1_000_000
+
+/** Headers that a page of another origin cannot send without asking first. */
+const preflighted = ['authorization', 'graphql-require-preflight']
+
+/** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
+export function graphqlDoor({ log }: { log: Log }): Door {
+  const yoga = createYoga<Visit, Context>({
+    schema,
+    context: async (visit) => ({ ...(await visit.scope()), requestId: visit.requestId }),
+    maskedErrors: { maskError: (error) => worded(error, log) },
+    plugins: [useCSRFPrevention({ requestHeaders: preflighted }), useLimits(), useStatuses()],
+    maxRequestBodySize: MAX_BODY_BYTES,
+    batching: false,
+    // cors.ts does it for all doors, graphiql.ts brings the page.
+    cors: false,
+    graphiql: false,
+    landingPage: false,
+    multipart: false,
+    logging: false,
+  })
+  return { handle: (req, res, visit) => yoga(req, res, visit) }
+}
+
+/** Before validation, whose rules cost most on the documents that they should refuse. */
+function useLimits(): Plugin {
+  return {
+    onParse({ setParseFn }) {
+      setParseFn(parseWithin)
+      return ({ result }) => {
+        if (!(result instanceof Error)) refuseBomb(result)
+      }
+    },
+    onValidate: ({ setValidationFn }) => setValidationFn(validateBriefly),
+  }
+}
+
+function useStatuses(): Plugin {
+  return {
+    onResultProcess({ result, setResult }) {
+      if (Array.isArray(result) || Symbol.asyncIterator in result) return
+      const errors = result.errors as readonly GraphQLError[] | undefined
+      const refusal = refusedWhole(errors)
+      if (refusal) setResult({ errors: [refusal] })
+      setStatuses(refusal ? { errors: [refusal] } : { data: result.data, errors })
+    },
+  }
+}

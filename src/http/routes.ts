@@ -1,0 +1,69 @@
+import type { App } from '../app.ts'
+import { downloadHandler } from './downloads.ts'
+import { graphiqlDoor, wantsPage } from './graphiql.ts'
+import { graphqlDoor } from './graphql.ts'
+import { livenessDoor, readinessDoor } from './health.ts'
+import { type Metrics, metricsDoor } from './metrics.ts'
+import { HttpProblem } from './problems.ts'
+import type { Door } from './visit.ts'
+
+export type Route = {
+  /** As logs and metrics call it. */
+  name: string
+  matches: (path: string) => boolean
+  door: Door
+  /** May take hours over a request; the others have a minute. */
+  takesLong?: boolean
+  /** Whether it still answers while the house closes. */
+  whileClosing?: boolean
+  /** The status of a request that came too late. */
+  closingStatus?: 423 | 503
+  /** Whether OPTIONS means something beyond the preflight of a browser. */
+  knowsOptions?: boolean
+}
+
+/** The doors, in the order in which they are tried; the last takes everything. */
+export function openRoutes(app: App, metrics: Metrics): Route[] {
+  return [
+    { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app) },
+    { name: 'download', matches: below('/download/'), door: downloadDoor(app) },
+    { name: 'livez', matches: is('/livez'), door: livenessDoor, whileClosing: true },
+    { name: 'readyz', matches: is('/readyz'), door: readinessDoor(app), whileClosing: true },
+    {
+      name: 'metrics',
+      matches: is('/metrics'),
+      door: metricsDoor(metrics, app.config),
+      whileClosing: true,
+    },
+    { name: 'root', matches: is('/'), door: toGraphiql },
+    { name: 'none', matches: () => true, door: nothingHere },
+  ]
+}
+
+const is = (wanted: string) => (path: string) => path === wanted
+const below = (prefix: string) => (path: string) => path.startsWith(prefix)
+
+function pageOrQuery(app: App): Door {
+  const page = graphiqlDoor()
+  const graphql = graphqlDoor(app)
+  return { handle: (req, res, visit) => (wantsPage(req) ? page : graphql).handle(req, res, visit) }
+}
+
+const downloadDoor = (app: App): Door => ({
+  async handle(req, res, { requestId, publicUrl, scope }) {
+    const nobody = await app.scopeFor(undefined, publicUrl)
+    const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+    return downloadHandler({ scopeFor: scope, nobody, problems: () => ({ requestId, log }) })(
+      req,
+      res,
+    )
+  },
+})
+
+const toGraphiql: Door = { handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end() }
+
+const nothingHere: Door = {
+  handle() {
+    throw new HttpProblem(404, 'NOT_FOUND', 'nothing is here; the API is at /graphql')
+  },
+}

@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { App } from '../app.ts'
+import { duringRequest } from '../log.ts'
+import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
+import { allowOrigin, isPreflight } from './cors.ts'
+import { openMetrics } from './metrics.ts'
+import { HttpProblem, sendProblem } from './problems.ts'
+import { openRoutes, type Route } from './routes.ts'
+import { openVisit, requestIdOf } from './visit.ts'
+
+export type HttpServer = {
+  /** Resolves with the port once it listens; rejects with the error of the operating system. */
+  listen: (port: number, host: string) => Promise<number>
+  /** Takes no more, lets what is in flight finish, and after `graceMs` cuts it off. */
+  close: (graceMs?: number) => Promise<void>
+}
+
+/** A body may take hours, a request line and its headers may not. 65 s: longer than load balancers keep a connection. */
+const timeouts = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 65_000 }
+
+/** Every door of the house behind one port. */
+export function createHttpServer(app: App): HttpServer {
+  const metrics = openMetrics()
+  const routes = openRoutes(app, metrics)
+  const inFlight = new Set<ServerResponse>()
+  let closing = false
+
+  const server = createServer(timeouts, (req, res) => {
+    const requestId = requestIdOf(req)
+    void duringRequest(requestId, () => serve(req, res, requestId))
+  })
+
+  async function serve(req: IncomingMessage, res: ServerResponse, requestId: string) {
+    const route = routeOf(req, routes)
+    try {
+      follow(req, res, route)
+      res.setHeader('X-Request-Id', requestId)
+      allowOrigin(app.config.corsOrigins, req, res)
+      if (closing && !route.whileClosing) throw tooLate(route)
+      if (isPreflight(req) && !route.knowsOptions) return res.writeHead(204).end()
+      return await route.door.handle(req, res, openVisit(app, req, requestId))
+    } catch (error) {
+      const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+      return sendProblem(res, error, { requestId, log })
+    }
+  }
+
+  /** From its first line to its last byte. */
+  function follow(req: IncomingMessage, res: ServerResponse, { name: door, takesLong }: Route) {
+    const startedAt = performance.now()
+    inFlight.add(res)
+    if (closing) closeAfter(res)
+    if (!takesLong) hurry(req)
+    dropRestOfBody(req, res)
+    res.once('close', () => {
+      inFlight.delete(res)
+      const ms = Math.round(performance.now() - startedAt)
+      metrics.observe(req, door, res.statusCode, ms / 1000)
+      app.log.debug({ door, method: req.method, status: res.statusCode, ms }, 'answered')
+    })
+  }
+
+  return {
+    async listen(port, host) {
+      server.listen(port, host)
+      await once(server, 'listening')
+      return (server.address() as AddressInfo).port
+    },
+    async close(graceMs = 8000) {
+      closing = true
+      const closed = once(server, 'close')
+      server.close()
+      for (const res of inFlight) closeAfter(res)
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+      await Promise.all(routes.map(({ door }) => door.drain?.()))
+      await closed
+      clearTimeout(cut)
+    },
+  }
+}
+
+/** The last route takes whatever no other does. */
+const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {
+  const path = url.split('?', 1)[0] ?? ''
+  return routes.find(({ matches }) => matches(path)) as Route
+}
+
+const tooLate = ({ closingStatus = 503 }: Route) =>
+  new HttpProblem(closingStatus, 'CLOSING', 'the server is closing; try again', {
+    'Retry-After': '2',
+  })

@@ -1,0 +1,48 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { v7 } from 'uuid'
+import type { App } from '../app.ts'
+import type { Config } from '../config.ts'
+import type { Scope } from '../scope.ts'
+import { HttpProblem } from './problems.ts'
+
+/** One request, as the doors are given it. */
+export type Visit = {
+  requestId: string
+  /** Where this client reaches the house, without a closing slash. */
+  publicUrl: string
+  /** By the Authorization header; rejects with Unauthenticated. */
+  scope: () => Promise<Scope>
+}
+
+/** A way into the house. `drain` is called when the house closes: stop reading, keep what arrived. */
+export type Door = {
+  handle: (req: IncomingMessage, res: ServerResponse, visit: Visit) => unknown
+  drain?: () => unknown
+}
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/
+const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
+
+/** Takes the client's X-Request-Id where it is harmless, so that one id goes through all logs. */
+export function requestIdOf(req: IncomingMessage): string {
+  const given = req.headers['x-request-id']
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : v7()
+}
+
+export function openVisit(app: App, req: IncomingMessage, requestId: string): Visit {
+  const publicUrl = publicUrlOf(app.config, req)
+  return { requestId, publicUrl, scope: () => app.scopeFor(req.headers.authorization, publicUrl) }
+}
+
+/** PUBLIC_URL, else what the request itself says: X-Forwarded-* only of a trusted proxy, and Host. */
+function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMessage): string {
+  if (publicUrl) return publicUrl
+  const forwarded = (name: string) => (trustProxy ? nearest(headers[name]) : undefined)
+  const host = forwarded('x-forwarded-host') ?? headers.host ?? 'localhost'
+  if (!HOST.test(host)) throw new HttpProblem(400, 'BAD_REQUEST', 'the Host header names no host')
+  return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
+}
+
+/** Proxies append: what the nearest one has seen stands last. */
+const nearest = (header: string | string[] | undefined) =>
+  header?.toString().split(',').at(-1)?.trim() || undefined

@@ -1,0 +1,132 @@
+import { sql } from 'kysely'
+import type { Db } from '../database/database.ts'
+import { newId } from '../database/ids.ts'
+import type { Row } from '../database/tables.ts'
+import type { Tx } from '../database/transaction.ts'
+
+/**
+ * A row of work. While somebody holds it, runAt is the end of the lease: what is held is not due, and what its holder
+ * lost is due again. Asked for once more in the meantime, runAt says when, and the job outlives its own end.
+ */
+export type Job = Row<'jobs'>
+
+/**
+ * Puts work in the queue, together with the rows of `tx`. The same `id` is the same job: asked for twice it runs once,
+ * at the earlier moment; asked for while it runs, it runs once more. `payload` is JSON; `runAt` is in
+ * milliseconds, and means at once where it is absent.
+ */
+export async function enqueue(
+  tx: Tx,
+  { kind, payload = {}, runAt = 0, id = newId('job') }: NewJob,
+): Promise<string> {
+  await tx
+    .insertInto('jobs')
+    .values({ id, kind, payload: JSON.stringify(payload), runAt, attempts: 0 })
+    .onConflict((row) =>
+      row.column('id').doUpdateSet((eb) => ({
+        runAt: eb
+          .case()
+          .when(
+            eb.or([
+              eb('jobs.leaseOwner', 'is not', null),
+              eb('excluded.runAt', '<', eb.ref('jobs.runAt')),
+            ]),
+          )
+          .then(eb.ref('excluded.runAt'))
+          .else(eb.ref('jobs.runAt'))
+          .end(),
+      })),
+    )
+    .execute()
+  return id
+}
+type NewJob = { kind: string; payload?: unknown; runAt?: number; id?: string }
+
+/** Makes sure of the rows of periodic work, whose id is their kind; a row that is there keeps its time. */
+export async function plant(db: Db, kinds: string[], runAt: number): Promise<void> {
+  if (kinds.length === 0) return
+  const rows = kinds.map((kind) => ({ id: kind, kind, payload: '{}', runAt, attempts: 0 }))
+  await db
+    .insertInto('jobs')
+    .values(rows)
+    .onConflict((row) => row.doNothing())
+    .execute()
+}
+
+/**
+ * Takes the job that has been due the longest, or null. One statement: of two claims at the same moment one gets the row,
+ * since the other finds its condition no longer true.
+ */
+export async function claim(
+  db: Db,
+  { owner, now, leaseMs, kinds }: { owner: string; now: number; leaseMs: number; kinds: string[] },
+): Promise<Job | null> {
+  if (kinds.length === 0) return null
+  const due = db
+    .selectFrom('jobs')
+    .select('id')
+    .where('runAt', '<=', now)
+    .where((eb) => eb.or([eb('leaseUntil', 'is', null), eb('leaseUntil', '<=', now)]))
+    .where('kind', 'in', kinds)
+    .orderBy('runAt')
+    .limit(1)
+  const until = now + leaseMs
+  const job = await db
+    .updateTable('jobs')
+    .set({ leaseOwner: owner, leaseUntil: until, runAt: until, attempts: sql`"attempts" + 1` })
+    .where('id', '=', due)
+    .where((eb) => eb.or([eb('leaseUntil', 'is', null), eb('leaseUntil', '<=', now)]))
+    .returningAll()
+    .executeTakeFirst()
+  return job ?? null
+}
+
+/** Holds on to a job until `leaseUntil`; false where it has been taken over. */
+export async function renew(db: Db, job: Job, leaseUntil: number): Promise<boolean> {
+  const runAt = sql<number>`CASE WHEN "runAt" = "leaseUntil" THEN ${leaseUntil} ELSE "runAt" END`
+  return changed(held(db, job).set({ leaseUntil, runAt }).executeTakeFirst())
+}
+
+/** The job is done and goes; unless it was asked for again since it was claimed. */
+export async function finish(db: Db, job: Job): Promise<void> {
+  const { numDeletedRows } = await db
+    .deleteFrom('jobs')
+    .where('id', '=', job.id)
+    .where('leaseOwner', '=', job.leaseOwner)
+    .where('attempts', '=', job.attempts)
+    .whereRef('runAt', '=', 'leaseUntil')
+    .executeTakeFirst()
+  if (numDeletedRows === 0n) await held(db, job).set(free).execute()
+}
+
+/** The job is done for now and comes again at `runAt`. */
+export async function comeAgain(db: Db, job: Job, runAt: number): Promise<void> {
+  await held(db, job)
+    .set({ ...free, runAt })
+    .execute()
+}
+
+/** The job failed, or was cut short; it is tried again at `runAt`. */
+export async function postpone(db: Db, job: Job, error: unknown, runAt: number): Promise<void> {
+  const lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  await held(db, job).set({ leaseOwner: null, leaseUntil: null, runAt, lastError }).execute()
+}
+
+/** How long to wait after failure number `attempts`: a second, doubled each time up to an hour, and up to half of it left to chance. */
+export function backoffMs(attempts: number, chance = Math.random()): number {
+  const longest = Math.min(1000 * 2 ** (attempts - 1), 3_600_000)
+  return Math.round(longest * (1 - chance / 2))
+}
+
+const free = { leaseOwner: null, leaseUntil: null, attempts: 0, lastError: null }
+
+/** Only by whoever still holds it: each claim raises `attempts`, so a holder of yesterday changes nothing. */
+const held = (db: Db, job: Job) =>
+  db
+    .updateTable('jobs')
+    .where('id', '=', job.id)
+    .where('leaseOwner', '=', job.leaseOwner)
+    .where('attempts', '=', job.attempts)
+
+const changed = async (result: Promise<{ numUpdatedRows: bigint }>) =>
+  (await result).numUpdatedRows > 0n

@@ -1,0 +1,70 @@
+import { type App, openApp } from './app.ts'
+import { CannotStart, type Config, readConfig } from './config.ts'
+import { createHttpServer, type HttpServer } from './http/server.ts'
+
+/** The process: config, app, server, then wait for a signal and close in reverse. */
+async function main() {
+  const config = readConfig(process.env)
+  const app = await openApp(config)
+  const server = createHttpServer(app)
+  const port = await listen(server, config)
+  greet(app, port)
+  const signal = await firstSignal()
+  app.log.info({ signal }, 'closing')
+  await server.close()
+  await app[Symbol.asyncDispose]()
+  process.exit(0)
+}
+
+async function listen(server: HttpServer, { host, port }: Config) {
+  try {
+    return await server.listen(port, host)
+  } catch (error) {
+    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port))
+  }
+}
+
+function sentenceFor({ code }: NodeJS.ErrnoException, host: string, port: number) {
+  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken; PORT names another.`
+  if (code === 'EACCES') return `Port ${port} may not be opened by this user; PORT names another.`
+  return `${host} is no address of this machine (${code}); HOST names another.`
+}
+
+/** For the person at the terminal; the log goes to stderr. The token is shown here and never again. */
+function greet({ config, firstToken }: App, port: number) {
+  const address = `${config.publicUrl ?? `http://${hostInUrl(config.host)}:${port}`}/graphql`
+  if (firstToken === null) return console.log(`Holdall is at ${address}`)
+  const token = config.adminToken ? 'the one in ADMIN_TOKEN' : firstToken
+  console.log(`Holdall is ready.
+
+  GraphiQL   ${address}
+  Token      ${token}
+
+The token is shown this once; only a hash of it is kept. Send it as "Authorization: Bearer <token>".`)
+}
+
+/** Where everybody on this machine can reach it, whatever it listens on. */
+const hostInUrl = (host: string) =>
+  ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)
+    ? 'localhost'
+    : host.includes(':')
+      ? `[${host}]`
+      : host
+
+/** The first signal is a request, the second an order. */
+function firstSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => {
+        if (asked) process.exit(1)
+        asked = true
+        resolve(signal)
+      })
+  })
+}
+
+main().catch((error) => {
+  console.error(error instanceof CannotStart ? error.message : error)
+  process.exit(1)
+})

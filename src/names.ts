@@ -1,0 +1,17 @@
+/** How names compare everywhere (entries, tags, paths): by Unicode NFC and full case folding. */
+export const foldName = (name: string): string => {
+  const folded = [...name.normalize('NFC')].map(foldCharacter).join('')
+  return folded.normalize('NFC')
+}
+
+/** Lower, upper, lower gives the folding of Unicode's CaseFolding.txt (ß = ss, ς = σ, ﬁ = fi) for all but the dotless ı. */
+const foldCharacter = (character: string) =>
+  character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()
+
+/** C0 and C1 controls, lone surrogates, and the bidirectional marks that make a name read as another. */
+export const UNSAFE_CHARACTERS = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+
+export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
+
+/** A safe upper bound of all strings that begin with `prefix`, in the order of their bytes. */
+export const endOfPrefix = (prefix: string) => `${prefix}\u{10ffff}`

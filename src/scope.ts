@@ -1,0 +1,51 @@
+import type { BlobStore } from './blobs/blob-store.ts'
+import type { Limits } from './config.ts'
+import type { Db } from './database/database.ts'
+import { type Tx, transact } from './database/transaction.ts'
+
+export const apiScopes = [
+  'FILES_READ',
+  'FILES_WRITE',
+  'TRASH_PURGE',
+  'SHARES_WRITE',
+  'MEMBERS_WRITE',
+  'TOKENS_WRITE',
+  'ACTIVITY_READ',
+  'TABLES_WRITE',
+  'WORKSPACES_WRITE',
+] as const
+export type ApiScope = (typeof apiScopes)[number]
+
+/** Who asks: a user by one of their tokens; null is nobody in particular, who sees PUBLIC workspaces only. */
+export type Viewer = {
+  userId: string
+  tokenId: string
+  scopes: ReadonlySet<ApiScope>
+  /** A token bound to a workspace sees no other. */
+  workspaceId: string | null
+} | null
+
+/** What a domain function is given; it takes only what it needs. */
+export type Scope = {
+  db: Db
+  blobs: BlobStore
+  viewer: Viewer
+  /** Milliseconds since 1970, UTC. */
+  now: () => number
+  limits: Limits
+  /** Signs what the house hands out: upload URLs, download links. */
+  secret: string
+  /** Where clients reach the house, without a closing slash. */
+  publicUrl: string
+}
+
+/** The same inside a transaction: `tx` where `db` was, so that nothing slips past it. */
+export type TxScope = Omit<Scope, 'db'> & { tx: Tx }
+
+/** Runs `story` in one transaction: all of it or nothing. */
+export function inTransaction<T>(
+  { db, ...scope }: Scope,
+  story: (scope: TxScope) => Promise<T>,
+): Promise<T> {
+  return transact(db, (tx) => story({ ...scope, tx }))
+}

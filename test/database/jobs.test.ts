@@ -1,0 +1,288 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { sql } from 'kysely'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { openDatabase } from '../../src/database/database.ts'
+import { migrateToLatest } from '../../src/database/migrate.ts'
+import { transact } from '../../src/database/transaction.ts'
+import { backoffMs, claim, enqueue, finish, postpone, renew } from '../../src/jobs/queue.ts'
+import { type RunnerOptions, startRunner } from '../../src/jobs/runner.ts'
+
+const minute = 60_000
+
+/** A database file with two connections, as two processes have it, and a clock that stands still until it is set. */
+async function openTwo() {
+  const dir = await mkdtemp(join(tmpdir(), 'jobs-'))
+  const open = () => openDatabase({ kind: 'sqlite', path: join(dir, 'rows.db') })
+  const [db, other] = [open(), open()]
+  await migrateToLatest(db)
+  onTestFinished(async () => {
+    await Promise.all([db.destroy(), other.destroy()])
+    await rm(dir, { recursive: true })
+  })
+  const clock = { at: 1_000_000 }
+  const logged: string[] = []
+  const note = (_: object, message: string) => void logged.push(message)
+  const runner = (options: Pick<RunnerOptions, 'handlers'> & Partial<RunnerOptions>) => {
+    const quiet = { info: note, warn: note, error: note }
+    const base = { db, now: () => clock.at, log: quiet, every: [], pollMs: 3_600_000 }
+    const started = startRunner({ ...base, ...options })
+    onTestFinished(() => started.stop())
+    return started
+  }
+  const add = (job: Parameters<typeof enqueue>[1]) => transact(db, (tx) => enqueue(tx, job))
+  const jobs = () => db.selectFrom('jobs').selectAll().orderBy('id').execute()
+  return { db, other, clock, logged, runner, add, jobs }
+}
+
+const take = (owner: string, now: number) => ({ owner, now, leaseMs: minute, kinds: ['sweep'] })
+
+test('a job runs once it is due, with its payload, and is gone', async () => {
+  const { clock, runner, add, jobs } = await openTwo()
+  const seen: unknown[] = []
+  const { runDue } = runner({ handlers: { sweep: async (payload) => seen.push(payload) } })
+  await add({ kind: 'sweep', payload: { folder: 'é' }, runAt: clock.at + minute })
+  expect(await runDue()).toBe(0)
+  clock.at += minute
+  expect(await runDue()).toBe(1)
+  expect(seen).toEqual([{ folder: 'é' }])
+  expect(await jobs()).toEqual([])
+})
+
+test('a job of a transaction that rolls back was never asked for', async () => {
+  const { db, jobs } = await openTwo()
+  const story = transact(db, async (tx) => {
+    await enqueue(tx, { kind: 'sweep' })
+    throw new Error('changed my mind')
+  })
+  await expect(story).rejects.toThrow('changed my mind')
+  expect(await jobs()).toEqual([])
+})
+
+test('a job asked for twice by the same id runs once, at the earlier moment', async () => {
+  const { clock, runner, add } = await openTwo()
+  let runs = 0
+  const { runDue } = runner({ handlers: { sweep: async () => runs++ } })
+  await add({ kind: 'sweep', id: 'sweep:1', runAt: clock.at + 9 * minute })
+  await add({ kind: 'sweep', id: 'sweep:1', runAt: clock.at })
+  await add({ kind: 'sweep', id: 'sweep:1', runAt: clock.at + 5 * minute })
+  await runDue()
+  clock.at += 10 * minute
+  await runDue()
+  expect(runs).toBe(1)
+})
+
+test('a job asked for again while it runs runs once more', async () => {
+  const { runner, add, jobs } = await openTwo()
+  let runs = 0
+  const handlers = {
+    sweep: async () => {
+      runs += 1
+      if (runs === 1) await add({ kind: 'sweep', id: 'sweep:1' })
+    },
+  }
+  await add({ kind: 'sweep', id: 'sweep:1' })
+  expect(await runner({ handlers }).runDue()).toBe(2)
+  expect(runs).toBe(2)
+  expect(await jobs()).toEqual([])
+})
+
+test('two processes share the jobs and none is done twice', async () => {
+  const { other, runner, add } = await openTwo()
+  const done: string[] = []
+  for (let i = 0; i < 40; i += 1) await add({ kind: 'sweep', payload: `${i}` })
+  const handlers = {
+    sweep: async (payload: unknown) => {
+      done.push(String(payload))
+      await sleep(1)
+    },
+  }
+  const counts = await Promise.all([
+    runner({ handlers }).runDue(),
+    runner({ handlers, db: other }).runDue(),
+  ])
+  expect(Math.min(...counts)).toBeGreaterThan(0)
+  expect(done.sort()).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`).sort())
+})
+
+test('a job that died with its process is taken over after its lease, and not before', async () => {
+  const { db, other, clock, add } = await openTwo()
+  await add({ kind: 'sweep' })
+  const lost = await claim(db, take('dead', clock.at))
+  expect(await claim(other, take('heir', clock.at + minute - 1))).toBeNull()
+  const found = await claim(other, take('heir', clock.at + minute))
+  expect(found).toMatchObject({ id: lost?.id, leaseOwner: 'heir', attempts: 2 })
+})
+
+test('who lost a lease neither renews nor ends the job of the next', async () => {
+  const { db, clock, add, jobs } = await openTwo()
+  await add({ kind: 'sweep' })
+  const late = await claim(db, take('one', clock.at))
+  const next = await claim(db, take('one', clock.at + minute))
+  if (!late || !next) throw new Error('both claims should find the job')
+  expect(await renew(db, late, clock.at + 9 * minute)).toBe(false)
+  await finish(db, late)
+  await postpone(db, late, new Error('late'), 0)
+  expect(await jobs()).toEqual([next])
+  await finish(db, next)
+  expect(await jobs()).toEqual([])
+})
+
+test('a lease is renewed while its job runs', async () => {
+  const { other, runner, add } = await openTwo()
+  await add({ kind: 'sweep' })
+  let runs = 0
+  const handlers = { sweep: () => sleep(600, void runs++) }
+  const base = { handlers, leaseMs: 200, now: Date.now }
+  const slow = runner(base).runDue()
+  await sleep(400)
+  expect(await runner({ ...base, db: other }).runDue()).toBe(0)
+  expect(await slow).toBe(1)
+  expect(runs).toBe(1)
+})
+
+test('a holder hears when its job was taken over', async () => {
+  const { db, runner, add } = await openTwo()
+  await add({ kind: 'sweep' })
+  let reason: unknown
+  const handlers = {
+    async sweep(_: unknown, signal: AbortSignal) {
+      await db.updateTable('jobs').set({ leaseOwner: 'somebody else' }).execute()
+      await sleep(5000, undefined, { signal }).catch(() => {
+        reason = signal.reason
+      })
+    },
+  }
+  await runner({ handlers, leaseMs: 150 }).runDue()
+  expect(String(reason)).toContain('another process has taken this job')
+})
+
+test('a job that fails is logged, waits longer each time, and does not hold up the others', async () => {
+  const { clock, logged, runner, add, jobs } = await openTwo()
+  let done = 0
+  const handlers = {
+    sweep: () => Promise.reject(new TypeError('no such shelf')),
+    dust: async () => done++,
+  }
+  const { runDue } = runner({ handlers })
+  await add({ kind: 'sweep' })
+  await add({ kind: 'dust' })
+  expect(await runDue()).toBe(2)
+  expect(done).toBe(1)
+  expect(logged).toEqual(['a job failed'])
+  const [failed] = await jobs()
+  expect(failed).toMatchObject({ attempts: 1, lastError: 'TypeError: no such shelf' })
+  expect(failed?.leaseOwner).toBeNull()
+  expect(failed?.runAt).toBeGreaterThan(clock.at)
+  clock.at += 1000
+  expect(await runDue()).toBe(1)
+})
+
+test('the wait after a failure doubles from a second to an hour, up to half of it left to chance', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 2000 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (attempts, chance) => {
+        const longest = Math.min(1000 * 2 ** (attempts - 1), 3_600_000)
+        const wait = backoffMs(attempts, chance)
+        expect(wait).toBeGreaterThanOrEqual(longest / 2)
+        expect(wait).toBeLessThanOrEqual(longest)
+      },
+    ),
+  )
+})
+
+test('periodic work comes again after its time, however many processes plan it', async () => {
+  const { other, clock, runner, jobs } = await openTwo()
+  let runs = 0
+  const base = { handlers: { sweep: async () => runs++ }, every: [{ kind: 'sweep', ms: minute }] }
+  const [one, two] = [runner(base), runner({ ...base, db: other })]
+  const both = async () => {
+    await one.runDue()
+    await two.runDue()
+  }
+  await both()
+  expect(runs).toBe(1)
+  clock.at += minute - 1
+  await both()
+  expect(runs).toBe(1)
+  clock.at += 1
+  await both()
+  expect(runs).toBe(2)
+  expect(await jobs()).toMatchObject([{ id: 'sweep', runAt: clock.at + minute, attempts: 0 }])
+})
+
+test('periodic work that keeps failing is tried at least as often as planned', async () => {
+  const { clock, runner, jobs } = await openTwo()
+  const handlers = { sweep: () => Promise.reject(new Error('no')) }
+  const { runDue } = runner({ handlers, every: [{ kind: 'sweep', ms: minute }] })
+  for (let i = 0; i < 12; i += 1) {
+    expect(await runDue()).toBe(1)
+    clock.at += minute
+  }
+  expect(await jobs()).toMatchObject([{ attempts: 12, lastError: 'Error: no' }])
+})
+
+test('jobs are found without being called for', async () => {
+  const { runner, add } = await openTwo()
+  let runs = 0
+  runner({ handlers: { sweep: async () => runs++ }, pollMs: 20 })
+  await sleep(50)
+  await add({ kind: 'sweep' })
+  await vi.waitFor(() => expect(runs).toBe(1), { timeout: 3000 })
+})
+
+test('stop ends the running job, which the next process begins again at once', async () => {
+  const { other, clock, runner, add, jobs } = await openTwo()
+  await add({ kind: 'sweep' })
+  await add({ kind: 'sweep' })
+  let begun = 0
+  const long = (_: unknown, signal: AbortSignal) => sleep(30_000, void begun++, { signal })
+  const first = runner({ handlers: { sweep: long } })
+  void first.runDue()
+  await vi.waitFor(() => expect(begun).toBe(1))
+  const asked = performance.now()
+  await first.stop()
+  expect(performance.now() - asked).toBeLessThan(1000)
+  expect(begun).toBe(1)
+  expect(await jobs()).toMatchObject([{ leaseOwner: null }, { leaseOwner: null }])
+  const next = runner({ handlers: { sweep: async () => begun++ }, db: other })
+  expect(clock.at).toBe(1_000_000)
+  expect(await next.runDue()).toBe(2)
+})
+
+test('stop does not wait for a job that will not hear', async () => {
+  const { runner, add } = await openTwo()
+  await add({ kind: 'sweep' })
+  const deaf = runner({ handlers: { sweep: () => sleep(3000) } })
+  const running = deaf.runDue()
+  await sleep(50)
+  const asked = performance.now()
+  await deaf.stop()
+  expect(performance.now() - asked).toBeLessThan(2500)
+  await running
+})
+
+test('a runner leaves jobs of other kinds to those who know them', async () => {
+  const { runner, add, jobs } = await openTwo()
+  await add({ kind: 'unheard of' })
+  expect(await runner({ handlers: { sweep: async () => {} } }).runDue()).toBe(0)
+  expect(await jobs()).toMatchObject([{ kind: 'unheard of', attempts: 0 }])
+})
+
+test('a database that fails for a moment stops no runner', async () => {
+  const { db, logged, runner, add } = await openTwo()
+  let runs = 0
+  const { runDue } = runner({ handlers: { sweep: async () => runs++ } })
+  await runDue()
+  await sql`ALTER TABLE jobs RENAME TO away`.execute(db)
+  expect(await runDue()).toBe(0)
+  expect(logged).toEqual(['jobs could not be asked for'])
+  await sql`ALTER TABLE away RENAME TO jobs`.execute(db)
+  await add({ kind: 'sweep' })
+  expect(await runDue()).toBe(1)
+})

@@ -1,0 +1,256 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+type Import = { from: string; to: string; names: string; typeOnly: boolean }
+type Rule = { says: string; broken: (line: Import) => boolean; such: [from: string, to: string][] }
+
+const root = join(import.meta.dirname, '../..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const sources = globSync('src/**/*.ts', { cwd: root }).sort()
+
+/** From the ground up: a file may import its own place and any floor below. */
+const floors = [
+  ['src/errors.ts', 'src/config.ts', 'src/log.ts', 'src/names.ts'],
+  ['src/database', 'src/blobs'],
+  ['src/scope.ts'],
+  ['src/graphql', 'src/jobs'],
+  ['src/domains'],
+  ['src/schema.ts', 'src/app.ts'],
+  ['src/http'],
+  ['src/main.ts'],
+]
+
+/** Where each package lives; whatever is not named here has no home yet. */
+const homes: Record<string, string[]> = {
+  'better-sqlite3': ['src/database'],
+  'kysely/migration': ['src/database'],
+  kysely: ['src/database', 'src/jobs', 'src/domains'],
+  uuid: ['src/database'],
+  '@tus/server': ['src/http', 'src/blobs'],
+  'graphql-yoga': ['src/http'],
+  '@graphql-yoga/plugin-csrf-prevention': ['src/http'],
+  '@graphql-yoga/render-graphiql': ['src/http'],
+  'content-disposition': ['src/http'],
+  'range-parser': ['src/http'],
+  'prom-client': ['src/http/metrics.ts'],
+  graphql: ['src/graphql', 'src/http', 'src/schema.ts'],
+  dataloader: ['src/graphql'],
+  '@pothos/core': ['src/graphql'],
+  '@pothos/plugin-complexity': ['src/graphql'],
+  '@pothos/plugin-errors': ['src/graphql'],
+  '@pothos/plugin-relay': ['src/graphql'],
+  'file-type': ['src/domains/files'],
+  mime: ['src/domains/files'],
+  zod: ['src/config.ts'],
+  pino: ['src/log.ts'],
+}
+
+const imports = sources.flatMap((from) => importsOf(from, read(from)))
+const eldestFirst = imports
+  .filter(({ from, to }) => from === 'src/schema.ts' && domainOf(to))
+  .map(({ to }) => domainOf(to))
+
+const rules: Rule[] = [
+  {
+    says: 'imports go down, or stay inside their own place',
+    broken: ({ from, to }) =>
+      isOurs(to) &&
+      (floorOf(to) > floorOf(from) ||
+        (floorOf(to) === floorOf(from) && placeOf(to) !== placeOf(from))),
+    such: [
+      ['src/database/keyset.ts', 'src/blobs/blob-store.ts'],
+      ['src/blobs/disk.ts', 'src/database/tables.ts'],
+      ['src/blobs/disk.ts', 'src/scope.ts'],
+      ['src/graphql/pages.ts', 'src/jobs/queue.ts'],
+      ['src/jobs/runner.ts', 'src/graphql/context.ts'],
+      ['src/jobs/runner.ts', 'src/domains/trash/writes.ts'],
+      ['src/graphql/nodes.ts', 'src/domains/files/reads.ts'],
+      ['src/domains/files/reads.ts', 'src/http/server.ts'],
+    ],
+  },
+  {
+    says: 'a domain imports only its elders, in the order schema.ts lists them',
+    broken: ({ from, to }) => bothInDomains(from, to) && ageOf(to) > ageOf(from),
+    such: [['src/domains/accounts/reads.ts', 'src/domains/workspaces/reads.ts']],
+  },
+  {
+    says: 'graphql stands on writes and jobs, they on reads, reads on rules; also on an elder’s',
+    broken: ({ from, to }) => bothInDomains(from, to) && rankOf(to) > rankOf(from),
+    such: [
+      ['src/domains/files/rules.ts', 'src/domains/files/reads.ts'],
+      ['src/domains/files/reads.ts', 'src/domains/files/writes.ts'],
+      ['src/domains/files/reads.ts', 'src/domains/files/copy.ts'],
+      ['src/domains/files/writes.ts', 'src/domains/accounts/graphql.ts'],
+      ['src/domains/files/writes.ts', 'src/domains/files/jobs.ts'],
+    ],
+  },
+  {
+    says: 'graphql.ts is imported by younger graphql.ts and by schema.ts alone',
+    broken: ({ from, to }) =>
+      roleOf(to) === 'graphql' && roleOf(from) !== 'graphql' && from !== 'src/schema.ts',
+    such: [
+      ['src/http/tus.ts', 'src/domains/uploads/graphql.ts'],
+      ['src/app.ts', 'src/domains/accounts/graphql.ts'],
+    ],
+  },
+  {
+    says: 'doors do no SQL and run no jobs: they call reads and writes',
+    broken: ({ from, to }) =>
+      from.startsWith('src/http/') && (to === 'kysely' || roleOf(to) === 'jobs'),
+    such: [
+      ['src/http/tus.ts', 'src/domains/uploads/jobs.ts'],
+      ['src/http/tus.ts', 'kysely'],
+    ],
+  },
+  {
+    says: 'rules.ts knows nothing that it would have to wait for',
+    broken: ({ from, to, typeOnly }) =>
+      roleOf(from) === 'rules' &&
+      !typeOnly &&
+      (/^kysely|^node:fs|^src\/(database|blobs|jobs)\//.test(to) || to === 'src/scope.ts'),
+    such: [['src/domains/files/rules.ts', 'src/database/keyset.ts']],
+  },
+  {
+    says: 'each package is used in its home',
+    broken: ({ from, to, typeOnly }) =>
+      isPackage(to) &&
+      !homeOf(to).some((home) => within(from, home)) &&
+      !(typeOnly && to.startsWith('@pothos/')),
+    such: [
+      ['src/domains/files/graphql.ts', '@pothos/core'],
+      ['src/app.ts', 'pino'],
+      ['src/http/server.ts', 'prom-client'],
+      ['src/http/server.ts', 'left-pad'],
+    ],
+  },
+  {
+    says: 'only database/ knows which database it is',
+    broken: ({ from, to, names }) =>
+      to === 'kysely' && /Dialect|Adapter|Driver/.test(names) && !within(from, 'src/database'),
+    such: [['src/domains/files/reads.ts', 'kysely']],
+  },
+]
+
+describe.each(rules)('$says', ({ broken, such }) => {
+  test('in every file', () => {
+    expect(imports.filter(broken).map(show)).toEqual([])
+  })
+
+  test.each(such)('%s → %s would be found', (from, to) => {
+    expect(broken({ from, to, names: '{ SqliteDialect }', typeOnly: false })).toBe(true)
+  })
+})
+
+test('every source file stands on a floor, and every domain in schema.ts', () => {
+  expect(sources.filter((file) => floorOf(file) === -1)).toEqual([])
+  expect(sources.filter((file) => domainOf(file) && ageOf(file) === -1)).toEqual([])
+})
+
+test('rules.ts awaits nothing', () => {
+  const waiting = sources.filter(
+    (f) => roleOf(f) === 'rules' && /\bawait\b|\basync\b/.test(read(f)),
+  )
+  expect(waiting).toEqual([])
+})
+
+test('each table has one writer', () => {
+  const written =
+    /(?:insertInto|updateTable|deleteFrom|replaceInto)\(\s*'(\w+)|(?:UPDATE|INSERT INTO|DELETE FROM) "?(\w+)/g
+  const writers: Record<string, Set<string>> = {}
+  for (const file of sources)
+    for (const [, built, raw] of read(file).matchAll(written)) {
+      const table = built ?? raw ?? ''
+      writers[table] = (writers[table] ?? new Set()).add(domainOf(file) ?? placeOf(file) ?? file)
+    }
+  const shared = Object.entries(writers).filter(([, places]) => places.size > 1)
+  expect(shared).toEqual([])
+  expect(Object.keys(writers).length).toBeGreaterThan(5)
+})
+
+test('only main.ts reads the environment', () => {
+  expect(sources.filter((file) => read(file).includes('process.env'))).toEqual(['src/main.ts'])
+})
+
+test('the guard sees what is there', () => {
+  const lines = sources.map((file) => [...read(file).matchAll(/^import\b(?!\()/gm)].length)
+  const seen = sources.map(
+    (file) => imports.filter((i) => i.from === file && i.names !== '').length,
+  )
+  expect(seen).toEqual(lines)
+  expect(imports.length).toBeGreaterThan(30)
+  expect(imports.filter(({ to }) => isOurs(to) && !sources.includes(to)).map(show)).toEqual([])
+  expect(eldestFirst.length).toBeGreaterThan(5)
+})
+
+test('the guard reads every way to import', () => {
+  const text = [
+    "import type { A } from './a.ts'",
+    "import {\n  type B,\n  b,\n} from './b.ts'",
+    "import './c.ts'",
+    "export { d } from './d.ts'",
+    "const e = await import('./e.ts')",
+    "import * as f from 'f'",
+  ].join('\n')
+  expect(importsOf('src/x/y.ts', text).map(({ to, typeOnly }) => [to, typeOnly])).toEqual([
+    ['src/x/a.ts', true],
+    ['src/x/b.ts', false],
+    ['src/x/c.ts', false],
+    ['f', false],
+    ['src/x/d.ts', false],
+    ['src/x/e.ts', false],
+  ])
+})
+
+function importsOf(from: string, text: string): Import[] {
+  const statements = [
+    ...text.matchAll(/^(import\b[^'"();]*)['"]([^'"]+)['"]/gm),
+    ...text.matchAll(/^()export\s+(?:type\s+)?(?:\*|\{[^}]*\})[^'"{}]*?from\s+['"]([^'"]+)['"]/gm),
+    ...text.matchAll(/()\bimport\(\s*['"]([^'"]+)['"]/g),
+  ]
+  return statements.map(([, names = '', target = '']) => ({
+    from,
+    to: target.startsWith('.') ? relative(root, join(root, from, '..', target)) : target,
+    names,
+    typeOnly: /^import type\b/.test(names),
+  }))
+}
+
+function within(file: string, place: string) {
+  return file === place || file.startsWith(`${place}/`)
+}
+function floorOf(file: string) {
+  return floors.findIndex((floor) => floor.some((place) => within(file, place)))
+}
+function placeOf(file: string) {
+  return floors.flat().find((place) => within(file, place))
+}
+function domainOf(file: string) {
+  return /^src\/domains\/([\w-]+)\//.exec(file)?.[1]
+}
+function bothInDomains(from: string, to: string) {
+  return Boolean(domainOf(from) && domainOf(to))
+}
+function ageOf(file: string) {
+  return eldestFirst.indexOf(domainOf(file))
+}
+function roleOf(file: string) {
+  return /^src\/domains\/[\w-]+\/([\w-]+)\.ts$/.exec(file)?.[1]
+}
+/** A file of another name (files/copy.ts) does what writes.ts does, and stands with it. */
+function rankOf(file: string) {
+  return { rules: 0, reads: 1, jobs: 3, graphql: 4 }[roleOf(file) ?? ''] ?? 2
+}
+function isOurs(to: string) {
+  return to.startsWith('src/')
+}
+function isPackage(to: string) {
+  return !/^(src|migrations)\/|^node:/.test(to)
+}
+function homeOf(specifier: string) {
+  const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''
+  return homes[specifier] ?? homes[name] ?? []
+}
+function show({ from, to }: Import) {
+  return `${from} → ${to}`
+}

@@ -1,0 +1,243 @@
+import { CompiledQuery } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Db } from '../../src/database/database.ts'
+import { claim } from '../../src/jobs/queue.ts'
+import {
+  act,
+  confirmUpload,
+  createFolder,
+  createUpload,
+  downloadUrl,
+  sendBytes,
+  type UploadHandle,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { furnish, giveToken, type Place } from './place.ts'
+
+let house: House
+let place: Place
+let upload: UploadHandle
+const directions = ['ASC', 'DESC']
+
+beforeAll(async () => {
+  house = await openHouse()
+  place = await furnish(house, 'lab')
+  await fill(place)
+  upload = await createUpload(house, { workspaceId: place.workspaceId, name: 'slow.bin', size: 8 })
+}, 120_000)
+afterAll(() => house?.[Symbol.asyncDispose]())
+
+/** Some hundred rows in each list. Nobody has run ANALYZE: the indexes alone decide. */
+async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
+  const others = Array.from({ length: 130 }, (_, i) => i)
+  for (const i of others) {
+    const tags = [`tag ${i}`]
+    const parent = { id: rootId }
+    await createFolder(house, { parent, name: `folder ${i}`, tags })
+  }
+  for (const i of others.slice(0, 60)) {
+    await uploadFile(house, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i) })
+  }
+  const name = filePath
+  for (const i of others.slice(0, 20)) {
+    await uploadFile(house, { workspaceId, versionOf: fileId, name, bytes: `version ${i}` })
+    await act(house, 'addMember', { workspaceId, email: `m${i}@example.org` }, '__typename')
+    await act(house, 'createWorkspace', { name: `other ${i}` }, '__typename')
+    await giveToken(house, { workspaceId })
+  }
+  const entries = others
+    .slice(60)
+    .map((i) => ({ entry: { path: { workspaceId, path: `folder ${i}` } } }))
+  await act(house, 'trashEntries', { entries }, 'succeeded')
+}
+
+/** Every statement that the database is given while `story` runs. */
+async function statementsOf(db: Db, story: () => Promise<unknown>): Promise<CompiledQuery[]> {
+  const seen: CompiledQuery[] = []
+  await db.getExecutor().provideConnection(async (connection) => {
+    // SQLite has the one connection, so all that the house asks goes through here.
+    const executeQuery = connection.executeQuery
+    connection.executeQuery = (query, ...more) => {
+      seen.push(query)
+      return executeQuery.call(connection, query, ...more)
+    }
+    restore = () => Object.assign(connection, { executeQuery })
+  })
+  try {
+    await story()
+  } finally {
+    restore()
+  }
+  return seen
+}
+let restore = () => {}
+
+type Step = { detail: string }
+
+/** What the plans of these statements have in them that grows with the tables. */
+async function slowSteps(db: Db, statements: CompiledQuery[]): Promise<string[]> {
+  const slow: string[] = []
+  for (const { sql, parameters } of statements.filter(hasPlan)) {
+    const query = CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, [...parameters])
+    const { rows } = await db.executeQuery<Step>(query)
+    const steps = rows.map(({ detail }) => detail).filter(isSlow)
+    slow.push(...steps.map((step) => `${step} ⇐ ${sql}`))
+  }
+  return slow
+}
+
+const hasPlan = ({ sql }: CompiledQuery) => /^(select|insert|update|delete|with)\b/i.test(sql)
+const isSlow = (step: string) =>
+  (/^SCAN\b/.test(step) && !/^SCAN (CONSTANT ROW|\(subquery)/.test(step)) ||
+  /USE TEMP B-TREE/.test(step)
+
+async function expectQuick(story: () => Promise<unknown>) {
+  const statements = await statementsOf(house.app.db, story)
+  expect(statements.filter(hasPlan).length).toBeGreaterThan(0)
+  expect(await slowSteps(house.app.db, statements)).toEqual([])
+}
+
+/** The first page, the page behind its middle, the page before that, and the last. */
+async function readPages(id: string, type: string, list: string, args: string[] = []) {
+  const read = async (...more: string[]) => {
+    const asked = [...args, ...more].join(', ')
+    const query = `query ($id: ID!) { node(id: $id) { ... on ${type} { list: ${list}(${asked}) {
+      totalCount edges { cursor node { __typename } } pageInfo { hasNextPage hasPreviousPage }
+    } } } }`
+    return (await house.ask(query, { id })).node.list
+  }
+  const { edges, totalCount } = await read('first: 12')
+  expect(totalCount).toBeGreaterThan(12)
+  const middle = JSON.stringify(edges[6].cursor)
+  const next = await read('first: 5', `after: ${middle}`)
+  const previous = await read('last: 5', `before: ${middle}`)
+  const last = await read('last: 5')
+  for (const page of [next, previous, last]) expect(page.edges).toHaveLength(5)
+}
+
+const entryOrders = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'].flatMap((field) =>
+  directions.flatMap((direction) =>
+    [true, false].map(
+      (first) => `field: ${field}, direction: ${direction}, foldersFirst: ${first}`,
+    ),
+  ),
+)
+const trashOrders = ['TRASHED_AT', 'NAME', 'SIZE'].flatMap((field) =>
+  directions.map((direction) => `field: ${field}, direction: ${direction}`),
+)
+
+describe('a page of a list neither scans nor sorts', () => {
+  test.each(entryOrders)('children by %s', (order) =>
+    expectQuick(() => readPages(place.rootId, 'Folder', 'children', [`orderBy: { ${order} }`])),
+  )
+
+  test.each(entryOrders)('the flat list by %s', (order) =>
+    expectQuick(() =>
+      readPages(place.workspaceId, 'Workspace', 'entries', [`orderBy: { ${order} }`]),
+    ),
+  )
+
+  test.each(trashOrders)('the trash by %s', (order) =>
+    expectQuick(() =>
+      readPages(place.workspaceId, 'Workspace', 'trash', [`orderBy: { ${order} }`]),
+    ),
+  )
+
+  test.each(['tags', 'uploads', 'members', 'apiTokens', 'activity'])('%s', (list) =>
+    expectQuick(() => readPages(place.workspaceId, 'Workspace', list)),
+  )
+
+  test('versions', () => expectQuick(() => readPages(place.fileId, 'File', 'versions')))
+
+  test('the activity of one entry', () =>
+    expectQuick(() =>
+      readPages(place.workspaceId, 'Workspace', 'activity', [
+        `filter: { entryId: "${place.fileId}" }`,
+      ]),
+    ))
+})
+
+const entryFields = `__typename id name path tags { name } createdBy { name } updatedBy { name }
+  trash { purgeAt } parent { id } ancestors { id } workspace { name }
+  ... on File { size version { number createdBy { name } } }`
+
+describe('one thing by its name is sought, not scanned for', () => {
+  test('node(id:) of every type', () => {
+    const { workspaceId, folderId, fileId, versionId, uploadId, tagId, tokenId, userId, eventId } =
+      place
+    const ids = [
+      workspaceId,
+      folderId,
+      fileId,
+      versionId,
+      uploadId,
+      tagId,
+      tokenId,
+      userId,
+      eventId,
+    ]
+    return expectQuick(async () => {
+      for (const id of ids) {
+        const { node } = await house.ask('query ($id: ID!) { node(id: $id) { id } }', { id })
+        expect(node).toEqual({ id })
+      }
+      const { nodes } = await house.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids })
+      expect(nodes).toHaveLength(ids.length)
+    })
+  })
+
+  test('all about the entries of a page', () =>
+    expectQuick(() =>
+      house.ask(
+        `query ($id: ID!) { node(id: $id) { ... on Folder { totals { bytes } children(first: 30) { nodes { ${entryFields} } } } } }`,
+        { id: place.rootId },
+      ),
+    ))
+
+  test('entryByPath and the workspace by its slug', () =>
+    expectQuick(async () => {
+      const query = `query ($slug: String!, $path: String!) {
+        workspace(by: { slug: $slug }) { entryByPath(path: $path) { ${entryFields} } }
+      }`
+      const { workspace } = await house.ask(query, { slug: place.slug, path: place.filePath })
+      expect(workspace.entryByPath.id).toBe(place.fileId)
+    }))
+
+  test('an upload from HEAD to confirm', () =>
+    expectQuick(async () => {
+      await house.http(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
+      await sendBytes(house, upload, '1234')
+      await sendBytes(house, upload, '5678', 4)
+      await confirmUpload(house, { uploadId: upload.id })
+    }))
+
+  test('a download, by its link and by a token', () =>
+    expectQuick(async () => {
+      const signed = await house.http(await downloadUrl(house, place.fileId), { token: null })
+      expect([signed.status, await signed.text()]).toEqual([200, 'version 19'])
+      const bearer = await house.http(`/download/${place.fileId}`)
+      expect([bearer.status, await bearer.text()]).toEqual([200, 'version 19'])
+    }))
+
+  test('the next job', () =>
+    expectQuick(() => claim(house.app.db, { owner: 'x', now: 0, leaseMs: 1, kinds: ['a', 'b'] })))
+})
+
+test('what scans or sorts is found out', async () => {
+  const { db } = house.app
+  const statements = await statementsOf(db, async () => {
+    await db.selectFrom('entries').select('id').where('description', '=', 'x').execute()
+    await db
+      .selectFrom('tags')
+      .select('id')
+      .where('workspaceId', '=', 'x')
+      .orderBy('color')
+      .execute()
+  })
+  expect(statements).toHaveLength(2)
+  expect(await slowSteps(db, statements)).toEqual([
+    expect.stringContaining('SCAN entries'),
+    expect.stringContaining('USE TEMP B-TREE'),
+  ])
+})

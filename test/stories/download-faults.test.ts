@@ -1,0 +1,118 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { globSync, readdirSync, readlinkSync } from 'node:fs'
+import { rm, truncate } from 'node:fs/promises'
+import { get, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { sweepBlobs } from '../../src/domains/files/jobs.ts'
+import {
+  act,
+  createWorkspace,
+  downloadUrl,
+  type FileHandle,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+// More than sockets and streams can hold, so that a reader who stops is felt at the other end.
+const bytes = randomBytes(32 * 1024 * 1024)
+let house: House
+let file: FileHandle
+let link: string
+
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  const { id: workspaceId } = await createWorkspace(house)
+  file = await uploadFile(house, { workspaceId, name: 'plate1.dat', bytes })
+  link = await downloadUrl(house, file.id)
+})
+
+const blobFiles = () =>
+  globSync('**/kept/**', { cwd: house.dir, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+
+function theBlobFile(): string {
+  const [path, ...others] = blobFiles()
+  expect(others).toEqual([])
+  return path as string
+}
+
+test('a slow reader gets the whole file though it is purged meanwhile', async () => {
+  const response = await started(link)
+  response.pause()
+  await sleep(300)
+  await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
+  await act(house, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
+  await vi.waitFor(async () => {
+    await sweepBlobs(house.app, new AbortController().signal)
+    expect(blobFiles()).toEqual([])
+  })
+
+  const hash = createHash('sha256')
+  for await (const chunk of response) hash.update(chunk)
+  expect(hash.digest('hex')).toBe(file.sha256)
+  expect((await house.http(link, { token: null })).status).toBe(404)
+})
+
+test('a reader who goes away leaves no open file behind', async () => {
+  for (let i = 0; i < 20; i++) (await started(link)).destroy()
+  const ranges = { range: 'bytes=0-9999999,20000000-' }
+  for (let i = 0; i < 20; i++) (await started(link, ranges)).destroy()
+  await vi.waitFor(() => expect(openBlobs()).toEqual([]), { timeout: 5000 })
+})
+
+test('bytes that are gone are an error of the storage, and nothing is told of where they were', async () => {
+  await rm(theBlobFile())
+  for (const headers of [{}, { range: 'bytes=5-9' }, { range: 'bytes=0-0,5-9' }]) {
+    const response = await house.http(link, {
+      token: null,
+      headers: headers as Record<string, string>,
+    })
+    const text = await response.text()
+    expect(response.status).toBe(500)
+    expect(JSON.parse(text)).toMatchObject({ code: 'STORAGE_ERROR', requestId: expect.any(String) })
+    expect(text).not.toMatch(/kept|holdall-|ENOENT/)
+    expect(response.headers.get('etag')).toBeNull()
+  }
+})
+
+test('bytes that end too early never look like the whole file', async () => {
+  await truncate(theBlobFile(), 20_000_000)
+  const response = await house.http(link, { token: null })
+  await expect(response.arrayBuffer()).rejects.toThrow()
+  const parts = await house.http(link, {
+    token: null,
+    headers: { range: 'bytes=0-9,19999990-20000010' },
+  })
+  await expect(parts.arrayBuffer()).rejects.toThrow()
+})
+
+/** The answer, as soon as its headers and some bytes are there. */
+function started(url: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const request = get(url, { headers, agent: false }, (response) => {
+    response.once('readable', () => resolve(response))
+    response.on('error', () => undefined)
+  })
+  request.on('error', reject)
+  return promise
+}
+
+/** Which blobs this process, server and client in one, has open; Linux tells. */
+function openBlobs(): string[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc/self/fd')
+    .map(target)
+    .filter((path) => path.includes('/kept/'))
+}
+
+function target(fd: string): string {
+  try {
+    return readlinkSync(join('/proc/self/fd', fd))
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,196 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { get, type IncomingMessage } from 'node:http'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { createWorkspace, downloadUrl, type FileHandle, uploadFile } from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+const bytes = randomBytes(3_000_000)
+let house: House
+let workspaceId: string
+let file: FileHandle
+/** A signed link to all of `bytes`. */
+let link: string
+
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  file = await uploadFile(house, { workspaceId, name: 'plate1.dat', bytes })
+  link = await downloadUrl(house, file.id)
+})
+
+/** With nothing but the link: no token. */
+const fetchLink = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
+  house.http(link, { ...init, token: null, headers })
+
+const bodyOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
+const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
+
+/** What says something of the file, not of the request or the connection. */
+function lasting({ headers }: Response) {
+  const passing = ['date', 'connection', 'keep-alive', 'x-request-id']
+  return Object.fromEntries([...headers].filter(([name]) => !passing.includes(name)))
+}
+
+test('a link gives the bytes that were uploaded, and says what they are', async () => {
+  const response = await fetchLink()
+  expect(response.status).toBe(200)
+  expect(sha256(await bodyOf(response))).toBe(file.sha256)
+  expect(lasting(response)).toMatchObject({
+    'content-length': '3000000',
+    'content-type': 'application/octet-stream',
+    'content-disposition': 'attachment; filename=plate1.dat',
+    'accept-ranges': 'bytes',
+    etag: `"${file.sha256}"`,
+    'last-modified': expect.stringMatching(/GMT$/),
+    'cache-control': expect.stringMatching(/^private, max-age=3\d{3}, immutable$/),
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "sandbox; default-src 'none'",
+    'referrer-policy': 'no-referrer',
+  })
+})
+
+test('HEAD says all that GET says, without the bytes, and knows no ranges', async () => {
+  const [head, whole] = [
+    await fetchLink({ range: 'bytes=0-9' }, { method: 'HEAD' }),
+    await fetchLink(),
+  ]
+  await whole.arrayBuffer()
+  expect(head.status).toBe(200)
+  expect(lasting(head)).toEqual(lasting(whole))
+  expect(await head.text()).toBe('')
+})
+
+test('an empty file is downloaded as nothing', async () => {
+  const empty = await uploadFile(house, { workspaceId, name: 'empty.dat', bytes: '' })
+  link = await downloadUrl(house, empty.id)
+  const responses = [await fetchLink(), await fetchLink({ range: 'bytes=0-' })]
+  for (const response of responses) {
+    expect([response.status, response.headers.get('content-length')]).toEqual([200, '0'])
+    expect(await response.text()).toBe('')
+  }
+})
+
+describe('ranges', () => {
+  test.each([
+    ['bytes=0-0', 0, 1],
+    ['bytes=1000000-1999999', 1_000_000, 2_000_000],
+    ['bytes=2999999-', 2_999_999, 3_000_000],
+    ['bytes=-10', 2_999_990, 3_000_000],
+    ['bytes=-9999999', 0, 3_000_000],
+    ['bytes=5-1,0-1', null, null],
+    ['lines=1-2', null, null],
+  ])('%s', async (range, start, end) => {
+    const response = await fetchLink({ range })
+    const [status, from, to] = start === null ? [200, 0, bytes.length] : [206, start, end]
+    const contentRange = start === null ? null : `bytes ${start}-${end - 1}/3000000`
+    expect(response.status).toBe(status)
+    expect(response.headers.get('content-range')).toBe(contentRange)
+    expect(sha256(await bodyOf(response))).toBe(sha256(bytes.subarray(from, to)))
+  })
+
+  test('several at once come as parts, in the order asked', async () => {
+    const response = await fetchLink({ range: 'bytes=2000000-2000099,0-9,-1' })
+    const [, boundary] = /^multipart\/byteranges; boundary=(\w+)$/.exec(
+      response.headers.get('content-type') ?? '',
+    ) ?? ['', '']
+    const part = (start: number, end: number) => [
+      `--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes ${start}-${end}/3000000\r\n\r\n`,
+      bytes.subarray(start, end + 1),
+      '\r\n',
+    ]
+    const parts = [part(2_000_000, 2_000_099), part(0, 9), part(2_999_999, 2_999_999)].flat()
+    const body = await bodyOf(response)
+    expect(response.status).toBe(206)
+    expect(response.headers.get('content-length')).toBe(String(body.length))
+    const expected = Buffer.concat(
+      [...parts, `--${boundary}--\r\n`].map((some) => Buffer.from(some)),
+    )
+    expect(body.equals(expected)).toBe(true)
+  })
+
+  test('a swarm of them is answered whole', async () => {
+    const range = `bytes=${Array.from({ length: 17 }, (_, i) => `${i * 10}-${i * 10}`)}`
+    const response = await fetchLink({ range })
+    expect(response.status).toBe(200)
+    expect(await bodyOf(response)).toHaveLength(3_000_000)
+  })
+
+  test('behind the end there is nothing', async () => {
+    const response = await fetchLink({ range: 'bytes=3000000-' })
+    expect(response.status).toBe(416)
+    expect(response.headers.get('content-range')).toBe('bytes */3000000')
+    expect(await response.json()).toMatchObject({ code: 'RANGE_NOT_SATISFIABLE' })
+  })
+
+  test('a download that was cut off goes on where it stopped', async () => {
+    const first = await cutOffAfter(1_000_000)
+    const range = `bytes=${first.length}-`
+    const rest = await fetchLink({ range, 'if-range': `"${file.sha256}"` })
+    expect(rest.status).toBe(206)
+    expect(sha256(Buffer.concat([first, await bodyOf(rest)]))).toBe(file.sha256)
+  })
+})
+
+describe('conditions', () => {
+  test('who has the bytes already is told so', async () => {
+    const { etag = '', 'last-modified': since = '' } = lasting(
+      await fetchLink({}, { method: 'HEAD' }),
+    )
+    const responses = [
+      await fetchLink({ 'if-none-match': etag }),
+      await fetchLink({ 'if-none-match': `"other", W/${etag}`, range: 'bytes=0-1' }),
+      await fetchLink({ 'if-modified-since': since }, { method: 'HEAD' }),
+    ]
+    for (const response of responses) {
+      expect(response.status).toBe(304)
+      expect(response.headers.get('etag')).toBe(etag)
+      expect(await response.text()).toBe('')
+    }
+  })
+
+  test('who wants other bytes than there are gets none', async () => {
+    const past = 'Sat, 01 Jan 2000 00:00:00 GMT'
+    for (const headers of [{ 'if-match': '"other"' }, { 'if-unmodified-since': past }]) {
+      const response = await fetchLink(headers)
+      expect(response.status).toBe(412)
+      expect(await response.json()).toMatchObject({ code: 'PRECONDITION_FAILED' })
+    }
+    expect((await fetchLink({ 'if-match': `"${file.sha256}"` })).status).toBe(200)
+  })
+
+  test('a file that has changed is sent whole to who holds a part of the old one', async () => {
+    const holding = { range: 'bytes=1000000-', 'if-range': `"${file.sha256}"` }
+    const same = await house.http(`/download/${file.id}`, { headers: holding })
+    expect([same.status, (await bodyOf(same)).length]).toEqual([206, 2_000_000])
+
+    const next = await uploadFile(house, {
+      workspaceId,
+      name: 'new.dat',
+      versionOf: file.id,
+      bytes: 'other',
+    })
+    const changed = await house.http(`/download/${file.id}`, { headers: holding })
+    expect([changed.status, await changed.text()]).toEqual([200, 'other'])
+    expect(changed.headers.get('etag')).toBe(`"${next.sha256}"`)
+
+    const bound = await fetchLink(holding)
+    expect(bound.status).toBe(206)
+    expect(await bodyOf(bound)).toEqual(bytes.subarray(1_000_000))
+  })
+})
+
+/** The first bytes of the link, about `length`, from a client that then goes away. */
+function cutOffAfter(length: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
+  const request = get(link, async (response: IncomingMessage) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of response) {
+      chunks.push(chunk)
+      if (Buffer.concat(chunks).length >= length) break
+    }
+    resolve(Buffer.concat(chunks))
+  })
+  request.on('error', reject)
+  return promise
+}

@@ -1,0 +1,170 @@
+import type { House } from './house.ts'
+
+type Input = Record<string, unknown>
+type As = { token?: string | null }
+
+/** Any mutation by its name: its payload, or the error of its union, with __typename. */
+export async function attempt(
+  house: House,
+  name: string,
+  input: Input,
+  selection: string,
+  as: As = {},
+): Promise<any> {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const query = `mutation ($input: ${type}Input!) {
+    ${name}(input: $input) {
+      __typename
+      ... on ${type}Payload { ${selection} }
+      ... on UserError { code message path retryable }
+    }
+  }`
+  const data = await house.ask(query, { input }, as)
+  return data[name]
+}
+
+/** The same where it must succeed: the error of its union is thrown. */
+export async function act(
+  house: House,
+  name: string,
+  input: Input,
+  selection: string,
+  as: As = {},
+): Promise<any> {
+  const answer = await attempt(house, name, input, selection, as)
+  if (answer.code) throw new Error(`${name}: ${answer.code} ${answer.message}`)
+  return answer
+}
+
+export type WorkspaceHandle = { id: string; name: string; slug: string; root: { id: string } }
+export async function createWorkspace(
+  house: House,
+  input: Input = {},
+  as: As = {},
+): Promise<WorkspaceHandle> {
+  const selection = 'workspace { id name slug root { id } }'
+  const { workspace } = await act(
+    house,
+    'createWorkspace',
+    { name: 'Lab', ...input },
+    selection,
+    as,
+  )
+  return workspace
+}
+
+const entryFields = 'id name path revision'
+const fileFields = `${entryFields} size sha256 mediaType kind version { id number }`
+
+export type FolderHandle = { id: string; name: string; path: string; revision: number }
+export async function createFolder(house: House, input: Input, as: As = {}): Promise<FolderHandle> {
+  const { folder } = await act(house, 'createFolder', input, `folder { ${entryFields} }`, as)
+  return folder
+}
+
+export type UploadHandle = {
+  id: string
+  url: string
+  headers: { name: string; value: string }[]
+  status: string
+}
+export async function createUpload(house: House, input: Input, as: As = {}): Promise<UploadHandle> {
+  const selection = 'upload { id url status headers { name value } }'
+  const { upload } = await act(house, 'createUpload', input, selection, as)
+  return upload
+}
+
+/** PATCHes `bytes` at `offset` and answers with the new offset. */
+export async function sendBytes(
+  house: House,
+  upload: UploadHandle,
+  bytes: Uint8Array | string,
+  offset = 0,
+  as: As = {},
+): Promise<number> {
+  const response = await house.http(upload.url, {
+    method: 'PATCH',
+    headers: {
+      ...Object.fromEntries(upload.headers.map(({ name, value }) => [name, value])),
+      'Tus-Resumable': '1.0.0',
+      'Upload-Offset': String(offset),
+      'Content-Type': 'application/offset+octet-stream',
+    },
+    body: bytes as BodyInit,
+    ...as,
+  })
+  if (response.status !== 204) throw new Error(`PATCH: ${response.status} ${await response.text()}`)
+  return Number(response.headers.get('upload-offset'))
+}
+
+export type FileHandle = FolderHandle & {
+  size: number
+  sha256: string
+  mediaType: string
+  kind: string
+  version: { id: string; number: number }
+}
+export async function confirmUpload(house: House, input: Input, as: As = {}): Promise<FileHandle> {
+  const { file } = await act(house, 'confirmUpload', input, `file { ${fileFields} }`, as)
+  return file
+}
+
+/** The three requests of an upload: createUpload, PATCH, confirmUpload. `size` is that of the bytes. */
+export async function uploadFile(
+  house: House,
+  { bytes, ...input }: Input & { workspaceId: string; name: string; bytes: Uint8Array | string },
+  as: As = {},
+): Promise<FileHandle> {
+  const upload = await createUpload(house, { size: Buffer.byteLength(bytes), ...input }, as)
+  await sendBytes(house, upload, bytes, 0, as)
+  return confirmUpload(house, { uploadId: upload.id }, as)
+}
+
+export type EntryHandle = { __typename: 'File' | 'Folder'; id: string; name: string; path: string }
+/** A page of a folder, as the arguments of children ask for it. */
+export async function children(
+  house: House,
+  folderId: string,
+  args = 'first: 100',
+  as: As = {},
+): Promise<EntryHandle[]> {
+  const query = `query ($id: ID!) {
+    node(id: $id) { ... on Folder { children(${args}) { nodes { __typename id name path } } } }
+  }`
+  const { node } = await house.ask(query, { id: folderId }, as)
+  return node.children.nodes
+}
+
+/** What lies at a path of a workspace, or null. */
+export async function entryByPath(
+  house: House,
+  workspaceId: string,
+  path: string,
+  as: As = {},
+): Promise<EntryHandle | null> {
+  const query = `query ($id: ID!, $path: String!) {
+    workspace(by: { id: $id }) { entryByPath(path: $path) { __typename id name path } }
+  }`
+  const { workspace } = await house.ask(query, { id: workspaceId, path }, as)
+  return workspace.entryByPath
+}
+
+/** A signed link to the current bytes of a file. */
+export async function downloadUrl(
+  house: House,
+  fileId: string,
+  args = '',
+  as: As = {},
+): Promise<string> {
+  const query = `query ($id: ID!) { node(id: $id) { ... on File { downloadUrl${args} { url } } } }`
+  const { node } = await house.ask(query, { id: fileId }, as)
+  return node.downloadUrl.url
+}
+
+/** The bytes of a file, by its signed link, without a token. */
+export async function download(house: House, fileId: string): Promise<Buffer> {
+  const response = await house.http(await downloadUrl(house, fileId), { token: null })
+  if (response.status !== 200)
+    throw new Error(`download: ${response.status} ${await response.text()}`)
+  return Buffer.from(await response.arrayBuffer())
+}

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openApp } from '../../src/app.ts'
+import { type Env, readConfig } from '../../src/config.ts'
+import { createHttpServer } from '../../src/http/server.ts'
+
+export type House = Awaited<ReturnType<typeof openHouse>>
+
+type AskOptions = {
+  /** Another token than the owner's; null: none at all. */
+  token?: string | null
+  /** Then the answer is the whole result, { data, errors }, and nothing is thrown. */
+  expectErrors?: boolean
+}
+type HttpInit = Omit<RequestInit, 'headers'> & {
+  headers?: Record<string, string>
+  token?: string | null
+  duplex?: 'half'
+}
+export type GraphQLProblem = {
+  message: string
+  path?: (string | number)[]
+  extensions?: Record<string, any>
+}
+
+/** The whole server on a free port over an empty folder, with a real SQLite file; gone when the test ends. */
+export async function openHouse({
+  now = Date.now,
+  env = {},
+}: {
+  now?: () => number
+  env?: Env
+} = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
+  let { app, server, port } = await open(0)
+  const token = app.firstToken ?? ''
+
+  async function open(wanted: number) {
+    const config = readConfig({ DATA_DIR: dir, LOG_LEVEL: 'silent', ...env, PORT: String(wanted) })
+    const app = await openApp(config, { now })
+    const server = createHttpServer(app)
+    return { app, server, port: await server.listen(wanted, config.host) }
+  }
+
+  async function close() {
+    await server.close(2000)
+    await app[Symbol.asyncDispose]()
+  }
+
+  /** A request with the owner's token, or `token`; null: without any. The path may be a whole URL. */
+  function http(
+    path: string,
+    { token: other = token, headers, ...init }: HttpInit = {},
+  ): Promise<Response> {
+    const authorization = other === null ? {} : { authorization: `Bearer ${other}` }
+    return fetch(new URL(path, house.url), {
+      redirect: 'manual',
+      ...init,
+      headers: { ...authorization, ...headers },
+    })
+  }
+
+  /** POSTs GraphQL and answers with all there is. */
+  async function graphql(
+    query: string,
+    variables: Record<string, unknown> = {},
+    { token }: AskOptions = {},
+  ) {
+    const response = await http('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+      body: JSON.stringify({ query, variables }),
+      ...(token !== undefined && { token }),
+    })
+    const { data, errors } = (await response.json()) as { data?: any; errors?: GraphQLProblem[] }
+    return { status: response.status, headers: response.headers, data, errors }
+  }
+
+  const house = {
+    dir,
+    token,
+    http,
+    graphql,
+    get url() {
+      return `http://127.0.0.1:${port}`
+    },
+    get app() {
+      return app
+    },
+    /** The data of a query or mutation. Top-level errors are thrown, with their messages. */
+    async ask<T = any>(
+      query: string,
+      variables: Record<string, unknown> = {},
+      options: AskOptions = {},
+    ): Promise<T> {
+      const { data, errors } = await graphql(query, variables, options)
+      if (options.expectErrors) return { data, errors } as T
+      if (errors) throw new Error(errors.map(({ message }) => message).join('; '))
+      return data
+    },
+    /** Closes the house and opens it again on the same port, over the same folder. */
+    async restart() {
+      await close()
+      ;({ app, server, port } = await open(port))
+    },
+    async [Symbol.asyncDispose]() {
+      await close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+  return house
+}
