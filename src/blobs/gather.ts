@@ -42,7 +42,7 @@ export async function* gather(source: Readable, signal?: AbortSignal): AsyncGene
   // The listener for errors stays: a source that breaks after we have left it must not take the process along.
   source.on('error', finish).on('end', finish).on('close', finish)
   signal?.addEventListener('abort', finish)
-  if (!over) source.on('data', take)
+  if (!over) source.on('data', take).resume()
   try {
     while (!over) {
       if (!full()) await new Promise<void>((resolve) => (wake = resolve))
@@ -59,7 +59,8 @@ export async function* gather(source: Readable, signal?: AbortSignal): AsyncGene
   }
 }
 
-/** What arrived but was not handed out yet; a broken stream still has it. */
-function* unread(source: Readable) {
-  for (let chunk = source.read(); chunk !== null; chunk = source.read()) yield chunk as Buffer
+/** What arrived but was not handed out yet; a broken stream still has it. One read takes it all. */
+function unread(source: Readable): Buffer[] {
+  const chunk: Buffer | null = source.read()
+  return chunk === null ? [] : [chunk]
 }

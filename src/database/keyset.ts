@@ -25,7 +25,7 @@ export type Span = ({ first: number; last?: null } | { last: number; first?: nul
   before?: string | null | undefined
 }
 
-export type Edge<R> = { node: R; readonly cursor: string }
+type Edge<R> = { node: R; readonly cursor: string }
 
 export type Page<R> = {
   /** In the list's order, whichever way they were read. A cursor is made when it is asked for. */

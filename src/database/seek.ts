@@ -17,7 +17,7 @@ export type SortKey = {
 }
 export type SortValue = string | number | null
 /** Where a row stands: its value under each key. */
-export type Bound = { key: SortKey; value: SortValue }[]
+type Bound = { key: SortKey; value: SortValue }[]
 
 /** A query over any tables. */
 export type Query<R> = SelectQueryBuilder<never, never, R>

@@ -48,6 +48,12 @@ export const builder = new SchemaBuilder<{
     nodesOnConnection: true,
     edgesFieldOptions: { complexity: { field: 0, multiplier: 1 } },
     nodeFieldOptions: { nullable: false, complexity: 0 },
+    defaultConnectionFieldOptions: {
+      complexity: ({ first, last }) => ({
+        field: 1,
+        multiplier: Math.min(first ?? last ?? 20, 100),
+      }),
+    },
     pageInfoFieldOptions: { complexity: 0 },
     nodeQueryOptions: false,
     nodesQueryOptions: false,

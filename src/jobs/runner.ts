@@ -5,7 +5,7 @@ import { backoffMs, claim, comeAgain, finish, type Job, plant, postpone, renew }
 
 /**
  * Does one job of a kind; what it does can be repeated, for a job that dies with its process is begun again. To return is to
- * be done. When `signal` fires, the house closes or another has taken the job: stop soon and throw (signal.throwIfAborted()).
+ * be done, unless `signal` has fired: then the house closes or another has taken the job; stop soon, it is begun again.
  */
 export type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
 
@@ -91,11 +91,12 @@ async function run(round: Round, job: Job): Promise<void> {
   try {
     await handlers[job.kind]?.(JSON.parse(job.payload), lease.signal)
   } catch (error) {
-    if (lease.signal.aborted) return await postpone(db, job, error, now())
+    if (lease.signal.aborted) return await postpone(db, job, lease.signal.reason, now())
     log.error({ err: error, job: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed')
     const waitMs = Math.min(backoffMs(job.attempts), period?.ms ?? Number.POSITIVE_INFINITY)
     return await postpone(db, job, error, now() + waitMs)
   }
+  if (lease.signal.aborted) return await postpone(db, job, lease.signal.reason, now())
   await (period ? comeAgain(db, job, now() + period.ms) : finish(db, job))
 }
 

@@ -255,6 +255,21 @@ test('stop ends the running job, which the next process begins again at once', a
   expect(await next.runDue()).toBe(2)
 })
 
+test('a job that returns because it was told to stop is not done', async () => {
+  const { runner, add, jobs } = await openTwo()
+  await add({ kind: 'sweep' })
+  let begun = 0
+  const obedient = (_: unknown, signal: AbortSignal) =>
+    sleep(30_000, void begun++, { signal }).catch(() => 'stopped')
+  const first = runner({ handlers: { sweep: obedient } })
+  void first.runDue()
+  await vi.waitFor(() => expect(begun).toBe(1))
+  await first.stop()
+  expect(await jobs()).toMatchObject([
+    { leaseOwner: null, lastError: 'Error: the house is closing' },
+  ])
+})
+
 test('stop does not wait for a job that will not hear', async () => {
   const { runner, add } = await openTwo()
   await add({ kind: 'sweep' })

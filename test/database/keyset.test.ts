@@ -177,7 +177,7 @@ test('every page is the slice of the sorted list that its arguments ask for', as
         expect(page.endCursor).toBe(cursors.get(expected.at(-1)?.id ?? '') ?? null)
       }
     }),
-    { numRuns: 3000 },
+    { numRuns: 2000 },
   )
 })
 
@@ -190,7 +190,7 @@ test('walking in pages, forward or back, meets each row once and in order', asyn
       expect(ids(forward)).toEqual(ids(sortedItems(rows, order)))
       expect(back).toEqual(forward)
     }),
-    { numRuns: 1500 },
+    { numRuns: 1000 },
   )
 })
 
@@ -231,10 +231,8 @@ test('rows that come and go between pages neither repeat nor hide the others', a
       const between = async () => {
         const change = pending.pop()
         for (const id of change?.gone ?? []) gone.add(id)
-        await db
-          .deleteFrom('items')
-          .where('id', 'in', change?.gone ?? [])
-          .execute()
+        if (change?.gone.length)
+          await db.deleteFrom('items').where('id', 'in', change.gone).execute()
         if (change?.come.length) await db.insertInto('items').values(change.come).execute()
       }
       const met = await walk(listOf(order), { forward, size: 2, between })
@@ -245,7 +243,7 @@ test('rows that come and go between pages neither repeat nor hide the others', a
         sortedItems(stayed, order),
       )
     }),
-    { numRuns: 1500 },
+    { numRuns: 1000 },
   )
 })
 

@@ -1,4 +1,4 @@
-import { CompiledQuery } from 'kysely'
+import { CompiledQuery, type QueryResult } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
 import { claim } from '../../src/jobs/queue.ts'
@@ -21,7 +21,7 @@ let upload: UploadHandle
 const directions = ['ASC', 'DESC']
 
 beforeAll(async () => {
-  house = await openHouse()
+  house = await openHouse({ env: { LOG_LEVEL: 'error' } })
   place = await furnish(house, 'lab')
   await fill(place)
   upload = await createUpload(house, { workspaceId: place.workspaceId, name: 'slow.bin', size: 8 })
@@ -58,9 +58,9 @@ async function statementsOf(db: Db, story: () => Promise<unknown>): Promise<Comp
   await db.getExecutor().provideConnection(async (connection) => {
     // SQLite has the one connection, so all that the house asks goes through here.
     const executeQuery = connection.executeQuery
-    connection.executeQuery = (query, ...more) => {
+    connection.executeQuery = <R>(query: CompiledQuery, ...more: unknown[]) => {
       seen.push(query)
-      return executeQuery.call(connection, query, ...more)
+      return executeQuery.call(connection, query, ...(more as [])) as Promise<QueryResult<R>>
     }
     restore = () => Object.assign(connection, { executeQuery })
   })

@@ -61,7 +61,7 @@ export function selectionOf(type: GraphQLOutputType, depth = 2): string {
 function fieldsOf(type: any, depth: number): string {
   const isError = type.getInterfaces().some((known: { name: string }) => known.name === 'UserError')
   const fields = Object.values<any>(type.getFields()).flatMap(({ name, args, type: of }) => {
-    const below = getNamedType(of)
+    const below: any = getNamedType(of)
     const hasFields = isObjectType(below) || isInterfaceType(below) || isUnionType(below)
     const mustBeAsked = args.some(
       (arg: any) => isNonNullType(arg.type) && arg.defaultValue === undefined,

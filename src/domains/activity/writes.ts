@@ -1,6 +1,6 @@
 import { newId } from '../../database/ids.ts'
 import type { TxScope } from '../../scope.ts'
-import { workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
+import { nextSeq, workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
 import type { ActivityAction } from './rules.ts'
 
 export type Activity = {
@@ -11,29 +11,24 @@ export type Activity = {
   details?: Record<string, unknown>
 }
 
-/** Appends to the workspace's log: who did what to which entry, when. The number comes from the workspace's own row, so that no reader sees a gap that fills later. */
+/** Appends to the workspace's log: who did what to which entry, when. */
 export async function record(
-  { tx, viewer, now }: TxScope,
+  s: TxScope,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,
 ): Promise<void> {
-  const { lastSeq: seq } = await tx
-    .updateTable('workspaces')
-    .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
-    .where('id', '=', workspaceId)
-    .returning('lastSeq')
-    .executeTakeFirstOrThrow()
-  await tx
+  const seq = await nextSeq(s, workspaceId)
+  await s.tx
     .insertInto('activity')
     .values({
       id: newId('evt'),
       workspaceId,
       seq,
       action,
-      actorId: viewer?.userId ?? null,
-      tokenId: viewer?.tokenId ?? null,
+      actorId: s.viewer?.userId ?? null,
+      tokenId: s.viewer?.tokenId ?? null,
       entryId,
       path,
-      at: now(),
+      at: s.now(),
       details: JSON.stringify(details),
     })
     .execute()

@@ -75,3 +75,17 @@ export async function countOut(s: TxScope, entry: EntryRow, folderId: string): P
 /** An entry with all it holds comes into the trash (1) or leaves it (-1). */
 export const countTrashed = (s: TxScope, entry: EntryRow, sign: 1 | -1) =>
   addFigures(s, entry.workspaceId, { trashedBytes: sign * (entry.size + entry.olderBytes) })
+
+/** A copied folder counts what the folder it was copied from counts. */
+export async function copyKinds({ tx }: TxScope, from: string, to: string): Promise<void> {
+  await tx
+    .insertInto('folderKinds')
+    .columns(['folderId', 'mediaKind', 'bytes', 'fileCount'])
+    .expression((eb) =>
+      eb
+        .selectFrom('folderKinds')
+        .select((q) => [q.val(to).as('folderId'), 'mediaKind', 'bytes', 'fileCount'])
+        .where('folderId', '=', from),
+    )
+    .execute()
+}

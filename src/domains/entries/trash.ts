@@ -77,3 +77,25 @@ export async function takeFromTrash(
   })
   return restored
 }
+
+/** From now on nobody finds this trashed entry, nor what went with it; false where that was so already. */
+export async function markPurging({ tx, now }: TxScope, id: string): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('entries')
+    .set({ purgingAt: now() })
+    .where('id', '=', id)
+    .where('purgingAt', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Deletes rows of purged entries, children before their folders. What was trashed out of them on its own forgets where it was. */
+export async function forgetEntries({ tx }: TxScope, ids: string[]): Promise<void> {
+  await tx
+    .updateTable('entries')
+    .set({ originalParentId: null })
+    .where('originalParentId', 'in', ids)
+    .where('trashedAt', 'is not', null)
+    .execute()
+  await tx.deleteFrom('entries').where('id', 'in', ids).execute()
+}

@@ -14,7 +14,7 @@ import {
   requireLiveFolder,
 } from '../entries/reads.ts'
 import { depthOf, type EntryName, isWithin } from '../entries/rules.ts'
-import { countIn } from '../entries/totals.ts'
+import { copyKinds, countIn } from '../entries/totals.ts'
 import {
   checkRevision,
   claimName,
@@ -178,18 +178,5 @@ async function copyVersion({ tx, viewer, now }: TxScope, versionId: string, copy
   await tx
     .insertInto('versions')
     .values({ ...version, ...made, id: copy.versionId ?? newId('ver'), fileId: copy.id })
-    .execute()
-}
-
-async function copyKinds({ tx }: TxScope, from: string, to: string): Promise<void> {
-  await tx
-    .insertInto('folderKinds')
-    .columns(['folderId', 'mediaKind', 'bytes', 'fileCount'])
-    .expression((eb) =>
-      eb
-        .selectFrom('folderKinds')
-        .select((q) => [q.val(to).as('folderId'), 'mediaKind', 'bytes', 'fileCount'])
-        .where('folderId', '=', from),
-    )
     .execute()
 }

@@ -207,3 +207,19 @@ async function requireLivingVersion(s: TxScope, versionId: string) {
   }
   return { ...found, parent }
 }
+
+/** Deletes all versions of purged files, and with the last references their bytes. */
+export async function forgetVersions(
+  s: TxScope,
+  workspaceId: string,
+  fileIds: string[],
+): Promise<void> {
+  const versions = await s.tx
+    .deleteFrom('versions')
+    .where('fileId', 'in', fileIds)
+    .returning('blobId')
+    .execute()
+  const byBlob = Map.groupBy(versions, ({ blobId }) => blobId)
+  const counts = [...byBlob].map(([id, rows]) => [id, rows.length] as const)
+  await dropReferences(s, workspaceId, new Map(counts))
+}

@@ -4,11 +4,21 @@ import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
+import { workspaceCreated } from '../workspaces/writes.ts'
 import { memberOf } from './reads.ts'
 
 export type MemberRow = Row<'members'>
 const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
 const EMAIL = /^[^\s@]+@[^\s@]+$/
+
+workspaceCreated.listen(async (tx, { scope: { viewer, now }, workspace }) => {
+  if (!viewer) return
+  const founder = { workspaceId: workspace.id, userId: viewer.userId, role: 'OWNER' as const }
+  await tx
+    .insertInto('members')
+    .values({ ...founder, joinedAt: now() })
+    .execute()
+})
 
 type NewMember = {
   workspaceId: string

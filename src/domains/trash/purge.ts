@@ -7,7 +7,8 @@ import { record } from '../activity/writes.ts'
 import { type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { countTrashed } from '../entries/totals.ts'
-import { dropReferences } from '../files/blobs.ts'
+import { forgetEntries, markPurging } from '../entries/trash.ts'
+import { forgetVersions } from '../files/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { requireTrashed } from './writes.ts'
@@ -65,13 +66,9 @@ const freed = (results: readonly Outcome[]) =>
 
 /** Marks a trashed entry as gone and gives its bytes back to the quota. */
 export async function purge(s: TxScope, entry: EntryRow): Promise<EntryRow> {
-  const { numUpdatedRows } = await s.tx
-    .updateTable('entries')
-    .set({ purgingAt: s.now() })
-    .where('id', '=', entry.id)
-    .where('purgingAt', 'is', null)
-    .executeTakeFirst()
-  if (numUpdatedRows === 0n) throw new InvalidState('PURGED', 'this is being purged')
+  if (!(await markPurging(s, entry.id))) {
+    throw new InvalidState('PURGED', 'this is being purged')
+  }
   const { workspaceId, id: entryId, originalPath: path } = entry
   await countTrashed(s, entry, -1)
   await addUsed(s, workspaceId, -weight(entry), { checkQuota: false })
@@ -133,20 +130,7 @@ async function foldersBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> 
 }
 
 async function forget(s: TxScope, { workspaceId }: EntryRow, ids: string[]): Promise<boolean> {
-  const { tx } = s
-  const versions = await tx
-    .deleteFrom('versions')
-    .where('fileId', 'in', ids)
-    .returning('blobId')
-    .execute()
-  const counts = Map.groupBy(versions, ({ blobId }) => blobId)
-  await dropReferences(s, workspaceId, new Map([...counts].map(([id, rows]) => [id, rows.length])))
-  await tx
-    .updateTable('entries')
-    .set({ originalParentId: null })
-    .where('originalParentId', 'in', ids)
-    .where('trashedAt', 'is not', null)
-    .execute()
-  await tx.deleteFrom('entries').where('id', 'in', ids).execute()
+  await forgetVersions(s, workspaceId, ids)
+  await forgetEntries(s, ids)
   return true
 }

@@ -31,7 +31,12 @@ export function trashList(
   return {
     ordering: `trash:${field}:${direction}`,
     keys: [
-      { column: `e.${columns[field]}`, as: columns[field], direction: way },
+      {
+        column: `e.${columns[field]}`,
+        as: columns[field],
+        direction: way,
+        numeric: field !== 'NAME',
+      },
       { column: 'e.id', as: 'id', direction: way },
     ],
     segments: [filtered(trashed, filter)],

@@ -7,7 +7,7 @@ import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { requireAccess, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
-/** Called when a workspace is new: juniors make its root folder and write its log. */
+/** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
 export const workspaceCreated = hook<{ scope: TxScope; workspace: WorkspaceRow }>()
 export const workspaceUpdated = hook<{
   scope: TxScope
@@ -35,11 +35,6 @@ export async function createWorkspace(scope: Scope, input: NewWorkspace): Promis
   checkWorkspace(input)
   return inTransaction(scope, async (s) => {
     const workspace = await insertWorkspace(s, input)
-    const member = { workspaceId: workspace.id, userId: viewer.userId, role: 'OWNER' as const }
-    await s.tx
-      .insertInto('members')
-      .values({ ...member, joinedAt: s.now() })
-      .execute()
     await workspaceCreated.call(s.tx, { scope: s, workspace })
     return workspace
   })
@@ -108,6 +103,17 @@ export async function updateWorkspace(
     await workspaceUpdated.call(s.tx, { scope: s, workspace, changed: Object.keys(change) })
     return workspace
   })
+}
+
+/** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
+export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
+  const { lastSeq } = await tx
+    .updateTable('workspaces')
+    .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
+    .where('id', '=', workspaceId)
+    .returning('lastSeq')
+    .executeTakeFirstOrThrow()
+  return lastSeq
 }
 
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */

@@ -1,0 +1,59 @@
+import type { ServerResponse } from 'node:http'
+import { uploadUrl } from '../domains/uploads/reads.ts'
+import { before, statusAt } from '../domains/uploads/rules.ts'
+import { HttpProblem } from './problems.ts'
+import type { Passage } from './upload-passage.ts'
+
+/**
+ * What every answer about an upload tells, whichever its status: where it is (of a new one), how far it came, how long it waits,
+ * and what has become of it. tus: the offset goes with HEAD, PATCH and a POST with bytes; here also with 409, 423 and 460, so
+ * that a client need not ask. The Holdall- headers are ours.
+ */
+export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passage) {
+  if (!upload) return
+  const { method } = asked
+  const status = statusAt(upload, scope.now())
+  const told = {
+    Location: method === 'POST' ? uploadUrl(scope, upload.id) : null,
+    'Upload-Offset': method !== 'POST' || asked.hasBody ? upload.offset : null,
+    'Upload-Expires': before('EXPIRED').includes(status) ? httpDate(upload.expiresAt) : null,
+    'Upload-Metadata': method === 'HEAD' ? upload.tusMetadata : null,
+    'Holdall-Upload-Id': upload.id,
+    'Holdall-Upload-Status': status,
+    'Holdall-File-Id': upload.fileId,
+  }
+  for (const [name, value] of Object.entries(told)) if (value !== null) res.setHeader(name, value)
+}
+
+/** RFC 7231, 7.1.1.1, as tus asks. */
+const httpDate = (moment: number) => new Date(moment).toUTCString()
+
+const lengthHeaders = ['upload-length', 'upload-defer-length']
+
+/** The rest of what @tus/server has to say: the status, and the length. */
+export function answer(res: ServerResponse, { status, headers }: Response) {
+  for (const name of lengthHeaders) {
+    const value = headers.get(name)
+    if (value !== null) res.setHeader(name, value)
+  }
+  res.writeHead(status).end()
+}
+
+const codes: Record<number, string> = {
+  400: 'BAD_REQUEST',
+  404: 'NOT_FOUND',
+  409: 'OFFSET_MISMATCH',
+  413: 'FILE_TOO_LARGE',
+}
+
+/** @tus/server throws plain objects beside our own errors. */
+export function worded(problem: unknown, { upload }: Passage): unknown {
+  if (problem instanceof Error || !isTusProblem(problem)) return problem
+  const { status_code: status, body } = problem
+  const message = status === 409 ? `the upload has ${upload?.offset} bytes` : body.trim()
+  return new HttpProblem(status, codes[status] ?? 'BAD_REQUEST', message)
+}
+
+type TusProblem = { status_code: number; body: string }
+const isTusProblem = (problem: unknown): problem is TusProblem =>
+  typeof problem === 'object' && problem !== null && 'status_code' in problem && 'body' in problem

@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http'
+import { commitOffset } from '../domains/uploads/receiving.ts'
+import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
+import { HttpProblem } from './problems.ts'
+import { busy, lost, type Passage, requireUpload, type StopReason } from './upload-passage.ts'
+
+/**
+ * Takes in the body of a PATCH or POST behind what the upload has; the new offset. What arrives is durable before it is
+ * committed, and committed before it is answered; also when the body breaks off, stalls, or has to make way. A PATCH that was
+ * not read to its end is 423, with the offset from which to go on.
+ */
+export async function receiveBody(passage: Passage, idleMs: number): Promise<number> {
+  const { req, asked, scope, stop } = passage
+  const upload = requireUpload(passage)
+  const end = upload.offset + roomLeft(upload, scope.limits.maxUploadBytes)
+  if (asked.hasBody && (isAllThere(upload) || upload.offset + (asked.contentLength ?? 0) > end)) {
+    throw tooMuch()
+  }
+  if (isAllThere(upload)) return upload.offset
+  using _ = stopWhenIdle(req, stop, idleMs)
+  const offset = await scope.blobs.append(upload.id, upload.offset, req, {
+    checksum: asked.checksum,
+    signal: stop.signal,
+    onDurable: (offset) => commitUpTo(passage, offset, end),
+  })
+  if (offset > end) throw tooMuch()
+  if (offset > requireUpload(passage).offset || offset === upload.size)
+    await commit(passage, offset)
+  if (asked.method === 'PATCH' && !req.complete) throw interrupted(stop.signal.reason)
+  return offset
+}
+
+const isAllThere = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
+
+/** Not the very last byte: a body that has more than was announced must not make the upload complete. */
+async function commitUpTo(passage: Passage, offset: number, end: number) {
+  if (offset > end) throw tooMuch()
+  if (offset < end) await commit(passage, offset)
+}
+
+async function commit(passage: Passage, offset: number) {
+  const committed = await commitOffset(passage.scope, requireUpload(passage), offset)
+  passage.upload = committed ?? (await lost(passage))
+}
+
+const tooMuch = () =>
+  new HttpProblem(413, 'FILE_TOO_LARGE', 'these are more bytes than the upload may have')
+
+const reasons: Record<StopReason, string> = {
+  newer: 'a newer request for this upload has come',
+  idle: 'no byte has come for too long',
+  closing: 'the server is closing',
+}
+const interrupted = (reason: StopReason | undefined) =>
+  busy(reason ? reasons[reason] : 'the body broke off')
+
+/** Counted where the kernel hands over bytes, so that no read pays for it. */
+function stopWhenIdle({ socket }: IncomingMessage, stop: AbortController, idleMs: number) {
+  let [seen, since] = [socket.bytesRead, performance.now()]
+  const look = () => {
+    if (socket.bytesRead !== seen) [seen, since] = [socket.bytesRead, performance.now()]
+    else if (performance.now() - since >= idleMs) stop.abort('idle')
+  }
+  const timer = setInterval(look, idleMs / 4).unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}

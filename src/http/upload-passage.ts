@@ -1,0 +1,64 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingMessage } from 'node:http'
+import { uploadById } from '../domains/uploads/reads.ts'
+import { statusAt, type UploadRow } from '../domains/uploads/rules.ts'
+import { NotFound, UploadExpired } from '../errors.ts'
+import type { Scope } from '../scope.ts'
+import { HttpProblem } from './problems.ts'
+import type { TusRequest } from './upload-headers.ts'
+
+/** Why a request stops reading before its body ends: a newer one has come, no byte did, or the house closes. */
+export type StopReason = 'newer' | 'idle' | 'closing'
+
+/** One request on its way through @tus/server, which tells its store and locker of neither request nor viewer. */
+export type Passage = {
+  req: IncomingMessage
+  asked: TusRequest
+  scope: Scope
+  /** As this request last read or wrote it; null before, and where it is not there (any more). */
+  upload: UploadRow | null
+  /** Aborted with a StopReason. */
+  stop: AbortController
+  /** What a handler threw. */
+  problem: unknown
+}
+
+const passages = new AsyncLocalStorage<Passage>()
+
+export const during = <T>(passage: Passage, act: () => Promise<T>) => passages.run(passage, act)
+
+export function currentPassage(): Passage {
+  const passage = passages.getStore()
+  if (!passage) throw new Error('this is not on the way through the uploads door')
+  return passage
+}
+
+export function requireUpload({ upload }: Passage): UploadRow {
+  if (!upload) throw new Error('no upload has been read yet')
+  return upload
+}
+
+/** Something else is being done with the upload. tus-js-client asks again after a 423, and gives up after a 5xx or 429. */
+export const busy = (message: string) =>
+  new HttpProblem(423, 'LOCKED', message, { 'Retry-After': '1' })
+
+/** tus: 404, or 410 where it is known that the upload was there. */
+export function requireThere(upload: UploadRow | null, id: string, now: number): UploadRow {
+  if (!upload) throw new NotFound(id)
+  const status = statusAt(upload, now)
+  if (status === 'EXPIRED') throw new UploadExpired(upload.expiresAt)
+  if (status === 'CANCELED') throw new HttpProblem(410, 'GONE', 'the upload was cancelled')
+  if (status === 'FAILED') throw new HttpProblem(410, 'GONE', 'the upload has failed')
+  if (status === 'COMPLETE' && upload.expiresAt <= now) {
+    throw new HttpProblem(410, 'GONE', 'the upload has become a file')
+  }
+  return upload
+}
+
+/** For when a write under the fence has changed nothing: the upload is gone, or another request has it. */
+export async function lost(passage: Passage): Promise<never> {
+  const { id } = requireUpload(passage)
+  passage.upload = null
+  passage.upload = requireThere(await uploadById(passage.scope.db, id), id, passage.scope.now())
+  throw busy('another request has taken this upload over')
+}

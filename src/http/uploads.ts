@@ -1,0 +1,148 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Server } from '@tus/server'
+import type { App } from '../app.ts'
+import { confirmUpload } from '../domains/uploads/confirm.ts'
+import { requireOwnUpload, uploadIdOf } from '../domains/uploads/reads.ts'
+import { createUpload } from '../domains/uploads/writes.ts'
+import { NotFound, Unauthenticated } from '../errors.ts'
+import { HttpProblem, statusOf } from './problems.ts'
+import { answer, tellUpload, worded } from './upload-answer.ts'
+import {
+  capabilities,
+  checkVersion,
+  methodOf,
+  OFFSET_TYPE,
+  readHeaders,
+  TUS_VERSION,
+} from './upload-headers.ts'
+import { uploadLocker } from './upload-locker.ts'
+import { uploadFromMetadata } from './upload-metadata.ts'
+import { busy, currentPassage, during, type Passage } from './upload-passage.ts'
+import { UploadStore } from './upload-store.ts'
+import type { Door, Visit } from './visit.ts'
+
+/**
+ * /uploads, where a plain tus client creates, and the URLs that createUpload hands out: tus 1.0.0. @tus/server decides about
+ * offsets and lengths; what stands before it mends what it answers otherwise than the protocol says.
+ */
+export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+  const tus = tusServer(idleMs)
+  const running = new Map<Passage, Promise<unknown>>()
+  let closing = false
+
+  async function pass(req: IncomingMessage, res: ServerResponse, visit: Visit, method: string) {
+    checkVersion(req)
+    const id = uploadNamed(req, method, app.secret)
+    if (closing) throw busy('the server is closing')
+    const passage = await enter(req, visit, method)
+    const served = serve(tus, res, passage, id).finally(() => running.delete(passage))
+    running.set(passage, served)
+    await served
+  }
+
+  return {
+    async handle(req, res, visit) {
+      const method = methodOf(req)
+      res.setHeader('Tus-Resumable', TUS_VERSION)
+      res.setHeader('Cache-Control', 'no-store')
+      if (method === 'OPTIONS') {
+        return res.writeHead(204, capabilities(app.limits.maxUploadBytes)).end()
+      }
+      await pass(req, res, visit, method).catch((error) => {
+        throw method === 'HEAD' ? calmed(app, error) : error
+      })
+    },
+    async drain() {
+      closing = true
+      for (const { stop } of running.keys()) stop.abort('closing')
+      await Promise.allSettled(running.values())
+    },
+  }
+}
+
+function tusServer(idleMs: number) {
+  return new Server({
+    path: '/uploads',
+    datastore: new UploadStore(idleMs),
+    locker: uploadLocker(),
+    namingFunction: () => createFromMetadata(currentPassage()),
+    onResponseError(_, error) {
+      currentPassage().problem = error
+      return undefined
+    },
+  })
+}
+
+async function createFromMetadata(passage: Passage): Promise<string> {
+  const { req, asked, scope } = passage
+  const header = req.headers['upload-metadata']?.toString()
+  const input = { ...uploadFromMetadata(header, scope.viewer), size: asked.length }
+  passage.upload = await createUpload(scope, input)
+  return passage.upload.id
+}
+
+const methods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
+
+/** The id in the path, null for /uploads itself. What was not made here is 404 before anything else is asked. */
+function uploadNamed({ url = '' }: IncomingMessage, method: string, secret: string) {
+  const [, key = ''] = /^\/uploads\/?([^?]*)/.exec(url) ?? []
+  const allowed = key === '' ? methods.all : methods.one
+  if (!allowed.includes(method)) {
+    const Allow = [...allowed, 'OPTIONS'].join(', ')
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', `only ${Allow} here`, { Allow })
+  }
+  if (key === '') return null
+  const id = uploadIdOf(secret, key)
+  if (!id) throw new NotFound(key, 'no upload is here')
+  return id
+}
+
+async function enter(req: IncomingMessage, visit: Visit, method: string): Promise<Passage> {
+  const scope = await visit.scope()
+  if (!scope.viewer) throw new Unauthenticated()
+  const asked = readHeaders(req, method, scope.limits.maxUploadBytes)
+  return { req, asked, scope, upload: null, stop: new AbortController(), problem: null }
+}
+
+async function serve(tus: Server, res: ServerResponse, passage: Passage, id: string | null) {
+  const { scope } = passage
+  if (id) await requireOwnUpload(scope.db, scope.viewer, id)
+  try {
+    const response = await during(passage, () => tus.handleWeb(requestFor(passage, id)))
+    if (passage.problem) throw worded(passage.problem, passage)
+    await confirmIfAsked(passage)
+    tellUpload(res, passage)
+    answer(res, response)
+  } catch (error) {
+    tellUpload(res, passage)
+    throw error
+  }
+}
+
+/** What @tus/server is to see of the request: neither the query nor the proxies, only what was read and found right. */
+function requestFor({ asked }: Passage, id: string | null): Request {
+  const { method, contentLength, offset, length, deferLength, hasBody } = asked
+  const headers = new Headers({ 'Tus-Resumable': TUS_VERSION })
+  if (offset !== null) headers.set('Upload-Offset', String(offset))
+  if (length !== null) headers.set('Upload-Length', String(length))
+  if (deferLength) headers.set('Upload-Defer-Length', '1')
+  if (contentLength !== null) headers.set('Content-Length', String(contentLength))
+  if (method === 'PATCH' || hasBody) headers.set('Content-Type', OFFSET_TYPE)
+  return new Request(`http://localhost/uploads${id ? `/${id}` : ''}`, { method, headers })
+}
+
+/** An empty PATCH at the end tries a confirm that failed once more. */
+async function confirmIfAsked(passage: Passage) {
+  const { upload, asked, scope } = passage
+  if (!upload?.autoConfirm || upload.status !== 'RECEIVED') return
+  if (asked.method !== 'PATCH' && asked.method !== 'POST') return
+  passage.upload = await confirmUpload(scope, { uploadId: upload.id })
+}
+
+/** tus-js-client forgets an upload for good when a HEAD is answered 5xx or 429; 423 it tries again. */
+function calmed({ log }: App, error: unknown): unknown {
+  const status = statusOf(error)
+  if (status < 500 && status !== 429) return error
+  log.error({ err: error }, 'unexpected')
+  return busy('this cannot be told at the moment')
+}

@@ -1,0 +1,134 @@
+import type { Place } from './place.ts'
+
+type Try = {
+  /** Without it the token is refused. */
+  scope: string
+  /** Inputs that succeed in one's own place; together they fill every slot for an id. */
+  inputs: (place: Place) => Record<string, unknown>[]
+  /** What a VIEWER is told, where it is not FORBIDDEN. */
+  viewer?: string
+}
+
+const both = (id: string, place: Place, path: string) => [
+  { id },
+  { path: { workspaceId: place.workspaceId, path } },
+]
+const file = (place: Place) => both(place.fileId, place, place.filePath)
+const folder = (place: Place) => both(place.folderId, place, place.folderPath)
+
+/** How each mutation is tried. A new one fails until it is here. */
+export const mutations: Record<string, Try> = {
+  createWorkspace: { scope: 'WORKSPACES_WRITE', inputs: () => [{ name: 'new' }], viewer: 'OK' },
+  updateWorkspace: {
+    scope: 'WORKSPACES_WRITE',
+    inputs: ({ workspaceId }) => [{ workspaceId, name: 'other' }],
+  },
+  addMember: {
+    scope: 'MEMBERS_WRITE',
+    inputs: ({ workspaceId }) => [{ workspaceId, email: 'new@example.org' }],
+  },
+  updateMember: {
+    scope: 'MEMBERS_WRITE',
+    inputs: ({ workspaceId, userId }) => [{ workspaceId, userId, role: 'OWNER' }],
+  },
+  removeMember: {
+    scope: 'MEMBERS_WRITE',
+    inputs: ({ workspaceId, userId }) => [{ workspaceId, userId }],
+  },
+  createApiToken: {
+    scope: 'TOKENS_WRITE',
+    inputs: ({ workspaceId, userId }) => [{ name: 'new', scopes: [], workspaceId, userId }],
+  },
+  // A token of somebody else is not even there.
+  revokeApiToken: {
+    scope: 'TOKENS_WRITE',
+    inputs: ({ tokenId }) => [{ tokenId }],
+    viewer: 'NOT_FOUND',
+  },
+  updateTag: { scope: 'FILES_WRITE', inputs: ({ tagId }) => [{ tagId, name: 'other' }] },
+  deleteTag: { scope: 'FILES_WRITE', inputs: ({ tagId }) => [{ tagId }] },
+  tagEntries: {
+    scope: 'FILES_WRITE',
+    inputs: (place) => file(place).map((entry) => ({ entries: [{ entry }], add: ['new'] })),
+  },
+  createFolder: {
+    scope: 'FILES_WRITE',
+    inputs: (place) => [
+      { workspaceId: place.workspaceId, name: 'new' },
+      ...folder(place).map((parent) => ({ parent, name: 'new' })),
+    ],
+  },
+  updateEntry: {
+    scope: 'FILES_WRITE',
+    inputs: (place) => file(place).map((entry) => ({ entry, name: 'other' })),
+  },
+  moveEntries: { scope: 'FILES_WRITE', inputs: into },
+  copyEntries: { scope: 'FILES_WRITE', inputs: into },
+  trashEntries: {
+    scope: 'FILES_WRITE',
+    inputs: (place) => file(place).map((entry) => ({ entries: [{ entry }] })),
+  },
+  restoreEntries: {
+    scope: 'FILES_WRITE',
+    inputs: (place) =>
+      folder(place).map((fallbackDestination) => ({
+        entryIds: [place.trashedId],
+        fallbackDestination,
+      })),
+  },
+  purgeEntries: {
+    scope: 'TRASH_PURGE',
+    inputs: ({ trashedId }) => [{ entryIds: [trashedId], mode: 'ALL_OR_NOTHING' }],
+  },
+  emptyTrash: { scope: 'TRASH_PURGE', inputs: ({ workspaceId }) => [{ workspaceId }] },
+  restoreVersion: {
+    scope: 'FILES_WRITE',
+    inputs: ({ olderVersionId }) => [{ versionId: olderVersionId }],
+  },
+  deleteVersion: {
+    scope: 'FILES_WRITE',
+    inputs: ({ olderVersionId }) => [{ versionId: olderVersionId }],
+  },
+  createUpload: {
+    scope: 'FILES_WRITE',
+    inputs: ({ workspaceId, folderId, fileId }) => [
+      { workspaceId, folderId, name: 'new', size: 1 },
+      { workspaceId, versionOf: fileId, name: 'new', size: 1 },
+    ],
+  },
+  // An upload is its maker's own, and nobody else's to see.
+  confirmUpload: {
+    scope: 'FILES_WRITE',
+    inputs: ({ receivedId }) => [{ uploadId: receivedId }],
+    viewer: 'NOT_FOUND',
+  },
+  cancelUpload: {
+    scope: 'FILES_WRITE',
+    inputs: ({ uploadId }) => [{ uploadId }],
+    viewer: 'NOT_FOUND',
+  },
+}
+
+function into(place: Place) {
+  const [files, folders] = [file(place), folder(place)]
+  return files.map((entry, i) => ({ entries: [{ entry }], destination: folders[i] }))
+}
+
+/** One of each type that has an id. */
+export const nodes: Record<string, (place: Place) => string> = {
+  Workspace: ({ workspaceId }) => workspaceId,
+  Folder: ({ folderId }) => folderId,
+  File: ({ fileId }) => fileId,
+  FileVersion: ({ olderVersionId }) => olderVersionId,
+  Upload: ({ uploadId }) => uploadId,
+  Tag: ({ tagId }) => tagId,
+  ApiToken: ({ tokenId }) => tokenId,
+  User: ({ userId }) => userId,
+  ActivityEvent: ({ eventId }) => eventId,
+}
+const more = ['rootId', 'versionId', 'trashedId', 'receivedId'] as const
+/** All ids of a place. */
+export const idsOf = (place: Place) => [
+  ...Object.values(nodes).map((id) => id(place)),
+  ...more.map((key) => place[key]),
+]
