@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openBlobs } from './blobs/open.ts'
@@ -32,7 +33,7 @@ export async function openApp(
   for (const dir of [config.dataDir, dirname(config.database.path)]) await requireWritable(dir)
   const db = opened.adopt(openDatabase(config.database), (db) => db.destroy())
   await migrateToLatest(db)
-  const blobs = await openBlobs(config.blobs)
+  const blobs = openBlobs(config.blobs)
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
@@ -59,11 +60,16 @@ function bearer(authorization: string): string {
 
 async function requireWritable(dir: string) {
   try {
-    await mkdir(dir, { recursive: true })
+    await makeFolder(dir)
     await access(dir, constants.W_OK | constants.X_OK)
   } catch (error) {
-    throw new CannotStart(
-      `${dir} cannot be written (${(error as NodeJS.ErrnoException).code}); DATA_DIR names another.`,
-    )
+    const { code } = error as NodeJS.ErrnoException
+    throw new CannotStart(`${dir} cannot be written (${code}); DATA_DIR names another.`)
   }
+}
+
+/** With its parents. Not by mkdir's own `recursive`, which tries forever where a file system answers ENOENT to a mkdir. */
+async function makeFolder(dir: string) {
+  if (!existsSync(dirname(dir))) await makeFolder(dirname(dir))
+  if (!existsSync(dir)) await mkdir(dir)
 }

@@ -168,8 +168,6 @@ type Name = keyof typeof settings
 type Values = { [N in Name]: z.output<(typeof settings)[N]['schema']> }
 export type Env = { [name: string]: string | undefined }
 
-const secretNames: Name[] = ['ADMIN_TOKEN']
-
 /** The configuration that `env` describes; throws CannotStart with one sentence for each variable that is wrong. */
 export function readConfig(env: Env): Config {
   const values = readValues(env)
@@ -211,8 +209,13 @@ function readValues(env: Env): Values {
 }
 
 const complaint = (name: Name, value: string) =>
-  `${name} is ${secretNames.includes(name) ? `${value.length} characters long` : JSON.stringify(value)}; ` +
-  `it must be ${settings[name].right}.`
+  `${name} is ${shown(name, value)}; it must be ${settings[name].right}.`
+
+/** Terminals and logs are read by others, too: no token, and no password in a URL. */
+const shown = (name: Name, value: string) =>
+  name === 'ADMIN_TOKEN'
+    ? `${value.length} characters long`
+    : JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@'))
 
 function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
   if (`${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`))

@@ -8,10 +8,11 @@ export const foldName = (name: string): string => {
 const foldCharacter = (character: string) =>
   character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()
 
-/** C0 and C1 controls, lone surrogates, and the bidirectional marks that make a name read as another. */
-export const UNSAFE_CHARACTERS = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+/** C0 and C1 controls, lone surrogates, noncharacters, and the bidirectional marks that make a name read as another. */
+export const UNSAFE_CHARACTERS =
+  /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
-/** A safe upper bound of all strings that begin with `prefix`, in the order of their bytes. */
+/** An upper bound of all names that begin with `prefix`, in the order of their bytes: no name has this noncharacter. */
 export const endOfPrefix = (prefix: string) => `${prefix}\u{10ffff}`

@@ -16,6 +16,7 @@ import './domains/tags/graphql.ts'
 import './domains/entries/graphql.ts'
 import './domains/folders/graphql.ts'
 import './domains/files/graphql.ts'
+import './domains/uploads/graphql.ts'
 import './domains/trash/graphql.ts'
 
 export const schema = builder.toSchema()

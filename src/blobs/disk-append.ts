@@ -51,7 +51,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
     ;[durable, durableAt] = [length, performance.now()]
     appending.remember(length)
   }
-  for await (const batch of gather(source, signal)) {
+  for await (const batch of gather(source, cadence.ms / 4, signal)) {
     const writing = writeAll(file, batch, length)
     // Hashed by this thread while another writes.
     for (const chunk of batch) {

@@ -6,12 +6,17 @@ const batchChunks = 1024
 
 /**
  * What `source` brings, in batches of a MiB or so, each meant for one writev: a small write per socket read halves the
- * speed of an upload. While one batch is being written the next is gathered, and then the source waits.
+ * speed of an upload. While one batch is being written the next is gathered, and then the source waits. On a slow line
+ * a batch goes after `patienceMs` with what it has.
  *
  * Ends when the source ends, breaks or `signal` says so, with all that arrived until then; whether it was the end says
  * `source.readableEnded`. The source stays its owner's: it is left paused, not destroyed, so that the owner can still answer.
  */
-export async function* gather(source: Readable, signal?: AbortSignal): AsyncGenerator<Buffer[]> {
+export async function* gather(
+  source: Readable,
+  patienceMs: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer[]> {
   let batch: Buffer[] = []
   let bytes = 0
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
@@ -38,7 +43,9 @@ export async function* gather(source: Readable, signal?: AbortSignal): AsyncGene
     source.pause()
     source.off('data', take).off('end', finish).off('close', finish)
     signal?.removeEventListener('abort', finish)
+    clearInterval(clock)
   }
+  const clock = setInterval(() => wake(), patienceMs)
   // The listener for errors stays: a source that breaks after we have left it must not take the process along.
   source.on('error', finish).on('end', finish).on('close', finish)
   signal?.addEventListener('abort', finish)
@@ -47,6 +54,7 @@ export async function* gather(source: Readable, signal?: AbortSignal): AsyncGene
     while (!over) {
       if (!full()) await new Promise<void>((resolve) => (wake = resolve))
       if (over) break
+      if (batch.length === 0) continue
       const gathered = empty()
       source.resume()
       yield gathered

@@ -26,6 +26,7 @@ export function dropRestOfBody(req: IncomingMessage, res: ServerResponse) {
 /** A body that does not take hours must not: what has not come within a minute is not waited for. */
 export function hurry(req: IncomingMessage) {
   if (req.complete) return
-  const cut = setTimeout(() => req.destroy(), BODY_MS).unref()
+  // A request without a body closes with its answer only, which may be a long download.
+  const cut = setTimeout(() => req.complete || req.destroy(), BODY_MS).unref()
   req.once('close', () => clearTimeout(cut))
 }

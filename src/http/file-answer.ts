@@ -62,7 +62,9 @@ export async function sendFile(
   for (const { head, range } of answer.parts) {
     const bytes = addAbortSignal(gone.signal, await blobs.open(blobId, range))
     const begin = () => begun(res, answer).write(head)
-    const sent = await pour(bytes, { res, begin, signal: gone.signal })
+    const sent = await pour(bytes, { res, begin, signal: gone.signal }).catch((cause) => {
+      throw new StorageFault(`${blobId} could not be read`, { cause })
+    })
     // Content-Length is promised: a body that comes short must not look whole.
     if (sent !== lengthOf(range)) throw new StorageFault(`${blobId} is shorter than its row says`)
   }

@@ -5,6 +5,7 @@ import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
 import { type Metrics, metricsDoor } from './metrics.ts'
 import { HttpProblem } from './problems.ts'
+import { uploadsDoor } from './uploads.ts'
 import type { Door } from './visit.ts'
 
 export type Route = {
@@ -26,6 +27,14 @@ export type Route = {
 export function openRoutes(app: App, metrics: Metrics): Route[] {
   return [
     { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app) },
+    {
+      name: 'uploads',
+      matches: (path) => path === '/uploads' || path.startsWith('/uploads/'),
+      door: uploadsDoor(app),
+      takesLong: true,
+      whileClosing: true,
+      knowsOptions: true,
+    },
     { name: 'download', matches: below('/download/'), door: downloadDoor(app) },
     { name: 'livez', matches: is('/livez'), door: livenessDoor, whileClosing: true },
     { name: 'readyz', matches: is('/readyz'), door: readinessDoor(app), whileClosing: true },

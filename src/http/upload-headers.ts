@@ -1,18 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { type Checksum, checksumAlgorithms, parseChecksum } from '../blobs/checksum.ts'
 import { FileTooLarge } from '../errors.ts'
+import { tusExtensions } from '../graphql/server-info.ts'
 import { HttpProblem } from './problems.ts'
 
 export const TUS_VERSION = '1.0.0'
 export const OFFSET_TYPE = 'application/offset+octet-stream'
-export const tusExtensions = [
-  'creation',
-  'creation-with-upload',
-  'creation-defer-length',
-  'termination',
-  'expiration',
-  'checksum',
-]
 
 /** What OPTIONS tells. tus: Tus-Version MUST be there, with each extension its own header. */
 export const capabilities = (maxUploadBytes: number) => ({

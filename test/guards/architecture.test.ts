@@ -25,8 +25,9 @@ const floors = [
 const homes: Record<string, string[]> = {
   'better-sqlite3': ['src/database'],
   'kysely/migration': ['src/database'],
-  kysely: ['src/database', 'src/jobs', 'src/domains'],
-  uuid: ['src/database'],
+  // health.ts asks whether the database answers.
+  kysely: ['src/database', 'src/jobs', 'src/domains', 'src/http/health.ts'],
+  uuid: ['src/database', 'src/http/visit.ts'],
   '@tus/server': ['src/http', 'src/blobs'],
   'graphql-yoga': ['src/http'],
   '@graphql-yoga/plugin-csrf-prevention': ['src/http'],
@@ -50,6 +51,10 @@ const imports = sources.flatMap((from) => importsOf(from, read(from)))
 const eldestFirst = imports
   .filter(({ from, to }) => from === 'src/schema.ts' && domainOf(to))
   .map(({ to }) => domainOf(to))
+
+const writing =
+  /(?:insertInto|updateTable|deleteFrom|replaceInto)\(\s*'(\w+)|(?:UPDATE|INSERT INTO|DELETE FROM) "?(\w+)/g
+const writesRows = (file: string) => read(file).search(writing) !== -1
 
 const rules: Rule[] = [
   {
@@ -88,27 +93,23 @@ const rules: Rule[] = [
   {
     says: 'graphql.ts is imported by younger graphql.ts and by schema.ts alone',
     broken: ({ from, to }) =>
-      roleOf(to) === 'graphql' && roleOf(from) !== 'graphql' && from !== 'src/schema.ts',
+      roleOf(to) === 'graphql' && rankOf(from) !== 4 && from !== 'src/schema.ts',
     such: [
       ['src/http/tus.ts', 'src/domains/uploads/graphql.ts'],
       ['src/app.ts', 'src/domains/accounts/graphql.ts'],
     ],
   },
   {
-    says: 'doors do no SQL and run no jobs: they call reads and writes',
-    broken: ({ from, to }) =>
-      from.startsWith('src/http/') && (to === 'kysely' || roleOf(to) === 'jobs'),
-    such: [
-      ['src/http/tus.ts', 'src/domains/uploads/jobs.ts'],
-      ['src/http/tus.ts', 'kysely'],
-    ],
+    says: 'doors call reads and writes, and run no jobs',
+    broken: ({ from, to }) => from.startsWith('src/http/') && roleOf(to) === 'jobs',
+    such: [['src/http/tus.ts', 'src/domains/uploads/jobs.ts']],
   },
   {
     says: 'rules.ts knows nothing that it would have to wait for',
     broken: ({ from, to, typeOnly }) =>
       roleOf(from) === 'rules' &&
       !typeOnly &&
-      (/^kysely|^node:fs|^src\/(database|blobs|jobs)\//.test(to) || to === 'src/scope.ts'),
+      /^kysely|^node:fs|^src\/(database|blobs|jobs|graphql)\//.test(to),
     such: [['src/domains/files/rules.ts', 'src/database/keyset.ts']],
   },
   {
@@ -120,6 +121,7 @@ const rules: Rule[] = [
     such: [
       ['src/domains/files/graphql.ts', '@pothos/core'],
       ['src/app.ts', 'pino'],
+      ['src/http/tus.ts', 'kysely'],
       ['src/http/server.ts', 'prom-client'],
       ['src/http/server.ts', 'left-pad'],
     ],
@@ -155,11 +157,9 @@ test('rules.ts awaits nothing', () => {
 })
 
 test('each table has one writer', () => {
-  const written =
-    /(?:insertInto|updateTable|deleteFrom|replaceInto)\(\s*'(\w+)|(?:UPDATE|INSERT INTO|DELETE FROM) "?(\w+)/g
   const writers: Record<string, Set<string>> = {}
   for (const file of sources)
-    for (const [, built, raw] of read(file).matchAll(written)) {
+    for (const [, built, raw] of read(file).matchAll(writing)) {
       const table = built ?? raw ?? ''
       writers[table] = (writers[table] ?? new Set()).add(domainOf(file) ?? placeOf(file) ?? file)
     }
@@ -237,15 +237,20 @@ function ageOf(file: string) {
 function roleOf(file: string) {
   return /^src\/domains\/[\w-]+\/([\w-]+)\.ts$/.exec(file)?.[1]
 }
-/** A file of another name (files/copy.ts) does what writes.ts does, and stands with it. */
-function rankOf(file: string) {
-  return { rules: 0, reads: 1, jobs: 3, graphql: 4 }[roleOf(file) ?? ''] ?? 2
+/** A file of another name (files/copy.ts) stands as high as what it does and imports: reading, writing, or declaring types. */
+function rankOf(file: string): number {
+  const role = { rules: 0, reads: 1, writes: 2, jobs: 3, graphql: 4 }[roleOf(file) ?? '']
+  if (role !== undefined || !sources.includes(file)) return role ?? 2
+  const used = imports.filter(({ from }) => from === file).map(({ to }) => to)
+  if (used.some((to) => within(to, 'src/graphql'))) return 4
+  const needed = used.filter((to) => domainOf(to)).map(rankOf)
+  return Math.max(writesRows(file) ? 2 : 1, ...needed)
 }
 function isOurs(to: string) {
   return to.startsWith('src/')
 }
 function isPackage(to: string) {
-  return !/^(src|migrations)\/|^node:/.test(to)
+  return !/^(src|migrations)\/|^node:|^package\.json$/.test(to)
 }
 function homeOf(specifier: string) {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''

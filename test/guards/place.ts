@@ -34,17 +34,18 @@ export async function furnish(house: House, mark: string, token = house.token) {
       as,
     )
 
-  const folder = await createFolder(house, { workspaceId, name: `${mark} box` }, as)
+  const userId = await addMember(house, { workspaceId, role: 'EDITOR' }, as)
+  const given = await giveToken(house, { workspaceId, userId }, as)
+  const box = { workspaceId, name: `${mark} box` }
+  const folder = await createFolder(house, box, { token: given.secret })
   const first = await file('data.txt', { tags: [`${mark} red`] })
   const second = await file('data.txt', { onConflict: 'NEW_VERSION', bytes: `${mark} more` })
   const trashed = await trashedWithItsFolder(house, { workspaceId, mark, as })
-  const member = await addMember(house, { workspaceId, role: 'EDITOR' }, as)
   const open = { workspaceId, size: 4 }
   const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
   const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
   await sendBytes(house, received, 'here', 0, as)
   const { tagId, eventId } = await lookUp(house, workspaceId, as)
-  const given = await giveToken(house, { workspaceId }, as)
 
   return {
     mark,
@@ -63,7 +64,7 @@ export async function furnish(house: House, mark: string, token = house.token) {
     uploadId: upload.id,
     uploadUrl: upload.url,
     receivedId: received.id,
-    userId: member,
+    userId,
     tokenId: given.token.id,
   }
 }

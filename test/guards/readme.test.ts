@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, validate } from 'graphql'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { settings } from '../../src/config.ts'
 import { schema } from '../../src/schema.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -36,3 +40,56 @@ test.each(commands)('npm knows: %s', (command) => {
   const script = verb === 'run' ? name : verb
   expect(verb === 'ci' || script in scripts).toBe(true)
 })
+
+test('the table of settings says what the code says', () => {
+  const rows = readme.split('\n').filter((line) => /^\| *`[A-Z_]+` *\|/.test(line))
+  const told = rows.map((row) => row.split('|').map((cell) => cell.trim().replaceAll('`', '')))
+  const known = Object.entries(settings).map(([name, { meaning, default: usual }]) => [
+    '',
+    name,
+    meaning,
+    usual,
+    '',
+  ])
+  const plain = (table: string[][]) =>
+    table.map((row) => row.join(' | ').replaceAll('`', '')).sort()
+  expect(plain(told)).toEqual(plain(known))
+})
+
+test('npm start, and nothing else, opens a house', async () => {
+  const house = start({ PORT: '0', LOG_LEVEL: 'error' })
+  const greeting = await firstWords(house)
+  const address = /http:\/\/localhost:\d+/.exec(greeting)?.[0]
+  expect(greeting).toMatch(/Token +hld_/)
+  expect((await fetch(`${address}/readyz`)).status).toBe(200)
+  process.kill(-(house.pid ?? 0), 'SIGTERM')
+  await once(house, 'exit')
+  await vi.waitFor(() => expect(fetch(`${address}/livez`)).rejects.toThrow(), { timeout: 10_000 })
+})
+
+/** The process that the README's first command makes, over a folder of its own. */
+function start(env: Record<string, string>) {
+  const dir = mkdtempSync(join(tmpdir(), 'start-'))
+  const stdio = ['ignore', 'pipe', 'inherit'] as const
+  const options = {
+    cwd: root,
+    env: { ...process.env, DATA_DIR: dir, ...env },
+    stdio: [...stdio],
+    detached: true,
+  }
+  const house = spawn('npm', ['start'], options)
+  onTestFinished(() => {
+    if (house.exitCode === null && house.pid) process.kill(-house.pid, 'SIGKILL')
+    rmSync(dir, { recursive: true, force: true })
+  })
+  return house
+}
+
+async function firstWords({ stdout }: ChildProcess): Promise<string> {
+  let text = ''
+  for await (const chunk of stdout ?? []) {
+    text += chunk
+    if (/Authorization/.test(text)) break
+  }
+  return text
+}

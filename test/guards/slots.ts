@@ -44,8 +44,8 @@ function grafted(mine: any, theirs: any, [step, ...rest]: string[]): any {
 }
 
 /**
- * A selection of all that `type` shows without being asked for more: scalars, and of what is below it the scalars too.
- * Of errors their code, and whatever thing they bring along.
+ * A selection of all that `type` shows without being asked for more: scalars, and what is below them, `depth` types down.
+ * The fields of errors bear the name of the type: ForbiddenError_missingScopes.
  */
 export function selectionOf(type: GraphQLOutputType, depth = 2): string {
   const named = getNamedType(type)
@@ -67,11 +67,10 @@ function fieldsOf(type: any, depth: number): string {
       (arg: any) => isNonNullType(arg.type) && arg.defaultValue === undefined,
     )
     if (mustBeAsked || /Connection$/.test(below.name)) return []
+    if (hasFields && depth === 1) return []
+    const selection = hasFields ? selectionOf(of, depth - 1) : ''
     // Two errors may have fields of one name and two types.
-    if (isError)
-      return hasFields && depth > 1 ? [`${type.name}_${name}: ${name} ${selectionOf(of, 1)}`] : []
-    if (!hasFields) return [name]
-    return depth > 1 ? [`${name} ${selectionOf(of, depth - 1)}`] : []
+    return [`${isError ? `${type.name}_${name}: ` : ''}${name} ${selection}`]
   })
   return `{ __typename ${fields.join(' ')} }`
 }

@@ -39,7 +39,10 @@ export async function usersById(db: Db | Tx, ids: readonly string[]): Promise<(U
   return inOrder(ids, await db.selectFrom('users').selectAll().where('id', 'in', ids).execute())
 }
 
-export async function tokensById(db: Db, ids: readonly string[]): Promise<(TokenRow | null)[]> {
+export async function tokensById(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<(TokenRow | null)[]> {
   return inOrder(ids, await db.selectFrom('apiTokens').selectAll().where('id', 'in', ids).execute())
 }
 

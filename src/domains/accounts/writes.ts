@@ -78,12 +78,13 @@ export async function createToken(
   return { token: row, secret }
 }
 
-/** From now on the token opens nothing. Revoking twice is not an error. */
-export async function revokeToken(tx: Tx, id: string, revokedAt: number): Promise<void> {
-  await tx
+/** From now on the token opens nothing. Revoking twice is not an error: false. */
+export async function revokeToken(tx: Tx, id: string, revokedAt: number): Promise<boolean> {
+  const { numUpdatedRows } = await tx
     .updateTable('apiTokens')
     .set({ revokedAt })
     .where('id', '=', id)
     .where('revokedAt', 'is', null)
-    .execute()
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }

@@ -7,7 +7,7 @@ import { InvalidState, NotFound } from '../../errors.ts'
 import { endOfPrefix } from '../../names.ts'
 import type { Viewer } from '../../scope.ts'
 import { type AccessibleWorkspace, type Need, requireAccess } from '../workspaces/reads.ts'
-import { checkPath, childPath } from './rules.ts'
+import { checkEntryPath, childPath } from './rules.ts'
 
 export type EntryRow = Row<'entries'>
 /** An entry by id, or by its path in a workspace. */
@@ -98,7 +98,7 @@ export async function entryByPath(
   workspaceId: string,
   path: string,
 ): Promise<EntryRow | null> {
-  const names = checkPath(path)
+  const names = checkEntryPath(path)
   const last = names.at(-1)
   const pathKey = names
     .slice(0, -1)

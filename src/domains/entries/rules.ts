@@ -29,18 +29,23 @@ function whatIsWrong(name: string): string | null {
   return null
 }
 
-/** The names in a path like `raw/2025/`; none for the empty path. No empty, absolute, `.` or `..` segments. */
-export function checkPath(text: string, path: string[] = ['path']): EntryName[] {
-  const relative = text.endsWith('/') ? text.slice(0, -1) : text
-  if (relative === '' && text.length > 0) {
+/** The names in a path of folders, like `raw/2025/`; none for the empty path. No empty, absolute, `.` or `..` segments. */
+export const checkPath = (text: string, path: string[] = ['path']) => namesIn(text, path, DEEPEST)
+
+/** The same in the path of an entry: a file may lie in the deepest folder. */
+export const checkEntryPath = (text: string, path: string[] = ['path']) =>
+  namesIn(text, path, DEEPEST + 1)
+
+function namesIn(text: string, path: string[], most: number): EntryName[] {
+  if (text === '') return []
+  if (text.startsWith('/')) {
     throw new InvalidInput({ path, message: 'a path does not begin with "/"' })
   }
-  if (relative === '') return []
-  const names = relative.split('/').map((name) => checkName(name, path))
-  if (names.length > DEEPEST) {
+  const names = text.replace(/\/$/, '').split('/')
+  if (names.length > most) {
     throw new InvalidInput({ path, message: `at most ${DEEPEST} folders deep` })
   }
-  return names
+  return names.map((name) => checkName(name, path))
 }
 
 export function checkDescription(description: string, path: string[] = ['description']): string {

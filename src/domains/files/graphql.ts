@@ -66,7 +66,7 @@ async function signedUrl(
 }
 
 export const File = builder.objectRef<EntryRow>('File').implement({
-  interfaces: [Entry],
+  interfaces: [Node, Entry],
   isTypeOf: (entry) => (entry as EntryRow).kind === 'file',
   fields: (t) => ({
     size: t.expose('size', { type: 'ByteCount' }),

@@ -1,7 +1,7 @@
 import { InvalidState, NameConflict } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { nodeType } from '../../graphql/nodes.ts'
+import { Node, nodeType } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
 import { QuotaExceededError } from '../../graphql/problems.ts'
 import {
@@ -37,7 +37,7 @@ const FolderTotals = builder.objectRef<EntryRow>('FolderTotals').implement({
 })
 
 export const Folder = builder.objectRef<EntryRow>('Folder').implement({
-  interfaces: [Entry],
+  interfaces: [Node, Entry],
   isTypeOf: (entry) => (entry as EntryRow).kind === 'folder',
   fields: (t) => ({
     totals: t.field({ type: FolderTotals, resolve: (folder) => folder }),

@@ -2,23 +2,33 @@ import type { Row } from '../../database/tables.ts'
 import { InvalidState } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { nodeType } from '../../graphql/nodes.ts'
+import { loader, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { type UserRow, usersById } from '../accounts/reads.ts'
 import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { areColleagues, membersList } from './reads.ts'
+import { colleaguesAmong, membersList } from './reads.ts'
 import { addMember, removeMember, updateMember } from './writes.ts'
 
 nodeType('usr', 'User', async (ids, { db, viewer }) => {
-  const rows = await usersById(db, ids)
-  return Promise.all(
-    rows.map(async (row) =>
-      row && viewer && (await areColleagues(db, viewer.userId, row.id)) ? row : null,
-    ),
-  )
+  const known = await colleaguesAmong(db, viewer, ids)
+  return (await usersById(db, ids)).map((row) => (row && known.has(row.id) ? row : null))
 })
+
+const loadColleague = loader<string>(async (ids, { db, viewer }) => {
+  const known = await colleaguesAmong(db, viewer, ids)
+  return ids.map((id) => (known.has(id) ? id : null))
+})
+
+builder.objectField(User, 'email', (t) =>
+  t.string({
+    nullable: true,
+    description: 'For oneself and those in the same workspace; null for others.',
+    resolve: async ({ id, email }, _, context) =>
+      (await loadColleague(context, id)) ? email : null,
+  }),
+)
 
 const Member = builder.objectRef<Row<'members'>>('Member').implement({
   fields: (t) => ({

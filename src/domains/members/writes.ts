@@ -9,7 +9,7 @@ import { memberOf } from './reads.ts'
 
 export type MemberRow = Row<'members'>
 const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
-const EMAIL = /^[^\s@]+@[^\s@]+$/
+const EMAIL = /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u
 
 workspaceCreated.listen(async (tx, { scope: { viewer, now }, workspace }) => {
   if (!viewer) return
@@ -35,9 +35,7 @@ export async function addMember(
   const address = email.trim().toLowerCase()
   return inTransaction(scope, async (s) => {
     await requireAccess(s.tx, s.viewer, workspaceId, need)
-    if (!EMAIL.test(address) || address.length > 254) {
-      throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
-    }
+    checkPerson(address, name)
     const user = (await userByEmail(s, address)) ?? (await newUser(s, address, name))
     const existing = await memberOf(s.tx, workspaceId, user.id)
     if (existing) return setRole(s, existing, role)
@@ -46,6 +44,16 @@ export async function addMember(
     await record(s, { workspaceId, action: 'MEMBER_ADDED', details: { userId: user.id, role } })
     return member
   })
+}
+
+/** Throws InvalidInput. */
+function checkPerson(email: string, name: string | null | undefined) {
+  if (!EMAIL.test(email) || email.length > 254) {
+    throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
+  }
+  if (name && name.length > 200) {
+    throw new InvalidInput({ path: ['name'], message: 'at most 200 characters' })
+  }
 }
 
 /** Gives a member another role; the last OWNER stays one. */
@@ -111,5 +119,6 @@ async function keepAnOwner({ tx }: TxScope, { workspaceId, userId, role }: Membe
 const userByEmail = ({ tx }: TxScope, email: string) =>
   tx.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 
+/** Names are shown to everybody in a PUBLIC workspace, addresses are not: without a name, what stands before the @. */
 const newUser = ({ tx, now }: TxScope, email: string, name: string | null | undefined) =>
-  createUser(tx, { name: name?.trim() || email, email, createdAt: now() })
+  createUser(tx, { name: name?.trim() || email.replace(/@.*/, ''), email, createdAt: now() })

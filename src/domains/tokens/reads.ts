@@ -24,11 +24,11 @@ export function tokensList(db: Db, workspaceId: string): List<TokenRow> {
   }
 }
 
-/** One's own tokens, and those bound to a workspace that one owns. */
+/** One's own tokens, and with TOKENS_WRITE those bound to a workspace that one owns. */
 export async function mayManage(db: Db | Tx, viewer: Viewer, token: TokenRow): Promise<boolean> {
   if (!viewer) return false
   if (viewer.workspaceId && viewer.workspaceId !== token.workspaceId) return false
   if (token.userId === viewer.userId) return true
-  if (!token.workspaceId) return false
+  if (!token.workspaceId || !viewer.scopes.has('TOKENS_WRITE')) return false
   return hasRole(await roleOf(db, viewer.userId, token.workspaceId), 'OWNER')
 }

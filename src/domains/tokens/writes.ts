@@ -1,6 +1,6 @@
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import { type ApiScope, inTransaction, type Scope, type TxScope, type Viewer } from '../../scope.ts'
-import type { TokenRow } from '../accounts/reads.ts'
+import { type TokenRow, tokensById } from '../accounts/reads.ts'
 import { createToken, revokeToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess, roleOf } from '../workspaces/reads.ts'
@@ -20,12 +20,13 @@ export async function createApiToken(
   input: NewApiToken,
 ): Promise<{ token: TokenRow; secret: string }> {
   const viewer = requireTokensWrite(scope.viewer)
-  checkNewToken(input, viewer, scope.now())
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
+  checkNewToken({ ...input, workspaceId, userId }, viewer, scope.now())
   return inTransaction(scope, async (s) => {
     if (workspaceId) await requireMembership(s, workspaceId, userId)
-    const { name, scopes, expiresAt = null } = input
+    const expiresAt = await endOfLife(s, viewer, input.expiresAt ?? null)
+    const { name, scopes } = input
     const token = { name: name.trim(), scopes, userId, workspaceId, expiresAt }
     const made = await createToken(s.tx, token, s.now())
     await log(s, made.token, 'TOKEN_CREATED')
@@ -45,8 +46,7 @@ export async function revokeApiToken(scope: Scope, tokenId: string): Promise<Tok
     if (!token || !(await mayManage(s.tx, s.viewer, token))) {
       throw new NotFound(tokenId).at('tokenId')
     }
-    await revokeToken(s.tx, tokenId, s.now())
-    await log(s, token, 'TOKEN_REVOKED')
+    if (await revokeToken(s.tx, tokenId, s.now())) await log(s, token, 'TOKEN_REVOKED')
     return token
   })
 }
@@ -67,7 +67,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
   if (expiresAt != null && expiresAt <= now) {
     throw new InvalidInput({ path: ['expiresAt'], message: 'a moment in the future' })
   }
-  if (userId != null && userId !== viewer.userId && !workspaceId) {
+  if (userId !== viewer.userId && !workspaceId) {
     const message = "another user's token is bound to a workspace: name it"
     throw new InvalidInput({ path: ['workspaceId'], message })
   }
@@ -79,10 +79,20 @@ async function requireMembership({ tx, viewer }: TxScope, workspaceId: string, u
   if (!(await roleOf(tx, userId, workspaceId))) throw new NotFound(userId).at('userId')
 }
 
+/** Where no end is named, the new token ends with the one that makes it. */
+async function endOfLife({ tx }: TxScope, viewer: NonNullable<Viewer>, wanted: number | null) {
+  const [maker] = await tokensById(tx, [viewer.tokenId])
+  const latest = maker?.expiresAt ?? null
+  if (latest === null || wanted === null) return wanted ?? latest
+  if (wanted <= latest) return wanted
+  const message = `no later than ${new Date(latest).toISOString()}, when this token ends`
+  throw new InvalidInput({ path: ['expiresAt'], message })
+}
+
 async function log(
   s: TxScope,
-  { id, name, workspaceId }: TokenRow,
+  { id, name, userId, workspaceId }: TokenRow,
   action: 'TOKEN_CREATED' | 'TOKEN_REVOKED',
 ) {
-  if (workspaceId) await record(s, { workspaceId, action, details: { tokenId: id, name } })
+  if (workspaceId) await record(s, { workspaceId, action, details: { tokenId: id, name, userId } })
 }

@@ -10,7 +10,7 @@ import {
   requireLive,
   requireLiveFolder,
 } from '../entries/reads.ts'
-import { checkPath } from '../entries/rules.ts'
+import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, takeFromTrash } from '../entries/trash.ts'
 import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
@@ -78,7 +78,7 @@ async function whereTo(
   if (original && original.trashRootId === null) return original
   if (fallback) return fallbackFolder(s, entry, fallback)
   const { entry: root } = await requireLiveFolder(s.tx, s.viewer, rootOf(entry), toWrite)
-  return ensureFolders(s, root, checkPath(entry.originalPath ?? '').slice(0, -1))
+  return ensureFolders(s, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
 }
 
 async function fallbackFolder(s: TxScope, entry: EntryRow, fallback: EntryRef) {

@@ -4,23 +4,21 @@ import { uploadsById } from './reads.ts'
 import { before, isOver } from './rules.ts'
 import { endUpload, forgetBytes } from './writes.ts'
 
-/** What works for nobody in particular. */
-type House = Omit<Scope, 'viewer' | 'publicUrl'>
 const BATCH = 100
 const HOUR_MS = 3_600_000
 
 /** Ends the uploads whose time is over: their bytes go, their room is given back. Answers how many; may run anywhere, any number of times. */
-export async function expireUploads(house: House, signal?: AbortSignal): Promise<number> {
+export async function expireUploads(scope: Scope, signal?: AbortSignal): Promise<number> {
   let count = 0
   for (;;) {
     signal?.throwIfAborted()
-    const ids = await overdue(house)
-    for (const id of ids) if (await expire(house, id)) count += 1
+    const ids = await overdue(scope)
+    for (const id of ids) if (await expire(scope, id)) count += 1
     if (ids.length < BATCH) return count
   }
 }
 
-async function overdue({ db, now }: House): Promise<string[]> {
+async function overdue({ db, now }: Scope): Promise<string[]> {
   const rows = await db
     .selectFrom('uploads')
     .select('id')
@@ -31,15 +29,14 @@ async function overdue({ db, now }: House): Promise<string[]> {
   return rows.map(({ id }) => id)
 }
 
-async function expire(house: House, id: string): Promise<boolean> {
-  const scope = { ...house, viewer: null, publicUrl: '' }
+async function expire(scope: Scope, id: string): Promise<boolean> {
   const ended = await inTransaction(scope, (s) => endUpload(s, id, 'EXPIRED'))
-  if (ended) await forgetBytes(house.blobs, id)
+  if (ended) await forgetBytes(scope.blobs, id)
   return ended !== null
 }
 
 /** Puts back what a confirm left PROCESSING when it died: it waits for the next confirm, or for its end. Answers how many. */
-export async function releaseDeadConfirms({ db, now }: House): Promise<number> {
+export async function releaseDeadConfirms({ db, now }: Scope): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set((eb) => ({ status: 'RECEIVED', leaseUntil: null, fence: eb('fence', '+', 1) }))
@@ -54,16 +51,16 @@ export async function releaseDeadConfirms({ db, now }: House): Promise<number> {
  * upload that is not over keeps its bytes, staged or adopted; a kept blob with a row is its row's. Answers the keys.
  */
 export async function sweepOrphans(
-  house: House,
+  scope: Scope,
   { graceMs = 24 * HOUR_MS, signal }: { graceMs?: number; signal?: AbortSignal } = {},
 ): Promise<string[]> {
   const swept: string[] = []
   for (const where of ['staged', 'kept'] as const) {
-    for await (const keys of oldKeys(house, where, graceMs)) {
+    for await (const keys of oldKeys(scope, where, graceMs)) {
       signal?.throwIfAborted()
-      const orphans = await withoutRow(house, where, keys)
+      const orphans = await withoutRow(scope, where, keys)
       for (const key of orphans) {
-        await (where === 'staged' ? house.blobs.discard(key) : house.blobs.remove(key))
+        await (where === 'staged' ? scope.blobs.discard(key) : scope.blobs.remove(key))
       }
       swept.push(...orphans)
     }
@@ -71,7 +68,7 @@ export async function sweepOrphans(
   return swept
 }
 
-async function* oldKeys({ blobs, now }: House, where: 'staged' | 'kept', graceMs: number) {
+async function* oldKeys({ blobs, now }: Scope, where: 'staged' | 'kept', graceMs: number) {
   let keys: string[] = []
   for await (const { key, modifiedAt } of blobs.list(where)) {
     if (modifiedAt > now() - graceMs) continue
@@ -84,7 +81,7 @@ async function* oldKeys({ blobs, now }: House, where: 'staged' | 'kept', graceMs
 }
 
 /** The upload is asked first: from one that is over no blob row will come. */
-async function withoutRow({ db }: House, where: 'staged' | 'kept', keys: string[]) {
+async function withoutRow({ db }: Scope, where: 'staged' | 'kept', keys: string[]) {
   if (keys.length === 0) return []
   const uploads = await uploadsById(db, keys)
   const over = keys.filter((_, index) => isOver(uploads[index]?.status ?? 'EXPIRED'))

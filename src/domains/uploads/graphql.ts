@@ -1,0 +1,273 @@
+import type { Row } from '../../database/tables.ts'
+import {
+  ChecksumMismatch,
+  FileTooLarge,
+  InvalidState,
+  MediaTypeRejected,
+  NameConflict,
+  QuotaExceeded,
+  SizeMismatch,
+  StorageFault,
+  UploadExpired,
+  UploadIncomplete,
+} from '../../errors.ts'
+import { builder } from '../../graphql/builder.ts'
+import type { Context } from '../../graphql/context.ts'
+import { mutation } from '../../graphql/mutations.ts'
+import { loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { connectionOf, page } from '../../graphql/pages.ts'
+import { type ErrorCode, ErrorCodeEnum, UploadIncompleteError } from '../../graphql/problems.ts'
+import { loadUser, User } from '../accounts/graphql.ts'
+import { currentSyncCursor } from '../activity/reads.ts'
+import { loadEntry, loadParent } from '../entries/graphql.ts'
+import { NameConflictEnum } from '../entries/inputs.ts'
+import { pathOf } from '../entries/reads.ts'
+import { File, FileVersion, loadVersion } from '../files/graphql.ts'
+import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
+import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
+import { confirmUpload } from './confirm.ts'
+import { uploadsById, uploadsList, uploadUrl } from './reads.ts'
+import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
+import { cancelUpload, createUpload } from './writes.ts'
+
+/** Uploads are the members' business, also where everybody may read the files. */
+const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
+
+nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
+  const rows = await uploadsById(db, ids)
+  return Promise.all(
+    rows.map(
+      (row) =>
+        row &&
+        requireAccess(db, viewer, row.workspaceId, need).then(
+          () => row,
+          () => null,
+        ),
+    ),
+  )
+})
+
+const loadUpload = loader((ids, { db }) => uploadsById(db, ids))
+
+const UploadStatus = builder.enumType('UploadStatus', {
+  values: {
+    CREATED: { description: 'Waits for its first byte.' },
+    RECEIVING: { description: 'Waits for more bytes.' },
+    RECEIVED: { description: 'Has all bytes; waits for confirmUpload.' },
+    PROCESSING: { description: 'Is being confirmed.' },
+    COMPLETE: { description: 'Is a file.' },
+    FAILED: { description: 'Its bytes are not the announced ones, and are gone.' },
+    CANCELED: {},
+    EXPIRED: { description: 'Was not finished in time.' },
+  } satisfies Record<Row<'uploads'>['status'], object>,
+})
+const UploadTransport = builder.enumType('UploadTransport', { values: ['TUS'] as const })
+
+const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').implement({
+  fields: (t) => ({
+    code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
+    message: t.exposeString('message'),
+    retryable: t.exposeBoolean('retryable'),
+    at: t.expose('at', { type: 'DateTime' }),
+  }),
+})
+
+const HttpHeader = builder.objectRef<{ name: string; value: string }>('HttpHeader').implement({
+  fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
+})
+
+export const Upload = builder.objectRef<UploadRow>('Upload').implement({
+  description: 'One transfer. Bytes go to `url`; everything else goes through GraphQL.',
+  interfaces: [Node],
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    workspace: t.field({
+      type: Workspace,
+      resolve: async ({ workspaceId }, _, context) =>
+        (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
+    }),
+    status: t.field({
+      type: UploadStatus,
+      resolve: (upload, _, { now }) => statusAt(upload, now()),
+    }),
+    transport: t.field({ type: UploadTransport, resolve: () => 'TUS' as const }),
+    url: t.field({
+      type: 'URL',
+      description: 'The tus resource to HEAD and PATCH, with a token of whoever made the upload.',
+      resolve: ({ id }, _, context) => uploadUrl(context, id),
+    }),
+    headers: t.field({
+      type: [HttpHeader],
+      description: 'Send these with every request to `url`, beside Authorization.',
+      resolve: () => [{ name: 'Tus-Resumable', value: '1.0.0' }],
+    }),
+    name: t.exposeString('name'),
+    path: t.string({
+      description: 'Where the file is to be; onConflict may have given it another name.',
+      resolve: intendedPath,
+    }),
+    size: t.expose('size', {
+      type: 'ByteCount',
+      nullable: true,
+      description: 'Null until known, when the length was deferred.',
+    }),
+    offset: t.expose('offset', { type: 'ByteCount', description: 'So many bytes are safe.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    createdBy: t.field({
+      type: User,
+      nullable: true,
+      resolve: ({ createdBy }, _, context) => loadUser(context, createdBy),
+    }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'Moves on with every accepted chunk; an upload unfinished by then is dropped and its reserved space given back.',
+      resolve: ({ status, expiresAt }) => (isOver(status) ? null : expiresAt),
+    }),
+    file: t.field({ type: File, nullable: true, resolve: fileOf }),
+    version: t.field({ type: FileVersion, nullable: true, resolve: versionOf }),
+    failures: t.field({
+      type: [UploadFailureType],
+      description: 'What went wrong so far, the last 20, oldest first.',
+      resolve: failuresOf,
+    }),
+  }),
+})
+
+function fileOf({ fileId }: UploadRow, _: unknown, context: Context) {
+  return fileId ? loadEntry(context, fileId) : null
+}
+
+function versionOf({ versionId }: UploadRow, _: unknown, context: Context) {
+  return versionId ? loadVersion(context, versionId) : null
+}
+
+async function intendedPath(upload: UploadRow, _: unknown, context: Context): Promise<string> {
+  const versioned = upload.versionOf ? await loadEntry(context, upload.versionOf) : null
+  if (versioned) return pathOf(versioned, await loadParent(versioned, context))
+  const folder = upload.folderId ? await loadEntry(context, upload.folderId) : null
+  const names = [folder?.path, upload.path.replace(/\/$/, ''), upload.name]
+  return names.filter(Boolean).join('/')
+}
+
+builder.objectField(Workspace, 'uploads', (t) =>
+  t.connection(
+    {
+      type: Upload,
+      description: 'Newest first. For members.',
+      args: { status: t.arg({ type: [UploadStatus] }) },
+      resolve: async ({ id }, { status, ...args }, { db, viewer, now }) => {
+        await requireAccess(db, viewer, id, need)
+        return page(args, uploadsList(db, id, { statuses: status, now: now() }))
+      },
+    },
+    ...connectionOf(Upload, 'Upload'),
+  ),
+)
+
+builder.objectField(UploadIncompleteError, 'upload', (t) =>
+  t.field({
+    type: Upload,
+    resolve: async ({ uploadId }, _, context) => (await loadUpload(context, uploadId)) as UploadRow,
+  }),
+)
+
+const uploadPayload = (name: string) =>
+  builder
+    .objectRef<{ upload: UploadRow }>(name)
+    .implement({ fields: (t) => ({ upload: t.expose('upload', { type: Upload }) }) })
+
+mutation('createUpload', {
+  description:
+    'Reserves the space and hands out the URL for the bytes. Role, name, place, size and quota are checked here. EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('CreateUploadInput', {
+    fields: (t) => ({
+      workspaceId: t.id({ required: true }),
+      path: t.string({
+        description:
+          'Folder path, made if missing (raw/2025), below folderId. Neither path nor folderId: the root, or the drive folders under autoFile.',
+      }),
+      folderId: t.id(),
+      name: t.string({ required: true }),
+      size: t.field({ type: 'ByteCount', description: 'Leave out to defer the length.' }),
+      mediaType: t.string({ description: 'A hint: the type of the file comes from its bytes.' }),
+      sha256: t.string({ description: 'Lower-case hex. Checked before anything becomes visible.' }),
+      description: t.string(),
+      tags: t.stringList(),
+      metadata: t.field({ type: 'JSONObject' }),
+      onConflict: t.field({ type: NameConflictEnum, required: true, defaultValue: 'FAIL' }),
+      versionOf: t.id({ description: 'Make the bytes the next version of this file.' }),
+      transport: t.field({ type: UploadTransport, required: true, defaultValue: 'TUS' }),
+      idempotencyKey: t.string({
+        description: 'The same key within 24 h returns the same upload.',
+      }),
+    }),
+  }),
+  payload: uploadPayload('CreateUploadPayload'),
+  errors: [
+    NameConflict,
+    QuotaExceeded,
+    FileTooLarge,
+    MediaTypeRejected,
+    InvalidState,
+    StorageFault,
+  ],
+  resolve: async (input, context) => ({ upload: await createUpload(context, input) }),
+})
+
+mutation('confirmUpload', {
+  description:
+    'Makes the file, when all bytes are there. Safe to repeat: a confirmed upload answers with the same file. Your own uploads; EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('ConfirmUploadInput', {
+    fields: (t) => ({
+      uploadId: t.id({ required: true }),
+      size: t.field({ type: 'ByteCount', description: 'Checked where given.' }),
+      sha256: t.string({ description: 'Lower-case hex. Checked where given.' }),
+      comment: t.string({ description: 'Of the version.' }),
+    }),
+  }),
+  payload: builder.objectRef<{ upload: UploadRow }>('ConfirmUploadPayload').implement({
+    fields: (t) => ({
+      upload: t.expose('upload', { type: Upload }),
+      file: t.field({
+        type: File,
+        nullable: true,
+        description: 'Null while PROCESSING.',
+        resolve: ({ upload }, args, context) => fileOf(upload, args, context),
+      }),
+      version: t.field({
+        type: FileVersion,
+        nullable: true,
+        resolve: ({ upload }, args, context) => versionOf(upload, args, context),
+      }),
+      syncCursor: t.field({
+        type: 'SyncCursor',
+        resolve: ({ upload }, _, { db }) => currentSyncCursor(db, upload.workspaceId),
+      }),
+    }),
+  }),
+  errors: [
+    UploadIncomplete,
+    UploadExpired,
+    ChecksumMismatch,
+    SizeMismatch,
+    NameConflict,
+    QuotaExceeded,
+    MediaTypeRejected,
+    InvalidState,
+    StorageFault,
+  ],
+  resolve: async (input, context) => ({ upload: await confirmUpload(context, input) }),
+})
+
+mutation('cancelUpload', {
+  description:
+    'Drops an upload that is not a file yet, and gives its space back. Your own uploads; EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('CancelUploadInput', {
+    fields: (t) => ({ uploadId: t.id({ required: true }) }),
+  }),
+  payload: uploadPayload('CancelUploadPayload'),
+  errors: [InvalidState],
+  resolve: async ({ uploadId }, context) => ({ upload: await cancelUpload(context, uploadId) }),
+})

@@ -1,0 +1,81 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  formatScopes,
+  hashSecret,
+  newSecret,
+  parseScopes,
+  secretPrefix,
+} from '../../src/domains/accounts/rules.ts'
+import { apiScopes } from '../../src/scope.ts'
+
+const scopes = fc.array(fc.constantFrom(...apiScopes))
+/** What ADMIN_TOKEN may be. */
+const adminToken = fc.stringMatching(/^[\w.~+/-]{20,200}$/)
+
+describe('a secret', () => {
+  test('is new each time, has 256 random bits and travels in a header as it is', () => {
+    const secrets = Array.from({ length: 1000 }, newSecret)
+    expect(new Set(secrets).size).toBe(1000)
+    for (const secret of secrets) expect(secret).toMatch(/^hld_[\w-]{43}$/)
+  })
+
+  test('is stored as SHA-256, from which it cannot be read', () => {
+    // printf hld_known | sha256sum
+    expect(hashSecret('hld_known')).toBe(
+      '0045eb5519c3d58fbc34e791965aa8b562556aa91df1bf884976452faf6b80ad',
+    )
+  })
+
+  test('that differs in one character has another hash', () => {
+    fc.assert(
+      fc.property(adminToken, fc.nat(), (secret, at) => {
+        const i = at % secret.length
+        const other = secret[i] === 'a' ? 'b' : 'a'
+        const near = secret.slice(0, i) + other + secret.slice(i + 1)
+        expect(hashSecret(near)).not.toBe(hashSecret(secret))
+      }),
+    )
+  })
+
+  test('shows its first characters, and never more than a quarter of itself', () => {
+    fc.assert(
+      fc.property(adminToken, (secret) => {
+        const prefix = secretPrefix(secret)
+        expect(secret.startsWith(prefix)).toBe(true)
+        expect(prefix.length).toBeGreaterThanOrEqual(5)
+        expect(prefix.length).toBeLessThanOrEqual(Math.min(8, secret.length / 4))
+      }),
+    )
+    expect(secretPrefix(newSecret())).toMatch(/^hld_[\w-]{4}$/)
+  })
+})
+
+describe('scopes', () => {
+  test('come back from their row as they were, each once', () => {
+    fc.assert(
+      fc.property(scopes, (given) => {
+        expect(parseScopes(formatScopes(given))).toEqual([...new Set(given)].sort())
+      }),
+    )
+  })
+
+  test('are stored alike, in whichever order they were named', () => {
+    fc.assert(
+      fc.property(scopes, (given) => {
+        expect(formatScopes(given.toReversed())).toBe(formatScopes(given))
+        expect(formatScopes(parseScopes(formatScopes(given)))).toBe(formatScopes(given))
+      }),
+    )
+  })
+
+  test('that nobody knows are no scopes', () => {
+    fc.assert(
+      fc.property(fc.string(), (word) => {
+        const text = `FILES_READ ${word.replaceAll(/\S*_\S*/g, '')} files_write *`
+        expect(parseScopes(text)).toEqual(['FILES_READ'])
+      }),
+    )
+    expect(parseScopes('')).toEqual([])
+  })
+})

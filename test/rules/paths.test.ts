@@ -1,0 +1,118 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  checkEntryPath,
+  checkMetadata,
+  checkPath,
+  childPath,
+  childPathKey,
+  depthOf,
+  type EntryName,
+  isWithin,
+  mergeMetadata,
+} from '../../src/domains/entries/rules.ts'
+import { InvalidInput } from '../../src/errors.ts'
+
+/** Few and alike, so that they meet: one begins as another, two differ in case. */
+const name = fc.constantFrom('a', 'A', 'ab', 'a b', 'ß', 'ss', 'é', 'e\u0301', 'x.y')
+const names = fc.array(name, { maxLength: 6 })
+const root = { path: '', pathKey: '' }
+
+/** A folder as its row says where it is, made from the root down. */
+const folderAt = (path: readonly EntryName[]) =>
+  path.reduce(
+    (parent, child) => ({
+      path: childPath(parent, child.name),
+      pathKey: childPathKey(parent, child.nameKey),
+    }),
+    root,
+  )
+
+describe('a path', () => {
+  test('is its names with slashes between; one at the end does no harm', () => {
+    fc.assert(
+      fc.property(names, fc.boolean(), (names, slash) => {
+        const text = names.join('/') + (slash && names.length > 0 ? '/' : '')
+        expect(checkPath(text).map(({ name }) => name)).toEqual(names)
+      }),
+    )
+  })
+
+  test.each([
+    '/',
+    '//',
+    '/a',
+    'a//b',
+    'a//',
+    './a',
+    'a/.',
+    '../a',
+    'a/../b',
+    'a/..\\b',
+    'a/ /b',
+    'a/\0',
+  ])('is not %j', (text) => {
+    expect(() => checkPath(text, ['input', 'path'])).toThrow(InvalidInput)
+    expect(() => checkPath(text, ['input', 'path'])).toThrow(/^input\.path: /)
+  })
+
+  test('goes through 64 folders at most, and a file may lie in the last of them', () => {
+    const deep = (levels: number) => Array.from({ length: levels }, () => 'd').join('/')
+    expect(checkPath(deep(64))).toHaveLength(64)
+    expect(() => checkPath(deep(65))).toThrow(/at most 64 folders deep/)
+    expect(checkEntryPath(`${deep(64)}/file.txt`)).toHaveLength(65)
+    expect(() => checkEntryPath(deep(66))).toThrow(/at most 64 folders deep/)
+  })
+})
+
+describe('a folder', () => {
+  test('is as deep as its path has names, and its path leads to it', () => {
+    fc.assert(
+      fc.property(names, (names) => {
+        const folder = folderAt(checkPath(names.join('/')))
+        expect(depthOf(folder)).toBe(names.length)
+        expect(folder.path).toBe(names.join('/'))
+        expect(folderAt(checkPath(folder.path))).toEqual(folder)
+      }),
+    )
+  })
+
+  test('lies within another where its names begin with the names of that one', () => {
+    fc.assert(
+      fc.property(names, names, (inner, outer) => {
+        const [here, there] = [inner, outer].map((path) => checkPath(path.join('/')))
+        const begins = there?.every(({ nameKey }, i) => here?.[i]?.nameKey === nameKey)
+        expect(isWithin(folderAt(here ?? []), folderAt(there ?? []))).toBe(begins)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('metadata', () => {
+  const value = fc.jsonValue({ maxDepth: 2 }).filter((json) => json !== null)
+  const key = fc.constantFrom('plate', 'operator', 'run', '')
+  const metadata = fc.dictionary(key, value)
+  const change = fc.dictionary(key, fc.option(value))
+
+  test('is merged shallowly: what is named is replaced, null takes away, the rest stays', () => {
+    fc.assert(
+      fc.property(metadata, change, (old, change) => {
+        const merged = mergeMetadata(old, change)
+        for (const [key, value] of Object.entries(change)) {
+          expect(Object.hasOwn(merged, key)).toBe(value !== null)
+          if (value !== null) expect(merged[key]).toEqual(value)
+        }
+        for (const key of Object.keys(old)) if (!(key in change)) expect(merged[key]).toBe(old[key])
+        expect(mergeMetadata(merged, change)).toEqual(merged)
+      }),
+    )
+  })
+
+  test('takes 64 KiB of JSON at most', () => {
+    const filled = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
+    expect(checkMetadata(filled(65_536))).toHaveLength(65_536)
+    expect(() => checkMetadata(filled(65_537))).toThrow(/^metadata: at most 65536 bytes/)
+    expect(() => checkMetadata({ a: 'é'.repeat(32_768) })).toThrow(InvalidInput)
+  })
+})

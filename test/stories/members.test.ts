@@ -1,0 +1,327 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { apiScopes } from '../../src/scope.ts'
+import { act, attempt, createFolder, createWorkspace } from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite, unbind } from '../support/people.ts'
+import { refused as refusedBy } from '../support/refusals.ts'
+
+const START = Date.parse('2025-06-01T09:00:00.000Z')
+let house: House
+let workspaceId: string
+let now: number
+
+beforeEach(async () => {
+  now = START
+  house = await openHouse({ now: () => now++ })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+})
+
+const member = 'member { user { id name email } role joinedAt }'
+const perform = (name: string, input: object, token = house.token) =>
+  attempt(house, name, { workspaceId, ...input }, member, { token })
+const refused = (name: string, input: object, token = house.token) =>
+  refusedBy(house, name, { workspaceId, ...input }, { token })
+const ownerId = async () => (await house.ask('{ viewer { user { id } } }')).viewer.user.id as string
+
+/** Who is in, as a member sees it: [name, role] in the order in which they joined. */
+async function members(token = house.token) {
+  const query = `query ($id: ID!) {
+    workspace(by: { id: $id }) { members { nodes { user { id } role } } }
+  }`
+  const { workspace } = await house.ask(query, { id: workspaceId }, { token })
+  return workspace.members.nodes.map((m: any) => [m.user.id, m.role])
+}
+
+describe('addMember', () => {
+  test('lets a new user in by email, as EDITOR where no role is named', async () => {
+    const { member } = await perform('addMember', { email: ' Ann@Example.org ', name: ' Ann ' })
+    expect(member).toEqual({
+      user: { id: expect.stringMatching(/^usr_/), name: 'Ann', email: 'ann@example.org' },
+      role: 'EDITOR',
+      joinedAt: expect.stringMatching(/^2025-06-01T09:00:00/),
+    })
+    expect(await members()).toEqual([
+      [await ownerId(), 'OWNER'],
+      [member.user.id, 'EDITOR'],
+    ])
+  })
+
+  test('knows a user by the address, however it is written, also from another workspace', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const first = await perform('addMember', { email: 'ann@example.org', role: 'VIEWER' })
+    const input = { workspaceId: elsewhere.id, email: 'ANN@EXAMPLE.ORG', name: 'Other' }
+    const second = await perform('addMember', input)
+    expect(second.member.user).toEqual(first.member.user)
+    expect(second.member.role).toBe('EDITOR')
+  })
+
+  test('names who gave no name by the address, without what only colleagues may know', async () => {
+    const { member } = await perform('addMember', { email: 'ann.lee@example.org' })
+    expect(member.user.name).toBe('ann.lee')
+  })
+
+  test('gives who is in already the new role', async () => {
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const { member } = await perform('addMember', { email: viewer.email, role: 'EDITOR' })
+    expect(member).toMatchObject({ user: { id: viewer.userId }, role: 'EDITOR' })
+    expect(await members()).toHaveLength(2)
+  })
+
+  test.each([
+    ['email', { email: 'ann' }, 'an address like ann@example.org'],
+    ['email', { email: 'ann@' }, 'an address like ann@example.org'],
+    ['email', { email: 'ann lee@example.org' }, 'an address like ann@example.org'],
+    ['email', { email: `${'a'.repeat(250)}@example.org` }, 'an address like ann@example.org'],
+    ['email', { email: 'a\u0000b@example.org' }, 'an address like ann@example.org'],
+    ['name', { email: 'ann@example.org', name: 'x'.repeat(201) }, 'at most 200 characters'],
+  ])('says what is wrong with %s', async (field, input, message) => {
+    expect(await refused('addMember', input)).toMatchObject({
+      __typename: 'InvalidInputError',
+      code: 'INVALID_INPUT',
+      path: [field],
+      issues: [{ path: [field], message }],
+    })
+  })
+})
+
+describe('roles', () => {
+  test('updateMember gives another one, which holds at once', async () => {
+    const person = await invite(house, workspaceId, 'VIEWER')
+    const folder = { workspaceId, name: 'new' }
+    const denied = await attempt(house, 'createFolder', folder, 'folder { id }', person)
+    expect(denied.code).toBe('FORBIDDEN')
+    const { member } = await perform('updateMember', { userId: person.userId, role: 'EDITOR' })
+    expect(member.role).toBe('EDITOR')
+    expect((await createFolder(house, folder, person)).name).toBe('new')
+    await perform('updateMember', { userId: person.userId, role: 'OWNER' })
+    expect((await perform('addMember', { email: 'b@example.org' }, person.token)).code).toBe(
+      undefined,
+    )
+  })
+
+  test('are the OWNER’s to give, not the EDITOR’s', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const tries = [
+      ['addMember', { email: 'new@example.org' }],
+      ['updateMember', { userId: viewer.userId, role: 'EDITOR' }],
+      ['updateMember', { userId: editor.userId, role: 'OWNER' }],
+      ['removeMember', { userId: viewer.userId }],
+    ] as const
+    for (const [name, input] of tries) {
+      for (const { token } of [editor, viewer]) {
+        if (name === 'removeMember' && token === viewer.token) continue
+        expect(await refused(name, input, token)).toMatchObject({
+          __typename: 'ForbiddenError',
+          code: 'FORBIDDEN',
+          path: null,
+          missingScopes: [],
+          requiredRole: 'OWNER',
+        })
+      }
+    }
+  })
+
+  test('need MEMBERS_WRITE', async () => {
+    const scopes = apiScopes.filter((scope) => scope !== 'MEMBERS_WRITE')
+    const { secret } = await giveToken(house, { scopes })
+    const userId = await ownerId()
+    const tries = [
+      ['addMember', { email: 'new@example.org' }],
+      ['updateMember', { userId, role: 'OWNER' }],
+      ['removeMember', { userId }],
+    ] as const
+    for (const [name, input] of tries) {
+      expect(await refused(name, input, secret)).toMatchObject({
+        missingScopes: ['MEMBERS_WRITE'],
+        requiredRole: null,
+      })
+    }
+  })
+
+  test('of who is no member are nobody’s to change', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const { userId } = await invite(house, elsewhere.id)
+    for (const name of ['updateMember', 'removeMember']) {
+      const input = name === 'updateMember' ? { userId, role: 'VIEWER' } : { userId }
+      expect(await refused(name, input)).toMatchObject({
+        __typename: 'NotFoundError',
+        code: 'NOT_FOUND',
+        path: ['userId'],
+        id: userId,
+      })
+    }
+  })
+})
+
+describe('the last OWNER', () => {
+  test('stays OWNER, whichever way one tries', async () => {
+    const userId = await ownerId()
+    await invite(house, workspaceId, 'EDITOR')
+    const email = 'o@example.org'
+    await house.app.db.updateTable('users').set({ email }).where('id', '=', userId).execute()
+    const tries = [
+      ['updateMember', { userId, role: 'EDITOR' }],
+      ['addMember', { email, role: 'VIEWER' }],
+      ['removeMember', { userId }],
+    ] as const
+    for (const [name, input] of tries) {
+      expect(await refused(name, input)).toMatchObject({
+        __typename: 'InvalidStateError',
+        code: 'INVALID_STATE',
+        path: null,
+        state: 'LAST_OWNER',
+      })
+    }
+  })
+
+  test('may go once there is another', async () => {
+    const other = await invite(house, workspaceId, 'OWNER')
+    const userId = await ownerId()
+    expect((await perform('removeMember', { userId })).member.user.id).toBe(userId)
+    expect(await members(other.token)).toEqual([[other.userId, 'OWNER']])
+    expect(await refused('removeMember', { userId: other.userId }, other.token)).toMatchObject({
+      state: 'LAST_OWNER',
+    })
+  })
+
+  test('of two who leave at the same moment, stays', async () => {
+    const other = await invite(house, workspaceId, 'OWNER')
+    const answers = await Promise.all([
+      perform('removeMember', { userId: await ownerId() }),
+      perform('removeMember', { userId: other.userId }, other.token),
+    ])
+    expect(answers.map(({ code }) => code).sort()).toEqual(['INVALID_STATE', undefined])
+    expect(await house.app.db.selectFrom('members').selectAll().execute()).toHaveLength(1)
+  })
+})
+
+describe('removeMember', () => {
+  const look = (token: string) =>
+    house.graphql(
+      'query ($id: ID!) { workspace(by: { id: $id }) { name } viewer { workspaces { totalCount } } }',
+      { id: workspaceId },
+      { token },
+    )
+
+  test('cuts access at once', async () => {
+    const person = await invite(house, workspaceId, 'EDITOR')
+    const folder = await createFolder(house, { workspaceId, name: 'raw' }, person)
+    expect((await look(person.token)).data.workspace.name).toBe('Lab')
+    await perform('removeMember', { userId: person.userId })
+    expect((await look(person.token)).data).toEqual({
+      workspace: null,
+      viewer: { workspaces: { totalCount: 0 } },
+    })
+    const query = 'query ($id: ID!) { node(id: $id) { id } }'
+    expect((await house.ask(query, { id: folder.id }, person)).node).toBe(null)
+    const again = await attempt(
+      house,
+      'createFolder',
+      { workspaceId, name: 'b' },
+      '__typename',
+      person,
+    )
+    expect(again.code).toBe('NOT_FOUND')
+  })
+
+  test('is for everybody who leaves', async () => {
+    const person = await invite(house, workspaceId, 'VIEWER')
+    const { member } = await perform('removeMember', { userId: person.userId }, person.token)
+    expect(member.user).toMatchObject({ id: person.userId, email: person.email })
+    expect((await look(person.token)).data.workspace).toBe(null)
+    expect(await members()).toEqual([[await ownerId(), 'OWNER']])
+  })
+
+  test('leaves the name on what somebody has made', async () => {
+    const person = await invite(house, workspaceId, 'EDITOR')
+    const { id } = await createFolder(house, { workspaceId, name: 'raw' }, person)
+    await perform('removeMember', { userId: person.userId })
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { createdBy { id name } } } }'
+    const { createdBy } = (await house.ask(query, { id })).node
+    expect(createdBy).toEqual({ id: person.userId, name: person.email.split('@')[0] })
+  })
+})
+
+describe('a user', () => {
+  const see = async (id: string, token: string | null) =>
+    (
+      await house.ask(
+        'query ($id: ID!) { node(id: $id) { ... on User { id email } } }',
+        { id },
+        { token },
+      )
+    ).node
+
+  test('is seen by colleagues and by nobody else', async () => {
+    const [ann, bob] = [
+      await invite(house, workspaceId, 'VIEWER'),
+      await invite(house, workspaceId),
+    ]
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const eve = await invite(house, elsewhere.id)
+    await unbind(house, eve.tokenId)
+    expect(await see(bob.userId, ann.token)).toEqual({ id: bob.userId, email: bob.email })
+    expect(await see(bob.userId, house.token)).toEqual({ id: bob.userId, email: bob.email })
+    expect(await see(eve.userId, eve.token)).toEqual({ id: eve.userId, email: eve.email })
+    for (const token of [eve.token, null]) expect(await see(bob.userId, token)).toBe(null)
+    await perform('removeMember', { userId: bob.userId })
+    expect(await see(bob.userId, ann.token)).toBe(null)
+  })
+
+  test('of another workspace of mine is not seen by a token bound to this one', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const [here, there] = [await invite(house, workspaceId), await invite(house, elsewhere.id)]
+    const { secret } = await giveToken(house, { workspaceId })
+    expect(await see(here.userId, secret)).toMatchObject({ id: here.userId })
+    expect(await see(there.userId, secret)).toBe(null)
+    expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
+  })
+
+  test('is not seen without FILES_READ, but by oneself', async () => {
+    const person = await invite(house, workspaceId)
+    const { secret } = await giveToken(house, { scopes: ['MEMBERS_WRITE'] })
+    expect(await see(person.userId, secret)).toBe(null)
+    expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
+  })
+
+  test('has an address for colleagues alone, wherever the name is shown', async () => {
+    const person = await invite(house, workspaceId)
+    await createFolder(house, { workspaceId, name: 'raw' }, person)
+    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const stranger = await invite(house, elsewhere.id)
+    await unbind(house, stranger.tokenId)
+    const query = `query ($id: ID!) {
+      workspace(by: { id: $id }) { entries { nodes { createdBy { name email } } } }
+    }`
+    const emails = async (token: string | null) => {
+      const { workspace } = await house.ask(query, { id: workspaceId }, { token })
+      expect(workspace.entries.nodes[0].createdBy.name).toBe(person.email.split('@')[0])
+      return workspace.entries.nodes[0].createdBy.email
+    }
+    expect(await emails(house.token)).toBe(person.email)
+    expect(await emails(person.token)).toBe(person.email)
+    expect([await emails(stranger.token), await emails(null)]).toEqual([null, null])
+  })
+})
+
+test('members are listed for members, as they joined, both ways', async () => {
+  const joined = [await ownerId()]
+  for (let i = 0; i < 4; i++) joined.push((await invite(house, workspaceId, 'VIEWER')).userId)
+  const page = async (args: string) => {
+    const query = `query ($id: ID!) { workspace(by: { id: $id }) { members(${args}) {
+      totalCount nodes { user { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    } } }`
+    const { members } = (await house.ask(query, { id: workspaceId })).workspace
+    expect(members.totalCount).toBe(5)
+    return { ids: members.nodes.map((m: any) => m.user.id), ...members.pageInfo }
+  }
+  const first = await page('first: 2')
+  expect([first.ids, first.hasNextPage]).toEqual([joined.slice(0, 2), true])
+  const second = await page(`first: 2, after: "${first.endCursor}"`)
+  expect([second.ids, second.hasPreviousPage]).toEqual([joined.slice(2, 4), true])
+  expect((await page(`last: 2, before: "${second.startCursor}"`)).ids).toEqual(joined.slice(0, 2))
+  expect((await page('last: 1')).ids).toEqual(joined.slice(4))
+})

@@ -1,0 +1,327 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { apiScopes } from '../../src/scope.ts'
+import { act, attempt, createWorkspace } from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite, unbind } from '../support/people.ts'
+import { everything, refused as refusedBy } from '../support/refusals.ts'
+
+const MINUTE = 60_000
+const START = Date.parse('2025-06-01T09:00:00.000Z')
+let house: House
+let workspaceId: string
+let now: number
+
+beforeEach(async () => {
+  now = START
+  house = await openHouse({ now: () => now })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+})
+
+const iso = (moment: number) => new Date(moment).toISOString()
+const fields = `secret token {
+  id name prefix scopes workspace { id } createdAt expiresAt lastUsedAt
+}`
+const create = (input: object, token: string | null = house.token) =>
+  attempt(house, 'createApiToken', { name: 'script', scopes: ['FILES_READ'], ...input }, fields, {
+    token,
+  })
+const refused = (name: string, input: object, token: string | null = house.token) =>
+  refusedBy(house, name, input, { token })
+const viewerOf = (token: string) =>
+  house.ask(
+    '{ viewer { user { id } token { id name workspace { id } lastUsedAt } scopes } }',
+    {},
+    { token },
+  )
+const statusOf = async (token: string) =>
+  (await house.graphql('{ viewer { user { id } } }', {}, { token })).status
+
+describe('createApiToken', () => {
+  test('gives oneself a token with fewer scopes, and shows its secret', async () => {
+    const expiresAt = iso(now + 60 * MINUTE)
+    const { token, secret } = await create({ name: ' backup ', expiresAt })
+    expect(token).toEqual({
+      id: expect.stringMatching(/^tok_/),
+      name: 'backup',
+      prefix: secret.slice(0, 8),
+      scopes: ['FILES_READ'],
+      workspace: null,
+      createdAt: iso(START),
+      expiresAt,
+      lastUsedAt: null,
+    })
+    const mine = await viewerOf(house.token)
+    const { viewer } = await viewerOf(secret)
+    expect(viewer).toMatchObject({ user: mine.viewer.user, scopes: ['FILES_READ'] })
+    expect(viewer.token).toMatchObject({ id: token.id, name: 'backup' })
+  })
+
+  test('shows the secret once: no query and no row has it', async () => {
+    const { id, secret } = await giveToken(house, { workspaceId })
+    const query = `query ($id: ID!, $ws: ID!) {
+      node(id: $id) { ... on ApiToken { id name prefix scopes } }
+      workspace(by: { id: $ws }) { apiTokens { nodes { id name prefix } } }
+    }`
+    const answer = await house.ask(query, { id, ws: workspaceId })
+    expect(answer.workspace.apiTokens.nodes[0].id).toBe(id)
+    expect(JSON.stringify([answer, await everything(house)])).not.toContain(secret.slice(8))
+  })
+
+  test('never gives more than the token that makes it has', async () => {
+    const { secret } = await giveToken(house, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+    const input = { name: 'more', scopes: ['FILES_READ', 'FILES_WRITE', 'TRASH_PURGE'] }
+    expect(await refused('createApiToken', input, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+      missingScopes: ['FILES_WRITE', 'TRASH_PURGE'],
+    })
+    expect((await create({}, secret)).token.scopes).toEqual(['FILES_READ'])
+  })
+
+  test('never gives longer than the token that makes it lives', async () => {
+    const end = iso(now + 60 * MINUTE)
+    const { secret } = await giveToken(house, { expiresAt: end })
+    const input = { name: 'longer', scopes: [], expiresAt: iso(now + 61 * MINUTE) }
+    const refusal = await refused('createApiToken', input, secret)
+    expect(refusal).toMatchObject({ code: 'INVALID_INPUT', path: ['expiresAt'] })
+    expect(refusal.issues[0].message).toContain(end)
+    expect((await create({}, secret)).token.expiresAt).toBe(end)
+    const sooner = iso(now + MINUTE)
+    expect((await create({ expiresAt: sooner }, secret)).token.expiresAt).toBe(sooner)
+  })
+
+  test('needs TOKENS_WRITE', async () => {
+    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+    expect(await refused('createApiToken', { name: 'x', scopes: [] }, secret)).toMatchObject({
+      __typename: 'ForbiddenError',
+      missingScopes: ['TOKENS_WRITE'],
+      requiredRole: null,
+    })
+  })
+
+  test.each([
+    ['name', { name: ' ' }, '1 to 200 characters'],
+    ['name', { name: 'x'.repeat(201) }, '1 to 200 characters'],
+    ['expiresAt', { expiresAt: iso(START) }, 'a moment in the future'],
+    ['expiresAt', { expiresAt: iso(START - 1) }, 'a moment in the future'],
+    ['workspaceId', { userId: 'usr_0' }, "another user's token is bound to a workspace: name it"],
+  ])('says what is wrong with %s', async (field, input, message) => {
+    const wanted = { name: 'x', scopes: ['FILES_READ'], ...input }
+    expect(await refused('createApiToken', wanted)).toMatchObject({
+      __typename: 'InvalidInputError',
+      code: 'INVALID_INPUT',
+      path: [field],
+      issues: [{ path: [field], message }],
+    })
+  })
+
+  test('binds a token to a workspace that one is in', async () => {
+    expect((await create({ workspaceId })).token.workspace).toEqual({ id: workspaceId })
+    const { token } = await invite(house, workspaceId, 'VIEWER')
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere', visibility: 'PUBLIC' })
+    const foreign = { name: 'x', scopes: [], workspaceId: elsewhere.id }
+    expect(await refused('createApiToken', foreign, token)).toMatchObject({
+      code: 'NOT_FOUND',
+      id: elsewhere.id,
+    })
+    // A token that is bound makes others that are.
+    expect((await create({}, token)).token.workspace).toEqual({ id: workspaceId })
+  })
+
+  test('in a PUBLIC workspace of others is for its members', async () => {
+    const stranger = await invite(house, workspaceId)
+    await unbind(house, stranger.tokenId)
+    const open = await createWorkspace(house, { name: 'Open', visibility: 'PUBLIC' })
+    const input = { name: 'x', scopes: [], workspaceId: open.id }
+    expect(await refused('createApiToken', input, stranger.token)).toMatchObject({
+      code: 'FORBIDDEN',
+      requiredRole: 'VIEWER',
+    })
+  })
+})
+
+describe('a token for somebody else', () => {
+  test('is made by the OWNER, for a member, and acts as that member', async () => {
+    const member = await invite(house, workspaceId, 'VIEWER')
+    const { secret } = await create({ workspaceId, userId: member.userId })
+    const { viewer } = await viewerOf(secret)
+    expect(viewer.user.id).toBe(member.userId)
+    const query = 'query ($id: ID!) { workspace(by: { id: $id }) { viewerRole } }'
+    const { workspace } = await house.ask(query, { id: workspaceId }, { token: secret })
+    expect(workspace.viewerRole).toBe('VIEWER')
+  })
+
+  test('is made with a bound token too, without naming the workspace again', async () => {
+    const { secret: bound } = await giveToken(house, { workspaceId })
+    const member = await invite(house, workspaceId)
+    const { token, secret } = await create({ userId: member.userId }, bound)
+    expect(token.workspace).toEqual({ id: workspaceId })
+    expect((await viewerOf(secret)).viewer.user.id).toBe(member.userId)
+  })
+
+  test('is refused to an EDITOR, and for who is no member', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const member = await invite(house, workspaceId, 'VIEWER')
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const foreign = await invite(house, elsewhere.id)
+    const forOther = { name: 'x', scopes: [], workspaceId, userId: member.userId }
+    expect(await refused('createApiToken', forOther, editor.token)).toMatchObject({
+      code: 'FORBIDDEN',
+      requiredRole: 'OWNER',
+    })
+    const forForeign = { ...forOther, userId: foreign.userId }
+    expect(await refused('createApiToken', forForeign)).toMatchObject({
+      code: 'NOT_FOUND',
+      path: ['userId'],
+      id: foreign.userId,
+    })
+  })
+})
+
+describe('revokeApiToken', () => {
+  const revoke = (tokenId: string, token: string | null = house.token) =>
+    attempt(house, 'revokeApiToken', { tokenId }, 'token { id }', { token })
+
+  test('ends a token of one’s own at once, also the one that asks', async () => {
+    const { id, secret } = await giveToken(house)
+    const before = [await statusOf(secret), (await revoke(id)).token.id, await statusOf(secret)]
+    expect(before).toEqual([200, id, 401])
+    const self = await giveToken(house)
+    expect((await revoke(self.id, self.secret)).token.id).toBe(self.id)
+    expect(await statusOf(self.secret)).toBe(401)
+  })
+
+  test('ends the token of a member, for the OWNER of the workspace it is bound to', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const other = await invite(house, workspaceId, 'EDITOR')
+    expect(await refused('revokeApiToken', { tokenId: other.tokenId }, editor.token)).toMatchObject(
+      { code: 'NOT_FOUND', path: ['tokenId'], id: other.tokenId },
+    )
+    expect(await statusOf(other.token)).toBe(200)
+    expect((await revoke(other.tokenId)).token.id).toBe(other.tokenId)
+    expect(await statusOf(other.token)).toBe(401)
+  })
+
+  test('twice is no error, and one event', async () => {
+    const { user } = (await viewerOf(house.token)).viewer
+    const { id } = await giveToken(house, { workspaceId })
+    const answers = [await revoke(id), await revoke(id)]
+    expect(answers.map(({ token }) => token.id)).toEqual([id, id])
+    const events = await house.app.db
+      .selectFrom('activity')
+      .select('details')
+      .where('action', '=', 'TOKEN_REVOKED')
+      .execute()
+    expect(events.map(({ details }) => JSON.parse(details))).toEqual([
+      { tokenId: id, name: 'a token', userId: user.id },
+    ])
+  })
+
+  test('of what is not one’s own, or not there, is NotFound', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const { id: foreign } = await giveToken(house, { workspaceId: elsewhere.id })
+    const { id: unbound } = await giveToken(house)
+    const owner = await invite(house, workspaceId, 'OWNER')
+    const { secret: bound } = await giveToken(house, { workspaceId })
+    const tries = [
+      [foreign, owner.token],
+      [unbound, owner.token],
+      // One's own, but beyond the workspace that this token is bound to.
+      [unbound, bound],
+      [foreign, bound],
+      ['tok_0', house.token],
+      [workspaceId, house.token],
+    ] as const
+    for (const [tokenId, token] of tries) {
+      expect(await refused('revokeApiToken', { tokenId }, token)).toMatchObject({
+        __typename: 'NotFoundError',
+        code: 'NOT_FOUND',
+        path: ['tokenId'],
+        id: tokenId,
+      })
+    }
+  })
+
+  test('needs TOKENS_WRITE', async () => {
+    const { id, secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+    expect(await refused('revokeApiToken', { tokenId: id }, secret)).toMatchObject({
+      missingScopes: ['TOKENS_WRITE'],
+    })
+  })
+})
+
+describe('lastUsedAt', () => {
+  test('is when the token last opened something, to the minute', async () => {
+    const { id, secret } = await giveToken(house)
+    const lastUsed = async () => {
+      const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
+      return (await house.ask(query, { id })).node.lastUsedAt
+    }
+    expect(await lastUsed()).toBe(null)
+    now += 5 * MINUTE
+    await viewerOf(secret)
+    const first = iso(now)
+    expect(await lastUsed()).toBe(first)
+    now += MINUTE
+    await viewerOf(secret)
+    expect(await lastUsed()).toBe(first)
+    now += 1
+    await viewerOf(secret)
+    expect(await lastUsed()).toBe(iso(now))
+  })
+
+  test('stays as it is when the token is refused', async () => {
+    const { id, secret } = await giveToken(house, { expiresAt: iso(now + MINUTE) })
+    now += 2 * MINUTE
+    expect(await statusOf(secret)).toBe(401)
+    const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
+    expect((await house.ask(query, { id })).node.lastUsedAt).toBe(null)
+  })
+})
+
+describe('Workspace.apiTokens', () => {
+  const list = (token: string, args = '') =>
+    house.graphql(
+      `query ($id: ID!) { workspace(by: { id: $id }) {
+        apiTokens${args} { totalCount nodes { id } pageInfo { hasNextPage endCursor } }
+      } }`,
+      { id: workspaceId },
+      { token },
+    )
+
+  test('lists what is bound to the workspace and not revoked, oldest first, in pages', async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 4; i++) {
+      now += 1
+      ids.push((await giveToken(house, { workspaceId })).id)
+    }
+    await giveToken(house)
+    await act(house, 'revokeApiToken', { tokenId: ids[1] }, '__typename')
+    const living = ids.filter((_, i) => i !== 1)
+    const { data } = await list(house.token, '(first: 2)')
+    const { totalCount, nodes, pageInfo } = data.workspace.apiTokens
+    expect([totalCount, nodes.map(idOf), pageInfo.hasNextPage]).toEqual([
+      3,
+      living.slice(0, 2),
+      true,
+    ])
+    const next = await list(house.token, `(first: 2, after: "${pageInfo.endCursor}")`)
+    expect(next.data.workspace.apiTokens.nodes.map(idOf)).toEqual(living.slice(2))
+  })
+
+  test('is for the OWNER with TOKENS_WRITE', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const other = await invite(house, workspaceId, 'VIEWER')
+    const scopes = apiScopes.filter((scope) => scope !== 'TOKENS_WRITE')
+    const { secret } = await giveToken(house, { scopes })
+    for (const token of [editor.token, secret]) {
+      const { errors } = await list(token)
+      expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
+      const query = 'query ($id: ID!) { node(id: $id) { id } }'
+      expect((await house.ask(query, { id: other.tokenId }, { token })).node).toBe(null)
+    }
+    expect((await list(house.token)).data.workspace.apiTokens.totalCount).toBe(2)
+  })
+})
+
+const idOf = ({ id }: { id: string }) => id

@@ -1,0 +1,89 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type GraphQLUnionType, getNamedType } from 'graphql'
+import { expect } from 'vitest'
+import type { Tables } from '../../src/database/tables.ts'
+import { schema } from '../../src/schema.ts'
+import type { House } from './house.ts'
+
+type As = { token?: string | null }
+
+/** All that each error says beyond code, message, path and retryable. Where two share a name and not its type, it is aliased. */
+const fields: Record<string, string> = {
+  NotFoundError: 'id',
+  ForbiddenError: 'missingScopes requiredRole',
+  InvalidInputError: 'issues { path message }',
+  NameConflictError: 'existing { id name path } suggestedName',
+  StaleRevisionError:
+    'expectedRevision: expected actualRevision: actual entry { id name revision }',
+  InvalidStateError: 'state',
+  NotEmptyError: 'entryCount',
+  QuotaExceededError: 'neededBytes usage { quotaBytes remainingBytes reservedBytes currentBytes }',
+  FileTooLargeError: 'maxBytes',
+  ChecksumMismatchError: 'expectedSha256: expected actualSha256: actual',
+  SizeMismatchError: 'expectedBytes: expected actualBytes: actual',
+  UploadIncompleteError: 'upload { id status offset size } missingBytes',
+  UploadExpiredError: 'expiredAt',
+  BatchAbortedError: 'failedIndex',
+}
+const common = '__typename code message path retryable'
+const spread = (type: string) => (fields[type] ? `... on ${type} { ${fields[type]} }` : '')
+
+/** Asks a mutation for its error alone, with all that the error says. */
+export async function problemOf(house: House, name: string, input: object, as: As = {}) {
+  const union = getNamedType(schema.getMutationType()?.getFields()[name]?.type) as GraphQLUnionType
+  const spreads = union.getTypes().map((type) => spread(type.name))
+  const query = `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) {
+    ${name}(input: $input) { __typename ... on UserError { ${common} } ${spreads.join(' ')} }
+  }`
+  return (await house.ask(query, { input }, as))[name]
+}
+
+/** The same for one item of a batch: the errors of all items, in their order. */
+export async function itemProblemsOf(house: House, name: string, input: object, as: As = {}) {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const spreads = Object.keys(fields).map(spread)
+  const query = `mutation ($input: ${type}Input!) {
+    ${name}(input: $input) {
+      ... on ${type}Payload { results { index entryId entry { id } error { ${common} ${spreads.join(' ')} } } }
+    }
+  }`
+  const { results } = (await house.ask(query, { input }, as))[name]
+  return results.map(({ error }: { error: unknown }) => error)
+}
+
+/** The same error, and the proof that asking has changed no row and no byte. */
+export const refused = (house: House, name: string, input: object, as: As = {}) =>
+  unchanged(house, () => problemOf(house, name, input, as))
+export const itemsRefused = (house: House, name: string, input: object, as: As = {}) =>
+  unchanged(house, () => itemProblemsOf(house, name, input, as))
+
+export async function unchanged<T>(house: House, act: () => Promise<T>): Promise<T> {
+  const before = await everything(house)
+  const result = await act()
+  expect(await everything(house)).toEqual(before)
+  return result
+}
+
+const tables = [
+  'users',
+  'apiTokens',
+  'workspaces',
+  'members',
+  'activity',
+  'entries',
+  'folderKinds',
+  'tags',
+  'entryTags',
+  'versions',
+  'blobs',
+  'uploads',
+] as const satisfies (keyof Tables)[]
+
+/** Every row, but for when a token was used, and the name of every file of bytes. */
+export async function everything({ app, dir }: House) {
+  const rows = tables.map((table) => app.db.selectFrom(table).selectAll().execute())
+  const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
+  const bytes = await readdir(join(dir, 'blobs'), { recursive: true })
+  return { rows: (await Promise.all(rows)).map((all) => all.map(used)), bytes: bytes.sort() }
+}

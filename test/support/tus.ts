@@ -1,0 +1,191 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { dropRestOfBody } from '../../src/http/connections.ts'
+import { sendProblem } from '../../src/http/problems.ts'
+import { uploadsDoor } from '../../src/http/uploads.ts'
+import { openVisit } from '../../src/http/visit.ts'
+import { createWorkspace } from './client.ts'
+import { type House, openHouse } from './house.ts'
+
+export const OFFSET_TYPE = 'application/offset+octet-stream'
+type Headers = Record<string, string>
+type Body = Uint8Array | string
+
+/** A house with a workspace, and tus to talk to it. */
+export async function openTus(options: Parameters<typeof openHouse>[0] = {}) {
+  const house = await openHouse(options)
+  const { id: workspaceId } = await createWorkspace(house)
+  return {
+    house,
+    workspaceId,
+    ...tusOf(house),
+    [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+  }
+}
+
+/** Upload-Metadata from what is to be said. */
+export const metadata = (said: Record<string, string>) =>
+  Object.entries(said)
+    .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
+    .join(',')
+
+/** Bare tus requests, with the right headers where others are not given; an empty one is left out. */
+export function tusOf(house: House) {
+  const send = (
+    path: string,
+    method: string,
+    headers: Headers,
+    body?: Body,
+    token?: string | null,
+  ) =>
+    house.http(path, {
+      method,
+      headers: withoutEmpty({ 'Tus-Resumable': '1.0.0', ...headers }),
+      ...(body !== undefined && { body: body as BodyInit }),
+      ...(token !== undefined && { token }),
+    })
+  return {
+    post: (headers: Headers, body?: Body) =>
+      send(
+        '/uploads',
+        'POST',
+        body === undefined ? headers : { 'Content-Type': OFFSET_TYPE, ...headers },
+        body,
+      ),
+    /** The URL of a new upload. */
+    async create(said: Record<string, string>, headers: Headers = {}): Promise<string> {
+      const response = await send('/uploads', 'POST', {
+        'Upload-Metadata': metadata(said),
+        ...headers,
+      })
+      if (response.status !== 201)
+        throw new Error(`POST: ${response.status} ${await response.text()}`)
+      return response.headers.get('location') ?? ''
+    },
+    head: (url: string, headers: Headers = {}, token?: string | null) =>
+      send(url, 'HEAD', headers, undefined, token),
+    patch: (
+      url: string,
+      offset: number,
+      body: Body,
+      headers: Headers = {},
+      token?: string | null,
+    ) =>
+      send(
+        url,
+        'PATCH',
+        { 'Content-Type': OFFSET_TYPE, 'Upload-Offset': String(offset), ...headers },
+        body,
+        token,
+      ),
+    terminate: (url: string, token?: string | null) => send(url, 'DELETE', {}, undefined, token),
+    options: (path = '/uploads', headers: Headers = {}) =>
+      house.http(path, { method: 'OPTIONS', headers, token: null }),
+    async offset(url: string): Promise<number> {
+      const response = await send(url, 'HEAD', {})
+      if (response.status !== 200) throw new Error(`HEAD: ${response.status}`)
+      return Number(response.headers.get('upload-offset'))
+    },
+  }
+}
+
+const withoutEmpty = (headers: Headers) =>
+  Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== ''))
+
+/** A request written by hand on a socket of its own, so that it can stall, lie, or break off. */
+export async function rawRequest(
+  house: House,
+  method: string,
+  url: string,
+  headers: Headers,
+): Promise<Raw> {
+  const { hostname, port, pathname } = new URL(url, house.url)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  const all = {
+    Host: `${hostname}:${port}`,
+    Authorization: `Bearer ${house.token}`,
+    'Tus-Resumable': '1.0.0',
+    ...headers,
+  }
+  const lines = Object.entries(withoutEmpty(all)).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`${method} ${pathname} HTTP/1.1\r\n${lines.join('')}\r\n`)
+  return new Raw(socket)
+}
+
+export const rawPatch = (
+  house: House,
+  url: string,
+  offset: number,
+  length: number,
+  headers: Headers = {},
+) =>
+  rawRequest(house, 'PATCH', url, {
+    'Content-Type': OFFSET_TYPE,
+    'Upload-Offset': String(offset),
+    'Content-Length': String(length),
+    ...headers,
+  })
+
+export class Raw {
+  readonly socket: Socket
+  received = ''
+  readonly #answered: Promise<void>
+  constructor(socket: Socket) {
+    this.socket = socket
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#answered = promise
+    socket.on('error', () => {})
+    socket.on('close', () => resolve())
+    socket.on('data', (bytes) => {
+      this.received += bytes.toString('latin1')
+      if (this.received.includes('\r\n\r\n')) resolve()
+    })
+  }
+  write(bytes: Body) {
+    return new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()))
+  }
+  /** Status and headers of the answer; status 0 where the connection ended without one. */
+  async answer() {
+    await this.#answered
+    const [head = ''] = this.received.split('\r\n\r\n')
+    const [line = '', ...fields] = head.split('\r\n')
+    const headers = new Map(
+      fields.map((field) => [
+        field.slice(0, field.indexOf(':')).toLowerCase(),
+        field.slice(field.indexOf(':') + 1).trim(),
+      ]),
+    )
+    return { status: Number(line.split(' ')[1] ?? 0), headers }
+  }
+}
+
+/** Waits until `done` says so; for what another connection does in its own time. */
+export async function until(done: () => Promise<boolean>, ms = 5000): Promise<void> {
+  const end = performance.now() + ms
+  while (!(await done())) {
+    if (performance.now() > end) throw new Error('it has not come to pass')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** The uploads door of a house alone, behind a port of its own, where it waits less long for a silent client. */
+export async function openImpatientDoor(house: House, idleMs: number) {
+  const door = uploadsDoor(house.app, { idleMs })
+  const server = createServer(async (req, res) => {
+    dropRestOfBody(req, res)
+    try {
+      await door.handle(req, res, openVisit(house.app, req, 'test'))
+    } catch (error) {
+      sendProblem(res, error, { requestId: 'test', log: () => {} })
+    }
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const close = async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return { url, drain: () => door.drain?.(), [Symbol.asyncDispose]: close }
+}
