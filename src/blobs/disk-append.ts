@@ -51,6 +51,9 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
     ;[durable, durableAt] = [length, performance.now()]
     appending.remember(length)
   }
+  const isDue = () =>
+    length - durable >= cadence.bytes ||
+    (length > durable && performance.now() - durableAt >= cadence.ms)
   for await (const batch of gather(source, cadence.ms / 4, signal)) {
     const writing = writeAll(file, batch, length)
     // Hashed by this thread while another writes.
@@ -59,7 +62,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
       alsoHash(chunk)
     }
     length += await writing
-    if (length - durable < cadence.bytes && performance.now() - durableAt < cadence.ms) continue
+    if (!isDue()) continue
     await makeDurable()
     await onDurable?.(length)
   }

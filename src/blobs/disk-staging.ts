@@ -5,6 +5,7 @@ import { exists, orFault, unlessMissing } from './disk-faults.ts'
 import { syncFolder } from './disk-folders.ts'
 import { hashFile, sharing } from './disk-hash.ts'
 import type { DiskPlaces } from './disk-places.ts'
+import { requireKey } from './key.ts'
 import { runningHashes } from './running-hash.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'discard'>
@@ -18,6 +19,8 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       await stage(places, key).catch(orFault(`${key} could not be staged`))
     },
     async append(key, offset, source, { checksum, ...options } = {}) {
+      // It may break while the file is being opened; whoever reads it then sees that it did.
+      source.on('error', () => {})
       const file = await open(places.staged(key), 'r+').catch(orFault(`${key} is not staged`))
       const sha256 = hashes.at(key, offset)
       const remember = (length: number) => sha256 && hashes.keep(key, length, sha256)
@@ -25,7 +28,7 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       return appendToFile(appending, checksum).finally(() => file.close())
     },
     async sha256(key, size) {
-      const running = hashes.at(key, size)
+      const running = hashes.at(requireKey(key), size)
       if (running) return running.digest('hex')
       return rereading(`${key} ${size}`, () => reading(places, key, (file) => hashFile(file, size)))
     },

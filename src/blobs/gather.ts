@@ -7,7 +7,7 @@ const batchChunks = 1024
 /**
  * What `source` brings, in batches of a MiB or so, each meant for one writev: a small write per socket read halves the
  * speed of an upload. While one batch is being written the next is gathered, and then the source waits. On a slow line
- * a batch goes after `patienceMs` with what it has.
+ * a batch goes after `patienceMs` with what it has, be it nothing: the time has passed all the same.
  *
  * Ends when the source ends, breaks or `signal` says so, with all that arrived until then; whether it was the end says
  * `source.readableEnded`. The source stays its owner's: it is left paused, not destroyed, so that the owner can still answer.
@@ -17,15 +17,12 @@ export async function* gather(
   patienceMs: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer[]> {
-  let batch: Buffer[] = []
-  let bytes = 0
+  const batch = basket()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
-  const full = () => bytes >= batchBytes || batch.length >= batchChunks
   const take = (chunk: Buffer) => {
-    batch.push(chunk)
-    bytes += chunk.length
-    if (!full()) return
+    batch.add(chunk)
+    if (!batch.isFull()) return
     source.pause()
     wake()
   }
@@ -33,37 +30,46 @@ export async function* gather(
     over = true
     wake()
   }
-  const empty = () => {
-    const gathered = batch
-    batch = []
-    bytes = 0
-    return gathered
-  }
-  const detach = () => {
-    source.pause()
-    source.off('data', take).off('end', finish).off('close', finish)
-    signal?.removeEventListener('abort', finish)
-    clearInterval(clock)
-  }
   const clock = setInterval(() => wake(), patienceMs)
   // The listener for errors stays: a source that breaks after we have left it must not take the process along.
   source.on('error', finish).on('end', finish).on('close', finish)
   signal?.addEventListener('abort', finish)
   if (!over) source.on('data', take).resume()
+  const leave = () => {
+    clearInterval(clock)
+    signal?.removeEventListener('abort', finish)
+    source.pause().off('data', take).off('end', finish).off('close', finish)
+  }
   try {
     while (!over) {
-      if (!full()) await new Promise<void>((resolve) => (wake = resolve))
+      if (!batch.isFull()) await new Promise<void>((resolve) => (wake = resolve))
       if (over) break
-      if (batch.length === 0) continue
-      const gathered = empty()
+      const gathered = batch.empty()
       source.resume()
       yield gathered
     }
-    detach()
-    const last = [...empty(), ...unread(source)]
-    if (last.length > 0) yield last
+    leave()
+    yield [...batch.empty(), ...unread(source)]
   } finally {
-    detach()
+    leave()
+  }
+}
+
+function basket() {
+  let chunks: Buffer[] = []
+  let bytes = 0
+  return {
+    add(chunk: Buffer) {
+      chunks.push(chunk)
+      bytes += chunk.length
+    },
+    isFull: () => bytes >= batchBytes || chunks.length >= batchChunks,
+    empty() {
+      const gathered = chunks
+      chunks = []
+      bytes = 0
+      return gathered
+    },
   }
 }
 

@@ -51,8 +51,13 @@ const reasons: Record<StopReason, string> = {
   idle: 'no byte has come for too long',
   closing: 'the server is closing',
 }
-const interrupted = (reason: StopReason | undefined) =>
-  busy(reason ? reasons[reason] : 'the body broke off')
+
+function interrupted(reason: StopReason | undefined) {
+  const problem = busy(reason ? reasons[reason] : 'the body broke off')
+  // tus: "A timeout SHOULD be handled by closing the underlying connection."
+  if (reason === 'idle') problem.headers.Connection = 'close'
+  return problem
+}
 
 /** Counted where the kernel hands over bytes, so that no read pays for it. */
 function stopWhenIdle({ socket }: IncomingMessage, stop: AbortController, idleMs: number) {

@@ -7,10 +7,10 @@ import { backoffMs, claim, comeAgain, finish, type Job, plant, postpone, renew }
  * Does one job of a kind; what it does can be repeated, for a job that dies with its process is begun again. To return is to
  * be done, unless `signal` has fired: then the house closes or another has taken the job; stop soon, it is begun again.
  */
-export type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
+type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
 
 type Log = (about: object, message: string) => void
-export type Logger = { info: Log; warn: Log; error: Log }
+type Logger = { info: Log; warn: Log; error: Log }
 
 export type RunnerOptions = {
   db: Db

@@ -90,7 +90,7 @@ describe('ranges', () => {
   })
 
   test('several at once come as parts, in the order asked', async () => {
-    const response = await fetchLink({ range: 'bytes=2000000-2000099,0-9,-1' })
+    const response = await fetchLink({ range: 'bytes=1000000-1999999,0-9,-1' })
     const [, boundary] = /^multipart\/byteranges; boundary=(\w+)$/.exec(
       response.headers.get('content-type') ?? '',
     ) ?? ['', '']
@@ -99,7 +99,7 @@ describe('ranges', () => {
       bytes.subarray(start, end + 1),
       '\r\n',
     ]
-    const parts = [part(2_000_000, 2_000_099), part(0, 9), part(2_999_999, 2_999_999)].flat()
+    const parts = [part(1_000_000, 1_999_999), part(0, 9), part(2_999_999, 2_999_999)].flat()
     const body = await bodyOf(response)
     expect(response.status).toBe(206)
     expect(response.headers.get('content-length')).toBe(String(body.length))

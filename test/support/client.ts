@@ -168,3 +168,83 @@ export async function download(house: House, fileId: string): Promise<Buffer> {
     throw new Error(`download: ${response.status} ${await response.text()}`)
   return Buffer.from(await response.arrayBuffer())
 }
+
+const details = `code message path retryable
+  ... on NameConflictError { suggestedName existing { id name } }
+  ... on StaleRevisionError { expected actual entry { id revision } }
+  ... on InvalidInputError { issues { path message } }
+  ... on InvalidStateError { state }
+  ... on NotEmptyError { entryCount }
+  ... on QuotaExceededError { neededBytes usage { remainingBytes } }
+  ... on BatchAbortedError { failedIndex }`
+
+/** The same where it must fail: the error with all that it says. */
+export async function refused(house: House, name: string, input: Input, as: As = {}): Promise<any> {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const query = `mutation ($input: ${type}Input!) {
+    ${name}(input: $input) { __typename ... on UserError { ${details} } }
+  }`
+  const { [name]: error } = await house.ask(query, { input }, as)
+  if (!error.code) throw new Error(`${name} was not refused`)
+  return error
+}
+
+export type Outcome = { index: number; entryId: string | null; entry: any; error: any }
+type BatchOf<More> = { results: Outcome[]; succeeded: number; failed: number } & More
+
+/** A mutation over many entries: what became of each. `more` are further fields of its payload. */
+export async function batch<More = object>(
+  house: House,
+  name: string,
+  input: Input,
+  more = '',
+  as: As = {},
+): Promise<BatchOf<More>> {
+  const entry = '__typename id name path revision'
+  const results = `results { index entryId entry { ${entry} } error { __typename ${details} } }`
+  return act(house, name, input, `${results} succeeded failed ${more}`, as)
+}
+
+/** The same where every item must succeed: the entries. */
+export async function batchDone(
+  house: House,
+  name: string,
+  input: Input,
+  as: As = {},
+): Promise<EntryHandle[]> {
+  const { results } = await batch(house, name, input, '', as)
+  const error = results.find((result) => result.error)?.error
+  if (error) throw new Error(`${name}: ${error.code} ${error.message}`)
+  return results.map(({ entry }) => entry)
+}
+
+/** Entries as the mutations over many of them take them. */
+export const items = (...entries: { id: string }[]) => entries.map(({ id }) => ({ entry: { id } }))
+
+export const trashEntries = (house: House, ...entries: { id: string }[]) =>
+  batchDone(house, 'trashEntries', { entries: items(...entries), recursive: true })
+
+/** What a workspace counts. */
+export async function usageOf(house: House, workspaceId: string): Promise<any> {
+  const figures =
+    'currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount'
+  const query = `query ($id: ID!) {
+    workspace(by: { id: $id }) { usage { ${figures} byKind { kind bytes fileCount } } }
+  }`
+  return (await house.ask(query, { id: workspaceId })).workspace.usage
+}
+
+type Totals = { bytes: number; fileCount: number; folderCount: number }
+/** What a folder counts below it, however deep. */
+export async function totalsOf(house: House, { id }: { id: string }): Promise<Totals> {
+  const query = `query ($id: ID!) {
+    node(id: $id) { ... on Folder { totals { bytes fileCount folderCount } } }
+  }`
+  return (await house.ask(query, { id })).node.totals
+}
+
+/** Fields of anything by its id, or null where it is not there. */
+export async function lookUp(house: House, { id }: { id: string }, fields: string): Promise<any> {
+  const query = `query ($id: ID!) { node(id: $id) { __typename ... on Entry { ${fields} } } }`
+  return (await house.ask(query, { id })).node
+}

@@ -1,6 +1,8 @@
+import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import type { TxScope } from '../../scope.ts'
 import { nextSeq, workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
+import type { ActivityRow } from './reads.ts'
 import type { ActivityAction } from './rules.ts'
 
 export type Activity = {
@@ -11,13 +13,16 @@ export type Activity = {
   details?: Record<string, unknown>
 }
 
+/** Called for everything that the log takes in: what juniors keep beside the entries follows from here. */
+export const recorded = hook<{ scope: TxScope; event: ActivityRow }>()
+
 /** Appends to the workspace's log: who did what to which entry, when. */
 export async function record(
   s: TxScope,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,
 ): Promise<void> {
   const seq = await nextSeq(s, workspaceId)
-  await s.tx
+  const event = await s.tx
     .insertInto('activity')
     .values({
       id: newId('evt'),
@@ -31,7 +36,9 @@ export async function record(
       at: s.now(),
       details: JSON.stringify(details),
     })
-    .execute()
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  await recorded.call(s.tx, { scope: s, event })
 }
 
 workspaceCreated.listen((_, { scope, workspace }) =>

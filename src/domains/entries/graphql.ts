@@ -1,5 +1,12 @@
 import { countList } from '../../database/keyset.ts'
-import { Cycle, InvalidState, NameConflict, NotFound, StaleRevision } from '../../errors.ts'
+import {
+  Cycle,
+  type DomainError,
+  InvalidState,
+  NameConflict,
+  NotFound,
+  StaleRevision,
+} from '../../errors.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
@@ -233,9 +240,16 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
     index: t.exposeInt('index'),
     entryId: t.exposeID('entryId', { nullable: true }),
     entry: t.expose('entry', { type: Entry, nullable: true }),
-    error: t.expose('error', { type: UserError, nullable: true }),
+    error: t.field({
+      type: UserError,
+      nullable: true,
+      resolve: ({ error }) => error && asData(error),
+    }),
   }),
 })
+
+/** graphql throws every Error that a resolver returns; here it is an answer like any other. */
+const asData = (error: DomainError) => new Proxy(error, { getPrototypeOf: () => null })
 
 export type BatchAnswer = { results: Outcome[] }
 

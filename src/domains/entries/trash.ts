@@ -1,3 +1,4 @@
+import { hook } from '../../database/hook.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { repath } from './paths.ts'
@@ -89,8 +90,12 @@ export async function markPurging({ tx, now }: TxScope, id: string): Promise<boo
   return numUpdatedRows > 0n
 }
 
+/** Called before rows of purged entries go: what juniors keep of them goes too. */
+export const entriesForgotten = hook<{ ids: string[] }>()
+
 /** Deletes rows of purged entries, children before their folders. What was trashed out of them on its own forgets where it was. */
 export async function forgetEntries({ tx }: TxScope, ids: string[]): Promise<void> {
+  await entriesForgotten.call(tx, { ids })
   await tx
     .updateTable('entries')
     .set({ originalParentId: null })

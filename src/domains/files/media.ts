@@ -4,8 +4,8 @@ import type { MediaKind } from '../../database/tables.ts'
 
 export type Media = { mediaType: string; mediaKind: MediaKind }
 
-/** What the name alone says, where the mime package does not know it, or where its answer misleads. */
-const byExtension: Record<string, [mediaType: string, kind: MediaKind]> = {
+/** What the name alone says, where the mime package does not know it, or where its answer misleads. A type has one kind. */
+const known: Record<string, [mediaType: string, kind: MediaKind]> = {
   csv: ['text/csv', 'SPREADSHEET'],
   tsv: ['text/tab-separated-values', 'SPREADSHEET'],
   rds: ['application/x-rds', 'DATA'],
@@ -32,33 +32,36 @@ const byExtension: Record<string, [mediaType: string, kind: MediaKind]> = {
   ts: ['text/typescript', 'CODE'],
   wav: ['audio/wav', 'AUDIO'],
   wmv: ['video/x-ms-wmv', 'VIDEO'],
-  avi: ['video/x-msvideo', 'VIDEO'],
-  'tar.gz': ['application/gzip', 'ARCHIVE'],
+  avi: ['video/vnd.avi', 'VIDEO'],
   tgz: ['application/gzip', 'ARCHIVE'],
 }
+// Maps: a name may end in .constructor, which every object has.
+const typesByExtension = new Map(Object.entries(known).map(([name, [type]]) => [name, type]))
+const kindsByType = new Map(Object.values(known))
 
 /** The first that fits decides. */
 const kindsOfTypes: [RegExp, MediaKind][] = [
+  [/^image\//, 'IMAGE'],
+  [/^audio\//, 'AUDIO'],
+  [/^video\/|vnd\.ms-asf/, 'VIDEO'],
   [/spreadsheet|ms-excel/, 'SPREADSHEET'],
   [/wordprocessing|presentation|opendocument|msword|ms-powerpoint|pdf|rtf|epub/, 'DOCUMENT'],
   [/zip|x-tar|x-7z|x-rar|vnd\.rar|x-xz|x-bzip|zstd|compressed/, 'ARCHIVE'],
   [/javascript|typescript|x-sh|x-python|x-httpd-php|text\/(html|css|x-)/, 'CODE'],
-  [/json|xml$|yaml|sql|parquet/, 'DATA'],
-  [/^image\//, 'IMAGE'],
-  [/^audio\//, 'AUDIO'],
-  [/^video\//, 'VIDEO'],
+  [/json|xml$|yaml|sql|parquet|arrow|avro/, 'DATA'],
   [/^text\//, 'DOCUMENT'],
 ]
 
-/** Containers whose bytes do not tell what is in them: there the name may say more. */
-const containers = new Set([
-  'application/zip',
-  'application/x-cfb',
-  'application/xml',
-  'application/gzip',
+/** Bytes that do not tell what is in them, and the types that a name may give them. */
+const containers = new Map<string, RegExp>([
+  ['application/zip', /officedocument|opendocument|vnd\.ms-|epub|archive|\+zip/],
+  // An office document with a password is one of these, too.
+  ['application/x-cfb', /msword|officedocument|vnd\.ms-|vnd\.visio/],
+  ['application/xml', /xml|html/],
+  ['application/gzip', /x-rds|x-rdata/],
+  ['application/vnd.ms-asf', /x-ms-/],
+  ['image/tiff', /x-lsm/],
 ])
-/** Families of camera and microscope formats that look like their ancestor. */
-const ancestors: Record<string, string> = { lsm: 'image/tiff' }
 
 /**
  * The media type of a file from its first bytes (4 KiB are enough), else from its name; what the client declared is not asked.
@@ -67,37 +70,23 @@ const ancestors: Record<string, string> = { lsm: 'image/tiff' }
  */
 export async function detectMediaType(head: Uint8Array, name: string): Promise<Media> {
   const seen = (await fileTypeFromBuffer(head))?.mime
-  const named = mediaOfName(name)
-  if (!seen)
-    return (
-      named ?? {
-        mediaType: isText(head) ? 'text/plain' : 'application/octet-stream',
-        mediaKind: 'OTHER',
-      }
-    )
-  if (named && (containers.has(seen) || ancestors[extensionOf(name)] === seen)) return named
-  return { mediaType: seen, mediaKind: kindOf(seen) }
+  const named = typeOfName(name)
+  if (!seen) return withKind(named ?? (isText(head) ? 'text/plain' : 'application/octet-stream'))
+  return withKind(named && containers.get(seen)?.test(named) ? named : seen)
 }
 
-function mediaOfName(name: string): Media | null {
-  const known = byExtension[extensionOf(name)]
-  if (known) return { mediaType: known[0], mediaKind: known[1] }
-  const mediaType = mime.getType(extensionOf(name))
-  return mediaType ? { mediaType, mediaKind: kindOf(mediaType) } : null
-}
+const withKind = (mediaType: string): Media => ({ mediaType, mediaKind: kindOf(mediaType) })
 
-/** The kind of a media type; where a name is at hand that the table knows with this very type, the table decides. */
-export function kindOf(mediaType: string, name = ''): MediaKind {
-  const known = byExtension[extensionOf(name)]
-  if (known?.[0] === mediaType) return known[1]
-  return kindsOfTypes.find(([pattern]) => pattern.test(mediaType))?.[1] ?? 'OTHER'
-}
+const typeOfName = (name: string) =>
+  typesByExtension.get(extensionOf(name)) ?? mime.getType(extensionOf(name))
 
-/** Lower case, without the dot; `tar.gz` is one extension. Empty where there is none. */
-export function extensionOf(name: string): string {
-  const [, extension = ''] = /\.((?:tar\.)?[^.]+)$/.exec(name.toLowerCase()) ?? []
-  return extension
-}
+export const kindOf = (mediaType: string): MediaKind =>
+  kindsByType.get(mediaType) ??
+  kindsOfTypes.find(([pattern]) => pattern.test(mediaType))?.[1] ??
+  'OTHER'
+
+/** The last one, in lower case and without its dot; empty where there is none. A dot at the start begins a name. */
+const extensionOf = (name: string) => /^.+\.([^.]+)$/s.exec(name.toLowerCase())?.[1] ?? ''
 
 function isText(head: Uint8Array): boolean {
   if (head.length === 0 || head.includes(0)) return false
@@ -105,16 +94,11 @@ function isText(head: Uint8Array): boolean {
   return !new TextDecoder('utf-8').decode(head, { stream: true }).includes('\ufffd')
 }
 
-const drives: Record<string, string> = {
-  jpg: 'image',
-  jpeg: 'image',
-  png: 'image',
-  mp3: 'audio',
-  wav: 'audio',
-  mp4: 'video',
-  wmv: 'video',
-  avi: 'video',
-}
+const drives = new Map([
+  ...['jpg', 'jpeg', 'png'].map((extension) => [extension, 'image'] as const),
+  ...['mp3', 'wav'].map((extension) => [extension, 'audio'] as const),
+  ...['mp4', 'wmv', 'avi'].map((extension) => [extension, 'video'] as const),
+])
 
 /** Where a workspace with autoFile puts a file that names no folder: the last extension decides. */
-export const driveFolder = (name: string) => `drive/${drives[extensionOf(name)] ?? 'others'}`
+export const driveFolder = (name: string) => `drive/${drives.get(extensionOf(name)) ?? 'others'}`

@@ -170,7 +170,7 @@ export async function restoreVersion(
     checkRevision(file, expectedRevision)
     const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
     const { mediaType } = version
-    const mediaKind = kindOf(mediaType, file.name)
+    const mediaKind = kindOf(mediaType)
     const restored = { file, parent, blob, mediaType, mediaKind, comment }
     return addVersion(s, restored, 'VERSION_RESTORED')
   })

@@ -29,8 +29,11 @@ export type NewWorkspace = {
 export async function createWorkspace(scope: Scope, input: NewWorkspace): Promise<WorkspaceRow> {
   const { viewer } = scope
   if (!viewer) throw new Unauthenticated()
-  if (!viewer.scopes.has('WORKSPACES_WRITE') || viewer.workspaceId) {
+  if (!viewer.scopes.has('WORKSPACES_WRITE')) {
     throw new Forbidden({ missingScopes: ['WORKSPACES_WRITE'] })
+  }
+  if (viewer.workspaceId) {
+    throw new Forbidden({ message: 'a token bound to a workspace makes no others' })
   }
   checkWorkspace(input)
   return inTransaction(scope, async (s) => {
@@ -85,36 +88,31 @@ export async function updateWorkspace(
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
   checkWorkspace(change)
   return inTransaction(scope, async (s) => {
-    await requireAccess(s.tx, s.viewer, workspaceId, need)
+    const old = await requireAccess(s.tx, s.viewer, workspaceId, need)
+    const columns = columnsOf(change)
+    const given = Object.keys(columns) as (keyof typeof columns)[]
+    const changed = given.filter((column) => columns[column] !== old[column])
+    if (changed.length === 0) return old
     const workspace = await s.tx
       .updateTable('workspaces')
-      .set({
-        ...(change.name != null && { name: change.name.trim() }),
-        ...(change.description !== undefined && { description: change.description }),
-        ...(change.visibility != null && { visibility: change.visibility }),
-        ...(change.quotaBytes !== undefined && { quotaBytes: change.quotaBytes }),
-        ...(change.trashRetentionDays != null && { trashRetentionDays: change.trashRetentionDays }),
-        ...(change.autoFile != null && { autoFile: change.autoFile ? 1 : 0 }),
-        id: workspaceId,
-      })
+      .set(columns)
       .where('id', '=', workspaceId)
       .returningAll()
       .executeTakeFirstOrThrow()
-    await workspaceUpdated.call(s.tx, { scope: s, workspace, changed: Object.keys(change) })
+    await workspaceUpdated.call(s.tx, { scope: s, workspace, changed })
     return workspace
   })
 }
 
-/** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
-export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
-  const { lastSeq } = await tx
-    .updateTable('workspaces')
-    .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
-    .where('id', '=', workspaceId)
-    .returning('lastSeq')
-    .executeTakeFirstOrThrow()
-  return lastSeq
-}
+/** Null takes a description and a quota away; the rest a workspace always has, and null leaves it. */
+const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
+  ...(change.name != null && { name: change.name.trim() }),
+  ...(change.description !== undefined && { description: change.description }),
+  ...(change.visibility != null && { visibility: change.visibility }),
+  ...(change.quotaBytes !== undefined && { quotaBytes: change.quotaBytes }),
+  ...(change.trashRetentionDays != null && { trashRetentionDays: change.trashRetentionDays }),
+  ...(change.autoFile != null && { autoFile: change.autoFile ? 1 : 0 }),
+})
 
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
 export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {

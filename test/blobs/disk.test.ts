@@ -1,0 +1,119 @@
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { diskBlobs } from '../../src/blobs/disk.ts'
+import { openBlobs } from '../../src/blobs/open.ts'
+import { StorageFault } from '../../src/errors.ts'
+import { blobStoreContract } from './contract.ts'
+import { body, newKey, read, sha256, stalledBody } from './sources.ts'
+
+const newFolder = () => mkdtemp(join(tmpdir(), 'holdall-blobs-'))
+
+blobStoreContract('on disk', async () => {
+  const dir = await newFolder()
+  const reopen = () => openBlobs({ kind: 'disk', dir })
+  return { store: reopen(), reopen, dispose: () => rm(dir, { recursive: true }) }
+})
+
+let dir: string
+beforeEach(async () => {
+  dir = await newFolder()
+})
+afterEach(() => rm(dir, { recursive: true }))
+
+test('a file is staged by its key and kept in one of 65,536 folders', async () => {
+  const store = diskBlobs(join(dir, 'made', 'on', 'the', 'way'))
+  const key = 'upl_0199a2b3c4d5700080000000000012ef'
+  await store.stage(key)
+  expect(await readdir(join(dir, 'made/on/the/way/staged'))).toEqual([key])
+  await store.adopt(key)
+  expect(await readdir(join(dir, 'made/on/the/way/kept/12/ef'))).toEqual([key])
+  expect(await readdir(join(dir, 'made/on/the/way/staged'))).toEqual([])
+})
+
+test('what others left in the folders is not listed', async () => {
+  const store = diskBlobs(dir)
+  await writeFile(join(dir, 'staged', '.DS_Store'), 'x')
+  await writeFile(join(dir, 'kept', 'lost+found'), 'x')
+  expect(await Array.fromAsync(store.list('staged'))).toEqual([])
+  expect(await Array.fromAsync(store.list('kept'))).toEqual([])
+})
+
+test('on a slow line bytes become durable after a while, not only after 64 MiB', async () => {
+  const store = diskBlobs(dir, { bytes: 64 * 1024 * 1024, ms: 40 })
+  const key = newKey()
+  await store.stage(key)
+  const source = stalledBody(Buffer.from('drop '))
+  const heard: number[] = []
+  const onDurable = async (offset: number) => void heard.push(offset)
+  const appending = store.append(key, 0, source, { onDurable })
+  await expect.poll(() => heard).toEqual([5])
+  source.push('by drop')
+  await expect.poll(() => heard).toEqual([5, 12])
+  source.push(null)
+  expect(await appending).toBe(12)
+  expect(await store.sha256(key, 12)).toBe(sha256(Buffer.from('drop by drop')))
+})
+
+test('a line that is silent costs nothing and is left without a trace', async () => {
+  const store = diskBlobs(dir, { bytes: 1024, ms: 4 })
+  const key = newKey()
+  await store.stage(key)
+  const stop = new AbortController()
+  const source = stalledBody(Buffer.alloc(0))
+  const appending = store.append(key, 0, source, {
+    signal: stop.signal,
+    onDurable: () => Promise.reject(new Error('there was nothing to tell')),
+  })
+  await wait(50)
+  stop.abort()
+  expect(await appending).toBe(0)
+  expect(source.listenerCount('data') + source.listenerCount('end')).toBe(0)
+})
+
+test('single bytes arrive as they were sent', async () => {
+  const store = diskBlobs(dir)
+  const key = newKey()
+  await store.stage(key)
+  const bytes = Buffer.from(Array.from({ length: 5_000 }, (_, at) => at % 251))
+  expect(await store.append(key, 0, body(bytes, 1))).toBe(5_000)
+  await store.adopt(key)
+  expect((await read(store.open(key))).equals(bytes)).toBe(true)
+})
+
+test.runIf(process.platform === 'linux')(
+  'a full disk is a fault that names its cause',
+  async () => {
+    const store = diskBlobs(dir)
+    const key = newKey()
+    // A file on which every write answers that no space is left.
+    await symlink('/dev/full', join(dir, 'staged', key))
+    const append = store.append(key, 0, body(Buffer.alloc(3_000_000)))
+    await expect(append).rejects.toThrow(StorageFault)
+    await expect(append).rejects.toHaveProperty('cause.code', 'ENOSPC')
+    await store.discard(key)
+    expect(await Array.fromAsync(store.list('staged'))).toEqual([])
+  },
+)
+
+test('a stream that is not read to the end gives its file back', async () => {
+  const store = diskBlobs(dir)
+  const key = newKey()
+  await store.stage(key)
+  await store.append(key, 0, body(Buffer.alloc(2_000_000)))
+  await store.adopt(key)
+  const openFiles = () =>
+    readdir('/proc/self/fd').then(
+      (fds) => fds.length,
+      () => 0,
+    )
+  const before = await openFiles()
+  for (let n = 0; n < 20; n++) {
+    const stream = await store.open(key)
+    stream.once('data', () => stream.destroy())
+    await new Promise((closed) => stream.once('close', closed))
+  }
+  expect(await openFiles()).toBeLessThan(before + 10)
+})

@@ -1,0 +1,203 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { confirmUpload, createUpload, download } from '../support/client.ts'
+import { openImpatientDoor, openTus, rawPatch, until } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+
+async function openStalled(arrived = 'hello', size = 11) {
+  const tus = await openTus()
+  const upload = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a.txt',
+    size,
+  })
+  const raw = await rawPatch(tus.house, upload.url, 0, size)
+  await raw.write(arrived)
+  await sleep(50)
+  const close = () => {
+    raw.socket.destroy()
+    return tus[Symbol.asyncDispose]()
+  }
+  return { ...tus, upload, url: upload.url, raw, [Symbol.asyncDispose]: close }
+}
+
+test('HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes that are safe', async () => {
+  await using tus = await openTus()
+  const size = 9 * MIB
+  const times: number[] = []
+  for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    const { url } = await createUpload(tus.house, { workspaceId: tus.workspaceId, name, size })
+    const raw = await rawPatch(tus.house, url, 0, size)
+    await raw.write('x'.repeat(8 * MIB))
+    await sleep(100)
+    const startedAt = performance.now()
+    const offset = await tus.offset(url)
+    times.push(performance.now() - startedAt)
+    expect(offset).toBe(8 * MIB)
+    raw.socket.destroy()
+  }
+  for await (const staged of tus.house.app.blobs.list('staged')) expect(staged.size).toBe(8 * MIB)
+  // The middle one of five: the machine has other things to do as well.
+  expect(times.sort((a, b) => a - b)[2]).toBeLessThan(50)
+})
+
+test('the offset that HEAD tells is the one from which the next PATCH goes on', async () => {
+  await using tus = await openStalled()
+  const offset = await tus.offset(tus.url)
+  expect(offset).toBe(5)
+  const response = await tus.patch(tus.url, offset, ' world')
+  expect([response.status, response.headers.get('upload-offset')]).toEqual([204, '11'])
+  const { status, headers } = await tus.raw.answer()
+  expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
+})
+
+test('a newer PATCH ends a stalled one at once, and what had arrived is kept', async () => {
+  await using tus = await openStalled()
+  const startedAt = performance.now()
+  const response = await tus.patch(tus.url, 5, ' world')
+  expect(performance.now() - startedAt).toBeLessThan(500)
+  expect(response.status).toBe(204)
+  expect((await tus.raw.answer()).status).toBe(423)
+  const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
+  expect((await download(tus.house, file.id)).toString()).toBe('hello world')
+})
+
+test('bytes that a superseded request still sends are not taken', async () => {
+  await using tus = await openStalled()
+  await tus.patch(tus.url, 5, ' there')
+  await tus.raw.write(' world')
+  await sleep(50)
+  const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
+  expect((await download(tus.house, file.id)).toString()).toBe('hello there')
+})
+
+test('DELETE beside a stalled PATCH ends both', async () => {
+  await using tus = await openStalled()
+  expect((await tus.terminate(tus.url)).status).toBe(204)
+  expect((await tus.raw.answer()).status).toBe(423)
+  expect((await tus.head(tus.url)).status).toBe(410)
+  expect(await Array.fromAsync(tus.house.app.blobs.list('staged'))).toEqual([])
+})
+
+test('cancelUpload beside a running PATCH: its bytes count for nothing, and none stay', async () => {
+  await using tus = await openStalled()
+  const { cancelUpload } = await tus.house.ask(
+    `mutation ($id: ID!) { cancelUpload(input: { uploadId: $id }) {
+      ... on CancelUploadPayload { upload { status } } ... on UserError { code } } }`,
+    { id: tus.upload.id },
+  )
+  expect(cancelUpload).toEqual({ upload: { status: 'CANCELED' } })
+  await tus.raw.write(' world')
+  expect((await tus.raw.answer()).status).toBe(410)
+  expect(await Array.fromAsync(tus.house.app.blobs.list('staged'))).toEqual([])
+})
+
+test('PATCHes that come all at once leave one whole upload, and none is answered 5xx', async () => {
+  await using tus = await openTus()
+  const body = 'x'.repeat(MIB)
+  const { url, id } = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a',
+    size: MIB,
+  })
+  const statuses = await Promise.all(
+    Array.from({ length: 20 }, async () => (await tus.patch(url, 0, body)).status),
+  )
+  expect(new Set(statuses).difference(new Set([204, 409, 413, 423]))).toEqual(new Set())
+  const offset = await tus.offset(url)
+  if (offset < MIB) expect((await tus.patch(url, offset, body.slice(offset))).status).toBe(204)
+  expect((await confirmUpload(tus.house, { uploadId: id })).size).toBe(MIB)
+})
+
+test('a flood of requests for one upload is 423 with Retry-After, never 5xx', async () => {
+  await using tus = await openStalled()
+  const answers = await Promise.all(Array.from({ length: 60 }, () => tus.head(tus.url)))
+  const statuses = answers.map(({ status }) => status)
+  expect(new Set(statuses).difference(new Set([200, 423]))).toEqual(new Set())
+  for (const { status, headers } of answers)
+    if (status === 423) expect(headers.get('retry-after')).toBe('1')
+  expect(await tus.offset(tus.url)).toBe(5)
+})
+
+test('the house closes: what arrived is kept and answered 423, and whoever comes back goes on from there', async () => {
+  await using tus = await openStalled()
+  const restarted = tus.house.restart()
+  const { status, headers } = await tus.raw.answer()
+  expect([status, headers.get('upload-offset'), headers.get('retry-after')]).toEqual([
+    423,
+    '5',
+    '1',
+  ])
+  await restarted
+  expect(await tus.offset(tus.url)).toBe(5)
+  expect((await tus.patch(tus.url, 5, ' world')).status).toBe(204)
+  const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
+  expect((await download(tus.house, file.id)).toString()).toBe('hello world')
+})
+
+test('while a door closes, HEAD and PATCH are 423 with Retry-After', async () => {
+  await using tus = await openTus()
+  const { url } = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a',
+    size: 5,
+  })
+  await using door = await openImpatientDoor(tus.house, 60_000)
+  await door.drain()
+  const here = `${door.url}${new URL(url).pathname}`
+  for (const response of [await tus.head(here), await tus.patch(here, 0, 'hello')]) {
+    expect([response.status, response.headers.get('retry-after')]).toEqual([423, '1'])
+    expect(response.headers.get('tus-resumable')).toBe('1.0.0')
+  }
+})
+
+test('a client that sends a byte now and then is waited for; a silent one is not', async () => {
+  await using tus = await openTus()
+  const { url } = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a',
+    size: 10,
+  })
+  await using door = await openImpatientDoor(tus.house, 200)
+  const raw = await rawPatch(tus.house, `${door.url}${new URL(url).pathname}`, 0, 10)
+  for (const byte of 'slowly') {
+    await raw.write(byte)
+    await sleep(100)
+  }
+  expect(raw.received).toBe('')
+  expect((await raw.answer()).status).toBe(423)
+  expect(await tus.offset(url)).toBe(6)
+  raw.socket.destroy()
+})
+
+test('a connection that is reset in the middle of a body keeps what arrived, durably', async () => {
+  await using tus = await openTus()
+  const { url } = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a',
+    size: 4 * MIB,
+  })
+  const raw = await rawPatch(tus.house, url, 0, 4 * MIB)
+  await raw.write('x'.repeat(3 * MIB))
+  await sleep(100)
+  raw.socket.resetAndDestroy()
+  await once(raw.socket, 'close')
+  await until(async () => (await tus.offset(url)) === 3 * MIB)
+  const [staged] = await Array.fromAsync(tus.house.app.blobs.list('staged'))
+  expect(staged?.size).toBe(3 * MIB)
+})
+
+test('413 reaches a client that is still sending', async () => {
+  await using tus = await openTus()
+  const { url } = await createUpload(tus.house, {
+    workspaceId: tus.workspaceId,
+    name: 'a',
+    size: 5,
+  })
+  const raw = await rawPatch(tus.house, url, 0, 64 * MIB)
+  void raw.write(Buffer.alloc(64 * MIB))
+  expect((await raw.answer()).status).toBe(413)
+  raw.socket.destroy()
+})
