@@ -48,7 +48,7 @@ export interface BlobStore {
   list(where: 'staged' | 'kept'): AsyncIterable<{ key: string; size: number; modifiedAt: number }>
 }
 
-export type ByteRange = { start: number; end?: number }
+type ByteRange = { start: number; end?: number }
 
 export type AppendOptions = {
   checksum?: Checksum | undefined

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 
 /** As Tus-Checksum-Algorithm lists them; tus wants sha1 at least. */
 export const checksumAlgorithms = ['sha1', 'sha256', 'md5'] as const
-export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number]
+type ChecksumAlgorithm = (typeof checksumAlgorithms)[number]
 export type Checksum = { algorithm: ChecksumAlgorithm; digest: Buffer }
 
 const digestBytes: Record<ChecksumAlgorithm, number> = { sha1: 20, sha256: 32, md5: 16 }

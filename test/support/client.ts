@@ -169,26 +169,6 @@ export async function download(house: House, fileId: string): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer())
 }
 
-const details = `code message path retryable
-  ... on NameConflictError { suggestedName existing { id name } }
-  ... on StaleRevisionError { expected actual entry { id revision } }
-  ... on InvalidInputError { issues { path message } }
-  ... on InvalidStateError { state }
-  ... on NotEmptyError { entryCount }
-  ... on QuotaExceededError { neededBytes usage { remainingBytes } }
-  ... on BatchAbortedError { failedIndex }`
-
-/** The same where it must fail: the error with all that it says. */
-export async function refused(house: House, name: string, input: Input, as: As = {}): Promise<any> {
-  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
-  const query = `mutation ($input: ${type}Input!) {
-    ${name}(input: $input) { __typename ... on UserError { ${details} } }
-  }`
-  const { [name]: error } = await house.ask(query, { input }, as)
-  if (!error.code) throw new Error(`${name} was not refused`)
-  return error
-}
-
 export type Outcome = { index: number; entryId: string | null; entry: any; error: any }
 type BatchOf<More> = { results: Outcome[]; succeeded: number; failed: number } & More
 
@@ -198,21 +178,15 @@ export async function batch<More = object>(
   name: string,
   input: Input,
   more = '',
-  as: As = {},
 ): Promise<BatchOf<More>> {
-  const entry = '__typename id name path revision'
-  const results = `results { index entryId entry { ${entry} } error { __typename ${details} } }`
-  return act(house, name, input, `${results} succeeded failed ${more}`, as)
+  const entry = 'entry { __typename id name path revision }'
+  const results = `results { index entryId ${entry} error { code message path } }`
+  return act(house, name, input, `${results} succeeded failed ${more}`)
 }
 
 /** The same where every item must succeed: the entries. */
-export async function batchDone(
-  house: House,
-  name: string,
-  input: Input,
-  as: As = {},
-): Promise<EntryHandle[]> {
-  const { results } = await batch(house, name, input, '', as)
+export async function batchDone(house: House, name: string, input: Input): Promise<EntryHandle[]> {
+  const { results } = await batch(house, name, input)
   const error = results.find((result) => result.error)?.error
   if (error) throw new Error(`${name}: ${error.code} ${error.message}`)
   return results.map(({ entry }) => entry)

@@ -114,6 +114,17 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
   ...(change.autoFile != null && { autoFile: change.autoFile ? 1 : 0 }),
 })
 
+/** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
+export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
+  const { lastSeq } = await tx
+    .updateTable('workspaces')
+    .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
+    .where('id', '=', workspaceId)
+    .returning('lastSeq')
+    .executeTakeFirstOrThrow()
+  return lastSeq
+}
+
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
 export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
   const { numUpdatedRows } = await tx
