@@ -158,4 +158,4 @@ const BatchAbortedError = problem(
 )
 builder.objectFields(BatchAbortedError, (t) => ({ failedIndex: t.exposeInt('failedIndex') }))
 
-problem(errors.StorageFault, 'The disk or bucket did not do its part; try again. HTTP 507 or 503.')
+problem(errors.StorageFault, 'The disk or bucket did not do its part; try again. HTTP 507, 503 or 500.')

@@ -33,7 +33,6 @@ const homes: Record<string, string[]> = {
   '@graphql-yoga/plugin-csrf-prevention': ['src/http'],
   '@graphql-yoga/render-graphiql': ['src/http'],
   'content-disposition': ['src/http'],
-  'range-parser': ['src/http'],
   'prom-client': ['src/http/metrics.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],
   dataloader: ['src/graphql'],

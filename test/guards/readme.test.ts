@@ -20,7 +20,8 @@ const fences = (language: string) =>
 
 const operations = fences('graphql')
 /** What npm is told to do, wherever the README does so: `npm start`, `npm test -- -u`, `npm run demo`. */
-const commands = fences('sh')
+const inline = [...readme.matchAll(/(?<!`)`(npm [^`\n]+)`/g)].map(([, text]) => text ?? '')
+const commands = [...fences('sh'), ...inline]
   .flatMap((block) => block.split(/\n|&&|;/))
   .map((line) => line.trim())
   .filter((line) => /^(?:\w+=\S* )*npm\b/.test(line))

@@ -3,7 +3,8 @@ import { Cycle, InvalidInput } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
-import { repath } from './paths.ts'
+import { inField } from './fields.ts'
+import { refuseTooDeep, repath } from './paths.ts'
 import {
   childByKey,
   type EntryRef,
@@ -32,7 +33,7 @@ export async function moveEntries(
     const message = 'moving makes no versions: FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
-  await requireLiveFolder(scope.db, scope.viewer, destination, toWrite)
+  await inField('destination', requireLiveFolder(scope.db, scope.viewer, destination, toWrite))
   return batch(scope, entries, mode, (s, item) => moveEntry(s, item, destination, onConflict))
 }
 
@@ -48,6 +49,7 @@ async function moveEntry(
   checkRevision(entry, expectedRevision)
   refuseImpossible(entry, folder)
   if (!parent || parent.id === folder.id) return entry
+  if (entry.kind === 'folder') await refuseTooDeep(s, entry, folder)
   if (onConflict === 'REPLACE') await refuseReplacingAbove(s, entry, parent, folder)
   const { name } = await claimName(s, folder, entry, onConflict)
   await countOut(s, entry, parent.id)

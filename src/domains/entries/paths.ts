@@ -16,7 +16,6 @@ export async function repath(
 ): Promise<{ path: string; pathKey: string }> {
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
-  await refuseDeepest(s, folder, parent)
   await s.tx
     .updateTable('entries')
     .set({
@@ -28,18 +27,24 @@ export async function repath(
   return { path, pathKey }
 }
 
-async function refuseDeepest({ tx }: TxScope, folder: EntryRow, parent: EntryRow) {
+/** Throws InvalidInput where a folder with all that it holds would come to lie too deep in `parent`. */
+export async function refuseTooDeep(
+  { tx }: TxScope,
+  folder: EntryRow,
+  parent: EntryRow,
+  field = 'destination',
+): Promise<void> {
   const { deepest } = await tx
     .selectFrom('entries')
     .select(sql<number>`max(length("pathKey") - length(replace("pathKey", '/', '')))`.as('deepest'))
     .where(subtreeOf(folder))
     .executeTakeFirstOrThrow()
-  checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder))
+  checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder), field)
 }
 
 /** Throws InvalidInput where a folder would be too deep. */
-export function checkDepth(depth: number) {
+export function checkDepth(depth: number, field: string) {
   if (depth <= DEEPEST) return
   const message = `folders are at most ${DEEPEST} deep; this would be ${depth}`
-  throw new InvalidInput({ path: ['destination'], message })
+  throw new InvalidInput({ path: [field], message })
 }

@@ -1,7 +1,7 @@
 import { hook } from '../../database/hook.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
-import { repath } from './paths.ts'
+import { refuseTooDeep, repath } from './paths.ts'
 import { type EntryRow, pathOf, subtreeOf } from './reads.ts'
 import type { EntryName } from './rules.ts'
 import { countIn, countOut, countTrashed } from './totals.ts'
@@ -46,6 +46,7 @@ export async function takeFromTrash(
 ): Promise<EntryRow> {
   const { tx } = s
   if (entry.kind === 'folder') {
+    await refuseTooDeep(s, entry, folder, 'entryIds')
     await repath(s, entry, folder, name)
     await tx
       .updateTable('entries')

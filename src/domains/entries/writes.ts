@@ -7,6 +7,7 @@ import { record } from '../activity/writes.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import { setTags } from '../tags/writes.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
+import { inField } from './fields.ts'
 import { repath } from './paths.ts'
 import {
   childByKey,
@@ -161,7 +162,7 @@ export type EntryChange = {
 
 /** Renames, describes, tags: what is absent stays as it is; a null description is none. */
 export async function updateEntry(s: TxScope, change: EntryChange): Promise<EntryRow> {
-  const found = await requireLive(s.tx, s.viewer, change.entry, toWrite)
+  const found = await inField('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
   checkRevision(found.entry, change.expectedRevision)
   const { id, workspaceId } = found.entry
   const renamed = change.name == null ? {} : await rename(s, found, checkName(change.name))
@@ -192,7 +193,7 @@ function describe({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow
 async function rename(s: TxScope, { entry, parent }: Found, wanted: EntryName) {
   refuseRoot(entry)
   if (!parent) throw new InvalidInput({ path: ['name'], message: 'this cannot be renamed' })
-  const { name } = await claimName(s, parent, wanted, 'FAIL', entry.id)
+  const { name } = await inField('name', claimName(s, parent, wanted, 'FAIL', entry.id))
   return entry.kind === 'folder' ? { ...name, ...(await repath(s, entry, parent, name)) } : name
 }
 

@@ -5,7 +5,8 @@ import { Cycle, InvalidInput, NameConflict } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
-import { checkDepth } from '../entries/paths.ts'
+import { inField } from '../entries/fields.ts'
+import { refuseTooDeep } from '../entries/paths.ts'
 import {
   type EntryRef,
   type EntryRow,
@@ -13,7 +14,7 @@ import {
   requireLive,
   requireLiveFolder,
 } from '../entries/reads.ts'
-import { depthOf, type EntryName, isWithin } from '../entries/rules.ts'
+import { type EntryName, isWithin } from '../entries/rules.ts'
 import { copyKinds, countIn } from '../entries/totals.ts'
 import {
   checkRevision,
@@ -41,7 +42,7 @@ export async function copyEntries(
   scope: Scope,
   { entries, destination, onConflict, mode }: Copies,
 ): Promise<Outcome[]> {
-  await requireLiveFolder(scope.db, scope.viewer, destination, toWrite)
+  await inField('destination', requireLiveFolder(scope.db, scope.viewer, destination, toWrite))
   return batch(scope, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
 }
 
@@ -55,7 +56,7 @@ async function copyEntry(
   const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
   refuseRoot(entry)
   checkRevision(entry, expectedRevision)
-  refuseImpossible(entry, folder)
+  await refuseImpossible(s, entry, folder)
   const { name, existing } = await claimName(s, folder, entry, onConflict)
   if (existing) return copyOver(s, entry, existing, folder)
   await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
@@ -73,14 +74,14 @@ async function copyEntry(
   return copy
 }
 
-function refuseImpossible(entry: EntryRow, folder: EntryRow) {
+async function refuseImpossible(s: TxScope, entry: EntryRow, folder: EntryRow) {
   if (entry.workspaceId !== folder.workspaceId) {
     const message = 'the destination is in another workspace'
     throw new InvalidInput({ path: ['destination'], message })
   }
   if (entry.kind !== 'folder') return
   if (isWithin(folder, entry)) throw new Cycle()
-  checkDepth(depthOf(folder) + 1)
+  await refuseTooDeep(s, entry, folder)
 }
 
 /** NEW_VERSION: the bytes of `entry` become the next version of the file that has its name. */

@@ -4,7 +4,7 @@ import { InvalidState, NameConflict } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
-import { checkDescription, checkMetadata, type EntryName } from '../entries/rules.ts'
+import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'
 import { addKind, addTotals, countIn } from '../entries/totals.ts'
 import { checkRevision, claimName, insertEntry, touchEntry, toWrite } from '../entries/writes.ts'
 import type { TagName } from '../tags/rules.ts'
@@ -62,7 +62,7 @@ async function newFile(
     parentId: folder.id,
     ...name,
     ...(description != null && { description: checkDescription(description) }),
-    ...(metadata != null && { metadata: checkMetadata(metadata) }),
+    ...(metadata != null && { metadata: checkMetadata(mergeMetadata({}, metadata)) }),
     size,
     sha256,
     mediaType,

@@ -2,6 +2,7 @@ import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
+import { inField } from '../entries/fields.ts'
 import { checkDepth } from '../entries/paths.ts'
 import { childByKey, type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import {
@@ -11,6 +12,7 @@ import {
   checkPath,
   depthOf,
   type EntryName,
+  mergeMetadata,
 } from '../entries/rules.ts'
 import { countIn } from '../entries/totals.ts'
 import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
@@ -36,18 +38,16 @@ export async function createFolder(scope: Scope, input: NewFolder): Promise<Entr
   const names = namesOf(input)
   const facts = {
     description: input.description == null ? null : checkDescription(input.description),
-    metadata: checkMetadata(input.metadata ?? {}),
+    metadata: checkMetadata(mergeMetadata({}, input.metadata ?? {})),
   }
   const tags = checkTagNames(input.tags ?? [])
   return inTransaction(scope, async (s) => {
-    const { entry: start } = await requireLiveFolder(s.tx, s.viewer, whereTo(input), toWrite)
+    const start = await startOf(s, input)
+    checkDepth(depthOf(start) + names.length, 'name')
     const parent = await ensureFolders(s, start, names.slice(0, -1))
-    const { name, existing } = await claimName(
-      s,
-      parent,
-      names.at(-1) as EntryName,
-      input.onConflict,
-    )
+    const wanted = names.at(-1) as EntryName
+    const claim = claimName(s, parent, wanted, input.onConflict)
+    const { name, existing } = await inField('name', claim)
     if (existing) return sameFolder(existing)
     const folder = await addFolder(s, parent, name, facts)
     await setTags(s, { workspaceId: folder.workspaceId, entryId: folder.id, tags })
@@ -59,10 +59,13 @@ function namesOf({ name, createParents }: NewFolder): EntryName[] {
   return createParents && name.includes('/') ? checkPath(name, ['name']) : [checkName(name)]
 }
 
-function whereTo({ workspaceId, parent }: NewFolder): EntryRef {
-  if (parent) return parent
-  if (workspaceId) return { path: { workspaceId, path: '' } }
-  throw new InvalidInput({ path: ['workspaceId'], message: 'name a workspace or a parent' })
+async function startOf({ tx, viewer }: TxScope, { workspaceId, parent }: NewFolder) {
+  if (!parent && !workspaceId) {
+    throw new InvalidInput({ path: ['workspaceId'], message: 'name a workspace or a parent' })
+  }
+  const ref = parent ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
+  const found = requireLiveFolder(tx, viewer, ref, toWrite)
+  return (await inField(parent ? 'parent' : 'workspaceId', found)).entry
 }
 
 function sameFolder(existing: EntryRow): EntryRow {
@@ -90,7 +93,7 @@ async function addFolder(
   name: EntryName,
   facts: Partial<EntryRow> = {},
 ): Promise<EntryRow> {
-  checkDepth(depthOf(parent) + 1)
+  checkDepth(depthOf(parent) + 1, 'path')
   const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
   await countIn(s, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder

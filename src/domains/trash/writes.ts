@@ -2,6 +2,7 @@ import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NotEmpty, NotFound } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
+import { inField } from '../entries/fields.ts'
 import {
   type EntryRef,
   type EntryRow,
@@ -82,7 +83,8 @@ async function whereTo(
 }
 
 async function fallbackFolder(s: TxScope, entry: EntryRow, fallback: EntryRef) {
-  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
+  const found = requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
+  const { entry: folder } = await inField('fallbackDestination', found)
   if (folder.workspaceId === entry.workspaceId) return folder
   const message = 'the folder is in another workspace'
   throw new InvalidInput({ path: ['fallbackDestination'], message })

@@ -1,0 +1,403 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { schema } from '../../src/schema.ts'
+import { apiScopes } from '../../src/scope.ts'
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  items,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { itemsRefused, refused } from '../support/refusals.ts'
+
+const START = Date.parse('2025-06-01T09:00:00.000Z')
+let house: House
+let workspaceId: string
+let now: number
+
+beforeEach(async () => {
+  now = START
+  house = await openHouse({ now: () => now })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+})
+
+type Event = {
+  id: string
+  action: string
+  actor: { id: string; name: string } | null
+  token: { id: string } | null
+  entryId: string | null
+  path: string | null
+  at: string
+  details: Record<string, unknown>
+}
+const fields = 'id action actor { id name } token { id } entryId path at details'
+const log = (args = 'first: 100', token = house.token, filter: unknown = null) =>
+  house
+    .ask(
+      `query ($id: ID!, $filter: ActivityFilter) { workspace(by: { id: $id }) {
+        syncCursor
+        activity(${args}, filter: $filter) {
+          totalCount nodes { ${fields} }
+          pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        }
+      } }`,
+      { id: workspaceId, filter },
+      { token },
+    )
+    .then(({ workspace }) => ({
+      cursor: workspace.syncCursor as string,
+      events: workspace.activity.nodes as Event[],
+      ...workspace.activity,
+    }))
+const iso = (moment: number) => new Date(moment).toISOString()
+const ids = (events: Event[]) => events.map(({ id }) => id)
+const mutations = Object.keys(schema.getMutationType()?.getFields() ?? {})
+
+describe('the log', () => {
+  /** Who acts. */
+  let ann: Person
+  let me: { id: string }
+
+  /** Does something and answers with the events that it left, oldest first; what was there before is there still. */
+  async function told(deed: () => Promise<unknown>): Promise<Omit<Event, 'id' | 'at'>[]> {
+    const before = await log()
+    now += 1000
+    await deed()
+    const after = await log()
+    const fresh = after.events.slice(0, after.events.length - before.events.length)
+    expect(after.events.slice(fresh.length)).toEqual(before.events)
+    expect(after.cursor !== before.cursor).toBe(fresh.length > 0)
+    expect(fresh.filter(({ at }) => at !== iso(now))).toEqual([])
+    return fresh.toReversed().map(({ id: _, at: __, ...event }) => event)
+  }
+  const does = (name: string, input: object, as: object = ann) =>
+    told(() => act(house, name, input as Record<string, unknown>, '__typename', as))
+  const event = (action: string, path: string | null, entryId: string | null, details = {}) => ({
+    action,
+    actor: { id: ann.userId, name: ann.email.split('@')[0] },
+    token: { id: ann.tokenId },
+    entryId,
+    path,
+    details,
+  })
+
+  beforeEach(async () => {
+    ann = await invite(house, workspaceId, 'OWNER')
+    me = (await house.ask('{ viewer { token { id } } }')).viewer.token
+  })
+
+  test('tells of the workspace, its members and the tokens that are bound to it', async () => {
+    const [created] = (await log()).events.slice(-1)
+    expect(created).toMatchObject({
+      action: 'WORKSPACE_CREATED',
+      details: { name: 'Lab' },
+      token: me,
+      entryId: null,
+      path: null,
+      at: iso(START),
+    })
+    expect(await does('updateWorkspace', { workspaceId, name: 'Lab 2', autoFile: true })).toEqual([
+      event('WORKSPACE_UPDATED', null, null, { changed: ['name', 'autoFile'] }),
+    ])
+    expect(await does('addMember', { workspaceId, email: 'bob@example.org' })).toEqual([
+      event('MEMBER_ADDED', null, null, { userId: expect.stringMatching(/^usr_/), role: 'EDITOR' }),
+    ])
+    const { userId } = await invite(house, workspaceId)
+    expect(await does('updateMember', { workspaceId, userId, role: 'VIEWER' })).toEqual([
+      event('MEMBER_UPDATED', null, null, { userId, role: 'VIEWER' }),
+    ])
+    expect(await does('removeMember', { workspaceId, userId })).toEqual([
+      event('MEMBER_REMOVED', null, null, { userId }),
+    ])
+    const token = { name: 'script', scopes: ['FILES_READ'] }
+    const [made, ...rest] = await does('createApiToken', { ...token, workspaceId })
+    const { tokenId } = (made as Event).details
+    const details = { tokenId, name: 'script', userId: ann.userId }
+    expect([made, ...rest]).toEqual([event('TOKEN_CREATED', null, null, details)])
+    expect(await does('revokeApiToken', { tokenId })).toEqual([
+      event('TOKEN_REVOKED', null, null, details),
+    ])
+    // A token that opens every workspace is no workspace's business.
+    expect(await does('createApiToken', token, {})).toEqual([])
+  })
+
+  test('tells of folders and files, where they were and what became of them', async () => {
+    const [made] = await does('createFolder', { workspaceId, name: 'raw' })
+    const raw = (made as Event).entryId as string
+    expect(made).toEqual(event('FOLDER_CREATED', 'raw', raw))
+    const way = await does('createFolder', { workspaceId, name: 'a/b', createParents: true })
+    expect(way.map(({ action, path }) => [action, path])).toEqual([
+      ['FOLDER_CREATED', 'a'],
+      ['FOLDER_CREATED', 'a/b'],
+    ])
+    const entries = items({ id: raw })
+    const path = (path: string) => ({ path: { workspaceId, path } })
+    const rename = { entry: { id: raw }, name: 'Raw data', description: 'x' }
+    expect(await does('updateEntry', rename)).toEqual([
+      event('ENTRY_UPDATED', 'Raw data', raw, { changed: ['name', 'description'], from: 'raw' }),
+    ])
+    expect(await does('tagEntries', { entries, add: ['red'] })).toEqual([
+      event('ENTRY_UPDATED', 'Raw data', raw, { changed: ['tags'] }),
+    ])
+    expect(await does('moveEntries', { entries, destination: path('a/b') })).toEqual([
+      event('ENTRY_MOVED', 'a/b/Raw data', raw, { from: 'Raw data' }),
+    ])
+    const [copied, ...others] = await does('copyEntries', { entries, destination: path('a') })
+    expect([copied, ...others]).toMatchObject([
+      { action: 'ENTRY_COPIED', path: 'a/Raw data', token: { id: ann.tokenId } },
+    ])
+    expect((copied as Event).entryId).not.toBe(raw)
+    expect(await does('trashEntries', { entries })).toEqual([
+      event('ENTRY_TRASHED', 'a/b/Raw data', raw),
+    ])
+    expect(await does('restoreEntries', { entryIds: [raw] })).toEqual([
+      event('ENTRY_RESTORED', 'a/b/Raw data', raw),
+    ])
+    await does('trashEntries', { entries })
+    expect(await does('purgeEntries', { entryIds: [raw] })).toEqual([
+      event('ENTRY_PURGED', 'a/b/Raw data', raw),
+    ])
+    const copy = (copied as Event).entryId as string
+    await does('trashEntries', { entries: items({ id: copy }) })
+    expect(await does('emptyTrash', { workspaceId })).toEqual([
+      event('ENTRY_PURGED', 'a/Raw data', copy),
+    ])
+  })
+
+  test('tells of uploads and versions', async () => {
+    const target = { workspaceId, path: 'raw', name: 'a.txt', size: 3 }
+    const [created] = await does('createUpload', target)
+    const { uploadId } = (created as Event).details
+    expect(created).toEqual(event('UPLOAD_CREATED', 'raw/a.txt', null, { uploadId, size: 3 }))
+    expect(await does('cancelUpload', { uploadId })).toEqual([])
+
+    const upload = await createUpload(house, target, ann)
+    // Bytes on their way are nobody's deed.
+    expect(await told(() => sendBytes(house, upload, 'one', 0, ann))).toEqual([])
+    const [folder, file] = await does('confirmUpload', { uploadId: upload.id })
+    const fileId = (file as Event).entryId as string
+    expect(folder).toMatchObject({ action: 'FOLDER_CREATED', path: 'raw' })
+    expect(file).toEqual(event('FILE_CREATED', 'raw/a.txt', fileId))
+    expect(await does('confirmUpload', { uploadId: upload.id })).toEqual([])
+
+    const second = await createUpload(house, { ...target, onConflict: 'NEW_VERSION' }, ann)
+    await sendBytes(house, second, 'two', 0, ann)
+    const [added] = await does('confirmUpload', { uploadId: second.id })
+    const { versionId } = (added as Event).details
+    const details = { versionId: expect.stringMatching(/^ver_/), number: 2 }
+    expect(added).toEqual(event('VERSION_ADDED', 'raw/a.txt', fileId, details))
+    const query = `query ($id: ID!) { node(id: $id) { ... on File { versions { nodes { id } } } } }`
+    const { nodes } = (await house.ask(query, { id: fileId })).node.versions
+    expect(await does('restoreVersion', { versionId: nodes[1].id })).toEqual([
+      event('VERSION_RESTORED', 'raw/a.txt', fileId, { ...details, number: 3 }),
+    ])
+    expect(await does('deleteVersion', { versionId })).toEqual([
+      event('ENTRY_UPDATED', 'raw/a.txt', fileId, { changed: ['versions'], number: 2 }),
+    ])
+
+    const sha256 = '0'.repeat(64)
+    const wrong = await createUpload(house, { ...target, name: 'b.txt', sha256 }, ann)
+    await sendBytes(house, wrong, 'bad', 0, ann)
+    const failed = { uploadId: wrong.id, name: 'b.txt', code: 'CHECKSUM_MISMATCH' }
+    expect(await told(() => refuse('confirmUpload', { uploadId: wrong.id }))).toEqual([
+      event('UPLOAD_FAILED', null, null, failed),
+    ])
+  })
+
+  const refuse = (name: string, input: Record<string, unknown>) =>
+    expect(act(house, name, input, '__typename', ann)).rejects.toThrow()
+
+  test('tells nothing of what was refused, or only looked at', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    expect(
+      await told(async () => {
+        await refuse('createFolder', { workspaceId, name: 'RAW' })
+        await refuse('updateWorkspace', { workspaceId, name: '' })
+        const destination = { id: folder.id }
+        await itemsRefused(house, 'moveEntries', { entries: items(folder), destination })
+        await house.ask('{ viewer { workspaces { nodes { name entries { totalCount } } } } }')
+      }),
+    ).toEqual([])
+  })
+
+  test('of a batch tells of what was done', async () => {
+    const [one, two] = await Promise.all(
+      ['one', 'two'].map((name) => createFolder(house, { workspaceId, name })),
+    )
+    await createFolder(house, { parent: { id: two?.id }, name: 'inner' })
+    const entries = items(one as { id: string }, two as { id: string })
+    expect(await does('trashEntries', { entries, mode: 'ALL_OR_NOTHING' })).toEqual([])
+    expect(await does('trashEntries', { entries, mode: 'BEST_EFFORT' })).toEqual([
+      event('ENTRY_TRASHED', 'one', one?.id ?? ''),
+    ])
+  })
+
+  test('keeps what was said of entries, users and tokens that are gone', async () => {
+    const bob = await invite(house, workspaceId)
+    const folder = await createFolder(house, { workspaceId, name: 'raw' }, bob)
+    await trashEntries(house, folder)
+    await act(house, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+    await act(house, 'revokeApiToken', { tokenId: bob.tokenId }, '__typename')
+    await act(house, 'removeMember', { workspaceId, userId: bob.userId }, '__typename')
+    const { events } = await log('first: 100', house.token, { actions: ['FOLDER_CREATED'] })
+    expect(events).toMatchObject([
+      { actor: { id: bob.userId }, token: { id: bob.tokenId }, entryId: folder.id, path: 'raw' },
+    ])
+    const query = `query ($id: ID!) { node(id: $id) { ... on ActivityEvent { ${fields} } } }`
+    expect((await house.ask(query, { id: events[0]?.id })).node).toEqual(events[0])
+  })
+})
+
+test('nothing changes or deletes an event: no mutation is about the log', () => {
+  expect(mutations.filter((name) => /activity|event|log/i.test(name))).toEqual([])
+})
+
+describe('a filter', () => {
+  let ann: Person
+  beforeEach(async () => {
+    ann = await invite(house, workspaceId)
+  })
+  const found = async (filter: object) =>
+    (await log('first: 100', house.token, filter)).events.map(({ action, path }) => path ?? action)
+
+  test('chooses by action, actor, entry and time', async () => {
+    now = START + 1000
+    const raw = await createFolder(house, { workspaceId, name: 'raw' }, ann)
+    now = START + 2000
+    await createFolder(house, { workspaceId, name: 'data' })
+    now = START + 3000
+    await trashEntries(house, raw)
+    const actorIds = [ann.userId]
+    expect(await found({ actions: ['FOLDER_CREATED'] })).toEqual(['data', 'raw'])
+    expect(await found({ actions: ['FOLDER_CREATED', 'ENTRY_TRASHED'] })).toHaveLength(3)
+    expect(await found({ actions: ['FILE_CREATED'] })).toEqual([])
+    expect(await found({ actorIds })).toEqual(['raw'])
+    expect(await found({ actorIds: ['usr_0'] })).toEqual([])
+    expect(await found({ entryId: raw.id })).toEqual(['raw', 'raw'])
+    expect(await found({ at: { gte: iso(START + 2000) } })).toEqual(['raw', 'data'])
+    expect(await found({ at: { gte: iso(START + 1000), lt: iso(START + 3000) } })).toEqual([
+      'data',
+      'raw',
+    ])
+    expect(await found({ at: { gte: iso(START + 3001) } })).toEqual([])
+    const all = { actions: ['ENTRY_TRASHED'], entryId: raw.id, at: { lt: iso(now + 1) } }
+    expect(await found(all)).toEqual(['raw'])
+    expect(await found({ ...all, actorIds })).toEqual([])
+  })
+
+  test('that names none finds nothing, and an empty one everything', async () => {
+    for (const filter of [{ actions: [] }, { actorIds: [] }])
+      expect(await found(filter)).toEqual([])
+    const { totalCount } = await log()
+    expect(totalCount).toBeGreaterThan(2)
+    for (const filter of [{}, { actions: null, actorIds: null, entryId: null, at: {} }]) {
+      expect(await found(filter)).toHaveLength(totalCount)
+    }
+  })
+
+  test('says what is wrong with it', async () => {
+    const query = `query ($id: ID!, $filter: ActivityFilter) {
+      workspace(by: { id: $id }) { activity(filter: $filter) { totalCount } }
+    }`
+    for (const filter of [{ actions: ['NO_SUCH'] }, { at: { gte: 'yesterday' } }, { who: 1 }]) {
+      const { status, errors } = await house.graphql(query, { id: workspaceId, filter })
+      expect([status, errors?.[0]?.extensions?.code]).toEqual([400, 'BAD_REQUEST'])
+    }
+  })
+})
+
+describe('a page', () => {
+  test('has the newest first, 20 where no number is named, forward and back', async () => {
+    for (let i = 0; i < 24; i++) await createFolder(house, { workspaceId, name: `folder ${i}` })
+    const all = (await log()).events
+    expect(all.map(({ path }) => path)).toEqual([
+      ...Array.from({ length: 24 }, (_, i) => `folder ${23 - i}`),
+      null,
+    ])
+    expect(ids((await log('first: null')).events)).toEqual(ids(all.slice(0, 20)))
+    const first = await log('first: 10')
+    expect([ids(first.events), first.pageInfo.hasNextPage]).toEqual([ids(all.slice(0, 10)), true])
+    // What happens meanwhile does not move the pages.
+    await createFolder(house, { workspaceId, name: 'meanwhile' })
+    const second = await log(`first: 10, after: "${first.pageInfo.endCursor}"`)
+    expect(ids(second.events)).toEqual(ids(all.slice(10, 20)))
+    const third = await log(`first: 10, after: "${second.pageInfo.endCursor}"`)
+    expect([ids(third.events), third.pageInfo.hasNextPage]).toEqual([ids(all.slice(20)), false])
+    const back = await log(`last: 10, before: "${third.pageInfo.startCursor}"`)
+    expect(ids(back.events)).toEqual(ids(all.slice(10, 20)))
+    expect(ids((await log('last: 5')).events)).toEqual(ids(all.slice(20)))
+    expect(second.totalCount).toBe(26)
+  })
+
+  test('of a filter goes on where it stopped', async () => {
+    for (const name of ['a', 'b', 'c']) await createFolder(house, { workspaceId, name })
+    const filter = { actions: ['FOLDER_CREATED'] }
+    const { events, pageInfo } = await log('first: 2', house.token, filter)
+    const rest = await log(`first: 2, after: "${pageInfo.endCursor}"`, house.token, filter)
+    expect([...events, ...rest.events].map(({ path }) => path)).toEqual(['c', 'b', 'a'])
+    expect([rest.pageInfo.hasNextPage, rest.totalCount]).toEqual([false, 3])
+  })
+})
+
+describe('who reads it', () => {
+  const query = `query ($ws: ID!, $event: ID!) {
+    node(id: $event) { id }
+    workspace(by: { id: $ws }) { activity { totalCount } }
+  }`
+  const read = async (token: string | null) => {
+    const [event] = (await log()).events
+    const { data, errors } = await house.graphql(
+      query,
+      { ws: workspaceId, event: event?.id },
+      { token },
+    )
+    const codes = errors?.map(({ extensions }) => extensions?.code)
+    return codes ?? [data.node?.id === event?.id, data.workspace?.activity.totalCount ?? null]
+  }
+
+  test('is a member with ACTIVITY_READ, whatever the role', async () => {
+    const viewer = await invite(house, workspaceId, 'VIEWER', ['FILES_READ', 'ACTIVITY_READ'])
+    const scopes = apiScopes.filter((scope) => scope !== 'ACTIVITY_READ')
+    const without = await invite(house, workspaceId, 'OWNER', scopes)
+    const { totalCount } = await log()
+    expect(await read(viewer.token)).toEqual([true, totalCount])
+    expect(await read(without.token)).toEqual(['FORBIDDEN'])
+  })
+
+  test('is no stranger, not even of a PUBLIC workspace', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const stranger = await invite(house, elsewhere.id)
+    await unbind(house, stranger.tokenId)
+    for (const token of [stranger.token, null]) expect(await read(token)).toEqual([false, null])
+    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    for (const token of [stranger.token, null]) expect(await read(token)).toEqual(['FORBIDDEN'])
+    const former = await invite(house, workspaceId)
+    expect(await read(former.token)).toEqual([true, expect.any(Number)])
+    await act(house, 'removeMember', { workspaceId, userId: former.userId }, '__typename')
+    expect(await read(former.token)).toEqual(['FORBIDDEN'])
+  })
+})
+
+test('each workspace counts its own events: another’s leave the cursor where it is', async () => {
+  const { cursor } = await log()
+  const other = await createWorkspace(house, { name: 'Other' })
+  await createFolder(house, { workspaceId: other.id, name: 'raw' })
+  await refused(house, 'createFolder', { workspaceId, name: '' })
+  await uploadFile(house, { workspaceId: other.id, name: 'a.txt', bytes: 'a' })
+  expect((await log()).cursor).toBe(cursor)
+  const answer = await act(
+    house,
+    'tagEntries',
+    { entries: [{ entry: { path: { workspaceId, path: '' } } }], add: ['red'] },
+    'syncCursor',
+  )
+  expect(answer.syncCursor).toBe((await log()).cursor)
+  expect(answer.syncCursor).not.toBe(cursor)
+})
