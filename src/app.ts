@@ -7,7 +7,13 @@ import { openDatabase } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
+import { SWEEP_BLOBS } from './domains/files/blobs.ts'
+import { sweepBlobs } from './domains/files/jobs.ts'
+import { purgeOutlived } from './domains/trash/jobs.ts'
+import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
+import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
 import { Unauthenticated } from './errors.ts'
+import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
 import type { Scope } from './scope.ts'
 
@@ -15,6 +21,7 @@ import type { Scope } from './scope.ts'
 export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
   config: Config
   log: Log
+  jobs: Runner
   /** The owner's token, on the very first start only. */
   firstToken: string | null
   /**
@@ -37,17 +44,40 @@ export async function openApp(
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
+  const jobs = startRunner({ db, now, log, ...work({ ...shared, viewer: null, publicUrl: '' }) })
+  opened.defer(() => jobs.stop())
   const open = opened.move()
   return {
     ...shared,
     config,
     log,
+    jobs,
     firstToken: owner?.secret ?? null,
     async scopeFor(authorization, publicUrl) {
       const viewer = authorization ? await authenticate(shared, bearer(authorization)) : null
       return { ...shared, viewer, publicUrl }
     },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** What is done without being asked, by nobody in particular. */
+function work(scope: Scope): Pick<RunnerOptions, 'handlers' | 'every'> {
+  return {
+    handlers: {
+      expireUploads: (_, signal) => expireUploads(scope, signal),
+      releaseDeadConfirms: () => releaseDeadConfirms(scope),
+      sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
+      purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
+      [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
+      [SWEEP_BLOBS]: (_, signal) => sweepBlobs(scope, signal),
+    },
+    every: [
+      { kind: 'expireUploads', ms: 60_000 },
+      { kind: 'releaseDeadConfirms', ms: 60_000 },
+      { kind: 'sweepOrphans', ms: 3_600_000 },
+      { kind: 'purgeOutlived', ms: 600_000 },
+    ],
   }
 }
 

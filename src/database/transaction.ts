@@ -13,8 +13,21 @@ export async function transact<T>(db: Db, story: (tx: Tx) => Promise<T>): Promis
     pending.set(tx, later)
     return story(tx)
   })
-  for (const act of later) await act()
+  await actAll(later)
   return result
+}
+
+/** One that fails keeps none of the others from being done; the first failure is told at the end. */
+async function actAll(acts: (() => unknown)[]) {
+  const failures: unknown[] = []
+  for (const act of acts) {
+    try {
+      await act()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
 }
 
 /** Remembers `act` for the moment after `tx` has committed; a transaction that rolls back forgets it. */

@@ -158,4 +158,7 @@ const BatchAbortedError = problem(
 )
 builder.objectFields(BatchAbortedError, (t) => ({ failedIndex: t.exposeInt('failedIndex') }))
 
-problem(errors.StorageFault, 'The disk or bucket did not do its part; try again. HTTP 507, 503 or 500.')
+problem(
+  errors.StorageFault,
+  'The disk or bucket did not do its part; try again. HTTP 507, 503 or 500.',
+)

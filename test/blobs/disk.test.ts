@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,7 +6,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk.ts'
 import { openBlobs } from '../../src/blobs/open.ts'
-import { StorageFault } from '../../src/errors.ts'
+import { runningHashes } from '../../src/blobs/running-hash.ts'
+import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
 import { blobStoreContract } from './contract.ts'
 import { body, newKey, read, sha256, stalledBody } from './sources.ts'
 
@@ -71,6 +73,74 @@ test('a line that is silent costs nothing and is left without a trace', async ()
   stop.abort()
   expect(await appending).toBe(0)
   expect(source.listenerCount('data') + source.listenerCount('end')).toBe(0)
+})
+
+test('what a busy disk had not taken yet when the sender vanished is kept too', async () => {
+  const store = diskBlobs(dir, { bytes: 1, ms: 60_000 })
+  const key = newKey()
+  await store.stage(key)
+  const bytes = randomBytes(5_000_000)
+  const source = stalledBody(bytes.subarray(0, 1_500_000))
+  const committed = Promise.withResolvers<void>()
+  const hearing = Promise.withResolvers<void>()
+  const onDurable = () => {
+    hearing.resolve()
+    return committed.promise
+  }
+  const appending = store.append(key, 0, source, { onDurable })
+  await hearing.promise
+  for (let at = 1_500_000; at < bytes.length; at += 500_000) {
+    source.push(bytes.subarray(at, at + 500_000))
+  }
+  await wait(20)
+  source.destroy(new Error('the sender vanished'))
+  committed.resolve()
+  expect(await appending).toBe(5_000_000)
+  expect(await store.sha256(key, 5_000_000)).toBe(sha256(bytes))
+  await store.adopt(key)
+  expect((await read(store.open(key))).equals(bytes)).toBe(true)
+})
+
+test('bytes under a checksum are not told of, however many there are', async () => {
+  const store = diskBlobs(dir, { bytes: 1, ms: 60_000 })
+  const key = newKey()
+  await store.stage(key)
+  const bytes = randomBytes(5_000_000)
+  const heard: number[] = []
+  const onDurable = async (offset: number) => void heard.push(offset)
+  const digest = createHash('md5').update(bytes).digest()
+  const wrong = { algorithm: 'md5', digest: Buffer.alloc(16) } as const
+  const refused = store.append(key, 0, body(bytes), { checksum: wrong, onDurable })
+  await expect(refused).rejects.toThrow(ChecksumMismatch)
+  const right = { algorithm: 'md5', digest } as const
+  const length = await store.append(key, 0, body(bytes), { checksum: right, onDurable })
+  expect({ length, heard }).toEqual({ length: 5_000_000, heard: [] })
+  expect(await store.sha256(key, 5_000_000)).toBe(sha256(bytes))
+})
+
+test('a staged file that should not be there does not replace what is kept', async () => {
+  const store = diskBlobs(dir)
+  const key = newKey()
+  await store.stage(key)
+  await store.append(key, 0, body(Buffer.from('the real one')))
+  await store.adopt(key)
+  await writeFile(join(dir, 'staged', key), 'a stray')
+  await store.adopt(key)
+  expect((await read(store.open(key))).toString()).toBe('the real one')
+})
+
+test('a kept state of a hash stands still, and the eldest goes when there are too many', () => {
+  const hashes = runningHashes(2)
+  const hash = createHash('sha256').update('abc')
+  hashes.keep('a', 3, hash)
+  hash.update('written, but the disk failed')
+  hashes.at('a', 3)?.update('asked for, but not used')
+  expect(hashes.at('a', 3)?.digest('hex')).toBe(sha256(Buffer.from('abc')))
+  expect(hashes.at('a', 4)).toBeUndefined()
+  hashes.keep('b', 3, hash)
+  hashes.keep('a', 3, hash)
+  hashes.keep('c', 3, hash)
+  expect(['a', 'b', 'c'].map((key) => hashes.at(key, 3) !== undefined)).toEqual([true, false, true])
 })
 
 test('single bytes arrive as they were sent', async () => {

@@ -48,10 +48,7 @@ describe('a signed link', () => {
     ]
     for (const parts of tampered) {
       const response = await withoutToken(`/download/${parts.join('.')}/a.txt`)
-      expect(await answer(response)).toEqual([
-        403,
-        'URL_INVALID',
-      ])
+      expect(await answer(response)).toEqual([403, 'URL_INVALID'])
     }
     expect((await withoutToken(link)).status).toBe(200)
   })

@@ -1,5 +1,6 @@
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
+import { startsWith } from '../../database/like.ts'
 import { type EntryFilter, filtered } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
@@ -8,6 +9,11 @@ export type TrashOrder = {
   direction: 'ASC' | 'DESC'
 }
 export const latestFirst: TrashOrder = { field: 'TRASHED_AT', direction: 'DESC' }
+
+/** Paths of the trash are the ones that entries had. */
+const wasAt = (prefix: string) => startsWith('e.originalPath', prefix)
+
+const below = (folder: EntryRow | null | undefined) => (folder?.path ? `${folder.path}/` : '')
 
 const columns = { TRASHED_AT: 'trashedAt', NAME: 'nameKey', SIZE: 'size' } as const
 
@@ -25,6 +31,8 @@ export function trashList(
     .where('e.workspaceId', '=', workspaceId)
     .where('e.trashedAt', 'is not', null)
     .where('e.purgingAt', 'is', null)
+    .$if(filter.pathPrefix != null, (q) => q.where(wasAt(filter.pathPrefix ?? '')))
+    .$if(filter.within != null, (q) => q.where(wasAt(below(filter.within))))
     .$if(filter.type != null, (q) =>
       q.where('e.kind', '=', filter.type === 'FILE' ? 'file' : 'folder'),
     )
@@ -39,6 +47,6 @@ export function trashList(
       },
       { column: 'e.id', as: 'id', direction: way },
     ],
-    segments: [filtered(trashed, filter)],
+    segments: [filtered(trashed, { ...filter, pathPrefix: null, within: null })],
   }
 }

@@ -1,0 +1,202 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type PreviousUpload, Upload, type UploadOptions, type UrlStorage } from 'tus-js-client'
+import { expect, test } from 'vitest'
+import { confirmUpload, createUpload, download, entryByPath } from '../support/client.ts'
+import type { House } from '../support/house.ts'
+import { openTus } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+type Input = ConstructorParameters<typeof Upload>[0]
+
+/** An upload of tus-js-client as its users write it; `offsets` are those at which it sent a PATCH. */
+function start(house: House, input: Input, options: UploadOptions) {
+  const offsets: number[] = []
+  const { promise: done, resolve, reject } = Promise.withResolvers<void>()
+  const upload = new Upload(input, {
+    endpoint: `${house.url}/uploads`,
+    headers: { Authorization: `Bearer ${house.token}` },
+    retryDelays: null,
+    onBeforeRequest: (req) => {
+      const offset = req.getHeader('Upload-Offset')
+      if (offset !== undefined) offsets.push(Number(offset))
+    },
+    onSuccess: () => resolve(),
+    onError: reject,
+    ...options,
+  })
+  return { upload, offsets, done }
+}
+
+/** Where a browser keeps the URLs of its uploads. */
+function rememberedUploads(): UrlStorage {
+  const uploads = new Map<string, PreviousUpload>()
+  const all = () => [...uploads].map(([urlStorageKey, upload]) => ({ ...upload, urlStorageKey }))
+  return {
+    findAllUploads: async () => all(),
+    findUploadsByFingerprint: async (print) =>
+      all().filter(({ urlStorageKey }) => urlStorageKey.startsWith(print)),
+    removeUpload: async (key) => void uploads.delete(key),
+    addUpload: async (print, upload) => {
+      const key = `${print}::${uploads.size}`
+      uploads.set(key, upload)
+      return key
+    },
+  }
+}
+
+async function bytesAt(house: House, workspaceId: string, path: string) {
+  const file = await entryByPath(house, workspaceId, path)
+  return download(house, file?.id ?? '')
+}
+
+test('an upload in chunks; with confirm: auto its last byte makes the file', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(5 * MIB + 17)
+  const metadata = {
+    workspaceId,
+    path: 'raw',
+    filename: 'Größe.bin',
+    filetype: 'application/octet-stream',
+    sha256: sha256(bytes),
+    confirm: 'auto',
+  }
+  const { upload, offsets, done } = start(house, bytes, { chunkSize: MIB, metadata })
+  upload.start()
+  await done
+  expect(offsets).toEqual([0, 1, 2, 3, 4, 5].map((n) => n * MIB))
+  expect(sha256(await bytesAt(house, workspaceId, 'raw/Größe.bin'))).toBe(sha256(bytes))
+})
+
+test('aborted in the middle, found again and resumed: only the rest is sent', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(8 * MIB)
+  const urlStorage = rememberedUploads()
+  const options = {
+    chunkSize: MIB,
+    urlStorage,
+    metadata: { workspaceId, filename: 'a.bin', confirm: 'auto' },
+  }
+  const first = start(house, bytes, {
+    ...options,
+    onChunkComplete: (_, accepted) => {
+      if (accepted === 3 * MIB) void first.upload.abort()
+    },
+  })
+  first.upload.start()
+  while (first.offsets.length < 4) await sleep(5)
+  await sleep(50)
+  const second = start(house, bytes, options)
+  const [previous] = await second.upload.findPreviousUploads()
+  if (!previous) throw new Error('the upload was forgotten')
+  second.upload.resumeFromPreviousUpload(previous)
+  second.upload.start()
+  await second.done
+  expect(second.offsets[0]).toBeGreaterThanOrEqual(3 * MIB)
+  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+})
+
+test('the URL of createUpload is one that tus-js-client understands', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(3 * MIB)
+  const made = await createUpload(house, { workspaceId, name: 'a.bin', size: bytes.length })
+  const { upload, done } = start(house, bytes, { uploadUrl: made.url, endpoint: null })
+  upload.start()
+  await done
+  const file = await confirmUpload(house, { uploadId: made.id })
+  expect(file.sha256).toBe(sha256(bytes))
+})
+
+test('a stream whose length nobody knows', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(3 * MIB + 5)
+  const path = join(house.dir, 'source.bin')
+  await writeFile(path, bytes)
+  const { upload, done } = start(house, createReadStream(path) as unknown as Input, {
+    uploadLengthDeferred: true,
+    chunkSize: MIB,
+    metadata: { workspaceId, filename: 'stream.bin', confirm: 'auto' },
+  })
+  upload.start()
+  await done
+  expect(sha256(await bytesAt(house, workspaceId, 'stream.bin'))).toBe(sha256(bytes))
+})
+
+test('creation with upload, and PATCH behind a POST', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(3 * MIB)
+  const { upload, offsets, done } = start(house, bytes, {
+    uploadDataDuringCreation: true,
+    overridePatchMethod: true,
+    chunkSize: MIB,
+    metadata: { workspaceId, filename: 'a.bin', confirm: 'auto' },
+  })
+  upload.start()
+  await done
+  expect(offsets).toEqual([MIB, 2 * MIB])
+  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+})
+
+test('the server closes and opens in the middle; the client goes on by itself', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(64 * MIB)
+  const { upload, offsets, done } = start(house, bytes, {
+    retryDelays: [50, 100, 200, 400, 800, 800, 800],
+    metadata: { workspaceId, filename: 'a.bin', confirm: 'auto' },
+  })
+  upload.start()
+  while (offsets.length === 0) await sleep(1)
+  await house.restart()
+  await done
+  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+})
+
+test('an upload whose time is over is begun anew', async () => {
+  let now = Date.UTC(2030, 0, 1)
+  await using tus = await openTus({ now: () => now })
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(MIB)
+  const metadata = { workspaceId, filename: 'a.bin', confirm: 'auto' }
+  const made = await createUpload(house, { workspaceId, name: 'old.bin', size: bytes.length })
+  now += 25 * 3_600_000
+  const { upload, done } = start(house, bytes, { uploadUrl: made.url, metadata })
+  upload.start()
+  await done
+  expect(upload.url).not.toBe(made.url)
+  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+})
+
+test('abort(true) terminates the upload', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const { upload } = start(house, randomBytes(4 * MIB), {
+    chunkSize: MIB,
+    metadata: { workspaceId },
+  })
+  upload.start()
+  while (!upload.url) await sleep(1)
+  const { url } = upload
+  await upload.abort(true)
+  expect((await tus.head(url)).status).toBe(410)
+})
+
+test('a confirm: auto that cannot be is told to the client', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const bytes = randomBytes(1000)
+  const metadata = { workspaceId, filename: 'a.bin', sha256: '0'.repeat(64), confirm: 'auto' }
+  const { upload, done } = start(house, bytes, { metadata })
+  upload.start()
+  await expect(done).rejects.toThrow(/response code: 460.*CHECKSUM_MISMATCH/)
+})

@@ -1,0 +1,257 @@
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { attempt, confirmUpload, download, entryByPath, uploadFile } from '../support/client.ts'
+import { giveToken } from '../support/people.ts'
+import { metadata, OFFSET_TYPE, openTus, tusOf } from '../support/tus.ts'
+
+// A client that knows tus and nothing of GraphQL.
+
+const length = { 'Upload-Length': '5' }
+
+test('all that Upload-Metadata says reaches the file', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const sha256 = createHash('sha256').update('hello').digest('hex')
+  const url = await tus.create(
+    {
+      workspaceId,
+      path: 'raw/2025',
+      filename: 'ignored.txt',
+      name: 'Größe.txt',
+      filetype: 'text/plain',
+      description: 'first',
+      tags: 'Raw, plate 7,,raw',
+      sha256,
+      onConflict: 'RENAME',
+    },
+    length,
+  )
+  const patched = await tus.patch(url, 0, 'hello')
+  expect(patched.headers.get('holdall-upload-status')).toBe('RECEIVED')
+  const uploadId = patched.headers.get('holdall-upload-id')
+  const file = await confirmUpload(house, { uploadId })
+  expect(file).toMatchObject({ path: 'raw/2025/Größe.txt', mediaType: 'text/plain', sha256 })
+  const query = 'query ($id: ID!) { node(id: $id) { ... on File { description tags { name } } } }'
+  expect((await house.ask(query, { id: file.id })).node).toEqual({
+    description: 'first',
+    tags: [{ name: 'plate 7' }, { name: 'Raw' }],
+  })
+})
+
+test('a missing filename becomes upload-<id>', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const response = await tus.post(
+    { ...length, 'Upload-Metadata': metadata({ workspaceId }) },
+    'hello',
+  )
+  const id = response.headers.get('holdall-upload-id') ?? ''
+  expect((await confirmUpload(house, { uploadId: id })).name).toBe(`upload-${id}`)
+})
+
+test('a token bound to a workspace needs no workspaceId, and reaches no other', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const { secret: token } = await giveToken(house, { workspaceId })
+  const post = (said: Record<string, string>, as: string) =>
+    house.http('/uploads', {
+      method: 'POST',
+      token: as,
+      headers: {
+        'Tus-Resumable': '1.0.0',
+        ...length,
+        ...(said && { 'Upload-Metadata': metadata(said) }),
+      },
+    })
+  expect((await post({ filename: 'a' }, token)).status).toBe(201)
+  const unbound = await post({ filename: 'a' }, house.token)
+  expect([unbound.status, await unbound.json()]).toMatchObject([
+    400,
+    { code: 'INVALID_INPUT', path: ['Upload-Metadata'] },
+  ])
+  expect((await post({ workspaceId: `ws_${'0'.repeat(32)}` }, token)).status).toBe(404)
+})
+
+test('with versionOf the bytes are the next version, with folderId they land in it', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const file = await uploadFile(house, { workspaceId, path: 'data', name: 'a.txt', bytes: 'old' })
+  const folder = await entryByPath(house, workspaceId, 'data')
+  await tus.patch(
+    await tus.create({ workspaceId, versionOf: file.id, confirm: 'auto' }, length),
+    0,
+    'hello',
+  )
+  expect((await download(house, file.id)).toString()).toBe('hello')
+  await tus.patch(
+    await tus.create(
+      { workspaceId, folderId: folder?.id ?? '', path: 'x', filename: 'b', confirm: 'auto' },
+      length,
+    ),
+    0,
+    'hello',
+  )
+  expect(await entryByPath(house, workspaceId, 'data/x/b')).not.toBe(null)
+})
+
+test.each([
+  ['onConflict', 'MAYBE'],
+  ['confirm', 'later'],
+  ['filename', '../x'],
+  ['sha256', 'abc'],
+  ['path', '/etc'],
+])('a wrong %s (%s) is 400, and nothing is made', async (key, value) => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const response = await tus.post({
+    ...length,
+    'Upload-Metadata': metadata({ workspaceId, [key]: value }),
+  })
+  expect([response.status, await response.json()]).toMatchObject([400, { code: 'INVALID_INPUT' }])
+  expect(await house.app.db.selectFrom('uploads').selectAll().execute()).toEqual([])
+})
+
+test('what createUpload refuses, a POST is refused as well', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  await uploadFile(house, { workspaceId, name: 'taken', bytes: 'x' })
+  await attempt(house, 'updateWorkspace', { workspaceId, quotaBytes: 5 }, 'workspace { id }')
+  const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+  const post = (said: Record<string, string>, token = house.token) =>
+    house.http('/uploads', {
+      method: 'POST',
+      token,
+      headers: {
+        'Tus-Resumable': '1.0.0',
+        'Upload-Length': '4',
+        'Upload-Metadata': metadata({ workspaceId, ...said }),
+      },
+    })
+  expect((await post({ filename: 'taken' })).status).toBe(409)
+  expect((await post({ filename: 'a' })).status).toBe(201)
+  expect((await post({ filename: 'b' })).status).toBe(507)
+  expect((await post({ filename: 'c' }, secret)).status).toBe(403)
+  const nobody = await house.http('/uploads', {
+    method: 'POST',
+    token: null,
+    headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '4' },
+  })
+  expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+})
+
+test('confirm: auto makes the file with the last byte, and HEAD tells of it', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
+  expect((await tus.patch(url, 0, 'hel')).headers.get('holdall-file-id')).toBe(null)
+  const last = await tus.patch(url, 3, 'lo')
+  const file = await entryByPath(house, workspaceId, 'a.txt')
+  const head = await tus.head(url)
+  for (const { headers } of [last, head, await tus.patch(url, 5, '')]) {
+    expect(headers.get('holdall-file-id')).toBe(file?.id)
+    expect(headers.get('holdall-upload-status')).toBe('COMPLETE')
+    expect(headers.get('upload-expires')).toBe(null)
+  }
+  expect([head.headers.get('upload-offset'), head.headers.get('upload-length')]).toEqual(['5', '5'])
+})
+
+test('confirm: auto in one POST, also without a byte', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const said = (filename: string) => metadata({ workspaceId, filename, confirm: 'auto' })
+  const whole = await tus.post({ ...length, 'Upload-Metadata': said('a.txt') }, 'hello')
+  const empty = await tus.post({ 'Upload-Length': '0', 'Upload-Metadata': said('b.txt') })
+  for (const { status, headers } of [whole, empty]) {
+    expect([status, headers.get('holdall-upload-status')]).toEqual([201, 'COMPLETE'])
+    expect(headers.get('holdall-file-id')).toMatch(/^file_/)
+  }
+  expect(await entryByPath(house, workspaceId, 'b.txt')).toMatchObject({ name: 'b.txt' })
+})
+
+test('a confirm: auto that failed is told, and an empty PATCH at the end tries it again', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
+  const other = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
+  const failed = await tus.patch(url, 0, 'hello')
+  expect([failed.status, failed.headers.get('upload-offset')]).toEqual([409, '5'])
+  expect(await failed.json()).toMatchObject({ code: 'NAME_CONFLICT' })
+  const head = await tus.head(url)
+  expect([
+    head.status,
+    head.headers.get('upload-offset'),
+    head.headers.get('holdall-upload-status'),
+  ]).toEqual([200, '5', 'RECEIVED'])
+  expect((await tus.patch(url, 5, '')).status).toBe(409)
+  await house.ask(
+    'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "b" }) { __typename } }',
+    { id: other.id },
+  )
+  const again = await tus.patch(url, 5, '')
+  expect([again.status, again.headers.get('holdall-upload-status')]).toEqual([204, 'COMPLETE'])
+  expect(await entryByPath(house, workspaceId, 'a.txt')).toMatchObject({
+    id: again.headers.get('holdall-file-id'),
+  })
+})
+
+test('bytes that are not the announced ones: 460 with the last of them, then 410', async () => {
+  await using tus = await openTus()
+  const url = await tus.create(
+    { workspaceId: tus.workspaceId, sha256: '0'.repeat(64), confirm: 'auto' },
+    length,
+  )
+  const last = await tus.patch(url, 0, 'hello')
+  expect([last.status, ((await last.json()) as any).code]).toEqual([460, 'CHECKSUM_MISMATCH'])
+  expect((await tus.head(url)).status).toBe(410)
+})
+
+test('the resource of a confirmed upload can be asked until its time is over, and its file stays', async () => {
+  let now = Date.UTC(2030, 0, 1)
+  await using tus = await openTus({ now: () => now })
+  const url = await tus.create(
+    { workspaceId: tus.workspaceId, filename: 'a', confirm: 'auto' },
+    length,
+  )
+  await tus.patch(url, 0, 'hello')
+  now += 24 * 3_600_000 - 1
+  expect((await tus.head(url)).status).toBe(200)
+  now += 1
+  expect((await tus.head(url)).status).toBe(410)
+  expect(await entryByPath(tus.house, tus.workspaceId, 'a')).not.toBe(null)
+})
+
+test('every refusal is one line of JSON', async () => {
+  await using tus = await openTus()
+  const url = await tus.create({ workspaceId: tus.workspaceId }, length)
+  const refusals = [
+    await tus.patch(url, 3, 'x'),
+    await tus.patch(url, 0, 'x', { 'Content-Type': 'text/plain' }),
+    await tus.patch(`${url}x`, 0, 'x'),
+    await tus.post({}),
+    await tus.house.http(url),
+  ]
+  for (const response of refusals) {
+    expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
+    expect(await response.text()).toMatch(/^\{"code":"[A-Z_]+","message":"[^\n]+\}\n$/)
+  }
+})
+
+test('two servers of one secret know each other’s URLs, another does not', async () => {
+  await using tus = await openTus()
+  await using other = await openTus()
+  const url = await tus.create({ workspaceId: tus.workspaceId }, length)
+  expect((await tusOf(other.house).head(new URL(url).pathname)).status).toBe(404)
+  await tus.house.restart()
+  expect((await tus.head(url)).status).toBe(200)
+})
+
+test('the content type may be left out of a POST without a body', async () => {
+  await using tus = await openTus()
+  const headers = {
+    ...length,
+    'Upload-Metadata': metadata({ workspaceId: tus.workspaceId }),
+    'Content-Type': 'text/plain',
+  }
+  expect((await tus.post(headers, '')).status).toBe(201)
+  expect((await tus.post({ ...headers, 'Content-Type': OFFSET_TYPE }, '')).status).toBe(201)
+})
