@@ -20,7 +20,7 @@ export interface BlobStore {
    * Writes `source` at `offset`, after cutting off whatever lay beyond it, and returns the new length. Ends when the
    * source ends, when it breaks, or when `signal` says so: what arrived before is kept. Before a length is told it is durable:
    * `onDurable` hears of it every 64 MiB or ten seconds or so, the result says the last. On a fault of the disk, and when
-   * `onDurable` throws, what nobody was told of counts for nothing. The source is left to its owner, paused but not destroyed.
+   * `onDurable` throws, what nobody was told of counts for nothing. The source is left to its owner, not destroyed.
    *
    * With a checksum nothing counts before all of it is proven: `onDurable` stays silent; bytes that do not fit are cut off and
    * ChecksumMismatch is thrown, or `offset` returned where the source broke before its end.

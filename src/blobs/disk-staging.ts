@@ -23,6 +23,8 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       source.on('error', () => {})
       const file = await open(places.staged(key), 'r+').catch(orFault(`${key} is not staged`))
       const sha256 = hashes.at(key, offset)
+      // A state of bytes that nobody counted must not be taken for that of the bytes that come now.
+      if (!sha256) hashes.drop(key)
       const remember = (length: number) => sha256 && hashes.keep(key, length, sha256)
       const appending = { ...options, file, offset, source, sha256, remember, cadence }
       return appendToFile(appending, checksum).finally(() => file.close())

@@ -10,7 +10,7 @@ const batchChunks = 1024
  * a batch goes after `patienceMs` with what it has, be it nothing: the time has passed all the same.
  *
  * Ends when the source ends, breaks or `signal` says so, with all that arrived until then; whether it was the end says
- * `source.readableEnded`. The source stays its owner's: it is left paused, not destroyed, so that the owner can still answer.
+ * `source.readableEnded`. The source stays its owner's: it is not destroyed, so that the owner can still answer.
  */
 export async function* gather(
   source: Readable,
@@ -20,10 +20,13 @@ export async function* gather(
   const batch = basket()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
-  const take = (chunk: Buffer) => {
-    batch.add(chunk)
-    if (!batch.isFull()) return
-    source.pause()
+  // Read, not listened to: bytes stay in the source until they are asked for, and a source that breaks loses none.
+  const fill = () => {
+    while (!batch.isFull()) {
+      const chunk: Buffer | null = source.read()
+      if (chunk === null) return
+      batch.add(chunk)
+    }
     wake()
   }
   const finish = () => {
@@ -34,24 +37,22 @@ export async function* gather(
   // The listener for errors stays: a source that breaks after we have left it must not take the process along.
   source.on('error', finish).on('end', finish).on('close', finish)
   signal?.addEventListener('abort', finish)
-  if (!over) source.on('data', take).resume()
-  const leave = () => {
-    clearInterval(clock)
-    signal?.removeEventListener('abort', finish)
-    source.pause().off('data', take).off('end', finish).off('close', finish)
-  }
+  if (!over) source.on('readable', fill)
   try {
     while (!over) {
       if (!batch.isFull()) await new Promise<void>((resolve) => (wake = resolve))
       if (over) break
       const gathered = batch.empty()
-      source.resume()
+      fill()
       yield gathered
     }
-    leave()
-    yield [...batch.empty(), ...unread(source)]
+    // What arrived but was not asked for; one read takes it all.
+    const unread: Buffer | null = source.read()
+    yield unread ? [...batch.empty(), unread] : batch.empty()
   } finally {
-    leave()
+    clearInterval(clock)
+    signal?.removeEventListener('abort', finish)
+    source.off('readable', fill).off('end', finish).off('close', finish)
   }
 }
 
@@ -71,10 +72,4 @@ function basket() {
       return gathered
     },
   }
-}
-
-/** What arrived but was not handed out yet; a broken stream still has it. One read takes it all. */
-function unread(source: Readable): Buffer[] {
-  const chunk: Buffer | null = source.read()
-  return chunk === null ? [] : [chunk]
 }

@@ -140,6 +140,23 @@ describe('roles', () => {
     }
   })
 
+  test('are nobody’s to change in a workspace that is not theirs', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const { token, userId } = await invite(house, workspaceId, 'OWNER')
+    const tries: [string, object][] = [
+      ['addMember', { email: 'new@example.org' }],
+      ['updateMember', { userId, role: 'VIEWER' }],
+      ['removeMember', { userId }],
+    ]
+    for (const [name, input] of tries) {
+      expect(await refused(name, { ...input, workspaceId: elsewhere.id }, token)).toMatchObject({
+        __typename: 'NotFoundError',
+        path: ['workspaceId'],
+        id: elsewhere.id,
+      })
+    }
+  })
+
   test('of who is no member are nobody’s to change', async () => {
     const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
     const { userId } = await invite(house, elsewhere.id)

@@ -122,6 +122,7 @@ describe('createApiToken', () => {
     const foreign = { name: 'x', scopes: [], workspaceId: elsewhere.id }
     expect(await refused('createApiToken', foreign, token)).toMatchObject({
       code: 'NOT_FOUND',
+      path: ['workspaceId'],
       id: elsewhere.id,
     })
     // A token that is bound makes others that are.

@@ -381,6 +381,7 @@ describe('a token bound to a workspace', () => {
     ).toEqual({ name: 'Renamed' })
     expect(await refused(house, 'updateWorkspace', rename(other.id), { token })).toMatchObject({
       __typename: 'NotFoundError',
+      path: ['workspaceId'],
       id: other.id,
     })
     // The scope it has; what is missing is that it were bound to nothing.

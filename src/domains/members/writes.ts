@@ -3,7 +3,7 @@ import { InvalidInput, InvalidState, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
-import { requireAccess } from '../workspaces/reads.ts'
+import { requireNamed } from '../workspaces/reads.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { memberOf } from './reads.ts'
 
@@ -34,7 +34,7 @@ export async function addMember(
 ): Promise<MemberRow> {
   const address = email.trim().toLowerCase()
   return inTransaction(scope, async (s) => {
-    await requireAccess(s.tx, s.viewer, workspaceId, need)
+    await requireNamed(s.tx, s.viewer, workspaceId, need)
     checkPerson(address, name)
     const user = (await userByEmail(s, address)) ?? (await newUser(s, address, name))
     const existing = await memberOf(s.tx, workspaceId, user.id)
@@ -62,7 +62,7 @@ export async function updateMember(
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
-    await requireAccess(s.tx, s.viewer, workspaceId, need)
+    await requireNamed(s.tx, s.viewer, workspaceId, need)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
     return setRole(s, member, role)
@@ -76,7 +76,7 @@ export async function removeMember(
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
     const leaving = s.viewer?.userId === userId
-    await requireAccess(s.tx, s.viewer, workspaceId, leaving ? { ...need, role: 'VIEWER' } : need)
+    await requireNamed(s.tx, s.viewer, workspaceId, leaving ? { ...need, role: 'VIEWER' } : need)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
     await keepAnOwner(s, member)

@@ -3,7 +3,7 @@ import { type ApiScope, inTransaction, type Scope, type TxScope, type Viewer } f
 import { type TokenRow, tokensById } from '../accounts/reads.ts'
 import { createToken, revokeToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
-import { requireAccess, roleOf } from '../workspaces/reads.ts'
+import { requireNamed, roleOf } from '../workspaces/reads.ts'
 import { mayManage } from './reads.ts'
 
 type NewApiToken = {
@@ -75,7 +75,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
 
 async function requireMembership({ tx, viewer }: TxScope, workspaceId: string, userId: string) {
   const role = userId === viewer?.userId ? 'VIEWER' : 'OWNER'
-  await requireAccess(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })
+  await requireNamed(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })
   if (!(await roleOf(tx, userId, workspaceId))) throw new NotFound(userId).at('userId')
 }
 

@@ -30,6 +30,12 @@ export async function requireAccess(
   return workspace
 }
 
+/** The same for a mutation whose input names the workspace: a NotFound points there. */
+export const requireNamed = (db: Db | Tx, viewer: Viewer, workspaceId: string, need: Need) =>
+  requireAccess(db, viewer, workspaceId, need).catch((error) => {
+    throw error instanceof NotFound ? error.at('workspaceId') : error
+  })
+
 /** The same as a question: which of these workspaces the viewer may read. */
 export async function readableWorkspaces(
   db: Db,

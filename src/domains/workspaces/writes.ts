@@ -4,7 +4,7 @@ import { newId } from '../../database/ids.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { requireAccess, type WorkspaceRow } from './reads.ts'
+import { requireNamed, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
 /** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
@@ -88,7 +88,7 @@ export async function updateWorkspace(
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
   checkWorkspace(change)
   return inTransaction(scope, async (s) => {
-    const old = await requireAccess(s.tx, s.viewer, workspaceId, need)
+    const old = await requireNamed(s.tx, s.viewer, workspaceId, need)
     const columns = columnsOf(change)
     const given = Object.keys(columns) as (keyof typeof columns)[]
     const changed = given.filter((column) => columns[column] !== old[column])

@@ -1,0 +1,436 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { hashSecret } from '../../src/domains/accounts/rules.ts'
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  items,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite } from '../support/people.ts'
+import { emptyFolder, type Process, startProcess } from '../support/process.ts'
+import { unchanged } from '../support/refusals.ts'
+
+const MINUTE = 60_000
+let house: House
+let workspaceId: string
+let now: number
+
+beforeEach(async () => {
+  now = Date.now()
+  house = await openHouse({ now: () => now })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+})
+
+const whoAmI = '{ viewer { user { id name } token { id name } } }'
+const post = (authorization: string | null, accept = 'application/graphql-response+json') =>
+  house.http('/graphql', {
+    method: 'POST',
+    token: null,
+    headers: {
+      'content-type': 'application/json',
+      accept,
+      ...(authorization !== null && { authorization }),
+    },
+    body: JSON.stringify({ query: whoAmI }),
+  })
+
+/** One request to each door that asks who is there. */
+async function openDoors() {
+  const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+  const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+  const forwarded = { 'x-forwarded-for': '203.0.113.7' }
+  const tus = { 'tus-resumable': '1.0.0' }
+  const doors: Record<string, [string, string, Record<string, string>]> = {
+    graphql: ['POST', '/graphql', { 'content-type': 'application/json' }],
+    download: ['GET', `/download/${file.id}`, {}],
+    'upload, asked about': ['HEAD', upload.url, tus],
+    'upload, created': ['POST', '/uploads', { ...tus, 'upload-length': '1' }],
+    metrics: ['GET', '/metrics', forwarded],
+  }
+  const body = JSON.stringify({ query: whoAmI })
+  return Object.entries(doors).map(([name, [method, path, headers]]) => ({
+    name,
+    knock: (authorization: string | null) =>
+      house.http(path, {
+        method,
+        token: null,
+        headers: { ...headers, ...(authorization !== null && { authorization }) },
+        ...(name === 'graphql' && { body }),
+      }),
+  }))
+}
+
+describe('a token', () => {
+  test('opens every door, as Bearer in the Authorization header', async () => {
+    const statuses = await Promise.all(
+      (await openDoors()).map(async ({ name, knock }) => [
+        name,
+        (await knock(`Bearer ${house.token}`)).status,
+      ]),
+    )
+    expect(Object.fromEntries(statuses)).toEqual({
+      graphql: 200,
+      download: 200,
+      'upload, asked about': 200,
+      // Let in, and told that Upload-Metadata names no workspace.
+      'upload, created': 400,
+      metrics: 200,
+    })
+  })
+
+  test('may be announced in any case, and by nothing else', async () => {
+    for (const scheme of ['Bearer', 'bearer', 'BEARER', 'Bearer  ']) {
+      expect((await post(`${scheme} ${house.token}`)).status).toBe(200)
+    }
+    const basic = Buffer.from(`user:${house.token}`).toString('base64')
+    const wrong = [house.token, 'Bearer', `Basic ${basic}`, `Token ${house.token}`]
+    for (const header of [...wrong, `Bearer ${house.token} x`, `Bearer "${house.token}"`]) {
+      expect([header, (await post(header)).status]).toEqual([header, 401])
+    }
+  })
+
+  test('is not read from an address', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    for (const name of ['access_token', 'token', 'authorization']) {
+      const query = `${name}=${house.token}`
+      expect((await house.http(`/download/${file.id}?${query}`, { token: null })).status).toBe(401)
+      const asked = `/graphql?query=${encodeURIComponent(whoAmI)}&${query}`
+      const headers = { 'graphql-require-preflight': '1' }
+      const response = await house.http(asked, { token: null, headers })
+      expect(await response.json()).toEqual({ data: { viewer: null } })
+    }
+  })
+
+  test('that is wrong, expired or revoked is refused alike, at every door', async () => {
+    const doors = await openDoors()
+    const expiresAt = new Date(now + MINUTE).toISOString()
+    const expired = await giveToken(house, { expiresAt })
+    const revoked = await giveToken(house)
+    for (const { secret } of [expired, revoked]) {
+      for (const { knock } of doors) expect((await knock(`Bearer ${secret}`)).status).not.toBe(401)
+    }
+    await act(house, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
+    now += MINUTE
+    const near = house.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
+    const wrong = ['hld_wrong', near, house.token.toUpperCase(), hashSecret(house.token)]
+    for (const { name, knock } of doors) {
+      const refusals = await Promise.all(
+        [expired.secret, revoked.secret, ...wrong].map(async (secret) => {
+          const response = await knock(`Bearer ${secret}`)
+          const { status, headers } = response
+          const kind = headers.get('content-type')
+          return [status, headers.get('www-authenticate'), kind, await response.text()]
+        }),
+      )
+      const [first] = refusals
+      expect([name, ...(first ?? []).slice(0, 2)]).toEqual([name, 401, 'Bearer'])
+      if (!name.endsWith('asked about')) expect(first?.[3]).toContain('UNAUTHENTICATED')
+      expect(new Set(refusals.map((refusal) => JSON.stringify(refusal))).size).toBe(1)
+    }
+  })
+
+  test('that is refused is 401 to every GraphQL client, and says what is needed', async () => {
+    for (const accept of ['application/json', 'application/graphql-response+json', '*/*']) {
+      const response = await post('Bearer hld_wrong', accept)
+      expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+      expect(await response.json()).toEqual({
+        errors: [
+          {
+            message: 'a valid token is needed: Authorization: Bearer <token>',
+            extensions: { code: 'UNAUTHENTICATED' },
+          },
+        ],
+      })
+    }
+  })
+
+  test('is good until its last moment', async () => {
+    const expiresAt = new Date(now + MINUTE).toISOString()
+    const { secret } = await giveToken(house, { expiresAt })
+    now += MINUTE - 1
+    expect((await post(`Bearer ${secret}`)).status).toBe(200)
+    now += 1
+    expect((await post(`Bearer ${secret}`)).status).toBe(401)
+  })
+})
+
+describe('without a token', () => {
+  test('nobody is there, and nothing that is not public', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const query = `query ($ws: ID!, $id: ID!) {
+      viewer { user { id } } workspace(by: { id: $ws }) { id } node(id: $id) { id }
+      nodes(ids: [$id, $ws]) { id } serverInfo { version }
+    }`
+    const { status, data } = await house.graphql(
+      query,
+      { ws: workspaceId, id: file.id },
+      { token: null },
+    )
+    expect([status, data]).toEqual([
+      200,
+      {
+        viewer: null,
+        workspace: null,
+        node: null,
+        nodes: [null, null],
+        serverInfo: { version: expect.any(String) },
+      },
+    ])
+  })
+
+  test('the other doors ask for one', async () => {
+    for (const { name, knock } of await openDoors()) {
+      const response = await knock(null)
+      const expected = name === 'graphql' ? [200, null] : [401, 'Bearer']
+      const found = [response.status, response.headers.get('www-authenticate')]
+      expect([name, ...found]).toEqual([name, ...expected])
+    }
+  })
+
+  test('the machine itself reads /metrics, and nobody through a proxy', async () => {
+    expect((await house.http('/metrics', { token: null })).status).toBe(200)
+    const headers = { forwarded: 'for=203.0.113.7' }
+    expect((await house.http('/metrics', { token: null, headers })).status).toBe(401)
+  })
+})
+
+describe('a PUBLIC workspace, without a token', () => {
+  /** One of everything. */
+  async function furnish() {
+    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    const folder = await createFolder(house, { workspaceId, name: 'raw', tags: ['red'] })
+    const input = { workspaceId, folderId: folder.id, name: 'a.txt' }
+    const file = await uploadFile(house, { ...input, bytes: 'hello', tags: ['red', 'blue'] })
+    const old = await uploadFile(house, { workspaceId, name: 'old.txt', bytes: 'old' })
+    await trashEntries(house, old)
+    const member = await invite(house, workspaceId)
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+    return { folder, file, old, member, upload }
+  }
+  const nobody = { token: null }
+
+  test('is read: its tree, its tags, its files', async () => {
+    const { folder, file } = await furnish()
+    const query = `query ($folder: ID!) {
+      viewer { user { id } }
+      workspace(by: { slug: "lab" }) {
+        name visibility viewerRole
+        root { children { nodes { name } } totals { fileCount } }
+        entries { nodes { path tags { name } } }
+        entryByPath(path: "raw/a.txt") { id parent { name } ancestors { path } trash { trashedAt } }
+        tags { nodes { name entryCount entries { nodes { name } } } }
+      }
+      node(id: $folder) { ... on Folder { children { nodes { id } } } }
+    }`
+    expect(await house.ask(query, { folder: folder.id }, nobody)).toEqual({
+      viewer: null,
+      workspace: {
+        name: 'Lab',
+        visibility: 'PUBLIC',
+        viewerRole: null,
+        root: { children: { nodes: [{ name: 'raw' }] }, totals: { fileCount: 1 } },
+        entries: {
+          nodes: [
+            { path: 'raw', tags: [{ name: 'red' }] },
+            { path: 'raw/a.txt', tags: [{ name: 'blue' }, { name: 'red' }] },
+          ],
+        },
+        entryByPath: {
+          id: file.id,
+          parent: { name: 'raw' },
+          ancestors: [{ path: '' }, { path: 'raw' }],
+          trash: null,
+        },
+        tags: {
+          nodes: [
+            { name: 'blue', entryCount: 1, entries: { nodes: [{ name: 'a.txt' }] } },
+            {
+              name: 'red',
+              entryCount: 2,
+              entries: { nodes: [{ name: 'raw' }, { name: 'a.txt' }] },
+            },
+          ],
+        },
+      },
+      node: { children: { nodes: [{ id: file.id }] } },
+    })
+  })
+
+  test('gives its files away, by link and by id', async () => {
+    const { file, old } = await furnish()
+    const link = await downloadUrl(house, file.id, '', nobody)
+    for (const path of [link, `/download/${file.id}`]) {
+      const response = await house.http(path, nobody)
+      expect([response.status, await response.text()]).toEqual([200, 'hello'])
+    }
+    expect((await house.http(`/download/${old.id}`, nobody)).status).toBe(401)
+  })
+
+  test.each(['trash', 'members', 'activity', 'apiTokens', 'uploads'])(
+    'keeps its %s to itself',
+    async (list) => {
+      await furnish()
+      const query = `query ($id: ID!) { workspace(by: { id: $id }) { list: ${list} { totalCount } } }`
+      expect(
+        (await house.ask(query, { id: workspaceId })).workspace.list.totalCount,
+      ).toBeGreaterThan(0)
+      const { data, errors } = await house.graphql(query, { id: workspaceId }, nobody)
+      expect(data?.workspace ?? null).toBe(null)
+      expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
+    },
+  )
+
+  test('shows nothing of these by their ids either', async () => {
+    const { old, member, upload } = await furnish()
+    const events = '{ viewer { workspaces { nodes { activity { nodes { id } } } } } }'
+    const [workspace] = (await house.ask(events)).viewer.workspaces.nodes
+    const ids = [old.id, old.version.id, member.userId, member.tokenId, upload.id]
+    ids.push(workspace.activity.nodes[0].id)
+    const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
+    expect((await house.ask(query, { ids })).nodes).toEqual(ids.map((id) => ({ id })))
+    expect((await house.ask(query, { ids }, nobody)).nodes).toEqual(ids.map(() => null))
+  })
+
+  test('is changed by nobody', async () => {
+    const { folder, file, old, member, upload } = await furnish()
+    const entry = { id: folder.id }
+    const entries = items(file)
+    const tries: [string, object][] = [
+      ['updateWorkspace', { workspaceId, name: 'Mine' }],
+      ['addMember', { workspaceId, email: 'eve@example.org' }],
+      ['removeMember', { workspaceId, userId: member.userId }],
+      ['createApiToken', { name: 'x', scopes: [], workspaceId }],
+      ['revokeApiToken', { tokenId: member.tokenId }],
+      ['createFolder', { workspaceId, name: 'new' }],
+      ['updateEntry', { entry, name: 'new' }],
+      ['tagEntries', { entries, add: ['new'] }],
+      ['moveEntries', { entries, destination: { path: { workspaceId, path: '' } } }],
+      ['trashEntries', { entries }],
+      ['restoreEntries', { entryIds: [old.id] }],
+      ['purgeEntries', { entryIds: [old.id] }],
+      ['emptyTrash', { workspaceId }],
+      ['createUpload', { workspaceId, name: 'new', size: 1 }],
+      ['confirmUpload', { uploadId: upload.id }],
+      ['cancelUpload', { uploadId: upload.id }],
+    ]
+    await unchanged(house, async () => {
+      for (const [name, input] of tries) {
+        const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+        const batch = /Entries$/.test(name)
+          ? `... on ${type}Payload { results { error { code } } }`
+          : ''
+        const query = `mutation ($input: ${type}Input!) {
+          answer: ${name}(input: $input) { ... on UserError { code } ${batch} }
+        }`
+        const { data, errors } = await house.graphql(query, { input }, nobody)
+        const answer = data?.answer
+        const code = errors?.[0]?.extensions?.code ?? answer.code ?? answer.results[0].error.code
+        expect(['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND']).toContain(code)
+      }
+    })
+  })
+})
+
+describe('a secret', () => {
+  test('is in no file of the house', async () => {
+    const { secret } = await giveToken(house, { workspaceId })
+    await post(`Bearer ${secret}`)
+    const secrets = [house.token, secret].map((text) => text.slice(8))
+    const files = await readdir(house.dir, { recursive: true, withFileTypes: true })
+    const texts = await Promise.all(
+      files
+        .filter((file) => file.isFile())
+        .map((f) => readFile(join(f.parentPath, f.name), 'latin1')),
+    )
+    expect(texts.length).toBeGreaterThanOrEqual(2)
+    expect(texts.some((text) => text.includes(hashSecret(secret)))).toBe(true)
+    for (const text of texts) for (const part of secrets) expect(text).not.toContain(part)
+  })
+
+  test('of the operator’s choice is the first token, and is taken on the first start only', async () => {
+    const dir = await emptyFolder()
+    const chosen = ['the-first-choice-2025', 'another-choice-2026']
+    const open = (ADMIN_TOKEN: string) => openHouse({ env: { DATA_DIR: dir, ADMIN_TOKEN } })
+    const viewerNames: unknown[] = []
+    for (const admin of chosen) {
+      await using other = await open(`${admin}-long-enough`)
+      for (const token of chosen) {
+        const as = { token: `${token}-long-enough` }
+        viewerNames.push((await other.graphql(whoAmI, {}, as)).data?.viewer.user.name ?? null)
+      }
+    }
+    expect(viewerNames).toEqual(['Owner', null, 'Owner', null])
+  })
+})
+
+describe('the process', () => {
+  test('prints the first token once, and logs no secret however much it logs', async () => {
+    const env = { DATA_DIR: await emptyFolder(), LOG_LEVEL: 'trace' }
+    const first = await startProcess(env)
+    const token = /hld_[\w-]{43}/.exec(first.said.out)?.[0] ?? ''
+    const { secret, link } = await use(first, token)
+    const { out, err } = await first.stop()
+    expect(out.split(token)).toHaveLength(2)
+    expect(err).toContain('answered')
+    const signature = link.split('/').at(-2)?.split('.').at(-1) ?? ''
+    expect(signature).toMatch(/^[\w-]{20,}$/)
+    for (const text of [token, secret, signature, 'hld_guess']) expect(err).not.toContain(text)
+
+    const second = await startProcess(env)
+    expect((await second.ask(token, whoAmI)).data.viewer.token.name).toBe('First token')
+    const after = await second.stop()
+    expect(after.out + after.err).not.toMatch(/hld_/)
+  })
+
+  test('does not print the token that the operator chose', async () => {
+    const token = 'chosen-by-the-operator-2025'
+    const env = { DATA_DIR: await emptyFolder(), LOG_LEVEL: 'trace', ADMIN_TOKEN: token }
+    const { ask, stop } = await startProcess(env)
+    expect((await ask(token, whoAmI)).data.viewer.user.name).toBe('Owner')
+    const { out, err } = await stop()
+    expect(out + err).not.toContain(token)
+    expect(out).toContain('ADMIN_TOKEN')
+  })
+})
+
+/** A little of everything that a secret takes part in: good and wrong tokens, a new one, a link, a fault. */
+async function use({ ask }: Process, token: string) {
+  await ask('hld_guess', whoAmI)
+  await ask(token, 'mutation { no such thing')
+  const made = await ask(
+    token,
+    `mutation {
+      createWorkspace(input: { name: "Lab" }) { ... on CreateWorkspacePayload { workspace { id } } }
+      createApiToken(input: { name: "x", scopes: [FILES_READ] }) {
+        ... on CreateApiTokenPayload { secret }
+      }
+    }`,
+  )
+  const secret: string = made.data.createApiToken.secret
+  const upload = await ask(
+    token,
+    `mutation ($ws: ID!) { createUpload(input: { workspaceId: $ws, name: "a", size: 0 }) {
+      ... on CreateUploadPayload { upload { id } }
+    } }`,
+    { ws: made.data.createWorkspace.workspace.id },
+  )
+  const confirmed = await ask(
+    token,
+    `mutation ($id: ID!) { confirmUpload(input: { uploadId: $id }) {
+      ... on ConfirmUploadPayload { file { downloadUrl { url } } }
+    } }`,
+    { id: upload.data.createUpload.upload.id },
+  )
+  const link: string = confirmed.data.confirmUpload.file.downloadUrl.url
+  expect((await fetch(link)).status).toBe(200)
+  expect((await ask(secret, whoAmI)).data.viewer.token.name).toBe('x')
+  return { secret, link }
+}

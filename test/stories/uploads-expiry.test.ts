@@ -1,0 +1,189 @@
+import { expect, test } from 'vitest'
+import { newId } from '../../src/database/ids.ts'
+import type { UploadStatus } from '../../src/database/tables.ts'
+import { expireUploads, releaseDeadConfirms, sweepOrphans } from '../../src/domains/uploads/jobs.ts'
+import {
+  attempt,
+  confirmUpload,
+  createUpload,
+  createWorkspace,
+  download,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+const HOUR = 3_600_000
+
+async function openAt2030() {
+  let now = Date.UTC(2030, 0, 1)
+  const house = await openHouse({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
+  const { id: workspaceId } = await createWorkspace(house)
+  const pass = (ms: number) => {
+    now += ms
+  }
+  return { house, workspaceId, pass, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+}
+
+const scopeOf = ({ app }: House) => ({ ...app, viewer: null, publicUrl: '' })
+const keys = async ({ app }: House, where: 'staged' | 'kept') =>
+  (await Array.fromAsync(app.blobs.list(where))).map(({ key }) => key)
+
+async function rowOf({ app }: House, id: string) {
+  return app.db.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+}
+
+async function usageOf(house: House, id: string) {
+  const query =
+    'query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes currentBytes storedBytes } } }'
+  return (await house.ask(query, { id })).workspace.usage
+}
+
+test('an upload is dropped when it was silent for too long, not when it is old', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId, pass } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
+  for (const [offset, bytes] of [
+    [0, 'he'],
+    [2, 'llo'],
+    [5, ' wor'],
+  ] as const) {
+    pass(HOUR - 1000)
+    expect(await expireUploads(scopeOf(house))).toBe(0)
+    await sendBytes(house, made, bytes, offset)
+  }
+  pass(HOUR)
+  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 11 })
+  expect(await expireUploads(scopeOf(house))).toBe(1)
+  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await keys(house, 'staged')).toEqual([])
+  expect((await rowOf(house, made.id)).status).toBe('EXPIRED')
+  const confirm = await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  expect(confirm).toMatchObject({ code: 'UPLOAD_EXPIRED' })
+})
+
+test('the job does so by itself', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId, pass } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
+  await house.app.jobs.runDue()
+  pass(2 * HOUR)
+  await house.app.jobs.runDue()
+  expect((await rowOf(house, made.id)).status).toBe('EXPIRED')
+})
+
+test('what has all its bytes and was never confirmed expires as well', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId, pass } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 2 })
+  await sendBytes(house, made, 'hi')
+  pass(HOUR)
+  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
+    { code: 'UPLOAD_EXPIRED' },
+  )
+  expect(await expireUploads(scopeOf(house))).toBe(1)
+  expect(await keys(house, 'staged')).toEqual([])
+})
+
+test('a confirm that failed after the bytes were adopted leaves none behind when its upload expires', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId, pass } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 3 })
+  await sendBytes(house, made, 'new')
+  const old = await uploadFile(house, { workspaceId, name: 'a', bytes: 'old' })
+  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
+    { code: 'NAME_CONFLICT' },
+  )
+  expect(await keys(house, 'kept')).toContain(made.id)
+  expect(await sweepOrphans(scopeOf(house), { graceMs: 0 })).toEqual([])
+  pass(HOUR)
+  expect(await expireUploads(scopeOf(house))).toBe(1)
+  expect(await keys(house, 'kept')).not.toContain(made.id)
+  expect((await download(house, old.id)).toString()).toBe('old')
+})
+
+test('bytes that no row knows go after a grace, and only they', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId } = here
+  const { blobs } = house.app
+  const open = await createUpload(house, { workspaceId, name: 'open', size: 5 })
+  const received = await createUpload(house, { workspaceId, name: 'received', size: 2 })
+  await sendBytes(house, received, 'hi')
+  const file = await uploadFile(house, { workspaceId, name: 'file', bytes: 'file' })
+  const [staged, kept] = [newId('upl'), newId('upl')]
+  for (const key of [staged, kept]) await blobs.stage(key)
+  await blobs.adopt(kept)
+  const tooYoung = { graceMs: 100 * 365 * 24 * HOUR }
+  expect(await sweepOrphans(scopeOf(house), tooYoung)).toEqual([])
+  expect(await sweepOrphans(scopeOf(house), { graceMs: 0 })).toEqual([staged, kept])
+  expect((await keys(house, 'staged')).sort()).toEqual([open.id, received.id].sort())
+  expect((await download(house, file.id)).toString()).toBe('file')
+})
+
+/** As a confirm leaves an upload when its process is killed in the middle. */
+const leaveProcessing = ({ app }: House, id: string, leaseUntil: number) =>
+  app.db
+    .updateTable('uploads')
+    .set({ status: 'PROCESSING' as UploadStatus, leaseUntil })
+    .where('id', '=', id)
+    .execute()
+
+test('a confirm that died is taken up by the next one, whether or not its bytes were adopted', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId } = here
+  for (const adopted of [false, true]) {
+    const made = await createUpload(house, { workspaceId, name: `${adopted}`, size: 5 })
+    await sendBytes(house, made, 'hello')
+    await leaveProcessing(house, made.id, house.app.now() - 1)
+    if (adopted) await house.app.blobs.adopt(made.id)
+    await house.restart()
+    const file = await confirmUpload(house, { uploadId: made.id })
+    expect((await download(house, file.id)).toString()).toBe('hello')
+  }
+  expect(await usageOf(house, workspaceId)).toEqual({
+    reservedBytes: 0,
+    currentBytes: 10,
+    storedBytes: 5,
+  })
+})
+
+test('while one confirms, the next waits for it; a job puts back what nobody asks for again', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId, pass } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(house, made, 'hello')
+  await leaveProcessing(house, made.id, house.app.now() + 5000)
+  const waiting = confirmUpload(house, { uploadId: made.id })
+  const early = await Promise.race([
+    waiting,
+    new Promise((resolve) => setTimeout(resolve, 300, 'waits')),
+  ])
+  expect(early).toBe('waits')
+  expect(await releaseDeadConfirms(scopeOf(house))).toBe(0)
+  expect(await expireUploads(scopeOf(house))).toBe(0)
+  pass(5000)
+  expect(await releaseDeadConfirms(scopeOf(house))).toBeLessThanOrEqual(1)
+  expect((await waiting).size).toBe(5)
+})
+
+test('a PATCH or DELETE of what is being confirmed is 423, a HEAD is not', async () => {
+  await using here = await openAt2030()
+  const { house, workspaceId } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(house, made, 'hello')
+  await leaveProcessing(house, made.id, house.app.now() + 5000)
+  const ask = (method: string) =>
+    house.http(made.url, {
+      method,
+      headers: {
+        'Tus-Resumable': '1.0.0',
+        'Upload-Offset': '5',
+        'Content-Type': 'application/offset+octet-stream',
+      },
+    })
+  const statuses = []
+  for (const method of ['HEAD', 'PATCH', 'DELETE']) statuses.push((await ask(method)).status)
+  expect(statuses).toEqual([200, 423, 423])
+  const cancel = await attempt(house, 'cancelUpload', { uploadId: made.id }, 'upload { id }')
+  expect(cancel).toMatchObject({ code: 'INVALID_STATE' })
+})

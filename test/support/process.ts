@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished } from 'vitest'
+
+/** A folder that is gone when the test ends. */
+export async function emptyFolder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** What `npm start` runs, on a free port, with these variables and no others; gone when the test ends. */
+export async function startProcess(env: Record<string, string>) {
+  const main = join(import.meta.dirname, '../../src/main.ts')
+  const child = spawn(process.execPath, [main], { env: { PORT: '0', ...env } })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const said = { out: '', err: '' }
+  child.stdout.on('data', (text) => {
+    said.out += text
+  })
+  child.stderr.on('data', (text) => {
+    said.err += text
+  })
+  const exited = new Promise((resolve) => child.once('close', resolve))
+  await expect.poll(() => said.out, { timeout: 20_000 }).toMatch(/localhost:\d+/)
+  const url = `http://${/localhost:\d+/.exec(said.out)?.[0]}`
+  return {
+    url,
+    said,
+    /** POSTs GraphQL and answers with the whole result. */
+    async ask(token: string, query: string, variables: object = {}) {
+      const response = await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ query, variables }),
+      })
+      return (await response.json()) as { data?: any; errors?: any[] }
+    },
+    /** Asks it to end, waits for that, and answers with all that it said. */
+    async stop() {
+      child.kill('SIGTERM')
+      expect(await exited).toBe(0)
+      return said
+    },
+  }
+}
+export type Process = Awaited<ReturnType<typeof startProcess>>
