@@ -58,7 +58,7 @@ export function childrenList(
       .selectAll('e')
       .where('e.parentId', '=', folder.id)
       .where('e.kind', '=', kind)
-  return entryList(children, filter, order)
+  return entryList(folder.id, children, filter, order)
 }
 
 /** All that lives in a workspace's tree, flat; with `tagId` only what carries that tag. */
@@ -77,17 +77,19 @@ export function workspaceList(
       .where('e.kind', '=', kind)
       .where((eb) => parentIs(eb, (p) => p('p.trashRootId', 'is', null)))
       .$if(tagId !== undefined, (q) => q.where((eb) => carries(eb, 'et.tagId', [tagId ?? ''])))
-  return entryList(living, filter, order)
+  return entryList(tagId ?? workspaceId, living, filter, order)
 }
 
+/** The cursors of a list are of no use in another one: its id is part of what they say. */
 function entryList(
+  id: string,
   rows: (kind: EntryKind) => Entries,
   filter: EntryFilter,
   { field, direction, foldersFirst }: EntryOrder,
 ): List<EntryRow> {
   const way = direction === 'ASC' ? 'asc' : 'desc'
   return {
-    ordering: `entries:${field}:${direction}:${foldersFirst}`,
+    ordering: `entries:${id}:${field}:${direction}:${foldersFirst}`,
     keys: [
       {
         column: `e.${columns[field]}`,

@@ -37,7 +37,7 @@ export function trashList(
       q.where('e.kind', '=', filter.type === 'FILE' ? 'file' : 'folder'),
     )
   return {
-    ordering: `trash:${field}:${direction}`,
+    ordering: `trash:${workspaceId}:${field}:${direction}`,
     keys: [
       {
         column: `e.${columns[field]}`,

@@ -1,0 +1,169 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { DatabaseSync } from 'node:sqlite'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import {
+  attempt,
+  confirmUpload,
+  createUpload,
+  createWorkspace,
+  download,
+  sendBytes,
+  type UploadHandle,
+} from '../support/client.ts'
+import type { House } from '../support/house.ts'
+import { rawPatch, tusOf, until } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+const token = 'killed-again-and-again'
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** The server as `npm start` runs it, in a process of its own that can be killed. */
+async function openProcess() {
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-killed-'))
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  let child: ChildProcess | undefined
+
+  async function start() {
+    const env = {
+      PATH: process.env.PATH,
+      DATA_DIR: dir,
+      PORT: `${port}`,
+      ADMIN_TOKEN: token,
+      LOG_LEVEL: 'error',
+    }
+    const root = join(import.meta.dirname, '../..')
+    child = spawn(process.execPath, ['src/main.ts'], {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    await until(
+      async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200,
+      20_000,
+    )
+  }
+
+  async function kill() {
+    if (!child) return
+    const gone = once(child, 'exit')
+    child.kill('SIGKILL')
+    await gone
+    child = undefined
+  }
+
+  const http: House['http'] = (path, { token: as = token, headers, ...init } = {}) =>
+    fetch(new URL(path, url), { ...init, headers: { authorization: `Bearer ${as}`, ...headers } })
+  async function ask(query: string, variables: Record<string, unknown> = {}) {
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ query, variables })
+    const { data, errors } = (await (
+      await http('/graphql', { method: 'POST', headers, body })
+    ).json()) as any
+    if (errors) throw new Error(JSON.stringify(errors))
+    return data
+  }
+
+  await start()
+  const close = async () => {
+    await kill()
+    await rm(dir, { recursive: true, force: true })
+  }
+  // All that the test's clients use of a house.
+  const house = { dir, url, token, http, ask } as unknown as House
+  return { house, dir, start, kill, [Symbol.asyncDispose]: close }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+const stagedBytes = (dir: string, { id }: UploadHandle) => readFile(join(dir, 'blobs/staged', id))
+
+test('killed eight times, while bytes arrive and around confirm: every file is whole and there once, and usage is exact', async () => {
+  await using process = await openProcess()
+  const { house, dir, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(house)
+  const sent = new Map<string, Buffer>()
+
+  const create = async (round: string) => {
+    const bytes = randomBytes(12 * MIB + sent.size)
+    sent.set(`${round}.bin`, bytes)
+    const input = { workspaceId, name: `${round}.bin`, size: bytes.length, sha256: sha256(bytes) }
+    return { bytes, upload: await createUpload(house, input) }
+  }
+  const finish = async (upload: UploadHandle, bytes: Buffer) => {
+    const offset = await tusOf(house).offset(upload.url)
+    if (offset < bytes.length) await sendBytes(house, upload, bytes.subarray(offset), offset)
+    await confirmUpload(house, { uploadId: upload.id })
+  }
+
+  // While bytes arrive, at four moments; in the second half also after a first piece that was answered.
+  for (const [round, ms] of Array.from({length: 20}, (_, i) => i * 4).entries()) {
+    const { bytes, upload } = await create(`bytes-${round}`)
+    const answered = round < 2 ? 0 : await sendBytes(house, upload, bytes.subarray(0, 5 * MIB))
+    const raw = await rawPatch(house, upload.url, answered, bytes.length - answered)
+    void raw.write(bytes.subarray(answered))
+    await sleep(ms)
+    await kill()
+    const onDisk = await stagedBytes(dir, upload)
+    await start()
+    const offset = await tusOf(house).offset(upload.url)
+    expect(offset).toBeGreaterThanOrEqual(answered)
+    expect(offset).toBeLessThanOrEqual(onDisk.length)
+    expect(onDisk.subarray(0, offset).equals(bytes.subarray(0, offset))).toBe(true)
+    await finish(upload, bytes)
+  }
+
+  // Around confirm, at four moments.
+  for (const [round, ms] of Array.from({length: 40}, (_, i) => i).entries()) {
+    const { bytes, upload } = await create(`confirm-${round}`)
+    await sendBytes(house, upload, bytes)
+    const confirming = attempt(
+      house,
+      'confirmUpload',
+      { uploadId: upload.id },
+      'file { id }',
+    ).catch(() => null)
+    await sleep(ms)
+    await kill()
+    const answered = await confirming
+    const db = new DatabaseSync(join(dir, 'holdall.db')); console.log(ms, answered ? 'answered' : 'cut', JSON.stringify(db.prepare('select status, leaseUntil, fence from uploads where id = ?').get(upload.id)), (await readdir(join(dir,'blobs/staged'))).length ? 'staged':'adopted'); db.close()
+    await start()
+    await finish(upload, bytes)
+    if (answered)
+      expect((await confirmUpload(house, { uploadId: upload.id })).id).toBe(answered.file.id)
+  }
+
+  const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+    usage { currentBytes olderVersionBytes reservedBytes storedBytes fileCount }
+    entries(first: 100, filter: { type: FILE }) { nodes { id name ... on File { sha256 size versions { totalCount } } } } } }`
+  const { workspace } = await house.ask(query, { id: workspaceId })
+  const total = [...sent.values()].reduce((sum, bytes) => sum + bytes.length, 0)
+  expect(workspace.usage).toEqual({
+    currentBytes: total,
+    storedBytes: total,
+    olderVersionBytes: 0,
+    reservedBytes: 0,
+    fileCount: 60,
+  })
+  expect(workspace.entries.nodes.map(({ name }: { name: string }) => name).sort()).toEqual(
+    [...sent.keys()].sort(),
+  )
+  for (const { id, name, versions } of workspace.entries.nodes) {
+    expect(versions.totalCount).toBe(1)
+    expect(sha256(await download(house, id))).toBe(sha256(sent.get(name) ?? Buffer.of()))
+  }
+  expect(await readdir(join(dir, 'blobs/staged'))).toEqual([])
+}, 600_000)
