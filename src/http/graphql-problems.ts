@@ -39,8 +39,14 @@ export function refusedWhole(
   return refusal && new GraphQLError(refusal.message, { extensions: refusal.extensions })
 }
 
-const causeOf = (error: unknown): unknown =>
-  error instanceof GraphQLError && error.originalError ? causeOf(error.originalError) : error
+/** What graphql wraps, unless that is its own: then the outermost says most, as in which field a value is wrong. */
+function causeOf(error: unknown): unknown {
+  const root = rootOf(error)
+  return root instanceof GraphQLError ? error : root
+}
+
+const rootOf = (error: unknown): unknown =>
+  error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
 
 function extensionsOf(error: DomainError): GraphQLErrorExtensions {
   const { code, path } = error

@@ -20,6 +20,7 @@ import { loadTags, Tag } from '../tags/graphql.ts'
 import { loadWorkspace, requireRead, VisibilityEnum, Workspace } from '../workspaces/graphql.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Outcome } from './batch.ts'
+import { inField } from './fields.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -38,6 +39,7 @@ import {
   requireEntry,
   trashRootOf,
 } from './reads.ts'
+import { checkFilter } from './rules.ts'
 import { tagEntries } from './tagging.ts'
 import { updateEntry } from './writes.ts'
 
@@ -154,8 +156,10 @@ export async function readFilter(
   workspaceId: string,
   filter: typeof EntryFilterInput.$inferInput | null | undefined,
 ): Promise<EntryFilter> {
+  checkFilter(filter ?? {})
   if (!filter?.within) return { ...filter, within: null }
-  const { entry } = await requireEntry(db, viewer, filter.within, { scope: 'FILES_READ' })
+  const found = requireEntry(db, viewer, filter.within, { scope: 'FILES_READ' })
+  const { entry } = await inField('filter', inField('within', found))
   if (entry.workspaceId !== workspaceId || entry.kind !== 'folder') {
     throw new NotFound(filter.within).at('filter', 'within')
   }

@@ -72,6 +72,37 @@ export function checkMetadata(
 export const mergeMetadata = (old: Record<string, unknown>, change: Record<string, unknown>) =>
   Object.fromEntries(Object.entries({ ...old, ...change }).filter(([, value]) => value !== null))
 
+type Maybe<T> = T | null | undefined
+type Asked = {
+  nameContains?: Maybe<string>
+  pathPrefix?: Maybe<string>
+  mediaTypes?: Maybe<readonly string[]>
+  createdBy?: Maybe<readonly string[]>
+  tags?: Maybe<Partial<Record<'anyOf' | 'allOf' | 'noneOf', Maybe<readonly string[]>>>>
+}
+const MOST_AT_ONCE = 100
+/** More than any path has; the databases take patterns of 50,000. */
+const LONGEST_TEXT_BYTES = 20_000
+
+/** Throws InvalidInput for a filter that no database would like to read. */
+export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: Asked) {
+  for (const [field, text] of Object.entries({ nameContains, pathPrefix })) {
+    const message = `at most ${LONGEST_TEXT_BYTES} bytes`
+    if (byteLength(text ?? '') > LONGEST_TEXT_BYTES) {
+      throw new InvalidInput({ path: ['filter', field], message })
+    }
+  }
+  const { mediaTypes, createdBy } = lists
+  for (const [field, list] of Object.entries({ mediaTypes, createdBy })) checkList(list, [field])
+  for (const [field, list] of Object.entries(tags ?? {})) checkList(list, ['tags', field])
+}
+
+function checkList(list: Maybe<readonly string[]>, path: string[]) {
+  if ((list?.length ?? 0) <= MOST_AT_ONCE) return
+  const message = `at most ${MOST_AT_ONCE} at once`
+  throw new InvalidInput({ path: ['filter', ...path], message })
+}
+
 /** `name` with a number before its extension: report.pdf, 2 → report (2).pdf; shortened where 255 bytes ask for it. */
 export function numberedName(name: string, number: number): string {
   const [stem, extension] = splitExtension(name)

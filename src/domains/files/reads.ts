@@ -37,7 +37,7 @@ export async function versionsById(
 /** The versions of a file, newest first. */
 export function versionsList(db: Db, fileId: string): List<VersionRow> {
   return {
-    ordering: 'versions',
+    ordering: `versions:${fileId}`,
     keys: [{ column: 'versions.number', as: 'number', direction: 'desc', numeric: true }],
     segments: [db.selectFrom('versions').selectAll().where('fileId', '=', fileId)],
   }

@@ -14,7 +14,7 @@ export function tagsList(
   { nameContains }: { nameContains?: string | null | undefined },
 ): List<TagRow> {
   return {
-    ordering: 'tags',
+    ordering: `tags:${workspaceId}`,
     keys: [
       { column: 'tags.nameKey', as: 'nameKey', direction: 'asc' },
       { column: 'tags.id', as: 'id', direction: 'asc' },

@@ -1,0 +1,518 @@
+import { createHash } from 'node:crypto'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import SqliteFile from 'better-sqlite3'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  items,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite } from '../support/people.ts'
+import { emptyFolder, startProcess } from '../support/process.ts'
+import { everything, itemsRefused, problemOf, refused } from '../support/refusals.ts'
+
+const HOUR = 3_600_000
+let house: House
+let workspaceId: string
+let now: number
+
+beforeEach(async () => {
+  now = Date.now()
+  house = await openHouse({ now: () => now, env: { MAX_UPLOAD_BYTES: '1000' } })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house, { quotaBytes: 100 })).id
+})
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+/** An upload whose bytes have all come, and wait for confirmUpload. */
+async function received(name: string, bytes: string, input: object = {}) {
+  const size = Buffer.byteLength(bytes)
+  const upload = await createUpload(house, { workspaceId, name, size, ...input })
+  await sendBytes(house, upload, bytes)
+  return upload
+}
+const entriesOf = async () => {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { entries { nodes { path } } } }'
+  const { workspace } = await house.ask(query, { id: workspaceId })
+  return workspace.entries.nodes.map(({ path }: { path: string }) => path)
+}
+
+describe('an error says all that helps, and nothing was written', () => {
+  test('NOT_FOUND', async () => {
+    expect(await refused(house, 'updateEntry', { entry: { id: 'fld_0' }, name: 'x' })).toEqual({
+      __typename: 'NotFoundError',
+      code: 'NOT_FOUND',
+      message: 'nothing here has the id fld_0',
+      path: ['entry'],
+      retryable: false,
+      id: 'fld_0',
+    })
+  })
+
+  test('FORBIDDEN, for want of a scope and for want of a role', async () => {
+    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const input = { workspaceId, name: 'x', size: 1 }
+    const error = { __typename: 'ForbiddenError', code: 'FORBIDDEN', retryable: false }
+    expect(await refused(house, 'createUpload', input, { token: secret })).toMatchObject({
+      ...error,
+      message: 'this token lacks the scope FILES_WRITE',
+      missingScopes: ['FILES_WRITE'],
+      requiredRole: null,
+    })
+    expect(await refused(house, 'createUpload', input, viewer)).toMatchObject({
+      ...error,
+      message: 'this needs the role EDITOR in the workspace',
+      missingScopes: [],
+      requiredRole: 'EDITOR',
+    })
+  })
+
+  test('NAME_CONFLICT', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'Raw' })
+    expect(await refused(house, 'createFolder', { workspaceId, name: 'RAW' })).toEqual({
+      __typename: 'NameConflictError',
+      code: 'NAME_CONFLICT',
+      message: 'the folder already holds "RAW"; "RAW (2)" is free',
+      path: ['name'],
+      retryable: false,
+      existing: { id: folder.id, name: 'Raw', path: 'Raw' },
+      suggestedName: 'RAW (2)',
+    })
+  })
+
+  test('NAME_CONFLICT of a name that was taken while the bytes were under way', async () => {
+    const [first, second] = [await received('a.txt', 'one'), await received('a.txt', 'two')]
+    const file = await act(house, 'confirmUpload', { uploadId: first.id }, 'file { id }')
+    const before = await usageOf(house, workspaceId)
+    expect(await problemOf(house, 'confirmUpload', { uploadId: second.id })).toMatchObject({
+      __typename: 'NameConflictError',
+      existing: { id: file.file.id, name: 'a.txt', path: 'a.txt' },
+      suggestedName: 'a (2).txt',
+    })
+    expect([await entriesOf(), await usageOf(house, workspaceId)]).toEqual([['a.txt'], before])
+  })
+
+  test('STALE_REVISION', async () => {
+    const { id, name, revision } = await createFolder(house, { workspaceId, name: 'raw' })
+    const input = { entry: { id }, name: 'x', expectedRevision: 7 }
+    expect(await refused(house, 'updateEntry', input)).toMatchObject({
+      __typename: 'StaleRevisionError',
+      code: 'STALE_REVISION',
+      message: `revision 7 was expected, ${revision} is there`,
+      retryable: false,
+      expectedRevision: 7,
+      actualRevision: revision,
+      entry: { id, name, revision },
+    })
+  })
+
+  test('CYCLE', async () => {
+    const outer = await createFolder(house, { workspaceId, name: 'outer' })
+    const inner = await createFolder(house, { parent: { id: outer.id }, name: 'inner' })
+    const input = { entries: items(outer), destination: { id: inner.id } }
+    expect(await itemsRefused(house, 'moveEntries', input)).toMatchObject([
+      {
+        __typename: 'CycleError',
+        code: 'CYCLE',
+        message: 'a folder cannot go into itself or below itself',
+        retryable: false,
+      },
+    ])
+  })
+
+  test('NOT_EMPTY', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    await createFolder(house, { parent: { id: folder.id }, name: 'inner' })
+    const input = { entries: items(folder), recursive: false }
+    expect(await itemsRefused(house, 'trashEntries', input)).toMatchObject([
+      {
+        __typename: 'NotEmptyError',
+        code: 'NOT_EMPTY',
+        message: 'the folder holds 1 entries; recursive: true takes them along',
+        retryable: false,
+        entryCount: 1,
+      },
+    ])
+  })
+
+  test('INVALID_STATE', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    await trashEntries(house, folder)
+    const input = { parent: { id: folder.id }, name: 'x' }
+    expect(await refused(house, 'createFolder', input)).toEqual({
+      __typename: 'InvalidStateError',
+      code: 'INVALID_STATE',
+      message: 'this is in the trash; restore it first',
+      path: ['parent'],
+      retryable: false,
+      state: 'TRASHED',
+    })
+  })
+
+  test('BATCH_ABORTED, beside the error of the item that failed', async () => {
+    const [a, b] = [
+      await createFolder(house, { workspaceId, name: 'a' }),
+      await createFolder(house, { workspaceId, name: 'b' }),
+    ]
+    const entries = items(a, { id: 'fld_0' }, b)
+    const aborted = {
+      __typename: 'BatchAbortedError',
+      code: 'BATCH_ABORTED',
+      message: 'nothing was done: item 1 failed',
+      retryable: false,
+      failedIndex: 1,
+    }
+    expect(await itemsRefused(house, 'trashEntries', { entries })).toMatchObject([
+      aborted,
+      { __typename: 'NotFoundError', id: 'fld_0' },
+      aborted,
+    ])
+  })
+
+  test('QUOTA_EXCEEDED', async () => {
+    await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(40) })
+    await createUpload(house, { workspaceId, name: 'b.txt', size: 50 })
+    const input = { workspaceId, name: 'c.txt', size: 11 }
+    expect(await refused(house, 'createUpload', input)).toMatchObject({
+      __typename: 'QuotaExceededError',
+      code: 'QUOTA_EXCEEDED',
+      message: 'the workspace has no room for 11 more bytes',
+      retryable: false,
+      neededBytes: 11,
+      usage: { quotaBytes: 100, remainingBytes: 10, reservedBytes: 50, currentBytes: 40 },
+    })
+    await createUpload(house, { ...input, size: 10 })
+  })
+
+  test('QUOTA_EXCEEDED by a copy', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
+    const input = { entries: items(file), destination: { path: { workspaceId, path: '' } } }
+    expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
+      { __typename: 'QuotaExceededError', neededBytes: 60, usage: { remainingBytes: 40 } },
+    ])
+  })
+
+  test('FILE_TOO_LARGE', async () => {
+    const input = { workspaceId, name: 'a.txt', size: 1001 }
+    expect(await refused(house, 'createUpload', input)).toEqual({
+      __typename: 'FileTooLargeError',
+      code: 'FILE_TOO_LARGE',
+      message: 'a file has at most 1000 bytes here',
+      path: ['size'],
+      retryable: false,
+      maxBytes: 1000,
+    })
+  })
+
+  test('UPLOAD_INCOMPLETE, with and without a length', async () => {
+    const upload = await createUpload(house, { workspaceId, name: 'a.txt', size: 5 })
+    await sendBytes(house, upload, 'he')
+    expect(await refused(house, 'confirmUpload', { uploadId: upload.id })).toMatchObject({
+      __typename: 'UploadIncompleteError',
+      code: 'UPLOAD_INCOMPLETE',
+      message: '3 bytes are missing',
+      retryable: true,
+      missingBytes: 3,
+      upload: { id: upload.id, status: 'RECEIVING', offset: 2, size: 5 },
+    })
+    const deferred = await createUpload(house, { workspaceId, name: 'b.txt' })
+    expect(await refused(house, 'confirmUpload', { uploadId: deferred.id })).toMatchObject({
+      message: 'the length is not known yet',
+      missingBytes: null,
+      upload: { id: deferred.id, status: 'CREATED', offset: 0, size: null },
+    })
+  })
+
+  test('UPLOAD_EXPIRED', async () => {
+    const { id: uploadId } = await received('a.txt', 'hello')
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { expiresAt } } }'
+    const { expiresAt } = (await house.ask(query, { id: uploadId })).node
+    now += 25 * HOUR
+    expect(await problemOf(house, 'confirmUpload', { uploadId })).toMatchObject({
+      __typename: 'UploadExpiredError',
+      code: 'UPLOAD_EXPIRED',
+      message: `the upload expired at ${expiresAt}`,
+      retryable: false,
+      expiredAt: expiresAt,
+    })
+    expect(await entriesOf()).toEqual([])
+  })
+
+  test('SIZE_MISMATCH', async () => {
+    const { id: uploadId } = await received('a.txt', 'hello')
+    expect(await refused(house, 'confirmUpload', { uploadId, size: 6 })).toEqual({
+      __typename: 'SizeMismatchError',
+      code: 'SIZE_MISMATCH',
+      message: '5 bytes are there, not 6',
+      path: ['size'],
+      retryable: false,
+      expectedBytes: 6,
+      actualBytes: 5,
+    })
+    await act(house, 'confirmUpload', { uploadId, size: 5 }, '__typename')
+  })
+
+  test('CHECKSUM_MISMATCH, of what was announced and of what is asked at the end', async () => {
+    const announced = await received('a.txt', 'hello', { sha256: sha256('other') })
+    const asked = await received('b.txt', 'hello')
+    const mismatch = {
+      __typename: 'ChecksumMismatchError',
+      code: 'CHECKSUM_MISMATCH',
+      message: `the bytes hash to ${sha256('hello')}, not to ${sha256('other')}`,
+      path: ['sha256'],
+      retryable: false,
+      expectedSha256: sha256('other'),
+      actualSha256: sha256('hello'),
+    }
+    const confirm = (uploadId: string, more = {}) =>
+      problemOf(house, 'confirmUpload', { uploadId, ...more })
+    expect(await confirm(announced.id)).toEqual(mismatch)
+    expect(await confirm(announced.id)).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
+    expect(await confirm(asked.id, { sha256: sha256('other') })).toEqual(mismatch)
+    expect(await entriesOf()).toEqual([])
+    // The announced bytes will never come: their room is free. Who only asked for others may ask again.
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(5)
+    expect(await confirm(asked.id, { sha256: sha256('hello') })).toEqual({
+      __typename: 'ConfirmUploadPayload',
+    })
+  })
+})
+
+describe('STORAGE_ERROR', () => {
+  const blobs = () => join(house.dir, 'blobs')
+  const fault = {
+    __typename: 'StorageFaultError',
+    code: 'STORAGE_ERROR',
+    message: expect.any(String),
+    path: null,
+    retryable: true,
+  }
+
+  test('where no byte can be taken: the room is free again', async () => {
+    await rm(blobs(), { recursive: true })
+    await writeFile(blobs(), 'in the way')
+    const input = { workspaceId, name: 'a.txt', size: 5 }
+    const error = await problemOf(house, 'createUpload', input)
+    expect(error).toEqual(fault)
+    expect(JSON.stringify(error)).not.toContain(house.dir)
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
+    expect(await entriesOf()).toEqual([])
+  })
+
+  test('where no file can be made: confirmed again once the disk is back', async () => {
+    const { id: uploadId } = await received('a.txt', 'hello')
+    const away = join(house.dir, 'away')
+    await rename(blobs(), away)
+    await writeFile(blobs(), 'in the way')
+    expect(await problemOf(house, 'confirmUpload', { uploadId })).toEqual(fault)
+    expect([await entriesOf(), (await usageOf(house, workspaceId)).reservedBytes]).toEqual([[], 5])
+    await rm(blobs())
+    await rename(away, blobs())
+    await act(house, 'confirmUpload', { uploadId }, '__typename')
+    expect([await entriesOf(), (await usageOf(house, workspaceId)).reservedBytes]).toEqual([
+      ['a.txt'],
+      0,
+    ])
+  })
+})
+
+describe('wrong input', () => {
+  type Place = { folder: string; file: string; root: string; tag: string }
+  let place: Place
+  beforeEach(async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw', tags: ['red'] })
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'a' })
+    const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+      root { id } tags { nodes { id } }
+    } }`
+    const { root, tags } = (await house.ask(query, { id: workspaceId })).workspace
+    place = { folder: folder.id, file: file.id, root: root.id, tag: tags.nodes[0].id }
+  })
+
+  const name = (right: string) => [['name'], right] as const
+  const many = Array.from({ length: 51 }, (_, i) => `tag ${i}`)
+  type Case = [string, (of: Place) => object, readonly [readonly string[], string]]
+  test.each<Case>([
+    ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'name a workspace or a parent']],
+    ['createFolder', () => ({ workspaceId, name: '' }), name('a name is needed')],
+    ['createFolder', () => ({ workspaceId, name: 'a/b' }), name('a name has no "/"')],
+    ['createFolder', () => ({ workspaceId, name: '..' }), name('".." is not a name')],
+    [
+      'createFolder',
+      () => ({ workspaceId, name: 'é'.repeat(128) }),
+      name('256 bytes are too long; at most 255'),
+    ],
+    [
+      'createFolder',
+      () => ({ workspaceId, name: 'x', description: 'x'.repeat(10_001) }),
+      [['description'], 'at most 10000 characters'],
+    ],
+    ['createFolder', () => ({ workspaceId, name: 'x', tags: many }), [['tags'], 'at most 50 tags']],
+    [
+      'createFolder',
+      () => ({ parent: { path: { workspaceId, path: '../x' } }, name: 'x' }),
+      [['parent', 'path'], '".." is not a name'],
+    ],
+    [
+      'updateEntry',
+      () => ({ entry: { path: { workspaceId, path: '/raw' } }, name: 'x' }),
+      [['entry', 'path'], 'a path does not begin with "/"'],
+    ],
+    ['updateTag', ({ tag }) => ({ tagId: tag, color: 'red' }), [['color'], 'a color like #1e90ff']],
+    [
+      'moveEntries',
+      ({ root }) => ({ entries: [], destination: { id: root } }),
+      [['entries'], '1 to 100 entries'],
+    ],
+    [
+      'moveEntries',
+      ({ folder, root }) => ({
+        entries: items({ id: folder }),
+        destination: { id: root },
+        onConflict: 'NEW_VERSION',
+      }),
+      [['onConflict'], 'moving makes no versions: FAIL, RENAME or REPLACE'],
+    ],
+    [
+      'createUpload',
+      () => ({ workspaceId, name: 'x', path: '/raw' }),
+      [['path'], 'a path does not begin with "/"'],
+    ],
+    [
+      'createUpload',
+      () => ({ workspaceId, name: 'x', sha256: 'ABC' }),
+      [['sha256'], '64 lower-case hexadecimal digits'],
+    ],
+    [
+      'createUpload',
+      () => ({ workspaceId, name: 'x', mediaType: 'png' }),
+      [['mediaType'], 'a media type, as image/png'],
+    ],
+    [
+      'confirmUpload',
+      () => ({ uploadId: 'upl_0', sha256: 'abc' }),
+      [['sha256'], '64 lower-case hexadecimal digits'],
+    ],
+  ])('of %s is told where it is wrong and what would be right', async (mutation, input, wrong) => {
+    const [path, message] = wrong
+    expect(await refused(house, mutation, input(place))).toEqual({
+      __typename: 'InvalidInputError',
+      code: 'INVALID_INPUT',
+      message: `${path.join('.')}: ${message}`,
+      path,
+      retryable: false,
+      issues: [{ path, message }],
+    })
+  })
+
+  test.each([
+    ['quotaBytes', -1, 'a whole number from 0 to 9007199254740991'],
+    ['quotaBytes', 1.5, 'a whole number from 0 to 9007199254740991'],
+    ['trashRetentionDays', 2 ** 31, '32-bit signed integer'],
+    ['visibility', 'SECRET', 'Visibility'],
+    ['colour', 'red', 'colour'],
+  ])('that has not even the type of %s is a bad request', async (field, value, right) => {
+    const query = `mutation ($input: UpdateWorkspaceInput!) {
+      updateWorkspace(input: $input) { __typename }
+    }`
+    const before = await everything(house)
+    const input = { workspaceId, [field]: value }
+    const { status, data, errors } = await house.graphql(query, { input })
+    expect([status, data, errors?.[0]?.extensions?.code]).toEqual([400, undefined, 'BAD_REQUEST'])
+    expect(errors?.[0]?.message).toContain(field)
+    expect(errors?.[0]?.message).toContain(right)
+    expect(await everything(house)).toEqual(before)
+  })
+})
+
+test.each([
+  [
+    'QUERY_TOO_COMPLEX',
+    `{ node(id: "fld_0") ${'{ ... on Folder { parent '.repeat(30)}{ id }${' } }'.repeat(30)} }`,
+  ],
+  ['BAD_PAGE_SIZE', '{ viewer { workspaces(first: 101) { totalCount } } }'],
+  ['INVALID_CURSOR', '{ viewer { workspaces(after: "nonsense") { totalCount } } }'],
+])('%s stands beside the data, with what would be right', async (code, query) => {
+  const { errors } = await house.graphql(query)
+  expect(errors?.map(({ extensions }) => extensions?.code)).toEqual([code])
+  expect(errors?.[0]?.message).toMatch(/at most|from 1 to 100|not one of this list/)
+})
+
+describe('what nobody foresaw', () => {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name entries { totalCount } } }'
+  const bug = { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here' }
+
+  test('is answered with the id of the request and no detail, at every door', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'a' })
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+    await house.app.db.destroy()
+    const { status, headers, data, errors } = await house.graphql(query, { id: workspaceId })
+    const requestId = headers.get('x-request-id')
+    expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
+    expect([status, data]).toEqual([500, undefined])
+    const extensions = { code: bug.code, requestId }
+    expect(errors).toEqual([{ message: bug.message, extensions }])
+
+    const given = { 'x-request-id': 'mine-1' }
+    const tus = { ...given, 'tus-resumable': '1.0.0' }
+    for (const [path, init] of [
+      [`/download/${file.id}`, { headers: given }],
+      [upload.url, { method: 'DELETE', headers: tus }],
+    ] as const) {
+      const response = await house.http(path, init)
+      expect(response.headers.get('x-request-id')).toBe('mine-1')
+      const answer = { status: response.status, ...(await response.json()) }
+      expect(answer).toEqual({ status: 500, ...bug, requestId: 'mine-1' })
+    }
+  })
+
+  test('in one field leaves the others, and says where', async () => {
+    await house.app.db.schema.dropTable('folderKinds').execute()
+    const { status, data, errors } = await house.graphql(
+      'query ($id: ID!) { viewer { user { name } } workspace(by: { id: $id }) { usage { byKind { kind } } } }',
+      { id: workspaceId },
+    )
+    expect([status, data]).toEqual([200, { viewer: { user: { name: 'Owner' } }, workspace: null }])
+    expect(errors).toMatchObject([
+      {
+        message: bug.message,
+        path: ['workspace', 'usage', 'byKind'],
+        extensions: { code: bug.code },
+      },
+    ])
+    expect(JSON.stringify(errors)).not.toMatch(/sqlite|folderKinds|node_modules|select/i)
+  })
+
+  test('is logged with that id, and with all that the client was not told', async () => {
+    const dir = await emptyFolder()
+    const token = 'chosen-by-the-operator-2025'
+    const { ask, stop } = await startProcess({ DATA_DIR: dir, ADMIN_TOKEN: token })
+    const file = new SqliteFile(join(dir, 'holdall.db'))
+    file.exec('ALTER TABLE members RENAME TO lost')
+    file.close()
+    const { errors } = await ask(token, '{ viewer { workspaces { totalCount } } }')
+    expect(errors).toMatchObject([{ message: bug.message, extensions: { code: bug.code } }])
+    expect(JSON.stringify(errors)).not.toMatch(/members|sqlite/i)
+    const { err } = await stop()
+    const lines = err
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const logged = lines.find(({ requestId }) => requestId === errors?.[0]?.extensions.requestId)
+    expect(logged).toMatchObject({
+      level: 50,
+      err: { message: expect.stringContaining('members') },
+    })
+    expect(logged.err.stack).toContain('src/')
+    expect(err).not.toContain(token)
+  })
+})
