@@ -5,6 +5,7 @@ import './graphql/problems.ts'
 import './graphql/nodes.ts'
 import './graphql/pages.ts'
 import './graphql/server-info.ts'
+import { withSights } from './graphql/sights.ts'
 
 // Eldest first: a domain may import those above it and never those below it.
 import './domains/accounts/graphql.ts'
@@ -18,6 +19,7 @@ import './domains/folders/graphql.ts'
 import './domains/files/graphql.ts'
 import './domains/uploads/graphql.ts'
 import './domains/trash/graphql.ts'
+import './domains/sharing/graphql.ts'
 
-export const schema = builder.toSchema()
+export const schema = withSights(builder.toSchema())
 export const printedSchema = `${printSchema(lexicographicSortSchema(schema))}\n`

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DomainError } from '../errors.ts'
 
 /** What a signature is for; one made for a purpose never fits another. */
-export type Purpose = 'upload' | 'download'
+export type Purpose = 'upload' | 'download' | 'share' | 'archive'
 
 /** HMAC-SHA256 of `text` under `secret` for `purpose`: 43 characters of base64url. */
 export const sign = (secret: string, purpose: Purpose, text: string) =>
@@ -16,11 +16,21 @@ export const uploadKeyMac = (secret: string, uploadId: string) =>
 export const isUploadKey = (secret: string, uploadId: string, mac: string) =>
   same(mac, uploadKeyMac(secret, uploadId))
 
+/** The part of a share's URL that cannot be guessed: 22 characters, 132 bits. */
+export const shareKeyMac = (secret: string, shareLinkId: string) =>
+  sign(secret, 'share', shareLinkId).slice(0, 22)
+
+/** Whether `mac` is shareKeyMac's, in a time that does not tell how much of it is right. */
+export const isShareKey = (secret: string, shareLinkId: string, mac: string) =>
+  same(mac, shareKeyMac(secret, shareLinkId))
+
 /** A download that its holder may do: GET or HEAD of one version until `expiresAt` (milliseconds since 1970). */
 export type Link = {
   versionId: string
   disposition: 'attachment' | 'inline'
   expiresAt: number
+  /** Through which share it was made: it ends with the share. */
+  shareLinkId?: string | undefined
 }
 
 /** Made by nobody here, or changed on the way: 403. */
@@ -40,11 +50,11 @@ export class LinkExpired extends DomainError {
 }
 
 const TOKEN =
-  /^(?<versionId>[a-z]+_[0-9a-f]{32})\.(?<disposition>attachment|inline)\.(?<expiresAt>\d{1,15})\.[\w-]{43}$/
+  /^(?<versionId>[a-z]+_[0-9a-f]{32})\.(?<disposition>attachment|inline)\.(?<expiresAt>\d{1,15})(?:\.(?<shareLinkId>shr_[0-9a-f]{32}))?\.[\w-]{43}$/
 
 /** One token that says and signs everything, safe in a URL: `ver_0199….attachment.1767225600000.<signature>`. */
-export function signLink(secret: string, { versionId, disposition, expiresAt }: Link) {
-  const said = `${versionId}.${disposition}.${expiresAt}`
+export function signLink(secret: string, { versionId, disposition, expiresAt, shareLinkId }: Link) {
+  const said = [versionId, disposition, expiresAt, shareLinkId ?? []].flat().join('.')
   return `${said}.${sign(secret, 'download', `GET,HEAD ${said}`)}`
 }
 
@@ -65,12 +75,13 @@ export function readLink(secret: string, token: string, now: number): Link {
 }
 
 function parse(token: string): Link | null {
-  const { versionId, disposition, expiresAt } = TOKEN.exec(token)?.groups ?? {}
+  const { versionId, disposition, expiresAt, shareLinkId } = TOKEN.exec(token)?.groups ?? {}
   if (!versionId || !disposition || !expiresAt) return null
   return {
     versionId,
     disposition: disposition === 'inline' ? 'inline' : 'attachment',
     expiresAt: Number(expiresAt),
+    ...(shareLinkId && { shareLinkId }),
   }
 }
 

@@ -162,6 +162,23 @@ export type Tables = {
     versionId: string | null
     failures: string
   }
+  /** What shows an entry to whoever holds its URL. The URL is derived from the id: nothing secret is kept but the password's hash. */
+  shareLinks: {
+    id: string
+    workspaceId: string
+    entryId: string
+    passwordHash: string | null
+    /** Wrong passwords since the last right one, and until when no more are looked at. */
+    failures: number
+    lockedUntil: number
+    expiresAt: number | null
+    maxDownloads: number | null
+    downloadCount: number
+    createdAt: number
+    createdBy: string | null
+  }
+  /** Downloads that were counted, by the signed link that began them: it may go on without being counted again. */
+  shareDownloads: { shareLinkId: string; link: string; beganAt: number; resumedBytes: number }
   jobs: {
     id: string
     kind: string

@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { readLink } from '../blobs/signed-links.ts'
 import { type Downloadable, downloadableFile, downloadableVersion } from '../domains/files/reads.ts'
+import { beginSharedDownload } from '../domains/sharing/downloads.ts'
+import { requireSharedVersion } from '../domains/sharing/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { lengthOf } from './byte-ranges.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
-import { fileAnswer, sendFile } from './file-answer.ts'
+import { type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem, type ProblemContext, sendProblem } from './problems.ts'
 
@@ -34,7 +37,7 @@ export function downloadHandler(door: DownloadDoor) {
 
 async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-  const { scope, file, disposition, cacheControl } = await requested(door, req)
+  const { scope, file, disposition, cacheControl, begin } = await requested(door, req)
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
     ETag: copy.etag,
@@ -54,10 +57,18 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const answer = fileAnswer(about, rangeHeader)
   const headers = { ...validators, ...content, ...answer.headers }
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
+  await begin?.(answer)
   await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId })
 }
 
-type Asked = { scope: Scope; file: Downloadable; disposition: Disposition; cacheControl: string }
+type Asked = {
+  scope: Scope
+  file: Downloadable
+  disposition: Disposition
+  cacheControl: string
+  /** Asked before the first byte goes out; may still refuse. */
+  begin?: (answer: FileAnswer) => Promise<void>
+}
 
 /** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
 async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Asked> {
@@ -69,11 +80,25 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
 
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const now = scope.now()
-  const { versionId, disposition, expiresAt } = readLink(scope.secret, token, now)
+  const { versionId, disposition, expiresAt, shareLinkId } = readLink(scope.secret, token, now)
   const file = await downloadableVersion(scope, versionId)
+  if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition }
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   return { scope, file, disposition, cacheControl }
+}
+
+/** The share is asked each time: what was revoked a moment ago opens nothing. */
+async function byShare(scope: Scope, link: string, shareLinkId: string, file: Downloadable) {
+  const shared = await requireSharedVersion(scope, shareLinkId, file.versionId)
+  const begin = ({ parts }: FileAnswer) =>
+    beginSharedDownload(scope, shared, {
+      link,
+      size: file.size,
+      askedBytes: parts.reduce((sum, { range }) => sum + lengthOf(range), 0),
+      fromStart: file.size === 0 || parts.some(({ range }) => range.start === 0),
+    })
+  return { scope, file, cacheControl: 'private, no-store', begin }
 }
 
 async function byBearer(scope: Scope, fileId: string, asked: string | null): Promise<Asked> {

@@ -5,6 +5,7 @@ import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
 import { type Metrics, metricsDoor } from './metrics.ts'
 import { HttpProblem } from './problems.ts'
+import { sharesDoor } from './shares.ts'
 import { uploadsDoor } from './uploads.ts'
 import type { Door } from './visit.ts'
 
@@ -36,6 +37,7 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
       knowsOptions: true,
     },
     { name: 'download', matches: below('/download/'), door: downloadDoor(app) },
+    { name: 'share', matches: below('/s/'), door: sharesDoor(app) },
     { name: 'livez', matches: is('/livez'), door: livenessDoor, whileClosing: true },
     { name: 'readyz', matches: is('/readyz'), door: readinessDoor(app), whileClosing: true },
     {

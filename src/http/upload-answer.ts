@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { uploadUrl } from '../domains/uploads/reads.ts'
-import { before, statusAt } from '../domains/uploads/rules.ts'
+import { statusAt, statusesBefore } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
 import type { Passage } from './upload-passage.ts'
 
@@ -16,7 +16,9 @@ export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passag
   const told = {
     Location: method === 'POST' ? uploadUrl(scope, upload.id) : null,
     'Upload-Offset': method !== 'POST' || asked.hasBody ? upload.offset : null,
-    'Upload-Expires': before('EXPIRED').includes(status) ? httpDate(upload.expiresAt) : null,
+    'Upload-Expires': statusesBefore('EXPIRED').includes(status)
+      ? httpDate(upload.expiresAt)
+      : null,
     'Upload-Metadata': method === 'HEAD' ? upload.tusMetadata : null,
     'Holdall-Upload-Id': upload.id,
     'Holdall-Upload-Status': status,

@@ -26,17 +26,16 @@ export class UploadStore extends DataStore {
     const upload = requireThere(found, id, scope.now())
     if (patches && upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
     passage.upload = upload
-    return new Upload({
-      id,
-      offset: upload.offset,
-      ...(upload.size !== null && { size: upload.size }),
-    })
+    // Said once more, as by a client that tries again, the length is not changed: @tus/server may take it for new.
+    const size = upload.size === asked.length ? null : upload.size
+    return new Upload({ id, offset: upload.offset, ...(size !== null && { size }) })
   }
 
   override async declareUploadLength(_: string, length: number): Promise<void> {
     const passage = currentPassage()
-    const declared = await declareLength(passage.scope, requireUpload(passage), length)
-    passage.upload = declared ?? (await lost(passage))
+    const upload = requireUpload(passage)
+    if (upload.size === length) return
+    passage.upload = (await declareLength(passage.scope, upload, length)) ?? (await lost(passage))
   }
 
   override write(): Promise<number> {

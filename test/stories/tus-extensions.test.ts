@@ -81,6 +81,16 @@ test('Creation: once it is known the client MUST set Upload-Length in the next P
   expect((await tus.patch(url, 8, 'rld')).headers.get('upload-offset')).toBe('11')
 })
 
+test('Creation: a length that is said once more is not changed, so a client may try again', async () => {
+  await using tus = await openTus()
+  const url = await tus.create({ workspaceId: tus.workspaceId }, { 'Upload-Defer-Length': '1' })
+  const length = { 'Upload-Length': '11' }
+  expect((await tus.patch(url, 0, 'hello', length)).status).toBe(204)
+  expect((await tus.patch(url, 5, ' ', length)).status).toBe(204)
+  expect((await tus.patch(url, 6, 'world!', length)).status).toBe(413)
+  expect((await tus.patch(url, 6, 'world', length)).headers.get('upload-offset')).toBe('11')
+})
+
 test('Creation: as long as the length is not known, the server MUST set Upload-Defer-Length: 1 in all responses to HEAD', async () => {
   await using tus = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, { 'Upload-Defer-Length': '1' })

@@ -126,7 +126,7 @@ test('killed eight times, while bytes arrive and around confirm: every file is w
   }
 
   // Around confirm, at four moments.
-  for (const [round, ms] of [0, 4, 10, 25].entries()) {
+  for (const [round, ms] of [3, 6, 10, 16].entries()) {
     const { bytes, upload } = await create(`confirm-${round}`)
     await sendBytes(house, upload, bytes)
     const confirming = attempt(

@@ -40,7 +40,7 @@ export async function problemOf(house: House, name: string, input: object, as: A
 }
 
 /** The same for one item of a batch: the errors of all items, in their order. */
-export async function itemProblemsOf(house: House, name: string, input: object, as: As = {}) {
+async function itemProblemsOf(house: House, name: string, input: object, as: As = {}) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const spreads = Object.keys(fields).map(spread)
   const query = `mutation ($input: ${type}Input!) {

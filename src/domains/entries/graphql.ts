@@ -84,7 +84,8 @@ const DAY_MS = 86_400_000
 const purgeAt = (trashedAt: number, { trashRetentionDays }: WorkspaceRow) =>
   trashRetentionDays === 0 ? null : trashedAt + trashRetentionDays * DAY_MS
 
-const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
+/** Who else sees an entry; sharing adds its links. */
+export const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
   fields: (t) => ({
     visibility: t.field({
       type: VisibilityEnum,

@@ -120,7 +120,7 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
   if (pathPrefix != null) q = q.where((eb) => pathBegins(eb, foldName(pathPrefix)))
-  if (within != null) q = q.where((eb) => parentIs(eb, (p) => pathIn(p, within.pathKey ?? '')))
+  if (within != null) q = q.where((eb) => parentIs(eb, (p) => isBelow(p, within)))
   if (tags?.anyOf != null) q = q.where((eb) => carries(eb, 't.nameKey', keys(tags.anyOf)))
   for (const name of tags?.allOf ?? []) q = q.where((eb) => carries(eb, 't.nameKey', keys([name])))
   if (tags?.noneOf != null) q = q.where((eb) => eb.not(carries(eb, 't.nameKey', keys(tags.noneOf))))
@@ -148,6 +148,13 @@ const parentIs = (eb: Where, is: (p: WhereParent) => ReturnType<WhereParent>) =>
 
 const pathIn = (p: WhereParent, start: string) =>
   p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', endOfPrefix(start))])
+
+/** A trashed folder may have had the path that a living one has now. */
+const isBelow = (p: WhereParent, { pathKey, trashRootId }: EntryRow) =>
+  p.and([
+    pathIn(p, pathKey ?? ''),
+    trashRootId === null ? p('p.trashRootId', 'is', null) : p('p.trashRootId', '=', trashRootId),
+  ])
 
 /** The whole path begins so: the folder's does, or the folder's is all but the last name of it. */
 function pathBegins(eb: Where, prefix: string) {

@@ -50,7 +50,7 @@ async function moveEntry(
   refuseImpossible(entry, folder)
   if (!parent || parent.id === folder.id) return entry
   if (entry.kind === 'folder') await refuseTooDeep(s, entry, folder)
-  if (onConflict === 'REPLACE') await refuseReplacingAbove(s, entry, parent, folder)
+  if (onConflict === 'REPLACE') await refuseReplacingAbove(s, { entry, parent, folder })
   const { name } = await claimName(s, folder, entry, onConflict)
   await countOut(s, entry, parent.id)
   const place = entry.kind === 'folder' ? await repath(s, entry, folder, name) : {}
@@ -80,13 +80,13 @@ function refuseImpossible(entry: EntryRow, folder: EntryRow) {
   if (entry.kind === 'folder' && isWithin(folder, entry)) throw new Cycle()
 }
 
-/** What is moved out of a folder cannot replace that folder. */
-async function refuseReplacingAbove(
+type Way = { entry: EntryRow; parent: EntryRow; folder: EntryRow }
+
+/** What comes out of a folder cannot replace that folder: Cycle. */
+export async function refuseReplacingAbove(
   s: TxScope,
-  entry: EntryRow,
-  parent: EntryRow,
-  folder: EntryRow,
-) {
+  { entry, parent, folder }: Way,
+): Promise<void> {
   const standing = await childByKey(s.tx, folder.id, entry.nameKey)
   if (standing?.kind === 'folder' && isWithin(parent, standing)) throw new Cycle()
 }

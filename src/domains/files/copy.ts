@@ -6,6 +6,7 @@ import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import { inField } from '../entries/fields.ts'
+import { refuseReplacingAbove } from '../entries/moves.ts'
 import { refuseTooDeep } from '../entries/paths.ts'
 import {
   type EntryRef,
@@ -57,7 +58,10 @@ async function copyEntry(
   refuseRoot(entry)
   checkRevision(entry, expectedRevision)
   await refuseImpossible(s, entry, folder)
-  const { name, existing } = await claimName(s, folder, entry, onConflict)
+  if (onConflict === 'REPLACE' && parent) await refuseReplacingAbove(s, { entry, parent, folder })
+  // A copy beside its original does not replace it.
+  const mode = onConflict === 'REPLACE' && parent?.id === folder.id ? 'FAIL' : onConflict
+  const { name, existing } = await claimName(s, folder, entry, mode)
   if (existing) return copyOver(s, entry, existing, folder)
   await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
   const [copy] = await copyInto(s, [entry], folder, name)

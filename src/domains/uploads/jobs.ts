@@ -1,7 +1,7 @@
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
 import { uploadsById } from './reads.ts'
-import { before, isOver } from './rules.ts'
+import { isOver, statusesBefore } from './rules.ts'
 import { endUpload, forgetBytes } from './writes.ts'
 
 const BATCH = 100
@@ -22,7 +22,7 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
   const rows = await db
     .selectFrom('uploads')
     .select('id')
-    .where('status', 'in', before('EXPIRED'))
+    .where('status', 'in', statusesBefore('EXPIRED'))
     .where('expiresAt', '<=', now())
     .limit(BATCH)
     .execute()

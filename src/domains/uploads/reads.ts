@@ -7,7 +7,7 @@ import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
 import type { Viewer } from '../../scope.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { before, type UploadRow } from './rules.ts'
+import { statusesBefore, type UploadRow } from './rules.ts'
 
 const KEY = /^([0-9a-f]{32})\.([\w-]{22})$/
 
@@ -71,10 +71,13 @@ export function uploadsList(
 }
 
 const isNow = (status: UploadStatus, now: number) => (eb: ExpressionBuilder<Tables, 'uploads'>) => {
-  if (before('EXPIRED').includes(status)) {
+  if (statusesBefore('EXPIRED').includes(status)) {
     return eb.and([eb('status', '=', status), eb('expiresAt', '>', now)])
   }
   if (status !== 'EXPIRED') return eb('status', '=', status)
-  const overdue = eb.and([eb('status', 'in', before('EXPIRED')), eb('expiresAt', '<=', now)])
+  const overdue = eb.and([
+    eb('status', 'in', statusesBefore('EXPIRED')),
+    eb('expiresAt', '<=', now),
+  ])
   return eb.or([eb('status', '=', status), overdue])
 }

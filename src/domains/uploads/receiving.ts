@@ -3,10 +3,10 @@ import { inTransaction } from '../../scope.ts'
 import { release, reserve } from '../workspaces/writes.ts'
 import { uploadById } from './reads.ts'
 import type { UploadRow } from './rules.ts'
-import { before, checkSize, receivedStatus } from './rules.ts'
+import { checkSize, receivedStatus, statusesBefore } from './rules.ts'
 
 /** What bytes may still be added to: a RECEIVED upload has all of its own. */
-const receivable = before('RECEIVING').concat('RECEIVING')
+const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
 
 /**
  * Makes the caller the one who writes to this upload: its row with a new fence, which commitOffset and declareLength ask for.

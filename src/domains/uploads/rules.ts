@@ -17,12 +17,12 @@ export const nextStatuses: Record<UploadStatus, readonly UploadStatus[]> = {
 export const uploadStatuses = Object.keys(nextStatuses) as UploadStatus[]
 
 /** The statuses that `status` may follow. */
-export const before = (status: UploadStatus): UploadStatus[] =>
+export const statusesBefore = (status: UploadStatus): UploadStatus[] =>
   uploadStatuses.filter((earlier) => nextStatuses[earlier].includes(status))
 
 /** The status now: an upload whose time is over is EXPIRED, also before the job has seen to it. */
 export const statusAt = ({ status, expiresAt }: UploadRow, now: number): UploadStatus =>
-  before('EXPIRED').includes(status) && expiresAt <= now ? 'EXPIRED' : status
+  statusesBefore('EXPIRED').includes(status) && expiresAt <= now ? 'EXPIRED' : status
 
 export const isOver = (status: UploadStatus) => nextStatuses[status].length === 0
 

@@ -12,13 +12,13 @@ import { requireAccess } from '../workspaces/reads.ts'
 import { release, reserve } from '../workspaces/writes.ts'
 import { requireOwnUpload } from './reads.ts'
 import {
-  before,
   checkIdempotencyKey,
   checkMediaType,
   checkSha256,
   checkSize,
   isOver,
   receivedStatus,
+  statusesBefore,
   type UploadRow,
 } from './rules.ts'
 import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
@@ -179,7 +179,7 @@ export async function endUpload(
     .updateTable('uploads')
     .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
     .where('id', '=', id)
-    .where('status', 'in', before(status))
+    .where('status', 'in', statusesBefore(status))
     .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
     .returningAll()
     .executeTakeFirst()

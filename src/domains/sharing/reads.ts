@@ -1,0 +1,127 @@
+import { isShareKey, shareKeyMac } from '../../blobs/signed-links.ts'
+import { type Db, inOrder } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Tx } from '../../database/transaction.ts'
+import { NotFound } from '../../errors.ts'
+import type { Scope, Viewer } from '../../scope.ts'
+import { type EntryRow, entryById, trashRootOf } from '../entries/reads.ts'
+import { isWithin } from '../entries/rules.ts'
+import { versionsById } from '../files/reads.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { isExpired, type ShareRow } from './rules.ts'
+
+/** What making, seeing and revoking share links asks of the viewer. */
+export const toShare = { scope: 'SHARES_WRITE', role: 'EDITOR' } as const
+
+const TOKEN = /^([0-9a-f]{32})\.([\w-]{22})$/
+
+/** What a holder shows: the id and an HMAC of it. Nothing of it is stored, and it can be shown again. */
+export const shareToken = (secret: string, id: string) =>
+  `${id.slice('shr_'.length)}.${shareKeyMac(secret, id)}`
+
+/** The id in a token, or null for what was not made here. Asks no database. */
+export function shareIdOf(secret: string, token: string): string | null {
+  const [, hex, mac] = TOKEN.exec(token) ?? []
+  if (!hex || !mac) return null
+  const id = `shr_${hex}`
+  return isShareKey(secret, id, mac) ? id : null
+}
+
+export async function sharesById(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<(ShareRow | null)[]> {
+  return inOrder(
+    ids,
+    await db.selectFrom('shareLinks').selectAll().where('id', 'in', ids).execute(),
+  )
+}
+
+/** A share link of a workspace in which the viewer may share; NotFound, Forbidden. */
+export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string): Promise<ShareRow> {
+  const [share] = await sharesById(db, [id])
+  if (!share) throw new NotFound(id)
+  await requireAccess(db, viewer, share.workspaceId, toShare, id)
+  return share
+}
+
+/** The share links of a workspace, newest first. */
+export function sharesList(db: Db, workspaceId: string): List<ShareRow> {
+  return {
+    ordering: 'shareLinks',
+    keys: [
+      { column: 'shareLinks.createdAt', as: 'createdAt', direction: 'desc', numeric: true },
+      { column: 'shareLinks.id', as: 'id', direction: 'desc' },
+    ],
+    segments: [db.selectFrom('shareLinks').selectAll().where('workspaceId', '=', workspaceId)],
+  }
+}
+
+/** The share links of each of these entries, newest first. */
+export async function sharesOfEntries(db: Db, entryIds: readonly string[]): Promise<ShareRow[][]> {
+  const rows = await db
+    .selectFrom('shareLinks')
+    .selectAll()
+    .where('entryId', 'in', entryIds)
+    .orderBy('createdAt', 'desc')
+    .orderBy('id', 'desc')
+    .execute()
+  const byEntry = Map.groupBy(rows, ({ entryId }) => entryId)
+  return entryIds.map((id) => byEntry.get(id) ?? [])
+}
+
+/** A share, the entry that it shares, and the one of its subtree that is asked for, with its folder. */
+export type Shared = {
+  share: ShareRow
+  root: EntryRow
+  entry: EntryRow
+  parent: EntryRow | null
+}
+
+/**
+ * The one function that authorises by a share: `entryId` (else the shared entry itself) lives, and is what is shared or lies
+ * below it, and the share is neither revoked nor over. Everything else is the same NotFound. Password and downloads are
+ * asked for where a share is opened and where a download begins.
+ */
+export async function requireShared(
+  { db, now }: Pick<Scope, 'db' | 'now'>,
+  shareLinkId: string,
+  entryId?: string,
+): Promise<Shared> {
+  const [share] = await sharesById(db, [shareLinkId])
+  if (!share || isExpired(share, now())) throw nothingHere()
+  const { entry: root } = await requireLiving(db, share.entryId)
+  const asked = await requireLiving(db, entryId ?? root.id)
+  if (!isBelow(root, asked)) throw nothingHere()
+  return { share, root, ...asked }
+}
+
+/** The same for the file of a version; NotFound. */
+export async function requireSharedVersion(
+  scope: Pick<Scope, 'db' | 'now'>,
+  shareLinkId: string,
+  versionId: string,
+): Promise<Shared> {
+  const [version] = await versionsById(scope.db, [versionId])
+  if (!version) throw nothingHere()
+  return requireShared(scope, shareLinkId, version.fileId)
+}
+
+/** Whoever holds no share learns nothing of why. */
+export const nothingHere = () => new NotFound('share', 'nothing is here')
+
+type Placed = { entry: EntryRow; parent: EntryRow | null }
+
+async function requireLiving(db: Db, id: string): Promise<Placed> {
+  const entry = await entryById(db, id)
+  const parent = entry?.parentId ? await entryById(db, entry.parentId) : null
+  if (!entry || (entry.parentId && !parent) || trashRootOf(entry, parent)) throw nothingHere()
+  return { entry, parent }
+}
+
+function isBelow(root: EntryRow, { entry, parent }: Placed): boolean {
+  if (entry.id === root.id) return true
+  if (root.kind !== 'folder' || entry.workspaceId !== root.workspaceId) return false
+  const folder = entry.kind === 'folder' ? entry : parent
+  return folder !== null && isWithin(folder, root)
+}

@@ -1,0 +1,78 @@
+import { newId } from '../../database/ids.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { inField } from '../entries/fields.ts'
+import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
+import { entriesForgotten } from '../entries/trash.ts'
+import { hashPassword } from './passwords.ts'
+import { requireShareLink, toShare } from './reads.ts'
+import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
+
+/** A link to a living entry. EDITOR, scope SHARES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState. */
+export async function createShareLink(
+  scope: Scope,
+  { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
+): Promise<ShareRow> {
+  checkTerms(terms, scope.now())
+  // Asked before the password is hashed, which takes long, and again where it counts.
+  await inField('entry', requireLive(scope.db, scope.viewer, ref, toShare))
+  const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
+  return inTransaction(scope, async (s) => {
+    const { entry, parent } = await inField('entry', requireLive(s.tx, s.viewer, ref, toShare))
+    const share = await insertShare(s, {
+      workspaceId: entry.workspaceId,
+      entryId: entry.id,
+      passwordHash,
+      expiresAt: terms.expiresAt ?? null,
+      maxDownloads: terms.maxDownloads ?? null,
+    })
+    await log(s, share, 'SHARE_LINK_CREATED', pathOf(entry, parent))
+    return share
+  })
+}
+
+type NewShare = Pick<
+  ShareRow,
+  'workspaceId' | 'entryId' | 'passwordHash' | 'expiresAt' | 'maxDownloads'
+>
+
+const insertShare = ({ tx, viewer, now }: TxScope, share: NewShare) =>
+  tx
+    .insertInto('shareLinks')
+    .values({
+      id: newId('shr'),
+      ...share,
+      failures: 0,
+      lockedUntil: 0,
+      downloadCount: 0,
+      createdAt: now(),
+      createdBy: viewer?.userId ?? null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+
+/** From now on the link shows nothing, and what was signed through it opens nothing. EDITOR, scope SHARES_WRITE. */
+export async function revokeShareLink(scope: Scope, shareLinkId: string): Promise<ShareRow> {
+  return inTransaction(scope, async (s) => {
+    const share = await inField('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
+    await s.tx.deleteFrom('shareLinks').where('id', '=', shareLinkId).execute()
+    const entry = await entryById(s.tx, share.entryId)
+    const parent = entry?.parentId ? await entryById(s.tx, entry.parentId) : null
+    await log(s, share, 'SHARE_LINK_REVOKED', entry && pathOf(entry, parent))
+    return share
+  })
+}
+
+const log = (
+  s: TxScope,
+  { id, workspaceId, entryId, passwordHash, expiresAt, maxDownloads }: ShareRow,
+  action: 'SHARE_LINK_CREATED' | 'SHARE_LINK_REVOKED',
+  path: string | null,
+) => {
+  const terms = { hasPassword: passwordHash !== null, expiresAt, maxDownloads }
+  return record(s, { workspaceId, action, entryId, path, details: { shareLinkId: id, ...terms } })
+}
+
+entriesForgotten.listen((tx, { ids }) =>
+  tx.deleteFrom('shareLinks').where('entryId', 'in', ids).execute(),
+)

@@ -1,0 +1,343 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  act,
+  batch,
+  batchDone,
+  children,
+  createFolder,
+  createWorkspace,
+  download,
+  entryByPath,
+  items,
+  lookUp,
+  totalsOf,
+  trashEntries,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { itemsRefused, refused } from '../support/refusals.ts'
+
+let house: House
+let workspaceId: string
+let root: { id: string }
+
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(house))
+})
+
+type Id = { id: string }
+const folder = (name: string, more = {}) =>
+  createFolder(house, { workspaceId, name, createParents: true, ...more })
+const file = (path: string, bytes = path, more = {}) => {
+  const [name = '', ...folders] = path.split('/').reverse()
+  return uploadFile(house, { workspaceId, path: folders.reverse().join('/'), name, bytes, ...more })
+}
+const copying = (entries: Id[], { id }: Id, more = {}) => ({
+  entries: items(...entries),
+  destination: { id },
+  ...more,
+})
+const copy = async (entry: Id, to: Id, more = {}) => {
+  const [made] = await batchDone(house, 'copyEntries', copying([entry], to, more))
+  if (!made) throw new Error('nothing was copied')
+  return made
+}
+const at = async (path: string) => {
+  const found = await entryByPath(house, workspaceId, path)
+  if (!found) throw new Error(`nothing is at ${path}`)
+  return found
+}
+const used = async () => {
+  const { currentBytes, storedBytes } = await usageOf(house, workspaceId)
+  return { currentBytes, storedBytes }
+}
+
+test('a file is copied with what is said of it; its bytes are shared', async () => {
+  const about = { description: 'of 2025', tags: ['red', 'blue'], metadata: { run: { n: 7 } } }
+  const one = await file('1.txt', 'first', about)
+  await file('1.txt', 'second', { onConflict: 'NEW_VERSION' })
+  const before = await used()
+  expect(before).toEqual({ currentBytes: 6, storedBytes: 11 })
+  const made = await copy(one, await folder('to'))
+  expect(made).toMatchObject({ name: '1.txt', path: 'to/1.txt', revision: 1 })
+  expect(made.id).not.toBe(one.id)
+  const fields = `description tags { name } metadata createdBy { name } ... on File {
+    size sha256 mediaType kind status version { number size comment } versions { totalCount } }`
+  expect(await lookUp(house, made, fields)).toMatchObject({
+    description: 'of 2025',
+    tags: [{ name: 'blue' }, { name: 'red' }],
+    metadata: { run: { n: 7 } },
+    size: 6,
+    mediaType: 'text/plain',
+    kind: 'DOCUMENT',
+    version: { number: 1, size: 6, comment: null },
+    versions: { totalCount: 1 },
+  })
+  expect((await download(house, made.id)).toString()).toBe('second')
+  expect(await used()).toEqual({ currentBytes: 12, storedBytes: 11 })
+})
+
+test('a folder is copied with all it holds', async () => {
+  const a = await folder('a', { description: 'all', tags: ['red'], metadata: { n: 1 } })
+  await file('a/1.txt', 'one', { tags: ['red'] })
+  await file('a/b/c/2.csv', 'a,b', { description: 'deep' })
+  await folder('a/b/empty')
+  const gone = await file('a/b/gone.txt')
+  await trashEntries(house, gone)
+  const made = await copy(a, await folder('to'))
+  const below = `path description tags { name } metadata`
+  const fields = `${below} ... on Folder { totals { bytes fileCount folderCount }
+    children(first: 3) { nodes { ${below} ... on Folder { children(first: 3) { nodes { ${below}
+      ... on Folder { children(first: 3) { nodes { ${below} } } } } } } } } }`
+  const nothing = { description: null, tags: [], metadata: {} }
+  expect(await lookUp(house, made, fields)).toEqual({
+    __typename: 'Folder',
+    path: 'to/a',
+    description: 'all',
+    tags: [{ name: 'red' }],
+    metadata: { n: 1 },
+    totals: { bytes: 6, fileCount: 2, folderCount: 3 },
+    children: {
+      nodes: [
+        {
+          ...nothing,
+          path: 'to/a/b',
+          children: {
+            nodes: [
+              {
+                ...nothing,
+                path: 'to/a/b/c',
+                children: { nodes: [{ ...nothing, path: 'to/a/b/c/2.csv', description: 'deep' }] },
+              },
+              { ...nothing, path: 'to/a/b/empty', children: { nodes: [] } },
+            ],
+          },
+        },
+        { ...nothing, path: 'to/a/1.txt', tags: [{ name: 'red' }] },
+      ],
+    },
+  })
+  expect((await download(house, (await at('to/a/b/c/2.csv')).id)).toString()).toBe('a,b')
+  expect(await totalsOf(house, root)).toEqual({ bytes: 12, fileCount: 4, folderCount: 8 })
+  const { byKind } = await usageOf(house, workspaceId)
+  expect(byKind).toEqual([
+    { kind: 'DOCUMENT', bytes: 6, fileCount: 2 },
+    { kind: 'SPREADSHEET', bytes: 6, fileCount: 2 },
+  ])
+})
+
+test('a copy lives its own life', async () => {
+  const one = await file('a/1.txt', 'one', { tags: ['red'] })
+  const made = await copy(await at('a'), root)
+  expect(made.name).toBe('a (2)')
+  await file('a (2)/1.txt', 'changed', { onConflict: 'NEW_VERSION' })
+  const entry = { id: (await at('a (2)/1.txt')).id }
+  await act(house, 'updateEntry', { entry, name: 'new.txt', tags: [] }, 'entry { id }')
+  expect(await lookUp(house, one, 'name tags { name }')).toMatchObject({
+    name: '1.txt',
+    tags: [{ name: 'red' }],
+  })
+  expect((await download(house, one.id)).toString()).toBe('one')
+  expect((await download(house, entry.id)).toString()).toBe('changed')
+})
+
+test('a copy stays readable when the original is purged', async () => {
+  const one = await file('a/1.bin', 'shared bytes')
+  const made = await copy(one, root)
+  await trashEntries(house, await at('a'))
+  const [trashed] = await trashedIds()
+  const { freedBytes } = await batch<{ freedBytes: number }>(
+    house,
+    'purgeEntries',
+    { entryIds: [trashed] },
+    'freedBytes',
+  )
+  expect(freedBytes).toBe(12)
+  expect(await lookUp(house, one, 'id')).toBe(null)
+  expect((await download(house, made.id)).toString()).toBe('shared bytes')
+  expect(await used()).toEqual({ currentBytes: 12, storedBytes: 12 })
+})
+
+async function trashedIds(): Promise<string[]> {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { trash { nodes { id } } } }'
+  const { workspace } = await house.ask(query, { id: workspaceId })
+  return workspace.trash.nodes.map(({ id }: Id) => id)
+}
+
+describe('the quota', () => {
+  const quota = (quotaBytes: number) =>
+    act(house, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
+
+  test('counts a copy in full, and refuses it where there is no room', async () => {
+    const a = (await file('a/1.bin', '1234567890')) && (await at('a'))
+    await quota(29)
+    await copy(a, root)
+    expect(await itemsRefused(house, 'copyEntries', copying([a], root))).toMatchObject([
+      { code: 'QUOTA_EXCEEDED', neededBytes: 10, usage: { remainingBytes: 9 } },
+    ])
+    await quota(30)
+    await copy(a, root)
+  })
+
+  test('lets twenty copies at once have what room there is', async () => {
+    const one = await file('1.bin', '1234567890')
+    await quota(75)
+    const input = copying([one], root)
+    const tries = Array.from({ length: 20 }, () => batch(house, 'copyEntries', input))
+    const done = (await Promise.all(tries)).filter(({ failed }) => failed === 0)
+    expect(done).toHaveLength(6)
+    expect(await used()).toEqual({ currentBytes: 70, storedBytes: 10 })
+  })
+})
+
+describe('where the name is taken', () => {
+  test('RENAME is what happens by itself, also beside the original', async () => {
+    const one = await file('data.tar.gz')
+    const names = [await copy(one, root), await copy(one, root)].map(({ name }) => name)
+    expect(names).toEqual(['data (2).tar.gz', 'data (3).tar.gz'])
+  })
+
+  test('FAIL names what is there, and a name that is free', async () => {
+    const one = await file('a/1.txt')
+    const there = await file('1.TXT')
+    const input = copying([one], root, { onConflict: 'FAIL' })
+    expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
+      { code: 'NAME_CONFLICT', existing: { id: there.id }, suggestedName: '1 (2).txt' },
+    ])
+  })
+
+  test('REPLACE puts what is there in the trash, a folder with all it holds', async () => {
+    await file('1/below.txt')
+    const there = await at('1')
+    const one = await file('a/1')
+    const made = await copy(one, root, { onConflict: 'REPLACE' })
+    expect(made).toMatchObject({ __typename: 'File', path: '1' })
+    expect(await trashedIds()).toEqual([there.id])
+    expect(await totalsOf(house, root)).toEqual({ bytes: 6, fileCount: 2, folderCount: 1 })
+  })
+
+  test('REPLACE does not put in the trash what is being copied', async () => {
+    const one = await file('a/1.txt')
+    const input = copying([one], await at('a'), { onConflict: 'REPLACE' })
+    expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
+      { code: 'NAME_CONFLICT', existing: { id: one.id } },
+    ])
+    const inner = await file('x/x/2.txt')
+    const above = copying([await at('x/x')], root, { onConflict: 'REPLACE' })
+    expect(await itemsRefused(house, 'copyEntries', above)).toMatchObject([{ code: 'CYCLE' }])
+    expect(await lookUp(house, inner, 'path')).toMatchObject({ path: 'x/x/2.txt' })
+  })
+
+  test('NEW_VERSION makes the bytes the next version of the file that is there', async () => {
+    const one = await file('a/1.csv', 'new,bytes')
+    const there = await file('1.csv', 'old')
+    const over = await copy(one, root, { onConflict: 'NEW_VERSION' })
+    expect(over).toMatchObject({ id: there.id, path: '1.csv', revision: 2 })
+    const fields = '... on File { size version { number } versions { nodes { number size } } }'
+    expect(await lookUp(house, there, fields)).toMatchObject({
+      size: 9,
+      version: { number: 2 },
+      versions: {
+        nodes: [
+          { number: 2, size: 9 },
+          { number: 1, size: 3 },
+        ],
+      },
+    })
+    expect((await download(house, there.id)).toString()).toBe('new,bytes')
+    const { currentBytes, olderVersionBytes, storedBytes } = await usageOf(house, workspaceId)
+    expect([currentBytes, olderVersionBytes, storedBytes]).toEqual([18, 3, 12])
+  })
+
+  test('NEW_VERSION is for two files', async () => {
+    await file('a/x/1.txt')
+    await folder('x')
+    const [x, one] = [await at('a/x'), await at('a/x/1.txt')]
+    await folder('1.txt')
+    for (const [entry, taken] of [
+      [x, 'x'],
+      [one, '1.txt'],
+    ] as const) {
+      const input = copying([entry], root, { onConflict: 'NEW_VERSION' })
+      expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
+        {
+          code: 'NAME_CONFLICT',
+          existing: { name: taken },
+          suggestedName: expect.stringContaining(' (2)'),
+        },
+      ])
+    }
+  })
+})
+
+test('a folder is not copied into itself, below itself, or into another workspace', async () => {
+  const a = await folder('a')
+  const other = await createWorkspace(house, { name: 'Other' })
+  for (const [to, problem] of [
+    [a, { code: 'CYCLE' }],
+    [await folder('a/b'), { code: 'CYCLE' }],
+    [other.root, { code: 'INVALID_INPUT', path: ['destination'] }],
+  ] as const) {
+    expect(await itemsRefused(house, 'copyEntries', copying([a], to))).toMatchObject([problem])
+  }
+  expect(await itemsRefused(house, 'copyEntries', copying([root], a))).toMatchObject([
+    { code: 'INVALID_STATE', state: 'ROOT' },
+  ])
+  const one = await file('1.txt')
+  expect(await refused(house, 'copyEntries', copying([a], one))).toMatchObject({
+    state: 'FILE',
+    path: ['destination'],
+  })
+})
+
+test('of many, ALL_OR_NOTHING copies none when one fails, BEST_EFFORT those that it can', async () => {
+  const [one, two, to] = [await file('1.txt'), await folder('a'), await folder('to')]
+  const input = copying([one, { id: `file_${'0'.repeat(32)}` }, two], to)
+  expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
+    { code: 'BATCH_ABORTED', failedIndex: 1 },
+    { code: 'NOT_FOUND' },
+    { code: 'BATCH_ABORTED', failedIndex: 1 },
+  ])
+  const answer = await batch(house, 'copyEntries', { ...input, mode: 'BEST_EFFORT' })
+  expect(answer.results.map(({ error }) => error?.code)).toEqual([
+    undefined,
+    'NOT_FOUND',
+    undefined,
+  ])
+  expect((await children(house, to.id)).map(({ path }) => path)).toEqual(['to/a', 'to/1.txt'])
+})
+
+test('a tree of 1,500 files is copied in one step, and everything is counted', async () => {
+  const seed = await file('all/0/0/1.csv', 'a,b,c\n')
+  for (let i = 2; i <= 10; i++) await copy(seed, await at('all/0/0'))
+  const fill = async (path: string, copies: number) => {
+    const [source, to] = [await at(path), await at(path.replace(/\/[^/]+$/, ''))]
+    await batchDone(
+      house,
+      'copyEntries',
+      copying(
+        Array.from({ length: copies }, () => source),
+        to,
+      ),
+    )
+  }
+  await fill('all/0/0', 14)
+  await fill('all/0', 9)
+  const totals = { bytes: 9000, fileCount: 1500, folderCount: 160 }
+  expect(await totalsOf(house, await at('all'))).toEqual(totals)
+  const made = await copy(await at('all'), root)
+  expect(await totalsOf(house, made)).toEqual(totals)
+  expect(await usageOf(house, workspaceId)).toMatchObject({
+    currentBytes: 18_000,
+    storedBytes: 6,
+    fileCount: 3000,
+    folderCount: 322,
+    byKind: [{ kind: 'SPREADSHEET', bytes: 18_000, fileCount: 3000 }],
+  })
+  expect(
+    (await download(house, (await at('all (2)/0 (10)/0 (15)/1 (10).csv')).id)).toString(),
+  ).toBe('a,b,c\n')
+})

@@ -1,0 +1,145 @@
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { commitOffset, takeLease } from '../../src/domains/uploads/receiving.ts'
+import {
+  attempt,
+  confirmUpload,
+  createUpload,
+  createWorkspace,
+  download,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { tusOf } from '../support/tus.ts'
+
+async function open() {
+  const house = await openHouse()
+  const { id: workspaceId } = await createWorkspace(house)
+  return {
+    house,
+    workspaceId,
+    tus: tusOf(house),
+    [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+  }
+}
+
+/** A folder of the blobs that is not one for a while: every way into it is an error of the disk. */
+async function lose({ dir }: House, folder: 'staged' | 'kept') {
+  const [there, aside] = [join(dir, 'blobs', folder), join(dir, 'aside')]
+  await rename(there, aside)
+  await writeFile(there, 'not a folder')
+  return async () => {
+    await rm(there)
+    await rename(aside, there)
+  }
+}
+
+async function reserved({ app }: House) {
+  const { reservedBytes } = await app.db
+    .selectFrom('workspaces')
+    .select('reservedBytes')
+    .executeTakeFirstOrThrow()
+  return reservedBytes
+}
+
+test('where the disk makes no room, createUpload fails whole, and the same key may be tried again', async () => {
+  await using here = await open()
+  const { house, workspaceId } = here
+  const input = { workspaceId, name: 'a', size: 5, idempotencyKey: 'k' }
+  const repair = await lose(house, 'staged')
+  expect(await attempt(house, 'createUpload', input, 'upload { id }')).toMatchObject({
+    code: 'STORAGE_ERROR',
+    retryable: true,
+  })
+  expect(await reserved(house)).toBe(0)
+  await repair()
+  const made = await createUpload(house, input)
+  expect([made.status, await reserved(house)]).toEqual(['CREATED', 5])
+})
+
+test('where the disk takes no bytes, PATCH says so, HEAD tells the offset, and it goes on from there', async () => {
+  await using here = await open()
+  const { house, workspaceId, tus } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
+  await sendBytes(house, made, 'hello')
+  const repair = await lose(house, 'staged')
+  const response = await tus.patch(made.url, 5, ' world')
+  expect([response.status, await response.json()]).toMatchObject([500, { code: 'STORAGE_ERROR' }])
+  expect(await tus.offset(made.url)).toBe(5)
+  await repair()
+  expect((await tus.patch(made.url, 5, ' world')).status).toBe(204)
+  const file = await confirmUpload(house, { uploadId: made.id })
+  expect((await download(house, file.id)).toString()).toBe('hello world')
+})
+
+test('bytes that were acknowledged and are gone are never made up', async () => {
+  await using here = await open()
+  const { house, workspaceId, tus } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
+  await sendBytes(house, made, 'hello')
+  await writeFile(join(house.dir, 'blobs/staged', made.id), 'hel')
+  expect((await tus.patch(made.url, 5, ' world')).status).toBe(500)
+  expect(await tus.offset(made.url)).toBe(5)
+})
+
+test('where the bytes cannot be kept, the confirm fails, is written down, and can be tried again', async () => {
+  await using here = await open()
+  const { house, workspaceId } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(house, made, 'hello')
+  const repair = await lose(house, 'kept')
+  const answer = await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  expect(answer).toMatchObject({ code: 'STORAGE_ERROR', retryable: true })
+  const query =
+    'query ($id: ID!) { node(id: $id) { ... on Upload { status failures { code message retryable } } } }'
+  const { node } = await house.ask(query, { id: made.id })
+  const failure = {
+    code: 'STORAGE_ERROR',
+    message: 'the storage did not do its part',
+    retryable: true,
+  }
+  expect(node).toEqual({ status: 'RECEIVED', failures: [failure] })
+  await repair()
+  const file = await confirmUpload(house, { uploadId: made.id })
+  expect((await download(house, file.id)).toString()).toBe('hello')
+})
+
+test('HEAD is never answered 5xx: clients would throw the upload away', async () => {
+  await using here = await open()
+  const { house, workspaceId, tus } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
+  await house.app.jobs.stop()
+  await house.app.db.destroy()
+  const head = await tus.head(made.url)
+  expect([head.status, head.headers.get('retry-after')]).toEqual([423, '1'])
+  expect((await tus.patch(made.url, 0, 'hello')).status).toBe(500)
+})
+
+test('who has lost the lease writes nothing down', async () => {
+  await using here = await open()
+  const { house, workspaceId } = here
+  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
+  const scope = await house.app.scopeFor(`Bearer ${house.token}`, house.url)
+  const first = await takeLease(scope, made.id)
+  const second = await takeLease(scope, made.id)
+  if (!first || !second) throw new Error('the upload is there')
+  expect(await commitOffset(scope, first, 3)).toBe(null)
+  expect(await commitOffset(scope, second, 4)).toMatchObject({ offset: 4, status: 'RECEIVING' })
+  expect(await commitOffset(scope, second, 5)).toBe(null)
+})
+
+test('bytes of the wrong length never become a file, also where they lie beyond the offset', async () => {
+  await using here = await open()
+  const { house, workspaceId, tus } = here
+  const made = await createUpload(house, { workspaceId, name: 'a' })
+  await sendBytes(house, made, 'hello')
+  await writeFile(join(house.dir, 'blobs/staged', made.id), 'hello, and what a crash left')
+  await tus.patch(made.url, 5, '', { 'Upload-Length': '5' })
+  const file = await confirmUpload(house, { uploadId: made.id })
+  expect([file.size, (await download(house, file.id)).toString()]).toEqual([5, 'hello'])
+  expect((await uploadFile(house, { workspaceId, name: 'b', bytes: 'hello' })).sha256).toBe(
+    file.sha256,
+  )
+})
