@@ -1,5 +1,5 @@
 import type { InputRef, ObjectRef } from '@pothos/core'
-import { type DomainError, Forbidden, InvalidInput, NotFound } from '../errors.ts'
+import { type DomainError, Forbidden, InvalidInput, NotFound, StorageFault } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import type { Context } from './context.ts'
 
@@ -29,7 +29,27 @@ export function mutation<Input, Payload>(
       args: { input: t.arg({ type: input, required: true }) },
       // Pothos cannot see through the generics here; the option above ties resolve to its types.
       resolve: ((_: unknown, args: { input: Input }, context: Context) =>
-        resolve(args.input, context)) as never,
+        resolve(args.input, context).catch((error: unknown) => {
+          throw told(error, args.input, context)
+        })) as never,
     }),
   )
+}
+
+/** What is not found points at where it was named; what a disk or bucket did is for the log, whatever the client is told. */
+function told(error: unknown, input: unknown, { report }: Context): unknown {
+  if (error instanceof StorageFault) report(error)
+  if (error instanceof NotFound && !error.path) error.path = placeOf(error.id, input)
+  return error
+}
+
+/** The keys that lead to `value` in an input, outermost first. */
+function placeOf(value: string, input: unknown): string[] | null {
+  if (typeof input !== 'object' || input === null) return null
+  for (const [key, within] of Object.entries(input)) {
+    if (within === value) return [key]
+    const place = placeOf(value, within)
+    if (place) return [key, ...place]
+  }
+  return null
 }

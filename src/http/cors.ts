@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 const METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
 
 const REQUEST_HEADERS = [
+  'Holdall-Share-Password',
   'Authorization',
   'Content-Type',
   'GraphQL-Require-Preflight',

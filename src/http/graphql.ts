@@ -17,7 +17,11 @@ const preflighted = ['authorization', 'graphql-require-preflight']
 export function graphqlDoor({ log }: { log: Log }): Door {
   const yoga = createYoga<Visit, Context>({
     schema,
-    context: async (visit) => ({ ...(await visit.scope()), requestId: visit.requestId }),
+    context: async ({ scope, requestId }) => ({
+      ...(await scope()),
+      requestId,
+      report: (err: unknown) => log.error({ err, requestId }, 'fault'),
+    }),
     maskedErrors: { maskError: (error) => worded(error, log) },
     plugins: [useCSRFPrevention({ requestHeaders: preflighted }), useLimits(), useStatuses()],
     maxRequestBodySize: MAX_BODY_BYTES,

@@ -45,6 +45,8 @@ export async function furnish(house: House, mark: string, token = house.token) {
   const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
   const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
   await sendBytes(house, received, 'here', 0, as)
+  const shared = { entry: { id: folder.id } }
+  const { shareLink } = await act(house, 'createShareLink', shared, 'shareLink { id }', as)
   const { tagId, eventId } = await lookUp(house, workspaceId, as)
 
   return {
@@ -66,6 +68,7 @@ export async function furnish(house: House, mark: string, token = house.token) {
     receivedId: received.id,
     userId,
     tokenId: given.token.id,
+    shareLinkId: shareLink.id,
   }
 }
 

@@ -32,7 +32,10 @@ const lists: Record<string, (place: Place) => ListTry[]> = {
 const ownerOf = ({ mark }: Place) => (mark === theirMark ? people.owner : people.outsider)
 
 /** Query fields with an id in them are tried below; the others are nobody's in particular. */
-const queries = { withIds: ['node', 'nodes', 'workspace'], without: ['viewer', 'serverInfo'] }
+const queries = {
+  withIds: ['node', 'nodes', 'workspace'],
+  without: ['viewer', 'serverInfo', 'shared'],
+}
 
 const theirMark = 'marjoram'
 let house: House
@@ -77,7 +80,16 @@ async function newcomer(workspaceId: string, role: string, name: 'outsider' | 'v
 
 /** Each row that belongs to a workspace; only when a token was used may change. */
 async function everythingOf(db: Db, workspaceId: string) {
-  const tables = ['members', 'activity', 'entries', 'tags', 'versions', 'blobs', 'uploads'] as const
+  const tables = [
+    'members',
+    'activity',
+    'entries',
+    'tags',
+    'versions',
+    'blobs',
+    'uploads',
+    'shareLinks',
+  ] as const
   const rows = tables.map((table) =>
     db.selectFrom(table).selectAll().where('workspaceId', '=', workspaceId).execute(),
   )
@@ -335,7 +347,7 @@ test('in a PUBLIC workspace everybody reads the files, and nobody sees people or
     const { workspace } = await house.ask(read, { id: theirs.workspaceId }, { token })
     expect(workspace.entries.nodes.length).toBeGreaterThan(0)
     expect(JSON.stringify(workspace)).not.toContain('@')
-    for (const list of ['members', 'apiTokens', 'activity', 'uploads']) {
+    for (const list of ['members', 'apiTokens', 'activity', 'uploads', 'shareLinks']) {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) { ${list} { totalCount } } }`
       const { data } = await house.graphql(query, { id: theirs.workspaceId }, { token })
       expect([list, data?.workspace ?? null]).toEqual([list, null])

@@ -107,6 +107,14 @@ export const mutations: Record<string, Try> = {
     inputs: ({ uploadId }) => [{ uploadId }],
     viewer: 'NOT_FOUND',
   },
+  createShareLink: {
+    scope: 'SHARES_WRITE',
+    inputs: (place) => file(place).map((entry) => ({ entry })),
+  },
+  revokeShareLink: {
+    scope: 'SHARES_WRITE',
+    inputs: ({ shareLinkId }) => [{ shareLinkId }],
+  },
 }
 
 function into(place: Place) {
@@ -125,6 +133,7 @@ export const nodes: Record<string, (place: Place) => string> = {
   ApiToken: ({ tokenId }) => tokenId,
   User: ({ userId }) => userId,
   ActivityEvent: ({ eventId }) => eventId,
+  ShareLink: ({ shareLinkId }) => shareLinkId,
 }
 const more = ['rootId', 'versionId', 'trashedId', 'receivedId'] as const
 /** All ids of a place. */

@@ -121,7 +121,7 @@ test('a folder is copied with all it holds', async () => {
     },
   })
   expect((await download(house, (await at('to/a/b/c/2.csv')).id)).toString()).toBe('a,b')
-  expect(await totalsOf(house, root)).toEqual({ bytes: 12, fileCount: 4, folderCount: 8 })
+  expect(await totalsOf(house, root)).toEqual({ bytes: 12, fileCount: 4, folderCount: 9 })
   const { byKind } = await usageOf(house, workspaceId)
   expect(byKind).toEqual([
     { kind: 'DOCUMENT', bytes: 6, fileCount: 2 },

@@ -78,6 +78,7 @@ const tables = [
   'versions',
   'blobs',
   'uploads',
+  'shareLinks',
 ] as const satisfies (keyof Tables)[]
 
 /** Every row, but for when a token was used, and the name of every file of bytes. */

@@ -19,9 +19,10 @@ export async function batch<Item>(
   items: readonly Item[],
   mode: BatchMode,
   act: (s: TxScope, item: Item) => Promise<EntryRow>,
+  field = 'entries',
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MOST) {
-    throw new InvalidInput({ path: ['entries'], message: `1 to ${MOST} entries` })
+    throw new InvalidInput({ path: [field], message: `1 to ${MOST} entries` })
   }
   return mode === 'ALL_OR_NOTHING' ? together(scope, items, act) : apart(scope, items, act)
 }

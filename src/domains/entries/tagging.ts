@@ -25,7 +25,7 @@ export async function tagEntries(
     checkRevision(entry, expectedRevision)
     const { id: entryId, workspaceId } = entry
     await removeTags(s, { workspaceId, entryId, tags: removed })
-    await addTags(s, { workspaceId, entryId, tags: added })
+    await addTags(s, { workspaceId, entryId, tags: added }, 'add')
     const path = pathOf(entry, parent)
     const details = { changed: ['tags'] }
     await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })

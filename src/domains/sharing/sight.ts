@@ -103,7 +103,7 @@ function entryFields({ root }: Shared, see: See): Sight[string] {
 }
 
 /** From the shared folder, beginning with its own name. */
-export const pathBelow = ({ name, path }: EntryRow, whole: string) =>
+const pathBelow = ({ name, path }: EntryRow, whole: string) =>
   path ? name + whole.slice(path.length) : whole
 
 const childrenField =

@@ -13,8 +13,13 @@ export function checkTagNames(names: readonly string[], path: string[] = ['tags'
     const tag = cleanTagName(raw, path)
     if (tag && !tags.has(tag.nameKey)) tags.set(tag.nameKey, tag)
   }
-  if (tags.size > MOST) throw new InvalidInput({ path, message: `at most ${MOST} tags` })
+  checkTagCount(tags.size, path)
   return [...tags.values()]
+}
+
+/** Throws InvalidInput where an entry would have more tags than one has. */
+export function checkTagCount(count: number, path: string[]) {
+  if (count > MOST) throw new InvalidInput({ path, message: `at most ${MOST} tags` })
 }
 
 /** One tag's name, or null where nothing remains of it. */

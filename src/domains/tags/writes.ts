@@ -3,7 +3,7 @@ import { InvalidInput, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import type { TagRow } from './reads.ts'
-import { checkColor, cleanTagName, type TagName } from './rules.ts'
+import { checkColor, checkTagCount, cleanTagName, type TagName } from './rules.ts'
 
 const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
@@ -15,7 +15,12 @@ export async function setTags(s: TxScope, tagging: Tagging): Promise<void> {
   await addTags(s, tagging)
 }
 
-export async function addTags(s: TxScope, { workspaceId, entryId, tags }: Tagging): Promise<void> {
+/** Gives an entry these tags beside those that it has; InvalidInput in `field` where that makes too many. */
+export async function addTags(
+  s: TxScope,
+  { workspaceId, entryId, tags }: Tagging,
+  field = 'tags',
+): Promise<void> {
   for (const tag of tags) {
     const tagId = await ensureTag(s, workspaceId, tag)
     await s.tx
@@ -24,6 +29,16 @@ export async function addTags(s: TxScope, { workspaceId, entryId, tags }: Taggin
       .onConflict((c) => c.doNothing())
       .execute()
   }
+  checkTagCount(await countTags(s, entryId), [field])
+}
+
+async function countTags({ tx }: TxScope, entryId: string): Promise<number> {
+  const { count } = await tx
+    .selectFrom('entryTags')
+    .select((eb) => eb.fn.countAll().as('count'))
+    .where('entryId', '=', entryId)
+    .executeTakeFirstOrThrow()
+  return Number(count)
 }
 
 export async function removeTags(

@@ -25,9 +25,8 @@ export async function purgeEntries(
   scope: Scope,
   { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
 ): Promise<Purged> {
-  const results = await batch(scope, entryIds, mode, async (s, id) =>
-    purge(s, await requireTrashed(s, id, toPurge)),
-  )
+  const act = async (s: TxScope, id: string) => purge(s, await requireTrashed(s, id, toPurge))
+  const results = await batch(scope, entryIds, mode, act, 'entryIds')
   await drainPurged(scope)
   return { results, freedBytes: freed(results) }
 }

@@ -50,13 +50,14 @@ export async function restoreEntries(
     const message = 'restoring makes no versions: FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
-  return batch(scope, entryIds, mode, async (s, id) => {
+  const restore = async (s: TxScope, id: string) => {
     const entry = await requireTrashed(s, id, toWrite)
     const folder = await whereTo(s, entry, fallbackDestination)
     const { name } = await claimName(s, folder, entry, onConflict)
     const { name: shown, nameKey } = name
     return takeFromTrash(s, entry, folder, { name: shown, nameKey })
-  })
+  }
+  return batch(scope, entryIds, mode, restore, 'entryIds')
 }
 
 /** What was itself put in the trash; anything else is InvalidState. */

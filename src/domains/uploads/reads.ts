@@ -57,27 +57,26 @@ export function uploadsList(
   { statuses, now }: { statuses?: readonly UploadStatus[] | null | undefined; now: number },
 ): List<UploadRow> {
   const uploads = db.selectFrom('uploads').selectAll().where('workspaceId', '=', workspaceId)
-  const asked = statuses
-    ? uploads.where((eb) => eb.or(statuses.map((s) => isNow(s, now)(eb))))
-    : uploads
   return {
     ordering: 'uploads',
     keys: [
       { column: 'uploads.createdAt', as: 'createdAt', direction: 'desc', numeric: true },
       { column: 'uploads.id', as: 'id', direction: 'desc' },
     ],
-    segments: [asked],
+    segments: [statuses ? uploads.where((eb) => isOneOf(eb, statuses, now)) : uploads],
   }
 }
 
-const isNow = (status: UploadStatus, now: number) => (eb: ExpressionBuilder<Tables, 'uploads'>) => {
-  if (statusesBefore('EXPIRED').includes(status)) {
-    return eb.and([eb('status', '=', status), eb('expiresAt', '>', now)])
-  }
-  if (status !== 'EXPIRED') return eb('status', '=', status)
+function isOneOf(
+  eb: ExpressionBuilder<Tables, 'uploads'>,
+  statuses: readonly UploadStatus[],
+  now: number,
+) {
+  if (statuses.length === 0) return eb.lit(false)
   const overdue = eb.and([
     eb('status', 'in', statusesBefore('EXPIRED')),
     eb('expiresAt', '<=', now),
   ])
-  return eb.or([eb('status', '=', status), overdue])
+  const statusNow = eb.case().when(overdue).then('EXPIRED').else(eb.ref('status')).end()
+  return eb(statusNow, 'in', statuses)
 }

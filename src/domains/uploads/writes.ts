@@ -1,7 +1,6 @@
-import type { BlobStore } from '../../blobs/blob-store.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidState, Unauthenticated } from '../../errors.ts'
+import { Unauthenticated } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { checkDescription, checkMetadata, checkName } from '../entries/rules.ts'
@@ -9,8 +8,8 @@ import { toWrite } from '../entries/writes.ts'
 import { driveFolder } from '../files/media.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { release, reserve } from '../workspaces/writes.ts'
-import { requireOwnUpload } from './reads.ts'
+import { reserve } from '../workspaces/writes.ts'
+import { endUpload } from './endings.ts'
 import {
   checkIdempotencyKey,
   checkMediaType,
@@ -18,7 +17,6 @@ import {
   checkSize,
   isOver,
   receivedStatus,
-  statusesBefore,
   type UploadRow,
 } from './rules.ts'
 import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
@@ -137,62 +135,4 @@ async function stage(scope: Scope, { id }: UploadRow) {
     await inTransaction(scope, (s) => endUpload(s, id, 'CANCELED', { idempotencyKey: null }))
     throw error
   }
-}
-
-/** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
-export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
-  const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
-  const ended = await inTransaction(scope, (s) => endUpload(s, upload.id, 'CANCELED'))
-  if (ended) await forgetBytes(scope.blobs, upload.id)
-  if (ended) return ended
-  const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
-  if (status === 'COMPLETE' || status === 'PROCESSING') {
-    throw new InvalidState(status, 'it is a file already, or becomes one at this moment')
-  }
-  return { ...upload, status }
-}
-
-/** The tus resource of a confirmed upload goes; its file stays. */
-export async function forgetResource({ db, now }: Scope, { id }: UploadRow): Promise<void> {
-  const over = { expiresAt: now() }
-  await db
-    .updateTable('uploads')
-    .set(over)
-    .where('id', '=', id)
-    .where('status', '=', 'COMPLETE')
-    .execute()
-}
-
-type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
-
-/**
- * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more). Ended, nothing
- * writes to it: its bytes may go.
- */
-export async function endUpload(
-  s: TxScope,
-  id: string,
-  status: 'CANCELED' | 'EXPIRED' | 'FAILED',
-  changes: Ending = {},
-): Promise<UploadRow | null> {
-  const ended = await s.tx
-    .updateTable('uploads')
-    .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
-    .where('id', '=', id)
-    .where('status', 'in', statusesBefore(status))
-    .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
-    .returningAll()
-    .executeTakeFirst()
-  if (!ended) return null
-  await release(s, ended.workspaceId, ended.reservedBytes)
-  await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
-  return { ...ended, reservedBytes: 0 }
-}
-
-/**
- * Takes away the bytes of an upload that made no file, staged or already adopted by a confirm that failed. What stays behind
- * here the sweeper takes, so a fault is no reason to say that the upload did not end.
- */
-export async function forgetBytes(blobs: BlobStore, id: string): Promise<void> {
-  await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
 }

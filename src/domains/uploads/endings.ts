@@ -1,0 +1,64 @@
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { InvalidState } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { release } from '../workspaces/writes.ts'
+import { requireOwnUpload } from './reads.ts'
+import { statusesBefore, type UploadRow } from './rules.ts'
+
+/** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
+export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
+  const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
+  const ended = await inTransaction(scope, (s) => endUpload(s, upload.id, 'CANCELED'))
+  if (ended) await forgetBytes(scope.blobs, upload.id)
+  if (ended) return ended
+  const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
+  if (status === 'COMPLETE' || status === 'PROCESSING') {
+    throw new InvalidState(status, 'it is a file already, or becomes one at this moment')
+  }
+  return { ...upload, status }
+}
+
+/** The tus resource of a confirmed upload goes; its file stays. */
+export async function forgetResource({ db, now }: Scope, { id }: UploadRow): Promise<void> {
+  const over = { expiresAt: now() }
+  await db
+    .updateTable('uploads')
+    .set(over)
+    .where('id', '=', id)
+    .where('status', '=', 'COMPLETE')
+    .execute()
+}
+
+type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
+
+/**
+ * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more). Ended, nothing
+ * writes to it: its bytes may go.
+ */
+export async function endUpload(
+  s: TxScope,
+  id: string,
+  status: 'CANCELED' | 'EXPIRED' | 'FAILED',
+  changes: Ending = {},
+): Promise<UploadRow | null> {
+  const ended = await s.tx
+    .updateTable('uploads')
+    .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
+    .where('id', '=', id)
+    .where('status', 'in', statusesBefore(status))
+    .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
+    .returningAll()
+    .executeTakeFirst()
+  if (!ended) return null
+  await release(s, ended.workspaceId, ended.reservedBytes)
+  await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
+  return { ...ended, reservedBytes: 0 }
+}
+
+/**
+ * Takes away the bytes of an upload that made no file, staged or already adopted by a confirm that failed. What stays behind
+ * here the sweeper takes, so a fault is no reason to say that the upload did not end.
+ */
+export async function forgetBytes(blobs: BlobStore, id: string): Promise<void> {
+  await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
+}

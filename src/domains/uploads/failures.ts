@@ -1,0 +1,44 @@
+import { ChecksumMismatch, DomainError } from '../../errors.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { endUpload, forgetBytes } from './endings.ts'
+import { type UploadFailure, type UploadRow, withFailure } from './rules.ts'
+
+/** Writes down what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again. */
+export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown) {
+  const mismatch =
+    error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
+  const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
+  if (!mismatch) return tryAgainLater(scope, claimed, failures)
+  const { id, workspaceId, name } = claimed
+  await inTransaction(scope, async (s) => {
+    const failed = await endUpload(s, id, 'FAILED', { failures })
+    const details = { uploadId: id, name, code: mismatch.code }
+    if (failed) await record(s, { workspaceId, action: 'UPLOAD_FAILED', details })
+  })
+  await forgetBytes(scope.blobs, id)
+}
+
+const tryAgainLater = ({ db }: Scope, { id, fence }: UploadRow, failures: string) =>
+  db
+    .updateTable('uploads')
+    .set({ status: 'RECEIVED', leaseUntil: null, failures })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('status', '=', 'PROCESSING')
+    .execute()
+
+function failureOf(error: unknown, at: number, fatal: ChecksumMismatch | null): UploadFailure {
+  if (fatal)
+    return { code: fatal.code, message: fatal.message, retryable: false, at, actual: fatal.actual }
+  // What the disk or a bug says of itself may name folders of the house.
+  if (!(error instanceof DomainError) || error.code === 'STORAGE_ERROR') {
+    return {
+      code: 'STORAGE_ERROR',
+      message: 'the storage did not do its part',
+      retryable: true,
+      at,
+    }
+  }
+  return { code: error.code, message: error.message, retryable: true, at }
+}

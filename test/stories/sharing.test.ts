@@ -1,0 +1,435 @@
+import { createHash } from 'node:crypto'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  act,
+  attempt,
+  createFolder,
+  createWorkspace,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { invite } from '../support/people.ts'
+
+let house: House
+let workspaceId: string
+/** What the house takes for the present. */
+let now: number
+
+beforeEach(async () => {
+  now = Date.now()
+  house = await openHouse({ now: () => now })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house, { name: 'Secret lab' })).id
+})
+
+type Link = { id: string; url: string; token: string; hasPassword: boolean; downloadCount: number }
+const share = async (entry: { id: string }, terms: object = {}, as: object = {}): Promise<Link> => {
+  const input = { entry: { id: entry.id }, ...terms }
+  const fields = 'shareLink { id url token hasPassword expiresAt maxDownloads downloadCount }'
+  return (await act(house, 'createShareLink', input, fields, as)).shareLink
+}
+const revoke = ({ id }: Link) => act(house, 'revokeShareLink', { shareLinkId: id }, 'shareLinkId')
+
+/** What anybody is shown, without a token. */
+const shown = (link: Link, selection = 'downloadUrl { url }', password?: string) =>
+  house.graphql(
+    `query ($token: String!, $password: String) {
+      shared(token: $token, password: $password) { ${selection} }
+    }`,
+    { token: link.token, password },
+    { token: null },
+  )
+const opened = async (link: Link, password?: string) =>
+  (await shown(link, 'entry { id }', password)).data.shared !== null
+const urlOf = async (link: Link): Promise<string> => (await shown(link)).data.shared.downloadUrl.url
+const get = (url: string, headers: Record<string, string> = {}, method = 'GET') =>
+  house.http(url, { token: null, headers, method })
+const status = async (url: string, headers = {}) => {
+  const response = await get(url, headers)
+  await response.arrayBuffer()
+  return response.status
+}
+const linksOf = async (id: string, token?: string) => {
+  const query = `query ($id: ID!) { node(id: $id) { ... on Entry {
+    sharing { visibility links { id url downloadCount } }
+  } } }`
+  return (await house.ask(query, { id }, token ? { token } : {})).node.sharing.links
+}
+const file = (name = 'plate.csv', bytes = 'a,b\n1,2\n', more = {}) =>
+  uploadFile(house, { workspaceId, name, bytes, ...more })
+
+describe('a shared file', () => {
+  test('is shown and given to whoever holds the link, and to nobody else', async () => {
+    const entry = await file()
+    const link = await share(entry)
+    expect(link.url).toBe(`${house.url}/s/${link.token}`)
+    const { data } = await shown(
+      link,
+      'entry { id name path ... on File { size } } downloadUrl { url }',
+    )
+    expect(data.shared.entry).toEqual({
+      id: entry.id,
+      name: 'plate.csv',
+      path: 'plate.csv',
+      size: 8,
+    })
+    const response = await get(data.shared.downloadUrl.url)
+    expect([response.status, await response.text()]).toEqual([200, 'a,b\n1,2\n'])
+    const forged = link.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
+    for (const token of [forged, '', 'x', `${link.token}A`, link.id]) {
+      expect((await shown({ ...link, token })).data).toEqual({ shared: null })
+    }
+    expect(
+      JSON.stringify(await house.app.db.selectFrom('shareLinks').selectAll().execute()),
+    ).not.toContain(link.token.split('.')[1])
+  })
+
+  test('is the same in JSON at its URL', async () => {
+    const link = await share(await file('Größe 1.csv', 'x,y'))
+    const response = await get(link.url)
+    const answer = await response.json()
+    expect(response.headers.get('cache-control')).toBe('private, no-store')
+    expect(answer.entry).toMatchObject({ type: 'FILE', name: 'Größe 1.csv', size: 3 })
+    expect(await (await get(answer.downloadUrl.url)).text()).toBe('x,y')
+    expect((await get(link.url, {}, 'HEAD')).headers.get('content-length')).toBe(
+      response.headers.get('content-length'),
+    )
+    expect((await get(link.url, {}, 'POST')).status).toBe(405)
+    const nothing = await get('/s/nothing')
+    expect([nothing.status, await nothing.json()]).toEqual([
+      404,
+      { code: 'NOT_FOUND', message: 'nothing is here' },
+    ])
+  })
+
+  test('ends with its revocation, at once, signed links made through it too', async () => {
+    const entry = await file()
+    const [link, other] = [await share(entry), await share(entry)]
+    const url = await urlOf(link)
+    expect(await status(url)).toBe(200)
+    await revoke(link)
+    expect([await opened(link), await status(url), await status(link.url)]).toEqual([
+      false,
+      404,
+      404,
+    ])
+    expect(await opened(other)).toBe(true)
+    const again = await attempt(house, 'revokeShareLink', { shareLinkId: link.id }, '__typename')
+    expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['shareLinkId'] })
+  })
+
+  test('ends with its time, whatever its links were good for', async () => {
+    const link = await share(await file(), { expiresAt: new Date(now + 60_000).toISOString() })
+    const { data } = await shown(
+      link,
+      'entry { ... on File { downloadUrl(expiresInSeconds: 86400) { url expiresAt } } }',
+    )
+    const { url, expiresAt } = data.shared.entry.downloadUrl
+    expect(Date.parse(expiresAt)).toBe(now + 60_000)
+    now += 59_999
+    expect([await opened(link), await status(url)]).toEqual([true, 200])
+    now += 1
+    expect([await opened(link), await status(link.url)]).toEqual([false, 404])
+    expect(await status(url)).toBe(403)
+  })
+
+  test('is not there while it, or a folder above it, is in the trash; a purge ends it', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const entry = await file('a.txt', 'a', { folderId: folder.id })
+    const link = await share(entry)
+    const url = await urlOf(link)
+    for (const trashed of [entry, folder]) {
+      await trashEntries(house, trashed)
+      expect([await opened(link), await status(url), await status(link.url)]).toEqual([
+        false,
+        404,
+        404,
+      ])
+      await act(house, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
+      expect([await opened(link), await status(url)]).toEqual([true, 200])
+    }
+    await trashEntries(house, folder)
+    await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+    expect(await opened(link)).toBe(false)
+    expect(await house.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
+  })
+})
+
+describe('a password', () => {
+  test('is asked for by both doors, and kept as a hash', async () => {
+    const link = await share(await file(), { password: 'open sesame' })
+    expect(link.hasPassword).toBe(true)
+    expect([await opened(link), await opened(link, ''), await opened(link, 'wrong')]).toEqual([
+      false,
+      false,
+      false,
+    ])
+    expect(await opened(link, 'open sesame')).toBe(true)
+    expect(await status(link.url)).toBe(404)
+    expect(await status(link.url, { 'Holdall-Share-Password': 'wrong' })).toBe(404)
+    expect(await status(link.url, { 'Holdall-Share-Password': 'open sesame' })).toBe(200)
+    const rows = await house.app.db.selectFrom('shareLinks').selectAll().execute()
+    expect(JSON.stringify(rows)).not.toContain('sesame')
+  })
+
+  test('cannot be guessed: after five wrong ones the link waits, also for the right one', async () => {
+    const link = await share(await file(), { password: 'right' })
+    const guesses = Array.from({ length: 40 }, (_, i) => opened(link, `guess ${i}`))
+    expect(await Promise.all(guesses)).toEqual(guesses.map(() => false))
+    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    expect(row?.failures).toBe(5)
+    expect(await opened(link, 'right')).toBe(false)
+    now += 30_001
+    expect(await opened(link, 'wrong')).toBe(false)
+    now += 30_001
+    // Twice as long after the sixth.
+    expect(await opened(link, 'right')).toBe(false)
+    now += 30_000
+    expect(await opened(link, 'right')).toBe(true)
+    expect(await opened(link, 'right')).toBe(true)
+  })
+
+  test('is tried three times in one request, whatever the aliases', async () => {
+    const link = await share(await file(), { password: 'right' })
+    const tries = Array.from(
+      { length: 50 },
+      (_, i) =>
+        `a${i}: shared(token: "${link.token}", password: "${i === 40 ? 'right' : i}") { entry { id } }`,
+    )
+    const { data, errors } = await house.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
+    expect(Object.values(data ?? {}).filter((found) => found !== null)).toEqual([])
+    expect(errors?.[0]?.extensions?.code).toBe('QUERY_TOO_COMPLEX')
+    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    expect(row?.failures).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('a limit of downloads', () => {
+  test('holds when all come at the same moment', async () => {
+    const link = await share(await file(), { maxDownloads: 3 })
+    const urls: string[] = []
+    for (let i = 0; i < 12; i++) urls.push(await urlOf(link))
+    const answers = await Promise.all(urls.map((url) => status(url)))
+    expect(answers.filter((code) => code === 200)).toHaveLength(3)
+    expect(answers.filter((code) => code === 404)).toHaveLength(9)
+    expect([await opened(link), await status(link.url)]).toEqual([false, 404])
+  })
+
+  test('counts a download and not its parts: what broke off goes on, for an hour and not for ever', async () => {
+    const bytes = '0123456789'.repeat(100)
+    const entry = await file('a.txt', bytes)
+    const link = await share(entry, { maxDownloads: 1 })
+    const url = await urlOf(link)
+    expect((await get(url, {}, 'HEAD')).status).toBe(200)
+    expect(await linksOf(entry.id)).toMatchObject([{ downloadCount: 0 }])
+    expect(await (await get(url, { Range: 'bytes=0-499' })).text()).toBe(bytes.slice(0, 500))
+    const rest = await get(url, { Range: 'bytes=500-' })
+    expect([rest.status, await rest.text()]).toEqual([206, bytes.slice(500)])
+    expect(await linksOf(entry.id)).toMatchObject([{ downloadCount: 1 }])
+    // From the start is another download, and so is a part for the fifth time.
+    expect(await status(url)).toBe(404)
+    const parts = [1, 2, 3, 4, 5].map(() => status(url, { Range: 'bytes=1-' }))
+    expect((await Promise.all(parts)).filter((code) => code === 206)).toHaveLength(3)
+    now += 3_599_000
+    expect(await status(url, { Range: 'bytes=999-' })).toBe(206)
+    now += 1_001
+    expect(await status(url, { Range: 'bytes=999-' })).toBe(403)
+  })
+})
+
+describe('a shared folder', () => {
+  let folder: { id: string }
+  let link: Link
+
+  beforeEach(async () => {
+    const made = { workspaceId, createParents: true }
+    folder = await createFolder(house, { ...made, name: 'Private/Plates', tags: ['red'] })
+    await createFolder(house, { ...made, name: 'Private/Plates/2025/May' })
+    await file('top.csv', 'top')
+    await file('secret.csv', 'secret', { path: 'Private' })
+    await file('a.csv', 'first', { path: 'Private/Plates', tags: ['red'] })
+    await file('a.csv', 'second', { path: 'Private/Plates', onConflict: 'NEW_VERSION' })
+    await file('deep.csv', 'deep', { path: 'Private/Plates/2025/May' })
+    link = await share(folder)
+  })
+
+  test('is shown with all below it, to read', async () => {
+    const { data, errors } = await shown(
+      link,
+      `downloadUrl { url } entry { __typename name path parent { name } ancestors { name } tags { name } ... on Folder {
+        totals { fileCount folderCount bytes }
+        children(first: 10) { totalCount nodes { __typename name path parent { name } ancestors { name }
+          ... on File { size sha256 version { number isCurrent } downloadUrl { url } }
+          ... on Folder { children { nodes { ... on Folder { path children { nodes {
+            path ancestors { name path } ... on File { downloadUrl { url } }
+          } } } } } }
+        } }
+      } }`,
+    )
+    expect(errors).toBeUndefined()
+    const { entry, downloadUrl } = data.shared
+    expect(downloadUrl).toBe(null)
+    expect(entry).toMatchObject({ name: 'Plates', path: 'Plates', parent: null, ancestors: [] })
+    expect(entry.totals).toEqual({ fileCount: 2, folderCount: 2, bytes: 10 })
+    const [year, csv] = entry.children.nodes
+    expect(csv).toMatchObject({ path: 'Plates/a.csv', parent: { name: 'Plates' }, size: 6 })
+    expect(await (await get(csv.downloadUrl.url)).text()).toBe('second')
+    const [deep] = year.children.nodes[0].children.nodes
+    expect(deep.path).toBe('Plates/2025/May/deep.csv')
+    expect(deep.ancestors.map(({ path }: { path: string }) => path)).toEqual([
+      'Plates',
+      'Plates/2025',
+      'Plates/2025/May',
+    ])
+    expect(await (await get(deep.downloadUrl.url)).text()).toBe('deep')
+    expect(JSON.stringify(data)).not.toMatch(/Private|secret|top\.csv|lab/)
+  })
+
+  test.each([
+    'workspace { name }',
+    'workspace { root { name } }',
+    'tags { entries { nodes { name } } }',
+    'tags { entryCount }',
+    '... on Folder { children(filter: { pathPrefix: "Private/" }) { totalCount } }',
+    '... on Folder { children { nodes { workspace { name } } } }',
+    '... on Folder { children { nodes { parent { workspace { name } } } } }',
+    '... on Folder { children { nodes { ... on File { versions { nodes { id } } } } } }',
+    '... on Folder { children { nodes { ... on File { version { file { workspace { name } } } } } } }',
+    '... on Folder { children(filter: { within: "WITHIN" }) { totalCount } }',
+  ])('lets nothing out of it by { %s }', async (selection) => {
+    const { data, errors } = await shown(
+      link,
+      `entry { ${selection.replace('WITHIN', folder.id)} }`,
+    )
+    expect(data).toEqual({ shared: null })
+    expect(['NOT_FOUND', 'INVALID_INPUT']).toContain(errors?.[0]?.extensions?.code)
+  })
+
+  test('tells nobody’s name, no links and no trash', async () => {
+    const { data } = await shown(
+      link,
+      `entry { createdBy { name } updatedBy { name } trash { trashedAt } sharing { visibility links { url } }
+        ... on Folder { children { nodes { createdBy { name } ... on File { version { createdBy { name } } } } } } }`,
+    )
+    expect(JSON.stringify(data)).not.toContain('Owner')
+    expect(data.shared.entry.sharing).toEqual({ visibility: 'PRIVATE', links: [] })
+  })
+
+  test('gives those who hold it no more rights elsewhere in the same request', async () => {
+    const query = `query ($token: String!, $id: ID!) {
+      shared(token: $token) { entry { id } }
+      node(id: $id) { id }
+    }`
+    const variables = { token: link.token, id: folder.id }
+    const { data } = await house.graphql(query, variables, { token: null })
+    expect(data).toEqual({ shared: { entry: { id: folder.id } }, node: null })
+    const both = `query ($token: String!, $id: ID!) {
+      shared(token: $token) { entry { path } }
+      node(id: $id) { ... on Folder { path workspace { name } } }
+    }`
+    expect((await house.graphql(both, variables)).data).toEqual({
+      shared: { entry: { path: 'Plates' } },
+      node: { path: 'Private/Plates', workspace: { name: 'Secret lab' } },
+    })
+  })
+
+  test('is walked through in JSON, a level at a time', async () => {
+    const top = await (await get(link.url)).json()
+    expect(top.children.map(({ type, name }: any) => [type, name])).toEqual([
+      ['FOLDER', '2025'],
+      ['FILE', 'a.csv'],
+    ])
+    const year = await (await get(`${link.url}?folder=${top.children[0].id}`)).json()
+    expect(year.children).toMatchObject([{ name: 'May', type: 'FOLDER' }])
+    const outside = await house.ask(
+      'query ($id: ID!) { node(id: $id) { ... on Folder { parent { id } } } }',
+      folder,
+    )
+    expect(await status(`${link.url}?folder=${outside.node.parent.id}`)).toBe(404)
+    const wanted = createHash('sha256').update('second').digest('hex')
+    expect(top.children[1].sha256).toBe(wanted)
+  })
+
+  test('stops showing what was moved out of it', async () => {
+    const path = `entry { ... on Folder { children { nodes { id name ... on File { downloadUrl { url } } } } } }`
+    const { data } = await shown(link, path)
+    const [, csv] = data.shared.entry.children.nodes
+    const destination = { path: { workspaceId, path: '' } }
+    await act(
+      house,
+      'moveEntries',
+      { entries: [{ entry: { id: csv.id } }], destination },
+      'succeeded',
+    )
+    expect(await status(csv.downloadUrl.url)).toBe(404)
+  })
+})
+
+describe('share links', () => {
+  test('are listed for those who may share, and for nobody else', async () => {
+    const entry = await file()
+    const links = [await share(entry), await share(entry)]
+    expect((await linksOf(entry.id)).map(({ id }: Link) => id)).toEqual(
+      links.map(({ id }) => id).reverse(),
+    )
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    expect(await linksOf(entry.id, editor.token)).toHaveLength(2)
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    expect(await linksOf(entry.id, viewer.token)).toEqual([])
+    const unscoped = await invite(house, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
+    expect(await linksOf(entry.id, unscoped.token)).toEqual([])
+    const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+      shareLinks(first: 1) { totalCount nodes { id entry { id } createdBy { name } } pageInfo { hasNextPage } }
+    } }`
+    const { workspace } = await house.ask(query, { id: workspaceId }, { token: editor.token })
+    expect(workspace.shareLinks).toMatchObject({
+      totalCount: 2,
+      nodes: [{ id: links[1]?.id, entry: { id: entry.id } }],
+      pageInfo: { hasNextPage: true },
+    })
+    const { errors } = await house.graphql(query, { id: workspaceId }, { token: viewer.token })
+    expect(errors?.[0]?.extensions?.code).toBe('FORBIDDEN')
+  })
+
+  test('are refused with terms that make no sense, and for what is in the trash', async () => {
+    const entry = await file()
+    const input = {
+      entry: { id: entry.id },
+      password: '',
+      maxDownloads: 0,
+      expiresAt: new Date(now).toISOString(),
+    }
+    const wrong = await attempt(house, 'createShareLink', input, '__typename')
+    expect(wrong.code).toBe('INVALID_INPUT')
+    for (const field of ['password', 'expiresAt', 'maxDownloads'])
+      expect(wrong.message).toContain(field)
+    await trashEntries(house, entry)
+    const gone = await attempt(house, 'createShareLink', { entry: { id: entry.id } }, '__typename')
+    expect(gone).toMatchObject({ code: 'INVALID_STATE', path: ['entry'] })
+  })
+
+  test('leave their traces in the log: made, opened, downloaded, revoked', async () => {
+    const entry = await file()
+    const link = await share(entry, { password: 'pass' })
+    await opened(link, 'wrong')
+    const { data } = await shown(link, 'downloadUrl { url }', 'pass')
+    await status(data.shared.downloadUrl.url)
+    await revoke(link)
+    const query = `query ($id: ID!, $entryId: ID!) { workspace(by: { id: $id }) {
+      activity(filter: { entryId: $entryId }) { nodes { action path details } }
+    } }`
+    const { workspace } = await house.ask(query, { id: workspaceId, entryId: entry.id })
+    const events = workspace.activity.nodes.slice(0, 4).reverse()
+    expect(events.map(({ action }: { action: string }) => action)).toEqual([
+      'SHARE_LINK_CREATED',
+      'SHARE_LINK_OPENED',
+      'FILE_DOWNLOADED',
+      'SHARE_LINK_REVOKED',
+    ])
+    for (const event of events) {
+      expect(event).toMatchObject({ path: 'plate.csv', details: { shareLinkId: link.id } })
+      expect(JSON.stringify(event.details)).not.toContain('pass"')
+    }
+  })
+})
