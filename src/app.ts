@@ -9,6 +9,7 @@ import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
 import { sweepBlobs } from './domains/files/jobs.ts'
+import { letTablesIn } from './domains/tables/writes.ts'
 import { purgeOutlived } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
 import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
@@ -40,6 +41,7 @@ export async function openApp(
   for (const dir of [config.dataDir, dirname(config.database.path)]) await requireWritable(dir)
   const db = opened.adopt(openDatabase(config.database), (db) => db.destroy())
   await migrateToLatest(db)
+  await letTablesIn({ db, now }, config.linkableTables)
   const blobs = openBlobs(config.blobs)
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)

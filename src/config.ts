@@ -12,6 +12,9 @@ export type Limits = {
   maxQueryCost: number
 }
 
+/** A column of an operator's table that may hold paths; of one workspace (by its slug), or of all. */
+export type LinkableColumn = { table: string; column: string; workspace: string | null }
+
 export type Config = {
   host: string
   port: number
@@ -28,6 +31,7 @@ export type Config = {
   logLevel: LogLevel
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
+  linkableTables: LinkableColumn[]
 }
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -63,6 +67,14 @@ const sqlitePath = z
   .string()
   .transform((url) => url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
   .refine((path) => path !== '' && !/^[a-z][a-z0-9+.-]+:|^:memory:$/i.test(path))
+
+const linkable = z
+  .string()
+  .regex(/^[A-Za-z_]\w{0,62}\.[A-Za-z_]\w{0,62}(@[a-z0-9-]{1,63})?$/)
+  .transform((word): LinkableColumn => {
+    const [table = '', column = '', workspace = null] = word.split(/[.@]/)
+    return { table, column, workspace }
+  })
 
 /** Every variable that is read, and there is no other place that reads one. */
 export const settings = {
@@ -162,6 +174,17 @@ export const settings = {
       .transform((word) => word === 'true')
       .default(false),
   }),
+  LINKABLE_TABLES: setting({
+    meaning:
+      "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all.",
+    default: 'none',
+    right: 'table.column or table.column@workspace-slug, with commas between',
+    schema: z
+      .string()
+      .transform((list) => list.split(',').map((item) => item.trim()))
+      .pipe(z.array(linkable))
+      .default([]),
+  }),
 }
 
 type Name = keyof typeof settings
@@ -189,6 +212,7 @@ export function readConfig(env: Env): Config {
     rateLimit: values.RATE_LIMIT,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
+    linkableTables: values.LINKABLE_TABLES,
   }
   refuseContradictions(config)
   return config

@@ -189,6 +189,33 @@ export class UploadExpired extends DomainError {
   }
 }
 
+/** A row of a linked table that cannot be as it should: nothing of what went with it was done. */
+export class RowRejected extends DomainError {
+  readonly code = 'ROW_REJECTED'
+  readonly table: string
+  /** The column that stands in the way, where it is one. */
+  readonly column: string | null
+  readonly reason: string
+  constructor({
+    table,
+    column = null,
+    reason,
+  }: { table: string; column?: string | null; reason: string }) {
+    super(`${column === null ? table : `${table}.${column}`}: ${reason}`)
+    this.table = table
+    this.column = column
+    this.reason = reason
+  }
+}
+
+/** What came after this cursor is no longer in the log, or it is no cursor of this workspace. */
+export class SyncCursorExpired extends DomainError {
+  readonly code = 'SYNC_CURSOR_EXPIRED'
+  constructor() {
+    super('nothing can be told after this cursor: leave `since` out, and begin with a snapshot')
+  }
+}
+
 /** Another item of an ALL_OR_NOTHING batch failed. */
 export class BatchAborted extends DomainError {
   readonly code = 'BATCH_ABORTED'

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DomainError } from '../errors.ts'
 
 /** What a signature is for; one made for a purpose never fits another. */
-export type Purpose = 'upload' | 'download' | 'share' | 'archive'
+export type Purpose = 'upload' | 'download' | 'share' | 'archive' | 'sync'
 
 /** HMAC-SHA256 of `text` under `secret` for `purpose`: 43 characters of base64url. */
 export const sign = (secret: string, purpose: Purpose, text: string) =>
@@ -83,6 +83,27 @@ function parse(token: string): Link | null {
     expiresAt: Number(expiresAt),
     ...(shareLinkId && { shareLinkId }),
   }
+}
+
+/** The archive of a folder that its holder may download until `expiresAt` (milliseconds since 1970). */
+export type ArchiveLink = { folderId: string; expiresAt: number }
+
+const ARCHIVE_TOKEN = /^(?<folderId>fld_[0-9a-f]{32})\.(?<expiresAt>\d{1,15})\.[\w-]{43}$/
+
+/** One token that says and signs everything, as signLink's does. */
+export function signArchive(secret: string, { folderId, expiresAt }: ArchiveLink) {
+  const said = `${folderId}.${expiresAt}`
+  return `${said}.${sign(secret, 'archive', said)}`
+}
+
+/** What a token of signArchive allows at `now`; throws LinkInvalid, or LinkExpired for one that was good. */
+export function readArchiveLink(secret: string, token: string, now: number): ArchiveLink {
+  const { folderId, expiresAt } = ARCHIVE_TOKEN.exec(token)?.groups ?? {}
+  if (!folderId || !expiresAt) throw new LinkInvalid()
+  const link = { folderId, expiresAt: Number(expiresAt) }
+  if (!same(token, signArchive(secret, link))) throw new LinkInvalid()
+  if (link.expiresAt <= now) throw new LinkExpired(link.expiresAt)
+  return link
 }
 
 function same(given: string, right: string) {

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
 
 /** Every table, column by column. Moments are milliseconds since 1970 (UTC), sizes are bytes, JSON is text. */
 export type Tables = {
@@ -177,6 +177,8 @@ export type Tables = {
     createdAt: number
     createdBy: string | null
   }
+  /** Of bytes that were in an archive. */
+  blobCrcs: { blobId: string; crc32: number }
   /** Downloads that were counted, by the signed link that began them: it may go on without being counted again. */
   shareDownloads: { shareLinkId: string; link: string; beganAt: number; resumedBytes: number }
   jobs: {
@@ -188,6 +190,44 @@ export type Tables = {
     leaseUntil: number | null
     attempts: number
     lastError: string | null
+  }
+  /** Entries and tags as search knows them, by the numbers that its index calls them. */
+  searchDocuments: { number: Generated<number>; id: string }
+  /** The catalogue of the users' own tables: made by createTable, or an operator's that LINKABLE_TABLES lets in. */
+  userTables: {
+    /** What the database calls it: made from the workspace and the name, or the operator's own. */
+    sqlName: string
+    /** Null: an operator's table that all workspaces share. */
+    workspaceId: string | null
+    name: string
+    nameKey: string
+    /** The whole numbers that tell its rows apart. */
+    keyColumn: string
+    columns: string
+    /** 1 where LINKABLE_TABLES let it in. */
+    letIn: number
+    createdAt: number
+  }
+  /** Which cell of which row holds the path of which file. */
+  rowLinks: {
+    workspaceId: string
+    sqlName: string
+    rowKey: number
+    column: string
+    fileId: string
+    /** As it was last written to the cell. */
+    path: string
+    /** The upload that was confirmed with this row. */
+    uploadId: string | null
+  }
+  /** Rows that were taken away with an entry, until it is restored or purged. */
+  takenRows: {
+    entryId: string
+    sqlName: string
+    rowKey: number
+    column: string
+    row: string
+    links: string
   }
 }
 
@@ -205,6 +245,14 @@ export type MediaKind =
   | 'CODE'
   | 'ARCHIVE'
   | 'OTHER'
+export type ColumnType =
+  | 'TEXT'
+  | 'INTEGER'
+  | 'REAL'
+  | 'BOOLEAN'
+  | 'TIMESTAMP'
+  | 'JSON'
+  | 'FILE_PATH'
 export type UploadStatus =
   | 'CREATED'
   | 'RECEIVING'

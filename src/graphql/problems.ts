@@ -152,6 +152,21 @@ builder.objectFields(UploadExpiredError, (t) => ({
   expiredAt: t.expose('expiredAt', { type: 'DateTime' }),
 }))
 
+const RowRejectedError = problem(
+  errors.RowRejected,
+  'The row of the linked table cannot be so; nothing was done. HTTP 422.',
+)
+builder.objectFields(RowRejectedError, (t) => ({
+  table: t.exposeString('table'),
+  column: t.exposeString('column', { nullable: true }),
+  reason: t.exposeString('reason'),
+}))
+
+export const SyncCursorExpiredError = problem(
+  errors.SyncCursorExpired,
+  'The log does not reach back so far, or this is no cursor of this workspace: begin with a snapshot. HTTP 410.',
+)
+
 const BatchAbortedError = problem(
   errors.BatchAborted,
   'Another item of this batch failed, so nothing was done. HTTP 409.',

@@ -48,14 +48,14 @@ const codes: Record<number, string> = {
   413: 'FILE_TOO_LARGE',
 }
 
-/** @tus/server throws plain objects beside our own errors. */
-export function worded(problem: unknown, { upload }: Passage): unknown {
-  if (problem instanceof Error || !isTusProblem(problem)) return problem
-  const { status_code: status, body } = problem
-  const message = status === 409 ? `the upload has ${upload?.offset} bytes` : body.trim()
+/** What a handler threw where it is ours, else @tus/server's own refusal in our words. */
+export async function problemOf(
+  response: Response,
+  { problem, upload }: Passage,
+): Promise<unknown> {
+  if (problem instanceof Error) return problem
+  const { status } = response
+  const text = (await response.text()).trim()
+  const message = status === 409 ? `the upload has ${upload?.offset} bytes` : text
   return new HttpProblem(status, codes[status] ?? 'BAD_REQUEST', message)
 }
-
-type TusProblem = { status_code: number; body: string }
-const isTusProblem = (problem: unknown): problem is TusProblem =>
-  typeof problem === 'object' && problem !== null && 'status_code' in problem && 'body' in problem

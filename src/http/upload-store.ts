@@ -1,7 +1,7 @@
 import { DataStore, Upload } from '@tus/server'
+import { cancelUpload, forgetResource } from '../domains/uploads/endings.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
 import { declareLength, takeLease } from '../domains/uploads/receiving.ts'
-import { cancelUpload, forgetResource } from '../domains/uploads/writes.ts'
 import { receiveBody } from './upload-body.ts'
 import { busy, currentPassage, lost, requireThere, requireUpload } from './upload-passage.ts'
 
@@ -27,7 +27,7 @@ export class UploadStore extends DataStore {
     if (patches && upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
     passage.upload = upload
     // Said once more, as by a client that tries again, the length is not changed: @tus/server may take it for new.
-    const size = upload.size === asked.length ? null : upload.size
+    const size = patches && upload.size === asked.length ? null : upload.size
     return new Upload({ id, offset: upload.offset, ...(size !== null && { size }) })
   }
 

@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@tus/server'
 import type { App } from '../app.ts'
 import { confirmUpload } from '../domains/uploads/confirm.ts'
-import { requireOwnUpload, uploadIdOf } from '../domains/uploads/reads.ts'
+import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { createUpload } from '../domains/uploads/writes.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
 import { HttpProblem, statusOf } from './problems.ts'
-import { answer, tellUpload, worded } from './upload-answer.ts'
+import { answer, problemOf, tellUpload } from './upload-answer.ts'
 import {
   capabilities,
   checkVersion,
@@ -109,7 +109,7 @@ async function serve(tus: Server, res: ServerResponse, passage: Passage, id: str
   if (id) await requireOwnUpload(scope.db, scope.viewer, id)
   try {
     const response = await during(passage, () => tus.handleWeb(requestFor(passage, id)))
-    if (passage.problem) throw worded(passage.problem, passage)
+    if (!response.ok) throw await problemOf(response, passage)
     await confirmIfAsked(passage)
     tellUpload(res, passage)
     answer(res, response)
@@ -131,12 +131,16 @@ function requestFor({ asked }: Passage, id: string | null): Request {
   return new Request(`http://localhost/uploads${id ? `/${id}` : ''}`, { method, headers })
 }
 
-/** An empty PATCH at the end tries a confirm that failed once more. */
+/** An empty PATCH at the end tries a confirm that failed once more. What became of it is told either way. */
 async function confirmIfAsked(passage: Passage) {
   const { upload, asked, scope } = passage
   if (!upload?.autoConfirm || upload.status !== 'RECEIVED') return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
-  passage.upload = await confirmUpload(scope, { uploadId: upload.id })
+  try {
+    await confirmUpload(scope, { uploadId: upload.id })
+  } finally {
+    passage.upload = await uploadById(scope.db, upload.id)
+  }
 }
 
 /** tus-js-client forgets an upload for good when a HEAD is answered 5xx or 429; 423 it tries again. */

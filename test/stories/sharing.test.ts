@@ -259,9 +259,9 @@ describe('a shared folder', () => {
       link,
       `downloadUrl { url } entry { __typename name path parent { name } ancestors { name } tags { name } ... on Folder {
         totals { fileCount folderCount bytes }
-        children(first: 10) { totalCount nodes { __typename name path parent { name } ancestors { name }
+        children(first: 5) { totalCount nodes { __typename name path parent { name } ancestors { name }
           ... on File { size sha256 version { number isCurrent } downloadUrl { url } }
-          ... on Folder { children { nodes { ... on Folder { path children { nodes {
+          ... on Folder { children(first: 5) { nodes { ... on Folder { path children(first: 5) { nodes {
             path ancestors { name path } ... on File { downloadUrl { url } }
           } } } } } }
         } }
@@ -302,7 +302,7 @@ describe('a shared folder', () => {
       link,
       `entry { ${selection.replace('WITHIN', folder.id)} }`,
     )
-    expect(data).toEqual({ shared: null })
+    expect(JSON.stringify(data)).not.toMatch(/lab|Private|secret|top\.csv/)
     expect(['NOT_FOUND', 'INVALID_INPUT']).toContain(errors?.[0]?.extensions?.code)
   })
 

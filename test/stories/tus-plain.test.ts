@@ -202,6 +202,7 @@ test('bytes that are not the announced ones: 460 with the last of them, then 410
   )
   const last = await tus.patch(url, 0, 'hello')
   expect([last.status, ((await last.json()) as any).code]).toEqual([460, 'CHECKSUM_MISMATCH'])
+  expect(last.headers.get('holdall-upload-status')).toBe('FAILED')
   expect((await tus.head(url)).status).toBe(410)
 })
 

@@ -82,6 +82,6 @@ builder.objectFields(Workspace, (t) => ({
   syncCursor: t.field({
     type: 'SyncCursor',
     description: 'Now. Start here to follow only what happens next.',
-    resolve: ({ id }, _, { db }) => currentSyncCursor(db, id),
+    resolve: ({ id }, _, context) => currentSyncCursor(context, id),
   }),
 }))

@@ -1,9 +1,8 @@
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row } from '../../database/tables.ts'
-import type { Tx } from '../../database/transaction.ts'
+import { writeCursor } from './place.ts'
 import type { ActivityAction } from './rules.ts'
-import { syncCursor } from './rules.ts'
 
 export type ActivityRow = Row<'activity'>
 
@@ -44,11 +43,30 @@ export async function activityById(
 }
 
 /** Where the workspace's log stands now. */
-export async function currentSyncCursor(db: Db | Tx, workspaceId: string): Promise<string> {
-  const workspace = await db
+export async function currentSyncCursor(
+  { db, secret }: { db: Db; secret: string },
+  workspaceId: string,
+): Promise<string> {
+  return writeCursor(secret, workspaceId, { seq: await lastSeqOf(db, workspaceId) })
+}
+
+/** The number of the last event; later events have greater ones. */
+export async function lastSeqOf(db: Db, workspaceId: string): Promise<number> {
+  const { lastSeq } = await db
     .selectFrom('workspaces')
-    .select(['id', 'lastSeq'])
+    .select('lastSeq')
     .where('id', '=', workspaceId)
     .executeTakeFirstOrThrow()
-  return syncCursor(workspace)
+  return lastSeq
 }
+
+/** Events of a workspace behind number `seq`, in their order. */
+export const eventsAfter = (db: Db, workspaceId: string, seq: number, most: number) =>
+  db
+    .selectFrom('activity')
+    .selectAll()
+    .where('workspaceId', '=', workspaceId)
+    .where('seq', '>', seq)
+    .orderBy('seq')
+    .limit(most)
+    .execute()

@@ -29,7 +29,3 @@ export const activityActions = [
   'TABLE_CREATED',
 ] as const
 export type ActivityAction = (typeof activityActions)[number]
-
-/** A place in the workspace's log; clients compare it for equality only. */
-export const syncCursor = ({ id, lastSeq }: { id: string; lastSeq: number }) =>
-  Buffer.from(`${id.slice(-8)}:${lastSeq}`).toString('base64url')

@@ -254,7 +254,7 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
 })
 
 /** graphql throws every Error that a resolver returns; here it is an answer like any other. */
-const asData = (error: DomainError) => new Proxy(error, { getPrototypeOf: () => null })
+export const asData = (error: DomainError) => new Proxy(error, { getPrototypeOf: () => null })
 
 export type BatchAnswer = { results: Outcome[] }
 
@@ -273,9 +273,9 @@ export const batchFields = <A extends BatchAnswer>(t: BatchFields<A>) => ({
     type: 'SyncCursor',
     nullable: true,
     description: 'Where the workspace stands now; null where nothing was done.',
-    resolve: ({ results }, _, { db }) => {
+    resolve: ({ results }, _, context) => {
       const workspaceId = results.find(({ entry }) => entry)?.entry?.workspaceId
-      return workspaceId === undefined ? null : currentSyncCursor(db, workspaceId)
+      return workspaceId === undefined ? null : currentSyncCursor(context, workspaceId)
     },
   }),
 })

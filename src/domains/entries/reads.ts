@@ -46,8 +46,9 @@ export async function requireEntry(
   if (!entry) throw new NotFound(id)
   const workspace = await requireAccess(db, viewer, entry.workspaceId, need, id)
   const parent = entry.parentId ? await entryById(db, entry.parentId) : null
-  const gone = parent === null && entry.parentId !== null
-  if (gone || (!workspace.viewerRole && trashRootOf(entry, parent))) throw new NotFound(id)
+  const trashRootId = trashRootOf(entry, parent)
+  const gone = (entry.parentId && !parent) || (trashRootId && !(await entryById(db, trashRootId)))
+  if (gone || (!workspace.viewerRole && trashRootId)) throw new NotFound(id)
   return { entry, parent, workspace }
 }
 

@@ -80,12 +80,20 @@ export async function takeFromTrash(
   return restored
 }
 
-/** From now on nobody finds this trashed entry, nor what went with it; false where that was so already. */
-export async function markPurging({ tx, now }: TxScope, id: string): Promise<boolean> {
+/**
+ * From now on nobody finds this trashed entry, nor what went with it; false where that was so already, or where it has been
+ * restored since it was read.
+ */
+export async function markPurging(
+  { tx, now }: TxScope,
+  { id, revision }: EntryRow,
+): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('entries')
     .set({ purgingAt: now() })
     .where('id', '=', id)
+    .where('revision', '=', revision)
+    .where('trashedAt', 'is not', null)
     .where('purgingAt', 'is', null)
     .executeTakeFirst()
   return numUpdatedRows > 0n

@@ -35,11 +35,6 @@ const filters = new Set<string>([
   'sha256',
 ] satisfies (keyof EntryFilter)[])
 
-/** Fields of younger domains that a holder sees too: they say how. */
-type More = (shared: Shared) => Sight
-const more: More[] = []
-export const alsoShared = (fields: More) => void more.push(fields)
-
 /**
  * The shared entry as the holder of the share sees it: itself and what lies below, to read. Nothing leads out: paths begin with
  * the name of what is shared, nobody's name is told, older versions stay at home, and links end with the share.
@@ -63,9 +58,6 @@ export function seenByHolder(shared: Shared): EntryRow {
     Tag: plain('id', 'name', 'color'),
     Sharing: { visibility: 'plain', links: () => [] },
   }
-  for (const fields of more)
-    for (const [type, shown] of Object.entries(fields(shared)))
-      sight[type] = { ...sight[type], ...shown }
   return see(shared.entry)
 }
 

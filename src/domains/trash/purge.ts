@@ -65,8 +65,8 @@ const freed = (results: readonly Outcome[]) =>
 
 /** Marks a trashed entry as gone and gives its bytes back to the quota. */
 export async function purge(s: TxScope, entry: EntryRow): Promise<EntryRow> {
-  if (!(await markPurging(s, entry.id))) {
-    throw new InvalidState('PURGED', 'this is being purged')
+  if (!(await markPurging(s, entry))) {
+    throw new InvalidState('PURGED', 'this is being purged, or was restored at this moment')
   }
   const { workspaceId, id: entryId, originalPath: path } = entry
   await countTrashed(s, entry, -1)

@@ -1,13 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  ChecksumMismatch,
-  DomainError,
-  InvalidState,
-  UploadExpired,
-  UploadIncomplete,
-} from '../../errors.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
-import { record } from '../activity/writes.ts'
+import { ChecksumMismatch, InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
+import type { Scope } from '../../scope.ts'
+import { giveBack } from './failures.ts'
 import { contentOf, publish } from './publish.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
 import {
@@ -16,11 +10,8 @@ import {
   fatalMismatch,
   missingBytes,
   statusAt,
-  type UploadFailure,
   type UploadRow,
-  withFailure,
 } from './rules.ts'
-import { endUpload, forgetBytes } from './writes.ts'
 
 export type ConfirmUpload = {
   uploadId: string

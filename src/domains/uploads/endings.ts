@@ -8,7 +8,7 @@ import { statusesBefore, type UploadRow } from './rules.ts'
 /** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
 export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
-  const ended = await inTransaction(scope, (s) => endUpload(s, upload.id, 'CANCELED'))
+  const ended = await inTransaction(scope, (s) => endUpload(s, { id: upload.id }, 'CANCELED'))
   if (ended) await forgetBytes(scope.blobs, upload.id)
   if (ended) return ended
   const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
@@ -32,12 +32,12 @@ export async function forgetResource({ db, now }: Scope, { id }: UploadRow): Pro
 type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
 
 /**
- * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more). Ended, nothing
- * writes to it: its bytes may go.
+ * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more), or `fence` is
+ * given and is not its own. Once ended, nobody makes a file of it: its bytes may go.
  */
 export async function endUpload(
   s: TxScope,
-  id: string,
+  { id, fence }: { id: string; fence?: number },
   status: 'CANCELED' | 'EXPIRED' | 'FAILED',
   changes: Ending = {},
 ): Promise<UploadRow | null> {
@@ -46,6 +46,7 @@ export async function endUpload(
     .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
     .where('id', '=', id)
     .where('status', 'in', statusesBefore(status))
+    .$if(fence !== undefined, (q) => q.where('fence', '=', fence ?? 0))
     .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
     .returningAll()
     .executeTakeFirst()

@@ -11,12 +11,13 @@ export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown)
   const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
   if (!mismatch) return tryAgainLater(scope, claimed, failures)
   const { id, workspaceId, name } = claimed
-  await inTransaction(scope, async (s) => {
-    const failed = await endUpload(s, id, 'FAILED', { failures })
+  const failed = await inTransaction(scope, async (s) => {
     const details = { uploadId: id, name, code: mismatch.code }
+    const failed = await endUpload(s, claimed, 'FAILED', { failures })
     if (failed) await record(s, { workspaceId, action: 'UPLOAD_FAILED', details })
+    return failed
   })
-  await forgetBytes(scope.blobs, id)
+  if (failed) await forgetBytes(scope.blobs, id)
 }
 
 const tryAgainLater = ({ db }: Scope, { id, fence }: UploadRow, failures: string) =>

@@ -26,9 +26,10 @@ import { File, FileVersion, loadVersion } from '../files/graphql.ts'
 import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm.ts'
+import { cancelUpload } from './endings.ts'
 import { uploadsById, uploadsList, uploadUrl } from './reads.ts'
 import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
-import { cancelUpload, createUpload } from './writes.ts'
+import { createUpload } from './writes.ts'
 
 /** Uploads are the members' business, also where everybody may read the files. */
 const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
@@ -243,7 +244,7 @@ mutation('confirmUpload', {
       }),
       syncCursor: t.field({
         type: 'SyncCursor',
-        resolve: ({ upload }, _, { db }) => currentSyncCursor(db, upload.workspaceId),
+        resolve: ({ upload }, _, context) => currentSyncCursor(context, upload.workspaceId),
       }),
     }),
   }),

@@ -1,8 +1,8 @@
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
+import { endUpload, forgetBytes } from './endings.ts'
 import { uploadsById } from './reads.ts'
 import { isOver, statusesBefore } from './rules.ts'
-import { endUpload, forgetBytes } from './writes.ts'
 
 const BATCH = 100
 const HOUR_MS = 3_600_000
@@ -30,7 +30,7 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
 }
 
 async function expire(scope: Scope, id: string): Promise<boolean> {
-  const ended = await inTransaction(scope, (s) => endUpload(s, id, 'EXPIRED'))
+  const ended = await inTransaction(scope, (s) => endUpload(s, { id }, 'EXPIRED'))
   if (ended) await forgetBytes(scope.blobs, id)
   return ended !== null
 }

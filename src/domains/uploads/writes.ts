@@ -132,7 +132,7 @@ async function stage(scope: Scope, { id }: UploadRow) {
   try {
     await scope.blobs.stage(id)
   } catch (error) {
-    await inTransaction(scope, (s) => endUpload(s, id, 'CANCELED', { idempotencyKey: null }))
+    await inTransaction(scope, (s) => endUpload(s, { id }, 'CANCELED', { idempotencyKey: null }))
     throw error
   }
 }

@@ -1,0 +1,13 @@
+import { inTransaction, type Scope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import type { EntryRow } from '../entries/reads.ts'
+
+/** Logs that an archive began to be downloaded. */
+export async function recordArchiveDownload(
+  scope: Scope,
+  { workspaceId, id: entryId, path }: EntryRow,
+  { bytes }: { bytes: number },
+): Promise<void> {
+  const event = { workspaceId, action: 'ARCHIVE_DOWNLOADED', entryId, path } as const
+  await inTransaction(scope, (s) => record(s, { ...event, details: { bytes } }))
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import type { ColumnType } from '../../database/tables.ts'
+import type { UserColumn } from '../../database/user-tables.ts'
+import { InvalidInput, type Issue, RowRejected } from '../../errors.ts'
+
+export type NewColumn = { name: string; type: ColumnType; nullable: boolean }
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
+const RIGHT_NAME = '1 to 63 of A-Z, a-z, 0-9 and "_", with no digit first'
+const MOST_COLUMNS = 100
+const unsayable = ['__proto__', 'constructor', 'prototype']
+export const MOST_TABLES = 100
+
+/** Databases compare names without regard to case. */
+export const nameKeyOf = (name: string) => name.toLowerCase()
+export const isName = (name: string) => NAME.test(name)
+
+/** Throws InvalidInput with all that is wrong; `key` is the column that the house adds. */
+export function checkTable(name: string, columns: readonly NewColumn[], key: string) {
+  const issues: Issue[] = []
+  if (!isName(name)) issues.push({ path: ['name'], message: RIGHT_NAME })
+  if (columns.length === 0 || columns.length > MOST_COLUMNS) {
+    issues.push({ path: ['columns'], message: `1 to ${MOST_COLUMNS} columns` })
+  }
+  const taken = new Set([key])
+  for (const [index, column] of columns.entries()) {
+    const message = whatIsWrong(column.name, taken)
+    if (message) issues.push({ path: ['columns', String(index), 'name'], message })
+    taken.add(nameKeyOf(column.name))
+  }
+  const [first, ...others] = issues
+  if (first) throw new InvalidInput(first, ...others)
+}
+
+function whatIsWrong(name: string, taken: ReadonlySet<string>) {
+  if (!isName(name)) return RIGHT_NAME
+  if (unsayable.includes(name)) return 'no JSON object here may have this key'
+  return taken.has(nameKeyOf(name)) ? 'another column has this name' : null
+}
+
+/** What the database is to call a table; at most 63 characters, which is all that PostgreSQL keeps of a name. */
+export function sqlNameOf(workspaceId: string, name: string): string {
+  const key = nameKeyOf(name)
+  const whole = `ws_${workspaceId.slice(-12)}_${key}`
+  if (whole.length <= 63) return whole
+  const hash = createHash('sha256').update(key).digest('hex').slice(0, 8)
+  return `${whole.slice(0, 54)}_${hash}`
+}
+
+type Columns = { name: string; columns: readonly UserColumn[] }
+type ShownColumn = UserColumn & { type: ColumnType }
+
+/** The columns that people may know of. */
+export const shownColumns = ({ columns }: Columns) =>
+  columns.filter((column): column is ShownColumn => column.type !== null)
+
+/** The column of this name, looked up and never made from what was asked; RowRejected. */
+export function requireColumn(table: Columns, column: string): ShownColumn {
+  const found = shownColumns(table).find(({ name }) => name === column)
+  if (found) return found
+  throw new RowRejected({ table: table.name, column, reason: 'the table has no such column' })
+}
+
+/** The same for the column that is to hold a path. */
+export function requirePathColumn(table: Columns, column: string): string {
+  const { name, type } = requireColumn(table, column)
+  if (type === 'FILE_PATH') return name
+  const reason = `this column is ${type}, not FILE_PATH`
+  throw new RowRejected({ table: table.name, column, reason })
+}

@@ -1,0 +1,148 @@
+import { CannotStart, type LinkableColumn } from '../../config.ts'
+import type { Db } from '../../database/database.ts'
+import type { Row } from '../../database/tables.ts'
+import { type Tx, transact } from '../../database/transaction.ts'
+import {
+  describeTable,
+  KEY_COLUMN,
+  makeUserTable,
+  ownTables,
+  type UserColumn,
+} from '../../database/user-tables.ts'
+import { InvalidInput } from '../../errors.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
+import { requireNamed } from '../workspaces/reads.ts'
+import { type Table, tablesOf } from './reads.ts'
+import { checkTable, isName, MOST_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
+
+/** What writing rows asks of the viewer, beside what the files ask. */
+export const toWriteRows = { scope: 'TABLES_WRITE', role: 'EDITOR' } as const
+
+type NewTable = { workspaceId: string; name: string; columns: readonly NewColumn[] }
+
+/** Makes a table that other programs can read and write, too. EDITOR, scope TABLES_WRITE; InvalidInput for what is no name. */
+export async function createTable(
+  scope: Scope,
+  { workspaceId, name, columns }: NewTable,
+): Promise<Table> {
+  checkTable(name, columns, KEY_COLUMN)
+  return inTransaction(scope, async (s) => {
+    await requireNamed(s.tx, s.viewer, workspaceId, toWriteRows)
+    const sqlName = sqlNameOf(workspaceId, name)
+    await refuseTaken(s.tx, { workspaceId, name, sqlName })
+    const table = { name, sqlName, keyColumn: KEY_COLUMN, columns: columns.map(columnOf) }
+    await makeUserTable(s.tx, table)
+    await s.tx
+      .insertInto('userTables')
+      .values({ ...entryOf(table), workspaceId, letIn: 0, createdAt: s.now() })
+      .execute()
+    const details = { table: name, sqlName }
+    await record(s, { workspaceId, action: 'TABLE_CREATED', details })
+    return { ...table, workspaceId, shared: false }
+  })
+}
+
+const columnOf = ({ name, type, nullable }: NewColumn): UserColumn => ({ name, type, nullable })
+
+const entryOf = (table: Omit<Table, 'workspaceId' | 'shared'>) => ({
+  sqlName: table.sqlName,
+  name: table.name,
+  nameKey: nameKeyOf(table.name),
+  keyColumn: table.keyColumn,
+  columns: JSON.stringify(table.columns),
+})
+
+type Naming = { workspaceId: string; name: string; sqlName: string }
+
+async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
+  const refuse = (path: string, message: string) => new InvalidInput({ path: [path], message })
+  const tables = await tablesOf(tx, workspaceId)
+  if (tables.some((table) => nameKeyOf(table.name) === nameKeyOf(name))) {
+    throw refuse('name', 'the workspace has a table of this name')
+  }
+  // What another program dropped is still in the catalogue: its rows in the trash may not come back to another table.
+  const known = await tx
+    .selectFrom('userTables')
+    .select('sqlName')
+    .where('sqlName', '=', sqlName)
+    .executeTakeFirst()
+  if (known || (await describeTable(tx, sqlName))) throw refuse('name', 'this name is taken')
+  if (tables.length >= MOST_TABLES) {
+    throw refuse('workspaceId', `a workspace has at most ${MOST_TABLES} tables`)
+  }
+}
+
+/**
+ * Brings the catalogue to what LINKABLE_TABLES allows now. Each name is looked up in the database's own catalogue; CannotStart
+ * for a table that is not there or is the house's own, for one whose rows have no INTEGER PRIMARY KEY, and for a column that
+ * is no text. A table that is let in without a workspace is shared: see Table.
+ */
+export async function letTablesIn(
+  { db, now }: { db: Db; now: () => number },
+  linkable: readonly LinkableColumn[],
+): Promise<void> {
+  const byTable = Map.groupBy(linkable, ({ table }) => nameKeyOf(table))
+  const own = byTable.size > 0 ? await ownTables() : new Set<string>()
+  await transact(db, async (tx) => {
+    await tx.deleteFrom('userTables').where('letIn', '=', 1).execute()
+    for (const columns of byTable.values()) {
+      const table = await lookedUp(tx, own, columns)
+      await tx
+        .insertInto('userTables')
+        .values({ ...table, letIn: 1, createdAt: now() })
+        .execute()
+    }
+  })
+}
+
+type Entry = Omit<Row<'userTables'>, 'letIn' | 'createdAt'>
+
+async function lookedUp(
+  tx: Tx,
+  own: ReadonlySet<string>,
+  linkable: readonly LinkableColumn[],
+): Promise<Entry> {
+  const { table: named = '', workspace: slug = null } = linkable[0] ?? {}
+  const refuse = (sentence: string) => new CannotStart(`LINKABLE_TABLES names ${sentence}`)
+  if (linkable.some(({ workspace }) => workspace !== slug)) {
+    throw refuse(`${named} for two workspaces; it is for one, or without @ for all.`)
+  }
+  if (own.has(nameKeyOf(named)) || (await isMade(tx, named))) {
+    throw refuse(`${named}, a table of the server's own; only your own tables can be let in.`)
+  }
+  const found = await describeTable(tx, named)
+  if (!found) throw refuse(`${named}, which is no table of the database.`)
+  const { keyColumn } = found
+  if (keyColumn === null || !isName(keyColumn)) {
+    throw refuse(`${named}, whose rows have no INTEGER PRIMARY KEY to be known by.`)
+  }
+  const paths = linkable.map(({ column }) => column)
+  const columns = found.columns.map((column) => asPath(column, paths))
+  const missing = paths.find((path) => !columns.some((c) => c.name === path && c.type))
+  if (missing) throw refuse(`${named}.${missing}, which is no text column of that table.`)
+  const workspaceId = slug === null ? null : await workspaceOf(tx, slug)
+  if (workspaceId === undefined) throw refuse(`the workspace ${slug}, which is not there.`)
+  return { ...entryOf({ ...found, keyColumn, columns }), workspaceId }
+}
+
+/** Columns that people could not name are kept, and not shown. */
+function asPath(column: UserColumn, paths: readonly string[]): UserColumn {
+  if (!isName(column.name)) return { ...column, type: null }
+  if (!paths.includes(column.name)) return column
+  return { ...column, type: column.type === 'TEXT' ? 'FILE_PATH' : null }
+}
+
+async function isMade(tx: Tx, named: string): Promise<boolean> {
+  const made = tx.selectFrom('userTables').select('sqlName').where('letIn', '=', 0)
+  return (await made.where('sqlName', '=', nameKeyOf(named)).executeTakeFirst()) !== undefined
+}
+
+async function workspaceOf(tx: Tx, slug: string): Promise<string | undefined> {
+  const row = await tx
+    .selectFrom('workspaces')
+    .select('id')
+    .where('slug', '=', slug)
+    .executeTakeFirst()
+  return row?.id
+}
