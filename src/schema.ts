@@ -17,9 +17,13 @@ import './domains/tags/graphql.ts'
 import './domains/entries/graphql.ts'
 import './domains/folders/graphql.ts'
 import './domains/files/graphql.ts'
+import './domains/tables/graphql.ts'
 import './domains/uploads/graphql.ts'
 import './domains/trash/graphql.ts'
+import './domains/search/graphql.ts'
 import './domains/sharing/graphql.ts'
+import './domains/archives/graphql.ts'
+import './domains/changes/graphql.ts'
 
 export const schema = withSights(builder.toSchema())
 export const printedSchema = `${printSchema(lexicographicSortSchema(schema))}\n`

@@ -17,6 +17,8 @@ export type List<R> = {
   segments: readonly Query<R>[]
   /** False: one segment after the other, each in order. True: all of them in one order. */
   merged?: boolean
+  /** What no database can tell: rows that it refuses are not in the list. Such a list is read by sieve.ts. */
+  keep?: ((row: R) => boolean) | undefined
 }
 
 /** The first so many rows after `after` and before `before`, or the last so many. */
@@ -25,7 +27,7 @@ export type Span = ({ first: number; last?: null } | { last: number; first?: nul
   before?: string | null | undefined
 }
 
-type Edge<R> = { node: R; readonly cursor: string }
+export type Edge<R> = { node: R; readonly cursor: string }
 
 export type Page<R> = {
   /** In the list's order, whichever way they were read. A cursor is made when it is asked for. */

@@ -161,6 +161,12 @@ export type Tables = {
     fileId: string | null
     versionId: string | null
     failures: string
+    /** By which door the bytes come, and no other takes them. */
+    transport: UploadTransport
+    /** tus, Upload-Concat as the client sent it: `partial`, or `final;` and the URLs of the parts. */
+    concat: string | null
+    /** Of a partial upload: the final one that has it. */
+    joinedInto: string | null
   }
   /** What shows an entry to whoever holds its URL. The URL is derived from the id: nothing secret is kept but the password's hash. */
   shareLinks: {
@@ -253,6 +259,7 @@ export type ColumnType =
   | 'TIMESTAMP'
   | 'JSON'
   | 'FILE_PATH'
+export type UploadTransport = 'TUS' | 'SIGNED_PUT' | 'FORM'
 export type UploadStatus =
   | 'CREATED'
   | 'RECEIVING'

@@ -14,7 +14,9 @@ export type Cells = Record<string, Cell>
 export type RawRow = { key: number } & { [c: `c${number}`]: Cell }
 export type Match = RawBuilder<SqlBool>
 /** A subquery for keys of rows. */
-export type Keys = Expression<number> | Expression<{ rowKey: number }>
+export type Keys = Expression<{ rowKey: number }>
+/** A subquery for keys of rows, each with the path that a cell of the row is to hold. */
+export type KeysAndPaths = Expression<{ rowKey: number; path: string }>
 
 /** The values of a row by the names of its columns. */
 export const cellsOf = ({ columns }: UserTable, row: RawRow): Cells =>
@@ -39,11 +41,17 @@ export const withPath = (table: UserTable, column: string, path: string, below: 
 export const among = (table: UserTable, keys: Keys): Match =>
   sql`${at(table, table.keyColumn)} in ${keys}`
 
+export const amongCells = (table: UserTable, column: string, cells: KeysAndPaths): Match =>
+  sql`(${at(table, table.keyColumn)}, ${at(table, column)}) in ${cells}`
+
 export const withKey = (table: UserTable, key: number): Match =>
   sql`${at(table, table.keyColumn)} = ${key}`
 
 export const all = (matches: Match[]): Match =>
   matches.length === 0 ? sql`1 = 1` : sql`(${sql.join(matches, sql` and `)})`
+
+export const any = (matches: Match[]): Match =>
+  matches.length === 0 ? sql`1 = 0` : sql`(${sql.join(matches, sql` or `)})`
 
 /** A query for rows, to be sorted and limited by whoever pages through it. */
 export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<RawRow> {
@@ -54,14 +62,20 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
 
 /** Every write answers with the rows it wrote; what the database refuses is RowRejected. */
 export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise<RawRow> {
-  const names = Object.keys(cells).map((name) => sql.id(name))
-  const [row] = await write(
+  const [row] = await insertRows(tx, table, [cells])
+  return row as RawRow
+}
+
+/** Rows that fill the same columns, in the same order. */
+export function insertRows(tx: Tx, table: UserTable, rows: readonly Cells[]): Promise<RawRow[]> {
+  const names = Object.keys(rows[0] ?? {}).map((name) => sql.id(name))
+  const values = rows.map((cells) => sql`(${sql.join(Object.values(cells))})`)
+  return write(
     tx,
     table,
     sql`insert into ${sql.id(table.sqlName)} (${sql.join(names)})
-      values (${sql.join(Object.values(cells))}) returning ${sql.join(selected(table))}`,
+      values ${sql.join(values)} returning ${sql.join(selected(table))}`,
   )
-  return row as RawRow
 }
 
 export function updateRows(

@@ -86,6 +86,7 @@ export async function describeTable(db: Db | Tx, named: string): Promise<Describ
   const { rows: tables } = await sql<{ name: string }>`
     select name from pragma_table_list
     where schema = 'main' and type = 'table' and name = ${named} collate nocase
+      and name not like 'sqlite!_%' escape '!'
   `.execute(db)
   const name = tables[0]?.name
   if (name === undefined) return null

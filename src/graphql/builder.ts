@@ -62,5 +62,6 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType()
 builder.mutationType()
+builder.subscriptionType()
 
 export type SchemaTypes = typeof builder.$inferSchemaTypes

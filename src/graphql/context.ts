@@ -6,4 +6,9 @@ export type Context = Scope & {
   requestId: string
   /** Tells the log what the client is not told. */
   report: (error: unknown) => void
+  /** Of who asks, with this request paid. */
+  rateLimit: () => RateLimit
 }
+
+/** Points of a minute. A limit of 0 is none; `cost` is that of the request. */
+export type RateLimit = { limit: number; cost: number; remaining: number; resetAt: number }

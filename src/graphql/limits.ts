@@ -1,6 +1,9 @@
+import { complexityFromQuery } from '@pothos/plugin-complexity'
 import {
   type DocumentNode,
+  type ExecutionArgs,
   type FragmentDefinitionNode,
+  getOperationAST,
   Kind,
   type ParseOptions,
   parse,
@@ -40,6 +43,27 @@ export function parseWithin(source: string | Source, options: ParseOptions = {})
 /** graphql's validate, which gives up after ten errors: a hundred take longer to word than all else takes. */
 export const validateBriefly: typeof validate = (schema, document, rules, options) =>
   validate(schema, document, rules, { ...options, maxErrors: 10 })
+
+/** The points that an operation costs, with its variables; 1 for one that cannot be run, as execution will say. */
+export function costOf({ schema, document, operationName, ...args }: ExecutionArgs): number {
+  // complexityFromQuery takes the first operation, which need not be the one that was asked for.
+  const asked = getOperationAST(document, operationName)
+  const definitions = document.definitions.filter(
+    (definition) => definition === asked || definition.kind === Kind.FRAGMENT_DEFINITION,
+  )
+  const query = { ...document, definitions }
+  const variables = { ...args.variableValues }
+  try {
+    const { complexity } = complexityFromQuery(query, {
+      schema,
+      ctx: args.contextValue as object,
+      variables,
+    })
+    return Math.max(Math.ceil(complexity), 1)
+  } catch {
+    return 1
+  }
+}
 
 /** Throws QueryTooComplex for a document beyond a limit. One walk, in time linear to its tokens. */
 export function refuseBomb({ definitions }: DocumentNode) {

@@ -1,5 +1,6 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
 import { countList, type List, readPage, type Span } from '../database/keyset.ts'
+import { countKept, readKept } from '../database/sieve.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 
@@ -29,11 +30,13 @@ export async function page<R extends object>(
   list: List<R>,
   { defaultSize = defaultPageSize } = {},
 ) {
-  const { edges, ...pageInfo } = await readPage(list, spanOf(args, defaultSize))
-  return { edges, pageInfo, totalCount: () => countList(list) }
+  const span = spanOf(args, defaultSize)
+  const { edges, ...pageInfo } = await (list.keep ? readKept(list, span) : readPage(list, span))
+  return { edges, pageInfo, totalCount: () => (list.keep ? countKept(list) : countList(list)) }
 }
 
-function spanOf({ first, last, after, before }: PageArgs, defaultSize: number): Span {
+/** The part of a list that arguments ask for; throws BadPageSize. */
+export function spanOf({ first, last, after, before }: PageArgs, defaultSize: number): Span {
   if (first != null && last != null) {
     throw new BadPageSize(`give first or last, not both; each is from 1 to ${maxPageSize}`).at(
       'last',

@@ -1,6 +1,6 @@
 import about from '../../package.json' with { type: 'json' }
 import { builder } from './builder.ts'
-import type { Context } from './context.ts'
+import type { Context, RateLimit } from './context.ts'
 import { maxPageSize } from './pages.ts'
 
 /** What /uploads understands beyond the core of tus 1.0. */
@@ -34,4 +34,19 @@ const ServerInfo = builder.objectRef<Context>('ServerInfo').implement({
 
 builder.queryField('serverInfo', (t) =>
   t.field({ type: ServerInfo, resolve: (_, __, context) => context }),
+)
+
+const RateLimitType = builder.objectRef<RateLimit>('RateLimit').implement({
+  description:
+    'Points that a token has in a minute, or an address without one. A GraphQL request takes what its query costs, any other request one; what asks for more than is left is answered with RATE_LIMITED.',
+  fields: (t) => ({
+    limit: t.exposeInt('limit', { description: '0: there is none, and remaining says nothing.' }),
+    cost: t.exposeInt('cost', { description: 'Of this request.' }),
+    remaining: t.exposeInt('remaining', { description: 'With this request paid.' }),
+    resetAt: t.expose('resetAt', { type: 'DateTime' }),
+  }),
+})
+
+builder.queryField('rateLimit', (t) =>
+  t.field({ type: RateLimitType, resolve: (_, __, { rateLimit }) => rateLimit() }),
 )

@@ -8,13 +8,24 @@ import { CSV_HEAD, csvLine } from '../domains/archives/manifest.ts'
 import { type ArchivePlan, planArchive } from '../domains/archives/plan.ts'
 import { archiveName, requireArchived } from '../domains/archives/reads.ts'
 import { recordArchiveDownload } from '../domains/archives/writes.ts'
-import { InvalidInput, NotFound } from '../errors.ts'
-import type { Scope } from '../scope.ts'
+import { InvalidInput } from '../errors.ts'
+import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { fileAnswer, sendFile } from './file-answer.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem } from './problems.ts'
 import type { Door } from './visit.ts'
+
+type Copy = {
+  name: string
+  mediaType: string
+  size: number
+  etag: string
+  modifiedAt: number
+  open: (range: ByteRange) => Readable
+  /** Asked before the first byte goes out. */
+  begin?: () => Promise<void>
+}
 
 /**
  * GET and HEAD of /download/archive/<token>/<name>.zip, and …/manifest?format=json|csv. Ranges and conditions as for files:
@@ -30,8 +41,77 @@ export const archivesDoor = (app: App): Door => ({
     const folder = await requireArchived(scope, folderId)
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
     await using plan = await planArchive(scope.db, folder)
-    const sent = sendArchive({ req, res, scope, plan }, format, format === 'zip' ? archiveName(folder) : `manifest.${format}`)
-    if (await whenGone(res, sent)) return
-    if (format === 'zip' && begins(req, res)) await recordArchiveDownload(scope, folder, { bytes: plan.size })
+    if (format === 'csv') return await unlessGone(res, sendTable(req, res, plan))
+    if (format === 'json') return await unlessGone(res, sendCopy(req, res, manifestCopy(plan)))
+    const zip: Copy = {
+      ...{ name: archiveName(folder), mediaType: 'application/zip', size: plan.size },
+      ...{ etag: plan.etag, modifiedAt: plan.manifest.modifiedAt },
+      open: (range) => Readable.from(archiveBytes(scope, plan, range), { objectMode: false }),
+      begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
+    }
+    return await unlessGone(res, sendCopy(req, res, zip))
   },
 })
+
+function formatOf(asked: string | null): 'json' | 'csv' {
+  if (asked === null || asked === 'json') return 'json'
+  if (asked === 'csv') return 'csv'
+  throw new InvalidInput({ path: ['format'], message: 'is json or csv' })
+}
+
+const manifestCopy = ({ manifest, etag, openManifest }: ArchivePlan): Copy => ({
+  ...manifest,
+  mediaType: 'application/json',
+  etag: etag.replace('"', '"manifest-'),
+  open: openManifest,
+})
+
+async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy) {
+  const validators = {
+    ETag: copy.etag,
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': 'private, no-cache',
+  }
+  const verdict = judge(req.headers, copy)
+  if (verdict === 'failed') throw notThatCopy()
+  if (verdict === 'not modified') return void res.writeHead(304, validators).end()
+  const content = contentHeaders(copy, 'attachment')
+  const isGet = req.method === 'GET'
+  const range = isGet && rangeCounts(req.headers, copy) ? req.headers.range : undefined
+  const answer = fileAnswer({ size: copy.size, contentType: content['Content-Type'] }, range)
+  const headers = { ...validators, ...content, ...answer.headers }
+  if (!isGet) return void res.writeHead(answer.status, headers).end()
+  if (answer.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
+  const open = async (_: string, part?: { start: number; end?: number }) =>
+    copy.open({ start: part?.start ?? 0, end: part?.end ?? copy.size - 1 })
+  await sendFile(res, { ...answer, headers }, { blobs: { open }, blobId: copy.name })
+}
+
+/** How long it is nobody knows before it is written. */
+async function sendTable(req: IncomingMessage, res: ServerResponse, plan: ArchivePlan) {
+  const about = { name: 'manifest.csv', mediaType: 'text/csv' }
+  res.writeHead(200, {
+    ...contentHeaders(about, 'attachment'),
+    'Cache-Control': 'private, no-cache',
+  })
+  if (req.method === 'HEAD') return void res.end()
+  await pipeline(Readable.from(tableOf(plan)), res)
+}
+
+async function* tableOf(plan: ArchivePlan) {
+  yield CSV_HEAD
+  for await (const entry of plan.manifestEntries()) yield csvLine(entry)
+}
+
+/** Nobody is there any more to be told of an error, and nothing is wrong here. */
+async function unlessGone(res: ServerResponse, sending: Promise<void>) {
+  await sending.catch((error) => {
+    if (!res.destroyed) throw error
+  })
+}
+
+const notAllowed = () =>
+  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+
+const notThatCopy = () =>
+  new HttpProblem(412, 'PRECONDITION_FAILED', 'the archive is not the one that the condition names')

@@ -55,7 +55,7 @@ const behindTheEnd = (size: number) =>
 export async function sendFile(
   res: ServerResponse,
   answer: FileAnswer,
-  { blobs, blobId }: { blobs: BlobStore; blobId: string },
+  { blobs, blobId }: { blobs: Pick<BlobStore, 'open'>; blobId: string },
 ) {
   const gone = new AbortController()
   res.once('close', () => gone.abort())

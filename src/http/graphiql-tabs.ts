@@ -6,8 +6,9 @@ const headers = JSON.stringify({ Authorization: '' }, null, 2)
 /** Each tab: what it does, and the variables that the reader fills in from the answer of the tab before. */
 export const steps: { query: string; variables?: object }[] = [
   {
-    query: `# 1. A workspace. First open "Headers" below and put the token that the server printed between the quotes:
-#    "Bearer hld_…". Do so in each of the tabs that follow; then press play.
+    query: `# 1. A workspace. First open "Headers" below and put
+#    your token between the quotes, "Bearer hld_…",
+#    here and in the tabs that follow. Then press play.
 mutation CreateWorkspace {
   createWorkspace(input: { name: "Lab" }) {
     ... on CreateWorkspacePayload { workspace { id name slug } }
@@ -17,7 +18,8 @@ mutation CreateWorkspace {
 `,
   },
   {
-    query: `# 2. An upload: the space is reserved, and you get the URL for the bytes. "Variables" wants the id of the workspace.
+    query: `# 2. An upload: the space is reserved, and you get the
+#    URL for the bytes. "Variables" wants the workspace.
 mutation CreateUpload($workspaceId: ID!) {
   createUpload(input: { workspaceId: $workspaceId, path: "raw/2025", name: "hello.txt", size: 13, onConflict: RENAME }) {
     ... on CreateUploadPayload { upload { id url status expiresAt } }
@@ -27,14 +29,17 @@ mutation CreateUpload($workspaceId: ID!) {
 
 # 3. The bytes go to that URL, from a shell:
 #
-#    printf 'Hello, world!' | curl -i -X PATCH '<url>' \\
-#      -H 'Authorization: Bearer <token>' -H 'Tus-Resumable: 1.0.0' -H 'Upload-Offset: 0' \\
-#      -H 'Content-Type: application/offset+octet-stream' --data-binary @-
+#    printf 'Hello, world!' |
+#      curl -i -X PATCH '<url>' --data-binary @- \\
+#      -H 'Authorization: Bearer <token>' \\
+#      -H 'Tus-Resumable: 1.0.0' -H 'Upload-Offset: 0' \\
+#      -H 'Content-Type: application/offset+octet-stream'
 `,
     variables: { workspaceId: 'ws_…' },
   },
   {
-    query: `# 4. The confirm: bytes and metadata become visible together. It can be repeated.
+    query: `# 4. The confirm: bytes and metadata become visible
+#    together. It can be repeated.
 mutation ConfirmUpload($uploadId: ID!) {
   confirmUpload(input: { uploadId: $uploadId }) {
     ... on ConfirmUploadPayload { file { id path size mediaType sha256 downloadUrl { url expiresAt } } }
@@ -60,7 +65,7 @@ query List($workspaceId: ID!) {
     variables: { workspaceId: 'ws_…' },
   },
   {
-    query: `# 6. Into the trash; the file's links answer 404 from now on.
+    query: `# 6. Into the trash. The file's links answer 404 now.
 mutation Trash($id: ID!) {
   trashEntries(input: { entries: [{ entry: { id: $id } }] }) {
     ... on TrashEntriesPayload { succeeded results { entry { trash { originalPath purgeAt } } error { code message } } }

@@ -1,8 +1,8 @@
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
-import type { GraphQLError } from 'graphql'
+import type { ExecutionArgs, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Context } from '../graphql/context.ts'
-import { parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
+import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
 import { refusedWhole, setStatuses, worded } from './graphql-problems.ts'
@@ -17,13 +17,19 @@ const preflighted = ['authorization', 'graphql-require-preflight']
 export function graphqlDoor({ log }: { log: Log }): Door {
   const yoga = createYoga<Visit, Context>({
     schema,
-    context: async ({ scope, requestId }) => ({
+    context: async ({ scope, requestId, toll }) => ({
       ...(await scope()),
       requestId,
+      rateLimit: toll.standing,
       report: (err: unknown) => log.error({ err, requestId }, 'fault'),
     }),
     maskedErrors: { maskError: (error) => worded(error, log) },
-    plugins: [useCSRFPrevention({ requestHeaders: preflighted }), useLimits(), useStatuses()],
+    plugins: [
+      useCSRFPrevention({ requestHeaders: preflighted }),
+      useLimits(),
+      useToll(log),
+      useStatuses(),
+    ],
     maxRequestBodySize: MAX_BODY_BYTES,
     batching: false,
     // cors.ts does it for all doors, graphiql.ts brings the page.
@@ -47,6 +53,25 @@ function useLimits(): Plugin {
     },
     onValidate: ({ setValidationFn }) => setValidationFn(validateBriefly),
   }
+}
+
+/** One point for coming in, so that nonsense is not free; the rest when it is known what is asked. */
+function useToll(log: Log): Plugin<Context & Visit> {
+  return {
+    async onParams({ context, setResult }) {
+      const { toll } = context as unknown as Visit
+      await toll.pay(1).catch((error) => setResult({ errors: [worded(error, log)] }))
+    },
+    onExecute: ({ args }) => payRest(args),
+    onSubscribe: ({ args }) => payRest(args),
+  }
+}
+
+/** What costs more than anybody may ask for is not run, and so not paid. */
+async function payRest(args: ExecutionArgs) {
+  const { toll, limits } = args.contextValue as Context & Visit
+  const cost = costOf(args)
+  if (cost <= limits.maxQueryCost) await toll.pay(cost - 1)
 }
 
 function useStatuses(): Plugin {

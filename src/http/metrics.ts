@@ -68,6 +68,7 @@ const isFromHere = ({ socket, headers }: IncomingMessage) =>
   !headers['x-forwarded-for']
 
 async function requireViewer(visit: Visit) {
+  await visit.toll.pay(1)
   const { viewer } = await visit.scope()
   if (!viewer) throw new Unauthenticated()
 }

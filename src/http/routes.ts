@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { archivesDoor } from './archives.ts'
 import { downloadHandler } from './downloads.ts'
 import { graphiqlDoor, wantsPage } from './graphiql.ts'
 import { graphqlDoor } from './graphql.ts'
@@ -36,8 +37,9 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
       whileClosing: true,
       knowsOptions: true,
     },
-    { name: 'download', matches: below('/download/'), door: downloadDoor(app) },
-    { name: 'share', matches: below('/s/'), door: sharesDoor(app) },
+    { name: 'archive', matches: below('/download/archive/'), door: tolled(archivesDoor(app)) },
+    { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app)) },
+    { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
     { name: 'livez', matches: is('/livez'), door: livenessDoor, whileClosing: true },
     { name: 'readyz', matches: is('/readyz'), door: readinessDoor(app), whileClosing: true },
     {
@@ -53,6 +55,15 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
 
 const is = (wanted: string) => (path: string) => path === wanted
 const below = (prefix: string) => (path: string) => path.startsWith(prefix)
+
+/** A point for each request. The doors that ask otherwise do it themselves. */
+const tolled = (door: Door): Door => ({
+  ...door,
+  async handle(req, res, visit) {
+    await visit.toll.pay(1)
+    return door.handle(req, res, visit)
+  },
+})
 
 function pageOrQuery(app: App): Door {
   const page = graphiqlDoor()

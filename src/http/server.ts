@@ -7,6 +7,7 @@ import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
 import { openMetrics } from './metrics.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
+import { openRateLimits } from './rate-limits.ts'
 import { openRoutes, type Route } from './routes.ts'
 import { openVisit, requestIdOf } from './visit.ts'
 
@@ -24,6 +25,7 @@ const timeouts = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 
 export function createHttpServer(app: App): HttpServer {
   const metrics = openMetrics()
   const routes = openRoutes(app, metrics)
+  const tollFor = openRateLimits(app)
   const inFlight = new Set<ServerResponse>()
   let closing = false
 
@@ -40,7 +42,9 @@ export function createHttpServer(app: App): HttpServer {
       allowOrigin(app.config.corsOrigins, req, res)
       if (closing && !route.whileClosing) throw tooLate(route)
       if (isPreflight(req) && !route.knowsOptions) return res.writeHead(204).end()
-      return await route.door.handle(req, res, openVisit(app, req, requestId))
+      const visit = openVisit(app, req, requestId)
+      const toll = tollFor(req, res, visit.scope)
+      return await route.door.handle(req, res, { ...visit, toll })
     } catch (error) {
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
       return sendProblem(res, error, { requestId, log })

@@ -32,6 +32,8 @@ export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
 
   async function pass(req: IncomingMessage, res: ServerResponse, visit: Visit, method: string) {
     checkVersion(req)
+    // tus-js-client takes a HEAD that is refused for the end of the upload.
+    await visit.toll.pay(method === 'HEAD' ? 0 : 1)
     const id = uploadNamed(req, method, app.secret)
     if (closing) throw busy('the server is closing')
     const passage = await enter(req, visit, method)

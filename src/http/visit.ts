@@ -3,15 +3,19 @@ import { v7 } from 'uuid'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import type { Scope } from '../scope.ts'
+import { nearest } from './forwarded.ts'
 import { HttpProblem } from './problems.ts'
+import { freeToll, type Toll } from './rate-limits.ts'
 
 /** One request, as the doors are given it. */
 export type Visit = {
   requestId: string
   /** Where this client reaches the house, without a closing slash. */
   publicUrl: string
-  /** By the Authorization header; rejects with Unauthenticated. */
+  /** By the Authorization header, which is looked up once; rejects with Unauthenticated. */
   scope: () => Promise<Scope>
+  /** Takes the points that the request costs. */
+  toll: Toll
 }
 
 /** A way into the house. `drain` is called when the house closes: stop reading, keep what arrived. */
@@ -31,7 +35,16 @@ export function requestIdOf(req: IncomingMessage): string {
 
 export function openVisit(app: App, req: IncomingMessage, requestId: string): Visit {
   const publicUrl = publicUrlOf(app.config, req)
-  return { requestId, publicUrl, scope: () => app.scopeFor(req.headers.authorization, publicUrl) }
+  let scope: Promise<Scope> | undefined
+  return {
+    requestId,
+    publicUrl,
+    scope() {
+      scope ??= app.scopeFor(req.headers.authorization, publicUrl)
+      return scope
+    },
+    toll: freeToll(app.now),
+  }
 }
 
 /** PUBLIC_URL, else what the request itself says: X-Forwarded-* only of a trusted proxy, and Host. */
@@ -42,7 +55,3 @@ function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMes
   if (!HOST.test(host)) throw new HttpProblem(400, 'BAD_REQUEST', 'the Host header names no host')
   return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
 }
-
-/** Proxies append: what the nearest one has seen stands last. */
-const nearest = (header: string | string[] | undefined) =>
-  header?.toString().split(',').at(-1)?.trim() || undefined

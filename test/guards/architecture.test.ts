@@ -34,6 +34,7 @@ const homes: Record<string, string[]> = {
   '@graphql-yoga/render-graphiql': ['src/http'],
   'content-disposition': ['src/http'],
   'prom-client': ['src/http/metrics.ts'],
+  'rate-limiter-flexible': ['src/http/rate-limits.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],
   dataloader: ['src/graphql'],
   '@pothos/core': ['src/graphql'],

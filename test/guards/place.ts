@@ -45,8 +45,12 @@ export async function furnish(house: House, mark: string, token = house.token) {
   const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
   const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
   await sendBytes(house, received, 'here', 0, as)
+  const archiveUploadId = await archive(house, workspaceId, as)
   const shared = { entry: { id: folder.id } }
   const { shareLink } = await act(house, 'createShareLink', shared, 'shareLink { id }', as)
+  const columns = [{ name: 'image', type: 'FILE_PATH' }]
+  const table = { workspaceId, name: 'plates', columns }
+  await act(house, 'createTable', table, 'table { name }', as)
   const { tagId, eventId } = await lookUp(house, workspaceId, as)
 
   return {
@@ -66,13 +70,26 @@ export async function furnish(house: House, mark: string, token = house.token) {
     uploadId: upload.id,
     uploadUrl: upload.url,
     receivedId: received.id,
+    archiveUploadId,
     userId,
     tokenId: given.token.id,
     shareLinkId: shareLink.id,
+    tableName: table.name,
   }
 }
 
 type As = { token: string }
+
+/** The confirmed upload of an archive with nothing in it. */
+async function archive(house: House, workspaceId: string, as: As) {
+  const bytes = Buffer.alloc(22)
+  bytes.write('PK\x05\x06', 'latin1')
+  const input = { workspaceId, name: 'empty.zip', size: bytes.length }
+  const upload = await createUpload(house, input, as)
+  await sendBytes(house, upload, bytes, 0, as)
+  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+  return upload.id
+}
 
 /** A file in the trash whose folder is there too, so that it can only be restored elsewhere. */
 async function trashedWithItsFolder(

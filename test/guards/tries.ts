@@ -89,6 +89,16 @@ export const mutations: Record<string, Try> = {
     scope: 'FILES_WRITE',
     inputs: ({ olderVersionId }) => [{ versionId: olderVersionId }],
   },
+  createTable: {
+    scope: 'TABLES_WRITE',
+    inputs: ({ workspaceId }) => [
+      { workspaceId, name: 'other', columns: [{ name: 'image', type: 'FILE_PATH' }] },
+    ],
+  },
+  linkRow: {
+    scope: 'TABLES_WRITE',
+    inputs: ({ fileId, tableName }) => [{ fileId, link: { table: tableName, column: 'image' } }],
+  },
   createUpload: {
     scope: 'FILES_WRITE',
     inputs: ({ workspaceId, folderId, fileId }) => [
@@ -105,6 +115,12 @@ export const mutations: Record<string, Try> = {
   cancelUpload: {
     scope: 'FILES_WRITE',
     inputs: ({ uploadId }) => [{ uploadId }],
+    viewer: 'NOT_FOUND',
+  },
+  importArchive: {
+    scope: 'FILES_WRITE',
+    inputs: (place) =>
+      folder(place).map((destination) => ({ uploadId: place.archiveUploadId, destination })),
     viewer: 'NOT_FOUND',
   },
   createShareLink: {

@@ -508,6 +508,14 @@ describe('purgeEntries', () => {
     expect(notFound).toMatchObject([{ code: 'NOT_FOUND', id: a.id }])
   })
 
+  test('of an empty file leaves no empty blob behind', async () => {
+    const one = await file('1.txt', '')
+    await trashEntries(house, one)
+    expect(await keptKeys()).toBe(1)
+    await purge(one)
+    await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
+  })
+
   test('keeps shared bytes until their last reference goes', async () => {
     const [one, two] = [await file('1.txt', 'same'), await file('2.txt', 'same')]
     const other = await createWorkspace(house, { name: 'Other' })

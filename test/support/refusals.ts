@@ -86,5 +86,8 @@ export async function everything({ app, dir }: House) {
   const rows = tables.map((table) => app.db.selectFrom(table).selectAll().execute())
   const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
   const bytes = await readdir(join(dir, 'blobs'), { recursive: true })
-  return { rows: (await Promise.all(rows)).map((all) => all.map(used)), bytes: bytes.sort() }
+  return {
+    rows: (await Promise.all(rows)).map((all) => all.map(used)),
+    bytes: bytes.filter((name) => name.includes('upl_')).sort(),
+  }
 }

@@ -46,7 +46,8 @@ export async function tokensById(
   return inOrder(ids, await db.selectFrom('apiTokens').selectAll().where('id', 'in', ids).execute())
 }
 
-const isAlive = ({ expiresAt, revokedAt }: TokenRow, now: number) =>
+/** Whether a token still opens what it once did. */
+export const isAlive = ({ expiresAt, revokedAt }: TokenRow, now: number) =>
   revokedAt === null && (expiresAt === null || expiresAt > now)
 
 const sameText = (a: string, b: string) =>

@@ -16,7 +16,11 @@ export type Place = {
 /** Through the whole workspace, or through the folder of event `seq`. */
 export type Walk = { of: 'workspace' | 'event'; at: Step | null }
 /** Behind this folder, as its path was then (`mark`), and behind this one of its files. */
-export type Step = { folderId: string; mark: string; file: { createdAt: number; id: string } | null }
+export type Step = {
+  folderId: string
+  mark: string
+  file: { createdAt: number; id: string } | null
+}
 
 const TEXT =
   /^(\d{1,16})(?:\.(\d{1,16})(?:\.([we])(?:\.([0-9a-f]{32})\.([\w-]{8})(?:\.(\d{1,16})\.([0-9a-f]{32}))?)?)?)?$/
@@ -43,20 +47,22 @@ function walked({ of, at }: Walk): (string | number)[] {
 /** The place that a cursor stands for; SyncCursorExpired for whatever writeCursor has not written for this workspace. */
 export function readCursor(secret: string, workspaceId: string, cursor: string): Place {
   const text = Buffer.from(cursor, 'base64url').toString()
-  const [, seq, owed = 0, way, folder, mark, createdAt, file] =
-    TEXT.exec(text.slice(0, text.lastIndexOf('.'))) ?? []
-  const place = {
-    seq: Number(seq),
-    owedUntil: Number(owed),
-    walk: way ? { of: way === 'w' ? ('workspace' as const) : ('event' as const), at: null } : null,
-  }
-  const step = folder &&
-    mark && {
-      folderId: `fld_${folder}`,
-      mark,
-      file: file ? { createdAt: Number(createdAt), id: `file_${file}` } : null,
-    }
-  const whole = step && place.walk ? { ...place, walk: { ...place.walk, at: step } } : place
-  if (!seq || writeCursor(secret, workspaceId, whole) !== cursor) throw new SyncCursorExpired()
-  return whole
+  const place = placeIn(text.slice(0, text.lastIndexOf('.')))
+  // Written anew and compared as a whole, so that no second spelling of a place is good.
+  if (place && writeCursor(secret, workspaceId, place) === cursor) return place
+  throw new SyncCursorExpired()
+}
+
+function placeIn(text: string): Place | null {
+  const [, seq, owedUntil = 0, way, ...at] = TEXT.exec(text) ?? []
+  if (!seq) return null
+  const of = way === 'w' ? 'workspace' : 'event'
+  const walk: Walk | null = way ? { of, at: stepIn(at) } : null
+  return { seq: Number(seq), owedUntil: Number(owedUntil), walk }
+}
+
+function stepIn([folder, mark, createdAt, file]: (string | undefined)[]): Step | null {
+  if (!folder || !mark) return null
+  const behind = file ? { createdAt: Number(createdAt), id: `file_${file}` } : null
+  return { folderId: `fld_${folder}`, mark, file: behind }
 }

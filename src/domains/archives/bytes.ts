@@ -1,7 +1,16 @@
 import { crc32 } from 'node:zlib'
 import type { Scope } from '../../scope.ts'
 import { crcsOf, rememberCrcs } from './crcs.ts'
-import { centralHeader, centralSize, descriptor, descriptorSize, ending, localHeader, localSize, memberSize } from './layout.ts'
+import {
+  centralHeader,
+  centralSize,
+  descriptor,
+  descriptorSize,
+  ending,
+  localHeader,
+  localSize,
+  memberSize,
+} from './layout.ts'
 import type { ArchivePlan, Planned } from './plan.ts'
 
 type Range = { start: number; end: number }
@@ -45,7 +54,11 @@ function* within({ start, end }: Range, at: number, record: Buffer): Generator<B
   if (part.length > 0) yield part
 }
 
-async function* memberBytes(stream: Streaming, member: Planned, at: number): AsyncGenerator<Buffer> {
+async function* memberBytes(
+  stream: Streaming,
+  member: Planned,
+  at: number,
+): AsyncGenerator<Buffer> {
   const { range } = stream
   if (at + memberSize(member) <= range.start) return
   yield* within(range, at, localHeader(member))

@@ -1,8 +1,20 @@
-import { InvalidInput } from '../../errors.ts'
+import {
+  ChecksumMismatch,
+  FileTooLarge,
+  InvalidInput,
+  InvalidState,
+  NameConflict,
+  QuotaExceeded,
+  StorageFault,
+} from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
+import { mutation } from '../../graphql/mutations.ts'
+import { EntryRef, NameConflictEnum } from '../entries/inputs.ts'
+import type { EntryRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
 import { Folder } from '../folders/graphql.ts'
 import { requireRead } from '../workspaces/graphql.ts'
+import { importArchive } from './import.ts'
 import { archiveUrl } from './reads.ts'
 
 const LONGEST_LINK_SECONDS = 7 * 86_400
@@ -24,3 +36,30 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
     },
   }),
 )
+
+mutation('importArchive', {
+  description:
+    'Rebuilds the tree of an archive under destination, with descriptions, tags, metadata and versions; of a ZIP from elsewhere the plain tree. All of it or nothing. Your own, confirmed upload; EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('ImportArchiveInput', {
+    fields: (t) => ({
+      uploadId: t.id({ required: true }),
+      destination: t.field({ type: EntryRef, required: true }),
+      onConflict: t.field({
+        type: NameConflictEnum,
+        required: true,
+        defaultValue: 'FAIL',
+        description: 'Of the names in destination. NEW_VERSION goes into folders that are there.',
+      }),
+    }),
+  }),
+  payload: builder
+    .objectRef<{ folder: EntryRow; entryCount: number }>('ImportArchivePayload')
+    .implement({
+      fields: (t) => ({
+        folder: t.expose('folder', { type: Folder, description: 'The destination.' }),
+        entryCount: t.exposeInt('entryCount'),
+      }),
+    }),
+  errors: [NameConflict, QuotaExceeded, FileTooLarge, ChecksumMismatch, InvalidState, StorageFault],
+  resolve: (input, context) => importArchive(context, input),
+})

@@ -20,7 +20,7 @@ const HAS_DESCRIPTOR = 0x0008
 const MADE_BY_UNIX = 3 << 8
 const TIMESTAMP_BYTES = 9
 
-export const isFolderName = (name: string) => name.endsWith('/')
+const isFolderName = (name: string) => name.endsWith('/')
 const isLarge = ({ size }: Member) => size >= LARGE
 /** No bytes, no doubt: the CRC of nothing is 0. */
 const knownCrc = ({ size, crc }: Member) => (size === 0 ? 0 : crc)
@@ -94,7 +94,12 @@ export function ending({ count, size, offset }: { count: number; size: number; o
   writeLong(record, 44, 4)
   record.writeUInt16LE(MADE_BY_UNIX | 45, 12)
   record.writeUInt16LE(45, 14)
-  for (const [value, place] of [[count, 24], [count, 32], [size, 40], [offset, 48]] as const)
+  for (const [value, place] of [
+    [count, 24],
+    [count, 32],
+    [size, 40],
+    [offset, 48],
+  ] as const)
     writeLong(record, value, place)
   record.writeUInt32LE(0x07064b50, 56)
   writeLong(record, offset + size, 64)
@@ -128,7 +133,10 @@ function timestamp({ modifiedAt }: Member): Buffer {
 }
 
 function centralZip64(member: Member, offset: number): Buffer {
-  const values = [...(isLarge(member) ? [member.size, member.size] : []), ...(offset >= LARGE ? [offset] : [])]
+  const values = [
+    ...(isLarge(member) ? [member.size, member.size] : []),
+    ...(offset >= LARGE ? [offset] : []),
+  ]
   return values.length > 0 ? zip64(values) : Buffer.alloc(0)
 }
 
@@ -149,6 +157,7 @@ function dosTime(at: number): { date: number; time: number } {
   const year = moment.getUTCFullYear() - 1980
   return {
     date: (year << 9) | ((moment.getUTCMonth() + 1) << 5) | moment.getUTCDate(),
-    time: (moment.getUTCHours() << 11) | (moment.getUTCMinutes() << 5) | (moment.getUTCSeconds() >> 1),
+    time:
+      (moment.getUTCHours() << 11) | (moment.getUTCMinutes() << 5) | (moment.getUTCSeconds() >> 1),
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 
 /** Where the manifest and the bytes of older versions are; nothing of the tree has these names. */
 export const MANIFEST = 'manifest.json'
-export const VERSIONS = '.versions'
+const VERSIONS = '.versions'
 
 /** Names that Windows keeps for itself, with any extension. */
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i

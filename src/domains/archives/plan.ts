@@ -1,13 +1,12 @@
-import { createHash } from 'node:crypto'
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import type { Db } from '../../database/database.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { centralSize, ENDING_BYTES, type Member, memberSize } from './layout.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
 import { MANIFEST, memberName } from './members.ts'
+import { openSpool, type Spool } from './spool.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
 
 /** A member, and where its bytes are: in a blob, in the manifest's own file, or, of a folder, nowhere. */
@@ -25,7 +24,7 @@ export type ArchivePlan = {
   members: () => AsyncGenerator<Planned>
   /** The lines of the manifest's entries. */
   manifestEntries: () => AsyncGenerator<ManifestEntry>
-  openManifest: (range: { start: number; end: number }) => ReturnType<FileHandle['createReadStream']>
+  openManifest: Spool['read']
 } & AsyncDisposable
 
 const TRIES = 3
@@ -89,7 +88,7 @@ async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
     manifest: last,
     central: sum,
     members: () => members.lines<Planned>(),
-    manifestEntries: () => entriesOf(manifest.lines<ManifestEntry>),
+    manifestEntries: () => entriesOf(manifest.lines),
     openManifest: (range) => manifest.read(range),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
@@ -109,47 +108,8 @@ function membersOf({ entry, path, versions }: TreeItem, told: ManifestEntry): Pl
 }
 
 /** Without the first and the last line, which hold no entry. */
-async function* entriesOf(lines: (parse: (line: string) => ManifestEntry | null) => AsyncGenerator<ManifestEntry>) {
+async function* entriesOf(
+  lines: (parse: (line: string) => ManifestEntry | null) => AsyncGenerator<ManifestEntry>,
+) {
   yield* lines((line) => (line.startsWith('{"path"') ? JSON.parse(line.replace(/,$/, '')) : null))
-}
-
-const CHUNK_BYTES = 256 * 1024
-
-/** A file that is written from its start to its end, and then read any number of times. */
-async function openSpool(path: string) {
-  const file = await open(path, 'wx+')
-  const hash = createHash('sha256')
-  let waiting: string[] = []
-  let length = 0
-  let size = 0
-  let crc = 0
-  async function flush() {
-    const bytes = Buffer.from(waiting.join(''))
-    waiting = []
-    length = 0
-    hash.update(bytes)
-    crc = crc32(bytes, crc)
-    size += (await file.write(bytes)).bytesWritten
-  }
-  return {
-    async write(text: string) {
-      waiting.push(text)
-      length += text.length
-      if (length >= CHUNK_BYTES) await flush()
-    },
-    async flush() {
-      await flush()
-      return { size, crc, sha256: hash.digest('hex') }
-    },
-    async *lines<T>(parse: (line: string) => T | null = JSON.parse): AsyncGenerator<T> {
-      const reading = await open(path, 'r')
-      for await (const line of reading.readLines()) {
-        const value = parse(line)
-        if (value !== null) yield value
-      }
-    },
-    read: ({ start, end }: { start: number; end: number }) =>
-      file.createReadStream({ start, end, autoClose: false, highWaterMark: CHUNK_BYTES }),
-    [Symbol.asyncDispose]: () => file.close(),
-  }
 }

@@ -14,7 +14,8 @@ export function archiveUrl(
   return `${publicUrl}/download/archive/${token}/${encodeURIComponent(archiveName(folder))}`
 }
 
-export const archiveName = ({ name }: EntryRow) => `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
+export const archiveName = ({ name }: EntryRow) =>
+  `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
 
 /** The folder that a signed link leads to; NotFound once it is in the trash or gone. */
 export async function requireArchived({ db }: Scope, folderId: string): Promise<EntryRow> {

@@ -1,7 +1,8 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { endOfPrefix } from '../../names.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'
-import { endOfPrefix } from '../../names.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 
 /** One entry below a folder, with what an archive tells of it. */
@@ -16,7 +17,7 @@ export type TreeItem = {
 
 const AT_ONCE = 500
 
-/** All that lives below `root`: each folder, then its files, by name. Some hundred rows at a time, however many there are. */
+/** All that lives below `root`: each folder, then its files, by name. Some hundred rows at a time, and others breathe in between. */
 export async function* treeBelow(db: Db, root: EntryRow): AsyncGenerator<TreeItem> {
   const pathBelow = (path: string) => path.slice(root.path ? root.path.length + 1 : 0)
   for await (const folders of foldersFrom(db, root)) {
@@ -56,6 +57,7 @@ async function* foldersFrom(db: Db, { workspaceId, pathKey }: EntryRow) {
       .limit(AT_ONCE)
       .execute()
     if (rows.length > 0) yield rows
+    await breathe()
     if (rows.length < AT_ONCE) return
     after = rows.at(-1)?.pathKey ?? null
   }
@@ -74,6 +76,7 @@ async function* fileRows(db: Db, folder: EntryRow) {
       .limit(AT_ONCE)
       .execute()
     if (rows.length > 0) yield rows
+    await breathe()
     if (rows.length < AT_ONCE) return
     after = rows.at(-1)?.nameKey ?? ''
   }

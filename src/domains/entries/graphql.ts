@@ -5,6 +5,7 @@ import {
   InvalidState,
   NameConflict,
   NotFound,
+  RowRejected,
   StaleRevision,
 } from '../../errors.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
@@ -31,6 +32,7 @@ import {
 } from './inputs.ts'
 import { byName, type EntryFilter, workspaceList } from './lists.ts'
 import { moveEntries } from './moves.ts'
+import { patternsOf } from './patterns.ts'
 import {
   type EntryRow,
   entriesById,
@@ -40,6 +42,7 @@ import {
   trashRootOf,
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
+import { startOf } from './starts.ts'
 import { tagEntries } from './tagging.ts'
 import { updateEntry } from './writes.ts'
 
@@ -153,18 +156,21 @@ export const EntryConnection = connectionOf(Entry, 'Entry')
 
 /** A filter as it came in, with `within` looked up: a folder of this workspace, or NotFound. */
 export async function readFilter(
-  { db, viewer }: Context,
+  context: Context,
   workspaceId: string,
   filter: typeof EntryFilterInput.$inferInput | null | undefined,
 ): Promise<EntryFilter> {
   checkFilter(filter ?? {})
-  if (!filter?.within) return { ...filter, within: null }
-  const found = requireEntry(db, viewer, filter.within, { scope: 'FILES_READ' })
+  const within = filter?.within ? await readWithin(context, workspaceId, filter.within) : null
+  const read = { ...filter, patterns: patternsOf(filter ?? {}), within }
+  return { ...read, start: await startOf(context.db, workspaceId, read) }
+}
+
+async function readWithin({ db, viewer }: Context, workspaceId: string, id: string) {
+  const found = requireEntry(db, viewer, id, { scope: 'FILES_READ' })
   const { entry } = await inField('filter', inField('within', found))
-  if (entry.workspaceId !== workspaceId || entry.kind !== 'folder') {
-    throw new NotFound(filter.within).at('filter', 'within')
-  }
-  return { ...filter, within: entry }
+  if (entry.workspaceId === workspaceId && entry.kind === 'folder') return entry
+  throw new NotFound(id).at('filter', 'within')
 }
 
 const order = (orderBy: typeof EntryOrderInput.$inferInput | null | undefined) => orderBy ?? byName
@@ -254,7 +260,8 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
 })
 
 /** graphql throws every Error that a resolver returns; here it is an answer like any other. */
-export const asData = (error: DomainError) => new Proxy(error, { getPrototypeOf: () => null })
+export const asData = <E extends DomainError>(error: E): E =>
+  new Proxy(error, { getPrototypeOf: () => null })
 
 export type BatchAnswer = { results: Outcome[] }
 
@@ -298,7 +305,7 @@ mutation('updateEntry', {
   payload: builder
     .objectRef<{ entry: EntryRow }>('UpdateEntryPayload')
     .implement({ fields: (t) => ({ entry: t.expose('entry', { type: Entry }) }) }),
-  errors: [NameConflict, StaleRevision, InvalidState],
+  errors: [NameConflict, StaleRevision, InvalidState, RowRejected],
   resolve: async (input, context) => ({
     entry: await inTransaction(context, (s) => updateEntry(s, input)),
   }),

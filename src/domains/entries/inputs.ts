@@ -56,6 +56,9 @@ const ByteRange = builder.inputType('ByteRange', {
   fields: (t) => ({ gte: t.field({ type: 'ByteCount' }), lte: t.field({ type: 'ByteCount' }) }),
 })
 
+const bounds =
+  'At most 1000 characters. Fast where it begins with the plain names of folders. One request looks at up to 200,000 paths, or for one second: a page then ends before it is full, says hasNextPage, and goes on from its endCursor; totalCount then counts what was found up to there.'
+
 export const EntryFilterInput = builder.inputType('EntryFilter', {
   fields: (t) => ({
     type: t.field({ type: builder.enumType('EntryType', { values: ['FILE', 'FOLDER'] as const }) }),
@@ -64,6 +67,16 @@ export const EntryFilterInput = builder.inputType('EntryFilter', {
     nameContains: t.string(),
     pathPrefix: t.string({
       description: 'The full path begins so, taken literally: results/ leaves results2/ out.',
+    }),
+    pathGlob: t.string({
+      description:
+        '* and ? stay within a name, ** is any number of folders, {a,b} is either, a backslash takes what follows as it stands: data/**/*.csv. Compares as names do. ' +
+        bounds,
+    }),
+    pathRegex: t.string({
+      description:
+        'RE2 syntax, found anywhere in the full path where ^ and $ do not hold it, case as written: ^drive/image/.*\\.png$. ' +
+        bounds,
     }),
     tags: t.field({ type: TagMatch }),
     size: t.field({ type: ByteRange }),

@@ -4,6 +4,7 @@ import type { List } from '../../database/keyset.ts'
 import { contains, startsWith } from '../../database/like.ts'
 import type { EntryKind, MediaKind, Row, Tables } from '../../database/tables.ts'
 import { endOfPrefix, foldName } from '../../names.ts'
+import type { Path, Pattern } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
 
 export type EntryOrder = {
@@ -20,6 +21,8 @@ export type EntryFilter = {
   mediaTypes?: Maybe<readonly string[]>
   nameContains?: Maybe<string>
   pathPrefix?: Maybe<string>
+  /** pathGlob and pathRegex, once they were read. */
+  patterns?: readonly Pattern[]
   tags?: Maybe<{
     anyOf?: Maybe<readonly string[]>
     allOf?: Maybe<readonly string[]>
@@ -31,6 +34,8 @@ export type EntryFilter = {
   createdBy?: Maybe<readonly string[]>
   /** The folder, once it was found and authorised. */
   within?: Maybe<EntryRow>
+  /** See starts.ts. */
+  start?: EntryRow | null | undefined
   sha256?: Maybe<string>
 }
 
@@ -69,16 +74,48 @@ export function workspaceList(
   order: EntryOrder,
   tagId?: string,
 ): List<EntryRow> {
-  const living = (kind: EntryKind) =>
-    db
-      .selectFrom('entries as e')
-      .selectAll('e')
-      .where('e.workspaceId', '=', workspaceId)
+  const { start } = filter
+  const some = start && start.fileCount + start.folderCount <= FEW ? below(db, start) : null
+  const rows = start === null ? nothing(db) : (some ?? living(db, workspaceId))
+  const listed = (kind: EntryKind) =>
+    rows
       .where('e.kind', '=', kind)
-      .where((eb) => parentIs(eb, (p) => p('p.trashRootId', 'is', null)))
       .$if(tagId !== undefined, (q) => q.where((eb) => carries(eb, 'et.tagId', [tagId ?? ''])))
-  return entryList(tagId ?? workspaceId, living, filter, order)
+  return entryList(tagId ?? workspaceId, listed, filter, order)
 }
+
+/** So many rows are sooner gathered and sorted than met on a walk through all of a workspace. */
+const FEW = 10_000
+
+/** All that lives in a workspace but its root. */
+export const living = (db: Db, workspaceId: string): Entries =>
+  db
+    .selectFrom('entries as e')
+    .selectAll('e')
+    .where('e.workspaceId', '=', workspaceId)
+    .where((eb) => parentIs(eb, (p) => p('p.trashRootId', 'is', null)))
+
+const nothing = (db: Db): Entries =>
+  db
+    .selectFrom('entries as e')
+    .selectAll('e')
+    .where((eb) => eb.lit(false))
+
+/** All that lies below a living folder, by way of the folders. */
+const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
+  db
+    .selectFrom('entries as e')
+    .selectAll('e')
+    .where('e.parentId', 'in', (q) =>
+      q
+        .selectFrom('entries as f')
+        .select('f.id')
+        .where('f.workspaceId', '=', workspaceId)
+        .where('f.kind', '=', 'folder')
+        .where('f.pathKey', '>=', pathKey)
+        .where('f.pathKey', '<', endOfPrefix(pathKey ?? ''))
+        .where('f.trashRootId', 'is', null),
+    )
 
 /** The cursors of a list are of no use in another one: its id is part of what they say. */
 function entryList(
@@ -99,13 +136,44 @@ function entryList(
       },
       { column: 'e.id', as: 'id', direction: way },
     ],
-    segments: kindsAsked(filter).map((kind) => filtered(rows(kind), filter)),
+    segments: kindsAsked(filter)
+      .map((kind) => filtered(rows(kind), filter))
+      .map((found) => (filter.patterns?.length ? placed(found) : found)),
     merged: !foldersFirst,
+    keep: keepOf(filter),
+  }
+}
+
+type Placed = EntryRow & { parentPath?: string | null; parentKey?: string | null }
+
+/** With the path of the folder that holds each. */
+export const placed = (rows: Entries) =>
+  rows.select((eb) => [
+    parentOf(eb).select('p.path').as('parentPath'),
+    parentOf(eb).select('p.pathKey').as('parentKey'),
+  ])
+
+const parentOf = (eb: Where) => eb.selectFrom('entries as p').whereRef('p.id', '=', 'e.parentId')
+
+/** What tells whether the path of a row is like all patterns of a filter; undefined where there are none. */
+export const keepOf = ({ patterns = [] }: EntryFilter) =>
+  patterns.length === 0
+    ? undefined
+    : (row: EntryRow) => patterns.every(({ matches }) => matches(pathOf(row)))
+
+/** What is itself in the trash is where it was. */
+function pathOf({ parentPath, parentKey, ...entry }: Placed): Path {
+  const { kind, name, nameKey, path, pathKey, originalPath } = entry
+  if (originalPath !== null) return { path: originalPath, pathKey: foldName(originalPath) }
+  if (kind === 'folder') return { path: path ?? '', pathKey: pathKey?.slice(0, -1) ?? '' }
+  return {
+    path: parentPath ? `${parentPath}/${name}` : name,
+    pathKey: `${parentKey ?? ''}${nameKey}`,
   }
 }
 
 /** What only files have leaves folders out. */
-function kindsAsked({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
+export function kindsAsked({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
   const both: EntryKind[] = ['folder', 'file']
   const filesOnly = type === 'FILE' || kinds != null || mediaTypes != null || sha256 != null
   return both.filter((kind) => (kind === 'file' ? type !== 'FOLDER' : !filesOnly))
@@ -114,12 +182,13 @@ function kindsAsked({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind
 /** The rows that a filter lets through. */
 export function filtered(rows: Entries, filter: EntryFilter): Entries {
   const { kinds, mediaTypes, nameContains, pathPrefix, tags, size, createdAt, updatedAt } = filter
-  const { createdBy, within, sha256 } = filter
+  const { createdBy, within, sha256, patterns = [] } = filter
   let q = rows
   if (kinds != null) q = q.where('e.mediaKind', 'in', [...kinds])
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
-  if (pathPrefix != null) q = q.where((eb) => pathBegins(eb, foldName(pathPrefix)))
+  const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
+  for (const prefix of prefixes) if (prefix !== '') q = q.where((eb) => pathBegins(eb, prefix))
   if (within != null) q = q.where((eb) => parentIs(eb, (p) => isBelow(p, within)))
   if (tags?.anyOf != null) q = q.where((eb) => carries(eb, 't.nameKey', keys(tags.anyOf)))
   for (const name of tags?.allOf ?? []) q = q.where((eb) => carries(eb, 't.nameKey', keys([name])))

@@ -7,29 +7,37 @@ export type Path = { path: string; pathKey: string }
 /** What paths are held against, and what the pathKeys of all that match begin with. */
 export type Pattern = { prefix: string; matches: (path: Path) => boolean }
 
+/** The patterns of a filter; throws InvalidInput. */
+export const patternsOf = ({ pathGlob, pathRegex }: Written): Pattern[] => [
+  ...(pathGlob == null ? [] : [globPattern(pathGlob)]),
+  ...(pathRegex == null ? [] : [regexPattern(pathRegex)]),
+]
+type Written = Partial<Record<'pathGlob' | 'pathRegex', string | null | undefined>>
+
 const LONGEST = 1000
-/** A regex of 1,000 plain characters has about as many steps; what counts to a thousand twice has more. */
+/** A regex of 1,000 plain characters has about as many; what counts to a thousand twice has more. */
 const MOST_STEPS = 1500
 
 /**
- * A glob for whole paths: * and ? stay within a name, ** is any number of folders, {a,b} is either; a backslash takes what
- * follows as it stands. Compares like names do. Throws InvalidInput with the position, counted from 1.
+ * A glob for whole paths, which compares as names do: * and ? stay within a name, ** is any number of folders, {a,b} is either,
+ * a backslash takes what follows as it stands. Throws InvalidInput, with the place of the fault.
  */
 export function globPattern(glob: string): Pattern {
   checkLength(glob, 'pathGlob')
   const { source, prefix } = regexOf(glob)
-  const regex = compile(`^${source}$`, RE2JS.DOTALL, 'pathGlob')
+  const regex = compile(`^(?:${source})$`, 'pathGlob', RE2JS.DOTALL)
   return { prefix, matches: ({ pathKey }) => regex.test(pathKey) }
 }
 
 /**
- * A regex in RE2's syntax, matched in time linear to the path's length; anywhere in it, where ^ and $ do not hold it. Compares
- * case as written, and by NFC. Throws InvalidInput with the position, counted from 1.
+ * A regex in the syntax of RE2, found anywhere in a path where ^ and $ do not hold it; case as written, both in NFC. Matches in
+ * time linear to the path. Throws InvalidInput, with the place of the fault.
  */
-export function regexPattern(source: string): Pattern {
-  checkLength(source, 'pathRegex')
-  const regex = compile(source.normalize('NFC'), 0, 'pathRegex')
-  const prefix = foldName(literalStart(source.normalize('NFC')))
+export function regexPattern(written: string): Pattern {
+  checkLength(written, 'pathRegex')
+  const source = written.normalize('NFC')
+  const regex = compile(source, 'pathRegex')
+  const prefix = foldName(literalStart(source))
   return { prefix, matches: ({ path }) => regex.test(path.normalize('NFC')) }
 }
 
@@ -40,19 +48,94 @@ function checkLength(pattern: string, field: string) {
 const refusal = (field: string, message: string) =>
   new InvalidInput({ path: ['filter', field], message })
 
-const tokens = /\*\*\/?|[*?{},\\]|[^*?{},\\]+/g
-const anyFolders = '(?:[^/]+/)*'
+/** People count from 1. */
+const faultAt = (field: string, index: number, fault: string) =>
+  refusal(field, `${fault}, at character ${index + 1}`)
+
+const tokens = /\\.?|\*\*\/?|[*?{},]|[^*?{},\\]+/gsu
+const wild: Record<string, string> = { '*': '[^/]*', '?': '[^/]', '**': '.*', '**/': '.*/' }
 
 /** A glob as a regex for pathKeys, and the plain text that it begins with. */
 function regexOf(glob: string): { source: string; prefix: string } {
-  if (glob.startsWith('/')) throw at(0, 'pathGlob', 'a path has no leading "/"')
+  if (glob.startsWith('/')) throw faultAt('pathGlob', 0, 'paths here do not begin with a slash')
   const open: number[] = []
-  let source = ''
-  let prefix: string | null = ''
-  for (let index = 0; index < glob.length; ) {
-    const token = tokenAt(glob, index)
-    const literal = token.startsWith('\\') ? token.slice(1) : /^[*?{},]/.test(token) ? null : token
-    index += token.length
+  let [source, prefix, isPlain] = ['', '', true]
+  for (const { 0: token, index } of glob.matchAll(tokens)) {
+    const plain = plainText(token, index, open.length > 0)
+    isPlain &&= plain !== null
+    if (isPlain) prefix += foldName(plain ?? '')
+    if (token === '{') open.push(index)
+    if (token === '}' && open.pop() === undefined)
+      throw faultAt('pathGlob', index, 'there is no { for this }')
+    source += plain === null ? special(glob, token, index) : RE2JS.quote(foldName(plain))
   }
-  return { source, prefix: prefix ?? '' }
+  if (open.length > 0) throw faultAt('pathGlob', open.at(-1) ?? 0, 'there is no } for this {')
+  return { source, prefix }
+}
+
+/** What stands for itself; null for what stands for something else. */
+function plainText(token: string, index: number, isInBraces: boolean): string | null {
+  if (token === '\\') throw faultAt('pathGlob', index, 'nothing follows the backslash')
+  if (token.startsWith('\\')) return token.slice(1)
+  if (token === ',') return isInBraces ? null : token
+  return /^[*?{}]/.test(token) ? null : token
+}
+
+function special(glob: string, token: string, index: number): string {
+  const beginsName = index === 0 || '/{,'.includes(glob[index - 1] ?? '')
+  if (token === '**/' && beginsName) return '(?:[^/]+/)*'
+  return wild[token] ?? { '{': '(?:', '}': ')', ',': '|' }[token] ?? ''
+}
+
+function compile(source: string, field: string, flags = 0): RE2JS {
+  const regex = attempt(source, flags)
+  if (regex instanceof RE2JSSyntaxException) {
+    throw faultAt(field, placeOf(source, regex), regex.getDescription())
+  }
+  if (regex.programSize() <= MOST_STEPS) return regex
+  throw refusal(field, 'this repeats too much; write smaller counts')
+}
+
+function attempt(source: string, flags = 0): RE2JS | RE2JSSyntaxException {
+  try {
+    return RE2JS.compile(source, flags)
+  } catch (error) {
+    if (error instanceof RE2JSSyntaxException) return error
+    throw error
+  }
+}
+
+/** RE2 names the part at fault and not its place: the first place up to which the regex already has this fault. */
+function placeOf(source: string, fault: RE2JSSyntaxException): number {
+  const part = fault.getPattern() ?? ''
+  if (part === '' || part === source) return source.length - 1
+  for (let at = source.indexOf(part); at !== -1; at = source.indexOf(part, at + 1)) {
+    const known = attempt(source.slice(0, at + part.length))
+    if (known instanceof RE2JSSyntaxException && known.message === fault.message) return at
+  }
+  return Math.max(0, source.lastIndexOf(part))
+}
+
+/** The plain text that all paths must begin with for a regex to be found in them; empty where there is none, or no telling. */
+function literalStart(source: string): string {
+  const anchored = source.replace(/^\(\?i\)/, '')
+  const literal = /^\^((?:[^\\^$.|?*+()[\]{}]|\\[^\p{L}\p{N}])*)([?*+{])?/u.exec(anchored)
+  if (!literal || mayBeEither(anchored)) return ''
+  const text = (literal[1] ?? '').replace(/\\(.)/gsu, '$1')
+  const sure = literal[2] ? text.replace(/.$/su, '') : text
+  // Its last character may become another one with a mark that follows in the path.
+  return sure.endsWith('/') ? sure : sure.replace(/\P{M}?\p{M}*$/u, '')
+}
+
+/** Whether a | stands outside of all groups. Classes and quotations may hide one, or seem to: then it counts. */
+function mayBeEither(source: string): boolean {
+  const bare = source.replace(/\\./gs, '')
+  if (!bare.includes('|')) return false
+  if (bare.includes('[') || source.includes('\\Q')) return true
+  let depth = 0
+  for (const character of bare) {
+    if (character === '|' && depth === 0) return true
+    depth += character === '(' ? 1 : character === ')' ? -1 : 0
+  }
+  return false
 }

@@ -33,21 +33,22 @@ export async function dropReferences(
   workspaceId: string,
   counts: ReadonlyMap<string, number>,
 ): Promise<void> {
-  let freed = 0
-  for (const [id, count] of counts) freed += await dropReference(s, id, count)
-  if (freed === 0) return
-  await addFigures(s, workspaceId, { storedBytes: -freed })
+  const freed: number[] = []
+  for (const [id, count] of counts) freed.push(...(await dropReference(s, id, count)))
+  if (freed.length === 0) return
+  await addFigures(s, workspaceId, { storedBytes: -freed.reduce((sum, size) => sum + size) })
   await enqueue(s.tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: s.now() })
 }
 
-async function dropReference({ tx, now }: TxScope, id: string, count: number): Promise<number> {
+/** The size of the blob, where that was its last reference. */
+async function dropReference({ tx, now }: TxScope, id: string, count: number): Promise<number[]> {
   const { refs, size } = await tx
     .updateTable('blobs')
     .set((eb) => ({ refs: eb('refs', '-', count) }))
     .where('id', '=', id)
     .returning(['refs', 'size'])
     .executeTakeFirstOrThrow()
-  if (refs > 0) return 0
+  if (refs > 0) return []
   await tx.updateTable('blobs').set({ unreferencedAt: now() }).where('id', '=', id).execute()
-  return size
+  return [size]
 }

@@ -6,7 +6,13 @@ import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
-import { batchPayload, Entry, loadEntry, visibleEntries } from '../entries/graphql.ts'
+import {
+  batchPayload,
+  Entry,
+  EntryConnection,
+  loadEntry,
+  visibleEntries,
+} from '../entries/graphql.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -14,9 +20,11 @@ import {
   MediaKindEnum,
   NameConflictEnum,
 } from '../entries/inputs.ts'
+import { byName, workspaceList } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { requireRead } from '../workspaces/graphql.ts'
+import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { copyEntries } from './copy.ts'
+import { type DuplicateGroup, duplicatesList } from './duplicates.ts'
 import { requireVersion, type VersionRow, versionsById, versionsList } from './reads.ts'
 import { deleteVersion, restoreVersion } from './writes.ts'
 
@@ -146,6 +154,39 @@ FileVersion.implement({
     }),
   }),
 })
+
+const DuplicateGroupType = builder.objectRef<DuplicateGroup>('DuplicateGroup').implement({
+  fields: (t) => ({
+    sha256: t.exposeString('sha256'),
+    size: t.expose('size', { type: 'ByteCount' }),
+    wastedBytes: t.expose('wastedBytes', {
+      type: 'ByteCount',
+      description: 'What the quota would get back if one of them stayed.',
+    }),
+    files: t.connection(
+      {
+        type: Entry,
+        resolve: ({ workspaceId, sha256 }, args, { db }) =>
+          page(args, workspaceList(db, workspaceId, { sha256 }, byName)),
+      },
+      ...EntryConnection,
+    ),
+  }),
+})
+
+builder.objectField(Workspace, 'duplicates', (t) =>
+  t.connection(
+    {
+      type: DuplicateGroupType,
+      description: 'Files whose bytes are the same, the largest waste first.',
+      resolve: async ({ id }, args, context) => {
+        await requireRead(context, id)
+        return page(args, duplicatesList(context.db, id))
+      },
+    },
+    ...connectionOf(DuplicateGroupType, 'Duplicate'),
+  ),
+)
 
 mutation('copyEntries', {
   description: 'Folders with all they hold; bytes are shared. EDITOR, scope FILES_WRITE.',

@@ -14,7 +14,12 @@ import { type Blob, dropReferences, referTo } from './blobs.ts'
 import { kindOf, type Media } from './media.ts'
 import { requireVersion, type VersionRow } from './reads.ts'
 
-type NewVersion = Media & { blob: Blob; comment?: string | null | undefined }
+type NewVersion = Media & {
+  blob: Blob
+  comment?: string | null | undefined
+  /** At least this one: what comes from an archive keeps its numbers, with their gaps. */
+  number?: number | undefined
+}
 type NewFile = NewVersion & {
   folder: EntryRow
   name: EntryName
@@ -39,12 +44,10 @@ export async function addFile(
     const { id: existingId } = existing
     throw new NameConflict({ name: name.name, existingId, suggestedName: `${name.name} (2)` })
   }
-  const filed = existing
-    ? await addVersion(s, { ...input, file: existing, parent: folder })
-    : await newFile(s, folder, { ...input, name })
-  const { id: entryId, workspaceId } = filed.file
+  if (!existing) return newFile(s, folder, { ...input, name })
+  const { id: entryId, workspaceId } = existing
   if (input.tags) await addTags(s, { workspaceId, entryId, tags: input.tags })
-  return filed
+  return addVersion(s, { ...input, file: existing, parent: folder })
 }
 
 async function newFile(
@@ -69,8 +72,12 @@ async function newFile(
     mediaKind,
     versionId: newId('ver'),
   })
-  const { version, ownBlobUsed } = await insertVersion(s, file, { ...input, number: 1 })
+  const { version, ownBlobUsed } = await insertVersion(s, file, {
+    ...input,
+    number: input.number ?? 1,
+  })
   await countIn(s, file, folder.id)
+  if (input.tags) await addTags(s, { workspaceId, entryId: file.id, tags: input.tags })
   await record(s, {
     workspaceId,
     action: 'FILE_CREATED',
@@ -88,7 +95,7 @@ export async function addVersion(
 ): Promise<Filed> {
   const { workspaceId, id } = file
   await addUsed(s, workspaceId, input.blob.size, { checkQuota: true })
-  const number = (await newestNumber(s, id)) + 1
+  const number = Math.max((await newestNumber(s, id)) + 1, input.number ?? 1)
   const next = await insertVersion(s, { ...file, versionId: newId('ver') }, { ...input, number })
   const current = await makeCurrent(s, file, parent, next.version, input)
   await record(s, {

@@ -16,8 +16,8 @@ import {
 } from '../entries/rules.ts'
 import { countIn } from '../entries/totals.ts'
 import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
-import { checkTagNames } from '../tags/rules.ts'
-import { setTags } from '../tags/writes.ts'
+import { checkTagNames, type TagName } from '../tags/rules.ts'
+import { addTags } from '../tags/writes.ts'
 
 type NewFolder = {
   workspaceId?: string | null | undefined
@@ -49,9 +49,7 @@ export async function createFolder(scope: Scope, input: NewFolder): Promise<Entr
     const claim = claimName(s, parent, wanted, input.onConflict)
     const { name, existing } = await inField('name', claim)
     if (existing) return sameFolder(existing)
-    const folder = await addFolder(s, parent, name, facts)
-    await setTags(s, { workspaceId: folder.workspaceId, entryId: folder.id, tags })
-    return folder
+    return addFolder(s, parent, name, { ...facts, tags })
   })
 }
 
@@ -91,12 +89,13 @@ async function addFolder(
   s: TxScope,
   parent: EntryRow,
   name: EntryName,
-  facts: Partial<EntryRow> = {},
+  { tags = [], ...facts }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
   checkDepth(depthOf(parent) + 1, 'path')
   const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
   await countIn(s, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
+  await addTags(s, { workspaceId, entryId, tags })
   await record(s, { workspaceId, action: 'FOLDER_CREATED', entryId, path })
   return folder
 }

@@ -6,6 +6,28 @@ export type SearchField = (typeof searchFields)[number]
 /** What an entry says in each of them; a phrase lies within one text. Path: the names of all folders above it. */
 export type Texts = Record<SearchField, readonly string[]>
 
+type Described = { name: string; description: string | null; metadata: string }
+
+/** What an entry says, given the names of its tags and the path of the folder that holds it. */
+export const textsOf = (
+  { name, description, metadata }: Described,
+  { tags, folderPath }: { tags: readonly string[]; folderPath: string | null },
+): Texts => ({
+  name: [name],
+  tags,
+  description: description === null ? [] : [description],
+  metadata: textsIn(JSON.parse(metadata)),
+  path: folderPath ? folderPath.split('/') : [],
+})
+
+/** Keys and values of metadata, however deep. */
+export function textsIn(value: unknown): string[] {
+  if (value === null) return []
+  if (Array.isArray(value)) return value.flatMap(textsIn)
+  if (typeof value !== 'object') return [String(value)]
+  return Object.entries(value).flatMap(([key, inner]) => [key, ...textsIn(inner)])
+}
+
 /**
  * Ranks what is found, 0 is best: whole words in the name (0), words or beginnings of words in the name (1), and behind that by
  * the best fields in which all words can be found: name and tags (2, 3), description too (4, 5), metadata too (6, 7), path too
@@ -38,7 +60,8 @@ export function placesOf(text: string, { ways, prefix }: Term): { start: number;
     ways.flatMap((way) =>
       words.flatMap((first, at) => {
         const run = words.slice(at, at + way.length)
-        const isThere = run.length === way.length && run.every(({ text }, i) => same(text, way, i, prefix))
+        const isThere =
+          run.length === way.length && run.every(({ text }, i) => same(text, way, i, prefix))
         return isThere ? [{ start: first.start, end: run.at(-1)?.end ?? first.end }] : []
       }),
     ),

@@ -1,38 +1,59 @@
 import type { Db } from '../../database/database.ts'
 import type { Expression, TextField } from '../../database/search-sqlite.ts'
+import { type EntryFilter, kindsAsked } from '../entries/lists.ts'
 import { RANKS, searchFields } from './match.ts'
-import { inFields, type Reach, reachOf } from './reach.ts'
+import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'
 import { kindKey, type Query, type Term } from './rules.ts'
 
+/** What is looked for, and where. */
+export type Search = { workspaceId: string; query: Query; filter: EntryFilter }
 type Asked = { term: Term; reach: Reach }
-/** A query with all that was looked up for it; every document of it is like all of `limits`. */
-export type Plan = { workspaceId: string; limits: Expression[]; terms: Asked[]; excluded: Asked[] }
-/** Documents of one rank. Where they are `doubtful`, some are of another, or of none. */
-export type Step = { rank: number; expression: Expression; doubtful: boolean }
+/** A search with all that was looked up for it. Its documents are of the kinds, and like all of `limits`. */
+type Plan = { kinds: Expression; limits: Expression[]; terms: Asked[]; excluded: Asked[] }
+/** Documents of one rank, or (null) of any. Where they are `doubtful`, some are of another, or of none. */
+export type Step = { rank: number | null; expression: Expression; doubtful: boolean }
 
 const TAGS = searchFields.indexOf('tags')
 const PATH = searchFields.indexOf('path')
 const texts: TextField[] = ['name', 'description', 'metadata']
 
-export async function planOf(
-  db: Db,
-  workspaceId: string,
-  query: Query,
-  limits: Expression[],
-): Promise<Plan> {
-  const ask = async (term: Term) => ({ term, reach: await reachOf(db, workspaceId, term) })
-  const terms = await Promise.all(query.terms.map(ask))
-  const excluded = await Promise.all(query.excluded.map(ask))
-  return { workspaceId, limits, terms, excluded }
+/** The documents of a search, rank after rank (match.ts says what the ranks are), but for ranks that nothing can have. */
+export async function stepsOf(db: Db, search: Search): Promise<Step[]> {
+  const plan = await planOf(db, search)
+  if (plan === null) return []
+  return plan.terms.length === 0 ? [anyRank(plan, 0)] : rankByRank(plan)
 }
 
-/** The documents of a query, rank after rank (match.ts says what the ranks are), but for ranks that nothing can have. */
-export function stepsOf(plan: Plan): Step[] {
+/** All documents of a search, whatever their rank. */
+export async function totalOf(db: Db, search: Search): Promise<Step[]> {
+  const plan = await planOf(db, search)
+  return plan === null ? [] : [anyRank(plan, null)]
+}
+
+/** Null where nothing can be found. */
+async function planOf(db: Db, { workspaceId, query, filter }: Search): Promise<Plan | null> {
+  const asked = kindsAsked(filter)
+  const isEmpty = query.terms.length + query.excluded.length === 0
+  if (isEmpty || asked.length === 0 || filter.start === null) return null
+  const kinds = { keys: asked.map((kind) => kindKey(kind, workspaceId)) }
+  const reach = async (term: Term) => ({ term, reach: await reachOf(db, workspaceId, term) })
+  return {
+    kinds,
+    limits: [...(asked.length === 1 ? [kinds] : []), ...(await placesOf(db, filter))],
+    terms: await Promise.all(query.terms.map(reach)),
+    excluded: await Promise.all(query.excluded.map(reach)),
+  }
+}
+
+async function placesOf(db: Db, { start }: EntryFilter): Promise<Expression[]> {
+  return start && start.folderCount < MOST_NAMED ? [{ keys: await folderKeys(db, start) }] : []
+}
+
+function rankByRank(plan: Plan): Step[] {
   const { terms } = plan
-  if (terms.length === 0) return [totalOf(plan)]
   const named: Expression[] = terms.map(({ term }) => inFields(term, ['name']))
   const whole = terms.map(({ term }) => inFields({ ...term, prefix: false }, ['name']))
-  const steps = [step(plan, { rank: 0, field: 0 }, whole, [])]
+  const steps = [step(plan, { rank: 0, field: 0 }, whole)]
   if (terms.some(({ term }) => term.prefix))
     steps.push(step(plan, { rank: 1, field: 0 }, named, [{ all: whole }]))
   for (let field = 1; field < RANKS / 2; field++) {
@@ -45,37 +66,29 @@ export function stepsOf(plan: Plan): Step[] {
   return steps
 }
 
-/** All documents of a query, of whatever rank. */
-export const totalOf = (plan: Plan): Step =>
-  step(plan, { rank: 0, field: PATH }, widely(plan.terms, PATH), [])
+const anyRank = (plan: Plan, rank: 0 | null): Step =>
+  step(plan, { rank, field: PATH }, widely(plan.terms, PATH))
 
 function step(
-  { workspaceId, limits, terms, excluded }: Plan,
-  { rank, field }: { rank: number; field: number },
+  { kinds, limits, terms, excluded }: Plan,
+  { rank, field }: { rank: number | null; field: number },
   wanted: Expression[],
-  unwanted: Expression[],
+  unwanted: Expression[] = [],
 ): Step {
   const all = [...limits, ...wanted]
-  const from: Expression = all.length > 0 ? { all } : everything(workspaceId)
-  const without: Expression = { any: [...unwanted, ...narrowly(excluded, PATH)] }
+  const from = all.length > 0 ? { all } : kinds
+  const without = { any: [...unwanted, ...narrowly(excluded, PATH)] }
   const doubtful =
     terms.some((asked) => isVague(asked, field)) || excluded.some((asked) => isVague(asked, PATH))
   return { rank, expression: { from, without }, doubtful }
 }
-
-const everything = (workspaceId: string): Expression => ({
-  keys: [kindKey('file', workspaceId), kindKey('folder', workspaceId)],
-})
 
 /** What has each term in one of the fields up to this one. Where that cannot be said in full: less than there is. */
 const narrowly = (terms: Asked[], field: number) => terms.map((asked) => upTo(asked, field))
 
 /** The same where it cannot be said in full: more than there is. */
 const widely = (terms: Asked[], field: number) =>
-  narrowly(
-    terms.filter((asked) => !isVague(asked, field)),
-    field,
-  )
+  terms.filter((asked) => !isVague(asked, field)).map((asked) => upTo(asked, field))
 
 const upTo = ({ term, reach }: Asked, field: number): Expression => ({
   any: [

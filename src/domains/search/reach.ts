@@ -1,5 +1,6 @@
 import type { Db } from '../../database/database.ts'
 import { type Expression, findDocuments, type TextField } from '../../database/search-sqlite.ts'
+import type { Row } from '../../database/tables.ts'
 import { endOfPrefix } from '../../names.ts'
 import { keyOf, kindKey, type Term } from './rules.ts'
 
@@ -40,7 +41,7 @@ async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<Re
   )
   const count = tops.reduce((sum, { folderCount }) => sum + folderCount + 1, 0)
   if (count > MOST_NAMED) return 'many'
-  const below = await Promise.all(tops.map((top) => folderKeys(db, workspaceId, top)))
+  const below = await Promise.all(tops.map((top) => folderKeys(db, top)))
   return below.flat()
 }
 
@@ -49,7 +50,7 @@ async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
   if (ids.length === 0) return []
   const folders = await db
     .selectFrom('entries')
-    .select(['id', 'pathKey', 'folderCount'])
+    .select(['id', 'workspaceId', 'pathKey', 'folderCount'])
     .where('id', 'in', ids)
     .where('trashRootId', 'is', null)
     .execute()
@@ -59,15 +60,14 @@ async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
   }
   return tops
 }
-type Top = { id: string; pathKey: string | null; folderCount: number }
+type Top = Pick<Row<'entries'>, 'id' | 'workspaceId' | 'pathKey' | 'folderCount'>
 
 const byPath = (one: Top, other: Top) => ((one.pathKey ?? '') < (other.pathKey ?? '') ? -1 : 1)
 
 /** The keys of what lies in a living folder or in a folder below it. */
 export async function folderKeys(
   db: Db,
-  workspaceId: string,
-  { id, pathKey, folderCount }: Top,
+  { id, workspaceId, pathKey, folderCount }: Top,
 ): Promise<string[]> {
   if (folderCount === 0) return [keyOf(id)]
   const folders = await db

@@ -85,7 +85,8 @@ export function parseQuery(text: string): Query {
   for (const { groups = {}, index, 0: item } of text.replace(/[“”„‟«»＂]/g, '"').matchAll(items)) {
     const { minus, phrase, bare = '' } = groups
     const excluded = minus === '-'
-    const isLast = phrase === undefined && !excluded && text.slice(index + item.length).trim() === ''
+    const isLast =
+      phrase === undefined && !excluded && text.slice(index + item.length).trim() === ''
     const chunks = phrase === undefined && !excluded ? bare.split('/') : [phrase ?? bare]
     const terms = chunks.map(termOf).filter(({ ways }) => ways.length > 0)
     const last = terms.at(-1)

@@ -29,7 +29,7 @@ nodeType('shr', 'ShareLink', (ids, { db, viewer }) =>
   Promise.all(ids.map((id) => requireShareLink(db, viewer, id).catch(() => null))),
 )
 
-export const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
+const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
   description: 'Shows an entry, and what lies below it, to whoever holds its URL.',
   interfaces: [Node],
   fields: (t) => ({

@@ -4,7 +4,8 @@ import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import {
   all,
-  among,
+  amongCells,
+  any,
   holding,
   type Match,
   type RawRow,
@@ -13,7 +14,7 @@ import {
 } from '../../database/user-rows.ts'
 import { standing, type UserTable } from '../../database/user-tables.ts'
 import { InvalidInput, RowRejected } from '../../errors.ts'
-import { requireColumn } from './rules.ts'
+import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 
 /**
@@ -66,12 +67,15 @@ export async function requireTable(
 /** The rows that a workspace may read, change and take away. */
 export function withinReach(db: Db | Tx, table: Table): Match {
   if (!table.shared) return all([])
-  const linked = db
-    .selectFrom('rowLinks')
-    .select('rowKey')
-    .where('workspaceId', '=', table.workspaceId)
-    .where('sqlName', '=', table.sqlName)
-  return among(table, linked)
+  // A cell that another program has changed since is no longer the workspace's.
+  const linked = (column: string) =>
+    db
+      .selectFrom('rowLinks')
+      .select(['rowKey', 'path'])
+      .where('workspaceId', '=', table.workspaceId)
+      .where('sqlName', '=', table.sqlName)
+      .where('column', '=', column)
+  return any(pathColumns(table).map((column) => amongCells(table, column, linked(column))))
 }
 
 /** The rows of a table by their keys, those alone whose columns have the values of `where`. Reads all rows for that. */
@@ -91,13 +95,18 @@ export function rowsList(
 
 function conditionOf(table: Table, where: Record<string, unknown>): Match {
   try {
-    const compared = Object.keys(where).find((name) => requireColumn(table, name).type === 'JSON')
-    if (compared === undefined) return holding(table, encodeCells(table, where))
-    throw new RowRejected({ table: table.name, column: compared, reason: 'JSON is not compared' })
+    return matching(table, where)
   } catch (error) {
     if (!(error instanceof RowRejected)) throw error
     throw new InvalidInput({ path: ['where', error.column ?? ''], message: error.reason })
   }
+}
+
+/** Rows whose columns have these values; RowRejected for an unknown column and for a value that no row of it can have. */
+export function matching(table: Table, where: Record<string, unknown>): Match {
+  const json = Object.keys(where).find((column) => requireColumn(table, column).type === 'JSON')
+  if (json === undefined) return holding(table, encodeCells(table, where))
+  throw new RowRejected({ table: table.name, column: json, reason: 'JSON is not compared' })
 }
 
 /** The row that was linked when this upload was confirmed, or null. */

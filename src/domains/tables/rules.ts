@@ -54,6 +54,9 @@ type ShownColumn = UserColumn & { type: ColumnType }
 export const shownColumns = ({ columns }: Columns) =>
   columns.filter((column): column is ShownColumn => column.type !== null)
 
+export const pathColumns = (table: Columns) =>
+  shownColumns(table).flatMap(({ name, type }) => (type === 'FILE_PATH' ? [name] : []))
+
 /** The column of this name, looked up and never made from what was asked; RowRejected. */
 export function requireColumn(table: Columns, column: string): ShownColumn {
   const found = shownColumns(table).find(({ name }) => name === column)

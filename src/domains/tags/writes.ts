@@ -1,3 +1,4 @@
+import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
@@ -6,6 +7,9 @@ import type { TagRow } from './reads.ts'
 import { checkColor, checkTagCount, cleanTagName, type TagName } from './rules.ts'
 
 const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
+
+/** Called when a tag has got another name, or color. */
+export const tagUpdated = hook<{ tag: TagRow }>()
 
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
@@ -104,12 +108,14 @@ export async function updateTag(scope: Scope, { tagId, name, color }: TagChange)
       throw new InvalidInput({ path: ['name'], message: 'a name is needed' })
     if (color != null) checkColor(color)
     if (renamed) await refuseTwin(s, tag, renamed)
-    return s.tx
+    const updated = await s.tx
       .updateTable('tags')
       .set({ ...renamed, ...(color !== undefined && { color }), id: tagId })
       .where('id', '=', tagId)
       .returningAll()
       .executeTakeFirstOrThrow()
+    await tagUpdated.call(s.tx, { tag: updated })
+    return updated
   })
 }
 

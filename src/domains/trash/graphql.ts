@@ -2,13 +2,7 @@ import { InvalidState } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import {
-  type BatchAnswer,
-  batchFields,
-  batchPayload,
-  Entry,
-  readFilter,
-} from '../entries/graphql.ts'
+import { type BatchAnswer, batchFields, Entry, readFilter } from '../entries/graphql.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -16,6 +10,7 @@ import {
   EntryRef,
   NameConflictEnum,
 } from '../entries/inputs.ts'
+import { RowUnlinkInput } from '../tables/graphql.ts'
 import { OrderDirection, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { emptyTrash, purgeEntries } from './purge.ts'
@@ -63,11 +58,16 @@ mutation('trashEntries', {
         defaultValue: false,
         description: 'false refuses a folder that is not empty (NotEmptyError).',
       }),
+      unlinkRows: t.field({ type: RowUnlinkInput }),
       mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
     }),
   }),
-  payload: batchPayload('TrashEntriesPayload'),
-  resolve: async (input, context) => ({ results: await trashEntries(context, input) }),
+  payload: builder
+    .objectRef<BatchAnswer & { rowsUnlinked: number }>('TrashEntriesPayload')
+    .implement({
+      fields: (t) => ({ ...batchFields(t), rowsUnlinked: t.exposeInt('rowsUnlinked') }),
+    }),
+  resolve: (input, context) => trashEntries(context, input),
 })
 
 mutation('restoreEntries', {
@@ -84,9 +84,13 @@ mutation('restoreEntries', {
       mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
     }),
   }),
-  payload: batchPayload('RestoreEntriesPayload'),
+  payload: builder
+    .objectRef<BatchAnswer & { rowsRelinked: number }>('RestoreEntriesPayload')
+    .implement({
+      fields: (t) => ({ ...batchFields(t), rowsRelinked: t.exposeInt('rowsRelinked') }),
+    }),
   errors: [InvalidState],
-  resolve: async (input, context) => ({ results: await restoreEntries(context, input) }),
+  resolve: (input, context) => restoreEntries(context, input),
 })
 
 mutation('purgeEntries', {

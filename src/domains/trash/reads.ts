@@ -1,7 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { startsWith } from '../../database/like.ts'
-import { type EntryFilter, filtered } from '../entries/lists.ts'
+import { type EntryFilter, filtered, keepOf } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
 export type TrashOrder = {
@@ -47,6 +47,7 @@ export function trashList(
       },
       { column: 'e.id', as: 'id', direction: way },
     ],
-    segments: [filtered(trashed, { ...filter, pathPrefix: null, within: null })],
+    segments: [filtered(trashed, { ...filter, pathPrefix: null, patterns: [], within: null })],
+    keep: keepOf(filter),
   }
 }

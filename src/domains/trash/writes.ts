@@ -15,24 +15,41 @@ import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, takeFromTrash } from '../entries/trash.ts'
 import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
+import { relinkRows } from '../tables/relinks.ts'
+import { type RowUnlink, unlinkRows } from '../tables/taken.ts'
 
-type Trashing = { entries: readonly BatchEntry[]; recursive: boolean; mode: BatchMode }
+type Trashing = {
+  entries: readonly BatchEntry[]
+  recursive: boolean
+  unlinkRows?: RowUnlink | null | undefined
+  mode: BatchMode
+}
 
-/** Puts entries in the trash, a folder with all it holds in one step. Without `recursive` a folder that holds something is NotEmpty. */
+/**
+ * Puts entries in the trash, a folder with all it holds in one step. Without `recursive` a folder that holds something is
+ * NotEmpty. With `unlinkRows` the rows that hold the paths go with them.
+ */
 export async function trashEntries(
   scope: Scope,
-  { entries, recursive, mode }: Trashing,
-): Promise<Outcome[]> {
-  return batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+  { entries, recursive, unlinkRows: unlink, mode }: Trashing,
+): Promise<{ results: Outcome[]; rowsUnlinked: number }> {
+  const rows = new Map<string, number>()
+  const results = await batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
     refuseRoot(entry)
     checkRevision(entry, expectedRevision)
     const entryCount = entry.fileCount + entry.folderCount
     if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
     if (!parent) throw new NotFound(entry.id)
-    return putInTrash(s, entry, parent)
+    const trashed = await putInTrash(s, entry, parent)
+    if (unlink) rows.set(entry.id, await inField('unlinkRows', unlinkRows(s, trashed, unlink)))
+    return trashed
   })
+  return { results, rowsUnlinked: ofThoseDone(results, rows) }
 }
+
+const ofThoseDone = (results: readonly Outcome[], rows: ReadonlyMap<string, number>) =>
+  results.reduce((sum, { entry }) => sum + (rows.get(entry?.id ?? '') ?? 0), 0)
 
 type Restoring = {
   entryIds: readonly string[]
@@ -45,19 +62,23 @@ type Restoring = {
 export async function restoreEntries(
   scope: Scope,
   { entryIds, fallbackDestination, onConflict, mode }: Restoring,
-): Promise<Outcome[]> {
+): Promise<{ results: Outcome[]; rowsRelinked: number }> {
   if (onConflict === 'NEW_VERSION') {
     const message = 'restoring makes no versions: FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
+  const rows = new Map<string, number>()
   const restore = async (s: TxScope, id: string) => {
     const entry = await requireTrashed(s, id, toWrite)
     const folder = await whereTo(s, entry, fallbackDestination)
     const { name } = await claimName(s, folder, entry, onConflict)
     const { name: shown, nameKey } = name
-    return takeFromTrash(s, entry, folder, { name: shown, nameKey })
+    const restored = await takeFromTrash(s, entry, folder, { name: shown, nameKey })
+    rows.set(id, await relinkRows(s, entry, restored))
+    return restored
   }
-  return batch(scope, entryIds, mode, restore, 'entryIds')
+  const results = await batch(scope, entryIds, mode, restore, 'entryIds')
+  return { results, rowsRelinked: ofThoseDone(results, rows) }
 }
 
 /** What was itself put in the trash; anything else is InvalidState. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ChecksumMismatch, InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
+import type { RowLink } from '../tables/links.ts'
 import { giveBack } from './failures.ts'
 import { contentOf, publish } from './publish.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
@@ -20,6 +21,8 @@ export type ConfirmUpload = {
   sha256?: string | null | undefined
   /** Of the version. */
   comment?: string | null | undefined
+  /** A row of a linked table that comes with the file or not at all; of the confirm that makes the file, and no later one. */
+  linkRow?: RowLink | null | undefined
 }
 
 /** A confirm that died is taken up by the next one after so long; one that lives renews its lease. */
@@ -93,7 +96,7 @@ async function finish(scope: Scope, claimed: UploadRow, input: ConfirmUpload): P
     checkHash(input.sha256, content.sha256)
     // Bytes first, rows second: what dies in between is adopted again, and never a row without bytes.
     await scope.blobs.adopt(claimed.id)
-    return await publish(scope, claimed, content, input.comment ?? null)
+    return await publish(scope, claimed, content, input)
   } catch (error) {
     await giveBack(scope, claimed, error)
     throw error

@@ -6,6 +6,7 @@ import {
   MediaTypeRejected,
   NameConflict,
   QuotaExceeded,
+  RowRejected,
   SizeMismatch,
   StorageFault,
   UploadExpired,
@@ -23,6 +24,8 @@ import { loadEntry, loadParent } from '../entries/graphql.ts'
 import { NameConflictEnum } from '../entries/inputs.ts'
 import { pathOf } from '../entries/reads.ts'
 import { File, FileVersion, loadVersion } from '../files/graphql.ts'
+import { RowLinkInput, shownRow, TableRowType } from '../tables/graphql.ts'
+import { rowOfUpload } from '../tables/reads.ts'
 import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm.ts'
@@ -226,6 +229,11 @@ mutation('confirmUpload', {
       size: t.field({ type: 'ByteCount', description: 'Checked where given.' }),
       sha256: t.string({ description: 'Lower-case hex. Checked where given.' }),
       comment: t.string({ description: 'Of the version.' }),
+      linkRow: t.field({
+        type: RowLinkInput,
+        description:
+          'Comes with the file or not at all. Not for a file that is there: see linkRow.',
+      }),
     }),
   }),
   payload: builder.objectRef<{ upload: UploadRow }>('ConfirmUploadPayload').implement({
@@ -242,6 +250,15 @@ mutation('confirmUpload', {
         nullable: true,
         resolve: ({ upload }, args, context) => versionOf(upload, args, context),
       }),
+      row: t.field({
+        type: TableRowType,
+        nullable: true,
+        description: 'The row that was linked when the file was made, the first where many match.',
+        resolve: async ({ upload }, _, context) => {
+          const linked = await rowOfUpload(context.db, upload)
+          return linked && shownRow(context, linked)
+        },
+      }),
       syncCursor: t.field({
         type: 'SyncCursor',
         resolve: ({ upload }, _, context) => currentSyncCursor(context, upload.workspaceId),
@@ -256,6 +273,7 @@ mutation('confirmUpload', {
     NameConflict,
     QuotaExceeded,
     MediaTypeRejected,
+    RowRejected,
     InvalidState,
     StorageFault,
   ],

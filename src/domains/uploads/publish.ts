@@ -1,10 +1,12 @@
 import { afterCommit } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inField } from '../entries/fields.ts'
 import { checkName } from '../entries/rules.ts'
 import { detectMediaType, type Media } from '../files/media.ts'
 import { addFile, addVersion, type Filed } from '../files/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
+import { linkFile, type RowLink } from '../tables/links.ts'
 import { release } from '../workspaces/writes.ts'
 import type { UploadRow } from './rules.ts'
 import { requireTarget, requireVersioned } from './targets.ts'
@@ -24,17 +26,21 @@ export async function contentOf(
   return { sha256, ...media }
 }
 
-/** One transaction: file, version, tags and activity, and the upload COMPLETE, are there at the same moment or not at all. */
+/** What whoever confirms wants beside the file. */
+type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
+
+/** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
 export function publish(
   scope: Scope,
   claimed: UploadRow,
   content: Content,
-  comment: string | null,
+  { comment = null, linkRow }: Wishes,
 ): Promise<UploadRow> {
   return inTransaction(scope, async (s) => {
     await complete(s, claimed)
     await release(s, claimed.workspaceId, claimed.reservedBytes)
     const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
+    if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
     // The same content was here before; what cannot be removed now the sweeper takes.
     if (!ownBlobUsed) afterCommit(s.tx, () => scope.blobs.remove(claimed.id).catch(() => {}))
     return s.tx

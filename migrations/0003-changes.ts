@@ -1,0 +1,11 @@
+import { type Kysely, sql } from 'kysely'
+
+/** The upload that a file or a version came from. */
+export async function up(db: Kysely<unknown>) {
+  await db.schema
+    .createIndex('uploads_fileId_confirmedAt')
+    .on('uploads')
+    .columns(['fileId', 'confirmedAt'])
+    .where(sql<boolean>`"fileId" IS NOT NULL`)
+    .execute()
+}

@@ -1,0 +1,11 @@
+import { type Kysely, sql } from 'kysely'
+
+/** Contents that more than one version refers to: the only ones that can be duplicates. */
+export async function up(db: Kysely<unknown>) {
+  await db.schema
+    .createIndex('blobs_shared')
+    .on('blobs')
+    .columns(['workspaceId', 'sha256'])
+    .where(sql<boolean>`"refs" > 1`)
+    .execute()
+}

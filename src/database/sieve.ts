@@ -1,0 +1,66 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import { type Edge, type List, type Page, readPage, type Span } from './keyset.ts'
+
+/** What one request looks at, at most: whichever is reached first. */
+export const sieveLimits = { rows: 200_000, ms: 1000 }
+
+/** What was found on a way: the rows that the list keeps, the last row looked at, and whether the way goes on behind it. */
+type Look<R> = { kept: Edge<R>[]; last: Edge<R> | null; more: boolean }
+
+/**
+ * One page of a list that keeps only some of its rows. Where the limits end the search before the page is full, it says that
+ * there is more, and its cursor goes on behind what was looked at. Throws InvalidCursor.
+ */
+export async function readKept<R extends object>(list: List<R>, span: Span): Promise<Page<R>> {
+  const size = span.last ?? span.first
+  const { kept, last, more } = await look(list, span, size + 1)
+  const isFull = kept.length > size
+  const edges = kept.slice(0, size)
+  const near = edges[0]?.cursor ?? null
+  const far = (more && !isFull ? last : edges.at(-1))?.cursor ?? null
+  if (span.last == null) {
+    const around = { hasNextPage: isFull || more, hasPreviousPage: span.after != null }
+    return { edges, ...around, startCursor: near, endCursor: far }
+  }
+  const around = { hasNextPage: span.before != null, hasPreviousPage: isFull || more }
+  return { edges: edges.reverse(), ...around, startCursor: far, endCursor: near }
+}
+
+/** How many rows the list keeps; where the limits end the search, how many of those up to there. */
+export async function countKept<R extends object>(list: List<R>): Promise<number> {
+  const { kept } = await look(list, { first: 1 }, Number.POSITIVE_INFINITY)
+  return kept.length
+}
+
+async function look<R extends object>(list: List<R>, span: Span, enough: number): Promise<Look<R>> {
+  const until = performance.now() + sieveLimits.ms
+  const found: Look<R> = { kept: [], last: null, more: false }
+  let seen = 0
+  for await (const { edges, more } of steps(list, span))
+    for (const [i, edge] of edges.entries()) {
+      found.last = edge
+      found.more = more || i + 1 < edges.length
+      if (list.keep?.(edge.node)) found.kept.push(edge)
+      seen += 1
+      const isOver = seen >= sieveLimits.rows || performance.now() > until
+      if (isOver || found.kept.length >= enough) return found
+    }
+  return found
+}
+
+/** The rows of a span in the order of the way, in larger and larger steps; others breathe in between. */
+async function* steps<R extends object>(list: List<R>, { after, before, ...span }: Span) {
+  const [forward, bounds] = [span.last == null, { after, before }]
+  for (let size = 100; ; size = Math.min(size * 4, 2000)) {
+    const page = await readPage(list, {
+      ...(forward ? { first: size } : { last: size }),
+      ...bounds,
+    })
+    const more = forward ? page.hasNextPage : page.hasPreviousPage
+    yield { edges: forward ? page.edges : page.edges.toReversed(), more }
+    if (!more) return
+    if (forward) bounds.after = page.endCursor
+    else bounds.before = page.startCursor
+    await breathe()
+  }
+}

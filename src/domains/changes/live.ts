@@ -1,0 +1,124 @@
+import { announce, type Listening, listen } from '../../database/notify.ts'
+import { NotFound, Unauthenticated } from '../../errors.ts'
+import type { Scope } from '../../scope.ts'
+import { isAlive, tokensById } from '../accounts/reads.ts'
+import type { Place } from '../activity/place.ts'
+import { recorded } from '../activity/writes.ts'
+import { uploadById } from '../uploads/reads.ts'
+import { isOver, statusAt, type UploadRow } from '../uploads/rules.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import { type Batch, changesBehind, placeNow, placeOf } from './reads.ts'
+import { type End, isEnd } from './rules.ts'
+
+/** So often a stream looks by itself: at its rights, and at what no event of the log tells. */
+const TICK_MS = 500
+const AT_ONCE = 100
+
+recorded.listen(async (tx, { event }) => announce(tx, event.workspaceId))
+
+/**
+ * What happened behind the cursor `since` (without one: from now on), then whatever happens, batch by batch. The first one comes
+ * at once, be it empty. Where the viewer may no longer read, the last thing told is the End; Forbidden and, for a token that opens
+ * nothing any more, Unauthenticated are thrown: within a second.
+ */
+export const followChanges = (scope: Scope, workspaceId: string, since?: string | null) =>
+  stream((signal) => untilItsEnd(changes(scope, workspaceId, since, signal)))
+
+async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch | End> {
+  try {
+    yield* batches
+  } catch (error) {
+    if (!isEnd(error)) throw error
+    yield error
+  }
+}
+
+async function* changes(
+  scope: Scope,
+  workspaceId: string,
+  since: string | null | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Batch> {
+  // Listening begins before the first look: nothing falls in between.
+  using ear = listen(workspaceId)
+  let place: Place | null = null
+  while (!signal.aborted) {
+    await requireToken(scope)
+    const from: Place = place ?? (await startOf(scope, workspaceId, since))
+    const batch = await changesBehind(scope, workspaceId, from, AT_ONCE)
+    if (!place || batch.changes.length > 0) yield batch
+    place = batch.place
+    if (!batch.hasMore) await ear.news(TICK_MS, signal)
+  }
+}
+
+const startOf = async (scope: Scope, workspaceId: string, since: string | null | undefined) =>
+  since == null ? placeNow(scope, workspaceId) : placeOf(scope, workspaceId, since)
+
+/**
+ * An upload as it is, then again whenever more bytes are safe or its status is another; ends after a status that nothing follows.
+ * For members, as the list of uploads. Ends with NotFound, Forbidden, Unauthenticated as followChanges.
+ */
+export const followUpload = (scope: Scope, uploadId: string) =>
+  stream((signal) => progress(scope, uploadId, signal))
+
+async function* progress(
+  scope: Scope,
+  uploadId: string,
+  signal: AbortSignal,
+): AsyncGenerator<UploadRow> {
+  let ear: Listening | null = null
+  try {
+    for (let told = ''; !signal.aborted; ) {
+      await requireToken(scope)
+      const upload = await requireUpload(scope, uploadId)
+      const status = statusAt(upload, scope.now())
+      ear ??= listen(upload.workspaceId)
+      const news = JSON.stringify([status, upload.offset, upload.size, upload.failures])
+      if (news !== told) yield upload
+      if (isOver(status)) return
+      told = news
+      await ear.news(TICK_MS, signal)
+    }
+  } finally {
+    ear?.[Symbol.dispose]()
+  }
+}
+
+async function requireUpload({ db, viewer }: Scope, id: string): Promise<UploadRow> {
+  const upload = await uploadById(db, id)
+  if (!upload) throw new NotFound(id)
+  const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
+  await requireAccess(db, viewer, upload.workspaceId, need, id)
+  return upload
+}
+
+/** A token that was revoked, or whose time is over, opens nothing any more; nobody's view never ends. */
+async function requireToken({ db, viewer, now }: Scope) {
+  if (!viewer) return
+  const [token] = await tokensById(db, [viewer.tokenId])
+  if (!token || !isAlive(token, now())) throw new Unauthenticated()
+}
+
+/** An endless story that can be ended while it waits: a generator alone would only hear of it at its next yield. */
+function stream<T>(story: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
+  const over = new AbortController()
+  const steps = story(over.signal)
+  return {
+    next: () => steps.next(),
+    return(value) {
+      over.abort()
+      return steps.return(value)
+    },
+    throw(error) {
+      over.abort()
+      return steps.throw(error)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      await this.return(undefined)
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import type { Db } from '../../database/database.ts'
+import { beyond } from '../../database/seek.ts'
+import { SyncCursorExpired } from '../../errors.ts'
+import { endOfPrefix } from '../../names.ts'
+import type { Place, Step, Walk } from '../activity/place.ts'
+import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
+import type { ActivityAction } from '../activity/rules.ts'
+import { type EntryRow, entryById } from '../entries/reads.ts'
+import type { WorkspaceRow } from '../workspaces/reads.ts'
+import { type Change, markOf, stepAt } from './rules.ts'
+
+type Reading = { db: Db; workspace: WorkspaceRow }
+type Told = { changes: Change[]; place: Place }
+type Way = { root: EntryRow; action: ActivityAction | null }
+
+/**
+ * Goes on with the walk of `place` for at most `room` entries: folder after folder by their paths, each before what it holds.
+ * What moves meanwhile may be passed over; its event is behind `place`, and owes it. A walk that was at a folder
+ * which is no longer where it was begins anew.
+ */
+export async function walkOn(
+  { db, workspace }: Reading,
+  { walk, ...place }: Place & { walk: Walk },
+  room: number,
+): Promise<Told> {
+  const way = await wayOf(db, workspace, walk, place.seq)
+  const { told, at } = way ? await tellBelow(db, way, walk, room) : { told: [], at: null }
+  const changes = told.map((entry) => upserted(entry, way?.action ?? null))
+  if (at) return { changes, place: { ...place, walk: { ...walk, at } } }
+  const owedUntil = await lastSeqOf(db, workspace.id)
+  return { changes, place: { ...place, owedUntil, walk: null } }
+}
+
+const upserted = (entry: EntryRow, action: ActivityAction | null): Change => ({
+  kind: 'upserted',
+  entry,
+  action: action ?? (entry.kind === 'folder' ? 'FOLDER_CREATED' : 'FILE_CREATED'),
+})
+
+/** The folder to walk through; null where it is gone. */
+async function wayOf(db: Db, { id, rootId }: WorkspaceRow, { of }: Walk, seq: number) {
+  if (of === 'workspace') return wayFrom(await entryById(db, rootId), null)
+  const [event] = await eventsAfter(db, id, seq - 1, 1)
+  if (event?.seq !== seq) throw new SyncCursorExpired()
+  return wayFrom(await entryById(db, event.entryId ?? ''), event.action as ActivityAction)
+}
+
+const wayFrom = (root: EntryRow | null, action: ActivityAction | null): Way | null =>
+  root && root.trashRootId === null ? { root, action } : null
+
+/** The next entries, and where they end; `at` is null when nothing is left. */
+async function tellBelow(db: Db, { root }: Way, walk: Walk, room: number) {
+  const found = await whereItWas(db, root, walk.at)
+  const told: EntryRow[] = []
+  // The folder of an event was told by the event itself.
+  if (!found && walk.of === 'workspace') told.push(root)
+  let at: Step = found?.at ?? stepAt(root, root)
+  const folders = [
+    found?.folder ?? root,
+    ...(await foldersAfter(db, root, found?.folder ?? root, room)),
+  ]
+  for (const [index, folder] of folders.entries()) {
+    if (told.length === room) return { told, at }
+    if (index > 0) {
+      told.push(folder)
+      at = stepAt(root, folder)
+    }
+    const files = await filesAfter(db, folder, at.file, room - told.length)
+    told.push(...files)
+    const last = files.at(-1)
+    if (last) at = stepAt(root, folder, { createdAt: last.createdAt, id: last.id })
+    if (told.length === room) return { told, at }
+  }
+  return { told, at: null }
+}
+
+/** The folder that the walk was at, where it still is. */
+async function whereItWas(db: Db, root: EntryRow, at: Step | null) {
+  const folder = at ? await entryById(db, at.folderId) : null
+  if (!at || !folder || folder.trashRootId !== null) return null
+  const isBelow =
+    folder.workspaceId === root.workspaceId && folder.pathKey?.startsWith(root.pathKey ?? '')
+  return isBelow && markOf(root, folder) === at.mark ? { folder, at } : null
+}
+
+const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
+  db
+    .selectFrom('entries')
+    .selectAll()
+    .where('workspaceId', '=', root.workspaceId)
+    .where('kind', '=', 'folder')
+    .where('pathKey', '>', folder.pathKey ?? '')
+    .where('pathKey', '<', endOfPrefix(root.pathKey ?? ''))
+    .where('trashRootId', 'is', null)
+    .orderBy('pathKey')
+    .limit(most)
+    .execute()
+
+/** In the order in which they were made, which no rename changes. */
+function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) {
+  if (most === 0) return []
+  const bound = (['createdAt', 'id'] as const).map((as) => ({
+    key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },
+    value: file?.[as] ?? null,
+  }))
+  return db
+    .selectFrom('entries')
+    .selectAll()
+    .where('parentId', '=', folder.id)
+    .where('kind', '=', 'file')
+    .$if(file !== null, (q) => q.where(beyond(bound)))
+    .orderBy('createdAt')
+    .orderBy('id')
+    .limit(most)
+    .execute()
+}

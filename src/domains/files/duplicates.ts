@@ -1,0 +1,45 @@
+import type { Db } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+
+/** Living files of one content. */
+export type DuplicateGroup = {
+  workspaceId: string
+  sha256: string
+  size: number
+  /** What would be free if one of them stayed: what they count, not what they take, since bytes are stored once. */
+  wastedBytes: number
+}
+
+/** Files whose bytes are the same, the largest waste first. Looks only at contents with more than one reference. */
+export function duplicatesList(db: Db, workspaceId: string): List<DuplicateGroup> {
+  const shared = db
+    .selectFrom('blobs as b')
+    .select(['b.workspaceId', 'b.sha256', 'b.size'])
+    .select((eb) =>
+      eb
+        .selectFrom('entries as e')
+        .innerJoin('entries as p', 'p.id', 'e.parentId')
+        .select((count) => count.fn.countAll<number>().as('files'))
+        .whereRef('e.workspaceId', '=', 'b.workspaceId')
+        .whereRef('e.sha256', '=', 'b.sha256')
+        .where('e.kind', '=', 'file')
+        .where('p.trashRootId', 'is', null)
+        .as('files'),
+    )
+    .where('b.workspaceId', '=', workspaceId)
+    .where('b.refs', '>', 1)
+    .where('b.unreferencedAt', 'is', null)
+  const groups = db
+    .selectFrom(shared.as('s'))
+    .select(['workspaceId', 'sha256', 'size'])
+    .select((eb) => eb(eb.parens('files', '-', 1), '*', eb.ref('size')).as('wastedBytes'))
+    .where('files', '>', 1)
+  return {
+    ordering: 'duplicates',
+    keys: [
+      { column: 'd.wastedBytes', as: 'wastedBytes', direction: 'desc', numeric: true },
+      { column: 'd.sha256', as: 'sha256', direction: 'desc' },
+    ],
+    segments: [db.selectFrom(groups.as('d')).selectAll('d').$castTo<DuplicateGroup>()],
+  }
+}

@@ -1,0 +1,197 @@
+import { type ExpressionBuilder, sql } from 'kysely'
+import { idPrefix } from '../../database/ids.ts'
+import type { Tables } from '../../database/tables.ts'
+import {
+  all,
+  among,
+  insertRow,
+  type RawRow,
+  repathRows,
+  updateRows,
+  withPath,
+} from '../../database/user-rows.ts'
+import { InvalidState, RowRejected } from '../../errors.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record, recorded } from '../activity/writes.ts'
+import { inField } from '../entries/fields.ts'
+import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
+import { entriesForgotten } from '../entries/trash.ts'
+import { requireAccess } from '../workspaces/reads.ts'
+import {
+  matching,
+  type RowLinkRow,
+  requireTable,
+  type Table,
+  type TableRow,
+  tablesOf,
+  withinReach,
+} from './reads.ts'
+import { pathColumns, requirePathColumn } from './rules.ts'
+import { encodeCells } from './values.ts'
+import { toWriteRows } from './writes.ts'
+
+/** A row whose `column` is to be a file's path: a new one with `values` in other columns, or those that match `key`. */
+export type RowLink = {
+  table: string
+  column: string
+  values?: Record<string, unknown> | null | undefined
+  key?: Record<string, unknown> | null | undefined
+}
+
+/** So many rows one call sets at most. */
+const MOST_ROWS = 1000
+
+/** Links a living file that exists; EDITOR, scope TABLES_WRITE. NotFound, Forbidden, InvalidState, RowRejected. */
+export async function linkRow(
+  scope: Scope,
+  { fileId, link }: { fileId: string; link: RowLink },
+): Promise<TableRow & { file: EntryRow }> {
+  return inTransaction(scope, async (s) => {
+    const found = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
+    const { entry: file } = await inField('fileId', found)
+    if (file.kind !== 'file') throw new InvalidState('FOLDER', 'this is a folder, not a file')
+    return { ...(await linkFile(s, file, link)), file }
+  })
+}
+
+/**
+ * Writes the path of a living file into a row of a linked table, in the transaction of the caller; `uploadId` is the upload
+ * that made the file. Answers with the first row. Throws RowRejected with whatever the table has against it, and Forbidden
+ * unless the viewer may write rows (EDITOR, scope TABLES_WRITE).
+ */
+export async function linkFile(
+  s: TxScope,
+  file: EntryRow,
+  link: RowLink,
+  uploadId: string | null = null,
+): Promise<TableRow> {
+  const { workspaceId, id: entryId } = file
+  await requireAccess(s.tx, s.viewer, workspaceId, toWriteRows)
+  const table = await requireTable(s.tx, workspaceId, link.table)
+  const path = pathOf(file, file.parentId ? await entryById(s.tx, file.parentId) : null)
+  const rows = await writeRows(s, table, link, path)
+  const { column } = link
+  const linked = { workspaceId, column, fileId: entryId, path, uploadId }
+  await addLinks(
+    s,
+    rows.map(({ key }) => ({ ...linked, sqlName: table.sqlName, rowKey: key })),
+  )
+  const details = { table: table.name, column, rows: rows.length }
+  await record(s, { workspaceId, action: 'ROW_LINKED', entryId, path, details })
+  const row = rows.reduce((first, row) => (row.key < first.key ? row : first))
+  return { table, row }
+}
+
+/** At least one row. */
+async function writeRows(
+  s: TxScope,
+  table: Table,
+  { column, values, key }: RowLink,
+  path: string,
+): Promise<RawRow[]> {
+  const refuse = (column: string | null, reason: string) =>
+    new RowRejected({ table: table.name, column, reason })
+  requirePathColumn(table, column)
+  if (Object.hasOwn(values ?? {}, column)) throw refuse(column, 'the path goes here, no value')
+  const cells = { ...encodeCells(table, values ?? {}), [column]: path }
+  if (key == null) return [await newRow(s, table, cells)]
+  if (Object.keys(key).length === 0) throw refuse(null, 'a key names at least one column')
+  const match = all([withinReach(s.tx, table), matching(table, key)])
+  const rows = await updateRows(s.tx, table, match, cells)
+  if (rows.length === 0) throw refuse(null, 'no row matches the key')
+  if (rows.length > MOST_ROWS) throw refuse(null, `more than ${MOST_ROWS} rows match the key`)
+  return rows
+}
+
+/** Where its key was another row's before, the links of that one are void. */
+async function newRow(s: TxScope, table: Table, cells: Parameters<typeof insertRow>[2]) {
+  const row = await insertRow(s.tx, table, cells)
+  const { sqlName } = table
+  await s.tx
+    .deleteFrom('rowLinks')
+    .where('sqlName', '=', sqlName)
+    .where('rowKey', '=', row.key)
+    .execute()
+  return row
+}
+
+/** A cell has one link: an older one gives way. */
+export async function addLinks({ tx }: TxScope, links: RowLinkRow[]): Promise<void> {
+  if (links.length === 0) return
+  await tx
+    .insertInto('rowLinks')
+    .values(links)
+    .onConflict((cell) =>
+      cell.columns(['sqlName', 'rowKey', 'column']).doUpdateSet((eb) => ({
+        workspaceId: eb.ref('excluded.workspaceId'),
+        fileId: eb.ref('excluded.fileId'),
+        path: eb.ref('excluded.path'),
+        uploadId: eb.ref('excluded.uploadId'),
+      })),
+    )
+    .execute()
+}
+
+/** An entry that was at `from` and is at `to` now, with all it holds. */
+type Move = { workspaceId: string; entryId: string; from: string; to: string }
+
+recorded.listen(async (_, { scope, event }) => {
+  const { action, entryId, path: to, workspaceId, details } = event
+  if (action !== 'ENTRY_MOVED' && action !== 'ENTRY_UPDATED') return
+  const { from } = JSON.parse(details)
+  if (entryId === null || to === null || typeof from !== 'string') return
+  await moveRows(scope, { workspaceId, entryId, from, to })
+})
+
+/** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
+export async function moveRows({ tx }: TxScope, move: Move): Promise<void> {
+  const { workspaceId, from, to } = move
+  if (from === to) return
+  const moved = tx.selectFrom('rowLinks').where((eb) => isMoved(eb, move))
+  const columns = await moved.select(['sqlName', 'column']).distinct().execute()
+  if (columns.length === 0) return
+  const tables = await tablesOf(tx, workspaceId)
+  for (const { sqlName, column } of columns) {
+    const table = tables.find((known) => known.sqlName === sqlName)
+    if (!table || !pathColumns(table).includes(column)) continue
+    const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
+    const at = withPath(table, column, from, isFolder(move))
+    const match = all([among(table, own.select('rowKey')), at])
+    await repathRows(tx, table, { column, match, from, to })
+    await tx
+      .updateTable('rowLinks')
+      .set({ path: sql<string>`${to} || substr("path", length(${from}) + 1)` })
+      .where('sqlName', '=', sqlName)
+      .where('column', '=', column)
+      .where((eb) => isMoved(eb, move))
+      .execute()
+  }
+}
+
+const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
+
+/** Found by the paths that were linked; files in the trash, and those of another time that had the same path, are not moved. */
+function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
+  const { workspaceId, entryId, from, to } = move
+  if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])
+  const path = sql<string>`${to} || substr("rowLinks"."path", length(${from}) + 1)`
+  return eb.and([
+    eb('workspaceId', '=', workspaceId),
+    eb('path', '>', `${from}/`),
+    eb('path', '<', `${from}0`),
+    eb.exists(
+      eb
+        .selectFrom('entries as f')
+        .innerJoin('entries as p', 'p.id', 'f.parentId')
+        .select('f.id')
+        .whereRef('f.id', '=', 'rowLinks.fileId')
+        .where('p.trashRootId', 'is', null)
+        .where(sql<boolean>`p."path" || '/' || f."name" = ${path}`),
+    ),
+  ])
+}
+
+entriesForgotten.listen(async (tx, { ids }) => {
+  await tx.deleteFrom('rowLinks').where('fileId', 'in', ids).execute()
+  await tx.deleteFrom('takenRows').where('entryId', 'in', ids).execute()
+})

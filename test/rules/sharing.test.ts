@@ -1,0 +1,58 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { hashPassword, isPassword } from '../../src/domains/sharing/passwords.ts'
+import { shareIdOf, shareToken } from '../../src/domains/sharing/reads.ts'
+import { checkTerms, lockMs } from '../../src/domains/sharing/rules.ts'
+
+describe('a share’s password', () => {
+  test('fits its own hash alone, however it was typed', async () => {
+    const hash = await hashPassword('Grüße')
+    expect(await isPassword('Gru\u0308ße', hash)).toBe(true)
+    for (const wrong of ['grüße', 'Grüße ', '', 'Grüß'])
+      expect(await isPassword(wrong, hash)).toBe(false)
+    expect(await hashPassword('Grüße')).not.toBe(hash)
+    expect(hash).not.toContain('Gr')
+  })
+
+  test('locks the link longer with each wrong one, up to an hour', () => {
+    expect([1, 2, 3, 4].map(lockMs)).toEqual([0, 0, 0, 0])
+    expect([5, 6, 7].map(lockMs)).toEqual([30_000, 60_000, 120_000])
+    fc.assert(
+      fc.property(fc.integer({ min: 5, max: 10_000 }), (failures) => {
+        expect(lockMs(failures)).toBeLessThanOrEqual(3_600_000)
+        expect(lockMs(failures + 1)).toBeGreaterThanOrEqual(lockMs(failures))
+      }),
+    )
+  })
+})
+
+describe('a share’s token', () => {
+  const id = `shr_${'0123456789abcdef'.repeat(2)}`
+  const token = shareToken('secret', id)
+
+  test('says its id to the house that made it, and to no other', () => {
+    expect(shareIdOf('secret', token)).toBe(id)
+    expect(shareIdOf('another', token)).toBe(null)
+    // 22 characters of base64url: 132 bits that nobody can guess.
+    expect(token).toMatch(/^[0-9a-f]{32}\.[\w-]{22}$/)
+  })
+
+  test('is nothing with any character of it another, or with more or fewer', () => {
+    fc.assert(
+      fc.property(fc.nat(token.length - 1), fc.stringMatching(/^[\w.-]$/), (at, other) => {
+        const spoiled = token.slice(0, at) + other + token.slice(at + 1)
+        expect(shareIdOf('secret', spoiled)).toBe(spoiled === token ? id : null)
+      }),
+    )
+    for (const text of ['', id, `${token}A`, token.slice(0, -1), ` ${token}`, `${token}\n`])
+      expect(shareIdOf('secret', text)).toBe(null)
+  })
+})
+
+test('terms that make no sense are told all at once', () => {
+  expect(() => checkTerms({ password: 'x', expiresAt: 2, maxDownloads: 1 }, 1)).not.toThrow()
+  expect(() => checkTerms({}, 1)).not.toThrow()
+  expect(() => checkTerms({ password: '', expiresAt: 1, maxDownloads: 0 }, 1)).toThrow(
+    /password: .*; expiresAt: .*; maxDownloads: /,
+  )
+})

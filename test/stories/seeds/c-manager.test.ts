@@ -1,0 +1,523 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import {
+  act,
+  attempt,
+  batchDone,
+  children,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  download,
+  downloadUrl,
+  entryByPath,
+  items,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+  type WorkspaceHandle,
+} from '../../support/client.ts'
+import { postForm } from '../../support/forms.ts'
+import { type House, openHouse } from '../../support/house.ts'
+import { invite } from '../../support/people.ts'
+
+// The rows of the third seed that are about single files and folders; c-cases.test.ts has the use cases.
+
+let house: House
+let lab: WorkspaceHandle
+let now = Date.now()
+beforeAll(async () => {
+  house = await openHouse({ now: () => now })
+})
+afterAll(() => house[Symbol.asyncDispose]())
+beforeEach(async () => {
+  lab = await createWorkspace(house, { name: 'Lab' })
+})
+
+const put = (path: string, more: object = {}) => {
+  const slash = path.lastIndexOf('/')
+  const folder = path.slice(0, Math.max(slash, 0))
+  const name = path.slice(slash + 1)
+  return uploadFile(house, { workspaceId: lab.id, path: folder, name, bytes: path, ...more })
+}
+const inLab = async (selection: string, as = {}) =>
+  (
+    await house.ask(
+      `query ($id: ID!) { workspace(by: { id: $id }) { ${selection} } }`,
+      { id: lab.id },
+      as,
+    )
+  ).workspace
+const fieldsOf = async ({ id }: { id: string }, selection: string) =>
+  (await house.ask(`query ($id: ID!) { node(id: $id) { ${selection} } }`, { id })).node
+const found = async (query: string, more = '', fields = 'path') => {
+  const { search } = await inLab(
+    `search(query: ${JSON.stringify(query)} ${more}) { totalCount nodes { ${fields} } }`,
+  )
+  return search.nodes.map((node: { path: string }) => (fields === 'path' ? node.path : node)).sort()
+}
+const names = async (args: string) =>
+  (await children(house, lab.root.id, args)).map(({ name }) => name)
+
+test('seed C1: search in a workspace shows what the caller may read', async () => {
+  await put('microscopy.txt')
+  const { token } = await invite(house, (await createWorkspace(house)).id)
+  expect(await found('microscopy')).toEqual(['microscopy.txt'])
+  expect(await inLab('search(query: "microscopy") { totalCount }', { token })).toBeNull()
+})
+
+test('seed C2: words over names and metadata, phrases and exclusions', async () => {
+  await put('plateScan_2025-01.csv')
+  await put('other.txt', {
+    description: 'The plate was scanned',
+    tags: ['Café'],
+    metadata: { strain: 'BL21' },
+  })
+  expect(await found('plate')).toEqual(['other.txt', 'plateScan_2025-01.csv'])
+  expect(await found('plate -scanned')).toEqual(['plateScan_2025-01.csv'])
+  expect(await found('"plate was"')).toEqual(['other.txt'])
+  expect(await found('cafe')).toEqual(['other.txt'])
+  expect(await found('bl21')).toEqual(['other.txt'])
+  expect(await found('2025 sca')).toEqual(['plateScan_2025-01.csv'])
+})
+
+test('seed C3: files, folders, or both', async () => {
+  await put('gels/gels.png')
+  expect(await found('gels')).toEqual(['gels', 'gels/gels.png'])
+  expect(await found('gels', 'filter: { type: FILE }')).toEqual(['gels/gels.png'])
+  expect(await found('gels', 'filter: { type: FOLDER }')).toEqual(['gels'])
+})
+
+test('seed C4: within a folder only; a foreign folder is not there', async () => {
+  await put('one/data.csv')
+  await put('two/data.csv')
+  const one = await entryByPath(house, lab.id, 'one')
+  expect(await found('data', `filter: { within: "${one?.id}" }`)).toEqual(['one/data.csv'])
+  const other = await createWorkspace(house)
+  await expect(found('data', `filter: { within: "${other.root.id}" }`)).rejects.toThrow(
+    'nothing here',
+  )
+})
+
+test('seed C5: 20 at once, at most 100', async () => {
+  for (let i = 0; i < 21; i++) await createFolder(house, { workspaceId: lab.id, name: `f${i}` })
+  expect(await children(house, lab.root.id, 'filter: {}')).toHaveLength(20)
+  await expect(children(house, lab.root.id, 'first: 101')).rejects.toThrow('1 to 100')
+})
+
+test('seed C6: pages stay whole while others insert', async () => {
+  for (const name of ['a', 'c', 'e']) await createFolder(house, { workspaceId: lab.id, name })
+  const page = (args: string) =>
+    fieldsOf(
+      lab.root,
+      `... on Folder { children(${args}) { nodes { name } pageInfo { endCursor } } }`,
+    )
+  const { children: first } = await page('first: 2')
+  await createFolder(house, { workspaceId: lab.id, name: 'b' })
+  const { children: second } = await page(`first: 2, after: "${first.pageInfo.endCursor}"`)
+  expect(second.nodes).toEqual([{ name: 'e' }])
+})
+
+test('seed C7 C8 C9: a result has id, name, size, type and dates', async () => {
+  await put('c7.csv')
+  const fields = '__typename id name createdAt updatedAt ... on File { size mediaType kind }'
+  const [file] = await found('c7', '', fields)
+  expect(file).toMatchObject({
+    __typename: 'File',
+    name: 'c7.csv',
+    size: 6,
+    mediaType: 'text/csv',
+    kind: 'SPREADSHEET',
+  })
+  expect(file.createdAt).toBe(new Date(now).toISOString())
+})
+
+test('seed C10: the path is always the current one', async () => {
+  const file = await put('old/inner/c10.txt')
+  const old = await entryByPath(house, lab.id, 'old')
+  await act(house, 'updateEntry', { entry: { id: old?.id }, name: 'new' }, 'entry { id }')
+  expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'new/inner/c10.txt' })
+})
+
+test('seed C11: a file has a download link, a folder has none', async () => {
+  const file = await put('c11.txt')
+  expect((await download(house, file.id)).toString()).toBe('c11.txt')
+  const { errors } = await house.graphql(
+    'query ($id: ID!) { node(id: $id) { ... on Folder { downloadUrl { url } } } }',
+    { id: lab.root.id },
+  )
+  expect(errors?.[0]?.message).toContain('Cannot query field')
+})
+
+test('seed C12: the root is there without an id', async () => {
+  await put('c12.txt')
+  expect(await inLab('root { path children { nodes { name } } }')).toEqual({
+    root: { path: '', children: { nodes: [{ name: 'c12.txt' }] } },
+  })
+})
+
+test('seed C13: by name, size, creation and change; folders first; a folder weighs what it holds', async () => {
+  await put('big/heavy.bin', { bytes: Buffer.alloc(500) })
+  now += 1000
+  await put('a.txt', { bytes: 'aa' })
+  now += 1000
+  await put('b.txt', { bytes: 'b' })
+  expect(await names('orderBy: {}')).toEqual(['big', 'a.txt', 'b.txt'])
+  expect(await names('orderBy: { field: SIZE, foldersFirst: false }')).toEqual([
+    'b.txt',
+    'a.txt',
+    'big',
+  ])
+  expect(
+    await names('orderBy: { field: CREATED_AT, direction: DESC, foldersFirst: false }'),
+  ).toEqual(['b.txt', 'a.txt', 'big'])
+  await act(
+    house,
+    'updateEntry',
+    { entry: { id: (await entryByPath(house, lab.id, 'a.txt'))?.id }, description: 'new' },
+    'entry { id }',
+  )
+  now += 1000
+  expect((await names('orderBy: { field: UPDATED_AT, foldersFirst: false }')).at(0)).toBe('big')
+})
+
+test('seed C14: up and down', async () => {
+  for (const name of ['x', 'y', 'z']) await createFolder(house, { workspaceId: lab.id, name })
+  expect(await names('orderBy: { direction: DESC }')).toEqual(['z', 'y', 'x'])
+})
+
+test('seed C15: a listing is paged like a search', async () => {
+  await expect(children(house, lab.root.id, 'first: 0')).rejects.toThrow('1 to 100')
+})
+
+test('seed C16 C17 C18 C19 C20: the form wants a file; root, name, description and tags are options', async () => {
+  expect((await postForm(house, { workspaceId: lab.id, name: 'x' })).status).toBe(400)
+  const file = { name: 'data.xlsx', bytes: 'x' }
+  const more = {
+    folderId: 'root',
+    name: 'trial 3.xlsx',
+    description: 'Trial #3',
+    tags: 'experiment, Data,,data, 2025',
+  }
+  const { body } = await postForm(house, { file, workspaceId: lab.id, ...more })
+  const made = await fieldsOf(body, '... on File { path description tags { name } }')
+  expect(made).toEqual({
+    path: 'trial 3.xlsx',
+    description: 'Trial #3',
+    tags: [{ name: '2025' }, { name: 'Data' }, { name: 'experiment' }],
+  })
+})
+
+test('seed C21 C22: the status is PROCESSING or COMPLETE, with the metadata beside it', async () => {
+  const upload = await createUpload(house, { workspaceId: lab.id, name: 'c21.txt', size: 2 })
+  await sendBytes(house, upload, 'ab')
+  const { upload: done } = await act(
+    house,
+    'confirmUpload',
+    { uploadId: upload.id },
+    'upload { status file { status name size } }',
+  )
+  expect(done).toEqual({
+    status: 'COMPLETE',
+    file: { status: 'COMPLETE', name: 'c21.txt', size: 2 },
+  })
+})
+
+test('seed C23: what went wrong is told', async () => {
+  const sha256 = createHash('sha256').update('other').digest('hex')
+  const upload = await createUpload(house, {
+    workspaceId: lab.id,
+    name: 'c23.txt',
+    size: 2,
+    sha256,
+  })
+  await sendBytes(house, upload, 'ab')
+  expect(
+    await attempt(house, 'confirmUpload', { uploadId: upload.id }, 'file { id }'),
+  ).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
+  const told = await fieldsOf(
+    upload,
+    '... on Upload { status failures { code message retryable at } }',
+  )
+  expect(told).toMatchObject({
+    status: 'FAILED',
+    failures: [{ code: 'CHECKSUM_MISMATCH', retryable: false }],
+  })
+})
+
+test('seed C24: the bytes come with the right headers', async () => {
+  const { id } = await put('page.html', { bytes: '<script>alert(1)</script>' })
+  const response = await house.http(await downloadUrl(house, id, '(disposition: INLINE)'), {
+    token: null,
+  })
+  expect(response.headers.get('content-disposition')).toMatch(/^attachment/)
+  expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+  expect([response.headers.get('accept-ranges'), response.headers.get('content-length')]).toEqual([
+    'bytes',
+    '25',
+  ])
+  expect(response.headers.get('etag')).toMatch(/^"[0-9a-f]{64}"$/)
+})
+
+test('seed C25 C26 C27 C28 C29 C30 C31: all about a file without its bytes', async () => {
+  const file = await put('deep/er/c25.txt', { description: 'about', tags: ['t'] })
+  const about = await fieldsOf(
+    file,
+    `... on File { name size mediaType createdAt createdBy { id name } description tags { name } path
+      parent { path } workspace { id viewerRole } ancestors { path } downloadUrl { url } sharing { visibility links { id } } }`,
+  )
+  expect(about).toMatchObject({
+    name: 'c25.txt',
+    size: 15,
+    mediaType: 'text/plain',
+    createdBy: { name: 'Owner' },
+    description: 'about',
+    tags: [{ name: 't' }],
+    path: 'deep/er/c25.txt',
+    parent: { path: 'deep/er' },
+    workspace: { id: lab.id, viewerRole: 'OWNER' },
+    ancestors: [{ path: '' }, { path: 'deep' }, { path: 'deep/er' }],
+    sharing: { visibility: 'PRIVATE', links: [] },
+  })
+  expect(about.downloadUrl.url).toContain('/download/')
+})
+
+test('seed C32: a rename meets conflicts and stale copies', async () => {
+  const file = await put('c32.txt')
+  await put('taken.txt')
+  const rename = (more: object) =>
+    attempt(house, 'updateEntry', { entry: { id: file.id }, ...more }, 'entry { name revision }')
+  expect(await rename({ name: 'taken.txt' })).toMatchObject({ code: 'NAME_CONFLICT' })
+  expect(await rename({ name: 'x.txt', expectedRevision: file.revision + 1 })).toMatchObject({
+    code: 'STALE_REVISION',
+  })
+  expect((await rename({ name: 'x.txt', expectedRevision: file.revision })).entry).toMatchObject({
+    name: 'x.txt',
+  })
+})
+
+test('seed C33: null takes a description away, silence keeps it', async () => {
+  const file = await put('c33.txt', { description: 'first' })
+  const change = async (more: object) =>
+    (await act(house, 'updateEntry', { entry: { id: file.id }, ...more }, 'entry { description }'))
+      .entry
+  expect(await change({ tags: ['x'] })).toEqual({ description: 'first' })
+  expect(await change({ description: null })).toEqual({ description: null })
+})
+
+test('seed C34: tags are replaced, or added and removed', async () => {
+  const file = await put('c34.txt', { tags: ['a', 'b'] })
+  const replaced = await act(
+    house,
+    'updateEntry',
+    { entry: { id: file.id }, tags: ['c'] },
+    'entry { tags { name } }',
+  )
+  expect(replaced.entry.tags).toEqual([{ name: 'c' }])
+  await Promise.all(
+    ['d', 'e', 'f'].map((tag) =>
+      batchDone(house, 'tagEntries', { entries: items(file), add: [tag] }),
+    ),
+  )
+  await batchDone(house, 'tagEntries', { entries: items(file), remove: ['C'] })
+  expect(await fieldsOf(file, '... on File { tags { name } }')).toEqual({
+    tags: [{ name: 'd' }, { name: 'e' }, { name: 'f' }],
+  })
+})
+
+test('seed C35: moving, but not into itself', async () => {
+  const file = await put('from/c35.txt')
+  const to = await createFolder(house, { workspaceId: lab.id, name: 'to' })
+  await batchDone(house, 'moveEntries', { entries: items(file), destination: { id: to.id } })
+  expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'to/c35.txt' })
+  const answer = await act(
+    house,
+    'moveEntries',
+    { entries: items(to), destination: { id: to.id } },
+    'results { error { code } }',
+  )
+  expect(answer.results).toEqual([{ error: { code: 'CYCLE' } }])
+})
+
+test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keeps it, and back', async () => {
+  const file = await put('folder/c36.txt')
+  await trashEntries(house, file)
+  expect([await entryByPath(house, lab.id, 'folder/c36.txt'), await found('c36')]).toEqual([
+    null,
+    [],
+  ])
+  const { trash, usage } = await inLab(
+    'trash { nodes { name trash { originalPath purgeAt } } } usage { trashedBytes }',
+  )
+  const purgeAt = new Date(now + 30 * 86_400_000).toISOString()
+  expect(trash.nodes).toEqual([
+    { name: 'c36.txt', trash: { originalPath: 'folder/c36.txt', purgeAt } },
+  ])
+  expect(usage).toEqual({ trashedBytes: 14 })
+  await put('folder/c36.txt')
+  await batchDone(house, 'restoreEntries', { entryIds: [file.id] })
+  expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'folder/c36 (2).txt' })
+})
+
+test('seed C39 C40 C41: a folder has a name of its own, a place and a description', async () => {
+  const folder = await createFolder(house, {
+    workspaceId: lab.id,
+    name: '2025 Experiments',
+    description: 'All of it',
+  })
+  expect(await fieldsOf(folder, '... on Folder { path description }')).toEqual({
+    path: '2025 Experiments',
+    description: 'All of it',
+  })
+  const again = (more: object) =>
+    attempt(
+      house,
+      'createFolder',
+      { workspaceId: lab.id, name: '2025 experiments', ...more },
+      'folder { id }',
+    )
+  expect(await again({})).toMatchObject({ code: 'NAME_CONFLICT' })
+  expect((await again({ onConflict: 'NEW_VERSION' })).folder.id).toBe(folder.id)
+  expect(await again({ name: '' })).toMatchObject({ code: 'INVALID_INPUT', path: ['name'] })
+})
+
+test('seed C42 C43: a folder is renamed and described, and all paths are right at once', async () => {
+  const file = await put('a/b/c/c42.txt')
+  const a = await entryByPath(house, lab.id, 'a')
+  const change = { entry: { id: a?.id }, name: 'z', description: 'new' }
+  expect((await act(house, 'updateEntry', change, 'entry { path description }')).entry).toEqual({
+    path: 'z',
+    description: 'new',
+  })
+  expect(await entryByPath(house, lab.id, 'z/b/c/c42.txt')).toMatchObject({ id: file.id })
+})
+
+test('seed C44: without recursive a folder that holds something stays', async () => {
+  await put('full/c44.txt')
+  const full = await entryByPath(house, lab.id, 'full')
+  const input = { entries: items({ id: full?.id ?? '' }) }
+  const selection = 'results { error { code ... on NotEmptyError { entryCount } } }'
+  expect((await act(house, 'trashEntries', input, selection)).results).toEqual([
+    { error: { code: 'NOT_EMPTY', entryCount: 1 } },
+  ])
+  expect(await entryByPath(house, lab.id, 'full/c44.txt')).not.toBeNull()
+})
+
+test('seed C45 C46: recursive takes the tree in one step, and one restore brings it back exactly', async () => {
+  const file = await put('tree/branch/c45.txt', { tags: ['leaf'] })
+  const tree = await entryByPath(house, lab.id, 'tree')
+  await trashEntries(house, { id: tree?.id ?? '' })
+  expect((await inLab('trash { totalCount }')).trash).toEqual({ totalCount: 1 })
+  await batchDone(house, 'restoreEntries', { entryIds: [tree?.id] })
+  expect(await fieldsOf(file, '... on File { id path tags { name } }')).toEqual({
+    id: file.id,
+    path: 'tree/branch/c45.txt',
+    tags: [{ name: 'leaf' }],
+  })
+})
+
+const types = {
+  C57: [['a.xlsx', 'b.xls', 'c.csv', 'd.tsv'], 'SPREADSHEET'],
+  C58: [['a.rds', 'b.rdata', 'c.sav', 'd.dta'], 'DATA'],
+  C59: [['b.json', 'c.xml'], 'DATA'],
+  C60: [['a.jpg', 'b.jpeg', 'c.png', 'd.gif', 'e.bmp', 'f.tif', 'g.tiff'], 'IMAGE'],
+  C61: [['a.czi', 'b.nd2', 'c.lsm'], 'IMAGE'],
+  C62: [['a.pdf', 'b.docx', 'c.doc', 'd.pptx', 'e.ppt'], 'DOCUMENT'],
+  C63: [['a.py', 'b.ipynb', 'c.r', 'd.rmd', 'e.sh', 'f.bash'], 'CODE'],
+  C64: [['a.mp4', 'b.avi', 'c.mov'], 'VIDEO'],
+  C65: [['a.zip', 'b.tar.gz', 'c.7z'], 'ARCHIVE'],
+} as const
+for (const [row, [files, kind]] of Object.entries(types)) {
+  test(`seed ${row}: ${files.join(' ')} are ${kind}`, async () => {
+    for (const name of files) {
+      const file = await put(name, { bytes: Buffer.from([1, 2, 3]) })
+      expect([name, file.kind]).toEqual([name, kind])
+      expect(file.mediaType).not.toBe('application/octet-stream')
+    }
+  })
+}
+
+test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async () => {
+  const wrong = await house.graphql('query { node(id: 5, x: 1) { id } }')
+  expect(wrong.status).toBe(400)
+  const nobody = await house.http('/uploads', {
+    method: 'POST',
+    token: null,
+    headers: { 'tus-resumable': '1.0.0', 'upload-length': '1' },
+  })
+  expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+  const unknown = await (await house.http('/download/x', { token: 'hld_unknown' })).text()
+  const { token } = await invite(house, lab.id, 'VIEWER')
+  const viewer = await attempt(
+    house,
+    'createFolder',
+    { workspaceId: lab.id, name: 'x' },
+    'folder { id }',
+    { token },
+  )
+  expect([viewer.code, unknown.includes('UNAUTHENTICATED')]).toEqual(['FORBIDDEN', true])
+  const foreign = await attempt(
+    house,
+    'createFolder',
+    { workspaceId: `ws_${'0'.repeat(32)}`, name: 'x' },
+    'folder { id }',
+  )
+  expect(foreign.code).toBe('NOT_FOUND')
+  const invalid = await attempt(
+    house,
+    'createFolder',
+    { workspaceId: lab.id, name: 'a/b' },
+    'folder { id }',
+  )
+  expect(invalid).toMatchObject({ code: 'INVALID_INPUT', path: ['name'] })
+})
+
+test('seed C67 C73: the largest file is told, and what is larger is refused at every door', async () => {
+  await using small = await openHouse({ env: { MAX_UPLOAD_BYTES: '10' } })
+  const { id: workspaceId } = await createWorkspace(small)
+  expect(await small.ask('{ serverInfo { maxUploadBytes } }')).toEqual({
+    serverInfo: { maxUploadBytes: 10 },
+  })
+  const refused = await attempt(
+    small,
+    'createUpload',
+    { workspaceId, name: 'x', size: 11 },
+    'upload { id }',
+  )
+  expect(refused).toMatchObject({ code: 'FILE_TOO_LARGE' })
+  const headers = {
+    'tus-resumable': '1.0.0',
+    'upload-length': '11',
+    'upload-metadata': `workspaceId ${btoa(workspaceId)}`,
+  }
+  expect((await small.http('/uploads', { method: 'POST', headers })).status).toBe(413)
+})
+
+test('seed C75: too many requests are told when to come again', async () => {
+  await using limited = await openHouse({ env: { RATE_LIMIT: '100', MAX_QUERY_COST: '100' } })
+  const answers = []
+  for (let i = 0; i < 101; i++) answers.push(await limited.graphql('{ viewer { user { name } } }'))
+  const refused = answers.find(({ status }) => status === 429)
+  expect(refused?.headers.get('retry-after')).toMatch(/^\d+$/)
+  expect(refused?.errors?.[0]?.extensions?.code).toBe('RATE_LIMITED')
+})
+
+test('seed C76: a full workspace refuses new bytes, and reads and deletes go on', async () => {
+  const file = await put('c76.txt')
+  await act(house, 'updateWorkspace', { workspaceId: lab.id, quotaBytes: 10 }, 'workspace { id }')
+  const refused = await attempt(
+    house,
+    'createUpload',
+    { workspaceId: lab.id, name: 'x', size: 5 },
+    'upload { id }',
+  )
+  expect(refused).toMatchObject({ code: 'QUOTA_EXCEEDED' })
+  const headers = {
+    'tus-resumable': '1.0.0',
+    'upload-length': '5',
+    'upload-metadata': `workspaceId ${btoa(lab.id)}`,
+  }
+  expect((await house.http('/uploads', { method: 'POST', headers })).status).toBe(507)
+  expect((await download(house, file.id)).toString()).toBe('c76.txt')
+  await trashEntries(house, file)
+})

@@ -1,0 +1,838 @@
+import { join } from 'node:path'
+import SqliteFile from 'better-sqlite3'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  act,
+  attempt,
+  batch,
+  batchDone,
+  confirmUpload,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  entryByPath,
+  items,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { invite } from '../support/people.ts'
+
+let house: House
+let workspaceId: string
+let slug: string
+const env: Record<string, string> = {}
+
+beforeEach(async () => {
+  delete env.LINKABLE_TABLES
+  house = await openHouse({ env })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  ;({ id: workspaceId, slug } = await createWorkspace(house))
+})
+
+type Input = Record<string, unknown>
+const columns = [
+  { name: 'image', type: 'FILE_PATH', nullable: false },
+  { name: 'plate', type: 'INTEGER' },
+]
+const makeTable = async (input: Input = {}): Promise<{ name: string; sqlName: string }> => {
+  const table = { workspaceId, name: 'plates', columns, ...input }
+  const fields = 'name sqlName columns { name type nullable isFilePath }'
+  return (await act(house, 'createTable', table, `table { ${fields} }`)).table
+}
+
+const rowFields = 'id values files { column file { id path } }'
+const rejection = '... on RowRejectedError { table column reason }'
+
+/** An upload with all its bytes there. */
+async function received(name = 'a.png', more: Input = {}): Promise<string> {
+  const upload = await createUpload(house, { workspaceId, name, size: name.length, ...more })
+  await sendBytes(house, upload, name)
+  return upload.id
+}
+
+/** confirmUpload with a row: the payload, or the error. */
+async function confirm(uploadId: string, linkRow: object, as = {}): Promise<any> {
+  const query = `mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) {
+    __typename ... on UserError { code message path } ${rejection}
+    ... on ConfirmUploadPayload { upload { status } file { id path } row { ${rowFields} } }
+  } }`
+  return (await house.ask(query, { input: { uploadId, linkRow } }, as)).confirmUpload
+}
+async function link(fileId: string, link: object, as = {}): Promise<any> {
+  const query = `mutation ($input: LinkRowInput!) { linkRow(input: $input) {
+    __typename ... on UserError { code message path } ${rejection}
+    ... on LinkRowPayload { row { ${rowFields} } file { id } syncCursor }
+  } }`
+  return (await house.ask(query, { input: { fileId, link } }, as)).linkRow
+}
+
+/** A file whose path a new row holds. */
+async function linked(path: string, values: Input = {}, table = 'plates') {
+  const [name = '', ...folders] = path.split('/').reverse()
+  const file = await uploadFile(house, {
+    workspaceId,
+    path: folders.reverse().join('/'),
+    name,
+    bytes: path,
+  })
+  const { row } = await link(file.id, { table, column: 'image', values })
+  return { ...file, row }
+}
+
+async function rows(args = '', as: Input = {}, table = 'plates', id = workspaceId): Promise<any[]> {
+  const query = `query ($id: ID!, $table: String!) { workspace(by: { id: $id }) {
+    table(name: $table) { rows${args} { nodes { ${rowFields} } } }
+  } }`
+  return (await house.ask(query, { id, table }, as)).workspace.table.rows.nodes
+}
+const images = async () => (await rows()).map(({ values }) => values.image)
+const statusOf = async (id: string) =>
+  (await house.ask('query ($id: ID!) { node(id: $id) { ... on Upload { status } } }', { id })).node
+    .status
+
+/** The database as another program sees it. */
+function otherProgram<T>(ask: (db: SqliteFile.Database) => T): T {
+  const db = new SqliteFile(join(house.dir, 'holdall.db'))
+  db.pragma('foreign_keys = ON')
+  try {
+    return ask(db)
+  } finally {
+    db.close()
+  }
+}
+const sqlRows = (sqlName: string) =>
+  otherProgram((db) => db.prepare(`select * from "${sqlName}"`).all())
+
+async function actions() {
+  const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+    activity(filter: { actions: [TABLE_CREATED, ROW_LINKED, ROW_UNLINKED] }) { nodes { action path details } }
+  } }`
+  return (await house.ask(query, { id: workspaceId })).workspace.activity.nodes
+}
+
+const trash = (entries: { id: string }[], more: Input = {}) =>
+  batch<{ rowsUnlinked: number }>(
+    house,
+    'trashEntries',
+    {
+      entries: items(...entries),
+      recursive: true,
+      unlinkRows: { table: 'plates', column: 'image' },
+      ...more,
+    },
+    'rowsUnlinked',
+  )
+const restore = (ids: string[], more: Input = {}) =>
+  batch<{ rowsRelinked: number }>(
+    house,
+    'restoreEntries',
+    { entryIds: ids, ...more },
+    'rowsRelinked',
+  )
+
+test('seed B12, B15: a file comes with its row, other programs see it, and it goes with its row', async () => {
+  const table = await makeTable()
+  expect(table).toEqual({
+    name: 'plates',
+    sqlName: `ws_${workspaceId.slice(-12)}_plates`,
+    columns: [
+      { name: 'image', type: 'FILE_PATH', nullable: false, isFilePath: true },
+      { name: 'plate', type: 'INTEGER', nullable: true, isFilePath: false },
+    ],
+  })
+  const id = await received('a.png', { path: 'drive/image' })
+  const wanted = { table: 'plates', column: 'image', values: { plate: 7 } }
+  const { file, row } = await confirm(id, wanted)
+  const image = 'drive/image/a.png'
+  expect(row).toEqual({
+    id: `${table.sqlName}:1`,
+    values: { image, plate: 7 },
+    files: [{ column: 'image', file: { id: file.id, path: image } }],
+  })
+  expect(sqlRows(table.sqlName)).toEqual([{ _id: 1, image, plate: 7 }])
+  expect(await rows()).toEqual([row])
+
+  const entries = [{ entry: { path: { workspaceId, path: image } } }]
+  expect(await trash([], { entries })).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
+  expect(sqlRows(table.sqlName)).toEqual([])
+  expect(await entryByPath(house, workspaceId, image)).toBe(null)
+  expect(await restore([file.id])).toMatchObject({ succeeded: 1, rowsRelinked: 1 })
+  expect(await rows()).toEqual([row])
+  expect(await actions()).toEqual([
+    { action: 'ROW_LINKED', path: image, details: { rows: 1 } },
+    { action: 'ROW_UNLINKED', path: image, details: { table: 'plates', column: 'image', rows: 1 } },
+    { action: 'ROW_LINKED', path: image, details: { table: 'plates', column: 'image', rows: 1 } },
+    {
+      action: 'TABLE_CREATED',
+      path: null,
+      details: { table: 'plates', sqlName: table.sqlName },
+    },
+  ])
+})
+
+test('seed B13, B16: a row that is refused leaves no file and no row, and the next confirm goes well', async () => {
+  const table = await makeTable({
+    columns: [...columns, { name: 'label', type: 'TEXT', nullable: false }],
+  })
+  const id = await received()
+  const to = { table: 'plates', column: 'image' }
+  const label = 'x'
+  const wrong: [object, string | null, string][] = [
+    [{ ...to, table: 'nowhere' }, null, 'the workspace has no such table'],
+    [{ ...to, column: 'nowhere' }, 'nowhere', 'the table has no such column'],
+    [{ ...to, column: '_id' }, '_id', 'the table has no such column'],
+    [{ ...to, column: 'plate' }, 'plate', 'this column is INTEGER, not FILE_PATH'],
+    [{ ...to, values: { label, nowhere: 1 } }, 'nowhere', 'the table has no such column'],
+    [
+      { ...to, values: { label, plate: 'seven' } },
+      'plate',
+      'INTEGER takes a whole number from -(2^53-1) to 2^53-1',
+    ],
+    [{ ...to, values: { label, image: 'x' } }, 'image', 'the path goes here, no value'],
+    [to, 'label', 'a value is needed'],
+    [{ ...to, key: { plate: 7 } }, null, 'no row matches the key'],
+    [{ ...to, key: {} }, null, 'a key names at least one column'],
+  ]
+  for (const [linkRow, column, reason] of wrong) {
+    const answer = await confirm(id, linkRow)
+    expect(answer).toMatchObject({ __typename: 'RowRejectedError', code: 'ROW_REJECTED' })
+    expect(answer).toMatchObject({ column, reason, path: ['linkRow'] })
+    expect(await statusOf(id)).toBe('RECEIVED')
+  }
+  expect(await entryByPath(house, workspaceId, 'a.png')).toBe(null)
+  expect(sqlRows(table.sqlName)).toEqual([])
+  const answer = await confirm(id, { ...to, values: { label } })
+  expect(answer).toMatchObject({
+    upload: { status: 'COMPLETE' },
+    file: { path: 'a.png' },
+    row: { values: { image: 'a.png', plate: null, label } },
+  })
+  expect(await confirm(id, { ...to, values: { label } })).toEqual(answer)
+  expect(await rows()).toHaveLength(1)
+})
+
+test('fifty confirms of one upload at the same moment make one row', async () => {
+  await makeTable()
+  const id = await received()
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, plate) =>
+      confirm(id, { table: 'plates', column: 'image', values: { plate } }),
+    ),
+  )
+  expect(new Set(answers.map(({ row }) => row?.id)).size).toBe(1)
+  expect(await rows()).toEqual([answers[0].row])
+})
+
+test('fifty uploads confirmed at the same moment make fifty rows', async () => {
+  await makeTable()
+  const ids = await Promise.all(Array.from({ length: 50 }, (_, i) => received(`${i}.png`)))
+  const to = { table: 'plates', column: 'image' }
+  const answers = await Promise.all(
+    ids.map((id, plate) => confirm(id, { ...to, values: { plate } })),
+  )
+  expect(answers.map(({ row }) => row.values)).toEqual(
+    ids.map((_, plate) => ({ image: `${plate}.png`, plate })),
+  )
+  expect(new Set((await rows('(first: 100)')).map(({ id }) => id)).size).toBe(50)
+})
+
+test('a key sets the column in the rows that match, and in no others', async () => {
+  const { sqlName } = await makeTable({
+    columns: [{ name: 'image', type: 'FILE_PATH' }, ...columns.slice(1)],
+  })
+  otherProgram((db) => db.exec(`insert into ${sqlName} (plate) values (1), (2), (2), (null)`))
+  const file = await uploadFile(house, { workspaceId, name: 'b.png', bytes: 'b' })
+  const to = { table: 'plates', column: 'image' }
+  const { row } = await link(file.id, { ...to, key: { plate: 2 } })
+  expect(row).toMatchObject({ id: `${sqlName}:2`, values: { image: 'b.png', plate: 2 } })
+  expect(await images()).toEqual([null, 'b.png', 'b.png', null])
+  await link(file.id, { ...to, key: { plate: null }, values: { plate: 9 } })
+  expect(await rows('(where: { plate: 9 })')).toMatchObject([{ values: { image: 'b.png' } }])
+  await act(house, 'updateEntry', { entry: { id: file.id }, name: 'c.png' }, '__typename')
+  expect(await images()).toEqual([null, 'c.png', 'c.png', 'c.png'])
+})
+
+describe('rows follow', () => {
+  const rename = (id: string, name: string) =>
+    act(house, 'updateEntry', { entry: { id }, name }, '__typename')
+  const move = ({ id }: { id: string }, path: string) =>
+    batchDone(house, 'moveEntries', {
+      entries: items({ id }),
+      destination: { path: { workspaceId, path } },
+    })
+  const folder = (name: string) =>
+    createFolder(house, { workspaceId, name, createParents: true, onConflict: 'NEW_VERSION' })
+
+  test('a file that is renamed and moved', async () => {
+    await makeTable()
+    const file = await linked('a/1.png')
+    await linked('a/1.pn')
+    await rename(file.id, 'é "x" %.png')
+    expect(await images()).toEqual(['a/é "x" %.png', 'a/1.pn'])
+    await move(file, '')
+    expect(await images()).toEqual(['é "x" %.png', 'a/1.pn'])
+    expect((await rows())[0].files).toEqual([
+      { column: 'image', file: { id: file.id, path: 'é "x" %.png' } },
+    ])
+  })
+
+  test('the folders above, and nothing that only begins alike', async () => {
+    await makeTable()
+    for (const path of ['a/1', 'a/b/2', 'ab/3', 'a b/4', 'a/b/c/5']) await linked(path)
+    await folder('to')
+    await rename((await folder('a')).id, 'ä')
+    expect(await images()).toEqual(['ä/1', 'ä/b/2', 'ab/3', 'a b/4', 'ä/b/c/5'])
+    await move(await folder('ä/b'), 'to')
+    expect(await images()).toEqual(['ä/1', 'to/b/2', 'ab/3', 'a b/4', 'to/b/c/5'])
+    await rename((await folder('to/b')).id, 'B')
+    expect(await images()).toEqual(['ä/1', 'to/B/2', 'ab/3', 'a b/4', 'to/B/c/5'])
+    for (const { values, files } of await rows()) expect(files[0].file.path).toBe(values.image)
+  })
+
+  test('not files in the trash, nor for a file of another time at the same path; but when they come back', async () => {
+    await makeTable()
+    const old = await linked('a/1')
+    await trash([old], { unlinkRows: null })
+    const young = await linked('a/1')
+    await rename((await folder('a')).id, 'b')
+    expect(await images()).toEqual(['a/1', 'b/1'])
+    expect((await rows()).map(({ files }) => files[0].file?.id)).toEqual([undefined, young.id])
+    await restore([old.id])
+    expect(await images()).toEqual(['b/1 (2)', 'b/1'])
+  })
+
+  test('a folder that comes back elsewhere', async () => {
+    await makeTable()
+    await linked('a/b/1')
+    const b = await folder('a/b')
+    await trash([b], { unlinkRows: null })
+    await rename((await folder('a')).id, 'A2')
+    expect(await images()).toEqual(['a/b/1'])
+    expect(await restore([b.id])).toMatchObject({ rowsRelinked: 0 })
+    expect(await images()).toEqual(['A2/b/1'])
+    expect((await rows())[0].files[0].file.path).toBe('A2/b/1')
+  })
+
+  test('but for a cell that another program has changed', async () => {
+    const { sqlName } = await makeTable()
+    const file = await linked('1.png')
+    await linked('2.png')
+    otherProgram((db) => db.exec(`update ${sqlName} set image = '2.png' where _id = 1`))
+    await rename(file.id, '3.png')
+    expect(await images()).toEqual(['2.png', '2.png'])
+    expect((await rows())[0].files[0].file.path).toBe('2.png')
+  })
+})
+
+describe('rows in the trash', () => {
+  test('a folder takes the rows of all below it, and brings them back to where it is then', async () => {
+    const { sqlName } = await makeTable()
+    for (const path of ['a/1', 'a/b/2', 'ab/3']) await linked(path, { plate: path.length })
+    otherProgram((db) => db.exec(`insert into ${sqlName} (image) values ('a'), ('a/by hand')`))
+    const a = await entryByPath(house, workspaceId, 'a')
+    const id = a?.id ?? ''
+    expect(await trash([{ id }])).toMatchObject({ rowsUnlinked: 4 })
+    expect(await images()).toEqual(['ab/3'])
+    await createFolder(house, { workspaceId, name: 'a' })
+    await createFolder(house, { workspaceId, name: 'to' })
+    expect(await restore([id])).toMatchObject({ rowsRelinked: 4 })
+    expect((await rows()).map(({ values }) => values)).toEqual([
+      { image: 'a (2)/1', plate: 3 },
+      { image: 'a (2)/b/2', plate: 5 },
+      { image: 'ab/3', plate: 4 },
+      { image: 'a (2)', plate: null },
+      { image: 'a (2)/by hand', plate: null },
+    ])
+    const destination = { path: { workspaceId, path: 'to' } }
+    await batchDone(house, 'moveEntries', { entries: items({ id }), destination })
+    expect((await images()).slice(0, 3)).toEqual(['to/a (2)/1', 'to/a (2)/b/2', 'ab/3'])
+  })
+
+  test('a row of two files goes with the one and follows the other meanwhile', async () => {
+    await makeTable({
+      columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
+    })
+    const one = await linked('1.png', { plate: 1 })
+    const two = await uploadFile(house, { workspaceId, name: '2.png', bytes: '2' })
+    await link(two.id, { table: 'plates', column: 'mask', key: { plate: 1 } })
+    expect(await trash([one])).toMatchObject({ rowsUnlinked: 1 })
+    await act(house, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
+    await restore([one.id])
+    const [row] = await rows()
+    expect(row.values).toEqual({ image: '1.png', plate: 1, mask: '3.png' })
+    expect(row.files.map(({ file }: any) => file.id)).toEqual([one.id, two.id])
+  })
+
+  test('where one entry fails, no row is taken; BEST_EFFORT takes those of the others', async () => {
+    await makeTable()
+    const [one, two] = [await linked('1'), await linked('2')]
+    const stale = [{ entry: { id: one.id } }, { entry: { id: two.id }, expectedRevision: 99 }]
+    expect(await trash([], { entries: stale })).toMatchObject({ failed: 2, rowsUnlinked: 0 })
+    expect(await images()).toEqual(['1', '2'])
+    const some = { entries: stale, mode: 'BEST_EFFORT' }
+    expect(await trash([], some)).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
+    expect(await images()).toEqual(['2'])
+  })
+
+  test('an unknown table or column is told, and nothing is trashed', async () => {
+    await makeTable()
+    const file = await linked('1')
+    for (const unlinkRows of [
+      { table: 'entries', column: 'name' },
+      { table: 'plates', column: 'plate' },
+    ]) {
+      const { results, rowsUnlinked } = await trash([file], { unlinkRows })
+      expect(results[0]?.error).toMatchObject({ code: 'ROW_REJECTED' })
+      expect(rowsUnlinked).toBe(0)
+    }
+    expect(await images()).toEqual(['1'])
+    expect(await entryByPath(house, workspaceId, '1')).toMatchObject({ id: file.id })
+  })
+
+  test('a purge forgets them', async () => {
+    await makeTable()
+    const [one, two] = [await linked('1'), await linked('2')]
+    await trash([one])
+    await trash([two], { unlinkRows: null })
+    await act(house, 'purgeEntries', { entryIds: [one.id, two.id] }, 'succeeded')
+    for (const table of ['takenRows', 'rowLinks']) expect(sqlRows(table)).toEqual([])
+    expect(await rows()).toMatchObject([{ values: { image: '2' }, files: [{ file: null }] }])
+  })
+})
+
+test('values of every type come back as they were', async () => {
+  const types = ['TEXT', 'INTEGER', 'REAL', 'BOOLEAN', 'TIMESTAMP', 'JSON', 'FILE_PATH']
+  const { sqlName } = await makeTable({
+    columns: [...columns.slice(0, 1), ...types.map((type) => ({ name: `a_${type}`, type }))],
+  })
+  const values = {
+    a_TEXT: 'it\'s "quoted"; -- ü 🦊',
+    a_INTEGER: Number.MIN_SAFE_INTEGER,
+    a_REAL: 0.1,
+    a_BOOLEAN: false,
+    a_TIMESTAMP: '2025-01-31T10:30:00.5+01:00',
+    a_JSON: { deep: [1, null, { x: 'y' }] },
+    a_FILE_PATH: 'raw/x.png',
+  }
+  const { row } = await linked('1', values)
+  const normal = { ...values, image: '1', a_TIMESTAMP: '2025-01-31T09:30:00.500Z' }
+  expect(row.values).toEqual(normal)
+  const nulls = Object.fromEntries(Object.keys(values).map((name) => [name, null]))
+  await linked('2', nulls)
+  const jsons = ['a text', 5, true, [1.5]]
+  for (const a_JSON of jsons) await linked(`j${String(a_JSON)}`, { a_JSON })
+  const found = (await rows()).map((shown) => shown.values)
+  expect(found.slice(0, 2)).toEqual([normal, { ...nulls, image: '2' }])
+  expect(found.slice(2).map(({ a_JSON }) => a_JSON)).toEqual(jsons)
+  expect(sqlRows(sqlName)[0]).toMatchObject({ a_BOOLEAN: 0, a_JSON: '{"deep":[1,null,{"x":"y"}]}' })
+
+  const where = JSON.stringify({ ...values, a_JSON: undefined }).replace(/"(\w+)":/g, '$1:')
+  expect(await rows(`(where: ${where})`)).toMatchObject([{ values: normal }])
+  expect(await rows('(where: { a_TEXT: null, image: "2" })')).toHaveLength(1)
+
+  const file = await uploadFile(house, { workspaceId, name: 'w', bytes: 'w' })
+  const wrong = {
+    a_TEXT: [5, true, {}, 'nul\0'],
+    a_INTEGER: [1.5, '1', true, 2 ** 53],
+    a_REAL: ['1', false],
+    a_BOOLEAN: [0, 'true'],
+    a_TIMESTAMP: ['yesterday', '2025-02-30T00:00:00Z', '2025-01-01', 5],
+  }
+  for (const [column, bad] of Object.entries(wrong)) {
+    for (const value of bad) {
+      const answer = await link(file.id, {
+        table: 'plates',
+        column: 'image',
+        values: { [column]: value },
+      })
+      expect([column, value, answer.code, answer.column]).toEqual([
+        column,
+        value,
+        'ROW_REJECTED',
+        column,
+      ])
+    }
+  }
+  expect(await rows()).toHaveLength(6)
+})
+
+test('another program cannot write what a column is not', async () => {
+  const { sqlName } = await makeTable({
+    columns: [
+      { name: 'n', type: 'INTEGER' },
+      { name: 'b', type: 'BOOLEAN' },
+      { name: 'j', type: 'JSON' },
+    ],
+  })
+  for (const [column, value] of [
+    ['n', "'x'"],
+    ['b', '2'],
+    ['j', "'{'"],
+  ]) {
+    const insert = `insert into ${sqlName} (${column}) values (${value})`
+    expect(() => otherProgram((db) => db.exec(insert))).toThrow()
+  }
+})
+
+test('rows come in pages, those alone that were asked for', async () => {
+  await makeTable()
+  for (let i = 0; i < 7; i++) await linked(`${i}`, { plate: i % 2 })
+  const query = `query ($id: ID!, $after: String, $where: JSONObject) { workspace(by: { id: $id }) {
+    table(name: "plates") { rows(first: 3, after: $after, where: $where) {
+      totalCount nodes { values } pageInfo { hasNextPage endCursor }
+    } }
+  } }`
+  const page = async (variables: object) =>
+    (await house.ask(query, { id: workspaceId, ...variables })).workspace.table.rows
+  const first = await page({})
+  expect(first.totalCount).toBe(7)
+  const second = await page({ after: first.pageInfo.endCursor })
+  const third = await page({ after: second.pageInfo.endCursor })
+  const seen = [first, second, third].flatMap(({ nodes }) => nodes)
+  expect(seen.map(({ values }) => values.image)).toEqual(['0', '1', '2', '3', '4', '5', '6'])
+  expect(third.pageInfo.hasNextPage).toBe(false)
+  expect(await page({ where: { plate: 1 } })).toMatchObject({ totalCount: 3 })
+  for (const where of [{ nowhere: 1 }, { plate: 'x' }, { _id: 1 }]) {
+    const { errors } = await house.graphql(query, { id: workspaceId, where })
+    expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
+  }
+})
+
+const evil = [
+  '"; drop table entries; --',
+  "' or 1=1 --",
+  'plates; delete from entries',
+  'entries',
+  'Entries',
+  'main.entries',
+  'plates"."image',
+  'image" = \'x\', "plate',
+  'sqlite_master',
+  'userTables',
+  'image--',
+  'rowid',
+  '',
+  '\0',
+  '__proto__x"',
+  'é',
+  'x'.repeat(64),
+]
+
+test.each(evil)('seed B17: an identifier is looked up and never part of SQL: %j', async (name) => {
+  const { sqlName } = await makeTable()
+  const file = await linked('1.png', { plate: 1 })
+  const tables = () =>
+    otherProgram((db) => db.prepare('select name, sql from sqlite_master order by name').all())
+  const before = [tables(), sqlRows(sqlName), sqlRows('entries')]
+  const to = { table: 'plates', column: 'image' }
+  const links = [
+    { ...to, table: name },
+    { ...to, column: name },
+    { ...to, values: { [name]: 1 } },
+    { ...to, key: { [name]: 1 } },
+  ]
+  for (const wrong of links) expect((await link(file.id, wrong)).code).toBe('ROW_REJECTED')
+  const id = await received('x.png')
+  for (const wrong of links) expect((await confirm(id, wrong)).code).toBe('ROW_REJECTED')
+  for (const unlinkRows of [
+    { ...to, table: name },
+    { ...to, column: name },
+  ]) {
+    expect((await trash([file], { unlinkRows })).results[0]?.error.code).toBe('ROW_REJECTED')
+  }
+  const query = `query ($id: ID!, $name: String!, $where: JSONObject) { workspace(by: { id: $id }) {
+    table(name: $name) { name } mine: table(name: "plates") { rows(where: $where) { nodes { id } } }
+  } }`
+  const asked = { id: workspaceId, name, where: { [name]: 1 } }
+  const { errors } = await house.graphql(query, asked)
+  expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
+  const { data } = await house.graphql(query, { ...asked, where: {} })
+  expect(data.workspace.table).toBe(null)
+  expect([tables(), sqlRows(sqlName), sqlRows('entries')]).toEqual(before)
+})
+
+test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
+  'no table and no column is called %j',
+  async (name) => {
+    const answers = [
+      await attempt(house, 'createTable', { workspaceId, name, columns }, '__typename'),
+      await attempt(
+        house,
+        'createTable',
+        { workspaceId, name: 'ok', columns: [{ name, type: 'TEXT' }] },
+        '__typename',
+      ),
+    ]
+    expect(answers.map(({ code, path }) => [code, path])).toEqual([
+      ['INVALID_INPUT', ['name']],
+      ['INVALID_INPUT', ['columns', '0', 'name']],
+    ])
+  },
+)
+
+test('a table may be called as one of the server, and is another', async () => {
+  const { sqlName } = await makeTable({ name: 'Entries' })
+  await linked('1.png', {}, 'Entries')
+  expect(sqlName).toBe(`ws_${workspaceId.slice(-12)}_entries`)
+  expect(sqlRows(sqlName)).toHaveLength(1)
+  const long = `L${'o'.repeat(61)}`
+  const names = await Promise.all(
+    ['1', '2'].map((end) => makeTable({ name: `${long}${end}` }).then((table) => table.sqlName)),
+  )
+  expect(new Set(names).size).toBe(2)
+  for (const name of names) expect(name.length).toBeLessThanOrEqual(63)
+})
+
+test('names are taken without regard to case; there are no more than a hundred tables and columns', async () => {
+  await makeTable()
+  const taken = { workspaceId, name: 'PLATES', columns }
+  expect((await attempt(house, 'createTable', taken, '__typename')).path).toEqual(['name'])
+  const named = (name: string) => ({ name, type: 'TEXT' })
+  for (const [wrong, path] of [
+    [[], ['columns']],
+    [
+      [named('a'), named('A')],
+      ['columns', '1', 'name'],
+    ],
+    [[named('_id')], ['columns', '0', 'name']],
+    [Array.from({ length: 101 }, (_, i) => named(`c${i}`)), ['columns']],
+  ] as const) {
+    const answer = await attempt(
+      house,
+      'createTable',
+      { workspaceId, name: 'x', columns: wrong },
+      '__typename',
+    )
+    expect([answer.code, answer.path]).toEqual(['INVALID_INPUT', path])
+  }
+  const wide = Array.from({ length: 100 }, (_, i) => named(`c${i}`))
+  for (let i = 1; i < 100; i++)
+    await makeTable({ name: `t${i}`, columns: i === 1 ? wide : columns })
+  const full = await attempt(
+    house,
+    'createTable',
+    { workspaceId, name: 'more', columns },
+    '__typename',
+  )
+  expect([full.code, full.message]).toEqual([
+    'INVALID_INPUT',
+    'workspaceId: a workspace has at most 100 tables',
+  ])
+})
+
+test('what another program drops is no table any more, and files move on', async () => {
+  const { sqlName } = await makeTable()
+  const file = await linked('1.png')
+  otherProgram((db) => db.exec(`drop table ${sqlName}`))
+  await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
+  expect(await link(file.id, { table: 'plates', column: 'image' })).toMatchObject({
+    code: 'ROW_REJECTED',
+  })
+  const { workspace } = await house.ask(
+    'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }',
+    { id: workspaceId },
+  )
+  expect(workspace.tables).toEqual([])
+})
+
+test('viewers read rows and write none; outsiders and tokens without the scope do neither', async () => {
+  await makeTable()
+  const file = await linked('1.png')
+  const viewer = await invite(house, workspaceId, 'VIEWER')
+  expect(await rows('', viewer)).toHaveLength(1)
+  const to = { table: 'plates', column: 'image' }
+  expect((await link(file.id, to, viewer)).code).toBe('FORBIDDEN')
+  const create = { workspaceId, name: 'x', columns }
+  expect((await attempt(house, 'createTable', create, '__typename', viewer)).code).toBe('FORBIDDEN')
+
+  const editor = await invite(house, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
+  const upload = await createUpload(house, { workspaceId, name: 'e.png', size: 0 }, editor)
+  expect((await confirm(upload.id, to, editor)).code).toBe('FORBIDDEN')
+  expect(await statusOf(upload.id)).toBe('RECEIVED')
+  expect((await confirmUpload(house, { uploadId: upload.id }, editor)).path).toBe('e.png')
+  const unlinking = { entries: items(file), unlinkRows: to }
+  const { results } = await act(
+    house,
+    'trashEntries',
+    unlinking,
+    'results { error { code } } rowsUnlinked',
+    editor,
+  )
+  expect(results[0].error.code).toBe('FORBIDDEN')
+
+  await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
+  const { data } = await house.graphql(query, { id: workspaceId }, { token: null })
+  expect(data?.workspace ?? null).toBe(null)
+
+  const other = await createWorkspace(house)
+  const foreign = await uploadFile(house, { workspaceId: other.id, name: 'f', bytes: 'f' })
+  expect((await link(foreign.id, to)).reason).toBe('the workspace has no such table')
+  expect(await rows()).toHaveLength(1)
+})
+
+describe("an operator's own tables", () => {
+  const make = `
+    create table Runs (id integer primary key, name text not null unique);
+    create table Plates (
+      id integer primary key, image varchar(200) unique, mask text, run integer references Runs(id),
+      note text check (length(note) < 5), raw blob, at datetime, "odd name" text, big integer
+    );
+    insert into Runs values (1, 'first');
+  `
+  const letIn = async (...allowed: string[]) => {
+    env.LINKABLE_TABLES = allowed.join(', ')
+    await house.restart()
+  }
+  const to = { table: 'Plates', column: 'image' }
+  const plates = () => otherProgram((db) => db.prepare('select * from Plates order by id').all())
+
+  test('are let in for one workspace, with all their rows', async () => {
+    otherProgram((db) =>
+      db.exec(
+        `${make} insert into Plates (id, run, raw, big) values (41, 1, x'00ff', 9223372036854775807)`,
+      ),
+    )
+    await letIn(`plates.image@${slug}`)
+    const { workspace } = await house.ask(
+      'query ($id: ID!) { workspace(by: { id: $id }) { tables { name sqlName columns { name type } } } }',
+      { id: workspaceId },
+    )
+    expect(workspace.tables).toEqual([
+      {
+        name: 'Plates',
+        sqlName: 'Plates',
+        columns: [
+          { name: 'id', type: 'INTEGER' },
+          { name: 'image', type: 'FILE_PATH' },
+          { name: 'mask', type: 'TEXT' },
+          { name: 'run', type: 'INTEGER' },
+          { name: 'note', type: 'TEXT' },
+          { name: 'at', type: 'TIMESTAMP' },
+          { name: 'big', type: 'INTEGER' },
+        ],
+      },
+    ])
+    const { row, file } = await confirm(await received('a.png'), { ...to, key: { id: 41 } })
+    expect(row.values).toMatchObject({ id: 41, image: 'a.png', big: '9223372036854775807' })
+    const before = otherProgram((db) =>
+      db.prepare('select *, cast(big as text) as big, hex(raw) as hex from Plates').all(),
+    )
+    const { rowsUnlinked } = await trash([file], { unlinkRows: to })
+    expect([rowsUnlinked, plates()]).toEqual([1, []])
+    await restore([file.id])
+    expect(
+      otherProgram((db) =>
+        db.prepare('select *, cast(big as text) as big, hex(raw) as hex from Plates').all(),
+      ),
+    ).toEqual(before)
+    const other = await createWorkspace(house)
+    const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
+    expect((await house.ask(query, { id: other.id })).workspace.tables).toEqual([])
+  })
+
+  test('refuse what their constraints refuse, with the reason, and the upload stays confirmable', async () => {
+    otherProgram((db) => db.exec(make))
+    await letIn('Plates.image', 'Plates.mask')
+    const first = await confirm(await received('a.png'), { ...to, values: { run: 1, id: 5 } })
+    expect(first.row.values).toMatchObject({ image: 'a.png', run: 1, id: 5 })
+    const id = await received('b.png')
+    for (const [values, column, reason] of [
+      [{ run: 7 }, null, 'a foreign key would not hold'],
+      [{ id: 5 }, 'id', 'another row has this value'],
+      [{ note: 'too long' }, null, 'CHECK constraint failed: length(note) < 5'],
+      [{ 'odd name': 'x' }, 'odd name', 'the table has no such column'],
+      [{ raw: 'x' }, 'raw', 'the table has no such column'],
+    ]) {
+      const answer = await confirm(id, { ...to, values })
+      expect([answer.code, answer.column, answer.reason]).toEqual(['ROW_REJECTED', column, reason])
+    }
+    expect(await statusOf(id)).toBe('RECEIVED')
+    const same = await link(first.file.id, to)
+    expect([same.column, same.reason]).toEqual(['image', 'another row has this value'])
+    expect((await confirm(id, to)).row.values).toMatchObject({ image: 'b.png' })
+    expect(plates()).toHaveLength(2)
+  })
+
+  test('a rename that a row cannot follow is refused', async () => {
+    otherProgram((db) => db.exec(make))
+    await letIn('Plates.image')
+    const { file } = await confirm(await received('a.png'), to)
+    otherProgram((db) => db.exec(`insert into Plates (image) values ('b.png')`))
+    const change = { entry: { id: file.id }, name: 'b.png' }
+    expect(await attempt(house, 'updateEntry', change, '__typename')).toMatchObject({
+      code: 'ROW_REJECTED',
+      message: 'Plates.image: another row has this value',
+    })
+    expect(await entryByPath(house, workspaceId, 'a.png')).toMatchObject({ id: file.id })
+  })
+
+  test('shared by all workspaces, each sees, changes and takes away its own rows alone', async () => {
+    otherProgram((db) =>
+      db.exec(`${make} create table Shots (id integer primary key, image text, n int);
+      insert into Shots (image, n) values ('1.png', 1), ('loose', 1)`),
+    )
+    await letIn('Shots.image')
+    const shots = { table: 'Shots', column: 'image' }
+    const other = (await createWorkspace(house)).id
+    const file = await uploadFile(house, { workspaceId, name: '1.png', bytes: '1' })
+    const theirs = await uploadFile(house, { workspaceId: other, name: '1.png', bytes: '1' })
+    await link(file.id, { ...shots, values: { n: 1 } })
+    await link(theirs.id, { ...shots, values: { n: 1 } })
+    const seen = async (id: string) => (await rows('', {}, 'Shots', id)).map((row) => row.id)
+    expect([await seen(workspaceId), await seen(other)]).toEqual([['Shots:3'], ['Shots:4']])
+    await link(file.id, { ...shots, key: { n: 1 }, values: { n: 2 } })
+    expect(sqlRows('Shots').map((row: any) => row.n)).toEqual([1, 1, 2, 1])
+    expect(await trash([theirs], { unlinkRows: shots })).toMatchObject({ rowsUnlinked: 1 })
+    expect(sqlRows('Shots').map((row: any) => row.id)).toEqual([1, 2, 3])
+    await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
+    expect(sqlRows('Shots').map((row: any) => row.image)).toEqual(['1.png', 'loose', '2.png'])
+    // A key that is another row's by now does not let a workspace in.
+    otherProgram((db) =>
+      db.exec("delete from Shots where id = 3; insert into Shots values (3, 'secret', 1)"),
+    )
+    expect(await seen(workspaceId)).toEqual([])
+  })
+
+  test('come and go with the setting', async () => {
+    otherProgram((db) => db.exec(make))
+    await letIn('Plates.image')
+    const { file } = await confirm(await received('a.png'), to)
+    await letIn()
+    expect((await link(file.id, to)).reason).toBe('the workspace has no such table')
+    await act(house, 'updateEntry', { entry: { id: file.id }, name: 'b.png' }, '__typename')
+    expect(plates()).toMatchObject([{ image: 'a.png' }])
+  })
+
+  test.each([
+    ['entries.name', "entries, a table of the server's own"],
+    ['ENTRIES.path', "ENTRIES, a table of the server's own"],
+    ['sqlite_schema.name', "sqlite_schema, a table of the server's own"],
+    ['sqlite_sequence.name', 'LINKABLE_TABLES names sqlite_sequence'],
+    ['kysely_migration.name', "kysely_migration, a table of the server's own"],
+    ['userTables.name', "userTables, a table of the server's own"],
+    ['nowhere.image', 'nowhere, which is no table of the database'],
+    ['Seen.image', 'Seen, which is no table of the database'],
+    ['Plates.nowhere', 'Plates.nowhere, which is no text column'],
+    ['Plates.run', 'Plates.run, which is no text column'],
+    ['Loose.image', 'Loose, whose rows have no INTEGER PRIMARY KEY'],
+    ['Plates.image@nobody', 'the workspace nobody, which is not there'],
+    ['Plates.image@a,plates.mask', 'Plates for two workspaces'],
+    ['Plates', 'it must be table.column or table.column@workspace-slug'],
+    ['Plates.image; drop table entries', 'it must be table.column'],
+  ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
+    otherProgram((db) =>
+      db.exec(`${make} create view Seen as select * from Plates;
+        create table Loose (image text primary key)`),
+    )
+    env.LINKABLE_TABLES = allowed
+    await expect(house.restart()).rejects.toThrow(sentence)
+  })
+
+  test('not one that a workspace made', async () => {
+    const { sqlName } = await makeTable()
+    env.LINKABLE_TABLES = `${sqlName}.image`
+    await expect(house.restart()).rejects.toThrow("a table of the server's own")
+  })
+})

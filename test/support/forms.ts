@@ -1,0 +1,22 @@
+import type { House } from './house.ts'
+
+type Part = { name: string; bytes: string | Uint8Array; type?: string }
+type Form = { file?: Part } & Record<string, string | Part | undefined>
+
+/** POST /files as a browser or curl -F would: the status, and the JSON that came back. */
+export async function postForm(
+  house: House,
+  { file, ...fields }: Form,
+  { token, query = '' }: { token?: string | null; query?: string } = {},
+): Promise<{ status: number; headers: Headers; body: any }> {
+  const body = new FormData()
+  for (const [name, value] of Object.entries(fields)) body.append(name, value as string)
+  if (file)
+    body.append('file', new Blob([file.bytes as BlobPart], { type: file.type ?? '' }), file.name)
+  const response = await house.http(`/files${query}`, {
+    method: 'POST',
+    body,
+    ...(token !== undefined && { token }),
+  })
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
