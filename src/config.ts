@@ -58,6 +58,9 @@ const setting = <T>(of: Setting<T>) => of
 const wholeNumber = (from: number, to: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
 
+/** What GraphQL calls an Int, as which these figures are given out. */
+const LARGEST_INT = 2_147_483_647
+
 const httpUrl = z.url({ protocol: /^https?$/ })
 const publicUrl = httpUrl.regex(/^[^?#]+$/).transform((url) => url.replace(/\/+$/, ''))
 const origin = httpUrl.refine((url) => new URL(url).origin === url)
@@ -146,18 +149,18 @@ export const settings = {
   RATE_LIMIT: setting({
     meaning: 'Points of query cost a minute for each token or address, or off.',
     default: 'off',
-    right: 'off or a whole number from 1',
+    right: `off or a whole number from 1 to ${LARGEST_INT}`,
     schema: z
       .literal('off')
       .transform(() => null)
-      .or(wholeNumber(1, Number.MAX_SAFE_INTEGER))
+      .or(wholeNumber(1, LARGEST_INT))
       .default(null),
   }),
   MAX_QUERY_COST: setting({
     meaning: 'What one GraphQL request may cost; every field of every item is a point or so.',
     default: '20000',
-    right: 'a whole number from 100',
-    schema: wholeNumber(100, Number.MAX_SAFE_INTEGER).default(20_000),
+    right: `a whole number from 100 to ${LARGEST_INT}`,
+    schema: wholeNumber(100, LARGEST_INT).default(20_000),
   }),
   LOG_LEVEL: setting({
     meaning: `How much is logged: ${logLevels.join(', ')}. debug has a line for each request.`,

@@ -340,7 +340,7 @@ describe('narrowed by a filter', () => {
   test('a filter that refuses nearly all ends a page early, and the next ones find the rest', async () => {
     const { lookedAt } = searchLimits
     await file('needle one.txt', { tags: ['rare'] })
-    for (let i = 0; i < 12; i++) await file(`needle ${i}.txt`)
+    for (let i = 0; i < 20; i++) await file(`needle ${i}.txt`)
     try {
       searchLimits.lookedAt = 4
       const filter = { tags: { anyOf: ['rare'] } }

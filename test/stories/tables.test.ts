@@ -131,7 +131,7 @@ const restore = (ids: string[], more: Input = {}) =>
     'rowsRelinked',
   )
 
-test('seed B12, B15: a file comes with its row, other programs see it, and it goes with its row', async () => {
+test('seed B12 B15: a file comes with its row, other programs see it, and it goes with its row', async () => {
   const table = await makeTable()
   expect(table).toEqual({
     name: 'plates',
@@ -171,7 +171,7 @@ test('seed B12, B15: a file comes with its row, other programs see it, and it go
   ])
 })
 
-test('seed B13, B16: a row that is refused leaves no file and no row, and the next confirm goes well', async () => {
+test('seed B13 B16: a row that is refused leaves no file and no row, and the next confirm goes well', async () => {
   const table = await makeTable({
     columns: [...columns, { name: 'label', type: 'TEXT', nullable: false }],
   })

@@ -1,5 +1,5 @@
-import type { NameConflictMode } from '../../database/tables.ts'
 import { setImmediate as breathe } from 'node:timers/promises'
+import type { NameConflictMode } from '../../database/tables.ts'
 import { afterCommit } from '../../database/transaction.ts'
 import { NameConflict } from '../../errors.ts'
 import type { TxScope } from '../../scope.ts'

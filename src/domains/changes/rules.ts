@@ -57,7 +57,7 @@ export const isTold = (event: Event) => entryOf(event) !== null || onUploads.has
 /** Whether what lies below a folder has to be told with it: a client has it not, or may have it not (`owedUntil`). */
 function asksForWalk({ seq, action, details }: Event, owedUntil: number): boolean {
   if (action === 'ENTRY_RESTORED' || action === 'ENTRY_COPIED') return true
-  if (seq > -owedUntil) return false
+  if (seq > owedUntil) return false
   return action === 'ENTRY_MOVED' || (action === 'ENTRY_UPDATED' && 'from' in JSON.parse(details))
 }
 

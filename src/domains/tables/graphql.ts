@@ -23,6 +23,7 @@ import {
 import { pathColumns, shownColumns } from './rules.ts'
 import { decodeCells } from './values.ts'
 import { createTable } from './writes.ts'
+import './follow.ts'
 
 /** Tables are the members' business, also where everybody may read the files. */
 const need = { scope: 'FILES_READ', role: 'VIEWER' } as const

@@ -1,21 +1,9 @@
-import { type ExpressionBuilder, sql } from 'kysely'
-import { idPrefix } from '../../database/ids.ts'
-import type { Tables } from '../../database/tables.ts'
-import {
-  all,
-  among,
-  insertRow,
-  type RawRow,
-  repathRows,
-  updateRows,
-  withPath,
-} from '../../database/user-rows.ts'
+import { all, insertRow, type RawRow, updateRows } from '../../database/user-rows.ts'
 import { InvalidState, RowRejected } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { record, recorded } from '../activity/writes.ts'
+import { record } from '../activity/writes.ts'
 import { inField } from '../entries/fields.ts'
 import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
-import { entriesForgotten } from '../entries/trash.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import {
   matching,
@@ -23,10 +11,9 @@ import {
   requireTable,
   type Table,
   type TableRow,
-  tablesOf,
   withinReach,
 } from './reads.ts'
-import { pathColumns, requirePathColumn } from './rules.ts'
+import { requirePathColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 import { toWriteRows } from './writes.ts'
 
@@ -131,67 +118,3 @@ export async function addLinks({ tx }: TxScope, links: RowLinkRow[]): Promise<vo
     )
     .execute()
 }
-
-/** An entry that was at `from` and is at `to` now, with all it holds. */
-type Move = { workspaceId: string; entryId: string; from: string; to: string }
-
-recorded.listen(async (_, { scope, event }) => {
-  const { action, entryId, path: to, workspaceId, details } = event
-  if (action !== 'ENTRY_MOVED' && action !== 'ENTRY_UPDATED') return
-  const { from } = JSON.parse(details)
-  if (entryId === null || to === null || typeof from !== 'string') return
-  await moveRows(scope, { workspaceId, entryId, from, to })
-})
-
-/** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
-export async function moveRows({ tx }: TxScope, move: Move): Promise<void> {
-  const { workspaceId, from, to } = move
-  if (from === to) return
-  const moved = tx.selectFrom('rowLinks').where((eb) => isMoved(eb, move))
-  const columns = await moved.select(['sqlName', 'column']).distinct().execute()
-  if (columns.length === 0) return
-  const tables = await tablesOf(tx, workspaceId)
-  for (const { sqlName, column } of columns) {
-    const table = tables.find((known) => known.sqlName === sqlName)
-    if (!table || !pathColumns(table).includes(column)) continue
-    const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
-    const at = withPath(table, column, from, isFolder(move))
-    const match = all([among(table, own.select('rowKey')), at])
-    await repathRows(tx, table, { column, match, from, to })
-    await tx
-      .updateTable('rowLinks')
-      .set({ path: sql<string>`${to} || substr("path", length(${from}) + 1)` })
-      .where('sqlName', '=', sqlName)
-      .where('column', '=', column)
-      .where((eb) => isMoved(eb, move))
-      .execute()
-  }
-}
-
-const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
-
-/** Found by the paths that were linked; files in the trash, and those of another time that had the same path, are not moved. */
-function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
-  const { workspaceId, entryId, from, to } = move
-  if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])
-  const path = sql<string>`${to} || substr("rowLinks"."path", length(${from}) + 1)`
-  return eb.and([
-    eb('workspaceId', '=', workspaceId),
-    eb('path', '>', `${from}/`),
-    eb('path', '<', `${from}0`),
-    eb.exists(
-      eb
-        .selectFrom('entries as f')
-        .innerJoin('entries as p', 'p.id', 'f.parentId')
-        .select('f.id')
-        .whereRef('f.id', '=', 'rowLinks.fileId')
-        .where('p.trashRootId', 'is', null)
-        .where(sql<boolean>`p."path" || '/' || f."name" = ${path}`),
-    ),
-  ])
-}
-
-entriesForgotten.listen(async (tx, { ids }) => {
-  await tx.deleteFrom('rowLinks').where('fileId', 'in', ids).execute()
-  await tx.deleteFrom('takenRows').where('entryId', 'in', ids).execute()
-})

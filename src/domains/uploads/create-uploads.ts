@@ -1,9 +1,9 @@
 import { inTransaction, type Scope } from '../../scope.ts'
 import type { BatchMode } from '../entries/batch.ts'
-import { endUpload } from './endings.ts'
+import { endUpload, forgetBytes } from './endings.ts'
 import { apart, asDomainError, checkBatchSize, done, noneDone, type UploadOutcome } from './outcomes.ts'
 import type { UploadRow } from './rules.ts'
-import { createUpload, type NewUpload, prepareUpload, stage } from './writes.ts'
+import { createUpload, isUntouched, type NewUpload, prepareUpload, stageUpload } from './writes.ts'
 
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 
@@ -16,20 +16,36 @@ export async function createUploads(scope: Scope, { uploads, mode }: CreateUploa
 
 async function together(scope: Scope, inputs: readonly NewUpload[]): Promise<UploadOutcome[]> {
   let index = 0
-  const made: UploadRow[] = []
   try {
-    await inTransaction(scope, async (s) => {
+    const made = await inTransaction(scope, async (s) => {
+      const rows: UploadRow[] = []
       for (; index < inputs.length; index++) {
-        made.push(await prepareUpload(s, inputs[index] as NewUpload))
+        rows.push(await prepareUpload(s, inputs[index] as NewUpload))
       }
+      return rows
     })
-    for (index = 0; index < made.length; index++) await stage(scope, made[index] as UploadRow)
-    return made.map(done)
+    return await stageAll(scope, made)
   } catch (error) {
-    const reason = asDomainError(error)
-    await inTransaction(scope, async (s) => {
-      for (const { id } of made) await endUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
-    })
-    return noneDone(inputs, index, reason)
+    return noneDone(inputs, index, asDomainError(error))
   }
+}
+
+/** Where the disk has no place for one, none of them stays. */
+async function stageAll(scope: Scope, made: UploadRow[]): Promise<UploadOutcome[]> {
+  for (const [index, upload] of made.entries()) {
+    try {
+      await stageUpload(scope, upload)
+    } catch (error) {
+      await dropAll(scope, made.filter(isUntouched))
+      return noneDone(made, index, asDomainError(error))
+    }
+  }
+  return made.map(done)
+}
+
+async function dropAll(scope: Scope, uploads: UploadRow[]) {
+  await inTransaction(scope, async (s) => {
+    for (const { id } of uploads) await endUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
+  })
+  for (const { id } of uploads) await forgetBytes(scope.blobs, id)
 }

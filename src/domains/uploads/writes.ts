@@ -53,13 +53,29 @@ const IDEMPOTENT_MS = 24 * 3_600_000
  * QuotaExceeded, and InvalidState for a place in the trash.
  */
 export async function createUpload(scope: Scope, input: NewUpload): Promise<UploadRow> {
-  const upload = await inTransaction(scope, async (s) => {
-    const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
-    return (await createdBefore(s, input)) ?? insertUpload(s, draftOf(s, input, autoFile === 1))
-  })
-  // A crash after the commit left a row without a place for its bytes: the same key asked again makes it.
-  if (upload.offset === 0 && !isOver(upload.status)) await stage(scope, upload)
+  const upload = await inTransaction(scope, (s) => prepareUpload(s, input))
+  await stageUpload(scope, upload)
   return upload
+}
+
+/** The row alone, in the transaction of the caller, who stages it afterwards. */
+export async function prepareUpload(s: TxScope, input: NewUpload): Promise<UploadRow> {
+  const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
+  return (await createdBefore(s, input)) ?? insertUpload(s, draftOf(s, input, autoFile === 1))
+}
+
+/** Whether nothing of it is there yet: also after a crash between row and stage, until the same key is asked again. */
+export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isOver(status)
+
+/** Makes room for the bytes. Where there is none the reservation goes as well. */
+export async function stageUpload(scope: Scope, upload: UploadRow): Promise<void> {
+  if (!isUntouched(upload)) return
+  try {
+    await scope.blobs.stage(upload.id)
+  } catch (error) {
+    await inTransaction(scope, (s) => endUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }))
+    throw error
+  }
 }
 
 async function createdBefore({ tx, viewer, now }: TxScope, input: NewUpload) {
@@ -125,14 +141,4 @@ async function insertUpload(s: TxScope, draft: ReturnType<typeof draftOf>): Prom
   const path = targetPath(target, name)
   await record(s, { workspaceId, action: 'UPLOAD_CREATED', path, details: { uploadId: id, size } })
   return s.tx.insertInto('uploads').values(draft).returningAll().executeTakeFirstOrThrow()
-}
-
-/** Where there is no room for the bytes, the reservation goes as well. */
-async function stage(scope: Scope, { id }: UploadRow) {
-  try {
-    await scope.blobs.stage(id)
-  } catch (error) {
-    await inTransaction(scope, (s) => endUpload(s, { id }, 'CANCELED', { idempotencyKey: null }))
-    throw error
-  }
 }

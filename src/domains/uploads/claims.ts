@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
+import type { Scope } from '../../scope.ts'
+import { requireOwnUpload, uploadById } from './reads.ts'
+import {
+  checkConfirmedSize,
+  checkSha256,
+  fatalMismatch,
+  missingBytes,
+  statusAt,
+  type UploadRow,
+} from './rules.ts'
+
+/** A confirm that died is taken up by the next one after so long; one that lives renews its lease. */
+const LEASE_MS = 5_000
+/** So long a request waits for the outcome; then it is answered PROCESSING, and the work goes on. */
+const PATIENCE_MS = 25_000
+
+export const usualPatience = () => AbortSignal.timeout(PATIENCE_MS)
+
+/** `work`, or `meanwhile` once patience is over; the work goes on. */
+export const within = <T>(patience: AbortSignal, work: Promise<T>, meanwhile: T): Promise<T> =>
+  Promise.race([
+    work,
+    new Promise<T>((resolve) => {
+      patience.addEventListener('abort', () => resolve(meanwhile), { once: true })
+    }),
+  ])
+
+type Expected = {
+  uploadId: string
+  size?: number | null | undefined
+  sha256?: string | null | undefined
+}
+/** An upload to make a file of, when it is `mine`; else one that is COMPLETE, or PROCESSING still when patience was over. */
+export type Claim = { upload: UploadRow; mine: boolean }
+
+/** Waits for whoever else confirms it. Throws what confirmUpload refuses before it begins. */
+export async function claimUpload(
+  scope: Scope,
+  expected: Expected,
+  patience: AbortSignal,
+): Promise<Claim> {
+  if (expected.sha256 != null) checkSha256(expected.sha256)
+  let upload = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
+  for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
+    refuseUnconfirmable(upload, expected, scope.now())
+    const claimed = await claim(scope, upload.id)
+    if (claimed) return { upload: claimed, mine: true }
+    if (patience.aborted) break
+    await sleep(pauseMs)
+    upload = (await uploadById(scope.db, upload.id)) ?? upload
+  }
+  return { upload, mine: false }
+}
+
+function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number) {
+  const status = statusAt(upload, now)
+  if (status === 'EXPIRED') throw new UploadExpired(upload.expiresAt)
+  if (status === 'FAILED') throw fatalMismatch(upload) ?? new InvalidState(status, 'it has failed')
+  if (status === 'CANCELED') throw new InvalidState(status, 'the upload was cancelled')
+  if (status === 'CREATED' || status === 'RECEIVING') {
+    throw new UploadIncomplete({ uploadId: upload.id, missingBytes: missingBytes(upload) })
+  }
+  checkConfirmedSize(upload, expected.size)
+}
+
+/** Of any number who ask at the same moment, one gets the row; also where the last one died over it. */
+async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> {
+  const claimed = await db
+    .updateTable('uploads')
+    .set((eb) => ({
+      status: 'PROCESSING',
+      fence: eb('fence', '+', 1),
+      leaseUntil: now() + LEASE_MS,
+    }))
+    .where('id', '=', id)
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('status', '=', 'RECEIVED'), eb('expiresAt', '>', now())]),
+        eb.and([eb('status', '=', 'PROCESSING'), eb('leaseUntil', '<=', now())]),
+      ]),
+    )
+    .returningAll()
+    .executeTakeFirst()
+  return claimed ?? null
+}
+
+/** Renews the lease of a claimed upload until it is disposed. */
+export function keepLease({ db, now }: Scope, { id, fence }: UploadRow): Disposable {
+  const renew = () =>
+    db
+      .updateTable('uploads')
+      .set({ leaseUntil: now() + LEASE_MS })
+      .where('id', '=', id)
+      .where('fence', '=', fence)
+      .where('status', '=', 'PROCESSING')
+      .execute()
+      // A lease that could not be renewed runs out: then the next confirm goes on from here.
+      .catch(() => {})
+  const timer = setInterval(renew, LEASE_MS / 3).unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}

@@ -1,0 +1,93 @@
+import { BatchAborted, InvalidInput, InvalidState } from '../../errors.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
+import type { BatchMode } from '../entries/batch.ts'
+import { type Claim, claimUpload, keepLease, usualPatience, within } from './claims.ts'
+import { type ConfirmUpload, confirmUpload, keepBytes } from './confirm.ts'
+import { giveBack } from './failures.ts'
+import { apart, asDomainError, checkBatchSize, done, noneDone, type UploadOutcome } from './outcomes.ts'
+import { type Content, publishIn } from './publish.ts'
+import type { UploadRow } from './rules.ts'
+
+type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
+
+/**
+ * confirmUpload for 1 to 100. ALL_OR_NOTHING: the bytes of all are checked and kept first, then one transaction makes all
+ * the files; where one cannot be, there is no file, and the others can be confirmed again. Files that were there before stay.
+ * Throws InvalidInput.
+ */
+export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUploads) {
+  checkBatchSize(uploads)
+  const patience = usualPatience()
+  if (mode === 'BEST_EFFORT') return apart(uploads, (input) => confirmUpload(scope, input, patience))
+  return together(scope, uploads, patience)
+}
+
+type Batch = {
+  inputs: readonly ConfirmUpload[]
+  claims: Claim[]
+  leases: DisposableStack
+  /** The item that is worked on. */
+  at: number
+}
+
+async function together(scope: Scope, inputs: readonly ConfirmUpload[], patience: AbortSignal) {
+  const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
+  const giveUp = (error: unknown) => giveAllBack(scope, batch, error)
+  try {
+    await claimAll(scope, batch, patience)
+  } catch (error) {
+    return giveUp(error)
+  }
+  const finished = finishAll(scope, batch).catch(giveUp)
+  return within(patience, finished, batch.claims.map(({ upload }, i) => done(upload, i)))
+}
+
+/** In the order of their ids: two batches over the same uploads wait for each other, but never both. */
+async function claimAll(scope: Scope, batch: Batch, patience: AbortSignal) {
+  const ids = batch.inputs.map(({ uploadId }) => uploadId)
+  const order = ids.map((_, index) => index).sort((a, b) => ((ids[a] ?? '') < (ids[b] ?? '') ? -1 : 1))
+  for (batch.at of order) {
+    const input = batch.inputs[batch.at] as ConfirmUpload
+    if (ids.indexOf(input.uploadId) !== batch.at) throw twice()
+    const claim = await claimUpload(scope, input, patience)
+    batch.claims[batch.at] = claim
+    if (claim.mine) batch.leases.use(keepLease(scope, claim.upload))
+    else if (claim.upload.status !== 'COMPLETE') throw busy()
+  }
+}
+
+const twice = () => new InvalidInput({ path: ['uploadId'], message: 'is in this batch already' })
+const busy = () =>
+  new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
+
+async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
+  using _ = batch.leases
+  const contents: Content[] = []
+  for (const [index, { upload, mine }] of batch.claims.entries()) {
+    batch.at = index
+    const input = batch.inputs[index] as ConfirmUpload
+    if (mine) contents[index] = await keepBytes(scope, upload, input)
+  }
+  const rows = await inTransaction(scope, async (s) => {
+    const rows: UploadRow[] = []
+    for (const [index, { upload }] of batch.claims.entries()) {
+      batch.at = index
+      const content = contents[index]
+      const input = batch.inputs[index] as ConfirmUpload
+      rows.push(content ? await publishIn(s, upload, content, input) : upload)
+    }
+    return rows
+  })
+  return rows.map(done)
+}
+
+/** Each upload knows why: the one by its own fault, the others by that one's. */
+async function giveAllBack(scope: Scope, { inputs, claims, leases, at }: Batch, error: unknown) {
+  leases.dispose()
+  for (const [index, claim] of claims.entries()) {
+    if (claim?.mine) {
+      await giveBack(scope, claim.upload, index === at ? error : new BatchAborted(at))
+    }
+  }
+  return noneDone(inputs, at, asDomainError(error))
+}

@@ -1,0 +1,286 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Env } from '../../src/config.ts'
+import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
+import { openHouse } from '../support/house.ts'
+import { giveToken } from '../support/people.ts'
+import { tusOf } from '../support/tus.ts'
+
+const limited = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }
+
+async function open(env: Env = limited) {
+  const house = await openHouse({ env })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  return house
+}
+type House = Awaited<ReturnType<typeof open>>
+
+/** What the headers say: of whom the request was, how much is left. */
+const told = ({ headers }: { headers: Headers }) =>
+  Object.fromEntries(
+    ['limit', 'remaining', 'reset'].map((name) => {
+      const value = headers.get(`ratelimit-${name}`)
+      return [name, value === null ? null : Number(value)]
+    }),
+  )
+const remaining = (response: { headers: Headers }) => told(response).remaining ?? Number.NaN
+
+const SMALL = '{ serverInfo { version } }'
+/** Three points for each that is asked for, and a few for what stands around them. */
+const page =
+  'query ($slug: String!, $first: Int!) { workspace(by: { slug: $slug }) { entries(first: $first) { nodes { id name path } } } }'
+
+const asAddress = (house: House, address: string, token: string | null = null) =>
+  house.http('/graphql', {
+    method: 'POST',
+    token,
+    headers: { 'content-type': 'application/json', 'x-forwarded-for': address },
+    body: JSON.stringify({ query: SMALL }),
+  })
+
+/** Takes all that is left of a minute: of a token, or without one of this address. */
+async function spend(house: House, token: string | null = house.token) {
+  const as = { token }
+  let left = remaining(await house.graphql(SMALL, {}, as))
+  while (left > 110) left = remaining(await house.graphql(page, { slug: 'none', first: 35 }, as))
+  while (left > 0) left = remaining(await house.http('/download/file_none', as))
+}
+
+describe('with a limit', () => {
+  test('a query takes what it costs, with its variables, and says so', async () => {
+    const house = await open()
+    const { slug } = await createWorkspace(house)
+    const query = page.replace(
+      '{ workspace',
+      '{ rateLimit { limit cost remaining resetAt } workspace',
+    )
+    const before = remaining(await house.graphql(SMALL))
+    const few = await house.graphql(query, { slug, first: 2 })
+    const many = await house.graphql(query, { slug, first: 20 })
+    expect(few.errors).toBeUndefined()
+    expect(before - remaining(few)).toBe(few.data.rateLimit.cost)
+    expect(remaining(few) - remaining(many)).toBe(many.data.rateLimit.cost)
+    expect(many.data.rateLimit.cost - few.data.rateLimit.cost).toBeGreaterThanOrEqual(18 * 3)
+
+    const { limit, remaining: left, resetAt } = many.data.rateLimit
+    expect({ limit, remaining: left }).toEqual({ limit: 200, remaining: remaining(many) })
+    const reset = told(many).reset ?? 0
+    expect(Math.abs(Date.parse(resetAt) - Date.now() - reset * 1000)).toBeLessThan(2000)
+    expect(reset).toBeLessThanOrEqual(60)
+  })
+
+  test('the operation that is asked for is the one that is paid', async () => {
+    const house = await open()
+    const { slug } = await createWorkspace(house)
+    const cheap = 'query Cheap { serverInfo { version } }'
+    const query = `${cheap} ${page.replace('query', 'query Dear')}`
+    const before = remaining(await house.graphql(SMALL))
+    const response = await house.http('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query, operationName: 'Dear', variables: { slug, first: 30 } }),
+    })
+    expect((await response.json()).data.workspace.entries).toEqual({ nodes: [] })
+    expect(before - remaining(response)).toBeGreaterThan(90)
+  })
+
+  test('what does not parse, does not validate, or may not be run costs one point', async () => {
+    const house = await open()
+    let before = remaining(await house.graphql(SMALL))
+    for (const query of ['{', '{ nothing }', page]) {
+      const answer = await house.graphql(query, { slug: 'none', first: 100 })
+      expect(answer.errors).toHaveLength(1)
+      expect([query, before - remaining(answer)]).toEqual([query, 1])
+      before = remaining(answer)
+    }
+  })
+
+  test('a spent minute is RATE_LIMITED with Retry-After, and the next one begins anew', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const house = await open()
+    await spend(house)
+    const refused = await house.graphql(SMALL)
+    expect(refused.status).toBe(429)
+    expect(refused.data).toBeUndefined()
+    const seconds = Number(refused.headers.get('retry-after'))
+    expect(refused.errors).toEqual([
+      {
+        message: `too many requests; try again in ${seconds} s`,
+        extensions: { code: 'RATE_LIMITED', retryAfterSeconds: seconds },
+      },
+    ])
+    expect(seconds).toBeGreaterThan(50)
+    expect(told(refused)).toEqual({ limit: 200, remaining: 0, reset: seconds })
+
+    vi.setSystemTime(Date.now() + seconds * 1000)
+    const anew = await house.graphql(SMALL)
+    expect([anew.status, remaining(anew)]).toEqual([200, 198])
+  })
+
+  test('a query that costs more than is left is refused, and what is left stays', async () => {
+    const house = await open()
+    const { slug } = await createWorkspace(house)
+    while (remaining(await house.graphql(page, { slug, first: 25 })) > 110);
+    const refused = await house.graphql(page, { slug, first: 36 })
+    expect([refused.status, refused.errors?.[0]?.extensions?.code]).toEqual([429, 'RATE_LIMITED'])
+    // The point for asking is gone, as it is for any request.
+    const small = await house.graphql(SMALL)
+    expect(small.status).toBe(200)
+    expect(remaining(refused) - remaining(small)).toBe(2)
+  })
+
+  test('each token has its own minute, wherever it is used', async () => {
+    const house = await open()
+    const other = await giveToken(house)
+    await spend(house)
+    expect((await house.graphql(SMALL)).status).toBe(429)
+    expect((await house.graphql(SMALL, {}, { token: other.secret })).status).toBe(200)
+    expect((await house.graphql(SMALL, {}, { token: null })).status).toBe(200)
+  })
+
+  test('the doors for bytes take a point a request, and answer 429 with a line of JSON', async () => {
+    const house = await open()
+    const { id: workspaceId } = await createWorkspace(house)
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
+    const link = await downloadUrl(house, file.id)
+    const tus = tusOf(house)
+
+    const before = remaining(await house.http(`/download/${file.id}`))
+    expect(remaining(await house.http(`/download/${file.id}`))).toBe(before - 1)
+    expect(remaining(await tus.patch(upload.url, 0, 'he'))).toBe(before - 2)
+    expect(remaining(await tus.head(upload.url))).toBe(before - 2)
+    // The address pays for a link without a token.
+    expect(remaining(await house.http(link, { token: null }))).toBe(199)
+    for (const door of ['/s/none', '/download/archive/none/all.zip'])
+      expect(told(await house.http(door))).toMatchObject({ limit: 200 })
+
+    await spend(house)
+    const refused = [
+      await house.http(`/download/${file.id}`),
+      await tus.patch(upload.url, 2, 'llo'),
+      await tus.post({ 'Upload-Length': '1' }),
+      await tus.terminate(upload.url),
+    ]
+    for (const response of refused) {
+      expect(response.status).toBe(429)
+      expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+      expect(await response.json()).toMatchObject({ code: 'RATE_LIMITED' })
+    }
+    expect(await (await house.http(link, { token: null })).text()).toBe('hello')
+  })
+
+  test('HEAD of an upload is never refused, or clients would give it up', async () => {
+    const house = await open()
+    const { id: workspaceId } = await createWorkspace(house)
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
+    await spend(house)
+    const head = await tusOf(house).head(upload.url)
+    expect([head.status, head.headers.get('upload-offset')]).toEqual([200, '0'])
+    expect(told(head)).toMatchObject({ limit: 200, remaining: 0 })
+    // What is a HEAD by its name only pays as what it is.
+    const patch = { 'X-HTTP-Method-Override': 'PATCH', 'Upload-Offset': '0' }
+    expect((await tusOf(house).head(upload.url, patch)).status).toBe(429)
+  })
+
+  test('doors for whoever watches over the process are free', async () => {
+    const house = await open()
+    await spend(house, null)
+    for (const door of ['/livez', '/readyz', '/metrics']) {
+      const response = await house.http(door, { token: null })
+      expect([door, response.status]).toEqual([door, 200])
+      expect(told(response).limit).toBeNull()
+    }
+  })
+
+  test('a page of an allowed origin may read how much is left', async () => {
+    const origin = 'https://app.example.org'
+    const house = await open({ ...limited, CORS_ORIGINS: origin })
+    const { headers } = await house.http('/graphql?query={__typename}', { headers: { origin } })
+    const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
+    expect(exposed).toEqual(
+      expect.arrayContaining([
+        'ratelimit-limit',
+        'ratelimit-remaining',
+        'ratelimit-reset',
+        'retry-after',
+      ]),
+    )
+  })
+})
+
+describe('wrong tokens', () => {
+  test('cost their address a hundredth of its minute each, and end in 429', async () => {
+    const house = await open({ ...limited, RATE_LIMIT: '1000' })
+    const first = await house.graphql(SMALL, {}, { token: 'hld_wrong' })
+    expect([first.status, remaining(first)]).toEqual([401, 1000 - 11])
+    const guess = async () => (await house.http('/download/file_x', { token: 'hld_wrong' })).status
+    const statuses: number[] = []
+    while (statuses.length < 100 && !statuses.includes(429)) statuses.push(await guess())
+    expect(statuses.filter((status) => status === 401)).toHaveLength(89)
+    expect(statuses.at(-1)).toBe(429)
+    const refused = await house.graphql(SMALL, {}, { token: 'hld_wrong' })
+    expect(refused.errors?.[0]?.extensions?.code).toBe('RATE_LIMITED')
+  })
+
+  test('do not shut out a right one that shares the address', async () => {
+    const house = await open()
+    await spend(house, null)
+    expect((await house.graphql(SMALL, {}, { token: 'hld_wrong' })).status).toBe(429)
+    expect((await house.graphql(SMALL)).status).toBe(200)
+  })
+
+  test('cost it on every door that asks for one', async () => {
+    const house = await open()
+    const { id: workspaceId } = await createWorkspace(house)
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
+    const wrong = { token: 'hld_wrong' }
+    const head = await tusOf(house).head(upload.url, {}, 'hld_wrong')
+    expect([head.status, remaining(head)]).toEqual([401, 198])
+    const metrics = await house.http('/metrics', { ...wrong, headers: { forwarded: 'for=x' } })
+    expect([metrics.status, remaining(metrics)]).toEqual([401, 195])
+  })
+})
+
+describe('addresses', () => {
+  const points = async (house: House, address: string) => remaining(await asAddress(house, address))
+
+  test('are those of the connection: anybody can write X-Forwarded-For', async () => {
+    const house = await open()
+    expect(await points(house, '203.0.113.7')).toBe(198)
+    expect(await points(house, '203.0.113.8')).toBe(196)
+  })
+
+  test('behind a trusted proxy are those that it has seen', async () => {
+    const house = await open({ ...limited, TRUST_PROXY: 'true' })
+    expect(await points(house, '203.0.113.7')).toBe(198)
+    expect(await points(house, '203.0.113.8')).toBe(198)
+    // The client writes the front of the list, the proxy its end; some add the port.
+    expect(await points(house, '198.51.100.1, 203.0.113.7')).toBe(196)
+    expect(await points(house, '198.51.100.2, 203.0.113.7:4711')).toBe(194)
+    // What is no address is the proxy itself.
+    expect(await points(house, 'unknown')).toBe(198)
+    expect(await points(house, 'x'.repeat(5000))).toBe(196)
+  })
+
+  test('of one IPv6 network are one', async () => {
+    const house = await open({ ...limited, TRUST_PROXY: 'true' })
+    expect(await points(house, '2001:db8:0:1::1')).toBe(198)
+    expect(await points(house, '2001:db8::1:2:3:4:5')).toBe(196)
+    expect(await points(house, '[2001:0DB8:0:1:ffff::]:443')).toBe(194)
+    expect(await points(house, '2001:db8:0:2::1')).toBe(198)
+    expect(await points(house, '::ffff:203.0.113.9')).toBe(198)
+    expect(await points(house, '203.0.113.9')).toBe(196)
+  })
+})
+
+test('without a limit nothing is refused and nothing is said, and limit is 0', async () => {
+  const house = await open({})
+  const answer = await house.graphql('{ rateLimit { limit cost remaining } }')
+  expect(answer.data.rateLimit).toEqual({ limit: 0, cost: 4, remaining: 0 })
+  expect(told(answer)).toEqual({ limit: null, remaining: null, reset: null })
+  const statuses = await Promise.all(
+    Array.from({ length: 300 }, async () => (await house.http('/download/file_x')).status),
+  )
+  expect(new Set(statuses)).toEqual(new Set([404]))
+})
