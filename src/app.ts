@@ -3,7 +3,7 @@ import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openBlobs } from './blobs/open.ts'
 import { CannotStart, type Config } from './config.ts'
-import { openDatabase } from './database/database.ts'
+import { type Db, openDatabase } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
@@ -38,11 +38,14 @@ export async function openApp(
   { log = openLog(config.logLevel), now = Date.now }: { log?: Log; now?: () => number } = {},
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
-  for (const dir of [config.dataDir, dirname(config.database.path)]) await requireWritable(dir)
-  const db = opened.adopt(openDatabase(config.database), (db) => db.destroy())
-  await migrateToLatest(db)
+  const { database, blobs: store } = config
+  await requireWritable('DATA_DIR', config.dataDir)
+  await requireWritable('DATABASE_URL', dirname(database.path))
+  const rows = openAt('DATABASE_URL', database.path, () => openDatabase(database))
+  const db = opened.adopt(rows, (db) => db.destroy())
+  await migrate(db, database.path)
   await letTablesIn({ db, now }, config.linkableTables)
-  const blobs = openBlobs(config.blobs)
+  const blobs = openAt('DATA_DIR', store.dir, () => openBlobs(store))
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
@@ -90,14 +93,34 @@ function bearer(authorization: string): string {
   return secret
 }
 
-async function requireWritable(dir: string) {
+async function requireWritable(variable: string, dir: string) {
   try {
     await makeFolder(dir)
     await access(dir, constants.W_OK | constants.X_OK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new CannotStart(`${dir} cannot be written (${code}); DATA_DIR names another.`)
+    throw new CannotStart(`${dir} cannot be written (${code}); ${variable} names another.`)
   }
+}
+
+/** What the machine holds against a path has a code; whatever has none is a bug of ours. */
+function openAt<T>(variable: string, path: string, open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (!code) throw error
+    throw new CannotStart(`${path} cannot be opened (${code}); ${variable} names another.`)
+  }
+}
+
+async function migrate(db: Db, path: string) {
+  await migrateToLatest(db).catch((error: Error) => {
+    if (!error.message.startsWith('corrupted migrations')) throw error
+    throw new CannotStart(
+      `${path} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
+    )
+  })
 }
 
 /** With its parents. Not by mkdir's own `recursive`, which tries forever where a file system answers ENOENT to a mkdir. */

@@ -7,6 +7,8 @@ export type BlobsConfig = { kind: 'disk'; dir: string }
 export type Limits = {
   /** The largest file, in bytes. */
   maxUploadBytes: number
+  /** The largest file that comes as part of a form, in bytes. */
+  maxFormBytes: number
   /** How long an unfinished upload waits for its next byte. */
   uploadTtlMs: number
   maxQueryCost: number
@@ -130,6 +132,13 @@ export const settings = {
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(5 * 1024 ** 4),
   }),
+  MAX_FORM_BYTES: setting({
+    meaning:
+      'The largest file that POST /files takes, in bytes; larger ones go through createUpload.',
+    default: '500000000 (500 MB)',
+    right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(500_000_000),
+  }),
   UPLOAD_TTL_HOURS: setting({
     meaning: 'Hours that an unfinished upload waits for its next byte.',
     default: '24',
@@ -208,6 +217,7 @@ export function readConfig(env: Env): Config {
     adminToken: values.ADMIN_TOKEN,
     limits: {
       maxUploadBytes: values.MAX_UPLOAD_BYTES,
+      maxFormBytes: values.MAX_FORM_BYTES,
       uploadTtlMs: values.UPLOAD_TTL_HOURS * 3_600_000,
       maxQueryCost: values.MAX_QUERY_COST,
     },

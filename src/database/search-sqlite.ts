@@ -51,6 +51,7 @@ export async function putDocuments(db: Db | Tx, documents: readonly Document[]):
 
 /** Takes documents out of the index; those that are not there are no fault. */
 export async function dropDocuments(db: Db | Tx, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
   const numbers = await numbersOf(db, ids)
   if (numbers.size === 0) return
   await sql`DELETE FROM "searchWords" WHERE "rowid" IN (${sql.join([...numbers.values()])})`.execute(
@@ -86,8 +87,7 @@ export async function findDocuments(
 ): Promise<Found[]> {
   const match = written(workspaceId, expression)
   if (match === null) return []
-  const { rows } = await sql<Found>`
-    SELECT d."number", d."id" FROM "searchWords" w
+  const { rows } = await sql<Found>`SELECT d."number", d."id" FROM "searchWords" w
     CROSS JOIN "searchDocuments" d ON d."number" = w."rowid"
     WHERE w."searchWords" MATCH ${match} AND w."rowid" < ${below}
     ORDER BY w."rowid" DESC LIMIT ${limit}`.execute(db)

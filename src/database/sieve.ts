@@ -51,7 +51,7 @@ async function look<R extends object>(list: List<R>, span: Span, enough: number)
 /** The rows of a span in the order of the way, in larger and larger steps; others breathe in between. */
 async function* steps<R extends object>(list: List<R>, { after, before, ...span }: Span) {
   const [forward, bounds] = [span.last == null, { after, before }]
-  for (let size = 100; ; size = Math.min(size * 4, 2000)) {
+  for (let size = 100; ; size = Math.min(size * 8, 5000)) {
     const page = await readPage(list, {
       ...(forward ? { first: size } : { last: size }),
       ...bounds,

@@ -2,6 +2,7 @@ import type { InputRef, ObjectRef } from '@pothos/core'
 import { type DomainError, Forbidden, InvalidInput, NotFound, StorageFault } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import type { Context } from './context.ts'
+import { forgetLoaded } from './nodes.ts'
 
 type ErrorClass = new (...args: never[]) => DomainError
 
@@ -28,10 +29,12 @@ export function mutation<Input, Payload>(
       errors: { types: [NotFound, Forbidden, InvalidInput, ...errors] },
       args: { input: t.arg({ type: input, required: true }) },
       // Pothos cannot see through the generics here; the option above ties resolve to its types.
-      resolve: ((_: unknown, args: { input: Input }, context: Context) =>
-        resolve(args.input, context).catch((error: unknown) => {
+      resolve: ((_: unknown, args: { input: Input }, context: Context) => {
+        forgetLoaded(context)
+        return resolve(args.input, context).catch((error: unknown) => {
           throw told(error, args.input, context)
-        })) as never,
+        })
+      }) as never,
     }),
   )
 }

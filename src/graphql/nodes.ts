@@ -16,6 +16,14 @@ export const Node = builder.interfaceRef<Row>('Node').implement({
   fields: (t) => ({ id: t.exposeID('id', { complexity: 0 }) }),
 })
 
+/** What each request has loaded so far. */
+const loaded = new WeakMap<Context, { clearAll: () => unknown }[]>()
+
+/** Before something is changed: what was loaded before may not be so after. */
+export const forgetLoaded = (context: Context) => {
+  for (const loads of loaded.get(context) ?? []) loads.clearAll()
+}
+
 /**
  * One batch and one cache for each request: the way to a row by its id from inside a type.
  * The ids come from rows that were authorised, so `load` asks nothing about the viewer.
@@ -30,7 +38,10 @@ export function loader<R>(load: Load<R>) {
         const rows = await load(ids, context)
         return rows.map((row) => row ?? null)
       })
-    if (!existing) loaders.set(context, loads)
+    if (!existing) {
+      loaders.set(context, loads)
+      loaded.set(context, [...(loaded.get(context) ?? []), loads])
+    }
     return loads.load(id)
   }
 }

@@ -1,11 +1,13 @@
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
 import type { ExecutionArgs, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
+import type { App } from '../app.ts'
 import type { Context } from '../graphql/context.ts'
 import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
 import { refusedWhole, setStatuses, worded } from './graphql-problems.ts'
+import { useSubscriptions } from './subscriptions.ts'
 import type { Door, Visit } from './visit.ts'
 
 const MAX_BODY_BYTES = 1_000_000
@@ -14,7 +16,8 @@ const MAX_BODY_BYTES = 1_000_000
 const preflighted = ['authorization', 'graphql-require-preflight']
 
 /** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
-export function graphqlDoor({ log }: { log: Log }): Door {
+export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door {
+  const closing = new AbortController()
   const yoga = createYoga<Visit, Context>({
     schema,
     context: async ({ scope, requestId, toll }) => ({
@@ -29,6 +32,7 @@ export function graphqlDoor({ log }: { log: Log }): Door {
       useLimits(),
       useToll(log),
       useStatuses(),
+      useSubscriptions({ trustProxy: config.trustProxy, closing: closing.signal }),
     ],
     maxRequestBodySize: MAX_BODY_BYTES,
     batching: false,
@@ -39,7 +43,7 @@ export function graphqlDoor({ log }: { log: Log }): Door {
     multipart: false,
     logging: false,
   })
-  return { handle: (req, res, visit) => yoga(req, res, visit) }
+  return { handle: (req, res, visit) => yoga(req, res, visit), drain: () => closing.abort() }
 }
 
 /** Before validation, whose rules cost most on the documents that they should refuse. */

@@ -73,23 +73,26 @@ export function statusOf(error: unknown): number {
  * Of what is unexpected the client learns the request id only. An answer that has begun is cut off: half is never whole.
  * Headers set before (CORS, Tus-Resumable) stay.
  */
-export function sendProblem(
-  res: ServerResponse,
-  error: unknown,
-  { requestId, log }: ProblemContext,
-) {
+export function sendProblem(res: ServerResponse, error: unknown, context: ProblemContext) {
+  const { status, headers, line } = problemAnswer(error, context)
+  if (res.headersSent) return res.destroy()
+  res.writeHead(status, headers)
+  return res.end(line)
+}
+
+/** What sendProblem answers, for who sends it otherwise; the log hears of it. */
+export function problemAnswer(error: unknown, { requestId, log }: ProblemContext) {
   const status = statusOf(error)
   if (isFault(error)) log(error, requestId)
-  if (res.headersSent) return res.destroy()
   const line = `${JSON.stringify(wording(error, requestId))}\n`
-  res.writeHead(status, {
+  const headers = {
     ...headersOf(error, status),
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(line),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
-  })
-  return res.end(line)
+  }
+  return { status, headers, line }
 }
 
 /** What somebody here has to look at; everything else is the caller's to put right. */

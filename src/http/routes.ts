@@ -40,15 +40,20 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
     { name: 'archive', matches: below('/download/archive/'), door: tolled(archivesDoor(app)) },
     { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app)) },
     { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
-    { name: 'livez', matches: is('/livez'), door: livenessDoor, whileClosing: true },
-    { name: 'readyz', matches: is('/readyz'), door: readinessDoor(app), whileClosing: true },
+    { name: 'livez', matches: is('/livez'), door: readOnly(livenessDoor), whileClosing: true },
+    {
+      name: 'readyz',
+      matches: is('/readyz'),
+      door: readOnly(readinessDoor(app)),
+      whileClosing: true,
+    },
     {
       name: 'metrics',
       matches: is('/metrics'),
-      door: metricsDoor(metrics, app.config),
+      door: readOnly(metricsDoor(metrics, app.config)),
       whileClosing: true,
     },
-    { name: 'root', matches: is('/'), door: toGraphiql },
+    { name: 'root', matches: is('/'), door: readOnly(toGraphiql) },
     { name: 'none', matches: () => true, door: nothingHere },
   ]
 }
@@ -65,10 +70,23 @@ const tolled = (door: Door): Door => ({
   },
 })
 
+const readOnly = (door: Door): Door => ({
+  ...door,
+  handle(req, res, visit) {
+    if (req.method === 'GET' || req.method === 'HEAD') return door.handle(req, res, visit)
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', {
+      Allow: 'GET, HEAD',
+    })
+  },
+})
+
 function pageOrQuery(app: App): Door {
   const page = graphiqlDoor()
   const graphql = graphqlDoor(app)
-  return { handle: (req, res, visit) => (wantsPage(req) ? page : graphql).handle(req, res, visit) }
+  return {
+    ...graphql,
+    handle: (req, res, visit) => (wantsPage(req) ? page : graphql).handle(req, res, visit),
+  }
 }
 
 const downloadDoor = (app: App): Door => ({

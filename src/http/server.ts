@@ -75,15 +75,23 @@ export function createHttpServer(app: App): HttpServer {
     async close(graceMs = 8000) {
       closing = true
       const closed = once(server, 'close')
-      server.close()
+      const cut = setTimeout(() => {
+        server.close()
+        server.closeAllConnections()
+      }, graceMs)
+      const finished = [...inFlight].map(isOver)
       for (const res of inFlight) closeAfter(res)
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs)
       await Promise.all(routes.map(({ door }) => door.drain?.()))
+      // Until here whoever asks is told to come back, and not that nobody is there.
+      await Promise.all(finished)
+      server.close()
       await closed
       clearTimeout(cut)
     },
   }
 }
+
+const isOver = (res: ServerResponse) => new Promise((resolve) => res.once('close', resolve))
 
 /** The last route takes whatever no other does. */
 const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {

@@ -60,7 +60,7 @@ function interrupted(reason: StopReason | undefined) {
 }
 
 /** Counted where the kernel hands over bytes, so that no read pays for it. */
-function stopWhenIdle({ socket }: IncomingMessage, stop: AbortController, idleMs: number) {
+export function stopWhenIdle({ socket }: IncomingMessage, stop: AbortController, idleMs: number) {
   let [seen, since] = [socket.bytesRead, performance.now()]
   const look = () => {
     if (socket.bytesRead !== seen) [seen, since] = [socket.bytesRead, performance.now()]

@@ -1,5 +1,5 @@
 import type { NameConflictMode } from '../database/tables.ts'
-import type { NewUpload } from '../domains/uploads/writes.ts'
+import type { NewUpload } from '../domains/uploads/drafts.ts'
 import { InvalidInput } from '../errors.ts'
 import type { Viewer } from '../scope.ts'
 

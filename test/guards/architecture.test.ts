@@ -43,6 +43,7 @@ const homes: Record<string, string[]> = {
   '@pothos/plugin-relay': ['src/graphql'],
   'file-type': ['src/domains/files'],
   mime: ['src/domains/files'],
+  re2js: ['src/domains/entries/patterns.ts'],
   zod: ['src/config.ts'],
   pino: ['src/log.ts'],
 }

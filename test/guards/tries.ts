@@ -89,6 +89,22 @@ export const mutations: Record<string, Try> = {
     scope: 'FILES_WRITE',
     inputs: ({ olderVersionId }) => [{ versionId: olderVersionId }],
   },
+  createUploads: {
+    scope: 'FILES_WRITE',
+    inputs: ({ workspaceId, folderId, fileId }) => [
+      { uploads: [{ workspaceId, folderId, name: 'new', size: 1 }] },
+      { uploads: [{ workspaceId, versionOf: fileId, name: 'new', size: 1 }] },
+    ],
+  },
+  confirmUploads: {
+    scope: 'FILES_WRITE',
+    inputs: ({ receivedId }) =>
+      ['BEST_EFFORT', 'ALL_OR_NOTHING'].map((mode) => ({
+        uploads: [{ uploadId: receivedId }],
+        mode,
+      })),
+    viewer: 'NOT_FOUND',
+  },
   createTable: {
     scope: 'TABLES_WRITE',
     inputs: ({ workspaceId }) => [

@@ -213,6 +213,27 @@ describe('the log', () => {
     ])
   })
 
+  test('tells of tables, and of the rows that hold the path of a file', async () => {
+    const columns = [{ name: 'image', type: 'FILE_PATH' }]
+    const [made] = await does('createTable', { workspaceId, name: 'plates', columns })
+    const sqlName = expect.stringMatching(/_plates$/)
+    expect(made).toEqual(event('TABLE_CREATED', null, null, { table: 'plates', sqlName }))
+    const upload = await createUpload(house, { workspaceId, name: 'a.png', size: 0 }, ann)
+    const linkRow = { table: 'plates', column: 'image' }
+    const [filed, linked] = await does('confirmUpload', { uploadId: upload.id, linkRow })
+    const fileId = (filed as Event).entryId as string
+    const details = { ...linkRow, rows: 1 }
+    expect(linked).toEqual(event('ROW_LINKED', 'a.png', fileId, details))
+    expect(await does('linkRow', { fileId, link: linkRow })).toEqual([
+      event('ROW_LINKED', 'a.png', fileId, details),
+    ])
+    const trashing = { entries: items({ id: fileId }), unlinkRows: linkRow }
+    expect(await does('trashEntries', trashing)).toEqual([
+      event('ENTRY_TRASHED', 'a.png', fileId),
+      event('ROW_UNLINKED', 'a.png', fileId, { ...linkRow, rows: 2 }),
+    ])
+  })
+
   const refuse = (name: string, input: Record<string, unknown>) =>
     expect(act(house, name, input, '__typename', ann)).rejects.toThrow()
 

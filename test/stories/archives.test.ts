@@ -160,7 +160,7 @@ describe('the archive of a folder', () => {
     },
   )
 
-  test('cut anywhere, goes on by Range, byte for byte', async () => {
+  test('seed C53: cut anywhere, goes on by Range, byte for byte', async () => {
     const folder = await project()
     await file('big.bin', Buffer.alloc(700_000, 'holdall '), { folderId: folder.id })
     const url = await urlOf(folder.id)
@@ -242,7 +242,7 @@ describe('the archive of a folder', () => {
     expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
   })
 
-  test('has its manifest as a table too', async () => {
+  test('seed C52: has its manifest as a table too', async () => {
     const url = await urlOf((await project()).id)
     const response = await get(manifestUrl(url, 'csv'))
     expect(response.headers.get('content-type')).toBe('text/csv')
@@ -300,7 +300,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
 }
 
 describe('an import', () => {
-  test('of an archive made here rebuilds everything: export → import → export', async () => {
+  test('seed C54: of an archive made here rebuilds everything: export → import → export', async () => {
     const folder = await project()
     const { id } = await file('gaps.txt', '1', { folderId: folder.id })
     const second = await file('gaps.txt', '22', { folderId: folder.id, onConflict: 'NEW_VERSION' })
@@ -511,6 +511,19 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
         expect([lie, answer.code]).toEqual([lie, code])
       }
     })
+  })
+
+  test('that fails at its last name leaves no row and no byte', async () => {
+    const folder = await newFolder('source')
+    for (const name of ['a.txt', 'b.txt', 'c.txt']) {
+      await file(name, `1 ${name}`, { folderId: folder.id })
+      await file(name, `2 ${name}`, { folderId: folder.id, onConflict: 'NEW_VERSION' })
+    }
+    const archive = await archiveOf(folder.id)
+    const target = await newFolder('target')
+    await createFolder(house, { parent: { id: target.id }, name: 'c.txt' })
+    const answer = await refusal(target, archive, { onConflict: 'NEW_VERSION' })
+    expect(answer.code).toBe('NAME_CONFLICT')
   })
 
   test('stops at the quota before it writes a byte, and at what is not a confirmed upload', async () => {

@@ -378,6 +378,29 @@ describe('updateEntry', () => {
     expect(await entryByPath(house, workspaceId, 'ä 100%/b/1.txt')).toMatchObject({ id: made.id })
   })
 
+  test('several times in one request shows each time what is so by then', async () => {
+    const a = await folder('a')
+    const made = await file('1.txt', { folderId: a.id })
+    const rename = (name: string) =>
+      `updateEntry(input: { entry: { id: "${a.id}" }, name: "${name}" }) { ...said }`
+    const describe = `updateEntry(input: { entry: { id: "${made.id}" }, description: "x" }) { ...said }`
+    const { two, four, six } = await house.ask(`mutation {
+      one: ${rename('b')} two: ${describe} three: ${rename('c')} four: ${describe}
+      five: moveEntries(input: { entries: [{ entry: { id: "${made.id}" } }], destination: { id: "${root.id}" } }) {
+        ... on MoveEntriesPayload { succeeded } }
+      six: ${rename('d')}
+    }
+    fragment said on UpdateEntryPayload {
+      entry { path parent { name totals { fileCount } } ... on Folder { totals { fileCount } } } }`)
+    expect(two.entry).toEqual({ path: 'b/1.txt', parent: { name: 'b', totals: { fileCount: 1 } } })
+    expect(four.entry).toEqual({ path: 'c/1.txt', parent: { name: 'c', totals: { fileCount: 1 } } })
+    expect(six.entry).toEqual({
+      path: 'd',
+      totals: { fileCount: 0 },
+      parent: { name: '', totals: { fileCount: 1 } },
+    })
+  })
+
   test('refuses a name that is taken, with one that is free', async () => {
     await folder('a')
     const b = await folder('b')

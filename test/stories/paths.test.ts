@@ -116,7 +116,7 @@ describe('over one tree', () => {
     expect(await paths({ pathGlob: '**', type: 'FOLDER', nameContains: 'raw' })).toEqual([
       'data/2025/raw',
     ])
-    expect(await paths({ pathRegex: '', type: 'FOLDER' })).toHaveLength(7)
+    expect(await paths({ pathRegex: '', type: 'FOLDER' })).toHaveLength(8)
   })
 
   test.each([
@@ -237,11 +237,10 @@ describe('with limits', () => {
   test('nobody waits long for a pattern that is hard to match', async () => {
     const name = 'ab'.repeat(120)
     for (let i = 0; i < 5; i++) await put(`${name}/${name}/${name}/${name} ${i}`)
-    sieveLimits.ms = 50
-    const began = performance.now()
+    sieveLimits.ms = 1
     const page = await list({ pathRegex: '\\b(.*a.{100}){3}\\b$' }, { first: 10 })
-    expect(performance.now() - began).toBeLessThan(5000)
-    expect(page.pageInfo).toBeDefined()
+    expect(page.pageInfo.hasNextPage).toBe(true)
+    expect(page.nodes.length).toBeLessThan(9)
   })
 
   test('pathPrefix and within find the same by way of the folders as by way of the workspace', async () => {

@@ -367,7 +367,7 @@ describe('a shared folder', () => {
 })
 
 describe('share links', () => {
-  test('are listed for those who may share, and for nobody else', async () => {
+  test('seed C31: are listed for those who may share, and for nobody else', async () => {
     const entry = await file()
     const links = [await share(entry), await share(entry)]
     expect((await linksOf(entry.id)).map(({ id }: Link) => id)).toEqual(

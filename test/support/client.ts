@@ -169,7 +169,7 @@ export async function download(house: House, fileId: string): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer())
 }
 
-export type Outcome = { index: number; entryId: string | null; entry: any; error: any }
+type Outcome = { index: number; entryId: string | null; entry: any; error: any }
 type BatchOf<More> = { results: Outcome[]; succeeded: number; failed: number } & More
 
 /** A mutation over many entries: what became of each. `more` are further fields of its payload. */

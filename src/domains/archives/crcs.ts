@@ -9,6 +9,7 @@ export async function crcsOf(
   { db, blobs }: Scope,
   blobIds: string[],
 ): Promise<Map<string, number>> {
+  if (blobIds.length === 0) return new Map()
   const rows = await db.selectFrom('blobCrcs').selectAll().where('blobId', 'in', blobIds).execute()
   const crcs = new Map(rows.map((row) => [row.blobId, row.crc32]))
   const missing = [...new Set(blobIds)].filter((id) => !crcs.has(id))

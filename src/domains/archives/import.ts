@@ -1,31 +1,21 @@
-import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import {
-  ChecksumMismatch,
-  FileTooLarge,
-  InvalidState,
-  NotFound,
-  QuotaExceeded,
-} from '../../errors.ts'
+import { InvalidState, NotFound, QuotaExceeded } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import { inField } from '../entries/fields.ts'
 import { type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
 import { claimName, toWrite } from '../entries/writes.ts'
-import { detectMediaType } from '../files/media.ts'
 import { requireVersion } from '../files/reads.ts'
 import { usageOf } from '../folders/reads.ts'
 import { requireOwnUpload } from '../uploads/reads.ts'
-import { type ImportItem, importItems } from './import-items.ts'
+import { importItems } from './import-items.ts'
 import { plant, type StagedItem } from './plant.ts'
-import { openSpool, type Spool } from './spool.ts'
+import { openSpool } from './spool.ts'
+import { removeAll, stageAll } from './staging.ts'
 import { openZip, type Zip } from './zip-reader.ts'
-import { refuse } from './zip-records.ts'
 
 type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
 
@@ -97,110 +87,4 @@ async function refuseImpossible(
     seen.add(top.nameKey)
     await inTransaction(scope, (s) => claimName(s, folder, top, 'FAIL'))
   }
-}
-
-/** A disk is waited for by several entries at a time: making small files durable is nothing but waiting. */
-const AT_ONCE = 8
-
-async function stageAll(scope: Scope, zip: Zip, staged: Spool) {
-  const line: Promise<StagedItem>[] = []
-  const put = async (item: StagedItem | undefined) => {
-    if (item) await staged.write(`${JSON.stringify(item)}\n`)
-  }
-  try {
-    for await (const item of importItems(zip)) {
-      const staging = stage(scope, zip, item)
-      // Whoever is later in the line and fails is heard when its turn comes.
-      staging.catch(() => {})
-      line.push(staging)
-      if (line.length >= AT_ONCE) await put(await line.shift())
-    }
-    while (line.length > 0) await put(await line.shift())
-  } finally {
-    for (const { value } of (await Promise.allSettled(line)).filter(isFulfilled)) await put(value)
-  }
-}
-
-const isFulfilled = <T>(result: PromiseSettledResult<T>) => result.status === 'fulfilled'
-
-/** Puts the bytes of an entry where they stay: all of its versions, or none. */
-async function stage(
-  scope: Scope,
-  zip: Zip,
-  { versions, ...item }: ImportItem,
-): Promise<StagedItem> {
-  const staged: StagedItem['versions'] = []
-  try {
-    for (const version of versions) staged.push(await stageVersion(scope, zip, item.path, version))
-  } catch (error) {
-    await removeBytes(scope, staged)
-    throw error
-  }
-  return { ...item, versions: staged }
-}
-
-async function stageVersion(
-  { blobs, limits }: Scope,
-  zip: Zip,
-  path: string,
-  { member, sha256: announced, number, comment }: ImportItem['versions'][number],
-): Promise<StagedItem['versions'][number]> {
-  if (member.size > limits.maxUploadBytes)
-    throw new FileTooLarge(limits.maxUploadBytes).at('uploadId')
-  const key = newId('upl')
-  try {
-    await blobs.stage(key)
-    const sha256 = await copy(zip, member, (bytes) => blobs.append(key, 0, bytes))
-    if (announced !== null && announced !== sha256)
-      throw new ChecksumMismatch({ expected: announced, actual: sha256 }).at('uploadId', path)
-    const media = await detectMediaType(
-      await blobs.peek(key, HEAD_BYTES),
-      path.split('/').at(-1) ?? '',
-    )
-    await blobs.adopt(key)
-    return { ...media, blob: { id: key, size: member.size, sha256 }, number, comment }
-  } catch (error) {
-    await Promise.allSettled([blobs.discard(key), blobs.remove(key)])
-    throw error
-  }
-}
-
-/** So many of the first bytes tell the media type. */
-const HEAD_BYTES = 4100
-
-/** A store that writes keeps what came before its source broke: why it broke is told here. */
-async function copy(
-  zip: Zip,
-  member: Parameters<Zip['open']>[0],
-  write: (bytes: Readable) => Promise<number>,
-) {
-  const hash = createHash('sha256')
-  let broken: unknown
-  async function* hashed() {
-    try {
-      for await (const chunk of zip.open(member)) {
-        hash.update(chunk)
-        yield chunk
-      }
-    } catch (error) {
-      broken = error
-      throw error
-    }
-  }
-  const length = await write(Readable.from(hashed(), { objectMode: false })).catch((error) => {
-    throw broken ?? error
-  })
-  if (broken) throw broken
-  if (length !== member.size) throw refuse(`${JSON.stringify(member.name)} came short`)
-  return hash.digest('hex')
-}
-
-async function removeAll(scope: Scope, staged: Spool) {
-  await staged.flush()
-  for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(scope, versions)
-}
-
-/** What stays behind here the sweeper takes. */
-async function removeBytes({ blobs }: Scope, versions: StagedItem['versions']) {
-  for (const { blob } of versions) await blobs.remove(blob.id).catch(() => {})
 }

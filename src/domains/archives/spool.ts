@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { crc32 } from 'node:zlib'
 
 const CHUNK_BYTES = 256 * 1024
@@ -31,10 +33,14 @@ export async function openSpool(path: string) {
       return { size, crc, sha256: hash.copy().digest('hex') }
     },
     async *lines<T>(parse: (line: string) => T | null = JSON.parse): AsyncGenerator<T> {
-      const reading = await open(path, 'r')
-      for await (const line of reading.readLines()) {
-        const value = parse(line)
-        if (value !== null) yield value
+      const input = createReadStream(path)
+      try {
+        for await (const line of createInterface({ input })) {
+          const value = parse(line)
+          if (value !== null) yield value
+        }
+      } finally {
+        input.destroy()
       }
     },
     read: ({ start, end }: { start: number; end: number }) =>

@@ -28,7 +28,7 @@ export async function walkOn(
   const changes = told.map((entry) => upserted(entry, way?.action ?? null))
   if (at) return { changes, place: { ...place, walk: { ...walk, at } } }
   const owedUntil = await lastSeqOf(db, workspace.id)
-  void owedUntil; return { changes, place: { ...place, walk: null } }
+  return { changes, place: { ...place, owedUntil, walk: null } }
 }
 
 const upserted = (entry: EntryRow, action: ActivityAction | null): Change => ({

@@ -105,15 +105,23 @@ function attempt(source: string, flags = 0): RE2JS | RE2JSSyntaxException {
   }
 }
 
-/** RE2 names the part at fault and not its place: the first place up to which the regex already has this fault. */
+/** RE2 names the part at fault and not its place: of the places that it is at, the first up to which the regex has this fault. */
 function placeOf(source: string, fault: RE2JSSyntaxException): number {
-  const part = fault.getPattern() ?? ''
-  if (part === '' || part === source) return source.length - 1
-  for (let at = source.indexOf(part); at !== -1; at = source.indexOf(part, at + 1)) {
-    const known = attempt(source.slice(0, at + part.length))
-    if (known instanceof RE2JSSyntaxException && known.message === fault.message) return at
+  const description = fault.getDescription()
+  const part = description === 'unexpected )' ? ')' : (fault.getPattern() ?? '')
+  if (part === '' || description === 'missing closing )') return source.length - 1
+  const places = [...source.split('').keys()].filter((place) => source.startsWith(part, place))
+  const isFaulty = (place: number) => {
+    const known = attempt(source.slice(0, place + part.length))
+    return known instanceof RE2JSSyntaxException && known.getDescription() === description
   }
-  return Math.max(0, source.lastIndexOf(part))
+  let [low, high] = [0, places.length - 1]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if (isFaulty(places[middle] ?? 0)) high = middle
+    else low = middle + 1
+  }
+  return places[low] ?? 0
 }
 
 /** The plain text that all paths must begin with for a regex to be found in them; empty where there is none, or no telling. */

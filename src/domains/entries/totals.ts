@@ -7,7 +7,7 @@ import type { EntryRow } from './reads.ts'
 /** What an entry weighs in the folders above it. */
 export type Totals = { size: number; olderBytes: number; fileCount: number; folderCount: number }
 
-export const totalsOf = (entry: EntryRow): Totals =>
+const totalsOf = (entry: EntryRow): Totals =>
   entry.kind === 'folder'
     ? { ...entry, folderCount: entry.folderCount + 1 }
     : { ...entry, fileCount: 1, folderCount: 0 }

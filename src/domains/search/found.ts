@@ -27,13 +27,32 @@ export async function entriesFound(
   })
 }
 
-async function rowsOf(db: Db, { workspaceId, filter }: Search, ids: string[]): Promise<Row[]> {
-  const those = living(db, workspaceId)
-    .where('e.id', 'in', ids)
-    .where('e.kind', 'in', kindsAsked(filter))
-  const rows = await placed(filtered(those, filter)).execute()
-  return rows.filter(keepOf(filter) ?? (() => true))
+/** How many there are of them. */
+export async function countEntries(
+  db: Db,
+  search: Search,
+  { step, documents }: { step: Step; documents: readonly Found[] },
+): Promise<number> {
+  if (step.doubtful || keepOf(search.filter))
+    return (await entriesFound(db, search, { step, documents })).length
+  const ids = documents.map(({ id }) => id)
+  const { count } = await those(db, search, ids)
+    .clearSelect()
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return count
 }
+
+async function rowsOf(db: Db, search: Search, ids: string[]): Promise<Row[]> {
+  const rows = await placed(those(db, search, ids)).execute()
+  return rows.filter(keepOf(search.filter) ?? (() => true))
+}
+
+const those = (db: Db, { workspaceId, filter }: Search, ids: string[]) =>
+  filtered(
+    living(db, workspaceId).where('e.id', 'in', ids).where('e.kind', 'in', kindsAsked(filter)),
+    filter,
+  )
 
 /** Those that have the words of the query, and the rank of the step. */
 async function rightOnes(db: Db, { query }: Search, { rank }: Step, rows: Row[]): Promise<Row[]> {

@@ -3,7 +3,7 @@ import { type CursorForm, cursorForm, cursorOf, positionOf } from '../../databas
 import type { Db } from '../../database/database.ts'
 import { type Found, findDocuments } from '../../database/search-sqlite.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { entriesFound, type FoundEntry } from './found.ts'
+import { countEntries, entriesFound, type FoundEntry } from './found.ts'
 import { RANKS } from './match.ts'
 import { type Search, type Step, stepsOf, totalOf } from './plan.ts'
 
@@ -42,9 +42,14 @@ export async function searchPage(
 
 /** How many entries a query finds; those beyond the limits are not counted. */
 export async function countFound(db: Db, search: Search): Promise<number> {
-  const way = batches(db, search, { steps: await totalOf(db, search), from: null, size: 1000 })
-  const { found } = await look(db, search, way, searchLimits.counted)
-  return Math.min(found.length, searchLimits.counted)
+  const steps = await totalOf(db, search)
+  let [count, seen] = [0, 0]
+  for await (const batch of batches(db, search, { steps, from: null, size: 1000 })) {
+    count += await countEntries(db, search, batch)
+    seen += batch.documents.length
+    if (count >= searchLimits.counted || seen >= searchLimits.lookedAt) break
+  }
+  return Math.min(count, searchLimits.counted)
 }
 
 const keys = [{ column: 'number', as: 'number', direction: 'desc', numeric: true }] as const

@@ -4,7 +4,14 @@ import type { BatchMode } from '../entries/batch.ts'
 import { type Claim, claimUpload, keepLease, usualPatience, within } from './claims.ts'
 import { type ConfirmUpload, confirmUpload, keepBytes } from './confirm.ts'
 import { giveBack } from './failures.ts'
-import { apart, asDomainError, checkBatchSize, done, noneDone, type UploadOutcome } from './outcomes.ts'
+import {
+  apart,
+  asDomainError,
+  checkBatchSize,
+  done,
+  noneDone,
+  type UploadOutcome,
+} from './outcomes.ts'
 import { type Content, publishIn } from './publish.ts'
 import type { UploadRow } from './rules.ts'
 
@@ -18,7 +25,8 @@ type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
 export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUploads) {
   checkBatchSize(uploads)
   const patience = usualPatience()
-  if (mode === 'BEST_EFFORT') return apart(uploads, (input) => confirmUpload(scope, input, patience))
+  if (mode === 'BEST_EFFORT')
+    return apart(uploads, (input) => confirmUpload(scope, input, patience))
   return together(scope, uploads, patience)
 }
 
@@ -39,13 +47,19 @@ async function together(scope: Scope, inputs: readonly ConfirmUpload[], patience
     return giveUp(error)
   }
   const finished = finishAll(scope, batch).catch(giveUp)
-  return within(patience, finished, batch.claims.map(({ upload }, i) => done(upload, i)))
+  return within(
+    patience,
+    finished,
+    batch.claims.map(({ upload }, i) => done(upload, i)),
+  )
 }
 
 /** In the order of their ids: two batches over the same uploads wait for each other, but never both. */
 async function claimAll(scope: Scope, batch: Batch, patience: AbortSignal) {
   const ids = batch.inputs.map(({ uploadId }) => uploadId)
-  const order = ids.map((_, index) => index).sort((a, b) => ((ids[a] ?? '') < (ids[b] ?? '') ? -1 : 1))
+  const order = ids
+    .map((_, index) => index)
+    .sort((a, b) => (ids[a] ?? '').localeCompare(ids[b] ?? ''))
   for (batch.at of order) {
     const input = batch.inputs[batch.at] as ConfirmUpload
     if (ids.indexOf(input.uploadId) !== batch.at) throw twice()

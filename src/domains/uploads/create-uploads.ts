@@ -1,9 +1,17 @@
 import { inTransaction, type Scope } from '../../scope.ts'
 import type { BatchMode } from '../entries/batch.ts'
+import type { NewUpload } from './drafts.ts'
 import { endUpload, forgetBytes } from './endings.ts'
-import { apart, asDomainError, checkBatchSize, done, noneDone, type UploadOutcome } from './outcomes.ts'
+import {
+  apart,
+  asDomainError,
+  checkBatchSize,
+  done,
+  noneDone,
+  type UploadOutcome,
+} from './outcomes.ts'
 import type { UploadRow } from './rules.ts'
-import { createUpload, isUntouched, type NewUpload, prepareUpload, stageUpload } from './writes.ts'
+import { createUpload, isUntouched, prepareUpload, stageUpload } from './writes.ts'
 
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 

@@ -17,19 +17,28 @@ import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { type ErrorCode, ErrorCodeEnum, UploadIncompleteError } from '../../graphql/problems.ts'
+import {
+  type ErrorCode,
+  ErrorCodeEnum,
+  UploadIncompleteError,
+  UserError,
+} from '../../graphql/problems.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
-import { loadEntry, loadParent } from '../entries/graphql.ts'
-import { NameConflictEnum } from '../entries/inputs.ts'
+import { asData, loadEntry, loadParent } from '../entries/graphql.ts'
+import { BatchModeEnum } from '../entries/inputs.ts'
 import { pathOf } from '../entries/reads.ts'
 import { File, FileVersion, loadVersion } from '../files/graphql.ts'
-import { RowLinkInput, shownRow, TableRowType } from '../tables/graphql.ts'
+import { shownRow, TableRowType } from '../tables/graphql.ts'
 import { rowOfUpload } from '../tables/reads.ts'
 import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm.ts'
+import { confirmUploads } from './confirm-uploads.ts'
+import { createUploads } from './create-uploads.ts'
 import { cancelUpload } from './endings.ts'
+import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
+import type { UploadOutcome } from './outcomes.ts'
 import { uploadsById, uploadsList, uploadUrl } from './reads.ts'
 import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
 import { createUpload } from './writes.ts'
@@ -65,8 +74,6 @@ const UploadStatus = builder.enumType('UploadStatus', {
     EXPIRED: { description: 'Was not finished in time.' },
   } satisfies Record<Row<'uploads'>['status'], object>,
 })
-const UploadTransport = builder.enumType('UploadTransport', { values: ['TUS'] as const })
-
 const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').implement({
   fields: (t) => ({
     code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
@@ -94,7 +101,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       type: UploadStatus,
       resolve: (upload, _, { now }) => statusAt(upload, now()),
     }),
-    transport: t.field({ type: UploadTransport, resolve: () => 'TUS' as const }),
+    transport: t.field({ type: UploadTransportEnum, resolve: () => 'TUS' as const }),
     url: t.field({
       type: 'URL',
       description: 'The tus resource to HEAD and PATCH, with a token of whoever made the upload.',
@@ -185,29 +192,7 @@ const uploadPayload = (name: string) =>
 mutation('createUpload', {
   description:
     'Reserves the space and hands out the URL for the bytes. Role, name, place, size and quota are checked here. EDITOR, scope FILES_WRITE.',
-  input: builder.inputType('CreateUploadInput', {
-    fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      path: t.string({
-        description:
-          'Folder path, made if missing (raw/2025), below folderId. Neither path nor folderId: the root, or the drive folders under autoFile.',
-      }),
-      folderId: t.id(),
-      name: t.string({ required: true }),
-      size: t.field({ type: 'ByteCount', description: 'Leave out to defer the length.' }),
-      mediaType: t.string({ description: 'A hint: the type of the file comes from its bytes.' }),
-      sha256: t.string({ description: 'Lower-case hex. Checked before anything becomes visible.' }),
-      description: t.string(),
-      tags: t.stringList(),
-      metadata: t.field({ type: 'JSONObject' }),
-      onConflict: t.field({ type: NameConflictEnum, required: true, defaultValue: 'FAIL' }),
-      versionOf: t.id({ description: 'Make the bytes the next version of this file.' }),
-      transport: t.field({ type: UploadTransport, required: true, defaultValue: 'TUS' }),
-      idempotencyKey: t.string({
-        description: 'The same key within 24 h returns the same upload.',
-      }),
-    }),
-  }),
+  input: CreateUploadInput,
   payload: uploadPayload('CreateUploadPayload'),
   errors: [
     NameConflict,
@@ -223,19 +208,7 @@ mutation('createUpload', {
 mutation('confirmUpload', {
   description:
     'Makes the file, when all bytes are there. Safe to repeat: a confirmed upload answers with the same file. Your own uploads; EDITOR, scope FILES_WRITE.',
-  input: builder.inputType('ConfirmUploadInput', {
-    fields: (t) => ({
-      uploadId: t.id({ required: true }),
-      size: t.field({ type: 'ByteCount', description: 'Checked where given.' }),
-      sha256: t.string({ description: 'Lower-case hex. Checked where given.' }),
-      comment: t.string({ description: 'Of the version.' }),
-      linkRow: t.field({
-        type: RowLinkInput,
-        description:
-          'Comes with the file or not at all. Not for a file that is there: see linkRow.',
-      }),
-    }),
-  }),
+  input: ConfirmUploadInput,
   payload: builder.objectRef<{ upload: UploadRow }>('ConfirmUploadPayload').implement({
     fields: (t) => ({
       upload: t.expose('upload', { type: Upload }),
@@ -278,6 +251,74 @@ mutation('confirmUpload', {
     StorageFault,
   ],
   resolve: async (input, context) => ({ upload: await confirmUpload(context, input) }),
+})
+
+const UploadBatchResult = builder.objectRef<UploadOutcome>('UploadBatchResult').implement({
+  description: 'What became of one item: the upload, and its file once there is one; or the error.',
+  fields: (t) => ({
+    index: t.exposeInt('index'),
+    upload: t.expose('upload', { type: Upload, nullable: true }),
+    file: t.field({
+      type: File,
+      nullable: true,
+      resolve: ({ upload }, args, context) => upload && fileOf(upload, args, context),
+    }),
+    error: t.field({
+      type: UserError,
+      nullable: true,
+      resolve: ({ error }) => error && asData(error),
+    }),
+  }),
+})
+
+const uploadsPayload = (name: string) =>
+  builder.objectRef<{ results: UploadOutcome[] }>(name).implement({
+    fields: (t) => ({
+      results: t.expose('results', { type: [UploadBatchResult], description: 'As in the input.' }),
+      succeeded: t.int({ resolve: ({ results }) => results.filter(({ error }) => !error).length }),
+      failed: t.int({ resolve: ({ results }) => results.filter(({ error }) => error).length }),
+      syncCursor: t.field({
+        type: 'SyncCursor',
+        nullable: true,
+        description: 'Where the workspace stands now; null where nothing was done.',
+        resolve: ({ results }, _, context) => {
+          const workspaceId = results.find(({ upload }) => upload)?.upload?.workspaceId
+          return workspaceId === undefined ? null : currentSyncCursor(context, workspaceId)
+        },
+      }),
+    }),
+  })
+
+/** What a disk did is for the log, also where it is one item's error. */
+function reported(results: UploadOutcome[], { report }: Context) {
+  for (const { error } of results) if (error instanceof StorageFault) report(error)
+  return { results }
+}
+
+mutation('createUploads', {
+  description:
+    'createUpload for 1 to 100, one outcome each. ALL_OR_NOTHING: in one transaction. EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('CreateUploadsInput', {
+    fields: (t) => ({
+      uploads: t.field({ type: [CreateUploadInput], required: true }),
+      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+    }),
+  }),
+  payload: uploadsPayload('CreateUploadsPayload'),
+  resolve: async (input, context) => reported(await createUploads(context, input), context),
+})
+
+mutation('confirmUploads', {
+  description:
+    'confirmUpload for 1 to 100, one outcome each. ALL_OR_NOTHING: all bytes are checked first, then one transaction makes all the files; where one cannot be, there is none, and the others stay confirmable. Your own uploads; EDITOR, scope FILES_WRITE.',
+  input: builder.inputType('ConfirmUploadsInput', {
+    fields: (t) => ({
+      uploads: t.field({ type: [ConfirmUploadInput], required: true }),
+      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'BEST_EFFORT' }),
+    }),
+  }),
+  payload: uploadsPayload('ConfirmUploadsPayload'),
+  resolve: async (input, context) => reported(await confirmUploads(context, input), context),
 })
 
 mutation('cancelUpload', {

@@ -30,26 +30,28 @@ export async function contentOf(
 type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
 
 /** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
-export function publish(
-  scope: Scope,
+export const publish = (scope: Scope, claimed: UploadRow, content: Content, wishes: Wishes) =>
+  inTransaction(scope, (s) => publishIn(s, claimed, content, wishes))
+
+/** The same in the transaction of the caller. */
+export async function publishIn(
+  s: TxScope,
   claimed: UploadRow,
   content: Content,
   { comment = null, linkRow }: Wishes,
 ): Promise<UploadRow> {
-  return inTransaction(scope, async (s) => {
-    await complete(s, claimed)
-    await release(s, claimed.workspaceId, claimed.reservedBytes)
-    const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
-    if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
-    // The same content was here before; what cannot be removed now the sweeper takes.
-    if (!ownBlobUsed) afterCommit(s.tx, () => scope.blobs.remove(claimed.id).catch(() => {}))
-    return s.tx
-      .updateTable('uploads')
-      .set({ fileId: file.id, versionId: version.id, reservedBytes: 0 })
-      .where('id', '=', claimed.id)
-      .returningAll()
-      .executeTakeFirstOrThrow()
-  })
+  await complete(s, claimed)
+  await release(s, claimed.workspaceId, claimed.reservedBytes)
+  const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
+  if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
+  // The same content was here before; what cannot be removed now the sweeper takes.
+  if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
+  return s.tx
+    .updateTable('uploads')
+    .set({ fileId: file.id, versionId: version.id, reservedBytes: 0 })
+    .where('id', '=', claimed.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
 }
 
 /** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */

@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import busboy from 'busboy'
+import { HttpProblem } from './problems.ts'
+
+/** So much may stand around a file in a form, in fields and their headers. */
+export const MOST_AROUND_BYTES = 1_000_000
+const limits = { files: 2, fields: 32, parts: 40, fieldSize: 64 * 1024, fieldNameSize: 100 }
+
+export type FilePart = { bytes: Readable; name: string | null; mediaType: string }
+export type Fields = Map<string, string>
+
+type Reading = {
+  maxFileBytes: number
+  /** Is given the fields that stand before the file, and takes its bytes: as many as come, if the form breaks off. */
+  store: (part: FilePart, fields: Fields) => Promise<void>
+  /** Stops the reading; rejects with its reason. */
+  signal: AbortSignal
+}
+
+/**
+ * Reads multipart/form-data (RFC 7578) with one file, as it comes: what is in memory is what `store` has not taken yet. Resolves
+ * with the fields once all was read and stored; rejects with HttpProblem (400, 413) or what `store` throws, which has ended
+ * by then either way.
+ */
+export async function readForm(req: IncomingMessage, reading: Reading): Promise<Fields> {
+  const form = parserOf(req, reading.maxFileBytes)
+  const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
+  const fields: Fields = new Map()
+  let stored: Promise<void> | null = null
+  form.on('field', (name, value, { nameTruncated, valueTruncated }) => {
+    if (nameTruncated || valueTruncated) reject(malformed(`${name} is too long`))
+    else if (fields.has(name)) reject(malformed(`${name} is there twice`))
+    else fields.set(name, value)
+  })
+  form.on('file', (field, bytes, { filename, mimeType }) => {
+    bytes.on('error', () => {})
+    if (stored || field !== 'file') return reject(malformed('one file, and its field is `file`'))
+    bytes.once('limit', () => reject(tooLarge(reading.maxFileBytes)))
+    stored = reading.store({ bytes, name: filename || null, mediaType: mimeType }, fields)
+    stored.catch(reject)
+  })
+  for (const event of ['fieldsLimit', 'partsLimit'] as const) {
+    form.once(event, () => reject(malformed('too many fields')))
+  }
+  form.once('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
+  req.once('close', () => req.complete || reject(malformed('the form broke off')))
+  reading.signal.addEventListener('abort', () => reject(reading.signal.reason), { once: true })
+  try {
+    req.pipe(form)
+    await parsed
+    await stored
+  } finally {
+    req.unpipe(form)
+    form.destroy()
+    await Promise.allSettled([stored])
+  }
+  if (!stored) throw malformed('a file is needed, in the field `file`')
+  return fields
+}
+
+function parserOf({ headers }: IncomingMessage, maxFileBytes: number) {
+  const [type = ''] = (headers['content-type'] ?? '').split(';')
+  if (type.trim().toLowerCase() !== 'multipart/form-data') {
+    throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'a form is multipart/form-data')
+  }
+  try {
+    // RFC 7578, section 5.1: names are UTF-8 unless they say otherwise. One byte more than may be shows what is too large.
+    const options = { headers, defParamCharset: 'utf8' }
+    return busboy({ ...options, limits: { ...limits, fileSize: maxFileBytes + 1 } })
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : 'its boundary is missing')
+  }
+}
+
+const malformed = (what: string) => new HttpProblem(400, 'BAD_REQUEST', `the form: ${what}`)
+
+export const tooLarge = (maxBytes: number) =>
+  new HttpProblem(
+    413,
+    'FILE_TOO_LARGE',
+    `a form takes a file of at most ${maxBytes} bytes; createUpload, or tus at /uploads, takes larger ones`,
+  )

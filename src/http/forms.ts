@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { App } from '../app.ts'
+import { beginForm, dropForm, fileForm, type FormUpload, growForm } from '../domains/uploads/forms.ts'
+import type { UploadRow } from '../domains/uploads/rules.ts'
+import { Unauthenticated } from '../errors.ts'
+import type { Scope } from '../scope.ts'
+import { refuseEarly } from './early-answer.ts'
+import { fileJson } from './file-json.ts'
+import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
+import { type FilePart, MOST_AROUND_BYTES, readForm, tooLarge } from './form-reader.ts'
+import { HttpProblem } from './problems.ts'
+import { stopWhenIdle } from './upload-body.ts'
+import type { Door } from './visit.ts'
+
+/** POST /files: one form with one file in it is created, written and confirmed, and answered with the file as JSON. */
+export function formsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+  const running = new Set<Promise<unknown>>()
+  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+  return {
+    async handle(req, res, { scope, requestId }) {
+      const served = scope().then((scope) => takeForm(scope, req, res, idleMs))
+      running.add(served)
+      try {
+        await served
+      } catch (error) {
+        if (req.complete) throw error
+        refuseEarly(req, res, error, { requestId, log })
+      } finally {
+        running.delete(served)
+      }
+    },
+    // What has begun may end; then the house is closed over it.
+    drain: () => Promise.allSettled(running),
+  }
+}
+
+async function takeForm(scope: Scope, req: IncomingMessage, res: ServerResponse, idleMs: number) {
+  if (req.method !== 'POST') {
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
+  }
+  if (!scope.viewer) throw new Unauthenticated()
+  answer(res, scope, await fileFrom(scope, req, idleMs))
+}
+
+async function fileFrom(scope: Scope, req: IncomingMessage, idleMs: number): Promise<UploadRow> {
+  const { searchParams: query } = new URL(req.url ?? '', 'http://door')
+  const { limits, viewer } = scope
+  const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
+  const announced = Number(req.headers['content-length'] ?? 0)
+  if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
+  const stop = new AbortController()
+  using _ = stopWhenIdle(req, stop, idleMs)
+  …
+}

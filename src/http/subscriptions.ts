@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  createSourceEventStream,
+  type ExecutionArgs,
+  type ExecutionResult,
+  executeSubscriptionEvent,
+  type GraphQLError,
+  mapSourceToResponseEvent,
+  validateSubscriptionArgs,
+} from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { RateLimited } from '../errors.ts'
+import type { Context } from '../graphql/context.ts'
+import { sendEvents } from './event-stream.ts'
+import { addressOf } from './forwarded.ts'
+import type { Visit } from './visit.ts'
+
+/** So many streams may a token have open at once, and so many an address without one. */
+const MOST_STREAMS = 50
+
+type NodeVisit = Visit & { req: IncomingMessage; res: ServerResponse }
+type Options = { trustProxy: boolean; closing: AbortSignal }
+
+/** Subscriptions over Server-Sent Events, which end when the house closes. */
+export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Context & NodeVisit> {
+  const open = new Map<string, number>()
+
+  /** Throws RateLimited where too many are open; counts this one until its answer is over. */
+  function admit({ viewer, req, res }: Context & NodeVisit) {
+    const who = viewer ? `token ${viewer.tokenId}` : `address ${addressOf(req, trustProxy)}`
+    const count = (by: number) => {
+      const now = (open.get(who) ?? 0) + by
+      if (now > 0) open.set(who, now)
+      else open.delete(who)
+    }
+    if ((open.get(who) ?? 0) >= MOST_STREAMS) throw new RateLimited(1)
+    count(1)
+    res.once('close', () => count(-1))
+  }
+
+  return {
+    onSubscribe({ args, setSubscribeFn }) {
+      admit(args.contextValue)
+      setSubscribeFn(subscribe)
+    },
+    onResultProcess({ result, resultProcessor, serverContext, setResultProcessor }) {
+      // Without a processor the client accepts no event stream: 406.
+      if (!resultProcessor || !(Symbol.asyncIterator in result)) return
+      const { res } = serverContext as unknown as NodeVisit
+      const send = async (_: unknown, { Response }: { Response: typeof globalThis.Response }) => {
+        await sendEvents(res, lines(result), closing)
+        // Yoga finds the answer ended, and leaves it alone.
+        return new Response(null)
+      }
+      setResultProcessor(send, 'text/event-stream')
+    },
+  }
+}
+
+/** As graphql does it, with a context of its own for each event: what loaders remember is what was so at the event before. */
+async function subscribe(args: ExecutionArgs) {
+  const valid = validateSubscriptionArgs(args)
+  if (!('schema' in valid)) return { errors: valid }
+  const events = await createSourceEventStream(valid)
+  if (!(Symbol.asyncIterator in events)) return events
+  return mapSourceToResponseEvent(valid, events, (event) =>
+    executeSubscriptionEvent({ ...event, contextValue: { ...(event.contextValue as object) } }),
+  )
+}
+
+/** Each result as JSON. */
+const lines = (results: AsyncIterable<ExecutionResult>): AsyncIterable<string> => ({
+  [Symbol.asyncIterator]() {
+    const steps = results[Symbol.asyncIterator]()
+    return {
+      async next() {
+        const { done, value } = await steps.next()
+        return done ? { done, value } : { value: line(value) }
+      },
+      async return() {
+        await steps.return?.()
+        return { done: true, value: undefined }
+      },
+    }
+  },
+})
+
+const line = ({ errors, ...result }: ExecutionResult) =>
+  JSON.stringify({ ...(errors && { errors: errors.map(shown) }), ...result })
+
+/** Without what the extensions tell the door alone. */
+function shown(error: GraphQLError) {
+  const { extensions: { http: _, ...extensions } = {}, ...told } = error.toJSON()
+  return { ...told, extensions }
+}

@@ -1,0 +1,162 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { globPattern, regexPattern } from '../../src/domains/entries/patterns.ts'
+import { InvalidInput } from '../../src/errors.ts'
+import { foldName } from '../../src/names.ts'
+
+const at = (path: string) => ({ path, pathKey: path.split('/').map(foldName).join('/') })
+const segment = fc.string({
+  unit: fc.constantFrom(...'aAbß.J\u030ce\u0301İ*'),
+  minLength: 1,
+  maxLength: 4,
+})
+const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'))
+
+/** What a glob without braces means, by trying everything. */
+function means(glob: string, path: string): boolean {
+  if (glob === '') return path === ''
+  if (glob.startsWith('**/')) {
+    const rest = glob.slice(3)
+    const slash = path.indexOf('/')
+    return means(rest, path) || (slash > 0 && means(glob, path.slice(slash + 1)))
+  }
+  if (glob === '**') return true
+  const [first, rest] = [glob[0], glob.slice(1)]
+  if (first === '*')
+    return means(rest, path) || (path !== '' && path[0] !== '/' && means(glob, path.slice(1)))
+  if (path === '') return false
+  if (first === '?') return path[0] !== '/' && means(rest, path.slice(1))
+  return path[0] === first && means(rest, path.slice(1))
+}
+
+describe('a glob', () => {
+  test('lets through what it means', () => {
+    const part = fc.array(fc.constantFrom('a', 'b', '*', '?', 'ab'), { minLength: 1, maxLength: 3 })
+    const name = fc.oneof(
+      fc.constant('**'),
+      part.map((parts) => parts.join('').replaceAll(/\*+/g, '*')),
+    )
+    const glob = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'))
+    const paths = fc.array(
+      fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    )
+    fc.assert(
+      fc.property(glob, paths, (glob, names) => {
+        const path = names.join('/')
+        expect(globPattern(glob).matches(at(path))).toBe(means(glob, path))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('in braces lets through what one of its ways does', () => {
+    const ways = fc.array(fc.constantFrom('a', 'b*', 'c/d', '', '?'), {
+      minLength: 1,
+      maxLength: 3,
+    })
+    const paths = fc.constantFrom('xay', 'xby', 'xbbby', 'xc/dy', 'xy', 'xzy', 'xzzy')
+    fc.assert(
+      fc.property(ways, paths, (ways, path) => {
+        const one = ways.some((way) => globPattern(`x${way}y`).matches(at(path)))
+        expect(globPattern(`x{${ways.join(',')}}y`).matches(at(path))).toBe(one)
+      }),
+    )
+  })
+
+  test('that is a path with its signs quoted lets through that path alone, in any case', () => {
+    fc.assert(
+      fc.property(path, path, (path, other) => {
+        const { matches, prefix } = globPattern(path.replace(/[*?{}\\]/g, '\\$&'))
+        expect([matches(at(path)), matches(at(path.toUpperCase()))]).toEqual([true, true])
+        expect(matches(at(other))).toBe(at(other).pathKey === at(path).pathKey)
+        expect(prefix).toBe(at(path).pathKey)
+      }),
+    )
+  })
+})
+
+test.each([
+  ['^drive/image/.*\\.png$', 'drive/image/'],
+  ['(?i)^Drive/Image/x', 'drive/image/'],
+  ['^data/a\\.b+', 'data/a'],
+  ['^abc?', 'a'],
+  ['^abc{2}', 'a'],
+  ['^a|^b', ''],
+  ['^a(b|c)/', ''],
+  ['^aa(b|c)/', 'a'],
+  ['^da[|]x', ''],
+  ['^(data)/', ''],
+  ['data/', ''],
+  ['^\\d', ''],
+  ['^\\Qa|b\\E', ''],
+])('the regex %s begins with %j', (source, prefix) => {
+  expect(regexPattern(source).prefix).toBe(prefix)
+})
+
+test('whatever matches begins with the prefix, which is all that is looked at', () => {
+  const end = fc.constantFrom('', '.*', '?', '+', '{0,2}', '|x', '(b|a)', '[aJ]*', '$')
+  fc.assert(
+    fc.property(path, end, fc.boolean(), path, (start, end, anyCase, more) => {
+      const quoted = start.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')
+      const regex = regexPattern(`${anyCase ? '(?i)' : ''}^${quoted}${end}`)
+      for (const path of [start, start + more, `${start}\u030c${more}`, start.slice(0, -1), more]) {
+        const place = { path, pathKey: foldName(path) }
+        if (regex.matches(place)) expect(place.pathKey.startsWith(regex.prefix)).toBe(true)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test('any text is a pattern or InvalidInput, at once', () => {
+  const signs = fc.string({
+    unit: fc.constantFrom(...'()[]{}*+?|\\^$.,-aP<>:=!/é0123456789'),
+    maxLength: 40,
+  })
+  fc.assert(
+    fc.property(
+      fc.oneof(signs, fc.string({ unit: 'binary', maxLength: 60 })),
+      path,
+      (text, path) => {
+        for (const read of [globPattern, regexPattern]) {
+          try {
+            read(text).matches(at(path))
+          } catch (error) {
+            expect(error).toBeInstanceOf(InvalidInput)
+          }
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  )
+})
+
+test.each([
+  [regexPattern, 'a**', 'invalid nested repetition operator, at character 2'],
+  [regexPattern, 'x*|*a', 'missing argument to repetition operator, at character 4'],
+  [regexPattern, 'ab)', 'unexpected ), at character 3'],
+  [regexPattern, '[z-a]', 'invalid character class range, at character 2'],
+  [regexPattern, '\\p{Nope}', 'invalid character class range, at character 1'],
+  [regexPattern, '(?<!a)b', 'at character 1'],
+  [regexPattern, '(a)\\1', 'invalid escape sequence, at character 4'],
+  [regexPattern, 'ab\\', 'trailing backslash at end of expression, at character 3'],
+  [regexPattern, 'a{1001}', 'invalid repeat count, at character 2'],
+  [regexPattern, 'a{999}b{999}', 'this repeats too much'],
+  [globPattern, 'a}', 'there is no { for this }, at character 2'],
+  [globPattern, '{a{b}', 'there is no } for this {, at character 1'],
+  [globPattern, 'a\\', 'nothing follows the backslash, at character 2'],
+  [globPattern, '/a', 'at character 1'],
+])('%o of %s says where it is wrong', (read, text, message) => {
+  expect(() => read(text)).toThrow(message)
+})
+
+test('time grows with the path, not with what could be tried', () => {
+  const regex = regexPattern('(a*)*(a|a)*(a+)+b$')
+  const began = performance.now()
+  expect(regex.matches(at('a'.repeat(20_000)))).toBe(false)
+  expect(performance.now() - began).toBeLessThan(1000)
+})

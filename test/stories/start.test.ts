@@ -1,0 +1,303 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import SqliteFile from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
+import type { House } from '../support/house.ts'
+import { emptyFolder } from '../support/process.ts'
+import { rawPatch, tusOf, until } from '../support/tus.ts'
+
+const root = join(import.meta.dirname, '../..')
+const token = 'a-token-for-starting-with'
+const MIB = 1024 * 1024
+
+type Env = Record<string, string>
+type Command = { command?: string; args?: string[] }
+
+/** What `npm start` runs, with these variables and no others, and all that it says; gone when the test ends. */
+function start(env: Env, { command = process.execPath, args = ['src/main.ts'] }: Command = {}) {
+  const startedAt = performance.now()
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'error', ...env },
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const said = { out: '', err: '' }
+  child.stdout.on('data', (text) => (said.out += text))
+  child.stderr.on('data', (text) => (said.err += text))
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { child, said, exited, startedAt }
+}
+
+/** The same once it answers. */
+async function ready(env: Env, command?: Command) {
+  const begun = start(env, command)
+  await until(async () => /localhost:\d+/.test(begun.said.out), 20_000)
+  const url = `http://${/localhost:\d+/.exec(begun.said.out)?.[0]}`
+  expect((await fetch(`${url}/readyz`)).status).toBe(200)
+  const ms = performance.now() - begun.startedAt
+  return { ...begun, url, ms, house: houseAt(url) }
+}
+
+/** All that the tests' clients use of a house. */
+function houseAt(url: string): House {
+  const http: House['http'] = (path, { token: as = token, headers, ...init } = {}) => {
+    const authorization = as === null ? {} : { authorization: `Bearer ${as}` }
+    return fetch(new URL(path, url), { ...init, headers: { ...authorization, ...headers } })
+  }
+  async function ask(query: string, variables: Record<string, unknown> = {}) {
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ query, variables })
+    const { data, errors } = (await (
+      await http('/graphql', { method: 'POST', headers, body })
+    ).json()) as any
+    if (errors) throw new Error(JSON.stringify(errors))
+    return data
+  }
+  return { url, token, http, ask } as unknown as House
+}
+
+async function stop({ child, exited }: { child: ChildProcess; exited: Promise<number | null> }) {
+  child.kill('SIGTERM')
+  expect(await exited).toBe(0)
+}
+
+describe('the first start', () => {
+  test('on an empty folder prints the address and a token, once, and is ready', async () => {
+    const DATA_DIR = join(await emptyFolder(), 'not/there/yet')
+    const first = await ready({ DATA_DIR })
+    expect(first.ms).toBeLessThan(3000)
+    expect(first.said.out).toMatch(/GraphiQL +http:\/\/localhost:\d+\/graphql\n/)
+    const [secret = '', ...more] = first.said.out.match(/hld_[\w-]{43}/g) ?? []
+    expect(more).toEqual([])
+    const asked = { token: secret }
+    const viewer = houseAt(first.url).http('/graphql?query={viewer{user{name}}}', {
+      ...asked,
+      headers: { 'graphql-require-preflight': '1' },
+    })
+    expect((await (await viewer).json()).data.viewer.user).toEqual({ name: 'Owner' })
+    await stop(first)
+    expect(first.said.err).not.toContain(secret)
+    expect(await readFile(join(DATA_DIR, 'holdall.db'), 'latin1')).not.toContain(secret)
+
+    const second = await ready({ DATA_DIR })
+    expect(second.said.out).toMatch(/^Holdall is at http:\/\/localhost:\d+\/graphql\n$/)
+    expect((await fetch(`${second.url}/metrics`)).status).toBe(200)
+    await stop(second)
+    expect(second.said).toEqual({ out: expect.not.stringContaining('hld_'), err: '' })
+  })
+
+  test('takes ADMIN_TOKEN and does not print it; a later start ignores another', async () => {
+    const DATA_DIR = await emptyFolder()
+    const viewer = '{ viewer { token { scopes } } }'
+    const first = await ready({ DATA_DIR, ADMIN_TOKEN: token })
+    expect((await first.house.ask(viewer)).viewer.token.scopes).toHaveLength(9)
+    await stop(first)
+    expect(`${first.said.out}${first.said.err}`).not.toContain(token)
+
+    const second = await ready({ DATA_DIR, ADMIN_TOKEN: 'another-token-for-the-same' })
+    expect((await second.house.ask(viewer)).viewer.token).not.toBeNull()
+    const other = { token: 'another-token-for-the-same' }
+    expect((await second.house.http('/download/file_x', other)).status).toBe(401)
+    await stop(second)
+  })
+})
+
+describe('what cannot start says why in a sentence, and exits 1', () => {
+  async function refusal(env: Env) {
+    const { said, exited } = start(env)
+    expect(await exited).toBe(1)
+    expect(said.out).toBe('')
+    expect(said.err).not.toMatch(/^\s+at |node:internal|\.ts:\d/m)
+    return said.err
+  }
+
+  test('a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const PORT = String((other.address() as AddressInfo).port)
+    const said = await refusal({ DATA_DIR: await emptyFolder(), PORT })
+    expect(said).toBe(`Port ${PORT} of 127.0.0.1 is taken; PORT names another.\n`)
+    other.close()
+  })
+
+  test('a host that is not here', async () => {
+    const said = await refusal({ DATA_DIR: await emptyFolder(), HOST: '192.0.2.1' })
+    expect(said).toMatch(
+      /^192\.0\.2\.1 is no address of this machine \(\w+\); HOST names another\.\n$/,
+    )
+  })
+
+  test('a folder that cannot be written', async () => {
+    const file = join(await emptyFolder(), 'a-file')
+    await writeFile(file, '')
+    for (const DATA_DIR of [`${file}/below`, '/proc/holdall']) {
+      const said = await refusal({ DATA_DIR })
+      expect(said).toMatch(/^\S+ cannot be written \(\w+\); DATA_DIR names another\.\n$/)
+    }
+  })
+
+  test('a folder for bytes that is none', async () => {
+    const DATA_DIR = await emptyFolder()
+    await writeFile(join(DATA_DIR, 'blobs'), '')
+    expect(await refusal({ DATA_DIR })).toBe(
+      `${DATA_DIR}/blobs cannot be opened (ENOTDIR); DATA_DIR names another.\n`,
+    )
+  })
+
+  test('a database that is none', async () => {
+    const DATA_DIR = await emptyFolder()
+    const words = join(DATA_DIR, 'words.txt')
+    await writeFile(words, 'these are words, and no rows')
+    await mkdir(join(DATA_DIR, 'folder'))
+    const said = await Promise.all(
+      [words, join(DATA_DIR, 'folder')].map((DATABASE_URL) => refusal({ DATA_DIR, DATABASE_URL })),
+    )
+    expect(said).toEqual([
+      `${words} cannot be opened (SQLITE_NOTADB); DATABASE_URL names another.\n`,
+      `${DATA_DIR}/folder cannot be opened (SQLITE_CANTOPEN); DATABASE_URL names another.\n`,
+    ])
+    const below = await refusal({ DATA_DIR, DATABASE_URL: `${words}/below/holdall.db` })
+    expect(below).toBe(`${words}/below cannot be written (ENOTDIR); DATABASE_URL names another.\n`)
+  })
+
+  test('a database of a newer version', async () => {
+    const DATA_DIR = await emptyFolder()
+    await stop(await ready({ DATA_DIR }))
+    const db = new SqliteFile(join(DATA_DIR, 'holdall.db'))
+    db.prepare('insert into kysely_migration values (?, ?)').run('9999-of-tomorrow', 'then')
+    db.close()
+    const said = await refusal({ DATA_DIR })
+    expect(said).toMatch(
+      /^\S+holdall\.db was used by another version of Holdall, .*9999-of-tomorrow.*\n$/,
+    )
+  })
+
+  test('variables that are wrong: one sentence each, and no token among them', async () => {
+    const wrong = { PORT: 'http', LOG_LEVEL: 'loud', ADMIN_TOKEN: 'secret' }
+    expect((await refusal({ DATA_DIR: await emptyFolder(), ...wrong })).split('\n')).toEqual([
+      'PORT is "http"; it must be a whole number from 0 to 65535.',
+      'ADMIN_TOKEN is 6 characters long; it must be 20 to 200 letters, digits and - . _ ~ + /.',
+      'LOG_LEVEL is "loud"; it must be one of silent, fatal, error, warn, info, debug, trace.',
+      '',
+    ])
+  })
+
+  test('variables that contradict each other', async () => {
+    const said = await refusal({ DATA_DIR: await emptyFolder(), RATE_LIMIT: '50' })
+    expect(said).toMatch(/^RATE_LIMIT is 50, less than MAX_QUERY_COST, 20000: .*\n$/)
+  })
+})
+
+describe('SIGTERM', () => {
+  const env = async () => ({ DATA_DIR: await emptyFolder(), ADMIN_TOKEN: token })
+
+  test('lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile', async () => {
+    const vars = await env()
+    const running = await ready(vars)
+    const { house } = running
+    const { id: workspaceId } = await createWorkspace(house)
+    const bytes = Buffer.alloc(24 * MIB, 'holdall ')
+    const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
+    const upload = await createUpload(house, { workspaceId, name: 'slow.bin', size: 8 * MIB })
+
+    const download = await slowly(await downloadUrl(house, file.id))
+    const patch = await rawPatch(house, upload.url, 0, 8 * MIB)
+    await patch.write(bytes.subarray(0, 3 * MIB))
+    await sleep(200)
+    running.child.kill('SIGTERM')
+    await until(async () => (await readyz(running.url)) !== 200)
+
+    expect(await readyz(running.url)).toBe(503)
+    const late = await house.http(`/download/${file.id}`)
+    expect([late.status, late.headers.get('retry-after')]).toEqual([503, '2'])
+    expect(await late.json()).toMatchObject({ code: 'CLOSING' })
+    // A client forgets an upload at any other status.
+    expect((await tusOf(house).head(upload.url)).status).toBe(423)
+    expect([204, 423, 503]).toContain((await patch.answer()).status)
+    patch.socket.destroy()
+    expect((await download.rest()).equals(bytes)).toBe(true)
+
+    const freedAt = performance.now()
+    expect(await running.exited).toBe(0)
+    expect(performance.now() - freedAt).toBeLessThan(6000)
+    const again = await ready({ ...vars, PORT: new URL(running.url).port })
+    expect(await tusOf(again.house).offset(upload.url)).toBe(3 * MIB)
+    await stop(again)
+  })
+
+  test('does not wait for subscriptions, which have no end', async () => {
+    const running = await ready(await env())
+    const { id } = await createWorkspace(running.house)
+    const query = `subscription { workspaceChanges(workspaceId: "${id}") { __typename } }`
+    const response = await running.house.http('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ query }),
+    })
+    const reader = response.body?.getReader()
+    expect((await reader?.read())?.done).toBe(false)
+    const startedAt = performance.now()
+    await stop(running)
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+  })
+
+  test('cuts off within 10 s who does not read; a second signal does not wait', async () => {
+    const [patient, hasty] = await Promise.all([ready(await env()), ready(await env())])
+    const downloads = await Promise.all(
+      [patient, hasty].map(async ({ house }) => {
+        const { id: workspaceId } = await createWorkspace(house)
+        const bytes = Buffer.alloc(24 * MIB)
+        const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
+        return slowly(await downloadUrl(house, file.id))
+      }),
+    )
+    const startedAt = performance.now()
+    for (const { child } of [patient, hasty]) child.kill('SIGTERM')
+    await sleep(500)
+    expect([patient.child.exitCode, hasty.child.exitCode]).toEqual([null, null])
+
+    hasty.child.kill('SIGTERM')
+    expect(await hasty.exited).toBe(1)
+    expect(performance.now() - startedAt).toBeLessThan(1500)
+    expect(await patient.exited).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+    for (const download of downloads) await expect(download.rest()).rejects.toThrow('aborted')
+  })
+
+  test('reaches the server through npm start', async () => {
+    const npm = await ready(await env(), { command: 'npm', args: ['start'] })
+    npm.child.kill('SIGTERM')
+    await npm.exited
+    await expect(fetch(`${npm.url}/livez`)).rejects.toThrow()
+    // It closed and was not killed: the log of the database has been taken in.
+    expect(npm.said.err).not.toMatch(/error/i)
+  })
+
+  test('SIGINT does the same', async () => {
+    const running = await ready(await env())
+    running.child.kill('SIGINT')
+    expect(await running.exited).toBe(0)
+  })
+})
+
+const readyz = async (url: string) => (await fetch(`${url}/readyz`)).status
+
+/** A download of which nobody reads more than the beginning until `rest` is asked for. */
+async function slowly(url: string) {
+  const outgoing = request(url, { agent: false }).end()
+  const [response] = await once(outgoing, 'response')
+  await once(response, 'readable')
+  return {
+    async rest() {
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk)
+      return Buffer.concat(chunks)
+    },
+  }
+}
