@@ -37,7 +37,7 @@ export type Config = {
 }
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof logLevels)[number]
+type LogLevel = (typeof logLevels)[number]
 
 /** The house cannot open, through no fault of its own; each sentence says what to put right. */
 export class CannotStart extends Error {

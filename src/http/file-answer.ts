@@ -55,20 +55,31 @@ const behindTheEnd = (size: number) =>
 export async function sendFile(
   res: ServerResponse,
   answer: FileAnswer,
-  { blobs, blobId }: { blobs: Pick<BlobStore, 'open'>; blobId: string },
+  { blobs, blobId, onBegin }: Source,
 ) {
   const gone = new AbortController()
   res.once('close', () => gone.abort())
+  const begun = () => {
+    if (res.headersSent) return res
+    onBegin?.()
+    return res.writeHead(answer.status, answer.headers)
+  }
   for (const { head, range } of answer.parts) {
     const bytes = addAbortSignal(gone.signal, await blobs.open(blobId, range))
-    const begin = () => begun(res, answer).write(head)
+    const begin = () => begun().write(head)
     const sent = await pour(bytes, { res, begin, signal: gone.signal }).catch((cause) => {
       throw new StorageFault(`${blobId} could not be read`, { cause })
     })
     // Content-Length is promised: a body that comes short must not look whole.
     if (sent !== lengthOf(range)) throw new StorageFault(`${blobId} is shorter than its row says`)
   }
-  begun(res, answer).end(answer.tail)
+  begun().end(answer.tail)
+}
+type Source = {
+  blobs: Pick<BlobStore, 'open'>
+  blobId: string
+  /** Called when nothing is in the way of the answer any more. */
+  onBegin?: () => void
 }
 
 /** As fast as pipe(), which would leave its listeners on `res` for each of many parts. */
@@ -84,6 +95,3 @@ async function pour(
   }
   return sent
 }
-
-const begun = (res: ServerResponse, { status, headers }: FileAnswer) =>
-  res.headersSent ? res : res.writeHead(status, headers)

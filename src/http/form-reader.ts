@@ -10,52 +10,61 @@ const limits = { files: 2, fields: 32, parts: 40, fieldSize: 64 * 1024, fieldNam
 export type FilePart = { bytes: Readable; name: string | null; mediaType: string }
 export type Fields = Map<string, string>
 
-type Reading = {
+type Reading<T> = {
   maxFileBytes: number
   /** Is given the fields that stand before the file, and takes its bytes: as many as come, if the form breaks off. */
-  store: (part: FilePart, fields: Fields) => Promise<void>
-  /** Stops the reading; rejects with its reason. */
-  signal: AbortSignal
+  store: (part: FilePart, fields: Fields) => Promise<T>
+  /** No byte has come for too long. */
+  stop: AbortSignal
 }
+type Read<T> = { fields: Fields; part: FilePart; stored: T }
 
 /**
  * Reads multipart/form-data (RFC 7578) with one file, as it comes: what is in memory is what `store` has not taken yet. Resolves
- * with the fields once all was read and stored; rejects with HttpProblem (400, 413) or what `store` throws, which has ended
- * by then either way.
+ * once all was read and stored; rejects with HttpProblem (400, 408, 413, 415) or what `store` throws, and then `store` has
+ * ended, too. The request stays its owner's, to answer it.
  */
-export async function readForm(req: IncomingMessage, reading: Reading): Promise<Fields> {
+export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Promise<Read<T>> {
   const form = parserOf(req, reading.maxFileBytes)
   const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
+  const fields = collectFields(form, reject)
+  const storing: Promise<Omit<Read<T>, 'fields'>>[] = []
+  form.on('file', (field, bytes, { filename, mimeType }) => {
+    // A form that breaks off breaks its file, too; who stores it sees that it did not end.
+    bytes.on('error', () => {})
+    if (storing.length > 0 || field !== 'file') return reject(malformed(oneFile))
+    bytes.once('limit', () => reject(tooLarge(reading.maxFileBytes)))
+    const part = { bytes, name: filename || null, mediaType: mimeType }
+    const stored = reading.store(part, fields).then((stored) => ({ part, stored }))
+    stored.catch(reject)
+    storing.push(stored)
+  })
+  form.once('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
+  req.once('close', () => req.complete || reject(malformed('it broke off')))
+  reading.stop.addEventListener('abort', () => reject(tooSlow()), { once: true })
+  try {
+    req.pipe(form)
+    await parsed
+    const [file] = await Promise.all(storing)
+    if (!file) throw malformed(oneFile)
+    return { fields, ...file }
+  } finally {
+    req.unpipe(form)
+    form.destroy()
+    await Promise.allSettled(storing)
+  }
+}
+
+function collectFields(form: busboy.Busboy, reject: (problem: HttpProblem) => void): Fields {
   const fields: Fields = new Map()
-  let stored: Promise<void> | null = null
   form.on('field', (name, value, { nameTruncated, valueTruncated }) => {
     if (nameTruncated || valueTruncated) reject(malformed(`${name} is too long`))
     else if (fields.has(name)) reject(malformed(`${name} is there twice`))
     else fields.set(name, value)
   })
-  form.on('file', (field, bytes, { filename, mimeType }) => {
-    bytes.on('error', () => {})
-    if (stored || field !== 'file') return reject(malformed('one file, and its field is `file`'))
-    bytes.once('limit', () => reject(tooLarge(reading.maxFileBytes)))
-    stored = reading.store({ bytes, name: filename || null, mediaType: mimeType }, fields)
-    stored.catch(reject)
-  })
   for (const event of ['fieldsLimit', 'partsLimit'] as const) {
     form.once(event, () => reject(malformed('too many fields')))
   }
-  form.once('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
-  req.once('close', () => req.complete || reject(malformed('the form broke off')))
-  reading.signal.addEventListener('abort', () => reject(reading.signal.reason), { once: true })
-  try {
-    req.pipe(form)
-    await parsed
-    await stored
-  } finally {
-    req.unpipe(form)
-    form.destroy()
-    await Promise.allSettled([stored])
-  }
-  if (!stored) throw malformed('a file is needed, in the field `file`')
   return fields
 }
 
@@ -73,6 +82,8 @@ function parserOf({ headers }: IncomingMessage, maxFileBytes: number) {
   }
 }
 
+const oneFile = 'one file is needed, in the field `file`'
+
 const malformed = (what: string) => new HttpProblem(400, 'BAD_REQUEST', `the form: ${what}`)
 
 export const tooLarge = (maxBytes: number) =>
@@ -81,3 +92,5 @@ export const tooLarge = (maxBytes: number) =>
     'FILE_TOO_LARGE',
     `a form takes a file of at most ${maxBytes} bytes; createUpload, or tus at /uploads, takes larger ones`,
   )
+
+const tooSlow = () => new HttpProblem(408, 'TIMEOUT', 'no byte has come for too long')

@@ -1,13 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
-import { beginForm, dropForm, fileForm, type FormUpload, growForm } from '../domains/uploads/forms.ts'
+import {
+  beginForm,
+  dropForm,
+  type FormUpload,
+  fileForm,
+  growForm,
+} from '../domains/uploads/forms.ts'
 import type { UploadRow } from '../domains/uploads/rules.ts'
 import { Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import { refuseEarly } from './early-answer.ts'
 import { fileJson } from './file-json.ts'
 import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
-import { type FilePart, MOST_AROUND_BYTES, readForm, tooLarge } from './form-reader.ts'
+import { type Fields, type FilePart, MOST_AROUND_BYTES, readForm, tooLarge } from './form-reader.ts'
 import { HttpProblem } from './problems.ts'
 import { stopWhenIdle } from './upload-body.ts'
 import type { Door } from './visit.ts'
@@ -39,7 +45,7 @@ async function takeForm(scope: Scope, req: IncomingMessage, res: ServerResponse,
     throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
   }
   if (!scope.viewer) throw new Unauthenticated()
-  answer(res, scope, await fileFrom(scope, req, idleMs))
+  await answer(res, scope, await fileFrom(scope, req, idleMs))
 }
 
 async function fileFrom(scope: Scope, req: IncomingMessage, idleMs: number): Promise<UploadRow> {
@@ -50,5 +56,39 @@ async function fileFrom(scope: Scope, req: IncomingMessage, idleMs: number): Pro
   if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
   const stop = new AbortController()
   using _ = stopWhenIdle(req, stop, idleMs)
-  …
+  const came: { form?: FormUpload } = {}
+  const store = async ({ bytes }: FilePart, fields: Fields) => {
+    const workspaceId = workspaceIn(saidIn(fields, query), viewer)
+    const atLeast = Math.max(0, announced - MOST_AROUND_BYTES)
+    const form = await beginForm(scope, { workspaceId, bytes: atLeast })
+    came.form = form
+    const onDurable = (offset: number) => growForm(scope, form, offset)
+    const size = await scope.blobs.append(form.id, 0, bytes, { signal: stop.signal, onDurable })
+    return { form, size }
+  }
+  try {
+    const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop: stop.signal })
+    const said = saidIn(fields, query)
+    const input = uploadFromForm(said, part, viewer)
+    return await fileForm(scope, stored.form, input, {
+      size: stored.size,
+      linkRow: rowLinkFromForm(said),
+    })
+  } catch (error) {
+    if (came.form) await dropForm(scope, came.form)
+    throw error
+  }
+}
+
+async function answer(res: ServerResponse, scope: Scope, { id, status, fileId }: UploadRow) {
+  const made = fileId ? await fileJson(scope, fileId) : { uploadId: id, status }
+  const body = `${JSON.stringify(made)}\n`
+  res.writeHead(fileId ? 201 : 202, {
+    ...(fileId && { Location: `${scope.publicUrl}/download/${fileId}` }),
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  res.end(body)
 }

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import { archivesDoor } from './archives.ts'
 import { downloadHandler } from './downloads.ts'
+import { formsDoor } from './forms.ts'
 import { graphiqlDoor, wantsPage } from './graphiql.ts'
 import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
@@ -37,6 +38,7 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
       whileClosing: true,
       knowsOptions: true,
     },
+    { name: 'files', matches: is('/files'), door: tolled(formsDoor(app)), takesLong: true },
     { name: 'archive', matches: below('/download/archive/'), door: tolled(archivesDoor(app)) },
     { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app)) },
     { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },

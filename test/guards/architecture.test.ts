@@ -33,6 +33,7 @@ const homes: Record<string, string[]> = {
   '@graphql-yoga/plugin-csrf-prevention': ['src/http'],
   '@graphql-yoga/render-graphiql': ['src/http'],
   'content-disposition': ['src/http'],
+  busboy: ['src/http/form-reader.ts'],
   'prom-client': ['src/http/metrics.ts'],
   'rate-limiter-flexible': ['src/http/rate-limits.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],

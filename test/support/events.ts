@@ -42,7 +42,7 @@ export async function openStream(
     [Symbol.dispose]: () => gone.abort(),
   }
 }
-export type Stream = Awaited<ReturnType<typeof openStream>>
+type Stream = Awaited<ReturnType<typeof openStream>>
 
 async function* blocksOf({ body }: Response): AsyncGenerator<string, undefined> {
   let text = ''

@@ -18,7 +18,7 @@ type HttpInit = Omit<RequestInit, 'headers'> & {
   token?: string | null
   duplex?: 'half'
 }
-export type GraphQLProblem = {
+type GraphQLProblem = {
   message: string
   path?: (string | number)[]
   extensions?: Record<string, any>

@@ -25,7 +25,7 @@ nodeType('evt', 'ActivityEvent', async (ids, { db, viewer }) => {
   )
 })
 
-export const ActivityEvent = builder.objectRef<ActivityRow>('ActivityEvent').implement({
+const ActivityEvent = builder.objectRef<ActivityRow>('ActivityEvent').implement({
   interfaces: [Node],
   fields: (t) => ({
     id: t.exposeID('id'),

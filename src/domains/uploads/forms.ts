@@ -56,21 +56,15 @@ export async function growForm(scope: Scope, form: FormUpload, offset: number): 
   form.held = (await commitOffset(scope, form.held, offset)) ?? taken()
 }
 
-/** All `size` bytes are there: makes the file as createUpload and confirmUpload do, or drops the form and throws what they throw. */
+/** All `size` bytes are there: makes the file as createUpload and confirmUpload do, and throws what they throw. */
 export async function fileForm(
   scope: Scope,
   form: FormUpload,
   input: NewUpload,
   { size, linkRow }: { size: number; linkRow: RowLink | null },
 ): Promise<UploadRow> {
-  try {
-    const upload = await inTransaction(scope, (s) => writeUpload(s, form, { ...input, size }))
-    form.held = upload
-    return await confirmUpload(scope, { uploadId: upload.id, linkRow })
-  } catch (error) {
-    await dropForm(scope, form)
-    throw error
-  }
+  const upload = await inTransaction(scope, (s) => writeUpload(s, form, { ...input, size }))
+  return confirmUpload(scope, { uploadId: upload.id, linkRow })
 }
 
 /** The row as createUpload would have made it, in the place of the one that held the room. */

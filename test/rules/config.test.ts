@@ -1,0 +1,237 @@
+import { resolve } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { CannotStart, type Config, type Env, readConfig, settings } from '../../src/config.ts'
+
+type Case = { right: [string, Partial<Config>][]; wrong: string[] }
+const limits = readConfig({}).limits
+const linkable = (table: string, column: string, workspace: string | null = null) => ({
+  table,
+  column,
+  workspace,
+})
+
+/** Each variable with what it may be, what comes of it, and what it may not be. */
+const cases: Record<keyof typeof settings, Case> = {
+  HOST: {
+    right: [
+      ['0.0.0.0', { host: '0.0.0.0' }],
+      ['::1', { host: '::1' }],
+      ['files.local', { host: 'files.local' }],
+    ],
+    wrong: ['http://localhost', 'a b', 'localhost/', 'host,other'],
+  },
+  PORT: {
+    right: [
+      ['0', { port: 0 }],
+      ['65535', { port: 65_535 }],
+      ['08', { port: 8 }],
+    ],
+    wrong: ['65536', '-1', '80.5', '1e3', '0x50', ' 80', '80 ', 'http', '٣'],
+  },
+  PUBLIC_URL: {
+    right: [
+      ['https://files.example.org', { publicUrl: 'https://files.example.org' }],
+      ['http://localhost:4000/', { publicUrl: 'http://localhost:4000' }],
+      ['https://example.org/files//', { publicUrl: 'https://example.org/files' }],
+    ],
+    wrong: ['files.example.org', 'ftp://example.org', 'https://a/?b', 'https://a/#b', '/files'],
+  },
+  DATA_DIR: {
+    right: [
+      ['/srv/holdall', { dataDir: '/srv/holdall' }],
+      ['here', { dataDir: resolve('here') }],
+    ],
+    wrong: [],
+  },
+  DATABASE_URL: {
+    right: [
+      ['/srv/rows.db', { database: { kind: 'sqlite', path: '/srv/rows.db' } }],
+      ['sqlite:/srv/rows.db', { database: { kind: 'sqlite', path: '/srv/rows.db' } }],
+      ['sqlite:///srv/rows.db', { database: { kind: 'sqlite', path: '/srv/rows.db' } }],
+      ['sqlite:rows.db', { database: { kind: 'sqlite', path: resolve('rows.db') } }],
+    ],
+    wrong: ['sqlite:', 'postgres://user:pass@host/db', 'mysql://host/db', ':memory:', 'file:a.db'],
+  },
+  ADMIN_TOKEN: {
+    right: [['aB3-._~+/aB3-._~+/aB', { adminToken: 'aB3-._~+/aB3-._~+/aB' }]],
+    wrong: ['short', 'x'.repeat(201), `${'x'.repeat(20)} `, `${'x'.repeat(20)}é`],
+  },
+  MAX_UPLOAD_BYTES: {
+    right: [
+      ['1', { limits: { ...limits, maxUploadBytes: 1 } }],
+      ['9007199254740991', { limits: { ...limits, maxUploadBytes: 9_007_199_254_740_991 } }],
+    ],
+    wrong: ['0', '9007199254740992', '5TB', '1_000', '1.5', '-1'],
+  },
+  UPLOAD_TTL_HOURS: {
+    right: [['8760', { limits: { ...limits, uploadTtlMs: 8760 * 3_600_000 } }]],
+    wrong: ['0', '8761', '0.5', '24h'],
+  },
+  CORS_ORIGINS: {
+    right: [
+      ['https://a.example', { corsOrigins: ['https://a.example'] }],
+      [
+        'https://a.example, http://localhost:5173',
+        { corsOrigins: ['https://a.example', 'http://localhost:5173'] },
+      ],
+    ],
+    wrong: [
+      ...['*', 'null', 'a.example', 'https://a.example/', 'https://a.example/path'],
+      ...['https://*.example', 'https://a.example,', 'https://a.example:443', 'HTTPS://a.example'],
+    ],
+  },
+  RATE_LIMIT: {
+    right: [
+      ['off', { rateLimit: null }],
+      ['20000', { rateLimit: 20_000 }],
+      ['2147483647', { rateLimit: 2_147_483_647 }],
+    ],
+    wrong: ['0', '2147483648', 'on', 'OFF', '-1', '100/min'],
+  },
+  MAX_QUERY_COST: {
+    right: [
+      ['100', { limits: { ...limits, maxQueryCost: 100 } }],
+      ['2147483647', { limits: { ...limits, maxQueryCost: 2_147_483_647 } }],
+    ],
+    wrong: ['99', '2147483648', 'off', '1e4'],
+  },
+  LOG_LEVEL: {
+    right: [
+      ['silent', { logLevel: 'silent' }],
+      ['trace', { logLevel: 'trace' }],
+    ],
+    wrong: ['verbose', 'INFO', 'warning'],
+  },
+  TRUST_PROXY: {
+    right: [
+      ['true', { trustProxy: true }],
+      ['false', { trustProxy: false }],
+    ],
+    wrong: ['1', 'yes', 'True', '10.0.0.0/8'],
+  },
+  LINKABLE_TABLES: {
+    right: [
+      ['samples.file', { linkableTables: [linkable('samples', 'file')] }],
+      [
+        'samples.file@lab-1, _runs.Path_2',
+        { linkableTables: [linkable('samples', 'file', 'lab-1'), linkable('_runs', 'Path_2')] },
+      ],
+    ],
+    wrong: ['samples', 'a.b.c', 'a.b@Lab', 'a.b;drop', 'a."b"', 'a.b,', '1a.b', 'a.b@', 'a b.c'],
+  },
+}
+
+function refusal(env: Env): string {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof CannotStart) return error.message
+    throw error
+  }
+  throw new Error(`${JSON.stringify(env)} was taken`)
+}
+
+test('every variable has its cases, and every case its variable', () => {
+  expect(Object.keys(cases).sort()).toEqual(Object.keys(settings).sort())
+})
+
+describe.each(Object.entries(cases))('%s', (name, { right, wrong }) => {
+  test('may be left out, or be empty, which is the same', () => {
+    expect(readConfig({ [name]: '' })).toEqual(readConfig({}))
+    expect(readConfig({ [name]: undefined })).toEqual(readConfig({}))
+  })
+
+  test.each(right)('may be %s, and changes nothing else', (value, change) => {
+    const config = readConfig({ [name]: value })
+    const folders = name === 'DATA_DIR' ? { database: config.database, blobs: config.blobs } : {}
+    expect(config).toEqual({ ...readConfig({}), ...folders, ...change })
+  })
+
+  test.runIf(wrong.length > 0).each(wrong)('may not be %s', (value) => {
+    const { right } = settings[name as keyof typeof settings]
+    const said = refusal({ [name]: value })
+    expect(said.startsWith(`${name} is `)).toBe(true)
+    expect(said.endsWith(`; it must be ${right}.`)).toBe(true)
+    expect(said.split('\n')).toHaveLength(1)
+  })
+})
+
+test('nothing set is what the README says', () => {
+  expect(readConfig({})).toEqual({
+    host: '127.0.0.1',
+    port: 4000,
+    publicUrl: null,
+    dataDir: resolve('data'),
+    database: { kind: 'sqlite', path: resolve('data/holdall.db') },
+    blobs: { kind: 'disk', dir: resolve('data/blobs') },
+    adminToken: null,
+    limits: { maxUploadBytes: 5 * 1024 ** 4, uploadTtlMs: 86_400_000, maxQueryCost: 20_000 },
+    corsOrigins: [],
+    rateLimit: null,
+    logLevel: 'info',
+    trustProxy: false,
+    linkableTables: [],
+  })
+})
+
+test('rows and bytes go where DATA_DIR says', () => {
+  const { dataDir, database, blobs } = readConfig({ DATA_DIR: '/srv/h' })
+  expect([dataDir, database.path, blobs.dir]).toEqual([
+    '/srv/h',
+    '/srv/h/holdall.db',
+    '/srv/h/blobs',
+  ])
+})
+
+test('all that is wrong is told at once, in the order of the table', () => {
+  const said = refusal({ TRUST_PROXY: 'maybe', PORT: 'x', MAX_QUERY_COST: '1' }).split('\n')
+  expect(said.map((line) => line.split(' ')[0])).toEqual(['PORT', 'MAX_QUERY_COST', 'TRUST_PROXY'])
+})
+
+describe('contradictions', () => {
+  test('a limit that no allowed query could pay', () => {
+    expect(refusal({ RATE_LIMIT: '19999' })).toMatch(
+      /^RATE_LIMIT is 19999, less than MAX_QUERY_COST, 20000: .*\.$/,
+    )
+    expect(readConfig({ RATE_LIMIT: '100', MAX_QUERY_COST: '100' }).rateLimit).toBe(100)
+  })
+
+  test('a database among the bytes, of which all that nobody knows is swept', () => {
+    for (const path of ['/srv/h/blobs/rows.db', '/srv/h/blobs', '/srv/h/x/../blobs/kept/rows.db'])
+      expect(refusal({ DATA_DIR: '/srv/h', DATABASE_URL: path })).toMatch(
+        /^DATABASE_URL is .*; it must not lie in \/srv\/h\/blobs,.*\.$/,
+      )
+    expect(readConfig({ DATA_DIR: '/srv/h', DATABASE_URL: '/srv/h/blobs.db' })).toBeDefined()
+  })
+})
+
+describe('what a refusal does not tell', () => {
+  test('a token', () => {
+    expect(refusal({ ADMIN_TOKEN: 'hunter2' })).not.toContain('hunter2')
+  })
+
+  test('a password in an address', () => {
+    const said = refusal({ DATABASE_URL: 'postgres://holdall:hunter2@db/holdall' })
+    expect(said).not.toContain('hunter2')
+    expect(said).toContain('@db/holdall')
+    expect(refusal({ PUBLIC_URL: 'ftp://me:hunter2@host' })).not.toContain('hunter2')
+  })
+})
+
+test('whatever stands in the environment, it is a configuration or a sentence', () => {
+  const names = Object.keys(settings)
+  const env = fc.dictionary(fc.constantFrom(...names), fc.string({ unit: 'binary' }))
+  fc.assert(
+    fc.property(env, (env) => {
+      try {
+        readConfig(env)
+      } catch (error) {
+        if (!(error instanceof CannotStart)) throw error
+        const lines = error.message.split('\n')
+        expect(lines.every((line) => /^[A-Z_]+ is .*\.$/.test(line))).toBe(true)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
