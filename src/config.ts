@@ -65,7 +65,8 @@ const LARGEST_INT = 2_147_483_647
 
 const httpUrl = z.url({ protocol: /^https?$/ })
 const publicUrl = httpUrl.regex(/^[^?#]+$/).transform((url) => url.replace(/\/+$/, ''))
-const origin = httpUrl.refine((url) => new URL(url).origin === url)
+/** As browsers write it in Origin; one with a * would match none. */
+const origin = z.string().refine(isOrigin)
 
 /** A path, with or without `sqlite:` before it; what has another scheme is another database. */
 const sqlitePath = z
@@ -197,6 +198,10 @@ export const settings = {
       .pipe(z.array(linkable))
       .default([]),
   }),
+}
+
+function isOrigin(word: string) {
+  return /^https?:[^*]+$/.test(word) && URL.canParse(word) && new URL(word).origin === word
 }
 
 type Name = keyof typeof settings

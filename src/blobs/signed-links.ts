@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DomainError } from '../errors.ts'
 
 /** What a signature is for; one made for a purpose never fits another. */
-export type Purpose = 'upload' | 'download' | 'share' | 'archive' | 'sync'
+export type Purpose = 'upload' | 'put' | 'download' | 'share' | 'archive' | 'sync'
 
 /** HMAC-SHA256 of `text` under `secret` for `purpose`: 43 characters of base64url. */
 export const sign = (secret: string, purpose: Purpose, text: string) =>
@@ -15,6 +15,14 @@ export const uploadKeyMac = (secret: string, uploadId: string) =>
 /** Whether `mac` is uploadKeyMac's, in a time that does not tell how much of it is right. */
 export const isUploadKey = (secret: string, uploadId: string, mac: string) =>
   same(mac, uploadKeyMac(secret, uploadId))
+
+/** The same of the URL that takes a whole body from whoever holds it. */
+export const putKeyMac = (secret: string, uploadId: string) =>
+  sign(secret, 'put', uploadId).slice(0, 22)
+
+/** Whether `mac` is putKeyMac's, in a time that does not tell how much of it is right. */
+export const isPutKey = (secret: string, uploadId: string, mac: string) =>
+  same(mac, putKeyMac(secret, uploadId))
 
 /** The part of a share's URL that cannot be guessed: 22 characters, 132 bits. */
 export const shareKeyMac = (secret: string, shareLinkId: string) =>

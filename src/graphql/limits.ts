@@ -3,6 +3,7 @@ import {
   type DocumentNode,
   type ExecutionArgs,
   type FragmentDefinitionNode,
+  GraphQLError,
   getOperationAST,
   Kind,
   type ParseOptions,
@@ -28,17 +29,23 @@ type Size = Record<'depth' | 'fields' | 'aliases' | 'directives', number>
 type Fragments = Map<string, { definition: FragmentDefinitionNode; size?: Size }>
 type Directed = { readonly directives?: readonly unknown[] | undefined }
 
-/** graphql's parse, which gives up at the token beyond the limit; throws QueryTooComplex where brackets nest too deep for it. */
+/** graphql's parse; throws QueryTooComplex at the token beyond the limit, and where brackets nest too deep for it. */
 export function parseWithin(source: string | Source, options: ParseOptions = {}): DocumentNode {
   try {
     return parse(source, { ...options, maxTokens: documentLimits.tokens })
   } catch (error) {
+    if (isTooLong(error))
+      throw new QueryTooComplex(`this document has more than ${documentLimits.tokens} tokens`)
     // The stack's end: the parser is recursive, and so would be whatever reads the document after it.
     throw error instanceof RangeError
       ? new QueryTooComplex('this document nests too deeply')
       : error
   }
 }
+
+const isTooLong = (error: unknown) =>
+  error instanceof GraphQLError &&
+  error.message.includes(`more than ${documentLimits.tokens} tokens`)
 
 /** graphql's validate, which gives up after ten errors: a hundred take longer to word than all else takes. */
 export const validateBriefly: typeof validate = (schema, document, rules, options) =>

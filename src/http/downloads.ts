@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { readLink } from '../blobs/signed-links.ts'
+import type { Download, DownloadLog } from '../domains/files/downloads.ts'
 import { type Downloadable, downloadableFile, downloadableVersion } from '../domains/files/reads.ts'
 import { beginSharedDownload } from '../domains/sharing/downloads.ts'
 import { requireSharedVersion } from '../domains/sharing/reads.ts'
@@ -17,6 +18,9 @@ export type DownloadDoor = {
   scopeFor: (req: IncomingMessage) => Promise<Scope>
   /** The scope of nobody in particular: a signed link needs no other proof. */
   nobody: Scope
+  /** Where the request comes from. */
+  address: string
+  downloads: DownloadLog
   problems: (req: IncomingMessage) => ProblemContext
 }
 
@@ -37,7 +41,7 @@ export function downloadHandler(door: DownloadDoor) {
 
 async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-  const { scope, file, disposition, cacheControl, begin } = await requested(door, req)
+  const { scope, file, disposition, cacheControl, begin, by } = await requested(door, req)
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
     ETag: copy.etag,
@@ -58,8 +62,25 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const headers = { ...validators, ...content, ...answer.headers }
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
   await begin?.(answer)
-  await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId })
+  await sendFile(
+    res,
+    { ...answer, headers },
+    {
+      blobs: scope.blobs,
+      blobId: file.blobId,
+      onBegin: () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) }),
+    },
+  )
 }
+
+const whatIsAsked = ({ versionId }: Downloadable, { status, parts }: FileAnswer) => ({
+  versionId,
+  whole: status === 200,
+  bytes: bytesOf(parts),
+})
+
+const bytesOf = (parts: FileAnswer['parts']) =>
+  parts.reduce((sum, { range }) => sum + lengthOf(range), 0)
 
 type Asked = {
   scope: Scope
@@ -68,6 +89,8 @@ type Asked = {
   cacheControl: string
   /** Asked before the first byte goes out; may still refuse. */
   begin?: (answer: FileAnswer) => Promise<void>
+  /** Whose download the log calls it; absent where `begin` writes it down. */
+  by?: Pick<Download, 'viewer' | 'via' | 'shown'>
 }
 
 /** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
@@ -75,7 +98,8 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
   const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
   const [, , key = ''] = pathname.split('/')
   if (key.includes('.')) return bySignature(door.nobody, key)
-  return byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
+  const asked = await byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
+  return { ...asked, by: bearerIn(asked.scope, door.address) }
 }
 
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
@@ -85,7 +109,8 @@ async function bySignature(scope: Scope, token: string): Promise<Asked> {
   if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition }
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
-  return { scope, file, disposition, cacheControl }
+  const by = { viewer: null, via: 'LINK', shown: token } as const
+  return { scope, file, disposition, cacheControl, by }
 }
 
 /** The share is asked each time: what was revoked a moment ago opens nothing. */
@@ -95,7 +120,7 @@ async function byShare(scope: Scope, link: string, shareLinkId: string, file: Do
     beginSharedDownload(scope, shared, {
       link,
       size: file.size,
-      askedBytes: parts.reduce((sum, { range }) => sum + lengthOf(range), 0),
+      askedBytes: bytesOf(parts),
       fromStart: file.size === 0 || parts.some(({ range }) => range.start === 0),
     })
   return { scope, file, cacheControl: 'private, no-store', begin }
@@ -109,6 +134,11 @@ async function byBearer(scope: Scope, fileId: string, asked: string | null): Pro
   })
   return { scope, file, disposition, cacheControl: 'private, no-cache' }
 }
+
+const bearerIn = ({ viewer }: Scope, address: string) =>
+  viewer
+    ? ({ viewer, via: 'TOKEN', shown: viewer.tokenId } as const)
+    : ({ viewer, via: 'PUBLIC', shown: address } as const)
 
 function dispositionOf(asked: string | null): Disposition {
   const disposition = asked?.toLowerCase() ?? 'attachment'

@@ -3,6 +3,8 @@ import { DomainError, RateLimited, Unauthenticated } from '../errors.ts'
 import { currentRequestId, type Log } from '../log.ts'
 import { statusOf } from './problems.ts'
 
+const LONGEST_MESSAGE = 1000
+
 /** What the client reads of an error: all of ours, nothing of a bug but the id under which it was logged. */
 export function worded(error: unknown, log: Log): GraphQLError {
   const cause = causeOf(error)
@@ -24,9 +26,12 @@ export function worded(error: unknown, log: Log): GraphQLError {
  */
 export function setStatuses({ data, errors = [] }: Result) {
   if (data) return
-  for (const { extensions, originalError } of errors) {
+  for (const error of errors) {
+    const { extensions, originalError, message } = error
     extensions.code ??= 'BAD_REQUEST'
     extensions.http ??= { spec: true, status: originalError ? statusOf(originalError) : 400 }
+    // graphql shows a wrong value in full, and a list that nests 1,000 deep with 1,000 indentations.
+    if (message.length > LONGEST_MESSAGE) error.message = `${message.slice(0, LONGEST_MESSAGE)}…`
   }
 }
 type Result = { data?: unknown; errors?: readonly GraphQLError[] | undefined }

@@ -1,5 +1,5 @@
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
-import type { ExecutionArgs, GraphQLError } from 'graphql'
+import { type ExecutionArgs, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { App } from '../app.ts'
 import type { Context } from '../graphql/context.ts'
@@ -29,6 +29,7 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
     maskedErrors: { maskError: (error) => worded(error, log) },
     plugins: [
       useCSRFPrevention({ requestHeaders: preflighted }),
+      useJsonOnly(),
       useLimits(),
       useToll(log),
       useStatuses(),
@@ -44,6 +45,18 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
     logging: false,
   })
   return { handle: (req, res, visit) => yoga(req, res, visit), drain: () => closing.abort() }
+}
+
+/** Not the other types that Yoga would take, which a form of any page can send. */
+function useJsonOnly(): Plugin {
+  return {
+    onRequestParse({ request: { method, headers } }) {
+      const [type = ''] = (headers.get('content-type') ?? '').split(/[;,]/)
+      if (method !== 'POST' || /^application\/(graphql\+)?json$/.test(type.trim())) return
+      const extensions = { code: 'BAD_REQUEST', http: { status: 415 } }
+      throw new GraphQLError('Content-Type: application/json is needed', { extensions })
+    },
+  }
 }
 
 /** Before validation, whose rules cost most on the documents that they should refuse. */

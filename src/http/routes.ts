@@ -1,12 +1,15 @@
 import type { App } from '../app.ts'
+import { openDownloadLog } from '../domains/files/downloads.ts'
 import { archivesDoor } from './archives.ts'
 import { downloadHandler } from './downloads.ts'
 import { formsDoor } from './forms.ts'
+import { addressOf } from './forwarded.ts'
 import { graphiqlDoor, wantsPage } from './graphiql.ts'
 import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
 import { type Metrics, metricsDoor } from './metrics.ts'
 import { HttpProblem } from './problems.ts'
+import { putsDoor } from './puts.ts'
 import { sharesDoor } from './shares.ts'
 import { uploadsDoor } from './uploads.ts'
 import type { Door } from './visit.ts'
@@ -30,6 +33,7 @@ export type Route = {
 export function openRoutes(app: App, metrics: Metrics): Route[] {
   return [
     { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app) },
+    { name: 'put', matches: below('/uploads/put/'), door: tolled(putsDoor(app)), takesLong: true },
     {
       name: 'uploads',
       matches: (path) => path === '/uploads' || path.startsWith('/uploads/'),
@@ -38,7 +42,12 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
       whileClosing: true,
       knowsOptions: true,
     },
-    { name: 'files', matches: is('/files'), door: tolled(formsDoor(app)), takesLong: true },
+    {
+      name: 'files',
+      matches: (path) => /^\/files\/?$/.test(path),
+      door: tolled(formsDoor(app)),
+      takesLong: true,
+    },
     { name: 'archive', matches: below('/download/archive/'), door: tolled(archivesDoor(app)) },
     { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app)) },
     { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
@@ -91,16 +100,21 @@ function pageOrQuery(app: App): Door {
   }
 }
 
-const downloadDoor = (app: App): Door => ({
-  async handle(req, res, { requestId, publicUrl, scope }) {
-    const nobody = await app.scopeFor(undefined, publicUrl)
-    const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-    return downloadHandler({ scopeFor: scope, nobody, problems: () => ({ requestId, log }) })(
-      req,
-      res,
-    )
-  },
-})
+function downloadDoor(app: App): Door {
+  const failed = (err: unknown) => app.log.error({ err }, 'downloads could not be logged')
+  const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, failed)
+  return {
+    async handle(req, res, { requestId, publicUrl, scope }) {
+      const nobody = await app.scopeFor(undefined, publicUrl)
+      const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+      const address = addressOf(req, app.config.trustProxy)
+      const problems = () => ({ requestId, log })
+      const door = { scopeFor: scope, nobody, address, downloads, problems }
+      return downloadHandler(door)(req, res)
+    },
+    drain: downloads.flush,
+  }
+}
 
 const toGraphiql: Door = { handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end() }
 

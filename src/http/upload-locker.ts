@@ -1,22 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locker } from '@tus/server'
-import { busy, currentPassage, type Passage } from './upload-passage.ts'
+import { busy, currentPassage } from './upload-passage.ts'
 
-/** One request's place in the line of an upload: the first in line holds the lock. */
-type Turn = { passage: Passage; begun: Promise<void>; begin: () => void }
+/** One request's place in the line of an upload: the first in line has its turn. */
+type Turn = { stop: AbortController; begun: Promise<void>; begin: () => void }
+
+export type UploadLines = {
+  /** Waits for its turn; whoever is there is stopped. Throws busy, and then is not in the line. */
+  join: (id: string, turn: Turn) => Promise<void>
+  leave: (id: string, turn: Turn) => void
+}
 
 /**
  * One request at a time for each upload, the newest first served: who comes ends those who are there, so that a stalled PATCH
  * never stands in the way of the client that has come back. What a PATCH has received it keeps. A HEAD waits its turn as well: the
  * offset that it tells is the one from which the next PATCH goes on.
  */
-export function uploadLocker({ waitMs = 5000, mostWaiting = 8 } = {}): Locker {
+export function uploadLines({ waitMs = 5000, mostWaiting = 8 } = {}): UploadLines {
   const lines = new Map<string, Turn[]>()
 
   async function join(id: string, turn: Turn) {
     const line = lines.get(id) ?? []
     if (line.length > mostWaiting) throw busy('too many requests for this upload at once')
-    for (const { passage } of line) passage.stop.abort('newer')
+    for (const { stop } of line) stop.abort('newer')
     line.push(turn)
     lines.set(id, line)
     if (line[0] === turn) return
@@ -32,14 +38,21 @@ export function uploadLocker({ waitMs = 5000, mostWaiting = 8 } = {}): Locker {
     rest[0]?.begin()
   }
 
-  return {
-    newLock(id) {
-      const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
-      const turn = { passage: currentPassage(), begun, begin }
-      return { lock: () => join(id, turn), unlock: async () => leave(id, turn) }
-    },
-  }
+  return { join, leave }
 }
+
+export function turnOf(stop: AbortController): Turn {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+  return { stop, begun, begin }
+}
+
+/** As @tus/server asks for it. */
+export const uploadLocker = ({ join, leave } = uploadLines()): Locker => ({
+  newLock(id) {
+    const turn = turnOf(currentPassage().stop)
+    return { lock: () => join(id, turn), unlock: async () => leave(id, turn) }
+  },
+})
 
 async function within(ms: number, done: Promise<void>): Promise<boolean> {
   const waiting = new AbortController()

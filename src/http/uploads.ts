@@ -5,6 +5,7 @@ import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { createUpload } from '../domains/uploads/writes.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
+import type { Scope } from '../scope.ts'
 import { HttpProblem, statusOf } from './problems.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
 import {
@@ -108,7 +109,7 @@ async function enter(req: IncomingMessage, visit: Visit, method: string): Promis
 
 async function serve(tus: Server, res: ServerResponse, passage: Passage, id: string | null) {
   const { scope } = passage
-  if (id) await requireOwnUpload(scope.db, scope.viewer, id)
+  if (id) await requireTusUpload(scope, id)
   try {
     const response = await during(passage, () => tus.handleWeb(requestFor(passage, id)))
     if (!response.ok) throw await problemOf(response, passage)
@@ -119,6 +120,12 @@ async function serve(tus: Server, res: ServerResponse, passage: Passage, id: str
     tellUpload(res, passage)
     throw error
   }
+}
+
+/** One that takes its bytes otherwise is not here. */
+async function requireTusUpload({ db, viewer }: Scope, id: string) {
+  const upload = await requireOwnUpload(db, viewer, id)
+  if (upload.transport !== 'TUS') throw new NotFound(id)
 }
 
 /** What @tus/server is to see of the request: neither the query nor the proxies, only what was read and found right. */

@@ -77,12 +77,12 @@ let restore = () => {}
 type Step = { detail: string }
 
 /** What the plans of these statements have in them that grows with the tables. */
-async function slowSteps(db: Db, statements: CompiledQuery[]): Promise<string[]> {
+async function slowSteps(db: Db, statements: CompiledQuery[], isBad = isSlow): Promise<string[]> {
   const slow: string[] = []
   for (const { sql, parameters } of statements.filter(hasPlan)) {
     const query = CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, [...parameters])
     const { rows } = await db.executeQuery<Step>(query)
-    const steps = rows.map(({ detail }) => detail).filter(isSlow)
+    const steps = rows.map(({ detail }) => detail).filter(isBad)
     slow.push(...steps.map((step) => `${step} ⇐ ${sql}`))
   }
   return slow
@@ -205,9 +205,14 @@ describe('what is looked for is looked up', () => {
     ['words and a filter', 'file', { type: 'FILE', size: { gte: 1 }, tags: { noneOf: ['x'] } }],
     ['words below a path', 'box', { pathPrefix: 'lab box/' }],
     ['words and a pattern', 'file', { pathGlob: '*5*' }],
-  ])('search: %s', (_, query, filter) =>
-    expectQuick(async () => expect(await seek(query, filter)).toBeGreaterThan(0)),
-  )
+  ])('search: %s', async (_, query, filter) => {
+    const statements = await statementsOf(house.app.db, async () =>
+      expect(await seek(query, filter)).toBeGreaterThan(0),
+    )
+    // Rows are fetched by their ids, however many others the workspace has.
+    const isWalk = (step: string) => isSlow(step) || /entries_workspaceId_kind/.test(step)
+    expect(await slowSteps(house.app.db, statements, isWalk)).toEqual([])
+  })
 
   test.each(['pathGlob: "*e*"', 'pathRegex: "[a-z]"', 'pathPrefix: "f"'])(
     'a flat list by %s',

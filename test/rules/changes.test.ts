@@ -1,141 +1,249 @@
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import type { EntryRow } from '../../src/domains/entries/reads.ts'
-import { batch } from '../../src/domains/entries/batch.ts'
-import { moveEntries } from '../../src/domains/entries/moves.ts'
-import { updateEntry } from '../../src/domains/entries/writes.ts'
-import { copyEntries } from '../../src/domains/files/copy.ts'
-import { createFolder } from '../../src/domains/folders/writes.ts'
-import { purgeEntries } from '../../src/domains/trash/purge.ts'
-import { restoreEntries, trashEntries } from '../../src/domains/trash/writes.ts'
-import { changesBehind } from '../../src/domains/changes/reads.ts'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Place, readCursor, writeCursor } from '../../src/domains/activity/place.ts'
-import { DomainError } from '../../src/errors.ts'
-import { inTransaction, type Scope } from '../../src/scope.ts'
-import { createWorkspace, uploadFile } from '../support/client.ts'
+import { SyncCursorExpired } from '../../src/errors.ts'
+import { changesOf, forMirror } from '../support/changes.ts'
+import {
+  act,
+  batchDone,
+  createFolder,
+  createWorkspace,
+  items,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type Deed, deeds, perform } from '../support/deeds.ts'
 import { type House, openHouse } from '../support/house.ts'
+import { Mirror } from '../support/mirror.ts'
+import { treeOf } from '../support/trees.ts'
 
-void batch
-/** Keeps names and parents, as a client that stores what it is told. */
-class Mirror {
-  place: Place | null = null
-  known = new Map<string, { name: string; parentId: string | null; revision: number }>()
-  hasMore = true
+describe('a cursor', () => {
+  const number = fc.nat(Number.MAX_SAFE_INTEGER)
+  const hex = fc.string({
+    unit: fc.constantFrom(...'0123456789abcdef'),
+    minLength: 32,
+    maxLength: 32,
+  })
+  const mark = fc.string({ unit: fc.constantFrom(...'aZ09-_'), minLength: 8, maxLength: 8 })
+  const file = fc.record({ createdAt: number, id: hex.map((id) => `file_${id}`) })
+  const step = fc.record({
+    folderId: hex.map((id) => `fld_${id}`),
+    mark,
+    file: fc.option(file),
+  })
+  const walk = fc.record({ of: fc.constantFrom('workspace', 'event'), at: fc.option(step) })
+  const places: fc.Arbitrary<Place> = fc.record({
+    seq: number,
+    owedUntil: number,
+    walk: fc.option(walk),
+  })
+  const write = (place: Place) => writeCursor('secret', 'ws_1', place)
+  const read = (cursor: string) => readCursor('secret', 'ws_1', cursor)
 
-  async sync(scope: Scope, workspaceId: string, first: number) {
-    const batch = await changesBehind(scope, workspaceId, this.place, first)
-    for (const change of batch.changes) {
-      if (change.kind === 'upserted') {
-        const { id, name, parentId, revision } = change.entry
-        this.known.set(id, { name, parentId, revision })
-      } else if (change.kind === 'removed') this.drop(change.entryId)
-    }
-    // As a cursor: what is not in it is lost.
-    this.place = readCursor('s', 'w', writeCursor('s', 'w', batch.place))
-    this.hasMore = batch.hasMore
-    return batch.changes.length
-  }
-
-  drop(id: string) {
-    this.known.delete(id)
-    for (const [child, { parentId }] of [...this.known]) if (parentId === id) this.drop(child)
-  }
-}
-
-async function livingTree(scope: Scope, workspaceId: string) {
-  const rows = await scope.db
-    .selectFrom('entries')
-    .selectAll()
-    .where('workspaceId', '=', workspaceId)
-    .where('purgingAt', 'is', null)
-    .execute()
-  const byId = new Map(rows.map((row) => [row.id, row]))
-  const lives = (row: EntryRow): boolean =>
-    row.kind === 'folder'
-      ? row.trashRootId === null
-      : row.parentId !== null && byId.get(row.parentId)?.trashRootId === null
-  return new Map(
-    rows.filter(lives).map(({ id, name, parentId, revision }) => [id, { name, parentId, revision }]),
-  )
-}
-
-type Step = { op: string; a: number; b: number; n: number }
-
-async function play(scope: Scope, workspaceId: string, { op, a, b, n }: Step) {
-  const rows = await scope.db
-    .selectFrom('entries')
-    .selectAll()
-    .where('workspaceId', '=', workspaceId)
-    .where('purgingAt', 'is', null)
-    .orderBy('id')
-    .execute()
-  const byId = new Map(rows.map((r) => [r.id, r]))
-  const lives = (row: EntryRow) =>
-    row.kind === 'folder'
-      ? row.trashRootId === null
-      : row.parentId !== null && byId.get(row.parentId)?.trashRootId === null
-  const living = rows.filter(lives)
-  const folders = living.filter((r) => r.kind === 'folder')
-  const others = living.filter((r) => r.parentId !== null)
-  const trashed = rows.filter((r) => r.trashedAt !== null)
-  const pick = <T>(list: T[], i: number): T | undefined => list[i % Math.max(1, list.length)]
-  const one = pick(others, a)
-  const folder = pick(folders, b)
-  const gone = pick(trashed, a)
-  const onConflict = (['FAIL', 'RENAME', 'REPLACE'] as const)[n % 3] ?? 'FAIL'
-  const mode = 'ALL_OR_NOTHING' as const
-  const tell = (p: Promise<unknown>) =>
-    p.catch((error) => {
-      if (!(error instanceof DomainError)) throw error
-    })
-  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
-  const name = names[n % names.length] ?? 'a'
-  switch (op) {
-    case 'make':
-      return tell(createFolder(scope, { parent: { id: folder?.id }, name, createParents: false, onConflict: 'RENAME' }))
-    case 'rename':
-      return one && tell(inTransaction(scope, (s) => updateEntry(s, { entry: { id: one.id }, name })))
-    case 'touch':
-      return one && tell(inTransaction(scope, (s) => updateEntry(s, { entry: { id: one.id }, description: name })))
-    case 'move':
-      return one && tell(moveEntries(scope, { entries: [{ entry: { id: one.id } }], destination: { id: folder?.id }, onConflict, mode }))
-    case 'copy':
-      return one && tell(copyEntries(scope, { entries: [{ entry: { id: one.id } }], destination: { id: folder?.id }, onConflict, mode }))
-    case 'trash':
-      return one && tell(trashEntries(scope, { entries: [{ entry: { id: one.id } }], recursive: true, mode }))
-    case 'restore':
-      return gone && tell(restoreEntries(scope, { entryIds: [gone.id], onConflict: 'RENAME', mode }))
-    case 'purge':
-      return gone && n % 3 === 0 && tell(purgeEntries(scope, { entryIds: [gone.id], mode }))
-  }
-}
-
-const ops = ['make', 'make', 'rename', 'rename', 'touch', 'move', 'move', 'move', 'copy', 'trash', 'trash', 'restore', 'restore', 'purge', 'sync', 'sync', 'sync', 'syncAll']
-const step = fc.record({ op: fc.constantFrom(...ops), a: fc.nat(1000), b: fc.nat(1000), n: fc.nat(1000) })
-
-describe('a client', () => {
-  test('that asks whenever it likes has the tree in the end', async () => {
-    const house = await openHouse()
-    onTestFinished(() => house[Symbol.asyncDispose]())
-    const scope = await house.app.scopeFor(`Bearer ${house.token}`, '')
-    let runs = 0
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), async (steps) => {
-        runs++
-        const { id } = await createWorkspace(house as House, { name: `w${runs}` })
-        await uploadFile(house, { workspaceId: id, path: 'x/y', name: 'seed', bytes: 'seed' })
-        for (let i = 0; i < 6; i++) for (const op of ['make', 'copy', 'make']) await play(scope, id, { op, a: i * 7, b: i * 5 + 1, n: i })
-        const mirror = new Mirror()
-        for (const s of steps) {
-          if (s.op === 'sync') await mirror.sync(scope, id, 1 + (s.n % 4))
-          else if (s.op === 'syncAll') while (mirror.hasMore) await mirror.sync(scope, id, 1 + (s.n % 50))
-          else await play(scope, id, s)
-        }
-        do await mirror.sync(scope, id, 7)
-        while (mirror.hasMore)
-        expect(mirror.known).toEqual(await livingTree(scope, id))
+  test('gives back the place that it was made of, and is short enough to be sent', () => {
+    fc.assert(
+      fc.property(places, (place) => {
+        const cursor = write(place)
+        const { seq, owedUntil, walk } = place
+        const matters = walk !== null || owedUntil > seq
+        expect(read(cursor)).toEqual(matters ? place : { ...place, owedUntil: 0 })
+        expect(write(read(cursor))).toBe(cursor)
+        expect(cursor.length).toBeLessThanOrEqual(256)
       }),
-      { numRuns: Number(process.env.RUNS ?? 100), ...(process.env.SEED && { seed: Number(process.env.SEED) }) },
+    )
+  })
+
+  test('is the same for the same place, whatever once was owed', () => {
+    expect(write({ seq: 7, owedUntil: 7, walk: null })).toBe(
+      writeCursor('secret', 'ws_1', { seq: 7 }),
+    )
+    expect(write({ seq: 7, owedUntil: 8, walk: null })).not.toBe(
+      write({ seq: 7, owedUntil: 0, walk: null }),
+    )
+  })
+
+  test('is refused when it was damaged, or belongs to another workspace or house', () => {
+    fc.assert(
+      fc.property(
+        places,
+        fc.nat(),
+        fc.string({ minLength: 1, maxLength: 1 }),
+        (place, at, other) => {
+          const cursor = write(place)
+          const index = at % cursor.length
+          const damaged = cursor.slice(0, index) + other + cursor.slice(index + 1)
+          if (damaged !== cursor) expect(() => read(damaged)).toThrow(SyncCursorExpired)
+          expect(() => read(cursor.slice(0, index))).toThrow(SyncCursorExpired)
+          expect(() => readCursor('secret', 'ws_2', cursor)).toThrow(SyncCursorExpired)
+          expect(() => readCursor('other', 'ws_1', cursor)).toThrow(SyncCursorExpired)
+        },
+      ),
+    )
+  })
+
+  test('is nothing that somebody made up', () => {
+    const text = (said: string) => Buffer.from(said).toString('base64url')
+    const madeUp = ['', '0', 'x', text('1'), text('1.'), text('1.AAAAAAAAAAAAAAAA'), text('.'), '*']
+    for (const cursor of madeUp) expect(() => read(cursor)).toThrow(SyncCursorExpired)
+    fc.assert(
+      fc.property(fc.string(), (cursor) => {
+        expect(() => read(cursor)).toThrow(SyncCursorExpired)
+      }),
+    )
+  })
+})
+
+describe('a client that keeps a copy', () => {
+  let house: House
+  let workspaceId: string
+  let client: ReturnType<typeof openClient>
+  beforeEach(async () => {
+    house = await openHouse()
+    onTestFinished(() => house[Symbol.asyncDispose]())
+    workspaceId = (await createWorkspace(house)).id
+    client = openClient(house, workspaceId)
+  })
+
+  const folder = (name: string) => createFolder(house, { workspaceId, name, createParents: true })
+  const move = (entry: { id: string }, to: { id: string }) =>
+    batchDone(house, 'moveEntries', { entries: items(entry), destination: { id: to.id } })
+  const rename = (entry: { id: string }, name: string) =>
+    act(house, 'updateEntry', { entry: { id: entry.id }, name }, '__typename')
+  const restore = (entry: { id: string }) =>
+    batchDone(house, 'restoreEntries', { entryIds: [entry.id] })
+
+  test.each([1, 2, 100])(
+    'loses nothing that left a folder before the folder went (%i at a time)',
+    async (first) => {
+      const [going, staying, inner] = [
+        await folder('going'),
+        await folder('going/staying'),
+        await folder('going/staying/inner'),
+      ]
+      await client.catchUp()
+      const { root } = await rootOf(house, workspaceId)
+      await act(house, 'updateEntry', { entry: { id: going.id }, description: 'x' }, '__typename')
+      await move(staying, root)
+      await trashEntries(house, going)
+      // The first event already shows that the folder is gone.
+      await client.catchUp(first)
+      expect([...client.mirror.tree.keys()]).toEqual(expect.arrayContaining([staying.id, inner.id]))
+      await client.expectTree()
+    },
+  )
+
+  test.each([1, 2, 100])(
+    'finds what came back, left, and whose folder went again (%i at a time)',
+    async (first) => {
+      const [going, staying] = [await folder('going'), await folder('going/staying')]
+      await folder('going/staying/inner')
+      await client.catchUp()
+      await trashEntries(house, going)
+      await client.catchUp(first)
+      await restore(going)
+      await move(staying, (await rootOf(house, workspaceId)).root)
+      await trashEntries(house, going)
+      await client.catchUp(first)
+      await client.expectTree()
+    },
+  )
+
+  test('is told of what moves ahead of a snapshot that is under way, and behind it', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await folder(`${name}/${name}1/2`)
+    await client.read(3)
+    const { root } = await rootOf(house, workspaceId)
+    const at = async (path: string) => ({ id: (await idAt(house, workspaceId, path)) as string })
+    await move(await at('d/d1'), await at('a'))
+    await move(await at('a'), await at('c'))
+    await rename(await at('b'), 'A0')
+    await move(await at('c/a/a1'), root)
+    await client.catchUp(2)
+    await client.expectTree()
+  })
+
+  test('is told all below a folder whose path changes while it is told', async () => {
+    for (let i = 0; i < 5; i++) await folder(`top/${i}/x/y`)
+    const top = { id: (await idAt(house, workspaceId, 'top')) as string }
+    await client.catchUp()
+    await trashEntries(house, top)
+    await client.catchUp()
+    await restore(top)
+    await client.read(6)
+    // Where the walk stands, above it, and what it has yet to come to.
+    await rename({ id: (await idAt(house, workspaceId, 'top/1/x')) as string }, 'zz')
+    await rename({ id: (await idAt(house, workspaceId, 'top/1')) as string }, '9')
+    await rename(top, 'bottom')
+    await client.read(2)
+    await rename({ id: (await idAt(house, workspaceId, 'bottom/3')) as string }, '0a')
+    await client.catchUp(2)
+    await client.expectTree()
+  })
+
+  test('has the tree in the end, whatever is done and whenever it asks', async () => {
+    await uploadFile(house, { workspaceId, name: 'seed', bytes: 'seed' })
+    const asks = fc.record({
+      first: fc.integer({ min: 1, max: 6 }),
+      batches: fc.integer({ min: 1, max: 8 }),
+    })
+    const plays = fc.array(
+      fc.oneof({ arbitrary: deeds, weight: 3 }, { arbitrary: asks, weight: 1 }),
+      {
+        minLength: 20,
+        maxLength: 50,
+        size: 'max',
+      },
+    )
+    await fc.assert(
+      fc.asyncProperty(plays, async (steps) => {
+        const { id } = await createWorkspace(house)
+        const client = openClient(house, id)
+        await act(
+          house,
+          'createFolder',
+          { workspaceId: id, name: 'a/b/c/d', createParents: true },
+          '__typename',
+        )
+        await uploadFile(house, { workspaceId: id, path: 'a/b', name: 'seed', bytes: 'seed' })
+        for (const step of steps) {
+          if ('what' in step) await perform(house, id, step as Deed)
+          else for (let i = 0; i < step.batches; i++) await client.read(step.first)
+        }
+        await client.catchUp(7)
+        await client.expectTree()
+      }),
+      { numRuns: Number(process.env.RUNS ?? 25) },
     )
   }, 600_000)
 })
+
+/** Stores its cursor as it was given, and nothing else beside the tree. */
+function openClient(house: House, workspaceId: string) {
+  const mirror = new Mirror()
+  let since: string | undefined
+  async function read(first: number): Promise<boolean> {
+    const batch = await changesOf(house, workspaceId, { since, first })
+    mirror.apply(forMirror(batch.changes))
+    since = batch.cursor
+    return batch.hasMore
+  }
+  return {
+    mirror,
+    read,
+    async catchUp(first = 100) {
+      while (await read(first));
+    },
+    async expectTree() {
+      expect(mirror.tree).toEqual(await treeOf(house.app.db, workspaceId))
+    },
+  }
+}
+
+async function rootOf(house: House, id: string): Promise<{ root: { id: string } }> {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { id } } }'
+  return (await house.ask(query, { id })).workspace
+}
+
+async function idAt(house: House, id: string, path: string): Promise<string | undefined> {
+  const query = `query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }`
+  return (await house.ask(query, { id, path })).workspace.entryByPath?.id
+}

@@ -64,6 +64,10 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['0', '9007199254740992', '5TB', '1_000', '1.5', '-1'],
   },
+  MAX_FORM_BYTES: {
+    right: [['1000', { limits: { ...limits, maxFormBytes: 1000 } }]],
+    wrong: ['0', '500MB', '9007199254740992'],
+  },
   UPLOAD_TTL_HOURS: {
     right: [['8760', { limits: { ...limits, uploadTtlMs: 8760 * 3_600_000 } }]],
     wrong: ['0', '8761', '0.5', '24h'],
@@ -166,7 +170,12 @@ test('nothing set is what the README says', () => {
     database: { kind: 'sqlite', path: resolve('data/holdall.db') },
     blobs: { kind: 'disk', dir: resolve('data/blobs') },
     adminToken: null,
-    limits: { maxUploadBytes: 5 * 1024 ** 4, uploadTtlMs: 86_400_000, maxQueryCost: 20_000 },
+    limits: {
+      maxUploadBytes: 5 * 1024 ** 4,
+      maxFormBytes: 500_000_000,
+      uploadTtlMs: 86_400_000,
+      maxQueryCost: 20_000,
+    },
     corsOrigins: [],
     rateLimit: null,
     logLevel: 'info',

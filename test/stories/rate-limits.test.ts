@@ -152,7 +152,7 @@ describe('with a limit', () => {
     expect(remaining(await tus.head(upload.url))).toBe(before - 2)
     // The address pays for a link without a token.
     expect(remaining(await house.http(link, { token: null }))).toBe(199)
-    for (const door of ['/s/none', '/download/archive/none/all.zip'])
+    for (const door of ['/s/none', '/download/archive/none/all.zip', '/files', '/uploads/put/x'])
       expect(told(await house.http(door))).toMatchObject({ limit: 200 })
 
     await spend(house)

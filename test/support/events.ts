@@ -42,7 +42,6 @@ export async function openStream(
     [Symbol.dispose]: () => gone.abort(),
   }
 }
-type Stream = Awaited<ReturnType<typeof openStream>>
 
 async function* blocksOf({ body }: Response): AsyncGenerator<string, undefined> {
   let text = ''

@@ -22,6 +22,7 @@ import { loadWorkspace, requireRead, VisibilityEnum, Workspace } from '../worksp
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Outcome } from './batch.ts'
 import { inField } from './fields.ts'
+import type { EntryFilter } from './filters.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -30,7 +31,7 @@ import {
   EntryRef,
   NameConflictEnum,
 } from './inputs.ts'
-import { byName, type EntryFilter, workspaceList } from './lists.ts'
+import { byName, workspaceList } from './lists.ts'
 import { moveEntries } from './moves.ts'
 import { patternsOf } from './patterns.ts'
 import {

@@ -1,6 +1,6 @@
 import type { Db } from '../../database/database.ts'
 import { foldName } from '../../names.ts'
-import type { EntryFilter } from './lists.ts'
+import type { EntryFilter } from './filters.ts'
 import { type EntryRow, liveFolder } from './reads.ts'
 
 /**

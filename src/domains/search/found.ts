@@ -1,6 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import type { Found } from '../../database/search-sqlite.ts'
-import { filtered, keepOf, kindsAsked, living, placed } from '../entries/lists.ts'
+import { filtered, kindsAsked } from '../entries/filters.ts'
+import { keepOf, livingAmong, placed } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { rankOf, textsOf } from './match.ts'
@@ -49,10 +50,7 @@ async function rowsOf(db: Db, search: Search, ids: string[]): Promise<Row[]> {
 }
 
 const those = (db: Db, { workspaceId, filter }: Search, ids: string[]) =>
-  filtered(
-    living(db, workspaceId).where('e.id', 'in', ids).where('e.kind', 'in', kindsAsked(filter)),
-    filter,
-  )
+  filtered(livingAmong(db, workspaceId, ids).where('e.kind', 'in', kindsAsked(filter)), filter)
 
 /** Those that have the words of the query, and the rank of the step. */
 async function rightOnes(db: Db, { query }: Search, { rank }: Step, rows: Row[]): Promise<Row[]> {

@@ -1,6 +1,6 @@
 import type { Db } from '../../database/database.ts'
 import type { Expression, TextField } from '../../database/search-sqlite.ts'
-import { type EntryFilter, kindsAsked } from '../entries/lists.ts'
+import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
 import { RANKS, searchFields } from './match.ts'
 import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'
 import { kindKey, type Query, type Term } from './rules.ts'

@@ -1,7 +1,8 @@
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { startsWith } from '../../database/like.ts'
-import { type EntryFilter, filtered, keepOf } from '../entries/lists.ts'
+import { type EntryFilter, filtered } from '../entries/filters.ts'
+import { keepOf } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
 export type TrashOrder = {

@@ -39,7 +39,7 @@ import { createUploads } from './create-uploads.ts'
 import { cancelUpload } from './endings.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
 import type { UploadOutcome } from './outcomes.ts'
-import { uploadsById, uploadsList, uploadUrl } from './reads.ts'
+import { bytesUrl, uploadsById, uploadsList } from './reads.ts'
 import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
 import { createUpload } from './writes.ts'
 
@@ -101,16 +101,18 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       type: UploadStatus,
       resolve: (upload, _, { now }) => statusAt(upload, now()),
     }),
-    transport: t.field({ type: UploadTransportEnum, resolve: () => 'TUS' as const }),
+    transport: t.expose('transport', { type: UploadTransportEnum }),
     url: t.field({
       type: 'URL',
-      description: 'The tus resource to HEAD and PATCH, with a token of whoever made the upload.',
-      resolve: ({ id }, _, context) => uploadUrl(context, id),
+      description:
+        'TUS: the tus resource to HEAD and PATCH, with a token of whoever made the upload. SIGNED_PUT: takes one PUT of the whole body from whoever holds it; cut off, it begins anew.',
+      resolve: (upload, _, context) => bytesUrl(context, upload),
     }),
     headers: t.field({
       type: [HttpHeader],
       description: 'Send these with every request to `url`, beside Authorization.',
-      resolve: () => [{ name: 'Tus-Resumable', value: '1.0.0' }],
+      resolve: ({ transport }) =>
+        transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : [],
     }),
     name: t.exposeString('name'),
     path: t.string({

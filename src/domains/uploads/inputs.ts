@@ -5,8 +5,10 @@ import { RowLinkInput } from '../tables/graphql.ts'
 
 export const UploadTransportEnum = builder.enumType('UploadTransport', {
   values: {
-    TUS: {},
-  } as const satisfies Partial<Record<UploadTransport, object>>,
+    TUS: { description: 'The tus resource to HEAD and PATCH.' },
+    SIGNED_PUT: { description: 'One PUT of the whole body; needs the size.' },
+    FORM: { description: 'Comes with POST /files; not for createUpload.' },
+  } satisfies Record<UploadTransport, object>,
 })
 
 export const CreateUploadInput = builder.inputType('CreateUploadInput', {

@@ -1,5 +1,5 @@
 import type { ExpressionBuilder } from 'kysely'
-import { isUploadKey, uploadKeyMac } from '../../blobs/signed-links.ts'
+import { isPutKey, isUploadKey, putKeyMac, uploadKeyMac } from '../../blobs/signed-links.ts'
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Tables, UploadStatus } from '../../database/tables.ts'
@@ -15,12 +15,27 @@ const KEY = /^([0-9a-f]{32})\.([\w-]{22})$/
 export const uploadUrl = (house: { publicUrl: string; secret: string }, id: string) =>
   `${house.publicUrl}/uploads/${id.slice('upl_'.length)}.${uploadKeyMac(house.secret, id)}`
 
+/** The same where the URL is all that it takes: one PUT of the whole body, without a token. */
+const putUrl = (house: { publicUrl: string; secret: string }, id: string) =>
+  `${house.publicUrl}/uploads/put/${id.slice('upl_'.length)}.${putKeyMac(house.secret, id)}`
+
+/** Where this upload takes its bytes. */
+export function bytesUrl(house: { publicUrl: string; secret: string }, upload: UploadRow): string {
+  if (upload.transport === 'FORM') return `${house.publicUrl}/files`
+  return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(house, upload.id)
+}
+
 /** The id in the last part of an upload's URL, or null for what was not made here. Asks no database. */
-export function uploadIdOf(secret: string, key: string): string | null {
+export const uploadIdOf = (secret: string, key: string) => idIn(secret, key, isUploadKey)
+
+/** The same of a URL for PUT; the one is never the other. */
+export const putIdOf = (secret: string, key: string) => idIn(secret, key, isPutKey)
+
+function idIn(secret: string, key: string, isKey: typeof isUploadKey): string | null {
   const [, hex, mac] = KEY.exec(key) ?? []
   if (!hex || !mac) return null
   const id = `upl_${hex}`
-  return isUploadKey(secret, id, mac) ? id : null
+  return isKey(secret, id, mac) ? id : null
 }
 
 export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | null> {

@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { App } from '../app.ts'
+import { asMaker } from '../domains/uploads/makers.ts'
+import { putIdOf, uploadById } from '../domains/uploads/reads.ts'
+import { commitOffset, takeLease } from '../domains/uploads/receiving.ts'
+import { statusesBefore, type UploadRow } from '../domains/uploads/rules.ts'
+import { InvalidState, NotFound } from '../errors.ts'
+import type { Scope } from '../scope.ts'
+import { refuseEarly } from './early-answer.ts'
+import { HttpProblem } from './problems.ts'
+import { stopWhenIdle } from './upload-body.ts'
+import { turnOf, uploadLines } from './upload-locker.ts'
+import { busy, requireThere } from './upload-passage.ts'
+import type { Door } from './visit.ts'
+
+/**
+ * PUT /uploads/put/…: the whole body of a SIGNED_PUT upload from whoever holds the URL, as curl -T sends it. It is all there or
+ * nothing of it: cut off, it begins anew, and a newer request ends an older one.
+ */
+export function putsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+  const lines = uploadLines()
+  const running = new Set<Promise<unknown>>()
+  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+
+  async function put(scope: Scope, req: IncomingMessage, res: ServerResponse) {
+    const found = await requirePut(scope, req)
+    const stop = new AbortController()
+    const turn = turnOf(stop)
+    await lines.join(found.id, turn)
+    try {
+      using _ = stopWhenIdle(req, stop, idleMs)
+      const upload = await takeBody(await asMaker(scope, found), req, found.id, stop.signal)
+      const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
+      res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
+    } finally {
+      lines.leave(found.id, turn)
+    }
+  }
+
+  return {
+    async handle(req, res, { publicUrl, requestId }) {
+      const served = app.scopeFor(undefined, publicUrl).then((scope) => put(scope, req, res))
+      running.add(served)
+      try {
+        await served
+      } catch (error) {
+        if (req.complete) throw error
+        refuseEarly(req, res, error, { requestId, log })
+      } finally {
+        running.delete(served)
+      }
+    },
+    // What has begun may end; then the house is closed over it.
+    drain: () => Promise.allSettled(running),
+  }
+}
+
+/** The upload whose URL this is, with a request that can bring its bytes. What was not made here is 404 before it is looked for. */
+async function requirePut(scope: Scope, req: IncomingMessage): Promise<UploadRow> {
+  if (req.method !== 'PUT') {
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
+  }
+  const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
+  const id = putIdOf(scope.secret, key)
+  if (!id) throw new NotFound(key, 'no upload is here')
+  const upload = requireThere(await uploadById(scope.db, id), id, scope.now())
+  if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')
+  checkLength(req, sizeOf(upload))
+  return upload
+}
+
+/** Never null: createUpload asks for the size of what is to be PUT. */
+const sizeOf = ({ size }: UploadRow) => size ?? 0
+
+function checkLength({ headers }: IncomingMessage, size: number) {
+  // RFC 9110, section 14.5: a PUT with Content-Range that cannot be a part is 400.
+  if (headers['content-range']) throw refused('the whole body is wanted, no range of it')
+  const length = headers['content-length']
+  if (length === undefined && headers['transfer-encoding'] !== undefined) return
+  compare(Number(length ?? 0), size)
+}
+
+function compare(length: number, size: number) {
+  if (length > size) throw new HttpProblem(413, 'FILE_TOO_LARGE', `${size} bytes were announced`)
+  if (length < size) throw refused(`${size} bytes were announced, ${length} came`)
+}
+
+const refused = (message: string) => new HttpProblem(400, 'BAD_REQUEST', message)
+
+async function takeBody(scope: Scope, req: IncomingMessage, id: string, signal: AbortSignal) {
+  let upload = requireThere(await takeLease(scope, id), id, scope.now())
+  const size = sizeOf(upload)
+  if (upload.status === 'RECEIVED' && size === 0) return upload
+  if (!statusesBefore('RECEIVING').includes(upload.status)) {
+    throw new InvalidState(upload.status, 'the bytes are here already')
+  }
+  const commit = async (offset: number) => {
+    upload = (await commitOffset(scope, upload, offset)) ?? taken()
+  }
+  const onDurable = async (length: number) => {
+    if (length > size) compare(length, size)
+    // Not a byte counts before all are there, but the upload waits for the next.
+    await commit(0)
+  }
+  const length = await scope.blobs.append(id, 0, req, { signal, onDurable })
+  if (!req.complete) throw busy('the body was not read to its end; it begins anew')
+  compare(length, size)
+  await commit(size)
+  return upload
+}
+
+function taken(): never {
+  throw busy('another request has taken this upload over')
+}

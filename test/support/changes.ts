@@ -1,0 +1,79 @@
+import type { House } from './house.ts'
+import type { Told } from './mirror.ts'
+
+type As = { token?: string | null }
+export type Change = {
+  __typename: 'EntryUpserted' | 'EntryRemoved' | 'UploadChanged'
+  action: string
+  entry: { id: string; name: string; path: string; parent: { id: string } | null; revision: number }
+  entryId: string
+  lastPath: string
+  upload: { id: string; status: string }
+}
+export type Batch = { __typename: string; changes: Change[]; cursor: string; hasMore: boolean }
+
+/** All that a client asks of a ChangesResult. */
+export const changesResult = `__typename
+  ... on ChangeBatch { cursor hasMore changes { __typename
+    ... on EntryUpserted { action entry { id name path revision parent { id } } }
+    ... on EntryRemoved { action entryId lastPath }
+    ... on UploadChanged { upload { id status } }
+  } }
+  ... on UserError { code message retryable }`
+
+/** One batch of Workspace.changes. */
+export async function changesOf(
+  house: House,
+  workspaceId: string,
+  { since, first }: { since?: string | undefined; first?: number } = {},
+  as: As = {},
+): Promise<Batch> {
+  const query = `query ($id: ID!, $since: SyncCursor, $first: Int = 100) {
+    workspace(by: { id: $id }) { changes(since: $since, first: $first) { ${changesResult} } }
+  }`
+  const { workspace } = await house.ask(query, { id: workspaceId, since, first }, as)
+  return workspace.changes
+}
+
+/** Batch after batch until there is no more. */
+export async function allChanges(
+  house: House,
+  workspaceId: string,
+  { since, first = 100 }: { since?: string; first?: number } = {},
+  as: As = {},
+): Promise<{ changes: Change[]; cursor: string; sizes: number[] }> {
+  const changes: Change[] = []
+  const sizes: number[] = []
+  for (let cursor = since; ; ) {
+    const batch = await changesOf(house, workspaceId, { since: cursor, first }, as)
+    if (!batch.changes) throw new Error(JSON.stringify(batch))
+    changes.push(...batch.changes)
+    sizes.push(batch.changes.length)
+    cursor = batch.cursor
+    if (!batch.hasMore) return { changes, cursor, sizes }
+  }
+}
+
+/** For a mirror; uploads are none of its business. */
+export const forMirror = (changes: readonly Change[]): Told[] =>
+  changes.flatMap(({ __typename, entry, entryId: id }): Told[] => {
+    if (__typename === 'EntryRemoved') return [{ kind: 'removed', id }]
+    if (__typename !== 'EntryUpserted') return []
+    const { name, parent } = entry
+    return [{ kind: 'upserted', id: entry.id, name, parentId: parent?.id ?? null }]
+  })
+
+export const syncCursorOf = async (house: House, workspaceId: string, as: As = {}) =>
+  (
+    await house.ask(
+      'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }',
+      { id: workspaceId },
+      as,
+    )
+  ).workspace.syncCursor as string
+
+/** What each change says, in a word: the action and, of uploads, the status. */
+export const inWords = (changes: readonly Change[]) =>
+  changes.map(({ action, entry, lastPath, upload }) =>
+    upload ? `upload ${upload.status}` : `${action} ${entry ? entry.path : `(${lastPath})`}`,
+  )
