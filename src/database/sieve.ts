@@ -48,19 +48,26 @@ async function look<R extends object>(list: List<R>, span: Span, enough: number)
   return found
 }
 
-/** The rows of a span in the order of the way, in larger and larger steps; others breathe in between. */
+/** The rows of a span in the order of the way, in steps that grow while they are quick; others breathe in between. */
 async function* steps<R extends object>(list: List<R>, { after, before, ...span }: Span) {
   const [forward, bounds] = [span.last == null, { after, before }]
-  for (let size = 100; ; size = Math.min(size * 8, 5000)) {
+  for (let size = 100; ; ) {
+    const began = performance.now()
     const page = await readPage(list, {
       ...(forward ? { first: size } : { last: size }),
       ...bounds,
     })
     const more = forward ? page.hasNextPage : page.hasPreviousPage
+    size = nextSize(size, performance.now() - began)
     yield { edges: forward ? page.edges : page.edges.toReversed(), more }
     if (!more) return
     if (forward) bounds.after = page.endCursor
     else bounds.before = page.startCursor
     await breathe()
   }
+}
+
+function nextSize(size: number, tookMs: number): number {
+  if (tookMs < 50) return Math.min(size * 4, 5000)
+  return tookMs > 200 ? Math.max(100, Math.floor(size / 4)) : size
 }

@@ -37,7 +37,7 @@ const ownerOf = ({ mark }: Place) => (mark === theirMark ? people.owner : people
 /** Query fields with an id in them are tried below; the others are nobody's in particular. */
 const queries = {
   withIds: ['node', 'nodes', 'workspace'],
-  without: ['viewer', 'serverInfo', 'shared'],
+  without: ['viewer', 'serverInfo', 'rateLimit', 'shared'],
 }
 
 const theirMark = 'marjoram'

@@ -12,6 +12,8 @@ const known: Record<string, [mediaType: string, kind: MediaKind]> = {
   rdata: ['application/x-rdata', 'DATA'],
   sav: ['application/x-spss-sav', 'DATA'],
   dta: ['application/x-stata-dta', 'DATA'],
+  vcf: ['text/x-variant-call-format', 'DATA'],
+  bam: ['application/x-bam', 'DATA'],
   parquet: ['application/vnd.apache.parquet', 'DATA'],
   json: ['application/json', 'DATA'],
   xml: ['application/xml', 'DATA'],
@@ -58,7 +60,7 @@ const containers = new Map<string, RegExp>([
   // An office document with a password is one of these, too.
   ['application/x-cfb', /msword|officedocument|vnd\.ms-|vnd\.visio/],
   ['application/xml', /xml|html/],
-  ['application/gzip', /x-rds|x-rdata/],
+  ['application/gzip', /x-rds|x-rdata|x-bam/],
   ['application/vnd.ms-asf', /x-ms-/],
   ['image/tiff', /x-lsm/],
 ])
