@@ -8,10 +8,4 @@ export async function up(db: Kysely<unknown>) {
     .execute()
   await db.schema.alterTable('uploads').addColumn('concat', 'text').execute()
   await db.schema.alterTable('uploads').addColumn('joinedInto', 'text').execute()
-  await db.schema
-    .createIndex('uploads_joinedInto')
-    .on('uploads')
-    .column('joinedInto')
-    .where('joinedInto', 'is not', null)
-    .execute()
 }

@@ -13,7 +13,9 @@ import { sweepBlobs } from './domains/files/jobs.ts'
 import { letTablesIn } from './domains/tables/writes.ts'
 import { purgeOutlived } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
+import { JOIN_PARTS } from './domains/uploads/concat.ts'
 import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
+import { joinParts } from './domains/uploads/joins.ts'
 import { Unauthenticated } from './errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
@@ -73,6 +75,7 @@ function work(scope: Scope): Pick<RunnerOptions, 'handlers' | 'every'> {
     handlers: {
       expireUploads: (_, signal) => expireUploads(scope, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(scope),
+      [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
       purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
       pruneLogs: (_, signal) => pruneLogs(scope, signal),

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader'
 import { type IdPrefix, idPrefix } from '../database/ids.ts'
-import { InvalidInput } from '../errors.ts'
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
 
@@ -50,6 +50,13 @@ export function loader<R>(load: Load<R>) {
 export function nodeType<R extends Row>(prefix: IdPrefix, name: string, load: Load<R>) {
   nodeTypes.set(prefix, { name, load })
 }
+
+/** For node(id:): what is not there, or not the viewer's to see, is null; a fault stays a fault. */
+export const ifAllowed = <T>(asked: Promise<T>): Promise<T | null> =>
+  asked.catch((error: unknown) => {
+    if (error instanceof NotFound || error instanceof Forbidden) return null
+    throw error
+  })
 
 const nodeTypeOf = (id: string) => {
   const prefix = idPrefix(id)

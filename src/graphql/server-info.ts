@@ -11,6 +11,7 @@ export const tusExtensions = [
   'termination',
   'expiration',
   'checksum',
+  'concatenation',
 ]
 
 const ServerInfo = builder.objectRef<Context>('ServerInfo').implement({

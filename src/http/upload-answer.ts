@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { uploadUrl } from '../domains/uploads/reads.ts'
-import { statusAt, statusesBefore } from '../domains/uploads/rules.ts'
+import { isJoining, statusAt, statusesBefore } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
 import type { Passage } from './upload-passage.ts'
 
@@ -15,7 +15,10 @@ export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passag
   const status = statusAt(upload, scope.now())
   const told = {
     Location: method === 'POST' ? uploadUrl(scope, upload.id) : null,
-    'Upload-Offset': method !== 'POST' || asked.hasBody ? upload.offset : null,
+    // tus: HEAD of a final upload has no offset "unless the concatenation has been successfully finished".
+    'Upload-Offset':
+      (method !== 'POST' || asked.hasBody) && !isJoining(upload) ? upload.offset : null,
+    'Upload-Concat': method === 'HEAD' ? upload.concat : null,
     'Upload-Expires': statusesBefore('EXPIRED').includes(status)
       ? httpDate(upload.expiresAt)
       : null,

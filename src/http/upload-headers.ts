@@ -25,6 +25,8 @@ export type TusRequest = {
   length: number | null
   deferLength: boolean
   checksum: Checksum | undefined
+  /** Of a new upload: whether it is part of another, or made of the uploads at these URLs. */
+  concat: { header: string; parts: string[] | null } | null
 }
 
 /** tus: X-HTTP-Method-Override "MUST be interpreted as the request's method"; the actual one "MUST be ignored". */
@@ -53,9 +55,13 @@ export function readHeaders(
   const length = wholeNumber(headers, 'upload-length')
   if (method === 'PATCH' || (method === 'POST' && hasBody)) checkType(headers)
   if (method === 'PATCH' && offset === null) throw refused('Upload-Offset is needed')
-  if (headers['upload-concat'] !== undefined) throw refused('concatenation is not offered')
   if (length !== null && length > maxUploadBytes) throw new FileTooLarge(maxUploadBytes)
   const deferLength = readDeferLength(headers)
+  const concat = method === 'POST' ? readConcat(headers) : null
+  // tus: "The Client MUST NOT include the Upload-Length header in the final upload creation."
+  if (concat?.parts && (length !== null || deferLength || hasBody)) {
+    throw refused('a final upload has the length and the bytes of its parts')
+  }
   return {
     method,
     hasBody,
@@ -64,6 +70,7 @@ export function readHeaders(
     length,
     deferLength,
     checksum: readChecksum(headers),
+    concat,
   }
 }
 
@@ -86,6 +93,15 @@ function readDeferLength(headers: Headers): boolean {
   const value = headers['upload-defer-length']
   if (value === undefined || value === '1') return value === '1'
   throw refused('Upload-Defer-Length is 1, or is left out')
+}
+
+function readConcat(headers: Headers): TusRequest['concat'] {
+  const header = headers['upload-concat']?.toString()
+  if (header === undefined) return null
+  if (header === 'partial') return { header, parts: null }
+  const [, urls] = /^final;\s*(\S.*)$/.exec(header) ?? []
+  if (!urls) throw refused('Upload-Concat is partial, or final; and URLs with spaces between')
+  return { header, parts: urls.trim().split(/\s+/) }
 }
 
 function readChecksum(headers: Headers): Checksum | undefined {

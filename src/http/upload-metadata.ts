@@ -27,10 +27,14 @@ const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'RE
  * The upload that a plain tus client asks for with the metadata of its POST. An empty value counts as absent, and keys that mean
  * nothing here are left alone: clients send what they have. Throws InvalidInput.
  */
-export function uploadFromMetadata(header: string | undefined, viewer: Viewer): NewUpload {
+export function uploadFromMetadata(
+  header: string | undefined,
+  viewer: Viewer,
+  usualWorkspaceId: string | null = null,
+): NewUpload {
   const metadata = parseMetadata(header ?? '')
   const text = (key: string) => textOf(metadata, key)
-  const workspaceId = text('workspaceId') ?? viewer?.workspaceId
+  const workspaceId = text('workspaceId') ?? usualWorkspaceId ?? viewer?.workspaceId
   if (!workspaceId) throw refused('workspaceId is needed, unless the token is bound to a workspace')
   return {
     workspaceId,

@@ -3,11 +3,11 @@ import { Server } from '@tus/server'
 import type { App } from '../app.ts'
 import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
-import { createUpload } from '../domains/uploads/writes.ts'
+import { isFinal } from '../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
-import type { Scope } from '../scope.ts'
 import { HttpProblem, statusOf } from './problems.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
+import { concatenate, createAsAsked } from './upload-creation.ts'
 import {
   capabilities,
   checkVersion,
@@ -17,7 +17,6 @@ import {
   TUS_VERSION,
 } from './upload-headers.ts'
 import { uploadLocker } from './upload-locker.ts'
-import { uploadFromMetadata } from './upload-metadata.ts'
 import { busy, currentPassage, during, type Passage } from './upload-passage.ts'
 import { UploadStore } from './upload-store.ts'
 import type { Door, Visit } from './visit.ts'
@@ -27,7 +26,7 @@ import type { Door, Visit } from './visit.ts'
  * offsets and lengths; what stands before it mends what it answers otherwise than the protocol says.
  */
 export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
-  const tus = tusServer(idleMs)
+  const serving = { tus: tusServer(idleMs), startJoining: () => app.jobs.runDue() }
   const running = new Map<Passage, Promise<unknown>>()
   let closing = false
 
@@ -38,7 +37,7 @@ export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
     const id = uploadNamed(req, method, app.secret)
     if (closing) throw busy('the server is closing')
     const passage = await enter(req, visit, method)
-    const served = serve(tus, res, passage, id).finally(() => running.delete(passage))
+    const served = serve(serving, res, passage, id).finally(() => running.delete(passage))
     running.set(passage, served)
     await served
   }
@@ -68,20 +67,12 @@ function tusServer(idleMs: number) {
     path: '/uploads',
     datastore: new UploadStore(idleMs),
     locker: uploadLocker(),
-    namingFunction: () => createFromMetadata(currentPassage()),
+    namingFunction: () => createAsAsked(currentPassage()),
     onResponseError(_, error) {
       currentPassage().problem = error
       return undefined
     },
   })
-}
-
-async function createFromMetadata(passage: Passage): Promise<string> {
-  const { req, asked, scope } = passage
-  const header = req.headers['upload-metadata']?.toString()
-  const input = { ...uploadFromMetadata(header, scope.viewer), size: asked.length }
-  passage.upload = await createUpload(scope, input)
-  return passage.upload.id
 }
 
 const methods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
@@ -107,11 +98,20 @@ async function enter(req: IncomingMessage, visit: Visit, method: string): Promis
   return { req, asked, scope, upload: null, stop: new AbortController(), problem: null }
 }
 
-async function serve(tus: Server, res: ServerResponse, passage: Passage, id: string | null) {
+type Serving = { tus: Server; startJoining: () => unknown }
+
+async function serve(
+  { tus, startJoining }: Serving,
+  res: ServerResponse,
+  passage: Passage,
+  id: string | null,
+) {
   const { scope } = passage
-  if (id) await requireTusUpload(scope, id)
+  if (id) await requireTusUpload(passage, id)
   try {
-    const response = await during(passage, () => tus.handleWeb(requestFor(passage, id)))
+    const response = passage.asked.concat?.parts
+      ? await concatenate(passage, startJoining)
+      : await during(passage, () => tus.handleWeb(requestFor(passage, id)))
     if (!response.ok) throw await problemOf(response, passage)
     await confirmIfAsked(passage)
     tellUpload(res, passage)
@@ -123,9 +123,13 @@ async function serve(tus: Server, res: ServerResponse, passage: Passage, id: str
 }
 
 /** One that takes its bytes otherwise is not here. */
-async function requireTusUpload({ db, viewer }: Scope, id: string) {
-  const upload = await requireOwnUpload(db, viewer, id)
+async function requireTusUpload({ scope, asked }: Passage, id: string) {
+  const upload = await requireOwnUpload(scope.db, scope.viewer, id)
   if (upload.transport !== 'TUS') throw new NotFound(id)
+  // tus: "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload URL".
+  if (asked.method === 'PATCH' && isFinal(upload)) {
+    throw new HttpProblem(403, 'FORBIDDEN', 'a final upload has the bytes of its parts')
+  }
 }
 
 /** What @tus/server is to see of the request: neither the query nor the proxies, only what was read and found right. */
@@ -143,7 +147,8 @@ function requestFor({ asked }: Passage, id: string | null): Request {
 /** An empty PATCH at the end tries a confirm that failed once more. What became of it is told either way. */
 async function confirmIfAsked(passage: Passage) {
   const { upload, asked, scope } = passage
-  if (!upload?.autoConfirm || upload.status !== 'RECEIVED') return
+  // A joined one may be in the hands of the job: then its outcome is waited for.
+  if (!upload?.autoConfirm || !['RECEIVED', 'PROCESSING'].includes(upload.status)) return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
   try {
     await confirmUpload(scope, { uploadId: upload.id })

@@ -517,6 +517,9 @@ test('a list is the same connection wherever it stands, and counts only when ask
     )
   }
   builder.mutationField('nothing', (t) => t.boolean({ resolve: () => true }))
+  builder.subscriptionField('never', (t) =>
+    t.boolean({ subscribe: async function* () {}, resolve: () => true }),
+  )
   const schema = builder.toSchema()
   expect(printSchema(schema)).toContain(`type ThingConnection {
   edges: [ThingEdge!]!

@@ -25,6 +25,9 @@ function echoSchema(): GraphQLSchema {
     )
   }
   builder.mutationField('nothing', (t) => t.boolean({ resolve: () => true }))
+  builder.subscriptionField('never', (t) =>
+    t.boolean({ subscribe: async function* () {}, resolve: () => true }),
+  )
   return builder.toSchema()
 }
 

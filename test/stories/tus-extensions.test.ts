@@ -343,13 +343,6 @@ test('Termination: of a confirmed upload, its file stays', async () => {
   expect(await children(tus.house, workspace.root.id)).toMatchObject([{ path: 'a.txt' }])
 })
 
-test('Concatenation is not offered, and not silently ignored', async () => {
-  await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
-  const headers = { 'Upload-Length': '5', 'Upload-Metadata': said, 'Upload-Concat': 'partial' }
-  expect((await tus.post(headers)).status).toBe(400)
-})
-
 test('browsers are let in by CORS_ORIGINS, and may read what the protocol says in headers', async () => {
   const origin = 'https://app.example.org'
   await using tus = await openTus({ env: { CORS_ORIGINS: origin } })

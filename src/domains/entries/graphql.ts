@@ -11,7 +11,7 @@ import {
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node } from '../../graphql/nodes.ts'
+import { ifAllowed, loader, Node } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/problems.ts'
 import { inTransaction } from '../../scope.ts'
@@ -58,10 +58,7 @@ export const loadParent = ({ parentId }: EntryRow, context: Context) =>
 export const visibleEntries = (ids: readonly string[], { db, viewer }: Context) =>
   Promise.all(
     ids.map((id) =>
-      requireEntry(db, viewer, id, { scope: 'FILES_READ' }).then(
-        ({ entry }) => entry,
-        () => null,
-      ),
+      ifAllowed(requireEntry(db, viewer, id, { scope: 'FILES_READ' }).then(({ entry }) => entry)),
     ),
   )
 

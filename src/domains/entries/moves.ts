@@ -1,5 +1,5 @@
 import type { NameConflictMode } from '../../database/tables.ts'
-import { Cycle, InvalidInput } from '../../errors.ts'
+import { Cycle, InvalidInput, NotFound } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
@@ -39,17 +39,12 @@ export async function moveEntries(
 
 async function moveEntry(
   s: TxScope,
-  { entry: ref, expectedRevision }: BatchEntry,
+  item: BatchEntry,
   destination: EntryRef,
   onConflict: NameConflictMode,
 ): Promise<EntryRow> {
-  const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
-  refuseRoot(entry)
-  checkRevision(entry, expectedRevision)
-  refuseImpossible(entry, folder)
-  if (!parent || parent.id === folder.id) return entry
-  if (entry.kind === 'folder') await refuseTooDeep(s, entry, folder)
+  const { entry, parent, folder } = await wayOf(s, item, destination)
+  if (parent.id === folder.id) return entry
   if (onConflict === 'REPLACE') await refuseReplacingAbove(s, { entry, parent, folder })
   const { name } = await claimName(s, folder, entry, onConflict)
   await countOut(s, entry, parent.id)
@@ -72,15 +67,28 @@ async function moveEntry(
   return moved
 }
 
-function refuseImpossible(entry: EntryRow, folder: EntryRow) {
+/** What goes, from where, to where. */
+export type Way = { entry: EntryRow; parent: EntryRow; folder: EntryRow }
+
+/** Looks up what is to be moved or copied, and refuses what cannot be: the root, another workspace, below itself, too deep. */
+export async function wayOf(
+  s: TxScope,
+  { entry: ref, expectedRevision }: BatchEntry,
+  destination: EntryRef,
+): Promise<Way> {
+  const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
+  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
+  refuseRoot(entry)
+  if (!parent) throw new NotFound(entry.id)
+  checkRevision(entry, expectedRevision)
   if (entry.workspaceId !== folder.workspaceId) {
     const message = 'the destination is in another workspace'
     throw new InvalidInput({ path: ['destination'], message })
   }
   if (entry.kind === 'folder' && isWithin(folder, entry)) throw new Cycle()
+  if (entry.kind === 'folder' && parent.id !== folder.id) await refuseTooDeep(s, entry, folder)
+  return { entry, parent, folder }
 }
-
-type Way = { entry: EntryRow; parent: EntryRow; folder: EntryRow }
 
 /** What comes out of a folder cannot replace that folder: Cycle. */
 export async function refuseReplacingAbove(

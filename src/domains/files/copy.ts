@@ -1,30 +1,16 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { newId } from '../../database/ids.ts'
 import type { EntryKind, NameConflictMode } from '../../database/tables.ts'
-import { Cycle, InvalidInput, NameConflict } from '../../errors.ts'
+import { NameConflict } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import { inField } from '../entries/fields.ts'
-import { refuseReplacingAbove } from '../entries/moves.ts'
-import { refuseTooDeep } from '../entries/paths.ts'
-import {
-  type EntryRef,
-  type EntryRow,
-  pathOf,
-  requireLive,
-  requireLiveFolder,
-} from '../entries/reads.ts'
-import { type EntryName, isWithin } from '../entries/rules.ts'
+import { refuseReplacingAbove, wayOf } from '../entries/moves.ts'
+import { type EntryRef, type EntryRow, pathOf, requireLiveFolder } from '../entries/reads.ts'
+import type { EntryName } from '../entries/rules.ts'
 import { copyKinds, countIn } from '../entries/totals.ts'
-import {
-  checkRevision,
-  claimName,
-  insertEntry,
-  placeOfFolder,
-  refuseRoot,
-  toWrite,
-} from '../entries/writes.ts'
+import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
 import { copyTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { versionsById } from './reads.ts'
@@ -49,18 +35,14 @@ export async function copyEntries(
 
 async function copyEntry(
   s: TxScope,
-  { entry: ref, expectedRevision }: BatchEntry,
+  item: BatchEntry,
   destination: EntryRef,
   onConflict: NameConflictMode,
 ): Promise<EntryRow> {
-  const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
-  refuseRoot(entry)
-  checkRevision(entry, expectedRevision)
-  await refuseImpossible(s, entry, folder)
-  if (onConflict === 'REPLACE' && parent) await refuseReplacingAbove(s, { entry, parent, folder })
+  const { entry, parent, folder } = await wayOf(s, item, destination)
+  if (onConflict === 'REPLACE') await refuseReplacingAbove(s, { entry, parent, folder })
   // A copy beside its original does not replace it.
-  const mode = onConflict === 'REPLACE' && parent?.id === folder.id ? 'FAIL' : onConflict
+  const mode = onConflict === 'REPLACE' && parent.id === folder.id ? 'FAIL' : onConflict
   const { name, existing } = await claimName(s, folder, entry, mode)
   if (existing) return copyOver(s, entry, existing, folder)
   await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
@@ -76,16 +58,6 @@ async function copyEntry(
     details: { from: pathOf(entry, parent), fromId: entry.id },
   })
   return copy
-}
-
-async function refuseImpossible(s: TxScope, entry: EntryRow, folder: EntryRow) {
-  if (entry.workspaceId !== folder.workspaceId) {
-    const message = 'the destination is in another workspace'
-    throw new InvalidInput({ path: ['destination'], message })
-  }
-  if (entry.kind !== 'folder') return
-  if (isWithin(folder, entry)) throw new Cycle()
-  await refuseTooDeep(s, entry, folder)
 }
 
 /** NEW_VERSION: the bytes of `entry` become the next version of the file that has its name. */

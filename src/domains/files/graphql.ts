@@ -3,7 +3,7 @@ import { Cycle, InvalidInput, InvalidState, QuotaExceeded, StaleRevision } from 
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import {
@@ -28,14 +28,13 @@ import { type DuplicateGroup, duplicatesList } from './duplicates.ts'
 import { requireVersion, type VersionRow, versionsById, versionsList } from './reads.ts'
 import { deleteVersion, restoreVersion } from './writes.ts'
 
+const toRead = { scope: 'FILES_READ' } as const
+
 nodeType('file', 'File', visibleEntries)
 nodeType('ver', 'FileVersion', (ids, { db, viewer }) =>
   Promise.all(
     ids.map((id) =>
-      requireVersion(db, viewer, id, { scope: 'FILES_READ' }).then(
-        ({ version }) => version,
-        () => null,
-      ),
+      ifAllowed(requireVersion(db, viewer, id, toRead).then(({ version }) => version)),
     ),
   ),
 )

@@ -18,6 +18,7 @@ export const entryDocument = (
   workspaceId,
   name: phrasesOf(says.name),
   description: phrasesOf(says.description ?? ''),
+  folder: kind === 'folder' ? phrasesOf(says.name) : [],
   metadata: textsIn(JSON.parse(says.metadata)).flatMap(phrasesOf),
   keys: [kindKey(kind, workspaceId), keyOf(parentId ?? ''), ...tags.map((tag) => keyOf(tag.id))],
 })

@@ -2,7 +2,7 @@ import type { Db } from '../../database/database.ts'
 import { type Expression, findDocuments, type TextField } from '../../database/search-sqlite.ts'
 import type { Row } from '../../database/tables.ts'
 import { endOfPrefix } from '../../names.ts'
-import { keyOf, kindKey, type Term } from './rules.ts'
+import { keyOf, type Term } from './rules.ts'
 
 /** The keys of documents that have a term by a tag, or by a folder above them; 'many': too many to name. */
 export type Reach = Record<'tags' | 'folders', readonly string[] | 'many'>
@@ -31,9 +31,9 @@ async function tagsWith(db: Db, workspaceId: string, term: Term): Promise<Reach[
 
 /** The folders whose path has the term: those that have it in their own names, and all below them. */
 async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<Reach['folders']> {
-  const isFolder: Expression = { keys: [kindKey('folder', workspaceId)] }
-  const named: Expression = { all: [isFolder, inFields(term, ['name'])] }
-  const found = await findDocuments(db, workspaceId, named, { limit: MOST_NAMED + 1 })
+  const limit = MOST_NAMED + 1
+  const found = await findDocuments(db, workspaceId, inFields(term, ['folder']), { limit })
+  if (found.length === 0) return []
   if (found.length > MOST_NAMED) return 'many'
   const tops = await topsOf(
     db,
@@ -47,7 +47,6 @@ async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<Re
 
 /** Those living folders among `ids` that lie in no other one of them. */
 async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
-  if (ids.length === 0) return []
   const folders = await db
     .selectFrom('entries')
     .select(['id', 'workspaceId', 'pathKey', 'folderCount'])

@@ -2,7 +2,7 @@ import { InvalidState, QueryTooComplex } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { Entry, loadEntry, Sharing } from '../entries/graphql.ts'
@@ -26,7 +26,7 @@ import { seenByHolder } from './sight.ts'
 import { createShareLink, revokeShareLink } from './writes.ts'
 
 nodeType('shr', 'ShareLink', (ids, { db, viewer }) =>
-  Promise.all(ids.map((id) => requireShareLink(db, viewer, id).catch(() => null))),
+  Promise.all(ids.map((id) => ifAllowed(requireShareLink(db, viewer, id)))),
 )
 
 const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({

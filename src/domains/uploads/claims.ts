@@ -6,6 +6,7 @@ import {
   checkConfirmedSize,
   checkSha256,
   fatalMismatch,
+  isPartial,
   missingBytes,
   statusAt,
   type UploadRow,
@@ -56,6 +57,7 @@ export async function claimUpload(
 
 function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number) {
   const status = statusAt(upload, now)
+  if (isPartial(upload)) throw new InvalidState('PARTIAL', 'it becomes a file as part of another')
   if (status === 'EXPIRED') throw new UploadExpired(upload.expiresAt)
   if (status === 'FAILED') throw fatalMismatch(upload) ?? new InvalidState(status, 'it has failed')
   if (status === 'CANCELED') throw new InvalidState(status, 'the upload was cancelled')

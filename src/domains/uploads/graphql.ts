@@ -15,7 +15,7 @@ import {
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import {
   type ErrorCode,
@@ -50,12 +50,7 @@ nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
   const rows = await uploadsById(db, ids)
   return Promise.all(
     rows.map(
-      (row) =>
-        row &&
-        requireAccess(db, viewer, row.workspaceId, need).then(
-          () => row,
-          () => null,
-        ),
+      (row) => row && ifAllowed(requireAccess(db, viewer, row.workspaceId, need).then(() => row)),
     ),
   )
 })

@@ -32,6 +32,16 @@ export function receivedStatus(offset: number, size: number | null): UploadStatu
   return offset === 0 ? 'CREATED' : 'RECEIVING'
 }
 
+/** tus, concatenation: one that is only ever part of another. */
+export const isPartial = ({ concat }: UploadRow) => concat === 'partial'
+
+/** One whose bytes are those of its parts. */
+export const isFinal = ({ concat }: UploadRow) => concat !== null && concat !== 'partial'
+
+/** A final one that has not all of them yet. */
+export const isJoining = (upload: UploadRow) =>
+  isFinal(upload) && (upload.status === 'CREATED' || upload.status === 'RECEIVING')
+
 export const missingBytes = ({ size, offset }: UploadRow) => (size === null ? null : size - offset)
 
 /** How many more bytes may come. */

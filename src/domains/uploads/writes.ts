@@ -73,7 +73,10 @@ export async function insertUpload(s: TxScope, draft: Draft): Promise<UploadRow>
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
   else if (draft.onConflict === 'FAIL') await refuseTaken(s, target, checkName(name))
   await reserve(s, workspaceId, draft.reservedBytes)
-  const path = targetPath(target, name)
-  await record(s, { workspaceId, action: 'UPLOAD_CREATED', path, details: { uploadId: id, size } })
+  if (draft.concat !== 'partial') {
+    const path = targetPath(target, name)
+    const details = { uploadId: id, size }
+    await record(s, { workspaceId, action: 'UPLOAD_CREATED', path, details })
+  }
   return s.tx.insertInto('uploads').values(draft).returningAll().executeTakeFirstOrThrow()
 }

@@ -1,0 +1,91 @@
+import { DomainError, StorageFault } from '../../errors.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
+import { confirmUpload } from './confirm.ts'
+import { endUpload, forgetBytes } from './endings.ts'
+import { asMaker } from './makers.ts'
+import { uploadById, uploadsById } from './reads.ts'
+import { commitOffset, takeLease } from './receiving.ts'
+import { isJoining, isPartial, statusAt, type UploadRow } from './rules.ts'
+
+/**
+ * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
+ * Memory holds a MiB or so of them. With autoConfirm it is made a file in the name of who made it; what stands in the way
+ * of that is found in its failures.
+ */
+export async function joinParts(scope: Scope, payload: unknown, signal: AbortSignal) {
+  const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
+  const upload = await takeLease(scope, uploadId)
+  const parts = (await uploadsById(scope.db, partIds)).filter((part) => part !== null)
+  if (upload && isJoining(upload) && statusAt(upload, scope.now()) !== 'EXPIRED') {
+    await appendAll(scope, upload, parts, signal)
+  }
+  if (signal.aborted) return
+  for (const part of parts) await letGo(scope, part)
+  await confirmIfAsked(scope, uploadId)
+}
+
+async function appendAll(
+  scope: Scope,
+  final: UploadRow,
+  parts: UploadRow[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { blobs } = scope
+  let [upload, begin] = [final, 0]
+  await blobs.stage(upload.id)
+  for (const part of parts) {
+    const end = begin + part.offset
+    if (upload.offset < end) {
+      const start = upload.offset - begin
+      const grown = await appendPart(scope, upload, { key: part.id, start }, signal)
+      if (!grown || signal.aborted) return
+      if (grown.offset < end) throw new StorageFault(`${part.id} is shorter than it was`)
+      upload = grown
+    }
+    begin = end
+  }
+  if (upload.status !== 'RECEIVED') await commitOffset(scope, upload, upload.offset)
+}
+
+/** The upload with the bytes of one part more; null where it has ended in the meantime. */
+async function appendPart(
+  scope: Scope,
+  upload: UploadRow,
+  { key, start }: { key: string; start: number },
+  signal: AbortSignal,
+): Promise<UploadRow | null> {
+  const { blobs } = scope
+  let grown: UploadRow | null = upload
+  const ended = new AbortController()
+  const commit = async (offset: number) => {
+    grown = grown && (await commitOffset(scope, grown, offset))
+    if (!grown) ended.abort()
+  }
+  // What is kept can be read from; adopted twice it stays where it is.
+  await blobs.adopt(key)
+  const source = await blobs.open(key, { start })
+  const either = AbortSignal.any([signal, ended.signal])
+  try {
+    const options = { signal: either, onDurable: commit }
+    await commit(await blobs.append(upload.id, upload.offset, source, options))
+  } finally {
+    source.destroy()
+  }
+  return grown
+}
+
+/** A part that has served, or will never: it ends without a file. */
+async function letGo(scope: Scope, part: UploadRow) {
+  await inTransaction(scope, (s) => endUpload(s, { id: part.id }, 'CANCELED'))
+  if (isPartial(part)) await forgetBytes(scope.blobs, part.id)
+}
+
+async function confirmIfAsked(scope: Scope, uploadId: string) {
+  const upload = await uploadById(scope.db, uploadId)
+  if (!upload?.autoConfirm || upload.status !== 'RECEIVED') return
+  try {
+    await confirmUpload(await asMaker(scope, upload), { uploadId })
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+  }
+}
