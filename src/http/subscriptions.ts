@@ -9,8 +9,9 @@ import {
   validateSubscriptionArgs,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { RateLimited } from '../errors.ts'
+import { QueryTooComplex, RateLimited } from '../errors.ts'
 import type { Context } from '../graphql/context.ts'
+import { costOf } from '../graphql/limits.ts'
 import { sendEvents } from './event-stream.ts'
 import { addressOf } from './forwarded.ts'
 import type { Visit } from './visit.ts'
@@ -40,6 +41,7 @@ export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Conte
 
   return {
     onSubscribe({ args, setSubscribeFn }) {
+      refuseDear(args)
       admit(args.contextValue)
       setSubscribeFn(subscribe)
     },
@@ -55,6 +57,14 @@ export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Conte
       setResultProcessor(send, 'text/event-stream')
     },
   }
+}
+
+/** What each event would cost is known before the first. */
+function refuseDear(args: ExecutionArgs) {
+  const { limits } = args.contextValue as Context
+  const cost = costOf(args)
+  if (cost <= limits.maxQueryCost) return
+  throw new QueryTooComplex(`each event costs ${cost}; at most ${limits.maxQueryCost} is answered`)
 }
 
 /** As graphql does it, with a context of its own for each event: what loaders remember is what was so at the event before. */

@@ -47,7 +47,7 @@ export async function concatenate(passage: Passage, startJoining: () => unknown)
   const input = { ...asUpload(passage, workspaceId), concat: asked.concat?.header ?? '', partIds }
   const upload = await createFinal(scope, input)
   void startJoining()
-  passage.upload = await joined(scope, upload)
+  passage.upload = await joined(passage, upload)
   return new Response(null, { status: 201 })
 }
 
@@ -60,13 +60,13 @@ function partAt({ secret }: Scope, url: string): string {
   return id
 }
 
-async function joined({ db }: Scope, made: UploadRow): Promise<UploadRow> {
+async function joined({ scope, stop }: Passage, made: UploadRow): Promise<UploadRow> {
   const end = performance.now() + PATIENCE_MS
   let upload = made
   for (let pauseMs = 5; isJoining(upload); pauseMs = Math.min(2 * pauseMs, 200)) {
-    if (performance.now() > end) break
+    if (stop.signal.aborted || performance.now() > end) break
     await sleep(pauseMs)
-    upload = (await uploadById(db, made.id)) ?? upload
+    upload = (await uploadById(scope.db, made.id)) ?? upload
   }
   return upload
 }

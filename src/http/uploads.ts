@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@tus/server'
 import type { App } from '../app.ts'
+import type { UploadStatus } from '../database/tables.ts'
 import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { isFinal } from '../domains/uploads/rules.ts'
@@ -106,7 +107,6 @@ async function serve(
   passage: Passage,
   id: string | null,
 ) {
-  const { scope } = passage
   if (id) await requireTusUpload(passage, id)
   try {
     const response = passage.asked.concat?.parts
@@ -144,11 +144,13 @@ function requestFor({ asked }: Passage, id: string | null): Request {
   return new Request(`http://localhost/uploads${id ? `/${id}` : ''}`, { method, headers })
 }
 
+/** The job that has joined an upload may be at it, or have found it wrong: then to confirm is to hear of that. */
+const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
+
 /** An empty PATCH at the end tries a confirm that failed once more. What became of it is told either way. */
 async function confirmIfAsked(passage: Passage) {
   const { upload, asked, scope } = passage
-  // A joined one may be in the hands of the job: then its outcome is waited for.
-  if (!upload?.autoConfirm || !['RECEIVED', 'PROCESSING'].includes(upload.status)) return
+  if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
   try {
     await confirmUpload(scope, { uploadId: upload.id })

@@ -37,7 +37,10 @@ function start(env: Env, { command = process.execPath, args = ['src/main.ts'] }:
 /** The same once it answers. */
 async function ready(env: Env, command?: Command) {
   const begun = start(env, command)
-  await until(async () => /localhost:\d+/.test(begun.said.out), 20_000)
+  await until(async () => {
+    if (begun.child.exitCode !== null) throw new Error(begun.said.err)
+    return /localhost:\d+/.test(begun.said.out)
+  }, 20_000)
   const url = `http://${/localhost:\d+/.exec(begun.said.out)?.[0]}`
   expect((await fetch(`${url}/readyz`)).status).toBe(200)
   const ms = performance.now() - begun.startedAt

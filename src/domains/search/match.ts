@@ -1,4 +1,4 @@
-import { type Query, type Term, wordsOf } from './rules.ts'
+import { type Query, type Term, type Word, wordsOf } from './rules.ts'
 
 /** Where words can be found, best first. */
 export const searchFields = ['name', 'tags', 'description', 'metadata', 'path'] as const
@@ -35,38 +35,33 @@ export function textsIn(value: unknown): string[] {
  */
 export const RANKS = 10
 
-/** The rank of an entry; null where it is not what the query asks for. */
-export function rankOf({ terms, excluded }: Query, texts: Texts): number | null {
-  if (excluded.some((term) => fieldOf(term, texts) !== null)) return null
-  const fields = terms.map((term) => fieldOf(term, texts))
-  if (fields.includes(null)) return null
-  const farthest = Math.max(0, ...fields.map(Number))
+/** The rank of an entry; null where it is not what the query asks for. `cut` is wordsOf, or one that remembers. */
+export function rankOf({ terms, excluded }: Query, texts: Texts, cut = wordsOf): number | null {
+  const said = searchFields.map((field) => texts[field].flatMap((text) => cut(text)))
+  const bestOf = (term: Term) => said.findIndex((ways) => placesIn(ways, term).length > 0)
+  if (excluded.some((term) => bestOf(term) !== -1)) return null
+  const fields = terms.map(bestOf)
+  if (fields.includes(-1)) return null
+  const farthest = Math.max(0, ...fields)
   if (farthest > 0) return 2 * farthest + (fields.includes(0) ? 0 : 1)
-  const whole = terms.map((term) => ({ ...term, prefix: false }))
-  return whole.every((term) => fieldOf(term, texts) === 0) ? 0 : 1
+  return terms.every((term) => bestOf({ ...term, prefix: false }) === 0) ? 0 : 1
 }
-
-/** The number of the best field that has the term. */
-function fieldOf(term: Term, texts: Texts): number | null {
-  const index = searchFields.findIndex((field) => texts[field].some((text) => has(text, term)))
-  return index === -1 ? null : index
-}
-
-const has = (text: string, term: Term) => placesOf(text, term).length > 0
 
 /** Where in a text a term stands: from the beginning of its first word to the end of its last. */
-export function placesOf(text: string, { ways, prefix }: Term): { start: number; end: number }[] {
-  return wordsOf(text).flatMap((words) =>
-    ways.flatMap((way) =>
-      words.flatMap((first, at) => {
-        const run = words.slice(at, at + way.length)
-        const isThere =
-          run.length === way.length && run.every(({ text }, i) => same(text, way, i, prefix))
-        return isThere ? [{ start: first.start, end: run.at(-1)?.end ?? first.end }] : []
-      }),
-    ),
-  )
-}
+export const placesOf = (text: string, term: Term) => placesIn(wordsOf(text), term)
 
-const same = (word: string, way: readonly string[], i: number, prefix: boolean) =>
-  prefix && i === way.length - 1 ? word.startsWith(way[i] ?? '') : word === way[i]
+function placesIn(said: readonly Word[][], { ways, prefix }: Term) {
+  const places: Pick<Word, 'start' | 'end'>[] = []
+  for (const words of said)
+    for (const way of ways)
+      for (let at = 0; at + way.length <= words.length; at++) {
+        const [first, last] = [words[at], words[at + way.length - 1]]
+        const isThere = way.every((word, i) =>
+          prefix && i === way.length - 1
+            ? words[at + i]?.text.startsWith(word)
+            : words[at + i]?.text === word,
+        )
+        if (isThere && first && last) places.push({ start: first.start, end: last.end })
+      }
+  return places
+}

@@ -9,7 +9,7 @@ import { kindKey, type Query, type Term } from './rules.ts'
 export type Search = { workspaceId: string; query: Query; filter: EntryFilter }
 type Asked = { term: Term; reach: Reach }
 /** A search with all that was looked up for it. Its documents are of the kinds, and like all of `limits`. */
-type Plan = { kinds: Expression; limits: Expression[]; terms: Asked[]; excluded: Asked[] }
+export type Plan = { kinds: Expression; limits: Expression[]; terms: Asked[]; excluded: Asked[] }
 /** Documents of one rank, or (null) of any. Where they are `doubtful`, some are of another, or of none. */
 export type Step = { rank: number | null; expression: Expression; doubtful: boolean }
 
@@ -17,21 +17,8 @@ const TAGS = searchFields.indexOf('tags')
 const PATH = searchFields.indexOf('path')
 const texts: TextField[] = ['name', 'description', 'metadata']
 
-/** The documents of a search, rank after rank (match.ts says what the ranks are), but for ranks that nothing can have. */
-export async function stepsOf(db: Db, search: Search): Promise<Step[]> {
-  const plan = await planOf(db, search)
-  if (plan === null) return []
-  return plan.terms.length === 0 ? [anyRank(plan, 0)] : rankByRank(plan)
-}
-
-/** All documents of a search, whatever their rank. */
-export async function totalOf(db: Db, search: Search): Promise<Step[]> {
-  const plan = await planOf(db, search)
-  return plan === null ? [] : [anyRank(plan, null)]
-}
-
-/** Null where nothing can be found. */
-async function planOf(db: Db, { workspaceId, query, filter }: Search): Promise<Plan | null> {
+/** Looks up what a search needs to know; null where nothing can be found. */
+export async function planOf(db: Db, { workspaceId, query, filter }: Search): Promise<Plan | null> {
   const asked = kindsAsked(filter)
   const isEmpty = query.terms.length + query.excluded.length === 0
   if (isEmpty || asked.length === 0 || filter.start === null) return null
@@ -49,8 +36,13 @@ async function placesOf(db: Db, { start }: EntryFilter): Promise<Expression[]> {
   return start && start.folderCount < MOST_NAMED ? [{ keys: await folderKeys(db, start) }] : []
 }
 
-function rankByRank(plan: Plan): Step[] {
+/** All documents of a search, whatever their rank. */
+export const totalOf = (plan: Plan): Step => anyRank(plan, null)
+
+/** The documents of a search, rank after rank (match.ts says what the ranks are), but for ranks that nothing can have. */
+export function stepsOf(plan: Plan): Step[] {
   const { terms } = plan
+  if (terms.length === 0) return [anyRank(plan, 0)]
   const named: Expression[] = terms.map(({ term }) => inFields(term, ['name']))
   const whole = terms.map(({ term }) => inFields({ ...term, prefix: false }, ['name']))
   const steps = [step(plan, { rank: 0, field: 0 }, whole)]

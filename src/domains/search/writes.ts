@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
 import { dropDocuments, putDocuments } from '../../database/search-sqlite.ts'
 import type { Tx } from '../../database/transaction.ts'
@@ -48,7 +49,7 @@ async function idsAfter(db: Db, id: string): Promise<string[]> {
   return rows.map((row) => row.id)
 }
 
-/** What lies below a folder, some hundred rows at a time. */
+/** What lies below a folder, some hundred rows at a time; others breathe in between. */
 async function indexBelow(tx: Tx, id: string): Promise<void> {
   const top = await entryById(tx, id)
   if (top?.kind !== 'folder') return
@@ -60,8 +61,10 @@ async function indexBelow(tx: Tx, id: string): Promise<void> {
       .where('parentId', '=', folder.id)
       .execute()
     const ids = children.map((child) => child.id)
-    for (let at = 0; at < ids.length; at += AT_ONCE)
+    for (let at = 0; at < ids.length; at += AT_ONCE) {
       await indexEntries(tx, ids.slice(at, at + AT_ONCE))
+      await breathe()
+    }
   }
 }
 

@@ -1,0 +1,212 @@
+import { sql } from 'kysely'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  act,
+  createWorkspace,
+  downloadUrl,
+  type FileHandle,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { invite, type Person } from '../support/people.ts'
+
+const HOUR_MS = 3_600_000
+const bytes = 'abcdefghij'
+let house: House
+let workspaceId: string
+let file: FileHandle
+let link: string
+let later: number
+
+beforeEach(async () => {
+  later = 0
+  house = await openHouse({ now: () => Date.now() + later })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  file = await uploadFile(house, { workspaceId, path: 'raw', name: 'a.txt', bytes })
+  link = await downloadUrl(house, file.id, '(expiresInSeconds: 604800)')
+})
+
+type Event = {
+  actor: { id: string } | null
+  token: { id: string } | null
+  entryId: string
+  path: string
+  details: Record<string, unknown>
+}
+
+/** The downloads that the log tells of, oldest first; so many have to be there. */
+async function downloads(count: number, filter: object = {}): Promise<Event[]> {
+  const query = `query ($id: ID!, $filter: ActivityFilter) { workspace(by: { id: $id }) {
+    activity(first: 100, filter: $filter) { nodes { actor { id } token { id } entryId path details } }
+  } }`
+  const asked = { id: workspaceId, filter: { actions: ['FILE_DOWNLOADED'], ...filter } }
+  const read = async () => (await house.ask(query, asked)).workspace.activity.nodes as Event[]
+  await expect.poll(async () => (await read()).length).toBe(count)
+  // What is written a moment later would be one too many.
+  await house.http('/livez')
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  const events = await read()
+  expect(events).toHaveLength(count)
+  return events.toReversed()
+}
+
+async function get(url: string, headers: Record<string, string> = {}, token: string | null = null) {
+  const response = await house.http(url, { headers, token })
+  return [response.status, await response.text()]
+}
+const range = (text: string) => ({ range: `bytes=${text}` })
+
+describe('a download is logged', () => {
+  test('by its signed link: which file and version, how much, and nobody in particular', async () => {
+    expect(await get(link)).toEqual([200, bytes])
+    expect(await downloads(1)).toEqual([
+      {
+        actor: null,
+        token: null,
+        entryId: file.id,
+        path: 'raw/a.txt',
+        details: { versionId: file.version.id, via: 'LINK', bytes: 10 },
+      },
+    ])
+  })
+
+  test('by a token: whose', async () => {
+    const ann = await invite(house, workspaceId, 'VIEWER')
+    expect(await get(`/download/${file.id}`, {}, ann.token)).toEqual([200, bytes])
+    const [event] = await downloads(1)
+    expect(event).toMatchObject({
+      actor: { id: ann.userId },
+      token: { id: ann.tokenId },
+      path: 'raw/a.txt',
+      details: { via: 'TOKEN' },
+    })
+  })
+
+  test('of a PUBLIC workspace: that it was nobody, and not from where', async () => {
+    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    expect(await get(`/download/${file.id}`)).toEqual([200, bytes])
+    const [event] = await downloads(1)
+    expect(event).toMatchObject({ actor: null, token: null })
+    expect(event?.details).toEqual({ versionId: file.version.id, via: 'PUBLIC', bytes: 10 })
+  })
+
+  test('of an older version: of which, where the file is now', async () => {
+    await uploadFile(house, {
+      workspaceId,
+      path: 'raw',
+      name: 'a.txt',
+      bytes: 'newer',
+      onConflict: 'NEW_VERSION',
+    })
+    await act(house, 'updateEntry', { entry: { id: file.id }, name: 'b.txt' }, '__typename')
+    expect(await get(link)).toEqual([200, bytes])
+    const [event] = await downloads(1)
+    expect(event).toMatchObject({ path: 'raw/b.txt', details: { versionId: file.version.id } })
+  })
+
+  test('also an empty file, and each time that it is sent whole', async () => {
+    const empty = await uploadFile(house, { workspaceId, name: 'empty', bytes: '' })
+    const url = await downloadUrl(house, empty.id)
+    for (let i = 0; i < 3; i++) expect(await get(url)).toEqual([200, ''])
+    const events = await downloads(3, { entryId: empty.id })
+    expect(events.map(({ details }) => details.bytes)).toEqual([0, 0, 0])
+  })
+
+  test('each of a hundred at the same moment, without a gap in the log', async () => {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => get(link)))
+    expect(new Set(answers.map(([status]) => status))).toEqual(new Set([200]))
+    await downloads(100)
+    const rows = await house.app.db
+      .selectFrom('activity')
+      .select('seq')
+      .where('workspaceId', '=', workspaceId)
+      .orderBy('seq')
+      .execute()
+    expect(rows.map(({ seq }) => seq)).toEqual(rows.map((_, i) => i + 1))
+  })
+})
+
+describe('parts are one download', () => {
+  const parts = async (url: string, token: string | null = null) => {
+    expect(await get(url, range('0-3'), token)).toEqual([206, 'abcd'])
+    expect(await get(url, range('4-'), token)).toEqual([206, 'efghij'])
+  }
+
+  test('by one link within an hour; then they are another', async () => {
+    await parts(link)
+    await parts(link)
+    const [event] = await downloads(1)
+    expect(event?.details.bytes).toBe(4)
+    later = HOUR_MS
+    await parts(link)
+    await downloads(2)
+  })
+
+  test('what goes on after the whole was asked for belongs to it', async () => {
+    await get(link)
+    await get(link, range('5-'))
+    expect((await downloads(1))[0]?.details.bytes).toBe(10)
+  })
+
+  test('but not for another link, another token, another version', async () => {
+    const people: Person[] = [await invite(house, workspaceId), await invite(house, workspaceId)]
+    for (const { token } of people) await parts(`/download/${file.id}`, token)
+    later += 1000
+    await parts(await downloadUrl(house, file.id))
+    await parts(link)
+    await uploadFile(house, {
+      workspaceId,
+      path: 'raw',
+      name: 'a.txt',
+      bytes,
+      onConflict: 'NEW_VERSION',
+    })
+    await parts(`/download/${file.id}`, people[0]?.token)
+    await downloads(5)
+  })
+
+  test('several at once count together', async () => {
+    const { status } = await house.http(link, { headers: range('0-1,5-6'), token: null })
+    expect(status).toBe(206)
+    expect((await downloads(1))[0]?.details.bytes).toBe(4)
+  })
+})
+
+describe('is no download', () => {
+  test('a question, a refusal, or what the client has already', async () => {
+    const head = await house.http(link, { method: 'HEAD', token: null })
+    const etag = head.headers.get('etag') ?? ''
+    const unlike = { 'if-match': '"other"' }
+    const statuses = [
+      head.status,
+      (await get(link, { 'if-none-match': etag }))[0],
+      (await get(link, unlike))[0],
+      (await get(link, range('99-')))[0],
+      (await get(`${link.slice(0, -20)}x/a.txt`))[0],
+      (await get(`/download/${file.id}`))[0],
+    ]
+    expect(statuses).toEqual([200, 304, 412, 416, 403, 401])
+    await trashEntries(house, file)
+    expect((await get(link))[0]).toBe(404)
+    await downloads(0)
+  })
+})
+
+test('a log that cannot be written keeps nobody from the bytes', async () => {
+  const { db } = house.app
+  await sql`CREATE TRIGGER full BEFORE INSERT ON activity WHEN NEW.action = 'FILE_DOWNLOADED'
+    BEGIN SELECT RAISE(FAIL, 'the disk is full'); END`.execute(db)
+  for (let i = 0; i < 3; i++) expect(await get(link)).toEqual([200, bytes])
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  await sql`DROP TRIGGER full`.execute(db)
+  await get(link)
+  await downloads(1)
+})
+
+test('what was downloaded before the house closed is in the log', async () => {
+  await get(link)
+  await house.restart()
+  await downloads(1)
+})
