@@ -11,7 +11,7 @@ const stories = globSync('test/stories/**/*.test.ts', { cwd: root })
 const told = stories.map((file) => readFileSync(join(root, file), 'utf8')).join('\n')
 
 /** Promised to clients, and raised by what is yet to come. */
-const waiting = ['MEDIA_TYPE_REJECTED', 'SYNC_CURSOR_EXPIRED']
+const waiting = ['MEDIA_TYPE_REJECTED']
 
 /** Of one item of a batch, whose error is any UserError. */
 const inBatches = ['NotEmptyError', 'BatchAbortedError']

@@ -45,7 +45,6 @@ async function downloads(count: number, filter: object = {}): Promise<Event[]> {
   const read = async () => (await house.ask(query, asked)).workspace.activity.nodes as Event[]
   await expect.poll(async () => (await read()).length).toBe(count)
   // What is written a moment later would be one too many.
-  await house.http('/livez')
   await new Promise((resolve) => setTimeout(resolve, 150))
   const events = await read()
   expect(events).toHaveLength(count)

@@ -250,6 +250,8 @@ describe('the index follows', () => {
     expect([await found('old'), await found('new')]).toEqual([[], ['a.txt']])
     await act(house, 'deleteTag', { tagId }, 'tagId')
     expect(await found('new')).toEqual([])
+    const left = await house.app.db.selectFrom('searchDocuments').select('id').execute()
+    expect(left.map(({ id }) => id)).not.toContain(tagId)
   })
 
   test('into the trash, out of it, and away for good', async () => {

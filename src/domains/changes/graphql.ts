@@ -9,9 +9,9 @@ import { asData, Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'
+import { type Change, type End, isEnd } from './events.ts'
 import { followChanges, followUpload } from './live.ts'
 import { type Batch, changesBehind, placeOf } from './reads.ts'
-import { type Change, type End, isEnd } from './rules.ts'
 
 type Upserted = Extract<Change, { kind: 'upserted' }>
 type Removed = Extract<Change, { kind: 'removed' }>

@@ -7,8 +7,8 @@ import { recorded } from '../activity/writes.ts'
 import { uploadById } from '../uploads/reads.ts'
 import { isOver, statusAt, type UploadRow } from '../uploads/rules.ts'
 import { requireAccess } from '../workspaces/reads.ts'
+import { type End, isEnd } from './events.ts'
 import { type Batch, changesBehind, placeNow, placeOf } from './reads.ts'
-import { type End, isEnd } from './rules.ts'
 
 /** So often a stream looks by itself: at its rights, and at what no event of the log tells. */
 const TICK_MS = 500

@@ -5,7 +5,7 @@ import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import { type EntryRow, entriesById, trashRootOf } from '../entries/reads.ts'
 import type { AccessibleWorkspace } from '../workspaces/reads.ts'
-import { type Change, type Event, entryOf, isTold, placeAfter } from './rules.ts'
+import { type Change, type Event, entryOf, isTold, placeAfter } from './events.ts'
 import { uploadsOf } from './uploads.ts'
 
 type Reading = { db: Db; workspace: AccessibleWorkspace }

@@ -2,8 +2,8 @@ import { SyncCursorExpired } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
 import { type Place, readCursor } from '../activity/place.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
+import type { Change } from './events.ts'
 import { readOn } from './log.ts'
-import type { Change } from './rules.ts'
 import { walkOn } from './walk.ts'
 
 /** What reading the changes of a workspace asks of the viewer: what reading its files does. */

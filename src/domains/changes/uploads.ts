@@ -1,7 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import { uploadsById } from '../uploads/reads.ts'
 import type { UploadRow } from '../uploads/rules.ts'
-import { type Event, maybeByUpload, uploadBehind, uploadNamed } from './rules.ts'
+import { type Event, maybeByUpload, uploadBehind, uploadNamed } from './events.ts'
 
 type BySeq = [seq: number, upload: UploadRow][]
 

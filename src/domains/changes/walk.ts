@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Db } from '../../database/database.ts'
 import { beyond } from '../../database/seek.ts'
 import { SyncCursorExpired } from '../../errors.ts'
@@ -7,7 +8,7 @@ import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
-import { type Change, markOf, stepAt } from './rules.ts'
+import type { Change } from './events.ts'
 
 type Reading = { db: Db; workspace: WorkspaceRow }
 type Told = { changes: Change[]; place: Place }
@@ -114,3 +115,19 @@ function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) 
     .limit(most)
     .execute()
 }
+
+type Placed = Pick<EntryRow, 'id' | 'pathKey'>
+
+/** The place in a walk through `root` behind a folder and, with `file`, behind that file of it. */
+const stepAt = (root: Placed, folder: Placed, file: Step['file'] = null): Step => ({
+  folderId: folder.id,
+  mark: markOf(root, folder),
+  file,
+})
+
+/** What a folder's path below `root` hashes to: a walk goes by paths, and has to know where it was. */
+const markOf = (root: Placed, folder: Placed) =>
+  createHash('sha256')
+    .update((folder.pathKey ?? '').slice((root.pathKey ?? '').length))
+    .digest('base64url')
+    .slice(0, 8)

@@ -13,6 +13,7 @@ import {
 } from './filters.ts'
 import type { Path } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
+import { weight } from './starts.ts'
 
 export type EntryOrder = {
   field: 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT'
@@ -53,7 +54,7 @@ export function workspaceList(
   tagId?: string,
 ): List<EntryRow> {
   const { start } = filter
-  const some = start && start.fileCount + start.folderCount <= FEW ? below(db, start) : null
+  const some = start && weight(start) <= FEW ? below(db, start) : null
   const rows = start === null ? nothing(db) : (some ?? living(db, workspaceId))
   const listed = (kind: EntryKind) =>
     rows

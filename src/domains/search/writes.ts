@@ -7,7 +7,7 @@ import { recorded } from '../activity/writes.ts'
 import { entryById, subtreeOf } from '../entries/reads.ts'
 import { entriesForgotten } from '../entries/trash.ts'
 import { type TagRow, tagsOfEntries } from '../tags/reads.ts'
-import { tagUpdated } from '../tags/writes.ts'
+import { tagDeleted, tagUpdated } from '../tags/writes.ts'
 import { entryDocument, tagDocument } from './documents.ts'
 
 const AT_ONCE = 500
@@ -31,6 +31,7 @@ recorded.listen(async (tx, { event: { action, entryId } }) => {
 })
 entriesForgotten.listen((tx, { ids }) => dropDocuments(tx, ids))
 tagUpdated.listen((tx, { tag }) => putDocuments(tx, [tagDocument(tag)]))
+tagDeleted.listen((tx, { tag }) => dropDocuments(tx, [tag.id]))
 
 /** Indexes everything that lives; what was in the index before is replaced. */
 export async function indexAll(db: Db): Promise<void> {

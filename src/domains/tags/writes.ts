@@ -10,6 +10,8 @@ const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
 /** Called when a tag has got another name, or color. */
 export const tagUpdated = hook<{ tag: TagRow }>()
+/** Called when a tag is gone. */
+export const tagDeleted = hook<{ tag: TagRow }>()
 
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
@@ -125,6 +127,7 @@ export async function deleteTag(scope: Scope, tagId: string): Promise<TagRow> {
     const tag = await requireTag(s, tagId)
     await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
     await s.tx.deleteFrom('tags').where('id', '=', tagId).execute()
+    await tagDeleted.call(s.tx, { tag })
     return tag
   })
 }
