@@ -26,7 +26,12 @@ say(
   'mutation { createUpload(input: { workspaceId, path: "raw/2025", name: "plate1.bin", size, sha256 }) { … } }',
 )
 const place = { workspaceId: workspace.id, path: 'raw/2025', name: 'plate1.bin' }
-const { upload } = await act(house, 'createUpload', { ...place, size: bytes.length, sha256 }, 'upload { id url status }')
+const { upload } = await act(
+  house,
+  'createUpload',
+  { ...place, size: bytes.length, sha256 },
+  'upload { id url status }',
+)
 result(`${upload.status}  ${upload.url}`)
 
 say('The first bytes, and the connection breaks', `PATCH ${path(upload.url)}  Upload-Offset: 0`)
@@ -37,7 +42,10 @@ say('Where was it?', `HEAD ${path(upload.url)}`)
 let offset = await offsetOf(house, upload.url)
 bar(offset)
 
-say('Confirming early is refused', 'mutation { confirmUpload(input: { uploadId }) { … on UploadIncompleteError { missingBytes } } }')
+say(
+  'Confirming early is refused',
+  'mutation { confirmUpload(input: { uploadId }) { … on UploadIncompleteError { missingBytes } } }',
+)
 const early = await house.ask(
   'mutation ($id: ID!) { confirmUpload(input: { uploadId: $id }) { __typename ... on UploadIncompleteError { missingBytes } } }',
   { id: upload.id },
@@ -48,30 +56,51 @@ result(`${early.confirmUpload.__typename}, ${early.confirmUpload.missingBytes} b
 say('The rest, in chunks of 4 MiB', `PATCH ${path(upload.url)}  Upload-Offset: ${offset} …`)
 while (offset < bytes.length) {
   const chunk = bytes.subarray(offset, offset + 4 * MEBIBYTE)
-  const response = await house.http(upload.url, { method: 'PATCH', headers: tus(offset), body: chunk })
+  const response = await house.http(upload.url, {
+    method: 'PATCH',
+    headers: tus(offset),
+    body: chunk,
+  })
   expect(response.status === 204, 'a chunk is taken')
   offset = Number(response.headers.get('upload-offset'))
   bar(offset)
 }
 
-say('Bytes and metadata become visible together', 'mutation { confirmUpload(input: { uploadId }) { … } }')
-const { file } = await act(house, 'confirmUpload', { uploadId: upload.id }, 'file { id path size sha256 }')
+say(
+  'Bytes and metadata become visible together',
+  'mutation { confirmUpload(input: { uploadId }) { … } }',
+)
+const { file } = await act(
+  house,
+  'confirmUpload',
+  { uploadId: upload.id },
+  'file { id path size sha256 }',
+)
 expect(file.sha256 === sha256, 'the file has the sha256 of what was sent')
 result(`${file.path}  ${file.size} bytes  ${file.id}`)
 
-say('What is under raw/?', 'query { workspace { entries(filter: { pathPrefix: "raw/" }) { nodes { path } } } }')
+say(
+  'What is under raw/?',
+  'query { workspace { entries(filter: { pathPrefix: "raw/" }) { nodes { path } } } }',
+)
 await list(house, workspace.id)
 
 say('Download and compare', 'query { node(id) { … on File { downloadUrl { url } } } }, then GET')
-const { node } = await house.ask('query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }', {
-  id: file.id,
-})
+const { node } = await house.ask(
+  'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }',
+  {
+    id: file.id,
+  },
+)
 const link = node.downloadUrl.url
 const copy = Buffer.from(await (await house.http(link, { token: null })).arrayBuffer())
 expect(copy.equals(bytes), 'what comes back is what was sent')
 result(`${copy.length} bytes, the same sha256 ${sha256.slice(0, 12)}…`)
 
-say('Into the trash', 'mutation { trashEntries(input: { entries: [{ entry: { id } }] }) { succeeded } }')
+say(
+  'Into the trash',
+  'mutation { trashEntries(input: { entries: [{ entry: { id } }] }) { succeeded } }',
+)
 await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
 const gone = (await house.http(link, { token: null })).status
 expect(gone === 404, 'the link of a trashed file answers 404')
@@ -93,7 +122,11 @@ async function list({ ask }: House, id: string) {
 
 /** Sends what the whole request would be, but lets go of the connection after `cut` bytes. */
 async function sendUntilCut(house: House, url: string, cut: number) {
-  const headers = { ...tus(0), authorization: `Bearer ${house.token}`, 'content-length': bytes.length }
+  const headers = {
+    ...tus(0),
+    authorization: `Bearer ${house.token}`,
+    'content-length': bytes.length,
+  }
   const sending = request(url, { method: 'PATCH', headers })
   sending.on('error', () => {})
   await new Promise<void>((resolve) => sending.write(bytes.subarray(0, cut), () => resolve()))

@@ -2,7 +2,9 @@ import { CompiledQuery, type QueryResult } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
 import { transact } from '../../src/database/transaction.ts'
+import { writeCursor } from '../../src/domains/activity/place.ts'
 import { claim } from '../../src/jobs/queue.ts'
+import { allChanges } from '../support/changes.ts'
 import {
   act,
   confirmUpload,
@@ -308,6 +310,16 @@ describe('one thing by its name is sought, not scanned for', () => {
       expect([signed.status, await signed.text()]).toEqual([200, 'version 19'])
       const bearer = await house.http(`/download/${place.fileId}`)
       expect([bearer.status, await bearer.text()]).toEqual([200, 'version 19'])
+    }))
+
+  test('what has changed, from the first event on, and everything as changes', () =>
+    expectQuick(async () => {
+      const { workspaceId } = place
+      const since = writeCursor(house.app.secret, workspaceId, { seq: 0 })
+      const { changes } = await allChanges(house, workspaceId, { since, first: 40 })
+      expect(changes.length).toBeGreaterThan(300)
+      const snapshot = await allChanges(house, workspaceId, { first: 40 })
+      expect(snapshot.changes.length).toBeGreaterThan(100)
     }))
 
   test('the next job', () =>

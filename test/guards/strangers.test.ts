@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
 import { schema } from '../../src/schema.ts'
 import { act } from '../support/client.ts'
+import { openStream } from '../support/events.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { addMember, allScopes, furnish, giveToken, type Place } from './place.ts'
 import { fills, graft, idSlots, selectionOf } from './slots.ts'
@@ -329,8 +330,35 @@ test('the bytes of a file are not for strangers', async () => {
   expect((await get(tokens.bound)).status).toBe(404)
   expect([401, 404]).toContain((await get(null)).status)
   expect((await get(tokens.expired)).status).toBe(401)
-  const response = await get(tokens.viewer)
-  expect([response.status, await response.text()]).toEqual([200, `${theirMark} more`])
+})
+
+describe('subscriptions', () => {
+  const fields = schema.getSubscriptionType()?.getFields() ?? {}
+  const tries: Record<string, (place: Place) => string> = {
+    workspaceChanges: ({ workspaceId }) => `workspaceId: "${workspaceId}"`,
+    uploadChanged: ({ uploadId }) => `uploadId: "${uploadId}"`,
+  }
+  const preflight = { 'graphql-require-preflight': '1' }
+
+  /** What is told first, in a code where it is an error. */
+  async function first(name: string, place: Place, token: string | null) {
+    const query = `subscription { told: ${name}(${tries[name]?.(place)}) ${selectionOf(fields[name]?.type as never, 1)} }`
+    using stream = await openStream(house, query, {}, { token, headers: preflight })
+    const { data, errors } = (await stream.next())?.data ?? {}
+    if (token !== house.token) refuseLeak({ data, errors }, query)
+    return errors?.[0]?.extensions.code ?? data.told.code ?? data.told.__typename
+  }
+
+  test('all of them are tried', () => {
+    expect(Object.keys(tries).sort()).toEqual(Object.keys(fields).sort())
+  })
+
+  test.each(Object.keys(fields))('%s tells its owner and no stranger', async (name) => {
+    expect(['ChangeBatch', 'Upload']).toContain(await first(name, theirs, house.token))
+    for (const token of [tokens.outsider, tokens.bound, null])
+      expect(await first(name, theirs, token)).toBe('NOT_FOUND')
+    expect(await first(name, theirs, tokens.expired)).toBe('UNAUTHENTICATED')
+  })
 })
 
 test('nothing that strangers tried has changed anything', async () => {
@@ -367,4 +395,9 @@ test('in a PUBLIC workspace everybody reads the files, and nobody sees people or
     }
   }
   expect(await everythingOf(house.app.db, theirs.workspaceId)).toEqual(open)
+})
+
+test('the bytes of a file are for a VIEWER, and their log tells of it', async () => {
+  const response = await house.http(`/download/${theirs.fileId}`, { token: tokens.viewer })
+  expect([response.status, await response.text()]).toEqual([200, `${theirMark} more`])
 })

@@ -8,6 +8,7 @@ import {
   createUpload,
   createWorkspace,
   items,
+  lookUp,
   sendBytes,
   trashEntries,
   uploadFile,
@@ -232,6 +233,44 @@ describe('the log', () => {
       event('ENTRY_TRASHED', 'a.png', fileId),
       event('ROW_UNLINKED', 'a.png', fileId, { ...linkRow, rows: 2 }),
     ])
+  })
+
+  test('tells of share links', async () => {
+    const { id } = await createFolder(house, { workspaceId, name: 'raw' })
+    const [made, ...rest] = await does('createShareLink', { entry: { id }, maxDownloads: 2 })
+    const terms = { hasPassword: false, expiresAt: null, maxDownloads: 2 }
+    const { shareLinkId } = (made as Event).details
+    const details = { shareLinkId, ...terms }
+    expect([made, ...rest]).toEqual([event('SHARE_LINK_CREATED', 'raw', id, details)])
+    expect(await does('revokeShareLink', { shareLinkId })).toEqual([
+      event('SHARE_LINK_REVOKED', 'raw', id, details),
+    ])
+  })
+
+  test('tells of batches of uploads, and of archives', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const uploads = ['a.txt', 'b.txt'].map((name) => ({ workspaceId, path: 'raw', name, size: 0 }))
+    const made = await does('createUploads', { uploads })
+    expect(made.map(({ action }) => action)).toEqual(['UPLOAD_CREATED', 'UPLOAD_CREATED'])
+    const confirming = made.map(({ details: { uploadId } }) => ({ uploadId }))
+    const filed = await does('confirmUploads', { uploads: confirming })
+    expect(filed.map(({ action, path }) => [action, path])).toEqual([
+      ['FILE_CREATED', 'raw/a.txt'],
+      ['FILE_CREATED', 'raw/b.txt'],
+    ])
+    const { archiveUrl } = await lookUp(house, folder, '... on Folder { archiveUrl { url } }')
+    const bytes = new Uint8Array(await (await house.http(archiveUrl.url)).arrayBuffer())
+    const archive = { workspaceId, name: 'raw.zip', size: bytes.length }
+    const upload = await createUpload(house, archive, ann)
+    await sendBytes(house, upload, bytes, 0, ann)
+    await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', ann)
+    const destination = await createFolder(house, { workspaceId, name: 'again' })
+    const planted = await does('importArchive', {
+      uploadId: upload.id,
+      destination: { id: destination.id },
+    })
+    const paths = planted.map(({ action, path }) => `${action} ${path}`).sort()
+    expect(paths).toEqual(['FILE_CREATED again/a.txt', 'FILE_CREATED again/b.txt'])
   })
 
   const refuse = (name: string, input: Record<string, unknown>) =>

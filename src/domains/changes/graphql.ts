@@ -4,6 +4,7 @@ import type { Context } from '../../graphql/context.ts'
 import { maxPageSize } from '../../graphql/pages.ts'
 import { NotFoundError, SyncCursorExpiredError } from '../../graphql/problems.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
+import { LOG_DAYS } from '../activity/jobs.ts'
 import { writeCursor } from '../activity/place.ts'
 import { asData, Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
@@ -58,7 +59,7 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
     changes: t.field({ type: [ChangeUnion], resolve: ({ changes }) => changes }),
     cursor: t.field({
       type: 'SyncCursor',
-      description: 'Give it as `since` once these changes are stored.',
+      description: `Give it as \`since\` once these changes are stored. Good for ${LOG_DAYS} days.`,
       resolve: ({ workspaceId, place }, _, { secret }) => writeCursor(secret, workspaceId, place),
     }),
     hasMore: t.exposeBoolean('hasMore', {

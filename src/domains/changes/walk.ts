@@ -50,29 +50,48 @@ const wayFrom = (root: EntryRow | null, action: ActivityAction | null): Way | nu
   root && root.trashRootId === null ? { root, action } : null
 
 /** The next entries, and where they end; `at` is null when nothing is left. */
-async function tellBelow(db: Db, { root }: Way, walk: Walk, room: number) {
-  const found = await whereItWas(db, root, walk.at)
+async function tellBelow(db: Db, way: Way, walk: Walk, room: number) {
   const told: EntryRow[] = []
-  // The folder of an event was told by the event itself.
-  if (!found && walk.of === 'workspace') told.push(root)
-  let at: Step = found?.at ?? stepAt(root, root)
-  const folders = [
-    found?.folder ?? root,
-    ...(await foldersAfter(db, root, found?.folder ?? root, room)),
-  ]
-  for (const [index, folder] of folders.entries()) {
+  let at: Step | null = null
+  for await (const [entry, step] of entriesBelow(db, way, walk, room + 1)) {
     if (told.length === room) return { told, at }
-    if (index > 0) {
-      told.push(folder)
-      at = stepAt(root, folder)
-    }
-    const files = await filesAfter(db, folder, at.file, room - told.length)
-    told.push(...files)
-    const last = files.at(-1)
-    if (last) at = stepAt(root, folder, { createdAt: last.createdAt, id: last.id })
-    if (told.length === room) return { told, at }
+    told.push(entry)
+    at = step
   }
   return { told, at: null }
+}
+
+type Stepped = [entry: EntryRow, at: Step]
+
+/** At least `most` of them, where there are so many. */
+async function* entriesBelow(
+  db: Db,
+  { root }: Way,
+  { of, at }: Walk,
+  most: number,
+): AsyncGenerator<Stepped> {
+  const found = await whereItWas(db, root, at)
+  const start = found?.folder ?? root
+  // The folder of an event was told by the event itself.
+  if (!found && of === 'workspace') yield [root, stepAt(root, root)]
+  yield* filesIn(db, root, start, found?.at.file ?? null, most)
+  for (const folder of await foldersAfter(db, root, start, most)) {
+    yield [folder, stepAt(root, folder)]
+    yield* filesIn(db, root, folder, null, most)
+  }
+}
+
+async function* filesIn(
+  db: Db,
+  root: EntryRow,
+  folder: EntryRow,
+  after: Step['file'],
+  most: number,
+): AsyncGenerator<Stepped> {
+  for (const file of await filesAfter(db, folder, after, most)) {
+    const { createdAt, id } = file
+    yield [file, stepAt(root, folder, { createdAt, id })]
+  }
 }
 
 /** The folder that the walk was at, where it still is. */
@@ -99,7 +118,6 @@ const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
 
 /** In the order in which they were made, which no rename changes. */
 function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) {
-  if (most === 0) return []
   const bound = (['createdAt', 'id'] as const).map((as) => ({
     key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },
     value: file?.[as] ?? null,
