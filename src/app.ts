@@ -7,7 +7,6 @@ import { type Db, openDatabase } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
-import { pruneLogs } from './domains/activity/jobs.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
 import { sweepBlobs } from './domains/files/jobs.ts'
 import { letTablesIn } from './domains/tables/writes.ts'
@@ -78,7 +77,6 @@ function work(scope: Scope): Pick<RunnerOptions, 'handlers' | 'every'> {
       [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
       purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
-      pruneLogs: (_, signal) => pruneLogs(scope, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
       [SWEEP_BLOBS]: (_, signal) => sweepBlobs(scope, signal),
     },
@@ -87,7 +85,6 @@ function work(scope: Scope): Pick<RunnerOptions, 'handlers' | 'every'> {
       { kind: 'releaseDeadConfirms', ms: 60_000 },
       { kind: 'sweepOrphans', ms: 3_600_000 },
       { kind: 'purgeOutlived', ms: 600_000 },
-      { kind: 'pruneLogs', ms: 86_400_000 },
     ],
   }
 }

@@ -4,7 +4,6 @@ import type { Context } from '../../graphql/context.ts'
 import { maxPageSize } from '../../graphql/pages.ts'
 import { NotFoundError, SyncCursorExpiredError } from '../../graphql/problems.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
-import { LOG_DAYS } from '../activity/jobs.ts'
 import { writeCursor } from '../activity/place.ts'
 import { asData, Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
@@ -12,6 +11,7 @@ import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { type Change, type End, isEnd } from './events.ts'
 import { followChanges, followUpload } from './live.ts'
+import { CURSOR_DAYS } from './log.ts'
 import { type Batch, changesBehind, placeOf } from './reads.ts'
 
 type Upserted = Extract<Change, { kind: 'upserted' }>
@@ -59,7 +59,7 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
     changes: t.field({ type: [ChangeUnion], resolve: ({ changes }) => changes }),
     cursor: t.field({
       type: 'SyncCursor',
-      description: `Give it as \`since\` once these changes are stored. Good for ${LOG_DAYS} days.`,
+      description: `Give it as \`since\` once these changes are stored. Good for ${CURSOR_DAYS} days.`,
       resolve: ({ workspaceId, place }, _, { secret }) => writeCursor(secret, workspaceId, place),
     }),
     hasMore: t.exposeBoolean('hasMore', {

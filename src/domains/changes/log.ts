@@ -8,20 +8,25 @@ import type { AccessibleWorkspace } from '../workspaces/reads.ts'
 import { type Change, type Event, entryOf, isTold, placeAfter } from './events.ts'
 import { uploadsOf } from './uploads.ts'
 
-type Reading = { db: Db; workspace: AccessibleWorkspace }
+type Reading = { db: Db; workspace: AccessibleWorkspace; now: () => number }
 type Told = { changes: Change[]; place: Place }
+
+/** So far back a SyncCursor can ask. */
+export const CURSOR_DAYS = 90
+const DAY_MS = 86_400_000
 
 /** So many events are looked at in one go, whether or not they have something to tell. */
 const EVENTS_AT_ONCE = 200
 
 /**
  * What the log says behind `place`, for at most `room` events; ends early where one asks for a walk. Throws SyncCursorExpired
- * where the log no longer reaches back so far.
+ * where what comes next is older than CURSOR_DAYS: the log keeps it, but a snapshot tells it shorter.
  */
 export async function readOn(reading: Reading, place: Place, room: number): Promise<Told> {
-  const { db, workspace } = reading
+  const { db, workspace, now } = reading
   const events = await eventsAfter(db, workspace.id, place.seq, EVENTS_AT_ONCE)
-  if (events[0]?.seq !== place.seq + 1) throw new SyncCursorExpired()
+  const [next] = events
+  if (next?.seq !== place.seq + 1 || isOld(next, now())) throw new SyncCursorExpired()
   const facts = await factsOf(reading, upTo(room, events))
   const told: Told = { changes: [], place }
   for (const event of facts.events) {
@@ -32,6 +37,8 @@ export async function readOn(reading: Reading, place: Place, room: number): Prom
   }
   return told
 }
+
+const isOld = ({ at }: Event, now: number) => at < now - CURSOR_DAYS * DAY_MS
 
 /** The first events, of which at most `room` have something to tell. */
 function upTo<E extends Event>(room: number, events: E[]): E[] {

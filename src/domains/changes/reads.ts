@@ -24,7 +24,7 @@ export type Batch = {
  * it. The newest state of things, in the order in which they happened. Throws NotFound, Forbidden, SyncCursorExpired.
  */
 export async function changesBehind(
-  { db, viewer }: Scope,
+  { db, viewer, now }: Scope,
   workspaceId: string,
   from: Place | null,
   most: number,
@@ -37,7 +37,7 @@ export async function changesBehind(
     if (!isBehind(place, workspace)) break
     const { walk } = place
     const room = most - changes.length
-    const reading = { db, workspace }
+    const reading = { db, workspace, now }
     const told = walk
       ? await walkOn(reading, { ...place, walk }, room)
       : await readOn(reading, place, room)
