@@ -2,6 +2,7 @@ import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import type { TagRow } from './reads.ts'
 import { checkColor, checkTagCount, cleanTagName, type TagName } from './rules.ts'
@@ -117,6 +118,7 @@ export async function updateTag(scope: Scope, { tagId, name, color }: TagChange)
       .returningAll()
       .executeTakeFirstOrThrow()
     await tagUpdated.call(s.tx, { tag: updated })
+    await logTag(s, updated, 'tagUpdated')
     return updated
   })
 }
@@ -128,9 +130,14 @@ export async function deleteTag(scope: Scope, tagId: string): Promise<TagRow> {
     await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
     await s.tx.deleteFrom('tags').where('id', '=', tagId).execute()
     await tagDeleted.call(s.tx, { tag })
+    await logTag(s, tag, 'tagDeleted')
     return tag
   })
 }
+
+/** Tags are the workspace's, so its log tells of them as of a change of the workspace. */
+const logTag = (s: TxScope, { id, name, workspaceId }: TagRow, what: string) =>
+  record(s, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [what]: { id, name } } })
 
 async function requireTag({ tx, viewer }: TxScope, tagId: string): Promise<TagRow> {
   const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()

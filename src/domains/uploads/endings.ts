@@ -1,6 +1,7 @@
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
 import { requireOwnUpload } from './reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
@@ -8,7 +9,11 @@ import { statusesBefore, type UploadRow } from './rules.ts'
 /** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
 export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
-  const ended = await inTransaction(scope, (s) => endUpload(s, { id: upload.id }, 'CANCELED'))
+  const ended = await inTransaction(scope, async (s) => {
+    const ended = await endUpload(s, { id: upload.id }, 'CANCELED')
+    if (ended) await tellEnd(s, ended, 'CANCELED')
+    return ended
+  })
   if (ended) await forgetBytes(scope.blobs, upload.id)
   if (ended) return ended
   const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
@@ -55,6 +60,10 @@ export async function endUpload(
   await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
   return { ...ended, reservedBytes: 0 }
 }
+
+/** The log learns of an upload that will make no file, and why. */
+export const tellEnd = (s: TxScope, { id: uploadId, workspaceId, name }: UploadRow, code: string) =>
+  record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
 
 /**
  * Takes away the bytes of an upload that made no file, staged or already adopted by a confirm that failed. What stays behind

@@ -1,7 +1,6 @@
 import { ChecksumMismatch, DomainError } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
-import { record } from '../activity/writes.ts'
-import { endUpload, forgetBytes } from './endings.ts'
+import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { type UploadFailure, type UploadRow, withFailure } from './rules.ts'
 
 /** Writes down what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again. */
@@ -10,14 +9,12 @@ export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown)
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
   if (!mismatch) return tryAgainLater(scope, claimed, failures)
-  const { id, workspaceId, name } = claimed
   const failed = await inTransaction(scope, async (s) => {
-    const details = { uploadId: id, name, code: mismatch.code }
     const failed = await endUpload(s, claimed, 'FAILED', { failures })
-    if (failed) await record(s, { workspaceId, action: 'UPLOAD_FAILED', details })
+    if (failed) await tellEnd(s, failed, mismatch.code)
     return failed
   })
-  if (failed) await forgetBytes(scope.blobs, id)
+  if (failed) await forgetBytes(scope.blobs, claimed.id)
 }
 
 const tryAgainLater = ({ db }: Scope, { id, fence }: UploadRow, failures: string) =>

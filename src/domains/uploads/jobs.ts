@@ -1,6 +1,6 @@
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
-import { endUpload, forgetBytes } from './endings.ts'
+import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { uploadsById } from './reads.ts'
 import { isOver, statusesBefore } from './rules.ts'
 
@@ -30,7 +30,11 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
 }
 
 async function expire(scope: Scope, id: string): Promise<boolean> {
-  const ended = await inTransaction(scope, (s) => endUpload(s, { id }, 'EXPIRED'))
+  const ended = await inTransaction(scope, async (s) => {
+    const ended = await endUpload(s, { id }, 'EXPIRED')
+    if (ended) await tellEnd(s, ended, 'UPLOAD_EXPIRED')
+    return ended
+  })
   if (ended) await forgetBytes(scope.blobs, id)
   return ended !== null
 }
