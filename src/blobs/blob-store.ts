@@ -14,8 +14,11 @@ import type { Checksum } from './checksum.ts'
  * StorageFault with the cause kept. Only one may append to a key at a time: who that is, the caller decides.
  */
 export interface BlobStore {
-  /** Makes room for a new upload: an empty staged key. Bytes that are there stay. */
-  stage(key: string): Promise<void>
+  /**
+   * Makes room for a new upload: an empty staged key. Bytes that are there stay. `size`: how many will come, where that is
+   * known; a bucket cuts its parts by it.
+   */
+  stage(key: string, size?: number | null): Promise<void>
   /**
    * Writes `source` at `offset`, after cutting off whatever lay beyond it, and returns the new length. Ends when the
    * source ends, when it breaks, or when `signal` says so: what arrived before is kept. Before a length is told it is durable:
@@ -46,7 +49,23 @@ export interface BlobStore {
   remove(key: string): Promise<void>
   /** Keys that are there, with their bytes' number and age (milliseconds since 1970), for those who look after the house. */
   list(where: 'staged' | 'kept'): AsyncIterable<{ key: string; size: number; modifiedAt: number }>
+  /** The bucket's own doors, where the store is a bucket: bytes that do not pass through the house. */
+  direct?: DirectDoors
 }
+
+/** URLs that let whoever holds one do one thing with one key, until `expiresAt` (milliseconds since 1970; a week at most). */
+export type DirectDoors = {
+  /** One PUT brings the whole body, of exactly `size` bytes; `headers` go with it. For at most 5 GiB. */
+  putUrl(key: string, wanted: PutWanted): Promise<{ url: string; headers: Record<string, string> }>
+  /** One PUT brings one part; parts are `partSize` bytes each, but for the last, and may come in any order and at once. */
+  partSize(size: number): number
+  partUrl(key: string, wanted: PutWanted & { number: number }): Promise<string>
+  /** How many of `size` bytes are there by these doors: all of them, or 0. What parts brought is put together by adopt. */
+  arrived(key: string, size: number): Promise<number>
+  getUrl(key: string, wanted: GetWanted): Promise<string>
+}
+type PutWanted = { size: number; expiresAt: number }
+type GetWanted = { expiresAt: number; contentType: string; contentDisposition: string }
 
 type ByteRange = { start: number; end?: number }
 
