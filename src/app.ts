@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openBlobs } from './blobs/open.ts'
-import { CannotStart, type Config } from './config.ts'
+import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { type Db, openDatabase } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { authenticate } from './domains/accounts/reads.ts'
@@ -42,10 +42,8 @@ export async function openApp(
   await using opened = new AsyncDisposableStack()
   const { database, blobs: store } = config
   await requireWritable('DATA_DIR', config.dataDir)
-  await requireWritable('DATABASE_URL', dirname(database.path))
-  const rows = openAt('DATABASE_URL', database.path, () => openDatabase(database))
-  const db = opened.adopt(rows, (db) => db.destroy())
-  await migrate(db, database.path)
+  const db = opened.adopt(await openRows(database), (db) => db.destroy())
+  await migrate(database)
   await letTablesIn({ db, now }, config.linkableTables)
   const blobs = openAt('DATA_DIR', store.dir, () => openBlobs(store))
   const secret = await serverSecret(db)
@@ -106,6 +104,12 @@ async function requireWritable(variable: string, dir: string) {
   }
 }
 
+async function openRows(database: DatabaseConfig): Promise<Db> {
+  if (database.kind === 'postgres') return openDatabase(database)
+  await requireWritable('DATABASE_URL', dirname(database.path))
+  return openAt('DATABASE_URL', database.path, () => openDatabase(database))
+}
+
 /** What the machine holds against a path has a code; whatever has none is a bug of ours. */
 function openAt<T>(variable: string, path: string, open: () => T): T {
   try {
@@ -117,12 +121,22 @@ function openAt<T>(variable: string, path: string, open: () => T): T {
   }
 }
 
-async function migrate(db: Db, path: string) {
-  await migrateToLatest(db).catch((error: Error) => {
-    if (!error.message.startsWith('corrupted migrations')) throw error
-    throw new CannotStart(
-      `${path} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
-    )
+/** Over a connection of its own: an index over many rows takes longer than a statement may. */
+async function migrate(config: DatabaseConfig) {
+  const [unhurried, named] =
+    config.kind === 'sqlite'
+      ? [config, config.path]
+      : [{ ...config, poolSize: 1, statementTimeoutMs: 0 }, 'The database of DATABASE_URL']
+  await using stack = new AsyncDisposableStack()
+  const db = stack.adopt(openDatabase(unhurried), (db) => db.destroy())
+  await migrateToLatest(db).catch((error: Error & { code?: string }) => {
+    if (error.message.startsWith('corrupted migrations')) {
+      throw new CannotStart(
+        `${named} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
+      )
+    }
+    if (config.kind === 'sqlite') throw error
+    throw new CannotStart(`${named} cannot be used (${error.message}).`)
   })
 }
 

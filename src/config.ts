@@ -1,7 +1,9 @@
 import { resolve, sep } from 'node:path'
 import { z } from 'zod'
 
-export type DatabaseConfig = { kind: 'sqlite'; path: string }
+export type DatabaseConfig =
+  | { kind: 'sqlite'; path: string }
+  | { kind: 'postgres'; url: string; poolSize: number; statementTimeoutMs: number }
 export type BlobsConfig = { kind: 'disk'; dir: string }
 
 export type Limits = {
@@ -68,11 +70,18 @@ const publicUrl = httpUrl.regex(/^[^?#]+$/).transform((url) => url.replace(/\/+$
 /** As browsers write it in Origin; one with a * would match none. */
 const origin = z.string().refine(isOrigin)
 
+const postgresUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//i)
+  .refine((url) => URL.canParse(url))
+  .transform((url) => ({ kind: 'postgres' as const, url }))
+
 /** A path, with or without `sqlite:` before it; what has another scheme is another database. */
 const sqlitePath = z
   .string()
   .transform((url) => url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
   .refine((path) => path !== '' && !/^[a-z][a-z0-9+.-]+:|^:memory:$/i.test(path))
+  .transform((path) => ({ kind: 'sqlite' as const, path: resolve(path) }))
 
 const linkable = z
   .string()
@@ -112,10 +121,23 @@ export const settings = {
     schema: z.string().default('./data'),
   }),
   DATABASE_URL: setting({
-    meaning: 'The database: sqlite:<path>, or a path.',
+    meaning: 'The database: postgres://…, sqlite:<path>, or a path.',
     default: 'holdall.db in DATA_DIR',
-    right: 'sqlite:<path> or a path (PostgreSQL is not supported yet)',
-    schema: sqlitePath.nullable().default(null),
+    right: 'postgres://user:password@host:port/name, sqlite:<path> or a path',
+    schema: postgresUrl.or(sqlitePath).nullable().default(null),
+  }),
+  DATABASE_POOL: setting({
+    meaning: 'Connections that one process opens to PostgreSQL, at most.',
+    default: '10',
+    right: 'a whole number from 1 to 1000',
+    schema: wholeNumber(1, 1000).default(10),
+  }),
+  DATABASE_TIMEOUT_MS: setting({
+    meaning:
+      'Milliseconds that PostgreSQL may take for one statement. 0 asks for no limit, as PgBouncer wants it.',
+    default: '30000',
+    right: `a whole number from 0 to ${LARGEST_INT}`,
+    schema: wholeNumber(0, LARGEST_INT).default(30_000),
   }),
   ADMIN_TOKEN: setting({
     meaning: "The owner's first token, read on the very first start only.",
@@ -217,7 +239,7 @@ export function readConfig(env: Env): Config {
     port: values.PORT,
     publicUrl: values.PUBLIC_URL,
     dataDir,
-    database: { kind: 'sqlite', path: resolve(values.DATABASE_URL ?? `${dataDir}/holdall.db`) },
+    database: databaseOf(values, dataDir),
     blobs: { kind: 'disk', dir: resolve(dataDir, 'blobs') },
     adminToken: values.ADMIN_TOKEN,
     limits: {
@@ -234,6 +256,16 @@ export function readConfig(env: Env): Config {
   }
   refuseContradictions(config)
   return config
+}
+
+function databaseOf(values: Values, dataDir: string): DatabaseConfig {
+  const given = values.DATABASE_URL ?? { kind: 'sqlite', path: resolve(dataDir, 'holdall.db') }
+  if (given.kind === 'sqlite') return given
+  return {
+    ...given,
+    poolSize: values.DATABASE_POOL,
+    statementTimeoutMs: values.DATABASE_TIMEOUT_MS,
+  }
 }
 
 function readValues(env: Env): Values {
@@ -260,7 +292,7 @@ const shown = (name: Name, value: string) =>
     : JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@'))
 
 function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
-  if (`${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`))
+  if (database.kind === 'sqlite' && `${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`))
     throw new CannotStart(
       `DATABASE_URL is ${JSON.stringify(database.path)}; it must not lie in ${blobs.dir}, the folder that holds nothing but bytes.`,
     )

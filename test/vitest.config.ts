@@ -1,5 +1,9 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { SeedsReporter } from './support/seeds-reporter.ts'
+
+/** Guards of the sources, and of what has no rows. */
+const sameOnBoth = ['architecture', 'audits', 'graphiql', 'problems', 'readme', 'schema', 'seeds', 'keyset']
 
 export default defineConfig({
   // Without this Vite loads a second copy of graphql and its types are strangers to Pothos's.
@@ -9,5 +13,18 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ['default', new SeedsReporter()],
+    projects: [
+      { extends: true, test: { name: 'sqlite' } },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: ['**/{stories,database,guards}/**/*.test.ts'],
+          exclude: sameOnBoth.map((name) => `**/${name}.test.ts`),
+          globalSetup: join(import.meta.dirname, 'support/databases-setup.ts'),
+          hookTimeout: 60_000,
+        },
+      },
+    ],
   },
 })

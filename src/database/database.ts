@@ -1,14 +1,28 @@
-import { Kysely } from 'kysely'
+import {
+  HandleEmptyInListsPlugin,
+  Kysely,
+  PostgresAdapter,
+  replaceWithNoncontingentExpression,
+} from 'kysely'
 import type { DatabaseConfig } from '../config.ts'
+import { postgresDialect } from './postgres.ts'
 import { sqliteDialect } from './sqlite.ts'
 import type { Tables } from './tables.ts'
+import type { Tx } from './transaction.ts'
 
 export type Db = Kysely<Tables>
 
 /** Opens the rows of the house; `destroy()` closes them. */
 export function openDatabase(config: DatabaseConfig): Db {
-  return new Kysely<Tables>({ dialect: sqliteDialect(config.path) })
+  if (config.kind === 'sqlite') return new Kysely<Tables>({ dialect: sqliteDialect(config.path) })
+  // `in ()` is false in SQLite, and no SQL in PostgreSQL.
+  const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
+  return new Kysely<Tables>({ dialect: postgresDialect(config), plugins: [emptyLists] })
 }
+
+/** Whether many connections write at the same time; SQLite has one. */
+export const isPostgres = (db: Db | Tx): boolean =>
+  db.getExecutor().adapter instanceof PostgresAdapter
 
 /** Puts rows in the order of the ids asked for; null where an id has no row. */
 export function inOrder<R extends { id: string }>(ids: readonly string[], rows: R[]): (R | null)[] {

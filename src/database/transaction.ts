@@ -1,21 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import type { Db } from './database.ts'
+import { type Db, isPostgres } from './database.ts'
+import { CommitUnknown, isLost, isPassing } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 export type Tx = Transaction<Tables>
 
-const pending = new WeakMap<Tx, (() => unknown)[]>()
+/** What a transaction has promised for later, and the workspaces that it has for itself; null where it is alone anyway. */
+type Course = { later: (() => unknown)[]; held: Set<string> | null }
+const courses = new WeakMap<Tx, Course>()
 
-/** Runs `story` in one transaction: all of it or nothing. What it gave to afterCommit runs when the rows are durable. */
+const ATTEMPTS = 10
+
+/**
+ * Runs `story` in one transaction: all of it or nothing. What it gave to afterCommit runs when the rows are durable. Where others
+ * were in its way, or the connection broke before it was to be committed, it is told again from its beginning: a story changes
+ * nothing but rows.
+ */
 export async function transact<T>(db: Db, story: (tx: Tx) => Promise<T>): Promise<T> {
-  const later: (() => unknown)[] = []
-  const result = await db.transaction().execute((tx) => {
-    pending.set(tx, later)
-    return story(tx)
-  })
-  await actAll(later)
-  return result
+  const held = new Set<string>()
+  for (let attempt = 1; ; ) {
+    const course: Course = { later: [], held: isPostgres(db) ? held : null }
+    const told = await tell(db, story, course).catch((error: unknown) => ({ error }))
+    if (!('error' in told)) {
+      await actAll(course.later)
+      return told.result
+    }
+    if (told.error instanceof BeginAgain) held.add(told.error.workspaceId)
+    else if (!isPassing(told.error) || attempt++ === ATTEMPTS) throw told.error
+    else await sleep(Math.random() * 20 * attempt)
+  }
 }
+
+async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: Course) {
+  let isOver = false
+  try {
+    const result = await db.transaction().execute(async (tx) => {
+      courses.set(tx, course)
+      // In one order for all, so that two never wait for each other.
+      for (const id of [...(course.held ?? [])].sort()) await takeRow(tx, id)
+      const result = await story(tx)
+      isOver = true
+      return result
+    })
+    return { result }
+  } catch (error) {
+    // Whether it was committed nobody knows; to tell it again could do it twice.
+    if (isOver && isLost(error)) throw new CommitUnknown(error)
+    throw error
+  }
+}
+
+/**
+ * From its first statement to its end, this transaction is the only one that writes in the workspace: what it reads and then
+ * decides by stays true. On PostgreSQL a story that asks late is told again from its beginning, with the workspace taken first.
+ */
+export function holdWorkspace(tx: Tx, workspaceId: string): void {
+  const held = courses.get(tx)?.held
+  if (held && !held.has(workspaceId)) throw new BeginAgain(workspaceId)
+}
+
+/** A workspace that this transaction makes is its own from the beginning. */
+export const holdNewWorkspace = (tx: Tx, workspaceId: string): void =>
+  void courses.get(tx)?.held?.add(workspaceId)
+
+class BeginAgain extends Error {
+  readonly workspaceId: string
+  constructor(workspaceId: string) {
+    super(`${workspaceId} is to be taken first`)
+    this.workspaceId = workspaceId
+  }
+}
+
+const takeRow = (tx: Tx, id: string) =>
+  tx.selectFrom('workspaces').select('id').where('id', '=', id).forNoKeyUpdate().execute()
 
 /** One that fails keeps none of the others from being done; the first failure is told at the end. */
 async function actAll(acts: (() => unknown)[]) {
@@ -32,5 +90,5 @@ async function actAll(acts: (() => unknown)[]) {
 
 /** Remembers `act` for the moment after `tx` has committed; a transaction that rolls back forgets it. */
 export function afterCommit(tx: Tx, act: () => unknown) {
-  pending.get(tx)?.push(act)
+  courses.get(tx)?.later.push(act)
 }

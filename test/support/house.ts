@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { openApp } from '../../src/app.ts'
 import { type Env, readConfig } from '../../src/config.ts'
 import { createHttpServer } from '../../src/http/server.ts'
+import { newDatabase } from './databases.ts'
 
 export type House = Awaited<ReturnType<typeof openHouse>>
 
@@ -24,7 +25,7 @@ type GraphQLProblem = {
   extensions?: Record<string, any>
 }
 
-/** The whole server on a free port over an empty folder, with a real SQLite file; gone when the test ends. */
+/** The whole server on a free port over an empty folder, with a real database; gone when the test ends. */
 export async function openHouse({
   now = Date.now,
   env = {},
@@ -33,11 +34,13 @@ export async function openHouse({
   env?: Env
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
+  const database = await newDatabase()
+  const vars = { DATA_DIR: dir, LOG_LEVEL: 'silent', ...database.env, ...env }
   let { app, server, port } = await open(0)
   const token = app.firstToken ?? ''
 
   async function open(wanted: number) {
-    const config = readConfig({ DATA_DIR: dir, LOG_LEVEL: 'silent', ...env, PORT: String(wanted) })
+    const config = readConfig({ ...vars, PORT: String(wanted) })
     const app = await openApp(config, { now })
     const server = createHttpServer(app)
     return { app, server, port: await server.listen(wanted, config.host) }
@@ -106,6 +109,7 @@ export async function openHouse({
     },
     async [Symbol.asyncDispose]() {
       await close()
+      await database[Symbol.asyncDispose]()
       await rm(dir, { recursive: true, force: true })
     },
   }

@@ -1,7 +1,7 @@
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
-import type { Tx } from '../../database/transaction.ts'
+import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
 import type { ApiScope, Viewer } from '../../scope.ts'
 import { hasRole } from './rules.ts'
@@ -27,6 +27,7 @@ export async function requireAccess(
   if (!workspace) throw new NotFound(askedId)
   if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
   if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
+  if (role && db.isTransaction) holdWorkspace(db as Tx, workspaceId)
   return workspace
 }
 

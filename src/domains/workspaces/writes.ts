@@ -2,6 +2,7 @@ import type { ExpressionBuilder } from 'kysely'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
+import { holdNewWorkspace, holdWorkspace } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { requireNamed, type WorkspaceRow } from './reads.ts'
@@ -45,6 +46,7 @@ export async function createWorkspace(scope: Scope, input: NewWorkspace): Promis
 
 async function insertWorkspace({ tx, now }: TxScope, input: NewWorkspace) {
   const id = newId('ws')
+  holdNewWorkspace(tx, id)
   const slug = input.slug ?? (slugOf(input.name) || 'workspace')
   const taken = await tx
     .selectFrom('workspaces')
@@ -116,6 +118,7 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
 
 /** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
 export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
+  holdWorkspace(tx, workspaceId)
   const { lastSeq } = await tx
     .updateTable('workspaces')
     .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
@@ -127,6 +130,7 @@ export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<num
 
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
 export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
+  holdWorkspace(tx, workspaceId)
   const { numUpdatedRows } = await tx
     .updateTable('workspaces')
     .set((eb) => ({ reservedBytes: eb('reservedBytes', '+', bytes) }))
@@ -139,6 +143,7 @@ export async function reserve({ tx }: TxScope, workspaceId: string, bytes: numbe
 /** Gives back what was put aside. */
 export async function release({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
   if (bytes === 0) return
+  holdWorkspace(tx, workspaceId)
   await tx
     .updateTable('workspaces')
     .set((eb) => ({ reservedBytes: eb('reservedBytes', '-', bytes) }))
@@ -153,6 +158,7 @@ export async function addUsed(
   bytes: number,
   { checkQuota }: { checkQuota: boolean },
 ): Promise<void> {
+  holdWorkspace(tx, workspaceId)
   const { numUpdatedRows } = await tx
     .updateTable('workspaces')
     .set((eb) => ({ usedBytes: eb('usedBytes', '+', bytes) }))
@@ -169,6 +175,7 @@ export async function addFigures(
   { storedBytes = 0, trashedBytes = 0 }: { storedBytes?: number; trashedBytes?: number },
 ): Promise<void> {
   if (storedBytes === 0 && trashedBytes === 0) return
+  holdWorkspace(tx, workspaceId)
   await tx
     .updateTable('workspaces')
     .set((eb) => ({

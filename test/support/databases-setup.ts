@@ -1,0 +1,42 @@
+import { Client } from 'pg'
+import type { TestProject } from 'vitest/node'
+import { openDatabase } from '../../src/database/database.ts'
+import { migrateToLatest } from '../../src/database/migrate.ts'
+import { startPostgres } from './postgres-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A server on which databases may be made, and a migrated one to copy. */
+    postgres: { url: string; template: string }
+  }
+}
+
+/** Before the tests on PostgreSQL: the server of TEST_DATABASE_URL, or one of their own, with a template of the tables. */
+export async function setup(project: TestProject) {
+  await using stack = new AsyncDisposableStack()
+  const given = process.env.TEST_DATABASE_URL
+  const url = given ?? stack.use(await startPostgres()).url
+  const template = `holdall_template_${process.pid}`
+  await onServer(url, `create database ${template}`)
+  stack.defer(() => onServer(url, `drop database ${template}`))
+  const config = { kind: 'postgres', url: databaseUrl(url, template), poolSize: 1 } as const
+  const db = openDatabase({ ...config, statementTimeoutMs: 0 })
+  await migrateToLatest(db).finally(() => db.destroy())
+  project.provide('postgres', { url, template })
+  const open = stack.move()
+  return () => open.disposeAsync()
+}
+
+/** The same server's database of another name. */
+export function databaseUrl(url: string, name: string): string {
+  const there = new URL(url)
+  there.pathname = `/${name}`
+  return there.href
+}
+
+/** One statement in the server's own database. */
+export async function onServer(url: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: databaseUrl(url, 'postgres') })
+  await client.connect()
+  await client.query(statement).finally(() => client.end())
+}

