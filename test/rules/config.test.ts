@@ -11,6 +11,9 @@ const linkable = (table: string, column: string, workspace: string | null = null
   workspace,
 })
 
+const onPostgres = (url: string) =>
+  ({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 30_000 }) as const
+
 /** Each variable with what it may be, what comes of it, and what it may not be. */
 const cases: Record<keyof typeof settings, Case> = {
   HOST: {
@@ -50,9 +53,17 @@ const cases: Record<keyof typeof settings, Case> = {
       ['sqlite:/srv/rows.db', { database: { kind: 'sqlite', path: '/srv/rows.db' } }],
       ['sqlite:///srv/rows.db', { database: { kind: 'sqlite', path: '/srv/rows.db' } }],
       ['sqlite:rows.db', { database: { kind: 'sqlite', path: resolve('rows.db') } }],
+      [
+        'postgres://u:p@host/db?sslmode=require',
+        { database: onPostgres('postgres://u:p@host/db?sslmode=require') },
+      ],
+      ['postgresql://host/db', { database: onPostgres('postgresql://host/db') }],
     ],
-    wrong: ['sqlite:', 'postgres://user:pass@host/db', 'mysql://host/db', ':memory:', 'file:a.db'],
+    wrong: ['sqlite:', 'postgres:rows', 'postgres://', 'mysql://host/db', ':memory:', 'file:a.db'],
   },
+  // PostgreSQL's alone: SQLite has one connection, and no limit.
+  DATABASE_POOL: { right: [['50', {}]], wrong: ['0', '1001', 'many'] },
+  DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
   ADMIN_TOKEN: {
     right: [['aB3-._~+/aB3-._~+/aB', { adminToken: 'aB3-._~+/aB3-._~+/aB' }]],
     wrong: ['short', 'x'.repeat(201), `${'x'.repeat(20)} `, `${'x'.repeat(20)}é`],
@@ -186,11 +197,21 @@ test('nothing set is what the README says', () => {
 
 test('rows and bytes go where DATA_DIR says', () => {
   const { dataDir, database, blobs } = readConfig({ DATA_DIR: '/srv/h' })
-  expect([dataDir, database.path, blobs.dir]).toEqual([
-    '/srv/h',
-    '/srv/h/holdall.db',
-    '/srv/h/blobs',
-  ])
+  expect({ dataDir, database, blobs }).toEqual({
+    dataDir: '/srv/h',
+    database: { kind: 'sqlite', path: '/srv/h/holdall.db' },
+    blobs: { kind: 'disk', dir: '/srv/h/blobs' },
+  })
+})
+
+test('PostgreSQL is asked as the variables beside it say', () => {
+  const url = 'postgres://host/db'
+  const { database } = readConfig({
+    DATABASE_URL: url,
+    DATABASE_POOL: '3',
+    DATABASE_TIMEOUT_MS: '0',
+  })
+  expect(database).toEqual({ kind: 'postgres', url, poolSize: 3, statementTimeoutMs: 0 })
 })
 
 test('all that is wrong is told at once, in the order of the table', () => {
@@ -221,7 +242,7 @@ describe('what a refusal does not tell', () => {
   })
 
   test('a password in an address', () => {
-    const said = refusal({ DATABASE_URL: 'postgres://holdall:hunter2@db/holdall' })
+    const said = refusal({ DATABASE_URL: 'mysql://holdall:hunter2@db/holdall' })
     expect(said).not.toContain('hunter2')
     expect(said).toContain('@db/holdall')
     expect(refusal({ PUBLIC_URL: 'ftp://me:hunter2@host' })).not.toContain('hunter2')

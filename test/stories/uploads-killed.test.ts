@@ -16,6 +16,7 @@ import {
   sendBytes,
   type UploadHandle,
 } from '../support/client.ts'
+import { newDatabase } from '../support/databases.ts'
 import type { House } from '../support/house.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
@@ -26,6 +27,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 /** The server as `npm start` runs it, in a process of its own that can be killed. */
 async function openProcess() {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-killed-'))
+  const database = await newDatabase()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   let child: ChildProcess | undefined
@@ -37,6 +39,7 @@ async function openProcess() {
       PORT: `${port}`,
       ADMIN_TOKEN: token,
       LOG_LEVEL: 'error',
+      ...database.env,
     }
     const root = join(import.meta.dirname, '../..')
     child = spawn(process.execPath, ['src/main.ts'], {
@@ -73,6 +76,7 @@ async function openProcess() {
   await start()
   const close = async () => {
     await kill()
+    await database[Symbol.asyncDispose]()
     await rm(dir, { recursive: true, force: true })
   }
   // All that the test's clients use of a house.

@@ -3,18 +3,29 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
+import { newDatabase } from './databases.ts'
 
 /** A folder that is gone when the test ends. */
 export async function emptyFolder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
-  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  const database = await newDatabase()
+  databases.set(dir, database.env)
+  onTestFinished(async () => {
+    await database[Symbol.asyncDispose]()
+    await rm(dir, { recursive: true, force: true })
+  })
   return dir
 }
+
+/** The database that goes with each folder: SQLite's lies in it. */
+const databases = new Map<string | undefined, { DATABASE_URL?: string }>()
 
 /** What `npm start` runs, on a free port, with these variables and no others; gone when the test ends. */
 export async function startProcess(env: Record<string, string>) {
   const main = join(import.meta.dirname, '../../src/main.ts')
-  const child = spawn(process.execPath, [main], { env: { PORT: '0', ...env } })
+  const child = spawn(process.execPath, [main], {
+    env: { PORT: '0', ...databases.get(env.DATA_DIR), ...env },
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { out: '', err: '' }
   child.stdout.on('data', (text) => {
