@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { createSearchIndex } from '../src/database/search-sqlite.ts'
+import { createSearchIndex } from '../src/database/search.ts'
 import type { Tables } from '../src/database/tables.ts'
 import { indexAll } from '../src/domains/search/writes.ts'
 

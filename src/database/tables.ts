@@ -235,6 +235,24 @@ export type Tables = {
     row: string
     links: string
   }
+  /** Uploads to a bucket that are not adopted yet. */
+  multiparts: {
+    key: string
+    size: number | null
+    partSize: number
+    multipartId: string | null
+    /** Rises with every append: whoever holds an older one writes nothing. */
+    turn: number
+    /** Bytes that are durable; the first `inParts` of them are in parts, the others in tails. */
+    length: number
+    inParts: number
+    /** ETag of the object that has them all. */
+    whole: string | null
+    modifiedAt: number
+  }
+  multipartParts: { key: string; number: number; etag: string; size: number }
+  /** Objects of their own, with bytes below a part. */
+  multipartTails: { key: string; name: string; start: number; size: number }
 }
 
 export type EntryKind = 'folder' | 'file'

@@ -35,7 +35,7 @@ export async function openHouse({
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
   const database = await newDatabase()
-  const vars = { DATA_DIR: dir, LOG_LEVEL: 'silent', ...database.env, ...env }
+  const vars = { DATA_DIR: dir, LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...database.env, ...env }
   let { app, server, port } = await open(0)
   const token = app.firstToken ?? ''
 

@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import type { Found } from '../../database/search-sqlite.ts'
+import type { Found } from '../../database/search.ts'
 import { filtered, kindsAsked } from '../entries/filters.ts'
 import { keepOf, livingAmong, placed } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'

@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
-import { findDocuments } from '../../database/search-sqlite.ts'
+import { findDocuments } from '../../database/search.ts'
 import { type Batch, countEntries, entriesFound, type FoundEntry } from './found.ts'
 import { type Plan, planOf, type Search, type Step, stepsOf, totalOf } from './plan.ts'
 

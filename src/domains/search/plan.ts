@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import type { Expression, TextField } from '../../database/search-sqlite.ts'
+import type { Expression, TextField } from '../../database/search.ts'
 import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
 import { RANKS, searchFields } from './match.ts'
 import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'

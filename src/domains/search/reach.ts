@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import { type Expression, findDocuments, type TextField } from '../../database/search-sqlite.ts'
+import { type Expression, findDocuments, type TextField } from '../../database/search.ts'
 import type { Row } from '../../database/tables.ts'
 import { endOfPrefix } from '../../names.ts'
 import { keyOf, type Term } from './rules.ts'

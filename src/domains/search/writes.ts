@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
-import { dropDocuments, putDocuments } from '../../database/search-sqlite.ts'
+import { dropDocuments, putDocuments } from '../../database/search.ts'
 import type { Tx } from '../../database/transaction.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import { recorded } from '../activity/writes.ts'

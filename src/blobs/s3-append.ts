@@ -1,0 +1,119 @@
+import type { Readable } from 'node:stream'
+import { ChecksumMismatch } from '../errors.ts'
+import type { AppendOptions } from './blob-store.ts'
+import { checking } from './checksum.ts'
+import type { Cadence } from './disk-append.ts'
+import { gather } from './gather.ts'
+import type { MemoryBudget } from './s3-budget.ts'
+import { type Gathering, inflow } from './s3-inflow.ts'
+import type { Staged } from './s3-ledger.ts'
+import type { Stores } from './s3-putting.ts'
+import { recorder } from './s3-record.ts'
+import type { Remembered, rememberedBytes } from './s3-remembered.ts'
+
+export type AppendStores = Stores & {
+  budget: MemoryBudget
+  remembered: ReturnType<typeof rememberedBytes>
+}
+export type Tuning = Gathering & { cadence: Cadence }
+
+/** BlobStore.append behind the bytes of `staged`; `known` is what is remembered of those. */
+export async function appendToBucket(
+  stores: AppendStores,
+  staged: Staged,
+  known: Remembered,
+  source: Readable,
+  options: AppendOptions,
+  tuning: Tuning,
+): Promise<number> {
+  const flow = inflow(stores, staged, known.sha256?.copy(), tuning)
+  const records = recorder(stores, staged, flow)
+  const going = { stores, staged, known, source, options, tuning, flow, records }
+  try {
+    return await (options.checksum ? takeProven(going) : takeDurably(going))
+  } catch (error) {
+    await flow.close()
+    await records.abandon()
+    throw error
+  } finally {
+    await flow.close()
+    await records.removed()
+  }
+}
+
+type Going = {
+  stores: AppendStores
+  staged: Staged
+  known: Remembered
+  source: Readable
+  options: AppendOptions
+  tuning: Tuning
+  flow: ReturnType<typeof inflow>
+  records: ReturnType<typeof recorder>
+}
+
+async function takeDurably(going: Going): Promise<number> {
+  const { flow, staged, tuning, options } = going
+  const { cadence } = tuning
+  let [told, toldAt] = [staged.length, performance.now()]
+  const isDue = () => performance.now() - toldAt >= cadence.ms
+  const come = await takeAll(going, async () => {
+    const durable = flow.sent.lastFinished()?.end ?? told
+    if (durable - told >= cadence.bytes || (durable > told && isDue())) {
+      told = await writeDown(going)
+      toldAt = performance.now()
+      await options.onDurable?.(told)
+      going.records.committed(told)
+    } else if (isDue() && flow.sent.isIdle()) flow.spill()
+  })
+  return come.tooMany ? come.length : finish(going)
+}
+
+/** Bytes that are not proven count for nothing: they may be in the bucket, but not in the ledger. */
+async function takeProven(going: Going): Promise<number> {
+  const { staged, source, options, records, stores, known } = going
+  // Only with one are we here.
+  const check = checking(options.checksum as NonNullable<AppendOptions['checksum']>)
+  const come = await takeAll(going, async () => {}, check.update)
+  if (come.tooMany) return come.length
+  const wrong = check.verdict()
+  if (!wrong) return finish(going)
+  await going.flow.close()
+  await records.abandon()
+  stores.remembered.keep(staged.key, staged.turn, staged.length, known.sha256, known.head)
+  if (source.readableEnded) throw new ChecksumMismatch(wrong)
+  return staged.length
+}
+
+/** Takes the source in to its end; of more bytes than were announced it stops reading, and nothing more is kept. */
+async function takeAll(
+  { staged, source, options, tuning, flow }: Going,
+  afterBatch: () => Promise<void>,
+  alsoHash = (_: Buffer) => {},
+) {
+  let { length } = staged
+  for await (const batch of gather(source, tuning.cadence.ms / 4, options.signal)) {
+    for (const chunk of batch) {
+      alsoHash(chunk)
+      length += chunk.length
+    }
+    if (staged.size !== null && length > staged.size) return { length, tooMany: true }
+    await flow.add(batch)
+    flow.sent.throwIfFailed()
+    await afterBatch()
+  }
+  return { length, tooMany: false }
+}
+
+async function finish(going: Going): Promise<number> {
+  await going.flow.finish()
+  await writeDown(going)
+  return going.flow.end()
+}
+
+async function writeDown({ records, staged, stores, known, flow }: Going): Promise<number> {
+  const last = await records.record()
+  const { key, turn, length } = staged
+  if (last) stores.remembered.keep(key, turn, last.end, last.hash, known.head)
+  return last?.end ?? length
+}

@@ -1,0 +1,92 @@
+import { Readable } from 'node:stream'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import type { S3Config } from '../config.ts'
+import { s3Client } from './s3-client.ts'
+import { isOutside, unlessGone } from './s3-faults.ts'
+import type { Part } from './s3-ledger.ts'
+import { type Bytes, sendBytes } from './s3-sending.ts'
+
+/** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
+export type Bucket = ReturnType<typeof openBucket>
+
+export type ObjectHead = { size: number; etag: string }
+
+export function openBucket(config: S3Config) {
+  const client = s3Client(config)
+  const at = (name: string) => ({ Bucket: config.bucket, Key: name })
+  const sse = encryption(config)
+  return {
+    client,
+    async put(name: string, bytes: Bytes): Promise<string> {
+      const command = (body: object) => new PutObjectCommand({ ...at(name), ...sse, ...body })
+      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+        client.send(command(body), options),
+      )
+      return ETag
+    },
+    async head(name: string): Promise<ObjectHead | null> {
+      const found = await client.send(new HeadObjectCommand(at(name))).catch(unlessGone)
+      return found && { size: found.ContentLength ?? 0, etag: found.ETag ?? '' }
+    },
+    /** Null where there is none. Bytes `start` to `end`, both included; those beyond the last are none. */
+    async get(name: string, { start = 0, end }: { start?: number; end?: number } = {}) {
+      const whole = start === 0 && end === undefined
+      const range = whole ? {} : { Range: `bytes=${start}-${end ?? ''}` }
+      const found = await client
+        .send(new GetObjectCommand({ ...at(name), ...range }))
+        .catch(unlessOutside)
+        .catch(unlessGone)
+      // In Node the body is the answer itself, an IncomingMessage.
+      return found && (found.Body as Readable)
+    },
+    remove: (name: string) => client.send(new DeleteObjectCommand(at(name))),
+    async begin(name: string): Promise<string> {
+      const begun = await client.send(new CreateMultipartUploadCommand({ ...at(name), ...sse }))
+      // S3 answers no other.
+      return begun.UploadId as string
+    },
+    async part(
+      name: string,
+      { multipartId, number }: { multipartId: string; number: number },
+      bytes: Bytes,
+    ): Promise<string> {
+      const which = { ...at(name), UploadId: multipartId, PartNumber: number }
+      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+        client.send(new UploadPartCommand({ ...which, ...body }), options),
+      )
+      return ETag
+    },
+    complete(name: string, multipartId: string, parts: Part[]) {
+      const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
+      const wanted = { ...at(name), UploadId: multipartId, MultipartUpload: { Parts } }
+      return client.send(new CompleteMultipartUploadCommand(wanted))
+    },
+    abort: (name: string, multipartId: string) =>
+      client
+        .send(new AbortMultipartUploadCommand({ ...at(name), UploadId: multipartId }))
+        .catch(unlessGone),
+  }
+}
+
+/** For every request that makes an object. */
+export function encryption({ sse }: S3Config) {
+  if (sse === null) return {}
+  const { algorithm } = sse
+  const SSEKMSKeyId = algorithm === 'aws:kms' ? sse.keyId : null
+  return { ServerSideEncryption: algorithm, ...(SSEKMSKeyId && { SSEKMSKeyId }) }
+}
+
+/** An object of no bytes has none to begin at, yet reading it is no fault. */
+function unlessOutside(cause: unknown) {
+  if (!isOutside(cause)) throw cause
+  return { Body: Readable.from([]) }
+}

@@ -1,0 +1,61 @@
+import { Agent } from 'node:http'
+import { Agent as TlsAgent } from 'node:https'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
+import type { S3Config } from '../config.ts'
+
+const CONNECTING_MS = 5_000
+/** From the first byte of a request to the head of its answer: a part over a thin line, or a large upload put together. */
+const ANSWERING_MS = 300_000
+/** Less than any server waits before it closes a connection that is idle. */
+const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, timeout: 20_000 }
+
+/** Speaks to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
+export function s3Client(config: S3Config): S3Client {
+  const client = new S3Client({
+    ...addressOf(config),
+    maxAttempts: 4,
+    requestChecksumCalculation: config.checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
+    // Half of what is read are ranges, of which the bucket says no checksum.
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    expectContinueHeader: false,
+    requestHandler: new NodeHttpHandler({
+      // Every download holds a socket for as long as its reader takes.
+      httpAgent: new Agent(keepAlive),
+      httpsAgent: new TlsAgent(keepAlive),
+      connectionTimeout: CONNECTING_MS,
+      requestTimeout: ANSWERING_MS,
+      throwOnRequestTimeout: true,
+      // A reader who pauses is no fault.
+      socketTimeout: 0,
+    }),
+  })
+  if (config.checksums) signWithoutBody(client)
+  return client
+}
+
+/** For URLs that are signed now and used by others: nobody knows the checksum of what they will send. */
+export const presigningClient = (config: S3Config) =>
+  new S3Client({ ...addressOf(config), requestChecksumCalculation: 'WHEN_REQUIRED' })
+
+const addressOf = ({ endpoint, region, forcePathStyle }: S3Config): S3ClientConfig => ({
+  region,
+  forcePathStyle,
+  ...(endpoint && { endpoint }),
+})
+
+/**
+ * The body is proven by its CRC-32, whose header is signed; a SHA-256 of it besides, the third pass over all bytes, would prove
+ * nothing more.
+ */
+function signWithoutBody(client: S3Client) {
+  const unsigned = { step: 'build', priority: 'low', name: 'signWithoutBody' } as const
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { headers, body } = args.request as { headers: Record<string, string>; body?: unknown }
+      if (Buffer.isBuffer(body)) headers['x-amz-content-sha256'] ??= 'UNSIGNED-PAYLOAD'
+      return next(args)
+    },
+    unsigned,
+  )
+}

@@ -1,0 +1,20 @@
+import { DomainError, StorageFault } from '../errors.ts'
+
+/** For `.catch(orBucketFault('…'))`: words what the bucket or the way to it did, and keeps it as the cause. A bug of ours passes. */
+export const orBucketFault = (what: string) => (cause: unknown) => {
+  if (cause instanceof TypeError || cause instanceof DomainError) throw cause
+  throw new StorageFault(what, { cause })
+}
+
+/** For `.catch(unlessGone)`: null where there is no such object or upload. */
+export const unlessGone = (cause: unknown) => {
+  if (statusOf(cause) !== 404) throw cause
+  return null
+}
+
+export const isOutside = (cause: unknown) => statusOf(cause) === 416
+
+export function statusOf(cause: unknown): number | undefined {
+  const { $metadata } = cause as { $metadata?: { httpStatusCode?: number } }
+  return $metadata?.httpStatusCode
+}

@@ -1,0 +1,140 @@
+import type { Hash } from 'node:crypto'
+import type { MemoryBudget } from './s3-budget.ts'
+import { orBucketFault } from './s3-faults.ts'
+import { lane } from './s3-lane.ts'
+import type { Staged, Tail } from './s3-ledger.ts'
+import { type Arrived, putting, type Stores } from './s3-putting.ts'
+import type { Bytes } from './s3-sending.ts'
+import { joined } from './s3-tails.ts'
+
+/** How many parts of one upload are on their way at once, and how many bytes wait in memory for the rest of a part. */
+export type Gathering = { partsAtOnce: number; largestTailBytes: number }
+
+/** Bytes that are in the bucket, up to `end` without a gap, made of what was held and of the tails `from`. */
+export type Piece = Arrived & { end: number; from: Tail[]; hash: Hash | undefined }
+
+export type Inflow = ReturnType<typeof inflow>
+
+/**
+ * Takes bytes in behind those of `staged`, holds them in memory until there are enough for a part, and sends parts off, several at a
+ * time. What does not make a part, or must make room for others, goes as a tail. The pieces come out of `sent`.
+ */
+export function inflow(
+  stores: Stores & { budget: MemoryBudget },
+  staged: Staged,
+  sha256: Hash | undefined,
+  { partsAtOnce, largestTailBytes }: Gathering,
+) {
+  const { budget } = stores
+  const { key, size, partSize, turn } = staged
+  const sent = lane<Piece>(partsAtOnce)
+  const put = putting(stores, staged)
+  const arrivals = new Map<string, Promise<unknown>>()
+  let [held, heldBytes, heldFrom]: [Buffer[], number, number] = [[], 0, staged.length]
+  let [partStart, tails, made] = [staged.inParts, staged.tails, 0]
+
+  const holder = { held: () => heldBytes, spill: sendTail }
+  budget.join(holder)
+  const end = () => heldFrom + heldBytes
+  const isFull = () => end() >= partStart + partSize || heldBytes >= largestTailBytes
+  const room = () => Math.min(partStart + partSize - end(), largestTailBytes - heldBytes)
+
+  async function add(chunk: Buffer) {
+    for (let rest = chunk; rest.length > 0; rest = rest.subarray(hold(rest))) {
+      if (!isFull()) continue
+      await sent.slot()
+      // Others may have made room for themselves meanwhile.
+      if (isFull()) sendFull()
+    }
+  }
+
+  function hold(chunk: Buffer): number {
+    const taken = chunk.subarray(0, room())
+    sha256?.update(taken)
+    held.push(taken)
+    heldBytes += taken.length
+    return taken.length
+  }
+
+  const sendFull = () => (end() >= partStart + partSize ? sendPart() : sendTail())
+
+  function sendPart() {
+    const [from, start] = [tails, partStart]
+    ;[partStart, tails] = [end(), []]
+    const number = Math.floor(start / partSize) + 1
+    const isWhole = start === 0 && end() === size
+    send(from, (bytes) => (isWhole ? put.whole(bytes) : put.part(number, bytes)))
+  }
+
+  function sendTail() {
+    if (heldBytes === 0) return
+    const { before, from } = absorbed(tails, heldBytes, largestTailBytes)
+    const start = from[0]?.start ?? heldFrom
+    made += 1
+    const tail = { name: `${start}-${turn}.${made}`, start, size: end() - start }
+    tails = [...before, tail]
+    arrivals.set(
+      tail.name,
+      send(from, (bytes) => put.tail(tail, bytes)),
+    )
+  }
+
+  function send(from: Tail[], put: (bytes: Bytes) => Promise<Arrived>) {
+    const bytes = empty()
+    const piece = { end: heldFrom, from, hash: sha256?.copy() }
+    const arrive = async () => {
+      await Promise.all(from.map(({ name }) => arrivals.get(name)))
+      sent.throwIfFailed()
+      return { ...piece, ...(await put(joined(stores, key, from, bytes))) }
+    }
+    return sent.start(() =>
+      arrive()
+        .catch(orBucketFault(`${key} could not be written`))
+        .finally(() => budget.free(bytes.length, { sent: true })),
+    )
+  }
+
+  function empty(): Buffer {
+    const bytes = Buffer.concat(held, heldBytes)
+    budget.send(heldBytes)
+    ;[held, heldBytes, heldFrom] = [[], 0, end()]
+    return bytes
+  }
+
+  return {
+    sent,
+    end,
+    async add(batch: Buffer[]) {
+      await budget.take(batch.reduce((bytes, chunk) => bytes + chunk.length, 0))
+      for (const chunk of batch) await add(chunk)
+    },
+    /** Sends off what is held as a tail, at once. */
+    spill: sendTail,
+    /** Sends off the rest: of an upload that is all there the last part, or all of it. */
+    async finish() {
+      await sent.slot()
+      if (end() === size && (heldBytes > 0 || size === 0)) sendPart()
+      else sendFull()
+      await sent.settled()
+      sent.throwIfFailed()
+    },
+    /** Nothing runs any more, and nothing is held. */
+    async close() {
+      await sent.settled()
+      budget.quit(holder)
+      budget.free(heldBytes, { sent: false })
+      ;[held, heldBytes] = [[], 0]
+    },
+  }
+}
+
+/** A tail takes those before it in that are no longer than what it has: however short the goes were, there are few tails. */
+function absorbed(tails: Tail[], heldBytes: number, most: number) {
+  let [first, bytes] = [tails.length, heldBytes]
+  for (const { size } of tails.toReversed()) {
+    if (size > bytes || size + bytes > most) break
+    first -= 1
+    bytes += size
+  }
+  return { before: tails.slice(0, first), from: tails.slice(first) }
+}

@@ -1,0 +1,45 @@
+import { StorageFault } from '../errors.ts'
+import type { Bucket } from './s3-bucket.ts'
+import { overtaken } from './s3-cut.ts'
+import type { Ledger, Part, Staged, Tail } from './s3-ledger.ts'
+import { MOST_PARTS } from './s3-parts.ts'
+import type { S3Places } from './s3-places.ts'
+import type { Bytes } from './s3-sending.ts'
+
+export type Stores = { bucket: Bucket; places: S3Places; ledger: Ledger }
+
+/** What bytes became in the bucket. */
+export type Arrived = { tail: Tail } | { part: Part } | { whole: string }
+
+export type Putting = ReturnType<typeof putting>
+
+/** The three ways in which bytes of `staged` get into the bucket. A multipart upload is begun with the first part. */
+export function putting({ bucket, places, ledger }: Stores, { key, turn, multipartId }: Staged) {
+  let multipart: Promise<string> | undefined
+
+  async function begin() {
+    if (multipartId !== null) return multipartId
+    const begun = await bucket.begin(places.kept(key))
+    if (await ledger.write(key, turn, { multipartId: begun })) return begun
+    await bucket.abort(places.kept(key), begun)
+    throw overtaken(key)
+  }
+
+  return {
+    async tail(tail: Tail, bytes: Bytes): Promise<Arrived> {
+      await bucket.put(places.tail(key, tail.name), bytes)
+      return { tail }
+    },
+    async part(number: number, bytes: Bytes): Promise<Arrived> {
+      if (number > MOST_PARTS) throw new StorageFault(`${key} is longer than ${MOST_PARTS} parts`)
+      multipart ??= begin()
+      const which = { multipartId: await multipart, number }
+      const etag = await bucket.part(places.kept(key), which, bytes)
+      return { part: { number, etag, size: bytes.length } }
+    },
+    /** All of it at its final place, by one request. */
+    whole: async (bytes: Bytes): Promise<Arrived> => ({
+      whole: await bucket.put(places.kept(key), bytes),
+    }),
+  }
+}

@@ -1,0 +1,57 @@
+import { overtaken } from './s3-cut.ts'
+import type { Inflow, Piece } from './s3-inflow.ts'
+import type { Staged } from './s3-ledger.ts'
+import type { Stores } from './s3-putting.ts'
+import { removeTails } from './s3-tails.ts'
+
+/** Writes down in the ledger what has arrived in the bucket, and takes away the tails that are of no use any more. */
+export function recorder(stores: Stores, { key, turn }: Staged, { sent }: Inflow) {
+  const removals: Promise<unknown>[] = []
+  /** Tails whose bytes are in a part; an offset before its end still needs them. */
+  let replaced: { end: number; names: string[] }[] = []
+  let droppable: string[] = []
+
+  return {
+    /** What has arrived without a gap since the last time: its last piece, or undefined. */
+    async record(): Promise<Piece | undefined> {
+      sent.throwIfFailed()
+      const pieces = sent.takeFinished()
+      const last = pieces.at(-1)
+      if (!last) return
+      const merged = pieces.filter((piece) => 'tail' in piece).flatMap(({ from }) => from)
+      const dropTails = [...droppable, ...names(merged)]
+      droppable = []
+      const change = { ...written(pieces), length: last.end, dropTails }
+      if (!(await stores.ledger.write(key, turn, change))) throw overtaken(key)
+      removals.push(removeTails(stores, key, dropTails))
+      replaced.push(...pieces.filter((piece) => 'part' in piece).map(inPart))
+      return last
+    },
+    committed(offset: number) {
+      droppable.push(...replaced.filter(({ end }) => end <= offset).flatMap(({ names }) => names))
+      replaced = replaced.filter(({ end }) => end > offset)
+    },
+    /** What arrived and was not written down goes; what stays behind here, the sweeper takes. */
+    async abandon() {
+      const tails = sent.takeFinished().flatMap((piece) => ('tail' in piece ? [piece.tail] : []))
+      await removeTails(stores, key, names(tails))
+    },
+    removed: () => Promise.all(removals),
+  }
+}
+
+const names = (tails: { name: string }[]) => tails.map(({ name }) => name)
+
+const inPart = ({ end, from }: Piece) => ({ end, names: names(from) })
+
+function written(pieces: Piece[]) {
+  const parts = pieces.flatMap((piece) => ('part' in piece ? [piece] : []))
+  const inParts = parts.at(-1)?.end
+  const whole = pieces.flatMap((piece) => ('whole' in piece ? [piece.whole] : [])).at(-1)
+  return {
+    parts: parts.map(({ part }) => part),
+    tails: pieces.flatMap((piece) => ('tail' in piece ? [piece.tail] : [])),
+    ...(inParts !== undefined && { inParts }),
+    ...(whole !== undefined && { whole }),
+  }
+}

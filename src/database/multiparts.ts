@@ -1,0 +1,153 @@
+import type { Db } from './database.ts'
+import type { Row } from './tables.ts'
+import { type Tx, transact } from './transaction.ts'
+
+type Upload = Omit<Row<'multiparts'>, 'modifiedAt'>
+type Part = Omit<Row<'multipartParts'>, 'key'>
+type Tail = Omit<Row<'multipartTails'>, 'key'>
+type Figures = Partial<Pick<Upload, 'length' | 'inParts' | 'multipartId' | 'whole'>>
+type Change = Figures & {
+  parts?: Part[]
+  tails?: Tail[]
+  dropTails?: string[]
+  partsUpTo?: number
+}
+
+const BATCH = 1000
+
+/** The rows behind uploads to a bucket: which parts and tails are there of each. */
+export function multipartLedger(db: Db, now: () => number = Date.now) {
+  const withTails = async (upload: Row<'multiparts'> | undefined) =>
+    upload ? { ...upload, tails: await tailsOf(db, upload.key) } : null
+
+  return {
+    async stage(key: string, { size, partSize }: Pick<Upload, 'size' | 'partSize'>) {
+      const none = { turn: 0, length: 0, inParts: 0, multipartId: null, whole: null }
+      await db
+        .insertInto('multiparts')
+        .values({ key, size, partSize, ...none, modifiedAt: now() })
+        .onConflict((oc) => oc.column('key').doNothing())
+        .execute()
+      if (size !== null) await learnSize(db, { key, size, partSize })
+    },
+    load: async (key: string) =>
+      withTails(
+        await db.selectFrom('multiparts').selectAll().where('key', '=', key).executeTakeFirst(),
+      ),
+    takeTurn: async (key: string) =>
+      withTails(
+        await db
+          .updateTable('multiparts')
+          .set((eb) => ({ turn: eb('turn', '+', 1), modifiedAt: now() }))
+          .where('key', '=', key)
+          .returningAll()
+          .executeTakeFirst(),
+      ),
+    write: (key: string, turn: number, change: Change) =>
+      transact(db, (tx) => writeAll(tx, { key, turn, modifiedAt: now() }, change)),
+    async nameMultipart(key: string, multipartId: string) {
+      await db
+        .updateTable('multiparts')
+        .set({ multipartId, modifiedAt: now() })
+        .where('key', '=', key)
+        .where('multipartId', 'is', null)
+        .execute()
+      const named = db.selectFrom('multiparts').select('multipartId').where('key', '=', key)
+      return (await named.executeTakeFirst())?.multipartId ?? null
+    },
+    parts: (key: string) =>
+      db
+        .selectFrom('multipartParts')
+        .select(['number', 'etag', 'size'])
+        .where('key', '=', key)
+        .orderBy('number')
+        .execute(),
+    forget: (key: string) => transact(db, (tx) => forget(tx, key)),
+    list: () => listAll(db),
+    async known(keys: string[]) {
+      if (keys.length === 0) return new Set<string>()
+      const rows = db.selectFrom('multiparts').select('key').where('key', 'in', keys)
+      return new Set((await rows.execute()).map(({ key }) => key))
+    },
+  }
+}
+
+const tailsOf = (db: Db, key: string) =>
+  db
+    .selectFrom('multipartTails')
+    .select(['name', 'start', 'size'])
+    .where('key', '=', key)
+    .orderBy('start')
+    .execute()
+
+/** The size of parts stands once there is one. */
+const learnSize = (db: Db, { key, ...about }: Pick<Upload, 'key' | 'size' | 'partSize'>) =>
+  db
+    .updateTable('multiparts')
+    .set(about)
+    .where('key', '=', key)
+    .where('size', 'is', null)
+    .where('multipartId', 'is', null)
+    .where('length', '=', 0)
+    .execute()
+
+type Turn = Pick<Row<'multiparts'>, 'key' | 'turn' | 'modifiedAt'>
+
+async function writeAll(tx: Tx, { key, turn, modifiedAt }: Turn, change: Change): Promise<boolean> {
+  const { parts = [], tails = [], dropTails = [], partsUpTo, ...figures } = change
+  // First, and whatever changes: it locks the row, so that nothing is written behind the back of the next turn.
+  const { numUpdatedRows } = await tx
+    .updateTable('multiparts')
+    .set({ ...figures, modifiedAt })
+    .where('key', '=', key)
+    .where('turn', '=', turn)
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) return false
+  if (partsUpTo !== undefined) await dropParts(tx, key, partsUpTo)
+  for (const part of parts) await writePart(tx, { key, ...part })
+  for (const tail of tails) await writeTail(tx, { key, ...tail })
+  for (const name of dropTails) await dropTail(tx, key, name)
+  return true
+}
+
+const dropParts = (tx: Tx, key: string, upTo: number) =>
+  tx.deleteFrom('multipartParts').where('key', '=', key).where('number', '>', upTo).execute()
+
+const writePart = (tx: Tx, part: Row<'multipartParts'>) =>
+  tx
+    .insertInto('multipartParts')
+    .values(part)
+    .onConflict((oc) => oc.columns(['key', 'number']).doUpdateSet(part))
+    .execute()
+
+const writeTail = (tx: Tx, tail: Row<'multipartTails'>) =>
+  tx
+    .insertInto('multipartTails')
+    .values(tail)
+    .onConflict((oc) => oc.columns(['key', 'name']).doUpdateSet(tail))
+    .execute()
+
+const dropTail = (tx: Tx, key: string, name: string) =>
+  tx.deleteFrom('multipartTails').where('key', '=', key).where('name', '=', name).execute()
+
+async function forget(tx: Tx, key: string) {
+  await tx.deleteFrom('multiparts').where('key', '=', key).execute()
+  await tx.deleteFrom('multipartParts').where('key', '=', key).execute()
+  await tx.deleteFrom('multipartTails').where('key', '=', key).execute()
+}
+
+async function* listAll(db: Db) {
+  for (let after = ''; ; ) {
+    const rows = await db
+      .selectFrom('multiparts')
+      .select(['key', 'length as size', 'modifiedAt'])
+      .where('key', '>', after)
+      .orderBy('key')
+      .limit(BATCH)
+      .execute()
+    yield* rows
+    const last = rows.at(-1)
+    if (!last || rows.length < BATCH) return
+    after = last.key
+  }
+}

@@ -1,0 +1,62 @@
+import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely'
+import { type Db, isPostgres } from './database.ts'
+import type { Tx } from './transaction.ts'
+import * as postgres from './user-cells-postgres.ts'
+import * as sqlite from './user-cells-sqlite.ts'
+import type { Cells } from './user-rows.ts'
+import type { UserTable } from './user-tables.ts'
+
+export type Match = RawBuilder<SqlBool>
+/** A subquery for keys of rows. */
+export type Keys = Expression<{ rowKey: number }>
+/** A subquery for keys of rows, each with the path that a cell of the row is to hold. */
+export type KeysAndPaths = Expression<{ rowKey: number; path: string }>
+
+const engine = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
+const at = ({ sqlName }: UserTable, column: string) => sql.id(sqlName, column)
+
+/** Rows with these values in these columns; null is null. */
+export function holding(db: Db | Tx, table: UserTable, cells: Cells): Match {
+  const { equals } = engine(db)
+  const matches = table.columns.flatMap(({ name, type }) => {
+    const cell = cells[name]
+    if (cell === undefined) return []
+    const ref = at(table, name)
+    return [cell === null ? sql<SqlBool>`${ref} is null` : equals(ref, type, cell)]
+  })
+  return all(matches)
+}
+
+type PathMatch = { column: string; path: string; below: boolean }
+
+/** Rows whose cell is `path`, or with `below` also any path under it. */
+export function withPath(db: Db | Tx, table: UserTable, { column, path, below }: PathMatch): Match {
+  const cell = at(table, column)
+  if (!below) return sql`${cell} = ${path}`
+  const { bytewise } = engine(db)
+  // 0 follows / in the order of bytes.
+  return sql`(${cell} = ${path}
+    or (${bytewise(cell)} >= ${`${path}/`} and ${bytewise(cell)} < ${`${path}0`}))`
+}
+
+export const among = (table: UserTable, keys: Keys): Match =>
+  sql`${at(table, table.keyColumn)} in ${keys}`
+
+export const amongCells = (
+  db: Db | Tx,
+  table: UserTable,
+  column: string,
+  cells: KeysAndPaths,
+): Match => {
+  const cell = engine(db).bytewise(at(table, column))
+  return sql`(${at(table, table.keyColumn)}, ${cell}) in ${cells}`
+}
+
+export const withKey = (table: UserTable, key: number): Match =>
+  sql`${at(table, table.keyColumn)} = cast(${key} as bigint)`
+
+export const all = (matches: Match[]): Match =>
+  matches.length === 0 ? sql`1 = 1` : sql`(${sql.join(matches, sql` and `)})`
+
+export const any = (matches: Match[]): Match =>
+  matches.length === 0 ? sql`1 = 0` : sql`(${sql.join(matches, sql` or `)})`
