@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { openBlobs } from './blobs/open.ts'
-import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
+import type { BlobStore } from './blobs/blob-store.ts'
+import { openBlobs, requireBucket } from './blobs/open.ts'
+import type { Ledger } from './blobs/s3-ledger.ts'
+import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { type Db, openDatabase } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
+import { multipartLedger } from './database/multiparts.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
@@ -45,7 +48,7 @@ export async function openApp(
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await letTablesIn({ db, now }, config.linkableTables)
-  const blobs = openAt('DATA_DIR', store.dir, () => openBlobs(store))
+  const blobs = await openStore(store, multipartLedger(db, now))
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
@@ -108,6 +111,12 @@ async function openRows(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'postgres') return openDatabase(database)
   await requireWritable('DATABASE_URL', dirname(database.path))
   return openAt('DATABASE_URL', database.path, () => openDatabase(database))
+}
+
+async function openStore(config: BlobsConfig, ledger: Ledger): Promise<BlobStore> {
+  await requireBucket(config)
+  if (config.kind === 's3') return openBlobs(config, ledger)
+  return openAt('DATA_DIR', config.dir, () => openBlobs(config, ledger))
 }
 
 /** What the machine holds against a path has a code; whatever has none is a bug of ours. */

@@ -4,7 +4,21 @@ import { z } from 'zod'
 export type DatabaseConfig =
   | { kind: 'sqlite'; path: string }
   | { kind: 'postgres'; url: string; poolSize: number; statementTimeoutMs: number }
-export type BlobsConfig = { kind: 'disk'; dir: string }
+export type BlobsConfig = { kind: 'disk'; dir: string } | S3Config
+export type S3Config = {
+  kind: 's3'
+  bucket: string
+  /** Null: Amazon's own, by the region. */
+  endpoint: string | null
+  region: string
+  /** Whether the bucket is named in the path, or in the host name. */
+  forcePathStyle: boolean
+  /** What all names in the bucket begin with; empty, or with a slash at its end. */
+  prefix: string
+  sse: { algorithm: 'AES256' } | { algorithm: 'aws:kms'; keyId: string | null } | null
+  /** Whether a CRC-32 is sent with what is written. */
+  checksums: boolean
+}
 
 export type Limits = {
   /** The largest file, in bytes. */
@@ -27,6 +41,8 @@ export type Config = {
   dataDir: string
   database: DatabaseConfig
   blobs: BlobsConfig
+  /** Whether the bytes of a download pass through the house, or the client is sent to the bucket. */
+  downloads: 'redirect' | 'proxy'
   adminToken: string | null
   limits: Limits
   corsOrigins: string[]
@@ -139,6 +155,83 @@ export const settings = {
     right: `a whole number from 0 to ${LARGEST_INT}`,
     schema: wholeNumber(0, LARGEST_INT).default(30_000),
   }),
+  S3_BUCKET: setting({
+    meaning: 'Bucket for the bytes. With it they go to S3, with credentials as the AWS SDK finds them.',
+    default: 'none: the bytes are in DATA_DIR',
+    right: 'the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
+    schema: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
+      .nullable()
+      .default(null),
+  }),
+  S3_ENDPOINT: setting({
+    meaning: 'Where that S3 is, if it is not Amazon\'s: MinIO, Ceph, R2 and others.',
+    default: 'Amazon, by S3_REGION',
+    right: 'a URL such as https://s3.example.org, without ? and #',
+    schema: publicUrl.nullable().default(null),
+  }),
+  S3_REGION: setting({
+    meaning: 'Region of the bucket.',
+    default: 'us-east-1',
+    right: 'the name of a region: letters, digits and hyphens',
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9-]{1,63}$/)
+      .default('us-east-1'),
+  }),
+  S3_FORCE_PATH_STYLE: setting({
+    meaning: 'true: the bucket stands in the path of a URL; false: in its host name.',
+    default: 'true with S3_ENDPOINT, else false',
+    right: 'true or false',
+    schema: z
+      .enum(['true', 'false'])
+      .transform((word) => word === 'true')
+      .nullable()
+      .default(null),
+  }),
+  S3_PREFIX: setting({
+    meaning: 'What all names in the bucket begin with, such as holdall/.',
+    default: 'nothing',
+    right: "letters, digits and ! - _ . * ' ( ) /, no slash at the beginning, at most 200",
+    schema: z
+      .string()
+      .regex(/^[\w!.*'()-][\w!.*'()/-]{0,199}$/)
+      .transform((prefix) => (prefix.endsWith('/') ? prefix : `${prefix}/`))
+      .default(''),
+  }),
+  S3_SSE: setting({
+    meaning: 'Encryption that is asked of the bucket with every write: AES256, aws:kms, or off.',
+    default: 'off: as the bucket is set',
+    right: 'one of off, AES256, aws:kms',
+    schema: z.enum(['off', 'AES256', 'aws:kms']).default('off'),
+  }),
+  S3_SSE_KMS_KEY_ID: setting({
+    meaning: 'The key of S3_SSE=aws:kms.',
+    default: "the account's own",
+    right: 'the id, alias or ARN of a key',
+    schema: z
+      .string()
+      .regex(/^[\w:/-]{1,2048}$/)
+      .nullable()
+      .default(null),
+  }),
+  S3_CHECKSUM: setting({
+    meaning: 'crc32 sends a checksum with all that is written; off for a server that knows none.',
+    default: 'crc32',
+    right: 'crc32 or off',
+    schema: z
+      .enum(['crc32', 'off'])
+      .transform((word) => word === 'crc32')
+      .default(true),
+  }),
+  DOWNLOADS: setting({
+    meaning:
+      'Where a download leads: redirect sends clients to the bucket with a URL of five minutes, proxy lets the bytes pass through the server.',
+    default: 'redirect with S3_BUCKET, else proxy',
+    right: 'redirect or proxy',
+    schema: z.enum(['redirect', 'proxy']).nullable().default(null),
+  }),
   ADMIN_TOKEN: setting({
     meaning: "The owner's first token, read on the very first start only.",
     default: 'a random one, printed once',
@@ -240,7 +333,8 @@ export function readConfig(env: Env): Config {
     publicUrl: values.PUBLIC_URL,
     dataDir,
     database: databaseOf(values, dataDir),
-    blobs: { kind: 'disk', dir: resolve(dataDir, 'blobs') },
+    blobs: blobsOf(values, dataDir),
+    downloads: downloadsOf(values),
     adminToken: values.ADMIN_TOKEN,
     limits: {
       maxUploadBytes: values.MAX_UPLOAD_BYTES,
@@ -268,6 +362,37 @@ function databaseOf(values: Values, dataDir: string): DatabaseConfig {
   }
 }
 
+function blobsOf(values: Values, dataDir: string): BlobsConfig {
+  if (values.S3_BUCKET === null) return { kind: 'disk', dir: resolve(dataDir, 'blobs') }
+  return {
+    kind: 's3',
+    bucket: values.S3_BUCKET,
+    endpoint: values.S3_ENDPOINT,
+    region: values.S3_REGION,
+    forcePathStyle: values.S3_FORCE_PATH_STYLE ?? values.S3_ENDPOINT !== null,
+    prefix: values.S3_PREFIX,
+    sse: encryptionOf(values),
+    checksums: values.S3_CHECKSUM,
+  }
+}
+
+function downloadsOf({ DOWNLOADS: asked, S3_BUCKET: bucket }: Values): Config['downloads'] {
+  if (asked === 'redirect' && bucket === null)
+    throw new CannotStart(
+      'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: a folder has no address to send anybody to.',
+    )
+  return asked ?? (bucket === null ? 'proxy' : 'redirect')
+}
+
+function encryptionOf({ S3_SSE: algorithm, S3_SSE_KMS_KEY_ID: keyId }: Values): S3Config['sse'] {
+  if (algorithm === 'aws:kms') return { algorithm, keyId }
+  if (keyId !== null)
+    throw new CannotStart(
+      `S3_SSE_KMS_KEY_ID is ${JSON.stringify(keyId)}; it must be left out unless S3_SSE is aws:kms.`,
+    )
+  return algorithm === 'off' ? null : { algorithm }
+}
+
 function readValues(env: Env): Values {
   const names = Object.keys(settings) as Name[]
   // Compose files and shells hand over an empty text where nothing was meant.
@@ -292,7 +417,11 @@ const shown = (name: Name, value: string) =>
     : JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@'))
 
 function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
-  if (database.kind === 'sqlite' && `${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`))
+  if (
+    database.kind === 'sqlite' &&
+    blobs.kind === 'disk' &&
+    `${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`)
+  )
     throw new CannotStart(
       `DATABASE_URL is ${JSON.stringify(database.path)}; it must not lie in ${blobs.dir}, the folder that holds nothing but bytes.`,
     )

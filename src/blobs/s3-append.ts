@@ -15,7 +15,7 @@ export type AppendStores = Stores & {
   budget: MemoryBudget
   remembered: ReturnType<typeof rememberedBytes>
 }
-export type Tuning = Gathering & { cadence: Cadence }
+export type Tuning = Gathering & { cadence: Cadence; partSizeFor: (size: number | null) => number }
 
 /** BlobStore.append behind the bytes of `staged`; `known` is what is remembered of those. */
 export async function appendToBucket(
@@ -57,37 +57,42 @@ async function takeDurably(going: Going): Promise<number> {
   const { cadence } = tuning
   let [told, toldAt] = [staged.length, performance.now()]
   const isDue = () => performance.now() - toldAt >= cadence.ms
+  const tell = async () => {
+    ;[told, toldAt] = [await writeDown(going), performance.now()]
+    await options.onDurable?.(told)
+    going.records.committed(told)
+  }
   const come = await takeAll(going, async () => {
     const durable = flow.sent.lastFinished()?.end ?? told
-    if (durable - told >= cadence.bytes || (durable > told && isDue())) {
-      told = await writeDown(going)
-      toldAt = performance.now()
-      await options.onDurable?.(told)
-      going.records.committed(told)
-    } else if (isDue() && flow.sent.isIdle()) flow.spill()
+    if (durable - told >= cadence.bytes || (durable > told && isDue())) await tell()
+    else if (isDue() && flow.sent.isIdle()) flow.spill()
   })
-  return come.tooMany ? come.length : finish(going)
+  if (come.tooMany) return come.length
+  await flow.finish()
+  // A source that is faster than the bucket ends while much is on its way.
+  if (flow.end() - told >= cadence.bytes) await tell()
+  else await writeDown(going)
+  return flow.end()
 }
 
 /** Bytes that are not proven count for nothing: they may be in the bucket, but not in the ledger. */
 async function takeProven(going: Going): Promise<number> {
-  const { staged, source, options, records, stores, known } = going
+  const { staged, source, options, records, flow } = going
   // Only with one are we here.
   const check = checking(options.checksum as NonNullable<AppendOptions['checksum']>)
   const come = await takeAll(going, async () => {}, check.update)
   if (come.tooMany) return come.length
   const wrong = check.verdict()
   if (!wrong) return finish(going)
-  await going.flow.close()
+  await flow.close()
   await records.abandon()
-  stores.remembered.keep(staged.key, staged.turn, staged.length, known.sha256, known.head)
   if (source.readableEnded) throw new ChecksumMismatch(wrong)
   return staged.length
 }
 
 /** Takes the source in to its end; of more bytes than were announced it stops reading, and nothing more is kept. */
 async function takeAll(
-  { staged, source, options, tuning, flow }: Going,
+  { staged, source, options, tuning, flow, known }: Going,
   afterBatch: () => Promise<void>,
   alsoHash = (_: Buffer) => {},
 ) {
@@ -95,6 +100,7 @@ async function takeAll(
   for await (const batch of gather(source, tuning.cadence.ms / 4, options.signal)) {
     for (const chunk of batch) {
       alsoHash(chunk)
+      known.head?.add(chunk)
       length += chunk.length
     }
     if (staged.size !== null && length > staged.size) return { length, tooMany: true }

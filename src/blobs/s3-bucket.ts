@@ -6,11 +6,13 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  paginateListParts,
   PutObjectCommand,
+  type PutObjectCommandInput,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { S3Config } from '../config.ts'
-import { s3Client } from './s3-client.ts'
+import { s3Clients } from './s3-client.ts'
 import { isOutside, unlessGone } from './s3-faults.ts'
 import type { Part } from './s3-ledger.ts'
 import { type Bytes, sendBytes } from './s3-sending.ts'
@@ -21,15 +23,16 @@ export type Bucket = ReturnType<typeof openBucket>
 export type ObjectHead = { size: number; etag: string }
 
 export function openBucket(config: S3Config) {
-  const client = s3Client(config)
+  const { client, streaming } = s3Clients(config)
   const at = (name: string) => ({ Bucket: config.bucket, Key: name })
   const sse = encryption(config)
+  const by = (bytes: Bytes) => (Buffer.isBuffer(bytes) ? client : streaming)
   return {
     client,
+    name: config.bucket,
     async put(name: string, bytes: Bytes): Promise<string> {
-      const command = (body: object) => new PutObjectCommand({ ...at(name), ...sse, ...body })
       const { ETag = '' } = await sendBytes(bytes, (body, options) =>
-        client.send(command(body), options),
+        by(bytes).send(new PutObjectCommand({ ...at(name), ...sse, ...body }), options),
       )
       return ETag
     },
@@ -61,9 +64,19 @@ export function openBucket(config: S3Config) {
     ): Promise<string> {
       const which = { ...at(name), UploadId: multipartId, PartNumber: number }
       const { ETag = '' } = await sendBytes(bytes, (body, options) =>
-        client.send(new UploadPartCommand({ ...which, ...body }), options),
+        by(bytes).send(new UploadPartCommand({ ...which, ...body }), options),
       )
       return ETag
+    },
+    /** Those that the bucket has of a multipart upload, by number. */
+    async parts(name: string, multipartId: string): Promise<Part[]> {
+      const asked = { ...at(name), UploadId: multipartId }
+      const parts: Part[] = []
+      for await (const { Parts = [] } of paginateListParts({ client }, asked)) {
+        for (const { PartNumber = 0, ETag = '', Size = 0 } of Parts)
+          parts.push({ number: PartNumber, etag: ETag, size: Size })
+      }
+      return parts
     },
     complete(name: string, multipartId: string, parts: Part[]) {
       const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
@@ -77,8 +90,10 @@ export function openBucket(config: S3Config) {
   }
 }
 
+type Encryption = Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'>
+
 /** For every request that makes an object. */
-export function encryption({ sse }: S3Config) {
+export function encryption({ sse }: S3Config): Encryption {
   if (sse === null) return {}
   const { algorithm } = sse
   const SSEKMSKeyId = algorithm === 'aws:kms' ? sse.keyId : null

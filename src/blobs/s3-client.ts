@@ -10,12 +10,24 @@ const ANSWERING_MS = 300_000
 /** Less than any server waits before it closes a connection that is idle. */
 const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, timeout: 20_000 }
 
-/** Speaks to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
-export function s3Client(config: S3Config): S3Client {
+/** Two ways to speak to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
+export type Clients = ReturnType<typeof s3Clients>
+
+export function s3Clients(config: S3Config) {
+  const shared = { ...addressOf(config), ...handling() }
   const client = new S3Client({
-    ...addressOf(config),
-    maxAttempts: 4,
+    ...shared,
     requestChecksumCalculation: config.checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
+  })
+  if (config.checksums) signWithoutBody(client)
+  /** The checksum of a stream comes behind it in a trailer, of which many servers know nothing. */
+  const streaming = new S3Client({ ...shared, requestChecksumCalculation: 'WHEN_REQUIRED' })
+  return { client, streaming }
+}
+
+function handling(): S3ClientConfig {
+  return {
+    maxAttempts: 4,
     // Half of what is read are ranges, of which the bucket says no checksum.
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
@@ -29,9 +41,7 @@ export function s3Client(config: S3Config): S3Client {
       // A reader who pauses is no fault.
       socketTimeout: 0,
     }),
-  })
-  if (config.checksums) signWithoutBody(client)
-  return client
+  }
 }
 
 /** For URLs that are signed now and used by others: nobody knows the checksum of what they will send. */

@@ -40,11 +40,9 @@ export function inflow(
   const room = () => Math.min(partStart + partSize - end(), largestTailBytes - heldBytes)
 
   async function add(chunk: Buffer) {
-    for (let rest = chunk; rest.length > 0; rest = rest.subarray(hold(rest))) {
-      if (!isFull()) continue
-      await sent.slot()
-      // Others may have made room for themselves meanwhile.
-      if (isFull()) sendFull()
+    for (let rest = chunk; rest.length > 0; ) {
+      rest = rest.subarray(hold(rest))
+      if (isFull()) await sendFull()
     }
   }
 
@@ -56,7 +54,13 @@ export function inflow(
     return taken.length
   }
 
-  const sendFull = () => (end() >= partStart + partSize ? sendPart() : sendTail())
+  async function sendFull() {
+    await sent.slot()
+    // Meanwhile others may have made room for themselves.
+    if (isFull()) sendHeld()
+  }
+
+  const sendHeld = () => (end() >= partStart + partSize ? sendPart() : sendTail())
 
   function sendPart() {
     const [from, start] = [tails, partStart]
@@ -105,7 +109,8 @@ export function inflow(
     sent,
     end,
     async add(batch: Buffer[]) {
-      await budget.take(batch.reduce((bytes, chunk) => bytes + chunk.length, 0))
+      const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
+      if (bytes > 0) await budget.take(bytes)
       for (const chunk of batch) await add(chunk)
     },
     /** Sends off what is held as a tail, at once. */
@@ -114,7 +119,7 @@ export function inflow(
     async finish() {
       await sent.slot()
       if (end() === size && (heldBytes > 0 || size === 0)) sendPart()
-      else sendFull()
+      else sendHeld()
       await sent.settled()
       sent.throwIfFailed()
     },

@@ -30,7 +30,7 @@ export function putting({ bucket, places, ledger }: Stores, { key, turn, multipa
       await bucket.put(places.tail(key, tail.name), bytes)
       return { tail }
     },
-    async part(number: number, bytes: Bytes): Promise<Arrived> {
+    async part(number: number, bytes: Bytes): Promise<{ part: Part }> {
       if (number > MOST_PARTS) throw new StorageFault(`${key} is longer than ${MOST_PARTS} parts`)
       multipart ??= begin()
       const which = { multipartId: await multipart, number }

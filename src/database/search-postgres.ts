@@ -22,8 +22,8 @@ export async function createSearchIndex(db: Db): Promise<void> {
 
 /**
  * There are two ways to the newest documents that are like a query: past the newest of the workspace, quick where many are like
- * it; and by the index of words, quick where few are, for it tells all of them before the first. Both are gone in turns,
- * farther and farther, so that none costs much more than the better one. The planner knows too little of marked words to choose.
+ * it; and by the index of words, quick where few are, for it tells all of them before the first. They are gone in turns, farther
+ * and farther, so that neither costs much more than the better one. The planner knows too little of marked words to choose.
  */
 const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     workspace text, query tsquery, below bigint, most integer)
@@ -32,9 +32,9 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
   SET plan_cache_mode = force_generic_plan AS $$
   #variable_conflict use_column
   DECLARE
-    far integer := 64 + 2 * most;
+    far integer := 128;
     passed integer;
-    last bigint;
+    found integer;
     numbers bigint[];
   BEGIN
     LOOP
@@ -42,17 +42,21 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
         SELECT "number", "id", "words" FROM "searchDocuments"
         WHERE "workspaceId" = workspace AND "number" < below ORDER BY "number" DESC LIMIT far) d
         WHERE "words" @@ query ORDER BY "number" DESC LIMIT most;
-      GET DIAGNOSTICS passed = ROW_COUNT;
-      most := most - passed;
+      GET DIAGNOSTICS found = ROW_COUNT;
+      most := most - found;
       IF most = 0 THEN RETURN; END IF;
-      SELECT min("number") INTO last FROM (SELECT "number" FROM "searchDocuments"
+
+      SELECT min("number"), count(*) INTO below, passed FROM (
+        SELECT "number" FROM "searchDocuments"
         WHERE "workspaceId" = workspace AND "number" < below ORDER BY "number" DESC LIMIT far) d;
-      IF last IS NULL THEN RETURN; END IF;
-      below := last;
+      IF passed < far THEN RETURN; END IF;
       far := far * 4;
+      CONTINUE WHEN found * 16 > passed;
+
       SELECT array_agg("number") INTO numbers FROM (SELECT "number" FROM "searchDocuments"
         WHERE "words" @@ query AND "number" + 0 < below LIMIT far) d;
-      IF coalesce(cardinality(numbers), 0) < far THEN
+      IF numbers IS NULL THEN RETURN; END IF;
+      IF cardinality(numbers) < far THEN
         RETURN QUERY SELECT "number", "id" FROM "searchDocuments"
           WHERE "number" = ANY (numbers) ORDER BY "number" DESC LIMIT most;
         RETURN;

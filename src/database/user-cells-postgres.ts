@@ -2,7 +2,7 @@ import { type KyselyPlugin, type RawBuilder, type SqlBool, sql, type UnknownRow 
 import { RowRejected } from '../errors.ts'
 import type { ColumnType } from './tables.ts'
 import type { Tx } from './transaction.ts'
-import type { Cell } from './user-rows.ts'
+import type { Cell } from './user-cells.ts'
 import type { UserTable } from './user-tables.ts'
 
 /*
@@ -38,8 +38,7 @@ function realOf(text: string): Cell {
 }
 
 /** The digits that count: -0.0150e3 has 15. */
-const digitsOf = (text: string) =>
-  text.replace(/e.*|[-+.]/g, '').replace(/^0+|0+$/g, '')
+const digitsOf = (text: string) => text.replace(/e.*|[-+.]/g, '').replace(/^0+|0+$/g, '')
 
 /** Makes cells of the texts that were selected. */
 export const asCells = ({ columns }: UserTable): KyselyPlugin[] => [
@@ -75,7 +74,7 @@ const decimal = (cell: Ref): Ref => sql`cast(cast(${cell} as text) as numeric)`
 
 export const bytewise = (cell: Ref): Ref => sql`${cell} collate "C"`
 
-export const withOwnKey = sql`overriding system value`
+export const withOwnKeys = sql`overriding system value`
 
 export const unlessKeyIsTaken = ({ keyColumn }: UserTable): Ref =>
   sql`on conflict (${sql.id(keyColumn)}) do nothing`

@@ -1,6 +1,6 @@
 import { type KyselyPlugin, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { RowRejected } from '../errors.ts'
-import type { Cell } from './user-rows.ts'
+import type { Cell } from './user-cells.ts'
 import type { UserTable } from './user-tables.ts'
 
 /*
@@ -22,11 +22,13 @@ export const equals = (cell: Ref, _type: unknown, value: Cell): RawBuilder<SqlBo
 /** The cell as one that is compared by its bytes. */
 export const bytewise = (cell: Ref): Ref => cell
 
-/** Lets a row have a key that the database did not choose. */
-export const withOwnKey = sql``
+/** Said where rows have keys that the table did not give them. */
+export const withOwnKeys = sql``
 
-/** Lets a row go that would have the key of another; here there is none such: SQLite gives no key again. */
+/** Said where a row is not to be, rather than to fail, if its key is another's; SQLite gives none such. */
 export const unlessKeyIsTaken = (_table: UserTable): RawBuilder<unknown> => sql``
+
+/** The table's next number is beyond all keys that there are. */
 export const passTakenKeys = async (): Promise<void> => {}
 
 const reasons: [RegExp, string][] = [

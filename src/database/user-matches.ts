@@ -1,9 +1,7 @@
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely'
-import { type Db, isPostgres } from './database.ts'
+import type { Db } from './database.ts'
 import type { Tx } from './transaction.ts'
-import * as postgres from './user-cells-postgres.ts'
-import * as sqlite from './user-cells-sqlite.ts'
-import type { Cells } from './user-rows.ts'
+import { type Cells, engineOf } from './user-cells.ts'
 import type { UserTable } from './user-tables.ts'
 
 export type Match = RawBuilder<SqlBool>
@@ -12,17 +10,16 @@ export type Keys = Expression<{ rowKey: number }>
 /** A subquery for keys of rows, each with the path that a cell of the row is to hold. */
 export type KeysAndPaths = Expression<{ rowKey: number; path: string }>
 
-const engine = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
 const at = ({ sqlName }: UserTable, column: string) => sql.id(sqlName, column)
 
 /** Rows with these values in these columns; null is null. */
 export function holding(db: Db | Tx, table: UserTable, cells: Cells): Match {
-  const { equals } = engine(db)
-  const matches = table.columns.flatMap(({ name, type }) => {
-    const cell = cells[name]
-    if (cell === undefined) return []
-    const ref = at(table, name)
-    return [cell === null ? sql<SqlBool>`${ref} is null` : equals(ref, type, cell)]
+  const { equals } = engineOf(db)
+  const matches = Object.entries(cells).map(([name, cell]) => {
+    const type = table.columns.find((column) => column.name === name)?.type ?? null
+    return cell === null
+      ? sql<SqlBool>`${at(table, name)} is null`
+      : equals(at(table, name), type, cell)
   })
   return all(matches)
 }
@@ -33,7 +30,7 @@ type PathMatch = { column: string; path: string; below: boolean }
 export function withPath(db: Db | Tx, table: UserTable, { column, path, below }: PathMatch): Match {
   const cell = at(table, column)
   if (!below) return sql`${cell} = ${path}`
-  const { bytewise } = engine(db)
+  const { bytewise } = engineOf(db)
   // 0 follows / in the order of bytes.
   return sql`(${cell} = ${path}
     or (${bytewise(cell)} >= ${`${path}/`} and ${bytewise(cell)} < ${`${path}0`}))`
@@ -48,7 +45,7 @@ export const amongCells = (
   column: string,
   cells: KeysAndPaths,
 ): Match => {
-  const cell = engine(db).bytewise(at(table, column))
+  const cell = engineOf(db).bytewise(at(table, column))
   return sql`(${at(table, table.keyColumn)}, ${cell}) in ${cells}`
 }
 

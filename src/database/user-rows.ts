@@ -1,22 +1,16 @@
 import { type RawBuilder, sql } from 'kysely'
 import { RowRejected } from '../errors.ts'
-import { type Db, isPostgres } from './database.ts'
+import type { Db } from './database.ts'
 import type { Query } from './seek.ts'
 import type { Tx } from './transaction.ts'
-import * as postgres from './user-cells-postgres.ts'
-import * as sqlite from './user-cells-sqlite.ts'
+import { type Cell, type Cells, engineOf } from './user-cells.ts'
 import type { Match } from './user-matches.ts'
 import type { UserTable } from './user-tables.ts'
 
 // Every identifier here goes through sql.id, which quotes it whole: a dot or a quote in it is a character like any other.
 
-/** What a cell holds; numbers that JavaScript would round come as text and may go back so. */
-export type Cell = string | number | Buffer | null
-export type Cells = Record<string, Cell>
 /** A row under names of ours: its key, then the columns in their order as c0, c1, … */
 export type RawRow = { key: number } & { [c: `c${number}`]: Cell }
-
-const engine = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
 
 /** The values of a row by the names of its columns. */
 export const cellsOf = ({ columns }: UserTable, row: RawRow): Cells =>
@@ -27,7 +21,7 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
   const from = sql`${sql.id(table.sqlName)}`.as(table.sqlName)
   const query = db.selectFrom(from as never).where(match as never)
   const rows = query.select(selected(db, table) as never) as unknown as Query<RawRow>
-  return engine(db)
+  return engineOf(db)
     .asCells(table)
     .reduce((reading, plugin) => reading.withPlugin(plugin), rows)
 }
@@ -37,34 +31,33 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
  * number that no row has.
  */
 export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise<RawRow> {
-  const { unlessKeyIsTaken, passTakenKeys } = engine(tx)
-  const [row] = await insert(tx, table, [cells], unlessKeyIsTaken(table))
+  const { unlessKeyIsTaken, passTakenKeys } = engineOf(tx)
+  const [row] = await insert(tx, table, [cells], { onConflict: unlessKeyIsTaken(table) })
   if (row) return row
   if (!Object.hasOwn(cells, table.keyColumn)) await passTakenKeys(tx, table)
-  const [next] = await insertRows(tx, table, [cells])
+  const [next] = await insert(tx, table, [cells])
   if (next) return next
   throw new RowRejected({ table: table.name, reason: 'the table took no row' })
 }
 
-/** Rows that fill the same columns, in the same order. */
-export const insertRows = (
-  tx: Tx,
-  table: UserTable,
-  rows: readonly Cells[],
-): Promise<RawRow[]> => insert(tx, table, rows, sql``)
+/** Puts rows back with the keys that they had; they fill the same columns, in the same order. */
+export const insertRows = (tx: Tx, table: UserTable, rows: readonly Cells[]): Promise<RawRow[]> =>
+  insert(tx, table, rows, { keys: engineOf(tx).withOwnKeys })
+
+type Clauses = { keys?: RawBuilder<unknown>; onConflict?: RawBuilder<unknown> }
 
 function insert(
   tx: Tx,
   table: UserTable,
   rows: readonly Cells[],
-  onConflict: RawBuilder<unknown>,
+  { keys = sql``, onConflict = sql`` }: Clauses = {},
 ): Promise<RawRow[]> {
   const names = Object.keys(rows[0] ?? {}).map((name) => sql.id(name))
   const values = rows.map((cells) => sql`(${sql.join(Object.values(cells))})`)
   return write(
     tx,
     table,
-    sql`insert into ${sql.id(table.sqlName)} (${sql.join(names)}) ${engine(tx).withOwnKey}
+    sql`insert into ${sql.id(table.sqlName)} (${sql.join(names)}) ${keys}
       values ${sql.join(values)} ${onConflict}`,
   )
 }
@@ -76,11 +69,7 @@ export function updateRows(
   cells: Cells,
 ): Promise<RawRow[]> {
   const sets = Object.entries(cells).map(([name, cell]) => sql`${sql.id(name)} = ${cell}`)
-  return write(
-    tx,
-    table,
-    sql`update ${sql.id(table.sqlName)} set ${sql.join(sets)} where ${match}`,
-  )
+  return write(tx, table, sql`update ${sql.id(table.sqlName)} set ${sql.join(sets)} where ${match}`)
 }
 
 export const deleteRows = (tx: Tx, table: UserTable, match: Match): Promise<RawRow[]> =>
@@ -107,12 +96,12 @@ export const repathed = (path: RawBuilder<unknown>, from: string, to: string) =>
 const selected = (db: Db | Tx, { sqlName, keyColumn, columns }: UserTable) => [
   sql`${sql.id(sqlName, keyColumn)}`.as('key'),
   ...columns.map(({ name, type }, i) =>
-    engine(db).selected(sql.id(sqlName, name), type).as(`c${i}`),
+    engineOf(db).selected(sql.id(sqlName, name), type).as(`c${i}`),
   ),
 ]
 
 async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): Promise<RawRow[]> {
-  const { asCells, rejection } = engine(tx)
+  const { asCells, rejection } = engineOf(tx)
   const telling = sql<RawRow>`${statement} returning ${sql.join(selected(tx, table))}`
   const plugged = asCells(table).reduce((told, plugin) => told.withPlugin(plugin), telling)
   try {

@@ -6,6 +6,7 @@ import { beginSharedDownload } from '../domains/sharing/downloads.ts'
 import { requireSharedVersion } from '../domains/sharing/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { isForBucket, sendToBucket } from './bucket-redirect.ts'
 import { lengthOf } from './byte-ranges.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
 import { type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
@@ -21,6 +22,8 @@ export type DownloadDoor = {
   /** Where the request comes from. */
   address: string
   downloads: DownloadLog
+  /** Whether clients are sent to the bucket, where there is one. */
+  redirects: boolean
   problems: (req: IncomingMessage) => ProblemContext
 }
 
@@ -41,7 +44,8 @@ export function downloadHandler(door: DownloadDoor) {
 
 async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-  const { scope, file, disposition, cacheControl, begin, by } = await requested(door, req)
+  const asked = await requested(door, req)
+  const { scope, file, disposition, cacheControl, begin, by } = asked
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
     ETag: copy.etag,
@@ -61,15 +65,16 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const answer = fileAnswer(about, rangeHeader)
   const headers = { ...validators, ...content, ...answer.headers }
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
+  const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
+  const { direct } = scope.blobs
   await begin?.(answer)
+  if (door.redirects && direct && !asked.counted && isForBucket(req.headers, answer)) {
+    return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
+  }
   await sendFile(
     res,
     { ...answer, headers },
-    {
-      blobs: scope.blobs,
-      blobId: file.blobId,
-      onBegin: () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) }),
-    },
+    { blobs: scope.blobs, blobId: file.blobId, onBegin },
   )
 }
 
@@ -91,6 +96,8 @@ type Asked = {
   begin?: (answer: FileAnswer) => Promise<void>
   /** Whose download the log calls it; absent where `begin` writes it down. */
   by?: Pick<Download, 'viewer' | 'via' | 'shown'>
+  /** Only so many downloads are given: a URL of the bucket could be used more than once. */
+  counted?: boolean
 }
 
 /** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
@@ -123,7 +130,8 @@ async function byShare(scope: Scope, link: string, shareLinkId: string, file: Do
       askedBytes: bytesOf(parts),
       fromStart: file.size === 0 || parts.some(({ range }) => range.start === 0),
     })
-  return { scope, file, cacheControl: 'private, no-store', begin }
+  const counted = shared.share.maxDownloads !== null
+  return { scope, file, cacheControl: 'private, no-store', begin, counted }
 }
 
 async function byBearer(scope: Scope, fileId: string, asked: string | null): Promise<Asked> {

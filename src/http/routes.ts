@@ -109,7 +109,8 @@ function downloadDoor(app: App): Door {
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
       const address = addressOf(req, app.config.trustProxy)
       const problems = () => ({ requestId, log })
-      const door = { scopeFor: scope, nobody, address, downloads, problems }
+      const redirects = app.config.downloads === 'redirect'
+      const door = { scopeFor: scope, nobody, address, downloads, redirects, problems }
       return downloadHandler(door)(req, res)
     },
     drain: downloads.flush,

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk.ts'
-import { openBlobs } from '../../src/blobs/open.ts'
 import { runningHashes } from '../../src/blobs/running-hash.ts'
 import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
 import { blobStoreContract } from './contract.ts'
@@ -15,7 +14,7 @@ const newFolder = () => mkdtemp(join(tmpdir(), 'holdall-blobs-'))
 
 blobStoreContract('on disk', async () => {
   const dir = await newFolder()
-  const reopen = () => openBlobs({ kind: 'disk', dir })
+  const reopen = () => diskBlobs(dir)
   return { store: reopen(), reopen, dispose: () => rm(dir, { recursive: true }) }
 })
 

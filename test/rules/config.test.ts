@@ -64,6 +64,8 @@ const cases: Record<keyof typeof settings, Case> = {
   // PostgreSQL's alone: SQLite has one connection, and no limit.
   DATABASE_POOL: { right: [['50', {}]], wrong: ['0', '1001', 'many'] },
   DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
+  // redirect needs a bucket; see the contradictions.
+  DOWNLOADS: { right: [['proxy', { downloads: 'proxy' }]], wrong: ['REDIRECT', 'direct', 'true'] },
   ADMIN_TOKEN: {
     right: [['aB3-._~+/aB3-._~+/aB', { adminToken: 'aB3-._~+/aB3-._~+/aB' }]],
     wrong: ['short', 'x'.repeat(201), `${'x'.repeat(20)} `, `${'x'.repeat(20)}é`],
@@ -180,6 +182,7 @@ test('nothing set is what the README says', () => {
     dataDir: resolve('data'),
     database: { kind: 'sqlite', path: resolve('data/holdall.db') },
     blobs: { kind: 'disk', dir: resolve('data/blobs') },
+    downloads: 'proxy',
     adminToken: null,
     limits: {
       maxUploadBytes: 5 * 1024 ** 4,
@@ -234,6 +237,15 @@ describe('contradictions', () => {
       )
     expect(readConfig({ DATA_DIR: '/srv/h', DATABASE_URL: '/srv/h/blobs.db' })).toBeDefined()
   })
+})
+
+test('downloads lead to the bucket, where there is one, unless they shall not', () => {
+  const bucket = { S3_BUCKET: 'holdall' }
+  expect(readConfig(bucket).downloads).toBe('redirect')
+  expect(readConfig({ ...bucket, DOWNLOADS: 'redirect' }).downloads).toBe('redirect')
+  expect(readConfig({ ...bucket, DOWNLOADS: 'proxy' }).downloads).toBe('proxy')
+  expect(readConfig({}).downloads).toBe('proxy')
+  expect(refusal({ DOWNLOADS: 'redirect' })).toMatch(/^DOWNLOADS is redirect; .* S3_BUCKET .*\.$/)
 })
 
 describe('what a refusal does not tell', () => {

@@ -8,6 +8,7 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
+import { database } from '../support/databases.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { invite, type Person } from '../support/people.ts'
 
@@ -193,13 +194,22 @@ describe('is no download', () => {
   })
 })
 
+const refuseDownloads = {
+  SQLite: sql`CREATE TRIGGER "full" BEFORE INSERT ON activity WHEN NEW.action = 'FILE_DOWNLOADED'
+    BEGIN SELECT RAISE(FAIL, 'the disk is full'); END`,
+  PostgreSQL: sql`ALTER TABLE activity ADD CONSTRAINT "full" CHECK (action <> 'FILE_DOWNLOADED')`,
+}
+const allowDownloads = {
+  SQLite: sql`DROP TRIGGER "full"`,
+  PostgreSQL: sql`ALTER TABLE activity DROP CONSTRAINT "full"`,
+}
+
 test('a log that cannot be written keeps nobody from the bytes', async () => {
   const { db } = house.app
-  await sql`CREATE TRIGGER full BEFORE INSERT ON activity WHEN NEW.action = 'FILE_DOWNLOADED'
-    BEGIN SELECT RAISE(FAIL, 'the disk is full'); END`.execute(db)
+  await refuseDownloads[database].execute(db)
   for (let i = 0; i < 3; i++) expect(await get(link)).toEqual([200, bytes])
   await new Promise((resolve) => setTimeout(resolve, 200))
-  await sql`DROP TRIGGER full`.execute(db)
+  await allowDownloads[database].execute(db)
   await get(link)
   await downloads(1)
 })

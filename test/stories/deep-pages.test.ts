@@ -36,8 +36,8 @@ const fill = (house: House, workspaceId: string, parentId: string) =>
   sql`
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${FILES})
     INSERT INTO "entries" ("id", "workspaceId", "kind", "parentId", "name", "nameKey", "size", "createdAt", "updatedAt")
-    SELECT printf('file_%032x', i), ${workspaceId}, 'file', ${parentId},
-      printf('file-%06d.txt', i), printf('file-%06d.txt', i), i % 7, 0, 0
+    SELECT 'file_' || substr(${'0'.repeat(32)}, length('' || i) + 1) || i, ${workspaceId}, 'file', ${parentId},
+      'file-' || substr('000000', length('' || i) + 1) || i || '.txt', 'file-' || substr('000000', length('' || i) + 1) || i || '.txt', i % 7, 0, 0
     FROM n`.execute(house.app.db)
 
 /** Milliseconds in the middle, each in its turn, so that a noisy machine is noisy for all. */

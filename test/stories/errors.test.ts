@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import SqliteFile from 'better-sqlite3'
+import { sql } from 'kysely'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { openDatabase } from '../../src/database/database.ts'
 import {
   act,
   createFolder,
@@ -16,7 +18,7 @@ import {
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
-import { emptyFolder, startProcess } from '../support/process.ts'
+import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
 import { everything, itemsRefused, problemOf, refused } from '../support/refusals.ts'
 
 const HOUR = 3_600_000
@@ -496,9 +498,8 @@ describe('what nobody foresaw', () => {
     const dir = await emptyFolder()
     const token = 'chosen-by-the-operator-2025'
     const { ask, stop } = await startProcess({ DATA_DIR: dir, ADMIN_TOKEN: token })
-    const file = new SqliteFile(join(dir, 'holdall.db'))
-    file.exec('ALTER TABLE members RENAME TO lost')
-    file.close()
+    const db = openDatabase(readConfig({ DATA_DIR: dir, ...databaseOf(dir) }).database)
+    await sql`ALTER TABLE members RENAME TO lost`.execute(db).finally(() => db.destroy())
     const { errors } = await ask(token, '{ viewer { workspaces { totalCount } } }')
     expect(errors).toMatchObject([{ message: bug.message, extensions: { code: bug.code } }])
     expect(JSON.stringify(errors)).not.toMatch(/members|sqlite/i)

@@ -1,5 +1,3 @@
-import { join } from 'node:path'
-import SqliteFile from 'better-sqlite3'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
   act,
@@ -15,7 +13,9 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
+import { database } from '../support/databases.ts'
 import { type House, openHouse } from '../support/house.ts'
+import { readSchema, readSql, readTable, runSql } from '../support/other-program.ts'
 import { invite } from '../support/people.ts'
 
 let house: House
@@ -91,18 +91,9 @@ const statusOf = async (id: string) =>
   (await house.ask('query ($id: ID!) { node(id: $id) { ... on Upload { status } } }', { id })).node
     .status
 
-/** The database as another program sees it. */
-function otherProgram<T>(ask: (db: SqliteFile.Database) => T): T {
-  const db = new SqliteFile(join(house.dir, 'holdall.db'))
-  db.pragma('foreign_keys = ON')
-  try {
-    return ask(db)
-  } finally {
-    db.close()
-  }
-}
-const sqlRows = (sqlName: string) =>
-  otherProgram((db) => db.prepare(`select * from "${sqlName}"`).all())
+const onPostgres = database === 'PostgreSQL'
+const otherProgram = (statements: string) => runSql(house, statements)
+const sqlRows = (sqlName: string) => readTable(house, sqlName)
 
 async function actions() {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
@@ -150,12 +141,12 @@ test('seed B12 B15: a file comes with its row, other programs see it, and it goe
     values: { image, plate: 7 },
     files: [{ column: 'image', file: { id: file.id, path: image } }],
   })
-  expect(sqlRows(table.sqlName)).toEqual([{ _id: 1, image, plate: 7 }])
+  expect(await sqlRows(table.sqlName)).toEqual([{ _id: 1, image, plate: 7 }])
   expect(await rows()).toEqual([row])
 
   const entries = [{ entry: { path: { workspaceId, path: image } } }]
   expect(await trash([], { entries })).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
-  expect(sqlRows(table.sqlName)).toEqual([])
+  expect(await sqlRows(table.sqlName)).toEqual([])
   expect(await entryByPath(house, workspaceId, image)).toBe(null)
   expect(await restore([file.id])).toMatchObject({ succeeded: 1, rowsRelinked: 1 })
   expect(await rows()).toEqual([row])
@@ -201,7 +192,7 @@ test('seed B13 B16: a row that is refused leaves no file and no row, and the nex
     expect(await statusOf(id)).toBe('RECEIVED')
   }
   expect(await entryByPath(house, workspaceId, 'a.png')).toBe(null)
-  expect(sqlRows(table.sqlName)).toEqual([])
+  expect(await sqlRows(table.sqlName)).toEqual([])
   const answer = await confirm(id, { ...to, values: { label } })
   expect(answer).toMatchObject({
     upload: { status: 'COMPLETE' },
@@ -241,7 +232,7 @@ test('a key sets the column in the rows that match, and in no others', async () 
   const { sqlName } = await makeTable({
     columns: [{ name: 'image', type: 'FILE_PATH' }, ...columns.slice(1)],
   })
-  otherProgram((db) => db.exec(`insert into ${sqlName} (plate) values (1), (2), (2), (null)`))
+  await otherProgram(`insert into ${sqlName} (plate) values (1), (2), (2), (null)`)
   const file = await uploadFile(house, { workspaceId, name: 'b.png', bytes: 'b' })
   const to = { table: 'plates', column: 'image' }
   const { row } = await link(file.id, { ...to, key: { plate: 2 } })
@@ -318,7 +309,7 @@ describe('rows follow', () => {
     const { sqlName } = await makeTable()
     const file = await linked('1.png')
     await linked('2.png')
-    otherProgram((db) => db.exec(`update ${sqlName} set image = '2.png' where _id = 1`))
+    await otherProgram(`update ${sqlName} set image = '2.png' where _id = 1`)
     await rename(file.id, '3.png')
     expect(await images()).toEqual(['2.png', '2.png'])
     expect((await rows())[0].files[0].file.path).toBe('2.png')
@@ -329,7 +320,7 @@ describe('rows in the trash', () => {
   test('a folder takes the rows of all below it, and brings them back to where it is then', async () => {
     const { sqlName } = await makeTable()
     for (const path of ['a/1', 'a/b/2', 'ab/3']) await linked(path, { plate: path.length })
-    otherProgram((db) => db.exec(`insert into ${sqlName} (image) values ('a'), ('a/by hand')`))
+    await otherProgram(`insert into ${sqlName} (image) values ('a'), ('a/by hand')`)
     const a = await entryByPath(house, workspaceId, 'a')
     const id = a?.id ?? ''
     expect(await trash([{ id }])).toMatchObject({ rowsUnlinked: 4 })
@@ -396,7 +387,7 @@ describe('rows in the trash', () => {
     await trash([one])
     await trash([two], { unlinkRows: null })
     await act(house, 'purgeEntries', { entryIds: [one.id, two.id] }, 'succeeded')
-    for (const table of ['takenRows', 'rowLinks']) expect(sqlRows(table)).toEqual([])
+    for (const table of ['takenRows', 'rowLinks']) expect(await sqlRows(table)).toEqual([])
     expect(await rows()).toMatchObject([{ values: { image: '2' }, files: [{ file: null }] }])
   })
 })
@@ -425,7 +416,10 @@ test('values of every type come back as they were', async () => {
   const found = (await rows()).map((shown) => shown.values)
   expect(found.slice(0, 2)).toEqual([normal, { ...nulls, image: '2' }])
   expect(found.slice(2).map(({ a_JSON }) => a_JSON)).toEqual(jsons)
-  expect(sqlRows(sqlName)[0]).toMatchObject({ a_BOOLEAN: 0, a_JSON: '{"deep":[1,null,{"x":"y"}]}' })
+  const natural = onPostgres
+    ? { a_BOOLEAN: false, a_JSON: values.a_JSON, a_TIMESTAMP: new Date(normal.a_TIMESTAMP) }
+    : { a_BOOLEAN: 0, a_JSON: '{"deep":[1,null,{"x":"y"}]}', a_TIMESTAMP: normal.a_TIMESTAMP }
+  expect((await sqlRows(sqlName))[0]).toMatchObject(natural)
 
   const where = JSON.stringify({ ...values, a_JSON: undefined }).replace(/"(\w+)":/g, '$1:')
   expect(await rows(`(where: ${where})`)).toMatchObject([{ values: normal }])
@@ -471,7 +465,7 @@ test('another program cannot write what a column is not', async () => {
     ['j', "'{'"],
   ]) {
     const insert = `insert into ${sqlName} (${column}) values (${value})`
-    expect(() => otherProgram((db) => db.exec(insert))).toThrow()
+    await expect(otherProgram(insert)).rejects.toThrow()
   }
 })
 
@@ -522,9 +516,8 @@ const evil = [
 test.each(evil)('seed B17: an identifier is looked up and never part of SQL: %j', async (name) => {
   const { sqlName } = await makeTable()
   const file = await linked('1.png', { plate: 1 })
-  const tables = () =>
-    otherProgram((db) => db.prepare('select name, sql from sqlite_master order by name').all())
-  const before = [tables(), sqlRows(sqlName), sqlRows('entries')]
+  const all = () => Promise.all([readSchema(house), sqlRows(sqlName), sqlRows('entries')])
+  const before = await all()
   const to = { table: 'plates', column: 'image' }
   const links = [
     { ...to, table: name },
@@ -549,7 +542,7 @@ test.each(evil)('seed B17: an identifier is looked up and never part of SQL: %j'
   expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
   const { data } = await house.graphql(query, { ...asked, where: {} })
   expect(data.workspace.table).toBe(null)
-  expect([tables(), sqlRows(sqlName), sqlRows('entries')]).toEqual(before)
+  expect(await all()).toEqual(before)
 })
 
 test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
@@ -575,13 +568,32 @@ test('a table may be called as one of the server, and is another', async () => {
   const { sqlName } = await makeTable({ name: 'Entries' })
   await linked('1.png', {}, 'Entries')
   expect(sqlName).toBe(`ws_${workspaceId.slice(-12)}_entries`)
-  expect(sqlRows(sqlName)).toHaveLength(1)
+  expect(await sqlRows(sqlName)).toHaveLength(1)
   const long = `L${'o'.repeat(61)}`
   const names = await Promise.all(
     ['1', '2'].map((end) => makeTable({ name: `${long}${end}` }).then((table) => table.sqlName)),
   )
   expect(new Set(names).size).toBe(2)
   for (const name of names) expect(name.length).toBeLessThanOrEqual(63)
+})
+
+test('a table may be called as an index of another, and have as many path columns as its name is long', async () => {
+  for (const name of ['plates', 'plates_image', 'plates_image_idx', `x${'y'.repeat(62)}`]) {
+    const paths = ['image', `i${'z'.repeat(61)}1`, `i${'z'.repeat(61)}2`]
+    await makeTable({ name, columns: paths.map((name) => ({ name, type: 'FILE_PATH' })) })
+    await linked(`${name}.png`, {}, name)
+    expect(await rows('', {}, name)).toHaveLength(1)
+  }
+})
+
+test('of twenty who make one table at the same moment, one does', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      attempt(house, 'createTable', { workspaceId, name: 'plates', columns }, 'table { sqlName }'),
+    ),
+  )
+  const refused = answers.filter(({ code }) => code === 'INVALID_INPUT')
+  expect(refused.map(({ path }) => path)).toEqual(Array(19).fill(['name']))
 })
 
 test('names are taken without regard to case; there are no more than a hundred tables and columns', async () => {
@@ -624,7 +636,7 @@ test('names are taken without regard to case; there are no more than a hundred t
 test('what another program drops is no table any more, and files move on', async () => {
   const { sqlName } = await makeTable()
   const file = await linked('1.png')
-  otherProgram((db) => db.exec(`drop table ${sqlName}`))
+  await otherProgram(`drop table ${sqlName}`)
   await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
   expect(await link(file.id, { table: 'plates', column: 'image' })).toMatchObject({
     code: 'ROW_REJECTED',
@@ -673,26 +685,28 @@ test('viewers read rows and write none; outsiders and tokens without the scope d
 })
 
 describe("an operator's own tables", () => {
+  const types = onPostgres
+    ? { key: 'integer generated by default as identity', bytes: 'bytea', moment: 'timestamp' }
+    : { key: 'integer', bytes: 'blob', moment: 'datetime' }
   const make = `
-    create table Runs (id integer primary key, name text not null unique);
-    create table Plates (
-      id integer primary key, image varchar(200) unique, mask text, run integer references Runs(id),
-      note text check (length(note) < 5), raw blob, at datetime, "odd name" text, big integer
+    create table "Runs" (id integer primary key, name text not null unique);
+    create table "Plates" (
+      id ${types.key} primary key, image varchar(200) unique, mask text, run integer references "Runs"(id),
+      note text check (length(note) < 5), raw ${types.bytes}, at ${types.moment}, "odd name" text, big bigint
     );
-    insert into Runs values (1, 'first');
+    insert into "Runs" values (1, 'first');
   `
   const letIn = async (...allowed: string[]) => {
     env.LINKABLE_TABLES = allowed.join(', ')
     await house.restart()
   }
   const to = { table: 'Plates', column: 'image' }
-  const plates = () => otherProgram((db) => db.prepare('select * from Plates order by id').all())
+  const plates = () => sqlRows('Plates')
 
   test('are let in for one workspace, with all their rows', async () => {
-    otherProgram((db) =>
-      db.exec(
-        `${make} insert into Plates (id, run, raw, big) values (41, 1, x'00ff', 9223372036854775807)`,
-      ),
+    const bytes = onPostgres ? "'\\x00ff'" : "x'00ff'"
+    await otherProgram(
+      `${make} insert into "Plates" (id, run, raw, big) values (41, 1, ${bytes}, 9223372036854775807)`,
     )
     await letIn(`plates.image@${slug}`)
     const { workspace } = await house.ask(
@@ -716,24 +730,19 @@ describe("an operator's own tables", () => {
     ])
     const { row, file } = await confirm(await received('a.png'), { ...to, key: { id: 41 } })
     expect(row.values).toMatchObject({ id: 41, image: 'a.png', big: '9223372036854775807' })
-    const before = otherProgram((db) =>
-      db.prepare('select *, cast(big as text) as big, hex(raw) as hex from Plates').all(),
-    )
+    const kept = () => readSql(house, `select *, cast(big as text) as big from "Plates"`)
+    const before = await kept()
     const { rowsUnlinked } = await trash([file], { unlinkRows: to })
-    expect([rowsUnlinked, plates()]).toEqual([1, []])
+    expect([rowsUnlinked, await plates()]).toEqual([1, []])
     await restore([file.id])
-    expect(
-      otherProgram((db) =>
-        db.prepare('select *, cast(big as text) as big, hex(raw) as hex from Plates').all(),
-      ),
-    ).toEqual(before)
+    expect(await kept()).toEqual(before)
     const other = await createWorkspace(house)
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
     expect((await house.ask(query, { id: other.id })).workspace.tables).toEqual([])
   })
 
   test('refuse what their constraints refuse, with the reason, and the upload stays confirmable', async () => {
-    otherProgram((db) => db.exec(make))
+    await otherProgram(make)
     await letIn('Plates.image', 'Plates.mask')
     const first = await confirm(await received('a.png'), { ...to, values: { run: 1, id: 5 } })
     expect(first.row.values).toMatchObject({ image: 'a.png', run: 1, id: 5 })
@@ -741,7 +750,13 @@ describe("an operator's own tables", () => {
     for (const [values, column, reason] of [
       [{ run: 7 }, null, 'a foreign key would not hold'],
       [{ id: 5 }, 'id', 'another row has this value'],
-      [{ note: 'too long' }, null, 'CHECK constraint failed: length(note) < 5'],
+      [
+        { note: 'too long' },
+        null,
+        onPostgres
+          ? 'new row for relation "Plates" violates check constraint "Plates_note_check"'
+          : 'CHECK constraint failed: length(note) < 5',
+      ],
       [{ 'odd name': 'x' }, 'odd name', 'the table has no such column'],
       [{ raw: 'x' }, 'raw', 'the table has no such column'],
     ]) {
@@ -752,14 +767,14 @@ describe("an operator's own tables", () => {
     const same = await link(first.file.id, to)
     expect([same.column, same.reason]).toEqual(['image', 'another row has this value'])
     expect((await confirm(id, to)).row.values).toMatchObject({ image: 'b.png' })
-    expect(plates()).toHaveLength(2)
+    expect(await plates()).toHaveLength(2)
   })
 
   test('a rename that a row cannot follow is refused', async () => {
-    otherProgram((db) => db.exec(make))
+    await otherProgram(make)
     await letIn('Plates.image')
     const { file } = await confirm(await received('a.png'), to)
-    otherProgram((db) => db.exec(`insert into Plates (image) values ('b.png')`))
+    await otherProgram(`insert into "Plates" (image) values ('b.png')`)
     const change = { entry: { id: file.id }, name: 'b.png' }
     expect(await attempt(house, 'updateEntry', change, '__typename')).toMatchObject({
       code: 'ROW_REJECTED',
@@ -769,10 +784,8 @@ describe("an operator's own tables", () => {
   })
 
   test('shared by all workspaces, each sees, changes and takes away its own rows alone', async () => {
-    otherProgram((db) =>
-      db.exec(`${make} create table Shots (id integer primary key, image text, n int);
-      insert into Shots (image, n) values ('1.png', 1), ('loose', 1)`),
-    )
+    await otherProgram(`${make} create table "Shots" (id ${types.key} primary key, image text, n int);
+      insert into "Shots" (image, n) values ('1.png', 1), ('loose', 1)`)
     await letIn('Shots.image')
     const shots = { table: 'Shots', column: 'image' }
     const other = (await createWorkspace(house)).id
@@ -783,26 +796,30 @@ describe("an operator's own tables", () => {
     const seen = async (id: string) => (await rows('', {}, 'Shots', id)).map((row) => row.id)
     expect([await seen(workspaceId), await seen(other)]).toEqual([['Shots:3'], ['Shots:4']])
     await link(file.id, { ...shots, key: { n: 1 }, values: { n: 2 } })
-    expect(sqlRows('Shots').map((row: any) => row.n)).toEqual([1, 1, 2, 1])
+    expect((await sqlRows('Shots')).map((row: any) => row.n)).toEqual([1, 1, 2, 1])
     expect(await trash([theirs], { unlinkRows: shots })).toMatchObject({ rowsUnlinked: 1 })
-    expect(sqlRows('Shots').map((row: any) => row.id)).toEqual([1, 2, 3])
+    expect((await sqlRows('Shots')).map((row: any) => row.id)).toEqual([1, 2, 3])
     await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
-    expect(sqlRows('Shots').map((row: any) => row.image)).toEqual(['1.png', 'loose', '2.png'])
+    expect((await sqlRows('Shots')).map((row: any) => row.image)).toEqual([
+      '1.png',
+      'loose',
+      '2.png',
+    ])
     // A key that is another row's by now does not let a workspace in.
-    otherProgram((db) =>
-      db.exec("delete from Shots where id = 3; insert into Shots values (3, 'secret', 1)"),
+    await otherProgram(
+      `delete from "Shots" where id = 3; insert into "Shots" values (3, 'secret', 1)`,
     )
     expect(await seen(workspaceId)).toEqual([])
   })
 
   test('come and go with the setting', async () => {
-    otherProgram((db) => db.exec(make))
+    await otherProgram(make)
     await letIn('Plates.image')
     const { file } = await confirm(await received('a.png'), to)
     await letIn()
     expect((await link(file.id, to)).reason).toBe('the workspace has no such table')
     await act(house, 'updateEntry', { entry: { id: file.id }, name: 'b.png' }, '__typename')
-    expect(plates()).toMatchObject([{ image: 'a.png' }])
+    expect(await plates()).toMatchObject([{ image: 'a.png' }])
   })
 
   test.each([
@@ -822,10 +839,8 @@ describe("an operator's own tables", () => {
     ['Plates', 'it must be table.column or table.column@workspace-slug'],
     ['Plates.image; drop table entries', 'it must be table.column'],
   ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
-    otherProgram((db) =>
-      db.exec(`${make} create view Seen as select * from Plates;
-        create table Loose (image text primary key)`),
-    )
+    await otherProgram(`${make} create view "Seen" as select * from "Plates";
+        create table "Loose" (image text primary key)`)
     env.LINKABLE_TABLES = allowed
     await expect(house.restart()).rejects.toThrow(sentence)
   })

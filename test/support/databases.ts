@@ -6,7 +6,7 @@ import { databaseUrl, onServer } from './databases-setup.ts'
 const postgres = inject('postgres')
 
 /** What these tests keep their rows in. */
-export const database = postgres ? 'PostgreSQL' : 'SQLite'
+export const database: 'PostgreSQL' | 'SQLite' = postgres ? 'PostgreSQL' : 'SQLite'
 
 /** A new database with the tables of the house, and the variables that name it; SQLite makes its own in DATA_DIR. */
 export async function newDatabase(): Promise<{ env: { DATABASE_URL?: string } } & AsyncDisposable> {

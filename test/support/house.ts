@@ -35,12 +35,12 @@ export async function openHouse({
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
   const database = await newDatabase()
-  const vars = { DATA_DIR: dir, LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...database.env, ...env }
+  const vars = { DATA_DIR: dir, LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...database.env }
   let { app, server, port } = await open(0)
   const token = app.firstToken ?? ''
 
   async function open(wanted: number) {
-    const config = readConfig({ ...vars, PORT: String(wanted) })
+    const config = readConfig({ ...vars, ...env, PORT: String(wanted) })
     const app = await openApp(config, { now })
     const server = createHttpServer(app)
     return { app, server, port: await server.listen(wanted, config.host) }
@@ -82,6 +82,8 @@ export async function openHouse({
 
   const house = {
     dir,
+    /** Where its rows are on PostgreSQL; undefined where they are in holdall.db. */
+    databaseUrl: database.env.DATABASE_URL,
     token,
     http,
     graphql,

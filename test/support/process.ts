@@ -17,14 +17,15 @@ export async function emptyFolder(): Promise<string> {
   return dir
 }
 
-/** The database that goes with each folder: SQLite's lies in it. */
+/** The database that goes with each folder, as a variable; SQLite's lies in it, and needs none. */
 const databases = new Map<string | undefined, { DATABASE_URL?: string }>()
+export const databaseOf = (dir: string | undefined) => databases.get(dir) ?? {}
 
 /** What `npm start` runs, on a free port, with these variables and no others; gone when the test ends. */
 export async function startProcess(env: Record<string, string>) {
   const main = join(import.meta.dirname, '../../src/main.ts')
   const child = spawn(process.execPath, [main], {
-    env: { PORT: '0', ...databases.get(env.DATA_DIR), ...env },
+    env: { PORT: '0', ...databaseOf(env.DATA_DIR), ...env },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { out: '', err: '' }

@@ -87,7 +87,10 @@ export async function everything({ app, dir }: House) {
   const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
   const bytes = await readdir(join(dir, 'blobs'), { recursive: true })
   return {
-    rows: (await Promise.all(rows)).map((all) => all.map(used)),
+    // PostgreSQL gives them in no order of its own.
+    rows: (await Promise.all(rows)).map((all) =>
+      all.map((row) => JSON.stringify(used(row))).sort(),
+    ),
     bytes: bytes.filter((name) => name.includes('upl_')).sort(),
   }
 }

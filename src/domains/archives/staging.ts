@@ -61,7 +61,7 @@ async function stageVersion(
     throw new FileTooLarge(limits.maxUploadBytes).at('uploadId')
   const key = newId('upl')
   try {
-    await blobs.stage(key)
+    await blobs.stage(key, member.size)
     await copy(blobs, key, zip, member)
     const sha256 = await blobs.sha256(key, member.size)
     if (announced !== null && announced !== sha256)

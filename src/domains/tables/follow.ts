@@ -1,7 +1,8 @@
 import { type ExpressionBuilder, sql } from 'kysely'
 import { idPrefix } from '../../database/ids.ts'
 import type { Tables } from '../../database/tables.ts'
-import { all, among, repathRows, withPath } from '../../database/user-rows.ts'
+import { all, among, withPath } from '../../database/user-matches.ts'
+import { repathed, repathRows } from '../../database/user-rows.ts'
 import type { TxScope } from '../../scope.ts'
 import { recorded } from '../activity/writes.ts'
 import { entriesForgotten } from '../entries/trash.ts'
@@ -31,12 +32,12 @@ export async function moveRows({ tx }: TxScope, move: Move): Promise<void> {
     const table = tables.find((known) => known.sqlName === sqlName)
     if (!table || !pathColumns(table).includes(column)) continue
     const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
-    const at = withPath(table, column, from, isFolder(move))
+    const at = withPath(tx, table, { column, path: from, below: isFolder(move) })
     const match = all([among(table, own.select('rowKey')), at])
     await repathRows(tx, table, { column, match, from, to })
     await tx
       .updateTable('rowLinks')
-      .set({ path: sql<string>`${to} || substr("path", length(${from}) + 1)` })
+      .set({ path: repathed(sql.id('path'), from, to) })
       .where('sqlName', '=', sqlName)
       .where('column', '=', column)
       .where((eb) => isMoved(eb, move))
@@ -50,7 +51,7 @@ const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
 function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
   const { workspaceId, entryId, from, to } = move
   if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])
-  const path = sql<string>`${to} || substr("rowLinks"."path", length(${from}) + 1)`
+  const path = repathed(sql.id('rowLinks', 'path'), from, to)
   return eb.and([
     eb('workspaceId', '=', workspaceId),
     eb('path', '>', `${from}/`),

@@ -1,4 +1,5 @@
-import { all, insertRow, type RawRow, updateRows } from '../../database/user-rows.ts'
+import { all } from '../../database/user-matches.ts'
+import { insertRow, type RawRow, updateRows } from '../../database/user-rows.ts'
 import { InvalidState, RowRejected } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
@@ -83,7 +84,7 @@ async function writeRows(
   const cells = { ...encodeCells(table, values ?? {}), [column]: path }
   if (key == null) return [await newRow(s, table, cells)]
   if (Object.keys(key).length === 0) throw refuse(null, 'a key names at least one column')
-  const match = all([withinReach(s.tx, table), matching(table, key)])
+  const match = all([withinReach(s.tx, table), matching(s.tx, table, key)])
   const rows = await updateRows(s.tx, table, match, cells)
   if (rows.length === 0) throw refuse(null, 'no row matches the key')
   if (rows.length > MOST_ROWS) throw refuse(null, `more than ${MOST_ROWS} rows match the key`)

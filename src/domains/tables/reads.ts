@@ -2,16 +2,8 @@ import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import {
-  all,
-  amongCells,
-  any,
-  holding,
-  type Match,
-  type RawRow,
-  rowsQuery,
-  withKey,
-} from '../../database/user-rows.ts'
+import { all, amongCells, any, holding, type Match, withKey } from '../../database/user-matches.ts'
+import { type RawRow, rowsQuery } from '../../database/user-rows.ts'
 import { standing, type UserTable } from '../../database/user-tables.ts'
 import { InvalidInput, RowRejected } from '../../errors.ts'
 import { pathColumns, requireColumn } from './rules.ts'
@@ -75,7 +67,7 @@ export function withinReach(db: Db | Tx, table: Table): Match {
       .where('workspaceId', '=', table.workspaceId)
       .where('sqlName', '=', table.sqlName)
       .where('column', '=', column)
-  return any(pathColumns(table).map((column) => amongCells(table, column, linked(column))))
+  return any(pathColumns(table).map((column) => amongCells(db, table, column, linked(column))))
 }
 
 /** The rows of a table by their keys, those alone whose columns have the values of `where`. Reads all rows for that. */
@@ -85,7 +77,7 @@ export function rowsList(
   where: Record<string, unknown> | null | undefined,
 ): List<RawRow> {
   const key = `${table.sqlName}.${table.keyColumn}`
-  const match = all([withinReach(db, table), conditionOf(table, where ?? {})])
+  const match = all([withinReach(db, table), conditionOf(db, table, where ?? {})])
   return {
     ordering: `rows:${table.sqlName}`,
     keys: [{ column: key, as: 'key', direction: 'asc', numeric: true }],
@@ -93,9 +85,9 @@ export function rowsList(
   }
 }
 
-function conditionOf(table: Table, where: Record<string, unknown>): Match {
+function conditionOf(db: Db, table: Table, where: Record<string, unknown>): Match {
   try {
-    return matching(table, where)
+    return matching(db, table, where)
   } catch (error) {
     if (!(error instanceof RowRejected)) throw error
     throw new InvalidInput({ path: ['where', error.column ?? ''], message: error.reason })
@@ -103,9 +95,9 @@ function conditionOf(table: Table, where: Record<string, unknown>): Match {
 }
 
 /** Rows whose columns have these values; RowRejected for an unknown column and for a value that no row of it can have. */
-export function matching(table: Table, where: Record<string, unknown>): Match {
+export function matching(db: Db | Tx, table: Table, where: Record<string, unknown>): Match {
   const json = Object.keys(where).find((column) => requireColumn(table, column).type === 'JSON')
-  if (json === undefined) return holding(table, encodeCells(table, where))
+  if (json === undefined) return holding(db, table, encodeCells(table, where))
   throw new RowRejected({ table: table.name, column: json, reason: 'JSON is not compared' })
 }
 

@@ -1,6 +1,7 @@
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { type Cell, type Cells, insertRows } from '../../database/user-rows.ts'
+import type { Cell, Cells } from '../../database/user-cells.ts'
+import { insertRows } from '../../database/user-rows.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, entriesById, entryById, pathOf, trashRootOf } from '../entries/reads.ts'

@@ -1,12 +1,6 @@
-import {
-  all,
-  type Cell,
-  type Cells,
-  cellsOf,
-  deleteRows,
-  type RawRow,
-  withPath,
-} from '../../database/user-rows.ts'
+import type { Cell, Cells } from '../../database/user-cells.ts'
+import { all, withPath } from '../../database/user-matches.ts'
+import { cellsOf, deleteRows, type RawRow } from '../../database/user-rows.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
@@ -33,7 +27,7 @@ export async function unlinkRows(
   const table = await requireTable(s.tx, workspaceId, named)
   requirePathColumn(table, column)
   const path = originalPath ?? ''
-  const held = withPath(table, column, path, entry.kind === 'folder')
+  const held = withPath(s.tx, table, { column, path, below: entry.kind === 'folder' })
   const rows = await deleteRows(s.tx, table, all([withinReach(s.tx, table), held]))
   for (let i = 0; i < rows.length; i += AT_ONCE) {
     await remember(s, { entryId, table, column, rows: rows.slice(i, i + AT_ONCE) })

@@ -1,5 +1,5 @@
 import type { ColumnType } from '../../database/tables.ts'
-import type { Cell, Cells } from '../../database/user-rows.ts'
+import type { Cell, Cells } from '../../database/user-cells.ts'
 import type { UserTable } from '../../database/user-tables.ts'
 import { RowRejected } from '../../errors.ts'
 import { requireColumn, shownColumns } from './rules.ts'
@@ -47,7 +47,7 @@ const values: Record<ColumnType, Value> = {
 
 const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
 
-/** In UTC with milliseconds, so that text sorts as time does. Date takes 30 February for 2 March; here it is none. */
+/** In UTC with milliseconds, so that text sorts as time does. Date takes 30 February for 2 March; here it is none, like the year 0. */
 function momentOf(value: string): string | undefined {
   const [, local, fraction = '.', zone] = RFC3339.exec(value) ?? []
   if (!local || !zone) return undefined
@@ -55,7 +55,7 @@ function momentOf(value: string): string | undefined {
   const at = new Date(`${local}${fraction.padEnd(4, '0').slice(0, 4)}${zone}`)
   if (Number.isNaN(at.getTime()) || Number.isNaN(asUtc.getTime())) return undefined
   const exists = asUtc.toISOString().startsWith(local.toUpperCase())
-  return exists && /^\d{4}-/.test(at.toISOString()) ? at.toISOString() : undefined
+  return exists && /^(?!0000)\d{4}-/.test(at.toISOString()) ? at.toISOString() : undefined
 }
 
 /** Another program may have put there what is no JSON. */

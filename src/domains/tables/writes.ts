@@ -3,7 +3,9 @@ import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
 import {
+  type Described,
   describeTable,
+  isTaken,
   KEY_COLUMN,
   makeUserTable,
   ownTables,
@@ -67,7 +69,7 @@ async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
     .select('sqlName')
     .where('sqlName', '=', sqlName)
     .executeTakeFirst()
-  if (known || (await describeTable(tx, sqlName))) throw refuse('name', 'this name is taken')
+  if (known || (await isTaken(tx, sqlName))) throw refuse('name', 'this name is taken')
   if (tables.length >= MOST_TABLES) {
     throw refuse('workspaceId', `a workspace has at most ${MOST_TABLES} tables`)
   }
@@ -113,24 +115,28 @@ async function lookedUp(
   }
   const found = await describeTable(tx, named)
   if (!found) throw refuse(`${named}, which is no table of the database.`)
-  const { keyColumn } = found
+  const { name, sqlName, keyColumn } = found
   if (keyColumn === null || !isName(keyColumn)) {
     throw refuse(`${named}, whose rows have no INTEGER PRIMARY KEY to be known by.`)
   }
   const paths = linkable.map(({ column }) => column)
-  const columns = found.columns.map((column) => asPath(column, paths))
+  const columns = found.columns.map((column) => asPath(column, paths, found))
   const missing = paths.find((path) => !columns.some((c) => c.name === path && c.type))
   if (missing) throw refuse(`${named}.${missing}, which is no text column of that table.`)
   const workspaceId = slug === null ? null : await workspaceOf(tx, slug)
   if (workspaceId === undefined) throw refuse(`the workspace ${slug}, which is not there.`)
-  return { ...entryOf({ ...found, keyColumn, columns }), workspaceId }
+  return { ...entryOf({ name, sqlName, keyColumn, columns }), workspaceId }
 }
 
 /** Columns that people could not name are kept, and not shown. */
-function asPath(column: UserColumn, paths: readonly string[]): UserColumn {
+function asPath(
+  column: UserColumn,
+  paths: readonly string[],
+  { textColumns }: Described,
+): UserColumn {
   if (!isName(column.name)) return { ...column, type: null }
   if (!paths.includes(column.name)) return column
-  return { ...column, type: column.type === 'TEXT' ? 'FILE_PATH' : null }
+  return { ...column, type: textColumns.includes(column.name) ? 'FILE_PATH' : null }
 }
 
 async function isMade(tx: Tx, named: string): Promise<boolean> {

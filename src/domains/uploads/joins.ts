@@ -32,7 +32,7 @@ async function appendAll(
 ): Promise<void> {
   const { blobs } = scope
   let [upload, begin] = [final, 0]
-  await blobs.stage(upload.id)
+  await blobs.stage(upload.id, upload.size)
   for (const part of parts) {
     const end = begin + part.offset
     if (upload.offset < end) {

@@ -39,7 +39,7 @@ export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !i
 export async function stageUpload(scope: Scope, upload: UploadRow): Promise<void> {
   if (!isUntouched(upload)) return
   try {
-    await scope.blobs.stage(upload.id)
+    await scope.blobs.stage(upload.id, upload.size)
   } catch (error) {
     await inTransaction(scope, (s) =>
       endUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }),

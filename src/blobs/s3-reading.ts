@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { StorageFault } from '../errors.ts'
+import { overtaken } from './s3-cut.ts'
+import { orBucketFault } from './s3-faults.ts'
+import type { Staged } from './s3-ledger.ts'
+import type { Stores } from './s3-putting.ts'
+import { openTails, tailsBetween } from './s3-tails.ts'
+import { putTogether } from './s3-together.ts'
+
+/**
+ * The first bytes of a key, staged (or null) or kept, `length` of them or all there are; null where nothing is there. Bytes in
+ * parts can only be read as one object, so they are put together first; such an upload takes nothing more.
+ */
+export async function openFirst(
+  stores: Stores,
+  key: string,
+  staged: Staged | null,
+  length: number,
+): Promise<Readable | null> {
+  if (staged && staged.whole === null && staged.inParts > 0) await makeWhole(stores, staged)
+  else if (staged && staged.whole === null && staged.length > 0) {
+    return openTails(stores, key, tailsUpTo(staged, length))
+  }
+  const range = { start: 0, end: Math.max(length, 1) - 1 }
+  return stores.bucket
+    .get(stores.places.kept(key), range)
+    .catch(orBucketFault(`${key} could not be read`))
+}
+
+function tailsUpTo({ key, tails, length }: Staged, wanted: number) {
+  const found = tailsBetween(tails, 0, Math.min(wanted, length))
+  if (!found) throw new StorageFault(`some of the first ${length} bytes of ${key} are not there`)
+  return found
+}
+
+async function makeWhole(stores: Stores, staged: Staged) {
+  const { key, turn } = staged
+  const whole = await putTogether(stores, staged)
+  const written = await stores.ledger.write(key, turn, { whole, multipartId: null })
+  if (!written) throw overtaken(key)
+}
+
+/** sha256 (hex) of the first `size` bytes; StorageFault where `stream` (null: there is none) has fewer. */
+export async function hashStream(stream: Readable | null, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  let length = 0
+  for await (const chunk of stream ?? []) {
+    hash.update(chunk.subarray(0, size - length))
+    length = Math.min(size, length + chunk.length)
+  }
+  if (!stream || length < size) {
+    throw new StorageFault(`${size} bytes should be there, ${length} are`)
+  }
+  return hash.digest('hex')
+}
+
+export async function readFirst(stream: Readable, length: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = await stream.toArray()
+  return Buffer.concat(chunks).subarray(0, length)
+}

@@ -1,0 +1,285 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { ownTables } from '../../src/database/user-tables.ts'
+import {
+  act,
+  attempt,
+  batch,
+  createWorkspace,
+  entryByPath,
+  items,
+  uploadFile,
+} from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { readSql, readTable, runSql } from '../support/other-program.ts'
+
+let house: House
+let workspaceId: string
+let slug: string
+const env: Record<string, string> = {}
+
+beforeEach(async () => {
+  delete env.LINKABLE_TABLES
+  house = await openHouse({ env })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  ;({ id: workspaceId, slug } = await createWorkspace(house))
+})
+
+type Input = Record<string, unknown>
+
+/** Makes what another program would make, and lets it in. */
+async function letIn(statements: string, ...allowed: string[]) {
+  await runSql(house, statements)
+  env.LINKABLE_TABLES = allowed.map((column) => `${column}@${slug}`).join(', ')
+  await house.restart()
+}
+const file = (name: string) => uploadFile(house, { workspaceId, name, bytes: name })
+const to = { table: 'shots', column: 'image' }
+
+async function link({ id }: { id: string }, more: Input = {}): Promise<any> {
+  const rejection = '... on RowRejectedError { code column reason }'
+  const query = `mutation ($input: LinkRowInput!) { linkRow(input: $input) {
+    ... on LinkRowPayload { row { id values } } ${rejection}
+  } }`
+  return (await house.ask(query, { input: { fileId: id, link: { ...to, ...more } } })).linkRow
+}
+async function shots(where: Input | null = null): Promise<any> {
+  const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) { table(name: "shots") {
+    columns { name type } rows(where: $where) { nodes { id values } }
+  } } }`
+  return (await house.ask(query, { id: workspaceId, where })).workspace.table
+}
+const trash = (entry: { id: string }) =>
+  batch<{ rowsUnlinked: number }>(
+    house,
+    'trashEntries',
+    { entries: items(entry), unlinkRows: to },
+    'rowsUnlinked',
+  )
+const restore = ({ id }: { id: string }) =>
+  batch(house, 'restoreEntries', { entryIds: [id] }, 'rowsRelinked')
+
+describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQL", () => {
+  const natural = `
+    create type mood as enum ('calm', 'busy');
+    create domain label as varchar(20);
+    create table shots (
+      id serial primary key, image text, uid uuid, short smallint, n int, big bigint, f real, d double precision,
+      price numeric(10, 2), exact numeric, ok boolean, at timestamptz, local timestamp, j json, jb jsonb,
+      feel mood, named label, fixed char(5), bytes bytea, list int[], day date, span interval, doubled int generated always as (n * 2) stored
+    );
+    insert into shots values (default, null, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 7, 8, 9223372036854775807, 0.1, 1e23,
+      1.10, 12345678901234567890.12, true, '2025-01-31 10:30:00.123456+01', '2025-01-31 10:30:00', '{"b": 1, "a": 2}', '{"b": 1, "a": 2}',
+      'calm', 'x', 'ab', '\\x00ff', '{1,2}', '2025-01-31', '1 day'),
+      (default, null, null, null, null, null, 'NaN', '-Infinity', 0, 'NaN', null, 'infinity', '0044-03-15 BC', null, null, null, null, null, null, null, null, null);
+  `
+
+  test('show what has a type here, and keep what has none', async () => {
+    await letIn(natural, 'shots.image')
+    const { columns, rows } = await shots()
+    expect(columns.map(({ name, type }: any) => `${name} ${type}`)).toEqual([
+      'id INTEGER',
+      'image FILE_PATH',
+      'uid TEXT',
+      'short INTEGER',
+      'n INTEGER',
+      'big INTEGER',
+      'f REAL',
+      'd REAL',
+      'price REAL',
+      'exact REAL',
+      'ok BOOLEAN',
+      'at TIMESTAMP',
+      'local TIMESTAMP',
+      'j JSON',
+      'jb JSON',
+      'feel TEXT',
+      'named TEXT',
+      'fixed TEXT',
+    ])
+    const [one, other] = rows.nodes.map(({ values }: any) => values)
+    expect(one).toEqual({
+      id: 1,
+      image: null,
+      uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+      short: 7,
+      n: 8,
+      big: '9223372036854775807',
+      f: 0.1,
+      d: 1e23,
+      price: 1.1,
+      exact: '12345678901234567890.12',
+      ok: true,
+      at: '2025-01-31T09:30:00.123456Z',
+      local: '2025-01-31T10:30:00.000Z',
+      j: { b: 1, a: 2 },
+      jb: { b: 1, a: 2 },
+      feel: 'calm',
+      named: 'x',
+      fixed: 'ab',
+    })
+    expect(other).toMatchObject({ f: 'NaN', d: '-Infinity', exact: 'NaN', at: 'infinity' })
+    expect(other.local).toMatch(/BC$/)
+  })
+
+  test('get every cell back as it was', async () => {
+    await letIn(natural, 'shots.image')
+    const a = await file('a.png')
+    for (const id of [1, 2]) await link(a, { key: { id } })
+    const kept = () => readSql(house, 'select shots::text from shots order by id')
+    const before = await kept()
+    expect(await trash(a)).toMatchObject({ rowsUnlinked: 2 })
+    expect(await kept()).toEqual([])
+    expect(await restore(a)).toMatchObject({ rowsRelinked: 2 })
+    expect(await kept()).toEqual(before)
+  })
+
+  test('find rows by values of every type, and none by values that no row can have', async () => {
+    await letIn(natural, 'shots.image')
+    const found = async (where: Input) =>
+      (await shots(where)).rows.nodes.map(({ values }: any) => values.id)
+    for (const where of [
+      { uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' },
+      { short: 7, n: 8 },
+      { f: 0.1 },
+      { d: 1e23 },
+      { price: 1.1 },
+      { ok: true },
+      { local: '2025-01-31T10:30:00Z' },
+      { feel: 'calm', named: 'x', fixed: 'ab' },
+    ]) {
+      expect([where, await found(where)]).toEqual([where, [1]])
+    }
+    for (const where of [
+      { uid: 'no uuid' },
+      { short: 70_000 },
+      { n: 2 ** 40 },
+      { f: 1e300 },
+      { ok: false },
+      { feel: 'no mood' },
+    ]) {
+      expect([where, await found(where)]).toEqual([where, []])
+    }
+    expect(await found({ uid: null })).toEqual([2])
+  })
+
+  test('take values of every type, and say what they refuse', async () => {
+    const trigger = `create function refuse() returns trigger language plpgsql as
+      $$ begin raise exception 'not on sundays'; end $$;
+      create trigger sundays before insert on shots for each row when (new.n = 7) execute function refuse();`
+    await letIn(`${natural} ${trigger}`, 'shots.image')
+    const a = await file('a.png')
+    const values = {
+      uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12',
+      big: Number.MAX_SAFE_INTEGER,
+      exact: 0.1,
+      ok: false,
+      at: '2025-01-31T09:30:00.500Z',
+      local: '2025-01-31T09:30:00.500Z',
+      jb: { a: [1, 'x'] },
+      feel: 'busy',
+    }
+    expect((await link(a, { values })).row.values).toMatchObject(values)
+    for (const [wrong, column, reason] of [
+      [{ uid: 'x' }, null, 'invalid input syntax for type uuid: "x"'],
+      [{ feel: 'x' }, null, 'invalid input value for enum mood: "x"'],
+      [{ short: 70_000 }, null, 'value "70000" is out of range for type smallint'],
+      [{ named: 'x'.repeat(21) }, null, 'value too long for type character varying(20)'],
+      [{ price: 1e9 }, null, 'numeric field overflow'],
+      [{ n: 7 }, null, 'not on sundays'],
+      [{ jb: { text: 'nul\0' } }, null, 'unsupported Unicode escape sequence'],
+      [{ id: 1 }, 'id', 'another row has this value'],
+      [{ id: null }, 'id', 'a value is needed'],
+      [{ doubled: 1 }, 'doubled', 'the table has no such column'],
+    ]) {
+      const answer = await link(a, { values: wrong })
+      expect([answer.code, answer.column, answer.reason]).toEqual(['ROW_REJECTED', column, reason])
+    }
+  })
+
+  test.each([
+    'integer generated by default as identity',
+    'bigint generated always as identity',
+    'smallserial',
+  ])('number their rows beyond the keys that others chose: %s', async (type) => {
+    await letIn(`create table shots (id ${type} primary key, image text)`, 'shots.image')
+    const chosen = "overriding system value values (1, 'x'), (2, 'x'), (7, 'x')"
+    await runSql(house, `insert into shots ${chosen}`)
+    const a = await file('a.png')
+    const given = await link(a, { values: { id: 20 } })
+    expect(given.row?.id ?? given.reason).toBe(
+      type.includes('always') ? 'cannot insert a non-DEFAULT value into column "id"' : 'shots:20',
+    )
+    expect((await link(a)).row.id).toMatch(type.includes('always') ? 'shots:8' : 'shots:21')
+    const rows = await trash(a)
+    expect(await restore(a)).toMatchObject({ rowsRelinked: rows.rowsUnlinked })
+    expect((await link(a)).row.id).toMatch(type.includes('always') ? 'shots:9' : 'shots:22')
+  })
+
+  test('are found by the exact name first, and then whatever its case is', async () => {
+    await letIn(
+      `create table "Shots" (id serial primary key, image text);
+       create table shots (id serial primary key, image text);
+       create table "OTHER" (id serial primary key, image text)`,
+      'shots.image',
+      'other.image',
+    )
+    const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { sqlName } } }'
+    const { workspace } = await house.ask(query, { id: workspaceId })
+    expect(workspace.tables).toEqual([{ sqlName: 'OTHER' }, { sqlName: 'shots' }])
+  })
+
+  test('follow files whatever language their columns are in', async () => {
+    await letIn(
+      `create table shots (id serial primary key, image varchar(60) collate "en-x-icu", mask text collate "C")`,
+      'shots.image',
+      'shots.mask',
+    )
+    const made = []
+    for (const path of ['É', 'É/a', 'É a/b', 'É-a', 'éa', 'É0']) {
+      const [name = '', folder = ''] = path.split('/').reverse()
+      const upload = { workspaceId, name: `${name}.png`, path: folder, bytes: path }
+      const file = await uploadFile(house, upload)
+      made.push(file)
+      await link(file)
+    }
+    const images = async () => (await readTable(house, 'shots')).map(({ image }) => image)
+    const folder = await entryByPath(house, workspaceId, 'É')
+    await act(house, 'updateEntry', { entry: { id: folder?.id }, name: 'z' }, '__typename')
+    expect(await images()).toEqual(['É.png', 'z/a.png', 'É a/b.png', 'É-a.png', 'éa.png', 'É0.png'])
+    const moved = { entry: { id: made[0]?.id }, name: `${'x'.repeat(60)}.png` }
+    const answer = await attempt(house, 'updateEntry', moved, '__typename')
+    expect([answer.code, answer.message]).toEqual([
+      'ROW_REJECTED',
+      'shots: value too long for type character varying(60)',
+    ])
+    const entries = items({ id: folder?.id ?? '' })
+    const input = { entries, recursive: true, unlinkRows: to }
+    const taken = await batch(house, 'trashEntries', input, 'rowsUnlinked')
+    expect(taken).toMatchObject({ rowsUnlinked: 1 })
+    expect(await images()).toHaveLength(5)
+  })
+
+  test.each([
+    ['shots.uid', 'shots.uid, which is no text column of that table'],
+    ['pg_class.relname', 'pg_class, which is no table of the database'],
+    ['elsewhere.image', 'elsewhere, which is no table of the database'],
+    ['loose.image', 'loose, whose rows have no INTEGER PRIMARY KEY'],
+    ['pairs.image', 'pairs, whose rows have no INTEGER PRIMARY KEY'],
+  ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
+    const others = `create schema other; create table other.elsewhere (id serial primary key, image text);
+      create table loose (id uuid primary key, image text); create table pairs (id int, n int, image text, primary key (id, n))`
+    await expect(letIn(`${natural} ${others}`, allowed)).rejects.toThrow(sentence)
+  })
+
+  test('are none of those that the house has', async () => {
+    const tables = await readSql(
+      house,
+      `select lower(table_name) as name from information_schema.tables
+       where table_schema = current_schema()`,
+    )
+    const own = await ownTables()
+    expect(tables.length).toBeGreaterThan(20)
+    expect(tables.filter(({ name }) => !own.has(name))).toEqual([])
+  })
+})
