@@ -12,9 +12,8 @@ export async function createSearchIndex(db: Db): Promise<void> {
     "id" text COLLATE "C" NOT NULL UNIQUE,
     "workspaceId" text COLLATE "C" NOT NULL,
     "words" tsvector NOT NULL)`.execute(db)
-  await sql`CREATE INDEX "searchDocuments_newest" ON "searchDocuments" ("workspaceId", "number")`.execute(
-    db,
-  )
+  await sql`CREATE INDEX "searchDocuments_newest"
+    ON "searchDocuments" ("workspaceId", "number")`.execute(db)
   await sql`CREATE INDEX "searchDocuments_words" ON "searchDocuments" USING gin ("words")
     WITH (fastupdate = off)`.execute(db)
   await finder.execute(db)
@@ -64,13 +63,34 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     END LOOP;
   END $$`
 
+type Written = { id: string; workspaceId: string; vector: string }
+
 export async function putDocuments(db: Db | Tx, documents: readonly Document[]): Promise<void> {
   const byId = new Map(documents.map((document) => [document.id, document]))
-  const rows = [...byId.values()].map(
-    (document) => sql`(${document.id}, ${document.workspaceId}, ${vectorOf(document)}::tsvector)`,
+  let [rows, length]: [Written[], number] = [[], 0]
+  for (const document of byId.values()) {
+    const { id, workspaceId } = document
+    const vector = vectorOf(document)
+    if (length + vector.length > LONGEST_STATEMENT) {
+      await put(db, rows)
+      ;[rows, length] = [[], 0]
+    }
+    rows.push({ id, workspaceId, vector })
+    length += vector.length
+  }
+  await put(db, rows)
+}
+
+/** In characters, of the words in it: of hundreds of documents each may have a million. */
+const LONGEST_STATEMENT = 4_000_000
+
+async function put(db: Db | Tx, rows: Written[]) {
+  if (rows.length === 0) return
+  const values = rows.map(
+    ({ id, workspaceId, vector }) => sql`(${id}, ${workspaceId}, ${vector}::tsvector)`,
   )
   await sql`INSERT INTO "searchDocuments" AS d ("id", "workspaceId", "words")
-    VALUES ${sql.join(rows)} ON CONFLICT ("id") DO UPDATE SET "words" = excluded."words"
+    VALUES ${sql.join(values)} ON CONFLICT ("id") DO UPDATE SET "words" = excluded."words"
     WHERE d."words" <> excluded."words"`.execute(db)
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Db } from './database.ts'
 import type { ColumnType } from './tables.ts'
@@ -23,7 +24,8 @@ export async function makeUserTable(
   tx: Tx,
   { sqlName, keyColumn, columns }: UserTable,
 ): Promise<void> {
-  const key = (tx as unknown as Kysely<unknown>).schema
+  const schema = (tx as unknown as Kysely<unknown>).schema
+  const key = schema
     .createTable(sqlName)
     .addColumn(keyColumn, 'bigint', (c) => c.primaryKey().generatedAlwaysAsIdentity())
   const table = columns.reduce(
@@ -34,9 +36,14 @@ export async function makeUserTable(
   await table.execute()
   for (const { name, type } of columns) {
     if (type !== 'FILE_PATH') continue
-    // The database names it: a name of ours could be too long for it, or have been given before.
-    await sql`create index on ${sql.id(sqlName)} (${sql.id(name)})`.execute(tx)
+    await schema.createIndex(indexName(sqlName, name)).on(sqlName).column(name).execute()
   }
+}
+
+/** At most 63 characters; no table of people's has a dot in its name: the index is in the way of none. */
+function indexName(sqlName: string, column: string): string {
+  const hash = createHash('sha256').update(`${sqlName}.${column}`).digest('hex')
+  return `${sqlName.slice(0, 46)}.${hash.slice(0, 16)}`
 }
 
 const here = sql`relnamespace = to_regnamespace(quote_ident(current_schema()))`

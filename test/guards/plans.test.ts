@@ -1,6 +1,4 @@
-import { CompiledQuery, type QueryResult } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Db } from '../../src/database/database.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { writeCursor } from '../../src/domains/activity/place.ts'
 import { claim } from '../../src/jobs/queue.ts'
@@ -17,6 +15,7 @@ import {
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { furnish, giveToken, type Place } from './place.ts'
+import { hasPlan, isSlow, knowTables, slowSteps, statementsOf } from './plan-steps.ts'
 
 let house: House
 let place: Place
@@ -28,10 +27,11 @@ beforeAll(async () => {
   place = await furnish(house, 'lab')
   await fill(place)
   upload = await createUpload(house, { workspaceId: place.workspaceId, name: 'slow.bin', size: 8 })
+  await knowTables(house.app.db)
 }, 120_000)
 afterAll(() => house?.[Symbol.asyncDispose]())
 
-/** Some hundred rows in each list. Nobody has run ANALYZE: the indexes alone decide. */
+/** Some hundred rows in each list. */
 async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   const others = Array.from({ length: 130 }, (_, i) => i)
   for (const i of others) {
@@ -54,47 +54,6 @@ async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
     .map((i) => ({ entry: { path: { workspaceId, path: `folder ${i}` } } }))
   await act(house, 'trashEntries', { entries }, 'succeeded')
 }
-
-/** Every statement that the database is given while `story` runs. */
-async function statementsOf(db: Db, story: () => Promise<unknown>): Promise<CompiledQuery[]> {
-  const seen: CompiledQuery[] = []
-  await db.getExecutor().provideConnection(async (connection) => {
-    // SQLite has the one connection, so all that the house asks goes through here.
-    const executeQuery = connection.executeQuery
-    connection.executeQuery = <R>(query: CompiledQuery, ...more: unknown[]) => {
-      seen.push(query)
-      return executeQuery.call(connection, query, ...(more as [])) as Promise<QueryResult<R>>
-    }
-    restore = () => Object.assign(connection, { executeQuery })
-  })
-  try {
-    await story()
-  } finally {
-    restore()
-  }
-  return seen
-}
-let restore = () => {}
-
-type Step = { detail: string }
-
-/** What the plans of these statements have in them that grows with the tables. */
-async function slowSteps(db: Db, statements: CompiledQuery[], isBad = isSlow): Promise<string[]> {
-  const slow: string[] = []
-  for (const { sql, parameters } of statements.filter(hasPlan)) {
-    const query = CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, [...parameters])
-    const { rows } = await db.executeQuery<Step>(query)
-    const steps = rows.map(({ detail }) => detail).filter(isBad)
-    slow.push(...steps.map((step) => `${step} ⇐ ${sql}`))
-  }
-  return slow
-}
-
-const hasPlan = ({ sql }: CompiledQuery) => /^(select|insert|update|delete|with)\b/i.test(sql)
-const isSlow = (step: string) =>
-  (/^SCAN\b/.test(step) && !harmless.test(step)) || /USE TEMP B-TREE/.test(step)
-/** A virtual table says SCAN of everything; M is a MATCH, = a row by its number. */
-const harmless = /^SCAN (CONSTANT ROW|\(subquery|\w+ VIRTUAL TABLE INDEX \d+:[M=])/
 
 async function expectQuick(story: () => Promise<unknown>) {
   const statements = await statementsOf(house.app.db, story)

@@ -577,7 +577,7 @@ test('a table may be called as one of the server, and is another', async () => {
   for (const name of names) expect(name.length).toBeLessThanOrEqual(63)
 })
 
-test('a table may be called as an index of another, and have as many path columns as its name is long', async () => {
+test('a table may be called as an index of another, and have a name and columns of 63 characters', async () => {
   for (const name of ['plates', 'plates_image', 'plates_image_idx', `x${'y'.repeat(62)}`]) {
     const paths = ['image', `i${'z'.repeat(61)}1`, `i${'z'.repeat(61)}2`]
     await makeTable({ name, columns: paths.map((name) => ({ name, type: 'FILE_PATH' })) })

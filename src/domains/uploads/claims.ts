@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
+import { noteArrival } from './direct.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
 import {
   checkConfirmedSize,
@@ -43,7 +44,8 @@ export async function claimUpload(
   patience: AbortSignal,
 ): Promise<Claim> {
   if (expected.sha256 != null) checkSha256(expected.sha256)
-  let upload = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
+  const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
+  let upload = await noteArrival(scope, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
     refuseUnconfirmable(upload, expected, scope.now())
     const claimed = await claim(scope, upload.id)

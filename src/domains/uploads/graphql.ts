@@ -36,10 +36,11 @@ import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm.ts'
 import { confirmUploads } from './confirm-uploads.ts'
 import { createUploads } from './create-uploads.ts'
+import { addressOf, type UploadPart, uploadParts } from './direct.ts'
 import { cancelUpload } from './endings.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
 import type { UploadOutcome } from './outcomes.ts'
-import { bytesUrl, uploadsById, uploadsList } from './reads.ts'
+import { uploadsById, uploadsList } from './reads.ts'
 import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
 import { createUpload } from './writes.ts'
 
@@ -82,6 +83,15 @@ const HttpHeader = builder.objectRef<{ name: string; value: string }>('HttpHeade
   fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
 })
 
+const UploadPartType = builder.objectRef<UploadPart>('UploadPart').implement({
+  fields: (t) => ({
+    number: t.exposeInt('number'),
+    offset: t.expose('offset', { type: 'ByteCount' }),
+    size: t.expose('size', { type: 'ByteCount' }),
+    url: t.expose('url', { type: 'URL' }),
+  }),
+})
+
 export const Upload = builder.objectRef<UploadRow>('Upload').implement({
   description: 'One transfer. Bytes go to `url`; everything else goes through GraphQL.',
   interfaces: [Node],
@@ -100,14 +110,25 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     url: t.field({
       type: 'URL',
       description:
-        'TUS: the tus resource to HEAD and PATCH, with a token of whoever made the upload. SIGNED_PUT: takes one PUT of the whole body from whoever holds it; cut off, it begins anew.',
-      resolve: (upload, _, context) => bytesUrl(context, upload),
+        'TUS: the tus resource to HEAD and PATCH, with a token of whoever made the upload. SIGNED_PUT: takes one PUT of the whole body from whoever holds it; cut off, it begins anew. On S3 it leads to the bucket, up to 5 GiB and until `expiresAt`.',
+      resolve: async (upload, _, context) => (await addressOf(context, upload)).url,
     }),
     headers: t.field({
       type: [HttpHeader],
-      description: 'Send these with every request to `url`, beside Authorization.',
-      resolve: ({ transport }) =>
-        transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : [],
+      description: 'Send these with every request to `url`; TUS: beside Authorization.',
+      resolve: async (upload, _, context) => (await addressOf(context, upload)).headers,
+    }),
+    parts: t.field({
+      type: [UploadPartType],
+      nullable: true,
+      description:
+        'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. For whoever made it, until all bytes are there.',
+      args: {
+        first: t.arg.int({ required: true, defaultValue: 100, description: '0 to 1000.' }),
+        after: t.arg.int({ required: true, defaultValue: 0, description: 'The last number before.' }),
+      },
+      complexity: ({ first }) => ({ field: 1, multiplier: first }),
+      resolve: (upload, args, context) => uploadParts(context, upload, args),
     }),
     name: t.exposeString('name'),
     path: t.string({

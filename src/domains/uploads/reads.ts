@@ -19,8 +19,8 @@ export const uploadUrl = (house: { publicUrl: string; secret: string }, id: stri
 const putUrl = (house: { publicUrl: string; secret: string }, id: string) =>
   `${house.publicUrl}/uploads/put/${id.slice('upl_'.length)}.${putKeyMac(house.secret, id)}`
 
-/** Where this upload takes its bytes. */
-export function bytesUrl(house: { publicUrl: string; secret: string }, upload: UploadRow): string {
+/** Where the house takes the bytes of this upload. */
+export function houseUrl(house: { publicUrl: string; secret: string }, upload: UploadRow): string {
   if (upload.transport === 'FORM') return `${house.publicUrl}/files`
   return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(house, upload.id)
 }
