@@ -18,6 +18,8 @@ import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
 import { JOIN_PARTS } from './domains/uploads/concat.ts'
 import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
 import { joinParts } from './domains/uploads/joins.ts'
+import { RESUME_CONFIRM } from './domains/uploads/long-confirms.ts'
+import { resumer } from './domains/uploads/resume.ts'
 import { Unauthenticated } from './errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
@@ -52,7 +54,7 @@ export async function openApp(
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
-  const jobs = startRunner({ db, now, log, ...work({ ...shared, viewer: null, publicUrl: '' }) })
+  const jobs = startRunner({ db, now, log, ...work({ ...shared, viewer: null, publicUrl: '' }, log) })
   opened.defer(() => jobs.stop())
   const open = opened.move()
   return {
@@ -70,11 +72,13 @@ export async function openApp(
 }
 
 /** What is done without being asked, by nobody in particular. */
-function work(scope: Scope): Pick<RunnerOptions, 'handlers' | 'every'> {
+function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'> {
+  const failed = (err: unknown) => log.error({ err }, 'a confirm could not be gone on with')
   return {
     handlers: {
       expireUploads: (_, signal) => expireUploads(scope, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(scope),
+      [RESUME_CONFIRM]: resumer(scope, failed),
       [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
       purgeOutlived: (_, signal) => purgeOutlived(scope, signal),

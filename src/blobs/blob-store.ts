@@ -36,6 +36,8 @@ export interface BlobStore {
   sha256(key: string, size: number): Promise<string>
   /** The first bytes of a key, staged or already adopted, at most `length`. */
   peek(key: string, length: number): Promise<Uint8Array>
+  /** For when bytes that were appended here do not count, since another process writes now: what is remembered of them is forgotten. */
+  distrust?(key: string): void
   /** Forgets a staged key and its bytes; a kept one is not touched. */
   discard(key: string): Promise<void>
   /** Moves a staged key among the kept, durably; when this returns, its bytes survive a loss of power. */
@@ -75,4 +77,9 @@ export type AppendOptions = {
   onDurable?: ((offset: number) => Promise<void>) | undefined
   /** Stop reading, keep what arrived. */
   signal?: AbortSignal | undefined
+  /**
+   * Is asked right before bytes are written or cut off, and throws where that is another process's business by now. A store
+   * that finds out by itself who may write needs not ask.
+   */
+  mayWrite?: (() => void) | undefined
 }

@@ -23,13 +23,13 @@ type Appending = Omit<AppendOptions, 'checksum'> & {
 
 /** BlobStore.append on an open file. */
 export async function appendToFile(appending: Appending, checksum?: Checksum) {
-  await cutBack(appending.file, appending.offset)
+  await cutBack(appending, appending.offset)
   return checksum ? appendProven(appending, checksum) : appendDurably(appending)
 }
 
 /** Bytes that are not proven count for nothing: nobody hears of them before the verdict, for an offset never goes back. */
 async function appendProven(appending: Appending, checksum: Checksum) {
-  const { file, offset, source, remember } = appending
+  const { offset, source, remember } = appending
   const check = checking(checksum)
   const unheard = { ...appending, onDurable: undefined, remember: () => {} }
   const length = await appendDurably(unheard, check.update)
@@ -38,13 +38,13 @@ async function appendProven(appending: Appending, checksum: Checksum) {
     remember(length)
     return length
   }
-  await cutBack(file, offset)
+  await cutBack(appending, offset)
   if (source.readableEnded) throw new ChecksumMismatch(wrong)
   return offset
 }
 
 async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
-  const { file, offset, source, signal, sha256, onDurable, cadence } = appending
+  const { file, offset, source, signal, sha256, onDurable, mayWrite, cadence } = appending
   let [length, durable, durableAt] = [offset, offset, performance.now()]
   const makeDurable = async () => {
     await file.datasync().catch(orFault('the bytes could not be made durable'))
@@ -55,6 +55,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
     length - durable >= cadence.bytes ||
     (length > durable && performance.now() - durableAt >= cadence.ms)
   for await (const batch of gather(source, cadence.ms / 4, signal)) {
+    mayWrite?.()
     const writing = writeAll(file, batch, length)
     // Hashed by this thread while another writes.
     for (const chunk of batch) {
@@ -85,8 +86,9 @@ async function writeAll(file: FileHandle, batch: Buffer[], position: number) {
 const unwritten = 'the bytes could not be written'
 
 /** Cuts off what lies beyond `offset`. What should lie before it and does not is lost, and zeros would hide that. */
-async function cutBack(file: FileHandle, offset: number) {
+async function cutBack({ file, mayWrite }: Appending, offset: number) {
   const { size } = await file.stat().catch(orFault('the staged bytes could not be looked at'))
   if (size < offset) throw new StorageFault(`${offset} bytes should be staged, ${size} are there`)
+  mayWrite?.()
   if (size > offset) await file.truncate(offset).catch(orFault('the tail could not be cut off'))
 }

@@ -8,7 +8,7 @@ import type { DiskPlaces } from './disk-places.ts'
 import { requireKey } from './key.ts'
 import { runningHashes } from './running-hash.ts'
 
-type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'discard'>
+type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'distrust' | 'discard'>
 
 /** The half of the store where bytes arrive. */
 export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
@@ -35,6 +35,7 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       return rereading(`${key} ${size}`, () => reading(places, key, (file) => hashFile(file, size)))
     },
     peek: (key, length) => reading(places, key, (file) => head(file, length)),
+    distrust: (key) => hashes.drop(key),
     async discard(key) {
       hashes.drop(key)
       await rm(places.staged(key), { force: true }).catch(orFault(`${key} could not be discarded`))

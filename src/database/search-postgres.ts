@@ -53,7 +53,7 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
       CONTINUE WHEN found * 16 > passed;
 
       SELECT array_agg("number") INTO numbers FROM (SELECT "number" FROM "searchDocuments"
-        WHERE "words" @@ query AND "number" + 0 < below LIMIT far) d;
+        WHERE "words" @@ query AND "number" + 0 < below AND "workspaceId" || '' = workspace LIMIT far) d;
       IF numbers IS NULL THEN RETURN; END IF;
       IF cardinality(numbers) < far THEN
         RETURN QUERY SELECT "number", "id" FROM "searchDocuments"

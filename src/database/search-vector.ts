@@ -5,46 +5,56 @@ import { type Document, type Expression, marked, sequencesOf } from './search-do
  * digits and _, so that quotes are all they need.
  */
 
-/** What a tsvector holds: the highest place, so many places of one word (256 less one), so many bytes (2^20 less some). */
-const limits = { place: 16_383, places: 255, bytes: 1_000_000 }
+/** What a tsvector holds: places up to 16,383, 256 of one word, and 2^20 bytes; all less some. */
+const limits = { place: 16_000, places: 255, bytes: 1_000_000 }
+
+/** Next to no other place. Without any, a word would keep phrases from being found that end in its beginning. */
+const NOWHERE = 16_383
+
+type Places = Map<string, number[]>
 
 /**
- * The document. Words that could be in a phrase have places, with one left empty between sequences, so that no phrase reaches
- * from one into the next. Where there are more than a tsvector has places for, pairs of words stand in for them.
+ * The document. Between sequences a place is left empty, so that no phrase reaches from one into the next. Where a tsvector has no
+ * place for words that follow each other, a pair of them stands in.
  */
 export function vectorOf(document: Document): string {
-  const places = new Map<string, number[]>(document.keys.map((key) => [short(key), []]))
-  let place = 0
+  const places: Places = new Map(document.keys.map((key) => [short(key), []]))
+  const pairs: string[] = []
+  let next = 1
   for (const words of sequencesOf(document)) {
-    let isPlaced = true
-    for (const [i, word] of words.entries()) {
-      const known = places.get(word) ?? []
-      places.set(word, known)
-      if (words.length === 1) break
-      place += 1
-      const before = isPlaced
-      isPlaced = place <= limits.place && known.length < limits.places
-      if (isPlaced) known.push(place)
-      if (i > 0 && !(before && isPlaced)) places.set(paired(words[i - 1] ?? '', word), [])
-      if (!isPlaced) places.set(isLong, [])
-    }
-    place += 1
+    const isPlaced = placeWords(places, words, next)
+    next += words.length > 1 ? words.length + 1 : 0
+    for (const [i, word] of words.slice(1).entries())
+      if (!(isPlaced[i] && isPlaced[i + 1])) pairs.push(paired(words[i] ?? '', word))
   }
+  for (const pair of pairs.length > 0 ? [PAIRS, ...pairs] : []) places.set(pair, [])
   return written(places)
 }
 
+/** Gives words places that follow each other; tells which of them got theirs. One alone needs none. */
+function placeWords(places: Places, words: string[], first: number): boolean[] {
+  return words.map((word, i) => {
+    const known = places.get(word) ?? []
+    places.set(word, known)
+    const place = first + i
+    const isPlaced = words.length > 1 && place <= limits.place && known.length < limits.places
+    if (isPlaced) known.push(place)
+    return isPlaced
+  })
+}
+
 /** Documents with pairs have this word. */
-const isLong = 'long'
+const PAIRS = '_'
 const paired = (one: string, next: string) => `${one} ${next}`
 
-/** Of what no vector can hold the rest is left out. */
-function written(places: Map<string, number[]>): string {
+/** Of what no tsvector can hold the rest is left out. */
+function written(places: Places): string {
   let bytes = 0
   const words: string[] = []
   for (const [word, at] of places) {
-    bytes += Buffer.byteLength(word) + 4 + 2 * at.length
+    bytes += Buffer.byteLength(word) + 6 + 2 * at.length
     if (bytes > limits.bytes) break
-    words.push(at.length > 0 ? `'${word}':${at.join(',')}` : `'${word}'`)
+    words.push(`'${word}':${at.join(',') || NOWHERE}`)
   }
   return words.join(' ')
 }
@@ -66,7 +76,7 @@ export function queryOf(workspaceId: string, expression: Expression): string | n
   return parts.includes(null) ? null : parts.map((text) => `(${text})`).join(' & ') || null
 }
 
-/** The words in places that follow each other; in long documents each two of them may be a pair instead. */
+/** The words in places that follow each other; in a document with pairs, each two of them may be a pair instead. */
 function phrase(words: string[], prefix: boolean): string {
   const open = (i: number) => (prefix && i === words.length - 1 ? ':*' : '')
   const whole = words.map((word, i) => `'${word}'${open(i)}`)
@@ -75,7 +85,7 @@ function phrase(words: string[], prefix: boolean): string {
     const [one = '', next = ''] = whole.slice(i, i + 2)
     return `(${one} <-> ${next} | '${paired(words[i] ?? '', word)}'${open(i + 1)})`
   })
-  return `(${whole.join(' <-> ')}) | ('${isLong}' & ${pairs.join(' & ')})`
+  return `(${whole.join(' <-> ')}) | ('${PAIRS}' & ${pairs.join(' & ')})`
 }
 
 const either = (parts: string[]) => parts.map((text) => `(${text})`).join(' | ') || null

@@ -155,6 +155,8 @@ export type Tables = {
     fence: number
     /** While PROCESSING: when a confirm that gave no sign of life may be taken over. */
     leaseUntil: number | null
+    /** While PROCESSING, once that takes long: the job that goes on with it where its process dies. */
+    confirmJob: string | null
     createdAt: number
     expiresAt: number
     confirmedAt: number | null
@@ -167,6 +169,11 @@ export type Tables = {
     concat: string | null
     /** Of a partial upload: the final one that has it. */
     joinedInto: string | null
+    /** Where several processes may write: the request that does so, and the end of its lease by the database's own clock. */
+    writer: string | null
+    writerUntil: number | null
+    /** Number of the last request that wanted to write; one that began before it makes way. */
+    turn: Generated<number>
   }
   /** What shows an entry to whoever holds its URL. The URL is derived from the id: nothing secret is kept but the password's hash. */
   shareLinks: {

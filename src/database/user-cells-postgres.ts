@@ -12,14 +12,15 @@ import type { UserTable } from './user-tables.ts'
 
 type Ref = RawBuilder<unknown>
 
+/** The cell as text. */
 export const selected = (cell: Ref, type: ColumnType | null): RawBuilder<string | null> =>
   type === 'TIMESTAMP' ? moment(cell) : sql`cast(${cell} as text)`
 
 const shape = sql.lit('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
-/** In UTC, to the microsecond, whatever the session's zone; what has no zone counts as UTC. `infinity` and B.C. stay as they are. */
+/** In UTC, to the microsecond; what has no zone counts as UTC. What four digits of a year can't say stays as it is written. */
 const moment = (cell: Ref): RawBuilder<string | null> => sql`case
-  when not isfinite(${cell}) or ${cell} < '0001-01-02Z' or ${cell} > '9999-12-31Z' then cast(${cell} as text)
+  when not isfinite(${cell}) or ${cell} < '0001-01-01Z' or ${cell} >= '10000-01-01Z' then cast(${cell} as text)
   when pg_typeof(${cell}) = 'timestamptz'::regtype then to_char(${cell} at time zone 'UTC', ${shape})
   else to_char(${cell}, ${shape}) end`
 
@@ -72,14 +73,17 @@ export function equals(cell: Ref, type: ColumnType | null, value: Cell): RawBuil
 /** As it is written: 0.1 of four bytes is 0.1 of eight. */
 const decimal = (cell: Ref): Ref => sql`cast(cast(${cell} as text) as numeric)`
 
+/** The cell as one that is compared by its bytes, whatever language its column is in. */
 export const bytewise = (cell: Ref): Ref => sql`${cell} collate "C"`
 
+/** Said where rows have keys that the table did not give them. */
 export const withOwnKeys = sql`overriding system value`
 
+/** Said where a row is not to be, rather than to fail, if its key is another's: the transaction goes on. */
 export const unlessKeyIsTaken = ({ keyColumn }: UserTable): Ref =>
   sql`on conflict (${sql.id(keyColumn)}) do nothing`
 
-/** Rows whose keys others chose can be in the way of the numbers that the table gives itself: these go on behind them. */
+/** Keys that others chose can be in the way of the table's own numbers; these go on behind them. */
 export async function passTakenKeys(tx: Tx, { sqlName, keyColumn }: UserTable): Promise<void> {
   const [table, key] = [sql.id(sqlName), sql.id(keyColumn)]
   await sql`select setval(numbers, greatest(nextval(numbers), (select max(${key}) from ${table})))

@@ -1,8 +1,17 @@
 import type { IncomingMessage } from 'node:http'
-import { commitOffset } from '../domains/uploads/receiving.ts'
+import { isShared } from '../domains/uploads/leases.ts'
+import { commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
-import { busy, lost, type Passage, requireUpload, type StopReason } from './upload-passage.ts'
+import {
+  busy,
+  holdFor,
+  lost,
+  type Passage,
+  requireThere,
+  requireUpload,
+  type StopReason,
+} from './upload-passage.ts'
 
 /**
  * Takes in the body of a PATCH or POST behind what the upload has; the new offset. What arrives is durable before it is
@@ -17,20 +26,34 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
     throw tooMuch()
   }
   if (isAllThere(upload)) return upload.offset
+  if (asked.method === 'POST' && asked.hasBody) await holdNew(passage)
   using _ = stopWhenIdle(req, stop, idleMs)
   const offset = await scope.blobs.append(upload.id, upload.offset, req, {
     checksum: asked.checksum,
     signal: stop.signal,
+    mayWrite: () => requireMine(passage),
     onDurable: (offset) => commitUpTo(passage, offset, end),
   })
   if (offset > end) throw tooMuch()
   if (offset > requireUpload(passage).offset || offset === upload.size)
-    await commit(passage, offset)
+    await commit(passage, offset, commitLast)
   if (asked.method === 'PATCH' && !req.complete) throw interrupted(stop.signal.reason)
   return offset
 }
 
 const isAllThere = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
+
+/** Its URL is not told before the answer, but others may find it in the list of uploads. */
+async function holdNew(passage: Passage) {
+  const { scope } = passage
+  if (!isShared(scope)) return
+  const { id } = requireUpload(passage)
+  passage.upload = requireThere(await holdFor(passage, id), id, scope.now())
+}
+
+function requireMine({ hold }: Passage) {
+  if (hold && !hold.isMine()) throw busy(reasons.lost)
+}
 
 /** Not the very last byte: a body that has more than was announced must not make the upload complete. */
 async function commitUpTo(passage: Passage, offset: number, end: number) {
@@ -38,9 +61,16 @@ async function commitUpTo(passage: Passage, offset: number, end: number) {
   if (offset < end) await commit(passage, offset)
 }
 
-async function commit(passage: Passage, offset: number) {
-  const committed = await commitOffset(passage.scope, requireUpload(passage), offset)
-  passage.upload = committed ?? (await lost(passage))
+async function commit(passage: Passage, offset: number, write = commitOffset) {
+  const { scope } = passage
+  const upload = requireUpload(passage)
+  try {
+    passage.upload = (await write(scope, upload, offset)) ?? (await lost(passage))
+  } catch (error) {
+    // Another process may have written these bytes since.
+    scope.blobs.distrust?.(upload.id)
+    throw error
+  }
 }
 
 const tooMuch = () =>
@@ -50,6 +80,7 @@ const reasons: Record<StopReason, string> = {
   newer: 'a newer request for this upload has come',
   idle: 'no byte has come for too long',
   closing: 'the server is closing',
+  lost: 'whether this request may still write cannot be asked at the moment',
 }
 
 function interrupted(reason: StopReason | undefined) {

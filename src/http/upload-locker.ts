@@ -14,9 +14,9 @@ export type UploadLines = {
 /**
  * One request at a time for each upload, the newest first served: who comes ends those who are there, so that a stalled PATCH
  * never stands in the way of the client that has come back. What a PATCH has received it keeps. A HEAD waits its turn as well: the
- * offset that it tells is the one from which the next PATCH goes on.
+ * offset that it tells is the one from which the next PATCH goes on. Among several processes leases do the same.
  */
-export function uploadLines({ waitMs = 5000, mostWaiting = 8 } = {}): UploadLines {
+export function uploadLines({ waitMs = 2000, mostWaiting = 8 } = {}): UploadLines {
   const lines = new Map<string, Turn[]>()
 
   async function join(id: string, turn: Turn) {
@@ -49,8 +49,13 @@ export function turnOf(stop: AbortController): Turn {
 /** As @tus/server asks for it. */
 export const uploadLocker = ({ join, leave } = uploadLines()): Locker => ({
   newLock(id) {
-    const turn = turnOf(currentPassage().stop)
-    return { lock: () => join(id, turn), unlock: async () => leave(id, turn) }
+    const passage = currentPassage()
+    const turn = turnOf(passage.stop)
+    const unlock = async () => {
+      await passage.hold?.release(passage.upload)
+      leave(id, turn)
+    }
+    return { lock: () => join(id, turn), unlock }
   },
 })
 

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
+import { endWriter, type Hold, holdUpload } from '../domains/uploads/leases.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
 import { statusAt, type UploadRow } from '../domains/uploads/rules.ts'
 import { NotFound, UploadExpired } from '../errors.ts'
@@ -7,8 +8,11 @@ import type { Scope } from '../scope.ts'
 import { HttpProblem } from './problems.ts'
 import type { TusRequest } from './upload-headers.ts'
 
-/** Why a request stops reading before its body ends: a newer one has come, no byte did, or the house closes. */
-export type StopReason = 'newer' | 'idle' | 'closing'
+/**
+ * Why a request stops reading before its body ends: a newer one has come, no byte did, the house closes, or what it may do is not
+ * known, since the database is out of reach.
+ */
+export type StopReason = 'newer' | 'idle' | 'closing' | 'lost'
 
 /** One request on its way through @tus/server, which tells its store and locker of neither request nor viewer. */
 export type Passage = {
@@ -17,6 +21,8 @@ export type Passage = {
   scope: Scope
   /** As this request last read or wrote it; null before, and where it is not there (any more). */
   upload: UploadRow | null
+  /** Once it is the one that writes. */
+  hold: Hold | null
   /** Aborted with a StopReason. */
   stop: AbortController
   /** What a handler threw. */
@@ -41,6 +47,20 @@ export function requireUpload({ upload }: Passage): UploadRow {
 /** Something else is being done with the upload. tus-js-client asks again after a 423, and gives up after a 5xx or 429. */
 export const busy = (message: string) =>
   new HttpProblem(423, 'LOCKED', message, { 'Retry-After': '1' })
+
+/** Makes this request the one that writes to the upload; its row. Throws busy. */
+export async function holdFor(passage: Passage, id: string): Promise<UploadRow | null> {
+  passage.hold = await holdUpload(passage.scope, id, passage.stop)
+  if (!passage.hold) throw busy('another request for this upload has not ended yet')
+  return passage.hold.upload
+}
+
+/** The row of the upload, once whoever wrote to it has ended. Throws busy. */
+export async function rowAtRest({ scope, stop }: Passage, id: string): Promise<UploadRow | null> {
+  const ended = await endWriter(scope, id, stop)
+  if (!ended) throw busy('another request for this upload has not ended yet')
+  return ended.upload
+}
 
 /** tus: 404, or 410 where it is known that the upload was there. */
 export function requireThere(upload: UploadRow | null, id: string, now: number): UploadRow {

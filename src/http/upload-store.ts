@@ -1,9 +1,17 @@
 import { DataStore, Upload } from '@tus/server'
 import { cancelUpload, forgetResource } from '../domains/uploads/endings.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
-import { declareLength, takeLease } from '../domains/uploads/receiving.ts'
+import { declareLength } from '../domains/uploads/receiving.ts'
 import { receiveBody } from './upload-body.ts'
-import { busy, currentPassage, lost, requireThere, requireUpload } from './upload-passage.ts'
+import {
+  busy,
+  currentPassage,
+  holdFor,
+  lost,
+  requireThere,
+  requireUpload,
+  rowAtRest,
+} from './upload-passage.ts'
 
 /**
  * Where @tus/server finds its uploads: the offsets in the rows, the bytes in the blobs. Bodies do not go through the package: its
@@ -22,7 +30,7 @@ export class UploadStore extends DataStore {
     const passage = currentPassage()
     const { scope, asked } = passage
     const patches = asked.method === 'PATCH'
-    const found = await (patches ? takeLease(scope, id) : uploadById(scope.db, id))
+    const found = await (patches ? holdFor : rowAtRest)(passage, id)
     const upload = requireThere(found, id, scope.now())
     if (patches && upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
     passage.upload = upload

@@ -96,7 +96,8 @@ async function enter(req: IncomingMessage, visit: Visit, method: string): Promis
   const scope = await visit.scope()
   if (!scope.viewer) throw new Unauthenticated()
   const asked = readHeaders(req, method, scope.limits.maxUploadBytes)
-  return { req, asked, scope, upload: null, stop: new AbortController(), problem: null }
+  const stop = new AbortController()
+  return { req, asked, scope, upload: null, hold: null, stop, problem: null }
 }
 
 type Serving = { tus: Server; startJoining: () => unknown }

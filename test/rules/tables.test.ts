@@ -93,6 +93,7 @@ test.each([
   '2025-01-31',
   '2025-01-31T00:00:00',
   '9999-12-31T23:59:59-01:00',
+  '0000-12-31T23:59:59Z',
   '2025-01-31T00:00:00+99:00',
 ])('%s is no moment', (given) => {
   expect(() => encodeCells(tableOf('TIMESTAMP'), { c: given })).toThrow(RowRejected)

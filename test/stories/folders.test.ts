@@ -13,7 +13,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
-import { problemOf, refused } from '../support/refusals.ts'
+import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
 
 let house: House
 let workspaceId: string
@@ -195,6 +195,32 @@ describe('where the name is taken', () => {
     expect((await createFolder(house, again('REPLACE', 'data'))).name).toBe('data')
     expect(await lookUp(house, data, 'trash { originalPath }')).toMatchObject({
       trash: { originalPath: 'data' },
+    })
+  })
+})
+
+describe('2,500 bytes of path', () => {
+  const long = (count: number) => Array.from({ length: count }, () => 'ä'.repeat(125)).join('/')
+  const tooLong = { code: 'INVALID_INPUT', message: expect.stringContaining('2500 bytes') }
+
+  test('are what a folder may have, and no more, however it comes to them', async () => {
+    const nine = await folder(long(9), { createParents: true })
+    const more = { parent: { id: nine.id }, name: 'x'.repeat(241) }
+    expect(await refused(house, 'createFolder', more)).toMatchObject(tooLong)
+    const last = await folder('x'.repeat(240), { parent: { id: nine.id } })
+    expect(await entryByPath(house, workspaceId, last.path)).toMatchObject({ id: last.id })
+    const top = await entryByPath(house, workspaceId, 'ä'.repeat(125))
+    const renamed = { entry: { id: top?.id }, name: 'ä'.repeat(126) }
+    expect(await refused(house, 'updateEntry', renamed)).toMatchObject(tooLong)
+    const other = await folder('other')
+    const input = { entries: [{ entry: { id: top?.id } }], destination: { id: other.id } }
+    for (const name of ['moveEntries', 'copyEntries']) {
+      const [problem] = await itemsRefused(house, name, { ...input, mode: 'BEST_EFFORT' })
+      expect(problem).toMatchObject(tooLong)
+    }
+    // A file lies where it can be named, too.
+    expect(await file('y'.repeat(255), { folderId: last.id })).toMatchObject({
+      name: 'y'.repeat(255),
     })
   })
 })

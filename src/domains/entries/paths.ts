@@ -1,8 +1,16 @@
 import { sql } from 'kysely'
 import { InvalidInput } from '../../errors.ts'
+import { byteLength } from '../../names.ts'
 import type { TxScope } from '../../scope.ts'
 import { type EntryRow, subtreeOf } from './reads.ts'
-import { childPath, childPathKey, DEEPEST, depthOf, type EntryName } from './rules.ts'
+import {
+  checkPathLength,
+  childPath,
+  childPathKey,
+  DEEPEST,
+  depthOf,
+  type EntryName,
+} from './rules.ts'
 
 /**
  * Gives a folder and all folders below it the paths of their new place. Files have no path of their own, so the work grows
@@ -16,6 +24,7 @@ export async function repath(
 ): Promise<{ path: string; pathKey: string }> {
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
+  await refuseTooLong(s, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
   await s.tx
     .updateTable('entries')
     .set({
@@ -25,6 +34,17 @@ export async function repath(
     .where(subtreeOf(folder))
     .execute()
   return { path, pathKey }
+}
+
+/** Throws InvalidInput where so many bytes more would make the path of a folder below too long. */
+async function refuseTooLong({ tx }: TxScope, folder: EntryRow, more: number) {
+  if (more <= 0) return
+  const { longest } = await tx
+    .selectFrom('entries')
+    .select(sql<number>`max(octet_length("pathKey"))`.as('longest'))
+    .where(subtreeOf(folder))
+    .executeTakeFirstOrThrow()
+  checkPathLength(longest + more)
 }
 
 /** Throws InvalidInput where a folder with all that it holds would come to lie too deep in `parent`. */

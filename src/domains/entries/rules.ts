@@ -5,6 +5,8 @@ import { byteLength, foldName, UNSAFE_CHARACTERS } from '../../names.ts'
 export type EntryName = { name: string; nameKey: string }
 
 const LONGEST_NAME_BYTES = 255
+/** PostgreSQL's btree takes 2,704 bytes, with the workspace's id. */
+const LONGEST_PATH_BYTES = 2500
 export const DEEPEST = 64
 const LONGEST_DESCRIPTION = 10_000
 const LARGEST_METADATA_BYTES = 64 * 1024
@@ -132,8 +134,18 @@ export function freeName(name: string, taken: ReadonlySet<string>): EntryName {
 type Placed = { path: string | null; pathKey: string | null }
 export const childPath = (parent: Placed, name: string) =>
   parent.path ? `${parent.path}/${name}` : name
-export const childPathKey = (parent: Placed, nameKey: string) =>
-  `${parent.pathKey ?? ''}${nameKey}/`
+export function childPathKey(parent: Placed, nameKey: string): string {
+  const pathKey = `${parent.pathKey ?? ''}${nameKey}/`
+  checkPathLength(byteLength(pathKey))
+  return pathKey
+}
+
+/** Throws InvalidInput for a folder whose path, as paths compare, is too long to be found by an index of any database. */
+export function checkPathLength(bytes: number) {
+  if (bytes <= LONGEST_PATH_BYTES) return
+  const message = `the path of a folder has at most ${LONGEST_PATH_BYTES} bytes; this would be ${bytes}`
+  throw new InvalidInput({ path: ['path'], message })
+}
 
 /** How many folders deep: the root is 0. */
 export const depthOf = ({ pathKey }: Placed) => (pathKey ?? '').split('/').length - 1

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
-import type { Scope } from '../../scope.ts'
+import type { Scope, TxScope } from '../../scope.ts'
 import { noteArrival } from './direct.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
 import {
@@ -77,6 +77,7 @@ async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> 
       status: 'PROCESSING',
       fence: eb('fence', '+', 1),
       leaseUntil: now() + LEASE_MS,
+      confirmJob: null,
     }))
     .where('id', '=', id)
     .where((eb) =>
@@ -89,6 +90,18 @@ async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> 
     .executeTakeFirst()
   return claimed ?? null
 }
+
+/** Claims once more what its process left PROCESSING when it died; empty where somebody works on it. */
+export const takeOver = ({ tx, now }: TxScope, { id, fence }: UploadRow): Promise<UploadRow[]> =>
+  tx
+    .updateTable('uploads')
+    .set({ fence: fence + 1, leaseUntil: now() + LEASE_MS })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('status', '=', 'PROCESSING')
+    .where('leaseUntil', '<=', now())
+    .returningAll()
+    .execute()
 
 /** Renews the lease of a claimed upload until it is disposed. */
 export function keepLease({ db, now }: Scope, { id, fence }: UploadRow): Disposable {

@@ -2,8 +2,9 @@ import { BatchAborted, InvalidInput, InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import type { BatchMode } from '../entries/batch.ts'
 import { type Claim, claimUpload, keepLease, usualPatience, within } from './claims.ts'
-import { type ConfirmUpload, confirmUpload, keepBytes } from './confirm.ts'
+import { confirmUpload, keepBytes } from './confirm.ts'
 import { giveBack } from './failures.ts'
+import { type ConfirmUpload, writeDownWhenLong } from './long-confirms.ts'
 import {
   apart,
   asDomainError,
@@ -30,7 +31,8 @@ export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUpl
   return together(scope, uploads, patience)
 }
 
-type Batch = {
+/** Uploads that become files together or not at all. */
+export type Batch = {
   inputs: readonly ConfirmUpload[]
   claims: Claim[]
   leases: DisposableStack
@@ -46,6 +48,7 @@ async function together(scope: Scope, inputs: readonly ConfirmUpload[], patience
   } catch (error) {
     return giveUp(error)
   }
+  writeDown(scope, batch)
   const finished = finishAll(scope, batch).catch(giveUp)
   return within(
     patience,
@@ -74,7 +77,15 @@ const twice = () => new InvalidInput({ path: ['uploadId'], message: 'is in this 
 const busy = () =>
   new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
 
-async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
+/** With those alone that are not files yet. */
+function writeDown(scope: Scope, { claims, inputs, leases }: Batch) {
+  const mine = claims.flatMap(({ upload, mine }) => (mine ? [upload] : []))
+  const wishes = inputs.filter((_, index) => claims[index]?.mine)
+  leases.use(writeDownWhenLong(scope, mine, wishes))
+}
+
+/** Keeps the bytes of all that are claimed, then makes all the files; throws with `at` the one that stands in the way. */
+export async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
   const contents: Content[] = []
   for (const [index, { upload, mine }] of batch.claims.entries()) {
@@ -96,7 +107,11 @@ async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
 }
 
 /** Each upload knows why: the one by its own fault, the others by that one's. */
-async function giveAllBack(scope: Scope, { inputs, claims, leases, at }: Batch, error: unknown) {
+export async function giveAllBack(
+  scope: Scope,
+  { inputs, claims, leases, at }: Batch,
+  error: unknown,
+) {
   leases.dispose()
   for (const [index, claim] of claims.entries()) {
     if (claim?.mine) {

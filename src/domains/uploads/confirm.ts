@@ -1,25 +1,14 @@
 import { ChecksumMismatch } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
-import type { RowLink } from '../tables/links.ts'
 import { claimUpload, keepLease, usualPatience, within } from './claims.ts'
 import { giveBack } from './failures.ts'
+import { type ConfirmUpload, writeDownWhenLong } from './long-confirms.ts'
 import { type Content, contentOf, publish } from './publish.ts'
 import type { UploadRow } from './rules.ts'
 
-export type ConfirmUpload = {
-  uploadId: string
-  /** What the client believes it has sent; checked beside what createUpload was told. */
-  size?: number | null | undefined
-  sha256?: string | null | undefined
-  /** Of the version. */
-  comment?: string | null | undefined
-  /** A row of a linked table that comes with the file or not at all; of the confirm that makes the file, and no later one. */
-  linkRow?: RowLink | null | undefined
-}
-
 /**
- * Makes the file (or version) of an upload whose bytes are all there; the row says PROCESSING where that takes long. Safe to
- * repeat: one confirms, the others wait for what comes of it, and whoever comes later gets the same answer. The viewer's own
+ * Makes the file (or version) of an upload whose bytes are all there; the row says PROCESSING where that takes long, and a job
+ * goes on with it should this process die. Safe to repeat: one confirms, the others wait for what comes of it, and whoever comes later gets the same answer. The viewer's own
  * uploads; EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, UploadIncomplete, UploadExpired, InvalidState, SizeMismatch,
  * ChecksumMismatch, NameConflict, QuotaExceeded, RowRejected, StorageFault.
  */
@@ -33,7 +22,8 @@ export async function confirmUpload(
 }
 
 async function finish(scope: Scope, claimed: UploadRow, input: ConfirmUpload): Promise<UploadRow> {
-  using _ = keepLease(scope, claimed)
+  using _lease = keepLease(scope, claimed)
+  using _job = writeDownWhenLong(scope, [claimed], [input])
   try {
     const content = await keepBytes(scope, claimed, input)
     return await publish(scope, claimed, content, input)

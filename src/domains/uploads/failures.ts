@@ -20,7 +20,7 @@ export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown)
 const tryAgainLater = ({ db }: Scope, { id, fence }: UploadRow, failures: string) =>
   db
     .updateTable('uploads')
-    .set({ status: 'RECEIVED', leaseUntil: null, failures })
+    .set({ status: 'RECEIVED', leaseUntil: null, confirmJob: null, failures })
     .where('id', '=', id)
     .where('fence', '=', fence)
     .where('status', '=', 'PROCESSING')

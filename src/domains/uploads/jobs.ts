@@ -39,13 +39,17 @@ async function expire(scope: Scope, id: string): Promise<boolean> {
   return ended !== null
 }
 
-/** Puts back what a confirm left PROCESSING when it died: it waits for the next confirm, or for its end. Answers how many. */
+/**
+ * Puts back what a confirm left PROCESSING when it died, unless a job goes on with it: it waits for the next confirm, or for its
+ * end. Answers how many.
+ */
 export async function releaseDeadConfirms({ db, now }: Scope): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set((eb) => ({ status: 'RECEIVED', leaseUntil: null, fence: eb('fence', '+', 1) }))
     .where('status', '=', 'PROCESSING')
     .where('leaseUntil', '<=', now())
+    .where('confirmJob', 'is', null)
     .executeTakeFirst()
   return Number(numUpdatedRows)
 }

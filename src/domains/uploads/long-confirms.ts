@@ -1,14 +1,16 @@
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { newId } from '../../database/ids.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import type { RowLink } from '../tables/links.ts'
 import type { UploadRow } from './rules.ts'
 
-/** The job that goes on with a confirm whose process has died. */
+/** The job that goes on with what a process confirmed when it died. */
 export const RESUME_CONFIRM = 'resumeConfirm'
 
 /** A confirm that is done by then needs no job. */
 const LONG_MS = 1_000
-/** So often it is looked after. */
+/** So often a job looks whether somebody still works on it. */
 const LOOK_MS = 10_000
 
 export type ConfirmUpload = {
@@ -22,26 +24,45 @@ export type ConfirmUpload = {
   linkRow?: RowLink | null | undefined
 }
 
-/** What a job has to know to go on: the claim that it looks after, whose it is, and what they want. */
-export type LongConfirm = { fence: number; tokenId: string; input: ConfirmUpload }
+/** All that it takes to go on with a confirm, of one upload or of some that become files together. */
+export type LongConfirm = { jobId: string; tokenId: string; inputs: ConfirmUpload[] }
 
 /**
- * Puts a confirm that takes long into the queue, with all that it takes to go on with it: by then whoever asked may have been told
- * PROCESSING. Disposed in time, it costs nothing.
+ * Writes a confirm that takes long down, for the job that goes on with it where this process does not: by then whoever asked may
+ * have been told PROCESSING. Disposed in time, it costs nothing.
  */
-export function queueWhenLong(scope: Scope, claimed: UploadRow, input: ConfirmUpload): Disposable {
-  const { fence } = claimed
-  const confirm = { fence, input, tokenId: scope.viewer?.tokenId ?? '' }
-  const queue = () => inTransaction(scope, (s) => lookAfter(s, confirm))
-  // Where the database does not take it there is no net: a confirm that dies then begins anew.
-  const timer = setTimeout(() => void queue().catch(() => {}), LONG_MS).unref()
+export function writeDownWhenLong(
+  scope: Scope,
+  claimed: readonly UploadRow[],
+  inputs: ConfirmUpload[],
+): Disposable {
+  const confirm = { jobId: newId('job'), tokenId: scope.viewer?.tokenId ?? '', inputs }
+  const writeDown = () =>
+    inTransaction(scope, async (s) => {
+      for (const upload of claimed) if (!(await mark(s.tx, upload, confirm.jobId))) return
+      await lookAfter(s, confirm)
+    })
+  // Where the database does not take it there is no net: after a death, whoever confirms again begins anew.
+  const timer = setTimeout(() => void writeDown().catch(() => {}), LONG_MS).unref()
   return { [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
-/** The job comes in a while, once more if it is there already. */
+/** Only while the claim holds: what is over needs no job. */
+async function mark(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('uploads')
+    .set({ confirmJob })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('status', '=', 'PROCESSING')
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** The job comes in a while, also when it runs at this moment. */
 export const lookAfter = ({ tx, now }: TxScope, confirm: LongConfirm) =>
   enqueue(tx, {
-    id: `confirm:${confirm.input.uploadId}:${confirm.fence}`,
+    id: confirm.jobId,
     kind: RESUME_CONFIRM,
     payload: confirm,
     runAt: now() + LOOK_MS,

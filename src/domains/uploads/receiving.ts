@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
 import { release, reserve } from '../workspaces/writes.ts'
@@ -6,23 +7,44 @@ import type { UploadRow } from './rules.ts'
 import { checkSize, receivedStatus, statusesBefore } from './rules.ts'
 
 /** What bytes may still be added to: a RECEIVED upload has all of its own. */
-const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
+export const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
+
+/** By the one clock that all processes share: PostgreSQL's; with SQLite there is only one process, and no lease. */
+export const inMs = (ms: number) =>
+  sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint + ${ms}`
+
+/** Who writes, where several processes may: a name that is nobody else's, for so long; in its turn only, where it has one. */
+export type Writer = { writer: string; leaseMs: number; turn: number | null }
 
 /**
  * Makes the caller the one who writes to this upload: its row with a new fence, which commitOffset and declareLength ask for.
- * The row as it stands where nothing is to be written any more; null where there is none.
+ * The row as it stands where nothing is to be written any more, or another `writer` has it; null where there is none.
  */
-export async function takeLease({ db, now }: Scope, id: string): Promise<UploadRow | null> {
+export async function takeLease(
+  { db, now }: Scope,
+  id: string,
+  as: Writer | null = null,
+): Promise<UploadRow | null> {
   const leased = await db
     .updateTable('uploads')
-    .set((eb) => ({ fence: eb('fence', '+', 1) }))
+    .set((eb) => ({ fence: eb('fence', '+', 1), ...(as && leaseFor(as)) }))
     .where('id', '=', id)
     .where('status', 'in', receivable)
     .where('expiresAt', '>', now())
+    .$if(as !== null, (q) =>
+      q.where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', inMs(0))])),
+    )
+    .$if(as?.turn != null, (q) => q.where('turn', '=', as?.turn ?? 0))
     .returningAll()
     .executeTakeFirst()
   return leased ?? uploadById(db, id)
 }
+
+const leaseFor = ({ writer, leaseMs }: Writer) => ({
+  writer,
+  writerUntil: inMs(leaseMs),
+  turn: sql<number>`"turn" + 1`,
+})
 
 /**
  * Writes down that the first `offset` bytes are durable, and that the upload waits so much longer. Null where another request
@@ -34,12 +56,26 @@ export async function commitOffset(
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  return claimingRoom(scope, upload, upload.size ?? offset, {
-    offset,
-    status: receivedStatus(offset, upload.size),
-    expiresAt: scope.now() + scope.limits.uploadTtlMs,
-  })
+  return claimingRoom(scope, upload, upload.size ?? offset, grown(scope, upload, offset))
 }
+
+/** The same for the last time: from here on another may write. */
+export async function commitLast(
+  scope: Scope,
+  upload: UploadRow,
+  offset: number,
+): Promise<UploadRow | null> {
+  const change = { ...grown(scope, upload, offset), ...nobodys }
+  return claimingRoom(scope, upload, upload.size ?? offset, change)
+}
+
+export const nobodys = { writer: null, writerUntil: null }
+
+const grown = ({ now, limits }: Scope, { size }: UploadRow, offset: number) => ({
+  offset,
+  status: receivedStatus(offset, size),
+  expiresAt: now() + limits.uploadTtlMs,
+})
 
 /** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded. */
 export async function declareLength(
@@ -51,7 +87,9 @@ export async function declareLength(
   return claimingRoom(scope, upload, size, { size })
 }
 
-type Change = Partial<Pick<UploadRow, 'offset' | 'status' | 'expiresAt' | 'size'>>
+type Change = Partial<
+  Pick<UploadRow, 'offset' | 'status' | 'expiresAt' | 'size' | 'writer' | 'writerUntil'>
+>
 
 /** Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. */
 function claimingRoom(scope: Scope, upload: UploadRow, neededBytes: number, change: Change) {
