@@ -6,6 +6,7 @@ import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3-ledger.ts'
 import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { type Db, openDatabase } from './database/database.ts'
+import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
 import { authenticate } from './domains/accounts/reads.ts'
@@ -18,6 +19,7 @@ import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
 import { JOIN_PARTS } from './domains/uploads/concat.ts'
 import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
 import { joinParts } from './domains/uploads/joins.ts'
+import { renewLeasesOver } from './domains/uploads/leases.ts'
 import { RESUME_CONFIRM } from './domains/uploads/long-confirms.ts'
 import { resumer } from './domains/uploads/resume.ts'
 import { Unauthenticated } from './errors.ts'
@@ -49,12 +51,18 @@ export async function openApp(
   await requireWritable('DATA_DIR', config.dataDir)
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
+  opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
   const blobs = await openStore(store, multipartLedger(db, now))
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const shared = { db, blobs, now, secret, limits: config.limits }
-  const jobs = startRunner({ db, now, log, ...work({ ...shared, viewer: null, publicUrl: '' }, log) })
+  const jobs = startRunner({
+    db,
+    now,
+    log,
+    ...work({ ...shared, viewer: null, publicUrl: '' }, log),
+  })
   opened.defer(() => jobs.stop())
   const open = opened.move()
   return {
@@ -121,6 +129,21 @@ async function openStore(config: BlobsConfig, ledger: Ledger): Promise<BlobStore
   await requireBucket(config)
   if (config.kind === 's3') return openBlobs(config, ledger)
   return openAt('DATA_DIR', config.dir, () => openBlobs(config, ledger))
+}
+
+/** Where others have the same database open: hears what they do, and tells them that it lives. */
+function besideOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposable {
+  const opened = new AsyncDisposableStack()
+  if (database.kind === 'sqlite') return opened
+  const soon = {
+    ...database,
+    poolSize: 1,
+    statementTimeoutMs: Math.min(database.statementTimeoutMs, 1000),
+  }
+  const renewing = opened.adopt(openDatabase(soon), (db) => db.destroy())
+  renewLeasesOver(db, renewing)
+  opened.use(listenToOthers({ url: database.listenUrl, db, log }))
+  return opened
 }
 
 /** What the machine holds against a path has a code; whatever has none is a bug of ours. */

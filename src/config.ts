@@ -3,7 +3,14 @@ import { z } from 'zod'
 
 export type DatabaseConfig =
   | { kind: 'sqlite'; path: string }
-  | { kind: 'postgres'; url: string; poolSize: number; statementTimeoutMs: number }
+  | {
+      kind: 'postgres'
+      url: string
+      /** Where it is listened to what other processes do. */
+      listenUrl: string
+      poolSize: number
+      statementTimeoutMs: number
+    }
 export type BlobsConfig = { kind: 'disk'; dir: string } | S3Config
 export type S3Config = {
   kind: 's3'
@@ -141,6 +148,13 @@ export const settings = {
     default: 'holdall.db in DATA_DIR',
     right: 'postgres://user:password@host:port/name, sqlite:<path> or a path',
     schema: postgresUrl.or(sqlitePath).nullable().default(null),
+  }),
+  LISTEN_DATABASE_URL: setting({
+    meaning:
+      'The same PostgreSQL without a PgBouncer in transaction mode before it: what other processes do is heard there at once, else within a second.',
+    default: 'DATABASE_URL',
+    right: 'postgres://user:password@host:port/name',
+    schema: postgresUrl.nullable().default(null),
   }),
   DATABASE_POOL: setting({
     meaning: 'Connections that one process opens to PostgreSQL, at most.',
@@ -357,6 +371,7 @@ function databaseOf(values: Values, dataDir: string): DatabaseConfig {
   if (given.kind === 'sqlite') return given
   return {
     ...given,
+    listenUrl: values.LISTEN_DATABASE_URL?.url ?? given.url,
     poolSize: values.DATABASE_POOL,
     statementTimeoutMs: values.DATABASE_TIMEOUT_MS,
   }

@@ -11,7 +11,7 @@ async function main() {
   greet(app, port)
   const signal = await firstSignal()
   app.log.info({ signal }, 'closing')
-  await server.close()
+  await Promise.all([server.close(), app.jobs.stop()])
   await app[Symbol.asyncDispose]()
   process.exit(0)
 }

@@ -6,7 +6,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
-  paginateListParts,
+  ListPartsCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
   UploadPartCommand,
@@ -72,9 +72,15 @@ export function openBucket(config: S3Config) {
     async parts(name: string, multipartId: string): Promise<Part[]> {
       const asked = { ...at(name), UploadId: multipartId }
       const parts: Part[] = []
-      for await (const { Parts = [] } of paginateListParts({ client }, asked)) {
-        for (const { PartNumber = 0, ETag = '', Size = 0 } of Parts)
+      // Not by the SDK's paginator: servers name a next page behind the last one, too, and it would never end.
+      for (let after: string | undefined, more = true; more; ) {
+        const page = await client.send(
+          new ListPartsCommand({ ...asked, ...(after && { PartNumberMarker: after }) }),
+        )
+        for (const { PartNumber = 0, ETag = '', Size = 0 } of page.Parts ?? [])
           parts.push({ number: PartNumber, etag: ETag, size: Size })
+        more = page.IsTruncated === true && page.NextPartNumberMarker !== after
+        after = page.NextPartNumberMarker
       }
       return parts
     },

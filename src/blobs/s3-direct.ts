@@ -46,8 +46,9 @@ export function s3Direct(
     },
     async arrived(key, size) {
       const staged = await ledger.load(key)
+      // Parts may have been asked for, and the bytes have come as one all the same.
       if (staged && staged.multipartId !== null && staged.whole === null) {
-        return (await collectParts(stores, staged, size, partSizeFor(size))) ? size : 0
+        if (await collectParts(stores, staged, size, partSizeFor(size))) return size
       }
       const { bucket } = stores
       const found = await bucket

@@ -48,10 +48,12 @@ async function requireKept({ bucket, places }: Stores, key: string) {
 }
 
 /** All that was needed while bytes arrived; the ledger last, so that what is cut short here is done again. */
-async function forgetStaging(stores: Stores, { key, tails, whole, multipartId }: Staged) {
+async function forgetStaging(stores: Stores, staged: Staged) {
+  const { key, tails, whole, inParts, multipartId } = staged
   const names = tails.map(({ name }) => name)
   await removeTails(stores, key, names)
   // Begun for parts, but then all came as one.
-  if (whole !== null && multipartId !== null) await abortMultipart(stores, key, multipartId).catch(() => {})
+  const unused = whole !== null || inParts === 0
+  if (unused && multipartId !== null) await abortMultipart(stores, key, multipartId).catch(() => {})
   await stores.ledger.forget(key)
 }

@@ -1,8 +1,12 @@
-import { PostgresDialect } from 'kysely'
+import { PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import { Pool, TypeOverrides, types } from 'pg'
+import { steady } from './postgres-pool.ts'
 
-/** How the house speaks to a PostgreSQL server; the URL may say more (sslmode, host, …), as libpq has it. */
+/** How the house speaks to a PostgreSQL server; the URL may say more (sslmode, host, …), as `pg` has it. */
 export type PostgresOptions = { url: string; poolSize: number; statementTimeoutMs: number }
+
+/** The server ends a statement by its time; this is for when nothing is heard from it any more. */
+const GRACE_MS = 5_000
 
 /** A pool of connections, made when they are wanted. */
 export function postgresDialect({ url, poolSize, statementTimeoutMs }: PostgresOptions) {
@@ -18,11 +22,29 @@ export function postgresDialect({ url, poolSize, statementTimeoutMs }: PostgresO
       statement_timeout: statementTimeoutMs,
       // Whoever hangs in the middle of a transaction holds locks that others wait for.
       idle_in_transaction_session_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + GRACE_MS,
     }),
   })
-  // An idle connection that breaks is replaced when the next one is wanted; without a listener it would end the process.
-  pool.on('error', () => {})
-  return new PostgresDialect({ pool })
+  return new Dialect({ pool: steady(pool) })
+}
+
+/**
+ * Migrations are one transaction, and whoever else would migrate waits for its end. Kysely's own lock is the session's, which
+ * belongs to nobody in particular behind a pooler of transactions.
+ */
+class Adapter extends PostgresAdapter {
+  override async acquireMigrationLock(
+    ...[db]: Parameters<PostgresAdapter['acquireMigrationLock']>
+  ): Promise<void> {
+    await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(db)
+  }
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+class Dialect extends PostgresDialect {
+  override createAdapter() {
+    return new Adapter()
+  }
 }
 
 /** Sizes, moments and sums are numbers, as in SQLite: none comes near 2^53. */

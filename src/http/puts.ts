@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
+import { holdUpload } from '../domains/uploads/leases.ts'
 import { asMaker } from '../domains/uploads/makers.ts'
 import { putIdOf, uploadById } from '../domains/uploads/reads.ts'
-import { commitOffset, takeLease } from '../domains/uploads/receiving.ts'
+import { commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { statusesBefore, type UploadRow } from '../domains/uploads/rules.ts'
 import { InvalidState, NotFound } from '../errors.ts'
 import type { Scope } from '../scope.ts'
@@ -29,7 +30,7 @@ export function putsDoor(app: App, { idleMs = 60_000 } = {}): Door {
     await lines.join(found.id, turn)
     try {
       using _ = stopWhenIdle(req, stop, idleMs)
-      const upload = await takeBody(await asMaker(scope, found), req, found.id, stop.signal)
+      const upload = await holdAndTake(await asMaker(scope, found), req, found.id, stop)
       const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
     } finally {
@@ -87,25 +88,47 @@ function compare(length: number, size: number) {
 
 const refused = (message: string) => new HttpProblem(400, 'BAD_REQUEST', message)
 
-async function takeBody(scope: Scope, req: IncomingMessage, id: string, signal: AbortSignal) {
-  let upload = requireThere(await takeLease(scope, id), id, scope.now())
+async function holdAndTake(scope: Scope, req: IncomingMessage, id: string, stop: AbortController) {
+  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+  let latest: UploadRow | null = null
+  try {
+    latest = await takeBody(scope, req, requireThere(hold.upload, id, scope.now()), {
+      signal: stop.signal,
+      mayWrite: () => hold.isMine() || taken(),
+    })
+    return latest
+  } finally {
+    await hold.release(latest)
+  }
+}
+
+type Taking = { signal: AbortSignal; mayWrite: () => void }
+
+async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, taking: Taking) {
+  let upload = held
+  const { id } = held
   const size = sizeOf(upload)
   if (upload.status === 'RECEIVED' && size === 0) return upload
   if (!statusesBefore('RECEIVING').includes(upload.status)) {
     throw new InvalidState(upload.status, 'the bytes are here already')
   }
-  const commit = async (offset: number) => {
-    upload = (await commitOffset(scope, upload, offset)) ?? taken()
+  const commit = async (offset: number, write = commitOffset) => {
+    try {
+      upload = (await write(scope, upload, offset)) ?? taken()
+    } catch (error) {
+      scope.blobs.distrust?.(id)
+      throw error
+    }
   }
   const onDurable = async (length: number) => {
     if (length > size) compare(length, size)
     // Not a byte counts before all are there, but the upload waits for the next.
     await commit(0)
   }
-  const length = await scope.blobs.append(id, 0, req, { signal, onDurable })
+  const length = await scope.blobs.append(id, 0, req, { ...taking, onDurable })
   if (!req.complete) throw busy('the body was not read to its end; it begins anew')
   compare(length, size)
-  await commit(size)
+  await commit(size, commitLast)
   return upload
 }
 

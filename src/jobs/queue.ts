@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Db } from '../database/database.ts'
+import { type Db, isPostgres } from '../database/database.ts'
 import { newId } from '../database/ids.ts'
 import type { Row } from '../database/tables.ts'
 import type { Tx } from '../database/transaction.ts'
@@ -54,8 +54,8 @@ export async function plant(db: Db, kinds: string[], runAt: number): Promise<voi
 }
 
 /**
- * Takes the job that has been due the longest, or null. One statement: of two claims at the same moment one gets the row,
- * since the other finds its condition no longer true.
+ * Takes the job that has been due the longest, or null. One statement: of two claims at the same moment one gets the row, and
+ * the other the next one (SQLite: one after the other).
  */
 export async function claim(
   db: Db,
@@ -70,12 +70,12 @@ export async function claim(
     .where('kind', 'in', kinds)
     .orderBy('runAt')
     .limit(1)
+    .$if(isPostgres(db), (q) => q.forUpdate().skipLocked())
   const until = now + leaseMs
   const job = await db
     .updateTable('jobs')
     .set({ leaseOwner: owner, leaseUntil: until, runAt: until, attempts: sql`"attempts" + 1` })
     .where('id', '=', due)
-    .where((eb) => eb.or([eb('leaseUntil', 'is', null), eb('leaseUntil', '<=', now)]))
     .returningAll()
     .executeTakeFirst()
   return job ?? null

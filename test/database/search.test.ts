@@ -80,7 +80,7 @@ describe(`what is found in ${database}`, () => {
       keys: ['k1'],
     }),
     document('theirs', { in: other, name: ['plate scan'], keys: ['file2'] }),
-    document('repeats', { name: ['la la land', 'la'], folder: ['la la land'], keys: ['folder'] }),
+    document('repeats', { name: ['la la land', 'lamp'], folder: ['la la land'], keys: ['folder'] }),
     document('scripts', { name: ['実 験 テ ー タ', 'отчет', '📊', 'ಕನ್ನಡ', 'ﬁ'] }),
     document('syntax', { name: ['and or not near', 'long', 'null', '1 2 3'] }),
     document('nothing', {}),

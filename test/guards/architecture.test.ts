@@ -24,6 +24,7 @@ const floors = [
 /** Where each package lives; whatever is not named here has no home yet. */
 const homes: Record<string, string[]> = {
   'better-sqlite3': ['src/database'],
+  pg: ['src/database'],
   'kysely/migration': ['src/database'],
   // health.ts asks whether the database answers.
   kysely: ['src/database', 'src/jobs', 'src/domains', 'src/http/health.ts'],

@@ -12,7 +12,7 @@ const linkable = (table: string, column: string, workspace: string | null = null
 })
 
 const onPostgres = (url: string) =>
-  ({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 30_000 }) as const
+  ({ kind: 'postgres', url, listenUrl: url, poolSize: 10, statementTimeoutMs: 30_000 }) as const
 
 /** Each variable with what it may be, what comes of it, and what it may not be. */
 const cases: Record<keyof typeof settings, Case> = {
@@ -61,7 +61,11 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['sqlite:', 'postgres:rows', 'postgres://', 'mysql://host/db', ':memory:', 'file:a.db'],
   },
-  // PostgreSQL's alone: SQLite has one connection, and no limit.
+  // PostgreSQL's alone: SQLite has one process, one connection, and no limit.
+  LISTEN_DATABASE_URL: {
+    right: [['postgres://host/db', {}]],
+    wrong: ['sqlite:rows.db', '/srv/rows.db', 'mysql://host/db'],
+  },
   DATABASE_POOL: { right: [['50', {}]], wrong: ['0', '1001', 'many'] },
   DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
   // redirect needs a bucket; see the contradictions.
@@ -214,7 +218,7 @@ test('PostgreSQL is asked as the variables beside it say', () => {
     DATABASE_POOL: '3',
     DATABASE_TIMEOUT_MS: '0',
   })
-  expect(database).toEqual({ kind: 'postgres', url, poolSize: 3, statementTimeoutMs: 0 })
+  expect(database).toEqual({ ...onPostgres(url), poolSize: 3, statementTimeoutMs: 0 })
 })
 
 test('all that is wrong is told at once, in the order of the table', () => {

@@ -199,15 +199,15 @@ describe('where the name is taken', () => {
   })
 })
 
-describe('2,500 bytes of path', () => {
+describe('2,400 bytes of path', () => {
   const long = (count: number) => Array.from({ length: count }, () => 'ä'.repeat(125)).join('/')
-  const tooLong = { code: 'INVALID_INPUT', message: expect.stringContaining('2500 bytes') }
+  const tooLong = { code: 'INVALID_INPUT', message: expect.stringContaining('2400 bytes') }
 
   test('are what a folder may have, and no more, however it comes to them', async () => {
     const nine = await folder(long(9), { createParents: true })
-    const more = { parent: { id: nine.id }, name: 'x'.repeat(241) }
+    const more = { parent: { id: nine.id }, name: 'x'.repeat(141) }
     expect(await refused(house, 'createFolder', more)).toMatchObject(tooLong)
-    const last = await folder('x'.repeat(240), { parent: { id: nine.id } })
+    const last = await folder('x'.repeat(140), { parent: { id: nine.id } })
     expect(await entryByPath(house, workspaceId, last.path)).toMatchObject({ id: last.id })
     const top = await entryByPath(house, workspaceId, 'ä'.repeat(125))
     const renamed = { entry: { id: top?.id }, name: 'ä'.repeat(126) }

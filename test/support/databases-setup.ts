@@ -19,7 +19,8 @@ export async function setup(project: TestProject) {
   const template = `holdall_template_${process.pid}`
   await onServer(url, `create database ${template}`)
   stack.defer(() => onServer(url, `drop database ${template}`))
-  const config = { kind: 'postgres', url: databaseUrl(url, template), poolSize: 1 } as const
+  const there = databaseUrl(url, template)
+  const config = { kind: 'postgres', url: there, listenUrl: there, poolSize: 1 } as const
   const db = openDatabase({ ...config, statementTimeoutMs: 0 })
   await migrateToLatest(db).finally(() => db.destroy())
   project.provide('postgres', { url, template })

@@ -36,7 +36,10 @@ export async function openHouse({
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
   const database = await newDatabase()
   const vars = { DATA_DIR: dir, LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...database.env }
-  let { app, server, port } = await open(0)
+  let { app, server, port } = await open(0).catch(async (error) => {
+    await database[Symbol.asyncDispose]()
+    throw error
+  })
   const token = app.firstToken ?? ''
 
   async function open(wanted: number) {

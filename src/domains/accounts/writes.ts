@@ -38,13 +38,23 @@ export async function ensureOwner(
 ): Promise<{ secret: string } | null> {
   return transact(db, async (tx) => {
     const someone = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst()
-    if (someone) return null
+    if (someone || !(await isFirst(tx))) return null
     const owner = await createUser(tx, { name: 'Owner', email: null, createdAt: now() })
     const secret = adminToken ?? newSecret()
     const token = { name: 'First token', userId: owner.id, scopes: apiScopes, secret }
     await createToken(tx, { ...token, workspaceId: null, expiresAt: null }, now())
     return { secret }
   })
+}
+
+/** Of processes that start at the same moment: the others wait here until this one has committed, and find themselves late. */
+async function isFirst(tx: Tx): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('settings')
+    .values({ name: 'owner', value: 'made' })
+    .onConflict((c) => c.doNothing())
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n
 }
 
 export async function createUser(tx: Tx, user: Omit<UserRow, 'id'>): Promise<UserRow> {

@@ -34,7 +34,8 @@ async function together<Item>(scope: Scope, items: readonly Item[], act: Act<Ite
   try {
     return await inTransaction(scope, async (s) => {
       const outcomes: Outcome[] = []
-      for (; index < items.length; index++) {
+      // From the first one, also when the story is told again.
+      for (index = 0; index < items.length; index++) {
         outcomes.push(done(index, await act(s, items[index] as Item)))
       }
       return outcomes

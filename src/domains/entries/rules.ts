@@ -5,8 +5,8 @@ import { byteLength, foldName, UNSAFE_CHARACTERS } from '../../names.ts'
 export type EntryName = { name: string; nameKey: string }
 
 const LONGEST_NAME_BYTES = 255
-/** PostgreSQL's btree takes 2,704 bytes, with the workspace's id. */
-const LONGEST_PATH_BYTES = 2500
+/** With the name of a file below it and the id of its workspace it fits in a key of a btree of PostgreSQL (2,704 bytes). */
+const LONGEST_PATH_BYTES = 2400
 export const DEEPEST = 64
 const LONGEST_DESCRIPTION = 10_000
 const LARGEST_METADATA_BYTES = 64 * 1024

@@ -27,7 +27,7 @@ async function together(scope: Scope, inputs: readonly NewUpload[]): Promise<Upl
   try {
     const made = await inTransaction(scope, async (s) => {
       const rows: UploadRow[] = []
-      for (; index < inputs.length; index++) {
+      for (index = 0; index < inputs.length; index++) {
         rows.push(await prepareUpload(s, inputs[index] as NewUpload))
       }
       return rows

@@ -125,7 +125,11 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
         'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. For whoever made it, until all bytes are there.',
       args: {
         first: t.arg.int({ required: true, defaultValue: 100, description: '0 to 1000.' }),
-        after: t.arg.int({ required: true, defaultValue: 0, description: 'The last number before.' }),
+        after: t.arg.int({
+          required: true,
+          defaultValue: 0,
+          description: 'The last number before.',
+        }),
       },
       complexity: ({ first }) => ({ field: 1, multiplier: first }),
       resolve: (upload, args, context) => uploadParts(context, upload, args),

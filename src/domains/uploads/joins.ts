@@ -1,10 +1,11 @@
-import { DomainError, StorageFault } from '../../errors.ts'
+import { DomainError, InvalidState, StorageFault } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import { confirmUpload } from './confirm.ts'
 import { endUpload, forgetBytes } from './endings.ts'
+import { type Hold, holdUpload } from './leases.ts'
 import { asMaker } from './makers.ts'
 import { uploadById, uploadsById } from './reads.ts'
-import { commitOffset, takeLease } from './receiving.ts'
+import { commitOffset } from './receiving.ts'
 import { isJoining, isPartial, statusAt, type UploadRow } from './rules.ts'
 
 /**
@@ -14,21 +15,49 @@ import { isJoining, isPartial, statusAt, type UploadRow } from './rules.ts'
  */
 export async function joinParts(scope: Scope, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
-  const upload = await takeLease(scope, uploadId)
   const parts = (await uploadsById(scope.db, partIds)).filter((part) => part !== null)
-  if (upload && isJoining(upload) && statusAt(upload, scope.now()) !== 'EXPIRED') {
-    await appendAll(scope, upload, parts, signal)
-  }
+  await holdAndAppend(scope, uploadId, parts, signal)
   if (signal.aborted) return
   for (const part of parts) await letGo(scope, part)
   await confirmIfAsked(scope, uploadId)
 }
 
+async function holdAndAppend(
+  scope: Scope,
+  id: string,
+  parts: UploadRow[],
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = new AbortController()
+  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+  const { upload } = hold
+  const waits = (upload: UploadRow | null) =>
+    upload && isJoining(upload) && statusAt(upload, scope.now()) !== 'EXPIRED'
+  try {
+    if (!upload || !waits(upload)) return
+    const either = AbortSignal.any([signal, stop.signal])
+    await appendAll(scope, upload, parts, { signal: either, mayWrite: () => requireMine(hold) })
+    // Whoever has it now needs the parts.
+    if (!signal.aborted && waits(await uploadById(scope.db, id))) taken()
+  } finally {
+    await hold.release(null)
+  }
+}
+
+const requireMine = (hold: Hold) => hold.isMine() || taken()
+
+/** The job begins again, and goes on from where the other came. */
+function taken(): never {
+  throw new InvalidState('RECEIVING', 'another process joins these parts at this moment')
+}
+
+type Joining = { signal: AbortSignal; mayWrite: () => void }
+
 async function appendAll(
   scope: Scope,
   final: UploadRow,
   parts: UploadRow[],
-  signal: AbortSignal,
+  joining: Joining,
 ): Promise<void> {
   const { blobs } = scope
   let [upload, begin] = [final, 0]
@@ -37,8 +66,8 @@ async function appendAll(
     const end = begin + part.offset
     if (upload.offset < end) {
       const start = upload.offset - begin
-      const grown = await appendPart(scope, upload, { key: part.id, start }, signal)
-      if (!grown || signal.aborted) return
+      const grown = await appendPart(scope, upload, { key: part.id, start }, joining)
+      if (!grown || joining.signal.aborted) return
       if (grown.offset < end) throw new StorageFault(`${part.id} is shorter than it was`)
       upload = grown
     }
@@ -52,7 +81,7 @@ async function appendPart(
   scope: Scope,
   upload: UploadRow,
   { key, start }: { key: string; start: number },
-  signal: AbortSignal,
+  { signal, mayWrite }: Joining,
 ): Promise<UploadRow | null> {
   const { blobs } = scope
   let grown: UploadRow | null = upload
@@ -66,7 +95,7 @@ async function appendPart(
   const source = await blobs.open(key, { start })
   const either = AbortSignal.any([signal, ended.signal])
   try {
-    const options = { signal: either, onDurable: commit }
+    const options = { signal: either, mayWrite, onDurable: commit }
     await commit(await blobs.append(upload.id, upload.offset, source, options))
   } finally {
     source.destroy()

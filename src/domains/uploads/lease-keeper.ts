@@ -56,7 +56,7 @@ export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
       const kept = { ...lease, until: since + trustMs }
       leases.set(lease.writer, kept)
       timer ??= setInterval(tick, BEAT_MS).unref()
-      const ear = whenever(lease.id, beat)
+      const ear = whenever(lease.id, () => void beat())
       return {
         isMine: () => performance.now() < kept.until,
         [Symbol.dispose]() {

@@ -60,7 +60,8 @@ export async function holdUpload(
   using ear = listen(id)
   const writer = randomUUID()
   let turn: number | null = null
-  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; ) {
+  const end = performance.now() + PATIENCE_MS
+  while (performance.now() < end) {
     const since = performance.now()
     const upload = await takeLease(scope, id, { writer, leaseMs: LEASE_MS, turn })
     if (!upload || !isReceivable(scope, upload)) return unshared(upload)
@@ -88,7 +89,8 @@ export async function endWriter(
   if (!isHeld(scope, upload)) return { upload }
   using ear = listen(id)
   const turn = await askFor(scope, id)
-  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; ) {
+  const end = performance.now() + PATIENCE_MS
+  while (performance.now() < end) {
     upload = (await takeFromDead(scope, id, turn)) ?? (await uploadById(scope.db, id))
     if (!isHeld(scope, upload) || upload?.turn !== turn || stop.signal.aborted) return { upload }
     await ear.news(LOOK_MS, stop.signal)

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PostgresCursor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type { Pool, PoolClient, QueryResult } from 'pg'
+import { isLost, isReplaceable, NoConnection } from './faults.ts'
+
+/** So long a request waits for a server that takes no connections, as while it starts again. */
+const PATIENCE_MS = 3_000
+const PAUSE_MS = 50
+
+/**
+ * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
+ * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection.
+ */
+export function steady(pool: Pool): PostgresPool {
+  // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return {
+    options: pool.options,
+    // Cursors are for streams of rows, of which there are none.
+    connect: async () => new Visit(pool, await connect(pool)) as unknown as PostgresPoolClient,
+    end: () => pool.end(),
+  }
+}
+
+/** A connection from when it is taken to when it is given back. */
+class Visit {
+  readonly #pool: Pool
+  /** Null where it broke and no other could be had. */
+  #client: PoolClient | null
+  #isFirst = true
+  /** What broke it. */
+  #fault: unknown = null
+
+  constructor(pool: Pool, client: PoolClient) {
+    this.#pool = pool
+    this.#client = client
+  }
+
+  async query(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    const mayRepeat = this.#isFirst && repeatable.test(text)
+    this.#isFirst = false
+    const endsAt = performance.now() + PATIENCE_MS
+    while (true) {
+      if (!this.#client || this.#fault) throw this.#fault
+      try {
+        return await this.#client.query(text, [...values])
+      } catch (error) {
+        if (!isLost(error)) throw error
+        this.#fault = error
+        if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw error
+      }
+      await this.#replace()
+    }
+  }
+
+  release(destroy = false) {
+    this.#client?.release(destroy || this.#fault !== null)
+    this.#client = null
+  }
+
+  /** Given back first: the pool may have one connection only. */
+  async #replace() {
+    this.release()
+    await sleep(PAUSE_MS * Math.random())
+    this.#client = await connect(this.#pool)
+    this.#fault = null
+  }
+}
+
+const repeatable = /^\s*(select|begin)\b/i
+
+/** Nothing was asked yet, so it may be tried again. */
+async function connect(pool: Pool): Promise<PoolClient> {
+  const endsAt = performance.now() + PATIENCE_MS
+  while (true) {
+    try {
+      return await pool.connect()
+    } catch (error) {
+      if (!isLost(error)) throw error
+      if (!isReplaceable(error) || performance.now() > endsAt) throw new NoConnection(error)
+    }
+    await sleep(PAUSE_MS * (1 + Math.random()))
+  }
+}
