@@ -255,6 +255,17 @@ export class QueryTooComplex extends DomainError {
   readonly code = 'QUERY_TOO_COMPLEX'
 }
 
+/** The database cannot be asked now, or it is not known whether it did what it was asked. Made by the doors, of what it said. */
+export class Unavailable extends DomainError {
+  readonly code = 'UNAVAILABLE'
+  override readonly retryable = true
+  readonly retryAfterSeconds = 1
+  constructor(cause: unknown) {
+    super('the database cannot be asked at this moment; try again')
+    this.cause = cause
+  }
+}
+
 export class RateLimited extends DomainError {
   readonly code = 'RATE_LIMITED'
   override readonly retryable = true

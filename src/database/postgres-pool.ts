@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PostgresCursor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import { isLost, isReplaceable, NoConnection } from './faults.ts'
+import { ConnectionLost, isLost, isReplaceable, NoConnection } from './faults.ts'
 
 /** So long a request waits for a server that takes no connections, as while it starts again. */
 const PATIENCE_MS = 3_000
@@ -9,7 +9,7 @@ const PAUSE_MS = 50
 
 /**
  * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
- * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection.
+ * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection, ConnectionLost.
  */
 export function steady(pool: Pool): PostgresPool {
   // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
@@ -30,7 +30,7 @@ class Visit {
   #client: PoolClient | null
   #isFirst = true
   /** What broke it. */
-  #fault: unknown = null
+  #fault: ConnectionLost | null = null
 
   constructor(pool: Pool, client: PoolClient) {
     this.#pool = pool
@@ -47,8 +47,8 @@ class Visit {
         return await this.#client.query(text, [...values])
       } catch (error) {
         if (!isLost(error)) throw error
-        this.#fault = error
-        if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw error
+        this.#fault = new ConnectionLost(error)
+        if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw this.#fault
       }
       await this.#replace()
     }

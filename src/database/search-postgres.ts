@@ -27,8 +27,8 @@ export async function createSearchIndex(db: Db): Promise<void> {
 const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     workspace text, query tsquery, below bigint, most integer)
   RETURNS TABLE ("number" bigint, "id" text) LANGUAGE plpgsql STABLE
-  SET enable_seqscan = off SET jit = off SET max_parallel_workers_per_gather = 0
-  SET plan_cache_mode = force_generic_plan AS $$
+  SET enable_seqscan = off SET enable_sort = off SET jit = off
+  SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = force_generic_plan AS $$
   #variable_conflict use_column
   DECLARE
     far integer := 128;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
-import { CommitUnknown, isLost, isPassing } from './faults.ts'
+import { CommitUnknown, ConnectionLost, isPassing } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 export type Tx = Transaction<Tables>
@@ -46,7 +46,7 @@ async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: Course) {
     return { result }
   } catch (error) {
     // Whether it was committed nobody knows; to tell it again could do it twice.
-    if (isOver && isLost(error)) throw new CommitUnknown(error)
+    if (isOver && error instanceof ConnectionLost) throw new CommitUnknown(error)
     throw error
   }
 }

@@ -71,11 +71,7 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   if (door.redirects && direct && !asked.counted && isForBucket(req.headers, answer)) {
     return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
   }
-  await sendFile(
-    res,
-    { ...answer, headers },
-    { blobs: scope.blobs, blobId: file.blobId, onBegin },
-  )
+  await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
 }
 
 const whatIsAsked = ({ versionId }: Downloadable, { status, parts }: FileAnswer) => ({

@@ -1,17 +1,17 @@
 import { GraphQLError, type GraphQLErrorExtensions } from 'graphql'
-import { DomainError, RateLimited, Unauthenticated } from '../errors.ts'
+import { DomainError, RateLimited, Unauthenticated, Unavailable } from '../errors.ts'
 import { currentRequestId, type Log } from '../log.ts'
-import { statusOf } from './problems.ts'
+import { asTold, statusOf } from './problems.ts'
 
 const LONGEST_MESSAGE = 1000
 
 /** What the client reads of an error: all of ours, nothing of a bug but the id under which it was logged. */
 export function worded(error: unknown, log: Log): GraphQLError {
-  const cause = causeOf(error)
+  const cause = asTold(causeOf(error))
   if (cause instanceof GraphQLError) return cause
   const isOurs = cause instanceof DomainError
   const isPlain = isOurs && cause.code !== 'STORAGE_ERROR'
-  if (!isPlain) log.error({ err: cause }, 'unexpected')
+  if (!isPlain || cause instanceof Unavailable) log.error({ err: cause }, 'unexpected')
   const code = isOurs ? cause.code : 'INTERNAL_SERVER_ERROR'
   return new GraphQLError(isPlain ? cause.message : 'something went wrong here', {
     ...(error instanceof GraphQLError && { nodes: error.nodes, path: error.path }),
@@ -62,8 +62,8 @@ function extensionsOf(error: DomainError): GraphQLErrorExtensions {
 function beyondCode(error: DomainError): GraphQLErrorExtensions {
   if (error instanceof Unauthenticated)
     return { http: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } } }
-  if (!(error instanceof RateLimited)) return {}
+  if (!(error instanceof RateLimited || error instanceof Unavailable)) return {}
   const { retryAfterSeconds } = error
   const headers = { 'Retry-After': String(retryAfterSeconds) }
-  return { retryAfterSeconds, http: { status: 429, headers } }
+  return { retryAfterSeconds, http: { status: statusOf(error), headers } }
 }

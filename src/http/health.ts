@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { App } from '../app.ts'
 import type { Door } from './visit.ts'
+
+/** Longer no probe waits; the database may take longer, and answer the next one. */
+const PATIENCE_MS = 5_000
 
 /** The process is there. */
 export const livenessDoor: Door = {
@@ -10,9 +14,11 @@ export const livenessDoor: Door = {
 /** Requests may come: the database answers, and the house is not closing. */
 export function readinessDoor({ db, log }: App): Door {
   let draining = false
+  /** One for all probes that come while it is under way: they must not take the connections of a database that is slow. */
+  let asked: Promise<boolean> | null = null
   return {
     async handle(_, res) {
-      const ready = !draining && (await answers())
+      const ready = !draining && (await inTime(answers()))
       res.writeHead(ready ? 200 : 503, plain).end(ready ? 'ok\n' : 'not ready\n')
     },
     drain() {
@@ -20,7 +26,14 @@ export function readinessDoor({ db, log }: App): Door {
     },
   }
 
-  async function answers() {
+  function answers(): Promise<boolean> {
+    asked ??= ask().finally(() => {
+      asked = null
+    })
+    return asked
+  }
+
+  async function ask() {
     try {
       await sql`select 1`.execute(db)
       return true
@@ -28,6 +41,16 @@ export function readinessDoor({ db, log }: App): Door {
       log.error({ err: error }, 'the database does not answer')
       return false
     }
+  }
+}
+
+async function inTime(answered: Promise<boolean>): Promise<boolean> {
+  const waiting = new AbortController()
+  const late = sleep(PATIENCE_MS, false, { ref: false, signal: waiting.signal })
+  try {
+    return await Promise.race([answered, late.catch(() => false)])
+  } finally {
+    waiting.abort()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { DomainError, Forbidden, RateLimited, Unauthenticated } from '../errors.ts'
+import { isUnavailable } from '../database/faults.ts'
+import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } from '../errors.ts'
 
 const statuses: Record<string, number> = {
   INVALID_INPUT: 400,
@@ -27,6 +28,7 @@ const statuses: Record<string, number> = {
   RATE_LIMITED: 429,
   // tus, checksum: "the Server MUST respond with the 460 Checksum Mismatch status".
   CHECKSUM_MISMATCH: 460,
+  UNAVAILABLE: 503,
   QUOTA_EXCEEDED: 507,
 }
 
@@ -60,8 +62,13 @@ export type ProblemContext = {
   log: (error: unknown, requestId: string) => void
 }
 
+/** What the database said, as the doors tell it. Whatever else is wrong stays what it is. */
+export const asTold = (error: unknown): unknown =>
+  isUnavailable(error) ? new Unavailable(error) : error
+
 /** The HTTP status of an error; whatever no domain and no door has thrown on purpose is 500. */
-export function statusOf(error: unknown): number {
+export function statusOf(thrown: unknown): number {
+  const error = asTold(thrown)
   if (error instanceof HttpProblem) return error.status
   if (!(error instanceof DomainError)) return 500
   if (error.code === 'STORAGE_ERROR') return storageStatus(error)
@@ -81,7 +88,8 @@ export function sendProblem(res: ServerResponse, error: unknown, context: Proble
 }
 
 /** What sendProblem answers, for who sends it otherwise; the log hears of it. */
-export function problemAnswer(error: unknown, { requestId, log }: ProblemContext) {
+export function problemAnswer(thrown: unknown, { requestId, log }: ProblemContext) {
+  const error = asTold(thrown)
   const status = statusOf(error)
   if (isFault(error)) log(error, requestId)
   const line = `${JSON.stringify(wording(error, requestId))}\n`
@@ -98,8 +106,9 @@ export function problemAnswer(error: unknown, { requestId, log }: ProblemContext
 /** What somebody here has to look at; everything else is the caller's to put right. */
 function isFault(error: unknown): boolean {
   if (error instanceof HttpProblem) return false
-  return !(error instanceof DomainError) || error.code === 'STORAGE_ERROR'
+  return !(error instanceof DomainError) || faults.includes(error.code)
 }
+const faults = ['STORAGE_ERROR', 'UNAVAILABLE']
 
 function wording(error: unknown, requestId: string) {
   if (error instanceof HttpProblem) return { code: error.code, message: error.message }

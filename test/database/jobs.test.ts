@@ -1,28 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { openDatabase } from '../../src/database/database.ts'
-import { migrateToLatest } from '../../src/database/migrate.ts'
+import type { Db } from '../../src/database/database.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { backoffMs, claim, enqueue, finish, postpone, renew } from '../../src/jobs/queue.ts'
 import { type RunnerOptions, startRunner } from '../../src/jobs/runner.ts'
+import { openRows } from '../support/databases.ts'
 
 const minute = 60_000
 
-/** A database file with two connections, as two processes have it, and a clock that stands still until it is set. */
+/** A database that is opened twice, as two processes have it, and a clock that stands still until it is set. */
 async function openTwo() {
-  const dir = await mkdtemp(join(tmpdir(), 'jobs-'))
-  const open = () => openDatabase({ kind: 'sqlite', path: join(dir, 'rows.db') })
-  const [db, other] = [open(), open()]
-  await migrateToLatest(db)
-  onTestFinished(async () => {
-    await Promise.all([db.destroy(), other.destroy()])
-    await rm(dir, { recursive: true })
-  })
+  const rows = await openRows(2)
+  onTestFinished(() => rows[Symbol.asyncDispose]())
+  const [db, other] = rows.dbs as [Db, Db]
   const clock = { at: 1_000_000 }
   const logged: string[] = []
   const note = (_: object, message: string) => void logged.push(message)
@@ -106,6 +98,17 @@ test('two processes share the jobs and none is done twice', async () => {
   ])
   expect(Math.min(...counts)).toBeGreaterThan(0)
   expect(done.sort()).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`).sort())
+})
+
+test('of many claims at the same moment each gets another job, and none goes away empty-handed', async () => {
+  const { db, other, clock, add } = await openTwo()
+  for (let i = 0; i < 16; i += 1) await add({ kind: 'sweep', id: `sweep:${i}` })
+  const claims = Array.from({ length: 16 }, (_, i) =>
+    claim(i % 2 ? db : other, take(`owner ${i}`, clock.at)),
+  )
+  const ids = (await Promise.all(claims)).map((job) => job?.id)
+  expect(new Set(ids).size).toBe(16)
+  expect(ids).not.toContain(undefined)
 })
 
 test('a job that died with its process is taken over after its lease, and not before', async () => {

@@ -31,7 +31,10 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
       const response = await follow(house, path)
       expect(response.status).toBe(200)
       for (const header of ['content-type', 'content-disposition', 'content-length'])
-        expect([header, response.headers.get(header)]).toEqual([header, proxied.headers.get(header)])
+        expect([header, response.headers.get(header)]).toEqual([
+          header,
+          proxied.headers.get(header),
+        ])
       expect((await bytesOf(response)).equals(bytes)).toBe(true)
     }
   })

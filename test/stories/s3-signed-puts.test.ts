@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { sweepOrphans } from '../../src/domains/uploads/jobs.ts'
 import { act, attempt, confirmUpload, usageOf } from '../support/client.ts'
 import type { House } from '../support/house.ts'
 import { invite } from '../support/people.ts'
@@ -199,12 +200,33 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
   test('cancelled, its bytes go, and what is PUT after that is swept', async () => {
     await using here = await openOnS3()
     const { house, workspaceId } = here
-    const upload = await createSigned(house, { workspaceId, size: 5 })
-    await putToBucket(upload, Buffer.from('hello'))
-    await act(house, 'cancelUpload', { uploadId: upload.id }, '__typename')
+    const whole = await createSigned(house, { workspaceId, size: 5 })
+    const inParts = await createSigned(house, { workspaceId, name: 'b.bin', size: 9 * MIB })
+    await putToBucket(whole, Buffer.from('hello'))
+    for (const { id } of [whole, inParts]) {
+      await act(house, 'cancelUpload', { uploadId: id }, '__typename')
+    }
     const kept = () => Array.fromAsync(house.app.blobs.list('kept'))
     expect(await kept()).toEqual([])
-    await putToBucket(upload, Buffer.from('hello'))
-    expect(await kept()).toHaveLength(1)
+    expect(await putParts(inParts, randomBytes(9 * MIB))).toEqual(new Set([404]))
+    await putToBucket(whole, Buffer.from('hello'))
+    const scope = { ...house.app, viewer: null, publicUrl: '' }
+    // A bucket tells time in whole seconds.
+    expect(await sweepOrphans(scope, { graceMs: -2000 })).toEqual([whole.id])
+    expect(await kept()).toEqual([])
+  })
+
+  test('what waits in the bucket for its confirm is nobody’s orphan', async () => {
+    await using here = await openOnS3()
+    const { house, workspaceId } = here
+    const bytes = randomBytes(9 * MIB)
+    const whole = await createSigned(house, { workspaceId, size: 5 })
+    const inParts = await createSigned(house, { workspaceId, name: 'b', size: bytes.length })
+    await putToBucket(whole, Buffer.from('hello'))
+    await putParts(inParts, bytes)
+    const scope = { ...house.app, viewer: null, publicUrl: '' }
+    expect(await sweepOrphans(scope, { graceMs: -2000 })).toEqual([])
+    expect((await confirm(house, whole.id)).file.size).toBe(5)
+    expect((await confirm(house, inParts.id)).file.sha256).toBe(sha256(bytes))
   })
 })

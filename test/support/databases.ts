@@ -1,21 +1,43 @@
 import { randomBytes } from 'node:crypto'
-import { inject } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readConfig } from '../../src/config.ts'
+import { type Db, openDatabase } from '../../src/database/database.ts'
+import { migrateToLatest } from '../../src/database/migrate.ts'
 import { databaseUrl, onServer } from './databases-setup.ts'
 
-/** The server that this run's databases are on; undefined where they are SQLite's. */
-const postgres = inject('postgres')
+/** The server that this run's databases are on; undefined where they are SQLite's, and for whoever is no test (the demo). */
+const postgres = process.env.VITEST ? (await import('vitest')).inject('postgres') : undefined
 
 /** What these tests keep their rows in. */
 export const database: 'PostgreSQL' | 'SQLite' = postgres ? 'PostgreSQL' : 'SQLite'
 
-/** A new database with the tables of the house, and the variables that name it; SQLite makes its own in DATA_DIR. */
-export async function newDatabase(): Promise<{ env: { DATABASE_URL?: string } } & AsyncDisposable> {
+/** A new database with the tables of the house (or none), and the variables that name it; SQLite makes its own in DATA_DIR. */
+export async function newDatabase({
+  isEmpty = false,
+} = {}): Promise<{ env: { DATABASE_URL?: string } } & AsyncDisposable> {
   if (!postgres) return { env: {}, async [Symbol.asyncDispose]() {} }
   const { url, template } = postgres
   const name = `holdall_${randomBytes(8).toString('hex')}`
-  await onServer(url, `create database ${name} template ${template} strategy file_copy`)
+  const from = isEmpty ? 'template0' : template
+  await onServer(url, `create database ${name} template ${from} strategy file_copy`)
   return {
     env: { DATABASE_URL: databaseUrl(url, name) },
     [Symbol.asyncDispose]: () => onServer(url, `drop database if exists ${name} with (force)`),
   }
+}
+
+/** A new database without a house: opened as often as there would be processes; gone when disposed, with all that was opened. */
+export async function openRows(times: number): Promise<{ dbs: Db[] } & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'rows-'))
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const { env } = stack.use(await newDatabase())
+  const config = readConfig({ DATA_DIR: dir, ...env }).database
+  const open = () => stack.adopt(openDatabase(config), (db) => db.destroy())
+  const dbs = Array.from({ length: times }, open)
+  if (dbs[0]) await migrateToLatest(dbs[0])
+  const all = stack.move()
+  return { dbs, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }

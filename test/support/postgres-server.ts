@@ -15,10 +15,10 @@ const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 export type PostgresServer = { url: string } & AsyncDisposable
 
 /**
- * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. It does not
+ * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. Unless `settings` say otherwise it does not
  * wait for the disk, and its language is not C, so that what relies on the order of bytes has to say so.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(settings: Settings = {}): Promise<PostgresServer> {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-postgres-'))
   const { bin, data } = await lay(dir)
   const options = { ...nobody, cwd: dir }
@@ -26,10 +26,14 @@ export async function startPostgres(): Promise<PostgresServer> {
   const superuser = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
   await run(join(bin, 'initdb'), ['-D', data, ...superuser, ...language], options)
   const port = await freePort()
-  const child = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...flags(dir)], {
-    ...options,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const child = spawn(
+    join(bin, 'postgres'),
+    ['-D', data, '-p', String(port), ...flags(dir, settings)],
+    {
+      ...options,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
   await ready(child)
   return {
     url: `postgres://postgres@127.0.0.1:${port}`,
@@ -42,7 +46,9 @@ export async function startPostgres(): Promise<PostgresServer> {
   }
 }
 
-const flags = (dir: string) =>
+type Settings = { [name: string]: string }
+
+const flags = (dir: string, settings: Settings) =>
   Object.entries({
     fsync: 'off',
     synchronous_commit: 'off',
@@ -50,6 +56,7 @@ const flags = (dir: string) =>
     max_connections: '400',
     unix_socket_directories: dir,
     listen_addresses: '127.0.0.1',
+    ...settings,
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
 /** A copy that its user may read, wherever this checkout is; links that an install without scripts has left out are made. */

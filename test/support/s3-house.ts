@@ -32,7 +32,10 @@ export async function createSigned(
 }
 
 /** One PUT of the whole body to the bucket, as any client sends it that knows nothing of the house. */
-export function putToBucket({ url, headers }: Pick<SignedUpload, 'url' | 'headers'>, body: Uint8Array) {
+export function putToBucket(
+  { url, headers }: Pick<SignedUpload, 'url' | 'headers'>,
+  body: Uint8Array,
+) {
   const named = Object.fromEntries(headers.map(({ name, value }) => [name, value]))
   return fetch(url, { method: 'PUT', headers: named, body: body as BodyInit })
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { CommitUnknown } from '../../database/faults.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NotFound, QuotaExceeded } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
@@ -51,7 +52,8 @@ export async function importArchive(
       return plant(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
     })
   } catch (error) {
-    await removeAll(scope, staged)
+    // Where the rows may be there, their bytes stay: if they are not, the sweeper takes them.
+    if (!(error instanceof CommitUnknown)) await removeAll(scope, staged)
     throw error
   }
 }

@@ -70,17 +70,22 @@ async function inTurn<T>(id: string, story: () => Promise<T>): Promise<T> {
   })
 }
 
-/** While the link is locked no password is looked at, the right one neither. */
-async function tryPassword({ db, now }: Scope, id: string, password: string): Promise<boolean> {
+/**
+ * While the link is locked no password is looked at, the right one neither. A try that another process has counted one beside is
+ * none, and begins anew.
+ */
+async function tryPassword(scope: Scope, id: string, password: string): Promise<boolean> {
+  const { db, now } = scope
   const [share] = await sharesById(db, [id])
   if (!share?.passwordHash || share.lockedUntil > now()) return false
   const right = await isPassword(password, share.passwordHash)
   const failures = right ? 0 : share.failures + 1
   if (right && share.failures === 0) return true
-  await db
+  const { numUpdatedRows } = await db
     .updateTable('shareLinks')
     .set({ failures, lockedUntil: right ? 0 : now() + lockMs(failures) })
     .where('id', '=', id)
-    .execute()
-  return right
+    .where('failures', '=', share.failures)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n ? right : tryPassword(scope, id, password)
 }

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { holdWorkspace } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
@@ -96,6 +97,7 @@ const purgedRoot = (db: Db) =>
 
 /** Files first, then folders, the deepest first, the root last; false when nothing is left. */
 async function drainSome(s: TxScope, root: EntryRow): Promise<boolean> {
+  holdWorkspace(s.tx, root.workspaceId)
   const files = await filesBelow(s, root)
   if (files.length > 0) return forget(s, root, files)
   const folders = await foldersBelow(s, root)

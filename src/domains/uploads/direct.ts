@@ -71,8 +71,10 @@ const awaitsBytes = (upload: UploadRow, now: number) =>
 export async function noteArrival(scope: Scope, upload: UploadRow): Promise<UploadRow> {
   const bucket = bucketFor(scope, upload)
   if (!bucket) return upload
-  const { direct, size } = bucket
-  if ((await direct.arrived(upload.id, size)) !== size) return upload
-  const noted = await commitOffset(scope, upload, size)
-  return noted ?? (await uploadById(scope.db, upload.id)) ?? upload
+  const arrived = await bucket.direct.arrived(upload.id, bucket.size).catch((error) => error)
+  const noted = arrived === bucket.size ? await commitOffset(scope, upload, bucket.size) : null
+  const now = noted ?? (await uploadById(scope.db, upload.id)) ?? upload
+  // Whoever else has noted it may have put the parts together at this moment: then they are not found any more.
+  if (arrived instanceof Error && now.status === upload.status) throw arrived
+  return now
 }

@@ -11,7 +11,7 @@ export const RESUME_CONFIRM = 'resumeConfirm'
 /** A confirm that is done by then needs no job. */
 const LONG_MS = 1_000
 /** So often a job looks whether somebody still works on it. */
-const LOOK_MS = 10_000
+const LOOK_MS = 5_000
 
 export type ConfirmUpload = {
   uploadId: string

@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readConfig } from '../../src/config.ts'
+import { openDatabase } from '../../src/database/database.ts'
+import { act, createWorkspace, uploadFile, type WorkspaceHandle } from '../support/client.ts'
+import { databaseUrl, onServer } from '../support/databases-setup.ts'
+import type { House } from '../support/house.ts'
+import { manyFiles } from '../support/many-files.ts'
+import { startPostgres } from '../support/postgres-server.ts'
+
+// What one process does over SQLite, and what one, two and three do over one PostgreSQL that waits for its disk: pages read,
+// folders made and small files uploaded in a second, by 16 clients who share the machine with them.
+
+const SECONDS = Number(process.argv[2] ?? 5)
+const CLIENTS = 16
+const FILES = 100_000
+const token = 'nobody-else-is-on-this-machine'
+
+type Act = (n: number) => Promise<unknown>
+type Fleet = { houses: House[]; workspaces: WorkspaceHandle[] }
+
+/** One after the other; each client goes on until the time is over. Acts a second, and the milliseconds of the middle and the slowest of a hundred. */
+async function measure(name: string, story: Act) {
+  await story(0)
+  const took: number[] = []
+  const endsAt = performance.now() + SECONDS * 1000
+  let n = 1
+  const client = async () => {
+    while (performance.now() < endsAt) {
+      const from = performance.now()
+      await story(n++)
+      took.push(performance.now() - from)
+    }
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, client))
+  took.sort((a, b) => a - b)
+  const at = (part: number) => (took[Math.floor(part * (took.length - 1))] ?? 0).toFixed(0)
+  const rate = (took.length / SECONDS).toFixed(0)
+  console.log(
+    `  ${name.padEnd(44)} ${rate.padStart(6)} /s   p50 ${at(0.5)} ms   p99 ${at(0.99)} ms`,
+  )
+}
+
+const json = { 'content-type': 'application/json' }
+
+const pick = <T>(all: readonly T[], n: number): T => all[n % all.length] as T
+
+async function measureAll({ houses, workspaces }: Fleet) {
+  const [first] = workspaces as [WorkspaceHandle]
+  const page = `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
+    nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
+  await measure('a page of 20 of a folder of 100,000', (n) =>
+    pick(houses, n).ask(page, { id: first.root.id }),
+  )
+  const folder = (at: number) => (n: number) =>
+    act(
+      pick(houses, n),
+      'createFolder',
+      {
+        workspaceId: pick(workspaces.slice(0, at), n).id,
+        name: `${at} ${n}`,
+      },
+      '__typename',
+    )
+  await measure('folders made in one workspace', folder(1))
+  await measure('folders made in eight workspaces', folder(8))
+  await measure('files of 4 KiB: create, PATCH, confirm, in eight', (n) =>
+    uploadFile(pick(houses, n), {
+      workspaceId: pick(workspaces, n).id,
+      name: `file ${n}`,
+      bytes: `${n}`.padEnd(4096),
+    }),
+  )
+}
+
+/** All that the clients of the tests use of a house. */
+function houseAt(url: string): House {
+  const http: House['http'] = (path, { headers, ...init } = {}) =>
+    fetch(new URL(path, url), {
+      ...init,
+      headers: { authorization: `Bearer ${token}`, ...headers },
+    })
+  const ask = async (query: string, variables = {}) => {
+    const body = JSON.stringify({ query, variables })
+    const { data, errors } = (await (
+      await http('/graphql', { method: 'POST', headers: json, body })
+    ).json()) as any
+    if (errors) throw new Error(JSON.stringify(errors))
+    return data
+  }
+  return { url, token, http, ask } as unknown as House
+}
+
+async function startProcess(env: Record<string, string>) {
+  const main = join(import.meta.dirname, '../../src/main.ts')
+  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.on('data', (text) => {
+    said += text
+  })
+  while (!/localhost:\d+/.test(said)) await sleep(20)
+  return {
+    house: houseAt(`http://${/localhost:\d+/.exec(said)?.[0]}`),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    },
+  }
+}
+
+async function run(name: string, processes: number, databaseEnv: { DATABASE_URL?: string }) {
+  await using stack = new AsyncDisposableStack()
+  const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-bench-'))
+  stack.defer(() => rm(DATA_DIR, { recursive: true, force: true }))
+  const env = { DATA_DIR, PORT: '0', LOG_LEVEL: 'error', ADMIN_TOKEN: token, ...databaseEnv }
+  const houses: House[] = []
+  for (let i = 0; i < processes; i++) houses.push(stack.use(await startProcess(env)).house)
+  const [one] = houses as [House]
+  const workspaces: WorkspaceHandle[] = []
+  for (let i = 0; i < 8; i++) workspaces.push(await createWorkspace(one, { name: `w${i}` }))
+  const [first] = workspaces as [WorkspaceHandle]
+  const db = stack.adopt(openDatabase(readConfig(env).database), (db) => db.destroy())
+  await manyFiles({ workspaceId: first.id, folderId: first.root.id }, FILES).execute(db)
+  console.log(name)
+  await measureAll({ houses, workspaces })
+}
+
+await run('SQLite, one process', 1, {})
+await using server = await startPostgres({
+  fsync: 'on',
+  synchronous_commit: 'on',
+  full_page_writes: 'on',
+})
+for (const processes of [1, 2, 3]) {
+  await onServer(server.url, `create database bench${processes}`)
+  const DATABASE_URL = databaseUrl(server.url, `bench${processes}`)
+  await run(`PostgreSQL, ${processes} of them`, processes, { DATABASE_URL })
+}

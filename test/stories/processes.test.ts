@@ -1,0 +1,326 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import { Upload } from 'tus-js-client'
+import { describe, expect, test } from 'vitest'
+import {
+  confirmUpload,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  download,
+  downloadUrl,
+  entryByPath,
+} from '../support/client.ts'
+import { type Cluster, openCluster } from '../support/cluster.ts'
+import { database } from '../support/databases.ts'
+import { openStream } from '../support/events.ts'
+import type { House } from '../support/house.ts'
+import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { rawPatch, tusOf, until } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+const ADMIN_TOKEN = 'three-doors-one-house'
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** Where the bytes are. */
+const stores = [
+  ['a folder', () => ({})],
+  ['a bucket', freshPlace],
+] as const
+
+describe.skipIf(database === 'SQLite')('several processes', () => {
+  describe.each(stores.slice(0, s3IsGiven ? 2 : 1))('over one database and %s', (_, place) => {
+    const open = async () => {
+      const cluster = await openCluster({ env: { ADMIN_TOKEN, ...place() } })
+      return { ...cluster, workspaceId: (await createWorkspace(cluster.house)).id }
+    }
+
+    test('an upload whose chunks go to all of them, in turn, becomes a file', async () => {
+      await using all = await open()
+      const bytes = randomBytes(9 * MIB + 5)
+      await uploadThrough(all, bytes, {
+        workspaceId: all.workspaceId,
+        filename: 'a.bin',
+        confirm: 'auto',
+      })
+      const patches = all.proxy.passed.filter(({ method }) => method === 'PATCH')
+      expect(new Set(patches.map(({ to }) => to))).toEqual(new Set([0, 1, 2]))
+      expect(sha256(await bytesAt(all.house, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
+    })
+
+    test('confirmed by all at once it is one file, and each says which', async () => {
+      await using all = await open()
+      const bytes = randomBytes(3 * MIB)
+      const upload = await createUpload(all.at(0), {
+        workspaceId: all.workspaceId,
+        name: 'a.bin',
+        size: bytes.length,
+      })
+      expect((await tusOf(all.at(1)).patch(upload.url, 0, bytes)).status).toBe(204)
+      const files = await Promise.all(
+        Array.from({ length: 9 }, (_, i) => confirmUpload(all.at(i % 3), { uploadId: upload.id })),
+      )
+      expect(new Set(files.map(({ id }) => id)).size).toBe(1)
+      expect(files[0]?.sha256).toBe(sha256(bytes))
+      const query =
+        'query ($id: ID!) { workspace(by: { id: $id }) { usage { fileCount currentBytes reservedBytes } } }'
+      const { workspace } = await all.house.ask(query, { id: all.workspaceId })
+      expect(workspace.usage).toEqual({
+        fileCount: 1,
+        currentBytes: bytes.length,
+        reservedBytes: 0,
+      })
+    })
+
+    test('a newer PATCH to another process ends the older one at once, and what had arrived is kept', async () => {
+      await using all = await open()
+      const { url, id } = await createUpload(all.at(0), {
+        workspaceId: all.workspaceId,
+        name: 'a',
+        size: 11,
+      })
+      const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
+      await older.write('hello')
+      await sleep(100)
+      const began = performance.now()
+      expect(await tusOf(all.at(1)).offset(url)).toBe(5)
+      expect((await tusOf(all.at(2)).patch(url, 5, ' world')).status).toBe(204)
+      expect(performance.now() - began).toBeLessThan(1500)
+      const { status, headers } = await older.answer()
+      expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
+      const file = await confirmUpload(all.house, { uploadId: id })
+      expect((await download(all.house, file.id)).toString()).toBe('hello world')
+    })
+
+    test('a process that hangs is taken over within two seconds, and harms nothing when it goes on', async () => {
+      await using all = await open()
+      const [mine, its] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
+      const size = mine.length
+      const { url, id } = await createUpload(all.at(0), {
+        workspaceId: all.workspaceId,
+        name: 'a',
+        size,
+      })
+      const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, size)
+      await older.write(its.subarray(0, MIB))
+      await sleep(100)
+      all.members[0]?.freeze()
+      // More than it had read: this lies ready for when it goes on.
+      void older.write(its.subarray(MIB))
+      const began = performance.now()
+      const offset = await tusOf(all.at(1)).offset(url)
+      const waited = performance.now() - began
+      expect(offset).toBeLessThanOrEqual(MIB)
+      const asked = performance.now()
+      const { status } = await tusOf(all.at(2)).patch(url, offset, mine.subarray(offset))
+      all.members[0]?.goOn()
+      expect(status).toBe(204)
+      expect([waited, performance.now() - asked].filter((ms) => ms > 2000)).toEqual([])
+      expect([423, 0]).toContain((await older.answer()).status)
+      const whole = Buffer.concat([its.subarray(0, offset), mine.subarray(offset)])
+      for (const at of [0, 1]) {
+        const file = await confirmUpload(all.at(at), { uploadId: id })
+        expect(file.sha256).toBe(sha256(whole))
+      }
+      const file = await confirmUpload(all.house, { uploadId: id })
+      expect(sha256(await download(all.house, file.id))).toBe(sha256(whole))
+    })
+
+    test('of PATCHes that come to all at once none damages the upload, and none is answered 5xx', async () => {
+      await using all = await open()
+      const bytes = randomBytes(MIB)
+      const { url, id } = await createUpload(all.at(0), {
+        workspaceId: all.workspaceId,
+        name: 'a',
+        size: MIB,
+      })
+      const statuses = await Promise.all(
+        Array.from(
+          { length: 12 },
+          async (_, i) => (await tusOf(all.at(i % 3)).patch(url, 0, bytes)).status,
+        ),
+      )
+      expect(new Set(statuses).difference(new Set([204, 409, 413, 423]))).toEqual(new Set())
+      const offset = await tusOf(all.house).offset(url)
+      if (offset < MIB) await tusOf(all.house).patch(url, offset, bytes.subarray(offset))
+      expect((await confirmUpload(all.house, { uploadId: id })).sha256).toBe(sha256(bytes))
+    })
+
+    test('kill -9 in the middle of an upload: the client goes on with the others', async () => {
+      await using all = await open()
+      const bytes = randomBytes(48 * MIB)
+      const metadata = { workspaceId: all.workspaceId, filename: 'a.bin', confirm: 'auto' }
+      const uploading = uploadThrough(all, bytes, metadata, { chunkSize: 16 * MIB, slowly: true })
+      const running = () =>
+        all.proxy.passed.find(({ method, isOver }) => method === 'PATCH' && !isOver)
+      await until(async () => running() !== undefined)
+      await sleep(30)
+      const victim = all.members[running()?.to ?? 0]
+      await victim?.kill()
+      await uploading
+      expect(sha256(await bytesAt(all.house, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
+    })
+
+    test('kill -9 in the middle of a job: another does it to its end', async () => {
+      await using all = await open()
+      const part = randomBytes(24 * MIB)
+      const tus = tusOf(all.at(0))
+      const partial = { 'Upload-Concat': 'partial', 'Upload-Length': String(part.length) }
+      const urls: string[] = []
+      for (let i = 0; i < 6; i += 1) {
+        const url = await tus.create({ workspaceId: all.workspaceId }, partial)
+        expect((await tus.patch(url, 0, part)).status).toBe(204)
+        urls.push(new URL(url).pathname)
+      }
+      const joining = tus
+        .create(
+          { workspaceId: all.workspaceId, filename: 'whole' },
+          { 'Upload-Concat': `final;${urls.join(' ')}` },
+        )
+        .catch(() => null)
+      await using db = await rowsOf(all)
+      const job = async () =>
+        (await db.query(`select "leaseOwner" from jobs where kind = 'joinParts'`)).rows[0]
+      await until(async () => (await job())?.leaseOwner != null)
+      await all.members[0]?.kill()
+      await joining
+      expect(await job()).toBeDefined()
+      const ended = async () => (await job()) === undefined
+      await until(ended, 40_000)
+      const { rows } = await db.query(`select id from uploads where name = 'whole'`)
+      const file = await confirmUpload(all.at(1), { uploadId: rows[0].id })
+      expect(file.sha256).toBe(sha256(Buffer.concat(Array.from({ length: 6 }, () => part))))
+    })
+
+    test('one after the other starts again, and clients that try again notice nothing', async () => {
+      await using all = await open()
+      const over = new AbortController()
+      const sent = new Map<string, string>()
+      const queries = { right: 0 }
+      const uploading = async (who: number) => {
+        for (let round = 0; !over.signal.aborted; round += 1) {
+          const [bytes, filename] = [randomBytes(5 * MIB), `${who}-${round}.bin`]
+          await uploadThrough(all, bytes, {
+            workspaceId: all.workspaceId,
+            filename,
+            confirm: 'auto',
+          })
+          sent.set(filename, sha256(bytes))
+        }
+      }
+      const asking = async () => {
+        for (; !over.signal.aborted; queries.right += 1) {
+          await askPatiently(all.house, all.workspaceId)
+          await sleep(10)
+        }
+      }
+      const busy = Promise.all([uploading(1), uploading(2), asking()])
+      const restart = async () => {
+        for (const member of all.members) {
+          expect(await member.stop()).toBe(0)
+          await member.start()
+        }
+      }
+      await Promise.race([restart(), busy])
+      over.abort()
+      await busy
+      expect(queries.right).toBeGreaterThan(20)
+      expect(sent.size).toBeGreaterThan(2)
+      for (const [name, hash] of sent) {
+        expect(sha256(await bytesAt(all.house, all.workspaceId, name))).toBe(hash)
+      }
+      const query = 'query ($id: ID!) { workspace(by: { id: $id }) { usage { fileCount } } }'
+      const { workspace } = await all.house.ask(query, { id: all.workspaceId })
+      expect(workspace.usage.fileCount).toBe(sent.size)
+    })
+  })
+
+  test('who listens to one hears what is done by the others', async () => {
+    await using all = await openCluster({ env: { ADMIN_TOKEN } })
+    const { id: workspaceId, root } = await createWorkspace(all.house)
+    const query = `subscription ($id: ID!) { workspaceChanges(workspaceId: $id) {
+      ... on ChangeBatch { changes { ... on EntryUpserted { entry { name } } } } } }`
+    using stream = await openStream(all.at(0), query, { id: workspaceId })
+    await stream.next()
+    const waits: number[] = []
+    for (let i = 0; i < 8; i += 1) {
+      const name = `folder-${i}`
+      await createFolder(all.at(1 + (i % 2)), { workspaceId, parentId: root.id, name })
+      const began = performance.now()
+      const event = await stream.next()
+      waits.push(performance.now() - began)
+      expect(event?.data.data.workspaceChanges.changes).toEqual([{ entry: { name } }])
+    }
+    expect(waits.sort((a, b) => a - b)[4]).toBeLessThan(150)
+  })
+
+  test('three that start at the same moment on an empty database make one house', async () => {
+    await using all = await openCluster({ isEmpty: true })
+    expect(all.printed).toHaveLength(1)
+    const { id: workspaceId } = await createWorkspace(all.at(0))
+    const upload = await createUpload(all.at(1), { workspaceId, name: 'a.txt', size: 5 })
+    expect((await tusOf(all.at(2)).patch(upload.url, 0, 'hello')).status).toBe(204)
+    const file = await confirmUpload(all.at(0), { uploadId: upload.id })
+    const link = await downloadUrl(all.at(1), file.id)
+    for (const index of [0, 1, 2]) {
+      expect(await (await all.at(index).http(link, { token: null })).text()).toBe('hello')
+    }
+  })
+})
+
+type Options = { chunkSize?: number; slowly?: boolean }
+
+/** As tus-js-client does it by itself, through the load balancer. */
+function uploadThrough(
+  { house }: Pick<Cluster, 'house'>,
+  bytes: Buffer,
+  metadata: Record<string, string>,
+  { chunkSize = MIB, slowly = false }: Options = {},
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const upload = new Upload(bytes as unknown as ConstructorParameters<typeof Upload>[0], {
+      endpoint: `${house.url}/uploads`,
+      headers: { Authorization: `Bearer ${house.token}` },
+      retryDelays: [100, 200, 400, 800, 1600, 2000, 2000],
+      chunkSize,
+      metadata,
+      ...(slowly && { onBeforeRequest: () => sleep(50) }),
+      onSuccess: () => resolve(),
+      onError: reject,
+    })
+    upload.start()
+  })
+}
+
+/** A GraphQL client that tries again where a server says that it closes, or is gone. */
+async function askPatiently(house: House, workspaceId: string) {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name } }'
+  const init = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables: { id: workspaceId } }),
+  }
+  for (let tries = 1; ; tries += 1) {
+    const answer = await house.http('/graphql', init)
+    if (answer.status === 200) return expect((await answer.json()).data.workspace.name).toBe('Lab')
+    if (tries > 6 || answer.status < 500) throw new Error(`${answer.status} ${await answer.text()}`)
+    await sleep(100 * tries)
+  }
+}
+
+async function bytesAt(house: House, workspaceId: string, path: string) {
+  const file = await entryByPath(house, workspaceId, path)
+  return download(house, file?.id ?? '')
+}
+
+/** The same upload, by one of the processes. */
+const urlAt = (all: Cluster, index: number, url: string) =>
+  new URL(new URL(url).pathname, all.at(index).url).href
+
+/** The rows, as whoever runs the database sees them. */
+async function rowsOf({ env }: Cluster) {
+  const client = new Client({ connectionString: env.DATABASE_URL })
+  await client.connect()
+  return { query: (text: string) => client.query(text), [Symbol.asyncDispose]: () => client.end() }
+}

@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Env } from '../../src/config.ts'
+import { newDatabase } from './databases.ts'
+import type { House } from './house.ts'
+import { openProxy } from './proxy.ts'
+import { until } from './tus.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+/**
+ * Three processes as `npm start` runs them, over one database and one folder (or bucket), behind a load balancer. They start at
+ * the same moment, and without ADMIN_TOKEN the token is the one that was printed.
+ */
+export async function openCluster({
+  env = {},
+  isEmpty = false,
+}: {
+  env?: Env
+  isEmpty?: boolean
+} = {}) {
+  await using stack = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-cluster-'))
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const database = stack.use(await newDatabase({ isEmpty }))
+  const ports = await Promise.all([freePort(), freePort(), freePort()])
+  const { HOME, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env
+  const shared = {
+    HOME,
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    DATA_DIR: dir,
+    LOG_LEVEL: 'warn',
+  }
+  const vars = { ...shared, ...database.env, ...env }
+  const members = ports.map((port) => memberAt(port, vars))
+  stack.defer(() => Promise.all(members.map((member) => member.kill())))
+  await Promise.all(members.map((member) => member.start()))
+  const proxy = stack.use(await openProxy(ports))
+  const printed = members.flatMap(({ said }) => /Token {6}(hld_\S+)/.exec(said.out)?.[1] ?? [])
+  const token = env.ADMIN_TOKEN ?? printed[0] ?? ''
+  const all = stack.move()
+  return {
+    dir,
+    env: vars,
+    members,
+    proxy,
+    printed,
+    token,
+    /** Through the load balancer. */
+    house: houseAt(proxy.url, token),
+    /** The same by one of the processes. */
+    at: (index: number) => houseAt(`http://127.0.0.1:${ports[index]}`, token),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+export type Cluster = Awaited<ReturnType<typeof openCluster>>
+
+function memberAt(port: number, env: Env) {
+  let child: ChildProcess | undefined
+  const said = { out: '', err: '' }
+
+  async function gone(signal: NodeJS.Signals) {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return null
+    const over = once(child, 'exit')
+    child.kill(signal)
+    const [code] = await over
+    return code as number | null
+  }
+
+  return {
+    said,
+    /** Resolves when it takes requests. */
+    async start() {
+      const all = { ...env, PORT: String(port) }
+      child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: all as NodeJS.ProcessEnv })
+      child.stdout?.on('data', (text) => (said.out += text))
+      child.stderr?.on('data', (text) => (said.err += text))
+      const ready = async () => {
+        if (child?.exitCode != null) throw new Error(said.err)
+        return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.status === 200
+      }
+      await until(ready, 30_000)
+    },
+    /** Without a word, in the middle of whatever it does. */
+    kill: () => gone('SIGKILL'),
+    /** Asks it to end; its exit code. */
+    stop: () => gone('SIGTERM'),
+    /** It stays where it is, and does nothing more, until it goes on. */
+    freeze: () => void child?.kill('SIGSTOP'),
+    goOn: () => void child?.kill('SIGCONT'),
+  }
+}
+
+/** All that the tests' clients use of a house. Whole URLs lose their host: a house that hands out another's is asked all the same. */
+function houseAt(url: string, token: string): House {
+  const http: House['http'] = (path, { token: other = token, headers, ...init } = {}) => {
+    const { pathname, search } = new URL(path, url)
+    const authorization = other === null ? {} : { authorization: `Bearer ${other}` }
+    const all = { ...authorization, ...headers }
+    return fetch(new URL(`${pathname}${search}`, url), {
+      redirect: 'manual',
+      ...init,
+      headers: all,
+    })
+  }
+  async function ask(query: string, variables: Record<string, unknown> = {}) {
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ query, variables })
+    const answer = await http('/graphql', { method: 'POST', headers, body })
+    const { data, errors } = (await answer.json()) as any
+    if (errors) throw new Error(JSON.stringify(errors))
+    return data
+  }
+  return { url, token, http, ask } as unknown as House
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,13 @@
+import { type RawBuilder, sql } from 'kysely'
+
+/** So many files in one folder, file-000001.txt and so on: rows only, for a page does not look at bytes. At most 999,999. */
+export const manyFiles = (
+  { workspaceId, folderId }: { workspaceId: string; folderId: string },
+  count: number,
+): RawBuilder<unknown> => sql`
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+  INSERT INTO "entries" ("id", "workspaceId", "kind", "parentId", "name", "nameKey", "size", "createdAt", "updatedAt")
+  SELECT 'file_' || substr(${'0'.repeat(32)}, length('' || i) + 1) || i, ${workspaceId}, 'file', ${folderId},
+    'file-' || substr('000000', length('' || i) + 1) || i || '.txt',
+    'file-' || substr('000000', length('' || i) + 1) || i || '.txt', i % 7, 0, 0
+  FROM n`
