@@ -4,15 +4,20 @@ import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3-ledger.ts'
+import { watchedBlobs } from './blobs/watched.ts'
 import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { type Db, openDatabase } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
+import { dropTallies } from './database/tallies.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
+import { noteFlaw } from './domains/files/damage.ts'
 import { sweepBlobs } from './domains/files/jobs.ts'
+import { expectedBytes } from './domains/files/reads.ts'
+import { SCRUB_BLOBS, scrubBlobs } from './domains/files/scrub.ts'
 import { letTablesIn } from './domains/tables/writes.ts'
 import { purgeOutlived } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
@@ -47,23 +52,28 @@ export async function openApp(
   { log = openLog(config.logLevel), now = Date.now }: { log?: Log; now?: () => number } = {},
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
-  const { database, blobs: store } = config
+  const { database } = config
   await requireWritable('DATA_DIR', config.dataDir)
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
-  const blobs = await openStore(store, multipartLedger(db, now))
+  const store = await openStore(config.blobs, multipartLedger(db, now))
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
-  const shared = { db, blobs, now, secret, limits: config.limits }
-  const jobs = startRunner({
-    db,
+  const nobody = { db, now, secret, limits: config.limits, viewer: null, publicUrl: '' }
+  const blobs = watchedBlobs(store, {
     now,
-    log,
-    ...work({ ...shared, viewer: null, publicUrl: '' }, log),
+    verifies: config.verifyReads,
+    expected: (key) => expectedBytes(db, key),
+    onFlaw: (key, flaw) => noteFlaw({ ...nobody, blobs: store }, key, flaw),
   })
+  const shared = { db, blobs, now, secret, limits: config.limits }
+  const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, log) })
   opened.defer(() => jobs.stop())
+  // What takes hours has a line of its own: no other job waits for it.
+  const slow = startRunner({ db, now, log, ...slowWork({ ...nobody, blobs: store }, config, log) })
+  opened.defer(() => slow.stop())
   const open = opened.move()
   return {
     ...shared,
@@ -89,6 +99,7 @@ function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'>
       [RESUME_CONFIRM]: resumer(scope, failed),
       [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
+      dropTallies: () => dropTallies(scope.db, scope.now()),
       purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
       [SWEEP_BLOBS]: (_, signal) => sweepBlobs(scope, signal),
@@ -96,9 +107,28 @@ function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'>
     every: [
       { kind: 'expireUploads', ms: 60_000 },
       { kind: 'releaseDeadConfirms', ms: 60_000 },
-      { kind: 'sweepOrphans', ms: 3_600_000 },
+      // To list a bucket takes a request for each thousand of its objects.
+      { kind: 'sweepOrphans', ms: scope.blobs.direct ? 86_400_000 : 3_600_000 },
+      { kind: 'dropTallies', ms: 600_000 },
       { kind: 'purgeOutlived', ms: 600_000 },
     ],
+  }
+}
+
+/** The same, as slowly as it takes. */
+function slowWork(
+  scope: Scope,
+  { scrub }: Config,
+  log: Log,
+): Pick<RunnerOptions, 'handlers' | 'every' | 'pollMs'> {
+  if (!scrub) return { handlers: {}, every: [] }
+  const failed = (err: unknown, blobId: string) => log.warn({ err, blobId }, 'could not be read')
+  return {
+    handlers: {
+      [SCRUB_BLOBS]: (_, signal) => scrubBlobs(scope, { ...scrub, failed }, signal),
+    },
+    every: [{ kind: SCRUB_BLOBS, ms: 3_600_000 }],
+    pollMs: 60_000,
   }
 }
 

@@ -37,6 +37,8 @@ export type Limits = {
   maxQueryCost: number
 }
 
+export type ScrubConfig = { everyMs: number; bytesPerSecond: number }
+
 /** A column of an operator's table that may hold paths; of one workspace (by its slug), or of all. */
 export type LinkableColumn = { table: string; column: string; workspace: string | null }
 
@@ -50,6 +52,10 @@ export type Config = {
   blobs: BlobsConfig
   /** Whether the bytes of a download pass through the house, or the client is sent to the bucket. */
   downloads: 'redirect' | 'proxy'
+  /** Whether the bytes of a download are hashed before the last of them is sent. */
+  verifyReads: boolean
+  /** How often all that is kept is read and hashed, and how fast; null: never. */
+  scrub: ScrubConfig | null
   adminToken: string | null
   limits: Limits
   corsOrigins: string[]
@@ -170,7 +176,8 @@ export const settings = {
     schema: wholeNumber(0, LARGEST_INT).default(30_000),
   }),
   S3_BUCKET: setting({
-    meaning: 'Bucket for the bytes. With it they go to S3, with credentials as the AWS SDK finds them.',
+    meaning:
+      'Bucket for the bytes. With it they go to S3, with credentials as the AWS SDK finds them.',
     default: 'none: the bytes are in DATA_DIR',
     right: 'the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
     schema: z
@@ -180,7 +187,7 @@ export const settings = {
       .default(null),
   }),
   S3_ENDPOINT: setting({
-    meaning: 'Where that S3 is, if it is not Amazon\'s: MinIO, Ceph, R2 and others.',
+    meaning: "Where that S3 is, if it is not Amazon's: MinIO, Ceph, R2 and others.",
     default: 'Amazon, by S3_REGION',
     right: 'a URL such as https://s3.example.org, without ? and #',
     schema: publicUrl.nullable().default(null),
@@ -245,6 +252,29 @@ export const settings = {
     default: 'redirect with S3_BUCKET, else proxy',
     right: 'redirect or proxy',
     schema: z.enum(['redirect', 'proxy']).nullable().default(null),
+  }),
+  VERIFY_READS: setting({
+    meaning:
+      'on: what is downloaded is hashed before its last byte is sent, and all of a file before a part of it; bytes that are not the confirmed ones are not served. They pass through the server then.',
+    default: 'off',
+    right: 'off or on',
+    schema: z
+      .enum(['off', 'on'])
+      .transform((word) => word === 'on')
+      .default(false),
+  }),
+  SCRUB_DAYS: setting({
+    meaning:
+      'Within so many days all bytes are read and hashed once, to find those that have changed. 0: never.',
+    default: '30',
+    right: 'a whole number from 0 to 3650',
+    schema: wholeNumber(0, 3650).default(30),
+  }),
+  SCRUB_BYTES_PER_SECOND: setting({
+    meaning: 'So fast at most they are read for that.',
+    default: '20000000 (20 MB)',
+    right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(20_000_000),
   }),
   ADMIN_TOKEN: setting({
     meaning: "The owner's first token, read on the very first start only.",
@@ -349,6 +379,8 @@ export function readConfig(env: Env): Config {
     database: databaseOf(values, dataDir),
     blobs: blobsOf(values, dataDir),
     downloads: downloadsOf(values),
+    verifyReads: values.VERIFY_READS,
+    scrub: scrubOf(values),
     adminToken: values.ADMIN_TOKEN,
     limits: {
       maxUploadBytes: values.MAX_UPLOAD_BYTES,
@@ -391,12 +423,21 @@ function blobsOf(values: Values, dataDir: string): BlobsConfig {
   }
 }
 
-function downloadsOf({ DOWNLOADS: asked, S3_BUCKET: bucket }: Values): Config['downloads'] {
+function scrubOf({ SCRUB_DAYS: days, SCRUB_BYTES_PER_SECOND: bytesPerSecond }: Values) {
+  return days === 0 ? null : { everyMs: days * 86_400_000, bytesPerSecond }
+}
+
+function downloadsOf(values: Values): Config['downloads'] {
+  const { DOWNLOADS: asked, S3_BUCKET: bucket, VERIFY_READS: verifies } = values
   if (asked === 'redirect' && bucket === null)
     throw new CannotStart(
       'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: a folder has no address to send anybody to.',
     )
-  return asked ?? (bucket === null ? 'proxy' : 'redirect')
+  if (asked === 'redirect' && verifies)
+    throw new CannotStart(
+      'DOWNLOADS is redirect; it must be proxy while VERIFY_READS is on: what does not pass through the server it cannot read.',
+    )
+  return asked ?? (bucket === null || verifies ? 'proxy' : 'redirect')
 }
 
 function encryptionOf({ S3_SSE: algorithm, S3_SSE_KMS_KEY_ID: keyId }: Values): S3Config['sse'] {

@@ -232,6 +232,14 @@ export class StorageFault extends DomainError {
   override readonly retryable = true
 }
 
+/** The bytes are not those that were confirmed: they are not given out. */
+export class Corrupt extends DomainError {
+  readonly code = 'CORRUPT'
+  constructor() {
+    super('the bytes that are stored are not the ones that were confirmed')
+  }
+}
+
 /** No token, a wrong one, or one whose time is over: which, is not said. */
 export class Unauthenticated extends DomainError {
   readonly code = 'UNAUTHENTICATED'

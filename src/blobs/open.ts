@@ -27,7 +27,8 @@ export async function requireBucket(config: BlobsConfig): Promise<void> {
 function reason({ endpoint }: S3Config, cause: Error) {
   const status = statusOf(cause)
   if (status === 404) return 'is no bucket there; S3_BUCKET and S3_ENDPOINT say which and where.'
-  if (status === 403) return 'may not be used with the credentials that were found; the AWS_… variables name others.'
+  if (status === 403)
+    return 'may not be used with the credentials that were found; the AWS_… variables name others.'
   if (status === 301) return 'is in another region; S3_REGION says which.'
   const where = endpoint ? ` at ${endpoint}` : ''
   return `cannot be reached${where} (${cause.name}: ${cause.message}); S3_ENDPOINT says where it is.`

@@ -5,6 +5,7 @@ import { checking } from './checksum.ts'
 import type { Cadence } from './disk-append.ts'
 import { gather } from './gather.ts'
 import type { MemoryBudget } from './s3-budget.ts'
+import type { BufferPool } from './s3-held.ts'
 import { type Gathering, inflow } from './s3-inflow.ts'
 import type { Staged } from './s3-ledger.ts'
 import type { Stores } from './s3-putting.ts'
@@ -13,6 +14,7 @@ import type { Remembered, rememberedBytes } from './s3-remembered.ts'
 
 export type AppendStores = Stores & {
   budget: MemoryBudget
+  pool: BufferPool
   remembered: ReturnType<typeof rememberedBytes>
 }
 export type Tuning = Gathering & { cadence: Cadence; partSizeFor: (size: number | null) => number }
@@ -117,7 +119,7 @@ async function finish(going: Going): Promise<number> {
   return going.flow.end()
 }
 
-async function writeDown({ records, staged, stores, known, flow }: Going): Promise<number> {
+async function writeDown({ records, staged, stores, known }: Going): Promise<number> {
   const last = await records.record()
   const { key, turn, length } = staged
   if (last) stores.remembered.keep(key, turn, last.end, last.hash, known.head)

@@ -1,4 +1,9 @@
-import { GetObjectCommand, PutObjectCommand, type S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
+import {
+  GetObjectCommand,
+  PutObjectCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import type { S3Config } from '../config.ts'
 import { StorageFault } from '../errors.ts'
@@ -41,7 +46,12 @@ export function s3Direct(
       if (number < 1 || number > partCount(size, partSize)) throw new TypeError(`no part ${number}`)
       const UploadId = await beginning(key, () => multipartOf(stores, key))
       const ContentLength = partLength(size, partSize, number)
-      const command = new UploadPartCommand({ ...at(key), UploadId, PartNumber: number, ContentLength })
+      const command = new UploadPartCommand({
+        ...at(key),
+        UploadId,
+        PartNumber: number,
+        ContentLength,
+      })
       return presign(client, command, expiresAt, ['host', 'content-length'])
     },
     async arrived(key, size) {
@@ -57,7 +67,12 @@ export function s3Direct(
       return found?.size === size ? size : 0
     },
     async getUrl(key, { expiresAt, contentType, contentDisposition }) {
-      const said = { ResponseContentType: contentType, ResponseContentDisposition: contentDisposition }
+      const said = {
+        ResponseContentType: contentType,
+        ResponseContentDisposition: contentDisposition,
+        // What lies between the bucket and the client keeps nothing.
+        ResponseCacheControl: 'private',
+      }
       return presign(client, new GetObjectCommand({ ...at(key), ...said }), expiresAt, ['host'])
     },
   }

@@ -1,10 +1,12 @@
 import { DomainError, StorageFault } from '../errors.ts'
 
 /** For `.catch(orBucketFault('…'))`: words what the bucket or the way to it did, and keeps it as the cause. A bug of ours passes. */
-export const orBucketFault = (what: string) => (cause: unknown) => {
-  if (cause instanceof TypeError || cause instanceof DomainError) throw cause
-  throw new StorageFault(what, { cause })
-}
+export const orBucketFault =
+  (what: string) =>
+  (cause: unknown): never => {
+    if (cause instanceof TypeError || cause instanceof DomainError) throw cause
+    throw new StorageFault(what, { cause })
+  }
 
 /** For `.catch(unlessGone)`: null where there is no such object or upload. */
 export const unlessGone = (cause: unknown) => {

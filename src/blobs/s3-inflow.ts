@@ -1,6 +1,7 @@
 import type { Hash } from 'node:crypto'
 import type { MemoryBudget } from './s3-budget.ts'
 import { orBucketFault } from './s3-faults.ts'
+import { type BufferPool, heldBytes } from './s3-held.ts'
 import { lane } from './s3-lane.ts'
 import type { Staged, Tail } from './s3-ledger.ts'
 import { type Arrived, putting, type Stores } from './s3-putting.ts'
@@ -20,24 +21,24 @@ export type Inflow = ReturnType<typeof inflow>
  * time. What does not make a part, or must make room for others, goes as a tail. The pieces come out of `sent`.
  */
 export function inflow(
-  stores: Stores & { budget: MemoryBudget },
+  stores: Stores & { budget: MemoryBudget; pool: BufferPool },
   staged: Staged,
   sha256: Hash | undefined,
   { partsAtOnce, largestTailBytes }: Gathering,
 ) {
-  const { budget } = stores
+  const { budget, pool } = stores
   const { key, size, partSize, turn } = staged
   const sent = lane<Piece>(partsAtOnce)
   const put = putting(stores, staged)
   const arrivals = new Map<string, Promise<unknown>>()
-  let [held, heldBytes, heldFrom]: [Buffer[], number, number] = [[], 0, staged.length]
-  let [partStart, tails, made] = [staged.inParts, staged.tails, 0]
+  const held = heldBytes(pool, Math.min(partSize, largestTailBytes))
+  let [heldFrom, partStart, tails, made] = [staged.length, staged.inParts, staged.tails, 0]
 
-  const holder = { held: () => heldBytes, spill: sendTail }
+  const holder = { held: held.length, spill: sendTail }
   budget.join(holder)
-  const end = () => heldFrom + heldBytes
-  const isFull = () => end() >= partStart + partSize || heldBytes >= largestTailBytes
-  const room = () => Math.min(partStart + partSize - end(), largestTailBytes - heldBytes)
+  const end = () => heldFrom + held.length()
+  const isFull = () => end() >= partStart + partSize || held.length() >= largestTailBytes
+  const room = () => Math.min(partStart + partSize - end(), largestTailBytes - held.length())
 
   async function add(chunk: Buffer) {
     for (let rest = chunk; rest.length > 0; ) {
@@ -49,8 +50,7 @@ export function inflow(
   function hold(chunk: Buffer): number {
     const taken = chunk.subarray(0, room())
     sha256?.update(taken)
-    held.push(taken)
-    heldBytes += taken.length
+    held.add(taken)
     return taken.length
   }
 
@@ -67,12 +67,12 @@ export function inflow(
     ;[partStart, tails] = [end(), []]
     const number = Math.floor(start / partSize) + 1
     const isWhole = start === 0 && end() === size
-    send(from, (bytes) => (isWhole ? put.whole(bytes) : put.part(number, bytes)))
+    void send(from, (bytes) => (isWhole ? put.whole(bytes) : put.part(number, bytes)))
   }
 
   function sendTail() {
-    if (heldBytes === 0) return
-    const { before, from } = absorbed(tails, heldBytes, largestTailBytes)
+    if (held.length() === 0) return
+    const { before, from } = absorbed(tails, held.length(), largestTailBytes)
     const start = from[0]?.start ?? heldFrom
     made += 1
     const tail = { name: `${start}-${turn}.${made}`, start, size: end() - start }
@@ -84,25 +84,27 @@ export function inflow(
   }
 
   function send(from: Tail[], put: (bytes: Bytes) => Promise<Arrived>) {
-    const bytes = empty()
+    budget.send(held.length())
+    heldFrom = end()
+    const { bytes, giveBack } = held.take()
     const piece = { end: heldFrom, from, hash: sha256?.copy() }
     const arrive = async () => {
       await Promise.all(from.map(({ name }) => arrivals.get(name)))
       sent.throwIfFailed()
       return { ...piece, ...(await put(joined(stores, key, from, bytes))) }
     }
-    return sent.start(() =>
-      arrive()
-        .catch(orBucketFault(`${key} could not be written`))
-        .finally(() => budget.free(bytes.length, { sent: true })),
-    )
-  }
-
-  function empty(): Buffer {
-    const bytes = Buffer.concat(held, heldBytes)
-    budget.send(heldBytes)
-    ;[held, heldBytes, heldFrom] = [[], 0, end()]
-    return bytes
+    return sent.start(async () => {
+      try {
+        const piece = await arrive()
+        // After a failure a socket may still be reading from it.
+        giveBack()
+        return piece
+      } catch (cause) {
+        return orBucketFault(`${key} could not be written`)(cause)
+      } finally {
+        budget.free(bytes.length, { sent: true })
+      }
+    })
   }
 
   return {
@@ -118,7 +120,7 @@ export function inflow(
     /** Sends off the rest: of an upload that is all there the last part, or all of it. */
     async finish() {
       await sent.slot()
-      if (end() === size && (heldBytes > 0 || size === 0)) sendPart()
+      if (end() === size && (held.length() > 0 || size === 0)) sendPart()
       else sendHeld()
       await sent.settled()
       sent.throwIfFailed()
@@ -127,8 +129,7 @@ export function inflow(
     async close() {
       await sent.settled()
       budget.quit(holder)
-      budget.free(heldBytes, { sent: false })
-      ;[held, heldBytes] = [[], 0]
+      budget.free(held.take().bytes.length, { sent: false })
     },
   }
 }

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream'
 import { StorageFault } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { sharing } from './disk-hash.ts'

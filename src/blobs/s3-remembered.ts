@@ -36,7 +36,9 @@ export function rememberedBytes() {
     /** The first `length` bytes of a key that has `of` in all, where they are at hand. */
     head(key: string, turn: number, { length, of }: { length: number; of: number }) {
       const head = heads.get(name(key, turn))
-      return head && head.length >= Math.min(length, of) ? head.subarray(0, Math.min(length, of)) : undefined
+      return head && head.length >= Math.min(length, of)
+        ? head.subarray(0, Math.min(length, of))
+        : undefined
     },
     drop(key: string, turn: number) {
       hashes.drop(name(key, turn))

@@ -74,7 +74,11 @@ export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
     )
   }
   for await (const found of objects(bucket, places.folders.tails)) {
-    yield* await strangers(stores, found, (name) => name.slice(places.folders.tails.length).split('/')[0])
+    yield* await strangers(
+      stores,
+      found,
+      (name) => name.slice(places.folders.tails.length).split('/')[0],
+    )
   }
 }
 

@@ -10,14 +10,23 @@ export type TailStores = { bucket: Bucket; places: S3Places }
 const sum = (tails: Tail[]) => tails.reduce((bytes, { size }) => bytes + size, 0)
 
 /** The bytes of `tails` and, behind them, `rest`; read from the bucket while they are sent, not held in memory. */
-export function joined(stores: TailStores, key: string, tails: Tail[], rest: Buffer = Buffer.alloc(0)): Bytes {
+export function joined(
+  stores: TailStores,
+  key: string,
+  tails: Tail[],
+  rest: Buffer = Buffer.alloc(0),
+): Bytes {
   if (tails.length === 0) return rest
   const open = () => openTails(stores, key, tails, rest)
   return { length: sum(tails) + rest.length, open }
 }
 
-export const openTails = (stores: TailStores, key: string, tails: Tail[], rest: Buffer = Buffer.alloc(0)) =>
-  Readable.from(chained(stores, key, tails, rest), { objectMode: false })
+export const openTails = (
+  stores: TailStores,
+  key: string,
+  tails: Tail[],
+  rest: Buffer = Buffer.alloc(0),
+) => Readable.from(chained(stores, key, tails, rest), { objectMode: false })
 
 async function* chained(stores: TailStores, key: string, tails: Tail[], rest: Buffer) {
   for (const tail of tails) yield* await openTail(stores, key, tail)

@@ -4,6 +4,7 @@ import type { Tuning } from './s3-append.ts'
 import { openBucket } from './s3-bucket.ts'
 import { memoryBudget } from './s3-budget.ts'
 import { s3Direct } from './s3-direct.ts'
+import { bufferPool } from './s3-held.ts'
 import { s3Keeping } from './s3-keeping.ts'
 import type { Ledger } from './s3-ledger.ts'
 import { partSizeFor } from './s3-parts.ts'
@@ -37,6 +38,7 @@ export function s3Blobs(
     bucket: openBucket(config),
     places: s3Places(config.prefix),
     budget: memoryBudget(tuned.memoryBytes),
+    pool: bufferPool(tuned.memoryBytes / 2),
     remembered: rememberedBytes(),
   }
   return {

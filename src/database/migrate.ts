@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises'
 import * as path from 'node:path'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { columnTypes } from './column-types.ts'
 import { type Db, isPostgres } from './database.ts'
@@ -11,11 +11,26 @@ const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')
 /** Brings the tables to the newest shape; each migration runs once, in its own order. */
 export function migrateToLatest(db: Db): Promise<void> {
   if (!isPostgres(db)) return migrate(db)
-  return db.transaction().execute((tx) => migrate(tx.withPlugin(columnTypes)))
+  return db.transaction().execute(async (tx) => {
+    // Of processes that start together the others wait here, and find nothing left to do.
+    await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(tx)
+    await migrate(tx.withPlugin(columnTypes))
+  })
 }
 
 async function migrate(db: Kysely<Tables>) {
   const provider = new FileMigrationProvider({ fs, path, migrationFolder })
   const { error } = await new Migrator({ db, provider }).migrateToLatest()
   if (error) throw error
+}
+
+/** Whether the tables have the shape that this version knows, no older and no newer one. */
+export async function isUpToDate(db: Db): Promise<boolean> {
+  const provider = new FileMigrationProvider({ fs, path, migrationFolder })
+  const known = await provider.getMigrations()
+  const { rows } = await sql<{ name: string }>`SELECT "name" FROM "kysely_migration"`.execute(db)
+  const done = new Set(rows.map(({ name }) => name))
+  return (
+    done.size === Object.keys(known).length && Object.keys(known).every((name) => done.has(name))
+  )
 }

@@ -1,4 +1,4 @@
-import { PostgresAdapter, PostgresDialect, sql } from 'kysely'
+import { PostgresAdapter, PostgresDialect } from 'kysely'
 import { Pool, TypeOverrides, types } from 'pg'
 import { steady } from './postgres-pool.ts'
 
@@ -28,16 +28,9 @@ export function postgresDialect({ url, poolSize, statementTimeoutMs }: PostgresO
   return new Dialect({ pool: steady(pool) })
 }
 
-/**
- * Migrations are one transaction, and whoever else would migrate waits for its end. Kysely's own lock is the session's, which
- * belongs to nobody in particular behind a pooler of transactions.
- */
+/** Kysely's lock over migrations is a session's, which belongs to nobody in particular behind a pooler; migrate.ts has its own. */
 class Adapter extends PostgresAdapter {
-  override async acquireMigrationLock(
-    ...[db]: Parameters<PostgresAdapter['acquireMigrationLock']>
-  ): Promise<void> {
-    await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(db)
-  }
+  override async acquireMigrationLock(): Promise<void> {}
   override async releaseMigrationLock(): Promise<void> {}
 }
 

@@ -125,6 +125,10 @@ export type Tables = {
     refs: number
     /** Set with the last reference gone; the bytes may be unlinked, nobody takes a new reference. */
     unreferencedAt: number | null
+    /** When the bytes were last read from end to end; 0: nobody knows. */
+    verifiedAt: Generated<number>
+    /** What was found wrong with the bytes: JSON of what they are and since when. */
+    damage: string | null
   }
   uploads: {
     id: string
@@ -204,6 +208,8 @@ export type Tables = {
     attempts: number
     lastError: string | null
   }
+  /** Points that a token or an address has taken, until `endsAt`; PostgreSQL only, where processes count together. */
+  tallies: { key: string; points: number; endsAt: number }
   /** Entries and tags as search knows them, by the numbers that its index calls them. */
   searchDocuments: { number: Generated<number>; id: string }
   /** The catalogue of the users' own tables: made by createTable, or an operator's that LINKABLE_TABLES lets in. */

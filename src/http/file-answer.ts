@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { addAbortSignal, type Readable } from 'node:stream'
 import type { BlobStore } from '../blobs/blob-store.ts'
-import { StorageFault } from '../errors.ts'
+import { Corrupt, StorageFault } from '../errors.ts'
 import { type ByteRange, contentRange, lengthOf, multipart, wantedRanges } from './byte-ranges.ts'
 import { HttpProblem } from './problems.ts'
 
@@ -68,6 +68,7 @@ export async function sendFile(
     const bytes = addAbortSignal(gone.signal, await blobs.open(blobId, range))
     const begin = () => begun().write(head)
     const sent = await pour(bytes, { res, begin, signal: gone.signal }).catch((cause) => {
+      if (cause instanceof Corrupt) throw cause
       throw new StorageFault(`${blobId} could not be read`, { cause })
     })
     // Content-Length is promised: a body that comes short must not look whole.

@@ -28,6 +28,7 @@ const statuses: Record<string, number> = {
   RATE_LIMITED: 429,
   // tus, checksum: "the Server MUST respond with the 460 Checksum Mismatch status".
   CHECKSUM_MISMATCH: 460,
+  CORRUPT: 502,
   UNAVAILABLE: 503,
   QUOTA_EXCEEDED: 507,
 }
@@ -108,7 +109,7 @@ function isFault(error: unknown): boolean {
   if (error instanceof HttpProblem) return false
   return !(error instanceof DomainError) || faults.includes(error.code)
 }
-const faults = ['STORAGE_ERROR', 'UNAVAILABLE']
+const faults = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
 
 function wording(error: unknown, requestId: string) {
   if (error instanceof HttpProblem) return { code: error.code, message: error.message }

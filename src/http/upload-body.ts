@@ -28,11 +28,16 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
   if (isAllThere(upload)) return upload.offset
   if (asked.method === 'POST' && asked.hasBody) await holdNew(passage)
   using _ = stopWhenIdle(req, stop, idleMs)
-  const offset = await scope.blobs.append(upload.id, upload.offset, req, {
+  const options = {
     checksum: asked.checksum,
     signal: stop.signal,
     mayWrite: () => requireMine(passage),
-    onDurable: (offset) => commitUpTo(passage, offset, end),
+    onDurable: (offset: number) => commitUpTo(passage, offset, end),
+  }
+  const offset = await scope.blobs.append(upload.id, upload.offset, req, options).catch((error) => {
+    // What goes wrong because another writes by now is no fault.
+    requireMine(passage)
+    throw error
   })
   if (offset > end) throw tooMuch()
   if (offset > requireUpload(passage).offset || offset === upload.size)

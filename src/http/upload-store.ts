@@ -1,6 +1,5 @@
 import { DataStore, Upload } from '@tus/server'
 import { cancelUpload, forgetResource } from '../domains/uploads/endings.ts'
-import { uploadById } from '../domains/uploads/reads.ts'
 import { declareLength } from '../domains/uploads/receiving.ts'
 import { receiveBody } from './upload-body.ts'
 import {
@@ -51,8 +50,9 @@ export class UploadStore extends DataStore {
   }
 
   override async remove(id: string): Promise<void> {
-    const { scope } = currentPassage()
-    const upload = requireThere(await uploadById(scope.db, id), id, scope.now())
+    const passage = currentPassage()
+    const { scope } = passage
+    const upload = requireThere(await rowAtRest(passage, id), id, scope.now())
     if (upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
     if (upload.status === 'COMPLETE') return forgetResource(scope, upload)
     await cancelUpload(scope, id)

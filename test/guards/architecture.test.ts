@@ -14,11 +14,12 @@ const floors = [
   ['src/errors.ts', 'src/config.ts', 'src/log.ts', 'src/names.ts'],
   ['src/database', 'src/blobs'],
   ['src/scope.ts'],
+  ['src/checks.ts'],
   ['src/graphql', 'src/jobs'],
   ['src/domains'],
-  ['src/schema.ts', 'src/app.ts'],
+  ['src/schema.ts', 'src/app.ts', 'src/inspection.ts'],
   ['src/http'],
-  ['src/main.ts'],
+  ['src/main.ts', 'src/fsck.ts'],
 ]
 
 /** Where each package lives; whatever is not named here has no home yet. */
@@ -86,7 +87,7 @@ const rules: Rule[] = [
     such: [['src/domains/accounts/reads.ts', 'src/domains/workspaces/reads.ts']],
   },
   {
-    says: 'graphql stands on writes and jobs, they on reads, reads on rules; also on an elder’s',
+    says: 'graphql stands on writes, jobs and checks, they on reads, reads on rules; also on an elder’s',
     broken: ({ from, to }) => bothInDomains(from, to) && rankOf(to) > rankOf(from),
     such: [
       ['src/domains/files/rules.ts', 'src/domains/files/reads.ts'],
@@ -109,6 +110,15 @@ const rules: Rule[] = [
     says: 'doors call reads and writes, and run no jobs',
     broken: ({ from, to }) => from.startsWith('src/http/') && roleOf(to) === 'jobs',
     such: [['src/http/tus.ts', 'src/domains/uploads/jobs.ts']],
+  },
+  {
+    says: 'checks.ts is for those who look after the house: nobody else imports it',
+    broken: ({ from, to }) => roleOf(to) === 'checks' && from !== 'src/inspection.ts',
+    such: [
+      ['src/domains/files/jobs.ts', 'src/domains/files/checks.ts'],
+      ['src/http/health.ts', 'src/domains/files/checks.ts'],
+      ['src/app.ts', 'src/domains/uploads/checks.ts'],
+    ],
   },
   {
     says: 'rules.ts knows nothing that it would have to wait for',
@@ -174,8 +184,9 @@ test('each table has one writer', () => {
   expect(Object.keys(writers).length).toBeGreaterThan(5)
 })
 
-test('only main.ts reads the environment', () => {
-  expect(sources.filter((file) => read(file).includes('process.env'))).toEqual(['src/main.ts'])
+test('only the entries read the environment', () => {
+  const reading = sources.filter((file) => read(file).includes('process.env'))
+  expect(reading).toEqual(['src/fsck.ts', 'src/main.ts'])
 })
 
 test('the guard sees what is there', () => {
@@ -245,7 +256,7 @@ function roleOf(file: string) {
 }
 /** A file of another name (files/copy.ts) stands as high as what it does and imports: reading, writing, or declaring types. */
 function rankOf(file: string): number {
-  const role = { rules: 0, reads: 1, writes: 2, jobs: 3, graphql: 4 }[roleOf(file) ?? '']
+  const role = { rules: 0, reads: 1, writes: 2, jobs: 3, checks: 3, graphql: 4 }[roleOf(file) ?? '']
   if (role !== undefined || !sources.includes(file)) return role ?? 2
   const used = imports.filter(({ from }) => from === file).map(({ to }) => to)
   if (used.some((to) => within(to, 'src/graphql'))) return 4

@@ -1,7 +1,14 @@
 import { resolve } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CannotStart, type Config, type Env, readConfig, settings } from '../../src/config.ts'
+import {
+  CannotStart,
+  type Config,
+  type Env,
+  readConfig,
+  type S3Config,
+  settings,
+} from '../../src/config.ts'
 
 type Case = { right: [string, Partial<Config>][]; wrong: string[] }
 const limits = readConfig({}).limits
@@ -13,6 +20,18 @@ const linkable = (table: string, column: string, workspace: string | null = null
 
 const onPostgres = (url: string) =>
   ({ kind: 'postgres', url, listenUrl: url, poolSize: 10, statementTimeoutMs: 30_000 }) as const
+
+const amazon = (changes: Partial<S3Config>): S3Config => ({
+  kind: 's3',
+  bucket: 'files',
+  endpoint: null,
+  region: 'us-east-1',
+  forcePathStyle: false,
+  prefix: '',
+  sse: null,
+  checksums: true,
+  ...changes,
+})
 
 /** Each variable with what it may be, what comes of it, and what it may not be. */
 const cases: Record<keyof typeof settings, Case> = {
@@ -124,6 +143,32 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['verbose', 'INFO', 'warning'],
   },
+  S3_BUCKET: {
+    right: [
+      ['my.bucket-1', { blobs: amazon({ bucket: 'my.bucket-1' }) }],
+      ['abc', { blobs: amazon({ bucket: 'abc' }) }],
+    ],
+    wrong: ['ab', 'My-Bucket', 'a_b_c', '-abc', 'abc/', 'a'.repeat(64), 's3://abc'],
+  },
+  S3_ENDPOINT: {
+    right: [
+      ['https://s3.example.org/', {}],
+      ['http://127.0.0.1:9000', {}],
+    ],
+    wrong: ['s3.example.org', 's3://host', 'https://a/?b', 'https://a/#b'],
+  },
+  S3_REGION: { right: [['eu-central-1', {}]], wrong: ['eu central', 'a/b', 'a'.repeat(64)] },
+  S3_FORCE_PATH_STYLE: {
+    right: [
+      ['true', {}],
+      ['false', {}],
+    ],
+    wrong: ['1', 'path', 'True'],
+  },
+  S3_PREFIX: { right: [['files', {}]], wrong: ['/files', 'a b', 'a?', 'ä', 'a'.repeat(201)] },
+  S3_SSE: { right: [['aws:kms', {}]], wrong: ['aes256', 'kms', 'true'] },
+  S3_SSE_KMS_KEY_ID: { right: [], wrong: ['a key', 'a;b'] },
+  S3_CHECKSUM: { right: [['off', {}]], wrong: ['sha256', 'CRC32', 'false'] },
   TRUST_PROXY: {
     right: [
       ['true', { trustProxy: true }],
@@ -226,7 +271,33 @@ test('all that is wrong is told at once, in the order of the table', () => {
   expect(said.map((line) => line.split(' ')[0])).toEqual(['PORT', 'MAX_QUERY_COST', 'TRUST_PROXY'])
 })
 
+test.each<[Env, Partial<S3Config>]>([
+  [{}, {}],
+  [{ S3_ENDPOINT: 'http://s3/' }, { endpoint: 'http://s3', forcePathStyle: true }],
+  [{ S3_ENDPOINT: 'http://s3', S3_FORCE_PATH_STYLE: 'false' }, { endpoint: 'http://s3' }],
+  [{ S3_FORCE_PATH_STYLE: 'true' }, { forcePathStyle: true }],
+  [{ S3_REGION: 'eu-central-1' }, { region: 'eu-central-1' }],
+  [{ S3_PREFIX: 'holdall' }, { prefix: 'holdall/' }],
+  [{ S3_PREFIX: 'a/b/' }, { prefix: 'a/b/' }],
+  [{ S3_SSE: 'AES256' }, { sse: { algorithm: 'AES256' } }],
+  [{ S3_SSE: 'aws:kms' }, { sse: { algorithm: 'aws:kms', keyId: null } }],
+  [
+    { S3_SSE: 'aws:kms', S3_SSE_KMS_KEY_ID: 'alias/files' },
+    { sse: { algorithm: 'aws:kms', keyId: 'alias/files' } },
+  ],
+  [{ S3_CHECKSUM: 'off' }, { checksums: false }],
+])('beside S3_BUCKET, %j is %j', (env, changes) => {
+  expect(readConfig({ S3_BUCKET: 'files', ...env }).blobs).toEqual(amazon(changes))
+})
+
 describe('contradictions', () => {
+  test('a key for an encryption that knows none', () => {
+    for (const S3_SSE of ['off', 'AES256'])
+      expect(refusal({ S3_BUCKET: 'files', S3_SSE, S3_SSE_KMS_KEY_ID: 'abc' })).toBe(
+        'S3_SSE_KMS_KEY_ID is "abc"; it must be left out unless S3_SSE is aws:kms.',
+      )
+  })
+
   test('a limit that no allowed query could pay', () => {
     expect(refusal({ RATE_LIMIT: '19999' })).toMatch(
       /^RATE_LIMIT is 19999, less than MAX_QUERY_COST, 20000: .*\.$/,
@@ -275,7 +346,7 @@ test('whatever stands in the environment, it is a configuration or a sentence', 
       } catch (error) {
         if (!(error instanceof CannotStart)) throw error
         const lines = error.message.split('\n')
-        expect(lines.every((line) => /^[A-Z_]+ is .*\.$/.test(line))).toBe(true)
+        expect(lines.every((line) => /^[A-Z0-9_]+ is .*\.$/.test(line))).toBe(true)
       }
     }),
     { numRuns: 300 },

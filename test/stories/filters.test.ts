@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { act, createFolder, createWorkspace, entryByPath, uploadFile } from '../support/client.ts'
+import {
+  act,
+  createFolder,
+  createWorkspace,
+  entryByPath,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { invite, type Person } from '../support/people.ts'
 
@@ -214,6 +221,26 @@ test('the entries of a tag are filtered by the same rules', async () => {
     [scan, 'results/plate%1.csv'].sort(),
   ])
   expect(tag.entries.totalCount).toBe(2)
+})
+
+test('the trash by the paths that were, literally and in any case', async () => {
+  const other = await createWorkspace(house, { name: 'Trashing' })
+  const box = await createFolder(house, { workspaceId: other.id, name: 'Data' })
+  const inside = { workspaceId: other.id, folderId: box.id }
+  await trashEntries(house, await uploadFile(house, { ...inside, name: 'Raw.csv', bytes: 'x' }))
+  const trashed = async (filter: object) => {
+    const { workspace } = await house.ask(
+      `query ($id: ID!, $filter: EntryFilter) {
+        workspace(by: { id: $id }) { trash(filter: $filter) { nodes { name } } } }`,
+      { id: other.id, filter },
+    )
+    return workspace.trash.nodes.map(({ name }: { name: string }) => name)
+  }
+  for (const pathPrefix of ['Data/Raw', 'data/R', 'DATA/RAW.CSV'])
+    expect([pathPrefix, await trashed({ pathPrefix })]).toEqual([pathPrefix, ['Raw.csv']])
+  for (const pathPrefix of ['data_r', 'data/%', 'ata/', 'Data\\'])
+    expect([pathPrefix, await trashed({ pathPrefix })]).toEqual([pathPrefix, []])
+  expect(await trashed({ mediaTypes: ['TEXT/*'], nameContains: 'RAW' })).toEqual(['Raw.csv'])
 })
 
 test.each<[string[], object]>([

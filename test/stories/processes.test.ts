@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { Upload } from 'tus-js-client'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   confirmUpload,
   createFolder,
@@ -26,8 +26,11 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 /** Where the bytes are. */
 const stores = [
   ['a folder', () => ({})],
-  ['a bucket', freshPlace],
+  ['a bucket', () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })],
 ] as const
+
+// Three processes take their time to start.
+vi.setConfig({ testTimeout: 120_000 })
 
 describe.skipIf(database === 'SQLite')('several processes', () => {
   describe.each(stores.slice(0, s3IsGiven ? 2 : 1))('over one database and %s', (_, place) => {
@@ -91,6 +94,18 @@ describe.skipIf(database === 'SQLite')('several processes', () => {
       expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
       const file = await confirmUpload(all.house, { uploadId: id })
       expect((await download(all.house, file.id)).toString()).toBe('hello world')
+    })
+
+    test('DELETE at one process ends a PATCH at another, and both know', async () => {
+      await using all = await open()
+      const input = { workspaceId: all.workspaceId, name: 'a', size: 11 }
+      const { url } = await createUpload(all.at(0), input)
+      const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
+      await older.write('hello')
+      await sleep(100)
+      expect((await tusOf(all.at(1)).terminate(url)).status).toBe(204)
+      expect((await older.answer()).status).toBe(423)
+      expect((await tusOf(all.at(2)).head(url)).status).toBe(410)
     })
 
     test('a process that hangs is taken over within two seconds, and harms nothing when it goes on', async () => {
@@ -246,13 +261,38 @@ describe.skipIf(database === 'SQLite')('several processes', () => {
     const waits: number[] = []
     for (let i = 0; i < 8; i += 1) {
       const name = `folder-${i}`
-      await createFolder(all.at(1 + (i % 2)), { workspaceId, parentId: root.id, name })
+      await createFolder(all.at(1 + (i % 2)), { workspaceId, parent: { id: root.id }, name })
       const began = performance.now()
       const event = await stream.next()
       waits.push(performance.now() - began)
       expect(event?.data.data.workspaceChanges.changes).toEqual([{ entry: { name } }])
     }
     expect(waits.sort((a, b) => a - b)[4]).toBeLessThan(150)
+  })
+
+  test('where nobody is heard they look instead, and a newer request still ends an older one', async () => {
+    const LISTEN_DATABASE_URL = 'postgres://127.0.0.1:1/nowhere'
+    await using all = await openCluster({ env: { ADMIN_TOKEN, LISTEN_DATABASE_URL } })
+    const { id: workspaceId } = await createWorkspace(all.house)
+    const { url } = await createUpload(all.at(0), { workspaceId, name: 'a', size: 11 })
+    const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
+    await older.write('hello')
+    await sleep(100)
+    const began = performance.now()
+    expect((await tusOf(all.at(1)).patch(url, 5, ' world')).status).toBe(204)
+    expect((await older.answer()).status).toBe(423)
+    expect(performance.now() - began).toBeLessThan(2000)
+  })
+
+  test('a token has one minute of RATE_LIMIT, wherever it is used', async () => {
+    const limits = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }
+    await using all = await openCluster({ env: { ADMIN_TOKEN, ...limits } })
+    const left: number[] = []
+    for (const index of [0, 1, 2, 0]) {
+      const answer = await all.at(index).http('/download/file_none')
+      left.push(Number(answer.headers.get('ratelimit-remaining')))
+    }
+    expect(left).toEqual([199, 198, 197, 196])
   })
 
   test('three that start at the same moment on an empty database make one house', async () => {

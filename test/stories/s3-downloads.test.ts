@@ -35,6 +35,7 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
           header,
           proxied.headers.get(header),
         ])
+      expect(response.headers.get('cache-control')).toBe('private')
       expect((await bytesOf(response)).equals(bytes)).toBe(true)
     }
   })

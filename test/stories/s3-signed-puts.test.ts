@@ -201,14 +201,16 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     await using here = await openOnS3()
     const { house, workspaceId } = here
     const whole = await createSigned(house, { workspaceId, size: 5 })
-    const inParts = await createSigned(house, { workspaceId, name: 'b.bin', size: 9 * MIB })
+    const size = 8 * MIB + 5
+    const inParts = await createSigned(house, { workspaceId, name: 'b.bin', size })
     await putToBucket(whole, Buffer.from('hello'))
     for (const { id } of [whole, inParts]) {
       await act(house, 'cancelUpload', { uploadId: id }, '__typename')
     }
     const kept = () => Array.fromAsync(house.app.blobs.list('kept'))
     expect(await kept()).toEqual([])
-    expect(await putParts(inParts, randomBytes(9 * MIB))).toEqual(new Set([404]))
+    const last = inParts.parts?.slice(-1) ?? []
+    expect(await putParts({ ...inParts, parts: last }, randomBytes(size))).toEqual(new Set([404]))
     await putToBucket(whole, Buffer.from('hello'))
     const scope = { ...house.app, viewer: null, publicUrl: '' }
     // A bucket tells time in whole seconds.

@@ -163,7 +163,8 @@ export async function downloadUrl(
 
 /** The bytes of a file, by its signed link, without a token. */
 export async function download(house: House, fileId: string): Promise<Buffer> {
-  const response = await house.http(await downloadUrl(house, fileId), { token: null })
+  const url = await downloadUrl(house, fileId)
+  const response = await house.http(url, { token: null, redirect: 'follow' })
   if (response.status !== 200)
     throw new Error(`download: ${response.status} ${await response.text()}`)
   return Buffer.from(await response.arrayBuffer())

@@ -38,7 +38,9 @@ export async function openCluster({
   }
   const vars = { ...shared, ...database.env, ...env }
   const members = ports.map((port) => memberAt(port, vars))
-  stack.defer(() => Promise.all(members.map((member) => member.kill())))
+  stack.defer(async () => {
+    await Promise.all(members.map((member) => member.kill()))
+  })
   await Promise.all(members.map((member) => member.start()))
   const proxy = stack.use(await openProxy(ports))
   const printed = members.flatMap(({ said }) => /Token {6}(hld_\S+)/.exec(said.out)?.[1] ?? [])

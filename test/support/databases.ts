@@ -29,7 +29,9 @@ export async function newDatabase({
 }
 
 /** A new database without a house: opened as often as there would be processes; gone when disposed, with all that was opened. */
-export async function openRows(times: number): Promise<{ dbs: Db[] } & AsyncDisposable> {
+export async function openRows(
+  times: number,
+): Promise<{ dbs: Db[]; url?: string | undefined } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'rows-'))
   stack.defer(() => rm(dir, { recursive: true, force: true }))
@@ -39,5 +41,5 @@ export async function openRows(times: number): Promise<{ dbs: Db[] } & AsyncDisp
   const dbs = Array.from({ length: times }, open)
   if (dbs[0]) await migrateToLatest(dbs[0])
   const all = stack.move()
-  return { dbs, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return { dbs, url: env.DATABASE_URL, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }

@@ -5,6 +5,7 @@ import { openApp } from '../../src/app.ts'
 import { type Env, readConfig } from '../../src/config.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { newDatabase } from './databases.ts'
+import { s3ForHouses } from './s3.ts'
 
 export type House = Awaited<ReturnType<typeof openHouse>>
 
@@ -35,7 +36,12 @@ export async function openHouse({
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
   const database = await newDatabase()
-  const vars = { DATA_DIR: dir, LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...database.env }
+  const vars = {
+    DATA_DIR: dir,
+    LOG_LEVEL: process.env.TEST_LOG ?? 'silent',
+    ...database.env,
+    ...s3ForHouses(),
+  }
   let { app, server, port } = await open(0).catch(async (error) => {
     await database[Symbol.asyncDispose]()
     throw error

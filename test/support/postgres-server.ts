@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { chown, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,38 +12,60 @@ const run = promisify(execFile)
 /** PostgreSQL does not run as root; this user is on every Linux, and owns nothing. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
-export type PostgresServer = { url: string } & AsyncDisposable
+export type PostgresServer = {
+  url: string
+  /** Sends everybody away, and comes again on the same port over the same data. */
+  restart: () => Promise<void>
+} & AsyncDisposable
 
 /**
- * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. Unless `settings` say otherwise it does not
- * wait for the disk, and its language is not C, so that what relies on the order of bytes has to say so.
+ * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. Unless `settings`
+ * say otherwise it does not wait for the disk; its language is not C, so that what relies on the order of bytes has to say so.
+ * `secrets` are files beside its data that it alone may read, as keys must be.
  */
-export async function startPostgres(settings: Settings = {}): Promise<PostgresServer> {
+export async function startPostgres(
+  settings: Settings = {},
+  secrets: { [name: string]: string } = {},
+): Promise<PostgresServer> {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-postgres-'))
   const { bin, data } = await lay(dir)
   const options = { ...nobody, cwd: dir }
   const language = ['--locale=C', '--locale-provider=icu', '--icu-locale=en']
   const superuser = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
   await run(join(bin, 'initdb'), ['-D', data, ...superuser, ...language], options)
+  for (const [name, text] of Object.entries(secrets)) await writeSecret(join(data, name), text)
   const port = await freePort()
-  const child = spawn(
-    join(bin, 'postgres'),
-    ['-D', data, '-p', String(port), ...flags(dir, settings)],
-    {
-      ...options,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  )
-  await ready(child)
+  const args = ['-D', data, '-p', String(port), ...flags(dir, settings)]
+  let child = await start()
+
+  async function start() {
+    const stdio: ['ignore', 'ignore', 'pipe'] = ['ignore', 'ignore', 'pipe']
+    const child = spawn(join(bin, 'postgres'), args, { ...options, stdio })
+    await ready(child)
+    return child
+  }
+  /** A fast shutdown: whoever is connected is sent away. */
+  async function stop() {
+    child.kill('SIGINT')
+    await once(child, 'exit')
+  }
+
   return {
     url: `postgres://postgres@127.0.0.1:${port}`,
+    async restart() {
+      await stop()
+      child = await start()
+    },
     async [Symbol.asyncDispose]() {
-      // A fast shutdown: whoever is connected is sent away.
-      child.kill('SIGINT')
-      await once(child, 'exit')
+      await stop()
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+async function writeSecret(path: string, text: string) {
+  await writeFile(path, text, { mode: 0o600 })
+  if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
 }
 
 type Settings = { [name: string]: string }

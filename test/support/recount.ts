@@ -87,7 +87,7 @@ async function trashedBytes(house: House, id: string): Promise<number> {
 
 async function reservedBytes(house: House, id: string): Promise<number> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
-    uploads(first: 100, statuses: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { size } } } }`
+    uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { size } } } }`
   const { workspace } = await house.ask(query, { id })
   return (workspace.uploads.nodes as { size: number }[]).reduce((all, { size }) => all + size, 0)
 }

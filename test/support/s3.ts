@@ -14,7 +14,11 @@ const { S3_ENDPOINT, S3_BUCKET } = process.env
 export const s3IsGiven = Boolean(S3_ENDPOINT && S3_BUCKET)
 
 /** Where the bytes of one house go: a place of its own in the bucket. */
-export const freshPlace = (): Env => ({ S3_ENDPOINT, S3_BUCKET, S3_PREFIX: `test-${randomUUID()}/` })
+export const freshPlace = (): Env => ({
+  S3_ENDPOINT,
+  S3_BUCKET,
+  S3_PREFIX: `test-${randomUUID()}/`,
+})
 
 /** What every house of the tests is told of S3: nothing, but where TEST_BLOBS=s3 says that bytes go there. */
 export function s3ForHouses(): Env {

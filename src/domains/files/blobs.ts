@@ -1,6 +1,7 @@
 import { enqueue } from '../../jobs/queue.ts'
 import type { TxScope } from '../../scope.ts'
 import { addFigures } from '../workspaces/writes.ts'
+import { type BlobRow, tellFiles } from './damage.ts'
 
 /** Bytes that were adopted, and what they are. */
 export type Blob = { id: string; size: number; sha256: string }
@@ -16,15 +17,36 @@ export async function referTo(s: TxScope, workspaceId: string, blob: Blob): Prom
     .where('workspaceId', '=', workspaceId)
     .where('sha256', '=', blob.sha256)
     .where('unreferencedAt', 'is', null)
-    .returning('id')
+    .returningAll()
     .executeTakeFirst()
+  if (known && known.damage !== null && known.id !== blob.id) return replace(s, known, blob)
   if (known) return known.id
-  await s.tx
-    .insertInto('blobs')
-    .values({ ...blob, workspaceId, refs: 1, unreferencedAt: null })
-    .execute()
+  await insertBlob(s, { ...blob, workspaceId, refs: 1 })
   await addFigures(s, workspaceId, { storedBytes: blob.size })
   return blob.id
+}
+
+/** These were hashed as they came. */
+const insertBlob = ({ tx, now }: TxScope, blob: Blob & { workspaceId: string; refs: number }) =>
+  tx
+    .insertInto('blobs')
+    .values({ ...blob, unreferencedAt: null, verifiedAt: now() })
+    .execute()
+
+/** A good copy has come of bytes that were damaged: whatever referred to those refers to it, and is whole again. */
+async function replace(s: TxScope, { id, workspaceId, refs }: BlobRow, good: Blob) {
+  await forgetBlob(s, id)
+  await insertBlob(s, { ...good, workspaceId, refs })
+  await s.tx.updateTable('versions').set({ blobId: good.id }).where('blobId', '=', id).execute()
+  await tellFiles(s, { id: good.id, workspaceId }, 'FILE_RECOVERED', {})
+  return good.id
+}
+
+/** Nobody refers to it any more: no new reference finds it, and the sweeper unlinks it. */
+async function forgetBlob({ tx, now }: TxScope, id: string) {
+  const marks = { refs: 0, unreferencedAt: now() }
+  await tx.updateTable('blobs').set(marks).where('id', '=', id).execute()
+  await enqueue(tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: now() })
 }
 
 /** So many references less to each of these blobs. The last one gone marks the blob; no new reference finds it, and the sweeper unlinks it. */

@@ -25,7 +25,8 @@ import type { EntryRow } from '../entries/reads.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { copyEntries } from './copy.ts'
 import { type DuplicateGroup, duplicatesList } from './duplicates.ts'
-import { requireVersion, type VersionRow, versionsById, versionsList } from './reads.ts'
+import { damagesOf, requireVersion, type VersionRow, versionsById, versionsList } from './reads.ts'
+import { type Damage, flawWords } from './rules.ts'
 import { deleteVersion, restoreVersion } from './writes.ts'
 
 const toRead = { scope: 'FILES_READ' } as const
@@ -41,6 +42,31 @@ nodeType('ver', 'FileVersion', (ids, { db, viewer }) =>
 
 /** A version by id, from inside a type that the viewer may see. */
 export const loadVersion = loader((ids, { db }) => versionsById(db, ids))
+
+/** What was found wrong with the bytes of a version; null where nothing was. */
+const loadDamage = loader((ids, { db }) => damagesOf(db, ids))
+
+const failuresOf = async (context: Context, versionId: string | null): Promise<Damage[]> => {
+  const damage = await loadDamage(context, versionId ?? '')
+  return damage ? [damage] : []
+}
+
+const FileFailure = builder.objectRef<Damage>('FileFailure').implement({
+  fields: (t) => ({
+    code: t.field({
+      type: builder.enumType('FileFailureCode', {
+        values: {
+          MISSING: { description: 'They are not there.' },
+          TRUNCATED: { description: 'Only some of them are there.' },
+          CHANGED: { description: 'They are others than were confirmed.' },
+        } as const satisfies Record<Damage['code'], object>,
+      }),
+      resolve: ({ code }) => code,
+    }),
+    message: t.string({ resolve: ({ code }) => flawWords[code] }),
+    at: t.expose('at', { type: 'DateTime' }),
+  }),
+})
 
 type SignedLink = { url: string; expiresAt: number }
 export const SignedUrl = builder.objectRef<SignedLink>('SignedUrl').implement({
@@ -87,7 +113,14 @@ export const File = builder.objectRef<EntryRow>('File').implement({
       type: builder.enumType('FileStatus', {
         values: ['PROCESSING', 'COMPLETE', 'FAILED'] as const,
       }),
-      resolve: () => 'COMPLETE' as const,
+      resolve: async ({ versionId }, _, context) =>
+        (await failuresOf(context, versionId)).length > 0 ? 'FAILED' : 'COMPLETE',
+    }),
+    failures: t.field({
+      type: [FileFailure],
+      description:
+        'What is wrong with the current bytes, as long as it is FAILED: they are not given out. A good copy as a new version makes it COMPLETE.',
+      resolve: ({ versionId }, _, context) => failuresOf(context, versionId),
     }),
     version: t.field({
       type: FileVersion,
@@ -131,6 +164,10 @@ FileVersion.implement({
     size: t.expose('size', { type: 'ByteCount' }),
     mediaType: t.exposeString('mediaType'),
     sha256: t.exposeString('sha256'),
+    failures: t.field({
+      type: [FileFailure],
+      resolve: ({ id }, _, context) => failuresOf(context, id),
+    }),
     comment: t.exposeString('comment', { nullable: true }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     createdBy: t.field({

@@ -2,7 +2,7 @@ import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { NotFound } from '../../errors.ts'
+import { Corrupt, NotFound } from '../../errors.ts'
 import type { Scope, Viewer } from '../../scope.ts'
 import {
   type EntryRow,
@@ -12,6 +12,7 @@ import {
   trashRootOf,
 } from '../entries/reads.ts'
 import type { Need } from '../workspaces/reads.ts'
+import { type Damage, damageOf } from './rules.ts'
 
 export type VersionRow = Row<'versions'>
 
@@ -58,15 +59,43 @@ export async function requireVersion(
   return { ...found, version }
 }
 
-/** What a signed link of this version gives; NotFound once the file is in the trash or gone. */
+/** What the bytes of a key must be, and whether they were found to be others; null for a key that is no blob. */
+export async function expectedBytes(db: Db, key: string) {
+  const row = await db
+    .selectFrom('blobs')
+    .select(['size', 'sha256', 'damage'])
+    .where('id', '=', key)
+    .executeTakeFirst()
+  return row ? { ...row, damaged: row.damage !== null } : null
+}
+
+/** What was found wrong with the bytes of versions; null for those that are right. */
+export async function damagesOf(
+  db: Db,
+  versionIds: readonly string[],
+): Promise<(({ id: string } & Damage) | null)[]> {
+  const rows = await db
+    .selectFrom('versions as v')
+    .innerJoin('blobs as b', 'b.id', 'v.blobId')
+    .select(['v.id', 'b.damage'])
+    .where('v.id', 'in', versionIds)
+    .execute()
+  const known = new Map(rows.map(({ id, damage }) => [id, damageOf(damage)]))
+  return versionIds.map((id) => {
+    const damage = known.get(id)
+    return damage ? { id, ...damage } : null
+  })
+}
+
+/** What a signed link of this version gives; NotFound once the file is in the trash or gone, Corrupt where its bytes are not right. */
 export async function downloadableVersion({ db }: Scope, versionId: string): Promise<Downloadable> {
   const [version] = await versionsById(db, [versionId])
   const file = version && (await livingFile(db, version.fileId))
   if (!version || !file) throw new NotFound(versionId, 'nothing is here')
-  return downloadable(file, version)
+  return downloadable(db, file, version)
 }
 
-/** The current bytes of a file that the viewer may read; NotFound, Forbidden. */
+/** The current bytes of a file that the viewer may read; NotFound, Forbidden, Corrupt. */
 export async function downloadableFile(
   { db, viewer }: Scope,
   fileId: string,
@@ -75,7 +104,7 @@ export async function downloadableFile(
   const [version] = await versionsById(db, [entry.versionId ?? ''])
   const file = await livingFile(db, fileId)
   if (!version || !file) throw new NotFound(fileId)
-  return downloadable(file, version)
+  return downloadable(db, file, version)
 }
 
 async function livingFile(db: Db, fileId: string): Promise<EntryRow | null> {
@@ -84,12 +113,11 @@ async function livingFile(db: Db, fileId: string): Promise<EntryRow | null> {
   return file && parent && !trashRootOf(file, parent) ? file : null
 }
 
-const downloadable = ({ name }: EntryRow, version: VersionRow): Downloadable => ({
-  versionId: version.id,
-  blobId: version.blobId,
-  size: version.size,
-  sha256: version.sha256,
-  mediaType: version.mediaType,
-  name,
-  modifiedAt: version.createdAt,
-})
+async function downloadable(
+  db: Db,
+  { name }: EntryRow,
+  { id: versionId, blobId, size, sha256, mediaType, createdAt }: VersionRow,
+): Promise<Downloadable> {
+  if ((await expectedBytes(db, blobId))?.damaged) throw new Corrupt()
+  return { versionId, blobId, size, sha256, mediaType, name, modifiedAt: createdAt }
+}

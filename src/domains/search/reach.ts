@@ -11,8 +11,11 @@ export const MOST_NAMED = 256
 
 /** Looks up which tags and which folders of a workspace have a term. */
 export async function reachOf(db: Db, workspaceId: string, term: Term): Promise<Reach> {
-  const tags = await tagsWith(db, workspaceId, term)
-  return { tags, folders: await foldersUnder(db, workspaceId, term) }
+  const [tags, folders] = await Promise.all([
+    tagsWith(db, workspaceId, term),
+    foldersUnder(db, workspaceId, term),
+  ])
+  return { tags, folders }
 }
 
 export const inFields = ({ ways, prefix }: Term, fields: readonly TextField[]): Expression => ({

@@ -70,7 +70,7 @@ async function indexBelow(tx: Tx, id: string): Promise<void> {
 }
 
 /** Brings the documents of entries in line with their rows. Roots have none, nor has what was itself put in the trash. */
-async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
+export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
   const rows = await db
     .selectFrom('entries')
     .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
@@ -86,6 +86,12 @@ async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
     db,
     ids.filter((id) => !placed.has(id)),
   )
+}
+
+/** Brings the documents of tags in line with their rows. */
+export async function indexTags(db: Db | Tx, ids: string[]): Promise<void> {
+  const tags = await db.selectFrom('tags').selectAll().where('id', 'in', ids).execute()
+  await putDocuments(db, tags.map(tagDocument))
 }
 
 /** A tag is told of by what carries it; from then on only another name changes what it says. */

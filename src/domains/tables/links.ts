@@ -1,3 +1,4 @@
+import type { Db } from '../../database/database.ts'
 import { all } from '../../database/user-matches.ts'
 import { insertRow, type RawRow, updateRows } from '../../database/user-rows.ts'
 import { InvalidState, RowRejected } from '../../errors.ts'
@@ -101,6 +102,19 @@ async function newRow(s: TxScope, table: Table, cells: Parameters<typeof insertR
     .where('rowKey', '=', row.key)
     .execute()
   return row
+}
+
+/** Which cell of which row. */
+export type LinkKey = Pick<RowLinkRow, 'sqlName' | 'rowKey' | 'column'>
+
+/** The cell stays as it is; that it is linked is forgotten. */
+export async function dropLink(db: Db, { sqlName, rowKey, column }: LinkKey): Promise<void> {
+  await db
+    .deleteFrom('rowLinks')
+    .where('sqlName', '=', sqlName)
+    .where('rowKey', '=', rowKey)
+    .where('column', '=', column)
+    .execute()
 }
 
 /** A cell has one link: an older one gives way. */

@@ -40,8 +40,8 @@ export async function emptyTrash(
     trashedBefore,
   }: { workspaceId: string; trashedBefore?: number | null | undefined },
 ): Promise<{ purgedCount: number; freedBytes: number }> {
-  await requireAccess(scope.db, scope.viewer, workspaceId, toPurge)
   const purged = await inTransaction(scope, async (s) => {
+    await requireAccess(s.tx, s.viewer, workspaceId, toPurge)
     const trashed = await trashedIn(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
     for (const entry of trashed) await purge(s, entry)
     return trashed

@@ -13,7 +13,7 @@ export async function expireUploads(scope: Scope, signal?: AbortSignal): Promise
   for (;;) {
     signal?.throwIfAborted()
     const ids = await overdue(scope)
-    for (const id of ids) if (await expire(scope, id)) count += 1
+    for (const id of ids) if (await expireUpload(scope, id)) count += 1
     if (ids.length < BATCH) return count
   }
 }
@@ -29,7 +29,8 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
   return rows.map(({ id }) => id)
 }
 
-async function expire(scope: Scope, id: string): Promise<boolean> {
+/** Ends one upload whose time is over; false where it is not, or where it has ended otherwise. */
+export async function expireUpload(scope: Scope, id: string): Promise<boolean> {
   const ended = await inTransaction(scope, async (s) => {
     const ended = await endUpload(s, { id }, 'EXPIRED')
     if (ended) await tellEnd(s, ended, 'UPLOAD_EXPIRED')
@@ -66,7 +67,7 @@ export async function sweepOrphans(
   for (const where of ['staged', 'kept'] as const) {
     for await (const keys of oldKeys(scope, where, graceMs)) {
       signal?.throwIfAborted()
-      const orphans = await withoutRow(scope, where, keys)
+      const orphans = await orphansAmong(scope, where, keys)
       for (const key of orphans) {
         await (where === 'staged' ? scope.blobs.discard(key) : scope.blobs.remove(key))
       }
@@ -88,8 +89,12 @@ async function* oldKeys({ blobs, now }: Scope, where: 'staged' | 'kept', graceMs
   yield keys
 }
 
-/** The upload is asked first: from one that is over no blob row will come. */
-async function withoutRow({ db }: Scope, where: 'staged' | 'kept', keys: string[]) {
+/** Those of the keys that no row knows. The upload is asked first: from one that is over no blob row will come. */
+export async function orphansAmong(
+  { db }: Scope,
+  where: 'staged' | 'kept',
+  keys: readonly string[],
+): Promise<string[]> {
   if (keys.length === 0) return []
   const uploads = await uploadsById(db, keys)
   const over = keys.filter((_, index) => isOver(uploads[index]?.status ?? 'EXPIRED'))

@@ -1,0 +1,36 @@
+import type { Db } from './database.ts'
+import type { Row } from './tables.ts'
+
+type Tally = Row<'tallies'>
+/** Adds `points` at `now`; a tally that is there grows until its end, a new one ends after `windowMs`. */
+type Addition = { key: string; points: number; now: number; windowMs: number }
+
+/** How much was added to a tally since it began; several processes that add at the same moment each see another sum. */
+export async function addToTally(db: Db, addition: Addition): Promise<Tally> {
+  const { key, points, now, windowMs } = addition
+  return db
+    .insertInto('tallies')
+    .values({ key, points, endsAt: now + windowMs })
+    .onConflict((row) =>
+      row.column('key').doUpdateSet((eb) => {
+        const isOver = eb('tallies.endsAt', '<=', now)
+        const grown = eb('tallies.points', '+', points)
+        return {
+          points: eb.case().when(isOver).then(eb.ref('excluded.points')).else(grown).end(),
+          endsAt: eb
+            .case()
+            .when(isOver)
+            .then(eb.ref('excluded.endsAt'))
+            .else(eb.ref('tallies.endsAt'))
+            .end(),
+        }
+      }),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** Forgets the tallies that are over. */
+export async function dropTallies(db: Db, now: number): Promise<void> {
+  await db.deleteFrom('tallies').where('endsAt', '<=', now).execute()
+}

@@ -1,0 +1,112 @@
+import { type Check, type Checking, idsBy, idsOf } from '../../checks.ts'
+import { dropDocuments } from '../../database/search.ts'
+import { staleDocuments } from '../../database/search-check.ts'
+import { holdWorkspace } from '../../database/transaction.ts'
+import { inTransaction } from '../../scope.ts'
+import { tagsOfEntries } from '../tags/reads.ts'
+import { entryDocument, tagDocument } from './documents.ts'
+import { indexEntries, indexTags } from './writes.ts'
+
+/** What lies in a folder is found by what it says. */
+export const entriesFoundCheck: Check = {
+  walk: ({ db }) => idsOf(db, 'entries'),
+  async judge(c, ids) {
+    const rows = await placedEntries(c, ids)
+    const tags =
+      rows.length > 0
+        ? await tagsOfEntries(
+            c.db,
+            rows.map(({ id }) => id),
+          )
+        : []
+    const documents = rows.map((row, i) => entryDocument(row, tags[i] ?? []))
+    const stale = new Set(await staleDocuments(c.db, documents))
+    return rows
+      .filter(({ id }) => stale.has(id))
+      .map(({ id, workspaceId }) => ({
+        code: 'SEARCH_ENTRY',
+        subject: id,
+        says: 'search does not know it as it is',
+        mend: () => reindex(c, workspaceId, id),
+      }))
+  },
+}
+
+const placedEntries = ({ db }: Checking, ids: readonly string[]) =>
+  db
+    .selectFrom('entries')
+    .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
+    .where('id', 'in', ids)
+    .where('parentId', 'is not', null)
+    .execute()
+
+const reindex = (c: Checking, workspaceId: string, id: string) =>
+  inTransaction(c, async ({ tx }) => {
+    holdWorkspace(tx, workspaceId)
+    await indexEntries(tx, [id])
+  })
+
+/** So are tags that something in a folder carries. */
+export const tagsFoundCheck: Check = {
+  walk: ({ db }) => idsOf(db, 'tags'),
+  async judge(c, ids) {
+    const tags = await carriedTags(c, ids)
+    const stale = new Set(await staleDocuments(c.db, tags.map(tagDocument)))
+    return tags
+      .filter(({ id }) => stale.has(id))
+      .map((tag) => ({
+        code: 'SEARCH_TAG',
+        subject: tag.id,
+        says: 'search does not know it as it is',
+        mend: () => indexTags(c.db, [tag.id]),
+      }))
+  },
+}
+
+const carriedTags = ({ db }: Checking, ids: readonly string[]) =>
+  db
+    .selectFrom('tags as t')
+    .selectAll('t')
+    .where('t.id', 'in', ids)
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('entryTags as c')
+          .innerJoin('entries as e', 'e.id', 'c.entryId')
+          .select('e.id')
+          .whereRef('c.tagId', '=', 't.id')
+          .where('e.parentId', 'is not', null),
+      ),
+    )
+    .execute()
+
+/** Nothing else is found. */
+export const straysFoundCheck: Check = {
+  walk: ({ db }) =>
+    idsBy((after, most) =>
+      db
+        .selectFrom('searchDocuments')
+        .select('id')
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(most)
+        .execute(),
+    ),
+  async judge({ db }, ids) {
+    const strays = await db
+      .selectFrom('searchDocuments as d')
+      .leftJoin('entries as e', 'e.id', 'd.id')
+      .leftJoin('tags as t', 't.id', 'd.id')
+      .select('d.id')
+      .where('d.id', 'in', ids)
+      .where('e.parentId', 'is', null)
+      .where('t.id', 'is', null)
+      .execute()
+    return strays.map(({ id }) => ({
+      code: 'SEARCH_STRAY',
+      subject: id,
+      says: 'search knows it, and it is in no folder',
+      mend: () => dropDocuments(db, [id]),
+    }))
+  },
+}

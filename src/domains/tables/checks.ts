@@ -1,0 +1,88 @@
+import { type SqlBool, sql } from 'kysely'
+import { type Check, type Checking, type Finding, gathered } from '../../checks.ts'
+import { inTransaction } from '../../scope.ts'
+import { childPath } from '../entries/rules.ts'
+import { moveRows } from './follow.ts'
+import { dropLink, type LinkKey } from './links.ts'
+import { tablesOf } from './reads.ts'
+import { pathColumns } from './rules.ts'
+
+/** A cell that is linked to a file is linked by the path where the file is; of files in the trash nothing is asked. */
+export const linksCheck: Check = {
+  walk: (c) => gathered(subjects(c)),
+  async judge(c, keys) {
+    const found: Finding[] = []
+    for (const link of await linksAt(c, keys.map(keyOf))) found.push(...(await wrongWith(c, link)))
+    return found
+  },
+}
+
+const subjectOf = ({ sqlName, rowKey, column }: LinkKey) =>
+  JSON.stringify([sqlName, rowKey, column])
+
+function keyOf(subject: string): LinkKey {
+  const [sqlName, rowKey, column] = JSON.parse(subject)
+  return { sqlName, rowKey, column }
+}
+
+const AT_ONCE = 500
+const place = sql`("sqlName", "rowKey", "column")`
+const placeIs = ({ sqlName, rowKey, column }: LinkKey) =>
+  sql`(${sqlName}, cast(${rowKey} as bigint), ${column})`
+
+async function* subjects({ db }: Checking): AsyncGenerator<string> {
+  for (let after: LinkKey = { sqlName: '', rowKey: 0, column: '' }; ; ) {
+    const links = await db
+      .selectFrom('rowLinks')
+      .select(['sqlName', 'rowKey', 'column'])
+      .where(sql<SqlBool>`${place} > ${placeIs(after)}`)
+      .orderBy('sqlName')
+      .orderBy('rowKey')
+      .orderBy('column')
+      .limit(AT_ONCE)
+      .execute()
+    for (const link of links) yield subjectOf(link)
+    const [last] = links.slice(-1)
+    if (!last || links.length < AT_ONCE) return
+    after = last
+  }
+}
+
+type Link = Awaited<ReturnType<typeof linksAt>>[number]
+
+const linksAt = ({ db }: Checking, keys: LinkKey[]) =>
+  db
+    .selectFrom('rowLinks as l')
+    .leftJoin('entries as f', 'f.id', 'l.fileId')
+    .leftJoin('entries as p', 'p.id', 'f.parentId')
+    .select(['l.sqlName', 'l.rowKey', 'l.column', 'l.fileId', 'l.path', 'l.workspaceId'])
+    .select(['f.name', 'f.workspaceId as fileWorkspaceId'])
+    .select(['p.id as folderId', 'p.path as folderPath', 'p.trashRootId'])
+    .where((eb) => eb.or(keys.map(isAt)))
+    .execute()
+
+const isAt = (key: LinkKey) => sql<SqlBool>`(l."sqlName", l."rowKey", l."column") = ${placeIs(key)}`
+
+async function wrongWith(c: Checking, link: Link): Promise<Finding[]> {
+  const { fileId, name, path, workspaceId, folderId } = link
+  const about = { subject: subjectOf(link) }
+  if (name === null || link.fileWorkspaceId !== workspaceId) {
+    const says = `it is linked to ${fileId}, which is not there`
+    return [{ ...about, code: 'LINK_FILE', says, mend: () => dropLink(c.db, link) }]
+  }
+  if (folderId === null || link.trashRootId !== null) return []
+  const to = childPath({ path: link.folderPath, pathKey: null }, name)
+  if (to === path || !(await isFollowed(c, link))) return []
+  const says = `it is linked to ${JSON.stringify(path)}, and ${fileId} is at ${JSON.stringify(to)}`
+  const move = { workspaceId, entryId: fileId, from: path, to }
+  return [{ ...about, code: 'LINK_PATH', says, mend: () => follow(c, move) }]
+}
+
+/** Cells of a table that is not there, or not let in any more, do not follow their files. */
+async function isFollowed({ db }: Checking, { workspaceId, sqlName, column }: Link) {
+  const table = (await tablesOf(db, workspaceId)).find((known) => known.sqlName === sqlName)
+  return table !== undefined && pathColumns(table).includes(column)
+}
+
+const follow = (c: Checking, move: Parameters<typeof moveRows>[1]) =>
+  inTransaction(c, (s) => moveRows(s, move))

@@ -1,0 +1,163 @@
+import { glance } from '../../blobs/examine.ts'
+import { type Check, type Checking, type Finding, gathered, idsBy } from '../../checks.ts'
+import { expireUpload, orphansAmong } from './jobs.ts'
+import { uploadsById } from './reads.ts'
+import { isOver, statusesBefore, type UploadRow, uploadStatuses } from './rules.ts'
+
+const open = uploadStatuses.filter((status) => !isOver(status))
+const over = uploadStatuses.filter(isOver)
+/** A server that runs sees to it within minutes. */
+const OVERDUE_MS = 3_600_000
+
+/** Uploads whose time is over have ended. */
+export const overdueCheck: Check = {
+  walk: (c) =>
+    idsBy((after, most) =>
+      c.db
+        .selectFrom('uploads')
+        .select('id')
+        .where('id', '>', after)
+        .where('status', 'in', statusesBefore('EXPIRED'))
+        .where('expiresAt', '<=', c.now() - OVERDUE_MS)
+        .orderBy('id')
+        .limit(most)
+        .execute(),
+    ),
+  judge: async (c, ids) =>
+    (await rowsOf(c, ids))
+      .filter((upload) => isOverdue(c, upload))
+      .map(({ id, expiresAt }) => ({
+        code: 'UPLOAD_OVERDUE',
+        subject: id,
+        says: `it expired at ${new Date(expiresAt).toISOString()}, and has not ended`,
+        mend: () => expireUpload(c, id),
+      })),
+}
+
+const rowsOf = async ({ db }: Checking, ids: readonly string[]) =>
+  (await uploadsById(db, ids)).filter((upload) => upload !== null)
+
+const isOverdue = ({ now }: Checking, { status, expiresAt }: UploadRow) =>
+  statusesBefore('EXPIRED').includes(status) && expiresAt <= now() - OVERDUE_MS
+
+/** What has ended holds no room. */
+export const reservationsCheck: Check = {
+  walk: ({ db }) =>
+    idsBy((after, most) =>
+      db
+        .selectFrom('uploads')
+        .select('id')
+        .where('id', '>', after)
+        .where('status', 'in', over)
+        .where('reservedBytes', '!=', 0)
+        .orderBy('id')
+        .limit(most)
+        .execute(),
+    ),
+  judge: async (c, ids) =>
+    (await rowsOf(c, ids))
+      .filter(({ status, reservedBytes }) => isOver(status) && reservedBytes !== 0)
+      .map(({ id, status, reservedBytes }) => ({
+        code: 'UPLOAD_ROOM',
+        subject: id,
+        says: `it is ${status}, and ${reservedBytes} bytes are still reserved for it`,
+        mend: () => giveBack(c, id),
+      })),
+}
+
+/** What the workspace counts is counted anew after this. */
+const giveBack = ({ db }: Checking, id: string) =>
+  db
+    .updateTable('uploads')
+    .set({ reservedBytes: 0 })
+    .where('id', '=', id)
+    .where('status', 'in', over)
+    .execute()
+
+/** What an open upload says that it has is there, staged, or kept where it is being confirmed or joined. */
+export const stagedCheck: Check = {
+  async *walk(c) {
+    const staged = await sizesOf(c)
+    const kept = await c.kept()
+    for await (const ids of openUploads(c)) {
+      const odd = (await rowsOf(c, ids)).filter(
+        ({ id, offset }) => offset > Math.max(staged.get(id) ?? 0, kept.get(id) ?? 0),
+      )
+      if (odd.length > 0) yield odd.map(({ id }) => id)
+    }
+  },
+  async judge(c, ids) {
+    const staged = await sizesOf(c)
+    const found: Finding[] = []
+    for (const upload of await rowsOf(c, ids)) {
+      const bytes = staged.get(upload.id)
+      const isThere = isOver(upload.status) || upload.offset <= (bytes ?? 0)
+      if (!isThere && !(await isElsewhere(c, upload))) found.push(lost(upload, bytes))
+    }
+    return found
+  },
+}
+
+const openUploads = ({ db }: Checking) =>
+  idsBy((after, most) =>
+    db
+      .selectFrom('uploads')
+      .select('id')
+      .where('id', '>', after)
+      .where('status', 'in', open)
+      .where('offset', '>', 0)
+      .orderBy('id')
+      .limit(most)
+      .execute(),
+  )
+
+async function sizesOf({ blobs }: Checking): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>()
+  for await (const { key, size } of blobs.list('staged')) sizes.set(key, size)
+  return sizes
+}
+
+/** Adopted already, or in the bucket by its own doors. */
+async function isElsewhere({ blobs }: Checking, { id, offset, size, transport }: UploadRow) {
+  if ((await glance(blobs, id, offset)) === null) return true
+  if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return false
+  return (await blobs.direct.arrived(id, size)) >= offset
+}
+
+const lost = ({ id, offset }: UploadRow, bytes: number | undefined): Finding => ({
+  code: 'UPLOAD_BYTES',
+  subject: id,
+  says: `${offset} bytes should be staged, ${bytes ?? 'none'} are`,
+  left: 'its client has to send it anew; cancelUpload ends it, or its expiry',
+})
+
+/** Bytes that no row knows are younger than a running upload: the sweeper takes the others. */
+const orphansCheck = (where: 'staged' | 'kept'): Check => ({
+  walk: (c) => gathered(oldKeys(c, where)),
+  async judge(c, keys) {
+    const orphans = await orphansAmong(c, where, keys)
+    const there = orphans.length > 0 ? await present(c, where, orphans) : new Set<string>()
+    return orphans
+      .filter((key) => there.has(key))
+      .map((key) => ({
+        code: where === 'staged' ? 'BYTES_STAGED_UNKNOWN' : 'BYTES_KEPT_UNKNOWN',
+        subject: key,
+        says: `no row knows these ${where} bytes`,
+        mend: () => (where === 'staged' ? c.blobs.discard(key) : c.blobs.remove(key)),
+      }))
+  },
+})
+export const strayStagedCheck = orphansCheck('staged')
+export const strayKeptCheck = orphansCheck('kept')
+
+async function* oldKeys({ blobs, now, graceMs }: Checking, where: 'staged' | 'kept') {
+  for await (const { key, modifiedAt } of blobs.list(where)) {
+    if (modifiedAt <= now() - graceMs) yield key
+  }
+}
+
+async function present(c: Checking, where: 'staged' | 'kept', keys: readonly string[]) {
+  if (where === 'staged') return new Set((await sizesOf(c)).keys())
+  const flaws = await Promise.all(keys.map((key) => glance(c.blobs, key, 0)))
+  return new Set(keys.filter((_, i) => flaws[i] === null))
+}

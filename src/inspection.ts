@@ -1,0 +1,158 @@
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openBlobs, requireBucket } from './blobs/open.ts'
+import type { Check, Checking, Finding } from './checks.ts'
+import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
+import { type Db, openDatabase } from './database/database.ts'
+import { isUpToDate } from './database/migrate.ts'
+import { multipartLedger } from './database/multiparts.ts'
+import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from './domains/entries/checks.ts'
+import { bytesCheck, filesCheck, hashesCheck, referencesCheck } from './domains/files/checks.ts'
+import { entriesFoundCheck, straysFoundCheck, tagsFoundCheck } from './domains/search/checks.ts'
+import { linksCheck } from './domains/tables/checks.ts'
+import {
+  overdueCheck,
+  reservationsCheck,
+  stagedCheck,
+  strayKeptCheck,
+  strayStagedCheck,
+} from './domains/uploads/checks.ts'
+import { figuresCheck } from './domains/workspaces/checks.ts'
+import type { Scope } from './scope.ts'
+
+/** What follows from what: mended in this order, the sums come after what they are made of. */
+const checks: Check[] = [
+  ...[rootsCheck, placesCheck, filesCheck, totalsCheck, kindsCheck],
+  ...[referencesCheck, bytesCheck, hashesCheck],
+  ...[overdueCheck, reservationsCheck, stagedCheck, strayStagedCheck, strayKeptCheck],
+  figuresCheck,
+  ...[entriesFoundCheck, tagsFoundCheck, straysFoundCheck],
+  linksCheck,
+]
+
+/** What is told of a finding: `mended` with --repair, where that was safe and has helped; else why it was `left`. */
+export type Told = Pick<Finding, 'code' | 'subject' | 'says'> &
+  ({ mended: boolean } | { left: string })
+
+export type Options = {
+  repair: boolean
+  /** Reads and hashes all bytes. */
+  deep: boolean
+  graceMs: number
+  /** So long after the first look comes the second. */
+  pauseMs: number
+}
+
+/** Longer than a running upload waits for its row, as the sweeper has it. */
+const usual: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseMs: 250 }
+
+/**
+ * Looks at everything, also beside servers that run: some hundred rows at a time, each statement by itself, and no finding is told
+ * that is not one a moment later. Throws CannotStart where there is nothing to look at, or it cannot be understood.
+ */
+export async function* inspect(
+  config: Config,
+  options: Partial<Options> = {},
+): AsyncGenerator<Told> {
+  const asked = { ...usual, ...options }
+  await using house = await openHouse(config)
+  const c: Checking = { ...house, ...asked, kept: onceListed(house.blobs) }
+  for (const check of checks)
+    for await (const subjects of check.walk(c))
+      for (const finding of await judgedTwice(c, check, subjects, asked))
+        yield await tell(c, check, finding, asked)
+}
+
+/** How many blobs are known to be damaged: no findings, for their files say so. */
+export async function knownDamages(config: Config): Promise<number> {
+  await using house = await openHouse(config)
+  const { damaged } = await house.db
+    .selectFrom('blobs')
+    .select((eb) => eb.fn.countAll<number>().as('damaged'))
+    .where('damage', 'is not', null)
+    .where('unreferencedAt', 'is', null)
+    .executeTakeFirstOrThrow()
+  return damaged
+}
+
+async function judgedTwice(
+  c: Checking,
+  { judge }: Check,
+  subjects: readonly string[],
+  { pauseMs }: Options,
+): Promise<Finding[]> {
+  const first = await judge(c, subjects)
+  if (first.length === 0) return []
+  await sleep(pauseMs)
+  const suspected = new Set(first.map(nameOf))
+  const again = await judge(c, [...new Set(first.map(({ subject }) => subject))])
+  return again.filter((finding) => suspected.has(nameOf(finding)))
+}
+
+const nameOf = ({ code, subject }: Finding) => `${code} ${subject}`
+
+async function tell(
+  c: Checking,
+  { judge }: Check,
+  finding: Finding,
+  { repair }: Options,
+): Promise<Told> {
+  const { code, subject, says } = finding
+  if ('left' in finding) return { code, subject, says, left: finding.left }
+  if (!repair) return { code, subject, says, mended: false }
+  await finding.mend()
+  const now = (await judge(c, [subject])).map(nameOf)
+  if (!now.includes(nameOf(finding))) return { code, subject, says, mended: true }
+  return { code, subject, says, left: 'what was tried did not help' }
+}
+
+/** The rows and the bytes, without a server: no jobs, and nothing is made that is not there. */
+async function openHouse({ database, blobs, limits }: Config): Promise<Scope & AsyncDisposable> {
+  refuseMissing(database)
+  await requireBucket(blobs)
+  await using opened = new AsyncDisposableStack()
+  const db = opened.adopt(openRows(database), (db) => db.destroy())
+  await requireUpToDate(db)
+  const store = openBlobs(blobs, multipartLedger(db))
+  const open = opened.move()
+  const nobody = { viewer: null, secret: '', publicUrl: '' }
+  return {
+    ...{ ...nobody, db, blobs: store, limits, now: Date.now },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+function refuseMissing(database: DatabaseConfig) {
+  if (database.kind === 'postgres' || existsSync(database.path)) return
+  throw new CannotStart(`${database.path} is not there; DATABASE_URL or DATA_DIR say where it is.`)
+}
+
+/** To count a large workspace may take longer than a statement of a server. */
+const openRows = (database: DatabaseConfig) =>
+  openDatabase(
+    database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 },
+  )
+
+async function requireUpToDate(db: Db) {
+  const isCurrent = await isUpToDate(db).catch((error: Error) => {
+    throw new CannotStart(`The database cannot be used (${error.message}).`)
+  })
+  if (!isCurrent)
+    throw new CannotStart(
+      'The database is of another version of Holdall; npm start brings it up to date.',
+    )
+}
+
+/** The list is made when it is first asked for. Memory holds a key and a number for each blob. */
+function onceListed(blobs: Scope['blobs']) {
+  let listed: Promise<Map<string, number>> | undefined
+  const list = async () => {
+    const sizes = new Map<string, number>()
+    for await (const { key, size } of blobs.list('kept')) sizes.set(key, size)
+    return sizes
+  }
+  return () => {
+    listed ??= list()
+    return listed
+  }
+}

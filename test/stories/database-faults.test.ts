@@ -1,0 +1,422 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  act,
+  attempt,
+  children,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { database, newDatabase } from '../support/databases.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { expectExact } from '../support/recount.ts'
+import { type Fate, startTcpProxy } from '../support/tcp-proxy.ts'
+import { tusOf, until } from '../support/tus.ts'
+
+/** A house whose database is at the other end of a network that can be broken. */
+async function openFar(env: Record<string, string> = {}) {
+  await using stack = new AsyncDisposableStack()
+  const { env: near } = stack.use(await newDatabase())
+  const url = new URL(near.DATABASE_URL ?? '')
+  const network = stack.use(await startTcpProxy({ host: url.hostname, port: Number(url.port) }))
+  const far = new URL(url)
+  far.port = String(network.port)
+  const house = stack.use(
+    await openHouse({
+      env: {
+        DATABASE_URL: far.href,
+        LISTEN_DATABASE_URL: url.href,
+        MAX_QUERY_COST: '1000000',
+        ...env,
+      },
+    }),
+  )
+  const workspace = await createWorkspace(house)
+  const open = stack.move()
+  return {
+    house,
+    network,
+    workspace,
+    /** The database without the network between. */
+    url: url.href,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** A session of somebody else's in the same database. */
+async function openSession(url: string) {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
+}
+
+/** The fate of the first bytes in which `text` occurs; whatever else goes by passes. */
+function once(text: string, fate: Fate): (bytes: Buffer) => Fate {
+  let isOver = false
+  return (bytes) => {
+    if (isOver || !bytes.includes(text)) return 'pass'
+    isOver = true
+    return fate
+  }
+}
+
+const nameOf = (house: House, id: string) =>
+  house.graphql('query ($id: ID!) { workspace(by: { id: $id }) { name } }', { id })
+const makeFolder = (house: House, workspaceId: string, name: string, onConflict = 'FAIL') =>
+  house.graphql(
+    `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
+      ... on CreateFolderPayload { folder { id name } } ... on UserError { code } } }`,
+    { input: { workspaceId, name, onConflict } },
+  )
+const ready = (house: House) => house.http('/readyz').then(({ status }) => status)
+
+/** 503, when to come again, and not a word of what the database or the network said. */
+function expectUnavailable({ status, headers, errors }: Awaited<ReturnType<typeof nameOf>>) {
+  expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['UNAVAILABLE'])
+  expect([status, headers.get('retry-after')]).toEqual([503, '1'])
+  expect(JSON.stringify(errors)).not.toMatch(/select|insert|update|commit|ECONN|57P0|127\.0\.0\.1/i)
+}
+
+describe.runIf(database === 'PostgreSQL')('the connection breaks', () => {
+  test('between two requests: nobody notices', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    for (let i = 0; i < 5; i++) {
+      network.cut()
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => nameOf(house, workspace.id)),
+      )
+      expect(answers.map(({ data }) => data?.workspace?.name)).toEqual(Array(10).fill('Lab'))
+    }
+  })
+
+  test('under a read: it is asked again over another', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    for (const fate of ['lost', 'unanswered'] as const) {
+      network.judge(once('from "workspaces"', fate))
+      expect(await nameOf(house, workspace.id)).toMatchObject({
+        data: { workspace: { name: 'Lab' } },
+      })
+    }
+  })
+
+  test.each([
+    ['begin', 'lost'],
+    ['insert into "entries"', 'lost'],
+    ['insert into "activity"', 'unanswered'],
+    ['for no key update', 'unanswered'],
+  ] as const)(
+    'in a transaction, at %s (%s): the story is told again, and is true once',
+    async (text, fate) => {
+      await using far = await openFar()
+      const { house, network, workspace } = far
+      network.judge(once(text, fate))
+      const { data } = await makeFolder(house, workspace.id, 'Data')
+      expect(data.createFolder.folder.name).toBe('Data')
+      expect(await children(house, workspace.root.id)).toHaveLength(1)
+      await expectExact(house, workspace)
+    },
+  )
+
+  test('with the answer to a commit: 503, and whoever repeats it finds what was done', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    network.judge(once('commit', 'unanswered'))
+    expectUnavailable(await makeFolder(house, workspace.id, 'Data'))
+    const again = await makeFolder(house, workspace.id, 'Data')
+    expect(again.data.createFolder.code).toBe('NAME_CONFLICT')
+    expect(await children(house, workspace.root.id)).toMatchObject([{ name: 'Data' }])
+    network.judge(once('commit', 'lost'))
+    expectUnavailable(await makeFolder(house, workspace.id, 'More'))
+    const repeated = await makeFolder(house, workspace.id, 'More')
+    expect(repeated.data.createFolder.folder.name).toBe('More')
+    await expectExact(house, workspace)
+  })
+
+  test('with the answer to the commit of a confirm: the next one gets the same file, with its bytes', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    const upload = await createUpload(house, { workspaceId: workspace.id, name: 'a.txt', size: 3 })
+    await sendBytes(house, upload, 'abc')
+    network.judge(once('commit', 'unanswered'))
+    const input = { uploadId: upload.id }
+    const lost = await house.graphql(
+      'mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) { __typename } }',
+      { input },
+    )
+    expectUnavailable(lost)
+    const { file } = await act(house, 'confirmUpload', input, 'file { id }')
+    const response = await house.http(await downloadUrl(house, file.id), { token: null })
+    expect(await response.text()).toBe('abc')
+    await expectExact(house, workspace)
+  })
+
+  test('again and again, by an administrator: each answer is true, and the figures are right', async () => {
+    await using far = await openFar()
+    const { house, workspace, url } = far
+    await using session = await openSession(url)
+    let isOver = false
+    const killing = (async () => {
+      while (!isOver) {
+        await session.query(
+          'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+        )
+        await sleep(30)
+      }
+    })()
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async (_, index) => {
+        await sleep(index * 30)
+        return { name: `F${index}`, ...(await makeFolder(house, workspace.id, `F${index}`)) }
+      }),
+    ).finally(() => {
+      isOver = true
+    })
+    await killing
+    const refused = answers.filter(({ errors }) => errors)
+    for (const answer of refused) expectUnavailable(answer)
+    const there = new Set((await children(house, workspace.root.id)).map(({ name }) => name))
+    const done = answers.filter(({ data }) => data?.createFolder?.folder)
+    expect(done.length + refused.length).toBe(60)
+    expect(done.length).toBeGreaterThan(30)
+    expect(done.filter(({ name }) => !there.has(name))).toEqual([])
+    await expectExact(house, workspace)
+  })
+})
+
+describe.runIf(database === 'PostgreSQL')('the database cannot be reached', () => {
+  test('every door says so and when to come again, and the house lives on', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    const { id: workspaceId } = workspace
+    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'abc' })
+    const link = await downloadUrl(house, file.id)
+    const terms = { entry: { id: file.id } }
+    const { shareLink } = await act(house, 'createShareLink', terms, 'shareLink { url }')
+    const tus = tusOf(house)
+    const url = await tus.create({ workspaceId, filename: 'b.txt' }, { 'Upload-Length': '3' })
+
+    await network.refuse()
+    const asked = [
+      house.http('/readyz'),
+      house.http(link, { token: null }),
+      house.http(`/download/${file.id}`),
+      house.http(shareLink.url, { token: null }),
+      house.http(`/files?workspaceId=${workspaceId}`, { method: 'POST', body: form() }),
+      tus.patch(url, 0, 'abc'),
+      tus.head(url),
+    ]
+    const answers = await Promise.all(asked)
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 503, 503, 503, 423])
+    for (const { headers } of answers.slice(1)) expect(headers.get('retry-after')).toBe('1')
+    for (const answer of answers.slice(1, -1)) {
+      const told = (await answer.json()) as object
+      expect(told).toMatchObject({ code: 'UNAVAILABLE' })
+      expect(JSON.stringify(told)).not.toMatch(/select|ECONN|127\.0\.0\.1/)
+    }
+    expectUnavailable(await nameOf(house, workspaceId))
+    expectUnavailable(await makeFolder(house, workspaceId, 'Data'))
+    expect((await house.http('/livez')).status).toBe(200)
+
+    await network.accept()
+    expect(await ready(house)).toBe(200)
+    expect((await tus.patch(url, 0, 'abc')).status).toBe(204)
+    expect((await makeFolder(house, workspaceId, 'Data')).status).toBe(200)
+    await expectExact(house, workspace)
+  })
+
+  const form = () => {
+    const body = new FormData()
+    body.append('file', new Blob(['abc']), 'c.txt')
+    return body
+  }
+
+  test('for a moment: whoever asks then is served all the same', async () => {
+    await using far = await openFar()
+    const { house, network, workspace } = far
+    await network.refuse()
+    const asked = [nameOf(house, workspace.id), makeFolder(house, workspace.id, 'Data')]
+    await sleep(1000)
+    await network.accept()
+    expect((await Promise.all(asked)).map(({ status, errors }) => [status, errors])).toEqual([
+      [200, undefined],
+      [200, undefined],
+    ])
+  })
+
+  test('and nothing says so: nobody waits for ever', async () => {
+    await using far = await openFar({ DATABASE_TIMEOUT_MS: '500' })
+    const { house, network, workspace } = far
+    network.stall()
+    const asked = [nameOf(house, workspace.id), makeFolder(house, workspace.id, 'Data')]
+    expect(await ready(house)).toBe(503)
+    for (const answer of await Promise.all(asked)) expectUnavailable(answer)
+    network.go()
+    await until(async () => (await ready(house)) === 200, 12_000)
+    expect((await nameOf(house, workspace.id)).status).toBe(200)
+    await expectExact(house, workspace)
+  })
+
+  test('because the one connection is taken', async () => {
+    await using far = await openFar({ DATABASE_POOL: '1' })
+    const { house, workspace, url } = far
+    await using session = await openSession(url)
+    await session.query('begin')
+    await session.query('select * from workspaces for update')
+    const blocked = makeFolder(house, workspace.id, 'Data')
+    await sleep(200)
+    expectUnavailable(await nameOf(house, workspace.id))
+    await session.query('rollback')
+    expect((await blocked).status).toBe(200)
+    expect((await nameOf(house, workspace.id)).status).toBe(200)
+  })
+})
+
+describe.runIf(database === 'PostgreSQL')('DATABASE_TIMEOUT_MS', () => {
+  test('ends a statement that waits too long; the rest of the house goes on', async () => {
+    await using far = await openFar({ DATABASE_TIMEOUT_MS: '700' })
+    const { house, workspace, url } = far
+    const other = await createWorkspace(house, { name: 'Other' })
+    await using session = await openSession(url)
+    await session.query('begin')
+    await session.query('select * from workspaces where id = $1 for update', [workspace.id])
+    const begunAt = performance.now()
+    const blocked = makeFolder(house, workspace.id, 'Data')
+    expect((await makeFolder(house, other.id, 'Data')).status).toBe(200)
+    expectUnavailable(await blocked)
+    expect(performance.now() - begunAt).toBeLessThan(5000)
+    await session.query('rollback')
+    expect((await makeFolder(house, workspace.id, 'Data')).status).toBe(200)
+  })
+
+  test('does not hurry migrations, of which one process does all and the others wait', async () => {
+    await using empty = await newDatabase({ isEmpty: true })
+    await using session = await openSession(empty.env.DATABASE_URL ?? '')
+    await session.query('begin')
+    await session.query('select pg_advisory_xact_lock(3853314791062309107)')
+    const env = { ...empty.env, DATABASE_TIMEOUT_MS: '500' }
+    const opening = Promise.all([openHouse({ env }), openHouse({ env })])
+    expect(await Promise.race([opening, sleep(1500, 'waiting')])).toBe('waiting')
+    await session.query('commit')
+    for (const house of await opening) {
+      await using _ = house
+      expect(await ready(house)).toBe(200)
+    }
+  })
+})
+
+describe.runIf(database === 'PostgreSQL')('the server of the database is started again', () => {
+  test('under load: what was answered is there, and all is well by itself', async () => {
+    await using server = await startPostgres()
+    const env = { DATABASE_URL: `${server.url}/postgres`, MAX_QUERY_COST: '1000000' }
+    await using house = await openHouse({ env })
+    const workspace = await createWorkspace(house)
+    let isOver = false
+    const made: string[] = []
+    const making = Array.from({ length: 4 }, async (_, who) => {
+      for (let i = 0; !isOver; i++) {
+        const name = `F${who}-${i}`
+        const { data, errors } = await makeFolder(house, workspace.id, name)
+        if (data?.createFolder?.folder) made.push(name)
+        expect(['UNAVAILABLE', undefined]).toContain(errors?.[0]?.extensions?.code)
+        await sleep(100)
+      }
+    })
+    await sleep(500)
+    await server.restart()
+    await until(async () => (await ready(house)) === 200, 10_000)
+    await sleep(500)
+    isOver = true
+    await Promise.all(making)
+    const there = (await children(house, workspace.root.id)).map(({ name }) => name)
+    expect(made.filter((name) => !there.includes(name))).toEqual([])
+    await attempt(house, 'createFolder', { workspaceId: workspace.id, name: 'after' }, '__typename')
+    await expectExact(house, workspace)
+  })
+})
+
+describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for it', () => {
+  const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+  let server: PostgresServer
+  /** The certificate, of which the server's key is the other half: it signs itself, and is for localhost alone. */
+  let root: string
+  let dir: string
+
+  beforeAll(async () => {
+    if (!hasOpenssl) return
+    dir = await mkdtemp(join(tmpdir(), 'holdall-tls-'))
+    root = join(dir, 'root.crt')
+    const key = join(dir, 'server.key')
+    const about = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+    const out = ['-keyout', key, '-out', root]
+    spawnSync('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      ...about,
+      ...out,
+    ])
+    const secrets = {
+      'server.crt': await readFile(root, 'utf8'),
+      'server.key': await readFile(key, 'utf8'),
+    }
+    server = await startPostgres({ ssl: 'on' }, secrets)
+  })
+  afterAll(async () => {
+    if (!hasOpenssl) return
+    await server[Symbol.asyncDispose]()
+    await rm(dir, { recursive: true })
+  })
+
+  const urlOf = (host: string, query: string) =>
+    `postgres://postgres@${host}:${new URL(server.url).port}/postgres?${query}`
+
+  /** Whether the house speaks through TLS there. */
+  async function speaksTls(host: string, query: string): Promise<boolean> {
+    await using house = await openHouse({ env: { DATABASE_URL: urlOf(host, query) } })
+    expect(await ready(house)).toBe(200)
+    const asked = sql<{ ssl: boolean }>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
+    return (await asked.execute(house.app.db)).rows[0]?.ssl ?? false
+  }
+
+  test.runIf(hasOpenssl)('without a certificate that is known', async () => {
+    expect(await speaksTls('127.0.0.1', '')).toBe(false)
+    expect(await speaksTls('127.0.0.1', 'sslmode=disable')).toBe(false)
+    expect(await speaksTls('127.0.0.1', 'sslmode=no-verify')).toBe(true)
+    expect(await speaksTls('127.0.0.1', 'sslmode=require&uselibpqcompat=true')).toBe(true)
+    for (const mode of ['require', 'verify-full'])
+      await expect(speaksTls('localhost', `sslmode=${mode}`)).rejects.toThrow(
+        /self-signed certificate/,
+      )
+  })
+
+  test.runIf(hasOpenssl)('with one', async () => {
+    const known = `sslmode=verify-full&sslrootcert=${encodeURIComponent(root)}`
+    expect(await speaksTls('localhost', known)).toBe(true)
+    // The certificate does not name this address.
+    await expect(speaksTls('127.0.0.1', known)).rejects.toThrow(/cannot be used .*127\.0\.0\.1/)
+  })
+
+  test.skipIf(process.env.TEST_DATABASE_URL)('of a server that has none is refused', async () => {
+    await using near = await newDatabase()
+    const { env } = near
+    const url = `${env.DATABASE_URL}?sslmode=verify-full`
+    await expect(openHouse({ env: { DATABASE_URL: url } })).rejects.toThrow(/does not support SSL/)
+  })
+})

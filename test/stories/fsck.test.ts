@@ -1,0 +1,304 @@
+import { appendFile, mkdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { sql } from 'kysely'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Tables } from '../../src/database/tables.ts'
+import type { Told } from '../../src/inspection.ts'
+import {
+  act,
+  confirmUpload,
+  createFolder,
+  createUpload,
+  items,
+  lookUp,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type Furnished, furnishedHouse } from '../support/furnished.ts'
+import { bytesAt, findings, flipBit, runFsck, vandalise } from '../support/inspection.ts'
+
+const key = (end: string) => `upl_${end.padStart(32, '0')}`
+const codesOf = (found: Told[]) => [...new Set(found.map(({ code }) => code))].sort()
+
+type Act = (place: Furnished) => Promise<unknown>
+
+/** Sets columns of one row, whatever the database has against it. */
+const set =
+  <T extends keyof Tables>(table: T, idOf: (p: Furnished) => string, values: Partial<Tables[T]>) =>
+  (place: Furnished) =>
+    vandalise(place.house, (tx) => {
+      const sets = Object.entries(values).map(([name, value]) => sql`${sql.id(name)} = ${value}`)
+      const row = sql`${sql.id(table)} SET ${sql.join(sets)} WHERE "id" = ${idOf(place)}`
+      return sql`UPDATE ${row}`.execute(tx)
+    })
+
+const del =
+  (table: keyof Tables, column: string, idOf: (p: Furnished) => string): Act =>
+  (place) =>
+    vandalise(place.house, (tx) =>
+      sql`DELETE FROM ${sql.id(table)} WHERE ${sql.id(column)} = ${idOf(place)}`.execute(tx),
+    )
+
+const links =
+  (values: Partial<Tables['rowLinks']>): Act =>
+  ({ house }) =>
+    house.app.db.updateTable('rowLinks').set(values).execute()
+
+/** What search knows, under another id. */
+const stray: Act = ({ house, tagId }) =>
+  house.app.db
+    .updateTable('searchDocuments')
+    .set({ id: 'tag_nobody' })
+    .where('id', '=', tagId)
+    .execute()
+
+/** Bytes that came a month ago, and nobody knows them. */
+async function oldFile(path: string) {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, 'nobody knows')
+  const then = Date.now() / 1000 - 30 * 86_400
+  await utimes(path, then, then)
+}
+const inBlobs = ({ house }: Furnished, ...path: string[]) => join(house.dir, 'blobs', ...path)
+const plateBytes = ({ house, plateBlob }: Furnished) => bytesAt(house, plateBlob)
+
+const workspace = ({ workspaceId }: Furnished) => workspaceId
+const raw = (place: Furnished) => place.raw.id
+const year = (place: Furnished) => place.year.id
+const plate = (place: Furnished) => place.plate.id
+const trashed = (place: Furnished) => place.trashed.id
+const upload = (place: Furnished) => place.upload.id
+const plateBlob = (place: Furnished) => place.plateBlob
+const plateVersion = (place: Furnished) => place.plate.version.id
+
+type Harm = [what: string, found: string[], harm: Act]
+
+const mendable: Harm[] = [
+  ['usedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { usedBytes: 1 })],
+  ['reservedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { reservedBytes: 99 })],
+  ['trashedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { trashedBytes: 0 })],
+  ['storedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { storedBytes: -1 })],
+  ['the end of the log', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { lastSeq: 2 })],
+  ['what a folder weighs', ['FOLDER_TOTALS'], set('entries', year, { size: 5 })],
+  ['older versions in a folder', ['FOLDER_TOTALS'], set('entries', year, { olderBytes: 1 })],
+  ['files in a folder', ['FOLDER_TOTALS'], set('entries', raw, { fileCount: 7 })],
+  ['folders in a folder', ['FOLDER_TOTALS'], set('entries', raw, { folderCount: 0 })],
+  [
+    'what lies in the trash',
+    ['FOLDER_TOTALS', 'WORKSPACE_FIGURES'],
+    set('entries', trashed, { size: 9 }),
+  ],
+  [
+    'the size of a file',
+    ['FILE_FIGURES', 'FOLDER_KINDS', 'FOLDER_TOTALS'],
+    set('entries', plate, { size: 1 }),
+  ],
+  ['the hash of a file', ['FILE_FIGURES'], set('entries', plate, { sha256: 'f'.repeat(64) })],
+  ['kinds of files', ['FOLDER_KINDS'], del('folderKinds', 'folderId', year)],
+  ['a path', ['ENTRY_PLACE'], set('entries', year, { path: 'cooked' })],
+  ['a path as it compares', ['ENTRY_PLACE'], set('entries', raw, { pathKey: 'elsewhere/' })],
+  ['references to a blob', ['BLOB_REFERENCES'], set('blobs', plateBlob, { refs: 9 })],
+  [
+    'a blob that is to be removed',
+    ['BLOB_REFERENCES', 'WORKSPACE_FIGURES'],
+    set('blobs', plateBlob, { unreferencedAt: 1 }),
+  ],
+  ['room for what has ended', ['UPLOAD_ROOM'], set('uploads', upload, { status: 'CANCELED' })],
+  ['an upload that is long over', ['UPLOAD_OVERDUE'], set('uploads', upload, { expiresAt: 1 })],
+  ['what search has of a file', ['SEARCH_ENTRY'], del('searchDocuments', 'id', plate)],
+  ['what search has not read', ['SEARCH_ENTRY'], set('entries', plate, { description: 'fresh' })],
+  ['what search has of a tag', ['SEARCH_STRAY', 'SEARCH_TAG'], stray],
+  ['the path in a link', ['LINK_PATH'], links({ path: 'old.csv' })],
+  ['a link to nothing', ['LINK_FILE'], links({ fileId: 'file_nothing' })],
+  ['a blob that is gone', ['BYTES_MISSING'], (p) => rm(plateBytes(p))],
+  ['a blob that is cut short', ['BYTES_TRUNCATED'], (p) => truncate(plateBytes(p), 3)],
+  [
+    'kept bytes that nobody knows',
+    ['BYTES_KEPT_UNKNOWN'],
+    (p) => oldFile(inBlobs(p, 'kept', '00', '01', key('1'))),
+  ],
+  [
+    'staged bytes that nobody knows',
+    ['BYTES_STAGED_UNKNOWN'],
+    (p) => oldFile(inBlobs(p, 'staged', key('1'))),
+  ],
+]
+
+test('in a house with a little of everything nothing is found, however closely it is looked at', async () => {
+  const { house, workspaceId, plate, raw } = await furnishedHouse()
+  const lookClosely = () => findings(house, { deep: true, graceMs: 0 })
+  expect(await lookClosely()).toEqual([])
+  await act(house, 'updateEntry', { entry: { id: raw.id }, name: 'Raw' }, '__typename')
+  await trashEntries(house, plate)
+  expect(await lookClosely()).toEqual([])
+  await act(house, 'emptyTrash', { workspaceId }, '__typename')
+  expect(await lookClosely()).toEqual([])
+})
+
+describe.each(mendable)('%s', (_, codes, harm) => {
+  test('is found, put right, and found no more', async () => {
+    const place = await furnishedHouse()
+    await harm(place)
+    expect(codesOf(await findings(place.house))).toEqual(codes)
+    const mended = await findings(place.house, { repair: true })
+    expect(mended).toEqual(mended.map((told) => ({ ...told, mended: true })))
+    expect(codesOf(mended)).toEqual(expect.arrayContaining(codes))
+    expect(await findings(place.house)).toEqual([])
+  })
+})
+
+const others: Harm[] = [
+  ['a folder that is gone', ['ENTRY_PARENT'], set('entries', plate, { parentId: 'fld_nobody' })],
+  ['what lies nowhere', ['ENTRY_LOST'], set('entries', plate, { parentId: null })],
+  ['half in the trash', ['ENTRY_TRASH'], set('entries', plate, { trashedAt: 5 })],
+  ['folders in a circle', ['ENTRY_CYCLE'], inCircle],
+  ['a name that compares as another', ['ENTRY_NAME'], set('entries', plate, { nameKey: 'x' })],
+  ['a current version that is not there', ['FILE_VERSION'], set('entries', plate, { versionId: 'ver_x' })],
+  ['a version of other bytes', ['BLOB_VERSIONS'], set('versions', plateVersion, { sha256: 'e'.repeat(64) })],
+  ['a workspace without a root', ['WORKSPACE_ROOT'], set('workspaces', workspace, { rootId: 'fld_x' })],
+  ['a blob that is too long', ['BYTES_LONGER'], (p) => appendFile(plateBytes(p), 'more')],
+  ['staged bytes that are gone', ['UPLOAD_BYTES'], (p) => rm(inBlobs(p, 'staged', upload(p)))],
+  ['staged bytes that are fewer', ['UPLOAD_BYTES'], (p) => truncate(inBlobs(p, 'staged', upload(p)), 2)],
+]
+
+async function inCircle(place: Furnished) {
+  await set('entries', raw, { parentId: year(place) })(place)
+}
+
+describe.each(others)('%s', (_, codes, harm) => {
+  test('is found, and left to people, who are told why', async () => {
+    const place = await furnishedHouse()
+    await harm(place)
+    const found = await findings(place.house, { repair: true })
+    const left = found.filter((told) => 'left' in told)
+    expect(codesOf(left)).toEqual(expect.arrayContaining(codes))
+    expect(left.every((told) => 'left' in told && told.left.length > 10)).toBe(true)
+    expect(codesOf(await findings(place.house))).toEqual(expect.arrayContaining(codes))
+  })
+})
+
+test('what came a moment ago is spared, whether or not a row knows it', async () => {
+  const place = await furnishedHouse()
+  await mkdir(inBlobs(place, 'kept/00/01'), { recursive: true })
+  await writeFile(inBlobs(place, 'kept/00/01', key('1')), 'its row is on the way')
+  await writeFile(inBlobs(place, 'staged', key('2')), 'so is its')
+  expect(await findings(place.house)).toEqual([])
+  const codes = ['BYTES_KEPT_UNKNOWN', 'BYTES_STAGED_UNKNOWN']
+  expect(codesOf(await findings(place.house, { graceMs: -1000 }))).toEqual(codes)
+})
+
+test('bytes that have changed, or changed places, are found by reading them, and their files are FAILED', async () => {
+  const place = await furnishedHouse()
+  const { house, plate, other } = place
+  await flipBit(bytesAt(house, place.otherBlob))
+  expect(await findings(house)).toEqual([])
+  expect(codesOf(await findings(house, { deep: true }))).toEqual(['BYTES_CHANGED'])
+  await flipBit(bytesAt(house, place.otherBlob))
+  expect(await findings(house, { deep: true })).toEqual([])
+
+  const extra = { workspaceId: place.workspaceId, name: 'same size.bin', bytes: 'y'.repeat(1000) }
+  const twin = await uploadFile(house, extra)
+  await swap(bytesAt(house, place.otherBlob), bytesAt(house, await blobIdOf(place, twin.version.id)))
+  const found = await findings(house, { deep: true, repair: true })
+  expect(found.map(({ code }) => code)).toEqual(['BYTES_CHANGED', 'BYTES_CHANGED'])
+  const status = async (id: string) => (await lookUp(house, { id }, '... on File { status }')).status
+  expect([await status(other.id), await status(twin.id)]).toEqual(['FAILED', 'FAILED'])
+  expect(await status(plate.id)).toBe('COMPLETE')
+  expect(await findings(house, { deep: true })).toEqual([])
+
+  await swap(bytesAt(house, place.otherBlob), bytesAt(house, await blobIdOf(place, twin.version.id)))
+  expect(codesOf(await findings(house, { deep: true, repair: true }))).toEqual(['BYTES_RECOVERED'])
+  expect([await status(other.id), await status(twin.id)]).toEqual(['COMPLETE', 'COMPLETE'])
+})
+
+async function swap(one: string, other: string) {
+  await rename(one, `${one}.away`)
+  await rename(other, one)
+  await rename(`${one}.away`, other)
+}
+
+const blobIdOf = async ({ house }: Furnished, versionId: string) =>
+  (
+    await house.app.db
+      .selectFrom('versions')
+      .select('blobId')
+      .where('id', '=', versionId)
+      .executeTakeFirstOrThrow()
+  ).blobId
+
+test('beside a busy house nothing is found, and nobody is disturbed', { timeout: 60_000 }, async () => {
+  const place = await furnishedHouse()
+  const { house, workspaceId } = place
+  let [isOver, done] = [false, 0]
+  const busy = async (name: string) => {
+    for (let i = 0; !isOver; i++) {
+      const parent = { id: place.rootId }
+      const folder = await createFolder(house, { parent, name: `${name} ${i}`, tags: [name] })
+      const upload = await createUpload(house, { workspaceId, folderId: folder.id, name, size: 8 })
+      await sendBytes(house, upload, `${name}${i}`.padEnd(4).slice(0, 4))
+      await sendBytes(house, upload, 'rest', 4)
+      await confirmUpload(house, { uploadId: upload.id })
+      const destination = { id: place.year.id }
+      await act(house, 'moveEntries', { entries: items(folder), destination }, 'succeeded')
+      if (i % 2) await act(house, 'copyEntries', { entries: items(place.raw), destination: parent }, 'failed')
+      if (i % 3 === 0) await trashEntries(house, folder)
+      if (i % 6 === 0) await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+      done += 1
+    }
+  }
+  const working = Promise.all(['one', 'two', 'three'].map(busy))
+  const found: Told[] = []
+  for (let looks = 0; looks < 5; looks++) {
+    found.push(...(await findings(house, { deep: true, repair: true, pauseMs: 5 })))
+  }
+  isOver = true
+  await working
+  expect(found).toEqual([])
+  expect(done).toBeGreaterThan(10)
+  expect(await findings(house, { deep: true })).toEqual([])
+})
+
+describe('npm run fsck', () => {
+  test('exits with 0 where nothing is found, with 1 where something is, and says what it did', async () => {
+    const place = await furnishedHouse()
+    const { house } = place
+    expect(await runFsck(house)).toMatchObject({ code: 0, lines: ['Nothing was found.'] })
+    await set('entries', raw, { fileCount: 7 })(place)
+    await rm(bytesAt(house, place.otherBlob))
+    const found = await runFsck(house, '--json')
+    expect(found.code).toBe(1)
+    expect(found.lines.map((line) => JSON.parse(line))).toEqual([
+      {
+        code: 'FOLDER_TOTALS',
+        subject: place.raw.id,
+        says: expect.stringContaining('"fileCount":7'),
+        mended: false,
+      },
+      { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), mended: false },
+      {
+        code: 'BYTES_MISSING',
+        subject: place.otherBlob,
+        says: 'its bytes are not there',
+        mended: false,
+      },
+    ])
+    const mended = await runFsck(house, '--repair', '--deep')
+    expect(mended.code).toBe(1)
+    expect(mended.lines).toContainEqual(
+      `BYTES_MISSING ${place.otherBlob}: its bytes are not there. Mended.`,
+    )
+    const known = 'Nothing was found. 1 blobs are known to be damaged; their files are FAILED.'
+    expect(await runFsck(house, '--deep')).toMatchObject({ code: 0, lines: [known] })
+  })
+
+  test('exits with 2 where it cannot look', async () => {
+    const { house } = await furnishedHouse()
+    expect((await runFsck(house, '--repiar')).code).toBe(2)
+    expect((await runFsck(house, '--grace-hours=soon')).code).toBe(2)
+    const nowhere = { ...house, dir: join(house.dir, 'nowhere'), databaseUrl: undefined }
+    const { code, complained } = await runFsck(nowhere)
+    expect([code, complained]).toEqual([2, expect.stringMatching(/holdall\.db is not there; .*\n$/)])
+    onTestFinished(() => expect(house.dir).toBeTruthy())
+  })
+})

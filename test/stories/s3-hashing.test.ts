@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { Env } from '../../src/config.ts'
+import { attempt, createWorkspace, download } from '../support/client.ts'
+import { openProcess } from '../support/killable.ts'
+import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { createSigned, openOnS3, putToBucket, sha256, uploadState } from '../support/s3-house.ts'
+
+const MIB = 1024 ** 2
+/** More than any answer but a file's bytes. */
+const SHORT = MIB
+
+/** A way to the bucket that lets everything through but, while it is shut, long answers. */
+async function openGate(endpoint: string) {
+  const { hostname, port } = new URL(endpoint)
+  const sockets = new Set<Socket>()
+  const held = new Set<Socket>()
+  let shut = false
+  const server = createServer((client) => {
+    const bucket = connect(Number(port), hostname)
+    let answered = 0
+    bucket.on('data', (bytes) => {
+      answered += bytes.length
+      client.write(bytes)
+      if (shut && answered > SHORT) held.add(bucket.pause())
+    })
+    client.pipe(bucket)
+    for (const socket of [client, bucket]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => [client, bucket].forEach((one) => void one.destroy()))
+    }
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const close = async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return {
+    url,
+    shut() {
+      shut = true
+    },
+    open() {
+      shut = false
+      for (const bucket of held) bucket.resume()
+    },
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+const credentials = (): Env =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('AWS_')))
+
+describe.skipIf(!s3IsGiven)('hashing what is in a bucket (needs S3_ENDPOINT and S3_BUCKET)', () => {
+  test('killed in the middle of it: another process goes on, and the file is as it was asked for', async () => {
+    await using way = await openGate(process.env.S3_ENDPOINT ?? '')
+    const place = { ...freshPlace(), ...credentials(), S3_ENDPOINT: way.url }
+    await using server = await openProcess(place)
+    const { house, start, kill } = server
+    const { id: workspaceId } = await createWorkspace(house)
+    const bytes = randomBytes(20 * MIB)
+    const upload = await createSigned(house, { workspaceId, size: bytes.length })
+    expect((await putToBucket(upload, bytes)).status).toBe(200)
+    way.shut()
+    const input = { uploadId: upload.id, comment: 'read back' }
+    attempt(house, 'confirmUpload', input, 'file { id }').catch(() => {})
+    await expect
+      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 10_000 })
+      .toBe('PROCESSING')
+    await sleep(1_800)
+    expect(await uploadState(house, upload.id)).toMatchObject({ status: 'PROCESSING', file: null })
+    await kill()
+    way.open()
+    await start()
+    await expect
+      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 30_000 })
+      .not.toBe('PROCESSING')
+    const { status, file } = await uploadState(house, upload.id)
+    expect(status).toBe('COMPLETE')
+    const query = `query ($id: ID!) { node(id: $id) { ... on File { sha256 version { comment } } } }`
+    expect((await house.ask(query, { id: file.id })).node).toEqual({
+      sha256: sha256(bytes),
+      version: { comment: 'read back' },
+    })
+    expect((await download(house, file.id)).equals(bytes)).toBe(true)
+  }, 90_000)
+
+  test('what takes longer than a request may is answered PROCESSING, and becomes a file by itself', async () => {
+    await using way = await openGate(process.env.S3_ENDPOINT ?? '')
+    await using here = await openOnS3({ S3_ENDPOINT: way.url })
+    const { house, workspaceId } = here
+    const bytes = randomBytes(20 * MIB)
+    const upload = await createSigned(house, { workspaceId, size: bytes.length })
+    expect((await putToBucket(upload, bytes)).status).toBe(200)
+    way.shut()
+    const selection = 'upload { status } file { id }'
+    const answer = await attempt(house, 'confirmUpload', { uploadId: upload.id }, selection)
+    expect(answer).toMatchObject({ upload: { status: 'PROCESSING' }, file: null })
+    way.open()
+    await expect
+      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 10_000 })
+      .toBe('COMPLETE')
+    const again = await attempt(house, 'confirmUpload', { uploadId: upload.id }, selection)
+    expect(again.file.id).toBe((await uploadState(house, upload.id)).file.id)
+  }, 60_000)
+})
