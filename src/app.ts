@@ -6,7 +6,7 @@ import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3-ledger.ts'
 import { watchedBlobs } from './blobs/watched.ts'
 import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
-import { type Db, openDatabase } from './database/database.ts'
+import { type Db, openDatabase, requireAnswer } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
@@ -56,6 +56,7 @@ export async function openApp(
   await requireWritable('DATA_DIR', config.dataDir)
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
+  await requireContact(db)
   opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
   const store = await openStore(config.blobs, multipartLedger(db, now))
@@ -122,7 +123,8 @@ function slowWork(
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every' | 'pollMs'> {
   if (!scrub) return { handlers: {}, every: [] }
-  const failed = (err: unknown, blobId: string) => log.warn({ err, blobId }, 'could not be read')
+  const failed = (err: unknown, blobId: string) =>
+    log.warn({ err, blobId }, 'the scrub could not read')
   return {
     handlers: {
       [SCRUB_BLOBS]: (_, signal) => scrubBlobs(scope, { ...scrub, failed }, signal),
@@ -203,6 +205,13 @@ async function migrate(config: DatabaseConfig) {
     }
     if (config.kind === 'sqlite') throw error
     throw new CannotStart(`${named} cannot be used (${error.message}).`)
+  })
+}
+
+/** As the house speaks to it: a pooler may refuse what migrations do not ask for, such as a limit of time. */
+async function requireContact(db: Db) {
+  await requireAnswer(db).catch((error: Error) => {
+    throw new CannotStart(`The database of DATABASE_URL cannot be used (${error.message}).`)
   })
 }
 

@@ -3,6 +3,7 @@ import {
   Kysely,
   PostgresAdapter,
   replaceWithNoncontingentExpression,
+  sql,
 } from 'kysely'
 import type { DatabaseConfig } from '../config.ts'
 import { postgresDialect } from './postgres.ts'
@@ -19,6 +20,9 @@ export function openDatabase(config: DatabaseConfig): Db {
   const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
   return new Kysely<Tables>({ dialect: postgresDialect(config), plugins: [emptyLists] })
 }
+
+/** Asks for nothing, to know whether there is an answer; throws what stands in its way. */
+export const requireAnswer = (db: Db) => sql`select 1`.execute(db)
 
 /** Whether many connections write at the same time; SQLite has one. */
 export const isPostgres = (db: Db | Tx): boolean =>

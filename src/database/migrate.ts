@@ -12,6 +12,8 @@ const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')
 export function migrateToLatest(db: Db): Promise<void> {
   if (!isPostgres(db)) return migrate(db)
   return db.transaction().execute(async (tx) => {
+    // Also where the role has a limit of its own: an index over many rows takes its time.
+    await sql`set local statement_timeout = 0`.execute(tx)
     // Of processes that start together the others wait here, and find nothing left to do.
     await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(tx)
     await migrate(tx.withPlugin(columnTypes))

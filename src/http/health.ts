@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
 import type { App } from '../app.ts'
+import { requireAnswer } from '../database/database.ts'
 import type { Door } from './visit.ts'
 
 /** Longer no probe waits; the database may take longer, and answer the next one. */
@@ -35,7 +35,7 @@ export function readinessDoor({ db, log }: App): Door {
 
   async function ask() {
     try {
-      await sql`select 1`.execute(db)
+      await requireAnswer(db)
       return true
     } catch (error) {
       log.error({ err: error }, 'the database does not answer')

@@ -20,6 +20,7 @@ const inBatches = ['NotEmptyError', 'BatchAbortedError']
 const topLevel = [
   'UNAUTHENTICATED',
   'RATE_LIMITED',
+  'UNAVAILABLE',
   'QUERY_TOO_COMPLEX',
   'INVALID_CURSOR',
   'BAD_PAGE_SIZE',

@@ -145,8 +145,8 @@ const cases: Record<keyof typeof settings, Case> = {
   },
   S3_BUCKET: {
     right: [
-      ['my.bucket-1', { blobs: amazon({ bucket: 'my.bucket-1' }) }],
-      ['abc', { blobs: amazon({ bucket: 'abc' }) }],
+      ['my.bucket-1', { blobs: amazon({ bucket: 'my.bucket-1' }), downloads: 'redirect' }],
+      ['abc', { blobs: amazon({ bucket: 'abc' }), downloads: 'redirect' }],
     ],
     wrong: ['ab', 'My-Bucket', 'a_b_c', '-abc', 'abc/', 'a'.repeat(64), 's3://abc'],
   },

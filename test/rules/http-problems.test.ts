@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { CommitUnknown, ConnectionLost, NoConnection } from '../../src/database/faults.ts'
 import * as errors from '../../src/errors.ts'
 import { HttpProblem, sendProblem, statusOf } from '../../src/http/problems.ts'
 
@@ -33,6 +34,15 @@ test.each([
   [storage(busy), 503],
   [storage(lost), 500],
   [storage(undefined), 500],
+  [new ConnectionLost(new Error('Connection terminated unexpectedly')), 503],
+  [new CommitUnknown(new Error('Connection terminated unexpectedly')), 503],
+  [new NoConnection(new AggregateError([])), 503],
+  [
+    Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' }),
+    503,
+  ],
+  // What breaks between here and a client is nobody's database.
+  [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 500],
   [new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no'), 405],
   [new Error('boom'), 500],
   ['boom', 500],

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { keysOf } from '../support/bytes.ts'
 import {
   act,
   createFolder,
@@ -47,7 +48,7 @@ function wire(fields: Record<string, string>, bytes: Buffer | string, name = 'a.
 }
 const boundary = { 'Content-Type': 'multipart/form-data; boundary=b' }
 
-const staged = async ({ dir }: House) => (await readdir(join(dir, 'blobs', 'staged'))).length
+const staged = async (house: House) => (await keysOf(house, 'staged')).length
 async function nothingLeft(house: House, workspaceId: string) {
   await until(async () => (await staged(house)) === 0)
   expect(await usageOf(house, workspaceId)).toMatchObject({

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
 import type { Told } from '../../src/inspection.ts'
 import {
@@ -15,7 +15,8 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type Furnished, furnishedHouse } from '../support/furnished.ts'
+import { type Furnished, furnish, furnishedHouse } from '../support/furnished.ts'
+import { openHouse } from '../support/house.ts'
 import { bytesAt, findings, flipBit, runFsck, vandalise } from '../support/inspection.ts'
 
 const key = (end: string) => `upl_${end.padStart(32, '0')}`
@@ -69,6 +70,7 @@ const year = (place: Furnished) => place.year.id
 const plate = (place: Furnished) => place.plate.id
 const trashed = (place: Furnished) => place.trashed.id
 const upload = (place: Furnished) => place.upload.id
+const late = (place: Furnished) => place.late.id
 const plateBlob = (place: Furnished) => place.plateBlob
 const plateVersion = (place: Furnished) => place.plate.version.id
 
@@ -96,7 +98,7 @@ const mendable: Harm[] = [
   ],
   ['the hash of a file', ['FILE_FIGURES'], set('entries', plate, { sha256: 'f'.repeat(64) })],
   ['kinds of files', ['FOLDER_KINDS'], del('folderKinds', 'folderId', year)],
-  ['a path', ['ENTRY_PLACE'], set('entries', year, { path: 'cooked' })],
+  ['a path', ['ENTRY_PLACE', 'LINK_PATH'], set('entries', year, { path: 'cooked' })],
   ['a path as it compares', ['ENTRY_PLACE'], set('entries', raw, { pathKey: 'elsewhere/' })],
   ['references to a blob', ['BLOB_REFERENCES'], set('blobs', plateBlob, { refs: 9 })],
   [
@@ -105,14 +107,18 @@ const mendable: Harm[] = [
     set('blobs', plateBlob, { unreferencedAt: 1 }),
   ],
   ['room for what has ended', ['UPLOAD_ROOM'], set('uploads', upload, { status: 'CANCELED' })],
-  ['an upload that is long over', ['UPLOAD_OVERDUE'], set('uploads', upload, { expiresAt: 1 })],
+  ['an upload that is long over', ['UPLOAD_OVERDUE'], set('uploads', late, { expiresAt: 1 })],
   ['what search has of a file', ['SEARCH_ENTRY'], del('searchDocuments', 'id', plate)],
   ['what search has not read', ['SEARCH_ENTRY'], set('entries', plate, { description: 'fresh' })],
   ['what search has of a tag', ['SEARCH_STRAY', 'SEARCH_TAG'], stray],
   ['the path in a link', ['LINK_PATH'], links({ path: 'old.csv' })],
   ['a link to nothing', ['LINK_FILE'], links({ fileId: 'file_nothing' })],
   ['a blob that is gone', ['BYTES_MISSING'], (p) => rm(plateBytes(p))],
-  ['a blob that is cut short', ['BYTES_TRUNCATED'], (p) => truncate(plateBytes(p), 3)],
+  [
+    'a blob that is cut short',
+    ['BYTES_TRUNCATED'],
+    (p) => truncate(bytesAt(p.house, p.otherBlob), 3),
+  ],
   [
     'kept bytes that nobody knows',
     ['BYTES_KEPT_UNKNOWN'],
@@ -136,14 +142,19 @@ test('in a house with a little of everything nothing is found, however closely i
   expect(await lookClosely()).toEqual([])
 })
 
-describe.each(mendable)('%s', (_, codes, harm) => {
-  test('is found, put right, and found no more', async () => {
-    const place = await furnishedHouse()
+describe('is found, put right, and found no more:', () => {
+  let place: Furnished
+  beforeAll(async () => {
+    place = await furnish(await openHouse())
+  })
+  afterAll(() => place.house[Symbol.asyncDispose]())
+
+  test.each(mendable)('%s', async (_, codes, harm) => {
     await harm(place)
     expect(codesOf(await findings(place.house))).toEqual(codes)
     const mended = await findings(place.house, { repair: true })
+    expect(mended.length).toBeGreaterThan(0)
     expect(mended).toEqual(mended.map((told) => ({ ...told, mended: true })))
-    expect(codesOf(mended)).toEqual(expect.arrayContaining(codes))
     expect(await findings(place.house)).toEqual([])
   })
 })
@@ -154,20 +165,36 @@ const others: Harm[] = [
   ['half in the trash', ['ENTRY_TRASH'], set('entries', plate, { trashedAt: 5 })],
   ['folders in a circle', ['ENTRY_CYCLE'], inCircle],
   ['a name that compares as another', ['ENTRY_NAME'], set('entries', plate, { nameKey: 'x' })],
-  ['a current version that is not there', ['FILE_VERSION'], set('entries', plate, { versionId: 'ver_x' })],
-  ['a version of other bytes', ['BLOB_VERSIONS'], set('versions', plateVersion, { sha256: 'e'.repeat(64) })],
-  ['a workspace without a root', ['WORKSPACE_ROOT'], set('workspaces', workspace, { rootId: 'fld_x' })],
+  [
+    'a current version that is not there',
+    ['FILE_VERSION'],
+    set('entries', plate, { versionId: 'ver_x' }),
+  ],
+  [
+    'a version of other bytes',
+    ['BLOB_VERSIONS'],
+    set('versions', plateVersion, { sha256: 'e'.repeat(64) }),
+  ],
+  [
+    'a workspace without a root',
+    ['WORKSPACE_ROOT'],
+    set('workspaces', workspace, { rootId: 'fld_x' }),
+  ],
   ['a blob that is too long', ['BYTES_LONGER'], (p) => appendFile(plateBytes(p), 'more')],
   ['staged bytes that are gone', ['UPLOAD_BYTES'], (p) => rm(inBlobs(p, 'staged', upload(p)))],
-  ['staged bytes that are fewer', ['UPLOAD_BYTES'], (p) => truncate(inBlobs(p, 'staged', upload(p)), 2)],
+  [
+    'staged bytes that are fewer',
+    ['UPLOAD_BYTES'],
+    (p) => truncate(inBlobs(p, 'staged', upload(p)), 2),
+  ],
 ]
 
 async function inCircle(place: Furnished) {
   await set('entries', raw, { parentId: year(place) })(place)
 }
 
-describe.each(others)('%s', (_, codes, harm) => {
-  test('is found, and left to people, who are told why', async () => {
+describe('is found, and left to people, who are told why:', () => {
+  test.each(others)('%s', async (_, codes, harm) => {
     const place = await furnishedHouse()
     await harm(place)
     const found = await findings(place.house, { repair: true })
@@ -199,15 +226,22 @@ test('bytes that have changed, or changed places, are found by reading them, and
 
   const extra = { workspaceId: place.workspaceId, name: 'same size.bin', bytes: 'y'.repeat(1000) }
   const twin = await uploadFile(house, extra)
-  await swap(bytesAt(house, place.otherBlob), bytesAt(house, await blobIdOf(place, twin.version.id)))
+  await swap(
+    bytesAt(house, place.otherBlob),
+    bytesAt(house, await blobIdOf(place, twin.version.id)),
+  )
   const found = await findings(house, { deep: true, repair: true })
   expect(found.map(({ code }) => code)).toEqual(['BYTES_CHANGED', 'BYTES_CHANGED'])
-  const status = async (id: string) => (await lookUp(house, { id }, '... on File { status }')).status
+  const status = async (id: string) =>
+    (await lookUp(house, { id }, '... on File { status }')).status
   expect([await status(other.id), await status(twin.id)]).toEqual(['FAILED', 'FAILED'])
   expect(await status(plate.id)).toBe('COMPLETE')
   expect(await findings(house, { deep: true })).toEqual([])
 
-  await swap(bytesAt(house, place.otherBlob), bytesAt(house, await blobIdOf(place, twin.version.id)))
+  await swap(
+    bytesAt(house, place.otherBlob),
+    bytesAt(house, await blobIdOf(place, twin.version.id)),
+  )
   expect(codesOf(await findings(house, { deep: true, repair: true }))).toEqual(['BYTES_RECOVERED'])
   expect([await status(other.id), await status(twin.id)]).toEqual(['COMPLETE', 'COMPLETE'])
 })
@@ -227,7 +261,9 @@ const blobIdOf = async ({ house }: Furnished, versionId: string) =>
       .executeTakeFirstOrThrow()
   ).blobId
 
-test('beside a busy house nothing is found, and nobody is disturbed', { timeout: 60_000 }, async () => {
+test('beside a busy house nothing is found, and nobody is disturbed', {
+  timeout: 60_000,
+}, async () => {
   const place = await furnishedHouse()
   const { house, workspaceId } = place
   let [isOver, done] = [false, 0]
@@ -241,7 +277,13 @@ test('beside a busy house nothing is found, and nobody is disturbed', { timeout:
       await confirmUpload(house, { uploadId: upload.id })
       const destination = { id: place.year.id }
       await act(house, 'moveEntries', { entries: items(folder), destination }, 'succeeded')
-      if (i % 2) await act(house, 'copyEntries', { entries: items(place.raw), destination: parent }, 'failed')
+      if (i % 2)
+        await act(
+          house,
+          'copyEntries',
+          { entries: items(place.raw), destination: parent },
+          'failed',
+        )
       if (i % 3 === 0) await trashEntries(house, folder)
       if (i % 6 === 0) await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
       done += 1
@@ -255,7 +297,7 @@ test('beside a busy house nothing is found, and nobody is disturbed', { timeout:
   isOver = true
   await working
   expect(found).toEqual([])
-  expect(done).toBeGreaterThan(10)
+  expect(done).toBeGreaterThan(39)
   expect(await findings(house, { deep: true })).toEqual([])
 })
 
@@ -269,13 +311,13 @@ describe('npm run fsck', () => {
     const found = await runFsck(house, '--json')
     expect(found.code).toBe(1)
     expect(found.lines.map((line) => JSON.parse(line))).toEqual([
+      { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), mended: false },
       {
         code: 'FOLDER_TOTALS',
         subject: place.raw.id,
         says: expect.stringContaining('"fileCount":7'),
         mended: false,
       },
-      { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), mended: false },
       {
         code: 'BYTES_MISSING',
         subject: place.otherBlob,
@@ -298,7 +340,9 @@ describe('npm run fsck', () => {
     expect((await runFsck(house, '--grace-hours=soon')).code).toBe(2)
     const nowhere = { ...house, dir: join(house.dir, 'nowhere'), databaseUrl: undefined }
     const { code, complained } = await runFsck(nowhere)
-    expect([code, complained]).toEqual([2, expect.stringMatching(/holdall\.db is not there; .*\n$/)])
-    onTestFinished(() => expect(house.dir).toBeTruthy())
+    expect([code, complained]).toEqual([
+      2,
+      expect.stringMatching(/holdall\.db is not there; .*\n$/),
+    ])
   })
 })

@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Upload, type UploadOptions } from 'tus-js-client'
 import { expect, test } from 'vitest'
+import { keysOf } from '../support/bytes.ts'
 import {
   act,
   attempt,
@@ -46,10 +45,8 @@ const final = ({ post, workspaceId }: Tus, urls: string[], said: Record<string, 
 
 const locationOf = (response: Response) => response.headers.get('location') ?? ''
 const uploadIdOf = (response: Response) => response.headers.get('holdall-upload-id') ?? ''
-const blobsOf = async ({ dir }: House, where: string) =>
-  (await readdir(join(dir, 'blobs', where), { recursive: true })).filter((name) =>
-    /upl_\w+$/.test(name),
-  ).length
+const blobsOf = async (house: House, where: 'staged' | 'kept') =>
+  (await keysOf(house, where)).length
 
 test('the server MUST add concatenation to Tus-Extension', async () => {
   await using tus = await openTus()

@@ -29,14 +29,19 @@ export type Furnished = {
   tagId: string
   /** A folder in the trash, with a file in it. */
   trashed: { id: string }
-  /** Of ten bytes it has four. */
+  /** Of ten bytes it has four; and another like it. */
   upload: UploadHandle
+  late: UploadHandle
 }
 
 /** A house with a little of everything; gone when the test ends. */
-export async function furnishedHouse(env: Record<string, string> = {}): Promise<Furnished> {
-  const house = await openHouse({ env })
+export async function furnishedHouse(): Promise<Furnished> {
+  const house = await openHouse()
   onTestFinished(() => house[Symbol.asyncDispose]())
+  return furnish(house)
+}
+
+export async function furnish(house: House): Promise<Furnished> {
   const { id: workspaceId, root } = await createWorkspace(house)
   const raw = await createFolder(house, { parent: { id: root.id }, name: 'raw' })
   const year = await createFolder(house, { parent: { id: raw.id }, name: '2025' })
@@ -44,10 +49,17 @@ export async function furnishedHouse(env: Record<string, string> = {}): Promise<
   const trashed = await createFolder(house, { parent: { id: root.id }, name: 'gone' })
   await uploadFile(house, { workspaceId, folderId: trashed.id, name: 'old.txt', bytes: 'old' })
   await trashEntries(house, trashed)
-  const upload = await createUpload(house, { workspaceId, name: 'open.bin', size: 10 })
-  await sendBytes(house, upload, '0123')
+  const upload = await openUpload(house, workspaceId)
+  const late = await openUpload(house, workspaceId)
   const { id: tagId } = await house.app.db.selectFrom('tags').select('id').executeTakeFirstOrThrow()
-  return { house, workspaceId, rootId: root.id, raw, year, ...files, tagId, trashed, upload }
+  return { house, workspaceId, rootId: root.id, raw, year, ...files, tagId, trashed, upload, late }
+}
+
+async function openUpload(house: House, workspaceId: string) {
+  const name = 'open.bin'
+  const upload = await createUpload(house, { workspaceId, name, size: 10 })
+  await sendBytes(house, upload, '0123')
+  return upload
 }
 
 async function plates(house: House, to: { workspaceId: string; folderId: string }) {

@@ -1,9 +1,8 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type GraphQLUnionType, getNamedType } from 'graphql'
 import { expect } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
 import { schema } from '../../src/schema.ts'
+import { keysOf } from './bytes.ts'
 import type { House } from './house.ts'
 
 type As = { token?: string | null }
@@ -81,16 +80,16 @@ const tables = [
   'shareLinks',
 ] as const satisfies (keyof Tables)[]
 
-/** Every row, but for when a token was used, and the name of every file of bytes. */
-export async function everything({ app, dir }: House) {
+/** Every row, but for when a token was used, and the key of all bytes. */
+export async function everything(house: House) {
+  const { app } = house
   const rows = tables.map((table) => app.db.selectFrom(table).selectAll().execute())
   const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
-  const bytes = await readdir(join(dir, 'blobs'), { recursive: true })
   return {
     // PostgreSQL gives them in no order of its own.
     rows: (await Promise.all(rows)).map((all) =>
       all.map((row) => JSON.stringify(used(row))).sort(),
     ),
-    bytes: bytes.filter((name) => name.includes('upl_')).sort(),
+    bytes: [await keysOf(house, 'staged'), await keysOf(house, 'kept')],
   }
 }

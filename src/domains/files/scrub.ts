@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { examine, type Flaw } from '../../blobs/examine.ts'
+import { StorageFault } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
 import { type BlobRow, noteFlaw, noteSound } from './damage.ts'
 
@@ -19,7 +20,7 @@ const AT_ONCE = 100
 const AGAIN_MS = 86_400_000
 /** To open a file takes its time, too. */
 const LEAST_BYTES = 65_536
-/** So many that are not there, one after the other: then it is not the files that are missing but the folder, or the bucket. */
+/** So many that are not there, one after the other: it may be the folder that is not there, or the bucket. Enough for an hour. */
 const MOST_MISSING = 20
 
 /**
@@ -34,6 +35,7 @@ export async function scrubBlobs(
   const pace = pacer(bytesPerSecond, signal)
   let [count, missing] = [0, 0]
   for await (const blob of dueBlobs(scope, everyMs)) {
+    if (missing === MOST_MISSING) failed?.(new StorageFault(nothingThere), blob.id)
     if (signal.aborted || missing === MOST_MISSING) break
     await pace(LEAST_BYTES)
     const flaw = await scrubOne(scope, blob, pace).catch((error) => {
@@ -45,6 +47,8 @@ export async function scrubBlobs(
   }
   return count
 }
+
+const nothingThere = `${MOST_MISSING} blobs in a row are not there; is the folder, or the bucket, the right one?`
 
 type Pace = (bytes: number) => Promise<unknown> | undefined
 

@@ -1,0 +1,39 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { MOST_PARTS, partCount, partLength, partSizeFor } from '../../src/blobs/s3-parts.ts'
+
+const MIB = 1024 ** 2
+const TIB = 1024 ** 4
+
+test('the largest object there may be fits into the parts there may be', () => {
+  expect(partCount(5 * TIB, partSizeFor(5 * TIB))).toBeLessThanOrEqual(MOST_PARTS)
+  expect(partSizeFor(5 * TIB)).toBe(552 * MIB)
+})
+
+test('small uploads have parts of 8 MiB; where the length is not known, 10,000 parts are 625 GiB', () => {
+  expect(partSizeFor(1)).toBe(8 * MIB)
+  expect(partSizeFor(9500 * 8 * MIB)).toBe(8 * MIB)
+  expect(partSizeFor(9500 * 8 * MIB + 1)).toBe(9 * MIB)
+  expect(partSizeFor(null) * MOST_PARTS).toBe(625 * 1024 ** 3)
+})
+
+test('parts are equal, whole MiB, few enough, and together as long as the upload', () => {
+  const sizes = fc.oneof(
+    fc.nat(200 * MIB),
+    fc.maxSafeNat().map((size) => size % (5 * TIB)),
+  )
+  fc.assert(
+    fc.property(sizes, (size) => {
+      const partSize = partSizeFor(size)
+      const count = partCount(size, partSize)
+      expect(partSize % MIB).toBe(0)
+      expect(partSize).toBeGreaterThanOrEqual(8 * MIB)
+      expect(count).toBeLessThanOrEqual(9_500)
+      if (size === 0) return
+      const last = partLength(size, partSize, count)
+      expect(partLength(size, partSize, 1)).toBe(Math.min(size, partSize))
+      expect(last).toBeGreaterThan(0)
+      expect((count - 1) * partSize + last).toBe(size)
+    }),
+  )
+})

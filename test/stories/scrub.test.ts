@@ -1,0 +1,280 @@
+import { randomBytes } from 'node:crypto'
+import { copyFile, rename, rm, truncate } from 'node:fs/promises'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { openBlobs } from '../../src/blobs/open.ts'
+import { multipartLedger } from '../../src/database/multiparts.ts'
+import { scrubBlobs } from '../../src/domains/files/scrub.ts'
+import { allChanges } from '../support/changes.ts'
+import {
+  act,
+  createWorkspace,
+  downloadUrl,
+  type FileHandle,
+  lookUp,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { blobOf, bytesAt, flipBit } from '../support/inspection.ts'
+
+const DAY = 86_400_000
+const bytes = randomBytes(3_000_000)
+let house: House
+let workspaceId: string
+let file: FileHandle
+let now: number
+
+const open = async (env: Record<string, string> = {}) => {
+  now = Date.now()
+  house = await openHouse({ now: () => now, env })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  file = await uploadFile(house, { workspaceId, name: 'plate.dat', bytes })
+}
+
+/** What the job does, which reads what downloads are refused; answers how many blobs were read. */
+async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
+  const { app } = house
+  const blobs = openBlobs(app.config.blobs, multipartLedger(app.db))
+  const scope = { ...app, blobs, viewer: null, publicUrl: '' }
+  return scrubBlobs(scope, { everyMs: 30 * DAY, bytesPerSecond }, signal)
+}
+
+const theBytes = async (of = file) => bytesAt(house, await blobOf(house, of))
+const stateOf = async ({ id }: { id: string }) => {
+  const { status, failures } = await lookUp(
+    house,
+    { id },
+    '... on File { status failures { code message } }',
+  )
+  return [status, ...failures.map(({ code }: { code: string }) => code)]
+}
+const actions = async () => {
+  const query =
+    'query ($id: ID!) { workspace(by: { id: $id }) { activity { nodes { action entryId details } } } }'
+  const { nodes } = (await house.ask(query, { id: workspaceId })).workspace.activity
+  return nodes.filter(({ action }: { action: string }) => /DAMAGED|RECOVERED/.test(action))
+}
+const answerTo = async (path: string, headers: Record<string, string> = {}) => {
+  const response = await house.http(path, { headers })
+  return { status: response.status, code: (await response.json()).code }
+}
+
+describe('the scrub', () => {
+  beforeEach(() => open())
+
+  test('reads what nobody has read for so long, and no more than that', async () => {
+    expect(await scrub()).toBe(0)
+    now += 31 * DAY
+    expect(await scrub()).toBe(1)
+    expect(await scrub()).toBe(0)
+    expect([await stateOf(file), await actions()]).toEqual([['COMPLETE'], []])
+  })
+
+  test.each([
+    ['a flipped bit', 'CHANGED', async () => flipBit(await theBytes())],
+    ['bytes that are cut off', 'TRUNCATED', async () => truncate(await theBytes(), 2_999_999)],
+    ['bytes that are gone', 'MISSING', async () => rm(await theBytes())],
+  ])(
+    'finds %s: the file is FAILED, nobody is given it, and the log is told once',
+    async (_, code, harm) => {
+      const link = await downloadUrl(house, file.id)
+      const [{ cursor }] = [await allChanges(house, workspaceId)]
+      await harm()
+      now += 31 * DAY
+      await scrub()
+      now += 2 * DAY
+      await scrub()
+      expect(await stateOf(file)).toEqual(['FAILED', code])
+      expect(await actions()).toEqual([
+        {
+          action: 'FILE_DAMAGED',
+          entryId: file.id,
+          details: { code, versions: [1], isCurrent: true },
+        },
+      ])
+      const { changes } = await allChanges(house, workspaceId, { since: cursor })
+      expect(changes).toMatchObject([{ action: 'FILE_DAMAGED', entry: { id: file.id } }])
+      now -= 33 * DAY
+      const refused = { status: 502, code: 'CORRUPT' }
+      expect(await answerTo(link)).toEqual(refused)
+      expect(await answerTo(link, { range: 'bytes=0-9' })).toEqual(refused)
+      expect(await answerTo(`/download/${file.id}`)).toEqual(refused)
+    },
+  )
+
+  test('finds two blobs that have changed places', async () => {
+    const other = await uploadFile(house, {
+      workspaceId,
+      name: 'b.dat',
+      bytes: randomBytes(3_000_000),
+    })
+    const [one, two] = [await theBytes(), await theBytes(other)]
+    await rename(one, `${one}.away`)
+    await rename(two, one)
+    await rename(`${one}.away`, two)
+    now += 31 * DAY
+    await scrub()
+    expect([await stateOf(file), await stateOf(other)]).toEqual([
+      ['FAILED', 'CHANGED'],
+      ['FAILED', 'CHANGED'],
+    ])
+  })
+
+  test('finds what is right again: the file is COMPLETE, and the log is told of that, too', async () => {
+    await copyFile(await theBytes(), `${await theBytes()}.saved`)
+    const path = await theBytes()
+    await flipBit(path)
+    now += 31 * DAY
+    await scrub()
+    await rename(`${path}.saved`, path)
+    expect(await scrub()).toBe(0)
+    now += DAY
+    expect(await scrub()).toBe(1)
+    expect(await stateOf(file)).toEqual(['COMPLETE'])
+    expect((await actions()).map(({ action }: { action: string }) => action)).toEqual([
+      'FILE_RECOVERED',
+      'FILE_DAMAGED',
+    ])
+    expect((await house.http(`/download/${file.id}`)).status).toBe(200)
+  })
+
+  test('keeps to its pace, and stops when it is told to', async () => {
+    now += 31 * DAY
+    const began = performance.now()
+    expect(await scrub(6_000_000)).toBe(1)
+    expect(performance.now() - began).toBeGreaterThan(300)
+    now += 31 * DAY
+    const stop = new AbortController()
+    setTimeout(() => stop.abort(), 100)
+    await expect(scrub(1000, stop.signal)).rejects.toThrow('aborted')
+    expect(performance.now() - began).toBeLessThan(5000)
+  })
+
+  test('takes a folder that is not there for what it is, not for the end of all files', async () => {
+    for (let i = 0; i < 25; i++)
+      await uploadFile(house, { workspaceId, name: `${i}`, bytes: `${i}` })
+    await rename(`${house.dir}/blobs/kept`, `${house.dir}/blobs/away`)
+    now += 31 * DAY
+    expect(await scrub()).toBe(20)
+    await rename(`${house.dir}/blobs/away`, `${house.dir}/blobs/kept`)
+    now += 2 * DAY
+    await scrub()
+    const { damaged } = await house.app.db
+      .selectFrom('blobs')
+      .select((eb) => eb.fn.countAll<number>().as('damaged'))
+      .where('damage', 'is not', null)
+      .executeTakeFirstOrThrow()
+    expect(damaged).toBe(0)
+  })
+})
+
+describe('a file that is FAILED', () => {
+  beforeEach(async () => {
+    await open()
+    await flipBit(await theBytes())
+    now += 31 * DAY
+    await scrub()
+    now -= 31 * DAY
+  })
+
+  test('is COMPLETE with a good copy as a new version, and so is the version that was damaged', async () => {
+    const twin = await uploadFile(house, { workspaceId, versionOf: file.id, name: 'x', bytes })
+    expect(await stateOf(file)).toEqual(['COMPLETE'])
+    const fields = '... on File { versions { nodes { number failures { code } } } }'
+    const { versions } = await lookUp(house, twin, fields)
+    expect(versions.nodes).toEqual([
+      { number: 2, failures: [] },
+      { number: 1, failures: [] },
+    ])
+    const response = await house.http(`/download/${file.id}`)
+    expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true)
+    expect((await actions()).at(0).action).toBe('FILE_RECOVERED')
+    await house.app.jobs.runDue()
+    now += 31 * DAY
+    expect(await scrub()).toBe(1)
+    expect(await stateOf(file)).toEqual(['COMPLETE'])
+  })
+
+  test('is COMPLETE with other bytes; the version that was damaged stays so', async () => {
+    await uploadFile(house, { workspaceId, versionOf: file.id, name: 'x', bytes: 'other' })
+    expect(await stateOf(file)).toEqual(['COMPLETE'])
+    const fields = '... on File { versions { nodes { failures { code } downloadUrl { url } } } }'
+    const { versions } = await lookUp(house, file, fields)
+    expect(versions.nodes[1].failures).toEqual([{ code: 'CHANGED' }])
+    expect(await answerTo(versions.nodes[1].downloadUrl.url)).toMatchObject({ code: 'CORRUPT' })
+  })
+
+  test('is not handed out by a copy, nor in an archive', async () => {
+    const root = { path: { workspaceId, path: '' } }
+    const entries = [{ entry: { id: file.id } }]
+    const { results } = await act(
+      house,
+      'copyEntries',
+      { entries, destination: root },
+      'results { entry { id } }',
+    )
+    expect(await stateOf(results[0].entry)).toEqual(['FAILED', 'CHANGED'])
+    const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { archiveUrl { url } } } }'
+    const { archiveUrl } = (await house.ask(query, { id: workspaceId })).workspace.root
+    const reading = house.http(archiveUrl.url).then(async (response) => {
+      if (response.status === 200) await response.arrayBuffer()
+      return response.status
+    })
+    expect(await reading.catch(() => 'cut')).toSatisfy((end) => end === 502 || end === 'cut')
+  })
+})
+
+describe('VERIFY_READS=on', () => {
+  beforeEach(() => open({ VERIFY_READS: 'on' }))
+
+  test('what is right is given, whole and in parts', async () => {
+    const link = await downloadUrl(house, file.id)
+    const whole = Buffer.from(await (await house.http(link)).arrayBuffer())
+    expect(whole.equals(bytes)).toBe(true)
+    const part = await house.http(link, { headers: { range: 'bytes=5-9' } })
+    expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(5, 10))).toBe(true)
+    const empty = await uploadFile(house, { workspaceId, name: 'empty', bytes: '' })
+    expect(await (await house.http(await downloadUrl(house, empty.id))).text()).toBe('')
+  })
+
+  test.each([
+    ['flipped', 'CHANGED', async () => flipBit(await theBytes())],
+    ['cut off', 'TRUNCATED', async () => truncate(await theBytes(), 2_999_999)],
+  ])('of a whole file the last bytes never come where some are %s', async (_, code, harm) => {
+    const link = await downloadUrl(house, file.id)
+    await harm()
+    const response = await house.http(link)
+    let length = 0
+    const reading = async () => {
+      for await (const chunk of response.body ?? []) length += chunk.length
+    }
+    await expect(reading()).rejects.toThrow()
+    expect(length).toBeLessThan(bytes.length)
+    expect(await stateOf(file)).toEqual(['FAILED', code])
+    expect(await answerTo(link)).toEqual({ status: 502, code: 'CORRUPT' })
+  })
+
+  test('of a small file, one that is gone, and a part of one not a byte comes', async () => {
+    const small = await uploadFile(house, { workspaceId, name: 'small', bytes: 'small' })
+    await flipBit(await theBytes(small))
+    const refused = { status: 502, code: 'CORRUPT' }
+    expect(await answerTo(`/download/${small.id}`)).toEqual(refused)
+    const gone = await uploadFile(house, { workspaceId, name: 'gone', bytes: 'gone' })
+    await rm(await theBytes(gone))
+    expect(await answerTo(`/download/${gone.id}`)).toEqual(refused)
+    await flipBit(await theBytes())
+    expect(await answerTo(`/download/${file.id}`, { range: 'bytes=0-9' })).toEqual(refused)
+    expect(await stateOf(gone)).toEqual(['FAILED', 'MISSING'])
+    expect((await actions()).length).toBe(3)
+  })
+
+  test('a part is given without another look for ten minutes after all of it was read', async () => {
+    const range = { range: 'bytes=0-9' }
+    const link = await downloadUrl(house, file.id)
+    expect((await house.http(link, { headers: range })).status).toBe(206)
+    await flipBit(await theBytes())
+    expect((await house.http(link, { headers: range })).status).toBe(206)
+    now += 601_000
+    expect(await answerTo(link, range)).toEqual({ status: 502, code: 'CORRUPT' })
+  })
+})

@@ -1,0 +1,42 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type Passed = { method: string; url: string; headers: IncomingHttpHeaders }
+
+/**
+ * Stands between a client and the server at `endpoint`, lets all through as it is and remembers it. What `swallow` says is done, but
+ * the client never hears of it: its connection breaks instead.
+ */
+export async function openHttpProxy(endpoint: string, swallow = (_: Passed) => false) {
+  const { hostname, port } = new URL(endpoint)
+  const passed: Passed[] = []
+  const server = createServer((req, res) => {
+    const { method = '', url = '', headers } = req
+    const what = { method, url, headers }
+    passed.push(what)
+    const onward = request({ hostname, port, method, path: url, headers }, (answer) => {
+      if (swallow(what)) return lose(answer, req)
+      res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+      answer.pipe(res)
+    })
+    onward.on('error', () => res.destroy())
+    req.pipe(onward)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    passed,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** Only once the server is done with it. */
+function lose(answer: IncomingMessage, req: IncomingMessage) {
+  answer.resume().on('end', () => req.socket.destroy())
+}
