@@ -249,7 +249,7 @@ export const settings = {
   DOWNLOADS: setting({
     meaning:
       'Where a download leads: redirect sends clients to the bucket with a URL of five minutes, proxy lets the bytes pass through the server.',
-    default: 'redirect with S3_BUCKET, else proxy',
+    default: 'redirect with S3_BUCKET, unless VERIFY_READS is on; else proxy',
     right: 'redirect or proxy',
     schema: z.enum(['redirect', 'proxy']).nullable().default(null),
   }),

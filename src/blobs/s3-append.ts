@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { ChecksumMismatch } from '../errors.ts'
+import { ChecksumMismatch, StorageFault } from '../errors.ts'
 import type { AppendOptions } from './blob-store.ts'
 import { checking } from './checksum.ts'
 import type { Cadence } from './disk-append.ts'
@@ -34,14 +34,20 @@ export async function appendToBucket(
   try {
     return await (options.checksum ? takeProven(going) : takeDurably(going))
   } catch (error) {
+    const heard = flow.end()
     await flow.close()
     await records.abandon()
+    // A length that nobody will take: who has taken the key over, or discarded it, has taken it from our caller, too.
+    if (error instanceof StorageFault && (await isOver(stores, staged))) return heard
     throw error
   } finally {
     await flow.close()
     await records.removed()
   }
 }
+
+const isOver = async ({ ledger }: Stores, { key, turn }: Staged) =>
+  (await ledger.load(key))?.turn !== turn
 
 type Going = {
   stores: AppendStores

@@ -32,7 +32,8 @@ export function inflow(
   const put = putting(stores, staged)
   const arrivals = new Map<string, Promise<unknown>>()
   const held = heldBytes(pool, Math.min(partSize, largestTailBytes))
-  let [heldFrom, partStart, tails, made] = [staged.length, staged.inParts, staged.tails, 0]
+  let [heldFrom, partStart, tails] = [staged.length, staged.inParts, staged.tails]
+  const made: string[] = []
 
   const holder = { held: held.length, spill: sendTail }
   budget.join(holder)
@@ -74,8 +75,8 @@ export function inflow(
     if (held.length() === 0) return
     const { before, from } = absorbed(tails, held.length(), largestTailBytes)
     const start = from[0]?.start ?? heldFrom
-    made += 1
-    const tail = { name: `${start}-${turn}.${made}`, start, size: end() - start }
+    const tail = { name: `${start}-${turn}.${made.length}`, start, size: end() - start }
+    made.push(tail.name)
     tails = [...before, tail]
     arrivals.set(
       tail.name,
@@ -110,6 +111,8 @@ export function inflow(
   return {
     sent,
     end,
+    /** The names of all tails that were sent off, arrived or not. */
+    tailsMade: () => made,
     async add(batch: Buffer[]) {
       const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
       if (bytes > 0) await budget.take(bytes)

@@ -5,11 +5,12 @@ import type { Stores } from './s3-putting.ts'
 import { removeTails } from './s3-tails.ts'
 
 /** Writes down in the ledger what has arrived in the bucket, and takes away the tails that are of no use any more. */
-export function recorder(stores: Stores, { key, turn }: Staged, { sent }: Inflow) {
+export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMade }: Inflow) {
   const removals: Promise<unknown>[] = []
   /** Tails whose bytes are in a part; an offset before its end still needs them. */
   let replaced: { end: number; names: string[] }[] = []
   let droppable: string[] = []
+  const recorded = new Set<string>()
 
   return {
     /** What has arrived without a gap since the last time: its last piece, or undefined. */
@@ -23,6 +24,7 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent }: Inflow
       droppable = []
       const change = { ...written(pieces), length: last.end, dropTails }
       if (!(await stores.ledger.write(key, turn, change))) throw overtaken(key)
+      for (const { name } of change.tails) recorded.add(name)
       removals.push(removeTails(stores, key, dropTails))
       replaced.push(...pieces.filter((piece) => 'part' in piece).map(inPart))
       return last
@@ -31,11 +33,13 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent }: Inflow
       droppable.push(...replaced.filter(({ end }) => end <= offset).flatMap(({ names }) => names))
       replaced = replaced.filter(({ end }) => end > offset)
     },
-    /** What arrived and was not written down goes; what stays behind here, the sweeper takes. */
-    async abandon() {
-      const tails = sent.takeFinished().flatMap((piece) => ('tail' in piece ? [piece.tail] : []))
-      await removeTails(stores, key, names(tails))
-    },
+    /** Tails that were not written down go; what stays behind here, the sweeper takes. */
+    abandon: () =>
+      removeTails(
+        stores,
+        key,
+        tailsMade().filter((name) => !recorded.has(name)),
+      ),
     removed: () => Promise.all(removals),
   }
 }

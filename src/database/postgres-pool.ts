@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient, QueryResult } from 'pg'
+import { InvalidInput } from '../errors.ts'
 import { ConnectionLost, isLost, isReplaceable, NoConnection } from './faults.ts'
 
 /** So long a request waits for a server that takes no connections, as while it starts again. */
@@ -46,7 +47,7 @@ class Visit {
       try {
         return await this.#client.query(text, [...values])
       } catch (error) {
-        if (!isLost(error)) throw error
+        if (!isLost(error)) throw withoutNul(error)
         this.#fault = new ConnectionLost(error)
         if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw this.#fault
       }
@@ -67,6 +68,12 @@ class Visit {
     this.#fault = null
   }
 }
+
+/** PostgreSQL's text takes every character but one (22021: not in the repertoire), wherever somebody may write it. */
+const withoutNul = (error: unknown) =>
+  (error as { code?: unknown }).code === '22021'
+    ? new InvalidInput({ path: [], message: 'no text has the character U+0000' })
+    : error
 
 const repeatable = /^\s*(select|begin)\b/i
 

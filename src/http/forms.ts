@@ -6,6 +6,7 @@ import {
   type FormUpload,
   fileForm,
   growForm,
+  requireHeld,
 } from '../domains/uploads/forms.ts'
 import type { UploadRow } from '../domains/uploads/rules.ts'
 import { Unauthenticated } from '../errors.ts'
@@ -63,7 +64,11 @@ async function fileFrom(scope: Scope, req: IncomingMessage, idleMs: number): Pro
     const form = await beginForm(scope, { workspaceId, bytes: atLeast })
     came.form = form
     const onDurable = (offset: number) => growForm(scope, form, offset)
-    const size = await scope.blobs.append(form.id, 0, bytes, { signal: stop.signal, onDurable })
+    const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop.signal, onDurable })
+    const size = await appended.catch(async (error) => {
+      await requireHeld(scope, form)
+      throw error
+    })
     return { form, size }
   }
   try {

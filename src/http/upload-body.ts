@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isShared } from '../domains/uploads/leases.ts'
+import { uploadById } from '../domains/uploads/reads.ts'
 import { commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
@@ -34,9 +35,11 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
     mayWrite: () => requireMine(passage),
     onDurable: (offset: number) => commitUpTo(passage, offset, end),
   }
-  const offset = await scope.blobs.append(upload.id, upload.offset, req, options).catch((error) => {
-    // What goes wrong because another writes by now is no fault.
+  const appended = scope.blobs.append(upload.id, upload.offset, req, options)
+  const offset = await appended.catch(async (error) => {
+    // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
     requireMine(passage)
+    requireThere(await uploadById(scope.db, upload.id), upload.id, scope.now())
     throw error
   })
   if (offset > end) throw tooMuch()

@@ -89,6 +89,24 @@ const cases: Record<keyof typeof settings, Case> = {
   DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
   // redirect needs a bucket; see the contradictions.
   DOWNLOADS: { right: [['proxy', { downloads: 'proxy' }]], wrong: ['REDIRECT', 'direct', 'true'] },
+  VERIFY_READS: {
+    right: [
+      ['on', { verifyReads: true }],
+      ['off', { verifyReads: false }],
+    ],
+    wrong: ['ON', 'true', '1'],
+  },
+  SCRUB_DAYS: {
+    right: [
+      ['0', { scrub: null }],
+      ['7', { scrub: { everyMs: 7 * 86_400_000, bytesPerSecond: 20_000_000 } }],
+    ],
+    wrong: ['-1', '3651', '0.5', 'never'],
+  },
+  SCRUB_BYTES_PER_SECOND: {
+    right: [['1', { scrub: { everyMs: 30 * 86_400_000, bytesPerSecond: 1 } }]],
+    wrong: ['0', '20MB', '1e6'],
+  },
   ADMIN_TOKEN: {
     right: [['aB3-._~+/aB3-._~+/aB', { adminToken: 'aB3-._~+/aB3-._~+/aB' }]],
     wrong: ['short', 'x'.repeat(201), `${'x'.repeat(20)} `, `${'x'.repeat(20)}é`],
@@ -232,6 +250,8 @@ test('nothing set is what the README says', () => {
     database: { kind: 'sqlite', path: resolve('data/holdall.db') },
     blobs: { kind: 'disk', dir: resolve('data/blobs') },
     downloads: 'proxy',
+    verifyReads: false,
+    scrub: { everyMs: 30 * 86_400_000, bytesPerSecond: 20_000_000 },
     adminToken: null,
     limits: {
       maxUploadBytes: 5 * 1024 ** 4,
@@ -320,6 +340,10 @@ test('downloads lead to the bucket, where there is one, unless they shall not', 
   expect(readConfig({ ...bucket, DOWNLOADS: 'redirect' }).downloads).toBe('redirect')
   expect(readConfig({ ...bucket, DOWNLOADS: 'proxy' }).downloads).toBe('proxy')
   expect(readConfig({}).downloads).toBe('proxy')
+  expect(readConfig({ ...bucket, VERIFY_READS: 'on' }).downloads).toBe('proxy')
+  expect(refusal({ ...bucket, VERIFY_READS: 'on', DOWNLOADS: 'redirect' })).toMatch(
+    /^DOWNLOADS is redirect; .* VERIFY_READS .*\.$/,
+  )
   expect(refusal({ DOWNLOADS: 'redirect' })).toMatch(/^DOWNLOADS is redirect; .* S3_BUCKET .*\.$/)
 })
 

@@ -173,7 +173,7 @@ describe.runIf(database === 'PostgreSQL')('the connection breaks', () => {
         await session.query(
           'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
         )
-        await sleep(30)
+        await sleep(200)
       }
     })()
     const answers = await Promise.all(
@@ -190,7 +190,7 @@ describe.runIf(database === 'PostgreSQL')('the connection breaks', () => {
     const there = new Set((await children(house, workspace.root.id)).map(({ name }) => name))
     const done = answers.filter(({ data }) => data?.createFolder?.folder)
     expect(done.length + refused.length).toBe(60)
-    expect(done.length).toBeGreaterThan(30)
+    expect(done.length).toBeGreaterThan(10)
     expect(done.filter(({ name }) => !there.has(name))).toEqual([])
     await expectExact(house, workspace)
   })

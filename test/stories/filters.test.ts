@@ -259,3 +259,14 @@ test.each<[string[], object]>([
   expect(data.workspace).toBe(null)
   expect(errors?.[0]).toMatchObject(problem)
 })
+
+test('a NUL in what is looked for finds nothing or is refused, and is never a fault of the house', async () => {
+  const query = `query ($id: ID!, $text: String!) { workspace(by: { id: $id }) {
+    search(query: $text, first: 1) { totalCount } entries(filter: { nameContains: $text }, first: 1) { totalCount } } }`
+  const { status, data, errors } = await house.graphql(query, { id: workspaceId, text: 'a\0b' })
+  expect(status).toBeLessThan(500)
+  expect(errors?.map(({ extensions }) => extensions?.code) ?? []).not.toContain(
+    'INTERNAL_SERVER_ERROR',
+  )
+  expect(data?.workspace?.entries.totalCount ?? 0).toBe(0)
+})

@@ -39,8 +39,8 @@ test('HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes
     raw.socket.destroy()
   }
   for await (const staged of tus.house.app.blobs.list('staged')) expect(staged.size).toBe(8 * MIB)
-  // The middle one of five: the machine has other things to do as well.
-  expect(times.sort((a, b) => a - b)[2]).toBeLessThan(50)
+  // The middle one of five: the machine has other things to do as well. In a bucket what arrived is put before it is told.
+  expect(times.sort((a, b) => a - b)[2]).toBeLessThan(process.env.TEST_BLOBS === 's3' ? 500 : 50)
 })
 
 test('the offset that HEAD tells is the one from which the next PATCH goes on', async () => {

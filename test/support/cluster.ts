@@ -37,9 +37,11 @@ export async function openCluster({
     LOG_LEVEL: 'warn',
   }
   const vars = { ...shared, ...database.env, ...env }
-  const members = ports.map((port) => memberAt(port, vars))
+  const ends: string[] = []
+  const members = ports.map((port) => memberAt(port, vars, ends))
   stack.defer(async () => {
     await Promise.all(members.map((member) => member.kill()))
+    if (ends.length > 0) throw new Error(ends.join('\n'))
   })
   await Promise.all(members.map((member) => member.start()))
   const proxy = stack.use(await openProxy(ports))
@@ -62,13 +64,16 @@ export async function openCluster({
 }
 export type Cluster = Awaited<ReturnType<typeof openCluster>>
 
-function memberAt(port: number, env: Env) {
+function memberAt(port: number, env: Env, ends: string[]) {
   let child: ChildProcess | undefined
+  /** The one that was told to end. */
+  let asked: ChildProcess | undefined
   const said = { out: '', err: '' }
 
   async function gone(signal: NodeJS.Signals) {
     if (!child || child.exitCode !== null || child.signalCode !== null) return null
     const over = once(child, 'exit')
+    asked = child
     child.kill(signal)
     const [code] = await over
     return code as number | null
@@ -79,14 +84,19 @@ function memberAt(port: number, env: Env) {
     /** Resolves when it takes requests. */
     async start() {
       const all = { ...env, PORT: String(port) }
+      said.out = ''
       child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: all as NodeJS.ProcessEnv })
       child.stdout?.on('data', (text) => (said.out += text))
       child.stderr?.on('data', (text) => (said.err += text))
       const ready = async () => {
         if (child?.exitCode != null) throw new Error(said.err)
-        return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.status === 200
+        return said.out.includes('Holdall is')
       }
       await until(ready, 30_000)
+      const mine = child
+      mine.once('exit', (code, signal) => {
+        if (asked !== mine) ends.push(`${port} ended by itself (${code ?? signal}): ${said.err}`)
+      })
     },
     /** Without a word, in the middle of whatever it does. */
     kill: () => gone('SIGKILL'),
@@ -121,10 +131,18 @@ function houseAt(url: string, token: string): House {
   return { url, token, http, ask } as unknown as House
 }
 
+/** One that is given to nobody who asks for any: a process that starts again finds it free. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (let tries = 0; tries < 50; tries += 1) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const server = createServer()
+    const listens = new Promise((resolve) => {
+      server.once('listening', () => resolve(true)).once('error', () => resolve(false))
+    })
+    server.listen(port, '127.0.0.1')
+    if (!(await listens)) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
+  throw new Error('no port is free')
 }

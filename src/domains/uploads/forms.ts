@@ -10,7 +10,7 @@ import { draftOf, type NewUpload } from './drafts.ts'
 import { endUpload, forgetBytes } from './endings.ts'
 import { uploadById } from './reads.ts'
 import { commitOffset } from './receiving.ts'
-import type { UploadRow } from './rules.ts'
+import { isOver, type UploadRow } from './rules.ts'
 import { insertUpload } from './writes.ts'
 
 /**
@@ -54,6 +54,12 @@ async function hold(s: TxScope, workspaceId: string, bytes: number): Promise<Upl
 export async function growForm(scope: Scope, form: FormUpload, offset: number): Promise<void> {
   if (!form.held) return
   form.held = (await commitOffset(scope, form.held, offset)) ?? taken()
+}
+
+/** A form that was cancelled has lost its bytes: that is no fault of the storage. */
+export async function requireHeld({ db }: Scope, { held }: FormUpload): Promise<void> {
+  const upload = held && (await uploadById(db, held.id))
+  if (upload && isOver(upload.status)) taken()
 }
 
 /** All `size` bytes are there: makes the file as createUpload and confirmUpload do, and throws what they throw. */
