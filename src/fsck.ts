@@ -6,7 +6,7 @@ const usage = `npm run fsck -- [--repair] [--deep] [--json] [--grace-hours=<hour
 
 Looks whether rows and bytes are as they must be, also while the server runs.
   --repair       puts right what is safe to put right, and says what it left and why
-  --deep         reads and hashes all bytes
+  --deep         reads and hashes all bytes, and reads what search knows
   --json         a line of JSON for each finding
   --grace-hours  bytes without a row are spared when they are younger (24)
 It exits with 0 where nothing was found, with 1 where something was, and with 2 where it could not look.`

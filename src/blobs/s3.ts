@@ -18,7 +18,7 @@ const MIB = 1024 ** 2
 const usualTuning: Tuning & { memoryBytes: number } = {
   cadence: { bytes: 64 * MIB, ms: 10_000 },
   partSizeFor,
-  partsAtOnce: 4,
+  partsAtOnce: 3,
   largestTailBytes: 64 * MIB,
   memoryBytes: 128 * MIB,
 }

@@ -3,6 +3,13 @@ import { type Db, isPostgres } from './database.ts'
 import { type Document, sequencesOf } from './search-document.ts'
 import { vectorOf } from './search-vector.ts'
 
+/** Those of the ids that the index does not have. */
+export async function missingDocuments(db: Db, ids: readonly string[]): Promise<string[]> {
+  const rows = await db.selectFrom('searchDocuments').select('id').where('id', 'in', ids).execute()
+  const known = new Set(rows.map(({ id }) => id))
+  return ids.filter((id) => !known.has(id))
+}
+
 /** Those of the documents that the index does not have, or has otherwise. SQLite's tells what is missing in it, not what is too much. */
 export const staleDocuments = (db: Db, documents: readonly Document[]): Promise<string[]> =>
   isPostgres(db) ? differing(db, documents) : incomplete(db, documents)

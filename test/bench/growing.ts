@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { readConfig } from '../../src/config.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { act, createWorkspace, uploadFile, type WorkspaceHandle } from '../support/client.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
+import { startServer } from '../support/fleet.ts'
 import type { House } from '../support/house.ts'
 import { manyFiles } from '../support/many-files.ts'
 import { startPostgres } from '../support/postgres-server.ts'
@@ -45,8 +43,6 @@ async function measure(name: string, story: Act) {
   )
 }
 
-const json = { 'content-type': 'application/json' }
-
 const pick = <T>(all: readonly T[], n: number): T => all[n % all.length] as T
 
 async function measureAll({ houses, workspaces }: Fleet) {
@@ -77,48 +73,13 @@ async function measureAll({ houses, workspaces }: Fleet) {
   )
 }
 
-/** All that the clients of the tests use of a house. */
-function houseAt(url: string): House {
-  const http: House['http'] = (path, { headers, ...init } = {}) =>
-    fetch(new URL(path, url), {
-      ...init,
-      headers: { authorization: `Bearer ${token}`, ...headers },
-    })
-  const ask = async (query: string, variables = {}) => {
-    const body = JSON.stringify({ query, variables })
-    const { data, errors } = (await (
-      await http('/graphql', { method: 'POST', headers: json, body })
-    ).json()) as any
-    if (errors) throw new Error(JSON.stringify(errors))
-    return data
-  }
-  return { url, token, http, ask } as unknown as House
-}
-
-async function startProcess(env: Record<string, string>) {
-  const main = join(import.meta.dirname, '../../src/main.ts')
-  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  let said = ''
-  child.stdout.on('data', (text) => {
-    said += text
-  })
-  while (!/localhost:\d+/.test(said)) await sleep(20)
-  return {
-    house: houseAt(`http://${/localhost:\d+/.exec(said)?.[0]}`),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM')
-      await once(child, 'exit')
-    },
-  }
-}
-
 async function run(name: string, processes: number, databaseEnv: { DATABASE_URL?: string }) {
   await using stack = new AsyncDisposableStack()
   const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-bench-'))
   stack.defer(() => rm(DATA_DIR, { recursive: true, force: true }))
-  const env = { DATA_DIR, PORT: '0', LOG_LEVEL: 'error', ADMIN_TOKEN: token, ...databaseEnv }
+  const env = { DATA_DIR, ADMIN_TOKEN: token, ...databaseEnv }
   const houses: House[] = []
-  for (let i = 0; i < processes; i++) houses.push(stack.use(await startProcess(env)).house)
+  for (let i = 0; i < processes; i++) houses.push(stack.use(await startServer(env)).house)
   const [one] = houses as [House]
   const workspaces: WorkspaceHandle[] = []
   for (let i = 0; i < 8; i++) workspaces.push(await createWorkspace(one, { name: `w${i}` }))

@@ -109,7 +109,6 @@ const mendable: Harm[] = [
   ['room for what has ended', ['UPLOAD_ROOM'], set('uploads', upload, { status: 'CANCELED' })],
   ['an upload that is long over', ['UPLOAD_OVERDUE'], set('uploads', late, { expiresAt: 1 })],
   ['what search has of a file', ['SEARCH_ENTRY'], del('searchDocuments', 'id', plate)],
-  ['what search has not read', ['SEARCH_ENTRY'], set('entries', plate, { description: 'fresh' })],
   ['what search has of a tag', ['SEARCH_STRAY', 'SEARCH_TAG'], stray],
   ['the path in a link', ['LINK_PATH'], links({ path: 'old.csv' })],
   ['a link to nothing', ['LINK_FILE'], links({ fileId: 'file_nothing' })],
@@ -157,6 +156,16 @@ describe('is found, put right, and found no more:', () => {
     expect(mended).toEqual(mended.map((told) => ({ ...told, mended: true })))
     expect(await findings(place.house)).toEqual([])
   })
+})
+
+test('what search has not read is found by looking closely', async () => {
+  const place = await furnishedHouse()
+  const { house, plate: file } = place
+  await set('entries', plate, { description: 'fresh' })(place)
+  expect(await findings(house)).toEqual([])
+  const found = { code: 'SEARCH_ENTRY', subject: file.id, mended: true }
+  expect(await findings(house, { deep: true, repair: true })).toMatchObject([found])
+  expect(await findings(house, { deep: true })).toEqual([])
 })
 
 const others: Harm[] = [

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net'
 
 /** One request that the proxy has passed on, and to which of the processes. */
-export type Passed = { to: number; method: string; path: string; isOver: boolean }
+type Passed = { to: number; method: string; path: string; isOver: boolean }
 
 /**
  * A load balancer in front of processes at these ports, as plain as they come: each request goes to the next of them. Where nobody

@@ -1,11 +1,20 @@
 import { type Check, type Checking, idsBy, idsOf } from '../../checks.ts'
-import { dropDocuments } from '../../database/search.ts'
-import { staleDocuments } from '../../database/search-check.ts'
+import { type Document, dropDocuments } from '../../database/search.ts'
+import { missingDocuments, staleDocuments } from '../../database/search-check.ts'
 import { holdWorkspace } from '../../database/transaction.ts'
 import { inTransaction } from '../../scope.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
 import { indexEntries, indexTags } from './writes.ts'
+
+/** Those that the index does not have; looked at closely, also those that it has otherwise. */
+const unlike = ({ db, deep }: Checking, documents: readonly Document[]) =>
+  deep
+    ? staleDocuments(db, documents)
+    : missingDocuments(
+        db,
+        documents.map(({ id }) => id),
+      )
 
 /** What lies in a folder is found by what it says. */
 export const entriesFoundCheck: Check = {
@@ -20,7 +29,7 @@ export const entriesFoundCheck: Check = {
           )
         : []
     const documents = rows.map((row, i) => entryDocument(row, tags[i] ?? []))
-    const stale = new Set(await staleDocuments(c.db, documents))
+    const stale = new Set(await unlike(c, documents))
     return rows
       .filter(({ id }) => stale.has(id))
       .map(({ id, workspaceId }) => ({
@@ -51,7 +60,7 @@ export const tagsFoundCheck: Check = {
   walk: ({ db }) => idsOf(db, 'tags'),
   async judge(c, ids) {
     const tags = await carriedTags(c, ids)
-    const stale = new Set(await staleDocuments(c.db, tags.map(tagDocument)))
+    const stale = new Set(await unlike(c, tags.map(tagDocument)))
     return tags
       .filter(({ id }) => stale.has(id))
       .map((tag) => ({

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { House } from './house.ts'
+
+const json = { 'content-type': 'application/json' }
+
+/** What `npm start` runs, in a process of its own, for whoever measures; `env` is all that it is told, with ADMIN_TOKEN. */
+export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string }) {
+  const main = join(import.meta.dirname, '../../src/main.ts')
+  const child = spawn(process.execPath, [main], {
+    env: { PORT: '0', LOG_LEVEL: 'error', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (text) => {
+    said += text
+  })
+  while (!/localhost:\d+/.test(said)) {
+    if (child.exitCode !== null) throw new Error(`the server has ended: ${said}`)
+    await sleep(20)
+  }
+  return {
+    house: houseAt(`http://${/localhost:\d+/.exec(said)?.[0]}`, env.ADMIN_TOKEN),
+    /** The most memory that it has had so far, in MB. */
+    async peakMegabytes(): Promise<number> {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
+      return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    },
+  }
+}
+
+/** All that the clients of the tests use of a house. */
+function houseAt(url: string, token: string): House {
+  const http: House['http'] = (path, { headers, ...init } = {}) =>
+    fetch(new URL(path, url), {
+      ...init,
+      headers: { authorization: `Bearer ${token}`, ...headers },
+    })
+  const ask = async (query: string, variables = {}) => {
+    const body = JSON.stringify({ query, variables })
+    const response = await http('/graphql', { method: 'POST', headers: json, body })
+    const { data, errors } = (await response.json()) as any
+    if (errors) throw new Error(JSON.stringify(errors))
+    return data
+  }
+  return { url, token, http, ask } as unknown as House
+}
