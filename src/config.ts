@@ -37,7 +37,7 @@ export type Limits = {
   maxQueryCost: number
 }
 
-export type ScrubConfig = { everyMs: number; bytesPerSecond: number }
+type ScrubConfig = { everyMs: number; bytesPerSecond: number }
 
 /** A column of an operator's table that may hold paths; of one workspace (by its slug), or of all. */
 export type LinkableColumn = { table: string; column: string; workspace: string | null }
@@ -101,7 +101,7 @@ const origin = z.string().refine(isOrigin)
 
 const postgresUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\//i)
+  .regex(/^postgres(ql)?:\/\/./i)
   .refine((url) => URL.canParse(url))
   .transform((url) => ({ kind: 'postgres' as const, url }))
 

@@ -1,5 +1,5 @@
 /** Jobs that run a few at a time and whose results are taken in the order in which they were started. */
-export type Lane<T> = ReturnType<typeof lane<T>>
+type Lane<T> = ReturnType<typeof lane<T>>
 
 export function lane<T>(atOnce: number) {
   const finished: T[] = []

@@ -11,7 +11,7 @@ import type { Stores } from './s3-putting.ts'
 type Found = { name: string; size: number; modifiedAt: number }
 
 /** Every object below `prefix`, by pages. */
-export async function* objects({ client, name: Bucket }: Bucket, prefix: string) {
+async function* objects({ client, name: Bucket }: Bucket, prefix: string) {
   let token: string | undefined
   do {
     const page: ListObjectsV2Output = await client
@@ -29,7 +29,7 @@ export async function* objects({ client, name: Bucket }: Bucket, prefix: string)
 }
 
 /** Every multipart upload that is open, below `prefix`; that of one name where `name` says which. */
-export async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
+async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
   let at: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {}
   for (;;) {
     // MinIO lists below no prefix that is not a whole name, but does without one.

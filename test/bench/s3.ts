@@ -17,8 +17,8 @@ const ROUNDS = Number(process.argv[2] ?? 3)
 const MIB = 1024 ** 2
 const SIZE = 1024 * MIB
 const run = promisify(execFile)
-const { S3_ENDPOINT, S3_BUCKET = '' } = process.env
-if (!S3_ENDPOINT) throw new Error('S3_ENDPOINT and S3_BUCKET say where to')
+const { S3_ENDPOINT: endpoint = '', S3_BUCKET = '' } = process.env
+if (!endpoint) throw new Error('S3_ENDPOINT and S3_BUCKET say where to')
 
 await using stack = new AsyncDisposableStack()
 const dir = await mkdtemp(join(tmpdir(), 'holdall-bench-'))
@@ -55,7 +55,7 @@ async function throughHoldall(round: number) {
 }
 
 async function bySdk(round: number) {
-  const client = new S3Client({ endpoint: S3_ENDPOINT, region: 'us-east-1', forcePathStyle: true })
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
   const params = { Bucket: S3_BUCKET, Key: `${prefix}sdk/${round}`, Body: createReadStream(file) }
   await new Upload({ client, params }).done()
   client.destroy()
@@ -74,7 +74,7 @@ for (let round = 0; round < ROUNDS; round++) {
   taken.holdall.push(await secondsOf(throughHoldall, round))
 }
 const [holdall, sdk] = [middle(taken.holdall), middle(taken.sdk)]
-console.log(`1 GiB to ${S3_ENDPOINT}, the middle of ${ROUNDS} in turns:`)
+console.log(`1 GiB to ${endpoint}, the middle of ${ROUNDS} in turns:`)
 console.log(
   `  Holdall ${holdall.toFixed(2)} s   SDK ${sdk.toFixed(2)} s   ${(holdall / sdk).toFixed(2)} ×`,
 )
