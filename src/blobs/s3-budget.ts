@@ -49,6 +49,5 @@ export function memoryBudget(limitBytes: number) {
       if (sent) leaving -= bytes
       serve()
     },
-    taken: () => taken,
   }
 }

@@ -11,8 +11,6 @@ const ANSWERING_MS = 300_000
 const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, timeout: 20_000 }
 
 /** Two ways to speak to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
-type Clients = ReturnType<typeof s3Clients>
-
 export function s3Clients(config: S3Config) {
   const shared = { ...addressOf(config), ...handling() }
   const client = new S3Client({

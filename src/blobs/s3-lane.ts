@@ -1,6 +1,4 @@
 /** Jobs that run a few at a time and whose results are taken in the order in which they were started. */
-type Lane<T> = ReturnType<typeof lane<T>>
-
 export function lane<T>(atOnce: number) {
   const finished: T[] = []
   const running = new Set<Promise<unknown>>()

@@ -11,8 +11,6 @@ export type Stores = { bucket: Bucket; places: S3Places; ledger: Ledger }
 /** What bytes became in the bucket. */
 export type Arrived = { tail: Tail } | { part: Part } | { whole: string }
 
-type Putting = ReturnType<typeof putting>
-
 /** The three ways in which bytes of `staged` get into the bucket. A multipart upload is begun with the first part. */
 export function putting({ bucket, places, ledger }: Stores, { key, turn, multipartId }: Staged) {
   let multipart: Promise<string> | undefined
