@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { SeedsReporter } from './support/seeds-reporter.ts'
@@ -22,6 +23,10 @@ export default defineConfig({
     dir: import.meta.dirname,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // They wait for disks, databases and clocks more than they reckon.
+    maxWorkers: availableParallelism() + 1,
+    // Processes, sockets and clocks of a machine that has other things to do: what fails twice has failed.
+    retry: process.env.CI ? 1 : 0,
     reporters: ['default', new SeedsReporter()],
     projects: [
       { extends: true, test: { name: 'sqlite' } },
