@@ -113,11 +113,15 @@ async function everythingOf(db: Db, workspaceId: string) {
       .selectFrom('entryTags')
       .selectAll()
       .execute()
-      .then(ofOwnEntries(await rows[2])),
-    tokens: bound.map((token) => ({ ...token, ...used })),
-    rows: await Promise.all(rows),
+      .then(ofOwnEntries(await rows[2]))
+      .then(inOrder),
+    tokens: inOrder(bound.map((token) => ({ ...token, ...used }))),
+    rows: (await Promise.all(rows)).map(inOrder),
   }
 }
+/** PostgreSQL gives rows in no order of its own. */
+const inOrder = <R extends object>(rows: R[]) =>
+  rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 const ofOwnEntries = (entries: { id?: unknown }[] = []) => {
   const own = new Set(entries.map(({ id }) => id))
   return (rows: { entryId: string }[]) => rows.filter(({ entryId }) => own.has(entryId))
