@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import SqliteFile from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
-import type { House } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
 import { emptyFolder } from '../support/process.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
@@ -44,25 +44,7 @@ async function ready(env: Env, command?: Command) {
   const url = `http://${/localhost:\d+/.exec(begun.said.out)?.[0]}`
   expect((await fetch(`${url}/readyz`)).status).toBe(200)
   const ms = performance.now() - begun.startedAt
-  return { ...begun, url, ms, house: houseAt(url) }
-}
-
-/** All that the tests' clients use of a house. */
-function houseAt(url: string, token = adminToken): House {
-  const http: House['http'] = (path, { token: as = token, headers, ...init } = {}) => {
-    const authorization = as === null ? {} : { authorization: `Bearer ${as}` }
-    return fetch(new URL(path, url), { ...init, headers: { ...authorization, ...headers } })
-  }
-  async function ask(query: string, variables: Record<string, unknown> = {}) {
-    const headers = { 'content-type': 'application/json' }
-    const body = JSON.stringify({ query, variables })
-    const { data, errors } = (await (
-      await http('/graphql', { method: 'POST', headers, body })
-    ).json()) as any
-    if (errors) throw new Error(JSON.stringify(errors))
-    return data
-  }
-  return { url, token, http, ask } as unknown as House
+  return { ...begun, url, ms, house: houseAt(url, adminToken) }
 }
 
 async function stop({ child, exited }: { child: ChildProcess; exited: Promise<number | null> }) {

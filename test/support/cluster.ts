@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { newDatabase } from './databases.ts'
 import type { House } from './house.ts'
+import { houseAt } from './house-at.ts'
 import { openProxy } from './proxy.ts'
 import { until } from './tus.ts'
 
@@ -56,9 +57,9 @@ export async function openCluster({
     printed,
     token,
     /** Through the load balancer. */
-    house: houseAt(proxy.url, token),
+    house: memberHouse(proxy.url, token),
     /** The same by one of the processes. */
-    at: (index: number) => houseAt(`http://127.0.0.1:${ports[index]}`, token),
+    at: (index: number) => memberHouse(`http://127.0.0.1:${ports[index]}`, token),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
@@ -108,27 +109,14 @@ function memberAt(port: number, env: Env, ends: string[]) {
   }
 }
 
-/** All that the tests' clients use of a house. Whole URLs lose their host: a house that hands out another's is asked all the same. */
-function houseAt(url: string, token: string): House {
-  const http: House['http'] = (path, { token: other = token, headers, ...init } = {}) => {
+/** Whole URLs lose their host: a house that hands out another's is asked all the same. */
+function memberHouse(url: string, token: string): House {
+  const house = houseAt(url, token)
+  const here = (path: string) => {
     const { pathname, search } = new URL(path, url)
-    const authorization = other === null ? {} : { authorization: `Bearer ${other}` }
-    const all = { ...authorization, ...headers }
-    return fetch(new URL(`${pathname}${search}`, url), {
-      redirect: 'manual',
-      ...init,
-      headers: all,
-    })
+    return `${pathname}${search}`
   }
-  async function ask(query: string, variables: Record<string, unknown> = {}) {
-    const headers = { 'content-type': 'application/json' }
-    const body = JSON.stringify({ query, variables })
-    const answer = await http('/graphql', { method: 'POST', headers, body })
-    const { data, errors } = (await answer.json()) as any
-    if (errors) throw new Error(JSON.stringify(errors))
-    return data
-  }
-  return { url, token, http, ask } as unknown as House
+  return { ...house, http: (path, init) => house.http(here(path), init) }
 }
 
 /** One that is given to nobody who asks for any: a process that starts again finds it free. */

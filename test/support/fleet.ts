@@ -3,9 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { House } from './house.ts'
-
-const json = { 'content-type': 'application/json' }
+import { houseAt } from './house-at.ts'
 
 /** What `npm start` runs, in a process of its own, for whoever measures; `env` is all that it is told, with ADMIN_TOKEN. */
 export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string }) {
@@ -34,21 +32,4 @@ export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string
       await once(child, 'exit')
     },
   }
-}
-
-/** All that the clients of the tests use of a house. */
-function houseAt(url: string, token: string): House {
-  const http: House['http'] = (path, { headers, ...init } = {}) =>
-    fetch(new URL(path, url), {
-      ...init,
-      headers: { authorization: `Bearer ${token}`, ...headers },
-    })
-  const ask = async (query: string, variables = {}) => {
-    const body = JSON.stringify({ query, variables })
-    const response = await http('/graphql', { method: 'POST', headers: json, body })
-    const { data, errors } = (await response.json()) as any
-    if (errors) throw new Error(JSON.stringify(errors))
-    return data
-  }
-  return { url, token, http, ask } as unknown as House
 }

@@ -1,5 +1,7 @@
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { glance } from '../../blobs/examine.ts'
 import { type Check, type Checking, type Finding, gathered, idsBy } from '../../checks.ts'
+import type { Tables } from '../../database/tables.ts'
 import { expireUpload, orphansAmong } from './jobs.ts'
 import { uploadsById } from './reads.ts'
 import { isOver, statusesBefore, type UploadRow, uploadStatuses } from './rules.ts'
@@ -12,16 +14,11 @@ const OVERDUE_MS = 3_600_000
 /** Uploads whose time is over have ended. */
 export const overdueCheck: Check = {
   walk: (c) =>
-    idsBy((after, most) =>
-      c.db
-        .selectFrom('uploads')
-        .select('id')
-        .where('id', '>', after)
-        .where('status', 'in', statusesBefore('EXPIRED'))
-        .where('expiresAt', '<=', c.now() - OVERDUE_MS)
-        .orderBy('id')
-        .limit(most)
-        .execute(),
+    uploadsWhere(c, (eb) =>
+      eb.and([
+        eb('status', 'in', statusesBefore('EXPIRED')),
+        eb('expiresAt', '<=', c.now() - OVERDUE_MS),
+      ]),
     ),
   judge: async (c, ids) =>
     (await rowsOf(c, ids))
@@ -34,6 +31,19 @@ export const overdueCheck: Check = {
       })),
 }
 
+const uploadsWhere = ({ db }: Checking, where: (eb: Where) => Expression<SqlBool>) =>
+  idsBy((after, most) =>
+    db
+      .selectFrom('uploads')
+      .select('id')
+      .where('id', '>', after)
+      .where(where)
+      .orderBy('id')
+      .limit(most)
+      .execute(),
+  )
+type Where = ExpressionBuilder<Tables, 'uploads'>
+
 const rowsOf = async ({ db }: Checking, ids: readonly string[]) =>
   (await uploadsById(db, ids)).filter((upload) => upload !== null)
 
@@ -42,18 +52,8 @@ const isOverdue = ({ now }: Checking, { status, expiresAt }: UploadRow) =>
 
 /** What has ended holds no room. */
 export const reservationsCheck: Check = {
-  walk: ({ db }) =>
-    idsBy((after, most) =>
-      db
-        .selectFrom('uploads')
-        .select('id')
-        .where('id', '>', after)
-        .where('status', 'in', over)
-        .where('reservedBytes', '!=', 0)
-        .orderBy('id')
-        .limit(most)
-        .execute(),
-    ),
+  walk: (c) =>
+    uploadsWhere(c, (eb) => eb.and([eb('status', 'in', over), eb('reservedBytes', '!=', 0)])),
   judge: async (c, ids) =>
     (await rowsOf(c, ids))
       .filter(({ status, reservedBytes }) => isOver(status) && reservedBytes !== 0)
@@ -98,18 +98,8 @@ export const stagedCheck: Check = {
   },
 }
 
-const openUploads = ({ db }: Checking) =>
-  idsBy((after, most) =>
-    db
-      .selectFrom('uploads')
-      .select('id')
-      .where('id', '>', after)
-      .where('status', 'in', open)
-      .where('offset', '>', 0)
-      .orderBy('id')
-      .limit(most)
-      .execute(),
-  )
+const openUploads = (c: Checking) =>
+  uploadsWhere(c, (eb) => eb.and([eb('status', 'in', open), eb('offset', '>', 0)]))
 
 async function sizesOf({ blobs }: Checking): Promise<Map<string, number>> {
   const sizes = new Map<string, number>()
