@@ -22,6 +22,9 @@ export type Bucket = ReturnType<typeof openBucket>
 
 export type ObjectHead = { size: number; etag: string }
 
+/** What must be at the place that is written to: nothing, or an object with this ETag. */
+export type Condition = { IfNoneMatch?: '*'; IfMatch?: string }
+
 export function openBucket(config: S3Config) {
   const { client, streaming } = s3Clients(config)
   const at = (name: string) => ({ Bucket: config.bucket, Key: name })
@@ -30,9 +33,11 @@ export function openBucket(config: S3Config) {
   return {
     client,
     name: config.bucket,
-    async put(name: string, bytes: Bytes): Promise<string> {
+    /** Under a condition that does not hold: a fault with status 412. */
+    async put(name: string, bytes: Bytes, condition: Condition = {}): Promise<string> {
+      const wanted = { ...at(name), ...sse, ...condition }
       const { ETag = '' } = await sendBytes(bytes, (body, options) =>
-        by(bytes).send(new PutObjectCommand({ ...at(name), ...sse, ...body }), options),
+        by(bytes).send(new PutObjectCommand({ ...wanted, ...body }), options),
       )
       return ETag
     },

@@ -14,6 +14,12 @@ export const unlessGone = (cause: unknown) => {
   return null
 }
 
+/** For `.catch(unlessTaken)`: null where what must not be there is there, or another request is just writing it. */
+export const unlessTaken = (cause: unknown) => {
+  if (![409, 412].includes(statusOf(cause) ?? 0)) throw cause
+  return null
+}
+
 export const isOutside = (cause: unknown) => statusOf(cause) === 416
 
 export function statusOf(cause: unknown): number | undefined {

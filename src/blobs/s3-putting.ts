@@ -1,6 +1,7 @@
 import { StorageFault } from '../errors.ts'
 import type { Bucket } from './s3-bucket.ts'
 import { overtaken } from './s3-cut.ts'
+import { unlessTaken } from './s3-faults.ts'
 import type { Ledger, Part, Staged, Tail } from './s3-ledger.ts'
 import { MOST_PARTS } from './s3-parts.ts'
 import type { S3Places } from './s3-places.ts'
@@ -37,7 +38,25 @@ export function putting({ bucket, places, ledger }: Stores, { key, turn, multipa
     },
     /** All of it at its final place, by one request. */
     whole: async (bytes: Bytes): Promise<Arrived> => ({
-      whole: await bucket.put(places.kept(key), bytes),
+      whole: await putWhole({ bucket, places, ledger }, { key, turn }, bytes),
     }),
   }
+}
+
+/**
+ * All of a key at its final place, by one request; answers with its ETag. Who has been overtaken, frozen perhaps since the bytes came,
+ * never writes over what the other one wrote: where something is there already, it is looked at first, the turn after that, and
+ * written over only if it is still the same.
+ */
+export async function putWhole(
+  { bucket, places, ledger }: Stores,
+  { key, turn }: Pick<Staged, 'key' | 'turn'>,
+  bytes: Bytes,
+): Promise<string> {
+  const name = places.kept(key)
+  const first = await bucket.put(name, bytes, { IfNoneMatch: '*' }).catch(unlessTaken)
+  if (first !== null) return first
+  const there = await bucket.head(name)
+  if ((await ledger.load(key))?.turn !== turn) throw overtaken(key)
+  return bucket.put(name, bytes, there ? { IfMatch: there.etag } : { IfNoneMatch: '*' })
 }

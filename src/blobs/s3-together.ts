@@ -2,7 +2,7 @@ import { StorageFault } from '../errors.ts'
 import { overtaken } from './s3-cut.ts'
 import { orBucketFault, unlessGone } from './s3-faults.ts'
 import type { Part, Staged } from './s3-ledger.ts'
-import { putting, type Stores } from './s3-putting.ts'
+import { putting, putWhole, type Stores } from './s3-putting.ts'
 import { joined, tailsBetween } from './s3-tails.ts'
 
 /**
@@ -35,16 +35,17 @@ function missing({ key, length }: Staged): never {
 }
 
 /** What a bucket holds at the final place of a key without bytes was put there by other doors, or is kept already. */
-const putEmpty = ({ bucket, places }: Stores, { key }: Staged) =>
-  bucket.put(places.kept(key), Buffer.alloc(0)).catch(orBucketFault(`${key} could not be written`))
+const putEmpty = (stores: Stores, staged: Staged) =>
+  putWhole(stores, staged, Buffer.alloc(0)).catch(
+    orBucketFault(`${staged.key} could not be written`),
+  )
 
 async function putTails(stores: Stores, staged: Staged): Promise<string> {
-  const { bucket, places } = stores
   const { key } = staged
   const all = joined(stores, key, tailsFrom(staged, 0))
-  const etag = await bucket
-    .put(places.kept(key), all)
-    .catch(orBucketFault(`${key} could not be written`))
+  const etag = await putWhole(stores, staged, all).catch(
+    orBucketFault(`${key} could not be written`),
+  )
   return requireObject(stores, staged, etag)
 }
 

@@ -72,6 +72,32 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await read(seen.store.open(key))).equals(bytes)).toBe(true)
   })
 
+  for (const isLate of [true, false]) {
+    const when = isLate ? 'after' : 'before'
+    test(`who was overtaken while its bytes lay ready, and writes ${when} the other, harms nothing`, async () => {
+      const [its, mine] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
+      const [asked, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const hold = async () => {
+        asked.resolve()
+        await free.promise
+      }
+      await using proxy = await openHttpProxy(place.config.endpoint ?? '', () => false, hold)
+      await store.stage(key, its.length)
+      const older = place.reopen({ endpoint: proxy.endpoint }).append(key, 0, body(its))
+      await asked.promise
+      if (!isLate) {
+        await place.ledger.takeTurn(key)
+        free.resolve()
+        await older
+      }
+      expect(await store.append(key, 0, body(mine))).toBe(mine.length)
+      await store.adopt(key)
+      free.resolve()
+      await older
+      expect((await read(store.open(key))).equals(mine)).toBe(true)
+    })
+  }
+
   test('parts go to their final place; a tail is read once, nothing is asked, nothing is copied', async () => {
     await using seen = await watched()
     const bytes = randomBytes(12 * MIB)

@@ -6,15 +6,20 @@ export type Passed = { method: string; url: string; headers: IncomingHttpHeaders
 
 /**
  * Stands between a client and the server at `endpoint`, lets all through as it is and remembers it. What `swallow` says is done, but
- * the client never hears of it: its connection breaks instead.
+ * the client never hears of it: its connection breaks instead. A request waits for what `hold` answers before it goes on.
  */
-export async function openHttpProxy(endpoint: string, swallow = (_: Passed) => false) {
+export async function openHttpProxy(
+  endpoint: string,
+  swallow = (_: Passed) => false,
+  hold = async (_: Passed) => {},
+) {
   const { hostname, port } = new URL(endpoint)
   const passed: Passed[] = []
-  const server = createServer((req, res) => {
+  const server = createServer(async (req, res) => {
     const { method = '', url = '', headers } = req
     const what = { method, url, headers }
     passed.push(what)
+    await hold(what)
     const onward = request({ hostname, port, method, path: url, headers }, (answer) => {
       if (swallow(what)) return lose(answer, req)
       res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)

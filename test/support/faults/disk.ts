@@ -1,0 +1,102 @@
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { getSystemErrorMap } from 'node:util'
+import { type Fault, type Step, step } from './kinds.ts'
+import { fateOf, through, throughSync } from './points.ts'
+
+type Call = (...args: any[]) => any
+type Traits = Parameters<typeof step>[2]
+
+const lasting = { lasts: true }
+const growing = { lasts: true, wantsRoom: true }
+
+/** What the house calls of node:fs/promises, and what each does. */
+const calls: Record<string, Traits | ((args: any[]) => Traits)> = {
+  open: (args) => (makesFile(args[1]) ? { ...growing, opens: true } : { opens: true }),
+  opendir: { opens: true },
+  mkdtemp: growing,
+  mkdir: growing,
+  rename: lasting,
+  rm: lasting,
+  stat: {},
+}
+const handleCalls: Record<string, Traits> = {
+  read: {},
+  write: growing,
+  datasync: lasting,
+  sync: lasting,
+  stat: {},
+  truncate: lasting,
+}
+const makesFile = (flags: unknown) => typeof flags === 'string' && /[aw]/.test(flags)
+
+/** From here on every call of the house to its disks passes through the points. */
+export async function patchDisk(): Promise<void> {
+  for (const [name, traits] of Object.entries(calls)) patch(fs.promises, name, traits)
+  const file = await fs.promises.open(import.meta.filename)
+  const handles = Object.getPrototypeOf(file)
+  await file.close()
+  for (const [name, traits] of Object.entries(handleCalls)) patch(handles, name, traits)
+  patchWritev(handles)
+  patchMkdirSync()
+  patchOpen()
+  syncBuiltinESMExports()
+}
+
+function patch(on: object, name: string, traits: Traits | ((args: any[]) => Traits)) {
+  const calls = on as Record<string, Call>
+  const original = calls[name] as Call
+  calls[name] = function (this: unknown, ...args: any[]) {
+    const here = step('disk', name, typeof traits === 'function' ? traits(args) : traits)
+    return through(here, { act: () => original.apply(this, args), error: errnoOf(name) })
+  }
+}
+
+/** A full disk takes a part of what it is given, and says why when it is asked to take the rest. */
+function patchWritev(handles: { writev: Call }) {
+  const { writev } = handles
+  handles.writev = async function (this: unknown, buffers: Buffer[], position: number) {
+    const here = step('disk', 'writev', growing)
+    const act = () => writev.call(this, buffers, position)
+    const fault = fateOf(here)
+    if (!fault) return act()
+    if (fault === 'ENOSPC' && buffers.some(({ length }) => length > 1)) {
+      const half = buffers.map((bytes) => bytes.subarray(0, Math.ceil(bytes.length / 2)))
+      return writev.call(this, half.slice(0, 1), position)
+    }
+    return strike(here, fault, act)
+  }
+}
+
+/** What befalls a step of which that is known already. */
+const strike = (here: Step, fault: Fault, act: () => Promise<unknown>) =>
+  through({ ...here, name: `${here.name}` }, { act, error: errnoOf(here.name), fault })
+
+function patchMkdirSync() {
+  const { mkdirSync } = fs
+  const act = mkdirSync as Call
+  fs.mkdirSync = ((...args: any[]) =>
+    throughSync(step('disk', 'mkdirSync', growing), {
+      act: () => act(...args),
+      error: errnoOf('mkdir'),
+    })) as typeof mkdirSync
+}
+
+/** By which streams over a path begin. */
+function patchOpen() {
+  const { open } = fs
+  const act = open as Call
+  fs.open = ((...args: any[]) => {
+    const fault = fateOf(step('disk', 'open stream', { opens: true }))
+    if (!fault) return act(...args)
+    return process.nextTick(args.at(-1), errnoOf('open')(fault))
+  }) as typeof open
+}
+
+/** As the system words it; of what was lost the file server has not answered in time. */
+const errnoOf = (syscall: string) => (fault: Fault) => {
+  const code = fault === 'LOST' ? 'ETIMEDOUT' : fault
+  const found = [...getSystemErrorMap()].find(([, [name]]) => name === code)
+  const [errno, [, words]] = found ?? [0, [code, 'unknown error']]
+  return Object.assign(new Error(`${code}: ${words}, ${syscall}`), { errno, code, syscall })
+}

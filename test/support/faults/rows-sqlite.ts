@@ -1,0 +1,48 @@
+import Database from 'better-sqlite3'
+import { type Fault, step } from './kinds.ts'
+import { throughSync } from './points.ts'
+
+type Statement = Database.Statement & { database: Database.Database }
+type Call = (this: Statement, ...args: any[]) => any
+
+const codes: Partial<Record<Fault, [code: string, words: string]>> = {
+  ENOSPC: ['SQLITE_FULL', 'database or disk is full'],
+  EIO: ['SQLITE_IOERR', 'disk I/O error'],
+  EROFS: ['SQLITE_READONLY', 'attempt to write a readonly database'],
+  BUSY: ['SQLITE_BUSY', 'database is locked'],
+  LOST: ['SQLITE_IOERR_FSYNC', 'disk I/O error'],
+}
+/** "If the transaction is rolled back automatically": what https://sqlite.org/lang_transaction.html says of these. */
+const rollsBack: Fault[] = ['ENOSPC', 'EIO']
+
+/** From here on every statement of SQLite passes through the points. */
+export function patchSqlite(): void {
+  const memory = new Database(':memory:')
+  const statements = Object.getPrototypeOf(memory.prepare('select 1')) as Record<string, Call>
+  memory.close()
+  for (const name of ['run', 'get', 'all']) {
+    const original = statements[name] as Call
+    statements[name] = function (...args) {
+      const error = (fault: Fault) => sqliteError(fault, this)
+      return throughSync(stepOf(this), { act: () => original.apply(this, args), error })
+    }
+  }
+}
+
+/** What lasts is a commit, or a change outside of any transaction; and there the disk is asked for room. */
+function stepOf({ source, readonly, database }: Statement) {
+  const isCommit = /^\s*commit/i.test(source)
+  const writes = isCommit || !(readonly || /^\s*(begin|rollback|pragma)/i.test(source))
+  const lasts = isCommit || (writes && !database.inTransaction)
+  const name = source.replaceAll(/\s+/g, ' ').slice(0, 60)
+  return step('rows', name, { writes, lasts, wantsRoom: lasts })
+}
+
+/** Half of the time SQLite has itself rolled back by then. */
+function sqliteError(fault: Fault, { database, source }: Statement) {
+  const [code, words] = codes[fault] ?? ['SQLITE_ERROR', fault]
+  const isRollback = /^\s*rollback/i.test(source)
+  if (isRollback || (database.inTransaction && rollsBack.includes(fault) && source.length % 2 === 0))
+    database.exec('rollback')
+  return new Database.SqliteError(words, code)
+}
