@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
+import { syncFolder } from './blobs/disk-folders.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3-ledger.ts'
 import { watchedBlobs } from './blobs/watched.ts'
@@ -215,8 +216,14 @@ async function requireContact(db: Db) {
   })
 }
 
-/** With its parents. Not by mkdir's own `recursive`, which tries forever where a file system answers ENOENT to a mkdir. */
+/**
+ * With its parents, durably: what is synced in a folder is lost with the folder. Not by mkdir's own `recursive`, which tries forever
+ * where a file system answers ENOENT to a mkdir.
+ */
 async function makeFolder(dir: string) {
-  if (!existsSync(dirname(dir))) await makeFolder(dirname(dir))
-  if (!existsSync(dir)) await mkdir(dir)
+  if (existsSync(dir)) return
+  await makeFolder(dirname(dir))
+  // For the house's own user alone: the rows hold the secret that links are signed with.
+  await mkdir(dir, { mode: 0o700 })
+  await syncFolder(dirname(dir))
 }

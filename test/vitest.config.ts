@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { AuthorisationReporter } from './guards/authorisation-reporter.ts'
+import { FaultsReporter } from './support/faults-reporter.ts'
 import { SeedsReporter } from './support/seeds-reporter.ts'
 
-/** Guards of the sources, and of what has no rows; start.test.ts is about a folder. */
+/** Guards of the sources, and of what has no rows or where they make no difference; start.test.ts is about a folder. */
 const sameOnBoth = [
   'start',
   'architecture',
@@ -13,6 +15,11 @@ const sameOnBoth = [
   'readme',
   'schema',
   'seeds',
+  'faults',
+  'packages',
+  ...['admin', 'archives', 'browser', 'links', 'logs', 'network', 'requests'].map(
+    (of) => `attacks-${of}`,
+  ),
   'keyset',
 ]
 
@@ -27,7 +34,7 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     // Processes, sockets and clocks of a machine that has other things to do: what fails twice has failed.
     retry: process.env.CI ? 1 : 0,
-    reporters: ['default', new SeedsReporter()],
+    reporters: ['default', new SeedsReporter(), new FaultsReporter(), new AuthorisationReporter()],
     projects: [
       { extends: true, test: { name: 'sqlite' } },
       {

@@ -37,6 +37,8 @@ export type Link = {
   versionId: string
   disposition: 'attachment' | 'inline'
   expiresAt: number
+  /** With which token it was made: it gives what that may read; without one, and without a share, what everybody may. */
+  tokenId?: string | undefined
   /** Through which share it was made: it ends with the share. */
   shareLinkId?: string | undefined
 }
@@ -58,11 +60,14 @@ export class LinkExpired extends DomainError {
 }
 
 const TOKEN =
-  /^(?<versionId>[a-z]+_[0-9a-f]{32})\.(?<disposition>attachment|inline)\.(?<expiresAt>\d{1,15})(?:\.(?<shareLinkId>shr_[0-9a-f]{32}))?\.[\w-]{43}$/
+  /^(?<versionId>[a-z]+_[0-9a-f]{32})\.(?<disposition>attachment|inline)\.(?<expiresAt>\d{1,15})(?:\.(?<tokenId>tok_[0-9a-f]{32}))?(?:\.(?<shareLinkId>shr_[0-9a-f]{32}))?\.[\w-]{43}$/
 
 /** One token that says and signs everything, safe in a URL: `ver_0199….attachment.1767225600000.<signature>`. */
-export function signLink(secret: string, { versionId, disposition, expiresAt, shareLinkId }: Link) {
-  const said = [versionId, disposition, expiresAt, shareLinkId ?? []].flat().join('.')
+export function signLink(secret: string, link: Link) {
+  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = link
+  const said = [versionId, disposition, expiresAt, tokenId ?? [], shareLinkId ?? []]
+    .flat()
+    .join('.')
   return `${said}.${sign(secret, 'download', `GET,HEAD ${said}`)}`
 }
 
@@ -83,32 +88,34 @@ export function readLink(secret: string, token: string, now: number): Link {
 }
 
 function parse(token: string): Link | null {
-  const { versionId, disposition, expiresAt, shareLinkId } = TOKEN.exec(token)?.groups ?? {}
+  const { versionId, disposition, expiresAt, ...by } = TOKEN.exec(token)?.groups ?? {}
   if (!versionId || !disposition || !expiresAt) return null
   return {
     versionId,
     disposition: disposition === 'inline' ? 'inline' : 'attachment',
     expiresAt: Number(expiresAt),
-    ...(shareLinkId && { shareLinkId }),
+    ...(by.tokenId && { tokenId: by.tokenId }),
+    ...(by.shareLinkId && { shareLinkId: by.shareLinkId }),
   }
 }
 
-/** The archive of a folder that its holder may download until `expiresAt` (milliseconds since 1970). */
-export type ArchiveLink = { folderId: string; expiresAt: number }
+/** The archive of a folder that its holder may download until `expiresAt` (milliseconds since 1970); `tokenId` as in Link. */
+export type ArchiveLink = { folderId: string; expiresAt: number; tokenId?: string | undefined }
 
-const ARCHIVE_TOKEN = /^(?<folderId>fld_[0-9a-f]{32})\.(?<expiresAt>\d{1,15})\.[\w-]{43}$/
+const ARCHIVE_TOKEN =
+  /^(?<folderId>fld_[0-9a-f]{32})\.(?<expiresAt>\d{1,15})(?:\.(?<tokenId>tok_[0-9a-f]{32}))?\.[\w-]{43}$/
 
 /** One token that says and signs everything, as signLink's does. */
-export function signArchive(secret: string, { folderId, expiresAt }: ArchiveLink) {
-  const said = `${folderId}.${expiresAt}`
+export function signArchive(secret: string, { folderId, expiresAt, tokenId }: ArchiveLink) {
+  const said = [folderId, expiresAt, tokenId ?? []].flat().join('.')
   return `${said}.${sign(secret, 'archive', said)}`
 }
 
 /** What a token of signArchive allows at `now`; throws LinkInvalid, or LinkExpired for one that was good. */
 export function readArchiveLink(secret: string, token: string, now: number): ArchiveLink {
-  const { folderId, expiresAt } = ARCHIVE_TOKEN.exec(token)?.groups ?? {}
+  const { folderId, expiresAt, tokenId } = ARCHIVE_TOKEN.exec(token)?.groups ?? {}
   if (!folderId || !expiresAt) throw new LinkInvalid()
-  const link = { folderId, expiresAt: Number(expiresAt) }
+  const link = { folderId, expiresAt: Number(expiresAt), ...(tokenId && { tokenId }) }
   if (!same(token, signArchive(secret, link))) throw new LinkInvalid()
   if (link.expiresAt <= now) throw new LinkExpired(link.expiresAt)
   return link

@@ -26,7 +26,9 @@ export class CommitUnknown extends Error {
 /** Others were in the way, or were quicker: told again, the story sees what they did. */
 const inTheWay = /^(40001|40P01|23505|23503)$/
 /** A statement took longer than it may, a lock was not to be had, the server takes no writes or has no room. */
-const unableNow = /^(57014|55P03|25006|53...|40001|40P01|SQLITE_BUSY.*)$/
+const unableNow = /^(57014|55P03|25006|53[^1]..|40001|40P01|SQLITE_BUSY.*)$/
+/** The disk under the database is full, broken, or takes no writes. */
+const diskFault = /^(53100|58...|SQLITE_(FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB).*)$/
 const lost = /^(08...|57P0[1235]|25P0[34]|53300|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
 const lostWords = /^(Connection terminated|Client has encountered a connection error)/
 /** There was no answer, and time enough to wait for it. */
@@ -53,6 +55,9 @@ export const isUnavailable = (error: unknown): boolean =>
   error instanceof ConnectionLost ||
   error instanceof NoConnection ||
   unableNow.test(facts(error).code)
+
+/** What the database was asked could not be read or written: a matter of its disk, which somebody has to look at. */
+export const isDiskFault = (error: unknown): boolean => diskFault.test(facts(error).code)
 
 function facts(error: unknown) {
   if (!(error instanceof Error)) return { code: '', message: '' }

@@ -2,7 +2,10 @@ import type { Db } from './database.ts'
 import type { Row } from './tables.ts'
 
 type Tally = Row<'tallies'>
-/** Adds `points` at `now`; a tally that is there grows until its end, a new one ends after `windowMs`. */
+/**
+ * Adds `points` at `now`; a tally that is there grows until its end, a new one ends after `windowMs`. One that would last twice as long
+ * was begun by a clock that has gone back since, and is over.
+ */
 type Addition = { key: string; points: number; now: number; windowMs: number }
 
 /** How much was added to a tally since it began; several processes that add at the same moment each see another sum. */
@@ -13,7 +16,10 @@ export async function addToTally(db: Db, addition: Addition): Promise<Tally> {
     .values({ key, points, endsAt: now + windowMs })
     .onConflict((row) =>
       row.column('key').doUpdateSet((eb) => {
-        const isOver = eb('tallies.endsAt', '<=', now)
+        const isOver = eb.or([
+          eb('tallies.endsAt', '<=', now),
+          eb('tallies.endsAt', '>', now + 2 * windowMs),
+        ])
         const grown = eb('tallies.points', '+', points)
         return {
           points: eb.case().when(isOver).then(eb.ref('excluded.points')).else(grown).end(),

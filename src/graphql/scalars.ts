@@ -1,4 +1,5 @@
 import { GraphQLError } from 'graphql'
+import { faultInObject, isObject } from '../json-object.ts'
 import { builder } from './builder.ts'
 
 /** Inside, a moment is milliseconds since 1970; the rest is what JSON has. Wrong input is told what would be right. */
@@ -82,33 +83,7 @@ function syncCursor(value: unknown) {
 
 function jsonObject(value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw new GraphQLError('a JSONObject is an object, as {"plate": 7}')
-  const fault = faultOf(value, 1)
+  const fault = faultInObject(value)
   if (fault) throw new GraphQLError(fault)
-  if (Buffer.byteLength(JSON.stringify(value)) <= 65_536) return value
-  throw new GraphQLError('a JSONObject has at most 65536 bytes as JSON')
+  return value
 }
-
-const poison = ['__proto__', 'constructor', 'prototype']
-
-/** What is wrong with a value in a JSONObject, `depth` levels down; null when nothing is. */
-function faultOf(value: unknown, depth: number): string | null {
-  if (typeof value !== 'object' || value === null)
-    return isScalar(value) ? null : 'a JSONObject holds JSON values only'
-  if (depth > 32) return 'a JSONObject is at most 32 levels deep'
-  const key = Array.isArray(value)
-    ? undefined
-    : Object.keys(value).find((key) => poison.includes(key))
-  if (key) return `a JSONObject has no key ${key}`
-  for (const child of Object.values(value)) {
-    const fault = faultOf(child, depth + 1)
-    if (fault) return fault
-  }
-  return null
-}
-
-/** 1e999 parses as Infinity, and Infinity is written as null. */
-const isScalar = (value: unknown) =>
-  value === null || ['string', 'boolean'].includes(typeof value) || Number.isFinite(value)
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -8,9 +8,11 @@ import { CSV_HEAD, csvLine } from '../domains/archives/manifest.ts'
 import { type ArchivePlan, planArchive } from '../domains/archives/plan.ts'
 import { archiveName, requireArchived } from '../domains/archives/reads.ts'
 import { recordArchiveDownload } from '../domains/archives/writes.ts'
+import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput } from '../errors.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
+import { cutWhenOver } from './cut-off.ts'
 import { fileAnswer, sendFile } from './file-answer.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem } from './problems.ts'
@@ -37,8 +39,8 @@ export const archivesDoor = (app: App): Door => ({
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
     const [, , , token = '', name = ''] = pathname.split('/')
     const scope = await app.scopeFor(undefined, publicUrl)
-    const { folderId } = readArchiveLink(scope.secret, token, scope.now())
-    const folder = await requireArchived(scope, folderId)
+    const link = readArchiveLink(scope.secret, token, scope.now())
+    const folder = await requireArchived(scope, link)
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
     await using plan = await planArchive(scope.db, folder)
     if (format === 'csv') return await unlessGone(res, sendTable(req, res, plan))
@@ -49,6 +51,7 @@ export const archivesDoor = (app: App): Door => ({
       open: (range) => Readable.from(archiveBytes(scope, plan, range), { objectMode: false }),
       begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
     }
+    cutWhenOver(res, () => requireMaker(scope, folder.workspaceId, link.tokenId))
     return await unlessGone(res, sendCopy(req, res, zip))
   },
 })

@@ -3,12 +3,14 @@ import { readLink } from '../blobs/signed-links.ts'
 import type { Download, DownloadLog } from '../domains/files/downloads.ts'
 import { type Downloadable, downloadableFile, downloadableVersion } from '../domains/files/reads.ts'
 import { beginSharedDownload } from '../domains/sharing/downloads.ts'
-import { requireSharedVersion } from '../domains/sharing/reads.ts'
+import { requireSharedVersion, requireUnrevoked } from '../domains/sharing/reads.ts'
+import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import { isForBucket, sendToBucket } from './bucket-redirect.ts'
 import { lengthOf } from './byte-ranges.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
+import { cutWhenOver } from './cut-off.ts'
 import { type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem, type ProblemContext, sendProblem } from './problems.ts'
@@ -71,6 +73,7 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   if (door.redirects && direct && !asked.counted && isForBucket(req.headers, answer)) {
     return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
   }
+  cutWhenOver(res, asked.still)
   await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
 }
 
@@ -90,6 +93,8 @@ type Asked = {
   cacheControl: string
   /** Asked before the first byte goes out; may still refuse. */
   begin?: (answer: FileAnswer) => Promise<void>
+  /** Asked again while the bytes go out: NotFound once whoever asks, or made the link, may no longer have them. */
+  still: () => Promise<unknown>
   /** Whose download the log calls it; absent where `begin` writes it down. */
   by?: Pick<Download, 'viewer' | 'via' | 'shown'>
   /** Only so many downloads are given: a URL of the bucket could be used more than once. */
@@ -107,13 +112,16 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
 
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const now = scope.now()
-  const { versionId, disposition, expiresAt, shareLinkId } = readLink(scope.secret, token, now)
+  const link = readLink(scope.secret, token, now)
+  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = link
   const file = await downloadableVersion(scope, versionId)
   if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition }
+  const still = () => requireMaker(scope, file.workspaceId, tokenId)
+  await still()
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', shown: token } as const
-  return { scope, file, disposition, cacheControl, by }
+  return { scope, file, disposition, cacheControl, by, still }
 }
 
 /** The share is asked each time: what was revoked a moment ago opens nothing. */
@@ -127,7 +135,8 @@ async function byShare(scope: Scope, link: string, shareLinkId: string, file: Do
       fromStart: file.size === 0 || parts.some(({ range }) => range.start === 0),
     })
   const counted = shared.share.maxDownloads !== null
-  return { scope, file, cacheControl: 'private, no-store', begin, counted }
+  const still = () => requireUnrevoked(scope, shareLinkId)
+  return { scope, file, cacheControl: 'private, no-store', begin, counted, still }
 }
 
 async function byBearer(scope: Scope, fileId: string, asked: string | null): Promise<Asked> {
@@ -136,7 +145,8 @@ async function byBearer(scope: Scope, fileId: string, asked: string | null): Pro
     // Who shows no token is asked for one, and learns nothing of what is there.
     throw error instanceof NotFound && !scope.viewer ? new Unauthenticated() : error
   })
-  return { scope, file, disposition, cacheControl: 'private, no-cache' }
+  const still = () => requireMaker(scope, file.workspaceId, scope.viewer?.tokenId)
+  return { scope, file, disposition, cacheControl: 'private, no-cache', still }
 }
 
 const bearerIn = ({ viewer }: Scope, address: string) =>

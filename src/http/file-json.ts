@@ -34,6 +34,7 @@ export async function fileJson(scope: Scope, fileId: string) {
 
 function linkTo(scope: Scope, versionId: string, name: string): string | null {
   if (!scope.viewer?.scopes.has('FILES_READ')) return null
+  const { tokenId } = scope.viewer
   const expiresAt = scope.now() + LINK_MS
-  return downloadUrl(scope, { versionId, disposition: 'attachment', expiresAt }, name)
+  return downloadUrl(scope, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)
 }

@@ -44,20 +44,47 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
     multipart: false,
     logging: false,
   })
-  return { handle: (req, res, visit) => yoga(req, res, visit), drain: () => closing.abort() }
+  return {
+    handle(req, res, visit) {
+      // What a token may see is nothing for a cache on the way, whatever the address looks like.
+      res.setHeader('Cache-Control', 'no-store')
+      res.setHeader('X-Content-Type-Options', 'nosniff')
+      return yoga(req, res, visit)
+    },
+    drain: () => closing.abort(),
+  }
 }
 
 /** Not the other types that Yoga would take, which a form of any page can send. */
 function useJsonOnly(): Plugin {
   return {
-    onRequestParse({ request: { method, headers } }) {
+    onRequestParse({ request: { method, headers, url } }) {
+      if (method === 'GET') return checkQuery(new URL(url).searchParams)
       const [type = ''] = (headers.get('content-type') ?? '').split(/[;,]/)
       if (method !== 'POST' || /^application\/(graphql\+)?json$/.test(type.trim())) return
-      const extensions = { code: 'BAD_REQUEST', http: { status: 415 } }
-      throw new GraphQLError('Content-Type: application/json is needed', { extensions })
+      throw badRequest(415, 'Content-Type: application/json is needed')
     },
   }
 }
+
+/** Yoga takes what stands in a URL for JSON, and where it is none, for a fault of the house. */
+function checkQuery(said: URLSearchParams) {
+  for (const name of ['variables', 'extensions']) {
+    if (!isJson(said.get(name) || 'null')) throw badRequest(400, `${name} is not JSON`)
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const badRequest = (status: number, message: string) =>
+  new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status } } })
 
 /** Before validation, whose rules cost most on the documents that they should refuse. */
 function useLimits(): Plugin {

@@ -1,6 +1,13 @@
 import type { ServerResponse } from 'node:http'
-import { isUnavailable } from '../database/faults.ts'
-import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } from '../errors.ts'
+import { isDiskFault, isUnavailable } from '../database/faults.ts'
+import {
+  DomainError,
+  Forbidden,
+  RateLimited,
+  StorageFault,
+  Unauthenticated,
+  Unavailable,
+} from '../errors.ts'
 
 const statuses: Record<string, number> = {
   INVALID_INPUT: 400,
@@ -37,6 +44,8 @@ const statuses: Record<string, number> = {
 const storageStatuses: Record<string, number> = {
   ENOSPC: 507,
   EDQUOT: 507,
+  SQLITE_FULL: 507,
+  '53100': 507,
   EMFILE: 503,
   ENFILE: 503,
   EAGAIN: 503,
@@ -64,8 +73,11 @@ export type ProblemContext = {
 }
 
 /** What the database said, as the doors tell it. Whatever else is wrong stays what it is. */
-export const asTold = (error: unknown): unknown =>
-  isUnavailable(error) ? new Unavailable(error) : error
+export function asTold(error: unknown): unknown {
+  if (isUnavailable(error)) return new Unavailable(error)
+  if (!isDiskFault(error)) return error
+  return new StorageFault('the disk of the database did not do its part', { cause: error })
+}
 
 /** The HTTP status of an error; whatever no domain and no door has thrown on purpose is 500. */
 export function statusOf(thrown: unknown): number {

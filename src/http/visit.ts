@@ -49,9 +49,16 @@ export function openVisit(app: App, req: IncomingMessage, requestId: string): Vi
 
 /** PUBLIC_URL, else what the request itself says: X-Forwarded-* only of a trusted proxy, and Host. */
 function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMessage): string {
+  // Yoga makes a URL of it, whoever is asked for by PUBLIC_URL.
+  const asked = checkHost(headers.host ?? 'localhost')
   if (publicUrl) return publicUrl
   const forwarded = (name: string) => (trustProxy ? nearest(headers[name]) : undefined)
-  const host = forwarded('x-forwarded-host') ?? headers.host ?? 'localhost'
-  if (!HOST.test(host)) throw new HttpProblem(400, 'BAD_REQUEST', 'the Host header names no host')
+  const host = checkHost(forwarded('x-forwarded-host') ?? asked)
   return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
+}
+
+/** 1.2.3.4.5 and a:99999 look like hosts, and are none. */
+function checkHost(host: string): string {
+  if (HOST.test(host) && URL.canParse(`http://${host}`)) return host
+  throw new HttpProblem(400, 'BAD_REQUEST', 'the Host header names no host')
 }

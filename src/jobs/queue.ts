@@ -42,17 +42,6 @@ export async function enqueue(
 }
 type NewJob = { kind: string; payload?: unknown; runAt?: number; id?: string }
 
-/** Makes sure of the rows of periodic work, whose id is their kind; a row that is there keeps its time. */
-export async function plant(db: Db, kinds: string[], runAt: number): Promise<void> {
-  if (kinds.length === 0) return
-  const rows = kinds.map((kind) => ({ id: kind, kind, payload: '{}', runAt, attempts: 0 }))
-  await db
-    .insertInto('jobs')
-    .values(rows)
-    .onConflict((row) => row.doNothing())
-    .execute()
-}
-
 /**
  * Takes the job that has been due the longest, or null. One statement: of two claims at the same moment one gets the row, and
  * the other the next one (SQLite: one after the other).

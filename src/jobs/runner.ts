@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '../database/database.ts'
-import { backoffMs, claim, comeAgain, finish, type Job, plant, postpone, renew } from './queue.ts'
+import { type Every, planner, plant } from './periodic.ts'
+import { backoffMs, claim, comeAgain, finish, type Job, postpone, renew } from './queue.ts'
 
 /**
  * Does one job of a kind; what it does can be repeated, for a job that dies with its process is begun again. To return is to
@@ -21,8 +22,7 @@ export type RunnerOptions = {
   log: Logger
   /** By kind. Jobs of other kinds stay where they are. */
   handlers: Record<string, Handler>
-  /** Kinds that come again, `ms` after each end. */
-  every: { kind: string; ms: number }[]
+  every: Every
   pollMs?: number
   /** How long a job of a dead process waits until another takes it. */
   leaseMs?: number
@@ -46,7 +46,7 @@ export function startRunner(options: RunnerOptions): Runner {
       now(),
     ),
   )
-  const round = { ...options, owner: randomUUID(), closing: closing.signal }
+  const round = { ...options, owner: randomUUID(), closing: closing.signal, plan: planner(options) }
   let last: Promise<number> = planted.then(() => 0)
   const runDue = () => {
     last = last.then(() => runAll(round))
@@ -69,11 +69,12 @@ export function startRunner(options: RunnerOptions): Runner {
   }
 }
 
-type Round = RunnerOptions & { owner: string; closing: AbortSignal }
+type Round = RunnerOptions & { owner: string; closing: AbortSignal; plan: () => Promise<void> }
 
 async function runAll(round: Round): Promise<number> {
   let count = 0
   while (!round.closing.aborted) {
+    await quietly(round.log, 'jobs could not be planned anew', round.plan)
     const job = await take(round)
     if (!job) break
     await quietly(round.log, 'a job could not be put back', () => run(round, job))

@@ -45,7 +45,7 @@ export async function furnish(house: House, mark: string, token = house.token) {
   const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
   const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
   await sendBytes(house, received, 'here', 0, as)
-  const archiveUploadId = await archive(house, workspaceId, as)
+  const archiveUploadId = await archiveUpload(house, workspaceId, as)
   const shared = { entry: { id: folder.id } }
   const { shareLink } = await act(house, 'createShareLink', shared, 'shareLink { id }', as)
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
@@ -81,10 +81,11 @@ export async function furnish(house: House, mark: string, token = house.token) {
 type As = { token: string }
 
 /** The confirmed upload of an archive with nothing in it. */
-async function archive(house: House, workspaceId: string, as: As) {
+export async function archiveUpload(house: House, workspaceId: string, as: As) {
   const bytes = Buffer.alloc(22)
   bytes.write('PK\x05\x06', 'latin1')
-  const input = { workspaceId, name: 'empty.zip', size: bytes.length }
+  const name = 'empty.zip'
+  const input = { workspaceId, name, size: bytes.length, onConflict: 'RENAME' }
   const upload = await createUpload(house, input, as)
   await sendBytes(house, upload, bytes, 0, as)
   await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
@@ -115,7 +116,7 @@ export async function addMember(
   { workspaceId, role }: { workspaceId: string; role: string },
   as: As = house,
 ): Promise<string> {
-  const email = `somebody-${++people}@example.org`
+  const email = `colleague-${++people}@example.org`
   const selection = 'member { user { id } }'
   const { member } = await act(house, 'addMember', { workspaceId, email, role }, selection, as)
   return member.user.id

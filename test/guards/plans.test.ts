@@ -238,7 +238,7 @@ describe('one thing by its name is sought, not scanned for', () => {
     })
   })
 
-  test('all about the entries of a page', () =>
+  test('S16: all about the entries of a page', () =>
     expectQuick(() =>
       house.ask(
         `query ($id: ID!) { node(id: $id) { ... on Folder { totals { bytes } children(first: 30) { nodes { ${entryFields} } } } } }`,

@@ -179,7 +179,7 @@ function expectFilled(slots: string[], inputs: object[]) {
   expect(slots.filter((slot) => !inputs.some((input) => fills(input, slot)))).toEqual([])
 }
 
-describe.each(Object.keys(mutationFields))('%s', (name) => {
+describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
   const { scope, inputs, viewer = 'FORBIDDEN' } = mutations[name] ?? { scope: '', inputs: () => [] }
   const slots = slotsOf(mutationFields[name]?.args ?? []).map((slot) =>
     slot.replace(/^input\./, ''),
@@ -236,7 +236,7 @@ describe.each(Object.keys(mutationFields))('%s', (name) => {
   })
 })
 
-describe.each(nodeTypes.map(({ name }) => name))('node(id:) of %s', (name) => {
+describe.each(nodeTypes.map(({ name }) => name))('S8: node(id:) of %s', (name) => {
   const query = `query ($id: ID!) { node(id: $id) { __typename ... on ${name} ${selectionOf(schema.getType(name) as never)} } }`
 
   test('is there for its owner', async () => {
@@ -260,7 +260,7 @@ describe.each(nodeTypes.map(({ name }) => name))('node(id:) of %s', (name) => {
   })
 })
 
-test('nodes(ids:) gives a stranger their own and null for the rest', async () => {
+test('S8: nodes(ids:) gives a stranger their own and null for the rest', async () => {
   const own = await furnish(house, 'own', tokens.outsider)
   const ids = idsOf(theirs).flatMap((id, i) => [id, idsOf(own)[i] ?? ''])
   const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }'
@@ -271,7 +271,7 @@ test('nodes(ids:) gives a stranger their own and null for the rest', async () =>
   expect(mine.nodes.map(({ id }: { id: string }) => id)).toEqual(idsOf(theirs))
 })
 
-test.each(['id', 'slug'] as const)('workspace(by: %s) is null to strangers', async (key) => {
+test.each(['id', 'slug'] as const)('S8: workspace(by: %s) is null to strangers', async (key) => {
   const by = { [key]: key === 'id' ? theirs.workspaceId : theirs.slug }
   const query = `query ($by: WorkspaceBy!) { workspace(by: $by) { id name } }`
   for (const token of [tokens.outsider, tokens.bound, null]) {
@@ -284,7 +284,7 @@ test.each(['id', 'slug'] as const)('workspace(by: %s) is null to strangers', asy
   )
 })
 
-describe.each(Object.keys(lists))('%s', (name) => {
+describe.each(Object.keys(lists))('S8: %s', (name) => {
   const [type = '', field = ''] = name.split('.')
   const args = (schema.getType(type) as GraphQLObjectType).getFields()[field]?.args ?? []
   const filterType = String(args.find((arg) => arg.name === 'filter')?.type)
@@ -308,7 +308,7 @@ describe.each(Object.keys(lists))('%s', (name) => {
 })
 
 test.each(['outsider', 'bound', 'viewer'] as const)(
-  'the bytes of an upload are not for the %s, even by its address',
+  'S10: the bytes of an upload are not for the %s, even by its address',
   async (who) => {
     for (const method of ['HEAD', 'PATCH', 'DELETE']) {
       const headers = {
@@ -328,7 +328,7 @@ test.each(['outsider', 'bound', 'viewer'] as const)(
   },
 )
 
-test('the bytes of a file are not for strangers', async () => {
+test('S8: the bytes of a file are not for strangers', async () => {
   const get = (token: string | null) => house.http(`/download/${theirs.fileId}`, { token })
   expect((await get(tokens.outsider)).status).toBe(404)
   expect((await get(tokens.bound)).status).toBe(404)
@@ -336,7 +336,7 @@ test('the bytes of a file are not for strangers', async () => {
   expect((await get(tokens.expired)).status).toBe(401)
 })
 
-describe('subscriptions', () => {
+describe('S37: subscriptions', () => {
   const fields = schema.getSubscriptionType()?.getFields() ?? {}
   const tries: Record<string, (place: Place) => string> = {
     workspaceChanges: ({ workspaceId }) => `workspaceId: "${workspaceId}"`,

@@ -93,7 +93,7 @@ describe('the name of a member', () => {
     }
   })
 
-  test('is one that every system can unpack, and leads nowhere else', () => {
+  test('S1, S2: is one that every system can unpack, and leads nowhere else', () => {
     const evil = fc.constantFrom(
       'C:',
       'a\\b',
@@ -156,7 +156,7 @@ test('a line of the table keeps commas, quotes and line ends in their cells', ()
   expect(csvLine(entry)).toBe('"a,b",file,,,,,"say ""hi""\nthere",x; y,{},,,\r\n')
 })
 
-test('nothing that is not a ZIP throws anything but InvalidInput', async () => {
+test('F23: nothing that is not a ZIP throws anything but InvalidInput', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
       const refused = (error: Error) => expect(error.name).toBe('InvalidInput')

@@ -347,7 +347,7 @@ test('downloads lead to the bucket, where there is one, unless they shall not', 
   expect(refusal({ DOWNLOADS: 'redirect' })).toMatch(/^DOWNLOADS is redirect; .* S3_BUCKET .*\.$/)
 })
 
-describe('what a refusal does not tell', () => {
+describe('S35: what a refusal does not tell', () => {
   test('a token', () => {
     expect(refusal({ ADMIN_TOKEN: 'hunter2' })).not.toContain('hunter2')
   })

@@ -6,7 +6,7 @@ import { contentDisposition, contentHeaders } from '../../src/http/content-heade
 
 const shown = (mediaType: string, name = 'x') => contentHeaders({ name, mediaType }, 'inline')
 
-describe('what may be shown inline', () => {
+describe('S5: what may be shown inline', () => {
   test.each([
     'image/png',
     'image/jpeg',
@@ -48,7 +48,7 @@ describe('what may be shown inline', () => {
   })
 })
 
-describe('the type that is served', () => {
+describe('S5, S6: the type that is served', () => {
   test.each([
     ['image/png', 'image/png'],
     ['Text/CSV; charset=latin1', 'text/csv'],
@@ -73,7 +73,7 @@ describe('the type that is served', () => {
   })
 })
 
-describe('Content-Disposition', () => {
+describe('S7: Content-Disposition', () => {
   test.each([
     ['report.pdf', 'attachment; filename=report.pdf'],
     ['my report.pdf', 'attachment; filename="my report.pdf"'],

@@ -91,7 +91,7 @@ test('headers that belong to an error go with it', async () => {
   expect((await headersOf(refused)).get('allow')).toBe('GET, HEAD')
 })
 
-test('what is unexpected is logged, and the client learns the request id only', async () => {
+test('S34: what is unexpected is logged, and the client learns the request id only', async () => {
   const error = new Error('SELECT secret FROM /data/holdall.db')
   const { response, logged } = await answered(error)
   expect(response.status).toBe(500)
@@ -103,7 +103,7 @@ test('what is unexpected is logged, and the client learns the request id only', 
   expect(logged).toEqual([[error, 'req-1']])
 })
 
-test('a fault of the storage is logged and names no path', async () => {
+test('S34: a fault of the storage is logged and names no path', async () => {
   const { response, logged } = await answered(storage(lost))
   expect(await response.json()).toEqual({
     code: 'STORAGE_ERROR',

@@ -94,7 +94,7 @@ test.each([
   expect(kindOf(mediaType)).toBe(mediaKind)
 })
 
-describe('what the bytes say is believed before the name', () => {
+describe('S6: what the bytes say is believed before the name', () => {
   test.each([
     ['a picture', magic.png, 'image/png', 'IMAGE'],
     ['a PDF', magic.pdf, 'application/pdf', 'DOCUMENT'],

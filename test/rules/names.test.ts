@@ -21,7 +21,7 @@ const unit = fc.oneof(odd, fc.string({ unit: 'binary', minLength: 1, maxLength: 
 const text = fc.string({ unit })
 const name = text.filter((candidate) => refusal(candidate) === null)
 
-describe('names compare', () => {
+describe('S3, S4: names compare', () => {
   test.each([
     ['the two ways to write é', 'caf\u00e9', 'cafe\u0301'],
     ['case', 'Plate1.CSV', 'plate1.csv'],
@@ -77,7 +77,7 @@ describe('names compare', () => {
   })
 })
 
-describe('a name', () => {
+describe('S2: a name', () => {
   test('is shown as it was given', () => {
     fc.assert(
       fc.property(name, (given) => {
@@ -153,6 +153,7 @@ describe('a free name', () => {
   test.each([
     ['report.pdf', 'report (2).pdf'],
     ['data.tar.gz', 'data (2).tar.gz'],
+    ['DATA.TAR.GZ', 'DATA (2).TAR.GZ'],
     ['README', 'README (2)'],
     ['.bashrc', '.bashrc (2)'],
     ['v1.2 final', 'v1.2 final (2)'],

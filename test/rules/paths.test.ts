@@ -109,7 +109,7 @@ describe('metadata', () => {
     )
   })
 
-  test('takes 64 KiB of JSON at most', () => {
+  test('S36: takes 64 KiB of JSON at most', () => {
     const filled = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
     expect(checkMetadata(filled(65_536))).toHaveLength(65_536)
     expect(() => checkMetadata(filled(65_537))).toThrow(/^metadata: at most 65536 bytes/)

@@ -112,7 +112,7 @@ test('whatever matches begins with the prefix, which is all that is looked at', 
   )
 })
 
-test('any text is a pattern or InvalidInput, at once', () => {
+test('S17: any text is a pattern or InvalidInput, at once', () => {
   const signs = fc.string({
     unit: fc.constantFrom(...'()[]{}*+?|\\^$.,-aP<>:=!/é0123456789'),
     maxLength: 40,
@@ -154,7 +154,7 @@ test.each([
   expect(() => read(text)).toThrow(message)
 })
 
-test('time grows with the path, not with what could be tried', () => {
+test('S17: time grows with the path, not with what could be tried', () => {
   const regex = regexPattern('(a*)*(a|a)*(a+)+b$')
   const began = performance.now()
   expect(regex.matches(at('a'.repeat(20_000)))).toBe(false)

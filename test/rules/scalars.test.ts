@@ -173,7 +173,7 @@ test.each([
 })
 
 test.each(['__proto__', 'constructor', 'prototype'])(
-  'the key %s is refused at any depth',
+  'S36: the key %s is refused at any depth',
   async (key) => {
     for (const text of [`{"${key}":{"polluted":1}}`, `{"a":[{"b":{"${key}":1}}]}`]) {
       expect((await echoed('JSONObject', JSON.parse(text))).refused).toContain(`has no key ${key}`)
@@ -185,7 +185,7 @@ test.each(['__proto__', 'constructor', 'prototype'])(
   },
 )
 
-test('a JSON object is at most 32 deep and 64 KiB long, and holds finite numbers', async () => {
+test('S36: a JSON object is at most 32 deep and 64 KiB long, and holds finite numbers', async () => {
   expect(await echoed('JSONObject', nested(32))).toEqual({ answer: nested(32) })
   for (const deep of [nested(33), nestedLists(33), nested(100_000)]) {
     expect((await inside('JSONObject', deep)).refused).toContain('at most 32 levels deep')

@@ -45,7 +45,7 @@ describe('words', () => {
     )
   })
 
-  test('have nothing in them that any database would take for syntax, and are cut no further', () => {
+  test('S18: have nothing in them that any database would take for syntax, and are cut no further', () => {
     fc.assert(
       fc.property(anything, (text) => {
         for (const word of wordsOf(text).flat()) {

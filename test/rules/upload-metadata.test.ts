@@ -34,7 +34,7 @@ test('a key that is there twice is refused, wherever it stands', () => {
   )
 })
 
-test('whatever the header is, it is read or refused, and nothing else happens', () => {
+test('S7: whatever the header is, it is read or refused, and nothing else happens', () => {
   fc.assert(
     fc.property(
       fc.oneof(

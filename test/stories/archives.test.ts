@@ -399,7 +399,7 @@ describe('an import', () => {
     ])
   })
 
-  describe.runIf(hasPython)('refuses, and nothing is written:', () => {
+  describe.runIf(hasPython)('S1, S23, F23: refuses, and nothing is written:', () => {
     const link = `i=zipfile.ZipInfo('link');i.create_system=3;i.external_attr=(stat.S_IFLNK|0o777)<<16;z.writestr(i,'/etc/passwd')`
     const cases: [string, [string, string][], string][] = [
       ['a name that climbs out', [['../evil.txt', 'x']], ''],
@@ -513,7 +513,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     })
   })
 
-  test('that fails at its last name leaves no row and no byte', async () => {
+  test('F23: that fails at its last name leaves no row and no byte', async () => {
     const folder = await newFolder('source')
     for (const name of ['a.txt', 'b.txt', 'c.txt']) {
       await file(name, `1 ${name}`, { folderId: folder.id })
@@ -526,7 +526,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     expect(answer.code).toBe('NAME_CONFLICT')
   })
 
-  test('stops at the quota before it writes a byte, and at what is not a confirmed upload', async () => {
+  test('S23, F23: stops at the quota before it writes a byte, and at what is not a confirmed upload', async () => {
     const folder = await project()
     const big = await file('big.bin', Buffer.alloc(50_000, 1), { folderId: folder.id })
     const archive = await archiveOf(folder.id)

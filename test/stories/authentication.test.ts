@@ -98,7 +98,7 @@ describe('a token', () => {
     }
   })
 
-  test('is not read from an address', async () => {
+  test('S22: is not read from an address', async () => {
     const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
     for (const name of ['access_token', 'token', 'authorization']) {
       const query = `${name}=${house.token}`
@@ -110,7 +110,31 @@ describe('a token', () => {
     }
   })
 
-  test('that is wrong, expired or revoked is refused alike, at every door', async () => {
+  test('S22: is not read from a cookie, which a browser would send by itself', async () => {
+    const cookie = ['token', 'authorization', 'session', 'Bearer']
+      .map((name) => `${name}=${house.token}`)
+      .join('; ')
+    const form = new FormData()
+    form.append('workspaceId', workspaceId)
+    form.append('file', new Blob(['forged']), 'forged.txt')
+    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+    const tus = { 'tus-resumable': '1.0.0', 'upload-length': '1' }
+    const refused = await unchanged(house, () =>
+      Promise.all([
+        house.http('/files', { method: 'POST', body: form, token: null, headers: { cookie } }),
+        house.http('/uploads', { method: 'POST', token: null, headers: { ...tus, cookie } }),
+        house.http(upload.url, { method: 'DELETE', token: null, headers: { ...tus, cookie } }),
+      ]),
+    )
+    expect(refused.map(({ status }) => status)).toEqual([401, 401, 401])
+    const headers = { cookie, 'graphql-require-preflight': '1' }
+    const asked = `/graphql?query=${encodeURIComponent(whoAmI)}`
+    const response = await house.http(asked, { token: null, headers })
+    expect(await response.json()).toEqual({ data: { viewer: null } })
+    expect(response.headers.getSetCookie()).toEqual([])
+  })
+
+  test('S13: that is wrong, expired or revoked is refused alike, at every door', async () => {
     const doors = await openDoors()
     const expiresAt = new Date(now + MINUTE).toISOString()
     const expired = await giveToken(house, { expiresAt })
@@ -164,7 +188,7 @@ describe('a token', () => {
 })
 
 describe('without a token', () => {
-  test('nobody is there, and nothing that is not public', async () => {
+  test('S8: nobody is there, and nothing that is not public', async () => {
     const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const query = `query ($ws: ID!, $id: ID!) {
       viewer { user { id } } workspace(by: { id: $ws }) { id } node(id: $id) { id }
@@ -289,7 +313,7 @@ describe('a PUBLIC workspace, without a token', () => {
     },
   )
 
-  test('shows nothing of these by their ids either', async () => {
+  test('S8: shows nothing of these by their ids either', async () => {
     const { old, member, upload } = await furnish()
     const events = '{ viewer { workspaces { nodes { activity { nodes { id } } } } } }'
     const [workspace] = (await house.ask(events)).viewer.workspaces.nodes
@@ -341,7 +365,7 @@ describe('a PUBLIC workspace, without a token', () => {
 })
 
 describe('a secret', () => {
-  test('is in no file and no row of the house', async () => {
+  test('S13: is in no file and no row of the house', async () => {
     const { secret } = await giveToken(house, { workspaceId })
     await post(`Bearer ${secret}`)
     const secrets = [house.token, secret].map((text) => text.slice(8))

@@ -62,7 +62,7 @@ const received = (name: string, onConflict: string, more = {}) =>
 const confirm = ({ id: uploadId }: { id: string }) =>
   attempt(house, 'confirmUpload', { uploadId }, 'file { id name }')
 
-describe('fifty want one name', () => {
+describe('F13: fifty want one name', () => {
   test.each([
     ['FAIL', { done: 1, NAME_CONFLICT: MANY - 1 }, 1, 0],
     ['RENAME', { done: MANY }, MANY, 0],
@@ -113,7 +113,7 @@ describe('fifty want one name', () => {
   }
 })
 
-test('fifty confirm one upload, and each is told of the same file', async () => {
+test('F11: fifty confirm one upload, and each is told of the same file', async () => {
   await newLab()
   const upload = await createUpload(house, { workspaceId: lab.id, name: 'a.csv', size: 3 })
   await sendBytes(house, upload, 'a,b')
@@ -124,7 +124,7 @@ test('fifty confirm one upload, and each is told of the same file', async () => 
   expect(await expectExact(house, lab)).toMatchObject({ currentBytes: 3, reservedBytes: 0 })
 })
 
-describe('a quota', () => {
+describe('F12: a quota', () => {
   test('is filled to its last byte and not beyond', async () => {
     await newLab({ quotaBytes: 400 })
     const uploads = await many((index) => {
@@ -192,7 +192,7 @@ test('a limit of downloads is reached and not passed', async () => {
   expect(tally(answers)).toEqual({ 200: 7, 404: MANY - 7 })
 })
 
-test('folders that go into each other at the same moment make no circle', async () => {
+test('F14: folders that go into each other at the same moment make no circle', async () => {
   await newLab()
   const folders = await many((index) =>
     createFolder(house, { workspaceId: lab.id, name: `F${index}` }),
@@ -232,7 +232,7 @@ test('batches over the same entries, each in another order, all come to an end',
   await expectExact(house, other)
 })
 
-test('a folder goes to the trash while files come into it', async () => {
+test('F11, F14: a folder goes to the trash while files come into it', async () => {
   await newLab()
   const folder = await createFolder(house, { workspaceId: lab.id, name: 'Inbox' })
   const uploads = await received('a.bin', 'RENAME', { folderId: folder.id })
@@ -352,7 +352,7 @@ test('what is in the trash is purged once, by however many', async () => {
   expect(await lookUp(house, kept, 'name')).toMatchObject({ name: 'kept' })
 })
 
-describe.runIf(database === 'PostgreSQL')('a pool of one connection', () => {
+describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => {
   const openNarrow = () => openHouse({ env: { DATABASE_POOL: '1', MAX_QUERY_COST: '1000000' } })
 
   test('serves fifty requests at the same moment', async () => {

@@ -182,7 +182,7 @@ describe('the quota', () => {
     await copy(a, root)
   })
 
-  test('lets twenty copies at once have what room there is', async () => {
+  test('F12: lets twenty copies at once have what room there is', async () => {
     const one = await file('1.bin', '1234567890')
     await quota(75)
     const input = copying([one], root)

@@ -88,7 +88,7 @@ function expectUnavailable({ status, headers, errors }: Awaited<ReturnType<typeo
   expect(JSON.stringify(errors)).not.toMatch(/select|insert|update|commit|ECONN|57P0|127\.0\.0\.1/i)
 }
 
-describe.runIf(database === 'PostgreSQL')('the connection breaks', () => {
+describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
   test('between two requests: nobody notices', async () => {
     await using far = await openFar()
     const { house, network, workspace } = far
@@ -196,7 +196,7 @@ describe.runIf(database === 'PostgreSQL')('the connection breaks', () => {
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('the database cannot be reached', () => {
+describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', () => {
   test('every door says so and when to come again, and the house lives on', async () => {
     await using far = await openFar()
     const { house, network, workspace } = far
@@ -284,7 +284,7 @@ describe.runIf(database === 'PostgreSQL')('the database cannot be reached', () =
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('DATABASE_TIMEOUT_MS', () => {
+describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
   test('ends a statement that waits too long; the rest of the house goes on', async () => {
     await using far = await openFar({ DATABASE_TIMEOUT_MS: '700' })
     const { house, workspace, url } = far
@@ -319,7 +319,7 @@ describe.runIf(database === 'PostgreSQL')('DATABASE_TIMEOUT_MS', () => {
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('the server of the database is started again', () => {
+describe.runIf(database === 'PostgreSQL')('F7: the server of the database is started again', () => {
   test('under load: what was answered is there, and all is well by itself', async () => {
     await using server = await startPostgres()
     const env = { DATABASE_URL: `${server.url}/postgres`, MAX_QUERY_COST: '1000000' }

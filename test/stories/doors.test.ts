@@ -38,7 +38,7 @@ describe('for whoever watches over the process', () => {
     await other[Symbol.asyncDispose]().catch(() => {})
   })
 
-  test('/metrics counts seconds and bytes by door, for this machine without a token', async () => {
+  test('S39: /metrics counts seconds and bytes by door, for this machine without a token', async () => {
     await open('/livez')
     await open('/nothing')
     const response = await open('/metrics')
@@ -59,14 +59,14 @@ describe('for whoever watches over the process', () => {
   })
 
   test.each([{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }])(
-    '/metrics wants a token of whom a proxy speaks for: %o',
+    'S39: /metrics wants a token of whom a proxy speaks for: %o',
     async (headers) => {
       expect((await open('/metrics', { headers })).status).toBe(401)
       expect((await house.http('/metrics', { headers })).status).toBe(200)
     },
   )
 
-  test('/metrics wants a token behind a trusted proxy, which speaks for others', async () => {
+  test('S39: /metrics wants a token behind a trusted proxy, which speaks for others', async () => {
     const other = await openHouse({ env: { TRUST_PROXY: 'true' } })
     onTestFinished(() => other[Symbol.asyncDispose]())
     expect((await other.http('/metrics', { token: null })).status).toBe(401)
@@ -148,13 +148,13 @@ describe('X-Request-Id', () => {
   })
 
   test.each(['', 'a b', 'a"b', '{"level":60}', 'é', '<script>', 'x'.repeat(129), 'a, b'])(
-    'is replaced where it would not be harmless: %s',
+    'S35: is replaced where it would not be harmless: %s',
     async (given) => {
       expect(await idFor(given)).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
     },
   )
 
-  test('stands in the answer that tells of a fault', async () => {
+  test('S34: stands in the answer that tells of a fault', async () => {
     const other = await openHouse()
     await other.app.db.destroy()
     const response = await other.http('/download/x', { headers: { 'x-request-id': 'mine' } })

@@ -40,7 +40,7 @@ function theBlobFile(): string {
   return path as string
 }
 
-test('a slow reader gets the whole file though it is purged meanwhile', async () => {
+test('F18: a slow reader gets the whole file though it is purged meanwhile', async () => {
   const response = await started(link)
   response.pause()
   await sleep(300)
@@ -64,7 +64,7 @@ test('a reader who goes away leaves no open file behind', async () => {
   await vi.waitFor(() => expect(openBlobs()).toEqual([]), { timeout: 5000 })
 })
 
-test('bytes that are gone are an error of the storage, and nothing is told of where they were', async () => {
+test('F15: bytes that are gone are an error of the storage, and nothing is told of where they were', async () => {
   await rm(theBlobFile())
   for (const headers of [{}, { range: 'bytes=5-9' }, { range: 'bytes=0-0,5-9' }]) {
     const response = await house.http(link, {
@@ -79,7 +79,7 @@ test('bytes that are gone are an error of the storage, and nothing is told of wh
   }
 })
 
-test('bytes that end too early never look like the whole file', async () => {
+test('F15: bytes that end too early never look like the whole file', async () => {
   await truncate(theBlobFile(), 20_000_000)
   const response = await house.http(link, { token: null })
   await expect(response.arrayBuffer()).rejects.toThrow()

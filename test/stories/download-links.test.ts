@@ -23,7 +23,7 @@ const withoutToken = (url: string, init: RequestInit = {}) =>
 const answer = async (response: Response) => [response.status, (await response.json()).code]
 
 describe('a signed link', () => {
-  test('is good for an hour, then says that it has expired', async () => {
+  test('S28: is good for an hour, then says that it has expired', async () => {
     const link = await downloadUrl(house, (await upload('a.txt')).id)
     now += HOUR - 1
     expect((await withoutToken(link)).status).toBe(200)
@@ -31,7 +31,7 @@ describe('a signed link', () => {
     expect(await answer(await withoutToken(link))).toEqual([403, 'URL_EXPIRED'])
   })
 
-  test('that was changed anywhere is refused', async () => {
+  test('S28: that was changed anywhere is refused', async () => {
     const other = await upload('b.txt', 'other')
     const link = await downloadUrl(house, (await upload('a.txt')).id)
     const [token = ''] = new URL(link).pathname.split('/').slice(2)
@@ -53,7 +53,7 @@ describe('a signed link', () => {
     expect((await withoutToken(link)).status).toBe(200)
   })
 
-  test('is for GET and HEAD alone', async () => {
+  test('S28: is for GET and HEAD alone', async () => {
     const link = await downloadUrl(house, (await upload('a.txt')).id)
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const response = await withoutToken(link, { method })
@@ -143,7 +143,7 @@ describe('a browser', () => {
     ['sheet.xml', '<?xml version="1.0"?><?xml-stylesheet href="x.xsl"?><a/>'],
     ['page.xhtml', `<html xmlns="http://www.w3.org/1999/xhtml">${script}</html>`],
     ['code.js', 'alert(1)'],
-  ])('never shows %s, also when asked to', async (name, bytes) => {
+  ])('S5: never shows %s, also when asked to', async (name, bytes) => {
     const file = await upload(name, bytes)
     const response = await withoutToken(await downloadUrl(house, file.id, '(disposition: INLINE)'))
     expect(await response.text()).toBe(bytes)
@@ -156,7 +156,7 @@ describe('a browser', () => {
     ['dot.png', png, 'image/png'],
     ['page.html', png, 'image/png'],
     ['note.txt', `not a page: ${script}`, 'text/plain; charset=utf-8'],
-  ])('shows %s, for what its bytes are', async (name, bytes, type) => {
+  ])('S5, S6: shows %s, for what its bytes are', async (name, bytes, type) => {
     const file = await upload(name, bytes)
     const response = await withoutToken(await downloadUrl(house, file.id, '(disposition: INLINE)'))
     expect(response.headers.get('content-type')).toBe(type)
@@ -177,7 +177,7 @@ test.each([
   '🧬👩‍🔬.fa',
   'e\u0301te\u0301.txt',
   'semi;colon, filename=evil.exe',
-])('the name %j arrives as it was given', async (name) => {
+])('S7: the name %j arrives as it was given', async (name) => {
   const link = await downloadUrl(house, (await upload(name)).id)
   const response = await withoutToken(link)
   expect(response.status).toBe(200)

@@ -449,7 +449,7 @@ test.each([
   expect(errors?.[0]?.message).toMatch(/at most|from 1 to 100|not one of this list/)
 })
 
-describe('what nobody foresaw', () => {
+describe('S34: what nobody foresaw', () => {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name entries { totalCount } } }'
   const bug = { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here' }
 

@@ -223,7 +223,7 @@ test('the entries of a tag are filtered by the same rules', async () => {
   expect(tag.entries.totalCount).toBe(2)
 })
 
-test('the trash by the paths that were, literally and in any case', async () => {
+test('S18: the trash by the paths that were, literally and in any case', async () => {
   const other = await createWorkspace(house, { name: 'Trashing' })
   const box = await createFolder(house, { workspaceId: other.id, name: 'Data' })
   const inside = { workspaceId: other.id, folderId: box.id }
@@ -260,7 +260,7 @@ test.each<[string[], object]>([
   expect(errors?.[0]).toMatchObject(problem)
 })
 
-test('a NUL in what is looked for finds nothing or is refused, and is never a fault of the house', async () => {
+test('S18: a NUL in what is looked for finds nothing or is refused, and is never a fault of the house', async () => {
   const query = `query ($id: ID!, $text: String!) { workspace(by: { id: $id }) {
     search(query: $text, first: 1) { totalCount } entries(filter: { nameContains: $text }, first: 1) { totalCount } } }`
   const { status, data, errors } = await house.graphql(query, { id: workspaceId, text: 'a\0b' })

@@ -90,7 +90,7 @@ describe('createFolder', () => {
   })
 
   test.each(['/', '/Data', 'Data//Raw', 'Data/../Raw', '../Data', 'Data/.', 'Data/..\\Raw'])(
-    'refuses the way %j',
+    'S1: refuses the way %j',
     async (name) => {
       const input = { workspaceId, name, createParents: true }
       expect(await refused(house, 'createFolder', input)).toMatchObject(fieldOf(['name']))
@@ -112,7 +112,7 @@ describe('createFolder', () => {
     expect(await totalsOf(house, root)).toEqual({ bytes: 0, fileCount: 0, folderCount: 12 })
   })
 
-  test('of one path twenty times at once makes each folder once', async () => {
+  test('F14: of one path twenty times at once makes each folder once', async () => {
     const input = { createParents: true, onConflict: 'NEW_VERSION' }
     const made = await Promise.all(Array.from({ length: 20 }, () => folder('a/b/c', input)))
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
@@ -199,7 +199,7 @@ describe('where the name is taken', () => {
   })
 })
 
-describe('2,400 bytes of path', () => {
+describe('S2: 2,400 bytes of path', () => {
   const long = (count: number) => Array.from({ length: count }, () => 'ä'.repeat(125)).join('/')
   const tooLong = { code: 'INVALID_INPUT', message: expect.stringContaining('2400 bytes') }
 
@@ -225,7 +225,7 @@ describe('2,400 bytes of path', () => {
   })
 })
 
-describe('64 folders deep', () => {
+describe('S2: 64 folders deep', () => {
   test('is as deep as folders go; files still find their place there', async () => {
     const deepest = await folder(deep(64), { createParents: true })
     const more = { workspaceId, name: deep(65), createParents: true }
@@ -292,12 +292,15 @@ describe('entryByPath', () => {
     }
   })
 
-  test.each(['/Data', 'Data//x', '../Data', 'a\0'])('says what is wrong with %j', async (path) => {
-    const query =
-      'query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }'
-    const { errors } = await house.graphql(query, { id: workspaceId, path })
-    expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: ['path'] } }])
-  })
+  test.each(['/Data', 'Data//x', '../Data', 'a\0'])(
+    'S1: says what is wrong with %j',
+    async (path) => {
+      const query =
+        'query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }'
+      const { errors } = await house.graphql(query, { id: workspaceId, path })
+      expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: ['path'] } }])
+    },
+  )
 })
 
 test('totals count what lies below, however deep, and follow every change', async () => {
@@ -358,7 +361,7 @@ describe('updateEntry', () => {
     })
   })
 
-  test('merges metadata shallowly, takes a key away by null, up to 64 KiB in all', async () => {
+  test('S36: merges metadata shallowly, takes a key away by null, up to 64 KiB in all', async () => {
     const entry = { path: { workspaceId, path: 'a' } }
     await folder('a', { metadata: { run: 1, who: { name: 'Ada', age: 36 }, note: 'x' } })
     const merged = await update({

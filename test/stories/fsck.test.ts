@@ -141,7 +141,7 @@ test('in a house with a little of everything nothing is found, however closely i
   expect(await lookClosely()).toEqual([])
 })
 
-describe('is found, put right, and found no more:', () => {
+describe('F16: is found, put right, and found no more:', () => {
   let place: Furnished
   beforeAll(async () => {
     place = await furnish(await openHouse())
@@ -214,7 +214,7 @@ describe('is found, and left to people, who are told why:', () => {
   })
 })
 
-test('what came a moment ago is spared, whether or not a row knows it', async () => {
+test('F16: what came a moment ago is spared, whether or not a row knows it', async () => {
   const place = await furnishedHouse()
   await mkdir(inBlobs(place, 'kept/00/01'), { recursive: true })
   await writeFile(inBlobs(place, 'kept/00/01', key('1')), 'its row is on the way')
@@ -224,7 +224,7 @@ test('what came a moment ago is spared, whether or not a row knows it', async ()
   expect(codesOf(await findings(place.house, { graceMs: -1000 }))).toEqual(codes)
 })
 
-test('bytes that have changed, or changed places, are found by reading them, and their files are FAILED', async () => {
+test('F15: bytes that have changed, or changed places, are found by reading them, and their files are FAILED', async () => {
   const place = await furnishedHouse()
   const { house, plate, other } = place
   await flipBit(bytesAt(house, place.otherBlob))

@@ -133,7 +133,7 @@ async function spent(act: () => Promise<unknown>) {
   return (user + system) / 1000
 }
 
-describe.each(Object.entries(attacks))('%s', (_, attack) => {
+describe.each(Object.entries(attacks))('S15: %s', (_, attack) => {
   test(`is refused with 400 ${attack.code}, in few words, and again when it comes again`, async () => {
     for (const _ of ['first', 'again']) {
       const response = await post(bodyOf(attack))
@@ -157,7 +157,7 @@ describe.each(Object.entries(attacks))('%s', (_, attack) => {
   })
 })
 
-describe('a request that is too large', () => {
+describe('S15: a request that is too large', () => {
   test('is 413 above 1 MB, and read below', async () => {
     const body = (bytes: number) => {
       const query = `{ __typename } #${'x'.repeat(bytes - 30)}`
@@ -176,7 +176,7 @@ describe('a request that is too large', () => {
   })
 })
 
-describe('what a page of another origin could make a browser send', () => {
+describe('S22: what a page of another origin could make a browser send', () => {
   const mutation = 'mutation { createWorkspace(input: { name: "Forged" }) { __typename } }'
   const plain = JSON.stringify({ query: mutation })
   const countWorkspaces = async () =>
@@ -220,7 +220,7 @@ describe('what a page of another origin could make a browser send', () => {
   })
 })
 
-describe('one request is one operation', () => {
+describe('S14: one request is one operation', () => {
   test('a list of requests is refused', async () => {
     const one = { query: '{ __typename }' }
     for (const list of [[one], [one, one], Array(500).fill(one), []]) {
@@ -238,7 +238,7 @@ describe('one request is one operation', () => {
   })
 })
 
-describe('the cost of a query', () => {
+describe('S15, S16: the cost of a query', () => {
   const page =
     'query ($id: ID!, $first: Int) { workspace(by: { id: $id }) { entries(first: $first) { nodes { id name path tags { name } } } } }'
 
@@ -304,7 +304,7 @@ describe('the cost of a query', () => {
   })
 })
 
-test('a fault inside is INTERNAL_SERVER_ERROR with the id of the request, and nothing more', async () => {
+test('S34: a fault inside is INTERNAL_SERVER_ERROR with the id of the request, and nothing more', async () => {
   const broken = await openHouse()
   const { id } = await createWorkspace(broken)
   await broken.app.db.schema.dropTable('entryTags').execute()

@@ -186,7 +186,19 @@ function withoutWalks(changes: Change[], events: string[]): string[] {
   return told
 }
 
-describe('a stream ends within a second', () => {
+test('S37: a stream tells of its own workspace, whatever happens in others', async () => {
+  const other = await createWorkspace(house, { name: 'Other' })
+  const ann = await invite(house, other.id, 'VIEWER')
+  using stream = await follow({ id: other.id, ...ann })
+  expect(await stream.batch()).toMatchObject({ changes: [] })
+  for (const name of ['a', 'b', 'c']) await folder(name)
+  await createFolder(house, { workspaceId: other.id, name: 'theirs' })
+  await folder('d')
+  expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED theirs'])
+  await expect(stream.batch(700)).rejects.toThrow('nothing came')
+})
+
+describe('S12, S37: a stream ends within a second', () => {
   /** What is told last, and that it comes in time. */
   async function ending(options: Options, deed: () => unknown) {
     using stream = await follow(options)
@@ -307,7 +319,7 @@ describe('uploadChanged', () => {
     expect((await stream.next())?.event).toBe('complete')
   })
 
-  test('is for members, while they are', async () => {
+  test('S12, S37: is for members, while they are', async () => {
     const upload = await open()
     await show('PUBLIC')
     const ann = await invite(house, workspaceId, 'VIEWER')
@@ -352,7 +364,7 @@ describe('over HTTP', () => {
     expect(response.status).toBe(406)
   })
 
-  test('a query that costs too much is refused before it is followed', async () => {
+  test('S37: a query that costs too much is refused before it is followed', async () => {
     const deep = 'entry { ancestors { ancestors { ancestors { id name path } } } }'
     const query = workspaceChanges.replace('entry {', `${deep} entry {`)
     using stream = await openStream(house, query, { id: workspaceId })
@@ -361,7 +373,7 @@ describe('over HTTP', () => {
     expect((await stream.next())?.event).toBe('complete')
   })
 
-  test('a token has fifty streams, and gets another when one has ended', async () => {
+  test('S37: a token has fifty streams, and gets another when one has ended', async () => {
     const { secret: token } = await giveToken(house)
     const streams = await Promise.all(Array.from({ length: 50 }, () => follow({ token })))
     expect(streams.map(({ response }) => response.status)).toEqual(Array(50).fill(200))
@@ -393,7 +405,7 @@ describe('over HTTP', () => {
   })
 })
 
-test('a client that does not read makes nothing grow', async () => {
+test('S37: a client that does not read makes nothing grow', async () => {
   let asked = 0
   let ended = false
   const endless = (async function* () {

@@ -63,7 +63,7 @@ async function confirming(house: House, name: string, input: object, ids: string
   await sleep(1_800)
 }
 
-test('killed while it reads the bytes of a confirm: after the restart it becomes the file that was asked for', async () => {
+test('F17: killed while it reads the bytes of a confirm: after the restart it becomes the file that was asked for', async () => {
   await using process = await openProcess()
   const { house, dir, start, kill } = process
   const { id: workspaceId } = await createWorkspace(house)

@@ -140,7 +140,7 @@ describe('roles', () => {
     }
   })
 
-  test('are nobody’s to change in a workspace that is not theirs', async () => {
+  test('S8: are nobody’s to change in a workspace that is not theirs', async () => {
     const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
     const { token, userId } = await invite(house, workspaceId, 'OWNER')
     const tries: [string, object][] = [
@@ -222,7 +222,7 @@ describe('removeMember', () => {
       { token },
     )
 
-  test('cuts access at once', async () => {
+  test('S12: cuts access at once', async () => {
     const person = await invite(house, workspaceId, 'EDITOR')
     const folder = await createFolder(house, { workspaceId, name: 'raw' }, person)
     expect((await look(person.token)).data.workspace.name).toBe('Lab')
@@ -271,7 +271,7 @@ describe('a user', () => {
       )
     ).node
 
-  test('is seen by colleagues and by nobody else', async () => {
+  test('S8: is seen by colleagues and by nobody else', async () => {
     const [ann, bob] = [
       await invite(house, workspaceId, 'VIEWER'),
       await invite(house, workspaceId),

@@ -141,7 +141,7 @@ describe('a folder does not go', () => {
     expect(await pathOf(a)).toBe('ab/a')
   })
 
-  test('below one that goes below it at the same moment', async () => {
+  test('F14: below one that goes below it at the same moment', async () => {
     const [a, b] = [await folder('a'), await folder('b')]
     const rounds = Array.from({ length: 10 }, (_, i) => (i % 2 ? moving([a], b) : moving([b], a)))
     await Promise.all(rounds.map((input) => batch(house, 'moveEntries', input)))

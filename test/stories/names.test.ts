@@ -38,7 +38,7 @@ test.each([
   ['ﬁ and fi', '\ufb01le', 'FILE'],
   ['ß and ss', 'Straße', 'STRASSE'],
   ['İ and its own small letter', '\u0130zmir', 'i\u0307zmir'],
-])('two names that differ only in %s do not stand in one folder', async (_, one, other) => {
+])('S3, S4: two names that differ only in %s do not stand in one folder', async (_, one, other) => {
   const { id } = await folder(one)
   expect(await refused(house, 'createFolder', { workspaceId, name: other })).toMatchObject({
     code: 'NAME_CONFLICT',
@@ -56,13 +56,13 @@ test.each([
   ['accents', 'resume', 'résumé'],
   ['alphabets', 'a', '\u0430'],
   ['white space', 'a', 'a '],
-])('two names that differ in %s do', async (_, one, other) => {
+])('S3: two names that differ in %s do', async (_, one, other) => {
   const [first, second] = [await folder(one), await folder(other)]
   expect(await entryByPath(house, workspaceId, one)).toMatchObject({ id: first.id })
   expect(await entryByPath(house, workspaceId, other)).toMatchObject({ id: second.id })
 })
 
-test('an entry may be renamed to its own name in other letters', async () => {
+test('S4: an entry may be renamed to its own name in other letters', async () => {
   const [made, below] = [await folder('data'), await folder('Data/Raw', { createParents: true })]
   expect(await rename(made.id, 'DATA')).toEqual({ name: 'DATA', path: 'DATA', revision: 2 })
   expect(await entryByPath(house, workspaceId, 'data/raw')).toMatchObject({
@@ -85,7 +85,7 @@ test.each([
   ['white space alone', '  '],
   ['nothing', ''],
   ['256 bytes', 'é'.repeat(128)],
-])('%s makes no name, wherever a name is asked for', async (_, name) => {
+])('S1, S2: %s makes no name, wherever a name is asked for', async (_, name) => {
   const { id } = await folder('there')
   const wrong = {
     code: 'INVALID_INPUT',
@@ -97,7 +97,7 @@ test.each([
   expect(await refused(house, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(wrong)
 })
 
-test('half a surrogate pair makes no name', async () => {
+test('S2: half a surrogate pair makes no name', async () => {
   const body = (name: string) =>
     JSON.stringify({
       query: `mutation ($input: CreateFolderInput!) {
@@ -135,7 +135,7 @@ const speaking = [
   '🧬'.repeat(63),
 ]
 
-test('a name is shown as it was given, and leads there in every path', async () => {
+test('S2: a name is shown as it was given, and leads there in every path', async () => {
   for (const name of speaking) {
     const made = await folder(name)
     expect([made.name, made.path]).toEqual([name, name])
@@ -150,7 +150,7 @@ test('a name is shown as it was given, and leads there in every path', async () 
   expect(shown.sort()).toEqual([...speaking].sort())
 })
 
-test('a file of any name is downloaded under that name', async () => {
+test('S2, S7: a file of any name is downloaded under that name', async () => {
   for (const name of speaking) {
     const { id } = await file(name)
     expect((await download(house, id)).toString()).toBe(`bytes of ${name}`)
@@ -182,7 +182,7 @@ test('a free name has its number before the extension, and stays within 255 byte
   ])
 })
 
-describe('of one name, fifty at once', () => {
+describe('F13: of one name, fifty at once', () => {
   const fifty = <T>(act: (i: number) => Promise<T>) =>
     Promise.all(Array.from({ length: 50 }, (_, i) => act(i)))
   const names = async () => (await children(house, root.id)).map(({ name }) => name)

@@ -234,7 +234,7 @@ describe('with limits', () => {
     expect([back, befores.length]).toEqual([wanted, 7])
   })
 
-  test('nobody waits long for a pattern that is hard to match', async () => {
+  test('S17: nobody waits long for a pattern that is hard to match', async () => {
     const name = 'ab'.repeat(120)
     for (let i = 0; i < 5; i++) await put(`${name}/${name}/${name}/${name} ${i}`)
     sieveLimits.ms = 1

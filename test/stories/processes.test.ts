@@ -32,8 +32,8 @@ const stores = [
 // Three processes take their time to start.
 vi.setConfig({ testTimeout: 120_000 })
 
-describe.skipIf(database === 'SQLite')('several processes', () => {
-  describe.each(stores.slice(0, s3IsGiven ? 2 : 1))('over one database and %s', (_, place) => {
+describe.skipIf(database === 'SQLite')('F10: several processes', () => {
+  describe.each(stores.slice(0, s3IsGiven ? 2 : 1))('F10: over one database and %s', (_, place) => {
     const open = async () => {
       const cluster = await openCluster({ env: { ADMIN_TOKEN, ...place() } })
       return { ...cluster, workspaceId: (await createWorkspace(cluster.house)).id }
@@ -108,7 +108,7 @@ describe.skipIf(database === 'SQLite')('several processes', () => {
       expect((await tusOf(all.at(2)).head(url)).status).toBe(410)
     })
 
-    test('a process that hangs is taken over within two seconds, and harms nothing when it goes on', async () => {
+    test('F17: a process that hangs is taken over within two seconds, and harms nothing when it goes on', async () => {
       await using all = await open()
       const [mine, its] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
       const size = mine.length
@@ -208,7 +208,7 @@ describe.skipIf(database === 'SQLite')('several processes', () => {
       expect(file.sha256).toBe(sha256(Buffer.concat(Array.from({ length: 6 }, () => part))))
     })
 
-    test('one after the other starts again, and clients that try again notice nothing', async () => {
+    test('F20: one after the other starts again, and clients that try again notice nothing', async () => {
       await using all = await open()
       const over = new AbortController()
       const sent = new Map<string, string>()

@@ -245,7 +245,7 @@ describe('wrong tokens', () => {
 describe('addresses', () => {
   const points = async (house: House, address: string) => remaining(await asAddress(house, address))
 
-  test('are those of the connection: anybody can write X-Forwarded-For', async () => {
+  test('S29: are those of the connection: anybody can write X-Forwarded-For', async () => {
     const house = await open()
     expect(await points(house, '203.0.113.7')).toBe(198)
     expect(await points(house, '203.0.113.8')).toBe(196)

@@ -32,7 +32,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     expect(await findings(house, { deep: true, graceMs: -60_000 })).toEqual([])
   })
 
-  test('finds objects and multipart uploads that no row knows, spares the young, and removes the others', async () => {
+  test('F16: finds objects and multipart uploads that no row knows, spares the young, and removes the others', async () => {
     const { house } = place
     const { bucket, places } = bucketOf()
     await bucket.put(places.kept(stranger), Buffer.from('x'))
@@ -46,7 +46,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     expect(await findings(house, { graceMs: -60_000 })).toEqual([])
   })
 
-  test('finds objects that are gone, shorter, or others', async () => {
+  test('F15: finds objects that are gone, shorter, or others', async () => {
     const { house, workspaceId } = place
     const { bucket, places } = bucketOf()
     const upload = (name: string) =>

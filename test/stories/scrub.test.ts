@@ -59,7 +59,7 @@ const answerTo = async (path: string, headers: Record<string, string> = {}) => {
   return { status: response.status, code: (await response.json()).code }
 }
 
-describe('the scrub', () => {
+describe('F15: the scrub', () => {
   beforeEach(() => open())
 
   test('reads what nobody has read for so long, and no more than that', async () => {
@@ -168,7 +168,7 @@ describe('the scrub', () => {
   })
 })
 
-describe('a file that is FAILED', () => {
+describe('F15: a file that is FAILED', () => {
   beforeEach(async () => {
     await open()
     await flipBit(await theBytes())
@@ -224,7 +224,7 @@ describe('a file that is FAILED', () => {
   })
 })
 
-describe('VERIFY_READS=on', () => {
+describe('F15: VERIFY_READS=on', () => {
   beforeEach(() => open({ VERIFY_READS: 'on' }))
 
   test('what is right is given, whole and in parts', async () => {

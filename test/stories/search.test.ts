@@ -433,7 +433,7 @@ test('words that very many tags and folders have are found like any other', asyn
   expect((await search('series')).totalCount).toBe(272)
 })
 
-test('seed C2: no input is a fault, nor the syntax of a database', async () => {
+test('S18: seed C2: no input is a fault, nor the syntax of a database', async () => {
   await file('NEAR and far.txt')
   const odd = [
     '"',

@@ -103,7 +103,7 @@ describe('a shared file', () => {
     ])
   })
 
-  test('ends with its revocation, at once, signed links made through it too', async () => {
+  test('S12: ends with its revocation, at once, signed links made through it too', async () => {
     const entry = await file()
     const [link, other] = [await share(entry), await share(entry)]
     const url = await urlOf(link)
@@ -157,7 +157,7 @@ describe('a shared file', () => {
 })
 
 describe('a password', () => {
-  test('is asked for by both doors, and kept as a hash', async () => {
+  test('S13: is asked for by both doors, and kept as a hash', async () => {
     const link = await share(await file(), { password: 'open sesame' })
     expect(link.hasPassword).toBe(true)
     expect([await opened(link), await opened(link, ''), await opened(link, 'wrong')]).toEqual([
@@ -173,7 +173,7 @@ describe('a password', () => {
     expect(JSON.stringify(rows)).not.toContain('sesame')
   })
 
-  test('cannot be guessed: after five wrong ones the link waits, also for the right one', async () => {
+  test('S13: cannot be guessed: after five wrong ones the link waits, also for the right one', async () => {
     const link = await share(await file(), { password: 'right' })
     const guesses = Array.from({ length: 40 }, (_, i) => opened(link, `guess ${i}`))
     expect(await Promise.all(guesses)).toEqual(guesses.map(() => false))
@@ -190,7 +190,7 @@ describe('a password', () => {
     expect(await opened(link, 'right')).toBe(true)
   })
 
-  test('is tried three times in one request, whatever the aliases', async () => {
+  test('S14: is tried three times in one request, whatever the aliases', async () => {
     const link = await share(await file(), { password: 'right' })
     const tries = Array.from(
       { length: 50 },
@@ -203,10 +203,34 @@ describe('a password', () => {
     const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
     expect(row?.failures).toBeLessThanOrEqual(3)
   })
+
+  test('S14: under a thousand aliases is not looked at once', async () => {
+    const link = await share(await file(), { password: 'right' })
+    const one = (i: number) =>
+      `a${i}: shared(token: "${link.token}", password: "${i}") { __typename }`
+    const tries = Array.from({ length: 1000 }, (_, i) => one(i))
+    const startedAt = performance.now()
+    const { status, data } = await house.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
+    expect([status, data ?? null]).toEqual([400, null])
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    expect(row?.failures).toBe(0)
+  })
+
+  test('S14: is given to three links in one request, since each takes a while to hash', async () => {
+    const { id } = await file()
+    const one = (i: number) =>
+      `a${i}: createShareLink(input: { entry: { id: "${id}" }, password: "${i}" }) { ... on UserError { code } }`
+    const all = Array.from({ length: 50 }, (_, i) => one(i))
+    const data = await house.ask(`mutation { ${all.join(' ')} }`)
+    const codes = Object.values<any>(data).map(({ code }) => code)
+    expect(codes).toEqual([...Array(3).fill(undefined), ...Array(47).fill('INVALID_INPUT')])
+    expect(await linksOf(id)).toHaveLength(3)
+  })
 })
 
 describe('a limit of downloads', () => {
-  test('holds when all come at the same moment', async () => {
+  test('S32: holds when all come at the same moment', async () => {
     const link = await share(await file(), { maxDownloads: 3 })
     const urls: string[] = []
     for (let i = 0; i < 12; i++) urls.push(await urlOf(link))
@@ -297,7 +321,7 @@ describe('a shared folder', () => {
     '... on Folder { children { nodes { ... on File { versions { nodes { id } } } } } }',
     '... on Folder { children { nodes { ... on File { version { file { workspace { name } } } } } } }',
     '... on Folder { children(filter: { within: "WITHIN" }) { totalCount } }',
-  ])('lets nothing out of it by { %s }', async (selection) => {
+  ])('S32: lets nothing out of it by { %s }', async (selection) => {
     const { data, errors } = await shown(
       link,
       `entry { ${selection.replace('WITHIN', folder.id)} }`,
@@ -316,7 +340,7 @@ describe('a shared folder', () => {
     expect(data.shared.entry.sharing).toEqual({ visibility: 'PRIVATE', links: [] })
   })
 
-  test('gives those who hold it no more rights elsewhere in the same request', async () => {
+  test('S32: gives those who hold it no more rights elsewhere in the same request', async () => {
     const query = `query ($token: String!, $id: ID!) {
       shared(token: $token) { entry { id } }
       node(id: $id) { id }

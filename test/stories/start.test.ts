@@ -52,7 +52,7 @@ async function stop({ child, exited }: { child: ChildProcess; exited: Promise<nu
   expect(await exited).toBe(0)
 }
 
-describe('the first start', () => {
+describe('S39: the first start', () => {
   test('on an empty folder prints the address and a token, once, and is ready', async () => {
     const DATA_DIR = join(await emptyFolder(), 'not/there/yet')
     const first = await ready({ DATA_DIR })
@@ -147,7 +147,7 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     expect(below).toBe(`${words}/below cannot be written (ENOTDIR); DATABASE_URL names another.\n`)
   })
 
-  test('a database of a newer version', async () => {
+  test('F20: a database of a newer version', async () => {
     const DATA_DIR = await emptyFolder()
     await stop(await ready({ DATA_DIR }))
     const db = new SqliteFile(join(DATA_DIR, 'holdall.db'))
@@ -159,7 +159,7 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     )
   })
 
-  test('variables that are wrong: one sentence each, and no token among them', async () => {
+  test('S35: variables that are wrong: one sentence each, and no token among them', async () => {
     const wrong = { PORT: 'http', LOG_LEVEL: 'loud', ADMIN_TOKEN: 'secret' }
     expect((await refusal({ DATA_DIR: await emptyFolder(), ...wrong })).split('\n')).toEqual([
       'PORT is "http"; it must be a whole number from 0 to 65535.',
@@ -175,7 +175,7 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
   })
 })
 
-describe('SIGTERM', () => {
+describe('F20: SIGTERM', () => {
   const env = async () => ({ DATA_DIR: await emptyFolder(), ADMIN_TOKEN: adminToken })
 
   test('lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile', async () => {

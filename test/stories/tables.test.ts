@@ -355,6 +355,23 @@ describe('rows in the trash', () => {
     expect(row.files.map(({ file }: any) => file.id)).toEqual([one.id, two.id])
   })
 
+  test('a row that comes back while its other file is in the trash follows that one, too', async () => {
+    await makeTable({
+      columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
+    })
+    const one = await linked('1.png', { plate: 1 })
+    const two = await uploadFile(house, { workspaceId, name: '2.png', bytes: '2' })
+    await link(two.id, { table: 'plates', column: 'mask', key: { plate: 1 } })
+    await trash([one])
+    await act(house, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
+    await trash([two])
+    await restore([one.id])
+    await restore([two.id])
+    expect((await rows()).map(({ values }) => values.mask)).toEqual(['3.png'])
+    await act(house, 'updateEntry', { entry: { id: two.id }, name: '4.png' }, '__typename')
+    expect((await rows()).map(({ values }) => values.mask)).toEqual(['4.png'])
+  })
+
   test('where one entry fails, no row is taken; BEST_EFFORT takes those of the others', async () => {
     await makeTable()
     const [one, two] = [await linked('1'), await linked('2')]
@@ -513,40 +530,43 @@ const evil = [
   'x'.repeat(64),
 ]
 
-test.each(evil)('seed B17: an identifier is looked up and never part of SQL: %j', async (name) => {
-  const { sqlName } = await makeTable()
-  const file = await linked('1.png', { plate: 1 })
-  const all = () => Promise.all([readSchema(house), sqlRows(sqlName), sqlRows('entries')])
-  const before = await all()
-  const to = { table: 'plates', column: 'image' }
-  const links = [
-    { ...to, table: name },
-    { ...to, column: name },
-    { ...to, values: { [name]: 1 } },
-    { ...to, key: { [name]: 1 } },
-  ]
-  for (const wrong of links) expect((await link(file.id, wrong)).code).toBe('ROW_REJECTED')
-  const id = await received('x.png')
-  for (const wrong of links) expect((await confirm(id, wrong)).code).toBe('ROW_REJECTED')
-  for (const unlinkRows of [
-    { ...to, table: name },
-    { ...to, column: name },
-  ]) {
-    expect((await trash([file], { unlinkRows })).results[0]?.error.code).toBe('ROW_REJECTED')
-  }
-  const query = `query ($id: ID!, $name: String!, $where: JSONObject) { workspace(by: { id: $id }) {
+test.each(evil)(
+  'S19: seed B17: an identifier is looked up and never part of SQL: %j',
+  async (name) => {
+    const { sqlName } = await makeTable()
+    const file = await linked('1.png', { plate: 1 })
+    const all = () => Promise.all([readSchema(house), sqlRows(sqlName), sqlRows('entries')])
+    const before = await all()
+    const to = { table: 'plates', column: 'image' }
+    const links = [
+      { ...to, table: name },
+      { ...to, column: name },
+      { ...to, values: { [name]: 1 } },
+      { ...to, key: { [name]: 1 } },
+    ]
+    for (const wrong of links) expect((await link(file.id, wrong)).code).toBe('ROW_REJECTED')
+    const id = await received('x.png')
+    for (const wrong of links) expect((await confirm(id, wrong)).code).toBe('ROW_REJECTED')
+    for (const unlinkRows of [
+      { ...to, table: name },
+      { ...to, column: name },
+    ]) {
+      expect((await trash([file], { unlinkRows })).results[0]?.error.code).toBe('ROW_REJECTED')
+    }
+    const query = `query ($id: ID!, $name: String!, $where: JSONObject) { workspace(by: { id: $id }) {
     table(name: $name) { name } mine: table(name: "plates") { rows(where: $where) { nodes { id } } }
   } }`
-  const asked = { id: workspaceId, name, where: { [name]: 1 } }
-  const { errors } = await house.graphql(query, asked)
-  expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
-  const { data } = await house.graphql(query, { ...asked, where: {} })
-  expect(data.workspace.table).toBe(null)
-  expect(await all()).toEqual(before)
-})
+    const asked = { id: workspaceId, name, where: { [name]: 1 } }
+    const { errors } = await house.graphql(query, asked)
+    expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
+    const { data } = await house.graphql(query, { ...asked, where: {} })
+    expect(data.workspace.table).toBe(null)
+    expect(await all()).toEqual(before)
+  },
+)
 
 test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
-  'no table and no column is called %j',
+  'S19: no table and no column is called %j',
   async (name) => {
     const answers = [
       await attempt(house, 'createTable', { workspaceId, name, columns }, '__typename'),

@@ -57,7 +57,7 @@ describe('createApiToken', () => {
     expect(viewer.token).toMatchObject({ id: token.id, name: 'backup' })
   })
 
-  test('shows the secret once: no query and no row has it', async () => {
+  test('S13: shows the secret once: no query and no row has it', async () => {
     const { id, secret } = await giveToken(house, { workspaceId })
     const query = `query ($id: ID!, $ws: ID!) {
       node(id: $id) { ... on ApiToken { id name prefix scopes } }
@@ -218,7 +218,7 @@ describe('revokeApiToken', () => {
     ])
   })
 
-  test('of what is not one’s own, or not there, is NotFound', async () => {
+  test('S8: of what is not one’s own, or not there, is NotFound', async () => {
     const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
     const { id: foreign } = await giveToken(house, { workspaceId: elsewhere.id })
     const { id: unbound } = await giveToken(house)

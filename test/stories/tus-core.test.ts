@@ -15,7 +15,7 @@ async function openUpload(size = 11) {
   return { ...open, url }
 }
 
-test('Upload-Offset: the value MUST be a non-negative integer', async () => {
+test('S27: Upload-Offset: the value MUST be a non-negative integer', async () => {
   await using tus = await openUpload()
   for (const offset of ['-1', '1.5', 'zero', '0x0', '1e1', '', '9'.repeat(400)]) {
     const response = await tus.patch(tus.url, 0, 'hello', { 'Upload-Offset': offset })
@@ -24,7 +24,7 @@ test('Upload-Offset: the value MUST be a non-negative integer', async () => {
   expect(await tus.offset(tus.url)).toBe(0)
 })
 
-test('Upload-Length: the value MUST be a non-negative integer', async () => {
+test('S27: Upload-Length: the value MUST be a non-negative integer', async () => {
   await using tus = await openTus()
   for (const length of ['-1', '1.5', 'many', '5, 5']) {
     const response = await tus.post({ 'Upload-Length': length })
@@ -80,7 +80,7 @@ test('Tus-Max-Size MUST be a non-negative integer; the server SHOULD set it if t
   expect((await tus.options()).headers.get('tus-max-size')).toBe('1000')
 })
 
-test('X-HTTP-Method-Override MUST be interpreted as the request’s method; the actual method MUST be ignored', async () => {
+test('S27: X-HTTP-Method-Override MUST be interpreted as the request’s method; the actual method MUST be ignored', async () => {
   await using tus = await openUpload()
   const as = (method: string, headers: Record<string, string> = {}, body?: string) =>
     tus.house.http(tus.url, {
@@ -157,7 +157,7 @@ test('PATCH MUST use Content-Type: application/offset+octet-stream, otherwise th
   expect(loud.status).toBe(204)
 })
 
-test('PATCH: if the offsets do not match, the server MUST respond with 409 without modifying the upload resource', async () => {
+test('F9: PATCH: if the offsets do not match, the server MUST respond with 409 without modifying the upload resource', async () => {
   await using tus = await openUpload()
   await tus.patch(tus.url, 0, 'hello')
   for (const offset of [0, 4, 6, 11]) {
@@ -199,7 +199,7 @@ test('PATCH against a non-existent resource SHOULD be 404', async () => {
   }
 })
 
-test('the server SHOULD always attempt to store as much of the received data as possible', async () => {
+test('F9: the server SHOULD always attempt to store as much of the received data as possible', async () => {
   await using tus = await openUpload()
   const raw = await rawPatch(tus.house, tus.url, 0, 11)
   await raw.write('hello')
@@ -208,7 +208,7 @@ test('the server SHOULD always attempt to store as much of the received data as 
   expect(await tus.offset(tus.url)).toBe(5)
 })
 
-test('a timeout SHOULD be handled by closing the underlying connection', async () => {
+test('S25: a timeout SHOULD be handled by closing the underlying connection', async () => {
   await using tus = await openUpload()
   await using door = await openImpatientDoor(tus.house, 100)
   const raw = await rawPatch(tus.house, `${door.url}${new URL(tus.url).pathname}`, 0, 11)
@@ -244,7 +244,7 @@ test('an empty PATCH where the upload stands is a success, and moves nothing', a
   expect([again.status, again.headers.get('upload-offset')]).toEqual([204, '11'])
 })
 
-test('no byte is taken beyond the length, however the body says its own length', async () => {
+test('S27: no byte is taken beyond the length, however the body says its own length', async () => {
   await using tus = await openUpload()
   const declared = await tus.patch(tus.url, 0, 'hello world!')
   expect([declared.status, (await declared.json()) as object]).toMatchObject([

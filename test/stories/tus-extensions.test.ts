@@ -55,7 +55,7 @@ test('Creation: the value MAY be empty, and the space MAY be left out; what mean
   expect(response.status).toBe(201)
 })
 
-test('Creation: servers SHOULD carefully validate metadata values to avoid header smuggling', async () => {
+test('S7: Creation: servers SHOULD carefully validate metadata values to avoid header smuggling', async () => {
   await using tus = await openTus()
   const name = 'a\r\nSet-Cookie: x=1'
   const said = metadata({ workspaceId: tus.workspaceId, filename: name })
@@ -71,7 +71,7 @@ test('Creation: servers SHOULD carefully validate metadata values to avoid heade
   ])
 })
 
-test('Creation: once it is known the client MUST set Upload-Length in the next PATCH request; once set it MUST NOT be changed', async () => {
+test('S27: Creation: once it is known the client MUST set Upload-Length in the next PATCH request; once set it MUST NOT be changed', async () => {
   await using tus = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, { 'Upload-Defer-Length': '1' })
   expect((await tus.patch(url, 0, 'hello ')).status).toBe(204)
@@ -107,7 +107,7 @@ test('Creation: as long as the length is not known, the server MUST set Upload-D
   expect(await told()).toEqual([null, '5', '5'])
 })
 
-test('Creation: HEAD MUST include Upload-Metadata and its value as specified during the creation', async () => {
+test('S7: Creation: HEAD MUST include Upload-Metadata and its value as specified during the creation', async () => {
   await using tus = await openTus()
   const said = `${metadata({ filename: 'Größe.txt', workspaceId: tus.workspaceId })},flag,x /+8=`
   const response = await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })
@@ -115,7 +115,7 @@ test('Creation: HEAD MUST include Upload-Metadata and its value as specified dur
   expect(head.headers.get('upload-metadata')).toBe(said)
 })
 
-test('Creation: if the length exceeds the maximum, the server MUST respond with 413', async () => {
+test('S27: Creation: if the length exceeds the maximum, the server MUST respond with 413', async () => {
   await using tus = await openTus({ env: { MAX_UPLOAD_BYTES: '1000' } })
   const said = metadata({ workspaceId: tus.workspaceId })
   for (const length of ['1001', '9223372036854775808', '1'.repeat(400)]) {
@@ -139,7 +139,7 @@ test('Creation: the server MUST acknowledge with 201 and MUST set Location to th
   expect((await tus.head(location)).headers.get('upload-length')).toBe('11')
 })
 
-test('Creation: Location follows PUBLIC_URL, whatever the request says of itself', async () => {
+test('S29: Creation: Location follows PUBLIC_URL, whatever the request says of itself', async () => {
   await using tus = await openTus({ env: { PUBLIC_URL: 'https://files.example.org/x' } })
   const said = metadata({ workspaceId: tus.workspaceId })
   const headers = {
@@ -167,7 +167,7 @@ test('Creation With Upload: the client MUST include the content type; without it
   expect((await tus.post(headers, 'hello')).status).toBe(415)
 })
 
-test('Creation With Upload: a body that breaks off leaves an upload with what arrived', async () => {
+test('F9: Creation With Upload: a body that breaks off leaves an upload with what arrived', async () => {
   await using tus = await openTus()
   const said = metadata({ workspaceId: tus.workspaceId, filename: 'cut.txt' })
   const headers = {

@@ -23,7 +23,7 @@ async function openStalled(arrived = 'hello', size = 11) {
   return { ...tus, upload, url: upload.url, raw, [Symbol.asyncDispose]: close }
 }
 
-test('HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes that are safe', async () => {
+test('F9: HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes that are safe', async () => {
   await using tus = await openTus()
   const size = 9 * MIB
   const times: number[] = []
@@ -43,7 +43,7 @@ test('HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes
   expect(times.sort((a, b) => a - b)[2]).toBeLessThan(process.env.TEST_BLOBS === 's3' ? 500 : 50)
 })
 
-test('the offset that HEAD tells is the one from which the next PATCH goes on', async () => {
+test('F9: the offset that HEAD tells is the one from which the next PATCH goes on', async () => {
   await using tus = await openStalled()
   const offset = await tus.offset(tus.url)
   expect(offset).toBe(5)
@@ -53,7 +53,7 @@ test('the offset that HEAD tells is the one from which the next PATCH goes on', 
   expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
 })
 
-test('a newer PATCH ends a stalled one at once, and what had arrived is kept', async () => {
+test('F9: a newer PATCH ends a stalled one at once, and what had arrived is kept', async () => {
   await using tus = await openStalled()
   const startedAt = performance.now()
   const response = await tus.patch(tus.url, 5, ' world')
@@ -64,7 +64,7 @@ test('a newer PATCH ends a stalled one at once, and what had arrived is kept', a
   expect((await download(tus.house, file.id)).toString()).toBe('hello world')
 })
 
-test('bytes that a superseded request still sends are not taken', async () => {
+test('F9: bytes that a superseded request still sends are not taken', async () => {
   await using tus = await openStalled()
   await tus.patch(tus.url, 5, ' there')
   await tus.raw.write(' world')
@@ -94,7 +94,7 @@ test('cancelUpload beside a running PATCH: its bytes count for nothing, and none
   expect(await Array.fromAsync(tus.house.app.blobs.list('staged'))).toEqual([])
 })
 
-test('PATCHes that come all at once leave one whole upload, and none is answered 5xx', async () => {
+test('F9: PATCHes that come all at once leave one whole upload, and none is answered 5xx', async () => {
   await using tus = await openTus()
   const body = 'x'.repeat(MIB)
   const { url, id } = await createUpload(tus.house, {
@@ -111,7 +111,7 @@ test('PATCHes that come all at once leave one whole upload, and none is answered
   expect((await confirmUpload(tus.house, { uploadId: id })).size).toBe(MIB)
 })
 
-test('a flood of requests for one upload is 423 with Retry-After, never 5xx', async () => {
+test('F9: a flood of requests for one upload is 423 with Retry-After, never 5xx', async () => {
   await using tus = await openStalled()
   const answers = await Promise.all(Array.from({ length: 60 }, () => tus.head(tus.url)))
   const statuses = answers.map(({ status }) => status)
@@ -121,7 +121,7 @@ test('a flood of requests for one upload is 423 with Retry-After, never 5xx', as
   expect(await tus.offset(tus.url)).toBe(5)
 })
 
-test('the house closes: what arrived is kept and answered 423, and whoever comes back goes on from there', async () => {
+test('F20: the house closes: what arrived is kept and answered 423, and whoever comes back goes on from there', async () => {
   await using tus = await openStalled()
   const restarted = tus.house.restart()
   const { status, headers } = await tus.raw.answer()
@@ -137,7 +137,7 @@ test('the house closes: what arrived is kept and answered 423, and whoever comes
   expect((await download(tus.house, file.id)).toString()).toBe('hello world')
 })
 
-test('while a door closes, HEAD and PATCH are 423 with Retry-After', async () => {
+test('F20: while a door closes, HEAD and PATCH are 423 with Retry-After', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.house, {
     workspaceId: tus.workspaceId,
@@ -153,7 +153,7 @@ test('while a door closes, HEAD and PATCH are 423 with Retry-After', async () =>
   }
 })
 
-test('a client that sends a byte now and then is waited for; a silent one is not', async () => {
+test('S25, F9: a client that sends a byte now and then is waited for; a silent one is not', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.house, {
     workspaceId: tus.workspaceId,
@@ -172,7 +172,7 @@ test('a client that sends a byte now and then is waited for; a silent one is not
   raw.socket.destroy()
 })
 
-test('a connection that is reset in the middle of a body keeps what arrived, durably', async () => {
+test('F9: a connection that is reset in the middle of a body keeps what arrived, durably', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.house, {
     workspaceId: tus.workspaceId,

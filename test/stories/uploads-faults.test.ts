@@ -117,7 +117,7 @@ test('HEAD is never answered 5xx: clients would throw the upload away', async ()
   expect((await tus.patch(made.url, 0, 'hello')).status).toBe(500)
 })
 
-test('who has lost the lease writes nothing down', async () => {
+test('F17: who has lost the lease writes nothing down', async () => {
   await using here = await open()
   const { house, workspaceId } = here
   const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })

@@ -229,7 +229,7 @@ test('createUpload refuses what cannot become a file, and leaves nothing behind'
   expect(await Array.fromAsync(house.app.blobs.list('staged'))).toEqual([])
 })
 
-test('uploads that fit one by one never exceed the quota together', async () => {
+test('S26, F12: uploads that fit one by one never exceed the quota together', async () => {
   await using here = await open({ quotaBytes: 100 })
   const { house, workspaceId } = here
   const answers = await Promise.all(
@@ -242,7 +242,7 @@ test('uploads that fit one by one never exceed the quota together', async () => 
   expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 90 })
 })
 
-test('a length that is not known yet does not get around the quota', async () => {
+test('S26: a length that is not known yet does not get around the quota', async () => {
   await using here = await open({ quotaBytes: 10 })
   const { house, workspaceId } = here
   const made = await createUpload(house, { workspaceId, name: 'a' })
@@ -256,7 +256,7 @@ test('a length that is not known yet does not get around the quota', async () =>
   expect((await confirmUpload(house, { uploadId: made.id })).size).toBe(10)
 })
 
-test('fifty confirms at the same moment give one file', async () => {
+test('F11: fifty confirms at the same moment give one file', async () => {
   await using here = await open()
   const { house, workspaceId, rootId } = here
   const made = await createUpload(house, { workspaceId, name: 'a.bin', size: 5 })
@@ -417,7 +417,7 @@ test('what was stored before a restart is hashed once more', async () => {
   expect((await confirmUpload(house, { uploadId: made.id })).sha256).toBe(sha256('helloworld'))
 })
 
-test('a cancelled upload gives its room back, and stays cancelled', async () => {
+test('S26: a cancelled upload gives its room back, and stays cancelled', async () => {
   await using here = await open()
   const { house, workspaceId } = here
   const made = await createUpload(house, { workspaceId, name: 'a', size: 10 })

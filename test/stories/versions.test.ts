@@ -136,7 +136,7 @@ test('versions come in pages, newest first', async () => {
   expect(second).toMatchObject({ nodes: [{ number: 1 }], pageInfo: { hasNextPage: false } })
 })
 
-test('fifty versions confirmed at once are fifty versions of one file', async () => {
+test('F13: fifty versions confirmed at once are fifty versions of one file', async () => {
   const file = await upload('first')
   const opened = await Promise.all(
     Array.from({ length: 50 }, (_, i) =>

@@ -8,7 +8,10 @@ export class FaultsReporter implements Reporter {
     if (!guarded || modules.some(({ moduleId }) => !moduleId.includes('faults'))) return
     const tests = testsByRow()
     const lines = rows.map(({ id, title, waitsFor }) => {
-      const tried = waitsFor ? `waits for: ${waitsFor}` : `${tests.get(id) ?? 0} tests`
+      const count = tests.get(id) ?? 0
+      const tried = waitsFor
+        ? `waits for: ${waitsFor}`
+        : `${count} ${count === 1 ? 'test' : 'tests'}`
       return `${id.padEnd(4)} ${title.padEnd(54)} ${tried}`
     })
     const waiting = rows.filter(({ waitsFor }) => waitsFor).length

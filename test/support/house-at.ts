@@ -13,10 +13,11 @@ export function houseAt(url: string, token: string): House {
   const ask: House['ask'] = async (query, variables = {}) => {
     const headers = { 'content-type': 'application/json' }
     const body = JSON.stringify({ query, variables })
-    const answer = await http('/graphql', { method: 'POST', headers, body })
+    const answer = await house.http('/graphql', { method: 'POST', headers, body })
     const { data, errors } = (await answer.json()) as any
     if (errors) throw new Error(JSON.stringify(errors))
     return data
   }
-  return { url, token, http, ask } as House
+  const house = { url, token, http, ask } as House
+  return house
 }

@@ -5,7 +5,7 @@ import { ApiToken, loadToken, loadUser, User } from '../accounts/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { type ActivityRow, activityById, activityList, currentSyncCursor } from './reads.ts'
-import { type ActivityAction, activityActions } from './rules.ts'
+import { type ActivityAction, activityActions, checkActivityFilter } from './rules.ts'
 import './writes.ts'
 
 export const ActivityActionEnum = builder.enumType('ActivityAction', { values: activityActions })
@@ -14,8 +14,8 @@ const need = { scope: 'ACTIVITY_READ', role: 'VIEWER' } as const
 nodeType('evt', 'ActivityEvent', async (ids, { db, viewer }) => {
   const rows = await activityById(db, ids)
   return Promise.all(
-    rows.map(
-      (row) => row && ifAllowed(requireAccess(db, viewer, row.workspaceId, need).then(() => row)),
+    rows.map((row) =>
+      ifAllowed(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
     ),
   )
 })
@@ -69,6 +69,7 @@ builder.objectFields(Workspace, (t) => ({
       args: { filter: t.arg({ type: ActivityFilter }) },
       resolve: async ({ id }, { filter, ...args }, { db, viewer }) => {
         await requireAccess(db, viewer, id, need)
+        checkActivityFilter(filter ?? {})
         return page(args, activityList(db, id, filter ?? {}))
       },
     },

@@ -23,7 +23,7 @@ export function activityList(
     .selectFrom('activity')
     .selectAll()
     .where('workspaceId', '=', workspaceId)
-    .$if(actions != null, (q) => q.where('action', 'in', [...(actions ?? [])]))
+    .$if(actions != null, (q) => q.where('action', 'in', [...new Set(actions)]))
     .$if(actorIds != null, (q) => q.where('actorId', 'in', [...(actorIds ?? [])]))
     .$if(entryId != null, (q) => q.where('entryId', '=', entryId ?? null))
     .$if(at?.gte != null, (q) => q.where('at', '>=', at?.gte ?? 0))

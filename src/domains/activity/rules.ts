@@ -1,3 +1,5 @@
+import { InvalidInput } from '../../errors.ts'
+
 /** Everything that the log can say. */
 export const activityActions = [
   'WORKSPACE_CREATED',
@@ -31,3 +33,16 @@ export const activityActions = [
   'TABLE_CREATED',
 ] as const
 export type ActivityAction = (typeof activityActions)[number]
+
+const MOST_ACTORS = 100
+
+/** Throws InvalidInput for a filter that no database would like to read. */
+export function checkActivityFilter({
+  actorIds,
+}: {
+  actorIds?: readonly string[] | null | undefined
+}) {
+  if ((actorIds?.length ?? 0) <= MOST_ACTORS) return
+  const message = `at most ${MOST_ACTORS} at once`
+  throw new InvalidInput({ path: ['filter', 'actorIds'], message })
+}

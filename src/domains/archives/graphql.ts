@@ -23,7 +23,7 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
   t.field({
     type: SignedUrl,
     description:
-      'A ZIP of the subtree with its metadata in manifest.json, streamed as it is read; its length is known ahead, so Range resumes it. <url up to the token>/manifest?format=json|csv gives the manifest alone. At most 7 days.',
+      'A ZIP of the subtree with its metadata in manifest.json, streamed as it is read; its length is known ahead, so Range resumes it. <url up to the token>/manifest?format=json|csv gives the manifest alone. At most 7 days, and no longer than the token that made it may read.',
     args: { expiresInSeconds: t.arg.int({ required: true, defaultValue: 3600 }) },
     resolve: async (folder, { expiresInSeconds }, context) => {
       await requireRead(context, folder.workspaceId)
@@ -39,7 +39,7 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
 
 mutation('importArchive', {
   description:
-    'Rebuilds the tree of an archive under destination, with descriptions, tags, metadata and versions; of a ZIP from elsewhere the plain tree. All of it or nothing. Your own, confirmed upload; EDITOR, scope FILES_WRITE.',
+    'Rebuilds the tree of an archive under destination, with descriptions, tags, metadata and versions; of a ZIP from elsewhere the plain tree. All of it or nothing. Your own, confirmed upload; EDITOR, scopes FILES_READ and FILES_WRITE.',
   input: builder.inputType('ImportArchiveInput', {
     fields: (t) => ({
       uploadId: t.id({ required: true }),

@@ -1,3 +1,4 @@
+import { faultInObject, isObject } from '../../json-object.ts'
 import { checkDescription, checkEntryPath, checkMetadata, mergeMetadata } from '../entries/rules.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import { MANIFEST_HEAD, type ManifestEntry, type ManifestVersion } from './manifest.ts'
@@ -76,11 +77,13 @@ function readEntry(line: string): ManifestEntry {
     (description === null || typeof description === 'string') &&
     Array.isArray(tags) &&
     tags.every((tag) => typeof tag === 'string') &&
-    isRecord(metadata) &&
+    isObject(metadata) &&
     Array.isArray(versions) &&
     versions.every(isVersion) &&
     (kind === 'file') === versions.length > 0
   if (!sound) throw refuse(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
+  const fault = faultInObject(metadata)
+  if (fault) throw refuse(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${fault}`)
   checkEntryPath(path, ['uploadId'])
   checkTagNames(tags, ['uploadId'])
   checkMetadata(mergeMetadata({}, metadata), ['uploadId'])
@@ -100,7 +103,7 @@ function refuseLies({ path, size, sha256 }: ManifestEntry, versions: ManifestVer
 }
 
 function isVersion(value: unknown): value is ManifestVersion {
-  if (!isRecord(value)) return false
+  if (!isObject(value)) return false
   const { number, size, sha256, comment, member } = value
   return (
     Number.isInteger(number) &&
@@ -114,13 +117,10 @@ function isVersion(value: unknown): value is ManifestVersion {
   )
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 function parse(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text)
-    if (isRecord(value)) return value
+    if (isObject(value)) return value
   } catch {
     // Said below: the line is what is wrong, not where in it.
   }

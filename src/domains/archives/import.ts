@@ -1,6 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { orFault } from '../../blobs/disk-faults.ts'
 import { CommitUnknown } from '../../database/faults.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NotFound, QuotaExceeded } from '../../errors.ts'
@@ -14,7 +13,7 @@ import { usageOf } from '../folders/reads.ts'
 import { requireOwnUpload } from '../uploads/reads.ts'
 import { importItems } from './import-items.ts'
 import { plant, type StagedItem } from './plant.ts'
-import { openSpool } from './spool.ts'
+import { openScratch, openSpool } from './spool.ts'
 import { removeAll, stageAll } from './staging.ts'
 import { openZip, type Zip } from './zip-reader.ts'
 
@@ -27,10 +26,16 @@ type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConf
  * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, FileTooLarge,
  * ChecksumMismatch, StorageFault.
  */
-export async function importArchive(
+export function importArchive(scope: Scope, input: Importing): Promise<Imported> {
+  // A stream that breaks on its way tells no more than its errno.
+  return rebuild(scope, input).catch(orFault('the archive could not be read'))
+}
+type Imported = { folder: EntryRow; entryCount: number }
+
+async function rebuild(
   scope: Scope,
   { uploadId, destination, onConflict }: Importing,
-): Promise<{ folder: EntryRow; entryCount: number }> {
+): Promise<Imported> {
   const { db, viewer, blobs } = scope
   const version = await inField('uploadId', confirmedVersion(scope, uploadId))
   const { entry: folder } = await inField(
@@ -40,9 +45,8 @@ export async function importArchive(
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
   await refuseTooMuch(scope, folder, zip)
   await refuseImpossible(scope, { zip, folder, onConflict })
-  const dir = await mkdtemp(join(tmpdir(), 'holdall-import-'))
   await using opened = new AsyncDisposableStack()
-  opened.defer(() => rm(dir, { recursive: true, force: true }))
+  const { dir } = opened.use(await openScratch('holdall-import-'))
   const staged = opened.use(await openSpool(join(dir, 'staged')))
   try {
     await stageAll(scope, zip, staged)

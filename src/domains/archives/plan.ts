@@ -1,12 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Db } from '../../database/database.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { centralSize, ENDING_BYTES, type Member, memberSize } from './layout.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
 import { MANIFEST, memberName } from './members.ts'
-import { openSpool, type Spool } from './spool.ts'
+import { openScratch, openSpool, type Spool } from './spool.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
 
 /** A member, and where its bytes are: in a blob, in the manifest's own file, or, of a folder, nowhere. */
@@ -53,9 +51,8 @@ async function lastSeq(db: Db, { workspaceId }: EntryRow): Promise<number> {
 }
 
 async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
-  const dir = await mkdtemp(join(tmpdir(), 'holdall-archive-'))
   await using opened = new AsyncDisposableStack()
-  opened.defer(() => rm(dir, { recursive: true, force: true }))
+  const { dir } = opened.use(await openScratch('holdall-archive-'))
   const members = opened.use(await openSpool(join(dir, 'members')))
   const manifest = opened.use(await openSpool(join(dir, 'manifest')))
   const sum = { offset: 0, size: 0, count: 0 }

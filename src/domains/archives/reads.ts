@@ -1,25 +1,30 @@
-import { signArchive } from '../../blobs/signed-links.ts'
+import { type ArchiveLink, signArchive } from '../../blobs/signed-links.ts'
 import { NotFound } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
+import { requireMaker } from '../workspaces/reads.ts'
 import { memberName } from './members.ts'
 
 /** A signed link to the archive of a folder. */
 export function archiveUrl(
-  { publicUrl, secret }: Pick<Scope, 'publicUrl' | 'secret'>,
+  { publicUrl, secret, viewer }: Pick<Scope, 'publicUrl' | 'secret' | 'viewer'>,
   folder: EntryRow,
   expiresAt: number,
 ): string {
-  const token = signArchive(secret, { folderId: folder.id, expiresAt })
+  const token = signArchive(secret, { folderId: folder.id, expiresAt, tokenId: viewer?.tokenId })
   return `${publicUrl}/download/archive/${token}/${encodeURIComponent(archiveName(folder))}`
 }
 
 export const archiveName = ({ name }: EntryRow) =>
   `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
 
-/** The folder that a signed link leads to; NotFound once it is in the trash or gone. */
-export async function requireArchived({ db }: Scope, folderId: string): Promise<EntryRow> {
-  const folder = await entryById(db, folderId)
+/** The folder that a signed link leads to; NotFound once it is in the trash or gone, or is not for whoever made the link. */
+export async function requireArchived(
+  scope: Scope,
+  { folderId, tokenId }: ArchiveLink,
+): Promise<EntryRow> {
+  const folder = await entryById(scope.db, folderId)
   if (!folder || folder.trashRootId !== null) throw new NotFound(folderId, 'nothing is here')
+  await requireMaker(scope, folder.workspaceId, tokenId)
   return folder
 }

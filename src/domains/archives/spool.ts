@@ -1,14 +1,28 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { crc32 } from 'node:zlib'
+import { orFault } from '../../blobs/disk-faults.ts'
+
+/** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageFault. */
+export async function openScratch(prefix: string): Promise<{ dir: string } & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), prefix)).catch(orFault('no folder for the meantime'))
+  // What cannot be removed now is the system's to clear away, and no reason to say that the work failed.
+  const remove = () => rm(dir, { recursive: true, force: true }).catch(() => {})
+  return { dir, [Symbol.asyncDispose]: remove }
+}
 
 const CHUNK_BYTES = 256 * 1024
 
-/** Where what is too much for the memory is put down meanwhile: a file that is written from its start to its end, and then read any number of times. */
+/**
+ * Where what is too much for the memory is put down meanwhile: a file that is written from its start to its end, and then read any
+ * number of times. Throws StorageFault; what could not be written is still among the lines.
+ */
 export async function openSpool(path: string) {
-  const file = await open(path, 'wx+')
+  const file = await open(path, 'wx+').catch(orFault('no file for the meantime'))
   const hash = createHash('sha256')
   let waiting: string[] = []
   let length = 0
@@ -16,11 +30,22 @@ export async function openSpool(path: string) {
   let crc = 0
   async function flush() {
     const bytes = Buffer.from(waiting.join(''))
+    // All of it, also where the system takes less at once.
+    await file.appendFile(bytes).catch(orFault('what is needed meanwhile could not be written'))
     waiting = []
     length = 0
     hash.update(bytes)
     crc = crc32(bytes, crc)
-    size += (await file.write(bytes)).bytesWritten
+    size += bytes.length
+  }
+  async function* written() {
+    if (size === 0) return
+    const input = createReadStream(path, { end: size - 1 })
+    try {
+      yield* createInterface({ input })
+    } finally {
+      input.destroy()
+    }
   }
   return {
     async write(text: string) {
@@ -33,15 +58,11 @@ export async function openSpool(path: string) {
       return { size, crc, sha256: hash.copy().digest('hex') }
     },
     async *lines<T>(parse: (line: string) => T | null = JSON.parse): AsyncGenerator<T> {
-      const input = createReadStream(path)
-      try {
-        for await (const line of createInterface({ input })) {
-          const value = parse(line)
-          if (value !== null) yield value
-        }
-      } finally {
-        input.destroy()
+      for await (const line of written()) {
+        const value = parse(line)
+        if (value !== null) yield value
       }
+      for (const line of waiting) yield* [parse(line)].filter((value) => value !== null)
     },
     read: ({ start, end }: { start: number; end: number }) =>
       file.createReadStream({ start, end, autoClose: false, highWaterMark: CHUNK_BYTES }),

@@ -104,7 +104,6 @@ async function copy(blobs: BlobStore, key: string, zip: Zip, member: ZipMember):
 
 /** Takes away what stageAll has put there and no row refers to. */
 export async function removeAll(scope: Scope, staged: Spool) {
-  await staged.flush()
   for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(scope, versions)
 }
 

@@ -87,9 +87,9 @@ async function* progress(
 
 async function requireUpload({ db, viewer }: Scope, id: string): Promise<UploadRow> {
   const upload = await uploadById(db, id)
-  if (!upload) throw new NotFound(id)
   const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
-  await requireAccess(db, viewer, upload.workspaceId, need, id)
+  await requireAccess(db, viewer, upload?.workspaceId ?? '', need, id)
+  if (!upload) throw new NotFound(id)
   return upload
 }
 

@@ -47,7 +47,7 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
   const { kinds, mediaTypes, nameContains, pathPrefix, tags, size, createdAt, updatedAt } = filter
   const { createdBy, within, sha256, patterns = [] } = filter
   let q = rows
-  if (kinds != null) q = q.where('e.mediaKind', 'in', [...kinds])
+  if (kinds != null) q = q.where('e.mediaKind', 'in', [...new Set(kinds)])
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
   const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]

@@ -54,6 +54,12 @@ export const loadEntry = loader((ids, { db }) => entriesById(db, ids))
 export const loadParent = ({ parentId }: EntryRow, context: Context) =>
   parentId === null ? null : loadEntry(context, parentId)
 
+/** The folders above an entry, root first: a level at a time, for all entries that the request asks about. */
+export async function loadAncestors(entry: EntryRow, context: Context): Promise<EntryRow[]> {
+  const parent = await loadParent(entry, context)
+  return parent ? [...(await loadAncestors(parent, context)), parent] : []
+}
+
 /** For node(id:): the entries among `ids` that the viewer may see. */
 export const visibleEntries = (ids: readonly string[], { db, viewer }: Context) =>
   Promise.all(

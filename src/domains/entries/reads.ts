@@ -43,8 +43,8 @@ export async function requireEntry(
   need: Need,
 ): Promise<Found> {
   const entry = isEntryId(id) ? await entryById(db, id) : null
+  const workspace = await requireAccess(db, viewer, entry?.workspaceId ?? '', need, id)
   if (!entry) throw new NotFound(id)
-  const workspace = await requireAccess(db, viewer, entry.workspaceId, need, id)
   const parent = entry.parentId ? await entryById(db, entry.parentId) : null
   const trashRootId = trashRootOf(entry, parent)
   const gone = (entry.parentId && !parent) || (trashRootId && !(await entryById(db, trashRootId)))
@@ -138,19 +138,6 @@ export async function childByKey(
     .where('nameKey', '=', nameKey)
     .executeTakeFirst()
   return child ?? null
-}
-
-/** The folders above an entry, root first. */
-export async function ancestorsOf(db: Db | Tx, entry: EntryRow): Promise<EntryRow[]> {
-  const ancestors: EntryRow[] = []
-  let parentId = entry.parentId
-  while (parentId) {
-    const parent = await entryById(db, parentId)
-    if (!parent) break
-    ancestors.unshift(parent)
-    parentId = parent.parentId
-  }
-  return ancestors
 }
 
 /** From the workspace root; of what is in the trash, where it was. */

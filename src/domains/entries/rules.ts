@@ -50,12 +50,14 @@ function namesIn(text: string, path: string[], most: number): EntryName[] {
   return names.map((name) => checkName(name, path))
 }
 
+/** Also of a version's comment. No database keeps half a surrogate pair: what is told later must be what was said. */
 export function checkDescription(description: string, path: string[] = ['description']): string {
   if (description.length > LONGEST_DESCRIPTION) {
     const message = `at most ${LONGEST_DESCRIPTION} characters`
     throw new InvalidInput({ path, message })
   }
-  return description
+  if (description.isWellFormed()) return description
+  throw new InvalidInput({ path, message: 'whole characters, no halves of surrogate pairs' })
 }
 
 /** Metadata as it is stored, JSON of at most 64 KiB. */
@@ -118,7 +120,7 @@ export function numberedName(name: string, number: number): string {
 
 /** Compound extensions of archives stay whole: data.tar.gz → data + .tar.gz. A leading dot begins a name, not an extension. */
 function splitExtension(name: string): [string, string] {
-  const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/u.exec(name)
+  const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/iu.exec(name)
   return match?.[1] && match[2] ? [match[1], match[2]] : [name, '']
 }
 

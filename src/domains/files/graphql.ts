@@ -95,7 +95,8 @@ async function signedUrl(
     throw new InvalidInput({ path: ['expiresInSeconds'], message })
   }
   const expiresAt = context.now() + expiresInSeconds * 1000
-  return { url: downloadUrl(context, { versionId, disposition, expiresAt }, fileName), expiresAt }
+  const link = { versionId, disposition, expiresAt, tokenId: context.viewer?.tokenId }
+  return { url: downloadUrl(context, link, fileName), expiresAt }
 }
 
 export const File = builder.objectRef<EntryRow>('File').implement({
@@ -140,7 +141,7 @@ export const File = builder.objectRef<EntryRow>('File').implement({
     ),
     downloadUrl: t.field({
       type: SignedUrl,
-      description: 'Short-lived link to the current bytes: Range, ETag, resumable. At most 7 days.',
+      description: 'Short-lived link to the current bytes: Range, ETag, resumable. At most 7 days, and no longer than the token that made it may read.',
       args: {
         expiresInSeconds: t.arg.int({ required: true, defaultValue: 3600 }),
         disposition: t.arg({ type: Disposition, required: true, defaultValue: 'attachment' }),

@@ -172,6 +172,7 @@ export async function restoreVersion(
   scope: Scope,
   { versionId, comment, expectedRevision }: Restoring,
 ): Promise<Filed> {
+  checkDescription(comment ?? '', ['comment'])
   return inTransaction(scope, async (s) => {
     const { entry: file, parent, version } = await requireLivingVersion(s, versionId)
     checkRevision(file, expectedRevision)

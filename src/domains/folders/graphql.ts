@@ -7,6 +7,7 @@ import { QuotaExceededError } from '../../graphql/problems.ts'
 import {
   Entry,
   EntryConnection,
+  loadAncestors,
   loadEntry,
   loadParent,
   readFilter,
@@ -20,7 +21,7 @@ import {
   NameConflictEnum,
 } from '../entries/inputs.ts'
 import { byName, childrenList } from '../entries/lists.ts'
-import { ancestorsOf, type EntryRow } from '../entries/reads.ts'
+import type { EntryRow } from '../entries/reads.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type KindUsage, type Usage, usageByKind, usageOf } from './reads.ts'
 import { createFolder } from './writes.ts'
@@ -71,7 +72,7 @@ builder.interfaceFields(Entry, (t) => ({
     type: [Folder],
     description: 'Root first, parent last.',
     complexity: 5,
-    resolve: (entry, _, { db }) => ancestorsOf(db, entry),
+    resolve: (entry, _, context) => loadAncestors(entry, context),
   }),
 }))
 

@@ -51,7 +51,7 @@ function checkPerson(email: string, name: string | null | undefined) {
   if (!EMAIL.test(email) || email.length > 254) {
     throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
   }
-  if (name && name.length > 200) {
+  if (name && (name.length > 200 || !name.isWellFormed())) {
     throw new InvalidInput({ path: ['name'], message: 'at most 200 characters' })
   }
 }

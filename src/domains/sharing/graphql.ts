@@ -1,4 +1,4 @@
-import { InvalidState, QueryTooComplex } from '../../errors.ts'
+import { InvalidInput, InvalidState, QueryTooComplex } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
@@ -115,16 +115,14 @@ const SharedEntry = builder.objectRef<Shared>('SharedEntry').implement({
   }),
 })
 
-/** A request is a few tries, not a thousand under a thousand aliases. */
+/** A request is a few passwords, to try or to hash, not a thousand under a thousand aliases. */
 const MOST_TRIES = 3
 const tries = new WeakMap<Context, number>()
 
-function countTry(context: Context) {
+function isOneTooMany(context: Context): boolean {
   const count = (tries.get(context) ?? 0) + 1
   tries.set(context, count)
-  if (count > MOST_TRIES) {
-    throw new QueryTooComplex(`at most ${MOST_TRIES} shares are opened in one request`)
-  }
+  return count > MOST_TRIES
 }
 
 builder.queryField('shared', (t) =>
@@ -136,14 +134,16 @@ builder.queryField('shared', (t) =>
     complexity: 50,
     args: { token: t.arg.string({ required: true }), password: t.arg.string() },
     resolve: (_, { token, password }, context) => {
-      countTry(context)
+      if (isOneTooMany(context)) {
+        throw new QueryTooComplex(`at most ${MOST_TRIES} shares are opened in one request`)
+      }
       return tryShare(context, { token, password })
     },
   }),
 )
 
 mutation('createShareLink', {
-  description: 'A link that shows an entry to whoever holds it. EDITOR, scope SHARES_WRITE.',
+  description: 'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scope SHARES_WRITE.',
   input: builder.inputType('CreateShareLinkInput', {
     fields: (t) => ({
       entry: t.field({ type: EntryRef, required: true }),
@@ -156,7 +156,13 @@ mutation('createShareLink', {
     .objectRef<{ shareLink: ShareRow }>('CreateShareLinkPayload')
     .implement({ fields: (t) => ({ shareLink: t.expose('shareLink', { type: ShareLink }) }) }),
   errors: [InvalidState],
-  resolve: async (input, context) => ({ shareLink: await createShareLink(context, input) }),
+  resolve: async (input, context) => {
+    if (input.password != null && isOneTooMany(context)) {
+      const message = `at most ${MOST_TRIES} passwords are given in one request`
+      throw new InvalidInput({ path: ['password'], message })
+    }
+    return { shareLink: await createShareLink(context, input) }
+  },
 })
 
 mutation('revokeShareLink', {

@@ -4,7 +4,7 @@ import { record } from '../activity/writes.ts'
 import { pathOf } from '../entries/reads.ts'
 import { isPassword } from './passwords.ts'
 import { nothingHere, requireShared, type Shared, shareIdOf, sharesById } from './reads.ts'
-import { isUsedUp, lockMs, type ShareRow } from './rules.ts'
+import { isLocked, isUsedUp, lockMs, type ShareRow } from './rules.ts'
 
 type Opening = {
   token: string
@@ -77,7 +77,7 @@ async function inTurn<T>(id: string, story: () => Promise<T>): Promise<T> {
 async function tryPassword(scope: Scope, id: string, password: string): Promise<boolean> {
   const { db, now } = scope
   const [share] = await sharesById(db, [id])
-  if (!share?.passwordHash || share.lockedUntil > now()) return false
+  if (!share?.passwordHash || isLocked(share, now())) return false
   const right = await isPassword(password, share.passwordHash)
   const failures = right ? 0 : share.failures + 1
   if (right && share.failures === 0) return true

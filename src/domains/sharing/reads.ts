@@ -40,8 +40,8 @@ export async function sharesById(
 /** A share link of a workspace in which the viewer may share; NotFound, Forbidden. */
 export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string): Promise<ShareRow> {
   const [share] = await sharesById(db, [id])
+  await requireAccess(db, viewer, share?.workspaceId ?? '', toShare, id)
   if (!share) throw new NotFound(id)
-  await requireAccess(db, viewer, share.workspaceId, toShare, id)
   return share
 }
 
@@ -105,6 +105,12 @@ export async function requireSharedVersion(
   const [version] = await versionsById(scope.db, [versionId])
   if (!version) throw nothingHere()
   return requireShared(scope, shareLinkId, version.fileId)
+}
+
+/** For a download that has begun: the share is there, be it used up or over in the meantime; NotFound. */
+export async function requireUnrevoked({ db }: Pick<Scope, 'db'>, shareLinkId: string) {
+  const [share] = await sharesById(db, [shareLinkId])
+  if (!share) throw nothingHere()
 }
 
 /** Whoever holds no share learns nothing of why. */

@@ -42,6 +42,10 @@ export function lockMs(failures: number): number {
   return Math.min(FIRST_LOCK_MS * 2 ** (failures - FREE_TRIES), LONGEST_LOCK_MS)
 }
 
+/** One that would last longer than any was set by a clock that has gone back since. */
+export const isLocked = ({ lockedUntil }: ShareRow, now: number) =>
+  lockedUntil > now && lockedUntil <= now + LONGEST_LOCK_MS
+
 /** What a resumed download may take again, as a multiple of the file: connections break more than once, limits must hold all the same. */
 const RESUMES = 4
 

@@ -3,9 +3,9 @@ import type { Context } from '../../graphql/context.ts'
 import { page } from '../../graphql/pages.ts'
 import { type Sight, seenThrough } from '../../graphql/sights.ts'
 import type { EntryFilter } from '../entries/filters.ts'
-import { loadParent } from '../entries/graphql.ts'
+import { loadAncestors, loadParent } from '../entries/graphql.ts'
 import { byName, childrenList, type EntryOrder } from '../entries/lists.ts'
-import { ancestorsOf, type EntryRow, pathOf } from '../entries/reads.ts'
+import { type EntryRow, pathOf } from '../entries/reads.ts'
 import { loadVersion } from '../files/graphql.ts'
 import type { VersionRow } from '../files/reads.ts'
 import { loadTags } from '../tags/graphql.ts'
@@ -87,9 +87,9 @@ function entryFields({ root }: Shared, see: See): Sight[string] {
       const parent = isRoot(entry) ? null : await loadParent(entry, context)
       return parent && see(parent)
     },
-    ancestors: async (entry: EntryRow, _: unknown, { db }) => {
+    ancestors: async (entry: EntryRow, _: unknown, context) => {
       if (isRoot(entry)) return []
-      const all = await ancestorsOf(db, entry)
+      const all = await loadAncestors(entry, context)
       return all.slice(all.findIndex(isRoot)).map(see)
     },
   }

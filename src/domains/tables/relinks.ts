@@ -4,7 +4,7 @@ import type { Cell, Cells } from '../../database/user-cells.ts'
 import { insertRows } from '../../database/user-rows.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
-import { type EntryRow, entriesById, entryById, pathOf, trashRootOf } from '../entries/reads.ts'
+import { type EntryRow, entriesById, entryById, pathOf } from '../entries/reads.ts'
 import { moveRows } from './follow.ts'
 import { addLinks } from './links.ts'
 import { type RowLinkRow, type Table, tablesOf } from './reads.ts'
@@ -79,11 +79,11 @@ const movedCell = (cell: Cell, { from, to }: Place): Cell =>
     : cell
 
 /** Writes into the row where its files are now. Links of purged files, and of cells that had another path, are no more. */
-function relinked({ then, now, links }: Returning, paths: ReadonlyMap<string, string | null>) {
+function relinked({ then, now, links }: Returning, paths: ReadonlyMap<string, string>) {
   return links.flatMap((link) => {
     const { column, fileId } = link
-    if (!paths.has(fileId) || then[column] !== link.path) return []
-    const path = paths.get(fileId) ?? String(now[column])
+    const path = paths.get(fileId)
+    if (path === undefined || then[column] !== link.path) return []
     now[column] = path
     return [{ ...link, path }]
   })
@@ -96,16 +96,15 @@ const known = ({ columns }: Table, cells: Cells): Cells =>
     ),
   )
 
-/** Where these files are; null for those in the trash, and nothing for those that are gone. */
-async function pathsNow(tx: Tx, fileIds: string[]): Promise<Map<string, string | null>> {
+/** Where these files are; of those in the trash, where they were, which their rows follow from. Nothing for those that are gone. */
+async function pathsNow(tx: Tx, fileIds: string[]): Promise<Map<string, string>> {
   if (fileIds.length === 0) return new Map()
   const there = (rows: (EntryRow | null)[]) => rows.flatMap((row) => row ?? [])
   const files = there(await entriesById(tx, fileIds))
   const parentIds = [...new Set(files.flatMap(({ parentId }) => parentId ?? []))]
   const found = parentIds.length > 0 ? there(await entriesById(tx, parentIds)) : []
   const parents = new Map(found.map((folder) => [folder.id, folder]))
-  return new Map(files.map((file) => [file.id, livingPath(file, parents.get(file.parentId ?? ''))]))
+  return new Map(
+    files.map((file) => [file.id, pathOf(file, parents.get(file.parentId ?? '') ?? null)]),
+  )
 }
-
-const livingPath = (file: EntryRow, parent: EntryRow | undefined) =>
-  parent && !trashRootOf(file, parent) ? pathOf(file, parent) : null

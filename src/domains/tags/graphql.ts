@@ -12,7 +12,7 @@ nodeType('tag', 'Tag', async (ids, { db, viewer }) => {
   const readable = await readableWorkspaces(
     db,
     viewer,
-    rows.flatMap((row) => row?.workspaceId ?? []),
+    rows.map((row) => row?.workspaceId ?? ''),
   )
   return rows.map((row) => (row && readable.has(row.workspaceId) ? row : null))
 })

@@ -141,8 +141,8 @@ const logTag = (s: TxScope, { id, name, workspaceId }: TagRow, what: string) =>
 
 async function requireTag({ tx, viewer }: TxScope, tagId: string): Promise<TagRow> {
   const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
+  await requireAccess(tx, viewer, tag?.workspaceId ?? '', need, tagId)
   if (!tag) throw new NotFound(tagId)
-  await requireAccess(tx, viewer, tag.workspaceId, need, tagId)
   return tag
 }
 

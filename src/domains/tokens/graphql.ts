@@ -11,9 +11,7 @@ import { createApiToken, revokeApiToken } from './writes.ts'
 
 nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
   const rows = await tokensById(db, ids)
-  return Promise.all(
-    rows.map(async (row) => (row && (await mayManage(db, viewer, row)) ? row : null)),
-  )
+  return Promise.all(rows.map(async (row) => ((await mayManage(db, viewer, row)) ? row : null)))
 })
 
 builder.objectField(Workspace, 'apiTokens', (t) =>

@@ -24,11 +24,15 @@ export function tokensList(db: Db, workspaceId: string): List<TokenRow> {
   }
 }
 
-/** One's own tokens, and with TOKENS_WRITE those bound to a workspace that one owns. */
-export async function mayManage(db: Db | Tx, viewer: Viewer, token: TokenRow): Promise<boolean> {
+/** One's own tokens, and with TOKENS_WRITE those bound to a workspace that one owns; no token takes as long as another's. */
+export async function mayManage(
+  db: Db | Tx,
+  viewer: Viewer,
+  token: TokenRow | null | undefined,
+): Promise<boolean> {
   if (!viewer) return false
-  if (viewer.workspaceId && viewer.workspaceId !== token.workspaceId) return false
-  if (token.userId === viewer.userId) return true
-  if (!token.workspaceId || !viewer.scopes.has('TOKENS_WRITE')) return false
-  return hasRole(await roleOf(db, viewer.userId, token.workspaceId), 'OWNER')
+  if (viewer.workspaceId && viewer.workspaceId !== token?.workspaceId) return false
+  if (token?.userId === viewer.userId) return true
+  if (!viewer.scopes.has('TOKENS_WRITE')) return false
+  return hasRole(await roleOf(db, viewer.userId, token?.workspaceId ?? ''), 'OWNER')
 }

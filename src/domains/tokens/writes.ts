@@ -43,7 +43,7 @@ export async function revokeApiToken(scope: Scope, tokenId: string): Promise<Tok
       .selectAll()
       .where('id', '=', tokenId)
       .executeTakeFirst()
-    if (!token || !(await mayManage(s.tx, s.viewer, token))) {
+    if (!(await mayManage(s.tx, s.viewer, token)) || !token) {
       throw new NotFound(tokenId).at('tokenId')
     }
     if (await revokeToken(s.tx, tokenId, s.now())) await log(s, token, 'TOKEN_REVOKED')
@@ -61,7 +61,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
   const { name, scopes, expiresAt, workspaceId, userId } = input
   const missing = scopes.filter((wanted) => !viewer.scopes.has(wanted))
   if (missing.length > 0) throw new Forbidden({ missingScopes: missing })
-  if (name.trim() === '' || name.length > 200) {
+  if (name.trim() === '' || name.length > 200 || !name.isWellFormed()) {
     throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
   }
   if (expiresAt != null && expiresAt <= now) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
+import { checkDescription } from '../entries/rules.ts'
 import { noteArrival } from './direct.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
 import {
@@ -33,6 +34,7 @@ type Expected = {
   uploadId: string
   size?: number | null | undefined
   sha256?: string | null | undefined
+  comment?: string | null | undefined
 }
 /** An upload to make a file of, when it is `mine`; else one that is COMPLETE, or PROCESSING still when patience was over. */
 export type Claim = { upload: UploadRow; mine: boolean }
@@ -44,6 +46,7 @@ export async function claimUpload(
   patience: AbortSignal,
 ): Promise<Claim> {
   if (expected.sha256 != null) checkSha256(expected.sha256)
+  checkDescription(expected.comment ?? '', ['comment'])
   const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
   let upload = await noteArrival(scope, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {

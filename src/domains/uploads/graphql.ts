@@ -50,8 +50,8 @@ const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
 nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
   const rows = await uploadsById(db, ids)
   return Promise.all(
-    rows.map(
-      (row) => row && ifAllowed(requireAccess(db, viewer, row.workspaceId, need).then(() => row)),
+    rows.map((row) =>
+      ifAllowed(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
     ),
   )
 })

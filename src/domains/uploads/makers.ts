@@ -1,7 +1,6 @@
 import { Forbidden } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
-import { isAlive, tokensById } from '../accounts/reads.ts'
-import { parseScopes } from '../accounts/rules.ts'
+import { viewerOf } from '../accounts/reads.ts'
 import { requireOwnUpload } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 
@@ -10,12 +9,8 @@ import type { UploadRow } from './rules.ts'
  * hand. Their rights are those of this moment: Forbidden once the token is over, NotFound or Forbidden where they may not write.
  */
 export async function asMaker(scope: Scope, upload: UploadRow): Promise<Scope> {
-  const [token] = await tokensById(scope.db, [upload.tokenId ?? ''])
-  if (!token || !isAlive(token, scope.now())) {
-    throw new Forbidden({ message: 'the token that made this upload is over' })
-  }
-  const { id: tokenId, userId, workspaceId } = token
-  const viewer = { userId, tokenId, scopes: new Set(parseScopes(token.scopes)), workspaceId }
+  const viewer = await viewerOf(scope, upload.tokenId ?? '')
+  if (!viewer) throw new Forbidden({ message: 'the token that made this upload is over' })
   await requireOwnUpload(scope.db, viewer, upload.id)
   return { ...scope, viewer }
 }

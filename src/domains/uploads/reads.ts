@@ -93,5 +93,5 @@ function isOneOf(
     eb('expiresAt', '<=', now),
   ])
   const statusNow = eb.case().when(overdue).then('EXPIRED').else(eb.ref('status')).end()
-  return eb(statusNow, 'in', statuses)
+  return eb(statusNow, 'in', [...new Set(statuses)])
 }

@@ -119,9 +119,8 @@ builder.queryField('workspace', (t) =>
     description: 'Null for what does not exist or is not yours to see.',
     args: { by: t.arg({ type: WorkspaceBy, required: true }) },
     resolve: async (_, { by }, { db, viewer }) => {
-      const id = by.id ?? (by.slug ? await workspaceIdBySlug(db, by.slug) : null)
-      if (!id) return null
-      return requireAccess(db, viewer, id, { scope: 'FILES_READ' }).catch(nullWhenNotFound)
+      const id = by.id ?? (await workspaceIdBySlug(db, by.slug ?? ''))
+      return requireAccess(db, viewer, id ?? '', { scope: 'FILES_READ' }).catch(nullWhenNotFound)
     },
   }),
 )

@@ -4,6 +4,7 @@ import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
 import type { ApiScope, Viewer } from '../../scope.ts'
+import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
 
 export type WorkspaceRow = Row<'workspaces'>
@@ -14,7 +15,8 @@ export type Need = { scope: ApiScope; role?: WorkspaceRole }
 /**
  * The one function that authorises. What the viewer may not know of is NotFound; what they see but may not do is Forbidden.
  * A need without a role is reading: members and, where the workspace is PUBLIC, everybody. `askedId` is what the viewer
- * named, and all that a NotFound repeats.
+ * named, and all that a NotFound repeats. It is asked also where nothing was found (workspaceId ''), so that what is not there
+ * takes as long as what is not theirs to see.
  */
 export async function requireAccess(
   db: Db | Tx,
@@ -47,6 +49,18 @@ export async function readableWorkspaces(
   if (viewer && !viewer.scopes.has('FILES_READ')) return readable
   for (const id of new Set(ids)) if (await visibleWorkspace(db, viewer, id)) readable.add(id)
   return readable
+}
+
+/** For a signed link: whoever made it, with this token or none, may still read there. Anything else is NotFound. */
+export async function requireMaker(
+  scope: { db: Db; now: () => number },
+  workspaceId: string,
+  tokenId: string | undefined,
+): Promise<void> {
+  const viewer = tokenId === undefined ? null : await viewerOf(scope, tokenId)
+  const readable = await readableWorkspaces(scope.db, viewer, [workspaceId])
+  const isOver = tokenId !== undefined && viewer === null
+  if (isOver || !readable.has(workspaceId)) throw new NotFound(workspaceId, 'nothing is here')
 }
 
 async function visibleWorkspace(

@@ -20,6 +20,10 @@ type WorkspaceInput = {
 export function checkWorkspace({ name, slug, description, trashRetentionDays }: WorkspaceInput) {
   const issues: Issue[] = []
   const refuse = (field: string, message: string) => issues.push({ path: [field], message })
+  // No database keeps half a surrogate pair.
+  for (const [field, text] of Object.entries({ name, description })) {
+    if (text?.isWellFormed() === false) refuse(field, 'whole characters')
+  }
   if (name != null && (name.trim() === '' || name.length > 200)) {
     refuse('name', '1 to 200 characters')
   }

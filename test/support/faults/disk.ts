@@ -1,11 +1,10 @@
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { getSystemErrorMap } from 'node:util'
-import { type Fault, type Step, step } from './kinds.ts'
-import { fateOf, through, throughSync } from './points.ts'
+import { type Fault, step, type Traits } from './kinds.ts'
+import { befall, fateOf, through, throughSync } from './points.ts'
 
 type Call = (...args: any[]) => any
-type Traits = Parameters<typeof step>[2]
 
 const lasting = { lasts: true }
 const growing = { lasts: true, wantsRoom: true }
@@ -23,8 +22,9 @@ const calls: Record<string, Traits | ((args: any[]) => Traits)> = {
 const handleCalls: Record<string, Traits> = {
   read: {},
   write: growing,
-  datasync: lasting,
-  sync: lasting,
+  appendFile: growing,
+  datasync: { lasts: true, syncs: true },
+  sync: { lasts: true, syncs: true },
   stat: {},
   truncate: lasting,
 }
@@ -55,7 +55,7 @@ function patch(on: object, name: string, traits: Traits | ((args: any[]) => Trai
 /** A full disk takes a part of what it is given, and says why when it is asked to take the rest. */
 function patchWritev(handles: { writev: Call }) {
   const { writev } = handles
-  handles.writev = async function (this: unknown, buffers: Buffer[], position: number) {
+  handles.writev = function (this: unknown, buffers: Buffer[], position: number) {
     const here = step('disk', 'writev', growing)
     const act = () => writev.call(this, buffers, position)
     const fault = fateOf(here)
@@ -64,13 +64,9 @@ function patchWritev(handles: { writev: Call }) {
       const half = buffers.map((bytes) => bytes.subarray(0, Math.ceil(bytes.length / 2)))
       return writev.call(this, half.slice(0, 1), position)
     }
-    return strike(here, fault, act)
+    return befall(fault, { act, error: errnoOf('writev') })
   }
 }
-
-/** What befalls a step of which that is known already. */
-const strike = (here: Step, fault: Fault, act: () => Promise<unknown>) =>
-  through({ ...here, name: `${here.name}` }, { act, error: errnoOf(here.name), fault })
 
 function patchMkdirSync() {
   const { mkdirSync } = fs

@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Armed, Fault, Step, Tally } from './kinds.ts'
-import { meets } from './kinds.ts'
+import { type Armed, type Fault, isKill, meets, type Step, type Tally } from './kinds.ts'
 
 /*
  * The steps of this process, counted. Whatever is patched sends its calls through here, and the one that is armed is struck. Steps
@@ -9,19 +8,20 @@ import { meets } from './kinds.ts'
 
 const requests = new AsyncLocalStorage<true>()
 /** The queue is looked through all the time; that is no step of any operation. */
-const ownBusiness = /"jobs"|kysely_migration_lock/
+const ownBusiness = /"jobs"/
 
 let armed: Armed | null = null
 let tally: Tally = { seen: 0, struck: [], trace: [] }
 
 export const onBehalfOfRequest = <T>(act: () => T): T => requests.run(true, act)
 
-export function arm(next: Armed | null): void {
+/** From now on; what was counted until now is answered. */
+export function arm(next: Armed | null): Tally {
+  const counted = tally
   armed = next
   tally = { seen: 0, struck: [], trace: [] }
+  return counted
 }
-
-export const told = (): Tally => tally
 
 /** What befalls this step, if anything; it counts by being asked about. */
 export function fateOf(step: Step): Fault | null {
@@ -36,45 +36,45 @@ export function fateOf(step: Step): Fault | null {
 }
 
 const counts = (step: Step, { everywhere }: Armed) =>
-  requests.getStore() === true || (everywhere && !ownBusiness.test(step.name))
+  requests.getStore() === true || (everywhere === true && !ownBusiness.test(step.name))
 
 type Ways<T> = {
-  act: () => Promise<T>
+  act: () => T
   /** What whoever called is told in place of the outcome. */
   error: (fault: Fault) => Error
 }
 
-/** A step that takes its time, with what befalls it. */
-export async function through<T>(step: Step, { act, error }: Ways<T>): Promise<T> {
+/** A step that this thread waits for, with what befalls it. */
+export function throughSync<T>(step: Step, ways: Ways<T>): T {
   const fault = fateOf(step)
+  if (!fault) return ways.act()
+  if (isKill(fault) && !isAfterwards(fault)) die()
+  if (!isAfterwards(fault)) throw ways.error(fault)
+  ways.act()
+  if (isKill(fault)) die()
+  throw ways.error(fault)
+}
+
+/** The same for a step that takes its time. */
+export const through = <T>(step: Step, ways: Ways<Promise<T>>): Promise<T> =>
+  befall(fateOf(step), ways)
+
+export async function befall<T>(fault: Fault | null, { act, error }: Ways<Promise<T>>): Promise<T> {
   if (!fault) return act()
-  if (fault === 'KILL_BEFORE') die()
+  if (isKill(fault) && !isAfterwards(fault)) die()
   if (!isAfterwards(fault)) throw error(fault)
   const outcome = await act()
-  if (fault === 'KILL_AFTER') die()
-  if (outcome instanceof Object && 'close' in outcome) await (outcome as any).close()
+  if (isKill(fault)) die()
+  // Nobody will hear of the file that was opened.
+  if (outcome instanceof Object && 'fd' in outcome) await (outcome as any).close()
   throw error(fault)
 }
 
-/** The same for a step that this thread waits for. */
-export function throughSync<T>(
-  step: Step,
-  { act, error }: { act: () => T; error: (fault: Fault) => Error },
-): T {
-  const fault = fateOf(step)
-  if (!fault) return act()
-  if (fault === 'KILL_BEFORE') die()
-  if (!isAfterwards(fault)) throw error(fault)
-  act()
-  if (fault === 'KILL_AFTER') die()
-  throw error(fault)
-}
-
-const isAfterwards = (fault: Fault) => fault === 'KILL_AFTER' || fault === 'LOST'
+export const isAfterwards = (fault: Fault) => /^(KILL_AFTER|LOST)/.test(fault)
 
 /** Not a statement more: the signal may take a moment to arrive. */
 export function die(): never {
   process.kill(process.pid, 'SIGKILL')
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-  throw new Error('dead processes say nothing')
+  throw new Error('the dead say nothing')
 }

@@ -8,12 +8,13 @@ type Call = (this: Statement, ...args: any[]) => any
 const codes: Partial<Record<Fault, [code: string, words: string]>> = {
   ENOSPC: ['SQLITE_FULL', 'database or disk is full'],
   EIO: ['SQLITE_IOERR', 'disk I/O error'],
+  EIO_READING: ['SQLITE_IOERR_READ', 'disk I/O error'],
   EROFS: ['SQLITE_READONLY', 'attempt to write a readonly database'],
   BUSY: ['SQLITE_BUSY', 'database is locked'],
   LOST: ['SQLITE_IOERR_FSYNC', 'disk I/O error'],
 }
 /** "If the transaction is rolled back automatically": what https://sqlite.org/lang_transaction.html says of these. */
-const rollsBack: Fault[] = ['ENOSPC', 'EIO']
+const rollsBack: Fault[] = ['ENOSPC', 'EIO', 'EIO_READING']
 
 /** From here on every statement of SQLite passes through the points. */
 export function patchSqlite(): void {
@@ -35,14 +36,17 @@ function stepOf({ source, readonly, database }: Statement) {
   const writes = isCommit || !(readonly || /^\s*(begin|rollback|pragma)/i.test(source))
   const lasts = isCommit || (writes && !database.inTransaction)
   const name = source.replaceAll(/\s+/g, ' ').slice(0, 60)
-  return step('rows', name, { writes, lasts, wantsRoom: lasts })
+  return step('sqlite', name, { writes, lasts, wantsRoom: lasts })
 }
 
 /** Half of the time SQLite has itself rolled back by then. */
 function sqliteError(fault: Fault, { database, source }: Statement) {
   const [code, words] = codes[fault] ?? ['SQLITE_ERROR', fault]
   const isRollback = /^\s*rollback/i.test(source)
-  if (isRollback || (database.inTransaction && rollsBack.includes(fault) && source.length % 2 === 0))
+  if (
+    isRollback ||
+    (database.inTransaction && rollsBack.includes(fault) && source.length % 2 === 0)
+  )
     database.exec('rollback')
   return new Database.SqliteError(words, code)
 }

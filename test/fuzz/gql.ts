@@ -1,0 +1,14 @@
+import type { Ground } from './ground.ts'
+import { soundResult } from './judge.ts'
+import { ask } from './wire.ts'
+
+/** POSTs GraphQL; the result, judged. */
+export async function query(
+  ground: Ground,
+  document: string,
+  variables: Record<string, unknown> = {},
+) {
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({ query: document, variables })
+  return soundResult(await ask(ground, { method: 'POST', path: '/graphql', headers, body }))
+}

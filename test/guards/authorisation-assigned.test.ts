@@ -1,0 +1,174 @@
+import { type GraphQLInputObjectType, getNamedType, isInputObjectType } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { schema } from '../../src/schema.ts'
+import { postForm } from '../support/forms.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { unchanged } from '../support/refusals.ts'
+import { metadata, tusOf } from '../support/tus.ts'
+import { furnish, type Place } from './place.ts'
+import { mutations } from './tries.ts'
+
+let house: House
+let own: Place
+let theirs: Place
+beforeAll(async () => {
+  house = await openHouse()
+  own = await furnish(house, 'own')
+  theirs = await furnish(house, 'theirs')
+})
+afterAll(() => house?.[Symbol.asyncDispose]())
+
+/** What only the house says of its rows. */
+const itsOwn = {
+  id: 'file_00000000000000000000000000000000',
+  createdBy: 'usr_00000000000000000000000000000000',
+  updatedBy: 'usr_00000000000000000000000000000000',
+  trashedBy: 'usr_00000000000000000000000000000000',
+  tokenId: 'tok_00000000000000000000000000000000',
+  blobId: 'upl_00000000000000000000000000000000',
+  createdAt: '1999-01-01T00:00:00.000Z',
+  updatedAt: '1999-01-01T00:00:00.000Z',
+  confirmedAt: '1999-01-01T00:00:00.000Z',
+  status: 'COMPLETE',
+  offset: '4',
+  revision: '99',
+  usedBytes: '0',
+  reservedBytes: '0',
+  storedBytes: '0',
+  downloadCount: '-5',
+  failures: '[]',
+  secretHash: 'x',
+  fileId: 'file_00000000000000000000000000000000',
+  rootId: 'fld_00000000000000000000000000000000',
+}
+
+function inputsOf(type: GraphQLInputObjectType, known = new Set<GraphQLInputObjectType>()) {
+  if (known.has(type)) return known
+  known.add(type)
+  for (const field of Object.values(type.getFields())) {
+    const named = getNamedType(field.type)
+    if (isInputObjectType(named)) inputsOf(named, known)
+  }
+  return known
+}
+const mutationFields = Object.values(schema.getMutationType()?.getFields() ?? {})
+const inputs = mutationFields.flatMap(({ args }) =>
+  args.flatMap(({ type }) => [...inputsOf(getNamedType(type) as GraphQLInputObjectType)]),
+)
+
+describe('S33: what is the house’s to say', () => {
+  test('is in no input, but for what names a thing that is there', () => {
+    const said = [...new Set(inputs)].flatMap((type) =>
+      Object.keys(type.getFields())
+        .filter((field) => field in itsOwn)
+        .map((field) => `${type.name}.${field}`),
+    )
+    const names = ['EntryRef.id', 'LinkRowInput.fileId', 'RevokeApiTokenInput.tokenId']
+    expect(said.sort()).toEqual(names)
+  })
+
+  test('is refused where it is said all the same, and nothing is done', async () => {
+    await unchanged(house, async () => {
+      for (const { name } of mutationFields) {
+        const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
+        const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) { __typename } }`
+        const [input = {}] = mutations[name]?.inputs(own) ?? []
+        for (const field of Object.keys(itsOwn).filter((field) => !(field in input))) {
+          const more = { ...input, [field]: itsOwn[field as keyof typeof itsOwn] }
+          const { data, errors } = await house.graphql(query, { input: more })
+          expect([name, field, data ?? null]).toEqual([name, field, null])
+          expect(errors?.[0]?.message).toContain(field)
+        }
+      }
+    })
+  })
+
+  /** Of an upload: all that its maker said of it is not so. */
+  async function expectPlain(id: string) {
+    const { db } = house.app
+    const row = await db
+      .selectFrom('uploads')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    const owner = (await house.ask('{ viewer { user { id } token { id } } }')).viewer
+    expect(row).toMatchObject({
+      createdBy: owner.user.id,
+      tokenId: owner.token.id,
+      workspaceId: own.workspaceId,
+    })
+    expect(row.createdAt).toBeGreaterThan(Date.now() - 60_000)
+    return row
+  }
+
+  test('is left alone in Upload-Metadata, be it the id of a file that is there', async () => {
+    const { workspaceId, fileId } = own
+    const tus = tusOf(house)
+    const said = { ...itsOwn, id: fileId, key: fileId, size: '1', filename: 'posted', workspaceId }
+    const response = await tus.post({ 'Upload-Length': '4', 'Upload-Metadata': metadata(said) })
+    expect(response.status).toBe(201)
+    const row = await expectPlain(response.headers.get('holdall-upload-id') ?? '')
+    const asMade = {
+      size: 4,
+      offset: 0,
+      status: 'CREATED',
+      fileId: null,
+      sha256: null,
+      reservedBytes: 4,
+    }
+    expect(row).toMatchObject(asMade)
+    expect(row.id).not.toContain(fileId.slice(5))
+  })
+
+  test('is left alone in the fields of a form', async () => {
+    const { workspaceId, fileId } = own
+    const file = { name: 'formed', bytes: 'here' }
+    const said = { ...itsOwn, id: fileId, key: fileId, size: '1', workspaceId }
+    const { status, body } = await postForm(house, { ...said, file })
+    expect([status, body.size]).toEqual([201, 4])
+    expect(body.id).not.toBe(fileId)
+    const { db } = house.app
+    const upload = await db
+      .selectFrom('uploads')
+      .selectAll()
+      .where('fileId', '=', body.id)
+      .executeTakeFirstOrThrow()
+    expect(await expectPlain(upload.id)).toMatchObject({ size: 4, offset: 4, status: 'COMPLETE' })
+  })
+
+  test('a size or hash that is said must be the one of the bytes', async () => {
+    const { workspaceId } = own
+    const file = { name: 'hashed', bytes: 'here' }
+    const { status, body } = await postForm(house, { workspaceId, sha256: 'a'.repeat(64), file })
+    expect([status, body.code]).toEqual([460, 'CHECKSUM_MISMATCH'])
+  })
+
+  test('the workspace of others is none, also as metadata, field or query', async () => {
+    const { workspaceId } = theirs
+    const { token } = await boundTo(own)
+    await unchanged(house, async () => {
+      const said = metadata({ workspaceId, filename: 'x' })
+      const headers = { 'upload-length': '4', 'upload-metadata': said, 'tus-resumable': '1.0.0' }
+      const posts = [
+        house.http('/uploads', { method: 'POST', headers, token }),
+        house.http(`/uploads?workspaceId=${workspaceId}`, {
+          method: 'POST',
+          headers: { ...headers, 'upload-metadata': '' },
+          token,
+        }),
+      ]
+      for (const post of posts) expect((await post).status).toBe(404)
+      const file = { name: 'x', bytes: 'here' }
+      expect((await postForm(house, { workspaceId, file }, { token })).status).toBe(404)
+      const query = `?workspaceId=${workspaceId}`
+      expect((await postForm(house, { file }, { token, query })).status).toBe(404)
+    })
+  })
+
+  async function boundTo({ workspaceId }: Place) {
+    const query = `mutation ($id: ID!) { createApiToken(input: { name: "x", workspaceId: $id, scopes: [FILES_READ, FILES_WRITE] }) {
+      ... on CreateApiTokenPayload { secret } } }`
+    const { createApiToken } = await house.ask(query, { id: workspaceId })
+    return { token: createApiToken.secret as string }
+  }
+})

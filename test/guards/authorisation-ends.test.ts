@@ -1,0 +1,274 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { expireUploads } from '../../src/domains/uploads/jobs.ts'
+import { keysOf } from '../support/bytes.ts'
+import {
+  act,
+  attempt,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { openStream } from '../support/events.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite, type Person } from '../support/people.ts'
+import { OFFSET_TYPE } from '../support/tus.ts'
+
+let house: House
+let workspaceId: string
+let later: number
+let ann: Person
+beforeEach(async () => {
+  later = 0
+  // Also where there is a bucket: what it was asked to give out is out of reach.
+  house = await openHouse({ now: () => Date.now() + later, env: { DOWNLOADS: 'proxy' } })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  ann = await invite(house, workspaceId, 'EDITOR')
+})
+
+const demote = () =>
+  act(house, 'updateMember', { workspaceId, userId: ann.userId, role: 'VIEWER' }, '__typename')
+const remove = () => act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+const revoke = () => act(house, 'revokeApiToken', { tokenId: ann.tokenId }, '__typename')
+
+describe('S11: an upload that has four of its nine bytes', () => {
+  /** What its maker is told by each next request: at the door, and by the mutations. */
+  async function begun(more = {}) {
+    const upload = await createUpload(house, { workspaceId, name: 'a', size: 9, ...more }, ann)
+    const put = { workspaceId, name: 'b', size: 4, transport: 'SIGNED_PUT', ...more }
+    const { url: putUrl } = await createUpload(house, put, ann)
+    await sendBytes(house, upload, 'four', 0, ann)
+    const headers = {
+      'tus-resumable': '1.0.0',
+      'upload-offset': '4',
+      'content-type': OFFSET_TYPE,
+    }
+    const knock = async (method: string) => {
+      const body = method === 'PATCH' ? { body: 'bytes' } : {}
+      const answer = await house.http(upload.url, { method, headers, ...ann, ...body })
+      return answer.status
+    }
+    const knockAt = async (url: string) =>
+      (await house.http(url, { method: 'PUT', body: 'four', token: null })).status
+    const tell = async (name: string) => {
+      const uploadId = upload.id
+      const input = name === 'confirmUploads' ? { uploads: [{ uploadId }] } : { uploadId }
+      const fields = name === 'confirmUploads' ? 'results { error { code } }' : '__typename'
+      const answer = await attempt(house, name, input, fields, ann).catch(() => ({
+        code: 'UNAUTHENTICATED',
+      }))
+      return answer.code ?? answer.results?.[0]?.error?.code ?? 'OK'
+    }
+    return {
+      next: async () => ({
+        doors: [await knock('HEAD'), await knock('PATCH'), await knock('DELETE')],
+        // A bucket knows nothing of members; without a confirm nothing comes of its bytes.
+        put: putUrl.startsWith(house.url) ? await knockAt(putUrl) : null,
+        told: [
+          await tell('confirmUpload'),
+          await tell('confirmUploads'),
+          await tell('cancelUpload'),
+        ],
+      }),
+      finish: () => knock('PATCH'),
+      confirm: () => tell('confirmUpload'),
+    }
+  }
+
+  /** Nobody can go on with it: then its time ends, and with it what it held. */
+  async function expectSwept() {
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(13)
+    later = 25 * 3_600_000
+    await expireUploads({ ...house.app, viewer: null, publicUrl: '' })
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
+    expect([await keysOf(house, 'staged'), await keysOf(house, 'kept')]).toEqual([[], []])
+  }
+
+  test.each([
+    ['its maker may no longer write', demote, 403, 'FORBIDDEN', 403],
+    ['its maker is removed', remove, 404, 'NOT_FOUND', 404],
+    ['the token is revoked', revoke, 401, 'UNAUTHENTICATED', 403],
+  ] as const)('goes no further when %s, and is swept', async (_, happens, status, code, put) => {
+    const { next } = await begun()
+    await happens()
+    expect(await next()).toEqual({
+      doors: [status, status, status],
+      put: expect.toBeOneOf([put, null]),
+      told: [code, code, code],
+    })
+    await expectSwept()
+  })
+
+  test('has a day, and no token of its maker more than its own time', async () => {
+    const expiresAt = new Date(Date.now() + 60_000).toISOString()
+    const short = await giveToken(house, { expiresAt }, ann)
+    ann = { ...ann, token: short.secret, tokenId: short.id }
+    const { next } = await begun()
+    later = 61_000
+    expect((await next()).doors).toEqual([401, 401, 401])
+    await expectSwept()
+  })
+
+  test('is no file where its folder went to the trash, nor where it was purged', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const { finish, confirm } = await begun({ folderId: folder.id })
+    await trashEntries(house, folder)
+    expect([await finish(), await confirm()]).toEqual([204, 'INVALID_STATE'])
+    await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+    expect(await confirm()).toBe('NOT_FOUND')
+    await expectSwept()
+  })
+
+  test('is no version where its file went to the trash', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'old' })
+    const { finish, confirm } = await begun({ versionOf: file.id })
+    await trashEntries(house, file)
+    expect([await finish(), await confirm()]).toEqual([204, 'INVALID_STATE'])
+    await act(house, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+    expect(await confirm()).toBe('OK')
+  })
+})
+
+describe('S12: who was let out', () => {
+  const status = async (url: string, token: string | null = null) => {
+    const response = await house.http(url, { token })
+    await response.arrayBuffer()
+    return response.status
+  }
+
+  /** All that a member can leave with. */
+  async function packed() {
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const file = await uploadFile(house, {
+      workspaceId,
+      folderId: folder.id,
+      name: 'a',
+      bytes: 'a',
+    })
+    const week = '(expiresInSeconds: 604800)'
+    const query = `query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl${week} { url } } } }`
+    const { node } = await house.ask(query, { id: folder.id }, ann)
+    const version = `query ($id: ID!) { node(id: $id) { ... on FileVersion { downloadUrl${week} { url } } } }`
+    const older = await house.ask(version, { id: file.version.id }, ann)
+    return [
+      await downloadUrl(house, file.id, week, ann),
+      older.node.downloadUrl.url,
+      node.archiveUrl.url,
+      node.archiveUrl.url.replace(/[^/]*$/, 'manifest?format=csv'),
+      `/download/${file.id}`,
+    ] as string[]
+  }
+  const all = (urls: string[]) =>
+    Promise.all(urls.map((url) => status(url, url.startsWith('/') ? ann.token : null)))
+
+  test('has links that lead nowhere any more, be they for a week; those of others stay', async () => {
+    const urls = await packed()
+    expect(await all(urls)).toEqual([200, 200, 200, 200, 200])
+    await remove()
+    expect(await all(urls)).toEqual([404, 404, 404, 404, 404])
+  })
+
+  test('so has whose token was revoked, or has no right to read', async () => {
+    const urls = await packed()
+    await house.app.db
+      .updateTable('apiTokens')
+      .set({ scopes: 'FILES_WRITE' })
+      .where('id', '=', ann.tokenId)
+      .execute()
+    expect(await all(urls)).toEqual([404, 404, 404, 404, 403])
+    await house.app.db
+      .updateTable('apiTokens')
+      .set({ scopes: 'FILES_READ' })
+      .where('id', '=', ann.tokenId)
+      .execute()
+    expect(await all(urls)).toEqual([200, 200, 200, 200, 200])
+    await revoke()
+    expect(await all(urls)).toEqual([404, 404, 404, 404, 401])
+  })
+
+  test('a link that nobody made ends when the workspace is no longer PUBLIC', async () => {
+    const show = (visibility: string) =>
+      act(house, 'updateWorkspace', { workspaceId, visibility }, '__typename')
+    await show('PUBLIC')
+    const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'a' })
+    const url = await downloadUrl(house, file.id, '', { token: null })
+    expect(await status(url)).toBe(200)
+    await show('PRIVATE')
+    expect(await status(url)).toBe(404)
+  })
+
+  test('a link made by a form lasts as long as its token', async () => {
+    const body = new FormData()
+    body.append('workspaceId', workspaceId)
+    body.append('file', new Blob(['a']), 'a')
+    const made = await (await house.http('/files', { method: 'POST', body, ...ann })).json()
+    expect(await status((made as any).downloadUrl)).toBe(200)
+    await revoke()
+    expect(await status((made as any).downloadUrl)).toBe(404)
+  })
+
+  test('hears no more of what happens within a second, on many streams at once', async () => {
+    const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
+    const streams = await Promise.all(
+      Array.from({ length: 10 }, () => openStream(house, query, {}, ann)),
+    )
+    for (const stream of streams) await stream.next()
+    await remove()
+    const removedAt = performance.now()
+    await createFolder(house, { workspaceId, name: 'secret' })
+    for (const stream of streams) {
+      expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
+      expect((await stream.next(1000))?.event).toBe('complete')
+    }
+    expect(performance.now() - removedAt).toBeLessThan(1000)
+  })
+
+  test('share links are the workspace’s: who made them can go, and any editor ends them', async () => {
+    const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'a' })
+    const fields = 'shareLink { id url }'
+    const { shareLink } = await act(
+      house,
+      'createShareLink',
+      { entry: { id: file.id } },
+      fields,
+      ann,
+    )
+    const { downloadUrl } = (await (await house.http(shareLink.url, { token: null })).json()) as any
+    await remove()
+    expect([await status(shareLink.url), await status(downloadUrl.url)]).toEqual([200, 200])
+    await act(house, 'revokeShareLink', { shareLinkId: shareLink.id }, '__typename')
+    expect([await status(shareLink.url), await status(downloadUrl.url)]).toEqual([404, 404])
+  })
+
+  test('is cut off in the middle of downloads within five seconds, and whoever stays is not', async () => {
+    const bytes = Buffer.alloc(24_000_000, 'x')
+    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const file = await uploadFile(house, { workspaceId, folderId: folder.id, name: 'a', bytes })
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+    const { node } = await house.ask(query, { id: folder.id }, ann)
+    const fields = 'shareLink { id url }'
+    const entry = { id: file.id }
+    const { shareLink } = await act(house, 'createShareLink', { entry }, fields, ann)
+    const shown: any = await (await house.http(shareLink.url, { token: null })).json()
+    const begin = (url: string, token: string | null = null) => house.http(url, { token })
+    const theirs = await Promise.all([
+      begin(await downloadUrl(house, file.id, '', ann)),
+      begin(`/download/${file.id}`, ann.token),
+      begin(node.archiveUrl.url),
+      begin(shown.downloadUrl.url),
+    ])
+    const mine = await begin(await downloadUrl(house, file.id))
+    expect([...theirs, mine].map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    await remove()
+    await act(house, 'revokeShareLink', { shareLinkId: shareLink.id }, '__typename')
+    await sleep(5_500)
+    for (const one of theirs) await expect(one.arrayBuffer()).rejects.toThrow('terminated')
+    expect((await mine.arrayBuffer()).byteLength).toBe(24_000_000)
+  })
+})

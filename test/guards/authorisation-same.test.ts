@@ -1,0 +1,315 @@
+import type { GraphQLObjectType } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { idPrefix, newId } from '../../src/database/ids.ts'
+import { shareToken } from '../../src/domains/sharing/reads.ts'
+import { uploadUrl } from '../../src/domains/uploads/reads.ts'
+import { schema } from '../../src/schema.ts'
+import { openStream } from '../support/events.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { invite, unbind } from '../support/people.ts'
+import { OFFSET_TYPE } from '../support/tus.ts'
+import { furnish, type Place } from './place.ts'
+import { statementsOf } from './plan-steps.ts'
+import { fills, graft, idSlots } from './slots.ts'
+import { mutations, nodes } from './tries.ts'
+
+let house: House
+let theirs: Place
+let own: Place
+let token: string
+beforeAll(async () => {
+  house = await openHouse({ env: { SCRUB_DAYS: '0' } })
+  // What it does by itself would stand among the questions.
+  await house.app.jobs.stop()
+  theirs = await furnish(house, 'theirs')
+  const elsewhere = await furnish(house, 'elsewhere')
+  const stranger = await invite(house, elsewhere.workspaceId, 'OWNER')
+  await unbind(house, stranger.tokenId)
+  token = stranger.token
+  own = await furnish(house, 'own', token)
+})
+afterAll(() => house?.[Symbol.asyncDispose]())
+
+/** An id of the same kind, of nothing. */
+const absent = (id: string) => newId(idPrefix(id) as never)
+
+/** What is told with the ids left out, and what the database was asked for it. */
+async function seen(ask: () => Promise<unknown>) {
+  let told: unknown
+  const statements = await statementsOf(house.app.db, async () => {
+    told = await ask()
+  })
+  const text = JSON.stringify(told).replaceAll(
+    /[a-z]+_[0-9a-f]{32}|[0-9a-f]{32}\.[\w-]{22}/g,
+    '<id>',
+  )
+  const asked = statements.map(({ sql }) => sql)
+  return { told: text, asked }
+}
+
+/** An id of others and an id of nothing are answered in the same words, after the same questions to the database. */
+async function expectSame(
+  ask: (id: string) => Promise<unknown>,
+  foreign: string,
+  nothing = absent(foreign),
+) {
+  const [one, other] = [await seen(() => ask(foreign)), await seen(() => ask(nothing))]
+  expect(one.told).toBe(other.told)
+  expect(one.asked).toEqual(other.asked)
+}
+
+const fields = schema.getMutationType()?.getFields() ?? {}
+const slotsOf = (name: string) =>
+  (fields[name]?.args ?? [])
+    .flatMap(({ type, name }) => idSlots(type, name))
+    .map((slot) => slot.replace(/^input\./, ''))
+
+async function mutate(name: string, input: unknown, as = token) {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const payload = schema.getType(`${type}Payload`) as GraphQLObjectType
+  const hasResults = 'results' in payload.getFields()
+  const error = '__typename code message path retryable'
+  const query = `mutation ($input: ${type}Input!) { answer: ${name}(input: $input) {
+    __typename ... on UserError { ${error} } ... on NotFoundError { id }
+    ${hasResults ? `... on ${type}Payload { results { error { ${error} } } }` : ''}
+  } }`
+  const { status, data, errors } = await house.graphql(query, { input }, { token: as })
+  return { status, data, errors }
+}
+
+/** The id that an input has in a slot. */
+const idIn = (input: any, slot: string): string =>
+  slot
+    .split('.')
+    .reduce((at, step) => (step.endsWith('[]') ? at[step.slice(0, -2)][0] : at[step]), input)
+
+/** The same with another id there. */
+function put(input: unknown, slot: string, id: string) {
+  const escaped = JSON.stringify(id).slice(1, -1)
+  return JSON.parse(JSON.stringify(input).replaceAll(idIn(input, slot), () => escaped))
+}
+
+const tried = Object.keys(mutations).flatMap((name) =>
+  slotsOf(name).map((slot) => [name, slot] as const),
+)
+
+describe('S8: an id of others is answered as an id of nothing', () => {
+  test.each(tried)('%s: %s', async (name, slot) => {
+    const inputs = mutations[name]?.inputs ?? (() => [])
+    for (const [i, foreign] of inputs(theirs).entries()) {
+      if (!fills(foreign, slot)) continue
+      const input = graft(inputs(own)[i] ?? {}, foreign, slot)
+      await expectSame((id) => mutate(name, put(input, slot, id)), idIn(input, slot))
+    }
+  })
+
+  test.each(Object.keys(nodes))('node(id:) of a %s', (type) =>
+    expectSame(
+      (id) =>
+        house
+          .graphql('query ($id: ID!) { node(id: $id) { __typename id } }', { id }, { token })
+          .then(({ status, data, errors }) => ({ status, data, errors })),
+      nodes[type]?.(theirs) ?? '',
+    ),
+  )
+})
+
+const graphql = async (query: string, variables: Record<string, unknown>) => {
+  const { status, data, errors } = await house.graphql(query, variables, { token })
+  return { status, data, errors }
+}
+/** Status, what is said of the body, and the body. */
+async function knock(
+  path: string,
+  init: { method?: string; headers?: Record<string, string>; body?: string } = {},
+) {
+  const response = await house.http(path, { ...init, token })
+  const { 'x-request-id': _, date: __, ...headers } = Object.fromEntries(response.headers)
+  delete headers['content-length']
+  return { status: response.status, headers, body: await response.text() }
+}
+const tus = { 'tus-resumable': '1.0.0', 'upload-offset': '0', 'content-type': OFFSET_TYPE }
+
+describe('S8, S10: and so at the other doors', () => {
+  test('GET and HEAD of a file', async () => {
+    for (const method of ['GET', 'HEAD'])
+      await expectSame((id) => knock(`/download/${id}`, { method }), theirs.fileId)
+  })
+
+  test.each(['HEAD', 'PATCH', 'DELETE'])('%s of an upload', (method) => {
+    const at = (id: string) => uploadUrl({ publicUrl: house.url, secret: house.app.secret }, id)
+    const body = method === 'PATCH' ? { body: 'evil' } : {}
+    return expectSame((id) => knock(at(id), { method, headers: tus, ...body }), theirs.uploadId)
+  })
+
+  test('a final upload of the parts of others', () => {
+    const at = (id: string) => uploadUrl({ publicUrl: '', secret: house.app.secret }, id)
+    const said = `workspaceId ${Buffer.from(own.workspaceId).toString('base64')}`
+    const post = (id: string) => {
+      const concat = { 'upload-concat': `final;${at(id)}`, 'upload-metadata': said }
+      return knock('/uploads', { method: 'POST', headers: { 'tus-resumable': '1.0.0', ...concat } })
+    }
+    return expectSame(post, theirs.uploadId)
+  })
+
+  test('a form into a folder of others', () => {
+    const post = (folderId: string) => {
+      const boundary = 'xx'
+      const part = (name: string, text: string, more = '') =>
+        `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${more}\r\n\r\n${text}\r\n`
+      const body = `${part('workspaceId', own.workspaceId)}${part('folderId', folderId)}${part('file', 'x', '; filename="x"')}--${boundary}--\r\n`
+      const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` }
+      return knock('/files', { method: 'POST', headers, body })
+    }
+    return expectSame(post, theirs.folderId)
+  })
+
+  test('a share that was revoked, and one that never was', async () => {
+    const at = (id: string) => `/s/${shareToken(house.app.secret, id)}`
+    await mutate('revokeShareLink', { shareLinkId: theirs.shareLinkId }, house.token)
+    await expectSame((id) => knock(at(id)), theirs.shareLinkId)
+    const forged = await knock(`/s/${'0'.repeat(32)}.${'A'.repeat(22)}`)
+    expect(forged).toEqual(await knock(at(theirs.shareLinkId)))
+  })
+
+  test('a workspace by id and slug, what it holds, and what happens in it', async () => {
+    const query = 'query ($by: WorkspaceBy!) { workspace(by: $by) { name } }'
+    await expectSame((id) => graphql(query, { by: { id } }), theirs.workspaceId)
+    await expectSame((slug) => graphql(query, { by: { slug } }), theirs.slug, 'nowhere')
+    const subscriptions = {
+      workspaceChanges: theirs.workspaceId,
+      uploadChanged: theirs.uploadId,
+    }
+    for (const [name, foreign] of Object.entries(subscriptions)) {
+      const argument = name === 'uploadChanged' ? 'uploadId' : 'workspaceId'
+      const first = async (id: string) => {
+        const asked = `subscription { ${name}(${argument}: "${id}") { __typename ${name === 'uploadChanged' ? '' : '... on UserError { code message }'} } }`
+        using stream = await openStream(house, asked, {}, { token })
+        return [(await stream.next())?.data, await stream.next()]
+      }
+      await expectSame(first, foreign)
+    }
+  })
+
+  test.each([
+    ['entries(filter: { within: $id })', () => theirs.folderId],
+    ['entries(filter: { createdBy: [$id] })', () => theirs.userId],
+    ['search(query: "own", filter: { within: $id })', () => theirs.folderId],
+    ['activity(filter: { entryId: $id })', () => theirs.fileId],
+    ['activity(filter: { actorIds: [$id] })', () => theirs.userId],
+  ])('a list by an id of others: %s', (list, foreign) => {
+    const query = `query ($by: ID!, $id: ID!) { workspace(by: { id: $by }) { ${list} { totalCount nodes { id } } } }`
+    return expectSame((id) => graphql(query, { by: own.workspaceId, id }), foreign())
+  })
+
+  test('a place in the log of others is none in one’s own', async () => {
+    const cursorOf = 'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }'
+    const { workspace } = await house.ask(cursorOf, { id: theirs.workspaceId })
+    const query = `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) {
+      changes(since: $since) { __typename ... on UserError { code message } }
+    } }`
+    const ask = (since: string) => graphql(query, { id: own.workspaceId, since })
+    expect((await ask(workspace.syncCursor)).data.workspace.changes.__typename).toBe(
+      'SyncCursorExpiredError',
+    )
+    await expectSame(
+      ask,
+      workspace.syncCursor,
+      Buffer.from('never given out').toString('base64url'),
+    )
+  })
+
+  test.each([
+    'entries',
+    'tags',
+    'uploads',
+    'members',
+    'apiTokens',
+    'activity',
+    'shareLinks',
+    'trash',
+  ])('a cursor of others shows one’s own %s, and nothing else', async (list) => {
+    const query = `query ($id: ID!, $after: String) { workspace(by: { id: $id }) {
+        list: ${list}(first: 100, after: $after) { edges { cursor node { ${list === 'members' ? 'user { id }' : 'id'} } } }
+      } }`
+    const idsOf = (data: any) =>
+      data.workspace.list.edges.map(({ node }: any) => node.id ?? node.user.id)
+    const foreign = await house.ask(query, { id: theirs.workspaceId })
+    const mine = idsOf((await graphql(query, { id: own.workspaceId })).data)
+    for (const { cursor } of foreign.workspace.list.edges) {
+      const { data, errors } = await graphql(query, { id: own.workspaceId, after: cursor })
+      // Where the cursor names the list besides, it is none of this one.
+      if (errors) expect(errors[0]?.extensions?.code).toBe('INVALID_CURSOR')
+      else expect(mine).toEqual(expect.arrayContaining(idsOf(data)))
+    }
+  })
+})
+
+/** Which types a slot takes, by the name that stands before the id. */
+const taken: Record<string, string[]> = {
+  workspaceId: ['Workspace'],
+  userId: ['User'],
+  tokenId: ['ApiToken'],
+  tagId: ['Tag'],
+  versionId: ['FileVersion'],
+  uploadId: ['Upload'],
+  shareLinkId: ['ShareLink'],
+  fileId: ['File'],
+  versionOf: ['File'],
+  folderId: ['Folder'],
+  parent: ['Folder'],
+  destination: ['Folder'],
+  fallbackDestination: ['Folder'],
+  entry: ['File', 'Folder'],
+  'entryIds[]': ['File', 'Folder'],
+}
+
+const prefixes = ['file', 'fld', 'ver', 'upl', 'ws', 'tag', 'usr', 'tok']
+const odd = ['', '_', '__proto__', 'constructor', '0', '%', 'fld_%', 'x'.repeat(10_000), '\u0000']
+
+/** What looks like an id of something that is there. */
+const forgeries = (ids: string[]) => [
+  ...ids.flatMap((id) => prefixes.map((prefix) => id.replace(/^[a-z]+/, prefix))),
+  ...ids.flatMap((id) => [id.toUpperCase(), ` ${id}`, `${id}\n`, `${id}0`, id.slice(0, -1)]),
+  ...ids.flatMap((id) => [`${id}\u0000`, id.replace('_', ''), `${id},${id}`]),
+  ...odd,
+]
+
+const idsOfPlace = () => Object.values(nodes).map((id) => id(theirs))
+/** All of them, some for each slot. */
+let turn = 0
+const inTurn = (all: string[], count: number) =>
+  Array.from({ length: count }, () => all[turn++ % all.length] ?? '')
+
+test('S9: node(id:) takes no id for another', async () => {
+  const real = idsOfPlace()
+  const ids = forgeries(real).filter((id) => !real.includes(id))
+  for (let i = 0; i < ids.length; i += 100) {
+    const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
+    const { nodes: found } = await house.ask(query, { ids: ids.slice(i, i + 100) })
+    expect(ids.slice(i, i + 100).filter((_, at) => found[at] !== null)).toEqual([])
+  }
+})
+
+describe('S9: no slot takes an id of another kind', () => {
+  test.each(tried)('%s: %s', async (name, slot) => {
+    const takes = taken[slot.split('.').findLast((step) => step !== 'id') ?? ''] ?? []
+    const others = Object.keys(nodes).filter((type) => !takes.includes(type))
+    const real = idsOfPlace()
+    const forged = forgeries(real).filter((id) => !real.includes(id))
+    const inputs = mutations[name]?.inputs(theirs) ?? []
+    for (const input of inputs.filter((input) => fills(input, slot))) {
+      const ids = [...others.map((type) => nodes[type]?.(theirs) ?? ''), ...inTurn(forged, 8)]
+      for (const id of ids)
+        expect([id, await codeOf(name, put(input, slot, id))]).toEqual([id, refusal])
+    }
+  })
+})
+
+const refusal = expect.stringMatching(/^(NOT_FOUND|INVALID_INPUT|INVALID_STATE)$/)
+
+async function codeOf(name: string, input: unknown): Promise<string> {
+  const { data, errors } = await mutate(name, input, house.token)
+  const { code, results = [] } = data?.answer ?? {}
+  return errors?.[0]?.extensions?.code ?? code ?? results[0]?.error?.code
+}

@@ -1,0 +1,181 @@
+import {
+  type GraphQLObjectType,
+  getNamedType,
+  isInterfaceType,
+  isObjectType,
+  isUnionType,
+} from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openMetrics } from '../../src/http/metrics.ts'
+import { openRoutes } from '../../src/http/routes.ts'
+import { schema } from '../../src/schema.ts'
+import { apiScopes } from '../../src/scope.ts'
+import { type House, openHouse } from '../support/house.ts'
+import {
+  type Cell,
+  doorRules,
+  expected,
+  mutationRules,
+  nodeRules,
+  queryRules,
+  type Rule,
+  subscriptionRules,
+  workspaceRules,
+} from './authorisation-contract.ts'
+import { type Column, inviteAll } from './authorisation-people.ts'
+import {
+  doorTries,
+  mutationTry,
+  nodeTry,
+  queryTries,
+  subscriptionTry,
+  type Try,
+  workspaceTry,
+} from './authorisation-tries.ts'
+import { selectionOf } from './slots.ts'
+
+let later = 0
+let house: House
+let columns: Column[]
+beforeAll(async () => {
+  house = await openHouse({ now: () => Date.now() + later })
+  columns = await inviteAll(house, (ms) => {
+    later += ms
+  })
+})
+afterAll(() => house?.[Symbol.asyncDispose]())
+
+const fieldsOf = (type: string) => (schema.getType(type) as GraphQLObjectType).getFields()
+const mutationFields = fieldsOf('Mutation')
+
+const cells: Record<string, Cell> = {
+  UNAUTHENTICATED: '401',
+  FORBIDDEN: '403',
+  NOT_FOUND: '404',
+  401: '401',
+  403: '403',
+  404: '404',
+}
+/** Whatever else somebody is told, they are told it as one who may be here. */
+const cellOf = (told: (string | number)[]) => {
+  const all = new Set(told.map((one) => cells[one] ?? '✓'))
+  return all.size === 1 ? ([...all][0] ?? '?') : [...all].join('+')
+}
+
+/** Those who are refused come first: what the others do may leave them nothing to be refused. */
+async function row(rule: Rule, tried: Try, isDoor = false) {
+  const wanted = columns.map((column) => expected(rule, column, isDoor))
+  const told = columns.map(() => '')
+  const inOrder = [...columns.keys()].sort((a, b) => +(wanted[a] === '✓') - +(wanted[b] === '✓'))
+  for (const i of inOrder) {
+    const column = columns[i] as Column
+    const answers = await tried(house, column, wanted[i] === '✓')
+    expect(answers.filter((one) => one === 'INTERNAL_SERVER_ERROR' || Number(one) >= 500)).toEqual(
+      [],
+    )
+    told[i] = cellOf(answers)
+  }
+  const named = (values: string[]) => columns.map(({ name }, i) => `${name} ${values[i]}`)
+  expect(named(told)).toEqual(named(wanted))
+  return { columns: columns.map(({ name, says }) => ({ name, says })), cells: told }
+}
+
+/** The reporter makes one table of all rows, where this guard is run alone. */
+async function tell({ meta }: { meta: object }, ...of: Parameters<typeof row>) {
+  Object.assign(meta, { authorisation: await row(...of) })
+}
+
+describe('S8, S9: node(id:) of a', () => {
+  test.for(Object.entries(nodeRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, nodeTry(name)),
+  )
+})
+
+describe('S8: a query', () => {
+  test.for(Object.entries(queryRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, queryTries[name] as Try),
+  )
+})
+
+describe('S8: Workspace.', () => {
+  test.for(Object.entries(workspaceRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, workspaceTry(name, askedOf(name))),
+  )
+})
+
+describe('S37: a subscription', () => {
+  test.for(Object.entries(subscriptionRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, subscriptionTry(name)),
+  )
+})
+
+describe('S8, S10, S39: the door', () => {
+  test.for(Object.entries(doorRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, doorTries[name] as Try, true),
+  )
+})
+
+describe('S8: a mutation', () => {
+  test.for(Object.entries(mutationRules))('%s', ([name, rule], { task }) =>
+    tell(task, rule, mutationTry(name, 'results' in payloadOf(name))),
+  )
+})
+
+const payloadOf = (name: string) => fieldsOf(`${name[0]?.toUpperCase()}${name.slice(1)}Payload`)
+
+const needed: Record<string, string> = {
+  entryByPath: '(path: "nothing")',
+  search: '(query: "here")',
+  table: '(name: "plates")',
+}
+function askedOf(field: string) {
+  const { type } = fieldsOf('Workspace')[field] ?? {}
+  const isUnion = isUnionType(getNamedType(type))
+  return `${field}${needed[field] ?? ''} ${isUnion ? '{ __typename }' : shallow(type as never)}`
+}
+const shallow = (type: never) => selectionOf(type, 1).replace(/\b(edges|nodes)\b/g, '')
+
+describe('the table', () => {
+  test('has a line for whatever there is to try', () => {
+    expect(Object.keys(mutationRules).sort()).toEqual(Object.keys(mutationFields).sort())
+    expect(Object.keys(queryRules).sort()).toEqual(Object.keys(fieldsOf('Query')).sort())
+    expect(Object.keys(subscriptionRules).sort()).toEqual(
+      Object.keys(fieldsOf('Subscription')).sort(),
+    )
+    const nodeTypes = schema.getPossibleTypes(schema.getType('Node') as never)
+    expect(Object.keys(nodeRules).sort()).toEqual(nodeTypes.map(({ name }) => name).sort())
+    const held = Object.values(fieldsOf('Workspace')).filter(({ type }) => isAnObject(type))
+    expect(Object.keys(workspaceRules).sort()).toEqual(held.map(({ name }) => name).sort())
+  })
+
+  test('has a line for each door', () => {
+    const routes = openRoutes(house.app, openMetrics()).map(({ name }) => name)
+    const doors = new Set(Object.keys(doorRules).map((name) => name.split(' ')[0]))
+    expect([...doors].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
+  })
+
+  test('says of each mutation and list what the schema says', () => {
+    const said = [
+      ...Object.entries(mutationRules).map(([name, rule]) => [mutationFields[name], rule]),
+      ...Object.entries(workspaceRules).map(([name, rule]) => [fieldsOf('Workspace')[name], rule]),
+    ]
+    for (const [field, { who, scope, flags }] of said as [
+      { name: string; description?: string },
+      Rule,
+    ][]) {
+      const { name, description = '' } = field
+      const scopes = apiScopes.filter((one) => description.includes(one))
+      const wanted = flags.includes('reads') ? ['FILES_READ', scope] : [scope]
+      if (scope !== 'FILES_READ') expect([name, ...scopes]).toEqual([name, ...wanted])
+      if (who === 'EDITOR') expect(description).toMatch(/EDITOR/)
+      if (who === 'OWNER') expect(description).toMatch(/OWNER|that you own|Scope TOKENS_WRITE/)
+      if (who === 'VIEWER' && name !== 'table')
+        expect([name, description]).toEqual([name, expect.stringMatching(/members/i)])
+    }
+  })
+})
+
+const isAnObject = (type: unknown) => {
+  const named = getNamedType(type as never)
+  return isObjectType(named) || isInterfaceType(named) || isUnionType(named)
+}

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { missingFeatures, rows, testsByRow } from './faults.ts'
+
+const tests = testsByRow()
+const idsOf = (list: typeof rows) => list.map(({ id }) => id)
+
+test('there are forty attacks and twenty-three faults', () => {
+  expect([rows.length, rows.at(39)?.id, rows.at(-1)?.id]).toEqual([63, 'S40', 'F23'])
+})
+
+test('every row has a test, or waits for a feature', () => {
+  expect(idsOf(rows.filter(({ id, waitsFor }) => !waitsFor && !tests.has(id)))).toEqual([])
+})
+
+test('no row has a test and waits all the same', () => {
+  expect(idsOf(rows.filter(({ id, waitsFor }) => waitsFor !== undefined && tests.has(id)))).toEqual(
+    [],
+  )
+})
+
+test('what is waited for is a feature, and is not there', () => {
+  const root = join(import.meta.dirname, '../..')
+  const told = ['schema.graphql', 'package.json'].map((file) =>
+    readFileSync(join(root, file), 'utf8'),
+  )
+  const there = (feature: string) =>
+    told.some((text) => missingFeatures[feature]?.test(text) ?? true)
+  expect(rows.filter(({ waitsFor }) => waitsFor !== undefined && there(waitsFor))).toEqual([])
+})
+
+test('every row that a test names is one that there is', () => {
+  expect([...tests.keys()].filter((id) => !idsOf(rows).includes(id))).toEqual([])
+})

@@ -1,0 +1,23 @@
+import type { House } from '../support/house.ts'
+import { hashOf } from './contents.ts'
+import type { Dice } from './dice.ts'
+import { isLive } from './tree.ts'
+import type { Version, World } from './world.ts'
+
+/** Downloads versions of living files, some or all of them, and holds them against their hashes; their number. */
+export async function checkBytes(house: House, world: World, dice: Dice, some: number | 'all') {
+  const files = [...world.entries.values()].filter((entry) => isLive(world, entry))
+  const all = files.flatMap(({ versions }) => versions)
+  const versions = some === 'all' ? all : all.length > 0 ? dice.some(all, some) : []
+  for (const version of versions) await checkVersion(house, version)
+  return versions.length
+}
+
+async function checkVersion(house: House, { id, sha256 }: Version) {
+  const query = 'query ($id: ID!) { node(id: $id) { ... on FileVersion { downloadUrl { url } } } }'
+  const { node } = await house.ask(query, { id })
+  const response = await house.http(node.downloadUrl.url, { token: null })
+  const actual = hashOf(Buffer.from(await response.arrayBuffer()))
+  if (response.status !== 200 || actual !== sha256)
+    throw new Error(`the bytes of ${id}: status ${response.status}, ${actual} and not ${sha256}`)
+}

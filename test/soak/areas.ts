@@ -1,0 +1,17 @@
+import { faultPoints } from './fault-points.ts'
+import { fuzz } from './fuzz.ts'
+import { model } from './model.ts'
+import { pressure } from './pressure.ts'
+
+/** What was done, and how often. */
+export type Figures = Record<string, number>
+/** Goes on until `until` (milliseconds since 1970), and throws at the first finding. The same `seed` tries the same. */
+export type Area = (bounds: { seed: number; until: number }) => Promise<Figures>
+
+export const areas = {
+  pressure,
+  fuzz,
+  model,
+  'fault points': faultPoints,
+} satisfies Record<string, Area>
+export type AreaName = keyof typeof areas

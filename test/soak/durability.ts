@@ -1,0 +1,37 @@
+import { coins, loseAndLook, momentsOf, recordUploads } from '../support/power-loss.ts'
+import { canTrace } from '../support/strace.ts'
+import { type Luck, noLuck } from '../support/traced-disk.ts'
+
+/**
+ * Losses of power at all moments of uploads, one recording after the other, until `until` (ms since epoch): with nothing that was not
+ * synced, and with some of it. Without strace there is nothing to see. Throws where what was promised is not there.
+ */
+export async function durability({
+  seed,
+  until,
+}: {
+  seed: number
+  until: number
+}): Promise<Record<string, number>> {
+  const figures = { recordings: 0, systemCalls: 0, powerLosses: 0 }
+  while (canTrace && Date.now() < until) {
+    const cut = 1 + ((seed + 40_503 * figures.recordings) % 200_000)
+    const recording = await recordUploads({ first: 2 * cut + 1, cut })
+    figures.recordings += 1
+    figures.systemCalls += recording.calls.length
+    for (const moment of momentsOf(recording)) {
+      for (const luck of [noLuck, coins(seed + moment)]) {
+        if (Date.now() >= until) return figures
+        await lose(moment, luck)
+        figures.powerLosses += 1
+      }
+    }
+    async function lose(moment: number, luck: Luck) {
+      const what = `seed ${seed}, cut ${cut}, line ${moment}${luck === noLuck ? '' : ', with luck'}`
+      await loseAndLook(recording, moment, luck).catch((cause) => {
+        throw new Error(`power loss, ${what}: ${cause.message}`, { cause })
+      })
+    }
+  }
+  return figures
+}

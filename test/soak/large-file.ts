@@ -1,0 +1,56 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { request } from 'node:http'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { confirmUpload, createUpload, downloadUrl } from '../support/client.ts'
+import type { House } from '../support/house.ts'
+
+const MIB = 1024 ** 2
+
+/** So many bytes up by one PATCH, confirmed, and down again; throws where other bytes come back. A multiple of 1 MiB. */
+export async function downUp(house: House, workspaceId: string, size: number): Promise<void> {
+  const upload = await createUpload(house, { workspaceId, name: 'large', size })
+  const sent = createHash('sha256')
+  await patch(house, upload.url, Readable.from(mebibytes(size, sent)), size)
+  const { id, sha256 } = await confirmUpload(house, { uploadId: upload.id })
+  if (sha256 !== sent.digest('hex')) throw new Error('the server hashed other bytes')
+  const back = await hashOf(await house.http(await downloadUrl(house, id)))
+  if (back !== sha256) throw new Error('other bytes came back')
+}
+
+/** Each has its number in it, so that none can be taken for another. */
+function* mebibytes(size: number, hash: ReturnType<typeof createHash>) {
+  const bytes = randomBytes(MIB)
+  for (let n = 0; n < size / MIB; n++) {
+    const numbered = Buffer.from(bytes)
+    numbered.writeUInt32BE(n)
+    hash.update(numbered)
+    yield numbered
+  }
+}
+
+async function patch(house: House, url: string, body: Readable, size: number) {
+  const headers = {
+    Authorization: `Bearer ${house.token}`,
+    'Tus-Resumable': '1.0.0',
+    'Upload-Offset': '0',
+    'Content-Type': 'application/offset+octet-stream',
+    'Content-Length': size,
+  }
+  const req = request(new URL(url, house.url), { method: 'PATCH', headers })
+  const answered = new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
+    req.once('response', resolve).once('error', reject)
+  })
+  await Promise.all([pipeline(body, req), answered])
+  const answer = await answered
+  const said = await text(answer)
+  if (answer.statusCode !== 204) throw new Error(`PATCH: ${answer.statusCode} ${said}`)
+}
+
+async function hashOf(response: Response): Promise<string> {
+  if (!response.ok || !response.body) throw new Error(`GET: ${response.status}`)
+  const hash = createHash('sha256')
+  for await (const chunk of response.body) hash.update(chunk)
+  return hash.digest('hex')
+}

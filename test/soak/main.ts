@@ -1,0 +1,46 @@
+import { fork } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import type { AreaName, Figures } from './areas.ts'
+
+// What `npm test` tries a little of, for as long as it is given: npm run soak -- [minutes] [seed]. Pressure first, alone; then the
+// others, two at a time. Prints what was done, and ends with 1 where something was found: its seed tries the same again.
+
+const minutes = Number(process.argv[2] ?? 30)
+const seed = Number(process.argv[3] ?? randomInt(2 ** 31))
+const began = Date.now()
+const end = began + minutes * 60_000
+const lanes: AreaName[][] = [['fuzz'], ['model', 'fault points']]
+
+console.log(`soak: ${minutes} minutes, seed ${seed}`)
+await run('pressure', end)
+await Promise.all(lanes.map(runInTurns))
+console.log(`\nsoak: ${((Date.now() - began) / 60_000).toFixed(1)} minutes`)
+
+/** Each gets an equal part of the time that is left. */
+async function runInTurns(names: AreaName[]) {
+  for (const [at, name] of names.entries()) {
+    const now = Date.now()
+    await run(name, now + (end - now) / (names.length - at))
+  }
+}
+
+async function run(name: AreaName, until: number) {
+  const from = Date.now()
+  const child = fork(new URL('area.ts', import.meta.url), [name, String(seed), String(until)])
+  let figures: Figures | undefined
+  child.on('message', (said: Figures) => {
+    figures = said
+  })
+  const [code] = await once(child, 'exit')
+  if (code === 0 && figures) return print(name, figures, Date.now() - from)
+  console.log(`\n${name}: a finding, or no end (exit code ${code}); seed ${seed}`)
+  process.exitCode = 1
+}
+
+function print(name: string, figures: Figures, ms: number) {
+  console.log(`\n${name} (${(ms / 60_000).toFixed(1)} minutes)`)
+  for (const [what, figure] of Object.entries(figures)) {
+    console.log(`  ${what.padEnd(60)} ${figure.toLocaleString('en').padStart(14)}`)
+  }
+}

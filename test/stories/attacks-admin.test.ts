@@ -1,0 +1,146 @@
+import { stat } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { createFolder, createWorkspace, uploadFile } from '../support/client.ts'
+import { openHouse } from '../support/house.ts'
+import { emptyFolder, startProcess } from '../support/process.ts'
+
+/** Where this machine is for others. */
+const addresses = Object.values(networkInterfaces())
+  .flatMap((all) => all ?? [])
+  .filter(({ family, internal }) => family === 'IPv4' && !internal)
+  .map(({ address }) => address)
+
+test('S39: with nothing set it is there for this machine alone, and its folder for its own user', async () => {
+  const DATA_DIR = join(await emptyFolder(), 'data')
+  const { url, stop } = await startProcess({ DATA_DIR, DATABASE_URL: '' })
+  const { port } = new URL(url)
+  expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
+  for (const address of addresses)
+    await expect(fetch(`http://${address}:${port}/livez`)).rejects.toThrow('fetch failed')
+  if (process.platform !== 'win32') expect((await stat(DATA_DIR)).mode & 0o777).toBe(0o700)
+  await stop()
+})
+
+describe('S39: nobody comes in by what everybody knows', () => {
+  const usual = [
+    'admin',
+    'password',
+    'changeme',
+    'holdall',
+    'secret',
+    'test',
+    'root',
+    'token',
+    '',
+    'null',
+    'undefined',
+    '0',
+    'true',
+    '*',
+    'hld_',
+    `hld_${'A'.repeat(43)}`,
+    `hld_${'0'.repeat(43)}`,
+    'Owner',
+    'First token',
+  ]
+
+  test('there is no token but the one that was made, and each house has another', async () => {
+    await using one = await openHouse()
+    await using other = await openHouse()
+    expect(one.token).toMatch(/^hld_[\w-]{43}$/)
+    expect(one.token).not.toBe(other.token)
+    const who = '{ viewer { user { name } } }'
+    expect((await one.graphql(who)).data.viewer.user.name).toBe('Owner')
+    for (const token of [...usual, other.token]) {
+      for (const scheme of ['Bearer', 'Basic', 'Token']) {
+        const said = scheme === 'Basic' ? Buffer.from(`admin:${token}`).toString('base64') : token
+        const headers = {
+          authorization: `${scheme} ${said}`,
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json',
+        }
+        const response = await one.http('/graphql', {
+          method: 'POST',
+          token: null,
+          headers,
+          body: JSON.stringify({ query: who }),
+        })
+        expect([headers.authorization, response.status]).toEqual([headers.authorization, 401])
+      }
+    }
+    const rows = await one.app.db.selectFrom('apiTokens').select('name').execute()
+    expect(rows).toEqual([{ name: 'First token' }])
+    expect(await one.app.db.selectFrom('users').select('name').execute()).toEqual([
+      { name: 'Owner' },
+    ])
+  })
+
+  test.each(['admin', 'changeme', 'a'.repeat(19), 'with a space in it, and long', ''])(
+    'ADMIN_TOKEN=%j is no token that one could guess',
+    async (token) => {
+      const open = () => openHouse({ env: { ADMIN_TOKEN: token } })
+      if (token === '') {
+        await using house = await open()
+        expect(house.token).toMatch(/^hld_[\w-]{43}$/)
+      } else await expect(open()).rejects.toThrow('ADMIN_TOKEN')
+    },
+  )
+})
+
+test('S39: there are no other doors, and /metrics tells figures and no names', async () => {
+  await using house = await openHouse()
+  const { id: workspaceId } = await createWorkspace(house, { name: 'Needle', slug: 'needle' })
+  await createFolder(house, { workspaceId, name: 'needle' })
+  const file = await uploadFile(house, {
+    workspaceId,
+    name: 'needle.txt',
+    path: 'needle',
+    bytes: 'x',
+  })
+  await house.http(`/download/${file.id}`)
+  for (const path of [
+    '/admin',
+    '/debug',
+    '/debug/pprof',
+    '/json/list',
+    '/.env',
+    '/.git/config',
+    '/package.json',
+    '/holdall.db',
+    '/data/holdall.db',
+    '/blobs',
+    '/server-status',
+    '/actuator/env',
+    '/config',
+    '/graphql/schema',
+    '/metrics/',
+    '/metrics/x',
+    '/healthz',
+    '/console',
+    '/node_modules',
+  ]) {
+    const response = await house.http(path)
+    expect([path, response.status, await response.json()]).toEqual([
+      path,
+      404,
+      expect.objectContaining({ code: 'NOT_FOUND' }),
+    ])
+  }
+  const metrics = await (await house.http('/metrics', { token: null })).text()
+  expect(metrics).toContain('http_request_duration_seconds')
+  for (const told of ['needle', workspaceId, file.id, house.token, house.dir])
+    expect(metrics).not.toContain(told)
+  const elsewhere = { token: null, headers: { 'x-forwarded-for': '203.0.113.7' } }
+  expect((await house.http('/metrics', elsewhere)).status).toBe(401)
+})
+
+test('S39: what watches over the process tells no more than that it is there', async () => {
+  await using house = await openHouse()
+  for (const path of ['/livez', '/readyz']) {
+    const text = await (await house.http(path, { token: null })).text()
+    expect(text.length).toBeLessThan(200)
+    expect(text).not.toMatch(/holdall|postgres|blobs|\d+\.\d+\.\d+/)
+  }
+})

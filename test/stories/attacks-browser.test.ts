@@ -1,0 +1,409 @@
+import { parse } from 'content-disposition'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { detectMediaType } from '../../src/domains/files/media.ts'
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  type FileHandle,
+  uploadFile,
+} from '../support/client.ts'
+import { postForm } from '../support/forms.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { metadata, rawRequest, tusOf } from '../support/tus.ts'
+
+let house: House
+let workspaceId: string
+let rootId: string
+beforeAll(async () => {
+  house = await openHouse()
+  const workspace = await createWorkspace(house)
+  workspaceId = workspace.id
+  rootId = workspace.root.id
+  return () => house[Symbol.asyncDispose]()
+})
+
+const script = '<script>alert(document.domain)</script>'
+const svg = `<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)">${script}</svg>`
+const png = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+)
+const pdf =
+  '%PDF-1.7\n1 0 obj<</Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert(1))>>>>endobj\n%%EOF'
+
+/** Each is said to be a picture, and is asked for inline. */
+const active: Record<string, string | Uint8Array> = {
+  'page.html': `<!doctype html>${script}`,
+  'page.htm': `<html>${script}`,
+  'page.png': `<!doctype html>${script}`,
+  'page.shtml': `<!--#exec cmd="id"-->${script}`,
+  page: `<html><body>${script}`,
+  'drawing.svg': svg,
+  'drawing.svgz': svg,
+  'drawing.jpg': svg,
+  'sheet.xml': '<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="x.xsl"?><a/>',
+  'sheet.xsl': `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>`,
+  'page.xhtml': `<html xmlns="http://www.w3.org/1999/xhtml">${script}</html>`,
+  'feed.rss': `<rss><a xmlns="http://www.w3.org/1999/xhtml">${script}</a></rss>`,
+  'formula.mathml': `<math xmlns="http://www.w3.org/1998/Math/MathML" href="javascript:alert(1)"/>`,
+  'mail.mht': `MIME-Version: 1.0\nContent-Type: text/html\n\n${script}`,
+  'app.manifest': 'CACHE MANIFEST',
+  'style.css': '@import "//evil.example"',
+  'code.js': 'alert(1)',
+  'code.mjs': 'export default 1',
+  'film.swf': Buffer.concat([Buffer.from('CWS\x0a'), Buffer.alloc(40)]),
+  'page.php': `<?php system($_GET[0]); ?>${script}`,
+  'module.wasm': Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]),
+}
+const upload = (name: string, bytes: string | Uint8Array, more = {}) =>
+  uploadFile(house, { workspaceId, name, bytes, onConflict: 'RENAME', ...more })
+
+/** Each way to the bytes, with the wish to see them inline. */
+async function waysTo(file: FileHandle): Promise<Record<string, Response>> {
+  const { shareLink } = await act(
+    house,
+    'createShareLink',
+    { entry: { id: file.id } },
+    'shareLink { url }',
+  )
+  const shared = (await (await house.http(shareLink.url, { token: null })).json()) as any
+  const inline = await downloadUrl(house, file.id, '(disposition: INLINE)')
+  return {
+    signed: await house.http(inline, { token: null }),
+    'signed, in part': await house.http(inline, { token: null, headers: { range: 'bytes=0-5' } }),
+    'signed, asked about': await house.http(inline, { token: null, method: 'HEAD' }),
+    'with a token': await house.http(`/download/${file.id}?disposition=inline`),
+    'through a share': await house.http(shared.downloadUrl.url, { token: null }),
+  }
+}
+
+const neverGuessed = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
+const headersOf = (response: Response) => Object.fromEntries(response.headers)
+
+describe('S5: what could run in a browser is a file to save, with a sandbox around it', () => {
+  test.each(Object.entries(active))('%s', async (name, bytes) => {
+    const file = await upload(name, bytes, { mediaType: 'image/png' })
+    for (const [way, response] of Object.entries(await waysTo(file))) {
+      const headers = headersOf(response)
+      expect([way, headers]).toEqual([way, expect.objectContaining(neverGuessed)])
+      if (/^inline/.test(headers['content-disposition'] ?? '')) {
+        // Nosniff: for every browser it is the text, or the broken picture, that it is called.
+        expect(headers['content-type']).toMatch(/^(text\/plain; charset=utf-8|image\/(png|jpeg))$/)
+        expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'(;|$)/)
+        continue
+      }
+      expect(headers['content-disposition']).toMatch(/^attachment/)
+      expect(headers['content-security-policy']).toBe("sandbox; default-src 'none'")
+    }
+  })
+
+  test('a PDF with a script, and a GIF that is a script too, are shown for what they are, in a sandbox', async () => {
+    const gif = 'GIF89a/*\x00\x00\x00\x00\x00*/=1;alert(document.domain)//'
+    for (const [name, bytes, type] of [
+      ['form.pdf', pdf, 'application/pdf'],
+      ['both.gif', gif, 'image/gif'],
+      ['both.js', gif, 'image/gif'],
+      ['both.html', gif, 'image/gif'],
+    ] as const) {
+      for (const response of Object.values(await waysTo(await upload(name, bytes)))) {
+        const headers = headersOf(response)
+        expect(headers).toMatchObject({
+          ...neverGuessed,
+          'content-type': expect.stringContaining(response.status === 206 ? '' : type),
+        })
+        // An origin of its own, in which no script runs.
+        expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'(;|$)/)
+        expect(headers['content-security-policy']).not.toMatch(/allow-|script-src|unsafe-eval|\*/)
+      }
+    }
+  })
+
+  test('archives and manifests are files to save, too', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'a".html', onConflict: 'RENAME' })
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+    const { url } = (await house.ask(query, { id: folder.id })).node.archiveUrl
+    const manifest = `${url.slice(0, url.lastIndexOf('/'))}/manifest?format=`
+    for (const path of [url, `${manifest}json`, `${manifest}csv`]) {
+      const headers = headersOf(await house.http(path, { token: null }))
+      expect(headers).toMatchObject({
+        ...neverGuessed,
+        'content-security-policy': "sandbox; default-src 'none'",
+      })
+      expect(headers['content-disposition']).toMatch(/^attachment/)
+    }
+  })
+})
+
+describe('S6: what bytes are is seen, not believed', () => {
+  test.each([
+    [
+      'a picture’s head on a page',
+      Buffer.concat([png, Buffer.from(`<html>${script}`)]),
+      'x.html',
+      'text/html',
+      'image/png',
+    ],
+    ['a page under the name of a picture', `<html>${script}`, 'x.png', 'image/png', 'image/png'],
+    [
+      'a drawing under the name of a picture',
+      `<?xml version="1.0"?>${svg}`,
+      'x.gif',
+      'image/gif',
+      'application/xml',
+    ],
+    ['a picture under the name of a page', png, 'x.html', 'image/png', 'image/png'],
+    [
+      'a program under the name of a text',
+      Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01'), Buffer.alloc(100)]),
+      'x.txt',
+      'text/plain',
+      'application/x-elf',
+    ],
+    [
+      'an archive under the name of a film',
+      Buffer.from('PK\x03\x04\x14\x00\x00\x00\x00\x00'),
+      'x.mp4',
+      'video/mp4',
+      'application/zip',
+    ],
+  ])('%s', async (_, bytes, name, declared, detected) => {
+    const file = await upload(name, bytes, { mediaType: declared })
+    expect(file.mediaType).toBe(detected)
+    expect((await detectMediaType(Buffer.from(bytes), name)).mediaType).toBe(detected)
+    // Both are kept: what was declared with the upload, what was detected with the file.
+    const row = await house.app.db
+      .selectFrom('uploads')
+      .select('mediaType')
+      .where('fileId', '=', file.id)
+      .executeTakeFirstOrThrow()
+    expect(row.mediaType).toBe(declared)
+    for (const response of Object.values(await waysTo(file))) {
+      const headers = headersOf(response)
+      if (response.status === 200) expect(headers['content-type']).toBe(detected)
+      expect(headers).toMatchObject(neverGuessed)
+      expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'/)
+    }
+  })
+
+  test.each([
+    'text/html\r\nX-Evil: 1',
+    'text/html; charset="\r\n"',
+    'a',
+    '/',
+    '<script>',
+    'x/y/z',
+    `a/${'b'.repeat(200)}`,
+  ])('a declared type that is none is refused: %j', async (mediaType) => {
+    const input = { workspaceId, name: 'typed', size: 1, mediaType }
+    await expect(createUpload(house, input)).rejects.toThrow('INVALID_INPUT')
+  })
+})
+
+describe('S7: nothing that anybody says ends a header', () => {
+  const evil = ['a"\r\nSet-Cookie: x=1', 'a\nSet-Cookie: x', 'a\r b', '\u2028a\u0085', 'a\u000bb']
+  const quoting = [
+    'a"; filename="evil.exe',
+    "a'*=UTF-8''evil.exe",
+    'a\\"; x=y',
+    'a;b=c',
+    'a, b',
+    'ä"ö',
+    '%0d%0aSet-Cookie: x',
+  ]
+
+  test('a name with a line break is refused wherever a name is said', async () => {
+    for (const name of evil) {
+      const tus = tusOf(house)
+      const said = metadata({ workspaceId, filename: name })
+      expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status).toBe(400)
+      await expect(createUpload(house, { workspaceId, name, size: 1 })).rejects.toThrow(
+        'INVALID_INPUT',
+      )
+      await expect(createFolder(house, { workspaceId, name })).rejects.toThrow('INVALID_INPUT')
+      const file = { name: 'plain.txt', bytes: 'x' }
+      expect((await postForm(house, { workspaceId, name, file })).status).toBe(400)
+    }
+  })
+
+  test('quotes, semicolons and percents come through as they are, in one parameter', async () => {
+    for (const name of quoting) {
+      const file = await upload(name, 'x')
+      for (const response of Object.values(await waysTo(file))) {
+        const said = response.headers.get('content-disposition') ?? ''
+        const { type, parameters } = parse(said)
+        expect(type).toMatch(/^(attachment|inline)$/)
+        expect(parameters.filename).toBe(file.name)
+        expect(Object.keys(parameters).filter((key) => !/^filename\*?$/.test(key))).toEqual([])
+        expect(response.headers.has('set-cookie')).toBe(false)
+      }
+    }
+  })
+
+  test('tags, descriptions and metadata are in no header; Upload-Metadata goes back in Base64 alone', async () => {
+    const said = {
+      workspaceId,
+      filename: 'plain.txt',
+      tags: 'needle-tag',
+      note: 'needle\r\nX-Evil: 1',
+    }
+    const tus = tusOf(house)
+    const url = await tus.create(said, { 'Upload-Length': '1' })
+    const head = await tus.head(url)
+    expect(head.headers.get('upload-metadata')).toBe(metadata(said))
+    expect(head.headers.has('x-evil')).toBe(false)
+    const more = {
+      tags: ['needle\tx: y'.slice(0, 6)],
+      description: 'needle\r\nX-Evil: 1',
+      metadata: { 'X-Evil': 'needle' },
+    }
+    for (const response of Object.values(await waysTo(await upload('plain.txt', 'x', more)))) {
+      expect(JSON.stringify(headersOf(response))).not.toMatch(/needle|evil/i)
+    }
+  })
+
+  test.each(['plain\r\nX-Evil: 1', '"><script>', 'a\u0000b'])(
+    'an id of a request that is none is not given back: %j',
+    async (id) => {
+      const raw = await rawRequest(house, 'GET', '/livez', {
+        'X-Request-Id': id,
+        Connection: 'close',
+      })
+      const { status, headers } = await raw.answer()
+      expect([200, 400]).toContain(status)
+      expect(headers.has('x-evil')).toBe(false)
+      expect(headers.get('x-request-id') ?? '').not.toMatch(/[<>"\0]/)
+    },
+  )
+})
+
+describe('S30: no cache on the way keeps what is private', () => {
+  const forMe = /^(no-store|private, no-store|private, no-cache)$/
+
+  test('by whatever address it is asked for, also one that looks like a stylesheet', async () => {
+    const file = await upload('secret.txt', 'secret')
+    const { shareLink } = await act(
+      house,
+      'createShareLink',
+      { entry: { id: file.id } },
+      'shareLink { url }',
+    )
+    const shared = (await (await house.http(shareLink.url, { token: null })).json()) as any
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+    const { url } = (await house.ask(query, { id: rootId })).node.archiveUrl
+    const open = await createUpload(house, { workspaceId, name: 'open', size: 1 })
+    const ways: [string, object?][] = [
+      [`/download/${file.id}`],
+      [`/download/${file.id}/a.css`],
+      [`/download/${file.id}?x=a.js`],
+      [shareLink.url],
+      [`${shareLink.url}/a.css`],
+      [shared.downloadUrl.url],
+      [url],
+      [`${url.slice(0, url.lastIndexOf('/'))}/manifest`],
+      [open.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } }],
+      ['/graphql?query={viewer{user{name}}}', { headers: { accept: 'application/json' } }],
+      [
+        '/graphql',
+        {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{"query":"{viewer{user{name}}}"}',
+        },
+      ],
+      ['/metrics'],
+    ]
+    for (const [path, init] of ways) {
+      const response = await house.http(path, init)
+      expect([path, response.status]).toEqual([path, 200])
+      expect([path, response.headers.get('cache-control')]).toEqual([
+        path,
+        expect.stringMatching(forMe),
+      ])
+      await response.arrayBuffer()
+    }
+    const form = await postForm(house, { workspaceId, file: { name: 'form.txt', bytes: 'x' } })
+    expect(form.headers.get('cache-control')).toBe('no-store')
+  })
+
+  test('a refusal is kept by nobody: the next one may be let in', async () => {
+    const gone = await upload('gone.txt', 'x')
+    const link = await downloadUrl(house, gone.id)
+    for (const path of [
+      '/download/file_x',
+      '/download/x.y.z/a.css',
+      `${link}x`.replace('attachment', 'inline'),
+      '/s/x',
+      '/nothing.css',
+      '/graphql/x.css',
+    ]) {
+      const response = await house.http(path)
+      expect([path, response.status >= 400, response.headers.get('cache-control')]).toEqual([
+        path,
+        true,
+        'no-store',
+      ])
+    }
+  })
+
+  test('a signed link is kept by its own client alone, and no longer than it is good', async () => {
+    const file = await upload('signed.txt', 'x')
+    const response = await house.http(await downloadUrl(house, file.id, '(expiresInSeconds: 60)'), {
+      token: null,
+    })
+    const [, seconds] =
+      /^private, max-age=(\d+), immutable$/.exec(response.headers.get('cache-control') ?? '') ?? []
+    expect(Number(seconds)).toBeLessThanOrEqual(60)
+  })
+})
+
+describe('S40: a file is no picture on somebody else’s page', () => {
+  test('other sites may not load it, and its address is told to nobody', async () => {
+    const file = await upload('dot.png', png)
+    for (const response of Object.values(await waysTo(file))) {
+      expect(headersOf(response)).toMatchObject({
+        'cross-origin-resource-policy': 'same-site',
+        'referrer-policy': 'no-referrer',
+      })
+    }
+    const link = await downloadUrl(house, file.id)
+    const fromElsewhere = await house.http(link, {
+      token: null,
+      headers: { origin: 'https://evil.example' },
+    })
+    expect(fromElsewhere.headers.has('access-control-allow-origin')).toBe(false)
+  })
+
+  test('a link ends: a week at most, and a share after so many downloads', async () => {
+    const file = await upload('often.bin', 'x'.repeat(100))
+    const query =
+      'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl(expiresInSeconds: 604801) { url } } } }'
+    expect((await house.graphql(query, { id: file.id })).errors?.[0]?.extensions?.code).toBe(
+      'INVALID_INPUT',
+    )
+    const input = { entry: { id: file.id }, maxDownloads: 2 }
+    const { shareLink } = await act(house, 'createShareLink', input, 'shareLink { url }')
+    const { downloadUrl: one } = (await (
+      await house.http(shareLink.url, { token: null })
+    ).json()) as any
+    const statuses = []
+    for (let i = 0; i < 4; i++) statuses.push((await house.http(one.url, { token: null })).status)
+    expect(statuses.filter((status) => status === 200)).toHaveLength(2)
+  })
+
+  test('under RATE_LIMIT an address has so many downloads a minute', async () => {
+    await using other = await openHouse({ env: { RATE_LIMIT: '200', MAX_QUERY_COST: '200' } })
+    const { id } = await createWorkspace(other)
+    const file = await uploadFile(other, { workspaceId: id, name: 'a.png', bytes: png })
+    const link = await downloadUrl(other, file.id)
+    const statuses = []
+    for (let i = 0; i < 205; i++) {
+      const response = await other.http(link, { token: null })
+      statuses.push(response.status)
+      await response.arrayBuffer()
+    }
+    expect([statuses[0], statuses.at(-1)]).toEqual([200, 429])
+  })
+})

@@ -1,0 +1,307 @@
+import { createHash } from 'node:crypto'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { readArchiveLink, readLink, signArchive, signLink } from '../../src/blobs/signed-links.ts'
+import {
+  act,
+  attempt,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  sendBytes,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { invite } from '../support/people.ts'
+import { tusOf } from '../support/tus.ts'
+
+const MINUTE = 60_000
+const startedAt = Date.UTC(2030, 0, 1)
+let now = startedAt
+let house: House
+let workspaceId: string
+let rootId: string
+let link: string
+let archive: string
+beforeAll(async () => {
+  house = await openHouse({ now: () => now })
+  const workspace = await createWorkspace(house)
+  workspaceId = workspace.id
+  rootId = workspace.root.id
+  const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'first' })
+  await uploadFile(house, {
+    workspaceId,
+    name: 'a.txt',
+    bytes: 'second',
+    onConflict: 'NEW_VERSION',
+  })
+  link = await downloadUrl(house, file.id)
+  archive = await archiveUrl()
+  return () => house[Symbol.asyncDispose]()
+})
+
+const archiveUrl = async () => {
+  const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+  return (await house.ask(query, { id: rootId })).node.archiveUrl.url
+}
+const knock = async (url: string, method = 'GET', at = house) => {
+  const response = await at.http(url, { method, token: null })
+  await response.arrayBuffer()
+  return response.status
+}
+/** The token in a link, and the link with another one. */
+const tokenIn = (url: string) => new URL(url).pathname.split('/').at(-2) ?? ''
+const withToken = (url: string, token: string) => url.replace(tokenIn(url), token)
+const signatureAt = (token: string) => token.lastIndexOf('.') + 1
+
+describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) => {
+  const url = () => (kind === 'download' ? link : archive)
+
+  test('is good as it is, and with any name at its end', async () => {
+    expect(await knock(url())).toBe(200)
+    expect(await knock(url().replace(/[^/]+$/, 'another.name'))).toBe(200)
+  })
+
+  test('is refused with another letter anywhere', async () => {
+    const token = tokenIn(url())
+    for (let i = 0; i < token.length; i++) {
+      const other = token[i] === 'a' ? 'b' : 'a'
+      const changed = `${token.slice(0, i)}${other}${token.slice(i + 1)}`
+      // What has no dot any more is no link at all, but an id for whoever has a token.
+      expect([i, await knock(withToken(url(), changed))]).toEqual([i, 403])
+    }
+  })
+
+  test('lends its signature to no longer time, no other thing and no other way to see it', async () => {
+    const token = tokenIn(url())
+    const expiresAt = /\.(\d+)\./.exec(token)?.[1] ?? ''
+    const changes = [
+      token.replace(expiresAt, `${Number(expiresAt) + 1000}`),
+      token.replace(expiresAt, `0${expiresAt}`),
+      token.replace(expiresAt, `${expiresAt}0`),
+      token.replace(expiresAt, '99999999999999'),
+      token.replace('.attachment.', '.inline.'),
+      token.replace('.attachment.', '.'),
+      token.replace(/\.[^.]+$/, ''),
+      token.replace(/\.[^.]+$/, '.'),
+      `${token}=`,
+      `${token}.`,
+      `${token}%00`,
+      token.toUpperCase(),
+      `${token.slice(0, signatureAt(token))}${'A'.repeat(43)}`,
+      `none.${token}`,
+      token.replace(/[0-9a-f]{32}/, '0'.repeat(32)),
+    ]
+    for (const changed of changes.filter((one) => one !== token)) {
+      const status = await knock(withToken(url(), changed))
+      expect([changed, status === 403 || status === 401]).toEqual([changed, true])
+    }
+  })
+
+  test('is for GET and HEAD; nothing else is done with it, and no query changes what it gives', async () => {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
+      expect([method, await knock(url(), method)]).toEqual([method, 405])
+    expect(await knock(url(), 'HEAD')).toBe(200)
+    const asked = await house.http(
+      `${url()}?disposition=inline&expiresAt=9999999999999&versionId=x`,
+      { token: null },
+    )
+    expect([asked.status, asked.headers.get('content-disposition')]).toEqual([
+      200,
+      expect.stringMatching(/^attachment/),
+    ])
+  })
+
+  test('ends at its moment, whoever asks again; a clock that goes back does not make it younger than it is', async () => {
+    const made = kind === 'download' ? link : archive
+    try {
+      now = startedAt + 60 * MINUTE - 1
+      expect(await knock(made)).toBe(200)
+      for (const late of [60 * MINUTE, 61 * MINUTE, 1e9, 1e12]) {
+        now = startedAt + late
+        expect([late, await knock(made)]).toEqual([late, 403])
+      }
+      // There is no beginning that could lie ahead: a clock that is behind lets no link wait.
+      for (const early of [MINUTE, 60 * MINUTE, 1e9]) {
+        now = startedAt - early
+        expect([early, await knock(made)]).toEqual([early, 200])
+      }
+    } finally {
+      now = startedAt
+    }
+  })
+
+  test('of another house, or signed for another purpose, is none', async () => {
+    await using other = await openHouse({ now: () => now })
+    const path = new URL(url()).pathname
+    expect(await knock(path, 'GET', other)).toBe(403)
+    const token = tokenIn(url())
+    const { secret } = house.app
+    if (kind === 'download') {
+      const said = readLink(secret, token, now)
+      expect(signLink(secret, said)).toBe(token)
+      expect(() => readArchiveLink(secret, token, now)).toThrow()
+      return
+    }
+    const said = readArchiveLink(secret, token, now)
+    expect(signArchive(secret, said)).toBe(token)
+    expect(() => readLink(secret, token, now)).toThrow()
+  })
+})
+
+describe('S28: the URL of an upload', () => {
+  test.each(['TUS', 'SIGNED_PUT'])(
+    'of %s is refused with any letter changed, and opens no other door',
+    async (transport) => {
+      const upload = await createUpload(house, {
+        workspaceId,
+        name: `signed by ${transport}`,
+        size: 1,
+        transport,
+      })
+      if (!upload.url.startsWith(house.url)) return
+      const key = upload.url.split('/').at(-1) ?? ''
+      const method = transport === 'TUS' ? 'HEAD' : 'PUT'
+      const ask = (url: string) =>
+        house.http(url, {
+          method,
+          ...(transport === 'TUS'
+            ? { headers: { 'Tus-Resumable': '1.0.0' } }
+            : { token: null, body: 'x' }),
+        })
+      for (let i = 0; i < key.length; i++) {
+        const changed = `${key.slice(0, i)}${key[i] === '0' ? '1' : '0'}${key.slice(i + 1)}`
+        expect([i, (await ask(upload.url.replace(key, changed))).status]).toEqual([i, 404])
+      }
+      for (const path of [
+        `/uploads/put/${key}`,
+        `/uploads/${key}`,
+        `/download/${key}`,
+        `/s/${key}`,
+        `/download/archive/${key}/x.zip`,
+      ]) {
+        if (upload.url.endsWith(path)) continue
+        expect([path, (await ask(`${house.url}${path}`)).status]).toEqual([
+          path,
+          expect.toSatisfy((status) => status >= 400),
+        ])
+      }
+      expect((await ask(upload.url)).status).toBeLessThan(300)
+    },
+  )
+})
+
+describe('S31: nobody learns from their own upload what others have', () => {
+  const secret = `what only they have ${'x'.repeat(5000)}`
+  const sha256 = createHash('sha256').update(secret).digest('hex')
+
+  test('the same bytes in another workspace are answered, counted and stored as if they were new', async () => {
+    await uploadFile(house, { workspaceId, name: 'secret.txt', bytes: secret })
+    const fresh = secret.replace('only', 'no one')
+    const stranger = await createWorkspace(house, { name: 'Strangers' })
+    const tell = async (bytes: string, name: string) => {
+      const hash = createHash('sha256').update(bytes).digest('hex')
+      const before = await usageOf(house, stranger.id)
+      const upload = await createUpload(house, {
+        workspaceId: stranger.id,
+        name,
+        size: bytes.length,
+        sha256: hash,
+      })
+      const early = await attempt(
+        house,
+        'confirmUpload',
+        { uploadId: upload.id, sha256: hash },
+        '__typename',
+      )
+      const head = await tusOf(house).head(upload.url)
+      const offset = await sendBytes(house, upload, bytes)
+      const { file } = await act(
+        house,
+        'confirmUpload',
+        { uploadId: upload.id },
+        'file { size version { number } }',
+      )
+      const after = await usageOf(house, stranger.id)
+      const grown = ['currentBytes', 'storedBytes', 'fileCount'].map(
+        (figure) => after[figure] - before[figure],
+      )
+      return {
+        status: upload.status,
+        early: early.code,
+        from: head.headers.get('upload-offset'),
+        offset,
+        file,
+        grown,
+      }
+    }
+    const known = await tell(secret, 'known.txt')
+    const unknown = await tell(fresh, 'other.txt')
+    expect({ ...known, offset: 0, file: 0, grown: 0 }).toEqual({
+      ...unknown,
+      offset: 0,
+      file: 0,
+      grown: 0,
+    })
+    expect(known).toMatchObject({ early: 'UPLOAD_INCOMPLETE', from: '0', offset: secret.length })
+    expect(known.grown).toEqual([secret.length, secret.length, 1])
+    expect(unknown.grown).toEqual([fresh.length, fresh.length, 1])
+    const { workspace } = await house.ask(
+      'query ($id: ID!) { workspace(by: { id: $id }) { duplicates(first: 5) { totalCount } } }',
+      { id: stranger.id },
+    )
+    expect(workspace.duplicates.totalCount).toBe(0)
+  })
+
+  test('a hash alone is no file: not by createUpload, not by a confirm, not by tus, not by a form', async () => {
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const person = await invite(house, elsewhere.id)
+    const as = { token: person.token }
+    const find =
+      'query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } } }'
+    const found = await house.ask(find, { id: elsewhere.id, filter: { sha256 } }, as)
+    expect(found.workspace.entries.totalCount).toBe(0)
+    const upload = await createUpload(
+      house,
+      { workspaceId: elsewhere.id, name: 'claimed.txt', size: secret.length, sha256 },
+      as,
+    )
+    const { code } = await attempt(
+      house,
+      'confirmUpload',
+      { uploadId: upload.id, sha256, size: secret.length },
+      '__typename',
+      as,
+    )
+    expect(code).toBe('UPLOAD_INCOMPLETE')
+    await sendBytes(house, upload, 'y'.repeat(secret.length), 0, as)
+    const wrong = await attempt(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+    expect(wrong.code).toBe('CHECKSUM_MISMATCH')
+    const empty = await createUpload(
+      house,
+      { workspaceId: elsewhere.id, name: 'empty.txt', size: 0, sha256 },
+      as,
+    )
+    expect(
+      (await attempt(house, 'confirmUpload', { uploadId: empty.id }, '__typename', as)).code,
+    ).toBe('CHECKSUM_MISMATCH')
+  })
+
+  test('what one workspace purges, the other keeps', async () => {
+    const bytes = 'shared by chance'
+    const one = await createWorkspace(house, { name: 'One' })
+    const other = await createWorkspace(house, { name: 'Other' })
+    const [mine, theirs] = [
+      await uploadFile(house, { workspaceId: one.id, name: 'x', bytes }),
+      await uploadFile(house, { workspaceId: other.id, name: 'x', bytes }),
+    ]
+    await act(house, 'trashEntries', { entries: [{ entry: { id: mine.id } }] }, 'succeeded')
+    await act(house, 'purgeEntries', { entryIds: [mine.id] }, 'succeeded')
+    await house.app.jobs.runDue()
+    const response = await house.http(await downloadUrl(house, theirs.id), {
+      token: null,
+      redirect: 'follow',
+    })
+    expect(await response.text()).toBe(bytes)
+  })
+})

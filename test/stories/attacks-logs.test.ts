@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto'
+import { globSync, rmSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import {
+  act,
+  attempt,
+  confirmUpload,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  download,
+  downloadUrl,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { postForm } from '../support/forms.ts'
+import type { House } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
+import { invite } from '../support/people.ts'
+import { emptyFolder, startProcess } from '../support/process.ts'
+import { metadata, tusOf } from '../support/tus.ts'
+
+/** What lets somebody in: all of it was said to the house, or by it, and nothing of it may be in a log. */
+const secrets = new Set<string>()
+const isSecret = <T extends string>(text: T): T => {
+  secrets.add(text)
+  return text
+}
+/** The part of an address that cannot be guessed. */
+const addressIsSecret = (url: string): string => {
+  for (const part of new URL(url).pathname.split(/[/.]/))
+    if (/^[\w-]{22,}$/.test(part) && !/^[a-z]*_?[0-9a-f]{32}$/.test(part)) isSecret(part)
+  return url
+}
+
+/** A little of everything that goes through with a secret in hand. */
+async function useAll(house: House, elsewhere: House) {
+  const { id: workspaceId, root } = await createWorkspace(house)
+  const person = await invite(house, workspaceId)
+  isSecret(person.token)
+  const upload = await createUpload(house, { workspaceId, name: 'a.txt', size: 5 })
+  addressIsSecret(upload.url)
+  await sendBytes(house, upload, 'hello')
+  const file = await confirmUpload(house, { uploadId: upload.id })
+  await download(house, file.id)
+  addressIsSecret(await downloadUrl(house, file.id))
+  await signedPut(house, workspaceId)
+  const plain = await tusOf(house).create(
+    { workspaceId, filename: 'b.txt', confirm: 'auto' },
+    { 'Upload-Length': '2' },
+  )
+  await tusOf(house).patch(addressIsSecret(plain), 0, 'hi')
+  await postForm(house, { workspaceId, file: { name: 'c.txt', bytes: 'c' } })
+  await shares(house, file.id)
+  const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+  const { url } = (await house.ask(query, { id: root.id })).node.archiveUrl
+  await (await house.http(addressIsSecret(url), { token: null })).arrayBuffer()
+  await wrong(house, workspaceId, file.id)
+  await wrong(elsewhere, workspaceId, file.id)
+}
+
+async function signedPut(house: House, workspaceId: string) {
+  const signed = await createUpload(house, {
+    workspaceId,
+    name: 'p.txt',
+    size: 1,
+    transport: 'SIGNED_PUT',
+  })
+  await house.http(addressIsSecret(signed.url), { method: 'PUT', token: null, body: 'p' })
+  await house.http(`${signed.url}x`, { method: 'PUT', token: null, body: 'p' })
+}
+
+async function shares(house: House, id: string) {
+  const input = { entry: { id }, password: isSecret('a passphrase of the share') }
+  const { shareLink } = await act(house, 'createShareLink', input, 'shareLink { url }')
+  const url = addressIsSecret(shareLink.url)
+  const token = url.split('/').at(-1) ?? ''
+  for (const password of [input.password, isSecret('a wrong passphrase')]) {
+    const headers = { 'Holdall-Share-Password': password }
+    const shown = await house.http(url, { token: null, headers })
+    const { downloadUrl: link } = (await shown.json()) as any
+    if (link) await (await house.http(addressIsSecret(link.url), { token: null })).arrayBuffer()
+    await house
+      .ask(
+        `query ($t: String!, $p: String) { shared(token: $t, password: $p) { entry { name } } }`,
+        { t: token, p: password },
+      )
+      .catch(() => {})
+  }
+}
+
+/** Faults, refusals and nonsense, with secrets in every place where somebody may put one. */
+async function wrong(house: House, workspaceId: string, fileId: string) {
+  const guess = isSecret(`hld_${createHash('sha256').update(house.token).digest('base64url')}`)
+  const as = { token: guess }
+  await house.http(`/download/${fileId}`, as)
+  await house.http(`/download/${fileId}?token=${guess}&access_token=${guess}`, as)
+  await house.http(`/nothing/${guess}?password=${guess}`, as)
+  await house.http('/graphql', {
+    ...as,
+    method: 'POST',
+    headers: { 'content-type': 'application/json', cookie: `session=${guess}` },
+    body: `{"query":"{ nonsense(token: \\"${guess}\\") }"}`,
+  })
+  await house.http('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Basic ${guess}` },
+    body: `{"query": broken ${guess}`,
+  })
+  await attempt(
+    house,
+    'createUpload',
+    { workspaceId, name: '\r\n{"level":60,"msg":"forged"}', size: 1 },
+    '__typename',
+  ).catch(() => {})
+  await house.http('/livez', { headers: { 'x-request-id': '{"level":60}' } })
+  await tusOf(house).post({
+    'Upload-Length': '1',
+    'Upload-Metadata': metadata({ workspaceId, filename: 'x', token: guess }),
+  })
+}
+
+test('S35: no token, password or signature of a whole story is in the log, however much is logged', async () => {
+  const env = {
+    DATA_DIR: await emptyFolder(),
+    LOG_LEVEL: 'trace',
+    ADMIN_TOKEN: isSecret('chosen-by-the-operator-2025'),
+  }
+  const process = await startProcess(env)
+  const house = houseAt(process.url, env.ADMIN_TOKEN)
+  await useAll(house, houseAt(process.url, isSecret('a-token-that-nobody-gave')))
+  const { out, err } = await process.stop()
+  expect(secrets.size).toBeGreaterThan(12)
+  for (const secret of secrets) {
+    for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
+      expect([form, `${out}${err}`.includes(form)]).toEqual([form, false])
+  }
+  const lines = err.split('\n').filter((line) => line !== '')
+  expect(lines.length).toBeGreaterThan(30)
+  // Each line is one object of JSON: nothing that was said has begun a line of its own.
+  for (const line of lines)
+    expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number), time: expect.any(Number) })
+  expect(err).not.toMatch(/"msg":"forged"|^forged/m)
+  expect(lines.filter((line) => JSON.parse(line).level >= 60)).toEqual([])
+})
+
+test('S35: nor where the bytes cannot be read, and the fault itself is logged', async () => {
+  const env = {
+    DATA_DIR: await emptyFolder(),
+    LOG_LEVEL: 'trace',
+    ADMIN_TOKEN: 'chosen-by-the-operator-2026',
+  }
+  const process = await startProcess(env)
+  const house = houseAt(process.url, env.ADMIN_TOKEN)
+  const { id: workspaceId } = await createWorkspace(house)
+  const folder = await createFolder(house, { workspaceId, name: 'raw' })
+  const file = await uploadFile(house, {
+    workspaceId,
+    folderId: folder.id,
+    name: 'a.txt',
+    bytes: 'gone',
+  })
+  for (const path of globSync('blobs/kept/**/*', { cwd: env.DATA_DIR, withFileTypes: true }))
+    if (path.isFile()) rmSync(`${path.parentPath}/${path.name}`)
+  const link = await downloadUrl(house, file.id)
+  const response = await house.http(link, { token: null })
+  expect([response.status >= 500, await response.text()]).toEqual([
+    true,
+    expect.not.stringMatching(/blobs|kept|ENOENT|at /),
+  ])
+  const { err } = await process.stop()
+  expect(err).toMatch(/"level":50/)
+  expect(err).not.toContain(new URL(link).pathname.split('/')[2]?.split('.').at(-1))
+  expect(err).not.toContain(env.ADMIN_TOKEN)
+})

@@ -1,0 +1,301 @@
+import { spawnSync } from 'node:child_process'
+import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { keysOf } from '../support/bytes.ts'
+import {
+  attempt,
+  children,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  entryByPath,
+  uploadFile,
+} from '../support/client.ts'
+import { postForm } from '../support/forms.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { metadata, tusOf } from '../support/tus.ts'
+import { archiveOf } from '../support/zips.ts'
+
+let house: House
+let workspaceId: string
+let rootId: string
+beforeAll(async () => {
+  house = await openHouse()
+  const workspace = await createWorkspace(house)
+  workspaceId = workspace.id
+  rootId = workspace.root.id
+  return () => house[Symbol.asyncDispose]()
+})
+
+const base64 = (bytes: string | Uint8Array) => Buffer.from(bytes).toString('base64')
+const post = (said: string) =>
+  tusOf(house).post({ 'Upload-Length': '1', 'Upload-Metadata': said }).then(codeIn)
+async function codeIn(response: Response): Promise<string> {
+  return response.ok ? 'made' : ((await response.json()) as { code: string }).code
+}
+const formCode = async (fields: Parameters<typeof postForm>[1]) =>
+  (await postForm(house, { workspaceId, file: { name: 'a.txt', bytes: 'x' }, ...fields })).body.code
+
+/** The answer, and the proof that there is no entry and no byte more. */
+async function unchanged<T>(act: () => Promise<T>): Promise<T> {
+  const all = async () => ({
+    entries: await house.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
+    bytes: [await keysOf(house, 'staged'), await keysOf(house, 'kept')],
+  })
+  const before = await all()
+  const answer = await act()
+  expect(await all()).toEqual(before)
+  return answer
+}
+
+/** Every way by which a path of folders comes in, and the code of its refusal. */
+const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
+  createFolder: async (name) =>
+    (await attempt(house, 'createFolder', { workspaceId, name, createParents: true }, '__typename'))
+      .code,
+  createUpload: async (path) =>
+    (await attempt(house, 'createUpload', { workspaceId, path, name: 'a', size: 1 }, '__typename'))
+      .code,
+  'the place of a folder': async (path) =>
+    (
+      await attempt(
+        house,
+        'createFolder',
+        { parent: { path: { workspaceId, path } }, name: 'a' },
+        '__typename',
+      )
+    ).code,
+  entryByPath: async (path) => {
+    const query = `query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }`
+    const { errors } = await house.graphql(query, { id: workspaceId, path })
+    return errors?.[0]?.extensions?.code
+  },
+  'the metadata of tus': (path) => post(metadata({ workspaceId, path, filename: 'a' })),
+  'the field of a form': (path) => formCode({ path }),
+  'dir in the query of a form': async (dir) => {
+    const query = `?${new URLSearchParams({ dir })}`
+    const file = { name: 'a.txt', bytes: 'x' }
+    return (await postForm(house, { workspaceId, file }, { query })).body.code
+  },
+}
+
+/** Every way by which a name comes in. */
+const waysOfNames: Record<string, (name: string) => Promise<string>> = {
+  createFolder: async (name) =>
+    (await attempt(house, 'createFolder', { workspaceId, name }, '__typename')).code,
+  createUpload: async (name) =>
+    (await attempt(house, 'createUpload', { workspaceId, name, size: 1 }, '__typename')).code,
+  'name of tus': (name) => post(metadata({ workspaceId, name })),
+  'filename of tus': (filename) => post(metadata({ workspaceId, filename })),
+  'the name in a form': (name) => formCode({ name }),
+}
+
+const climbing = [
+  '../x',
+  'a/../../x',
+  '..',
+  'a/..',
+  './x',
+  'a/./x',
+  '..\\x',
+  'a\\..\\..\\x',
+  '/etc/x',
+  '//etc/x',
+  'a//x',
+  'a\0/x',
+  '\0',
+]
+
+describe.each(Object.entries(waysOfPaths))('S1: no path leads out by %s', (_, way) => {
+  test.each(climbing)('%j', async (path) => {
+    const code = await unchanged(() => way(path))
+    expect(code).toMatch(/^(INVALID_INPUT|NOT_FOUND)$/)
+  })
+})
+
+describe.each(Object.entries(waysOfNames))('S1: no name leads out by %s', (_, way) => {
+  test.each([...climbing, 'a/b'])('%j', async (name) => {
+    expect(await unchanged(() => way(name))).toBe('INVALID_INPUT')
+  })
+})
+
+test('S1: a file name in a form is its last part alone', async () => {
+  const away = await createFolder(house, { workspaceId, name: 'form' })
+  for (const [i, given] of [
+    '../../up.txt',
+    '/etc/passwd',
+    '..\\..\\win.txt',
+    'C:\\x\\c.txt',
+  ].entries()) {
+    const file = { name: given, bytes: `${i}` }
+    const { status, body } = await postForm(house, { workspaceId, folderId: away.id, file })
+    expect([status, body.path]).toEqual([201, `form/${given.split(/[\\/]/).at(-1)}`])
+  }
+})
+
+test('S1: what is no UTF-8 is no text: overlong dots and slashes are refused', async () => {
+  const overlong = [
+    Buffer.from([0xc0, 0xae, 0xc0, 0xae, 0xc0, 0xaf]),
+    Buffer.from([0xe0, 0x80, 0xaf]),
+  ]
+  for (const bytes of overlong) {
+    for (const key of ['filename', 'path']) {
+      const said = `workspaceId ${base64(workspaceId)},${key} ${base64(bytes)}`
+      expect(await unchanged(() => post(said))).toBe('INVALID_INPUT')
+    }
+    const [head, tail] = [
+      `{"query":"mutation($n:String!){createFolder(input:{workspaceId:\\"${workspaceId}\\",name:$n}){... on CreateFolderPayload{folder{name}} ... on UserError{code}}}","variables":{"n":"`,
+      '"}}',
+    ]
+    const response = await house.http('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(tail)]),
+    })
+    // JSON is UTF-8: what is none is read as U+FFFD, never as a dot or a slash.
+    const { data } = (await response.json()) as any
+    expect(data?.createFolder.folder?.name ?? '\ufffd').toMatch(/^\ufffd+$/)
+  }
+})
+
+test('S1: what is encoded, or a drive of another system, is a name like others, and stays where it is', async () => {
+  const { id } = await createFolder(house, { workspaceId, name: 'literal' })
+  for (const name of [
+    '%2e%2e%2f',
+    '%2e%2e',
+    '..%2f',
+    '%00',
+    'C:\\',
+    'C:',
+    '...',
+    '~',
+    '$HOME',
+    '․․',
+  ]) {
+    const inside = await uploadFile(house, { workspaceId, folderId: id, name, bytes: name })
+    expect(inside.path).toBe(`literal/${name}`)
+    const made = await createFolder(house, {
+      workspaceId,
+      name: `literal/as folder/${name}`,
+      createParents: true,
+    })
+    expect(made.path).toBe(`literal/as folder/${name}`)
+    expect(await entryByPath(house, workspaceId, inside.path)).toMatchObject({ id: inside.id })
+  }
+  const above = await house.http(`/download/..%2f..%2fetc%2fpasswd`)
+  expect([above.status, await codeIn(above)]).toEqual([403, 'URL_INVALID'])
+})
+
+test('S1: nothing that anybody says is part of where bytes lie', async () => {
+  await uploadFile(house, {
+    workspaceId,
+    name: 'needle in the hay.bin',
+    path: 'needle',
+    bytes: 'x',
+  })
+  await createUpload(house, { workspaceId, name: 'needle, open', size: 5 })
+  const paths = globSync('**', { cwd: house.dir }).filter((path) => path.startsWith('blobs/'))
+  expect(paths.length).toBeGreaterThan(3)
+  for (const path of paths)
+    expect(path).toMatch(/^blobs(\/(staged|kept)(\/[0-9a-f]{2}){0,2}(\/[a-z]*_?[0-9a-f]{32})?)?$/)
+})
+
+describe('S2: what other systems take for something else', () => {
+  const odd = [
+    'CON',
+    'aux.txt',
+    'COM1',
+    'nul.',
+    'trailing.',
+    'trailing ',
+    'a:b',
+    'a<b>|c?*',
+    'a\\b',
+    'a\u200bb',
+    '👩‍🔬.fa',
+    'x'.repeat(255),
+  ]
+
+  test.runIf(spawnSync('unzip', ['-v']).status === 0)(
+    'is a name here, and is mapped where it leaves',
+    async () => {
+      const { id } = await createFolder(house, { workspaceId, name: 'odd' })
+      for (const name of odd)
+        await uploadFile(house, { workspaceId, folderId: id, name, bytes: name })
+      expect((await children(house, id)).map(({ name }) => name).sort()).toEqual([...odd].sort())
+      const dir = mkdtempSync(join(tmpdir(), 'holdall-unzipped-'))
+      onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+      writeFileSync(join(dir, 'a.zip'), await archiveOf(house, id))
+      expect(spawnSync('unzip', ['-q', 'a.zip', '-d', 'out'], { cwd: dir }).status).toBe(0)
+      const names = globSync('*', { cwd: join(dir, 'out') })
+      expect(names).toHaveLength(odd.length + 1)
+      for (const name of names) {
+        expect(name).not.toMatch(/^(con|aux|nul|com1)(\.|$)|[<>:"|?*\\]|[. ]$/i)
+      }
+      expect(globSync('*', { cwd: dir }).sort()).toEqual(['a.zip', 'out'])
+    },
+  )
+
+  test.each([
+    'a\u202eb',
+    'a\u2066b',
+    'a\u200fb',
+    'a\u061cb',
+    'a\u0085b',
+    'a\u009bb',
+    'a\u001b[31mb',
+    'a\ufffeb',
+  ])('turns the line or the terminal around, and is no name: %j', async (name) => {
+    for (const way of Object.values(waysOfNames)) expect(await way(name)).toBe('INVALID_INPUT')
+  })
+
+  test('nests deeper than folders go', async () => {
+    const path = Array(66).fill('d').join('/')
+    for (const way of Object.values(waysOfPaths)) {
+      expect(await unchanged(() => way(path))).toMatch(/^(INVALID_INPUT|NOT_FOUND)$/)
+    }
+  })
+})
+
+test('S3: twins collide by every door, RENAME finds them a name, and look-alikes are others', async () => {
+  const { id } = await createFolder(house, { workspaceId, name: 'twins' })
+  const twins = [
+    ['caf\u00e9', 'cafe\u0301'],
+    ['\ufb01le', 'FILE'],
+    ['\u212bngstrom', '\u00c5NGSTROM'],
+    ['\u0130x', 'i\u0307x'],
+  ] as const
+  for (const [one, other] of twins) {
+    await uploadFile(house, { workspaceId, folderId: id, name: one, bytes: 'x' })
+    expect(await post(metadata({ workspaceId, folderId: id, filename: other }))).toBe(
+      'NAME_CONFLICT',
+    )
+    expect(await formCode({ folderId: id, name: other })).toBe('NAME_CONFLICT')
+    const renamed = { folderId: id, name: other, onConflict: 'RENAME' }
+    const made = await uploadFile(house, { workspaceId, ...renamed, bytes: 'y' })
+    expect(made.name).toBe(`${other} (2)`)
+  }
+  for (const name of ['a', '\u0430', '\u0251', 'I', '\u0131', '\u217c', 'l'])
+    await uploadFile(house, { workspaceId, folderId: id, name, bytes: 'z' })
+})
+
+test('S4: A.txt and a.txt are one name by every door; of itself it may be the other', async () => {
+  const { id } = await createFolder(house, { workspaceId, name: 'case' })
+  const file = await uploadFile(house, { workspaceId, folderId: id, name: 'A.txt', bytes: 'x' })
+  for (const code of [
+    await post(metadata({ workspaceId, folderId: id, filename: 'a.TXT' })),
+    await formCode({ folderId: id, name: 'a.txt' }),
+    (await attempt(house, 'createFolder', { parent: { id }, name: 'a.txt' }, '__typename')).code,
+  ])
+    expect(code).toBe('NAME_CONFLICT')
+  const renamed = await attempt(
+    house,
+    'updateEntry',
+    { entry: { id: file.id }, name: 'a.txt' },
+    'entry { name }',
+  )
+  expect(renamed.entry).toEqual({ name: 'a.txt' })
+  expect((await children(house, rootId)).map(({ name }) => name)).not.toContain('a.txt')
+})

@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { confirmUpload, createUpload, createWorkspace, download } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
+import { houseAt } from '../support/house-at.ts'
+import { databaseOf, emptyFolder } from '../support/process.ts'
+import { rawPatch, tusOf, until } from '../support/tus.ts'
+
+const token = 'through-every-restart-2028'
+const root = join(import.meta.dirname, '../..')
+
+/** What `npm start` runs, time and again over one folder and at one port. */
+async function openRestarts() {
+  const dir = await emptyFolder()
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const vars = {
+    PATH: process.env.PATH,
+    DATA_DIR: dir,
+    PORT: `${port}`,
+    ADMIN_TOKEN: token,
+    LOG_LEVEL: 'error',
+  }
+  const said = { err: '' }
+  let child: ChildProcess | undefined
+  onTestFinished(() => void child?.kill('SIGKILL'))
+  return {
+    said,
+    house: houseAt(url, token),
+    begin() {
+      const env = { ...vars, ...databaseOf(dir) }
+      child = spawn(process.execPath, ['src/main.ts'], {
+        cwd: root,
+        env,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      child.stderr?.on('data', (text) => {
+        said.err += text
+      })
+    },
+    ready: () =>
+      until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 20_000),
+    /** Its exit code, or the signal that ended it. */
+    async end(signal: NodeJS.Signals) {
+      if (!child || child.exitCode !== null) return child?.exitCode
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      const [code, by] = await exited
+      return code ?? by
+    },
+  }
+}
+
+test('F20: started and ended again and again, also before it is up: an upload goes on, and nothing is lost', async () => {
+  const { house, begin, ready, end, said } = await openRestarts()
+  begin()
+  await ready()
+  const { id: workspaceId } = await createWorkspace(house)
+  const bytes = Buffer.alloc(60_000, 'again and ')
+  const upload = await createUpload(house, { workspaceId, name: 'a.bin', size: bytes.length })
+  let offset = 0
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const raw = await rawPatch(house, upload.url, offset, bytes.length - offset)
+    await raw.write(bytes.subarray(offset, offset + 15_000))
+    if (signal === 'SIGKILL') {
+      // Told of, and so durable, before the process dies.
+      await until(async () => (await tusOf(house).offset(upload.url)) === offset + 15_000)
+      expect(await end(signal)).toBe('SIGKILL')
+    } else {
+      await sleep(100)
+      expect(await end(signal)).toBe(0)
+      expect([204, 423, 503]).toContain((await raw.answer()).status)
+    }
+    raw.socket.destroy()
+    // Ended once more in the middle of its start: by then it may be deaf to the signal, or not.
+    begin()
+    await sleep(60)
+    await end(signal)
+    begin()
+    await ready()
+    const now = await tusOf(house).offset(upload.url)
+    expect(now).toBe(offset + 15_000)
+    offset = now
+  }
+  expect((await tusOf(house).patch(upload.url, offset, bytes.subarray(offset))).status).toBe(204)
+  const file = await confirmUpload(house, { uploadId: upload.id })
+  expect((await download(house, file.id)).equals(bytes)).toBe(true)
+  expect(await end('SIGTERM')).toBe(0)
+  expect(said.err).toBe('')
+})

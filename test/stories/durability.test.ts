@@ -1,0 +1,133 @@
+import { randomInt } from 'node:crypto'
+import { dirname } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { database } from '../support/databases.ts'
+import {
+  coins,
+  loseAndLook,
+  momentsOf,
+  type Recording,
+  recordUploads,
+} from '../support/power-loss.ts'
+import { type Call, canTrace } from '../support/strace.ts'
+import { answerTo } from '../support/traced.ts'
+import { noLuck } from '../support/traced-disk.ts'
+
+const isSync = ({ name }: Call) => /^f(data)?sync$/.test(name)
+const isWrite = ({ name }: Call) => name.startsWith('pwrite')
+
+// What an S3 and a PostgreSQL keep they have promised themselves.
+describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without strace', () => {
+  let recording: Recording
+  beforeAll(async () => {
+    recording = await recordUploads({ first: 300_000, cut: 140_000 })
+  }, 60_000)
+
+  /** What is done at a path between two lines of the trace. */
+  const between = (from: number, to: number, path: RegExp) =>
+    recording.calls.filter((call) => call.begun > from && call.ended < to && path.test(call.path))
+  const answer = (id: string) => answerTo(recording.calls, id).begun
+  /** Each of these has ended before the next begins. */
+  function expectOrder(...calls: (Call | undefined)[]) {
+    expect(calls).not.toContain(undefined)
+    for (const [i, call] of calls.entries())
+      expect(call?.begun).toBeGreaterThan(calls[i - 1]?.ended ?? 0)
+  }
+
+  test('F3: an offset is answered once its bytes are synced, then its row', () => {
+    const [first] = recording.sent
+    const staged = new RegExp(`/staged/${first?.upload.id}$`)
+    let from = answer(first?.created ?? '')
+    for (const { by, offset } of first?.patched ?? []) {
+      const to = answer(by)
+      const bytes = between(from, to, staged)
+      const written = bytes.findLast(isWrite)
+      const ends = bytes.filter(isWrite).map(({ args, result }) => offsetOf(args) + result)
+      expect(Math.max(...ends)).toBe(offset)
+      const synced = bytes.findLast(isSync)
+      // The row is claimed before the first byte.
+      const rows = between(written?.begun ?? 0, to, /\.db-wal$/)
+      expectOrder(
+        written,
+        synced,
+        rows.find(isWrite),
+        rows.findLast(isWrite),
+        rows.findLast(isSync),
+      )
+      expect(rows.at(-1)).toBe(rows.findLast(isSync))
+      from = to
+    }
+  })
+
+  test('F3: a confirm is answered once bytes, name, folders and rows are synced, in this order', () => {
+    const [first] = recording.sent
+    const { id = '' } = first?.upload ?? {}
+    const to = answer(first?.confirmed?.by ?? '')
+    const from = answer(first?.patched.at(-1)?.by ?? '')
+    const renamed = recording.calls.find(
+      ({ name, strings }) => name === 'rename' && `${strings[0]}`.endsWith(id),
+    )
+    const [staged = '', kept = ''] = renamed?.strings.map(String) ?? []
+    const syncOf = (path: string, since = from) =>
+      between(since, to, /^/).find((call) => isSync(call) && call.path === path)
+    const since = renamed?.ended ?? to
+    const rows = between(since, to, /\.db-wal$/)
+    const named = rows.find(
+      (call) =>
+        isWrite(call) && call.strings.some((page) => page.includes(first?.confirmed?.fileId ?? id)),
+    )
+    expectOrder(
+      syncOf(staged),
+      renamed,
+      syncOf(dirname(kept), since),
+      syncOf(dirname(staged), since),
+      named,
+      rows.findLast(isSync),
+    )
+    expect(rows.at(-1)).toBe(rows.findLast(isSync))
+    for (const made of recording.calls.filter(
+      ({ name, ended }) => name === 'mkdir' && ended < since,
+    )) {
+      const path = `${made.strings[0]}`
+      expect(isSyncedBefore(dirname(path), made.ended, since), path).toBe(true)
+    }
+  })
+
+  const isSyncedBefore = (path: string, from: number, to: number) =>
+    between(from, to, /^/).some((call) => isSync(call) && call.path === path)
+
+  test('F3: the power goes after each answer: what it promised is there', async () => {
+    const { calls, sent } = recording
+    const ids = sent.flatMap(({ created, patched, confirmed }) => [
+      created,
+      ...patched.map(({ by }) => by),
+      confirmed?.by ?? created,
+    ])
+    for (const id of new Set(ids)) await loseAndLook(recording, answerTo(calls, id).begun)
+  })
+
+  test('F3: the power goes anywhere, and some of what was not synced survives', async () => {
+    const seed = randomInt(2 ** 31)
+    const moments = momentsOf(recording)
+    for (let i = 0; i < 12; i++) {
+      const moment = moments[(seed + Math.floor((i * moments.length) / 12)) % moments.length] ?? 0
+      await loseAndLook(recording, moment, i % 2 ? noLuck : coins(seed + i)).catch((cause) => {
+        throw new Error(`seed ${seed}, line ${moment}: ${cause.message}`, { cause })
+      })
+    }
+  })
+
+  test.each([
+    ['the bytes', isSync, /\/staged\/upl_/],
+    ['the folder of the bytes', isSync, /\/kept\/..\/..$/],
+    ['the rows', isSync, /\.db-wal$/],
+    ['the first folder', isSync, /\/disk$/],
+  ])('F3: were %s not synced, that would be seen here', async (_, is, path) => {
+    const calls = recording.calls.filter((call) => !(is(call) && path.test(call.path)))
+    const [first] = recording.sent
+    const moment = answer(first?.confirmed?.by ?? '')
+    await expect(loseAndLook({ ...recording, calls }, moment)).rejects.toThrow()
+  })
+})
+
+const offsetOf = (args: string) => Number(/(\d+)$/.exec(args)?.[1])

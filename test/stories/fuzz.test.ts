@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest'
+import { openGround } from '../fuzz/ground.ts'
+import { parsed } from '../fuzz/judge.ts'
+import { fuzzInHouses } from '../fuzz/rounds.ts'
+import type { Subject } from '../fuzz/runs.ts'
+import { subjects } from '../fuzz/subjects.ts'
+import { ask } from '../fuzz/wire.ts'
+import { attempt } from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { openHouse } from '../support/house.ts'
+
+const { FUZZ_CASES, FUZZ_SEED, FUZZ_PATH } = process.env
+/** What is asked is the same on both databases: one of them hears all of it. */
+const usual = database === 'SQLite' ? 150 : 30
+
+const casesOf = ({ isDear }: Subject) => Number(FUZZ_CASES ?? (isDear ? usual / 3 : usual))
+const timeout = 30_000 + Number(FUZZ_CASES ?? usual) * 200
+
+/** Of a failure FUZZ_SEED and FUZZ_PATH, as it has told them, with -t and the subject, try the one case again. */
+test.each(subjects)('$rows: fuzzed $name', { timeout }, async (subject) => {
+  const cases = casesOf(subject)
+  const bounds = { seed: Number(FUZZ_SEED ?? 1), cases, path: FUZZ_PATH }
+  const figures = await fuzzInHouses(subject, bounds)
+  if (FUZZ_CASES) console.log(`${subject.name}: ${figures.cases} cases, ${figures.taken} taken`)
+  if (FUZZ_PATH === undefined) expect(figures.cases).toBeGreaterThanOrEqual(cases)
+})
+
+describe('what fuzzing has found', () => {
+  test.each([{}, { PUBLIC_URL: 'https://files.example.org' }])(
+    'S29, S34: a Host that no URL can have is refused, with %j',
+    async (env) => {
+      await using house = await openHouse({ env })
+      const ground = { house, url: new URL(house.url) }
+      for (const Host of ['1.2.3.4.5', 'a:99999', '[::1::]']) {
+        const asked = { path: '/graphql?query={__typename}', headers: { Host } }
+        const { status, body } = await ask(ground, asked)
+        expect([status, parsed(body).code]).toEqual([400, 'BAD_REQUEST'])
+      }
+    },
+  )
+
+  test('S34: variables of a GET that are not JSON are the fault of who asks', async () => {
+    await using ground = await openGround()
+    for (const name of ['variables', 'extensions']) {
+      const path = `/graphql?query={__typename}&${name}={`
+      const { status, body } = await ask(ground, { path, headers: { accept: 'application/json' } })
+      const [error] = parsed(body).errors
+      expect([status, error.message, error.extensions.code]).toEqual([
+        400,
+        `${name} is not JSON`,
+        'BAD_REQUEST',
+      ])
+    }
+  })
+
+  test('S2: half a surrogate pair is refused wherever text is kept', async () => {
+    await using ground = await openGround()
+    const { house, workspaceId, uploadId, fileId, versionId } = ground
+    const half = 'a\ud800'
+    const tried: [string, object][] = [
+      ['updateWorkspace', { workspaceId, description: half }],
+      ['createWorkspace', { name: half }],
+      ['updateEntry', { entry: { id: fileId }, description: half }],
+      ['createFolder', { workspaceId, name: 'x', description: half }],
+      ['createUpload', { workspaceId, name: 'x', description: half }],
+      ['confirmUpload', { uploadId, comment: half }],
+      ['restoreVersion', { versionId, comment: half }],
+      ['restoreVersion', { versionId, comment: 'x'.repeat(10_001) }],
+      ['addMember', { workspaceId, email: 'ann@example.org', name: half }],
+      ['createApiToken', { name: half, scopes: [] }],
+    ]
+    for (const [name, input] of tried) {
+      const { code } = await attempt(house, name, { ...input }, '__typename')
+      expect([name, code]).toEqual([name, 'INVALID_INPUT'])
+    }
+  })
+})

@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import {
+  confirmUpload,
+  createUpload,
+  createWorkspace,
+  download,
+  type UploadHandle,
+} from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
+import type { House } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
+import { runFsck } from '../support/inspection.ts'
+import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
+import { tusOf } from '../support/tus.ts'
+
+const ADMIN_TOKEN = 'stopped-and-started-again'
+const KIB = 1024
+const root = join(import.meta.dirname, '../..')
+
+/** One folder and one port, for one process after the other. */
+async function openPlace() {
+  const dir = await emptyFolder()
+  const port = await freePort()
+  const env = { DATA_DIR: dir, PORT: `${port}`, ADMIN_TOKEN, LOG_LEVEL: 'error' }
+  const house = houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
+  const { DATABASE_URL: databaseUrl } = databaseOf(dir)
+  const fsck = () => runFsck({ ...house, dir, databaseUrl } as House, '--deep')
+  return { house, start: () => startProcess(env), env, fsck }
+}
+
+type Traffic = { stop: AbortSignal; answers: Map<string, number> }
+
+/** Counts it, and holds it against what a server that closes may say; null where nobody answered. */
+async function ask({ answers }: Traffic, asked: Promise<Response>): Promise<Response | null> {
+  const answer = await asked.catch(() => null)
+  const said = answer === null ? 'none' : `${answer.status}`
+  answers.set(said, (answers.get(said) ?? 0) + 1)
+  if (answer === null) return null
+  expect([200, 204, 409, 423, 503]).toContain(answer.status)
+  if (answer.status === 503 || answer.status === 423) {
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  }
+  return answer
+}
+
+/** A client that sends piece after piece, asks where to go on after whatever was not a 204, and holds the server to what it said. */
+async function sendAll(traffic: Traffic, house: House, upload: UploadHandle, bytes: Buffer) {
+  const tus = tusOf(house)
+  for (let promised = 0, at = 0; at < bytes.length; ) {
+    traffic.stop.throwIfAborted()
+    const piece = bytes.subarray(at, at + 128 * KIB)
+    const answer = await ask(traffic, tus.patch(upload.url, at, piece))
+    if (answer?.status === 204) {
+      at = Number(answer.headers.get('upload-offset'))
+      promised = at
+      await sleep(30)
+      continue
+    }
+    await sleep(20)
+    const head = await ask(traffic, tus.head(upload.url))
+    if (head?.status !== 200) continue
+    at = Number(head.headers.get('upload-offset'))
+    expect(at).toBeGreaterThanOrEqual(promised)
+  }
+}
+
+/** Somebody who reads all the time. */
+async function lookOn(traffic: Traffic, house: House, isOver: () => boolean) {
+  const body = JSON.stringify({ query: '{ viewer { user { name } } }' })
+  const headers = { 'content-type': 'application/json' }
+  while (!isOver()) {
+    traffic.stop.throwIfAborted()
+    const answer = await ask(traffic, house.http('/graphql', { method: 'POST', headers, body }))
+    await answer?.arrayBuffer()
+    await sleep(15)
+  }
+}
+
+test('F20: stopped and started ten times in a row, under traffic: each ends well, and clients go on', async () => {
+  const { house, start, fsck } = await openPlace()
+  let server = await start()
+  const { id: workspaceId } = await createWorkspace(house)
+  const files = await Promise.all(
+    [1, 2, 3].map(async (i) => {
+      const bytes = randomBytes(8_000 * KIB + i)
+      const input = { workspaceId, name: `${i}.bin`, size: bytes.length }
+      return { bytes, upload: await createUpload(house, input) }
+    }),
+  )
+  const traffic = { stop: AbortSignal.timeout(120_000), answers: new Map<string, number>() }
+  let storm = true
+  const looking = lookOn(traffic, house, () => !storm)
+  const sending = files.map(({ upload, bytes }) => sendAll(traffic, house, upload, bytes))
+  const all = Promise.all([looking, ...sending])
+  all.catch(() => {})
+
+  for (let i = 0; i < 10; i += 1) {
+    await sleep(randomInt(50, 200))
+    const askedAt = performance.now()
+    expect((await server.stop()).err).toBe('')
+    console.log("stop", Math.round(performance.now() - askedAt)); const t9 = performance.now()
+    server = await start(); console.log("start", Math.round(performance.now() - t9))
+  }
+  storm = false
+  const t8 = performance.now(); await all; console.log("rest", performance.now() - t8)
+  for (const { bytes, upload } of files) {
+    const { id } = await confirmUpload(house, { uploadId: upload.id })
+    expect(digest(await download(house, id))).toBe(digest(bytes))
+  }
+  expect((await server.stop()).err).toBe('')
+  expect(await fsck()).toMatchObject({ code: 0 })
+  expect([...traffic.answers.keys()]).toEqual(expect.arrayContaining(['200', '204', 'none']))
+}, 150_000)
+
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+test('F20: told to end while it still starts, it leaves a folder that the next one opens', async () => {
+  const { start, fsck, env } = await openPlace()
+  for (const ms of [50, 250, 600]) {
+    const vars = { ...databaseOf(env.DATA_DIR), ...env }
+    const child = spawn(process.execPath, ['src/main.ts'], {
+      cwd: root,
+      env: vars,
+      stdio: 'ignore',
+    })
+    const ended = once(child, 'exit')
+    await sleep(ms)
+    child.kill('SIGTERM')
+    expect([
+      [0, null],
+      [null, 'SIGTERM'],
+    ]).toContainEqual(await ended)
+  }
+  await (await start()).stop()
+  expect(await fsck()).toMatchObject({ code: 0 })
+}, 60_000)

@@ -1,0 +1,76 @@
+import type { House } from '../house.ts'
+import { tusOf } from '../tus.ts'
+
+/** What came of a request: nothing to complain of (null), or the code of what stood in its way; GONE where nobody answered. */
+export type Answer = { code: string | null; status: number; text: string }
+
+const done: Answer = { code: null, status: 200, text: '' }
+const gone = (error: unknown): Answer => ({ code: 'GONE', status: 0, text: String(error) })
+
+/** A mutation as any client sends it. */
+export async function mutate(house: House, name: string, input: object, more = '') {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const query = `mutation ($input: ${type}Input!) { ${name}(input: $input) {
+    __typename ... on ${type}Payload { ${more} } ... on UserError { code message } } }`
+  const accept = 'application/graphql-response+json'
+  const sent = house.http('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept },
+    body: JSON.stringify({ query, variables: { input } }),
+  })
+  return sent.then(answerOf, gone)
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  const text = await response.text().catch(() => '')
+  // A process that dies over its answer leaves half of it.
+  if (text === '' || !text.trimEnd().endsWith('}')) return gone('half an answer')
+  const { data, errors } = JSON.parse(text) as { data?: Record<string, any>; errors?: any[] }
+  const payload = Object.values(data ?? {})[0]
+  const failed = payload?.results?.find((item: any) => item.error)?.error
+  const code = errors?.[0]?.extensions?.code ?? payload?.code ?? failed?.code ?? null
+  return { code: errors && !code ? 'NO_CODE' : code, status: response.status, text }
+}
+
+export const outcomes = 'results { entry { id } error { code message } }'
+
+/** What is missing of an upload, in two PATCHes where all of it is: HEAD says where to go on. */
+export async function send(
+  house: House,
+  { url, bytes }: { url: string; bytes: Buffer },
+): Promise<Answer> {
+  const tus = tusOf(house)
+  const half = Math.floor(bytes.length / 2)
+  try {
+    const head = await tus.head(url)
+    if (head.status !== 200) return refusalOf(head)
+    let offset = Number(head.headers.get('upload-offset'))
+    while (offset < bytes.length) {
+      const end = offset < half ? half : bytes.length
+      const patched = await tus.patch(url, offset, bytes.subarray(offset, end))
+      if (patched.status !== 204) return await refusalOf(patched)
+      offset = Number(patched.headers.get('upload-offset'))
+    }
+    return done
+  } catch (error) {
+    return gone(error)
+  }
+}
+
+async function refusalOf(response: Response): Promise<Answer> {
+  const { status } = response
+  const text = await response.text()
+  const code = text === '' ? `HTTP ${status}` : JSON.parse(text).code
+  return { code, status, text }
+}
+
+/** A small file by one form. */
+export async function postFile(house: House, fields: Record<string, string>, bytes: Buffer) {
+  const body = new FormData()
+  for (const [name, value] of Object.entries(fields)) body.append(name, value)
+  body.append('file', new Blob([bytes as BlobPart]), 'a.bin')
+  const response = await house.http('/files', { method: 'POST', body })
+  const said = (await response.json()) as any
+  if (response.status !== 201) throw new Error(`POST /files: ${JSON.stringify(said)}`)
+  return said as { id: string }
+}

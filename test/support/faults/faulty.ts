@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Env, readConfig } from '../../../src/config.ts'
+import { inspect, type Options } from '../../../src/inspection.ts'
+import { newDatabase } from '../databases.ts'
+import { freePort } from '../free-port.ts'
+import { houseAt } from '../house-at.ts'
+import type { Armed, Tally } from './kinds.ts'
+
+const root = join(import.meta.dirname, '../../..')
+const token = 'killed-again-and-again'
+/** As the preload has it. */
+const DOWN_MS = 10_000
+
+export type Faulty = Awaited<ReturnType<typeof openFaulty>>
+
+/** How a process that could not start ended. */
+export class Ended extends Error {
+  readonly said: string
+  constructor(said: string, how: unknown) {
+    super(`the server has ended (${how}): ${said}`)
+    this.said = said
+  }
+}
+
+/**
+ * The server in a process of its own, whose calls can be struck one by one; it can be killed and started again over the same
+ * folder, or the same rows. `from` is a folder to begin with.
+ */
+export async function openFaulty({
+  env = {},
+  from,
+  isEmpty = false,
+}: {
+  env?: Env
+  from?: string
+  isEmpty?: boolean
+} = {}) {
+  await using opened = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-faulty-'))
+  opened.defer(() => rm(dir, { recursive: true, force: true }))
+  if (from) await cp(from, dir, { recursive: true })
+  const port = await freePort()
+  const database = opened.use(await newDatabase({ isEmpty }))
+  const vars = {
+    ...{ DATA_DIR: dir, ADMIN_TOKEN: token, LOG_LEVEL: process.env.TEST_LOG ?? 'silent' },
+    ...{ SCRUB_DAYS: '0', MAX_QUERY_COST: '1000000', ...database.env, ...env },
+  }
+  let child: ChildProcess | undefined
+  let clock = 0
+
+  /** Throws Ended where it does not get so far. `fault` is to befall a step of the start itself. */
+  async function start(fault?: Armed) {
+    const preload = join(import.meta.dirname, 'preload.ts')
+    const args = ['--max-semi-space-size=2', '--import', preload, join(root, 'src/main.ts')]
+    child = spawn(process.execPath, args, {
+      env: {
+        ...{ PATH: process.env.PATH, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/faults') },
+        ...vars,
+        ...{ PORT: `${port}`, FAULTS_CLOCK: `${clock}` },
+        ...(fault && { FAULTS: JSON.stringify({ ...fault, everywhere: true }) }),
+        ...credentials(),
+      },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    clock += DOWN_MS
+    await listening(child)
+  }
+
+  async function kill() {
+    if (!child) return
+    const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null
+    child.kill('SIGKILL')
+    await gone
+  }
+
+  /** What befalls which step from now on; null: nothing. Answers what was counted until now; null where the process is dead. */
+  async function arm(next: Armed | null): Promise<Tally | null> {
+    if (!child?.connected) return null
+    const answered = new AbortController()
+    const { signal } = answered
+    const tally = once(child, 'message', { signal }).then(([tally]) => tally as Tally)
+    const dead = once(child, 'exit', { signal }).then(() => null)
+    child.send(next as object, () => {})
+    return Promise.race([tally, dead]).finally(() => {
+      dead.catch(() => {})
+      tally.catch(() => {})
+      answered.abort()
+    })
+  }
+
+  opened.defer(kill)
+  const all = opened.move()
+  return {
+    dir,
+    house: houseAt(`http://127.0.0.1:${port}`, token),
+    start,
+    kill,
+    arm,
+    /** What `npm run fsck` finds beside it. */
+    findings: (options: Partial<Options> = {}) =>
+      Array.fromAsync(
+        inspect(readConfig({ ...vars, LOG_LEVEL: 'silent' }), { pauseMs: 20, ...options }),
+      ),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+async function listening(child: ChildProcess): Promise<void> {
+  let said = ''
+  child.stderr?.on('data', (text) => {
+    said += text
+    if (process.env.TEST_LOG) process.stderr.write(text)
+  })
+  const listens = once(child, 'message')
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Ended(said, code ?? signal)
+  })
+  await Promise.race([listens, ended])
+}
+
+function credentials(): Env {
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env
+  return { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY }
+}

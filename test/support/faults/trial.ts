@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createWorkspace } from '../client.ts'
+import type { Answer } from './clients.ts'
+import type { Faulty } from './faulty.ts'
+import { type Armed, isKill } from './kinds.ts'
+import type { Operation } from './operations.ts'
+import { atOnce, type View, viewOf } from './view.ts'
+
+/** What an operation makes of its workspace where nothing stands in its way: before, after, and when the client is through. */
+export type Course = { operation: Operation; before: View; after: View; finished: View | null }
+
+/** The step that was struck, and what the client was told. */
+export type Struck = { step: string; code: string | null }
+
+type Subject = Awaited<ReturnType<typeof prepare>>
+
+/** Codes by which a client is told that it is not to blame, and may come again. */
+const faults = ['STORAGE_ERROR', 'UNAVAILABLE', 'LOCKED', 'HTTP 423']
+const statuses = [200, 423, 500, 503, 507]
+const secrets = /holdall-|blobs\/|sqlite|select |insert |errno|\/tmp|database is|E(IO|NOSPC|MFILE)/i
+/** Longer than the house takes to begin with what it does without being asked. */
+const MORE_MS = 60
+/** What is swept in its own time, or tried once more after a pause, has come to its end by then. */
+const PATIENCE_MS = 10_000
+
+/** Does it once, with no fault; the tree must be the one that the operation says. */
+export async function courseOf(faulty: Faulty, operation: Operation): Promise<Course> {
+  const { house } = faulty
+  const subject = await prepare(faulty, operation)
+  const before = await viewOf(house, subject.workspaceId)
+  unharmed(await operation.act(house, subject))
+  const after = await viewOf(house, subject.workspaceId)
+  assert.deepEqual(Object.keys(after.entries).sort(), [...operation.paths].sort())
+  return { operation, before, after, finished: await finish(faulty, operation, subject) }
+}
+
+/** Does it with what is armed, and again without, as a client would: fully or not at all, and then fully. Null where nothing was struck. */
+export async function tryOnce(
+  faulty: Faulty,
+  course: Course,
+  armed: Armed,
+): Promise<Struck | null> {
+  const { operation } = course
+  const subject = await prepare(faulty, operation)
+  await faulty.arm({ ...armed, everywhere: operation.everywhere === true })
+  const answer = await operation.act(faulty.house, subject)
+  if (operation.everywhere) await sleep(MORE_MS)
+  const look = async () =>
+    fullyOrNot(course, await viewOf(faulty.house, subject.workspaceId), answer)
+  // A disk that is full keeps nobody from reading.
+  if (armed.forGood) await look()
+  const tally = await faulty.arm(null)
+  if (tally?.struck.length === 0) return unharmed(answer)
+  assert.equal(tally === null, isKill(armed.fault), 'it lives on where it was not killed')
+  if (!tally) await faulty.start()
+  isWellTold(answer, tally === null)
+  await again(faulty, course, { subject, wasDone: await look() })
+  return { step: tally?.struck[0] ?? '', code: answer.code }
+}
+
+async function prepare({ house }: Faulty, operation: Operation) {
+  const { id: workspaceId } = await createWorkspace(house)
+  return { more: null, ...(await operation.prepare(house, workspaceId)), workspaceId }
+}
+
+async function finish(
+  { house }: Faulty,
+  { finish }: Operation,
+  subject: Subject,
+): Promise<View | null> {
+  if (!finish) return null
+  const answer = await finish(house, subject)
+  assert.equal(answer.code, null, answer.text)
+  return viewOf(house, subject.workspaceId)
+}
+
+function unharmed({ code, text }: Answer) {
+  assert.equal(code, null, text)
+  return null
+}
+
+function isWellTold({ code, status, text }: Answer, isDead: boolean) {
+  if (code === null || (isDead && code === 'GONE')) return
+  assert.ok(faults.includes(code) && statuses.includes(status), `${status} ${code}: ${text}`)
+  assert.doesNotMatch(text, secrets)
+}
+
+/** Nobody sees a half; and what was answered is so. An upload grows. Whether it is done. */
+function fullyOrNot({ operation, before, after }: Course, seen: View, { code }: Answer): boolean {
+  const [upload] = seen.uploads
+  const grows = operation.grows && upload && upload.offset < upload.size
+  if (grows && code !== null) assert.deepEqual(seen.entries, before.entries)
+  else if (code === null || !same(atOnce(seen), atOnce(before)))
+    assert.deepEqual(atOnce(seen), atOnce(after))
+  return same(atOnce(seen), atOnce(after))
+}
+
+type Done = { subject: Subject; wasDone: boolean }
+
+async function again(faulty: Faulty, course: Course, { subject, wasDone }: Done) {
+  const { operation, after, finished } = course
+  const { code, text } = await operation.act(faulty.house, subject)
+  assert.ok(code === null || (wasDone && code === operation.already), `again: ${text}`)
+  let seen = await viewOf(faulty.house, subject.workspaceId)
+  const end = performance.now() + PATIENCE_MS
+  while (!same(seen, after) && performance.now() < end) {
+    await sleep(20)
+    seen = await viewOf(faulty.house, subject.workspaceId)
+  }
+  assert.deepEqual(seen, after)
+  assert.deepEqual(await finish(faulty, operation, subject), finished)
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,39 @@
+import type { House } from '../house.ts'
+
+const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+  usage { currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount }
+  entries(first: 100) { nodes { __typename path tags { name }
+    ... on File { size sha256 status versions(first: 10) { nodes { number size sha256 } } }
+    ... on Folder { totals { bytes fileCount folderCount } } } }
+  trash(first: 100) { nodes { __typename name trash { originalPath } ... on Folder { totals { bytes fileCount } } } }
+  uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { name status offset size } }
+} }`
+
+/** All that a client sees of a workspace, without ids and times: two that have come to the same are equal. */
+export type View = {
+  entries: Record<string, unknown>
+  trash: unknown[]
+  uploads: { name: string; status: string; offset: number; size: number }[]
+  usage: Record<string, number>
+}
+
+export async function viewOf(house: House, id: string): Promise<View> {
+  const { workspace } = await house.ask(query, { id })
+  const { entries, trash, uploads, usage } = workspace
+  return {
+    entries: Object.fromEntries(entries.nodes.map(({ path, ...entry }: any) => [path, entry])),
+    trash: trash.nodes,
+    // A confirm that died over it leaves it so; the next one goes on from there.
+    uploads: uploads.nodes.map(({ status, ...upload }: any) => ({
+      ...upload,
+      status: status === 'PROCESSING' ? 'RECEIVED' : status,
+    })),
+    usage,
+  }
+}
+
+/** Without what follows in its own time: bytes that nobody refers to are swept when their turn comes. */
+export const atOnce = ({ usage: { storedBytes: _, ...usage }, ...view }: View) => ({
+  ...view,
+  usage,
+})

@@ -1,0 +1,63 @@
+import type { Faulty } from './faulty.ts'
+import { type Armed, type Fault, isKill } from './kinds.ts'
+import { type Course, type Struck, tryOnce } from './trial.ts'
+
+/** More steps no operation has. */
+const MOST = 400
+
+/** Faults that were injected, by operation and kind. */
+export type Figures = Map<string, Map<string, number>>
+
+export type Walk = { fault: Fault; forGood?: boolean }
+
+/** Strikes one step after the other of an operation, from the first to the last one that the fault can meet. */
+export async function walk(
+  faulty: Faulty,
+  course: Course,
+  { fault, forGood = false }: Walk,
+  figures: Figures,
+) {
+  const { name } = course.operation
+  const struck: Struck[] = []
+  for (let at = 1; at <= MOST; at++) {
+    const armed = { fault, at, forGood }
+    const hit = await named(name, armed, () => tryOnce(faulty, course, armed))
+    if (!hit) break
+    struck.push(hit)
+    if (isKill(fault)) await named(name, armed, () => nothingFound(faulty))
+  }
+  await named(name, { fault, at: 0, forGood }, () => nothingFound(faulty))
+  count(figures, name, forGood ? `${fault} for good` : fault, struck.length)
+  return struck
+}
+
+export function count(figures: Figures, operation: string, kind: string, more: number): void {
+  const kinds = figures.get(operation) ?? new Map<string, number>()
+  figures.set(operation, kinds.set(kind, (kinds.get(kind) ?? 0) + more))
+}
+
+export const told = (figures: Figures): string[] =>
+  [...figures].map(([operation, kinds]) => {
+    const each = [...kinds].map(([kind, number]) => `${kind} ${number}`)
+    return `${operation}: ${each.join(', ')}`
+  })
+
+/** All that is wrong are bytes that a crash or a fault has left between bytes and rows; once those are swept, nothing is. */
+async function nothingFound(faulty: Faulty): Promise<void> {
+  const everything = { deep: true, graceMs: -1e12 }
+  const found = await faulty.findings({ ...everything, repair: true })
+  const others = found.filter(({ code }) => !/^BYTES_(STAGED|KEPT)_UNKNOWN$/.test(code))
+  if (others.length > 0) throw new Error(`fsck: ${JSON.stringify(others)}`)
+  if (found.length === 0) return
+  const left = await faulty.findings(everything)
+  if (left.length > 0) throw new Error(`fsck, once more: ${JSON.stringify(left)}`)
+}
+
+async function named<T>(operation: string, { fault, at, forGood }: Armed, act: () => Promise<T>) {
+  try {
+    return await act()
+  } catch (cause) {
+    const which = `${fault}${forGood ? ' for good' : ''} at step ${at} of ${operation}`
+    throw new Error(`${which}: ${cause instanceof Error ? cause.message : cause}`, { cause })
+  }
+}

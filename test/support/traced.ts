@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { openApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { createHttpServer } from '../../src/http/server.ts'
+import { inspect, type Told } from '../../src/inspection.ts'
+import { freePort } from './free-port.ts'
+import type { House } from './house.ts'
+import { houseAt } from './house-at.ts'
+import { type Call, readTrace, strace } from './strace.ts'
+import type { Disk } from './traced-disk.ts'
+import { until } from './tus.ts'
+
+const ADMIN_TOKEN = 'all-that-it-does-is-traced'
+const root = join(import.meta.dirname, '../..')
+
+/** The server as `npm start` runs it, each of whose system calls is written down; its DATA_DIR is `data` in a folder that is not there either. */
+export async function openTraced() {
+  await using stack = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-traced-'))
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const [place, file] = [join(dir, 'disk'), join(dir, 'trace')]
+  await mkdir(place)
+  const url = `http://127.0.0.1:${await freePort()}`
+  const env = {
+    ...{ PATH: process.env.PATH, DATA_DIR: join(place, 'new/data'), PORT: new URL(url).port },
+    ...{ ADMIN_TOKEN, LOG_LEVEL: 'error' },
+    // What goes to the kernel through a ring is no system call, and would not be seen.
+    UV_USE_IO_URING: '0',
+  }
+  const [command = '', ...args] = [...strace(file), process.execPath, 'src/main.ts']
+  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  stack.defer(() => void child.kill('SIGKILL'))
+  await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
+  const all = stack.move()
+  return {
+    ...numbered(houseAt(url, ADMIN_TOKEN)),
+    place,
+    /** Ends the server, and answers with all that it has done. */
+    async stop(): Promise<Call[]> {
+      const gone = once(child, 'exit')
+      child.kill('SIGTERM')
+      const [code] = await gone
+      if (code !== 0) throw new Error(`the server ended with ${code}`)
+      await until(async () =>
+        (await readFile(file, 'latin1')).endsWith(`${child.pid} +++ exited with 0 +++\n`),
+      )
+      return readTrace(file)
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+/** Each request gets an id, which its answer repeats: `lastAsked` is that of the last one. */
+function numbered(house: House) {
+  const { http } = house
+  let lastAsked = ''
+  house.http = (path, init = {}) => {
+    lastAsked = randomUUID()
+    return http(path, { ...init, headers: { ...init.headers, 'x-request-id': lastAsked } })
+  }
+  return { house, lastAsked: () => lastAsked }
+}
+
+/** Where the first bytes of an answer went to its client. */
+export function answerTo(calls: Call[], requestId: string): Call {
+  const found = calls.find(
+    ({ path, strings }) =>
+      path.startsWith('socket:') && strings.some((bytes) => bytes.includes(requestId)),
+  )
+  if (!found) throw new Error(`nobody answered ${requestId}`)
+  return found
+}
+
+/** A house over what a loss of power has left of `place`, a minute later. */
+export async function openSurvivor(disk: Disk, place: string) {
+  await using stack = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-survivor-'))
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  for (const [path, bytes] of disk) {
+    // Shared memory, which SQLite makes anew.
+    if (path.endsWith('-shm')) continue
+    const copy = join(dir, path.slice(place.length))
+    if (bytes) await writeFile(copy, bytes)
+    else await mkdir(copy, { recursive: true })
+  }
+  const env = { DATA_DIR: join(dir, 'new/data'), ADMIN_TOKEN, LOG_LEVEL: 'silent' }
+  const app = stack.use(await openApp(readConfig(env), { now: () => Date.now() + 60_000 }))
+  const server = createHttpServer(app)
+  const port = await server.listen(0, '127.0.0.1')
+  stack.defer(() => server.close(1000))
+  const house = houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
+  const fsck = (): Promise<Told[]> =>
+    Array.fromAsync(inspect(app.config, { repair: true, deep: true, pauseMs: 1 }))
+  const all = stack.move()
+  return { house, fsck, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}

@@ -1,0 +1,67 @@
+import { crc32, deflateRawSync } from 'node:zlib'
+import type { House } from './house.ts'
+
+/** What somebody may write into the records of a ZIP file; what is not said is as it should be. */
+export type Member = {
+  name: string | Uint8Array
+  bytes?: string | Uint8Array
+  /** Deflated, where it is not stored. */
+  deflate?: boolean
+  /** Lies of the central record. */
+  size?: number
+  crc?: number
+  offset?: number
+  flags?: number
+  method?: number
+  /** The mode of Unix, as of a link: 0o120777. */
+  mode?: number
+}
+
+/** A ZIP file, byte for byte as it was asked for. `count` is how many members its end claims. */
+export function zipOf(members: Member[], { count }: { count?: number } = {}): Buffer {
+  const [parts, records]: [Buffer[], Buffer[]] = [[], []]
+  let offset = 0
+  for (const member of members) {
+    const { local, central } = recordsOf(member, offset)
+    parts.push(local)
+    records.push(central)
+    offset += local.length
+  }
+  const directory = Buffer.concat(records)
+  const end = Buffer.alloc(22)
+  end.writeUInt32LE(0x06054b50, 0)
+  end.writeUInt16LE(count ?? members.length, 8)
+  end.writeUInt16LE(count ?? members.length, 10)
+  end.writeUInt32LE(directory.length, 12)
+  end.writeUInt32LE(offset, 16)
+  return Buffer.concat([...parts, directory, end])
+}
+
+function recordsOf(member: Member, at: number) {
+  const name = Buffer.from(member.name)
+  const bytes = Buffer.from(member.bytes ?? '')
+  const packed = member.deflate ? deflateRawSync(bytes) : bytes
+  const fields = Buffer.alloc(26)
+  fields.writeUInt16LE(20, 0)
+  fields.writeUInt16LE(member.flags ?? 0x0800, 2)
+  fields.writeUInt16LE(member.method ?? (member.deflate ? 8 : 0), 4)
+  fields.writeUInt32LE(member.crc ?? crc32(bytes), 10)
+  fields.writeUInt32LE(packed.length, 14)
+  fields.writeUInt32LE(member.size ?? bytes.length, 18)
+  fields.writeUInt16LE(name.length, 22)
+  const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, name, packed])
+  const more = Buffer.alloc(14)
+  more.writeUInt32LE(((member.mode ?? 0o100644) << 16) >>> 0, 6)
+  more.writeUInt32LE(member.offset ?? at, 10)
+  const madeBy = Buffer.from([20, 3])
+  const central = Buffer.concat([Buffer.from('PK\x01\x02'), madeBy, fields, more, name])
+  return { local, central }
+}
+
+/** The archive of a folder, by its signed link. */
+export async function archiveOf(house: House, folderId: string): Promise<Buffer> {
+  const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+  const { node } = await house.ask(query, { id: folderId })
+  const response = await house.http(node.archiveUrl.url, { token: null })
+  return Buffer.from(await response.arrayBuffer())
+}
