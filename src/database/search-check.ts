@@ -19,11 +19,16 @@ async function differing(db: Db, documents: readonly Document[]): Promise<string
   // One by one: a document may have a million characters.
   for (const document of documents) {
     const { rows } = await sql`SELECT 1 FROM "searchDocuments" WHERE "id" = ${document.id}
-      AND "words" = ${vectorOf(document)}::tsvector`.execute(db)
+      AND ts_delete("words", ${keysOfGoneTags}) = ${vectorOf(document)}::tsvector`.execute(db)
     if (rows.length === 0) stale.push(document.id)
   }
   return stale
 }
+
+/** What carried a tag keeps its key when the tag is deleted: nothing is found by it any more, and no other tag will have it. */
+const keysOfGoneTags = sql`ARRAY(SELECT "lexeme" FROM unnest("words")
+  WHERE "lexeme" ~ '^tag[0-9a-f]{16}$'
+  AND "lexeme" NOT IN (SELECT 'tag' || right("id", 16) FROM "tags"))`
 
 const WORDS_AT_ONCE = 50
 

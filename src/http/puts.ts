@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { holdUpload } from '../domains/uploads/leases.ts'
 import { asMaker } from '../domains/uploads/makers.ts'
 import { putIdOf, uploadById } from '../domains/uploads/reads.ts'
-import { commitLast, commitOffset } from '../domains/uploads/receiving.ts'
+import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { statusesBefore, type UploadRow } from '../domains/uploads/rules.ts'
 import { InvalidState, NotFound } from '../errors.ts'
 import type { Scope } from '../scope.ts'
@@ -125,7 +125,7 @@ async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, tak
     // Not a byte counts before all are there, but the upload waits for the next.
     await commit(0)
   }
-  const length = await scope.blobs.append(id, 0, req, { ...taking, onDurable })
+  const length = await appendTo(scope, held, req, { ...taking, onDurable })
   if (!req.complete) throw busy('the body was not read to its end; it begins anew')
   compare(length, size)
   await commit(size, commitLast)

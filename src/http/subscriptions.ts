@@ -9,9 +9,10 @@ import {
   validateSubscriptionArgs,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { QueryTooComplex, RateLimited } from '../errors.ts'
+import { QueryTooComplex } from '../errors.ts'
 import type { Context } from '../graphql/context.ts'
 import { costOf } from '../graphql/limits.ts'
+import { atOnce } from './at-once.ts'
 import { sendEvents } from './event-stream.ts'
 import { addressOf } from './forwarded.ts'
 import type { Visit } from './visit.ts'
@@ -24,25 +25,14 @@ type Options = { trustProxy: boolean; closing: AbortSignal }
 
 /** Subscriptions over Server-Sent Events, which end when the house closes. */
 export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Context & NodeVisit> {
-  const open = new Map<string, number>()
-
-  /** Throws RateLimited where too many are open; counts this one until its answer is over. */
-  function admit({ viewer, req, res }: Context & NodeVisit) {
-    const who = viewer ? `token ${viewer.tokenId}` : `address ${addressOf(req, trustProxy)}`
-    const count = (by: number) => {
-      const now = (open.get(who) ?? 0) + by
-      if (now > 0) open.set(who, now)
-      else open.delete(who)
-    }
-    if ((open.get(who) ?? 0) >= MOST_STREAMS) throw new RateLimited(1)
-    count(1)
-    res.once('close', () => count(-1))
-  }
+  const streams = atOnce(MOST_STREAMS)
+  const callerOf = ({ viewer, req }: Context & NodeVisit) =>
+    viewer ? `token ${viewer.tokenId}` : `address ${addressOf(req, trustProxy)}`
 
   return {
     onSubscribe({ args, setSubscribeFn }) {
       refuseDear(args)
-      admit(args.contextValue)
+      streams.admit(callerOf(args.contextValue), args.contextValue.res)
       setSubscribeFn(subscribe)
     },
     onResultProcess({ result, resultProcessor, serverContext, setResultProcessor }) {

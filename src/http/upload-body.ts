@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isShared } from '../domains/uploads/leases.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
-import { commitLast, commitOffset } from '../domains/uploads/receiving.ts'
+import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
 import {
@@ -35,7 +35,7 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
     mayWrite: () => requireMine(passage),
     onDurable: (offset: number) => commitUpTo(passage, offset, end),
   }
-  const appended = scope.blobs.append(upload.id, upload.offset, req, options)
+  const appended = appendTo(scope, upload, req, options)
   const offset = await appended.catch(async (error) => {
     // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
     requireMine(passage)

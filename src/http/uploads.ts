@@ -6,6 +6,7 @@ import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { isFinal } from '../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
+import { atOnce } from './at-once.ts'
 import { HttpProblem, statusOf } from './problems.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
 import { concatenate, createAsAsked } from './upload-creation.ts'
@@ -22,13 +23,18 @@ import { busy, currentPassage, during, type Passage } from './upload-passage.ts'
 import { UploadStore } from './upload-store.ts'
 import type { Door, Visit } from './visit.ts'
 
+/** So many bodies may a user send to this process at once: they hold a socket each, for as long as they like. */
+const MOST_SENDERS = 1_000
+const sending = new Set(['PATCH', 'POST'])
+
 /**
  * /uploads, where a plain tus client creates, and the URLs that createUpload hands out: tus 1.0.0. @tus/server decides about
  * offsets and lengths; what stands before it mends what it answers otherwise than the protocol says.
  */
-export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+export function uploadsDoor(app: App, { idleMs = 60_000, mostSenders = MOST_SENDERS } = {}): Door {
   const serving = { tus: tusServer(idleMs), startJoining: () => app.jobs.runDue() }
   const running = new Map<Passage, Promise<unknown>>()
+  const senders = atOnce(mostSenders)
   let closing = false
 
   async function pass(req: IncomingMessage, res: ServerResponse, visit: Visit, method: string) {
@@ -38,6 +44,7 @@ export function uploadsDoor(app: App, { idleMs = 60_000 } = {}): Door {
     const id = uploadNamed(req, method, app.secret)
     if (closing) throw busy('the server is closing')
     const passage = await enter(req, visit, method)
+    if (sending.has(method)) senders.admit(passage.scope.viewer?.userId ?? '', res)
     const served = serve(serving, res, passage, id).finally(() => running.delete(passage))
     running.set(passage, served)
     await served

@@ -1,3 +1,4 @@
+import { durability } from './durability.ts'
 import { faultPoints } from './fault-points.ts'
 import { fuzz } from './fuzz.ts'
 import { model } from './model.ts'
@@ -13,5 +14,6 @@ export const areas = {
   fuzz,
   model,
   'fault points': faultPoints,
+  'power loss': durability,
 } satisfies Record<string, Area>
 export type AreaName = keyof typeof areas

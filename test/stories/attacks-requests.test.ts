@@ -422,7 +422,7 @@ describe('S25: who dawdles takes nothing from the others', () => {
   })
 
   test('silence ends a PATCH, a byte now and then does not; what came is kept either way', async () => {
-    await using door = await openImpatientDoor(house, 200)
+    await using door = await openImpatientDoor(house, { idleMs: 200 })
     const [silent, slow] = [await open(), await open()]
     const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
     const [one, other] = [
@@ -436,6 +436,23 @@ describe('S25: who dawdles takes nothing from the others', () => {
     }
     expect([(await one.answer()).status, (await other.answer()).status]).toEqual([423, 204])
     expect(await tusOf(house).offset(silent.url)).toBe(5)
+  })
+
+  test('who sends more uploads at once than one may is asked to come again; others are not', async () => {
+    await using door = await openImpatientDoor(house, { mostSenders: 2 })
+    const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
+    const uploads = await Promise.all([open(), open(), open()])
+    const [first, second, third] = uploads.map(at) as [string, string, string]
+    const sending = await Promise.all([first, second].map((url) => rawPatch(house, url, 0, 11)))
+    for (const patch of sending) await patch.write('hello')
+    const refused = await tusOf(house).patch(third, 0, 'hello world')
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(await tusOf(house).offset(third)).toBe(0)
+    for (const patch of sending) await patch.write(' world')
+    expect(await Promise.all(sending.map(async (patch) => (await patch.answer()).status))).toEqual([
+      204, 204,
+    ])
+    expect((await tusOf(house).patch(third, 0, 'hello world')).status).toBe(204)
   })
 })
 

@@ -210,7 +210,7 @@ test('F9: the server SHOULD always attempt to store as much of the received data
 
 test('S25: a timeout SHOULD be handled by closing the underlying connection', async () => {
   await using tus = await openUpload()
-  await using door = await openImpatientDoor(tus.house, 100)
+  await using door = await openImpatientDoor(tus.house, { idleMs: 100 })
   const raw = await rawPatch(tus.house, `${door.url}${new URL(tus.url).pathname}`, 0, 11)
   await raw.write('hello')
   const { status, headers } = await raw.answer()

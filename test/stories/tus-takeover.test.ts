@@ -144,7 +144,7 @@ test('F20: while a door closes, HEAD and PATCH are 423 with Retry-After', async 
     name: 'a',
     size: 5,
   })
-  await using door = await openImpatientDoor(tus.house, 60_000)
+  await using door = await openImpatientDoor(tus.house, { idleMs: 60_000 })
   await door.drain()
   const here = `${door.url}${new URL(url).pathname}`
   for (const response of [await tus.head(here), await tus.patch(here, 0, 'hello')]) {
@@ -160,7 +160,7 @@ test('S25, F9: a client that sends a byte now and then is waited for; a silent o
     name: 'a',
     size: 10,
   })
-  await using door = await openImpatientDoor(tus.house, 200)
+  await using door = await openImpatientDoor(tus.house, { idleMs: 200 })
   const raw = await rawPatch(tus.house, `${door.url}${new URL(url).pathname}`, 0, 10)
   for (const byte of 'slowly') {
     await raw.write(byte)

@@ -170,9 +170,9 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
   }
 }
 
-/** The uploads door of a house alone, behind a port of its own, where it waits less long for a silent client. */
-export async function openImpatientDoor(house: House, idleMs: number) {
-  const door = uploadsDoor(house.app, { idleMs })
+/** The uploads door of a house alone, behind a port of its own, where it bears less with its clients. */
+export async function openImpatientDoor(house: House, patience: Parameters<typeof uploadsDoor>[1]) {
+  const door = uploadsDoor(house.app, patience)
   const server = createServer(async (req, res) => {
     dropRestOfBody(req, res)
     try {

@@ -141,7 +141,8 @@ export const File = builder.objectRef<EntryRow>('File').implement({
     ),
     downloadUrl: t.field({
       type: SignedUrl,
-      description: 'Short-lived link to the current bytes: Range, ETag, resumable. At most 7 days, and no longer than the token that made it may read.',
+      description:
+        'Short-lived link to the current bytes: Range, ETag, resumable. At most 7 days, and no longer than the token that made it may read.',
       args: {
         expiresInSeconds: t.arg.int({ required: true, defaultValue: 3600 }),
         disposition: t.arg({ type: Disposition, required: true, defaultValue: 'attachment' }),

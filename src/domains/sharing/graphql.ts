@@ -143,7 +143,8 @@ builder.queryField('shared', (t) =>
 )
 
 mutation('createShareLink', {
-  description: 'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scope SHARES_WRITE.',
+  description:
+    'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scope SHARES_WRITE.',
   input: builder.inputType('CreateShareLinkInput', {
     fields: (t) => ({
       entry: t.field({ type: EntryRef, required: true }),

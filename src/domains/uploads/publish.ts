@@ -21,6 +21,8 @@ export async function contentOf(
   { blobs }: Scope,
   { id, offset, name }: UploadRow,
 ): Promise<Content> {
+  // Of no bytes nothing may be there yet, where a process died between row and stage.
+  if (offset === 0) await blobs.stage(id, 0)
   const sha256 = await blobs.sha256(id, offset)
   const media = await detectMediaType(await blobs.peek(id, HEAD_BYTES), name)
   return { sha256, ...media }

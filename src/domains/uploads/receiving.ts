@@ -1,4 +1,7 @@
+import type { Readable } from 'node:stream'
 import { sql } from 'kysely'
+import type { AppendOptions } from '../../blobs/blob-store.ts'
+import { StorageFault } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
 import { release, reserve } from '../workspaces/writes.ts'
@@ -8,6 +11,26 @@ import { checkSize, receivedStatus, statusesBefore } from './rules.ts'
 
 /** What bytes may still be added to: a RECEIVED upload has all of its own. */
 export const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
+
+/**
+ * blobs.append to an upload, behind what it has. Where its process died between row and stage the first byte finds no place: it is
+ * made then. Nothing of the source was read by that time, so nothing of it is lost.
+ */
+export async function appendTo(
+  { db, blobs }: Scope,
+  { id, offset, size }: UploadRow,
+  source: Readable,
+  options: AppendOptions,
+): Promise<number> {
+  const append = () => blobs.append(id, offset, source, options)
+  return append().catch(async (error) => {
+    if (!(error instanceof StorageFault) || offset > 0 || source.readableDidRead) throw error
+    const upload = await uploadById(db, id)
+    if (!upload || !receivable.includes(upload.status)) throw error
+    await blobs.stage(id, size)
+    return append()
+  })
+}
 
 /** By the one clock that all processes share: PostgreSQL's; with SQLite there is only one process, and no lease. */
 export const inMs = (ms: number) =>

@@ -20,7 +20,7 @@ const faults = ['STORAGE_ERROR', 'UNAVAILABLE', 'LOCKED', 'HTTP 423']
 const statuses = [200, 423, 500, 503, 507]
 const secrets = /holdall-|blobs\/|sqlite|select |insert |errno|\/tmp|database is|E(IO|NOSPC|MFILE)/i
 /** Longer than the house takes to begin with what it does without being asked. */
-const MORE_MS = 60
+const MORE_MS = 120
 /** What is swept in its own time, or tried once more after a pause, has come to its end by then. */
 const PATIENCE_MS = 10_000
 

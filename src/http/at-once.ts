@@ -1,0 +1,22 @@
+import type { ServerResponse } from 'node:http'
+import { RateLimited } from '../errors.ts'
+
+/** Counts what each caller has under way at once; a door has one. */
+export function atOnce(most: number) {
+  const open = new Map<string, number>()
+
+  function count(who: string, by: number) {
+    const now = (open.get(who) ?? 0) + by
+    if (now > 0) open.set(who, now)
+    else open.delete(who)
+  }
+
+  return {
+    /** Counts this answer until it is over; throws RateLimited where there are as many as there may be. */
+    admit(who: string, res: ServerResponse) {
+      if ((open.get(who) ?? 0) >= most) throw new RateLimited(1)
+      count(who, 1)
+      res.once('close', () => count(who, -1))
+    },
+  }
+}
