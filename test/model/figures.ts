@@ -8,8 +8,7 @@ export const sizeOf = (versions: readonly Version[]) =>
 const current = ({ versions }: Entry) => versions.slice(-1)
 const older = ({ versions }: Entry) => versions.slice(0, -1)
 
-export const reservedBy = ({ status, size, offset }: Upload) =>
-  status === 'OPEN' ? (size ?? offset) : 0
+const reservedBy = ({ status, size, offset }: Upload) => (status === 'OPEN' ? (size ?? offset) : 0)
 
 /** What a workspace counts, counted anew. */
 export function usageOf(world: World, workspace: number) {

@@ -25,17 +25,19 @@ export async function killedDuring(on: Walk, operation: Operation, input: unknow
   const result = await running
   await process.start()
   figures.kills += 1
+  const before = on.world
   if ('answer' in result) {
-    const after = structuredClone(on.world)
+    const after = structuredClone(before)
     check(after, outcomeOf(after, operation, input), result.answer)
-    on.world = await settled(on, operation, input, () => [structuredClone(after)])
+    on.world = (await settled(on, operation, input, () => [structuredClone(after)])).world
     return
   }
   refuseOther(result.error)
   figures.unanswered += 1
-  const before = structuredClone(on.world)
-  on.world = await settled(on, operation, input, (seen) => possible(before, operation, input, seen))
-  if (differs(on.world, before)) figures.doneUnanswered += 1
+  const worlds = (seen: Seen) => possible(before, operation, input, seen)
+  const { world, index } = await settled(on, operation, input, worlds)
+  if (index > 0) figures.doneUnanswered += 1
+  on.world = world
 }
 
 /** A connection that broke says so; what the server itself has said is no such thing. */
@@ -43,16 +45,7 @@ function refuseOther(error: unknown) {
   if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error
 }
 
-const differs = (world: World, before: World) =>
-  world.next !== before.next ||
-  JSON.stringify(...asText(world)) !== JSON.stringify(...asText(before))
-const asText = (world: World) =>
-  [
-    [...world.entries.values(), ...world.uploads.values(), ...world.tags.values()],
-    (_: string, value: unknown) => (value instanceof Set ? [...value] : value),
-  ] as const
-
-/** The worlds in which the server may have died. */
+/** The worlds in which the server may have died, first that in which nothing was done. */
 function possible(before: World, operation: Operation, input: unknown, seen: Seen): World[] {
   const { steps = (all: unknown) => [all], halves = () => [] } = operation
   const done = steps(input).map((some) => {
@@ -69,14 +62,14 @@ async function settled(
   operation: Operation,
   input: unknown,
   worlds: (seen: Seen) => World[],
-): Promise<World> {
+): Promise<{ world: World; index: number }> {
   const end = performance.now() + PATIENCE_MS
   for (;;) {
     const seen = await see(on.client.house, on.world)
     const possible = worlds(seen)
     for (const world of possible) bind(world, seen)
-    const found = possible.find((world) => isBound(world) && differences(world, seen).length === 0)
-    if (found) return found
+    for (const [index, world] of possible.entries())
+      if (isBound(world) && differences(world, seen).length === 0) return { world, index }
     if (performance.now() > end) throw noneOf(possible, seen)
     await goOn(on, operation, input, seen)
     await sleep(200)

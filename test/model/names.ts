@@ -15,7 +15,7 @@ export const wrongNames = ['', '.', '..', 'x/y', 'a\0b', '   ', `${LONG}x`, 'a\u
 export const fold = (name: string) =>
   name.normalize('NFC').toLowerCase().toUpperCase().toLowerCase().normalize('NFC')
 
-export const bytesOf = (text: string) => Buffer.byteLength(text)
+const bytesOf = (text: string) => Buffer.byteLength(text)
 
 export function checkName(name: string): string {
   const bytes = bytesOf(name.normalize('NFC'))

@@ -30,7 +30,7 @@ const updateWorkspace: Operation<SetQuota> = {
   },
 }
 
-export function remaining({ quotaBytes, ...usage }: ReturnType<typeof usageOf>) {
+function remaining({ quotaBytes, ...usage }: ReturnType<typeof usageOf>) {
   const { currentBytes, olderVersionBytes, trashedBytes, reservedBytes } = usage
   const taken = currentBytes + olderVersionBytes + trashedBytes + reservedBytes
   return quotaBytes === null ? null : Math.max(0, quotaBytes - taken)

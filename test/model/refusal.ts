@@ -1,7 +1,7 @@
 import type { World } from './world.ts'
 
 /** What the API answers in place of doing it: the code of an error. */
-export class Refusal extends Error {
+class Refusal extends Error {
   readonly code: string
   /** What was done by then stays done, as that an upload has failed for good. */
   readonly lasting: boolean

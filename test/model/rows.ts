@@ -13,12 +13,12 @@ import {
 export const tablesOf = (world: World, workspace: number): Table[] =>
   [...world.tables.values()].filter((table) => table.workspace === workspace)
 
-export function requireTable(world: World, workspace: number, named: string): Table {
+function requireTable(world: World, workspace: number, named: string): Table {
   const table = tablesOf(world, workspace).find(({ name }) => name === named)
   return table ?? refuse('ROW_REJECTED')
 }
 
-export function requirePathColumn(named: string): PathColumn {
+function requirePathColumn(named: string): PathColumn {
   return pathColumns.find((column) => column === named) ?? refuse('ROW_REJECTED')
 }
 

@@ -2,7 +2,7 @@ import type { House } from '../support/house.ts'
 import { isLive, pathOf } from './tree.ts'
 import type { World } from './world.ts'
 
-export type SeenVersion = {
+type SeenVersion = {
   id: string
   number: number
   size: number
@@ -22,7 +22,7 @@ export type SeenEntry = {
   versions?: { nodes: SeenVersion[] }
   totals?: { bytes: number; fileCount: number; folderCount: number }
 }
-export type SeenUpload = {
+type SeenUpload = {
   id: string
   name: string
   size: number | null

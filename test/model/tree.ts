@@ -25,7 +25,7 @@ export const subtreeOf = (world: World, entry: Entry): Entry[] => [
 ]
 
 /** From the entry itself up to the root, or to what was itself put in the trash. */
-export function wayUp(world: World, entry: Entry): Entry[] {
+function wayUp(world: World, entry: Entry): Entry[] {
   const above = entry.parent === null ? [] : wayUp(world, byKey(world, entry.parent))
   return [entry, ...above]
 }

@@ -69,7 +69,7 @@ export type Row = {
 export type Taken = { entry: number; column: PathColumn; row: Row }
 export type Table = { key: number; workspace: number; name: string; rows: Row[]; taken: Taken[] }
 
-export type Workspace = { id: string; root: number; quota: number | null }
+type Workspace = { id: string; root: number; quota: number | null }
 
 export type World = {
   next: number

@@ -41,6 +41,9 @@ test.each([
     Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' }),
     503,
   ],
+  [Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }), 507],
+  [Object.assign(new Error('could not extend file'), { code: '53100' }), 507],
+  [Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }), 500],
   // What breaks between here and a client is nobody's database.
   [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 500],
   [new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no'), 405],

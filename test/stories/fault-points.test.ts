@@ -1,4 +1,4 @@
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { database } from '../support/databases.ts'
 import { operations } from '../support/faults/operations.ts'
 import { walkAll } from '../support/faults/plan.ts'
@@ -10,7 +10,12 @@ import { type Figures, told, type Walk } from '../support/faults/walk.ts'
  * the step fails, or succeeds and says that it failed. test/soak/fault-points.ts does the same with steps that only read.
  */
 
-const say = (figures: Figures) => console.log(told(figures).join('\n'))
+/** A walk that struck nothing has shown nothing. */
+function say(figures: Figures) {
+  console.log(told(figures).join('\n'))
+  for (const [operation, kinds] of figures)
+    expect(Math.max(...kinds.values()), operation).toBeGreaterThan(0)
+}
 
 /** What is there before a step that lasts is what was there after the one before it; a commit is tried from both sides. */
 const kills: Walk[] = [{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }]

@@ -168,6 +168,12 @@ test('what search has not read is found by looking closely', async () => {
   expect(await findings(house, { deep: true })).toEqual([])
 })
 
+test('what carried a tag that was deleted is no finding', async () => {
+  const { house, tagId } = await furnishedHouse()
+  await act(house, 'deleteTag', { tagId }, '__typename')
+  expect(await findings(house, { deep: true })).toEqual([])
+})
+
 const others: Harm[] = [
   ['a folder that is gone', ['ENTRY_PARENT'], set('entries', plate, { parentId: 'fld_nobody' })],
   ['what lies nowhere', ['ENTRY_LOST'], set('entries', plate, { parentId: null })],

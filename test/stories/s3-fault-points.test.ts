@@ -1,4 +1,4 @@
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { operations } from '../support/faults/operations.ts'
 import { walkAll } from '../support/faults/plan.ts'
 import { told, type Walk } from '../support/faults/walk.ts'
@@ -24,5 +24,7 @@ describe.skipIf(!s3IsGiven)('every request to the bucket', () => {
 
 async function walked(walks: Walk[]) {
   const env = () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })
-  console.log(told(await walkAll({ operations: sending, walks, env })).join('\n'))
+  const figures = await walkAll({ operations: sending, walks, env })
+  console.log(told(figures).join('\n'))
+  for (const kinds of figures.values()) expect(Math.max(...kinds.values())).toBeGreaterThan(0)
 }

@@ -59,6 +59,26 @@ test('where the disk makes no room, createUpload fails whole, and the same key m
   expect([made.status, await reserved(house)]).toEqual(['CREATED', 5])
 })
 
+test('F1: what died between its row and its place for bytes takes them all the same', async () => {
+  await using here = await open()
+  const { house, workspaceId } = here
+  const made = async (name: string, size: number, more = {}) => {
+    const upload = await createUpload(house, { workspaceId, name, size, ...more })
+    await house.app.blobs.discard(upload.id)
+    return upload
+  }
+  const [patched, empty] = [await made('patched', 5), await made('empty', 0)]
+  const signed = await made('signed', 5, { transport: 'SIGNED_PUT' })
+  expect(await sendBytes(house, patched, 'bytes')).toBe(5)
+  const put = await house.http(signed.url, { method: 'PUT', token: null, body: 'bytes' })
+  expect(put.status).toBeLessThan(300)
+  for (const upload of [patched, empty, signed]) {
+    const file = await confirmUpload(house, { uploadId: upload.id })
+    const bytes = upload === empty ? '' : 'bytes'
+    expect((await download(house, file.id)).toString()).toBe(bytes)
+  }
+})
+
 test('where the disk takes no bytes, PATCH says so, HEAD tells the offset, and it goes on from there', async () => {
   await using here = await open()
   const { house, workspaceId, tus } = here

@@ -93,9 +93,12 @@ async function letGo(s: TxScope, { id, fence, workspaceId, reservedBytes }: Uplo
 
 /** Gives back what was reserved, and the bytes. */
 export async function dropForm(scope: Scope, { id }: FormUpload): Promise<void> {
-  const ended = await inTransaction(scope, (s) => endUpload(s, { id }, 'CANCELED'))
-  // One that is a file, or becomes one, keeps its bytes whatever else went wrong.
-  if (ended || !(await uploadById(scope.db, id))) await forgetBytes(scope.blobs, id)
+  await inTransaction(scope, (s) => endUpload(s, { id }, 'CANCELED'))
+  const upload = await uploadById(scope.db, id)
+  // One that is a file, or becomes one, keeps its bytes whatever else went wrong. Those of one that somebody else has ended may have
+  // come after that.
+  const isFile = upload && (upload.fileId !== null || !isOver(upload.status))
+  if (!isFile) await forgetBytes(scope.blobs, id)
 }
 
 function taken(): never {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Env, readConfig } from '../../../src/config.ts'
 import { inspect, type Options } from '../../../src/inspection.ts'
 import { newDatabase } from '../databases.ts'
@@ -54,7 +55,7 @@ export async function openFaulty({
 
   /** Throws Ended where it does not get so far. `fault` is to befall a step of the start itself. */
   async function start(fault?: Armed) {
-    const preload = join(import.meta.dirname, 'preload.ts')
+    const preload = fileURLToPath(new URL('./preload.ts', import.meta.url))
     const args = ['--max-semi-space-size=2', '--import', preload, join(root, 'src/main.ts')]
     child = spawn(process.execPath, args, {
       env: {

@@ -2,7 +2,7 @@ import type { Env } from '../../../src/config.ts'
 import { type Faulty, openFaulty } from './faulty.ts'
 import type { Operation } from './operations.ts'
 import { courseOf } from './trial.ts'
-import { type Figures, type Walk, walk } from './walk.ts'
+import { type Bounds, type Figures, type Walk, walk } from './walk.ts'
 
 export type Plan = {
   operations: readonly Operation[]
@@ -29,7 +29,7 @@ export async function walkAll({
     await using faulty = await openFaulty({ env: env() })
     await faulty.start()
     for (let next = waiting.shift(); next && Date.now() < until; next = waiting.shift())
-      await walkOne(faulty, next, walks, figures)
+      await walkOne(faulty, next, walks, { figures, until })
   }
   const ended = await Promise.allSettled(Array.from({ length: lanes }, lane))
   const failure = ended.find((lane) => lane.status === 'rejected')
@@ -41,8 +41,8 @@ async function walkOne(
   faulty: Faulty,
   operation: Operation,
   walks: readonly Walk[],
-  figures: Figures,
+  bounds: Bounds,
 ) {
   const course = await courseOf(faulty, operation)
-  for (const each of walks) await walk(faulty, course, each, figures)
+  for (const each of walks) await walk(faulty, course, each, bounds)
 }

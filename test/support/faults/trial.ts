@@ -10,9 +10,6 @@ import { atOnce, type View, viewOf } from './view.ts'
 /** What an operation makes of its workspace where nothing stands in its way: before, after, and when the client is through. */
 export type Course = { operation: Operation; before: View; after: View; finished: View | null }
 
-/** The step that was struck, and what the client was told. */
-export type Struck = { step: string; code: string | null }
-
 type Subject = Awaited<ReturnType<typeof prepare>>
 
 /** Codes by which a client is told that it is not to blame, and may come again. */
@@ -29,18 +26,14 @@ export async function courseOf(faulty: Faulty, operation: Operation): Promise<Co
   const { house } = faulty
   const subject = await prepare(faulty, operation)
   const before = await viewOf(house, subject.workspaceId)
-  unharmed(await operation.act(house, subject))
+  requireDone(await operation.act(house, subject))
   const after = await viewOf(house, subject.workspaceId)
   assert.deepEqual(Object.keys(after.entries).sort(), [...operation.paths].sort())
   return { operation, before, after, finished: await finish(faulty, operation, subject) }
 }
 
-/** Does it with what is armed, and again without, as a client would: fully or not at all, and then fully. Null where nothing was struck. */
-export async function tryOnce(
-  faulty: Faulty,
-  course: Course,
-  armed: Armed,
-): Promise<Struck | null> {
+/** Does it with what is armed, and again without, as a client would: fully or not at all, and then fully. Whether anything was struck. */
+export async function tryOnce(faulty: Faulty, course: Course, armed: Armed): Promise<boolean> {
   const { operation } = course
   const subject = await prepare(faulty, operation)
   await faulty.arm({ ...armed, everywhere: operation.everywhere === true })
@@ -51,12 +44,15 @@ export async function tryOnce(
   // A disk that is full keeps nobody from reading.
   if (armed.forGood) await look()
   const tally = await faulty.arm(null)
-  if (tally?.struck.length === 0) return unharmed(answer)
+  if (tally?.struck.length === 0) {
+    requireDone(answer)
+    return false
+  }
   assert.equal(tally === null, isKill(armed.fault), 'it lives on where it was not killed')
   if (!tally) await faulty.start()
-  isWellTold(answer, tally === null)
+  isWellTold(answer, tally === null, armed)
   await again(faulty, course, { subject, wasDone: await look() })
-  return { step: tally?.struck[0] ?? '', code: answer.code }
+  return true
 }
 
 async function prepare({ house }: Faulty, operation: Operation) {
@@ -70,20 +66,20 @@ async function finish(
   subject: Subject,
 ): Promise<View | null> {
   if (!finish) return null
-  const answer = await finish(house, subject)
-  assert.equal(answer.code, null, answer.text)
+  requireDone(await finish(house, subject))
   return viewOf(house, subject.workspaceId)
 }
 
-function unharmed({ code, text }: Answer) {
+function requireDone({ code, text }: Answer) {
   assert.equal(code, null, text)
-  return null
 }
 
-function isWellTold({ code, status, text }: Answer, isDead: boolean) {
+function isWellTold({ code, status, text }: Answer, isDead: boolean, { fault }: Armed) {
   if (code === null || (isDead && code === 'GONE')) return
   assert.ok(faults.includes(code) && statuses.includes(status), `${status} ${code}: ${text}`)
   assert.doesNotMatch(text, secrets)
+  // RFC 4918, 11.5: there is no room.
+  if (fault === 'ENOSPC') assert.ok(status === 200 || status === 507, `${status} ${code}`)
 }
 
 /** Nobody sees a half; and what was answered is so. An upload grows. Whether it is done. */

@@ -1,6 +1,6 @@
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'
-import { type Course, type Struck, tryOnce } from './trial.ts'
+import { type Course, tryOnce } from './trial.ts'
 
 /** More steps no operation has. */
 const MOST = 400
@@ -9,26 +9,27 @@ const MOST = 400
 export type Figures = Map<string, Map<string, number>>
 
 export type Walk = { fault: Fault; forGood?: boolean }
+/** Nothing is struck after `until` (milliseconds since 1970). */
+export type Bounds = { figures: Figures; until: number }
 
 /** Strikes one step after the other of an operation, from the first to the last one that the fault can meet. */
 export async function walk(
   faulty: Faulty,
   course: Course,
   { fault, forGood = false }: Walk,
-  figures: Figures,
-) {
+  { figures, until }: Bounds,
+): Promise<void> {
   const { name } = course.operation
-  const struck: Struck[] = []
-  for (let at = 1; at <= MOST; at++) {
+  let at = 1
+  for (; Date.now() < until; at++) {
     const armed = { fault, at, forGood }
-    const hit = await named(name, armed, () => tryOnce(faulty, course, armed))
-    if (!hit) break
-    struck.push(hit)
+    const struck = await named(name, armed, () => tryOnce(faulty, course, armed))
+    if (!struck) break
     if (isKill(fault)) await named(name, armed, () => nothingFound(faulty))
+    if (at > MOST) throw new Error(`${name} has no end`)
   }
-  await named(name, { fault, at: 0, forGood }, () => nothingFound(faulty))
-  count(figures, name, forGood ? `${fault} for good` : fault, struck.length)
-  return struck
+  await named(name, { fault, at, forGood }, () => nothingFound(faulty))
+  count(figures, name, forGood ? `${fault} for good` : fault, at - 1)
 }
 
 export function count(figures: Figures, operation: string, kind: string, more: number): void {
@@ -36,6 +37,7 @@ export function count(figures: Figures, operation: string, kind: string, more: n
   figures.set(operation, kinds.set(kind, (kinds.get(kind) ?? 0) + more))
 }
 
+/** One line for each operation. */
 export const told = (figures: Figures): string[] =>
   [...figures].map(([operation, kinds]) => {
     const each = [...kinds].map(([kind, number]) => `${kind} ${number}`)
