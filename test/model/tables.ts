@@ -12,7 +12,7 @@ const columns = [
   { name: 'other', type: 'FILE_PATH' },
   { name: 'run', type: 'INTEGER' },
 ]
-/** More rows than so many are not made; those that are there are set anew. */
+/** More rows than so many, with those in the trash, are not made; those that are there are set anew. */
 const MOST_ROWS = 60
 
 type CreateTable = { workspaceId: string; name: string; columns: typeof columns }
@@ -39,7 +39,7 @@ const createTable: Operation<CreateTable> = {
 export function drawLink(world: World, dice: Dice): RowLink {
   const table = dice.pick([...world.tables.values()])
   const rows = [...(table?.rows ?? [])]
-  const isNew = rows.length < MOST_ROWS && dice.chance(65)
+  const isNew = rows.length + (table?.taken.length ?? 0) < MOST_ROWS && dice.chance(65)
   return {
     table: dice.chance(95) ? (table?.name ?? 'plates') : 'nothing',
     column: dice.pick(['file', 'file', 'file', 'file', 'other', 'other', 'run', 'nothing']),

@@ -11,6 +11,7 @@ const walks: Walk[] = [
   { fault: 'ENOSPC', forGood: true },
   { fault: 'EIO' },
   { fault: 'EIO', forGood: true },
+  { fault: 'EIO_ON_THE_WAY' },
   { fault: 'EIO_READING' },
   { fault: 'EMFILE' },
   { fault: 'EROFS' },

@@ -33,7 +33,10 @@ export const meets = {
   KILL_ANYWHERE: () => true,
   /** The disk is full: of bytes, of rows. */
   ENOSPC: ({ wantsRoom }: Step) => wantsRoom,
-  EIO: ({ where, writes }: Step) => where === 'disk' || (writes && where !== 'bucket'),
+  EIO: ({ where, lasts }: Step) => where === 'disk' || (lasts && where !== 'bucket'),
+  /** The same of rows of a transaction that has not ended. */
+  EIO_ON_THE_WAY: ({ where, writes, lasts }: Step) =>
+    writes && !lasts && where !== 'disk' && where !== 'bucket',
   /** The same of rows that are only read. */
   EIO_READING: ({ where, writes }: Step) => where !== 'disk' && where !== 'bucket' && !writes,
   EMFILE: ({ opens }: Step) => opens,

@@ -14,7 +14,7 @@ const codes: Partial<Record<Fault, [code: string, words: string]>> = {
   LOST: ['SQLITE_IOERR_FSYNC', 'disk I/O error'],
 }
 /** "If the transaction is rolled back automatically": what https://sqlite.org/lang_transaction.html says of these. */
-const rollsBack: Fault[] = ['ENOSPC', 'EIO', 'EIO_READING']
+const rollsBack: Fault[] = ['ENOSPC', 'EIO', 'EIO_ON_THE_WAY', 'EIO_READING']
 
 /** From here on every statement of SQLite passes through the points. */
 export function patchSqlite(): void {
