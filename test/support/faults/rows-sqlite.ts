@@ -8,6 +8,7 @@ type Call = (this: Statement, ...args: any[]) => any
 const codes: Partial<Record<Fault, [code: string, words: string]>> = {
   ENOSPC: ['SQLITE_FULL', 'database or disk is full'],
   EIO: ['SQLITE_IOERR', 'disk I/O error'],
+  EIO_ON_THE_WAY: ['SQLITE_IOERR', 'disk I/O error'],
   EIO_READING: ['SQLITE_IOERR_READ', 'disk I/O error'],
   EROFS: ['SQLITE_READONLY', 'attempt to write a readonly database'],
   BUSY: ['SQLITE_BUSY', 'database is locked'],
