@@ -21,6 +21,13 @@ const sameOnBoth = [
     (of) => `attacks-${of}`,
   ),
   'keyset',
+  // The same statements on both, and long.
+  'authorisation',
+  'authorisation-one',
+  'authorisation-time',
+  'durability-limits',
+  'pressure',
+  'restarts',
 ]
 
 export default defineConfig({

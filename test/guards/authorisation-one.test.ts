@@ -74,7 +74,8 @@ describe('S8: before it changes anything, it is asked by', () => {
     const statements = await statementsOf(house.app.db, () => house.ask(query, { input }))
     const [asked, changed] = [statements.findIndex(isAccess), statements.findIndex(isWrite)]
     if (askOtherwise.includes(name)) return expect(asked).toBe(-1)
-    expect(asked).toBeGreaterThan(-1)
-    expect(changed === -1 || asked < changed).toBe(true)
+    const told = statements.map(({ sql }) => sql).join('\n')
+    expect(asked, told).toBeGreaterThan(-1)
+    expect(changed === -1 || asked < changed, told).toBe(true)
   })
 })
