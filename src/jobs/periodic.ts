@@ -38,6 +38,7 @@ export function planner({ db, now, every }: { db: Db; now: () => number; every: 
  * later than it can be was planned before the clock went back, and so was its lease.
  */
 async function replan(db: Db, every: Every, now: number): Promise<void> {
+  if (every.length === 0) return
   const free = { leaseOwner: null, leaseUntil: null }
   for (const { kind, ms } of every) {
     await db
