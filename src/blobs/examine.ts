@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { StorageFault } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
-import { isMissing } from './disk-faults.ts'
+import { isMissing } from './disk/faults.ts'
 
 /** What the bytes of a key must be. */
 export type Expected = { size: number; sha256: string }

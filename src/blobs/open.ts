@@ -1,11 +1,11 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
 import { type BlobsConfig, CannotStart, type S3Config } from '../config.ts'
 import type { BlobStore } from './blob-store.ts'
-import { diskBlobs } from './disk.ts'
-import { s3Blobs } from './s3.ts'
-import { presigningClient } from './s3-client.ts'
-import { statusOf } from './s3-faults.ts'
-import type { Ledger } from './s3-ledger.ts'
+import { diskBlobs } from './disk/store.ts'
+import { presigningClient } from './s3/client.ts'
+import { statusOf } from './s3/faults.ts'
+import type { Ledger } from './s3/ledger.ts'
+import { s3Blobs } from './s3/store.ts'
 
 /** The store that the configuration names; makes its folders where they are not there yet. A bucket's parts are written down in `ledger`. */
 export function openBlobs(config: BlobsConfig, ledger: Ledger): BlobStore {

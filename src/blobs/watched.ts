@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { Corrupt, StorageFault } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
-import { sharing } from './disk-hash.ts'
 import { type Expected, examine, type Flaw, flawOf, openKept } from './examine.ts'
+import { sharing } from './sharing.ts'
 
 type Watch = {
   /** What a key must be, and whether it was found to be something else; null for what is not known, and not watched. */

@@ -6,9 +6,8 @@ import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { schema } from '../../src/schema.ts'
 import { openStream } from '../support/events.ts'
 import { type House, openHouse } from '../support/house.ts'
-import { invite, unbind } from '../support/people.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
-import { furnish, type Place } from './place.ts'
+import { furnish, type Place, strangersToken } from './place.ts'
 import { statementsOf } from './plan-steps.ts'
 import { fills, graft, idSlots } from './slots.ts'
 import { mutations, nodes } from './tries.ts'
@@ -22,10 +21,7 @@ beforeAll(async () => {
   // What it does by itself would stand among the questions.
   await house.app.jobs.stop()
   theirs = await furnish(house, 'theirs')
-  const elsewhere = await furnish(house, 'elsewhere')
-  const stranger = await invite(house, elsewhere.workspaceId, 'OWNER')
-  await unbind(house, stranger.tokenId)
-  token = stranger.token
+  token = await strangersToken(house)
   own = await furnish(house, 'own', token)
 })
 afterAll(() => house?.[Symbol.asyncDispose]())

@@ -3,8 +3,8 @@ import { newId } from '../../src/database/ids.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { act } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
-import { furnish, type Place } from './place.ts'
+import { giveToken } from '../support/people.ts'
+import { furnish, type Place, strangersToken } from './place.ts'
 import { statementsOf } from './plan-steps.ts'
 
 const PAIRS = 300
@@ -16,10 +16,7 @@ beforeAll(async () => {
   // What it does by itself would stand in between.
   await house.app.jobs.stop()
   theirs = await furnish(house, 'theirs')
-  const elsewhere = await furnish(house, 'elsewhere')
-  const stranger = await invite(house, elsewhere.workspaceId, 'OWNER')
-  await unbind(house, stranger.tokenId)
-  token = stranger.token
+  token = await strangersToken(house)
 })
 afterAll(() => house?.[Symbol.asyncDispose]())
 

@@ -7,6 +7,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import type { House } from '../support/house.ts'
+import { invite, unbind } from '../support/people.ts'
 
 /** A workspace with one of everything that has an id. Every name in it bears the mark. */
 export type Place = Awaited<ReturnType<typeof furnish>>
@@ -138,4 +139,12 @@ async function lookUp(house: House, workspaceId: string, as: As) {
     as,
   )
   return { tagId: workspace.tags.nodes[0].id, eventId: workspace.activity.nodes[0].id }
+}
+
+/** The token, bound to no workspace, of somebody who owns another one. */
+export async function strangersToken(house: House): Promise<string> {
+  const elsewhere = await furnish(house, 'elsewhere')
+  const { token, tokenId } = await invite(house, elsewhere.workspaceId, 'OWNER')
+  await unbind(house, tokenId)
+  return token
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openBucket } from '../../src/blobs/s3-bucket.ts'
-import { s3Places } from '../../src/blobs/s3-places.ts'
+import { openBucket } from '../../src/blobs/s3/bucket.ts'
+import { s3Places } from '../../src/blobs/s3/places.ts'
 import type { S3Config } from '../../src/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { orFault } from '../../blobs/disk-faults.ts'
+import { orFault } from '../../blobs/disk/faults.ts'
 import { CommitUnknown } from '../../database/faults.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NotFound, QuotaExceeded } from '../../errors.ts'

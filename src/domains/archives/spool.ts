@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { crc32 } from 'node:zlib'
-import { orFault } from '../../blobs/disk-faults.ts'
+import { orFault } from '../../blobs/disk/faults.ts'
 
 /** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageFault. */
 export async function openScratch(prefix: string): Promise<{ dir: string } & AsyncDisposable> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { act, createUpload, entryByPath, items, trashEntries } from '../client.ts'
+import { act, createFolder, createUpload, entryByPath, items, trashEntries } from '../client.ts'
 import type { House } from '../house.ts'
 import { tusOf } from '../tus.ts'
 import { type Answer, mutate, outcomes, postFile, send } from './clients.ts'
@@ -33,6 +33,12 @@ async function tree(house: House, workspaceId: string) {
   await postFile(house, { workspaceId, path: 'docs/sub', name: 'b.txt' }, bytesOf('b'))
   const docs = await entryByPath(house, workspaceId, 'docs')
   return { id: docs?.id ?? '' }
+}
+
+/** The same, and a folder for it to go to. */
+async function treeAndTarget(house: House, workspaceId: string) {
+  const docs = await tree(house, workspaceId)
+  return { ...docs, more: (await createFolder(house, { workspaceId, name: 'to' })).id }
 }
 
 async function upload(house: House, input: { workspaceId: string } & Record<string, unknown>) {
@@ -135,16 +141,7 @@ export const operations: Operation[] = [
   },
   {
     name: 'moveEntries',
-    prepare: async (house, workspaceId) => {
-      const docs = await tree(house, workspaceId)
-      const { folder } = await act(
-        house,
-        'createFolder',
-        { workspaceId, name: 'to' },
-        'folder { id }',
-      )
-      return { ...docs, more: folder.id }
-    },
+    prepare: treeAndTarget,
     act: (house, { id, more }) =>
       mutate(house, 'moveEntries', { ...onFolder(id), destination: { id: more } }, outcomes),
     already: null,
@@ -152,16 +149,7 @@ export const operations: Operation[] = [
   },
   {
     name: 'copyEntries',
-    prepare: async (house, workspaceId) => {
-      const docs = await tree(house, workspaceId)
-      const { folder } = await act(
-        house,
-        'createFolder',
-        { workspaceId, name: 'to' },
-        'folder { id }',
-      )
-      return { ...docs, more: folder.id }
-    },
+    prepare: treeAndTarget,
     act: (house, { id, more }) => {
       const once = { destination: { id: more }, onConflict: 'FAIL' }
       return mutate(house, 'copyEntries', { ...onFolder(id), ...once }, outcomes)
@@ -176,13 +164,7 @@ export const operations: Operation[] = [
       const made = await createUpload(house, { workspaceId, name: 'z.zip', size: bytes.length })
       await tusOf(house).patch(made.url, 0, bytes)
       await act(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
-      const { folder } = await act(
-        house,
-        'createFolder',
-        { workspaceId, name: 'to' },
-        'folder { id }',
-      )
-      return { id: made.id, more: folder.id }
+      return { id: made.id, more: (await createFolder(house, { workspaceId, name: 'to' })).id }
     },
     act: (house, { id, more }) =>
       mutate(house, 'importArchive', { uploadId: id, destination: { id: more } }, 'entryCount'),

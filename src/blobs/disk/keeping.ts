@@ -1,9 +1,9 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { BlobStore } from './blob-store.ts'
-import { exists, isMissing, orFault } from './disk-faults.ts'
-import { syncFolder } from './disk-folders.ts'
-import type { DiskPlaces } from './disk-places.ts'
+import type { BlobStore } from '../blob-store.ts'
+import { exists, isMissing, orFault } from './faults.ts'
+import { syncFolder } from './folders.ts'
+import type { DiskPlaces } from './places.ts'
 
 /** A quarter of a MiB for each read. */
 const highWaterMark = 256 * 1024

@@ -1,9 +1,9 @@
-import { StorageFault } from '../errors.ts'
-import { overtaken } from './s3-cut.ts'
-import { orBucketFault, unlessGone } from './s3-faults.ts'
-import type { Part, Staged } from './s3-ledger.ts'
-import { putting, putWhole, type Stores } from './s3-putting.ts'
-import { joined, tailsBetween } from './s3-tails.ts'
+import { StorageFault } from '../../errors.ts'
+import { overtaken } from './cut.ts'
+import { orBucketFault, unlessGone } from './faults.ts'
+import type { Part, Staged } from './ledger.ts'
+import { putting, putWhole, type Stores } from './putting.ts'
+import { joined, tailsBetween } from './tails.ts'
 
 /**
  * Makes one object of all that is staged, at its final place, and answers with its ETag. May find itself done by an earlier try whose

@@ -1,5 +1,5 @@
 import type { Hash } from 'node:crypto'
-import { runningHashes } from './running-hash.ts'
+import { runningHashes } from '../running-hash.ts'
 
 /** So many of the first bytes are kept at hand: what a confirm looks at to tell the type of a file. */
 const HEAD_BYTES = 4_100

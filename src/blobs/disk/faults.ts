@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { StorageFault } from '../errors.ts'
+import { StorageFault } from '../../errors.ts'
 
 /** For `.catch(orFault('…'))`: words a fault of the disk and keeps it, with its errno, as the cause. Others pass. */
 export const orFault = (what: string) => (cause: unknown) => {

@@ -3,10 +3,10 @@ import {
   ListObjectsV2Command,
   type ListObjectsV2Output,
 } from '@aws-sdk/client-s3'
-import { asKey } from './key.ts'
-import type { Bucket } from './s3-bucket.ts'
-import { orBucketFault } from './s3-faults.ts'
-import type { Stores } from './s3-putting.ts'
+import { asKey } from '../key.ts'
+import type { Bucket } from './bucket.ts'
+import { orBucketFault } from './faults.ts'
+import type { Stores } from './putting.ts'
 
 type Found = { name: string; size: number; modifiedAt: number }
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { durableFolders } from './disk-folders.ts'
-import { requireKey } from './key.ts'
+import { requireKey } from '../key.ts'
+import { durableFolders } from './folders.ts'
 
 /** Where on the disk a key lives. */
 export type DiskPlaces = ReturnType<typeof diskPlaces>

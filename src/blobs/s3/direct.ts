@@ -5,17 +5,17 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import type { S3Config } from '../config.ts'
-import { StorageFault } from '../errors.ts'
-import type { DirectDoors } from './blob-store.ts'
-import { sharing } from './disk-hash.ts'
-import { encryption } from './s3-bucket.ts'
-import { presigningClient } from './s3-client.ts'
-import { overtaken } from './s3-cut.ts'
-import { orBucketFault } from './s3-faults.ts'
-import type { Part, Staged } from './s3-ledger.ts'
-import { partCount, partLength } from './s3-parts.ts'
-import type { Stores } from './s3-putting.ts'
+import type { S3Config } from '../../config.ts'
+import { StorageFault } from '../../errors.ts'
+import type { DirectDoors } from '../blob-store.ts'
+import { sharing } from '../sharing.ts'
+import { encryption } from './bucket.ts'
+import { presigningClient } from './client.ts'
+import { overtaken } from './cut.ts'
+import { orBucketFault } from './faults.ts'
+import type { Part, Staged } from './ledger.ts'
+import { partCount, partLength } from './parts.ts'
+import type { Stores } from './putting.ts'
 
 /** The longest that S3 lets a URL live, in seconds. */
 const LONGEST = 604_800

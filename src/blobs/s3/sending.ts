@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
-import { statusOf } from './s3-faults.ts'
+import { statusOf } from './faults.ts'
 
 /** What a request brings: bytes at hand, or so many of a stream that can be opened anew. */
 export type Bytes = Buffer | { length: number; open: () => Readable }

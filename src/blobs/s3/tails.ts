@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
-import { StorageFault } from '../errors.ts'
-import type { Bucket } from './s3-bucket.ts'
-import type { Tail } from './s3-ledger.ts'
-import type { S3Places } from './s3-places.ts'
-import type { Bytes } from './s3-sending.ts'
+import { StorageFault } from '../../errors.ts'
+import type { Bucket } from './bucket.ts'
+import type { Tail } from './ledger.ts'
+import type { S3Places } from './places.ts'
+import type { Bytes } from './sending.ts'
 
 export type TailStores = { bucket: Bucket; places: S3Places }
 

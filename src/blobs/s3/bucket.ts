@@ -11,11 +11,11 @@ import {
   type PutObjectCommandInput,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import type { S3Config } from '../config.ts'
-import { s3Clients } from './s3-client.ts'
-import { isOutside, unlessGone } from './s3-faults.ts'
-import type { Part } from './s3-ledger.ts'
-import { type Bytes, sendBytes } from './s3-sending.ts'
+import type { S3Config } from '../../config.ts'
+import { s3Clients } from './client.ts'
+import { isOutside, unlessGone } from './faults.ts'
+import type { Part } from './ledger.ts'
+import { type Bytes, sendBytes } from './sending.ts'
 
 /** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
 export type Bucket = ReturnType<typeof openBucket>

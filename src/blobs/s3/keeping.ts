@@ -1,11 +1,11 @@
-import { StorageFault } from '../errors.ts'
-import type { BlobStore } from './blob-store.ts'
-import { sharing } from './disk-hash.ts'
-import { orBucketFault } from './s3-faults.ts'
-import type { Staged } from './s3-ledger.ts'
-import type { Stores } from './s3-putting.ts'
-import { removeTails } from './s3-tails.ts'
-import { abortMultipart, putTogether } from './s3-together.ts'
+import { StorageFault } from '../../errors.ts'
+import type { BlobStore } from '../blob-store.ts'
+import { sharing } from '../sharing.ts'
+import { orBucketFault } from './faults.ts'
+import type { Staged } from './ledger.ts'
+import type { Stores } from './putting.ts'
+import { removeTails } from './tails.ts'
+import { abortMultipart, putTogether } from './together.ts'
 
 type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'remove'>
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { StorageFault } from '../errors.ts'
+import { StorageFault } from '../../errors.ts'
 
 /**
  * sha256 of the first `size` bytes. On this thread, by pieces of 256 KiB: every other request waits a fraction of a
@@ -16,14 +16,4 @@ export async function hashFile(file: FileHandle, size: number) {
     offset += bytesRead
   }
   return hash.digest('hex')
-}
-
-/** Lets those who ask for the same thing at the same moment share one answer: fifty confirms read a file once. */
-export function sharing<T>() {
-  const running = new Map<string, Promise<T>>()
-  return (name: string, find: () => Promise<T>) => {
-    const shared = running.get(name) ?? find().finally(() => running.delete(name))
-    running.set(name, shared)
-    return shared
-  }
 }

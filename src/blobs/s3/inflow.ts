@@ -1,12 +1,12 @@
 import type { Hash } from 'node:crypto'
-import type { MemoryBudget } from './s3-budget.ts'
-import { orBucketFault } from './s3-faults.ts'
-import { type BufferPool, heldBytes } from './s3-held.ts'
-import { lane } from './s3-lane.ts'
-import type { Staged, Tail } from './s3-ledger.ts'
-import { type Arrived, putting, type Stores } from './s3-putting.ts'
-import type { Bytes } from './s3-sending.ts'
-import { joined } from './s3-tails.ts'
+import type { MemoryBudget } from './budget.ts'
+import { orBucketFault } from './faults.ts'
+import { type BufferPool, heldBytes } from './held.ts'
+import { lane } from './lane.ts'
+import type { Staged, Tail } from './ledger.ts'
+import { type Arrived, putting, type Stores } from './putting.ts'
+import type { Bytes } from './sending.ts'
+import { joined } from './tails.ts'
 
 /** How many parts of one upload are on their way at once, and how many bytes wait in memory for the rest of a part. */
 export type Gathering = { partsAtOnce: number; largestTailBytes: number }

@@ -1,8 +1,8 @@
-import { overtaken } from './s3-cut.ts'
-import type { Inflow, Piece } from './s3-inflow.ts'
-import type { Staged } from './s3-ledger.ts'
-import type { Stores } from './s3-putting.ts'
-import { removeTails } from './s3-tails.ts'
+import { overtaken } from './cut.ts'
+import type { Inflow, Piece } from './inflow.ts'
+import type { Staged } from './ledger.ts'
+import type { Stores } from './putting.ts'
+import { removeTails } from './tails.ts'
 
 /** Writes down in the ledger what has arrived in the bucket, and takes away the tails that are of no use any more. */
 export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMade }: Inflow) {

@@ -1,6 +1,6 @@
-import { StorageFault } from '../errors.ts'
-import type { Change, Ledger, Staged } from './s3-ledger.ts'
-import { removeTails, type TailStores, tailsBetween } from './s3-tails.ts'
+import { StorageFault } from '../../errors.ts'
+import type { Change, Ledger, Staged } from './ledger.ts'
+import { removeTails, type TailStores, tailsBetween } from './tails.ts'
 
 /**
  * What is staged, cut to its first `offset` bytes. Parts can only go whole: what is left of one that is cut lies in the tails

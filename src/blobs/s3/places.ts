@@ -1,4 +1,4 @@
-import { requireKey } from './key.ts'
+import { requireKey } from '../key.ts'
 
 /** Where in the bucket a key lives: kept below one of 65,536 prefixes, its tails below its own name. */
 export type S3Places = ReturnType<typeof s3Places>

@@ -1,11 +1,11 @@
 import type { Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { ChecksumMismatch, StorageFault } from '../errors.ts'
-import type { AppendOptions } from './blob-store.ts'
-import { type Checksum, checking } from './checksum.ts'
-import { orFault } from './disk-faults.ts'
-import { gather } from './gather.ts'
+import { ChecksumMismatch, StorageFault } from '../../errors.ts'
+import type { AppendOptions } from '../blob-store.ts'
+import { type Checksum, checking } from '../checksum.ts'
+import { gather } from '../gather.ts'
+import { orFault } from './faults.ts'
 
 /** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
 export type Cadence = { bytes: number; ms: number }

@@ -1,11 +1,11 @@
-import { StorageFault } from '../errors.ts'
-import type { Bucket } from './s3-bucket.ts'
-import { overtaken } from './s3-cut.ts'
-import { unlessTaken } from './s3-faults.ts'
-import type { Ledger, Part, Staged, Tail } from './s3-ledger.ts'
-import { MOST_PARTS } from './s3-parts.ts'
-import type { S3Places } from './s3-places.ts'
-import type { Bytes } from './s3-sending.ts'
+import { StorageFault } from '../../errors.ts'
+import type { Bucket } from './bucket.ts'
+import { overtaken } from './cut.ts'
+import { unlessTaken } from './faults.ts'
+import type { Ledger, Part, Staged, Tail } from './ledger.ts'
+import { MOST_PARTS } from './parts.ts'
+import type { S3Places } from './places.ts'
+import type { Bytes } from './sending.ts'
 
 export type Stores = { bucket: Bucket; places: S3Places; ledger: Ledger }
 

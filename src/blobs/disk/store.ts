@@ -1,9 +1,9 @@
-import type { BlobStore } from './blob-store.ts'
-import type { Cadence } from './disk-append.ts'
-import { diskKeeping } from './disk-keeping.ts'
-import { blobsBelow } from './disk-list.ts'
-import { diskPlaces } from './disk-places.ts'
-import { diskStaging } from './disk-staging.ts'
+import type { BlobStore } from '../blob-store.ts'
+import type { Cadence } from './append.ts'
+import { diskKeeping } from './keeping.ts'
+import { blobsBelow } from './list.ts'
+import { diskPlaces } from './places.ts'
+import { diskStaging } from './staging.ts'
 
 const usualCadence: Cadence = { bytes: 64 * 1024 * 1024, ms: 10_000 }
 

@@ -1,12 +1,13 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import type { BlobStore } from './blob-store.ts'
-import { appendToFile, type Cadence } from './disk-append.ts'
-import { exists, orFault, unlessMissing } from './disk-faults.ts'
-import { syncFolder } from './disk-folders.ts'
-import { hashFile, sharing } from './disk-hash.ts'
-import type { DiskPlaces } from './disk-places.ts'
-import { requireKey } from './key.ts'
-import { runningHashes } from './running-hash.ts'
+import type { BlobStore } from '../blob-store.ts'
+import { requireKey } from '../key.ts'
+import { runningHashes } from '../running-hash.ts'
+import { sharing } from '../sharing.ts'
+import { appendToFile, type Cadence } from './append.ts'
+import { exists, orFault, unlessMissing } from './faults.ts'
+import { syncFolder } from './folders.ts'
+import { hashFile } from './hash.ts'
+import type { DiskPlaces } from './places.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'distrust' | 'discard'>
 

@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import { Agent as TlsAgent } from 'node:https'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import type { S3Config } from '../config.ts'
+import type { S3Config } from '../../config.ts'
 
 const CONNECTING_MS = 5_000
 /** From the first byte of a request to the head of its answer: a part over a thin line, or a large upload put together. */

@@ -1,4 +1,4 @@
-import { DomainError, StorageFault } from '../errors.ts'
+import { DomainError, StorageFault } from '../../errors.ts'
 
 /** For `.catch(orBucketFault('…'))`: words what the bucket or the way to it did, and keeps it as the cause. A bug of ours passes. */
 export const orBucketFault =

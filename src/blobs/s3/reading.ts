@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { StorageFault } from '../errors.ts'
-import { overtaken } from './s3-cut.ts'
-import { orBucketFault } from './s3-faults.ts'
-import type { Staged } from './s3-ledger.ts'
-import type { Stores } from './s3-putting.ts'
-import { openTails, tailsBetween } from './s3-tails.ts'
-import { putTogether } from './s3-together.ts'
+import { StorageFault } from '../../errors.ts'
+import { overtaken } from './cut.ts'
+import { orBucketFault } from './faults.ts'
+import type { Staged } from './ledger.ts'
+import type { Stores } from './putting.ts'
+import { openTails, tailsBetween } from './tails.ts'
+import { putTogether } from './together.ts'
 
 /**
  * The first bytes of a key, staged (or null) or kept, `length` of them or all there are; null where nothing is there. Bytes in
