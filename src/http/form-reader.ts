@@ -39,7 +39,8 @@ export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Pr
     stored.catch(reject)
     storing.push(stored)
   })
-  form.once('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
+  // It may fail more than once: what it has not read to its end when it is destroyed is a fault of its own.
+  form.on('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
   req.once('close', () => req.complete || reject(malformed('it broke off')))
   reading.stop.addEventListener('abort', () => reject(tooSlow()), { once: true })
   try {

@@ -125,14 +125,20 @@ async function smallFiles({ server, workspace, load }: Place) {
   )
 }
 
+/** All bytes are on their way at once; who asks for uploads and confirms them comes a few at a time, as people do. */
 async function manyUploads({ server, workspace, load }: Place) {
   const bytes = randomBytes(4 * MIB)
-  await pooled(load.uploads, load.uploads, async (n) => {
-    const input = { workspaceId: workspace.id, name: `at once ${n}`, size: bytes.length }
-    const upload = await createUpload(server.house, input)
-    await sendBytes(server.house, upload, bytes)
-    await confirmUpload(server.house, { uploadId: upload.id })
-  })
+  const uploads = await pooled(load.uploads, 4, (n) =>
+    createUpload(server.house, {
+      workspaceId: workspace.id,
+      name: `at once ${n}`,
+      size: bytes.length,
+    }),
+  )
+  await Promise.all(uploads.map((upload) => sendBytes(server.house, upload, bytes)))
+  await pooled(load.uploads, 4, (n) =>
+    confirmUpload(server.house, { uploadId: uploads[n]?.id ?? '' }),
+  )
 }
 
 /** 0 to `count` − 1, so many at once; the results in that order. */

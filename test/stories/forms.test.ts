@@ -391,3 +391,19 @@ test('the upload of a form is no way in by other doors, and its end is the end o
   expect((await raw.answer()).status).toBe(409)
   await nothingLeft(house, workspaceId)
 })
+
+test('S25, S34: a form that fails twice, in a header and by its end, is answered 400, and the house lives on', async () => {
+  await using here = await open()
+  const { house } = here
+  for (const part of [
+    'broken',
+    'Content-Disposition: form-data; name="file"\r\nbroken',
+    ':',
+    '\0',
+  ]) {
+    const body = `--b\r\n${part}\r\n\r\nhello`
+    const response = await house.http('/files', { method: 'POST', headers: boundary, body })
+    expect([part, response.status]).toEqual([part, 400])
+  }
+  expect((await house.http('/readyz')).status).toBe(200)
+})

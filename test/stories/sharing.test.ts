@@ -154,6 +154,21 @@ describe('a shared file', () => {
     expect(await opened(link)).toBe(false)
     expect(await house.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
   })
+
+  test('is not listed any more while the rows of a purge have not gone yet', async () => {
+    const entry = await file()
+    const { id } = await share(entry)
+    await trashEntries(house, entry)
+    // A process that died after it had said so, and before the rest.
+    const { db } = house.app
+    await db.updateTable('entries').set({ purgingAt: now }).where('id', '=', entry.id).execute()
+    const query = `query ($workspace: ID!, $link: ID!) { node(id: $link) { id }
+      workspace(by: { id: $workspace }) { shareLinks { nodes { entry { id } } } } }`
+    expect(await house.ask(query, { workspace: workspaceId, link: id })).toEqual({
+      node: null,
+      workspace: { shareLinks: { nodes: [] } },
+    })
+  })
 })
 
 describe('a password', () => {

@@ -31,11 +31,23 @@ export async function sharesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(ShareRow | null)[]> {
-  return inOrder(
-    ids,
-    await db.selectFrom('shareLinks').selectAll().where('id', 'in', ids).execute(),
-  )
+  return inOrder(ids, await shares(db).where('id', 'in', ids).execute())
 }
+
+/** Those of an entry that is being purged go with its row, and are over before. */
+const shares = (db: Db | Tx) =>
+  db
+    .selectFrom('shareLinks')
+    .selectAll()
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('entries as e')
+          .select('e.id')
+          .whereRef('e.id', '=', 'shareLinks.entryId')
+          .where('e.purgingAt', 'is', null),
+      ),
+    )
 
 /** A share link of a workspace in which the viewer may share; NotFound, Forbidden. */
 export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string): Promise<ShareRow> {
@@ -53,7 +65,7 @@ export function sharesList(db: Db, workspaceId: string): List<ShareRow> {
       { column: 'shareLinks.createdAt', as: 'createdAt', direction: 'desc', numeric: true },
       { column: 'shareLinks.id', as: 'id', direction: 'desc' },
     ],
-    segments: [db.selectFrom('shareLinks').selectAll().where('workspaceId', '=', workspaceId)],
+    segments: [shares(db).where('workspaceId', '=', workspaceId)],
   }
 }
 
