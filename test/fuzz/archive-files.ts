@@ -19,7 +19,7 @@ const lies = fc
       packed: word,
       offset: word,
       method: fc.constantFrom(0, 8, 12, 99),
-      flags: word,
+      flags: fc.nat(0xffff),
       attributes: fc.constantFrom(0o120777 << 16, 0o100644 << 16, 0o60000 << 16),
       madeBy: fc.constantFrom(0, 3),
     },

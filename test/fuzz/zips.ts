@@ -59,7 +59,7 @@ function localOf(member: Packed): Buffer {
   head.writeUInt32LE(crc >>> 0, 14)
   head.writeUInt32LE(packed >>> 0, 18)
   head.writeUInt32LE(size >>> 0, 22)
-  head.writeUInt16LE(name.length, 26)
+  head.writeUInt16LE(name.length & 0xffff, 26)
   return Buffer.concat([head, name, packedBytes(member)])
 }
 
@@ -75,7 +75,7 @@ function centralOf(member: Packed, at: number): Buffer {
   head.writeUInt32LE(crc >>> 0, 16)
   head.writeUInt32LE(packed >>> 0, 20)
   head.writeUInt32LE(size >>> 0, 24)
-  head.writeUInt16LE(name.length, 28)
+  head.writeUInt16LE(name.length & 0xffff, 28)
   head.writeUInt16LE(extra.length, 30)
   head.writeUInt32LE(attributes >>> 0, 38)
   head.writeUInt32LE((lies?.offset ?? at) >>> 0, 42)
