@@ -110,6 +110,6 @@ async function readsBack(
 ) {
   const { body, status } = sound(await ask(ground, { path: `/download/${id}` }))
   insist(status === 200 && body.length === size, `of ${size} bytes ${body.length} came back`)
-  if (form?.tail.startsWith('\r\n--'))
+  if (form?.tail.startsWith(`\r\n--${BOUNDARY}`))
     insist(body.equals(form.bytes), 'the file is not what the form held')
 }
