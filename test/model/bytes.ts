@@ -1,6 +1,6 @@
+import type { Dice } from '../support/dice.ts'
 import type { House } from '../support/house.ts'
 import { hashOf } from './contents.ts'
-import type { Dice } from './dice.ts'
 import { isLive } from './tree.ts'
 import type { Version, World } from './world.ts'
 

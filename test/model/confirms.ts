@@ -1,3 +1,4 @@
+import type { Dice } from '../support/dice.ts'
 import {
   checkBytes,
   confirm,
@@ -7,7 +8,6 @@ import {
   type Wishes,
 } from './confirming.ts'
 import { drawContent } from './contents.ts'
-import type { Dice } from './dice.ts'
 import { drawMode } from './draws.ts'
 import { batchOutcome, mutation, type Operation, type Outcome, stepsOf } from './operation.ts'
 import { attempted, refuse } from './refusal.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import type { Content } from './world.ts'
 
 const sizes = [0, 1, 10, 100, 1000, 1000, 5000, 5000, 70_000] as const

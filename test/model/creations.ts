@@ -1,7 +1,7 @@
+import type { Dice } from '../support/dice.ts'
 import { metadata } from '../support/tus.ts'
 import { confirmItself } from './confirming.ts'
 import { drawContent } from './contents.ts'
-import type { Dice } from './dice.ts'
 import {
   conflicts,
   drawFacts,

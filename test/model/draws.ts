@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import { longNames, names, wrongNames } from './names.ts'
 import type { Item, Ref } from './places.ts'
 import { byId, isLive, isRoot, pathOf } from './tree.ts'

@@ -1,6 +1,6 @@
 import { attempt } from '../support/client.ts'
+import type { Dice } from '../support/dice.ts'
 import type { House } from '../support/house.ts'
-import type { Dice } from './dice.ts'
 import { attempted } from './refusal.ts'
 import type { Seen } from './seen.ts'
 import type { World } from './world.ts'

@@ -1,5 +1,5 @@
+import type { Dice } from '../support/dice.ts'
 import { hashOf } from './contents.ts'
-import type { Dice } from './dice.ts'
 import { drawRef, livingIn } from './draws.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
 import { type Ref, requireLive } from './places.ts'

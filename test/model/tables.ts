@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import { drawId, filesIn } from './draws.ts'
 import { fold } from './names.ts'
 import { mutation, type Operation } from './operation.ts'

@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import { drawItems, drawMode, drawTag, drawTags } from './draws.ts'
 import { fold } from './names.ts'
 import { batchMutation, batchOutcome, mutation, type Operation, stepsOf } from './operation.ts'

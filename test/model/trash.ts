@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import { drawId, drawItems, drawMode, drawWorkspace, trashIn } from './draws.ts'
 import { sizeOf } from './figures.ts'
 import {

@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts'
+import type { Dice } from '../support/dice.ts'
 import { filesIn } from './draws.ts'
 import { requireRoom } from './figures.ts'
 import { mutation, type Operation } from './operation.ts'

@@ -1,3 +1,4 @@
+import { Dice } from '../support/dice.ts'
 import { operations } from '../support/faults/operations.ts'
 import { walkAll } from '../support/faults/plan.ts'
 import { olderFolder, walkStart } from '../support/faults/starts.ts'
@@ -66,11 +67,7 @@ function add(injected: Record<string, number>, figures: Figures): void {
 
 /** The same order for the same seed. */
 function shuffled<T>(items: T[], seed: number): T[] {
-  let state = seed >>> 0
-  const next = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-  const keyed = items.map((item) => ({ item, key: next() }))
+  const dice = new Dice(seed)
+  const keyed = items.map((item) => ({ item, key: dice.below(2 ** 32) }))
   return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item)
 }

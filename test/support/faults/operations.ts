@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { act, createFolder, createUpload, entryByPath, items, trashEntries } from '../client.ts'
 import type { House } from '../house.ts'
 import { tusOf } from '../tus.ts'
+import { zipOf } from '../zips.ts'
 import { type Answer, mutate, outcomes, postFile, send } from './clients.ts'
-import { bytesOf, zipOf } from './content.ts'
+import { bytesOf } from './content.ts'
 
 /** What is done by whom to what: ids, and the URL of an upload with its bytes. */
 type Subject = { workspaceId: string; id: string; more: any }
@@ -160,7 +161,7 @@ export const operations: Operation[] = [
   {
     name: 'importArchive',
     prepare: async (house, workspaceId) => {
-      const bytes = zipOf({ 'docs/a.txt': bytesOf('a'), 'docs/sub/': Buffer.alloc(0) })
+      const bytes = zipOf([{ name: 'docs/a.txt', bytes: bytesOf('a') }, { name: 'docs/sub/' }])
       const made = await createUpload(house, { workspaceId, name: 'z.zip', size: bytes.length })
       await tusOf(house).patch(made.url, 0, bytes)
       await act(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
