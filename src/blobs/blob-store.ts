@@ -82,4 +82,6 @@ export type AppendOptions = {
    * that finds out by itself who may write needs not ask.
    */
   mayWrite?: (() => void) | undefined
+  /** Nobody else has what `source` brings: its memory may be given back as soon as it is written. */
+  mayFree?: boolean | undefined
 }

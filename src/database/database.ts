@@ -7,7 +7,7 @@ import {
 } from 'kysely'
 import type { DatabaseConfig } from '../config.ts'
 import { postgresDialect } from './postgres.ts'
-import { sqliteDialect } from './sqlite.ts'
+import { memoryDialect, sqliteDialect } from './sqlite.ts'
 import type { Tables } from './tables.ts'
 import type { Tx } from './transaction.ts'
 
@@ -20,6 +20,9 @@ export function openDatabase(config: DatabaseConfig): Db {
   const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
   return new Kysely<Tables>({ dialect: postgresDialect(config), plugins: [emptyLists] })
 }
+
+/** An empty database that is gone when it is closed. */
+export const openNowhere = (): Db => new Kysely<Tables>({ dialect: memoryDialect() })
 
 /** Asks for nothing, to know whether there is an answer; throws what stands in its way. */
 export const requireAnswer = (db: Db) => sql`select 1`.execute(db)

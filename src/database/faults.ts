@@ -23,6 +23,15 @@ export class CommitUnknown extends Error {
   }
 }
 
+/** It was committed, and may be gone after a loss of power: the disk did not do its part. In SQLite's words. */
+export class NotDurable extends Error {
+  readonly code: 'SQLITE_FULL' | 'SQLITE_IOERR_FSYNC'
+  constructor(cause: unknown) {
+    super(`the log of the database could not be synced: ${wordsOf(cause)}`, { cause })
+    this.code = facts(cause).code === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_FSYNC'
+  }
+}
+
 /** Others were in the way, or were quicker: told again, the story sees what they did. */
 const inTheWay = /^(40001|40P01|23505|23503)$/
 /** A statement took longer than it may, a lock was not to be had, the server takes no writes or has no room. */

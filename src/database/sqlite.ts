@@ -1,50 +1,55 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
-import { type DatabaseConnection, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
+import { SqliteAdapter, SqliteDialect } from 'kysely'
+import { TwoConnections } from './sqlite-driver.ts'
 
-/** One file, one connection. WAL with synchronous=FULL: what was committed survives a loss of power. */
+/**
+ * One file, two connections: one that writes, and one that reads beside it. What was committed survives a loss of power: WAL, whose
+ * file sqlite-log.ts syncs before anybody hears of a commit.
+ */
 export function sqliteDialect(path: string): SqliteDialect {
   mkdirSync(dirname(path), { recursive: true })
-  const database = new SqliteFile(path)
-  database.pragma('journal_mode = WAL')
-  database.pragma('synchronous = FULL')
-  database.pragma('foreign_keys = ON')
-  database.pragma('busy_timeout = 5000')
-  database.pragma('cache_size = -65536')
-  database.pragma('mmap_size = 1073741824')
-  return new Dialect(database)
+  const writer = open(path)
+  writer.pragma('journal_mode = WAL')
+  // The log is synced by SQLite itself where it is written back into the database, and for each commit by sqlite-log.ts.
+  writer.pragma('synchronous = NORMAL')
+  writer.pragma('foreign_keys = ON')
+  return new Dialect(writer, open(path, { readonly: true }))
+}
+
+/** In memory, and for one who asks one thing after the other. */
+export const memoryDialect = () => new SqliteDialect({ database: new SqliteFile(':memory:') })
+
+function open(path: string, options: SqliteFile.Options = {}) {
+  const file = new SqliteFile(path, options)
+  file.pragma('busy_timeout = 5000')
+  file.pragma('cache_size = -65536')
+  file.pragma('mmap_size = 1073741824')
+  return file
 }
 
 class Dialect extends SqliteDialect {
-  readonly #database: SqliteFile.Database
-  constructor(database: SqliteFile.Database) {
-    super({ database })
-    this.#database = database
+  readonly #files: [writer: SqliteFile.Database, reader: SqliteFile.Database]
+  constructor(...files: [writer: SqliteFile.Database, reader: SqliteFile.Database]) {
+    super({ database: files[0] })
+    this.#files = files
   }
   override createAdapter() {
     return new Adapter()
   }
   override createDriver() {
-    return new Driver(this.#database)
+    return new TwoConnections(...this.#files)
   }
 }
 
-/** Tables are made and changed in a transaction like rows: a migration that is cut short has not begun. Kysely knows it of PostgreSQL only. */
 class Adapter extends SqliteAdapter {
+  /** Tables are made and changed in a transaction like rows: a migration that is cut short has not begun. Kysely knows it of PostgreSQL only. */
   override get supportsTransactionalDdl() {
     return true
   }
-}
-
-class Driver extends SqliteDriver {
-  readonly #database: SqliteFile.Database
-  constructor(database: SqliteFile.Database) {
-    super({ database })
-    this.#database = database
-  }
-  /** A full or broken disk makes SQLite roll back by itself; to do it again is an error, which would hide the one that says why. */
-  override async rollbackTransaction(connection: DatabaseConnection) {
-    if (this.#database.inTransaction) await super.rollbackTransaction(connection)
+  /** Who writes waits in the driver; who reads does not. */
+  override get supportsMultipleConnections() {
+    return true
   }
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { type Db, isPostgres, openDatabase } from './database.ts'
+import { type Db, isPostgres, openNowhere } from './database.ts'
 import { migrateToLatest } from './migrate.ts'
 import type { ColumnType } from './tables.ts'
 import type { Tx } from './transaction.ts'
@@ -49,7 +49,7 @@ export const describeTable = (db: Db | Tx, named: string): Promise<Described | n
 
 /** What the house's own tables are called on any database, in lower case: whatever its migrations make in an empty one. */
 export async function ownTables(): Promise<Set<string>> {
-  const empty = openDatabase({ kind: 'sqlite', path: ':memory:' })
+  const empty = openNowhere()
   try {
     await migrateToLatest(empty)
     const { rows } = await sql<{ name: string }>`select name from pragma_table_list`.execute(empty)

@@ -125,7 +125,7 @@ async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, tak
     // Not a byte counts before all are there, but the upload waits for the next.
     await commit(0)
   }
-  const length = await appendTo(scope, held, req, { ...taking, onDurable })
+  const length = await appendTo(scope, held, req, { ...taking, mayFree: true, onDurable })
   if (!req.complete) throw busy('the body was not read to its end; it begins anew')
   compare(length, size)
   await commit(size, commitLast)

@@ -32,6 +32,7 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
   const options = {
     checksum: asked.checksum,
     signal: stop.signal,
+    mayFree: true,
     mayWrite: () => requireMine(passage),
     onDurable: (offset: number) => commitUpTo(passage, offset, end),
   }

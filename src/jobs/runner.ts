@@ -74,7 +74,6 @@ type Round = RunnerOptions & { owner: string; closing: AbortSignal; plan: () => 
 async function runAll(round: Round): Promise<number> {
   let count = 0
   while (!round.closing.aborted) {
-    await quietly(round.log, 'jobs could not be planned anew', round.plan)
     const job = await take(round)
     if (!job) break
     await quietly(round.log, 'a job could not be put back', () => run(round, job))
@@ -83,10 +82,12 @@ async function runAll(round: Round): Promise<number> {
   return count
 }
 
-const take = ({ db, owner, now, leaseMs = LEASE_MS, handlers, log }: Round) =>
-  quietly(log, 'jobs could not be asked for', () =>
-    claim(db, { owner, now: now(), leaseMs, kinds: Object.keys(handlers) }),
-  )
+/** Never without a plan: what is late because the clock has leapt is not yet due. */
+const take = ({ db, owner, now, leaseMs = LEASE_MS, handlers, log, plan }: Round) =>
+  quietly(log, 'jobs could not be asked for', async () => {
+    await plan()
+    return claim(db, { owner, now: now(), leaseMs, kinds: Object.keys(handlers) })
+  })
 
 async function run(round: Round, job: Job): Promise<void> {
   const { db, now, log, every, handlers } = round

@@ -46,9 +46,9 @@ export async function openTraced() {
       child.kill('SIGTERM')
       const [code] = await gone
       if (code !== 0) throw new Error(`the server ended with ${code}`)
-      await until(async () =>
-        (await readFile(file, 'latin1')).endsWith(`${child.pid} +++ exited with 0 +++\n`),
-      )
+      // A short number is followed by more than one space.
+      const ended = new RegExp(`${child.pid} +\\+\\+\\+ exited with 0 \\+\\+\\+\n$`)
+      await until(async () => ended.test(await readFile(file, 'latin1')))
       return readTrace(file)
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),

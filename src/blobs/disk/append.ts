@@ -5,6 +5,7 @@ import { ChecksumMismatch, StorageFault } from '../../errors.ts'
 import type { AppendOptions } from '../blob-store.ts'
 import { type Checksum, checking } from '../checksum.ts'
 import { gather } from '../gather.ts'
+import { giveBack } from '../spent.ts'
 import { orFault } from './faults.ts'
 
 /** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
@@ -44,7 +45,7 @@ async function appendProven(appending: Appending, checksum: Checksum) {
 }
 
 async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
-  const { file, offset, source, signal, sha256, onDurable, mayWrite, cadence } = appending
+  const { file, offset, source, signal, sha256, onDurable, mayWrite, mayFree, cadence } = appending
   let [length, durable, durableAt] = [offset, offset, performance.now()]
   const makeDurable = async () => {
     await file.datasync().catch(orFault('the bytes could not be made durable'))
@@ -63,6 +64,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
       alsoHash(chunk)
     }
     length += await writing
+    if (mayFree) giveBack(batch)
     if (!isDue()) continue
     await makeDurable()
     await onDurable?.(length)

@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { getSystemErrorMap } from 'node:util'
-import { type Fault, step, type Traits } from './kinds.ts'
-import { befall, fateOf, through, throughSync } from './points.ts'
+import { type Fault, isKill, step, type Traits } from './kinds.ts'
+import { befall, die, fateOf, through, throughSync } from './points.ts'
 
 type Call = (...args: any[]) => any
 
@@ -85,6 +85,7 @@ function patchOpen() {
   fs.open = ((...args: any[]) => {
     const fault = fateOf(step('disk', 'open stream', { opens: true }))
     if (!fault) return act(...args)
+    if (isKill(fault)) die()
     return process.nextTick(args.at(-1), errnoOf('open')(fault))
   }) as typeof open
 }

@@ -1,0 +1,108 @@
+import type SqliteFile from 'better-sqlite3'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  type QueryResult,
+  SelectQueryNode,
+} from 'kysely'
+import { type SqliteLog, sqliteLog } from './sqlite-log.ts'
+import { runner } from './sqlite-statements.ts'
+import { type Turns, takeTurns } from './turns.ts'
+
+type Run = <R>(query: CompiledQuery) => QueryResult<R>
+type House = { write: Run; read: Run; writer: SqliteFile.Database; turns: Turns; log: SqliteLog }
+
+/**
+ * Writing, and all that is asked within a transaction, goes through one connection, transaction by transaction; selects outside of any
+ * go through the other at once. A commit is told when it is durable, and the next transaction has its turn before that: those
+ * that end while the disk is at it share the next sync.
+ */
+export class TwoConnections implements Driver {
+  readonly #house: House
+  readonly #reader: SqliteFile.Database
+  constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
+    const [turns, log] = [takeTurns(), sqliteLog(writer)]
+    this.#house = { write: runner(writer), read: runner(reader), writer, turns, log }
+    this.#reader = reader
+  }
+  async init() {}
+  async acquireConnection() {
+    return new Connection(this.#house)
+  }
+  beginTransaction(connection: Connection) {
+    return connection.begin()
+  }
+  commitTransaction(connection: Connection) {
+    return connection.commit()
+  }
+  async rollbackTransaction(connection: Connection) {
+    connection.rollback()
+  }
+  async releaseConnection() {}
+  async destroy() {
+    await this.#house.log.close()
+    this.#reader.close()
+    this.#house.writer.close()
+  }
+}
+
+/** What Kysely holds for one statement, or for one transaction. */
+class Connection implements DatabaseConnection {
+  readonly #house: House
+  #hasTurn = false
+  constructor(house: House) {
+    this.#house = house
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const { write, read, turns, log } = this.#house
+    if (this.#hasTurn) return write(query)
+    if (SelectQueryNode.is(query.query)) return read(query)
+    await turns.take()
+    const result = turns.leaveAfter(() => write<R>(query))
+    await log.durable()
+    return result
+  }
+
+  // biome-ignore lint/correctness/useYield: nobody streams.
+  async *streamQuery(): AsyncGenerator<never> {
+    throw new Error('SQLite is not streamed from')
+  }
+
+  async begin() {
+    await this.#house.turns.take()
+    this.#hasTurn = true
+    try {
+      this.#exec('begin')
+    } catch (error) {
+      this.#leave()
+      throw error
+    }
+  }
+
+  /** Rolled back by whoever called where it fails before the end of the turn. */
+  async commit() {
+    this.#exec('commit')
+    this.#leave()
+    await this.#house.log.durable()
+  }
+
+  /** A full or broken disk makes SQLite roll back by itself; to do it again is an error, which would hide the one that says why. */
+  rollback() {
+    if (!this.#hasTurn) return
+    try {
+      if (this.#house.writer.inTransaction) this.#exec('rollback')
+    } finally {
+      this.#leave()
+    }
+  }
+
+  #exec(sql: 'begin' | 'commit' | 'rollback') {
+    this.#house.write({ sql, parameters: [] } as unknown as CompiledQuery)
+  }
+  #leave() {
+    this.#hasTurn = false
+    this.#house.turns.leave()
+  }
+}

@@ -1,0 +1,61 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type SqliteFile from 'better-sqlite3'
+import { NotDurable } from './faults.ts'
+
+export type SqliteLog = {
+  /** Resolves when all that was committed before is on the disk; throws NotDurable where it is not known to be. */
+  durable: () => Promise<void>
+  close: () => Promise<void>
+}
+
+/**
+ * The sync of the write-ahead log, by which a commit is durable (https://sqlite.org/wal.html), away from the thread that answers: those who
+ * wait while one sync runs share the next. Where SQLite itself writes the log back into the database, it syncs both.
+ */
+export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
+  let file: FileHandle | undefined
+  let running: Promise<void> = Promise.resolve()
+  let next: Promise<void> | undefined
+  let isDoubtful = false
+
+  /** What a sync that failed has left on the disk nobody knows, and later ones do not say: then all goes into the database, and the log begins anew. */
+  async function sync() {
+    if (isDoubtful) writeBack(writer)
+    isDoubtful = true
+    file ??= await openLog(`${writer.name}-wal`)
+    await file.datasync()
+    isDoubtful = false
+  }
+
+  return {
+    durable() {
+      next ??= running
+        .catch(() => {})
+        .then(() => {
+          next = undefined
+          running = sync().catch((cause) => {
+            throw new NotDurable(cause)
+          })
+          return running
+        })
+      return next
+    },
+    async close() {
+      await (next ?? running).catch(() => {})
+      await file?.close()
+    },
+  }
+}
+
+/** Its name in the folder is to be durable, too. */
+async function openLog(path: string): Promise<FileHandle> {
+  const folder = await open(dirname(path))
+  await folder.sync().finally(() => folder.close())
+  return open(path, 'r+')
+}
+
+function writeBack(writer: SqliteFile.Database) {
+  const [outcome] = writer.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
+  if (outcome.busy) throw new Error('the log of the database is in use')
+}

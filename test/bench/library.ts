@@ -1,0 +1,42 @@
+import { sql } from 'kysely'
+import { readConfig } from '../../src/config.ts'
+import { type Db, openDatabase } from '../../src/database/database.ts'
+import { createFolder, createWorkspace } from '../support/client.ts'
+import type { Server } from '../support/fleet.ts'
+import { manyFiles } from '../support/many-files.ts'
+
+export const FOLDERS = 20
+export const EACH = 10
+const FILES = 100_000
+const TAGS = ['raw', 'checked', 'shared', 'old', 'new']
+
+/** A folder of 100,000 files with two tags each, and twenty folders of ten such files in another; rows only. */
+export async function layOut({ house }: Server, env: { DATA_DIR: string; DATABASE_URL?: string }) {
+  const { id: workspaceId } = await createWorkspace(house)
+  const large = await createFolder(house, { workspaceId, name: 'large', tags: TAGS })
+  const nested = await createFolder(house, { workspaceId, name: 'nested' })
+  const folders: string[] = []
+  for (let n = 0; n < FOLDERS; n++) {
+    const input = { workspaceId, parent: { id: nested.id }, name: `folder ${n}` }
+    folders.push((await createFolder(house, input)).id)
+  }
+  const db = openDatabase(readConfig(env).database)
+  await manyFiles({ workspaceId, folderId: large.id }, FILES + FOLDERS * EACH).execute(db)
+  await tagAll(db)
+  for (const folder of folders) await moveSome(db, large.id, folder)
+  await sql`ANALYZE`.execute(db)
+  await db.destroy()
+  return { large: large.id, nested: nested.id, folder: folders[0] as string }
+}
+
+const tagAll = (db: Db) =>
+  sql`INSERT INTO "entryTags" ("entryId", "tagId")
+    SELECT "id", t."tagId" FROM "entries" JOIN (
+      SELECT "id" AS "tagId", row_number() OVER (ORDER BY "nameKey") - 1 AS n FROM "tags"
+    ) t ON t.n IN ("size" % 5, ("size" + 1) % 5) WHERE "kind" = 'file'`.execute(db)
+
+const moveSome = (db: Db, from: string, to: string) =>
+  sql`UPDATE "entries" SET "parentId" = ${to} WHERE "id" IN (
+    SELECT "id" FROM "entries" WHERE "parentId" = ${from} ORDER BY "nameKey" LIMIT ${EACH})`.execute(
+    db,
+  )
