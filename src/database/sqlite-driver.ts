@@ -14,8 +14,8 @@ type Run = <R>(query: CompiledQuery) => QueryResult<R>
 type House = { write: Run; read: Run; writer: SqliteFile.Database; turns: Turns; log: SqliteLog }
 
 /**
- * Writing, and all that is asked within a transaction, goes through one connection, transaction by transaction; selects outside of any
- * go through the other at once. A commit is told when it is durable, and the next transaction has its turn before that: those
+ * Writing, and all that is asked within a transaction, goes through one connection, transaction by transaction; a select outside of any
+ * does not wait for that, and takes the other. A commit is told when it is durable, and the next transaction has its turn before that: those
  * that end while the disk is at it share the next sync.
  */
 export class TwoConnections implements Driver {
@@ -58,7 +58,8 @@ class Connection implements DatabaseConnection {
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const { write, read, turns, log } = this.#house
     if (this.#hasTurn) return write(query)
-    if (SelectQueryNode.is(query.query)) return read(query)
+    // Whoever reads what another connection has changed begins with an empty cache: only where that one is busy.
+    if (SelectQueryNode.is(query.query)) return turns.isFree() ? write(query) : read(query)
     await turns.take()
     const result = turns.leaveAfter(() => write<R>(query))
     await log.durable()

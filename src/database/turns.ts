@@ -18,6 +18,7 @@ export function takeTurns() {
       taken = true
     },
     leave,
+    isFree: () => !taken,
     leaveAfter<T>(act: () => T): T {
       try {
         return act()

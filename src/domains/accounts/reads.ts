@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type Db, inOrder } from '../../database/database.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Unauthenticated } from '../../errors.ts'
@@ -18,11 +19,7 @@ export async function authenticate(
   secret: string,
 ): Promise<Viewer> {
   const hash = hashSecret(secret)
-  const token = await db
-    .selectFrom('apiTokens')
-    .selectAll()
-    .where('secretHash', '=', hash)
-    .executeTakeFirst()
+  const [token] = await tokensByHash(db, hash)
   if (!token || !sameText(token.secretHash, hash) || !isAlive(token, now())) {
     throw new Unauthenticated()
   }
@@ -36,6 +33,10 @@ export async function authenticate(
     workspaceId: token.workspaceId,
   }
 }
+
+const tokensByHash = prepared((db, hash: string) =>
+  db.selectFrom('apiTokens').selectAll().where('secretHash', '=', hash),
+)
 
 export async function usersById(db: Db | Tx, ids: readonly string[]): Promise<(UserRow | null)[]> {
   return inOrder(ids, await db.selectFrom('users').selectAll().where('id', 'in', ids).execute())

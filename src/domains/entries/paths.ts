@@ -1,4 +1,6 @@
-import { sql } from 'kysely'
+import { setImmediate as breathe } from 'node:timers/promises'
+import { sql, type UpdateObject } from 'kysely'
+import type { Tables } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { byteLength } from '../../names.ts'
 import type { TxScope } from '../../scope.ts'
@@ -25,15 +27,40 @@ export async function repath(
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
   await refuseTooLong(s, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
-  await s.tx
-    .updateTable('entries')
-    .set({
-      path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
-      pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
-    })
-    .where(subtreeOf(folder))
-    .execute()
+  await changeFolders(s, folder, {
+    path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
+    pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
+    trashRootId: null,
+  })
   return { path, pathKey }
+}
+
+/** So many rows are changed in one go; others are answered before the next ones. */
+const AT_ONCE = 500
+
+/**
+ * Changes the rows of a folder and of all folders below it, in the order of their pathKeys. None is met twice: no folder is moved
+ * below itself, so that a pathKey which is changed leaves the subtree.
+ */
+export async function changeFolders(
+  { tx }: TxScope,
+  folder: EntryRow,
+  change: UpdateObject<Tables, 'entries'>,
+): Promise<void> {
+  for (let from = folder.pathKey ?? undefined; from !== undefined; ) {
+    const next = await tx
+      .selectFrom('entries')
+      .select('pathKey')
+      .where(subtreeOf(folder, { from }))
+      .orderBy('pathKey')
+      .offset(AT_ONCE)
+      .limit(1)
+      .executeTakeFirst()
+    const to = next?.pathKey ?? undefined
+    await tx.updateTable('entries').set(change).where(subtreeOf(folder, { from, to })).execute()
+    if (to !== undefined) await breathe()
+    from = to
+  }
 }
 
 /** Throws InvalidInput where so many bytes more would make the path of a folder below too long. */

@@ -1,6 +1,7 @@
-import type { ExpressionBuilder } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
 import { type Db, inOrder } from '../../database/database.ts'
 import { idPrefix } from '../../database/ids.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Row, Tables } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
@@ -22,14 +23,12 @@ export async function entriesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(EntryRow | null)[]> {
-  const rows = await db
-    .selectFrom('entries')
-    .selectAll()
-    .where('id', 'in', ids)
-    .where('purgingAt', 'is', null)
-    .execute()
-  return inOrder(ids, rows)
+  return inOrder(ids, await standing(db, ids))
 }
+
+const standing = prepared((db, ids: readonly string[]) =>
+  db.selectFrom('entries').selectAll().where('id', 'in', ids).where('purgingAt', 'is', null),
+)
 
 export async function entryById(db: Db | Tx, id: string): Promise<EntryRow | null> {
   return (await entriesById(db, [id]))[0] ?? null
@@ -114,16 +113,18 @@ export async function liveFolder(
   workspaceId: string,
   pathKey: string,
 ): Promise<EntryRow | null> {
-  const folder = await db
+  return (await liveFolders(db, workspaceId, pathKey))[0] ?? null
+}
+
+const liveFolders = prepared((db, workspaceId: string, pathKey: string) =>
+  db
     .selectFrom('entries')
     .selectAll()
     .where('workspaceId', '=', workspaceId)
-    .where('kind', '=', 'folder')
+    .where('kind', '=', folderKind)
     .where('pathKey', '=', pathKey)
-    .where('trashRootId', 'is', null)
-    .executeTakeFirst()
-  return folder ?? null
-}
+    .where('trashRootId', 'is', null),
+)
 
 /** What has this name in a folder. */
 export async function childByKey(
@@ -131,14 +132,16 @@ export async function childByKey(
   folderId: string,
   nameKey: string,
 ): Promise<EntryRow | null> {
-  const child = await db
+  return (await childrenByKey(db, folderId, nameKey))[0] ?? null
+}
+
+const childrenByKey = prepared((db, folderId: string, nameKey: string) =>
+  db
     .selectFrom('entries')
     .selectAll()
     .where('parentId', '=', folderId)
-    .where('nameKey', '=', nameKey)
-    .executeTakeFirst()
-  return child ?? null
-}
+    .where('nameKey', '=', nameKey),
+)
 
 /** From the workspace root; of what is in the trash, where it was. */
 export function pathOf(entry: EntryRow, parent: EntryRow | null): string {
@@ -152,22 +155,31 @@ export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | 
   return entry.kind === 'folder' ? entry.trashRootId : (parent?.trashRootId ?? null)
 }
 
-/** A folder and all folders below it: the living ones of a living folder, and of a trashed one those that went with it. */
-export function subtreeOf(folder: EntryRow) {
+/**
+ * A folder and all folders below it: the living ones of a living folder, and of a trashed one those that went with it. Of these,
+ * where so asked, the ones whose pathKeys are in a stretch.
+ */
+export function subtreeOf(
+  { workspaceId, trashRootId, pathKey }: EntryRow,
+  { from = pathKey ?? '', to = endOfPrefix(pathKey ?? '') }: Partial<Stretch> = {},
+) {
   return (eb: ExpressionBuilder<Tables, 'entries'>) =>
-    folder.trashRootId
-      ? eb.and([
-          eb('trashRootId', '=', folder.trashRootId),
-          eb('pathKey', '>=', folder.pathKey ?? ''),
-          eb('pathKey', '<', endOfPrefix(folder.pathKey ?? '')),
-        ])
-      : eb.and([
-          eb('workspaceId', '=', folder.workspaceId),
-          eb('kind', '=', 'folder'),
-          eb('pathKey', '>=', folder.pathKey ?? ''),
-          eb('pathKey', '<', endOfPrefix(folder.pathKey ?? '')),
-          eb('trashRootId', 'is', null),
-        ])
+    eb.and([
+      ...(trashRootId
+        ? [eb('trashRootId', '=', trashRootId)]
+        : [
+            eb('workspaceId', '=', workspaceId),
+            eb('kind', '=', folderKind),
+            eb('trashRootId', 'is', null),
+          ]),
+      eb('pathKey', '>=', from),
+      eb('pathKey', '<', to),
+    ])
 }
+/** The pathKeys from one to before another. */
+export type Stretch = { from: string; to: string }
+
+/** Written out: for a value that is not in the text SQLite would plan anew each time, for it has indexes of folders alone. */
+const folderKind = sql.lit('folder' as const)
 
 const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

@@ -1,8 +1,8 @@
 import { hook } from '../../database/hook.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
-import { refuseTooDeep, repath } from './paths.ts'
-import { type EntryRow, pathOf, subtreeOf } from './reads.ts'
+import { changeFolders, refuseTooDeep, repath } from './paths.ts'
+import { type EntryRow, pathOf } from './reads.ts'
 import type { EntryName } from './rules.ts'
 import { countIn, countOut, countTrashed } from './totals.ts'
 
@@ -12,9 +12,7 @@ export async function putInTrash(s: TxScope, entry: EntryRow, parent: EntryRow):
   const path = pathOf(entry, parent)
   await countOut(s, entry, parent.id)
   await countTrashed(s, entry, 1)
-  if (entry.kind === 'folder') {
-    await tx.updateTable('entries').set({ trashRootId: entry.id }).where(subtreeOf(entry)).execute()
-  }
+  if (entry.kind === 'folder') await changeFolders(s, entry, { trashRootId: entry.id })
   const trashed = await tx
     .updateTable('entries')
     .set((eb) => ({
@@ -48,11 +46,6 @@ export async function takeFromTrash(
   if (entry.kind === 'folder') {
     await refuseTooDeep(s, entry, folder, 'entryIds')
     await repath(s, entry, folder, name)
-    await tx
-      .updateTable('entries')
-      .set({ trashRootId: null })
-      .where('trashRootId', '=', entry.id)
-      .execute()
   }
   const restored = await tx
     .updateTable('entries')

@@ -1,6 +1,7 @@
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { contains } from '../../database/like.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { foldName } from '../../names.ts'
@@ -37,15 +38,18 @@ export async function tagsById(db: Db | Tx, ids: readonly string[]): Promise<(Ta
 
 /** The tags of each of these entries, by name. */
 export async function tagsOfEntries(db: Db, entryIds: readonly string[]): Promise<TagRow[][]> {
-  const rows = await db
-    .selectFrom('entryTags')
-    .innerJoin('tags', 'tags.id', 'entryTags.tagId')
-    .selectAll('tags')
-    .select('entryTags.entryId')
-    .where('entryTags.entryId', 'in', entryIds)
-    .execute()
+  const rows = await carried(db, entryIds)
   const byEntry = Map.groupBy(rows, ({ entryId }) => entryId)
   return entryIds.map((id) =>
     (byEntry.get(id) ?? []).sort((a, b) => (a.nameKey < b.nameKey ? -1 : 1)),
   )
 }
+
+const carried = prepared((db, entryIds: readonly string[]) =>
+  db
+    .selectFrom('entryTags')
+    .innerJoin('tags', 'tags.id', 'entryTags.tagId')
+    .selectAll('tags')
+    .select('entryTags.entryId')
+    .where('entryTags.entryId', 'in', entryIds),
+)

@@ -1,5 +1,6 @@
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
@@ -69,17 +70,20 @@ async function visibleWorkspace(
   workspaceId: string,
 ): Promise<AccessibleWorkspace | null> {
   if (viewer?.workspaceId && viewer.workspaceId !== workspaceId) return null
-  const row = await db
+  const [row] = await workspaceAndRole(db, workspaceId, viewer?.userId ?? '')
+  return row && (row.viewerRole || row.visibility === 'PUBLIC') ? row : null
+}
+
+const workspaceAndRole = prepared((db, workspaceId: string, userId: string) =>
+  db
     .selectFrom('workspaces as w')
     .leftJoin('members as m', (on) =>
-      on.onRef('m.workspaceId', '=', 'w.id').on('m.userId', '=', viewer?.userId ?? ''),
+      on.onRef('m.workspaceId', '=', 'w.id').on('m.userId', '=', userId),
     )
     .selectAll('w')
     .select('m.role as viewerRole')
-    .where('w.id', '=', workspaceId)
-    .executeTakeFirst()
-  return row && (row.viewerRole || row.visibility === 'PUBLIC') ? row : null
-}
+    .where('w.id', '=', workspaceId),
+)
 
 export async function workspacesById(
   db: Db,
