@@ -1,6 +1,16 @@
 import { sql } from 'kysely'
 import { type CursorForm, cursorForm, cursorOf, type Position, positionOf } from './cursor.ts'
-import { beyond, compare, type Query, reversed, type SortKey, sorted } from './seek.ts'
+import type { Db } from './database.ts'
+import { type Argument, prepared } from './prepared.ts'
+import {
+  beyond,
+  compare,
+  type Query,
+  reversed,
+  type SortKey,
+  type SortValue,
+  sorted,
+} from './seek.ts'
 
 export type { SortKey }
 
@@ -19,6 +29,19 @@ export type List<R> = {
   merged?: boolean
   /** What no database can tell: rows that it refuses are not in the list. Such a list is read by sieve.ts. */
   keep?: ((row: R) => boolean) | undefined
+  /** For a list that is asked for over and over: its segments in words that are kept. */
+  known?: KnownSegments<R> | undefined
+}
+/** The list's own `segments` are only asked for where these will not do. */
+export type KnownSegments<R> = {
+  db: Db
+  /** How many segments there are. */
+  count: number
+  /** Lists of one name differ by their arguments alone. */
+  name: string
+  args: readonly Argument[]
+  /** The same as the list's own; of its arguments it knows what `prepared` says. */
+  segments: (db: Db, ...args: never[]) => readonly Query<R>[]
 }
 
 /** The first so many rows after `after` and before `before`, or the last so many. */
@@ -41,7 +64,8 @@ export type Page<R> = {
 }
 
 /** Segments that are one order together: a merged list is one run, any other has a run for each segment. */
-type Run<R> = { index: number; segments: readonly Query<R>[] }
+type Run<R> = { index: number; segments: readonly Seek<R>[] }
+type Seek<R> = (walk: Walk) => Promise<R[]>
 type Walk = { keys: readonly SortKey[]; from: Position | null; to: Position | null; limit: number }
 type Found<R> = { row: R; run: number }
 
@@ -78,9 +102,14 @@ export async function countList<R>({ segments }: List<R>): Promise<number> {
   return counts.reduce((sum, { count }) => sum + Number(count), 0)
 }
 
-function runsOf<R>({ segments, merged }: List<R>): Run<R>[] {
-  if (merged) return [{ index: 0, segments }]
-  return segments.map((segment, index) => ({ index, segments: [segment] }))
+function runsOf<R>(list: List<R>): Run<R>[] {
+  const { known, merged } = list
+  const anew = (index: number, walk: Walk) => seek(list.segments[index] as Query<R>, walk).execute()
+  const seeks = Array.from({ length: known?.count ?? list.segments.length }, (_, index) => {
+    return (walk: Walk) => (known && seekKnown(known, index, walk)) ?? anew(index, walk)
+  })
+  if (merged) return [{ index: 0, segments: seeks }]
+  return seeks.map((seek, index) => ({ index, segments: [seek] }))
 }
 
 /** Run after run until the page is full. */
@@ -105,9 +134,7 @@ function between<R>(runs: Run<R>[], { from, to }: Walk) {
 async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk): Promise<R[]> {
   const { keys, from, to, limit } = walk
   const here = (position: Position | null) => (position?.run === index ? position : null)
-  const reads = segments.map((segment) =>
-    seek(segment, { keys, from: here(from), to: here(to), limit }),
-  )
+  const reads = segments.map((seek) => seek({ keys, from: here(from), to: here(to), limit }))
   const [rows = [], ...others] = await Promise.all(reads)
   if (others.length === 0) return rows
   return [rows, ...others]
@@ -116,12 +143,43 @@ async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk
     .slice(0, limit)
 }
 
-function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Promise<R[]> {
+function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Query<R> {
   return sorted(segment, keys)
     .$if(from !== null, (query) => query.where(beyond(boundOf(keys, from))))
     .$if(to !== null, (query) => query.where(beyond(boundOf(reversed(keys), to))))
     .limit(limit)
-    .execute()
+}
+
+type Known = (db: Db, ...args: Argument[]) => Promise<unknown[]>
+const known = new Map<string, Known>()
+
+/** Undefined beside a null, next to which other words are needed. */
+function seekKnown<R>(list: KnownSegments<R>, index: number, walk: Walk): Promise<R[]> | undefined {
+  const { keys, from, to, limit } = walk
+  const [after, before] = [from?.values ?? [], to?.values ?? []]
+  if ([...after, ...before].includes(null)) return undefined
+  const order = keys.map(({ column, direction }) => `${column} ${direction}`)
+  const name = [list.name, index, ...order, after.length, before.length].join()
+  const ask = known.get(name) ?? prepared(wordsFor(list, index, walk))
+  known.set(name, ask as Known)
+  return ask(list.db, ...list.args, ...after, ...before, limit) as Promise<R[]>
+}
+
+/** As `prepared` wants it: the same walk over whatever stands in the place of its values. */
+function wordsFor<R>(
+  { args, segments }: KnownSegments<R>,
+  index: number,
+  { keys, from, to }: Walk,
+) {
+  const [after, before] = [from?.values.length ?? 0, to?.values.length ?? 0]
+  return (db: Db, ...given: Argument[]) => {
+    const [own, bounds] = [given.slice(0, args.length), given.slice(args.length) as SortValue[]]
+    const limit = bounds.pop() as number
+    const at = (position: Position | null, ...range: [number, number]) =>
+      position && { ...position, values: bounds.slice(...range) }
+    const walk = { keys, from: at(from, 0, after), to: at(to, after, after + before), limit }
+    return seek(segments(db, ...(own as never[]))[index] as Query<R>, walk)
+  }
 }
 
 const boundOf = (keys: readonly SortKey[], position: Position | null) =>

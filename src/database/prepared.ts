@@ -3,7 +3,7 @@ import { type Db, isPostgres } from './database.ts'
 import type { Tx } from './transaction.ts'
 
 type Scalar = string | number | null
-type Argument = Scalar | readonly Scalar[]
+export type Argument = Scalar | readonly Scalar[]
 /** What Kysely builds, before it is executed. */
 type Built<R> = { compile: () => CompiledQuery<R> }
 
@@ -26,17 +26,20 @@ const LONGEST = 128
  * for it is not given any: it may only hand them on to Kysely as values.
  */
 export function prepared<A extends readonly Argument[], R>(
-  build: (db: Db | Tx, ...args: A) => Built<R>,
+  build: (db: Db, ...args: A) => Built<R>,
 ): (db: Db | Tx, ...args: A) => Promise<R[]> {
   const kept = { sqlite: new Map<string, CompiledQuery<R>>(), postgres: new Map() }
   return async (db, ...args) => {
     const shape = args.map((arg) => (Array.isArray(arg) ? arg.length : 0))
-    if (Math.max(...shape) > LONGEST) return rowsOf(db, build(db, ...args).compile())
+    if (Math.max(...shape) > LONGEST) return rowsOf(db, build(db as Db, ...args).compile())
     const texts = isPostgres(db) ? kept.postgres : kept.sqlite
     const key = shape.join()
-    const text = texts.get(key) ?? build(db, ...(args.map(holed) as unknown as A)).compile()
+    const text = texts.get(key) ?? build(db as Db, ...(args.map(holed) as unknown as A)).compile()
     texts.set(key, text)
-    return rowsOf(db, { ...text, parameters: text.parameters.map((value: unknown) => filled(value, args)) })
+    return rowsOf(db, {
+      ...text,
+      parameters: text.parameters.map((value: unknown) => filled(value, args)),
+    })
   }
 }
 

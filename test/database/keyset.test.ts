@@ -15,7 +15,7 @@ import {
   type Span,
 } from '../../src/database/keyset.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
-import { sqliteDialect } from '../../src/database/sqlite.ts'
+import { memoryDialect, sqliteDialect } from '../../src/database/sqlite.ts'
 import type { Row } from '../../src/database/tables.ts'
 import { BadPageSize, InvalidCursor } from '../../src/errors.ts'
 import { builder } from '../../src/graphql/builder.ts'
@@ -32,10 +32,9 @@ type Item = {
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'keyset-'))
-const db = new Kysely<{ items: Item }>({ dialect: sqliteDialect(join(dir, 'items.db')) })
+const db = new Kysely<{ items: Item }>({ dialect: memoryDialect() })
 
 beforeAll(async () => {
-  await sql`pragma synchronous = off`.execute(db)
   await sql`create table items (id text primary key, shelf text not null, name text not null, note text, size bigint not null, "seenAt" bigint)`.execute(
     db,
   )

@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
+import type { KnownSegments, List } from '../../database/keyset.ts'
 import type { EntryKind } from '../../database/tables.ts'
 import { endOfPrefix, foldName } from '../../names.ts'
 import {
@@ -36,14 +36,29 @@ export function childrenList(
   filter: EntryFilter,
   order: EntryOrder,
 ): List<EntryRow> {
-  const children = (kind: EntryKind) =>
-    db
-      .selectFrom('entries as e')
-      .selectAll('e')
-      .where('e.parentId', '=', folder.id)
-      .where('e.kind', '=', kind)
-  return entryList(folder.id, children, filter, order)
+  const children = (kind: EntryKind) => childrenOf(db, folder.id, kind)
+  const known = isPlain(filter) ? knownChildren(db, folder.id, kindsAsked(filter)) : undefined
+  return entryList({ id: folder.id, rows: children, filter, order, known })
 }
+
+const knownChildren = (db: Db, id: string, kinds: EntryKind[]): KnownSegments<EntryRow> => ({
+  db,
+  count: kinds.length,
+  name: `children ${kinds}`,
+  args: [id],
+  segments: (db, folderId) => kinds.map((kind) => childrenOf(db, folderId, kind)),
+})
+
+const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
+  db
+    .selectFrom('entries as e')
+    .selectAll('e')
+    .where('e.parentId', '=', folderId)
+    .where('e.kind', '=', kind)
+
+/** Asks for nothing but folders, or files. */
+const isPlain = ({ type: _, patterns = [], ...others }: EntryFilter) =>
+  patterns.length === 0 && Object.values(others).every((asked) => asked == null)
 
 /** All that lives in a workspace's tree, flat; with `tagId` only what carries that tag. */
 export function workspaceList(
@@ -60,7 +75,7 @@ export function workspaceList(
     rows
       .where('e.kind', '=', kind)
       .$if(tagId !== undefined, (q) => q.where((eb) => carries(eb, 'et.tagId', [tagId ?? ''])))
-  return entryList(tagId ?? workspaceId, listed, filter, order)
+  return entryList({ id: tagId ?? workspaceId, rows: listed, filter, order })
 }
 
 /** So many rows are sooner gathered and sorted than met on a walk through all of a workspace. */
@@ -108,13 +123,17 @@ const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
         .where('f.trashRootId', 'is', null),
     )
 
-/** The cursors of a list are of no use in another one: its id is part of what they say. */
-function entryList(
-  id: string,
-  rows: (kind: EntryKind) => Entries,
-  filter: EntryFilter,
-  { field, direction, foldersFirst }: EntryOrder,
-): List<EntryRow> {
+type Listed = {
+  /** The cursors of a list are of no use in another one: its id is part of what they say. */
+  id: string
+  rows: (kind: EntryKind) => Entries
+  filter: EntryFilter
+  order: EntryOrder
+  known?: KnownSegments<EntryRow> | undefined
+}
+
+function entryList({ id, rows, filter, order, known }: Listed): List<EntryRow> {
+  const { field, direction, foldersFirst } = order
   const way = direction === 'ASC' ? 'asc' : 'desc'
   return {
     ordering: `entries:${id}:${field}:${direction}:${foldersFirst}`,
@@ -127,9 +146,12 @@ function entryList(
       },
       { column: 'e.id', as: 'id', direction: way },
     ],
-    segments: kindsAsked(filter)
-      .map((kind) => filtered(rows(kind), filter))
-      .map((found) => (filter.patterns?.length ? placed(found) : found)),
+    get segments() {
+      return kindsAsked(filter)
+        .map((kind) => filtered(rows(kind), filter))
+        .map((found) => (filter.patterns?.length ? placed(found) : found))
+    },
+    known,
     merged: !foldersFirst,
     keep: keepOf(filter),
   }
