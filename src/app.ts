@@ -180,9 +180,9 @@ function besideOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposab
 }
 
 /** What the machine holds against a path has a code; whatever has none is a bug of ours. */
-function openAt<T>(variable: string, path: string, open: () => T): T {
+async function openAt<T>(variable: string, path: string, open: () => T | Promise<T>): Promise<T> {
   try {
-    return open()
+    return await open()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (!code) throw error

@@ -113,7 +113,7 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   await using opened = new AsyncDisposableStack()
   const db = opened.adopt(openRows(database), (db) => db.destroy())
   await requireUpToDate(db)
-  const store = openBlobs(blobs, multipartLedger(db))
+  const store = await openBlobs(blobs, multipartLedger(db))
   const open = opened.move()
   const nobody = { viewer: null, secret: '', publicUrl: '' }
   return {

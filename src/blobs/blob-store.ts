@@ -73,7 +73,7 @@ type ByteRange = { start: number; end?: number }
 
 export type AppendOptions = {
   checksum?: Checksum | undefined
-  /** Is awaited before more is written: the place to commit the offset. */
+  /** The place to commit the offset: called once for each, one after the other, while more may already be written behind it. */
   onDurable?: ((offset: number) => Promise<void>) | undefined
   /** Stop reading, keep what arrived. */
   signal?: AbortSignal | undefined

@@ -1,11 +1,14 @@
 import type { Readable } from 'node:stream'
 
-const batchBytes = 1024 * 1024
+const batchBytes = { most: 1024 * 1024, least: 128 * 1024 }
+/** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for. */
+const togetherBytes = 4 * 1024 * 1024
+let gathering = 0
 /** As many pieces as Linux takes in one writev; a client that sends single bytes fills memory no faster. */
 const batchChunks = 1024
 
 /**
- * What `source` brings, in batches of a MiB or so, each meant for one writev: a small write per socket read halves the
+ * What `source` brings, in batches of a MiB or less, each meant for one writev: a small write per socket read halves the
  * speed of an upload. While one batch is being written the next is gathered, and then the source waits. On a slow line
  * a batch goes after `patienceMs` with what it has, be it nothing: the time has passed all the same.
  *
@@ -20,6 +23,7 @@ export async function* gather(
   const batch = basket()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
+  gathering += 1
   // Read, not listened to: bytes stay in the source until they are asked for, and a source that breaks loses none.
   const fill = () => {
     while (!batch.isFull()) {
@@ -50,11 +54,15 @@ export async function* gather(
     const unread: Buffer | null = source.read()
     yield unread ? [...batch.empty(), unread] : batch.empty()
   } finally {
+    gathering -= 1
     clearInterval(clock)
     signal?.removeEventListener('abort', finish)
     source.off('readable', fill).off('end', finish).off('close', finish)
   }
 }
+
+const shareBytes = () =>
+  Math.min(Math.max(togetherBytes / gathering, batchBytes.least), batchBytes.most)
 
 function basket() {
   let chunks: Buffer[] = []
@@ -64,7 +72,7 @@ function basket() {
       chunks.push(chunk)
       bytes += chunk.length
     },
-    isFull: () => bytes >= batchBytes || chunks.length >= batchChunks,
+    isFull: () => bytes >= shareBytes() || chunks.length >= batchChunks,
     empty() {
       const gathered = chunks
       chunks = []

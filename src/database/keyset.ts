@@ -29,6 +29,8 @@ export type List<R> = {
   merged?: boolean
   /** What no database can tell: rows that it refuses are not in the list. Such a list is read by sieve.ts. */
   keep?: ((row: R) => boolean) | undefined
+  /** Whether it is known of a segment, by its index, that there is nothing in it. */
+  isEmpty?: ((segment: number) => boolean) | undefined
   /** For a list that is asked for over and over: its segments in words that are kept. */
   known?: KnownSegments<R> | undefined
 }
@@ -103,9 +105,10 @@ export async function countList<R>({ segments }: List<R>): Promise<number> {
 }
 
 function runsOf<R>(list: List<R>): Run<R>[] {
-  const { known, merged } = list
+  const { known, merged, isEmpty } = list
   const anew = (index: number, walk: Walk) => seek(list.segments[index] as Query<R>, walk).execute()
   const seeks = Array.from({ length: known?.count ?? list.segments.length }, (_, index) => {
+    if (isEmpty?.(index)) return async () => []
     return (walk: Walk) => (known && seekKnown(known, index, walk)) ?? anew(index, walk)
   })
   if (merged) return [{ index: 0, segments: seeks }]

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
 import { SqliteAdapter, SqliteDialect } from 'kysely'
+import { BlindCompiler } from './sqlite-compiler.ts'
 import { TwoConnections } from './sqlite-driver.ts'
 
 /**
@@ -37,6 +38,9 @@ class Dialect extends SqliteDialect {
   }
   override createAdapter() {
     return new Adapter()
+  }
+  override createQueryCompiler() {
+    return new BlindCompiler()
   }
   override createDriver() {
     return new TwoConnections(...this.#files)

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { addAbortSignal, type Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { BlobStore } from '../blobs/blob-store.ts'
+import { giveBack } from '../blobs/spent.ts'
 import { Corrupt, StorageFault } from '../errors.ts'
 import { type ByteRange, contentRange, lengthOf, multipart, wantedRanges } from './byte-ranges.ts'
 import { HttpProblem } from './problems.ts'
@@ -57,17 +57,15 @@ export async function sendFile(
   answer: FileAnswer,
   { blobs, blobId, onBegin }: Source,
 ) {
-  const gone = new AbortController()
-  res.once('close', () => gone.abort())
   const begun = () => {
     if (res.headersSent) return res
     onBegin?.()
     return res.writeHead(answer.status, answer.headers)
   }
   for (const { head, range } of answer.parts) {
-    const bytes = addAbortSignal(gone.signal, await blobs.open(blobId, range))
+    const bytes = await blobs.open(blobId, range)
     const begin = () => begun().write(head)
-    const sent = await pour(bytes, { res, begin, signal: gone.signal }).catch((cause) => {
+    const sent = await pour(bytes, { res, begin }).catch((cause) => {
       if (cause instanceof Corrupt) throw cause
       throw new StorageFault(`${blobId} could not be read`, { cause })
     })
@@ -83,16 +81,36 @@ type Source = {
   onBegin?: () => void
 }
 
-/** As fast as pipe(), which would leave its listeners on `res` for each of many parts. */
+/** As fast as pipe(), which would leave its listeners on `res` for each of many parts; ends with whoever waits for the bytes. */
 async function pour(
   bytes: Readable,
-  { res, begin, signal }: { res: ServerResponse; begin: () => void; signal: AbortSignal },
+  { res, begin }: { res: ServerResponse; begin: () => void },
 ): Promise<number> {
   let sent = 0
-  for await (const chunk of bytes) {
-    if (sent === 0) begin()
-    sent += chunk.length
-    if (!res.write(chunk)) await once(res, 'drain', { signal })
+  const stop = () => void bytes.destroy()
+  res.once('close', stop)
+  if (res.closed) stop()
+  try {
+    for await (const chunk of bytes) {
+      if (sent === 0) begin()
+      sent += chunk.length
+      const written = (error?: Error | null) => error ?? giveBack([chunk])
+      if (!res.write(chunk, written)) await roomIn(res)
+    }
+  } finally {
+    res.off('close', stop)
   }
   return sent
+}
+
+/** Whoever has gone waits no more. */
+function roomIn(res: ServerResponse) {
+  if (res.closed) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const go = () => {
+    res.off('drain', go).off('close', go)
+    resolve()
+  }
+  res.on('drain', go).on('close', go)
+  return promise
 }

@@ -17,8 +17,8 @@ type Appending = Omit<AppendOptions, 'checksum'> & {
   source: Readable
   /** The hash of the bytes before `offset`, to go on with; undefined where nobody knows it. */
   sha256: Hash | undefined
-  /** Hears of each length that is durable while `sha256` is the hash of just that many bytes. */
-  remember: (length: number) => void
+  /** Hears of each length that is durable, and the hash of just that many bytes where it is known. */
+  remember: (length: number, sha256: Hash | undefined) => void
   cadence: Cadence
 }
 
@@ -30,13 +30,13 @@ export async function appendToFile(appending: Appending, checksum?: Checksum) {
 
 /** Bytes that are not proven count for nothing: nobody hears of them before the verdict, for an offset never goes back. */
 async function appendProven(appending: Appending, checksum: Checksum) {
-  const { offset, source, remember } = appending
+  const { offset, source, sha256, remember } = appending
   const check = checking(checksum)
   const unheard = { ...appending, onDurable: undefined, remember: () => {} }
   const length = await appendDurably(unheard, check.update)
   const wrong = check.verdict()
   if (!wrong) {
-    remember(length)
+    remember(length, sha256)
     return length
   }
   await cutBack(appending, offset)
@@ -45,32 +45,66 @@ async function appendProven(appending: Appending, checksum: Checksum) {
 }
 
 async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
-  const { file, offset, source, signal, sha256, onDurable, mayWrite, mayFree, cadence } = appending
-  let [length, durable, durableAt] = [offset, offset, performance.now()]
-  const makeDurable = async () => {
-    await file.datasync().catch(orFault('the bytes could not be made durable'))
-    ;[durable, durableAt] = [length, performance.now()]
-    appending.remember(length)
-  }
-  const isDue = () =>
-    length - durable >= cadence.bytes ||
-    (length > durable && performance.now() - durableAt >= cadence.ms)
-  for await (const batch of gather(source, cadence.ms / 4, signal)) {
-    mayWrite?.()
-    const writing = writeAll(file, batch, length)
-    // Hashed by this thread while another writes.
-    for (const chunk of batch) {
-      sha256?.update(chunk)
-      alsoHash(chunk)
+  const { file, offset, source, signal, sha256, mayWrite, mayFree, cadence } = appending
+  const durable = durably(appending)
+  let length = offset
+  try {
+    for await (const batch of gather(source, cadence.ms / 4, signal)) {
+      durable.throwIfFailed()
+      mayWrite?.()
+      const writing = writeAll(file, batch, length)
+      // Hashed by this thread while another writes.
+      for (const chunk of batch) {
+        sha256?.update(chunk)
+        alsoHash(chunk)
+      }
+      length += await writing
+      if (mayFree) giveBack(batch)
+      if (durable.isDue(length)) await durable.begin(length)
     }
-    length += await writing
-    if (mayFree) giveBack(batch)
-    if (!isDue()) continue
-    await makeDurable()
-    await onDurable?.(length)
+  } finally {
+    await durable.ended()
   }
-  await makeDurable()
+  await durable.last(length)
   return length
+}
+
+/**
+ * Makes durable what was written, while more of it is: one sync after the other, each followed by its commit. What comes while one is
+ * under way is for the next; a disk that is slower than the line is waited for.
+ */
+function durably({ file, offset, sha256, onDurable, remember, cadence }: Appending) {
+  let [from, since] = [offset, performance.now()]
+  let under: Promise<unknown> = Promise.resolve()
+  let failure: { error: unknown } | undefined
+  const throwIfFailed = () => {
+    if (failure) throw failure.error
+  }
+  const sync = async (length: number) => {
+    const known = sha256?.copy()
+    ;[from, since] = [length, performance.now()]
+    await file.datasync().catch(orFault('the bytes could not be made durable'))
+    remember(length, known)
+  }
+  return {
+    throwIfFailed,
+    isDue: (length: number) =>
+      length - from >= cadence.bytes || (length > from && performance.now() - since >= cadence.ms),
+    async begin(length: number) {
+      await under
+      throwIfFailed()
+      const told = sync(length).then(() => onDurable?.(length))
+      under = told.catch((error) => {
+        failure = { error }
+      })
+    },
+    ended: () => under,
+    /** Not committed here: what is returned says it. */
+    async last(length: number) {
+      throwIfFailed()
+      await sync(length)
+    },
+  }
 }
 
 async function writeAll(file: FileHandle, batch: Buffer[], position: number) {

@@ -26,7 +26,7 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       const sha256 = hashes.at(key, offset)
       // A state of bytes that nobody counted must not be taken for that of the bytes that come now.
       if (!sha256) hashes.drop(key)
-      const remember = (length: number) => sha256 && hashes.keep(key, length, sha256)
+      const remember = (length: number, known = sha256) => known && hashes.keep(key, length, known)
       const appending = { ...options, file, offset, source, sha256, remember, cadence }
       return appendToFile(appending, checksum).finally(() => file.close())
     },

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { fileKind, folderKind } from '../../database/entry-kinds.ts'
 import { endOfPrefix } from '../../names.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'
@@ -49,7 +50,7 @@ async function* foldersFrom(db: Db, { workspaceId, pathKey }: EntryRow) {
       .selectFrom('entries')
       .selectAll()
       .where('workspaceId', '=', workspaceId)
-      .where('kind', '=', 'folder')
+      .where('kind', '=', folderKind)
       .where('pathKey', after === null ? '>=' : '>', after ?? start)
       .where('pathKey', '<', endOfPrefix(start))
       .where('trashRootId', 'is', null)
@@ -70,7 +71,7 @@ async function* fileRows(db: Db, folder: EntryRow) {
       .selectFrom('entries')
       .selectAll()
       .where('parentId', '=', folder.id)
-      .where('kind', '=', 'file')
+      .where('kind', '=', fileKind)
       .where('nameKey', '>', after)
       .orderBy('nameKey')
       .limit(AT_ONCE)

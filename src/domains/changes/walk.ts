@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Db } from '../../database/database.ts'
+import { fileKind, folderKind } from '../../database/entry-kinds.ts'
 import { beyond } from '../../database/seek.ts'
 import { SyncCursorExpired } from '../../errors.ts'
 import { endOfPrefix } from '../../names.ts'
@@ -108,7 +109,7 @@ const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
     .selectFrom('entries')
     .selectAll()
     .where('workspaceId', '=', root.workspaceId)
-    .where('kind', '=', 'folder')
+    .where('kind', '=', folderKind)
     .where('pathKey', '>', folder.pathKey ?? '')
     .where('pathKey', '<', endOfPrefix(root.pathKey ?? ''))
     .where('trashRootId', 'is', null)
@@ -126,7 +127,7 @@ function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) 
     .selectFrom('entries')
     .selectAll()
     .where('parentId', '=', folder.id)
-    .where('kind', '=', 'file')
+    .where('kind', '=', fileKind)
     .$if(file !== null, (q) => q.where(beyond(bound)))
     .orderBy('createdAt')
     .orderBy('id')

@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { folderKind, kindOf } from '../../database/entry-kinds.ts'
 import type { KnownSegments, List } from '../../database/keyset.ts'
 import type { EntryKind } from '../../database/tables.ts'
 import { endOfPrefix, foldName } from '../../names.ts'
@@ -37,8 +38,10 @@ export function childrenList(
   order: EntryOrder,
 ): List<EntryRow> {
   const children = (kind: EntryKind) => childrenOf(db, folder.id, kind)
-  const known = isPlain(filter) ? knownChildren(db, folder.id, kindsAsked(filter)) : undefined
-  return entryList({ id: folder.id, rows: children, filter, order, known })
+  const kinds = kindsAsked(filter)
+  const known = isPlain(filter) ? knownChildren(db, folder.id, kinds) : undefined
+  const isEmpty = (segment: number) => kinds[segment] === 'folder' && folder.folderCount === 0
+  return entryList({ id: folder.id, rows: children, filter, order, known, isEmpty })
 }
 
 const knownChildren = (db: Db, id: string, kinds: EntryKind[]): KnownSegments<EntryRow> => ({
@@ -54,7 +57,7 @@ const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
     .selectFrom('entries as e')
     .selectAll('e')
     .where('e.parentId', '=', folderId)
-    .where('e.kind', '=', kind)
+    .where('e.kind', '=', kindOf(kind))
 
 /** Asks for nothing but folders, or files. */
 const isPlain = ({ type: _, patterns = [], ...others }: EntryFilter) =>
@@ -73,7 +76,7 @@ export function workspaceList(
   const rows = start === null ? nothing(db) : (some ?? living(db, workspaceId))
   const listed = (kind: EntryKind) =>
     rows
-      .where('e.kind', '=', kind)
+      .where('e.kind', '=', kindOf(kind))
       .$if(tagId !== undefined, (q) => q.where((eb) => carries(eb, 'et.tagId', [tagId ?? ''])))
   return entryList({ id: tagId ?? workspaceId, rows: listed, filter, order })
 }
@@ -117,7 +120,7 @@ const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
         .selectFrom('entries as f')
         .select('f.id')
         .where('f.workspaceId', '=', workspaceId)
-        .where('f.kind', '=', 'folder')
+        .where('f.kind', '=', folderKind)
         .where('f.pathKey', '>=', pathKey)
         .where('f.pathKey', '<', endOfPrefix(pathKey ?? ''))
         .where('f.trashRootId', 'is', null),
@@ -129,10 +132,9 @@ type Listed = {
   rows: (kind: EntryKind) => Entries
   filter: EntryFilter
   order: EntryOrder
-  known?: KnownSegments<EntryRow> | undefined
-}
+} & Pick<List<EntryRow>, 'known' | 'isEmpty'>
 
-function entryList({ id, rows, filter, order, known }: Listed): List<EntryRow> {
+function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow> {
   const { field, direction, foldersFirst } = order
   const way = direction === 'ASC' ? 'asc' : 'desc'
   return {
@@ -151,7 +153,7 @@ function entryList({ id, rows, filter, order, known }: Listed): List<EntryRow> {
         .map((kind) => filtered(rows(kind), filter))
         .map((found) => (filter.patterns?.length ? placed(found) : found))
     },
-    known,
+    ...more,
     merged: !foldersFirst,
     keep: keepOf(filter),
   }

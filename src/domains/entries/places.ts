@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { folderKind } from '../../database/entry-kinds.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import type { EntryRow } from './reads.ts'
@@ -47,7 +48,7 @@ async function placeAll(tx: Tx, folder: EntryRow, parent: EntryRow) {
       .selectFrom('entries')
       .selectAll()
       .where('parentId', '=', placed.id)
-      .where('kind', '=', 'folder')
+      .where('kind', '=', folderKind)
       .execute()
     places.push(...below.map((folder) => ({ folder, parent: placed })))
   }

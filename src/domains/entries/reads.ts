@@ -1,5 +1,6 @@
-import { type ExpressionBuilder, sql } from 'kysely'
+import type { ExpressionBuilder } from 'kysely'
 import { type Db, inOrder } from '../../database/database.ts'
+import { folderKind } from '../../database/entry-kinds.ts'
 import { idPrefix } from '../../database/ids.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row, Tables } from '../../database/tables.ts'
@@ -157,11 +158,11 @@ export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | 
 
 /**
  * A folder and all folders below it: the living ones of a living folder, and of a trashed one those that went with it. Of these,
- * where so asked, the ones whose pathKeys are in a stretch.
+ * where so asked, those whose pathKeys begin at `from` and end before `to`.
  */
 export function subtreeOf(
   { workspaceId, trashRootId, pathKey }: EntryRow,
-  { from = pathKey ?? '', to = endOfPrefix(pathKey ?? '') }: Partial<Stretch> = {},
+  { from = pathKey ?? '', to = endOfPrefix(pathKey ?? '') }: Stretch = {},
 ) {
   return (eb: ExpressionBuilder<Tables, 'entries'>) =>
     eb.and([
@@ -176,10 +177,6 @@ export function subtreeOf(
       eb('pathKey', '<', to),
     ])
 }
-/** The pathKeys from one to before another. */
-export type Stretch = { from: string; to: string }
-
-/** Written out: for a value that is not in the text SQLite would plan anew each time, for it has indexes of folders alone. */
-const folderKind = sql.lit('folder' as const)
+type Stretch = { from?: string | undefined; to?: string | undefined }
 
 const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Db } from '../../database/database.ts'
+import { folderKind } from '../../database/entry-kinds.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
@@ -32,7 +33,7 @@ const countChildren = (db: Db | Tx, ids: readonly string[]) =>
       ),
     ])
     .where('f.id', 'in', ids)
-    .where('f.kind', '=', 'folder')
+    .where('f.kind', '=', folderKind)
     .where(isStaying)
     .groupBy(['f.id', 'f.workspaceId', 'f.size', 'f.olderBytes', 'f.fileCount', 'f.folderCount'])
     .execute()

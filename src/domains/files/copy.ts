@@ -1,4 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
+import { kindOf } from '../../database/entry-kinds.ts'
 import { newId } from '../../database/ids.ts'
 import type { EntryKind, NameConflictMode } from '../../database/tables.ts'
 import { NameConflict } from '../../errors.ts'
@@ -96,7 +97,7 @@ async function* childrenInSteps({ tx }: TxScope, folderId: string, kind: EntryKi
       .selectFrom('entries')
       .selectAll()
       .where('parentId', '=', folderId)
-      .where('kind', '=', kind)
+      .where('kind', '=', kindOf(kind))
       .where('nameKey', '>', after)
       .orderBy('nameKey')
       .limit(AT_ONCE)

@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { fileKind } from '../../database/entry-kinds.ts'
 import type { List } from '../../database/keyset.ts'
 
 /** Living files of one content. */
@@ -22,7 +23,7 @@ export function duplicatesList(db: Db, workspaceId: string): List<DuplicateGroup
         .select((count) => count.fn.countAll<number>().as('files'))
         .whereRef('e.workspaceId', '=', 'b.workspaceId')
         .whereRef('e.sha256', '=', 'b.sha256')
-        .where('e.kind', '=', 'file')
+        .where('e.kind', '=', fileKind)
         .where('p.trashRootId', 'is', null)
         .as('files'),
     )

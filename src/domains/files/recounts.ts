@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Db } from '../../database/database.ts'
+import { fileKind } from '../../database/entry-kinds.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
@@ -29,7 +30,7 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
         WHERE o."fileId" = f."id" AND o."id" <> v."id"), 0)`.as('older'),
     )
     .where('f.id', 'in', ids)
-    .where('f.kind', '=', 'file')
+    .where('f.kind', '=', fileKind)
     .execute()
   const files = rows.map(
     ({ current, older, versionSize, versionSha256, versionMediaType, ...file }) => {

@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { folderKind } from '../../database/entry-kinds.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 
@@ -43,7 +44,7 @@ export async function usageByKind(db: Db, workspaceId: string): Promise<KindUsag
     .select((eb) => [eb.fn.sum<number>('k.bytes').as('bytes')])
     .select((eb) => [eb.fn.sum<number>('k.fileCount').as('fileCount')])
     .where('f.workspaceId', '=', workspaceId)
-    .where('f.kind', '=', 'folder')
+    .where('f.kind', '=', folderKind)
     .where('f.trashRootId', 'is', null)
     .groupBy('k.mediaKind')
     .having((eb) => eb.fn.sum('k.fileCount'), '>', 0)

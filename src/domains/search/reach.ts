@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { folderKind } from '../../database/entry-kinds.ts'
 import { type Expression, findDocuments, type TextField } from '../../database/search.ts'
 import type { Row } from '../../database/tables.ts'
 import { endOfPrefix } from '../../names.ts'
@@ -76,7 +77,7 @@ export async function folderKeys(
     .selectFrom('entries')
     .select('id')
     .where('workspaceId', '=', workspaceId)
-    .where('kind', '=', 'folder')
+    .where('kind', '=', folderKind)
     .where('pathKey', '>=', pathKey)
     .where('pathKey', '<', endOfPrefix(pathKey ?? ''))
     .where('trashRootId', 'is', null)

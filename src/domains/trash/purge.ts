@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { fileKind } from '../../database/entry-kinds.ts'
 import { holdWorkspace } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
 import { enqueue } from '../../jobs/queue.ts'
@@ -112,7 +113,7 @@ async function filesBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
     .innerJoin('entries as e', 'e.parentId', 'f.id')
     .select('e.id')
     .where('f.trashRootId', '=', root.id)
-    .where('e.kind', '=', 'file')
+    .where('e.kind', '=', fileKind)
     .limit(AT_ONCE)
     .execute()
   return rows.map(({ id }) => id)

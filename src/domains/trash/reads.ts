@@ -1,4 +1,5 @@
 import type { Db } from '../../database/database.ts'
+import { fileKind, folderKind } from '../../database/entry-kinds.ts'
 import type { List } from '../../database/keyset.ts'
 import { startsWith } from '../../database/like.ts'
 import { type EntryFilter, filtered } from '../entries/filters.ts'
@@ -35,7 +36,7 @@ export function trashList(
     .$if(filter.pathPrefix != null, (q) => q.where(wasAt(filter.pathPrefix ?? '')))
     .$if(filter.within != null, (q) => q.where(wasAt(below(filter.within))))
     .$if(filter.type != null, (q) =>
-      q.where('e.kind', '=', filter.type === 'FILE' ? 'file' : 'folder'),
+      q.where('e.kind', '=', filter.type === 'FILE' ? fileKind : folderKind),
     )
   return {
     ordering: `trash:${workspaceId}:${field}:${direction}`,
