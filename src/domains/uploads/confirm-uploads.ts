@@ -2,7 +2,7 @@ import { BatchAborted, InvalidInput, InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import type { BatchMode } from '../entries/batch.ts'
 import { type Claim, claimUpload, keepLease, usualPatience, within } from './claims.ts'
-import { confirmUpload, keepBytes } from './confirm.ts'
+import { beginConfirm, keepBytes } from './confirm.ts'
 import { giveBack } from './failures.ts'
 import { type ConfirmUpload, writeDownWhenLong } from './long-confirms.ts'
 import {
@@ -27,7 +27,7 @@ export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUpl
   checkBatchSize(uploads)
   const patience = usualPatience()
   if (mode === 'BEST_EFFORT')
-    return apart(uploads, (input) => confirmUpload(scope, input, patience))
+    return apart(uploads, (input, before) => beginConfirm(scope, input, patience, before))
   return together(scope, uploads, patience)
 }
 

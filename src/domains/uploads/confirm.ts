@@ -17,15 +17,32 @@ export async function confirmUpload(
   input: ConfirmUpload,
   patience = usualPatience(),
 ): Promise<UploadRow> {
-  const { upload, mine } = await claimUpload(scope, input, patience)
-  return mine ? within(patience, finish(scope, upload, input), upload) : upload
+  return (await beginConfirm(scope, input, patience)).outcome
 }
 
-async function finish(scope: Scope, claimed: UploadRow, input: ConfirmUpload): Promise<UploadRow> {
+/** The same, claimed; of what comes of it the caller hears later. Its bytes are kept at once, its file is made after `before`. */
+export async function beginConfirm(
+  scope: Scope,
+  input: ConfirmUpload,
+  patience: AbortSignal,
+  before?: Promise<unknown>,
+): Promise<{ outcome: Promise<UploadRow> }> {
+  const { upload, mine } = await claimUpload(scope, input, patience)
+  if (!mine) return { outcome: Promise.resolve(upload) }
+  return { outcome: within(patience, finish(scope, upload, input, before), upload) }
+}
+
+async function finish(
+  scope: Scope,
+  claimed: UploadRow,
+  input: ConfirmUpload,
+  before?: Promise<unknown>,
+): Promise<UploadRow> {
   using _lease = keepLease(scope, claimed)
   using _job = writeDownWhenLong(scope, [claimed], [input])
   try {
     const content = await keepBytes(scope, claimed, input)
+    await before
     return await publish(scope, claimed, content, input)
   } catch (error) {
     await giveBack(scope, claimed, error)

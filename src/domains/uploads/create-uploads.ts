@@ -18,7 +18,9 @@ type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 /** createUpload for 1 to 100: in one transaction (ALL_OR_NOTHING), or each in its own (BEST_EFFORT). Throws InvalidInput. */
 export async function createUploads(scope: Scope, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)
-  if (mode === 'BEST_EFFORT') return apart(uploads, (input) => createUpload(scope, input))
+  if (mode === 'BEST_EFFORT') {
+    return apart(uploads, async (input) => ({ outcome: createUpload(scope, input) }))
+  }
   return together(scope, uploads)
 }
 
@@ -40,13 +42,11 @@ async function together(scope: Scope, inputs: readonly NewUpload[]): Promise<Upl
 
 /** Where the disk has no place for one, none of them stays. */
 async function stageAll(scope: Scope, made: UploadRow[]): Promise<UploadOutcome[]> {
-  for (const [index, upload] of made.entries()) {
-    try {
-      await stageUpload(scope, upload)
-    } catch (error) {
-      await dropAll(scope, made.filter(isUntouched))
-      return noneDone(made, index, asDomainError(error))
-    }
+  const staged = await Promise.allSettled(made.map((upload) => stageUpload(scope, upload)))
+  for (const [index, outcome] of staged.entries()) {
+    if (outcome.status === 'fulfilled') continue
+    await dropAll(scope, made.filter(isUntouched))
+    return noneDone(made, index, asDomainError(outcome.reason))
   }
   return made.map(done)
 }

@@ -22,20 +22,36 @@ export function noneDone(items: readonly unknown[], failedIndex: number, error: 
   return items.map((_, index) => failed(index, index === failedIndex ? error : others))
 }
 
-/** Each item by itself, one after the other: among those that want the same name the first gets it. */
+/** So many items of a batch are worked on at the same time. */
+const AT_ONCE = 8
+
+type Begin<Item> = (
+  item: Item,
+  before: Promise<unknown>,
+) => Promise<{ outcome: Promise<UploadRow> }>
+
+/**
+ * Each item by itself. They are begun one after the other, and end in that order where they wait for `before`, which is the end of the
+ * one before: among those that want the same name the first gets it.
+ */
 export async function apart<Item>(
   items: readonly Item[],
-  act: (item: Item) => Promise<UploadRow>,
+  begin: Begin<Item>,
 ): Promise<UploadOutcome[]> {
-  const outcomes: UploadOutcome[] = []
+  const outcomes: Promise<UploadOutcome>[] = []
   for (const [index, item] of items.entries()) {
-    const outcome = await act(item).then(
+    await outcomes[index - AT_ONCE]
+    const before = outcomes[index - 1] ?? Promise.resolve()
+    const begun = await begin(item, before).catch((error) => ({ outcome: Promise.reject(error) }))
+    const outcome = begun.outcome.then(
       (upload) => done(upload, index),
       (error) => failed(index, asDomainError(error)),
     )
+    // Whoever waits for all of them hears of it.
+    outcome.catch(() => {})
     outcomes.push(outcome)
   }
-  return outcomes
+  return Promise.all(outcomes)
 }
 
 const failed = (index: number, error: DomainError): UploadOutcome => ({
