@@ -7,6 +7,7 @@ import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/lim
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
 import { refusedWhole, setStatuses, worded } from './graphql-problems.ts'
+import { isJsonType, readJson } from './json-body.ts'
 import { useSubscriptions } from './subscriptions.ts'
 import type { Door, Visit } from './visit.ts'
 
@@ -18,7 +19,7 @@ const preflighted = ['authorization', 'graphql-require-preflight']
 /** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
 export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door {
   const closing = new AbortController()
-  const yoga = createYoga<Visit, Context>({
+  const yoga = createYoga<Visit & { refusal?: GraphQLError }, Context>({
     schema,
     context: async ({ scope, requestId, toll }) => ({
       ...(await scope()),
@@ -35,7 +36,8 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
       useStatuses(),
       useSubscriptions({ trustProxy: config.trustProxy, closing: closing.signal }),
     ],
-    maxRequestBodySize: MAX_BODY_BYTES,
+    // readJson sees to it.
+    maxRequestBodySize: false,
     batching: false,
     // cors.ts does it for all doors, graphiql.ts brings the page.
     cors: false,
@@ -45,23 +47,24 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
     logging: false,
   })
   return {
-    handle(req, res, visit) {
+    async handle(req, res, visit) {
       // What a token may see is nothing for a cache on the way, whatever the address looks like.
       res.setHeader('Cache-Control', 'no-store')
       res.setHeader('X-Content-Type-Options', 'nosniff')
-      return yoga(req, res, visit)
+      const hasJson = req.method === 'POST' && isJsonType(req.headers['content-type'])
+      const asked = hasJson ? await readJson(req, MAX_BODY_BYTES) : {}
+      return yoga(Object.assign(req, asked), res, { ...visit, ...asked })
     },
     drain: () => closing.abort(),
   }
 }
 
-/** Not the other types that Yoga would take, which a form of any page can send. */
-function useJsonOnly(): Plugin {
+function useJsonOnly(): Plugin<object, { refusal?: GraphQLError }> {
   return {
-    onRequestParse({ request: { method, headers, url } }) {
+    onRequestParse({ request: { method, headers, url }, serverContext: { refusal } }) {
+      if (refusal) throw refusal
       if (method === 'GET') return checkQuery(new URL(url).searchParams)
-      const [type = ''] = (headers.get('content-type') ?? '').split(/[;,]/)
-      if (method !== 'POST' || /^application\/(graphql\+)?json$/.test(type.trim())) return
+      if (method !== 'POST' || isJsonType(headers.get('content-type'))) return
       throw badRequest(415, 'Content-Type: application/json is needed')
     },
   }
