@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 
 const batchBytes = { most: 1024 * 1024, least: 128 * 1024 }
 /** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for. */
-const togetherBytes = 4 * 1024 * 1024
+const togetherBytes = 8 * 1024 * 1024
 let gathering = 0
 /** As many pieces as Linux takes in one writev; a client that sends single bytes fills memory no faster. */
 const batchChunks = 1024

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type SqliteFile from 'better-sqlite3'
+import { inRounds, syncFolder } from '../durable.ts'
 import { NotDurable } from './faults.ts'
 
 export type SqliteLog = {
@@ -15,8 +16,6 @@ export type SqliteLog = {
  */
 export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
   let file: FileHandle | undefined
-  let running: Promise<void> = Promise.resolve()
-  let next: Promise<void> | undefined
   let isDoubtful = false
 
   /** What a sync that failed has left on the disk nobody knows, and later ones do not say: then all goes into the database, and the log begins anew. */
@@ -28,21 +27,15 @@ export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
     isDoubtful = false
   }
 
+  const durable = inRounds(() =>
+    sync().catch((cause) => {
+      throw new NotDurable(cause)
+    }),
+  )
   return {
-    durable() {
-      next ??= running
-        .catch(() => {})
-        .then(() => {
-          next = undefined
-          running = sync().catch((cause) => {
-            throw new NotDurable(cause)
-          })
-          return running
-        })
-      return next
-    },
+    durable,
     async close() {
-      await (next ?? running).catch(() => {})
+      await durable().catch(() => {})
       await file?.close()
     },
   }
@@ -50,8 +43,7 @@ export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
 
 /** Its name in the folder is to be durable, too. */
 async function openLog(path: string): Promise<FileHandle> {
-  const folder = await open(dirname(path))
-  await folder.sync().finally(() => folder.close())
+  await syncFolder(dirname(path))
   return open(path, 'r+')
 }
 

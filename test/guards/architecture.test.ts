@@ -11,7 +11,14 @@ const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 
 /** From the ground up: a file may import its own place and any floor below. */
 const floors = [
-  ['src/errors.ts', 'src/config.ts', 'src/log.ts', 'src/names.ts', 'src/json-object.ts'],
+  [
+    'src/errors.ts',
+    'src/config.ts',
+    'src/log.ts',
+    'src/names.ts',
+    'src/json-object.ts',
+    'src/durable.ts',
+  ],
   ['src/database', 'src/blobs'],
   ['src/scope.ts'],
   ['src/checks.ts'],

@@ -34,7 +34,7 @@ const open = async (env: Record<string, string> = {}) => {
 /** What the job does, which reads what downloads are refused; answers how many blobs were read. */
 async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
   const { app } = house
-  const blobs = openBlobs(app.config.blobs, multipartLedger(app.db))
+  const blobs = await openBlobs(app.config.blobs, multipartLedger(app.db))
   const scope = { ...app, blobs, viewer: null, publicUrl: '' }
   return scrubBlobs(scope, { everyMs: 30 * DAY, bytesPerSecond }, signal)
 }

@@ -1,13 +1,6 @@
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-
-/** Makes a folder's entries survive a loss of power: a file that was made or renamed is there only when its folder is synced too. */
-export async function syncFolder(path: string) {
-  // Windows opens no folders; NTFS keeps a journal of their entries.
-  if (process.platform === 'win32') return
-  const folder = await open(path)
-  await folder.sync().finally(() => folder.close())
-}
+import { syncFolder } from '../../durable.ts'
 
 /**
  * Makes folders below `root`, durably. Each is synced once in the life of the process, also where it exists already: who made

@@ -1,8 +1,8 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../../durable.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { exists, isMissing, orFault } from './faults.ts'
-import { syncFolder } from './folders.ts'
 import type { DiskPlaces } from './places.ts'
 
 /** A quarter of a MiB for each read. */
@@ -33,7 +33,7 @@ async function adopt(places: DiskPlaces, key: string) {
   await places.makeFolder(folder)
   if (!(await exists(places.kept(key)))) await move(places, key)
   await syncFolder(folder)
-  await syncFolder(places.folders.staged)
+  await places.syncStaged()
 }
 
 async function move({ staged, kept }: DiskPlaces, key: string) {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { inRounds, syncFolder } from '../../durable.ts'
 import { requireKey } from '../key.ts'
 import { durableFolders } from './folders.ts'
 
@@ -13,6 +14,8 @@ export function diskPlaces(dir: string) {
   mkdirSync(folders.kept, { recursive: true })
   return {
     folders,
+    /** All who have made or moved something there at the same moment share a sync. */
+    syncStaged: inRounds(() => syncFolder(folders.staged)),
     makeFolder: durableFolders(dirname(eldestMade ?? resolve(dir))),
     staged: (key: string) => join(folders.staged, requireKey(key)),
     /** By the last characters: keys begin with the time of their making and would all meet in one folder. */

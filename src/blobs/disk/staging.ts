@@ -5,7 +5,6 @@ import { runningHashes } from '../running-hash.ts'
 import { sharing } from '../sharing.ts'
 import { appendToFile, type Cadence } from './append.ts'
 import { exists, orFault, unlessMissing } from './faults.ts'
-import { syncFolder } from './folders.ts'
 import { hashFile } from './hash.ts'
 import type { DiskPlaces } from './places.ts'
 
@@ -45,12 +44,13 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
 }
 
 /** A key that is kept already stays as it is: an empty file beside it could only do harm. */
-async function stage({ folders, makeFolder, staged, kept }: DiskPlaces, key: string) {
+async function stage(places: DiskPlaces, key: string) {
+  const { folders, makeFolder, staged, kept } = places
   if (await exists(kept(key))) return
   await makeFolder(folders.staged)
   const file = await open(staged(key), 'a')
   await file.close()
-  await syncFolder(folders.staged)
+  await places.syncStaged()
 }
 
 /** Reads a key wherever it lives: a confirm that is repeated finds its bytes among the kept. */

@@ -1,0 +1,32 @@
+import { join } from 'node:path'
+import { createWorkspace, type WorkspaceHandle } from '../../support/client.ts'
+import { type Server, startServer } from '../../support/fleet.ts'
+import { newFolder } from '../turns.ts'
+import { type Plot, plant } from './planting.ts'
+
+export const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
+
+/** Lays out what is to be grown: workspaces and folders by way of the house, the plots for plant(). */
+type Layout<T> = (server: Server) => Promise<{ plots: Plot[]; known: T }>
+
+/** A folder on the disk with a house's data in it, grown as laid out; the folder is gone when this is disposed of. */
+export async function grow<T>(layout: Layout<T>) {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await newFolder())
+  const env = { DATA_DIR: folder.path, ADMIN_TOKEN }
+  const { plots, known } = await during(env, layout)
+  plant(join(folder.path, 'holdall.db'), plots)
+  const open = stack.move()
+  return { env, known, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+async function during<T>(env: { DATA_DIR: string; ADMIN_TOKEN: string }, layout: Layout<T>) {
+  await using server = await startServer(env)
+  return await layout(server)
+}
+
+export async function workspaces({ house }: Server, count: number): Promise<WorkspaceHandle[]> {
+  const all: WorkspaceHandle[] = []
+  for (let n = 0; n < count; n++) all.push(await createWorkspace(house, { name: `Lab ${n}` }))
+  return all
+}

@@ -1,0 +1,18 @@
+import { createServer } from 'node:http'
+import { FileStore } from '@tus/file-store'
+import { Server } from '@tus/server'
+import { openApp } from '../../../src/app.ts'
+import { readConfig } from '../../../src/config.ts'
+import { createHttpServer } from '../../../src/http/server.ts'
+
+// Holdall for GraphQL, and in the same process, for uploads, @tus/server over @tus/file-store as they come: into the folder of the
+// first argument, on the port of the second.
+
+const [directory = '', port] = process.argv.slice(2)
+const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })
+const uploads = createServer((req, res) => void tus.handle(req, res))
+uploads.listen(Number(port), '127.0.0.1')
+const config = readConfig(process.env)
+const house = createHttpServer(await openApp(config))
+console.log(`localhost:${await house.listen(0, config.host)}`)
+process.once('SIGTERM', () => process.exit(0))

@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createFolder } from '../../support/client.ts'
+import { startServer } from '../../support/fleet.ts'
+import { question } from '../growth/asking.ts'
+import { grow, workspaces } from '../growth/grown.ts'
+import type { Line, Row } from '../table.ts'
+import { inTurns, secondsOf } from '../turns.ts'
+import { openLine } from '../wire.ts'
+
+const FOLDERS = Number(process.env.BENCH_FOLDERS ?? 10_000)
+const count = (n: number) => n.toLocaleString('en')
+const shape = (folders: number, files: number) => ({
+  folders,
+  files,
+  said: `${count(folders * files)} files in ${count(folders)}`,
+})
+const shapes = { large: shape(FOLDERS, 100), sparse: shape(FOLDERS, 1), small: shape(10, 100) }
+type Name = keyof typeof shapes
+const names = Object.keys(shapes) as Name[]
+
+const acts = ['trash', 'restore', 'move'] as const
+type Act = (typeof acts)[number]
+type Took = Record<Act, Record<Name, number>>
+type House = { url: string; ids: Record<Name | 'elsewhere' | 'root', string> }
+
+/** To the trash, back, and elsewhere with a folder of a million files: in a second, beside smaller ones, and others are answered meanwhile. */
+export const bigFolders: Row = {
+  name: 'P10',
+  async measure(rounds) {
+    await using grown = await threeFolders()
+    await using server = await startServer(grown.env)
+    const house = { url: server.url, ids: grown.known }
+    const held = { trash: 0, restore: 0, move: 0 }
+    const took = {} as Took
+    for (const act of acts) {
+      await inTurns(1, storiesOf(house, act, { ...held }))
+      took[act] = await inTurns(rounds, storiesOf(house, act, held))
+    }
+    return acts.flatMap((act) => linesOf(act, took[act], held[act]))
+  },
+}
+
+const threeFolders = () =>
+  grow(async (server) => {
+    const [workspace] = await workspaces(server, 1)
+    const { id: workspaceId = '', root = { id: '' } } = workspace ?? {}
+    const folder = async (name: string) =>
+      (await createFolder(server.house, { workspaceId, name })).id
+    const ids = {
+      large: await folder('large'),
+      sparse: await folder('sparse'),
+      small: await folder('small'),
+      elsewhere: await folder('elsewhere'),
+      root: root.id,
+    }
+    const plots = names.map((name) => ({ ...shapes[name], workspaceId, folderId: ids[name] }))
+    return { plots, known: ids }
+  })
+
+/** Seconds that an act takes, with each of the folders; afterwards all is where it was. The longest wait of others is noted in `held`. */
+function storiesOf(house: House, act: Act, held: Record<Act, number>) {
+  const story = (name: Name) => async () => {
+    const id = house.ids[name]
+    if (act === 'restore') await mutate(house, mutations.trash(id))
+    const wait = longestWait(house)
+    const seconds = await mutate(house, mutations[act](id, house.ids.elsewhere))
+    held[act] = Math.max(held[act], await wait.end())
+    if (act === 'trash') await mutate(house, mutations.restore(id))
+    if (act === 'move') await mutate(house, mutations.move(id, house.ids.root))
+    return seconds
+  }
+  return { large: story('large'), sparse: story('sparse'), small: story('small') }
+}
+
+const entries = (id: string) => `entries: [{ entry: { id: "${id}" } }]`
+const succeeded = (act: Act, type: string, input: string) =>
+  `mutation { ${act}Entries(input: { ${input} }) { ... on ${type}EntriesPayload { succeeded } } }`
+const mutations = {
+  trash: (id: string) => succeeded('trash', 'Trash', `${entries(id)}, recursive: true`),
+  restore: (id: string) => succeeded('restore', 'Restore', `entryIds: ["${id}"]`),
+  move: (id: string, to: string) =>
+    succeeded('move', 'Move', `${entries(id)}, destination: { id: "${to}" }`),
+}
+
+async function mutate({ url }: House, mutation: string): Promise<number> {
+  using line = await openLine(question(url, mutation))
+  let answer = ''
+  const seconds = await secondsOf(async () => {
+    answer = await line.ask()
+  })
+  if (!answer.includes('"succeeded":1')) throw new Error(answer)
+  return seconds
+}
+
+/** Asks every other millisecond whether the process is there; the milliseconds of the slowest answer. */
+function longestWait({ url }: House) {
+  const { hostname, port, host } = new URL(url)
+  let isOver = false
+  const asking = async () => {
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    await once(socket, 'connect')
+    let longest = 0
+    while (!isOver) {
+      socket.write(`GET /livez HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+      longest = Math.max(longest, 1000 * (await secondsOf(() => once(socket, 'data'))))
+      await sleep(2)
+    }
+    socket.destroy()
+    return longest
+  }
+  const asked = asking()
+  return {
+    end() {
+      isOver = true
+      return asked
+    },
+  }
+}
+
+function linesOf(act: Act, { large, sparse, small }: Record<Name, number>, held: number): Line[] {
+  const work = `${act} a folder of ${shapes.large.said} folders`
+  const ours = `${large.toFixed(2)} s`
+  return [
+    {
+      work,
+      ours,
+      theirs: `1 s; ${small.toFixed(3)} s for ${shapes.small.said}`,
+      ratio: large,
+      target: { atMost: 1 },
+    },
+    {
+      work: `${act}: the files in the folders`,
+      ours,
+      theirs: `${sparse.toFixed(2)} s for ${shapes.sparse.said}`,
+      ratio: large / sparse,
+      target: { atMost: 1.3 },
+    },
+    {
+      work: `${act}: the longest that others waited`,
+      ours: `${held.toFixed(0)} ms`,
+      theirs: '50 ms',
+      ratio: held / 50,
+      target: { atMost: 1 },
+    },
+  ]
+}

@@ -1,0 +1,62 @@
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { downloadUrl } from '../../support/client.ts'
+import { houseAt } from '../../support/house-at.ts'
+import { startProgram } from '../../support/program.ts'
+import { ADMIN_TOKEN, fetchAll, fetchRanges, fill, MIB, sendAll } from '../curl.ts'
+import { holdall, peer, type Sink } from '../sinks.ts'
+import type { Line, Row } from '../table.ts'
+import { inTurns, memoryBacked, newFolder, secondsOf } from '../turns.ts'
+import { speed } from './one-upload.ts'
+
+const SIZE = 1024 * MIB
+const RANGES = 1000
+const RANGE_BYTES = 64 * 1024
+
+export const downloads: Row = {
+  name: 'P5',
+  async measure(rounds) {
+    await using folder = await newFolder(memoryBacked)
+    await using house = await holdall(memoryBacked)
+    const file = await fill(join(folder.path, 'gibibyte'), SIZE)
+    await using bare = await startProgram([peer('streaming'), file, `${SIZE}`], {})
+    const urls = { ours: await linkTo(house, file, SIZE), theirs: bare.url }
+    return [await wholly(urls, rounds), await inPieces(urls, rounds)]
+  },
+}
+
+type Urls = { ours: string; theirs: string }
+
+async function wholly({ ours, theirs }: Urls, rounds: number): Promise<Line> {
+  const seconds = await inTurns(rounds, {
+    ours: () => secondsOf(() => fetchAll([ours])),
+    theirs: () => secondsOf(() => fetchAll([theirs])),
+  })
+  return speed('download of 1 GiB', seconds, 'createReadStream', 0.95)
+}
+
+async function inPieces({ ours, theirs }: Urls, rounds: number): Promise<Line> {
+  const ranges = Array.from({ length: RANGES }, () => {
+    const start = randomInt(SIZE - RANGE_BYTES)
+    return `${start}-${start + RANGE_BYTES - 1}`
+  })
+  const seconds = await inTurns(rounds, {
+    ours: () => secondsOf(() => fetchRanges(ours, ranges)),
+    theirs: () => secondsOf(() => fetchRanges(theirs, ranges)),
+  })
+  return {
+    work: '1,000 ranges of 64 KiB',
+    ours: `${seconds.ours.toFixed(2)} s`,
+    theirs: `${seconds.theirs.toFixed(2)} s, createReadStream`,
+    ratio: seconds.theirs / seconds.ours,
+    target: { atLeast: 0.95 },
+  }
+}
+
+/** Uploads the file; a signed link to it. */
+export async function linkTo(sink: Sink, file: string, size: number): Promise<string> {
+  const { url, finish } = await sink.newUpload(size)
+  await sendAll([{ file, url }])
+  const { id } = (await finish()) as { id: string }
+  return downloadUrl(houseAt(sink.program.url, ADMIN_TOKEN), id)
+}

@@ -1,0 +1,98 @@
+import { createFolder } from '../../support/client.ts'
+import { startServer } from '../../support/fleet.ts'
+import { answerTo, millisecondsInTurns, question } from '../growth/asking.ts'
+import { grow, workspaces } from '../growth/grown.ts'
+import type { Line, Row } from '../table.ts'
+
+const ENTRIES = Number(process.env.BENCH_FAR_PAGES ?? 1_000_000)
+const FEW = 1000
+const PAGE = 20
+const FAR = 4000
+/** So often is each page asked for in a round. */
+const ASKS = 40
+const target = { atMost: 1.3 }
+
+type House = { url: string; folderId: string }
+type Order = { field: string; direction: string }
+const orders = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'].flatMap((field) =>
+  ['ASC', 'DESC'].map((direction) => ({ field, direction })),
+)
+
+/** The first page, page 4,000 and the last one of a folder of a million, against the first one of a folder of a thousand, in each order. */
+export const farPages: Row = {
+  name: 'P8',
+  async measure(rounds) {
+    await using large = await oneFolder(ENTRIES)
+    await using small = await oneFolder(FEW)
+    await using far = await startServer(large.env)
+    await using near = await startServer(small.env)
+    const houses = {
+      far: { url: far.url, folderId: large.known },
+      near: { url: near.url, folderId: small.known },
+    }
+    for (const house of Object.values(houses)) await warmUp(house)
+    const lines: Line[] = []
+    for (const order of orders) lines.push(await compare(houses, order, rounds))
+    return lines
+  },
+}
+
+const oneFolder = (files: number) =>
+  grow(async (server) => {
+    const [workspace] = await workspaces(server, 1)
+    const workspaceId = workspace?.id ?? ''
+    const { id: folderId } = await createFolder(server.house, { workspaceId, name: 'large' })
+    return { plots: [{ workspaceId, folderId, folders: 0, files }], known: folderId }
+  })
+
+async function compare(
+  { far, near }: { far: House; near: House },
+  order: Order,
+  rounds: number,
+): Promise<Line> {
+  const behind = await endOfPage(far, order, Math.min(FAR, ENTRIES / PAGE) - 1)
+  const pages = [`first: ${PAGE}`, `first: ${PAGE}, after: "${behind}"`, `last: ${PAGE}`]
+  const ours: number[] = []
+  const theirs: number[] = []
+  for (const span of pages) {
+    const took = await millisecondsInTurns(rounds * ASKS, {
+      near: [pageOf(near, order, pages[0])],
+      far: [pageOf(far, order, span)],
+    })
+    ours.push(took.far)
+    theirs.push(took.near)
+  }
+  return {
+    work: `page 1, page ${count(FAR)} and the last page of ${count(ENTRIES)}, ${order.field} ${order.direction}`,
+    ours: `${ours.map((ms) => ms.toFixed(2)).join(', ')} ms`,
+    theirs: `${theirs.map((ms) => ms.toFixed(2)).join(', ')} ms, page 1 of ${count(FEW)}`,
+    ratio: Math.max(...ours.map((ms, i) => ms / (theirs[i] ?? 0))),
+    target,
+  }
+}
+
+/** Code that ran a thousand times is faster than code that ran once. */
+const warmUp = (house: House) =>
+  millisecondsInTurns(1500, { all: orders.map((order) => pageOf(house, order, `first: ${PAGE}`)) })
+
+const count = (n: number) => n.toLocaleString('en')
+
+const fields = 'nodes { id name updatedAt tags { name } ... on File { size } }'
+const pageOf = ({ url, folderId }: House, order: Order, span = '', selection = fields) =>
+  question(
+    url,
+    `{ node(id: "${folderId}") { ... on Folder { children(
+      orderBy: { field: ${order.field}, direction: ${order.direction} }, ${span}
+    ) { ${selection} } } } }`,
+  )
+
+/** The cursor at the end of a page, as a client comes by it: page by page, in larger ones. */
+async function endOfPage(house: House, order: Order, page: number): Promise<string> {
+  let cursor = ''
+  for (let left = page * PAGE; left > 0; left -= 100) {
+    const span = `first: ${Math.min(100, left)}${cursor && `, after: "${cursor}"`}`
+    const request = pageOf(house, order, span, 'pageInfo { endCursor }')
+    cursor = (await answerTo(request)).node.children.pageInfo.endCursor
+  }
+  return cursor
+}

@@ -1,0 +1,93 @@
+import { houseAt } from '../../support/house-at.ts'
+import { ADMIN_TOKEN, fillMany, MIB } from '../curl.ts'
+import { layOut } from '../library.ts'
+import { gathering, holdall, type Sink, stockBeside, timeOf } from '../sinks.ts'
+import type { Line, Row } from '../table.ts'
+import { inTurns, memoryBacked, newFolder } from '../turns.ts'
+import { openLine, type Request } from '../wire.ts'
+import { speed } from './one-upload.ts'
+
+const [COUNT, SIZE] = [16, 64 * MIB]
+const CONNECTIONS = 4
+/** So often it is done at a stretch: of the pages that are asked meanwhile, the slowest of a hundred must be some. */
+const WAVES = 3
+
+/** 16 uploads of 64 MiB at once; and what becomes of GraphQL meanwhile. */
+export const manyUploads: Row = {
+  name: 'P3',
+  async measure(rounds) {
+    await using folder = await newFolder(memoryBacked)
+    const files = await fillMany(folder.path, COUNT, SIZE)
+    return [await besideBare(files, rounds), await pagesMeanwhile(files, rounds)]
+  },
+}
+
+async function besideBare(files: string[], rounds: number): Promise<Line> {
+  await using house = await holdall(memoryBacked)
+  await using bare = await gathering(memoryBacked)
+  const seconds = await inTurns(rounds, {
+    ours: async () => (await timeOf(house, files)).seconds,
+    theirs: async () => (await timeOf(bare, files)).seconds,
+  })
+  const megabytes = await house.program.peakMegabytes()
+  return speed('16 uploads of 64 MiB at once', seconds, 'bare node:http', 0.75, megabytes)
+}
+
+async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
+  await using house = await holdall(memoryBacked)
+  await using stock = await stockBeside(memoryBacked)
+  const [ours, theirs] = [await beginPages(house, files), await beginPages(stock, files)]
+  await inTurns(rounds, { ours: ours.round, theirs: theirs.round })
+  const [slow, slowBesideStock] = [ours.p99(), theirs.p99()]
+  return {
+    work: 'p99 of a page of 20 of 100,000 meanwhile, 4 connections',
+    ours: `${slow.toFixed(1)} ms, ${ours.perSecond()} /s`,
+    theirs: `${slowBesideStock.toFixed(1)} ms, ${theirs.perSecond()} /s, beside stock tus`,
+    ratio: slow / slowBesideStock,
+    target: { atMost: 1 },
+  }
+}
+
+/** Pages that are asked of `sink`, while so many uploads come; what was seen in all rounds. */
+async function beginPages(sink: Sink, files: string[]) {
+  const house = houseAt(sink.program.url, ADMIN_TOKEN)
+  const { large } = await layOut({ ...sink.program, house }, { DATA_DIR: sink.dir })
+  const page = pageOf(sink, large)
+  const took: number[] = []
+  let seconds = 0
+  return {
+    async round() {
+      let over = false
+      const asking = askUntil(page, took, () => over)
+      for (let wave = 0; wave < WAVES; wave++) seconds += (await timeOf(sink, files)).seconds
+      over = true
+      await asking
+      return seconds
+    },
+    p99: () => took.toSorted((a, b) => a - b)[Math.floor(took.length * 0.99)] ?? Number.NaN,
+    perSecond: () => Math.round(took.length / seconds),
+  }
+}
+
+const pageOf = ({ program }: Sink, folder: string): Request => ({
+  url: `${program.url}/graphql`,
+  method: 'POST',
+  headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
+  body: JSON.stringify({
+    query: `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
+      nodes { id name updatedAt tags { name } ... on File { size } } } } } }`,
+    variables: { id: folder },
+  }),
+})
+
+async function askUntil(request: Request, took: number[], over: () => boolean) {
+  const connection = async () => {
+    using line = await openLine(request)
+    while (!over()) {
+      const from = performance.now()
+      await line.ask()
+      took.push(performance.now() - from)
+    }
+  }
+  await Promise.all(Array.from({ length: CONNECTIONS }, connection))
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path'
+import { fetchAll, fill, MIB, sendAll } from '../curl.ts'
+import { holdall, type Sink } from '../sinks.ts'
+import type { Row } from '../table.ts'
+import { memoryBacked, newFolder } from '../turns.ts'
+import { linkTo } from './downloads.ts'
+
+const SIZE = 1024 * MIB
+const COUNT = 50
+/** Not to their ends, which would fill the disk: all of them are under way at once, and so they stay for so long. */
+const SECONDS = 20
+/** Of each upload, for the same reason; downloads go as fast as they can. */
+const UPLOAD_BYTES_PER_SECOND = 8 * MIB
+
+export const memory: Row = {
+  name: 'P11',
+  async measure() {
+    await using folder = await newFolder(memoryBacked)
+    await using house = await holdall()
+    const file = await fill(join(folder.path, 'gibibyte'), SIZE)
+    const idle = await house.program.megabytes()
+    const link = await linkTo(house, file, SIZE)
+    await busily(house, file, link)
+    const most = await house.program.peakMegabytes()
+    return [
+      {
+        work: 'memory at 50 uploads and 50 downloads of 1 GiB',
+        ours: `${most.toFixed(0)} MB`,
+        theirs: `${idle.toFixed(0)} MB idle`,
+        ratio: (most - idle) / 150,
+        target: { atMost: 1 },
+        megabytes: most,
+      },
+    ]
+  },
+}
+
+async function busily(house: Sink, file: string, link: string) {
+  const uploads = await Promise.all(Array.from({ length: COUNT }, () => house.newUpload(SIZE)))
+  const sent = uploads.map(({ url }) => ({ file, url }))
+  const bounded = ['-m', `${SECONDS}`]
+  await Promise.allSettled([
+    sendAll(sent, [...bounded, '--limit-rate', `${UPLOAD_BYTES_PER_SECOND}`]),
+    fetchAll(Array(COUNT).fill(link), bounded),
+  ])
+}

@@ -1,0 +1,135 @@
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+import { createWorkspace } from '../../support/client.ts'
+import { type Server, startServer } from '../../support/fleet.ts'
+import { startProgram } from '../../support/program.ts'
+import type { Row, Target } from '../table.ts'
+import { inTurns, newFolder, secondsOf } from '../turns.ts'
+
+const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
+const FILES = 2_000
+const AT_ONCE = 16
+const BATCH = 100
+const SIZE = 4_096
+const peer = join(import.meta.dirname, '../peers/stock-tus.ts')
+
+/** On the disk, which Holdall waits for three times a file, and stock tus never. */
+export const smallFiles: Row = {
+  name: 'P4',
+  async measure(rounds) {
+    await using folder = await newFolder()
+    await using server = await startServer({ DATA_DIR: folder.path, ADMIN_TOKEN })
+    await using files = await newFolder()
+    await using stock = await startProgram([peer, files.path], {})
+    const { id } = await createWorkspace(server.house)
+    const rate = (story: () => Promise<unknown>) => async () => FILES / (await secondsOf(story))
+    const rates = await inTurns(rounds, {
+      stock: rate(() => pooled(FILES, () => toStock(stock.url))),
+      each: rate(() => pooled(FILES, () => toHoldall(server, id))),
+      batched: rate(() => batched(server, id)),
+    })
+    const line = (work: string, ours: number, target: Target) => ({
+      work,
+      ours: `${ours.toFixed(0)} files/s`,
+      theirs: `${rates.stock.toFixed(0)} files/s, stock tus`,
+      ratio: ours / rates.stock,
+      target,
+    })
+    return [
+      line('2,000 files of 4 KiB, 16 at a time', rates.each, { atLeast: 0.4 }),
+      line('the same, by createUploads and confirmUploads of 100', rates.batched, { atLeast: 0.8 }),
+    ]
+  },
+}
+
+async function pooled(count: number, act: (n: number) => Promise<unknown>) {
+  let next = 0
+  const lane = async () => {
+    while (next < count) await act(next++)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, lane))
+}
+
+let [made, named] = [0, 0]
+/** Other bytes each time: those that are known already would not be kept twice. */
+const newBytes = () => Buffer.from(`${made++}`.padEnd(SIZE))
+
+async function toStock(url: string) {
+  const headers = { 'Tus-Resumable': '1.0.0', 'Upload-Length': `${SIZE}` }
+  const { location = '' } = (await send('POST', `${url}/files`, { headers })).headers
+  await patch(location, newBytes(), {})
+}
+
+async function toHoldall(server: Server, workspaceId: string) {
+  const input = { workspaceId, name: `file ${named++}`, size: SIZE }
+  const { upload } = await mutate(server, 'createUpload', input, 'upload { id url }')
+  await patch(upload.url, newBytes())
+  await mutate(server, 'confirmUpload', { uploadId: upload.id }, 'file { id }')
+}
+
+async function batched(server: Server, workspaceId: string) {
+  for (let at = 0; at < FILES; at += BATCH) {
+    const wanted = Array.from({ length: BATCH }, () => ({
+      ...{ workspaceId, name: `file ${named++}`, size: SIZE },
+    }))
+    const all = await mutate(
+      server,
+      'createUploads',
+      { uploads: wanted },
+      'results { upload { id url } }',
+    )
+    const uploads = all.results.map(({ upload }: any) => upload)
+    await pooled(BATCH, (n) => patch(uploads[n].url, newBytes()))
+    const confirmed = { uploads: uploads.map(({ id }: any) => ({ uploadId: id })) }
+    await mutate(server, 'confirmUploads', confirmed, 'succeeded failed')
+  }
+}
+
+async function mutate({ url }: Server, name: string, input: object, selection: string) {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const query = `mutation ($input: ${type}Input!) { ${name}(input: $input) {
+    ... on ${type}Payload { ${selection} } ... on UserError { code message } } }`
+  const body = Buffer.from(JSON.stringify({ query, variables: { input } }))
+  const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${ADMIN_TOKEN}` }
+  const { data, errors } = JSON.parse(
+    (await send('POST', `${url}/graphql`, { headers, body })).text,
+  )
+  const answer = data?.[name]
+  if (errors || answer.code || answer.failed) throw new Error(JSON.stringify([errors, answer]))
+  return answer
+}
+
+const authorized = { Authorization: `Bearer ${ADMIN_TOKEN}` }
+const patch = (url: string, body: Buffer, more: Record<string, string> = authorized) =>
+  send('PATCH', url, {
+    headers: {
+      'Tus-Resumable': '1.0.0',
+      'Upload-Offset': '0',
+      'Content-Type': 'application/offset+octet-stream',
+      ...more,
+    },
+    body,
+  })
+
+const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
+
+type Sent = { headers: Record<string, string>; body?: Buffer }
+
+/** Throws where the answer is no success. */
+function send(method: string, url: string, { headers, body }: Sent) {
+  const length = { 'Content-Length': body?.length ?? 0 }
+  return new Promise<{ headers: NodeJS.Dict<string>; text: string }>((resolve, reject) => {
+    const sent = request(url, { method, agent, headers: { ...headers, ...length } }, (res) => {
+      let text = ''
+      res.setEncoding('utf8').on('data', (more) => {
+        text += more
+      })
+      res.on('end', () => {
+        const { statusCode = 500 } = res
+        if (statusCode >= 300) return reject(new Error(`${statusCode} ${text}`))
+        resolve({ headers: res.headers as NodeJS.Dict<string>, text })
+      })
+    })
+    sent.on('error', reject).end(body)
+  })
+}

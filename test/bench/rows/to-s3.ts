@@ -1,0 +1,41 @@
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { S3Client } from '@aws-sdk/client-s3'
+import { Upload } from '@aws-sdk/lib-storage'
+import { fill, MIB } from '../curl.ts'
+import { holdall, timeOf } from '../sinks.ts'
+import type { Row } from '../table.ts'
+import { inTurns, newFolder, secondsOf } from '../turns.ts'
+import { speed } from './one-upload.ts'
+
+const SIZE = 1024 * MIB
+
+/** To the S3 of S3_ENDPOINT and S3_BUCKET, whose credentials are where the SDK looks for them. */
+export const toS3: Row = {
+  name: 'P14',
+  async measure(rounds) {
+    if (!process.env.S3_ENDPOINT) {
+      console.error('P14 is left out: S3_ENDPOINT and S3_BUCKET say where to')
+      return []
+    }
+    const prefix = `bench-${process.pid}/`
+    await using folder = await newFolder()
+    await using house = await holdall(undefined, { ...process.env, S3_PREFIX: prefix })
+    const file = await fill(join(folder.path, 'gibibyte'), SIZE)
+    let sent = 0
+    const seconds = await inTurns(rounds, {
+      theirs: () => secondsOf(() => bySdk(file, `${prefix}sdk/${sent++}`)),
+      ours: async () => (await timeOf(house, [file])).seconds,
+    })
+    const megabytes = await house.program.peakMegabytes()
+    return [speed('1 GiB to S3', seconds, 'Upload of the SDK', 0.8, megabytes)]
+  },
+}
+
+async function bySdk(file: string, Key: string) {
+  const { S3_ENDPOINT: endpoint = '', S3_BUCKET } = process.env
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
+  const params = { Bucket: S3_BUCKET, Key, Body: createReadStream(file) }
+  await new Upload({ client, params }).done()
+  client.destroy()
+}

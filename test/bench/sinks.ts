@@ -1,0 +1,109 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { confirmUpload, createUpload, createWorkspace } from '../support/client.ts'
+import { startServer } from '../support/fleet.ts'
+import { freePort } from '../support/free-port.ts'
+import { type Program, startProgram } from '../support/program.ts'
+import { ADMIN_TOKEN, change, sendAll } from './curl.ts'
+import { newFolder, secondsOf } from './turns.ts'
+
+/** A server that takes uploads, with a folder of its own. */
+export type Sink = AsyncDisposable & {
+  program: Program
+  dir: string
+  /** Makes an upload ready: where its PATCH goes to, and what completes it. */
+  newUpload: (size: number) => Promise<{ url: string; finish: () => Promise<unknown> }>
+  /** Forgets the bytes that have come, so that the next find as much room. */
+  clear: () => Promise<void>
+}
+
+/** createUpload, PATCH, confirmUpload: ends with a known sha256, synced. */
+export const holdall = (where?: string, env = {}): Promise<Sink> =>
+  sinkIn(where, async (dir) => {
+    const program = await startServer({ DATA_DIR: dir, ADMIN_TOKEN, ...env })
+    const { id: workspaceId } = await createWorkspace(program.house)
+    let made = 0
+    return {
+      program,
+      async newUpload(size) {
+        const input = { workspaceId, name: `${made++}`, size }
+        const { id, url } = await createUpload(program.house, input)
+        return { url, finish: () => confirmUpload(program.house, { uploadId: id }) }
+      },
+      clear: () => removeFiles(join(dir, 'blobs')),
+    }
+  })
+
+/** POST, PATCH: ends with the bytes in the cache of the operating system. */
+export const stockTus = (where?: string): Promise<Sink> =>
+  sinkIn(where, async (dir) => {
+    const program = await startProgram([peer('stock-tus'), dir], {})
+    const newUpload = (size: number) => newTusUpload(program.url, size)
+    return { program, newUpload, clear: () => removeFiles(dir) }
+  })
+
+/** The same in one process with a Holdall that answers GraphQL: that is where `program` is. */
+export const stockBeside = (where?: string): Promise<Sink> =>
+  sinkIn(where, async (dir) => {
+    const [port, uploads] = [await freePort(), join(dir, 'uploads')]
+    await mkdir(uploads)
+    const env = { DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'error' }
+    const words = ['--max-semi-space-size=2', peer('stock-beside'), uploads, `${port}`]
+    const program = await startProgram(words, env)
+    const newUpload = (size: number) => newTusUpload(`http://localhost:${port}`, size)
+    return { program, newUpload, clear: () => removeFiles(uploads) }
+  })
+
+/** PATCH alone. */
+export const gathering = (where?: string): Promise<Sink> =>
+  sinkIn(where, async (dir) => {
+    const program = await startProgram([peer('gathering'), dir], {})
+    let made = 0
+    const newUpload = async () => ({ url: `${program.url}/${made++}`, finish: async () => {} })
+    return { program, newUpload, clear: () => removeFiles(dir) }
+  })
+
+export const peer = (name: string) => join(import.meta.dirname, `peers/${name}.ts`)
+
+async function newTusUpload(at: string, size: number) {
+  const headers = { 'Tus-Resumable': '1.0.0', 'Upload-Length': `${size}` }
+  const made = await fetch(`${at}/files`, { method: 'POST', headers })
+  return { url: made.headers.get('location') ?? '', finish: async () => {} }
+}
+
+async function sinkIn(
+  where: string | undefined,
+  open: (dir: string) => Promise<Omit<Sink, 'dir' | keyof AsyncDisposable>>,
+): Promise<Sink> {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await newFolder(where))
+  const sink = await open(folder.path)
+  stack.use(sink.program)
+  const moved = stack.move()
+  return { ...sink, dir: folder.path, [Symbol.asyncDispose]: () => moved.disposeAsync() }
+}
+
+/** All of them below a folder, which stays with its folders. */
+async function removeFiles(dir: string) {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  for (const entry of entries) if (entry.isFile()) await rm(join(entry.parentPath, entry.name))
+}
+
+/** Sends the files at once, each to its end: how long that takes, and how long the server's cores work for it. */
+export async function timeOf(sink: Sink, files: string[]) {
+  const sent = await Promise.all(files.map((file) => readied(sink, file)))
+  const before = await sink.program.cpuSeconds()
+  const seconds = await secondsOf(async () => {
+    await sendAll(sent)
+    await Promise.all(sent.map(({ finish }) => finish()))
+  })
+  const cpuSeconds = (await sink.program.cpuSeconds()) - before
+  await sink.clear()
+  return { seconds, cpuSeconds }
+}
+
+async function readied(sink: Sink, file: string) {
+  await change(file)
+  const { size } = await stat(file)
+  return { file, ...(await sink.newUpload(size)) }
+}

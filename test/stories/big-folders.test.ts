@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import {
+  batchDone,
+  createFolder,
+  createWorkspace,
+  items,
+  totalsOf,
+  trashEntries,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { findings } from '../support/inspection.ts'
+
+/** More than are changed in one go, twice. */
+const FOLDERS = 1010
+
+test('a folder of a thousand folders goes to the trash, comes back, is renamed and moved as one', {
+  timeout: 120_000,
+}, async () => {
+  await using house = await openHouse()
+  const { id: workspaceId } = await createWorkspace(house)
+  const lab = await createFolder(house, { workspaceId, name: 'Lab' })
+  const other = await createFolder(house, { workspaceId, name: 'Other/Place', createParents: true })
+  const names = Array.from({ length: FOLDERS }, (_, n) => `${n % 2 ? 'Plate' : 'Run/Plate'} ${n}`)
+  while (names.length > 0) await Promise.all(names.splice(0, 5).map((name) => made(name)))
+  const paths = await pathsIn(house, workspaceId)
+  expect(paths.filter((path) => path.startsWith('Lab/'))).toHaveLength(FOLDERS + 1)
+
+  await trashEntries(house, lab)
+  expect(await pathsIn(house, workspaceId)).toEqual(['', 'Other', 'Other/Place'])
+  await batchDone(house, 'restoreEntries', { entryIds: [lab.id] })
+  expect(await pathsIn(house, workspaceId)).toEqual(paths)
+  await house.ask(renamed, { input: { entry: { id: lab.id }, name: 'lab' } })
+  const [moving, destination] = [items(lab), { id: other.id }]
+  await batchDone(house, 'moveEntries', { entries: moving, destination })
+  const moved = paths.map((path) => path.replace(/^Lab/, 'Other/Place/lab'))
+  expect(await pathsIn(house, workspaceId)).toEqual(moved.sort())
+  expect(await totalsOf(house, other)).toMatchObject({ folderCount: FOLDERS + 2 })
+  expect(await findings(house)).toEqual([])
+
+  function made(name: string) {
+    return createFolder(house, { workspaceId, parent: { id: lab.id }, name, createParents: true })
+  }
+})
+
+const renamed = 'mutation ($input: UpdateEntryInput!) { updateEntry(input: $input) { __typename } }'
+
+/** The paths of all folders that live, as the rows have them. */
+async function pathsIn({ app }: House, workspaceId: string): Promise<string[]> {
+  const rows = await app.db
+    .selectFrom('entries')
+    .select('path')
+    .where('workspaceId', '=', workspaceId)
+    .where('trashRootId', 'is', null)
+    .execute()
+  return rows.map(({ path }) => path ?? '').sort()
+}
