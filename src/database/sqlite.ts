@@ -15,6 +15,7 @@ export function sqliteDialect(path: string): SqliteDialect {
   writer.pragma('journal_mode = WAL')
   // The log is synced by SQLite itself where it is written back into the database, and for each commit by sqlite-log.ts.
   writer.pragma('synchronous = NORMAL')
+  writer.pragma('wal_autocheckpoint = 4000')
   writer.pragma('foreign_keys = ON')
   return new Dialect(writer, open(path, { readonly: true }))
 }
