@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { confirmUpload, createUpload, createWorkspace } from '../support/client.ts'
@@ -83,8 +84,9 @@ async function sinkIn(
   return { ...sink, dir: folder.path, [Symbol.asyncDispose]: () => moved.disposeAsync() }
 }
 
-/** All of them below a folder, which stays with its folders. */
+/** All of them below a folder, which stays with its folders; where the bytes are in a bucket there is none. */
 async function removeFiles(dir: string) {
+  if (!existsSync(dir)) return
   const entries = await readdir(dir, { recursive: true, withFileTypes: true })
   for (const entry of entries) if (entry.isFile()) await rm(join(entry.parentPath, entry.name))
 }
