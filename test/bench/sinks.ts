@@ -49,7 +49,7 @@ export const stockBeside = (where?: string): Promise<Sink> =>
     const [port, uploads] = [await freePort(), join(dir, 'uploads')]
     await mkdir(uploads)
     const env = { DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'error' }
-    const words = ['--max-semi-space-size=2', peer('stock-beside'), uploads, `${port}`]
+    const words = [peer('stock-beside'), uploads, `${port}`]
     const program = await startProgram(words, env)
     const newUpload = (size: number) => newTusUpload(`http://localhost:${port}`, size)
     return { program, newUpload, clear: () => removeFiles(uploads) }

@@ -56,7 +56,7 @@ export async function openFaulty({
   /** Throws Ended where it does not get so far. `fault` is to befall a step of the start itself. */
   async function start(fault?: Armed) {
     const preload = fileURLToPath(new URL('./preload.ts', import.meta.url))
-    const args = ['--max-semi-space-size=2', '--import', preload, join(root, 'src/main.ts')]
+    const args = ['--import', preload, join(root, 'src/main.ts')]
     child = spawn(process.execPath, args, {
       env: {
         ...{ PATH: process.env.PATH, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/faults') },
