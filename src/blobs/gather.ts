@@ -20,10 +20,10 @@ export async function* gather(
   patienceMs: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer[]> {
+  gathering += 1
   const batch = basket()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
-  gathering += 1
   // Read, not listened to: bytes stay in the source until they are asked for, and a source that breaks loses none.
   const fill = () => {
     while (!batch.isFull()) {
@@ -67,16 +67,19 @@ const shareBytes = () =>
 function basket() {
   let chunks: Buffer[] = []
   let bytes = 0
+  // For as long as it fills: what is full must not become unfull because another has ended, for nobody would look again.
+  let most = shareBytes()
   return {
     add(chunk: Buffer) {
       chunks.push(chunk)
       bytes += chunk.length
     },
-    isFull: () => bytes >= shareBytes() || chunks.length >= batchChunks,
+    isFull: () => bytes >= most || chunks.length >= batchChunks,
     empty() {
       const gathered = chunks
       chunks = []
       bytes = 0
+      most = shareBytes()
       return gathered
     },
   }
