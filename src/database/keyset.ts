@@ -154,7 +154,7 @@ function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Query<R> {
 }
 
 type Known = (db: Db, ...args: Argument[]) => Promise<unknown[]>
-const known = new Map<string, Known>()
+const asked = new Map<string, Known>()
 
 /** Undefined beside a null, next to which other words are needed. */
 function seekKnown<R>(list: KnownSegments<R>, index: number, walk: Walk): Promise<R[]> | undefined {
@@ -163,8 +163,8 @@ function seekKnown<R>(list: KnownSegments<R>, index: number, walk: Walk): Promis
   if ([...after, ...before].includes(null)) return undefined
   const order = keys.map(({ column, direction }) => `${column} ${direction}`)
   const name = [list.name, index, ...order, after.length, before.length].join()
-  const ask = known.get(name) ?? prepared(wordsFor(list, index, walk))
-  known.set(name, ask as Known)
+  const ask = asked.get(name) ?? prepared(wordsFor(list, index, walk))
+  asked.set(name, ask as Known)
   return ask(list.db, ...list.args, ...after, ...before, limit) as Promise<R[]>
 }
 

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { ADMIN_TOKEN } from './question.ts'
 
 // Large bodies, sent and fetched by one process of curl, which costs the machine less than a client in Node would.
 
 export const MIB = 1024 ** 2
-export const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
 const run = promisify(execFile)
 
 const patchHeaders = {

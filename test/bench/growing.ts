@@ -9,6 +9,7 @@ import { startServer } from '../support/fleet.ts'
 import type { House } from '../support/house.ts'
 import { manyFiles } from '../support/many-files.ts'
 import { startPostgres } from '../support/postgres-server.ts'
+import { ADMIN_TOKEN } from './question.ts'
 
 // What one process does over SQLite, and what one, two and three do over one PostgreSQL that waits for its disk: pages read,
 // folders made and small files uploaded in a second, by 16 clients who share the machine with them.
@@ -16,7 +17,6 @@ import { startPostgres } from '../support/postgres-server.ts'
 const SECONDS = Number(process.argv[2] ?? 5)
 const CLIENTS = 16
 const FILES = 100_000
-const token = 'nobody-else-is-on-this-machine'
 
 type Act = (n: number) => Promise<unknown>
 type Fleet = { houses: House[]; workspaces: WorkspaceHandle[] }
@@ -77,7 +77,7 @@ async function run(name: string, processes: number, databaseEnv: { DATABASE_URL?
   await using stack = new AsyncDisposableStack()
   const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-bench-'))
   stack.defer(() => rm(DATA_DIR, { recursive: true, force: true }))
-  const env = { DATA_DIR, ADMIN_TOKEN: token, ...databaseEnv }
+  const env = { DATA_DIR, ADMIN_TOKEN, ...databaseEnv }
   const houses: House[] = []
   for (let i = 0; i < processes; i++) houses.push(stack.use(await startServer(env)).house)
   const [one] = houses as [House]

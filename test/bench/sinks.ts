@@ -5,7 +5,8 @@ import { confirmUpload, createUpload, createWorkspace } from '../support/client.
 import { startServer } from '../support/fleet.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Program, startProgram } from '../support/program.ts'
-import { ADMIN_TOKEN, change, sendAll } from './curl.ts'
+import { change, sendAll } from './curl.ts'
+import { ADMIN_TOKEN } from './question.ts'
 import { newFolder, secondsOf } from './turns.ts'
 
 /** A server that takes uploads, with a folder of its own. */

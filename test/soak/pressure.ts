@@ -14,6 +14,7 @@ import {
   type WorkspaceHandle,
 } from '../support/client.ts'
 import { startServer } from '../support/fleet.ts'
+import { pooled } from '../support/pooled.ts'
 import { rawPatch } from '../support/tus.ts'
 import type { Asking } from './asker.ts'
 import { downUp } from './large-file.ts'
@@ -139,18 +140,4 @@ async function manyUploads({ server, workspace, load }: Place) {
   await pooled(load.uploads, 4, (n) =>
     confirmUpload(server.house, { uploadId: uploads[n]?.id ?? '' }),
   )
-}
-
-/** 0 to `count` − 1, so many at once; the results in that order. */
-async function pooled<T>(count: number, atOnce: number, act: (n: number) => Promise<T>) {
-  const results: T[] = []
-  let next = 0
-  const lane = async () => {
-    while (next < count) {
-      const n = next++
-      results[n] = await act(n)
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, lane))
-  return results
 }

@@ -1,14 +1,5 @@
 import { inTurns } from '../turns.ts'
 import { bodyOf, openLine, type Request } from '../wire.ts'
-import { ADMIN_TOKEN } from './grown.ts'
-
-/** A question in GraphQL, by a connection that stays open. */
-export const question = (url: string, query: string): Request => ({
-  url: `${url}/graphql`,
-  method: 'POST',
-  headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
-  body: JSON.stringify({ query }),
-})
 
 /** What is answered, without errors. */
 export async function answerTo(request: Request): Promise<any> {

@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import { createWorkspace, type WorkspaceHandle } from '../../support/client.ts'
 import { type Server, startServer } from '../../support/fleet.ts'
+import { ADMIN_TOKEN } from '../question.ts'
 import { newFolder } from '../turns.ts'
 import { type Plot, plant } from './planting.ts'
-
-export const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
 
 /** Lays out what is to be grown: workspaces and folders by way of the house, the plots for plant(). */
 type Layout<T> = (server: Server) => Promise<{ plots: Plot[]; known: T }>

@@ -1,7 +1,8 @@
 import { createFolder } from '../../support/client.ts'
 import { startServer } from '../../support/fleet.ts'
-import { answerTo, millisecondsInTurns, question } from '../growth/asking.ts'
+import { answerTo, millisecondsInTurns } from '../growth/asking.ts'
 import { grow, workspaces } from '../growth/grown.ts'
+import { question } from '../question.ts'
 import type { Line, Row } from '../table.ts'
 
 const ENTRIES = Number(process.env.BENCH_FAR_PAGES ?? 1_000_000)

@@ -1,7 +1,8 @@
 import type { WorkspaceHandle } from '../../support/client.ts'
 import { startServer } from '../../support/fleet.ts'
-import { answerTo, millisecondsInTurns, question } from '../growth/asking.ts'
+import { answerTo, millisecondsInTurns } from '../growth/asking.ts'
 import { grow, workspaces } from '../growth/grown.ts'
+import { question } from '../question.ts'
 import type { Line, Row } from '../table.ts'
 import type { Request } from '../wire.ts'
 

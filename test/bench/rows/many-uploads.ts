@@ -1,6 +1,7 @@
 import { houseAt } from '../../support/house-at.ts'
-import { ADMIN_TOKEN, fillMany, MIB } from '../curl.ts'
+import { fillMany, MIB } from '../curl.ts'
 import { layOut } from '../library.ts'
+import { ADMIN_TOKEN, question } from '../question.ts'
 import { gathering, holdall, type Sink, stockBeside, timeOf } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
 import { inTurns, memoryBacked, newFolder } from '../turns.ts'
@@ -52,13 +53,13 @@ async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
 async function beginPages(sink: Sink, files: string[]) {
   const house = houseAt(sink.program.url, ADMIN_TOKEN)
   const { large } = await layOut({ ...sink.program, house }, { DATA_DIR: sink.dir })
-  const page = pageOf(sink, large)
+  const asked = question(sink.program.url, page, { id: large })
   const took: number[] = []
   let seconds = 0
   return {
     async round() {
       let over = false
-      const asking = askUntil(page, took, () => over)
+      const asking = askUntil(asked, took, () => over)
       for (let wave = 0; wave < WAVES; wave++) seconds += (await timeOf(sink, files)).seconds
       over = true
       await asking
@@ -69,16 +70,8 @@ async function beginPages(sink: Sink, files: string[]) {
   }
 }
 
-const pageOf = ({ program }: Sink, folder: string): Request => ({
-  url: `${program.url}/graphql`,
-  method: 'POST',
-  headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
-  body: JSON.stringify({
-    query: `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
-      nodes { id name updatedAt tags { name } ... on File { size } } } } } }`,
-    variables: { id: folder },
-  }),
-})
+const page = `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
+  nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
 
 async function askUntil(request: Request, took: number[], over: () => boolean) {
   const connection = async () => {

@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import { startServer } from '../../support/fleet.ts'
 import { startProgram } from '../../support/program.ts'
 import { EACH, FOLDERS, layOut } from '../library.ts'
+import { ADMIN_TOKEN, question } from '../question.ts'
 import type { Line, Row } from '../table.ts'
 import { inTurns, newFolder } from '../turns.ts'
 import { bodyOf, type Request, requestsPerSecond } from '../wire.ts'
 
-const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
 const target = { atLeast: 0.5 }
 const peer = join(import.meta.dirname, '../peers/pages.ts')
 
@@ -71,12 +71,7 @@ export async function withLibrary<T>(
     [peer, env.DATABASE_URL ?? join(folder.path, 'holdall.db')],
     {},
   )
-  const ask = (query: string): Request => ({
-    url: `${server.url}/graphql`,
-    method: 'POST',
-    headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ query }),
-  })
+  const ask = (query: string) => question(server.url, query)
   return await story({
     one: ask(pageOf(large, 20, fields)),
     bareOne: { url: `${bare.url}/${large}?file&20` },

@@ -2,11 +2,12 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { createWorkspace } from '../../support/client.ts'
 import { type Server, startServer } from '../../support/fleet.ts'
+import { pooled } from '../../support/pooled.ts'
 import { startProgram } from '../../support/program.ts'
+import { ADMIN_TOKEN } from '../question.ts'
 import type { Row, Target } from '../table.ts'
 import { inTurns, newFolder, secondsOf } from '../turns.ts'
 
-const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
 const FILES = 2_000
 const AT_ONCE = 16
 const BATCH = 100
@@ -24,8 +25,8 @@ export const smallFiles: Row = {
     const { id } = await createWorkspace(server.house)
     const rate = (story: () => Promise<unknown>) => async () => FILES / (await secondsOf(story))
     const rates = await inTurns(rounds, {
-      stock: rate(() => pooled(FILES, () => toStock(stock.url))),
-      each: rate(() => pooled(FILES, () => toHoldall(server, id))),
+      stock: rate(() => pooled(FILES, AT_ONCE, () => toStock(stock.url))),
+      each: rate(() => pooled(FILES, AT_ONCE, () => toHoldall(server, id))),
       batched: rate(() => batched(server, id)),
     })
     const line = (work: string, ours: number, target: Target) => ({
@@ -40,14 +41,6 @@ export const smallFiles: Row = {
       line('the same, by createUploads and confirmUploads of 100', rates.batched, { atLeast: 0.8 }),
     ]
   },
-}
-
-async function pooled(count: number, act: (n: number) => Promise<unknown>) {
-  let next = 0
-  const lane = async () => {
-    while (next < count) await act(next++)
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, lane))
 }
 
 let [made, named] = [0, 0]
@@ -79,7 +72,7 @@ async function batched(server: Server, workspaceId: string) {
       'results { upload { id url } }',
     )
     const uploads = all.results.map(({ upload }: any) => upload)
-    await pooled(BATCH, (n) => patch(uploads[n].url, newBytes()))
+    await pooled(BATCH, AT_ONCE, (n) => patch(uploads[n].url, newBytes()))
     const confirmed = { uploads: uploads.map(({ id }: any) => ({ uploadId: id })) }
     await mutate(server, 'confirmUploads', confirmed, 'succeeded failed')
   }
