@@ -38,11 +38,17 @@ const inTheWay = /^(40001|40P01|23505|23503)$/
 const unableNow = /^(57014|55P03|25006|53[^1]..|40001|40P01|SQLITE_BUSY.*)$/
 /** The disk under the database is full, broken, or takes no writes. */
 const diskFault = /^(53100|58...|SQLITE_(FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB).*)$/
-const lost = /^(08...|57P0[1235]|25P0[34]|53300|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
-const lostWords = /^(Connection terminated|Client has encountered a connection error)/
+const lost =
+  /^(08...|57P0[1235]|25P0[34]|26000|42P05|53300|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
+/** The last: a table has other columns than when this connection planned the statement, for which it is of no more use. */
+const lostWords =
+  /^(Connection terminated|Client has encountered a connection error|cached plan must not change)/
 /** There was no answer, and time enough to wait for it. */
 const silentWords =
   /^(timeout exceeded when trying to connect|timeout expired|Connection terminated due to connection timeout|Query read timeout)$/
+
+/** A statement that was given to the connection by a name is not there: whoever is behind it has changed, as a pooler does it. */
+export const isNameUnknown = (error: unknown): boolean => /^(26000|42P05)$/.test(facts(error).code)
 
 /** Of what the driver says: the connection is gone or silent, or there is none to be had. */
 export function isLost(error: unknown): boolean {

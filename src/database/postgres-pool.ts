@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import { InvalidInput } from '../errors.ts'
-import { ConnectionLost, isLost, isReplaceable, NoConnection } from './faults.ts'
+import { ConnectionLost, isLost, isNameUnknown, isReplaceable, NoConnection } from './faults.ts'
+import { nameOfStatement } from './statement-names.ts'
 
 /** So long a request waits for a server that takes no connections, as while it starts again. */
 const PATIENCE_MS = 3_000
@@ -12,29 +13,35 @@ const PAUSE_MS = 50
  * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
  * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection, ConnectionLost.
  */
-export function steady(pool: Pool): PostgresPool {
+export function steady(pool: Pool, names: Names): PostgresPool {
   // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   return {
     options: pool.options,
     // Cursors are for streams of rows, of which there are none.
-    connect: async () => new Visit(pool, await connect(pool)) as unknown as PostgresPoolClient,
+    connect: async () =>
+      new Visit(pool, await connect(pool), names) as unknown as PostgresPoolClient,
     end: () => pool.end(),
   }
 }
 
+/** Whether a connection keeps the statements that have a name; not where it turns out to be many behind a pooler. */
+type Names = { kept: boolean }
+
 /** A connection from when it is taken to when it is given back. */
 class Visit {
   readonly #pool: Pool
+  readonly #names: Names
   /** Null where it broke and no other could be had. */
   #client: PoolClient | null
   #isFirst = true
   /** What broke it. */
   #fault: ConnectionLost | null = null
 
-  constructor(pool: Pool, client: PoolClient) {
+  constructor(pool: Pool, client: PoolClient, names: Names) {
     this.#pool = pool
+    this.#names = names
     this.#client = client
   }
 
@@ -45,14 +52,20 @@ class Visit {
     while (true) {
       if (!this.#client || this.#fault) throw this.#fault
       try {
-        return await this.#client.query(text, [...values])
+        return await this.#client.query(this.#words(text, values))
       } catch (error) {
         if (!isLost(error)) throw withoutNul(error)
+        if (isNameUnknown(error)) this.#names.kept = false
         this.#fault = new ConnectionLost(error)
         if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw this.#fault
       }
       await this.#replace()
     }
+  }
+
+  #words(text: string, values: readonly unknown[]) {
+    const name = this.#names.kept ? nameOfStatement(text) : undefined
+    return { text, values: [...values], ...(name && { name }) }
   }
 
   release(destroy = false) {

@@ -25,7 +25,8 @@ export function postgresDialect({ url, poolSize, statementTimeoutMs }: PostgresO
       query_timeout: statementTimeoutMs + GRACE_MS,
     }),
   })
-  return new Dialect({ pool: steady(pool) })
+  // One without a limit may be behind a PgBouncer, where each transaction has another connection.
+  return new Dialect({ pool: steady(pool, { kept: statementTimeoutMs > 0 }) })
 }
 
 /** Kysely's lock over migrations is a session's, which belongs to nobody in particular behind a pooler; migrate.ts has its own. */

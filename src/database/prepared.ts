@@ -1,5 +1,7 @@
 import type { CompiledQuery } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
+import { rowsNow } from './sqlite.ts'
+import { nameStatement } from './statement-names.ts'
 import type { Tx } from './transaction.ts'
 
 type Scalar = string | number | null
@@ -35,6 +37,7 @@ export function prepared<A extends readonly Argument[], R>(
     const texts = isPostgres(db) ? kept.postgres : kept.sqlite
     const key = shape.join()
     const text = texts.get(key) ?? build(db as Db, ...(args.map(holed) as unknown as A)).compile()
+    if (!texts.has(key)) nameStatement(text.sql)
     texts.set(key, text)
     return rowsOf(db, {
       ...text,
@@ -44,7 +47,7 @@ export function prepared<A extends readonly Argument[], R>(
 }
 
 const rowsOf = async <R>(db: Db | Tx, query: CompiledQuery<R>): Promise<R[]> =>
-  (await db.executeQuery(query)).rows
+  rowsNow(db, query) ?? (await db.executeQuery(query)).rows
 
 const holed = (arg: Argument, index: number) =>
   Array.isArray(arg) ? arg.map((_, element) => new Hole(index, element)) : new Hole(index, null)

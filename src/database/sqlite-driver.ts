@@ -27,6 +27,8 @@ export class TwoConnections implements Driver {
     this.#reader = reader
   }
   async init() {}
+  /** The rows of a select, which stands outside of any transaction and waits for none. */
+  readonly select = <R>(query: CompiledQuery<R>): R[] => selected<R>(this.#house, query).rows
   async acquireConnection() {
     return new Connection(this.#house)
   }
@@ -47,6 +49,10 @@ export class TwoConnections implements Driver {
   }
 }
 
+/** Whoever reads what another connection has changed begins with an empty cache: only where that one is busy. */
+const selected = <R>({ turns, write, read }: House, query: CompiledQuery) =>
+  turns.isFree() ? write<R>(query) : read<R>(query)
+
 /** What Kysely holds for one statement, or for one transaction. */
 class Connection implements DatabaseConnection {
   readonly #house: House
@@ -56,10 +62,9 @@ class Connection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const { write, read, turns, log } = this.#house
+    const { write, turns, log } = this.#house
     if (this.#hasTurn) return write(query)
-    // Whoever reads what another connection has changed begins with an empty cache: only where that one is busy.
-    if (SelectQueryNode.is(query.query)) return turns.isFree() ? write(query) : read(query)
+    if (SelectQueryNode.is(query.query)) return selected(this.#house, query)
     await turns.take()
     const result = turns.leaveAfter(() => write<R>(query))
     await log.durable()

@@ -1,9 +1,16 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
-import { SqliteAdapter, SqliteDialect } from 'kysely'
+import {
+  type CompiledQuery,
+  type Kysely,
+  SelectQueryNode,
+  SqliteAdapter,
+  SqliteDialect,
+} from 'kysely'
 import { BlindCompiler } from './sqlite-compiler.ts'
 import { TwoConnections } from './sqlite-driver.ts'
+import type { Tables } from './tables.ts'
 
 /**
  * One file, two connections: one that writes, and one that reads beside it. What was committed survives a loss of power: WAL, whose
@@ -32,23 +39,38 @@ function open(path: string, options: SqliteFile.Options = {}) {
 }
 
 class Dialect extends SqliteDialect {
-  readonly #files: [writer: SqliteFile.Database, reader: SqliteFile.Database]
-  constructor(...files: [writer: SqliteFile.Database, reader: SqliteFile.Database]) {
-    super({ database: files[0] })
-    this.#files = files
+  readonly #driver: TwoConnections
+  constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
+    super({ database: writer })
+    this.#driver = new TwoConnections(writer, reader)
   }
   override createAdapter() {
-    return new Adapter()
+    return new Adapter(this.#driver)
   }
   override createQueryCompiler() {
     return new BlindCompiler()
   }
   override createDriver() {
-    return new TwoConnections(...this.#files)
+    return this.#driver
   }
 }
 
+/**
+ * What a select finds, at once: Kysely would take longer to pass it on than SQLite to answer. Undefined for a database or a query that
+ * has to go the usual way.
+ */
+export function rowsNow<R>(db: Kysely<Tables>, query: CompiledQuery<R>): R[] | undefined {
+  const { adapter } = db.getExecutor()
+  const isPlain = adapter instanceof Adapter && !db.isTransaction
+  return isPlain && SelectQueryNode.is(query.query) ? adapter.driver.select(query) : undefined
+}
+
 class Adapter extends SqliteAdapter {
+  readonly driver: TwoConnections
+  constructor(driver: TwoConnections) {
+    super()
+    this.driver = driver
+  }
   /** Tables are made and changed in a transaction like rows: a migration that is cut short has not begun. Kysely knows it of PostgreSQL only. */
   override get supportsTransactionalDdl() {
     return true

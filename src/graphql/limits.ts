@@ -51,8 +51,20 @@ const isTooLong = (error: unknown) =>
 export const validateBriefly: typeof validate = (schema, document, rules, options) =>
   validate(schema, document, rules, { ...options, maxErrors: 10 })
 
+/** By document and operation: what takes no variables costs what it cost before. */
+const costs = new WeakMap<DocumentNode, Map<unknown, number>>()
+
 /** The points that an operation costs, with its variables; 1 for one that cannot be run, as execution will say. */
-export function costOf({ schema, document, operationName, ...args }: ExecutionArgs): number {
+export function costOf(args: ExecutionArgs): number {
+  const { document, operationName } = args
+  if (getOperationAST(document, operationName)?.variableDefinitions?.length) return countCost(args)
+  const known = costs.get(document) ?? new Map<unknown, number>()
+  const cost = known.get(operationName) ?? countCost(args)
+  costs.set(document, known.set(operationName, cost))
+  return cost
+}
+
+function countCost({ schema, document, operationName, ...args }: ExecutionArgs): number {
   // complexityFromQuery takes the first operation, which need not be the one that was asked for.
   const asked = getOperationAST(document, operationName)
   const definitions = document.definitions.filter(
@@ -72,8 +84,17 @@ export function costOf({ schema, document, operationName, ...args }: ExecutionAr
   }
 }
 
-/** Throws QueryTooComplex for a document beyond a limit. One walk, in time linear to its tokens. */
-export function refuseBomb({ definitions }: DocumentNode) {
+/** Documents that were walked through and found to be within the limits. */
+const harmless = new WeakSet<DocumentNode>()
+
+/** Throws QueryTooComplex for a document beyond a limit. One walk for each, in time linear to its tokens. */
+export function refuseBomb(document: DocumentNode): void {
+  if (harmless.has(document)) return
+  refuseLarge(document)
+  harmless.add(document)
+}
+
+function refuseLarge({ definitions }: DocumentNode) {
   const fragments: Fragments = new Map()
   for (const definition of definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION)

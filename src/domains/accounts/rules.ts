@@ -1,11 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { type ApiScope, apiScopes } from '../../scope.ts'
 
 /** A new API token: 256 random bits behind a prefix that secret scanners can learn. */
 export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
 
 /** What is stored of a secret. Tokens are random, so one round of SHA-256 is enough. */
-export const hashSecret = (secret: string) => createHash('sha256').update(secret).digest('hex')
+export const hashSecret = (secret: string) => hash('sha256', secret)
 
 /** For people to tell tokens apart; an ADMIN_TOKEN may be short, and most of it stays unsaid. */
 export const secretPrefix = (secret: string) =>
