@@ -6,6 +6,7 @@ import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3/ledger.ts'
 import { watchedBlobs } from './blobs/watched.ts'
 import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
+import { openCounter } from './database/counter.ts'
 import { type Db, openDatabase, requireAnswer } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
@@ -63,14 +64,15 @@ export async function openApp(
   const store = await openStore(config.blobs, multipartLedger(db, now))
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
-  const nobody = { db, now, secret, limits: config.limits, viewer: null, publicUrl: '' }
+  const means = { db, now, secret, limits: config.limits, counter: openCounter(db, now) }
+  const nobody = { ...means, viewer: null, publicUrl: '' }
   const blobs = watchedBlobs(store, {
     now,
     verifies: config.verifyReads,
     expected: (key) => expectedBytes(db, key),
     onFlaw: (key, flaw) => noteFlaw({ ...nobody, blobs: store }, key, flaw),
   })
-  const shared = { db, blobs, now, secret, limits: config.limits }
+  const shared = { ...means, blobs }
   const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, log) })
   opened.defer(() => jobs.stop())
   // What takes hours has a line of its own: no other job waits for it.

@@ -34,6 +34,10 @@ export type Limits = {
   maxFormBytes: number
   /** How long an unfinished upload waits for its next byte. */
   uploadTtlMs: number
+  /** Unfinished uploads that one user may have. */
+  maxOpenUploads: number
+  /** Bytes that the unfinished uploads of one user may have room reserved for. */
+  maxReservedBytes: number
   maxQueryCost: number
 }
 
@@ -61,6 +65,8 @@ export type Config = {
   corsOrigins: string[]
   /** Points a minute for each token or address; null: no limit. */
   rateLimit: number | null
+  /** Bytes that a link may send in 24 hours; null: no limit. */
+  linkBytesPerDay: number | null
   logLevel: LogLevel
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
@@ -305,6 +311,20 @@ export const settings = {
     right: 'a whole number from 1 to 8760',
     schema: wholeNumber(1, 8760).default(24),
   }),
+  MAX_OPEN_UPLOADS: setting({
+    meaning:
+      'Uploads that one user may have begun and neither confirmed nor cancelled; those that expire count no more.',
+    default: '10000',
+    right: `a whole number from 1 to ${LARGEST_INT}`,
+    schema: wholeNumber(1, LARGEST_INT).default(10_000),
+  }),
+  MAX_RESERVED_BYTES: setting({
+    meaning:
+      'Bytes that these may have between them, announced or sent, whatever the quotas of the workspaces are.',
+    default: '54975581388800 (50 TiB), or MAX_UPLOAD_BYTES where that is more',
+    right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
+  }),
   CORS_ORIGINS: setting({
     meaning: 'Web pages that may call the server from a browser: origins with commas between.',
     default: 'none',
@@ -323,6 +343,17 @@ export const settings = {
       .literal('off')
       .transform(() => null)
       .or(wholeNumber(1, LARGEST_INT))
+      .default(null),
+  }),
+  LINK_BYTES_PER_DAY: setting({
+    meaning:
+      'Bytes in 24 hours that go out without a token, or off: by the links to one version, or to one archive, that one token has made; by one share; of one file of a public workspace. What would be more is 429.',
+    default: 'off',
+    right: `off or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: z
+      .literal('off')
+      .transform(() => null)
+      .or(wholeNumber(1, Number.MAX_SAFE_INTEGER))
       .default(null),
   }),
   MAX_QUERY_COST: setting({
@@ -386,10 +417,13 @@ export function readConfig(env: Env): Config {
       maxUploadBytes: values.MAX_UPLOAD_BYTES,
       maxFormBytes: values.MAX_FORM_BYTES,
       uploadTtlMs: values.UPLOAD_TTL_HOURS * 3_600_000,
+      maxOpenUploads: values.MAX_OPEN_UPLOADS,
+      maxReservedBytes: reservedBytesOf(values),
       maxQueryCost: values.MAX_QUERY_COST,
     },
     corsOrigins: values.CORS_ORIGINS,
     rateLimit: values.RATE_LIMIT,
+    linkBytesPerDay: values.LINK_BYTES_PER_DAY,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
     linkableTables: values.LINKABLE_TABLES,
@@ -421,6 +455,14 @@ function blobsOf(values: Values, dataDir: string): BlobsConfig {
     sse: encryptionOf(values),
     checksums: values.S3_CHECKSUM,
   }
+}
+
+function reservedBytesOf({ MAX_RESERVED_BYTES: asked, MAX_UPLOAD_BYTES: largest }: Values) {
+  if (asked !== null && asked < largest)
+    throw new CannotStart(
+      `MAX_RESERVED_BYTES is ${asked}, less than MAX_UPLOAD_BYTES, ${largest}: a file that is allowed could never be sent. Raise the one or lower the other.`,
+    )
+  return asked ?? Math.max(50 * 1024 ** 4, largest)
 }
 
 function scrubOf({ SCRUB_DAYS: days, SCRUB_BYTES_PER_SECOND: bytesPerSecond }: Values) {

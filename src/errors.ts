@@ -274,12 +274,13 @@ export class Unavailable extends DomainError {
   }
 }
 
+/** Too much at once, or within a minute; `what` says of what. */
 export class RateLimited extends DomainError {
   readonly code = 'RATE_LIMITED'
   override readonly retryable = true
   readonly retryAfterSeconds: number
-  constructor(retryAfterSeconds: number) {
-    super(`too many requests; try again in ${retryAfterSeconds} s`)
+  constructor(retryAfterSeconds: number, what = 'too many requests') {
+    super(`${what}; try again in ${retryAfterSeconds} s`)
     this.retryAfterSeconds = retryAfterSeconds
   }
 }

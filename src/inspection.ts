@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Check, Checking, Finding } from './checks.ts'
 import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
+import { openCounter } from './database/counter.ts'
 import { type Db, openDatabase } from './database/database.ts'
 import { isUpToDate } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
@@ -118,6 +119,7 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   const nobody = { viewer: null, secret: '', publicUrl: '' }
   return {
     ...{ ...nobody, db, blobs: store, limits, now: Date.now },
+    counter: openCounter(db, Date.now),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }

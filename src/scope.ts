@@ -1,5 +1,6 @@
 import type { BlobStore } from './blobs/blob-store.ts'
 import type { Limits } from './config.ts'
+import type { Counter } from './database/counter.ts'
 import type { Db } from './database/database.ts'
 import { type Tx, transact } from './database/transaction.ts'
 
@@ -33,6 +34,8 @@ export type Scope = {
   /** Milliseconds since 1970, UTC. */
   now: () => number
   limits: Limits
+  /** Of what there must not be too much. */
+  counter: Counter
   /** Signs what the house hands out: upload URLs, download links. */
   secret: string
   /** Where clients reach the house, without a closing slash. */

@@ -208,7 +208,7 @@ export type Tables = {
     attempts: number
     lastError: string | null
   }
-  /** Points that a token or an address has taken, until `endsAt`; PostgreSQL only, where processes count together. */
+  /** What a token, an address or a link has taken, until `endsAt`; PostgreSQL only, where processes count together. */
   tallies: { key: string; points: number; endsAt: number }
   /** Entries and tags as search knows them, by the numbers that its index calls them. */
   searchDocuments: { number: Generated<number>; id: string }

@@ -36,6 +36,16 @@ export async function addToTally(db: Db, addition: Addition): Promise<Tally> {
     .executeTakeFirstOrThrow()
 }
 
+/** Null for one that is over, or has not begun. */
+export async function tallyOf(db: Db, key: string, now: number): Promise<Tally | null> {
+  const isOpen = db
+    .selectFrom('tallies')
+    .selectAll()
+    .where('key', '=', key)
+    .where('endsAt', '>', now)
+  return (await isOpen.executeTakeFirst()) ?? null
+}
+
 /** Forgets the tallies that are over. */
 export async function dropTallies(db: Db, now: number): Promise<void> {
   await db.deleteFrom('tallies').where('endsAt', '<=', now).execute()

@@ -64,6 +64,15 @@ export function holdWorkspace(tx: Tx, workspaceId: string): void {
 export const holdNewWorkspace = (tx: Tx, workspaceId: string): void =>
   void courses.get(tx)?.held?.add(workspaceId)
 
+/**
+ * To its end, this transaction is the only one that holds this user: what it reads from here on and then decides by stays true.
+ * Whoever holds a user waits for no workspace any more, so two never wait for each other.
+ */
+export async function holdUser(tx: Tx, userId: string): Promise<void> {
+  if (!courses.get(tx)?.held) return
+  await tx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
+}
+
 class BeginAgain extends Error {
   readonly workspaceId: string
   constructor(workspaceId: string) {

@@ -4,6 +4,8 @@ import type { Scope } from '../scope.ts'
 export type Context = Scope & {
   /** Stands in the log, and in what a client is told of a fault. */
   requestId: string
+  /** Where the request comes from: an IPv4 address, or a network of IPv6. */
+  address: string
   /** Tells the log what the client is not told. */
   report: (error: unknown) => void
   /** Of who asks, with this request paid. */

@@ -12,6 +12,7 @@ const codes = [
   'INVALID_STATE',
   'NOT_EMPTY',
   'QUOTA_EXCEEDED',
+  'RATE_LIMITED',
   'FILE_TOO_LARGE',
   'MEDIA_TYPE_REJECTED',
   'CHECKSUM_MISMATCH',
@@ -105,6 +106,14 @@ builder.objectFields(NotEmptyError, (t) => ({ entryCount: t.exposeInt('entryCoun
 export const QuotaExceededError = problem(errors.QuotaExceeded, 'The workspace is full. HTTP 507.')
 builder.objectFields(QuotaExceededError, (t) => ({
   neededBytes: t.expose('neededBytes', { type: 'ByteCount' }),
+}))
+
+const RateLimitedError = problem(
+  errors.RateLimited,
+  'As much as one user may have under way is under way: confirm or cancel some of it, or come again. HTTP 429.',
+)
+builder.objectFields(RateLimitedError, (t) => ({
+  retryAfterSeconds: t.exposeInt('retryAfterSeconds'),
 }))
 
 const FileTooLargeError = problem(errors.FileTooLarge, 'Larger than this server takes. HTTP 413.')

@@ -13,7 +13,8 @@ import { InvalidInput } from '../errors.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { cutWhenOver } from './cut-off.ts'
-import { fileAnswer, sendFile } from './file-answer.ts'
+import { bytesOf, fileAnswer, sendFile } from './file-answer.ts'
+import { type LinkBytes, linkTo } from './link-bytes.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem } from './problems.ts'
 import type { Door } from './visit.ts'
@@ -28,12 +29,14 @@ type Copy = {
   /** Asked before the first byte goes out. */
   begin?: () => Promise<void>
 }
+/** Asked how many bytes may be sent, before any is; null where nobody knows how many it will be. Throws RateLimited. */
+type Take = (bytes: number | null) => Promise<void>
 
 /**
  * GET and HEAD of /download/archive/<token>/<name>.zip, and …/manifest?format=json|csv. Ranges and conditions as for files:
  * the ETag changes with whatever changes in the archive, and If-Range keeps two of them from being mixed.
  */
-export const archivesDoor = (app: App): Door => ({
+export const archivesDoor = (app: App, linkBytes: LinkBytes | null): Door => ({
   async handle(req, res, { publicUrl }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
@@ -41,10 +44,13 @@ export const archivesDoor = (app: App): Door => ({
     const scope = await app.scopeFor(undefined, publicUrl)
     const link = readArchiveLink(scope.secret, token, scope.now())
     const folder = await requireArchived(scope, link)
+    const take: Take = async (bytes) => linkBytes?.takeFor(res, linkTo(link.folderId, link), bytes)
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
     await using plan = await planArchive(scope.db, folder)
-    if (format === 'csv') return await unlessGone(res, sendTable(req, res, plan))
-    if (format === 'json') return await unlessGone(res, sendCopy(req, res, manifestCopy(plan)))
+    if (format === 'csv') return await unlessGone(res, sendTable(req, res, { plan, take }))
+    if (format === 'json') {
+      return await unlessGone(res, sendCopy(req, res, { ...manifestCopy(plan), take }))
+    }
     const zip: Copy = {
       ...{ name: archiveName(folder), mediaType: 'application/zip', size: plan.size },
       ...{ etag: plan.etag, modifiedAt: plan.manifest.modifiedAt },
@@ -52,7 +58,7 @@ export const archivesDoor = (app: App): Door => ({
       begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
     }
     cutWhenOver(res, () => requireMaker(scope, folder.workspaceId, link.tokenId))
-    return await unlessGone(res, sendCopy(req, res, zip))
+    return await unlessGone(res, sendCopy(req, res, { ...zip, take }))
   },
 })
 
@@ -69,7 +75,7 @@ const manifestCopy = ({ manifest, etag, openManifest }: ArchivePlan): Copy => ({
   open: openManifest,
 })
 
-async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy) {
+async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy & { take: Take }) {
   const validators = {
     ETag: copy.etag,
     'Accept-Ranges': 'bytes',
@@ -84,6 +90,7 @@ async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy) {
   const answer = fileAnswer({ size: copy.size, contentType: content['Content-Type'] }, range)
   const headers = { ...validators, ...content, ...answer.headers }
   if (!isGet) return void res.writeHead(answer.status, headers).end()
+  await copy.take(bytesOf(answer))
   if (answer.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
   const open = async (_: string, part?: { start: number; end?: number }) =>
     copy.open({ start: part?.start ?? 0, end: part?.end ?? copy.size - 1 })
@@ -91,7 +98,12 @@ async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy) {
 }
 
 /** How long it is nobody knows before it is written. */
-async function sendTable(req: IncomingMessage, res: ServerResponse, plan: ArchivePlan) {
+async function sendTable(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { plan, take }: { plan: ArchivePlan; take: Take },
+) {
+  if (req.method === 'GET') await take(null)
   const about = { name: 'manifest.csv', mediaType: 'text/csv' }
   res.writeHead(200, {
     ...contentHeaders(about, 'attachment'),

@@ -1,6 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import { RateLimited } from '../errors.ts'
 
+/** So many bodies may a user send to one door of this process at once: they hold a socket each, for as long as they like. */
+export const MOST_SENDERS = 1_000
+
 /** Counts what each caller has under way at once; a door has one. */
 export function atOnce(most: number) {
   const open = new Map<string, number>()

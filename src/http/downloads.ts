@@ -8,10 +8,10 @@ import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import { isForBucket, sendToBucket } from './bucket-redirect.ts'
-import { lengthOf } from './byte-ranges.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
 import { cutWhenOver } from './cut-off.ts'
-import { type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
+import { bytesOf, type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
+import { type LinkBytes, linkTo } from './link-bytes.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem, type ProblemContext, sendProblem } from './problems.ts'
 
@@ -24,6 +24,8 @@ export type DownloadDoor = {
   /** Where the request comes from. */
   address: string
   downloads: DownloadLog
+  /** How much links may send; null: as much as is asked for. */
+  linkBytes: LinkBytes | null
   /** Whether clients are sent to the bucket, where there is one. */
   redirects: boolean
   problems: (req: IncomingMessage) => ProblemContext
@@ -68,23 +70,38 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const headers = { ...validators, ...content, ...answer.headers }
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
   const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
-  const { direct } = scope.blobs
+  const mayRedirect = door.redirects && !asked.counted && isForBucket(req.headers, answer)
+  const direct = mayRedirect ? scope.blobs.direct : undefined
+  if (asked.link && door.linkBytes) {
+    await takeBytes(door.linkBytes, asked.link, {
+      res,
+      file,
+      answer,
+      toBucket: direct !== undefined,
+    })
+  }
   await begin?.(answer)
-  if (door.redirects && direct && !asked.counted && isForBucket(req.headers, answer)) {
+  if (direct) {
     return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
   }
   cutWhenOver(res, asked.still)
   await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
 }
 
-const whatIsAsked = ({ versionId }: Downloadable, { status, parts }: FileAnswer) => ({
-  versionId,
-  whole: status === 200,
-  bytes: bytesOf(parts),
-})
+type Sending = { res: ServerResponse; file: Downloadable; answer: FileAnswer; toBucket: boolean }
 
-const bytesOf = (parts: FileAnswer['parts']) =>
-  parts.reduce((sum, { range }) => sum + lengthOf(range), 0)
+/** The bucket gives all of it to whoever has its URL, whatever this one asks for. */
+async function takeBytes(linkBytes: LinkBytes, link: string, sending: Sending) {
+  const { res, file, answer, toBucket } = sending
+  if (toBucket) await linkBytes.take(link, file.size)
+  else await linkBytes.takeFor(res, link, bytesOf(answer))
+}
+
+const whatIsAsked = ({ versionId }: Downloadable, answer: FileAnswer) => ({
+  versionId,
+  whole: answer.status === 200,
+  bytes: bytesOf(answer),
+})
 
 type Asked = {
   scope: Scope
@@ -99,6 +116,8 @@ type Asked = {
   by?: Pick<Download, 'viewer' | 'via' | 'shown'>
   /** Only so many downloads are given: a URL of the bucket could be used more than once. */
   counted?: boolean
+  /** What the bytes count for; absent for who shows a token. */
+  link?: string | undefined
 }
 
 /** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
@@ -107,32 +126,34 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
   const [, , key = ''] = pathname.split('/')
   if (key.includes('.')) return bySignature(door.nobody, key)
   const asked = await byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
-  return { ...asked, by: bearerIn(asked.scope, door.address) }
+  const link = asked.scope.viewer ? undefined : linkTo(asked.file.versionId, {})
+  return { ...asked, by: bearerIn(asked.scope, door.address), link }
 }
 
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const now = scope.now()
-  const link = readLink(scope.secret, token, now)
-  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = link
+  const said = readLink(scope.secret, token, now)
+  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = said
+  const link = linkTo(versionId, said)
   const file = await downloadableVersion(scope, versionId)
-  if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition }
+  if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition, link }
   const still = () => requireMaker(scope, file.workspaceId, tokenId)
   await still()
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', shown: token } as const
-  return { scope, file, disposition, cacheControl, by, still }
+  return { scope, file, disposition, cacheControl, by, still, link }
 }
 
 /** The share is asked each time: what was revoked a moment ago opens nothing. */
 async function byShare(scope: Scope, link: string, shareLinkId: string, file: Downloadable) {
   const shared = await requireSharedVersion(scope, shareLinkId, file.versionId)
-  const begin = ({ parts }: FileAnswer) =>
+  const begin = (answer: FileAnswer) =>
     beginSharedDownload(scope, shared, {
       link,
       size: file.size,
-      askedBytes: bytesOf(parts),
-      fromStart: file.size === 0 || parts.some(({ range }) => range.start === 0),
+      askedBytes: bytesOf(answer),
+      fromStart: file.size === 0 || answer.parts.some(({ range }) => range.start === 0),
     })
   const counted = shared.share.maxDownloads !== null
   const still = () => requireUnrevoked(scope, shareLinkId)

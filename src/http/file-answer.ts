@@ -15,6 +15,10 @@ export type FileAnswer = {
   tail: string
 }
 
+/** Of the file, as often as they are sent. */
+export const bytesOf = ({ parts }: Pick<FileAnswer, 'parts'>) =>
+  parts.reduce((sum, { range }) => sum + lengthOf(range), 0)
+
 /** 200 with all of `size` bytes, or 206 with what a Range header asks; throws 416. */
 export function fileAnswer(
   { size, contentType }: { size: number; contentType: string },

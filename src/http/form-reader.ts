@@ -14,7 +14,7 @@ type Reading<T> = {
   maxFileBytes: number
   /** Is given the fields that stand before the file, and takes its bytes: as many as come, if the form breaks off. */
   store: (part: FilePart, fields: Fields) => Promise<T>
-  /** No byte has come for too long. */
+  /** No byte, or next to none, has come for too long. */
   stop: AbortSignal
 }
 type Read<T> = { fields: Fields; part: FilePart; stored: T }
@@ -94,4 +94,5 @@ export const tooLarge = (maxBytes: number) =>
     `a form takes a file of at most ${maxBytes} bytes; createUpload, or tus at /uploads, takes larger ones`,
   )
 
-const tooSlow = () => new HttpProblem(408, 'TIMEOUT', 'no byte has come for too long')
+const tooSlow = () =>
+  new HttpProblem(408, 'TIMEOUT', 'no byte, or next to none, has come for too long')

@@ -11,21 +11,27 @@ import {
 import type { UploadRow } from '../domains/uploads/rules.ts'
 import { Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { refuseEarly } from './early-answer.ts'
 import { fileJson } from './file-json.ts'
 import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
 import { type Fields, type FilePart, MOST_AROUND_BYTES, readForm, tooLarge } from './form-reader.ts'
 import { HttpProblem } from './problems.ts'
-import { stopWhenIdle } from './upload-body.ts'
+import { type DoorLimits, type Patience, stopWhenIdle, usualPatience } from './upload-body.ts'
 import type { Door } from './visit.ts'
 
 /** POST /files: one form with one file in it is created, written and confirmed, and answered with the file as JSON. */
-export function formsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+export function formsDoor(
+  app: App,
+  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+): Door {
   const running = new Set<Promise<unknown>>()
+  const senders = atOnce(mostSenders)
+  const taking = { senders, patience: { ...usualPatience, ...patience } }
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
   return {
     async handle(req, res, { scope, requestId }) {
-      const served = scope().then((scope) => takeForm(scope, req, res, idleMs))
+      const served = scope().then((scope) => takeForm(scope, req, res, taking))
       running.add(served)
       try {
         await served
@@ -41,22 +47,34 @@ export function formsDoor(app: App, { idleMs = 60_000 } = {}): Door {
   }
 }
 
-async function takeForm(scope: Scope, req: IncomingMessage, res: ServerResponse, idleMs: number) {
+type Taking = { senders: ReturnType<typeof atOnce>; patience: Patience }
+
+async function takeForm(
+  scope: Scope,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { senders, patience }: Taking,
+) {
   if (req.method !== 'POST') {
     throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
   }
   if (!scope.viewer) throw new Unauthenticated()
-  await answer(res, scope, await fileFrom(scope, req, idleMs))
+  senders.admit(scope.viewer.userId, res)
+  await answer(res, scope, await fileFrom(scope, req, patience))
 }
 
-async function fileFrom(scope: Scope, req: IncomingMessage, idleMs: number): Promise<UploadRow> {
+async function fileFrom(
+  scope: Scope,
+  req: IncomingMessage,
+  patience: Patience,
+): Promise<UploadRow> {
   const { searchParams: query } = new URL(req.url ?? '', 'http://door')
   const { limits, viewer } = scope
   const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
   const announced = Number(req.headers['content-length'] ?? 0)
   if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
   const stop = new AbortController()
-  using _ = stopWhenIdle(req, stop, idleMs)
+  using _ = stopWhenIdle(req, stop, patience)
   const came: { form?: FormUpload } = {}
   const store = async ({ bytes }: FilePart, fields: Fields) => {
     const workspaceId = workspaceIn(saidIn(fields, query), viewer)

@@ -21,9 +21,10 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
   const closing = new AbortController()
   const yoga = createYoga<Visit & { refusal?: GraphQLError }, Context>({
     schema,
-    context: async ({ scope, requestId, toll }) => ({
+    context: async ({ scope, requestId, address, toll }) => ({
       ...(await scope()),
       requestId,
+      address,
       rateLimit: toll.standing,
       report: (err: unknown) => log.error({ err, requestId }, 'fault'),
     }),

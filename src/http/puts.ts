@@ -7,9 +7,10 @@ import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving
 import { statusesBefore, type UploadRow } from '../domains/uploads/rules.ts'
 import { InvalidState, NotFound } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { refuseEarly } from './early-answer.ts'
 import { HttpProblem } from './problems.ts'
-import { stopWhenIdle } from './upload-body.ts'
+import { type DoorLimits, stopWhenIdle, usualPatience } from './upload-body.ts'
 import { turnOf, uploadLines } from './upload-locker.ts'
 import { busy, requireThere } from './upload-passage.ts'
 import type { Door } from './visit.ts'
@@ -18,18 +19,23 @@ import type { Door } from './visit.ts'
  * PUT /uploads/put/…: the whole body of a SIGNED_PUT upload from whoever holds the URL, as curl -T sends it. It is all there or
  * nothing of it: cut off, it begins anew, and a newer request ends an older one.
  */
-export function putsDoor(app: App, { idleMs = 60_000 } = {}): Door {
+export function putsDoor(
+  app: App,
+  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+): Door {
   const lines = uploadLines()
+  const senders = atOnce(mostSenders)
   const running = new Set<Promise<unknown>>()
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
   async function put(scope: Scope, req: IncomingMessage, res: ServerResponse) {
     const found = await requirePut(scope, req)
+    senders.admit(found.createdBy, res)
     const stop = new AbortController()
     const turn = turnOf(stop)
     await lines.join(found.id, turn)
     try {
-      using _ = stopWhenIdle(req, stop, idleMs)
+      using _ = stopWhenIdle(req, stop, { ...usualPatience, ...patience })
       const upload = await holdAndTake(await asMaker(scope, found), req, found.id, stop)
       const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()

@@ -1,14 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { App } from '../app.ts'
-import { isPostgres } from '../database/database.ts'
-import { addToTally } from '../database/tallies.ts'
+import { type Count, takeWithin } from '../database/counter.ts'
 import { RateLimited, Unauthenticated } from '../errors.ts'
 import type { RateLimit } from '../graphql/context.ts'
 import type { Scope } from '../scope.ts'
 import { addressOf } from './forwarded.ts'
 
-const WINDOW_SECONDS = 60
+const MINUTE_MS = 60_000
 
 /** What one request pays, once or in parts. */
 export type Toll = {
@@ -20,19 +18,13 @@ export type Toll = {
 type TollFor = (req: IncomingMessage, res: ServerResponse, scope: () => Promise<Scope>) => Toll
 type Payer = { key: string; failed: boolean }
 
-/** What was taken in a minute, and how long that still lasts. */
-type Taken = { consumedPoints: number; msBeforeNext: number }
-type Counter = (key: string, points: number) => Promise<Taken>
-
 /**
  * The points a minute of RATE_LIMIT: of each token, and of each address for who has none. A token that is wrong costs its address a
  * hundredth of the minute; what a right one may do does not hang on the address. On PostgreSQL all processes count together.
  */
-export function openRateLimits(app: Pick<App, 'config' | 'db' | 'now'>): TollFor {
-  const { config, db, now } = app
+export function openRateLimits({ config, counter, now }: App): TollFor {
   const { rateLimit: limit, trustProxy } = config
   if (limit === null) return () => freeToll(now)
-  const count = isPostgres(db) ? countedByAll(app) : countedHere(limit)
   const forFailure = Math.ceil(limit / 100)
 
   return (req, res, scope) => {
@@ -43,39 +35,25 @@ export function openRateLimits(app: Pick<App, 'config' | 'db' | 'now'>): TollFor
       const isFirst = payer === undefined
       payer ??= await payerOf(req, scope, trustProxy)
       const cost = points + (isFirst && payer.failed ? forFailure : 0)
-      const taken = await count(payer.key, cost)
-      const refused = points > 0 && taken.consumedPoints > (limit ?? 0)
-      const left = refused ? await count(payer.key, -cost) : taken
-      tell(left, standing.cost + (refused ? 0 : cost))
-      if (refused) throw new RateLimited(secondsLeft(left))
+      const within = points > 0 ? standing.limit : Number.POSITIVE_INFINITY
+      const taking = { key: payer.key, points: cost, windowMs: MINUTE_MS, limit: within }
+      const { refused, ...count } = await takeWithin(counter, taking)
+      tell(count, standing.cost + (refused ? 0 : cost))
+      if (refused) throw new RateLimited(secondsUntil(count.endsAt, now()))
     }
 
-    function tell(left: Taken, cost: number) {
-      const { consumedPoints, msBeforeNext } = left
-      const remaining = Math.max((limit ?? 0) - consumedPoints, 0)
-      standing = { limit: standing.limit, cost, remaining, resetAt: now() + msBeforeNext }
+    function tell({ points, endsAt }: Count, cost: number) {
+      const remaining = Math.max(standing.limit - points, 0)
+      standing = { limit: standing.limit, cost, remaining, resetAt: endsAt }
       if (res.headersSent) return
       res.setHeader('RateLimit-Limit', standing.limit)
       res.setHeader('RateLimit-Remaining', remaining)
-      res.setHeader('RateLimit-Reset', secondsLeft(left))
+      res.setHeader('RateLimit-Reset', secondsUntil(endsAt, now()))
     }
 
     return { pay, standing: () => standing }
   }
 }
-
-const countedHere = (points: number): Counter => {
-  const limiter = new RateLimiterMemory({ points, duration: WINDOW_SECONDS })
-  return (key, points) => limiter.penalty(key, points)
-}
-
-const countedByAll =
-  ({ db, now }: Pick<App, 'db' | 'now'>): Counter =>
-  async (key, points) => {
-    const window = { now: now(), windowMs: WINDOW_SECONDS * 1000 }
-    const tally = await addToTally(db, { key, points, ...window })
-    return { consumedPoints: tally.points, msBeforeNext: tally.endsAt - window.now }
-  }
 
 /** Where no limit is set: counts, and refuses nothing. */
 export function freeToll(now: () => number): Toll {
@@ -104,4 +82,6 @@ async function payerOf(
   }
 }
 
-const secondsLeft = ({ msBeforeNext }: Taken) => Math.max(Math.ceil(msBeforeNext / 1000), 1)
+/** As Retry-After tells it: whole seconds, at least one. */
+export const secondsUntil = (endsAt: number, now: number) =>
+  Math.max(Math.ceil((endsAt - now) / 1000), 1)

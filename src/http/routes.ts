@@ -3,10 +3,10 @@ import { openDownloadLog } from '../domains/files/downloads.ts'
 import { archivesDoor } from './archives.ts'
 import { downloadHandler } from './downloads.ts'
 import { formsDoor } from './forms.ts'
-import { addressOf } from './forwarded.ts'
 import { graphiqlDoor, wantsPage } from './graphiql.ts'
 import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
+import { type LinkBytes, openLinkBytes } from './link-bytes.ts'
 import { type Metrics, metricsDoor } from './metrics.ts'
 import { HttpProblem } from './problems.ts'
 import { putsDoor } from './puts.ts'
@@ -31,6 +31,7 @@ export type Route = {
 
 /** The doors, in the order in which they are tried; the last takes everything. */
 export function openRoutes(app: App, metrics: Metrics): Route[] {
+  const linkBytes = openLinkBytes(app)
   return [
     { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app) },
     { name: 'put', matches: below('/uploads/put/'), door: tolled(putsDoor(app)), takesLong: true },
@@ -48,8 +49,12 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
       door: tolled(formsDoor(app)),
       takesLong: true,
     },
-    { name: 'archive', matches: below('/download/archive/'), door: tolled(archivesDoor(app)) },
-    { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app)) },
+    {
+      name: 'archive',
+      matches: below('/download/archive/'),
+      door: tolled(archivesDoor(app, linkBytes)),
+    },
+    { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app, linkBytes)) },
     { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
     { name: 'livez', matches: is('/livez'), door: readOnly(livenessDoor), whileClosing: true },
     {
@@ -100,18 +105,17 @@ function pageOrQuery(app: App): Door {
   }
 }
 
-function downloadDoor(app: App): Door {
+function downloadDoor(app: App, linkBytes: LinkBytes | null): Door {
   const failed = (err: unknown) => app.log.error({ err }, 'downloads could not be logged')
   const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, failed)
   return {
-    async handle(req, res, { requestId, publicUrl, scope }) {
+    async handle(req, res, { requestId, publicUrl, address, scope }) {
       const nobody = await app.scopeFor(undefined, publicUrl)
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-      const address = addressOf(req, app.config.trustProxy)
       const problems = () => ({ requestId, log })
       const redirects = app.config.downloads === 'redirect'
-      const door = { scopeFor: scope, nobody, address, downloads, redirects, problems }
-      return downloadHandler(door)(req, res)
+      const given = { scopeFor: scope, nobody, address, downloads, linkBytes, redirects, problems }
+      return downloadHandler(given)(req, res)
     },
     drain: downloads.flush,
   }

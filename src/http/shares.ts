@@ -16,7 +16,7 @@ const PAGE = 100
  * ?after=<next> goes on. The password goes in Holdall-Share-Password: never in a URL, which is logged and kept.
  */
 export const sharesDoor = (app: App): Door => ({
-  async handle(req, res, { publicUrl }) {
+  async handle(req, res, { publicUrl, address }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
     const scope = await app.scopeFor(undefined, publicUrl)
@@ -24,6 +24,7 @@ export const sharesDoor = (app: App): Door => ({
       token: pathname.split('/')[2] ?? '',
       password: req.headers['holdall-share-password']?.toString(),
       entryId: searchParams.get('folder'),
+      address,
     })
     const body = JSON.stringify(await shown(scope, shared, searchParams.get('after')))
     res.writeHead(200, {

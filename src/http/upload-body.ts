@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { isShared } from '../domains/uploads/leases.ts'
-import { uploadById } from '../domains/uploads/reads.ts'
 import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
@@ -9,6 +8,7 @@ import {
   holdFor,
   lost,
   type Passage,
+  requireStillThere,
   requireThere,
   requireUpload,
   type StopReason,
@@ -19,7 +19,7 @@ import {
  * committed, and committed before it is answered; also when the body breaks off, stalls, or has to make way. A PATCH that was
  * not read to its end is 423, with the offset from which to go on.
  */
-export async function receiveBody(passage: Passage, idleMs: number): Promise<number> {
+export async function receiveBody(passage: Passage, patience: Patience): Promise<number> {
   const { req, asked, scope, stop } = passage
   const upload = requireUpload(passage)
   const end = upload.offset + roomLeft(upload, scope.limits.maxUploadBytes)
@@ -28,7 +28,7 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
   }
   if (isAllThere(upload)) return upload.offset
   if (asked.method === 'POST' && asked.hasBody) await holdNew(passage)
-  using _ = stopWhenIdle(req, stop, idleMs)
+  using _ = stopWhenIdle(req, stop, patience)
   const options = {
     checksum: asked.checksum,
     signal: stop.signal,
@@ -40,7 +40,7 @@ export async function receiveBody(passage: Passage, idleMs: number): Promise<num
   const offset = await appended.catch(async (error) => {
     // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
     requireMine(passage)
-    requireThere(await uploadById(scope.db, upload.id), upload.id, scope.now())
+    await requireStillThere(passage)
     throw error
   })
   if (offset > end) throw tooMuch()
@@ -87,7 +87,7 @@ const tooMuch = () =>
 
 const reasons: Record<StopReason, string> = {
   newer: 'a newer request for this upload has come',
-  idle: 'no byte has come for too long',
+  idle: 'no byte, or next to none, has come for too long',
   closing: 'the server is closing',
   lost: 'whether this request may still write cannot be asked at the moment',
 }
@@ -99,13 +99,34 @@ function interrupted(reason: StopReason | undefined) {
   return problem
 }
 
-/** Counted where the kernel hands over bytes, so that no read pays for it. */
-export function stopWhenIdle({ socket }: IncomingMessage, stop: AbortController, idleMs: number) {
-  let [seen, since] = [socket.bytesRead, performance.now()]
-  const look = () => {
-    if (socket.bytesRead !== seen) [seen, since] = [socket.bytesRead, performance.now()]
-    else if (performance.now() - since >= idleMs) stop.abort('idle')
+/** How long a body may bring nothing; and over how long it has to bring LEAST_PER_SECOND, once it has lasted so long. */
+export type Patience = { idleMs: number; paceMs: number }
+/** What a door for bodies bears, where it is not what is usual. */
+export type DoorLimits = Partial<Patience> & { mostSenders?: number }
+export const usualPatience: Patience = { idleMs: 60_000, paceMs: 60_000 }
+
+/** The worst network that carries anything brings a hundred times as much: who sends less wants the socket, not the upload. */
+const LEAST_PER_SECOND = 10
+const LOOKS = 4
+
+/**
+ * Aborts `stop` with `idle` when the body brings nothing, or next to nothing, for longer than `patience`. Counted where the kernel
+ * hands over bytes, so that no read pays for it; and by looks, not by the clock: a process that stood still has not read either.
+ */
+export function stopWhenIdle(
+  { socket }: IncomingMessage,
+  stop: AbortController,
+  { idleMs, paceMs }: Patience,
+): Disposable {
+  const timers = [wanting(1, idleMs), wanting((LEAST_PER_SECOND * paceMs) / 1000, paceMs)]
+  return { [Symbol.dispose]: () => timers.forEach(clearInterval) }
+
+  function wanting(leastBytes: number, withinMs: number) {
+    const seen = [socket.bytesRead]
+    const look = () => {
+      if (seen.push(socket.bytesRead) <= LOOKS) return
+      if (socket.bytesRead - (seen.shift() ?? 0) < leastBytes) stop.abort('idle')
+    }
+    return setInterval(look, withinMs / LOOKS).unref()
   }
-  const timer = setInterval(look, idleMs / 4).unref()
-  return { [Symbol.dispose]: () => clearInterval(timer) }
 }

@@ -1,16 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
+import { forgetBytes } from '../domains/uploads/endings.ts'
 import { endWriter, type Hold, holdUpload } from '../domains/uploads/leases.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
-import { statusAt, type UploadRow } from '../domains/uploads/rules.ts'
+import { isOver, statusAt, type UploadRow } from '../domains/uploads/rules.ts'
 import { NotFound, UploadExpired } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import { HttpProblem } from './problems.ts'
 import type { TusRequest } from './upload-headers.ts'
 
 /**
- * Why a request stops reading before its body ends: a newer one has come, no byte did, the house closes, or what it may do is not
- * known, since the database is out of reach.
+ * Why a request stops reading before its body ends: a newer one has come, no byte did or too few, the house closes, or what it
+ * may do is not known, since the database is out of reach.
  */
 export type StopReason = 'newer' | 'idle' | 'closing' | 'lost'
 
@@ -75,10 +76,18 @@ export function requireThere(upload: UploadRow | null, id: string, now: number):
   return upload
 }
 
-/** For when a write under the fence has changed nothing: the upload is gone, or another request has it. */
-export async function lost(passage: Passage): Promise<never> {
+/** Asked anew by a request that has written: what came after an upload has ended goes the way of what came before. */
+export async function requireStillThere(passage: Passage): Promise<UploadRow> {
+  const { db, blobs, now } = passage.scope
   const { id } = requireUpload(passage)
   passage.upload = null
-  passage.upload = requireThere(await uploadById(passage.scope.db, id), id, passage.scope.now())
+  const upload = await uploadById(db, id)
+  if (upload && isOver(upload.status) && upload.status !== 'COMPLETE') await forgetBytes(blobs, id)
+  return requireThere(upload, id, now())
+}
+
+/** For when a write under the fence has changed nothing: the upload is gone, or another request has it. */
+export async function lost(passage: Passage): Promise<never> {
+  passage.upload = await requireStillThere(passage)
   throw busy('another request has taken this upload over')
 }

@@ -1,7 +1,7 @@
 import { DataStore, Upload } from '@tus/server'
 import { cancelUpload, forgetResource } from '../domains/uploads/endings.ts'
 import { declareLength } from '../domains/uploads/receiving.ts'
-import { receiveBody } from './upload-body.ts'
+import { type Patience, receiveBody } from './upload-body.ts'
 import {
   busy,
   currentPassage,
@@ -18,11 +18,11 @@ import {
  */
 export class UploadStore extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination']
-  readonly #idleMs: number
+  readonly #patience: Patience
 
-  constructor(idleMs: number) {
+  constructor(patience: Patience) {
     super()
-    this.#idleMs = idleMs
+    this.#patience = patience
   }
 
   override async getUpload(id: string): Promise<Upload> {
@@ -46,7 +46,7 @@ export class UploadStore extends DataStore {
   }
 
   override write(): Promise<number> {
-    return receiveBody(currentPassage(), this.#idleMs)
+    return receiveBody(currentPassage(), this.#patience)
   }
 
   override async remove(id: string): Promise<void> {

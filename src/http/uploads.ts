@@ -6,9 +6,10 @@ import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { isFinal } from '../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
-import { atOnce } from './at-once.ts'
+import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { HttpProblem, statusOf } from './problems.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
+import { type DoorLimits, type Patience, usualPatience } from './upload-body.ts'
 import { concatenate, createAsAsked } from './upload-creation.ts'
 import {
   capabilities,
@@ -23,16 +24,20 @@ import { busy, currentPassage, during, type Passage } from './upload-passage.ts'
 import { UploadStore } from './upload-store.ts'
 import type { Door, Visit } from './visit.ts'
 
-/** So many bodies may a user send to this process at once: they hold a socket each, for as long as they like. */
-const MOST_SENDERS = 1_000
 const sending = new Set(['PATCH', 'POST'])
 
 /**
  * /uploads, where a plain tus client creates, and the URLs that createUpload hands out: tus 1.0.0. @tus/server decides about
  * offsets and lengths; what stands before it mends what it answers otherwise than the protocol says.
  */
-export function uploadsDoor(app: App, { idleMs = 60_000, mostSenders = MOST_SENDERS } = {}): Door {
-  const serving = { tus: tusServer(idleMs), startJoining: () => app.jobs.runDue() }
+export function uploadsDoor(
+  app: App,
+  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+): Door {
+  const serving = {
+    tus: tusServer({ ...usualPatience, ...patience }),
+    startJoining: () => app.jobs.runDue(),
+  }
   const running = new Map<Passage, Promise<unknown>>()
   const senders = atOnce(mostSenders)
   let closing = false
@@ -70,10 +75,10 @@ export function uploadsDoor(app: App, { idleMs = 60_000, mostSenders = MOST_SEND
   }
 }
 
-function tusServer(idleMs: number) {
+function tusServer(patience: Patience) {
   return new Server({
     path: '/uploads',
-    datastore: new UploadStore(idleMs),
+    datastore: new UploadStore(patience),
     locker: uploadLocker(),
     namingFunction: () => createAsAsked(currentPassage()),
     onResponseError(_, error) {

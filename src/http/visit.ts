@@ -1,9 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { v7 } from 'uuid'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import type { Scope } from '../scope.ts'
-import { nearest } from './forwarded.ts'
+import { addressOf, nearest } from './forwarded.ts'
 import { HttpProblem } from './problems.ts'
 import { freeToll, type Toll } from './rate-limits.ts'
 
@@ -12,6 +12,8 @@ export type Visit = {
   requestId: string
   /** Where this client reaches the house, without a closing slash. */
   publicUrl: string
+  /** Where the request comes from: an IPv4 address, or a network of IPv6. */
+  address: string
   /** By the Authorization header, which is looked up once; rejects with Unauthenticated. */
   scope: () => Promise<Scope>
   /** Takes the points that the request costs. */
@@ -30,7 +32,7 @@ const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 /** Takes the client's X-Request-Id where it is harmless, so that one id goes through all logs. */
 export function requestIdOf(req: IncomingMessage): string {
   const given = req.headers['x-request-id']
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : v7()
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
 export function openVisit(app: App, req: IncomingMessage, requestId: string): Visit {
@@ -39,6 +41,7 @@ export function openVisit(app: App, req: IncomingMessage, requestId: string): Vi
   return {
     requestId,
     publicUrl,
+    address: addressOf(req, app.config.trustProxy),
     scope() {
       scope ??= app.scopeFor(req.headers.authorization, publicUrl)
       return scope

@@ -46,7 +46,7 @@ const homes: Record<string, string[]> = {
   'content-disposition': ['src/http'],
   busboy: ['src/http/form-reader.ts'],
   'prom-client': ['src/http/metrics.ts'],
-  'rate-limiter-flexible': ['src/http/rate-limits.ts'],
+  'rate-limiter-flexible': ['src/database/counter.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],
   dataloader: ['src/graphql'],
   '@pothos/core': ['src/graphql'],

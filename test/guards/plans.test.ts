@@ -255,6 +255,18 @@ describe('one thing by its name is sought, not scanned for', () => {
       expect(workspace.entryByPath.id).toBe(place.fileId)
     }))
 
+  test('S26: what an upload is created by, and in their own index the unfinished ones of its maker', async () => {
+    const { workspaceId } = place
+    const { db } = house.app
+    const create = () => createUpload(house, { workspaceId, name: 'one more.bin', size: 8 })
+    const statements = await statementsOf(db, create)
+    expect(await slowSteps(db, statements)).toEqual([])
+    const counts = statements.filter(({ sql }) => /sum.* from "uploads"/.test(sql))
+    expect(counts).toHaveLength(1)
+    const isOther = (step: string) => /Index/i.test(step) && !/uploads_unfinished/.test(step)
+    expect(await slowSteps(db, counts, isOther)).toEqual([])
+  })
+
   test('an upload from HEAD to confirm', () =>
     expectQuick(async () => {
       await house.http(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })

@@ -114,13 +114,30 @@ const cases: Record<keyof typeof settings, Case> = {
   MAX_UPLOAD_BYTES: {
     right: [
       ['1', { limits: { ...limits, maxUploadBytes: 1 } }],
-      ['9007199254740991', { limits: { ...limits, maxUploadBytes: 9_007_199_254_740_991 } }],
+      [
+        '9007199254740991',
+        {
+          limits: {
+            ...limits,
+            maxUploadBytes: 9_007_199_254_740_991,
+            maxReservedBytes: 9_007_199_254_740_991,
+          },
+        },
+      ],
     ],
     wrong: ['0', '9007199254740992', '5TB', '1_000', '1.5', '-1'],
   },
   MAX_FORM_BYTES: {
     right: [['1000', { limits: { ...limits, maxFormBytes: 1000 } }]],
     wrong: ['0', '500MB', '9007199254740992'],
+  },
+  MAX_OPEN_UPLOADS: {
+    right: [['1', { limits: { ...limits, maxOpenUploads: 1 } }]],
+    wrong: ['0', '-1', '2147483648', 'off'],
+  },
+  MAX_RESERVED_BYTES: {
+    right: [['5497558138880', { limits: { ...limits, maxReservedBytes: 5 * 1024 ** 4 } }]],
+    wrong: ['0', '50TB', '9007199254740992'],
   },
   UPLOAD_TTL_HOURS: {
     right: [['8760', { limits: { ...limits, uploadTtlMs: 8760 * 3_600_000 } }]],
@@ -146,6 +163,14 @@ const cases: Record<keyof typeof settings, Case> = {
       ['2147483647', { rateLimit: 2_147_483_647 }],
     ],
     wrong: ['0', '2147483648', 'on', 'OFF', '-1', '100/min'],
+  },
+  LINK_BYTES_PER_DAY: {
+    right: [
+      ['off', { linkBytesPerDay: null }],
+      ['1', { linkBytesPerDay: 1 }],
+      ['9007199254740991', { linkBytesPerDay: 9_007_199_254_740_991 }],
+    ],
+    wrong: ['0', '9007199254740992', 'on', '-1', '10GB'],
   },
   MAX_QUERY_COST: {
     right: [
@@ -257,10 +282,13 @@ test('nothing set is what the README says', () => {
       maxUploadBytes: 5 * 1024 ** 4,
       maxFormBytes: 500_000_000,
       uploadTtlMs: 86_400_000,
+      maxOpenUploads: 10_000,
+      maxReservedBytes: 50 * 1024 ** 4,
       maxQueryCost: 20_000,
     },
     corsOrigins: [],
     rateLimit: null,
+    linkBytesPerDay: null,
     logLevel: 'info',
     trustProxy: false,
     linkableTables: [],
@@ -323,6 +351,14 @@ describe('contradictions', () => {
       /^RATE_LIMIT is 19999, less than MAX_QUERY_COST, 20000: .*\.$/,
     )
     expect(readConfig({ RATE_LIMIT: '100', MAX_QUERY_COST: '100' }).rateLimit).toBe(100)
+  })
+
+  test('a limit that no allowed file could keep', () => {
+    expect(refusal({ MAX_RESERVED_BYTES: '999', MAX_UPLOAD_BYTES: '1000' })).toMatch(
+      /^MAX_RESERVED_BYTES is 999, less than MAX_UPLOAD_BYTES, 1000: .*\.$/,
+    )
+    const alike = readConfig({ MAX_RESERVED_BYTES: '1000', MAX_UPLOAD_BYTES: '1000' })
+    expect(alike.limits.maxReservedBytes).toBe(1000)
   })
 
   test('a database among the bytes, of which all that nobody knows is swept', () => {

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { memberName } from '../../src/domains/archives/members.ts'
 import { checkName, freeName, numberedName } from '../../src/domains/entries/rules.ts'
+import { warningsOf } from '../../src/domains/entries/warnings.ts'
 import { checkTagNames } from '../../src/domains/tags/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
 import { byteLength, endOfPrefix, foldName } from '../../src/names.ts'
@@ -146,6 +148,93 @@ describe('S2: a name', () => {
     expect(refusal('e\u0301'.repeat(127))).toBe(null)
     expect(refusal(`${'🧬'.repeat(63)}abc`)).toBe(null)
     expect(refusal('🧬'.repeat(64))).not.toBe(null)
+  })
+})
+
+describe('what may mislead about a name', () => {
+  test.each([
+    ...['report.pdf', '.hidden', 'COM10', 'console.log', 'Müller', 'naïve.txt', 'ılık', 'İstanbul'],
+    ...['отчет о продажах.csv', 'данные_plate.csv', 'Ελλάδα', 'ёлка', 'Հայաստան', '数据', '第Ⅰ章'],
+    ...[
+      'データcsv',
+      '数据data',
+      '한글file',
+      'TGFβ1',
+      'ΔT',
+      'μm',
+      'NF-κB',
+      'm²',
+      'ﬁle',
+      'שלום',
+      'ไทย',
+    ],
+    ...[
+      '👩‍🔬 plate',
+      '🤷🏽‍♀️',
+      '❤️‍🔥',
+      '1️⃣',
+      '🏴󠁧󠁢󠁥󠁮󠁧󠁿',
+      'می\u200cخواهم',
+      'क्\u200dष',
+      '葛\u{e0100}',
+      'ශ්\u200dරී',
+    ],
+  ])('is nothing: %s', (given) => {
+    expect([refusal(given), warningsOf(given)]).toEqual([null, []])
+  })
+
+  test.each([
+    [
+      'INVISIBLE_CHARACTERS',
+      ['a\u200bb', '\ufeffa', 'a\u00adb', 'a\u2060', '\u3164', '\u2800', '1\ufe0f'],
+    ],
+    [
+      'INVISIBLE_CHARACTERS',
+      ['a\u200db', 'a\u200cb', '👩\u200d', '\u200d👩', 'a\ufe0f', 'a\u{e0041}'],
+    ],
+    [
+      'MIXED_SCRIPTS',
+      ['Отчетfinal', 'Dнк', 'plate_даnные', 'γε\u03bfмика', 'Отчет2final', 'Отчет\u200bfinal'],
+    ],
+    ['LOOKS_LIKE_ANOTHER', ['\u0430', 'сору.txt', 'РАУ РАL', 'ΑΒΕ', 'ё', 'Ⅿ.csv', 'ոսո']],
+    [
+      'RESERVED_ON_WINDOWS',
+      ['CON', 'aux.txt', 'con .txt', 'LPT9.tar.gz', 'com¹', 'CONIN$', 'a.', 'a ', 'a:b'],
+    ],
+    ['RESERVED_ON_WINDOWS', ['...', 'C:', 'a\\b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?', 'a*']],
+  ] as const)('is %s: %j', (warning, given) => {
+    for (const some of given)
+      expect([some, warningsOf(some)]).toEqual([some, expect.arrayContaining([warning])])
+  })
+
+  test('is told of letters, whatever their accents and whatever stands between words', () => {
+    expect(warningsOf('p\u0430ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(warningsOf('g\u03bf\u03bfgle')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(warningsOf('p\u0451ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(warningsOf('paypal \u0430')).toEqual(['LOOKS_LIKE_ANOTHER'])
+  })
+
+  test('is the same of both ways to compose it, and is found for any name', () => {
+    fc.assert(
+      fc.property(name, (some) => {
+        const [composed, apart] = [some.normalize('NFC'), some.normalize('NFD')].map(warningsOf)
+        expect(composed).toEqual(apart)
+        expect(warningsOf(some).length).toBeLessThanOrEqual(4)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('of Windows is what archives map, and nothing else', () => {
+    const parts = fc.constantFrom('con', 'aux', 'lpt1', '.', ' ', ':', 'a', 'txt', '\\', 'ü')
+    fc.assert(
+      fc.property(fc.array(parts, { minLength: 1, maxLength: 4 }), (some) => {
+        const given = some.join('')
+        const isMapped = memberName(`x/${given}`) !== `x/${given}`
+        expect(warningsOf(given).includes('RESERVED_ON_WINDOWS')).toBe(isMapped)
+        expect(warningsOf(memberName(given))).not.toContain('RESERVED_ON_WINDOWS')
+      }),
+    )
   })
 })
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hashPassword, isPassword } from '../../src/domains/sharing/passwords.ts'
 import { shareIdOf, shareToken } from '../../src/domains/sharing/reads.ts'
-import { checkTerms, lockMs } from '../../src/domains/sharing/rules.ts'
+import { addressLockMs, checkTerms, lockMs } from '../../src/domains/sharing/rules.ts'
 
 describe('a share’s password', () => {
   test('fits its own hash alone, however it was typed', async () => {
@@ -24,6 +24,12 @@ describe('a share’s password', () => {
       }),
     )
   })
+})
+
+test('an address waits as a link does, after twenty', () => {
+  expect([1, 19, 20, 21, 27, 1000].map(addressLockMs)).toEqual([
+    ...[0, 0, 30_000, 60_000, 3_600_000, 3_600_000],
+  ])
 })
 
 describe('a share’s token', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { keysOf } from '../support/bytes.ts'
 import {
+  act,
   attempt,
   children,
   createFolder,
@@ -202,6 +203,17 @@ test('S1: nothing that anybody says is part of where bytes lie', async () => {
     expect(path).toMatch(/^blobs(\/(staged|kept)(\/[0-9a-f]{2}){0,2}(\/[a-z]*_?[0-9a-f]{32})?)?$/)
 })
 
+/** What is said of the names in a folder, by their names. */
+async function warnings(folderId: string): Promise<Record<string, string[]>> {
+  const query = `query ($id: ID!) {
+    node(id: $id) { ... on Folder { children { nodes { name nameWarnings } } } }
+  }`
+  const { node } = await house.ask(query, { id: folderId })
+  return Object.fromEntries(
+    node.children.nodes.map((entry: any) => [entry.name, entry.nameWarnings]),
+  )
+}
+
 describe('S2: what other systems take for something else', () => {
   const odd = [
     'CON',
@@ -237,6 +249,32 @@ describe('S2: what other systems take for something else', () => {
       expect(globSync('*', { cwd: dir }).sort()).toEqual(['a.zip', 'out'])
     },
   )
+
+  test('is a name with a warning, of files and of folders', async () => {
+    const { id } = await createFolder(house, { workspaceId, name: 'warned' })
+    for (const name of odd) await createFolder(house, { parent: { id }, name })
+    await uploadFile(house, { workspaceId, folderId: id, name: 'Aux.csv', bytes: 'x' })
+    expect(await warnings(id)).toEqual({
+      ...Object.fromEntries(odd.map((name) => [name, ['RESERVED_ON_WINDOWS']])),
+      'Aux.csv': ['RESERVED_ON_WINDOWS'],
+      'a\u200bb': ['INVISIBLE_CHARACTERS'],
+      '👩‍🔬.fa': [],
+      ['x'.repeat(255)]: [],
+    })
+  })
+
+  test('is told to the holder of a share, too', async () => {
+    const { id } = await createFolder(house, { workspaceId, name: 'nul.txt' })
+    const { shareLink } = await act(
+      house,
+      'createShareLink',
+      { entry: { id } },
+      'shareLink { token }',
+    )
+    const query = 'query ($token: String!) { shared(token: $token) { entry { nameWarnings } } }'
+    const { shared } = await house.ask(query, shareLink, { token: null })
+    expect(shared.entry.nameWarnings).toEqual(['RESERVED_ON_WINDOWS'])
+  })
 
   test.each([
     'a\u202eb',
@@ -277,8 +315,16 @@ test('S3: twins collide by every door, RENAME finds them a name, and look-alikes
     const made = await uploadFile(house, { workspaceId, ...renamed, bytes: 'y' })
     expect(made.name).toBe(`${other} (2)`)
   }
-  for (const name of ['a', '\u0430', '\u0251', 'I', '\u0131', '\u217c', 'l'])
+  const lookAlikes = ['a', '\u0430', '\u0251', 'I', '\u0131', '\u217c', 'l', 'p\u0430ypal']
+  for (const name of lookAlikes)
     await uploadFile(house, { workspaceId, folderId: id, name, bytes: 'z' })
+  expect(await warnings(id)).toMatchObject({
+    ...{ a: [], I: [], l: [], 'caf\u00e9': [], '\u0131': [] },
+    '\u0430': ['LOOKS_LIKE_ANOTHER'],
+    '\u0251': ['LOOKS_LIKE_ANOTHER'],
+    '\u217c': ['LOOKS_LIKE_ANOTHER'],
+    'p\u0430ypal': ['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'],
+  })
 })
 
 test('S4: A.txt and a.txt are one name by every door; of itself it may be the other', async () => {

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { formsDoor } from '../../src/http/forms.ts'
+import { putsDoor } from '../../src/http/puts.ts'
 import {
   act,
   attempt,
@@ -13,7 +16,14 @@ import {
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
 import { type House, openHouse } from '../support/house.ts'
-import { metadata, OFFSET_TYPE, openImpatientDoor, rawPatch, tusOf } from '../support/tus.ts'
+import {
+  metadata,
+  OFFSET_TYPE,
+  openImpatientDoor,
+  rawPatch,
+  rawRequest,
+  tusOf,
+} from '../support/tus.ts'
 
 let house: House
 let workspaceId: string
@@ -453,6 +463,102 @@ describe('S25: who dawdles takes nothing from the others', () => {
       204, 204,
     ])
     expect((await tusOf(house).patch(third, 0, 'hello world')).status).toBe(204)
+  })
+
+  test('a trickle ends after its grace, is kept, and goes on; what a poor network brings is waited for', async () => {
+    const tus = tusOf(house)
+    await using door = await openImpatientDoor(house, { paceMs: 400 })
+    const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
+    const [trickling, poor] = [await open(1000), await open(1000)]
+    const startedAt = performance.now()
+    const [one, other] = [
+      await rawPatch(house, at(trickling), 0, 1000),
+      await rawPatch(house, at(poor), 0, 1000),
+    ]
+    for (let sent = 0; sent < 20; sent++) {
+      if (one.received === '' && sent % 4 === 0) await one.write('x')
+      await other.write('x'.repeat(50))
+      await sleep(50)
+    }
+    const { status, headers } = await one.answer()
+    expect([status, headers.get('connection')]).toEqual([423, 'close'])
+    expect((await other.answer()).status).toBe(204)
+    expect(performance.now() - startedAt).toBeGreaterThan(400)
+    const offset = await tus.offset(trickling.url)
+    expect([Number(headers.get('upload-offset')), offset > 0]).toEqual([offset, true])
+    const rest = await tus.patch(trickling.url, offset, 'x'.repeat(1000 - offset))
+    expect(rest.status).toBe(204)
+  })
+
+  test('no trickle is judged before it has lasted a whole span', async () => {
+    await using door = await openImpatientDoor(house, { paceMs: 2_000 })
+    const { url } = await open()
+    const patch = await rawPatch(house, `${door.url}${new URL(url).pathname}`, 0, 11)
+    for (const byte of 'hello world') {
+      await patch.write(byte)
+      await sleep(100)
+    }
+    expect((await patch.answer()).status).toBe(204)
+  })
+
+  test('a form and a PUT that trickle end as well, and leave nothing half done', async () => {
+    await using puts = await openImpatientDoor(house, { paceMs: 400 }, putsDoor)
+    await using forms = await openImpatientDoor(house, { paceMs: 400 }, formsDoor)
+    const input = { workspaceId, name: `upload ${++uploads}`, size: 100, transport: 'SIGNED_PUT' }
+    const signed = await createUpload(house, input)
+    const before = await usageOf(house, workspaceId)
+    const putUrl = `${puts.url}${new URL(signed.url).pathname}`
+    const form = `--x\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n`
+    const type = 'multipart/form-data; boundary=x'
+    const sending = await Promise.all([
+      rawRequest(house, 'PUT', putUrl, { 'Content-Length': '100' }),
+      rawRequest(house, 'POST', `${forms.url}/files`, {
+        'Content-Length': '1000',
+        'Content-Type': type,
+      }),
+    ])
+    await sending[1].write(form)
+    while (sending.some(({ received }) => received === '')) {
+      for (const raw of sending) if (raw.received === '') await raw.write('x')
+      await sleep(200)
+    }
+    const statuses = sending.map(async (raw) => (await raw.answer()).status)
+    expect(await Promise.all(statuses)).toEqual([423, 408])
+    expect(await usageOf(house, workspaceId)).toEqual(before)
+    for (const { socket } of sending) socket.destroy()
+    const headers = { 'Content-Length': '100' }
+    const whole = { method: 'PUT', token: null, headers, body: 'x'.repeat(100) }
+    expect((await house.http(signed.url, whole)).status).toBe(204)
+  })
+
+  test('each door for bytes counts who sends to it', async () => {
+    await using puts = await openImpatientDoor(house, { mostSenders: 1 }, putsDoor)
+    await using forms = await openImpatientDoor(house, { mostSenders: 1 }, formsDoor)
+    const signed = () =>
+      createUpload(house, {
+        workspaceId,
+        name: `upload ${++uploads}`,
+        size: 11,
+        transport: 'SIGNED_PUT',
+      })
+    const put = async () => `${puts.url}${new URL((await signed()).url).pathname}`
+    const held = [
+      await rawRequest(house, 'PUT', await put(), { 'Content-Length': '11' }),
+      await rawRequest(house, 'POST', `${forms.url}/files`, {
+        'Content-Length': '11',
+        'Content-Type': 'multipart/form-data; boundary=x',
+      }),
+    ]
+    onTestFinished(() => void held.map(({ socket }) => socket.destroy()))
+    await sleep(100)
+    const form = new FormData()
+    form.append('file', new Blob(['x']), 'a')
+    const refused = [
+      await house.http(await put(), { method: 'PUT', token: null, body: 'hello world' }),
+      await house.http(`${forms.url}/files`, { method: 'POST', body: form }),
+    ]
+    expect(refused.map(({ status }) => status)).toEqual([429, 429])
+    expect(refused.map(({ headers }) => headers.get('retry-after'))).toEqual(['1', '1'])
   })
 })
 

@@ -125,6 +125,20 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     expect((await house.http(link, { token: null })).status).toBe(404)
   })
 
+  test('S40: under LINK_BYTES_PER_DAY a redirect counts as all of the file, whatever part is asked for', async () => {
+    await using here = await openOnS3({ LINK_BYTES_PER_DAY: '1000' })
+    const { house, workspaceId } = here
+    const file = await uploadFile(house, { workspaceId, name: 'a.bin', bytes: randomBytes(400) })
+    const link = await downloadUrl(house, file.id)
+    const status = async (range: string) =>
+      (await house.http(link, { token: null, headers: { range } })).status
+    expect([await status('bytes=0-0'), await status('bytes=0-0')]).toEqual([302, 302])
+    expect(await status('bytes=0-0')).toBe(429)
+    // Several parts come from the house.
+    expect(await status('bytes=0-0,2-2')).toBe(206)
+    for (let i = 0; i < 3; i++) expect((await house.http(`/download/${file.id}`)).status).toBe(302)
+  })
+
   test('what was sent to the bucket is in the log', async () => {
     await using here = await openOnS3()
     const { house, workspaceId } = here

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { openApp } from '../../src/app.ts'
+import type { Env } from '../../src/config.ts'
+import { createHttpServer } from '../../src/http/server.ts'
 import {
   act,
   attempt,
@@ -8,8 +11,13 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
+import { database } from '../support/databases.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import { timed } from '../support/timed.ts'
+
+/** Every password that is looked at takes a core for a while, and here are some fifty. */
+const HASHING_MS = 120_000
 
 let house: House
 let workspaceId: string
@@ -205,6 +213,87 @@ describe('a password', () => {
     expect(await opened(link, 'right')).toBe(true)
   })
 
+  test(
+    'S13: cannot be guessed over many links: after twenty wrong ones in an hour the address waits, and no other',
+    async () => {
+      vi.useFakeTimers({ toFake: ['Date'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const lab = await openLab({ TRUST_PROXY: 'true' })
+      const links = await lab.shared(8, 'right')
+      const [last = '', own = ''] = links.slice(-2)
+      const guesser = '203.0.113.7'
+      const guesses = links.slice(0, 6).flatMap((link) => [1, 2, 3].map((i) => [link, i] as const))
+      const statuses = await Promise.all(
+        guesses.map(([link, i]) => lab.visit(link, `guess ${i}`, guesser)),
+      )
+      expect(statuses).toEqual(guesses.map(() => 404))
+      // A right one is let in, and gives none of the wrong ones back; what no link asks for is no guess.
+      expect(await lab.visit(own, 'right', guesser)).toBe(200)
+      for (let i = 0; i < 30; i++) expect(await lab.visit('/s/x', 'guess', guesser)).toBe(404)
+      expect(await lab.ask(last, 'guess', guesser)).toBe(null)
+      expect(await lab.visit(last, 'right', guesser)).toBe(200)
+      expect(await lab.ask(last, 'another', guesser)).toBe(null)
+
+      const waiting = async () => [
+        await lab.visit(last, 'right', guesser),
+        await lab.visit(own, 'wrong', guesser),
+        (await lab.ask(last, 'right', guesser)) !== null,
+      ]
+      expect(await waiting()).toEqual([404, 404, false])
+      // One of the last link was forgotten by it, when the right one came; not by the address.
+      expect(await lab.failures()).toBe(19)
+      for (const elsewhere of ['203.0.113.8', '2001:db8::1']) {
+        expect(await lab.visit(last, 'right', elsewhere)).toBe(200)
+        expect(await lab.ask(own, 'right', elsewhere)).toEqual({ entry: { id: lab.fileId } })
+      }
+
+      vi.setSystemTime(Date.now() + 30_001)
+      expect(await lab.visit(last, 'right', guesser)).toBe(200)
+      expect(await lab.visit(last, 'wrong', guesser)).toBe(404)
+      vi.setSystemTime(Date.now() + 30_001)
+      expect(await waiting()).toEqual([404, 404, false])
+      vi.setSystemTime(Date.now() + 30_001)
+      expect(await lab.visit(last, 'right', guesser)).toBe(200)
+      vi.setSystemTime(Date.now() + 3_600_001)
+      expect(await lab.visit(last, 'wrong', guesser)).toBe(404)
+      expect(await lab.visit(last, 'right', guesser)).toBe(200)
+    },
+    HASHING_MS,
+  )
+
+  test(
+    'S13: an address cannot guess more by asking at the same moment',
+    async () => {
+      const lab = await openLab()
+      const links = await lab.shared(6, 'right')
+      const guesses = links.flatMap((link) =>
+        [1, 2, 3, 4].map((i) => lab.visit(link, `guess ${i}`)),
+      )
+      expect(new Set(await Promise.all(guesses))).toEqual(new Set([404]))
+      expect(await lab.failures()).toBe(20)
+    },
+    HASHING_MS,
+  )
+
+  test.skipIf(database === 'SQLite')(
+    'S13: nor by asking several processes',
+    async () => {
+      const lab = await openLab()
+      const links = await lab.shared(8, 'right')
+      await using app = await openApp(lab.house.app.config)
+      const server = createHttpServer(app)
+      const there = `http://127.0.0.1:${await server.listen(0, '127.0.0.1')}`
+      for (const [i, link] of links.entries()) {
+        for (const guess of ['1', '2', '3'])
+          await lab.visit(i % 2 ? link : there + new URL(link).pathname, guess)
+      }
+      expect(await lab.failures()).toBe(20)
+      expect(await lab.visit(links[7] ?? '', 'right')).toBe(404)
+      await server.close()
+    },
+    HASHING_MS,
+  )
+
   test('S14: is tried three times in one request, whatever the aliases', async () => {
     const link = await share(await file(), { password: 'right' })
     const tries = Array.from(
@@ -219,7 +308,7 @@ describe('a password', () => {
     expect(row?.failures).toBeLessThanOrEqual(3)
   })
 
-  test('S14: under a thousand aliases is not looked at once', async () => {
+  test('S14: under a thousand aliases is not looked at once', timed, async () => {
     const link = await share(await file(), { password: 'right' })
     const one = (i: number) =>
       `a${i}: shared(token: "${link.token}", password: "${i}") { __typename }`
@@ -243,6 +332,54 @@ describe('a password', () => {
     expect(await linksOf(id)).toHaveLength(3)
   })
 })
+
+/** A house with one file, which is shared many times. */
+async function openLab(env: Env = {}) {
+  const house = await openHouse({ env })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  const { id } = await createWorkspace(house)
+  const { id: fileId } = await uploadFile(house, { workspaceId: id, name: 'a.txt', bytes: 'a' })
+  const asking = (address?: string) => ({
+    token: null,
+    headers: {
+      'Content-Type': 'application/json',
+      ...(address && { 'X-Forwarded-For': address }),
+    },
+  })
+  return {
+    house,
+    fileId,
+    /** The URLs of so many links. */
+    async shared(count: number, password: string): Promise<string[]> {
+      const input = { entry: { id: fileId }, password }
+      const made = Array.from({ length: count }, () =>
+        act(house, 'createShareLink', input, 'shareLink { url }'),
+      )
+      return (await Promise.all(made)).map(({ shareLink }) => shareLink.url)
+    },
+    async visit(url: string, password: string, address?: string): Promise<number> {
+      const { headers, token } = asking(address)
+      const said = { ...headers, 'Holdall-Share-Password': password }
+      const response = await house.http(url, { token, headers: said })
+      await response.arrayBuffer()
+      return response.status
+    },
+    /** The same in GraphQL. */
+    async ask(url: string, password: string, address?: string) {
+      const query = `query ($token: String!, $password: String) {
+        shared(token: $token, password: $password) { entry { id } }
+      }`
+      const body = JSON.stringify({ query, variables: { token: url.split('/').at(-1), password } })
+      const response = await house.http('/graphql', { method: 'POST', body, ...asking(address) })
+      return ((await response.json()) as any).data.shared
+    },
+    /** Wrong passwords that were looked at, of all links. */
+    async failures(): Promise<number> {
+      const rows = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+      return rows.reduce((sum, { failures }) => sum + failures, 0)
+    },
+  }
+}
 
 describe('a limit of downloads', () => {
   test('S32: holds when all come at the same moment', async () => {

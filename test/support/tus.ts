@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { dropRestOfBody } from '../../src/http/connections.ts'
 import { sendProblem } from '../../src/http/problems.ts'
+import type { DoorLimits } from '../../src/http/upload-body.ts'
 import { uploadsDoor } from '../../src/http/uploads.ts'
 import { openVisit } from '../../src/http/visit.ts'
 import { createWorkspace } from './client.ts'
@@ -170,9 +171,9 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
   }
 }
 
-/** The uploads door of a house alone, behind a port of its own, where it bears less with its clients. */
-export async function openImpatientDoor(house: House, patience: Parameters<typeof uploadsDoor>[1]) {
-  const door = uploadsDoor(house.app, patience)
+/** One door of a house for bytes, /uploads unless another is given, behind a port of its own, where it bears less with its clients. */
+export async function openImpatientDoor(house: House, limits: DoorLimits, open = uploadsDoor) {
+  const door = open(house.app, limits)
   const server = createServer(async (req, res) => {
     dropRestOfBody(req, res)
     try {

@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto'
+import { isFitForWindows, UNFIT_FOR_WINDOWS } from '../../names.ts'
 
 /** Where the manifest and the bytes of older versions are; nothing of the tree has these names. */
 export const MANIFEST = 'manifest.json'
 const VERSIONS = '.versions'
-
-/** Names that Windows keeps for itself, with any extension. */
-const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through.
-const UNFIT = /[\x00-\x1f<>:"|?*\\/]/g
 
 /**
  * The name that a path of the tree has in the archive: itself, where every system can unpack it. Else what is unfit becomes "_",
@@ -19,14 +15,12 @@ export function memberName(path: string): string {
 }
 
 const isFit = (name: string, depth: number) =>
-  name.search(UNFIT) === -1 &&
-  !RESERVED.test(name) &&
-  !/[. ]$/.test(name) &&
+  isFitForWindows(name) &&
   !(depth === 0 && [MANIFEST, VERSIONS].includes(name.normalize('NFC').toLowerCase()))
 
 function marked(name: string): string {
   const mark = createHash('sha256').update(name).digest('hex').slice(0, 8)
-  return `_${name.replace(UNFIT, '_').replace(/[. ]+$/, '_')}~${mark}`
+  return `_${name.replace(UNFIT_FOR_WINDOWS, '_').replace(/[. ]+$/, '_')}~${mark}`
 }
 
 /** Where an older version of a file is: beside the others, with the file's extension. */

@@ -18,7 +18,13 @@ import { inTransaction } from '../../scope.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { loadTags, Tag } from '../tags/graphql.ts'
-import { loadWorkspace, requireRead, VisibilityEnum, Workspace } from '../workspaces/graphql.ts'
+import {
+  loadWorkspace,
+  maySurelyRead,
+  requireRead,
+  VisibilityEnum,
+  Workspace,
+} from '../workspaces/graphql.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Outcome } from './batch.ts'
 import { inField } from './fields.ts'
@@ -30,6 +36,7 @@ import {
   EntryOrderInput,
   EntryRef,
   NameConflictEnum,
+  NameWarningEnum,
 } from './inputs.ts'
 import { byName, workspaceList } from './lists.ts'
 import { moveEntries } from './moves.ts'
@@ -45,6 +52,7 @@ import {
 import { checkFilter } from './rules.ts'
 import { startOf } from './starts.ts'
 import { tagEntries } from './tagging.ts'
+import { warningsOf } from './warnings.ts'
 import { updateEntry } from './writes.ts'
 
 /** An entry by id, from inside a type that the viewer may see. */
@@ -61,12 +69,15 @@ export async function loadAncestors(entry: EntryRow, context: Context): Promise<
 }
 
 /** For node(id:): the entries among `ids` that the viewer may see. */
-export const visibleEntries = (ids: readonly string[], { db, viewer }: Context) =>
-  Promise.all(
-    ids.map((id) =>
-      ifAllowed(requireEntry(db, viewer, id, { scope: 'FILES_READ' }).then(({ entry }) => entry)),
-    ),
-  )
+export const visibleEntries = (ids: readonly string[], context: Context) =>
+  Promise.all(ids.map((id) => ifAllowed(visibleEntry(id, context))))
+
+async function visibleEntry(id: string, context: Context) {
+  const { db, viewer } = context
+  const { entry, workspace } = await requireEntry(db, viewer, id, { scope: 'FILES_READ' })
+  maySurelyRead(context, workspace)
+  return entry
+}
 
 const TrashInfo = builder.objectRef<EntryRow>('TrashInfo').implement({
   fields: (t) => ({
@@ -114,6 +125,11 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
         (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
     }),
     name: t.exposeString('name'),
+    nameWarnings: t.field({
+      type: [NameWarningEnum],
+      description: 'Why the name, which is accepted, may mislead people or other systems.',
+      resolve: ({ name }) => warningsOf(name),
+    }),
     path: t.string({
       description: 'From the workspace root, no leading slash: results/2025/plate1.csv',
       resolve: async (entry, _, context) =>

@@ -2,6 +2,7 @@ import type { MediaKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
 import { DateTimeRange } from '../activity/graphql.ts'
 import { OrderDirection } from '../workspaces/graphql.ts'
+import type { NameWarning } from './warnings.ts'
 
 const mediaKinds = [
   'IMAGE',
@@ -24,6 +25,24 @@ export const NameConflictEnum = builder.enumType('NameConflict', {
     NEW_VERSION: { description: 'The bytes become the next version of the file that is there.' },
     REPLACE: { description: 'What is there goes to the trash.' },
   } as const,
+})
+
+export const NameWarningEnum = builder.enumType('NameWarning', {
+  values: {
+    INVISIBLE_CHARACTERS: {
+      description: 'It has characters that nobody sees, as zero-width spaces.',
+    },
+    MIXED_SCRIPTS: {
+      description: 'A word of it has letters of two alphabets: Latin and Cyrillic.',
+    },
+    LOOKS_LIKE_ANOTHER: {
+      description: 'Whoever takes its Cyrillic or Greek letters for Latin ones reads another name.',
+    },
+    RESERVED_ON_WINDOWS: {
+      description:
+        'Windows takes no such name: CON, aux.txt, a dot or a space at the end, one of < > : " | ? * \\. Archives have another in its place.',
+    },
+  } satisfies Record<NameWarning, object>,
 })
 
 export const BatchModeEnum = builder.enumType('BatchMode', {

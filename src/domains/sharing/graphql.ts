@@ -130,14 +130,14 @@ builder.queryField('shared', (t) =>
     type: SharedEntry,
     nullable: true,
     description:
-      'What a share link shows, to anybody. Null for an unknown, wrong, expired, revoked or used up one, and for a wrong password; after five of those the link waits.',
+      'What a share link shows, to anybody. Null for an unknown, wrong, expired, revoked or used up one, and for a wrong password; after five of those the link waits, after twenty in an hour the address that they came from.',
     complexity: 50,
     args: { token: t.arg.string({ required: true }), password: t.arg.string() },
     resolve: (_, { token, password }, context) => {
       if (isOneTooMany(context)) {
         throw new QueryTooComplex(`at most ${MOST_TRIES} shares are opened in one request`)
       }
-      return tryShare(context, { token, password })
+      return tryShare(context, { token, password, address: context.address })
     },
   }),
 )

@@ -2,13 +2,16 @@ import { NotFound } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { pathOf } from '../entries/reads.ts'
+import { inLine } from './lines.ts'
 import { isPassword } from './passwords.ts'
 import { nothingHere, requireShared, type Shared, shareIdOf, sharesById } from './reads.ts'
-import { isLocked, isUsedUp, lockMs, type ShareRow } from './rules.ts'
+import { addressLockMs, isLocked, isUsedUp, lockMs, type ShareRow } from './rules.ts'
 
 type Opening = {
   token: string
   password?: string | null | undefined
+  /** Where it is asked from: whoever guesses there waits, whichever link it is for. */
+  address: string
   /** One of the subtree, in place of the shared entry itself. */
   entryId?: string | null | undefined
 }
@@ -22,7 +25,7 @@ export async function openShare(scope: Scope, opening: Opening): Promise<Shared>
   if (!id) throw nothingHere()
   const shared = await requireShared(scope, id, opening.entryId ?? undefined)
   if (isUsedUp(shared.share)) throw nothingHere()
-  await requirePassword(scope, shared.share, opening.password)
+  await requirePassword(scope, shared.share, opening)
   if (shared.entry === shared.root || shared.entry.id === shared.root.id) await log(scope, shared)
   return shared
 }
@@ -47,45 +50,52 @@ async function log(scope: Scope, { share, root, parent }: Shared) {
   )
 }
 
-async function requirePassword(
-  scope: Scope,
-  { id, passwordHash }: ShareRow,
-  password?: string | null,
-) {
-  if (passwordHash === null) return
+async function requirePassword(scope: Scope, share: ShareRow, { password, address }: Opening) {
+  if (share.passwordHash === null) return
   if (password == null || password.length > 1000) throw nothingHere()
-  const right = await inTurn(id, () => tryPassword(scope, id, password))
-  if (!right) throw nothingHere()
+  const verdict = await tryFrom(scope, address, () =>
+    inLine(share.id, () => tryPassword(scope, share.id, password)),
+  )
+  if (verdict !== 'right') throw nothingHere()
 }
 
-/** Those who try at the same moment stand in a line, so that no try slips past the count of the one before it. */
-const lines = new Map<string, Promise<unknown>>()
+type Verdict = 'right' | 'wrong' | 'not looked at'
 
-async function inTurn<T>(id: string, story: () => Promise<T>): Promise<T> {
-  const before = lines.get(id) ?? Promise.resolve()
-  const mine = before.then(story, story)
-  lines.set(id, mine)
-  return mine.finally(() => {
-    if (lines.get(id) === mine) lines.delete(id)
+const HOUR_MS = 3_600_000
+
+/**
+ * Nothing is tried for an address that waits, and a right password takes none of its wrong ones back: it may be of a link of the
+ * guesser's own.
+ */
+const tryFrom = ({ counter, now }: Scope, address: string, attempt: () => Promise<Verdict>) =>
+  inLine(address, async () => {
+    const lock = await counter.get(`share lock ${address}`)
+    if (lock && isLocked({ lockedUntil: lock.endsAt }, now())) return 'not looked at'
+    const verdict = await attempt()
+    if (verdict !== 'wrong') return verdict
+    const failures = await counter.add(`share failures ${address}`, 1, HOUR_MS)
+    const lockedMs = addressLockMs(failures.points)
+    if (lockedMs > 0) await counter.add(`share lock ${address}`, 1, lockedMs)
+    return verdict
   })
-}
 
 /**
  * While the link is locked no password is looked at, the right one neither. A try that another process has counted one beside is
  * none, and begins anew.
  */
-async function tryPassword(scope: Scope, id: string, password: string): Promise<boolean> {
+async function tryPassword(scope: Scope, id: string, password: string): Promise<Verdict> {
   const { db, now } = scope
   const [share] = await sharesById(db, [id])
-  if (!share?.passwordHash || isLocked(share, now())) return false
+  if (!share?.passwordHash || isLocked(share, now())) return 'not looked at'
   const right = await isPassword(password, share.passwordHash)
   const failures = right ? 0 : share.failures + 1
-  if (right && share.failures === 0) return true
+  if (right && share.failures === 0) return 'right'
   const { numUpdatedRows } = await db
     .updateTable('shareLinks')
     .set({ failures, lockedUntil: right ? 0 : now() + lockMs(failures) })
     .where('id', '=', id)
     .where('failures', '=', share.failures)
     .executeTakeFirst()
-  return numUpdatedRows > 0n ? right : tryPassword(scope, id, password)
+  if (numUpdatedRows === 0n) return tryPassword(scope, id, password)
+  return right ? 'right' : 'wrong'
 }

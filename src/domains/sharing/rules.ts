@@ -33,17 +33,22 @@ export const isUsedUp = ({ maxDownloads, downloadCount }: ShareRow) =>
   maxDownloads !== null && downloadCount >= maxDownloads
 
 const FREE_TRIES = 5
+/** Many people may share an address. */
+const FREE_TRIES_OF_ADDRESS = 20
 const FIRST_LOCK_MS = 30_000
 const LONGEST_LOCK_MS = 3_600_000
 
 /** How long a link looks at no password after so many wrong ones: nothing for the first four, then 30 s, doubled each time up to an hour. */
-export function lockMs(failures: number): number {
-  if (failures < FREE_TRIES) return 0
-  return Math.min(FIRST_LOCK_MS * 2 ** (failures - FREE_TRIES), LONGEST_LOCK_MS)
-}
+export const lockMs = (failures: number) => backOffMs(failures - FREE_TRIES)
+
+/** The same of an address from which so many came, for whichever links: nothing for the first nineteen. */
+export const addressLockMs = (failures: number) => backOffMs(failures - FREE_TRIES_OF_ADDRESS)
+
+const backOffMs = (excess: number) =>
+  excess < 0 ? 0 : Math.min(FIRST_LOCK_MS * 2 ** excess, LONGEST_LOCK_MS)
 
 /** One that would last longer than any was set by a clock that has gone back since. */
-export const isLocked = ({ lockedUntil }: ShareRow, now: number) =>
+export const isLocked = ({ lockedUntil }: Pick<ShareRow, 'lockedUntil'>, now: number) =>
   lockedUntil > now && lockedUntil <= now + LONGEST_LOCK_MS
 
 /** What a resumed download may take again, as a multiple of the file: connections break more than once, limits must hold all the same. */

@@ -72,8 +72,8 @@ const nobody = () => null
 function entryFields({ root }: Shared, see: See): Sight[string] {
   const isRoot = ({ id }: EntryRow) => id === root.id
   return {
-    ...plain('id', 'name', 'description', 'metadata', 'revision', 'createdAt', 'updatedAt'),
-    sharing: 'plain',
+    ...plain('id', 'name', 'nameWarnings', 'description', 'metadata', 'revision'),
+    ...plain('createdAt', 'updatedAt', 'sharing'),
     createdBy: nobody,
     updatedBy: nobody,
     trash: nobody,

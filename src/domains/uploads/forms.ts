@@ -8,6 +8,7 @@ import { release, reserve } from '../workspaces/writes.ts'
 import { confirmUpload } from './confirm.ts'
 import { draftOf, type NewUpload } from './drafts.ts'
 import { endUpload, forgetBytes } from './endings.ts'
+import { admitUpload } from './outstanding.ts'
 import { uploadById } from './reads.ts'
 import { commitOffset } from './receiving.ts'
 import { isOver, type UploadRow } from './rules.ts'
@@ -21,7 +22,7 @@ export type FormUpload = { id: string; held: UploadRow | null }
 
 /**
  * Makes room for bytes of which at least `bytes` will come. With a workspace, role and quota are asked now: NotFound,
- * Forbidden, QuotaExceeded. Without one, only what the token may do: Unauthenticated, Forbidden.
+ * Forbidden, QuotaExceeded, RateLimited. Without one, only what the token may do: Unauthenticated, Forbidden.
  */
 export async function beginForm(
   scope: Scope,
@@ -43,6 +44,7 @@ async function hold(s: TxScope, workspaceId: string, bytes: number): Promise<Upl
   await requireNamed(s.tx, s.viewer, workspaceId, toWrite)
   await reserve(s, workspaceId, bytes)
   const draft = draftOf(s, { workspaceId, transport: 'FORM' }, false)
+  await admitUpload(s, draft.createdBy, bytes)
   return s.tx
     .insertInto('uploads')
     .values({ ...draft, reservedBytes: bytes })
@@ -50,7 +52,7 @@ async function hold(s: TxScope, workspaceId: string, bytes: number): Promise<Upl
     .executeTakeFirstOrThrow()
 }
 
-/** So many bytes are durable: the room for them is reserved, and the upload waits for more. QuotaExceeded, InvalidState. */
+/** So many bytes are durable: the room for them is reserved, and the upload waits for more. QuotaExceeded, RateLimited, InvalidState. */
 export async function growForm(scope: Scope, form: FormUpload, offset: number): Promise<void> {
   if (!form.held) return
   form.held = (await commitOffset(scope, form.held, offset)) ?? taken()

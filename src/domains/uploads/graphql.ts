@@ -6,6 +6,7 @@ import {
   MediaTypeRejected,
   NameConflict,
   QuotaExceeded,
+  RateLimited,
   RowRejected,
   SizeMismatch,
   StorageFault,
@@ -219,6 +220,7 @@ mutation('createUpload', {
   errors: [
     NameConflict,
     QuotaExceeded,
+    RateLimited,
     FileTooLarge,
     MediaTypeRejected,
     InvalidState,

@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream'
 import { sql } from 'kysely'
 import type { AppendOptions } from '../../blobs/blob-store.ts'
+import type { Db } from '../../database/database.ts'
+import { prepared } from '../../database/prepared.ts'
 import { StorageFault } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
 import { inTransaction } from '../../scope.ts'
 import { release, reserve } from '../workspaces/writes.ts'
+import { admitBytes } from './outstanding.ts'
 import { uploadById } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 import { checkSize, receivedStatus, statusesBefore } from './rules.ts'
@@ -48,20 +51,33 @@ export async function takeLease(
   id: string,
   as: Writer | null = null,
 ): Promise<UploadRow | null> {
-  const leased = await db
-    .updateTable('uploads')
-    .set((eb) => ({ fence: eb('fence', '+', 1), ...(as && leaseFor(as)) }))
-    .where('id', '=', id)
-    .where('status', 'in', receivable)
-    .where('expiresAt', '>', now())
-    .$if(as !== null, (q) =>
-      q.where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', inMs(0))])),
-    )
-    .$if(as?.turn != null, (q) => q.where('turn', '=', as?.turn ?? 0))
-    .returningAll()
-    .executeTakeFirst()
+  const [leased] = await (as ? leaseAmong(db, id, now(), as) : fencedAnew(db, id, now()))
   return leased ?? uploadById(db, id)
 }
+
+/** After a loss of power nobody is there any more who had the old fence. */
+const fencedAnew = prepared(
+  (db, id: string, now: number) => toReceive(db, id, now).returningAll(),
+  {
+    mayBeLost: true,
+  },
+)
+
+const leaseAmong = (db: Db, id: string, now: number, as: Writer) =>
+  toReceive(db, id, now)
+    .set(leaseFor(as))
+    .where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', inMs(0))]))
+    .$if(as.turn !== null, (q) => q.where('turn', '=', as.turn))
+    .returningAll()
+    .execute()
+
+const toReceive = (db: Db, id: string, now: number) =>
+  db
+    .updateTable('uploads')
+    .set((eb) => ({ fence: eb('fence', '+', 1) }))
+    .where('id', '=', id)
+    .where('status', 'in', receivable)
+    .where('expiresAt', '>', now)
 
 const leaseFor = ({ writer, leaseMs }: Writer) => ({
   writer,
@@ -72,7 +88,7 @@ const leaseFor = ({ writer, leaseMs }: Writer) => ({
 /**
  * Writes down that the first `offset` bytes are durable, and that the upload waits so much longer. Null where another request
  * has taken it over, or it was ended: then what `upload` says is no longer so. While the length is not known, room is
- * reserved for what arrived: QuotaExceeded.
+ * reserved for what arrived: QuotaExceeded, RateLimited.
  */
 export async function commitOffset(
   scope: Scope,
@@ -100,7 +116,7 @@ const grown = ({ now, limits }: Scope, { size }: UploadRow, offset: number) => (
   expiresAt: now() + limits.uploadTtlMs,
 })
 
-/** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded. */
+/** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded, RateLimited. */
 export async function declareLength(
   scope: Scope,
   upload: UploadRow,
@@ -120,6 +136,7 @@ function claimingRoom(scope: Scope, upload: UploadRow, neededBytes: number, chan
   if (more === 0) return underFence(scope.db, upload, change)
   return inTransaction(scope, async (s) => {
     await reserve(s, upload.workspaceId, more)
+    await admitBytes(s, upload.createdBy, more)
     const reservedBytes = upload.reservedBytes + more
     const changed = await underFence(s.tx, upload, { ...change, reservedBytes })
     if (!changed) await release(s, upload.workspaceId, more)

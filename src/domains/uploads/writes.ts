@@ -1,3 +1,4 @@
+import { holdWorkspace } from '../../database/transaction.ts'
 import { InvalidInput } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
@@ -7,6 +8,7 @@ import { requireAccess } from '../workspaces/reads.ts'
 import { reserve } from '../workspaces/writes.ts'
 import { type Draft, draftOf, type NewUpload } from './drafts.ts'
 import { endUpload } from './endings.ts'
+import { admitUpload } from './outstanding.ts'
 import { checkIdempotencyKey, isOver, type UploadRow } from './rules.ts'
 import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
 
@@ -14,8 +16,8 @@ const IDEMPOTENT_MS = 24 * 3_600_000
 
 /**
  * Reserves the space and makes the row; then its URL takes the bytes. What can be refused is refused here: role, name, place,
- * size, quota. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, NameConflict, FileTooLarge,
- * QuotaExceeded, and InvalidState for a place in the trash.
+ * size, quota, and how much its maker has under way. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
+ * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, and InvalidState for a place in the trash.
  */
 export async function createUpload(scope: Scope, input: NewUpload): Promise<UploadRow> {
   const upload = await inTransaction(scope, (s) => prepareUpload(s, input))
@@ -68,11 +70,14 @@ async function createdBefore({ tx, viewer, now }: TxScope, input: NewUpload) {
 
 /** The row of a draft, with its room reserved: what can be refused is refused here. */
 export async function insertUpload(s: TxScope, draft: Draft): Promise<UploadRow> {
-  const { id, workspaceId, name, size, versionOf } = draft
+  const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
+  // It will be asked for in any case: what comes before that need not be told twice.
+  holdWorkspace(s.tx, workspaceId)
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
   else if (draft.onConflict === 'FAIL') await refuseTaken(s, target, checkName(name))
-  await reserve(s, workspaceId, draft.reservedBytes)
+  await admitUpload(s, createdBy, reservedBytes)
+  await reserve(s, workspaceId, reservedBytes)
   if (draft.concat !== 'partial') {
     const path = targetPath(target, name)
     const details = { uploadId: id, size }
