@@ -16,7 +16,7 @@ import type { Checksum } from './checksum.ts'
 export interface BlobStore {
   /**
    * Makes room for a new upload: an empty staged key. Bytes that are there stay. `size`: how many will come, where that is
-   * known; a bucket cuts its parts by it.
+   * known; a bucket cuts its parts by it, and a disk waits for the first of them.
    */
   stage(key: string, size?: number | null): Promise<void>
   /**

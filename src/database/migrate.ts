@@ -9,9 +9,14 @@ import type { Tables } from './tables.ts'
 const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')
 
 /** Brings the tables to the newest shape; each migration runs once, in its own order. */
-export function migrateToLatest(db: Db): Promise<void> {
-  if (!isPostgres(db)) return migrate(db)
-  return db.transaction().execute(async (tx) => {
+export async function migrateToLatest(db: Db): Promise<void> {
+  if (!isPostgres(db)) {
+    await migrate(db)
+    // What a statement puts aside, lest it fail half-way, is some pages from here on; a file for them costs more than the statement.
+    await sql`pragma temp_store = memory`.execute(db)
+    return
+  }
+  await db.transaction().execute(async (tx) => {
     // Also where the role has a limit of its own: an index over many rows takes its time.
     await sql`set local statement_timeout = 0`.execute(tx)
     // Of processes that start together the others wait here, and find nothing left to do.

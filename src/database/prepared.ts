@@ -1,6 +1,7 @@
 import type { CompiledQuery } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
 import { rowsNow } from './sqlite.ts'
+import type { Passing } from './sqlite-driver.ts'
 import { nameStatement } from './statement-names.ts'
 import type { Tx } from './transaction.ts'
 
@@ -29,6 +30,7 @@ const LONGEST = 128
  */
 export function prepared<A extends readonly Argument[], R>(
   build: (db: Db, ...args: A) => Built<R>,
+  { mayBeLost = false }: Passing = {},
 ): (db: Db | Tx, ...args: A) => Promise<R[]> {
   const kept = { sqlite: new Map<string, CompiledQuery<R>>(), postgres: new Map() }
   return async (db, ...args) => {
@@ -41,6 +43,7 @@ export function prepared<A extends readonly Argument[], R>(
     texts.set(key, text)
     return rowsOf(db, {
       ...text,
+      ...(mayBeLost && { mayBeLost }),
       parameters: text.parameters.map((value: unknown) => filled(value, args)),
     })
   }

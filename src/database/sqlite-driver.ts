@@ -10,6 +10,9 @@ import { type SqliteLog, sqliteLog } from './sqlite-log.ts'
 import { runner } from './sqlite-statements.ts'
 import { type Turns, takeTurns } from './turns.ts'
 
+/** Of what is written outside of a transaction: whether a loss of power may undo it. Then the disk is not waited for. */
+export type Passing = { mayBeLost?: boolean }
+
 type Run = <R>(query: CompiledQuery) => QueryResult<R>
 type House = { write: Run; read: Run; writer: SqliteFile.Database; turns: Turns; log: SqliteLog }
 
@@ -28,7 +31,9 @@ export class TwoConnections implements Driver {
   }
   async init() {}
   /** The rows of a select, which stands outside of any transaction and waits for none. */
-  readonly select = <R>(query: CompiledQuery<R>): R[] => selected<R>(this.#house, query).rows
+  select<R>(query: CompiledQuery<R>): R[] {
+    return selected<R>(this.#house, query).rows
+  }
   async acquireConnection() {
     return new Connection(this.#house)
   }
@@ -61,13 +66,13 @@ class Connection implements DatabaseConnection {
     this.#house = house
   }
 
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+  async executeQuery<R>(query: CompiledQuery & Passing): Promise<QueryResult<R>> {
     const { write, turns, log } = this.#house
     if (this.#hasTurn) return write(query)
     if (SelectQueryNode.is(query.query)) return selected(this.#house, query)
     await turns.take()
     const result = turns.leaveAfter(() => write<R>(query))
-    await log.durable()
+    if (!query.mayBeLost) await log.durable()
     return result
   }
 

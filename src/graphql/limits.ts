@@ -16,7 +16,7 @@ import {
 import { QueryTooComplex } from '../errors.ts'
 
 /** What a document may hold, whatever its fields cost. A fragment counts as often as it is spread. */
-export const documentLimits = {
+const documentLimits = {
   tokens: 4000,
   depth: 24,
   fields: 1000,

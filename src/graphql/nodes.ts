@@ -30,20 +30,23 @@ export const forgetLoaded = (context: Context) => {
  */
 export function loader<R>(load: Load<R>) {
   const loaders = new WeakMap<Context, DataLoader<string, R | null>>()
-  return (context: Context, id: string): Promise<R | null> => {
+
+  function loadsOf(context: Context) {
     const existing = loaders.get(context)
-    const loads =
-      existing ??
-      new DataLoader<string, R | null>(async (ids) => {
-        const rows = await load(ids, context)
-        return rows.map((row) => row ?? null)
-      })
-    if (!existing) {
-      loaders.set(context, loads)
-      loaded.set(context, [...(loaded.get(context) ?? []), loads])
-    }
-    return loads.load(id)
+    if (existing) return existing
+    const loads = new DataLoader<string, R | null>(async (ids) => {
+      const rows = await load(ids, context)
+      return rows.map((row) => row ?? null)
+    })
+    loaders.set(context, loads)
+    loaded.set(context, [...(loaded.get(context) ?? []), loads])
+    return loads
   }
+
+  const loadOne = (context: Context, id: string): Promise<R | null> => loadsOf(context).load(id)
+  /** What is at hand need not be asked for. */
+  const prime = (context: Context, id: string, row: R) => void loadsOf(context).prime(id, row)
+  return Object.assign(loadOne, { prime })
 }
 
 /** Makes ids of `prefix` answer to node(id:). `load` gives only what the viewer may see: null in the place of the rest. */

@@ -252,7 +252,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
 
     test('a key that nobody staged is a fault', async () => {
       const stranger = newKey()
-      await expect(store.append(stranger, 0, body(Buffer.from('x')))).rejects.toThrow(StorageFault)
+      await expect(store.append(stranger, 1, body(Buffer.from('x')))).rejects.toThrow(StorageFault)
       await expect(store.sha256(stranger, 1)).rejects.toThrow(StorageFault)
       await expect(store.peek(stranger, 1)).rejects.toThrow(StorageFault)
       await expect(store.adopt(stranger)).rejects.toThrow(StorageFault)

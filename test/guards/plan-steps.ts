@@ -1,9 +1,10 @@
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import type { Db } from '../../src/database/database.ts'
+import { TwoConnections } from '../../src/database/sqlite-driver.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database } from '../support/databases.ts'
 
-/** Every statement that the database is given while `story` runs, whichever connection it goes through. */
+/** Every statement that the database is given while `story` runs, whichever connection it goes through, and past Kysely too. */
 export async function statementsOf(
   db: Db,
   story: () => Promise<unknown>,
@@ -17,10 +18,18 @@ export async function statementsOf(
     seen.push(query)
     return executeQuery.call(this, query, ...(more as [])) as Promise<QueryResult<R>>
   }
+  const { driver } = db.getExecutor().adapter as { driver?: TwoConnections }
+  if (driver) {
+    driver.select = (query) => {
+      seen.push(query)
+      return TwoConnections.prototype.select.call(driver, query) as never
+    }
+  }
   try {
     await story()
   } finally {
     connections.executeQuery = executeQuery
+    if (driver) driver.select = TwoConnections.prototype.select
   }
   return seen
 }
@@ -106,4 +115,7 @@ const others = [
     from generate_series(1, 50) w, generate_series(1, 1000) f`,
   `insert into tags (id, "workspaceId", name, "nameKey", "createdAt")
     select 'tag' || w || '_' || t, 'ws' || w, 't' || t, 't' || t, 0 from generate_series(1, 50) w, generate_series(1, 100) t`,
+  `insert into uploads (id, "workspaceId", "createdBy", status, name, path, "onConflict", "createdAt", "expiresAt")
+    select 'upl' || w || '_' || u, 'ws' || w, 'usr' || w, case u % 10 when 0 then 'CREATED' else 'COMPLETE' end, 'u' || u, '', 'FAIL', u, 9000000000000
+    from generate_series(1, 50) w, generate_series(1, 200) u`,
 ]

@@ -68,8 +68,11 @@ async function expectRefusals(house: House, there: Furnished) {
   await expectRefusal(house, there, 500)
   const { workspaceId, received, kept } = there
   const problem = { code: 'STORAGE_ERROR', retryable: true }
-  const input = { workspaceId, name: 'new', size: 5 }
-  expect(await attempt(house, 'createUpload', input, 'upload { id }')).toMatchObject(problem)
+  const empty = { workspaceId, name: 'empty', size: 0 }
+  expect(await attempt(house, 'createUpload', empty, 'upload { id }')).toMatchObject(problem)
+  // Where bytes will come, the disk is asked when they do.
+  const { url } = await createUpload(house, { workspaceId, name: 'new', size: 5 })
+  expect((await tusOf(house).patch(url, 0, 'hello')).status).toBe(500)
   const confirm = { uploadId: received.id }
   expect(await attempt(house, 'confirmUpload', confirm, 'file { id }')).toMatchObject(problem)
   expect(`${await download(house, kept.id)}`).toBe('kept')

@@ -63,13 +63,13 @@ describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without
     const [first] = recording.sent
     const { id = '' } = first?.upload ?? {}
     const to = answer(first?.confirmed?.by ?? '')
-    const from = answer(first?.patched.at(-1)?.by ?? '')
     const renamed = recording.calls.find(
       ({ name, strings }) => name === 'rename' && `${strings[0]}`.endsWith(id),
     )
     const [staged = '', kept = ''] = renamed?.strings.map(String) ?? []
-    const syncOf = (path: string, since = from) =>
+    const syncOf = (path: string, since: number) =>
       between(since, to, /^/).find((call) => isSync(call) && call.path === path)
+    const written = recording.calls.findLast((call) => isWrite(call) && call.path === staged)
     const since = renamed?.ended ?? to
     const rows = between(since, to, /\.db-wal$/)
     const named = rows.find(
@@ -77,7 +77,8 @@ describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without
         isWrite(call) && call.strings.some((page) => page.includes(first?.confirmed?.fileId ?? id)),
     )
     expectOrder(
-      syncOf(staged),
+      written,
+      syncOf(staged, written?.ended ?? to),
       renamed,
       syncOf(dirname(kept), since),
       syncOf(dirname(staged), since),

@@ -110,6 +110,7 @@ test('F16: bytes that no row knows go after a grace, and only they', async () =>
   const { house, workspaceId } = here
   const { blobs } = house.app
   const open = await createUpload(house, { workspaceId, name: 'open', size: 5 })
+  await sendBytes(house, open, 'hel')
   const received = await createUpload(house, { workspaceId, name: 'received', size: 2 })
   await sendBytes(house, received, 'hi')
   const file = await uploadFile(house, { workspaceId, name: 'file', bytes: 'file' })

@@ -13,6 +13,8 @@ export type Cadence = { bytes: number; ms: number }
 
 type Appending = Omit<AppendOptions, 'checksum'> & {
   file: FileHandle
+  /** When the file itself is durable in its folder. */
+  placed: Promise<unknown>
   offset: number
   source: Readable
   /** The hash of the bytes before `offset`, to go on with; undefined where nobody knows it. */
@@ -73,7 +75,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
  * Makes durable what was written, while more of it is: one sync after the other, each followed by its commit. What comes while one is
  * under way is for the next; a disk that is slower than the line is waited for.
  */
-function durably({ file, offset, sha256, onDurable, remember, cadence }: Appending) {
+function durably({ file, placed, offset, sha256, onDurable, remember, cadence }: Appending) {
   let [from, since] = [offset, performance.now()]
   let under: Promise<unknown> = Promise.resolve()
   let failure: { error: unknown } | undefined
@@ -83,7 +85,8 @@ function durably({ file, offset, sha256, onDurable, remember, cadence }: Appendi
   const sync = async (length: number) => {
     const known = sha256?.copy()
     ;[from, since] = [length, performance.now()]
-    await file.datasync().catch(orFault('the bytes could not be made durable'))
+    const durable = Promise.all([file.datasync(), placed])
+    await durable.catch(orFault('the bytes could not be made durable'))
     remember(length, known)
   }
   return {

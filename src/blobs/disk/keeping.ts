@@ -1,4 +1,6 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../../durable.ts'
 import type { BlobStore } from '../blob-store.ts'
@@ -18,8 +20,9 @@ export function diskKeeping(places: DiskPlaces): Keeping {
       await adopt(places, key).catch(orFault(`${key} could not be adopted`))
     },
     async open(key, range = { start: 0 }) {
-      const file = await open(kept(key)).catch(orFault(`${key} is not kept`))
-      return file.createReadStream({ ...range, highWaterMark })
+      const bytes = createReadStream(kept(key), { ...range, highWaterMark })
+      await once(bytes, 'open').catch(orFault(`${key} is not kept`))
+      return bytes
     },
     async remove(key) {
       await rm(kept(key), { force: true }).catch(orFault(`${key} could not be removed`))
@@ -27,7 +30,7 @@ export function diskKeeping(places: DiskPlaces): Keeping {
   }
 }
 
-/** Bytes durable → rename → both folders durable. Each step may find itself done by an earlier try. */
+/** Rename → both folders durable; the bytes are so since `append` has told of them. Each step may find itself done by an earlier try. */
 async function adopt(places: DiskPlaces, key: string) {
   const folder = dirname(places.kept(key))
   await places.makeFolder(folder)
@@ -38,15 +41,9 @@ async function adopt(places: DiskPlaces, key: string) {
 
 async function move({ staged, kept }: DiskPlaces, key: string) {
   try {
-    await syncFile(staged(key))
     await rename(staged(key), kept(key))
   } catch (cause) {
     // Whoever adopts the same key at the same moment may have been first.
     if (!isMissing(cause) || !(await exists(kept(key)))) throw cause
   }
-}
-
-async function syncFile(path: string) {
-  const file = await open(path, 'r+')
-  await file.datasync().finally(() => file.close())
 }

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { BlobStore } from '../blob-store.ts'
 import { requireKey } from '../key.ts'
@@ -15,18 +16,19 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
   const hashes = runningHashes()
   const rereading = sharing<string>()
   return {
-    async stage(key) {
-      await stage(places, key).catch(orFault(`${key} could not be staged`))
+    async stage(key, size) {
+      // With the first byte its place is made, and made durable.
+      if (!size) await stage(places, key).catch(orFault(`${key} could not be staged`))
     },
     async append(key, offset, source, { checksum, ...options } = {}) {
       // It may break while the file is being opened; whoever reads it then sees that it did.
       source.on('error', () => {})
-      const file = await open(places.staged(key), 'r+').catch(orFault(`${key} is not staged`))
+      const { file, placed } = await openStaged(places, key, offset)
       const sha256 = hashes.at(key, offset)
       // A state of bytes that nobody counted must not be taken for that of the bytes that come now.
       if (!sha256) hashes.drop(key)
       const remember = (length: number, known = sha256) => known && hashes.keep(key, length, known)
-      const appending = { ...options, file, offset, source, sha256, remember, cadence }
+      const appending = { ...options, file, placed, offset, source, sha256, remember, cadence }
       return appendToFile(appending, checksum).finally(() => file.close())
     },
     async sha256(key, size) {
@@ -41,6 +43,17 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
       await rm(places.staged(key), { force: true }).catch(orFault(`${key} could not be discarded`))
     },
   }
+}
+
+/** `placed` is when the file is sure to be found again: that of the first bytes may not have been there. */
+async function openStaged(places: DiskPlaces, key: string, offset: number) {
+  if (offset === 0) await places.makeFolder(places.folders.staged)
+  const flags = constants.O_RDWR | (offset === 0 ? constants.O_CREAT : 0)
+  const file = await open(places.staged(key), flags).catch(orFault(`${key} is not staged`))
+  const placed = offset === 0 ? places.syncStaged() : Promise.resolve()
+  // Whoever asks for it hears of it.
+  placed.catch(() => {})
+  return { file, placed }
 }
 
 /** A key that is kept already stays as it is: an empty file beside it could only do harm. */

@@ -39,15 +39,23 @@ const tokensByHash = prepared((db, hash: string) =>
 )
 
 export async function usersById(db: Db | Tx, ids: readonly string[]): Promise<(UserRow | null)[]> {
-  return inOrder(ids, await db.selectFrom('users').selectAll().where('id', 'in', ids).execute())
+  return inOrder(ids, await usersAmong(db, ids))
 }
+
+const usersAmong = prepared((db, ids: readonly string[]) =>
+  db.selectFrom('users').selectAll().where('id', 'in', ids),
+)
 
 export async function tokensById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(TokenRow | null)[]> {
-  return inOrder(ids, await db.selectFrom('apiTokens').selectAll().where('id', 'in', ids).execute())
+  return inOrder(ids, await tokensAmong(db, ids))
 }
+
+const tokensAmong = prepared((db, ids: readonly string[]) =>
+  db.selectFrom('apiTokens').selectAll().where('id', 'in', ids),
+)
 
 /** Who acts by this token where it is not at hand, with the rights of this moment; null once it opens nothing any more. */
 export async function viewerOf(

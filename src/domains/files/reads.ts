@@ -1,5 +1,6 @@
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Corrupt, NotFound } from '../../errors.ts'
@@ -33,8 +34,12 @@ export async function versionsById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(VersionRow | null)[]> {
-  return inOrder(ids, await db.selectFrom('versions').selectAll().where('id', 'in', ids).execute())
+  return inOrder(ids, await versionsAmong(db, ids))
 }
+
+const versionsAmong = prepared((db, ids: readonly string[]) =>
+  db.selectFrom('versions').selectAll().where('id', 'in', ids),
+)
 
 /** The versions of a file, newest first. */
 export function versionsList(db: Db, fileId: string): List<VersionRow> {
@@ -65,13 +70,13 @@ export async function requireVersion(
 
 /** What the bytes of a key must be, and whether they were found to be others; null for a key that is no blob. */
 export async function expectedBytes(db: Db, key: string) {
-  const row = await db
-    .selectFrom('blobs')
-    .select(['size', 'sha256', 'damage'])
-    .where('id', '=', key)
-    .executeTakeFirst()
-  return row ? { ...row, damaged: row.damage !== null } : null
+  const [blob] = await blobsOfKey(db, key)
+  return blob ? { ...blob, damaged: blob.damage !== null } : null
 }
+
+const blobsOfKey = prepared((db, key: string) =>
+  db.selectFrom('blobs').select(['size', 'sha256', 'damage']).where('id', '=', key),
+)
 
 /** What was found wrong with the bytes of versions; null for those that are right. */
 export async function damagesOf(

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { prepared } from '../../database/prepared.ts'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { checkDescription } from '../entries/rules.ts'
@@ -74,25 +75,31 @@ function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number)
 
 /** Of any number who ask at the same moment, one gets the row; also where the last one died over it. */
 async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> {
-  const claimed = await db
-    .updateTable('uploads')
-    .set((eb) => ({
-      status: 'PROCESSING',
-      fence: eb('fence', '+', 1),
-      leaseUntil: now() + LEASE_MS,
-      confirmJob: null,
-    }))
-    .where('id', '=', id)
-    .where((eb) =>
-      eb.or([
-        eb.and([eb('status', '=', 'RECEIVED'), eb('expiresAt', '>', now())]),
-        eb.and([eb('status', '=', 'PROCESSING'), eb('leaseUntil', '<=', now())]),
-      ]),
-    )
-    .returningAll()
-    .executeTakeFirst()
+  const [claimed] = await claimRow(db, id, now(), now() + LEASE_MS)
   return claimed ?? null
 }
+
+/** A loss of power ends the work as well: then the upload is RECEIVED as it was. */
+const claimRow = prepared(
+  (db, id: string, now: number, leaseUntil: number) =>
+    db
+      .updateTable('uploads')
+      .set((eb) => ({
+        status: 'PROCESSING',
+        fence: eb('fence', '+', 1),
+        leaseUntil,
+        confirmJob: null,
+      }))
+      .where('id', '=', id)
+      .where((eb) =>
+        eb.or([
+          eb.and([eb('status', '=', 'RECEIVED'), eb('expiresAt', '>', now)]),
+          eb.and([eb('status', '=', 'PROCESSING'), eb('leaseUntil', '<=', now)]),
+        ]),
+      )
+      .returningAll(),
+  { mayBeLost: true },
+)
 
 /** Claims once more what its process left PROCESSING when it died; empty where somebody works on it. */
 export const takeOver = ({ tx, now }: TxScope, { id, fence }: UploadRow): Promise<UploadRow[]> =>

@@ -7,6 +7,7 @@ import { loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { ApiToken, Viewer } from '../accounts/graphql.ts'
 import {
+  type AccessibleWorkspace,
   membershipsList,
   readableWorkspaces,
   requireAccess,
@@ -35,6 +36,10 @@ const loadAccess = loader((ids, { db, viewer }) =>
     ),
   ),
 )
+
+/** What this request was found to be allowed to read needs not be asked again. */
+export const maySurelyRead = (context: Context, workspace: AccessibleWorkspace) =>
+  loadAccess.prime(context, workspace.id, workspace)
 
 /** Asked by every field that lists what a workspace holds: once for each workspace and request. */
 export async function requireRead(context: Context, workspaceId: string): Promise<void> {

@@ -89,11 +89,12 @@ export async function workspacesById(
   db: Db,
   ids: readonly string[],
 ): Promise<(WorkspaceRow | null)[]> {
-  return inOrder(
-    ids,
-    await db.selectFrom('workspaces').selectAll().where('id', 'in', ids).execute(),
-  )
+  return inOrder(ids, await workspacesAmong(db, ids))
 }
+
+const workspacesAmong = prepared((db, ids: readonly string[]) =>
+  db.selectFrom('workspaces').selectAll().where('id', 'in', ids),
+)
 
 /** The workspace of this slug, where the viewer may see it. */
 export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | null> {
