@@ -7,6 +7,7 @@ import { transact } from '../../src/database/transaction.ts'
 import { backoffMs, claim, enqueue, finish, postpone, renew } from '../../src/jobs/queue.ts'
 import { type RunnerOptions, startRunner } from '../../src/jobs/runner.ts'
 import { openRows } from '../support/databases.ts'
+import { timed } from '../support/timed.ts'
 
 const minute = 60_000
 
@@ -239,7 +240,7 @@ test('jobs are found without being called for', async () => {
   await vi.waitFor(() => expect(runs).toBe(1), { timeout: 3000 })
 })
 
-test('stop ends the running job, which the next process begins again at once', async () => {
+test('stop ends the running job, which the next process begins again at once', timed, async () => {
   const { other, clock, runner, add, jobs } = await openTwo()
   await add({ kind: 'sweep' })
   await add({ kind: 'sweep' })
@@ -273,7 +274,7 @@ test('a job that returns because it was told to stop is not done', async () => {
   ])
 })
 
-test('stop does not wait for a job that will not hear', async () => {
+test('stop does not wait for a job that will not hear', timed, async () => {
   const { runner, add } = await openTwo()
   await add({ kind: 'sweep' })
   const deaf = runner({ handlers: { sweep: () => sleep(3000) } })

@@ -17,6 +17,7 @@ import {
 import { openStream } from '../support/events.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite, type Person } from '../support/people.ts'
+import { timed } from '../support/timed.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
 let house: House
@@ -213,21 +214,25 @@ describe('S12: who was let out', () => {
     expect(await status((made as any).downloadUrl)).toBe(404)
   })
 
-  test('hears no more of what happens within a second, on many streams at once', async () => {
-    const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
-    const streams = await Promise.all(
-      Array.from({ length: 10 }, () => openStream(house, query, {}, ann)),
-    )
-    for (const stream of streams) await stream.next()
-    await remove()
-    const removedAt = performance.now()
-    await createFolder(house, { workspaceId, name: 'secret' })
-    for (const stream of streams) {
-      expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
-      expect((await stream.next(1000))?.event).toBe('complete')
-    }
-    expect(performance.now() - removedAt).toBeLessThan(1000)
-  })
+  test(
+    'hears no more of what happens within a second, on many streams at once',
+    timed,
+    async () => {
+      const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
+      const streams = await Promise.all(
+        Array.from({ length: 10 }, () => openStream(house, query, {}, ann)),
+      )
+      for (const stream of streams) await stream.next()
+      await remove()
+      const removedAt = performance.now()
+      await createFolder(house, { workspaceId, name: 'secret' })
+      for (const stream of streams) {
+        expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
+        expect((await stream.next(1000))?.event).toBe('complete')
+      }
+      expect(performance.now() - removedAt).toBeLessThan(1000)
+    },
+  )
 
   test('share links are the workspace’s: who made them can go, and any editor ends them', async () => {
     const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'a' })

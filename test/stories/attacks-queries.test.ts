@@ -133,7 +133,7 @@ describe('S16: what nests costs, and what is asked of many is asked once', () =>
     ... on Folder { totals { bytes } }`
 
   test('all about an entry takes as many statements for thirty as for three', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'many' })
+    const { id } = await createFolder(house, { workspaceId, name: 'many', onConflict: 'RENAME' })
     const fill = async (from: number, to: number) => {
       for (let i = from; i < to; i++) {
         const tags = ['a', `t${i}`]
@@ -152,7 +152,8 @@ describe('S16: what nests costs, and what is asked of many is asked once', () =>
       const statements = await statementsOf(house.app.db, async () => {
         expect((await house.graphql(query, { id })).errors).toBeUndefined()
       })
-      return statements.length
+      // Now and then it is written down when a token was used.
+      return statements.filter(({ sql }) => /^select/i.test(sql)).length
     }
     await fill(0, 2)
     const few = await count()

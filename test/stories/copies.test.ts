@@ -340,4 +340,4 @@ test('a tree of 1,500 files is copied in one step, and everything is counted', a
   expect(
     (await download(house, (await at('all (2)/0 (10)/0 (15)/1 (10).csv')).id)).toString(),
   ).toBe('a,b,c\n')
-})
+}, 120_000)

@@ -15,6 +15,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
+import { pooled } from '../support/pooled.ts'
 import { itemsRefused, refused } from '../support/refusals.ts'
 
 let house: House
@@ -311,8 +312,8 @@ describe('of many', () => {
 test('a thousand folders move as one', async () => {
   const a = await folder('a')
   const names = Array.from({ length: 100 }, (_, i) => `x${i}/y/z/${'deep'.repeat(5)}`)
-  await Promise.all(names.map((name) => folder(`a/${name}`)))
-  await Promise.all(names.slice(0, 100).map((name) => folder(`a/${name}/1/2/3/4/5/6`)))
+  await pooled(100, 10, (n) => folder(`a/${names[n]}`))
+  await pooled(100, 10, (n) => folder(`a/${names[n]}/1/2/3/4/5/6`))
   expect(await totalsOf(house, a)).toMatchObject({ folderCount: 1000 })
   const to = await folder('to')
   await move([a], to)

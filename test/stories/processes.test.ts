@@ -17,6 +17,7 @@ import { database } from '../support/databases.ts'
 import { openStream } from '../support/events.ts'
 import type { House } from '../support/house.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
@@ -76,25 +77,29 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       })
     })
 
-    test('a newer PATCH to another process ends the older one at once, and what had arrived is kept', async () => {
-      await using all = await open()
-      const { url, id } = await createUpload(all.at(0), {
-        workspaceId: all.workspaceId,
-        name: 'a',
-        size: 11,
-      })
-      const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
-      await older.write('hello')
-      await sleep(100)
-      const began = performance.now()
-      expect(await tusOf(all.at(1)).offset(url)).toBe(5)
-      expect((await tusOf(all.at(2)).patch(url, 5, ' world')).status).toBe(204)
-      expect(performance.now() - began).toBeLessThan(1500)
-      const { status, headers } = await older.answer()
-      expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
-      const file = await confirmUpload(all.house, { uploadId: id })
-      expect((await download(all.house, file.id)).toString()).toBe('hello world')
-    })
+    test(
+      'a newer PATCH to another process ends the older one at once, and what had arrived is kept',
+      timed,
+      async () => {
+        await using all = await open()
+        const { url, id } = await createUpload(all.at(0), {
+          workspaceId: all.workspaceId,
+          name: 'a',
+          size: 11,
+        })
+        const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
+        await older.write('hello')
+        await sleep(100)
+        const began = performance.now()
+        expect(await tusOf(all.at(1)).offset(url)).toBe(5)
+        expect((await tusOf(all.at(2)).patch(url, 5, ' world')).status).toBe(204)
+        expect(performance.now() - began).toBeLessThan(1500)
+        const { status, headers } = await older.answer()
+        expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
+        const file = await confirmUpload(all.house, { uploadId: id })
+        expect((await download(all.house, file.id)).toString()).toBe('hello world')
+      },
+    )
 
     test('DELETE at one process ends a PATCH at another, and both know', async () => {
       await using all = await open()
@@ -251,7 +256,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     })
   })
 
-  test('who listens to one hears what is done by the others', async () => {
+  test('who listens to one hears what is done by the others', timed, async () => {
     await using all = await openCluster({ env: { ADMIN_TOKEN } })
     const { id: workspaceId, root } = await createWorkspace(all.house)
     const query = `subscription ($id: ID!) { workspaceChanges(workspaceId: $id) {
@@ -270,19 +275,23 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     expect(waits.sort((a, b) => a - b)[4]).toBeLessThan(150)
   })
 
-  test('where nobody is heard they look instead, and a newer request still ends an older one', async () => {
-    const LISTEN_DATABASE_URL = 'postgres://127.0.0.1:1/nowhere'
-    await using all = await openCluster({ env: { ADMIN_TOKEN, LISTEN_DATABASE_URL } })
-    const { id: workspaceId } = await createWorkspace(all.house)
-    const { url } = await createUpload(all.at(0), { workspaceId, name: 'a', size: 11 })
-    const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
-    await older.write('hello')
-    await sleep(100)
-    const began = performance.now()
-    expect((await tusOf(all.at(1)).patch(url, 5, ' world')).status).toBe(204)
-    expect((await older.answer()).status).toBe(423)
-    expect(performance.now() - began).toBeLessThan(2000)
-  })
+  test(
+    'where nobody is heard they look instead, and a newer request still ends an older one',
+    timed,
+    async () => {
+      const LISTEN_DATABASE_URL = 'postgres://127.0.0.1:1/nowhere'
+      await using all = await openCluster({ env: { ADMIN_TOKEN, LISTEN_DATABASE_URL } })
+      const { id: workspaceId } = await createWorkspace(all.house)
+      const { url } = await createUpload(all.at(0), { workspaceId, name: 'a', size: 11 })
+      const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
+      await older.write('hello')
+      await sleep(100)
+      const began = performance.now()
+      expect((await tusOf(all.at(1)).patch(url, 5, ' world')).status).toBe(204)
+      expect((await older.answer()).status).toBe(423)
+      expect(performance.now() - began).toBeLessThan(2000)
+    },
+  )
 
   test('a token has one minute of RATE_LIMIT, wherever it is used', async () => {
     const limits = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }

@@ -15,6 +15,7 @@ import {
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { blobOf, bytesAt, flipBit } from '../support/inspection.ts'
+import { timed } from '../support/timed.ts'
 
 const DAY = 86_400_000
 const bytes = randomBytes(3_000_000)
@@ -138,7 +139,7 @@ describe('F15: the scrub', () => {
     expect((await house.http(`/download/${file.id}`)).status).toBe(200)
   })
 
-  test('keeps to its pace, and stops when it is told to', async () => {
+  test('keeps to its pace, and stops when it is told to', timed, async () => {
     now += 31 * DAY
     const began = performance.now()
     expect(await scrub(6_000_000)).toBe(1)

@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
 import { houseAt } from '../support/house-at.ts'
 import { emptyFolder } from '../support/process.ts'
+import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -53,7 +54,7 @@ async function stop({ child, exited }: { child: ChildProcess; exited: Promise<nu
 }
 
 describe('S39: the first start', () => {
-  test('on an empty folder prints the address and a token, once, and is ready', async () => {
+  test('on an empty folder prints the address and a token, once, and is ready', timed, async () => {
     const DATA_DIR = join(await emptyFolder(), 'not/there/yet')
     const first = await ready({ DATA_DIR })
     expect(first.ms).toBeLessThan(3000)
@@ -178,41 +179,45 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
 describe('F20: SIGTERM', () => {
   const env = async () => ({ DATA_DIR: await emptyFolder(), ADMIN_TOKEN: adminToken })
 
-  test('lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile', async () => {
-    const vars = await env()
-    const running = await ready(vars)
-    const { house } = running
-    const { id: workspaceId } = await createWorkspace(house)
-    const bytes = Buffer.alloc(24 * MIB, 'holdall ')
-    const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
-    const upload = await createUpload(house, { workspaceId, name: 'slow.bin', size: 8 * MIB })
+  test(
+    'lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile',
+    timed,
+    async () => {
+      const vars = await env()
+      const running = await ready(vars)
+      const { house } = running
+      const { id: workspaceId } = await createWorkspace(house)
+      const bytes = Buffer.alloc(24 * MIB, 'holdall ')
+      const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
+      const upload = await createUpload(house, { workspaceId, name: 'slow.bin', size: 8 * MIB })
 
-    const download = await slowly(await downloadUrl(house, file.id))
-    const patch = await rawPatch(house, upload.url, 0, 8 * MIB)
-    await patch.write(bytes.subarray(0, 3 * MIB))
-    await sleep(200)
-    running.child.kill('SIGTERM')
-    await until(async () => (await readyz(running.url)) !== 200)
+      const download = await slowly(await downloadUrl(house, file.id))
+      const patch = await rawPatch(house, upload.url, 0, 8 * MIB)
+      await patch.write(bytes.subarray(0, 3 * MIB))
+      await sleep(200)
+      running.child.kill('SIGTERM')
+      await until(async () => (await readyz(running.url)) !== 200)
 
-    expect(await readyz(running.url)).toBe(503)
-    const late = await house.http(`/download/${file.id}`)
-    expect([late.status, late.headers.get('retry-after')]).toEqual([503, '2'])
-    expect(await late.json()).toMatchObject({ code: 'CLOSING' })
-    // A client forgets an upload at any other status.
-    expect((await tusOf(house).head(upload.url)).status).toBe(423)
-    expect([204, 423, 503]).toContain((await patch.answer()).status)
-    patch.socket.destroy()
-    expect((await download.rest()).equals(bytes)).toBe(true)
+      expect(await readyz(running.url)).toBe(503)
+      const late = await house.http(`/download/${file.id}`)
+      expect([late.status, late.headers.get('retry-after')]).toEqual([503, '2'])
+      expect(await late.json()).toMatchObject({ code: 'CLOSING' })
+      // A client forgets an upload at any other status.
+      expect((await tusOf(house).head(upload.url)).status).toBe(423)
+      expect([204, 423, 503]).toContain((await patch.answer()).status)
+      patch.socket.destroy()
+      expect((await download.rest()).equals(bytes)).toBe(true)
 
-    const freedAt = performance.now()
-    expect(await running.exited).toBe(0)
-    expect(performance.now() - freedAt).toBeLessThan(6000)
-    const again = await ready({ ...vars, PORT: new URL(running.url).port })
-    expect(await tusOf(again.house).offset(upload.url)).toBe(3 * MIB)
-    await stop(again)
-  })
+      const freedAt = performance.now()
+      expect(await running.exited).toBe(0)
+      expect(performance.now() - freedAt).toBeLessThan(6000)
+      const again = await ready({ ...vars, PORT: new URL(running.url).port })
+      expect(await tusOf(again.house).offset(upload.url)).toBe(3 * MIB)
+      await stop(again)
+    },
+  )
 
-  test('does not wait for subscriptions, which have no end', async () => {
+  test('does not wait for subscriptions, which have no end', timed, async () => {
     const running = await ready(await env())
     const { id } = await createWorkspace(running.house)
     const query = `subscription { workspaceChanges(workspaceId: "${id}") { __typename } }`
@@ -228,7 +233,7 @@ describe('F20: SIGTERM', () => {
     expect(performance.now() - startedAt).toBeLessThan(3000)
   })
 
-  test('cuts off within 10 s who does not read; a second signal does not wait', async () => {
+  test('cuts off within 10 s who does not read; a second signal does not wait', timed, async () => {
     const [patient, hasty] = await Promise.all([ready(await env()), ready(await env())])
     const downloads = await Promise.all(
       [patient, hasty].map(async ({ house }) => {

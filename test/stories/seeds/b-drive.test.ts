@@ -11,6 +11,7 @@ import {
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
 import { type House, openHouse } from '../../support/house.ts'
+import { timed } from '../../support/timed.ts'
 
 // The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that hold a file's path.
 
@@ -75,7 +76,7 @@ test('seed B6: a path gives the folder with what it holds, or the file, or nothi
   expect(await pathsOf('pathPrefix: "b6/"')).toEqual(['b6/inner', 'b6/inner/six.txt'])
 })
 
-test('seed B7: a path may be a regular expression, in linear time', async () => {
+test('seed B7: a path may be a regular expression, in linear time', timed, async () => {
   for (const name of ['b7-1.png', 'b7-2.png', 'b7.jpg']) await put(name)
   expect(await pathsOf('pathRegex: "^drive/image/b7.*\\\\.png$"')).toEqual([
     'drive/image/b7-1.png',
