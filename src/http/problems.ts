@@ -40,7 +40,7 @@ const statuses: Record<string, number> = {
   QUOTA_EXCEEDED: 507,
 }
 
-/** What a full or a busy disk says of itself; any other fault of the storage will not go away by waiting. */
+/** What a full or a busy disk says of itself, or the way to a bucket; any other fault of the storage will not go away by waiting. */
 const storageStatuses: Record<string, number> = {
   ENOSPC: 507,
   EDQUOT: 507,
@@ -51,6 +51,11 @@ const storageStatuses: Record<string, number> = {
   EAGAIN: 503,
   EBUSY: 503,
   ETIMEDOUT: 503,
+  ECONNREFUSED: 503,
+  ECONNRESET: 503,
+  EPIPE: 503,
+  ENOTFOUND: 503,
+  EAI_AGAIN: 503,
 }
 
 /** What only HTTP can get wrong: a method, a range, a condition. Domains throw the classes of errors.ts. */

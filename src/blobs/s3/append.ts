@@ -10,13 +10,9 @@ import { type Gathering, inflow } from './inflow.ts'
 import type { Staged } from './ledger.ts'
 import type { Stores } from './putting.ts'
 import { recorder } from './record.ts'
-import type { Remembered, rememberedBytes } from './remembered.ts'
+import type { Remembered } from './remembered.ts'
 
-export type AppendStores = Stores & {
-  budget: MemoryBudget
-  pool: BufferPool
-  remembered: ReturnType<typeof rememberedBytes>
-}
+export type AppendStores = Stores & { budget: MemoryBudget; pool: BufferPool }
 export type Tuning = Gathering & { cadence: Cadence; partSizeFor: (size: number | null) => number }
 
 /** BlobStore.append behind the bytes of `staged`; `known` is what is remembered of those. */

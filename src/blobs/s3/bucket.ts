@@ -15,7 +15,9 @@ import type { S3Config } from '../../config.ts'
 import { s3Clients } from './client.ts'
 import { isOutside, unlessGone } from './faults.ts'
 import type { Part } from './ledger.ts'
+import { patiently } from './patience.ts'
 import { type Bytes, sendBytes } from './sending.ts'
+import { unbroken } from './unbroken.ts'
 
 /** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
 export type Bucket = ReturnType<typeof openBucket>
@@ -47,14 +49,16 @@ export function openBucket(config: S3Config) {
     },
     /** Null where there is none. Bytes `start` to `end`, both included; those beyond the last are none. */
     async get(name: string, { start = 0, end }: { start?: number; end?: number } = {}) {
-      const whole = start === 0 && end === undefined
-      const range = whole ? {} : { Range: `bytes=${start}-${end ?? ''}` }
-      const found = await client
-        .send(new GetObjectCommand({ ...at(name), ...range }))
-        .catch(unlessOutside)
-        .catch(unlessGone)
-      // In Node the body is the answer itself, an IncomingMessage.
-      return found && (found.Body as Readable)
+      const open = (from: number, same: Condition = {}) =>
+        client.send(new GetObjectCommand({ ...at(name), ...same, ...rangeOf(from, end) }))
+      const found = await patiently(() => open(start).catch(unlessOutside).catch(unlessGone))
+      if (!found) return null
+      const same = found.ETag ? { IfMatch: found.ETag } : {}
+      return unbroken({
+        first: bodyOf(found),
+        length: found.ContentLength ?? 0,
+        reopen: async (from) => bodyOf(await open(start + from, same)),
+      })
     },
     remove: (name: string) => client.send(new DeleteObjectCommand(at(name))),
     async begin(name: string): Promise<string> {
@@ -111,8 +115,14 @@ export function encryption({ sse }: S3Config): Encryption {
   return { ServerSideEncryption: algorithm, ...(SSEKMSKeyId && { SSEKMSKeyId }) }
 }
 
+const rangeOf = (start: number, end: number | undefined) =>
+  start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` }
+
+/** In Node the body is the answer itself, an IncomingMessage. */
+const bodyOf = ({ Body }: { Body?: unknown }) => Body as Readable
+
 /** An object of no bytes has none to begin at, yet reading it is no fault. */
 function unlessOutside(cause: unknown) {
   if (!isOutside(cause)) throw cause
-  return { Body: Readable.from([]) }
+  return { Body: Readable.from([]), ContentLength: 0, ETag: '' }
 }

@@ -3,6 +3,7 @@ import { Agent as TlsAgent } from 'node:https'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import type { S3Config } from '../../config.ts'
+import { renewSpent } from './credentials.ts'
 
 const CONNECTING_MS = 5_000
 /** From the first byte of a request to the head of its answer: a part over a thin line, or a large upload put together. */
@@ -20,7 +21,19 @@ export function s3Clients(config: S3Config) {
   if (config.checksums) signWithoutBody(client)
   /** The checksum of a stream comes behind it in a trailer, of which many servers know nothing. */
   const streaming = new S3Client({ ...shared, requestChecksumCalculation: 'WHEN_REQUIRED' })
+  for (const each of [client, streaming]) renewSpent(each)
+  shareClock(client, streaming)
   return { client, streaming }
+}
+
+/** A bucket that hangs up on a long body is not heard to say what time it is: what either has learnt of that, both know. */
+function shareClock({ config }: S3Client, other: S3Client) {
+  Object.defineProperty(other.config, 'systemClockOffset', {
+    get: () => config.systemClockOffset,
+    set(offset: number) {
+      config.systemClockOffset = offset
+    },
+  })
 }
 
 function handling(): S3ClientConfig {

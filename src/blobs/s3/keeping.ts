@@ -3,6 +3,7 @@ import type { BlobStore } from '../blob-store.ts'
 import { sharing } from '../sharing.ts'
 import { orBucketFault } from './faults.ts'
 import type { Staged } from './ledger.ts'
+import { patiently } from './patience.ts'
 import type { Stores } from './putting.ts'
 import { removeTails } from './tails.ts'
 import { abortMultipart, putTogether } from './together.ts'
@@ -40,9 +41,9 @@ export function s3Keeping(stores: Stores): Keeping {
 }
 
 async function requireKept({ bucket, places }: Stores, key: string) {
-  const found = await bucket
-    .head(places.kept(key))
-    .catch(orBucketFault(`${key} could not be looked at`))
+  const found = await patiently(() => bucket.head(places.kept(key))).catch(
+    orBucketFault(`${key} could not be looked at`),
+  )
   if (!found) throw new StorageFault(`${key} is not there`)
 }
 

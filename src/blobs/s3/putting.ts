@@ -4,16 +4,24 @@ import { overtaken } from './cut.ts'
 import { unlessTaken } from './faults.ts'
 import type { Ledger, Part, Staged, Tail } from './ledger.ts'
 import { MOST_PARTS } from './parts.ts'
+import { patiently } from './patience.ts'
 import type { S3Places } from './places.ts'
+import type { rememberedBytes } from './remembered.ts'
 import type { Bytes } from './sending.ts'
 
-export type Stores = { bucket: Bucket; places: S3Places; ledger: Ledger }
+export type Stores = {
+  bucket: Bucket
+  places: S3Places
+  ledger: Ledger
+  remembered: ReturnType<typeof rememberedBytes>
+}
 
 /** What bytes became in the bucket. */
 export type Arrived = { tail: Tail } | { part: Part } | { whole: string }
 
 /** The three ways in which bytes of `staged` get into the bucket. A multipart upload is begun with the first part. */
-export function putting({ bucket, places, ledger }: Stores, { key, turn, multipartId }: Staged) {
+export function putting(stores: Stores, { key, turn, multipartId }: Staged) {
+  const { bucket, places, ledger } = stores
   let multipart: Promise<string> | undefined
 
   async function begin() {
@@ -38,7 +46,7 @@ export function putting({ bucket, places, ledger }: Stores, { key, turn, multipa
     },
     /** All of it at its final place, by one request. */
     whole: async (bytes: Bytes): Promise<Arrived> => ({
-      whole: await putWhole({ bucket, places, ledger }, { key, turn }, bytes),
+      whole: await putWhole(stores, { key, turn }, bytes),
     }),
   }
 }
@@ -56,7 +64,7 @@ export async function putWhole(
   const name = places.kept(key)
   const first = await bucket.put(name, bytes, { IfNoneMatch: '*' }).catch(unlessTaken)
   if (first !== null) return first
-  const there = await bucket.head(name)
+  const there = await patiently(() => bucket.head(name))
   if ((await ledger.load(key))?.turn !== turn) throw overtaken(key)
   return bucket.put(name, bytes, there ? { IfMatch: there.etag } : { IfNoneMatch: '*' })
 }

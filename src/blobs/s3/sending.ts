@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
-import { setTimeout as wait } from 'node:timers/promises'
-import { statusOf } from './faults.ts'
+import { mayPass } from './faults.ts'
+import { pause } from './patience.ts'
 
 /** What a request brings: bytes at hand, or so many of a stream that can be opened anew. */
 export type Bytes = Buffer | { length: number; open: () => Readable }
@@ -18,9 +18,8 @@ export async function sendBytes<T>(bytes: Bytes, send: Send<T>): Promise<T> {
     try {
       return await sendStream(bytes.open(), length, send)
     } catch (error) {
-      const status = statusOf(error) ?? 500
-      if (tried === TRIES || (status >= 400 && status < 500)) throw error
-      await wait(200 * 2 ** tried)
+      if (tried === TRIES || !mayPass(error)) throw error
+      await pause(tried)
     }
   }
 }

@@ -6,8 +6,9 @@ import { sharing } from '../sharing.ts'
 import { type AppendStores, appendToBucket, type Tuning } from './append.ts'
 import { cutBack } from './cut.ts'
 import { orBucketFault } from './faults.ts'
+import { hashStream } from './hashing.ts'
 import type { Staged } from './ledger.ts'
-import { hashStream, openFirst, readFirst } from './reading.ts'
+import { openFirst, readFirst } from './reading.ts'
 import { forgetStrays } from './strays.ts'
 import { abortMultipart } from './together.ts'
 
@@ -57,12 +58,14 @@ export function s3Staging(stores: AppendStores, tuning: Tuning): Staging {
     async peek(key, length) {
       places.kept(key)
       const staged = await ledger.load(key)
+      if (staged?.size === 0) return Buffer.alloc(0)
       const of = staged?.length ?? 0
       const head = staged && of > 0 && remembered.head(key, staged.turn, { length, of })
       if (head) return head
       const stream = await openFirst(stores, key, staged, length)
-      if (!stream && !staged) throw new StorageFault(`${key} is not there`)
-      return stream ? readFirst(stream, length) : Buffer.alloc(0)
+      if (!stream && (!staged || of > 0)) throw new StorageFault(`${key} is not there`)
+      if (!stream) return Buffer.alloc(0)
+      return readFirst(stream, length).catch(orBucketFault(`${key} could not be read`))
     },
     async discard(key) {
       places.kept(key)

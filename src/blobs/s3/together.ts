@@ -1,7 +1,9 @@
 import { StorageFault } from '../../errors.ts'
 import { overtaken } from './cut.ts'
-import { orBucketFault, unlessGone } from './faults.ts'
+import { isInvalidPart, orBucketFault, unlessGone } from './faults.ts'
 import type { Part, Staged } from './ledger.ts'
+import { patiently } from './patience.ts'
+import { cameHere, prove } from './proof.ts'
 import { putting, putWhole, type Stores } from './putting.ts'
 import { joined, tailsBetween } from './tails.ts'
 
@@ -11,6 +13,7 @@ import { joined, tailsBetween } from './tails.ts'
  */
 export async function putTogether(stores: Stores, staged: Staged): Promise<string> {
   const { key, whole, length, inParts, multipartId } = staged
+  if (whole === UNPROVEN) return completeAsListed(stores, staged)
   if (whole !== null) return requireObject(stores, staged, whole)
   if (length === 0) return (await found(stores, key))?.etag ?? putEmpty(stores, staged)
   if (inParts === 0) return putTails(stores, staged)
@@ -21,12 +24,11 @@ export async function putTogether(stores: Stores, staged: Staged): Promise<strin
 const found = ({ bucket, places }: Stores, key: string) =>
   bucket.head(places.kept(key)).catch(orBucketFault(`${key} could not be looked at`))
 
-async function requireObject(stores: Stores, staged: Staged, etag?: string): Promise<string> {
-  const object = await found(stores, staged.key)
+/** The ETag of what is at the final place: the one that was told, or that of bytes that are found to be those that came. */
+async function requireObject(stores: Stores, staged: Staged, etag: string): Promise<string> {
+  const object = await patiently(() => found(stores, staged.key))
   if (!object || object.size !== staged.length) return missing(staged)
-  if (etag !== undefined && object.etag !== etag) {
-    throw new StorageFault(`${staged.key} is not what was written`)
-  }
+  if (object.etag !== etag) await prove(stores, staged)
   return object.etag
 }
 
@@ -68,16 +70,44 @@ async function withLastPart(stores: Stores, staged: Staged): Promise<Part[]> {
 
 async function complete(stores: Stores, staged: Staged, parts: Part[], multipartId: string) {
   const { bucket, places } = stores
+  const { key, length } = staged
   let refusal: unknown
   // Answered with an error, or not at all, it may have succeeded all the same; two who do it at once both want this object.
-  await bucket.complete(places.kept(staged.key), multipartId, parts).catch((cause) => {
+  await bucket.complete(places.kept(key), multipartId, parts).catch((cause) => {
     refusal = cause
   })
-  const object = await found(stores, staged.key)
-  if (object?.size === staged.length) return object.etag
-  if (refusal !== undefined) orBucketFault(`${staged.key} could not be put together`)(refusal)
+  const object = await patiently(() => found(stores, key))
+  if (object?.size === length) return object.etag
+  if (isInvalidPart(refusal) && cameHere(stores, staged)) return completeAsListed(stores, staged)
+  if (refusal !== undefined) orBucketFault(`${key} could not be put together`)(refusal)
   return missing(staged)
 }
+
+/** In place of an ETag: all has become one object, or may have, of which nothing is known but what reading it tells. */
+const UNPROVEN = 'unproven'
+
+/**
+ * Where the bucket does not know the parts by the ETags that it told: of those that it lists. One of them may be of somebody who was
+ * overtaken, so the bytes have the last word.
+ */
+async function completeAsListed(stores: Stores, staged: Staged): Promise<string> {
+  const { bucket, places, ledger } = stores
+  const { key, turn, multipartId } = staged
+  const name = places.kept(key)
+  const fault = orBucketFault(`${key} could not be put together`)
+  const id = multipartId ?? missing(staged)
+  const listed = await bucket.parts(name, id).catch(unlessGone).catch(fault)
+  if (listed) {
+    if (!areAlike(listed, await ledger.parts(key))) return missing(staged)
+    if (!(await ledger.write(key, turn, { whole: UNPROVEN }))) throw overtaken(key)
+    await bucket.complete(name, id, listed).catch(fault)
+  }
+  return requireObject(stores, staged, UNPROVEN)
+}
+
+const areAlike = (some: Part[], others: Part[]) =>
+  some.length === others.length &&
+  some.every(({ number, size }, i) => number === others[i]?.number && size === others[i]?.size)
 
 /** Aborts a multipart upload; one that is not there (any more) is as good. */
 export const abortMultipart = ({ bucket, places }: Stores, key: string, multipartId: string) =>

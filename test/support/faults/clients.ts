@@ -4,8 +4,8 @@ import { tusOf } from '../tus.ts'
 /** What came of a request: nothing to complain of (null), or the code of what stood in its way; GONE where nobody answered. */
 export type Answer = { code: string | null; status: number; text: string }
 
-const done: Answer = { code: null, status: 200, text: '' }
-const gone = (error: unknown): Answer => ({ code: 'GONE', status: 0, text: String(error) })
+export const done: Answer = { code: null, status: 200, text: '' }
+export const gone = (error: unknown): Answer => ({ code: 'GONE', status: 0, text: String(error) })
 
 /** A mutation as any client sends it. */
 export async function mutate(house: House, name: string, input: object, more = '') {
@@ -57,7 +57,7 @@ export async function send(
   }
 }
 
-async function refusalOf(response: Response): Promise<Answer> {
+export async function refusalOf(response: Response): Promise<Answer> {
   const { status } = response
   const text = await response.text()
   const code = text === '' ? `HTTP ${status}` : JSON.parse(text).code

@@ -21,12 +21,17 @@ export const step = (where: Step['where'], name: string, traits: Traits = {}): S
   ...traits,
 })
 
+/** CompleteMultipartUpload. */
+const completes = /^POST uploadId /
+
 /** What may befall a step, and which steps it can befall. */
 export const meets = {
   KILL_AFTER: ({ lasts, syncs }: Step) => lasts && !syncs,
   /** Only where rows are changed for good. */
   KILL_AFTER_ROWS: ({ where, lasts }: Step) =>
     lasts && (where === 'sqlite' || where === 'postgres'),
+  /** Only where the bucket was changed. */
+  KILL_AFTER_BUCKET: ({ where, lasts }: Step) => lasts && where === 'bucket',
   /** Before any other step that lasts, all is as it was after the one before. */
   KILL_BEFORE_COMMIT: ({ name }: Step) => /^commit/i.test(name),
   /** Between what changes nothing, too. */
@@ -55,6 +60,22 @@ export const meets = {
   /** S3's own words for being too busy, and for being broken. */
   SLOW_DOWN: ({ where }: Step) => where === 'bucket',
   INTERNAL_ERROR: ({ where }: Step) => where === 'bucket',
+  /** The bucket has done it, and nobody hears of it. */
+  UNHEARD: ({ where }: Step) => where === 'bucket',
+  /** The way breaks in the middle of what is sent. */
+  CUT_SENDING: ({ where, name }: Step) => where === 'bucket' && /^PUT /.test(name),
+  /** Nothing was done, and the answer begins as if it had been. */
+  ERROR_IN_200: ({ where, name }: Step) => where === 'bucket' && completes.test(name),
+  /** It was done; the answer names another object, or part, than there is. */
+  WRONG_ETAG: ({ where, name }: Step) =>
+    where === 'bucket' && (/^PUT /.test(name) || completes.test(name)),
+  /** What is there cannot be seen yet. */
+  NOT_YET: ({ where, name }: Step) => where === 'bucket' && /^(GET|HEAD) {2}/.test(name),
+  /** The way breaks in the middle of an object that is read. */
+  CUT_READING: ({ where, name }: Step) => where === 'bucket' && /^GET {2}/.test(name),
+  /** The session of the credentials is over; the clock is wrong. */
+  EXPIRED: ({ where }: Step) => where === 'bucket',
+  SKEWED: ({ where }: Step) => where === 'bucket',
 } satisfies Record<string, (step: Step) => boolean>
 
 export type Fault = keyof typeof meets

@@ -44,5 +44,7 @@ async function walkOne(
   bounds: Bounds,
 ) {
   const course = await courseOf(faulty, operation)
-  for (const each of walks) await walk(faulty, course, each, bounds)
+  for (const each of walks) {
+    if (each.of?.test(operation.name) !== false) await walk(faulty, course, each, bounds)
+  }
 }

@@ -8,7 +8,8 @@ const MOST = 400
 /** Faults that were injected, by operation and kind. */
 export type Figures = Map<string, Map<string, number>>
 
-export type Walk = { fault: Fault; forGood?: boolean }
+/** `heals`: the client is told nothing of it. `of`: the names of those operations that it can meet, where it is not all. */
+export type Walk = { fault: Fault; forGood?: boolean; heals?: boolean; of?: RegExp }
 /** Nothing is struck after `until` (milliseconds since 1970). */
 export type Bounds = { figures: Figures; until: number }
 
@@ -16,14 +17,14 @@ export type Bounds = { figures: Figures; until: number }
 export async function walk(
   faulty: Faulty,
   course: Course,
-  { fault, forGood = false }: Walk,
+  { fault, forGood = false, heals = false }: Walk,
   { figures, until }: Bounds,
 ): Promise<void> {
   const { name } = course.operation
   let at = 1
   for (; Date.now() < until; at++) {
     const armed = { fault, at, forGood }
-    const struck = await named(name, armed, () => tryOnce(faulty, course, armed))
+    const struck = await named(name, armed, () => tryOnce(faulty, course, armed, heals))
     if (!struck) break
     if (isKill(fault)) await named(name, armed, () => nothingFound(faulty))
     if (at > MOST) throw new Error(`${name} has no end`)

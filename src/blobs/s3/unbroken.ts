@@ -1,0 +1,56 @@
+import { Readable } from 'node:stream'
+import { pause } from './patience.ts'
+
+/** So often in a row, without a byte in between, the way may break. */
+const MOST_BREAKS = 3
+
+type Whole = {
+  first: Readable
+  length: number
+  /** The same bytes, from there on. */
+  reopen: (from: number) => Promise<Readable>
+}
+
+/** All `length` bytes that `first` begins with; where the way to the bucket breaks in the middle they go on from there. */
+export function unbroken({ first, length, reopen }: Whole): Readable {
+  let [source, at, breaks] = [first, 0, 0]
+  let chunks = first.iterator()
+
+  async function next(): Promise<Buffer | null> {
+    try {
+      const { value, done } = await chunks.next()
+      if (done) return null
+      ;[at, breaks] = [at + value.length, 0]
+      return value
+    } catch (cause) {
+      if (at >= length) return null
+      breaks += 1
+      if (breaks > MOST_BREAKS || bytes.destroyed) throw cause
+      return goOn()
+    }
+  }
+
+  async function goOn() {
+    await pause(breaks - 1)
+    source = await reopen(at)
+    if (bytes.destroyed) source.destroy()
+    chunks = source.iterator()
+    return next()
+  }
+
+  const bytes = new Readable({
+    // What comes is passed on as it came; `source` holds enough of it ready.
+    highWaterMark: 1,
+    read() {
+      next().then(
+        (chunk) => bytes.push(chunk),
+        (cause) => bytes.destroy(cause),
+      )
+    },
+    destroy(cause, done) {
+      source.destroy()
+      done(cause)
+    },
+  })
+  return bytes
+}

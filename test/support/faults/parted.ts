@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { batchDone, createUpload, entryByPath, trashEntries, usageOf } from '../client.ts'
+import type { House } from '../house.ts'
+import { createSigned } from '../s3-house.ts'
+import { tusOf } from '../tus.ts'
+import { type Answer, done, gone, mutate, refusalOf, send } from './clients.ts'
+import type { Operation } from './operations.ts'
+
+const PART = 8 * 1024 ** 2
+const SIZE = 2 * PART + 8
+/** Three parts, of which no two are alike. */
+const bytes = Buffer.alloc(SIZE, `${createHash('sha256').update('parts').digest('hex')},`)
+const sha256 = createHash('sha256').update(bytes).digest('hex')
+
+type Subject = { workspaceId: string; id: string; more: any }
+
+const wanted = { name: 'new.bin', size: SIZE, sha256 }
+
+async function upload(house: House, workspaceId: string) {
+  const { id, url } = await createUpload(house, { workspaceId, ...wanted })
+  return { id, more: { url, bytes } }
+}
+
+async function begun(house: House, workspaceId: string) {
+  const made = await upload(house, workspaceId)
+  const { status } = await tusOf(house).patch(made.more.url, 0, bytes.subarray(0, PART + 4))
+  if (status !== 204) throw new Error(`PATCH: ${status}`)
+  return made
+}
+
+async function received(house: House, workspaceId: string) {
+  const made = await upload(house, workspaceId)
+  requireDone(await send(house, made.more))
+  return made
+}
+
+/** By the doors of the bucket: its bytes have to be read back. */
+async function put(house: House, workspaceId: string) {
+  const { id, parts } = await createSigned(house, { workspaceId, ...wanted })
+  for (const { url, offset, size } of parts ?? []) {
+    const { status } = await fetch(url, {
+      method: 'PUT',
+      body: bytes.subarray(offset, offset + size),
+    })
+    if (status !== 200) throw new Error(`PUT: ${status}`)
+  }
+  return { id }
+}
+
+async function confirmed(house: House, workspaceId: string) {
+  const { id } = await received(house, workspaceId)
+  requireDone(await confirm(house, { id }))
+  return { id }
+}
+
+const confirm = (house: House, { id }: { id: string }) =>
+  mutate(house, 'confirmUpload', { uploadId: id }, 'file { id }')
+
+async function download(house: House, { workspaceId }: Subject): Promise<Answer> {
+  const file = await entryByPath(house, workspaceId, wanted.name)
+  const response = await house.http(`/download/${file?.id}`)
+  if (response.status !== 200) return refusalOf(response)
+  const came = await response.arrayBuffer().then(Buffer.from, () => null)
+  if (!came) return { code: 'CUT', status: 200, text: '' }
+  return came.equals(bytes) ? done : gone('these are other bytes')
+}
+
+/** The file has its bytes, and when it is purged nothing of them stays. */
+async function readAndPurge(house: House, subject: Subject): Promise<Answer> {
+  requireDone(await download(house, subject))
+  const { workspaceId } = subject
+  const file = await entryByPath(house, workspaceId, wanted.name)
+  if (!file) return gone('it is not there')
+  await trashEntries(house, file)
+  await batchDone(house, 'purgeEntries', { entryIds: [file.id] })
+  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) {
+    if ((await usageOf(house, workspaceId)).storedBytes === 0) return done
+  }
+  return gone('its bytes are still there')
+}
+
+function requireDone({ code, text }: Answer) {
+  if (code !== null) throw new Error(`${code}: ${text}`)
+}
+
+/** What is done with a file that a bucket takes in three parts. */
+export const inParts: Operation[] = [
+  {
+    name: 'PATCH (three parts)',
+    prepare: upload,
+    act: (house, { more }) => send(house, more),
+    already: null,
+    paths: [],
+    grows: true,
+    finish: async (house, subject) => {
+      requireDone(await confirm(house, subject))
+      return readAndPurge(house, subject)
+    },
+  },
+  {
+    name: 'confirmUpload (three parts)',
+    prepare: received,
+    act: confirm,
+    already: null,
+    paths: [wanted.name],
+    finish: readAndPurge,
+  },
+  {
+    name: 'confirmUpload (three parts, put to the bucket)',
+    prepare: put,
+    act: confirm,
+    already: null,
+    paths: [wanted.name],
+    // That its bytes have arrived is seen before it is a file.
+    grows: true,
+    finish: readAndPurge,
+  },
+  {
+    name: 'cancelUpload (a part and a tail)',
+    prepare: begun,
+    act: (house, { id }) => mutate(house, 'cancelUpload', { uploadId: id }, 'upload { id }'),
+    already: 'INVALID_STATE',
+    paths: [],
+  },
+  {
+    name: 'download (three parts)',
+    prepare: confirmed,
+    act: download,
+    already: null,
+    paths: [wanted.name],
+    finish: readAndPurge,
+  },
+]

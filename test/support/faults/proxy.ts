@@ -1,0 +1,64 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Transform } from 'node:stream'
+
+/** What befalls a request: its body or its answer is cut after so many bytes, or it is answered so and goes no further. */
+export type Fate =
+  | { cutRequestAfter: number }
+  | { cutAnswerAfter: number }
+  | { status: number; body: string }
+
+/** Stands between a client and the server at `endpoint` and lets through as it is all that has no fate. */
+export async function openFaultyWay(
+  endpoint: string,
+  fateOf: (asked: IncomingMessage) => Fate | null,
+) {
+  const { hostname, port } = new URL(endpoint)
+  const server = createServer((req, res) => {
+    const fate = fateOf(req)
+    if (fate && 'status' in fate) return answer(req, res, fate)
+    const { method, url: path, headers } = req
+    const onward = request({ hostname, port, method, path, headers }, (came) => {
+      res.writeHead(came.statusCode ?? 502, came.rawHeaders)
+      const cut = fate && 'cutAnswerAfter' in fate ? fate.cutAnswerAfter : null
+      came.pipe(cutting(cut, req)).pipe(res)
+    })
+    onward.on('error', () => res.destroy())
+    const cut = fate && 'cutRequestAfter' in fate ? fate.cutRequestAfter : null
+    req.pipe(cutting(cut, req)).pipe(onward)
+    req.once('close', () => req.readableEnded || onward.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function answer(
+  req: IncomingMessage,
+  res: ServerResponse,
+  fate: { status: number; body: string },
+) {
+  for await (const _ of req);
+  res.writeHead(fate.status, { 'Content-Type': 'application/xml' }).end(fate.body)
+}
+
+/** Lets `after` bytes through (null: all), then resets the connection of the client. */
+function cutting(after: number | null, { socket }: IncomingMessage) {
+  let passed = 0
+  return new Transform({
+    transform(chunk: Buffer, _, done) {
+      passed += chunk.length
+      if (after === null || passed <= after) return done(null, chunk)
+      socket.resetAndDestroy()
+      // Whoever waits for more waits for nothing.
+    },
+  })
+}
