@@ -176,7 +176,7 @@ export const settings = {
   }),
   DATABASE_TIMEOUT_MS: setting({
     meaning:
-      'Milliseconds that PostgreSQL may take for one statement. 0 asks for no limit, as PgBouncer wants it.',
+      'Milliseconds that PostgreSQL may take for one statement. 0 asks for no limit and keeps no statement prepared, as PgBouncer wants it.',
     default: '30000',
     right: `a whole number from 0 to ${LARGEST_INT}`,
     schema: wholeNumber(0, LARGEST_INT).default(30_000),

@@ -40,7 +40,7 @@ export async function receiveBody(passage: Passage, patience: Patience): Promise
   const offset = await appended.catch(async (error) => {
     // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
     requireMine(passage)
-    await requireStillThere(passage)
+    await requireStillThere(passage, upload.id)
     throw error
   })
   if (offset > end) throw tooMuch()

@@ -77,10 +77,8 @@ export function requireThere(upload: UploadRow | null, id: string, now: number):
 }
 
 /** Asked anew by a request that has written: what came after an upload has ended goes the way of what came before. */
-export async function requireStillThere(passage: Passage): Promise<UploadRow> {
-  const { db, blobs, now } = passage.scope
-  const { id } = requireUpload(passage)
-  passage.upload = null
+export async function requireStillThere({ scope }: Passage, id: string): Promise<UploadRow> {
+  const { db, blobs, now } = scope
   const upload = await uploadById(db, id)
   if (upload && isOver(upload.status) && upload.status !== 'COMPLETE') await forgetBytes(blobs, id)
   return requireThere(upload, id, now())
@@ -88,6 +86,8 @@ export async function requireStillThere(passage: Passage): Promise<UploadRow> {
 
 /** For when a write under the fence has changed nothing: the upload is gone, or another request has it. */
 export async function lost(passage: Passage): Promise<never> {
-  passage.upload = await requireStillThere(passage)
+  const { id } = requireUpload(passage)
+  passage.upload = null
+  passage.upload = await requireStillThere(passage, id)
   throw busy('another request has taken this upload over')
 }

@@ -145,7 +145,7 @@ test('whatever is done in whatever order: statuses go their way, offsets never b
     const kept = new Set((await Array.fromAsync(blobs.list('kept'))).map(({ key }) => key))
     for (const { id, status, offset } of rows) {
       if (isOver(status)) expect(staged.has(id)).toBe(false)
-      else expect(kept.has(id) || (staged.get(id) ?? -1) >= offset).toBe(true)
+      else expect(kept.has(id) || (staged.get(id) ?? 0) >= offset).toBe(true)
     }
   }
 

@@ -147,9 +147,10 @@ test('createUploads, ALL_OR_NOTHING, on a disk that takes none: nothing stays re
   const staged = join(house.dir, 'blobs', 'staged')
   await rm(staged, { recursive: true })
   await writeFile(staged, 'no folder')
-  const uploads = [0, 1].map((i) => ({ workspaceId, name: `${i}.txt`, size: 5 }))
+  // Where bytes will come, room is made with the first of them.
+  const uploads = [5, 0].map((size) => ({ workspaceId, name: `${size}.txt`, size }))
   const made = await createUploads(house, uploads)
-  expect(codes(made)).toEqual(['STORAGE_ERROR', 'BATCH_ABORTED'])
+  expect(codes(made)).toEqual(['BATCH_ABORTED', 'STORAGE_ERROR'])
   expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 

@@ -19,16 +19,21 @@ const states: Partial<Record<Fault, string>> = {
 export function patchPostgres(): void {
   const query = Client.prototype.query as Query
   Client.prototype.query = function (this: Client, ...args: any[]) {
-    const [text] = args
-    if (typeof text !== 'string' || typeof args.at(-1) === 'function')
-      return query.apply(this, args)
-    return answer(this, query, args)
+    const text = textOf(args[0])
+    if (text === undefined || typeof args.at(-1) === 'function') return query.apply(this, args)
+    return answer(this, query, text, args)
   } as Query as typeof Client.prototype.query
 }
 
-async function answer(client: Client, query: Query, args: any[]) {
+/** Asked by words alone, or with values and the name under which the connection keeps them. */
+const textOf = (asked: string | { text?: string; submit?: unknown }): string | undefined => {
+  if (typeof asked === 'string') return asked
+  return asked.submit ? undefined : asked.text
+}
+
+async function answer(client: Client, query: Query, text: string, args: any[]) {
   const act = () => query.apply(client, args)
-  const fault = fateOf(stepOf(client, args[0]))
+  const fault = fateOf(stepOf(client, text))
   if (!fault || fault.startsWith('KILL')) return befall(fault, { act, error: () => die() })
   const state = states[fault]
   if (state) return query.call(client, raising(state, fault))
