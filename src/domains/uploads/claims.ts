@@ -51,15 +51,21 @@ export async function claimUpload(
   const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
   let upload = await noteArrival(scope, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
-    refuseUnconfirmable(upload, expected, scope.now())
-    const claimed = await claim(scope, upload.id)
-    if (claimed) return { upload: claimed, mine: true }
+    // What comes of it while somebody is at it decides about everybody else.
+    if (!isBeingConfirmed(upload, scope.now())) {
+      refuseUnconfirmable(upload, expected, scope.now())
+      const claimed = await claim(scope, upload.id)
+      if (claimed) return { upload: claimed, mine: true }
+    }
     if (patience.aborted) break
     await sleep(pauseMs)
     upload = (await uploadById(scope.db, upload.id)) ?? upload
   }
   return { upload, mine: false }
 }
+
+const isBeingConfirmed = ({ status, leaseUntil }: UploadRow, now: number) =>
+  status === 'PROCESSING' && (leaseUntil ?? 0) > now
 
 function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number) {
   const status = statusAt(upload, now)
