@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
-import type { Tx } from '../../database/transaction.ts'
 import { Unauthenticated } from '../../errors.ts'
 import type { Viewer } from '../../scope.ts'
 import { hashSecret, parseScopes } from './rules.ts'
@@ -38,24 +38,9 @@ const tokensByHash = prepared((db, hash: string) =>
   db.selectFrom('apiTokens').selectAll().where('secretHash', '=', hash),
 )
 
-export async function usersById(db: Db | Tx, ids: readonly string[]): Promise<(UserRow | null)[]> {
-  return inOrder(ids, await usersAmong(db, ids))
-}
+export const usersById = rowsById('users')
 
-const usersAmong = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('users').selectAll().where('id', 'in', ids),
-)
-
-export async function tokensById(
-  db: Db | Tx,
-  ids: readonly string[],
-): Promise<(TokenRow | null)[]> {
-  return inOrder(ids, await tokensAmong(db, ids))
-}
-
-const tokensAmong = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('apiTokens').selectAll().where('id', 'in', ids),
-)
+export const tokensById = rowsById('apiTokens')
 
 /** Who acts by this token where it is not at hand, with the rights of this moment; null once it opens nothing any more. */
 export async function viewerOf(

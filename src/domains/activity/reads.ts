@@ -1,4 +1,5 @@
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import { writeCursor } from './place.ts'
@@ -35,12 +36,7 @@ export function activityList(
   }
 }
 
-export async function activityById(
-  db: Db,
-  ids: readonly string[],
-): Promise<(ActivityRow | null)[]> {
-  return inOrder(ids, await db.selectFrom('activity').selectAll().where('id', 'in', ids).execute())
-}
+export const activityById = rowsById('activity')
 
 /** Where the workspace's log stands now. */
 export async function currentSyncCursor(

@@ -1,4 +1,5 @@
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
@@ -30,16 +31,7 @@ export type Downloadable = {
   modifiedAt: number
 }
 
-export async function versionsById(
-  db: Db | Tx,
-  ids: readonly string[],
-): Promise<(VersionRow | null)[]> {
-  return inOrder(ids, await versionsAmong(db, ids))
-}
-
-const versionsAmong = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('versions').selectAll().where('id', 'in', ids),
-)
+export const versionsById = rowsById('versions')
 
 /** The versions of a file, newest first. */
 export function versionsList(db: Db, fileId: string): List<VersionRow> {

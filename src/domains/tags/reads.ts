@@ -1,9 +1,9 @@
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { contains } from '../../database/like.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
-import type { Tx } from '../../database/transaction.ts'
 import { foldName } from '../../names.ts'
 
 export type TagRow = Row<'tags'>
@@ -32,9 +32,7 @@ export function tagsList(
   }
 }
 
-export async function tagsById(db: Db | Tx, ids: readonly string[]): Promise<(TagRow | null)[]> {
-  return inOrder(ids, await db.selectFrom('tags').selectAll().where('id', 'in', ids).execute())
-}
+export const tagsById = rowsById('tags')
 
 /** The tags of each of these entries, by name. */
 export async function tagsOfEntries(db: Db, entryIds: readonly string[]): Promise<TagRow[][]> {

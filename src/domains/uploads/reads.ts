@@ -1,8 +1,8 @@
 import type { ExpressionBuilder } from 'kysely'
 import { isPutKey, isUploadKey, putKeyMac, uploadKeyMac } from '../../blobs/signed-links.ts'
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
-import { prepared } from '../../database/prepared.ts'
 import type { Tables, UploadStatus } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
@@ -43,16 +43,7 @@ export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | n
   return (await uploadsById(db, [id]))[0] ?? null
 }
 
-export async function uploadsById(
-  db: Db | Tx,
-  ids: readonly string[],
-): Promise<(UploadRow | null)[]> {
-  return inOrder(ids, await among(db, ids))
-}
-
-const among = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('uploads').selectAll().where('id', 'in', ids),
-)
+export const uploadsById = rowsById('uploads')
 
 /** The viewer's own upload, while they may write in its workspace: NotFound for anybody else's, Forbidden. */
 export async function requireOwnUpload(

@@ -1,4 +1,5 @@
-import { type Db, inOrder } from '../../database/database.ts'
+import { rowsById } from '../../database/by-id.ts'
+import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
@@ -85,16 +86,7 @@ const workspaceAndRole = prepared((db, workspaceId: string, userId: string) =>
     .where('w.id', '=', workspaceId),
 )
 
-export async function workspacesById(
-  db: Db,
-  ids: readonly string[],
-): Promise<(WorkspaceRow | null)[]> {
-  return inOrder(ids, await workspacesAmong(db, ids))
-}
-
-const workspacesAmong = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('workspaces').selectAll().where('id', 'in', ids),
-)
+export const workspacesById = rowsById('workspaces')
 
 /** The workspace of this slug, where the viewer may see it. */
 export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | null> {
