@@ -6,6 +6,7 @@ import {
   GraphQLError,
   getOperationAST,
   Kind,
+  type OperationDefinitionNode,
   type ParseOptions,
   parse,
   type SelectionNode,
@@ -51,16 +52,15 @@ const isTooLong = (error: unknown) =>
 export const validateBriefly: typeof validate = (schema, document, rules, options) =>
   validate(schema, document, rules, { ...options, maxErrors: 10 })
 
-/** By document and operation: what takes no variables costs what it cost before. */
-const costs = new WeakMap<DocumentNode, Map<unknown, number>>()
+/** What takes no variables costs what it cost before. */
+const costs = new WeakMap<OperationDefinitionNode, number>()
 
 /** The points that an operation costs, with its variables; 1 for one that cannot be run, as execution will say. */
 export function costOf(args: ExecutionArgs): number {
-  const { document, operationName } = args
-  if (getOperationAST(document, operationName)?.variableDefinitions?.length) return countCost(args)
-  const known = costs.get(document) ?? new Map<unknown, number>()
-  const cost = known.get(operationName) ?? countCost(args)
-  costs.set(document, known.set(operationName, cost))
+  const operation = getOperationAST(args.document, args.operationName)
+  if (!operation || operation.variableDefinitions?.length) return countCost(args)
+  const cost = costs.get(operation) ?? countCost(args)
+  costs.set(operation, cost)
   return cost
 }
 
