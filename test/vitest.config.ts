@@ -37,6 +37,8 @@ export default defineConfig({
     dir: import.meta.dirname,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What comes by itself comes soon, unless others have the machine.
+    expect: { poll: { timeout: 10_000 } },
     // They wait for disks, databases and clocks more than they reckon.
     maxWorkers: availableParallelism() + 1,
     // Processes, sockets and clocks of a machine that has other things to do: what fails twice has failed.

@@ -150,8 +150,8 @@ async function openHoarder(to: House) {
     const onward = request(
       { hostname, port, method: req.method, path: req.url, headers },
       async (answer) => {
-        const said = await text(answer)
-        if (silent) return res.destroy()
+        const said = await text(answer).catch(() => null)
+        if (silent || said === null) return res.destroy()
         return res.writeHead(answer.statusCode ?? 502, answer.headers).end(said)
       },
     )

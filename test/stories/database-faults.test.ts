@@ -17,6 +17,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database, newDatabase } from '../support/databases.ts'
+import { heard } from '../support/heard.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { expectExact } from '../support/recount.ts'
@@ -168,14 +169,15 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     const { house, workspace, url } = far
     await using session = await openSession(url)
     let isOver = false
-    const killing = (async () => {
+    const kill = async () => {
       while (!isOver) {
         await session.query(
           'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
         )
         await sleep(200)
       }
-    })()
+    }
+    const killing = heard(kill())
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, index) => {
         await sleep(index * 30)
@@ -327,7 +329,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
     const workspace = await createWorkspace(house)
     let isOver = false
     const made: string[] = []
-    const making = Array.from({ length: 4 }, async (_, who) => {
+    const make = async (_: unknown, who: number) => {
       for (let i = 0; !isOver; i++) {
         const name = `F${who}-${i}`
         const { data, errors } = await makeFolder(house, workspace.id, name)
@@ -335,13 +337,14 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
         expect(['UNAVAILABLE', undefined]).toContain(errors?.[0]?.extensions?.code)
         await sleep(100)
       }
-    })
+    }
+    const making = heard(Promise.all(Array.from({ length: 4 }, make)))
     await sleep(500)
     await server.restart()
     await until(async () => (await ready(house)) === 200, 10_000)
     await sleep(500)
     isOver = true
-    await Promise.all(making)
+    await making
     const there = (await children(house, workspace.root.id)).map(({ name }) => name)
     expect(made.filter((name) => !there.includes(name))).toEqual([])
     await attempt(house, 'createFolder', { workspaceId: workspace.id, name: 'after' }, '__typename')

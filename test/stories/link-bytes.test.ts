@@ -161,7 +161,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     const bytes = randomBytes(24 * MIB)
     const { id } = await uploadFile(house, { workspaceId, name: 'a.bin', bytes })
     const link = new URL(await downloadUrl(house, id))
-    const socket = connect(Number(link.port), link.hostname)
+    const socket = connect(Number(link.port), link.hostname).on('error', () => {})
     socket.write(`GET ${link.pathname} HTTP/1.1\r\nHost: ${link.host}\r\n\r\n`)
     await once(socket, 'readable')
     expect(await status(house, link.href)).toBe(429)

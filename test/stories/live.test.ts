@@ -23,6 +23,7 @@ import {
 } from '../support/client.ts'
 import { deeds, perform } from '../support/deeds.ts'
 import { openStream } from '../support/events.ts'
+import { heard } from '../support/heard.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { Mirror } from '../support/mirror.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
@@ -139,7 +140,7 @@ test('a client that is killed again and again sees each of 200 changes once, and
 
   // From here on it lives by the stream alone, two or three batches at a time.
   const seen: Change[] = []
-  const others = doAtRandom(before + 200)
+  const others = heard(doAtRandom(before + 200))
   const hasSeenAll = () => seen.at(-1)?.entry?.name === 'the last'
   let since: string = workspace.changes.cursor
   for (let life = 0; !hasSeenAll(); life++) {

@@ -15,6 +15,7 @@ import {
 import { type Cluster, openCluster } from '../support/cluster.ts'
 import { database } from '../support/databases.ts'
 import { openStream } from '../support/events.ts'
+import { heard } from '../support/heard.ts'
 import type { House } from '../support/house.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
 import { timed } from '../support/timed.ts'
@@ -171,7 +172,8 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       await using all = await open()
       const bytes = randomBytes(48 * MIB)
       const metadata = { workspaceId: all.workspaceId, filename: 'a.bin', confirm: 'auto' }
-      const uploading = uploadThrough(all, bytes, metadata, { chunkSize: 16 * MIB, slowly: true })
+      const sending = uploadThrough(all, bytes, metadata, { chunkSize: 16 * MIB, slowly: true })
+      const uploading = heard(sending)
       const running = () =>
         all.proxy.passed.find(({ method, isOver }) => method === 'PATCH' && !isOver)
       await until(async () => running() !== undefined)

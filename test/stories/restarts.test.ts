@@ -12,6 +12,7 @@ import {
   type UploadHandle,
 } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
+import { heard } from '../support/heard.ts'
 import type { House } from '../support/house.ts'
 import { houseAt } from '../support/house-at.ts'
 import { runFsck } from '../support/inspection.ts'
@@ -96,8 +97,7 @@ test('F20: stopped and started ten times in a row, under traffic: each ends well
   let storm = true
   const looking = lookOn(traffic, house, () => !storm)
   const sending = files.map(({ upload, bytes }) => sendAll(traffic, house, upload, bytes))
-  const all = Promise.all([looking, ...sending])
-  all.catch(() => {})
+  const all = heard(Promise.all([looking, ...sending]))
 
   for (let i = 0; i < 10; i += 1) {
     await sleep(randomInt(50, 200))

@@ -277,7 +277,9 @@ const readyz = async (url: string) => (await fetch(`${url}/readyz`)).status
 
 /** A download of which nobody reads more than the beginning until `rest` is asked for. */
 async function slowly(url: string) {
-  const outgoing = request(url, { agent: false }).end()
+  const outgoing = request(url, { agent: false })
+    .on('error', () => {})
+    .end()
   const [response] = await once(outgoing, 'response')
   await once(response, 'readable')
   return {

@@ -46,7 +46,12 @@ async function answer(
   res: ServerResponse,
   fate: { status: number; body: string },
 ) {
-  for await (const _ of req);
+  try {
+    for await (const _ of req);
+  } catch {
+    // Its client has gone, as one that is killed does.
+    return
+  }
   res.writeHead(fate.status, { 'Content-Type': 'application/xml' }).end(fate.body)
 }
 
