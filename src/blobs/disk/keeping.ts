@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { syncFolder } from '../../durable.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { exists, isMissing, orFault } from './faults.ts'
+import { openFiles } from './open-files.ts'
 import type { DiskPlaces } from './places.ts'
 
 /** A quarter of a MiB for each read. */
@@ -15,17 +16,19 @@ type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'remove'>
 /** The half of the store where bytes stay. */
 export function diskKeeping(places: DiskPlaces): Keeping {
   const { kept } = places
+  const files = openFiles()
   return {
     async adopt(key) {
       await adopt(places, key).catch(orFault(`${key} could not be adopted`))
     },
     async open(key, range = { start: 0 }) {
-      const bytes = createReadStream(kept(key), { ...range, highWaterMark })
+      const bytes = createReadStream(kept(key), { ...range, highWaterMark, fs: files })
       await once(bytes, 'open').catch(orFault(`${key} is not kept`))
       return bytes
     },
     async remove(key) {
       await rm(kept(key), { force: true }).catch(orFault(`${key} could not be removed`))
+      files.forget(kept(key))
     },
   }
 }

@@ -6,13 +6,7 @@ import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Corrupt, NotFound } from '../../errors.ts'
 import type { Scope, Viewer } from '../../scope.ts'
-import {
-  type EntryRow,
-  entryById,
-  type Found,
-  requireEntry,
-  trashRootOf,
-} from '../entries/reads.ts'
+import { type Found, requireEntry } from '../entries/reads.ts'
 import type { Need } from '../workspaces/reads.ts'
 import { type Damage, damageOf } from './rules.ts'
 
@@ -90,35 +84,33 @@ export async function damagesOf(
 
 /** What a signed link of this version gives; NotFound once the file is in the trash or gone, Corrupt where its bytes are not right. */
 export async function downloadableVersion({ db }: Scope, versionId: string): Promise<Downloadable> {
-  const [version] = await versionsById(db, [versionId])
-  const file = version && (await livingFile(db, version.fileId))
-  if (!version || !file) throw new NotFound(versionId, 'nothing is here')
-  return downloadable(db, file, version)
+  const [found] = await livingVersions(db, versionId)
+  if (!found) throw new NotFound(versionId, 'nothing is here')
+  const { damage, ...downloadable } = found
+  if (damage !== null) throw new Corrupt()
+  return downloadable
 }
 
 /** The current bytes of a file that the viewer may read; NotFound, Forbidden, Corrupt. */
-export async function downloadableFile(
-  { db, viewer }: Scope,
-  fileId: string,
-): Promise<Downloadable> {
-  const { entry } = await requireEntry(db, viewer, fileId, { scope: 'FILES_READ' })
-  const [version] = await versionsById(db, [entry.versionId ?? ''])
-  const file = await livingFile(db, fileId)
-  if (!version || !file) throw new NotFound(fileId)
-  return downloadable(db, file, version)
+export async function downloadableFile(scope: Scope, fileId: string): Promise<Downloadable> {
+  const { entry } = await requireEntry(scope.db, scope.viewer, fileId, { scope: 'FILES_READ' })
+  return downloadableVersion(scope, entry.versionId ?? '').catch((error) => {
+    throw error instanceof NotFound ? new NotFound(fileId) : error
+  })
 }
 
-async function livingFile(db: Db, fileId: string): Promise<EntryRow | null> {
-  const file = await entryById(db, fileId)
-  const parent = file?.parentId ? await entryById(db, file.parentId) : null
-  return file && parent && !trashRootOf(file, parent) ? file : null
-}
-
-async function downloadable(
-  db: Db,
-  { name }: EntryRow,
-  { id: versionId, workspaceId, blobId, size, sha256, mediaType, createdAt }: VersionRow,
-): Promise<Downloadable> {
-  if ((await expectedBytes(db, blobId))?.damaged) throw new Corrupt()
-  return { workspaceId, versionId, blobId, size, sha256, mediaType, name, modifiedAt: createdAt }
-}
+/** Of files that are neither in the trash nor being purged, by themselves or with a folder above them. */
+const livingVersions = prepared((db, versionId: string) =>
+  db
+    .selectFrom('versions as v')
+    .innerJoin('entries as f', 'f.id', 'v.fileId')
+    .innerJoin('entries as p', 'p.id', 'f.parentId')
+    .leftJoin('blobs as b', 'b.id', 'v.blobId')
+    .select(['v.workspaceId', 'v.id as versionId', 'v.blobId', 'v.size', 'v.sha256'])
+    .select(['v.mediaType', 'f.name', 'v.createdAt as modifiedAt', 'b.damage'])
+    .where('v.id', '=', versionId)
+    .where('f.trashedAt', 'is', null)
+    .where('f.purgingAt', 'is', null)
+    .where('p.trashRootId', 'is', null)
+    .where('p.purgingAt', 'is', null),
+)
