@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
+import { isAsked, makeWay } from './courtesy.ts'
 
 const batchBytes = { most: 1024 * 1024, least: 128 * 1024 }
-/** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for. */
-const togetherBytes = 8 * 1024 * 1024
+/** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for, if anybody does. */
+const togetherBytes = { alone: 16 * 1024 * 1024, asked: 8 * 1024 * 1024 }
 let gathering = 0
 /** As many pieces as Linux takes in one writev; a client that sends single bytes fills memory no faster. */
 const batchChunks = 1024
@@ -48,6 +49,7 @@ export async function* gather(
       if (over) break
       const gathered = batch.empty()
       fill()
+      await makeWay()
       yield gathered
     }
     // What arrived but was not asked for; one read takes it all.
@@ -61,8 +63,10 @@ export async function* gather(
   }
 }
 
-const shareBytes = () =>
-  Math.min(Math.max(togetherBytes / gathering, batchBytes.least), batchBytes.most)
+function shareBytes() {
+  const together = isAsked() ? togetherBytes.asked : togetherBytes.alone
+  return Math.min(Math.max(together / gathering, batchBytes.least), batchBytes.most)
+}
 
 function basket() {
   let chunks: Buffer[] = []

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { App } from '../app.ts'
+import { noteAsked } from '../blobs/courtesy.ts'
 import { duringRequest } from '../log.ts'
 import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
@@ -56,7 +57,10 @@ export function createHttpServer(app: App): HttpServer {
     const startedAt = performance.now()
     inFlight.add(res)
     if (closing) closeAfter(res)
-    if (!takesLong) hurry(req)
+    if (!takesLong) {
+      hurry(req)
+      noteAsked()
+    }
     dropRestOfBody(req, res)
     res.once('close', () => {
       inFlight.delete(res)
