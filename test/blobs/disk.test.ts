@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -186,3 +186,39 @@ test('a stream that is not read to the end gives its file back', async () => {
   }
   expect(await openFiles()).toBeLessThan(before + 10)
 })
+
+/** How many files below the folder this process has open; Linux tells. */
+async function openBelow(): Promise<number> {
+  const fds = await readdir('/proc/self/fd')
+  const paths = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return paths.filter((path) => path.startsWith(dir)).length
+}
+
+test.runIf(process.platform === 'linux')(
+  'what was read stays open for a moment: some of it, not for good, and not when it is removed',
+  async () => {
+    const store = diskBlobs(dir)
+    const keys = Array.from({ length: 100 }, newKey)
+    for (const key of keys) {
+      await store.stage(key)
+      await store.append(key, 0, body(Buffer.from(key)))
+      await store.adopt(key)
+    }
+    const all = <T>(act: (key: string) => Promise<T>) => Promise.all(keys.map(act))
+    for (let time = 0; time < 2; time++) {
+      const [wholes, pieces] = await Promise.all([
+        all((key) => read(store.open(key))),
+        all((key) => read(store.open(key, { start: 4, end: 9 }))),
+        all(async (key) => (await store.open(key)).destroy()),
+      ])
+      expect(wholes.map(String)).toEqual(keys)
+      expect(pieces.map(String)).toEqual(keys.map((key) => key.slice(4, 10)))
+    }
+    await expect.poll(openBelow, { interval: 5 }).toBeLessThanOrEqual(64)
+    expect(await openBelow()).toBeGreaterThan(0)
+    await Promise.all(keys.slice(0, 90).map((key) => store.remove(key)))
+    await expect.poll(openBelow).toBeLessThanOrEqual(10)
+    await expect(store.open(keys[0] ?? '')).rejects.toThrow(StorageFault)
+    await expect.poll(openBelow).toBe(0)
+  },
+)

@@ -15,11 +15,6 @@ export function openFiles() {
   const byPath = new Map<string, File>()
   const byFd = new Map<number, File>()
 
-  function lend(file: File) {
-    clearTimeout(file.idle)
-    file.readers += 1
-  }
-
   function forget(path: string) {
     const file = byPath.get(path)
     byPath.delete(path)
@@ -37,7 +32,8 @@ export function openFiles() {
     open(path: string, flags: string, mode: number, done: Done) {
       const file = byPath.get(path)
       if (file) {
-        lend(file)
+        clearTimeout(file.idle)
+        file.readers += 1
         return process.nextTick(done, null, file.fd)
       }
       open(path, flags, mode, (error, fd) => {
