@@ -321,6 +321,18 @@ describe('an import', () => {
     expect((await archiveOf(target.id)).length).toBe(archive.length)
   })
 
+  test('F23: takes names with what some programs take for the end of a line, as an archive gives them', async () => {
+    const folder = await newFolder('one\u2028two')
+    const names = ['a\u2028b.txt', 'c\u2029d.txt', 'e.txt']
+    for (const name of names) await file(name, name, { folderId: folder.id })
+    await createFolder(house, { parent: { id: folder.id }, name: 'f\u2029g', tags: ['h\u2028i'] })
+    const target = await newFolder('target')
+    expect(await importInto(target, await archiveOf(folder.id))).toMatchObject({ entryCount: 4 })
+    const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
+    expect(timeless(to)).toEqual(timeless(from))
+    expect(to.entries.map(({ path }: any) => path)).toEqual(expect.arrayContaining(names))
+  })
+
   test('into another workspace brings the bytes along', async () => {
     const archive = await archiveOf((await project()).id)
     const uploadId = await uploaded(archive)

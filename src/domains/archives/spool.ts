@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { crc32 } from 'node:zlib'
 import { orFault } from '../../blobs/disk/faults.ts'
 
@@ -38,14 +37,16 @@ export async function openSpool(path: string) {
     crc = crc32(bytes, crc)
     size += bytes.length
   }
+  /** Lines end with \n alone: names may have characters in them that node:readline takes for an end as well. */
   async function* written() {
     if (size === 0) return
-    const input = createReadStream(path, { end: size - 1 })
-    try {
-      yield* createInterface({ input })
-    } finally {
-      input.destroy()
+    let rest = ''
+    for await (const chunk of createReadStream(path, { end: size - 1, encoding: 'utf8' })) {
+      const lines: string[] = `${rest}${chunk}`.split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
     }
+    if (rest !== '') yield rest
   }
   return {
     async write(text: string) {
