@@ -244,6 +244,7 @@ describe('a free name', () => {
     ['data.tar.gz', 'data (2).tar.gz'],
     ['DATA.TAR.GZ', 'DATA (2).TAR.GZ'],
     ['README', 'README (2)'],
+    ['a\u2028b.txt', 'a\u2028b (2).txt'],
     ['.bashrc', '.bashrc (2)'],
     ['v1.2 final', 'v1.2 final (2)'],
     ['a.b.c', 'a.b (2).c'],

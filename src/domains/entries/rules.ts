@@ -120,7 +120,7 @@ export function numberedName(name: string, number: number): string {
 
 /** Compound extensions of archives stay whole: data.tar.gz → data + .tar.gz. A leading dot begins a name, not an extension. */
 function splitExtension(name: string): [string, string] {
-  const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/iu.exec(name)
+  const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/isu.exec(name)
   return match?.[1] && match[2] ? [match[1], match[2]] : [name, '']
 }
 

@@ -111,7 +111,7 @@ export async function claimName(
 
 /** Taken names that could stand in the way of a numbered one: those that begin alike. */
 async function keysLike({ tx }: TxScope, folder: EntryRow, { nameKey }: EntryName) {
-  const start = [...nameKey.replace(/\..*$/, '')].slice(0, 40).join('')
+  const start = [...nameKey.replace(/\..*$/s, '')].slice(0, 40).join('')
   const rows = await tx
     .selectFrom('entries')
     .select('nameKey')
