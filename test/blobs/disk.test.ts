@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk/store.ts'
 import { runningHashes } from '../../src/blobs/running-hash.ts'
 import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
+import { openPaths } from '../support/open-paths.ts'
 import { blobStoreContract } from './contract.ts'
 import { body, newKey, read, sha256, stalledBody } from './sources.ts'
 
@@ -173,26 +174,16 @@ test('a stream that is not read to the end gives its file back', async () => {
   await store.stage(key)
   await store.append(key, 0, body(Buffer.alloc(2_000_000)))
   await store.adopt(key)
-  const openFiles = () =>
-    readdir('/proc/self/fd').then(
-      (fds) => fds.length,
-      () => 0,
-    )
-  const before = await openFiles()
+  const before = openPaths().length
   for (let n = 0; n < 20; n++) {
     const stream = await store.open(key)
     stream.once('data', () => stream.destroy())
     await new Promise((closed) => stream.once('close', closed))
   }
-  expect(await openFiles()).toBeLessThan(before + 10)
+  expect(openPaths().length).toBeLessThan(before + 10)
 })
 
-/** How many files below the folder this process has open; Linux tells. */
-async function openBelow(): Promise<number> {
-  const fds = await readdir('/proc/self/fd')
-  const paths = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
-  return paths.filter((path) => path.startsWith(dir)).length
-}
+const openBelow = () => openPaths().filter((path) => path.startsWith(dir)).length
 
 test.runIf(process.platform === 'linux')(
   'what was read stays open for a moment: some of it, not for good, and not when it is removed',
@@ -215,7 +206,7 @@ test.runIf(process.platform === 'linux')(
       expect(pieces.map(String)).toEqual(keys.map((key) => key.slice(4, 10)))
     }
     await expect.poll(openBelow, { interval: 5 }).toBeLessThanOrEqual(64)
-    expect(await openBelow()).toBeGreaterThan(0)
+    expect(openBelow()).toBeGreaterThan(0)
     await Promise.all(keys.slice(0, 90).map((key) => store.remove(key)))
     await expect.poll(openBelow).toBeLessThanOrEqual(10)
     await expect(store.open(keys[0] ?? '')).rejects.toThrow(StorageFault)

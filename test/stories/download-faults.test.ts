@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { globSync, readdirSync, readlinkSync } from 'node:fs'
+import { globSync } from 'node:fs'
 import { rm, truncate } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
+import { openPaths } from '../support/open-paths.ts'
 
 // More than sockets and streams can hold, so that a reader who stops is felt at the other end.
 const bytes = randomBytes(32 * 1024 * 1024)
@@ -101,18 +102,5 @@ function started(url: string, headers: Record<string, string> = {}): Promise<Inc
   return promise
 }
 
-/** Which blobs this process, server and client in one, has open; Linux tells. */
-function openBlobs(): string[] {
-  if (process.platform !== 'linux') return []
-  return readdirSync('/proc/self/fd')
-    .map(target)
-    .filter((path) => path.includes('/kept/'))
-}
-
-function target(fd: string): string {
-  try {
-    return readlinkSync(join('/proc/self/fd', fd))
-  } catch {
-    return ''
-  }
-}
+/** Which blobs this process, server and client in one, has open. */
+const openBlobs = () => openPaths().filter((path) => path.includes('/kept/'))
