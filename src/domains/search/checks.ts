@@ -1,4 +1,4 @@
-import { type Check, type Checking, idsBy, idsOf } from '../../checks.ts'
+import { type Check, type Checking, idsOf } from '../../checks.ts'
 import { type Document, dropDocuments } from '../../database/search.ts'
 import { missingDocuments, staleDocuments } from '../../database/search-check.ts'
 import { holdWorkspace } from '../../database/transaction.ts'
@@ -91,16 +91,7 @@ const carriedTags = ({ db }: Checking, ids: readonly string[]) =>
 
 /** Nothing else is found. */
 export const straysFoundCheck: Check = {
-  walk: ({ db }) =>
-    idsBy((after, most) =>
-      db
-        .selectFrom('searchDocuments')
-        .select('id')
-        .where('id', '>', after)
-        .orderBy('id')
-        .limit(most)
-        .execute(),
-    ),
+  walk: ({ db }) => idsOf(db, 'searchDocuments'),
   async judge({ db }, ids) {
     const strays = await db
       .selectFrom('searchDocuments as d')
