@@ -2,6 +2,7 @@ import type { BlobStore } from './blobs/blob-store.ts'
 import type { Limits } from './config.ts'
 import type { Counter } from './database/counter.ts'
 import type { Db } from './database/database.ts'
+import { transactShared } from './database/shared-transaction.ts'
 import { type Tx, transact } from './database/transaction.ts'
 
 export const apiScopes = [
@@ -51,4 +52,13 @@ export function inTransaction<T>(
   story: (scope: TxScope) => Promise<T>,
 ): Promise<T> {
   return transact(db, (tx) => story({ ...scope, tx }))
+}
+
+/** The same, for what is short and done by many at the same moment in one workspace: they share a transaction, and each is all or nothing. */
+export function inSharedTransaction<T>(
+  { db, ...scope }: Scope,
+  workspaceId: string,
+  story: (scope: TxScope) => Promise<T>,
+): Promise<T> {
+  return transactShared(db, workspaceId, (tx) => story({ ...scope, tx }))
 }

@@ -6,6 +6,7 @@ import { beginConfirm, keepBytes } from './confirm.ts'
 import { giveBack } from './failures.ts'
 import { type ConfirmUpload, writeDownWhenLong } from './long-confirms.ts'
 import {
+  AT_ONCE,
   apart,
   asDomainError,
   checkBatchSize,
@@ -27,7 +28,7 @@ export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUpl
   checkBatchSize(uploads)
   const patience = usualPatience()
   if (mode === 'BEST_EFFORT')
-    return apart(uploads, (input, before) => beginConfirm(scope, input, patience, before))
+    return apart(uploads, (input, turn) => beginConfirm(scope, input, patience, turn))
   return together(scope, uploads, patience)
 }
 
@@ -87,12 +88,7 @@ function writeDown(scope: Scope, { claims, inputs, leases }: Batch) {
 /** Keeps the bytes of all that are claimed, then makes all the files; throws with `at` the one that stands in the way. */
 export async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
-  const contents: Content[] = []
-  for (const [index, { upload, mine }] of batch.claims.entries()) {
-    batch.at = index
-    const input = batch.inputs[index] as ConfirmUpload
-    if (mine) contents[index] = await keepBytes(scope, upload, input)
-  }
+  const contents = await keepAll(scope, batch)
   const rows = await inTransaction(scope, async (s) => {
     const rows: UploadRow[] = []
     for (const [index, { upload }] of batch.claims.entries()) {
@@ -104,6 +100,26 @@ export async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutco
     return rows
   })
   return rows.map(done)
+}
+
+/** Some at the same time: mostly it is the disk that is waited for. */
+async function keepAll(scope: Scope, batch: Batch): Promise<(Content | null)[]> {
+  const { claims, inputs } = batch
+  const contents: (Content | null)[] = []
+  for (let from = 0; from < claims.length; from += AT_ONCE) {
+    const kept = claims
+      .slice(from, from + AT_ONCE)
+      .map(({ upload, mine }, i) =>
+        mine ? keepBytes(scope, upload, inputs[from + i] as ConfirmUpload) : null,
+      )
+    // To the end of all of them: nothing is given back whose bytes are on their way.
+    for (const outcome of await Promise.allSettled(kept)) {
+      batch.at = contents.length
+      if (outcome.status === 'rejected') throw outcome.reason
+      contents.push(outcome.value)
+    }
+  }
+  return contents
 }
 
 /** Each upload knows why: the one by its own fault, the others by that one's. */

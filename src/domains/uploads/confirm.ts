@@ -3,6 +3,7 @@ import type { Scope } from '../../scope.ts'
 import { claimUpload, keepLease, usualPatience, within } from './claims.ts'
 import { giveBack } from './failures.ts'
 import { type ConfirmUpload, writeDownWhenLong } from './long-confirms.ts'
+import type { Turn } from './outcomes.ts'
 import { type Content, contentOf, publish } from './publish.ts'
 import type { UploadRow } from './rules.ts'
 
@@ -20,30 +21,32 @@ export async function confirmUpload(
   return (await beginConfirm(scope, input, patience)).outcome
 }
 
-/** The same, claimed; of what comes of it the caller hears later. Its bytes are kept at once, its file is made after `before`. */
+/** The same, claimed; of what comes of it the caller hears later. Its bytes are kept at once, its file is made in its turn. */
 export async function beginConfirm(
   scope: Scope,
   input: ConfirmUpload,
   patience: AbortSignal,
-  before?: Promise<unknown>,
+  turn?: Turn,
 ): Promise<{ outcome: Promise<UploadRow> }> {
   const { upload, mine } = await claimUpload(scope, input, patience)
   if (!mine) return { outcome: Promise.resolve(upload) }
-  return { outcome: within(patience, finish(scope, upload, input, before), upload) }
+  return { outcome: within(patience, finish(scope, upload, input, turn), upload) }
 }
 
 async function finish(
   scope: Scope,
   claimed: UploadRow,
   input: ConfirmUpload,
-  before?: Promise<unknown>,
+  turn?: Turn,
 ): Promise<UploadRow> {
   using _lease = keepLease(scope, claimed)
   using _job = writeDownWhenLong(scope, [claimed], [input])
   try {
     const content = await keepBytes(scope, claimed, input)
-    await before
-    return await publish(scope, claimed, content, input)
+    await turn?.comes
+    const published = publish(scope, claimed, content, input)
+    turn?.pass()
+    return await published
   } catch (error) {
     await giveBack(scope, claimed, error)
     throw error

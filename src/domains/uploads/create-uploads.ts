@@ -19,8 +19,8 @@ type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 export async function createUploads(scope: Scope, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)
   if (mode === 'BEST_EFFORT') {
-    return apart(uploads, async (input, before) => ({
-      outcome: before.then(() => createUpload(scope, input)),
+    return apart(uploads, async (input, turn) => ({
+      outcome: turn.comes.then(() => createUpload(scope, input)),
     }))
   }
   return together(scope, uploads)

@@ -23,32 +23,35 @@ export function noneDone(items: readonly unknown[], failedIndex: number, error: 
 }
 
 /** So many items of a batch are worked on at the same time. */
-const AT_ONCE = 8
+export const AT_ONCE = 16
 
-type Begin<Item> = (
-  item: Item,
-  before: Promise<unknown>,
-) => Promise<{ outcome: Promise<UploadRow> }>
+/** Comes once all items before have passed theirs on; an item that has ended passes it on by itself. */
+export type Turn = { comes: Promise<unknown>; pass: () => void }
+type Begin<Item> = (item: Item, turn: Turn) => Promise<{ outcome: Promise<UploadRow> }>
 
 /**
- * Each item by itself. They are begun one after the other, and end in that order where they wait for `before`, which is the end of the
- * one before: among those that want the same name the first gets it.
+ * Each item by itself. They are begun one after the other, and what they do in their turns they do in that order: among those that want
+ * the same name the first gets it.
  */
 export async function apart<Item>(
   items: readonly Item[],
   begin: Begin<Item>,
 ): Promise<UploadOutcome[]> {
   const outcomes: Promise<UploadOutcome>[] = []
+  let comes: Promise<unknown> = Promise.resolve()
   for (const [index, item] of items.entries()) {
     await outcomes[index - AT_ONCE]
-    const before = outcomes[index - 1] ?? Promise.resolve()
-    const begun = await begin(item, before).catch((error) => ({ outcome: Promise.reject(error) }))
+    const { promise: passed, resolve: pass } = Promise.withResolvers<void>()
+    const begun = await begin(item, { comes, pass }).catch((error) => ({
+      outcome: Promise.reject(error),
+    }))
+    comes = Promise.all([comes, passed])
     const outcome = begun.outcome.then(
       (upload) => done(upload, index),
       (error) => failed(index, asDomainError(error)),
     )
     // Whoever waits for all of them hears of it.
-    outcome.catch(() => {})
+    outcome.catch(() => {}).finally(pass)
     outcomes.push(outcome)
   }
   return Promise.all(outcomes)

@@ -1,6 +1,6 @@
 import { afterCommit } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inSharedTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { inField } from '../entries/fields.ts'
 import { checkName } from '../entries/rules.ts'
 import { detectMediaType, type Media } from '../files/media.ts'
@@ -33,7 +33,7 @@ type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | 
 
 /** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
 export const publish = (scope: Scope, claimed: UploadRow, content: Content, wishes: Wishes) =>
-  inTransaction(scope, (s) => publishIn(s, claimed, content, wishes))
+  inSharedTransaction(scope, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
 
 /** The same in the transaction of the caller. */
 export async function publishIn(

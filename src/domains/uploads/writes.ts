@@ -1,6 +1,6 @@
 import { holdWorkspace } from '../../database/transaction.ts'
 import { InvalidInput } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inSharedTransaction, inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
 import { toWrite } from '../entries/writes.ts'
@@ -20,7 +20,7 @@ const IDEMPOTENT_MS = 24 * 3_600_000
  * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, and InvalidState for a place in the trash.
  */
 export async function createUpload(scope: Scope, input: NewUpload): Promise<UploadRow> {
-  const upload = await inTransaction(scope, (s) => prepareUpload(s, input))
+  const upload = await inSharedTransaction(scope, input.workspaceId, (s) => prepareUpload(s, input))
   await stageUpload(scope, upload)
   return upload
 }
