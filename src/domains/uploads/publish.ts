@@ -1,3 +1,4 @@
+import { prepared } from '../../database/prepared.ts'
 import { afterCommit } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
 import { inSharedTransaction, type Scope, type TxScope } from '../../scope.ts'
@@ -48,27 +49,35 @@ export async function publishIn(
   if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
   // The same content was here before; what cannot be removed now the sweeper takes.
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
-  return s.tx
-    .updateTable('uploads')
-    .set({ fileId: file.id, versionId: version.id, reservedBytes: 0 })
-    .where('id', '=', claimed.id)
-    .returningAll()
-    .executeTakeFirstOrThrow()
+  const [upload] = await nameFile(s.tx, claimed.id, file.id, version.id)
+  return upload as UploadRow
 }
+
+const nameFile = prepared((db, id: string, fileId: string, versionId: string) =>
+  db
+    .updateTable('uploads')
+    .set({ fileId, versionId, reservedBytes: 0 })
+    .where('id', '=', id)
+    .returningAll(),
+)
 
 /** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */
 async function complete({ tx, now }: TxScope, { id, fence }: UploadRow) {
-  const { numUpdatedRows } = await tx
-    .updateTable('uploads')
-    .set({ status: 'COMPLETE', confirmedAt: now(), leaseUntil: null })
-    .where('id', '=', id)
-    .where('fence', '=', fence)
-    .where('status', '=', 'PROCESSING')
-    .executeTakeFirst()
-  if (numUpdatedRows === 0n) {
+  const completed = await completeRow(tx, id, fence, now())
+  if (completed.length === 0) {
     throw new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
   }
 }
+
+const completeRow = prepared((db, id: string, fence: number, confirmedAt: number) =>
+  db
+    .updateTable('uploads')
+    .set({ status: 'COMPLETE', confirmedAt, leaseUntil: null })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('status', '=', 'PROCESSING')
+    .returning('id'),
+)
 
 async function makeFile(
   s: TxScope,

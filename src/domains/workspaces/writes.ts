@@ -1,6 +1,8 @@
 import type { ExpressionBuilder } from 'kysely'
+import type { Db } from '../../database/database.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
+import { prepared } from '../../database/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
 import { holdNewWorkspace, holdWorkspace } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
@@ -119,37 +121,48 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
 /** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
 export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
   holdWorkspace(tx, workspaceId)
-  const { lastSeq } = await tx
+  const [workspace] = await takeSeq(tx, workspaceId)
+  if (!workspace) throw new Error(`${workspaceId} is not there`)
+  return workspace.lastSeq
+}
+
+const takeSeq = prepared((db, workspaceId: string) =>
+  db
     .updateTable('workspaces')
     .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
     .where('id', '=', workspaceId)
-    .returning('lastSeq')
-    .executeTakeFirstOrThrow()
-  return lastSeq
-}
+    .returning('lastSeq'),
+)
 
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
 export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
   holdWorkspace(tx, workspaceId)
-  const { numUpdatedRows } = await tx
+  const reserved = await addReserved(tx, workspaceId, bytes)
+  if (reserved.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+}
+
+const addReserved = prepared((db, workspaceId: string, bytes: number) =>
+  db
     .updateTable('workspaces')
     .set((eb) => ({ reservedBytes: eb('reservedBytes', '+', bytes) }))
     .where('id', '=', workspaceId)
     .where((eb) => fits(eb, bytes))
-    .executeTakeFirst()
-  if (numUpdatedRows === 0n) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
-}
+    .returning('id'),
+)
 
 /** Gives back what was put aside. */
 export async function release({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
   if (bytes === 0) return
   holdWorkspace(tx, workspaceId)
-  await tx
+  await takeReserved(tx, workspaceId, bytes)
+}
+
+const takeReserved = prepared((db, workspaceId: string, bytes: number) =>
+  db
     .updateTable('workspaces')
     .set((eb) => ({ reservedBytes: eb('reservedBytes', '-', bytes) }))
-    .where('id', '=', workspaceId)
-    .execute()
-}
+    .where('id', '=', workspaceId),
+)
 
 /** Counts `bytes` (less when negative) as used. */
 export async function addUsed(
@@ -159,14 +172,20 @@ export async function addUsed(
   { checkQuota }: { checkQuota: boolean },
 ): Promise<void> {
   holdWorkspace(tx, workspaceId)
-  const { numUpdatedRows } = await tx
+  const used = await (checkQuota ? useIfFits : use)(tx, workspaceId, bytes)
+  if (used.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+}
+
+const using = (db: Db, workspaceId: string, bytes: number) =>
+  db
     .updateTable('workspaces')
     .set((eb) => ({ usedBytes: eb('usedBytes', '+', bytes) }))
     .where('id', '=', workspaceId)
-    .$if(checkQuota, (q) => q.where((eb) => fits(eb, bytes)))
-    .executeTakeFirst()
-  if (numUpdatedRows === 0n) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
-}
+    .returning('id')
+const use = prepared(using)
+const useIfFits = prepared((db, workspaceId: string, bytes: number) =>
+  using(db, workspaceId, bytes).where((eb) => fits(eb, bytes)),
+)
 
 /** What the blobs take and what lies in the trash, by so many bytes more (or less). */
 export async function addFigures(
@@ -176,15 +195,19 @@ export async function addFigures(
 ): Promise<void> {
   if (storedBytes === 0 && trashedBytes === 0) return
   holdWorkspace(tx, workspaceId)
-  await tx
-    .updateTable('workspaces')
-    .set((eb) => ({
-      storedBytes: eb('storedBytes', '+', storedBytes),
-      trashedBytes: eb('trashedBytes', '+', trashedBytes),
-    }))
-    .where('id', '=', workspaceId)
-    .execute()
+  await addStoredAndTrashed(tx, workspaceId, storedBytes, trashedBytes)
 }
+
+const addStoredAndTrashed = prepared(
+  (db, workspaceId: string, storedBytes: number, trashedBytes: number) =>
+    db
+      .updateTable('workspaces')
+      .set((eb) => ({
+        storedBytes: eb('storedBytes', '+', storedBytes),
+        trashedBytes: eb('trashedBytes', '+', trashedBytes),
+      }))
+      .where('id', '=', workspaceId),
+)
 
 type Where = ExpressionBuilder<Tables, 'workspaces'>
 
