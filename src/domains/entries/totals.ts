@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { prepared } from '../../database/prepared.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import type { TxScope } from '../../scope.ts'
 import { addFigures } from '../workspaces/writes.ts'
@@ -44,17 +45,21 @@ export async function addKind(
   mediaKind: MediaKind,
   { bytes, fileCount }: { bytes: number; fileCount: number },
 ): Promise<void> {
-  await tx
-    .insertInto('folderKinds')
-    .values({ folderId, mediaKind, bytes, fileCount })
-    .onConflict((c) =>
-      c.columns(['folderId', 'mediaKind']).doUpdateSet((eb) => ({
-        bytes: eb('folderKinds.bytes', '+', bytes),
-        fileCount: eb('folderKinds.fileCount', '+', fileCount),
-      })),
-    )
-    .execute()
+  await addToKind(tx, folderId, mediaKind, bytes, fileCount)
 }
+
+const addToKind = prepared(
+  (db, folderId: string, mediaKind: MediaKind, bytes: number, fileCount: number) =>
+    db
+      .insertInto('folderKinds')
+      .values({ folderId, mediaKind, bytes, fileCount })
+      .onConflict((c) =>
+        c.columns(['folderId', 'mediaKind']).doUpdateSet((eb) => ({
+          bytes: eb('folderKinds.bytes', '+', bytes),
+          fileCount: eb('folderKinds.fileCount', '+', fileCount),
+        })),
+      ),
+)
 
 /** An entry with all it holds becomes part of a folder. */
 export async function countIn(s: TxScope, entry: EntryRow, folderId: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { prepared } from '../../database/prepared.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import type { TxScope } from '../../scope.ts'
 import { addFigures } from '../workspaces/writes.ts'
@@ -11,20 +12,23 @@ export const SWEEP_BLOBS = 'sweepBlobs'
 
 /** One more reference to a content: to the bytes that the workspace has of it, else to these. Answers with the blob referred to. */
 export async function referTo(s: TxScope, workspaceId: string, blob: Blob): Promise<string> {
-  const known = await s.tx
-    .updateTable('blobs')
-    .set((eb) => ({ refs: eb('refs', '+', 1) }))
-    .where('workspaceId', '=', workspaceId)
-    .where('sha256', '=', blob.sha256)
-    .where('unreferencedAt', 'is', null)
-    .returningAll()
-    .executeTakeFirst()
+  const [known] = await referToKnown(s.tx, workspaceId, blob.sha256)
   if (known && known.damage !== null && known.id !== blob.id) return replace(s, known, blob)
   if (known) return known.id
   await insertBlob(s, { ...blob, workspaceId, refs: 1 })
   await addFigures(s, workspaceId, { storedBytes: blob.size })
   return blob.id
 }
+
+const referToKnown = prepared((db, workspaceId: string, sha256: string) =>
+  db
+    .updateTable('blobs')
+    .set((eb) => ({ refs: eb('refs', '+', 1) }))
+    .where('workspaceId', '=', workspaceId)
+    .where('sha256', '=', sha256)
+    .where('unreferencedAt', 'is', null)
+    .returningAll(),
+)
 
 /** These were hashed as they came. */
 const insertBlob = ({ tx, now }: TxScope, blob: Blob & { workspaceId: string; refs: number }) =>

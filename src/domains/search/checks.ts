@@ -5,7 +5,7 @@ import { holdWorkspace } from '../../database/transaction.ts'
 import { inTransaction } from '../../scope.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
-import { indexEntries, indexTags } from './writes.ts'
+import { indexEntries, indexTags, placedEntries } from './writes.ts'
 
 /** Those that the index does not have; looked at closely, also those that it has otherwise. */
 const unlike = ({ db, deep }: Checking, documents: readonly Document[]) =>
@@ -20,7 +20,7 @@ const unlike = ({ db, deep }: Checking, documents: readonly Document[]) =>
 export const entriesFoundCheck: Check = {
   walk: ({ db }) => idsOf(db, 'entries'),
   async judge(c, ids) {
-    const rows = await placedEntries(c, ids)
+    const rows = await placedEntries(c.db, ids)
     const tags =
       rows.length > 0
         ? await tagsOfEntries(
@@ -40,14 +40,6 @@ export const entriesFoundCheck: Check = {
       }))
   },
 }
-
-const placedEntries = ({ db }: Checking, ids: readonly string[]) =>
-  db
-    .selectFrom('entries')
-    .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
-    .where('id', 'in', ids)
-    .where('parentId', 'is not', null)
-    .execute()
 
 const reindex = (c: Checking, workspaceId: string, id: string) =>
   inTransaction(c, async ({ tx }) => {

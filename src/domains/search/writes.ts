@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { prepared } from '../../database/prepared.ts'
 import { dropDocuments, putDocuments } from '../../database/search.ts'
 import type { Tx } from '../../database/transaction.ts'
 import type { ActivityAction } from '../activity/rules.ts'
@@ -71,12 +72,7 @@ async function indexBelow(tx: Tx, id: string): Promise<void> {
 
 /** Brings the documents of entries in line with their rows. Roots have none, nor has what was itself put in the trash. */
 export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
-  const rows = await db
-    .selectFrom('entries')
-    .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
-    .where('id', 'in', ids)
-    .where('parentId', 'is not', null)
-    .execute()
+  const rows = await placedEntries(db, ids)
   const placed = new Set(rows.map(({ id }) => id))
   const tags = placed.size === 0 ? [] : await tagsOfEntries(db, [...placed])
   const documents = rows.map((row, i) => entryDocument(row, tags[i] ?? []))
@@ -87,6 +83,15 @@ export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
     ids.filter((id) => !placed.has(id)),
   )
 }
+
+/** Those that lie in a folder, with what their documents are made of. */
+export const placedEntries = prepared((db, ids: readonly string[]) =>
+  db
+    .selectFrom('entries')
+    .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
+    .where('id', 'in', ids)
+    .where('parentId', 'is not', null),
+)
 
 /** Brings the documents of tags in line with their rows. */
 export async function indexTags(db: Db | Tx, ids: string[]): Promise<void> {
