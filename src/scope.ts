@@ -54,11 +54,15 @@ export function inTransaction<T>(
   return transact(db, (tx) => story({ ...scope, tx }))
 }
 
-/** The same, for what is short and done by many at the same moment in one workspace: they share a transaction, and each is all or nothing. */
+/**
+ * The same, for what is short and often done many times at the same moment by one user in one workspace: it shares a transaction with
+ * the others of its kind, and never with what another user does, who would tell by the time what is there.
+ */
 export function inSharedTransaction<T>(
   { db, ...scope }: Scope,
   workspaceId: string,
   story: (scope: TxScope) => Promise<T>,
 ): Promise<T> {
-  return transactShared(db, workspaceId, (tx) => story({ ...scope, tx }))
+  const key = `${workspaceId} ${scope.viewer?.userId}`
+  return transactShared(db, key, (tx) => story({ ...scope, tx }))
 }

@@ -1,8 +1,13 @@
 import type { Db } from './database.ts'
+import { isUnavailable } from './faults.ts'
 import { type Tx, transact } from './transaction.ts'
 
 type Story<T> = (tx: Tx) => Promise<T>
-type Waiting = { story: Story<unknown>; settle: (outcome: unknown) => void }
+type Waiting = {
+  story: Story<unknown>
+  resolve: (told: unknown) => void
+  reject: (error: unknown) => void
+}
 
 /** Those who wait, by what they have in common. Whoever is first has an empty line behind it. */
 const lines = new WeakMap<Db, Map<string, Waiting[]>>()
@@ -17,8 +22,8 @@ const MOST = 16
  * of the same key.
  */
 export function transactShared<T>(db: Db, key: string, story: Story<T>): Promise<T> {
-  const { promise, resolve } = Promise.withResolvers<T>()
-  const waiting = { story, settle: resolve as Waiting['settle'] }
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const waiting = { story, resolve: resolve as Waiting['resolve'], reject }
   const line = linesOf(db).get(key)
   if (line) line.push(waiting)
   else void tellAll(db, key, [waiting])
@@ -33,30 +38,44 @@ function linesOf(db: Db) {
 
 async function tellAll(db: Db, key: string, line: Waiting[]) {
   linesOf(db).set(key, line)
-  while (line.length > 0) await tellSome(db, line.splice(0, MOST))
+  while (line.length > 0) {
+    const some = line.splice(0, MOST)
+    await tellSome(db, some).catch((error) => {
+      // The database cannot be asked now: nobody waits to be told the same.
+      for (const { reject } of [...some, ...line.splice(0)]) reject(error)
+    })
+  }
   linesOf(db).delete(key)
 }
 
+/** Throws what is nobody's own. */
 async function tellSome(db: Db, some: Waiting[]) {
   if (some.length > 1 && (await toldTogether(db, some))) return
-  for (const { story, settle } of some) {
-    const outcome = transact(db, story)
-    settle(outcome)
-    await Promise.allSettled([outcome])
+  for (const { story, resolve, reject } of some) {
+    await transact(db, story).then(resolve, (error) => reject(unlessOfAll(error)))
   }
 }
 
 /** False where one of them failed: then nothing was done. */
 async function toldTogether(db: Db, some: Waiting[]): Promise<boolean> {
   let isTold = false
-  const together = transact(db, async (tx) => {
-    isTold = false
-    const told: unknown[] = []
-    for (const { story } of some) told.push(await story(tx))
-    isTold = true
-    return told
-  })
-  await Promise.allSettled([together])
-  if (isTold) for (const [i, { settle }] of some.entries()) settle(together.then((told) => told[i]))
+  try {
+    const answers = await transact(db, async (tx) => {
+      isTold = false
+      const answers: unknown[] = []
+      for (const { story } of some) answers.push(await story(tx))
+      isTold = true
+      return answers
+    })
+    for (const [i, { resolve }] of some.entries()) resolve(answers[i])
+  } catch (error) {
+    unlessOfAll(error)
+    if (isTold) for (const { reject } of some) reject(error)
+  }
   return isTold
+}
+
+function unlessOfAll(error: unknown) {
+  if (isUnavailable(error)) throw error
+  return error
 }

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
+import { NoConnection } from '../../src/database/faults.ts'
 import { transactShared } from '../../src/database/shared-transaction.ts'
 import { afterCommit, type Tx } from '../../src/database/transaction.ts'
 import { openRows } from '../support/databases.ts'
@@ -78,4 +79,16 @@ test('what another key asks for is not shared with; more than some are told in m
       .map(({ length }) => length)
       .sort((a, b) => b - a),
   ).toEqual([16, 3, 1, 1, 1])
+})
+
+test('where the database cannot be asked, nobody who waits is told, and all hear of it', async () => {
+  const { db, other, told, share } = await open()
+  const fault = new NoConnection(new Error('too many'))
+  const first = transactShared(db, 'one', () => Promise.reject(fault))
+  const outcomes = await Promise.allSettled([first, ...['a', 'b'].map((name) => share(name))])
+  expect(outcomes.map((outcome) => 'reason' in outcome && outcome.reason)).toEqual([
+    ...[fault, fault, fault],
+  ])
+  expect([told(), await names(other)]).toEqual([[], []])
+  expect(await share('c')).toBe('c')
 })
