@@ -43,15 +43,11 @@ export async function* idsBy(
 
 type Table = 'entries' | 'blobs' | 'workspaces' | 'tags' | 'searchDocuments'
 
-/** All ids that a table has when it is asked: ids are in the order of time, so what comes meanwhile never makes a walk longer. */
-export async function* idsOf(db: Db, table: Table): AsyncGenerator<string[]> {
-  const ids = db.selectFrom(table).select('id')
-  const last = await ids.orderBy('id', 'desc').limit(1).executeTakeFirst()
-  if (!last) return
-  yield* idsBy((after, most) =>
-    ids.where('id', '>', after).where('id', '<=', last.id).orderBy('id').limit(most).execute(),
+/** All ids of a table. */
+export const idsOf = (db: Db, table: Table) =>
+  idsBy((after, most) =>
+    db.selectFrom(table).select('id').where('id', '>', after).orderBy('id').limit(most).execute(),
   )
-}
 
 /** Subjects one by one, gathered to some hundred at a time. */
 export async function* gathered(subjects: AsyncIterable<string>): AsyncGenerator<string[]> {
