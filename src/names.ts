@@ -21,6 +21,9 @@ export const UNFIT_FOR_WINDOWS = /[\x00-\x1f<>:"|?*\\/]/g
 export const isFitForWindows = (name: string) =>
   name.search(UNFIT_FOR_WINDOWS) === -1 && !RESERVED_ON_WINDOWS.test(name) && !/[. ]$/.test(name)
 
+/** Whether every database keeps `text` and gives it back as it was: no half of a surrogate pair, and no U+0000, which PostgreSQL has in no text. */
+export const isKeepable = (text: string) => text.isWellFormed() && !text.includes('\0')
+
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
 /** An upper bound of all names that begin with `prefix`, in the order of their bytes: no name has this noncharacter. */

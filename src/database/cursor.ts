@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidCursor } from '../errors.ts'
+import { isKeepable } from '../names.ts'
 import { type SortKey, type SortValue, sortValue } from './seek.ts'
 
 /** What a cursor must fit: one order of one list. */
@@ -63,9 +64,8 @@ function fitting(key: SortKey, value: unknown): SortValue {
   return value
 }
 
-/** PostgreSQL has no text with a NUL in it, and neither database keeps half a surrogate pair. */
 function fits({ numeric, nullable }: SortKey, value: unknown): value is SortValue {
   if (value === null) return nullable === true
   if (numeric) return Number.isSafeInteger(value)
-  return typeof value === 'string' && value.isWellFormed() && !value.includes('\0')
+  return typeof value === 'string' && isKeepable(value)
 }

@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../errors.ts'
-import { byteLength, foldName, UNSAFE_CHARACTERS } from '../../names.ts'
+import { byteLength, foldName, isKeepable, UNSAFE_CHARACTERS } from '../../names.ts'
 
 /** A name as it is shown, and as it compares. */
 export type EntryName = { name: string; nameKey: string }
@@ -50,14 +50,14 @@ function namesIn(text: string, path: string[], most: number): EntryName[] {
   return names.map((name) => checkName(name, path))
 }
 
-/** Also of a version's comment. No database keeps half a surrogate pair: what is told later must be what was said. */
+/** Also of a version's comment. */
 export function checkDescription(description: string, path: string[] = ['description']): string {
   if (description.length > LONGEST_DESCRIPTION) {
     const message = `at most ${LONGEST_DESCRIPTION} characters`
     throw new InvalidInput({ path, message })
   }
-  if (description.isWellFormed()) return description
-  throw new InvalidInput({ path, message: 'whole characters, no halves of surrogate pairs' })
+  if (isKeepable(description)) return description
+  throw new InvalidInput({ path, message: 'whole characters, and no U+0000' })
 }
 
 /** Metadata as it is stored, JSON of at most 64 KiB. */

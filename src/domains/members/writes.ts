@@ -1,5 +1,6 @@
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NotFound } from '../../errors.ts'
+import { isKeepable } from '../../names.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
@@ -51,7 +52,7 @@ function checkPerson(email: string, name: string | null | undefined) {
   if (!EMAIL.test(email) || email.length > 254) {
     throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
   }
-  if (name && (name.length > 200 || !name.isWellFormed())) {
+  if (name && (name.length > 200 || !isKeepable(name))) {
     throw new InvalidInput({ path: ['name'], message: 'at most 200 characters' })
   }
 }

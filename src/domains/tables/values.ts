@@ -2,6 +2,7 @@ import type { ColumnType } from '../../database/tables.ts'
 import type { Cell, Cells } from '../../database/user-cells.ts'
 import type { UserTable } from '../../database/user-tables.ts'
 import { RowRejected } from '../../errors.ts'
+import { isKeepable } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'
 
 type Value = {
@@ -14,8 +15,7 @@ type Value = {
 
 const text: Value = {
   right: 'text',
-  encode: (value) =>
-    typeof value === 'string' && value.isWellFormed() && !value.includes('\0') ? value : undefined,
+  encode: (value) => (typeof value === 'string' && isKeepable(value) ? value : undefined),
 }
 
 const values: Record<ColumnType, Value> = {

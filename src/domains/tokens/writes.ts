@@ -1,4 +1,5 @@
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
+import { isKeepable } from '../../names.ts'
 import { type ApiScope, inTransaction, type Scope, type TxScope, type Viewer } from '../../scope.ts'
 import { type TokenRow, tokensById } from '../accounts/reads.ts'
 import { createToken, revokeToken } from '../accounts/writes.ts'
@@ -61,7 +62,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
   const { name, scopes, expiresAt, workspaceId, userId } = input
   const missing = scopes.filter((wanted) => !viewer.scopes.has(wanted))
   if (missing.length > 0) throw new Forbidden({ missingScopes: missing })
-  if (name.trim() === '' || name.length > 200 || !name.isWellFormed()) {
+  if (name.trim() === '' || name.length > 200 || !isKeepable(name)) {
     throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
   }
   if (expiresAt != null && expiresAt <= now) {
