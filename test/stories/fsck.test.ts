@@ -312,7 +312,7 @@ test('beside a busy house nothing is found, and nobody is disturbed', {
   }
   const working = heard(Promise.all(['one', 'two', 'three'].map(busy)))
   const found: string[] = []
-  // In a process of its own: in this one, its database would wait for a house that waits for it.
+  // As people run it, in a process of its own.
   for (let looks = 0; looks < 100 && done < 40; looks++) {
     const { lines, complained } = await runFsck(house, '--deep', '--repair', '--json')
     found.push(...lines, ...complained.split('\n').filter(Boolean))
