@@ -30,12 +30,16 @@ type GraphQLProblem = {
 export async function openHouse({
   now = Date.now,
   env = {},
+  prepare,
 }: {
   now?: () => number
   env?: Env
+  /** Fills the folder and the database, which has no tables then, before the server opens them. */
+  prepare?: (dir: string, databaseUrl: string | undefined) => Promise<void>
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
-  const database = await newDatabase()
+  const database = await newDatabase({ isEmpty: prepare !== undefined })
+  await prepare?.(dir, database.env.DATABASE_URL)
   const vars = {
     DATA_DIR: dir,
     LOG_LEVEL: process.env.TEST_LOG ?? 'silent',

@@ -1,0 +1,106 @@
+import { cp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { act, confirmUpload, entryByPath, sendBytes } from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { findings } from '../support/inspection.ts'
+
+// test/fixtures holds installations that earlier versions made (make.ts wrote them): each is upgraded by a start, and used.
+
+const HOUR_MS = 3_600_000
+const fixtures = join(import.meta.dirname, '../fixtures')
+
+/** The installation of the version whose last migration has that number, as this version opens it an hour later. */
+async function openUpgraded(version: string) {
+  const from = join(fixtures, `${version}-${database === 'SQLite' ? 'sqlite' : 'postgres'}`)
+  const made = JSON.parse(await readFile(join(from, 'expected.json'), 'utf8'))
+  const house = await openHouse({
+    now: () => made.madeAt + HOUR_MS,
+    prepare: async (dir, databaseUrl) => {
+      await cp(from, dir, { recursive: true })
+      if (databaseUrl) await loadDump(join(from, 'rows.sql'), databaseUrl)
+    },
+  })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  return { house: Object.assign(house, { token: made.ownerToken }), made }
+}
+
+/** Lines that begin with a backslash are for psql. */
+async function loadDump(path: string, connectionString: string) {
+  const statements = (await readFile(path, 'utf8')).replace(/^\\.*$/gm, '')
+  const client = new Client({ connectionString })
+  await client.connect()
+  await client.query(statements).finally(() => client.end())
+}
+
+const as = (made: { ownerToken: string }) => ({ token: made.ownerToken })
+
+test('files, versions, tags and rows of the version before are there after an upgrade', async () => {
+  const { house, made } = await openUpgraded('0015')
+  const { node: file } = await house.ask(
+    `query ($id: ID!) { node(id: $id) { ... on File {
+      path size sha256 description tags { name } versions { nodes { number } } downloadUrl { url } } } }`,
+    { id: made.file.id },
+    as(made),
+  )
+  expect(file).toMatchObject({ path: made.file.path, description: 'Zürich' })
+  expect(file.tags.map(({ name }: { name: string }) => name).sort()).toEqual(['größe', 'plate'])
+  expect(file.versions.nodes).toHaveLength(made.file.versions)
+  const download = await house.http(file.downloadUrl.url, { token: null })
+  expect(await download.text()).toBe(made.file.bytes)
+  const { node: second } = await house.ask(
+    'query ($id: ID!) { node(id: $id) { ... on File { size sha256 metadata } } }',
+    { id: made.second.id },
+    as(made),
+  )
+  expect(second).toEqual({
+    size: made.second.size,
+    sha256: made.second.sha256,
+    metadata: { plate: 7 },
+  })
+})
+
+test('what was in the trash before an upgrade can be restored after it', async () => {
+  const { house, made } = await openUpgraded('0015')
+  const input = { entryIds: [made.trashedId] }
+  const restored = await act(house, 'restoreEntries', input, 'succeeded', as(made))
+  expect(restored.succeeded).toBe(1)
+  expect(await entryByPath(house, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()
+})
+
+test('uploads that were begun before an upgrade are finished after it', async () => {
+  const { house, made } = await openUpgraded('0015')
+  const upload = { id: made.open.id, url: made.open.path, headers: [], status: 'RECEIVING' }
+  expect(await sendBytes(house, upload, '456789', made.open.offset, as(made))).toBe(made.open.size)
+  const whole = await confirmUpload(house, { uploadId: made.open.id }, as(made))
+  expect(whole.size).toBe(made.open.size)
+  const received = await confirmUpload(house, { uploadId: made.received.id }, as(made))
+  expect(received.name).toBe(made.received.name)
+})
+
+test('tokens and share links of the version before open what they opened', async () => {
+  const { house, made } = await openUpgraded('0015')
+  const { token } = made.viewer
+  expect(await entryByPath(house, made.workspaceId, made.file.path, { token })).not.toBeNull()
+  const share = await sharedName(house, made.share)
+  expect(share).toBe('raw')
+})
+
+test('fsck finds nothing after an upgrade', async () => {
+  const { house } = await openUpgraded('0015')
+  expect(await findings(house, { deep: true })).toEqual([])
+})
+
+async function sharedName(house: House, { path, password }: { path: string; password: string }) {
+  const token = path.split('/').at(-1)
+  const data = await house.ask(
+    `query ($token: String!, $password: String) {
+      shared(token: $token, password: $password) { entry { name } }
+    }`,
+    { token, password },
+    { token: null },
+  )
+  return data.shared.entry.name
+}
