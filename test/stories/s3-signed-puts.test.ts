@@ -190,7 +190,7 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     const upload = await createSigned(house, { workspaceId, size })
     const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { url parts { url } } } }'
     const hers = (await house.ask(query, { id: upload.id }, { token })).node
-    expect([new URL(hers.url).host, hers.parts]).toEqual([new URL(house.url).host, null])
+    expect([hers.url, hers.parts]).toEqual([null, null])
     await putToBucket(upload, randomBytes(size))
     await confirmUpload(house, { uploadId: upload.id })
     const mine = (await house.ask(query, { id: upload.id })).node

@@ -29,6 +29,7 @@ import { currentSyncCursor } from '../activity/reads.ts'
 import { asData, loadEntry, loadParent } from '../entries/graphql.ts'
 import { BatchModeEnum } from '../entries/inputs.ts'
 import { pathOf } from '../entries/reads.ts'
+import { toWrite } from '../entries/writes.ts'
 import { File, FileVersion, loadVersion } from '../files/graphql.ts'
 import { shownRow, TableRowType } from '../tables/graphql.ts'
 import { rowOfUpload } from '../tables/reads.ts'
@@ -58,6 +59,17 @@ nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
 })
 
 const loadUpload = loader((ids, { db }) => uploadsById(db, ids))
+
+/** Whether the viewer may write in each of these workspaces, by this token and at this moment. */
+const loadMayWrite = loader((ids, { db, viewer }) =>
+  Promise.all(ids.map((id) => ifAllowed(requireAccess(db, viewer, id, toWrite)))),
+)
+
+/** Whoever holds the address of an upload can bring its bytes: it is shown to the user who made it, while they may write. */
+async function mayAddress(upload: UploadRow, context: Context): Promise<boolean> {
+  if (upload.createdBy !== context.viewer?.userId) return false
+  return (await loadMayWrite(context, upload.workspaceId)) !== null
+}
 
 const UploadStatus = builder.enumType('UploadStatus', {
   values: {
@@ -110,20 +122,24 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     transport: t.expose('transport', { type: UploadTransportEnum }),
     url: t.field({
       type: 'URL',
+      nullable: true,
       description:
-        'TUS: the tus resource to HEAD and PATCH, with a token of whoever made the upload. SIGNED_PUT: takes one PUT of the whole body from whoever holds it; cut off, it begins anew. On S3 it leads to the bucket, up to 5 GiB and until `expiresAt`.',
-      resolve: async (upload, _, context) => (await addressOf(context, upload)).url,
+        'TUS: the tus resource to HEAD and PATCH, with a token of the user who made the upload. SIGNED_PUT: takes one PUT of the whole body without a token; cut off, it begins anew. On S3 it leads to the bucket, up to 5 GiB and until `expiresAt`. Null unless you made the upload and may write in its workspace with this token.',
+      resolve: async (upload, _, context) =>
+        (await mayAddress(upload, context)) ? (await addressOf(context, upload)).url : null,
     }),
     headers: t.field({
       type: [HttpHeader],
-      description: 'Send these with every request to `url`; TUS: beside Authorization.',
-      resolve: async (upload, _, context) => (await addressOf(context, upload)).headers,
+      description:
+        'Send these with every request to `url`; TUS: beside Authorization. Empty where `url` is null.',
+      resolve: async (upload, _, context) =>
+        (await mayAddress(upload, context)) ? (await addressOf(context, upload)).headers : [],
     }),
     parts: t.field({
       type: [UploadPartType],
       nullable: true,
       description:
-        'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. For whoever made it, until all bytes are there.',
+        'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. Until all bytes are there; null where `url` is null.',
       args: {
         first: t.arg.int({ required: true, defaultValue: 100, description: '0 to 1000.' }),
         after: t.arg.int({
@@ -133,7 +149,8 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
         }),
       },
       complexity: ({ first }) => ({ field: 1, multiplier: first }),
-      resolve: (upload, args, context) => uploadParts(context, upload, args),
+      resolve: async (upload, args, context) =>
+        (await mayAddress(upload, context)) ? uploadParts(context, upload, args) : null,
     }),
     name: t.exposeString('name'),
     path: t.string({

@@ -1,0 +1,147 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { act, createWorkspace, sendBytes } from '../support/client.ts'
+import { openStream } from '../support/events.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { giveToken, invite, type Person } from '../support/people.ts'
+import { OFFSET_TYPE } from '../support/tus.ts'
+
+const address = 'url headers { name value } parts(first: 3) { number url }'
+const hidden = { url: null, headers: [], parts: null }
+
+let house: House
+let workspaceId: string
+let maker: Person
+
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  maker = await invite(house, workspaceId, 'EDITOR')
+})
+
+type Made = { id: string; url: string; headers: { name: string; value: string }[] }
+async function createUpload(transport: string): Promise<Made> {
+  const input = { workspaceId, name: `${transport}.bin`, size: 4, transport }
+  return (await act(house, 'createUpload', input, `upload { id ${address} }`, maker)).upload
+}
+
+type Seen = { url: string | null; headers: object[]; parts: object[] | null }
+
+/** What a token is shown of an upload by each way that leads to it. */
+async function waysTo(upload: { id: string }, token: string): Promise<Record<string, Seen>> {
+  const asUpload = `... on Upload { ${address} }`
+  const query = `query ($id: ID!, $ws: ID!) {
+    node(id: $id) { ${asUpload} }
+    nodes(ids: [$id]) { ${asUpload} }
+    workspace(by: { id: $ws }) {
+      uploads(first: 3) { nodes { id ${address} } edges { node { id ${address} } } }
+      changes(first: 9, since: ${JSON.stringify(start)}) {
+        ... on ChangeBatch { changes { ... on UploadChanged { upload { id ${address} } } } }
+      }
+    }
+  }`
+  const asked = { id: upload.id, ws: workspaceId }
+  const { node, nodes, workspace } = await house.ask(query, asked, { token })
+  const own = <T extends { id: string }>(all: T[]) => {
+    const { id: _, ...seen } = all.find(({ id }) => id === upload.id) ?? { id: '' }
+    return seen as unknown as Seen
+  }
+  const changed = workspace.changes.changes.flatMap((change: any) => change.upload ?? [])
+  const subscription = `subscription { uploadChanged(uploadId: "${upload.id}") { ${address} } }`
+  using stream = await openStream(house, subscription, {}, { token })
+  return {
+    node,
+    nodes: nodes[0],
+    list: own(workspace.uploads.nodes),
+    edges: own(workspace.uploads.edges.map((edge: any) => edge.node)),
+    changes: own(changed),
+    subscription: (await stream.next())?.data.data.uploadChanged,
+  }
+}
+
+let start: string
+beforeEach(async () => {
+  const query = 'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }'
+  start = (await house.ask(query, { id: workspaceId })).workspace.syncCursor
+})
+
+describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transport) => {
+  test('is shown to the user who made it, also by another token that may write', async () => {
+    const upload = await createUpload(transport)
+    const { secret } = await giveToken(house, { scopes: ['FILES_READ', 'FILES_WRITE'] }, maker)
+    for (const token of [maker.token, secret]) {
+      for (const seen of Object.values(await waysTo(upload, token))) {
+        expect(seen).toMatchObject({ url: upload.url, headers: upload.headers })
+      }
+    }
+  })
+
+  test.each(['VIEWER', 'EDITOR', 'OWNER'] as const)('is not shown to another %s', async (role) => {
+    const upload = await createUpload(transport)
+    const other = await invite(house, workspaceId, role)
+    for (const [way, seen] of Object.entries(await waysTo(upload, other.token))) {
+      expect([way, seen]).toEqual([way, hidden])
+    }
+  })
+
+  test('is not shown to a token of its maker that only reads', async () => {
+    const upload = await createUpload(transport)
+    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] }, maker)
+    for (const [way, seen] of Object.entries(await waysTo(upload, secret))) {
+      expect([way, seen]).toEqual([way, hidden])
+    }
+  })
+
+  test('is not shown to its maker once they are VIEWER', async () => {
+    const upload = await createUpload(transport)
+    const demoted = { workspaceId, userId: maker.userId, role: 'VIEWER' }
+    await act(house, 'updateMember', demoted, '__typename')
+    for (const [way, seen] of Object.entries(await waysTo(upload, maker.token))) {
+      expect([way, seen]).toEqual([way, hidden])
+    }
+  })
+
+  test('is shown in the answers of createUploads and of a token that only writes', async () => {
+    const { secret } = await giveToken(house, { scopes: ['FILES_WRITE'] }, maker)
+    const input = { workspaceId, name: 'a', size: 4, transport }
+    const fields = 'results { upload { url } }'
+    const { results } = await act(house, 'createUploads', { uploads: [input] }, fields, {
+      token: secret,
+    })
+    expect(results[0].upload.url).toMatch(/^http/)
+  })
+})
+
+describe('whoever knows the address of an upload that another user made', () => {
+  test('can neither ask for it nor write to it nor end it as a tus resource', async () => {
+    const upload = await createUpload('TUS')
+    const other = await invite(house, workspaceId, 'OWNER')
+    for (const method of ['HEAD', 'PATCH', 'DELETE']) {
+      const headers = {
+        'tus-resumable': '1.0.0',
+        'upload-offset': '0',
+        'content-type': OFFSET_TYPE,
+      }
+      const body = method === 'PATCH' ? { body: 'evil' } : {}
+      const init = { method, headers, token: other.token, ...body }
+      expect([method, (await house.http(upload.url, init)).status]).toEqual([method, 404])
+    }
+    expect(await sendBytes(house, { ...upload, status: '' }, 'good', 0, maker)).toBe(4)
+  })
+
+  test('can bring the bytes of a SIGNED_PUT, and neither read nor end it', async () => {
+    const upload = await createUpload('SIGNED_PUT')
+    const other = await invite(house, workspaceId, 'OWNER')
+    for (const method of ['GET', 'HEAD', 'PATCH', 'DELETE', 'POST']) {
+      const answer = await house.http(upload.url, { method, token: other.token })
+      // A bucket has its own words for a method that it has not signed.
+      expect([403, 405]).toContain(answer.status)
+    }
+    if (!upload.url.startsWith(house.url)) return
+    // The key of the one kind of address is no key of the other.
+    const tus = upload.url.replace('/uploads/put/', '/uploads/')
+    const headers = { 'tus-resumable': '1.0.0' }
+    const head = await house.http(tus, { method: 'HEAD', headers, ...maker })
+    expect(head.status).toBe(404)
+  })
+})
