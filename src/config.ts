@@ -71,6 +71,8 @@ export type Config = {
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
   linkableTables: LinkableColumn[]
+  /** How long GraphQL is answered after SIGTERM, before the listener closes. */
+  drainMs: number
 }
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -377,6 +379,13 @@ export const settings = {
       .transform((word) => word === 'true')
       .default(false),
   }),
+  DRAIN_SECONDS: setting({
+    meaning:
+      'Seconds after SIGTERM in which GraphQL is still answered while /readyz is 503, so that a load balancer looks elsewhere before the port closes.',
+    default: '5',
+    right: 'a whole number from 0 to 3600',
+    schema: wholeNumber(0, 3600).default(5),
+  }),
   LINKABLE_TABLES: setting({
     meaning:
       "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all.",
@@ -427,6 +436,7 @@ export function readConfig(env: Env): Config {
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
     linkableTables: values.LINKABLE_TABLES,
+    drainMs: values.DRAIN_SECONDS * 1000,
   }
   refuseContradictions(config)
   return config

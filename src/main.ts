@@ -19,7 +19,10 @@ async function main() {
   greet(app, port)
   const signal = await firstSignal()
   app.log.info({ signal }, 'closing')
-  await Promise.all([server.close(), app.jobs.stop()])
+  const closed = server.close()
+  // Until then GraphQL is answered, and may wait for a job.
+  await server.drain()
+  await Promise.all([closed, app.jobs.stop()])
   await app[Symbol.asyncDispose]()
   process.exit(0)
 }

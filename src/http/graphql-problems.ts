@@ -36,6 +36,16 @@ export function setStatuses({ data, errors = [] }: Result) {
 }
 type Result = { data?: unknown; errors?: readonly GraphQLError[] | undefined }
 
+/** The refusal of a request that comes while this process shuts down; another one, or the next, will answer it. */
+export const unavailable = () =>
+  new GraphQLError('the server is shutting down; try again', {
+    extensions: {
+      code: 'UNAVAILABLE',
+      retryAfterSeconds: 2,
+      http: { status: 503, headers: { 'Retry-After': '2' } },
+    },
+  })
+
 /** A request that costs too much is refused whole: once, not once for each of its fields. */
 export function refusedWhole(
   errors: readonly GraphQLError[] | undefined,

@@ -6,7 +6,7 @@ import type { Context } from '../graphql/context.ts'
 import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
-import { refusedWhole, setStatuses, worded } from './graphql-problems.ts'
+import { refusedWhole, setStatuses, unavailable, worded } from './graphql-problems.ts'
 import { isJsonType, readJson } from './json-body.ts'
 import { useSubscriptions } from './subscriptions.ts'
 import type { Door, Visit } from './visit.ts'
@@ -19,6 +19,7 @@ const preflighted = ['authorization', 'graphql-require-preflight']
 /** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
 export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door {
   const closing = new AbortController()
+  let refuses = false
   const yoga = createYoga<Visit & { refusal?: GraphQLError }, Context>({
     schema,
     context: async ({ scope, requestId, address, toll }) => ({
@@ -52,11 +53,15 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
       // What a token may see is nothing for a cache on the way, whatever the address looks like.
       res.setHeader('Cache-Control', 'no-store')
       res.setHeader('X-Content-Type-Options', 'nosniff')
+      if (refuses) return yoga(req, res, { ...visit, refusal: unavailable() })
       const hasJson = req.method === 'POST' && isJsonType(req.headers['content-type'])
       const asked = hasJson ? await readJson(req, MAX_BODY_BYTES) : {}
       return yoga(Object.assign(req, asked), res, { ...visit, ...asked })
     },
     drain: () => closing.abort(),
+    refuse() {
+      refuses = true
+    },
   }
 }
 

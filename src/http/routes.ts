@@ -33,7 +33,7 @@ export type Route = {
 export function openRoutes(app: App, metrics: Metrics): Route[] {
   const linkBytes = openLinkBytes(app)
   return [
-    { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app) },
+    { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app), whileClosing: true },
     { name: 'put', matches: below('/uploads/put/'), door: tolled(putsDoor(app)), takesLong: true },
     {
       name: 'uploads',

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../app.ts'
 import { noteAsked } from '../blobs/courtesy.ts'
 import { duringRequest } from '../log.ts'
@@ -15,12 +16,21 @@ import { openVisit, requestIdOf } from './visit.ts'
 export type HttpServer = {
   /** Resolves with the port once it listens; rejects with the error of the operating system. */
   listen: (port: number, host: string) => Promise<number>
-  /** Takes no more, lets what is in flight finish, and after `graceMs` cuts it off. */
+  /**
+   * Reports that it is not ready, goes on answering GraphQL for DRAIN_SECONDS while load balancers notice, and then closes the
+   * listener. Further calls wait for the first.
+   */
+  drain: () => Promise<void>
+  /** Drains, lets what is in flight finish, and cuts it off `graceMs` after the drain began; the drain takes no longer than that. */
   close: (graceMs?: number) => Promise<void>
 }
 
 /** A body may take hours, a request line and its headers may not. 65 s: longer than load balancers keep a connection. */
 const timeouts = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 65_000 }
+
+/** Time for requests in flight from the beginning of a shutdown, and at least so much of it after the listener has closed. */
+const GRACE_MS = 8_000
+const AFTER_DRAIN_MS = 3_000
 
 /** Every door of the house behind one port. */
 export function createHttpServer(app: App): HttpServer {
@@ -28,7 +38,9 @@ export function createHttpServer(app: App): HttpServer {
   const routes = openRoutes(app, metrics)
   const tollFor = openRateLimits(app)
   const inFlight = new Set<ServerResponse>()
+  const { drainMs } = app.config
   let closing = false
+  let drained: Promise<void> | undefined
 
   const server = createServer(timeouts, (req, res) => {
     const requestId = requestIdOf(req)
@@ -70,32 +82,39 @@ export function createHttpServer(app: App): HttpServer {
     })
   }
 
+  async function drainFor(ms: number) {
+    closing = true
+    for (const res of inFlight) closeAfter(res)
+    const stopped = Promise.all(routes.map(({ door }) => door.drain?.()))
+    await sleep(ms)
+    for (const { door } of routes) door.refuse?.()
+    server.close()
+    await stopped
+  }
+  const drain = (ms = drainMs) => {
+    drained ??= drainFor(ms)
+    return drained
+  }
+
   return {
     async listen(port, host) {
       server.listen(port, host)
       await once(server, 'listening')
       return (server.address() as AddressInfo).port
     },
-    async close(graceMs = 8000) {
-      closing = true
+    drain: () => drain(),
+    async close(graceMs = Math.max(GRACE_MS, drainMs + AFTER_DRAIN_MS)) {
       const closed = once(server, 'close')
       const cut = setTimeout(() => {
         server.close()
         server.closeAllConnections()
       }, graceMs)
-      const finished = [...inFlight].map(isOver)
-      for (const res of inFlight) closeAfter(res)
-      await Promise.all(routes.map(({ door }) => door.drain?.()))
-      // Until here whoever asks is told to come back, and not that nobody is there.
-      await Promise.all(finished)
-      server.close()
+      await drain(Math.min(drainMs, graceMs))
       await closed
       clearTimeout(cut)
     },
   }
 }
-
-const isOver = (res: ServerResponse) => new Promise((resolve) => res.once('close', resolve))
 
 /** The last route takes whatever no other does. */
 const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {

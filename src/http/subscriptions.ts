@@ -15,6 +15,7 @@ import { costOf } from '../graphql/limits.ts'
 import { atOnce } from './at-once.ts'
 import { sendEvents } from './event-stream.ts'
 import { addressOf } from './forwarded.ts'
+import { unavailable } from './graphql-problems.ts'
 import type { Visit } from './visit.ts'
 
 /** So many streams may a token have open at once, and so many an address without one. */
@@ -23,7 +24,10 @@ const MOST_STREAMS = 50
 type NodeVisit = Visit & { req: IncomingMessage; res: ServerResponse }
 type Options = { trustProxy: boolean; closing: AbortSignal }
 
-/** Subscriptions over Server-Sent Events, which end when the house closes. */
+/**
+ * Subscriptions over Server-Sent Events. When shutdown begins, open ones end without `complete`, so that clients reconnect, and new
+ * ones are refused as UNAVAILABLE.
+ */
 export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Context & NodeVisit> {
   const streams = atOnce(MOST_STREAMS)
   const callerOf = ({ viewer, req }: Context & NodeVisit) =>
@@ -31,6 +35,7 @@ export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Conte
 
   return {
     onSubscribe({ args, setSubscribeFn }) {
+      if (closing.aborted) throw unavailable()
       refuseDear(args)
       streams.admit(callerOf(args.contextValue), args.contextValue.res)
       setSubscribeFn(subscribe)

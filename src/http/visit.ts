@@ -20,10 +20,14 @@ export type Visit = {
   toll: Toll
 }
 
-/** A way into the house. `drain` is called when the house closes: stop reading, keep what arrived. */
+/**
+ * A way into the house. `drain` runs when shutdown begins: stop reading bodies, keep what arrived. `refuse` runs when the listener
+ * closes: what still comes over open connections is refused.
+ */
 export type Door = {
   handle: (req: IncomingMessage, res: ServerResponse, visit: Visit) => unknown
   drain?: () => unknown
+  refuse?: () => unknown
 }
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/

@@ -219,6 +219,13 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['1', 'yes', 'True', '10.0.0.0/8'],
   },
+  DRAIN_SECONDS: {
+    right: [
+      ['0', { drainMs: 0 }],
+      ['30', { drainMs: 30_000 }],
+    ],
+    wrong: ['-1', '1.5', 'off', '3601'],
+  },
   LINKABLE_TABLES: {
     right: [
       ['samples.file', { linkableTables: [linkable('samples', 'file')] }],
@@ -268,6 +275,7 @@ describe.each(Object.entries(cases))('%s', (name, { right, wrong }) => {
 
 test('nothing set is what the README says', () => {
   expect(readConfig({})).toEqual({
+    drainMs: 5000,
     host: '127.0.0.1',
     port: 4000,
     publicUrl: null,

@@ -23,6 +23,7 @@ async function openRestarts() {
     PORT: `${port}`,
     ADMIN_TOKEN: token,
     LOG_LEVEL: 'error',
+    DRAIN_SECONDS: '0',
   }
   const said = { err: '' }
   let child: ChildProcess | undefined

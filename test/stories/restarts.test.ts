@@ -27,7 +27,13 @@ const root = join(import.meta.dirname, '../..')
 async function openPlace() {
   const dir = await emptyFolder()
   const port = await freePort()
-  const env = { DATA_DIR: dir, PORT: `${port}`, ADMIN_TOKEN, LOG_LEVEL: 'error' }
+  const env = {
+    DATA_DIR: dir,
+    PORT: `${port}`,
+    ADMIN_TOKEN,
+    LOG_LEVEL: 'error',
+    DRAIN_SECONDS: '0',
+  }
   const house = houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
   const { DATABASE_URL: databaseUrl } = databaseOf(dir)
   const fsck = () => runFsck({ ...house, dir, databaseUrl } as House, '--deep')

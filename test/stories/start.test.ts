@@ -23,9 +23,10 @@ type Command = { command?: string; args?: string[] }
 /** What `npm start` runs, with these variables and no others, and all that it says; gone when the test ends. */
 function start(env: Env, { command = process.execPath, args = ['src/main.ts'] }: Command = {}) {
   const startedAt = performance.now()
+  const { PATH, HOME } = process.env
   const child = spawn(command, args, {
     cwd: root,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'error', ...env },
+    env: { ...{ PATH, HOME }, PORT: '0', LOG_LEVEL: 'error', DRAIN_SECONDS: '0', ...env },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { out: '', err: '' }
@@ -183,7 +184,7 @@ describe('F20: SIGTERM', () => {
     'lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile',
     timed,
     async () => {
-      const vars = await env()
+      const vars = { ...(await env()), DRAIN_SECONDS: '3' }
       const running = await ready(vars)
       const { house } = running
       const { id: workspaceId } = await createWorkspace(house)

@@ -36,6 +36,7 @@ export async function openCluster({
     AWS_SECRET_ACCESS_KEY,
     DATA_DIR: dir,
     LOG_LEVEL: 'warn',
+    DRAIN_SECONDS: '0',
   }
   const vars = { ...shared, ...database.env, ...env }
   const ends: string[] = []

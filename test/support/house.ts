@@ -43,6 +43,7 @@ export async function openHouse({
   const vars = {
     DATA_DIR: dir,
     LOG_LEVEL: process.env.TEST_LOG ?? 'silent',
+    DRAIN_SECONDS: '0',
     ...database.env,
     ...s3ForHouses(),
   }

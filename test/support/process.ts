@@ -25,7 +25,7 @@ export const databaseOf = (dir: string | undefined) => databases.get(dir) ?? {}
 export async function startProcess(env: Record<string, string>) {
   const main = join(import.meta.dirname, '../../src/main.ts')
   const child = spawn(process.execPath, [main], {
-    env: { PORT: '0', ...databaseOf(env.DATA_DIR), ...env },
+    env: { PORT: '0', DRAIN_SECONDS: '0', ...databaseOf(env.DATA_DIR), ...env },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { out: '', err: '' }

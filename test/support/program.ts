@@ -10,7 +10,10 @@ export type Program = Awaited<ReturnType<typeof startProgram>>
  * to say where it listens, as localhost:PORT, on its standard output.
  */
 export async function startProgram(words: string[], env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, words, {
+    env: { DRAIN_SECONDS: '0', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let said = ''
   child.stdout.on('data', (text) => {
     said += text

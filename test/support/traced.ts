@@ -28,6 +28,7 @@ export async function openTraced() {
   const url = `http://127.0.0.1:${await freePort()}`
   const env = {
     ...{ PATH: process.env.PATH, DATA_DIR: join(place, 'new/data'), PORT: new URL(url).port },
+    DRAIN_SECONDS: '0',
     ...{ ADMIN_TOKEN, LOG_LEVEL: 'error' },
     // What goes to the kernel through a ring is no system call, and would not be seen.
     UV_USE_IO_URING: '0',

@@ -48,6 +48,7 @@ export async function openFaulty({
   const database = opened.use(await newDatabase({ isEmpty }))
   const vars = {
     ...{ DATA_DIR: dir, ADMIN_TOKEN: token, LOG_LEVEL: process.env.TEST_LOG ?? 'silent' },
+    DRAIN_SECONDS: '0',
     ...{ SCRUB_DAYS: '0', MAX_QUERY_COST: '1000000', ...database.env, ...env },
   }
   let child: ChildProcess | undefined
