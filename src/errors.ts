@@ -45,11 +45,14 @@ export class Forbidden extends DomainError {
 }
 
 export type Issue = { path: string[]; message: string }
+const wordIssue = ({ path, message }: Issue) =>
+  path.length > 0 ? `${path.join('.')}: ${message}` : message
+
 export class InvalidInput extends DomainError {
   readonly code = 'INVALID_INPUT'
   readonly issues: Issue[]
   constructor(...issues: [Issue, ...Issue[]]) {
-    super(issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '))
+    super(issues.map(wordIssue).join('; '))
     this.issues = issues
     this.path = issues[0].path
   }

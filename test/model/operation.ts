@@ -75,7 +75,7 @@ export function batchOutcome<Item>(
     return 'done' in result
   }
   if (mode === 'BEST_EFFORT') items.forEach(each)
-  else if (!allOrNothing(world, items, each)) return aborted(items, codes, tell)
+  else if (!allOrNothing(world, items, each)) return { code: codes.at(-1) ?? null }
   return { code: null, facts: [codes, tell(codes.map((code) => code === null))], is: keys }
 }
 
@@ -84,16 +84,6 @@ function allOrNothing<Item>(world: World, items: readonly Item[], each: (item: I
   if (items.every(each)) return true
   Object.assign(world, before)
   return false
-}
-
-function aborted(
-  items: readonly unknown[],
-  codes: (string | null)[],
-  tell: (done: boolean[]) => unknown,
-): Outcome {
-  const failed = codes.length - 1
-  const all = items.map((_, i) => (i === failed ? (codes[i] ?? null) : 'BATCH_ABORTED'))
-  return { code: null, facts: [all, tell(items.map(() => false))], is: items.map(() => null) }
 }
 
 /** What the items of a batch have counted; nothing where none was done. */

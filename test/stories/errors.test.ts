@@ -19,7 +19,7 @@ import {
 import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
-import { everything, itemsRefused, problemOf, refused } from '../support/refusals.ts'
+import { everything, problemOf, refused } from '../support/refusals.ts'
 
 const HOUR = 3_600_000
 let house: House
@@ -121,29 +121,25 @@ describe('an error says all that helps, and nothing was written', () => {
     const outer = await createFolder(house, { workspaceId, name: 'outer' })
     const inner = await createFolder(house, { parent: { id: outer.id }, name: 'inner' })
     const input = { entries: items(outer), destination: { id: inner.id } }
-    expect(await itemsRefused(house, 'moveEntries', input)).toMatchObject([
-      {
-        __typename: 'CycleError',
-        code: 'CYCLE',
-        message: 'a folder cannot go into itself or below itself',
-        retryable: false,
-      },
-    ])
+    expect(await refused(house, 'moveEntries', input)).toMatchObject({
+      __typename: 'CycleError',
+      code: 'CYCLE',
+      message: 'a folder cannot go into itself or below itself',
+      retryable: false,
+    })
   })
 
   test('NOT_EMPTY', async () => {
     const folder = await createFolder(house, { workspaceId, name: 'raw' })
     await createFolder(house, { parent: { id: folder.id }, name: 'inner' })
     const input = { entries: items(folder), recursive: false }
-    expect(await itemsRefused(house, 'trashEntries', input)).toMatchObject([
-      {
-        __typename: 'NotEmptyError',
-        code: 'NOT_EMPTY',
-        message: 'the folder holds 1 entries; recursive: true takes them along',
-        retryable: false,
-        entryCount: 1,
-      },
-    ])
+    expect(await refused(house, 'trashEntries', input)).toMatchObject({
+      __typename: 'NotEmptyError',
+      code: 'NOT_EMPTY',
+      message: 'the folder holds 1 entries; recursive: true takes them along',
+      retryable: false,
+      entryCount: 1,
+    })
   })
 
   test('INVALID_STATE', async () => {
@@ -160,12 +156,21 @@ describe('an error says all that helps, and nothing was written', () => {
     })
   })
 
-  test('BATCH_ABORTED, beside the error of the item that failed', async () => {
+  test('an item of a batch, at its place in the input', async () => {
     const [a, b] = [
       await createFolder(house, { workspaceId, name: 'a' }),
       await createFolder(house, { workspaceId, name: 'b' }),
     ]
     const entries = items(a, { id: 'fld_0' }, b)
+    expect(await refused(house, 'trashEntries', { entries })).toMatchObject({
+      __typename: 'NotFoundError',
+      id: 'fld_0',
+      path: ['entries', '1'],
+    })
+  })
+
+  test('BATCH_ABORTED, beside the error of the upload that failed', async () => {
+    const uploads = ['a', 'b/', 'c'].map((name) => ({ workspaceId, name, size: 1 }))
     const aborted = {
       __typename: 'BatchAbortedError',
       code: 'BATCH_ABORTED',
@@ -173,9 +178,11 @@ describe('an error says all that helps, and nothing was written', () => {
       retryable: false,
       failedIndex: 1,
     }
-    expect(await itemsRefused(house, 'trashEntries', { entries })).toMatchObject([
+    const error = `error { __typename code message retryable ... on BatchAbortedError { failedIndex } }`
+    const { results } = await act(house, 'createUploads', { uploads }, `results { ${error} }`)
+    expect(results.map(({ error }: { error: object }) => error)).toMatchObject([
       aborted,
-      { __typename: 'NotFoundError', id: 'fld_0' },
+      { __typename: 'InvalidInputError' },
       aborted,
     ])
   })
@@ -198,9 +205,11 @@ describe('an error says all that helps, and nothing was written', () => {
   test('QUOTA_EXCEEDED by a copy', async () => {
     const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
     const input = { entries: items(file), destination: { path: { workspaceId, path: '' } } }
-    expect(await itemsRefused(house, 'copyEntries', input)).toMatchObject([
-      { __typename: 'QuotaExceededError', neededBytes: 60, usage: { remainingBytes: 40 } },
-    ])
+    expect(await refused(house, 'copyEntries', input)).toMatchObject({
+      __typename: 'QuotaExceededError',
+      neededBytes: 60,
+      usage: { remainingBytes: 40 },
+    })
   })
 
   test('FILE_TOO_LARGE', async () => {

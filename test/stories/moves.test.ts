@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
   act,
+  attempt,
   batch,
   batchDone,
   children,
@@ -16,7 +17,7 @@ import {
 } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { pooled } from '../support/pooled.ts'
-import { itemsRefused, refused } from '../support/refusals.ts'
+import { refused } from '../support/refusals.ts'
 
 let house: House
 let workspaceId: string
@@ -131,7 +132,7 @@ describe('a folder does not go', () => {
     const a = await folder('a')
     const below = await folder('a/b/c')
     for (const to of [a, below]) {
-      const [problem] = await itemsRefused(house, 'moveEntries', moving([a], to))
+      const problem = await refused(house, 'moveEntries', moving([a], to))
       expect(problem).toMatchObject({ __typename: 'CycleError', code: 'CYCLE' })
     }
   })
@@ -145,7 +146,7 @@ describe('a folder does not go', () => {
   test('F14: below one that goes below it at the same moment', async () => {
     const [a, b] = [await folder('a'), await folder('b')]
     const rounds = Array.from({ length: 10 }, (_, i) => (i % 2 ? moving([a], b) : moving([b], a)))
-    await Promise.all(rounds.map((input) => batch(house, 'moveEntries', input)))
+    await Promise.all(rounds.map((input) => attempt(house, 'moveEntries', input, '__typename')))
     expect([
       ['a', 'a/b'],
       ['b', 'b/a'],
@@ -156,7 +157,7 @@ describe('a folder does not go', () => {
     const [a, one, gone] = [await folder('a'), await file('1.txt'), await folder('gone')]
     await trashEntries(house, gone)
     const other = await createWorkspace(house, { name: 'Other' })
-    const [away] = await itemsRefused(house, 'moveEntries', moving([a], other.root))
+    const away = await refused(house, 'moveEntries', moving([a], other.root))
     expect(away).toMatchObject({ code: 'INVALID_INPUT', path: ['destination'] })
     const to = async (destination: Id) => refused(house, 'moveEntries', moving([a], destination))
     expect(await to(one)).toMatchObject({ state: 'FILE', path: ['destination'] })
@@ -167,7 +168,7 @@ describe('a folder does not go', () => {
 
   test('anywhere when it is the root', async () => {
     const a = await folder('a')
-    const [problem] = await itemsRefused(house, 'moveEntries', moving([root], a))
+    const problem = await refused(house, 'moveEntries', moving([root], a))
     expect(problem).toMatchObject({ code: 'INVALID_STATE', state: 'ROOT' })
   })
 })
@@ -200,12 +201,12 @@ describe('where the name is taken', () => {
   })
 
   test('FAIL names what is there, and a name that is free', async () => {
-    const [problem] = await itemsRefused(house, 'moveEntries', moving([one as Id], to))
+    const problem = await refused(house, 'moveEntries', moving([one as Id], to))
     expect(problem).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: there?.id, name: 'Data.csv' },
       suggestedName: 'data (2).CSV',
-      path: null,
+      path: ['entries', '0'],
     })
   })
 
@@ -234,7 +235,7 @@ describe('where the name is taken', () => {
     const inner = await folder('to/x/x')
     const x = await at('to/x')
     const input = moving([inner], to, { onConflict: 'REPLACE' })
-    const [problem] = await itemsRefused(house, 'moveEntries', input)
+    const problem = await refused(house, 'moveEntries', input)
     expect(problem).toMatchObject({ code: 'CYCLE' })
     expect(await pathOf(x)).toBe('to/x')
   })
@@ -253,15 +254,13 @@ describe('of many', () => {
     const to = await folder('to')
     const entries = [await folder('a'), await file('1.txt'), await folder('b'), await file('2.txt')]
     await file('to/B')
-    const problems = await itemsRefused(house, 'moveEntries', moving(entries, to))
-    expect(problems).toMatchObject([
-      { code: 'BATCH_ABORTED', failedIndex: 2 },
-      { code: 'BATCH_ABORTED', failedIndex: 2 },
-      { code: 'NAME_CONFLICT', suggestedName: 'b (2)' },
-      { code: 'BATCH_ABORTED', failedIndex: 2 },
-    ])
-    const answer = await batch(house, 'moveEntries', moving(entries, to), 'syncCursor')
-    expect(answer).toMatchObject({ succeeded: 0, failed: 4, syncCursor: null })
+    const before = await tree()
+    expect(await refused(house, 'moveEntries', moving(entries, to))).toMatchObject({
+      code: 'NAME_CONFLICT',
+      suggestedName: 'b (2)',
+      path: ['entries', '2'],
+    })
+    expect(await tree()).toEqual(before)
   })
 
   test('BEST_EFFORT moves those that it can', async () => {
@@ -289,10 +288,10 @@ describe('of many', () => {
       ],
       destination: { id: to.id },
     }
-    expect(await itemsRefused(house, 'moveEntries', input)).toMatchObject([
-      { code: 'BATCH_ABORTED', failedIndex: 1 },
-      { code: 'STALE_REVISION', expectedRevision: 7, actualRevision: 1, entry: { id: b.id } },
-    ])
+    expect(await refused(house, 'moveEntries', input)).toMatchObject({
+      ...{ code: 'STALE_REVISION', expectedRevision: 7, actualRevision: 1, entry: { id: b.id } },
+      path: ['entries', '1'],
+    })
   })
 
   test('1 to 100 are taken at once', async () => {

@@ -1,5 +1,6 @@
-import { BatchAborted, DomainError, InvalidInput } from '../../errors.ts'
+import { DomainError, InvalidInput } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inField } from './fields.ts'
 import type { EntryRef, EntryRow } from './reads.ts'
 
 export type BatchMode = 'ALL_OR_NOTHING' | 'BEST_EFFORT'
@@ -13,7 +14,10 @@ export type Outcome = {
 }
 const MOST = 100
 
-/** Does one thing to many entries: in one transaction (ALL_OR_NOTHING), or each in its own (BEST_EFFORT). */
+/**
+ * Does one thing to many entries. ALL_OR_NOTHING: in one transaction; throws the error of the item that failed, with its place in the
+ * input. BEST_EFFORT: each in a transaction of its own, with one outcome for each. Throws InvalidInput unless there are 1 to 100.
+ */
 export async function batch<Item>(
   scope: Scope,
   items: readonly Item[],
@@ -24,26 +28,28 @@ export async function batch<Item>(
   if (items.length === 0 || items.length > MOST) {
     throw new InvalidInput({ path: [field], message: `1 to ${MOST} entries` })
   }
-  return mode === 'ALL_OR_NOTHING' ? together(scope, items, act) : apart(scope, items, act)
+  if (mode === 'BEST_EFFORT') return apart(scope, items, act)
+  return inTransaction(scope, async (s) => {
+    const outcomes: Outcome[] = []
+    for (const [index, item] of items.entries())
+      outcomes.push(done(index, await atItem(field, index, act(s, item))))
+    return outcomes
+  })
 }
 
 type Act<Item> = (s: TxScope, item: Item) => Promise<EntryRow>
 
-async function together<Item>(scope: Scope, items: readonly Item[], act: Act<Item>) {
-  let index = 0
+/** Fields of the input that all items share: an error about one of them already has its place. */
+const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])
+
+/** Awaits what is done to one item. Its error says which item it is: ["entries", "3"]. */
+async function atItem<T>(field: string, index: number, work: Promise<T>): Promise<T> {
   try {
-    return await inTransaction(scope, async (s) => {
-      const outcomes: Outcome[] = []
-      // From the first one, also when the story is told again.
-      for (index = 0; index < items.length; index++) {
-        outcomes.push(done(index, await act(s, items[index] as Item)))
-      }
-      return outcomes
-    })
+    return await work
   } catch (error) {
-    if (!(error instanceof DomainError)) throw error
-    const failedIndex = index
-    return items.map((_, i) => failed(i, i === failedIndex ? error : new BatchAborted(failedIndex)))
+    const path = (error instanceof DomainError && error.path) || []
+    if (sharedFields.has(path[0] ?? '')) throw error
+    return inField(field, inField(String(index), Promise.reject(error)))
   }
 }
 

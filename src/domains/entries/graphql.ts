@@ -342,7 +342,7 @@ mutation('moveEntries', {
     }),
   }),
   payload: batchPayload('MoveEntriesPayload'),
-  errors: [Cycle, InvalidState],
+  errors: [NameConflict, StaleRevision, Cycle, InvalidState, RowRejected],
   resolve: async (input, context) => ({ results: await moveEntries(context, input) }),
 })
 
@@ -357,5 +357,6 @@ mutation('tagEntries', {
     }),
   }),
   payload: batchPayload('TagEntriesPayload'),
+  errors: [StaleRevision, InvalidState],
   resolve: async (input, context) => ({ results: await tagEntries(context, input) }),
 })

@@ -46,7 +46,14 @@ export const NameWarningEnum = builder.enumType('NameWarning', {
 })
 
 export const BatchModeEnum = builder.enumType('BatchMode', {
-  values: ['ALL_OR_NOTHING', 'BEST_EFFORT'] as const,
+  description: 'What happens when one of many items fails.',
+  values: {
+    ALL_OR_NOTHING: {
+      description:
+        'Nothing is done. The mutation answers with the error of that item, whose path names it: ["entries", "3"]; createUploads and confirmUploads answer with an outcome for each.',
+    },
+    BEST_EFFORT: { description: 'The others are done. The payload has an outcome for each.' },
+  },
 })
 
 const PathRef = builder.inputType('PathRef', {

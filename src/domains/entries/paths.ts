@@ -79,19 +79,19 @@ export async function refuseTooDeep(
   { tx }: TxScope,
   folder: EntryRow,
   parent: EntryRow,
-  field = 'destination',
+  path = ['destination'],
 ): Promise<void> {
   const { deepest } = await tx
     .selectFrom('entries')
     .select(sql<number>`max(length("pathKey") - length(replace("pathKey", '/', '')))`.as('deepest'))
     .where(subtreeOf(folder))
     .executeTakeFirstOrThrow()
-  checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder), field)
+  checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder), path)
 }
 
 /** Throws InvalidInput where a folder would be too deep. */
-export function checkDepth(depth: number, field: string) {
+export function checkDepth(depth: number, path: string[]) {
   if (depth <= DEEPEST) return
   const message = `folders are at most ${DEEPEST} deep; this would be ${depth}`
-  throw new InvalidInput({ path: [field], message })
+  throw new InvalidInput({ path, message })
 }

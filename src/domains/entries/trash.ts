@@ -44,7 +44,7 @@ export async function takeFromTrash(
 ): Promise<EntryRow> {
   const { tx } = s
   if (entry.kind === 'folder') {
-    await refuseTooDeep(s, entry, folder, 'entryIds')
+    await refuseTooDeep(s, entry, folder, [])
     await repath(s, entry, folder, name)
   }
   const restored = await tx

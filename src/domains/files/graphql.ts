@@ -1,5 +1,12 @@
 import { downloadUrl } from '../../blobs/signed-links.ts'
-import { Cycle, InvalidInput, InvalidState, QuotaExceeded, StaleRevision } from '../../errors.ts'
+import {
+  Cycle,
+  InvalidInput,
+  InvalidState,
+  NameConflict,
+  QuotaExceeded,
+  StaleRevision,
+} from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
@@ -237,7 +244,7 @@ mutation('copyEntries', {
     }),
   }),
   payload: batchPayload('CopyEntriesPayload'),
-  errors: [Cycle, InvalidState],
+  errors: [NameConflict, StaleRevision, Cycle, InvalidState, QuotaExceeded],
   resolve: async (input, context) => ({ results: await copyEntries(context, input) }),
 })
 

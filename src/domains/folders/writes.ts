@@ -43,7 +43,7 @@ export async function createFolder(scope: Scope, input: NewFolder): Promise<Entr
   const tags = checkTagNames(input.tags ?? [])
   return inTransaction(scope, async (s) => {
     const start = await startOf(s, input)
-    checkDepth(depthOf(start) + names.length, 'name')
+    checkDepth(depthOf(start) + names.length, ['name'])
     const parent = await ensureFolders(s, start, names.slice(0, -1))
     const wanted = names.at(-1) as EntryName
     const claim = claimName(s, parent, wanted, input.onConflict)
@@ -91,7 +91,7 @@ async function addFolder(
   name: EntryName,
   { tags = [], ...facts }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
-  checkDepth(depthOf(parent) + 1, 'path')
+  checkDepth(depthOf(parent) + 1, ['path'])
   const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
   await countIn(s, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder

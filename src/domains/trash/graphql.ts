@@ -1,4 +1,4 @@
-import { InvalidState } from '../../errors.ts'
+import { InvalidState, NameConflict, NotEmpty, RowRejected, StaleRevision } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -67,6 +67,7 @@ mutation('trashEntries', {
     .implement({
       fields: (t) => ({ ...batchFields(t), rowsUnlinked: t.exposeInt('rowsUnlinked') }),
     }),
+  errors: [StaleRevision, InvalidState, NotEmpty, RowRejected],
   resolve: (input, context) => trashEntries(context, input),
 })
 
@@ -89,7 +90,7 @@ mutation('restoreEntries', {
     .implement({
       fields: (t) => ({ ...batchFields(t), rowsRelinked: t.exposeInt('rowsRelinked') }),
     }),
-  errors: [InvalidState],
+  errors: [NameConflict, InvalidState, RowRejected],
   resolve: (input, context) => restoreEntries(context, input),
 })
 
@@ -109,6 +110,7 @@ mutation('purgeEntries', {
         freedBytes: t.expose('freedBytes', { type: 'ByteCount' }),
       }),
     }),
+  errors: [InvalidState],
   resolve: (input, context) => purgeEntries(context, input),
 })
 
