@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
@@ -56,6 +56,7 @@ export async function openApp(
   await using opened = new AsyncDisposableStack()
   const { database } = config
   await requireWritable('DATA_DIR', config.dataDir)
+  warnIfReadable(config, log)
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await requireContact(db)
@@ -152,6 +153,14 @@ async function requireWritable(variable: string, dir: string) {
     const { code } = error as NodeJS.ErrnoException
     throw new CannotStart(`${dir} cannot be written (${code}); ${variable} names another.`)
   }
+}
+
+/** What exists is left as it is: whoever made the folder may have meant others to read it. */
+function warnIfReadable({ dataDir }: Config, log: Log) {
+  const mode = statSync(dataDir).mode & 0o777
+  if (process.platform === 'win32' || (mode & 0o077) === 0) return
+  const message = 'other users of this machine can open DATA_DIR; chmod 700 makes it private'
+  log.warn({ dataDir, mode: mode.toString(8) }, message)
 }
 
 async function openRows(database: DatabaseConfig): Promise<Db> {

@@ -70,10 +70,14 @@ export type Config = {
   logLevel: LogLevel
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
+  metrics: MetricsConfig
   linkableTables: LinkableColumn[]
   /** How long GraphQL is answered after SIGTERM, before the listener closes. */
   drainMs: number
 }
+
+/** Who may read /metrics: everyone (`open`), whoever presents `token`, and whoever reaches `port`, which serves nothing else. */
+export type MetricsConfig = { open: boolean; token: string | null; port: number | null }
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 type LogLevel = (typeof logLevels)[number]
@@ -98,6 +102,9 @@ const setting = <T>(of: Setting<T>) => of
 
 const wholeNumber = (from: number, to: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
+
+/** What an Authorization header can carry, long enough not to be guessed. */
+const bearerToken = z.string().regex(/^[\w.~+/-]{20,200}$/)
 
 /** What GraphQL calls an Int, as which these figures are given out. */
 const LARGEST_INT = 2_147_483_647
@@ -288,11 +295,7 @@ export const settings = {
     meaning: "The owner's first token, read on the very first start only.",
     default: 'a random one, printed once',
     right: '20 to 200 letters, digits and - . _ ~ + /',
-    schema: z
-      .string()
-      .regex(/^[\w.~+/-]{20,200}$/)
-      .nullable()
-      .default(null),
+    schema: bearerToken.nullable().default(null),
   }),
   MAX_UPLOAD_BYTES: setting({
     meaning: 'The largest file, in bytes.',
@@ -386,6 +389,29 @@ export const settings = {
     right: 'a whole number from 0 to 3600',
     schema: wholeNumber(0, 3600).default(5),
   }),
+  METRICS: setting({
+    meaning: 'open: /metrics is answered without a token, to everyone who reaches PORT.',
+    default: 'token: to holders of METRICS_TOKEN',
+    right: 'token or open',
+    schema: z
+      .enum(['token', 'open'])
+      .transform((word) => word === 'open')
+      .default(false),
+  }),
+  METRICS_TOKEN: setting({
+    meaning:
+      'Bearer token for /metrics, on PORT and on METRICS_PORT. API tokens are not accepted there.',
+    default: 'none: /metrics is not found on PORT',
+    right: '20 to 200 letters, digits and - . _ ~ + /',
+    schema: bearerToken.nullable().default(null),
+  }),
+  METRICS_PORT: setting({
+    meaning:
+      'A port of its own for /metrics, on the address of HOST; it serves nothing else, and asks for no token unless METRICS_TOKEN is set.',
+    default: 'none',
+    right: 'a whole number from 1 to 65535',
+    schema: wholeNumber(1, 65_535).nullable().default(null),
+  }),
   LINKABLE_TABLES: setting({
     meaning:
       "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all.",
@@ -435,6 +461,11 @@ export function readConfig(env: Env): Config {
     linkBytesPerDay: values.LINK_BYTES_PER_DAY,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
+    metrics: {
+      open: values.METRICS,
+      token: values.METRICS_TOKEN,
+      port: values.METRICS_PORT,
+    },
     linkableTables: values.LINKABLE_TABLES,
     drainMs: values.DRAIN_SECONDS * 1000,
   }
@@ -520,7 +551,7 @@ const complaint = (name: Name, value: string) =>
 
 /** Terminals and logs are read by others, too: no token, and no password in a URL. */
 const shown = (name: Name, value: string) =>
-  name === 'ADMIN_TOKEN'
+  name === 'ADMIN_TOKEN' || name === 'METRICS_TOKEN'
     ? `${value.length} characters long`
     : JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@'))
 

@@ -2,6 +2,9 @@ import { parseArgs } from 'node:util'
 import { CannotStart, readConfig } from './config.ts'
 import { inspect, knownDamages, type Told } from './inspection.ts'
 
+// What --repair creates is for the user of this process alone.
+process.umask(0o077)
+
 const usage = `npm run fsck -- [--repair] [--deep] [--json] [--grace-hours=<hours>]
 
 Looks whether rows and bytes are as they must be, also while the server runs.

@@ -4,6 +4,9 @@ import type { App } from './app.ts'
 import type { Config } from './config.ts'
 import type { HttpServer } from './http/server.ts'
 
+// Files and folders that this process creates are for its own user alone.
+process.umask(0o077)
+
 // What was compiled serves the next start, too, where it can be written: to compile all takes a third of a start.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
@@ -15,6 +18,7 @@ async function main() {
   const config = readConfig(process.env)
   const app = await openApp(config)
   const server = createHttpServer(app)
+  await listenForMetrics(server, config)
   const port = await listen(server, config)
   greet(app, port)
   const signal = await firstSignal()
@@ -31,13 +35,23 @@ async function listen(server: HttpServer, { host, port }: Config) {
   try {
     return await server.listen(port, host)
   } catch (error) {
-    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port))
+    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port, 'PORT'))
   }
 }
 
-function sentenceFor({ code }: NodeJS.ErrnoException, host: string, port: number) {
-  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken; PORT names another.`
-  if (code === 'EACCES') return `Port ${port} may not be opened by this user; PORT names another.`
+async function listenForMetrics(server: HttpServer, { host, metrics: { port } }: Config) {
+  if (port === null) return
+  try {
+    await server.listenForMetrics(port, host)
+  } catch (error) {
+    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port, 'METRICS_PORT'))
+  }
+}
+
+function sentenceFor({ code }: NodeJS.ErrnoException, host: string, port: number, name: string) {
+  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken; ${name} names another.`
+  if (code === 'EACCES')
+    return `Port ${port} may not be opened by this user; ${name} names another.`
   return `${host} is no address of this machine (${code}); HOST names another.`
 }
 

@@ -1,9 +1,12 @@
-import type { IncomingMessage } from 'node:http'
+import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
-import type { Config } from '../config.ts'
+import type { App } from '../app.ts'
+import type { Config, MetricsConfig } from '../config.ts'
 import { Unauthenticated } from '../errors.ts'
-import type { Door, Visit } from './visit.ts'
+import { HttpProblem, sendProblem } from './problems.ts'
+import type { Door } from './visit.ts'
 
 /** Of the process, however many houses it holds. */
 const ofProcess = new Registry()
@@ -48,30 +51,62 @@ export function openMetrics() {
   }
 }
 
-/** /metrics: for the machine itself, or for whoever has a token; a proxy on this machine speaks for others. */
-export function metricsDoor(metrics: Metrics, { trustProxy }: Config): Door {
+/** Answers /metrics as METRICS and METRICS_TOKEN allow. API tokens open nothing here; a wrong one costs as elsewhere. */
+export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Door {
   return {
     async handle(req, res, visit) {
-      if (trustProxy || !isFromHere(req)) await requireViewer(visit)
-      res.writeHead(200, {
-        'Content-Type': Registry.PROMETHEUS_CONTENT_TYPE,
-        'Cache-Control': 'no-store',
-      })
-      res.end(await metrics.text())
+      if (!access.open && access.token === null) throw notServed()
+      if (!isAllowed(req, access)) await visit.toll.pay(1)
+      await sendMetrics(req, res, { metrics, access })
     },
   }
 }
 
-const isFromHere = ({ socket, headers }: IncomingMessage) =>
-  /^(?:127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? '') &&
-  !headers.forwarded &&
-  !headers['x-forwarded-for']
-
-async function requireViewer(visit: Visit) {
-  await visit.toll.pay(1)
-  const { viewer } = await visit.scope()
-  if (!viewer) throw new Unauthenticated()
+/** The server of METRICS_PORT, which knows GET and HEAD of /metrics alone. */
+export function createMetricsServer(
+  metrics: Metrics,
+  { config: { metrics: access }, log }: Pick<App, 'config' | 'log'>,
+): Server {
+  const timeouts = { requestTimeout: 30_000, headersTimeout: 30_000 }
+  const report = (err: unknown) => log.error({ err }, 'unexpected')
+  return createServer(timeouts, async (req, res) => {
+    try {
+      if (req.url?.split('?', 1)[0] !== '/metrics') throw notServed()
+      if (req.method !== 'GET' && req.method !== 'HEAD') throw onlyReads()
+      await sendMetrics(req, res, { metrics, access })
+    } catch (error) {
+      sendProblem(res, error, { requestId: randomUUID(), log: report })
+    }
+  })
 }
+
+async function sendMetrics(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { metrics, access }: { metrics: Metrics; access: MetricsConfig },
+) {
+  if (!isAllowed(req, access)) throw new Unauthenticated()
+  res.writeHead(200, {
+    'Content-Type': Registry.PROMETHEUS_CONTENT_TYPE,
+    'Cache-Control': 'no-store',
+  })
+  res.end(await metrics.text())
+}
+
+const isAllowed = ({ headers }: IncomingMessage, { open, token }: MetricsConfig) =>
+  open || token === null || isBearer(headers.authorization, token)
+
+/** Compares hashes, so that neither the length nor the first difference of a wrong token can be measured. */
+function isBearer(authorization: string | undefined, token: string): boolean {
+  const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? []
+  const digest = (text: string) => hash('sha256', text, 'buffer')
+  return timingSafeEqual(digest(given), digest(token))
+}
+
+const notServed = () => new HttpProblem(404, 'NOT_FOUND', 'nothing is served here')
+
+const onlyReads = () =>
+  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
 
 /** What went over a connection since it was last asked about: one connection serves many requests. */
 function trafficOf() {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../app.ts'
@@ -7,7 +7,7 @@ import { noteAsked } from '../blobs/courtesy.ts'
 import { duringRequest } from '../log.ts'
 import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
-import { openMetrics } from './metrics.ts'
+import { createMetricsServer, openMetrics } from './metrics.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
 import { openRateLimits } from './rate-limits.ts'
 import { openRoutes, type Route } from './routes.ts'
@@ -16,6 +16,8 @@ import { openVisit, requestIdOf } from './visit.ts'
 export type HttpServer = {
   /** Resolves with the port once it listens; rejects with the error of the operating system. */
   listen: (port: number, host: string) => Promise<number>
+  /** The same for the port that serves /metrics alone. */
+  listenForMetrics: (port: number, host: string) => Promise<number>
   /**
    * Reports that it is not ready, goes on answering GraphQL for DRAIN_SECONDS while load balancers notice, and then closes the
    * listener. Further calls wait for the first.
@@ -46,6 +48,8 @@ export function createHttpServer(app: App): HttpServer {
     const requestId = requestIdOf(req)
     void duringRequest(requestId, () => serve(req, res, requestId))
   })
+
+  const metricsServer = createMetricsServer(metrics, app)
 
   async function serve(req: IncomingMessage, res: ServerResponse, requestId: string) {
     const route = routeOf(req, routes)
@@ -97,11 +101,8 @@ export function createHttpServer(app: App): HttpServer {
   }
 
   return {
-    async listen(port, host) {
-      server.listen(port, host)
-      await once(server, 'listening')
-      return (server.address() as AddressInfo).port
-    },
+    listen: (port, host) => listenOn(server, port, host),
+    listenForMetrics: (port, host) => listenOn(metricsServer, port, host),
     drain: () => drain(),
     async close(graceMs = Math.max(GRACE_MS, drainMs + AFTER_DRAIN_MS)) {
       const closed = once(server, 'close')
@@ -112,8 +113,16 @@ export function createHttpServer(app: App): HttpServer {
       await drain(Math.min(drainMs, graceMs))
       await closed
       clearTimeout(cut)
+      metricsServer.close()
+      metricsServer.closeAllConnections()
     },
   }
+}
+
+async function listenOn(server: Server, port: number, host: string): Promise<number> {
+  server.listen(port, host)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
 }
 
 /** The last route takes whatever no other does. */

@@ -4,8 +4,11 @@ import type { ApiScope } from '../../src/scope.ts'
 /** What somebody is told: let in, nobody knows them, not theirs to do, not there. */
 export type Cell = '✓' | '401' | '403' | '404'
 
-/** `reader`: members, and everybody where the workspace is PUBLIC. `anyone`: whoever has a token. `never`: what belongs to another. */
-type Who = WorkspaceRole | 'reader' | 'anyone' | 'never'
+/**
+ * `reader`: members, and everybody where the workspace is PUBLIC. `anyone`: whoever has a token. `never`: what belongs to another.
+ * `operator`: a secret of the settings, which no API token stands for.
+ */
+type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator'
 /**
  * `open`: to whoever knows the address. `asks`: who shows no token is asked for one. `hides`: what may not be seen is not there.
  * `hidesRole`: the same for want of a role alone. `own`: of one's own things. `reads`: scope FILES_READ besides. `unbound`: not with
@@ -118,7 +121,7 @@ export const doorRules: Record<string, Rule> = {
   'archive signed': open,
   'archive manifest': open,
   'share GET': open,
-  'metrics GET': rule('anyone', null, 'asks'),
+  'metrics GET': rule('operator', null),
   'livez GET': open,
   'readyz GET': open,
   'graphql page': open,
@@ -147,7 +150,7 @@ export function expected({ who, scope, flags }: Rule, actor: Actor, isDoor: bool
   const is = (flag: Flag) => flags.includes(flag)
   const { scopes, role } = actor
   if (is('open') && isDoor) return '✓'
-  if (actor.isDead) return '401'
+  if (actor.isDead || who === 'operator') return '401'
   if (is('open')) return '✓'
   if (who === 'reader' && actor.isPublic && !scopes) return '✓'
   if (is('asks') && !scopes) return '401'

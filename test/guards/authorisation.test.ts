@@ -38,7 +38,10 @@ let later = 0
 let house: House
 let columns: Column[]
 beforeAll(async () => {
-  house = await openHouse({ now: () => Date.now() + later })
+  house = await openHouse({
+    now: () => Date.now() + later,
+    env: { METRICS_TOKEN: 'a-token-for-prometheus' },
+  })
   columns = await inviteAll(house, (ms) => {
     later += ms
   })

@@ -226,6 +226,26 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['-1', '1.5', 'off', '3601'],
   },
+  METRICS: {
+    right: [
+      ['open', { metrics: { open: true, token: null, port: null } }],
+      ['token', { metrics: { open: false, token: null, port: null } }],
+    ],
+    wrong: ['true', 'OPEN', 'off'],
+  },
+  METRICS_TOKEN: {
+    right: [
+      [
+        'aB3-._~+/aB3-._~+/aB',
+        { metrics: { open: false, token: 'aB3-._~+/aB3-._~+/aB', port: null } },
+      ],
+    ],
+    wrong: ['short', 'x'.repeat(201), `${'x'.repeat(20)} `],
+  },
+  METRICS_PORT: {
+    right: [['9464', { metrics: { open: false, token: null, port: 9464 } }]],
+    wrong: ['0', '65536', '-1', 'any'],
+  },
   LINKABLE_TABLES: {
     right: [
       ['samples.file', { linkableTables: [linkable('samples', 'file')] }],
@@ -299,6 +319,7 @@ test('nothing set is what the README says', () => {
     linkBytesPerDay: null,
     logLevel: 'info',
     trustProxy: false,
+    metrics: { open: false, token: null, port: null },
     linkableTables: [],
   })
 })
@@ -394,6 +415,7 @@ test('downloads lead to the bucket, where there is one, unless they shall not', 
 describe('S35: what a refusal does not tell', () => {
   test('a token', () => {
     expect(refusal({ ADMIN_TOKEN: 'hunter2' })).not.toContain('hunter2')
+    expect(refusal({ METRICS_TOKEN: 'hunter2' })).not.toContain('hunter2')
   })
 
   test('a password in an address', () => {

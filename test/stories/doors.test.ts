@@ -7,9 +7,10 @@ import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../suppo
 import { type House, openHouse } from '../support/house.ts'
 import { rawRequest } from '../support/tus.ts'
 
+const METRICS_TOKEN = 'a-token-for-prometheus'
 let house: House
 beforeAll(async () => {
-  house = await openHouse()
+  house = await openHouse({ env: { METRICS_TOKEN } })
   return () => house[Symbol.asyncDispose]()
 })
 
@@ -38,10 +39,10 @@ describe('for whoever watches over the process', () => {
     await other[Symbol.asyncDispose]().catch(() => {})
   })
 
-  test('S39: /metrics counts seconds and bytes by door, for this machine without a token', async () => {
+  test('S39: /metrics counts seconds and bytes by door, with METRICS_TOKEN', async () => {
     await open('/livez')
     await open('/nothing')
-    const response = await open('/metrics')
+    const response = await house.http('/metrics', { token: METRICS_TOKEN })
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
     const text = await response.text()
     const count = (door: string, status: number) =>
@@ -58,19 +59,29 @@ describe('for whoever watches over the process', () => {
     expect(text).not.toContain('/nothing')
   })
 
-  test.each([{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }])(
-    'S39: /metrics wants a token of whom a proxy speaks for: %o',
-    async (headers) => {
-      expect((await open('/metrics', { headers })).status).toBe(401)
-      expect((await house.http('/metrics', { headers })).status).toBe(200)
-    },
-  )
+  test.each([
+    ['no token', null],
+    ['an API token of an owner', undefined],
+    ['a part of the token', METRICS_TOKEN.slice(0, -1)],
+    ['more than the token', `${METRICS_TOKEN}x`],
+  ])('/metrics answers 401 to %s', async (_, token) => {
+    const response = await house.http('/metrics', token === undefined ? {} : { token })
+    expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+    expect((await response.json()).code).toBe('UNAUTHENTICATED')
+  })
 
-  test('S39: /metrics wants a token behind a trusted proxy, which speaks for others', async () => {
-    const other = await openHouse({ env: { TRUST_PROXY: 'true' } })
+  test('/metrics is not found where no setting opens it, also from this machine', async () => {
+    const other = await openHouse()
     onTestFinished(() => other[Symbol.asyncDispose]())
-    expect((await other.http('/metrics', { token: null })).status).toBe(401)
-    expect((await other.http('/metrics')).status).toBe(200)
+    expect((await other.http('/metrics')).status).toBe(404)
+    expect((await other.http('/metrics', { token: null })).status).toBe(404)
+  })
+
+  test('METRICS=open answers everyone', async () => {
+    const other = await openHouse({ env: { METRICS: 'open' } })
+    onTestFinished(() => other[Symbol.asyncDispose]())
+    const headers = { 'x-forwarded-for': '203.0.113.7' }
+    expect((await other.http('/metrics', { token: null, headers })).status).toBe(200)
   })
 })
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import SqliteFile from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { houseAt } from '../support/house-at.ts'
 import { emptyFolder } from '../support/process.ts'
 import { timed } from '../support/timed.ts'
@@ -70,7 +71,7 @@ describe('S39: the first start', () => {
 
     const second = await ready({ DATA_DIR })
     expect(second.said.out).toMatch(/^Holdall is at http:\/\/localhost:\d+\/graphql\n$/)
-    expect((await fetch(`${second.url}/metrics`)).status).toBe(200)
+    expect((await fetch(`${second.url}/metrics`)).status).toBe(404)
     await stop(second)
     expect(second.said).toEqual({ out: expect.not.stringContaining('hld_'), err: '' })
   })
@@ -91,6 +92,87 @@ describe('S39: the first start', () => {
   })
 })
 
+describe('what the server creates is private', () => {
+  const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
+
+  test.each([0o000, 0o022])('with umask %o: folders are 700 and files 600', async (mask) => {
+    const DATA_DIR = join(await emptyFolder(), 'new')
+    const args = ['-c', `umask ${mask.toString(8)}; exec "${process.execPath}" src/main.ts`]
+    const server = await ready({ DATA_DIR, ADMIN_TOKEN: adminToken }, { command: '/bin/sh', args })
+    const { id: workspaceId } = await createWorkspace(server.house)
+    await uploadFile(server.house, { workspaceId, name: 'kept', bytes: 'kept' })
+    await createUpload(server.house, { workspaceId, name: 'staged', size: 4 })
+    const created = await readdir(DATA_DIR, { recursive: true, withFileTypes: true })
+    expect(created.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['holdall.db', 'holdall.db-wal', 'blobs', 'kept', 'staged']),
+    )
+    for (const entry of created) {
+      const path = join(entry.parentPath, entry.name)
+      expect([path, await modeOf(path)]).toEqual([path, entry.isDirectory() ? '700' : '600'])
+    }
+    expect(await modeOf(DATA_DIR)).toBe('700')
+    await stop(server)
+  })
+
+  test('an existing folder that others can read is left as it is, with one warning', async () => {
+    const DATA_DIR = await emptyFolder()
+    await chmod(DATA_DIR, 0o755)
+    const open = await ready({ DATA_DIR, LOG_LEVEL: 'warn' })
+    await stop(open)
+    expect(await modeOf(DATA_DIR)).toBe('755')
+    expect(
+      open.said.err
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toMatchObject([{ level: 40, dataDir: DATA_DIR, mode: '755', msg: /chmod 700/ }])
+    await chmod(DATA_DIR, 0o700)
+    const closed = await ready({ DATA_DIR, LOG_LEVEL: 'warn' })
+    await stop(closed)
+    expect(closed.said.err).toBe('')
+  })
+
+  test('every command sets its umask before anything else', async () => {
+    const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    const entries = Object.values<string>(scripts).flatMap(
+      (line) => line.match(/src\/\S+\.ts/) ?? [],
+    )
+    expect(entries).toEqual(expect.arrayContaining(['src/main.ts', 'src/fsck.ts']))
+    for (const entry of entries)
+      expect([entry, await readFile(join(root, entry), 'utf8')]).toEqual([
+        entry,
+        expect.stringContaining('process.umask(0o077)'),
+      ])
+  })
+})
+
+describe('METRICS_PORT', () => {
+  test('serves /metrics alone, without a token, and PORT serves it no more', async () => {
+    const METRICS_PORT = String(await freePort())
+    const server = await ready({ DATA_DIR: await emptyFolder(), METRICS_PORT })
+    const at = (path: string, init = {}) => fetch(`http://127.0.0.1:${METRICS_PORT}${path}`, init)
+    expect(await (await at('/metrics')).text()).toContain('http_request_duration_seconds')
+    expect((await at('/metrics?x=1', { method: 'HEAD' })).status).toBe(200)
+    expect((await at('/metrics', { method: 'POST' })).status).toBe(405)
+    for (const path of ['/', '/graphql', '/livez', '/metrics/', '/download/x'])
+      expect([path, (await at(path)).status]).toEqual([path, 404])
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(404)
+    await stop(server)
+    await expect(at('/metrics')).rejects.toThrow()
+  })
+
+  test('asks for METRICS_TOKEN where there is one', async () => {
+    const [METRICS_PORT, METRICS_TOKEN] = [String(await freePort()), 'a-token-for-prometheus']
+    const server = await ready({ DATA_DIR: await emptyFolder(), METRICS_PORT, METRICS_TOKEN })
+    for (const url of [server.url, `http://127.0.0.1:${METRICS_PORT}`]) {
+      const status = async (token: string) =>
+        (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).status
+      expect([await status(METRICS_TOKEN), await status(adminToken)]).toEqual([200, 401])
+    }
+    await stop(server)
+  })
+})
+
 describe('what cannot start says why in a sentence, and exits 1', () => {
   async function refusal(env: Env) {
     const { said, exited } = start(env)
@@ -106,6 +188,15 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     const PORT = String((other.address() as AddressInfo).port)
     const said = await refusal({ DATA_DIR: await emptyFolder(), PORT })
     expect(said).toBe(`Port ${PORT} of 127.0.0.1 is taken; PORT names another.\n`)
+    other.close()
+  })
+
+  test('a port of the metrics that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const METRICS_PORT = String((other.address() as AddressInfo).port)
+    const said = await refusal({ DATA_DIR: await emptyFolder(), METRICS_PORT })
+    expect(said).toBe(`Port ${METRICS_PORT} of 127.0.0.1 is taken; METRICS_PORT names another.\n`)
     other.close()
   })
 

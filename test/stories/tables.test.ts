@@ -584,6 +584,29 @@ test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
   },
 )
 
+test.each(
+  [
+    'tableoid',
+    'xmin',
+    'cmin',
+    'xmax',
+    'cmax',
+    'ctid',
+    'rowid',
+    'oid',
+    '_rowid_',
+    'XMin',
+    'RowID',
+  ].map((name) => [name]),
+)('no column is called %s, which a database has by itself', async (name) => {
+  const wrong = { workspaceId, name: 'ok', columns: [...columns, { name, type: 'TEXT' }] }
+  const answer = await attempt(house, 'createTable', wrong, '__typename')
+  expect([answer.code, answer.path]).toEqual([
+    'INVALID_INPUT',
+    ['columns', String(columns.length), 'name'],
+  ])
+})
+
 test('a table may be called as one of the server, and is another', async () => {
   const { sqlName } = await makeTable({ name: 'Entries' })
   await linked('1.png', {}, 'Entries')

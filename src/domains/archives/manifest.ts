@@ -81,7 +81,10 @@ const columns = [
 
 export const CSV_HEAD = `${columns.join(',')}\r\n`
 
-/** One line by RFC 4180: tags with "; " between, metadata and versions as JSON. */
+/**
+ * One line by RFC 4180: tags with "; " between, metadata and versions as JSON. A text that a spreadsheet would
+ * calculate stands behind a "'". To read the table back, drop the first "'" of every cell that matches FORMULA.
+ */
 export const csvLine = (entry: ManifestEntry) =>
   `${columns.map((column) => csvCell(entry[column], column)).join(',')}\r\n`
 
@@ -93,5 +96,13 @@ function csvCell(value: unknown, column: string): string {
       : typeof value === 'object'
         ? JSON.stringify(value)
         : String(value)
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  return quoted(FORMULA.test(text) ? `'${text}` : text)
 }
+
+/**
+ * The characters with which spreadsheets let a formula begin (OWASP, "CSV Injection"), the full-width ones included.
+ * Quotes before them count too, so that the added one can be told from one that was there.
+ */
+const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/
+
+const quoted = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)

@@ -11,6 +11,11 @@ const MOST_COLUMNS = 100
 const unsayable = ['__proto__', 'constructor', 'prototype']
 export const MOST_TABLES = 100
 
+/** Columns that every table of PostgreSQL or of SQLite has by itself; refused on both, so that rows can move to the other. */
+const systemColumns = new Set(
+  ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'].concat('rowid', 'oid', '_rowid_'),
+)
+
 /** Databases compare names without regard to case. */
 export const nameKeyOf = (name: string) => name.toLowerCase()
 export const isName = (name: string) => NAME.test(name)
@@ -35,6 +40,7 @@ export function checkTable(name: string, columns: readonly NewColumn[], key: str
 function whatIsWrong(name: string, taken: ReadonlySet<string>) {
   if (!isName(name)) return RIGHT_NAME
   if (unsayable.includes(name)) return 'no JSON object here may have this key'
+  if (systemColumns.has(nameKeyOf(name))) return 'databases have a column of their own of this name'
   return taken.has(nameKeyOf(name)) ? 'another column has this name' : null
 }
 
