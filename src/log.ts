@@ -14,6 +14,26 @@ export function openLog(level: string): Log {
   return pino({ level, redact, base: null, mixin }, pino.destination(2))
 }
 
+/**
+ * Routes through the log what else would reach stderr as plain text: what libraries write by `console`, Node's warnings and the
+ * exception that ends the process. For the process that serves, once; its own sentences to a person are written to the descriptor.
+ */
+export function captureStderr(log: Log): void {
+  process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
+    log.warn({ from: 'stderr' }, Buffer.from(chunk).toString().trimEnd())
+    const done = rest.at(-1)
+    if (typeof done === 'function') process.nextTick(done)
+    return true
+  }
+  // Node's own listener prints them.
+  process.removeAllListeners('warning')
+  process.on('warning', (err) => log.warn({ err }, 'a warning of Node.js'))
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'an uncaught exception ends the process')
+    process.exit(1)
+  })
+}
+
 /** Runs `act` so that all it logs carries this id. */
 export function duringRequest<T>(requestId: string, act: () => T): T {
   return requests.run({ requestId }, act)

@@ -1,5 +1,7 @@
+import { writeSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
 import type { HttpServer } from './http/server.ts'
@@ -12,11 +14,14 @@ enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
 const { CannotStart, readConfig } = await import('./config.ts')
 const { createHttpServer } = await import('./http/server.ts')
+const { captureStderr, openLog } = await import('./log.ts')
 
 /** The process: config, app, server, then wait for a signal and close in reverse. */
 async function main() {
   const config = readConfig(process.env)
-  const app = await openApp(config)
+  const log = openLog(config.logLevel)
+  captureStderr(log)
+  const app = await openApp(config, { log })
   const server = createHttpServer(app)
   await listenForMetrics(server, config)
   const port = await listen(server, config)
@@ -90,6 +95,6 @@ function firstSignal(): Promise<string> {
 }
 
 main().catch((error) => {
-  console.error(error instanceof CannotStart ? error.message : error)
+  writeSync(2, `${error instanceof CannotStart ? error.message : inspect(error)}\n`)
   process.exit(1)
 })

@@ -35,12 +35,14 @@ export async function startProcess(env: Record<string, string>) {
   child.stderr.on('data', (text) => {
     said.err += text
   })
-  const exited = new Promise((resolve) => child.once('close', resolve))
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
   await expect.poll(() => said.out, { timeout: 20_000 }).toMatch(/localhost:\d+/)
   const url = `http://${/localhost:\d+/.exec(said.out)?.[0]}`
   return {
     url,
     said,
+    /** Its exit code, once it has ended. */
+    exited,
     /** POSTs GraphQL and answers with the whole result. */
     async ask(token: string, query: string, variables: object = {}) {
       const response = await fetch(`${url}/graphql`, {

@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { expect, test, vi } from 'vitest'
+import { attempt, createUpload, createWorkspace } from '../support/client.ts'
+import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
+import type { House } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
+import { emptyFolder, startProcess } from '../support/process.ts'
+import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { tusOf } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+const ADMIN_TOKEN = 'a-bucket-that-is-not-well'
+const refusal = '<?xml version="1.0"?><Error><Code>SlowDown</Code></Error>'
+
+vi.setConfig({ testTimeout: 120_000 })
+
+/** One fault after the other, and every third request is let through. */
+function fates() {
+  const kinds: Fate[] = [
+    { status: 503, body: refusal },
+    { cutRequestAfter: 64 * 1024 },
+    { cutAnswerAfter: 10 },
+    { status: 500, body: 'no XML at all' },
+  ]
+  const met = { count: 0, on: false }
+  const fateOf = ({ method }: IncomingMessage) => {
+    if (!met.on || method === 'HEAD' || met.count++ % 3 === 2) return null
+    return kinds[met.count % kinds.length] ?? null
+  }
+  return { met, fateOf }
+}
+
+/** In PATCHes of 3 MiB, so that what is kept of one is read again while the next is written; faults are what is tried here. */
+async function uploadInPieces(house: House, workspaceId: string, name: string) {
+  const bytes = randomBytes(11 * MIB)
+  const upload = await createUpload(house, { workspaceId, name, size: bytes.length })
+  const tus = tusOf(house)
+  for (let tries = 0; tries < 12; tries += 1) {
+    const head = await tus.head(upload.url)
+    const at = Number(head.headers.get('upload-offset'))
+    if (head.status !== 200 || at === bytes.length) continue
+    await tus.patch(upload.url, at, bytes.subarray(at, at + 3 * MIB)).catch(() => null)
+  }
+  await attempt(house, 'confirmUpload', { uploadId: upload.id }, '__typename').catch(() => null)
+}
+
+test.skipIf(!s3IsGiven)(
+  'S35, F6: whatever befalls the bucket, each line of the log is JSON (needs S3_ENDPOINT and S3_BUCKET)',
+  async () => {
+    const place = freshPlace()
+    const { met, fateOf } = fates()
+    await using way = await openFaultyWay(place.S3_ENDPOINT ?? '', fateOf)
+    const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = process.env
+    const server = await startProcess({
+      ...{ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY },
+      ...{ S3_BUCKET: place.S3_BUCKET ?? '', S3_PREFIX: place.S3_PREFIX ?? '' },
+      ...{ S3_ENDPOINT: way.endpoint, ADMIN_TOKEN, DATA_DIR: await emptyFolder() },
+    })
+    const house = houseAt(server.url, ADMIN_TOKEN)
+    const { id: workspaceId } = await createWorkspace(house)
+    met.on = true
+    for (let i = 0; i < 3; i += 1) await uploadInPieces(house, workspaceId, `${i}.bin`)
+    met.on = false
+    const { err } = await server.stop()
+    const lines = err.split('\n').filter((line) => line !== '')
+    expect(lines.length).toBeGreaterThan(0)
+    for (const line of lines) expect(() => JSON.parse(line), line).not.toThrow()
+  },
+)
