@@ -11,6 +11,7 @@ import { type Db, openDatabase, requireAnswer } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
+import { takeServerLock } from './database/sqlite-lock.ts'
 import { dropTallies } from './database/tallies.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
@@ -33,6 +34,9 @@ import { Unauthenticated } from './errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
 import type { Scope } from './scope.ts'
+
+/** How long a start waits for the server before it, which may still be closing. */
+const LOCK_TIMEOUT_MS = 10_000
 
 /** What lives as long as the process. */
 export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
@@ -57,6 +61,7 @@ export async function openApp(
   const { database } = config
   await requireWritable('DATA_DIR', config.dataDir)
   warnIfReadable(config, log)
+  opened.use(await lockDatabase(database))
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await requireContact(db)
@@ -163,9 +168,15 @@ function warnIfReadable({ dataDir }: Config, log: Log) {
   log.warn({ dataDir, mode: mode.toString(8) }, message)
 }
 
+/** Before anything is read or migrated: SQLite shares its file among servers, and what they remember of it would differ. */
+async function lockDatabase(database: DatabaseConfig): Promise<Disposable | undefined> {
+  if (database.kind === 'postgres') return undefined
+  await requireWritable('DATABASE_URL', dirname(database.path))
+  return takeServerLock(database.path, LOCK_TIMEOUT_MS)
+}
+
 async function openRows(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'postgres') return openDatabase(database)
-  await requireWritable('DATABASE_URL', dirname(database.path))
   return openAt('DATABASE_URL', database.path, () => openDatabase(database))
 }
 

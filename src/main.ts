@@ -81,16 +81,21 @@ const hostInUrl = (host: string) =>
       ? `[${host}]`
       : host
 
-/** The first signal is a request, the second an order. */
+/** Signals within this time are one request: systemd sends SIGTERM to the whole process group, and npm passes its own on. */
+const SAME_REQUEST_MS = 2_000
+
+/** The first signal is a request to stop, a later one the order to end at once. */
 function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
-    let asked = false
-    for (const signal of ['SIGTERM', 'SIGINT'] as const)
-      process.on(signal, () => {
-        if (asked) process.exit(1)
-        asked = true
-        resolve(signal)
-      })
+    let isLate = false
+    // By way of the event loop's check phase: signals that waited while the loop was busy are handled before it.
+    const later = () => setImmediate(() => (isLate = true))
+    const request = (signal: string) => {
+      if (isLate) process.exit(1)
+      setTimeout(later, SAME_REQUEST_MS).unref()
+      resolve(signal)
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, request)
   })
 }
 

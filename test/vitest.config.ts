@@ -8,6 +8,7 @@ import { SeedsReporter } from './support/seeds-reporter.ts'
 /** Guards of the sources, and of what has no rows or where they make no difference; start.test.ts is about a folder. */
 const sameOnBoth = [
   'start',
+  'server-lock',
   'architecture',
   'audits',
   'graphiql',

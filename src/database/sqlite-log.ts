@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type SqliteFile from 'better-sqlite3'
 import { inRounds, syncFolder } from '../durable.ts'
@@ -22,7 +22,8 @@ export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
   async function sync() {
     if (isDoubtful) writeBack(writer)
     isDoubtful = true
-    file ??= await openLog(`${writer.name}-wal`)
+    // SQLite follows a link, and lays the log beside the file itself.
+    file ??= await openLog(`${await realpath(writer.name)}-wal`)
     await file.datasync()
     isDoubtful = false
   }
