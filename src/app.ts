@@ -2,8 +2,10 @@ import { existsSync, statSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
+import { type DiskSpace, openDiskSpace, reservingBlobs } from './blobs/disk-space.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3/ledger.ts'
+import { openVolume, type VolumeName, type VolumeState } from './blobs/volume.ts'
 import { watchedBlobs } from './blobs/watched.ts'
 import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { openCounter } from './database/counter.ts'
@@ -28,6 +30,7 @@ import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uplo
 import { joinParts } from './domains/uploads/joins.ts'
 import { renewLeasesOver } from './domains/uploads/leases.ts'
 import { RESUME_CONFIRM } from './domains/uploads/long-confirms.ts'
+import { openUploads } from './domains/uploads/reads.ts'
 import { resumer } from './domains/uploads/resume.ts'
 import { syncFolder } from './durable.ts'
 import { Unauthenticated } from './errors.ts'
@@ -43,6 +46,8 @@ export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
   config: Config
   log: Log
   jobs: Runner
+  /** What is left on the disks of this server. */
+  space: DiskSpace
   /** The owner's token, on the very first start only. */
   firstToken: string | null
   /**
@@ -67,7 +72,8 @@ export async function openApp(
   await requireContact(db)
   opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
-  const store = await openStore(config.blobs, multipartLedger(db, now))
+  const space = openDiskSpace(volumesOf(config, log), await openUploads(db))
+  const store = reservingBlobs(await openStore(config.blobs, multipartLedger(db, now)), space)
   const secret = await serverSecret(db)
   const owner = await ensureOwner({ db, now }, config.adminToken)
   const means = { db, now, secret, limits: config.limits, counter: openCounter(db, now) }
@@ -90,6 +96,7 @@ export async function openApp(
     config,
     log,
     jobs,
+    space,
     firstToken: owner?.secret ?? null,
     async scopeFor(authorization, publicUrl) {
       const viewer = authorization ? await authenticate(shared, bearer(authorization)) : null
@@ -184,6 +191,18 @@ async function openStore(config: BlobsConfig, ledger: Ledger): Promise<BlobStore
   await requireBucket(config)
   if (config.kind === 's3') return openBlobs(config, ledger)
   return openAt('DATA_DIR', config.dir, () => openBlobs(config, ledger))
+}
+
+/** The file systems that this server writes to; a bucket and a PostgreSQL server look after their own. */
+function volumesOf({ blobs, database, diskReserveBytes: reserveBytes }: Config, log: Log) {
+  const paths: [VolumeName, string][] = []
+  if (database.kind === 'sqlite') paths.push(['database', database.path])
+  if (blobs.kind === 'disk') paths.push(['blobs', blobs.dir])
+  const onChange = (state: VolumeState) =>
+    state.isFull
+      ? log.error(state, 'a disk is at its reserve: no bytes are stored')
+      : log.info(state, 'a disk has room again')
+  return paths.map(([name, path]) => openVolume({ name, path, reserveBytes, onChange }))
 }
 
 /** Where others have the same database open: hears what they do, and tells them that it lives. */

@@ -58,6 +58,8 @@ export type Config = {
   downloads: 'redirect' | 'proxy'
   /** Whether the bytes of a download are hashed before the last of them is sent. */
   verifyReads: boolean
+  /** Bytes that stay free on each disk; null: 256 MiB or 1 % of it, whichever is less. */
+  diskReserveBytes: number | null
   /** How often all that is kept is read and hashed, and how fast; null: never. */
   scrub: ScrubConfig | null
   adminToken: string | null
@@ -291,6 +293,13 @@ export const settings = {
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(20_000_000),
   }),
+  DISK_RESERVE_BYTES: setting({
+    meaning:
+      'Bytes that stay free on the disk of the bytes, and on that of a SQLite database: with less than that no bytes are stored, so that rows still can be.',
+    default: '268435456 (256 MiB) or 1 % of the disk, whichever is less',
+    right: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+    schema: wholeNumber(0, Number.MAX_SAFE_INTEGER).nullable().default(null),
+  }),
   ADMIN_TOKEN: setting({
     meaning: "The owner's first token, read on the very first start only.",
     default: 'a random one, printed once',
@@ -446,6 +455,7 @@ export function readConfig(env: Env): Config {
     blobs: blobsOf(values, dataDir),
     downloads: downloadsOf(values),
     verifyReads: values.VERIFY_READS,
+    diskReserveBytes: values.DISK_RESERVE_BYTES,
     scrub: scrubOf(values),
     adminToken: values.ADMIN_TOKEN,
     limits: {

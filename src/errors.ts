@@ -233,6 +233,15 @@ export class BatchAborted extends DomainError {
 export class StorageFault extends DomainError {
   readonly code = 'STORAGE_ERROR'
   override readonly retryable = true
+  /** Whether a disk is at its reserve: then the message is for the client, and there is nothing to look at but the disk. */
+  readonly isFull: boolean
+  constructor(
+    message: string,
+    { isFull = false, ...options }: ErrorOptions & { isFull?: boolean } = {},
+  ) {
+    super(message, options)
+    this.isFull = isFull
+  }
 }
 
 /** The bytes are not those that were confirmed: they are not given out. */

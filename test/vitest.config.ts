@@ -27,6 +27,7 @@ const sameOnBoth = [
   'authorisation-one',
   'authorisation-time',
   'durability-limits',
+  'disk-full',
   'pressure',
   'restarts',
 ]

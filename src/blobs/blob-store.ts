@@ -82,6 +82,8 @@ export type AppendOptions = {
    * that finds out by itself who may write needs not ask.
    */
   mayWrite?: (() => void) | undefined
+  /** Is asked before so many bytes are written to a disk, and throws StorageFault where it has no room for them. */
+  admit?: ((bytes: number) => Promise<void>) | undefined
   /** Nobody else has what `source` brings: its memory may be given back as soon as it is written. */
   mayFree?: boolean | undefined
 }

@@ -41,7 +41,7 @@ export function mutation<Input, Payload>(
 
 /** What is not found points at where it was named; what a disk or bucket did is for the log, whatever the client is told. */
 function told(error: unknown, input: unknown, { report }: Context): unknown {
-  if (error instanceof StorageFault) report(error)
+  if (error instanceof StorageFault && !error.isFull) report(error)
   if (error instanceof NotFound && !error.path) error.path = placeOf(error.id, input)
   return error
 }

@@ -11,19 +11,29 @@ export const livenessDoor: Door = {
   handle: (_, res) => res.writeHead(200, plain).end('ok\n'),
 }
 
-/** Requests may come: the database answers, and the house is not closing. */
-export function readinessDoor({ db, log }: App): Door {
+/**
+ * Requests may come: the database answers, and the house is not closing. A disk at its reserve is no reason to send nobody here, since
+ * it is read from and tidied as ever: the status stays 200, and the body says so.
+ */
+export function readinessDoor({ db, log, space }: App): Door {
   let draining = false
   /** One for all probes that come while it is under way: they must not take the connections of a database that is slow. */
   let asked: Promise<boolean> | null = null
   return {
     async handle(_, res) {
       const ready = !draining && (await inTime(answers()))
-      res.writeHead(ready ? 200 : 503, plain).end(ready ? 'ok\n' : 'not ready\n')
+      res.writeHead(ready ? 200 : 503, plain).end(ready ? await condition() : 'not ready\n')
     },
     drain() {
       draining = true
     },
+  }
+
+  async function condition() {
+    const full = (await space.states()).filter(({ isFull }) => isFull).map(({ name }) => name)
+    return full.length === 0
+      ? 'ok\n'
+      : `degraded: no bytes are stored, disk full (${full.join(', ')})\n`
   }
 
   function answers(): Promise<boolean> {

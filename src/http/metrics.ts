@@ -1,8 +1,10 @@
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { App } from '../app.ts'
+import type { DiskSpace } from '../blobs/disk-space.ts'
+import type { VolumeState } from '../blobs/volume.ts'
 import type { Config, MetricsConfig } from '../config.ts'
 import { Unauthenticated } from '../errors.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
@@ -15,7 +17,7 @@ collectDefaultMetrics({ register: ofProcess })
 export type Metrics = ReturnType<typeof openMetrics>
 
 /** What the house counts of itself. */
-export function openMetrics() {
+export function openMetrics(space: DiskSpace) {
   const ofHouse = new Registry()
   const registers = [ofHouse]
   const duration = new Histogram({
@@ -38,6 +40,7 @@ export function openMetrics() {
     registers,
   })
   const traffic = trafficOf()
+  gaugeDisks(ofHouse, space)
 
   return {
     /** One request, when it is over. */
@@ -49,6 +52,24 @@ export function openMetrics() {
     },
     text: () => Registry.merge([ofProcess, ofHouse]).metrics(),
   }
+}
+
+/** A volume whose file system does not say how much is free has no figures. */
+function gaugeDisks(register: Registry, space: DiskSpace) {
+  const gauge = (name: string, help: string, valueOf: (state: VolumeState) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['volume'] as const,
+      registers: [register],
+      async collect() {
+        const known = (await space.states()).filter(({ freeBytes }) => freeBytes !== Infinity)
+        for (const state of known) this.set({ volume: state.name }, valueOf(state))
+      },
+    })
+  gauge('disk_free_bytes', 'Free bytes of the file system.', ({ freeBytes }) => freeBytes)
+  gauge('disk_reserve_bytes', 'DISK_RESERVE_BYTES of it.', ({ reserveBytes }) => reserveBytes)
+  gauge('disk_full', '1 while no bytes are stored.', ({ isFull }) => Number(isFull))
 }
 
 /** Answers /metrics as METRICS and METRICS_TOKEN allow. API tokens open nothing here; a wrong one costs as elsewhere. */

@@ -123,7 +123,7 @@ export function problemAnswer(thrown: unknown, { requestId, log }: ProblemContex
 
 /** What somebody here has to look at; everything else is the caller's to put right. */
 function isFault(error: unknown): boolean {
-  if (error instanceof HttpProblem) return false
+  if (error instanceof HttpProblem || (error instanceof StorageFault && error.isFull)) return false
   return !(error instanceof DomainError) || faults.includes(error.code)
 }
 const faults = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
@@ -133,7 +133,7 @@ function wording(error: unknown, requestId: string) {
   if (!(error instanceof DomainError))
     return { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here', requestId }
   // Its own message may name folders and keys of the house.
-  if (error.code === 'STORAGE_ERROR')
+  if (error instanceof StorageFault && !error.isFull)
     return { code: error.code, message: 'the storage did not do its part', requestId }
   const { code, message, path } = error
   return path ? { code, message, path } : { code, message }

@@ -96,6 +96,13 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['ON', 'true', '1'],
   },
+  DISK_RESERVE_BYTES: {
+    right: [
+      ['0', { diskReserveBytes: 0 }],
+      ['1048576', { diskReserveBytes: 1_048_576 }],
+    ],
+    wrong: ['-1', '1 %', '256M'],
+  },
   SCRUB_DAYS: {
     right: [
       ['0', { scrub: null }],
@@ -304,6 +311,7 @@ test('nothing set is what the README says', () => {
     blobs: { kind: 'disk', dir: resolve('data/blobs') },
     downloads: 'proxy',
     verifyReads: false,
+    diskReserveBytes: null,
     scrub: { everyMs: 30 * 86_400_000, bytesPerSecond: 20_000_000 },
     adminToken: null,
     limits: {

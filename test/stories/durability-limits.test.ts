@@ -1,9 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   attempt,
   confirmUpload,
@@ -13,37 +12,10 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { freePort } from '../support/free-port.ts'
 import type { House } from '../support/house.ts'
-import { houseAt } from '../support/house-at.ts'
-import { databaseOf, emptyFolder } from '../support/process.ts'
+import { canMount, launchAfter } from '../support/launch-after.ts'
+import { emptyFolder } from '../support/process.ts'
 import { tusOf, until } from '../support/tus.ts'
-
-const ADMIN_TOKEN = 'the-kernel-says-no-to-this'
-const root = join(import.meta.dirname, '../..')
-
-/** The server, started by a line of the shell that does something first. */
-async function startAfter(line: string, dir: string) {
-  const url = `http://127.0.0.1:${await freePort()}`
-  const env = {
-    ...{ PATH: process.env.PATH, DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'silent' },
-    ...{ NODE: process.execPath, PORT: new URL(url).port, ...databaseOf(dir) },
-  }
-  const [command = '', ...args] = [
-    'unshare',
-    '-m',
-    'sh',
-    '-c',
-    `${line} && exec "$NODE" src/main.ts`,
-  ]
-  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
-  /** A command with the mounts that the server sees. */
-  const beside = (...command: string[]) =>
-    spawnSync('nsenter', ['-t', `${child.pid}`, '-m', '--wd=.', ...command], { cwd: root, env })
-  return { house: houseAt(url, ADMIN_TOKEN), url, beside }
-}
 
 /** A file, an upload with a part of its bytes, and one with all. */
 async function furnish(house: House) {
@@ -90,14 +62,12 @@ async function expectAsBefore(house: House, { kept, begun, received }: Furnished
   expect(`${await download(house, kept.id)}`).toBe('kept')
 }
 
-const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
-
 describe.skipIf(!canMount)('F5: with mounts of its own (skipped where none can be made)', () => {
   test('F5: bytes on a disk that becomes read-only: reading goes on, writing says why, and goes on later', async () => {
     const dir = await emptyFolder()
     const blobs = join(dir, 'blobs')
     await mkdir(blobs)
-    const { house, beside } = await startAfter(
+    const { house, beside } = await launchAfter(
       'mount -t tmpfs -o size=16m tmpfs "$DATA_DIR/blobs"',
       dir,
     )
@@ -116,7 +86,7 @@ describe.skipIf(!canMount)('F5: with mounts of its own (skipped where none can b
 describe('F5: with 64 file descriptors', () => {
   test('F5: and none left: what needs one says why, all else goes on, and so does that once there are some', async () => {
     const dir = await emptyFolder()
-    const { house, url } = await startAfter('ulimit -n 64', dir)
+    const { house, url } = await launchAfter('ulimit -n 64', dir)
     const there = await furnish(house)
     // Over a connection that is there already; others are not let in.
     const sockets = await Promise.all(Array.from({ length: 80 }, () => idle(url)))

@@ -27,7 +27,19 @@ type Appending = Omit<AppendOptions, 'checksum'> & {
 /** BlobStore.append on an open file. */
 export async function appendToFile(appending: Appending, checksum?: Checksum) {
   await cutBack(appending, appending.offset)
-  return checksum ? appendProven(appending, checksum) : appendDurably(appending)
+  let reported = appending.offset
+  const onDurable = async (length: number) => {
+    reported = length
+    await appending.onDurable?.(length)
+  }
+  const watched = { ...appending, onDurable }
+  try {
+    return await (checksum ? appendProven(watched, checksum) : appendDurably(watched))
+  } catch (error) {
+    // A full disk is not to be kept full by bytes that do not count. What was reported may count, whatever came of the report.
+    if (error instanceof StorageFault) await cutBack(appending, reported).catch(() => {})
+    throw error
+  }
 }
 
 /** Bytes that are not proven count for nothing: nobody hears of them before the verdict, for an offset never goes back. */
@@ -47,12 +59,13 @@ async function appendProven(appending: Appending, checksum: Checksum) {
 }
 
 async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
-  const { file, offset, source, signal, sha256, mayWrite, mayFree, cadence } = appending
+  const { file, offset, source, signal, sha256, admit, mayWrite, mayFree, cadence } = appending
   const durable = durably(appending)
   let length = offset
   try {
     for await (const batch of gather(source, cadence.ms / 4, signal)) {
       durable.throwIfFailed()
+      await admit?.(batch.reduce((sum, chunk) => sum + chunk.length, 0))
       mayWrite?.()
       const writing = writeAll(file, batch, length)
       // Hashed by this thread while another writes.

@@ -332,7 +332,7 @@ const uploadsPayload = (name: string) =>
 
 /** What a disk did is for the log, also where it is one item's error. */
 function reported(results: UploadOutcome[], { report }: Context) {
-  for (const { error } of results) if (error instanceof StorageFault) report(error)
+  for (const { error } of results) if (error instanceof StorageFault && !error.isFull) report(error)
   return { results }
 }
 

@@ -45,6 +45,17 @@ export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | n
 
 export const uploadsById = rowsById('uploads')
 
+/** Uploads whose length is known and that still miss bytes. */
+export async function openUploads(db: Db): Promise<{ id: string; missingBytes: number }[]> {
+  const rows = await db
+    .selectFrom('uploads')
+    .select(['id', 'size', 'offset'])
+    .where('status', 'in', statusesBefore('RECEIVED'))
+    .where('size', 'is not', null)
+    .execute()
+  return rows.map(({ id, size, offset }) => ({ id, missingBytes: (size ?? 0) - offset }))
+}
+
 /** The viewer's own upload, while they may write in its workspace: NotFound for anybody else's, Forbidden. */
 export async function requireOwnUpload(
   db: Db | Tx,

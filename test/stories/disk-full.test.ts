@@ -1,0 +1,165 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import {
+  act,
+  attempt,
+  confirmUpload,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  download,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { postForm } from '../support/forms.ts'
+import type { House } from '../support/house.ts'
+import { canMount, launchAfter } from '../support/launch-after.ts'
+import { emptyFolder } from '../support/process.ts'
+import { metadata, tusOf, until } from '../support/tus.ts'
+
+const MIB = 1024 * 1024
+const full = { code: 'STORAGE_ERROR', retryable: true, message: expect.stringContaining('no room') }
+
+/** The server with a disk of `sizeMib` mounted at `$DATA_DIR/<folder>`, of which it keeps 8 MiB free. */
+async function launchOn(folder: string, sizeMib: number, rows?: string) {
+  const dir = await emptyFolder()
+  const disk = join(dir, folder)
+  await mkdir(disk, { recursive: true })
+  const line = `mount -t tmpfs -o size=${sizeMib}m tmpfs "${disk}"`
+  const reserve = { DISK_RESERVE_BYTES: `${8 * MIB}` }
+  const database = rows && { DATABASE_URL: join(dir, rows) }
+  const server = await launchAfter(line, dir, { ...reserve, ...database })
+  const run = (script: string) => `${server.beside('sh', '-c', script).stdout}`.trim()
+  return {
+    ...server,
+    /** Leaves so many MiB free, by a file of another program. */
+    async leave(mib: number) {
+      run(`rm -f '${disk}/filler'`)
+      const free = Number(run(`echo $(($(stat -f -c '%a * %S' '${disk}')))`))
+      run(`head -c ${free - mib * MIB} /dev/zero > '${disk}/filler'`)
+    },
+    /** Takes that file away. */
+    makeRoom: () => run(`rm -f '${disk}/filler'`),
+    stagedBytes: (id: string) => Number(run(`stat -c %s '${dir}/blobs/staged/${id}'`)),
+  }
+}
+
+const body = async (house: House, path: string) => (await house.http(path)).text()
+const degraded = (house: House) => body(house, '/readyz')
+
+/** What has to work on the fullest disk: taking back, tidying, reading. */
+async function expectRowsStillWork(house: House, workspaceId: string) {
+  const folder = await createFolder(house, { workspaceId, name: `rows ${Math.random()}` })
+  await trashEntries(house, folder)
+  await act(house, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+}
+
+async function expectNoBytes(house: House, workspaceId: string) {
+  const upload = { workspaceId, name: `refused ${Math.random()}`, size: 1000 }
+  expect(await attempt(house, 'createUpload', upload, 'upload { id }')).toMatchObject(full)
+  const many = { uploads: [upload], mode: 'BEST_EFFORT' }
+  const selection = 'results { error { code message retryable } }'
+  const { results } = await act(house, 'createUploads', many, selection)
+  expect(results[0].error).toMatchObject(full)
+  const creation = await tusOf(house).post({
+    'Upload-Length': '1000',
+    'Upload-Metadata': metadata({ workspaceId, filename: 'refused' }),
+  })
+  expect([creation.status, await creation.json()]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
+  const form = await postForm(house, { workspaceId, file: { name: 'refused', bytes: 'x' } })
+  expect([form.status, form.body]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
+}
+
+// Mounting takes root, and a container that lets it.
+describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounted)', () => {
+  test('refuses what cannot fit before a byte is sent, and counts what others announced', async () => {
+    const { house } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(house)
+    const upload = (name: string, mib: number) => ({ workspaceId, name, size: mib * MIB })
+    const create = (name: string, mib: number) =>
+      attempt(house, 'createUpload', upload(name, mib), 'upload { id url }')
+    expect(await create('larger than the disk', 1000)).toMatchObject({
+      ...full,
+      message: `the server's disk has no room for ${1000 * MIB} more bytes: try again when there is some`,
+    })
+    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+
+    const first = await create('first', 30)
+    expect(await create('second', 30)).toMatchObject(full)
+    await act(house, 'cancelUpload', { uploadId: first.upload.id }, '__typename')
+    const second = await create('second', 30)
+    expect(second.upload.id).toMatch(/^upl_/)
+
+    const many = await Promise.all(Array.from({ length: 10 }, (_, i) => create(`many ${i}`, 5)))
+    const created = many.filter(({ upload }) => upload)
+    expect(created.length).toBeGreaterThan(0)
+    expect(created.length).toBeLessThan(6)
+    expect(await degraded(house)).toBe('ok\n')
+  }, 60_000)
+
+  test('stops bytes at the reserve, leaves rows alone, says so, and goes on when there is room', async () => {
+    const { house, leave, makeRoom, stagedBytes } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(house)
+    const kept = await uploadFile(house, { workspaceId, name: 'kept', bytes: 'kept' })
+    const begun = await createUpload(house, { workspaceId, name: 'begun', size: 20 * MIB })
+    const bytes = Buffer.alloc(20 * MIB, 'bytes ')
+    await sendBytes(house, begun, bytes.subarray(0, MIB))
+    const cancelled = await createUpload(house, { workspaceId, name: 'cancelled', size: 10 })
+    const put = await createUpload(house, {
+      ...{ workspaceId, name: 'put', size: 10 },
+      transport: 'SIGNED_PUT',
+    })
+
+    // It is reached in the middle of a body: what is not part of the offset is cut off again.
+    await leave(12)
+    const patch = await tusOf(house).patch(begun.url, MIB, bytes.subarray(MIB))
+    expect([patch.status, await patch.json()]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
+    expect(await tusOf(house).offset(begun.url)).toBe(MIB)
+    expect(stagedBytes(begun.id)).toBe(MIB)
+
+    await leave(7)
+    await until(async () => (await degraded(house)).startsWith('degraded: '))
+    expect((await house.http('/readyz')).status).toBe(200)
+    expect(await body(house, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 1$/m)
+    await expectNoBytes(house, workspaceId)
+    expect((await tusOf(house).patch(begun.url, MIB, 'x')).status).toBe(507)
+    expect((await house.http(put.url, { method: 'PUT', body: '0123456789' })).status).toBe(507)
+    await expectRowsStillWork(house, workspaceId)
+    await act(house, 'cancelUpload', { uploadId: cancelled.id }, '__typename')
+    expect(`${await download(house, kept.id)}`).toBe('kept')
+
+    makeRoom()
+    await sendBytes(house, begun, bytes.subarray(MIB), MIB)
+    const file = await confirmUpload(house, { uploadId: begun.id })
+    expect((await download(house, file.id)).equals(bytes)).toBe(true)
+    await until(async () => (await degraded(house)) === 'ok\n')
+    expect(await body(house, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 0$/m)
+  }, 60_000)
+
+  test('frees what is purged while the disk is full', async () => {
+    const { house, leave } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(house)
+    const bytes = Buffer.alloc(20 * MIB, 'large ')
+    const large = await uploadFile(house, { workspaceId, name: 'large', bytes })
+    await leave(4)
+    await until(async () => (await degraded(house)).startsWith('degraded: '))
+    await trashEntries(house, large)
+    await act(house, 'purgeEntries', { entryIds: [large.id] }, '__typename')
+    await until(async () => (await degraded(house)) === 'ok\n', 20_000)
+    await uploadFile(house, { workspaceId, name: 'again', bytes: bytes.subarray(0, MIB) })
+  }, 60_000)
+
+  test('looks at the disk of the database, too', async () => {
+    const { house, leave, makeRoom } = await launchOn('rows', 32, 'rows/holdall.db')
+    const { id: workspaceId } = await createWorkspace(house)
+    await leave(6)
+    await until(async () => (await degraded(house)).includes('(database)'))
+    await expectNoBytes(house, workspaceId)
+    await expectRowsStillWork(house, workspaceId)
+    makeRoom()
+    await uploadFile(house, { workspaceId, name: 'again', bytes: 'again' })
+  }, 60_000)
+})

@@ -1,0 +1,37 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { freePort } from './free-port.ts'
+import { houseAt } from './house-at.ts'
+import { databaseOf } from './process.ts'
+import { until } from './tus.ts'
+
+const ADMIN_TOKEN = 'the-kernel-says-no-to-this'
+const root = join(import.meta.dirname, '../..')
+
+/** Whether this user may mount: root, where the container lets it. */
+export const canMount =
+  spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
+
+/** The server over the folder `dir`, with mounts of its own, started by a line of the shell that does something first. */
+export async function launchAfter(line: string, dir: string, more: Record<string, string> = {}) {
+  const url = `http://127.0.0.1:${await freePort()}`
+  const env = {
+    ...{ PATH: process.env.PATH, DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'silent' },
+    ...{ NODE: process.execPath, PORT: new URL(url).port, ...databaseOf(dir), ...more },
+  }
+  const [command = '', ...args] = [
+    'unshare',
+    '-m',
+    'sh',
+    '-c',
+    `${line} && exec "$NODE" src/main.ts`,
+  ]
+  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
+  /** A command with the mounts that the server sees. */
+  const beside = (...command: string[]) =>
+    spawnSync('nsenter', ['-t', `${child.pid}`, '-m', '--wd=.', ...command], { cwd: root, env })
+  return { house: houseAt(url, ADMIN_TOKEN), url, beside }
+}
