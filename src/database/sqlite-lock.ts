@@ -1,4 +1,5 @@
-import { realpath, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readlink, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import SqliteFile from 'better-sqlite3'
@@ -32,13 +33,11 @@ const lockPath = (path: string) => join(dirname(path), `${basename(path, '.db')}
 
 /** SQLite follows links, too. A link may lead to what does not exist yet; an empty file is a database without tables. */
 async function realPath(path: string): Promise<string> {
-  try {
-    return await realpath(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    await writeFile(path, '', { flag: 'a', mode: 0o600 })
-    return realpath(path)
-  }
+  if (existsSync(path)) return realpath(path)
+  const isLink = await readlink(path).catch(() => null)
+  if (isLink === null) return join(await realpath(dirname(path)), basename(path))
+  await writeFile(path, '', { flag: 'a', mode: 0o600 })
+  return realpath(path)
 }
 
 async function retry(attempt: () => boolean, timeoutMs: number): Promise<boolean> {

@@ -56,7 +56,7 @@ export function openMetrics(space: DiskSpace) {
 
 /** A volume whose file system does not say how much is free has no figures. */
 function gaugeDisks(register: Registry, space: DiskSpace) {
-  const gauge = (name: string, help: string, valueOf: (state: VolumeState) => number) =>
+  const gauge = (name: string, help: string, figure: (state: VolumeState) => number) =>
     new Gauge({
       name,
       help,
@@ -64,7 +64,7 @@ function gaugeDisks(register: Registry, space: DiskSpace) {
       registers: [register],
       async collect() {
         const known = (await space.states()).filter(({ freeBytes }) => freeBytes !== Infinity)
-        for (const state of known) this.set({ volume: state.name }, valueOf(state))
+        for (const state of known) this.set({ volume: state.name }, figure(state))
       },
     })
   gauge('disk_free_bytes', 'Free bytes of the file system.', ({ freeBytes }) => freeBytes)
