@@ -29,7 +29,7 @@ async function launchOn(folder: string, sizeMib: number, rows?: string) {
   const disk = join(dir, folder)
   await mkdir(disk, { recursive: true })
   const line = `mount -t tmpfs -o size=${sizeMib}m tmpfs "${disk}"`
-  const reserve = { DISK_RESERVE_BYTES: `${8 * MIB}` }
+  const reserve = { DISK_RESERVE_BYTES: `${8 * MIB}`, METRICS: 'open' }
   const database = rows && { DATABASE_URL: join(dir, rows) }
   const server = await launchAfter(line, dir, { ...reserve, ...database })
   const run = (script: string) => `${server.beside('sh', '-c', script).stdout}`.trim()

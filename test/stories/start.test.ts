@@ -15,6 +15,7 @@ import { emptyFolder } from '../support/process.ts'
 import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
+const root = join(import.meta.dirname, '../..')
 const adminToken = 'a-token-for-starting-with'
 const MIB = 1024 * 1024
 
