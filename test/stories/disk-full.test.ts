@@ -121,7 +121,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     expect(stagedBytes(begun.id)).toBe(MIB)
 
     await leave(7)
-    await until(async () => (await degraded(house)).startsWith('degraded: '))
+    await until(async () => /^degraded: .*\(database, blobs\)/.test(await degraded(house)))
     expect((await house.http('/readyz')).status).toBe(200)
     expect(await body(house, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 1$/m)
     await expectNoBytes(house, workspaceId)
