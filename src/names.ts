@@ -24,6 +24,34 @@ export const isFitForWindows = (name: string) =>
 /** Whether every database keeps `text` and gives it back as it was: no half of a surrogate pair, and no U+0000, which PostgreSQL has in no text. */
 export const isKeepable = (text: string) => text.isWellFormed() && !text.includes('\0')
 
+/** Text may come in with four times the bytes of its limit, for NFC shortens it (names from macOS); more than that is not read. */
+export const RAW_FACTOR = 4
+
+/** Whether `text` is too long to be normalised and held against `limit`; takes no longer for a longer text. */
+export const isBeyondReading = (text: string, limit: number) =>
+  text.length > RAW_FACTOR * limit || byteLength(text) > RAW_FACTOR * limit
+
+/** So many combining marks may follow each other: no language needs more than a few, and sorting them takes quadratic time. */
+export const MAX_MARK_RUN = 32
+const MARK = /^\p{M}$/u
+const TOO_MANY_MARKS = new RegExp(String.raw`\p{M}{${MAX_MARK_RUN + 1}}`, 'u')
+
+/** Whether more than 32 combining marks follow each other in a text; it is not normalised before it was asked. */
+export const hasLongMarkRun = (text: string) => TOO_MANY_MARKS.test(text)
+
+/** The first `most` characters of a text, where of each run of combining marks only the first 32 count. */
+export function shortenMarkRuns(text: string, most: number): string {
+  if (text.length <= MAX_MARK_RUN) return text
+  const kept: string[] = []
+  let marks = 0
+  for (const character of text) {
+    marks = MARK.test(character) ? marks + 1 : 0
+    if (marks <= MAX_MARK_RUN) kept.push(character)
+    if (kept.length === most) break
+  }
+  return kept.join('')
+}
+
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
 /** An upper bound of all names that begin with `prefix`, in the order of their bytes: no name has this noncharacter. */

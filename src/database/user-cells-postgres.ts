@@ -39,7 +39,12 @@ function realOf(text: string): Cell {
 }
 
 /** The digits that count: -0.0150e3 has 15. */
-const digitsOf = (text: string) => text.replace(/e.*|[-+.]/g, '').replace(/^0+|0+$/g, '')
+function digitsOf(text: string): string {
+  const digits = text.replace(/e.*|[-+.]/g, '').replace(/^0+/, '')
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  return digits.slice(0, end)
+}
 
 /** Makes cells of the texts that were selected. */
 export const asCells = ({ columns }: UserTable): KyselyPlugin[] => [

@@ -4,6 +4,7 @@ import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import { QueryTooComplex } from '../errors.ts'
 import type { Context } from './context.ts'
+import './input-limits-plugin.ts'
 
 type Same<T> = { Input: T; Output: T }
 
@@ -23,7 +24,8 @@ export const builder = new SchemaBuilder<{
     JSONObject: Same<Record<string, unknown>>
   }
 }>({
-  plugins: [RelayPlugin, ErrorsPlugin, ComplexityPlugin],
+  // Limits come behind errors: what they refuse is an answer of the mutation's union.
+  plugins: [RelayPlugin, ErrorsPlugin, ComplexityPlugin, 'inputLimits'],
   defaultFieldNullability: false,
   errors: {
     directResult: true,

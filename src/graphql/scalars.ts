@@ -16,7 +16,7 @@ builder.scalarType('DateTime', {
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
   serialize: (moment) => new Date(moment).toISOString(),
   parseValue: accept(
-    moment,
+    (value) => (isShort(value, 64) ? moment(value) : null),
     'a DateTime is a day and time that exist, with Z or an offset, as 2025-01-31T09:30:00.000Z',
   ),
 })
@@ -69,8 +69,11 @@ function moment(value: unknown): number | null {
 const exists = (moment: number, written: string) =>
   !Number.isNaN(moment) && new Date(moment).toISOString().startsWith(written)
 
+/** A text that is longer is refused before anything reads it. */
+const isShort = (value: unknown, most: number) => typeof value === 'string' && value.length <= most
+
 function url(value: unknown) {
-  return typeof value === 'string' && URL.canParse(value) ? value : null
+  return typeof value === 'string' && isShort(value, 8192) && URL.canParse(value) ? value : null
 }
 
 function byteCount(value: unknown) {

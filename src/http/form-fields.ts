@@ -4,6 +4,7 @@ import type { NewUpload } from '../domains/uploads/drafts.ts'
 import { InvalidInput } from '../errors.ts'
 import type { Viewer } from '../scope.ts'
 import type { FilePart } from './form-reader.ts'
+import { checkRowLinkFields, checkUploadFields } from './upload-limits.ts'
 
 /** What is said of a file, in fields of its form or in the query; an empty one counts as absent. */
 export type Said = (name: string) => string | null
@@ -27,7 +28,7 @@ export function uploadFromForm(said: Said, part: FilePart, viewer: Viewer): NewU
   const onConflict = said('onConflict')
   const mode = modes.find((known) => known === onConflict)
   if (onConflict && !mode) throw refused('onConflict', `is one of ${modes.join(', ')}`)
-  return {
+  const upload = {
     workspaceId,
     ...placeIn(said),
     name: said('name') ?? plainName(part.name),
@@ -37,6 +38,8 @@ export function uploadFromForm(said: Said, part: FilePart, viewer: Viewer): NewU
     tags: said('tags')?.split(','),
     onConflict: mode,
   }
+  checkUploadFields(upload)
+  return upload
 }
 
 /** `root` is the root itself, also where a workspace has drive folders for what names no place. */
@@ -55,6 +58,7 @@ export function rowLinkFromForm(said: Said): RowLink | null {
   const [table, column] = [said('table_name'), said('column_name')]
   if (!table) throw refused('table_name', 'is needed with db_commit')
   if (!column) throw refused('column_name', 'is needed with db_commit')
+  checkRowLinkFields({ table, column })
   return { table, column }
 }
 

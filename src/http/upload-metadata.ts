@@ -2,6 +2,7 @@ import type { NameConflictMode } from '../database/tables.ts'
 import type { NewUpload } from '../domains/uploads/drafts.ts'
 import { InvalidInput } from '../errors.ts'
 import type { Viewer } from '../scope.ts'
+import { checkUploadFields } from './upload-limits.ts'
 
 /** tus: keys are ASCII without spaces and commas and not empty, values Base64, and "All keys MUST be unique". */
 const PAIR =
@@ -36,7 +37,7 @@ export function uploadFromMetadata(
   const text = (key: string) => textOf(metadata, key)
   const workspaceId = text('workspaceId') ?? usualWorkspaceId ?? viewer?.workspaceId
   if (!workspaceId) throw refused('workspaceId is needed, unless the token is bound to a workspace')
-  return {
+  const upload = {
     workspaceId,
     path: text('path'),
     folderId: text('folderId'),
@@ -50,6 +51,8 @@ export function uploadFromMetadata(
     autoConfirm: oneOf('confirm', ['auto'], text('confirm')) === 'auto',
     tusMetadata: header,
   }
+  checkUploadFields(upload)
+  return upload
 }
 
 function textOf(metadata: ReadonlyMap<string, Buffer>, key: string): string | null {

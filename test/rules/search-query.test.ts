@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { highlightsOf } from '../../src/domains/search/highlights.ts'
-import { placesOf, rankOf, type Texts, textsIn } from '../../src/domains/search/match.ts'
-import { parseQuery, wordsOf } from '../../src/domains/search/rules.ts'
+import { placesIn, rankOf, type Texts, textsIn } from '../../src/domains/search/match.ts'
+import { parseQuery } from '../../src/domains/search/query.ts'
+import { wordsOf } from '../../src/domains/search/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
 
 const cut = (text: string) => wordsOf(text).map((words) => words.map((word) => word.text).join(' '))
@@ -166,7 +167,9 @@ test('a highlight is its text, with marks around what was found, and safe as HTM
       }
     }),
   )
-  expect(placesOf('a Plate, a plateScan', parseQuery('plate').terms[0] as never)).toContainEqual({
+  expect(
+    placesIn(wordsOf('a Plate, a plateScan'), parseQuery('plate').terms[0] as never),
+  ).toContainEqual({
     start: 2,
     end: 7,
   })

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { up } from '../../migrations/0002-search.ts'
 import { searchLimits } from '../../src/domains/search/look.ts'
 import { RANKS, rankOf, textsOf } from '../../src/domains/search/match.ts'
-import { parseQuery } from '../../src/domains/search/rules.ts'
+import { parseQuery } from '../../src/domains/search/query.ts'
 import {
   act,
   batchDone,

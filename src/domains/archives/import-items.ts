@@ -1,6 +1,6 @@
 import { faultInObject, isObject } from '../../json-object.ts'
 import { checkDescription, checkEntryPath, checkMetadata, mergeMetadata } from '../entries/rules.ts'
-import { checkTagNames } from '../tags/rules.ts'
+import { checkMarks, checkTagNames } from '../tags/rules.ts'
 import { MANIFEST_HEAD, type ManifestEntry, type ManifestVersion } from './manifest.ts'
 import { MANIFEST } from './members.ts'
 import type { Zip } from './zip-reader.ts'
@@ -33,7 +33,7 @@ export async function* importItems(zip: Zip): AsyncGenerator<ImportItem> {
 async function* plainItems(zip: Zip): AsyncGenerator<ImportItem> {
   for await (const member of zip.members()) {
     const path = member.name.replace(/\/$/, '')
-    checkEntryPath(path, ['uploadId'])
+    checkNewPath(path)
     const nothing = { description: null, tags: [], metadata: {} }
     const version = { number: 1, comment: null, member, sha256: null }
     if (member.name.endsWith('/')) yield { path, kind: 'folder', ...nothing, versions: [] }
@@ -84,12 +84,16 @@ function readEntry(line: string): ManifestEntry {
   if (!sound) throw refuse(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
   const fault = faultInObject(metadata)
   if (fault) throw refuse(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${fault}`)
-  checkEntryPath(path, ['uploadId'])
+  checkNewPath(path)
   checkTagNames(tags, ['uploadId'])
   checkMetadata(mergeMetadata({}, metadata), ['uploadId'])
   if (description !== null) checkDescription(description, ['uploadId'])
   refuseLies(entry as ManifestEntry, versions)
   return { path, kind, description, tags, metadata, versions }
+}
+
+function checkNewPath(path: string) {
+  for (const { name } of checkEntryPath(path, ['uploadId'])) checkMarks(name, ['uploadId'])
 }
 
 /** The current version is the last one, and numbers grow. */

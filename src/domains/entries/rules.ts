@@ -1,5 +1,12 @@
 import { InvalidInput } from '../../errors.ts'
-import { byteLength, foldName, isKeepable, UNSAFE_CHARACTERS } from '../../names.ts'
+import {
+  byteLength,
+  foldName,
+  isBeyondReading,
+  isKeepable,
+  UNSAFE_CHARACTERS,
+} from '../../names.ts'
+import { checkMarks } from '../tags/rules.ts'
 
 /** A name as it is shown, and as it compares. */
 export type EntryName = { name: string; nameKey: string }
@@ -8,6 +15,8 @@ const LONGEST_NAME_BYTES = 255
 /** With the name of a file below it and the id of its workspace it fits in a key of a btree of PostgreSQL (2,704 bytes). */
 const LONGEST_PATH_BYTES = 2400
 export const DEEPEST = 64
+/** Of a file in such a folder. */
+const MAX_PATH_BYTES = LONGEST_PATH_BYTES + 1 + LONGEST_NAME_BYTES
 const LONGEST_DESCRIPTION = 10_000
 const LARGEST_METADATA_BYTES = 64 * 1024
 
@@ -18,8 +27,20 @@ export function checkName(name: string, path: string[] = ['name']): EntryName {
   return { name, nameKey: foldName(name) }
 }
 
+/**
+ * The same for a name that an entry is to get: InvalidInput also where more than 32 combining marks follow each other. What has such a
+ * name from before keeps it, and is found by it.
+ */
+export function checkNewName(name: string, path: string[] = ['name']): EntryName {
+  const checked = checkName(name, path)
+  checkMarks(name, path)
+  return checked
+}
+
 function whatIsWrong(name: string): string | null {
-  const bytes = byteLength(name.normalize('NFC'))
+  // More than that is not even normalised.
+  const isLong = isBeyondReading(name, LONGEST_NAME_BYTES)
+  const bytes = byteLength(isLong ? name : name.normalize('NFC'))
   if (bytes === 0) return 'a name is needed'
   if (bytes > LONGEST_NAME_BYTES)
     return `${bytes} bytes are too long; at most ${LONGEST_NAME_BYTES}`
@@ -40,6 +61,9 @@ export const checkEntryPath = (text: string, path: string[] = ['path']) =>
 
 function namesIn(text: string, path: string[], most: number): EntryName[] {
   if (text === '') return []
+  if (isBeyondReading(text, MAX_PATH_BYTES)) {
+    throw new InvalidInput({ path, message: `a path has at most ${MAX_PATH_BYTES} bytes` })
+  }
   if (text.startsWith('/')) {
     throw new InvalidInput({ path, message: 'a path does not begin with "/"' })
   }
@@ -95,6 +119,7 @@ export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: Asked)
     if (byteLength(text ?? '') > LONGEST_TEXT_BYTES) {
       throw new InvalidInput({ path: ['filter', field], message })
     }
+    checkMarks(text ?? '', ['filter', field])
   }
   const { mediaTypes, createdBy } = lists
   for (const [field, list] of Object.entries({ mediaTypes, createdBy })) checkList(list, [field])

@@ -4,7 +4,7 @@ import { InvalidInput, InvalidState, NameConflict, StaleRevision } from '../../e
 import { endOfPrefix } from '../../names.ts'
 import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
-import { checkTagNames } from '../tags/rules.ts'
+import { readTagNames } from '../tags/rules.ts'
 import { setTags } from '../tags/writes.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { inField } from './fields.ts'
@@ -21,6 +21,7 @@ import {
   checkDescription,
   checkMetadata,
   checkName,
+  checkNewName,
   childPath,
   childPathKey,
   type EntryName,
@@ -165,9 +166,9 @@ export async function updateEntry(s: TxScope, change: EntryChange): Promise<Entr
   const found = await inField('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
   checkRevision(found.entry, change.expectedRevision)
   const { id, workspaceId } = found.entry
-  const renamed = change.name == null ? {} : await rename(s, found, checkName(change.name))
+  const renamed = change.name == null ? {} : await rename(s, found, change.name)
   if (change.tags != null) {
-    await setTags(s, { workspaceId, entryId: id, tags: checkTagNames(change.tags) })
+    await setTags(s, { workspaceId, entryId: id, tags: readTagNames(change.tags) })
   }
   const entry = await touchEntry(s, id, { ...renamed, ...describe(found.entry, change) })
   await record(s, {
@@ -190,11 +191,14 @@ function describe({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow
   }
 }
 
-async function rename(s: TxScope, { entry, parent }: Found, wanted: EntryName) {
+async function rename(s: TxScope, { entry, parent }: Found, name: string) {
+  const checked = checkName(name)
+  const wanted = checked.nameKey === entry.nameKey ? checked : checkNewName(name)
   refuseRoot(entry)
   if (!parent) throw new InvalidInput({ path: ['name'], message: 'this cannot be renamed' })
-  const { name } = await inField('name', claimName(s, parent, wanted, 'FAIL', entry.id))
-  return entry.kind === 'folder' ? { ...name, ...(await repath(s, entry, parent, name)) } : name
+  const claim = await inField('name', claimName(s, parent, wanted, 'FAIL', entry.id))
+  if (entry.kind === 'file') return claim.name
+  return { ...claim.name, ...(await repath(s, entry, parent, claim.name)) }
 }
 
 function whatChanged(

@@ -16,7 +16,7 @@ import {
 } from '../entries/rules.ts'
 import { countIn } from '../entries/totals.ts'
 import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
-import { checkTagNames, type TagName } from '../tags/rules.ts'
+import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 
 type NewFolder = {
@@ -35,26 +35,31 @@ type NewFolder = {
  * the way. NEW_VERSION answers with the folder that is there, so that the same call can be repeated.
  */
 export async function createFolder(scope: Scope, input: NewFolder): Promise<EntryRow> {
-  const names = namesOf(input)
-  const facts = {
-    description: input.description == null ? null : checkDescription(input.description),
-    metadata: checkMetadata(mergeMetadata({}, input.metadata ?? {})),
-  }
-  const tags = checkTagNames(input.tags ?? [])
   return inTransaction(scope, async (s) => {
     const start = await startOf(s, input)
+    const names = namesOf(input)
+    const facts = factsOf(input)
     checkDepth(depthOf(start) + names.length, ['name'])
     const parent = await ensureFolders(s, start, names.slice(0, -1))
     const wanted = names.at(-1) as EntryName
     const claim = claimName(s, parent, wanted, input.onConflict)
     const { name, existing } = await inField('name', claim)
     if (existing) return sameFolder(existing)
-    return addFolder(s, parent, name, { ...facts, tags })
+    return addFolder(s, parent, name, facts)
   })
 }
 
+const factsOf = ({ description, metadata, tags }: NewFolder) => ({
+  description: description == null ? null : checkDescription(description),
+  metadata: checkMetadata(mergeMetadata({}, metadata ?? {})),
+  tags: checkTagNames(tags ?? []),
+})
+
 function namesOf({ name, createParents }: NewFolder): EntryName[] {
-  return createParents && name.includes('/') ? checkPath(name, ['name']) : [checkName(name)]
+  const names = createParents && name.includes('/') ? checkPath(name, ['name']) : [checkName(name)]
+  const last = names.at(-1)
+  if (last) checkMarks(last.name, ['name'])
+  return names
 }
 
 async function startOf({ tx, viewer }: TxScope, { workspaceId, parent }: NewFolder) {
@@ -71,16 +76,32 @@ function sameFolder(existing: EntryRow): EntryRow {
   throw new InvalidState('FILE', 'a file has this name')
 }
 
-/** Walks down from `start`, making the folders that are not there; the last one. */
-export async function ensureFolders(
+/** Walks down from `start`, making the folders that are not there; the last one. InvalidInput for a name that no new folder gets. */
+export function ensureFolders(
   s: TxScope,
   start: EntryRow,
   names: readonly EntryName[],
 ): Promise<EntryRow> {
+  return foldersBelow(s, start, names, (folder, name) => {
+    checkMarks(name.name, ['path'])
+    return addFolder(s, folder, name)
+  })
+}
+
+/** Makes folders again that were there before: they have the names that they had, whatever new names must be like. */
+export const restoreFolders = (s: TxScope, start: EntryRow, names: readonly EntryName[]) =>
+  foldersBelow(s, start, names, (folder, name) => addFolder(s, folder, name))
+
+async function foldersBelow(
+  s: TxScope,
+  start: EntryRow,
+  names: readonly EntryName[],
+  add: (folder: EntryRow, name: EntryName) => Promise<EntryRow>,
+): Promise<EntryRow> {
   let folder = start
   for (const name of names) {
     const child = await childByKey(s.tx, folder.id, name.nameKey)
-    folder = child ? sameFolder(child) : await addFolder(s, folder, name)
+    folder = child ? sameFolder(child) : await add(folder, name)
   }
   return folder
 }

@@ -33,9 +33,9 @@ export async function addMember(
   scope: Scope,
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
-  const address = email.trim().toLowerCase()
   return inTransaction(scope, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, need)
+    const address = email.trim().toLowerCase()
     checkPerson(address, name)
     const user = (await userByEmail(s, address)) ?? (await newUser(s, address, name))
     const existing = await memberOf(s.tx, workspaceId, user.id)

@@ -2,7 +2,8 @@ import type { Document, Phrases } from '../../database/search.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { TagRow } from '../tags/reads.ts'
 import { textsIn } from './match.ts'
-import { keyOf, kindKey, wordsOf } from './rules.ts'
+import { keyOf, kindKey } from './query.ts'
+import { wordsOf } from './rules.ts'
 
 type Described = 'id' | 'workspaceId' | 'kind' | 'parentId' | 'name' | 'description' | 'metadata'
 

@@ -7,8 +7,8 @@ import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type Highlight, highlightsOf } from './highlights.ts'
 import { countFound } from './look.ts'
 import { textsOf } from './match.ts'
+import { parseQuery, type Query } from './query.ts'
 import { type Hit, searchPage } from './reads.ts'
-import { parseQuery, type Query } from './rules.ts'
 import './writes.ts'
 
 const SearchHighlight = builder.objectRef<Highlight>('SearchHighlight').implement({

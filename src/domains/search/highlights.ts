@@ -1,5 +1,6 @@
-import { placesOf, type SearchField, searchFields, type Texts } from './match.ts'
-import type { Query } from './rules.ts'
+import { placesIn, type SearchField, searchFields, type Texts } from './match.ts'
+import type { Query } from './query.ts'
+import { wordsOf } from './rules.ts'
 
 /** A text that has words of the query, as HTML: what was found stands in <mark>. */
 export type Highlight = { field: SearchField; text: string }
@@ -21,7 +22,8 @@ const shown = (field: SearchField, texts: Texts): readonly string[] =>
   field === 'path' && texts.path.length > 0 ? [texts.path.join('/')] : texts[field]
 
 function highlight({ terms }: Query, field: SearchField, text: string): Highlight[] {
-  const ranges = merged(terms.flatMap((term) => placesOf(text, term)))
+  const said = wordsOf(text)
+  const ranges = merged(terms.flatMap((term) => placesIn(said, term)))
   const [first] = ranges
   return first ? [{ field, text: excerpt(text, ranges, first) }] : []
 }

@@ -1,4 +1,5 @@
-import { type Query, type Term, type Word, wordsOf } from './rules.ts'
+import type { Query, Term } from './query.ts'
+import { type Word, wordsOf } from './rules.ts'
 
 /** Where words can be found, best first. */
 export const searchFields = ['name', 'tags', 'description', 'metadata', 'path'] as const
@@ -47,21 +48,49 @@ export function rankOf({ terms, excluded }: Query, texts: Texts, cut = wordsOf):
   return terms.every((term) => bestOf({ ...term, prefix: false }) === 0) ? 0 : 1
 }
 
-/** Where in a text a term stands: from the beginning of its first word to the end of its last. */
-export const placesOf = (text: string, term: Term) => placesIn(wordsOf(text), term)
+/** Where in a text a term stands: from the beginning of its first word to the end of its last. `said` is what wordsOf says of it. */
+export function placesIn(said: readonly Word[][], { ways, prefix }: Term): Place[] {
+  return said.flatMap((words) => ways.flatMap((way) => placesOfWay(words, way, prefix)))
+}
+type Place = Pick<Word, 'start' | 'end'>
 
-function placesIn(said: readonly Word[][], { ways, prefix }: Term) {
-  const places: Pick<Word, 'start' | 'end'>[] = []
-  for (const words of said)
-    for (const way of ways)
-      for (let at = 0; at + way.length <= words.length; at++) {
-        const [first, last] = [words[at], words[at + way.length - 1]]
-        const isThere = way.every((word, i) =>
-          prefix && i === way.length - 1
-            ? words[at + i]?.text.startsWith(word)
-            : words[at + i]?.text === word,
-        )
-        if (isThere && first && last) places.push({ start: first.start, end: last.end })
-      }
+function placesOfWay(words: readonly Word[], way: readonly string[], prefix: boolean): Place[] {
+  const exact = prefix ? way.slice(0, -1) : way
+  const open = prefix ? (way.at(-1) ?? '') : ''
+  const places: Place[] = []
+  for (const at of occurrencesOf(exact, words)) {
+    const [first, last] = [words[at], words[at + way.length - 1]]
+    if (first && last && (!prefix || last.text.startsWith(open)))
+      places.push({ start: first.start, end: last.end })
+  }
   return places
+}
+
+/** Where a sequence of words begins among others. By Knuth, Morris and Pratt: no word is looked at again for each place. */
+function* occurrencesOf(sequence: readonly string[], words: readonly Word[]): Generator<number> {
+  if (sequence.length === 0) yield* words.keys()
+  if (sequence.length === 0) return
+  const fallbacks = fallbacksOf(sequence)
+  let matched = 0
+  for (const [at, { text }] of words.entries()) {
+    matched = longest(matched, text, { sequence, fallbacks })
+    if (matched === sequence.length) yield at + 1 - matched
+  }
+}
+
+/** How many of a sequence's first words match still when its first so many matched and the next one did not. */
+function fallbacksOf(sequence: readonly string[]): number[] {
+  const fallbacks = [0]
+  for (const text of sequence.slice(1))
+    fallbacks.push(longest(fallbacks.at(-1) ?? 0, text, { sequence, fallbacks }))
+  return fallbacks
+}
+
+type Searched = { sequence: readonly string[]; fallbacks: readonly number[] }
+
+/** How many of the first words match up to `text`, where `matched` of them did up to the word before it. */
+function longest(matched: number, text: string, { sequence, fallbacks }: Searched): number {
+  let length = matched
+  while (length > 0 && sequence[length] !== text) length = fallbacks[length - 1] ?? 0
+  return sequence[length] === text ? length + 1 : 0
 }

@@ -2,8 +2,8 @@ import type { Db } from '../../database/database.ts'
 import type { Expression, TextField } from '../../database/search.ts'
 import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
 import { RANKS, searchFields } from './match.ts'
+import { kindKey, type Query, type Term } from './query.ts'
 import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'
-import { kindKey, type Query, type Term } from './rules.ts'
 
 /** What is looked for, and where. */
 export type Search = { workspaceId: string; query: Query; filter: EntryFilter }

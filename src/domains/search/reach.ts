@@ -3,7 +3,7 @@ import { folderKind } from '../../database/entry-kinds.ts'
 import { type Expression, findDocuments, type TextField } from '../../database/search.ts'
 import type { Row } from '../../database/tables.ts'
 import { endOfPrefix } from '../../names.ts'
-import { keyOf, type Term } from './rules.ts'
+import { keyOf, type Term } from './query.ts'
 
 /** The keys of documents that have a term by a tag, or by a folder above them; 'many': too many to name. */
 export type Reach = Record<'tags' | 'folders', readonly string[] | 'many'>

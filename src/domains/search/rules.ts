@@ -1,52 +1,119 @@
-import type { EntryKind } from '../../database/tables.ts'
-import { InvalidInput } from '../../errors.ts'
-import { foldName } from '../../names.ts'
+import { foldName, MAX_MARK_RUN, shortenMarkRuns } from '../../names.ts'
 
 /** A word as words compare, and where in the text it stands. */
 export type Word = { text: string; start: number; end: number }
-/** Words that must follow each other, in one of up to two ways of cutting them; a `prefix` leaves the last one open. */
-export type Term = { ways: string[][]; prefix: boolean }
-/** What an entry must have, and what it must not have. */
-export type Query = { terms: Term[]; excluded: Term[] }
 
-const LONGEST_QUERY = 1000
-const MOST_TERMS = 32
-const LONGEST_WORD = 64
+const MAX_WORD_LENGTH = 64
+/** What a word can be made of: so many letters, each with as many marks as are read. */
+const MAX_WORD_SOURCE = MAX_WORD_LENGTH * (1 + MAX_MARK_RUN)
 
 /** Scripts that are written without spaces are cut into characters, and so are pictures; a run of them is found as a phrase. */
 const solo = String.raw`\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}`
-const pieces = new RegExp(
-  String.raw`[${solo}]\p{M}*|(?:\p{N}\p{M}*)+|(?:[\p{L}--[${solo}]]\p{M}*)+|\p{Extended_Pictographic}`,
-  'gv',
-)
-const caseChange = /(?<=\p{Ll}\p{M}*)(?=\p{Lu})|(?<=\p{Lu}\p{M}*)(?=\p{Lu}\p{M}*\p{Ll})/u
+
+const SOLO = 1
+const NUMBER = 2
+const LETTER = 4
+const PICTURE = 8
+const MARK = 16
+const UPPER = 32
+const LOWER = 64
+const KNOWN = 128
+
+const classes: [flag: number, pattern: RegExp][] = [
+  [SOLO, new RegExp(`^[${solo}]$`, 'u')],
+  [NUMBER, /^\p{N}$/u],
+  [LETTER, new RegExp(String.raw`^[\p{L}--[${solo}]]$`, 'v')],
+  [PICTURE, /^\p{Extended_Pictographic}$/u],
+  [MARK, /^\p{M}$/u],
+  [UPPER, /^\p{Lu}$/u],
+  [LOWER, /^\p{Ll}$/u],
+]
+
+/** The classes of each code point that was met before: a look-up takes a hundredth of the time of the patterns. */
+const known = new Uint8Array(0x110000)
+
+function classOf(codePoint: number): number {
+  const before = known[codePoint]
+  if (before) return before
+  const character = String.fromCodePoint(codePoint)
+  const flags = classes.map(([flag, pattern]) => (pattern.test(character) ? flag : 0))
+  const found = flags.reduce((sum, flag) => sum | flag, KNOWN)
+  known[codePoint] = found
+  return found
+}
+
+/** A stretch of characters of one kind, and where the case changes within it. */
+type Piece = { start: number; end: number; cuts: number[] }
 
 /**
  * The words of a text: cut at separators and between letters and digits; and, where that makes a difference, in a second way:
- * cut where the case changes too. plateScan_2025 is platescan 2025, and plate scan 2025.
+ * cut where the case changes too. plateScan_2025 is platescan 2025, and plate scan 2025. Takes time in proportion to the text.
  */
 export function wordsOf(text: string): Word[][] {
-  const whole = [...text.matchAll(pieces)].map(({ 0: piece, index }) => wordAt(piece, index))
-  const cut = whole.flatMap(({ start, end }) => cutByCase(text.slice(start, end), start))
+  const pieces = piecesOf(text)
+  const whole = pieces.map(({ start, end }) => wordAt(text, start, end))
+  const cut = pieces.flatMap(({ start, end, cuts }) =>
+    [...cuts, end].map((to, i) => wordAt(text, cuts[i - 1] ?? start, to)),
+  )
   return (cut.length > whole.length ? [whole, cut] : [whole])
     .map((words) => words.filter((word) => word.text !== ''))
     .filter((words) => words.length > 0)
 }
 
-const wordAt = (piece: string, start: number): Word => ({
-  text: foldWord(piece),
-  start,
-  end: start + piece.length,
-})
-
-function cutByCase(piece: string, start: number): Word[] {
-  let at = start
-  return piece.split(caseChange).map((part) => {
-    const word = wordAt(part, at)
-    at = word.end
-    return word
-  })
+/** Each character is looked at once; marks belong to what stands before them, and alone they are nothing. */
+function piecesOf(text: string): Piece[] {
+  const pieces: Piece[] = []
+  let open: (Piece & { kind: number; case: CaseTrail }) | null = null
+  for (let at = 0; at < text.length; ) {
+    const codePoint = text.codePointAt(at) ?? 0
+    const flags = classOf(codePoint)
+    const next = at + (codePoint > 0xffff ? 2 : 1)
+    const kind = kindOf(flags, open?.kind ?? 0)
+    if (kind === MARK && open) open.end = next
+    else if (kind === 0 || kind === MARK) open = null
+    else if (open && open.kind === kind && isJoined(kind)) {
+      open.end = next
+      open.case = followCase(open, at, flags)
+    } else {
+      open = { kind, start: at, end: next, cuts: [], case: { last: flags, before: 0, lastAt: at } }
+      pieces.push(open)
+    }
+    // Pictures take no marks.
+    if (open?.kind === PICTURE) open = null
+    at = next
+  }
+  return pieces
 }
+
+/** A number takes digits of all scripts, a mark goes with what is open; else scripts that stand alone come first. */
+function kindOf(flags: number, open: number): number {
+  if (open === NUMBER && flags & NUMBER) return NUMBER
+  if (open !== 0 && flags & MARK) return MARK
+  return flags & SOLO || flags & NUMBER || flags & LETTER || flags & PICTURE || flags & MARK
+}
+
+const isJoined = (kind: number) => kind === NUMBER || kind === LETTER
+
+/** The classes of the last two letters, and where the last one stands. */
+type CaseTrail = { last: number; before: number; lastAt: number }
+
+/** Cuts aB before B, and ABc before B. */
+function followCase(
+  { cuts, case: trail }: { cuts: number[]; case: CaseTrail },
+  at: number,
+  flags: number,
+) {
+  const { last, before, lastAt } = trail
+  if (last & LOWER && flags & UPPER) cuts.push(at)
+  if (before & UPPER && last & UPPER && flags & LOWER) cuts.push(lastAt)
+  return { last: flags, before: last, lastAt: at }
+}
+
+const wordAt = (text: string, start: number, end: number): Word => ({
+  text: foldWord(text.slice(start, end)),
+  start,
+  end,
+})
 
 /** Letters that look like another one with a mark, and that Unicode does not take apart. */
 const lookalikes: Record<string, string> = {
@@ -62,51 +129,13 @@ const lookalikes: Record<string, string> = {
 
 /** A word without case, diacritics and forms of writing: É = e, ß = ss, Ａ = a, ² = 2. */
 function foldWord(piece: string): string {
-  if (/^[a-z0-9]*$/.test(piece)) return piece.slice(0, LONGEST_WORD)
+  if (/^[A-Za-z0-9]*$/.test(piece)) return piece.slice(0, MAX_WORD_LENGTH).toLowerCase()
   if (/^\p{Extended_Pictographic}$/u.test(piece)) return piece
-  const plain = foldName(piece)
+  // Normalisation sorts marks in quadratic time: it is given no more than a word can be made of.
+  const plain = foldName(shortenMarkRuns(piece, MAX_WORD_SOURCE))
     .normalize('NFKD')
     .replace(/[^\p{L}\p{N}\p{Mc}]/gu, '')
     .toLowerCase()
     .replace(/[øłđħŧıæœ]/g, (letter) => lookalikes[letter] ?? letter)
-  return [...plain.normalize('NFC')].slice(0, LONGEST_WORD).join('')
+  return [...plain.normalize('NFC')].slice(0, MAX_WORD_LENGTH).join('')
 }
-
-const items = /(?<minus>-?)(?:"(?<phrase>[^"]*)"?|(?<bare>[^\s"]+))/g
-
-/**
- * What a search asks for: words that must all be there, "phrases", -exclusions. Nothing else in it is syntax, and what has no
- * word in it says nothing. The last word, where it is bare, may be the beginning of one. Throws InvalidInput beyond 1000
- * characters or 32 words.
- */
-export function parseQuery(text: string): Query {
-  if (text.length > LONGEST_QUERY) throw refusal(`at most ${LONGEST_QUERY} characters`)
-  const query: Query = { terms: [], excluded: [] }
-  for (const { groups = {}, index, 0: item } of text.replace(/[“”„‟«»＂]/g, '"').matchAll(items)) {
-    const { minus, phrase, bare = '' } = groups
-    const excluded = minus === '-'
-    const isLast =
-      phrase === undefined && !excluded && text.slice(index + item.length).trim() === ''
-    const chunks = phrase === undefined && !excluded ? bare.split('/') : [phrase ?? bare]
-    const terms = chunks.map(termOf).filter(({ ways }) => ways.length > 0)
-    const last = terms.at(-1)
-    if (last && isLast) last.prefix = true
-    query[excluded ? 'excluded' : 'terms'].push(...terms)
-  }
-  const count = query.terms.length + query.excluded.length
-  if (count > MOST_TERMS) throw refusal(`at most ${MOST_TERMS} words and phrases, not ${count}`)
-  return query
-}
-
-const termOf = (text: string): Term => ({
-  ways: wordsOf(text).map((words) => words.map((word) => word.text)),
-  prefix: false,
-})
-
-const refusal = (message: string) => new InvalidInput({ path: ['query'], message })
-
-/** What documents are called in keys: the entry or tag of this id. */
-export const keyOf = (id: string) => id.replace('_', '')
-
-/** The key of all files, or of all folders, of a workspace. */
-export const kindKey = (kind: EntryKind, workspaceId: string) => `${kind}${keyOf(workspaceId)}`

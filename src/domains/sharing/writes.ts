@@ -13,9 +13,9 @@ export async function createShareLink(
   scope: Scope,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
-  checkTerms(terms, scope.now())
   // Asked before the password is hashed, which takes long, and again where it counts.
   await inField('entry', requireLive(scope.db, scope.viewer, ref, toShare))
+  checkTerms(terms, scope.now())
   const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
   return inTransaction(scope, async (s) => {
     const { entry, parent } = await inField('entry', requireLive(s.tx, s.viewer, ref, toShare))

@@ -28,9 +28,9 @@ export async function createTable(
   scope: Scope,
   { workspaceId, name, columns }: NewTable,
 ): Promise<Table> {
-  checkTable(name, columns, KEY_COLUMN)
   return inTransaction(scope, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, toWriteRows)
+    checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)
     await refuseTaken(s.tx, { workspaceId, name, sqlName })
     const table = { name, sqlName, keyColumn: KEY_COLUMN, columns: columns.map(columnOf) }

@@ -1,11 +1,12 @@
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import type { TagRow } from './reads.ts'
-import { checkColor, checkTagCount, cleanTagName, type TagName } from './rules.ts'
+import { checkColor, checkMarks, checkTagCount, cleanTagName, type TagName } from './rules.ts'
 
 const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
@@ -29,7 +30,7 @@ export async function addTags(
   field = 'tags',
 ): Promise<void> {
   for (const tag of tags) {
-    const tagId = await ensureTag(s, workspaceId, tag)
+    const tagId = await ensureTag(s, workspaceId, tag, field)
     await s.tx
       .insertInto('entryTags')
       .values({ entryId, tagId })
@@ -81,19 +82,33 @@ export async function copyTags({ tx }: TxScope, from: string, to: string): Promi
     .execute()
 }
 
-async function ensureTag({ tx, now }: TxScope, workspaceId: string, { name, nameKey }: TagName) {
+async function ensureTag(
+  { tx, now }: TxScope,
+  workspaceId: string,
+  { name, nameKey }: TagName,
+  field: string,
+) {
+  const existing = await tagIdOf(tx, workspaceId, nameKey)
+  if (existing) return existing
+  checkMarks(name, [field])
+  const id = newId('tag')
   await tx
     .insertInto('tags')
-    .values({ id: newId('tag'), workspaceId, name, nameKey, color: null, createdAt: now() })
+    .values({ id, workspaceId, name, nameKey, color: null, createdAt: now() })
     .onConflict((c) => c.columns(['workspaceId', 'nameKey']).doNothing())
     .execute()
-  const { id } = await tx
+  // Another transaction may have made it in the meantime.
+  return (await tagIdOf(tx, workspaceId, nameKey)) ?? id
+}
+
+async function tagIdOf(tx: Tx, workspaceId: string, nameKey: string): Promise<string | null> {
+  const tag = await tx
     .selectFrom('tags')
     .select('id')
     .where('workspaceId', '=', workspaceId)
     .where('nameKey', '=', nameKey)
-    .executeTakeFirstOrThrow()
-  return id
+    .executeTakeFirst()
+  return tag?.id ?? null
 }
 
 type TagChange = {
@@ -110,6 +125,7 @@ export async function updateTag(scope: Scope, { tagId, name, color }: TagChange)
     if (name != null && !renamed)
       throw new InvalidInput({ path: ['name'], message: 'a name is needed' })
     if (color != null) checkColor(color)
+    if (renamed && renamed.nameKey !== tag.nameKey) checkMarks(renamed.name, ['name'])
     if (renamed) await refuseTwin(s, tag, renamed)
     const updated = await s.tx
       .updateTable('tags')

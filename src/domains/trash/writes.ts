@@ -14,7 +14,7 @@ import {
 import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, takeFromTrash } from '../entries/trash.ts'
 import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
-import { ensureFolders } from '../folders/writes.ts'
+import { restoreFolders } from '../folders/writes.ts'
 import { relinkRows } from '../tables/relinks.ts'
 import { type RowUnlink, unlinkRows } from '../tables/taken.ts'
 
@@ -101,7 +101,7 @@ async function whereTo(
   if (original && original.trashRootId === null) return original
   if (fallback) return fallbackFolder(s, entry, fallback)
   const { entry: root } = await requireLiveFolder(s.tx, s.viewer, rootOf(entry), toWrite)
-  return ensureFolders(s, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
+  return restoreFolders(s, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
 }
 
 async function fallbackFolder(s: TxScope, entry: EntryRow, fallback: EntryRef) {

@@ -2,7 +2,7 @@ import { newId } from '../../database/ids.ts'
 import type { NameConflictMode, UploadTransport } from '../../database/tables.ts'
 import { InvalidInput, Unauthenticated } from '../../errors.ts'
 import type { TxScope } from '../../scope.ts'
-import { checkDescription, checkMetadata, checkName } from '../entries/rules.ts'
+import { checkDescription, checkMetadata, checkNewName } from '../entries/rules.ts'
 import { driveFolder } from '../files/media.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import { checkMediaType, checkSha256, checkSize, receivedStatus } from './rules.ts'
@@ -44,7 +44,7 @@ export function draftOf(
   id = newId('upl'),
 ) {
   if (!viewer) throw new Unauthenticated()
-  const { name } = checkName(input.name ?? `upload-${id}`)
+  const { name } = checkNewName(input.name ?? `upload-${id}`)
   const size = input.size == null ? null : checkSize(input.size, limits.maxUploadBytes)
   if (size === null && input.transport === 'SIGNED_PUT') {
     throw new InvalidInput({ path: ['size'], message: 'is needed for SIGNED_PUT' })

@@ -90,9 +90,9 @@ export async function updateWorkspace(
   { workspaceId, ...change }: WorkspaceChange,
 ): Promise<WorkspaceRow> {
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
-  checkWorkspace(change)
   return inTransaction(scope, async (s) => {
     const old = await requireNamed(s.tx, s.viewer, workspaceId, need)
+    checkWorkspace(change)
     const columns = columnsOf(change)
     const given = Object.keys(columns) as (keyof typeof columns)[]
     const changed = given.filter((column) => columns[column] !== old[column])
