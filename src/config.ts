@@ -10,6 +10,8 @@ export type DatabaseConfig =
       listenUrl: string
       poolSize: number
       statementTimeoutMs: number
+      /** How long a transaction may idle, and hold its locks meanwhile. */
+      lockIdleMs: number
     }
 export type BlobsConfig = { kind: 'disk'; dir: string } | S3Config
 export type S3Config = {
@@ -191,6 +193,13 @@ export const settings = {
     default: '30000',
     right: `a whole number from 0 to ${LARGEST_INT}`,
     schema: wholeNumber(0, LARGEST_INT).default(30_000),
+  }),
+  LOCK_IDLE_MS: setting({
+    meaning:
+      'Milliseconds that a process may be silent inside a transaction before PostgreSQL ends it, so that one that hangs does not keep its locks from others. PgBouncer passes it.',
+    default: '3000',
+    right: `a whole number from 100 to ${LARGEST_INT}`,
+    schema: wholeNumber(100, LARGEST_INT).default(3000),
   }),
   S3_BUCKET: setting({
     meaning:
@@ -491,6 +500,7 @@ function databaseOf(values: Values, dataDir: string): DatabaseConfig {
     listenUrl: values.LISTEN_DATABASE_URL?.url ?? given.url,
     poolSize: values.DATABASE_POOL,
     statementTimeoutMs: values.DATABASE_TIMEOUT_MS,
+    lockIdleMs: values.LOCK_IDLE_MS,
   }
 }
 

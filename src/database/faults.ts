@@ -33,7 +33,7 @@ export class NotDurable extends Error {
 }
 
 /** Others were in the way, or were quicker: told again, the story sees what they did. */
-const inTheWay = /^(40001|40P01|23505|23503)$/
+const inTheWay = /^(40001|40P01|55P03|23505|23503)$/
 /** A statement took longer than it may, a lock was not to be had, the server takes no writes or has no room. */
 const unableNow = /^(57014|55P03|25006|53[^1]..|40001|40P01|SQLITE_BUSY.*)$/
 /** The disk under the database is full, broken, or takes no writes. */
@@ -63,6 +63,11 @@ export const isReplaceable = (error: unknown): boolean =>
 /** A story may be told again as it is, where nothing of it was committed. */
 export const isPassing = (error: unknown): boolean =>
   error instanceof ConnectionLost ? isReplaceable(error.cause) : inTheWay.test(facts(error).code)
+
+/** The server had ended the session before it heard of a COMMIT, or was never told: nothing was committed. */
+export const isBeforeCommit = ({ cause }: ConnectionLost): boolean =>
+  /^25P0[34]$/.test(facts(cause).code) ||
+  facts(cause).message.startsWith('Client has encountered a connection error')
 
 /** The database cannot be asked now, or whether it did what it was asked is not known: nobody's fault, and over some time. */
 export const isUnavailable = (error: unknown): boolean =>

@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { Client } from 'pg'
 import type { Db } from './database.ts'
 import { CHANNEL, heard, wakeAll } from './notify.ts'
+import { KEEP_ALIVE_MS } from './postgres.ts'
 
 /** So often it is tried whether the ear still hears, and so long a sound may be on its way. */
 const TRY_MS = 15_000
@@ -47,6 +48,7 @@ async function listenOnce({ url, db }: Omit<Hearing, 'log'>, over: AbortSignal, 
     application_name: 'holdall, listening',
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   })
   const gone = new AbortController()
   const end = () => gone.abort(new Error('the connection has ended'))

@@ -17,8 +17,13 @@ export async function migrateToLatest(db: Db): Promise<void> {
     return
   }
   await db.transaction().execute(async (tx) => {
-    // Also where the role has a limit of its own: an index over many rows takes its time.
-    await sql`set local statement_timeout = 0`.execute(tx)
+    // Also where the role has a limit of its own: an index over many rows takes its time, and so does a busy machine between two.
+    for (const limit of [
+      'statement_timeout',
+      'lock_timeout',
+      'idle_in_transaction_session_timeout',
+    ])
+      await sql`set local ${sql.raw(limit)} = 0`.execute(tx)
     // Of processes that start together the others wait here, and find nothing left to do.
     await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(tx)
     await migrate(tx.withPlugin(columnTypes))

@@ -3,6 +3,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import { InvalidInput } from '../errors.ts'
 import { ConnectionLost, isLost, isNameUnknown, isReplaceable, NoConnection } from './faults.ts'
+import type { Watch } from './postgres-watch.ts'
 import { nameOfStatement } from './statement-names.ts'
 
 /** So long a request waits for a server that takes no connections, as while it starts again. */
@@ -13,49 +14,60 @@ const PAUSE_MS = 50
  * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
  * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection, ConnectionLost.
  */
-export function steady(pool: Pool, names: Names): PostgresPool {
+export function steady(pool: Pool, ways: Ways, watch: Watch): PostgresPool {
   // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
   pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
+  pool.on('connect', (client) => {
+    client.on('error', () => {})
+    watch.opened(client)
+  })
   return {
     options: pool.options,
     // Cursors are for streams of rows, of which there are none.
     connect: async () =>
-      new Visit(pool, await connect(pool), names) as unknown as PostgresPoolClient,
-    end: () => pool.end(),
+      new Visit({ pool, ways, watch }, await connect(pool, watch)) as unknown as PostgresPoolClient,
+    end: () => {
+      watch.stop()
+      return pool.end()
+    },
   }
 }
 
-/** Whether a connection keeps the statements that have a name; not where it turns out to be many behind a pooler. */
-type Names = { kept: boolean }
+/**
+ * How the server is spoken to: whether a connection keeps the statements that have a name (not where it turns out to be many
+ * behind a pooler), and what begins a transaction.
+ */
+type Ways = { kept: boolean; begin: string }
+type Means = { pool: Pool; ways: Ways; watch: Watch }
 
 /** A connection from when it is taken to when it is given back. */
 class Visit {
-  readonly #pool: Pool
-  readonly #names: Names
+  readonly #means: Means
   /** Null where it broke and no other could be had. */
   #client: PoolClient | null
   #isFirst = true
   /** What broke it. */
   #fault: ConnectionLost | null = null
 
-  constructor(pool: Pool, client: PoolClient, names: Names) {
-    this.#pool = pool
-    this.#names = names
+  constructor(means: Means, client: PoolClient) {
+    this.#means = means
     this.#client = client
   }
 
   async query(text: string, values: readonly unknown[]): Promise<QueryResult> {
     const mayRepeat = this.#isFirst && repeatable.test(text)
     this.#isFirst = false
-    const endsAt = performance.now() + PATIENCE_MS
+    // From the first fault on: that alone may have taken longer than there is patience for.
+    let endsAt: number | undefined
     while (true) {
-      if (!this.#client || this.#fault) throw this.#fault
+      const client = this.#client
+      if (!client || this.#fault) throw this.#fault
       try {
-        return await this.#client.query(this.#words(text, values))
+        return await this.#means.watch.during(client, () => client.query(this.#words(text, values)))
       } catch (error) {
         if (!isLost(error)) throw withoutNul(error)
-        if (isNameUnknown(error)) this.#names.kept = false
+        if (isNameUnknown(error)) this.#means.ways.kept = false
+        endsAt ??= performance.now() + PATIENCE_MS
         this.#fault = new ConnectionLost(error)
         if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw this.#fault
       }
@@ -64,7 +76,9 @@ class Visit {
   }
 
   #words(text: string, values: readonly unknown[]) {
-    const name = this.#names.kept ? nameOfStatement(text) : undefined
+    const { kept, begin } = this.#means.ways
+    if (text === 'begin') return { text: begin }
+    const name = kept ? nameOfStatement(text) : undefined
     return { text, values: [...values], ...(name && { name }) }
   }
 
@@ -77,7 +91,7 @@ class Visit {
   async #replace() {
     this.release()
     await sleep(PAUSE_MS * Math.random())
-    this.#client = await connect(this.#pool)
+    this.#client = await connect(this.#means.pool, this.#means.watch)
     this.#fault = null
   }
 }
@@ -91,11 +105,14 @@ const withoutNul = (error: unknown) =>
 const repeatable = /^\s*(select|begin)\b/i
 
 /** Nothing was asked yet, so it may be tried again. */
-async function connect(pool: Pool): Promise<PoolClient> {
+async function connect(pool: Pool, watch: Watch): Promise<PoolClient> {
   const endsAt = performance.now() + PATIENCE_MS
   while (true) {
     try {
-      return await pool.connect()
+      const client = await pool.connect()
+      if (!watch.isSuspect(client)) return client
+      client.release(true)
+      continue
     } catch (error) {
       if (!isLost(error)) throw error
       if (!isReplaceable(error) || performance.now() > endsAt) throw new NoConnection(error)

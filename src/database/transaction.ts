@@ -1,7 +1,8 @@
+import { channel } from 'node:diagnostics_channel'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
-import { CommitUnknown, ConnectionLost, isPassing } from './faults.ts'
+import { CommitUnknown, ConnectionLost, isBeforeCommit, isPassing } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 export type Tx = Transaction<Tables>
@@ -46,7 +47,8 @@ async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: Course) {
     return { result }
   } catch (error) {
     // Whether it was committed nobody knows; to tell it again could do it twice.
-    if (isOver && error instanceof ConnectionLost) throw new CommitUnknown(error)
+    if (isOver && error instanceof ConnectionLost && !isBeforeCommit(error))
+      throw new CommitUnknown(error)
     throw error
   }
 }
@@ -81,8 +83,17 @@ class BeginAgain extends Error {
   }
 }
 
-const takeRow = (tx: Tx, id: string) =>
-  tx.selectFrom('workspaces').select('id').where('id', '=', id).forNoKeyUpdate().execute()
+/** On which it is published how many milliseconds a transaction has waited for a workspace, also where it waited in vain. */
+export const lockWaits = channel('holdall:workspace-lock-wait')
+
+async function takeRow(tx: Tx, id: string) {
+  const since = performance.now()
+  try {
+    await tx.selectFrom('workspaces').select('id').where('id', '=', id).forNoKeyUpdate().execute()
+  } finally {
+    lockWaits.publish(performance.now() - since)
+  }
+}
 
 /** One that fails keeps none of the others from being done; the first failure is told at the end. */
 async function actAll(acts: (() => unknown)[]) {

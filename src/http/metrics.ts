@@ -6,6 +6,7 @@ import type { App } from '../app.ts'
 import type { DiskSpace } from '../blobs/disk-space.ts'
 import type { VolumeState } from '../blobs/volume.ts'
 import type { Config, MetricsConfig } from '../config.ts'
+import { lockWaits } from '../database/transaction.ts'
 import { Unauthenticated } from '../errors.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
 import type { Door } from './visit.ts'
@@ -13,6 +14,13 @@ import type { Door } from './visit.ts'
 /** Of the process, however many houses it holds. */
 const ofProcess = new Registry()
 collectDefaultMetrics({ register: ofProcess })
+const lockWait = new Histogram({
+  name: 'workspace_lock_wait_seconds',
+  help: 'How long transactions on PostgreSQL waited for the lock of a workspace, which one holds at a time.',
+  buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 1, 3, 5, 10, 30],
+  registers: [ofProcess],
+})
+lockWaits.subscribe((ms) => lockWait.observe(Number(ms) / 1000))
 
 export type Metrics = ReturnType<typeof openMetrics>
 

@@ -19,7 +19,14 @@ const linkable = (table: string, column: string, workspace: string | null = null
 })
 
 const onPostgres = (url: string) =>
-  ({ kind: 'postgres', url, listenUrl: url, poolSize: 10, statementTimeoutMs: 30_000 }) as const
+  ({
+    kind: 'postgres',
+    url,
+    listenUrl: url,
+    poolSize: 10,
+    statementTimeoutMs: 30_000,
+    lockIdleMs: 3000,
+  }) as const
 
 const amazon = (changes: Partial<S3Config>): S3Config => ({
   kind: 's3',
@@ -86,6 +93,7 @@ const cases: Record<keyof typeof settings, Case> = {
     wrong: ['sqlite:rows.db', '/srv/rows.db', 'mysql://host/db'],
   },
   DATABASE_POOL: { right: [['50', {}]], wrong: ['0', '1001', 'many'] },
+  LOCK_IDLE_MS: { right: [['100', {}]], wrong: ['0', '99', '3s', '2147483648'] },
   DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
   // redirect needs a bucket; see the contradictions.
   DOWNLOADS: { right: [['proxy', { downloads: 'proxy' }]], wrong: ['REDIRECT', 'direct', 'true'] },

@@ -272,7 +272,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
   })
 
   test('because the one connection is taken', async () => {
-    await using far = await openFar({ DATABASE_POOL: '1' })
+    await using far = await openFar({ DATABASE_POOL: '1', LOCK_IDLE_MS: '60000' })
     const { house, workspace, url } = far
     await using session = await openSession(url)
     await session.query('begin')

@@ -21,7 +21,7 @@ export async function setup(project: TestProject) {
   stack.defer(() => onServer(url, `drop database ${template}`))
   const there = databaseUrl(url, template)
   const config = { kind: 'postgres', url: there, listenUrl: there, poolSize: 1 } as const
-  const db = openDatabase({ ...config, statementTimeoutMs: 0 })
+  const db = openDatabase({ ...config, statementTimeoutMs: 0, lockIdleMs: 3000 })
   await migrateToLatest(db).finally(() => db.destroy())
   project.provide('postgres', { url, template })
   const open = stack.move()

@@ -43,6 +43,7 @@ export async function startProcess(env: Record<string, string>) {
     said,
     /** Its exit code, once it has ended. */
     exited,
+    signal: (signal: NodeJS.Signals) => void child.kill(signal),
     /** POSTs GraphQL and answers with the whole result. */
     async ask(token: string, query: string, variables: object = {}) {
       const response = await fetch(`${url}/graphql`, {

@@ -14,6 +14,8 @@ export type TcpProxy = {
   stall: () => void
   /** Ends a stall: what waited goes on. */
   go: () => void
+  /** Drops what goes over the connections that there are, both ways and for ever, and tells nobody; new ones are as they should be. */
+  blackHole: () => void
   /** Breaks every connection and takes no new one. */
   refuse: () => Promise<void>
   /** On the same port again. */
@@ -24,6 +26,7 @@ export type TcpProxy = {
 export async function startTcpProxy(to: { host: string; port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let fateOf = (_: Buffer): Fate => 'pass'
+  const swallowed = new WeakSet<Socket>()
   let stalled = false
   let server: Server | null = null
   const port = await listen(0)
@@ -32,6 +35,7 @@ export async function startTcpProxy(to: { host: string; port: number }): Promise
     const upstream = connect(to.port, to.host)
     const both = [client, upstream]
     const end = () => {
+      if (swallowed.has(client)) return
       for (const socket of both) socket.destroy()
     }
     let unanswered = false
@@ -42,12 +46,17 @@ export async function startTcpProxy(to: { host: string; port: number }): Promise
       socket.on('close', () => sockets.delete(socket))
     }
     client.on('data', (bytes) => {
+      if (swallowed.has(client)) return
       const fate = fateOf(bytes)
       if (fate === 'lost') return end()
       unanswered ||= fate === 'unanswered'
       upstream.write(bytes)
     })
-    upstream.on('data', (bytes) => (unanswered ? end() : client.write(bytes)))
+    upstream.on('data', (bytes) => {
+      if (swallowed.has(client)) return
+      if (unanswered) end()
+      else client.write(bytes)
+    })
   }
 
   async function listen(wanted: number): Promise<number> {
@@ -81,6 +90,9 @@ export async function startTcpProxy(to: { host: string; port: number }): Promise
     go() {
       stalled = false
       for (const socket of sockets) socket.resume()
+    },
+    blackHole() {
+      for (const socket of sockets) swallowed.add(socket)
     },
     refuse,
     async accept() {

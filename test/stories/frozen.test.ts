@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test, vi } from 'vitest'
+import { children, createWorkspace } from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { heard } from '../support/heard.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
+import { startProcess } from '../support/process.ts'
+import { expectExact } from '../support/recount.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { timed } from '../support/timed.ts'
+
+// A process of its own takes its time to start.
+vi.setConfig({ testTimeout: 90_000 })
+
+/** Two servers over one database: one in this process, and one in another, behind a network that can be watched and broken. */
+async function openTwo() {
+  const env = { MAX_QUERY_COST: '1000000' }
+  await using stack = new AsyncDisposableStack()
+  const house = stack.use(await openHouse({ env }))
+  const near = new URL(house.databaseUrl ?? '')
+  const network = stack.use(await startTcpProxy({ host: near.hostname, port: Number(near.port) }))
+  const far = new URL(near)
+  far.port = String(network.port)
+  const process = await startProcess({
+    ...{ DATA_DIR: house.dir, LOG_LEVEL: 'fatal', ...env },
+    ...{ DATABASE_URL: far.href, LISTEN_DATABASE_URL: near.href },
+  })
+  const workspace = await createWorkspace(house)
+  const all = stack.move()
+  return {
+    house,
+    other: houseAt(process.url, house.token),
+    process,
+    network,
+    workspace,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+const query = `mutation ($input: CreateFolderInput!) {
+  createFolder(input: $input) { ... on CreateFolderPayload { folder { name } } ... on UserError { code } }
+}`
+/** The name of the folder that was made, or the code of what was in the way. */
+async function makeFolder(house: House, workspaceId: string, name: string): Promise<string> {
+  const response = await house.http('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables: { input: { workspaceId, name } } }),
+  })
+  const { data, errors } = (await response.json()) as any
+  return (
+    data?.createFolder?.folder?.name ?? errors?.[0]?.extensions?.code ?? data?.createFolder?.code
+  )
+}
+
+/** Calls `act` when the text has been sent to the database for the nth time. */
+const at = (text: string, nth: number, act: () => void) => {
+  let seen = 0
+  return (bytes: Buffer) => {
+    if (bytes.includes(text) && ++seen === nth) act()
+    return 'pass' as const
+  }
+}
+
+describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a transaction', () => {
+  test(
+    'which holds a workspace: others go on within seconds, and what it did is whole when it wakes up',
+    timed,
+    async () => {
+      await using all = await openTwo()
+      const { house, other, process, network, workspace } = all
+      network.judge(at('for no key update', 1, () => process.signal('SIGSTOP')))
+      const asked = makeFolder(other, workspace.id, 'of the one that hangs')
+      await sleep(500)
+      const since = performance.now()
+      expect(await makeFolder(house, workspace.id, 'of another')).toBe('of another')
+      expect(performance.now() - since).toBeLessThan(5000)
+      process.signal('SIGCONT')
+      expect(await asked).toBe('of the one that hangs')
+      expect((await children(house, workspace.root.id)).map(({ name }) => name).sort()).toEqual([
+        'of another',
+        'of the one that hangs',
+      ])
+      await expectExact(house, workspace)
+    },
+  )
+
+  test(
+    'with many more that wait for the same workspace: it does not get it, and hang, in each of them in turn',
+    timed,
+    async () => {
+      await using all = await openTwo()
+      const { house, other, process, network, workspace } = all
+      network.judge(at('for no key update', 8, () => process.signal('SIGSTOP')))
+      const names = Array.from({ length: 30 }, (_, i) => `F${i}`)
+      const asked = heard(Promise.all(names.map((name) => makeFolder(other, workspace.id, name))))
+      await sleep(500)
+      const since = performance.now()
+      let answer = ''
+      while (answer !== 'of another') {
+        answer = await makeFolder(house, workspace.id, 'of another')
+        expect(['of another', 'UNAVAILABLE']).toContain(answer)
+      }
+      expect(performance.now() - since).toBeLessThan(6500)
+      process.signal('SIGCONT')
+      const answers = await asked
+      const there = (await children(house, workspace.root.id)).map(({ name }) => name)
+      // One may not know what became of its commit, and says so.
+      const done = answers.filter((name) => name !== 'UNAVAILABLE')
+      expect(done.length).toBeGreaterThan(20)
+      expect(there).toEqual(expect.arrayContaining(done))
+      await expectExact(house, workspace)
+    },
+  )
+
+  test('the wait for a workspace is a metric', async () => {
+    await using house = await openHouse({ env: { METRICS: 'open' } })
+    await createWorkspace(house)
+    const text = await (await house.http('/metrics')).text()
+    expect(text).toMatch(/^workspace_lock_wait_seconds_bucket\{le="3"\} \d+$/m)
+  })
+})
+
+describe.runIf(database === 'PostgreSQL')(
+  'F7: a network that drops what is sent, and says nothing',
+  () => {
+    test(
+      'inside a transaction: others go on, and it is begun again over another connection',
+      timed,
+      async () => {
+        await using all = await openTwo()
+        const { house, other, network, workspace } = all
+        network.judge(at('for no key update', 1, () => network.blackHole()))
+        const since = performance.now()
+        const asked = makeFolder(other, workspace.id, 'over a black hole')
+        await sleep(300)
+        expect(await makeFolder(house, workspace.id, 'of another')).toBe('of another')
+        expect(performance.now() - since).toBeLessThan(5500)
+        expect(await asked).toBe('over a black hole')
+        expect(performance.now() - since).toBeLessThan(10_000)
+        await expectExact(house, workspace)
+      },
+    )
+
+    test(
+      'over all connections that there were: each request is answered over a new one',
+      timed,
+      async () => {
+        await using all = await openTwo()
+        const { other, network, workspace } = all
+        const names = Array.from({ length: 12 }, (_, i) => `F${i}`)
+        const make = () => Promise.all(names.map((name) => makeFolder(other, workspace.id, name)))
+        await make()
+        network.blackHole()
+        const since = performance.now()
+        expect(new Set(await make())).toEqual(new Set(['NAME_CONFLICT']))
+        expect(await makeFolder(other, workspace.id, 'after')).toBe('after')
+        expect(performance.now() - since).toBeLessThan(10_000)
+      },
+    )
+  },
+)
