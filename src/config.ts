@@ -41,6 +41,12 @@ export type Limits = {
   /** Bytes that the unfinished uploads of one user may have room reserved for. */
   maxReservedBytes: number
   maxQueryCost: number
+  /** Objects in the answer to one GraphQL request. */
+  maxResponseNodes: number
+  /** Bytes in the answer to one GraphQL request. */
+  maxResponseBytes: number
+  /** How long the reads of one GraphQL request may take. */
+  requestTimeoutMs: number
 }
 
 type ScrubConfig = { everyMs: number; bytesPerSecond: number }
@@ -385,6 +391,26 @@ export const settings = {
     right: `a whole number from 100 to ${LARGEST_INT}`,
     schema: wholeNumber(100, LARGEST_INT).default(20_000),
   }),
+  MAX_RESPONSE_NODES: setting({
+    meaning:
+      'Objects that the answer to one GraphQL request may have. They are counted while it is made; a request that passes the limit is QUERY_TOO_COMPLEX as a whole.',
+    default: '50000',
+    right: `a whole number from 1000 to ${LARGEST_INT}`,
+    schema: wholeNumber(1000, LARGEST_INT).default(50_000),
+  }),
+  MAX_RESPONSE_BYTES: setting({
+    meaning: 'Bytes that it may have, counted in the same way.',
+    default: '20000000 (20 MB)',
+    right: `a whole number from 10000 to ${LARGEST_INT}`,
+    schema: wholeNumber(10_000, LARGEST_INT).default(20_000_000),
+  }),
+  REQUEST_TIMEOUT_MS: setting({
+    meaning:
+      'Milliseconds that the reads of one GraphQL request may take; then it is TIMEOUT. A mutation field that has begun is finished, and those after it are not begun. Subscriptions have no limit.',
+    default: '30000',
+    right: `a whole number from 100 to ${LARGEST_INT}`,
+    schema: wholeNumber(100, LARGEST_INT).default(30_000),
+  }),
   LOG_LEVEL: setting({
     meaning: `How much is logged: ${logLevels.join(', ')}. debug has a line for each request.`,
     default: 'info',
@@ -474,6 +500,9 @@ export function readConfig(env: Env): Config {
       maxOpenUploads: values.MAX_OPEN_UPLOADS,
       maxReservedBytes: reservedBytesOf(values),
       maxQueryCost: values.MAX_QUERY_COST,
+      maxResponseNodes: values.MAX_RESPONSE_NODES,
+      maxResponseBytes: values.MAX_RESPONSE_BYTES,
+      requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
     },
     corsOrigins: values.CORS_ORIGINS,
     rateLimit: values.RATE_LIMIT,

@@ -275,6 +275,15 @@ export class QueryTooComplex extends DomainError {
   readonly code = 'QUERY_TOO_COMPLEX'
 }
 
+/** The request has taken longer than REQUEST_TIMEOUT_MS. */
+export class RequestTimeout extends DomainError {
+  readonly code = 'TIMEOUT'
+  override readonly retryable = true
+  constructor() {
+    super('the request has taken longer than this server allows; ask for less at once')
+  }
+}
+
 /** The database cannot be asked now, or it is not known whether it did what it was asked. Made by the doors, of what it said. */
 export class Unavailable extends DomainError {
   readonly code = 'UNAVAILABLE'

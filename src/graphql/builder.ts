@@ -4,6 +4,7 @@ import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import { QueryTooComplex } from '../errors.ts'
 import type { Context } from './context.ts'
+import { listCost, pageCost, UNDECLARED_LIST } from './costs.ts'
 import './input-limits-plugin.ts'
 
 type Same<T> = { Input: T; Output: T }
@@ -36,7 +37,7 @@ export const builder = new SchemaBuilder<{
   },
   complexity: {
     defaultComplexity: 1,
-    defaultListMultiplier: 1,
+    defaultListMultiplier: UNDECLARED_LIST,
     limit: ({ limits }) => ({ complexity: limits.maxQueryCost, depth: 24, breadth: 2000 }),
     complexityError: (kind, { depth, complexity, breadth, maxDepth, maxComplexity, maxBreadth }) =>
       new QueryTooComplex(
@@ -47,15 +48,11 @@ export const builder = new SchemaBuilder<{
   relay: {
     clientMutationId: 'omit',
     cursorType: 'String',
-    nodesOnConnection: true,
-    edgesFieldOptions: { complexity: { field: 0, multiplier: 1 } },
+    // The field that gives the page has counted its items.
+    nodesOnConnection: { complexity: listCost(1) },
+    edgesFieldOptions: { complexity: listCost(1, 0) },
     nodeFieldOptions: { nullable: false, complexity: 0 },
-    defaultConnectionFieldOptions: {
-      complexity: ({ first, last }) => ({
-        field: 1,
-        multiplier: Math.min(first ?? last ?? 20, 100),
-      }),
-    },
+    defaultConnectionFieldOptions: { complexity: (args) => pageCost(args) },
     pageInfoFieldOptions: { complexity: 0 },
     nodeQueryOptions: false,
     nodesQueryOptions: false,

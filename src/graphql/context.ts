@@ -1,4 +1,5 @@
 import type { Scope } from '../scope.ts'
+import type { ExecutionBudget } from './budget.ts'
 
 /** What every resolver is given: the scope of its request. */
 export type Context = Scope & {
@@ -8,6 +9,8 @@ export type Context = Scope & {
   address: string
   /** Tells the log what the client is not told. */
   report: (error: unknown) => void
+  /** What the execution may still produce. Each event of a subscription has its own. */
+  budget: ExecutionBudget
   /** Of who asks, with this request paid. */
   rateLimit: () => RateLimit
 }

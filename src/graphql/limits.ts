@@ -26,6 +26,9 @@ const documentLimits = {
   fragments: 50,
 }
 
+/** An answer repeats an alias in each of its objects. */
+const MAX_ALIAS_LENGTH = 256
+
 type Size = Record<'depth' | 'fields' | 'aliases' | 'directives', number>
 type Fragments = Map<string, { definition: FragmentDefinitionNode; size?: Size }>
 type Directed = { readonly directives?: readonly unknown[] | undefined }
@@ -130,7 +133,15 @@ function ofSelection(selection: SelectionNode, fragments: Fragments): Size {
   const inner = sum([ofDirectives(selection), sizeOf(selection.selectionSet, fragments)])
   if (selection.kind === Kind.INLINE_FRAGMENT) return inner
   const aliases = inner.aliases + (selection.alias ? 1 : 0)
+  refuseLongAlias(selection.alias?.value.length ?? 0)
   return { ...inner, aliases, depth: inner.depth + 1, fields: inner.fields + 1 }
+}
+
+function refuseLongAlias(length: number) {
+  if (length > MAX_ALIAS_LENGTH)
+    throw new QueryTooComplex(
+      `this document has an alias of ${length} characters; at most ${MAX_ALIAS_LENGTH} are read`,
+    )
 }
 
 /** Measured once. One that spreads itself counts as nothing inside itself; validation refuses it later. */

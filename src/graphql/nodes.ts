@@ -3,6 +3,7 @@ import { type IdPrefix, idPrefix } from '../database/ids.ts'
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
+import { listCost } from './costs.ts'
 
 type Row = { id: string }
 type Load<R> = (ids: readonly string[], context: Context) => Promise<(R | null | undefined)[]>
@@ -13,7 +14,7 @@ const nodeTypes = new Map<IdPrefix, NodeType>()
 /** Anything with an id. */
 export const Node = builder.interfaceRef<Row>('Node').implement({
   resolveType: ({ id }) => nodeTypeOf(id)?.name,
-  fields: (t) => ({ id: t.exposeID('id', { complexity: 0 }) }),
+  fields: (t) => ({ id: t.exposeID('id') }),
 })
 
 /** What each request has loaded so far. */
@@ -92,7 +93,7 @@ builder.queryField('nodes', (t) =>
     type: [Node],
     nullable: { list: false, items: true },
     description: 'At most 100 at once; null in the place of each that is not there.',
-    complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
+    complexity: ({ ids }) => listCost(ids.length),
     args: { ids: t.arg.idList({ required: true }) },
     resolve: (_, { ids }, context) => {
       if (ids.length > 100) throw new InvalidInput({ path: ['ids'], message: 'at most 100 ids' })

@@ -3,9 +3,7 @@ import { countList, type List, readPage, type Span } from '../database/keyset.ts
 import { countKept, readKept } from '../database/sieve.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
-
-export const maxPageSize = 100
-const defaultPageSize = 20
+import { defaultPageSize, maxPageSize } from './costs.ts'
 
 type PageArgs = {
   first?: number | null | undefined
@@ -36,7 +34,10 @@ export async function page<R extends object>(
 }
 
 /** The part of a list that arguments ask for; throws BadPageSize. */
-export function spanOf({ first, last, after, before }: PageArgs, defaultSize: number): Span {
+export function spanOf(
+  { first, last, after, before }: PageArgs,
+  defaultSize = defaultPageSize,
+): Span {
   if (first != null && last != null) {
     throw new BadPageSize(`give first or last, not both; each is from 1 to ${maxPageSize}`).at(
       'last',

@@ -1,6 +1,8 @@
 import type { ObjectRef } from '@pothos/core'
 import * as errors from '../errors.ts'
+import { apiScopes } from '../scope.ts'
 import { builder, type SchemaTypes } from './builder.ts'
+import { listCost } from './costs.ts'
 
 const codes = [
   'NOT_FOUND',
@@ -24,6 +26,11 @@ const codes = [
   'BATCH_ABORTED',
   'STORAGE_ERROR',
 ] as const
+/** Names in the path of an input; inputs nest less deeply. */
+const MAX_PATH = 16
+/** Faults of one input that are listed. */
+const MAX_ISSUES = 20
+
 export type ErrorCode = (typeof codes)[number]
 export const ErrorCodeEnum = builder.enumType('ErrorCode', { values: codes })
 
@@ -36,6 +43,7 @@ export const UserError = builder.interfaceRef<errors.DomainError>('UserError').i
     code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
     message: t.exposeString('message'),
     path: t.exposeStringList('path', {
+      complexity: listCost(MAX_PATH),
       nullable: true,
       description: 'Where in the input, outermost first: ["destination", "path"].',
     }),
@@ -65,16 +73,23 @@ builder.objectFields(NotFoundError, (t) => ({ id: t.exposeString('id') }))
 
 const ForbiddenError = problem(errors.Forbidden, 'You see it, but may not do this. HTTP 403.')
 builder.objectFields(ForbiddenError, (t) => ({
-  missingScopes: t.exposeStringList('missingScopes'),
+  missingScopes: t.exposeStringList('missingScopes', { complexity: listCost(apiScopes.length) }),
   requiredRole: t.exposeString('requiredRole', { nullable: true }),
 }))
 
 const InputIssue = builder.objectRef<errors.Issue>('InputIssue').implement({
-  fields: (t) => ({ path: t.exposeStringList('path'), message: t.exposeString('message') }),
+  fields: (t) => ({
+    path: t.exposeStringList('path', { complexity: listCost(MAX_PATH) }),
+    message: t.exposeString('message'),
+  }),
 })
 const InvalidInputError = problem(errors.InvalidInput, 'Nothing was written. HTTP 400.')
 builder.objectFields(InvalidInputError, (t) => ({
-  issues: t.field({ type: [InputIssue], resolve: ({ issues }) => issues }),
+  issues: t.field({
+    type: [InputIssue],
+    complexity: listCost(MAX_ISSUES),
+    resolve: ({ issues }) => issues.slice(0, MAX_ISSUES),
+  }),
 }))
 
 export const NameConflictError = problem(
@@ -125,7 +140,9 @@ const MediaTypeRejectedError = problem(
   errors.MediaTypeRejected,
   'Not a type that is taken here. HTTP 415.',
 )
-builder.objectFields(MediaTypeRejectedError, (t) => ({ allowed: t.exposeStringList('allowed') }))
+builder.objectFields(MediaTypeRejectedError, (t) => ({
+  allowed: t.exposeStringList('allowed', { complexity: listCost(MAX_ISSUES) }),
+}))
 
 const ChecksumMismatchError = problem(
   errors.ChecksumMismatch,

@@ -1,7 +1,7 @@
 import about from '../../package.json' with { type: 'json' }
 import { builder } from './builder.ts'
 import type { Context, RateLimit } from './context.ts'
-import { maxPageSize } from './pages.ts'
+import { listCost, maxPageSize } from './costs.ts'
 
 /** What /uploads understands beyond the core of tus 1.0. */
 export const tusExtensions = [
@@ -23,7 +23,10 @@ const ServerInfo = builder.objectRef<Context>('ServerInfo').implement({
       description: 'Where a tus client POSTs its own uploads.',
       resolve: ({ publicUrl }) => `${publicUrl}/uploads`,
     }),
-    tusExtensions: t.stringList({ resolve: () => tusExtensions }),
+    tusExtensions: t.stringList({
+      complexity: listCost(tusExtensions.length),
+      resolve: () => tusExtensions,
+    }),
     maxUploadBytes: t.field({ type: 'ByteCount', resolve: ({ limits }) => limits.maxUploadBytes }),
     maxPageSize: t.int({ resolve: () => maxPageSize }),
     maxQueryCost: t.int({

@@ -1,5 +1,15 @@
-import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
+import {
+  defaultFieldResolver,
+  type GraphQLField,
+  type GraphQLFieldResolver,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  getNamedType,
+  isLeafType,
+  isObjectType,
+} from 'graphql'
 import { NotFound } from '../errors.ts'
+import type { ExecutionBudget } from './budget.ts'
 import type { Context } from './context.ts'
 
 /** A field as it is shown under a sight: 'plain' is as everybody sees it. */
@@ -20,12 +30,18 @@ export function seenThrough<R extends object>(sight: Sight, row: R): R {
   return copy
 }
 
-/** Makes every field of the schema ask whether its row is seen through a sight. */
+/**
+ * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight, counts what the
+ * field gives against the budget of its execution, and resolves nothing once that has stopped. Introspection is counted, too.
+ */
 export function withSights(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {
-    if (!isObjectType(type) || type.name.startsWith('__')) continue
-    for (const field of Object.values(type.getFields()))
-      if (field.resolve) field.resolve = guarded(type.name, field.name, field.resolve)
+    if (!isObjectType(type)) continue
+    for (const field of Object.values(type.getFields())) {
+      const plain = field.resolve ?? defaultFieldResolver
+      const resolve = type.name.startsWith('__') ? plain : guarded(type.name, field.name, plain)
+      field.resolve = counted(field, type.name === 'Mutation' ? mutating(resolve) : resolve)
+    }
   }
   return schema
 }
@@ -42,4 +58,47 @@ function guarded(type: string, field: string, plain: Resolver): Resolver {
       ? plain(row, args, context, info)
       : shown(row as never, args as never, context)
   }
+}
+
+const mutating =
+  (resolve: Resolver): Resolver =>
+  (row, args, context, info) =>
+    context.budget.mutate(() => resolve(row, args, context, info))
+
+function counted({ type }: GraphQLField<unknown, Context>, resolve: Resolver): Resolver {
+  const count = counterOf(type)
+  return (row, args, context, info) => {
+    const { budget } = context
+    // An error for each field that is still to come would take more memory than their values.
+    if (budget.stopped) return null
+    budget.countField(String(info.path.key).length)
+    const value = resolve(row, args, context, info)
+    return isPromise(value) ? value.then((value) => count(budget, value)) : count(budget, value)
+  }
+}
+
+const BYTES_OF_A_NUMBER = 10
+
+const isPromise = (value: unknown): value is Promise<unknown> => value instanceof Promise
+
+function counterOf(type: GraphQLOutputType) {
+  const countOne = isLeafType(getNamedType(type)) ? countLeaf : countObject
+  return <T>(budget: ExecutionBudget, value: T): T => {
+    if (!Array.isArray(value)) countOne(budget, value)
+    else for (const item of value) countOne(budget, item)
+    return value
+  }
+}
+
+const countObject = (budget: ExecutionBudget, value: unknown) => {
+  if (value != null) budget.countNodes(1)
+}
+
+const countLeaf = (budget: ExecutionBudget, value: unknown) => budget.countBytes(sizeOf(value))
+
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value)
+  // A JSONObject.
+  if (typeof value === 'object' && value !== null) return JSON.stringify(value).length
+  return BYTES_OF_A_NUMBER
 }

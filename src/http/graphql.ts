@@ -1,14 +1,16 @@
+import type { ServerResponse } from 'node:http'
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
 import { type ExecutionArgs, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { App } from '../app.ts'
+import { ExecutionBudget } from '../graphql/budget.ts'
 import type { Context } from '../graphql/context.ts'
 import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/limits.ts'
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
 import { refusedWhole, setStatuses, unavailable, worded } from './graphql-problems.ts'
 import { isJsonType, readJson } from './json-body.ts'
-import { useSubscriptions } from './subscriptions.ts'
+import { type NodeVisit, useSubscriptions } from './subscriptions.ts'
 import type { Door, Visit } from './visit.ts'
 
 const MAX_BODY_BYTES = 1_000_000
@@ -24,6 +26,7 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
     schema,
     context: async ({ scope, requestId, address, toll }) => ({
       ...(await scope()),
+      budget: new ExecutionBudget(config.limits),
       requestId,
       address,
       rateLimit: toll.standing,
@@ -35,6 +38,7 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
       useJsonOnly(),
       useLimits(),
       useToll(log),
+      useBudget(),
       useStatuses(),
       useSubscriptions({ trustProxy: config.trustProxy, closing: closing.signal }),
     ],
@@ -125,6 +129,33 @@ async function payRest(args: ExecutionArgs) {
   const { toll, limits } = args.contextValue as Context & Visit
   const cost = costOf(args)
   if (cost <= limits.maxQueryCost) await toll.pay(cost - 1)
+}
+
+/** Stops an execution that has produced too much or taken too long, or whose client has gone. */
+function useBudget(): Plugin<Context & NodeVisit> {
+  return {
+    onExecute({ executeFn, setExecuteFn }) {
+      setExecuteFn(async (args: ExecutionArgs) => {
+        const { budget, limits, res } = args.contextValue as Context & NodeVisit
+        using _ = stopWhenOver(budget, res, limits.requestTimeoutMs)
+        return await budget.run(() => executeFn(args))
+      })
+    },
+  }
+}
+
+/** At the deadline, and where the connection closes before the answer. */
+function stopWhenOver(budget: ExecutionBudget, res: ServerResponse, timeoutMs: number): Disposable {
+  const deadline = budget.expireAfter(timeoutMs)
+  const stop = () => budget.stop(new GraphQLError('the client has closed the connection'))
+  res.once('close', stop)
+  if (res.closed) stop()
+  return {
+    [Symbol.dispose]() {
+      deadline[Symbol.dispose]()
+      res.off('close', stop)
+    },
+  }
 }
 
 function useStatuses(): Plugin {

@@ -37,6 +37,7 @@ const statuses: Record<string, number> = {
   CHECKSUM_MISMATCH: 460,
   CORRUPT: 502,
   UNAVAILABLE: 503,
+  TIMEOUT: 504,
   QUOTA_EXCEEDED: 507,
 }
 

@@ -10,6 +10,7 @@ import {
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { QueryTooComplex } from '../errors.ts'
+import { ExecutionBudget } from '../graphql/budget.ts'
 import type { Context } from '../graphql/context.ts'
 import { costOf } from '../graphql/limits.ts'
 import { atOnce } from './at-once.ts'
@@ -21,7 +22,8 @@ import type { Visit } from './visit.ts'
 /** So many streams may a token have open at once, and so many an address without one. */
 const MOST_STREAMS = 50
 
-type NodeVisit = Visit & { req: IncomingMessage; res: ServerResponse }
+/** A request as Yoga's plugins see it. */
+export type NodeVisit = Visit & { req: IncomingMessage; res: ServerResponse }
 type Options = { trustProxy: boolean; closing: AbortSignal }
 
 /**
@@ -68,9 +70,13 @@ async function subscribe(args: ExecutionArgs) {
   if (!('schema' in valid)) return { errors: valid }
   const events = await createSourceEventStream(valid)
   if (!(Symbol.asyncIterator in events)) return events
-  return mapSourceToResponseEvent(valid, events, (event) =>
-    executeSubscriptionEvent({ ...event, contextValue: { ...(event.contextValue as object) } }),
-  )
+  return mapSourceToResponseEvent(valid, events, (event) => {
+    const context = event.contextValue as Context
+    const budget = new ExecutionBudget(context.limits)
+    return budget.run(() =>
+      executeSubscriptionEvent({ ...event, contextValue: { ...context, budget } }),
+    )
+  })
 }
 
 /** Each result as JSON. */

@@ -194,6 +194,18 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['99', '2147483648', 'off', '1e4'],
   },
+  MAX_RESPONSE_NODES: {
+    right: [['1000', { limits: { ...limits, maxResponseNodes: 1000 } }]],
+    wrong: ['999', '2147483648', 'off'],
+  },
+  MAX_RESPONSE_BYTES: {
+    right: [['10000', { limits: { ...limits, maxResponseBytes: 10_000 } }]],
+    wrong: ['9999', '2147483648', 'off', '20MB'],
+  },
+  REQUEST_TIMEOUT_MS: {
+    right: [['100', { limits: { ...limits, requestTimeoutMs: 100 } }]],
+    wrong: ['99', '2147483648', 'off', '30s'],
+  },
   LOG_LEVEL: {
     right: [
       ['silent', { logLevel: 'silent' }],
@@ -329,6 +341,9 @@ test('nothing set is what the README says', () => {
       maxOpenUploads: 10_000,
       maxReservedBytes: 50 * 1024 ** 4,
       maxQueryCost: 20_000,
+      maxResponseNodes: 50_000,
+      maxResponseBytes: 20_000_000,
+      requestTimeoutMs: 30_000,
     },
     corsOrigins: [],
     rateLimit: null,

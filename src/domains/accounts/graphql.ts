@@ -1,4 +1,5 @@
 import { builder } from '../../graphql/builder.ts'
+import { listCost } from '../../graphql/costs.ts'
 import { loader, Node } from '../../graphql/nodes.ts'
 import { apiScopes, type Viewer as ScopeViewer } from '../../scope.ts'
 import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
@@ -24,7 +25,11 @@ export const ApiToken = builder.objectRef<TokenRow>('ApiToken').implement({
     id: t.exposeID('id'),
     name: t.exposeString('name'),
     prefix: t.exposeString('prefix', { description: 'The first characters of the secret.' }),
-    scopes: t.field({ type: [ApiScopeEnum], resolve: ({ scopes }) => parseScopes(scopes) }),
+    scopes: t.field({
+      type: [ApiScopeEnum],
+      complexity: listCost(apiScopes.length),
+      resolve: ({ scopes }) => parseScopes(scopes),
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true }),
     lastUsedAt: t.expose('lastUsedAt', {
@@ -47,7 +52,11 @@ export const Viewer = builder.objectRef<NonNullable<ScopeViewer>>('Viewer').impl
       nullable: true,
       resolve: ({ tokenId }, _, context) => loadToken(context, tokenId),
     }),
-    scopes: t.field({ type: [ApiScopeEnum], resolve: ({ scopes }) => [...scopes] }),
+    scopes: t.field({
+      type: [ApiScopeEnum],
+      complexity: listCost(apiScopes.length),
+      resolve: ({ scopes }) => [...scopes],
+    }),
   }),
 })
 

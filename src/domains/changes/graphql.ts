@@ -1,7 +1,7 @@
 import { BadPageSize } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { maxPageSize } from '../../graphql/pages.ts'
+import { defaultPageSize, listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
 import { NotFoundError, SyncCursorExpiredError } from '../../graphql/problems.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
 import { writeCursor } from '../activity/place.ts'
@@ -10,7 +10,7 @@ import { Upload } from '../uploads/graphql.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { type Change, type End, isEnd } from './events.ts'
-import { followChanges, followUpload } from './live.ts'
+import { followChanges, followUpload, MAX_EVENT_CHANGES } from './live.ts'
 import { CURSOR_DAYS } from './log.ts'
 import { type Batch, changesBehind, placeOf } from './reads.ts'
 
@@ -56,7 +56,12 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
   description:
     'Changes in the order in which they happened. Things are told as they are now: several changes of one thing show it alike, and a parent may be told after what has moved into it. Applied to the last one, they give the tree as it is.',
   fields: (t) => ({
-    changes: t.field({ type: [ChangeUnion], resolve: ({ changes }) => changes }),
+    changes: t.field({
+      type: [ChangeUnion],
+      // The field that gives the batch has counted them.
+      complexity: listCost(1),
+      resolve: ({ changes }) => changes,
+    }),
     cursor: t.field({
       type: 'SyncCursor',
       description: `Give it as \`since\` once these changes are stored. Good for ${CURSOR_DAYS} days.`,
@@ -73,23 +78,18 @@ const ChangesResult = builder.unionType('ChangesResult', {
   resolveType: (result) => ('code' in result ? `${result.name}Error` : 'ChangeBatch'),
 })
 
-const complexity = ({ first }: { first?: number | null | undefined }) => ({
-  field: 5,
-  multiplier: Math.min(Math.max(first ?? maxPageSize, 1), maxPageSize),
-})
-
 builder.objectField(Workspace, 'changes', (t) =>
   t.field({
     type: ChangesResult,
     description:
       'What changed after `since`; without `since` a snapshot of everything, as changes: folders before what they hold. Its cursors go on with the log from where the snapshot began. `first` counts events of the log, or entries; a file that came by an upload brings its upload along.',
-    complexity,
+    complexity: (args) => pageCost(args, defaultPageSize, 5),
     args: {
       since: t.arg({ type: 'SyncCursor' }),
-      first: t.arg.int({ defaultValue: maxPageSize, description: `1 to ${maxPageSize}.` }),
+      first: t.arg.int({ defaultValue: defaultPageSize, description: `1 to ${maxPageSize}.` }),
     },
     resolve: ({ id }, { since, first }, context) =>
-      readChanges(context, id, since, first ?? maxPageSize).catch((error) => {
+      readChanges(context, id, since, first ?? defaultPageSize).catch((error) => {
         if (isEnd(error)) return asData(error)
         throw error
       }),
@@ -114,7 +114,7 @@ builder.subscriptionField('workspaceChanges', (t) =>
     type: ChangesResult,
     description:
       'Live tail of the change log. Give the last cursor that you stored and nothing is missed across reconnects; without one it begins now. The first batch comes at once, be it empty. Where the right to read ends, so does the stream.',
-    complexity: () => complexity({}),
+    complexity: listCost(MAX_EVENT_CHANGES, 5),
     args: { workspaceId: t.arg.id({ required: true }), since: t.arg({ type: 'SyncCursor' }) },
     subscribe: (_, { workspaceId, since }, context) => followChanges(context, workspaceId, since),
     resolve: (told: Batch | End) => (isEnd(told) ? asData(told) : told),

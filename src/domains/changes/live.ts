@@ -12,7 +12,8 @@ import { type Batch, changesBehind, placeNow, placeOf } from './reads.ts'
 
 /** So often a stream looks by itself: at its rights, and at what no event of the log tells. */
 const TICK_MS = 500
-const AT_ONCE = 100
+/** An event brings at most so many changes. */
+export const MAX_EVENT_CHANGES = 100
 
 recorded.listen(async (tx, { event }) => announce(tx, event.workspaceId))
 
@@ -45,7 +46,7 @@ async function* changes(
   while (!signal.aborted) {
     await requireToken(scope)
     const from: Place = place ?? (await startOf(scope, workspaceId, since))
-    const batch = await changesBehind(scope, workspaceId, from, AT_ONCE)
+    const batch = await changesBehind(scope, workspaceId, from, MAX_EVENT_CHANGES)
     if (!place || batch.changes.length > 0) yield batch
     place = batch.place
     if (!batch.hasMore) await ear.news(TICK_MS, signal)

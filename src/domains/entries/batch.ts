@@ -12,7 +12,7 @@ export type Outcome = {
   entry: EntryRow | null
   error: DomainError | null
 }
-const MOST = 100
+export const MAX_BATCH_SIZE = 100
 
 /**
  * Does one thing to many entries. ALL_OR_NOTHING: in one transaction; throws the error of the item that failed, with its place in the
@@ -25,8 +25,8 @@ export async function batch<Item>(
   act: (s: TxScope, item: Item) => Promise<EntryRow>,
   field = 'entries',
 ): Promise<Outcome[]> {
-  if (items.length === 0 || items.length > MOST) {
-    throw new InvalidInput({ path: [field], message: `1 to ${MOST} entries` })
+  if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
+    throw new InvalidInput({ path: [field], message: `1 to ${MAX_BATCH_SIZE} entries` })
   }
   if (mode === 'BEST_EFFORT') return apart(scope, items, act)
   return inTransaction(scope, async (s) => {

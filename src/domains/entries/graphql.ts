@@ -10,6 +10,7 @@ import {
 } from '../../errors.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -18,6 +19,7 @@ import { inTransaction } from '../../scope.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { loadTags, Tag } from '../tags/graphql.ts'
+import { MAX_TAGS } from '../tags/rules.ts'
 import {
   loadWorkspace,
   maySurelyRead,
@@ -26,7 +28,7 @@ import {
   Workspace,
 } from '../workspaces/graphql.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
-import type { Outcome } from './batch.ts'
+import { MAX_BATCH_SIZE, type Outcome } from './batch.ts'
 import { inField } from './fields.ts'
 import type { EntryFilter } from './filters.ts'
 import {
@@ -52,7 +54,7 @@ import {
 import { checkFilter } from './rules.ts'
 import { startOf } from './starts.ts'
 import { tagEntries } from './tagging.ts'
-import { warningsOf } from './warnings.ts'
+import { MAX_NAME_WARNINGS, warningsOf } from './warnings.ts'
 import { updateEntry } from './writes.ts'
 
 /** An entry by id, from inside a type that the viewer may see. */
@@ -118,7 +120,7 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
   interfaces: [Node],
   resolveType: ({ kind }) => (kind === 'folder' ? 'Folder' : 'File'),
   fields: (t) => ({
-    id: t.exposeID('id', { complexity: 0 }),
+    id: t.exposeID('id'),
     workspace: t.field({
       type: Workspace,
       resolve: async ({ workspaceId }, _, context) =>
@@ -127,6 +129,7 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
     name: t.exposeString('name'),
     nameWarnings: t.field({
       type: [NameWarningEnum],
+      complexity: listCost(MAX_NAME_WARNINGS),
       description: 'Why the name, which is accepted, may mislead people or other systems.',
       resolve: ({ name }) => warningsOf(name),
     }),
@@ -139,6 +142,7 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
     metadata: t.field({ type: 'JSONObject', resolve: ({ metadata }) => JSON.parse(metadata) }),
     tags: t.field({
       type: [Tag],
+      complexity: listCost(MAX_TAGS),
       description: 'By name.',
       resolve: async ({ id }, _, context) => (await loadTags(context, id)) ?? [],
     }),
@@ -215,11 +219,12 @@ builder.objectFields(Workspace, (t) => ({
         filter: t.arg({ type: EntryFilterInput }),
         orderBy: t.arg({ type: EntryOrderInput }),
       },
+      complexity: (args) => pageCost(args, maxPageSize),
       resolve: async ({ id }, { filter, orderBy, ...args }, context) => {
         await requireRead(context, id)
         const chosen = await readFilter(context, id, filter)
         const list = workspaceList(context.db, id, chosen, order(orderBy))
-        return page(args, list, { defaultSize: 100 })
+        return page(args, list, { defaultSize: maxPageSize })
       },
     },
     ...EntryConnection,
@@ -293,7 +298,11 @@ type BatchFields<A extends BatchAnswer> = PothosSchemaTypes.ObjectFieldBuilder<S
 
 /** Its fields, for payloads that say more. */
 export const batchFields = <A extends BatchAnswer>(t: BatchFields<A>) => ({
-  results: t.field({ type: [BatchResult], resolve: ({ results }) => results }),
+  results: t.field({
+    type: [BatchResult],
+    complexity: listCost(MAX_BATCH_SIZE),
+    resolve: ({ results }) => results,
+  }),
   succeeded: t.int({ resolve: ({ results }) => results.filter(({ error }) => !error).length }),
   failed: t.int({ resolve: ({ results }) => results.filter(({ error }) => error).length }),
   syncCursor: t.field({

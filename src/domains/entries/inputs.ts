@@ -4,7 +4,7 @@ import { DateTimeRange } from '../activity/graphql.ts'
 import { OrderDirection } from '../workspaces/graphql.ts'
 import type { NameWarning } from './warnings.ts'
 
-const mediaKinds = [
+export const mediaKinds = [
   'IMAGE',
   'AUDIO',
   'VIDEO',

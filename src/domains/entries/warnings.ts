@@ -10,6 +10,9 @@ export type NameWarning =
 export const warningsOf = (name: string): NameWarning[] =>
   tests.filter(([, applies]) => applies(name)).map(([warning]) => warning)
 
+/** A name has each warning once at most. */
+export const MAX_NAME_WARNINGS = 4
+
 const tests: [NameWarning, (name: string) => boolean][] = [
   ['INVISIBLE_CHARACTERS', (name) => /[\p{DI}\u2800]/u.test(name.replace(NEEDED, ''))],
   ['MIXED_SCRIPTS', (name) => name.match(WORDS)?.some(isMixed) ?? false],

@@ -9,6 +9,7 @@ import {
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -126,6 +127,7 @@ export const File = builder.objectRef<EntryRow>('File').implement({
     }),
     failures: t.field({
       type: [FileFailure],
+      complexity: listCost(1),
       description:
         'What is wrong with the current bytes, as long as it is FAILED: they are not given out. A good copy as a new version makes it COMPLETE.',
       resolve: ({ versionId }, _, context) => failuresOf(context, versionId),
@@ -175,6 +177,7 @@ FileVersion.implement({
     sha256: t.exposeString('sha256'),
     failures: t.field({
       type: [FileFailure],
+      complexity: listCost(1),
       resolve: ({ id }, _, context) => failuresOf(context, id),
     }),
     comment: t.exposeString('comment', { nullable: true }),

@@ -1,5 +1,6 @@
 import { InvalidState, NameConflict } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
+import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { Node, nodeType } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
@@ -18,10 +19,12 @@ import {
   EntryOrderInput,
   EntryRef,
   MediaKindEnum,
+  mediaKinds,
   NameConflictEnum,
 } from '../entries/inputs.ts'
 import { byName, childrenList } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
+import { DEEPEST } from '../entries/rules.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type KindUsage, type Usage, usageByKind, usageOf } from './reads.ts'
 import { createFolder } from './writes.ts'
@@ -71,7 +74,7 @@ builder.interfaceFields(Entry, (t) => ({
   ancestors: t.field({
     type: [Folder],
     description: 'Root first, parent last.',
-    complexity: 5,
+    complexity: listCost(DEEPEST + 1, 5),
     resolve: (entry, _, context) => loadAncestors(entry, context),
   }),
 }))
@@ -99,7 +102,7 @@ const UsageType = builder.objectRef<Usage>('Usage').implement({
     folderCount: t.exposeInt('folderCount'),
     byKind: t.field({
       type: [KindUsageType],
-      complexity: 5,
+      complexity: listCost(mediaKinds.length, 5),
       resolve: ({ workspaceId }, _, { db }) => usageByKind(db, workspaceId),
     }),
   }),

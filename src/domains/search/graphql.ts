@@ -1,10 +1,11 @@
 import { builder } from '../../graphql/builder.ts'
-import { maxPageSize, spanOf } from '../../graphql/pages.ts'
+import { defaultPageSize, listCost, pageCost } from '../../graphql/costs.ts'
+import { spanOf } from '../../graphql/pages.ts'
 import { Entry, loadParent, readFilter } from '../entries/graphql.ts'
 import { EntryFilterInput } from '../entries/inputs.ts'
 import { loadTags } from '../tags/graphql.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
-import { type Highlight, highlightsOf } from './highlights.ts'
+import { type Highlight, highlightsOf, MAX_HIGHLIGHTS } from './highlights.ts'
 import { countFound } from './look.ts'
 import { textsOf } from './match.ts'
 import { parseQuery, type Query } from './query.ts'
@@ -31,6 +32,7 @@ builder.objectFields(SearchEdge, (t) => ({
   }),
   highlights: t.field({
     type: [SearchHighlight],
+    complexity: listCost(MAX_HIGHLIGHTS),
     resolve: async (edge, _, context) => {
       const { node, query } = edge as Edge
       const tags = (await loadTags(context, node.id)) ?? []
@@ -57,14 +59,14 @@ builder.objectField(Workspace, 'search', (t) =>
       first: t.arg.int(),
       after: t.arg.string(),
     },
-    complexity: ({ first }) => ({ field: 10, multiplier: Math.min(first ?? 20, maxPageSize) }),
+    complexity: ({ first }) => pageCost({ first }, defaultPageSize, 10),
     resolve: async ({ id: workspaceId }, { query: text, filter, ...args }, context) => {
       await requireRead(context, workspaceId)
-      const { first, after } = spanOf(args, 20)
+      const { first, after } = spanOf(args)
       const query = parseQuery(text)
       const search = { workspaceId, query, filter: await readFilter(context, workspaceId, filter) }
       const { edges, hasNextPage, endCursor } = await searchPage(context.db, search, {
-        first: first ?? 20,
+        first: first ?? defaultPageSize,
         after,
       })
       return {

@@ -9,13 +9,13 @@ type Range = { start: number; end: number }
 /** So many characters of a long text are shown, from a little before what was found. */
 const EXCERPT = 200
 const LEAD = 60
-const MOST = 10
+export const MAX_HIGHLIGHTS = 10
 
 /** Where in an entry the words of a query were found, best fields first. */
 export const highlightsOf = (query: Query, texts: Texts): Highlight[] =>
   searchFields
     .flatMap((field) => shown(field, texts).flatMap((text) => highlight(query, field, text)))
-    .slice(0, MOST)
+    .slice(0, MAX_HIGHLIGHTS)
 
 /** A path is shown whole; the words of its names are found in it, too. */
 const shown = (field: SearchField, texts: Texts): readonly string[] =>

@@ -1,6 +1,7 @@
 import { InvalidInput, InvalidState, QueryTooComplex } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -74,6 +75,8 @@ builder.objectField(Workspace, 'shareLinks', (t) =>
   ),
 )
 
+/** So many links of one entry are shown beside it. */
+const MAX_LINKS_SHOWN = 50
 const loadShares = loader((ids, { db }) => sharesOfEntries(db, ids))
 const loadMayShare = loader((ids, { db, viewer }) =>
   Promise.all(
@@ -89,10 +92,12 @@ const loadMayShare = loader((ids, { db, viewer }) =>
 builder.objectField(Sharing, 'links', (t) =>
   t.field({
     type: [ShareLink],
-    description: 'Newest first; none for those who may not share.',
-    complexity: { field: 1, multiplier: 5 },
+    description: `The newest ${MAX_LINKS_SHOWN}; Workspace.shareLinks lists all. None for those who may not share.`,
+    complexity: listCost(MAX_LINKS_SHOWN),
     resolve: async ({ id, workspaceId }, _, context) =>
-      (await loadMayShare(context, workspaceId)) ? ((await loadShares(context, id)) ?? []) : [],
+      (await loadMayShare(context, workspaceId))
+        ? ((await loadShares(context, id)) ?? []).slice(0, MAX_LINKS_SHOWN)
+        : [],
   }),
 )
 

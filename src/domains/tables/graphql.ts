@@ -3,6 +3,7 @@ import { cellsOf, type RawRow } from '../../database/user-rows.ts'
 import { InvalidInput, InvalidState, RowRejected } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
@@ -20,7 +21,7 @@ import {
   type TableRow,
   tablesOf,
 } from './reads.ts'
-import { pathColumns, shownColumns } from './rules.ts'
+import { MAX_COLUMNS, MAX_PATH_COLUMNS, MOST_TABLES, pathColumns, shownColumns } from './rules.ts'
 import { decodeCells } from './values.ts'
 import { createTable } from './writes.ts'
 import './follow.ts'
@@ -40,13 +41,17 @@ const ColumnTypeEnum = builder.enumType('ColumnType', {
   } satisfies Record<ColumnType, object>,
 })
 
+/** A workspace can have 10,000 columns, which come with their tables and are not looked up. */
+const OF_A_COLUMN = 0.25
+
 type Column = ReturnType<typeof shownColumns>[number]
 const TableColumn = builder.objectRef<Column>('TableColumn').implement({
   fields: (t) => ({
-    name: t.exposeString('name'),
-    type: t.expose('type', { type: ColumnTypeEnum }),
-    nullable: t.exposeBoolean('nullable'),
+    name: t.exposeString('name', { complexity: OF_A_COLUMN }),
+    type: t.expose('type', { type: ColumnTypeEnum, complexity: OF_A_COLUMN }),
+    nullable: t.exposeBoolean('nullable', { complexity: OF_A_COLUMN }),
     isFilePath: t.boolean({
+      complexity: OF_A_COLUMN,
       description: "True where the column holds a file's path.",
       resolve: ({ type }) => type === 'FILE_PATH',
     }),
@@ -92,7 +97,7 @@ export const TableRowType = builder.objectRef<ShownRow>('TableRow').implement({
     files: t.field({
       type: [LinkedFile],
       description: "The files that this row's FILE_PATH columns point to.",
-      complexity: 5,
+      complexity: listCost(MAX_PATH_COLUMNS, 5),
       resolve: filesOf,
     }),
   }),
@@ -131,7 +136,11 @@ const TableType = builder.objectRef<Table>('Table').implement({
   fields: (t) => ({
     name: t.exposeString('name'),
     sqlName: t.exposeString('sqlName', { description: 'What the database calls it.' }),
-    columns: t.field({ type: [TableColumn], resolve: shownColumns }),
+    columns: t.field({
+      type: [TableColumn],
+      complexity: listCost(MAX_COLUMNS),
+      resolve: shownColumns,
+    }),
     rows: t.connection(
       {
         type: TableRowType,
@@ -168,7 +177,7 @@ builder.objectFields(Workspace, (t) => ({
   tables: t.field({
     type: [TableType],
     description: 'Tables whose rows can hold paths of files, by name. Members only.',
-    complexity: { field: 1, multiplier: 20 },
+    complexity: listCost(MOST_TABLES),
     resolve: ({ id }, _, context) => tablesFor(context, id),
   }),
   table: t.field({

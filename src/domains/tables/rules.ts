@@ -7,7 +7,9 @@ export type NewColumn = { name: string; type: ColumnType; nullable: boolean }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const RIGHT_NAME = '1 to 63 of A-Z, a-z, 0-9 and "_", with no digit first'
-const MOST_COLUMNS = 100
+export const MAX_COLUMNS = 100
+/** Each of them can name a file in every row. */
+export const MAX_PATH_COLUMNS = 20
 const unsayable = ['__proto__', 'constructor', 'prototype']
 export const MOST_TABLES = 100
 
@@ -24,11 +26,15 @@ export const isName = (name: string) => NAME.test(name)
 export function checkTable(name: string, columns: readonly NewColumn[], key: string) {
   const issues: Issue[] = []
   if (!isName(name)) issues.push({ path: ['name'], message: RIGHT_NAME })
-  if (columns.length === 0 || columns.length > MOST_COLUMNS) {
-    issues.push({ path: ['columns'], message: `1 to ${MOST_COLUMNS} columns` })
+  if (columns.length === 0 || columns.length > MAX_COLUMNS) {
+    issues.push({ path: ['columns'], message: `1 to ${MAX_COLUMNS} columns` })
+  }
+  const paths = columns.filter(({ type }) => type === 'FILE_PATH').length
+  if (paths > MAX_PATH_COLUMNS) {
+    issues.push({ path: ['columns'], message: `at most ${MAX_PATH_COLUMNS} of type FILE_PATH` })
   }
   const taken = new Set([key])
-  for (const [index, column] of columns.entries()) {
+  for (const [index, column] of columns.slice(0, MAX_COLUMNS).entries()) {
     const message = whatIsWrong(column.name, taken)
     if (message) issues.push({ path: ['columns', String(index), 'name'], message })
     taken.add(nameKeyOf(column.name))

@@ -8,11 +8,11 @@ import {
 } from '../../names.ts'
 
 export type TagName = { name: string; nameKey: string }
-const MOST = 50
+export const MAX_TAGS = 50
 const LONGEST = 64
 /** Of 64 characters, and of a list in which tags may be named more than once. */
 const MAX_BYTES = 4 * LONGEST
-const MAX_NAMED = 4 * MOST
+const MAX_NAMED = 4 * MAX_TAGS
 const COLOR = /^#[0-9a-f]{6}$/i
 
 /**
@@ -39,7 +39,7 @@ export function readTagNames(names: readonly string[], path: string[] = ['tags']
 
 /** Throws InvalidInput where an entry would have more tags than one has. */
 export function checkTagCount(count: number, path: string[]) {
-  if (count > MOST) throw new InvalidInput({ path, message: `at most ${MOST} tags` })
+  if (count > MAX_TAGS) throw new InvalidInput({ path, message: `at most ${MAX_TAGS} tags` })
 }
 
 /** One tag's name, or null where nothing remains of it. */

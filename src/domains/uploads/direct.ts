@@ -8,7 +8,7 @@ import { statusAt, type UploadRow } from './rules.ts'
 /** S3 takes no more by one PUT, and lets no URL live longer. */
 const LARGEST_PUT = 5 * 1024 ** 3
 const LONGEST_MS = 7 * 24 * 3_600_000
-const MOST_PARTS = 1000
+export const MOST_PARTS = 1000
 
 /** Where bytes are to go, and what is to be sent beside them. */
 type Address = { url: string; headers: { name: string; value: string }[] }

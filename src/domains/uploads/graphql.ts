@@ -15,6 +15,7 @@ import {
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { defaultPageSize, listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -38,12 +39,19 @@ import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm.ts'
 import { confirmUploads } from './confirm-uploads.ts'
 import { createUploads } from './create-uploads.ts'
-import { addressOf, type UploadPart, uploadParts } from './direct.ts'
+import { addressOf, MOST_PARTS, type UploadPart, uploadParts } from './direct.ts'
 import { cancelUpload } from './endings.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
-import type { UploadOutcome } from './outcomes.ts'
+import { MAX_BATCH_SIZE, type UploadOutcome } from './outcomes.ts'
 import { uploadsById, uploadsList } from './reads.ts'
-import { failuresOf, isOver, statusAt, type UploadFailure, type UploadRow } from './rules.ts'
+import {
+  failuresOf,
+  isOver,
+  MOST_FAILURES,
+  statusAt,
+  type UploadFailure,
+  type UploadRow,
+} from './rules.ts'
 import { createUpload } from './writes.ts'
 
 /** Uploads are the members' business, also where everybody may read the files. */
@@ -92,6 +100,9 @@ const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').impl
   }),
 })
 
+/** Of a request to the server or to a bucket. */
+const MAX_HEADERS = 10
+
 const HttpHeader = builder.objectRef<{ name: string; value: string }>('HttpHeader').implement({
   fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
 })
@@ -130,6 +141,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     }),
     headers: t.field({
       type: [HttpHeader],
+      complexity: listCost(MAX_HEADERS),
       description:
         'Send these with every request to `url`; TUS: beside Authorization. Empty where `url` is null.',
       resolve: async (upload, _, context) =>
@@ -141,14 +153,18 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       description:
         'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. Until all bytes are there; null where `url` is null.',
       args: {
-        first: t.arg.int({ required: true, defaultValue: 100, description: '0 to 1000.' }),
+        first: t.arg.int({
+          required: true,
+          defaultValue: defaultPageSize,
+          description: '0 to 1000.',
+        }),
         after: t.arg.int({
           required: true,
           defaultValue: 0,
           description: 'The last number before.',
         }),
       },
-      complexity: ({ first }) => ({ field: 1, multiplier: first }),
+      complexity: ({ first }) => listCost(Math.min(Math.max(first, 0), MOST_PARTS)),
       resolve: async (upload, args, context) =>
         (await mayAddress(upload, context)) ? uploadParts(context, upload, args) : null,
     }),
@@ -180,6 +196,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     version: t.field({ type: FileVersion, nullable: true, resolve: versionOf }),
     failures: t.field({
       type: [UploadFailureType],
+      complexity: listCost(MOST_FAILURES),
       description: 'What went wrong so far, the last 20, oldest first.',
       resolve: failuresOf,
     }),
@@ -315,7 +332,11 @@ const UploadBatchResult = builder.objectRef<UploadOutcome>('UploadBatchResult').
 const uploadsPayload = (name: string) =>
   builder.objectRef<{ results: UploadOutcome[] }>(name).implement({
     fields: (t) => ({
-      results: t.expose('results', { type: [UploadBatchResult], description: 'As in the input.' }),
+      results: t.expose('results', {
+        type: [UploadBatchResult],
+        description: 'As in the input.',
+        complexity: listCost(MAX_BATCH_SIZE),
+      }),
       succeeded: t.int({ resolve: ({ results }) => results.filter(({ error }) => !error).length }),
       failed: t.int({ resolve: ({ results }) => results.filter(({ error }) => error).length }),
       syncCursor: t.field({

@@ -3,11 +3,11 @@ import type { UploadRow } from './rules.ts'
 
 /** What became of one item of a batch. */
 export type UploadOutcome = { index: number; upload: UploadRow | null; error: DomainError | null }
-const MOST = 100
+export const MAX_BATCH_SIZE = 100
 
 export function checkBatchSize(items: readonly unknown[]) {
-  if (items.length >= 1 && items.length <= MOST) return
-  throw new InvalidInput({ path: ['uploads'], message: `1 to ${MOST} uploads` })
+  if (items.length >= 1 && items.length <= MAX_BATCH_SIZE) return
+  throw new InvalidInput({ path: ['uploads'], message: `1 to ${MAX_BATCH_SIZE} uploads` })
 }
 
 export const done = (upload: UploadRow, index: number): UploadOutcome => ({

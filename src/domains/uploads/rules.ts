@@ -90,7 +90,7 @@ export type UploadFailure = {
   /** What the bytes hash to, where that was wrong. */
   actual?: string
 }
-const MOST_FAILURES = 20
+export const MOST_FAILURES = 20
 
 export const failuresOf = ({ failures }: UploadRow) => JSON.parse(failures) as UploadFailure[]
 

@@ -1,0 +1,242 @@
+import { getIntrospectionQuery } from 'graphql'
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { statementsOf } from '../guards/plan-steps.ts'
+import { act, createFolder, createWorkspace, lookUp } from '../support/client.ts'
+import { openStream } from '../support/events.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+let house: House
+let workspace: { id: string; root: { id: string } }
+beforeAll(async () => {
+  house = await openHouse()
+  workspace = await createWorkspace(house)
+  for (let i = 0; i < 24; i++)
+    await createFolder(house, {
+      workspaceId: workspace.id,
+      name: `folder ${i}`,
+      description: 'd'.repeat(10_000),
+      metadata: { long: 'm'.repeat(30_000) },
+      tags: Array.from({ length: 50 }, (_, i) => `tag ${i}`),
+    })
+  return () => house[Symbol.asyncDispose]()
+})
+
+const open = async (env: Record<string, string>) => {
+  const opened = await openHouse({ env })
+  onTestFinished(() => opened[Symbol.asyncDispose]())
+  return opened
+}
+
+const entries = (selection: string) =>
+  `query ($id: ID!) { workspace(by: { id: $id }) { entries(first: 24) { nodes { ${selection} } } } }`
+const times = (n: number, field: string) =>
+  Array.from({ length: n }, (_, i) => `a${i}: ${field}`).join(' ')
+
+/** Asks and expects the whole request to be refused: once, with 400, and without data. */
+async function expectTooComplex(as: House, query: string, id = workspace.id) {
+  const { status, data, errors } = await as.graphql(query, { id })
+  expect([status, data ?? null]).toEqual([400, null])
+  expect(errors).toHaveLength(1)
+  expect(errors?.[0]?.extensions?.code).toBe('QUERY_TOO_COMPLEX')
+  return errors?.[0]?.message
+}
+
+describe('the estimate', () => {
+  test.each([
+    ['tags of entries of tags', 'tags { entries(first: 5) { nodes { tags { name } } } }'],
+    [
+      'children without a size',
+      'workspace { entries { nodes { workspace { entries { nodes { id } } } } } }',
+    ],
+    ['ids alone', 'workspace { entries(first: 100) { edges { node { tags { id } } } } }'],
+    ['ancestors of ancestors', 'ancestors { ancestors { ancestors { id } } }'],
+    ['links of ancestors', 'ancestors { sharing { links { entry { ancestors { id } } } } }'],
+  ])('refuses lists in lists by what they can give: %s', async (_, selection) => {
+    expect(await expectTooComplex(house, entries(selection))).toMatch(/Complexity/)
+  })
+
+  test('refuses an alias that every object of the answer would repeat', async () => {
+    await expectTooComplex(house, entries(`${'a'.repeat(257)}: __typename`))
+    const fits = await house.graphql(entries(`${'a'.repeat(256)}: __typename`), {
+      id: workspace.id,
+    })
+    expect(fits.status).toBe(200)
+  })
+})
+
+describe('the executed budget', () => {
+  test('ends a request with more objects than MAX_RESPONSE_NODES, as a whole', async () => {
+    const small = await open({ MAX_RESPONSE_NODES: '1000' })
+    const { id } = await createWorkspace(small)
+    for (let i = 0; i < 10; i++)
+      await createFolder(small, { workspaceId: id, name: `${i}`, tags: ['t', 'u'] })
+    const page = (n: number) => `query ($id: ID!) { workspace(by: { id: $id }) {
+      ${times(n, 'entries(first: 10) { nodes { id tags { id } } }')} } }`
+    expect((await small.graphql(page(10), { id })).errors).toBeUndefined()
+    expect(await expectTooComplex(small, page(36), id)).toBe(
+      'the answer has more than 1000 objects',
+    )
+  })
+
+  test.each([
+    ['a long text under many aliases', times(99, 'description')],
+    ['metadata under many aliases', times(99, 'metadata')],
+  ])('ends a request with more bytes than MAX_RESPONSE_BYTES: %s', async (_, selection) => {
+    const message = await expectTooComplex(house, entries(selection))
+    expect(message).toBe('the answer has more than 20000000 bytes')
+  })
+
+  test('counts introspection, and leaves room for that of a client', async () => {
+    const small = await open({ MAX_RESPONSE_NODES: '5000' })
+    const whole = await small.graphql(getIntrospectionQuery())
+    expect(whole.errors).toBeUndefined()
+    const inner = times(4, 'args { type { name ofType { name ofType { name } } } }')
+    const flood = `{ __schema { types { ${times(9, `fields { name type { name } ${inner} }`)} } } }`
+    await expectTooComplex(small, flood)
+  })
+
+  test('holds for each event of a subscription, and the next event comes', async () => {
+    const small = await open({ MAX_RESPONSE_BYTES: '10000' })
+    const { id } = await createWorkspace(small)
+    using stream = await openStream(
+      small,
+      'subscription ($id: ID!) { workspaceChanges(workspaceId: $id) { ... on ChangeBatch { changes { ... on EntryUpserted { entry { name description } } } } } }',
+      { id },
+    )
+    expect((await stream.next())?.data).toEqual({ data: { workspaceChanges: { changes: [] } } })
+    await createFolder(small, { workspaceId: id, name: 'large', description: 'd'.repeat(10_000) })
+    const refused = (await stream.next())?.data
+    expect(refused.data ?? null).toBeNull()
+    expect(refused.errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX')
+    await createFolder(small, { workspaceId: id, name: 'small' })
+    const changes = (await stream.next())?.data.data.workspaceChanges.changes
+    expect(changes).toEqual([{ entry: { name: 'small', description: null } }])
+  })
+
+  test('knows neither @defer nor @stream', async () => {
+    for (const query of ['{ ... @defer { __typename } }', '{ nodes(ids: []) @stream { id } }'])
+      expect((await house.graphql(query)).errors?.[0]?.extensions?.code).toBe(
+        'GRAPHQL_VALIDATION_FAILED',
+      )
+  })
+})
+
+/** Holds the workspace as another writer does, so that whatever writes there waits until `release`. */
+async function hold(as: House, workspaceId: string) {
+  const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const done = as.app.db.transaction().execute(async (tx) => {
+    await tx.updateTable('workspaces').set({ name: 'Held' }).where('id', '=', workspaceId).execute()
+    held.resolve()
+    await released.promise
+  })
+  await held.promise
+  return async () => {
+    released.resolve()
+    await done
+  }
+}
+
+const two = `mutation ($id: ID!) {
+  a: createFolder(input: { workspaceId: $id, name: "a" }) { ... on CreateFolderPayload { folder { id name } } }
+  b: createFolder(input: { workspaceId: $id, name: "b" }) { ... on CreateFolderPayload { folder { id name } } }
+}`
+const names = async (as: House, id: string) =>
+  (
+    await as.ask('query ($id: ID!) { workspace(by: { id: $id }) { entries { nodes { name } } } }', {
+      id,
+    })
+  ).workspace.entries.nodes.map(({ name }: { name: string }) => name)
+
+describe('the deadline of a request', () => {
+  test('ends a read that waits with TIMEOUT, while it still waits', async () => {
+    const hasty = await open({ REQUEST_TIMEOUT_MS: '300' })
+    const { id, root } = await createWorkspace(hasty)
+    const { id: folder } = await createFolder(hasty, { parent: { id: root.id }, name: 'shared' })
+    const { shareLink } = await act(
+      hasty,
+      'createShareLink',
+      { entry: { id: folder } },
+      'shareLink { token }',
+    )
+    const query = 'query ($token: String!) { shared(token: $token) { entry { name } } }'
+    const release = await hold(hasty, id)
+    // Opening a share is written down, so it waits for whoever holds the workspace.
+    const late = await hasty.graphql(query, shareLink)
+    expect([late.status, late.data ?? null]).toEqual([504, null])
+    expect(late.errors).toMatchObject([{ extensions: { code: 'TIMEOUT' } }])
+    await release()
+    expect((await hasty.graphql(query, shareLink)).data.shared.entry.name).toBe('shared')
+  })
+
+  test('lets a mutation field that has begun finish, and begins none after it', async () => {
+    const hasty = await open({ REQUEST_TIMEOUT_MS: '300' })
+    const { id } = await createWorkspace(hasty)
+    const release = await hold(hasty, id)
+    const asked = hasty.graphql(two, { id })
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    await release()
+    const { data, errors } = await asked
+    expect(data).toEqual({ a: { folder: { id: expect.any(String), name: 'a' } }, b: null })
+    expect(errors).toMatchObject([{ path: ['b'], extensions: { code: 'TIMEOUT' } }])
+    expect(await names(hasty, id)).toEqual(['a'])
+  })
+})
+
+describe('a client that has gone', () => {
+  const send = (query: string, variables: object) => {
+    const gone = new AbortController()
+    const asked = house.http('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables }),
+      signal: gone.signal,
+    })
+    return { asked: asked.catch(() => 'gone'), leave: () => gone.abort() }
+  }
+
+  test('leaves a mutation field that has begun to finish, and none after it', async () => {
+    const { id } = await createWorkspace(house)
+    const release = await hold(house, id)
+    const { asked, leave } = send(two, { id })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    leave()
+    expect(await asked).toBe('gone')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await release()
+    await vi.waitFor(async () => expect(await names(house, id)).toEqual(['a']))
+    await createFolder(house, { workspaceId: id, name: 'c' })
+    expect(await names(house, id)).toEqual(['a', 'c'])
+  })
+
+  test('ends the reads that it has asked for', async () => {
+    const { id, root } = await createWorkspace(house)
+    const folder = await createFolder(house, { parent: { id: root.id }, name: 'shared' })
+    await createFolder(house, { parent: { id: folder.id }, name: 'inside' })
+    const { shareLink } = await act(
+      house,
+      'createShareLink',
+      { entry: { id: folder.id } },
+      'shareLink { token }',
+    )
+    const query = `query ($token: String!) { shared(token: $token) { entry { name ... on Folder {
+      ${times(20, 'children(first: 2) { nodes { name tags { name } } totalCount }')} } } } }`
+    const countReads = async (story: () => Promise<unknown>) =>
+      (await statementsOf(house.app.db, story)).filter(({ sql }) => /from "entries"/i.test(sql))
+        .length
+
+    const all = await countReads(() => house.graphql(query, shareLink))
+    const some = await countReads(async () => {
+      const release = await hold(house, id)
+      const { asked, leave } = send(query, shareLink)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      leave()
+      await asked
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      await release()
+      await lookUp(house, folder, 'name')
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    })
+    expect(all).toBeGreaterThan(20)
+    expect(some).toBeLessThan(all - 20)
+  })
+})
