@@ -14,9 +14,10 @@ import { listenToOthers } from './database/listen-postgres.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
 import { takeServerLock } from './database/sqlite-lock.ts'
+import { readSigningKeys, refreshSigningKeys } from './database/signing-keys.ts'
 import { dropTallies } from './database/tallies.ts'
 import { authenticate } from './domains/accounts/reads.ts'
-import { ensureOwner, serverSecret } from './domains/accounts/writes.ts'
+import { ensureOwner } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
 import { noteFlaw } from './domains/files/damage.ts'
 import { sweepBlobs } from './domains/files/jobs.ts'
@@ -37,6 +38,7 @@ import { Unauthenticated } from './errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
 import type { Scope } from './scope.ts'
+import { createSigningKeys } from './signing/signing-keys.ts'
 
 /** How long a start waits for the server before it, which may still be closing. */
 const LOCK_TIMEOUT_MS = 10_000
@@ -74,9 +76,10 @@ export async function openApp(
   await letTablesIn({ db, now }, config.linkableTables)
   const space = openDiskSpace(volumesOf(config, log), await openUploads(db))
   const store = reservingBlobs(await openStore(config.blobs, multipartLedger(db, now)), space)
-  const secret = await serverSecret(db)
+  const signingKeys = createSigningKeys(await readSigningKeys(db), now)
+  opened.use(refreshSigningKeys({ db, log }, signingKeys))
   const owner = await ensureOwner({ db, now }, config.adminToken)
-  const means = { db, now, secret, limits: config.limits, counter: openCounter(db, now) }
+  const means = { db, now, signingKeys, limits: config.limits, counter: openCounter(db, now) }
   const nobody = { ...means, viewer: null, publicUrl: '' }
   const blobs = watchedBlobs(store, {
     now,

@@ -7,6 +7,7 @@ import { openCounter } from './database/counter.ts'
 import { type Db, openDatabase } from './database/database.ts'
 import { isUpToDate } from './database/migrate.ts'
 import { multipartLedger } from './database/multiparts.ts'
+import { readSigningKeys } from './database/signing-keys.ts'
 import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from './domains/entries/checks.ts'
 import { bytesCheck, filesCheck, hashesCheck, referencesCheck } from './domains/files/checks.ts'
 import { entriesFoundCheck, straysFoundCheck, tagsFoundCheck } from './domains/search/checks.ts'
@@ -20,6 +21,7 @@ import {
 } from './domains/uploads/checks.ts'
 import { figuresCheck } from './domains/workspaces/checks.ts'
 import type { Scope } from './scope.ts'
+import { createSigningKeys } from './signing/signing-keys.ts'
 
 /** What follows from what: mended in this order, the sums come after what they are made of. */
 const checks: Check[] = [
@@ -116,7 +118,8 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   await requireUpToDate(db)
   const store = await openBlobs(blobs, multipartLedger(db))
   const open = opened.move()
-  const nobody = { viewer: null, secret: '', publicUrl: '' }
+  const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
+  const nobody = { viewer: null, signingKeys, publicUrl: '' }
   return {
     ...{ ...nobody, db, blobs: store, limits, now: Date.now },
     counter: openCounter(db, Date.now),

@@ -4,6 +4,7 @@ import type { Counter } from './database/counter.ts'
 import type { Db } from './database/database.ts'
 import { transactShared } from './database/shared-transaction.ts'
 import { type Tx, transact } from './database/transaction.ts'
+import type { SigningKeys } from './signing/signing-keys.ts'
 
 export const apiScopes = [
   'FILES_READ',
@@ -37,8 +38,8 @@ export type Scope = {
   limits: Limits
   /** Of what there must not be too much. */
   counter: Counter
-  /** Signs what the house hands out: upload URLs, download links. */
-  secret: string
+  /** Sign upload URLs, download links, share tokens and sync cursors. */
+  signingKeys: SigningKeys
   /** Where clients reach the house, without a closing slash. */
   publicUrl: string
 }

@@ -3,6 +3,8 @@ import type { Generated, Selectable } from 'kysely'
 /** Every table, column by column. Moments are milliseconds since 1970 (UTC), sizes are bytes, JSON is text. */
 export type Tables = {
   settings: { name: string; value: string }
+  /** They sign URLs and cursors; the id '' is that of the secret of the versions before. */
+  signingKeys: { id: string; secret: string; createdAt: number; activeFrom: number }
   users: { id: string; name: string; email: string | null; createdAt: number }
   apiTokens: {
     id: string

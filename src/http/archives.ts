@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { App } from '../app.ts'
-import { readArchiveLink } from '../blobs/signed-links.ts'
 import { archiveBytes } from '../domains/archives/bytes.ts'
 import { CSV_HEAD, csvLine } from '../domains/archives/manifest.ts'
 import { type ArchivePlan, planArchive } from '../domains/archives/plan.ts'
@@ -10,6 +9,7 @@ import { archiveName, requireArchived } from '../domains/archives/reads.ts'
 import { recordArchiveDownload } from '../domains/archives/writes.ts'
 import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput } from '../errors.ts'
+import { readArchiveLink } from '../signing/signed-links.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { cutWhenOver } from './cut-off.ts'
@@ -42,7 +42,7 @@ export const archivesDoor = (app: App, linkBytes: LinkBytes | null): Door => ({
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
     const [, , , token = '', name = ''] = pathname.split('/')
     const scope = await app.scopeFor(undefined, publicUrl)
-    const link = readArchiveLink(scope.secret, token, scope.now())
+    const link = readArchiveLink(scope.signingKeys, token, scope.now())
     const folder = await requireArchived(scope, link)
     const take: Take = async (bytes) => linkBytes?.takeFor(res, linkTo(link.folderId, link), bytes)
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'

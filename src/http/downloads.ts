@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { readLink } from '../blobs/signed-links.ts'
 import type { Download, DownloadLog } from '../domains/files/downloads.ts'
 import { type Downloadable, downloadableFile, downloadableVersion } from '../domains/files/reads.ts'
 import { beginSharedDownload } from '../domains/sharing/downloads.ts'
@@ -7,6 +6,7 @@ import { requireSharedVersion, requireUnrevoked } from '../domains/sharing/reads
 import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { readLink } from '../signing/signed-links.ts'
 import { isForBucket, sendToBucket } from './bucket-redirect.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
 import { cutWhenOver } from './cut-off.ts'
@@ -132,7 +132,7 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
 
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const now = scope.now()
-  const said = readLink(scope.secret, token, now)
+  const said = readLink(scope.signingKeys, token, now)
   const { versionId, disposition, expiresAt, tokenId, shareLinkId } = said
   const link = linkTo(versionId, said)
   const file = await downloadableVersion(scope, versionId)

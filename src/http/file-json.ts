@@ -1,9 +1,9 @@
-import { downloadUrl } from '../blobs/signed-links.ts'
 import { entryById, pathOf } from '../domains/entries/reads.ts'
 import { versionsById } from '../domains/files/reads.ts'
 import { tagsOfEntries } from '../domains/tags/reads.ts'
 import { NotFound } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import { downloadUrl } from '../signing/signed-links.ts'
 
 const LINK_MS = 3_600_000
 

@@ -68,7 +68,7 @@ async function requirePut(scope: Scope, req: IncomingMessage): Promise<UploadRow
     throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
   }
   const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
-  const id = putIdOf(scope.secret, key)
+  const id = putIdOf(scope.signingKeys, key)
   if (!id) throw new NotFound(key, 'no upload is here')
   const upload = requireThere(await uploadById(scope.db, id), id, scope.now())
   if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')

@@ -52,10 +52,10 @@ export async function concatenate(passage: Passage, startJoining: () => unknown)
 }
 
 /** tus: "The host and protocol scheme of the partial upload's URLs MAY be omitted." */
-function partAt({ secret }: Scope, url: string): string {
+function partAt({ signingKeys }: Scope, url: string): string {
   const path = URL.parse(url, 'http://door/uploads/')?.pathname ?? ''
   const [, key = ''] = /\/uploads\/([^/]+)$/.exec(path) ?? []
-  const id = uploadIdOf(secret, key)
+  const id = uploadIdOf(signingKeys, key)
   if (!id) throw new NotFound(url, `no upload is at ${url}`)
   return id
 }

@@ -6,6 +6,7 @@ import { confirmUpload } from '../domains/uploads/confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { isFinal } from '../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
+import type { SigningKeys } from '../signing/signing-keys.ts'
 import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { HttpProblem, statusOf } from './problems.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
@@ -46,7 +47,7 @@ export function uploadsDoor(
     checkVersion(req)
     // tus-js-client takes a HEAD that is refused for the end of the upload.
     await visit.toll.pay(method === 'HEAD' ? 0 : 1)
-    const id = uploadNamed(req, method, app.secret)
+    const id = uploadNamed(req, method, app.signingKeys)
     if (closing) throw busy('the server is closing')
     const passage = await enter(req, visit, method)
     if (sending.has(method)) senders.admit(passage.scope.viewer?.userId ?? '', res)
@@ -91,7 +92,7 @@ function tusServer(patience: Patience) {
 const methods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
 
 /** The id in the path, null for /uploads itself. What was not made here is 404 before anything else is asked. */
-function uploadNamed({ url = '' }: IncomingMessage, method: string, secret: string) {
+function uploadNamed({ url = '' }: IncomingMessage, method: string, keys: SigningKeys) {
   const [, key = ''] = /^\/uploads\/?([^?]*)/.exec(url) ?? []
   const allowed = key === '' ? methods.all : methods.one
   if (!allowed.includes(method)) {
@@ -99,7 +100,7 @@ function uploadNamed({ url = '' }: IncomingMessage, method: string, secret: stri
     throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', `only ${Allow} here`, { Allow })
   }
   if (key === '') return null
-  const id = uploadIdOf(secret, key)
+  const id = uploadIdOf(keys, key)
   if (!id) throw new NotFound(key, 'no upload is here')
   return id
 }

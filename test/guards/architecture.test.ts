@@ -18,6 +18,7 @@ const floors = [
     'src/names.ts',
     'src/json-object.ts',
     'src/durable.ts',
+    'src/signing',
   ],
   ['src/database', 'src/blobs'],
   ['src/scope.ts'],
@@ -26,7 +27,7 @@ const floors = [
   ['src/domains'],
   ['src/schema.ts', 'src/app.ts', 'src/inspection.ts'],
   ['src/http'],
-  ['src/main.ts', 'src/fsck.ts'],
+  ['src/main.ts', 'src/fsck.ts', 'src/keys.ts'],
 ]
 
 /** Where each package lives; whatever is not named here has no home yet. */

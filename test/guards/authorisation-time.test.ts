@@ -78,7 +78,7 @@ describe('S8: in the same time', () => {
     ))
 
   test('an upload', () => {
-    const at = (id: string) => uploadUrl({ publicUrl: '', secret: house.app.secret }, id)
+    const at = (id: string) => uploadUrl({ publicUrl: '', signingKeys: house.app.signingKeys }, id)
     return expectAlike(
       () => read(at(theirs.uploadId), token, 'HEAD'),
       () => read(at(newId('upl')), token, 'HEAD'),

@@ -286,7 +286,7 @@ describe('one thing by its name is sought, not scanned for', () => {
   test('what has changed, from the first event on, and everything as changes', () =>
     expectQuick(async () => {
       const { workspaceId } = place
-      const since = writeCursor(house.app.secret, workspaceId, { seq: 0 })
+      const since = writeCursor(house.app.signingKeys, workspaceId, { seq: 0 })
       const { changes } = await allChanges(house, workspaceId, { since, first: 40 })
       expect(changes.length).toBeGreaterThan(300)
       const snapshot = await allChanges(house, workspaceId, { first: 40 })

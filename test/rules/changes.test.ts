@@ -17,9 +17,11 @@ import {
 import { type Deed, deeds, perform } from '../support/deeds.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { Mirror } from '../support/mirror.ts'
+import { keysOf } from '../support/signing.ts'
 import { treeOf } from '../support/trees.ts'
 
 describe('a cursor', () => {
+  const keys = keysOf('secret')
   const number = fc.nat(Number.MAX_SAFE_INTEGER)
   const hex = fc.string({
     unit: fc.constantFrom(...'0123456789abcdef'),
@@ -39,8 +41,8 @@ describe('a cursor', () => {
     owedUntil: number,
     walk: fc.option(walk),
   })
-  const write = (place: Place) => writeCursor('secret', 'ws_1', place)
-  const read = (cursor: string) => readCursor('secret', 'ws_1', cursor)
+  const write = (place: Place) => writeCursor(keys, 'ws_1', place)
+  const read = (cursor: string) => readCursor(keys, 'ws_1', cursor)
 
   test('gives back the place that it was made of, and is short enough to be sent', () => {
     fc.assert(
@@ -56,9 +58,7 @@ describe('a cursor', () => {
   })
 
   test('is the same for the same place, whatever once was owed', () => {
-    expect(write({ seq: 7, owedUntil: 7, walk: null })).toBe(
-      writeCursor('secret', 'ws_1', { seq: 7 }),
-    )
+    expect(write({ seq: 7, owedUntil: 7, walk: null })).toBe(writeCursor(keys, 'ws_1', { seq: 7 }))
     expect(write({ seq: 7, owedUntil: 8, walk: null })).not.toBe(
       write({ seq: 7, owedUntil: 0, walk: null }),
     )
@@ -76,8 +76,8 @@ describe('a cursor', () => {
           const damaged = cursor.slice(0, index) + other + cursor.slice(index + 1)
           if (damaged !== cursor) expect(() => read(damaged)).toThrow(SyncCursorExpired)
           expect(() => read(cursor.slice(0, index))).toThrow(SyncCursorExpired)
-          expect(() => readCursor('secret', 'ws_2', cursor)).toThrow(SyncCursorExpired)
-          expect(() => readCursor('other', 'ws_1', cursor)).toThrow(SyncCursorExpired)
+          expect(() => readCursor(keys, 'ws_2', cursor)).toThrow(SyncCursorExpired)
+          expect(() => readCursor(keysOf('other'), 'ws_1', cursor)).toThrow(SyncCursorExpired)
         },
       ),
     )

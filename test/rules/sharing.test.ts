@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { hashPassword, isPassword } from '../../src/domains/sharing/passwords.ts'
 import { shareIdOf, shareToken } from '../../src/domains/sharing/reads.ts'
 import { addressLockMs, checkTerms, lockMs } from '../../src/domains/sharing/rules.ts'
+import { keysOf } from '../support/signing.ts'
 
 describe('a share’s password', () => {
   test('fits its own hash alone, however it was typed', async () => {
@@ -34,24 +35,25 @@ test('an address waits as a link does, after twenty', () => {
 
 describe('a share’s token', () => {
   const id = `shr_${'0123456789abcdef'.repeat(2)}`
-  const token = shareToken('secret', id)
+  const keys = keysOf('secret')
+  const token = shareToken(keys, id)
 
   test('says its id to the house that made it, and to no other', () => {
-    expect(shareIdOf('secret', token)).toBe(id)
-    expect(shareIdOf('another', token)).toBe(null)
+    expect(shareIdOf(keys, token)).toBe(id)
+    expect(shareIdOf(keysOf('another'), token)).toBe(null)
     // 22 characters of base64url: 132 bits that nobody can guess.
-    expect(token).toMatch(/^[0-9a-f]{32}\.[\w-]{22}$/)
+    expect(token).toMatch(/^[0-9a-f]{32}\.k0123abcd\.[\w-]{22}$/)
   })
 
   test('is nothing with any character of it another, or with more or fewer', () => {
     fc.assert(
       fc.property(fc.nat(token.length - 1), fc.stringMatching(/^[\w.-]$/), (at, other) => {
         const spoiled = token.slice(0, at) + other + token.slice(at + 1)
-        expect(shareIdOf('secret', spoiled)).toBe(spoiled === token ? id : null)
+        expect(shareIdOf(keys, spoiled)).toBe(spoiled === token ? id : null)
       }),
     )
     for (const text of ['', id, `${token}A`, token.slice(0, -1), ` ${token}`, `${token}\n`])
-      expect(shareIdOf('secret', text)).toBe(null)
+      expect(shareIdOf(keys, text)).toBe(null)
   })
 })
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { readArchiveLink, readLink, signArchive, signLink } from '../../src/blobs/signed-links.ts'
+import { readArchiveLink, readLink, signArchive, signLink } from '../../src/signing/signed-links.ts'
 import {
   act,
   attempt,
@@ -136,16 +136,16 @@ describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) =>
     const path = new URL(url()).pathname
     expect(await knock(path, 'GET', other)).toBe(403)
     const token = tokenIn(url())
-    const { secret } = house.app
+    const { signingKeys } = house.app
     if (kind === 'download') {
-      const said = readLink(secret, token, now)
-      expect(signLink(secret, said)).toBe(token)
-      expect(() => readArchiveLink(secret, token, now)).toThrow()
+      const said = readLink(signingKeys, token, now)
+      expect(signLink(signingKeys, said)).toBe(token)
+      expect(() => readArchiveLink(signingKeys, token, now)).toThrow()
       return
     }
-    const said = readArchiveLink(secret, token, now)
-    expect(signArchive(secret, said)).toBe(token)
-    expect(() => readLink(secret, token, now)).toThrow()
+    const said = readArchiveLink(signingKeys, token, now)
+    expect(signArchive(signingKeys, said)).toBe(token)
+    expect(() => readLink(signingKeys, token, now)).toThrow()
   })
 })
 

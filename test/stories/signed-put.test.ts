@@ -61,7 +61,7 @@ test('one PUT of the whole body to the URL, without a token, and a confirm', asy
     url: upload.url,
     headers: [],
   })
-  expect(upload.url).toMatch(/\/uploads\/put\/[0-9a-f]{32}\.[\w-]{22}$/)
+  expect(upload.url).toMatch(/\/uploads\/put\/[0-9a-f]{32}\.k[0-9a-f]{8}\.[\w-]{22}$/)
   const response = await put(house, upload.url, bytes)
   expect([response.status, response.headers.get('holdall-upload-status')]).toEqual([
     204,

@@ -135,7 +135,9 @@ test('Creation: the server MUST acknowledge with 201 and MUST set Location to th
   const response = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': said })
   const location = response.headers.get('location') ?? ''
   expect(response.status).toBe(201)
-  expect(location).toMatch(new RegExp(`^${tus.house.url}/uploads/[0-9a-f]{32}\\.[\\w-]{22}$`))
+  expect(location).toMatch(
+    new RegExp(`^${tus.house.url}/uploads/[0-9a-f]{32}\\.k[0-9a-f]{8}\\.[\\w-]{22}$`),
+  )
   expect((await tus.head(location)).headers.get('upload-length')).toBe('11')
 })
 

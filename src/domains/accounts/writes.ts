@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Db } from '../../database/database.ts'
 import { newId } from '../../database/ids.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
@@ -13,22 +12,6 @@ type NewToken = {
   scopes: readonly ApiScope[]
   expiresAt: number | null
   secret?: string
-}
-
-/** The secret that signs what the house hands out; made once and kept with the rows, so that all processes share it. */
-export async function serverSecret(db: Db): Promise<string> {
-  const fresh = { name: 'secret', value: randomBytes(32).toString('hex') }
-  await db
-    .insertInto('settings')
-    .values(fresh)
-    .onConflict((c) => c.doNothing())
-    .execute()
-  const { value } = await db
-    .selectFrom('settings')
-    .select('value')
-    .where('name', '=', 'secret')
-    .executeTakeFirstOrThrow()
-  return value
 }
 
 /** On the very first start makes the owner and a token with every scope, and answers with its secret; later null. */

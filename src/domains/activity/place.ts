@@ -1,5 +1,10 @@
-import { sign } from '../../blobs/signed-links.ts'
 import { SyncCursorExpired } from '../../errors.ts'
+import {
+  isSignature,
+  type SigningKeys,
+  sign,
+  signaturePattern,
+} from '../../signing/signing-keys.ts'
 
 /** How far a client has been told what happens in a workspace: what a SyncCursor stands for. */
 export type Place = {
@@ -25,16 +30,24 @@ export type Step = {
 const TEXT =
   /^(\d{1,16})(?:\.(\d{1,16})(?:\.([we])(?:\.([0-9a-f]{32})\.([\w-]{8})(?:\.(\d{1,16})\.([0-9a-f]{32}))?)?)?)?$/
 
+/** 96 bits. */
+const MAC_LENGTH = 16
+const SIGNED = new RegExp(`^([^]*?)\\.(${signaturePattern(MAC_LENGTH)})$`)
+
 /** The cursor of a place: opaque, good in its workspace alone, and the same for the same place. */
 export function writeCursor(
-  secret: string,
+  keys: SigningKeys,
   workspaceId: string,
-  { seq, owedUntil = 0, walk = null }: Partial<Place> & { seq: number },
+  place: Partial<Place> & { seq: number },
 ): string {
+  const text = textOf(place)
+  const signature = sign(keys, 'sync', `${workspaceId} ${text}`, MAC_LENGTH)
+  return Buffer.from(`${text}.${signature}`).toString('base64url')
+}
+
+function textOf({ seq, owedUntil = 0, walk = null }: Partial<Place> & { seq: number }): string {
   const owed = walk || owedUntil > seq ? [owedUntil] : []
-  const text = [seq, ...owed, ...(walk ? walked(walk) : [])].join('.')
-  const mac = sign(secret, 'sync', `${workspaceId} ${text}`).slice(0, 16)
-  return Buffer.from(`${text}.${mac}`).toString('base64url')
+  return [seq, ...owed, ...(walk ? walked(walk) : [])].join('.')
 }
 
 function walked({ of, at }: Walk): (string | number)[] {
@@ -45,11 +58,14 @@ function walked({ of, at }: Walk): (string | number)[] {
 }
 
 /** The place that a cursor stands for; SyncCursorExpired for whatever writeCursor has not written for this workspace. */
-export function readCursor(secret: string, workspaceId: string, cursor: string): Place {
-  const text = Buffer.from(cursor, 'base64url').toString()
-  const place = placeIn(text.slice(0, text.lastIndexOf('.')))
-  // Written anew and compared as a whole, so that no second spelling of a place is good.
-  if (place && writeCursor(secret, workspaceId, place) === cursor) return place
+export function readCursor(keys: SigningKeys, workspaceId: string, cursor: string): Place {
+  const bytes = Buffer.from(cursor, 'base64url')
+  const [, text = '', signature = ''] = SIGNED.exec(bytes.toString()) ?? []
+  const place = placeIn(text)
+  // Worded anew, so that no second spelling of a place is good.
+  const isCanonical = place && textOf(place) === text && bytes.toString('base64url') === cursor
+  if (isCanonical && isSignature(keys, 'sync', `${workspaceId} ${text}`, signature, MAC_LENGTH))
+    return place
   throw new SyncCursorExpired()
 }
 

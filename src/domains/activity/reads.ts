@@ -2,6 +2,7 @@ import { rowsById } from '../../database/by-id.ts'
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Row } from '../../database/tables.ts'
+import type { SigningKeys } from '../../signing/signing-keys.ts'
 import { writeCursor } from './place.ts'
 import type { ActivityAction } from './rules.ts'
 
@@ -40,10 +41,10 @@ export const activityById = rowsById('activity')
 
 /** Where the workspace's log stands now. */
 export async function currentSyncCursor(
-  { db, secret }: { db: Db; secret: string },
+  { db, signingKeys }: { db: Db; signingKeys: SigningKeys },
   workspaceId: string,
 ): Promise<string> {
-  return writeCursor(secret, workspaceId, { seq: await lastSeqOf(db, workspaceId) })
+  return writeCursor(signingKeys, workspaceId, { seq: await lastSeqOf(db, workspaceId) })
 }
 
 /** The number of the last event; later events have greater ones. */

@@ -1,17 +1,21 @@
-import { type ArchiveLink, signArchive } from '../../blobs/signed-links.ts'
 import { NotFound } from '../../errors.ts'
 import type { Scope } from '../../scope.ts'
+import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import { requireMaker } from '../workspaces/reads.ts'
 import { memberName } from './members.ts'
 
 /** A signed link to the archive of a folder. */
 export function archiveUrl(
-  { publicUrl, secret, viewer }: Pick<Scope, 'publicUrl' | 'secret' | 'viewer'>,
+  { publicUrl, signingKeys, viewer }: Pick<Scope, 'publicUrl' | 'signingKeys' | 'viewer'>,
   folder: EntryRow,
   expiresAt: number,
 ): string {
-  const token = signArchive(secret, { folderId: folder.id, expiresAt, tokenId: viewer?.tokenId })
+  const token = signArchive(signingKeys, {
+    folderId: folder.id,
+    expiresAt,
+    tokenId: viewer?.tokenId,
+  })
   return `${publicUrl}/download/archive/${token}/${encodeURIComponent(archiveName(folder))}`
 }
 

@@ -65,7 +65,8 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
     cursor: t.field({
       type: 'SyncCursor',
       description: `Give it as \`since\` once these changes are stored. Good for ${CURSOR_DAYS} days.`,
-      resolve: ({ workspaceId, place }, _, { secret }) => writeCursor(secret, workspaceId, place),
+      resolve: ({ workspaceId, place }, _, { signingKeys }) =>
+        writeCursor(signingKeys, workspaceId, place),
     }),
     hasMore: t.exposeBoolean('hasMore', {
       description: 'Ask again at once; this batch may be empty.',

@@ -57,8 +57,8 @@ const beginningOf = ({ lastSeq }: WorkspaceRow): Place => ({
 })
 
 /** The place of a cursor that a client was given for this workspace; SyncCursorExpired. */
-export const placeOf = ({ secret }: Scope, workspaceId: string, cursor: string): Place =>
-  readCursor(secret, workspaceId, cursor)
+export const placeOf = ({ signingKeys }: Scope, workspaceId: string, cursor: string): Place =>
+  readCursor(signingKeys, workspaceId, cursor)
 
 /** Where a workspace stands now: only what happens next is behind it. */
 export async function placeNow({ db, viewer }: Scope, workspaceId: string): Promise<Place> {

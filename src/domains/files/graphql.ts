@@ -1,4 +1,3 @@
-import { downloadUrl } from '../../blobs/signed-links.ts'
 import {
   Cycle,
   InvalidInput,
@@ -13,6 +12,7 @@ import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
+import { downloadUrl } from '../../signing/signed-links.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import {
   batchPayload,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { downloadUrl } from '../../blobs/signed-links.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf } from '../entries/reads.ts'
 import { nothingHere, type Shared } from './reads.ts'

@@ -42,11 +42,12 @@ const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
     url: t.field({
       type: 'URL',
       description: 'Answers JSON; a password goes in the header Holdall-Share-Password.',
-      resolve: ({ id }, _, { publicUrl, secret }) => `${publicUrl}/s/${shareToken(secret, id)}`,
+      resolve: ({ id }, _, { publicUrl, signingKeys }) =>
+        `${publicUrl}/s/${shareToken(signingKeys, id)}`,
     }),
     token: t.string({
       description: 'The last part of the URL, for shared(token:).',
-      resolve: ({ id }, _, { secret }) => shareToken(secret, id),
+      resolve: ({ id }, _, { signingKeys }) => shareToken(signingKeys, id),
     }),
     hasPassword: t.boolean({ resolve: ({ passwordHash }) => passwordHash !== null }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true }),

@@ -21,7 +21,7 @@ type Opening = {
  * a share that is revoked, over or used up are the same NotFound. Each opening of the shared entry is logged.
  */
 export async function openShare(scope: Scope, opening: Opening): Promise<Shared> {
-  const id = shareIdOf(scope.secret, opening.token)
+  const id = shareIdOf(scope.signingKeys, opening.token)
   if (!id) throw nothingHere()
   const shared = await requireShared(scope, id, opening.entryId ?? undefined)
   if (isUsedUp(shared.share)) throw nothingHere()

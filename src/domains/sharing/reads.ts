@@ -1,9 +1,10 @@
-import { isShareKey, shareKeyMac } from '../../blobs/signed-links.ts'
 import { type Db, inOrder } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
 import type { Scope, Viewer } from '../../scope.ts'
+import { isIdSignature, signedIdPattern, signShareId } from '../../signing/signed-links.ts'
+import type { SigningKeys } from '../../signing/signing-keys.ts'
 import { type EntryRow, entryById, trashRootOf } from '../entries/reads.ts'
 import { isWithin } from '../entries/rules.ts'
 import { versionsById } from '../files/reads.ts'
@@ -13,18 +14,18 @@ import { isExpired, type ShareRow } from './rules.ts'
 /** What making, seeing and revoking share links asks of the viewer. */
 export const toShare = { scope: 'SHARES_WRITE', role: 'EDITOR' } as const
 
-const TOKEN = /^([0-9a-f]{32})\.([\w-]{22})$/
+const TOKEN = new RegExp(`^${signedIdPattern}$`)
 
 /** What a holder shows: the id and an HMAC of it. Nothing of it is stored, and it can be shown again. */
-export const shareToken = (secret: string, id: string) =>
-  `${id.slice('shr_'.length)}.${shareKeyMac(secret, id)}`
+export const shareToken = (keys: SigningKeys, id: string) =>
+  `${id.slice('shr_'.length)}.${signShareId(keys, id)}`
 
 /** The id in a token, or null for what was not made here. Asks no database. */
-export function shareIdOf(secret: string, token: string): string | null {
-  const [, hex, mac] = TOKEN.exec(token) ?? []
-  if (!hex || !mac) return null
+export function shareIdOf(keys: SigningKeys, token: string): string | null {
+  const [, hex, signature] = TOKEN.exec(token) ?? []
+  if (!hex || !signature) return null
   const id = `shr_${hex}`
-  return isShareKey(secret, id, mac) ? id : null
+  return isIdSignature(keys, 'share', id, signature) ? id : null
 }
 
 export async function sharesById(

@@ -1,5 +1,4 @@
 import type { ExpressionBuilder } from 'kysely'
-import { isPutKey, isUploadKey, putKeyMac, uploadKeyMac } from '../../blobs/signed-links.ts'
 import { rowsById } from '../../database/by-id.ts'
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
@@ -7,36 +6,44 @@ import type { Tables, UploadStatus } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
 import type { Viewer } from '../../scope.ts'
+import {
+  isIdSignature,
+  signedIdPattern,
+  signPutId,
+  signUploadId,
+} from '../../signing/signed-links.ts'
+import type { Purpose, SigningKeys } from '../../signing/signing-keys.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
-const KEY = /^([0-9a-f]{32})\.([\w-]{22})$/
+type UrlContext = { publicUrl: string; signingKeys: SigningKeys }
+const KEY = new RegExp(`^${signedIdPattern}$`)
 
 /** Where the bytes of an upload go. Nothing of it is stored: the second half is an HMAC of the first. */
-export const uploadUrl = (house: { publicUrl: string; secret: string }, id: string) =>
-  `${house.publicUrl}/uploads/${id.slice('upl_'.length)}.${uploadKeyMac(house.secret, id)}`
+export const uploadUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
+  `${publicUrl}/uploads/${id.slice('upl_'.length)}.${signUploadId(signingKeys, id)}`
 
 /** The same where the URL is all that it takes: one PUT of the whole body, without a token. */
-const putUrl = (house: { publicUrl: string; secret: string }, id: string) =>
-  `${house.publicUrl}/uploads/put/${id.slice('upl_'.length)}.${putKeyMac(house.secret, id)}`
+const putUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
+  `${publicUrl}/uploads/put/${id.slice('upl_'.length)}.${signPutId(signingKeys, id)}`
 
 /** Where the house takes the bytes of this upload. */
-export function houseUrl(house: { publicUrl: string; secret: string }, upload: UploadRow): string {
+export function houseUrl(house: UrlContext, upload: UploadRow): string {
   if (upload.transport === 'FORM') return `${house.publicUrl}/files`
   return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(house, upload.id)
 }
 
 /** The id in the last part of an upload's URL, or null for what was not made here. Asks no database. */
-export const uploadIdOf = (secret: string, key: string) => idIn(secret, key, isUploadKey)
+export const uploadIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'upload')
 
 /** The same of a URL for PUT; the one is never the other. */
-export const putIdOf = (secret: string, key: string) => idIn(secret, key, isPutKey)
+export const putIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'put')
 
-function idIn(secret: string, key: string, isKey: typeof isUploadKey): string | null {
-  const [, hex, mac] = KEY.exec(key) ?? []
-  if (!hex || !mac) return null
+function idIn(keys: SigningKeys, key: string, purpose: Purpose): string | null {
+  const [, hex, signature] = KEY.exec(key) ?? []
+  if (!hex || !signature) return null
   const id = `upl_${hex}`
-  return isKey(secret, id, mac) ? id : null
+  return isIdSignature(keys, purpose, id, signature) ? id : null
 }
 
 export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | null> {

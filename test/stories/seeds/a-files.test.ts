@@ -357,5 +357,5 @@ test('seed A25: the upload URL is not enough without its token, and long to gues
     (await head(token)).status,
     (await head(house.token)).status,
   ]).toEqual([401, 404, 200])
-  expect(url.split('/').at(-1)).toMatch(/^[0-9a-f]{32}\.[\w-]{22}$/)
+  expect(url.split('/').at(-1)).toMatch(/^[0-9a-f]{32}\.k[0-9a-f]{8}\.[\w-]{22}$/)
 })

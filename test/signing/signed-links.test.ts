@@ -3,17 +3,18 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checksumAlgorithms, parseChecksum } from '../../src/blobs/checksum.ts'
 import {
-  isUploadKey,
+  isIdSignature,
   type Link,
   LinkExpired,
   LinkInvalid,
   readLink,
-  sign,
   signLink,
-  uploadKeyMac,
-} from '../../src/blobs/signed-links.ts'
+  signUploadId,
+} from '../../src/signing/signed-links.ts'
+import { createSigningKeys, sign } from '../../src/signing/signing-keys.ts'
+import { keysOf } from '../support/signing.ts'
 
-const secret = 'a secret of the house'
+const keys = keysOf('a secret of the server')
 const hex = fc.array(fc.constantFrom(...'0123456789abcdef'), { minLength: 32, maxLength: 32 })
 const ids = hex.map((digits) => `ver_${digits.join('')}`)
 const links: fc.Arbitrary<Link> = fc.record({
@@ -26,8 +27,8 @@ describe('a download link', () => {
   test('says before its time is over what it was signed for', () => {
     fc.assert(
       fc.property(links, fc.nat(), (link, early) => {
-        const token = signLink(secret, link)
-        expect(readLink(secret, token, link.expiresAt - 1 - early)).toEqual(link)
+        const token = signLink(keys, link)
+        expect(readLink(keys, token, link.expiresAt - 1 - early)).toEqual(link)
       }),
     )
   })
@@ -35,8 +36,8 @@ describe('a download link', () => {
   test('expires at its moment, and says so', () => {
     fc.assert(
       fc.property(links, fc.nat(), (link, late) => {
-        const token = signLink(secret, link)
-        expect(() => readLink(secret, token, link.expiresAt + late)).toThrow(LinkExpired)
+        const token = signLink(keys, link)
+        expect(() => readLink(keys, token, link.expiresAt + late)).toThrow(LinkExpired)
       }),
     )
   })
@@ -44,7 +45,7 @@ describe('a download link', () => {
   test('goes into a URL as it is', () => {
     fc.assert(
       fc.property(links, (link) => {
-        const token = signLink(secret, link)
+        const token = signLink(keys, link)
         expect(encodeURIComponent(token)).toBe(token)
       }),
     )
@@ -58,18 +59,18 @@ describe('a download link', () => {
     })
     fc.assert(
       fc.property(tampered, ({ link, at, instead }) => {
-        const token = signLink(secret, link)
+        const token = signLink(keys, link)
         const place = at % token.length
         const forged = token.slice(0, place) + instead + token.slice(place + 1)
         fc.pre(forged !== token)
-        expect(() => readLink(secret, forged, 0)).toThrow(LinkInvalid)
+        expect(() => readLink(keys, forged, 0)).toThrow(LinkInvalid)
       }),
       { numRuns: 1_000 },
     )
   })
 
   test('is refused when any bit of it is turned', () => {
-    const token = signLink(secret, {
+    const token = signLink(keys, {
       versionId: 'ver_0199a2b3c4d570008000000000000001',
       disposition: 'inline',
       expiresAt: 2_000_000_000_000,
@@ -77,17 +78,17 @@ describe('a download link', () => {
     for (let bit = 0; bit < token.length * 8; bit++) {
       const bytes = Buffer.from(token)
       bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-      expect(() => readLink(secret, bytes.toString('latin1'), 0)).toThrow(LinkInvalid)
+      expect(() => readLink(keys, bytes.toString('latin1'), 0)).toThrow(LinkInvalid)
     }
   })
 
   test('is refused when it is cut short or goes on', () => {
     fc.assert(
       fc.property(links, fc.nat(), fc.string({ minLength: 1 }), (link, at, more) => {
-        const token = signLink(secret, link)
-        expect(() => readLink(secret, token.slice(0, at % token.length), 0)).toThrow(LinkInvalid)
-        expect(() => readLink(secret, token + more, 0)).toThrow(LinkInvalid)
-        expect(() => readLink(secret, more + token, 0)).toThrow(LinkInvalid)
+        const token = signLink(keys, link)
+        expect(() => readLink(keys, token.slice(0, at % token.length), 0)).toThrow(LinkInvalid)
+        expect(() => readLink(keys, token + more, 0)).toThrow(LinkInvalid)
+        expect(() => readLink(keys, more + token, 0)).toThrow(LinkInvalid)
       }),
     )
   })
@@ -95,10 +96,10 @@ describe('a download link', () => {
   test('lends its signature to no other version, disposition or moment', () => {
     fc.assert(
       fc.property(links, links, fc.subarray([0, 1, 2], { minLength: 1 }), (mine, theirs, taken) => {
-        const [a, b] = [signLink(secret, mine).split('.'), signLink(secret, theirs).split('.')]
+        const [a, b] = [signLink(keys, mine).split('.'), signLink(keys, theirs).split('.')]
         const swapped = a.map((part, at) => (taken.includes(at) ? b[at] : part)).join('.')
         fc.pre(swapped !== a.join('.'))
-        expect(() => readLink(secret, swapped, 0)).toThrow(LinkInvalid)
+        expect(() => readLink(keys, swapped, 0)).toThrow(LinkInvalid)
       }),
     )
   })
@@ -109,14 +110,16 @@ describe('a download link', () => {
       disposition: 'inline',
       expiresAt: 2_000_000_000_000,
     }
-    const respelled = signLink(secret, link).replace('.2000', '.02000')
-    expect(() => readLink(secret, respelled, 0)).toThrow(LinkInvalid)
+    const respelled = signLink(keys, link).replace('.2000', '.02000')
+    expect(() => readLink(keys, respelled, 0)).toThrow(LinkInvalid)
   })
 
   test('of another house is refused, expired or not', () => {
     fc.assert(
       fc.property(links, fc.integer(), (link, now) => {
-        expect(() => readLink('another secret', signLink(secret, link), now)).toThrow(LinkInvalid)
+        expect(() => readLink(keysOf('another secret'), signLink(keys, link), now)).toThrow(
+          LinkInvalid,
+        )
       }),
     )
   })
@@ -124,9 +127,44 @@ describe('a download link', () => {
   test('anything else is refused', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        expect(() => readLink(secret, text, 0)).toThrow(LinkInvalid)
+        expect(() => readLink(keys, text, 0)).toThrow(LinkInvalid)
       }),
     )
+  })
+})
+
+describe('a key that another one has followed', () => {
+  const old = { id: '', secret: 'of the first version', activeFrom: 0 }
+  const first = { id: 'k00000001', secret: 'one', activeFrom: 10 }
+  const second = { id: 'k00000002', secret: 'two', activeFrom: 20 }
+  const link: Link = {
+    versionId: 'ver_0199a2b3c4d570008000000000000001',
+    disposition: 'inline',
+    expiresAt: 2_000_000_000_000,
+  }
+
+  test('signs until the other one is active, and what it has signed stays good', () => {
+    let now = 0
+    const all = createSigningKeys([second, old, first], () => now)
+    const tokens = [0, 10, 20].map((moment) => {
+      now = moment
+      return signLink(all, link)
+    })
+    expect(tokens.map((token) => token.match(/k\d+/)?.[0])).toEqual([
+      undefined,
+      'k00000001',
+      'k00000002',
+    ])
+    for (const token of tokens) expect(readLink(all, token, 0)).toEqual(link)
+  })
+
+  test('is refused once it is deleted, and lends its id to no other key', () => {
+    const both = createSigningKeys([first, second], () => 15)
+    const token = signLink(both, link)
+    both.replace([second])
+    expect(() => readLink(both, token, 0)).toThrow(LinkInvalid)
+    for (const id of ['k00000002.', '', 'k0000000.', 'k000000010.'])
+      expect(() => readLink(both, token.replace('k00000001.', id), 0)).toThrow(LinkInvalid)
   })
 })
 
@@ -136,11 +174,11 @@ describe('the key of an upload', () => {
   test('opens its own upload and no other', () => {
     fc.assert(
       fc.property(uploadIds, uploadIds, (id, other) => {
-        const mac = uploadKeyMac(secret, id)
-        expect(mac).toMatch(/^[\w-]{22}$/)
-        expect(isUploadKey(secret, id, mac)).toBe(true)
-        expect(isUploadKey(secret, other, mac)).toBe(id === other)
-        expect(isUploadKey('another secret', id, mac)).toBe(false)
+        const mac = signUploadId(keys, id)
+        expect(mac).toMatch(/^k0123abcd\.[\w-]{22}$/)
+        expect(isIdSignature(keys, 'upload', id, mac)).toBe(true)
+        expect(isIdSignature(keys, 'upload', other, mac)).toBe(id === other)
+        expect(isIdSignature(keysOf('another secret'), 'upload', id, mac)).toBe(false)
       }),
     )
   })
@@ -148,10 +186,10 @@ describe('the key of an upload', () => {
   test('must be whole and unchanged', () => {
     fc.assert(
       fc.property(uploadIds, fc.nat(21), fc.string({ unit: 'binary' }), (id, at, instead) => {
-        const mac = uploadKeyMac(secret, id)
+        const mac = signUploadId(keys, id)
         const forged = mac.slice(0, at) + instead + mac.slice(at + 1)
         fc.pre(forged !== mac)
-        expect(isUploadKey(secret, id, forged)).toBe(false)
+        expect(isIdSignature(keys, 'upload', id, forged)).toBe(false)
       }),
     )
   })
@@ -159,7 +197,7 @@ describe('the key of an upload', () => {
   test('is no signature for anything else', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        expect(sign(secret, 'upload', text)).not.toBe(sign(secret, 'download', text))
+        expect(sign(keys, 'upload', text)).not.toBe(sign(keys, 'download', text))
       }),
     )
   })

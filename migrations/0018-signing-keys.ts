@@ -1,0 +1,25 @@
+import { randomBytes } from 'node:crypto'
+import { type Kysely, sql } from 'kysely'
+
+/**
+ * Keys that sign URLs and cursors, so that there can be a new one while the old ones stay good. The secret of the versions before becomes
+ * the key without an id: what they have signed names none.
+ */
+export async function up(db: Kysely<unknown>) {
+  await db.schema
+    .createTable('signingKeys')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('secret', 'text', (c) => c.notNull())
+    .addColumn('createdAt', 'bigint', (c) => c.notNull())
+    .addColumn('activeFrom', 'bigint', (c) => c.notNull())
+    .execute()
+  const { rows } = await sql<{ value: string }>`
+    delete from "settings" where "name" = 'secret' returning "value"
+  `.execute(db)
+  const id = rows[0] ? '' : `k${randomBytes(4).toString('hex')}`
+  const secret = rows[0]?.value ?? randomBytes(32).toString('hex')
+  await sql`
+    insert into "signingKeys" ("id", "secret", "createdAt", "activeFrom")
+    values (${id}, ${secret}, ${Date.now()}, 0)
+  `.execute(db)
+}

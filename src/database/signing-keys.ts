@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto'
+import type { Log } from '../log.ts'
+import type { SigningKeys } from '../signing/signing-keys.ts'
+import type { Db } from './database.ts'
+import type { Row } from './tables.ts'
+
+/** How often a server reads the keys anew. */
+const REFRESH_MS = 30_000
+/** By then every server knows a new key, also where its clock is a minute ahead. */
+const ACTIVE_AFTER_MS = 120_000
+
+/** All signing keys of the installation, the oldest first. The first one was made by a migration. */
+export const readSigningKeys = (db: Db): Promise<Row<'signingKeys'>[]> =>
+  db.selectFrom('signingKeys').selectAll().orderBy('activeFrom').orderBy('id').execute()
+
+/** Adds a key that signs from two minutes after `now` (milliseconds since 1970); what older keys have signed stays valid. */
+export async function addSigningKey(db: Db, now: number): Promise<Row<'signingKeys'>> {
+  const key = {
+    id: `k${randomBytes(4).toString('hex')}`,
+    secret: randomBytes(32).toString('hex'),
+    createdAt: now,
+    activeFrom: now + ACTIVE_AFTER_MS,
+  }
+  await db.insertInto('signingKeys').values(key).execute()
+  return key
+}
+
+/** Deletes a key that another one has followed by `now`: what it has signed is no longer valid. False where there is no such key. */
+export async function deleteSigningKey(db: Db, id: string, now: number): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('signingKeys')
+    .where('id', '=', id)
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('signingKeys as later')
+          .select('later.id')
+          .whereRef('later.activeFrom', '>', 'signingKeys.activeFrom')
+          .where('later.activeFrom', '<=', now),
+      ),
+    )
+    .executeTakeFirst()
+  return numDeletedRows > 0n
+}
+
+/** Reads the keys anew every 30 s, until it is disposed: another process may have added or deleted one. */
+export function refreshSigningKeys(
+  { db, log }: { db: Db; log: Log },
+  keys: SigningKeys,
+): Disposable {
+  const refresh = () =>
+    readSigningKeys(db)
+      .then(keys.replace)
+      .catch((err) => log.warn({ err }, 'the signing keys could not be read'))
+  const timer = setInterval(refresh, REFRESH_MS).unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
