@@ -2,12 +2,19 @@ import { existsSync, statSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
+import { guardDeletes } from './blobs/delete-guard.ts'
 import { type DiskSpace, openDiskSpace, reservingBlobs } from './blobs/disk-space.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Ledger } from './blobs/s3/ledger.ts'
 import { openVolume, type VolumeName, type VolumeState } from './blobs/volume.ts'
 import { watchedBlobs } from './blobs/watched.ts'
-import { type BlobsConfig, CannotStart, type Config, type DatabaseConfig } from './config.ts'
+import {
+  type BlobsConfig,
+  CannotStart,
+  type Config,
+  type DatabaseConfig,
+  namesOf,
+} from './config.ts'
 import { openCounter } from './database/counter.ts'
 import { type Db, openDatabase, requireAnswer } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
@@ -27,12 +34,16 @@ import { letTablesIn } from './domains/tables/writes.ts'
 import { purgeOutlived } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
 import { JOIN_PARTS } from './domains/uploads/concat.ts'
-import { expireUploads, releaseDeadConfirms, sweepOrphans } from './domains/uploads/jobs.ts'
+import { expireUploads, releaseDeadConfirms } from './domains/uploads/jobs.ts'
 import { joinParts } from './domains/uploads/joins.ts'
 import { renewLeasesOver } from './domains/uploads/leases.ts'
 import { RESUME_CONFIRM } from './domains/uploads/long-confirms.ts'
 import { openUploads } from './domains/uploads/reads.ts'
 import { resumer } from './domains/uploads/resume.ts'
+import { claimStore } from './domains/uploads/store/claim.ts'
+import { isPaused } from './domains/uploads/store/installation.ts'
+import { tendQuarantine } from './domains/uploads/store/quarantine.ts'
+import { sweepOrphans } from './domains/uploads/store/sweep.ts'
 import { syncFolder } from './durable.ts'
 import { Unauthenticated } from './errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
@@ -74,8 +85,14 @@ export async function openApp(
   await requireContact(db)
   opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
+  const bytes = await openStore(config.blobs, multipartLedger(db, now))
+  const claim = { names: namesOf(config), adopt: config.adoptStore, log }
+  await claimStore({ db, now, blobs: bytes }, claim)
   const space = openDiskSpace(volumesOf(config, log), await openUploads(db))
-  const store = reservingBlobs(await openStore(config.blobs, multipartLedger(db, now)), space)
+  const store = reservingBlobs(
+    guardDeletes(bytes, async () => !(await isPaused(db))),
+    space,
+  )
   const signingKeys = createSigningKeys(await readSigningKeys(db), now)
   opened.use(refreshSigningKeys({ db, log }, signingKeys))
   const owner = await ensureOwner({ db, now }, config.adminToken)
@@ -88,7 +105,7 @@ export async function openApp(
     onFlaw: (key, flaw) => noteFlaw({ ...nobody, blobs: store }, key, flaw),
   })
   const shared = { ...means, blobs }
-  const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, log) })
+  const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, config, log) })
   opened.defer(() => jobs.stop())
   // What takes hours has a line of its own: no other job waits for it.
   const slow = startRunner({ db, now, log, ...slowWork({ ...nobody, blobs: store }, config, log) })
@@ -110,7 +127,11 @@ export async function openApp(
 }
 
 /** What is done without being asked, by nobody in particular. */
-function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'> {
+function work(
+  scope: Scope,
+  { quarantineMs }: Config,
+  log: Log,
+): Pick<RunnerOptions, 'handlers' | 'every'> {
   const failed = (err: unknown) => log.error({ err }, 'a confirm could not be gone on with')
   return {
     handlers: {
@@ -118,7 +139,8 @@ function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'>
       releaseDeadConfirms: () => releaseDeadConfirms(scope),
       [RESUME_CONFIRM]: resumer(scope, failed),
       [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
-      sweepOrphans: (_, signal) => sweepOrphans(scope, { signal }),
+      sweepOrphans: (_, signal) => sweepOrphans(scope, { signal, log }),
+      tendQuarantine: (_, signal) => tendQuarantine(scope, { quarantineMs, signal, log }),
       dropTallies: () => dropTallies(scope.db, scope.now()),
       purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
@@ -129,6 +151,7 @@ function work(scope: Scope, log: Log): Pick<RunnerOptions, 'handlers' | 'every'>
       { kind: 'releaseDeadConfirms', ms: 60_000 },
       // To list a bucket takes a request for each thousand of its objects.
       { kind: 'sweepOrphans', ms: scope.blobs.direct ? 86_400_000 : 3_600_000 },
+      { kind: 'tendQuarantine', ms: 3_600_000 },
       { kind: 'dropTallies', ms: 600_000 },
       { kind: 'purgeOutlived', ms: 600_000 },
     ],

@@ -68,6 +68,10 @@ export type Config = {
   verifyReads: boolean
   /** Bytes that stay free on each disk; null: 256 MiB or 1 % of it, whichever is less. */
   diskReserveBytes: number | null
+  /** How long the sweeper keeps what no row knows before it deletes it. */
+  quarantineMs: number
+  /** Names a store and a database that do not belong together and are to be used together all the same. */
+  adoptStore: string | null
   /** How often all that is kept is read and hashed, and how fast; null: never. */
   scrub: ScrubConfig | null
   adminToken: string | null
@@ -315,6 +319,23 @@ export const settings = {
     right: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(0, Number.MAX_SAFE_INTEGER).nullable().default(null),
   }),
+  QUARANTINE_DAYS: setting({
+    meaning: 'Days for which bytes that no row knows are put aside before they are deleted.',
+    default: '7',
+    right: 'a whole number from 1 to 3650',
+    schema: wholeNumber(1, 3650).default(7),
+  }),
+  ADOPT_STORE: setting({
+    meaning:
+      'Lets a database and a store that do not belong together be used together: the value that the refused start names. It holds once, and does nothing later.',
+    default: 'none',
+    right: 'the value that the refused start names',
+    schema: z
+      .string()
+      .regex(/^[\w-]{1,100}\/[\w-]{1,100}\/\d{1,15}$/)
+      .nullable()
+      .default(null),
+  }),
   ADMIN_TOKEN: setting({
     meaning: "The owner's first token, read on the very first start only.",
     default: 'a random one, printed once',
@@ -491,6 +512,8 @@ export function readConfig(env: Env): Config {
     downloads: downloadsOf(values),
     verifyReads: values.VERIFY_READS,
     diskReserveBytes: values.DISK_RESERVE_BYTES,
+    quarantineMs: values.QUARANTINE_DAYS * 86_400_000,
+    adoptStore: values.ADOPT_STORE,
     scrub: scrubOf(values),
     adminToken: values.ADMIN_TOKEN,
     limits: {
@@ -520,6 +543,15 @@ export function readConfig(env: Env): Config {
   refuseContradictions(config)
   return config
 }
+
+/** How store and database are called in sentences for the operator; a URL may hold a password. */
+export const namesOf = ({ blobs, database }: Pick<Config, 'blobs' | 'database'>) => ({
+  store:
+    blobs.kind === 'disk'
+      ? blobs.dir
+      : `bucket ${blobs.bucket}${blobs.prefix && ` below ${blobs.prefix}`}`,
+  database: database.kind === 'sqlite' ? database.path : 'the database of DATABASE_URL',
+})
 
 function databaseOf(values: Values, dataDir: string): DatabaseConfig {
   const given = values.DATABASE_URL ?? { kind: 'sqlite', path: resolve(dataDir, 'holdall.db') }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { guardDeletes } from './blobs/delete-guard.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Check, Checking, Finding } from './checks.ts'
 import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
@@ -12,26 +13,37 @@ import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from './domains/entr
 import { bytesCheck, filesCheck, hashesCheck, referencesCheck } from './domains/files/checks.ts'
 import { entriesFoundCheck, straysFoundCheck, tagsFoundCheck } from './domains/search/checks.ts'
 import { linksCheck } from './domains/tables/checks.ts'
+import { overdueCheck, reservationsCheck, stagedCheck } from './domains/uploads/checks.ts'
 import {
-  overdueCheck,
-  reservationsCheck,
-  stagedCheck,
+  quarantineCheck,
+  storeCheck,
   strayKeptCheck,
   strayStagedCheck,
-} from './domains/uploads/checks.ts'
+} from './domains/uploads/store/checks.ts'
+import { isPaused, quarantineSize } from './domains/uploads/store/installation.ts'
+import { sweepConfirmed } from './domains/uploads/store/sweep.ts'
+import { evaluateStore, permitOf } from './domains/uploads/store/verdict.ts'
 import { figuresCheck } from './domains/workspaces/checks.ts'
 import type { Scope } from './scope.ts'
 import { createSigningKeys } from './signing/signing-keys.ts'
 
 /** What follows from what: mended in this order, the sums come after what they are made of. */
 const checks: Check[] = [
+  storeCheck,
   ...[rootsCheck, placesCheck, filesCheck, totalsCheck, kindsCheck],
   ...[referencesCheck, bytesCheck, hashesCheck],
   ...[overdueCheck, reservationsCheck, stagedCheck, strayStagedCheck, strayKeptCheck],
+  quarantineCheck,
   figuresCheck,
   ...[entriesFoundCheck, tagsFoundCheck, straysFoundCheck],
   linksCheck,
 ]
+
+/** What says nothing of the bytes of another store. */
+const ofBytes = new Set([
+  ...[bytesCheck, hashesCheck, stagedCheck],
+  ...[strayStagedCheck, strayKeptCheck, quarantineCheck],
+])
 
 /** What is told of a finding: `mended` with --repair, where that was safe and has helped; else why it was `left`. */
 export type Told = Pick<Finding, 'code' | 'subject' | 'says'> &
@@ -59,11 +71,41 @@ export async function* inspect(
 ): AsyncGenerator<Told> {
   const asked = { ...usual, ...options }
   await using house = await openHouse(config)
-  const c: Checking = { ...house, ...asked, kept: onceListed(house.blobs) }
-  for (const check of checks)
+  const isForeign = await belongsElsewhere(config, house)
+  const blobs = isForeign ? guardDeletes(house.blobs, async () => false) : house.blobs
+  const c: Checking = { ...house, ...asked, blobs, kept: onceListed(blobs) }
+  for (const check of checks.filter((check) => !isForeign || !ofBytes.has(check)))
     for await (const subjects of check.walk(c))
       for (const finding of await judgedTwice(c, check, subjects, asked))
         yield await tell(c, check, finding, asked)
+}
+
+/** Whether the store is another database's, and the operator does not name the two. */
+async function belongsElsewhere({ adoptStore }: Config, house: Scope): Promise<boolean> {
+  const verdict = await evaluateStore(house)
+  return verdict.kind === 'foreign' && adoptStore !== permitOf(verdict)
+}
+
+/**
+ * Confirms a store that is ahead of its database and a sweep that was refused: moves to quarantine all that no row knows. Throws
+ * CannotStart where the store is not the one of the database.
+ */
+export async function sweep(config: Config, graceMs = usual.graceMs) {
+  await using house = await openHouse(config)
+  const verdict = await evaluateStore(house)
+  if (verdict.kind !== 'own')
+    throw new CannotStart(
+      verdict.kind === 'foreign'
+        ? `The store is not swept: ${verdict.because}.`
+        : 'The store is not swept: it bears no installation id; npm start writes it.',
+    )
+  return await sweepConfirmed(house, graceMs)
+}
+
+/** How much is in quarantine: no findings, for no row needs it. */
+export async function inQuarantine(config: Config): Promise<{ objects: number; bytes: number }> {
+  await using house = await openHouse(config)
+  return await quarantineSize(house.db)
 }
 
 /** How many blobs are known to be damaged: no findings, for their files say so. */
@@ -116,7 +158,8 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   await using opened = new AsyncDisposableStack()
   const db = opened.adopt(openRows(database), (db) => db.destroy())
   await requireUpToDate(db)
-  const store = await openBlobs(blobs, multipartLedger(db))
+  const bytes = await openBlobs(blobs, multipartLedger(db), { isReadOnly: true })
+  const store = guardDeletes(bytes, async () => !(await isPaused(db)))
   const open = opened.move()
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
   const nobody = { viewer: null, signingKeys, publicUrl: '' }

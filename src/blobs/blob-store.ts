@@ -51,8 +51,41 @@ export interface BlobStore {
   remove(key: string): Promise<void>
   /** Keys that are there, with their bytes' number and age (milliseconds since 1970), for those who look after the house. */
   list(where: 'staged' | 'kept'): AsyncIterable<{ key: string; size: number; modifiedAt: number }>
+  /** Objects that the sweeper has put aside; every method above still finds them. */
+  quarantine: Quarantine
+  /** Says which installation the store belongs to. */
+  record: StoreRecordFile
   /** The bucket's own doors, where the store is a bucket: bytes that do not pass through the house. */
   direct?: DirectDoors
+}
+
+export type Place = 'staged' | 'kept'
+
+/** Objects are put aside before they are deleted. A bucket leaves them in place: there the caller's rows alone say which they are. */
+export type Quarantine = {
+  /** Puts an object aside, durably; one that does not exist is no error. */
+  move(key: string, place: Place): Promise<void>
+  /** Puts an object back where it was; one that is not in quarantine is no error. */
+  takeBack(key: string, place: Place): Promise<void>
+  /** Whether the store itself has it aside. */
+  has(key: string, place: Place): Promise<boolean>
+  /** Lists what is in quarantine, as far as the store itself knows. */
+  list(): AsyncIterable<{ key: string; place: Place; size: number }>
+  /** Deletes an object that is in quarantine for good. */
+  remove(key: string, place: Place): Promise<void>
+}
+
+/** What a store says of itself: its installation, and the number and stamp of the last start that used it. */
+export type StoreRecord = { installation: string; number: number; stamp: string }
+
+/** The one place in the store where its record is. Replacing never writes over what another process wrote since `version`. */
+export type StoreRecordFile = {
+  /** Returns the record, or null if the store has none; throws if it cannot be read or understood. */
+  read(): Promise<{ record: StoreRecord; version: string } | null>
+  /** Writes the first record; false where there is one already. */
+  create(record: StoreRecord): Promise<boolean>
+  /** Writes the next record; false where another process was first. */
+  replace(record: StoreRecord, version: string): Promise<boolean>
 }
 
 /** URLs that let whoever holds one do one thing with one key, until `expiresAt` (milliseconds since 1970; a week at most). */

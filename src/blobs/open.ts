@@ -5,9 +5,16 @@ import type { Ledger } from './s3/ledger.ts'
 
 // What speaks to a bucket is loaded where there is one: its SDK takes a fifth of a start.
 
-/** The store that the configuration names; makes its folders where they are not there yet. A bucket's parts are written down in `ledger`. */
-export async function openBlobs(config: BlobsConfig, ledger: Ledger): Promise<BlobStore> {
-  if (config.kind === 'disk') return diskBlobs(config.dir)
+/**
+ * Opens the store that the configuration names; makes its folders where they do not exist yet. A bucket's parts are written down in
+ * `ledger`. With `isReadOnly`, to read something leaves it where it is.
+ */
+export async function openBlobs(
+  config: BlobsConfig,
+  ledger: Ledger,
+  options: { isReadOnly?: boolean } = {},
+): Promise<BlobStore> {
+  if (config.kind === 'disk') return diskBlobs(config.dir, undefined, options)
   const { s3Blobs } = await import('./s3/store.ts')
   return s3Blobs(config, ledger)
 }

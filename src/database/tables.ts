@@ -268,7 +268,36 @@ export type Tables = {
   multipartParts: { key: string; number: number; etag: string; size: number }
   /** Objects of their own, with bytes below a part. */
   multipartTails: { key: string; name: string; start: number; size: number }
+  /** One row: what this database and its store are known to each other by, and whether the sweeper may act. */
+  installation: {
+    id: string
+    /** Rises whenever a server confirms that the store is the one of this database. */
+    starts: number
+    /** Blobs up to this id may be missing in the store: an operator accepted that (ADOPT_STORE). */
+    acceptedUpTo: string | null
+    /** Set while nothing is deleted from the store, and why. */
+    pausedAt: number | null
+    pausedBecause: string | null
+    /** Set while the last sweep found more than it may put aside unasked, and how many objects that were. */
+    refusedAt: number | null
+    refusedObjects: Generated<number>
+  }
+  /** What was written to the store to confirm it, the latest ones: a store that bears another was used with another database. */
+  storeStamps: { stamp: string; number: number }
+  /** Objects of the store that no row knows. */
+  quarantine: {
+    key: string
+    place: Place
+    size: number
+    foundAt: number
+    /** How long it has been observed there; a clock that leaps adds little. */
+    ageMs: number
+    observedAt: number
+  }
 }
+
+/** Where in the store an object lies. */
+export type Place = 'staged' | 'kept'
 
 export type EntryKind = 'folder' | 'file'
 export type Visibility = 'PRIVATE' | 'PUBLIC'

@@ -1,12 +1,14 @@
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { App } from '../app.ts'
 import type { DiskSpace } from '../blobs/disk-space.ts'
 import type { VolumeState } from '../blobs/volume.ts'
 import type { Config, MetricsConfig } from '../config.ts'
 import { lockWaits } from '../database/transaction.ts'
+import { sweepState } from '../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../errors.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
 import type { Door } from './visit.ts'
@@ -24,8 +26,11 @@ lockWaits.subscribe((ms) => lockWait.observe(Number(ms) / 1000))
 
 export type Metrics = ReturnType<typeof openMetrics>
 
+/** So long a scrape waits for the database. */
+const DATABASE_WAIT_MS = 2_000
+
 /** What the house counts of itself. */
-export function openMetrics(space: DiskSpace) {
+export function openMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'space'>) {
   const ofHouse = new Registry()
   const registers = [ofHouse]
   const duration = new Histogram({
@@ -47,6 +52,7 @@ export function openMetrics(space: DiskSpace) {
     labelNames: ['door'] as const,
     registers,
   })
+  const sweeper = sweeperGauges(registers)
   const traffic = trafficOf()
   gaugeDisks(ofHouse, space)
 
@@ -58,7 +64,31 @@ export function openMetrics(space: DiskSpace) {
       received.inc({ door }, read)
       sent.inc({ door }, written)
     },
-    text: () => Registry.merge([ofProcess, ofHouse]).metrics(),
+    async text() {
+      const measured = sweepState(db)
+        .then(sweeper.set)
+        .catch((err: unknown) => log.warn({ err }, 'the sweeper could not be measured'))
+      // Where the database does not answer, the other figures are wanted most.
+      await Promise.race([measured, sleep(DATABASE_WAIT_MS, undefined, { ref: false })])
+      return Registry.merge([ofProcess, ofHouse]).metrics()
+    },
+  }
+}
+
+/** What the rows say of the sweeper, the same in every process. */
+function sweeperGauges(registers: Registry[]) {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
+  const paused = gauge('sweep_paused', '1 while nothing is deleted, until fsck --sweep.')
+  const refused = gauge('sweep_refused_objects', 'Found by a sweep that was refused; else 0.')
+  const objects = gauge('quarantine_objects', 'Objects in quarantine.')
+  const bytes = gauge('quarantine_bytes', 'Bytes of the objects in quarantine.')
+  return {
+    set(state: Awaited<ReturnType<typeof sweepState>>) {
+      paused.set(state.isPaused ? 1 : 0)
+      refused.set(state.refusedObjects)
+      objects.set(state.objects)
+      bytes.set(state.bytes)
+    },
   }
 }
 

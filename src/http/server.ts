@@ -36,7 +36,7 @@ const AFTER_DRAIN_MS = 3_000
 
 /** Every door of the house behind one port. */
 export function createHttpServer(app: App): HttpServer {
-  const metrics = openMetrics(app.space)
+  const metrics = openMetrics(app)
   const routes = openRoutes(app, metrics)
   const tollFor = openRateLimits(app)
   const inFlight = new Set<ServerResponse>()

@@ -152,7 +152,7 @@ describe('the table', () => {
   })
 
   test('has a line for each door', () => {
-    const routes = openRoutes(house.app, openMetrics(house.app.space)).map(({ name }) => name)
+    const routes = openRoutes(house.app, openMetrics(house.app)).map(({ name }) => name)
     const doors = new Set(Object.keys(doorRules).map((name) => name.split(' ')[0]))
     expect([...doors].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
   })

@@ -111,6 +111,20 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['-1', '1 %', '256M'],
   },
+  QUARANTINE_DAYS: {
+    right: [
+      ['1', { quarantineMs: 86_400_000 }],
+      ['3650', { quarantineMs: 3650 * 86_400_000 }],
+    ],
+    wrong: ['0', '-1', '3651', '0.5', 'never'],
+  },
+  ADOPT_STORE: {
+    right: [
+      ['d2c1-1/none/0', { adoptStore: 'd2c1-1/none/0' }],
+      ['d2c1-1/0b1e-2/17', { adoptStore: 'd2c1-1/0b1e-2/17' }],
+    ],
+    wrong: ['yes', 'd2c1-1', 'd2c1-1/none', 'd2c1-1/none/-1', 'd2c1-1/none/1/2'],
+  },
   SCRUB_DAYS: {
     right: [
       ['0', { scrub: null }],
@@ -332,6 +346,8 @@ test('nothing set is what the README says', () => {
     downloads: 'proxy',
     verifyReads: false,
     diskReserveBytes: null,
+    quarantineMs: 7 * 86_400_000,
+    adoptStore: null,
     scrub: { everyMs: 30 * 86_400_000, bytesPerSecond: 20_000_000 },
     adminToken: null,
     limits: {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { sweepOrphans } from '../../src/domains/uploads/jobs.ts'
+import { sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
 import { act, attempt, confirmUpload, usageOf } from '../support/client.ts'
 import type { House } from '../support/house.ts'
 import { invite } from '../support/people.ts'
@@ -197,7 +197,7 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect([new URL(mine.url).host, mine.parts]).toEqual([new URL(house.url).host, null])
   })
 
-  test('cancelled, its bytes go, and what is PUT after that is swept', async () => {
+  test('cancelled, its bytes go, and what is PUT after that goes to quarantine', async () => {
     await using here = await openOnS3()
     const { house, workspaceId } = here
     const whole = await createSigned(house, { workspaceId, size: 5 })
@@ -212,10 +212,12 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     const last = inParts.parts?.slice(-1) ?? []
     expect(await putParts({ ...inParts, parts: last }, randomBytes(size))).toEqual(new Set([404]))
     await putToBucket(whole, Buffer.from('hello'))
-    const scope = { ...house.app, viewer: null, publicUrl: '' }
     // A bucket tells time in whole seconds.
-    expect(await sweepOrphans(scope, { graceMs: -2000 })).toEqual([whole.id])
-    expect(await kept()).toEqual([])
+    expect(await sweepOrphans(house.app, { graceMs: -2000, log: house.app.log })).toEqual([
+      whole.id,
+    ])
+    // A bucket leaves it in place until QUARANTINE_DAYS are over.
+    expect(await kept()).toMatchObject([{ key: whole.id }])
   })
 
   test('what waits in the bucket for its confirm is nobody’s orphan', async () => {
@@ -226,8 +228,7 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     const inParts = await createSigned(house, { workspaceId, name: 'b', size: bytes.length })
     await putToBucket(whole, Buffer.from('hello'))
     await putParts(inParts, bytes)
-    const scope = { ...house.app, viewer: null, publicUrl: '' }
-    expect(await sweepOrphans(scope, { graceMs: -2000 })).toEqual([])
+    expect(await sweepOrphans(house.app, { graceMs: -2000, log: house.app.log })).toEqual([])
     expect((await confirm(house, whole.id)).file.size).toBe(5)
     expect((await confirm(house, inParts.id)).file.sha256).toBe(sha256(bytes))
   })

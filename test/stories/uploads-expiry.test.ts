@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { newId } from '../../src/database/ids.ts'
 import type { UploadStatus } from '../../src/database/tables.ts'
-import { expireUploads, releaseDeadConfirms, sweepOrphans } from '../../src/domains/uploads/jobs.ts'
+import { expireUploads, releaseDeadConfirms } from '../../src/domains/uploads/jobs.ts'
+import { sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
 import {
   attempt,
   confirmUpload,
@@ -91,6 +92,7 @@ test('S26: what has all its bytes and was never confirmed expires as well', asyn
 test('a confirm that failed after the bytes were adopted leaves none behind when its upload expires', async () => {
   await using here = await openAt2030()
   const { house, workspaceId, pass } = here
+  const { log } = house.app
   const made = await createUpload(house, { workspaceId, name: 'a', size: 3 })
   await sendBytes(house, made, 'new')
   const old = await uploadFile(house, { workspaceId, name: 'a', bytes: 'old' })
@@ -98,17 +100,17 @@ test('a confirm that failed after the bytes were adopted leaves none behind when
     { code: 'NAME_CONFLICT' },
   )
   expect(await keys(house, 'kept')).toContain(made.id)
-  expect(await sweepOrphans(scopeOf(house), { graceMs: 0 })).toEqual([])
+  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([])
   pass(HOUR)
   expect(await expireUploads(scopeOf(house))).toBe(1)
   expect(await keys(house, 'kept')).not.toContain(made.id)
   expect((await download(house, old.id)).toString()).toBe('old')
 })
 
-test('F16: bytes that no row knows go after a grace, and only they', async () => {
+test('F16: bytes that no row knows go to quarantine after a grace, and only they', async () => {
   await using here = await openAt2030()
   const { house, workspaceId } = here
-  const { blobs } = house.app
+  const { blobs, db, log } = house.app
   const open = await createUpload(house, { workspaceId, name: 'open', size: 5 })
   await sendBytes(house, open, 'hel')
   const received = await createUpload(house, { workspaceId, name: 'received', size: 2 })
@@ -118,9 +120,14 @@ test('F16: bytes that no row knows go after a grace, and only they', async () =>
   for (const key of [staged, kept]) await blobs.stage(key)
   await blobs.adopt(kept)
   const tooYoung = { graceMs: 100 * 365 * 24 * HOUR }
-  expect(await sweepOrphans(scopeOf(house), tooYoung)).toEqual([])
-  expect(await sweepOrphans(scopeOf(house), { graceMs: 0 })).toEqual([staged, kept])
-  expect((await keys(house, 'staged')).sort()).toEqual([open.id, received.id].sort())
+  expect(await sweepOrphans(house.app, { ...tooYoung, log })).toEqual([])
+  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([staged, kept])
+  const rows = await db.selectFrom('quarantine').select(['key', 'place']).execute()
+  expect(rows.sort((a, b) => (a.place < b.place ? 1 : -1))).toEqual([
+    { key: staged, place: 'staged' },
+    { key: kept, place: 'kept' },
+  ])
+  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([])
   expect((await download(house, file.id)).toString()).toBe('file')
 })
 

@@ -66,6 +66,11 @@ const rename: Effect = (present, { strings: [from, to], ended: at }) => {
   enter(present, `${to}`, file, at)
   enter(present, `${from}`, null, at)
 }
+/** The same file by a second name. */
+const link: Effect = (present, { strings: [from, to], ended: at }) => {
+  const file = fileAt(present, `${from}`)
+  if (file) enter(present, `${to}`, file, at)
+}
 const remove: Effect = (present, { strings, ended: at }) =>
   enter(present, `${strings[0]}`, null, at)
 
@@ -79,7 +84,15 @@ const effects = new Map(
   Object.entries({
     ...{ write, writev: write, pwrite64: write, pwritev: write, pwritev2: write, ftruncate: cut },
     ...{ fsync: sync, fdatasync: sync, openat: open, mkdir: makeFolder },
-    ...{ rename, unlink: remove, rmdir: remove, sendto: () => {}, sendmsg: () => {} },
+    ...{
+      rename,
+      link,
+      linkat: link,
+      unlink: remove,
+      rmdir: remove,
+      sendto: () => {},
+      sendmsg: () => {},
+    },
   } satisfies Record<string, Effect>),
 )
 const effectOf = ({ name }: Call): Effect => effects.get(name) ?? other

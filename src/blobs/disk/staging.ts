@@ -5,14 +5,16 @@ import { requireKey } from '../key.ts'
 import { runningHashes } from '../running-hash.ts'
 import { sharing } from '../sharing.ts'
 import { appendToFile, type Cadence } from './append.ts'
-import { exists, orFault, unlessMissing } from './faults.ts'
+import { exists, isMissing, orFault, unlessMissing } from './faults.ts'
 import { hashFile } from './hash.ts'
+import type { DiskParts } from './keeping.ts'
 import type { DiskPlaces } from './places.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'distrust' | 'discard'>
 
 /** The half of the store where bytes arrive. */
-export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
+export function diskStaging(parts: DiskParts, cadence: Cadence): Staging {
+  const { places } = parts
   const hashes = runningHashes()
   const rereading = sharing<string>()
   return {
@@ -23,7 +25,7 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
     async append(key, offset, source, { checksum, ...options } = {}) {
       // It may break while the file is being opened; whoever reads it then sees that it did.
       source.on('error', () => {})
-      const { file, placed } = await openStaged(places, key, offset)
+      const { file, placed } = await openStaged(parts, key, offset)
       const sha256 = hashes.at(key, offset)
       // A state of bytes that nobody counted must not be taken for that of the bytes that come now.
       if (!sha256) hashes.drop(key)
@@ -34,9 +36,9 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
     async sha256(key, size) {
       const running = hashes.at(requireKey(key), size)
       if (running) return running.digest('hex')
-      return rereading(`${key} ${size}`, () => reading(places, key, (file) => hashFile(file, size)))
+      return rereading(`${key} ${size}`, () => reading(parts, key, (file) => hashFile(file, size)))
     },
-    peek: (key, length) => reading(places, key, (file) => head(file, length)),
+    peek: (key, length) => reading(parts, key, (file) => head(file, length)),
     distrust: (key) => hashes.drop(key),
     async discard(key) {
       hashes.drop(key)
@@ -46,10 +48,15 @@ export function diskStaging(places: DiskPlaces, cadence: Cadence): Staging {
 }
 
 /** `placed` is when the file is sure to be found again: that of the first bytes may not have been there. */
-async function openStaged(places: DiskPlaces, key: string, offset: number) {
+async function openStaged({ places, quarantine }: DiskParts, key: string, offset: number) {
   if (offset === 0) await places.makeFolder(places.folders.staged)
   const flags = constants.O_RDWR | (offset === 0 ? constants.O_CREAT : 0)
-  const file = await open(places.staged(key), flags).catch(orFault(`${key} is not staged`))
+  const file = await open(places.staged(key), flags)
+    .catch(async (cause) => {
+      if (!isMissing(cause) || !(await quarantine.rescue(key))) throw cause
+      return open(places.staged(key), flags)
+    })
+    .catch(orFault(`${key} is not staged`))
   const placed = offset === 0 ? places.syncStaged() : Promise.resolve()
   // Whoever asks for it hears of it.
   placed.catch(() => {})
@@ -68,13 +75,15 @@ async function stage(places: DiskPlaces, key: string) {
 
 /** Reads a key wherever it lives: a confirm that is repeated finds its bytes among the kept. */
 async function reading<T>(
-  { staged, kept }: DiskPlaces,
+  { places: { staged, kept }, quarantine }: DiskParts,
   key: string,
   read: (file: FileHandle) => Promise<T>,
 ) {
-  const inStaging = open(staged(key)).catch(unlessMissing)
-  const file = await inStaging
-    .then((found) => found ?? open(kept(key)))
+  const inPlace = async () =>
+    (await open(staged(key)).catch(unlessMissing)) ?? (await open(kept(key)).catch(unlessMissing))
+  const elsewhere = async () => open((await quarantine.find(key)) ?? kept(key))
+  const file = await inPlace()
+    .then((found) => found ?? elsewhere())
     .catch(orFault(`${key} is not there`))
   return read(file)
     .finally(() => file.close())

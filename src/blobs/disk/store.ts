@@ -1,18 +1,31 @@
 import type { BlobStore } from '../blob-store.ts'
 import type { Cadence } from './append.ts'
+import { diskRecord } from './installation-record.ts'
 import { diskKeeping } from './keeping.ts'
 import { blobsBelow } from './list.ts'
 import { diskPlaces } from './places.ts'
+import { diskQuarantine } from './quarantine.ts'
 import { diskStaging } from './staging.ts'
 
 const usualCadence: Cadence = { bytes: 64 * 1024 * 1024, ms: 10_000 }
 
-/** Bytes in files: `<dir>/staged/<key>` while they arrive, `<dir>/kept/ab/cd/<key>` for good. */
-export function diskBlobs(dir: string, cadence = usualCadence): BlobStore {
+/**
+ * Bytes in files: `<dir>/staged/<key>` while they arrive, `<dir>/kept/ab/cd/<key>` for good. With `isReadOnly` what is read out of
+ * quarantine stays there.
+ */
+export function diskBlobs(
+  dir: string,
+  cadence = usualCadence,
+  { isReadOnly = false }: { isReadOnly?: boolean } = {},
+): BlobStore {
   const places = diskPlaces(dir)
+  const quarantine = diskQuarantine(places)
+  const parts = { places, quarantine, isReadOnly }
   return {
-    ...diskStaging(places, cadence),
-    ...diskKeeping(places),
+    ...diskStaging(parts, cadence),
+    ...diskKeeping(parts),
     list: (where) => blobsBelow(places.folders[where]),
+    quarantine: quarantine.contract,
+    record: diskRecord(places.root),
   }
 }

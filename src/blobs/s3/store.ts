@@ -5,10 +5,12 @@ import { openBucket } from './bucket.ts'
 import { memoryBudget } from './budget.ts'
 import { s3Direct } from './direct.ts'
 import { bufferPool } from './held.ts'
+import { s3Record } from './installation-record.ts'
 import { s3Keeping } from './keeping.ts'
 import type { Ledger } from './ledger.ts'
 import { partSizeFor } from './parts.ts'
 import { s3Places } from './places.ts'
+import { s3Quarantine } from './quarantine.ts'
 import { rememberedBytes } from './remembered.ts'
 import { s3Staging } from './staging.ts'
 import { listKept, listStaged } from './strays.ts'
@@ -41,9 +43,12 @@ export function s3Blobs(
     pool: bufferPool(tuned.memoryBytes / 2),
     remembered: rememberedBytes(),
   }
+  const [staging, keeping] = [s3Staging(stores, tuned), s3Keeping(stores)]
   return {
-    ...s3Staging(stores, tuned),
-    ...s3Keeping(stores),
+    ...staging,
+    ...keeping,
+    quarantine: s3Quarantine({ ...staging, ...keeping }),
+    record: s3Record(stores.bucket, config.prefix),
     list: (where) => (where === 'staged' ? listStaged(stores) : listKept(stores)),
     direct: s3Direct(stores, config, tuned.partSizeFor),
   }

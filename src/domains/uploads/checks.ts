@@ -1,8 +1,8 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { glance } from '../../blobs/examine.ts'
-import { type Check, type Checking, type Finding, gathered, idsBy } from '../../checks.ts'
+import { type Check, type Checking, type Finding, idsBy } from '../../checks.ts'
 import type { Tables } from '../../database/tables.ts'
-import { expireUpload, orphansAmong } from './jobs.ts'
+import { expireUpload } from './jobs.ts'
 import { uploadsById } from './reads.ts'
 import { isOver, statusesBefore, type UploadRow, uploadStatuses } from './rules.ts'
 
@@ -120,34 +120,3 @@ const lost = ({ id, offset }: UploadRow, bytes: number | undefined): Finding => 
   says: `${offset} bytes should be staged, ${bytes ?? 'none'} are`,
   left: 'its client has to send it anew; cancelUpload ends it, or its expiry',
 })
-
-/** Bytes that no row knows are younger than a running upload: the sweeper takes the others. */
-const orphansCheck = (where: 'staged' | 'kept'): Check => ({
-  walk: (c) => gathered(oldKeys(c, where)),
-  async judge(c, keys) {
-    const orphans = await orphansAmong(c, where, keys)
-    const there = orphans.length > 0 ? await present(c, where, orphans) : new Set<string>()
-    return orphans
-      .filter((key) => there.has(key))
-      .map((key) => ({
-        code: where === 'staged' ? 'BYTES_STAGED_UNKNOWN' : 'BYTES_KEPT_UNKNOWN',
-        subject: key,
-        says: `no row knows these ${where} bytes`,
-        mend: () => (where === 'staged' ? c.blobs.discard(key) : c.blobs.remove(key)),
-      }))
-  },
-})
-export const strayStagedCheck = orphansCheck('staged')
-export const strayKeptCheck = orphansCheck('kept')
-
-async function* oldKeys({ blobs, now, graceMs }: Checking, where: 'staged' | 'kept') {
-  for await (const { key, modifiedAt } of blobs.list(where)) {
-    if (modifiedAt <= now() - graceMs) yield key
-  }
-}
-
-async function present(c: Checking, where: 'staged' | 'kept', keys: readonly string[]) {
-  if (where === 'staged') return new Set((await sizesOf(c)).keys())
-  const flaws = await Promise.all(keys.map((key) => glance(c.blobs, key, 0)))
-  return new Set(keys.filter((_, i) => flaws[i] === null))
-}

@@ -1,0 +1,70 @@
+import type { BlobStore, StoreRecordFile } from '../../../blobs/blob-store.ts'
+import { glance } from '../../../blobs/examine.ts'
+import type { Db } from '../../../database/database.ts'
+import { type Installation, installationOf, isKnownStamp } from './installation.ts'
+import { knownKeys, sampleBlobs, sampleKeys } from './samples.ts'
+
+export type FoundRecord = NonNullable<Awaited<ReturnType<StoreRecordFile['read']>>>
+
+/** Whether a store and a database belong together: `found` is what the store says of itself. */
+export type Verdict = { own: Installation; found: FoundRecord | null } & (
+  | { kind: 'own' }
+  /** The store says nothing, and what lies in it is of this database. */
+  | { kind: 'unmarked' }
+  | { kind: 'foreign'; because: string }
+)
+
+/**
+ * Compares the store with the database and changes nothing. The record of the store is read before the rows: a stamp that another
+ * server writes meanwhile is committed before. Throws what stands in the way of reading either.
+ */
+export async function evaluateStore(s: { db: Db; blobs: BlobStore }): Promise<Verdict> {
+  const found = await s.blobs.record.read()
+  const own = await installationOf(s.db)
+  const both = { own, found }
+  const id = found?.record.installation ?? null
+  if (id !== null && id !== own.id) {
+    const because = `the store belongs to installation ${id}, the database to installation ${own.id}`
+    return { ...both, kind: 'foreign', because }
+  }
+  const because = await missingWords(s, own, found !== null)
+  if (because) return { ...both, kind: 'foreign', because }
+  if (!found) return { ...both, kind: 'unmarked' }
+  return { ...both, kind: 'own' }
+}
+
+/** Whether the store was used since with another database, or with a later state of this one. */
+export const isAhead = async (db: Db, found: FoundRecord | null): Promise<boolean> =>
+  found !== null && !(await isKnownStamp(db, found.record.stamp))
+
+/** The one value of ADOPT_STORE that holds now, and once: it names database, store, and how often they were confirmed. */
+export const permitOf = ({ own, found }: Verdict) =>
+  `${own.id}/${found?.record.installation ?? 'none'}/${own.starts}`
+
+/** Three of ten may be missing: they are damage, and no sign of another store. */
+const isMost = (present: number, of: number) => of - present <= Math.floor(of * 0.3)
+
+/** In words why the content of the store is not that of the database; null where it is. */
+async function missingWords(
+  { db, blobs }: { db: Db; blobs: BlobStore },
+  own: Installation,
+  isMarked: boolean,
+) {
+  const sample = await sampleBlobs(db, own.acceptedUpTo)
+  if (sample.length === 0) return isMarked ? null : strangersWords(db, blobs)
+  const missing = await Promise.all(
+    sample.map(async (key) => (await glance(blobs, key, 0)) === 'MISSING'),
+  )
+  const present = missing.filter((isMissing) => !isMissing).length
+  if (present > 0 && (isMarked || isMost(present, sample.length))) return null
+  const [there, asked] = [present === 0 ? 'none' : `only ${present}`, sample.length]
+  return `of ${asked} files of the database that were looked for in the store, ${there} could be found`
+}
+
+/** For a database without files and a store that says nothing: what lies in it has to be known to the database. */
+async function strangersWords(db: Db, blobs: BlobStore) {
+  const keys = await sampleKeys(blobs)
+  const known = await knownKeys(db, keys)
+  if (isMost(known.size, keys.length)) return null
+  return `the store holds files, and the database knows ${known.size === 0 ? 'none' : `only ${known.size}`} of ${keys.length} that were looked at`
+}

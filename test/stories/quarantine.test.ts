@@ -1,0 +1,257 @@
+import { describe, expect, test } from 'vitest'
+import { type Env, readConfig } from '../../src/config.ts'
+import { newId } from '../../src/database/ids.ts'
+import { tendQuarantine } from '../../src/domains/uploads/store/quarantine.ts'
+import { needsConfirmation, sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
+import {
+  confirmUpload,
+  createUpload,
+  createWorkspace,
+  download,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { vandalise } from '../support/inspection.ts'
+import {
+  anotherDatabase,
+  codesOver,
+  confirmSweep,
+  type Running,
+  startOver,
+  storeKinds,
+} from '../support/installations.ts'
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+const YEAR = 365 * DAY
+
+test('F16: a sweep of more than 1,000 objects, or of more than ten and 1 %, needs an operator', () => {
+  const cases: [orphans: number, objects: number, isRefused: boolean][] = [
+    [0, 0, false],
+    [10, 10, false],
+    [11, 11, true],
+    [11, 1099, true],
+    [11, 1100, false],
+    [1000, 100_000, false],
+    [1000, 99_999, true],
+    [1001, 10_000_000, true],
+  ]
+  for (const [orphans, objects, isRefused] of cases)
+    expect([orphans, objects, needsConfirmation(orphans, objects)]).toEqual([
+      orphans,
+      objects,
+      isRefused,
+    ])
+})
+
+describe.each(storeKinds)('F16: in %s', (_, newStore) => {
+  /** A server with a clock that is set, and the two jobs of its sweeper. */
+  async function open(more: Env = {}) {
+    const clock = { now: Date.now() }
+    const env = { ...(await newStore()), ...(await anotherDatabase()), ...more }
+    const running = await startOver(env, { now: () => clock.now })
+    const { app, lines } = running
+    const { log } = app
+    const { quarantineMs } = readConfig(env)
+    // The first sweep of its own is over.
+    await app.jobs.runDue()
+    lines.length = 0
+    return {
+      ...running,
+      env,
+      clock,
+      workspaceId: (await createWorkspace(running.house)).id,
+      sweep: () => sweepOrphans(app, { graceMs: -HOUR, log }),
+      tend: () => tendQuarantine(app, { quarantineMs, log }),
+      /** Time passes, and the quarantine is looked after every hour. */
+      async pass(ms: number) {
+        for (const end = clock.now + ms; clock.now < end; ) {
+          clock.now += HOUR
+          await tendQuarantine(app, { quarantineMs, log })
+        }
+      },
+      logged: (message: string) =>
+        lines.filter((line) => line.message === message).map(({ level, about }) => [level, about]),
+      quarantined: async () =>
+        (await app.db.selectFrom('quarantine').select('key').execute()).map(({ key }) => key),
+    }
+  }
+
+  async function strangers({ app }: Pick<Running, 'app'>, count: number) {
+    const keys = Array.from({ length: count }, () => newId('upl'))
+    for (const key of keys) {
+      await app.blobs.stage(key, 0)
+      await app.blobs.adopt(key)
+    }
+    return keys
+  }
+
+  /** Wherever its bytes lie, and whatever the rows say. */
+  const exists = ({ app }: Pick<Running, 'app'>, key: string) =>
+    app.blobs.peek(key, 1).then(
+      () => true,
+      () => false,
+    )
+
+  test('F16: what no row knows is put aside for QUARANTINE_DAYS, and then deleted; each step is logged', async () => {
+    const here = await open({ QUARANTINE_DAYS: '2' })
+    const file = await uploadFile(here.house, {
+      workspaceId: here.workspaceId,
+      name: 'a',
+      bytes: 'a',
+    })
+    const [key = ''] = await strangers(here, 1)
+    expect(await here.sweep()).toEqual([key])
+    expect(here.logged('swept')).toEqual([['info', { objects: 2, found: 1, quarantined: 1 }]])
+    expect(await here.sweep()).toEqual([])
+    await here.tend()
+    await here.pass(2 * DAY - HOUR)
+    expect(await exists(here, key)).toBe(true)
+    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    await here.pass(2 * HOUR)
+    expect(await exists(here, key)).toBe(false)
+    expect(await here.quarantined()).toEqual([])
+    const deleted = here.logged('quarantine looked after').map(([, about]) => about.deleted)
+    expect(deleted.reduce((sum, one) => sum + one)).toBe(1)
+    expect(`${await download(here.house, file.id)}`).toBe('a')
+  })
+
+  test.each([
+    ['ten years forward', [10 * YEAR]],
+    ['forward, and back again', [10 * YEAR, -10 * YEAR]],
+    ['back', [-YEAR]],
+  ])('F8: a clock that leaps %s deletes nothing that was just put aside', async (_, leaps) => {
+    const here = await open({ QUARANTINE_DAYS: '1' })
+    const [key = ''] = await strangers(here, 1)
+    await here.sweep()
+    for (const leap of leaps) {
+      here.clock.now += leap
+      await here.tend()
+      await here.tend()
+    }
+    await here.pass(20 * HOUR)
+    expect(await exists(here, key)).toBe(true)
+    await here.pass(5 * HOUR)
+    expect(await exists(here, key)).toBe(false)
+  })
+
+  test('F16: what gets a row again is taken back, and can be read before that', async () => {
+    const here = await open()
+    const file = await uploadFile(here.house, {
+      workspaceId: here.workspaceId,
+      name: 'a',
+      bytes: 'a',
+    })
+    const { db } = here.app
+    const blobs = await db.selectFrom('blobs').selectAll().execute()
+    await vandalise(here.house, (tx) => tx.deleteFrom('blobs').execute())
+    expect(await here.sweep()).toEqual(blobs.map(({ id }) => id))
+    expect(await here.quarantined()).toHaveLength(1)
+    await db.insertInto('blobs').values(blobs).execute()
+    const isOnDisk = here.env.S3_BUCKET === undefined
+    // What is in quarantine in a bucket is in its place.
+    expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
+    expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
+    expect(`${await download(here.house, file.id)}`).toBe('a')
+    await here.tend()
+    expect(await here.quarantined()).toEqual([])
+    await here.pass(8 * DAY)
+    expect(`${await download(here.house, file.id)}`).toBe('a')
+    expect(await codesOver(here.env)).toEqual([])
+  })
+
+  test('F16: fsck --repair takes back what a row needs, and puts aside what none knows', async () => {
+    const here = await open()
+    await uploadFile(here.house, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
+    const [kept = ''] = await here.keys('kept')
+    await here.app.blobs.quarantine.move(kept, 'kept')
+    const [key = ''] = await strangers(here, 1)
+    const isOnDisk = here.env.S3_BUCKET === undefined
+    const found = ['BYTES_KEPT_UNKNOWN', ...(isOnDisk ? ['BYTES_QUARANTINED'] : [])]
+    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual(found)
+    expect(await codesOver(here.env, { graceMs: -5000, repair: true })).toEqual(found)
+    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    expect(await exists(here, key)).toBe(true)
+    expect(await here.quarantined()).toEqual([key])
+  })
+
+  test('F16: staged bytes whose upload is back are taken back, and the upload goes on', async () => {
+    const here = await open()
+    const { db } = here.app
+    const upload = await createUpload(here.house, {
+      workspaceId: here.workspaceId,
+      name: 'a',
+      size: 5,
+    })
+    await sendBytes(here.house, upload, 'hel')
+    const rows = await db.selectFrom('uploads').selectAll().execute()
+    await db.deleteFrom('uploads').execute()
+    expect(await here.sweep()).toEqual([upload.id])
+    await db.insertInto('uploads').values(rows).execute()
+    await sendBytes(here.house, upload, 'lo', 3)
+    const file = await confirmUpload(here.house, { uploadId: upload.id })
+    expect(`${await download(here.house, file.id)}`).toBe('hello')
+  })
+
+  test('F16: a sweep that finds too much moves nothing until fsck --sweep, and says so everywhere', async () => {
+    const here = await open()
+    const keys = await strangers(here, 11)
+    expect(await here.sweep()).toEqual([])
+    expect(here.lines.filter(({ level }) => level === 'error')).toMatchObject([
+      { about: { objects: 11, found: 11 }, message: expect.stringMatching(/^sweep refused/) },
+    ])
+    const metrics = async () => (await here.house.http('/metrics')).text()
+    expect(await metrics()).toMatch(/^sweep_refused_objects 11$/m)
+    expect((await here.keys('kept')).sort()).toEqual(keys.sort())
+    expect(await codesOver(here.env)).toEqual(['SWEEP_REFUSED'])
+    expect(await codesOver(here.env, { graceMs: -5000, repair: true })).toEqual([
+      'SWEEP_REFUSED',
+      ...keys.map(() => 'BYTES_KEPT_UNKNOWN'),
+    ])
+    expect(await here.quarantined()).toEqual([])
+
+    expect(await confirmSweep(here.env, -5000)).toEqual({
+      objects: 11,
+      quarantined: 11,
+      returned: 0,
+    })
+    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    expect(await metrics()).toMatch(/^sweep_refused_objects 0$/m)
+    expect(await metrics()).toMatch(/^quarantine_objects 11$/m)
+    for (const key of keys) expect(await exists(here, key)).toBe(true)
+    await here.pass(7 * DAY + HOUR)
+    for (const key of keys) expect(await exists(here, key)).toBe(false)
+  })
+
+  test('F16: what is purged goes at once, and no quarantine is in its way', async () => {
+    const here = await open()
+    const file = await uploadFile(here.house, {
+      workspaceId: here.workspaceId,
+      name: 'a',
+      bytes: 'a',
+    })
+    const act = (name: string, ids: object) =>
+      here.house.ask(
+        `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) { ${name}(input: $input) { __typename } }`,
+        { input: ids },
+      )
+    await act('trashEntries', { entries: [{ entry: { id: file.id } }] })
+    await act('purgeEntries', { entryIds: [file.id] })
+    await here.app.jobs.runDue()
+    expect(await here.keys('kept')).toEqual([])
+    expect(await here.quarantined()).toEqual([])
+  })
+
+  test('F16: a quarantine that the rows do not know, since they were restored, is as old as it is known', async () => {
+    const here = await open({ QUARANTINE_DAYS: '1' })
+    const [key = ''] = await strangers(here, 1)
+    await here.sweep()
+    await here.pass(23 * HOUR)
+    await here.app.db.deleteFrom('quarantine').execute()
+    await here.sweep()
+    await here.pass(23 * HOUR)
+    expect(await exists(here, key)).toBe(true)
+    await here.pass(3 * HOUR)
+    expect(await exists(here, key)).toBe(false)
+  })
+})

@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inject, onTestFinished } from 'vitest'
+import { type App, openApp } from '../../src/app.ts'
+import { type Env, readConfig } from '../../src/config.ts'
+import { createHttpServer } from '../../src/http/server.ts'
+import { inspect, sweep } from '../../src/inspection.ts'
+import { openLog } from '../../src/log.ts'
+import { newDatabase } from './databases.ts'
+import { databaseUrl, onServer } from './databases-setup.ts'
+import { houseAt } from './house-at.ts'
+import { freshPlace, s3IsGiven } from './s3.ts'
+
+const ADMIN_TOKEN = 'one-database-and-one-store'
+const always = { LOG_LEVEL: 'silent', PORT: '0', METRICS: 'open' }
+
+/** An empty folder that is gone when the test ends. */
+async function newFolder() {
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-store-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** A database with an id of its own, as the variables that name it. */
+export async function anotherDatabase(): Promise<Env> {
+  const { env, ...database } = await newDatabase({ isEmpty: true })
+  onTestFinished(() => database[Symbol.asyncDispose]())
+  return { DATABASE_URL: env.DATABASE_URL ?? join(await newFolder(), 'holdall.db') }
+}
+
+/** The same rows in another place, as a backup or a staging copy has them. No server may be running over them. */
+export async function copyOf({ DATABASE_URL = '' }: Env): Promise<Env> {
+  const postgres = inject('postgres')
+  if (!postgres) {
+    const path = join(await newFolder(), 'holdall.db')
+    await copyFile(DATABASE_URL, path)
+    return { DATABASE_URL: path }
+  }
+  const name = `holdall_${randomBytes(8).toString('hex')}`
+  const from = new URL(DATABASE_URL).pathname.slice(1)
+  await onServer(postgres.url, `create database ${name} template ${from} strategy file_copy`)
+  onTestFinished(() => onServer(postgres.url, `drop database if exists ${name} with (force)`))
+  return { DATABASE_URL: databaseUrl(postgres.url, name) }
+}
+
+const folder = async (): Promise<Env> => ({ DATA_DIR: await newFolder() })
+const bucket = async (): Promise<Env> => ({
+  ...(await folder()),
+  ...freshPlace(),
+  DOWNLOADS: 'proxy',
+})
+
+/** Where the bytes of these tests lie: in a folder, and in a bucket where one is given. */
+export const storeKinds = [
+  ['a folder', folder],
+  ['a bucket', bucket],
+].slice(0, s3IsGiven ? 2 : 1) as [string, () => Promise<Env>][]
+
+/** A log that is read: what was written, with its level as pino has it. */
+function logged() {
+  const lines: { level: string; about: any; message: string }[] = []
+  const log = openLog('silent')
+  for (const level of ['info', 'warn', 'error'] as const)
+    log[level] = (about: unknown, message?: string) =>
+      void lines.push({ level, about, message: message ?? '' })
+  return { log, lines }
+}
+
+/** Runs a server over the database and the store of `env`; closed when the test ends, at the latest. */
+export async function startOver(env: Env, { now = Date.now }: { now?: () => number } = {}) {
+  const config = readConfig({ ...always, ADMIN_TOKEN, ...env })
+  const { log, lines } = logged()
+  const app = await openApp(config, { now, log })
+  const server = createHttpServer(app)
+  const port = await server.listen(0, '127.0.0.1')
+  const house = { ...houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN), app }
+  let isOpen = true
+  async function close() {
+    if (!isOpen) return
+    isOpen = false
+    await server.close(2000)
+    await app[Symbol.asyncDispose]()
+  }
+  onTestFinished(close)
+  return { app, house, lines, close, keys: (place: 'staged' | 'kept') => keysIn(app, place) }
+}
+export type Running = Awaited<ReturnType<typeof startOver>>
+
+export const keysIn = async ({ blobs }: App, place: 'staged' | 'kept'): Promise<string[]> =>
+  (await Array.fromAsync(blobs.list(place))).map(({ key }) => key)
+
+/** Why a start over these two is refused. */
+export const refusal = (env: Env): Promise<string> =>
+  startOver(env).then(
+    async ({ close }) => {
+      await close()
+      throw new Error('it started')
+    },
+    (error: Error) => `${error.name} ${error.constructor.name}: ${error.message}`,
+  )
+
+const toConfig = (env: Env) => readConfig({ LOG_LEVEL: 'silent', ...env })
+
+/** The codes that fsck finds over these two. */
+export const codesOver = async (env: Env, options: Parameters<typeof inspect>[1] = {}) =>
+  (await Array.fromAsync(inspect(toConfig(env), { pauseMs: 5, ...options }))).map(
+    ({ code }) => code,
+  )
+
+/** `fsck --sweep`. */
+export const confirmSweep = (env: Env, graceMs?: number) => sweep(toConfig(env), graceMs)
