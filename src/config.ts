@@ -84,6 +84,8 @@ export type Config = {
   logLevel: LogLevel
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
+  /** Who may read the schema. */
+  introspection: 'on' | 'authenticated' | 'off'
   metrics: MetricsConfig
   linkableTables: LinkableColumn[]
   /** How long GraphQL is answered after SIGTERM, before the listener closes. */
@@ -438,6 +440,13 @@ export const settings = {
     right: `one of ${logLevels.join(', ')}`,
     schema: z.enum(logLevels).default('info'),
   }),
+  INTROSPECTION: setting({
+    meaning:
+      'Who may read the schema by introspection, and gets suggestions in errors: on (everyone), authenticated (who has a token), or off (no one).',
+    default: 'on',
+    right: 'one of on, authenticated, off',
+    schema: z.enum(['on', 'authenticated', 'off']).default('on'),
+  }),
   TRUST_PROXY: setting({
     meaning: 'true behind a proxy that sets X-Forwarded-Proto, -Host and -For: they are believed.',
     default: 'false',
@@ -531,6 +540,7 @@ export function readConfig(env: Env): Config {
     rateLimit: values.RATE_LIMIT,
     linkBytesPerDay: values.LINK_BYTES_PER_DAY,
     logLevel: values.LOG_LEVEL,
+    introspection: values.INTROSPECTION,
     trustProxy: values.TRUST_PROXY,
     metrics: {
       open: values.METRICS,

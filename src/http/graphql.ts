@@ -9,6 +9,7 @@ import { costOf, parseWithin, refuseBomb, validateBriefly } from '../graphql/lim
 import type { Log } from '../log.ts'
 import { schema } from '../schema.ts'
 import { refusedWhole, setStatuses, unavailable, worded } from './graphql-problems.ts'
+import { useIntrospection } from './introspection.ts'
 import { isJsonType, readJson } from './json-body.ts'
 import { type NodeVisit, useSubscriptions } from './subscriptions.ts'
 import type { Door, Visit } from './visit.ts'
@@ -39,6 +40,7 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
       useLimits(),
       useToll(log),
       useBudget(),
+      useIntrospection(config.introspection),
       useStatuses(),
       useSubscriptions({ trustProxy: config.trustProxy, closing: closing.signal }),
     ],

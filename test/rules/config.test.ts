@@ -253,6 +253,13 @@ const cases: Record<keyof typeof settings, Case> = {
   S3_SSE: { right: [['aws:kms', {}]], wrong: ['aes256', 'kms', 'true'] },
   S3_SSE_KMS_KEY_ID: { right: [], wrong: ['a key', 'a;b'] },
   S3_CHECKSUM: { right: [['off', {}]], wrong: ['sha256', 'CRC32', 'false'] },
+  INTROSPECTION: {
+    right: [
+      ['authenticated', { introspection: 'authenticated' }],
+      ['off', { introspection: 'off' }],
+    ],
+    wrong: ['none', 'true', 'ON'],
+  },
   TRUST_PROXY: {
     right: [
       ['true', { trustProxy: true }],
@@ -338,6 +345,7 @@ test('nothing set is what the README says', () => {
   expect(readConfig({})).toEqual({
     drainMs: 5000,
     host: '127.0.0.1',
+    introspection: 'on',
     port: 4000,
     publicUrl: null,
     dataDir: resolve('data'),

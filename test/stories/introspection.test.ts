@@ -1,0 +1,69 @@
+import { getIntrospectionQuery } from 'graphql'
+import { expect, onTestFinished, test } from 'vitest'
+import { type House, openHouse } from '../support/house.ts'
+
+async function open(INTROSPECTION: string): Promise<House> {
+  const house = await openHouse({ env: { INTROSPECTION } })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  return house
+}
+
+const introspections = [
+  getIntrospectionQuery(),
+  '{ __schema { types { name } } }',
+  '{ t: __type(name: "File") { name } }',
+  'query A { __typename __schema { queryType { name } } }',
+  '{ ...s } fragment s on Query { ... on Query { __type(name: "User") { name } } }',
+  'mutation { __schema { types { name } } }',
+]
+const misspelled = '{ viewr { user { id } } }'
+
+/** Codes of what each introspection is answered with; undefined where it is answered. */
+const codesOf = async (house: House, token: string | null | undefined) => {
+  const codes = new Set<string | undefined>()
+  for (const query of introspections) {
+    const { errors } = await house.graphql(query, {}, token === undefined ? {} : { token })
+    codes.add(errors?.[0]?.extensions?.code)
+  }
+  return [...codes]
+}
+
+test('on: everyone reads the schema, and errors suggest names', async () => {
+  const house = await open('on')
+  const { data } = await house.graphql('{ __schema { queryType { name } } }', {}, { token: null })
+  expect(data.__schema.queryType.name).toBe('Query')
+  const { errors } = await house.graphql(misspelled, {}, { token: null })
+  expect(errors?.[0]?.message).toContain('Did you mean')
+})
+
+test('authenticated: only who has a token reads the schema', async () => {
+  const house = await open('authenticated')
+  const { data } = await house.graphql('{ __schema { queryType { name } } }')
+  expect(data.__schema.queryType.name).toBe('Query')
+  // The same documents right after: no answer to a caller with a token is given to one without.
+  expect(await codesOf(house, null)).toEqual(['FORBIDDEN'])
+  expect(await house.graphql('{ __typename }', {}, { token: null })).toMatchObject({
+    data: { __typename: 'Query' },
+  })
+})
+
+test('authenticated: errors suggest names only to who has a token', async () => {
+  const house = await open('authenticated')
+  const messageFor = async (token: string | null) =>
+    (await house.graphql(misspelled, {}, { token })).errors?.[0]?.message
+  expect(await messageFor(house.token)).toContain('Did you mean "viewer"?')
+  expect(await messageFor(null)).toBe('Cannot query field "viewr" on type "Query".')
+  expect(await messageFor('hld_not-a-token-of-anyone')).not.toContain('viewer')
+  const wrongValue =
+    'mutation ($m: BatchMode!) { trashEntries(input: { entries: [], mode: $m }) { __typename } }'
+  const { errors } = await house.graphql(wrongValue, { m: 'BEST_EFORT' }, { token: null })
+  expect(errors?.[0]?.message).not.toContain('BEST_EFFORT')
+})
+
+test('off: nobody reads the schema', async () => {
+  const house = await open('off')
+  expect(await codesOf(house, undefined)).toEqual(['FORBIDDEN'])
+  expect(await codesOf(house, null)).toEqual(['FORBIDDEN'])
+  const { viewer } = await house.ask('{ viewer { user { id } } }')
+  expect(viewer.user.id).toBeTruthy()
+})
