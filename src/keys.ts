@@ -4,6 +4,9 @@ import type { Db } from './database/database.ts'
 import { openExisting } from './database/existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'
 
+// What this creates is for the user of this process alone.
+process.umask(0o077)
+
 const usage = `npm run keys -- list | rotate | delete <id>
 
 The keys that sign upload URLs, download links, share links and sync cursors, also while servers run.
@@ -29,7 +32,10 @@ async function main() {
 
 const commands: { [name: string]: (db: Db, id: string) => Promise<void> } = {
   async list(db) {
-    for (const { id, createdAt, activeFrom } of await readSigningKeys(db))
+    const keys = await readSigningKeys(db)
+    for (const { id, createdAt, activeFrom } of keys.toSorted(
+      (a, b) => a.activeFrom - b.activeFrom,
+    ))
       console.log(`${id || 'first'}  made ${iso(createdAt)}  signs from ${iso(activeFrom)}`)
   },
   async rotate(db) {

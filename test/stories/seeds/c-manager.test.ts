@@ -20,6 +20,7 @@ import {
 import { postForm } from '../../support/forms.ts'
 import { type House, openHouse } from '../../support/house.ts'
 import { invite } from '../../support/people.ts'
+import { refused } from '../../support/refusals.ts'
 
 // The rows of the third seed that are about single files and folders; c-cases.test.ts has the use cases.
 
@@ -330,13 +331,8 @@ test('seed C35: moving, but not into itself', async () => {
   const to = await createFolder(house, { workspaceId: lab.id, name: 'to' })
   await batchDone(house, 'moveEntries', { entries: items(file), destination: { id: to.id } })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'to/c35.txt' })
-  const answer = await act(
-    house,
-    'moveEntries',
-    { entries: items(to), destination: { id: to.id } },
-    'results { error { code } }',
-  )
-  expect(answer.results).toEqual([{ error: { code: 'CYCLE' } }])
+  const below = { entries: items(to), destination: { id: to.id } }
+  expect(await refused(house, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
 })
 
 test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keeps it, and back', async () => {
@@ -396,10 +392,10 @@ test('seed C44: without recursive a folder that holds something stays', async ()
   await put('full/c44.txt')
   const full = await entryByPath(house, lab.id, 'full')
   const input = { entries: items({ id: full?.id ?? '' }) }
-  const selection = 'results { error { code ... on NotEmptyError { entryCount } } }'
-  expect((await act(house, 'trashEntries', input, selection)).results).toEqual([
-    { error: { code: 'NOT_EMPTY', entryCount: 1 } },
-  ])
+  expect(await refused(house, 'trashEntries', input)).toMatchObject({
+    code: 'NOT_EMPTY',
+    entryCount: 1,
+  })
   expect(await entryByPath(house, lab.id, 'full/c44.txt')).not.toBeNull()
 })
 
