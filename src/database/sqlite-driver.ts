@@ -85,7 +85,9 @@ class Connection implements DatabaseConnection {
     await this.#house.turns.take()
     this.#hasTurn = true
     try {
-      this.#exec('begin')
+      // At once with the right to write, for which it waits its turn among processes. One that reads first and then finds that
+      // another process has written is refused by SQLite without waiting.
+      this.#exec('begin immediate')
     } catch (error) {
       this.#leave()
       throw error
@@ -109,7 +111,7 @@ class Connection implements DatabaseConnection {
     }
   }
 
-  #exec(sql: 'begin' | 'commit' | 'rollback') {
+  #exec(sql: 'begin immediate' | 'commit' | 'rollback') {
     this.#house.write({ sql, parameters: [] } as unknown as CompiledQuery)
   }
   #leave() {
