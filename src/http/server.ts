@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../app.ts'
 import { noteAsked } from '../blobs/courtesy.ts'
 import { duringRequest } from '../log.ts'
+import { openAuthFailureLog } from './auth-failures.ts'
 import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
 import { createMetricsServer, openMetrics } from './metrics.ts'
@@ -39,6 +40,7 @@ export function createHttpServer(app: App): HttpServer {
   const metrics = openMetrics(app)
   const routes = openRoutes(app, metrics)
   const tollFor = openRateLimits(app)
+  const noteAuthFailure = openAuthFailureLog(app)
   const inFlight = new Set<ServerResponse>()
   const { drainMs } = app.config
   let closing = false
@@ -59,7 +61,7 @@ export function createHttpServer(app: App): HttpServer {
       allowOrigin(app.config.corsOrigins, req, res)
       if (closing && !route.whileClosing) throw tooLate(route)
       if (isPreflight(req) && !route.knowsOptions) return res.writeHead(204).end()
-      const visit = openVisit(app, req, requestId)
+      const visit = openVisit(app, req, { requestId, noteAuthFailure })
       const toll = tollFor(req, res, visit.scope)
       return await route.door.handle(req, res, { ...visit, toll })
     } catch (error) {

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
+import { Unauthenticated } from '../errors.ts'
 import type { Scope } from '../scope.ts'
+import type { NoteAuthFailure } from './auth-failures.ts'
 import { addressOf, nearest } from './forwarded.ts'
 import { HttpProblem } from './problems.ts'
 import { freeToll, type Toll } from './rate-limits.ts'
@@ -39,15 +41,25 @@ export function requestIdOf(req: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-export function openVisit(app: App, req: IncomingMessage, requestId: string): Visit {
+export function openVisit(
+  app: App,
+  req: IncomingMessage,
+  { requestId, noteAuthFailure }: { requestId: string; noteAuthFailure: NoteAuthFailure },
+): Visit {
   const publicUrl = publicUrlOf(app.config, req)
+  const address = addressOf(req, app.config.trustProxy)
+  const authenticated = () =>
+    app.scopeFor(req.headers.authorization, publicUrl).catch((error) => {
+      if (error instanceof Unauthenticated) noteAuthFailure(address)
+      throw error
+    })
   let scope: Promise<Scope> | undefined
   return {
     requestId,
     publicUrl,
-    address: addressOf(req, app.config.trustProxy),
+    address,
     scope() {
-      scope ??= app.scopeFor(req.headers.authorization, publicUrl)
+      scope ??= authenticated()
       return scope
     },
     toll: freeToll(app.now),
