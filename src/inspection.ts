@@ -1,12 +1,10 @@
-import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guardDeletes } from './blobs/delete-guard.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { Check, Checking, Finding } from './checks.ts'
 import { CannotStart, type Config, type DatabaseConfig } from './config.ts'
 import { openCounter } from './database/counter.ts'
-import { type Db, openDatabase } from './database/database.ts'
-import { isUpToDate } from './database/migrate.ts'
+import { openExisting } from './database/existing.ts'
 import { multipartLedger } from './database/multiparts.ts'
 import { readSigningKeys } from './database/signing-keys.ts'
 import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from './domains/entries/checks.ts'
@@ -153,11 +151,9 @@ async function tell(
 
 /** The rows and the bytes, without a server: no jobs, and nothing is made that is not there. */
 async function openHouse({ database, blobs, limits }: Config): Promise<Scope & AsyncDisposable> {
-  refuseMissing(database)
-  await requireBucket(blobs)
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(openRows(database), (db) => db.destroy())
-  await requireUpToDate(db)
+  const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
+  await requireBucket(blobs)
   const bytes = await openBlobs(blobs, multipartLedger(db), { isReadOnly: true })
   const store = guardDeletes(bytes, async () => !(await isPaused(db)))
   const open = opened.move()
@@ -170,26 +166,9 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   }
 }
 
-function refuseMissing(database: DatabaseConfig) {
-  if (database.kind === 'postgres' || existsSync(database.path)) return
-  throw new CannotStart(`${database.path} is not there; DATABASE_URL or DATA_DIR say where it is.`)
-}
-
 /** To count a large workspace may take longer than a statement of a server. */
-const openRows = (database: DatabaseConfig) =>
-  openDatabase(
-    database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 },
-  )
-
-async function requireUpToDate(db: Db) {
-  const isCurrent = await isUpToDate(db).catch((error: Error) => {
-    throw new CannotStart(`The database cannot be used (${error.message}).`)
-  })
-  if (!isCurrent)
-    throw new CannotStart(
-      'The database is of another version of Holdall; npm start brings it up to date.',
-    )
-}
+const unhurried = (database: DatabaseConfig): DatabaseConfig =>
+  database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
 
 /** The list is made when it is first asked for. Memory holds a key and a number for each blob. */
 function onceListed(blobs: Scope['blobs']) {

@@ -47,6 +47,9 @@ export type Scope = {
 /** The same inside a transaction: `tx` where `db` was, so that nothing slips past it. */
 export type TxScope = Omit<Scope, 'db'> & { tx: Tx }
 
+/** What it takes to write down what happened. */
+export type LogScope = Pick<TxScope, 'tx' | 'viewer' | 'now'>
+
 /** Runs `story` in one transaction: all of it or nothing. */
 export function inTransaction<T>(
   { db, ...scope }: Scope,

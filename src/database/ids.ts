@@ -11,6 +11,7 @@ const prefixes = [
   'usr',
   'shr',
   'evt',
+  'sev',
   'job',
 ] as const
 export type IdPrefix = (typeof prefixes)[number]

@@ -5,7 +5,15 @@ export type Tables = {
   settings: { name: string; value: string }
   /** They sign URLs and cursors; the id '' is that of the secret of the versions before. */
   signingKeys: { id: string; secret: string; createdAt: number; activeFrom: number }
-  users: { id: string; name: string; email: string | null; createdAt: number }
+  users: {
+    id: string
+    name: string
+    email: string | null
+    createdAt: number
+    kind: Generated<UserKind>
+    /** Of a service account: the one workspace that it belongs to. */
+    workspaceId: string | null
+  }
   apiTokens: {
     id: string
     name: string
@@ -19,6 +27,10 @@ export type Tables = {
     expiresAt: number | null
     lastUsedAt: number | null
     revokedAt: number | null
+    /** The user who made it; null where it was made on the server, or before this was recorded. */
+    issuerId: string | null
+    /** The token with which it was made: it can do no more than that one, and ends with it. */
+    parentId: string | null
   }
   workspaces: {
     id: string
@@ -50,6 +62,15 @@ export type Tables = {
     tokenId: string | null
     entryId: string | null
     path: string | null
+    at: number
+    details: string
+  }
+  /** What concerns no single workspace. */
+  serverActivity: {
+    id: string
+    action: string
+    actorId: string | null
+    tokenId: string | null
     at: number
     details: string
   }
@@ -299,6 +320,8 @@ export type Tables = {
 /** Where in the store an object lies. */
 export type Place = 'staged' | 'kept'
 
+/** A service account is a user without a person behind it: it belongs to one workspace. */
+export type UserKind = 'PERSON' | 'SERVICE'
 export type EntryKind = 'folder' | 'file'
 export type Visibility = 'PRIVATE' | 'PUBLIC'
 export type WorkspaceRole = 'OWNER' | 'EDITOR' | 'VIEWER'

@@ -6,9 +6,10 @@ export type Cell = '✓' | '401' | '403' | '404'
 
 /**
  * `reader`: members, and everybody where the workspace is PUBLIC. `anyone`: whoever has a token. `never`: what belongs to another.
- * `operator`: a secret of the settings, which no API token stands for.
+ * `operator`: a secret of the settings, which no API token stands for. `firstOwner`: the first owner of the server, who is none of
+ * those that are tried.
  */
-type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator'
+type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator' | 'firstOwner'
 /**
  * `open`: to whoever knows the address. `asks`: who shows no token is asked for one. `hides`: what may not be seen is not there.
  * `hidesRole`: the same for want of a role alone. `own`: of one's own things. `reads`: scope FILES_READ besides. `unbound`: not with
@@ -26,6 +27,7 @@ export const mutationRules: Record<string, Rule> = {
   updateWorkspace: rule('OWNER', 'WORKSPACES_WRITE'),
   addMember: rule('OWNER', 'MEMBERS_WRITE'),
   updateMember: rule('OWNER', 'MEMBERS_WRITE'),
+  createServiceAccount: rule('OWNER', 'MEMBERS_WRITE'),
   createApiToken: rule('OWNER', 'TOKENS_WRITE', 'asks'),
   createFolder: rule('EDITOR', 'FILES_WRITE'),
   updateTag: rule('EDITOR', 'FILES_WRITE'),
@@ -52,6 +54,9 @@ export const mutationRules: Record<string, Rule> = {
   revokeApiToken: rule('OWNER', 'TOKENS_WRITE', 'asks', 'hidesRole'),
   trashEntries: rule('EDITOR', 'FILES_WRITE'),
   removeMember: rule('OWNER', 'MEMBERS_WRITE'),
+  deleteServiceAccount: rule('OWNER', 'MEMBERS_WRITE'),
+  // Takes their other tokens from those who may.
+  revokeAllApiTokens: rule('anyone', 'TOKENS_WRITE', 'asks'),
 }
 
 /** node(id:) of each type: null for what does not exist or is not yours to see. */
@@ -76,6 +81,7 @@ export const queryRules: Record<string, Rule> = {
   viewer: open,
   serverInfo: open,
   rateLimit: open,
+  serverActivity: rule('firstOwner', 'ACTIVITY_READ', 'asks'),
 }
 
 /** What a workspace holds. */
@@ -156,6 +162,7 @@ export function expected({ who, scope, flags }: Rule, actor: Actor, isDoor: bool
   if (is('asks') && !scopes) return '401'
   const lacks = (one: ApiScope | null) => scopes !== null && one !== null && !scopes.includes(one)
   const lacksScope = lacks(scope) || (is('reads') && lacks('FILES_READ'))
+  if (who === 'firstOwner') return '403'
   if (who === 'anyone') {
     return lacksScope || (is('unbound') && actor.bound) ? '403' : '✓'
   }

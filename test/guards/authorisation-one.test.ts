@@ -36,6 +36,8 @@ describe('S8: one function decides', () => {
     expect(thatSay(/scopes\.has\(/)).toEqual([
       // Colleagues of all one's workspaces.
       'src/domains/members/reads.ts',
+      // The log of the server.
+      'src/domains/server-activity/reads.ts',
       'src/domains/tokens/reads.ts',
       'src/domains/tokens/writes.ts',
       // A form that has not named its workspace: it is asked again when it has.
@@ -55,7 +57,7 @@ const isAccess = ({ sql }: CompiledQuery) =>
 const isWrite = ({ sql }: CompiledQuery) =>
   /^(insert|update|delete)/i.test(sql) && !/"lastUsedAt" =/.test(sql)
 /** These are about no workspace, or about a token that may be in none. */
-const askOtherwise = ['createWorkspace', 'revokeApiToken']
+const askOtherwise = ['createWorkspace', 'revokeApiToken', 'revokeAllApiTokens']
 
 describe('S8: before it changes anything, it is asked by', () => {
   let house: House

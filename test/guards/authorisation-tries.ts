@@ -83,6 +83,7 @@ export const queryTries: Record<string, Try> = {
   },
   viewer: (house, column) => plain(house, column, '{ viewer { user { id } } }'),
   serverInfo: (house, column) => plain(house, column, '{ serverInfo { version } }'),
+  serverActivity: (house, column) => plain(house, column, '{ serverActivity { totalCount } }'),
   rateLimit: (house, column) => plain(house, column, '{ rateLimit { limit } }'),
 }
 

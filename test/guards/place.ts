@@ -7,7 +7,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import type { House } from '../support/house.ts'
-import { invite, unbind } from '../support/people.ts'
+import { firstToken, invite, unbind } from '../support/people.ts'
 
 /** A workspace with one of everything that has an id. Every name in it bears the mark. */
 export type Place = Awaited<ReturnType<typeof furnish>>
@@ -36,7 +36,15 @@ export async function furnish(house: House, mark: string, token = house.token) {
     )
 
   const userId = await addMember(house, { workspaceId, role: 'EDITOR' }, as)
-  const given = await giveToken(house, { workspaceId, userId }, as)
+  const given = await firstToken(house, { workspaceId, userId })
+  const service = { workspaceId, name: `${mark} robot` }
+  const { member: robot } = await act(
+    house,
+    'createServiceAccount',
+    service,
+    'member { user { id } }',
+    as,
+  )
   const box = { workspaceId, name: `${mark} box` }
   const folder = await createFolder(house, box, { token: given.secret })
   const first = await file('data.txt', { tags: [`${mark} red`] })
@@ -73,7 +81,8 @@ export async function furnish(house: House, mark: string, token = house.token) {
     receivedId: received.id,
     archiveUploadId,
     userId,
-    tokenId: given.token.id,
+    tokenId: given.id,
+    serviceId: robot.user.id as string,
     shareLinkId: shareLink.id,
     tableName: table.name,
   }

@@ -7,6 +7,8 @@ type Try = {
   inputs: (place: Place) => Record<string, unknown>[]
   /** What a VIEWER is told, where it is not FORBIDDEN. */
   viewer?: string
+  /** What a token of another workspace is told, where it is neither FORBIDDEN nor NOT_FOUND. */
+  bound?: string
 }
 
 const both = (id: string, place: Place, path: string) => [
@@ -33,12 +35,26 @@ export const mutations: Record<string, Try> = {
   },
   removeMember: {
     scope: 'MEMBERS_WRITE',
-    inputs: ({ workspaceId, userId }) => [{ workspaceId, userId }],
+    inputs: ({ workspaceId, userId, serviceId }) => [
+      { workspaceId, userId },
+      { workspaceId, userId, transferShareLinksTo: serviceId },
+    ],
+  },
+  createServiceAccount: {
+    scope: 'MEMBERS_WRITE',
+    inputs: ({ workspaceId }) => [{ workspaceId, name: 'new' }],
+  },
+  deleteServiceAccount: {
+    scope: 'MEMBERS_WRITE',
+    inputs: ({ serviceId }) => [{ userId: serviceId }],
   },
   createApiToken: {
     scope: 'TOKENS_WRITE',
-    inputs: ({ workspaceId, userId }) => [{ name: 'new', scopes: [], workspaceId, userId }],
+    inputs: ({ workspaceId, serviceId }) => [
+      { name: 'new', scopes: [], workspaceId, userId: serviceId },
+    ],
   },
+  revokeAllApiTokens: { scope: 'TOKENS_WRITE', inputs: () => [{}], viewer: 'OK', bound: 'OK' },
   // A token of somebody else is not even there.
   revokeApiToken: {
     scope: 'TOKENS_WRITE',

@@ -112,12 +112,19 @@ describe('the log', () => {
     expect(await does('addMember', { workspaceId, email: 'bob@example.org' })).toEqual([
       event('MEMBER_ADDED', null, null, { userId: expect.stringMatching(/^usr_/), role: 'EDITOR' }),
     ])
-    const { userId } = await invite(house, workspaceId)
+    const { userId, tokenId: theirs } = await invite(house, workspaceId)
     expect(await does('updateMember', { workspaceId, userId, role: 'VIEWER' })).toEqual([
       event('MEMBER_UPDATED', null, null, { userId, role: 'VIEWER' }),
     ])
     expect(await does('removeMember', { workspaceId, userId })).toEqual([
       event('MEMBER_REMOVED', null, null, { userId }),
+      event('TOKEN_REVOKED', null, null, { tokenId: theirs, name: 'a token', userId }),
+    ])
+    const [added] = await does('createServiceAccount', { workspaceId, name: 'robot' })
+    const robot = (added as Event).details.userId
+    expect(added).toEqual(event('MEMBER_ADDED', null, null, { userId: robot, role: 'EDITOR' }))
+    expect(await does('deleteServiceAccount', { userId: robot })).toEqual([
+      event('MEMBER_REMOVED', null, null, { userId: robot }),
     ])
     const token = { name: 'script', scopes: ['FILES_READ'] }
     const [made, ...rest] = await does('createApiToken', { ...token, workspaceId })
@@ -126,6 +133,10 @@ describe('the log', () => {
     expect([made, ...rest]).toEqual([event('TOKEN_CREATED', null, null, details)])
     expect(await does('revokeApiToken', { tokenId })).toEqual([
       event('TOKEN_REVOKED', null, null, details),
+    ])
+    const [again] = await does('createApiToken', { ...token, workspaceId })
+    expect(await does('revokeAllApiTokens', {})).toEqual([
+      event('TOKEN_REVOKED', null, null, (again as Event).details),
     ])
     // A token that opens every workspace is no workspace's business.
     expect(await does('createApiToken', token, {})).toEqual([])
@@ -463,6 +474,7 @@ describe('who reads it', () => {
     await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     for (const token of [stranger.token, null]) expect(await read(token)).toEqual(['FORBIDDEN'])
     const former = await invite(house, workspaceId)
+    await unbind(house, former.tokenId)
     expect(await read(former.token)).toEqual([true, expect.any(Number)])
     await act(house, 'removeMember', { workspaceId, userId: former.userId }, '__typename')
     expect(await read(former.token)).toEqual(['FORBIDDEN'])

@@ -127,7 +127,7 @@ test('S35: no token, password or signature of a whole story is in the log, howev
     ADMIN_TOKEN: isSecret('chosen-by-the-operator-2025'),
   }
   const process = await startProcess(env)
-  const house = houseAt(process.url, env.ADMIN_TOKEN)
+  const house = { ...houseAt(process.url, env.ADMIN_TOKEN), dir: env.DATA_DIR }
   await useAll(house, houseAt(process.url, isSecret('a-token-that-nobody-gave')))
   const { out, err } = await process.stop()
   expect(secrets.size).toBeGreaterThan(12)

@@ -305,8 +305,8 @@ describe('who may ask', () => {
     }
     const ann = await invite(house, workspaceId, 'VIEWER', ['FILES_READ'])
     expect(await codes(ann.token)).toEqual({ changes: { __typename: 'ChangeBatch' } })
-    await act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     await unbind(house, ann.tokenId)
+    await act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await codes(ann.token)).toBeNull()
     const { secret } = await giveToken(house, { scopes: ['ACTIVITY_READ'] })
     expect(await codes(secret)).toBe('FORBIDDEN')

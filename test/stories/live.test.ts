@@ -221,6 +221,7 @@ describe('S12, S37: a stream ends within a second', () => {
 
   test('when a member is removed', async () => {
     const ann = await invite(house, workspaceId, 'VIEWER')
+    await unbind(house, ann.tokenId)
     const remove = () =>
       act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await ending(ann, remove)).toBe('NOT_FOUND')
@@ -339,6 +340,7 @@ describe('uploadChanged', () => {
       expect((await stream.next())?.data.errors[0].extensions.code).toBe(code)
       expect((await stream.next())?.event).toBe('complete')
     }
+    await unbind(house, ann.tokenId)
     using stream = await watch(upload, ann)
     expect(await stream.upload()).toMatchObject({ status: 'CREATED' })
     await act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')

@@ -200,9 +200,9 @@ test('who made it must still be allowed to write, by the same token', async () =
   const removed = await signed(house, here, 5, member)
   const userId = member.userId
   await act(house, 'updateMember', { workspaceId, userId, role: 'VIEWER' }, '__typename')
-  expect((await put(house, removed.url, 'hello')).status).toBe(403)
+  expect((await put(house, removed.url, 'hello')).status).toBe(410)
   await act(house, 'removeMember', { workspaceId, userId }, '__typename')
-  expect((await put(house, removed.url, 'hello')).status).toBe(404)
+  expect((await put(house, removed.url, 'hello')).status).toBe(410)
   const token = await giveToken(house)
   const revoked = await signed(house, here, 5, { token: token.secret })
   await act(house, 'revokeApiToken', { tokenId: token.id }, '__typename')

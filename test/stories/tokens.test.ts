@@ -34,6 +34,11 @@ const viewerOf = (token: string) =>
     {},
     { token },
   )
+const serviceAccount = async (role = 'EDITOR'): Promise<string> => {
+  const input = { workspaceId, name: 'robot', role }
+  const { member } = await act(house, 'createServiceAccount', input, 'member { user { id } }')
+  return member.user.id
+}
 const statusOf = async (token: string) =>
   (await house.graphql('{ viewer { user { id } } }', {}, { token })).status
 
@@ -104,7 +109,11 @@ describe('createApiToken', () => {
     ['name', { name: 'x'.repeat(201) }, '1 to 200 characters'],
     ['expiresAt', { expiresAt: iso(START) }, 'a moment in the future'],
     ['expiresAt', { expiresAt: iso(START - 1) }, 'a moment in the future'],
-    ['workspaceId', { userId: 'usr_0' }, "another user's token is bound to a workspace: name it"],
+    [
+      'workspaceId',
+      { userId: 'usr_0' },
+      "a service account's token is bound to its workspace: name it",
+    ],
   ])('says what is wrong with %s', async (field, input, message) => {
     const wanted = { name: 'x', scopes: ['FILES_READ'], ...input }
     expect(await refused('createApiToken', wanted)).toMatchObject({
@@ -141,12 +150,29 @@ describe('createApiToken', () => {
   })
 })
 
-describe('a token for somebody else', () => {
-  test('is made by the OWNER, for a member, and acts as that member', async () => {
+describe('a token for another user', () => {
+  test('is refused where that user is a person, whoever asks', async () => {
     const member = await invite(house, workspaceId, 'VIEWER')
-    const { secret } = await create({ workspaceId, userId: member.userId })
-    const { viewer } = await viewerOf(secret)
-    expect(viewer.user.id).toBe(member.userId)
+    const owner = await invite(house, workspaceId, 'OWNER')
+    for (const userId of [member.userId, owner.userId]) {
+      const input = { name: 'x', scopes: [], workspaceId, userId }
+      expect(await refused('createApiToken', input)).toMatchObject({
+        code: 'FORBIDDEN',
+        path: ['userId'],
+        message: 'people create their own tokens; an OWNER creates those of service accounts',
+      })
+    }
+    const robot = await serviceAccount('OWNER')
+    const { secret } = await create({ workspaceId, userId: robot, scopes: apiScopes })
+    const input = { name: 'x', scopes: [], userId: member.userId }
+    expect(await refused('createApiToken', input, secret)).toMatchObject({ code: 'FORBIDDEN' })
+  })
+
+  test('is made by the OWNER for a service account, and acts as that one', async () => {
+    const robot = await serviceAccount('VIEWER')
+    const { token, secret } = await create({ workspaceId, userId: robot })
+    expect(token.workspace).toEqual({ id: workspaceId })
+    expect((await viewerOf(secret)).viewer.user.id).toBe(robot)
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { viewerRole } }'
     const { workspace } = await house.ask(query, { id: workspaceId }, { token: secret })
     expect(workspace.viewerRole).toBe('VIEWER')
@@ -154,27 +180,40 @@ describe('a token for somebody else', () => {
 
   test('is made with a bound token too, without naming the workspace again', async () => {
     const { secret: bound } = await giveToken(house, { workspaceId })
-    const member = await invite(house, workspaceId)
-    const { token, secret } = await create({ userId: member.userId }, bound)
+    const robot = await serviceAccount()
+    const { token, secret } = await create({ userId: robot }, bound)
     expect(token.workspace).toEqual({ id: workspaceId })
-    expect((await viewerOf(secret)).viewer.user.id).toBe(member.userId)
+    expect((await viewerOf(secret)).viewer.user.id).toBe(robot)
   })
 
-  test('is refused to an EDITOR, and for who is no member', async () => {
+  test('has no scope that the token lacks which makes it', async () => {
+    const { secret } = await giveToken(house, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+    const input = {
+      name: 'x',
+      workspaceId,
+      userId: await serviceAccount(),
+      scopes: ['FILES_WRITE'],
+    }
+    expect(await refused('createApiToken', input, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+      missingScopes: ['FILES_WRITE'],
+    })
+  })
+
+  test('is refused to an EDITOR, and for a service account of another workspace', async () => {
     const editor = await invite(house, workspaceId, 'EDITOR')
-    const member = await invite(house, workspaceId, 'VIEWER')
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const foreign = await invite(house, elsewhere.id)
-    const forOther = { name: 'x', scopes: [], workspaceId, userId: member.userId }
-    expect(await refused('createApiToken', forOther, editor.token)).toMatchObject({
+    const robot = await serviceAccount()
+    const forRobot = { name: 'x', scopes: [], workspaceId, userId: robot }
+    expect(await refused('createApiToken', forRobot, editor.token)).toMatchObject({
       code: 'FORBIDDEN',
       requiredRole: 'OWNER',
     })
-    const forForeign = { ...forOther, userId: foreign.userId }
-    expect(await refused('createApiToken', forForeign)).toMatchObject({
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const foreign = { ...forRobot, workspaceId: elsewhere.id }
+    expect(await refused('createApiToken', foreign)).toMatchObject({
       code: 'NOT_FOUND',
       path: ['userId'],
-      id: foreign.userId,
+      id: robot,
     })
   })
 })

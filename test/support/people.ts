@@ -1,5 +1,7 @@
 import type { WorkspaceRole } from '../../src/database/tables.ts'
+import { createTokenOnServer } from '../../src/domains/tokens/on-server.ts'
 import { type ApiScope, apiScopes } from '../../src/scope.ts'
+import { runAdmin } from './admin.ts'
 import { act } from './client.ts'
 import type { House } from './house.ts'
 
@@ -19,7 +21,7 @@ export async function invite(
   const input = { workspaceId, email, role }
   const { member } = await act(house, 'addMember', input, 'member { user { id } }')
   const userId: string = member.user.id
-  const { secret, id } = await giveToken(house, { workspaceId, userId, scopes })
+  const { secret, id } = await firstToken(house, { workspaceId, userId, scopes })
   return { userId, email, token: secret, tokenId: id }
 }
 
@@ -34,7 +36,33 @@ export async function giveToken(
   return { id: token.id, secret }
 }
 
-/** Takes the bond to a workspace from a token: nobody can be let in with such a one, yet its holder may have made it. */
+type FirstToken = { userId: string; workspaceId: string | null; scopes?: readonly ApiScope[] }
+
+/** A token for another person, as the operator of the server makes it: nobody can through the API. */
+export async function firstToken(
+  house: House,
+  { userId, workspaceId, scopes = apiScopes }: FirstToken,
+): Promise<{ id: string; secret: string }> {
+  if (!house.app) return firstTokenOfProcess(house, { userId, workspaceId, scopes })
+  const wanted = { name: 'a token', user: userId, workspace: workspaceId, scopes, expiresAt: null }
+  const { token, secret } = await createTokenOnServer(house.app, wanted)
+  return { id: token.id, secret }
+}
+
+/** The same where the server is a process of its own, whose folder is `house.dir`. */
+async function firstTokenOfProcess(
+  house: House,
+  { userId, workspaceId, scopes = [] }: FirstToken,
+): Promise<{ id: string; secret: string }> {
+  const words = ['--user', userId, ...(workspaceId ? ['--workspace', workspaceId] : [])]
+  const named = scopes.flatMap((scope) => ['--scope', scope])
+  const { lines, complained } = await runAdmin(house, 'tokens', 'create', ...words, ...named)
+  const [secret] = lines
+  if (!secret) throw new Error(complained)
+  return { id: /tok_\w+/.exec(complained)?.[0] ?? '', secret }
+}
+
+/** Takes the bond to a workspace from a token, for who shall have one that is not bound. */
 export async function unbind(house: House, tokenId: string): Promise<void> {
   const { db } = house.app
   await db.updateTable('apiTokens').set({ workspaceId: null }).where('id', '=', tokenId).execute()

@@ -1,3 +1,4 @@
+import type { UserKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
 import { listCost } from '../../graphql/costs.ts'
 import { loader, Node } from '../../graphql/nodes.ts'
@@ -11,11 +12,25 @@ export const ApiScopeEnum = builder.enumType('ApiScope', { values: apiScopes })
 export const loadUser = loader((ids, { db }) => usersById(db, ids))
 export const loadToken = loader((ids, { db }) => tokensById(db, ids))
 
+const UserKindEnum = builder.enumType('UserKind', {
+  values: {
+    PERSON: { description: 'Creates tokens for themselves.' },
+    SERVICE: {
+      description:
+        'A service account: belongs to one workspace, whose OWNERs create and revoke its tokens.',
+    },
+  } satisfies Record<UserKind, object>,
+})
+
 export const User = builder.objectRef<UserRow>('User').implement({
   interfaces: [Node],
   fields: (t) => ({
     id: t.exposeID('id'),
     name: t.exposeString('name'),
+    kind: t.expose('kind', {
+      type: UserKindEnum,
+      description: 'Whether a person or a program acts as this user.',
+    }),
   }),
 })
 
@@ -36,6 +51,19 @@ export const ApiToken = builder.objectRef<TokenRow>('ApiToken').implement({
       type: 'DateTime',
       nullable: true,
       description: 'To the minute.',
+    }),
+    user: t.field({
+      type: User,
+      description: 'The user who acts by this token.',
+      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+    }),
+    issuer: t.field({
+      type: User,
+      nullable: true,
+      description:
+        'The user who created it; null where that was done on the server, or by a version that did not record it.',
+      resolve: ({ issuerId }, _, context) =>
+        issuerId === null ? null : loadUser(context, issuerId),
     }),
   }),
 })

@@ -3,6 +3,7 @@ import { rowsById } from '../../database/by-id.ts'
 import type { Db } from '../../database/database.ts'
 import { prepared } from '../../database/prepared.ts'
 import type { Row } from '../../database/tables.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { Unauthenticated } from '../../errors.ts'
 import type { Viewer } from '../../scope.ts'
 import { hashSecret, parseScopes } from './rules.ts'
@@ -39,6 +40,22 @@ const tokensByHash = prepared((db, hash: string) =>
 )
 
 export const usersById = rowsById('users')
+
+export const userByEmail = (db: Db | Tx, email: string): Promise<UserRow | undefined> =>
+  db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
+
+/** The setting that names the user whom the very first start has made. */
+export const FIRST_OWNER = 'firstOwner'
+
+/** Whether this user is the one whom the very first start has made. */
+export async function isFirstOwner(db: Db, userId: string): Promise<boolean> {
+  const setting = await db
+    .selectFrom('settings')
+    .select('value')
+    .where('name', '=', FIRST_OWNER)
+    .executeTakeFirst()
+  return setting?.value === userId
+}
 
 export const tokensById = rowsById('apiTokens')
 

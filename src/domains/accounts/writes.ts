@@ -2,7 +2,7 @@ import type { Db } from '../../database/database.ts'
 import { newId } from '../../database/ids.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
 import { type ApiScope, apiScopes } from '../../scope.ts'
-import type { TokenRow, UserRow } from './reads.ts'
+import { FIRST_OWNER, isAlive, type TokenRow, type UserRow } from './reads.ts'
 import { formatScopes, hashSecret, newSecret, secretPrefix } from './rules.ts'
 
 type NewToken = {
@@ -11,8 +11,13 @@ type NewToken = {
   workspaceId: string | null
   scopes: readonly ApiScope[]
   expiresAt: number | null
+  /** Who makes it, and with which token; both are absent where it is made on the server. */
+  issuerId?: string
+  parentId?: string
   secret?: string
 }
+/** So many rows are changed by one statement. */
+const BATCH_SIZE = 500
 
 /** On the very first start makes the owner and a token with every scope, and answers with its secret; later null. */
 export async function ensureOwner(
@@ -23,6 +28,7 @@ export async function ensureOwner(
     const someone = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst()
     if (someone || !(await isFirst(tx))) return null
     const owner = await createUser(tx, { name: 'Owner', email: null, createdAt: now() })
+    await tx.insertInto('settings').values({ name: FIRST_OWNER, value: owner.id }).execute()
     const secret = adminToken ?? newSecret()
     const token = { name: 'First token', userId: owner.id, scopes: apiScopes, secret }
     await createToken(tx, { ...token, workspaceId: null, expiresAt: null }, now())
@@ -40,7 +46,10 @@ async function isFirst(tx: Tx): Promise<boolean> {
   return numInsertedOrUpdatedRows === 1n
 }
 
-export async function createUser(tx: Tx, user: Omit<UserRow, 'id'>): Promise<UserRow> {
+type NewUser = Pick<UserRow, 'name' | 'email' | 'createdAt'> &
+  Partial<Pick<UserRow, 'kind' | 'workspaceId'>>
+
+export async function createUser(tx: Tx, user: NewUser): Promise<UserRow> {
   return tx
     .insertInto('users')
     .values({ id: newId('usr'), ...user })
@@ -71,13 +80,108 @@ export async function createToken(
   return { token: row, secret }
 }
 
-/** From now on the token opens nothing. Revoking twice is not an error: false. */
-export async function revokeToken(tx: Tx, id: string, revokedAt: number): Promise<boolean> {
-  const { numUpdatedRows } = await tx
+/**
+ * Locks a token until the transaction ends, so that nobody revokes it meanwhile: what is made with it is either seen by the one who
+ * revokes it, or not made. Null where it opens nothing any more.
+ */
+export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenRow | null> {
+  const token = await tx
     .updateTable('apiTokens')
-    .set({ revokedAt })
+    .set((eb) => ({ lastUsedAt: eb.ref('lastUsedAt') }))
     .where('id', '=', id)
     .where('revokedAt', 'is', null)
+    .returningAll()
     .executeTakeFirst()
-  return numUpdatedRows > 0n
+  return token && isAlive(token, now) ? token : null
 }
+
+/** Revokes tokens and all that were made with them, however indirectly. Answers with those that were not revoked before. */
+export async function revokeTokens(
+  tx: Tx,
+  ids: readonly string[],
+  revokedAt: number,
+): Promise<TokenRow[]> {
+  const [revoked, queue]: [TokenRow[], string[]] = [[], [...ids]]
+  while (queue.length > 0) {
+    const some = queue.splice(0, BATCH_SIZE)
+    revoked.push(...(await revokeAlone(tx, some, revokedAt)))
+    // Only now: these are locked, so nothing more is made with them.
+    queue.push(...(await childrenOf(tx, some)))
+  }
+  return revoked
+}
+
+/** The same for these tokens alone: what was made with one of them passes to the token with which that one was made. */
+export async function revokeTokenAlone(
+  tx: Tx,
+  token: TokenRow,
+  revokedAt: number,
+): Promise<TokenRow[]> {
+  const { id, parentId } = token
+  // A parent that ends at this moment takes all of them along.
+  if (parentId && !(await lockToken(tx, parentId, revokedAt))) {
+    return revokeTokens(tx, [id], revokedAt)
+  }
+  const revoked = await revokeAlone(tx, [id], revokedAt)
+  await moveUp(tx, { column: 'parentId', id }, { parentId, ...lastingIssuer(token) })
+  return revoked
+}
+
+/** Takes a token out of the descent of those in `doomed`: to the nearest ancestor that is not among them. */
+export async function detachToken(
+  tx: Tx,
+  token: TokenRow,
+  doomed: ReadonlySet<string>,
+  now: number,
+): Promise<void> {
+  const place: Place = { parentId: token.parentId }
+  while (place.parentId && doomed.has(place.parentId)) {
+    const parent = await tx
+      .selectFrom('apiTokens')
+      .selectAll()
+      .where('id', '=', place.parentId)
+      .executeTakeFirstOrThrow()
+    Object.assign(place, { parentId: parent.parentId }, lastingIssuer(parent))
+  }
+  if (place.parentId === token.parentId) return
+  // One that ends at this moment takes it along.
+  if (place.parentId && !(await lockToken(tx, place.parentId, now))) return
+  await moveUp(tx, { column: 'id', id: token.id }, place)
+}
+
+/** Where a token is in the descent of others. */
+type Place = { parentId: string | null; issuerId?: string }
+
+/**
+ * What was made with a token that another user had made remains theirs when it passes on: who made a token for a service account, and
+ * with that one the next, has made that one, too, and loses both with the workspace.
+ */
+const lastingIssuer = ({ issuerId, userId }: TokenRow): { issuerId?: string } =>
+  issuerId === null || issuerId === userId ? {} : { issuerId }
+
+const revokeAlone = (tx: Tx, ids: readonly string[], revokedAt: number): Promise<TokenRow[]> =>
+  tx
+    .updateTable('apiTokens')
+    .set({ revokedAt })
+    .where('id', 'in', ids)
+    .where('revokedAt', 'is', null)
+    .returningAll()
+    .execute()
+
+async function childrenOf(tx: Tx, ids: readonly string[]): Promise<string[]> {
+  const children = await tx
+    .selectFrom('apiTokens')
+    .select('id')
+    .where('parentId', 'in', ids)
+    .where('revokedAt', 'is', null)
+    .execute()
+  return children.map(({ id }) => id)
+}
+
+const moveUp = (tx: Tx, { column, id }: { column: 'id' | 'parentId'; id: string }, place: Place) =>
+  tx
+    .updateTable('apiTokens')
+    .set(place)
+    .where(column, '=', id)
+    .where('revokedAt', 'is', null)
+    .execute()

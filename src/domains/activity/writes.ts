@@ -1,6 +1,6 @@
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
-import type { TxScope } from '../../scope.ts'
+import type { LogScope } from '../../scope.ts'
 import { nextSeq, workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
 import type { ActivityRow } from './reads.ts'
 import type { ActivityAction } from './rules.ts'
@@ -14,11 +14,11 @@ export type Activity = {
 }
 
 /** Called for everything that the log takes in: what juniors keep beside the entries follows from here. */
-export const recorded = hook<{ scope: TxScope; event: ActivityRow }>()
+export const recorded = hook<{ scope: LogScope; event: ActivityRow }>()
 
 /** Appends to the workspace's log: who did what to which entry, when. */
 export async function record(
-  s: TxScope,
+  s: LogScope,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,
 ): Promise<void> {
   const seq = await nextSeq(s, workspaceId)

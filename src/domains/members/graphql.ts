@@ -9,6 +9,7 @@ import { type UserRow, usersById } from '../accounts/reads.ts'
 import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { colleaguesAmong, membersList } from './reads.ts'
+import { createServiceAccount, deleteServiceAccount } from './service-accounts.ts'
 import { addMember, removeMember, updateMember } from './writes.ts'
 
 nodeType('usr', 'User', async (ids, { db, viewer }) => {
@@ -56,9 +57,11 @@ builder.objectField(Workspace, 'members', (t) =>
 )
 
 const payload = (name: string) =>
-  builder
-    .objectRef<{ member: Row<'members'> }>(name)
-    .implement({ fields: (t) => ({ member: t.expose('member', { type: Member }) }) })
+  builder.objectRef<{ member: Row<'members'> }>(name).implement({
+    fields: (t) => ({
+      member: t.expose('member', { type: Member, description: 'The member as it is or was.' }),
+    }),
+  })
 
 mutation('addMember', {
   description: 'Lets somebody in; an unknown address becomes a user. OWNER, scope MEMBERS_WRITE.',
@@ -76,7 +79,8 @@ mutation('addMember', {
 })
 
 mutation('updateMember', {
-  description: 'Gives a member another role. OWNER, scope MEMBERS_WRITE.',
+  description:
+    'Gives a member another role. A VIEWER keeps neither share links nor unfinished uploads; who is no longer OWNER, no tokens that they made for service accounts. OWNER, scope MEMBERS_WRITE.',
   input: builder.inputType('UpdateMemberInput', {
     fields: (t) => ({
       workspaceId: t.id({ required: true }),
@@ -90,14 +94,53 @@ mutation('updateMember', {
 })
 
 mutation('removeMember', {
-  description: 'Ends a membership at once. OWNER, or the member; scope MEMBERS_WRITE.',
+  description:
+    'Ends a membership at once, with the tokens that are bound to the workspace, the tokens that the member made for service accounts, the share links and the unfinished uploads of the member. OWNER, or the member; scope MEMBERS_WRITE.',
   input: builder.inputType('RemoveMemberInput', {
     fields: (t) => ({
       workspaceId: t.id({ required: true }),
       userId: t.id({ required: true }),
+      transferShareLinksTo: t.id({
+        description:
+          'The member, EDITOR or OWNER, who has the share links of the removed member from now on; without it they are revoked. Requires role OWNER and scope SHARES_WRITE.',
+      }),
     }),
   }),
   payload: payload('RemoveMemberPayload'),
   errors: [InvalidState],
   resolve: async (input, context) => ({ member: await removeMember(context, input) }),
+})
+
+mutation('createServiceAccount', {
+  description:
+    'Creates a member without a person behind it, for programs; createApiToken makes its tokens. OWNER, scope MEMBERS_WRITE.',
+  input: builder.inputType('CreateServiceAccountInput', {
+    fields: (t) => ({
+      workspaceId: t.id({
+        required: true,
+        description: 'The one workspace that it belongs to.',
+      }),
+      name: t.string({ required: true, description: 'Shown on what it makes.' }),
+      role: t.field({
+        type: WorkspaceRoleEnum,
+        required: true,
+        defaultValue: 'EDITOR',
+        description: 'What it may do in the workspace.',
+      }),
+    }),
+  }),
+  payload: payload('CreateServiceAccountPayload'),
+  resolve: async (input, context) => ({ member: await createServiceAccount(context, input) }),
+})
+
+mutation('deleteServiceAccount', {
+  description:
+    'Ends a service account at once, with its tokens, share links and unfinished uploads; its files stay. OWNER, scope MEMBERS_WRITE.',
+  input: builder.inputType('DeleteServiceAccountInput', {
+    fields: (t) => ({
+      userId: t.id({ required: true, description: 'The id of its user.' }),
+    }),
+  }),
+  payload: payload('DeleteServiceAccountPayload'),
+  resolve: async ({ userId }, context) => ({ member: await deleteServiceAccount(context, userId) }),
 })

@@ -1,15 +1,30 @@
+import { hook } from '../../database/hook.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
+import { transact } from '../../database/transaction.ts'
 import { InvalidInput, InvalidState, NotFound } from '../../errors.ts'
 import { isKeepable } from '../../names.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inTransaction, type LogScope, type Scope, type TxScope } from '../../scope.ts'
+import { type UserRow, userByEmail } from '../accounts/reads.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
+import { recordOnServer } from '../server-activity/writes.ts'
 import { requireNamed } from '../workspaces/reads.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { memberOf } from './reads.ts'
 
 export type MemberRow = Row<'members'>
-const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
+/**
+ * Called when a member has another role, or none any more (`role` is null): what they could do and no longer may ends here. Their share
+ * links then pass to `newSharer`, where one is named.
+ */
+export const roleChanged = hook<{
+  scope: TxScope
+  workspaceId: string
+  userId: string
+  role: WorkspaceRole | null
+  newSharer: string | null
+}>()
+export const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
 const EMAIL = /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u
 
 workspaceCreated.listen(async (tx, { scope: { viewer, now }, workspace }) => {
@@ -37,7 +52,7 @@ export async function addMember(
     await requireNamed(s.tx, s.viewer, workspaceId, need)
     const address = email.trim().toLowerCase()
     checkPerson(address, name)
-    const user = (await userByEmail(s, address)) ?? (await newUser(s, address, name))
+    const user = (await userByEmail(s.tx, address)) ?? (await newUser(s, address, name))
     const existing = await memberOf(s.tx, workspaceId, user.id)
     if (existing) return setRole(s, existing, role)
     const member = { workspaceId, userId: user.id, role, joinedAt: s.now() }
@@ -57,6 +72,24 @@ function checkPerson(email: string, name: string | null | undefined) {
   }
 }
 
+/** A person who is in no workspace yet, made by the operator of the server. Throws InvalidInput, also for an address that is taken. */
+export async function createUserOnServer(
+  { db, now }: Pick<Scope, 'db' | 'now'>,
+  { email, name }: { email: string; name: string | null },
+): Promise<UserRow> {
+  const address = email.trim().toLowerCase()
+  checkPerson(address, name)
+  return transact(db, async (tx) => {
+    if (await userByEmail(tx, address)) {
+      throw new InvalidInput({ path: ['email'], message: 'a user has this address already' })
+    }
+    const s = { tx, now, viewer: null }
+    const user = await newUser(s, address, name)
+    await recordOnServer(s, 'USER_CREATED', { userId: user.id, name: user.name })
+    return user
+  })
+}
+
 /** Gives a member another role; the last OWNER stays one. */
 export async function updateMember(
   scope: Scope,
@@ -70,10 +103,19 @@ export async function updateMember(
   })
 }
 
-/** Ends a membership; anybody may leave, the last OWNER may not. */
+type Removal = {
+  workspaceId: string
+  userId: string
+  transferShareLinksTo?: string | null | undefined
+}
+
+/**
+ * Ends a membership with the tokens, share links and unfinished uploads that the member has there; anybody may leave, the last OWNER
+ * may not. `transferShareLinksTo` names the member who has the links from then on.
+ */
 export async function removeMember(
   scope: Scope,
-  { workspaceId, userId }: { workspaceId: string; userId: string },
+  { workspaceId, userId, transferShareLinksTo }: Removal,
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
     const leaving = s.viewer?.userId === userId
@@ -81,14 +123,40 @@ export async function removeMember(
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
     await keepAnOwner(s, member)
-    await s.tx
-      .deleteFrom('members')
-      .where('workspaceId', '=', workspaceId)
-      .where('userId', '=', userId)
-      .execute()
-    await record(s, { workspaceId, action: 'MEMBER_REMOVED', details: { userId } })
+    if (transferShareLinksTo != null) await requireNewSharer(s, member, transferShareLinksTo)
+    await endMembership(s, member, transferShareLinksTo ?? null)
     return member
   })
+}
+
+/** Who makes others the maker of links must be able to revoke those as well. */
+async function requireNewSharer(
+  s: TxScope,
+  { workspaceId, userId }: MemberRow,
+  newSharerId: string,
+) {
+  await requireNamed(s.tx, s.viewer, workspaceId, { scope: 'SHARES_WRITE', role: 'OWNER' })
+  const newSharer = await memberOf(s.tx, workspaceId, newSharerId)
+  if (!newSharer) throw new NotFound(newSharerId).at('transferShareLinksTo')
+  if (newSharerId !== userId && newSharer.role !== 'VIEWER') return
+  const message = 'another member who may share: an EDITOR or OWNER'
+  throw new InvalidInput({ path: ['transferShareLinksTo'], message })
+}
+
+/** Takes a member out, and ends what they had by being one. */
+export async function endMembership(
+  s: TxScope,
+  { workspaceId, userId }: MemberRow,
+  newSharer: string | null,
+) {
+  await s.tx
+    .deleteFrom('members')
+    .where('workspaceId', '=', workspaceId)
+    .where('userId', '=', userId)
+    .execute()
+  const details = { userId, ...(newSharer && { shareLinksTransferredTo: newSharer }) }
+  await record(s, { workspaceId, action: 'MEMBER_REMOVED', details })
+  await roleChanged.call(s.tx, { scope: s, workspaceId, userId, role: null, newSharer })
 }
 
 async function setRole(s: TxScope, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
@@ -102,24 +170,25 @@ async function setRole(s: TxScope, member: MemberRow, role: WorkspaceRole): Prom
     .where('userId', '=', userId)
     .execute()
   await record(s, { workspaceId, action: 'MEMBER_UPDATED', details: { userId, role } })
+  await roleChanged.call(s.tx, { scope: s, workspaceId, userId, role, newSharer: null })
   return { ...member, role }
 }
 
+/** A service account alone cannot own a workspace: nobody could make its next token. */
 async function keepAnOwner({ tx }: TxScope, { workspaceId, userId, role }: MemberRow) {
   if (role !== 'OWNER') return
   const other = await tx
     .selectFrom('members')
-    .select('userId')
-    .where('workspaceId', '=', workspaceId)
-    .where('role', '=', 'OWNER')
-    .where('userId', '!=', userId)
+    .innerJoin('users', 'users.id', 'members.userId')
+    .select('members.userId')
+    .where('members.workspaceId', '=', workspaceId)
+    .where('members.role', '=', 'OWNER')
+    .where('members.userId', '!=', userId)
+    .where('users.kind', '=', 'PERSON')
     .executeTakeFirst()
   if (!other) throw new InvalidState('LAST_OWNER', 'a workspace keeps at least one OWNER')
 }
 
-const userByEmail = ({ tx }: TxScope, email: string) =>
-  tx.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
-
 /** Names are shown to everybody in a PUBLIC workspace, addresses are not: without a name, what stands before the @. */
-const newUser = ({ tx, now }: TxScope, email: string, name: string | null | undefined) =>
+const newUser = ({ tx, now }: LogScope, email: string, name: string | null | undefined) =>
   createUser(tx, { name: name?.trim() || email.replace(/@.*/, ''), email, createdAt: now() })

@@ -1,9 +1,11 @@
 import { newId } from '../../database/ids.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { inField } from '../entries/fields.ts'
 import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
 import { entriesForgotten } from '../entries/trash.ts'
+import { roleChanged } from '../members/writes.ts'
 import { hashPassword } from './passwords.ts'
 import { requireShareLink, toShare } from './reads.ts'
 import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
@@ -56,9 +58,7 @@ export async function revokeShareLink(scope: Scope, shareLinkId: string): Promis
   return inTransaction(scope, async (s) => {
     const share = await inField('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
     await s.tx.deleteFrom('shareLinks').where('id', '=', shareLinkId).execute()
-    const entry = await entryById(s.tx, share.entryId)
-    const parent = entry?.parentId ? await entryById(s.tx, entry.parentId) : null
-    await log(s, share, 'SHARE_LINK_REVOKED', entry && pathOf(entry, parent))
+    await log(s, share, 'SHARE_LINK_REVOKED', await sharedPath(s.tx, share))
     return share
   })
 }
@@ -71,6 +71,40 @@ const log = (
 ) => {
   const terms = { hasPassword: passwordHash !== null, expiresAt, maxDownloads }
   return record(s, { workspaceId, action, entryId, path, details: { shareLinkId: id, ...terms } })
+}
+
+/** Whoever may no longer share leaves no share links: another member has them, or they show nothing any more. */
+roleChanged.listen(async (tx, { scope, workspaceId, userId, role, newSharer }) => {
+  if (role === 'OWNER' || role === 'EDITOR') return
+  const theirs = { workspaceId, userId }
+  if (newSharer) return giveShares(tx, theirs, newSharer)
+  for (const share of await deleteShares(tx, theirs)) {
+    await log(scope, share, 'SHARE_LINK_REVOKED', await sharedPath(tx, share))
+  }
+})
+
+type Sharer = { workspaceId: string; userId: string }
+
+const giveShares = (tx: Tx, { workspaceId, userId }: Sharer, newSharer: string) =>
+  tx
+    .updateTable('shareLinks')
+    .set({ createdBy: newSharer })
+    .where('workspaceId', '=', workspaceId)
+    .where('createdBy', '=', userId)
+    .execute()
+
+const deleteShares = (tx: Tx, { workspaceId, userId }: Sharer): Promise<ShareRow[]> =>
+  tx
+    .deleteFrom('shareLinks')
+    .where('workspaceId', '=', workspaceId)
+    .where('createdBy', '=', userId)
+    .returningAll()
+    .execute()
+
+async function sharedPath(tx: Tx, { entryId }: ShareRow): Promise<string | null> {
+  const entry = await entryById(tx, entryId)
+  const parent = entry?.parentId ? await entryById(tx, entry.parentId) : null
+  return entry && pathOf(entry, parent)
 }
 
 entriesForgotten.listen((tx, { ids }) =>

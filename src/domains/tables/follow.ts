@@ -21,7 +21,7 @@ recorded.listen(async (_, { scope, event }) => {
 })
 
 /** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
-export async function moveRows({ tx }: TxScope, move: Move): Promise<void> {
+export async function moveRows({ tx }: Pick<TxScope, 'tx'>, move: Move): Promise<void> {
   const { workspaceId, from, to } = move
   if (from === to) return
   const moved = tx.selectFrom('rowLinks').where((eb) => isMoved(eb, move))

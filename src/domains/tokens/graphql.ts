@@ -2,12 +2,13 @@ import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { ApiScopeEnum, ApiToken } from '../accounts/graphql.ts'
+import { ApiScopeEnum, ApiToken, Viewer } from '../accounts/graphql.ts'
 import { type TokenRow, tokensById } from '../accounts/reads.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { mayManage, tokensList } from './reads.ts'
-import { createApiToken, revokeApiToken } from './writes.ts'
+import { mayManage, ownTokensList, requireTokensWrite, tokensList } from './reads.ts'
+import { revokeAllApiTokens, revokeApiToken } from './revoking.ts'
+import { createApiToken } from './writes.ts'
 
 nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
   const rows = await tokensById(db, ids)
@@ -28,14 +29,30 @@ builder.objectField(Workspace, 'apiTokens', (t) =>
   ),
 )
 
+builder.objectField(Viewer, 'apiTokens', (t) =>
+  t.connection(
+    {
+      type: ApiToken,
+      description:
+        'Your own tokens that are not revoked, oldest first; with a token that is bound to a workspace those bound to the same one. Scope TOKENS_WRITE.',
+      resolve: async (viewer, args, { db }) =>
+        page(args, ownTokensList(db, requireTokensWrite(viewer))),
+    },
+    ...connectionOf(ApiToken, 'ApiToken'),
+  ),
+)
+
 mutation('createApiToken', {
-  description: 'A token with some of your scopes. Scope TOKENS_WRITE.',
+  description:
+    'A token with some of your scopes, for yourself or, as OWNER, for a service account. It ends with the token that creates it. Scope TOKENS_WRITE.',
   input: builder.inputType('CreateApiTokenInput', {
     fields: (t) => ({
       name: t.string({ required: true }),
       scopes: t.field({ type: [ApiScopeEnum], required: true }),
       workspaceId: t.id({ description: 'Bound to it, the token sees no other workspace.' }),
-      userId: t.id({ description: 'A member of the workspace; absent: you.' }),
+      userId: t.id({
+        description: 'A service account of the workspace, whose OWNER you are; absent: you.',
+      }),
       expiresAt: t.field({ type: 'DateTime' }),
     }),
   }),
@@ -51,12 +68,42 @@ mutation('createApiToken', {
 })
 
 mutation('revokeApiToken', {
-  description: 'Your own token, or one bound to a workspace that you own. Scope TOKENS_WRITE.',
+  description:
+    'Your own token, or one bound to a workspace that you own, with all tokens that were made with it. Scope TOKENS_WRITE.',
   input: builder.inputType('RevokeApiTokenInput', {
-    fields: (t) => ({ tokenId: t.id({ required: true }) }),
+    fields: (t) => ({
+      tokenId: t.id({ required: true }),
+      cascade: t.boolean({
+        required: true,
+        defaultValue: true,
+        description:
+          'Whether the tokens that were made with it end, too, however indirectly; false: they pass to the token with which it was made itself.',
+      }),
+    }),
   }),
   payload: builder
     .objectRef<{ token: TokenRow }>('RevokeApiTokenPayload')
     .implement({ fields: (t) => ({ token: t.expose('token', { type: ApiToken }) }) }),
-  resolve: async ({ tokenId }, context) => ({ token: await revokeApiToken(context, tokenId) }),
+  resolve: async (input, context) => ({ token: await revokeApiToken(context, input) }),
+})
+
+mutation('revokeAllApiTokens', {
+  description:
+    'Revokes your own tokens, with all tokens that were made with them; with a token that is bound to a workspace those bound to the same one. Scope TOKENS_WRITE.',
+  input: builder.inputType('RevokeAllApiTokensInput', {
+    fields: (t) => ({
+      keepCurrent: t.boolean({
+        required: true,
+        defaultValue: true,
+        description:
+          'Whether the token of this request stays, also where it was made with another.',
+      }),
+    }),
+  }),
+  payload: builder.objectRef<{ revokedCount: number }>('RevokeAllApiTokensPayload').implement({
+    fields: (t) => ({
+      revokedCount: t.exposeInt('revokedCount', { description: 'How many tokens were revoked.' }),
+    }),
+  }),
+  resolve: async (input, context) => ({ revokedCount: await revokeAllApiTokens(context, input) }),
 })

@@ -1,27 +1,45 @@
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/keyset.ts'
 import type { Tx } from '../../database/transaction.ts'
+import { Forbidden, Unauthenticated } from '../../errors.ts'
 import type { Viewer } from '../../scope.ts'
 import type { TokenRow } from '../accounts/reads.ts'
 import { roleOf } from '../workspaces/reads.ts'
 import { hasRole } from '../workspaces/rules.ts'
 
 /** The living tokens bound to a workspace, oldest first. */
-export function tokensList(db: Db, workspaceId: string): List<TokenRow> {
-  return {
-    ordering: 'tokens',
-    keys: [
-      { column: 'apiTokens.createdAt', as: 'createdAt', direction: 'asc', numeric: true },
-      { column: 'apiTokens.id', as: 'id', direction: 'asc' },
-    ],
-    segments: [
-      db
-        .selectFrom('apiTokens')
-        .selectAll()
-        .where('workspaceId', '=', workspaceId)
-        .where('revokedAt', 'is', null),
-    ],
-  }
+export const tokensList = (db: Db, workspaceId: string): List<TokenRow> => ({
+  ordering: 'tokens',
+  keys: oldestFirst,
+  segments: [livingTokens(db).where('workspaceId', '=', workspaceId)],
+})
+
+/** The viewer's own living tokens, oldest first; a token that is bound to a workspace sees those bound to the same one. */
+export const ownTokensList = (db: Db, viewer: NonNullable<Viewer>): List<TokenRow> => ({
+  ordering: 'ownTokens',
+  keys: oldestFirst,
+  segments: [ownTokens(db, viewer)],
+})
+
+/** The rows of that list. */
+export const ownTokens = (db: Db | Tx, { userId, workspaceId }: NonNullable<Viewer>) =>
+  livingTokens(db)
+    .where('userId', '=', userId)
+    .$if(workspaceId !== null, (q) => q.where('workspaceId', '=', workspaceId))
+
+const livingTokens = (db: Db | Tx) =>
+  db.selectFrom('apiTokens').selectAll().where('revokedAt', 'is', null)
+
+const oldestFirst: List<TokenRow>['keys'] = [
+  { column: 'apiTokens.createdAt', as: 'createdAt', direction: 'asc', numeric: true },
+  { column: 'apiTokens.id', as: 'id', direction: 'asc' },
+]
+
+/** Throws Unauthenticated, Forbidden. */
+export function requireTokensWrite(viewer: Viewer): NonNullable<Viewer> {
+  if (!viewer) throw new Unauthenticated()
+  if (!viewer.scopes.has('TOKENS_WRITE')) throw new Forbidden({ missingScopes: ['TOKENS_WRITE'] })
+  return viewer
 }
 
 /** One's own tokens, and with TOKENS_WRITE those bound to a workspace that one owns; no token takes as long as another's. */

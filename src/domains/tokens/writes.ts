@@ -1,11 +1,19 @@
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import { isKeepable } from '../../names.ts'
-import { type ApiScope, inTransaction, type Scope, type TxScope, type Viewer } from '../../scope.ts'
-import { type TokenRow, tokensById } from '../accounts/reads.ts'
-import { createToken, revokeToken } from '../accounts/writes.ts'
+import {
+  type ApiScope,
+  inTransaction,
+  type LogScope,
+  type Scope,
+  type TxScope,
+  type Viewer,
+} from '../../scope.ts'
+import { type TokenRow, usersById } from '../accounts/reads.ts'
+import { createToken, lockToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
+import { recordOnServer } from '../server-activity/writes.ts'
 import { requireNamed, roleOf } from '../workspaces/reads.ts'
-import { mayManage } from './reads.ts'
+import { requireTokensWrite } from './reads.ts'
 
 type NewApiToken = {
   name: string
@@ -14,86 +22,82 @@ type NewApiToken = {
   userId?: string | null | undefined
   expiresAt?: number | null | undefined
 }
+export type MadeToken = { token: TokenRow; secret: string }
 
-/** A token for oneself, or, by the OWNER of a workspace, for a member of it. It never can more than the token that makes it. */
-export async function createApiToken(
-  scope: Scope,
-  input: NewApiToken,
-): Promise<{ token: TokenRow; secret: string }> {
+/**
+ * A token for oneself, or, by the OWNER of a workspace, for a service account of it. It can never do more than the token that
+ * makes it, and ends with that one.
+ */
+export async function createApiToken(scope: Scope, input: NewApiToken): Promise<MadeToken> {
   const viewer = requireTokensWrite(scope.viewer)
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
   checkNewToken({ ...input, workspaceId, userId }, viewer, scope.now())
   return inTransaction(scope, async (s) => {
-    if (workspaceId) await requireMembership(s, workspaceId, userId)
-    const expiresAt = await endOfLife(s, viewer, input.expiresAt ?? null)
+    if (workspaceId) await requireHolder(s, workspaceId, userId)
+    const parent = await lockToken(s.tx, viewer.tokenId, s.now())
+    if (!parent) throw new Unauthenticated()
+    const expiresAt = endOfLife(parent, input.expiresAt ?? null)
+    const lineage = { issuerId: viewer.userId, parentId: parent.id }
     const { name, scopes } = input
-    const token = { name: name.trim(), scopes, userId, workspaceId, expiresAt }
+    const token = { name: name.trim(), scopes, userId, workspaceId, expiresAt, ...lineage }
     const made = await createToken(s.tx, token, s.now())
-    await log(s, made.token, 'TOKEN_CREATED')
+    await logToken(s, made.token, 'TOKEN_CREATED')
     return made
   })
 }
 
-/** From now on the token opens nothing, running requests aside. */
-export async function revokeApiToken(scope: Scope, tokenId: string): Promise<TokenRow> {
-  requireTokensWrite(scope.viewer)
-  return inTransaction(scope, async (s) => {
-    const token = await s.tx
-      .selectFrom('apiTokens')
-      .selectAll()
-      .where('id', '=', tokenId)
-      .executeTakeFirst()
-    if (!(await mayManage(s.tx, s.viewer, token)) || !token) {
-      throw new NotFound(tokenId).at('tokenId')
-    }
-    if (await revokeToken(s.tx, tokenId, s.now())) await log(s, token, 'TOKEN_REVOKED')
-    return token
-  })
-}
-
-function requireTokensWrite(viewer: Viewer) {
-  if (!viewer) throw new Unauthenticated()
-  if (!viewer.scopes.has('TOKENS_WRITE')) throw new Forbidden({ missingScopes: ['TOKENS_WRITE'] })
-  return viewer
-}
-
 function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: number) {
-  const { name, scopes, expiresAt, workspaceId, userId } = input
+  const { scopes, workspaceId, userId } = input
   const missing = scopes.filter((wanted) => !viewer.scopes.has(wanted))
   if (missing.length > 0) throw new Forbidden({ missingScopes: missing })
+  checkTerms(input, now)
+  if (userId !== viewer.userId && !workspaceId) {
+    const message = "a service account's token is bound to its workspace: name it"
+    throw new InvalidInput({ path: ['workspaceId'], message })
+  }
+}
+
+/** Throws InvalidInput. */
+export function checkTerms(
+  { name, expiresAt }: Pick<NewApiToken, 'name' | 'expiresAt'>,
+  now: number,
+) {
   if (name.trim() === '' || name.length > 200 || !isKeepable(name)) {
     throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
   }
   if (expiresAt != null && expiresAt <= now) {
     throw new InvalidInput({ path: ['expiresAt'], message: 'a moment in the future' })
   }
-  if (userId !== viewer.userId && !workspaceId) {
-    const message = "another user's token is bound to a workspace: name it"
-    throw new InvalidInput({ path: ['workspaceId'], message })
-  }
 }
 
-async function requireMembership({ tx, viewer }: TxScope, workspaceId: string, userId: string) {
-  const role = userId === viewer?.userId ? 'VIEWER' : 'OWNER'
+/** People make their own tokens: whoever made one for another person could act as them, also after being removed. */
+async function requireHolder({ tx, viewer }: TxScope, workspaceId: string, userId: string) {
+  const isOwn = userId === viewer?.userId
+  const role = isOwn ? 'VIEWER' : 'OWNER'
   await requireNamed(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })
   if (!(await roleOf(tx, userId, workspaceId))) throw new NotFound(userId).at('userId')
+  const [user] = await usersById(tx, [userId])
+  if (isOwn || user?.kind === 'SERVICE') return
+  const message = 'people create their own tokens; an OWNER creates those of service accounts'
+  throw new Forbidden({ message }).at('userId')
 }
 
 /** Where no end is named, the new token ends with the one that makes it. */
-async function endOfLife({ tx }: TxScope, viewer: NonNullable<Viewer>, wanted: number | null) {
-  const [maker] = await tokensById(tx, [viewer.tokenId])
-  const latest = maker?.expiresAt ?? null
+function endOfLife({ expiresAt: latest }: TokenRow, wanted: number | null) {
   if (latest === null || wanted === null) return wanted ?? latest
   if (wanted <= latest) return wanted
   const message = `no later than ${new Date(latest).toISOString()}, when this token ends`
   throw new InvalidInput({ path: ['expiresAt'], message })
 }
 
-async function log(
-  s: TxScope,
+/** To the log of the workspace that the token is bound to, or to that of the server. */
+export async function logToken(
+  s: LogScope,
   { id, name, userId, workspaceId }: TokenRow,
   action: 'TOKEN_CREATED' | 'TOKEN_REVOKED',
 ) {
-  if (workspaceId) await record(s, { workspaceId, action, details: { tokenId: id, name, userId } })
+  const details = { tokenId: id, name, userId }
+  if (workspaceId) await record(s, { workspaceId, action, details })
+  else await recordOnServer(s, action, details)
 }

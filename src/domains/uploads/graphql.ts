@@ -42,6 +42,7 @@ import { createUploads } from './create-uploads.ts'
 import { addressOf, MOST_PARTS, type UploadPart, uploadParts } from './direct.ts'
 import { cancelUpload } from './endings.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
+import './membership.ts'
 import { MAX_BATCH_SIZE, type UploadOutcome } from './outcomes.ts'
 import { uploadsById, uploadsList } from './reads.ts'
 import {

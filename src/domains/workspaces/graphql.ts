@@ -12,6 +12,7 @@ import {
   readableWorkspaces,
   requireAccess,
   roleOf,
+  visibleWorkspaces,
   type WorkspaceRow,
   workspaceIdBySlug,
   workspacesById,
@@ -28,6 +29,9 @@ export const OrderDirection = builder.enumType('OrderDirection', {
 
 /** A workspace by id, from inside a type that the viewer may see. */
 export const loadWorkspace = loader((ids, { db }) => workspacesById(db, ids))
+
+/** The same by an id that any row may name. */
+const loadVisible = loader((ids, { db, viewer }) => visibleWorkspaces(db, viewer, ids))
 
 const loadAccess = loader((ids, { db, viewer }) =>
   Promise.all(
@@ -83,9 +87,10 @@ builder.objectField(ApiToken, 'workspace', (t) =>
   t.field({
     type: Workspace,
     nullable: true,
-    description: 'The one workspace that the token is bound to.',
+    description:
+      'The one workspace that the token is bound to; null where there is none, or it is not yours to see.',
     resolve: ({ workspaceId }, _, context) =>
-      workspaceId === null ? null : loadWorkspace(context, workspaceId),
+      workspaceId === null ? null : loadVisible(context, workspaceId),
   }),
 )
 

@@ -53,6 +53,14 @@ export async function readableWorkspaces(
   return readable
 }
 
+/** Each of these workspaces as far as the viewer may know of it: they are in it, or it is PUBLIC; null in the place of the rest. */
+export const visibleWorkspaces = (
+  db: Db,
+  viewer: Viewer,
+  ids: readonly string[],
+): Promise<(WorkspaceRow | null)[]> =>
+  Promise.all(ids.map((id) => visibleWorkspace(db, viewer, id)))
+
 /** For a signed link: whoever made it, with this token or none, may still read there. Anything else is NotFound. */
 export async function requireMaker(
   scope: { db: Db; now: () => number },

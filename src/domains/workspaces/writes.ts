@@ -119,7 +119,7 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
 })
 
 /** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
-export async function nextSeq({ tx }: TxScope, workspaceId: string): Promise<number> {
+export async function nextSeq({ tx }: Pick<TxScope, 'tx'>, workspaceId: string): Promise<number> {
   holdWorkspace(tx, workspaceId)
   const [workspace] = await takeSeq(tx, workspaceId)
   if (!workspace) throw new Error(`${workspaceId} is not there`)

@@ -1,0 +1,138 @@
+import { parseArgs } from 'node:util'
+import { CannotStart, readConfig } from './config.ts'
+import { openExisting } from './database/existing.ts'
+import { createUserOnServer } from './domains/members/writes.ts'
+import {
+  createTokenOnServer,
+  revokeTokenOnServer,
+  tokensOnServer,
+  usersOnServer,
+} from './domains/tokens/on-server.ts'
+import { DomainError } from './errors.ts'
+import { type ApiScope, apiScopes, type Scope } from './scope.ts'
+
+const usage = `npm run admin -- <command>
+
+What the operator does on the server, also while it runs, with the same variables as it has:
+  users list                              the id, address and name of each user
+  users create --email <address> [--name <name>]
+  tokens create --user <address or id>    prints the secret, once and alone, on standard output
+         [--name <name>]                  for people to tell tokens apart
+         [--scope <scope>]…               may be repeated; without it all scopes
+         [--workspace <id or slug>]       binds the token to it
+         [--expires-in-days <days>]
+  tokens list --user <address or id>      those that are not revoked
+  tokens revoke <token id>                with all tokens that were made with it
+It exits with 0 when that is done, with 1 where it is refused, and with 2 where the command is not one of these.`
+
+const options = {
+  email: { type: 'string' },
+  user: { type: 'string' },
+  name: { type: 'string' },
+  scope: { type: 'string', multiple: true },
+  workspace: { type: 'string' },
+  'expires-in-days': { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const
+
+type Values = ReturnType<typeof readArguments>['values']
+type ServerScope = Pick<Scope, 'db' | 'now'>
+type Command = (scope: ServerScope, values: Values, rest: string[]) => Promise<string[]>
+
+class UsageError extends Error {}
+
+const commands: Record<string, Command> = {
+  'users list': async (scope) => (await usersOnServer(scope)).map(userLine),
+  async 'users create'(scope, { email, name }) {
+    const user = await createUserOnServer(scope, {
+      email: required('--email', email),
+      name: name ?? null,
+    })
+    return [userLine(user)]
+  },
+  async 'tokens create'(scope, values) {
+    const { token, secret } = await createTokenOnServer(scope, {
+      user: required('--user', values.user),
+      name: values.name ?? 'Made on the server',
+      scopes: values.scope?.map(scopeNamed) ?? apiScopes,
+      workspace: values.workspace ?? null,
+      expiresAt: endIn(values['expires-in-days'], scope.now()),
+    })
+    console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is kept.`)
+    return [secret]
+  },
+  'tokens list': async (scope, { user }) =>
+    (await tokensOnServer(scope, required('--user', user))).map(tokenLine),
+  async 'tokens revoke'(scope, _, [tokenId]) {
+    const count = await revokeTokenOnServer(scope, required('<token id>', tokenId))
+    return [`${count} revoked.`]
+  },
+}
+
+/** The process: arguments → config → an open database → one command → its lines. */
+async function main() {
+  const { values, positionals } = readArguments()
+  if (values.help) return console.log(usage)
+  const [noun = '', verb = '', ...rest] = positionals
+  const command = commands[`${noun} ${verb}`]
+  if (!command) throw new UsageError()
+  const db = await openExisting(readConfig(process.env).database)
+  try {
+    const lines = await command({ db, now: Date.now }, values, rest)
+    for (const line of lines) console.log(line)
+  } finally {
+    await db.destroy()
+  }
+}
+
+const readArguments = () => parseArgs({ options, allowPositionals: true })
+
+function required(name: string, value: string | undefined): string {
+  if (!value) throw new UsageError(`${name} is missing.`)
+  return value
+}
+
+function scopeNamed(name: string): ApiScope {
+  const scope = apiScopes.find((known) => known === name)
+  if (!scope) throw new UsageError(`--scope is one of ${apiScopes.join(', ')}, not ${name}.`)
+  return scope
+}
+
+function endIn(days: string | undefined, now: number): number | null {
+  if (days === undefined) return null
+  const ms = Number(days) * 86_400_000
+  if (ms > 0 && ms < 1e13) return Math.floor(now + ms)
+  throw new UsageError('--expires-in-days is a number above 0.')
+}
+
+type User = Awaited<ReturnType<typeof usersOnServer>>[number]
+
+const userLine = ({ id, kind, email, name }: User) => line([id, kind, email ?? '-', name])
+
+/** Names come from people, and may hold what a terminal obeys. */
+const line = (words: string[]) => words.map((word) => word.replace(/\p{C}/gu, '\ufffd')).join('  ')
+
+const moment = (at: number | null) => (at === null ? '-' : new Date(at).toISOString())
+
+const tokenLine = (token: Awaited<ReturnType<typeof tokensOnServer>>[number]) =>
+  line([
+    token.id,
+    `${token.prefix}…`,
+    token.workspaceId ?? 'every workspace',
+    `expires ${moment(token.expiresAt)}`,
+    `used ${moment(token.lastUsedAt)}`,
+    token.scopes || 'no scopes',
+    token.name,
+  ])
+
+function sentenceFor(error: Error & { code?: string }) {
+  if (error instanceof UsageError) return [error.message, usage].filter(Boolean).join('\n\n')
+  if (error.code?.startsWith('ERR_PARSE_ARGS')) return `${error.message}\n\n${usage}`
+  if (error instanceof CannotStart || error instanceof DomainError) return error.message
+  return error
+}
+
+main().catch((error) => {
+  console.error(sentenceFor(error))
+  process.exitCode = error instanceof UsageError || error.code?.startsWith('ERR_PARSE') ? 2 : 1
+})

@@ -1,0 +1,47 @@
+import type { WorkspaceRole } from '../../database/tables.ts'
+import { InvalidInput, NotFound } from '../../errors.ts'
+import { isKeepable } from '../../names.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
+import { usersById } from '../accounts/reads.ts'
+import { createUser } from '../accounts/writes.ts'
+import { record } from '../activity/writes.ts'
+import { requireAccess, requireNamed } from '../workspaces/reads.ts'
+import { memberOf } from './reads.ts'
+import { endMembership, type MemberRow, need } from './writes.ts'
+
+type NewServiceAccount = { workspaceId: string; name: string; role: WorkspaceRole }
+
+/** A user without a person behind it, who is a member of this workspace and of no other. OWNER, scope MEMBERS_WRITE. */
+export async function createServiceAccount(
+  scope: Scope,
+  { workspaceId, name, role }: NewServiceAccount,
+): Promise<MemberRow> {
+  return inTransaction(scope, async (s) => {
+    await requireNamed(s.tx, s.viewer, workspaceId, need)
+    if (name.trim() === '' || name.length > 200 || !isKeepable(name)) {
+      throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
+    }
+    const about = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
+    const { id: userId } = await createUser(s.tx, { ...about, createdAt: s.now() })
+    const member = { workspaceId, userId, role, joinedAt: s.now() }
+    await s.tx.insertInto('members').values(member).execute()
+    await record(s, { workspaceId, action: 'MEMBER_ADDED', details: { userId, role } })
+    return member
+  })
+}
+
+/**
+ * Ends a service account with its tokens, share links and unfinished uploads. What it has made keeps its name, for which the row of
+ * the user stays. OWNER, scope MEMBERS_WRITE. Throws NotFound for a person.
+ */
+export async function deleteServiceAccount(scope: Scope, userId: string): Promise<MemberRow> {
+  return inTransaction(scope, async (s) => {
+    const [user] = await usersById(s.tx, [userId])
+    const workspaceId = user?.workspaceId ?? ''
+    await requireAccess(s.tx, s.viewer, workspaceId, need, userId)
+    const member = await memberOf(s.tx, workspaceId, userId)
+    if (!member) throw new NotFound(userId)
+    await endMembership(s, member, null)
+    return member
+  })
+}

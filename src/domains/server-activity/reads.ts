@@ -1,0 +1,28 @@
+import type { Db } from '../../database/database.ts'
+import type { List } from '../../database/keyset.ts'
+import type { Row } from '../../database/tables.ts'
+import { Forbidden, Unauthenticated } from '../../errors.ts'
+import type { Viewer } from '../../scope.ts'
+import { isFirstOwner } from '../accounts/reads.ts'
+
+export type ServerEventRow = Row<'serverActivity'>
+
+/** For the first owner, by a token with ACTIVITY_READ that no workspace binds. Throws Unauthenticated, Forbidden. */
+export async function requireServerAccess(db: Db, viewer: Viewer): Promise<void> {
+  if (!viewer) throw new Unauthenticated()
+  if (!viewer.scopes.has('ACTIVITY_READ')) throw new Forbidden({ missingScopes: ['ACTIVITY_READ'] })
+  if (viewer.workspaceId === null && (await isFirstOwner(db, viewer.userId))) return
+  throw new Forbidden({ message: 'this is for the first owner of the server' })
+}
+
+/** The log of the server, newest first. */
+export function serverActivityList(db: Db): List<ServerEventRow> {
+  return {
+    ordering: 'serverActivity',
+    keys: [
+      { column: 'serverActivity.at', as: 'at', direction: 'desc', numeric: true },
+      { column: 'serverActivity.id', as: 'id', direction: 'desc' },
+    ],
+    segments: [db.selectFrom('serverActivity').selectAll()],
+  }
+}

@@ -1,0 +1,22 @@
+import { newId } from '../../database/ids.ts'
+import type { LogScope } from '../../scope.ts'
+import type { ServerAction } from './rules.ts'
+
+/** Appends to the log of the server: what concerns no single workspace. Without a viewer it was done on the server itself. */
+export async function recordOnServer(
+  { tx, viewer, now }: LogScope,
+  action: ServerAction,
+  details: Record<string, unknown>,
+): Promise<void> {
+  await tx
+    .insertInto('serverActivity')
+    .values({
+      id: newId('sev'),
+      action,
+      actorId: viewer?.userId ?? null,
+      tokenId: viewer?.tokenId ?? null,
+      at: now(),
+      details: JSON.stringify(details),
+    })
+    .execute()
+}

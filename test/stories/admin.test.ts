@@ -1,0 +1,179 @@
+import { rm } from 'node:fs/promises'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { apiScopes } from '../../src/scope.ts'
+import { runAdmin } from '../support/admin.ts'
+import { act, createFolder, createWorkspace } from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+let house: House
+let workspaceId: string
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house, { slug: 'lab' })).id
+})
+
+async function member(email: string, role = 'EDITOR'): Promise<string> {
+  const input = { workspaceId, email, role }
+  return (await act(house, 'addMember', input, 'member { user { id } }')).member.user.id
+}
+
+const viewerOf = async (token: string | undefined) => {
+  const fields = 'user { id } token { id name issuer { id } workspace { id } expiresAt } scopes'
+  return (await house.ask(`{ viewer { ${fields} } }`, {}, { token: token ?? '' })).viewer
+}
+
+describe('tokens create', () => {
+  test('makes the first token of a person beside a running server, and prints it alone', async () => {
+    const userId = await member('ann@example.org')
+    const { code, lines } = await runAdmin(house, 'tokens', 'create', '--user', 'Ann@example.org')
+    expect([code, lines]).toEqual([0, [expect.stringMatching(/^hld_[\w-]{43}$/)]])
+    const viewer = await viewerOf(lines[0])
+    expect(viewer).toMatchObject({
+      user: { id: userId },
+      token: { name: 'Made on the server', issuer: null, workspace: null, expiresAt: null },
+    })
+    expect(viewer.scopes.toSorted()).toEqual([...apiScopes].sort())
+  })
+
+  test('has the scopes, the workspace, the name and the end that are named', async () => {
+    await member('ann@example.org')
+    const words = ['--scope', 'FILES_READ', '--scope', 'FILES_WRITE', '--workspace', 'lab']
+    const more = ['--name', 'laptop', '--expires-in-days', '2']
+    const { lines } = await runAdmin(
+      house,
+      'tokens',
+      'create',
+      '--user',
+      'ann@example.org',
+      ...words,
+      ...more,
+    )
+    const viewer = await viewerOf(lines[0])
+    expect(viewer.scopes.toSorted()).toEqual(['FILES_READ', 'FILES_WRITE'])
+    expect(viewer.token).toMatchObject({ name: 'laptop', workspace: { id: workspaceId } })
+    const days = (Date.parse(viewer.token.expiresAt) - Date.now()) / 86_400_000
+    expect(days).toBeCloseTo(2, 1)
+  })
+
+  test('brings back an owner who has lost every token', async () => {
+    const owner = await viewerOf(house.token)
+    await act(house, 'revokeAllApiTokens', { keepCurrent: false }, 'revokedCount')
+    const listed = await runAdmin(house, 'users', 'list')
+    expect(listed.lines).toEqual([`${owner.user.id}  PERSON  -  Owner`])
+    const { lines } = await runAdmin(house, 'tokens', 'create', '--user', owner.user.id)
+    expect((await viewerOf(lines[0])).user).toEqual(owner.user)
+  })
+
+  test('is written down in the log of the server, and of the workspace it is bound to', async () => {
+    const userId = await member('ann@example.org')
+    const words = ['--user', 'ann@example.org', '--workspace', workspaceId]
+    const { lines } = await runAdmin(house, 'tokens', 'create', ...words)
+    const query = `query ($id: ID!) {
+      serverActivity { nodes { action actor { id } details } }
+      workspace(by: { id: $id }) { activity(first: 1) { nodes { action actor { id } details } } }
+    }`
+    const { serverActivity, workspace } = await house.ask(query, { id: workspaceId })
+    const { id: tokenId, name } = (await viewerOf(lines[0])).token
+    const made = { action: 'TOKEN_CREATED', actor: null }
+    const details = { tokenId, name, userId }
+    expect(serverActivity.nodes).toEqual([{ ...made, details: { ...details, workspaceId } }])
+    expect(workspace.activity.nodes).toEqual([{ ...made, details }])
+  })
+
+  test('while the server writes all the time', async () => {
+    await member('ann@example.org')
+    let over = false
+    const writing = (async () => {
+      for (let i = 0; !over; i++) await createFolder(house, { workspaceId, name: `folder ${i}` })
+    })()
+    const made = await Promise.all(
+      Array.from({ length: 3 }, () =>
+        runAdmin(house, 'tokens', 'create', '--user', 'ann@example.org', '--workspace', 'lab'),
+      ),
+    )
+    over = true
+    await writing
+    expect(made.map(({ code }) => code)).toEqual([0, 0, 0])
+    for (const { lines } of made) expect(await viewerOf(lines[0])).toBeTruthy()
+  })
+})
+
+describe('tokens revoke and tokens list', () => {
+  test('end a token with what was made with it, and show the others without their secrets', async () => {
+    const userId = await member('ann@example.org')
+    const create = () => runAdmin(house, 'tokens', 'create', '--user', userId)
+    const [first, second] = [(await create()).lines[0] ?? '', (await create()).lines[0] ?? '']
+    const input = { name: '\u001b[2Jchild', scopes: ['FILES_READ'] }
+    const child = await act(house, 'createApiToken', input, 'secret token { id }', { token: first })
+    const { id } = (await viewerOf(first)).token
+    const before = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
+    expect(before.lines).toHaveLength(3)
+    // A name that clears the screen of the operator is shown, and not obeyed.
+    expect(before.lines.join('\n')).not.toContain('\u001b')
+    expect(before.lines.join('\n')).not.toContain(second.slice(9))
+    expect((await runAdmin(house, 'tokens', 'revoke', id)).lines).toEqual(['2 revoked.'])
+    for (const token of [first, child.secret]) {
+      expect((await house.graphql('{ viewer { user { id } } }', {}, { token })).status).toBe(401)
+    }
+    const after = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
+    expect(after.lines).toEqual([expect.stringContaining((await viewerOf(second)).token.id)])
+  })
+})
+
+describe('users create', () => {
+  test('makes a person, who is then added by the same address', async () => {
+    const words = ['--email', 'Bob@example.org', '--name', 'Bob']
+    const { code, lines } = await runAdmin(house, 'users', 'create', ...words)
+    expect([code, lines]).toEqual([0, [expect.stringMatching(/^usr_\w+ {2}PERSON {2}bob@example/)]])
+    expect(lines[0]).toContain(await member('bob@example.org'))
+    const again = await runAdmin(house, 'users', 'create', ...words)
+    expect([again.code, again.lines]).toEqual([1, []])
+  })
+})
+
+describe('what is refused', () => {
+  const run = (...words: string[]) => runAdmin(house, ...words)
+
+  test.each([
+    [['tokens', 'create', '--user', 'nobody@example.org'], 1, /nobody@example.org/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'none'], 1, /none/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'other'], 1, /no member/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--name', ' '], 1, /1 to 200/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--scope', 'ALL'], 2, /--scope is one of/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', '0'], 2, /days/],
+    [['tokens', 'create'], 2, /--user is missing/],
+    [['tokens', 'revoke', 'tok_0'], 1, /tok_0/],
+    [['tokens', 'make', '--user', 'ann@example.org'], 2, /npm run admin/],
+    [['--nonsense'], 2, /npm run admin/],
+  ] as const)('%j', async (words, wanted, complaint) => {
+    await member('ann@example.org')
+    await createWorkspace(house, { name: 'Other', slug: 'other' })
+    const count = () => house.app.db.selectFrom('apiTokens').select('id').execute()
+    const before = (await count()).length
+    const { code, lines, complained } = await run(...words)
+    expect([code, lines]).toEqual([wanted, []])
+    expect(complained).toMatch(complaint)
+    expect((await count()).length).toBe(before)
+  })
+
+  test('a database of another version, and nothing is changed in it', async () => {
+    await house.app.db
+      .deleteFrom('kysely_migration' as never)
+      .where('name' as never, '=', '0017-token-lineage' as never)
+      .execute()
+    const { code, complained } = await run('users', 'list')
+    expect([code, complained]).toEqual([1, expect.stringContaining('another version')])
+  })
+
+  test.skipIf(database !== 'SQLite')(
+    'a folder without a database, in which none is made',
+    async () => {
+      const dir = `${house.dir}/empty`
+      const { code, complained } = await runAdmin({ dir, databaseUrl: undefined }, 'users', 'list')
+      expect([code, complained]).toEqual([1, expect.stringContaining('is not there')])
+      await expect(rm(dir, { recursive: true })).rejects.toThrow('ENOENT')
+    },
+  )
+})

@@ -1,0 +1,378 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { keysOf } from '../support/bytes.ts'
+import {
+  act,
+  attempt,
+  createUpload,
+  createWorkspace,
+  sendBytes,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { openStream } from '../support/events.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { findings } from '../support/inspection.ts'
+import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+
+let house: House
+let workspaceId: string
+let ann: Person
+beforeEach(async () => {
+  house = await openHouse()
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  ann = await invite(house, workspaceId, 'OWNER')
+})
+
+const remove = (more = {}, as = {}) =>
+  attempt(house, 'removeMember', { workspaceId, userId: ann.userId, ...more }, '__typename', as)
+const setRole = (role: string) =>
+  act(house, 'updateMember', { workspaceId, userId: ann.userId, role }, '__typename')
+const addAgain = (role = 'OWNER') =>
+  act(house, 'addMember', { workspaceId, email: ann.email, role }, '__typename')
+const statusOf = async (token: string) =>
+  (await house.graphql('{ viewer { user { id } } }', {}, { token })).status
+
+async function serviceAccount(role = 'OWNER'): Promise<string> {
+  const input = { workspaceId, name: 'robot', role }
+  return (await act(house, 'createServiceAccount', input, 'member { user { id } }')).member.user.id
+}
+
+async function share(as: { token: string }, name = 'a'): Promise<{ id: string; url: string }> {
+  const file = await uploadFile(house, { workspaceId, name, bytes: 'a', onConflict: 'RENAME' })
+  const input = { entry: { id: file.id } }
+  return (await act(house, 'createShareLink', input, 'shareLink { id url }', as)).shareLink
+}
+async function opened(url: string): Promise<number> {
+  const response = await house.http(url, { token: null })
+  await response.arrayBuffer()
+  return response.status
+}
+const links = async () => {
+  const query =
+    'query ($id: ID!) { workspace(by: { id: $id }) { shareLinks { nodes { createdBy { id } } } } }'
+  const { workspace } = await house.ask(query, { id: workspaceId })
+  return workspace.shareLinks.nodes.map(({ createdBy }: any) => createdBy.id)
+}
+
+describe('the tokens of a member who is removed', () => {
+  test('end where they are bound to the workspace, with what was made with them', async () => {
+    const child = await giveToken(house, {}, ann)
+    await remove()
+    expect([await statusOf(ann.token), await statusOf(child.secret)]).toEqual([401, 401])
+  })
+
+  test('stay where they are not, show nothing of it, and lose those that were made for it', async () => {
+    await unbind(house, ann.tokenId)
+    const bound = await giveToken(house, { workspaceId }, ann)
+    await remove()
+    expect([await statusOf(ann.token), await statusOf(bound.secret)]).toEqual([200, 401])
+    const query = `query ($id: ID!, $tok: ID!) {
+      viewer { token { workspace { id name } } workspaces { nodes { id } } apiTokens { nodes { workspace { id } } } }
+      workspace(by: { id: $id }) { id }
+      node(id: $tok) { ... on ApiToken { workspace { id } } }
+    }`
+    const asked = { id: workspaceId, tok: bound.id }
+    expect(await house.ask(query, asked, ann)).toEqual({
+      viewer: {
+        token: { workspace: null },
+        workspaces: { nodes: [] },
+        apiTokens: { nodes: [{ workspace: null }] },
+      },
+      workspace: null,
+      node: { workspace: null },
+    })
+  })
+
+  test('for service accounts end: whoever made them knows their secrets', async () => {
+    const userId = await serviceAccount()
+    const byAnn = await giveToken(house, { workspaceId, userId }, ann)
+    const child = await giveToken(house, {}, { token: byAnn.secret })
+    const byOther = await giveToken(house, { workspaceId, userId })
+    await remove()
+    expect([await statusOf(byAnn.secret), await statusOf(child.secret)]).toEqual([401, 401])
+    expect(await statusOf(byOther.secret)).toBe(200)
+  })
+
+  test('for service accounts end also where the member is no longer OWNER', async () => {
+    const userId = await serviceAccount()
+    const robot = await giveToken(house, { workspaceId, userId }, ann)
+    await setRole('EDITOR')
+    expect([await statusOf(robot.secret), await statusOf(ann.token)]).toEqual([401, 200])
+  })
+
+  test('for service accounts end also where what made them was revoked before', async () => {
+    await unbind(house, ann.tokenId)
+    const userId = await serviceAccount()
+    const make = () => giveToken(house, { workspaceId, userId }, ann)
+    const first = await make()
+    const passedOn = await giveToken(house, {}, { token: first.secret })
+    const input = { tokenId: first.id, cascade: false }
+    await act(house, 'revokeApiToken', input, '__typename', ann)
+    const second = await make()
+    const kept = await giveToken(house, {}, { token: second.secret })
+    await act(house, 'revokeAllApiTokens', {}, 'revokedCount', { token: kept.secret })
+    const third = await make()
+    const orphan = await giveToken(house, {}, { token: third.secret })
+    await act(house, 'revokeApiToken', { ...input, tokenId: third.id }, '__typename', ann)
+    const own = { ...input, tokenId: ann.tokenId }
+    await act(house, 'revokeApiToken', own, '__typename', ann)
+    const alive = [passedOn, kept, orphan].map(({ secret }) => statusOf(secret))
+    expect(await Promise.all(alive)).toEqual([401, 200, 200])
+    await remove()
+    expect([await statusOf(kept.secret), await statusOf(orphan.secret)]).toEqual([401, 401])
+  })
+
+  test('do not come back with the member', async () => {
+    const robot = await giveToken(house, { workspaceId, userId: await serviceAccount() }, ann)
+    await remove()
+    await addAgain()
+    expect([await statusOf(ann.token), await statusOf(robot.secret)]).toEqual([401, 401])
+  })
+
+  test('are not made beside the removal, so that they live on', async () => {
+    await unbind(house, ann.tokenId)
+    for (let round = 0; round < 6; round++) {
+      const mints = Array.from({ length: 4 }, () =>
+        attempt(
+          house,
+          'createApiToken',
+          { name: 'x', scopes: ['FILES_READ'], workspaceId },
+          'secret',
+          ann,
+        ),
+      )
+      const [, ...made] = await Promise.all([remove(), ...mints])
+      const secrets = made.flatMap(({ secret }) => secret ?? [])
+      expect(new Set([401, ...(await Promise.all(secrets.map(statusOf)))])).toEqual(new Set([401]))
+      await addAgain()
+    }
+  })
+
+  test('are written down in the log, by who removed the member', async () => {
+    await remove()
+    const query = `query ($id: ID!) { workspace(by: { id: $id }) { activity(first: 2) {
+      nodes { action details actor { id } }
+    } } }`
+    const { nodes } = (await house.ask(query, { id: workspaceId })).workspace.activity
+    expect(nodes.map(({ action }: any) => action)).toEqual(['TOKEN_REVOKED', 'MEMBER_REMOVED'])
+    expect(nodes[0].details.tokenId).toBe(ann.tokenId)
+    expect(nodes[0].actor.id).not.toBe(ann.userId)
+  })
+})
+
+describe('the share links of a member who is removed', () => {
+  test('show nothing any more, as if they were revoked', async () => {
+    const [theirs, mine] = [await share(ann), await share(house)]
+    const shown: any = await (await house.http(theirs.url, { token: null })).json()
+    await remove()
+    const statuses = [opened(theirs.url), opened(shown.downloadUrl.url), opened(mine.url)]
+    expect(await Promise.all(statuses)).toEqual([404, 404, 200])
+    const { node } = await house.ask('query ($id: ID!) { node(id: $id) { id } }', {
+      id: theirs.id,
+    })
+    expect(node).toBeNull()
+    await addAgain()
+    expect(await opened(theirs.url)).toBe(404)
+  })
+
+  test('stay where they are transferred to a member who may share', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const { url } = await share(ann)
+    await remove({ transferShareLinksTo: editor.userId })
+    expect([await opened(url), await links()]).toEqual([200, [editor.userId]])
+    await act(house, 'removeMember', { workspaceId, userId: editor.userId }, '__typename')
+    expect(await opened(url)).toBe(404)
+  })
+
+  test('pass to no VIEWER, to no stranger, and not to the one who is removed', async () => {
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const stranger = await invite(house, elsewhere.id)
+    const { url } = await share(ann)
+    const path = ['transferShareLinksTo']
+    for (const userId of [viewer.userId, ann.userId]) {
+      const answer = await remove({ transferShareLinksTo: userId })
+      expect(answer).toMatchObject({ code: 'INVALID_INPUT', path })
+    }
+    const answer = await remove({ transferShareLinksTo: stranger.userId })
+    expect(answer).toMatchObject({ code: 'NOT_FOUND', path })
+    expect(await opened(url)).toBe(200)
+  })
+
+  test('are given to another by an OWNER with SHARES_WRITE alone', async () => {
+    const editor = await invite(house, workspaceId, 'EDITOR')
+    const input = { workspaceId, userId: editor.userId, transferShareLinksTo: ann.userId }
+    expect(await attempt(house, 'removeMember', input, '__typename', editor)).toMatchObject({
+      code: 'FORBIDDEN',
+    })
+    const { secret: token } = await giveToken(house, { scopes: ['MEMBERS_WRITE'] })
+    expect(await attempt(house, 'removeMember', input, '__typename', { token })).toMatchObject({
+      code: 'FORBIDDEN',
+    })
+  })
+
+  test('end also where the member becomes VIEWER, and not where they stay EDITOR', async () => {
+    const { url } = await share(ann)
+    await setRole('EDITOR')
+    expect(await opened(url)).toBe(200)
+    await setRole('VIEWER')
+    expect(await opened(url)).toBe(404)
+    await setRole('EDITOR')
+    expect(await opened(url)).toBe(404)
+  })
+})
+
+describe('the unfinished uploads of a member who is removed', () => {
+  const reserved = async () => (await usageOf(house, workspaceId)).reservedBytes
+  async function begin() {
+    const put = { workspaceId, name: 'put', size: 4, transport: 'SIGNED_PUT' }
+    const uploads = [
+      await createUpload(house, { workspaceId, name: 'begun', size: 9 }, ann),
+      await createUpload(house, { workspaceId, name: 'whole', size: 4 }, ann),
+      await createUpload(house, put, ann),
+    ] as const
+    await sendBytes(house, uploads[0], 'four', 0, ann)
+    await sendBytes(house, uploads[1], 'four', 0, ann)
+    return uploads
+  }
+  const statuses = async (uploads: readonly { id: string }[]) => {
+    const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Upload { status } } }'
+    const { nodes } = await house.ask(query, { ids: uploads.map(({ id }) => id) })
+    return nodes.map(({ status }: any) => status)
+  }
+  const canceled = ['CANCELED', 'CANCELED', 'CANCELED']
+
+  test('are cancelled, and give back their room and bytes', async () => {
+    const uploads = await begin()
+    await createUpload(house, { workspaceId, name: 'mine', size: 5 })
+    expect(await reserved()).toBe(22)
+    await remove()
+    expect([await reserved(), await statuses(uploads)]).toEqual([5, canceled])
+    expect(await keysOf(house, 'staged')).toEqual([])
+    expect(await findings(house)).toEqual([])
+  })
+
+  test('take no bytes from whoever has their address', async () => {
+    const [, , { url }] = await begin()
+    await remove()
+    const answer = await house.http(url, { method: 'PUT', body: 'four', token: null })
+    if (url.startsWith(house.url)) expect(answer.status).toBe(410)
+    expect(await house.app.db.selectFrom('versions').select('id').execute()).toEqual([])
+  })
+
+  test('are cancelled, too, where the member becomes VIEWER', async () => {
+    const uploads = await begin()
+    await setRole('VIEWER')
+    expect([await reserved(), await statuses(uploads)]).toEqual([0, canceled])
+  })
+
+  test('of other workspaces go on', async () => {
+    await unbind(house, ann.tokenId)
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' }, ann)
+    const upload = await createUpload(house, { workspaceId: elsewhere.id, name: 'a', size: 4 }, ann)
+    await remove()
+    expect(await sendBytes(house, upload, 'four', 0, ann)).toBe(4)
+  })
+
+  test('are no file, whenever in their confirm the member is removed', async () => {
+    for (let round = 0; round < 6; round++) {
+      const uploads = await begin()
+      const confirms = uploads.map(({ id }) =>
+        attempt(house, 'confirmUpload', { uploadId: id }, 'file { id }', ann).catch(() => null),
+      )
+      await Promise.all([remove(), ...confirms])
+      await Promise.all(confirms)
+      const open = ['CREATED', 'RECEIVING', 'RECEIVED', 'PROCESSING']
+      expect((await statuses(uploads)).filter((status: string) => open.includes(status))).toEqual(
+        [],
+      )
+      const input = { workspaceId, email: ann.email, role: 'OWNER' }
+      await act(house, 'addMember', input, '__typename')
+      const { userId } = ann
+      ann = await invite(house, workspaceId, 'OWNER')
+      expect(ann.userId).not.toBe(userId)
+    }
+  })
+})
+
+test('the subscriptions of a member who is removed end', async () => {
+  const unbound = await giveToken(house)
+  const upload = await createUpload(house, { workspaceId, name: 'a', size: 9 })
+  const [bound, other] = [ann, await invite(house, workspaceId, 'OWNER')]
+  await unbind(house, other.tokenId)
+  const changes = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { __typename } }`
+  const progress = `subscription { uploadChanged(uploadId: "${upload.id}") { status } }`
+  for (const person of [bound, other]) {
+    const streams = [
+      await openStream(house, changes, {}, person),
+      await openStream(house, progress, {}, person),
+    ]
+    for (const stream of streams) await stream.next()
+    ann = person
+    await remove({}, { token: unbound.secret })
+    for (const stream of streams) {
+      const last = await stream.next()
+      expect(JSON.stringify(last?.data)).toMatch(/UNAUTHENTICATED|NOT_FOUND|NotFoundError/)
+      expect((await stream.next())?.event).toBe('complete')
+    }
+  }
+})
+
+describe('a service account', () => {
+  test('ends with all that it has when it is deleted', async () => {
+    const userId = await serviceAccount('EDITOR')
+    const { secret: token } = await giveToken(house, { workspaceId, userId })
+    const { url } = await share({ token })
+    await createUpload(house, { workspaceId, name: 'b', size: 7 }, { token })
+    const answer = await act(house, 'deleteServiceAccount', { userId }, 'member { user { name } }')
+    expect(answer.member.user.name).toBe('robot')
+    expect([await statusOf(token), await opened(url)]).toEqual([401, 404])
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
+    const again = await attempt(house, 'deleteServiceAccount', { userId }, '__typename')
+    expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['userId'] })
+  })
+
+  test('is listed among the members, and no person is deleted like one', async () => {
+    const userId = await serviceAccount('VIEWER')
+    const query =
+      'query ($id: ID!) { workspace(by: { id: $id }) { members { nodes { role user { id kind email } } } } }'
+    const { members } = (await house.ask(query, { id: workspaceId })).workspace
+    expect(members.nodes.at(-1)).toEqual({
+      role: 'VIEWER',
+      user: { id: userId, kind: 'SERVICE', email: null },
+    })
+    const person = await attempt(
+      house,
+      'deleteServiceAccount',
+      { userId: ann.userId },
+      '__typename',
+    )
+    expect(person).toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  test('reaches no other workspace, and is not the last OWNER', async () => {
+    const userId = await serviceAccount('OWNER')
+    const { secret: token } = await giveToken(house, { workspaceId, userId })
+    const made = await attempt(house, 'createWorkspace', { name: 'mine' }, '__typename', { token })
+    expect(made.code).toBe('FORBIDDEN')
+    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const foreign = { workspaceId: elsewhere.id, userId, name: 'x', scopes: [] }
+    expect(await attempt(house, 'createApiToken', foreign, '__typename')).toMatchObject({
+      code: 'NOT_FOUND',
+    })
+    await remove()
+    const owner = (await house.ask('{ viewer { user { id } } }')).viewer.user.id
+    const last = { workspaceId, userId: owner }
+    for (const as of [{}, { token }]) {
+      const answer = await attempt(
+        house,
+        'removeMember',
+        last,
+        '... on RemoveMemberPayload { __typename }',
+        as,
+      )
+      expect(answer).toMatchObject({ code: 'INVALID_STATE' })
+    }
+  })
+})
