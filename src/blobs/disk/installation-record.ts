@@ -23,7 +23,8 @@ export function diskRecord(root: string): StoreRecordFile {
     const temporary = `${path}.${randomUUID()}`
     const file = await open(temporary, 'wx')
     try {
-      await file.writeFile(formatRecord(record))
+      const bytes = Buffer.from(formatRecord(record))
+      await file.write(bytes, 0, bytes.length, 0)
       await file.sync()
     } finally {
       await file.close()
