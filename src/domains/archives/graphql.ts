@@ -5,6 +5,7 @@ import {
   InvalidState,
   NameConflict,
   QuotaExceeded,
+  RateLimited,
   StorageFault,
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
@@ -60,6 +61,14 @@ mutation('importArchive', {
         entryCount: t.exposeInt('entryCount'),
       }),
     }),
-  errors: [NameConflict, QuotaExceeded, FileTooLarge, ChecksumMismatch, InvalidState, StorageFault],
+  errors: [
+    NameConflict,
+    QuotaExceeded,
+    RateLimited,
+    FileTooLarge,
+    ChecksumMismatch,
+    InvalidState,
+    StorageFault,
+  ],
   resolve: (input, context) => importArchive(context, input),
 })

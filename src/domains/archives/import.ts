@@ -2,15 +2,15 @@ import { join } from 'node:path'
 import { orFault } from '../../blobs/disk/faults.ts'
 import { CommitUnknown } from '../../database/faults.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidState, NotFound, QuotaExceeded } from '../../errors.ts'
+import { InvalidState, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import { inField } from '../entries/fields.ts'
 import { type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
 import { claimName, toWrite } from '../entries/writes.ts'
 import { requireVersion } from '../files/reads.ts'
-import { usageOf } from '../folders/reads.ts'
 import { requireOwnUpload } from '../uploads/reads.ts'
+import { dropRoom, holdRoom, keepRoom, letRoomGo } from '../uploads/room.ts'
 import { importItems } from './import-items.ts'
 import { plant, type StagedItem } from './plant.ts'
 import { openScratch, openSpool } from './spool.ts'
@@ -23,8 +23,8 @@ type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConf
  * Rebuilds the tree of an archive under `destination`: of one that was made here with descriptions, tags, metadata and versions,
  * of any other ZIP the plain tree. First all bytes, each file checked, then all rows in one transaction: the whole tree is there,
  * or nothing of it. The memory does not grow with the archive but for two numbers a member. The viewer's own, confirmed upload;
- * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, FileTooLarge,
- * ChecksumMismatch, StorageFault.
+ * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited,
+ * FileTooLarge, ChecksumMismatch, StorageFault.
  */
 export function importArchive(scope: Scope, input: Importing): Promise<Imported> {
   // A stream that breaks on its way tells no more than its errno.
@@ -43,21 +43,26 @@ async function rebuild(
     requireLiveFolder(db, viewer, destination, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
-  await refuseTooMuch(scope, folder, zip)
   await refuseImpossible(scope, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await openScratch('holdall-import-'))
   const staged = opened.use(await openSpool(join(dir, 'staged')))
+  // All that the archive announces, and no member unpacks to more than it announced.
+  const room = await inTransaction(scope, (s) => holdRoom(s, folder.workspaceId, zip.bytes))
+  opened.use(keepRoom(scope, room))
   try {
     await stageAll(scope, zip, staged)
     await staged.flush()
     return await inTransaction(scope, async (s) => {
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
+      await letRoomGo(s, room)
       return plant(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
     })
   } catch (error) {
     // Where the rows may be there, their bytes stay: if they are not, the sweeper takes them.
-    if (!(error instanceof CommitUnknown)) await removeAll(scope, staged)
+    if (error instanceof CommitUnknown) throw error
+    await removeAll(scope, staged)
+    await dropRoom(scope, room)
     throw error
   }
 }
@@ -73,12 +78,6 @@ async function confirmedVersion({ db, viewer }: Scope, uploadId: string) {
       : error
   })
   return version
-}
-
-async function refuseTooMuch({ db }: Scope, { workspaceId }: EntryRow, zip: Zip) {
-  const { remainingBytes } = await usageOf(db, { id: workspaceId })
-  if (remainingBytes !== null && zip.bytes > remainingBytes)
-    throw new QuotaExceeded({ workspaceId, neededBytes: zip.bytes })
 }
 
 /** Reads all that the archive says of itself, and the names that it brings into the folder, before a byte is copied. */
