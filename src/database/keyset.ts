@@ -11,6 +11,7 @@ import {
   type SortValue,
   sorted,
 } from './seek.ts'
+import type { WorkBudget } from './work-budget.ts'
 
 export type { SortKey }
 
@@ -29,6 +30,8 @@ export type List<R> = {
   merged?: boolean
   /** What no database can tell: rows that it refuses are not in the list. Such a list is read by sieve.ts. */
   keep?: ((row: R) => boolean) | undefined
+  /** The time for that, shared with all else in the request. */
+  budget?: WorkBudget | undefined
   /** Whether it is known of a segment, by its index, that there is nothing in it. */
   isEmpty?: ((segment: number) => boolean) | undefined
   /** For a list that is asked for over and over: its segments in words that are kept. */

@@ -1,8 +1,9 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { type Edge, type List, type Page, readPage, type Span } from './keyset.ts'
+import { openBudget, type WorkBudget } from './work-budget.ts'
 
-/** What one request looks at, at most: whichever is reached first. */
-export const sieveLimits = { rows: 200_000, ms: 1000 }
+/** What is looked at for one page, at most; the time is that of the request's budget. */
+export const sieveLimits = { rows: 200_000 }
 
 /** What was found on a way: the rows that the list keeps, the last row looked at, and whether the way goes on behind it. */
 type Look<R> = { kept: Edge<R>[]; last: Edge<R> | null; more: boolean }
@@ -33,25 +34,30 @@ export async function countKept<R extends object>(list: List<R>): Promise<number
 }
 
 async function look<R extends object>(list: List<R>, span: Span, enough: number): Promise<Look<R>> {
-  const until = performance.now() + sieveLimits.ms
+  const budget = list.budget ?? openBudget()
   const found: Look<R> = { kept: [], last: null, more: false }
   let seen = 0
-  for await (const { edges, more } of steps(list, span))
+  for await (const { edges, more } of steps(list, span, budget))
     for (const [i, edge] of edges.entries()) {
       found.last = edge
       found.more = more || i + 1 < edges.length
       if (list.keep?.(edge.node)) found.kept.push(edge)
       seen += 1
-      const isOver = seen >= sieveLimits.rows || performance.now() > until
+      const isOver = seen >= sieveLimits.rows || budget.isSpent()
       if (isOver || found.kept.length >= enough) return found
     }
   return found
 }
 
 /** The rows of a span in the order of the way, in steps that grow while they are quick; others breathe in between. */
-async function* steps<R extends object>(list: List<R>, { after, before, ...span }: Span) {
+async function* steps<R extends object>(
+  list: List<R>,
+  { after, before, ...span }: Span,
+  budget: WorkBudget,
+) {
   const [forward, bounds] = [span.last == null, { after, before }]
-  for (let size = 100; ; ) {
+  // One row is looked at in any case: so each page gets on.
+  for (let size = budget.isSpent() ? 1 : 100; ; ) {
     const began = performance.now()
     const page = await readPage(list, {
       ...(forward ? { first: size } : { last: size }),

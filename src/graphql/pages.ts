@@ -30,7 +30,9 @@ export async function page<R extends object>(
 ) {
   const span = spanOf(args, defaultSize)
   const { edges, ...pageInfo } = await (list.keep ? readKept(list, span) : readPage(list, span))
-  return { edges, pageInfo, totalCount: () => (list.keep ? countKept(list) : countList(list)) }
+  // Where the time of the request is over, a count may come less far than the page.
+  const countedKept = async () => Math.max(await countKept(list), edges.length)
+  return { edges, pageInfo, totalCount: () => (list.keep ? countedKept() : countList(list)) }
 }
 
 /** The part of a list that arguments ask for; throws BadPageSize. */

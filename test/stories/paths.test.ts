@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sieveLimits } from '../../src/database/sieve.ts'
+import { workLimits } from '../../src/database/work-budget.ts'
 import {
   act,
   createFolder,
@@ -165,13 +166,14 @@ describe('over one tree', () => {
 })
 
 describe('with limits', () => {
-  const { rows, ms } = sieveLimits
+  const [{ rows }, { ms }] = [sieveLimits, workLimits]
   beforeEach(async () => {
     house = await openHouse()
     lab = await createWorkspace(house)
   })
   afterEach(async () => {
-    Object.assign(sieveLimits, { rows, ms })
+    Object.assign(sieveLimits, { rows })
+    Object.assign(workLimits, { ms })
     await house?.[Symbol.asyncDispose]()
   })
 
@@ -237,10 +239,30 @@ describe('with limits', () => {
   test('S17: nobody waits long for a pattern that is hard to match', async () => {
     const name = 'ab'.repeat(120)
     for (let i = 0; i < 5; i++) await put(`${name}/${name}/${name}/${name} ${i}`)
-    sieveLimits.ms = 1
+    workLimits.ms = 1
     const page = await list({ pathRegex: '\\b(.*a.{100}){3}\\b$' }, { first: 10 })
     expect(page.pageInfo.hasNextPage).toBe(true)
     expect(page.nodes.length).toBeLessThan(9)
+  })
+
+  test('the lists of one request share its time: the second ends after a row, and goes on in the next request', async () => {
+    for (let i = 0; i < 8; i++) await put(`item ${i}.csv`)
+    workLimits.ms = 0
+    const asked = (alias: string, pattern: string) =>
+      `${alias}: entries(filter: { pathRegex: "${pattern}" }, first: 5) {
+        nodes { name } totalCount pageInfo { hasNextPage endCursor } }`
+    const ask = (...lists: string[]) =>
+      house.graphql(`query ($id: ID!) { workspace(by: { id: $id }) { ${lists.join(' ')} } }`, {
+        id: lab.id,
+      })
+    const { data } = await ask(asked('a', 'csv$'), asked('b', 'csv$'), asked('c', 'csv$'))
+    for (const { nodes, totalCount, pageInfo } of Object.values<any>(data.workspace)) {
+      expect(nodes.length).toBeLessThanOrEqual(1)
+      expect(totalCount).toBeGreaterThanOrEqual(nodes.length)
+      expect(pageInfo).toEqual({ hasNextPage: true, endCursor: expect.any(String) })
+    }
+    const { errors } = await ask(asked('a', 'csv$'), asked('b', '[cC]sv$'), asked('c', 'csv?$'))
+    expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['QUERY_TOO_COMPLEX'])
   })
 
   test('pathPrefix and within find the same by way of the folders as by way of the workspace', async () => {

@@ -1,6 +1,7 @@
 import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { contains, startsWith } from '../../database/like.ts'
 import type { EntryKind, MediaKind, Row, Tables } from '../../database/tables.ts'
+import type { WorkBudget } from '../../database/work-budget.ts'
 import { endOfPrefix, foldName } from '../../names.ts'
 import type { Pattern } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
@@ -12,6 +13,8 @@ export type EntryFilter = {
   mediaTypes?: Maybe<readonly string[]>
   nameContains?: Maybe<string>
   pathPrefix?: Maybe<string>
+  /** Of the request, for what is not found by an index. */
+  budget?: WorkBudget | undefined
   /** pathGlob and pathRegex, once they were read. */
   patterns?: readonly Pattern[]
   tags?: Maybe<{

@@ -1,4 +1,5 @@
 import { countList } from '../../database/keyset.ts'
+import { budgetOf } from '../../database/work-budget.ts'
 import {
   Cycle,
   type DomainError,
@@ -186,7 +187,8 @@ export async function readFilter(
 ): Promise<EntryFilter> {
   checkFilter(filter ?? {})
   const within = filter?.within ? await readWithin(context, workspaceId, filter.within) : null
-  const read = { ...filter, patterns: patternsOf(filter ?? {}), within }
+  const budget = budgetOf(context)
+  const read = { ...filter, patterns: patternsOf(filter ?? {}, budget), within, budget }
   return { ...read, start: await startOf(context.db, workspaceId, read) }
 }
 

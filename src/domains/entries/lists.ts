@@ -60,7 +60,7 @@ const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
     .where('e.kind', '=', kindOf(kind))
 
 /** Asks for nothing but folders, or files. */
-const isPlain = ({ type: _, patterns = [], ...others }: EntryFilter) =>
+const isPlain = ({ type: _, budget: __, patterns = [], ...others }: EntryFilter) =>
   patterns.length === 0 && Object.values(others).every((asked) => asked == null)
 
 /** All that lives in a workspace's tree, flat; with `tagId` only what carries that tag. */
@@ -156,6 +156,7 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
     ...more,
     merged: !foldersFirst,
     keep: keepOf(filter),
+    budget: filter.budget,
   }
 }
 

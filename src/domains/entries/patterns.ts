@@ -1,4 +1,5 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
+import type { WorkBudget } from '../../database/work-budget.ts'
 import { InvalidInput } from '../../errors.ts'
 import { foldName } from '../../names.ts'
 
@@ -7,10 +8,10 @@ export type Path = { path: string; pathKey: string }
 /** What paths are held against, and what the pathKeys of all that match begin with. */
 export type Pattern = { prefix: string; matches: (path: Path) => boolean }
 
-/** The patterns of a filter; throws InvalidInput. */
-export const patternsOf = ({ pathGlob, pathRegex }: Written): Pattern[] => [
-  ...(pathGlob == null ? [] : [globPattern(pathGlob)]),
-  ...(pathRegex == null ? [] : [regexPattern(pathRegex)]),
+/** The patterns of a filter, each compiled once in a request; throws InvalidInput, and QueryTooComplex where that takes too long. */
+export const patternsOf = ({ pathGlob, pathRegex }: Written, { once }: WorkBudget): Pattern[] => [
+  ...(pathGlob == null ? [] : [once(`glob ${pathGlob}`, () => globPattern(pathGlob))]),
+  ...(pathRegex == null ? [] : [once(`regex ${pathRegex}`, () => regexPattern(pathRegex))]),
 ]
 type Written = Partial<Record<'pathGlob' | 'pathRegex', string | null | undefined>>
 
@@ -88,12 +89,39 @@ function special(glob: string, token: string, index: number): string {
 }
 
 function compile(source: string, field: string, flags = 0): RE2JS {
+  // To find that out by compiling takes a second.
+  if (stepsOf(source) > 2 * MOST_STEPS) throw repeatsTooMuch(field)
   const regex = attempt(source, flags)
   if (regex instanceof RE2JSSyntaxException) {
     throw faultAt(field, placeOf(source, regex), regex.getDescription())
   }
   if (regex.programSize() <= MOST_STEPS) return regex
-  throw refusal(field, 'this repeats too much; write smaller counts')
+  throw repeatsTooMuch(field)
+}
+
+const repeatsTooMuch = (field: string) =>
+  refusal(field, 'this repeats too much; write smaller counts')
+
+const parts =
+  /\\.|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:))?|\[\^?\]?(?:\\.|[^\]\\])*\]?|\{(\d{1,4})(?:,(\d{0,4}))?\}|[^\\[(]/gsu
+
+/** About how many steps a regex compiles to, in one pass: each character is one, and counts multiply what stands before them. */
+function stepsOf(source: string): number {
+  const groups = [0]
+  let last = 0
+  for (const [part, least, most] of source.matchAll(parts)) {
+    if (part.startsWith('(')) {
+      groups.push(0)
+      last = 0
+      continue
+    }
+    const inner = part === ')' && groups.length > 1 ? (groups.pop() ?? 0) : 1
+    const steps =
+      least === undefined ? inner : last * (Math.max(Number(least), Number(most ?? 0)) - 1)
+    groups.push((groups.pop() ?? 0) + Math.max(steps, 0))
+    last = least === undefined ? inner : last + Math.max(steps, 0)
+  }
+  return groups.reduce((sum, steps) => sum + steps, 0)
 }
 
 function attempt(source: string, flags = 0): RE2JS | RE2JSSyntaxException {

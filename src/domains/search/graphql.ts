@@ -1,3 +1,4 @@
+import { budgetOf } from '../../database/work-budget.ts'
 import { builder } from '../../graphql/builder.ts'
 import { defaultPageSize, listCost, pageCost } from '../../graphql/costs.ts'
 import { spanOf } from '../../graphql/pages.ts'
@@ -38,7 +39,8 @@ builder.objectFields(SearchEdge, (t) => ({
       const tags = (await loadTags(context, node.id)) ?? []
       const folder = await loadParent(node, context)
       const names = tags.map(({ name }) => name)
-      return highlightsOf(query, textsOf(node, { tags: names, folderPath: folder?.path ?? null }))
+      const texts = textsOf(node, { tags: names, folderPath: folder?.path ?? null })
+      return highlightsOf(query, texts, budgetOf(context).isSpent)
     },
   }),
 }))
@@ -52,7 +54,7 @@ builder.objectField(Workspace, 'search', (t) =>
   t.field({
     type: SearchConnection,
     description:
-      'Entries by words of their names, tags, descriptions, metadata and the folders above them, without regard to case and diacritics. All words must be there; "a phrase" in this order; -word must not. The last word may be the beginning of one. One request looks at up to 20,000 entries that a filter refuses: a page then ends before it is full, says hasNextPage, and goes on from its endCursor. totalCount stops at 10,000.',
+      'Entries by words of their names, tags, descriptions, metadata and the folders above them, without regard to case and diacritics. All words must be there; "a phrase" in this order; -word must not. The last word may be the beginning of one. One request looks at up to 20,000 entries that a filter refuses, or for one second: a page then ends before it is full, says hasNextPage, and goes on from its endCursor. totalCount stops at 10,000.',
     args: {
       query: t.arg.string({ required: true }),
       filter: t.arg({ type: EntryFilterInput }),
@@ -64,7 +66,8 @@ builder.objectField(Workspace, 'search', (t) =>
       await requireRead(context, workspaceId)
       const { first, after } = spanOf(args)
       const query = parseQuery(text)
-      const search = { workspaceId, query, filter: await readFilter(context, workspaceId, filter) }
+      const chosen = await readFilter(context, workspaceId, filter)
+      const search = { workspaceId, query, filter: chosen, budget: budgetOf(context) }
       const { edges, hasNextPage, endCursor } = await searchPage(context.db, search, {
         first: first ?? defaultPageSize,
         after,

@@ -11,11 +11,16 @@ const EXCERPT = 200
 const LEAD = 60
 export const MAX_HIGHLIGHTS = 10
 
-/** Where in an entry the words of a query were found, best fields first. */
-export const highlightsOf = (query: Query, texts: Texts): Highlight[] =>
-  searchFields
-    .flatMap((field) => shown(field, texts).flatMap((text) => highlight(query, field, text)))
-    .slice(0, MAX_HIGHLIGHTS)
+/** Where in an entry the words of a query were found, best fields first; no more are looked for once `isOver`. */
+export function highlightsOf(query: Query, texts: Texts, isOver = () => false): Highlight[] {
+  const found: Highlight[] = []
+  for (const field of searchFields)
+    for (const text of shown(field, texts)) {
+      if (isOver() || found.length >= MAX_HIGHLIGHTS) return found
+      found.push(...highlight(query, field, text))
+    }
+  return found
+}
 
 /** A path is shown whole; the words of its names are found in it, too. */
 const shown = (field: SearchField, texts: Texts): readonly string[] =>

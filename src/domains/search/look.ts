@@ -34,6 +34,7 @@ export async function lookFor(
 type Way = { steps: Step[]; from: Place | null; enough: number }
 
 async function walk(db: Db, search: Search, { steps, from, enough }: Way): Promise<Look> {
+  const { isSpent } = search.budget
   const found: FoundEntry[] = []
   let [last, seen]: [Place | null, number] = [null, 0]
   for await (const batch of batches(db, search, { steps, from, size: enough })) {
@@ -41,7 +42,8 @@ async function walk(db: Db, search: Search, { steps, from, enough }: Way): Promi
     const { step, documents } = batch
     seen += documents.length
     last = { rank: step.rank ?? 0, number: documents.at(-1)?.number ?? 0 }
-    if (found.length >= enough || seen >= searchLimits.lookedAt) return { found, last, more: true }
+    if (found.length >= enough || seen >= searchLimits.lookedAt || isSpent())
+      return { found, last, more: true }
   }
   return { found, last, more: false }
 }
@@ -50,6 +52,7 @@ async function walk(db: Db, search: Search, { steps, from, enough }: Way): Promi
 export async function countFound(db: Db, search: Search): Promise<number> {
   const plan = await planOf(db, search)
   if (plan === null) return 0
+  const { isSpent } = search.budget
   let [count, seen] = [0, 0]
   for await (const batch of batches(db, search, {
     steps: [totalOf(plan)],
@@ -58,7 +61,7 @@ export async function countFound(db: Db, search: Search): Promise<number> {
   })) {
     count += await countEntries(db, search, batch)
     seen += batch.documents.length
-    if (count >= searchLimits.counted || seen >= searchLimits.lookedAt) break
+    if (count >= searchLimits.counted || seen >= searchLimits.lookedAt || isSpent()) break
   }
   return Math.min(count, searchLimits.counted)
 }

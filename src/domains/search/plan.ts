@@ -1,12 +1,18 @@
 import type { Db } from '../../database/database.ts'
 import type { Expression, TextField } from '../../database/search.ts'
+import type { WorkBudget } from '../../database/work-budget.ts'
 import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
 import { RANKS, searchFields } from './match.ts'
 import { kindKey, type Query, type Term } from './query.ts'
 import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'
 
 /** What is looked for, and where. */
-export type Search = { workspaceId: string; query: Query; filter: EntryFilter }
+export type Search = {
+  workspaceId: string
+  query: Query
+  filter: EntryFilter
+  budget: WorkBudget
+}
 type Asked = { term: Term; reach: Reach }
 /** A search with all that was looked up for it. Its documents are of the kinds, and like all of `limits`. */
 export type Plan = { kinds: Expression; limits: Expression[]; terms: Asked[]; excluded: Asked[] }

@@ -51,5 +51,6 @@ export function trashList(
     ],
     segments: [filtered(trashed, { ...filter, pathPrefix: null, patterns: [], within: null })],
     keep: keepOf(filter),
+    budget: filter.budget,
   }
 }
