@@ -64,14 +64,14 @@ export type Config = {
   blobs: BlobsConfig
   /** Whether the bytes of a download pass through the house, or the client is sent to the bucket. */
   downloads: 'redirect' | 'proxy'
-  /** Whether the bytes of a download are hashed before the last of them is sent. */
-  verifyReads: boolean
   /** Bytes that stay free on each disk; null: 256 MiB or 1 % of it, whichever is less. */
   diskReserveBytes: number | null
   /** How long the sweeper keeps what no row knows before it deletes it. */
   quarantineMs: number
   /** Names a store and a database that do not belong together and are to be used together all the same. */
   adoptStore: string | null
+  /** Which bytes are hashed before they are sent: all, those of small files that may have changed, or none. */
+  verifyReads: 'small' | 'all' | 'off'
   /** How often all that is kept is read and hashed, and how fast; null: never. */
   scrub: ScrubConfig | null
   adminToken: string | null
@@ -287,19 +287,20 @@ export const settings = {
   DOWNLOADS: setting({
     meaning:
       'Where a download leads: redirect sends clients to the bucket with a URL of five minutes, proxy lets the bytes pass through the server.',
-    default: 'redirect with S3_BUCKET, unless VERIFY_READS is on; else proxy',
+    default: 'redirect with S3_BUCKET, unless VERIFY_READS is small or all; else proxy',
     right: 'redirect or proxy',
     schema: z.enum(['redirect', 'proxy']).nullable().default(null),
   }),
   VERIFY_READS: setting({
     meaning:
-      'on: what is downloaded is hashed before its last byte is sent, and all of a file before a part of it; bytes that are not the confirmed ones are not served. They pass through the server then.',
-    default: 'off',
-    right: 'off or on',
+      'Which bytes are hashed before they are served: small, of files up to 64 MiB that are not on the disk as they were when last hashed; all, at every read; off, none. What is not as it was confirmed is not served. on means all. With S3_BUCKET, small and all lead downloads through the server.',
+    default: 'small; off with S3_BUCKET',
+    right: 'one of small, all, off',
     schema: z
-      .enum(['off', 'on'])
-      .transform((word) => word === 'on')
-      .default(false),
+      .enum(['small', 'all', 'off', 'on'])
+      .transform((word) => (word === 'on' ? 'all' : word))
+      .nullable()
+      .default(null),
   }),
   SCRUB_DAYS: setting({
     meaning:
@@ -519,10 +520,10 @@ export function readConfig(env: Env): Config {
     database: databaseOf(values, dataDir),
     blobs: blobsOf(values, dataDir),
     downloads: downloadsOf(values),
-    verifyReads: values.VERIFY_READS,
     diskReserveBytes: values.DISK_RESERVE_BYTES,
     quarantineMs: values.QUARANTINE_DAYS * 86_400_000,
     adoptStore: values.ADOPT_STORE,
+    verifyReads: verifyReadsOf(values),
     scrub: scrubOf(values),
     adminToken: values.ADMIN_TOKEN,
     limits: {
@@ -601,15 +602,19 @@ function scrubOf({ SCRUB_DAYS: days, SCRUB_BYTES_PER_SECOND: bytesPerSecond }: V
   return days === 0 ? null : { everyMs: days * 86_400_000, bytesPerSecond }
 }
 
+const verifyReadsOf = ({ VERIFY_READS: asked, S3_BUCKET: bucket }: Values) =>
+  asked ?? (bucket === null ? 'small' : 'off')
+
 function downloadsOf(values: Values): Config['downloads'] {
-  const { DOWNLOADS: asked, S3_BUCKET: bucket, VERIFY_READS: verifies } = values
+  const { DOWNLOADS: asked, S3_BUCKET: bucket } = values
+  const verifies = verifyReadsOf(values) !== 'off'
   if (asked === 'redirect' && bucket === null)
     throw new CannotStart(
       'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: a folder has no address to send anybody to.',
     )
   if (asked === 'redirect' && verifies)
     throw new CannotStart(
-      'DOWNLOADS is redirect; it must be proxy while VERIFY_READS is on: what does not pass through the server it cannot read.',
+      'DOWNLOADS is redirect; it must be proxy unless VERIFY_READS is off: what does not pass through the server it cannot read.',
     )
   return asked ?? (bucket === null || verifies ? 'proxy' : 'redirect')
 }

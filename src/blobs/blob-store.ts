@@ -47,6 +47,11 @@ export interface BlobStore {
    * The stream is to be read or destroyed, else it holds the file open.
    */
   open(key: string, range?: ByteRange): Promise<Readable>
+  /**
+   * Opens as `open` does, where the store can tell by a file's stamp whether anything was written to it since: a change
+   * of its bytes, and any other change of the file, gives it another stamp.
+   */
+  openStamped?(key: string, range?: ByteRange): Promise<StampedRead>
   /** Forgets a kept key and its bytes; who reads them at this moment reads to the end. */
   remove(key: string): Promise<void>
   /** Keys that are there, with their bytes' number and age (milliseconds since 1970), for those who look after the house. */
@@ -86,6 +91,15 @@ export type StoreRecordFile = {
   create(record: StoreRecord): Promise<boolean>
   /** Writes the next record; false where another process was first. */
   replace(record: StoreRecord, version: string): Promise<boolean>
+}
+
+/** A read of a file that stays open until `bytes` are destroyed, which their end does not do. */
+export type StampedRead = {
+  bytes: Readable
+  /** `changedAt` in milliseconds since 1970. */
+  stamp: () => Promise<{ id: string; changedAt: number }>
+  /** The number and sha256 of the first `size` bytes, fewer where there are fewer, beside what is read. */
+  hash: (size: number) => Promise<{ size: number; sha256: string }>
 }
 
 /** URLs that let whoever holds one do one thing with one key, until `expiresAt` (milliseconds since 1970; a week at most). */

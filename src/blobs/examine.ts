@@ -46,7 +46,7 @@ export function flawOf(expected: Expected, found: Expected): Flaw | null {
 /** What one glance at a kept key says, without reading it: whether it is there, and long enough. */
 export async function glance(blobs: Opens, key: string, size: number): Promise<Flaw | null> {
   const last = Math.max(size, 1) - 1
-  const source = await unlessGone(blobs.open(key, { start: last, end: last }))
+  const source = await nullIfMissing(blobs.open(key, { start: last, end: last }))
   if (!source) return 'MISSING'
   let length = 0
   for await (const chunk of source) length += chunk.length
@@ -55,10 +55,10 @@ export async function glance(blobs: Opens, key: string, size: number): Promise<F
 
 /** The first `size` bytes; null where the key is not kept. */
 export const openKept = (blobs: Opens, key: string, size: number): Promise<Readable | null> =>
-  unlessGone(blobs.open(key, size === 0 ? undefined : { start: 0, end: size - 1 }))
+  nullIfMissing(blobs.open(key, size === 0 ? undefined : { start: 0, end: size - 1 }))
 
 /** A disk says ENOENT; a bucket that has no such object gives no cause at all. Everything else is a fault that may pass. */
-async function unlessGone(opening: Promise<Readable>): Promise<Readable | null> {
+export async function nullIfMissing<T>(opening: Promise<T>): Promise<T | null> {
   return opening.catch((fault: unknown) => {
     if (!(fault instanceof StorageFault)) throw fault
     if (fault.cause !== undefined && !isMissing(fault.cause)) throw fault

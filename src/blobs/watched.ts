@@ -1,32 +1,42 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import type { Config } from '../config.ts'
 import { Corrupt, StorageFault } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { type Expected, examine, type Flaw, flawOf, openKept } from './examine.ts'
 import { sharing } from './sharing.ts'
+import { unchangedReads } from './unchanged-reads.ts'
 
 type Watch = {
   /** What a key must be, and whether it was found to be something else; null for what is not known, and not watched. */
   expected: (key: string) => Promise<(Expected & { damaged: boolean }) | null>
-  /** Whether all that is read is hashed first, or on its way. */
-  verifies: boolean
+  /** Which reads are verified: of all keys, of those up to SMALL_BYTES, or of none. */
+  verifies: Config['verifyReads']
   /** Is told what was found, twice, before whoever reads is told. */
   onFlaw: (key: string, flaw: Flaw) => Promise<unknown>
   now: () => number
 }
+
+/** The largest key that `small` verifies. */
+const SMALL_BYTES = 64 * 1024 * 1024
 
 /** So long a key that was read and found right is believed in. */
 const BELIEVED_MS = 600_000
 const MOST_BELIEVED = 10_000
 
 /**
- * The same store, of which `open` gives no bytes that are known to be wrong: Corrupt. With `verifies` they are hashed: a key that is
- * read whole on its way, and its last bytes are held back until the hash is right; of one that is read in part, all of it first, and
- * for ten minutes that is remembered.
+ * The same store, of which `open` gives no bytes that are known to be wrong: Corrupt. With `all` they are hashed at every
+ * read: a key that is read whole on its way, and its last bytes are held back until the hash is right; of one that is read in
+ * part, all of it first, and for ten minutes that is remembered. With `small` keys up to SMALL_BYTES are hashed when
+ * their file is not as it was when it was last hashed; where the store has no stamps, they are read as with `all`.
  */
 export function watchedBlobs(store: BlobStore, watch: Watch): BlobStore {
   const believed = beliefs(watch.now)
   const proving = sharing<void>()
+  const { openStamped } = store
+  const openUnchanged = openStamped && unchangedReads({ openStamped }, confirmed)
+  const isVerified = ({ size }: Expected) =>
+    watch.verifies === 'all' || (watch.verifies === 'small' && size <= SMALL_BYTES)
 
   async function prove(key: string, expected: Expected) {
     const flaw = await examine(store, key, expected)
@@ -62,7 +72,8 @@ export function watchedBlobs(store: BlobStore, watch: Watch): BlobStore {
     async open(key, range) {
       const expected = await watch.expected(key)
       if (expected?.damaged) throw new Corrupt()
-      if (!expected || !watch.verifies) return store.open(key, range)
+      if (!expected || !isVerified(expected)) return store.open(key, range)
+      if (watch.verifies === 'small' && openUnchanged) return openUnchanged(key, range, expected)
       if (isWhole(range, expected.size)) return openWhole(key, expected)
       if (!believed.has(key)) await proving(key, () => prove(key, expected))
       return store.open(key, range)

@@ -99,10 +99,12 @@ const cases: Record<keyof typeof settings, Case> = {
   DOWNLOADS: { right: [['proxy', { downloads: 'proxy' }]], wrong: ['REDIRECT', 'direct', 'true'] },
   VERIFY_READS: {
     right: [
-      ['on', { verifyReads: true }],
-      ['off', { verifyReads: false }],
+      ['small', { verifyReads: 'small' }],
+      ['all', { verifyReads: 'all' }],
+      ['on', { verifyReads: 'all' }],
+      ['off', { verifyReads: 'off' }],
     ],
-    wrong: ['ON', 'true', '1'],
+    wrong: ['ON', 'true', '1', 'large'],
   },
   DISK_RESERVE_BYTES: {
     right: [
@@ -352,10 +354,10 @@ test('nothing set is what the README says', () => {
     database: { kind: 'sqlite', path: resolve('data/holdall.db') },
     blobs: { kind: 'disk', dir: resolve('data/blobs') },
     downloads: 'proxy',
-    verifyReads: false,
     diskReserveBytes: null,
     quarantineMs: 7 * 86_400_000,
     adoptStore: null,
+    verifyReads: 'small',
     scrub: { everyMs: 30 * 86_400_000, bytesPerSecond: 20_000_000 },
     adminToken: null,
     limits: {
@@ -460,10 +462,14 @@ test('downloads lead to the bucket, where there is one, unless they shall not', 
   expect(readConfig({ ...bucket, DOWNLOADS: 'redirect' }).downloads).toBe('redirect')
   expect(readConfig({ ...bucket, DOWNLOADS: 'proxy' }).downloads).toBe('proxy')
   expect(readConfig({}).downloads).toBe('proxy')
-  expect(readConfig({ ...bucket, VERIFY_READS: 'on' }).downloads).toBe('proxy')
-  expect(refusal({ ...bucket, VERIFY_READS: 'on', DOWNLOADS: 'redirect' })).toMatch(
-    /^DOWNLOADS is redirect; .* VERIFY_READS .*\.$/,
-  )
+  expect(readConfig(bucket).verifyReads).toBe('off')
+  expect(readConfig({ ...bucket, VERIFY_READS: 'off' }).downloads).toBe('redirect')
+  for (const VERIFY_READS of ['small', 'all', 'on']) {
+    expect(readConfig({ ...bucket, VERIFY_READS }).downloads).toBe('proxy')
+    expect(refusal({ ...bucket, VERIFY_READS, DOWNLOADS: 'redirect' })).toMatch(
+      /^DOWNLOADS is redirect; .* VERIFY_READS .*\.$/,
+    )
+  }
   expect(refusal({ DOWNLOADS: 'redirect' })).toMatch(/^DOWNLOADS is redirect; .* S3_BUCKET .*\.$/)
 })
 

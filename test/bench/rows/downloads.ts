@@ -22,9 +22,42 @@ export const downloads: Row = {
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     await using bare = await startProgram([peer('streaming'), file, `${SIZE}`], {})
     const urls = { ours: await linkTo(house, file, SIZE), theirs: bare.url }
-    return [await wholly(urls, rounds), await inPieces(urls, rounds)]
+    return [
+      await wholly(urls, rounds),
+      await inPieces(urls, rounds),
+      await verified(folder.path, rounds),
+    ]
   },
 }
+
+const SMALL_SIZE = 64 * MIB
+
+/** What it costs that the bytes of a small file are those that were hashed: the same server with VERIFY_READS=off beside. */
+async function verified(folder: string, rounds: number): Promise<Line> {
+  const file = await fill(join(folder, 'small'), SMALL_SIZE)
+  await using small = await holdall(memoryBacked, { VERIFY_READS: 'small' })
+  await using off = await holdall(memoryBacked, { VERIFY_READS: 'off' })
+  const ours = await linkTo(small, file, SMALL_SIZE)
+  const theirs = await linkTo(off, file, SMALL_SIZE)
+  const ranges = randomRanges(SMALL_SIZE)
+  const seconds = await inTurns(rounds, {
+    ours: () => secondsOf(() => fetchRanges(ours, ranges)),
+    theirs: () => secondsOf(() => fetchRanges(theirs, ranges)),
+  })
+  return {
+    work: '1,000 ranges of 64 KiB of 64 MiB, verified',
+    ours: `${seconds.ours.toFixed(2)} s`,
+    theirs: `${seconds.theirs.toFixed(2)} s, VERIFY_READS=off`,
+    ratio: seconds.theirs / seconds.ours,
+    target: { atLeast: 0.95 },
+  }
+}
+
+const randomRanges = (size: number) =>
+  Array.from({ length: RANGES }, () => {
+    const start = randomInt(size - RANGE_BYTES)
+    return `${start}-${start + RANGE_BYTES - 1}`
+  })
 
 type Urls = { ours: string; theirs: string }
 
@@ -37,10 +70,7 @@ async function wholly({ ours, theirs }: Urls, rounds: number): Promise<Line> {
 }
 
 async function inPieces({ ours, theirs }: Urls, rounds: number): Promise<Line> {
-  const ranges = Array.from({ length: RANGES }, () => {
-    const start = randomInt(SIZE - RANGE_BYTES)
-    return `${start}-${start + RANGE_BYTES - 1}`
-  })
+  const ranges = randomRanges(SIZE)
   const seconds = await inTurns(rounds, {
     ours: () => secondsOf(() => fetchRanges(ours, ranges)),
     theirs: () => secondsOf(() => fetchRanges(theirs, ranges)),
