@@ -8,9 +8,10 @@ import {
   isLeafType,
   isObjectType,
 } from 'graphql'
-import { NotFound } from '../errors.ts'
+import { Forbidden, NotFound } from '../errors.ts'
 import type { ExecutionBudget } from './budget.ts'
 import type { Context } from './context.ts'
+import { scopeOf } from './field-scopes.ts'
 
 /** A field as it is shown under a sight: 'plain' is as everybody sees it. */
 type Shown = 'plain' | ((row: never, args: never, context: Context) => unknown)
@@ -31,8 +32,9 @@ export function seenThrough<R extends object>(sight: Sight, row: R): R {
 }
 
 /**
- * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight, counts what the
- * field gives against the budget of its execution, and resolves nothing once that has stopped. Introspection is counted, too.
+ * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight, and else for the
+ * scope that opens the field, counts what the field gives against the budget of its execution, and resolves nothing once
+ * that has stopped. Introspection is counted, too.
  */
 export function withSights(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {
@@ -49,9 +51,14 @@ export function withSights(schema: GraphQLSchema): GraphQLSchema {
 type Resolver = GraphQLFieldResolver<unknown, Context>
 
 function guarded(type: string, field: string, plain: Resolver): Resolver {
+  const scope = scopeOf(type, field)
   return (row, args, context, info) => {
     const sight = typeof row === 'object' && row !== null ? sights.get(row) : undefined
-    if (!sight) return plain(row, args, context, info)
+    if (!sight) {
+      if (scope && context.viewer && !context.viewer.scopes.has(scope))
+        throw new Forbidden({ missingScopes: [scope] })
+      return plain(row, args, context, info)
+    }
     const shown = sight[type]?.[field]
     if (!shown) throw new NotFound(`${type}.${field}`, `${type}.${field} is not shown here`)
     return shown === 'plain'

@@ -7,20 +7,27 @@ import { downloadUrl } from '../signing/signed-links.ts'
 
 const LINK_MS = 3_600_000
 
-/** A file as GraphQL shows it, in one object. `key` is its id; the link is null for a token that may not read. */
+/**
+ * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with what it has just written:
+ * id, name, path and size.
+ */
 export async function fileJson(scope: Scope, fileId: string) {
   const { db } = scope
   const file = await entryById(db, fileId)
   const [version] = await versionsById(db, [file?.versionId ?? ''])
   const parent = file?.parentId ? await entryById(db, file.parentId) : null
   if (!file || !version) throw new NotFound(fileId)
-  const [tags = []] = await tagsOfEntries(db, [fileId])
-  return {
+  const written = {
     id: file.id,
     key: file.id,
     name: file.name,
     path: pathOf(file, parent),
     size: file.size,
+  }
+  if (!scope.viewer?.scopes.has('FILES_READ')) return written
+  const [tags = []] = await tagsOfEntries(db, [fileId])
+  return {
+    ...written,
     sha256: file.sha256,
     mediaType: file.mediaType,
     kind: file.mediaKind,
@@ -32,9 +39,8 @@ export async function fileJson(scope: Scope, fileId: string) {
   }
 }
 
-function linkTo(scope: Scope, versionId: string, name: string): string | null {
-  if (!scope.viewer?.scopes.has('FILES_READ')) return null
-  const { tokenId } = scope.viewer
+function linkTo(scope: Scope, versionId: string, name: string): string {
+  const tokenId = scope.viewer?.tokenId
   const expiresAt = scope.now() + LINK_MS
   return downloadUrl(scope, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)
 }

@@ -1,5 +1,5 @@
 import { GraphQLError, type GraphQLErrorExtensions } from 'graphql'
-import { DomainError, RateLimited, Unauthenticated, Unavailable } from '../errors.ts'
+import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } from '../errors.ts'
 import { currentRequestId, type Log } from '../log.ts'
 import { asTold, statusOf } from './problems.ts'
 
@@ -72,6 +72,8 @@ function extensionsOf(error: DomainError): GraphQLErrorExtensions {
 function beyondCode(error: DomainError): GraphQLErrorExtensions {
   if (error instanceof Unauthenticated)
     return { http: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } } }
+  if (error instanceof Forbidden && error.missingScopes.length > 0)
+    return { missingScopes: error.missingScopes }
   if (!(error instanceof RateLimited || error instanceof Unavailable)) return {}
   const { retryAfterSeconds } = error
   const headers = { 'Retry-After': String(retryAfterSeconds) }

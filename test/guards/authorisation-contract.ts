@@ -34,7 +34,7 @@ export const mutationRules: Record<string, Rule> = {
   tagEntries: rule('EDITOR', 'FILES_WRITE'),
   createTable: rule('EDITOR', 'TABLES_WRITE'),
   linkRow: rule('EDITOR', 'TABLES_WRITE'),
-  createShareLink: rule('EDITOR', 'SHARES_WRITE'),
+  createShareLink: rule('EDITOR', 'SHARES_WRITE', 'reads'),
   createUpload: rule('EDITOR', 'FILES_WRITE'),
   createUploads: rule('EDITOR', 'FILES_WRITE'),
   restoreVersion: rule('EDITOR', 'FILES_WRITE'),

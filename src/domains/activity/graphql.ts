@@ -65,7 +65,8 @@ builder.objectFields(Workspace, (t) => ({
   activity: t.connection(
     {
       type: ActivityEvent,
-      description: 'Who did what to which entry, newest first. Members, scope ACTIVITY_READ.',
+      description:
+        'Who did what to which entry, newest first. It names entries and their paths. Members, scope ACTIVITY_READ.',
       args: { filter: t.arg({ type: ActivityFilter }) },
       resolve: async ({ id }, { filter, ...args }, { db, viewer }) => {
         await requireAccess(db, viewer, id, need)

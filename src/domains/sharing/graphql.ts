@@ -150,7 +150,7 @@ builder.queryField('shared', (t) =>
 
 mutation('createShareLink', {
   description:
-    'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scope SHARES_WRITE.',
+    'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scopes FILES_READ and SHARES_WRITE.',
   input: builder.inputType('CreateShareLinkInput', {
     fields: (t) => ({
       entry: t.field({ type: EntryRef, required: true }),

@@ -6,17 +6,19 @@ import { inField } from '../entries/fields.ts'
 import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
 import { entriesForgotten } from '../entries/trash.ts'
 import { roleChanged } from '../members/writes.ts'
+import { requireScope } from '../workspaces/reads.ts'
 import { hashPassword } from './passwords.ts'
 import { requireShareLink, toShare } from './reads.ts'
 import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
 
-/** A link to a living entry. EDITOR, scope SHARES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState. */
+/** A link to a living entry. EDITOR, scopes FILES_READ and SHARES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState. */
 export async function createShareLink(
   scope: Scope,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
   // Asked before the password is hashed, which takes long, and again where it counts.
   await inField('entry', requireLive(scope.db, scope.viewer, ref, toShare))
+  requireScope(scope.viewer, 'FILES_READ')
   checkTerms(terms, scope.now())
   const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
   return inTransaction(scope, async (s) => {

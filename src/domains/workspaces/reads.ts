@@ -29,10 +29,15 @@ export async function requireAccess(
 ): Promise<AccessibleWorkspace> {
   const workspace = await visibleWorkspace(db, viewer, workspaceId)
   if (!workspace) throw new NotFound(askedId)
-  if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
+  requireScope(viewer, scope)
   if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
   if (role && db.isTransaction) holdWorkspace(db as Tx, workspaceId)
   return workspace
+}
+
+/** For what a first scope alone would give away, such as a link to a file: the viewer's token has this one, too; Forbidden. */
+export function requireScope(viewer: Viewer, scope: ApiScope): void {
+  if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
 }
 
 /** The same for a mutation whose input names the workspace: a NotFound points there. */

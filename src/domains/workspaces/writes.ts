@@ -6,8 +6,8 @@ import { prepared } from '../../database/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
 import { holdNewWorkspace, holdWorkspace } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { requireNamed, type WorkspaceRow } from './reads.ts'
+import { inTransaction, type Scope, type TxScope, type Viewer } from '../../scope.ts'
+import { requireNamed, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
 /** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
@@ -35,6 +35,7 @@ export async function createWorkspace(scope: Scope, input: NewWorkspace): Promis
   if (!viewer.scopes.has('WORKSPACES_WRITE')) {
     throw new Forbidden({ missingScopes: ['WORKSPACES_WRITE'] })
   }
+  requireReadToPublish(viewer, input)
   if (viewer.workspaceId) {
     throw new Forbidden({ message: 'a token bound to a workspace makes no others' })
   }
@@ -44,6 +45,11 @@ export async function createWorkspace(scope: Scope, input: NewWorkspace): Promis
     await workspaceCreated.call(s.tx, { scope: s, workspace })
     return workspace
   })
+}
+
+/** Who makes a workspace PUBLIC could read it through that, with any token or none. */
+function requireReadToPublish(viewer: Viewer, { visibility }: Pick<NewWorkspace, 'visibility'>) {
+  if (visibility === 'PUBLIC') requireScope(viewer, 'FILES_READ')
 }
 
 async function insertWorkspace({ tx, now }: TxScope, input: NewWorkspace) {
@@ -92,6 +98,7 @@ export async function updateWorkspace(
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
   return inTransaction(scope, async (s) => {
     const old = await requireNamed(s.tx, s.viewer, workspaceId, need)
+    requireReadToPublish(s.viewer, change)
     checkWorkspace(change)
     const columns = columnsOf(change)
     const given = Object.keys(columns) as (keyof typeof columns)[]
