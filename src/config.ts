@@ -51,8 +51,16 @@ export type Limits = {
 
 type ScrubConfig = { everyMs: number; bytesPerSecond: number }
 
-/** A column of an operator's table that may hold paths; of one workspace (by its slug), or of all. */
-export type LinkableColumn = { table: string; column: string; workspace: string | null }
+/**
+ * A column of an operator's table that may hold paths, with the other columns of the table (`extras`) that may be read and written;
+ * of one workspace (by its slug), or of all.
+ */
+export type LinkableColumn = {
+  table: string
+  column: string
+  extras: string[]
+  workspace: string | null
+}
 
 export type Config = {
   host: string
@@ -145,10 +153,11 @@ const sqlitePath = z
 
 const linkable = z
   .string()
-  .regex(/^[A-Za-z_]\w{0,62}\.[A-Za-z_]\w{0,62}(@[a-z0-9-]{1,63})?$/)
+  .regex(/^[A-Za-z_]\w{0,62}\.[A-Za-z_]\w{0,62}(\+[A-Za-z_]\w{0,62})*(@[a-z0-9-]{1,63})?$/)
   .transform((word): LinkableColumn => {
-    const [table = '', column = '', workspace = null] = word.split(/[.@]/)
-    return { table, column, workspace }
+    const [table = '', columns = '', workspace = null] = word.split(/[.@]/)
+    const [column = '', ...extras] = columns.split('+')
+    return { table, column, extras, workspace }
   })
 
 /** Every variable that is read, and there is no other place that reads one. */
@@ -489,9 +498,9 @@ export const settings = {
   }),
   LINKABLE_TABLES: setting({
     meaning:
-      "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all.",
+      "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all. No other column is read or written, but those named behind it: table.column+a+b@slug.",
     default: 'none',
-    right: 'table.column or table.column@workspace-slug, with commas between',
+    right: 'table.column, table.column+a+b or table.column@workspace-slug, with commas between',
     schema: z
       .string()
       .transform((list) => list.split(',').map((item) => item.trim()))

@@ -96,6 +96,11 @@ export async function passTakenKeys(tx: Tx, { sqlName, keyColumn }: UserTable): 
     where numbers is not null`.execute(tx)
 }
 
+/** What is only checked at the commit is checked now, while it can still be told whose row it was. */
+export async function checkDeferred(tx: Tx): Promise<void> {
+  await sql`set constraints all immediate`.execute(tx)
+}
+
 const reasons: Record<string, string> = {
   '23505': 'another row has this value',
   '23502': 'a value is needed',
@@ -105,9 +110,12 @@ const reasons: Record<string, string> = {
 /** What the row's own values can be to blame for: of PostgreSQL's appendix A the classes 22 and 23, and what triggers raise. */
 const refusals = /^2[23]...$|^(428C9|44000|54000|P0001)$/
 
+/** What a trigger may raise beside: any code of its own; not what is wrong with the server, the connection or the rights. */
+const raised = /^(?!08|25|40|42|53|54|55|57|58|XX|F0|HV)[0-9A-Z]{5}$/
+
 export function rejection(table: UserTable, error: unknown): RowRejected | null {
   const { code = '', message, column, detail = '' } = error as Complaint
-  if (!refusals.test(code)) return null
+  if (!refusals.test(code) && !(table.letIn && raised.test(code))) return null
   const named = code === '23505' ? keyIn(detail) : column
   return new RowRejected({
     table: table.name,

@@ -31,6 +31,9 @@ export const unlessKeyIsTaken = (_table: UserTable): RawBuilder<unknown> => sql`
 /** The table's next number is beyond all keys that there are. */
 export const passTakenKeys = async (): Promise<void> => {}
 
+/** SQLite checks at once, but for foreign keys that are declared as deferred. */
+export const checkDeferred = async (): Promise<void> => {}
+
 const reasons: [RegExp, string][] = [
   [/_(UNIQUE|PRIMARYKEY|ROWID)$/, 'another row has this value'],
   [/_NOTNULL$/, 'a value is needed'],

@@ -101,12 +101,20 @@ const selected = (db: Db | Tx, { sqlName, keyColumn, columns }: UserTable) => [
 ]
 
 async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): Promise<RawRow[]> {
-  const { asCells, rejection } = engineOf(tx)
+  const { asCells, checkDeferred, rejection } = engineOf(tx)
   const telling = sql<RawRow>`${statement} returning ${sql.join(selected(tx, table))}`
   const plugged = asCells(table).reduce((told, plugin) => told.withPlugin(plugin), telling)
   try {
-    return (await plugged.execute(tx)).rows
+    const { rows } = await plugged.execute(tx)
+    if (table.letIn) await checkDeferred(tx)
+    return rows
   } catch (error) {
-    throw rejection(table, error) ?? error
+    throw refusalOf(table, rejection(table, error)) ?? error
   }
 }
+
+/** Of an operator's table all refusals are alike: which constraint it was tells of rows and columns that are not shown. */
+const refusalOf = ({ letIn, name }: UserTable, rejected: RowRejected | null) =>
+  rejected && letIn
+    ? new RowRejected({ table: name, reason: 'the table does not take this row' })
+    : rejected

@@ -15,9 +15,11 @@ export type UserTable = {
   sqlName: string
   keyColumn: string
   columns: UserColumn[]
+  /** An operator's table: what it refuses must not tell of rows and columns that are not shown. */
+  letIn: boolean
 }
 /** A table as the database's own catalogue has it. */
-export type Described = Omit<UserTable, 'keyColumn'> & {
+export type Described = Omit<UserTable, 'keyColumn' | 'letIn'> & {
   /** The column of whole numbers that is its primary key, where it has one such. */
   keyColumn: string | null
   /** The columns that take any text: none of them is taken for a FILE_PATH, and no other can be one. */

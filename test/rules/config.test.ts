@@ -12,9 +12,15 @@ import {
 
 type Case = { right: [string, Partial<Config>][]; wrong: string[] }
 const limits = readConfig({}).limits
-const linkable = (table: string, column: string, workspace: string | null = null) => ({
+const linkable = (
+  table: string,
+  column: string,
+  workspace: string | null = null,
+  extras: string[] = [],
+) => ({
   table,
   column,
+  extras,
   workspace,
 })
 
@@ -300,11 +306,28 @@ const cases: Record<keyof typeof settings, Case> = {
     right: [
       ['samples.file', { linkableTables: [linkable('samples', 'file')] }],
       [
+        'samples.file+plate+run@lab-1',
+        { linkableTables: [linkable('samples', 'file', 'lab-1', ['plate', 'run'])] },
+      ],
+      [
         'samples.file@lab-1, _runs.Path_2',
         { linkableTables: [linkable('samples', 'file', 'lab-1'), linkable('_runs', 'Path_2')] },
       ],
     ],
-    wrong: ['samples', 'a.b.c', 'a.b@Lab', 'a.b;drop', 'a."b"', 'a.b,', '1a.b', 'a.b@', 'a b.c'],
+    wrong: [
+      'a.b+',
+      'a.b+1',
+      'a.b@x+c',
+      'samples',
+      'a.b.c',
+      'a.b@Lab',
+      'a.b;drop',
+      'a."b"',
+      'a.b,',
+      '1a.b',
+      'a.b@',
+      'a b.c',
+    ],
   },
 }
 

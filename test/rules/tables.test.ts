@@ -12,6 +12,7 @@ const tableOf = (type: ColumnType | null): UserTable => ({
   name: 'plates',
   sqlName: 'ws_x_plates',
   keyColumn: '_id',
+  letIn: false,
   columns: [{ name: 'c', type, nullable: true }],
 })
 

@@ -60,6 +60,8 @@ const restore = ({ id }: { id: string }) =>
   batch(house, 'restoreEntries', { entryIds: [id] }, 'rowsRelinked')
 
 describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQL", () => {
+  const everyColumn =
+    'shots.image+id+uid+short+n+big+f+d+price+exact+ok+at+local+j+jb+feel+named+fixed'
   const natural = `
     create type mood as enum ('calm', 'busy');
     create domain label as varchar(20);
@@ -75,7 +77,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   `
 
   test('show what has a type here, and keep what has none', async () => {
-    await letIn(natural, 'shots.image')
+    await letIn(natural, everyColumn)
     const { columns, rows } = await shots()
     expect(columns.map(({ name, type }: any) => `${name} ${type}`)).toEqual([
       'id INTEGER',
@@ -123,7 +125,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   })
 
   test('get every cell back as it was', async () => {
-    await letIn(natural, 'shots.image')
+    await letIn(natural, everyColumn)
     const a = await file('a.png')
     for (const id of [1, 2]) await link(a, { key: { id } })
     const kept = () => readSql(house, 'select shots::text from shots order by id')
@@ -135,7 +137,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   })
 
   test('find rows by values of every type, and none by values that no row can have', async () => {
-    await letIn(natural, 'shots.image')
+    await letIn(natural, everyColumn)
     const found = async (where: Input) =>
       (await shots(where)).rows.nodes.map(({ values }: any) => values.id)
     for (const where of [
@@ -167,7 +169,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     const trigger = `create function refuse() returns trigger language plpgsql as
       $$ begin raise exception 'not on sundays'; end $$;
       create trigger sundays before insert on shots for each row when (new.n = 7) execute function refuse();`
-    await letIn(`${natural} ${trigger}`, 'shots.image')
+    await letIn(`${natural} ${trigger}`, everyColumn)
     const a = await file('a.png')
     const values = {
       uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12',
@@ -180,19 +182,27 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
       feel: 'busy',
     }
     expect((await link(a, { values })).row.values).toMatchObject(values)
-    for (const [wrong, column, reason] of [
-      [{ uid: 'x' }, null, 'invalid input syntax for type uuid: "x"'],
-      [{ feel: 'x' }, null, 'invalid input value for enum mood: "x"'],
-      [{ short: 70_000 }, null, 'value "70000" is out of range for type smallint'],
-      [{ named: 'x'.repeat(21) }, null, 'value too long for type character varying(20)'],
-      [{ price: 1e9 }, null, 'numeric field overflow'],
-      [{ n: 7 }, null, 'not on sundays'],
-      [{ jb: { text: 'nul\0' } }, null, 'unsupported Unicode escape sequence'],
-      [{ id: 1 }, 'id', 'another row has this value'],
-      [{ id: null }, 'id', 'a value is needed'],
+    const wrong = [
+      ...[
+        { uid: 'x' },
+        { feel: 'x' },
+        { short: 70_000 },
+        { named: 'x'.repeat(21) },
+        { price: 1e9 },
+      ],
+      ...[{ n: 7 }, { jb: { text: 'nul\0' } }],
+    ]
+    for (const values of wrong) {
+      const { code, column, reason } = await link(a, { values })
+      const said = ['ROW_REJECTED', null, 'the table does not take this row']
+      expect([values, code, column, reason]).toEqual([values, ...said])
+    }
+    for (const [values, column, reason] of [
+      [{ id: 1 }, 'id', 'the key of a row is not written'],
+      [{ id: null }, 'id', 'the key of a row is not written'],
       [{ doubled: 1 }, 'doubled', 'the table has no such column'],
     ]) {
-      const answer = await link(a, { values: wrong })
+      const answer = await link(a, { values })
       expect([answer.code, answer.column, answer.reason]).toEqual(['ROW_REJECTED', column, reason])
     }
   })
@@ -206,7 +216,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     await letIn(
       `create table shots (id serial primary key, image text, at timestamptz, local timestamp);
        insert into shots (at, local) values ('-infinity', '10000-01-01'), ('0044-03-15 BC', 'infinity')`,
-      'shots.image',
+      'shots.image+id+at+local',
     )
     const a = await file('a.png')
     for (const id of [1, 2]) await link(a, { key: { id } })
@@ -233,14 +243,10 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     const chosen = "overriding system value values (1, 'x'), (2, 'x'), (7, 'x')"
     await runSql(house, `insert into shots ${chosen}`)
     const a = await file('a.png')
-    const given = await link(a, { values: { id: 20 } })
-    expect(given.row?.id ?? given.reason).toBe(
-      type.includes('always') ? 'cannot insert a non-DEFAULT value into column "id"' : 'shots:20',
-    )
-    expect((await link(a)).row.id).toMatch(type.includes('always') ? 'shots:8' : 'shots:21')
+    expect((await link(a)).row.id).toBe('shots:8')
     const rows = await trash(a)
     expect(await restore(a)).toMatchObject({ rowsRelinked: rows.rowsUnlinked })
-    expect((await link(a)).row.id).toMatch(type.includes('always') ? 'shots:9' : 'shots:22')
+    expect((await link(a)).row.id).toBe('shots:9')
   })
 
   test('are found by the exact name first, and then whatever its case is', async () => {
@@ -278,7 +284,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     const answer = await attempt(house, 'updateEntry', moved, '__typename')
     expect([answer.code, answer.message]).toEqual([
       'ROW_REJECTED',
-      'shots: value too long for type character varying(60)',
+      'shots: the table does not take this row',
     ])
     const entries = items({ id: folder?.id ?? '' })
     const input = { entries, recursive: true, unlinkRows: to }

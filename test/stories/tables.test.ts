@@ -751,7 +751,7 @@ describe("an operator's own tables", () => {
     await otherProgram(
       `${make} insert into "Plates" (id, run, raw, big) values (41, 1, ${bytes}, 9223372036854775807)`,
     )
-    await letIn(`plates.image@${slug}`)
+    await letIn(`plates.image+id+run+at+big@${slug}`)
     const { workspace } = await house.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { tables { name sqlName columns { name type } } } }',
       { id: workspaceId },
@@ -763,9 +763,7 @@ describe("an operator's own tables", () => {
         columns: [
           { name: 'id', type: 'INTEGER' },
           { name: 'image', type: 'FILE_PATH' },
-          { name: 'mask', type: 'TEXT' },
           { name: 'run', type: 'INTEGER' },
-          { name: 'note', type: 'TEXT' },
           { name: 'at', type: 'TIMESTAMP' },
           { name: 'big', type: 'INTEGER' },
         ],
@@ -784,34 +782,117 @@ describe("an operator's own tables", () => {
     expect((await house.ask(query, { id: other.id })).workspace.tables).toEqual([])
   })
 
-  test('refuse what their constraints refuse, with the reason, and the upload stays confirmable', async () => {
+  const refused = {
+    code: 'ROW_REJECTED',
+    column: null,
+    reason: 'the table does not take this row',
+  }
+
+  test('refuse what their constraints refuse, all alike, and the upload stays confirmable', async () => {
     await otherProgram(make)
-    await letIn('Plates.image', 'Plates.mask')
-    const first = await confirm(await received('a.png'), { ...to, values: { run: 1, id: 5 } })
-    expect(first.row.values).toMatchObject({ image: 'a.png', run: 1, id: 5 })
+    await letIn('Plates.image+run+note', 'Plates.mask')
+    const first = await confirm(await received('a.png'), { ...to, values: { run: 1 } })
+    expect(first.row.values).toEqual({ image: 'a.png', mask: null, run: 1, note: null })
     const id = await received('b.png')
-    for (const [values, column, reason] of [
-      [{ run: 7 }, null, 'a foreign key would not hold'],
-      [{ id: 5 }, 'id', 'another row has this value'],
-      [
-        { note: 'too long' },
-        null,
-        onPostgres
-          ? 'new row for relation "Plates" violates check constraint "Plates_note_check"'
-          : 'CHECK constraint failed: length(note) < 5',
-      ],
-      [{ 'odd name': 'x' }, 'odd name', 'the table has no such column'],
-      [{ raw: 'x' }, 'raw', 'the table has no such column'],
-    ]) {
-      const answer = await confirm(id, { ...to, values })
-      expect([answer.code, answer.column, answer.reason]).toEqual(['ROW_REJECTED', column, reason])
-    }
+    for (const values of [{ run: 7 }, { note: 'too long' }])
+      expect(await confirm(id, { ...to, values })).toMatchObject(refused)
     expect(await statusOf(id)).toBe('RECEIVED')
-    const same = await link(first.file.id, to)
-    expect([same.column, same.reason]).toEqual(['image', 'another row has this value'])
+    expect(await link(first.file.id, to)).toMatchObject(refused)
     expect((await confirm(id, to)).row.values).toMatchObject({ image: 'b.png' })
     expect(await plates()).toHaveLength(2)
   })
+
+  test.each(['', `+id`])(
+    'columns that are not named are neither shown, nor compared, nor written: %s',
+    async (more) => {
+      await otherProgram(
+        `${make} insert into "Plates" (id, image, mask, run) values (41, 'x', 'hidden', 1)`,
+      )
+      await letIn(`Plates.image${more}@${slug}`)
+      const [row] = await rows('', {}, 'Plates')
+      expect(row.values).toEqual(more ? { id: 41, image: 'x' } : { image: 'x' })
+      const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+      const noColumn = { code: 'ROW_REJECTED', reason: 'the table has no such column' }
+      for (const column of [
+        'mask',
+        'run',
+        'note',
+        'at',
+        'big',
+        'raw',
+        'odd name',
+        'nowhere',
+        'rowid',
+        'ctid',
+      ]) {
+        for (const wrong of [{ values: { [column]: null } }, { key: { [column]: null } }])
+          expect([column, await link(file.id, { ...to, ...wrong })]).toMatchObject([
+            column,
+            { ...noColumn, column },
+          ])
+        const where = { [column]: null }
+        const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) {
+        table(name: "Plates") { rows(where: $where) { totalCount } } } }`
+        const { errors } = await house.graphql(query, { id: workspaceId, where })
+        expect([column, errors?.[0]?.extensions?.code]).toEqual([column, 'INVALID_INPUT'])
+      }
+      expect(await plates()).toMatchObject([{ id: 41, image: 'x', mask: 'hidden', run: 1 }])
+    },
+  )
+
+  test('keys are never written, named or not: neither chosen for a new row nor changed', async () => {
+    await otherProgram(`${make} insert into "Plates" (id, image) values (41, 'x')`)
+    const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+    for (const allowed of ['Plates.image', 'Plates.image+id']) {
+      await letIn(`${allowed}@${slug}`)
+      for (const id of [41, 42, null])
+        for (const more of [{}, { key: { image: 'x' } }]) {
+          const answer = await link(file.id, { ...to, ...more, values: { id } })
+          expect([allowed, id, answer.code, answer.column]).toEqual([
+            allowed,
+            id,
+            'ROW_REJECTED',
+            'id',
+          ])
+        }
+    }
+    expect(await plates()).toMatchObject([{ id: 41, image: 'x' }])
+    expect((await link(file.id, { ...to, key: { id: 41 } })).row.id).toBe('Plates:41')
+  })
+
+  test('a column that needs a value and is not named lets nobody in, and is not named by the refusal', async () => {
+    await otherProgram(
+      `create table "Needs" (id ${types.key} primary key, image text, secret text not null)`,
+    )
+    await letIn('Needs.image')
+    const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+    expect(await link(file.id, { table: 'Needs', column: 'image' })).toMatchObject(refused)
+  })
+
+  test('what a trigger says is not passed on', async () => {
+    const trigger = onPostgres
+      ? `create function "say"() returns trigger language plpgsql as $$ begin
+           raise exception 'secret of row 1' using errcode = case when new.image = 'a.png' then 'P0001' else 'ZZ001' end; end $$;
+         create trigger "says" before insert on "Told" for each row execute function "say"();`
+      : `create trigger "says" before insert on "Told" begin select raise(abort, 'secret of row 1'); end;`
+    await otherProgram(`create table "Told" (id ${types.key} primary key, image text); ${trigger}`)
+    await letIn('Told.image')
+    for (const name of ['a.png', 'b.png']) {
+      const file = await uploadFile(house, { workspaceId, name, bytes: name })
+      expect(await link(file.id, { table: 'Told', column: 'image' })).toMatchObject(refused)
+    }
+  })
+
+  test.runIf(onPostgres)(
+    'a constraint that is deferred to the commit refuses like any other',
+    async () => {
+      await otherProgram(`create table "Late" (id ${types.key} primary key, image text unique deferrable initially deferred);
+      insert into "Late" (image) values ('a.png')`)
+      await letIn('Late.image')
+      const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+      expect(await link(file.id, { table: 'Late', column: 'image' })).toMatchObject(refused)
+    },
+  )
 
   test('a rename that a row cannot follow is refused', async () => {
     await otherProgram(make)
@@ -821,7 +902,7 @@ describe("an operator's own tables", () => {
     const change = { entry: { id: file.id }, name: 'b.png' }
     expect(await attempt(house, 'updateEntry', change, '__typename')).toMatchObject({
       code: 'ROW_REJECTED',
-      message: 'Plates.image: another row has this value',
+      message: 'Plates: the table does not take this row',
     })
     expect(await entryByPath(house, workspaceId, 'a.png')).toMatchObject({ id: file.id })
   })
@@ -829,7 +910,7 @@ describe("an operator's own tables", () => {
   test('shared by all workspaces, each sees, changes and takes away its own rows alone', async () => {
     await otherProgram(`${make} create table "Shots" (id ${types.key} primary key, image text, n int);
       insert into "Shots" (image, n) values ('1.png', 1), ('loose', 1)`)
-    await letIn('Shots.image')
+    await letIn('Shots.image+n')
     const shots = { table: 'Shots', column: 'image' }
     const other = (await createWorkspace(house)).id
     const file = await uploadFile(house, { workspaceId, name: '1.png', bytes: '1' })
@@ -877,9 +958,12 @@ describe("an operator's own tables", () => {
     ['Plates.nowhere', 'Plates.nowhere, which is no text column'],
     ['Plates.run', 'Plates.run, which is no text column'],
     ['Loose.image', 'Loose, whose rows have no INTEGER PRIMARY KEY'],
+    ['Plates.image+nowhere', 'Plates.nowhere, which is no column of that table that can be shown'],
+    ['Plates.image+raw', 'Plates.raw, which is no column of that table that can be shown'],
+    ['Plates.image+', 'it must be table.column'],
     ['Plates.image@nobody', 'the workspace nobody, which is not there'],
     ['Plates.image@a,plates.mask', 'Plates for two workspaces'],
-    ['Plates', 'it must be table.column or table.column@workspace-slug'],
+    ['Plates', 'it must be table.column, table.column+a+b or table.column@workspace-slug'],
     ['Plates.image; drop table entries', 'it must be table.column'],
   ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
     await otherProgram(`${make} create view "Seen" as select * from "Plates";

@@ -15,7 +15,7 @@ import {
   type TableRow,
   withinReach,
 } from './reads.ts'
-import { requirePathColumn } from './rules.ts'
+import { requireColumn, requirePathColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 import { toWriteRows } from './writes.ts'
 
@@ -82,6 +82,8 @@ async function writeRows(
     new RowRejected({ table: table.name, column, reason })
   requirePathColumn(table, column)
   if (Object.hasOwn(values ?? {}, column)) throw refuse(column, 'the path goes here, no value')
+  if (Object.hasOwn(values ?? {}, table.keyColumn) && requireColumn(table, table.keyColumn))
+    throw refuse(table.keyColumn, 'the key of a row is not written')
   const cells = { ...encodeCells(table, values ?? {}), [column]: path }
   if (key == null) return [await newRow(s, table, cells)]
   if (Object.keys(key).length === 0) throw refuse(null, 'a key names at least one column')

@@ -35,13 +35,14 @@ export async function tablesOf(db: Db | Tx, workspaceId: string): Promise<Table[
 
 const seenFrom = (
   workspaceId: string,
-  { name, sqlName, keyColumn, columns, workspaceId: owner }: Row<'userTables'>,
+  { name, sqlName, keyColumn, columns, letIn, workspaceId: owner }: Row<'userTables'>,
 ): Table => ({
   workspaceId,
   name,
   sqlName,
   keyColumn,
   columns: JSON.parse(columns),
+  letIn: letIn === 1,
   shared: owner === null,
 })
 
@@ -116,7 +117,12 @@ export async function rowOfUpload(
   const tables = link ? await tablesOf(db, workspaceId) : []
   const table = tables.find(({ sqlName }) => sqlName === link?.sqlName)
   if (!link || !table) return null
-  const row = await rowsQuery(db, table, withKey(table, link.rowKey)).executeTakeFirst()
+  const row = await rowsQuery(
+    db,
+    table,
+    // Another program may have given the key to a row that is not the workspace's.
+    all([withinReach(db, table), withKey(table, link.rowKey)]),
+  ).executeTakeFirst()
   return row ? { table, row } : null
 }
 

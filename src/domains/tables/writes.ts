@@ -33,7 +33,13 @@ export async function createTable(
     checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)
     await refuseTaken(s.tx, { workspaceId, name, sqlName })
-    const table = { name, sqlName, keyColumn: KEY_COLUMN, columns: columns.map(columnOf) }
+    const table = {
+      name,
+      sqlName,
+      keyColumn: KEY_COLUMN,
+      columns: columns.map(columnOf),
+      letIn: false,
+    }
     await makeUserTable(s.tx, table)
     await s.tx
       .insertInto('userTables')
@@ -47,7 +53,7 @@ export async function createTable(
 
 const columnOf = ({ name, type, nullable }: NewColumn): UserColumn => ({ name, type, nullable })
 
-const entryOf = (table: Omit<Table, 'workspaceId' | 'shared'>) => ({
+const entryOf = (table: Omit<Table, 'workspaceId' | 'shared' | 'letIn'>) => ({
   sqlName: table.sqlName,
   name: table.name,
   nameKey: nameKeyOf(table.name),
@@ -120,23 +126,26 @@ async function lookedUp(
     throw refuse(`${named}, whose rows have no INTEGER PRIMARY KEY to be known by.`)
   }
   const paths = linkable.map(({ column }) => column)
-  const columns = found.columns.map((column) => asPath(column, paths, found))
-  const missing = paths.find((path) => !columns.some((c) => c.name === path && c.type))
+  const extras = linkable.flatMap(({ extras }) => extras)
+  const columns = found.columns.map((column) => asNamed(column, { paths, extras }, found))
+  const isOpen = (name: string) => columns.some((column) => column.name === name && column.type)
+  const missing = paths.find((path) => !isOpen(path))
   if (missing) throw refuse(`${named}.${missing}, which is no text column of that table.`)
+  const unknown = extras.find((extra) => !isOpen(extra))
+  if (unknown)
+    throw refuse(`${named}.${unknown}, which is no column of that table that can be shown.`)
   const workspaceId = slug === null ? null : await workspaceOf(tx, slug)
   if (workspaceId === undefined) throw refuse(`the workspace ${slug}, which is not there.`)
   return { ...entryOf({ name, sqlName, keyColumn, columns }), workspaceId }
 }
 
-/** Columns that people could not name are kept, and not shown. */
-function asPath(
-  column: UserColumn,
-  paths: readonly string[],
-  { textColumns }: Described,
-): UserColumn {
-  if (!isName(column.name)) return { ...column, type: null }
-  if (!paths.includes(column.name)) return column
-  return { ...column, type: textColumns.includes(column.name) ? 'FILE_PATH' : null }
+type Named = { paths: readonly string[]; extras: readonly string[] }
+
+/** Columns that the setting does not name are kept with their rows, and neither shown nor written. */
+function asNamed(column: UserColumn, named: Named, { textColumns }: Described): UserColumn {
+  if (named.paths.includes(column.name))
+    return { ...column, type: textColumns.includes(column.name) ? 'FILE_PATH' : null }
+  return named.extras.includes(column.name) ? column : { ...column, type: null }
 }
 
 async function isMade(tx: Tx, named: string): Promise<boolean> {
