@@ -52,8 +52,8 @@ export type Limits = {
 type ScrubConfig = { everyMs: number; bytesPerSecond: number }
 
 /**
- * A column of an operator's table that may hold paths, with the other columns of the table (`extras`) that may be read and written;
- * of one workspace (by its slug), or of all.
+ * A column of an operator's table that may hold paths, with the other columns of the table (`extras`) that
+ * may be read and written; of one workspace (by its slug), or of all.
  */
 export type LinkableColumn = {
   table: string

@@ -48,8 +48,8 @@ export interface BlobStore {
    */
   open(key: string, range?: ByteRange): Promise<Readable>
   /**
-   * Opens as `open` does, where the store can tell by a file's stamp whether anything was written to it since: a change
-   * of its bytes, and any other change of the file, gives it another stamp.
+   * Opens as `open` does, where the store can tell by a file's stamp whether anything was written to it
+   * since: a change of its bytes, and any other change of the file, gives it another stamp.
    */
   openStamped?(key: string, range?: ByteRange): Promise<StampedRead>
   /** Forgets a kept key and its bytes; who reads them at this moment reads to the end. */

@@ -18,9 +18,10 @@ type Confirm = (key: string, expected: Expected, flaw: Flaw) => Promise<Error>
 type Range = { start: number; end?: number }
 
 /**
- * Opens keys whose bytes were hashed and found right while their file had the stamp that it has now. A file with another
- * stamp is hashed first, once for all who ask at the same moment. The last bytes of a read go out when the stamp is
- * still the same, or the hash still right: links to a file come and go. Throws what `confirm` makes of a flaw.
+ * Opens keys whose bytes were hashed and found right while their file had the stamp that it has now. A file
+ * with another stamp is hashed first, once for all who ask at the same moment. The last bytes of a read go
+ * out when the stamp is still the same, or the hash still right: links to a file come and go. Throws what
+ * `confirm` makes of a flaw.
  */
 export function unchangedReads(store: Stamped, confirm: Confirm) {
   const trusted = createTrusted()

@@ -110,7 +110,10 @@ const reasons: Record<string, string> = {
 /** What the row's own values can be to blame for: of PostgreSQL's appendix A the classes 22 and 23, and what triggers raise. */
 const refusals = /^2[23]...$|^(428C9|44000|54000|P0001)$/
 
-/** What a trigger may raise beside: any code of its own; not what is wrong with the server, the connection or the rights. */
+/**
+ * What a trigger may raise beside: any code of its own; not what is wrong with the server, the connection or
+ * the rights.
+ */
 const raised = /^(?!08|25|40|42|53|54|55|57|58|XX|F0|HV)[0-9A-Z]{5}$/
 
 export function rejection(table: UserTable, error: unknown): RowRejected | null {

@@ -113,7 +113,10 @@ async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): 
   }
 }
 
-/** Of an operator's table all refusals are alike: which constraint it was tells of rows and columns that are not shown. */
+/**
+ * Of an operator's table all refusals are alike: which constraint it was tells of rows and columns that are
+ * not shown.
+ */
 const refusalOf = ({ letIn, name }: UserTable, rejected: RowRejected | null) =>
   rejected && letIn
     ? new RowRejected({ table: name, reason: 'the table does not take this row' })

@@ -3,7 +3,10 @@ import type { ApiScope } from '../scope.ts'
 type TypePolicy = {
   /** Opens every field of the type. */
   scope: ApiScope
-  /** What a token without it is shown all the same: what the writer of the row knows, or needs to go on writing. */
+  /**
+   * What a token without it is shown all the same: what the writer of the row knows, or needs to go on
+   * writing.
+   */
   open: readonly string[]
 }
 
@@ -11,10 +14,11 @@ const scope = 'FILES_READ'
 const written = ['id', 'name', 'path', 'size', 'status']
 
 /**
- * Types that show what a workspace holds. The lists and queries that lead to them ask for a scope themselves; this holds for rows
- * that are reached another way, such as the payload of a mutation. Without a viewer there are no scopes: PUBLIC workspaces decide.
+ * Types that show what a workspace holds. The lists and queries that lead to them ask for a scope themselves;
+ * this holds for rows that are reached another way, such as the payload of a mutation. Without a viewer there
+ * are no scopes: PUBLIC workspaces decide.
  */
-export const typePolicies: Readonly<Record<string, TypePolicy>> = {
+const typePolicies: Readonly<Record<string, TypePolicy>> = {
   File: { scope, open: written },
   Folder: { scope, open: written },
   FolderTotals: { scope, open: [] },
@@ -62,7 +66,10 @@ const fieldPolicies: Readonly<Record<string, ApiScope>> = {
   'QuotaExceededError.usage': scope,
 }
 
-/** The scope that opens a field to a caller with a token; null where no scope is asked for at the field itself. */
+/**
+ * The scope that opens a field to a caller with a token; null where no scope is asked for at the field
+ * itself.
+ */
 export function scopeOf(type: string, field: string): ApiScope | null {
   const policy = typePolicies[type]
   if (policy) return policy.open.includes(field) ? null : policy.scope

@@ -32,9 +32,9 @@ export function seenThrough<R extends object>(sight: Sight, row: R): R {
 }
 
 /**
- * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight, and else for the
- * scope that opens the field, counts what the field gives against the budget of its execution, and resolves nothing once
- * that has stopped. Introspection is counted, too.
+ * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight,
+ * and else for the scope that opens the field, counts what the field gives against the budget of its
+ * execution, and resolves nothing once that has stopped. Introspection is counted, too.
  */
 export function withSights(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {

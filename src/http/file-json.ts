@@ -8,8 +8,8 @@ import { downloadUrl } from '../signing/signed-links.ts'
 const LINK_MS = 3_600_000
 
 /**
- * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with what it has just written:
- * id, name, path and size.
+ * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with
+ * what it has just written: id, name, path and size.
  */
 export async function fileJson(scope: Scope, fileId: string) {
   const { db } = scope

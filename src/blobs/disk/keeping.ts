@@ -69,11 +69,11 @@ export function diskKeeping({ places, quarantine, isReadOnly }: DiskParts): Keep
 }
 
 /**
- * Of the file that is open, whatever its path leads to by now. The kernel sets ctime at every change of bytes, times, names
- * or rights; no call sets it to a time of one's choice.
+ * Of the file that is open, whatever its path leads to by now. The kernel sets ctime at every change of
+ * bytes, times, names or rights; no call sets it to a time of one's choice.
  */
 async function stampOf(fd: number) {
-  // Synchronous: it takes microseconds on an open file; by way of the thread pool, ranges of 64 KiB took half as long again.
+  // Synchronous, as it takes microseconds: through the thread pool ranges of 64 KiB took half as long again.
   const { ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true })
   return { id: [ino, size, mtimeNs, ctimeNs].join(':'), changedAt: Number(ctimeNs / 1_000_000n) }
 }

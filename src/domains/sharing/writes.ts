@@ -11,7 +11,10 @@ import { hashPassword } from './passwords.ts'
 import { requireShareLink, toShare } from './reads.ts'
 import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
 
-/** A link to a living entry. EDITOR, scopes FILES_READ and SHARES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState. */
+/**
+ * A link to a living entry. EDITOR, scopes FILES_READ and SHARES_WRITE. Throws NotFound, Forbidden,
+ * InvalidInput, InvalidState.
+ */
 export async function createShareLink(
   scope: Scope,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },

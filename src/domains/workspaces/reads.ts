@@ -35,7 +35,10 @@ export async function requireAccess(
   return workspace
 }
 
-/** For what a first scope alone would give away, such as a link to a file: the viewer's token has this one, too; Forbidden. */
+/**
+ * For what a first scope alone would give away, such as a link to a file: the viewer's token has this one,
+ * too; Forbidden.
+ */
 export function requireScope(viewer: Viewer, scope: ApiScope): void {
   if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
 }
