@@ -150,7 +150,7 @@ describe('a token without FILES_READ', () => {
     await act(house, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
     const named = { entry: { id: file.id } }
     rows = {
-      File: { mutation: 'updateEntry', input: named, path: 'entry { ... on File' },
+      File: { mutation: 'updateEntry', input: named, path: 'entry { ... on File {' },
       Folder: {
         mutation: 'createFolder',
         input: { workspaceId, name: 'made', onConflict: 'RENAME' },

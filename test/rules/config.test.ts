@@ -237,8 +237,15 @@ const cases: Record<keyof typeof settings, Case> = {
   },
   S3_BUCKET: {
     right: [
-      ['my.bucket-1', { blobs: amazon({ bucket: 'my.bucket-1' }), downloads: 'redirect' }],
-      ['abc', { blobs: amazon({ bucket: 'abc' }), downloads: 'redirect' }],
+      [
+        'my.bucket-1',
+        {
+          blobs: amazon({ bucket: 'my.bucket-1' }),
+          downloads: 'redirect',
+          verifyReads: 'off',
+        },
+      ],
+      ['abc', { blobs: amazon({ bucket: 'abc' }), downloads: 'redirect', verifyReads: 'off' }],
     ],
     wrong: ['ab', 'My-Bucket', 'a_b_c', '-abc', 'abc/', 'a'.repeat(64), 's3://abc'],
   },
