@@ -72,7 +72,7 @@ const content: Record<string, Contract> = {
 const plain = [
   ...['Query', 'Mutation', 'Subscription', 'Workspace', 'Viewer', 'User', 'ApiToken', 'Member'],
   ...['ServerInfo', 'RateLimit', 'SharedEntry', 'TableColumn', 'HttpHeader', 'UploadPart'],
-  ...['PageInfo', 'BatchResult', 'UploadBatchResult', 'InputIssue'],
+  ...['PageInfo', 'BatchResult', 'UploadBatchResult', 'InputIssue', 'ServerEvent'],
 ]
 const frames = /(Payload|Connection|Edge|Error)$/
 
