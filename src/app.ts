@@ -15,6 +15,7 @@ import {
   type DatabaseConfig,
   namesOf,
 } from './config.ts'
+import { openDatabaseClock } from './database/clock.ts'
 import { openCounter } from './database/counter.ts'
 import { type Db, openDatabase, requireAnswer } from './database/database.ts'
 import { listenToOthers } from './database/listen-postgres.ts'
@@ -23,6 +24,7 @@ import { multipartLedger } from './database/multiparts.ts'
 import { readSigningKeys, refreshSigningKeys } from './database/signing-keys.ts'
 import { takeServerLock } from './database/sqlite-lock.ts'
 import { dropTallies } from './database/tallies.ts'
+import { transact } from './database/transaction.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
@@ -33,11 +35,17 @@ import { SCRUB_BLOBS, scrubBlobs } from './domains/files/scrub.ts'
 import { letTablesIn } from './domains/tables/writes.ts'
 import { purgeOutlived } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
+import {
+  autoConfirmer,
+  ENQUEUE_CONFIRMS,
+  enqueueMissingConfirms,
+} from './domains/uploads/auto-confirm.ts'
 import { JOIN_PARTS } from './domains/uploads/concat.ts'
 import { expireUploads, releaseDeadConfirms } from './domains/uploads/jobs.ts'
 import { joinParts } from './domains/uploads/joins.ts'
 import { renewLeasesOver } from './domains/uploads/leases.ts'
 import { RESUME_CONFIRM } from './domains/uploads/long-confirms.ts'
+import { AUTO_CONFIRM } from './domains/uploads/pending-confirms.ts'
 import { openUploads } from './domains/uploads/reads.ts'
 import { resumer } from './domains/uploads/resume.ts'
 import { claimStore } from './domains/uploads/store/claim.ts'
@@ -46,6 +54,7 @@ import { tendQuarantine } from './domains/uploads/store/quarantine.ts'
 import { sweepOrphans } from './domains/uploads/store/sweep.ts'
 import { syncFolder } from './durable.ts'
 import { Unauthenticated } from './errors.ts'
+import { enqueue } from './jobs/queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
 import type { Scope } from './scope.ts'
@@ -73,7 +82,7 @@ export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
 /** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
 export async function openApp(
   config: Config,
-  { log = openLog(config.logLevel), now = Date.now }: { log?: Log; now?: () => number } = {},
+  { log = openLog(config.logLevel), now: given }: { log?: Log; now?: () => number } = {},
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
   const { database } = config
@@ -83,6 +92,7 @@ export async function openApp(
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await requireContact(db)
+  const now = given ?? (await openClock(opened, db, database))
   opened.use(besideOthers(db, database, log))
   await letTablesIn({ db, now }, config.linkableTables)
   const bytes = await openStore(config.blobs, multipartLedger(db, now))
@@ -105,6 +115,10 @@ export async function openApp(
     onFlaw: (key, flaw) => noteFlaw({ ...nobody, blobs: store }, key, flaw),
   })
   const shared = { ...means, blobs }
+  // What an older version, or a restored backup, left is found at once, and not with the next round.
+  await transact(db, (tx) =>
+    enqueue(tx, { id: ENQUEUE_CONFIRMS, kind: ENQUEUE_CONFIRMS, runAt: now() }),
+  )
   const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, config, log) })
   opened.defer(() => jobs.stop())
   // What takes hours has a line of its own: no other job waits for it.
@@ -126,6 +140,11 @@ export async function openApp(
   }
 }
 
+/** The database's clock where several processes share it, else the machine's. */
+async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: DatabaseConfig) {
+  return kind === 'postgres' ? opened.use(await openDatabaseClock(db)).now : Date.now
+}
+
 /** What is done without being asked, by nobody in particular. */
 function work(
   scope: Scope,
@@ -138,6 +157,8 @@ function work(
       expireUploads: (_, signal) => expireUploads(scope, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(scope),
       [RESUME_CONFIRM]: resumer(scope, failed),
+      [AUTO_CONFIRM]: autoConfirmer(scope, failed),
+      [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(scope, signal),
       [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal, log }),
       tendQuarantine: (_, signal) => tendQuarantine(scope, { quarantineMs, signal, log }),
@@ -149,6 +170,7 @@ function work(
     every: [
       { kind: 'expireUploads', ms: 60_000 },
       { kind: 'releaseDeadConfirms', ms: 60_000 },
+      { kind: ENQUEUE_CONFIRMS, ms: 60_000 },
       // To list a bucket takes a request for each thousand of its objects.
       { kind: 'sweepOrphans', ms: scope.blobs.direct ? 86_400_000 : 3_600_000 },
       { kind: 'tendQuarantine', ms: 3_600_000 },

@@ -101,10 +101,13 @@ export class Cycle extends DomainError {
 
 export class InvalidState extends DomainError {
   readonly code = 'INVALID_STATE'
+  /** PROCESSING ends by itself. */
+  override readonly retryable: boolean
   readonly state: string
   constructor(state: string, message: string) {
     super(message)
     this.state = state
+    this.retryable = state === 'PROCESSING'
   }
 }
 

@@ -175,12 +175,14 @@ export type Tables = {
     onConflict: NameConflictMode
     /** 1 where the last byte also confirms. */
     autoConfirm: number
+    /** Code of the refusal that ended the confirm of an autoConfirm upload; confirmUpload may still succeed. */
+    confirmRefusal: string | null
     /** The Upload-Metadata header as the client sent it, given back on HEAD. */
     tusMetadata: string | null
     idempotencyKey: string | null
     /** Grows with each lease; a writer that holds an older number writes nothing. */
     fence: number
-    /** While PROCESSING: when a confirm that gave no sign of life may be taken over. */
+    /** While PROCESSING: when another may take the confirm over, by the clock of database/clock.ts. */
     leaseUntil: number | null
     /** While PROCESSING, once that takes long: the job that goes on with it where its process dies. */
     confirmJob: string | null

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { uploadUrl } from '../domains/uploads/reads.ts'
-import { isJoining, statusAt, statusesBefore } from '../domains/uploads/rules.ts'
+import { isJoining, mayExpire, statusAt } from '../domains/uploads/rules.ts'
 import { HttpProblem } from './problems.ts'
 import type { Passage } from './upload-passage.ts'
 
@@ -19,9 +19,7 @@ export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passag
     'Upload-Offset':
       (method !== 'POST' || asked.hasBody) && !isJoining(upload) ? upload.offset : null,
     'Upload-Concat': method === 'HEAD' ? upload.concat : null,
-    'Upload-Expires': statusesBefore('EXPIRED').includes(status)
-      ? httpDate(upload.expiresAt)
-      : null,
+    'Upload-Expires': mayExpire(upload) && status !== 'EXPIRED' ? httpDate(upload.expiresAt) : null,
     'Upload-Metadata': method === 'HEAD' ? upload.tusMetadata : null,
     'Holdall-Upload-Id': upload.id,
     'Holdall-Upload-Status': status,

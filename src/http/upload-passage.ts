@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { forgetBytes } from '../domains/uploads/endings.ts'
 import { endWriter, type Hold, holdUpload } from '../domains/uploads/leases.ts'
 import { uploadById } from '../domains/uploads/reads.ts'
-import { isOver, statusAt, type UploadRow } from '../domains/uploads/rules.ts'
+import { confirmsItself, isOver, statusAt, type UploadRow } from '../domains/uploads/rules.ts'
 import { NotFound, UploadExpired } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import { HttpProblem } from './problems.ts'
@@ -74,6 +74,17 @@ export function requireThere(upload: UploadRow | null, id: string, now: number):
     throw new HttpProblem(410, 'GONE', 'the upload has become a file')
   }
   return upload
+}
+
+/**
+ * A client that learns that all bytes are there reports success, so an upload that confirms itself does not say so before it is a file:
+ * 423 while its confirm is to come, which tus-js-client waits for; 410 once it was refused.
+ */
+export function requireConfirmed(upload: UploadRow | null): void {
+  if (upload?.autoConfirm !== 1) return
+  if (confirmsItself(upload)) throw busy('the upload has all its bytes and is becoming a file')
+  if (upload.status !== 'RECEIVED') return
+  throw new HttpProblem(410, 'GONE', `the confirm was refused: ${upload.confirmRefusal}`)
 }
 
 /** Asked anew by a request that has written: what came after an upload has ended goes the way of what came before. */

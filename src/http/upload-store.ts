@@ -7,6 +7,7 @@ import {
   currentPassage,
   holdFor,
   lost,
+  requireConfirmed,
   requireThere,
   requireUpload,
   rowAtRest,
@@ -33,6 +34,7 @@ export class UploadStore extends DataStore {
     const upload = requireThere(found, id, scope.now())
     if (patches && upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
     passage.upload = upload
+    if (asked.method === 'HEAD') requireConfirmed(upload)
     // Said once more, as by a client that tries again, the length is not changed: @tus/server may take it for new.
     const size = patches && upload.size === asked.length ? null : upload.size
     return new Upload({ id, offset: upload.offset, ...(size !== null && { size }) })

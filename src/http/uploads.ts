@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@tus/server'
 import type { App } from '../app.ts'
 import type { UploadStatus } from '../database/tables.ts'
-import { confirmUpload } from '../domains/uploads/confirm.ts'
+import { confirmItself } from '../domains/uploads/auto-confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../domains/uploads/reads.ts'
 import { isFinal } from '../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../errors.ts'
@@ -21,7 +21,7 @@ import {
   TUS_VERSION,
 } from './upload-headers.ts'
 import { uploadLocker } from './upload-locker.ts'
-import { busy, currentPassage, during, type Passage } from './upload-passage.ts'
+import { busy, currentPassage, during, type Passage, requireConfirmed } from './upload-passage.ts'
 import { UploadStore } from './upload-store.ts'
 import type { Door, Visit } from './visit.ts'
 
@@ -158,19 +158,23 @@ function requestFor({ asked }: Passage, id: string | null): Request {
   return new Request(`http://localhost/uploads${id ? `/${id}` : ''}`, { method, headers })
 }
 
-/** The job that has joined an upload may be at it, or have found it wrong: then to confirm is to hear of that. */
+/** The job may be confirming it, or have found it wrong: then to confirm is to learn of that. */
 const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
 
-/** An empty PATCH at the end tries a confirm that failed once more. What became of it is told either way. */
+/**
+ * An empty PATCH at the end tries a confirm that failed once more. The answer says what became of it; a PATCH whose upload is not a file
+ * yet is 423, as HEAD is, for a client takes 204 at the end for success.
+ */
 async function confirmIfAsked(passage: Passage) {
   const { upload, asked, scope } = passage
   if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
   try {
-    await confirmUpload(scope, { uploadId: upload.id })
+    await confirmItself(scope, upload)
   } finally {
     passage.upload = await uploadById(scope.db, upload.id)
   }
+  if (asked.method === 'PATCH') requireConfirmed(passage.upload)
 }
 
 /** tus-js-client forgets an upload for good when a HEAD is answered 5xx or 429; 423 it tries again. */

@@ -1,3 +1,4 @@
+import { leaseEnd } from '../database/clock.ts'
 import type { Db } from '../database/database.ts'
 
 /** Kinds that come again, `ms` after each end. */
@@ -52,6 +53,11 @@ async function replan(db: Db, every: Every, now: number): Promise<void> {
   await db
     .updateTable('jobs')
     .set({ ...free, runAt: now })
-    .where((eb) => eb.or([eb('runAt', '>', farthest), eb('leaseUntil', '>', farthest)]))
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('leaseUntil', 'is', null), eb('runAt', '>', farthest)]),
+        eb('leaseUntil', '>', leaseEnd(db, now, LONGEST_MS)),
+      ]),
+    )
     .execute()
 }

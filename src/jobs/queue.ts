@@ -1,12 +1,13 @@
 import { sql } from 'kysely'
+import { latestNow, leaseEnd, leaseNow } from '../database/clock.ts'
 import { type Db, isPostgres } from '../database/database.ts'
 import { newId } from '../database/ids.ts'
 import type { Row } from '../database/tables.ts'
 import type { Tx } from '../database/transaction.ts'
 
 /**
- * A row of work. While somebody holds it, runAt is the end of the lease: what is held is not due, and what its holder
- * lost is due again. Asked for once more in the meantime, runAt says when, and the job outlives its own end.
+ * A row of work. While a process holds it, runAt is the end of the lease, by the clock of database/clock.ts. Enqueued once more in the
+ * meantime, runAt says when, and the job outlives its own end.
  */
 export type Job = Row<'jobs'>
 
@@ -40,6 +41,10 @@ export async function enqueue(
     .execute()
   return id
 }
+/** Takes a job out of the queue, together with the rows of `tx`, also while it runs. */
+export async function dequeue(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('jobs').where('id', '=', id).execute()
+}
 type NewJob = { kind: string; payload?: unknown; runAt?: number; id?: string }
 
 /**
@@ -54,13 +59,18 @@ export async function claim(
   const due = db
     .selectFrom('jobs')
     .select('id')
-    .where('runAt', '<=', now)
-    .where((eb) => eb.or([eb('leaseUntil', 'is', null), eb('leaseUntil', '<=', now)]))
+    .where('runAt', '<=', latestNow(db, now))
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('leaseUntil', 'is', null), eb('runAt', '<=', now)]),
+        eb('leaseUntil', '<=', leaseNow(db, now)),
+      ]),
+    )
     .where('kind', 'in', kinds)
     .orderBy('runAt')
     .limit(1)
     .$if(isPostgres(db), (q) => q.forUpdate().skipLocked())
-  const until = now + leaseMs
+  const until = leaseEnd(db, now, leaseMs)
   const job = await db
     .updateTable('jobs')
     .set({ leaseOwner: owner, leaseUntil: until, runAt: until, attempts: sql`"attempts" + 1` })
@@ -70,8 +80,13 @@ export async function claim(
   return job ?? null
 }
 
-/** Holds on to a job until `leaseUntil`; false where it has been taken over. */
-export async function renew(db: Db, job: Job, leaseUntil: number): Promise<boolean> {
+/** Holds on to a job for `leaseMs` from now; false where it has been taken over. */
+export async function renew(
+  db: Db,
+  job: Job,
+  { now, leaseMs }: { now: number; leaseMs: number },
+): Promise<boolean> {
+  const leaseUntil = leaseEnd(db, now, leaseMs)
   const runAt = sql<number>`CASE WHEN "runAt" = "leaseUntil" THEN ${leaseUntil} ELSE "runAt" END`
   return changed(held(db, job).set({ leaseUntil, runAt }).executeTakeFirst())
 }

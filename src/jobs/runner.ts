@@ -113,7 +113,7 @@ function keepLease({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job: Jo
   closing.addEventListener('abort', close, { once: true })
   const beat = async () => {
     const held = await quietly(log, 'a lease could not be renewed', () =>
-      renew(db, job, now() + leaseMs),
+      renew(db, job, { now: now(), leaseMs }),
     )
     if (held === false) ended.abort(new Error('another process has taken this job'))
   }

@@ -168,7 +168,7 @@ test('confirm: auto in one POST, also without a byte', async () => {
   expect(await entryByPath(house, workspaceId, 'b.txt')).toMatchObject({ name: 'b.txt' })
 })
 
-test('a confirm: auto that failed is told, and an empty PATCH at the end tries it again', async () => {
+test('a confirm: auto that was refused is 410 for HEAD, and an empty PATCH at the end tries it again', async () => {
   await using tus = await openTus()
   const { house, workspaceId } = tus
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
@@ -181,7 +181,7 @@ test('a confirm: auto that failed is told, and an empty PATCH at the end tries i
     head.status,
     head.headers.get('upload-offset'),
     head.headers.get('holdall-upload-status'),
-  ]).toEqual([200, '5', 'RECEIVED'])
+  ]).toEqual([410, '5', 'RECEIVED'])
   expect((await tus.patch(url, 5, '')).status).toBe(409)
   await house.ask(
     'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "b" }) { __typename } }',

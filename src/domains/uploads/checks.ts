@@ -3,8 +3,8 @@ import { glance } from '../../blobs/examine.ts'
 import { type Check, type Checking, type Finding, idsBy } from '../../checks.ts'
 import type { Tables } from '../../database/tables.ts'
 import { expireUpload } from './jobs.ts'
-import { uploadsById } from './reads.ts'
-import { isOver, statusesBefore, type UploadRow, uploadStatuses } from './rules.ts'
+import { isOverdue, uploadsById } from './reads.ts'
+import { isOver, mayExpire, type UploadRow, uploadStatuses } from './rules.ts'
 
 const open = uploadStatuses.filter((status) => !isOver(status))
 const over = uploadStatuses.filter(isOver)
@@ -13,16 +13,10 @@ const OVERDUE_MS = 3_600_000
 
 /** Uploads whose time is over have ended. */
 export const overdueCheck: Check = {
-  walk: (c) =>
-    uploadsWhere(c, (eb) =>
-      eb.and([
-        eb('status', 'in', statusesBefore('EXPIRED')),
-        eb('expiresAt', '<=', c.now() - OVERDUE_MS),
-      ]),
-    ),
+  walk: (c) => uploadsWhere(c, (eb) => isOverdue(eb, c.now() - OVERDUE_MS)),
   judge: async (c, ids) =>
     (await rowsOf(c, ids))
-      .filter((upload) => isOverdue(c, upload))
+      .filter((upload) => mayExpire(upload) && upload.expiresAt <= c.now() - OVERDUE_MS)
       .map(({ id, expiresAt }) => ({
         code: 'UPLOAD_OVERDUE',
         subject: id,
@@ -46,9 +40,6 @@ type Where = ExpressionBuilder<Tables, 'uploads'>
 
 const rowsOf = async ({ db }: Checking, ids: readonly string[]) =>
   (await uploadsById(db, ids)).filter((upload) => upload !== null)
-
-const isOverdue = ({ now }: Checking, { status, expiresAt }: UploadRow) =>
-  statusesBefore('EXPIRED').includes(status) && expiresAt <= now() - OVERDUE_MS
 
 /** What has ended holds no room. */
 export const reservationsCheck: Check = {

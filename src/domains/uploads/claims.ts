@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { leaseEnd, leaseNow } from '../../database/clock.ts'
 import { prepared } from '../../database/prepared.ts'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../errors.ts'
 import type { Scope, TxScope } from '../../scope.ts'
 import { checkDescription } from '../entries/rules.ts'
 import { noteArrival } from './direct.ts'
+import { isAwaitingConfirm } from './pending-confirms.ts'
 import { requireOwnUpload, uploadById } from './reads.ts'
 import {
   checkConfirmedSize,
@@ -15,7 +17,7 @@ import {
   type UploadRow,
 } from './rules.ts'
 
-/** A confirm that died is taken up by the next one after so long; one that lives renews its lease. */
+/** The lease of a confirm, by the clock of database/clock.ts; a process that lives renews it. */
 const LEASE_MS = 5_000
 /** So long a request waits for the outcome; then it is answered PROCESSING, and the work goes on. */
 const PATIENCE_MS = 25_000
@@ -51,8 +53,8 @@ export async function claimUpload(
   const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
   let upload = await noteArrival(scope, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
-    // What comes of it while somebody is at it decides about everybody else.
-    if (!isBeingConfirmed(upload, scope.now())) {
+    // While another request confirms, its result decides.
+    if (!(await isBeingConfirmed(scope, upload))) {
       refuseUnconfirmable(upload, expected, scope.now())
       const claimed = await claim(scope, upload.id)
       if (claimed) return { upload: claimed, mine: true }
@@ -64,8 +66,21 @@ export async function claimUpload(
   return { upload, mine: false }
 }
 
-const isBeingConfirmed = ({ status, leaseUntil }: UploadRow, now: number) =>
-  status === 'PROCESSING' && (leaseUntil ?? 0) > now
+/** Whether a process that lives is confirming this upload. */
+export async function isBeingConfirmed({ db, now }: Scope, upload: UploadRow): Promise<boolean> {
+  if (upload.status !== 'PROCESSING') return false
+  return (await leasedAmong(db, [upload.id], now())).length > 0
+}
+
+/** Those of the uploads whose confirm holds a lease that has not ended. */
+export const leasedAmong = prepared((db, ids: readonly string[], now: number) =>
+  db
+    .selectFrom('uploads')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('status', '=', 'PROCESSING')
+    .where('leaseUntil', '>', leaseNow(db, now)),
+)
 
 function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number) {
   const status = statusAt(upload, now)
@@ -81,26 +96,27 @@ function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number)
 
 /** Of any number who ask at the same moment, one gets the row; also where the last one died over it. */
 async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> {
-  const [claimed] = await claimRow(db, id, now(), now() + LEASE_MS)
+  const [claimed] = await claimRow(db, id, now())
   return claimed ?? null
 }
 
 /** A loss of power ends the work as well: then the upload is RECEIVED as it was. */
 const claimRow = prepared(
-  (db, id: string, now: number, leaseUntil: number) =>
+  (db, id: string, now: number) =>
     db
       .updateTable('uploads')
       .set((eb) => ({
         status: 'PROCESSING',
         fence: eb('fence', '+', 1),
-        leaseUntil,
+        leaseUntil: leaseEnd(db, now, LEASE_MS),
         confirmJob: null,
       }))
       .where('id', '=', id)
       .where((eb) =>
         eb.or([
+          isAwaitingConfirm,
           eb.and([eb('status', '=', 'RECEIVED'), eb('expiresAt', '>', now)]),
-          eb.and([eb('status', '=', 'PROCESSING'), eb('leaseUntil', '<=', now)]),
+          eb.and([eb('status', '=', 'PROCESSING'), eb('leaseUntil', '<=', leaseNow(db, now))]),
         ]),
       )
       .returningAll(),
@@ -111,11 +127,11 @@ const claimRow = prepared(
 export const takeOver = ({ tx, now }: TxScope, { id, fence }: UploadRow): Promise<UploadRow[]> =>
   tx
     .updateTable('uploads')
-    .set({ fence: fence + 1, leaseUntil: now() + LEASE_MS })
+    .set({ fence: fence + 1, leaseUntil: leaseEnd(tx, now(), LEASE_MS) })
     .where('id', '=', id)
     .where('fence', '=', fence)
     .where('status', '=', 'PROCESSING')
-    .where('leaseUntil', '<=', now())
+    .where('leaseUntil', '<=', leaseNow(tx, now()))
     .returningAll()
     .execute()
 
@@ -124,7 +140,7 @@ export function keepLease({ db, now }: Scope, { id, fence }: UploadRow): Disposa
   const renew = () =>
     db
       .updateTable('uploads')
-      .set({ leaseUntil: now() + LEASE_MS })
+      .set({ leaseUntil: leaseEnd(db, now(), LEASE_MS) })
       .where('id', '=', id)
       .where('fence', '=', fence)
       .where('status', '=', 'PROCESSING')

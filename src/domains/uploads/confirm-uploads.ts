@@ -41,9 +41,14 @@ export type Batch = {
   at: number
 }
 
-async function together(scope: Scope, inputs: readonly ConfirmUpload[], patience: AbortSignal) {
+async function together(
+  scope: Scope,
+  inputs: readonly ConfirmUpload[],
+  patience: AbortSignal,
+): Promise<UploadOutcome[]> {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
-  const giveUp = (error: unknown) => giveAllBack(scope, batch, error)
+  const giveUp = async (error: unknown) =>
+    (await giveAllBack(scope, batch, error)) ?? together(scope, inputs, patience)
   try {
     await claimAll(scope, batch, patience)
   } catch (error) {
@@ -122,17 +127,22 @@ async function keepAll(scope: Scope, batch: Batch): Promise<(Content | null)[]> 
   return contents
 }
 
-/** Each upload knows why: the one by its own fault, the others by that one's. */
+/**
+ * Each upload knows why: the one by its own fault, the others by that one's. Null where the claim of that one was lost before: another
+ * process has taken it over, and what becomes of it there decides.
+ */
 export async function giveAllBack(
   scope: Scope,
   { inputs, claims, leases, at }: Batch,
   error: unknown,
-) {
+): Promise<UploadOutcome[] | null> {
   leases.dispose()
+  let isLost = false
   for (const [index, claim] of claims.entries()) {
-    if (claim?.mine) {
-      await giveBack(scope, claim.upload, index === at ? error : new BatchAborted(at))
-    }
+    if (!claim?.mine) continue
+    const reason = index === at ? error : new BatchAborted(at)
+    const given = await giveBack(scope, claim.upload, reason)
+    if (index === at && !given) isLost = true
   }
-  return noneDone(inputs, at, asDomainError(error))
+  return isLost ? null : noneDone(inputs, at, asDomainError(error))
 }

@@ -30,7 +30,12 @@ export async function beginConfirm(
 ): Promise<{ outcome: Promise<UploadRow> }> {
   const { upload, mine } = await claimUpload(scope, input, patience)
   if (!mine) return { outcome: Promise.resolve(upload) }
-  return { outcome: within(patience, finish(scope, upload, input, turn), upload) }
+  const finished = finish(scope, upload, input, turn).catch(async (error) => {
+    if (await giveBack(scope, upload, error)) throw error
+    // Another process has taken the claim over, as from one that stood still: what became of the upload is the answer.
+    return confirmUpload(scope, input, patience)
+  })
+  return { outcome: within(patience, finished, upload) }
 }
 
 async function finish(
@@ -41,16 +46,11 @@ async function finish(
 ): Promise<UploadRow> {
   using _lease = keepLease(scope, claimed)
   using _job = writeDownWhenLong(scope, [claimed], [input])
-  try {
-    const content = await keepBytes(scope, claimed, input)
-    await turn?.comes
-    const published = publish(scope, claimed, content, input)
-    turn?.pass()
-    return await published
-  } catch (error) {
-    await giveBack(scope, claimed, error)
-    throw error
-  }
+  const content = await keepBytes(scope, claimed, input)
+  await turn?.comes
+  const published = publish(scope, claimed, content, input)
+  turn?.pass()
+  return published
 }
 
 /** Bytes first, rows second: what dies in between is adopted again, and never a row without bytes. */

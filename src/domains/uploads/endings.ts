@@ -3,7 +3,8 @@ import { InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
-import { requireOwnUpload } from './reads.ts'
+import { dequeueConfirm } from './pending-confirms.ts'
+import { isOverdue, requireOwnUpload } from './reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
 /** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
@@ -52,10 +53,11 @@ export async function endUpload(
     .where('id', '=', id)
     .where('status', 'in', statusesBefore(status))
     .$if(fence !== undefined, (q) => q.where('fence', '=', fence ?? 0))
-    .$if(status === 'EXPIRED', (q) => q.where('expiresAt', '<=', s.now()))
+    .$if(status === 'EXPIRED', (q) => q.where((eb) => isOverdue(eb, s.now())))
     .returningAll()
     .executeTakeFirst()
   if (!ended) return null
+  await dequeueConfirm(s.tx, ended)
   await release(s, ended.workspaceId, ended.reservedBytes)
   await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
   return { ...ended, reservedBytes: 0 }

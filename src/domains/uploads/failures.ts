@@ -3,8 +3,11 @@ import { inTransaction, type Scope } from '../../scope.ts'
 import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { type UploadFailure, type UploadRow, withFailure } from './rules.ts'
 
-/** Writes down what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again. */
-export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown) {
+/**
+ * Ends a claim and records what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again.
+ * False where the claim was lost before: then what became of the upload is for others to say.
+ */
+export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown): Promise<boolean> {
   const mismatch =
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
@@ -15,18 +18,26 @@ export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown)
     return failed
   })
   if (failed) await forgetBytes(scope.blobs, claimed.id)
+  return failed !== null
 }
 
-const tryAgainLater = ({ db }: Scope, { id, fence }: UploadRow, failures: string) =>
-  db
+async function tryAgainLater({ db }: Scope, { id, fence }: UploadRow, failures: string) {
+  const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set({ status: 'RECEIVED', leaseUntil: null, confirmJob: null, failures })
     .where('id', '=', id)
     .where('fence', '=', fence)
     .where('status', '=', 'PROCESSING')
-    .execute()
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
 
-function failureOf(error: unknown, at: number, fatal: ChecksumMismatch | null): UploadFailure {
+/** What went wrong, as the row of the upload keeps it. */
+export function failureOf(
+  error: unknown,
+  at: number,
+  fatal: ChecksumMismatch | null,
+): UploadFailure {
   if (fatal)
     return { code: fatal.code, message: fatal.message, retryable: false, at, actual: fatal.actual }
   // What the disk or a bug says of itself may name folders of the house.

@@ -1,7 +1,7 @@
-import type { Scope } from '../../scope.ts'
-import { inTransaction } from '../../scope.ts'
+import { leaseNow } from '../../database/clock.ts'
+import { inTransaction, type Scope } from '../../scope.ts'
 import { endUpload, forgetBytes, tellEnd } from './endings.ts'
-import { statusesBefore } from './rules.ts'
+import { isOverdue } from './reads.ts'
 
 const BATCH = 100
 
@@ -20,8 +20,7 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
   const rows = await db
     .selectFrom('uploads')
     .select('id')
-    .where('status', 'in', statusesBefore('EXPIRED'))
-    .where('expiresAt', '<=', now())
+    .where((eb) => isOverdue(eb, now()))
     .limit(BATCH)
     .execute()
   return rows.map(({ id }) => id)
@@ -47,7 +46,7 @@ export async function releaseDeadConfirms({ db, now }: Scope): Promise<number> {
     .updateTable('uploads')
     .set((eb) => ({ status: 'RECEIVED', leaseUntil: null, fence: eb('fence', '+', 1) }))
     .where('status', '=', 'PROCESSING')
-    .where('leaseUntil', '<=', now())
+    .where('leaseUntil', '<=', leaseNow(db, now()))
     .where('confirmJob', 'is', null)
     .executeTakeFirst()
   return Number(numUpdatedRows)

@@ -1,17 +1,14 @@
-import { DomainError, InvalidState, StorageFault } from '../../errors.ts'
+import { InvalidState, StorageFault } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
-import { confirmUpload } from './confirm.ts'
 import { endUpload, forgetBytes } from './endings.ts'
 import { type Hold, holdUpload } from './leases.ts'
-import { asMaker } from './makers.ts'
 import { uploadById, uploadsById } from './reads.ts'
 import { commitOffset } from './receiving.ts'
 import { isJoining, isPartial, statusAt, type UploadRow } from './rules.ts'
 
 /**
  * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
- * Memory holds a MiB or so of them. With autoConfirm it is made a file in the name of who made it; what stands in the way
- * of that is found in its failures.
+ * Memory holds a MiB or so of them. With autoConfirm the last byte enqueues the confirm.
  */
 export async function joinParts(scope: Scope, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
@@ -19,7 +16,6 @@ export async function joinParts(scope: Scope, payload: unknown, signal: AbortSig
   await holdAndAppend(scope, uploadId, parts, signal)
   if (signal.aborted) return
   for (const part of parts) await letGo(scope, part)
-  await confirmIfAsked(scope, uploadId)
 }
 
 async function holdAndAppend(
@@ -107,14 +103,4 @@ async function appendPart(
 async function letGo(scope: Scope, part: UploadRow) {
   await inTransaction(scope, (s) => endUpload(s, { id: part.id }, 'CANCELED'))
   if (isPartial(part)) await forgetBytes(scope.blobs, part.id)
-}
-
-async function confirmIfAsked(scope: Scope, uploadId: string) {
-  const upload = await uploadById(scope.db, uploadId)
-  if (!upload?.autoConfirm || upload.status !== 'RECEIVED') return
-  try {
-    await confirmUpload(await asMaker(scope, upload), { uploadId })
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error
-  }
 }

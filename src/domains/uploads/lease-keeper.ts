@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
+import { databaseNowPlus } from '../../database/clock.ts'
 import type { Db } from '../../database/database.ts'
 import { whenever } from '../../database/notify.ts'
-import { inMs } from './receiving.ts'
 
 const BEAT_MS = 400
 /** So much before its lease ends a writer gives no more to the disk: what it gave before has time to get there. */
@@ -80,7 +80,7 @@ async function renew(db: Db, leases: Lease[], leaseMs: number): Promise<Set<stri
     leases.map(({ turn }) => turn),
   ]
   const { rows } = await sql<{ writer: string }>`
-    UPDATE "uploads" SET "writerUntil" = ${inMs(leaseMs)}
+    UPDATE "uploads" SET "writerUntil" = ${databaseNowPlus(leaseMs)}
     FROM unnest(${ids}::text[], ${writers}::text[], ${turns}::bigint[]) AS mine (id, writer, turn)
     WHERE "uploads"."id" = mine.id AND "uploads"."writer" = mine.writer AND "uploads"."turn" = mine.turn
     RETURNING mine.writer`.execute(db)

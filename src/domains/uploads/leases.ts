@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { databaseNowPlus } from '../../database/clock.ts'
 import { type Db, isPostgres } from '../../database/database.ts'
 import { listen, tell } from '../../database/notify.ts'
 import type { Scope } from '../../scope.ts'
 import { type KeptLease, type LeaseKeeper, leaseKeeper } from './lease-keeper.ts'
 import { uploadById } from './reads.ts'
-import { inMs, nobodys, receivable, takeLease } from './receiving.ts'
+import { nobodys, receivable, takeLease } from './receiving.ts'
 import { statusAt, type UploadRow } from './rules.ts'
 
 /*
@@ -124,7 +125,7 @@ async function takeFromDead({ db }: Scope, id: string, turn: number | null) {
     .set((eb) => ({ ...nobodys, fence: eb('fence', '+', 1) }))
     .where('id', '=', id)
     .where('turn', '=', turn)
-    .where('writerUntil', '<=', inMs(0))
+    .where('writerUntil', '<=', databaseNowPlus(0))
     .returningAll()
     .executeTakeFirst()
   return taken ?? null

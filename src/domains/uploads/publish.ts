@@ -9,6 +9,7 @@ import { addFile, addVersion, type Filed } from '../files/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
 import { linkFile, type RowLink } from '../tables/links.ts'
 import { release } from '../workspaces/writes.ts'
+import { dequeueConfirm } from './pending-confirms.ts'
 import type { UploadRow } from './rules.ts'
 import { requireTarget, requireVersioned } from './targets.ts'
 
@@ -44,6 +45,7 @@ export async function publishIn(
   { comment = null, linkRow }: Wishes,
 ): Promise<UploadRow> {
   await complete(s, claimed)
+  await dequeueConfirm(s.tx, claimed)
   await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
   if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
@@ -62,21 +64,25 @@ const nameFile = prepared((db, id: string, fileId: string, versionId: string) =>
 )
 
 /** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */
-async function complete({ tx, now }: TxScope, { id, fence }: UploadRow) {
-  const completed = await completeRow(tx, id, fence, now())
+async function complete({ tx, now, limits }: TxScope, upload: UploadRow) {
+  const { id, fence, autoConfirm } = upload
+  // The client of a confirm that came late is to find out that it came.
+  const expiresAt = autoConfirm === 1 ? now() + limits.uploadTtlMs : upload.expiresAt
+  const completed = await completeRow(tx, id, fence, now(), expiresAt)
   if (completed.length === 0) {
     throw new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
   }
 }
 
-const completeRow = prepared((db, id: string, fence: number, confirmedAt: number) =>
-  db
-    .updateTable('uploads')
-    .set({ status: 'COMPLETE', confirmedAt, leaseUntil: null })
-    .where('id', '=', id)
-    .where('fence', '=', fence)
-    .where('status', '=', 'PROCESSING')
-    .returning('id'),
+const completeRow = prepared(
+  (db, id: string, fence: number, confirmedAt: number, expiresAt: number) =>
+    db
+      .updateTable('uploads')
+      .set({ status: 'COMPLETE', confirmedAt, expiresAt, leaseUntil: null })
+      .where('id', '=', id)
+      .where('fence', '=', fence)
+      .where('status', '=', 'PROCESSING')
+      .returning('id'),
 )
 
 async function makeFile(

@@ -14,6 +14,7 @@ import {
 } from '../../signing/signed-links.ts'
 import type { Purpose, SigningKeys } from '../../signing/signing-keys.ts'
 import { requireAccess } from '../workspaces/reads.ts'
+import { isAwaitingConfirm } from './pending-confirms.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
 type UrlContext = { publicUrl: string; signingKeys: SigningKeys }
@@ -96,16 +97,20 @@ export function uploadsList(
   }
 }
 
+/** Uploads whose time was over at `now`, and which nothing has ended yet: mayExpire of rules.ts in SQL. */
+export const isOverdue = (eb: ExpressionBuilder<Tables, 'uploads'>, now: number) =>
+  eb.and([
+    eb('status', 'in', statusesBefore('EXPIRED')),
+    eb('expiresAt', '<=', now),
+    eb.not(isAwaitingConfirm),
+  ])
+
 function isOneOf(
   eb: ExpressionBuilder<Tables, 'uploads'>,
   statuses: readonly UploadStatus[],
   now: number,
 ) {
   if (statuses.length === 0) return eb.lit(false)
-  const overdue = eb.and([
-    eb('status', 'in', statusesBefore('EXPIRED')),
-    eb('expiresAt', '<=', now),
-  ])
-  const statusNow = eb.case().when(overdue).then('EXPIRED').else(eb.ref('status')).end()
+  const statusNow = eb.case().when(isOverdue(eb, now)).then('EXPIRED').else(eb.ref('status')).end()
   return eb(statusNow, 'in', [...new Set(statuses)])
 }

@@ -1,13 +1,14 @@
 import type { Readable } from 'node:stream'
 import { sql } from 'kysely'
 import type { AppendOptions } from '../../blobs/blob-store.ts'
+import { databaseNowPlus } from '../../database/clock.ts'
 import type { Db } from '../../database/database.ts'
 import { prepared } from '../../database/prepared.ts'
 import { StorageFault } from '../../errors.ts'
-import type { Scope } from '../../scope.ts'
-import { inTransaction } from '../../scope.ts'
+import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { release, reserve } from '../workspaces/writes.ts'
 import { admitBytes } from './outstanding.ts'
+import { enqueueConfirm } from './pending-confirms.ts'
 import { uploadById } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 import { checkSize, receivedStatus, statusesBefore } from './rules.ts'
@@ -34,10 +35,6 @@ export async function appendTo(
     return append()
   })
 }
-
-/** By the one clock that all processes share: PostgreSQL's; with SQLite there is only one process, and no lease. */
-export const inMs = (ms: number) =>
-  sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint + ${ms}`
 
 /** Who writes, where several processes may: a name that is nobody else's, for so long; in its turn only, where it has one. */
 export type Writer = { writer: string; leaseMs: number; turn: number | null }
@@ -66,7 +63,7 @@ const fencedAnew = prepared(
 const leaseAmong = (db: Db, id: string, now: number, as: Writer) =>
   toReceive(db, id, now)
     .set(leaseFor(as))
-    .where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', inMs(0))]))
+    .where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', databaseNowPlus(0))]))
     .$if(as.turn !== null, (q) => q.where('turn', '=', as.turn))
     .returningAll()
     .execute()
@@ -81,7 +78,7 @@ const toReceive = (db: Db, id: string, now: number) =>
 
 const leaseFor = ({ writer, leaseMs }: Writer) => ({
   writer,
-  writerUntil: inMs(leaseMs),
+  writerUntil: databaseNowPlus(leaseMs),
   turn: sql<number>`"turn" + 1`,
 })
 
@@ -123,25 +120,37 @@ export async function declareLength(
   size: number,
 ): Promise<UploadRow | null> {
   checkSize(size, scope.limits.maxUploadBytes)
-  return claimingRoom(scope, upload, size, { size })
+  const status = receivedStatus(upload.offset, size)
+  return claimingRoom(scope, upload, size, { size, status })
 }
 
 type Change = Partial<
   Pick<UploadRow, 'offset' | 'status' | 'expiresAt' | 'size' | 'writer' | 'writerUntil'>
 >
 
-/** Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. */
+/**
+ * Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. The transaction
+ * that says that all bytes are there also enqueues the confirm that they were to bring about.
+ */
 function claimingRoom(scope: Scope, upload: UploadRow, neededBytes: number, change: Change) {
   const more = Math.max(0, neededBytes - upload.reservedBytes)
-  if (more === 0) return underFence(scope.db, upload, change)
+  const isToConfirm = change.status === 'RECEIVED' && upload.autoConfirm === 1
+  if (more === 0 && !isToConfirm) return underFence(scope.db, upload, change)
   return inTransaction(scope, async (s) => {
-    await reserve(s, upload.workspaceId, more)
-    await admitBytes(s, upload.createdBy, more)
-    const reservedBytes = upload.reservedBytes + more
-    const changed = await underFence(s.tx, upload, { ...change, reservedBytes })
-    if (!changed) await release(s, upload.workspaceId, more)
+    const changed = await withRoom(s, upload, more, change)
+    if (changed && isToConfirm) await enqueueConfirm(s, upload.id)
     return changed
   })
+}
+
+async function withRoom(s: TxScope, upload: UploadRow, more: number, change: Change) {
+  if (more === 0) return underFence(s.tx, upload, change)
+  await reserve(s, upload.workspaceId, more)
+  await admitBytes(s, upload.createdBy, more)
+  const reservedBytes = upload.reservedBytes + more
+  const changed = await underFence(s.tx, upload, { ...change, reservedBytes })
+  if (!changed) await release(s, upload.workspaceId, more)
+  return changed
 }
 
 async function underFence(

@@ -1,6 +1,6 @@
 import { BatchAborted, StorageFault } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { keepLease, takeOver } from './claims.ts'
+import { keepLease, leasedAmong, takeOver } from './claims.ts'
 import { type Batch, finishAll, giveAllBack } from './confirm-uploads.ts'
 import { type LongConfirm, lookAfter } from './long-confirms.ts'
 import { asMaker } from './makers.ts'
@@ -35,8 +35,9 @@ async function takeLeft(s: TxScope, confirm: LongConfirm, free: boolean): Promis
   const uploads = await lookedAfter(s, confirm)
   if (uploads.length === 0) return []
   await lookAfter(s, confirm)
-  const alive = uploads.some(({ leaseUntil }) => (leaseUntil ?? 0) > s.now())
-  if (alive || !free) return []
+  const ids = uploads.map(({ id }) => id)
+  const isAlive = (await leasedAmong(s.tx, ids, s.now())).length > 0
+  if (isAlive || !free) return []
   const taken: UploadRow[] = []
   for (const upload of uploads) taken.push(...(await takeOver(s, upload)))
   return taken
@@ -66,7 +67,7 @@ async function goOn(scope: Scope, { inputs, tokenId }: LongConfirm, left: Upload
   try {
     return await finishAll(await confirmer(scope, batch, tokenId), batch)
   } catch (error) {
-    return giveAllBack(scope, batch, error)
+    return (await giveAllBack(scope, batch, error)) ?? []
   }
 }
 

@@ -20,9 +20,21 @@ export const uploadStatuses = Object.keys(nextStatuses) as UploadStatus[]
 export const statusesBefore = (status: UploadStatus): UploadStatus[] =>
   uploadStatuses.filter((earlier) => nextStatuses[earlier].includes(status))
 
+/** Whether all bytes are there and the confirm that they were to bring about is still to come. */
+export const awaitsConfirm = ({ status, autoConfirm, confirmRefusal }: UploadRow) =>
+  status === 'RECEIVED' && autoConfirm === 1 && confirmRefusal === null
+
+/** Whether it becomes a file without being asked again: its confirm is to come, or goes on. */
+export const confirmsItself = (upload: UploadRow) =>
+  awaitsConfirm(upload) || (upload.autoConfirm === 1 && upload.status === 'PROCESSING')
+
+/** Whether its time ends it; an upload that awaits its confirm is not ended beneath it. */
+export const mayExpire = (upload: UploadRow) =>
+  statusesBefore('EXPIRED').includes(upload.status) && !awaitsConfirm(upload)
+
 /** The status now: an upload whose time is over is EXPIRED, also before the job has seen to it. */
-export const statusAt = ({ status, expiresAt }: UploadRow, now: number): UploadStatus =>
-  statusesBefore('EXPIRED').includes(status) && expiresAt <= now ? 'EXPIRED' : status
+export const statusAt = (upload: UploadRow, now: number): UploadStatus =>
+  mayExpire(upload) && upload.expiresAt <= now ? 'EXPIRED' : upload.status
 
 export const isOver = (status: UploadStatus) => nextStatuses[status].length === 0
 

@@ -9,7 +9,8 @@ import { reserve } from '../workspaces/writes.ts'
 import { type Draft, draftOf, type NewUpload } from './drafts.ts'
 import { endUpload } from './endings.ts'
 import { admitUpload } from './outstanding.ts'
-import { checkIdempotencyKey, isOver, type UploadRow } from './rules.ts'
+import { enqueueConfirm } from './pending-confirms.ts'
+import { awaitsConfirm, checkIdempotencyKey, isOver, type UploadRow } from './rules.ts'
 import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
 
 const IDEMPOTENT_MS = 24 * 3_600_000
@@ -83,5 +84,11 @@ export async function insertUpload(s: TxScope, draft: Draft): Promise<UploadRow>
     const details = { uploadId: id, size }
     await record(s, { workspaceId, action: 'UPLOAD_CREATED', path, details })
   }
-  return s.tx.insertInto('uploads').values(draft).returningAll().executeTakeFirstOrThrow()
+  const upload = await s.tx
+    .insertInto('uploads')
+    .values(draft)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  if (awaitsConfirm(upload)) await enqueueConfirm(s, id)
+  return upload
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { House } from '../house.ts'
 import { tusOf } from '../tus.ts'
 
@@ -54,6 +55,22 @@ export async function send(
     return done
   } catch (error) {
     return gone(error)
+  }
+}
+
+/** How long a client waits for an upload that is becoming a file: longer than its confirm is put off after a fault. */
+const MOST_WAIT_MS = 15_000
+
+/** The same of an upload that confirms itself: 423 is waited for, as tus-js-client does. */
+export async function sendAndWait(
+  house: House,
+  upload: { url: string; bytes: Buffer },
+): Promise<Answer> {
+  const end = performance.now() + MOST_WAIT_MS
+  for (;;) {
+    const answer = await send(house, upload)
+    if (answer.status !== 423 || performance.now() > end) return answer
+    await sleep(20)
   }
 }
 

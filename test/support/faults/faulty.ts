@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Client } from 'pg'
 import { type Env, readConfig } from '../../../src/config.ts'
 import { inspect, type Options } from '../../../src/inspection.ts'
 import { newDatabase } from '../databases.ts'
@@ -68,8 +69,21 @@ export async function openFaulty({
       },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    if (clock > 0) await downPasses()
     clock += DOWN_MS
     await listening(child)
+  }
+
+  /** On PostgreSQL the clock that the preload puts forward decides about no lease and no job. */
+  async function downPasses() {
+    const { DATABASE_URL } = database.env
+    if (!DATABASE_URL) return
+    const client = new Client({ connectionString: DATABASE_URL })
+    await client.connect()
+    const until = `"leaseUntil" = "leaseUntil" - ${DOWN_MS}`
+    await client.query(`update uploads set ${until} where status = 'PROCESSING'`)
+    await client.query(`update jobs set ${until}, "runAt" = "runAt" - ${DOWN_MS}`)
+    await client.end()
   }
 
   async function kill() {
@@ -82,6 +96,7 @@ export async function openFaulty({
   /** What befalls which step from now on; null: nothing. Answers what was counted until now; null where the process is dead. */
   async function arm(next: Armed | null): Promise<Tally | null> {
     if (!child?.connected) return null
+    if (!next) await downPasses()
     const answered = new AbortController()
     const { signal } = answered
     const tally = once(child, 'message', { signal }).then(([tally]) => tally as Tally)

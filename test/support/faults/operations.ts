@@ -3,7 +3,7 @@ import { act, createFolder, createUpload, entryByPath, items, trashEntries } fro
 import type { House } from '../house.ts'
 import { tusOf } from '../tus.ts'
 import { zipOf } from '../zips.ts'
-import { type Answer, mutate, outcomes, postFile, send } from './clients.ts'
+import { type Answer, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'
 import { bytesOf } from './content.ts'
 
 /** What is done by whom to what: ids, and the URL of an upload with its bytes. */
@@ -61,6 +61,21 @@ const confirm = (house: House, { id }: Subject) =>
   mutate(house, 'confirmUpload', { uploadId: id }, 'file { id }')
 const treePaths = ['docs', 'docs/sub', 'docs/sub/b.txt']
 const onFolder = (id: string) => ({ entries: items({ id }) })
+
+/** An upload whose last byte makes the file. */
+export const selfConfirming: Operation = {
+  name: 'PATCH (confirm: auto)',
+  async prepare(house, workspaceId) {
+    const bytes = bytesOf('upload')
+    const said = { workspaceId, filename: 'new.bin', confirm: 'auto', sha256: sha256(bytes) }
+    const url = await tusOf(house).create(said, { 'Upload-Length': `${bytes.length}` })
+    return { id: workspaceId, more: { url, bytes } }
+  },
+  act: (house, { more }) => sendAndWait(house, more),
+  already: null,
+  paths: ['new.bin'],
+  grows: true,
+}
 
 export const operations: Operation[] = [
   {

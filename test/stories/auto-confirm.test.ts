@@ -1,0 +1,386 @@
+import { randomBytes } from 'node:crypto'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Upload } from 'tus-js-client'
+import { describe, expect, test } from 'vitest'
+import type { UploadStatus } from '../../src/database/tables.ts'
+import { uploadUrl } from '../../src/domains/uploads/reads.ts'
+import { createUpload } from '../../src/domains/uploads/writes.ts'
+import {
+  act,
+  attempt,
+  confirmUpload,
+  createWorkspace,
+  download,
+  entryByPath,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { database } from '../support/databases.ts'
+import { selfConfirming } from '../support/faults/operations.ts'
+import { walkAll } from '../support/faults/plan.ts'
+import { told, type Walk } from '../support/faults/walk.ts'
+import type { House } from '../support/house.ts'
+import { findings } from '../support/inspection.ts'
+import { openProcess } from '../support/killable.ts'
+import { giveToken } from '../support/people.ts'
+import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { metadata, openTus, tusOf, until } from '../support/tus.ts'
+
+const HOUR = 3_600_000
+const length = { 'Upload-Length': '5' }
+
+/** The disk takes no committed bytes, as when its folder is not mounted, until the answer is called. */
+async function breakCommits({ dir }: Pick<House, 'dir'>) {
+  const [kept, aside] = [join(dir, 'blobs/kept'), join(dir, 'kept-aside')]
+  await rename(kept, aside)
+  await writeFile(kept, '')
+  return async () => {
+    await rm(kept)
+    await rename(aside, kept)
+  }
+}
+
+const jobsOf = ({ app }: House) =>
+  app.db.selectFrom('jobs').selectAll().where('kind', '=', 'autoConfirm').execute()
+
+/** Brings the jobs of confirms forward, and runs them. */
+async function runConfirms(house: House) {
+  await house.app.db
+    .updateTable('jobs')
+    .set({ runAt: 0 })
+    .where('kind', '=', 'autoConfirm')
+    .execute()
+  await house.app.jobs.runDue()
+}
+
+type Tus = Awaited<ReturnType<typeof openTus>>
+const said = ({ workspaceId }: Tus) => ({ workspaceId, filename: 'a.txt', confirm: 'auto' })
+const posted = (tus: Tus, headers: Record<string, string>, body?: string) =>
+  tus.post({ 'Upload-Metadata': metadata(said(tus)), ...headers }, body)
+
+/** The ways in which an upload comes to have its last byte, each with the storage broken by then; each returns its URL. */
+const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Promise<void> }>> = {
+  async PATCH(tus) {
+    const url = await tus.create(said(tus), length)
+    await tus.patch(url, 0, 'hel')
+    const repair = await breakCommits(tus.house)
+    expect((await tus.patch(url, 3, 'lo')).status).toBe(500)
+    return { url, repair }
+  },
+  async 'creation-with-upload'(tus) {
+    const repair = await breakCommits(tus.house)
+    const made = await posted(tus, length, 'hello')
+    return { url: made.headers.get('location') ?? '', repair }
+  },
+  async 'a deferred length that the upload has already'(tus) {
+    const url = await tus.create(said(tus), { 'Upload-Defer-Length': '1' })
+    await tus.patch(url, 0, 'hello')
+    const repair = await breakCommits(tus.house)
+    expect((await tus.patch(url, 5, '', length)).status).toBe(500)
+    return { url, repair }
+  },
+  async 'a creation without a byte whose process dies'({ house, workspaceId }) {
+    const viewer = await house.app.scopeFor(`Bearer ${house.token}`, house.url)
+    const made = { workspaceId, name: 'a.txt', size: 0, autoConfirm: true }
+    const upload = await createUpload(viewer, made)
+    return { url: uploadUrl(viewer, upload.id), repair: await breakCommits(house) }
+  },
+}
+const broken = (tus: Tus) => (ways.PATCH as (typeof ways)[string])(tus)
+
+describe('an upload that confirms itself, while the storage fails', () => {
+  test.each(Object.entries(ways))(
+    'after %s: HEAD is 423, and the job makes the file',
+    async (_, send) => {
+      await using tus = await openTus()
+      const { house, workspaceId } = tus
+      const { url, repair } = await send(tus)
+      const head = await tus.head(url)
+      expect([head.status, head.headers.get('retry-after')]).toEqual([423, '1'])
+      expect(await jobsOf(house)).toHaveLength(1)
+      await runConfirms(house)
+      expect((await tus.head(url)).status).toBe(423)
+      await repair()
+      await runConfirms(house)
+      const file = await entryByPath(house, workspaceId, 'a.txt')
+      const after = await tus.head(url)
+      expect([after.status, after.headers.get('holdall-file-id')]).toEqual([200, file?.id])
+      expect(await jobsOf(house)).toEqual([])
+      expect(await findings(house)).toEqual([])
+    },
+  )
+
+  test('after a concatenation: the job that joins the parts also leads to the file', async () => {
+    await using tus = await openTus()
+    const { house, workspaceId } = tus
+    const urls: string[] = []
+    for (const part of ['hello ', 'world']) {
+      const headers = { 'Upload-Concat': 'partial', 'Upload-Length': `${part.length}` }
+      const url = await tus.create({ workspaceId }, headers)
+      await tus.patch(url, 0, part)
+      urls.push(new URL(url).pathname)
+    }
+    const repair = await breakCommits(house)
+    const concat = { 'Upload-Concat': `final;${urls.join(' ')}` }
+    const made = posted(tus, concat)
+    await until(async () =>
+      (await house.app.db.selectFrom('jobs').selectAll().execute()).some(
+        ({ lastError }) => lastError,
+      ),
+    )
+    await repair()
+    await until(async () => (await entryByPath(house, workspaceId, 'a.txt')) !== null, 20_000)
+    const url = (await made).headers.get('location') ?? ''
+    expect((await tus.head(url)).status).toBe(200)
+    expect(await jobsOf(house)).toEqual([])
+  }, 60_000)
+
+  test('a client that repeats the last PATCH is told the offset, and an empty one at the end confirms', async () => {
+    await using tus = await openTus()
+    const { house, workspaceId } = tus
+    const { url, repair } = await broken(tus)
+    const repeated = await tus.patch(url, 3, 'lo')
+    expect([repeated.status, repeated.headers.get('upload-offset')]).toEqual([409, '5'])
+    expect((await tus.patch(url, 5, '')).status).toBe(500)
+    await repair()
+    expect((await tus.patch(url, 5, '')).status).toBe(204)
+    expect(await entryByPath(house, workspaceId, 'a.txt')).not.toBe(null)
+    expect(await jobsOf(house)).toEqual([])
+  })
+
+  test('tus-js-client does not report success before the file exists', async () => {
+    await using tus = await openTus()
+    const { house, workspaceId } = tus
+    const repair = await breakCommits(house)
+    const heads: number[] = []
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const upload = new Upload(Buffer.from('hello'), {
+      endpoint: `${house.url}/uploads`,
+      headers: { Authorization: `Bearer ${house.token}` },
+      retryDelays: Array.from({ length: 100 }, () => 200),
+      metadata: said(tus),
+      onAfterResponse(request, response) {
+        if (request.getMethod() === 'HEAD') heads.push(response.getStatus())
+        if (heads.length === 3) void repair()
+      },
+      onSuccess: () => resolve(),
+      onError: reject,
+    })
+    upload.start()
+    await promise
+    expect(heads.slice(0, 3)).toEqual([423, 423, 423])
+    expect(await entryByPath(house, workspaceId, 'a.txt')).not.toBe(null)
+  })
+
+  test('S26: it does not expire while its confirm is to come', async () => {
+    let now = Date.UTC(2030, 0, 1)
+    await using tus = await openTus({ now: () => now })
+    const { house, workspaceId } = tus
+    const { url, repair } = await broken(tus)
+    for (let hours = 0; hours < 50; hours += 1) {
+      now += HOUR
+      await house.app.jobs.runDue()
+    }
+    expect((await tus.head(url)).status).toBe(423)
+    await repair()
+    expect(await findings(house)).toEqual([])
+    await runConfirms(house)
+    expect((await tus.head(url)).headers.get('holdall-upload-status')).toBe('COMPLETE')
+    const file = await entryByPath(house, workspaceId, 'a.txt')
+    expect(`${await download(house, file?.id ?? '')}`).toBe('hello')
+  })
+
+  test('a storage that fails for a week is not waited for any longer: then it expires', async () => {
+    let now = Date.UTC(2030, 0, 1)
+    await using tus = await openTus({ now: () => now })
+    const { house, workspaceId } = tus
+    const { url, repair } = await broken(tus)
+    now += 8 * 24 * HOUR + HOUR
+    await runConfirms(house)
+    await repair()
+    expect([(await tus.head(url)).status, await jobsOf(house)]).toEqual([410, []])
+    now += 25 * HOUR
+    for (let minutes = 0; minutes < 12; minutes += 1) {
+      await house.app.jobs.runDue()
+      now += 60_000
+    }
+    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  })
+
+  test('cancelled, it leaves no job behind', async () => {
+    await using tus = await openTus()
+    const { house } = tus
+    const { url, repair } = await broken(tus)
+    await repair()
+    expect((await tus.terminate(url)).status).toBe(204)
+    expect([await jobsOf(house), (await tus.head(url)).status]).toEqual([[], 410])
+  })
+})
+
+describe('a refusal of such a confirm is final', () => {
+  const refused = async (tus: Tus) => {
+    const url = await tus.create(said(tus), length)
+    const { house, workspaceId } = tus
+    const other = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
+    const last = await tus.patch(url, 0, 'hello')
+    return { url, other, last, id: last.headers.get('holdall-upload-id') ?? '' }
+  }
+  const moveAway = (house: House, { id }: { id: string }) =>
+    act(house, 'updateEntry', { entry: { id }, name: 'b.txt' }, '__typename')
+
+  test('HEAD is 410 and no job comes again; confirmUpload makes the file once the name is free', async () => {
+    await using tus = await openTus()
+    const { house } = tus
+    const { url, other, last, id } = await refused(tus)
+    expect([last.status, (await tus.head(url)).status]).toEqual([409, 410])
+    expect(await jobsOf(house)).toEqual([])
+    const again = await attempt(house, 'confirmUpload', { uploadId: id }, 'file { id }')
+    expect(again).toMatchObject({ code: 'NAME_CONFLICT' })
+    await moveAway(house, other)
+    await house.restart()
+    expect((await tus.head(url)).status).toBe(410)
+    const file = await confirmUpload(house, { uploadId: id })
+    const head = await tus.head(url)
+    expect([head.status, head.headers.get('holdall-file-id')]).toEqual([200, file.id])
+  })
+
+  test('also where the job meets it: the name was taken, or the token of the maker was revoked', async () => {
+    await using tus = await openTus()
+    const { house, workspaceId } = tus
+    const token = await giveToken(house, { scopes: ['FILES_READ', 'FILES_WRITE'] })
+    const url = await tus.create(said(tus), length)
+    const asToken = tusOf({
+      ...house,
+      http: (path, init) => house.http(path, { ...init, token: token.secret }),
+    })
+    const second = await asToken.create({ ...said(tus), filename: 'c.txt' }, length)
+    const repair = await breakCommits(house)
+    expect((await tus.patch(url, 0, 'hello')).status).toBe(500)
+    expect((await asToken.patch(second, 0, 'hello')).status).toBe(500)
+    await repair()
+    await act(house, 'revokeApiToken', { tokenId: token.id }, '__typename')
+    await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
+    await runConfirms(house)
+    for (const of of [url, second]) expect((await tus.head(of)).status).toBe(410)
+    expect(await jobsOf(house)).toEqual([])
+    const { workspace } = await house.ask(
+      'query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { name status failures { code } } } } }',
+      { id: workspaceId },
+    )
+    const codes = workspace.uploads.nodes.map((upload: any) => [
+      upload.name,
+      upload.failures.at(-1)?.code,
+    ])
+    expect(Object.fromEntries(codes)).toMatchObject({
+      'a.txt': 'NAME_CONFLICT',
+      'c.txt': 'FORBIDDEN',
+    })
+  })
+
+  test('it can be tried for as long as an upload that got its last byte then', async () => {
+    let now = Date.UTC(2030, 0, 1)
+    await using tus = await openTus({ now: () => now })
+    const { house } = tus
+    const { url, other } = await refused(tus)
+    now += 23 * HOUR
+    await moveAway(house, other)
+    expect((await tus.patch(url, 5, '')).status).toBe(204)
+  })
+})
+
+test('the uploads that an older version left get their confirm at the next start', async () => {
+  await using tus = await openTus()
+  const { house, workspaceId } = tus
+  const { db } = house.app
+  const declared = await tus.create({ ...said(tus), filename: 'b.txt' }, length)
+  const { url, repair } = await broken(tus)
+  await tus.patch(declared, 0, 'hello')
+  await repair()
+  // Killed behind the last byte, and behind the length that it turned out to have.
+  await db.deleteFrom('jobs').where('kind', '=', 'autoConfirm').execute()
+  const status: UploadStatus = 'RECEIVING'
+  await db.updateTable('uploads').set({ status }).where('name', '=', 'b.txt').execute()
+  await house.restart()
+  for (const name of ['a.txt', 'b.txt']) {
+    await until(async () => (await entryByPath(house, workspaceId, name)) !== null, 15_000)
+  }
+  for (const of of [url, declared]) expect((await tus.head(of)).status).toBe(200)
+})
+
+test('F1: killed twenty times around the last byte: every upload that has it becomes a file by itself', async () => {
+  await using process = await openProcess()
+  const { house, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(house)
+  const rounds = Array.from({ length: 20 }, (_, i) => ({
+    filename: `${i}.bin`,
+    bytes: randomBytes(200_000 + i),
+  }))
+  const urls = new Map<string, string>()
+  for (const [i, { filename, bytes }] of rounds.entries()) {
+    const url = await tusOf(house).create(
+      { workspaceId, filename, confirm: 'auto' },
+      { 'Upload-Length': `${bytes.length}` },
+    )
+    urls.set(filename, url)
+    const sending = tusOf(house)
+      .patch(url, 0, bytes)
+      .catch(() => null)
+    await sleep(i * 1.5)
+    await kill()
+    await sending
+    await start()
+  }
+  const complete = async (filename: string) => {
+    const head = await tusOf(house).head(urls.get(filename) ?? '')
+    const offset = Number(head.headers.get('upload-offset'))
+    const isFile = head.headers.get('holdall-file-id') !== null
+    return { status: head.status, offset, isFile }
+  }
+  for (const { filename, bytes } of rounds) {
+    await until(async () => (await complete(filename)).status !== 423, 20_000)
+    const { status, offset, isFile } = await complete(filename)
+    expect([status, isFile]).toEqual([200, offset === bytes.length])
+    const file = await entryByPath(house, workspaceId, filename)
+    expect(file !== null).toBe(isFile)
+    if (file) expect((await download(house, file.id)).equals(bytes)).toBe(true)
+  }
+}, 180_000)
+
+describe('every step of the last byte of an upload that confirms itself', () => {
+  const walked = async (walks: Walk[], env = () => ({})) => {
+    const figures = await walkAll({ operations: [selfConfirming], walks, env, lanes: 1 })
+    console.log(told(figures).join('\n'))
+    expect(Math.max(...(figures.get(selfConfirming.name)?.values() ?? []))).toBeGreaterThan(0)
+  }
+
+  test('F1: killed there, it becomes a file without being sent again', async () => {
+    await walked([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
+  }, 180_000)
+
+  test('F5, F7: failed there, no client hears of a success before the file exists', async () => {
+    await walked(
+      database === 'SQLite'
+        ? [{ fault: 'EIO' }, { fault: 'LOST' }]
+        : [{ fault: 'RESET' }, { fault: 'LOST' }],
+    )
+  }, 180_000)
+
+  test.skipIf(!s3IsGiven)(
+    'F6: with the bucket killed, refusing, cut off or silent there',
+    async () => {
+      const env = () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })
+      await walked(
+        [
+          { fault: 'KILL_AFTER' },
+          { fault: 'SLOW_DOWN', forGood: true },
+          { fault: 'RESET' },
+          { fault: 'LOST' },
+        ],
+        env,
+      )
+    },
+    300_000,
+  )
+})
