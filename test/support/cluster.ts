@@ -20,9 +20,12 @@ const root = join(import.meta.dirname, '../..')
 export async function openCluster({
   env = {},
   isEmpty = false,
+  clockOffsets = [],
 }: {
   env?: Env
   isEmpty?: boolean
+  /** By how many milliseconds the clock of each process is ahead. */
+  clockOffsets?: number[]
 } = {}) {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'holdall-cluster-'))
@@ -40,7 +43,9 @@ export async function openCluster({
   }
   const vars = { ...shared, ...database.env, ...env }
   const ends: string[] = []
-  const members = ports.map((port) => memberAt(port, vars, ends))
+  const members = ports.map((port, i) =>
+    memberAt(port, { ...vars, ...withClock(clockOffsets[i] ?? 0) }, ends),
+  )
   stack.defer(async () => {
     await Promise.all(members.map((member) => member.kill()))
     if (ends.length > 0) throw new Error(ends.join('\n'))
@@ -65,6 +70,15 @@ export async function openCluster({
   }
 }
 export type Cluster = Awaited<ReturnType<typeof openCluster>>
+
+/** Variables by which the clock of a process is ahead. */
+const withClock = (ms: number): Env =>
+  ms === 0
+    ? {}
+    : {
+        CLOCK_OFFSET_MS: String(ms),
+        NODE_OPTIONS: `--import=${join(import.meta.dirname, 'clock-offset.ts')}`,
+      }
 
 function memberAt(port: number, env: Env, ends: string[]) {
   let child: ChildProcess | undefined
