@@ -6,6 +6,7 @@ import { RANKS, rankOf, textsOf } from '../../src/domains/search/match.ts'
 import { parseQuery } from '../../src/domains/search/query.ts'
 import {
   act,
+  attempt,
   batchDone,
   createFolder,
   createWorkspace,
@@ -286,7 +287,8 @@ describe('the index follows', () => {
       { entry: { id: a.id } },
       { entry: { id: 'file_00000000000000000000000000000000' } },
     ]
-    await act(house, 'tagEntries', { entries, add: ['ghost'], mode: 'ALL_OR_NOTHING' }, 'failed')
+    const input = { entries, add: ['ghost'] }
+    expect((await attempt(house, 'tagEntries', input, 'failed')).code).toBe('NOT_FOUND')
     expect(await found('ghost')).toEqual([])
   })
 

@@ -102,18 +102,16 @@ async function actions() {
   return (await house.ask(query, { id: workspaceId })).workspace.activity.nodes
 }
 
+const trashing = (entries: { id: string }[], more: Input = {}) => ({
+  entries: items(...entries),
+  recursive: true,
+  unlinkRows: { table: 'plates', column: 'image' },
+  ...more,
+})
 const trash = (entries: { id: string }[], more: Input = {}) =>
-  batch<{ rowsUnlinked: number }>(
-    house,
-    'trashEntries',
-    {
-      entries: items(...entries),
-      recursive: true,
-      unlinkRows: { table: 'plates', column: 'image' },
-      ...more,
-    },
-    'rowsUnlinked',
-  )
+  batch<{ rowsUnlinked: number }>(house, 'trashEntries', trashing(entries, more), 'rowsUnlinked')
+const refusedTrash = (entries: { id: string }[], more: Input = {}) =>
+  attempt(house, 'trashEntries', trashing(entries, more), '__typename')
 const restore = (ids: string[], more: Input = {}) =>
   batch<{ rowsRelinked: number }>(
     house,
@@ -376,7 +374,7 @@ describe('rows in the trash', () => {
     await makeTable()
     const [one, two] = [await linked('1'), await linked('2')]
     const stale = [{ entry: { id: one.id } }, { entry: { id: two.id }, expectedRevision: 99 }]
-    expect(await trash([], { entries: stale })).toMatchObject({ failed: 2, rowsUnlinked: 0 })
+    expect(await refusedTrash([], { entries: stale })).toMatchObject({ code: 'STALE_REVISION' })
     expect(await images()).toEqual(['1', '2'])
     const some = { entries: stale, mode: 'BEST_EFFORT' }
     expect(await trash([], some)).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
@@ -390,9 +388,10 @@ describe('rows in the trash', () => {
       { table: 'entries', column: 'name' },
       { table: 'plates', column: 'plate' },
     ]) {
-      const { results, rowsUnlinked } = await trash([file], { unlinkRows })
-      expect(results[0]?.error).toMatchObject({ code: 'ROW_REJECTED' })
-      expect(rowsUnlinked).toBe(0)
+      expect(await refusedTrash([file], { unlinkRows })).toMatchObject({
+        code: 'ROW_REJECTED',
+        path: ['unlinkRows'],
+      })
     }
     expect(await images()).toEqual(['1'])
     expect(await entryByPath(house, workspaceId, '1')).toMatchObject({ id: file.id })
@@ -551,7 +550,7 @@ test.each(evil)(
       { ...to, table: name },
       { ...to, column: name },
     ]) {
-      expect((await trash([file], { unlinkRows })).results[0]?.error.code).toBe('ROW_REJECTED')
+      expect((await refusedTrash([file], { unlinkRows })).code).toBe('ROW_REJECTED')
     }
     const query = `query ($id: ID!, $name: String!, $where: JSONObject) { workspace(by: { id: $id }) {
     table(name: $name) { name } mine: table(name: "plates") { rows(where: $where) { nodes { id } } }
@@ -707,14 +706,8 @@ test('viewers read rows and write none; outsiders and tokens without the scope d
   expect(await statusOf(upload.id)).toBe('RECEIVED')
   expect((await confirmUpload(house, { uploadId: upload.id }, editor)).path).toBe('e.png')
   const unlinking = { entries: items(file), unlinkRows: to }
-  const { results } = await act(
-    house,
-    'trashEntries',
-    unlinking,
-    'results { error { code } } rowsUnlinked',
-    editor,
-  )
-  expect(results[0].error.code).toBe('FORBIDDEN')
+  const refusal = await attempt(house, 'trashEntries', unlinking, '__typename', editor)
+  expect(refusal.code).toBe('FORBIDDEN')
 
   await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
