@@ -21,8 +21,9 @@ async function main() {
     options: { help: { type: 'boolean', default: false } },
   })
   const [command = 'list', id, ...more] = positionals
-  const run = commands[command]
-  const isWrong = !run || more.length > 0 || (command === 'delete') !== (id !== undefined)
+  const run = commands.get(command)
+  const isWrong =
+    !run || more.length > 0 || (command === 'delete' ? !isKeyName(id) : id !== undefined)
   if (values.help) return console.log(usage)
   if (isWrong) throw new CannotStart(usage)
   await using stack = new AsyncDisposableStack()
@@ -30,27 +31,35 @@ async function main() {
   await run(db, id ?? '')
 }
 
-const commands: { [name: string]: (db: Db, id: string) => Promise<void> } = {
-  async list(db) {
-    const keys = await readSigningKeys(db)
-    for (const { id, createdAt, activeFrom } of keys.toSorted(
-      (a, b) => a.activeFrom - b.activeFrom,
-    ))
-      console.log(`${id || 'first'}  made ${iso(createdAt)}  signs from ${iso(activeFrom)}`)
-  },
-  async rotate(db) {
-    const { id, activeFrom } = await addSigningKey(db, Date.now())
-    console.log(`${id} signs from ${iso(activeFrom)}; links made before stay valid until they end.`)
-  },
-  async delete(db, id) {
-    const isDeleted = await deleteSigningKey(db, id === 'first' ? '' : id, Date.now())
-    if (!isDeleted)
-      throw new CannotStart(
-        `${id} is not a key that another one has followed; see "npm run keys -- list".`,
+type Command = (db: Db, id: string) => Promise<void>
+
+const isKeyName = (id: string | undefined) => /^(?:first|k[0-9a-f]{8})$/.test(id ?? '')
+
+const commands = new Map<string, Command>(
+  Object.entries({
+    async list(db: Db) {
+      const keys = await readSigningKeys(db)
+      for (const { id, createdAt, activeFrom } of keys.toSorted(
+        (a, b) => a.activeFrom - b.activeFrom,
+      ))
+        console.log(`${id || 'first'}  made ${iso(createdAt)}  signs from ${iso(activeFrom)}`)
+    },
+    async rotate(db: Db) {
+      const { id, activeFrom } = await addSigningKey(db, Date.now())
+      console.log(
+        `${id} signs from ${iso(activeFrom)}; links made before stay valid until they end.`,
       )
-    console.log(`${id} is deleted: what it has signed is invalid on every server within 30 s.`)
-  },
-}
+    },
+    async delete(db: Db, id: string) {
+      const isDeleted = await deleteSigningKey(db, id === 'first' ? '' : id, Date.now())
+      if (!isDeleted)
+        throw new CannotStart(
+          `${id} is not a key that another one has followed; see "npm run keys -- list".`,
+        )
+      console.log(`${id} is deleted: what it has signed is invalid on every server within 30 s.`)
+    },
+  }),
+)
 
 const iso = (moment: number) => new Date(moment).toISOString()
 

@@ -4,7 +4,10 @@ import type { Config } from '../config.ts'
 import { Forbidden } from '../errors.ts'
 import type { Visit } from './visit.ts'
 
-const SUGGESTION = ' Did you mean '
+/** What graphql suggests: names in quotes, one or several, anywhere in its message. */
+const SUGGESTION = / Did you mean [^?]*\?/g
+/** More of a message is not answered anyway. */
+const MAX_MESSAGE_LENGTH = 2000
 
 /** Hides the schema where INTROSPECTION says so: introspection is Forbidden, and errors suggest no names. */
 export function useIntrospection(allowed: Config['introspection']): Plugin<Visit> {
@@ -46,8 +49,6 @@ function refuseIntrospection(document: DocumentNode) {
   })
 }
 
-/** graphql puts what it suggests at the end of its own messages. */
 function hideSuggestion(error: GraphQLError) {
-  const at = error.message.indexOf(SUGGESTION)
-  if (at !== -1 && error.message.endsWith('?')) error.message = error.message.slice(0, at)
+  error.message = error.message.slice(0, MAX_MESSAGE_LENGTH).replace(SUGGESTION, '')
 }

@@ -60,6 +60,28 @@ test('authenticated: errors suggest names only to who has a token', async () => 
   expect(errors?.[0]?.message).not.toContain('BEST_EFFORT')
 })
 
+test('no error suggests a name, whatever is misspelled', async () => {
+  const house = await open('off')
+  for (const query of [
+    '{ workspace(by: { slugg: "x" }) { id } }',
+    'query ($by: WorkspaceBy = { slg: "x" }) { workspace(by: $by) { id } }',
+    'mutation { createWorkspace(input: { nam: "x" }) { __typename } }',
+    'mutation { trashEntries(input: { entries: [], mode: BEST_EFORT }) { __typename } }',
+    '{ node(idd: "x") { id } }',
+    '{ node(id: "x") @skp(if: true) { id } }',
+    '{ node(id: "x") { ... on Fil { id } } }',
+    'query ($i: Strin) { node(id: $i) { id } }',
+  ]) {
+    const { errors } = await house.graphql(query)
+    expect([query, errors?.[0]?.message]).toEqual([query, expect.any(String)])
+    expect(JSON.stringify(errors)).not.toContain('Did you mean')
+  }
+  const query = 'query ($by: WorkspaceBy!) { workspace(by: $by) { id } }'
+  const { errors } = await house.graphql(query, { by: { slg: 'x' } })
+  expect(errors?.[0]?.message).toContain('slg')
+  expect(JSON.stringify(errors)).not.toContain('Did you mean')
+})
+
 test('off: nobody reads the schema', async () => {
   const house = await open('off')
   expect(await codesOf(house, undefined)).toEqual(['FORBIDDEN'])

@@ -133,12 +133,18 @@ test('the list of keys shows no secret', async () => {
   for (const { secret } of rows) expect(out).not.toContain(secret)
 })
 
-test.each([['sign'], ['delete'], ['rotate', 'k1'], ['delete', 'a', 'b'], ['--force']])(
-  'a call that is none changes nothing: %s',
-  async (...args) => {
-    const { code, err } = await keys(...args)
-    expect(code).toBe(2)
-    expect(err).toContain('npm run keys')
-    expect((await keys('list')).out.trim().split('\n')).toHaveLength(1)
-  },
-)
+test.each([
+  ['sign'],
+  ['constructor'],
+  ['delete', ''],
+  ['delete', 'k1'],
+  ['delete'],
+  ['rotate', 'k1'],
+  ['delete', 'a', 'b'],
+  ['--force'],
+])('a call that is none changes nothing: %s', async (...args) => {
+  const { code, err } = await keys(...args)
+  expect(code).toBe(2)
+  expect(err).toContain('npm run keys')
+  expect((await keys('list')).out.trim().split('\n')).toHaveLength(1)
+})
