@@ -89,6 +89,10 @@ export type Config = {
   rateLimit: number | null
   /** Bytes that a link may send in 24 hours; null: no limit. */
   linkBytesPerDay: number | null
+  /** Downloads of a link that may be under way at once; null: no limit. */
+  maxDownloadsPerLink: number | null
+  /** Requests of an address that may be in flight at once; null: no limit. */
+  maxRequestsPerAddress: number | null
   logLevel: LogLevel
   /** Whether X-Forwarded-* of the nearest proxy are believed. */
   trustProxy: boolean
@@ -418,6 +422,28 @@ export const settings = {
       .or(wholeNumber(1, Number.MAX_SAFE_INTEGER))
       .default(null),
   }),
+  MAX_DOWNLOADS_PER_LINK: setting({
+    meaning:
+      'Downloads without a token that may be under way at once by such a link, in one process, or off. What would be more is 429.',
+    default: '200',
+    right: `off or a whole number from 1 to ${LARGEST_INT}`,
+    schema: z
+      .literal('off')
+      .transform(() => null)
+      .or(wholeNumber(1, LARGEST_INT))
+      .default(200),
+  }),
+  MAX_REQUESTS_PER_ADDRESS: setting({
+    meaning:
+      'Requests of one address (of IPv6 the first 64 bits) that may be in flight at once in one process, or off. What would be more is 429. Behind a proxy it needs TRUST_PROXY, or all clients count as one.',
+    default: '2000',
+    right: `off or a whole number from 1 to ${LARGEST_INT}`,
+    schema: z
+      .literal('off')
+      .transform(() => null)
+      .or(wholeNumber(1, LARGEST_INT))
+      .default(2000),
+  }),
   MAX_QUERY_COST: setting({
     meaning: 'What one GraphQL request may cost; every field of every item is a point or so.',
     default: '20000',
@@ -549,6 +575,8 @@ export function readConfig(env: Env): Config {
     corsOrigins: values.CORS_ORIGINS,
     rateLimit: values.RATE_LIMIT,
     linkBytesPerDay: values.LINK_BYTES_PER_DAY,
+    maxDownloadsPerLink: values.MAX_DOWNLOADS_PER_LINK,
+    maxRequestsPerAddress: values.MAX_REQUESTS_PER_ADDRESS,
     logLevel: values.LOG_LEVEL,
     introspection: values.INTROSPECTION,
     trustProxy: values.TRUST_PROXY,

@@ -7,16 +7,16 @@ import { CSV_HEAD, csvLine } from '../domains/archives/manifest.ts'
 import { type ArchivePlan, planArchive } from '../domains/archives/plan.ts'
 import { archiveName, requireArchived } from '../domains/archives/reads.ts'
 import { recordArchiveDownload } from '../domains/archives/writes.ts'
-import { requireMaker } from '../domains/workspaces/reads.ts'
 import { InvalidInput } from '../errors.ts'
 import { readArchiveLink } from '../signing/signed-links.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
-import { cutWhenOver } from './cut-off.ts'
+import { rightOfMaker } from './downloads.ts'
 import { bytesOf, fileAnswer, sendFile } from './file-answer.ts'
-import { type LinkBytes, linkTo } from './link-bytes.ts'
+import { type LinkLimits, linkTo } from './link-bytes.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem } from './problems.ts'
+import type { RevocationWatch } from './revocation-watch.ts'
 import type { Door } from './visit.ts'
 
 type Copy = {
@@ -36,7 +36,7 @@ type Take = (bytes: number | null) => Promise<void>
  * GET and HEAD of /download/archive/<token>/<name>.zip, and …/manifest?format=json|csv. Ranges and conditions as for files:
  * the ETag changes with whatever changes in the archive, and If-Range keeps two of them from being mixed.
  */
-export const archivesDoor = (app: App, linkBytes: LinkBytes | null): Door => ({
+export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch): Door => ({
   async handle(req, res, { publicUrl }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
@@ -44,7 +44,11 @@ export const archivesDoor = (app: App, linkBytes: LinkBytes | null): Door => ({
     const scope = await app.scopeFor(undefined, publicUrl)
     const link = readArchiveLink(scope.signingKeys, token, scope.now())
     const folder = await requireArchived(scope, link)
-    const take: Take = async (bytes) => linkBytes?.takeFor(res, linkTo(link.folderId, link), bytes)
+    const take: Take = async (bytes) => {
+      const key = linkTo(link.folderId, link)
+      links.downloads.admit(key, res)
+      await links.bytes?.takeFor(res, key, bytes)
+    }
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
     await using plan = await planArchive(scope.db, folder)
     if (format === 'csv') return await unlessGone(res, sendTable(req, res, { plan, take }))
@@ -57,7 +61,7 @@ export const archivesDoor = (app: App, linkBytes: LinkBytes | null): Door => ({
       open: (range) => Readable.from(archiveBytes(scope, plan, range), { objectMode: false }),
       begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
     }
-    cutWhenOver(res, () => requireMaker(scope, folder.workspaceId, link.tokenId))
+    watch.follow(res, rightOfMaker(scope, folder.workspaceId, link.tokenId))
     return await unlessGone(res, sendCopy(req, res, { ...zip, take }))
   },
 })

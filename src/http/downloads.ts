@@ -9,11 +9,11 @@ import type { Scope } from '../scope.ts'
 import { readLink } from '../signing/signed-links.ts'
 import { isForBucket, sendToBucket } from './bucket-redirect.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
-import { cutWhenOver } from './cut-off.ts'
 import { bytesOf, type FileAnswer, fileAnswer, sendFile } from './file-answer.ts'
-import { type LinkBytes, linkTo } from './link-bytes.ts'
+import { type LinkBytes, type LinkLimits, linkTo } from './link-bytes.ts'
 import { judge, rangeCounts } from './preconditions.ts'
 import { HttpProblem, type ProblemContext, sendProblem } from './problems.ts'
+import type { RevocationWatch, Right } from './revocation-watch.ts'
 
 /** What the door is given. */
 export type DownloadDoor = {
@@ -24,8 +24,8 @@ export type DownloadDoor = {
   /** Where the request comes from. */
   address: string
   downloads: DownloadLog
-  /** How much links may send; null: as much as is asked for. */
-  linkBytes: LinkBytes | null
+  links: LinkLimits
+  watch: RevocationWatch
   /** Whether clients are sent to the bucket, where there is one. */
   redirects: boolean
   problems: (req: IncomingMessage) => ProblemContext
@@ -72,19 +72,17 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
   const mayRedirect = door.redirects && !asked.counted && isForBucket(req.headers, answer)
   const direct = mayRedirect ? scope.blobs.direct : undefined
-  if (asked.link && door.linkBytes) {
-    await takeBytes(door.linkBytes, asked.link, {
-      res,
-      file,
-      answer,
-      toBucket: direct !== undefined,
-    })
+  if (asked.link) {
+    const { bytes, downloads } = door.links
+    downloads.admit(asked.link, res)
+    const sending = { res, file, answer, toBucket: direct !== undefined }
+    if (bytes) await takeBytes(bytes, asked.link, sending)
   }
   await begin?.(answer)
   if (direct) {
     return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
   }
-  cutWhenOver(res, asked.still)
+  door.watch.follow(res, asked.still)
   await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
 }
 
@@ -111,7 +109,7 @@ type Asked = {
   /** Asked before the first byte goes out; may still refuse. */
   begin?: (answer: FileAnswer) => Promise<void>
   /** Asked again while the bytes go out: NotFound once whoever asks, or made the link, may no longer have them. */
-  still: () => Promise<unknown>
+  still: Right
   /** Whose download the log calls it; absent where `begin` writes it down. */
   by?: Pick<Download, 'viewer' | 'via' | 'shown'>
   /** Only so many downloads are given: a URL of the bucket could be used more than once. */
@@ -130,6 +128,12 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
   return { ...asked, by: bearerIn(asked.scope, door.address), link }
 }
 
+/** Of what was linked to with this token, or without any, in one workspace. */
+export const rightOfMaker = (scope: Scope, workspaceId: string, tokenId: string | undefined) => ({
+  key: `${workspaceId} ${tokenId}`,
+  ask: () => requireMaker(scope, workspaceId, tokenId),
+})
+
 async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const now = scope.now()
   const said = readLink(scope.signingKeys, token, now)
@@ -137,8 +141,8 @@ async function bySignature(scope: Scope, token: string): Promise<Asked> {
   const link = linkTo(versionId, said)
   const file = await downloadableVersion(scope, versionId)
   if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition, link }
-  const still = () => requireMaker(scope, file.workspaceId, tokenId)
-  await still()
+  const still = rightOfMaker(scope, file.workspaceId, tokenId)
+  await still.ask()
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', shown: token } as const
@@ -156,7 +160,7 @@ async function byShare(scope: Scope, link: string, shareLinkId: string, file: Do
       fromStart: file.size === 0 || answer.parts.some(({ range }) => range.start === 0),
     })
   const counted = shared.share.maxDownloads !== null
-  const still = () => requireUnrevoked(scope, shareLinkId)
+  const still = { key: shareLinkId, ask: () => requireUnrevoked(scope, shareLinkId) }
   return { scope, file, cacheControl: 'private, no-store', begin, counted, still }
 }
 
@@ -166,7 +170,7 @@ async function byBearer(scope: Scope, fileId: string, asked: string | null): Pro
     // Who shows no token is asked for one, and learns nothing of what is there.
     throw error instanceof NotFound && !scope.viewer ? new Unauthenticated() : error
   })
-  const still = () => requireMaker(scope, file.workspaceId, scope.viewer?.tokenId)
+  const still = rightOfMaker(scope, file.workspaceId, scope.viewer?.tokenId)
   return { scope, file, disposition, cacheControl: 'private, no-cache', still }
 }
 

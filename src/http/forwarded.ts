@@ -20,7 +20,8 @@ function ipIn(word = ''): string | undefined {
   return isIP(bare) ? bare : undefined
 }
 
-function networkOf(address: string): string {
+/** An IPv4 address as it is, of an IPv6 address its network. */
+export function networkOf(address: string): string {
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
   if (mapped || !isIPv6(address)) return mapped ?? address
   const [head = [], tail = []] = address.split('::').map((half) => half.split(':').filter(Boolean))

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
 import { takeWithin } from '../database/counter.ts'
 import { RateLimited } from '../errors.ts'
+import { atOnce } from './at-once.ts'
 import { secondsUntil } from './rate-limits.ts'
 
 const DAY_MS = 86_400_000
@@ -26,8 +27,25 @@ type Maker = { tokenId?: string | undefined; shareLinkId?: string | undefined }
 export const linkTo = (target: string, { tokenId, shareLinkId }: Maker) =>
   shareLinkId ?? `${tokenId ?? 'public'} ${target}`
 
+/** What the links that are opened without a token may send. */
+export type LinkLimits = {
+  /** Null where nothing limits them. */
+  bytes: LinkBytes | null
+  /** Downloads of one link that are under way; throws RateLimited. */
+  downloads: ReturnType<typeof atOnce>
+}
+
+/** By LINK_BYTES_PER_DAY and MAX_DOWNLOADS_PER_LINK. */
+export function openLinkLimits(app: App): LinkLimits {
+  const most = app.config.maxDownloadsPerLink ?? Number.POSITIVE_INFINITY
+  return {
+    bytes: openLinkBytes(app),
+    downloads: atOnce(most, 'too many downloads of this link at once'),
+  }
+}
+
 /** By LINK_BYTES_PER_DAY; null where it is off. On PostgreSQL all processes count together. */
-export function openLinkBytes({ config, counter, now, log }: App): LinkBytes | null {
+function openLinkBytes({ config, counter, now, log }: App): LinkBytes | null {
   const { linkBytesPerDay: limit } = config
   if (limit === null) return null
 

@@ -6,10 +6,11 @@ import { formsDoor } from './forms.ts'
 import { graphiqlDoor, wantsPage } from './graphiql.ts'
 import { graphqlDoor } from './graphql.ts'
 import { livenessDoor, readinessDoor } from './health.ts'
-import { type LinkBytes, openLinkBytes } from './link-bytes.ts'
+import { type LinkLimits, openLinkLimits } from './link-bytes.ts'
 import { type Metrics, metricsDoor } from './metrics.ts'
 import { HttpProblem } from './problems.ts'
 import { putsDoor } from './puts.ts'
+import { openRevocationWatch, type RevocationWatch } from './revocation-watch.ts'
 import { sharesDoor } from './shares.ts'
 import { uploadsDoor } from './uploads.ts'
 import type { Door } from './visit.ts'
@@ -31,7 +32,8 @@ export type Route = {
 
 /** The doors, in the order in which they are tried; the last takes everything. */
 export function openRoutes(app: App, metrics: Metrics): Route[] {
-  const linkBytes = openLinkBytes(app)
+  const links = openLinkLimits(app)
+  const watch = openRevocationWatch()
   return [
     { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app), whileClosing: true },
     { name: 'put', matches: below('/uploads/put/'), door: tolled(putsDoor(app)), takesLong: true },
@@ -52,9 +54,13 @@ export function openRoutes(app: App, metrics: Metrics): Route[] {
     {
       name: 'archive',
       matches: below('/download/archive/'),
-      door: tolled(archivesDoor(app, linkBytes)),
+      door: tolled(archivesDoor(app, links, watch)),
     },
-    { name: 'download', matches: below('/download/'), door: tolled(downloadDoor(app, linkBytes)) },
+    {
+      name: 'download',
+      matches: below('/download/'),
+      door: tolled(downloadDoor(app, links, watch)),
+    },
     { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
     { name: 'livez', matches: is('/livez'), door: readOnly(livenessDoor), whileClosing: true },
     {
@@ -105,7 +111,7 @@ function pageOrQuery(app: App): Door {
   }
 }
 
-function downloadDoor(app: App, linkBytes: LinkBytes | null): Door {
+function downloadDoor(app: App, links: LinkLimits, watch: RevocationWatch): Door {
   const failed = (err: unknown) => app.log.error({ err }, 'downloads could not be logged')
   const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, failed)
   return {
@@ -114,7 +120,16 @@ function downloadDoor(app: App, linkBytes: LinkBytes | null): Door {
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
       const problems = () => ({ requestId, log })
       const redirects = app.config.downloads === 'redirect'
-      const given = { scopeFor: scope, nobody, address, downloads, linkBytes, redirects, problems }
+      const given = {
+        scopeFor: scope,
+        nobody,
+        address,
+        downloads,
+        links,
+        watch,
+        redirects,
+        problems,
+      }
       return downloadHandler(given)(req, res)
     },
     drain: downloads.flush,

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../app.ts'
 import { noteAsked } from '../blobs/courtesy.ts'
 import { duringRequest } from '../log.ts'
+import { openAddressLimits } from './address-limits.ts'
 import { openAuthFailureLog } from './auth-failures.ts'
 import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
@@ -12,6 +13,8 @@ import { createMetricsServer, openMetrics } from './metrics.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
 import { openRateLimits } from './rate-limits.ts'
 import { openRoutes, type Route } from './routes.ts'
+import { endStalledResponses } from './stalled-responses.ts'
+import { usualPatience } from './upload-body.ts'
 import { openVisit, requestIdOf } from './visit.ts'
 
 export type HttpServer = {
@@ -35,13 +38,15 @@ const timeouts = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 
 const GRACE_MS = 8_000
 const AFTER_DRAIN_MS = 3_000
 
-/** Every door of the house behind one port. */
-export function createHttpServer(app: App): HttpServer {
+/** Every door of the house behind one port. Over `paceMs` a client has to read what waits for it. */
+export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {}): HttpServer {
   const metrics = openMetrics(app)
   const routes = openRoutes(app, metrics)
   const tollFor = openRateLimits(app)
   const noteAuthFailure = openAuthFailureLog(app)
+  const addresses = openAddressLimits(app.config)
   const inFlight = new Set<ServerResponse>()
+  const stalled = endStalledResponses(inFlight, paceMs)
   const { drainMs } = app.config
   let closing = false
   let drained: Promise<void> | undefined
@@ -50,6 +55,8 @@ export function createHttpServer(app: App): HttpServer {
     const requestId = requestIdOf(req)
     void duringRequest(requestId, () => serve(req, res, requestId))
   })
+
+  server.on('connection', addresses.admitConnection)
 
   const metricsServer = createMetricsServer(metrics, app)
 
@@ -62,7 +69,7 @@ export function createHttpServer(app: App): HttpServer {
       if (closing && !route.whileClosing) throw tooLate(route)
       if (isPreflight(req) && !route.knowsOptions) return res.writeHead(204).end()
       const visit = openVisit(app, req, { requestId, noteAuthFailure })
-      const toll = tollFor(req, res, visit.scope)
+      const toll = addresses.limit(tollFor(req, res, visit.scope), req, res)
       return await route.door.handle(req, res, { ...visit, toll })
     } catch (error) {
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
@@ -115,6 +122,7 @@ export function createHttpServer(app: App): HttpServer {
       await drain(Math.min(drainMs, graceMs))
       await closed
       clearTimeout(cut)
+      stalled[Symbol.dispose]()
       metricsServer.close()
       metricsServer.closeAllConnections()
     },

@@ -105,8 +105,8 @@ export type Patience = { idleMs: number; paceMs: number }
 export type DoorLimits = Partial<Patience> & { mostSenders?: number }
 export const usualPatience: Patience = { idleMs: 60_000, paceMs: 60_000 }
 
-/** The worst network that carries anything brings a hundred times as much: who sends less wants the socket, not the upload. */
-const LEAST_PER_SECOND = 10
+/** Bytes a second, over a minute, that a body has to bring and a client has to take: who does less wants the socket. */
+export const LEAST_PER_SECOND = 1024
 const LOOKS = 4
 
 /**

@@ -209,6 +209,20 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['0', '9007199254740992', 'on', '-1', '10GB'],
   },
+  MAX_DOWNLOADS_PER_LINK: {
+    right: [
+      ['off', { maxDownloadsPerLink: null }],
+      ['1', { maxDownloadsPerLink: 1 }],
+    ],
+    wrong: ['0', '2147483648', 'on'],
+  },
+  MAX_REQUESTS_PER_ADDRESS: {
+    right: [
+      ['off', { maxRequestsPerAddress: null }],
+      ['1', { maxRequestsPerAddress: 1 }],
+    ],
+    wrong: ['0', '2147483648', 'on'],
+  },
   MAX_QUERY_COST: {
     right: [
       ['100', { limits: { ...limits, maxQueryCost: 100 } }],
@@ -404,6 +418,8 @@ test('nothing set is what the README says', () => {
     corsOrigins: [],
     rateLimit: null,
     linkBytesPerDay: null,
+    maxDownloadsPerLink: 200,
+    maxRequestsPerAddress: 2000,
     logLevel: 'info',
     trustProxy: false,
     metrics: { open: false, token: null, port: null },

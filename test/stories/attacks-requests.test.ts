@@ -469,15 +469,15 @@ describe('S25: who dawdles takes nothing from the others', () => {
     const tus = tusOf(house)
     await using door = await openImpatientDoor(house, { paceMs: 400 })
     const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
-    const [trickling, poor] = [await open(1000), await open(1000)]
+    const [trickling, poor] = [await open(1000), await open(20_000)]
     const startedAt = performance.now()
     const [one, other] = [
       await rawPatch(house, at(trickling), 0, 1000),
-      await rawPatch(house, at(poor), 0, 1000),
+      await rawPatch(house, at(poor), 0, 20_000),
     ]
     for (let sent = 0; sent < 20; sent++) {
       if (one.received === '' && sent % 4 === 0) await one.write('x')
-      await other.write('x'.repeat(50))
+      await other.write('x'.repeat(1000))
       await sleep(50)
     }
     const { status, headers } = await one.answer()

@@ -30,10 +30,13 @@ type GraphQLProblem = {
 export async function openHouse({
   now = Date.now,
   env = {},
+  paceMs,
   prepare,
 }: {
   now?: () => number
   env?: Env
+  /** Over which a client has to read what waits for it; a minute. */
+  paceMs?: number
   /** Fills the folder and the database, which has no tables then, before the server opens them. */
   prepare?: (dir: string, databaseUrl: string | undefined) => Promise<void>
 } = {}) {
@@ -56,7 +59,7 @@ export async function openHouse({
   async function open(wanted: number) {
     const config = readConfig({ ...vars, ...env, PORT: String(wanted) })
     const app = await openApp(config, { now })
-    const server = createHttpServer(app)
+    const server = createHttpServer(app, paceMs === undefined ? {} : { paceMs })
     return { app, server, port: await server.listen(wanted, config.host) }
   }
 

@@ -1,0 +1,161 @@
+import { isInterfaceType, isObjectType } from 'graphql'
+import { beforeAll, expect, test } from 'vitest'
+import { defaultPageSize } from '../../src/graphql/costs.ts'
+import { schema } from '../../src/schema.ts'
+import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+/** More than a page of 20, and for the whole tree more than one of 100. */
+const MORE = 22
+const MANY = 104
+
+let house: House
+let ids: { workspace: string; folder: string; file: string; tag: string }
+
+/** Does the same many times in one request; the payloads. */
+async function repeat(n: number, name: string, inputOf: (i: number) => object, selection: string) {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
+  const all = Array.from({ length: n }, (_, i) => i)
+  const fields = all.map(
+    (i) =>
+      `m${i}: ${name}(input: $i${i}) { ... on ${type}Payload { ${selection} } ... on UserError { code message } }`,
+  )
+  const declared = all.map((i) => `$i${i}: ${type}Input!`).join(', ')
+  const inputs = Object.fromEntries(all.map((i) => [`i${i}`, inputOf(i)]))
+  const data = await house.ask(`mutation (${declared}) { ${fields.join('\n')} }`, inputs)
+  for (const payload of Object.values<any>(data)) expect(payload.code).toBeUndefined()
+  return Object.values<any>(data)
+}
+
+beforeAll(async () => {
+  house = await openHouse()
+  const { id: workspaceId, root } = await createWorkspace(house)
+  const folders = await repeat(
+    MANY - MORE,
+    'createFolder',
+    (i) => ({
+      workspaceId,
+      name: `folder ${i}`,
+      tags:
+        i === 0 ? ['common', ...Array.from({ length: MORE }, (_, n) => `tag ${n}`)] : ['common'],
+    }),
+    'folder { id tags { id name } }',
+  )
+  const first = folders[0].folder
+  const files = []
+  for (let i = 0; i < MORE; i++)
+    files.push(await uploadFile(house, { workspaceId, name: `file ${i}`, bytes: `bytes ${i}` }))
+  const [file] = files as [(typeof files)[0]]
+  const copies = { destination: { id: first.id }, entries: items(...files) }
+  await act(house, 'copyEntries', copies, 'succeeded')
+  await repeat(
+    MORE,
+    'copyEntries',
+    (i) => ({ destination: { id: folders[i + 1].folder.id }, entries: items(file) }),
+    'succeeded',
+  )
+  await repeat(MORE, 'restoreVersion', () => ({ versionId: file.version.id }), 'version { id }')
+  const going = await repeat(
+    MORE,
+    'createFolder',
+    (i) => ({ workspaceId, name: `going ${i}` }),
+    'folder { id }',
+  )
+  await trashEntries(house, ...going.map(({ folder }) => folder))
+  const uploads = Array.from({ length: MORE }, (_, i) => ({ workspaceId, name: `u${i}`, size: 1 }))
+  await act(house, 'createUploads', { uploads }, 'succeeded')
+  await repeat(
+    MORE,
+    'addMember',
+    (i) => ({ workspaceId, email: `m${i}@example.org` }),
+    'member { role }',
+  )
+  await repeat(
+    MORE,
+    'createApiToken',
+    (i) => ({ workspaceId, name: `token ${i}`, scopes: ['FILES_READ'] }),
+    'token { id }',
+  )
+  await repeat(MORE, 'createShareLink', () => ({ entry: { id: first.id } }), 'shareLink { id }')
+  await repeat(MORE, 'createWorkspace', (i) => ({ name: `Workspace ${i}` }), 'workspace { id }')
+  const columns = [{ name: 'image', type: 'FILE_PATH' }]
+  await act(house, 'createTable', { workspaceId, name: 'plates', columns }, 'table { name }')
+  const link = { table: 'plates', column: 'image' }
+  await repeat(MORE, 'linkRow', () => ({ fileId: file.id, link }), 'row { id }')
+  const tag = first.tags.find(({ name }: { name: string }) => name === 'common')
+  ids = { workspace: workspaceId, folder: root.id, file: file.id, tag: tag.id }
+  return () => house[Symbol.asyncDispose]()
+})
+
+type Page = { nodes?: unknown[]; edges?: unknown[]; changes?: unknown[] }
+const page = 'nodes { __typename }'
+const inWorkspace = async (field: string) =>
+  (
+    await house.ask(`query ($id: ID!) { workspace(by: { id: $id }) { page: ${field} } }`, {
+      id: ids.workspace,
+    })
+  ).workspace.page
+const inNode = async (id: string, type: string, field: string) =>
+  (
+    await house.ask(`query ($id: ID!) { node(id: $id) { ... on ${type} { page: ${field} } } }`, {
+      id,
+    })
+  ).node.page
+
+/** Asks for a page without saying how large: each field of the schema that takes `first`. */
+const probes: Record<string, () => Promise<Page>> = {
+  'DuplicateGroup.files': async () =>
+    (await inWorkspace(`duplicates(first: 1) { nodes { files { ${page} } } }`)).nodes[0].files,
+  'File.versions': () => inNode(ids.file, 'File', `versions { ${page} }`),
+  'Folder.children': () => inNode(ids.folder, 'Folder', `children { ${page} }`),
+  'Table.rows': async () => (await inWorkspace(`table(name: "plates") { rows { ${page} } }`)).rows,
+  'Tag.entries': () => inNode(ids.tag, 'Tag', `entries { ${page} }`),
+  'Viewer.apiTokens': async () =>
+    (await house.ask(`{ viewer { apiTokens { ${page} } } }`)).viewer.apiTokens,
+  'Viewer.workspaces': async () =>
+    (await house.ask(`{ viewer { workspaces { ${page} } } }`)).viewer.workspaces,
+  'Query.serverActivity': async () =>
+    (await house.ask(`{ serverActivity { ${page} } }`)).serverActivity,
+  'Workspace.activity': () => inWorkspace(`activity { ${page} }`),
+  'Workspace.apiTokens': () => inWorkspace(`apiTokens { ${page} }`),
+  'Workspace.changes': () =>
+    inWorkspace('changes { ... on ChangeBatch { changes { __typename } } }'),
+  'Workspace.duplicates': () => inWorkspace(`duplicates { ${page} }`),
+  'Workspace.entries': () => inWorkspace(`entries { ${page} }`),
+  'Workspace.members': () => inWorkspace(`members { ${page} }`),
+  'Workspace.search': () => inWorkspace(`search(query: "folder") { ${page} }`),
+  'Workspace.shareLinks': () => inWorkspace(`shareLinks { ${page} }`),
+  'Workspace.tags': () => inWorkspace(`tags { ${page} }`),
+  'Workspace.trash': () => inWorkspace(`trash { ${page} }`),
+  'Workspace.uploads': () => inWorkspace(`uploads { ${page} }`),
+}
+
+/** Where the fixture has no second page: parts are on S3 alone, and few things are logged of a whole server. */
+const byDefaultAlone = ['Upload.parts', 'Query.serverActivity']
+
+const paged = Object.values(schema.getTypeMap())
+  .filter((type) => isObjectType(type) || isInterfaceType(type))
+  .flatMap((type) =>
+    Object.values(type.getFields()).map((field) => ({ name: `${type.name}.${field.name}`, field })),
+  )
+  .filter(({ field }) => field.args.some(({ name }) => name === 'first'))
+
+/** What the field says of itself, in words or as the default of its argument. */
+const described = ({ description, args }: (typeof paged)[number]['field']) => {
+  const inWords = /(\d+) \w+ where first and last are absent/.exec(description ?? '')?.[1]
+  const first = args.find(({ name }) => name === 'first')
+  return Number(inWords ?? first?.default?.value ?? first?.defaultValue ?? defaultPageSize)
+}
+
+test('the guard sees pages', () => expect(paged.length).toBeGreaterThan(15))
+
+test.each(paged)(
+  '$name gives the page that it describes, 20 unless it says another',
+  async ({ name, field }) => {
+    const expected = name === 'Workspace.entries' ? 100 : defaultPageSize
+    expect(described(field)).toBe(expected)
+    if (byDefaultAlone.includes(name)) return
+    const { nodes, edges, changes } = (await probes[name]?.()) ?? {}
+    expect((nodes ?? edges ?? changes)?.length).toBe(expected)
+  },
+)

@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { statementsOf } from '../guards/plan-steps.ts'
+import {
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+
+/** More than the buffers of both kernels hold. */
+const bytes = randomBytes(24 * 1024 ** 2)
+
+async function open(env: Record<string, string> = {}, paceMs?: number) {
+  const house = await openHouse({ env, ...(paceMs !== undefined && { paceMs }) })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  const workspace = await createWorkspace(house)
+  const file = await uploadFile(house, { workspaceId: workspace.id, name: 'large.bin', bytes })
+  return { house, workspace, file, url: await downloadUrl(house, file.id) }
+}
+
+/** Asks for a download and, once it has begun, reads nothing of it. */
+async function stall(house: House, url: string, headers = ''): Promise<Socket> {
+  const { hostname, port, pathname } = new URL(url, house.url)
+  const socket = connect(Number(port), hostname).on('error', () => {})
+  socket.pause()
+  await once(socket, 'connect')
+  socket.write(`GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\n${headers}\r\n`)
+  await once(socket, 'readable')
+  onTestFinished(() => void socket.destroy())
+  return socket
+}
+
+/** All that still comes, until the connection ends. */
+async function drain(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk) => chunks.push(chunk)).resume()
+  if (!socket.closed) await once(socket, 'close')
+  const all = Buffer.concat(chunks)
+  return all.subarray(all.indexOf('\r\n\r\n') + 4)
+}
+
+const firstBytes = (house: House, url: string) =>
+  house.http(url, { token: null, headers: { range: 'bytes=0-3' } })
+
+describe('a client that does not read', () => {
+  test('is cut off while data waits, and goes on with Range', async () => {
+    const { house, url } = await open({ MAX_DOWNLOADS_PER_LINK: '1' }, 400)
+    const socket = await stall(house, url)
+    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(429))
+    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(206), {
+      timeout: 10_000,
+    })
+    const came = await drain(socket)
+    expect(came.length).toBeLessThan(bytes.length)
+    const headers = { range: `bytes=${came.length}-` }
+    const rest = await house.http(url, { token: null, headers })
+    expect(rest.status).toBe(206)
+    expect(Buffer.concat([came, Buffer.from(await rest.arrayBuffer())]).equals(bytes)).toBe(true)
+  })
+
+  test('one that reads slowly gets everything', async () => {
+    const { house, url } = await open({}, 2_000)
+    const socket = await stall(house, url, 'Connection: close\r\n')
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk) => {
+      chunks.push(chunk)
+      socket.pause()
+      setTimeout(() => socket.resume(), 10)
+    })
+    socket.resume()
+    await once(socket, 'close')
+    const all = Buffer.concat(chunks)
+    expect(all.subarray(all.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true)
+  })
+
+  test('costs no query while it reads nothing', async () => {
+    const { house, url } = await open()
+    const sockets = await Promise.all([stall(house, url), stall(house, url)])
+    // The first look finds that bytes have gone out.
+    await sleep(6_000)
+    const asked = await statementsOf(house.app.db, () => sleep(6_000))
+    expect(asked.filter(({ sql }) => /viewerRole|apiTokens/.test(sql))).toEqual([])
+    for (const socket of sockets) socket.destroy()
+  }, 30_000)
+
+  test('costs one query for all downloads of one right while they move, and ends with it', async () => {
+    const { house, url, workspace } = await open()
+    const sockets = await Promise.all([stall(house, url), stall(house, url), stall(house, url)])
+    const moving = setInterval(() => sockets.map((socket) => socket.read(50_000)), 50)
+    onTestFinished(() => clearInterval(moving))
+    const asked = await statementsOf(house.app.db, () => sleep(5_500))
+    expect(asked.filter(({ sql }) => /viewerRole/.test(sql)).length).toBeLessThanOrEqual(2)
+    await house.app.db.deleteFrom('members').where('workspaceId', '=', workspace.id).execute()
+    const closed = sockets.map((socket) => once(socket, 'close'))
+    await Promise.all(closed)
+  }, 30_000)
+})
+
+describe('what is in flight at once', () => {
+  test('is limited by link', async () => {
+    const { house, file, url } = await open({ MAX_DOWNLOADS_PER_LINK: '2' })
+    const sockets = [await stall(house, url), await stall(house, url)]
+    await vi.waitFor(async () => {
+      const refused = await firstBytes(house, url)
+      expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+    })
+    const byToken = await house.http(`/download/${file.id}`, { headers: { range: 'bytes=0-3' } })
+    expect(byToken.status).toBe(206)
+    for (const socket of sockets) socket.destroy()
+    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(206))
+  })
+
+  test('is limited by address, but for HEAD of an upload and for probes', async () => {
+    const { house, workspace, url } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
+    const upload = await createUpload(house, { workspaceId: workspace.id, name: 'a', size: 5 })
+    const sockets: Socket[] = []
+    for (let n = 0; n < 8; n++) sockets.push(await stall(house, url))
+    await vi.waitFor(async () => {
+      const refused = await house.graphql('{ __typename }')
+      expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+      expect(refused.errors?.[0]?.extensions?.code).toBe('RATE_LIMITED')
+    })
+    const head = await house.http(upload.url, {
+      method: 'HEAD',
+      headers: { 'Tus-Resumable': '1.0.0' },
+    })
+    expect(head.status).toBe(200)
+    expect((await house.http('/readyz', { token: null })).status).toBe(200)
+    for (const socket of sockets) socket.destroy()
+    await vi.waitFor(async () => expect((await house.graphql('{ __typename }')).status).toBe(200))
+    expect(await sendBytes(house, upload, 'hello')).toBe(5)
+  })
+
+  test('counts the clients of a trusted proxy apart, and others by their connection', async () => {
+    for (const trusts of [true, false]) {
+      const env = { MAX_REQUESTS_PER_ADDRESS: '8', TRUST_PROXY: String(trusts) }
+      const { house, url } = await open(env)
+      for (let n = 0; n < 8; n++) await stall(house, url, 'X-Forwarded-For: 203.0.113.7\r\n')
+      const from = (address: string) =>
+        house.http('/graphql?query={__typename}', {
+          headers: { 'x-forwarded-for': address, 'graphql-require-preflight': '1' },
+        })
+      await vi.waitFor(async () => expect((await from('203.0.113.7')).status).toBe(429))
+      expect((await from('203.0.113.8')).status).toBe(trusts ? 200 : 429)
+    }
+  })
+
+  test('closes connections beyond the limit of their address', async () => {
+    const { house } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
+    const { hostname, port } = new URL(house.url)
+    const sockets = Array.from({ length: 40 }, () => connect(Number(port), hostname).resume())
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy()
+    })
+    for (const socket of sockets) socket.on('error', () => {})
+    await vi.waitFor(() => {
+      const left = sockets.filter(({ closed }) => !closed).length
+      expect(left).toBeLessThanOrEqual(16)
+      expect(left).toBeGreaterThan(0)
+    })
+  })
+})
