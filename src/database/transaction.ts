@@ -4,6 +4,7 @@ import type { Transaction } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
 import { CommitUnknown, ConnectionLost, isBeforeCommit, isPassing } from './faults.ts'
 import type { Tables } from './tables.ts'
+import { inLineFor } from './workspace-line.ts'
 
 export type Tx = Transaction<Tables>
 
@@ -22,7 +23,9 @@ export async function transact<T>(db: Db, story: (tx: Tx) => Promise<T>): Promis
   const held = new Set<string>()
   for (let attempt = 1; ; ) {
     const course: Course = { later: [], held: isPostgres(db) ? held : null }
-    const told = await tell(db, story, course).catch((error: unknown) => ({ error }))
+    const told = await inLineFor(db, course.held ?? [], () => tell(db, story, course)).catch(
+      (error: unknown) => ({ error }),
+    )
     if (!('error' in told)) {
       await actAll(course.later)
       return told.result
