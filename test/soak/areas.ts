@@ -1,6 +1,7 @@
 import { durability } from './durability.ts'
 import { faultPoints } from './fault-points.ts'
 import { fuzz } from './fuzz.ts'
+import { history } from './history.ts'
 import { model } from './model.ts'
 import { pressure } from './pressure.ts'
 
@@ -13,6 +14,7 @@ export const areas = {
   pressure,
   fuzz,
   model,
+  history,
   'fault points': faultPoints,
   'power loss': durability,
 } satisfies Record<string, Area>

@@ -10,7 +10,10 @@ const minutes = Number(process.argv[2] ?? 30)
 const seed = Number(process.argv[3] ?? randomInt(2 ** 31))
 const began = Date.now()
 const end = began + minutes * 60_000
-const lanes: AreaName[][] = [['fuzz'], ['model', 'fault points', 'power loss']]
+const lanes: AreaName[][] = [
+  ['fuzz', 'history'],
+  ['model', 'fault points', 'power loss'],
+]
 
 console.log(`soak: ${minutes} minutes, seed ${seed}`)
 await run('pressure', end)

@@ -1,0 +1,173 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Dice } from '../support/dice.ts'
+import type { House } from '../support/house.ts'
+import { metadata, OFFSET_TYPE } from '../support/tus.ts'
+import { ask, request, untilAnswered } from './asking.ts'
+import type { Journal, Sent } from './journal.ts'
+
+export type Client = {
+  house: House
+  journal: Journal
+  workspaceIds: [string, ...string[]]
+  dice: Dice
+  name: string
+  isOver: () => boolean
+}
+const KIB = 1024
+const errorFields = '... on UserError { code message retryable }'
+
+/** One client: uploads that it confirms, uploads that confirm themselves, folders, and now and then one of its files to the trash. */
+export async function work(client: Client) {
+  const { dice, journal, workspaceIds } = client
+  const own: Sent[] = []
+  for (let n = 0; !client.isOver(); n += 1) {
+    const workspaceId = dice.pick(workspaceIds)
+    const name = `${client.name}-${n}`
+    const draw = dice.below(100)
+    try {
+      if (draw < 45) own.push(await uploadAndConfirm(client, workspaceId, `${name}.bin`))
+      else if (draw < 70) await uploadThatConfirmsItself(client, workspaceId, `${name}.auto`)
+      else if (draw < 90) await makeFolder(client, workspaceId, name)
+      else await trashOne(client, own)
+    } catch (error) {
+      journal.violation(`${name}: ${(error as Error).message}`)
+    }
+  }
+}
+
+function begin(
+  { journal, dice }: Client,
+  of: { workspaceId: string; name: string; auto: boolean },
+) {
+  const bytes = randomBytes(1 + dice.below(dice.chance(10) ? 6_000 * KIB : 120 * KIB))
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const upload: Sent = {
+    ...{ ...of, size: bytes.length, sha256 },
+    ...{ acknowledged: false, fileId: null, trashed: 'no' },
+  }
+  journal.sent.push(upload)
+  return { upload, bytes }
+}
+
+async function uploadAndConfirm(client: Client, workspaceId: string, name: string) {
+  const { upload, bytes } = begin(client, { workspaceId, name, auto: false })
+  const input = {
+    ...{ workspaceId, name, size: bytes.length, idempotencyKey: name },
+    // Were it made twice there would be two.
+    onConflict: 'RENAME',
+  }
+  const create = `mutation ($input: CreateUploadInput!) { createUpload(input: $input) {
+    ... on CreateUploadPayload { upload { id url } } ${errorFields} } }`
+  const { id, url } = await untilDone(
+    client,
+    create,
+    input,
+    ({ createUpload }) => createUpload.upload,
+  )
+  client.journal.wrote(workspaceId)
+  await send(client, url, bytes, upload)
+  const confirm = `mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) {
+    ... on ConfirmUploadPayload { file { id name size sha256 } } ${errorFields} } }`
+  const file = await untilDone(
+    client,
+    confirm,
+    { uploadId: id },
+    ({ confirmUpload }) => confirmUpload.file,
+  )
+  if (file.name !== name || file.sha256 !== upload.sha256 || file.size !== upload.size)
+    client.journal.violation(`${name} was confirmed as ${JSON.stringify(file)}`)
+  client.journal.wrote(workspaceId)
+  client.journal.count('confirms')
+  return Object.assign(upload, { acknowledged: true, fileId: file.id })
+}
+
+async function uploadThatConfirmsItself(client: Client, workspaceId: string, name: string) {
+  const { upload, bytes } = begin(client, { workspaceId, name, auto: true })
+  const url = await untilAnswered(`POST of ${name}`, async () => {
+    const answer = await request(client, 'POST', '/uploads', {
+      method: 'POST',
+      headers: {
+        ...{ 'Tus-Resumable': '1.0.0', 'Upload-Length': `${bytes.length}` },
+        'Upload-Metadata': metadata({ workspaceId, filename: name, confirm: 'auto' }),
+      },
+    })
+    return answer?.status === 201 ? answer.headers.get('location') : null
+  })
+  client.journal.wrote(workspaceId)
+  await send(client, url, bytes, upload)
+  client.journal.wrote(workspaceId)
+  client.journal.count('confirms of themselves')
+  upload.acknowledged = true
+}
+
+/** As a tus client does it: from where the server stands, until it says that it has all. */
+async function send(client: Client, url: string, bytes: Buffer, upload: Sent) {
+  const headers = { 'Tus-Resumable': '1.0.0' }
+  let at: number | null = 0
+  await untilAnswered(`the bytes of ${upload.name}`, async () => {
+    if (at === null) {
+      const head = await request(client, 'HEAD', url, { method: 'HEAD', headers })
+      if (head?.status === 410) throw new Error(`HEAD of ${upload.name} is 410`)
+      if (head?.status !== 200) return null
+      at = Number(head.headers.get('upload-offset'))
+      if (at === bytes.length) return true
+    }
+    const to = client.dice.chance(50) ? bytes.length : at + Math.ceil((bytes.length - at) / 2)
+    const patch = await request(client, 'PATCH', url, {
+      method: 'PATCH',
+      headers: { ...headers, 'Upload-Offset': `${at}`, 'Content-Type': OFFSET_TYPE },
+      body: bytes.subarray(at, to) as BodyInit,
+    })
+    at = patch?.status === 204 ? Number(patch.headers.get('upload-offset')) : null
+    if (at !== null) client.journal.wrote(upload.workspaceId)
+    return at === bytes.length || null
+  })
+}
+
+async function makeFolder(client: Client, workspaceId: string, name: string) {
+  const folder = { workspaceId, name, acknowledged: false }
+  client.journal.made.push(folder)
+  const query = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
+    ... on CreateFolderPayload { folder { id } } ${errorFields} } }`
+  await untilDone(client, query, { workspaceId, name }, ({ createFolder }) =>
+    // It was made when nobody heard the answer.
+    createFolder.code === 'NAME_CONFLICT' ? true : createFolder.folder,
+  )
+  folder.acknowledged = true
+  client.journal.wrote(workspaceId)
+  client.journal.count('folders')
+}
+
+async function trashOne(client: Client, own: Sent[]) {
+  const file = own.pop()
+  if (!file) return
+  file.trashed = 'perhaps'
+  const query = `mutation ($input: TrashEntriesInput!) { trashEntries(input: $input) {
+    ... on TrashEntriesPayload { succeeded } ${errorFields} } }`
+  const entries = [{ entry: { id: file.fileId } }]
+  const data = await ask(client, query, { input: { entries } })
+  if (data?.trashEntries?.succeeded !== 1) return
+  file.trashed = 'yes'
+  client.journal.wrote(file.workspaceId)
+  client.journal.count('files trashed')
+}
+
+/** Repeats a mutation until it is done. A refusal that says it is final, of what was right, is a violation. */
+async function untilDone(
+  client: Client,
+  query: string,
+  input: object,
+  done: (data: any) => any,
+): Promise<any> {
+  return untilAnswered(JSON.stringify(input), async () => {
+    const data = await ask(client, query, { input })
+    if (!data) return null
+    const result = done(data)
+    if (result) return result
+    const [refusal] = Object.values(data) as any[]
+    if (!refusal.retryable) throw new Error(`refused for good: ${JSON.stringify(refusal)}`)
+    await sleep(100)
+    return null
+  })
+}

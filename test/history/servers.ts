@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Env } from '../../src/config.ts'
+import { freePort } from '../support/free-port.ts'
+import type { House } from '../support/house.ts'
+import { houseAt } from '../support/house-at.ts'
+import { openProxy } from '../support/proxy.ts'
+import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { until } from '../support/tus.ts'
+
+const root = join(import.meta.dirname, '../..')
+const clock = join(import.meta.dirname, 'clock.ts')
+const ADMIN_TOKEN = 'a-history-that-is-checked'
+
+/** One server process; `networks` are what lies between it and its database and bucket. */
+export type Member = {
+  networks: TcpProxy[]
+  /** Starts it with a clock that is so far ahead, and waits until it is ready. */
+  start: (clockAheadMs?: number) => Promise<void>
+  /** SIGKILL or SIGTERM, and waits for the end. */
+  end: (signal: 'SIGKILL' | 'SIGTERM') => Promise<void>
+  signal: (signal: 'SIGSTOP' | 'SIGCONT') => void
+}
+export type Installation = {
+  members: Member[]
+  house: House
+  /** What `npm run fsck -- --deep` says; empty where it finds nothing. */
+  fsck: () => Promise<string>
+} & AsyncDisposable
+
+/** Three processes over this PostgreSQL and one folder or bucket, or one over SQLite, behind a proxy without stickiness. */
+export async function openInstallation(databaseUrl: string | undefined): Promise<Installation> {
+  await using stack = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'holdall-history-'))
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const { PATH, HOME, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env
+  const near: Env = {
+    ...{ PATH, HOME, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY },
+    ...{ DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'fatal', DRAIN_SECONDS: '1' },
+    ...(databaseUrl && { DATABASE_URL: databaseUrl }),
+    ...(databaseUrl && s3IsGiven && { ...freshPlace(), DOWNLOADS: 'proxy' }),
+  }
+  const ports = await Promise.all(Array.from({ length: databaseUrl ? 3 : 1 }, freePort))
+  const members: Member[] = []
+  for (const port of ports) members.push(await openMember({ ...near, PORT: `${port}` }, stack))
+  await Promise.all(members.map((member) => member.start()))
+  const proxy = stack.use(await openProxy(ports))
+  const all = stack.move()
+  return {
+    members,
+    house: houseAt(proxy.url, ADMIN_TOKEN),
+    fsck: () => fsck(near),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+async function openMember(near: Env, stack: AsyncDisposableStack): Promise<Member> {
+  const networks: TcpProxy[] = []
+  const env = { ...near }
+  for (const name of ['DATABASE_URL', 'S3_ENDPOINT']) {
+    const url = near[name]
+    if (!url) continue
+    const { hostname: host, port } = new URL(url)
+    const network = stack.use(await startTcpProxy({ host, port: Number(port) }))
+    networks.push(network)
+    env[name] = Object.assign(new URL(url), { port: `${network.port}` }).href.replace(/\/$/, '')
+  }
+  let child: ChildProcess | undefined
+  const member: Member = {
+    networks,
+    async start(clockAheadMs = 0) {
+      const all = { ...env, CLOCK_AHEAD_MS: `${clockAheadMs}` }
+      child = spawn(process.execPath, ['--import', clock, 'src/main.ts'], {
+        ...{ cwd: root, env: all as NodeJS.ProcessEnv },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+      await until(() => isReady(env.PORT ?? ''), 60_000)
+    },
+    async end(signal) {
+      if (!child || child.exitCode !== null || child.signalCode !== null) return
+      const over = once(child, 'exit')
+      child.kill(signal)
+      await over
+    },
+    signal: (signal) => void child?.kill(signal),
+  }
+  stack.defer(() => member.end('SIGKILL'))
+  return member
+}
+
+const isReady = async (port: string) => {
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null)
+  return answer?.status === 200
+}
+
+async function fsck(env: Env): Promise<string> {
+  const child = spawn(process.execPath, ['src/fsck.ts', '--deep'], {
+    ...{ cwd: root, env: env as NodeJS.ProcessEnv },
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text))
+  const [code] = await once(child, 'close')
+  return code === 0 ? '' : said
+}
