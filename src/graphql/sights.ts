@@ -3,6 +3,7 @@ import {
   type GraphQLField,
   type GraphQLFieldResolver,
   type GraphQLOutputType,
+  type GraphQLResolveInfo,
   type GraphQLSchema,
   getNamedType,
   isLeafType,
@@ -12,6 +13,7 @@ import { Forbidden, NotFound } from '../errors.ts'
 import type { ExecutionBudget } from './budget.ts'
 import type { Context } from './context.ts'
 import { scopeOf } from './field-scopes.ts'
+import { typenameBytes } from './typename-bytes.ts'
 
 /** A field as it is shown under a sight: 'plain' is as everybody sees it. */
 type Shown = 'plain' | ((row: never, args: never, context: Context) => unknown)
@@ -80,34 +82,39 @@ function counted({ type }: GraphQLField<unknown, Context>, resolve: Resolver): R
     if (budget.stopped) return null
     budget.countField((info.path.key as string).length)
     const value = resolve(row, args, context, info)
-    if (value instanceof Promise) return value.then((value) => count(budget, value))
-    return count(budget, value)
+    if (value instanceof Promise) return value.then((value) => count(budget, value, info))
+    return count(budget, value, info)
   }
 }
 
 const BYTES_OF_A_NUMBER = 10
-const SHORT_TEXT = 64
+
+type Count = (budget: ExecutionBudget, value: unknown, info: GraphQLResolveInfo) => void
 
 function counterOf(type: GraphQLOutputType) {
   const countOne = isLeafType(getNamedType(type)) ? countLeaf : countObject
-  return <T>(budget: ExecutionBudget, value: T): T => {
-    if (!Array.isArray(value)) countOne(budget, value)
-    else for (const item of value) countOne(budget, item)
+  return <T>(budget: ExecutionBudget, value: T, info: GraphQLResolveInfo): T => {
+    if (!Array.isArray(value)) countOne(budget, value, info)
+    else for (const item of value) countOne(budget, item, info)
     return value
   }
 }
 
-const countObject = (budget: ExecutionBudget, value: unknown) => {
-  if (value != null) budget.countNodes(1)
+const countObject: Count = (budget, value, info) => {
+  if (value == null) return
+  budget.countNodes(1)
+  // graphql resolves __typename itself.
+  for (const { selectionSet } of info.fieldNodes)
+    if (selectionSet) budget.countBytes(typenameBytes(selectionSet, info.fragments))
 }
 
-const countLeaf = (budget: ExecutionBudget, value: unknown) => budget.countBytes(sizeOf(value))
+const countLeaf: Count = (budget, value) => budget.countBytes(jsonBytes(value))
 
-function sizeOf(value: unknown): number {
-  // To count the bytes of a short text exactly costs more than all else here.
-  if (typeof value === 'string')
-    return value.length < SHORT_TEXT ? value.length : Buffer.byteLength(value)
-  // A JSONObject.
-  if (typeof value === 'object' && value !== null) return JSON.stringify(value).length
-  return BYTES_OF_A_NUMBER
+/** Text that JSON writes as it is, a byte for each character. */
+const PLAIN_TEXT = /^[ !#-[\]-~]*$/
+
+function jsonBytes(value: unknown): number {
+  if (typeof value === 'string' && PLAIN_TEXT.test(value)) return value.length
+  if (typeof value === 'number') return BYTES_OF_A_NUMBER
+  return Buffer.byteLength(JSON.stringify(value) ?? '')
 }

@@ -65,6 +65,24 @@ describe('the estimate', () => {
 })
 
 describe('the executed budget', () => {
+  test('counts text as JSON writes it', async () => {
+    const small = await open({ MAX_RESPONSE_BYTES: '100000' })
+    const { id } = await createWorkspace(small)
+    const escaped = '\u0001'.repeat(5000)
+    await createFolder(small, { workspaceId: id, name: 'a', description: escaped })
+    const many = (n: number) => entries(times(n, 'description'))
+    expect((await small.graphql(many(3), { id })).errors).toBeUndefined()
+    await expectTooComplex(small, many(4), id)
+  })
+
+  test('counts __typename, in introspection, too', async () => {
+    const small = await open({ MAX_RESPONSE_BYTES: '200000' })
+    const aliases = Array.from({ length: 98 }, (_, i) => `${'x'.repeat(200)}${i}: __typename`)
+    const names = `{ ${aliases.join(' ')} }`
+    await expectTooComplex(small, `{ __schema { types ${names} } }`)
+    await expectTooComplex(small, `{ __schema { types { ...t } } } fragment t on __Type ${names}`)
+  })
+
   test('ends a request with more objects than MAX_RESPONSE_NODES, as a whole', async () => {
     const small = await open({ MAX_RESPONSE_NODES: '1000' })
     const { id } = await createWorkspace(small)
