@@ -8,6 +8,12 @@ export async function syncFolder(path: string): Promise<void> {
   await folder.sync().finally(() => folder.close())
 }
 
+/** Makes the bytes of a file durable that others have written. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+')
+  await file.sync().finally(() => file.close())
+}
+
 /**
  * `work` for many who want it at the same moment, such as a sync. Whoever asks while it is being done, and perhaps too late for it, waits
  * for the next round, which all who asked by then share. Rejects with what went wrong in that round.

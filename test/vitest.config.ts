@@ -9,6 +9,7 @@ import { SeedsReporter } from './support/seeds-reporter.ts'
 const sameOnBoth = [
   'start',
   'server-lock',
+  'backup',
   'architecture',
   'audits',
   'graphiql',

@@ -234,6 +234,7 @@ export type Tables = {
     lastError: string | null
   }
   /** What a token, an address or a link has taken, until `endsAt`; PostgreSQL only, where processes count together. */
+  backups: { id: string; leaseUntil: number }
   tallies: { key: string; points: number; endsAt: number }
   /** Entries and tags as search knows them, by the numbers that its index calls them. */
   searchDocuments: { number: Generated<number>; id: string }

@@ -25,9 +25,9 @@ const floors = [
   ['src/checks.ts'],
   ['src/graphql', 'src/jobs'],
   ['src/domains'],
-  ['src/schema.ts', 'src/app.ts', 'src/inspection.ts'],
+  ['src/schema.ts', 'src/app.ts', 'src/inspection.ts', 'src/backup'],
   ['src/http'],
-  ['src/main.ts', 'src/fsck.ts', 'src/admin.ts', 'src/keys.ts'],
+  ['src/main.ts', 'src/fsck.ts', 'src/admin.ts', 'src/keys.ts', 'src/backup.ts', 'src/restore.ts'],
 ]
 
 /** Where each package lives; whatever is not named here has no home yet. */
@@ -57,7 +57,7 @@ const homes: Record<string, string[]> = {
   'file-type': ['src/domains/files'],
   mime: ['src/domains/files'],
   re2js: ['src/domains/entries/patterns.ts'],
-  zod: ['src/config.ts'],
+  zod: ['src/config.ts', 'src/backup/manifest.ts'],
   pino: ['src/log.ts'],
 }
 
@@ -193,7 +193,14 @@ test('each table has one writer', () => {
 
 test('only the entries read the environment', () => {
   const reading = sources.filter((file) => read(file).includes('process.env'))
-  expect(reading).toEqual(['src/admin.ts', 'src/fsck.ts', 'src/keys.ts', 'src/main.ts'])
+  expect(reading).toEqual([
+    'src/admin.ts',
+    'src/backup.ts',
+    'src/fsck.ts',
+    'src/keys.ts',
+    'src/main.ts',
+    'src/restore.ts',
+  ])
 })
 
 test('the guard sees what is there', () => {

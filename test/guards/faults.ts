@@ -68,7 +68,7 @@ const faults: typeof attacks = [
   ['deleting what is being read'],
   ['large files, many files, many senders'],
   ['restarts and upgrades under load'],
-  ['a backup taken under load', 'backups'],
+  ['a backup taken under load'],
   ['receivers of webhooks that do not answer', 'webhooks'],
   ['archives that lie'],
 ]
@@ -87,7 +87,6 @@ export const rows: Row[] = [...numbered('S', attacks), ...numbered('F', faults)]
 export const missingFeatures: Record<string, RegExp> = {
   webhooks: /webhook/i,
   previews: /preview|thumbnail/i,
-  backups: /backup/i,
 }
 
 /** The tests of each row, by the titles that begin with it: 'S5: …', 'F12, F13: …'. */

@@ -26,9 +26,11 @@ export type PostgresServer = {
 export async function startPostgres(
   settings: Settings = {},
   secrets: { [name: string]: string } = {},
+  /** The programs of another version, as the system has it. */
+  systemBin?: string,
 ): Promise<PostgresServer> {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-postgres-'))
-  const { bin, data } = await lay(dir)
+  const { bin, data } = await lay(dir, systemBin)
   const options = { ...nobody, cwd: dir }
   const language = ['--locale=C', '--locale-provider=icu', '--icu-locale=en']
   const superuser = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
@@ -82,14 +84,20 @@ const flags = (dir: string, settings: Settings) =>
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
 /** A copy that its user may read, wherever this checkout is; links that an install without scripts has left out are made. */
-async function lay(dir: string) {
-  const [native, data] = [join(dir, 'native'), join(dir, 'data')]
+async function lay(dir: string, systemBin?: string) {
+  const data = join(dir, 'data')
+  const bin = systemBin ?? (await copyBinaries(dir))
+  await mkdir(data, { mode: 0o700 })
+  for (const path of [dir, data]) if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
+  return { bin, data }
+}
+
+async function copyBinaries(dir: string) {
+  const native = join(dir, 'native')
   await cp(await binaries(), native, { recursive: true, verbatimSymlinks: true })
   const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as Link[]
   for (const { source, target } of links) await link(dir, source, target)
-  await mkdir(data, { mode: 0o700 })
-  for (const path of [dir, data]) if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
-  return { bin: join(native, 'bin'), data }
+  return join(native, 'bin')
 }
 type Link = { source: string; target: string }
 

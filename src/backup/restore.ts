@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { access, mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import { diskPlaces } from '../blobs/disk/places.ts'
+import { openBlobs, requireBucket } from '../blobs/open.ts'
+import { CannotStart, type Config, type DatabaseConfig, type Env } from '../config.ts'
+import { openCounter } from '../database/counter.ts'
+import { openDatabase, openNowhere } from '../database/database.ts'
+import { migrateToLatest } from '../database/migrate.ts'
+import { multipartLedger } from '../database/multiparts.ts'
+import { requireNoTables, restorePostgres } from '../database/postgres-snapshot.ts'
+import type { BlobEntry } from '../database/snapshot.ts'
+import { takeServerLock } from '../database/sqlite-lock.ts'
+import { requireNoSqlite, restoreSqlite } from '../database/sqlite-snapshot.ts'
+import { endAllUploads } from '../domains/uploads/end-all.ts'
+import { forgetBackups } from './lease.ts'
+import { blobsListPath, bytesPath, type Manifest, readManifest, requirePart } from './manifest.ts'
+
+const CONCURRENCY = 8
+
+type Options = { config: Config; env: Env; dir: string }
+export type Restored = { blobs: number; endedUploads: number; missing: string[] }
+
+/**
+ * Restores a backup into a place without rows and without bytes: first the bytes, each of which is verified, then all rows at once.
+ * Throws CannotStart before anything is written where the backup is not finished or has changed, or where the place is not empty.
+ */
+export async function restore({ config, env, dir }: Options): Promise<Restored> {
+  const manifest = await readManifest(dir)
+  requireSameKinds(config, manifest)
+  const rows = await requirePart(dir, manifest.rows)
+  await requirePart(dir, manifest.blobs)
+  await using opened = new AsyncDisposableStack()
+  opened.use(await requireNoRows(config.database, env))
+  await restoreBytes(config, dir, manifest)
+  const endedUploads = await restoreRows(config, env, rows)
+  return { blobs: manifest.blobs.count, endedUploads, missing: manifest.missing }
+}
+
+async function restoreRows({ database, ...config }: Config, env: Env, dump: string) {
+  if (database.kind === 'sqlite')
+    return restoreSqlite(dump, database.path, (path) =>
+      settle({ ...config, database: { ...database, path } }),
+    )
+  await restorePostgres(dump, database, env)
+  return settle({ ...config, database })
+}
+
+function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
+  if (database.kind !== manifest.database)
+    throw new CannotStart(
+      `The backup is of ${wording[manifest.database]}, and DATABASE_URL names ${wording[database.kind]}.`,
+    )
+  if (!manifest.hasBytes && blobs.kind === 'disk')
+    throw new CannotStart(
+      'The backup has no bytes: it was made with --rows-only, and S3_BUCKET must name their bucket.',
+    )
+}
+const wording = { sqlite: 'a SQLite database', postgres: 'a PostgreSQL database' }
+
+/** No server can start over a SQLite file until this is disposed. */
+async function requireNoRows(database: DatabaseConfig, env: Env): Promise<Disposable | null> {
+  if (database.kind === 'postgres') {
+    await requireNoTables(database, env)
+    return null
+  }
+  await requireNoSqlite(database.path)
+  await mkdir(dirname(database.path), { recursive: true, mode: 0o700 })
+  return takeServerLock(database.path, 0)
+}
+
+/** The store needs rows for the parts of a bucket: until the real ones are there, a database in memory has them. */
+async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
+  await requireBucket(config.blobs)
+  if (!manifest.hasBytes) return
+  await using opened = new AsyncDisposableStack()
+  const scratch = opened.adopt(openNowhere(), (db) => db.destroy())
+  await migrateToLatest(scratch)
+  const store = await openBlobs(config.blobs, multipartLedger(scratch))
+  await requireNoBytes(store)
+  const missing = new Set(manifest.missing)
+  const source = diskPlaces(bytesPath(dir))
+  const running = new Set<Promise<void>>()
+  for await (const blob of listed(dir)) {
+    if (missing.has(blob.id)) continue
+    const restoring = restoreBlob(store, source.kept(blob.id), blob)
+    running.add(restoring)
+    restoring.finally(() => running.delete(restoring)).catch(() => {})
+    if (running.size >= CONCURRENCY) await Promise.race(running)
+  }
+  await Promise.all(running)
+}
+
+async function requireNoBytes(store: BlobStore) {
+  for (const where of ['kept', 'staged'] as const)
+    for await (const { key } of store.list(where))
+      throw new CannotStart(
+        `The place for the bytes is not empty: it has ${key}. DATA_DIR or S3_PREFIX must name an empty one.`,
+      )
+}
+
+async function* listed(dir: string): AsyncGenerator<BlobEntry> {
+  for await (const line of createInterface({ input: createReadStream(blobsListPath(dir)) }))
+    if (line !== '') yield JSON.parse(line)
+}
+
+/** Nothing but whole and durable bytes gets its final name. */
+async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }: BlobEntry) {
+  await access(path).catch(() => {
+    throw new CannotStart(`The backup lacks the bytes of ${id}, which its manifest names.`)
+  })
+  const bytes = createReadStream(path)
+  await once(bytes, 'open')
+  await store.stage(id, size)
+  const length = await store.append(id, 0, bytes).finally(() => bytes.destroy())
+  if (length !== size || (await store.sha256(id, size)) !== sha256)
+    throw new CannotStart(`The bytes of ${id} have changed since the backup was made.`)
+  await store.adopt(id)
+}
+
+/** What was under way when the rows were copied is not any more. */
+async function settle({ database, blobs, limits }: Config): Promise<number> {
+  await using opened = new AsyncDisposableStack()
+  const unhurried =
+    database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
+  const db = opened.adopt(openDatabase(unhurried), (db) => db.destroy())
+  await migrateToLatest(db)
+  await forgetBackups(db)
+  const store = await openBlobs(blobs, multipartLedger(db))
+  const nobody = { viewer: null, secret: '', publicUrl: '' }
+  const counter = openCounter(db, Date.now)
+  return await endAllUploads({ ...nobody, db, blobs: store, limits, now: Date.now, counter })
+}

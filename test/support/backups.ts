@@ -1,0 +1,35 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { Env } from './launch.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+/** `npm run <name> -- …` in a process that can be killed; it says where it ended, and with what. */
+export function command(name: 'backup' | 'restore' | 'fsck', args: string[], env: Env) {
+  const child = spawn(process.execPath, [`src/${name}.ts`, ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text) => {
+      said += text
+    })
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, said }))
+  return { child, ended }
+}
+
+export const run = (name: 'backup' | 'restore' | 'fsck', args: string[], env: Env) =>
+  command(name, args, env).ended
+
+const pgDump = spawnSync('pg_dump', ['--version'])
+/** The major version of the pg_dump on the PATH; 0 where there is none. */
+export const pgDumpVersion = Number(/\) (\d+)/.exec(`${pgDump.stdout}`)?.[1] ?? 0)
+
+/** The server of the same version, as Debian packages lay it. */
+const bin = `/usr/lib/postgresql/${pgDumpVersion}/bin`
+export const systemPostgres = existsSync(join(bin, 'postgres')) ? bin : null
