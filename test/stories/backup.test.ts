@@ -109,7 +109,7 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         const whole = await createUpload(house, { workspaceId, name: 'whole', size: 5 })
         await sendBytes(house, whole, 'whole')
         const loads = ['a', 'b', 'c'].map((name) => traffic(house, workspaceId, name))
-        await sleep(1500)
+        await until(async () => loads.every(({ confirmed }) => confirmed.size > 0), 60_000)
         const before = new Map(loads.flatMap(({ confirmed }) => [...confirmed]))
         const dir = await newDir()
         const { code, said } = await run('backup', [dir], env)
@@ -117,9 +117,8 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         for (const load of loads) await load.stop()
         await stop(server)
 
-        expect(before.size).toBeGreaterThan(0)
         const copy = await restored(place, dir)
-        expect(copy.said).toContain('2 unfinished uploads were ended')
+        expect(copy.said).toMatch(/; [2-5] unfinished uploads were ended/)
         await expectFiles(copy.house, before)
         // What was not finished has ended, and holds no room; its client begins anew.
         expect(await usageOf(copy.house, workspaceId)).toMatchObject({ reservedBytes: 0 })
@@ -133,7 +132,7 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         const server = await launchReady(env)
         const { id: workspaceId } = await createWorkspace(server.house)
         const load = traffic(server.house, workspaceId, 'a')
-        await sleep(1000)
+        await until(async () => load.confirmed.size > 0, 60_000)
         const before = new Map(load.confirmed)
         const dir = await newDir()
         const backup = command('backup', [dir], env)
