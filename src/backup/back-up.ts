@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, existsSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -38,6 +38,7 @@ export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<M
       '--rows-only is for bytes in a bucket: those in a folder are part of a backup.',
     )
   await requireEmptyFolder(dir, config)
+  requireDatabase(database)
   await requireBucket(blobs)
   await using opened = new AsyncDisposableStack()
   const db = opened.adopt(openDatabase(unhurried(database)), (db) => db.destroy())
@@ -137,6 +138,14 @@ async function requireEmptyFolder(dir: string, { blobs }: Config) {
   })
   if (found.length > 0)
     throw new CannotStart(`${dir} is not empty; a backup is made in a new folder, or an empty one.`)
+}
+
+/** SQLite would make one. */
+function requireDatabase(database: Config['database']) {
+  if (database.kind === 'postgres' || existsSync(database.path)) return
+  throw new CannotStart(
+    `${database.path} does not exist; DATABASE_URL or DATA_DIR say where it is.`,
+  )
 }
 
 async function makeFolder(dir: string) {

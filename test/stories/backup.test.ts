@@ -302,6 +302,12 @@ describe('what a backup is', () => {
     })
     const within = join(env.DATA_DIR ?? '', 'blobs/backup')
     expect(await run('backup', [within], env)).toMatchObject({ code: 2 })
+    const nowhere = { DATA_DIR: join(await emptyFolder(), 'mistyped') }
+    expect(await run('backup', [await newDir()], nowhere)).toMatchObject({
+      code: 2,
+      said: expect.stringContaining('does not exist'),
+    })
+    expect(existsSync(nowhere.DATA_DIR)).toBe(false)
     expect(await run('backup', [], env)).toMatchObject({
       code: 2,
       said: expect.stringContaining('npm run'),
