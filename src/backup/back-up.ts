@@ -1,11 +1,11 @@
-import { createWriteStream, existsSync } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { CannotStart, type Config, type Env } from '../config.ts'
-import { type Db, openDatabase } from '../database/database.ts'
-import { isUpToDate } from '../database/migrate.ts'
+import type { Db } from '../database/database.ts'
+import { openExisting } from '../database/existing.ts'
 import { multipartLedger } from '../database/multiparts.ts'
 import { postgresSnapshot } from '../database/postgres-snapshot.ts'
 import type { BlobEntry, Snapshot } from '../database/snapshot.ts'
@@ -38,11 +38,9 @@ export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<M
       '--rows-only is for bytes in a bucket: those in a folder are part of a backup.',
     )
   await requireEmptyFolder(dir, config)
-  requireDatabase(database)
   await requireBucket(blobs)
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(openDatabase(unhurried(database)), (db) => db.destroy())
-  await requireUpToDate(db)
+  const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
   // From here on bytes stay, so that what the rows of the snapshot refer to is there when it is copied.
   const lease = opened.use(await takeBackupLease(db))
   const snapshot = opened.use(await openSnapshot(database, env))
@@ -140,14 +138,6 @@ async function requireEmptyFolder(dir: string, { blobs }: Config) {
     throw new CannotStart(`${dir} is not empty; a backup is made in a new folder, or an empty one.`)
 }
 
-/** SQLite would make one. */
-function requireDatabase(database: Config['database']) {
-  if (database.kind === 'postgres' || existsSync(database.path)) return
-  throw new CannotStart(
-    `${database.path} does not exist; DATABASE_URL or DATA_DIR say where it is.`,
-  )
-}
-
 async function makeFolder(dir: string) {
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
     throw new CannotStart(`${dir} cannot be made (${error.code}).`)
@@ -156,13 +146,3 @@ async function makeFolder(dir: string) {
 
 const unhurried = (database: Config['database']) =>
   database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
-
-async function requireUpToDate(db: Db) {
-  const isCurrent = await isUpToDate(db).catch((error: Error) => {
-    throw new CannotStart(`The database cannot be used (${error.message}).`)
-  })
-  if (!isCurrent)
-    throw new CannotStart(
-      'The database is of another version of Holdall; npm start brings it up to date.',
-    )
-}

@@ -12,10 +12,12 @@ import { openDatabase, openNowhere } from '../database/database.ts'
 import { migrateToLatest } from '../database/migrate.ts'
 import { multipartLedger } from '../database/multiparts.ts'
 import { requireNoTables, restorePostgres } from '../database/postgres-snapshot.ts'
+import { readSigningKeys } from '../database/signing-keys.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
 import { takeServerLock } from '../database/sqlite-lock.ts'
 import { requireNoSqlite, restoreSqlite } from '../database/sqlite-snapshot.ts'
 import { endAllUploads } from '../domains/uploads/end-all.ts'
+import { createSigningKeys } from '../signing/signing-keys.ts'
 import { forgetBackups } from './lease.ts'
 import { blobsListPath, bytesPath, type Manifest, readManifest, requirePart } from './manifest.ts'
 
@@ -130,7 +132,8 @@ async function settle({ database, blobs, limits }: Config): Promise<number> {
   await migrateToLatest(db)
   await forgetBackups(db)
   const store = await openBlobs(blobs, multipartLedger(db))
-  const nobody = { viewer: null, secret: '', publicUrl: '' }
+  const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
+  const nobody = { viewer: null, signingKeys, publicUrl: '' }
   const counter = openCounter(db, Date.now)
   return await endAllUploads({ ...nobody, db, blobs: store, limits, now: Date.now, counter })
 }

@@ -305,7 +305,7 @@ describe('what a backup is', () => {
     const nowhere = { DATA_DIR: join(await emptyFolder(), 'mistyped') }
     expect(await run('backup', [await newDir()], nowhere)).toMatchObject({
       code: 2,
-      said: expect.stringContaining('does not exist'),
+      said: expect.stringContaining('is not there'),
     })
     expect(existsSync(nowhere.DATA_DIR)).toBe(false)
     expect(await run('backup', [], env)).toMatchObject({
