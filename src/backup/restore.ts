@@ -17,6 +17,7 @@ import type { BlobEntry } from '../database/snapshot.ts'
 import { takeServerLock } from '../database/sqlite-lock.ts'
 import { requireNoSqlite, restoreSqlite } from '../database/sqlite-snapshot.ts'
 import { endAllUploads } from '../domains/uploads/end-all.ts'
+import { stampStore } from '../domains/uploads/store/claim.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
 import { forgetBackups } from './lease.ts'
 import { blobsListPath, bytesPath, type Manifest, readManifest, requirePart } from './manifest.ts'
@@ -38,17 +39,23 @@ export async function restore({ config, env, dir }: Options): Promise<Restored> 
   await using opened = new AsyncDisposableStack()
   opened.use(await requireNoRows(config.database, env))
   await restoreBytes(config, dir, manifest)
-  const endedUploads = await restoreRows(config, env, rows)
+  const endedUploads = await restoreRows(config, env, { dump: rows, hasBytes: manifest.hasBytes })
   return { blobs: manifest.blobs.count, endedUploads, missing: manifest.missing }
 }
 
-async function restoreRows({ database, ...config }: Config, env: Env, dump: string) {
+type Rows = { dump: string; hasBytes: boolean }
+
+async function restoreRows(
+  { database, ...config }: Config,
+  env: Env,
+  { dump, hasBytes }: Rows,
+): Promise<number> {
   if (database.kind === 'sqlite')
     return restoreSqlite(dump, database.path, (path) =>
-      settle({ ...config, database: { ...database, path } }),
+      settle({ ...config, database: { ...database, path } }, hasBytes),
     )
   await restorePostgres(dump, database, env)
-  return settle({ ...config, database })
+  return settle({ ...config, database }, hasBytes)
 }
 
 function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
@@ -97,6 +104,10 @@ async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
 }
 
 async function requireNoBytes(store: BlobStore) {
+  if (await store.record.read())
+    throw new CannotStart(
+      'The place for the bytes belongs to an installation already. DATA_DIR or S3_PREFIX must name an empty one.',
+    )
   for (const where of ['kept', 'staged'] as const)
     for await (const { key } of store.list(where))
       throw new CannotStart(
@@ -123,8 +134,8 @@ async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }:
   await store.adopt(id)
 }
 
-/** What was under way when the rows were copied is not any more. */
-async function settle({ database, blobs, limits }: Config): Promise<number> {
+/** What was under way when the rows were copied is not any more. Bytes that were restored with them are theirs from the beginning. */
+async function settle({ database, blobs, limits }: Config, hasBytes: boolean): Promise<number> {
   await using opened = new AsyncDisposableStack()
   const unhurried =
     database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
@@ -132,6 +143,7 @@ async function settle({ database, blobs, limits }: Config): Promise<number> {
   await migrateToLatest(db)
   await forgetBackups(db)
   const store = await openBlobs(blobs, multipartLedger(db))
+  if (hasBytes) await stampStore({ db, blobs: store, now: Date.now }, null)
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
   const nobody = { viewer: null, signingKeys, publicUrl: '' }
   const counter = openCounter(db, Date.now)

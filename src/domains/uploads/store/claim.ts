@@ -66,7 +66,7 @@ export const AHEAD =
  * not know, and stops sweeping, too. False where the store does not have it: another server wrote to the record meanwhile, or the disk is
  * full, and then the stamp before is as good.
  */
-async function stampStore({ db, blobs }: StoreScope, found: FoundRecord | null, log: Log) {
+export async function stampStore({ db, blobs }: StoreScope, found: FoundRecord | null, log: Log) {
   const record = await newStamp(db)
   if (!found) return blobs.record.create(record)
   const replaced = blobs.record.replace(record, found.version)
