@@ -18,6 +18,7 @@ import { takeServerLock } from '../database/sqlite-lock.ts'
 import { requireNoSqlite, restoreSqlite } from '../database/sqlite-snapshot.ts'
 import { endAllUploads } from '../domains/uploads/end-all.ts'
 import { stampStore } from '../domains/uploads/store/claim.ts'
+import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
 import { forgetBackups } from './lease.ts'
 import { blobsListPath, bytesPath, type Manifest, readManifest, requirePart } from './manifest.ts'
@@ -135,7 +136,10 @@ async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }:
 }
 
 /** What was under way when the rows were copied is not any more. Bytes that were restored with them are theirs from the beginning. */
-async function settle({ database, blobs, limits }: Config, hasBytes: boolean): Promise<number> {
+async function settle(
+  { database, blobs, limits, logLevel }: Config,
+  hasBytes: boolean,
+): Promise<number> {
   await using opened = new AsyncDisposableStack()
   const unhurried =
     database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
@@ -143,7 +147,7 @@ async function settle({ database, blobs, limits }: Config, hasBytes: boolean): P
   await migrateToLatest(db)
   await forgetBackups(db)
   const store = await openBlobs(blobs, multipartLedger(db))
-  if (hasBytes) await stampStore({ db, blobs: store, now: Date.now }, null)
+  if (hasBytes) await stampStore({ db, blobs: store, now: Date.now }, null, openLog(logLevel))
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
   const nobody = { viewer: null, signingKeys, publicUrl: '' }
   const counter = openCounter(db, Date.now)
