@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
+import { Unauthenticated } from '../errors.ts'
 import { HttpProblem } from './problems.ts'
 
 /** So much may stand around a file in a form, in fields and their headers. */
@@ -14,14 +15,14 @@ type Reading<T> = {
   maxFileBytes: number
   /** Is given the fields that stand before the file, and takes its bytes: as many as come, if the form breaks off. */
   store: (part: FilePart, fields: Fields) => Promise<T>
-  /** No byte, or next to none, has come for too long. */
+  /** Aborted with `idle` where no byte, or next to none, has come for too long, or with `revoked`. */
   stop: AbortSignal
 }
 type Read<T> = { fields: Fields; part: FilePart; stored: T }
 
 /**
  * Reads multipart/form-data (RFC 7578) with one file, as it comes: what is in memory is what `store` has not taken yet. Resolves
- * once all was read and stored; rejects with HttpProblem (400, 408, 413, 415) or what `store` throws, and then `store` has
+ * once all was read and stored; rejects with HttpProblem (400, 408, 413, 415), Unauthenticated or what `store` throws, and then `store` has
  * ended, too. The request stays its owner's, to answer it.
  */
 export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Promise<Read<T>> {
@@ -42,7 +43,7 @@ export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Pr
   // It may fail more than once: what it has not read to its end when it is destroyed is a fault of its own.
   form.on('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
   req.once('close', () => req.complete || reject(malformed('it broke off')))
-  reading.stop.addEventListener('abort', () => reject(tooSlow()), { once: true })
+  reading.stop.addEventListener('abort', () => reject(stopped(reading.stop.reason)), { once: true })
   try {
     req.pipe(form)
     await parsed
@@ -94,5 +95,7 @@ export const tooLarge = (maxBytes: number) =>
     `a form takes a file of at most ${maxBytes} bytes; createUpload, or tus at /uploads, takes larger ones`,
   )
 
-const tooSlow = () =>
-  new HttpProblem(408, 'TIMEOUT', 'no byte, or next to none, has come for too long')
+const stopped = (reason: unknown) =>
+  reason === 'revoked'
+    ? new Unauthenticated()
+    : new HttpProblem(408, 'TIMEOUT', 'no byte, or next to none, has come for too long')

@@ -17,6 +17,7 @@ import { fileJson } from './file-json.ts'
 import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
 import { type Fields, type FilePart, MOST_AROUND_BYTES, readForm, tooLarge } from './form-reader.ts'
 import { HttpProblem } from './problems.ts'
+import { openSenderWatch, type SenderWatch } from './sender-watch.ts'
 import { type DoorLimits, type Patience, stopWhenIdle, usualPatience } from './upload-body.ts'
 import type { Door } from './visit.ts'
 
@@ -27,7 +28,8 @@ export function formsDoor(
 ): Door {
   const running = new Set<Promise<unknown>>()
   const senders = atOnce(mostSenders)
-  const taking = { senders, patience: { ...usualPatience, ...patience } }
+  const watch = openSenderWatch(app.db)
+  const taking = { senders, watch, patience: { ...usualPatience, ...patience } }
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
   return {
     async handle(req, res, { scope, requestId }) {
@@ -47,34 +49,31 @@ export function formsDoor(
   }
 }
 
-type Taking = { senders: ReturnType<typeof atOnce>; patience: Patience }
+type Taking = { senders: ReturnType<typeof atOnce>; watch: SenderWatch; patience: Patience }
 
 async function takeForm(
   scope: Scope,
   req: IncomingMessage,
   res: ServerResponse,
-  { senders, patience }: Taking,
+  { senders, watch, patience }: Taking,
 ) {
   if (req.method !== 'POST') {
     throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
   }
   if (!scope.viewer) throw new Unauthenticated()
   senders.admit(scope.viewer.userId, res)
-  await answer(res, scope, await fileFrom(scope, req, patience))
+  const stop = new AbortController()
+  using _idle = stopWhenIdle(req, stop, patience)
+  using _revoked = watch.follow(stop, scope.viewer.tokenId)
+  await answer(res, scope, await fileFrom(scope, req, stop.signal))
 }
 
-async function fileFrom(
-  scope: Scope,
-  req: IncomingMessage,
-  patience: Patience,
-): Promise<UploadRow> {
+async function fileFrom(scope: Scope, req: IncomingMessage, stop: AbortSignal): Promise<UploadRow> {
   const { searchParams: query } = new URL(req.url ?? '', 'http://door')
   const { limits, viewer } = scope
   const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
   const announced = Number(req.headers['content-length'] ?? 0)
   if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
-  const stop = new AbortController()
-  using _ = stopWhenIdle(req, stop, patience)
   const came: { form?: FormUpload } = {}
   const store = async ({ bytes }: FilePart, fields: Fields) => {
     const workspaceId = workspaceIn(saidIn(fields, query), viewer)
@@ -82,7 +81,7 @@ async function fileFrom(
     const form = await beginForm(scope, { workspaceId, bytes: atLeast })
     came.form = form
     const onDurable = (offset: number) => growForm(scope, form, offset)
-    const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop.signal, onDurable })
+    const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
     const size = await appended.catch(async (error) => {
       await requireHeld(scope, form)
       throw error
@@ -90,7 +89,7 @@ async function fileFrom(
     return { form, size }
   }
   try {
-    const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop: stop.signal })
+    const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop })
     const said = saidIn(fields, query)
     const input = uploadFromForm(said, part, viewer)
     return await fileForm(scope, stored.form, input, {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
 import { holdUpload } from '../domains/uploads/leases.ts'
-import { asMaker } from '../domains/uploads/makers.ts'
+import { asMaker, requireUnrevokedMaker } from '../domains/uploads/makers.ts'
 import { putIdOf, uploadById } from '../domains/uploads/reads.ts'
 import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { statusesBefore, type UploadRow } from '../domains/uploads/rules.ts'
@@ -10,6 +10,7 @@ import type { Scope } from '../scope.ts'
 import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { refuseEarly } from './early-answer.ts'
 import { HttpProblem } from './problems.ts'
+import { openSenderWatch } from './sender-watch.ts'
 import { type DoorLimits, stopWhenIdle, usualPatience } from './upload-body.ts'
 import { turnOf, uploadLines } from './upload-locker.ts'
 import { busy, requireThere } from './upload-passage.ts'
@@ -25,6 +26,7 @@ export function putsDoor(
 ): Door {
   const lines = uploadLines()
   const senders = atOnce(mostSenders)
+  const watch = openSenderWatch(app.db)
   const running = new Set<Promise<unknown>>()
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
@@ -35,7 +37,8 @@ export function putsDoor(
     const turn = turnOf(stop)
     await lines.join(found.id, turn)
     try {
-      using _ = stopWhenIdle(req, stop, { ...usualPatience, ...patience })
+      using _idle = stopWhenIdle(req, stop, { ...usualPatience, ...patience })
+      using _revoked = watch.follow(stop, found.tokenId ?? '')
       const upload = await holdAndTake(await asMaker(scope, found), req, found.id, stop)
       const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
@@ -132,6 +135,7 @@ async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, tak
     await commit(0)
   }
   const length = await appendTo(scope, held, req, { ...taking, mayFree: true, onDurable })
+  await requireUnrevokedMaker(scope.db, scope.viewer)
   if (!req.complete) throw busy('the body was not read to its end; it begins anew')
   compare(length, size)
   await commit(size, commitLast)

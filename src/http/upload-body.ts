@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { requireUnrevoked } from '../domains/accounts/reads.ts'
 import { isShared } from '../domains/uploads/leases.ts'
 import { appendTo, commitLast, commitOffset } from '../domains/uploads/receiving.ts'
 import { roomLeft, type UploadRow } from '../domains/uploads/rules.ts'
@@ -43,6 +44,8 @@ export async function receiveBody(passage: Passage, patience: Patience): Promise
     await requireStillThere(passage, upload.id)
     throw error
   })
+  // Also where the body had ended before anybody noticed: a revoked token brings no last byte.
+  await requireUnrevoked(scope.db, scope.viewer)
   if (offset > end) throw tooMuch()
   if (offset > requireUpload(passage).offset || offset === upload.size)
     await commit(passage, offset, commitLast)
@@ -89,6 +92,7 @@ const reasons: Record<StopReason, string> = {
   newer: 'a newer request for this upload has come',
   idle: 'no byte, or next to none, has come for too long',
   closing: 'the server is closing',
+  revoked: 'the token was revoked',
   lost: 'whether this request may still write cannot be asked at the moment',
 }
 

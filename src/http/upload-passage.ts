@@ -10,10 +10,10 @@ import { HttpProblem } from './problems.ts'
 import type { TusRequest } from './upload-headers.ts'
 
 /**
- * Why a request stops reading before its body ends: a newer one has come, no byte did or too few, the house closes, or what it
- * may do is not known, since the database is out of reach.
+ * Why a request stops reading before its body ends: a newer one has come, no byte did or too few, the house closes, what it
+ * may do is not known, since the database is out of reach, or its token was revoked.
  */
-export type StopReason = 'newer' | 'idle' | 'closing' | 'lost'
+export type StopReason = 'newer' | 'idle' | 'closing' | 'lost' | 'revoked'
 
 /** One request on its way through @tus/server, which tells its store and locker of neither request nor viewer. */
 export type Passage = {

@@ -9,6 +9,7 @@ import { NotFound, Unauthenticated } from '../errors.ts'
 import type { SigningKeys } from '../signing/signing-keys.ts'
 import { atOnce, MOST_SENDERS } from './at-once.ts'
 import { HttpProblem, statusOf } from './problems.ts'
+import { openSenderWatch } from './sender-watch.ts'
 import { answer, problemOf, tellUpload } from './upload-answer.ts'
 import { type DoorLimits, type Patience, usualPatience } from './upload-body.ts'
 import { concatenate, createAsAsked } from './upload-creation.ts'
@@ -41,6 +42,7 @@ export function uploadsDoor(
   }
   const running = new Map<Passage, Promise<unknown>>()
   const senders = atOnce(mostSenders)
+  const watch = openSenderWatch(app.db)
   let closing = false
 
   async function pass(req: IncomingMessage, res: ServerResponse, visit: Visit, method: string) {
@@ -51,6 +53,8 @@ export function uploadsDoor(
     if (closing) throw busy('the server is closing')
     const passage = await enter(req, visit, method)
     if (sending.has(method)) senders.admit(passage.scope.viewer?.userId ?? '', res)
+    const { viewer } = passage.scope
+    using _ = watch.follow(passage.stop, viewer?.tokenId ?? '')
     const served = serve(serving, res, passage, id).finally(() => running.delete(passage))
     running.set(passage, served)
     await served

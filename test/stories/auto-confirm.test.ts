@@ -279,6 +279,22 @@ describe('a refusal of such a confirm is final', () => {
     })
   })
 
+  test('not where the job meets a token that has only expired since the last byte', async () => {
+    let now = Date.now()
+    await using tus = await openTus({ now: () => now })
+    const { house } = tus
+    const expiresAt = new Date(now + HOUR).toISOString()
+    const { secret } = await giveToken(house, { expiresAt })
+    const http: House['http'] = (path, init) => house.http(path, { ...init, token: secret })
+    const url = await tusOf({ ...house, http }).create(said(tus), length)
+    const repair = await breakCommits(house)
+    expect((await tusOf({ ...house, http }).patch(url, 0, 'hello')).status).toBe(500)
+    await repair()
+    now += 2 * HOUR
+    await runConfirms(house)
+    expect((await tus.head(url)).headers.get('holdall-file-id')).toMatch(/^file_/)
+  })
+
   test('it can be tried for as long as an upload that got its last byte then', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })

@@ -27,12 +27,7 @@ export async function authenticate(
   // A disk that is full keeps nobody from reading; what else is wrong the next statement will say.
   if (now() - (token.lastUsedAt ?? 0) > LAST_USED_STEP_MS)
     await markUsed(db, token.id, now()).catch(() => {})
-  return {
-    userId: token.userId,
-    tokenId: token.id,
-    scopes: new Set(parseScopes(token.scopes)),
-    workspaceId: token.workspaceId,
-  }
+  return viewerFrom(token)
 }
 
 const tokensByHash = prepared((db, hash: string) =>
@@ -65,10 +60,35 @@ export async function viewerOf(
   tokenId: string,
 ): Promise<Viewer> {
   const [token] = await tokensById(db, [tokenId])
-  if (!token || !isAlive(token, now())) return null
-  const { userId, workspaceId } = token
-  return { userId, tokenId, scopes: new Set(parseScopes(token.scopes)), workspaceId }
+  return token && isAlive(token, now()) ? viewerFrom(token) : null
 }
+
+/** The same for the end of what a request has begun: null where the token was revoked, not where it has only expired since. */
+export async function viewerOfBegun(db: Db | Tx, tokenId: string): Promise<Viewer> {
+  const [token] = await tokensById(db, [tokenId])
+  return token && token.revokedAt === null ? viewerFrom(token) : null
+}
+
+/**
+ * For the transaction that ends what a request began long before. Expiry is checked when a request starts, revocation here as well.
+ * Throws Unauthenticated.
+ */
+export async function requireUnrevoked(db: Db | Tx, viewer: Viewer): Promise<void> {
+  if (viewer && !(await viewerOfBegun(db, viewer.tokenId))) throw new Unauthenticated()
+}
+
+/** Those of the tokens that were revoked, or are not there. */
+export async function revokedAmong(db: Db, ids: readonly string[]): Promise<Set<string>> {
+  const tokens = await tokensById(db, ids)
+  return new Set(ids.filter((_, i) => tokens[i]?.revokedAt !== null))
+}
+
+const viewerFrom = ({ id, userId, workspaceId, scopes }: TokenRow): Viewer => ({
+  userId,
+  tokenId: id,
+  scopes: new Set(parseScopes(scopes)),
+  workspaceId,
+})
 
 /** Whether a token still opens what it once did. */
 export const isAlive = ({ expiresAt, revokedAt }: TokenRow, now: number) =>

@@ -4,6 +4,7 @@ import { CommitUnknown } from '../../database/faults.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
+import { requireUnrevoked } from '../accounts/reads.ts'
 import { inField } from '../entries/fields.ts'
 import { type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
@@ -54,6 +55,7 @@ async function rebuild(
     await stageAll(scope, zip, staged)
     await staged.flush()
     return await inTransaction(scope, async (s) => {
+      await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
       await letRoomGo(s, room)
       return plant(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })

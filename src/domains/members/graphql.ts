@@ -95,7 +95,7 @@ mutation('updateMember', {
 
 mutation('removeMember', {
   description:
-    'Ends a membership at once, with the tokens that are bound to the workspace, the tokens that the member made for service accounts, the share links and the unfinished uploads of the member. OWNER, or the member; scope MEMBERS_WRITE.',
+    'Ends a membership at once, with the tokens that are bound to the workspace, the tokens that the member made for service accounts, the share links and the unfinished uploads of the member; those uploads, too, that were made with these tokens of service accounts. Share links that a service account made are its own: they stay until it is deleted. OWNER, or the member; scope MEMBERS_WRITE.',
   input: builder.inputType('RemoveMemberInput', {
     fields: (t) => ({
       workspaceId: t.id({ required: true }),

@@ -1,3 +1,4 @@
+import { hook } from '../../database/hook.ts'
 import { NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { type TokenRow, tokensById } from '../accounts/reads.ts'
@@ -54,6 +55,9 @@ async function logAll(s: TxScope, revoked: TokenRow[]) {
   for (const token of revoked) await logToken(s, token, 'TOKEN_REVOKED')
 }
 
+/** Called with the tokens that ended because their holder or issuer left the workspace, or is no OWNER any more. */
+export const tokensLeft = hook<{ scope: TxScope; workspaceId: string; tokens: TokenRow[] }>()
+
 /**
  * Whoever leaves a workspace leaves no token in it: neither their own that are bound to it, nor those that they made for service
  * accounts, whose secrets they know. The latter end also when they are no longer OWNER.
@@ -71,5 +75,7 @@ roleChanged.listen(async (tx, { scope, workspaceId, userId, role }) => {
     })
     .execute()
   const ids = ending.map(({ id }) => id)
-  await logAll(scope, await revokeTokens(tx, ids, scope.now()))
+  const tokens = await revokeTokens(tx, ids, scope.now())
+  await logAll(scope, tokens)
+  await tokensLeft.call(tx, { scope, workspaceId, tokens })
 })

@@ -5,7 +5,7 @@ import { inTransaction, type Scope } from '../../scope.ts'
 import { isBeingConfirmed } from './claims.ts'
 import { confirmUpload } from './confirm.ts'
 import { failureOf } from './failures.ts'
-import { asMaker } from './makers.ts'
+import { asConfirmer } from './makers.ts'
 import {
   awaitingAfter,
   dequeueConfirm,
@@ -95,7 +95,8 @@ export function autoConfirmer(scope: Scope, report: (error: unknown) => void) {
 
 /** Final refusals are recorded, and nothing to report. */
 async function confirmAsMaker(scope: Scope, upload: UploadRow): Promise<void> {
-  const confirm = async () => confirmUpload(await asMaker(scope, upload), { uploadId: upload.id })
+  const confirm = async () =>
+    confirmUpload(await asConfirmer(scope, upload), { uploadId: upload.id })
   await recordingRefusal(scope, upload, confirm).catch((error) => {
     if (!isFinal(error, upload, scope.now())) throw error
   })

@@ -1,6 +1,7 @@
 import { newId } from '../../database/ids.ts'
 import { Forbidden, Unauthenticated } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { requireUnrevoked } from '../accounts/reads.ts'
 import { toWrite } from '../entries/writes.ts'
 import type { RowLink } from '../tables/links.ts'
 import { requireAccess } from '../workspaces/reads.ts'
@@ -69,6 +70,7 @@ export async function fileForm(
 
 /** The row as createUpload would have made it, in the place of the one that held the room. */
 async function writeUpload(s: TxScope, { id, held }: FormUpload, input: NewUpload) {
+  await requireUnrevoked(s.tx, s.viewer)
   if (held) await letRoomGo(s, held)
   const need = requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
   const draft = draftOf(s, { ...input, transport: 'FORM' }, (await need).autoFile === 1, id)

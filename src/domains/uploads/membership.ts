@@ -1,40 +1,48 @@
 import { afterCommit, type Tx } from '../../database/transaction.ts'
+import type { TxScope } from '../../scope.ts'
 import { roleChanged } from '../members/writes.ts'
+import { tokensLeft } from '../tokens/revoking.ts'
 import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { statusesBefore } from './rules.ts'
 
 /** Whoever may no longer write in a workspace leaves no unfinished upload there: it could not be confirmed, and holds room. */
-roleChanged.listen(async (tx, { scope, workspaceId, userId, role }) => {
+roleChanged.listen(async (_, { scope, workspaceId, userId, role }) => {
   if (role === 'OWNER' || role === 'EDITOR') return
-  await endConfirming(tx, { workspaceId, userId, now: scope.now() })
-  for (const id of await unfinishedIds(tx, workspaceId, userId)) {
-    const ended = await endUpload(scope, { id }, 'CANCELED')
-    if (!ended) continue
-    await tellEnd(scope, ended, 'CANCELED')
-    afterCommit(tx, () => forgetBytes(scope.blobs, id))
+  const unfinished = await unfinishedBy(scope.tx, workspaceId, userId)
+  for (const { id } of unfinished) await endUnfinished(scope, id)
+})
+
+/** Nor do those who made tokens for service accounts leave the unfinished uploads of these tokens. */
+tokensLeft.listen(async (_, { scope, workspaceId, tokens }) => {
+  const ended = new Set(tokens.map(({ id }) => id))
+  for (const userId of new Set(tokens.map((token) => token.userId))) {
+    for (const { id, tokenId } of await unfinishedBy(scope.tx, workspaceId, userId)) {
+      if (tokenId && ended.has(tokenId)) await endUnfinished(scope, id)
+    }
   }
 })
 
-async function unfinishedIds(tx: Tx, workspaceId: string, userId: string): Promise<string[]> {
-  const rows = await tx
+const unfinishedBy = (tx: Tx, workspaceId: string, userId: string) =>
+  tx
     .selectFrom('uploads')
-    .select('id')
+    .select(['id', 'tokenId'])
     .where('createdBy', '=', userId)
     .where('workspaceId', '=', workspaceId)
-    .where('status', 'in', statusesBefore('CANCELED'))
+    .where('status', 'in', [...statusesBefore('CANCELED'), 'PROCESSING'])
     .execute()
-  return rows.map(({ id }) => id)
+
+async function endUnfinished(s: TxScope, id: string) {
+  const ended = await endUpload(s, { id }, 'CANCELED')
+  if (!ended) return endConfirming(s, id)
+  await tellEnd(s, ended, 'CANCELED')
+  afterCommit(s.tx, () => forgetBytes(s.blobs, id))
 }
 
 /** A confirm that is under way is refused when it asks for its rights again: what it gives back is over by its time. */
-const endConfirming = (
-  tx: Tx,
-  { workspaceId, userId, now }: { workspaceId: string; userId: string; now: number },
-) =>
+const endConfirming = ({ tx, now }: TxScope, id: string) =>
   tx
     .updateTable('uploads')
-    .set({ expiresAt: now })
-    .where('createdBy', '=', userId)
-    .where('workspaceId', '=', workspaceId)
+    .set({ expiresAt: now() })
+    .where('id', '=', id)
     .where('status', '=', 'PROCESSING')
     .execute()

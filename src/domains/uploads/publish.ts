@@ -9,6 +9,7 @@ import { addFile, addVersion, type Filed } from '../files/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
 import { linkFile, type RowLink } from '../tables/links.ts'
 import { release } from '../workspaces/writes.ts'
+import { requireUnrevokedMaker } from './makers.ts'
 import { dequeueConfirm } from './pending-confirms.ts'
 import type { UploadRow } from './rules.ts'
 import { requireTarget, requireVersioned } from './targets.ts'
@@ -45,6 +46,7 @@ export async function publishIn(
   { comment = null, linkRow }: Wishes,
 ): Promise<UploadRow> {
   await complete(s, claimed)
+  await requireUnrevokedMaker(s.tx, s.viewer)
   await dequeueConfirm(s.tx, claimed)
   await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)

@@ -3,7 +3,7 @@ import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { keepLease, leasedAmong, takeOver } from './claims.ts'
 import { type Batch, finishAll, giveAllBack } from './confirm-uploads.ts'
 import { type LongConfirm, lookAfter } from './long-confirms.ts'
-import { asMaker } from './makers.ts'
+import { asConfirmer } from './makers.ts'
 import type { UploadOutcome } from './outcomes.ts'
 import type { UploadRow } from './rules.ts'
 
@@ -77,7 +77,7 @@ async function confirmer(scope: Scope, batch: Batch, tokenId: string): Promise<S
   for (batch.at of batch.inputs.keys()) {
     const upload = batch.claims[batch.at]?.upload
     if (!upload) throw new BatchAborted(batch.at)
-    as = await asMaker(scope, { ...upload, tokenId })
+    as = await asConfirmer(scope, { ...upload, tokenId })
   }
   return as
 }

@@ -1,5 +1,6 @@
 import { InvalidState } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { requireUnrevoked } from '../accounts/reads.ts'
 import { toWrite } from '../entries/writes.ts'
 import { requireNamed } from '../workspaces/reads.ts'
 import { release, reserve } from '../workspaces/writes.ts'
@@ -12,6 +13,7 @@ import type { UploadRow } from './rules.ts'
  * unfinished ones of its maker, and gives the room back when it expires. Throws NotFound, Forbidden, QuotaExceeded, RateLimited.
  */
 export async function holdRoom(s: TxScope, workspaceId: string, bytes: number): Promise<UploadRow> {
+  await requireUnrevoked(s.tx, s.viewer)
   await requireNamed(s.tx, s.viewer, workspaceId, toWrite)
   await reserve(s, workspaceId, bytes)
   const draft = draftOf(s, { workspaceId, transport: 'FORM' }, false)

@@ -1,0 +1,284 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { keysOf } from '../support/bytes.ts'
+import {
+  act,
+  attempt,
+  createUpload,
+  createWorkspace,
+  sendBytes,
+  uploadFile,
+  usageOf,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/house.ts'
+import { findings } from '../support/inspection.ts'
+import { giveToken, invite, type Person } from '../support/people.ts'
+import { metadata, OFFSET_TYPE, type Raw, rawRequest, until } from '../support/tus.ts'
+import { zipOf } from '../support/zips.ts'
+
+let house: House
+let workspaceId: string
+let later: number
+let ann: Person
+/** A token that ann made for a service account. */
+let robot: { id: string; secret: string; userId: string }
+beforeEach(async () => {
+  later = 0
+  house = await openHouse({ now: () => Date.now() + later })
+  onTestFinished(() => house[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(house)).id
+  ann = await invite(house, workspaceId, 'OWNER')
+  const account = { workspaceId, name: 'robot', role: 'EDITOR' }
+  const { member } = await act(house, 'createServiceAccount', account, 'member { user { id } }')
+  const userId: string = member.user.id
+  robot = { userId, ...(await giveToken(house, { workspaceId, userId }, ann)) }
+})
+
+const removeAnn = () =>
+  act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+const demoteAnn = () =>
+  act(house, 'updateMember', { workspaceId, userId: ann.userId, role: 'EDITOR' }, '__typename')
+const revoke = () => act(house, 'revokeApiToken', { tokenId: robot.id }, '__typename')
+
+const SIZE = 200_000
+const half = Buffer.alloc(SIZE / 2, 'a')
+const as = (secret: string) => ({ Authorization: `Bearer ${secret}` })
+const patched = (length: number) => ({
+  'Content-Type': OFFSET_TYPE,
+  'Content-Length': String(length),
+})
+const formHead = (name: string) =>
+  `--b\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n`
+const formTail = '\r\n--b--\r\n'
+
+type Body = { raw: Raw; tail: string }
+const newTus = (name: string) => ({
+  'Upload-Length': String(SIZE),
+  'Upload-Metadata': metadata({ filename: name, workspaceId, confirm: 'auto' }),
+})
+async function patchTo(secret: string, url: string): Promise<Body> {
+  const headers = { ...as(secret), ...patched(SIZE), 'Upload-Offset': '0' }
+  return { raw: await rawRequest(house, 'PATCH', url, headers), tail: '' }
+}
+async function patchThatConfirms(secret: string): Promise<Body> {
+  const headers = { 'Tus-Resumable': '1.0.0', ...newTus('auto') }
+  const created = await house.http('/uploads', { method: 'POST', headers, token: secret })
+  return patchTo(secret, created.headers.get('location') ?? '')
+}
+
+/** Every way in which a body may bring a file, begun by the holder of a token; half of each has come. */
+const ways: Record<string, (secret: string) => Promise<Body>> = {
+  'a PATCH that confirms': patchThatConfirms,
+  async 'a PATCH that does not'(secret) {
+    const input = { workspaceId, name: 'explicit', size: SIZE }
+    return patchTo(secret, (await createUpload(house, input, { token: secret })).url)
+  },
+  async 'a POST that creates'(secret) {
+    const headers = { ...as(secret), ...patched(SIZE), ...newTus('post') }
+    return { raw: await rawRequest(house, 'POST', '/uploads', headers), tail: '' }
+  },
+  async 'a form'(secret) {
+    const field = `--b\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}\r\n`
+    const head = field + formHead('form')
+    return begunForm(secret, head, formTail)
+  },
+  async 'a form that names its workspace at the end'(secret) {
+    const field = `\r\n--b\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}`
+    return begunForm(secret, formHead('late'), field + formTail)
+  },
+  async 'a signed PUT'(secret) {
+    const input = { workspaceId, name: 'put', size: SIZE, transport: 'SIGNED_PUT' }
+    const { url } = await createUpload(house, input, { token: secret })
+    // A bucket takes the bytes itself, and nothing confirms them.
+    if (!url.startsWith(house.url)) return patchThatConfirms(secret)
+    const headers = { Authorization: '', 'Content-Length': String(SIZE) }
+    return { raw: await rawRequest(house, 'PUT', url, headers), tail: '' }
+  },
+}
+
+async function begunForm(secret: string, head: string, tail: string): Promise<Body> {
+  const length = head.length + SIZE + tail.length
+  const headers = {
+    ...as(secret),
+    'Content-Type': 'multipart/form-data; boundary=b',
+    'Content-Length': String(length),
+  }
+  const raw = await rawRequest(house, 'POST', '/files', headers)
+  await raw.write(head)
+  return { raw, tail }
+}
+
+async function beginAll(secret: string) {
+  const begun: Record<string, Body> = {}
+  for (const [name, begin] of Object.entries(ways)) {
+    const body = await begin(secret)
+    await body.raw.write(half)
+    begun[name] = body
+  }
+  await until(async () => (await keysOf(house, 'staged')).length >= Object.keys(ways).length)
+  return begun
+}
+
+const statusesOf = async (begun: Record<string, Body>) => {
+  const statuses: Record<string, number> = {}
+  for (const [name, { raw }] of Object.entries(begun)) {
+    statuses[name] = (await raw.answer()).status
+  }
+  return statuses
+}
+
+async function finishAll(begun: Record<string, Body>) {
+  for (const { raw, tail } of Object.values(begun)) {
+    await raw.write(half)
+    await raw.write(tail)
+  }
+  return statusesOf(begun)
+}
+
+async function runJobs() {
+  await house.app.db
+    .updateTable('jobs')
+    .set({ runAt: 0 })
+    .where('kind', '=', 'autoConfirm')
+    .execute()
+  await house.app.jobs.runDue()
+}
+const filesThere = async () => (await usageOf(house, workspaceId)).fileCount
+
+const uploadsOf = async (userId: string): Promise<string[]> => {
+  const rows = await house.app.db
+    .selectFrom('uploads')
+    .select(['name', 'status'])
+    .where('createdBy', '=', userId)
+    .orderBy('name')
+    .execute()
+  return rows.map(({ name, status }) => `${name} ${status}`)
+}
+
+describe('bodies whose token is revoked before they end', () => {
+  const refused = {
+    'a PATCH that confirms': 401,
+    'a PATCH that does not': 401,
+    'a POST that creates': 401,
+    'a form': 401,
+    'a form that names its workspace at the end': 401,
+    'a signed PUT': expect.toBeOneOf([403, 401]),
+  }
+
+  test('make no file, and are answered so', async () => {
+    const begun = await beginAll(robot.secret)
+    await revoke()
+    expect(await finishAll(begun)).toEqual(refused)
+    await runJobs()
+    expect(await filesThere()).toBe(0)
+    expect(await findings(house)).toEqual([])
+  })
+
+  test('make no file where who made the token is removed, and leave nothing reserved', async () => {
+    const begun = await beginAll(robot.secret)
+    await removeAnn()
+    const statuses = Object.values(await finishAll(begun))
+    expect(statuses.filter((status) => status < 400)).toEqual([])
+    await runJobs()
+    expect(await usageOf(house, workspaceId)).toMatchObject({ fileCount: 0, reservedBytes: 0 })
+    await until(async () => (await keysOf(house, 'staged')).length === 0)
+    expect(await findings(house)).toEqual([])
+  })
+
+  test('are stopped within about five seconds, though they go on; those of other tokens are not', async () => {
+    const begun = await beginAll(robot.secret)
+    const mine = await patchThatConfirms(house.token)
+    await mine.raw.write(half)
+    await revoke()
+    const trickle = setInterval(() => {
+      for (const { raw } of Object.values(begun)) raw.socket.write('a')
+    }, 300)
+    onTestFinished(() => clearInterval(trickle))
+    expect(await statusesOf(begun)).toEqual(refused)
+    await mine.raw.write(half)
+    expect((await mine.raw.answer()).status).toBe(204)
+    expect(await filesThere()).toBe(1)
+  })
+
+  test('make a file where the token has only expired meanwhile', async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
+    const { secret } = await giveToken(house, { workspaceId, expiresAt })
+    const begun = await beginAll(secret)
+    later = 2 * 3_600_000
+    const statuses = Object.values(await finishAll(begun))
+    expect(statuses.filter((status) => status >= 300)).toEqual([])
+    await runJobs()
+    // Two are still to be confirmed.
+    expect(await filesThere()).toBe(Object.keys(ways).length - 2)
+  })
+})
+
+test('an import whose token is revoked before it ends leaves nothing', async () => {
+  const members = Array.from({ length: 400 }, (_, i) => ({ name: `d/${i}.txt`, bytes: `${i}` }))
+  const as = { token: robot.secret }
+  const upload = await createUpload(
+    house,
+    { workspaceId, name: 'a.zip', size: zipOf(members).length },
+    as,
+  )
+  await sendBytes(house, upload, zipOf(members), 0, as)
+  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+  const { workspace } = await house.ask(
+    'query ($id: ID!) { workspace(by: { id: $id }) { root { id } } }',
+    { id: workspaceId },
+  )
+  const input = { uploadId: upload.id, destination: { id: workspace.root.id } }
+  const imported = attempt(house, 'importArchive', input, '__typename', as).then(
+    () => 'done',
+    (error: unknown) => String(error),
+  )
+  const room = house.app.db.selectFrom('uploads').select('id').where('transport', '=', 'FORM')
+  await until(async () => (await room.execute()).length > 0, 15_000)
+  await revoke()
+  expect(await imported).toMatch(/valid token/)
+  expect(await usageOf(house, workspaceId)).toMatchObject({ fileCount: 1, reservedBytes: 0 })
+})
+
+describe('what was made with the tokens of a service account that end because their maker leaves', () => {
+  /** One of these tokens, and one that another owner has made. */
+  async function packed() {
+    const other = await giveToken(house, { workspaceId, userId: robot.userId })
+    for (const [name, token] of [
+      ['theirs', robot.secret],
+      ['other', other.secret],
+    ] as const) {
+      const whole = await createUpload(
+        house,
+        { workspaceId, name: `${name} whole`, size: 4 },
+        { token },
+      )
+      await sendBytes(house, whole, 'four', 0, { token })
+      await createUpload(house, { workspaceId, name: `${name} begun`, size: 9 }, { token })
+    }
+    const file = await uploadFile(house, { workspaceId, name: 'shared', bytes: 'a' })
+    const link = { entry: { id: file.id } }
+    const made = await act(house, 'createShareLink', link, 'shareLink { url }', {
+      token: robot.secret,
+    })
+    return made.shareLink.url as string
+  }
+  const opened = async (url: string) => (await house.http(url, { token: null })).status
+
+  test.each([
+    ['is removed', removeAnn],
+    ['is no OWNER any more', demoteAnn],
+  ] as const)('%s: uploads end, and share links stay with the account', async (_, happens) => {
+    const url = await packed()
+    await happens()
+    expect(await uploadsOf(robot.userId)).toEqual([
+      'other begun CREATED',
+      'other whole RECEIVED',
+      'theirs begun CANCELED',
+      'theirs whole CANCELED',
+    ])
+    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(13)
+    expect(await opened(url)).toBe(200)
+    await act(house, 'deleteServiceAccount', { userId: robot.userId }, '__typename')
+    expect(await opened(url)).toBe(404)
+    expect(await findings(house)).toEqual([])
+  })
+})
