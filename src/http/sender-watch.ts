@@ -7,7 +7,10 @@ const BATCH_SIZE = 500
 
 export type SenderWatch = ReturnType<typeof openSenderWatch>
 
-/** Stops bodies that are under way when their token is revoked: aborts with `revoked`. All tokens are looked at together. */
+/**
+ * Stops bodies that are under way when their token is revoked: aborts with `revoked`. All tokens are looked at
+ * together.
+ */
 export function openSenderWatch(db: Db) {
   const running = new Map<AbortController, string>()
   let timer: NodeJS.Timeout | undefined

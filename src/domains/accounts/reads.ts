@@ -63,15 +63,18 @@ export async function viewerOf(
   return token && isAlive(token, now()) ? viewerFrom(token) : null
 }
 
-/** The same for the end of what a request has begun: null where the token was revoked, not where it has only expired since. */
+/**
+ * The same for the end of what a request has begun: null where the token was revoked, not where it has only
+ * expired since.
+ */
 export async function viewerOfBegun(db: Db | Tx, tokenId: string): Promise<Viewer> {
   const [token] = await tokensById(db, [tokenId])
   return token && token.revokedAt === null ? viewerFrom(token) : null
 }
 
 /**
- * For the transaction that ends what a request began long before. Expiry is checked when a request starts, revocation here as well.
- * Throws Unauthenticated.
+ * For the transaction that ends what a request began long before. Expiry is checked when a request starts,
+ * revocation here as well. Throws Unauthenticated.
  */
 export async function requireUnrevoked(db: Db | Tx, viewer: Viewer): Promise<void> {
   if (viewer && !(await viewerOfBegun(db, viewer.tokenId))) throw new Unauthenticated()

@@ -26,8 +26,8 @@ async function actingAs(scope: Scope, upload: UploadRow, viewer: Viewer): Promis
 }
 
 /**
- * For the end of a body, and for the transaction that makes the file: both may come hours after the token was authenticated. Forbidden
- * where it was revoked meanwhile.
+ * For the end of a body, and for the transaction that makes the file: both may come hours after the token was
+ * authenticated. Forbidden where it was revoked meanwhile.
  */
 export async function requireUnrevokedMaker(db: Db | Tx, viewer: Viewer): Promise<void> {
   if (!viewer || !(await viewerOfBegun(db, viewer.tokenId))) throw tokenIsOver()
