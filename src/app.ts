@@ -57,6 +57,7 @@ import { Unauthenticated } from './errors.ts'
 import { enqueue } from './jobs/queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
+import { isFull, openAt } from './open-at.ts'
 import type { Scope } from './scope.ts'
 import { createSigningKeys } from './signing/signing-keys.ts'
 
@@ -79,16 +80,23 @@ export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
   scopeFor(authorization: string | undefined, publicUrl: string): Promise<Scope>
 } & AsyncDisposable
 
+type AppOptions = {
+  log?: Log
+  now?: () => number
+  /** Called when another server has taken the lock of the SQLite file. */
+  onLockLost?: () => void
+}
+
 /** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
 export async function openApp(
   config: Config,
-  { log = openLog(config.logLevel), now: given }: { log?: Log; now?: () => number } = {},
+  { log = openLog(config.logLevel), now: given, onLockLost = endProcess }: AppOptions = {},
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
   const { database } = config
   await requireWritable('DATA_DIR', config.dataDir)
   warnIfReadable(config, log)
-  opened.use(await lockDatabase(database))
+  opened.use(await lockDatabase(database, log, onLockLost))
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await requireContact(db)
@@ -224,11 +232,18 @@ function warnIfReadable({ dataDir }: Config, log: Log) {
 }
 
 /** Before anything is read or migrated: SQLite shares its file among servers, and what they remember of it would differ. */
-async function lockDatabase(database: DatabaseConfig): Promise<Disposable | undefined> {
+async function lockDatabase(
+  database: DatabaseConfig,
+  log: Log,
+  onLost: () => void,
+): Promise<Disposable | undefined> {
   if (database.kind === 'postgres') return undefined
   await requireWritable('DATABASE_URL', dirname(database.path))
-  return takeServerLock(database.path, LOCK_TIMEOUT_MS)
+  return takeServerLock(database.path, { timeoutMs: LOCK_TIMEOUT_MS, log, onLost })
 }
+
+/** As an operator would ask for it, so that it closes in order. */
+const endProcess = () => void process.kill(process.pid, 'SIGTERM')
 
 async function openRows(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'postgres') return openDatabase(database)
@@ -237,8 +252,7 @@ async function openRows(database: DatabaseConfig): Promise<Db> {
 
 async function openStore(config: BlobsConfig, ledger: Ledger): Promise<BlobStore> {
   await requireBucket(config)
-  if (config.kind === 's3') return openBlobs(config, ledger)
-  return openAt('DATA_DIR', config.dir, () => openBlobs(config, ledger))
+  return openBlobs(config, ledger)
 }
 
 /** The file systems that this server writes to; a bucket and a PostgreSQL server look after their own. */
@@ -268,17 +282,6 @@ function besideOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposab
   return opened
 }
 
-/** What the machine holds against a path has a code; whatever has none is a bug of ours. */
-async function openAt<T>(variable: string, path: string, open: () => T | Promise<T>): Promise<T> {
-  try {
-    return await open()
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (!code) throw error
-    throw new CannotStart(`${path} cannot be opened (${code}); ${variable} names another.`)
-  }
-}
-
 /** Over a connection of its own: an index over many rows takes longer than a statement may. */
 async function migrate(config: DatabaseConfig) {
   const [unhurried, named] =
@@ -293,6 +296,8 @@ async function migrate(config: DatabaseConfig) {
         `${named} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
       )
     }
+    if (isFull(error.code))
+      throw new CannotStart(`${named} cannot be used: the disk is full (${error.code}).`)
     if (config.kind === 'sqlite') throw error
     throw new CannotStart(`${named} cannot be used (${error.message}).`)
   })

@@ -1,4 +1,5 @@
 import type { BlobsConfig } from '../config.ts'
+import { openAt } from '../open-at.ts'
 import type { BlobStore } from './blob-store.ts'
 import { diskBlobs } from './disk/store.ts'
 import type { Ledger } from './s3/ledger.ts'
@@ -7,14 +8,16 @@ import type { Ledger } from './s3/ledger.ts'
 
 /**
  * Opens the store that the configuration names; makes its folders where they do not exist yet. A bucket's parts are written down in
- * `ledger`. With `isReadOnly`, to read something leaves it where it is.
+ * `ledger`. With `isReadOnly`, to read something leaves it where it is, and no folder is made. Throws CannotStart where a folder
+ * cannot be opened.
  */
 export async function openBlobs(
   config: BlobsConfig,
   ledger: Ledger,
   options: { isReadOnly?: boolean } = {},
 ): Promise<BlobStore> {
-  if (config.kind === 'disk') return diskBlobs(config.dir, undefined, options)
+  if (config.kind === 'disk')
+    return openAt('DATA_DIR', config.dir, () => diskBlobs(config.dir, undefined, options))
   const { s3Blobs } = await import('./s3/store.ts')
   return s3Blobs(config, ledger)
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import SqliteFile from 'better-sqlite3'
 import { expect, test, vi } from 'vitest'
 import { openApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
@@ -9,6 +10,7 @@ import { createWorkspace } from '../support/client.ts'
 import { openHouse } from '../support/house.ts'
 import { runFsck } from '../support/inspection.ts'
 import { type Env, launch, launchReady, stop } from '../support/launch.ts'
+import { canMount } from '../support/launch-after.ts'
 import { readSql, runSql } from '../support/other-program.ts'
 import { emptyFolder } from '../support/process.ts'
 
@@ -25,8 +27,20 @@ async function refusal(env: Env) {
   return said.err
 }
 
-const inUse = (path: string) =>
-  `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers).\n`
+const inUse = (path: string, lock: string) =>
+  `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers). ${lock} does not have to be deleted, and must not be while a server runs.\n`
+
+/** What another program locks as a server does. */
+class SqliteLock implements Disposable {
+  readonly #file: SqliteFile.Database
+  constructor(path: string) {
+    this.#file = new SqliteFile(path)
+    this.#file.exec('begin exclusive')
+  }
+  [Symbol.dispose]() {
+    this.#file.close()
+  }
+}
 
 test('a second server on the same SQLite file refuses to start, by whatever path', async () => {
   const [dir, other] = [await emptyFolder(), await emptyFolder()]
@@ -39,7 +53,7 @@ test('a second server on the same SQLite file refuses to start, by whatever path
     refusal({ DATA_DIR: dir }),
     ...paths.map((DATABASE_URL) => refusal({ DATA_DIR: other, DATABASE_URL })),
   ])
-  expect(said).toEqual([path, ...paths].map(inUse))
+  expect(said).toEqual([path, ...paths].map((each) => inUse(each, join(dir, 'holdall.lock'))))
   await createWorkspace(first.house)
   await stop(first)
 })
@@ -49,16 +63,60 @@ test('a link to a database that does not exist yet leads to the same lock', asyn
   await symlink(join(dir, 'holdall.db'), join(other, 'link.db'))
   const DATABASE_URL = join(other, 'link.db')
   const first = await launchReady({ DATA_DIR: other, DATABASE_URL, ADMIN_TOKEN })
-  expect(await refusal({ DATA_DIR: dir })).toBe(inUse(join(dir, 'holdall.db')))
+  expect(await refusal({ DATA_DIR: dir })).toBe(
+    inUse(join(dir, 'holdall.db'), join(dir, 'holdall.lock')),
+  )
   await stop(first)
 })
 
 test('of two databases in one folder each has a server', async () => {
   const [dir, other] = [await emptyFolder(), await emptyFolder()]
   const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
-  const DATABASE_URL = join(dir, 'second.db')
+  const DATABASE_URL = join(dir, 'holdall')
   const second = await launchReady({ DATA_DIR: other, DATABASE_URL, ADMIN_TOKEN })
+  expect(await readdir(dir)).toEqual(expect.arrayContaining(['holdall-lock', 'holdall.lock']))
   await Promise.all([stop(first), stop(second)])
+})
+
+test('a lock file deleted beside a server lets no second one in, and is made anew', async () => {
+  const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN, LOG_LEVEL: 'warn' }
+  const [path, lock] = [join(env.DATA_DIR, 'holdall.db'), join(env.DATA_DIR, 'holdall.lock')]
+  const first = await launchReady(env)
+  await rm(lock)
+  expect(await refusal(env)).toBe(inUse(path, lock))
+  expect(first.said.err).toMatch(/the lock file was deleted while the server runs/)
+  expect(await refusal(env)).toBe(inUse(path, lock))
+  await createWorkspace(first.house)
+  await stop(first)
+  await stop(await launchReady(env))
+})
+
+test('where another process was faster to lock a new file, the server ends in order', async () => {
+  const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
+  const lock = join(env.DATA_DIR, 'holdall.lock')
+  const first = await launchReady(env)
+  using other = new SqliteLock(join(env.DATA_DIR, 'other.lock'))
+  await rename(join(env.DATA_DIR, 'other.lock'), lock)
+  expect(await first.exited).toBe(0)
+  expect(first.said.err).toMatch(/the lock file was replaced, and another server has it/)
+  other[Symbol.dispose]()
+  await stop(await launchReady(env))
+})
+
+test('a database file with a second name is refused before it is opened', async () => {
+  const [dir, other] = [await emptyFolder(), await emptyFolder()]
+  const path = join(dir, 'holdall.db')
+  const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
+  await link(path, join(other, 'same.db'))
+  const said = await refusal({ DATA_DIR: other, DATABASE_URL: join(other, 'same.db') })
+  expect(said).toMatch(
+    /same\.db has 2 names \(hard links\), .* let DATABASE_URL name the copy\.\n$/,
+  )
+  expect(await readdir(other)).toEqual(['same.db'])
+  await stop(first)
+  expect(await refusal({ DATA_DIR: dir })).toMatch(/holdall\.db has 2 names/)
+  await rm(join(other, 'same.db'))
+  await stop(await launchReady({ DATA_DIR: dir, ADMIN_TOKEN }))
 })
 
 test('a start waits for the server before it to end', async () => {
@@ -90,6 +148,15 @@ test('kill -9 releases the lock, and nothing is ever written into its file', asy
   await stop(again)
   expect(await readdir(env.DATA_DIR)).toEqual(['blobs', 'holdall.db', 'holdall.lock'])
   expect((await stat(join(env.DATA_DIR, 'holdall.lock'))).size).toBe(0)
+})
+
+test.skipIf(!canMount)('a disk without a free byte is no matter of the lock file', async () => {
+  const dir = await emptyFolder()
+  const line = `mount -t tmpfs -o size=1m tmpfs "$DATA_DIR"; cat /dev/zero > "$DATA_DIR/filler" 2> /dev/null`
+  const args = ['-m', 'sh', '-c', `${line}; exec "${process.execPath}" src/main.ts`]
+  const { said, exited } = launch({ DATA_DIR: dir }, { command: 'unshare', args })
+  expect(await exited).toBe(1)
+  expect(said.err).toMatch(/holdall\.db cannot be opened: its disk is full \(SQLITE_FULL\)\.\n$/)
 })
 
 test('a lock file that nobody holds does not matter, whatever it contains', async () => {
