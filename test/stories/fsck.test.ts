@@ -1,4 +1,14 @@
-import { appendFile, mkdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -369,5 +379,24 @@ describe('npm run fsck', () => {
       2,
       expect.stringMatching(/holdall\.db is not there; .*\n$/),
     ])
+  })
+
+  test('says in a sentence which folder of bytes it cannot open, and makes none', async () => {
+    await using house = await openHouse()
+    const kept = join(house.dir, 'blobs/kept')
+    await rm(kept, { recursive: true })
+    expect((await runFsck(house)).code).toBe(0)
+    expect(await readdir(join(house.dir, 'blobs'))).not.toContain('kept')
+
+    await symlink('/nowhere/kept', kept)
+    const refused = { code: 2, complained: expect.stringMatching(/^\S+blobs cannot be opened \(E/) }
+    expect(await runFsck(house)).toMatchObject(refused)
+    expect(await runFsck(house, '--repair')).toMatchObject(refused)
+    await rename(join(house.dir, 'blobs'), join(house.dir, 'elsewhere'))
+    await symlink('/nowhere', join(house.dir, 'blobs'))
+    expect(await runFsck(house)).toMatchObject(refused)
+    await rm(join(house.dir, 'blobs'))
+    await writeFile(join(house.dir, 'blobs'), 'a file')
+    expect(await runFsck(house)).toMatchObject(refused)
   })
 })

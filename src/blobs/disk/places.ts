@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, opendirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { inRounds, syncFolder } from '../../durable.ts'
 import type { Place } from '../blob-store.ts'
@@ -8,16 +8,16 @@ import { durableFolders } from './folders.ts'
 /** Where on the disk a key lives. */
 export type DiskPlaces = ReturnType<typeof diskPlaces>
 
-/** Makes the two folders where they are not there yet. */
-export function diskPlaces(dir: string) {
+/** Makes the two folders where they do not exist yet; with `isReadOnly` none is made. Throws where one cannot be opened. */
+export function diskPlaces(dir: string, { isReadOnly = false } = {}) {
   const root = resolve(dir)
   const quarantine = {
     staged: join(root, 'quarantine/staged'),
     kept: join(root, 'quarantine/kept'),
   }
   const folders = { staged: join(root, 'staged'), kept: join(root, 'kept'), quarantine }
-  const eldestMade = mkdirSync(folders.staged, { recursive: true })
-  mkdirSync(folders.kept, { recursive: true })
+  const eldestMade = isReadOnly ? undefined : makeFolders(folders)
+  for (const folder of [root, folders.staged, folders.kept]) requireFolder(folder)
   /** By the last characters: keys begin with the time of their making and would all meet in one folder. */
   const fanOut = (folder: string, key: string) =>
     join(folder, requireKey(key).slice(-4, -2), key.slice(-2), key)
@@ -32,4 +32,16 @@ export function diskPlaces(dir: string) {
     quarantined: (key: string, place: Place) =>
       place === 'kept' ? fanOut(quarantine.kept, key) : join(quarantine.staged, requireKey(key)),
   }
+}
+
+/** The path of the first folder that did not exist. */
+function makeFolders({ staged, kept }: { staged: string; kept: string }) {
+  const eldestMade = mkdirSync(staged, { recursive: true })
+  mkdirSync(kept, { recursive: true })
+  return eldestMade
+}
+
+/** What does not exist holds nothing; a link that leads nowhere hides what it should lead to. */
+function requireFolder(path: string) {
+  if (lstatSync(path, { throwIfNoEntry: false })) opendirSync(path).closeSync()
 }

@@ -1,5 +1,6 @@
 import type { BlobStore } from '../blob-store.ts'
 import type { Cadence } from './append.ts'
+import { exists } from './faults.ts'
 import { diskRecord } from './installation-record.ts'
 import { diskKeeping } from './keeping.ts'
 import { blobsBelow } from './list.ts'
@@ -11,20 +12,23 @@ const usualCadence: Cadence = { bytes: 64 * 1024 * 1024, ms: 10_000 }
 
 /**
  * Bytes in files: `<dir>/staged/<key>` while they arrive, `<dir>/kept/ab/cd/<key>` for good. With `isReadOnly` what is read out of
- * quarantine stays there.
+ * quarantine stays there, and no folder is made before something is put into it.
  */
 export function diskBlobs(
   dir: string,
   cadence = usualCadence,
   { isReadOnly = false }: { isReadOnly?: boolean } = {},
 ): BlobStore {
-  const places = diskPlaces(dir)
+  const places = diskPlaces(dir, { isReadOnly })
   const quarantine = diskQuarantine(places)
   const parts = { places, quarantine, isReadOnly }
   return {
     ...diskStaging(parts, cadence),
     ...diskKeeping(parts),
-    list: (where) => blobsBelow(places.folders[where]),
+    async *list(where) {
+      const folder = places.folders[where]
+      if (!isReadOnly || (await exists(folder))) yield* blobsBelow(folder)
+    },
     quarantine: quarantine.contract,
     record: diskRecord(places.root),
   }
