@@ -80,23 +80,16 @@ export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
   scopeFor(authorization: string | undefined, publicUrl: string): Promise<Scope>
 } & AsyncDisposable
 
-type AppOptions = {
-  log?: Log
-  now?: () => number
-  /** Called when another server has taken the lock of the SQLite file. */
-  onLockLost?: () => void
-}
-
 /** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
 export async function openApp(
   config: Config,
-  { log = openLog(config.logLevel), now: given, onLockLost = endProcess }: AppOptions = {},
+  { log = openLog(config.logLevel), now: given }: { log?: Log; now?: () => number } = {},
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
   const { database } = config
   await requireWritable('DATA_DIR', config.dataDir)
   warnIfReadable(config, log)
-  opened.use(await lockDatabase(database, log, onLockLost))
+  opened.use(await lockDatabase(database, log))
   const db = opened.adopt(await openRows(database), (db) => db.destroy())
   await migrate(database)
   await requireContact(db)
@@ -232,18 +225,11 @@ function warnIfReadable({ dataDir }: Config, log: Log) {
 }
 
 /** Before anything is read or migrated: SQLite shares its file among servers, and what they remember of it would differ. */
-async function lockDatabase(
-  database: DatabaseConfig,
-  log: Log,
-  onLost: () => void,
-): Promise<Disposable | undefined> {
+async function lockDatabase(database: DatabaseConfig, log: Log): Promise<Disposable | undefined> {
   if (database.kind === 'postgres') return undefined
   await requireWritable('DATABASE_URL', dirname(database.path))
-  return takeServerLock(database.path, { timeoutMs: LOCK_TIMEOUT_MS, log, onLost })
+  return takeServerLock(database.path, { timeoutMs: LOCK_TIMEOUT_MS, log })
 }
-
-/** As an operator would ask for it, so that it closes in order. */
-const endProcess = () => void process.kill(process.pid, 'SIGTERM')
 
 async function openRows(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'postgres') return openDatabase(database)

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { diskPlaces } from '../blobs/disk/places.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
-import { CannotStart, type Config, type DatabaseConfig, type Env } from '../config.ts'
+import { CannotStart, type Config, type Env } from '../config.ts'
 import { openCounter } from '../database/counter.ts'
 import { openDatabase, openNowhere } from '../database/database.ts'
 import { migrateToLatest } from '../database/migrate.ts'
@@ -38,7 +38,7 @@ export async function restore({ config, env, dir }: Options): Promise<Restored> 
   const rows = await requirePart(dir, manifest.rows)
   await requirePart(dir, manifest.blobs)
   await using opened = new AsyncDisposableStack()
-  opened.use(await requireNoRows(config.database, env))
+  opened.use(await requireNoRows(config, env))
   await restoreBytes(config, dir, manifest)
   const endedUploads = await restoreRows(config, env, { dump: rows, hasBytes: manifest.hasBytes })
   return { blobs: manifest.blobs.count, endedUploads, missing: manifest.missing }
@@ -72,14 +72,14 @@ function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
 const wording = { sqlite: 'a SQLite database', postgres: 'a PostgreSQL database' }
 
 /** No server can start over a SQLite file until this is disposed. */
-async function requireNoRows(database: DatabaseConfig, env: Env): Promise<Disposable | null> {
+async function requireNoRows({ database, logLevel }: Config, env: Env): Promise<Disposable | null> {
   if (database.kind === 'postgres') {
     await requireNoTables(database, env)
     return null
   }
   await requireNoSqlite(database.path)
   await mkdir(dirname(database.path), { recursive: true, mode: 0o700 })
-  return takeServerLock(database.path, 0)
+  return takeServerLock(database.path, { timeoutMs: 0, log: openLog(logLevel) })
 }
 
 /** The store needs rows for the parts of a bucket: until the real ones are there, a database in memory has them. */

@@ -15,14 +15,13 @@ type Options = {
   /** How long to wait for another server. */
   timeoutMs: number
   log: Log
-  /** Called when another process has taken the lock because the file was replaced: this one must end. */
-  onLost: () => void
 }
 
 /**
  * Takes the lock that makes one process the only server of a SQLite file; disposing releases it. Throws CannotStart where another
  * server still has it after `timeoutMs`. The lock is a file beside the database, which itself stays open to fsck, backups and other
- * programs. A lock file that is deleted meanwhile is made anew; where another process was faster, `onLost` is called.
+ * programs. A lock file that is deleted meanwhile is made anew; where another process was faster, this one is ended as by an
+ * operator, with SIGTERM.
  */
 export async function takeServerLock(path: string, options: Options): Promise<Disposable> {
   const file = await realPath(path)
@@ -62,7 +61,7 @@ function isInUse(path: string): boolean {
   }
 }
 
-function watch(locked: LockFile, lockPath: string, { log, onLost }: Options): Disposable {
+function watch(locked: LockFile, lockPath: string, { log }: Options): Disposable {
   let held = locked
   const lookAgain = () => {
     if (held.isAt(lockPath)) return
@@ -75,7 +74,7 @@ function watch(locked: LockFile, lockPath: string, { log, onLost }: Options): Di
     }
     clearInterval(timer)
     log.error({ lockPath }, 'the lock file was replaced, and another server has it: this one ends')
-    onLost()
+    process.kill(process.pid, 'SIGTERM')
   }
   const timer = setInterval(() => {
     try {

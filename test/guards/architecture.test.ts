@@ -19,7 +19,7 @@ const floors = [
     'src/json-object.ts',
     'src/durable.ts',
   ],
-  ['src/signing'],
+  ['src/signing', 'src/open-at.ts'],
   ['src/database', 'src/blobs'],
   ['src/scope.ts'],
   ['src/checks.ts'],
