@@ -267,6 +267,15 @@ describe('F23: an archive that lies about itself', () => {
   const deep = JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)
   const proto = (key: string) =>
     entry().replace('"metadata":{}', `"metadata":{"${key}":{"polluted":true}}`)
+  const manyVersions = (count: number) => {
+    const [one] = JSON.parse(entry()).versions
+    const versions = Array.from({ length: count }, (_, i) => ({ ...one, number: i + 1 }))
+    return entry({ versions })
+  }
+  const folderLines = (count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      JSON.stringify({ path: `folder ${i}`, kind: 'folder' }),
+    ).join(',\n')
   const lies: [string, () => string][] = [
     ['S36: metadata that reaches for the prototype', () => proto('__proto__')],
     ['S36: metadata that reaches for the constructor', () => proto('constructor')],
@@ -295,6 +304,9 @@ describe('F23: an archive that lies about itself', () => {
     ['a line that is null', () => 'null'],
     ['nothing of what is there', () => ''],
     ['the same file twice', () => `${entry()},\n${entry()}`],
+    ['one member for two files', () => `${entry()},\n${entry({ path: 'b.txt' })}`],
+    ['one member for 300 versions', () => manyVersions(300)],
+    ['folders that are not there', () => `${entry()},\n${folderLines(1000)}`],
     ['brackets that nest 100,000 deep', () => '['.repeat(100_000)],
   ]
   test.each(lies)('%s', async (_, lie) => {
@@ -302,6 +314,31 @@ describe('F23: an archive that lies about itself', () => {
       /^(INVALID_INPUT|CHECKSUM_MISMATCH|NAME_CONFLICT)$/,
     )
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  })
+
+  test('one member for 300 versions is refused before a byte is staged, though the quota would hold it', async () => {
+    const bytes = Buffer.alloc(2 ** 20)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const versions = Array.from({ length: 300 }, (_, i) => ({
+      number: i + 1,
+      size: bytes.length,
+      sha256,
+      comment: null,
+      member: 'a.bin',
+    }))
+    const line = JSON.stringify({ path: 'a.bin', kind: 'file', versions })
+    const zip = zipOf([
+      { name: 'a.bin', bytes, deflate: true },
+      { name: 'manifest.json', bytes: `${head}\n${line}\n]}\n`, deflate: true },
+    ])
+    expect(zip.length).toBeLessThan(10_000)
+    const uploadId = await uploaded(zip)
+    const stage = vi.spyOn(house.app.blobs, 'stage')
+    const { id } = await createFolder(house, { workspaceId, name: 'versions' })
+    const { code } = await unchanged(() => importing(uploadId, id))
+    expect([code, stage.mock.calls]).toEqual(['INVALID_INPUT', []])
+    stage.mockRestore()
+    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
   })
 
   test('whatever byte of it is another, it is imported whole or refused, and can be tried again', async () => {

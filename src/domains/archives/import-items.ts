@@ -41,14 +41,17 @@ async function* plainItems(zip: Zip): AsyncGenerator<ImportItem> {
   }
 }
 
+/** Every member is one version or one folder, once: so no more comes out than the members hold. */
 async function* toldItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportItem> {
+  const used = new Set<number>()
   let told = 1
   for await (const line of linesOf(zip.open(manifest))) {
     if (line === '' || line === ']}' || line === MANIFEST_HEAD.trim()) continue
     const entry = readEntry(line)
     const versions = []
-    for (const version of entry.versions ?? []) versions.push(await withMember(zip, version))
+    for (const version of entry.versions ?? []) versions.push(await withMember(zip, version, used))
     told += entry.kind === 'folder' ? 1 : versions.length
+    if (told > zip.count) throw refuse(`${MANIFEST} tells of more than the archive has`)
     yield { ...entry, versions }
   }
   if (told < zip.count)
@@ -58,9 +61,12 @@ async function* toldItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportI
 async function withMember(
   zip: Zip,
   { number, comment, sha256, size, member: name }: ManifestVersion,
+  used: Set<number>,
 ) {
   const member = await zip.find(name)
   if (!member || name === MANIFEST) throw refuse(`${JSON.stringify(name)} is not in the archive`)
+  if (used.has(member.offset)) throw refuse(`${JSON.stringify(name)} is the member of two versions`)
+  used.add(member.offset)
   if (member.size !== size)
     throw refuse(`${JSON.stringify(name)} has ${member.size} bytes, not ${size}`)
   return { number, comment, sha256, member }

@@ -23,7 +23,7 @@ type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConf
 /**
  * Rebuilds the tree of an archive under `destination`: of one that was made here with descriptions, tags, metadata and versions,
  * of any other ZIP the plain tree. First all bytes, each file checked, then all rows in one transaction: the whole tree is there,
- * or nothing of it. The memory does not grow with the archive but for two numbers a member. The viewer's own, confirmed upload;
+ * or nothing of it. The memory does not grow with the archive but for three numbers a member. The viewer's own, confirmed upload;
  * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited,
  * FileTooLarge, ChecksumMismatch, StorageFault.
  */
@@ -44,12 +44,12 @@ async function rebuild(
     requireLiveFolder(db, viewer, destination, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
-  await refuseImpossible(scope, { zip, folder, onConflict })
+  const bytes = await refuseImpossible(scope, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await openScratch('holdall-import-'))
   const staged = opened.use(await openSpool(join(dir, 'staged')))
-  // All that the archive announces, and no member unpacks to more than it announced.
-  const room = await inTransaction(scope, (s) => holdRoom(s, folder.workspaceId, zip.bytes))
+  // All that its versions announce, and no member unpacks to more than it announced.
+  const room = await inTransaction(scope, (s) => holdRoom(s, folder.workspaceId, bytes))
   opened.use(keepRoom(scope, room))
   try {
     await stageAll(scope, zip, staged)
@@ -82,16 +82,22 @@ async function confirmedVersion({ db, viewer }: Scope, uploadId: string) {
   return version
 }
 
-/** Reads all that the archive says of itself, and the names that it brings into the folder, before a byte is copied. */
+/**
+ * Reads all that the archive says of itself, and the names that it brings into the folder, before a byte is copied; the result
+ * is how many bytes will be.
+ */
 async function refuseImpossible(
   scope: Scope,
   { zip, folder, onConflict }: { zip: Zip; folder: EntryRow; onConflict: NameConflictMode },
-) {
+): Promise<number> {
   const seen = new Set<string>()
-  for await (const { path } of importItems(zip)) {
+  let bytes = 0
+  for await (const { path, versions } of importItems(zip)) {
+    for (const { member } of versions) bytes += member.size
     const [top] = checkEntryPath(path)
     if (!top || onConflict !== 'FAIL' || seen.has(top.nameKey)) continue
     seen.add(top.nameKey)
     await inTransaction(scope, (s) => claimName(s, folder, top, 'FAIL'))
   }
+  return bytes
 }

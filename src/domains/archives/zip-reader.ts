@@ -13,8 +13,6 @@ import {
 
 /** An archive that was looked through from the first to the last of its records. */
 export type Zip = {
-  /** All but folders, unpacked. */
-  bytes: number
   count: number
   members: () => AsyncGenerator<ZipMember>
   find: (name: string) => Promise<ZipMember | null>
@@ -43,9 +41,8 @@ export async function openZip(blobs: BlobStore, { id, size }: Blob): Promise<Zip
   if (end.size > LARGEST_CENTRAL_BYTES || end.offset + end.size > size)
     throw refuse('the central directory is not where it should be')
   const records = () => centralRecords(blobs, id, end)
-  const { places, bytes, count } = await survey(records(), end)
+  const { places, count } = await survey(records(), end)
   return {
-    bytes,
     count,
     async *members() {
       for await (const { member } of records()) yield member
@@ -97,21 +94,19 @@ async function* centralRecords(blobs: BlobStore, id: string, end: ZipEnd): Async
 
 async function survey(records: AsyncGenerator<Found>, end: ZipEnd) {
   const places = new Map<number, number>()
-  let bytes = 0
   let packedBytes = 0
   for await (const { member, place } of records) {
     const key = keyOf(member.name)
     if (places.has(key)) throw refuse(`${JSON.stringify(member.name)} is there twice`)
     places.set(key, place)
     refuseBomb(member)
-    bytes += member.size
     packedBytes += member.compressedSize + 30 + member.nameLength
     if (places.size > MOST_MEMBERS) throw refuse(`at most ${MOST_MEMBERS} entries`)
   }
   if (places.size !== end.count) throw refuse('the central directory does not hold what it says')
   // Members that share their bytes come to more than there are.
   if (packedBytes > end.offset) throw refuse('members lie one over the other')
-  return { places, bytes, count: places.size }
+  return { places, count: places.size }
 }
 
 function refuseBomb({ name, size, compressedSize }: ZipMember) {
