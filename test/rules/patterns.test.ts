@@ -161,3 +161,96 @@ test('S17: time grows with the path, not with what could be tried', timed, () =>
   expect(regex.matches(at('a'.repeat(20_000)))).toBe(false)
   expect(performance.now() - began).toBeLessThan(1000)
 })
+
+/** What is told of a regex, and how long that took of the processor, in microseconds. */
+function cost(regex: string) {
+  const before = process.threadCpuUsage()
+  let message: string | null = null
+  try {
+    regexPattern(regex)
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidInput)
+    message = (error as InvalidInput).message
+  }
+  const { user, system } = process.threadCpuUsage(before)
+  return { message, time: user + system }
+}
+/** The largest ordinary pattern that is compiled; the fault of one may be looked for by compiling ten parts of it. */
+const largest = () => Math.max(...Array.from({ length: 5 }, () => cost('a?'.repeat(500)).time))
+const RATIO = 40
+
+const attacks: [string, string][] = [
+  ['empty captures in a group', `(${'()'.repeat(250)}){1000}`],
+  ['optional groups of empty captures', '(()()()){0,1000}a*'.repeat(55)],
+  ['empty captures', '(){1000}'.repeat(120)],
+  ['empty groups', '(?:){1000}'.repeat(99)],
+  ['alternatives of nothing', '(|){1000}'.repeat(110)],
+  ['repetitions of nothing', '(()*){1000}'.repeat(80)],
+  ['named captures', `((?P<a>)${'()'.repeat(400)}){1000}`],
+  ['a quoted end of the group', `(\\Q)\\E${'()'.repeat(400)}){1000}`],
+  ['an end of the group in a named class', `([[:alpha:])]${'()'.repeat(400)}){1000}`],
+  ['a beginning of a group in a named class', `(${'()'.repeat(400)}[[:alpha:](]){1000}`],
+  ['a count behind flags', `(${'()'.repeat(400)})(?i){1000}`],
+  ['counts of a brace that is text', `(?:${'{07}{10}'.repeat(100)}){100}`],
+  ['a count behind an empty quotation', `(${'()'.repeat(400)})\\Q\\E{1000}`],
+]
+describe('S17: a regex that repeats too much is refused at once', () => {
+  test.each(attacks)('%s', timed, (_, regex) => {
+    for (const source of [regex, `${regex}(*`, `${regex}a*a*a*a*(*`]) {
+      const { message, time } = cost(source)
+      expect(message).toContain('this repeats too much')
+      expect(time).toBeLessThan(RATIO * largest())
+    }
+  })
+
+  test(
+    'any regex, with a fault or without, costs little more than the largest ordinary one',
+    timed,
+    () => {
+      const parts = ['(', ')', '()', '(?:', '|', '?', '*', '+', '{1000}', '{0,1000}', '{9}', '{,3}']
+      const texts = [
+        'a',
+        '[',
+        ']',
+        '\\',
+        '\\Q',
+        '\\E',
+        '(?i)',
+        '[[:alpha:]',
+        '[)]',
+        '\\x{29}',
+        'a*',
+      ]
+      const piece = fc
+        .array(fc.constantFrom(...parts, ...texts), { minLength: 1, maxLength: 8 })
+        .chain((some) => fc.nat(120).map((times) => some.join('').repeat(times + 1)))
+      const grouped = fc.oneof(
+        piece,
+        piece.map((inner) => `(${inner.slice(0, 980)}){1000}`),
+        piece.map((inner) => `(?:${inner.slice(0, 980)}){0,1000}`),
+      )
+      const end = fc.constantFrom('', '(*', ')', 'a**', '[z-a]', '\\')
+      const most = RATIO * largest()
+      fc.assert(
+        fc.property(fc.array(grouped, { minLength: 1, maxLength: 3 }), end, (pieces, end) => {
+          const source = pieces.join('').slice(0, 1000 - end.length) + end
+          // What else the process does in that time, such as collecting garbage, is not done twice.
+          expect(Math.min(cost(source).time, cost(source).time)).toBeLessThan(most)
+        }),
+        { numRuns: 300 },
+      )
+    },
+  )
+})
+
+test.each([
+  ['a{999}'],
+  ['(?:a?b?c?){200}'],
+  ['(a{20}|b{20}){30}'],
+  ['\\x{2014}'.repeat(100)],
+  ['\\Q({1000}\\E'.repeat(80)],
+  ['[(){}|*+?]'.repeat(90)],
+  ['(?i)(?P<x>\\p{L}+)/[[:alpha:]()]{500}'],
+])('an ordinary regex is compiled: %s', (source) => {
+  expect(cost(source).message).toBeNull()
+})

@@ -2,6 +2,7 @@ import { RE2JS, RE2JSSyntaxException } from 're2js'
 import type { WorkBudget } from '../../database/work-budget.ts'
 import { InvalidInput } from '../../errors.ts'
 import { foldName } from '../../names.ts'
+import { stepsOf } from './pattern-steps.ts'
 
 /** A path as it is shown, and as paths compare, both without a slash at either end. */
 export type Path = { path: string; pathKey: string }
@@ -18,6 +19,8 @@ type Written = Partial<Record<'pathGlob' | 'pathRegex', string | null | undefine
 const LONGEST = 1000
 /** A regex of 1,000 plain characters has about as many; what counts to a thousand twice has more. */
 const MOST_STEPS = 1500
+/** What is counted before compiling may be more than what compiling makes of it. */
+const MOST_COUNTED = 2 * MOST_STEPS
 
 /**
  * A glob for whole paths, which compares as names do: * and ? stay within a name, ** is any number of folders, {a,b} is either,
@@ -89,8 +92,8 @@ function special(glob: string, token: string, index: number): string {
 }
 
 function compile(source: string, field: string, flags = 0): RE2JS {
-  // To find that out by compiling takes a second.
-  if (stepsOf(source) > 2 * MOST_STEPS) throw repeatsTooMuch(field)
+  // To find that out by compiling takes seconds, and a gigabyte.
+  if (stepsOf(source) > MOST_COUNTED) throw repeatsTooMuch(field)
   const regex = attempt(source, flags)
   if (regex instanceof RE2JSSyntaxException) {
     throw faultAt(field, placeOf(source, regex), regex.getDescription())
@@ -101,28 +104,6 @@ function compile(source: string, field: string, flags = 0): RE2JS {
 
 const repeatsTooMuch = (field: string) =>
   refusal(field, 'this repeats too much; write smaller counts')
-
-const parts =
-  /\\.|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:))?|\[\^?\]?(?:\\.|[^\]\\])*\]?|\{(\d{1,4})(?:,(\d{0,4}))?\}|[^\\[(]/gsu
-
-/** About how many steps a regex compiles to, in one pass: each character is one, and counts multiply what stands before them. */
-function stepsOf(source: string): number {
-  const groups = [0]
-  let last = 0
-  for (const [part, least, most] of source.matchAll(parts)) {
-    if (part.startsWith('(')) {
-      groups.push(0)
-      last = 0
-      continue
-    }
-    const inner = part === ')' && groups.length > 1 ? (groups.pop() ?? 0) : 1
-    const steps =
-      least === undefined ? inner : last * (Math.max(Number(least), Number(most ?? 0)) - 1)
-    groups.push((groups.pop() ?? 0) + Math.max(steps, 0))
-    last = least === undefined ? inner : last + Math.max(steps, 0)
-  }
-  return groups.reduce((sum, steps) => sum + steps, 0)
-}
 
 function attempt(source: string, flags = 0): RE2JS | RE2JSSyntaxException {
   try {
@@ -140,7 +121,10 @@ function placeOf(source: string, fault: RE2JSSyntaxException): number {
   if (part === '' || description === 'missing closing )') return source.length - 1
   const places = [...source.split('').keys()].filter((place) => source.startsWith(part, place))
   const isFaulty = (place: number) => {
-    const known = attempt(source.slice(0, place + part.length))
+    const beginning = source.slice(0, place + part.length)
+    // Without the fault it is compiled, and cut off it may be read in another way.
+    if (stepsOf(beginning) > MOST_COUNTED) return false
+    const known = attempt(beginning)
     return known instanceof RE2JSSyntaxException && known.getDescription() === description
   }
   let [low, high] = [0, places.length - 1]
