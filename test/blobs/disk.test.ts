@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk/store.ts'
@@ -213,3 +213,22 @@ test.runIf(process.platform === 'linux')(
     await expect.poll(openBelow).toBe(0)
   },
 )
+
+test('a record that cannot be written leaves no temporary file, and those of the dead are removed', async () => {
+  const { record } = diskBlobs(dir)
+  const next = { installation: 'a', number: 1, stamp: 'b' }
+  const there = async () => (await readdir(dir)).filter((name) => name.startsWith('installation'))
+  const [old, young] = [randomUUID(), randomUUID()].map((id) =>
+    join(dir, `installation.json.${id}`),
+  )
+  for (const path of [old, young]) await writeFile(`${path}`, 'half')
+  await utimes(`${old}`, 1, 1)
+  await record.create(next)
+  expect(await there()).toEqual(['installation.json', basename(`${young}`)])
+  await rm(`${young}`)
+  const unserialisable = { ...next, number: 1n } as never
+  const { version = '' } = (await record.read()) ?? {}
+  await expect(record.replace(unserialisable, version)).rejects.toThrow(TypeError)
+  expect(await there()).toEqual(['installation.json'])
+  expect(await record.replace(next, 'another version')).toBe(false)
+})

@@ -18,6 +18,8 @@ const highWaterMark = 256 * 1024
 
 type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'openStamped' | 'remove'>
 
+type ReadOptions = { start: number; end?: number; autoClose?: boolean }
+
 /** What both halves of the store work with. */
 export type DiskParts = { places: DiskPlaces; quarantine: DiskQuarantine; isReadOnly: boolean }
 
@@ -26,34 +28,35 @@ export function diskKeeping({ places, quarantine, isReadOnly }: DiskParts): Keep
   const { kept } = places
   const files = openFiles()
 
-  async function openAt(path: string, range: { start: number; end?: number }) {
-    const bytes = createReadStream(path, { ...range, highWaterMark, fs: files })
+  async function openAt(path: string, options: ReadOptions) {
+    const bytes = createReadStream(path, { ...options, highWaterMark, fs: files })
     await once(bytes, 'open')
     return bytes
   }
 
   /** What is needed was put aside by mistake: it goes back. */
-  async function openElsewhere(key: string, range: { start: number; end?: number }) {
+  async function openElsewhere(key: string, options: ReadOptions) {
     if (!isReadOnly) await quarantine.rescue(key)
-    return openAt((isReadOnly && (await quarantine.find(key))) || kept(key), range)
+    return openAt((isReadOnly && (await quarantine.find(key))) || kept(key), options)
   }
+
+  const openKey = (key: string, options: ReadOptions) =>
+    openAt(kept(key), options)
+      .catch((cause) => {
+        if (!isMissing(cause)) throw cause
+        return openElsewhere(key, options)
+      })
+      .catch(orFault(`${key} is not kept`))
 
   return {
     async adopt(key) {
       await adopt(places, quarantine, key).catch(orFault(`${key} could not be adopted`))
     },
     async open(key, range = { start: 0 }) {
-      return openAt(kept(key), range)
-        .catch((cause) => {
-          if (!isMissing(cause)) throw cause
-          return openElsewhere(key, range)
-        })
-        .catch(orFault(`${key} is not kept`))
+      return openKey(key, range)
     },
     async openStamped(key, range = { start: 0 }) {
-      const options = { ...range, highWaterMark, fs: files, autoClose: false }
-      const bytes = createReadStream(kept(key), options)
-      await once(bytes, 'open').catch(orFault(`${key} is not kept`))
+      const bytes = await openKey(key, { ...range, autoClose: false })
       const { fd } = bytes as unknown as { fd: number }
       return {
         bytes,
