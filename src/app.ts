@@ -49,8 +49,9 @@ import { AUTO_CONFIRM } from './domains/uploads/pending-confirms.ts'
 import { openUploads } from './domains/uploads/reads.ts'
 import { resumer } from './domains/uploads/resume.ts'
 import { claimStore } from './domains/uploads/store/claim.ts'
-import { isPaused } from './domains/uploads/store/installation.ts'
+import { deletePermission } from './domains/uploads/store/delete-permission.ts'
 import { tendQuarantine } from './domains/uploads/store/quarantine.ts'
+import { keepStamped } from './domains/uploads/store/restamp.ts'
 import { sweepOrphans } from './domains/uploads/store/sweep.ts'
 import { syncFolder } from './durable.ts'
 import { Unauthenticated } from './errors.ts'
@@ -99,9 +100,10 @@ export async function openApp(
   const bytes = await openStore(config.blobs, multipartLedger(db, now))
   const claim = { names: namesOf(config), adopt: config.adoptStore, log }
   await claimStore({ db, now, blobs: bytes }, claim)
+  const stamped = opened.use(keepStamped({ db, now, blobs: bytes }, log))
   const space = openDiskSpace(volumesOf(config, log), await openUploads(db))
   const store = reservingBlobs(
-    guardDeletes(bytes, async () => !(await isPaused(db))),
+    guardDeletes(stamped.blobs, deletePermission({ db, now, blobs: bytes }, log)),
     space,
   )
   const signingKeys = createSigningKeys(await readSigningKeys(db), now)

@@ -18,10 +18,12 @@ import {
   strayKeptCheck,
   strayStagedCheck,
 } from './domains/uploads/store/checks.ts'
-import { isPaused, quarantineSize } from './domains/uploads/store/installation.ts'
+import { deletePermission } from './domains/uploads/store/delete-permission.ts'
+import { quarantineSize } from './domains/uploads/store/installation.ts'
 import { sweepConfirmed } from './domains/uploads/store/sweep.ts'
 import { evaluateStore, permitOf } from './domains/uploads/store/verdict.ts'
 import { figuresCheck } from './domains/workspaces/checks.ts'
+import { openLog } from './log.ts'
 import type { Scope } from './scope.ts'
 import { createSigningKeys } from './signing/signing-keys.ts'
 
@@ -155,7 +157,10 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
   await requireBucket(blobs)
   const bytes = await openBlobs(blobs, multipartLedger(db), { isReadOnly: true })
-  const store = guardDeletes(bytes, async () => !(await isPaused(db)))
+  const store = guardDeletes(
+    bytes,
+    deletePermission({ db, blobs: bytes, now: Date.now }, openLog('silent')),
+  )
   const open = opened.move()
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
   const nobody = { viewer: null, signingKeys, publicUrl: '' }

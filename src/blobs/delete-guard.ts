@@ -13,5 +13,11 @@ export function guardDeletes(store: BlobStore, mayDelete: () => Promise<boolean>
     async remove(key) {
       if (await mayDelete()) await store.remove(key)
     },
+    quarantine: {
+      ...store.quarantine,
+      async remove(key, place) {
+        if (await mayDelete()) await store.quarantine.remove(key, place)
+      },
+    },
   }
 }

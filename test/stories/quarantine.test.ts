@@ -25,10 +25,15 @@ const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const YEAR = 365 * DAY
 
-test('F16: a sweep of more than 1,000 objects, or of more than ten and 1 %, needs an operator', () => {
+test('F16: a sweep of more than 1,000 objects, or of more than ten and 1 %, or of most, needs an operator', () => {
   const cases: [orphans: number, objects: number, isRefused: boolean][] = [
     [0, 0, false],
-    [10, 10, false],
+    [2, 2, false],
+    [1, 3, false],
+    [2, 4, false],
+    [2, 3, true],
+    [10, 10, true],
+    [10, 20, false],
     [11, 11, true],
     [11, 1099, true],
     [11, 1100, false],
@@ -174,6 +179,37 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(await exists(here, key)).toBe(true)
     expect(await here.quarantined()).toEqual([key])
   })
+
+  test('F16: what a row needs is taken back while sweeping is paused, and nothing is deleted', async () => {
+    const here = await open({ QUARANTINE_DAYS: '1' })
+    const { db } = here.app
+    await uploadFile(here.house, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
+    const [kept = ''] = await here.keys('kept')
+    const [key = ''] = await strangers(here, 1)
+    await here.sweep()
+    await here.app.blobs.quarantine.move(kept, 'kept')
+    await db.updateTable('installation').set({ pausedAt: 1, pausedBecause: 'a test' }).execute()
+    await here.tend()
+    expect(await here.keys('kept')).toContain(kept)
+    await here.pass(3 * DAY)
+    expect(await exists(here, key)).toBe(true)
+    expect(await here.quarantined()).toEqual([key])
+  })
+
+  test.each(['small', 'all', 'off'])(
+    'F16: with VERIFY_READS=%s what lies in quarantine is read at once',
+    async (VERIFY_READS) => {
+      const here = await open({ VERIFY_READS, DOWNLOADS: 'proxy' })
+      const file = await uploadFile(here.house, {
+        workspaceId: here.workspaceId,
+        name: 'a',
+        bytes: 'a',
+      })
+      const [kept = ''] = await here.keys('kept')
+      await here.app.blobs.quarantine.move(kept, 'kept')
+      expect(`${await download(here.house, file.id)}`).toBe('a')
+    },
+  )
 
   test('F16: staged bytes whose upload is back are taken back, and the upload goes on', async () => {
     const here = await open()

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openBucket } from '../../src/blobs/s3/bucket.ts'
 import { type Env, readConfig } from '../../src/config.ts'
 import { newId } from '../../src/database/ids.ts'
 import { claimStore } from '../../src/domains/uploads/store/claim.ts'
-import { newStamp } from '../../src/domains/uploads/store/installation.ts'
+import { deletePermission } from '../../src/domains/uploads/store/delete-permission.ts'
+import { newStamp, resumeSweeping } from '../../src/domains/uploads/store/installation.ts'
+import { keepStamped } from '../../src/domains/uploads/store/restamp.ts'
 import { sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
 import {
+  confirmUpload,
   createUpload,
   createWorkspace,
   download,
@@ -113,8 +116,50 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const another = { ...(await newStore()), ...database }
     expect(await refusal({ ...another, ADOPT_STORE })).toMatch(/none could be found/)
     // What is lost is known to be lost.
-    expect(await codesOver(env, { repair: true })).toEqual(['BYTES_MISSING', 'BYTES_MISSING'])
+    const losses = ['BYTES_MISSING', 'BYTES_MISSING']
+    expect(await codesOver(env, { repair: true })).toEqual(['STORE_AHEAD', ...losses])
     expect(files).toHaveLength(2)
+  })
+
+  test('F16: an adoption of files that are there accepts no loss of them later', async () => {
+    const { database, env } = await installation(2)
+    const first = await startOver(env)
+    const { version = '' } = (await first.app.blobs.record.read()) ?? {}
+    const other = { installation: randomUUID(), number: 1, stamp: randomUUID() }
+    await first.app.blobs.record.replace(other, version)
+    await first.close()
+    await (await startOver({ ...env, ADOPT_STORE: permitIn(await refusal(env)) })).close()
+    await confirmSweep(env)
+    await (await startOver(env)).close()
+    const empty = { ...(await newStore()), ...database }
+    expect(await refusal(empty)).toMatch(/of 2 files .* none could be found/)
+  })
+
+  test('F16: an empty store is refused also where all files are damaged, or their loss was accepted', async () => {
+    const { database } = await installation(2)
+    const adopted = { ...(await newStore()), ...database }
+    await (await startOver({ ...adopted, ADOPT_STORE: permitIn(await refusal(adopted)) })).close()
+    await (await startOver(adopted)).close()
+    const empty = { ...(await newStore()), ...database }
+    expect(await refusal(empty)).toMatch(/the store is empty, and the database has files/)
+    const running = await startOver(adopted)
+    const damage = JSON.stringify({ code: 'MISSING', at: 1 })
+    await running.app.db.updateTable('blobs').set({ damage }).execute()
+    await running.app.db.updateTable('installation').set({ acceptedUpTo: null }).execute()
+    await running.close()
+    expect(await refusal(empty)).toMatch(/the store is empty, and the database has files/)
+  })
+
+  test('F16: ADOPT_STORE over a store without an id keeps its bytes until fsck --sweep', async () => {
+    const { store, env } = await installation(8)
+    await (await withoutRecord(env)).close()
+    const wrong = { ...store, ...(await anotherDatabase()) }
+    const adopted = await startOver({ ...wrong, ADOPT_STORE: permitIn(await refusal(wrong)) })
+    const { app } = adopted
+    expect((await rowOf(app)).pausedBecause).toBe('the store was adopted')
+    expect(await sweepOrphans(app, { graceMs: -5000, log: app.log })).toEqual([])
+    await adopted.close()
+    expect(await confirmSweep(wrong, -5000)).toMatchObject({ quarantined: 8 })
   })
 
   test('F16: ADOPT_STORE over a store of another installation keeps its bytes until fsck --sweep', async () => {
@@ -264,6 +309,99 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     await copy.close()
     expect(await confirmSweep(env)).toMatchObject({ quarantined: 0 })
     expect(await codesOver(env)).toEqual([])
+  })
+
+  /** Rows of which a copy has an upload that is open, and the store a file that was made of it since. */
+  async function confirmedSince() {
+    const { store, database, env } = await installation(1)
+    const before = await startOver(env)
+    const { id: workspaceId } = await createWorkspace(before.house)
+    const upload = await createUpload(before.house, { workspaceId, name: 'a', size: 5 })
+    await before.close()
+    const older = { ...store, ...(await copyOf(database)) }
+    const later = await startOver(env)
+    const url = `${later.house.url}${new URL(upload.url).pathname}`
+    await sendBytes(later.house, { ...upload, url }, 'hello')
+    const file = await confirmUpload(later.house, { uploadId: upload.id })
+    return { env, older, later, upload, file }
+  }
+
+  const cancel = ({ house }: Running, uploadId: string) =>
+    house.ask(
+      'mutation ($input: CancelUploadInput!) { cancelUpload(input: $input) { __typename } }',
+      { input: { uploadId } },
+    )
+
+  test('F16: an end of an upload under an older database leaves what was confirmed since', async () => {
+    const { env, older, later, upload, file } = await confirmedSince()
+    await later.close()
+    const wrong = await startOver(older)
+    // As if the store had not been stamped since.
+    await resumeSweeping(wrong.app.db)
+    await cancel(wrong, upload.id)
+    expect(await wrong.keys('kept')).toContain(upload.id)
+    await wrong.close()
+    const right = await startOver(env)
+    expect(`${await download(right.house, file.id)}`).toBe('hello')
+  })
+
+  test('F16: a server that ends leaves a stamp that an older database does not know', async () => {
+    const { older, later } = await confirmedSince()
+    await later.close()
+    const wrong = await startOver(older)
+    expect((await rowOf(wrong.app)).pausedAt).not.toBe(null)
+  })
+
+  test('F16: a minute in which something was written is stamped, and a quiet one is not', async () => {
+    const { app, house } = await startOver((await installation(1)).env)
+    const stamped = keepStamped(app, app.log)
+    onTestFinished(() => stamped[Symbol.asyncDispose]())
+    const stampNow = async () => {
+      await stamped.restamp()
+      return (await app.blobs.record.read())?.record.stamp
+    }
+    const first = await stampNow()
+    expect(await stampNow()).toBe(first)
+    await createWorkspace(house)
+    const second = await stampNow()
+    expect(second).not.toBe(first)
+    expect(await stampNow()).toBe(second)
+    const key = newId('upl')
+    await stamped.blobs.stage(key, 0)
+    await stamped.blobs.adopt(key)
+    const third = await stampNow()
+    const fourth = await stampNow()
+    expect(new Set([second, third, fourth]).size).toBe(3)
+    expect(await stampNow()).toBe(fourth)
+  })
+
+  test('F16: nothing is deleted once the store bears the stamp of another database', async () => {
+    const { store, database, env } = await installation(2)
+    const staging = { ...store, ...(await copyOf(database)) }
+    const production = await startOver(env)
+    const [kept = ''] = await production.keys('kept')
+    const copy = await startOver(staging)
+    const may = deletePermission(production.app, production.app.log)
+    expect(await may()).toBe(false)
+    expect((await rowOf(production.app)).pausedAt).not.toBe(null)
+    expect(production.lines.map(({ level }) => level)).toContain('error')
+    await production.app.blobs.remove(kept)
+    expect(await production.keys('kept')).toContain(kept)
+    // The copy finds the stamp of production within a minute.
+    await keepStamped(production.app, production.app.log).restamp()
+    expect(await deletePermission(copy.app, copy.app.log)()).toBe(false)
+    expect((await rowOf(copy.app)).pausedAt).not.toBe(null)
+  })
+
+  test('F16: nothing is deleted from a store that another installation has taken over', async () => {
+    const { app } = await startOver((await installation(1)).env)
+    const { version = '' } = (await app.blobs.record.read()) ?? {}
+    const other = { installation: randomUUID(), number: 1, stamp: randomUUID() }
+    await app.blobs.record.replace(other, version)
+    expect(await deletePermission(app, app.log)()).toBe(false)
+    await keepStamped(app, app.log).restamp()
+    expect((await app.blobs.record.read())?.record).toEqual(other)
+    expect((await rowOf(app)).pausedBecause).toMatch(/another installation/)
   })
 
   test('F16: a record that is not readable is no missing one', async () => {

@@ -68,9 +68,14 @@ export const tellEnd = (s: TxScope, { id: uploadId, workspaceId, name }: UploadR
   record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
 
 /**
- * Takes away the bytes of an upload that made no file, staged or already adopted by a confirm that failed. What stays behind
- * here the sweeper takes, so a fault is no reason to say that the upload did not end.
+ * Discards the staged bytes of an upload that made no file. Kept ones are left to the sweeper and so to quarantine: in a later state
+ * of this database, of which an older copy runs by mistake, they may be those of a file. What a fault leaves the sweeper takes, too.
  */
 export async function forgetBytes(blobs: BlobStore, id: string): Promise<void> {
+  await blobs.discard(id).catch(() => {})
+}
+
+/** Deletes the bytes of a part of other uploads, also kept ones: no state of a database has a file of them. */
+export async function forgetPart(blobs: BlobStore, id: string): Promise<void> {
   await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
 }

@@ -1,6 +1,6 @@
 import { InvalidState, StorageFault } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
-import { endUpload, forgetBytes } from './endings.ts'
+import { endUpload, forgetPart } from './endings.ts'
 import { type Hold, holdUpload } from './leases.ts'
 import { uploadById, uploadsById } from './reads.ts'
 import { commitOffset } from './receiving.ts'
@@ -102,5 +102,5 @@ async function appendPart(
 /** A part that has served, or will never: it ends without a file. */
 async function letGo(scope: Scope, part: UploadRow) {
   await inTransaction(scope, (s) => endUpload(s, { id: part.id }, 'CANCELED'))
-  if (isPartial(part)) await forgetBytes(scope.blobs, part.id)
+  if (isPartial(part)) await forgetPart(scope.blobs, part.id)
 }

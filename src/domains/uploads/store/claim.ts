@@ -8,7 +8,9 @@ import { evaluateStore, type FoundRecord, isAhead, permitOf, type Verdict } from
 export type StoreScope = Pick<Scope, 'db' | 'blobs' | 'now'>
 
 /** How the two are called in sentences for the operator. */
-export type Names = { store: string; database: string }
+type Names = { store: string; database: string }
+
+type Claim = { names: Names; adopt: string | null; log: Log }
 
 const TRIES = 4
 
@@ -16,15 +18,12 @@ const TRIES = 4
  * For each start: makes sure that store and database belong together and stamps both. A store without a record gets one. Throws
  * CannotStart where they do not belong together, unless `adopt` names exactly these two.
  */
-export async function claimStore(
-  s: StoreScope,
-  { names, adopt, log }: { names: Names; adopt: string | null; log: Log },
-): Promise<void> {
+export async function claimStore(s: StoreScope, { names, adopt, log }: Claim): Promise<void> {
   for (let tried = 1; tried <= TRIES; tried += 1) {
     const verdict = await readPatiently(() => evaluateStore(s), names)
-    if (verdict.kind === 'foreign') await adoptStore(s, verdict, names, adopt)
+    if (verdict.kind === 'foreign') await adoptStore(s, verdict, { names, adopt, log })
     const { kind, found } = verdict
-    if (await isAhead(s.db, found)) await pause(s, log)
+    if (await isAhead(s.db, found)) await pause(s, AHEAD, log)
     if ((await readPatiently(() => stampStore(s, found, log), names)) || kind === 'own') break
   }
   const { pausedBecause } = await installationOf(s.db)
@@ -47,19 +46,42 @@ export async function confirmStore(s: StoreScope, log: Log): Promise<boolean> {
     return false
   }
   const isStrange = await isAhead(s.db, found)
-  if (isStrange) await pause(s, log)
+  if (isStrange) await pause(s, AHEAD, log)
   await stampStore(s, found, log)
   return !isStrange
 }
 
-async function pause(s: StoreScope, log: Log) {
-  await pauseSweeping(s, AHEAD)
-  log.warn({ because: AHEAD }, 'the store is ahead of the database')
+/**
+ * Pauses sweeping where the store bears what this database did not write, and returns whether it does. The record is read before the
+ * rows, as in evaluateStore. A store whose record vanished counts as the one that this process found at its start.
+ */
+export async function isTakenOver(
+  s: StoreScope,
+  found: FoundRecord | null,
+  log: Log,
+): Promise<'AHEAD' | 'FOREIGN' | null> {
+  if (!found) return null
+  const { id } = await installationOf(s.db)
+  if (found.record.installation !== id) {
+    await pause(s, FOREIGN, log)
+    return 'FOREIGN'
+  }
+  if (!(await isAhead(s.db, found))) return null
+  await pause(s, AHEAD, log)
+  return 'AHEAD'
+}
+
+async function pause(s: StoreScope, because: string, log: Log) {
+  if (await pauseSweeping(s, because))
+    log.error({ because }, 'nothing is deleted from the store until fsck --sweep')
 }
 
 /** Why a store that bears an unknown stamp is not swept. */
 export const AHEAD =
   'the store was used since with another database, or with a later state of this one'
+
+const FOREIGN = 'the store was taken over by another installation'
+const ADOPTED = 'the store was adopted'
 
 /**
  * Writes the next stamp to the database, then to the store. Also where the store is ahead: the other database finds a stamp that it does
@@ -80,11 +102,14 @@ export async function stampStore({ db, blobs }: StoreScope, found: FoundRecord |
 async function adoptStore(
   s: StoreScope,
   verdict: Extract<Verdict, { kind: 'foreign' }>,
-  { store, database }: Names,
-  adopt: string | null,
+  { names: { store, database }, adopt, log }: Claim,
 ) {
   const permit = permitOf(verdict)
-  if (adopt === permit) return acceptLosses(s.db)
+  if (adopt === permit) {
+    if (verdict.isMissing) await acceptLosses(s.db)
+    // What lies in it may be another database's.
+    return pause(s, ADOPTED, log)
+  }
   throw new CannotStart(
     `${store} and ${database} do not belong together: ${verdict.because}. Name the right database with DATABASE_URL or DATA_DIR, or the right store with DATA_DIR or the S3_… variables; to use these two together all the same, start once with ADOPT_STORE=${permit}`,
   )

@@ -8,8 +8,8 @@ import type { Scope } from '../../../scope.ts'
 export type Installation = Row<'installation'>
 type RowScope = Pick<Scope, 'db' | 'now'>
 
-/** So many stamps are known again: of a year of hourly ones, and of servers that were frozen with an old one. */
-const MAX_STAMPS = 10_000
+/** So many stamps are known again: of a month of one each minute, for servers that were frozen with an old one. */
+const MAX_STAMPS = 50_000
 
 /** Returns what this database is known by, and whether its sweeper may act. */
 export const installationOf = (db: Db): Promise<Installation> =>
@@ -22,13 +22,20 @@ export async function isPaused(db: Db): Promise<boolean> {
 }
 const pausedAt = prepared((db) => db.selectFrom('installation').select('pausedAt'))
 
-/** From now on nothing is deleted from the store, until an operator confirms it; the first reason stays. */
-export async function pauseSweeping({ db, now }: RowScope, pausedBecause: string): Promise<void> {
-  await db
+/**
+ * From now on nothing is deleted from the store, until an operator confirms it; the first reason stays. Returns false where it was
+ * so before.
+ */
+export async function pauseSweeping(
+  { db, now }: RowScope,
+  pausedBecause: string,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('installation')
     .set({ pausedAt: now(), pausedBecause })
     .where('pausedAt', 'is', null)
-    .execute()
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 /** An operator has confirmed that the store belongs to this database as it is now. */

@@ -29,19 +29,29 @@ function addRow({ db, now }: Omit<StoreScope, 'blobs'>, orphan: Orphan) {
 
 /**
  * Looks after what is in quarantine: takes back what has a row again, and deletes what was observed there for `quarantineMs`. Runs every
- * hour; nothing is deleted while sweeping is off or was refused.
+ * hour; nothing is deleted while sweeping is off or was refused, and nothing ages while it is off.
  */
 export async function tendQuarantine(
   s: StoreScope,
   { quarantineMs, log, signal }: { quarantineMs: number; log: Log; signal?: AbortSignal },
 ): Promise<void> {
-  if (!(await confirmStore(s, log))) return
+  const isConfirmed = await confirmStore(s, log)
+  if (!isConfirmed && !(await isOwn(s))) return
   await addUnlisted(s)
   const returned = await returnKnown(s, signal)
+  if (!isConfirmed) {
+    log.info({ returned, deleted: 0 }, 'quarantine looked after')
+    return
+  }
   await observe(s)
   const { refusedAt } = await installationOf(s.db)
   const deleted = refusedAt === null ? await deleteDue(s, quarantineMs, signal) : 0
   log.info({ returned, deleted }, 'quarantine looked after')
+}
+
+async function isOwn({ db, blobs }: StoreScope) {
+  const [{ id }, found] = [await installationOf(db), await blobs.record.read()]
+  return found?.record.installation === id
 }
 
 /** What the store has in quarantine and this database does not know, since it was restored: its age begins now. */

@@ -32,6 +32,12 @@ export async function sampleKeys(blobs: BlobStore): Promise<string[]> {
   return [...keys]
 }
 
+/** Whether any file of the database needs bytes, also where they are damaged. */
+export async function hasBlobs(db: Db): Promise<boolean> {
+  const needed = db.selectFrom('blobs').select('id').where('unreferencedAt', 'is', null)
+  return (await needed.limit(1).executeTakeFirst()) !== undefined
+}
+
 /** Those of the keys that any row names. */
 export async function knownKeys(db: Db, keys: readonly string[]): Promise<Set<string>> {
   if (keys.length === 0) return new Set()

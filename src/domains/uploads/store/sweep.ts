@@ -1,3 +1,4 @@
+import { CannotStart } from '../../../config.ts'
 import type { Log } from '../../../log.ts'
 import { confirmStore, type StoreScope } from './claim.ts'
 import { newStamp, noteRefusal, resumeSweeping } from './installation.ts'
@@ -7,14 +8,19 @@ import { quarantineOrphans, returnKnown } from './quarantine.ts'
 const DAY_MS = 86_400_000
 /** More than these in one sweep look like a wrong database, and not like what crashes leave. */
 const MAX_OBJECTS = 1000
+const TRIES = 10
 const MAX_FEW = 10
 const MAX_SHARE = 0.01
+/** In a store of more than so many objects, not even few orphans may be most of them. */
+const MIN_OBJECTS = 2
 
 type Options = { graceMs?: number; signal?: AbortSignal | undefined; log: Log }
 
 /** Whether a sweep that finds so many orphans among so many objects needs an operator to confirm it. */
 export const needsConfirmation = (orphans: number, objects: number): boolean =>
-  orphans > MAX_OBJECTS || (orphans > MAX_FEW && orphans > objects * MAX_SHARE)
+  orphans > MAX_OBJECTS ||
+  (orphans > MAX_FEW && orphans > objects * MAX_SHARE) ||
+  (objects > MIN_OBJECTS && orphans > objects / 2)
 
 /**
  * Moves to quarantine what lies in the store for longer than `graceMs` and no row knows: what a crash left between bytes and rows.
@@ -59,8 +65,7 @@ async function findOrphans(
  * is moved to quarantine, however much it is. The caller has made sure that store and database belong together.
  */
 export async function sweepConfirmed(s: StoreScope, graceMs: number) {
-  const { version = '' } = (await s.blobs.record.read()) ?? {}
-  await s.blobs.record.replace(await newStamp(s.db), version)
+  await stampConfirmed(s)
   await resumeSweeping(s.db)
   const swept = { objects: 0, quarantined: 0, returned: await returnKnown(s) }
   for await (const { count, orphans } of orphanBatches(s, { graceMs })) {
@@ -69,4 +74,15 @@ export async function sweepConfirmed(s: StoreScope, graceMs: number) {
     await quarantineOrphans(s, orphans)
   }
   return swept
+}
+
+/** Servers that run write stamps, too: another one's may come first. */
+async function stampConfirmed({ db, blobs }: StoreScope) {
+  for (let tried = 1; tried <= TRIES; tried += 1) {
+    const { version = '' } = (await blobs.record.read()) ?? {}
+    if (await blobs.record.replace(await newStamp(db), version)) return
+  }
+  throw new CannotStart(
+    'The store is not swept: servers write its record all the while; stop them.',
+  )
 }

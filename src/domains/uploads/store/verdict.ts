@@ -2,7 +2,7 @@ import type { BlobStore, StoreRecordFile } from '../../../blobs/blob-store.ts'
 import { glance } from '../../../blobs/examine.ts'
 import type { Db } from '../../../database/database.ts'
 import { type Installation, installationOf, isKnownStamp } from './installation.ts'
-import { knownKeys, sampleBlobs, sampleKeys } from './samples.ts'
+import { hasBlobs, knownKeys, sampleBlobs, sampleKeys } from './samples.ts'
 
 export type FoundRecord = NonNullable<Awaited<ReturnType<StoreRecordFile['read']>>>
 
@@ -11,7 +11,8 @@ export type Verdict = { own: Installation; found: FoundRecord | null } & (
   | { kind: 'own' }
   /** The store says nothing, and what lies in it is of this database. */
   | { kind: 'unmarked' }
-  | { kind: 'foreign'; because: string }
+  /** `isMissing`: files of the database were looked for, and are not there. */
+  | { kind: 'foreign'; because: string; isMissing: boolean }
 )
 
 /**
@@ -23,14 +24,14 @@ export async function evaluateStore(s: { db: Db; blobs: BlobStore }): Promise<Ve
   const own = await installationOf(s.db)
   const both = { own, found }
   const id = found?.record.installation ?? null
-  if (id !== null && id !== own.id) {
-    const because = `the store belongs to installation ${id}, the database to installation ${own.id}`
-    return { ...both, kind: 'foreign', because }
-  }
-  const because = await missingWords(s, own, found !== null)
-  if (because) return { ...both, kind: 'foreign', because }
-  if (!found) return { ...both, kind: 'unmarked' }
-  return { ...both, kind: 'own' }
+  const isOther = id !== null && id !== own.id
+  const misfit = await misfitOf(s, own, found !== null)
+  const because = isOther
+    ? `the store belongs to installation ${id}, the database to installation ${own.id}`
+    : misfit?.because
+  const isMissing = misfit?.isMissing ?? false
+  if (because) return { ...both, kind: 'foreign', because, isMissing }
+  return { ...both, kind: found ? 'own' : 'unmarked' }
 }
 
 /** Whether the store was used since with another database, or with a later state of this one. */
@@ -44,26 +45,35 @@ export const permitOf = ({ own, found }: Verdict) =>
 /** Three of ten may be missing: they are damage, and no sign of another store. */
 const isMost = (present: number, of: number) => of - present <= Math.floor(of * 0.3)
 
-/** In words why the content of the store is not that of the database; null where it is. */
-async function missingWords(
+/** Why the content of the store is not that of the database, in words; null where it is. */
+async function misfitOf(
   { db, blobs }: { db: Db; blobs: BlobStore },
   own: Installation,
   isMarked: boolean,
-) {
+): Promise<{ because: string; isMissing: boolean } | null> {
   const sample = await sampleBlobs(db, own.acceptedUpTo)
-  if (sample.length === 0) return isMarked ? null : strangersWords(db, blobs)
+  if (sample.length === 0) {
+    const because = isMarked ? null : await unmarkedWords(db, blobs)
+    return because === null ? null : { because, isMissing: false }
+  }
   const missing = await Promise.all(
     sample.map(async (key) => (await glance(blobs, key, 0)) === 'MISSING'),
   )
   const present = missing.filter((isMissing) => !isMissing).length
   if (present > 0 && (isMarked || isMost(present, sample.length))) return null
   const [there, asked] = [present === 0 ? 'none' : `only ${present}`, sample.length]
-  return `of ${asked} files of the database that were looked for in the store, ${there} could be found`
+  const because = `of ${asked} files of the database that were looked for in the store, ${there} could be found`
+  return { because, isMissing: true }
 }
 
-/** For a database without files and a store that says nothing: what lies in it has to be known to the database. */
-async function strangersWords(db: Db, blobs: BlobStore) {
+/**
+ * For a database without files to look for and a store that says nothing: what lies in it has to be known to the database. It is not
+ * empty where the database has files, also damaged ones and those whose loss was accepted.
+ */
+async function unmarkedWords(db: Db, blobs: BlobStore) {
   const keys = await sampleKeys(blobs)
+  if (keys.length === 0)
+    return (await hasBlobs(db)) ? 'the store is empty, and the database has files' : null
   const known = await knownKeys(db, keys)
   if (isMost(known.size, keys.length)) return null
   return `the store holds files, and the database knows ${known.size === 0 ? 'none' : `only ${known.size}`} of ${keys.length} that were looked at`
