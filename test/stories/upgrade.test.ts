@@ -62,6 +62,20 @@ test('files, versions, tags and rows of the version before are there after an up
   })
 })
 
+test('of a token that the operator chose nothing is stored any more after an upgrade', async () => {
+  const { house } = await openUpgraded('0015')
+  const rows = await house.app.db
+    .selectFrom('apiTokens')
+    .select(['name', 'prefix'])
+    .orderBy('createdAt')
+    .limit(2)
+    .execute()
+  expect(rows).toEqual([
+    { name: 'First token', prefix: '' },
+    { name: 'of a viewer', prefix: expect.stringMatching(/^hld_[\w-]{4}$/) },
+  ])
+})
+
 test('what was in the trash before an upgrade can be restored after it', async () => {
   const { house, made } = await openUpgraded('0015')
   const input = { entryIds: [made.trashedId] }

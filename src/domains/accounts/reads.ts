@@ -54,6 +54,28 @@ export async function isFirstOwner(db: Db, userId: string): Promise<boolean> {
 
 export const tokensById = rowsById('apiTokens')
 
+/** Whether the token `id` was made with the token `ancestorId`, however indirectly. */
+export async function isMadeWith(tx: Tx, id: string, ancestorId: string): Promise<boolean> {
+  const found = await tx
+    .withRecursive('above', (q) =>
+      q
+        .selectFrom('apiTokens')
+        .select('parentId')
+        .where('id', '=', id)
+        .unionAll((eb) =>
+          eb
+            .selectFrom('apiTokens')
+            .innerJoin('above', 'above.parentId', 'apiTokens.id')
+            .select('apiTokens.parentId'),
+        ),
+    )
+    .selectFrom('above')
+    .select('parentId')
+    .where('parentId', '=', ancestorId)
+    .executeTakeFirst()
+  return found !== undefined
+}
+
 /** Who acts by this token where it is not at hand, with the rights of this moment; null once it opens nothing any more. */
 export async function viewerOf(
   { db, now }: { db: Db; now: () => number },

@@ -1,5 +1,17 @@
 import { hash, randomBytes } from 'node:crypto'
+import { InvalidInput } from '../../errors.ts'
+import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
 import { type ApiScope, apiScopes } from '../../scope.ts'
+
+/** Throws InvalidInput for a name of a user or a token that is empty, too long, or reads as another. */
+export function checkName(name: string) {
+  if (name.trim() === '' || name.length > 200) {
+    throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
+  }
+  if (isSafeName(name)) return
+  const message = `no control characters, and at most ${MAX_MARK_RUN} combining marks in a row`
+  throw new InvalidInput({ path: ['name'], message })
+}
 
 /** A new API token: 256 random bits behind a prefix that secret scanners can learn. */
 export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
@@ -7,9 +19,8 @@ export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
 /** What is stored of a secret. Tokens are random, so one round of SHA-256 is enough. */
 export const hashSecret = (secret: string) => hash('sha256', secret)
 
-/** For people to tell tokens apart; an ADMIN_TOKEN may be short, and most of it stays unsaid. */
-export const secretPrefix = (secret: string) =>
-  secret.slice(0, Math.min(8, Math.floor(secret.length / 4)))
+/** The first characters of a secret that newSecret made, for people to tell tokens apart. */
+export const secretPrefix = (secret: string) => secret.slice(0, 8)
 
 export const parseScopes = (text: string): ApiScope[] =>
   text.split(' ').flatMap((word) => apiScopes.find((scope) => scope === word) ?? [])

@@ -29,9 +29,10 @@ export async function ensureOwner(
     if (someone || !(await isFirst(tx))) return null
     const owner = await createUser(tx, { name: 'Owner', email: null, createdAt: now() })
     await tx.insertInto('settings').values({ name: FIRST_OWNER, value: owner.id }).execute()
-    const secret = adminToken ?? newSecret()
-    const token = { name: 'First token', userId: owner.id, scopes: apiScopes, secret }
-    await createToken(tx, { ...token, workspaceId: null, expiresAt: null }, now())
+    const token = { name: 'First token', userId: owner.id, scopes: apiScopes }
+    const chosen = adminToken === null ? {} : { secret: adminToken }
+    const terms = { ...token, workspaceId: null, expiresAt: null, ...chosen }
+    const { secret } = await createToken(tx, terms, now())
     return { secret }
   })
 }
@@ -60,16 +61,18 @@ export async function createUser(tx: Tx, user: NewUser): Promise<UserRow> {
 /** A new token; its secret is in the answer and nowhere else. */
 export async function createToken(
   tx: Tx,
-  { secret = newSecret(), scopes, ...token }: NewToken,
+  { secret: chosen, scopes, ...token }: NewToken,
   createdAt: number,
 ): Promise<{ token: TokenRow; secret: string }> {
+  const secret = chosen ?? newSecret()
   const row = await tx
     .insertInto('apiTokens')
     .values({
       id: newId('tok'),
       ...token,
       scopes: formatScopes(scopes),
-      prefix: secretPrefix(secret),
+      // The first characters of a secret that somebody chose may say much of the rest.
+      prefix: chosen === undefined ? secretPrefix(secret) : '',
       secretHash: hashSecret(secret),
       createdAt,
       lastUsedAt: null,
@@ -95,71 +98,35 @@ export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenR
   return token && isAlive(token, now) ? token : null
 }
 
-/** Revokes tokens and all that were made with them, however indirectly. Answers with those that were not revoked before. */
+/**
+ * Revokes tokens and all that were made with them, however indirectly and also through tokens that were revoked before; `spared`
+ * stays, with what was made with it. Answers with those that were not revoked before.
+ */
 export async function revokeTokens(
   tx: Tx,
   ids: readonly string[],
   revokedAt: number,
+  spared?: string,
 ): Promise<TokenRow[]> {
   const [revoked, queue]: [TokenRow[], string[]] = [[], [...ids]]
   while (queue.length > 0) {
     const some = queue.splice(0, BATCH_SIZE)
-    revoked.push(...(await revokeAlone(tx, some, revokedAt)))
+    revoked.push(...(await revokeTokensAlone(tx, some, revokedAt)))
     // Only now: these are locked, so nothing more is made with them.
-    queue.push(...(await childrenOf(tx, some)))
+    queue.push(...(await childrenOf(tx, some)).filter((id) => id !== spared))
   }
   return revoked
 }
-
-/** The same for these tokens alone: what was made with one of them passes to the token with which that one was made. */
-export async function revokeTokenAlone(
-  tx: Tx,
-  token: TokenRow,
-  revokedAt: number,
-): Promise<TokenRow[]> {
-  const { id, parentId } = token
-  // A parent that ends at this moment takes all of them along.
-  if (parentId && !(await lockToken(tx, parentId, revokedAt))) {
-    return revokeTokens(tx, [id], revokedAt)
-  }
-  const revoked = await revokeAlone(tx, [id], revokedAt)
-  await moveUp(tx, { column: 'parentId', id }, { parentId, ...lastingIssuer(token) })
-  return revoked
-}
-
-/** Takes a token out of the descent of those in `doomed`: to the nearest ancestor that is not among them. */
-export async function detachToken(
-  tx: Tx,
-  token: TokenRow,
-  doomed: ReadonlySet<string>,
-  now: number,
-): Promise<void> {
-  const place: Place = { parentId: token.parentId }
-  while (place.parentId && doomed.has(place.parentId)) {
-    const parent = await tx
-      .selectFrom('apiTokens')
-      .selectAll()
-      .where('id', '=', place.parentId)
-      .executeTakeFirstOrThrow()
-    Object.assign(place, { parentId: parent.parentId }, lastingIssuer(parent))
-  }
-  if (place.parentId === token.parentId) return
-  // One that ends at this moment takes it along.
-  if (place.parentId && !(await lockToken(tx, place.parentId, now))) return
-  await moveUp(tx, { column: 'id', id: token.id }, place)
-}
-
-/** Where a token is in the descent of others. */
-type Place = { parentId: string | null; issuerId?: string }
 
 /**
- * What was made with a token that another user had made remains theirs when it passes on: who made a token for a service account, and
- * with that one the next, has made that one, too, and loses both with the workspace.
+ * Revokes these tokens and no others. What was made with them keeps its parent, so that it still ends when one above it is revoked
+ * with all that was made with it.
  */
-const lastingIssuer = ({ issuerId, userId }: TokenRow): { issuerId?: string } =>
-  issuerId === null || issuerId === userId ? {} : { issuerId }
-
-const revokeAlone = (tx: Tx, ids: readonly string[], revokedAt: number): Promise<TokenRow[]> =>
+export const revokeTokensAlone = (
+  tx: Tx,
+  ids: readonly string[],
+  revokedAt: number,
+): Promise<TokenRow[]> =>
   tx
     .updateTable('apiTokens')
     .set({ revokedAt })
@@ -173,15 +140,6 @@ async function childrenOf(tx: Tx, ids: readonly string[]): Promise<string[]> {
     .selectFrom('apiTokens')
     .select('id')
     .where('parentId', 'in', ids)
-    .where('revokedAt', 'is', null)
     .execute()
   return children.map(({ id }) => id)
 }
-
-const moveUp = (tx: Tx, { column, id }: { column: 'id' | 'parentId'; id: string }, place: Place) =>
-  tx
-    .updateTable('apiTokens')
-    .set(place)
-    .where(column, '=', id)
-    .where('revokedAt', 'is', null)
-    .execute()

@@ -1,39 +1,44 @@
 import { hook } from '../../database/hook.ts'
-import { NotFound } from '../../errors.ts'
+import { Forbidden, NotFound } from '../../errors.ts'
 import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { type TokenRow, tokensById } from '../accounts/reads.ts'
-import { detachToken, revokeTokenAlone, revokeTokens } from '../accounts/writes.ts'
+import { isMadeWith, type TokenRow, tokensById } from '../accounts/reads.ts'
+import { revokeTokens, revokeTokensAlone } from '../accounts/writes.ts'
 import { roleChanged } from '../members/writes.ts'
 import { mayManage, ownTokens, requireTokensWrite } from './reads.ts'
 import { logToken } from './writes.ts'
 
 /**
  * From now on the token opens nothing, running requests aside, and neither does what was made with it. Without `cascade` what was
- * made with it passes to the token with which it was made itself. Throws NotFound, Forbidden.
+ * made with it stays, and ends when this token, or one above it, is revoked with `cascade`. Throws NotFound, Forbidden.
  */
 export async function revokeApiToken(
   scope: Scope,
   { tokenId, cascade }: { tokenId: string; cascade: boolean },
 ): Promise<TokenRow> {
-  requireTokensWrite(scope.viewer)
+  const viewer = requireTokensWrite(scope.viewer)
   return inTransaction(scope, async (s) => {
     const [token] = await tokensById(s.tx, [tokenId])
     if (!(await mayManage(s.tx, s.viewer, token)) || !token) {
       throw new NotFound(tokenId).at('tokenId')
     }
-    await logAll(
-      s,
-      cascade
-        ? await revokeTokens(s.tx, [tokenId], s.now())
-        : await revokeTokenAlone(s.tx, token, s.now()),
-    )
+    if (!cascade) await refuseAncestor(s, viewer.tokenId, tokenId)
+    const revoke = cascade ? revokeTokens : revokeTokensAlone
+    await logAll(s, await revoke(s.tx, [tokenId], s.now()))
     return token
   })
 }
 
+/** A token that revoked one above it alone would outlive what it was made with. */
+async function refuseAncestor({ tx }: TxScope, asking: string, tokenId: string) {
+  if (!(await isMadeWith(tx, asking, tokenId))) return
+  const message = 'this token was made with that one: revoke it with cascade, or with another token'
+  throw new Forbidden({ message }).at('tokenId')
+}
+
 /**
  * Revokes the viewer's own tokens with all that was made with them; with a bound token those alone that are bound to the same
- * workspace. With `keepCurrent` the one that asks stays. Answers with how many were revoked.
+ * workspace. With `keepCurrent` the one that asks stays, and still ends when one above it is revoked once more. Answers with how
+ * many were revoked.
  */
 export async function revokeAllApiTokens(
   scope: Scope,
@@ -42,10 +47,9 @@ export async function revokeAllApiTokens(
   const viewer = requireTokensWrite(scope.viewer)
   return inTransaction(scope, async (s) => {
     const own = await ownTokens(s.tx, viewer).execute()
-    const current = own.find(({ id }) => keepCurrent && id === viewer.tokenId)
-    const doomed = new Set(own.filter((token) => token !== current).map(({ id }) => id))
-    if (current) await detachToken(s.tx, current, doomed, s.now())
-    const revoked = await revokeTokens(s.tx, [...doomed], s.now())
+    const spared = keepCurrent ? viewer.tokenId : undefined
+    const doomed = own.map(({ id }) => id).filter((id) => id !== spared)
+    const revoked = await revokeTokens(s.tx, doomed, s.now(), spared)
     await logAll(s, revoked)
     return revoked.length
   })
@@ -60,14 +64,14 @@ export const tokensLeft = hook<{ scope: TxScope; workspaceId: string; tokens: To
 
 /**
  * Whoever leaves a workspace leaves no token in it: neither their own that are bound to it, nor those that they made for service
- * accounts, whose secrets they know. The latter end also when they are no longer OWNER.
+ * accounts, whose secrets they know. The latter end also when they are no longer OWNER. Those that were revoked alone count, for
+ * the sake of what was made with them.
  */
 roleChanged.listen(async (tx, { scope, workspaceId, userId, role }) => {
   const ending = await tx
     .selectFrom('apiTokens')
     .select('id')
     .where('workspaceId', '=', workspaceId)
-    .where('revokedAt', 'is', null)
     .where((eb) => {
       const forOthers = eb.and([eb('issuerId', '=', userId), eb('userId', '!=', userId)])
       if (role === null) return eb.or([eb('userId', '=', userId), forOthers])
