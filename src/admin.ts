@@ -4,12 +4,15 @@ import { openExisting } from './database/existing.ts'
 import { createUserOnServer } from './domains/members/writes.ts'
 import {
   createTokenOnServer,
-  revokeTokenOnServer,
+  revokeTokensOnServer,
   tokensOnServer,
   usersOnServer,
 } from './domains/tokens/on-server.ts'
 import { DomainError } from './errors.ts'
 import { type ApiScope, apiScopes, type Scope } from './scope.ts'
+
+// What this creates is for the user of this process alone.
+process.umask(0o077)
 
 const usage = `npm run admin -- <command>
 
@@ -22,8 +25,9 @@ What the operator does on the server, also while it runs, with the same variable
          [--workspace <id or slug>]       binds the token to it
          [--expires-in-days <days>]
   tokens list --user <address or id>      those that are not revoked
-  tokens revoke <token id>                with all tokens that were made with it
-It exits with 0 when that is done, with 1 where it is refused, and with 2 where the command is not one of these.`
+  tokens revoke <token id>…               with all tokens that were made with them
+It exits with 0 when that is done, with 1 where it is refused, and with 2 where the command is not one of these
+or has an argument or option that it does not take; nothing is changed then.`
 
 const options = {
   email: { type: 'string' },
@@ -37,55 +41,95 @@ const options = {
 
 type Values = ReturnType<typeof readArguments>['values']
 type ServerScope = Pick<Scope, 'db' | 'now'>
-type Command = (scope: ServerScope, values: Values, rest: string[]) => Promise<string[]>
+type Command = {
+  /** The options that it takes. */
+  takes: readonly (keyof typeof options)[]
+  /** Whether arguments follow its name. */
+  takesArguments?: boolean
+  run: (scope: ServerScope, values: Values, rest: string[]) => Promise<string[]>
+}
 
 class UsageError extends Error {}
 
 const commands: Record<string, Command> = {
-  'users list': async (scope) => (await usersOnServer(scope)).map(userLine),
-  async 'users create'(scope, { email, name }) {
-    const user = await createUserOnServer(scope, {
-      email: required('--email', email),
-      name: name ?? null,
-    })
-    return [userLine(user)]
+  'users list': { takes: [], run: async (scope) => (await usersOnServer(scope)).map(userLine) },
+  'users create': { takes: ['email', 'name'], run: createUser },
+  'tokens create': {
+    takes: ['user', 'name', 'scope', 'workspace', 'expires-in-days'],
+    run: createToken,
   },
-  async 'tokens create'(scope, values) {
-    const { token, secret } = await createTokenOnServer(scope, {
-      user: required('--user', values.user),
-      name: values.name ?? 'Made on the server',
-      scopes: values.scope?.map(scopeNamed) ?? apiScopes,
-      workspace: values.workspace ?? null,
-      expiresAt: endIn(values['expires-in-days'], scope.now()),
-    })
-    console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is kept.`)
-    return [secret]
+  'tokens list': {
+    takes: ['user'],
+    run: async (scope, { user }) =>
+      (await tokensOnServer(scope, required('--user', user))).map(tokenLine),
   },
-  'tokens list': async (scope, { user }) =>
-    (await tokensOnServer(scope, required('--user', user))).map(tokenLine),
-  async 'tokens revoke'(scope, _, [tokenId]) {
-    const count = await revokeTokenOnServer(scope, required('<token id>', tokenId))
-    return [`${count} revoked.`]
-  },
+  'tokens revoke': { takes: [], takesArguments: true, run: revokeTokens },
+}
+
+async function createUser(scope: ServerScope, { email, name }: Values) {
+  const user = await createUserOnServer(scope, {
+    email: required('--email', email),
+    name: name ?? null,
+  })
+  return [userLine(user)]
+}
+
+async function createToken(scope: ServerScope, values: Values) {
+  const { token, secret } = await createTokenOnServer(scope, {
+    user: required('--user', values.user),
+    name: values.name ?? 'Made on the server',
+    scopes: values.scope?.map(scopeNamed) ?? apiScopes,
+    workspace: values.workspace ?? null,
+    expiresAt: endIn(values['expires-in-days'], scope.now()),
+  })
+  console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is kept.`)
+  return [secret]
+}
+
+async function revokeTokens(scope: ServerScope, _: Values, [first, ...others]: string[]) {
+  const tokenIds = [required('<token id>', first), ...others]
+  const count = await revokeTokensOnServer(scope, tokenIds)
+  return [count === 0 ? '0 revoked: they were revoked before.' : `${count} revoked.`]
 }
 
 /** The process: arguments → config → an open database → one command → its lines. */
 async function main() {
-  const { values, positionals } = readArguments()
+  const { values, positionals, tokens } = readArguments()
   if (values.help) return console.log(usage)
   const [noun = '', verb = '', ...rest] = positionals
-  const command = commands[`${noun} ${verb}`]
+  const name = `${noun} ${verb}`
+  const command = commands[name]
   if (!command) throw new UsageError()
+  refuseSuperfluous(name, command, { rest, tokens })
   const db = await openExisting(readConfig(process.env).database)
   try {
-    const lines = await command({ db, now: Date.now }, values, rest)
+    const lines = await command.run({ db, now: Date.now }, values, rest)
     for (const line of lines) console.log(line)
   } finally {
     await db.destroy()
   }
 }
 
-const readArguments = () => parseArgs({ options, allowPositionals: true })
+const readArguments = () => parseArgs({ options, allowPositionals: true, tokens: true })
+
+type Given = { rest: string[] } & Pick<ReturnType<typeof readArguments>, 'tokens'>
+
+/** What a command would ignore may be what the operator means to restrict it by. */
+function refuseSuperfluous(name: string, { takes, takesArguments }: Command, given: Given) {
+  const [extra] = given.rest
+  if (extra !== undefined && !takesArguments)
+    throw new UsageError(`${name} does not take ${extra}.`)
+  const seen = new Set<string>()
+  for (const token of given.tokens) {
+    if (token.kind !== 'option') continue
+    const option = options[token.name]
+    if (!takes.includes(token.name)) throw new UsageError(`${name} does not take --${token.name}.`)
+    const isRepeatable = 'multiple' in option
+    if (seen.has(token.name) && !isRepeatable)
+      throw new UsageError(`--${token.name} is given more than once.`)
+    seen.add(token.name)
+  }
+}
 
 function required(name: string, value: string | undefined): string {
   if (!value) throw new UsageError(`${name} is missing.`)
@@ -100,9 +144,9 @@ function scopeNamed(name: string): ApiScope {
 
 function endIn(days: string | undefined, now: number): number | null {
   if (days === undefined) return null
-  const ms = Number(days) * 86_400_000
+  const ms = /^\d+(\.\d+)?$/.test(days) ? Number(days) * 86_400_000 : 0
   if (ms > 0 && ms < 1e13) return Math.floor(now + ms)
-  throw new UsageError('--expires-in-days is a number above 0.')
+  throw new UsageError('--expires-in-days is a decimal number above 0.')
 }
 
 type User = Awaited<ReturnType<typeof usersOnServer>>[number]

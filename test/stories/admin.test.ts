@@ -105,8 +105,14 @@ describe('tokens revoke and tokens list', () => {
     const userId = await member('ann@example.org')
     const create = () => runAdmin(house, 'tokens', 'create', '--user', userId)
     const [first, second] = [(await create()).lines[0] ?? '', (await create()).lines[0] ?? '']
-    const input = { name: '\u001b[2Jchild', scopes: ['FILES_READ'] }
+    const input = { name: 'child', scopes: ['FILES_READ'] }
     const child = await act(house, 'createApiToken', input, 'secret token { id }', { token: first })
+    // Earlier versions took such names.
+    await house.app.db
+      .updateTable('apiTokens')
+      .set({ name: '\u001b[2Jchild' })
+      .where('id', '=', child.token.id)
+      .execute()
     const { id } = (await viewerOf(first)).token
     const before = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
     expect(before.lines).toHaveLength(3)
@@ -119,6 +125,31 @@ describe('tokens revoke and tokens list', () => {
     }
     const after = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
     expect(after.lines).toEqual([expect.stringContaining((await viewerOf(second)).token.id)])
+  })
+
+  test('end several at once, or none where one of them is unknown', async () => {
+    const userId = await member('ann@example.org')
+    const secrets: string[] = []
+    for (let i = 0; i < 3; i++)
+      secrets.push((await runAdmin(house, 'tokens', 'create', '--user', userId)).lines[0] ?? '')
+    const ids: string[] = []
+    for (const secret of secrets) ids.push((await viewerOf(secret)).token.id)
+    const statuses = () =>
+      Promise.all(
+        secrets.map(
+          async (token) =>
+            (await house.graphql('{ __typename viewer { scopes } }', {}, { token })).status,
+        ),
+      )
+    const [a = '', b = ''] = ids
+    const refused = await runAdmin(house, 'tokens', 'revoke', a, 'tok_0', b)
+    expect([refused.code, refused.lines]).toEqual([1, []])
+    expect(await statuses()).toEqual([200, 200, 200])
+    const done = await runAdmin(house, 'tokens', 'revoke', a, b, a)
+    expect([done.code, done.lines]).toEqual([0, ['2 revoked.']])
+    expect(await statuses()).toEqual([401, 401, 200])
+    const again = await runAdmin(house, 'tokens', 'revoke', a)
+    expect([again.code, again.lines]).toEqual([0, ['0 revoked: they were revoked before.']])
   })
 })
 
@@ -147,6 +178,27 @@ describe('what is refused', () => {
     [['tokens', 'revoke', 'tok_0'], 1, /tok_0/],
     [['tokens', 'make', '--user', 'ann@example.org'], 2, /npm run admin/],
     [['--nonsense'], 2, /npm run admin/],
+    [['tokens', 'create', '--user', 'ann@example.org', 'FILES_READ'], 2, /FILES_READ/],
+    [['tokens', 'create', '--user', 'ann@example.org', ''], 2, /does not take/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--email', 'a@b.c'], 2, /--email/],
+    [['tokens', 'create', '--user', 'a@b.c', '--user', 'ann@example.org'], 2, /more than once/],
+    [['tokens', 'list', '--user', 'ann@example.org', '--scope', 'FILES_READ'], 2, /--scope/],
+    [['tokens', 'list', 'ann@example.org', '--user', 'ann@example.org'], 2, /does not take ann/],
+    [['tokens', 'revoke', '--user', 'ann@example.org', 'tok_0'], 2, /--user/],
+    [['tokens', 'revoke'], 2, /token id/],
+    [['users', 'list', '--user', 'ann@example.org'], 2, /--user/],
+    [['users', 'list', 'all'], 2, /all/],
+    [['users', 'create', '--email', 'x@example.org', '--scope', 'FILES_READ'], 2, /--scope/],
+    [['users', 'create', '--email', 'x@example.org', 'Bob'], 2, /Bob/],
+    [
+      ['users', 'create', '--email', 'x@example.org', '--name', 'a\u202eb'],
+      1,
+      /control characters/,
+    ],
+    [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', '0x10'], 2, /days/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', '1e3'], 2, /days/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', ''], 2, /days/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', ' 7'], 2, /days/],
   ] as const)('%j', async (words, wanted, complaint) => {
     await member('ann@example.org')
     await createWorkspace(house, { name: 'Other', slug: 'other' })

@@ -47,12 +47,16 @@ export async function createTokenOnServer(scope: ServerScope, input: NewToken): 
   })
 }
 
-/** Revokes any token with all that was made with it; how many that were. Throws NotFound. */
-export async function revokeTokenOnServer(scope: ServerScope, tokenId: string): Promise<number> {
+/** Revokes tokens with all that was made with them; how many that were. Throws NotFound, and then revokes none of them. */
+export async function revokeTokensOnServer(
+  scope: ServerScope,
+  tokenIds: readonly string[],
+): Promise<number> {
   return onServer(scope, async (s) => {
-    const [token] = await tokensById(s.tx, [tokenId])
-    if (!token) throw new NotFound(tokenId)
-    const revoked = await revokeTokens(s.tx, [tokenId], s.now())
+    const tokens = await tokensById(s.tx, tokenIds)
+    const missing = tokenIds.find((_, i) => !tokens[i])
+    if (missing !== undefined) throw new NotFound(missing)
+    const revoked = await revokeTokens(s.tx, tokenIds, s.now())
     for (const one of revoked) {
       await recordOnServer(s, 'TOKEN_REVOKED', detailsOf(one))
       if (one.workspaceId) await logToken(s, one, 'TOKEN_REVOKED')
