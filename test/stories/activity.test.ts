@@ -466,6 +466,31 @@ describe('who reads it', () => {
     expect(await read(without.token)).toEqual(['FORBIDDEN'])
   })
 
+  test('sees the id and name alone of tokens that they do not manage', async () => {
+    const member = await invite(house, workspaceId, 'EDITOR')
+    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const owner = await invite(house, workspaceId, 'OWNER')
+    await createFolder(house, { workspaceId, name: 'theirs' }, { token: member.token })
+    const query = `query ($ws: ID!) { workspace(by: { id: $ws }) { activity(first: 1, filter: {
+      actions: [FOLDER_CREATED]
+    }) { nodes { actor { id } token {
+      id name prefix scopes expiresAt lastUsedAt issuer { id } workspace { id } user { id }
+    } } } } }`
+    const seen = async (token: string) => {
+      const { workspace } = await house.ask(query, { ws: workspaceId }, { token })
+      return workspace.activity.nodes[0].token
+    }
+    const open = { id: member.tokenId, name: 'a token', user: { id: member.userId } }
+    const hidden = { expiresAt: null, lastUsedAt: null, issuer: null, workspace: null }
+    expect(await seen(viewer.token)).toEqual({ ...open, ...hidden, prefix: '', scopes: [] })
+    const whole = { ...open, prefix: member.token.slice(0, 8), workspace: { id: workspaceId } }
+    for (const { token } of [member, owner]) expect(await seen(token)).toMatchObject(whole)
+    expect((await seen(owner.token)).scopes).toHaveLength(apiScopes.length)
+    const scopes = apiScopes.filter((scope) => scope !== 'TOKENS_WRITE')
+    const narrow = await invite(house, workspaceId, 'OWNER', scopes)
+    expect(await seen(narrow.token)).toMatchObject({ ...open, ...hidden, prefix: '', scopes: [] })
+  })
+
   test('is no stranger, not even of a PUBLIC workspace', async () => {
     const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
     const stranger = await invite(house, elsewhere.id)

@@ -1,7 +1,7 @@
 import { builder } from '../../graphql/builder.ts'
 import { ifAllowed, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { ApiToken, loadToken, loadUser, User } from '../accounts/graphql.ts'
+import { loadUser, User } from '../accounts/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { type ActivityRow, activityById, activityList, currentSyncCursor } from './reads.ts'
@@ -20,7 +20,7 @@ nodeType('evt', 'ActivityEvent', async (ids, { db, viewer }) => {
   )
 })
 
-const ActivityEvent = builder.objectRef<ActivityRow>('ActivityEvent').implement({
+export const ActivityEvent = builder.objectRef<ActivityRow>('ActivityEvent').implement({
   interfaces: [Node],
   fields: (t) => ({
     id: t.exposeID('id'),
@@ -32,11 +32,6 @@ const ActivityEvent = builder.objectRef<ActivityRow>('ActivityEvent').implement(
       type: User,
       nullable: true,
       resolve: ({ actorId }, _, context) => (actorId === null ? null : loadUser(context, actorId)),
-    }),
-    token: t.field({
-      type: ApiToken,
-      nullable: true,
-      resolve: ({ tokenId }, _, context) => (tokenId === null ? null : loadToken(context, tokenId)),
     }),
     entryId: t.exposeID('entryId', { nullable: true }),
     path: t.exposeString('path', {

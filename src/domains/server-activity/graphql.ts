@@ -1,6 +1,6 @@
 import { builder } from '../../graphql/builder.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { ApiToken, loadToken, loadUser, User } from '../accounts/graphql.ts'
+import { loadUser, User } from '../accounts/graphql.ts'
 import { requireServerAccess, type ServerEventRow, serverActivityList } from './reads.ts'
 import { type ServerAction, serverActions } from './rules.ts'
 
@@ -12,7 +12,7 @@ const ServerActionEnum = builder.enumType('ServerAction', {
   } satisfies Record<ServerAction, object>,
 })
 
-const ServerEvent = builder.objectRef<ServerEventRow>('ServerEvent').implement({
+export const ServerEvent = builder.objectRef<ServerEventRow>('ServerEvent').implement({
   description: 'Something that happened on the server and concerns no single workspace.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Names this event and no other.' }),
@@ -26,12 +26,6 @@ const ServerEvent = builder.objectRef<ServerEventRow>('ServerEvent').implement({
       nullable: true,
       description: 'The user who did it; null where it was done on the server.',
       resolve: ({ actorId }, _, context) => (actorId === null ? null : loadUser(context, actorId)),
-    }),
-    token: t.field({
-      type: ApiToken,
-      nullable: true,
-      description: 'The token with which it was done.',
-      resolve: ({ tokenId }, _, context) => (tokenId === null ? null : loadToken(context, tokenId)),
     }),
     at: t.expose('at', { type: 'DateTime', description: 'When it was done.' }),
     details: t.field({

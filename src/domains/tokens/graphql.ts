@@ -1,19 +1,52 @@
 import { builder } from '../../graphql/builder.ts'
+import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { nodeType } from '../../graphql/nodes.ts'
+import { loader, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { ApiScopeEnum, ApiToken, Viewer } from '../accounts/graphql.ts'
 import { type TokenRow, tokensById } from '../accounts/reads.ts'
+import { ActivityEvent } from '../activity/graphql.ts'
+import { ServerEvent } from '../server-activity/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { mayManage, ownTokensList, requireTokensWrite, tokensList } from './reads.ts'
 import { revokeAllApiTokens, revokeApiToken } from './revoking.ts'
+import { HIDDEN_FROM_OTHERS, seenByOthers } from './sight.ts'
 import { createApiToken } from './writes.ts'
 
 nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
   const rows = await tokensById(db, ids)
   return Promise.all(rows.map(async (row) => ((await mayManage(db, viewer, row)) ? row : null)))
 })
+
+/** A token by id, of which only the id and the name are shown to a viewer who does not manage it. */
+const loadActingToken = loader(async (ids, { db, viewer }) => {
+  const rows = await tokensById(db, ids)
+  return Promise.all(
+    rows.map(async (row) => (row && !(await mayManage(db, viewer, row)) ? seenByOthers(row) : row)),
+  )
+})
+
+const actingToken = ({ tokenId }: { tokenId: string | null }, _: unknown, context: Context) =>
+  tokenId === null ? null : loadActingToken(context, tokenId)
+
+builder.objectField(ActivityEvent, 'token', (t) =>
+  t.field({
+    type: ApiToken,
+    nullable: true,
+    description: `The token with which it was done. ${HIDDEN_FROM_OTHERS}`,
+    resolve: actingToken,
+  }),
+)
+
+builder.objectField(ServerEvent, 'token', (t) =>
+  t.field({
+    type: ApiToken,
+    nullable: true,
+    description: `The token with which it was done. ${HIDDEN_FROM_OTHERS}`,
+    resolve: actingToken,
+  }),
+)
 
 builder.objectField(Workspace, 'apiTokens', (t) =>
   t.connection(
@@ -77,7 +110,7 @@ mutation('revokeApiToken', {
         required: true,
         defaultValue: true,
         description:
-          'Whether the tokens that were made with it end, too, however indirectly; false: they pass to the token with which it was made itself.',
+          'Whether the tokens that were made with it end, too, however indirectly. With false they stay, and end once it, or one with which it was made, is revoked with true; a token cannot ask for that of one with which it was made itself.',
       }),
     }),
   }),
@@ -96,7 +129,7 @@ mutation('revokeAllApiTokens', {
         required: true,
         defaultValue: true,
         description:
-          'Whether the token of this request stays, also where it was made with another.',
+          'Whether the token of this request stays, also where it was made with another; it ends once that one is revoked again.',
       }),
     }),
   }),
