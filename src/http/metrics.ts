@@ -10,6 +10,8 @@ import type { Config, MetricsConfig } from '../config.ts'
 import { lockWaits } from '../database/transaction.ts'
 import { sweepState } from '../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../errors.ts'
+import type { NoteAuthFailure } from './auth-failures.ts'
+import { addressOf } from './forwarded.ts'
 import { HttpProblem, sendProblem } from './problems.ts'
 import type { Door } from './visit.ts'
 
@@ -115,7 +117,10 @@ export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Door
   return {
     async handle(req, res, visit) {
       if (!access.open && access.token === null) throw notServed()
-      if (!isAllowed(req, access)) await visit.toll.pay(1)
+      if (!isAllowed(req, access)) {
+        if (req.headers.authorization !== undefined) visit.noteAuthFailure()
+        await visit.toll.pay(1)
+      }
       await sendMetrics(req, res, { metrics, access })
     },
   }
@@ -125,6 +130,7 @@ export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Door
 export function createMetricsServer(
   metrics: Metrics,
   { config: { metrics: access }, log }: Pick<App, 'config' | 'log'>,
+  noteAuthFailure: NoteAuthFailure,
 ): Server {
   const timeouts = { requestTimeout: 30_000, headersTimeout: 30_000 }
   const report = (err: unknown) => log.error({ err }, 'unexpected')
@@ -132,6 +138,8 @@ export function createMetricsServer(
     try {
       if (req.url?.split('?', 1)[0] !== '/metrics') throw notServed()
       if (req.method !== 'GET' && req.method !== 'HEAD') throw onlyReads()
+      if (req.headers.authorization !== undefined && !isAllowed(req, access))
+        noteAuthFailure(addressOf(req, false))
       await sendMetrics(req, res, { metrics, access })
     } catch (error) {
       sendProblem(res, error, { requestId: randomUUID(), log: report })

@@ -58,7 +58,7 @@ export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {
 
   server.on('connection', addresses.admitConnection)
 
-  const metricsServer = createMetricsServer(metrics, app)
+  const metricsServer = createMetricsServer(metrics, app, noteAuthFailure)
 
   async function serve(req: IncomingMessage, res: ServerResponse, requestId: string) {
     const route = routeOf(req, routes)

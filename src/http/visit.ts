@@ -18,6 +18,8 @@ export type Visit = {
   address: string
   /** By the Authorization header, which is looked up once; rejects with Unauthenticated. */
   scope: () => Promise<Scope>
+  /** Logs that the Authorization header of this request opens nothing. */
+  noteAuthFailure: () => void
   /** Takes the points that the request costs. */
   toll: Toll
 }
@@ -58,6 +60,7 @@ export function openVisit(
     requestId,
     publicUrl,
     address,
+    noteAuthFailure: () => noteAuthFailure(address),
     scope() {
       scope ??= authenticated()
       return scope

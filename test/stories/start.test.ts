@@ -138,6 +138,27 @@ describe('METRICS_PORT', () => {
     }
     await stop(server)
   })
+
+  test.each(['PORT', 'METRICS_PORT'])('logs a wrong token of /metrics at %s', async (which) => {
+    const port = String(await freePort())
+    const METRICS_TOKEN = 'a-token-for-prometheus'
+    const env = { DATA_DIR: await emptyFolder(), METRICS_TOKEN, LOG_LEVEL: 'warn' }
+    const server = await ready(which === 'PORT' ? env : { ...env, METRICS_PORT: port })
+    const url = which === 'PORT' ? server.url : `http://127.0.0.1:${port}`
+    const ask = (headers = {}) => fetch(`${url}/metrics`, { headers })
+    expect((await ask()).status).toBe(401)
+    expect((await ask({ authorization: `Bearer ${METRICS_TOKEN}` })).status).toBe(200)
+    for (let i = 0; i < 20; i++)
+      expect((await ask({ authorization: 'Bearer wrong' })).status).toBe(401)
+    await stop(server)
+    const failed = server.said.err
+      .split('\n')
+      .filter((line) => line.includes('authentication failed'))
+    // Neither the request without a token nor the right one, and no line for each of twenty.
+    expect(failed.length).toBeGreaterThan(0)
+    expect(failed.length).toBeLessThan(20)
+    expect(JSON.parse(failed[0] ?? '')).toMatchObject({ address: '127.0.0.1', unlogged: 0 })
+  })
 })
 
 describe('what cannot start says why in a sentence, and exits 1', () => {
