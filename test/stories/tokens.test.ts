@@ -124,6 +124,40 @@ describe('createApiToken', () => {
     })
   })
 
+  test.each([
+    ['a mark that turns the direction of text', 'a\u202eb'],
+    ['a control character', 'a\u001b[2J'],
+    ['33 combining marks in a row', `a${'\u0301'.repeat(33)}`],
+    ['marks that NFC makes 33 of', `q\u0344${'\u0301'.repeat(31)}`],
+  ])('refuses %s in names of tokens and users', async (_, name) => {
+    const invalid = { code: 'INVALID_INPUT', path: ['name'] }
+    expect(await refused('createApiToken', { name, scopes: [] })).toMatchObject(invalid)
+    const robot = { workspaceId, name, role: 'VIEWER' }
+    expect(await refused('createServiceAccount', robot)).toMatchObject(invalid)
+    const person = { workspaceId, email: 'ann@example.org', name, role: 'VIEWER' }
+    expect(await refused('addMember', person)).toMatchObject(invalid)
+    // Without a name, what stands before the @ is shown.
+    const named = { workspaceId, email: `${name}@example.org`, role: 'VIEWER' }
+    expect(await refused('addMember', named)).toMatchObject({ ...invalid, path: ['email'] })
+  })
+
+  test('takes as many combining marks as a name of an entry', async () => {
+    const name = `a${'\u0301'.repeat(32)}`
+    expect((await create({ name })).token.name).toBe(name)
+  })
+
+  test('finds no workspace by an empty id, for oneself and for service accounts', async () => {
+    const { secret: bound } = await giveToken(house, { workspaceId })
+    const empty = { name: 'x', scopes: [], workspaceId: '' }
+    const userId = await serviceAccount()
+    const missing = { code: 'NOT_FOUND', path: ['workspaceId'], id: '' }
+    for (const token of [house.token, bound])
+      for (const input of [empty, { ...empty, userId }, { ...empty, userId: '' }])
+        expect(await refused('createApiToken', input, token)).toMatchObject(missing)
+    const noUser = { name: 'x', scopes: [], userId: '', workspaceId }
+    expect(await refused('createApiToken', noUser)).toMatchObject({ code: 'NOT_FOUND' })
+  })
+
   test('binds a token to a workspace that one is in', async () => {
     expect((await create({ workspaceId })).token.workspace).toEqual({ id: workspaceId })
     const { token } = await invite(house, workspaceId, 'VIEWER')

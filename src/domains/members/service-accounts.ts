@@ -1,8 +1,8 @@
 import type { WorkspaceRole } from '../../database/tables.ts'
-import { InvalidInput, NotFound } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
+import { NotFound } from '../../errors.ts'
 import { inTransaction, type Scope } from '../../scope.ts'
 import { usersById } from '../accounts/reads.ts'
+import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess, requireNamed } from '../workspaces/reads.ts'
@@ -18,9 +18,7 @@ export async function createServiceAccount(
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, need)
-    if (name.trim() === '' || name.length > 200 || !isKeepable(name)) {
-      throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
-    }
+    checkName(name)
     const about = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
     const { id: userId } = await createUser(s.tx, { ...about, createdAt: s.now() })
     const member = { workspaceId, userId, role, joinedAt: s.now() }

@@ -2,9 +2,10 @@ import { hook } from '../../database/hook.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { transact } from '../../database/transaction.ts'
 import { InvalidInput, InvalidState, NotFound } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
+import { isSafeName } from '../../names.ts'
 import { inTransaction, type LogScope, type Scope, type TxScope } from '../../scope.ts'
 import { type UserRow, userByEmail } from '../accounts/reads.ts'
+import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
@@ -64,12 +65,13 @@ export async function addMember(
 
 /** Throws InvalidInput. */
 function checkPerson(email: string, name: string | null | undefined) {
-  if (!EMAIL.test(email) || email.length > 254) {
+  if (!EMAIL.test(email) || email.length > 254 || !isSafeName(email)) {
     throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
   }
-  if (name && (name.length > 200 || !isKeepable(name))) {
+  if (name && name.length > 200) {
     throw new InvalidInput({ path: ['name'], message: 'at most 200 characters' })
   }
+  if (name?.trim()) checkName(name)
 }
 
 /** A person who is in no workspace yet, made by the operator of the server. Throws InvalidInput, also for an address that is taken. */

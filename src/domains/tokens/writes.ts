@@ -1,5 +1,4 @@
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
 import {
   type ApiScope,
   inTransaction,
@@ -9,6 +8,7 @@ import {
   type Viewer,
 } from '../../scope.ts'
 import { type TokenRow, usersById } from '../accounts/reads.ts'
+import { checkName } from '../accounts/rules.ts'
 import { createToken, lockToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
@@ -34,7 +34,7 @@ export async function createApiToken(scope: Scope, input: NewApiToken): Promise<
   const userId = input.userId ?? viewer.userId
   checkNewToken({ ...input, workspaceId, userId }, viewer, scope.now())
   return inTransaction(scope, async (s) => {
-    if (workspaceId) await requireHolder(s, workspaceId, userId)
+    if (workspaceId !== null) await requireHolder(s, workspaceId, userId)
     const parent = await lockToken(s.tx, viewer.tokenId, s.now())
     if (!parent) throw new Unauthenticated()
     const expiresAt = endOfLife(parent, input.expiresAt ?? null)
@@ -52,7 +52,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
   const missing = scopes.filter((wanted) => !viewer.scopes.has(wanted))
   if (missing.length > 0) throw new Forbidden({ missingScopes: missing })
   checkTerms(input, now)
-  if (userId !== viewer.userId && !workspaceId) {
+  if (userId !== viewer.userId && workspaceId === null) {
     const message = "a service account's token is bound to its workspace: name it"
     throw new InvalidInput({ path: ['workspaceId'], message })
   }
@@ -63,9 +63,7 @@ export function checkTerms(
   { name, expiresAt }: Pick<NewApiToken, 'name' | 'expiresAt'>,
   now: number,
 ) {
-  if (name.trim() === '' || name.length > 200 || !isKeepable(name)) {
-    throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
-  }
+  checkName(name)
   if (expiresAt != null && expiresAt <= now) {
     throw new InvalidInput({ path: ['expiresAt'], message: 'a moment in the future' })
   }
