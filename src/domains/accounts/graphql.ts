@@ -10,7 +10,7 @@ export const ApiScopeEnum = builder.enumType('ApiScope', { values: apiScopes })
 
 /** A user by id, from inside a type that the viewer may see. */
 export const loadUser = loader((ids, { db }) => usersById(db, ids))
-export const loadToken = loader((ids, { db }) => tokensById(db, ids))
+const loadToken = loader((ids, { db }) => tokensById(db, ids))
 
 const UserKindEnum = builder.enumType('UserKind', {
   values: {
