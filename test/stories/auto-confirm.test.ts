@@ -362,7 +362,7 @@ test('F1: killed twenty times around the last byte: every upload that has it bec
     expect(file !== null).toBe(isFile)
     if (file) expect((await download(house, file.id)).equals(bytes)).toBe(true)
   }
-}, 180_000)
+}, 600_000)
 
 describe('every step of the last byte of an upload that confirms itself', () => {
   const walked = async (walks: Walk[], env = () => ({})) => {
@@ -373,7 +373,7 @@ describe('every step of the last byte of an upload that confirms itself', () => 
 
   test('F1: killed there, it becomes a file without being sent again', async () => {
     await walked([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
-  }, 180_000)
+  }, 600_000)
 
   test('F5, F7: failed there, no client hears of a success before the file exists', async () => {
     await walked(
@@ -381,7 +381,7 @@ describe('every step of the last byte of an upload that confirms itself', () => 
         ? [{ fault: 'EIO' }, { fault: 'LOST' }]
         : [{ fault: 'RESET' }, { fault: 'LOST' }],
     )
-  }, 180_000)
+  }, 600_000)
 
   test.skipIf(!s3IsGiven)(
     'F6: with the bucket killed, refusing, cut off or silent there',
@@ -397,6 +397,6 @@ describe('every step of the last byte of an upload that confirms itself', () => 
         env,
       )
     },
-    300_000,
+    600_000,
   )
 })

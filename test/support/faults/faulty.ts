@@ -95,8 +95,9 @@ export async function openFaulty({
 
   /** What befalls which step from now on; null: nothing. Answers what was counted until now; null where the process is dead. */
   async function arm(next: Armed | null): Promise<Tally | null> {
-    if (!child?.connected) return null
     if (!next) await downPasses()
+    // Nothing is awaited between this and the listener for its end.
+    if (!child?.connected || child.exitCode !== null || child.signalCode !== null) return null
     const answered = new AbortController()
     const { signal } = answered
     const tally = once(child, 'message', { signal }).then(([tally]) => tally as Tally)
