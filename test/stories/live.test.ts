@@ -252,7 +252,10 @@ describe('S12, S37: a stream ends within a second', () => {
     const { secret: token } = await giveToken(house, { scopes: ['FILES_WRITE'] })
     using stream = await follow({ token })
     const first = await stream.next()
-    expect(first?.data.errors[0].extensions).toEqual({ code: 'FORBIDDEN' })
+    expect(first?.data.errors[0].extensions).toEqual({
+      code: 'FORBIDDEN',
+      missingScopes: ['FILES_READ'],
+    })
     expect((await stream.next())?.event).toBe('complete')
   })
 })
