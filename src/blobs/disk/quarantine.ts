@@ -23,6 +23,7 @@ export function diskQuarantine(places: DiskPlaces) {
   }
 
   async function move(from: string, to: string) {
+    if (!(await exists(from))) return false
     await places.makeFolder(dirname(to))
     try {
       await rename(from, to)

@@ -21,6 +21,8 @@ export type Operation = {
   paths: string[]
   /** What is there of it before it is done is seen. */
   grows?: boolean
+  /** It reserves room for its bytes, which is given back when it is cancelled or expires. */
+  reserves?: boolean
   /** What is done afterwards without being asked counts, too. */
   everywhere?: boolean
   /** What a client goes on with, to see that it was worth it. */
@@ -185,6 +187,7 @@ export const operations: Operation[] = [
     act: (house, { id, more }) =>
       mutate(house, 'importArchive', { uploadId: id, destination: { id: more } }, 'entryCount'),
     already: 'NAME_CONFLICT',
+    reserves: true,
     paths: ['to', 'to/docs', 'to/docs/a.txt', 'to/docs/sub', 'z.zip'],
   },
 ]

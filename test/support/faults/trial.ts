@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createWorkspace } from '../client.ts'
+import { act, createWorkspace } from '../client.ts'
+import type { House } from '../house.ts'
 import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'
@@ -60,10 +61,20 @@ export async function tryOnce(
   }
   assert.equal(tally === null, isKill(armed.fault), 'it lives on where it was not killed')
   if (!tally) await faulty.start()
+  if (operation.reserves) await cancelReservations(faulty.house, subject.workspaceId)
   isWellTold(answer, tally === null, armed)
   if (heals) requireDone(answer)
   await again(faulty, course, { subject, wasDone: await look() })
   return true
+}
+
+/** What was reserved for an import that was cut off is an upload of its maker, who can cancel it before it expires. */
+async function cancelReservations(house: House, workspaceId: string) {
+  const query = `query ($id: ID!) { workspace(by: { id: $id }) {
+    uploads(status: [CREATED]) { nodes { id transport } } } }`
+  const { workspace } = await house.ask(query, { id: workspaceId })
+  for (const { id, transport } of workspace.uploads.nodes)
+    if (transport === 'FORM') await act(house, 'cancelUpload', { uploadId: id }, '__typename')
 }
 
 async function prepare({ house }: Faulty, operation: Operation) {
