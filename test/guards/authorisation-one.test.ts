@@ -46,6 +46,8 @@ describe('S8: one function decides', () => {
       // createWorkspace.
       'src/domains/workspaces/writes.ts',
       // A link for who may read, in the answer to who wrote.
+      // The scope of every field, whatever led to its row.
+      'src/graphql/sights.ts',
       'src/http/file-json.ts',
     ])
   })

@@ -739,7 +739,7 @@ test('a folder of 3,000 files in 200 folders goes and comes back without its fil
     1, 0, 0,
   ])
   await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
-})
+}, 90_000)
 
 test('an upload whose folder went into the trash waits until it comes back', async () => {
   const a = await folder('a')
