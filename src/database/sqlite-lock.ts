@@ -93,7 +93,9 @@ function watch(locked: LockFile, lockPath: string, { log }: Options): Disposable
 
 /** SQLite names its log after the path: two servers that reach one file by two names would have a log each. */
 function requireSingleName(path: string) {
-  const names = statSync(path, { throwIfNoEntry: false })?.nlink ?? 1
+  const found = statSync(path, { throwIfNoEntry: false })
+  // A folder counts its subfolders there; it is refused when it is opened.
+  const names = found?.isFile() ? found.nlink : 1
   if (names <= 1) return
   throw new CannotStart(
     `${path} has ${names} names (hard links), and SQLite damages a database that is used by two of them: delete the others, or copy the file and let DATABASE_URL name the copy.`,
