@@ -6,7 +6,7 @@ import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'
 import type { Operation } from './operations.ts'
-import { atOnce, type View, viewOf } from './view.ts'
+import { atOnce, type View, viewOf, withoutReservations } from './view.ts'
 
 /** What an operation makes of its workspace where nothing stands in its way: before, after, and when the client is through. */
 export type Course = { operation: Operation; before: View; after: View; finished: View | null }
@@ -51,8 +51,9 @@ export async function tryOnce(
   if (operation.everywhere) await sleep(MORE_MS)
   const look = async () =>
     fullyOrNot(course, await viewOf(faulty.house, subject.workspaceId), answer)
-  // A disk that is full keeps nobody from reading.
-  if (armed.forGood) await look()
+  // A disk that is full keeps nobody from reading; a reservation is cancelled when rows can be written again.
+  if (armed.forGood)
+    fullyOrNot(course, await viewUnreserved(faulty.house, subject, operation), answer)
   const tally = await faulty.arm(null)
   if (tally?.struck.length === 0) {
     requireDone(answer)
@@ -66,6 +67,11 @@ export async function tryOnce(
   if (heals) requireDone(answer)
   await again(faulty, course, { subject, wasDone: await look() })
   return true
+}
+
+async function viewUnreserved(house: House, { workspaceId }: Subject, { reserves }: Operation) {
+  const seen = await viewOf(house, workspaceId)
+  return reserves ? withoutReservations(seen) : seen
 }
 
 /** What was reserved for an import that was cut off is an upload of its maker, who can cancel it before it expires. */

@@ -6,14 +6,14 @@ const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     ... on File { size sha256 status versions(first: 10) { nodes { number size sha256 } } }
     ... on Folder { totals { bytes fileCount folderCount } } } }
   trash(first: 100) { nodes { __typename name trash { originalPath } ... on Folder { totals { bytes fileCount } } } }
-  uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { name status offset size } }
+  uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { name transport status offset size } }
 } }`
 
 /** All that a client sees of a workspace, without ids and times: two that have come to the same are equal. */
 export type View = {
   entries: Record<string, unknown>
   trash: unknown[]
-  uploads: { name: string; status: string; offset: number; size: number }[]
+  uploads: { name: string; transport: string; status: string; offset: number; size: number }[]
   usage: Record<string, number>
 }
 
@@ -37,3 +37,11 @@ export const atOnce = ({ usage: { storedBytes: _, ...usage }, ...view }: View) =
   ...view,
   usage,
 })
+
+/** Without the uploads of no size that hold room for an import which was cut off: they stay until they are cancelled or expire. */
+export function withoutReservations(view: View): View {
+  const uploads = view.uploads.filter(({ transport }) => transport !== 'FORM')
+  if (uploads.length === view.uploads.length) return view
+  const reservedBytes = uploads.reduce((sum, { size }) => sum + size, 0)
+  return { ...view, uploads, usage: { ...view.usage, reservedBytes } }
+}
