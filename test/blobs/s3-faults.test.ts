@@ -9,6 +9,7 @@ import { s3Places } from '../../src/blobs/s3/places.ts'
 import { StorageFault } from '../../src/errors.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
 import { openS3Place, s3IsGiven } from '../support/s3.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { body, brokenBody, newKey, read } from './sources.ts'
 
 const MIB = 1024 ** 2
@@ -74,6 +75,22 @@ describe.skipIf(!s3IsGiven)(
       )
       expect(way.met.count).toBe(3)
     })
+
+    test('connections that are lost without notice cost seconds: each request goes on over a new one', async () => {
+      const bytes = randomBytes(2 * MIB)
+      await using way = await startTcpProxy({
+        host: '127.0.0.1',
+        port: Number(new URL(place.config.endpoint ?? '').port),
+      })
+      const store = place.reopen({ endpoint: `http://127.0.0.1:${way.port}` })
+      await store.stage(key, bytes.length)
+      await Promise.all([1, 2, 3].map(() => store.remove(newKey())))
+      way.blackHole()
+      expect(await store.append(key, 0, body(bytes))).toBe(bytes.length)
+      await store.adopt(key)
+      way.blackHole()
+      expect((await read(store.open(key))).equals(bytes)).toBe(true)
+    }, 60_000)
 
     test('where nothing comes any more, reading ends with a fault', async () => {
       await staged(randomBytes(2 * MIB))

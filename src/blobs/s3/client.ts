@@ -1,26 +1,23 @@
-import { Agent } from 'node:http'
-import { Agent as TlsAgent } from 'node:https'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { NodeHttpHandler } from '@smithy/node-http-handler'
 import type { S3Config } from '../../config.ts'
 import { renewSpent } from './credentials.ts'
-
-const CONNECTING_MS = 5_000
-/** From the first byte of a request to the head of its answer: a part over a thin line, or a large upload put together. */
-const ANSWERING_MS = 300_000
-/** Less than any server waits before it closes a connection that is idle. */
-const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, timeout: 20_000 }
+import { type BucketAgents, BucketHttpHandler, openAgents } from './http-handler.ts'
 
 /** Two ways to speak to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
 export function s3Clients(config: S3Config) {
-  const shared = { ...addressOf(config), ...handling() }
+  const agents = openAgents()
   const client = new S3Client({
-    ...shared,
+    ...addressOf(config),
+    ...handling(agents, { isStreaming: false }),
     requestChecksumCalculation: config.checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
   })
   if (config.checksums) signWithoutBody(client)
   /** The checksum of a stream comes behind it in a trailer, of which many servers know nothing. */
-  const streaming = new S3Client({ ...shared, requestChecksumCalculation: 'WHEN_REQUIRED' })
+  const streaming = new S3Client({
+    ...addressOf(config),
+    ...handling(agents, { isStreaming: true }),
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+  })
   for (const each of [client, streaming]) renewSpent(each)
   shareClock(client, streaming)
   return { client, streaming }
@@ -36,24 +33,13 @@ function shareClock({ config }: S3Client, other: S3Client) {
   })
 }
 
-function handling(): S3ClientConfig {
-  return {
-    maxAttempts: 4,
-    // Half of what is read are ranges, of which the bucket says no checksum.
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    expectContinueHeader: false,
-    requestHandler: new NodeHttpHandler({
-      // Every download holds a socket for as long as its reader takes.
-      httpAgent: new Agent(keepAlive),
-      httpsAgent: new TlsAgent(keepAlive),
-      connectionTimeout: CONNECTING_MS,
-      requestTimeout: ANSWERING_MS,
-      throwOnRequestTimeout: true,
-      // A reader who pauses is no fault.
-      socketTimeout: 0,
-    }),
-  }
-}
+const handling = (agents: BucketAgents, kind: { isStreaming: boolean }): S3ClientConfig => ({
+  maxAttempts: 4,
+  // Half of what is read are ranges, of which the bucket says no checksum.
+  responseChecksumValidation: 'WHEN_REQUIRED',
+  expectContinueHeader: false,
+  requestHandler: new BucketHttpHandler(agents, kind),
+})
 
 /** For URLs that are signed now and used by others: nobody knows the checksum of what they will send. */
 export const presigningClient = (config: S3Config) =>

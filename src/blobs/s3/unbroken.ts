@@ -3,6 +3,9 @@ import { pause } from './patience.ts'
 
 /** So often in a row, without a byte in between, the way may break. */
 const MOST_BREAKS = 3
+/** A read that waits longer for its next bytes has lost its connection without notice. */
+const SILENCE_MS = 10_000
+const SILENT = `the bucket sent nothing for ${SILENCE_MS} ms`
 
 type Whole = {
   first: Readable
@@ -18,7 +21,7 @@ export function unbroken({ first, length, reopen }: Whole): Readable {
 
   async function next(): Promise<Buffer | null> {
     try {
-      const { value, done } = await chunks.next()
+      const { value, done } = await nextChunk()
       if (done) return null
       ;[at, breaks] = [at + value.length, 0]
       return value
@@ -27,6 +30,15 @@ export function unbroken({ first, length, reopen }: Whole): Readable {
       breaks += 1
       if (breaks > MOST_BREAKS || bytes.destroyed) throw cause
       return goOn()
+    }
+  }
+
+  async function nextChunk() {
+    const silence = setTimeout(() => source.destroy(new Error(SILENT)), SILENCE_MS)
+    try {
+      return await chunks.next()
+    } finally {
+      clearTimeout(silence)
     }
   }
 
