@@ -5,6 +5,10 @@ import { NodeHttpHandler } from '@smithy/node-http-handler'
 const CONNECT_TIMEOUT_MS = 5_000
 /** Until the head of the answer to CompleteMultipartUpload: some servers copy all parts before they say a word. */
 const COMPLETE_TIMEOUT_MS = 300_000
+/** The same for the first attempt with so few parts that any server has copied them by then. */
+const FIRST_COMPLETE_TIMEOUT_MS = 10_000
+/** About a hundred parts, at least 500 MiB. */
+const SHORT_LIST_BYTES = 16 * 1024
 /** A connection whose other end has vanished without a word is given up this soon; the next attempt takes a new one. */
 const FIRST_SILENCE_MS = 3_000
 /** The kernel takes a few megabytes at once, and a thin line carries them while nothing is seen to move. */
@@ -66,7 +70,7 @@ export class BucketHttpHandler extends NodeHttpHandler {
     if (request.method === 'GET')
       return this.#silentFor(0).handle(request, { ...options, requestTimeout: silenceMs })
     if (isComplete(request))
-      return this.#silentFor(0).handle(request, { ...options, requestTimeout: COMPLETE_TIMEOUT_MS })
+      return this.#silentFor(0).handle(request, { ...options, requestTimeout: completeMs(request) })
     return this.#silentFor(silenceMs).handle(request, options)
   }
 
@@ -74,11 +78,10 @@ export class BucketHttpHandler extends NodeHttpHandler {
     for (const handler of this.#handlers.values()) handler.destroy()
   }
 
-  #silenceOf({ method, headers }: BucketRequest) {
-    const isFirst = /^attempt=1\b/.test(headers['amz-sdk-request'] ?? '')
+  #silenceOf(request: BucketRequest) {
     if (this.#isStreaming) return STREAM_SILENCE_MS
-    if (!isFirst) return LATER_SILENCE_MS
-    return method === 'PUT' ? FIRST_BODY_SILENCE_MS : FIRST_SILENCE_MS
+    if (!isFirst(request)) return LATER_SILENCE_MS
+    return request.method === 'PUT' ? FIRST_BODY_SILENCE_MS : FIRST_SILENCE_MS
   }
 
   /** Its socket may be without activity for so many milliseconds; 0: without a limit. */
@@ -99,3 +102,12 @@ export class BucketHttpHandler extends NodeHttpHandler {
 
 const isComplete = ({ method, query }: BucketRequest) =>
   method === 'POST' && query !== undefined && 'uploadId' in query
+
+const isFirst = ({ headers }: BucketRequest) =>
+  /^attempt=1\b/.test(headers['amz-sdk-request'] ?? '')
+
+/** The body lists the parts. */
+const completeMs = (request: BucketRequest) =>
+  isFirst(request) && Buffer.byteLength(request.body ?? '') < SHORT_LIST_BYTES
+    ? FIRST_COMPLETE_TIMEOUT_MS
+    : COMPLETE_TIMEOUT_MS
