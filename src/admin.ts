@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { CannotStart, readConfig } from './config.ts'
-import { openExisting } from './database/existing.ts'
+import { type ApiScope, apiScopes, type Scope } from './context.ts'
+import { openExisting } from './database/open-existing.ts'
 import { createUserOnServer } from './domains/members/writes.ts'
 import {
   createTokenOnServer,
@@ -9,7 +10,6 @@ import {
   usersOnServer,
 } from './domains/tokens/on-server.ts'
 import { DomainError } from './errors.ts'
-import { type ApiScope, apiScopes, type Scope } from './scope.ts'
 
 // What this creates is for the user of this process alone.
 process.umask(0o077)

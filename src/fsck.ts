@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { CannotStart, readConfig } from './config.ts'
-import { inQuarantine, inspect, knownDamages, sweep, type Told } from './inspection.ts'
+import { inQuarantine, inspect, knownDamages, sweep, type Told } from './fsck/inspect.ts'
 
 // What --repair creates is for the user of this process alone.
 process.umask(0o077)

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { CannotStart, readConfig } from './config.ts'
 import type { Db } from './database/database.ts'
-import { openExisting } from './database/existing.ts'
+import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'
 
 // What this creates is for the user of this process alone.

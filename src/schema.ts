@@ -1,11 +1,11 @@
 import { lexicographicSortSchema, printSchema } from 'graphql'
 import { builder } from './graphql/builder.ts'
 import './graphql/scalars.ts'
-import './graphql/problems.ts'
+import './graphql/errors.ts'
 import './graphql/nodes.ts'
 import './graphql/pages.ts'
 import './graphql/server-info.ts'
-import { withSights } from './graphql/sights.ts'
+import { withSights } from './graphql/field-policy.ts'
 
 // Eldest first: a domain may import those above it and never those below it.
 import './domains/accounts/graphql.ts'

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { act } from './support/client.ts'
-import { type House, openHouse } from './support/house.ts'
+import { type House, openHouse } from './support/test-server.ts'
 
 // The main job before one's eyes: a server over a temporary folder, a file that loses its connection half way, and what
 // becomes of it. Each step prints the GraphQL or HTTP that it took. Exits 0 when everything was as it should be.

@@ -13,7 +13,7 @@ const sameOnBoth = [
   'architecture',
   'audits',
   'graphiql',
-  'problems',
+  'guards/errors',
   'readme',
   'schema',
   'seeds',

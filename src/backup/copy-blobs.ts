@@ -5,12 +5,12 @@ import { dirname } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { BlobStore } from '../blobs/blob-store.ts'
-import { isMissing } from '../blobs/disk/faults.ts'
-import { diskPlaces } from '../blobs/disk/places.ts'
-import { type Flaw, flawOf, openKept } from '../blobs/examine.ts'
+import { isMissing } from '../blobs/disk/errors.ts'
+import { diskPlaces } from '../blobs/disk/paths.ts'
+import { type Flaw, flawOf, openKept } from '../blobs/verify.ts'
 import type { BlobsConfig } from '../config.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
-import { syncFolder } from '../durable.ts'
+import { syncFolder } from '../fsync.ts'
 
 /** Puts a blob into the backup; says what is wrong with the bytes that the store has, and null where nothing is. */
 export type BlobCopier = {

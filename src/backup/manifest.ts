@@ -4,7 +4,7 @@ import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CannotStart } from '../config.ts'
-import { syncFolder } from '../durable.ts'
+import { syncFolder } from '../fsync.ts'
 
 /** What a backup consists of, in its folder. Only a finished one has a manifest. */
 const names = { manifest: 'manifest.json', blobs: 'blobs.jsonl', bytes: 'blobs' }

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Checksum } from './checksum.ts'
+import type { Checksum } from './streams/checksum.ts'
 
 /**
  * Bytes, by key. The rows elsewhere give a key its meaning; a key (`upl_` and 32 hex digits) is made by the house, never by a

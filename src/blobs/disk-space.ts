@@ -1,5 +1,5 @@
 import { StorageFault } from '../errors.ts'
-import { openAnnouncements } from './announcements.ts'
+import { openAnnouncements } from './announced-bytes.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Volume, VolumeState } from './volume.ts'
 

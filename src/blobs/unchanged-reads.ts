@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
+import { sharing } from '../concurrency/single-flight.ts'
 import { StorageFault } from '../errors.ts'
 import type { BlobStore, StampedRead } from './blob-store.ts'
-import { type Expected, type Flaw, flawOf, nullIfMissing } from './examine.ts'
-import { sharing } from './sharing.ts'
+import { type Expected, type Flaw, flawOf, nullIfMissing } from './verify.ts'
 
 /** So many stamps are remembered: some megabytes of memory. */
 const MAX_TRUSTED = 10_000

@@ -6,8 +6,8 @@ import {
   sql,
 } from 'kysely'
 import type { DatabaseConfig } from '../config.ts'
-import { postgresDialect } from './postgres.ts'
-import { memoryDialect, sqliteDialect } from './sqlite.ts'
+import { postgresDialect } from './postgres/dialect.ts'
+import { memoryDialect, sqliteDialect } from './sqlite/dialect.ts'
 import type { Tables } from './tables.ts'
 import type { Tx } from './transaction.ts'
 

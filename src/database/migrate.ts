@@ -2,8 +2,8 @@ import * as fs from 'node:fs/promises'
 import * as path from 'node:path'
 import { type Kysely, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
-import { columnTypes } from './column-types.ts'
 import { type Db, isPostgres } from './database.ts'
+import { columnTypes } from './postgres/column-types.ts'
 import type { Tables } from './tables.ts'
 
 const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')

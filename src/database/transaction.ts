@@ -2,9 +2,9 @@ import { channel } from 'node:diagnostics_channel'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
-import { CommitUnknown, ConnectionLost, isBeforeCommit, isPassing } from './faults.ts'
+import { CommitUnknown, ConnectionLost, isBeforeCommit, isPassing } from './errors.ts'
 import type { Tables } from './tables.ts'
-import { inLineFor } from './workspace-line.ts'
+import { inLineFor } from './workspace-queue.ts'
 
 export type Tx = Transaction<Tables>
 

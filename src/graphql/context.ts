@@ -1,4 +1,4 @@
-import type { Scope } from '../scope.ts'
+import type { Scope } from '../context.ts'
 import type { ExecutionBudget } from './budget.ts'
 
 /** What every resolver is given: the scope of its request. */

@@ -1,4 +1,4 @@
-import type { ApiScope } from '../scope.ts'
+import type { ApiScope } from '../context.ts'
 
 type TypePolicy = {
   /** Opens every field of the type. */

@@ -1,6 +1,6 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
-import { countList, type List, readPage, type Span } from '../database/keyset.ts'
-import { countKept, readKept } from '../database/sieve.ts'
+import { countKept, readKept } from '../database/query/filtered-pages.ts'
+import { countList, type List, readPage, type Span } from '../database/query/keyset.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import { defaultPageSize, maxPageSize } from './costs.ts'

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { NotFound } from '../errors.ts'
-import { bytesTaken } from './stalled-responses.ts'
+import { bytesTaken } from './download/stalled-responses.ts'
 
 const EVERY_MS = 5_000
 

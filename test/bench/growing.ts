@@ -6,9 +6,9 @@ import { openDatabase } from '../../src/database/database.ts'
 import { act, createWorkspace, uploadFile, type WorkspaceHandle } from '../support/client.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
 import { startServer } from '../support/fleet.ts'
-import type { House } from '../support/house.ts'
 import { manyFiles } from '../support/many-files.ts'
 import { startPostgres } from '../support/postgres-server.ts'
+import type { House } from '../support/test-server.ts'
 import { ADMIN_TOKEN } from './question.ts'
 
 // What one process does over SQLite, and what one, two and three do over one PostgreSQL that waits for its disk: pages read,

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MOST_PARTS, partCount, partLength, partSizeFor } from '../../src/blobs/s3/parts.ts'
+import {
+  MOST_PARTS,
+  partCount,
+  partLength,
+  partSizeFor,
+} from '../../src/blobs/s3/multipart/part-sizes.ts'
 
 const MIB = 1024 ** 2
 const TIB = 1024 ** 4

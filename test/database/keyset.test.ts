@@ -6,6 +6,7 @@ import { graphql, printSchema } from 'graphql'
 import { CompiledQuery, Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
+import { migrateToLatest } from '../../src/database/migrate.ts'
 import {
   countList,
   type List,
@@ -13,9 +14,8 @@ import {
   readPage,
   type SortKey,
   type Span,
-} from '../../src/database/keyset.ts'
-import { migrateToLatest } from '../../src/database/migrate.ts'
-import { memoryDialect, sqliteDialect } from '../../src/database/sqlite.ts'
+} from '../../src/database/query/keyset.ts'
+import { memoryDialect, sqliteDialect } from '../../src/database/sqlite/dialect.ts'
 import type { Row } from '../../src/database/tables.ts'
 import { BadPageSize, InvalidCursor } from '../../src/errors.ts'
 import { builder } from '../../src/graphql/builder.ts'

@@ -15,7 +15,7 @@ import {
   findDocuments,
   putDocuments,
   type TextField,
-} from '../../src/database/search.ts'
+} from '../../src/database/search/search-index.ts'
 import { database, newDatabase } from '../support/databases.ts'
 
 /*

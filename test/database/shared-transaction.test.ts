@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
-import { NoConnection } from '../../src/database/faults.ts'
-import { transactShared } from '../../src/database/shared-transaction.ts'
+import { NoConnection } from '../../src/database/errors.ts'
 import { afterCommit, type Tx } from '../../src/database/transaction.ts'
+import { transactShared } from '../../src/database/transaction-batching.ts'
 import { openRows } from '../support/databases.ts'
 
 async function open() {

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { createWorkspace, entryByPath, uploadFile } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { openHouse } from '../support/house.ts'
+import { openHouse } from '../support/test-server.ts'
 
 /** One connection, which so has everything that was asked before. */
 const oneConnection = { DATABASE_POOL: '1' }

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { archiveFiles, sha256 } from './archive-files.ts'
+import type { Ground } from './fuzz-server.ts'
 import { query } from './gql.ts'
-import type { Ground } from './ground.ts'
-import { insist, sound } from './judge.ts'
-import { emptyFolder } from './places.ts'
+import { emptyFolder } from './paths.ts'
 import type { Subject } from './runs.ts'
+import { insist, sound } from './verify-answer.ts'
 import { ask } from './wire.ts'
 
 type Archive = { zip: Buffer; onConflict: string; sample: boolean }

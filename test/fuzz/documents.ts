@@ -9,7 +9,7 @@ import {
   isUnionType,
 } from 'graphql'
 import { schema } from '../../src/schema.ts'
-import type { Ground } from './ground.ts'
+import type { Ground } from './fuzz-server.ts'
 import type { Tape } from './tape.ts'
 import { valueFor } from './values.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
-import { BYTES, type Ground } from './ground.ts'
-import { insist, sound } from './judge.ts'
+import { BYTES, type Ground } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { headerSafe, near, numeral, text } from './texts.ts'
+import { insist, sound } from './verify-answer.ts'
 import { type Answer, ask, type Headers } from './wire.ts'
 
 const spec = fc

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Ground } from './ground.ts'
+import type { Ground } from './fuzz-server.ts'
 import { near, text } from './texts.ts'
 
 const someInt = fc.oneof(

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
-import type { Ground } from './ground.ts'
-import { insist, parsed, sound } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
 import { nearBytes } from './near-bytes.ts'
-import { emptyFolder } from './places.ts'
+import { emptyFolder } from './paths.ts'
 import type { Subject } from './runs.ts'
 import { headerSafe, near, seldom, text } from './texts.ts'
+import { insist, parsed, sound } from './verify-answer.ts'
 import { ask } from './wire.ts'
 
 const BOUNDARY = '----formBoundary7MA4YWxk'

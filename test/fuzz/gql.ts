@@ -1,5 +1,5 @@
-import type { Ground } from './ground.ts'
-import { soundResult } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
+import { soundResult } from './verify-answer.ts'
 import { ask } from './wire.ts'
 
 /** POSTs GraphQL; the result, judged. */

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { bombOf } from './bombs.ts'
 import { type Document, documentOf } from './documents.ts'
-import type { Ground } from './ground.ts'
-import { soundResult } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { Tape, tapes } from './tape.ts'
 import { near } from './texts.ts'
+import { soundResult } from './verify-answer.ts'
 import { ask } from './wire.ts'
 
 type Case = {

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { anyId, filters, orders, sizes } from './filters.ts'
+import type { Ground } from './fuzz-server.ts'
 import { query } from './gql.ts'
-import type { Ground } from './ground.ts'
-import { insist } from './judge.ts'
 import type { Subject } from './runs.ts'
 import { text } from './texts.ts'
+import { insist } from './verify-answer.ts'
 
 /** Lists with cursors, each with what it takes. */
 const lists = {

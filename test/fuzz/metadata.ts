@@ -1,8 +1,8 @@
 import fc from 'fast-check'
-import type { Ground } from './ground.ts'
-import { insist, sound } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { headerSafe, near, text } from './texts.ts'
+import { insist, sound } from './verify-answer.ts'
 import { ask } from './wire.ts'
 
 const keys = fc.oneof(

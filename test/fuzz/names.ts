@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { foldName } from '../../src/names.ts'
+import type { Ground } from './fuzz-server.ts'
 import { query } from './gql.ts'
-import type { Ground } from './ground.ts'
-import { insist } from './judge.ts'
-import { emptyFolder, type Place } from './places.ts'
+import { emptyFolder, type Place } from './paths.ts'
 import type { Subject } from './runs.ts'
 import { near, text } from './texts.ts'
+import { insist } from './verify-answer.ts'
 
 const usual = fc.constantFrom(
   'report.pdf',

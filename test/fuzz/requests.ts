@@ -1,7 +1,7 @@
-import type { Ground } from './ground.ts'
-import { insist, sound } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
 import { type RawRequest, rawRequests } from './raw-requests.ts'
 import type { Subject } from './runs.ts'
+import { insist, sound } from './verify-answer.ts'
 import { ask, askRaw } from './wire.ts'
 
 /** Requests on bare sockets: two lengths, odd chunks, broken lines. Nothing is stored that was not sent, and one request is not two. */

@@ -1,5 +1,5 @@
 import { findings } from '../support/inspection.ts'
-import { openGround, wide } from './ground.ts'
+import { openGround, wide } from './fuzz-server.ts'
 import { fuzz, LANES, type Subject } from './runs.ts'
 
 type Bounds = { seed: number; cases: number; until?: number; path?: string | undefined }

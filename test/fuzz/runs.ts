@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import type { Ground } from './ground.ts'
+import type { Ground } from './fuzz-server.ts'
 import { TooSlow } from './wire.ts'
 
 /** What is fuzzed: cases, and what must be true of each. `check` throws; it says whether the house took the case for a right one. */

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { query } from './gql.ts'
-import { insist } from './judge.ts'
 import type { Subject } from './runs.ts'
 import { near, text } from './texts.ts'
+import { insist } from './verify-answer.ts'
 
 const words = fc.constantFrom(
   'plate',

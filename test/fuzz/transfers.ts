@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import type { Ground } from './ground.ts'
-import { insist, sound, soundResult } from './judge.ts'
+import type { Ground } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { text } from './texts.ts'
 import { type Creation, creation, type Step, step, TYPE } from './transfer-steps.ts'
+import { insist, sound, soundResult } from './verify-answer.ts'
 import { type Answer, ask, type Headers } from './wire.ts'
 
 const TUS = { 'Tus-Resumable': '1.0.0' }

@@ -5,7 +5,7 @@ import {
   isListType,
   isNonNullType,
 } from 'graphql'
-import type { Ground } from './ground.ts'
+import type { Ground } from './fuzz-server.ts'
 import type { Tape } from './tape.ts'
 
 const wild: unknown[] = [

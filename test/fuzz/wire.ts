@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { availableParallelism, loadavg } from 'node:os'
-import type { Ground } from './ground.ts'
+import type { Ground } from './fuzz-server.ts'
 
 export type Headers = Record<string, string | string[]>
 export type Asked = {

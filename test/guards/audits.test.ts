@@ -1,6 +1,6 @@
 import { serverAudits } from 'graphql-http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 beforeAll(async () => {

@@ -2,11 +2,11 @@ import { type GraphQLInputObjectType, getNamedType, isInputObjectType } from 'gr
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { schema } from '../../src/schema.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { unchanged } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
-import { furnish, type Place } from './place.ts'
-import { mutations } from './tries.ts'
+import { mutations } from './mutation-cases.ts'
+import { furnish, type Place } from './tenant-fixture.ts'
 
 let house: House
 let own: Place

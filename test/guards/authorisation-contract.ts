@@ -1,5 +1,5 @@
+import type { ApiScope } from '../../src/context.ts'
 import type { WorkspaceRole } from '../../src/database/tables.ts'
-import type { ApiScope } from '../../src/scope.ts'
 
 /** What somebody is told: let in, nobody knows them, not theirs to do, not there. */
 export type Cell = '✓' | '401' | '403' | '404'

@@ -16,8 +16,8 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 

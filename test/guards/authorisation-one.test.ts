@@ -2,11 +2,11 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CompiledQuery } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { mutationRules } from './authorisation-contract.ts'
-import { furnish, type Place } from './place.ts'
+import { mutations } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
-import { mutations } from './tries.ts'
+import { furnish, type Place } from './tenant-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
 const sources = globSync('src/**/*.ts', { cwd: root })
@@ -41,14 +41,14 @@ describe('S8: one function decides', () => {
       'src/domains/tokens/reads.ts',
       'src/domains/tokens/writes.ts',
       // A form that has not named its workspace: it is asked again when it has.
-      'src/domains/uploads/forms.ts',
+      'src/domains/uploads/form/forms.ts',
       'src/domains/workspaces/reads.ts',
       // createWorkspace.
       'src/domains/workspaces/writes.ts',
       // A link for who may read, in the answer to who wrote.
       // The scope of every field, whatever led to its row.
-      'src/graphql/sights.ts',
-      'src/http/file-json.ts',
+      'src/graphql/field-policy.ts',
+      'src/http/upload/file-json.ts',
     ])
   })
 })

@@ -1,9 +1,9 @@
-import { apiScopes } from '../../src/scope.ts'
+import { apiScopes } from '../../src/context.ts'
 import { act, createUpload, downloadUrl, sendBytes } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import type { House } from '../support/test-server.ts'
 import type { Actor } from './authorisation-contract.ts'
-import { archiveUpload, furnish, type Place } from './place.ts'
+import { archiveUpload, furnish, type Place } from './tenant-fixture.ts'
 
 /** What one has made in a place oneself, while one could. */
 type Own = Awaited<ReturnType<typeof makeOwn>>

@@ -5,12 +5,12 @@ import { shareToken } from '../../src/domains/sharing/reads.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { schema } from '../../src/schema.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
-import { furnish, type Place, strangersToken } from './place.ts'
+import { fills, graft, idSlots } from './id-slots.ts'
+import { mutations, nodes } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
-import { fills, graft, idSlots } from './slots.ts'
-import { mutations, nodes } from './tries.ts'
+import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
 
 let house: House
 let theirs: Place

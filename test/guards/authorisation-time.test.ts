@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../src/database/ids.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { act } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken } from '../support/people.ts'
-import { furnish, type Place, strangersToken } from './place.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { statementsOf } from './plan-steps.ts'
+import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
 
 const PAIRS = 300
 let house: House

@@ -6,11 +6,20 @@ import {
   isUnionType,
 } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openMetrics } from '../../src/http/metrics.ts'
+import { apiScopes } from '../../src/context.ts'
+import { openMetrics } from '../../src/http/ops/metrics.ts'
 import { openRoutes } from '../../src/http/routes.ts'
 import { schema } from '../../src/schema.ts'
-import { apiScopes } from '../../src/scope.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
+import {
+  doorTries,
+  mutationTry,
+  nodeTry,
+  queryTries,
+  subscriptionTry,
+  type Try,
+  workspaceTry,
+} from './authorisation-cases.ts'
 import {
   type Cell,
   doorRules,
@@ -23,16 +32,7 @@ import {
   workspaceRules,
 } from './authorisation-contract.ts'
 import { type Column, inviteAll } from './authorisation-people.ts'
-import {
-  doorTries,
-  mutationTry,
-  nodeTry,
-  queryTries,
-  subscriptionTry,
-  type Try,
-  workspaceTry,
-} from './authorisation-tries.ts'
-import { selectionOf } from './slots.ts'
+import { selectionOf } from './id-slots.ts'
 
 let later = 0
 let house: House

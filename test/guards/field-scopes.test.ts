@@ -1,8 +1,8 @@
 import { getNamedType, isObjectType, isScalarType } from 'graphql'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { type ApiScope, apiScopes } from '../../src/context.ts'
 import { scopeOf } from '../../src/graphql/field-scopes.ts'
 import { schema } from '../../src/schema.ts'
-import { type ApiScope, apiScopes } from '../../src/scope.ts'
 import {
   act,
   attempt,
@@ -12,8 +12,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 type Contract = { scope: ApiScope; open: string; closed: string }
 const contract = (open: string, closed: string, scope: ApiScope = 'FILES_READ'): Contract => ({

@@ -1,6 +1,6 @@
 import { parse, validate } from 'graphql'
 import { expect, test } from 'vitest'
-import { steps } from '../../src/http/graphiql-tabs.ts'
+import { steps } from '../../src/http/graphql/graphiql-examples.ts'
 import { schema } from '../../src/schema.ts'
 
 test.each(steps.map(({ query }) => query))('GraphiQL opens with a valid operation: %s', (query) => {

@@ -14,7 +14,7 @@ import {
 import { beforeAll, describe, expect, test } from 'vitest'
 import { missingLimits } from '../../src/graphql/input-limits-plugin.ts'
 import { schema } from '../../src/schema.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 /** More than the largest limit of a text, with the most expensive characters: marks in an order that normalisation changes. */
 const expensive = `a${'\u0301\u0323'.repeat(30_000)}`

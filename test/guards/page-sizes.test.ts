@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { defaultPageSize } from '../../src/graphql/costs.ts'
 import { schema } from '../../src/schema.ts'
 import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 /** More than a page of 20, and for the whole tree more than one of 100. */
 const MORE = 22

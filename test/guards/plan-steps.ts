@@ -1,6 +1,6 @@
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import type { Db } from '../../src/database/database.ts'
-import { TwoConnections } from '../../src/database/sqlite-driver.ts'
+import { TwoConnections } from '../../src/database/sqlite/driver.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database } from '../support/databases.ts'
 

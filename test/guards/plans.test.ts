@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { transact } from '../../src/database/transaction.ts'
-import { writeCursor } from '../../src/domains/activity/place.ts'
+import { writeCursor } from '../../src/domains/activity/sync-cursor.ts'
 import { claim } from '../../src/jobs/queue.ts'
 import { allChanges } from '../support/changes.ts'
 import {
@@ -13,9 +13,9 @@ import {
   type UploadHandle,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
-import { furnish, giveToken, type Place } from './place.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { hasPlan, isSlow, knowTables, slowSteps, statementsOf } from './plan-steps.ts'
+import { furnish, giveToken, type Place } from './tenant-fixture.ts'
 
 let house: House
 let place: Place

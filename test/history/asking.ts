@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { House } from '../support/house.ts'
+import type { House } from '../support/test-server.ts'
 import type { Journal } from './journal.ts'
 
 /** So long a client waits for an answer before it asks again. */

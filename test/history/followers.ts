@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { changesResult, forMirror } from '../support/changes.ts'
-import type { House } from '../support/house.ts'
 import { Mirror } from '../support/mirror.ts'
+import type { House } from '../support/test-server.ts'
 import { ask, untilAnswered } from './asking.ts'
 import type { Journal } from './journal.ts'
 

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { freePort } from '../support/free-port.ts'
-import type { House } from '../support/house.ts'
-import { houseAt } from '../support/house-at.ts'
 import { openProxy } from '../support/proxy.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { houseAt } from '../support/server-at.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import type { House } from '../support/test-server.ts'
 import { until } from '../support/tus.ts'
 
 const root = join(import.meta.dirname, '../..')

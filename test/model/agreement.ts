@@ -1,9 +1,9 @@
 import { sizeOf, usageOf } from './figures.ts'
+import { type Entry, pathColumns, type Table, type World } from './model-state.ts'
 import { fileIn } from './rows.ts'
-import type { Seen, SeenEntry, SeenTable } from './seen.ts'
+import type { Seen, SeenEntry, SeenTable } from './server-snapshot.ts'
 import { at, isLive, pathOf, subtreeOf } from './tree.ts'
 import { statusOf } from './uploads.ts'
-import { type Entry, pathColumns, type Table, type World } from './world.ts'
 
 /** What one of the two says and the other does not; nothing where they agree. */
 export function differences(world: World, seen: Seen): string[] {

@@ -1,5 +1,5 @@
-import type { Seen, SeenEntry } from './seen.ts'
-import { type Entry, identified, type World } from './world.ts'
+import { type Entry, identified, type World } from './model-state.ts'
+import type { Seen, SeenEntry } from './server-snapshot.ts'
 
 type Known = Set<string | null>
 

@@ -1,8 +1,8 @@
-import type { Dice } from '../support/dice.ts'
-import type { House } from '../support/house.ts'
+import type { Dice } from '../support/seeded-random.ts'
+import type { House } from '../support/test-server.ts'
 import { hashOf } from './contents.ts'
+import type { Version, World } from './model-state.ts'
 import { isLive } from './tree.ts'
-import type { Version, World } from './world.ts'
 
 /** Downloads versions of living files, some or all of them, and holds them against their hashes; their number. */
 export async function checkBytes(house: House, world: World, dice: Dice, some: number | 'all') {

@@ -1,13 +1,13 @@
 import { requireRoom } from './figures.ts'
 import { merged } from './folders.ts'
+import { type Entry, insertEntry, type Upload, type World } from './model-state.ts'
 import { namesOf } from './names.ts'
-import { folderOrRoot, requireLive } from './places.ts'
+import { folderOrRoot, requireLive } from './paths.ts'
 import { attempted, refuse } from './refusal.ts'
 import { linkFile, type RowLink } from './rows.ts'
 import { addTags } from './tags.ts'
 import { claimName, ensureFolders } from './tree.ts'
 import { addVersion } from './versions.ts'
-import { type Entry, insertEntry, type Upload, type World } from './world.ts'
 
 export type Wishes = { size?: number; sha256?: string; comment?: string; linkRow?: RowLink }
 

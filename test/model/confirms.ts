@@ -1,4 +1,4 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import {
   checkBytes,
   confirm,
@@ -9,11 +9,11 @@ import {
 } from './confirming.ts'
 import { drawContent } from './contents.ts'
 import { drawMode } from './draws.ts'
+import type { Upload, World } from './model-state.ts'
 import { batchOutcome, mutation, type Operation, type Outcome, stepsOf } from './operation.ts'
 import { attempted, refuse } from './refusal.ts'
 import { drawLink } from './tables.ts'
 import { openUploads } from './uploads.ts'
-import type { Upload, World } from './world.ts'
 
 type ConfirmUpload = Wishes & { uploadId: string }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Dice } from '../support/dice.ts'
-import type { Content } from './world.ts'
+import type { Dice } from '../support/seeded-random.ts'
+import type { Content } from './model-state.ts'
 
 const sizes = [0, 1, 10, 100, 1000, 1000, 5000, 5000, 70_000] as const
 

@@ -1,4 +1,4 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { metadata } from '../support/tus.ts'
 import { confirmItself } from './confirming.ts'
 import { drawContent } from './contents.ts'
@@ -12,10 +12,10 @@ import {
   foldersIn,
   hasRoom,
 } from './draws.ts'
+import type { Entry, World } from './model-state.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
 import { attempted } from './refusal.ts'
 import { type Creation, insertUpload, openUploads, statusOf } from './uploads.ts'
-import type { Entry, World } from './world.ts'
 
 const MOST_OPEN = 25
 

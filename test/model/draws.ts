@@ -1,8 +1,8 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
+import type { Entry, World } from './model-state.ts'
 import { longNames, names, wrongNames } from './names.ts'
-import type { Item, Ref } from './places.ts'
+import type { Item, Ref } from './paths.ts'
 import { byId, isLive, isRoot, pathOf } from './tree.ts'
-import type { Entry, World } from './world.ts'
 
 /** More than so many entries are not made: a walk goes far, not wide. */
 const MOST_ENTRIES = 240

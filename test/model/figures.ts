@@ -1,6 +1,6 @@
+import type { Entry, Upload, Version, World } from './model-state.ts'
 import { refuse } from './refusal.ts'
 import { isLive } from './tree.ts'
-import type { Entry, Upload, Version, World } from './world.ts'
 
 export const sizeOf = (versions: readonly Version[]) =>
   versions.reduce((sum, { size }) => sum + size, 0)

@@ -9,6 +9,7 @@ import {
   hasRoom,
   livingIn,
 } from './draws.ts'
+import type { Entry, World } from './model-state.ts'
 import { checkName, namesOf } from './names.ts'
 import { mutation, type Operation } from './operation.ts'
 import {
@@ -18,7 +19,7 @@ import {
   requireFolder,
   requireLive,
   requireWorkspace,
-} from './places.ts'
+} from './paths.ts'
 import { refuse } from './refusal.ts'
 import { moving } from './rows.ts'
 import { addTags } from './tags.ts'
@@ -32,7 +33,6 @@ import {
   rootOf,
   touch,
 } from './tree.ts'
-import type { Entry, World } from './world.ts'
 
 type Facts = { description?: string; metadata?: Record<string, unknown>; tags?: string[] }
 

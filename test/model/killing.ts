@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt } from '../support/client.ts'
 import { differences } from './agreement.ts'
 import { bind, isBound } from './binding.ts'
+import type { World } from './model-state.ts'
 import { type Operation, outcomeOf } from './operation.ts'
 import { check, type Walk } from './performing.ts'
-import { type Seen, see } from './seen.ts'
-import type { World } from './world.ts'
+import { type Seen, see } from './server-snapshot.ts'
 
 /** Longer than any lease of the dead. */
 const PATIENCE_MS = 30_000

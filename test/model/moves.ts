@@ -1,5 +1,6 @@
 import { conflicts, drawFolder, drawItems, drawMode, hasRoom } from './draws.ts'
 import { requireRoom, sizeOf } from './figures.ts'
+import { type Entry, insertEntry, type World } from './model-state.ts'
 import { batchMutation, batchOutcome, type Operation, stepsOf } from './operation.ts'
 import {
   checkRevision,
@@ -9,7 +10,7 @@ import {
   requireEntry,
   requireFolder,
   requireLive,
-} from './places.ts'
+} from './paths.ts'
 import { attempted, refuse } from './refusal.ts'
 import { moving } from './rows.ts'
 import {
@@ -23,7 +24,6 @@ import {
   touch,
 } from './tree.ts'
 import { addVersion } from './versions.ts'
-import { type Entry, insertEntry, type World } from './world.ts'
 
 type Moves = { entries: Item[]; destination: Ref; onConflict: string; mode: string }
 

@@ -1,9 +1,9 @@
 import { attempt } from '../support/client.ts'
-import type { Dice } from '../support/dice.ts'
-import type { House } from '../support/house.ts'
+import type { Dice } from '../support/seeded-random.ts'
+import type { House } from '../support/test-server.ts'
+import type { World } from './model-state.ts'
 import { attempted } from './refusal.ts'
-import type { Seen } from './seen.ts'
-import type { World } from './world.ts'
+import type { Seen } from './server-snapshot.ts'
 
 /** What the model says must come of it: a code where it is refused; what the answer tells, and keys of the things whose ids it tells. */
 export type Outcome = { code: string | null; facts?: unknown; is?: (number | null)[] }

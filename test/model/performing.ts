@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Dice } from '../support/dice.ts'
 import type { openProcess } from '../support/killable.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { differences } from './agreement.ts'
 import { bind, isBound } from './binding.ts'
+import { identified, type World } from './model-state.ts'
 import { type Answer, type Client, type Operation, type Outcome, outcomeOf } from './operation.ts'
-import { see, seeNew } from './seen.ts'
-import { identified, type World } from './world.ts'
+import { see, seeNew } from './server-snapshot.ts'
 
 export type Figures = {
   operations: number

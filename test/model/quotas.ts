@@ -1,6 +1,6 @@
 import { usageOf } from './figures.ts'
 import { mutation, type Operation } from './operation.ts'
-import { requireWorkspace } from './places.ts'
+import { requireWorkspace } from './paths.ts'
 
 type SetQuota = { workspaceId: string; quotaBytes: number | null }
 

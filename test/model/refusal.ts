@@ -1,4 +1,4 @@
-import type { World } from './world.ts'
+import type { World } from './model-state.ts'
 
 /** What the API answers in place of doing it: the code of an error. */
 class Refusal extends Error {

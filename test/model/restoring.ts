@@ -1,11 +1,11 @@
 import { drawFolder, drawId, drawMode, trashIn } from './draws.ts'
+import type { Entry, World } from './model-state.ts'
 import { namesOf } from './names.ts'
 import { batchMutation, batchOutcome, type Operation, stepsOf, sumOfDone } from './operation.ts'
-import { type Ref, requireFolder, requireTrashed } from './places.ts'
+import { type Ref, requireFolder, requireTrashed } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { moving, relinkRows } from './rows.ts'
 import { checkPlace, claimName, ensureFolders, isLive, rootOf, touch } from './tree.ts'
-import type { Entry, World } from './world.ts'
 
 type Restore = { entryIds: string[]; fallbackDestination?: Ref; onConflict: string; mode: string }
 const restoreEntries: Operation<Restore> = {

@@ -1,5 +1,3 @@
-import { refuse } from './refusal.ts'
-import { isLive, pathOf, subtreeOf } from './tree.ts'
 import {
   type Entry,
   type PathColumn,
@@ -8,7 +6,9 @@ import {
   type Table,
   type Taken,
   type World,
-} from './world.ts'
+} from './model-state.ts'
+import { refuse } from './refusal.ts'
+import { isLive, pathOf, subtreeOf } from './tree.ts'
 
 export const tablesOf = (world: World, workspace: number): Table[] =>
   [...world.tables.values()].filter((table) => table.workspace === workspace)

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { tusOf } from '../support/tus.ts'
 import { confirmItself, requireUpload } from './confirming.ts'
 import { bytesOf } from './contents.ts'
+import type { Content, Upload, World } from './model-state.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
 import { refuse } from './refusal.ts'
 import { openUploads, statusOf } from './uploads.ts'
-import type { Content, Upload, World } from './world.ts'
 
 /** A piece of an upload; `length` says how long the whole is to be, where that was deferred. */
 type Piece = { uploadId: string; offset: number; bytes: number; length?: number; content: Content }

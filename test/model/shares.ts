@@ -1,11 +1,11 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { hashOf } from './contents.ts'
 import { drawRef, livingIn } from './draws.ts'
+import { bury, type Entry, type Share, type World } from './model-state.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
-import { type Ref, requireLive } from './places.ts'
+import { type Ref, requireLive } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { byKey, childrenOf, isBelow, isLive, subtreeOf } from './tree.ts'
-import { bury, type Entry, type Share, type World } from './world.ts'
 
 const MOST_SHARES = 40
 

@@ -1,11 +1,11 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { drawId, filesIn } from './draws.ts'
+import type { Table, World } from './model-state.ts'
 import { fold } from './names.ts'
 import { mutation, type Operation } from './operation.ts'
-import { requireLive, requireWorkspace } from './places.ts'
+import { requireLive, requireWorkspace } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { linkFile, type RowLink, tablesOf } from './rows.ts'
-import type { Table, World } from './world.ts'
 
 const columns = [
   { name: 'file', type: 'FILE_PATH' },

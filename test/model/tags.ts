@@ -1,11 +1,11 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { drawItems, drawMode, drawTag, drawTags } from './draws.ts'
+import { bury, type Entry, type Tag, type World } from './model-state.ts'
 import { fold } from './names.ts'
 import { batchMutation, batchOutcome, mutation, type Operation, stepsOf } from './operation.ts'
-import { checkRevision, type Item, requireLive } from './places.ts'
+import { checkRevision, type Item, requireLive } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { touch } from './tree.ts'
-import { bury, type Entry, type Tag, type World } from './world.ts'
 
 const tagsIn = (world: World, workspace: number) =>
   [...world.tags.values()].filter((tag) => tag.workspace === workspace)

@@ -1,6 +1,7 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { drawId, drawItems, drawMode, drawWorkspace, trashIn } from './draws.ts'
 import { sizeOf } from './figures.ts'
+import { bury, type Entry, type Table, type World } from './model-state.ts'
 import {
   batchMutation,
   batchOutcome,
@@ -16,11 +17,10 @@ import {
   requireLive,
   requireTrashed,
   requireWorkspace,
-} from './places.ts'
+} from './paths.ts'
 import { refuse } from './refusal.ts'
 import { forgetLinks, unlinkRows } from './rows.ts'
 import { putInTrash, subtreeOf } from './tree.ts'
-import { bury, type Entry, type Table, type World } from './world.ts'
 
 type Unlink = { table: string; column: string }
 type TrashEntries = { entries: Item[]; recursive: boolean; unlinkRows?: Unlink; mode: string }

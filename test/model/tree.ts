@@ -1,6 +1,6 @@
+import { type Entry, insertEntry, type World } from './model-state.ts'
 import { checkName, fold, freeName } from './names.ts'
 import { refuse } from './refusal.ts'
-import { type Entry, insertEntry, type World } from './world.ts'
 
 /** An entry by its id; undefined where there is none (any more). */
 export const byId = (world: World, id: string): Entry | undefined =>

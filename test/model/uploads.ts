@@ -1,9 +1,9 @@
 import { requireRoom } from './figures.ts'
+import type { Content, Upload, World } from './model-state.ts'
 import { checkName, namesOf } from './names.ts'
-import { folderOrRoot, requireLive, requireWorkspace } from './places.ts'
+import { folderOrRoot, requireLive, requireWorkspace } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { at, childNamed, pathOf } from './tree.ts'
-import type { Content, Upload, World } from './world.ts'
 
 type CreateUpload = {
   workspaceId: string

@@ -1,11 +1,11 @@
-import type { Dice } from '../support/dice.ts'
+import type { Dice } from '../support/seeded-random.ts'
 import { filesIn } from './draws.ts'
 import { requireRoom } from './figures.ts'
+import { bury, type Entry, type Version, type World } from './model-state.ts'
 import { mutation, type Operation } from './operation.ts'
-import { checkRevision } from './places.ts'
+import { checkRevision } from './paths.ts'
 import { refuse } from './refusal.ts'
 import { isLive, touch } from './tree.ts'
-import { bury, type Entry, type Version, type World } from './world.ts'
 
 /** A file keeps at most so many here. */
 const MOST_VERSIONS = 20

@@ -1,16 +1,16 @@
 import { readConfig } from '../../src/config.ts'
 import { createWorkspace } from '../support/client.ts'
-import { Dice } from '../support/dice.ts'
-import type { House } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'
+import { Dice } from '../support/seeded-random.ts'
+import type { House } from '../support/test-server.ts'
 import { differences } from './agreement.ts'
 import { checkBytes } from './bytes.ts'
 import { killedDuring } from './killing.ts'
+import { addWorkspace, emptyWorld, type World } from './model-state.ts'
 import { operations } from './operations.ts'
 import { type Figures, perform, type Walk } from './performing.ts'
-import { see } from './seen.ts'
-import { addWorkspace, emptyWorld, type World } from './world.ts'
+import { see } from './server-snapshot.ts'
 
 export type Length = {
   seed: number

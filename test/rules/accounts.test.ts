@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { apiScopes } from '../../src/context.ts'
 import {
   formatScopes,
   hashSecret,
@@ -7,7 +8,6 @@ import {
   parseScopes,
   secretPrefix,
 } from '../../src/domains/accounts/rules.ts'
-import { apiScopes } from '../../src/scope.ts'
 
 const scopes = fc.array(fc.constantFrom(...apiScopes))
 /** What ADMIN_TOKEN may be. */

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type ByteRange, lengthOf, multipart, wantedRanges } from '../../src/http/byte-ranges.ts'
+import {
+  type ByteRange,
+  lengthOf,
+  multipart,
+  wantedRanges,
+} from '../../src/http/download/byte-ranges.ts'
 
 describe('one range', () => {
   test.each([

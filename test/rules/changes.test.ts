@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type Place, readCursor, writeCursor } from '../../src/domains/activity/place.ts'
+import { type Place, readCursor, writeCursor } from '../../src/domains/activity/sync-cursor.ts'
 import { SyncCursorExpired } from '../../src/errors.ts'
 import { changesOf, forMirror } from '../support/changes.ts'
 import {
@@ -14,10 +14,10 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type Deed, deeds, perform } from '../support/deeds.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { Mirror } from '../support/mirror.ts'
 import { keysOf } from '../support/signing.ts'
+import { type House, openHouse } from '../support/test-server.ts'
+import { type Deed, deeds, perform } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
 describe('a cursor', () => {

@@ -2,7 +2,7 @@ import { validateHeaderValue } from 'node:http'
 import { parse } from 'content-disposition'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { contentDisposition, contentHeaders } from '../../src/http/content-headers.ts'
+import { contentDisposition, contentHeaders } from '../../src/http/download/content-headers.ts'
 
 const shown = (mediaType: string, name = 'x') => contentHeaders({ name, mediaType }, 'inline')
 

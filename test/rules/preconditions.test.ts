@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge, rangeCounts } from '../../src/http/preconditions.ts'
+import { judge, rangeCounts } from '../../src/http/download/preconditions.ts'
 
 const etag = '"abc,def"'
 const copy = { etag, modifiedAt: Date.UTC(1994, 10, 6, 8, 49, 37, 654) }

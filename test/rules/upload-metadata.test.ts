@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidInput } from '../../src/errors.ts'
-import { parseMetadata, uploadFromMetadata } from '../../src/http/upload-metadata.ts'
+import { parseMetadata, uploadFromMetadata } from '../../src/http/tus/metadata.ts'
 
 const key = fc.stringMatching(/^[\x21-\x2b\x2d-\x7e]{1,20}$/)
 const pairs = fc.uniqueArray(fc.tuple(key, fc.uint8Array({ maxLength: 60 })), {

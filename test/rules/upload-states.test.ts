@@ -12,7 +12,7 @@ import {
   uploadStatuses,
 } from '../../src/domains/uploads/rules.ts'
 import { attempt, createUpload, createWorkspace, type UploadHandle } from '../support/client.ts'
-import { openHouse } from '../support/house.ts'
+import { openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 describe('the statuses', () => {

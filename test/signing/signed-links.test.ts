@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { checksumAlgorithms, parseChecksum } from '../../src/blobs/checksum.ts'
+import { checksumAlgorithms, parseChecksum } from '../../src/blobs/streams/checksum.ts'
 import {
   isIdSignature,
   type Link,

@@ -1,8 +1,8 @@
-import { Dice } from '../support/dice.ts'
 import { operations } from '../support/faults/operations.ts'
 import { walkAll } from '../support/faults/plan.ts'
 import { olderFolder, walkStart } from '../support/faults/starts.ts'
 import type { Figures, Walk } from '../support/faults/walk.ts'
+import { Dice } from '../support/seeded-random.ts'
 
 /** What befalls SQLite and the disk; steps that only read are struck, too. */
 const walks: Walk[] = [

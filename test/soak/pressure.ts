@@ -16,8 +16,8 @@ import {
 import { startServer } from '../support/fleet.ts'
 import { pooled } from '../support/pooled.ts'
 import { rawPatch } from '../support/tus.ts'
-import type { Asking } from './asker.ts'
 import { downUp } from './large-file.ts'
+import type { Asking } from './load-client.ts'
 
 /** How much of each is asked for at once, or in all. */
 type Load = {
@@ -84,7 +84,7 @@ async function meanwhile({ server, workspace }: Place, story: () => Promise<void
   const query = `{ node(id: "${workspace.root.id}") { ... on Folder { children(first: 20) {
     nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
   const asking: Asking = { url, token, query }
-  const asker = new Worker(new URL('asker.ts', import.meta.url), { workerData: asking })
+  const asker = new Worker(new URL('load-client.ts', import.meta.url), { workerData: asking })
   const failed = once(asker, 'error').then(([error]) => Promise.reject(error))
   await Promise.race([story(), failed])
   asker.postMessage('enough')

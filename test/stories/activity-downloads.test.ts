@@ -9,8 +9,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite, type Person } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const HOUR_MS = 3_600_000
 const bytes = 'abcdefghij'

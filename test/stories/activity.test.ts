@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { apiScopes } from '../../src/context.ts'
 import { schema } from '../../src/schema.ts'
-import { apiScopes } from '../../src/scope.ts'
 import {
   act,
   createFolder,
@@ -13,9 +13,9 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite, type Person, unbind } from '../support/people.ts'
 import { refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
 let house: House

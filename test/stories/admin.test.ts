@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { apiScopes } from '../../src/scope.ts'
+import { apiScopes } from '../../src/context.ts'
 import { runAdmin } from '../support/admin.ts'
 import { act, createFolder, createWorkspace } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspaceId: string

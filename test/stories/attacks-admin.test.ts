@@ -3,8 +3,8 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createFolder, createWorkspace, uploadFile } from '../support/client.ts'
-import { openHouse } from '../support/house.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
+import { openHouse } from '../support/test-server.ts'
 
 /** Where this machine is for others. */
 const addresses = Object.values(networkInterfaces())

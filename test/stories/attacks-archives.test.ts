@@ -16,9 +16,9 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
-import { quickly } from '../support/quickly.ts'
+import { quickly } from '../support/retry-timing.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { archiveOf, type Member, zipOf } from '../support/zips.ts'
 
 let house: House

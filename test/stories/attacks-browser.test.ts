@@ -11,7 +11,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, rawRequest, tusOf } from '../support/tus.ts'
 
 let house: House

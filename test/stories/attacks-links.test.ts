@@ -11,8 +11,8 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const MINUTE = 60_000

@@ -14,10 +14,10 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import type { House } from '../support/house.ts'
-import { houseAt } from '../support/house-at.ts'
 import { invite } from '../support/people.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
+import { houseAt } from '../support/server-at.ts'
+import type { House } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 /** What lets somebody in: all of it was said to the house, or by it, and nothing of it may be in a log. */

@@ -15,7 +15,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 import { archiveOf } from '../support/zips.ts'
 

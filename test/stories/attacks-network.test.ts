@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { beforeAll, expect, test } from 'vitest'
 import { confirmUpload, createUpload, createWorkspace, download } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { OFFSET_TYPE, rawPatch, tusOf, until } from '../support/tus.ts'
 

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { statementsOf } from '../guards/plan-steps.ts'
 import { act, attempt, createFolder, createWorkspace, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
-import { quickly } from '../support/quickly.ts'
+import { quickly } from '../support/retry-timing.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 let house: House

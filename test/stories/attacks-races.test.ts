@@ -14,9 +14,9 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
 import { expectExact } from '../support/recount.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let lab: WorkspaceHandle

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { formsDoor } from '../../src/http/forms.ts'
-import { putsDoor } from '../../src/http/puts.ts'
+import { formsDoor } from '../../src/http/upload/multipart-upload.ts'
+import { putsDoor } from '../../src/http/upload/signed-put.ts'
 import {
   act,
   attempt,
@@ -15,7 +15,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import {
   metadata,
   OFFSET_TYPE,

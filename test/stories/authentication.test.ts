@@ -13,10 +13,10 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, type Process, startProcess } from '../support/process.ts'
 import { everything, unchanged } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const MINUTE = 60_000
 let house: House

@@ -21,11 +21,11 @@ import { database } from '../support/databases.ts'
 import { selfConfirming } from '../support/faults/operations.ts'
 import { walkAll } from '../support/faults/plan.ts'
 import { told, type Walk } from '../support/faults/walk.ts'
-import type { House } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'
 import { giveToken } from '../support/people.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import type { House } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
 const HOUR = 3_600_000

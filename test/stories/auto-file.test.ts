@@ -8,7 +8,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { openHouse } from '../support/house.ts'
+import { openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 async function open(workspace: Record<string, unknown> = { autoFile: true }) {

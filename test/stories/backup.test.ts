@@ -17,12 +17,12 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { bytesAt, flipBit } from '../support/inspection.ts'
 import { type Env, launchReady, stop } from '../support/launch.ts'
 import { runSql } from '../support/other-program.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { emptyFolder } from '../support/process.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
 const ADMIN_TOKEN = 'what-was-kept-comes-back'

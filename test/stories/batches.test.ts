@@ -12,8 +12,8 @@ import {
   sendBytes,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { unchanged } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 

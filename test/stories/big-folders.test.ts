@@ -7,8 +7,8 @@ import {
   totalsOf,
   trashEntries,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 /** More than are changed in one go, twice. */
 const FOLDERS = 1010

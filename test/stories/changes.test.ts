@@ -20,9 +20,9 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { Mirror } from '../support/mirror.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { treeOf } from '../support/trees.ts'
 
 const DAY_MS = 86_400_000

@@ -12,8 +12,8 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
+import { openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const SECOND = 1000

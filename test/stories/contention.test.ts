@@ -16,9 +16,9 @@ import {
   type WorkspaceHandle,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
 import { expectExact } from '../support/recount.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { rawPatch, tusOf } from '../support/tus.ts'
 
 /** So many ask at the same moment. */

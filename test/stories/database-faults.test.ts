@@ -17,11 +17,11 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database, newDatabase } from '../support/databases.ts'
-import { heard } from '../support/heard.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { heard } from '../support/mark-handled.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { expectExact } from '../support/recount.ts'
 import { type Fate, startTcpProxy } from '../support/tcp-proxy.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
 /** A house whose database is at the other end of a network that can be broken. */

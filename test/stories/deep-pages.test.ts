@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createWorkspace } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { manyFiles } from '../support/many-files.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const FILES = 100_000
 const PAGE = 25

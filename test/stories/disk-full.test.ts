@@ -15,9 +15,9 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import type { House } from '../support/house.ts'
 import { canMount, launchAfter } from '../support/launch-after.ts'
 import { emptyFolder } from '../support/process.ts'
+import type { House } from '../support/test-server.ts'
 import { metadata, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024

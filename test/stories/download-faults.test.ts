@@ -13,8 +13,8 @@ import {
   type FileHandle,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { openPaths } from '../support/open-paths.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 // More than sockets and streams can hold, so that a reader who stops is felt at the other end.
 const bytes = randomBytes(32 * 1024 * 1024)

@@ -1,7 +1,7 @@
 import { parse } from 'content-disposition'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createFolder, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
 let house: House

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { get, type IncomingMessage } from 'node:http'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createWorkspace, downloadUrl, type FileHandle, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const bytes = randomBytes(3_000_000)
 let house: House

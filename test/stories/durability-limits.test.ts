@@ -12,9 +12,9 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { canMount, launchAfter } from '../support/launch-after.ts'
 import { emptyFolder } from '../support/process.ts'
+import type { House } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
 /** A file, an upload with a part of its bytes, and one with all. */

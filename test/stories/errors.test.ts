@@ -16,10 +16,10 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
 import { everything, problemOf, refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
 let house: House

@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { openAuthFailureLog } from '../../src/http/auth-failures.ts'
-import { houseAt } from '../support/house-at.ts'
+import { openAuthFailureLog } from '../../src/http/limits/auth-failures.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
+import { houseAt } from '../support/server-at.ts'
 
 test('a token that opens nothing is logged at warn, with the address and without the token', async () => {
   const env = {

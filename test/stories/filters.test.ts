@@ -8,8 +8,8 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite, type Person } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00Z')
 const minute = (minutes: number) => new Date(START + minutes * 60_000).toISOString()

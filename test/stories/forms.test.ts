@@ -14,9 +14,9 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { unchanged } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { rawRequest, until } from '../support/tus.ts'
 
 const run = promisify(execFile)

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
-import type { Told } from '../../src/inspection.ts'
+import type { Told } from '../../src/fsck/inspect.ts'
 import {
   act,
   confirmUpload,
@@ -25,10 +25,10 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type Furnished, furnish, furnishedHouse } from '../support/furnished.ts'
-import { heard } from '../support/heard.ts'
-import { openHouse } from '../support/house.ts'
+import { type Furnished, furnish, furnishedHouse } from '../support/fixtures.ts'
 import { bytesAt, findings, flipBit, runFsck, vandalise } from '../support/inspection.ts'
+import { heard } from '../support/mark-handled.ts'
+import { openHouse } from '../support/test-server.ts'
 
 const key = (end: string) => `upl_${end.padStart(32, '0')}`
 const codesOf = (found: Told[]) => [...new Set(found.map(({ code }) => code))].sort()

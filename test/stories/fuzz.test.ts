@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { openGround } from '../fuzz/ground.ts'
-import { parsed } from '../fuzz/judge.ts'
+import { openGround } from '../fuzz/fuzz-server.ts'
 import { fuzzInHouses } from '../fuzz/rounds.ts'
 import type { Subject } from '../fuzz/runs.ts'
 import { subjects } from '../fuzz/subjects.ts'
+import { parsed } from '../fuzz/verify-answer.ts'
 import { ask } from '../fuzz/wire.ts'
 import { attempt } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { openHouse } from '../support/house.ts'
+import { openHouse } from '../support/test-server.ts'
 
 const { FUZZ_CASES, FUZZ_SEED, FUZZ_PATH } = process.env
 /** What is asked is the same on both databases: one of them hears all of it. */

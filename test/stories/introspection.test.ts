@@ -1,6 +1,6 @@
 import { getIntrospectionQuery } from 'graphql'
 import { expect, onTestFinished, test } from 'vitest'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 async function open(INTROSPECTION: string): Promise<House> {
   const house = await openHouse({ env: { INTROSPECTION } })

@@ -13,8 +13,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
 const LONGEST = '(expiresInSeconds: 604800)'

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { sendEvents } from '../../src/http/event-stream.ts'
+import { sendEvents } from '../../src/http/graphql/sse.ts'
 import {
   type Batch,
   type Change,
@@ -21,13 +21,13 @@ import {
   sendBytes,
   type UploadHandle,
 } from '../support/client.ts'
-import { deeds, perform } from '../support/deeds.ts'
 import { openStream } from '../support/events.ts'
-import { heard } from '../support/heard.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { heard } from '../support/mark-handled.ts'
 import { Mirror } from '../support/mirror.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
+import { deeds, perform } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
 let house: House

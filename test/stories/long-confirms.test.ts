@@ -14,8 +14,8 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { openProcess } from '../support/killable.ts'
+import type { House } from '../support/test-server.ts'
 
 const run = promisify(execFile)
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')

@@ -10,8 +10,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 let house: House

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { foldName } from '../../src/names.ts'
 import { act, createFolder, createWorkspace, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 type Item = {
   id: string

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sieveLimits } from '../../src/database/sieve.ts'
-import { workLimits } from '../../src/database/work-budget.ts'
+import { sieveLimits } from '../../src/database/query/filtered-pages.ts'
+import { workLimits } from '../../src/database/query/work-budget.ts'
 import {
   act,
   createFolder,
@@ -13,7 +13,7 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let lab: WorkspaceHandle

@@ -15,9 +15,9 @@ import {
 import { type Cluster, openCluster } from '../support/cluster.ts'
 import { database } from '../support/databases.ts'
 import { openStream } from '../support/events.ts'
-import { heard } from '../support/heard.ts'
-import type { House } from '../support/house.ts'
+import { heard } from '../support/mark-handled.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import type { House } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { statementsOf } from '../guards/plan-steps.ts'
 import { act, createFolder, createWorkspace, lookUp } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspace: { id: string; root: { id: string } }

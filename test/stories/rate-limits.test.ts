@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Env } from '../../src/config.ts'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
-import { openHouse } from '../support/house.ts'
 import { giveToken } from '../support/people.ts'
+import { openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const limited = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }

@@ -10,9 +10,9 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspaceId: string

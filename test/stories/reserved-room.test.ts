@@ -10,8 +10,8 @@ import {
   sendBytes,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { until } from '../support/tus.ts'
 import { zipOf } from '../support/zips.ts'
 

@@ -12,11 +12,11 @@ import {
   type UploadHandle,
 } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
-import { heard } from '../support/heard.ts'
-import type { House } from '../support/house.ts'
-import { houseAt } from '../support/house-at.ts'
 import { runFsck } from '../support/inspection.ts'
+import { heard } from '../support/mark-handled.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
+import { houseAt } from '../support/server-at.ts'
+import type { House } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const ADMIN_TOKEN = 'stopped-and-started-again'

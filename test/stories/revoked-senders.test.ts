@@ -9,9 +9,9 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
 import { giveToken, invite, type Person } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { metadata, OFFSET_TYPE, type Raw, rawRequest, until } from '../support/tus.ts'
 import { zipOf } from '../support/zips.ts'
 

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { act, downloadUrl, uploadFile } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { s3IsGiven } from '../support/s3.ts'
-import { openOnS3 } from '../support/s3-house.ts'
+import { openOnS3 } from '../support/s3-server.ts'
+import type { House } from '../support/test-server.ts'
 
 /** As any client follows a redirect: with its own headers but for the token. */
 async function follow(house: House, path: string, headers: Record<string, string> = {}) {

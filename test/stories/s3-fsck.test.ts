@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openBucket } from '../../src/blobs/s3/bucket.ts'
-import { s3Places } from '../../src/blobs/s3/places.ts'
+import { openBucket } from '../../src/blobs/s3/api/bucket.ts'
+import { s3Places } from '../../src/blobs/s3/object-keys.ts'
 import type { S3Config } from '../../src/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'
 import { s3IsGiven } from '../support/s3.ts'
-import { createSigned, openOnS3, putToBucket } from '../support/s3-house.ts'
+import { createSigned, openOnS3, putToBucket } from '../support/s3-server.ts'
 
 const stranger = `upl_${'1'.padStart(32, '0')}`
 const other = `upl_${'2'.padStart(32, '0')}`

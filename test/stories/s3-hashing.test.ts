@@ -7,7 +7,7 @@ import type { Env } from '../../src/config.ts'
 import { attempt, createWorkspace, download } from '../support/client.ts'
 import { openProcess } from '../support/killable.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import { createSigned, openOnS3, putToBucket, sha256, uploadState } from '../support/s3-house.ts'
+import { createSigned, openOnS3, putToBucket, sha256, uploadState } from '../support/s3-server.ts'
 
 const MIB = 1024 ** 2
 /** More than any answer but a file's bytes. */

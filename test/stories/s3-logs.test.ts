@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http'
 import { expect, test, vi } from 'vitest'
 import { attempt, createUpload, createWorkspace } from '../support/client.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
-import type { House } from '../support/house.ts'
-import { houseAt } from '../support/house-at.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { houseAt } from '../support/server-at.ts'
+import type { House } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const MIB = 1024 * 1024

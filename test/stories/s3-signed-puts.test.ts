@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
 import { act, attempt, confirmUpload, usageOf } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { invite } from '../support/people.ts'
 import { s3IsGiven } from '../support/s3.ts'
 import {
@@ -12,7 +11,8 @@ import {
   type SignedUpload,
   sha256,
   uploadState,
-} from '../support/s3-house.ts'
+} from '../support/s3-server.ts'
+import type { House } from '../support/test-server.ts'
 
 const MIB = 1024 ** 2
 

@@ -3,7 +3,7 @@ import { chmod, copyFile, readFile, rename, rm, stat, truncate, utimes } from 'n
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openBlobs } from '../../src/blobs/open.ts'
-import { multipartLedger } from '../../src/database/multiparts.ts'
+import { multipartLedger } from '../../src/database/multipart-store.ts'
 import { scrubBlobs } from '../../src/domains/files/scrub.ts'
 import { allChanges } from '../support/changes.ts'
 import {
@@ -14,8 +14,8 @@ import {
   lookUp,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { blobOf, bytesAt, flipBit } from '../support/inspection.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
 const DAY = 86_400_000

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { up } from '../../migrations/0002-search.ts'
-import { searchLimits } from '../../src/domains/search/look.ts'
 import { RANKS, rankOf, textsOf } from '../../src/domains/search/match.ts'
 import { parseQuery } from '../../src/domains/search/query.ts'
+import { searchLimits } from '../../src/domains/search/scan.ts'
 import {
   act,
   attempt,
@@ -15,8 +15,8 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let lab: WorkspaceHandle

@@ -7,12 +7,12 @@ import { expect, test, vi } from 'vitest'
 import { openApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { createWorkspace } from '../support/client.ts'
-import { openHouse } from '../support/house.ts'
 import { runFsck } from '../support/inspection.ts'
 import { type Env, launch, launchReady, stop } from '../support/launch.ts'
 import { canMount } from '../support/launch-after.ts'
 import { readSql, runSql } from '../support/other-program.ts'
 import { emptyFolder } from '../support/process.ts'
+import { openHouse } from '../support/test-server.ts'
 
 const ADMIN_TOKEN = 'one-server-for-each-database'
 

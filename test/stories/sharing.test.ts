@@ -12,8 +12,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
 /** Every password that is looked at takes a core for a while, and here are some fifty. */

@@ -13,8 +13,8 @@ import {
   download,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { OFFSET_TYPE, rawRequest, until } from '../support/tus.ts'
 
 const run = promisify(execFile)

@@ -11,7 +11,7 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const MINUTE_MS = 60_000
 let house: House

@@ -11,7 +11,7 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 /** More than the buffers of both kernels hold. */
 const bytes = randomBytes(24 * 1024 ** 2)

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { ownTables } from '../../src/database/user-tables.ts'
+import { ownTables } from '../../src/database/user-tables/tables.ts'
 import {
   act,
   attempt,
@@ -10,8 +10,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { readSql, readTable, runSql } from '../support/other-program.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspaceId: string

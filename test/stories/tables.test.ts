@@ -14,9 +14,9 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { readSchema, readSql, readTable, runSql } from '../support/other-program.ts'
 import { invite } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspaceId: string

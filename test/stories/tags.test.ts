@@ -10,8 +10,8 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 let house: House
 let workspaceId: string

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { apiScopes } from '../../src/scope.ts'
+import { apiScopes } from '../../src/context.ts'
 import { runAdmin } from '../support/admin.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { firstToken, giveToken, invite, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const MINUTE = 60_000
 type Token = { id: string; secret: string }

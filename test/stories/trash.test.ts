@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { inTransaction } from '../../src/context.ts'
 import { purge as purgeRow } from '../../src/domains/trash/purge.ts'
 import { InvalidState } from '../../src/errors.ts'
-import { inTransaction } from '../../src/scope.ts'
 import {
   act,
   batch,
@@ -21,8 +21,8 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
 let house: House

@@ -13,8 +13,8 @@ import {
   entryByPath,
   usageOf,
 } from '../support/client.ts'
-import type { House } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import type { House } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
 // tus 1.0.0, "Concatenation": each test is named after the sentence that it holds the server to.

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type PreviousUpload, Upload, type UploadOptions, type UrlStorage } from 'tus-js-client'
 import { expect, test } from 'vitest'
 import { confirmUpload, createUpload, download, entryByPath } from '../support/client.ts'
-import type { House } from '../support/house.ts'
+import type { House } from '../support/test-server.ts'
 import { openTus } from '../support/tus.ts'
 
 const MIB = 1024 * 1024

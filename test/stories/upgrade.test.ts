@@ -4,8 +4,8 @@ import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { act, confirmUpload, entryByPath, sendBytes } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { findings } from '../support/inspection.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 // test/fixtures holds installations that earlier versions made (make.ts wrote them): each is upgraded by a start, and used.
 

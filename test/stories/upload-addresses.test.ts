@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createWorkspace, sendBytes } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite, type Person } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
 const address = 'url headers { name value } parts(first: 3) { number url }'

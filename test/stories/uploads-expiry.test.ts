@@ -13,7 +13,7 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
 

@@ -1,7 +1,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { commitOffset, takeLease } from '../../src/domains/uploads/receiving.ts'
+import { commitOffset, takeLease } from '../../src/domains/uploads/receive/offsets.ts'
 import {
   attempt,
   confirmUpload,
@@ -11,7 +11,7 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 async function open() {

@@ -11,8 +11,8 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { openHouse } from '../support/house.ts'
 import { invite } from '../support/people.ts'
+import { openHouse } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 async function open(env: Record<string, string>) {

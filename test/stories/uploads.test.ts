@@ -12,8 +12,8 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')

@@ -10,7 +10,7 @@ import {
   sendBytes,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 /** Several seconds by itself, more on a machine that has other things to do. */
 const patience = { timeout: 90_000 }

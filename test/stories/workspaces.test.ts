@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { apiScopes } from '../../src/scope.ts'
+import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createFolder, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/house.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { problemOf, refused } from '../support/refusals.ts'
+import { type House, openHouse } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
 let house: House

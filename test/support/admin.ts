@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 /** `npm run admin -- …` beside a server: its exit code, its lines, and what it wrote to standard error. */
 export async function runAdmin(

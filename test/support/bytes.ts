@@ -1,4 +1,4 @@
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 /** The keys of the bytes that are staged or kept, wherever the house keeps them. */
 export async function keysOf({ app }: House, where: 'staged' | 'kept'): Promise<string[]> {

@@ -1,5 +1,5 @@
-import type { House } from './house.ts'
 import type { Told } from './mirror.ts'
+import type { House } from './test-server.ts'
 
 type As = { token?: string | null }
 export type Change = {

@@ -1,4 +1,4 @@
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type Input = Record<string, unknown>
 type As = { token?: string | null }

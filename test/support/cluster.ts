@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { newDatabase } from './databases.ts'
-import type { House } from './house.ts'
-import { houseAt } from './house-at.ts'
 import { openProxy } from './proxy.ts'
+import { houseAt } from './server-at.ts'
+import type { House } from './test-server.ts'
 import { until } from './tus.ts'
 
 const root = join(import.meta.dirname, '../..')

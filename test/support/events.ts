@@ -1,4 +1,4 @@
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type Options = { token?: string | null; method?: 'POST' | 'GET'; headers?: Record<string, string> }
 export type SseEvent = { event: string; data: any }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { houseAt } from './house-at.ts'
 import { startProgram } from './program.ts'
+import { houseAt } from './server-at.ts'
 
 export type Server = Awaited<ReturnType<typeof startServer>>
 

@@ -1,4 +1,4 @@
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type Part = { name: string; bytes: string | Uint8Array; type?: string }
 type Form = { file?: Part } & Record<string, string | Part | undefined>

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { isPostgres } from '../../src/database/database.ts'
 import type { Tx } from '../../src/database/transaction.ts'
-import { inspect, type Options, type Told } from '../../src/inspection.ts'
-import type { House } from './house.ts'
+import { inspect, type Options, type Told } from '../../src/fsck/inspect.ts'
+import type { House } from './test-server.ts'
 
 /** What `npm run fsck` finds. */
 export const findings = (house: House, options: Partial<Options> = {}): Promise<Told[]> =>

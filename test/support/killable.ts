@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { newDatabase } from './databases.ts'
 import { freePort } from './free-port.ts'
-import { houseAt } from './house-at.ts'
+import { houseAt } from './server-at.ts'
 import { until } from './tus.ts'
 
 const token = 'killed-again-and-again'

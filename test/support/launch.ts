@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
-import { houseAt } from './house-at.ts'
+import { houseAt } from './server-at.ts'
 import { until } from './tus.ts'
 
 const root = join(import.meta.dirname, '../..')

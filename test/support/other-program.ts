@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import SqliteFile from 'better-sqlite3'
 import { Client, types } from 'pg'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 /** Statements of another program, in the house's own database. */
 export async function runSql(house: House, statements: string): Promise<void> {

@@ -1,9 +1,9 @@
+import { type ApiScope, apiScopes } from '../../src/context.ts'
 import type { WorkspaceRole } from '../../src/database/tables.ts'
 import { createTokenOnServer } from '../../src/domains/tokens/on-server.ts'
-import { type ApiScope, apiScopes } from '../../src/scope.ts'
 import { runAdmin } from './admin.ts'
 import { act } from './client.ts'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type As = { token?: string | null }
 export type Person = { userId: string; email: string; token: string; tokenId: string }

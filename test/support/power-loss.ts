@@ -12,8 +12,8 @@ import {
   trashEntries,
   type UploadHandle,
 } from './client.ts'
-import type { House } from './house.ts'
 import type { Call } from './strace.ts'
+import type { House } from './test-server.ts'
 import { answerTo, openSurvivor, openTraced } from './traced.ts'
 import { afterPowerLoss, type Disk, type Luck, noLuck } from './traced-disk.ts'
 import { tusOf, until } from './tus.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { usageOf } from './client.ts'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type Child = {
   __typename: 'File' | 'Folder'

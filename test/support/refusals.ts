@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
 import { schema } from '../../src/schema.ts'
 import { keysOf } from './bytes.ts'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 type As = { token?: string | null }
 

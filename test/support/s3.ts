@@ -6,7 +6,7 @@ import { s3Blobs } from '../../src/blobs/s3/store.ts'
 import { type Env, readConfig, type S3Config } from '../../src/config.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
-import { multipartLedger } from '../../src/database/multiparts.ts'
+import { multipartLedger } from '../../src/database/multipart-store.ts'
 
 const { S3_ENDPOINT, S3_BUCKET } = process.env
 

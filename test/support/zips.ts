@@ -1,5 +1,5 @@
 import { crc32, deflateRawSync } from 'node:zlib'
-import type { House } from './house.ts'
+import type { House } from './test-server.ts'
 
 /** What somebody may write into the records of a ZIP file; what is not said is as it should be. */
 export type Member = {

@@ -3,10 +3,10 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { ChecksumMismatch, StorageFault } from '../../errors.ts'
 import type { AppendOptions } from '../blob-store.ts'
-import { type Checksum, checking } from '../checksum.ts'
-import { gather } from '../gather.ts'
-import { giveBack } from '../spent.ts'
-import { orFault } from './faults.ts'
+import { gather } from '../streams/batch-chunks.ts'
+import { type Checksum, checking } from '../streams/checksum.ts'
+import { giveBack } from '../streams/release-buffers.ts'
+import { orFault } from './errors.ts'
 
 /** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
 export type Cadence = { bytes: number; ms: number }

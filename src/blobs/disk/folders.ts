@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../../durable.ts'
+import { syncFolder } from '../../fsync.ts'
 
 /**
  * Makes folders below `root`, durably. Each is synced once in the life of the process, also where it exists already: who made

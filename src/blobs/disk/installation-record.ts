@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFolder } from '../../durable.ts'
+import { syncFolder } from '../../fsync.ts'
 import type { StoreRecord, StoreRecordFile } from '../blob-store.ts'
 import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.ts'
-import { exists, unlessMissing } from './faults.ts'
+import { exists, unlessMissing } from './errors.ts'
 
 /** What a file system without hard links answers to link; of processes that start there together the last one wins. */
 const withoutLinks = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']

@@ -1,7 +1,7 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asKey } from '../key.ts'
-import { orFault, unlessMissing } from './faults.ts'
+import { orFault, unlessMissing } from './errors.ts'
 
 /** Every blob in `folder` or below; one that goes while we look is not there, and what is not a blob is not ours. */
 export async function* blobsBelow(folder: string) {

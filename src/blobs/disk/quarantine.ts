@@ -1,10 +1,10 @@
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../../durable.ts'
+import { syncFolder } from '../../fsync.ts'
 import type { Place, Quarantine } from '../blob-store.ts'
-import { exists, isMissing, orFault } from './faults.ts'
+import { exists, isMissing, orFault } from './errors.ts'
 import { blobsBelow } from './list.ts'
-import type { DiskPlaces } from './places.ts'
+import type { DiskPlaces } from './paths.ts'
 
 export type DiskQuarantine = ReturnType<typeof diskQuarantine>
 

@@ -1,14 +1,14 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
+import { sharing } from '../../concurrency/single-flight.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { requireKey } from '../key.ts'
-import { runningHashes } from '../running-hash.ts'
-import { sharing } from '../sharing.ts'
+import { runningHashes } from '../streams/running-hash.ts'
 import { appendToFile, type Cadence } from './append.ts'
-import { exists, isMissing, orFault, unlessMissing } from './faults.ts'
+import type { DiskParts } from './committed.ts'
+import { exists, isMissing, orFault, unlessMissing } from './errors.ts'
 import { hashFile } from './hash.ts'
-import type { DiskParts } from './keeping.ts'
-import type { DiskPlaces } from './places.ts'
+import type { DiskPlaces } from './paths.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'distrust' | 'discard'>
 

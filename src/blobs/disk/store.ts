@@ -1,10 +1,10 @@
 import type { BlobStore } from '../blob-store.ts'
 import type { Cadence } from './append.ts'
-import { exists } from './faults.ts'
+import { diskKeeping } from './committed.ts'
+import { exists } from './errors.ts'
 import { diskRecord } from './installation-record.ts'
-import { diskKeeping } from './keeping.ts'
 import { blobsBelow } from './list.ts'
-import { diskPlaces } from './places.ts'
+import { diskPlaces } from './paths.ts'
 import { diskQuarantine } from './quarantine.ts'
 import { diskStaging } from './staging.ts'
 

@@ -1,7 +1,7 @@
 import type { StoreRecord, StoreRecordFile } from '../blob-store.ts'
 import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.ts'
-import type { Bucket, Condition } from './bucket.ts'
-import { orBucketFault, unlessTaken } from './faults.ts'
+import type { Bucket, Condition } from './api/bucket.ts'
+import { orBucketFault, unlessTaken } from './api/errors.ts'
 
 /** The record of a bucket: an object below the prefix. Conditional writes decide between processes. */
 export function s3Record(bucket: Bucket, prefix: string): StoreRecordFile {

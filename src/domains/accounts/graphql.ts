@@ -1,8 +1,8 @@
+import { apiScopes, type Viewer as ScopeViewer } from '../../context.ts'
 import type { UserKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
 import { listCost } from '../../graphql/costs.ts'
 import { loader, Node } from '../../graphql/nodes.ts'
-import { apiScopes, type Viewer as ScopeViewer } from '../../scope.ts'
 import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
 import { parseScopes } from './rules.ts'
 

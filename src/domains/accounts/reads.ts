@@ -1,11 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
-import { rowsById } from '../../database/by-id.ts'
+import type { Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import { prepared } from '../../database/prepared.ts'
+import { rowsById } from '../../database/query/load-by-id.ts'
+import { prepared } from '../../database/query/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Unauthenticated } from '../../errors.ts'
-import type { Viewer } from '../../scope.ts'
 import { hashSecret, parseScopes } from './rules.ts'
 
 export type UserRow = Row<'users'>

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
+import { type ApiScope, apiScopes } from '../../context.ts'
 import { InvalidInput } from '../../errors.ts'
 import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
-import { type ApiScope, apiScopes } from '../../scope.ts'
 
 /** Throws InvalidInput for a name of a user or a token that is empty, too long, or reads as another. */
 export function checkName(name: string) {

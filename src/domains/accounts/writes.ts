@@ -1,7 +1,7 @@
+import { type ApiScope, apiScopes } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { newId } from '../../database/ids.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
-import { type ApiScope, apiScopes } from '../../scope.ts'
 import { FIRST_OWNER, isAlive, type TokenRow, type UserRow } from './reads.ts'
 import { formatScopes, hashSecret, newSecret, secretPrefix } from './rules.ts'
 

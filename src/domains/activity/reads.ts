@@ -1,10 +1,10 @@
-import { rowsById } from '../../database/by-id.ts'
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
+import type { List } from '../../database/query/keyset.ts'
+import { rowsById } from '../../database/query/load-by-id.ts'
 import type { Row } from '../../database/tables.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
-import { writeCursor } from './place.ts'
 import type { ActivityAction } from './rules.ts'
+import { writeCursor } from './sync-cursor.ts'
 
 export type ActivityRow = Row<'activity'>
 

@@ -1,6 +1,6 @@
+import type { LogScope } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
-import type { LogScope } from '../../scope.ts'
 import { nextSeq, workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
 import type { ActivityRow } from './reads.ts'
 import type { ActivityAction } from './rules.ts'

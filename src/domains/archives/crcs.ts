@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
+import type { Scope } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import type { Scope } from '../../scope.ts'
 
 type Known = { blobId: string; crc32: number }
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { Db } from '../../database/database.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { centralSize, ENDING_BYTES, type Member, memberSize } from './layout.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
 import { MANIFEST, memberName } from './members.ts'
-import { openScratch, openSpool, type Spool } from './spool.ts'
+import { openScratch, openSpool, type Spool } from './temp-file.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
+import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip-writer.ts'
 
 /** A member, and where its bytes are: in a blob, in the manifest's own file, or, of a folder, nowhere. */
 export type Planned = Member & { blobId: string | null }

@@ -1,5 +1,5 @@
+import type { Scope } from '../../context.ts'
 import { NotFound } from '../../errors.ts'
-import type { Scope } from '../../scope.ts'
 import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import { requireMaker } from '../workspaces/reads.ts'

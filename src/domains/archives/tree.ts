@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
-import { fileKind, folderKind } from '../../database/entry-kinds.ts'
+import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import { endOfPrefix } from '../../names.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'

@@ -1,4 +1,4 @@
-import { inTransaction, type Scope } from '../../scope.ts'
+import { inTransaction, type Scope } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 

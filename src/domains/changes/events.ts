@@ -1,7 +1,7 @@
 import type { Row } from '../../database/tables.ts'
 import { NotFound, SyncCursorExpired } from '../../errors.ts'
-import type { Place } from '../activity/place.ts'
 import type { ActivityAction } from '../activity/rules.ts'
+import type { Place } from '../activity/sync-cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 

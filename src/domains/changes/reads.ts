@@ -1,10 +1,10 @@
+import type { Scope } from '../../context.ts'
 import { SyncCursorExpired } from '../../errors.ts'
-import type { Scope } from '../../scope.ts'
-import { type Place, readCursor } from '../activity/place.ts'
+import { type Place, readCursor } from '../activity/sync-cursor.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 import { readOn } from './log.ts'
-import { walkOn } from './walk.ts'
+import { walkOn } from './snapshot.ts'
 
 /** What reading the changes of a workspace asks of the viewer: what reading its files does. */
 const toRead = { scope: 'FILES_READ' } as const

@@ -1,6 +1,6 @@
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import { DomainError, InvalidInput } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
-import { inField } from './fields.ts'
+import { inField } from './input-path.ts'
 import type { EntryRef, EntryRow } from './reads.ts'
 
 export type BatchMode = 'ALL_OR_NOTHING' | 'BEST_EFFORT'

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import { type Check, type Checking, type Finding, idsOf } from '../../checks.ts'
 import type { Db } from '../../database/database.ts'
+import { type Check, type Checking, type Finding, idsOf } from '../../fsck/check.ts'
 import { foldName } from '../../names.ts'
-import { isLoop, mendPlace } from './places.ts'
-import { differingKinds, differingTotals, mendKinds, mendTotals } from './recounts.ts'
+import { isLoop, mendPlace } from './repair-paths.ts'
+import { differingKinds, differingTotals, mendKinds, mendTotals } from './repair-totals.ts'
 import { childPath } from './rules.ts'
 
 const entries = ({ db }: Checking) => idsOf(db, 'entries')

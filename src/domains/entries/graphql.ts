@@ -1,5 +1,6 @@
-import { countList } from '../../database/keyset.ts'
-import { budgetOf } from '../../database/work-budget.ts'
+import { inTransaction } from '../../context.ts'
+import { countList } from '../../database/query/keyset.ts'
+import { budgetOf } from '../../database/query/work-budget.ts'
 import {
   Cycle,
   type DomainError,
@@ -12,11 +13,10 @@ import {
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
+import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { ifAllowed, loader, Node } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/problems.ts'
-import { inTransaction } from '../../scope.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { loadTags, Tag } from '../tags/graphql.ts'
@@ -30,8 +30,8 @@ import {
 } from '../workspaces/graphql.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import { MAX_BATCH_SIZE, type Outcome } from './batch.ts'
-import { inField } from './fields.ts'
 import type { EntryFilter } from './filters.ts'
+import { inField } from './input-path.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -53,7 +53,7 @@ import {
   trashRootOf,
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
-import { startOf } from './starts.ts'
+import { startOf } from './scan-root.ts'
 import { tagEntries } from './tagging.ts'
 import { MAX_NAME_WARNINGS, warningsOf } from './warnings.ts'
 import { updateEntry } from './writes.ts'

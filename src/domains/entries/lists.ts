@@ -1,6 +1,6 @@
 import type { Db } from '../../database/database.ts'
-import { folderKind, kindOf } from '../../database/entry-kinds.ts'
-import type { KnownSegments, List } from '../../database/keyset.ts'
+import { folderKind, kindOf } from '../../database/query/entry-kinds.ts'
+import type { KnownSegments, List } from '../../database/query/keyset.ts'
 import type { EntryKind } from '../../database/tables.ts'
 import { endOfPrefix, foldName } from '../../names.ts'
 import {
@@ -14,7 +14,7 @@ import {
 } from './filters.ts'
 import type { Path } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
-import { weight } from './starts.ts'
+import { weight } from './scan-root.ts'
 
 export type EntryOrder = {
   field: 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT'

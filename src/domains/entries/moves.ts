@@ -1,9 +1,9 @@
+import type { Scope, TxScope } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { Cycle, InvalidInput, NotFound } from '../../errors.ts'
-import type { Scope, TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
-import { inField } from './fields.ts'
+import { inField } from './input-path.ts'
 import { refuseTooDeep, repath } from './paths.ts'
 import {
   childByKey,

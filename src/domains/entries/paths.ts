@@ -1,9 +1,9 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { sql, type UpdateObject } from 'kysely'
+import type { TxScope } from '../../context.ts'
 import type { Tables } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { byteLength } from '../../names.ts'
-import type { TxScope } from '../../scope.ts'
 import { type EntryRow, subtreeOf } from './reads.ts'
 import {
   checkPathLength,

@@ -1,5 +1,5 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
-import type { WorkBudget } from '../../database/work-budget.ts'
+import type { WorkBudget } from '../../database/query/work-budget.ts'
 import { InvalidInput } from '../../errors.ts'
 import { foldName } from '../../names.ts'
 import { stepsOf } from './pattern-steps.ts'

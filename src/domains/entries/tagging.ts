@@ -1,4 +1,4 @@
-import type { Scope } from '../../scope.ts'
+import type { Scope } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import { readTagNames } from '../tags/rules.ts'
 import { addTags, removeTags } from '../tags/writes.ts'

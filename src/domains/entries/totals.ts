@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import { prepared } from '../../database/prepared.ts'
+import type { TxScope } from '../../context.ts'
+import { prepared } from '../../database/query/prepared.ts'
 import type { MediaKind } from '../../database/tables.ts'
-import type { TxScope } from '../../scope.ts'
 import { addFigures } from '../workspaces/writes.ts'
 import type { EntryRow } from './reads.ts'
 

@@ -1,5 +1,5 @@
+import type { TxScope } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
-import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { changeFolders, refuseTooDeep, repath } from './paths.ts'
 import { type EntryRow, pathOf } from './reads.ts'

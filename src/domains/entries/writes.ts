@@ -1,13 +1,13 @@
+import type { TxScope } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NameConflict, StaleRevision } from '../../errors.ts'
 import { endOfPrefix } from '../../names.ts'
-import type { TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { readTagNames } from '../tags/rules.ts'
 import { setTags } from '../tags/writes.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
-import { inField } from './fields.ts'
+import { inField } from './input-path.ts'
 import { repath } from './paths.ts'
 import {
   childByKey,

@@ -1,6 +1,6 @@
-import { prepared } from '../../database/prepared.ts'
+import type { TxScope } from '../../context.ts'
+import { prepared } from '../../database/query/prepared.ts'
 import { enqueue } from '../../jobs/queue.ts'
-import type { TxScope } from '../../scope.ts'
 import { addFigures } from '../workspaces/writes.ts'
 import { type BlobRow, tellFiles } from './damage.ts'
 

@@ -1,7 +1,7 @@
-import { examine, type Flaw, glance } from '../../blobs/examine.ts'
-import { type Check, type Checking, type Finding, idsOf } from '../../checks.ts'
+import { examine, type Flaw, glance } from '../../blobs/verify.ts'
+import { type Check, type Checking, type Finding, idsOf } from '../../fsck/check.ts'
 import { type BlobRow, noteFlaw, noteSound } from './damage.ts'
-import { differingFiles, differingReferences, mendFile, mendReferences } from './recounts.ts'
+import { differingFiles, differingReferences, mendFile, mendReferences } from './repair-counts.ts'
 import { flawWords } from './rules.ts'
 
 /** A file has a current version, is what that says, and knows how much the others weigh. */

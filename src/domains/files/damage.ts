@@ -1,7 +1,7 @@
-import type { Flaw } from '../../blobs/examine.ts'
+import type { Flaw } from '../../blobs/verify.ts'
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
 import { holdWorkspace } from '../../database/transaction.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { entriesById, pathOf } from '../entries/reads.ts'
 

@@ -1,5 +1,5 @@
+import { inTransaction, type Scope, type TxScope, type Viewer } from '../../context.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { inTransaction, type Scope, type TxScope, type Viewer } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { entryById, pathOf } from '../entries/reads.ts'
 import { versionsById } from './reads.ts'

@@ -1,6 +1,6 @@
 import type { Db } from '../../database/database.ts'
-import { fileKind } from '../../database/entry-kinds.ts'
-import type { List } from '../../database/keyset.ts'
+import { fileKind } from '../../database/query/entry-kinds.ts'
+import type { List } from '../../database/query/keyset.ts'
 
 /** Living files of one content. */
 export type DuplicateGroup = {

@@ -1,4 +1,4 @@
-import type { Flaw } from '../../blobs/examine.ts'
+import type { Flaw } from '../../blobs/verify.ts'
 
 /** What was found wrong with the bytes of a version, and when (milliseconds since 1970). */
 export type Damage = { code: Flaw; at: number }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { examine, type Flaw } from '../../blobs/examine.ts'
+import { examine, type Flaw } from '../../blobs/verify.ts'
+import type { Scope } from '../../context.ts'
 import { StorageFault } from '../../errors.ts'
-import type { Scope } from '../../scope.ts'
 import { type BlobRow, noteFlaw, noteSound } from './damage.ts'
 
 /** The job that reads all bytes, slowly, to find those that have changed. */

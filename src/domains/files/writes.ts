@@ -1,7 +1,7 @@
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NameConflict } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
 import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'

@@ -1,10 +1,10 @@
 import { InvalidState, NameConflict } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { listCost } from '../../graphql/costs.ts'
+import { QuotaExceededError } from '../../graphql/errors.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { Node, nodeType } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
-import { QuotaExceededError } from '../../graphql/problems.ts'
 import {
   Entry,
   EntryConnection,

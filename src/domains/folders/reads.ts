@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import { folderKind } from '../../database/entry-kinds.ts'
+import { folderKind } from '../../database/query/entry-kinds.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 

@@ -1,8 +1,8 @@
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
-import { inField } from '../entries/fields.ts'
+import { inField } from '../entries/input-path.ts'
 import { checkDepth } from '../entries/paths.ts'
 import { childByKey, type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import {

@@ -1,8 +1,8 @@
+import type { Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
+import type { List } from '../../database/query/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import type { Viewer } from '../../scope.ts'
 
 /** The members of a workspace in the order in which they joined. */
 export function membersList(db: Db, workspaceId: string): List<Row<'members'>> {

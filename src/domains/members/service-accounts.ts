@@ -1,6 +1,6 @@
+import { inTransaction, type Scope } from '../../context.ts'
 import type { WorkspaceRole } from '../../database/tables.ts'
 import { NotFound } from '../../errors.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
 import { usersById } from '../accounts/reads.ts'
 import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'

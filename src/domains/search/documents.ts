@@ -1,4 +1,4 @@
-import type { Document, Phrases } from '../../database/search.ts'
+import type { Document, Phrases } from '../../database/search/search-index.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { TagRow } from '../tags/reads.ts'
 import { textsIn } from './match.ts'

@@ -1,4 +1,4 @@
-import { budgetOf } from '../../database/work-budget.ts'
+import { budgetOf } from '../../database/query/work-budget.ts'
 import { builder } from '../../graphql/builder.ts'
 import { defaultPageSize, listCost, pageCost } from '../../graphql/costs.ts'
 import { spanOf } from '../../graphql/pages.ts'
@@ -7,10 +7,10 @@ import { EntryFilterInput } from '../entries/inputs.ts'
 import { loadTags } from '../tags/graphql.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type Highlight, highlightsOf, MAX_HIGHLIGHTS } from './highlights.ts'
-import { countFound } from './look.ts'
 import { textsOf } from './match.ts'
 import { parseQuery, type Query } from './query.ts'
 import { type Hit, searchPage } from './reads.ts'
+import { countFound } from './scan.ts'
 import './writes.ts'
 
 const SearchHighlight = builder.objectRef<Highlight>('SearchHighlight').implement({

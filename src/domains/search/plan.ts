@@ -1,10 +1,10 @@
 import type { Db } from '../../database/database.ts'
-import type { Expression, TextField } from '../../database/search.ts'
-import type { WorkBudget } from '../../database/work-budget.ts'
+import type { WorkBudget } from '../../database/query/work-budget.ts'
+import type { Expression, TextField } from '../../database/search/search-index.ts'
 import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
+import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './expand-term.ts'
 import { RANKS, searchFields } from './match.ts'
 import { kindKey, type Query, type Term } from './query.ts'
-import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './reach.ts'
 
 /** What is looked for, and where. */
 export type Search = {

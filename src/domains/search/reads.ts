@@ -1,9 +1,9 @@
-import { type CursorForm, cursorForm, cursorOf, positionOf } from '../../database/cursor.ts'
 import type { Db } from '../../database/database.ts'
+import { type CursorForm, cursorForm, cursorOf, positionOf } from '../../database/query/cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { lookFor, type Place } from './look.ts'
 import { RANKS } from './match.ts'
 import type { Search } from './plan.ts'
+import { lookFor, type Place } from './scan.ts'
 
 /** An entry that was found: a score of 1 is best. The cursor goes on behind it. */
 export type Hit = { node: EntryRow; score: number; cursor: string }

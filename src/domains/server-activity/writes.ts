@@ -1,5 +1,5 @@
+import type { LogScope } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
-import type { LogScope } from '../../scope.ts'
 import type { ServerAction } from './rules.ts'
 
 /** Appends to the log of the server: what concerns no single workspace. Without a viewer it was done on the server itself. */

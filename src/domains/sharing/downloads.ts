@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf } from '../entries/reads.ts'

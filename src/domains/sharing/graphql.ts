@@ -23,7 +23,7 @@ import {
   toShare,
 } from './reads.ts'
 import type { ShareRow } from './rules.ts'
-import { seenByHolder } from './sight.ts'
+import { seenByHolder } from './share-policy.ts'
 import { createShareLink, revokeShareLink } from './writes.ts'
 
 nodeType('shr', 'ShareLink', (ids, { db, viewer }) =>

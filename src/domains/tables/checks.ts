@@ -1,11 +1,11 @@
 import { type SqlBool, sql } from 'kysely'
-import { type Check, type Checking, type Finding, gathered } from '../../checks.ts'
-import { inTransaction } from '../../scope.ts'
+import { inTransaction } from '../../context.ts'
+import { type Check, type Checking, type Finding, gathered } from '../../fsck/check.ts'
 import { childPath } from '../entries/rules.ts'
-import { moveRows } from './follow.ts'
 import { dropLink, type LinkKey } from './links.ts'
 import { tablesOf } from './reads.ts'
 import { pathColumns } from './rules.ts'
+import { moveRows } from './sync-paths.ts'
 
 /** A cell that is linked to a file is linked by the path where the file is; of files in the trash nothing is asked. */
 export const linksCheck: Check = {

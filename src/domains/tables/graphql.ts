@@ -1,5 +1,5 @@
 import type { ColumnType } from '../../database/tables.ts'
-import { cellsOf, type RawRow } from '../../database/user-rows.ts'
+import { cellsOf, type RawRow } from '../../database/user-tables/rows.ts'
 import { InvalidInput, InvalidState, RowRejected } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
@@ -24,7 +24,7 @@ import {
 import { MAX_COLUMNS, MAX_PATH_COLUMNS, MOST_TABLES, pathColumns, shownColumns } from './rules.ts'
 import { decodeCells } from './values.ts'
 import { createTable } from './writes.ts'
-import './follow.ts'
+import './sync-paths.ts'
 
 /** Tables are the members' business, also where everybody may read the files. */
 const need = { scope: 'FILES_READ', role: 'VIEWER' } as const

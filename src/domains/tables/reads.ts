@@ -1,10 +1,17 @@
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
+import type { List } from '../../database/query/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { all, amongCells, any, holding, type Match, withKey } from '../../database/user-matches.ts'
-import { type RawRow, rowsQuery } from '../../database/user-rows.ts'
-import { standing, type UserTable } from '../../database/user-tables.ts'
+import {
+  all,
+  amongCells,
+  any,
+  holding,
+  type Match,
+  withKey,
+} from '../../database/user-tables/predicates.ts'
+import { type RawRow, rowsQuery } from '../../database/user-tables/rows.ts'
+import { standing, type UserTable } from '../../database/user-tables/tables.ts'
 import { InvalidInput, RowRejected } from '../../errors.ts'
 import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'

@@ -1,14 +1,14 @@
+import type { TxScope } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import type { Cell, Cells } from '../../database/user-cells.ts'
-import { insertRows } from '../../database/user-rows.ts'
-import type { TxScope } from '../../scope.ts'
+import type { Cell, Cells } from '../../database/user-tables/cells.ts'
+import { insertRows } from '../../database/user-tables/rows.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, entriesById, entryById, pathOf } from '../entries/reads.ts'
-import { moveRows } from './follow.ts'
 import { addLinks } from './links.ts'
 import { type RowLinkRow, type Table, tablesOf } from './reads.ts'
-import { unpackedCells } from './taken.ts'
+import { moveRows } from './sync-paths.ts'
+import { unpackedCells } from './unlink.ts'
 
 /** A hundred rows of a hundred columns are as many values as a statement takes easily. */
 const AT_ONCE = 100

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ColumnType } from '../../database/tables.ts'
-import type { UserColumn } from '../../database/user-tables.ts'
+import type { UserColumn } from '../../database/user-tables/tables.ts'
 import { InvalidInput, type Issue, RowRejected } from '../../errors.ts'
 
 export type NewColumn = { name: string; type: ColumnType; nullable: boolean }

@@ -1,6 +1,6 @@
 import type { ColumnType } from '../../database/tables.ts'
-import type { Cell, Cells } from '../../database/user-cells.ts'
-import type { UserTable } from '../../database/user-tables.ts'
+import type { Cell, Cells } from '../../database/user-tables/cells.ts'
+import type { UserTable } from '../../database/user-tables/tables.ts'
 import { RowRejected } from '../../errors.ts'
 import { isKeepable } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'

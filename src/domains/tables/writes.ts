@@ -1,4 +1,5 @@
 import { CannotStart, type LinkableColumn } from '../../config.ts'
+import { inTransaction, type Scope } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
@@ -10,9 +11,8 @@ import {
   makeUserTable,
   ownTables,
   type UserColumn,
-} from '../../database/user-tables.ts'
+} from '../../database/user-tables/tables.ts'
 import { InvalidInput } from '../../errors.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { requireNamed } from '../workspaces/reads.ts'
 import { type Table, tablesOf } from './reads.ts'

@@ -1,8 +1,8 @@
-import { rowsById } from '../../database/by-id.ts'
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
-import { contains } from '../../database/like.ts'
-import { prepared } from '../../database/prepared.ts'
+import type { List } from '../../database/query/keyset.ts'
+import { contains } from '../../database/query/like.ts'
+import { rowsById } from '../../database/query/load-by-id.ts'
+import { prepared } from '../../database/query/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import { foldName } from '../../names.ts'
 

@@ -11,7 +11,7 @@ import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { mayManage, ownTokensList, requireTokensWrite, tokensList } from './reads.ts'
 import { revokeAllApiTokens, revokeApiToken } from './revoking.ts'
-import { HIDDEN_FROM_OTHERS, seenByOthers } from './sight.ts'
+import { HIDDEN_FROM_OTHERS, seenByOthers } from './token-policy.ts'
 import { createApiToken } from './writes.ts'
 
 nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {

@@ -1,6 +1,6 @@
+import type { ApiScope, LogScope, Scope } from '../../context.ts'
 import { transact } from '../../database/transaction.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
-import type { ApiScope, LogScope, Scope } from '../../scope.ts'
 import {
   type TokenRow,
   tokensById,

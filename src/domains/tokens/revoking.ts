@@ -1,6 +1,6 @@
+import { inTransaction, type Scope, type TxScope } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
-import { inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { isMadeWith, type TokenRow, tokensById } from '../accounts/reads.ts'
 import { revokeTokens, revokeTokensAlone } from '../accounts/writes.ts'
 import { roleChanged } from '../members/writes.ts'

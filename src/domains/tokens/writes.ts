@@ -1,4 +1,3 @@
-import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import {
   type ApiScope,
   inTransaction,
@@ -6,7 +5,8 @@ import {
   type Scope,
   type TxScope,
   type Viewer,
-} from '../../scope.ts'
+} from '../../context.ts'
+import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import { type TokenRow, usersById } from '../accounts/reads.ts'
 import { checkName } from '../accounts/rules.ts'
 import { createToken, lockToken } from '../accounts/writes.ts'

@@ -1,5 +1,5 @@
+import { inTransaction, type Scope } from '../../context.ts'
 import { InvalidState } from '../../errors.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { drainPurged, purge } from './purge.ts'
 

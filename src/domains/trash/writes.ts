@@ -1,8 +1,8 @@
+import type { Scope, TxScope } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NotEmpty, NotFound } from '../../errors.ts'
-import type { Scope, TxScope } from '../../scope.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
-import { inField } from '../entries/fields.ts'
+import { inField } from '../entries/input-path.ts'
 import {
   type EntryRef,
   type EntryRow,
@@ -16,7 +16,7 @@ import { putInTrash, takeFromTrash } from '../entries/trash.ts'
 import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
 import { restoreFolders } from '../folders/writes.ts'
 import { relinkRows } from '../tables/relinks.ts'
-import { type RowUnlink, unlinkRows } from '../tables/taken.ts'
+import { type RowUnlink, unlinkRows } from '../tables/unlink.ts'
 
 type Trashing = {
   entries: readonly BatchEntry[]

@@ -1,4 +1,4 @@
-import type { Scope } from '../../scope.ts'
+import type { Scope } from '../../context.ts'
 import { expireUploads } from './jobs.ts'
 import { statusesBefore } from './rules.ts'
 

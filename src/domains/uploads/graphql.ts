@@ -16,15 +16,15 @@ import {
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { defaultPageSize, listCost } from '../../graphql/costs.ts'
-import { mutation } from '../../graphql/mutations.ts'
-import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
-import { connectionOf, page } from '../../graphql/pages.ts'
 import {
   type ErrorCode,
   ErrorCodeEnum,
   UploadIncompleteError,
   UserError,
-} from '../../graphql/problems.ts'
+} from '../../graphql/errors.ts'
+import { mutation } from '../../graphql/mutations.ts'
+import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { asData, loadEntry, loadParent } from '../entries/graphql.ts'
@@ -36,14 +36,14 @@ import { shownRow, TableRowType } from '../tables/graphql.ts'
 import { rowOfUpload } from '../tables/reads.ts'
 import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
-import { confirmUpload } from './confirm.ts'
-import { confirmUploads } from './confirm-uploads.ts'
-import { createUploads } from './create-uploads.ts'
-import { addressOf, MOST_PARTS, type UploadPart, uploadParts } from './direct.ts'
-import { cancelUpload } from './endings.ts'
+import { confirmUpload } from './confirm/confirm.ts'
+import { confirmUploads } from './confirm/confirm-uploads.ts'
+import { createUploads } from './create/create-uploads.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
+import { addressOf, MOST_PARTS, type UploadPart, uploadParts } from './receive/presigned.ts'
+import { cancelUpload } from './terminate.ts'
 import './membership.ts'
-import { MAX_BATCH_SIZE, type UploadOutcome } from './outcomes.ts'
+import { MAX_BATCH_SIZE, type UploadOutcome } from './batch.ts'
 import { uploadsById, uploadsList } from './reads.ts'
 import {
   failuresOf,

@@ -1,7 +1,7 @@
+import { inTransaction, type Scope } from '../../context.ts'
 import { leaseNow } from '../../database/clock.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
-import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { isOverdue } from './reads.ts'
+import { endUpload, forgetBytes, tellEnd } from './terminate.ts'
 
 const BATCH = 100
 

@@ -1,9 +1,9 @@
+import type { TxScope } from '../../context.ts'
 import { afterCommit, type Tx } from '../../database/transaction.ts'
-import type { TxScope } from '../../scope.ts'
 import { roleChanged } from '../members/writes.ts'
 import { tokensLeft } from '../tokens/revoking.ts'
-import { endUpload, forgetBytes, tellEnd } from './endings.ts'
 import { statusesBefore } from './rules.ts'
+import { endUpload, forgetBytes, tellEnd } from './terminate.ts'
 
 /** Whoever may no longer write in a workspace leaves no unfinished upload there: it could not be confirmed, and holds room. */
 roleChanged.listen(async (_, { scope, workspaceId, userId, role }) => {

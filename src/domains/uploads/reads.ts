@@ -1,11 +1,11 @@
 import type { ExpressionBuilder } from 'kysely'
-import { rowsById } from '../../database/by-id.ts'
+import type { Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import type { List } from '../../database/keyset.ts'
+import type { List } from '../../database/query/keyset.ts'
+import { rowsById } from '../../database/query/load-by-id.ts'
 import type { Tables, UploadStatus } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
-import type { Viewer } from '../../scope.ts'
 import {
   isIdSignature,
   signedIdPattern,
@@ -14,7 +14,7 @@ import {
 } from '../../signing/signed-links.ts'
 import type { Purpose, SigningKeys } from '../../signing/signing-keys.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { isAwaitingConfirm } from './pending-confirms.ts'
+import { isAwaitingConfirm } from './confirm/pending-confirms.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
 type UrlContext = { publicUrl: string; signingKeys: SigningKeys }

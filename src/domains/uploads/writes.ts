@@ -1,17 +1,17 @@
+import { inSharedTransaction, inTransaction, type Scope, type TxScope } from '../../context.ts'
 import { holdWorkspace } from '../../database/transaction.ts'
 import { InvalidInput } from '../../errors.ts'
-import { inSharedTransaction, inTransaction, type Scope, type TxScope } from '../../scope.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
 import { toWrite } from '../entries/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { reserve } from '../workspaces/writes.ts'
-import { type Draft, draftOf, type NewUpload } from './drafts.ts'
-import { endUpload } from './endings.ts'
-import { admitUpload } from './outstanding.ts'
-import { enqueueConfirm } from './pending-confirms.ts'
+import { enqueueConfirm } from './confirm/pending-confirms.ts'
+import { admitUpload } from './create/limits.ts'
+import { refuseTaken, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
+import { type Draft, draftOf, type NewUpload } from './create/upload-row.ts'
 import { awaitsConfirm, checkIdempotencyKey, isOver, type UploadRow } from './rules.ts'
-import { refuseTaken, requireTarget, requireVersioned, targetPath } from './targets.ts'
+import { endUpload } from './terminate.ts'
 
 const IDEMPOTENT_MS = 24 * 3_600_000
 

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { type Check, idsOf } from '../../checks.ts'
+import { inTransaction, type Scope } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { holdWorkspace, type Tx } from '../../database/transaction.ts'
-import { inTransaction, type Scope } from '../../scope.ts'
+import { type Check, idsOf } from '../../fsck/check.ts'
 
 const figures = ['usedBytes', 'reservedBytes', 'trashedBytes', 'storedBytes', 'lastSeq'] as const
 type Figures = Record<(typeof figures)[number], number>

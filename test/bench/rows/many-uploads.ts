@@ -1,4 +1,4 @@
-import { houseAt } from '../../support/house-at.ts'
+import { houseAt } from '../../support/server-at.ts'
 import { fillMany, MIB } from '../curl.ts'
 import { layOut } from '../library.ts'
 import { ADMIN_TOKEN, question } from '../question.ts'

@@ -13,8 +13,8 @@ import {
   type WorkspaceHandle,
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
-import { type House, openHouse } from '../../support/house.ts'
 import { giveToken, invite } from '../../support/people.ts'
+import { type House, openHouse } from '../../support/test-server.ts'
 
 // The rows of the first seed: a workspace's files, uploaded in one request or in three, listed by prefix.
 

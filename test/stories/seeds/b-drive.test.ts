@@ -10,7 +10,7 @@ import {
   type WorkspaceHandle,
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
-import { type House, openHouse } from '../../support/house.ts'
+import { type House, openHouse } from '../../support/test-server.ts'
 import { timed } from '../../support/timed.ts'
 
 // The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that hold a file's path.

@@ -13,7 +13,7 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { type House, openHouse } from '../../support/house.ts'
+import { type House, openHouse } from '../../support/test-server.ts'
 
 // The rows of the third seed that are use cases and good practice.
 

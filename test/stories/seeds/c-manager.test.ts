@@ -18,9 +18,9 @@ import {
   type WorkspaceHandle,
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
-import { type House, openHouse } from '../../support/house.ts'
 import { invite } from '../../support/people.ts'
 import { refused } from '../../support/refusals.ts'
+import { type House, openHouse } from '../../support/test-server.ts'
 
 // The rows of the third seed that are about single files and folders; c-cases.test.ts has the use cases.
 

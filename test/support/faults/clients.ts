@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { House } from '../house.ts'
+import type { House } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 
 /** What came of a request: nothing to complain of (null), or the code of what stood in its way; GONE where nobody answered. */

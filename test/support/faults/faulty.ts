@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { type Env, readConfig } from '../../../src/config.ts'
-import { inspect, type Options } from '../../../src/inspection.ts'
+import { inspect, type Options } from '../../../src/fsck/inspect.ts'
 import { newDatabase } from '../databases.ts'
 import { freePort } from '../free-port.ts'
-import { houseAt } from '../house-at.ts'
+import { houseAt } from '../server-at.ts'
 import type { Armed, Tally } from './kinds.ts'
 
 const root = join(import.meta.dirname, '../../..')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { act, createFolder, createUpload, entryByPath, items, trashEntries } from '../client.ts'
-import type { House } from '../house.ts'
+import type { House } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 import { zipOf } from '../zips.ts'
 import { type Answer, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { act, createWorkspace } from '../client.ts'
-import type { House } from '../house.ts'
+import type { House } from '../test-server.ts'
 import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'

@@ -1,4 +1,4 @@
-import type { House } from '../house.ts'
+import type { House } from '../test-server.ts'
 
 const query = `query ($id: ID!) { workspace(by: { id: $id }) {
   usage { currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
-import { type Check, type Checking, type Finding, gathered } from '../../../checks.ts'
 import type { Place } from '../../../database/tables.ts'
+import { type Check, type Checking, type Finding, gathered } from '../../../fsck/check.ts'
 import { AHEAD } from './claim.ts'
 import { isPaused } from './installation.ts'
 import { inQuarantine, type Orphan, orphanBatches, orphansAmong, places } from './orphans.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CannotStart } from '../../../config.ts'
+import type { Scope } from '../../../context.ts'
 import type { Log } from '../../../log.ts'
-import type { Scope } from '../../../scope.ts'
 import { acceptLosses, installationOf, newStamp, pauseSweeping } from './installation.ts'
 import { evaluateStore, type FoundRecord, isAhead, permitOf, type Verdict } from './verdict.ts'
 

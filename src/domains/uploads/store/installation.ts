@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import type { Scope } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
-import { prepared } from '../../../database/prepared.ts'
+import { prepared } from '../../../database/query/prepared.ts'
 import type { Row } from '../../../database/tables.ts'
 import { transact } from '../../../database/transaction.ts'
-import type { Scope } from '../../../scope.ts'
 
 export type Installation = Row<'installation'>
 type RowScope = Pick<Scope, 'db' | 'now'>

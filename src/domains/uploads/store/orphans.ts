@@ -1,6 +1,6 @@
+import type { Scope } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Place } from '../../../database/tables.ts'
-import type { Scope } from '../../../scope.ts'
 import { uploadsById } from '../reads.ts'
 import { isOver } from '../rules.ts'
 

@@ -1,5 +1,5 @@
 import type { BlobStore, StoreRecordFile } from '../../../blobs/blob-store.ts'
-import { glance } from '../../../blobs/examine.ts'
+import { glance } from '../../../blobs/verify.ts'
 import type { Db } from '../../../database/database.ts'
 import { type Installation, installationOf, isKnownStamp } from './installation.ts'
 import { hasBlobs, knownKeys, sampleBlobs, sampleKeys } from './samples.ts'

@@ -1,0 +1,128 @@
+import { Readable } from 'node:stream'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListPartsCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import type { S3Config } from '../../../config.ts'
+import type { Part } from '../multipart-state.ts'
+import { s3Clients } from './client.ts'
+import { isOutside, unlessGone } from './errors.ts'
+import { type Bytes, sendBytes } from './put-stream.ts'
+import { unbroken } from './resumable-read.ts'
+import { patiently } from './retry.ts'
+
+/** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
+export type Bucket = ReturnType<typeof openBucket>
+
+export type ObjectHead = { size: number; etag: string }
+
+/** What must be at the place that is written to: nothing, or an object with this ETag. */
+export type Condition = { IfNoneMatch?: '*'; IfMatch?: string }
+
+export function openBucket(config: S3Config) {
+  const { client, streaming } = s3Clients(config)
+  const at = (name: string) => ({ Bucket: config.bucket, Key: name })
+  const sse = encryption(config)
+  const by = (bytes: Bytes) => (Buffer.isBuffer(bytes) ? client : streaming)
+  return {
+    client,
+    name: config.bucket,
+    /** Under a condition that does not hold: a fault with status 412. */
+    async put(name: string, bytes: Bytes, condition: Condition = {}): Promise<string> {
+      const wanted = { ...at(name), ...sse, ...condition }
+      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+        by(bytes).send(new PutObjectCommand({ ...wanted, ...body }), options),
+      )
+      return ETag
+    },
+    async head(name: string): Promise<ObjectHead | null> {
+      const found = await client.send(new HeadObjectCommand(at(name))).catch(unlessGone)
+      return found && { size: found.ContentLength ?? 0, etag: found.ETag ?? '' }
+    },
+    /** Null where there is none. Bytes `start` to `end`, both included; those beyond the last are none. */
+    async get(name: string, { start = 0, end }: { start?: number; end?: number } = {}) {
+      const open = (from: number, same: Condition = {}) =>
+        client.send(new GetObjectCommand({ ...at(name), ...same, ...rangeOf(from, end) }))
+      const found = await patiently(() => open(start).catch(unlessOutside).catch(unlessGone))
+      if (!found) return null
+      const same = found.ETag ? { IfMatch: found.ETag } : {}
+      return unbroken({
+        first: bodyOf(found),
+        length: found.ContentLength ?? 0,
+        reopen: async (from) => bodyOf(await open(start + from, same)),
+      })
+    },
+    remove: (name: string) => client.send(new DeleteObjectCommand(at(name))),
+    async begin(name: string): Promise<string> {
+      const begun = await client.send(new CreateMultipartUploadCommand({ ...at(name), ...sse }))
+      // S3 answers no other.
+      return begun.UploadId as string
+    },
+    async part(
+      name: string,
+      { multipartId, number }: { multipartId: string; number: number },
+      bytes: Bytes,
+    ): Promise<string> {
+      const which = { ...at(name), UploadId: multipartId, PartNumber: number }
+      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+        by(bytes).send(new UploadPartCommand({ ...which, ...body }), options),
+      )
+      return ETag
+    },
+    /** Those that the bucket has of a multipart upload, by number. */
+    async parts(name: string, multipartId: string): Promise<Part[]> {
+      const asked = { ...at(name), UploadId: multipartId }
+      const parts: Part[] = []
+      // Not by the SDK's paginator: servers name a next page behind the last one, too, and it would never end.
+      for (let after: string | undefined, more = true; more; ) {
+        const page = await client.send(
+          new ListPartsCommand({ ...asked, ...(after && { PartNumberMarker: after }) }),
+        )
+        for (const { PartNumber = 0, ETag = '', Size = 0 } of page.Parts ?? [])
+          parts.push({ number: PartNumber, etag: ETag, size: Size })
+        more = page.IsTruncated === true && page.NextPartNumberMarker !== after
+        after = page.NextPartNumberMarker
+      }
+      return parts
+    },
+    complete(name: string, multipartId: string, parts: Part[]) {
+      const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
+      const wanted = { ...at(name), UploadId: multipartId, MultipartUpload: { Parts } }
+      return client.send(new CompleteMultipartUploadCommand(wanted))
+    },
+    abort: (name: string, multipartId: string) =>
+      client
+        .send(new AbortMultipartUploadCommand({ ...at(name), UploadId: multipartId }))
+        .catch(unlessGone),
+  }
+}
+
+type Encryption = Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'>
+
+/** For every request that makes an object. */
+export function encryption({ sse }: S3Config): Encryption {
+  if (sse === null) return {}
+  const { algorithm } = sse
+  const SSEKMSKeyId = algorithm === 'aws:kms' ? sse.keyId : null
+  return { ServerSideEncryption: algorithm, ...(SSEKMSKeyId && { SSEKMSKeyId }) }
+}
+
+const rangeOf = (start: number, end: number | undefined) =>
+  start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` }
+
+/** In Node the body is the answer itself, an IncomingMessage. */
+const bodyOf = ({ Body }: { Body?: unknown }) => Body as Readable
+
+/** An object of no bytes has none to begin at, yet reading it is no fault. */
+function unlessOutside(cause: unknown) {
+  if (!isOutside(cause)) throw cause
+  return { Body: Readable.from([]), ContentLength: 0, ETag: '' }
+}

@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { StorageFault } from '../../../errors.ts'
+
+/** sha256 (hex) of the first `size` bytes; StorageFault where `stream` (null: there is none) has fewer. */
+export async function hashStream(stream: Readable | null, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  let length = 0
+  for await (const chunk of stream ?? []) {
+    hash.update(chunk.subarray(0, size - length))
+    length = Math.min(size, length + chunk.length)
+  }
+  if (!stream || length < size) {
+    throw new StorageFault(`${size} bytes should be there, ${length} are`)
+  }
+  return hash.digest('hex')
+}

@@ -1,0 +1,53 @@
+import { copyFile, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import SqliteFile from 'better-sqlite3'
+import { CannotStart } from '../../config.ts'
+import { syncFile, syncFolder } from '../../fsync.ts'
+import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
+
+/** The transaction stays open to the end: others go on writing, and what is copied stays what it was. */
+export async function sqliteSnapshot(path: string): Promise<Snapshot> {
+  const file = new SqliteFile(path, { fileMustExist: true, timeout: 5_000 })
+  file.exec('begin')
+  file.prepare('select count(*) from sqlite_schema').get()
+  return {
+    async dump(target) {
+      await file.backup(target)
+      await syncFile(target)
+    },
+    async *blobs() {
+      const page = file.prepare<[string], BlobEntry>(blobsAfter('?'))
+      for (let after = ''; ; ) {
+        const rows = page.all(after)
+        yield* rows
+        if (rows.length === 0) return
+        after = rows.at(-1)?.id ?? ''
+      }
+    },
+    [Symbol.asyncDispose]: async () => void file.close(),
+  }
+}
+
+/** Throws CannotStart where rows are there already. */
+export async function requireNoSqlite(path: string): Promise<void> {
+  for (const name of [path, `${path}-wal`]) {
+    const found = await stat(name).catch(() => null)
+    if (found && found.size > 0)
+      throw new CannotStart(`${name} exists; DATABASE_URL or DATA_DIR must name an empty place.`)
+  }
+}
+
+/** Puts the dump where the database belongs, whole or not at all, after `prepare` has changed what is to be changed in it. */
+export async function restoreSqlite<T>(
+  dump: string,
+  path: string,
+  prepare: (path: string) => Promise<T>,
+): Promise<T> {
+  const partial = `${path}.restoring`
+  await copyFile(dump, partial)
+  const prepared = await prepare(partial)
+  await syncFile(partial)
+  await rename(partial, path)
+  await syncFolder(dirname(path))
+  return prepared
+}

@@ -1,0 +1,96 @@
+import { sql } from 'kysely'
+import { inTransaction, type Scope } from '../../context.ts'
+import type { Db } from '../../database/database.ts'
+import { fileKind } from '../../database/query/entry-kinds.ts'
+import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { enqueue } from '../../jobs/queue.ts'
+import type { EntryRow } from '../entries/reads.ts'
+import { type FileFigures, setFileFigures } from '../entries/repair-totals.ts'
+import { SWEEP_BLOBS } from './blobs.ts'
+import type { BlobRow } from './damage.ts'
+
+type Named = Pick<EntryRow, 'id' | 'workspaceId'>
+type File = Named & FileFigures & { versionId: string | null; counted: FileFigures | null }
+
+const figures = ['size', 'olderBytes', 'sha256', 'mediaType'] as const
+
+/** Files that say something else than their versions do; `counted` is null where the current version is not there. */
+export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promise<File[]> {
+  const rows = await db
+    .selectFrom('entries as f')
+    .leftJoin('versions as v', (on) =>
+      on.onRef('v.id', '=', 'f.versionId').onRef('v.fileId', '=', 'f.id'),
+    )
+    .select(['f.id', 'f.workspaceId', 'f.versionId'])
+    .select(['f.size', 'f.olderBytes', 'f.sha256', 'f.mediaType'])
+    .select(['v.id as current', 'v.size as versionSize', 'v.sha256 as versionSha256'])
+    .select('v.mediaType as versionMediaType')
+    .select(
+      sql<number>`coalesce((SELECT sum(o."size") FROM "versions" o
+        WHERE o."fileId" = f."id" AND o."id" <> v."id"), 0)`.as('older'),
+    )
+    .where('f.id', 'in', ids)
+    .where('f.kind', '=', fileKind)
+    .execute()
+  const files = rows.map(
+    ({ current, older, versionSize, versionSha256, versionMediaType, ...file }) => {
+      const said = { size: versionSize ?? 0, sha256: versionSha256, mediaType: versionMediaType }
+      return { ...file, counted: current === null ? null : { ...said, olderBytes: older } }
+    },
+  )
+  return files.filter(({ counted, ...file }) =>
+    figures.some((name) => counted?.[name] !== file[name]),
+  )
+}
+
+/** Writes what the versions of a file say into its row. */
+export function mendFile(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(scope, async ({ tx }) => {
+    holdWorkspace(tx, workspaceId)
+    const [file] = await differingFiles(tx, [id])
+    if (file?.counted) await setFileFigures(tx, id, file.counted)
+  })
+}
+
+type References = Pick<BlobRow, 'id' | 'workspaceId' | 'refs' | 'unreferencedAt'> & {
+  counted: number
+  others: number
+}
+
+/** Blobs that count other references than there are; `others` are of another size or hash. */
+export async function differingReferences(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<References[]> {
+  const blobs = await db
+    .selectFrom('blobs as b')
+    .leftJoin('versions as v', 'v.blobId', 'b.id')
+    .select(['b.id', 'b.workspaceId', 'b.refs', 'b.unreferencedAt'])
+    .select(sql<number>`count(v."id")`.as('counted'))
+    .select(
+      sql<number>`coalesce(sum(CASE WHEN v."size" <> b."size" OR v."sha256" <> b."sha256" THEN 1 ELSE 0 END), 0)`.as(
+        'others',
+      ),
+    )
+    .where('b.id', 'in', ids)
+    .groupBy(['b.id', 'b.workspaceId', 'b.refs', 'b.unreferencedAt'])
+    .execute()
+  return blobs.filter(
+    ({ refs, counted, others, unreferencedAt }) =>
+      refs !== counted || others > 0 || (unreferencedAt === null) !== counted > 0,
+  )
+}
+
+/** Counts the references to a blob anew: without one it is the sweeper's, with one it is not. */
+export function mendReferences(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(scope, async ({ tx, now }) => {
+    holdWorkspace(tx, workspaceId)
+    const [blob] = await differingReferences(tx, [id])
+    if (!blob) return
+    const unreferencedAt = blob.counted > 0 ? null : (blob.unreferencedAt ?? now())
+    const counted = { refs: blob.counted, unreferencedAt }
+    await tx.updateTable('blobs').set(counted).where('id', '=', id).execute()
+    if (unreferencedAt !== null)
+      await enqueue(tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: now() })
+  })
+}

@@ -1,0 +1,74 @@
+import { type ExpressionBuilder, sql } from 'kysely'
+import type { TxScope } from '../../context.ts'
+import { idPrefix } from '../../database/ids.ts'
+import type { Tables } from '../../database/tables.ts'
+import { all, among, withPath } from '../../database/user-tables/predicates.ts'
+import { repathed, repathRows } from '../../database/user-tables/rows.ts'
+import { recorded } from '../activity/writes.ts'
+import { entriesForgotten } from '../entries/trash.ts'
+import { tablesOf } from './reads.ts'
+import { pathColumns } from './rules.ts'
+
+/** An entry that was at `from` and is at `to` now, with all it holds. */
+type Move = { workspaceId: string; entryId: string; from: string; to: string }
+
+recorded.listen(async (_, { scope, event }) => {
+  const { action, entryId, path: to, workspaceId, details } = event
+  if (action !== 'ENTRY_MOVED' && action !== 'ENTRY_UPDATED') return
+  const { from } = JSON.parse(details)
+  if (entryId === null || to === null || typeof from !== 'string') return
+  await moveRows(scope, { workspaceId, entryId, from, to })
+})
+
+/** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
+export async function moveRows({ tx }: Pick<TxScope, 'tx'>, move: Move): Promise<void> {
+  const { workspaceId, from, to } = move
+  if (from === to) return
+  const moved = tx.selectFrom('rowLinks').where((eb) => isMoved(eb, move))
+  const columns = await moved.select(['sqlName', 'column']).distinct().execute()
+  if (columns.length === 0) return
+  const tables = await tablesOf(tx, workspaceId)
+  for (const { sqlName, column } of columns) {
+    const table = tables.find((known) => known.sqlName === sqlName)
+    if (!table || !pathColumns(table).includes(column)) continue
+    const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
+    const at = withPath(tx, table, { column, path: from, below: isFolder(move) })
+    const match = all([among(table, own.select('rowKey')), at])
+    await repathRows(tx, table, { column, match, from, to })
+    await tx
+      .updateTable('rowLinks')
+      .set({ path: repathed(sql.id('path'), from, to) })
+      .where('sqlName', '=', sqlName)
+      .where('column', '=', column)
+      .where((eb) => isMoved(eb, move))
+      .execute()
+  }
+}
+
+const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
+
+/** Found by the paths that were linked; files in the trash, and those of another time that had the same path, are not moved. */
+function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
+  const { workspaceId, entryId, from, to } = move
+  if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])
+  const path = repathed(sql.id('rowLinks', 'path'), from, to)
+  return eb.and([
+    eb('workspaceId', '=', workspaceId),
+    eb('path', '>', `${from}/`),
+    eb('path', '<', `${from}0`),
+    eb.exists(
+      eb
+        .selectFrom('entries as f')
+        .innerJoin('entries as p', 'p.id', 'f.parentId')
+        .select('f.id')
+        .whereRef('f.id', '=', 'rowLinks.fileId')
+        .where('p.trashRootId', 'is', null)
+        .where(sql<boolean>`p."path" || '/' || f."name" = ${path}`),
+    ),
+  ])
+}
+
+entriesForgotten.listen(async (tx, { ids }) => {
+  await tx.deleteFrom('rowLinks').where('fileId', 'in', ids).execute()
+  await tx.deleteFrom('takenRows').where('entryId', 'in', ids).execute()
+})

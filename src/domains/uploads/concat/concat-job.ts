@@ -1,0 +1,106 @@
+import { inTransaction, type Scope } from '../../../context.ts'
+import { InvalidState, StorageFault } from '../../../errors.ts'
+import { uploadById, uploadsById } from '../reads.ts'
+import { type Hold, holdUpload } from '../receive/leases.ts'
+import { commitOffset } from '../receive/offsets.ts'
+import { isJoining, isPartial, statusAt, type UploadRow } from '../rules.ts'
+import { endUpload, forgetPart } from '../terminate.ts'
+
+/**
+ * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
+ * Memory holds a MiB or so of them. With autoConfirm the last byte enqueues the confirm.
+ */
+export async function joinParts(scope: Scope, payload: unknown, signal: AbortSignal) {
+  const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
+  const parts = (await uploadsById(scope.db, partIds)).filter((part) => part !== null)
+  await holdAndAppend(scope, uploadId, parts, signal)
+  if (signal.aborted) return
+  for (const part of parts) await letGo(scope, part)
+}
+
+async function holdAndAppend(
+  scope: Scope,
+  id: string,
+  parts: UploadRow[],
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = new AbortController()
+  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+  const { upload } = hold
+  const waits = (upload: UploadRow | null) =>
+    upload && isJoining(upload) && statusAt(upload, scope.now()) !== 'EXPIRED'
+  try {
+    if (!upload || !waits(upload)) return
+    const either = AbortSignal.any([signal, stop.signal])
+    await appendAll(scope, upload, parts, { signal: either, mayWrite: () => requireMine(hold) })
+    // Whoever has it now needs the parts.
+    if (!signal.aborted && waits(await uploadById(scope.db, id))) taken()
+  } finally {
+    await hold.release(null)
+  }
+}
+
+const requireMine = (hold: Hold) => hold.isMine() || taken()
+
+/** The job begins again, and goes on from where the other came. */
+function taken(): never {
+  throw new InvalidState('RECEIVING', 'another process joins these parts at this moment')
+}
+
+type Joining = { signal: AbortSignal; mayWrite: () => void }
+
+async function appendAll(
+  scope: Scope,
+  final: UploadRow,
+  parts: UploadRow[],
+  joining: Joining,
+): Promise<void> {
+  const { blobs } = scope
+  let [upload, begin] = [final, 0]
+  await blobs.stage(upload.id, upload.size)
+  for (const part of parts) {
+    const end = begin + part.offset
+    if (upload.offset < end) {
+      const start = upload.offset - begin
+      const grown = await appendPart(scope, upload, { key: part.id, start }, joining)
+      if (!grown || joining.signal.aborted) return
+      if (grown.offset < end) throw new StorageFault(`${part.id} is shorter than it was`)
+      upload = grown
+    }
+    begin = end
+  }
+  if (upload.status !== 'RECEIVED') await commitOffset(scope, upload, upload.offset)
+}
+
+/** The upload with the bytes of one part more; null where it has ended in the meantime. */
+async function appendPart(
+  scope: Scope,
+  upload: UploadRow,
+  { key, start }: { key: string; start: number },
+  { signal, mayWrite }: Joining,
+): Promise<UploadRow | null> {
+  const { blobs } = scope
+  let grown: UploadRow | null = upload
+  const ended = new AbortController()
+  const commit = async (offset: number) => {
+    grown = grown && (await commitOffset(scope, grown, offset))
+    if (!grown) ended.abort()
+  }
+  // What is kept can be read from; adopted twice it stays where it is.
+  await blobs.adopt(key)
+  const source = await blobs.open(key, { start })
+  const either = AbortSignal.any([signal, ended.signal])
+  try {
+    const options = { signal: either, mayWrite, onDurable: commit }
+    await commit(await blobs.append(upload.id, upload.offset, source, options))
+  } finally {
+    source.destroy()
+  }
+  return grown
+}
+
+/** A part that has served, or will never: it ends without a file. */
+async function letGo(scope: Scope, part: UploadRow) {
+  await inTransaction(scope, (s) => endUpload(s, { id: part.id }, 'CANCELED'))
+  if (isPartial(part)) await forgetPart(scope.blobs, part.id)
+}

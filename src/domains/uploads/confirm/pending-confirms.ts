@@ -1,0 +1,65 @@
+import { sql } from 'kysely'
+import type { TxScope } from '../../../context.ts'
+import type { Db } from '../../../database/database.ts'
+import type { Tx } from '../../../database/transaction.ts'
+import { dequeue, enqueue } from '../../../jobs/queue.ts'
+import type { UploadRow } from '../rules.ts'
+
+/** The job that confirms an upload whose last byte was to do so. */
+export const AUTO_CONFIRM = 'autoConfirm'
+
+/** Longer than most confirms take: the request that brought the last byte confirms, and the job finds nothing left to do. */
+const DELAY_MS = 2_000
+
+const jobIdOf = (uploadId: string) => `${AUTO_CONFIRM}:${uploadId}`
+
+/** Puts the confirm of an upload in the queue, together with the rows of the transaction that gave it its last byte. */
+export const enqueueConfirm = (
+  { tx, now }: TxScope,
+  uploadId: string,
+  delayMs = DELAY_MS,
+): Promise<string> =>
+  enqueue(tx, {
+    id: jobIdOf(uploadId),
+    kind: AUTO_CONFIRM,
+    payload: { uploadId },
+    runAt: now() + delayMs,
+  })
+
+/** Takes the confirm of an upload out of the queue, together with the rows of the transaction that settled it. */
+export async function dequeueConfirm(
+  tx: Tx,
+  { id, autoConfirm }: Pick<UploadRow, 'id' | 'autoConfirm'>,
+): Promise<void> {
+  if (autoConfirm === 1) await dequeue(tx, jobIdOf(id))
+}
+
+/** awaitsConfirm of rules.ts in SQL, word for word as the index has it. */
+export const isAwaitingConfirm = sql<boolean>`("status" = 'RECEIVED' AND "autoConfirm" = 1 AND "confirmRefusal" IS NULL)`
+
+/** A page of the uploads after id `after` that await their confirm: each id, and whether its job exists. */
+export async function awaitingAfter(
+  db: Db,
+  after: string,
+  pageSize: number,
+): Promise<{ id: string; hasJob: boolean }[]> {
+  const uploads = await db
+    .selectFrom('uploads')
+    .select('id')
+    .where(isAwaitingConfirm)
+    .where('id', '>', after)
+    .orderBy('id')
+    .limit(pageSize)
+    .execute()
+  const jobs = await db
+    .selectFrom('jobs')
+    .select('id')
+    .where(
+      'id',
+      'in',
+      uploads.map(({ id }) => jobIdOf(id)),
+    )
+    .execute()
+  const existing = new Set(jobs.map(({ id }) => id))
+  return uploads.map(({ id }) => ({ id, hasJob: existing.has(jobIdOf(id)) }))
+}

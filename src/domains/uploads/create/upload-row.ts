@@ -1,0 +1,82 @@
+import type { TxScope } from '../../../context.ts'
+import { newId } from '../../../database/ids.ts'
+import type { NameConflictMode, UploadTransport } from '../../../database/tables.ts'
+import { InvalidInput, Unauthenticated } from '../../../errors.ts'
+import { checkDescription, checkMetadata, checkNewName } from '../../entries/rules.ts'
+import { driveFolder } from '../../files/media.ts'
+import { checkTagNames } from '../../tags/rules.ts'
+import { checkMediaType, checkSha256, checkSize, receivedStatus } from '../rules.ts'
+
+type Maybe<T> = T | null | undefined
+export type NewUpload = {
+  workspaceId: string
+  /** Folders below folderId, or below the root: made when missing. */
+  path?: Maybe<string>
+  folderId?: Maybe<string>
+  /** Without one: `upload-<id>`. */
+  name?: Maybe<string>
+  /** Without one the length is deferred. */
+  size?: Maybe<number>
+  mediaType?: Maybe<string>
+  sha256?: Maybe<string>
+  description?: Maybe<string>
+  tags?: Maybe<readonly string[]>
+  metadata?: Maybe<Record<string, unknown>>
+  onConflict?: Maybe<NameConflictMode>
+  versionOf?: Maybe<string>
+  idempotencyKey?: Maybe<string>
+  /** The last byte also confirms. */
+  autoConfirm?: boolean
+  /** The Upload-Metadata header, to be given back as it came. */
+  tusMetadata?: Maybe<string>
+  transport?: Maybe<UploadTransport>
+  /** The Upload-Concat header, to be given back as it came. */
+  concat?: Maybe<string>
+}
+
+export type Draft = ReturnType<typeof draftOf>
+
+/** The row as it would be; `autoFile` is whether the workspace files what names no folder. Throws InvalidInput and FileTooLarge. */
+export function draftOf(
+  { viewer, now, limits }: Pick<TxScope, 'viewer' | 'now' | 'limits'>,
+  input: NewUpload,
+  autoFile: boolean,
+  id = newId('upl'),
+) {
+  if (!viewer) throw new Unauthenticated()
+  const { name } = checkNewName(input.name ?? `upload-${id}`)
+  const size = input.size == null ? null : checkSize(input.size, limits.maxUploadBytes)
+  if (size === null && input.transport === 'SIGNED_PUT') {
+    throw new InvalidInput({ path: ['size'], message: 'is needed for SIGNED_PUT' })
+  }
+  const filed = autoFile && input.folderId == null && input.versionOf == null
+  return {
+    id,
+    workspaceId: input.workspaceId,
+    createdBy: viewer.userId,
+    tokenId: viewer.tokenId,
+    status: receivedStatus(0, size),
+    name,
+    folderId: input.folderId ?? null,
+    path: input.path ?? (filed ? driveFolder(name) : ''),
+    versionOf: input.versionOf ?? null,
+    size,
+    offset: 0,
+    reservedBytes: size ?? 0,
+    mediaType: input.mediaType == null ? null : checkMediaType(input.mediaType),
+    sha256: input.sha256 == null ? null : checkSha256(input.sha256),
+    description: input.description == null ? null : checkDescription(input.description),
+    tags: input.tags == null ? null : JSON.stringify(checkTagNames(input.tags)),
+    metadata: input.metadata == null ? null : checkMetadata(input.metadata),
+    onConflict: input.onConflict ?? 'FAIL',
+    autoConfirm: input.autoConfirm ? 1 : 0,
+    tusMetadata: input.tusMetadata ?? null,
+    idempotencyKey: input.idempotencyKey ?? null,
+    fence: 0,
+    createdAt: now(),
+    expiresAt: now() + limits.uploadTtlMs,
+    failures: '[]',
+    transport: input.transport ?? 'TUS',
+    concat: input.concat ?? null,
+  }
+}

@@ -1,0 +1,64 @@
+import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { InvalidState } from '../../../errors.ts'
+import { requireUnrevoked } from '../../accounts/reads.ts'
+import { toWrite } from '../../entries/writes.ts'
+import { requireNamed } from '../../workspaces/reads.ts'
+import { release, reserve } from '../../workspaces/writes.ts'
+import { admitUpload } from '../create/limits.ts'
+import { draftOf } from '../create/upload-row.ts'
+import type { UploadRow } from '../rules.ts'
+
+/**
+ * Reserves room for bytes that come by another way than an upload of their own: a row of an upload stands for them, counts among the
+ * unfinished ones of its maker, and gives the room back when it expires. Throws NotFound, Forbidden, QuotaExceeded, RateLimited.
+ */
+export async function holdRoom(s: TxScope, workspaceId: string, bytes: number): Promise<UploadRow> {
+  await requireUnrevoked(s.tx, s.viewer)
+  await requireNamed(s.tx, s.viewer, workspaceId, toWrite)
+  await reserve(s, workspaceId, bytes)
+  const draft = draftOf(s, { workspaceId, transport: 'FORM' }, false)
+  await admitUpload(s, draft.createdBy, bytes)
+  return s.tx
+    .insertInto('uploads')
+    .values({ ...draft, reservedBytes: bytes })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** Gives the room back, for the bytes to be counted as used. Throws InvalidState where it was given back otherwise. */
+export async function letRoomGo(
+  s: TxScope,
+  { id, fence, workspaceId, reservedBytes }: UploadRow,
+): Promise<void> {
+  const { numDeletedRows } = await s.tx
+    .deleteFrom('uploads')
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .executeTakeFirst()
+  if (numDeletedRows === 0n) roomIsGone()
+  await release(s, workspaceId, reservedBytes)
+}
+
+/** Gives the room back after a failure; what cannot be given back now is when it expires. */
+export const dropRoom = (scope: Scope, held: UploadRow): Promise<void> =>
+  inTransaction(scope, (s) => letRoomGo(s, held)).catch(() => {})
+
+/** Keeps the room from expiring while something works on what it is for. */
+export function keepRoom({ db, now, limits }: Scope, { id }: UploadRow): Disposable {
+  const renew = () =>
+    db
+      .updateTable('uploads')
+      .set({ expiresAt: now() + limits.uploadTtlMs })
+      .where('id', '=', id)
+      .execute()
+      // The next time, then: there are several before it expires.
+      .catch(() => {})
+  const timer = setInterval(renew, Math.min(limits.uploadTtlMs / 4, MAX_PAUSE_MS)).unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+const MAX_PAUSE_MS = 600_000
+
+/** Throws what is said of an upload that its user ended, or that expired. */
+export function roomIsGone(): never {
+  throw new InvalidState('CANCELED', 'the upload was ended before its bytes were a file')
+}

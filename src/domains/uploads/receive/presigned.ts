@@ -1,0 +1,80 @@
+import type { DirectDoors } from '../../../blobs/blob-store.ts'
+import type { Scope } from '../../../context.ts'
+import { InvalidInput } from '../../../errors.ts'
+import { houseUrl, uploadById } from '../reads.ts'
+import { statusAt, type UploadRow } from '../rules.ts'
+import { commitOffset } from './offsets.ts'
+
+/** S3 takes no more by one PUT, and lets no URL live longer. */
+const LARGEST_PUT = 5 * 1024 ** 3
+const LONGEST_MS = 7 * 24 * 3_600_000
+export const MOST_PARTS = 1000
+
+/** Where bytes are to go, and what is to be sent beside them. */
+type Address = { url: string; headers: { name: string; value: string }[] }
+
+/** A part of the bytes, from `offset` on, and where one PUT of it goes. */
+export type UploadPart = { number: number; offset: number; size: number; url: string }
+
+/** Where this upload takes its bytes: at the house, or in the bucket, from whoever made it. Throws StorageFault. */
+export async function addressOf(scope: Scope, upload: UploadRow): Promise<Address> {
+  const bucket = bucketFor(scope, upload)
+  if (!bucket || bucket.size > LARGEST_PUT) {
+    const tus = upload.transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : []
+    return { url: houseUrl(scope, upload), headers: tus }
+  }
+  const { url, headers } = await bucket.direct.putUrl(upload.id, bucket)
+  return { url, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) }
+}
+
+/**
+ * The parts after number `after` by which the bytes may go to the bucket, at most `first` of them; null where they do not go there,
+ * or are one part. Asked for the first time, it begins a multipart upload. Throws InvalidInput, StorageFault.
+ */
+export async function uploadParts(
+  scope: Scope,
+  upload: UploadRow,
+  { first, after }: { first: number; after: number },
+): Promise<UploadPart[] | null> {
+  if (first < 0 || first > MOST_PARTS)
+    throw new InvalidInput({ path: ['first'], message: `0 to ${MOST_PARTS}` })
+  const bucket = bucketFor(scope, upload)
+  if (!bucket) return null
+  const { direct, size } = bucket
+  const partSize = direct.partSize(size)
+  if (size <= partSize) return null
+  const last = Math.min(Math.ceil(size / partSize), Math.max(after, 0) + first)
+  const numbers = Array.from({ length: last }, (_, i) => i + 1).slice(Math.max(after, 0))
+  return Promise.all(
+    numbers.map(async (number) => {
+      const offset = (number - 1) * partSize
+      const url = await direct.partUrl(upload.id, { ...bucket, number })
+      return { number, offset, size: Math.min(partSize, size - offset), url }
+    }),
+  )
+}
+
+type Bucket = { direct: DirectDoors; size: number; expiresAt: number }
+
+/** Null where the bytes go through the house, or are not wanted any more, or are not the viewer's to send. */
+function bucketFor({ blobs, viewer, now }: Scope, upload: UploadRow): Bucket | null {
+  const { transport, size, createdBy } = upload
+  if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return null
+  if (!awaitsBytes(upload, now()) || createdBy !== viewer?.userId) return null
+  return { direct: blobs.direct, size, expiresAt: Math.min(upload.expiresAt, now() + LONGEST_MS) }
+}
+
+const awaitsBytes = (upload: UploadRow, now: number) =>
+  ['CREATED', 'RECEIVING'].includes(statusAt(upload, now))
+
+/** The upload as it is: with all its bytes, where the bucket has them. Nobody tells the house of those, so it asks. Throws StorageFault. */
+export async function noteArrival(scope: Scope, upload: UploadRow): Promise<UploadRow> {
+  const bucket = bucketFor(scope, upload)
+  if (!bucket) return upload
+  const arrived = await bucket.direct.arrived(upload.id, bucket.size).catch((error) => error)
+  const noted = arrived === bucket.size ? await commitOffset(scope, upload, bucket.size) : null
+  const now = noted ?? (await uploadById(scope.db, upload.id)) ?? upload
+  // Whoever else has noted it may have put the parts together at this moment: then they are not found any more.
+  if (arrived instanceof Error && now.status === upload.status) throw arrived
+  return now
+}

@@ -1,0 +1,122 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { App } from '../../app.ts'
+import type { Scope } from '../../context.ts'
+import {
+  beginForm,
+  dropForm,
+  type FormUpload,
+  fileForm,
+  growForm,
+  requireHeld,
+} from '../../domains/uploads/form/forms.ts'
+import type { UploadRow } from '../../domains/uploads/rules.ts'
+import { Unauthenticated } from '../../errors.ts'
+import { refuseEarly } from '../early-reject.ts'
+import { HttpProblem } from '../errors.ts'
+import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
+import type { Door } from '../request-context.ts'
+import { openSenderWatch, type SenderWatch } from '../sender-watch.ts'
+import { type DoorLimits, type Patience, stopWhenIdle, usualPatience } from '../tus/receive-body.ts'
+import { fileJson } from './file-json.ts'
+import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
+import {
+  type Fields,
+  type FilePart,
+  MOST_AROUND_BYTES,
+  readForm,
+  tooLarge,
+} from './multipart-parser.ts'
+
+/** POST /files: one form with one file in it is created, written and confirmed, and answered with the file as JSON. */
+export function formsDoor(
+  app: App,
+  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+): Door {
+  const running = new Set<Promise<unknown>>()
+  const senders = atOnce(mostSenders)
+  const watch = openSenderWatch(app.db)
+  const taking = { senders, watch, patience: { ...usualPatience, ...patience } }
+  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+  return {
+    async handle(req, res, { scope, requestId }) {
+      const served = scope().then((scope) => takeForm(scope, req, res, taking))
+      running.add(served)
+      try {
+        await served
+      } catch (error) {
+        if (req.complete) throw error
+        refuseEarly(req, res, error, { requestId, log })
+      } finally {
+        running.delete(served)
+      }
+    },
+    // What has begun may end; then the house is closed over it.
+    drain: () => Promise.allSettled(running),
+  }
+}
+
+type Taking = { senders: ReturnType<typeof atOnce>; watch: SenderWatch; patience: Patience }
+
+async function takeForm(
+  scope: Scope,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { senders, watch, patience }: Taking,
+) {
+  if (req.method !== 'POST') {
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
+  }
+  if (!scope.viewer) throw new Unauthenticated()
+  senders.admit(scope.viewer.userId, res)
+  const stop = new AbortController()
+  using _idle = stopWhenIdle(req, stop, patience)
+  using _revoked = watch.follow(stop, scope.viewer.tokenId)
+  await answer(res, scope, await fileFrom(scope, req, stop.signal))
+}
+
+async function fileFrom(scope: Scope, req: IncomingMessage, stop: AbortSignal): Promise<UploadRow> {
+  const { searchParams: query } = new URL(req.url ?? '', 'http://door')
+  const { limits, viewer } = scope
+  const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
+  const announced = Number(req.headers['content-length'] ?? 0)
+  if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
+  const came: { form?: FormUpload } = {}
+  const store = async ({ bytes }: FilePart, fields: Fields) => {
+    const workspaceId = workspaceIn(saidIn(fields, query), viewer)
+    const atLeast = Math.max(0, announced - MOST_AROUND_BYTES)
+    const form = await beginForm(scope, { workspaceId, bytes: atLeast })
+    came.form = form
+    const onDurable = (offset: number) => growForm(scope, form, offset)
+    const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
+    const size = await appended.catch(async (error) => {
+      await requireHeld(scope, form)
+      throw error
+    })
+    return { form, size }
+  }
+  try {
+    const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop })
+    const said = saidIn(fields, query)
+    const input = uploadFromForm(said, part, viewer)
+    return await fileForm(scope, stored.form, input, {
+      size: stored.size,
+      linkRow: rowLinkFromForm(said),
+    })
+  } catch (error) {
+    if (came.form) await dropForm(scope, came.form)
+    throw error
+  }
+}
+
+async function answer(res: ServerResponse, scope: Scope, { id, status, fileId }: UploadRow) {
+  const made = fileId ? await fileJson(scope, fileId) : { uploadId: id, status }
+  const body = `${JSON.stringify(made)}\n`
+  res.writeHead(fileId ? 201 : 202, {
+    ...(fileId && { Location: `${scope.publicUrl}/download/${fileId}` }),
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  res.end(body)
+}

@@ -1,0 +1,147 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { App } from '../../app.ts'
+import type { Scope } from '../../context.ts'
+import { asMaker, requireUnrevokedMaker } from '../../domains/uploads/creator.ts'
+import { putIdOf, uploadById } from '../../domains/uploads/reads.ts'
+import { holdUpload } from '../../domains/uploads/receive/leases.ts'
+import { appendTo, commitLast, commitOffset } from '../../domains/uploads/receive/offsets.ts'
+import { statusesBefore, type UploadRow } from '../../domains/uploads/rules.ts'
+import { InvalidState, NotFound } from '../../errors.ts'
+import { refuseEarly } from '../early-reject.ts'
+import { HttpProblem } from '../errors.ts'
+import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
+import type { Door } from '../request-context.ts'
+import { openSenderWatch } from '../sender-watch.ts'
+import { turnOf, uploadLines } from '../tus/locker.ts'
+import { type DoorLimits, stopWhenIdle, usualPatience } from '../tus/receive-body.ts'
+import { busy, requireThere } from '../tus/request-state.ts'
+
+/**
+ * PUT /uploads/put/…: the whole body of a SIGNED_PUT upload from whoever holds the URL, as curl -T sends it. It is all there or
+ * nothing of it: cut off, it begins anew, and a newer request ends an older one.
+ */
+export function putsDoor(
+  app: App,
+  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+): Door {
+  const lines = uploadLines()
+  const senders = atOnce(mostSenders)
+  const watch = openSenderWatch(app.db)
+  const running = new Set<Promise<unknown>>()
+  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+
+  async function put(scope: Scope, req: IncomingMessage, res: ServerResponse) {
+    const found = await requirePut(scope, req)
+    senders.admit(found.createdBy, res)
+    const stop = new AbortController()
+    const turn = turnOf(stop)
+    await lines.join(found.id, turn)
+    try {
+      using _idle = stopWhenIdle(req, stop, { ...usualPatience, ...patience })
+      using _revoked = watch.follow(stop, found.tokenId ?? '')
+      const upload = await holdAndTake(await asMaker(scope, found), req, found.id, stop)
+      const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
+      res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
+    } finally {
+      lines.leave(found.id, turn)
+    }
+  }
+
+  return {
+    async handle(req, res, { publicUrl, requestId }) {
+      const served = app.scopeFor(undefined, publicUrl).then((scope) => put(scope, req, res))
+      running.add(served)
+      try {
+        await served
+      } catch (error) {
+        if (req.complete) throw error
+        refuseEarly(req, res, error, { requestId, log })
+      } finally {
+        running.delete(served)
+      }
+    },
+    // What has begun may end; then the house is closed over it.
+    drain: () => Promise.allSettled(running),
+  }
+}
+
+/** The upload whose URL this is, with a request that can bring its bytes. What was not made here is 404 before it is looked for. */
+async function requirePut(scope: Scope, req: IncomingMessage): Promise<UploadRow> {
+  if (req.method !== 'PUT') {
+    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
+  }
+  const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
+  const id = putIdOf(scope.signingKeys, key)
+  if (!id) throw new NotFound(key, 'no upload is here')
+  const upload = requireThere(await uploadById(scope.db, id), id, scope.now())
+  if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')
+  checkLength(req, sizeOf(upload))
+  return upload
+}
+
+/** Never null: createUpload asks for the size of what is to be PUT. */
+const sizeOf = ({ size }: UploadRow) => size ?? 0
+
+function checkLength({ headers }: IncomingMessage, size: number) {
+  // RFC 9110, section 14.5: a PUT with Content-Range that cannot be a part is 400.
+  if (headers['content-range']) throw refused('the whole body is wanted, no range of it')
+  const length = headers['content-length']
+  if (length === undefined && headers['transfer-encoding'] !== undefined) return
+  compare(Number(length ?? 0), size)
+}
+
+function compare(length: number, size: number) {
+  if (length > size) throw new HttpProblem(413, 'FILE_TOO_LARGE', `${size} bytes were announced`)
+  if (length < size) throw refused(`${size} bytes were announced, ${length} came`)
+}
+
+const refused = (message: string) => new HttpProblem(400, 'BAD_REQUEST', message)
+
+async function holdAndTake(scope: Scope, req: IncomingMessage, id: string, stop: AbortController) {
+  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+  let latest: UploadRow | null = null
+  try {
+    latest = await takeBody(scope, req, requireThere(hold.upload, id, scope.now()), {
+      signal: stop.signal,
+      mayWrite: () => hold.isMine() || taken(),
+    })
+    return latest
+  } finally {
+    await hold.release(latest)
+  }
+}
+
+type Taking = { signal: AbortSignal; mayWrite: () => void }
+
+async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, taking: Taking) {
+  let upload = held
+  const { id } = held
+  const size = sizeOf(upload)
+  if (upload.status === 'RECEIVED' && size === 0) return upload
+  if (!statusesBefore('RECEIVING').includes(upload.status)) {
+    throw new InvalidState(upload.status, 'the bytes are here already')
+  }
+  const commit = async (offset: number, write = commitOffset) => {
+    try {
+      upload = (await write(scope, upload, offset)) ?? taken()
+    } catch (error) {
+      scope.blobs.distrust?.(id)
+      throw error
+    }
+  }
+  const onDurable = async (length: number) => {
+    if (length > size) compare(length, size)
+    // Not a byte counts before all are there, but the upload waits for the next.
+    await commit(0)
+  }
+  const length = await appendTo(scope, held, req, { ...taking, mayFree: true, onDurable })
+  await requireUnrevokedMaker(scope.db, scope.viewer)
+  if (!req.complete) throw busy('the body was not read to its end; it begins anew')
+  compare(length, size)
+  await commit(size, commitLast)
+  return upload
+}
+
+function taken(): never {
+  throw busy('another request has taken this upload over')
+}

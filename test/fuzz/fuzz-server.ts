@@ -1,0 +1,97 @@
+import { Agent } from 'node:http'
+import type { Env } from '../../src/config.ts'
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  downloadUrl,
+  sendBytes,
+  trashEntries,
+  uploadFile,
+} from '../support/client.ts'
+import { type House, openHouse } from '../support/test-server.ts'
+
+/** A file whose bytes tell where they stand. */
+export const BYTES = Buffer.from(
+  Array.from({ length: 3000 }, (_, at) => (at * 31 + (at >> 8)) % 251),
+)
+
+/** What stands in nobody's way: limits that would hide what lies behind them. */
+export const wide: Env = { MAX_QUERY_COST: '2000000000', RATE_LIMIT: 'off' }
+
+export type Ground = Awaited<ReturnType<typeof openGround>>
+
+/** A house with one of everything that can be named in a request, and connections to it that are kept. */
+export async function openGround(env: Env = wide) {
+  await using stack = new AsyncDisposableStack()
+  const house = stack.use(await openHouse({ env }))
+  const agent = stack.adopt(new Agent({ keepAlive: true, maxSockets: 16 }), (all) => all.destroy())
+  const { id: workspaceId, root, slug } = await createWorkspace(house)
+  const folder = await createFolder(house, { parent: { id: root.id }, name: 'Raw data' })
+  const inside = { workspaceId, folderId: folder.id }
+  const named = {
+    ...inside,
+    name: 'plate.csv',
+    tags: ['plate', 'Größe'],
+    description: 'a first run',
+  }
+  await uploadFile(house, { ...named, bytes: 'a,b\n1,2\n' })
+  const file = await uploadFile(house, { ...named, onConflict: 'NEW_VERSION', bytes: BYTES })
+  const names = [
+    'straße.txt',
+    'Été (2).PNG',
+    'x'.repeat(200),
+    '研究データ.tar.gz',
+    'a b_c-d.e',
+    "o'%_\\",
+  ]
+  for (const name of names)
+    await uploadFile(house, { ...inside, path: 'deep/er', name, bytes: name, metadata: { name } })
+  const gone = await createFolder(house, { parent: { id: root.id }, name: 'gone' })
+  await trashEntries(house, gone)
+  const upload = await createUpload(house, { workspaceId, name: 'open.bin', size: 10 })
+  await sendBytes(house, upload, '0123')
+  const ids = { workspaceId, slug, rootId: root.id, folderId: folder.id, fileId: file.id }
+  const others = { goneId: gone.id, uploadId: upload.id, versionId: file.version.id }
+  const more = { ...(await linksOf(house, ids)), ...(await tagAndTable(house, ids)) }
+  const kept = stack.move()
+  return {
+    ...{ house, agent, url: new URL(house.url), uploadUrl: upload.url, etag: `"${file.sha256}"` },
+    ...{ ...ids, ...others, ...more },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+type Ids = { workspaceId: string; folderId: string; fileId: string }
+
+/** One link of each kind that opens something without a token. */
+async function linksOf(house: House, { workspaceId, folderId, fileId }: Ids) {
+  const entry = { id: folderId }
+  const { shareLink } = await act(house, 'createShareLink', { entry }, 'shareLink { id url token }')
+  const put = { workspaceId, name: 'put.bin', size: 4, transport: 'SIGNED_PUT' }
+  const archive = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
+  const { node } = await house.ask(archive, { id: folderId })
+  return {
+    shareId: shareLink.id as string,
+    links: {
+      download: new URL(await downloadUrl(house, fileId)).pathname,
+      archive: new URL(node.archiveUrl.url).pathname,
+      share: new URL(shareLink.url).pathname,
+      put: new URL((await createUpload(house, put)).url).pathname,
+    },
+  }
+}
+
+async function tagAndTable(house: House, { workspaceId }: Ids) {
+  const columns = [
+    { name: 'image', type: 'FILE_PATH' },
+    { name: 'count', type: 'INTEGER' },
+    { name: 'note', type: 'TEXT' },
+  ]
+  await act(house, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
+  const asked =
+    'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor tags { nodes { id } } } }'
+  const { workspace } = await house.ask(asked, { id: workspaceId })
+  return { tagId: workspace.tags.nodes[0].id as string, syncCursor: workspace.syncCursor as string }
+}

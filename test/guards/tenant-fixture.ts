@@ -1,0 +1,159 @@
+import {
+  act,
+  createFolder,
+  createUpload,
+  createWorkspace,
+  sendBytes,
+  uploadFile,
+} from '../support/client.ts'
+import { firstToken, invite, unbind } from '../support/people.ts'
+import type { House } from '../support/test-server.ts'
+
+/** A workspace with one of everything that has an id. Every name in it bears the mark. */
+export type Place = Awaited<ReturnType<typeof furnish>>
+
+/** All of these; a test that wants a token without one of them leaves it out. */
+export const allScopes = [
+  'FILES_READ',
+  'FILES_WRITE',
+  'TRASH_PURGE',
+  'SHARES_WRITE',
+  'MEMBERS_WRITE',
+  'TOKENS_WRITE',
+  'ACTIVITY_READ',
+  'TABLES_WRITE',
+  'WORKSPACES_WRITE',
+]
+
+export async function furnish(house: House, mark: string, token = house.token) {
+  const as = { token }
+  const { id: workspaceId, slug, root } = await createWorkspace(house, { name: mark }, as)
+  const file = (name: string, more = {}) =>
+    uploadFile(
+      house,
+      { workspaceId, name: `${mark} ${name}`, bytes: `${mark} ${name}`, ...more },
+      as,
+    )
+
+  const userId = await addMember(house, { workspaceId, role: 'EDITOR' }, as)
+  const given = await firstToken(house, { workspaceId, userId })
+  const service = { workspaceId, name: `${mark} robot` }
+  const { member: robot } = await act(
+    house,
+    'createServiceAccount',
+    service,
+    'member { user { id } }',
+    as,
+  )
+  const box = { workspaceId, name: `${mark} box` }
+  const folder = await createFolder(house, box, { token: given.secret })
+  const first = await file('data.txt', { tags: [`${mark} red`] })
+  const second = await file('data.txt', { onConflict: 'NEW_VERSION', bytes: `${mark} more` })
+  const trashed = await trashedWithItsFolder(house, { workspaceId, mark, as })
+  const open = { workspaceId, size: 4 }
+  const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
+  const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
+  await sendBytes(house, received, 'here', 0, as)
+  const archiveUploadId = await archiveUpload(house, workspaceId, as)
+  const shared = { entry: { id: folder.id } }
+  const { shareLink } = await act(house, 'createShareLink', shared, 'shareLink { id }', as)
+  const columns = [{ name: 'image', type: 'FILE_PATH' }]
+  const table = { workspaceId, name: 'plates', columns }
+  await act(house, 'createTable', table, 'table { name }', as)
+  const { tagId, eventId } = await lookUp(house, workspaceId, as)
+
+  return {
+    mark,
+    workspaceId,
+    slug,
+    rootId: root.id,
+    folderId: folder.id,
+    folderPath: folder.path,
+    fileId: second.id,
+    filePath: second.path,
+    olderVersionId: first.version.id,
+    versionId: second.version.id,
+    trashedId: trashed.id,
+    tagId,
+    eventId,
+    uploadId: upload.id,
+    uploadUrl: upload.url,
+    receivedId: received.id,
+    archiveUploadId,
+    userId,
+    tokenId: given.id,
+    serviceId: robot.user.id as string,
+    shareLinkId: shareLink.id,
+    tableName: table.name,
+  }
+}
+
+type As = { token: string }
+
+/** The confirmed upload of an archive with nothing in it. */
+export async function archiveUpload(house: House, workspaceId: string, as: As) {
+  const bytes = Buffer.alloc(22)
+  bytes.write('PK\x05\x06', 'latin1')
+  const name = 'empty.zip'
+  const input = { workspaceId, name, size: bytes.length, onConflict: 'RENAME' }
+  const upload = await createUpload(house, input, as)
+  await sendBytes(house, upload, bytes, 0, as)
+  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+  return upload.id
+}
+
+/** A file in the trash whose folder is there too, so that it can only be restored elsewhere. */
+async function trashedWithItsFolder(
+  house: House,
+  { workspaceId, mark, as }: { workspaceId: string; mark: string; as: As },
+) {
+  const gone = await createFolder(house, { workspaceId, name: `${mark} gone` }, as)
+  const name = `${mark} old.txt`
+  const file = await uploadFile(house, { workspaceId, folderId: gone.id, name, bytes: mark }, as)
+  for (const { id } of [file, gone]) {
+    const entries = [{ entry: { id } }]
+    const answer = await act(house, 'trashEntries', { entries, recursive: true }, 'succeeded', as)
+    if (answer.succeeded !== 1) throw new Error(`${id} is not in the trash`)
+  }
+  return file
+}
+
+let people = 0
+
+/** Lets a new user in and answers with its id. */
+export async function addMember(
+  house: House,
+  { workspaceId, role }: { workspaceId: string; role: string },
+  as: As = house,
+): Promise<string> {
+  const email = `colleague-${++people}@example.org`
+  const selection = 'member { user { id } }'
+  const { member } = await act(house, 'addMember', { workspaceId, email, role }, selection, as)
+  return member.user.id
+}
+
+/** A new token with all scopes, where `input` does not say otherwise. */
+export function giveToken(house: House, input: Record<string, unknown>, as: As = house) {
+  const token = { name: 'a token', scopes: allScopes, ...input }
+  return act(house, 'createApiToken', token, 'secret token { id }', as)
+}
+
+async function lookUp(house: House, workspaceId: string, as: As) {
+  const { workspace } = await house.ask(
+    `query ($id: ID!) { workspace(by: { id: $id }) {
+      tags(first: 1) { nodes { id } }
+      activity(first: 1) { nodes { id } }
+    } }`,
+    { id: workspaceId },
+    as,
+  )
+  return { tagId: workspace.tags.nodes[0].id, eventId: workspace.activity.nodes[0].id }
+}
+
+/** The token, bound to no workspace, of somebody who owns another one. */
+export async function strangersToken(house: House): Promise<string> {
+  const elsewhere = await furnish(house, 'elsewhere')
+  const { token, tokenId } = await invite(house, elsewhere.workspaceId, 'OWNER')
+  await unbind(house, tokenId)
+  return token
+}

@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { CommitUnknown, ConnectionLost, NoConnection } from '../../src/database/errors.ts'
+import * as errors from '../../src/errors.ts'
+import { HttpProblem, sendProblem, statusOf } from '../../src/http/errors.ts'
+
+const full = Object.assign(new Error('ENOSPC: /data/kept/ab'), { code: 'ENOSPC' })
+const lost = Object.assign(new Error('ENOENT: /data/kept/ab'), { code: 'ENOENT' })
+const busy = Object.assign(new Error('EMFILE: /data/kept/ab'), { code: 'EMFILE' })
+const storage = (cause: unknown) => new errors.StorageFault('ab cannot be read', { cause })
+
+test.each([
+  [new errors.Unauthenticated(), 401],
+  [new errors.Forbidden({ missingScopes: ['FILES_READ'] }), 403],
+  [new errors.NotFound('file_1'), 404],
+  [new errors.InvalidInput({ path: ['name'], message: 'is empty' }), 400],
+  [new errors.NameConflict({ name: 'a', existingId: 'file_1', suggestedName: 'a (2)' }), 409],
+  [new errors.StaleRevision({ expected: 1, actual: 2, entryId: 'file_1' }), 409],
+  [new errors.Cycle(), 409],
+  [new errors.InvalidState('CANCELED', 'it was canceled'), 409],
+  [new errors.NotEmpty(3), 409],
+  [new errors.QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }), 507],
+  [new errors.FileTooLarge(1), 413],
+  [new errors.MediaTypeRejected(['image/png']), 415],
+  [new errors.ChecksumMismatch({ expected: 'a', actual: 'b' }), 460],
+  [new errors.SizeMismatch({ expected: 1, actual: 2 }), 409],
+  [new errors.UploadIncomplete({ uploadId: 'upl_1', missingBytes: 1 }), 409],
+  [new errors.UploadExpired(0), 410],
+  [new errors.RateLimited(7), 429],
+  [storage(full), 507],
+  [storage(storage(full)), 507],
+  [storage(busy), 503],
+  [storage(lost), 500],
+  [storage(undefined), 500],
+  [new ConnectionLost(new Error('Connection terminated unexpectedly')), 503],
+  [new CommitUnknown(new Error('Connection terminated unexpectedly')), 503],
+  [new NoConnection(new AggregateError([])), 503],
+  [
+    Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' }),
+    503,
+  ],
+  [Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }), 507],
+  [Object.assign(new Error('could not extend file'), { code: '53100' }), 507],
+  [Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }), 500],
+  // What breaks between here and a client is nobody's database.
+  [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 500],
+  [new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no'), 405],
+  [new Error('boom'), 500],
+  ['boom', 500],
+  [undefined, 500],
+])('%s is %i', (error, status) => {
+  expect(statusOf(error)).toBe(status)
+})
+
+test('every code of errors.ts has its status', () => {
+  const source = readFileSync(new URL('../../src/errors.ts', import.meta.url), 'utf8')
+  const table = readFileSync(new URL('../../src/http/errors.ts', import.meta.url), 'utf8')
+  const codes = [...source.matchAll(/readonly code = '(\w+)'/g)].map(([, code]) => code)
+  expect(codes).toContain('NOT_FOUND')
+  const absent = codes.filter((code) => code !== 'STORAGE_ERROR' && !table.includes(`  ${code}: `))
+  expect(absent).toEqual([])
+})
+
+test('an error is one line of JSON with code and message', async () => {
+  const { response, logged } = await answered(new errors.NotFound('file_1'))
+  expect(response.status).toBe(404)
+  expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
+  expect(response.headers.get('cache-control')).toBe('no-store')
+  expect(await response.text()).toBe(
+    '{"code":"NOT_FOUND","message":"nothing here has the id file_1"}\n',
+  )
+  expect(logged).toEqual([])
+})
+
+test('wrong input says where it is wrong', async () => {
+  const { response } = await answered(
+    new errors.InvalidInput({ path: ['name'], message: 'is empty' }),
+  )
+  expect(await response.json()).toEqual({
+    code: 'INVALID_INPUT',
+    message: 'name: is empty',
+    path: ['name'],
+  })
+})
+
+test('headers that belong to an error go with it', async () => {
+  const headersOf = async (error: unknown) => (await answered(error)).response.headers
+  expect((await headersOf(new errors.Unauthenticated())).get('www-authenticate')).toBe('Bearer')
+  expect((await headersOf(new errors.RateLimited(7))).get('retry-after')).toBe('7')
+  expect((await headersOf(storage(busy))).get('retry-after')).toBe('1')
+  const refused = new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no', { Allow: 'GET, HEAD' })
+  expect((await headersOf(refused)).get('allow')).toBe('GET, HEAD')
+})
+
+test('S34: what is unexpected is logged, and the client learns the request id only', async () => {
+  const error = new Error('SELECT secret FROM /data/holdall.db')
+  const { response, logged } = await answered(error)
+  expect(response.status).toBe(500)
+  expect(await response.json()).toEqual({
+    code: 'INTERNAL_SERVER_ERROR',
+    message: 'something went wrong here',
+    requestId: 'req-1',
+  })
+  expect(logged).toEqual([[error, 'req-1']])
+})
+
+test('S34: a fault of the storage is logged and names no path', async () => {
+  const { response, logged } = await answered(storage(lost))
+  expect(await response.json()).toEqual({
+    code: 'STORAGE_ERROR',
+    message: 'the storage did not do its part',
+    requestId: 'req-1',
+  })
+  expect(logged).toHaveLength(1)
+})
+
+test('what the caller can put right is not logged, whatever its status', async () => {
+  const expected = [
+    new errors.QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }),
+    new HttpProblem(503, 'CLOSING', 'try again'),
+  ]
+  for (const error of expected) expect((await answered(error)).logged).toEqual([])
+})
+
+test('an answer that has begun is cut off', async () => {
+  const { response } = await answered(new Error('boom'), 'half of it')
+  await expect(response.text()).rejects.toThrow()
+})
+
+/** What a client gets from a server whose only handler meets `error`. */
+async function answered(error: unknown, before?: string) {
+  const logged: unknown[] = []
+  const log = (thrown: unknown, requestId: string) => logged.push([thrown, requestId])
+  const server = createServer((_, res) => {
+    if (before) res.write(before, () => sendProblem(res, error, { requestId: 'req-1', log }))
+    else sendProblem(res, error, { requestId: 'req-1', log })
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  return { response, logged }
+}
