@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { CannotStart, readConfig } from './config.ts'
-import { type ApiScope, apiScopes, type Scope } from './context.ts'
+import { readConfig, StartupError } from './config.ts'
+import { type ApiScope, apiScopes, type ServiceContext } from './context.ts'
 import { openExisting } from './database/open-existing.ts'
 import { createUserOnServer } from './domains/members/writes.ts'
 import {
@@ -40,7 +40,7 @@ const options = {
 } as const
 
 type Values = ReturnType<typeof readArguments>['values']
-type ServerScope = Pick<Scope, 'db' | 'now'>
+type ServerScope = Pick<ServiceContext, 'db' | 'now'>
 type Command = {
   /** The options that it takes. */
   takes: readonly (keyof typeof options)[]
@@ -172,7 +172,7 @@ const tokenLine = (token: Awaited<ReturnType<typeof tokensOnServer>>[number]) =>
 function sentenceFor(error: Error & { code?: string }) {
   if (error instanceof UsageError) return [error.message, usage].filter(Boolean).join('\n\n')
   if (error.code?.startsWith('ERR_PARSE_ARGS')) return `${error.message}\n\n${usage}`
-  if (error instanceof CannotStart || error instanceof DomainError) return error.message
+  if (error instanceof StartupError || error instanceof DomainError) return error.message
   return error
 }
 

@@ -5,39 +5,39 @@ import type { BlobStore } from './blobs/blob-store.ts'
 import { guardDeletes } from './blobs/delete-guard.ts'
 import { type DiskSpace, openDiskSpace, reservingBlobs } from './blobs/disk-space.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
-import type { Ledger } from './blobs/s3/multipart-state.ts'
-import { watchedBlobs } from './blobs/verifying-store.ts'
+import type { MultipartStore } from './blobs/s3/multipart-state.ts'
+import { verifyingStore } from './blobs/verifying-store.ts'
 import { openVolume, type VolumeName, type VolumeState } from './blobs/volume.ts'
 import {
   type BlobsConfig,
-  CannotStart,
   type Config,
   type DatabaseConfig,
   namesOf,
+  StartupError,
 } from './config.ts'
-import type { Scope } from './context.ts'
+import type { ServiceContext } from './context.ts'
 import { openDatabaseClock } from './database/clock.ts'
-import { type Db, openDatabase, requireAnswer } from './database/database.ts'
+import { type Db, openDatabase, ping } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { multipartLedger } from './database/multipart-store.ts'
-import { listenToOthers } from './database/postgres/listener.ts'
+import { startListener } from './database/postgres/listener.ts'
 import { dropTallies } from './database/rate-counters.ts'
-import { openCounter } from './database/rate-limiter.ts'
+import { createRateLimiter } from './database/rate-limiter.ts'
 import { readSigningKeys, refreshSigningKeys } from './database/signing-keys.ts'
 import { takeServerLock } from './database/sqlite/server-lock.ts'
 import { transact } from './database/transaction.ts'
 import { authenticate } from './domains/accounts/reads.ts'
 import { ensureOwner } from './domains/accounts/writes.ts'
 import { SWEEP_BLOBS } from './domains/files/blobs.ts'
-import { noteFlaw } from './domains/files/damage.ts'
+import { markDamaged } from './domains/files/damage.ts'
 import { sweepBlobs } from './domains/files/jobs.ts'
 import { expectedBytes } from './domains/files/reads.ts'
 import { SCRUB_BLOBS, scrubBlobs } from './domains/files/scrub.ts'
-import { letTablesIn } from './domains/tables/writes.ts'
-import { purgeOutlived } from './domains/trash/jobs.ts'
+import { registerTables } from './domains/tables/writes.ts'
+import { purgeExpired } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
-import { JOIN_PARTS } from './domains/uploads/concat/concat.ts'
-import { joinParts } from './domains/uploads/concat/concat-job.ts'
+import { CONCAT_PARTS } from './domains/uploads/concat/concat.ts'
+import { concatParts } from './domains/uploads/concat/concat-job.ts'
 import {
   autoConfirmer,
   ENQUEUE_CONFIRMS,
@@ -55,7 +55,7 @@ import { tendQuarantine } from './domains/uploads/store/quarantine.ts'
 import { keepStamped } from './domains/uploads/store/restamp.ts'
 import { sweepOrphans } from './domains/uploads/store/sweep.ts'
 import { Unauthenticated } from './errors.ts'
-import { syncFolder } from './fsync.ts'
+import { fsyncDirectory } from './fsync.ts'
 import { enqueue } from './jobs/queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
@@ -66,7 +66,7 @@ import { createSigningKeys } from './signing/signing-keys.ts'
 const LOCK_TIMEOUT_MS = 10_000
 
 /** What lives as long as the process. */
-export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
+export type App = Omit<ServiceContext, 'viewer' | 'publicUrl'> & {
   config: Config
   log: Log
   jobs: Runner
@@ -78,7 +78,7 @@ export type App = Omit<Scope, 'viewer' | 'publicUrl'> & {
    * What a request may do, by its Authorization header: without one nobody's view, with one its holder's.
    * Throws Unauthenticated for any that does not open the house.
    */
-  scopeFor(authorization: string | undefined, publicUrl: string): Promise<Scope>
+  scopeFor(authorization: string | undefined, publicUrl: string): Promise<ServiceContext>
 } & AsyncDisposable
 
 /** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
@@ -96,7 +96,7 @@ export async function openApp(
   await requireContact(db)
   const now = given ?? (await openClock(opened, db, database))
   opened.use(besideOthers(db, database, log))
-  await letTablesIn({ db, now }, config.linkableTables)
+  await registerTables({ db, now }, config.linkableTables)
   const bytes = await openStore(config.blobs, multipartLedger(db, now))
   const claim = { names: namesOf(config), adopt: config.adoptStore, log }
   await claimStore({ db, now, blobs: bytes }, claim)
@@ -109,13 +109,13 @@ export async function openApp(
   const signingKeys = createSigningKeys(await readSigningKeys(db), now)
   opened.use(refreshSigningKeys({ db, log }, signingKeys))
   const owner = await ensureOwner({ db, now }, config.adminToken)
-  const means = { db, now, signingKeys, limits: config.limits, counter: openCounter(db, now) }
+  const means = { db, now, signingKeys, limits: config.limits, counter: createRateLimiter(db, now) }
   const nobody = { ...means, viewer: null, publicUrl: '' }
-  const blobs = watchedBlobs(store, {
+  const blobs = verifyingStore(store, {
     now,
     verifies: config.verifyReads,
     expected: (key) => expectedBytes(db, key),
-    onFlaw: (key, flaw) => noteFlaw({ ...nobody, blobs: store }, key, flaw),
+    onFlaw: (key, flaw) => markDamaged({ ...nobody, blobs: store }, key, flaw),
   })
   const shared = { ...means, blobs }
   // What an older version, or a restored backup, left is found at once, and not with the next round.
@@ -150,7 +150,7 @@ async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: Databas
 
 /** What is done without being asked, by nobody in particular. */
 function work(
-  scope: Scope,
+  scope: ServiceContext,
   { quarantineMs }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every'> {
@@ -162,11 +162,11 @@ function work(
       [RESUME_CONFIRM]: resumer(scope, failed),
       [AUTO_CONFIRM]: autoConfirmer(scope, failed),
       [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(scope, signal),
-      [JOIN_PARTS]: (payload, signal) => joinParts(scope, payload, signal),
+      [CONCAT_PARTS]: (payload, signal) => concatParts(scope, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(scope, { signal, log }),
       tendQuarantine: (_, signal) => tendQuarantine(scope, { quarantineMs, signal, log }),
       dropTallies: () => dropTallies(scope.db, scope.now()),
-      purgeOutlived: (_, signal) => purgeOutlived(scope, signal),
+      purgeOutlived: (_, signal) => purgeExpired(scope, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
       [SWEEP_BLOBS]: (_, signal) => sweepBlobs(scope, signal),
     },
@@ -185,7 +185,7 @@ function work(
 
 /** The same, as slowly as it takes. */
 function slowWork(
-  scope: Scope,
+  scope: ServiceContext,
   { scrub }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every' | 'pollMs'> {
@@ -214,7 +214,7 @@ async function requireWritable(variable: string, dir: string) {
     await access(dir, constants.W_OK | constants.X_OK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new CannotStart(`${dir} cannot be written (${code}); ${variable} names another.`)
+    throw new StartupError(`${dir} cannot be written (${code}); ${variable} names another.`)
   }
 }
 
@@ -238,7 +238,7 @@ async function openRows(database: DatabaseConfig): Promise<Db> {
   return openAt('DATABASE_URL', database.path, () => openDatabase(database))
 }
 
-async function openStore(config: BlobsConfig, ledger: Ledger): Promise<BlobStore> {
+async function openStore(config: BlobsConfig, ledger: MultipartStore): Promise<BlobStore> {
   await requireBucket(config)
   return openBlobs(config, ledger)
 }
@@ -266,7 +266,7 @@ function besideOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposab
   }
   const renewing = opened.adopt(openDatabase(soon), (db) => db.destroy())
   renewLeasesOver(db, renewing)
-  opened.use(listenToOthers({ url: database.listenUrl, db, log }))
+  opened.use(startListener({ url: database.listenUrl, db, log }))
   return opened
 }
 
@@ -280,21 +280,21 @@ async function migrate(config: DatabaseConfig) {
   const db = stack.adopt(openDatabase(unhurried), (db) => db.destroy())
   await migrateToLatest(db).catch((error: Error & { code?: string }) => {
     if (error.message.startsWith('corrupted migrations')) {
-      throw new CannotStart(
+      throw new StartupError(
         `${named} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
       )
     }
     if (isFull(error.code))
-      throw new CannotStart(`${named} cannot be used: the disk is full (${error.code}).`)
+      throw new StartupError(`${named} cannot be used: the disk is full (${error.code}).`)
     if (config.kind === 'sqlite') throw error
-    throw new CannotStart(`${named} cannot be used (${error.message}).`)
+    throw new StartupError(`${named} cannot be used (${error.message}).`)
   })
 }
 
 /** As the house speaks to it: a pooler may refuse what migrations do not ask for, such as a limit of time. */
 async function requireContact(db: Db) {
-  await requireAnswer(db).catch((error: Error) => {
-    throw new CannotStart(`The database of DATABASE_URL cannot be used (${error.message}).`)
+  await ping(db).catch((error: Error) => {
+    throw new StartupError(`The database of DATABASE_URL cannot be used (${error.message}).`)
   })
 }
 
@@ -307,5 +307,5 @@ async function makeFolder(dir: string) {
   await makeFolder(dirname(dir))
   // For the house's own user alone: the rows hold the secret that links are signed with.
   await mkdir(dir, { mode: 0o700 })
-  await syncFolder(dirname(dir))
+  await fsyncDirectory(dirname(dir))
 }

@@ -111,7 +111,7 @@ const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']
 type LogLevel = (typeof logLevels)[number]
 
 /** The house cannot open, through no fault of its own; each sentence says what to put right. */
-export class CannotStart extends Error {
+export class StartupError extends Error {
   constructor(...sentences: string[]) {
     super(sentences.join('\n'))
   }
@@ -629,7 +629,7 @@ function blobsOf(values: Values, dataDir: string): BlobsConfig {
 
 function reservedBytesOf({ MAX_RESERVED_BYTES: asked, MAX_UPLOAD_BYTES: largest }: Values) {
   if (asked !== null && asked < largest)
-    throw new CannotStart(
+    throw new StartupError(
       `MAX_RESERVED_BYTES is ${asked}, less than MAX_UPLOAD_BYTES, ${largest}: a file that is allowed could never be sent. Raise the one or lower the other.`,
     )
   return asked ?? Math.max(50 * 1024 ** 4, largest)
@@ -646,11 +646,11 @@ function downloadsOf(values: Values): Config['downloads'] {
   const { DOWNLOADS: asked, S3_BUCKET: bucket } = values
   const verifies = verifyReadsOf(values) !== 'off'
   if (asked === 'redirect' && bucket === null)
-    throw new CannotStart(
+    throw new StartupError(
       'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: a folder has no address to send anybody to.',
     )
   if (asked === 'redirect' && verifies)
-    throw new CannotStart(
+    throw new StartupError(
       'DOWNLOADS is redirect; it must be proxy unless VERIFY_READS is off: what does not pass through the server it cannot read.',
     )
   return asked ?? (bucket === null || verifies ? 'proxy' : 'redirect')
@@ -659,7 +659,7 @@ function downloadsOf(values: Values): Config['downloads'] {
 function encryptionOf({ S3_SSE: algorithm, S3_SSE_KMS_KEY_ID: keyId }: Values): S3Config['sse'] {
   if (algorithm === 'aws:kms') return { algorithm, keyId }
   if (keyId !== null)
-    throw new CannotStart(
+    throw new StartupError(
       `S3_SSE_KMS_KEY_ID is ${JSON.stringify(keyId)}; it must be left out unless S3_SSE is aws:kms.`,
     )
   return algorithm === 'off' ? null : { algorithm }
@@ -675,7 +675,7 @@ function readValues(env: Env): Values {
   const wrong = read
     .filter(({ read }) => !read.success)
     .map(({ name }) => complaint(name, env[name] ?? ''))
-  if (wrong.length > 0) throw new CannotStart(...wrong)
+  if (wrong.length > 0) throw new StartupError(...wrong)
   return Object.fromEntries(read.map(({ name, read }) => [name, read.data])) as Values
 }
 
@@ -694,11 +694,11 @@ function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
     blobs.kind === 'disk' &&
     `${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`)
   )
-    throw new CannotStart(
+    throw new StartupError(
       `DATABASE_URL is ${JSON.stringify(database.path)}; it must not lie in ${blobs.dir}, the folder that holds nothing but bytes.`,
     )
   if (rateLimit !== null && rateLimit < limits.maxQueryCost)
-    throw new CannotStart(
+    throw new StartupError(
       `RATE_LIMIT is ${rateLimit}, less than MAX_QUERY_COST, ${limits.maxQueryCost}: a query that is allowed could never be paid. Raise the one or lower the other.`,
     )
 }

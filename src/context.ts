@@ -29,7 +29,7 @@ export type Viewer = {
 } | null
 
 /** What a domain function is given; it takes only what it needs. */
-export type Scope = {
+export type ServiceContext = {
   db: Db
   blobs: BlobStore
   viewer: Viewer
@@ -45,15 +45,15 @@ export type Scope = {
 }
 
 /** The same inside a transaction: `tx` where `db` was, so that nothing slips past it. */
-export type TxScope = Omit<Scope, 'db'> & { tx: Tx }
+export type TxContext = Omit<ServiceContext, 'db'> & { tx: Tx }
 
 /** What it takes to write down what happened. */
-export type LogScope = Pick<TxScope, 'tx' | 'viewer' | 'now'>
+export type LogScope = Pick<TxContext, 'tx' | 'viewer' | 'now'>
 
 /** Runs `story` in one transaction: all of it or nothing. */
 export function inTransaction<T>(
-  { db, ...scope }: Scope,
-  story: (scope: TxScope) => Promise<T>,
+  { db, ...scope }: ServiceContext,
+  story: (scope: TxContext) => Promise<T>,
 ): Promise<T> {
   return transact(db, (tx) => story({ ...scope, tx }))
 }
@@ -62,10 +62,10 @@ export function inTransaction<T>(
  * The same, for what is short and often done many times at the same moment by one user in one workspace: it shares a transaction with
  * the others of its kind, and never with what another user does, who would tell by the time what is there.
  */
-export function inSharedTransaction<T>(
-  { db, ...scope }: Scope,
+export function inBatchedTransaction<T>(
+  { db, ...scope }: ServiceContext,
   workspaceId: string,
-  story: (scope: TxScope) => Promise<T>,
+  story: (scope: TxContext) => Promise<T>,
 ): Promise<T> {
   const key = `${workspaceId} ${scope.viewer?.userId}`
   return transactShared(db, key, (tx) => story({ ...scope, tx }))

@@ -233,7 +233,7 @@ export class BatchAborted extends DomainError {
 }
 
 /** The disk or the bucket did not do its part: full, broken, or lost. */
-export class StorageFault extends DomainError {
+export class StorageError extends DomainError {
   readonly code = 'STORAGE_ERROR'
   override readonly retryable = true
   /** Whether a disk is at its reserve: then the message is for the client, and there is nothing to look at but the disk. */
@@ -248,7 +248,7 @@ export class StorageFault extends DomainError {
 }
 
 /** The bytes are not those that were confirmed: they are not given out. */
-export class Corrupt extends DomainError {
+export class CorruptBlob extends DomainError {
   readonly code = 'CORRUPT'
   constructor() {
     super('the bytes that are stored are not the ones that were confirmed')

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { CannotStart, readConfig } from './config.ts'
-import { inQuarantine, inspect, knownDamages, sweep, type Told } from './fsck/inspect.ts'
+import { readConfig, StartupError } from './config.ts'
+import { inQuarantine, inspect, knownDamages, type ReportedFinding, sweep } from './fsck/inspect.ts'
 
 // What --repair creates is for the user of this process alone.
 process.umask(0o077)
@@ -52,11 +52,11 @@ function readArguments() {
     },
   })
   const graceHours = Number(values['grace-hours'])
-  if (!(graceHours >= 0)) throw new CannotStart('--grace-hours is a number, 0 or more.')
+  if (!(graceHours >= 0)) throw new StartupError('--grace-hours is a number, 0 or more.')
   return { ...values, 'grace-hours': graceHours }
 }
 
-function inWords({ code, subject, says, ...what }: Told, repair: boolean) {
+function inWords({ code, subject, says, ...what }: ReportedFinding, repair: boolean) {
   const done = 'left' in what ? ` Left: ${what.left}.` : repair ? ' Mended.' : ''
   return `${code} ${subject}: ${says}.${done}`
 }
@@ -81,6 +81,6 @@ const sum = ({ found, mended, damaged, quarantined: { objects, bytes } }: Sums) 
 
 main().catch((error) => {
   const isUsage = error?.code?.startsWith('ERR_PARSE_ARGS')
-  console.error(error instanceof CannotStart ? error.message : isUsage ? usage : error)
+  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
   process.exitCode = 2
 })

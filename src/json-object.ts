@@ -5,7 +5,7 @@ const LARGEST_BYTES = 65_536
 const tooLarge = `a JSONObject has at most ${LARGEST_BYTES} bytes as JSON`
 
 /** What is wrong with a JSON object that somebody sent; null when nothing is: of JSON values, 32 deep, 64 KiB, no key that poisons. */
-export function faultInObject(value: Record<string, unknown>): string | null {
+export function validateJsonObject(value: Record<string, unknown>): string | null {
   const fault = faultOf(value, 1)
   if (fault) return fault
   return Buffer.byteLength(JSON.stringify(value)) <= LARGEST_BYTES ? null : tooLarge

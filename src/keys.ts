@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { CannotStart, readConfig } from './config.ts'
+import { readConfig, StartupError } from './config.ts'
 import type { Db } from './database/database.ts'
 import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'
@@ -25,7 +25,7 @@ async function main() {
   const isWrong =
     !run || more.length > 0 || (command === 'delete' ? !isKeyName(id) : id !== undefined)
   if (values.help) return console.log(usage)
-  if (isWrong) throw new CannotStart(usage)
+  if (isWrong) throw new StartupError(usage)
   await using stack = new AsyncDisposableStack()
   const db = stack.adopt(await openExisting(readConfig(process.env).database), (db) => db.destroy())
   await run(db, id ?? '')
@@ -53,7 +53,7 @@ const commands = new Map<string, Command>(
     async delete(db: Db, id: string) {
       const isDeleted = await deleteSigningKey(db, id === 'first' ? '' : id, Date.now())
       if (!isDeleted)
-        throw new CannotStart(
+        throw new StartupError(
           `${id} is not a key that another one has followed; see "npm run keys -- list".`,
         )
       console.log(`${id} is deleted: what it has signed is invalid on every server within 30 s.`)
@@ -65,6 +65,6 @@ const iso = (moment: number) => new Date(moment).toISOString()
 
 main().catch((error) => {
   const isUsage = error?.code?.startsWith('ERR_PARSE_ARGS')
-  console.error(error instanceof CannotStart ? error.message : isUsage ? usage : error)
+  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
   process.exitCode = 2
 })

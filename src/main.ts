@@ -12,7 +12,7 @@ process.umask(0o077)
 // What was compiled serves the next start, too, where it can be written: to compile all takes a third of a start.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
-const { CannotStart, readConfig } = await import('./config.ts')
+const { StartupError, readConfig } = await import('./config.ts')
 const { createHttpServer } = await import('./http/server.ts')
 const { captureStderr, openLog } = await import('./log.ts')
 
@@ -40,7 +40,7 @@ async function listen(server: HttpServer, { host, port }: Config) {
   try {
     return await server.listen(port, host)
   } catch (error) {
-    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port, 'PORT'))
+    throw new StartupError(sentenceFor(error as NodeJS.ErrnoException, host, port, 'PORT'))
   }
 }
 
@@ -49,7 +49,7 @@ async function listenForMetrics(server: HttpServer, { host, metrics: { port } }:
   try {
     await server.listenForMetrics(port, host)
   } catch (error) {
-    throw new CannotStart(sentenceFor(error as NodeJS.ErrnoException, host, port, 'METRICS_PORT'))
+    throw new StartupError(sentenceFor(error as NodeJS.ErrnoException, host, port, 'METRICS_PORT'))
   }
 }
 
@@ -100,6 +100,6 @@ function firstSignal(): Promise<string> {
 }
 
 main().catch((error) => {
-  writeSync(2, `${error instanceof CannotStart ? error.message : inspect(error)}\n`)
+  writeSync(2, `${error instanceof StartupError ? error.message : inspect(error)}\n`)
   process.exit(1)
 })

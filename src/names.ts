@@ -22,7 +22,7 @@ export const isFitForWindows = (name: string) =>
   name.search(UNFIT_FOR_WINDOWS) === -1 && !RESERVED_ON_WINDOWS.test(name) && !/[. ]$/.test(name)
 
 /** Whether every database keeps `text` and gives it back as it was: no half of a surrogate pair, and no U+0000, which PostgreSQL has in no text. */
-export const isKeepable = (text: string) => text.isWellFormed() && !text.includes('\0')
+export const isStorableText = (text: string) => text.isWellFormed() && !text.includes('\0')
 
 /** Text may come in with four times the bytes of its limit, for NFC shortens it (names from macOS); more than that is not read. */
 export const RAW_FACTOR = 4
@@ -59,4 +59,4 @@ export const isSafeName = (name: string) =>
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
 /** An upper bound of all names that begin with `prefix`, in the order of their bytes: no name has this noncharacter. */
-export const endOfPrefix = (prefix: string) => `${prefix}\u{10ffff}`
+export const prefixUpperBound = (prefix: string) => `${prefix}\u{10ffff}`

@@ -1,4 +1,4 @@
-import { CannotStart } from './config.ts'
+import { StartupError } from './config.ts'
 
 /** Opens what lies at `path`; throws CannotStart for an error of the system, which has a code. One without is a bug of ours. */
 export async function openAt<T>(
@@ -11,8 +11,9 @@ export async function openAt<T>(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (!code) throw error
-    if (isFull(code)) throw new CannotStart(`${path} cannot be opened: its disk is full (${code}).`)
-    throw new CannotStart(`${path} cannot be opened (${code}); ${variable} names another.`)
+    if (isFull(code))
+      throw new StartupError(`${path} cannot be opened: its disk is full (${code}).`)
+    throw new StartupError(`${path} cannot be opened (${code}); ${variable} names another.`)
   }
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restore } from './backup/restore.ts'
-import { CannotStart, readConfig } from './config.ts'
+import { readConfig, StartupError } from './config.ts'
 
 // What it creates is for the user of this process alone.
 process.umask(0o077)
@@ -32,12 +32,12 @@ async function main() {
 function readArguments() {
   const { positionals } = parseArgs({ allowPositionals: true, options: {} })
   const [dir, ...more] = positionals
-  if (dir === undefined || dir === '' || more.length > 0) throw new CannotStart(usage)
+  if (dir === undefined || dir === '' || more.length > 0) throw new StartupError(usage)
   return dir
 }
 
 main().catch((error) => {
   const isUsage = error?.code?.startsWith?.('ERR_PARSE_ARGS')
-  console.error(error instanceof CannotStart ? error.message : isUsage ? usage : error)
+  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
   process.exitCode = 2
 })

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { act } from './support/client.ts'
-import { type House, openHouse } from './support/test-server.ts'
+import { startTestServer, type TestServer } from './support/test-server.ts'
 
 // The main job before one's eyes: a server over a temporary folder, a file that loses its connection half way, and what
 // becomes of it. Each step prints the GraphQL or HTTP that it took. Exits 0 when everything was as it should be.
@@ -14,11 +14,16 @@ const sha256 = createHash('sha256').update(bytes).digest('hex')
 const say = (step: string, how: string) => console.log(`\n${step}\n  ${how}`)
 const result = (text: string) => console.log(`  → ${text}`)
 
-await using house = await openHouse()
-console.log(`Holdall is running at ${house.url} over ${house.dir}`)
+await using holdall = await startTestServer()
+console.log(`Holdall is running at ${holdall.url} over ${holdall.dir}`)
 
 say('A workspace', 'mutation { createWorkspace(input: { name: "Lab" }) { … } }')
-const { workspace } = await act(house, 'createWorkspace', { name: 'Lab' }, 'workspace { id slug }')
+const { workspace } = await act(
+  holdall,
+  'createWorkspace',
+  { name: 'Lab' },
+  'workspace { id slug }',
+)
 result(`${workspace.slug}  ${workspace.id}`)
 
 say(
@@ -27,7 +32,7 @@ say(
 )
 const place = { workspaceId: workspace.id, path: 'raw/2025', name: 'plate1.bin' }
 const { upload } = await act(
-  house,
+  holdall,
   'createUpload',
   { ...place, size: bytes.length, sha256 },
   'upload { id url status }',
@@ -35,18 +40,18 @@ const { upload } = await act(
 result(`${upload.status}  ${upload.url}`)
 
 say('The first bytes, and the connection breaks', `PATCH ${path(upload.url)}  Upload-Offset: 0`)
-await sendUntilCut(house, upload.url, 10 * MEBIBYTE)
+await sendUntilCut(holdall, upload.url, 10 * MEBIBYTE)
 result('connection cut by the client')
 
 say('Where was it?', `HEAD ${path(upload.url)}`)
-let offset = await offsetOf(house, upload.url)
+let offset = await offsetOf(holdall, upload.url)
 bar(offset)
 
 say(
   'Confirming early is refused',
   'mutation { confirmUpload(input: { uploadId }) { … on UploadIncompleteError { missingBytes } } }',
 )
-const early = await house.ask(
+const early = await holdall.ask(
   'mutation ($id: ID!) { confirmUpload(input: { uploadId: $id }) { __typename ... on UploadIncompleteError { missingBytes } } }',
   { id: upload.id },
 )
@@ -56,7 +61,7 @@ result(`${early.confirmUpload.__typename}, ${early.confirmUpload.missingBytes} b
 say('The rest, in chunks of 4 MiB', `PATCH ${path(upload.url)}  Upload-Offset: ${offset} …`)
 while (offset < bytes.length) {
   const chunk = bytes.subarray(offset, offset + 4 * MEBIBYTE)
-  const response = await house.http(upload.url, {
+  const response = await holdall.http(upload.url, {
     method: 'PATCH',
     headers: tus(offset),
     body: chunk,
@@ -71,7 +76,7 @@ say(
   'mutation { confirmUpload(input: { uploadId }) { … } }',
 )
 const { file } = await act(
-  house,
+  holdall,
   'confirmUpload',
   { uploadId: upload.id },
   'file { id path size sha256 }',
@@ -83,17 +88,17 @@ say(
   'What is under raw/?',
   'query { workspace { entries(filter: { pathPrefix: "raw/" }) { nodes { path } } } }',
 )
-await list(house, workspace.id)
+await list(holdall, workspace.id)
 
 say('Download and compare', 'query { node(id) { … on File { downloadUrl { url } } } }, then GET')
-const { node } = await house.ask(
+const { node } = await holdall.ask(
   'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }',
   {
     id: file.id,
   },
 )
 const link = node.downloadUrl.url
-const copy = Buffer.from(await (await house.http(link, { token: null })).arrayBuffer())
+const copy = Buffer.from(await (await holdall.http(link, { token: null })).arrayBuffer())
 expect(copy.equals(bytes), 'what comes back is what was sent')
 result(`${copy.length} bytes, the same sha256 ${sha256.slice(0, 12)}…`)
 
@@ -101,17 +106,17 @@ say(
   'Into the trash',
   'mutation { trashEntries(input: { entries: [{ entry: { id } }] }) { succeeded } }',
 )
-await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-const gone = (await house.http(link, { token: null })).status
+await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
+const gone = (await holdall.http(link, { token: null })).status
 expect(gone === 404, 'the link of a trashed file answers 404')
 result(`its link answers ${gone}`)
 
 say('And back', 'mutation { restoreEntries(input: { entryIds: [id] }) { succeeded } }')
-await act(house, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
-await list(house, workspace.id)
+await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+await list(holdall, workspace.id)
 console.log('\nAll of it went as it should.')
 
-async function list({ ask }: House, id: string) {
+async function list({ ask }: TestServer, id: string) {
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { entries(filter: { pathPrefix: "raw/" }) { nodes { path } } } }'
   const { workspace } = await ask(query, { id })
@@ -121,10 +126,10 @@ async function list({ ask }: House, id: string) {
 }
 
 /** Sends what the whole request would be, but lets go of the connection after `cut` bytes. */
-async function sendUntilCut(house: House, url: string, cut: number) {
+async function sendUntilCut(holdall: TestServer, url: string, cut: number) {
   const headers = {
     ...tus(0),
-    authorization: `Bearer ${house.token}`,
+    authorization: `Bearer ${holdall.token}`,
     'content-length': bytes.length,
   }
   const sending = request(url, { method: 'PATCH', headers })
@@ -134,8 +139,8 @@ async function sendUntilCut(house: House, url: string, cut: number) {
   sending.destroy()
 }
 
-async function offsetOf(house: House, url: string): Promise<number> {
-  const head = await house.http(url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
+async function offsetOf(holdall: TestServer, url: string): Promise<number> {
+  const head = await holdall.http(url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
   expect(head.status === 200, 'HEAD tells the offset')
   return Number(head.headers.get('upload-offset'))
 }

@@ -3,14 +3,14 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
-import { CannotStart, type Config, type Env } from '../config.ts'
+import { type Config, type Env, StartupError } from '../config.ts'
 import type { Db } from '../database/database.ts'
 import { multipartLedger } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
 import { postgresSnapshot } from '../database/postgres/snapshot.ts'
 import type { BlobEntry, Snapshot } from '../database/snapshot.ts'
 import { sqliteSnapshot } from '../database/sqlite/snapshot.ts'
-import { syncFile, syncFolder } from '../fsync.ts'
+import { fsyncDirectory, syncFile } from '../fsync.ts'
 import { blobCopier } from './copy-blobs.ts'
 import { type BackupLease, takeBackupLease } from './lease.ts'
 import {
@@ -34,7 +34,7 @@ type Options = { config: Config; env: Env; dir: string; rowsOnly: boolean }
 export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<Manifest> {
   const { database, blobs } = config
   if (rowsOnly && blobs.kind === 'disk')
-    throw new CannotStart(
+    throw new StartupError(
       '--rows-only is for bytes in a bucket: those in a folder are part of a backup.',
     )
   await requireEmptyFolder(dir, config)
@@ -74,7 +74,7 @@ const openSnapshot = (database: Config['database'], env: Env): Promise<Snapshot>
 async function finish(dir: string, lease: BackupLease, manifest: Manifest) {
   lease.requireHeld()
   await writeManifest(dir, manifest)
-  await syncFolder(dirname(dir))
+  await fsyncDirectory(dirname(dir))
 }
 
 /** Copies some blobs at a time, and lists each. */
@@ -122,25 +122,27 @@ async function stillReferred(db: Db, missing: string[]): Promise<string[]> {
       .where('unreferencedAt', 'is', null)
       .executeTakeFirst()
     if (!blob)
-      throw new CannotStart(`The bytes of ${id} were deleted meanwhile; begin the backup again.`)
+      throw new StartupError(`The bytes of ${id} were deleted meanwhile; begin the backup again.`)
   }
   return missing
 }
 
 async function requireEmptyFolder(dir: string, { blobs }: Config) {
   if (blobs.kind === 'disk' && `${resolve(dir)}${sep}`.startsWith(`${blobs.dir}${sep}`))
-    throw new CannotStart(`${dir} lies in ${blobs.dir}, which holds nothing but bytes.`)
+    throw new StartupError(`${dir} lies in ${blobs.dir}, which holds nothing but bytes.`)
   const found = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
-    throw new CannotStart(`${dir} cannot be used (${error.code}).`)
+    throw new StartupError(`${dir} cannot be used (${error.code}).`)
   })
   if (found.length > 0)
-    throw new CannotStart(`${dir} is not empty; a backup is made in a new folder, or an empty one.`)
+    throw new StartupError(
+      `${dir} is not empty; a backup is made in a new folder, or an empty one.`,
+    )
 }
 
 async function makeFolder(dir: string) {
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
-    throw new CannotStart(`${dir} cannot be made (${error.code}).`)
+    throw new StartupError(`${dir} cannot be made (${error.code}).`)
   })
 }
 

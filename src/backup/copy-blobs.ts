@@ -6,23 +6,23 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { isMissing } from '../blobs/disk/errors.ts'
-import { diskPlaces } from '../blobs/disk/paths.ts'
-import { type Flaw, flawOf, openKept } from '../blobs/verify.ts'
+import { diskPaths } from '../blobs/disk/paths.ts'
+import { type Damage, damageOf, openOrNull } from '../blobs/verify.ts'
 import type { BlobsConfig } from '../config.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
-import { syncFolder } from '../fsync.ts'
+import { fsyncDirectory } from '../fsync.ts'
 
 /** Puts a blob into the backup; says what is wrong with the bytes that the store has, and null where nothing is. */
 export type BlobCopier = {
-  copy: (blob: BlobEntry) => Promise<Flaw | null>
+  copy: (blob: BlobEntry) => Promise<Damage | null>
   /** Makes all names durable; the bytes are so already. */
   sync: () => Promise<void>
 }
 
 /** Into a folder laid out as the store of a disk is. On the same file system the bytes are linked: they never change in place. */
 export function blobCopier(config: BlobsConfig, store: BlobStore, dir: string): BlobCopier {
-  const target = diskPlaces(dir)
-  const source = config.kind === 'disk' ? diskPlaces(config.dir) : null
+  const target = diskPaths(dir)
+  const source = config.kind === 'disk' ? diskPaths(config.dir) : null
   const folders = new Set([dirname(dir), dir, target.folders.kept])
   return {
     async copy(blob) {
@@ -34,7 +34,7 @@ export function blobCopier(config: BlobsConfig, store: BlobStore, dir: string): 
       return linked ? linked.flaw : copyTo(store, path, blob)
     },
     async sync() {
-      for (const folder of folders) await syncFolder(folder)
+      for (const folder of folders) await fsyncDirectory(folder)
     },
   }
 }
@@ -46,7 +46,7 @@ async function linkTo(
   from: string,
   to: string,
   size: number,
-): Promise<{ flaw: Flaw | null } | null> {
+): Promise<{ flaw: Damage | null } | null> {
   try {
     await link(from, to)
   } catch (error) {
@@ -58,8 +58,8 @@ async function linkTo(
   return { flaw: found.size < size ? 'TRUNCATED' : found.size > size ? 'CHANGED' : null }
 }
 
-async function copyTo(store: BlobStore, path: string, blob: BlobEntry): Promise<Flaw | null> {
-  const bytes = await openKept(store, blob.id, blob.size)
+async function copyTo(store: BlobStore, path: string, blob: BlobEntry): Promise<Damage | null> {
+  const bytes = await openOrNull(store, blob.id, blob.size)
   if (!bytes) return 'MISSING'
   const hash = createHash('sha256')
   let size = 0
@@ -71,7 +71,7 @@ async function copyTo(store: BlobStore, path: string, blob: BlobEntry): Promise<
     },
   })
   await pipeline(bytes, hashing, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }))
-  const flaw = flawOf(blob, { size, sha256: hash.digest('hex') })
+  const flaw = damageOf(blob, { size, sha256: hash.digest('hex') })
   if (flaw) await rm(path)
   return flaw
 }

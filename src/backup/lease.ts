@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { CannotStart } from '../config.ts'
+import { StartupError } from '../config.ts'
 import type { Db } from '../database/database.ts'
 
 /** How long a backup that was killed keeps the bytes of purged files from being deleted. */
@@ -28,7 +28,7 @@ export async function takeBackupLease(db: Db): Promise<BackupLease> {
   return {
     requireHeld() {
       if (Date.now() < heldUntil) return
-      throw new CannotStart('The database did not answer for ten minutes; begin the backup again.')
+      throw new StartupError('The database did not answer for ten minutes; begin the backup again.')
     },
     async [Symbol.asyncDispose]() {
       clearInterval(renewal)

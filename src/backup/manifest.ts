@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { CannotStart } from '../config.ts'
-import { syncFolder } from '../fsync.ts'
+import { StartupError } from '../config.ts'
+import { fsyncDirectory } from '../fsync.ts'
 
 /** What a backup consists of, in its folder. Only a finished one has a manifest. */
 const names = { manifest: 'manifest.json', blobs: 'blobs.jsonl', bytes: 'blobs' }
@@ -39,21 +39,21 @@ export async function writeManifest(dir: string, manifest: Manifest): Promise<vo
   } finally {
     await file.close()
   }
-  await syncFolder(dir)
+  await fsyncDirectory(dir)
   await rename(`${path}.partial`, path)
-  await syncFolder(dir)
+  await fsyncDirectory(dir)
 }
 
 /** Throws CannotStart where there is none, or one of another version. */
 export async function readManifest(dir: string): Promise<Manifest> {
   const text = await readFile(join(dir, names.manifest), 'utf8').catch((error) => {
-    throw new CannotStart(
+    throw new StartupError(
       `${dir} is no finished backup: it has no ${names.manifest} that can be read (${error.code}).`,
     )
   })
   const read = schema.safeParse(parsed(text))
   if (read.success) return read.data
-  throw new CannotStart(`${dir}/${names.manifest} is not one that this version of Holdall knows.`)
+  throw new StartupError(`${dir}/${names.manifest} is not one that this version of Holdall knows.`)
 }
 
 function parsed(text: string): unknown {
@@ -78,10 +78,10 @@ export async function describePart(dir: string, file: string): Promise<Part> {
 /** Throws CannotStart unless the file is what the manifest says. */
 export async function requirePart(dir: string, { file, size, sha256 }: Part): Promise<string> {
   if (file !== names.blobs && !Object.values(rowsName).includes(file))
-    throw new CannotStart(`${dir} names a file that is not its own: ${JSON.stringify(file)}.`)
+    throw new StartupError(`${dir} names a file that is not its own: ${JSON.stringify(file)}.`)
   const found = await describePart(dir, file).catch((error) => {
-    throw new CannotStart(`${join(dir, file)} cannot be read (${error.code}).`)
+    throw new StartupError(`${join(dir, file)} cannot be read (${error.code}).`)
   })
   if (found.size === size && found.sha256 === sha256) return join(dir, file)
-  throw new CannotStart(`${join(dir, file)} has changed since the backup was made.`)
+  throw new StartupError(`${join(dir, file)} has changed since the backup was made.`)
 }

@@ -4,19 +4,19 @@ import { access, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { BlobStore } from '../blobs/blob-store.ts'
-import { diskPlaces } from '../blobs/disk/paths.ts'
+import { diskPaths } from '../blobs/disk/paths.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
-import { CannotStart, type Config, type Env } from '../config.ts'
-import { openDatabase, openNowhere } from '../database/database.ts'
+import { type Config, type Env, StartupError } from '../config.ts'
+import { openDatabase, openInMemory } from '../database/database.ts'
 import { migrateToLatest } from '../database/migrate.ts'
 import { multipartLedger } from '../database/multipart-store.ts'
 import { requireNoTables, restorePostgres } from '../database/postgres/snapshot.ts'
-import { openCounter } from '../database/rate-limiter.ts'
+import { createRateLimiter } from '../database/rate-limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
 import { takeServerLock } from '../database/sqlite/server-lock.ts'
 import { requireNoSqlite, restoreSqlite } from '../database/sqlite/snapshot.ts'
-import { endAllUploads } from '../domains/uploads/end-all.ts'
+import { terminateAllUploads } from '../domains/uploads/end-all.ts'
 import { stampStore } from '../domains/uploads/store/claim.ts'
 import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
@@ -61,11 +61,11 @@ async function restoreRows(
 
 function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
   if (database.kind !== manifest.database)
-    throw new CannotStart(
+    throw new StartupError(
       `The backup is of ${wording[manifest.database]}, and DATABASE_URL names ${wording[database.kind]}.`,
     )
   if (!manifest.hasBytes && blobs.kind === 'disk')
-    throw new CannotStart(
+    throw new StartupError(
       'The backup has no bytes: it was made with --rows-only, and S3_BUCKET must name their bucket.',
     )
 }
@@ -87,12 +87,12 @@ async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
   await requireBucket(config.blobs)
   if (!manifest.hasBytes) return
   await using opened = new AsyncDisposableStack()
-  const scratch = opened.adopt(openNowhere(), (db) => db.destroy())
+  const scratch = opened.adopt(openInMemory(), (db) => db.destroy())
   await migrateToLatest(scratch)
   const store = await openBlobs(config.blobs, multipartLedger(scratch))
   await requireNoBytes(store)
   const missing = new Set(manifest.missing)
-  const source = diskPlaces(bytesPath(dir))
+  const source = diskPaths(bytesPath(dir))
   const running = new Set<Promise<void>>()
   for await (const blob of listed(dir)) {
     if (missing.has(blob.id)) continue
@@ -106,12 +106,12 @@ async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
 
 async function requireNoBytes(store: BlobStore) {
   if (await store.record.read())
-    throw new CannotStart(
+    throw new StartupError(
       'The place for the bytes belongs to an installation already. DATA_DIR or S3_PREFIX must name an empty one.',
     )
   for (const where of ['kept', 'staged'] as const)
     for await (const { key } of store.list(where))
-      throw new CannotStart(
+      throw new StartupError(
         `The place for the bytes is not empty: it has ${key}. DATA_DIR or S3_PREFIX must name an empty one.`,
       )
 }
@@ -124,14 +124,14 @@ async function* listed(dir: string): AsyncGenerator<BlobEntry> {
 /** Nothing but whole and durable bytes gets its final name. */
 async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }: BlobEntry) {
   await access(path).catch(() => {
-    throw new CannotStart(`The backup lacks the bytes of ${id}, which its manifest names.`)
+    throw new StartupError(`The backup lacks the bytes of ${id}, which its manifest names.`)
   })
   const bytes = createReadStream(path)
   await once(bytes, 'open')
   await store.stage(id, size)
   const length = await store.append(id, 0, bytes).finally(() => bytes.destroy())
   if (length !== size || (await store.sha256(id, size)) !== sha256)
-    throw new CannotStart(`The bytes of ${id} have changed since the backup was made.`)
+    throw new StartupError(`The bytes of ${id} have changed since the backup was made.`)
   await store.adopt(id)
 }
 
@@ -150,6 +150,6 @@ async function settle(
   if (hasBytes) await stampStore({ db, blobs: store, now: Date.now }, null, openLog(logLevel))
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
   const nobody = { viewer: null, signingKeys, publicUrl: '' }
-  const counter = openCounter(db, Date.now)
-  return await endAllUploads({ ...nobody, db, blobs: store, limits, now: Date.now, counter })
+  const counter = createRateLimiter(db, Date.now)
+  return await terminateAllUploads({ ...nobody, db, blobs: store, limits, now: Date.now, counter })
 }

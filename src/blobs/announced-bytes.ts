@@ -2,7 +2,7 @@
 const MAX_IDLE_MS = 3_600_000
 
 /** Bytes that open uploads of this process will still bring, by key. */
-export function openAnnouncements(now = () => performance.now()) {
+export function createAnnouncedBytes(now = () => performance.now()) {
   const byKey = new Map<string, { bytes: number; at: number }>()
   let total = 0
 

@@ -61,7 +61,7 @@ export interface BlobStore {
   /** Says which installation the store belongs to. */
   record: StoreRecordFile
   /** The bucket's own doors, where the store is a bucket: bytes that do not pass through the house. */
-  direct?: DirectDoors
+  direct?: PresignedUrls
 }
 
 export type Place = 'staged' | 'kept'
@@ -103,7 +103,7 @@ export type StampedRead = {
 }
 
 /** URLs that let whoever holds one do one thing with one key, until `expiresAt` (milliseconds since 1970; a week at most). */
-export type DirectDoors = {
+export type PresignedUrls = {
   /** One PUT brings the whole body, of exactly `size` bytes; `headers` go with it. For at most 5 GiB. */
   putUrl(key: string, wanted: PutWanted): Promise<{ url: string; headers: Record<string, string> }>
   /** One PUT brings one part; parts are `partSize` bytes each, but for the last, and may come in any order and at once. */

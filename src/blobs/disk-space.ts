@@ -1,5 +1,5 @@
-import { StorageFault } from '../errors.ts'
-import { openAnnouncements } from './announced-bytes.ts'
+import { StorageError } from '../errors.ts'
+import { createAnnouncedBytes } from './announced-bytes.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Volume, VolumeState } from './volume.ts'
 
@@ -18,7 +18,7 @@ export type OpenUpload = { id: string; missingBytes: number }
 
 /** Keeps a reserve free on each volume: bytes are refused at it, so that rows can still be written. */
 export function openDiskSpace(volumes: readonly Volume[], open: readonly OpenUpload[]): DiskSpace {
-  const announced = openAnnouncements()
+  const announced = createAnnouncedBytes()
   for (const { id, missingBytes } of open) announced.set(id, missingBytes)
 
   const blobs = volumes.find(({ name }) => name === 'blobs')
@@ -54,7 +54,7 @@ function full(bytes = 0) {
   const wanted = bytes === 0 ? 'more bytes' : `${bytes} more bytes`
   const message = `the server's disk has no room for ${wanted}: try again when there is some`
   const cause = Object.assign(new Error('the reserve is reached'), { code: 'ENOSPC' })
-  return new StorageFault(message, { isFull: true, cause })
+  return new StorageError(message, { isFull: true, cause })
 }
 
 /** The same store, which takes no bytes that would use up the reserve of a disk. What is there is read, moved and removed as ever. */

@@ -2,7 +2,7 @@ import type { BlobsConfig } from '../config.ts'
 import { openAt } from '../open-at.ts'
 import type { BlobStore } from './blob-store.ts'
 import { diskBlobs } from './disk/store.ts'
-import type { Ledger } from './s3/multipart-state.ts'
+import type { MultipartStore } from './s3/multipart-state.ts'
 
 // What speaks to a bucket is loaded where there is one: its SDK takes a fifth of a start.
 
@@ -13,7 +13,7 @@ import type { Ledger } from './s3/multipart-state.ts'
  */
 export async function openBlobs(
   config: BlobsConfig,
-  ledger: Ledger,
+  ledger: MultipartStore,
   options: { isReadOnly?: boolean } = {},
 ): Promise<BlobStore> {
   if (config.kind === 'disk')
@@ -25,6 +25,6 @@ export async function openBlobs(
 /** Asks the bucket, where the bytes are in one, whether it is there and may be used; throws CannotStart. */
 export async function requireBucket(config: BlobsConfig): Promise<void> {
   if (config.kind === 'disk') return
-  const { requireContact } = await import('./s3/check-bucket.ts')
+  const { checkBucket: requireContact } = await import('./s3/check-bucket.ts')
   await requireContact(config)
 }

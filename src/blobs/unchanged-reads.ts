@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
-import { sharing } from '../concurrency/single-flight.ts'
-import { StorageFault } from '../errors.ts'
+import { createSingleFlight } from '../concurrency/single-flight.ts'
+import { StorageError } from '../errors.ts'
 import type { BlobStore, StampedRead } from './blob-store.ts'
-import { type Expected, type Flaw, flawOf, nullIfMissing } from './verify.ts'
+import { type Damage, damageOf, type Expected, nullIfMissing } from './verify.ts'
 
 /** So many stamps are remembered: some megabytes of memory. */
 const MAX_TRUSTED = 10_000
@@ -14,7 +14,7 @@ const TICK_MS = 1_000
 const MAX_ATTEMPTS = 3
 
 type Stamped = Required<Pick<BlobStore, 'openStamped'>>
-type Confirm = (key: string, expected: Expected, flaw: Flaw) => Promise<Error>
+type Confirm = (key: string, expected: Expected, flaw: Damage) => Promise<Error>
 type Range = { start: number; end?: number }
 
 /**
@@ -25,7 +25,7 @@ type Range = { start: number; end?: number }
  */
 export function unchangedReads(store: Stamped, confirm: Confirm) {
   const trusted = createTrusted()
-  const verifyOnce = sharing<string | null>()
+  const verifyOnce = createSingleFlight<string | null>()
 
   return async function open(key: string, range: Range | undefined, expected: Expected) {
     const read = await nullIfMissing(store.openStamped(key, range))
@@ -46,13 +46,13 @@ export function unchangedReads(store: Stamped, confirm: Confirm) {
       // Another request may have verified another file of this name.
       if (id === (await verifyOnce(key, () => verify(key, expected, read)))) return id
     }
-    throw new StorageFault(`${key} changes while it is read`)
+    throw new StorageError(`${key} changes while it is read`)
   }
 
   /** The stamp of the file that was found right; null where it changed meanwhile. */
   async function verify(key: string, expected: Expected, read: StampedRead) {
     const before = await read.stamp()
-    const flaw = flawOf(expected, await read.hash(expected.size))
+    const flaw = damageOf(expected, await read.hash(expected.size))
     if (flaw) throw await confirm(key, expected, flaw)
     if ((await read.stamp()).id !== before.id) return null
     if (before.changedAt < Date.now() - TICK_MS) trusted.add(key, before.id)
@@ -77,8 +77,8 @@ async function* heldUntilChecked(
     held = chunk
   }
   const isSame = (await read.stamp()).id === stamp
-  if (!isSame && flawOf(expected, await read.hash(expected.size)))
-    throw new StorageFault(`${key} changed while it was read`)
+  if (!isSame && damageOf(expected, await read.hash(expected.size)))
+    throw new StorageError(`${key} changed while it was read`)
   if (held) yield held
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { StorageFault } from '../errors.ts'
+import { StorageError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { isMissing } from './disk/errors.ts'
 
@@ -8,7 +8,7 @@ import { isMissing } from './disk/errors.ts'
 export type Expected = { size: number; sha256: string }
 
 /** What they can be instead: not there, fewer, or others. */
-export type Flaw = 'MISSING' | 'TRUNCATED' | 'CHANGED'
+export type Damage = 'MISSING' | 'TRUNCATED' | 'CHANGED'
 
 type Opens = Pick<BlobStore, 'open'>
 
@@ -16,13 +16,13 @@ type Opens = Pick<BlobStore, 'open'>
  * Reads a kept key from end to end and says what is wrong with it; null where it is as it must be. `pace` is awaited for each chunk's
  * bytes. StorageFault, or whatever the disk or bucket says, where it cannot be read now: that says nothing of the bytes.
  */
-export async function examine(
+export async function verify(
   blobs: Opens,
   key: string,
   { size, sha256 }: Expected,
   pace: (bytes: number) => Promise<unknown> | undefined = () => undefined,
-): Promise<Flaw | null> {
-  const source = await openKept(blobs, key, size)
+): Promise<Damage | null> {
+  const source = await openOrNull(blobs, key, size)
   if (!source) return 'MISSING'
   const hash = createHash('sha256')
   let length = 0
@@ -35,16 +35,16 @@ export async function examine(
   } finally {
     source.destroy()
   }
-  return flawOf({ size, sha256 }, { size: length, sha256: hash.digest('hex') })
+  return damageOf({ size, sha256 }, { size: length, sha256: hash.digest('hex') })
 }
 
-export function flawOf(expected: Expected, found: Expected): Flaw | null {
+export function damageOf(expected: Expected, found: Expected): Damage | null {
   if (found.size < expected.size) return 'TRUNCATED'
   return found.sha256 === expected.sha256 ? null : 'CHANGED'
 }
 
 /** What one glance at a kept key says, without reading it: whether it is there, and long enough. */
-export async function glance(blobs: Opens, key: string, size: number): Promise<Flaw | null> {
+export async function checkSize(blobs: Opens, key: string, size: number): Promise<Damage | null> {
   const last = Math.max(size, 1) - 1
   const source = await nullIfMissing(blobs.open(key, { start: last, end: last }))
   if (!source) return 'MISSING'
@@ -54,13 +54,13 @@ export async function glance(blobs: Opens, key: string, size: number): Promise<F
 }
 
 /** The first `size` bytes; null where the key is not kept. */
-export const openKept = (blobs: Opens, key: string, size: number): Promise<Readable | null> =>
+export const openOrNull = (blobs: Opens, key: string, size: number): Promise<Readable | null> =>
   nullIfMissing(blobs.open(key, size === 0 ? undefined : { start: 0, end: size - 1 }))
 
 /** A disk says ENOENT; a bucket that has no such object gives no cause at all. Everything else is a fault that may pass. */
 export async function nullIfMissing<T>(opening: Promise<T>): Promise<T | null> {
   return opening.catch((fault: unknown) => {
-    if (!(fault instanceof StorageFault)) throw fault
+    if (!(fault instanceof StorageError)) throw fault
     if (fault.cause !== undefined && !isMissing(fault.cause)) throw fault
     return null
   })

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { sharing } from '../concurrency/single-flight.ts'
+import { createSingleFlight } from '../concurrency/single-flight.ts'
 import type { Config } from '../config.ts'
-import { Corrupt, StorageFault } from '../errors.ts'
+import { CorruptBlob, StorageError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { unchangedReads } from './unchanged-reads.ts'
-import { type Expected, examine, type Flaw, flawOf, openKept } from './verify.ts'
+import { type Damage, damageOf, type Expected, openOrNull, verify } from './verify.ts'
 
 type Watch = {
   /** What a key must be, and whether it was found to be something else; null for what is not known, and not watched. */
@@ -13,7 +13,7 @@ type Watch = {
   /** Which reads are verified: of all keys, of those up to SMALL_BYTES, or of none. */
   verifies: Config['verifyReads']
   /** Is told what was found, twice, before whoever reads is told. */
-  onFlaw: (key: string, flaw: Flaw) => Promise<unknown>
+  onFlaw: (key: string, flaw: Damage) => Promise<unknown>
   now: () => number
 }
 
@@ -31,34 +31,34 @@ const MOST_BELIEVED = 10_000
  * `small` keys up to SMALL_BYTES are hashed when their file is not as it was when it was last hashed; where
  * the store has no stamps, they are read as with `all`.
  */
-export function watchedBlobs(store: BlobStore, watch: Watch): BlobStore {
+export function verifyingStore(store: BlobStore, watch: Watch): BlobStore {
   const believed = beliefs(watch.now)
-  const proving = sharing<void>()
+  const proving = createSingleFlight<void>()
   const { openStamped } = store
   const openUnchanged = openStamped && unchangedReads({ openStamped }, confirmed)
   const isVerified = ({ size }: Expected) =>
     watch.verifies === 'all' || (watch.verifies === 'small' && size <= SMALL_BYTES)
 
   async function prove(key: string, expected: Expected) {
-    const flaw = await examine(store, key, expected)
+    const flaw = await verify(store, key, expected)
     if (flaw) throw await confirmed(key, expected, flaw)
     believed.add(key)
   }
 
   /** What is wrong once may have been changed on its way here; wrong twice, it is written down. */
-  async function confirmed(key: string, expected: Expected, first: Flaw) {
-    const flaw = await examine(store, key, expected)
-    if (!flaw) return new StorageFault(`${key} was ${first}, and is not now`)
+  async function confirmed(key: string, expected: Expected, first: Damage) {
+    const flaw = await verify(store, key, expected)
+    if (!flaw) return new StorageError(`${key} was ${first}, and is not now`)
     await watch.onFlaw(key, flaw)
-    return new Corrupt()
+    return new CorruptBlob()
   }
 
   async function openWhole(key: string, expected: Expected) {
-    const source = await openKept(store, key, expected.size)
+    const source = await openOrNull(store, key, expected.size)
     if (!source) throw await confirmed(key, expected, 'MISSING')
     const proven = Readable.from(
       heldBack(source, async (found) => {
-        const flaw = flawOf(expected, found)
+        const flaw = damageOf(expected, found)
         if (flaw) throw await confirmed(key, expected, flaw)
         believed.add(key)
       }),
@@ -72,7 +72,7 @@ export function watchedBlobs(store: BlobStore, watch: Watch): BlobStore {
     ...store,
     async open(key, range) {
       const expected = await watch.expected(key)
-      if (expected?.damaged) throw new Corrupt()
+      if (expected?.damaged) throw new CorruptBlob()
       if (!expected || !isVerified(expected)) return store.open(key, range)
       if (watch.verifies === 'small' && openUnchanged) return openUnchanged(key, range, expected)
       if (isWhole(range, expected.size)) return openWhole(key, expected)

@@ -1,7 +1,7 @@
-export type Turns = ReturnType<typeof takeTurns>
+export type Mutex = ReturnType<typeof createMutex>
 
 /** Lets one in at a time, in the order in which they came. Between two of them the process hears of the world. */
-export function takeTurns() {
+export function createMutex() {
   const waiting: (() => void)[] = []
   let taken = false
 

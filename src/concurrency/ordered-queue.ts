@@ -1,5 +1,5 @@
 /** Jobs that run a few at a time and whose results are taken in the order in which they were started. */
-export function lane<T>(atOnce: number) {
+export function createOrderedQueue<T>(atOnce: number) {
   const finished: T[] = []
   const running = new Set<Promise<unknown>>()
   let inOrder = Promise.resolve()

@@ -22,17 +22,20 @@ export function openDatabase(config: DatabaseConfig): Db {
 }
 
 /** An empty database that is gone when it is closed. */
-export const openNowhere = (): Db => new Kysely<Tables>({ dialect: memoryDialect() })
+export const openInMemory = (): Db => new Kysely<Tables>({ dialect: memoryDialect() })
 
 /** Asks for nothing, to know whether there is an answer; throws what stands in its way. */
-export const requireAnswer = (db: Db) => sql`select 1`.execute(db)
+export const ping = (db: Db) => sql`select 1`.execute(db)
 
 /** Whether many connections write at the same time; SQLite has one. */
 export const isPostgres = (db: Db | Tx): boolean =>
   db.getExecutor().adapter instanceof PostgresAdapter
 
 /** Puts rows in the order of the ids asked for; null where an id has no row. */
-export function inOrder<R extends { id: string }>(ids: readonly string[], rows: R[]): (R | null)[] {
+export function alignToIds<R extends { id: string }>(
+  ids: readonly string[],
+  rows: R[],
+): (R | null)[] {
   const byId = new Map(rows.map((row) => [row.id, row]))
   return ids.map((id) => byId.get(id) ?? null)
 }

@@ -61,7 +61,7 @@ export const isReplaceable = (error: unknown): boolean =>
   isLost(error) && !silentWords.test(facts(error).message)
 
 /** A story may be told again as it is, where nothing of it was committed. */
-export const isPassing = (error: unknown): boolean =>
+export const isRetryable = (error: unknown): boolean =>
   error instanceof ConnectionLost ? isReplaceable(error.cause) : inTheWay.test(facts(error).code)
 
 /** The server had ended the session before it heard of a COMMIT, or was never told: nothing was committed. */

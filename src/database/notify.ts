@@ -20,7 +20,7 @@ const self = randomUUID()
 const told = new WeakMap<Tx, Set<string>>()
 
 /** Tells all who listen to `topic`, here and in other processes, once `tx` has committed. */
-export async function announce(tx: Tx, topic: string): Promise<void> {
+export async function notifyOnCommit(tx: Tx, topic: string): Promise<void> {
   const topics = told.get(tx) ?? new Set()
   if (topics.has(topic)) return
   told.set(tx, topics.add(topic))
@@ -29,7 +29,7 @@ export async function announce(tx: Tx, topic: string): Promise<void> {
 }
 
 /** The same at once, outside of a transaction. */
-export async function tell(db: Db, topic: string): Promise<void> {
+export async function notifyNow(db: Db, topic: string): Promise<void> {
   wake(topic)
   if (isPostgres(db)) await notify(db, topic)
 }
@@ -38,7 +38,7 @@ const notify = (db: Db | Tx, topic: string) =>
   sql`select pg_notify(${CHANNEL}, ${`${self} ${topic}`})`.execute(db)
 
 /** What came on the channel. */
-export function heard(payload: string): void {
+export function onNotification(payload: string): void {
   const [from, topic = ''] = payload.split(' ')
   if (from !== self) wake(topic)
 }
@@ -53,7 +53,7 @@ export function wakeAll(): void {
 }
 
 /** From now on `act` is called with each announcement of `topic`, until it is disposed. */
-export function whenever(topic: string, act: () => void): Disposable {
+export function subscribe(topic: string, act: () => void): Disposable {
   const ear: Wake = () => act()
   const all = ears.get(topic) ?? new Set()
   ears.set(topic, all.add(ear))
@@ -73,7 +73,7 @@ export type Listening = Disposable & {
 /** From now on no announcement of `topic` is missed, until it is disposed. */
 export function listen(topic: string): Listening {
   let [isNew, wake] = [false, () => {}]
-  const ear = whenever(topic, () => {
+  const ear = subscribe(topic, () => {
     isNew = true
     wake()
   })

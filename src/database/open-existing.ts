@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { CannotStart, type DatabaseConfig } from '../config.ts'
+import { type DatabaseConfig, StartupError } from '../config.ts'
 import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 
@@ -9,7 +9,7 @@ import { isUpToDate } from './migrate.ts'
  */
 export async function openExisting(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'sqlite' && !existsSync(database.path)) {
-    throw new CannotStart(
+    throw new StartupError(
       `${database.path} is not there; DATABASE_URL or DATA_DIR say where it is.`,
     )
   }
@@ -22,10 +22,10 @@ export async function openExisting(database: DatabaseConfig): Promise<Db> {
 
 async function requireUpToDate(db: Db) {
   const isCurrent = await isUpToDate(db).catch((error: Error) => {
-    throw new CannotStart(`The database cannot be used (${error.message}).`)
+    throw new StartupError(`The database cannot be used (${error.message}).`)
   })
   if (!isCurrent)
-    throw new CannotStart(
+    throw new StartupError(
       'The database is of another version of Holdall; npm start brings it up to date.',
     )
 }

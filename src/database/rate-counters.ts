@@ -9,7 +9,7 @@ type Tally = Row<'tallies'>
 type Addition = { key: string; points: number; now: number; windowMs: number }
 
 /** How much was added to a tally since it began; several processes that add at the same moment each see another sum. */
-export async function addToTally(db: Db, addition: Addition): Promise<Tally> {
+export async function increment(db: Db, addition: Addition): Promise<Tally> {
   const { key, points, now, windowMs } = addition
   return db
     .insertInto('tallies')

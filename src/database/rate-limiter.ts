@@ -1,6 +1,6 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { type Db, isPostgres } from './database.ts'
-import { addToTally, tallyOf } from './rate-counters.ts'
+import { increment, tallyOf } from './rate-counters.ts'
 
 /** What came together under a key since its window began, and when that ends (milliseconds since 1970). */
 export type Count = { points: number; endsAt: number }
@@ -14,7 +14,7 @@ export type Counter = {
 }
 
 /** On PostgreSQL all processes count together; with SQLite there is one, which remembers until it ends. */
-export const openCounter = (db: Db, now: () => number): Counter =>
+export const createRateLimiter = (db: Db, now: () => number): Counter =>
   isPostgres(db) ? countedByAll(db, now) : countedHere(now)
 
 function countedHere(now: () => number): Counter {
@@ -34,14 +34,14 @@ function countedHere(now: () => number): Counter {
 }
 
 const countedByAll = (db: Db, now: () => number): Counter => ({
-  add: (key, points, windowMs) => addToTally(db, { key, points, now: now(), windowMs }),
+  add: (key, points, windowMs) => increment(db, { key, points, now: now(), windowMs }),
   get: (key) => tallyOf(db, key, now()),
 })
 
 type Taking = { key: string; points: number; windowMs: number; limit: number }
 
 /** Adds where that stays within `limit`; what is refused is not taken. */
-export async function takeWithin(
+export async function consume(
   counter: Counter,
   { key, points, windowMs, limit }: Taking,
 ): Promise<Count & { refused: boolean }> {

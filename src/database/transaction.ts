@@ -2,15 +2,15 @@ import { channel } from 'node:diagnostics_channel'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { type Db, isPostgres } from './database.ts'
-import { CommitUnknown, ConnectionLost, isBeforeCommit, isPassing } from './errors.ts'
+import { CommitUnknown, ConnectionLost, isBeforeCommit, isRetryable } from './errors.ts'
 import type { Tables } from './tables.ts'
-import { inLineFor } from './workspace-queue.ts'
+import { withWorkspaceQueue } from './workspace-queue.ts'
 
 export type Tx = Transaction<Tables>
 
 /** What a transaction has promised for later, and the workspaces that it has for itself; null where it is alone anyway. */
-type Course = { later: (() => unknown)[]; held: Set<string> | null }
-const courses = new WeakMap<Tx, Course>()
+type TransactionState = { later: (() => unknown)[]; held: Set<string> | null }
+const courses = new WeakMap<Tx, TransactionState>()
 
 const ATTEMPTS = 10
 
@@ -22,21 +22,21 @@ const ATTEMPTS = 10
 export async function transact<T>(db: Db, story: (tx: Tx) => Promise<T>): Promise<T> {
   const held = new Set<string>()
   for (let attempt = 1; ; ) {
-    const course: Course = { later: [], held: isPostgres(db) ? held : null }
-    const told = await inLineFor(db, course.held ?? [], () => tell(db, story, course)).catch(
-      (error: unknown) => ({ error }),
-    )
+    const course: TransactionState = { later: [], held: isPostgres(db) ? held : null }
+    const told = await withWorkspaceQueue(db, course.held ?? [], () =>
+      tell(db, story, course),
+    ).catch((error: unknown) => ({ error }))
     if (!('error' in told)) {
       await actAll(course.later)
       return told.result
     }
-    if (told.error instanceof BeginAgain) held.add(told.error.workspaceId)
-    else if (!isPassing(told.error) || attempt++ === ATTEMPTS) throw told.error
+    if (told.error instanceof RestartTransaction) held.add(told.error.workspaceId)
+    else if (!isRetryable(told.error) || attempt++ === ATTEMPTS) throw told.error
     else await sleep(Math.random() * 20 * attempt)
   }
 }
 
-async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: Course) {
+async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: TransactionState) {
   let isOver = false
   try {
     const result = await db.transaction().execute(async (tx) => {
@@ -60,9 +60,9 @@ async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: Course) {
  * From its first statement to its end, this transaction is the only one that writes in the workspace: what it reads and then
  * decides by stays true. On PostgreSQL a story that asks late is told again from its beginning, with the workspace taken first.
  */
-export function holdWorkspace(tx: Tx, workspaceId: string): void {
+export function lockWorkspace(tx: Tx, workspaceId: string): void {
   const held = courses.get(tx)?.held
-  if (held && !held.has(workspaceId)) throw new BeginAgain(workspaceId)
+  if (held && !held.has(workspaceId)) throw new RestartTransaction(workspaceId)
 }
 
 /** A workspace that this transaction makes is its own from the beginning. */
@@ -78,7 +78,7 @@ export async function holdUser(tx: Tx, userId: string): Promise<void> {
   await tx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
 }
 
-class BeginAgain extends Error {
+class RestartTransaction extends Error {
   readonly workspaceId: string
   constructor(workspaceId: string) {
     super(`${workspaceId} is to be taken first`)

@@ -10,7 +10,7 @@ const lasts = new WeakMap<Db, Map<string, Promise<void>>>()
  * Runs `act` when it is its turn in each of these workspaces. One transaction of this process at a time waits for the lock of a
  * workspace or holds it: the others need no connection meanwhile, and a process that hangs hangs in one. Throws NoConnection.
  */
-export async function inLineFor<T>(
+export async function withWorkspaceQueue<T>(
   db: Db,
   workspaceIds: Iterable<string>,
   act: () => Promise<T>,

@@ -1,4 +1,4 @@
-import type { Scope } from '../context.ts'
+import type { ServiceContext } from '../context.ts'
 import type { Db } from '../database/database.ts'
 
 /** Something that is not as it must be: what, of which id, in words; and how it is put right, or why that is left to people. */
@@ -8,7 +8,7 @@ export type Finding = { code: string; subject: string; says: string } & (
 )
 
 /** What a check is given. */
-export type Checking = Scope & {
+export type CheckContext = ServiceContext & {
   /** What is younger is spared: it may be about to get its row. */
   graceMs: number
   /** Whether bytes are read, and not only counted. */
@@ -23,14 +23,14 @@ export type Checking = Scope & {
  * subjects being one of them; it is asked twice before anything is told, for rows move meanwhile.
  */
 export type Check = {
-  walk: (checking: Checking) => AsyncIterable<readonly string[]>
-  judge: (checking: Checking, subjects: readonly string[]) => Promise<Finding[]>
+  walk: (checking: CheckContext) => AsyncIterable<readonly string[]>
+  judge: (checking: CheckContext, subjects: readonly string[]) => Promise<Finding[]>
 }
 
 const AT_ONCE = 500
 
 /** Ids in their order, some hundred at a time; `next` finds those behind one. */
-export async function* idsBy(
+export async function* paginateIds(
   next: (after: string, most: number) => Promise<{ id: string }[]>,
 ): AsyncGenerator<string[]> {
   for (let after = ''; ; ) {
@@ -45,12 +45,12 @@ type Table = 'entries' | 'blobs' | 'workspaces' | 'tags' | 'searchDocuments'
 
 /** All ids of a table. */
 export const idsOf = (db: Db, table: Table) =>
-  idsBy((after, most) =>
+  paginateIds((after, most) =>
     db.selectFrom(table).select('id').where('id', '>', after).orderBy('id').limit(most).execute(),
   )
 
 /** Subjects one by one, gathered to some hundred at a time. */
-export async function* gathered(subjects: AsyncIterable<string>): AsyncGenerator<string[]> {
+export async function* chunked(subjects: AsyncIterable<string>): AsyncGenerator<string[]> {
   let some: string[] = []
   for await (const subject of subjects) {
     some.push(subject)

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guardDeletes } from '../blobs/delete-guard.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
-import { CannotStart, type Config, type DatabaseConfig } from '../config.ts'
-import type { Scope } from '../context.ts'
+import { type Config, type DatabaseConfig, StartupError } from '../config.ts'
+import type { ServiceContext } from '../context.ts'
 import { multipartLedger } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
-import { openCounter } from '../database/rate-limiter.ts'
+import { createRateLimiter } from '../database/rate-limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
 import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from '../domains/entries/checks.ts'
 import { bytesCheck, filesCheck, hashesCheck, referencesCheck } from '../domains/files/checks.ts'
@@ -25,7 +25,7 @@ import { evaluateStore, permitOf } from '../domains/uploads/store/verdict.ts'
 import { figuresCheck } from '../domains/workspaces/checks.ts'
 import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
-import type { Check, Checking, Finding } from './check.ts'
+import type { Check, CheckContext, Finding } from './check.ts'
 
 /** What follows from what: mended in this order, the sums come after what they are made of. */
 const checks: Check[] = [
@@ -46,7 +46,7 @@ const ofBytes = new Set([
 ])
 
 /** What is told of a finding: `mended` with --repair, where that was safe and has helped; else why it was `left`. */
-export type Told = Pick<Finding, 'code' | 'subject' | 'says'> &
+export type ReportedFinding = Pick<Finding, 'code' | 'subject' | 'says'> &
   ({ mended: boolean } | { left: string })
 
 export type Options = {
@@ -68,12 +68,12 @@ const usual: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseM
 export async function* inspect(
   config: Config,
   options: Partial<Options> = {},
-): AsyncGenerator<Told> {
+): AsyncGenerator<ReportedFinding> {
   const asked = { ...usual, ...options }
   await using house = await openHouse(config)
   const isForeign = await belongsElsewhere(config, house)
   const blobs = isForeign ? guardDeletes(house.blobs, async () => false) : house.blobs
-  const c: Checking = { ...house, ...asked, blobs, kept: onceListed(blobs) }
+  const c: CheckContext = { ...house, ...asked, blobs, kept: onceListed(blobs) }
   for (const check of checks.filter((check) => !isForeign || !ofBytes.has(check)))
     for await (const subjects of check.walk(c))
       for (const finding of await judgedTwice(c, check, subjects, asked))
@@ -81,7 +81,7 @@ export async function* inspect(
 }
 
 /** Whether the store is another database's, and the operator does not name the two. */
-async function belongsElsewhere({ adoptStore }: Config, house: Scope): Promise<boolean> {
+async function belongsElsewhere({ adoptStore }: Config, house: ServiceContext): Promise<boolean> {
   const verdict = await evaluateStore(house)
   return verdict.kind === 'foreign' && adoptStore !== permitOf(verdict)
 }
@@ -94,7 +94,7 @@ export async function sweep(config: Config, graceMs = usual.graceMs) {
   await using house = await openHouse(config)
   const verdict = await evaluateStore(house)
   if (verdict.kind !== 'own')
-    throw new CannotStart(
+    throw new StartupError(
       verdict.kind === 'foreign'
         ? `The store is not swept: ${verdict.because}.`
         : 'The store is not swept: it bears no installation id; npm start writes it.',
@@ -121,7 +121,7 @@ export async function knownDamages(config: Config): Promise<number> {
 }
 
 async function judgedTwice(
-  c: Checking,
+  c: CheckContext,
   { judge }: Check,
   subjects: readonly string[],
   { pauseMs }: Options,
@@ -137,11 +137,11 @@ async function judgedTwice(
 const nameOf = ({ code, subject }: Finding) => `${code} ${subject}`
 
 async function tell(
-  c: Checking,
+  c: CheckContext,
   { judge }: Check,
   finding: Finding,
   { repair }: Options,
-): Promise<Told> {
+): Promise<ReportedFinding> {
   const { code, subject, says } = finding
   if ('left' in finding) return { code, subject, says, left: finding.left }
   if (!repair) return { code, subject, says, mended: false }
@@ -152,7 +152,11 @@ async function tell(
 }
 
 /** The rows and the bytes, without a server: no jobs, and nothing is made that is not there. */
-async function openHouse({ database, blobs, limits }: Config): Promise<Scope & AsyncDisposable> {
+async function openHouse({
+  database,
+  blobs,
+  limits,
+}: Config): Promise<ServiceContext & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
   await requireBucket(blobs)
@@ -166,7 +170,7 @@ async function openHouse({ database, blobs, limits }: Config): Promise<Scope & A
   const nobody = { viewer: null, signingKeys, publicUrl: '' }
   return {
     ...{ ...nobody, db, blobs: store, limits, now: Date.now },
-    counter: openCounter(db, Date.now),
+    counter: createRateLimiter(db, Date.now),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
@@ -176,7 +180,7 @@ const unhurried = (database: DatabaseConfig): DatabaseConfig =>
   database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
 
 /** The list is made when it is first asked for. Memory holds a key and a number for each blob. */
-function onceListed(blobs: Scope['blobs']) {
+function onceListed(blobs: ServiceContext['blobs']) {
   let listed: Promise<Map<string, number>> | undefined
   const list = async () => {
     const sizes = new Map<string, number>()

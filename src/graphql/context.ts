@@ -1,8 +1,8 @@
-import type { Scope } from '../context.ts'
+import type { ServiceContext } from '../context.ts'
 import type { ExecutionBudget } from './budget.ts'
 
 /** What every resolver is given: the scope of its request. */
-export type Context = Scope & {
+export type Context = ServiceContext & {
   /** Stands in the log, and in what a client is told of a fault. */
   requestId: string
   /** Where the request comes from: an IPv4 address, or a network of IPv6. */

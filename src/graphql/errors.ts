@@ -200,6 +200,6 @@ const BatchAbortedError = problem(
 builder.objectFields(BatchAbortedError, (t) => ({ failedIndex: t.exposeInt('failedIndex') }))
 
 problem(
-  errors.StorageFault,
+  errors.StorageError,
   'The disk or bucket did not do its part; try again. HTTP 507, 503 or 500.',
 )

@@ -22,12 +22,12 @@ type Shown = 'plain' | ((row: never, args: never, context: Context) => unknown)
  * What somebody sees of rows that are not theirs by any role: type by type and field by field. Whatever is not named is
  * NotFound, so that a field that is added elsewhere tomorrow shows nothing here until somebody has thought of it.
  */
-export type Sight = Record<string, Record<string, Shown>>
+export type FieldPolicy = Record<string, Record<string, Shown>>
 
-const sights = new WeakMap<object, Sight>()
+const sights = new WeakMap<object, FieldPolicy>()
 
 /** A copy of `row` that is only seen through `sight`; the row itself, which others may share, stays what it is. */
-export function seenThrough<R extends object>(sight: Sight, row: R): R {
+export function restrict<R extends object>(sight: FieldPolicy, row: R): R {
   const copy = { ...row }
   sights.set(copy, sight)
   return copy

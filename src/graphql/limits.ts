@@ -52,7 +52,7 @@ const isTooLong = (error: unknown) =>
   error.message.includes(`more than ${documentLimits.tokens} tokens`)
 
 /** graphql's validate, which gives up after ten errors: a hundred take longer to word than all else takes. */
-export const validateBriefly: typeof validate = (schema, document, rules, options) =>
+export const validateCapped: typeof validate = (schema, document, rules, options) =>
   validate(schema, document, rules, { ...options, maxErrors: 10 })
 
 /** What takes no variables costs what it cost before. */
@@ -91,7 +91,7 @@ function countCost({ schema, document, operationName, ...args }: ExecutionArgs):
 const harmless = new WeakSet<DocumentNode>()
 
 /** Throws QueryTooComplex for a document beyond a limit. One walk for each, in time linear to its tokens. */
-export function refuseBomb(document: DocumentNode): void {
+export function checkDocumentLimits(document: DocumentNode): void {
   if (harmless.has(document)) return
   refuseLarge(document)
   harmless.add(document)

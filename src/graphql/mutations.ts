@@ -1,8 +1,8 @@
 import type { InputRef, ObjectRef } from '@pothos/core'
-import { type DomainError, Forbidden, InvalidInput, NotFound, StorageFault } from '../errors.ts'
+import { type DomainError, Forbidden, InvalidInput, NotFound, StorageError } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import type { Context } from './context.ts'
-import { forgetLoaded } from './nodes.ts'
+import { clearLoaders } from './nodes.ts'
 
 type ErrorClass = new (...args: never[]) => DomainError
 
@@ -30,7 +30,7 @@ export function mutation<Input, Payload>(
       args: { input: t.arg({ type: input, required: true }) },
       // Pothos cannot see through the generics here; the option above ties resolve to its types.
       resolve: ((_: unknown, args: { input: Input }, context: Context) => {
-        forgetLoaded(context)
+        clearLoaders(context)
         return resolve(args.input, context).catch((error: unknown) => {
           throw told(error, args.input, context)
         })
@@ -41,7 +41,7 @@ export function mutation<Input, Payload>(
 
 /** What is not found points at where it was named; what a disk or bucket did is for the log, whatever the client is told. */
 function told(error: unknown, input: unknown, { report }: Context): unknown {
-  if (error instanceof StorageFault && !error.isFull) report(error)
+  if (error instanceof StorageError && !error.isFull) report(error)
   if (error instanceof NotFound && !error.path) error.path = placeOf(error.id, input)
   return error
 }

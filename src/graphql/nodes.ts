@@ -21,7 +21,7 @@ export const Node = builder.interfaceRef<Row>('Node').implement({
 const loaded = new WeakMap<Context, { clearAll: () => unknown }[]>()
 
 /** Before something is changed: what was loaded before may not be so after. */
-export const forgetLoaded = (context: Context) => {
+export const clearLoaders = (context: Context) => {
   for (const loads of loaded.get(context) ?? []) loads.clearAll()
 }
 
@@ -56,7 +56,7 @@ export function nodeType<R extends Row>(prefix: IdPrefix, name: string, load: Lo
 }
 
 /** For node(id:): what is not there, or not the viewer's to see, is null; a fault stays a fault. */
-export const ifAllowed = <T>(asked: Promise<T>): Promise<T | null> =>
+export const nullIfDenied = <T>(asked: Promise<T>): Promise<T | null> =>
   asked.catch((error: unknown) => {
     if (error instanceof NotFound || error instanceof Forbidden) return null
     throw error

@@ -1,6 +1,6 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
-import { countKept, readKept } from '../database/query/filtered-pages.ts'
-import { countList, type List, readPage, type Span } from '../database/query/keyset.ts'
+import { countKept, readFilteredPage } from '../database/query/filtered-pages.ts'
+import { countList, type List, type PageRequest, readPage } from '../database/query/keyset.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import { defaultPageSize, maxPageSize } from './costs.ts'
@@ -29,7 +29,9 @@ export async function page<R extends object>(
   { defaultSize = defaultPageSize } = {},
 ) {
   const span = spanOf(args, defaultSize)
-  const { edges, ...pageInfo } = await (list.keep ? readKept(list, span) : readPage(list, span))
+  const { edges, ...pageInfo } = await (list.keep
+    ? readFilteredPage(list, span)
+    : readPage(list, span))
   // Where the time of the request is over, a count may come less far than the page.
   const countedKept = async () => Math.max(await countKept(list), edges.length)
   return { edges, pageInfo, totalCount: () => (list.keep ? countedKept() : countList(list)) }
@@ -39,7 +41,7 @@ export async function page<R extends object>(
 export function spanOf(
   { first, last, after, before }: PageArgs,
   defaultSize = defaultPageSize,
-): Span {
+): PageRequest {
   if (first != null && last != null) {
     throw new BadPageSize(`give first or last, not both; each is from 1 to ${maxPageSize}`).at(
       'last',

@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql'
-import { faultInObject, isObject } from '../json-object.ts'
+import { isObject, validateJsonObject } from '../json-object.ts'
 import { builder } from './builder.ts'
 
 /** Inside, a moment is milliseconds since 1970; the rest is what JSON has. Wrong input is told what would be right. */
@@ -86,7 +86,7 @@ function syncCursor(value: unknown) {
 
 function jsonObject(value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw new GraphQLError('a JSONObject is an object, as {"plate": 7}')
-  const fault = faultInObject(value)
+  const fault = validateJsonObject(value)
   if (fault) throw new GraphQLError(fault)
   return value
 }

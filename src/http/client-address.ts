@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
 
 /** Proxies append: what the nearest one has seen stands last. */
-export const nearest = (header: string | string[] | undefined) =>
+export const lastHop = (header: string | string[] | undefined) =>
   header?.toString().split(',').at(-1)?.trim() || undefined
 
 /**
@@ -10,7 +10,7 @@ export const nearest = (header: string | string[] | undefined) =>
  * address has all the others of its network.
  */
 export function addressOf({ headers, socket }: IncomingMessage, trustProxy: boolean): string {
-  const told = trustProxy ? ipIn(nearest(headers['x-forwarded-for'])) : undefined
+  const told = trustProxy ? ipIn(lastHop(headers['x-forwarded-for'])) : undefined
   return networkOf(told ?? socket.remoteAddress ?? '')
 }
 

@@ -14,7 +14,7 @@ export function closeAfter(res: ServerResponse) {
  * An answer may be ready before the body was read to its end. What still comes is dropped for a while, since an answer
  * on a connection that is closed with unread bytes is lost in the reset; then the connection goes.
  */
-export function dropRestOfBody(req: IncomingMessage, res: ServerResponse) {
+export function drainRequest(req: IncomingMessage, res: ServerResponse) {
   res.once('finish', () => {
     if (req.complete) return
     const { socket } = req
@@ -24,7 +24,7 @@ export function dropRestOfBody(req: IncomingMessage, res: ServerResponse) {
 }
 
 /** A body that does not take hours must not: what has not come within a minute is not waited for. */
-export function hurry(req: IncomingMessage) {
+export function limitBodyTime(req: IncomingMessage) {
   if (req.complete) return
   // A request without a body closes with its answer only, which may be a long download.
   const cut = setTimeout(() => req.complete || req.destroy(), BODY_MS).unref()

@@ -4,7 +4,7 @@ import {
   DomainError,
   Forbidden,
   RateLimited,
-  StorageFault,
+  StorageError,
   Unauthenticated,
   Unavailable,
 } from '../errors.ts'
@@ -60,7 +60,7 @@ const storageStatuses: Record<string, number> = {
 }
 
 /** What only HTTP can get wrong: a method, a range, a condition. Domains throw the classes of errors.ts. */
-export class HttpProblem extends Error {
+export class HttpError extends Error {
   readonly status: number
   readonly code: string
   readonly headers: Record<string, string>
@@ -79,16 +79,16 @@ export type ProblemContext = {
 }
 
 /** What the database said, as the doors tell it. Whatever else is wrong stays what it is. */
-export function asTold(error: unknown): unknown {
+export function translateDatabaseError(error: unknown): unknown {
   if (isUnavailable(error)) return new Unavailable(error)
   if (!isDiskFault(error)) return error
-  return new StorageFault('the disk of the database did not do its part', { cause: error })
+  return new StorageError('the disk of the database did not do its part', { cause: error })
 }
 
 /** The HTTP status of an error; whatever no domain and no door has thrown on purpose is 500. */
 export function statusOf(thrown: unknown): number {
-  const error = asTold(thrown)
-  if (error instanceof HttpProblem) return error.status
+  const error = translateDatabaseError(thrown)
+  if (error instanceof HttpError) return error.status
   if (!(error instanceof DomainError)) return 500
   if (error.code === 'STORAGE_ERROR') return storageStatus(error)
   return statuses[error.code] ?? 400
@@ -108,7 +108,7 @@ export function sendProblem(res: ServerResponse, error: unknown, context: Proble
 
 /** What sendProblem answers, for who sends it otherwise; the log hears of it. */
 export function problemAnswer(thrown: unknown, { requestId, log }: ProblemContext) {
-  const error = asTold(thrown)
+  const error = translateDatabaseError(thrown)
   const status = statusOf(error)
   if (isFault(error)) log(error, requestId)
   const line = `${JSON.stringify(wording(error, requestId))}\n`
@@ -124,24 +124,24 @@ export function problemAnswer(thrown: unknown, { requestId, log }: ProblemContex
 
 /** What somebody here has to look at; everything else is the caller's to put right. */
 function isFault(error: unknown): boolean {
-  if (error instanceof HttpProblem || (error instanceof StorageFault && error.isFull)) return false
+  if (error instanceof HttpError || (error instanceof StorageError && error.isFull)) return false
   return !(error instanceof DomainError) || faults.includes(error.code)
 }
 const faults = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
 
 function wording(error: unknown, requestId: string) {
-  if (error instanceof HttpProblem) return { code: error.code, message: error.message }
+  if (error instanceof HttpError) return { code: error.code, message: error.message }
   if (!(error instanceof DomainError))
     return { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here', requestId }
   // Its own message may name folders and keys of the house.
-  if (error instanceof StorageFault && !error.isFull)
+  if (error instanceof StorageError && !error.isFull)
     return { code: error.code, message: 'the storage did not do its part', requestId }
   const { code, message, path } = error
   return path ? { code, message, path } : { code, message }
 }
 
 function headersOf(error: unknown, status: number): Record<string, string> {
-  if (error instanceof HttpProblem) return error.headers
+  if (error instanceof HttpError) return error.headers
   if (error instanceof RateLimited) return { 'Retry-After': String(error.retryAfterSeconds) }
   // RFC 6750, section 3: the challenge goes with every 401, and with a 403 for want of a scope.
   if (error instanceof Unauthenticated) return { 'WWW-Authenticate': 'Bearer' }

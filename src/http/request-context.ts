@@ -2,34 +2,34 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
-import type { Scope } from '../context.ts'
+import type { ServiceContext } from '../context.ts'
 import { Unauthenticated } from '../errors.ts'
-import { addressOf, nearest } from './client-address.ts'
-import { HttpProblem } from './errors.ts'
+import { addressOf, lastHop } from './client-address.ts'
+import { HttpError } from './errors.ts'
 import type { NoteAuthFailure } from './limits/auth-failures.ts'
-import { freeToll, type Toll } from './limits/rate-limits.ts'
+import { type RateLimitCharge, unlimited } from './limits/rate-limits.ts'
 
 /** One request, as the doors are given it. */
-export type Visit = {
+export type RequestContext = {
   requestId: string
   /** Where this client reaches the house, without a closing slash. */
   publicUrl: string
   /** Where the request comes from: an IPv4 address, or a network of IPv6. */
   address: string
   /** By the Authorization header, which is looked up once; rejects with Unauthenticated. */
-  scope: () => Promise<Scope>
+  scope: () => Promise<ServiceContext>
   /** Logs that the Authorization header of this request opens nothing. */
   noteAuthFailure: () => void
   /** Takes the points that the request costs. */
-  toll: Toll
+  toll: RateLimitCharge
 }
 
 /**
  * A way into the house. `drain` runs when shutdown begins: stop reading bodies, keep what arrived. `refuse` runs when the listener
  * closes: what still comes over open connections is refused.
  */
-export type Door = {
-  handle: (req: IncomingMessage, res: ServerResponse, visit: Visit) => unknown
+export type Handler = {
+  handle: (req: IncomingMessage, res: ServerResponse, visit: RequestContext) => unknown
   drain?: () => unknown
   refuse?: () => unknown
 }
@@ -47,7 +47,7 @@ export function openVisit(
   app: App,
   req: IncomingMessage,
   { requestId, noteAuthFailure }: { requestId: string; noteAuthFailure: NoteAuthFailure },
-): Visit {
+): RequestContext {
   const publicUrl = publicUrlOf(app.config, req)
   const address = addressOf(req, app.config.trustProxy)
   const authenticated = () =>
@@ -55,7 +55,7 @@ export function openVisit(
       if (error instanceof Unauthenticated) noteAuthFailure(address)
       throw error
     })
-  let scope: Promise<Scope> | undefined
+  let scope: Promise<ServiceContext> | undefined
   return {
     requestId,
     publicUrl,
@@ -65,7 +65,7 @@ export function openVisit(
       scope ??= authenticated()
       return scope
     },
-    toll: freeToll(app.now),
+    toll: unlimited(app.now),
   }
 }
 
@@ -74,7 +74,7 @@ function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMes
   // Yoga makes a URL of it, whoever is asked for by PUBLIC_URL.
   const asked = checkHost(headers.host ?? 'localhost')
   if (publicUrl) return publicUrl
-  const forwarded = (name: string) => (trustProxy ? nearest(headers[name]) : undefined)
+  const forwarded = (name: string) => (trustProxy ? lastHop(headers[name]) : undefined)
   const host = checkHost(forwarded('x-forwarded-host') ?? asked)
   return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
 }
@@ -82,5 +82,5 @@ function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMes
 /** 1.2.3.4.5 and a:99999 look like hosts, and are none. */
 function checkHost(host: string): string {
   if (HOST.test(host) && URL.canParse(`http://${host}`)) return host
-  throw new HttpProblem(400, 'BAD_REQUEST', 'the Host header names no host')
+  throw new HttpError(400, 'BAD_REQUEST', 'the Host header names no host')
 }

@@ -3,13 +3,13 @@ import { openDownloadLog } from '../domains/files/downloads.ts'
 import { archivesDoor } from './download/archives.ts'
 import { downloadHandler } from './download/downloads.ts'
 import { sharesDoor } from './download/shares.ts'
-import { HttpProblem } from './errors.ts'
+import { HttpError } from './errors.ts'
 import { graphqlDoor } from './graphql/endpoint.ts'
-import { graphiqlDoor, wantsPage } from './graphql/graphiql.ts'
+import { acceptsHtml, graphiqlDoor } from './graphql/graphiql.ts'
 import { type LinkLimits, openLinkLimits } from './limits/egress-limits.ts'
 import { livenessDoor, readinessDoor } from './ops/health.ts'
 import { type Metrics, metricsDoor } from './ops/metrics.ts'
-import type { Door } from './request-context.ts'
+import type { Handler } from './request-context.ts'
 import { openRevocationWatch, type RevocationWatch } from './revocation-watch.ts'
 import { uploadsDoor } from './tus/endpoint.ts'
 import { formsDoor } from './upload/multipart-upload.ts'
@@ -19,7 +19,7 @@ export type Route = {
   /** As logs and metrics call it. */
   name: string
   matches: (path: string) => boolean
-  door: Door
+  door: Handler
   /** May take hours over a request; the others have a minute. */
   takesLong?: boolean
   /** Whether it still answers while the house closes. */
@@ -84,7 +84,7 @@ const is = (wanted: string) => (path: string) => path === wanted
 const below = (prefix: string) => (path: string) => path.startsWith(prefix)
 
 /** A point for each request. The doors that ask otherwise do it themselves. */
-const tolled = (door: Door): Door => ({
+const tolled = (door: Handler): Handler => ({
   ...door,
   async handle(req, res, visit) {
     await visit.toll.pay(1)
@@ -92,26 +92,26 @@ const tolled = (door: Door): Door => ({
   },
 })
 
-const readOnly = (door: Door): Door => ({
+const readOnly = (door: Handler): Handler => ({
   ...door,
   handle(req, res, visit) {
     if (req.method === 'GET' || req.method === 'HEAD') return door.handle(req, res, visit)
-    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', {
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', {
       Allow: 'GET, HEAD',
     })
   },
 })
 
-function pageOrQuery(app: App): Door {
+function pageOrQuery(app: App): Handler {
   const page = graphiqlDoor()
   const graphql = graphqlDoor(app)
   return {
     ...graphql,
-    handle: (req, res, visit) => (wantsPage(req) ? page : graphql).handle(req, res, visit),
+    handle: (req, res, visit) => (acceptsHtml(req) ? page : graphql).handle(req, res, visit),
   }
 }
 
-function downloadDoor(app: App, links: LinkLimits, watch: RevocationWatch): Door {
+function downloadDoor(app: App, links: LinkLimits, watch: RevocationWatch): Handler {
   const failed = (err: unknown) => app.log.error({ err }, 'downloads could not be logged')
   const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, failed)
   return {
@@ -136,10 +136,12 @@ function downloadDoor(app: App, links: LinkLimits, watch: RevocationWatch): Door
   }
 }
 
-const toGraphiql: Door = { handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end() }
+const toGraphiql: Handler = {
+  handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end(),
+}
 
-const nothingHere: Door = {
+const nothingHere: Handler = {
   handle() {
-    throw new HttpProblem(404, 'NOT_FOUND', 'nothing is here; the API is at /graphql')
+    throw new HttpError(404, 'NOT_FOUND', 'nothing is here; the API is at /graphql')
   },
 }

@@ -3,12 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../app.ts'
-import { noteAsked } from '../blobs/yield-to-requests.ts'
+import { recordRequest } from '../blobs/yield-to-requests.ts'
 import { duringRequest } from '../log.ts'
-import { closeAfter, dropRestOfBody, hurry } from './connections.ts'
+import { closeAfter, drainRequest, limitBodyTime } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
 import { endStalledResponses } from './download/stalled-responses.ts'
-import { HttpProblem, sendProblem } from './errors.ts'
+import { HttpError, sendProblem } from './errors.ts'
 import { openAddressLimits } from './limits/address-limits.ts'
 import { openAuthFailureLog } from './limits/auth-failures.ts'
 import { openRateLimits } from './limits/rate-limits.ts'
@@ -83,10 +83,10 @@ export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {
     inFlight.add(res)
     if (closing) closeAfter(res)
     if (!takesLong) {
-      hurry(req)
-      noteAsked()
+      limitBodyTime(req)
+      recordRequest()
     }
-    dropRestOfBody(req, res)
+    drainRequest(req, res)
     res.once('close', () => {
       inFlight.delete(res)
       const ms = Math.round(performance.now() - startedAt)
@@ -142,6 +142,6 @@ const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {
 }
 
 const tooLate = ({ closingStatus = 503 }: Route) =>
-  new HttpProblem(closingStatus, 'CLOSING', 'the server is closing; try again', {
+  new HttpError(closingStatus, 'CLOSING', 'the server is closing; try again', {
     'Retry-After': '2',
   })

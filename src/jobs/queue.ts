@@ -104,7 +104,7 @@ export async function finish(db: Db, job: Job): Promise<void> {
 }
 
 /** The job is done for now and comes again at `runAt`. */
-export async function comeAgain(db: Db, job: Job, runAt: number): Promise<void> {
+export async function reschedule(db: Db, job: Job, runAt: number): Promise<void> {
   await held(db, job)
     .set({ ...free, runAt })
     .execute()

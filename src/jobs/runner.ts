@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '../database/database.ts'
-import { type Every, planner, plant } from './periodic.ts'
-import { backoffMs, claim, comeAgain, finish, type Job, postpone, renew } from './queue.ts'
+import { clockSkewGuard, ensurePeriodicJobs, type Schedule } from './periodic.ts'
+import { backoffMs, claim, finish, type Job, postpone, renew, reschedule } from './queue.ts'
 
 /**
  * Does one job of a kind; what it does can be repeated, for a job that dies with its process is begun again. To return is to
@@ -22,7 +22,7 @@ export type RunnerOptions = {
   log: Logger
   /** By kind. Jobs of other kinds stay where they are. */
   handlers: Record<string, Handler>
-  every: Every
+  every: Schedule
   pollMs?: number
   /** How long a job of a dead process waits until another takes it. */
   leaseMs?: number
@@ -40,13 +40,18 @@ export function startRunner(options: RunnerOptions): Runner {
   const { db, now, log, every, pollMs = 1000 } = options
   const closing = new AbortController()
   const planted = quietly(log, 'periodic jobs could not be set up', () =>
-    plant(
+    ensurePeriodicJobs(
       db,
       every.map(({ kind }) => kind),
       now(),
     ),
   )
-  const round = { ...options, owner: randomUUID(), closing: closing.signal, plan: planner(options) }
+  const round = {
+    ...options,
+    owner: randomUUID(),
+    closing: closing.signal,
+    plan: clockSkewGuard(options),
+  }
   let last: Promise<number> = planted.then(() => 0)
   const runDue = () => {
     last = last.then(() => runAll(round))
@@ -102,7 +107,7 @@ async function run(round: Round, job: Job): Promise<void> {
     return await postpone(db, job, error, now() + waitMs)
   }
   if (lease.signal.aborted) return await postpone(db, job, lease.signal.reason, now())
-  await (period ? comeAgain(db, job, now() + period.ms) : finish(db, job))
+  await (period ? reschedule(db, job, now() + period.ms) : finish(db, job))
 }
 
 /** Holds the lease while the job runs; the signal fires when it is lost, or when the house closes. */

@@ -8,7 +8,7 @@ import { databaseUrl, onServer } from '../support/databases-setup.ts'
 import { startServer } from '../support/fleet.ts'
 import { manyFiles } from '../support/many-files.ts'
 import { startPostgres } from '../support/postgres-server.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { ADMIN_TOKEN } from './question.ts'
 
 // What one process does over SQLite, and what one, two and three do over one PostgreSQL that waits for its disk: pages read,
@@ -19,7 +19,7 @@ const CLIENTS = 16
 const FILES = 100_000
 
 type Act = (n: number) => Promise<unknown>
-type Fleet = { houses: House[]; workspaces: WorkspaceHandle[] }
+type Fleet = { servers: TestServer[]; workspaces: WorkspaceHandle[] }
 
 /** One after the other; each client goes on until the time is over. Acts a second, and the milliseconds of the middle and the slowest of a hundred. */
 async function measure(name: string, story: Act) {
@@ -45,16 +45,16 @@ async function measure(name: string, story: Act) {
 
 const pick = <T>(all: readonly T[], n: number): T => all[n % all.length] as T
 
-async function measureAll({ houses, workspaces }: Fleet) {
+async function measureAll({ servers, workspaces }: Fleet) {
   const [first] = workspaces as [WorkspaceHandle]
   const page = `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
     nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
   await measure('a page of 20 of a folder of 100,000', (n) =>
-    pick(houses, n).ask(page, { id: first.root.id }),
+    pick(servers, n).ask(page, { id: first.root.id }),
   )
   const folder = (at: number) => (n: number) =>
     act(
-      pick(houses, n),
+      pick(servers, n),
       'createFolder',
       {
         workspaceId: pick(workspaces.slice(0, at), n).id,
@@ -65,7 +65,7 @@ async function measureAll({ houses, workspaces }: Fleet) {
   await measure('folders made in one workspace', folder(1))
   await measure('folders made in eight workspaces', folder(8))
   await measure('files of 4 KiB: create, PATCH, confirm, in eight', (n) =>
-    uploadFile(pick(houses, n), {
+    uploadFile(pick(servers, n), {
       workspaceId: pick(workspaces, n).id,
       name: `file ${n}`,
       bytes: `${n}`.padEnd(4096),
@@ -78,16 +78,16 @@ async function run(name: string, processes: number, databaseEnv: { DATABASE_URL?
   const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-bench-'))
   stack.defer(() => rm(DATA_DIR, { recursive: true, force: true }))
   const env = { DATA_DIR, ADMIN_TOKEN, ...databaseEnv }
-  const houses: House[] = []
-  for (let i = 0; i < processes; i++) houses.push(stack.use(await startServer(env)).house)
-  const [one] = houses as [House]
+  const servers: TestServer[] = []
+  for (let i = 0; i < processes; i++) servers.push(stack.use(await startServer(env)).holdall)
+  const [one] = servers as [TestServer]
   const workspaces: WorkspaceHandle[] = []
   for (let i = 0; i < 8; i++) workspaces.push(await createWorkspace(one, { name: `w${i}` }))
   const [first] = workspaces as [WorkspaceHandle]
   const db = stack.adopt(openDatabase(readConfig(env).database), (db) => db.destroy())
   await manyFiles({ workspaceId: first.id, folderId: first.root.id }, FILES).execute(db)
   console.log(name)
-  await measureAll({ houses, workspaces })
+  await measureAll({ servers, workspaces })
 }
 
 await run('SQLite, one process', 1, {})

@@ -11,14 +11,17 @@ const FILES = 100_000
 const TAGS = ['raw', 'checked', 'shared', 'old', 'new']
 
 /** A folder of 100,000 files with two tags each, and twenty folders of ten such files in another; rows only. */
-export async function layOut({ house }: Server, env: { DATA_DIR: string; DATABASE_URL?: string }) {
-  const { id: workspaceId } = await createWorkspace(house)
-  const large = await createFolder(house, { workspaceId, name: 'large', tags: TAGS })
-  const nested = await createFolder(house, { workspaceId, name: 'nested' })
+export async function layOut(
+  { holdall }: Server,
+  env: { DATA_DIR: string; DATABASE_URL?: string },
+) {
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const large = await createFolder(holdall, { workspaceId, name: 'large', tags: TAGS })
+  const nested = await createFolder(holdall, { workspaceId, name: 'nested' })
   const folders: string[] = []
   for (let n = 0; n < FOLDERS; n++) {
     const input = { workspaceId, parent: { id: nested.id }, name: `folder ${n}` }
-    folders.push((await createFolder(house, input)).id)
+    folders.push((await createFolder(holdall, input)).id)
   }
   const db = openDatabase(readConfig(env).database)
   await manyFiles({ workspaceId, folderId: large.id }, FILES + FOLDERS * EACH).execute(db)

@@ -20,17 +20,17 @@ export type Sink = AsyncDisposable & {
 }
 
 /** createUpload, PATCH, confirmUpload: ends with a known sha256, synced. */
-export const holdall = (where?: string, env = {}): Promise<Sink> =>
+export const holdallSink = (where?: string, env = {}): Promise<Sink> =>
   sinkIn(where, async (dir) => {
     const program = await startServer({ DATA_DIR: dir, ADMIN_TOKEN, ...env })
-    const { id: workspaceId } = await createWorkspace(program.house)
+    const { id: workspaceId } = await createWorkspace(program.holdall)
     let made = 0
     return {
       program,
       async newUpload(size) {
         const input = { workspaceId, name: `${made++}`, size }
-        const { id, url } = await createUpload(program.house, input)
-        return { url, finish: () => confirmUpload(program.house, { uploadId: id }) }
+        const { id, url } = await createUpload(program.holdall, input)
+        return { url, finish: () => confirmUpload(program.holdall, { uploadId: id }) }
       },
       clear: () => removeFiles(join(dir, 'blobs')),
     }

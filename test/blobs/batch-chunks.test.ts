@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { gather } from '../../src/blobs/streams/batch-chunks.ts'
-import { noteAsked } from '../../src/blobs/yield-to-requests.ts'
+import { batchChunks } from '../../src/blobs/streams/batch-chunks.ts'
+import { recordRequest } from '../../src/blobs/yield-to-requests.ts'
 
 const KIB = 1024
 /** Far longer than the test may take. */
@@ -11,7 +11,7 @@ const patienceMs = 60_000
 /** A source that takes all that is written. */
 function gathering() {
   const source = new PassThrough({ highWaterMark: 4096 * KIB })
-  return { source, batches: gather(source, patienceMs) }
+  return { source, batches: batchChunks(source, patienceMs) }
 }
 
 test('a batch that was full when many shared the room is given though they have ended', async () => {
@@ -32,7 +32,7 @@ test('a batch that was full when many shared the room is given though they have 
 }, 5_000)
 
 test.each([
-  ['while somebody asks, one at a time', noteAsked, 1],
+  ['while somebody asks, one at a time', recordRequest, 1],
   ['where nobody does, all at once', () => {}, 8],
 ])('of batches that are ready there come, %s', async (_, ask, most) => {
   // Until those who asked before are forgotten.

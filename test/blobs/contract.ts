@@ -3,10 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BlobStore } from '../../src/blobs/blob-store.ts'
-import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
+import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { body, brokenBody, newKey, read, sha256, stalledBody } from './sources.ts'
 
-export type BlobHouse = {
+export type BlobServer = {
   store: BlobStore
   /** Another store over the same bytes, as after a restart: it remembers nothing. */
   reopen: () => BlobStore
@@ -14,18 +14,18 @@ export type BlobHouse = {
 }
 
 /** What every store promises, whatever it is made of. */
-export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) {
+export function blobStoreContract(name: string, open: () => Promise<BlobServer>) {
   describe(`the blob store ${name}`, () => {
-    let house: BlobHouse
+    let holdall: BlobServer
     let store: BlobStore
     let key: string
     beforeEach(async () => {
-      house = await open()
-      store = house.store
+      holdall = await open()
+      store = holdall.store
       key = newKey()
       await store.stage(key)
     })
-    afterEach(() => house.dispose())
+    afterEach(() => holdall.dispose())
 
     /** What is staged is what will be kept. */
     async function adopted() {
@@ -58,7 +58,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
       await store.adopt(key)
       await store.stage(key)
       await store.adopt(key)
-      await house.reopen().adopt(key)
+      await holdall.reopen().adopt(key)
       expect((await read(store.open(key))).toString()).toBe('for good')
       expect(await listed('staged')).toEqual([])
     })
@@ -124,8 +124,8 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
 
     test('an offset beyond the bytes that are there is a fault, not a hole', async () => {
       await store.append(key, 0, body(Buffer.from('short')))
-      await expect(store.append(key, 6, body(Buffer.from('x')))).rejects.toThrow(StorageFault)
-      await expect(house.reopen().sha256(key, 6)).rejects.toThrow(StorageFault)
+      await expect(store.append(key, 6, body(Buffer.from('x')))).rejects.toThrow(StorageError)
+      await expect(holdall.reopen().sha256(key, 6)).rejects.toThrow(StorageError)
     })
 
     test.each(['sha1', 'sha256', 'md5'] as const)(
@@ -167,7 +167,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
       const long = body(Buffer.concat(Array.from({ length: 150 }, () => bytes)))
       const heard: number[] = []
       const onDurable = async (offset: number) => {
-        const [there] = await listed('staged', house.reopen())
+        const [there] = await listed('staged', holdall.reopen())
         expect(there?.size).toBeGreaterThanOrEqual(offset)
         heard.push(offset)
       }
@@ -189,14 +189,14 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
     test('the hash is right after a restart at any moment', async () => {
       const bytes = randomBytes(2_000_000)
       await store.append(key, 0, body(bytes.subarray(0, 1_100_000)))
-      store = house.reopen()
+      store = holdall.reopen()
       await store.append(key, 1_100_000, body(bytes.subarray(1_100_000)))
       const all = Array.from({ length: 50 }, () => store.sha256(key, 2_000_000))
       expect(new Set(await Promise.all(all))).toEqual(new Set([sha256(bytes)]))
-      store = house.reopen()
+      store = holdall.reopen()
       await store.adopt(key)
       expect(await store.sha256(key, 2_000_000)).toBe(sha256(bytes))
-      expect(await house.reopen().sha256(key, 1_000)).toBe(sha256(bytes.subarray(0, 1_000)))
+      expect(await holdall.reopen().sha256(key, 1_000)).toBe(sha256(bytes.subarray(0, 1_000)))
     })
 
     test('bytes that nobody counted leave no hash behind for others of the same length', async () => {
@@ -235,7 +235,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
       await store.remove(key)
       await store.remove(key)
       expect((await read(Promise.resolve(stream))).equals(bytes)).toBe(true)
-      await expect(store.open(key)).rejects.toThrow(StorageFault)
+      await expect(store.open(key)).rejects.toThrow(StorageError)
     })
 
     test('discarding takes the staged bytes, twice if need be, and never the kept', async () => {
@@ -252,16 +252,16 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
 
     test('a key that nobody staged is a fault', async () => {
       const stranger = newKey()
-      await expect(store.append(stranger, 1, body(Buffer.from('x')))).rejects.toThrow(StorageFault)
-      await expect(store.sha256(stranger, 1)).rejects.toThrow(StorageFault)
-      await expect(store.peek(stranger, 1)).rejects.toThrow(StorageFault)
-      await expect(store.adopt(stranger)).rejects.toThrow(StorageFault)
-      await expect(store.open(stranger)).rejects.toThrow(StorageFault)
+      await expect(store.append(stranger, 1, body(Buffer.from('x')))).rejects.toThrow(StorageError)
+      await expect(store.sha256(stranger, 1)).rejects.toThrow(StorageError)
+      await expect(store.peek(stranger, 1)).rejects.toThrow(StorageError)
+      await expect(store.adopt(stranger)).rejects.toThrow(StorageError)
+      await expect(store.open(stranger)).rejects.toThrow(StorageError)
     })
 
     test('what is staged is not kept yet', async () => {
       await store.append(key, 0, body(Buffer.from('soon')))
-      await expect(store.open(key)).rejects.toThrow(StorageFault)
+      await expect(store.open(key)).rejects.toThrow(StorageError)
     })
 
     test.each(['../../etc/passwd', 'upl_', `upl_${'0'.repeat(31)}/`, `upl_${'A'.repeat(32)}`, ''])(
@@ -300,10 +300,10 @@ export function blobStoreContract(name: string, open: () => Promise<BlobHouse>) 
       )
       const story = fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         const one = newKey()
-        let [from, counted] = [house.reopen(), Buffer.alloc(0)]
+        let [from, counted] = [holdall.reopen(), Buffer.alloc(0)]
         await from.stage(one)
         for (const { kind, size } of steps) {
-          if (kind === 'restart') from = house.reopen()
+          if (kind === 'restart') from = holdall.reopen()
           const bytes = randomBytes(size)
           const right = createHash('sha1').update(bytes).digest()
           const digest = kind === 'wrong' ? Buffer.alloc(20) : right

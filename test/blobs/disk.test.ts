@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk/store.ts'
 import { runningHashes } from '../../src/blobs/streams/running-hash.ts'
-import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
+import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { openPaths } from '../support/open-paths.ts'
 import { blobStoreContract } from './contract.ts'
 import { body, newKey, read, sha256, stalledBody } from './sources.ts'
@@ -161,7 +161,7 @@ test.runIf(process.platform === 'linux')(
     // A file on which every write answers that no space is left.
     await symlink('/dev/full', join(dir, 'staged', key))
     const append = store.append(key, 0, body(Buffer.alloc(3_000_000)))
-    await expect(append).rejects.toThrow(StorageFault)
+    await expect(append).rejects.toThrow(StorageError)
     await expect(append).rejects.toHaveProperty('cause.code', 'ENOSPC')
     await store.discard(key)
     expect(await Array.fromAsync(store.list('staged'))).toEqual([])
@@ -209,7 +209,7 @@ test.runIf(process.platform === 'linux')(
     expect(openBelow()).toBeGreaterThan(0)
     await Promise.all(keys.slice(0, 90).map((key) => store.remove(key)))
     await expect.poll(openBelow).toBeLessThanOrEqual(10)
-    await expect(store.open(keys[0] ?? '')).rejects.toThrow(StorageFault)
+    await expect(store.open(keys[0] ?? '')).rejects.toThrow(StorageError)
     await expect.poll(openBelow).toBe(0)
   },
 )

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { UploadPartCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { presigningClient } from '../../src/blobs/s3/api/client.ts'
-import { s3Places } from '../../src/blobs/s3/object-keys.ts'
-import { StorageFault } from '../../src/errors.ts'
+import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
+import { StorageError } from '../../src/errors.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
 import { openS3Place, s3IsGiven } from '../support/s3.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
@@ -97,8 +97,8 @@ describe.skipIf(!s3IsGiven)(
       await place.store.adopt(key)
       await using way = await faulty(isRead, { cutAnswerAfter: 0 }, 1_000)
       await expect(read(way.store.open(key))).rejects.toThrow()
-      await expect(way.store.sha256(key, 2 * MIB)).rejects.toThrow(StorageFault)
-      await expect(way.store.peek(key, 100)).rejects.toThrow(StorageFault)
+      await expect(way.store.sha256(key, 2 * MIB)).rejects.toThrow(StorageError)
+      await expect(way.store.peek(key, 100)).rejects.toThrow(StorageError)
     })
 
     test('an error in a 200 to CompleteMultipartUpload is none the less one, also where the SDK overlooks it', async () => {
@@ -106,8 +106,8 @@ describe.skipIf(!s3IsGiven)(
       await staged(bytes)
       const fate = { status: 200, body: `\n\n${refusal('InternalError')}\n` }
       await using way = await faulty(isComplete, fate)
-      await expect(way.store.adopt(key)).rejects.toThrow(StorageFault)
-      await expect(place.store.open(key)).rejects.toThrow(StorageFault)
+      await expect(way.store.adopt(key)).rejects.toThrow(StorageError)
+      await expect(place.store.open(key)).rejects.toThrow(StorageError)
       await way.store.adopt(key)
       expect((await read(place.store.open(key))).equals(bytes)).toBe(true)
     })
@@ -116,14 +116,14 @@ describe.skipIf(!s3IsGiven)(
       const store = await staged(randomBytes(11 * MIB))
       const { multipartId } = (await place.ledger.load(key)) ?? {}
       const client = presigningClient(place.config)
-      const at = { Bucket: place.config.bucket, Key: s3Places(place.config.prefix).kept(key) }
+      const at = { Bucket: place.config.bucket, Key: objectKeys(place.config.prefix).kept(key) }
       const part = { ...at, UploadId: multipartId ?? '', PartNumber: 1 }
       await client.send(new UploadPartCommand({ ...part, Body: randomBytes(5 * MIB) }))
-      await expect(store.adopt(key)).rejects.toThrow(StorageFault)
-      await expect(store.adopt(key)).rejects.toThrow(StorageFault)
-      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageFault)
+      await expect(store.adopt(key)).rejects.toThrow(StorageError)
+      await expect(store.adopt(key)).rejects.toThrow(StorageError)
+      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageError)
       await store.discard(key)
-      await expect(store.open(key)).rejects.toThrow(StorageFault)
+      await expect(store.open(key)).rejects.toThrow(StorageError)
       expect(await Array.fromAsync(store.list('staged'))).toEqual([])
     })
 
@@ -131,7 +131,7 @@ describe.skipIf(!s3IsGiven)(
       await staged(randomBytes(MIB))
       const { turn = 0 } = (await place.ledger.load(key)) ?? {}
       await place.ledger.write(key, turn, { whole: '"another"' })
-      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageFault)
+      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageError)
       await place.store.adopt(key)
     })
 

@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BlobStore } from '../../src/blobs/blob-store.ts'
 import { presigningClient } from '../../src/blobs/s3/api/client.ts'
-import { s3Places } from '../../src/blobs/s3/object-keys.ts'
-import { ChecksumMismatch, StorageFault } from '../../src/errors.ts'
+import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
+import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { openHttpProxy } from '../support/http-proxy.ts'
 import { openS3Place, s3IsGiven } from '../support/s3.ts'
 import { blobStoreContract } from './contract.ts'
@@ -38,7 +38,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
   const soon = () => Date.now() + 60_000
   const keys = async (where: 'staged' | 'kept', from = store) =>
     (await Array.fromAsync(from.list(where))).map((found) => found.key)
-  const names = () => s3Places(place.config.prefix)
+  const names = () => objectKeys(place.config.prefix)
 
   async function openMultiparts() {
     const client = presigningClient(place.config)
@@ -261,7 +261,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await other.sha256(key, bytes.length)).toBe(sha256(bytes))
     expect(await other.append(key, bytes.length, body(Buffer.alloc(0)))).toBe(bytes.length)
     const more = other.append(key, bytes.length, body(Buffer.from('more')))
-    await expect(more).rejects.toThrow(StorageFault)
+    await expect(more).rejects.toThrow(StorageError)
     await other.adopt(key)
     expect((await read(other.open(key))).equals(bytes)).toBe(true)
   })
@@ -289,9 +289,9 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     const { client, at, ids } = await openMultiparts()
     for (const UploadId of ids)
       await client.send(new AbortMultipartUploadCommand({ ...at, UploadId }))
-    await expect(store.adopt(key)).rejects.toThrow(StorageFault)
-    await expect(place.reopen().sha256(key, bytes.length)).rejects.toThrow(StorageFault)
-    await expect(store.open(key)).rejects.toThrow(StorageFault)
+    await expect(store.adopt(key)).rejects.toThrow(StorageError)
+    await expect(place.reopen().sha256(key, bytes.length)).rejects.toThrow(StorageError)
+    await expect(store.open(key)).rejects.toThrow(StorageError)
     await store.discard(key)
     expect(await keys('staged')).toEqual([])
   })
@@ -364,9 +364,9 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     store = place.reopen({ endpoint: proxy.endpoint })
     await store.stage(key, 5)
     const append = store.append(key, 0, body(Buffer.from('hello')))
-    await expect(append).rejects.toThrow(StorageFault)
+    await expect(append).rejects.toThrow(StorageError)
     await expect(append).rejects.toHaveProperty('cause.code', 'ECONNREFUSED')
-    await expect(store.open(key)).rejects.toThrow(StorageFault)
+    await expect(store.open(key)).rejects.toThrow(StorageError)
     expect(await place.reopen().append(key, 0, body(Buffer.from('hello')))).toBe(5)
   })
 

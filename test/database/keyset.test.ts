@@ -11,9 +11,9 @@ import {
   countList,
   type List,
   type Page,
+  type PageRequest,
   readPage,
   type SortKey,
-  type Span,
 } from '../../src/database/query/keyset.ts'
 import { memoryDialect, sqliteDialect } from '../../src/database/sqlite/dialect.ts'
 import type { Row } from '../../src/database/tables.ts'
@@ -155,7 +155,7 @@ test('every page is the slice of the sorted list that its arguments ask for', as
         const cursor = (index: number | null) =>
           index === null ? null : (cursors.get(all[index]?.id ?? '') ?? null)
         const [start, end] = [cursor(from), cursor(to)]
-        const span: Span = {
+        const span: PageRequest = {
           ...(forward ? { first: size } : { last: size }),
           after: start,
           before: end,
@@ -380,19 +380,19 @@ test('a list whose key is declared as what it is not says so at once', async () 
 // ---- what it costs ----
 
 const seen: { sql: string; parameters: readonly unknown[] }[] = []
-const house: Db = new Kysely({
+const holdall: Db = new Kysely({
   dialect: sqliteDialect(join(dir, 'house.db')),
   log: ({ query }) => void seen.push(query),
 })
-afterAll(() => house.destroy())
+afterAll(() => holdall.destroy())
 
 test.each(['nameKey', 'size', 'createdAt', 'updatedAt'] as const)(
   'a page of a folder by %s is two index ranges, read without a sort',
   async (as) => {
-    await migrateToLatest(house)
-    await sql`pragma foreign_keys = off`.execute(house)
-    await house.deleteFrom('entries').execute()
-    await house.insertInto('entries').values(aFile).execute()
+    await migrateToLatest(holdall)
+    await sql`pragma foreign_keys = off`.execute(holdall)
+    await holdall.deleteFrom('entries').execute()
+    await holdall.insertInto('entries').values(aFile).execute()
     for (const direction of ['asc', 'desc'] as const) {
       const list = children({ column: `entries.${as}`, as, direction, numeric: as !== 'nameKey' })
       const { startCursor } = await readPage(list, { first: 1 })
@@ -412,16 +412,16 @@ test.each(['nameKey', 'size', 'createdAt', 'updatedAt'] as const)(
 )
 
 test('files are asked for only as far as the folders leave room', async () => {
-  await migrateToLatest(house)
-  await sql`pragma foreign_keys = off`.execute(house)
-  await house.deleteFrom('entries').execute()
+  await migrateToLatest(holdall)
+  await sql`pragma foreign_keys = off`.execute(holdall)
+  await holdall.deleteFrom('entries').execute()
   const folders = ['b', 'c'].map((name) => ({
     ...aFile,
     id: name,
     kind: 'folder' as const,
     nameKey: name,
   }))
-  await house
+  await holdall
     .insertInto('entries')
     .values([aFile, ...folders])
     .execute()
@@ -429,7 +429,7 @@ test('files are asked for only as far as the folders leave room', async () => {
     ...children({ column: 'entries.nameKey', as: 'nameKey', direction: 'asc' }),
     merged: false,
   }
-  const limits = async (span: Span) => {
+  const limits = async (span: PageRequest) => {
     seen.length = 0
     const { edges } = await readPage(list, span)
     return {
@@ -453,7 +453,7 @@ const aFile = {
 } as Row<'entries'>
 
 function children(key: SortKey): List<Row<'entries'>> {
-  const entries = house.selectFrom('entries').selectAll('entries').where('parentId', '=', 'fld_1')
+  const entries = holdall.selectFrom('entries').selectAll('entries').where('parentId', '=', 'fld_1')
   const segments = [entries.where('kind', '=', 'folder'), entries.where('kind', '=', 'file')]
   const id: SortKey = { column: 'entries.id', as: 'id', direction: key.direction }
   return { ordering: 'children', keys: [key, id], segments, merged: true }
@@ -463,7 +463,7 @@ async function plansOf(queries: typeof seen) {
   const plans: string[][] = []
   for (const { sql, parameters } of queries) {
     const explain = CompiledQuery.raw(`explain query plan ${sql}`, [...parameters])
-    const { rows } = await house.executeQuery<{ detail: string }>(explain)
+    const { rows } = await holdall.executeQuery<{ detail: string }>(explain)
     plans.push(rows.map(({ detail }) => detail))
   }
   return plans

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { Client } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { announce, CHANNEL, listen } from '../../src/database/notify.ts'
-import { listenToOthers } from '../../src/database/postgres/listener.ts'
+import { CHANNEL, listen, notifyOnCommit } from '../../src/database/notify.ts'
+import { startListener } from '../../src/database/postgres/listener.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database, openRows } from '../support/databases.ts'
 import { until } from '../support/tus.ts'
@@ -27,7 +27,7 @@ describe.skipIf(database === 'SQLite')('what other processes say', () => {
     const note = (_: object, message: string) => void logged.push(message)
     // Who waits is woken when it begins to be listened.
     using begun = listen('anything')
-    const ear = listenToOthers({ url: rows.url, db, log: { info: note, warn: note } })
+    const ear = startListener({ url: rows.url, db, log: { info: note, warn: note } })
     const other = new Client({ connectionString: rows.url })
     await other.connect()
     onTestFinished(async () => {
@@ -71,12 +71,12 @@ describe.skipIf(database === 'SQLite')('what other processes say', () => {
     other.on('notification', ({ payload = '' }) => heard.push(payload.split(' ')[1] ?? ''))
     await other.query(`listen ${CHANNEL}`)
     await transact(db, async (tx) => {
-      for (const topic of ['ws_1', 'ws_2', 'ws_1']) await announce(tx, topic)
+      for (const topic of ['ws_1', 'ws_2', 'ws_1']) await notifyOnCommit(tx, topic)
       await sleep(50)
       expect(heard.filter(Boolean)).toEqual([])
     })
     const undone = transact(db, async (tx) => {
-      await announce(tx, 'ws_3')
+      await notifyOnCommit(tx, 'ws_3')
       throw new Error('changed my mind')
     })
     await expect(undone).rejects.toThrow('changed my mind')

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
-import { type Db, openDatabase, openNowhere } from '../../src/database/database.ts'
+import { type Db, openDatabase, openInMemory } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { database, newDatabase } from '../support/databases.ts'
 
@@ -18,7 +18,7 @@ describe.skipIf(database === 'SQLite')(
     let sqlite: Db
     let postgres: Db
     beforeAll(async () => {
-      sqlite = stack.adopt(openNowhere(), (db) => db.destroy())
+      sqlite = stack.adopt(openInMemory(), (db) => db.destroy())
       await migrateToLatest(sqlite)
       const { env } = stack.use(await newDatabase())
       postgres = stack.adopt(openDatabase(readConfig(env).database), (db) => db.destroy())

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { createWorkspace, entryByPath, uploadFile } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 /** One connection, which so has everything that was asked before. */
 const oneConnection = { DATABASE_POOL: '1' }
@@ -13,16 +13,16 @@ test.skipIf(database === 'SQLite').each([
 ])(
   'statements that a connection keeps are no fault when they are overtaken: %s',
   async (_, overtakes) => {
-    const house = await openHouse({ env: oneConnection })
-    onTestFinished(() => house[Symbol.asyncDispose]())
-    const { id: workspaceId } = await createWorkspace(house)
-    const put = (name: string) => uploadFile(house, { workspaceId, name, bytes: name })
+    const holdall = await startTestServer({ env: oneConnection })
+    onTestFinished(() => holdall[Symbol.asyncDispose]())
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const put = (name: string) => uploadFile(holdall, { workspaceId, name, bytes: name })
     // PostgreSQL keeps a plan for good from the sixth time on.
     for (let n = 0; n < 8; n++) await put(`before ${n}`)
-    await sql.raw(overtakes).execute(house.app.db)
+    await sql.raw(overtakes).execute(holdall.app.db)
     await put('after')
-    expect(await entryByPath(house, workspaceId, 'after')).toMatchObject({ name: 'after' })
-    await sql.raw(overtakes.replace('later', 'last')).execute(house.app.db)
-    expect(await entryByPath(house, workspaceId, 'before 3')).toMatchObject({ name: 'before 3' })
+    expect(await entryByPath(holdall, workspaceId, 'after')).toMatchObject({ name: 'after' })
+    await sql.raw(overtakes.replace('later', 'last')).execute(holdall.app.db)
+    expect(await entryByPath(holdall, workspaceId, 'before 3')).toMatchObject({ name: 'before 3' })
   },
 )

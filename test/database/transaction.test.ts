@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
-import { afterCommit, holdWorkspace, type Tx, transact } from '../../src/database/transaction.ts'
+import { afterCommit, lockWorkspace, type Tx, transact } from '../../src/database/transaction.ts'
 import { database, openRows } from '../support/databases.ts'
 
 /** The same rows opened twice, so that the second sees only what is committed; with SQLite one process writes. */
@@ -95,7 +95,7 @@ test('stories that hold the same workspace come one after the other, wherever th
   await add(db, '0')
   const grow = async (tx: Tx) => {
     const { value } = await tx.selectFrom('settings').select('value').executeTakeFirstOrThrow()
-    holdWorkspace(tx, 'one')
+    lockWorkspace(tx, 'one')
     await new Promise(setImmediate)
     await tx
       .updateTable('settings')
@@ -114,7 +114,7 @@ test('stories that hold two workspaces, each in another order, all come to an en
   for (const id of ids) await addWorkspace(db, id)
   const story = (order: string[]) => async (tx: Tx) => {
     for (const id of order) {
-      holdWorkspace(tx, id)
+      lockWorkspace(tx, id)
       await tx
         .updateTable('workspaces')
         .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))

@@ -10,7 +10,7 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** A file whose bytes tell where they stand. */
 export const BYTES = Buffer.from(
@@ -25,10 +25,10 @@ export type Ground = Awaited<ReturnType<typeof openGround>>
 /** A house with one of everything that can be named in a request, and connections to it that are kept. */
 export async function openGround(env: Env = wide) {
   await using stack = new AsyncDisposableStack()
-  const house = stack.use(await openHouse({ env }))
+  const holdall = stack.use(await startTestServer({ env }))
   const agent = stack.adopt(new Agent({ keepAlive: true, maxSockets: 16 }), (all) => all.destroy())
-  const { id: workspaceId, root, slug } = await createWorkspace(house)
-  const folder = await createFolder(house, { parent: { id: root.id }, name: 'Raw data' })
+  const { id: workspaceId, root, slug } = await createWorkspace(holdall)
+  const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'Raw data' })
   const inside = { workspaceId, folderId: folder.id }
   const named = {
     ...inside,
@@ -36,8 +36,8 @@ export async function openGround(env: Env = wide) {
     tags: ['plate', 'Größe'],
     description: 'a first run',
   }
-  await uploadFile(house, { ...named, bytes: 'a,b\n1,2\n' })
-  const file = await uploadFile(house, { ...named, onConflict: 'NEW_VERSION', bytes: BYTES })
+  await uploadFile(holdall, { ...named, bytes: 'a,b\n1,2\n' })
+  const file = await uploadFile(holdall, { ...named, onConflict: 'NEW_VERSION', bytes: BYTES })
   const names = [
     'straße.txt',
     'Été (2).PNG',
@@ -47,17 +47,23 @@ export async function openGround(env: Env = wide) {
     "o'%_\\",
   ]
   for (const name of names)
-    await uploadFile(house, { ...inside, path: 'deep/er', name, bytes: name, metadata: { name } })
-  const gone = await createFolder(house, { parent: { id: root.id }, name: 'gone' })
-  await trashEntries(house, gone)
-  const upload = await createUpload(house, { workspaceId, name: 'open.bin', size: 10 })
-  await sendBytes(house, upload, '0123')
+    await uploadFile(holdall, { ...inside, path: 'deep/er', name, bytes: name, metadata: { name } })
+  const gone = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
+  await trashEntries(holdall, gone)
+  const upload = await createUpload(holdall, { workspaceId, name: 'open.bin', size: 10 })
+  await sendBytes(holdall, upload, '0123')
   const ids = { workspaceId, slug, rootId: root.id, folderId: folder.id, fileId: file.id }
   const others = { goneId: gone.id, uploadId: upload.id, versionId: file.version.id }
-  const more = { ...(await linksOf(house, ids)), ...(await tagAndTable(house, ids)) }
+  const more = { ...(await linksOf(holdall, ids)), ...(await tagAndTable(holdall, ids)) }
   const kept = stack.move()
   return {
-    ...{ house, agent, url: new URL(house.url), uploadUrl: upload.url, etag: `"${file.sha256}"` },
+    ...{
+      holdall,
+      agent,
+      url: new URL(holdall.url),
+      uploadUrl: upload.url,
+      etag: `"${file.sha256}"`,
+    },
     ...{ ...ids, ...others, ...more },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
@@ -66,32 +72,37 @@ export async function openGround(env: Env = wide) {
 type Ids = { workspaceId: string; folderId: string; fileId: string }
 
 /** One link of each kind that opens something without a token. */
-async function linksOf(house: House, { workspaceId, folderId, fileId }: Ids) {
+async function linksOf(holdall: TestServer, { workspaceId, folderId, fileId }: Ids) {
   const entry = { id: folderId }
-  const { shareLink } = await act(house, 'createShareLink', { entry }, 'shareLink { id url token }')
+  const { shareLink } = await act(
+    holdall,
+    'createShareLink',
+    { entry },
+    'shareLink { id url token }',
+  )
   const put = { workspaceId, name: 'put.bin', size: 4, transport: 'SIGNED_PUT' }
   const archive = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-  const { node } = await house.ask(archive, { id: folderId })
+  const { node } = await holdall.ask(archive, { id: folderId })
   return {
     shareId: shareLink.id as string,
     links: {
-      download: new URL(await downloadUrl(house, fileId)).pathname,
+      download: new URL(await downloadUrl(holdall, fileId)).pathname,
       archive: new URL(node.archiveUrl.url).pathname,
       share: new URL(shareLink.url).pathname,
-      put: new URL((await createUpload(house, put)).url).pathname,
+      put: new URL((await createUpload(holdall, put)).url).pathname,
     },
   }
 }
 
-async function tagAndTable(house: House, { workspaceId }: Ids) {
+async function tagAndTable(holdall: TestServer, { workspaceId }: Ids) {
   const columns = [
     { name: 'image', type: 'FILE_PATH' },
     { name: 'count', type: 'INTEGER' },
     { name: 'note', type: 'TEXT' },
   ]
-  await act(house, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
+  await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
   const asked =
     'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor tags { nodes { id } } } }'
-  const { workspace } = await house.ask(asked, { id: workspaceId })
+  const { workspace } = await holdall.ask(asked, { id: workspaceId })
   return { tagId: workspace.tags.nodes[0].id as string, syncCursor: workspace.syncCursor as string }
 }

@@ -44,7 +44,7 @@ function written(
   const payload = transfer === null ? body.bytes : body.chunks.join('') + body.ending
   const right = String(payload.length)
   const own = [
-    `Authorization: Bearer ${ground.house.token}`,
+    `Authorization: Bearer ${ground.holdall.token}`,
     'Tus-Resumable: 1.0.0',
     'Upload-Offset: 0',
     'Content-Type: application/offset+octet-stream',

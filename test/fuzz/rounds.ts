@@ -11,7 +11,7 @@ const IN_ONE_HOUSE = 500
 const envOf = (seed: number) => (Math.floor(seed / LANES) % 2 === 0 ? wide : {})
 
 /** Tries at least `cases` cases, unless time is over, each few hundred in a new house, in which fsck then finds nothing. */
-export async function fuzzInHouses(subject: Subject, { seed, cases, ...bounds }: Bounds) {
+export async function fuzzOnServers(subject: Subject, { seed, cases, ...bounds }: Bounds) {
   const { until = Number.POSITIVE_INFINITY, path } = bounds
   const figures = { cases: 0, taken: 0 }
   const first = path === undefined ? seed * LANES : seed
@@ -19,7 +19,7 @@ export async function fuzzInHouses(subject: Subject, { seed, cases, ...bounds }:
     await using ground = await openGround(envOf(at))
     const some = Math.min(cases - figures.cases, IN_ONE_HOUSE)
     const more = await fuzz(subject, ground, { seed: at, cases: some, ...bounds })
-    const found = await findings(ground.house, { pauseMs: 0 })
+    const found = await findings(ground.holdall, { pauseMs: 0 })
     if (found.length > 0)
       throw new Error(`after ${subject.name} of seed ${at}: ${JSON.stringify(found.slice(0, 5))}`)
     figures.cases += more.cases

@@ -14,7 +14,7 @@ export type Asked = {
   token?: string | null
 }
 /** What a request needs of the ground. */
-export type Connected = Pick<Ground, 'url'> & { house: { token: string }; agent?: Agent }
+export type Connected = Pick<Ground, 'url'> & { holdall: { token: string }; agent?: Agent }
 export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
 const LONGEST_MS = 1000
@@ -41,7 +41,7 @@ export async function ask(ground: Connected, asked: Asked): Promise<Answer> {
 }
 
 async function attempt(ground: Connected, asked: Asked, mayRetry = true): Promise<Answer> {
-  const { method = 'GET', path, headers = {}, body, token = ground.house.token } = asked
+  const { method = 'GET', path, headers = {}, body, token = ground.holdall.token } = asked
   const { hostname, port } = ground.url
   const authorization = token === null ? {} : { authorization: `Bearer ${token}` }
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }

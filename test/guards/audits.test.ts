@@ -1,12 +1,12 @@
 import { serverAudits } from 'graphql-http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 beforeAll(async () => {
-  house = await openHouse()
+  holdall = await startTestServer()
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 /** The audits know nothing of us: they come without a token, so they bring the header that CSRF prevention asks for. */
 const fetchFn = (url: string, init: RequestInit = {}) => {
@@ -16,7 +16,7 @@ const fetchFn = (url: string, init: RequestInit = {}) => {
 }
 
 describe('GraphQL over HTTP, by the audits of graphql-http', () => {
-  const audits = serverAudits({ url: () => `${house.url}/graphql`, fetchFn })
+  const audits = serverAudits({ url: () => `${holdall.url}/graphql`, fetchFn })
 
   test('there are 61 of them', () => expect(audits).toHaveLength(61))
 

@@ -3,20 +3,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { schema } from '../../src/schema.ts'
 import { postForm } from '../support/forms.ts'
 import { unchanged } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 import { mutations } from './mutation-cases.ts'
 import { furnish, type Place } from './tenant-fixture.ts'
 
-let house: House
+let holdall: TestServer
 let own: Place
 let theirs: Place
 beforeAll(async () => {
-  house = await openHouse()
-  own = await furnish(house, 'own')
-  theirs = await furnish(house, 'theirs')
+  holdall = await startTestServer()
+  own = await furnish(holdall, 'own')
+  theirs = await furnish(holdall, 'theirs')
 })
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /** What only the house says of its rows. */
 const itsOwn = {
@@ -68,14 +68,14 @@ describe('S33: what is the house’s to say', () => {
   })
 
   test('is refused where it is said all the same, and nothing is done', async () => {
-    await unchanged(house, async () => {
+    await unchanged(holdall, async () => {
       for (const { name } of mutationFields) {
         const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
         const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) { __typename } }`
         const [input = {}] = mutations[name]?.inputs(own) ?? []
         for (const field of Object.keys(itsOwn).filter((field) => !(field in input))) {
           const more = { ...input, [field]: itsOwn[field as keyof typeof itsOwn] }
-          const { data, errors } = await house.graphql(query, { input: more })
+          const { data, errors } = await holdall.graphql(query, { input: more })
           expect([name, field, data ?? null]).toEqual([name, field, null])
           expect(errors?.[0]?.message).toContain(field)
         }
@@ -85,13 +85,13 @@ describe('S33: what is the house’s to say', () => {
 
   /** Of an upload: all that its maker said of it is not so. */
   async function expectPlain(id: string) {
-    const { db } = house.app
+    const { db } = holdall.app
     const row = await db
       .selectFrom('uploads')
       .selectAll()
       .where('id', '=', id)
       .executeTakeFirstOrThrow()
-    const owner = (await house.ask('{ viewer { user { id } token { id } } }')).viewer
+    const owner = (await holdall.ask('{ viewer { user { id } token { id } } }')).viewer
     expect(row).toMatchObject({
       createdBy: owner.user.id,
       tokenId: owner.token.id,
@@ -103,7 +103,7 @@ describe('S33: what is the house’s to say', () => {
 
   test('is left alone in Upload-Metadata, be it the id of a file that is there', async () => {
     const { workspaceId, fileId } = own
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const said = { ...itsOwn, id: fileId, key: fileId, size: '1', filename: 'posted', workspaceId }
     const response = await tus.post({ 'Upload-Length': '4', 'Upload-Metadata': metadata(said) })
     expect(response.status).toBe(201)
@@ -124,10 +124,10 @@ describe('S33: what is the house’s to say', () => {
     const { workspaceId, fileId } = own
     const file = { name: 'formed', bytes: 'here' }
     const said = { ...itsOwn, id: fileId, key: fileId, size: '1', workspaceId }
-    const { status, body } = await postForm(house, { ...said, file })
+    const { status, body } = await postForm(holdall, { ...said, file })
     expect([status, body.size]).toEqual([201, 4])
     expect(body.id).not.toBe(fileId)
-    const { db } = house.app
+    const { db } = holdall.app
     const upload = await db
       .selectFrom('uploads')
       .selectAll()
@@ -139,19 +139,19 @@ describe('S33: what is the house’s to say', () => {
   test('a size or hash that is said must be the one of the bytes', async () => {
     const { workspaceId } = own
     const file = { name: 'hashed', bytes: 'here' }
-    const { status, body } = await postForm(house, { workspaceId, sha256: 'a'.repeat(64), file })
+    const { status, body } = await postForm(holdall, { workspaceId, sha256: 'a'.repeat(64), file })
     expect([status, body.code]).toEqual([460, 'CHECKSUM_MISMATCH'])
   })
 
   test('the workspace of others is none, also as metadata, field or query', async () => {
     const { workspaceId } = theirs
     const { token } = await boundTo(own)
-    await unchanged(house, async () => {
+    await unchanged(holdall, async () => {
       const said = metadata({ workspaceId, filename: 'x' })
       const headers = { 'upload-length': '4', 'upload-metadata': said, 'tus-resumable': '1.0.0' }
       const posts = [
-        house.http('/uploads', { method: 'POST', headers, token }),
-        house.http(`/uploads?workspaceId=${workspaceId}`, {
+        holdall.http('/uploads', { method: 'POST', headers, token }),
+        holdall.http(`/uploads?workspaceId=${workspaceId}`, {
           method: 'POST',
           headers: { ...headers, 'upload-metadata': '' },
           token,
@@ -159,16 +159,16 @@ describe('S33: what is the house’s to say', () => {
       ]
       for (const post of posts) expect((await post).status).toBe(404)
       const file = { name: 'x', bytes: 'here' }
-      expect((await postForm(house, { workspaceId, file }, { token })).status).toBe(404)
+      expect((await postForm(holdall, { workspaceId, file }, { token })).status).toBe(404)
       const query = `?workspaceId=${workspaceId}`
-      expect((await postForm(house, { file }, { token, query })).status).toBe(404)
+      expect((await postForm(holdall, { file }, { token, query })).status).toBe(404)
     })
   })
 
   async function boundTo({ workspaceId }: Place) {
     const query = `mutation ($id: ID!) { createApiToken(input: { name: "x", workspaceId: $id, scopes: [FILES_READ, FILES_WRITE] }) {
       ... on CreateApiTokenPayload { secret } } }`
-    const { createApiToken } = await house.ask(query, { id: workspaceId })
+    const { createApiToken } = await holdall.ask(query, { id: workspaceId })
     return { token: createApiToken.secret as string }
   }
 })

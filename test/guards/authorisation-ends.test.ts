@@ -17,40 +17,40 @@ import {
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let later: number
 let ann: Person
 beforeEach(async () => {
   later = 0
   // Also where there is a bucket: what it was asked to give out is out of reach.
-  house = await openHouse({ now: () => Date.now() + later, env: { DOWNLOADS: 'proxy' } })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  ann = await invite(house, workspaceId, 'EDITOR')
+  holdall = await startTestServer({ now: () => Date.now() + later, env: { DOWNLOADS: 'proxy' } })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  ann = await invite(holdall, workspaceId, 'EDITOR')
 })
 
 const demote = () =>
-  act(house, 'updateMember', { workspaceId, userId: ann.userId, role: 'VIEWER' }, '__typename')
-const remove = () => act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+  act(holdall, 'updateMember', { workspaceId, userId: ann.userId, role: 'VIEWER' }, '__typename')
+const remove = () => act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
 /** One who has a token of their own besides, for other workspaces. */
 const removeUnbound = async () => {
-  await unbind(house, ann.tokenId)
+  await unbind(holdall, ann.tokenId)
   await remove()
 }
-const revoke = () => act(house, 'revokeApiToken', { tokenId: ann.tokenId }, '__typename')
+const revoke = () => act(holdall, 'revokeApiToken', { tokenId: ann.tokenId }, '__typename')
 
 describe('S11: an upload that has four of its nine bytes', () => {
   /** What its maker is told by each next request: at the door, and by the mutations. */
   async function begun(more = {}) {
-    const upload = await createUpload(house, { workspaceId, name: 'a', size: 9, ...more }, ann)
+    const upload = await createUpload(holdall, { workspaceId, name: 'a', size: 9, ...more }, ann)
     const put = { workspaceId, name: 'b', size: 4, transport: 'SIGNED_PUT', ...more }
-    const { url: putUrl } = await createUpload(house, put, ann)
-    await sendBytes(house, upload, 'four', 0, ann)
+    const { url: putUrl } = await createUpload(holdall, put, ann)
+    await sendBytes(holdall, upload, 'four', 0, ann)
     const headers = {
       'tus-resumable': '1.0.0',
       'upload-offset': '4',
@@ -58,16 +58,16 @@ describe('S11: an upload that has four of its nine bytes', () => {
     }
     const knock = async (method: string) => {
       const body = method === 'PATCH' ? { body: 'bytes' } : {}
-      const answer = await house.http(upload.url, { method, headers, ...ann, ...body })
+      const answer = await holdall.http(upload.url, { method, headers, ...ann, ...body })
       return answer.status
     }
     const knockAt = async (url: string) =>
-      (await house.http(url, { method: 'PUT', body: 'four', token: null })).status
+      (await holdall.http(url, { method: 'PUT', body: 'four', token: null })).status
     const tell = async (name: string) => {
       const uploadId = upload.id
       const input = name === 'confirmUploads' ? { uploads: [{ uploadId }] } : { uploadId }
       const fields = name === 'confirmUploads' ? 'results { error { code } }' : '__typename'
-      const answer = await attempt(house, name, input, fields, ann).catch(() => ({
+      const answer = await attempt(holdall, name, input, fields, ann).catch(() => ({
         code: 'UNAUTHENTICATED',
       }))
       return answer.code ?? answer.results?.[0]?.error?.code ?? 'OK'
@@ -76,7 +76,7 @@ describe('S11: an upload that has four of its nine bytes', () => {
       next: async () => ({
         doors: [await knock('HEAD'), await knock('PATCH'), await knock('DELETE')],
         // A bucket knows nothing of members; without a confirm nothing comes of its bytes.
-        put: putUrl.startsWith(house.url) ? await knockAt(putUrl) : null,
+        put: putUrl.startsWith(holdall.url) ? await knockAt(putUrl) : null,
         told: [
           await tell('confirmUpload'),
           await tell('confirmUploads'),
@@ -90,14 +90,14 @@ describe('S11: an upload that has four of its nine bytes', () => {
 
   /** Nobody can go on with it: then its time ends, and with it what it held. */
   async function expectSwept(reserved = 13) {
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(reserved)
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(reserved)
     later = 25 * 3_600_000
-    await expireUploads({ ...house.app, viewer: null, publicUrl: '' })
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
-    expect(await keysOf(house, 'staged')).toEqual([])
+    await expireUploads({ ...holdall.app, viewer: null, publicUrl: '' })
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
+    expect(await keysOf(holdall, 'staged')).toEqual([])
     // What a confirm had committed before it was refused goes to quarantine with a sweep.
-    await sweepOrphans(house.app, { graceMs: 0, log: house.app.log })
-    expect(await keysOf(house, 'kept')).toEqual([])
+    await sweepOrphans(holdall.app, { graceMs: 0, log: holdall.app.log })
+    expect(await keysOf(holdall, 'kept')).toEqual([])
   }
 
   test.each([
@@ -121,7 +121,7 @@ describe('S11: an upload that has four of its nine bytes', () => {
 
   test('has a day, and no token of its maker more than its own time', async () => {
     const expiresAt = new Date(Date.now() + 60_000).toISOString()
-    const short = await giveToken(house, { expiresAt }, ann)
+    const short = await giveToken(holdall, { expiresAt }, ann)
     ann = { ...ann, token: short.secret, tokenId: short.id }
     const { next } = await begun()
     later = 61_000
@@ -130,36 +130,36 @@ describe('S11: an upload that has four of its nine bytes', () => {
   })
 
   test('is no file where its folder went to the trash, nor where it was purged', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const { finish, confirm } = await begun({ folderId: folder.id })
-    await trashEntries(house, folder)
+    await trashEntries(holdall, folder)
     expect([await finish(), await confirm()]).toEqual([204, 'INVALID_STATE'])
-    await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
     expect(await confirm()).toBe('NOT_FOUND')
     await expectSwept()
   })
 
   test('is no version where its file went to the trash', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'old' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'old' })
     const { finish, confirm } = await begun({ versionOf: file.id })
-    await trashEntries(house, file)
+    await trashEntries(holdall, file)
     expect([await finish(), await confirm()]).toEqual([204, 'INVALID_STATE'])
-    await act(house, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+    await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
     expect(await confirm()).toBe('OK')
   })
 })
 
 describe('S12: who was let out', () => {
   const status = async (url: string, token: string | null = null) => {
-    const response = await house.http(url, { token })
+    const response = await holdall.http(url, { token })
     await response.arrayBuffer()
     return response.status
   }
 
   /** All that a member can leave with. */
   async function packed() {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
-    const file = await uploadFile(house, {
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+    const file = await uploadFile(holdall, {
       workspaceId,
       folderId: folder.id,
       name: 'a',
@@ -167,11 +167,11 @@ describe('S12: who was let out', () => {
     })
     const week = '(expiresInSeconds: 604800)'
     const query = `query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl${week} { url } } } }`
-    const { node } = await house.ask(query, { id: folder.id }, ann)
+    const { node } = await holdall.ask(query, { id: folder.id }, ann)
     const version = `query ($id: ID!) { node(id: $id) { ... on FileVersion { downloadUrl${week} { url } } } }`
-    const older = await house.ask(version, { id: file.version.id }, ann)
+    const older = await holdall.ask(version, { id: file.version.id }, ann)
     return [
-      await downloadUrl(house, file.id, week, ann),
+      await downloadUrl(holdall, file.id, week, ann),
       older.node.downloadUrl.url,
       node.archiveUrl.url,
       node.archiveUrl.url.replace(/[^/]*$/, 'manifest?format=csv'),
@@ -190,13 +190,13 @@ describe('S12: who was let out', () => {
 
   test('so has whose token was revoked, or has no right to read', async () => {
     const urls = await packed()
-    await house.app.db
+    await holdall.app.db
       .updateTable('apiTokens')
       .set({ scopes: 'FILES_WRITE' })
       .where('id', '=', ann.tokenId)
       .execute()
     expect(await all(urls)).toEqual([404, 404, 404, 404, 403])
-    await house.app.db
+    await holdall.app.db
       .updateTable('apiTokens')
       .set({ scopes: 'FILES_READ' })
       .where('id', '=', ann.tokenId)
@@ -208,10 +208,10 @@ describe('S12: who was let out', () => {
 
   test('a link that nobody made ends when the workspace is no longer PUBLIC', async () => {
     const show = (visibility: string) =>
-      act(house, 'updateWorkspace', { workspaceId, visibility }, '__typename')
+      act(holdall, 'updateWorkspace', { workspaceId, visibility }, '__typename')
     await show('PUBLIC')
-    const file = await uploadFile(house, { workspaceId, name: 'a', bytes: 'a' })
-    const url = await downloadUrl(house, file.id, '', { token: null })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'a' })
+    const url = await downloadUrl(holdall, file.id, '', { token: null })
     expect(await status(url)).toBe(200)
     await show('PRIVATE')
     expect(await status(url)).toBe(404)
@@ -221,7 +221,7 @@ describe('S12: who was let out', () => {
     const body = new FormData()
     body.append('workspaceId', workspaceId)
     body.append('file', new Blob(['a']), 'a')
-    const made = await (await house.http('/files', { method: 'POST', body, ...ann })).json()
+    const made = await (await holdall.http('/files', { method: 'POST', body, ...ann })).json()
     expect(await status((made as any).downloadUrl)).toBe(200)
     await revoke()
     expect(await status((made as any).downloadUrl)).toBe(404)
@@ -233,12 +233,12 @@ describe('S12: who was let out', () => {
     async () => {
       const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
       const streams = await Promise.all(
-        Array.from({ length: 10 }, () => openStream(house, query, {}, ann)),
+        Array.from({ length: 10 }, () => openStream(holdall, query, {}, ann)),
       )
       for (const stream of streams) await stream.next()
       await removeUnbound()
       const removedAt = performance.now()
-      await createFolder(house, { workspaceId, name: 'secret' })
+      await createFolder(holdall, { workspaceId, name: 'secret' })
       for (const stream of streams) {
         expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
         expect((await stream.next(1000))?.event).toBe('complete')
@@ -249,22 +249,22 @@ describe('S12: who was let out', () => {
 
   test('is cut off in the middle of downloads within five seconds, and whoever stays is not', async () => {
     const bytes = Buffer.alloc(24_000_000, 'x')
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
-    const file = await uploadFile(house, { workspaceId, folderId: folder.id, name: 'a', bytes })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+    const file = await uploadFile(holdall, { workspaceId, folderId: folder.id, name: 'a', bytes })
     const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-    const { node } = await house.ask(query, { id: folder.id }, ann)
+    const { node } = await holdall.ask(query, { id: folder.id }, ann)
     const fields = 'shareLink { url }'
     const entry = { id: file.id }
-    const { shareLink } = await act(house, 'createShareLink', { entry }, fields, ann)
-    const shown: any = await (await house.http(shareLink.url, { token: null })).json()
-    const begin = (url: string, token: string | null = null) => house.http(url, { token })
+    const { shareLink } = await act(holdall, 'createShareLink', { entry }, fields, ann)
+    const shown: any = await (await holdall.http(shareLink.url, { token: null })).json()
+    const begin = (url: string, token: string | null = null) => holdall.http(url, { token })
     const theirs = await Promise.all([
-      begin(await downloadUrl(house, file.id, '', ann)),
+      begin(await downloadUrl(holdall, file.id, '', ann)),
       begin(`/download/${file.id}`, ann.token),
       begin(node.archiveUrl.url),
       begin(shown.downloadUrl.url),
     ])
-    const mine = await begin(await downloadUrl(house, file.id))
+    const mine = await begin(await downloadUrl(holdall, file.id))
     expect([...theirs, mine].map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
     await remove()
     await sleep(5_500)

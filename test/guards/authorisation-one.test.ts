@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CompiledQuery } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { mutationRules } from './authorisation-contract.ts'
 import { mutations } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
@@ -62,20 +62,20 @@ const isWrite = ({ sql }: CompiledQuery) =>
 const askOtherwise = ['createWorkspace', 'revokeApiToken', 'revokeAllApiTokens']
 
 describe('S8: before it changes anything, it is asked by', () => {
-  let house: House
+  let holdall: TestServer
   let place: Place
   beforeAll(async () => {
-    house = await openHouse({ env: { SCRUB_DAYS: '0' } })
-    await house.app.jobs.stop()
-    place = await furnish(house, 'own')
+    holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
+    await holdall.app.jobs.stop()
+    place = await furnish(holdall, 'own')
   })
-  afterAll(() => house?.[Symbol.asyncDispose]())
+  afterAll(() => holdall?.[Symbol.asyncDispose]())
 
   test.each(Object.keys(mutationRules))('%s', async (name) => {
     const input = mutations[name]?.inputs(place)[0]
     const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
     const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) { __typename } }`
-    const statements = await statementsOf(house.app.db, () => house.ask(query, { input }))
+    const statements = await statementsOf(holdall.app.db, () => holdall.ask(query, { input }))
     const [asked, changed] = [statements.findIndex(isAccess), statements.findIndex(isWrite)]
     if (askOtherwise.includes(name)) return expect(asked).toBe(-1)
     const told = statements.map(({ sql }) => sql).join('\n')

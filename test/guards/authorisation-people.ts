@@ -1,7 +1,7 @@
 import { apiScopes } from '../../src/context.ts'
 import { act, createUpload, downloadUrl, sendBytes } from '../support/client.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import type { Actor } from './authorisation-contract.ts'
 import { archiveUpload, furnish, type Place } from './tenant-fixture.ts'
 
@@ -21,41 +21,44 @@ type FullPlace = Place & {
 const all = [...apiScopes]
 
 /** The columns, in five places: those who are let in leave nothing behind that another needs. */
-export async function inviteAll(house: House, wait: (ms: number) => void): Promise<Column[]> {
+export async function inviteAll(
+  holdall: TestServer,
+  wait: (ms: number) => void,
+): Promise<Column[]> {
   const [here, there, bound, scoped, open] = [
-    await place(house, 'here'),
-    await place(house, 'there'),
-    await place(house, 'bound'),
-    await place(house, 'scoped'),
-    await place(house, 'open'),
+    await place(holdall, 'here'),
+    await place(holdall, 'there'),
+    await place(holdall, 'bound'),
+    await place(holdall, 'scoped'),
+    await place(holdall, 'open'),
   ]
   const { workspaceId } = open
-  await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+  await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
 
-  const owner = await join(house, here, 'OWNER')
-  const editor = await join(house, there, 'EDITOR')
-  const viewer = await join(house, here, 'VIEWER')
-  const removed = await join(house, here, 'EDITOR')
+  const owner = await join(holdall, here, 'OWNER')
+  const editor = await join(holdall, there, 'EDITOR')
+  const viewer = await join(holdall, here, 'VIEWER')
+  const removed = await join(holdall, here, 'EDITOR')
   const gone = { workspaceId: here.workspaceId, userId: removed.userId }
-  await act(house, 'removeMember', gone, '__typename')
-  const outsider = await invite(house, scoped.workspaceId, 'OWNER')
-  await unbind(house, outsider.tokenId)
-  const boundOwner = await join(house, bound, 'OWNER', 'stays bound')
-  const abroad = await join(house, here, 'OWNER')
-  const abroadToken = await abroadTokenOf(house, abroad, there.workspaceId)
-  const scopedOwner = await join(house, scoped, 'OWNER')
+  await act(holdall, 'removeMember', gone, '__typename')
+  const outsider = await invite(holdall, scoped.workspaceId, 'OWNER')
+  await unbind(holdall, outsider.tokenId)
+  const boundOwner = await join(holdall, bound, 'OWNER', 'stays bound')
+  const abroad = await join(holdall, here, 'OWNER')
+  const abroadToken = await abroadTokenOf(holdall, abroad, there.workspaceId)
+  const scopedOwner = await join(holdall, scoped, 'OWNER')
 
   const strange = { role: null, own: owner.own }
   const self = { token: owner.token, scopes: all, place: here, own: owner.own }
   const nobody = { ...strange, token: null, scopes: null }
   const stranger = { ...strange, token: outsider.token, scopes: all }
-  const token = (input: object, of = owner) => tokenOf(house, of.token, input)
+  const token = (input: object, of = owner) => tokenOf(holdall, of.token, input)
   const [none, expired, revoked] = [
     await token({ scopes: [] }),
     await token({ expiresAt: new Date(Date.now() + 60_000).toISOString() }),
     await token({}),
   ]
-  await act(house, 'revokeApiToken', { tokenId: revoked.id }, '__typename', owner)
+  await act(holdall, 'revokeApiToken', { tokenId: revoked.id }, '__typename', owner)
   wait(120_000)
 
   return [
@@ -122,42 +125,47 @@ export async function inviteAll(house: House, wait: (ms: number) => void): Promi
 /** FILES_READ: filr */
 const shortOf = (scope: string) => scope.replace(/^(...).*_(.).*$/, '$1$2').toLowerCase()
 
-async function place(house: House, mark: string): Promise<FullPlace> {
-  const made = await furnish(house, mark)
+async function place(holdall: TestServer, mark: string): Promise<FullPlace> {
+  const made = await furnish(holdall, mark)
   const { workspaceId, fileId, folderId } = made
   const fields = 'shareLink { url token }'
-  const { shareLink } = await act(house, 'createShareLink', { entry: { id: fileId } }, fields)
+  const { shareLink } = await act(holdall, 'createShareLink', { entry: { id: fileId } }, fields)
   const archive = '{ node(id: "ID") { ... on Folder { archiveUrl { url } } } }'
-  const { node } = await house.ask(archive.replace('ID', folderId))
+  const { node } = await holdall.ask(archive.replace('ID', folderId))
   const put = { workspaceId, name: `${mark} put`, size: 4, transport: 'SIGNED_PUT' }
   return {
     ...made,
-    signed: await downloadUrl(house, fileId),
+    signed: await downloadUrl(holdall, fileId),
     archive: node.archiveUrl.url,
     share: shareLink.url,
     shareToken: shareLink.token,
-    putUrl: (await createUpload(house, put)).url,
+    putUrl: (await createUpload(holdall, put)).url,
   }
 }
 
 /** A new member with a token that no workspace binds, who makes things before a lesser role is theirs. */
-async function join(house: House, at: FullPlace, role: 'OWNER' | 'EDITOR' | 'VIEWER', bond = '') {
+async function join(
+  holdall: TestServer,
+  at: FullPlace,
+  role: 'OWNER' | 'EDITOR' | 'VIEWER',
+  bond = '',
+) {
   const { workspaceId } = at
-  const person = await invite(house, workspaceId, role === 'VIEWER' ? 'EDITOR' : role)
-  if (!bond) await unbind(house, person.tokenId)
-  const own = await makeOwn(house, at, person)
+  const person = await invite(holdall, workspaceId, role === 'VIEWER' ? 'EDITOR' : role)
+  if (!bond) await unbind(holdall, person.tokenId)
+  const own = await makeOwn(holdall, at, person)
   const { userId } = person
   if (role === 'VIEWER')
-    await act(house, 'updateMember', { workspaceId, userId, role }, '__typename')
+    await act(holdall, 'updateMember', { workspaceId, userId, role }, '__typename')
   return { ...person, own }
 }
 
-async function makeOwn(house: House, { workspaceId, mark }: Place, as: Person) {
+async function makeOwn(holdall: TestServer, { workspaceId, mark }: Place, as: Person) {
   const open = { workspaceId, size: 4 }
-  const make = (name: string) => createUpload(house, { ...open, name: `${mark} ${name}` }, as)
+  const make = (name: string) => createUpload(holdall, { ...open, name: `${mark} ${name}` }, as)
   const [upload, doomed, received] = [await make('mine'), await make('doomed'), await make('ours')]
-  await sendBytes(house, received, 'here', 0, as)
-  const archiveUploadId = await archiveUpload(house, workspaceId, as)
+  await sendBytes(holdall, received, 'here', 0, as)
+  const archiveUploadId = await archiveUpload(holdall, workspaceId, as)
   return {
     uploadId: upload.id,
     uploadUrl: upload.url,
@@ -168,10 +176,10 @@ async function makeOwn(house: House, { workspaceId, mark }: Place, as: Person) {
 }
 
 /** Bound to a workspace that they are in besides. */
-async function abroadTokenOf(house: House, { email, token }: Person, workspaceId: string) {
-  await act(house, 'addMember', { workspaceId, email, role: 'OWNER' }, '__typename')
-  return (await tokenOf(house, token, { workspaceId })).secret
+async function abroadTokenOf(holdall: TestServer, { email, token }: Person, workspaceId: string) {
+  await act(holdall, 'addMember', { workspaceId, email, role: 'OWNER' }, '__typename')
+  return (await tokenOf(holdall, token, { workspaceId })).secret
 }
 
-const tokenOf = (house: House, token: string, input: object) =>
-  giveToken(house, { ...input }, { token })
+const tokenOf = (holdall: TestServer, token: string, input: object) =>
+  giveToken(holdall, { ...input }, { token })

@@ -5,26 +5,26 @@ import { shareToken } from '../../src/domains/sharing/reads.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { schema } from '../../src/schema.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 import { fills, graft, idSlots } from './id-slots.ts'
 import { mutations, nodes } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
 import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
 
-let house: House
+let holdall: TestServer
 let theirs: Place
 let own: Place
 let token: string
 beforeAll(async () => {
-  house = await openHouse({ env: { SCRUB_DAYS: '0' } })
+  holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
   // What it does by itself would stand among the questions.
-  await house.app.jobs.stop()
-  theirs = await furnish(house, 'theirs')
-  token = await strangersToken(house)
-  own = await furnish(house, 'own', token)
+  await holdall.app.jobs.stop()
+  theirs = await furnish(holdall, 'theirs')
+  token = await strangersToken(holdall)
+  own = await furnish(holdall, 'own', token)
 })
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /** An id of the same kind, of nothing. */
 const absent = (id: string) => newId(idPrefix(id) as never)
@@ -32,7 +32,7 @@ const absent = (id: string) => newId(idPrefix(id) as never)
 /** What is told with the ids left out, and what the database was asked for it. */
 async function seen(ask: () => Promise<unknown>) {
   let told: unknown
-  const statements = await statementsOf(house.app.db, async () => {
+  const statements = await statementsOf(holdall.app.db, async () => {
     told = await ask()
   })
   const text = JSON.stringify(told).replaceAll(
@@ -70,7 +70,7 @@ async function mutate(name: string, input: unknown, as = token) {
     __typename ... on UserError { ${error} } ... on NotFoundError { id }
     ${hasResults ? `... on ${type}Payload { results { error { ${error} } } }` : ''}
   } }`
-  const { status, data, errors } = await house.graphql(query, { input }, { token: as })
+  const { status, data, errors } = await holdall.graphql(query, { input }, { token: as })
   return { status, data, errors }
 }
 
@@ -103,7 +103,7 @@ describe('S8: an id of others is answered as an id of nothing', () => {
   test.each(Object.keys(nodes))('node(id:) of a %s', (type) =>
     expectSame(
       (id) =>
-        house
+        holdall
           .graphql('query ($id: ID!) { node(id: $id) { __typename id } }', { id }, { token })
           .then(({ status, data, errors }) => ({ status, data, errors })),
       nodes[type]?.(theirs) ?? '',
@@ -112,7 +112,7 @@ describe('S8: an id of others is answered as an id of nothing', () => {
 })
 
 const graphql = async (query: string, variables: Record<string, unknown>) => {
-  const { status, data, errors } = await house.graphql(query, variables, { token })
+  const { status, data, errors } = await holdall.graphql(query, variables, { token })
   return { status, data, errors }
 }
 /** Status, what is said of the body, and the body. */
@@ -120,7 +120,7 @@ async function knock(
   path: string,
   init: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ) {
-  const response = await house.http(path, { ...init, token })
+  const response = await holdall.http(path, { ...init, token })
   const { 'x-request-id': _, date: __, ...headers } = Object.fromEntries(response.headers)
   delete headers['content-length']
   return { status: response.status, headers, body: await response.text() }
@@ -135,13 +135,14 @@ describe('S8, S10: and so at the other doors', () => {
 
   test.each(['HEAD', 'PATCH', 'DELETE'])('%s of an upload', (method) => {
     const at = (id: string) =>
-      uploadUrl({ publicUrl: house.url, signingKeys: house.app.signingKeys }, id)
+      uploadUrl({ publicUrl: holdall.url, signingKeys: holdall.app.signingKeys }, id)
     const body = method === 'PATCH' ? { body: 'evil' } : {}
     return expectSame((id) => knock(at(id), { method, headers: tus, ...body }), theirs.uploadId)
   })
 
   test('a final upload of the parts of others', () => {
-    const at = (id: string) => uploadUrl({ publicUrl: '', signingKeys: house.app.signingKeys }, id)
+    const at = (id: string) =>
+      uploadUrl({ publicUrl: '', signingKeys: holdall.app.signingKeys }, id)
     const said = `workspaceId ${Buffer.from(own.workspaceId).toString('base64')}`
     const post = (id: string) => {
       const concat = { 'upload-concat': `final;${at(id)}`, 'upload-metadata': said }
@@ -163,8 +164,8 @@ describe('S8, S10: and so at the other doors', () => {
   })
 
   test('a share that was revoked, and one that never was', async () => {
-    const at = (id: string) => `/s/${shareToken(house.app.signingKeys, id)}`
-    await mutate('revokeShareLink', { shareLinkId: theirs.shareLinkId }, house.token)
+    const at = (id: string) => `/s/${shareToken(holdall.app.signingKeys, id)}`
+    await mutate('revokeShareLink', { shareLinkId: theirs.shareLinkId }, holdall.token)
     await expectSame((id) => knock(at(id)), theirs.shareLinkId)
     const forged = await knock(`/s/${'0'.repeat(32)}.${'A'.repeat(22)}`)
     expect(forged).toEqual(await knock(at(theirs.shareLinkId)))
@@ -182,7 +183,7 @@ describe('S8, S10: and so at the other doors', () => {
       const argument = name === 'uploadChanged' ? 'uploadId' : 'workspaceId'
       const first = async (id: string) => {
         const asked = `subscription { ${name}(${argument}: "${id}") { __typename ${name === 'uploadChanged' ? '' : '... on UserError { code message }'} } }`
-        using stream = await openStream(house, asked, {}, { token })
+        using stream = await openStream(holdall, asked, {}, { token })
         return [(await stream.next())?.data, await stream.next()]
       }
       await expectSame(first, foreign)
@@ -202,7 +203,7 @@ describe('S8, S10: and so at the other doors', () => {
 
   test('a place in the log of others is none in one’s own', async () => {
     const cursorOf = 'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }'
-    const { workspace } = await house.ask(cursorOf, { id: theirs.workspaceId })
+    const { workspace } = await holdall.ask(cursorOf, { id: theirs.workspaceId })
     const query = `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) {
       changes(since: $since) { __typename ... on UserError { code message } }
     } }`
@@ -232,7 +233,7 @@ describe('S8, S10: and so at the other doors', () => {
       } }`
     const idsOf = (data: any) =>
       data.workspace.list.edges.map(({ node }: any) => node.id ?? node.user.id)
-    const foreign = await house.ask(query, { id: theirs.workspaceId })
+    const foreign = await holdall.ask(query, { id: theirs.workspaceId })
     const mine = idsOf((await graphql(query, { id: own.workspaceId })).data)
     for (const { cursor } of foreign.workspace.list.edges) {
       const { data, errors } = await graphql(query, { id: own.workspaceId, after: cursor })
@@ -284,7 +285,7 @@ test('S9: node(id:) takes no id for another', async () => {
   const ids = forgeries(real).filter((id) => !real.includes(id))
   for (let i = 0; i < ids.length; i += 100) {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
-    const { nodes: found } = await house.ask(query, { ids: ids.slice(i, i + 100) })
+    const { nodes: found } = await holdall.ask(query, { ids: ids.slice(i, i + 100) })
     expect(ids.slice(i, i + 100).filter((_, at) => found[at] !== null)).toEqual([])
   }
 })
@@ -307,7 +308,7 @@ describe('S9: no slot takes an id of another kind', () => {
 const refusal = expect.stringMatching(/^(NOT_FOUND|INVALID_INPUT|INVALID_STATE)$/)
 
 async function codeOf(name: string, input: unknown): Promise<string> {
-  const { data, errors } = await mutate(name, input, house.token)
+  const { data, errors } = await mutate(name, input, holdall.token)
   const { code, results = [] } = data?.answer ?? {}
   return errors?.[0]?.extensions?.code ?? code ?? results[0]?.error?.code
 }

@@ -3,22 +3,22 @@ import { newId } from '../../src/database/ids.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { act } from '../support/client.ts'
 import { giveToken } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { statementsOf } from './plan-steps.ts'
 import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
 
 const PAIRS = 300
-let house: House
+let holdall: TestServer
 let theirs: Place
 let token: string
 beforeAll(async () => {
-  house = await openHouse({ env: { SCRUB_DAYS: '0' } })
+  holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
   // What it does by itself would stand in between.
-  await house.app.jobs.stop()
-  theirs = await furnish(house, 'theirs')
-  token = await strangersToken(house)
+  await holdall.app.jobs.stop()
+  theirs = await furnish(holdall, 'theirs')
+  token = await strangersToken(holdall)
 })
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /** Milliseconds that each of them takes in the median, one after the other in turns, so that what the machine does meets all. */
 async function medians(asks: (() => Promise<unknown>)[]): Promise<number[]> {
@@ -48,14 +48,14 @@ async function expectAlike(...asks: (() => Promise<unknown>)[]) {
 
 async function read(path: string, as = token, method = 'GET') {
   const headers = { 'tus-resumable': '1.0.0' }
-  const response = await house.http(path, { method, headers, token: as })
+  const response = await holdall.http(path, { method, headers, token: as })
   return [response.status, await response.text()]
 }
 const node = (id: string) =>
-  house.graphql('query ($id: ID!) { node(id: $id) { id } }', { id }, { token })
+  holdall.graphql('query ($id: ID!) { node(id: $id) { id } }', { id }, { token })
 const updateTag = (tagId: string) => {
   const query = `mutation ($tagId: ID!) { updateTag(input: { tagId: $tagId }) { ... on UserError { code } } }`
-  return house.graphql(query, { tagId }, { token })
+  return holdall.graphql(query, { tagId }, { token })
 }
 
 describe('S8: in the same time', () => {
@@ -78,7 +78,8 @@ describe('S8: in the same time', () => {
     ))
 
   test('an upload', () => {
-    const at = (id: string) => uploadUrl({ publicUrl: '', signingKeys: house.app.signingKeys }, id)
+    const at = (id: string) =>
+      uploadUrl({ publicUrl: '', signingKeys: holdall.app.signingKeys }, id)
     return expectAlike(
       () => read(at(theirs.uploadId), token, 'HEAD'),
       () => read(at(newId('upl')), token, 'HEAD'),
@@ -88,16 +89,16 @@ describe('S8: in the same time', () => {
 
 describe('S13: a token that is unknown, revoked, expired or nearly right', () => {
   async function wrongTokens() {
-    const revoked = await giveToken(house)
-    await act(house, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
-    const expired = await giveToken(house)
-    await house.app.db
+    const revoked = await giveToken(holdall)
+    await act(holdall, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
+    const expired = await giveToken(holdall)
+    await holdall.app.db
       .updateTable('apiTokens')
       .set({ expiresAt: 1 })
       .where('id', '=', expired.id)
       .execute()
-    const near = house.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
-    const far = house.token.replace(/(?<=_)./, (first) => (first === 'A' ? 'B' : 'A'))
+    const near = holdall.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
+    const far = holdall.token.replace(/(?<=_)./, (first) => (first === 'A' ? 'B' : 'A'))
     const unknown = `hld_${'0'.repeat(43)}`
     return [unknown, revoked.secret, expired.secret, near, far]
   }
@@ -107,7 +108,7 @@ describe('S13: a token that is unknown, revoked, expired or nearly right', () =>
     const seen = new Set<string>()
     for (const wrong of await wrongTokens()) {
       let told: unknown
-      const asked = await statementsOf(house.app.db, async () => {
+      const asked = await statementsOf(holdall.app.db, async () => {
         told = await read(path(), wrong)
       })
       seen.add(JSON.stringify([told, asked.map(({ sql }) => sql)]))

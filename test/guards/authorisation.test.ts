@@ -10,7 +10,7 @@ import { apiScopes } from '../../src/context.ts'
 import { openMetrics } from '../../src/http/ops/metrics.ts'
 import { openRoutes } from '../../src/http/routes.ts'
 import { schema } from '../../src/schema.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import {
   doorTries,
   mutationTry,
@@ -35,18 +35,18 @@ import { type Column, inviteAll } from './authorisation-people.ts'
 import { selectionOf } from './id-slots.ts'
 
 let later = 0
-let house: House
+let holdall: TestServer
 let columns: Column[]
 beforeAll(async () => {
-  house = await openHouse({
+  holdall = await startTestServer({
     now: () => Date.now() + later,
     env: { METRICS_TOKEN: 'a-token-for-prometheus' },
   })
-  columns = await inviteAll(house, (ms) => {
+  columns = await inviteAll(holdall, (ms) => {
     later += ms
   })
 })
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 const fieldsOf = (type: string) => (schema.getType(type) as GraphQLObjectType).getFields()
 const mutationFields = fieldsOf('Mutation')
@@ -72,7 +72,7 @@ async function row(rule: Rule, tried: Try, isDoor = false) {
   const inOrder = [...columns.keys()].sort((a, b) => +(wanted[a] === '✓') - +(wanted[b] === '✓'))
   for (const i of inOrder) {
     const column = columns[i] as Column
-    const answers = await tried(house, column, wanted[i] === '✓')
+    const answers = await tried(holdall, column, wanted[i] === '✓')
     expect(answers.filter((one) => one === 'INTERNAL_SERVER_ERROR' || Number(one) >= 500)).toEqual(
       [],
     )
@@ -152,7 +152,7 @@ describe('the table', () => {
   })
 
   test('has a line for each door', () => {
-    const routes = openRoutes(house.app, openMetrics(house.app)).map(({ name }) => name)
+    const routes = openRoutes(holdall.app, openMetrics(holdall.app)).map(({ name }) => name)
     const doors = new Set(Object.keys(doorRules).map((name) => name.split(' ')[0]))
     expect([...doors].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
   })

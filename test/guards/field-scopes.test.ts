@@ -13,7 +13,7 @@ import {
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
 import { giveToken } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 type Contract = { scope: ApiScope; open: string; closed: string }
 const contract = (open: string, closed: string, scope: ApiScope = 'FILES_READ'): Contract => ({
@@ -124,20 +124,25 @@ describe('every field of the schema that shows content', () => {
 })
 
 describe('a token without FILES_READ', () => {
-  let house: House
+  let holdall: TestServer
   let workspaceId: string
   let token: string
   let file: FileHandle
   let rows: Record<string, { mutation: string; input: object; path: string }>
 
   beforeAll(async () => {
-    house = await openHouse()
-    const { id } = await createWorkspace(house)
+    holdall = await startTestServer()
+    const { id } = await createWorkspace(holdall)
     workspaceId = id
     const scopes = apiScopes.filter((scope) => scope !== 'FILES_READ')
-    token = (await giveToken(house, { scopes })).secret
-    file = await uploadFile(house, { workspaceId, name: 'kept.txt', bytes: 'kept', tags: ['red'] })
-    const other = await uploadFile(house, {
+    token = (await giveToken(holdall, { scopes })).secret
+    file = await uploadFile(holdall, {
+      workspaceId,
+      name: 'kept.txt',
+      bytes: 'kept',
+      tags: ['red'],
+    })
+    const other = await uploadFile(holdall, {
       workspaceId,
       versionOf: file.id,
       name: 'x',
@@ -145,9 +150,9 @@ describe('a token without FILES_READ', () => {
     })
     const tags = '... on File { tags { id } versions { nodes { id } } }'
     const query = `query ($id: ID!) { node(id: $id) { ${tags} } }`
-    const { node } = await house.ask(query, { id: other.id })
+    const { node } = await holdall.ask(query, { id: other.id })
     const columns = [{ name: 'image', type: 'FILE_PATH' }]
-    await act(house, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
+    await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
     const named = { entry: { id: file.id } }
     rows = {
       File: { mutation: 'updateEntry', input: named, path: 'entry { ... on File {' },
@@ -177,11 +182,11 @@ describe('a token without FILES_READ', () => {
         path: 'row {',
       },
     }
-    return () => house[Symbol.asyncDispose]()
+    return () => holdall[Symbol.asyncDispose]()
   })
 
   const ask = (query: string, variables: object = {}) =>
-    house.graphql(query, variables as Record<string, unknown>, { token })
+    holdall.graphql(query, variables as Record<string, unknown>, { token })
 
   /** A field with all that must be below it. */
   function selected(type: string, field: string) {
@@ -247,29 +252,33 @@ describe('a token without FILES_READ', () => {
     }
     for (const id of [file.id, file.version.id, workspaceId])
       expect((await ask('query ($id: ID!) { node(id: $id) { id } }', { id })).data.node).toBe(null)
-    expect((await house.http(`/download/${file.id}`, { token })).status).toBe(403)
+    expect((await holdall.http(`/download/${file.id}`, { token })).status).toBe(403)
   })
 
   test('neither shares an entry nor publishes a workspace', async () => {
     const as = { token }
     const forbidden = { code: 'FORBIDDEN' }
     expect(
-      await attempt(house, 'createShareLink', { entry: { id: file.id } }, '__typename', as),
+      await attempt(holdall, 'createShareLink', { entry: { id: file.id } }, '__typename', as),
     ).toMatchObject(forbidden)
     const published = { workspaceId, visibility: 'PUBLIC' }
-    expect(await attempt(house, 'updateWorkspace', published, '__typename', as)).toMatchObject(
+    expect(await attempt(holdall, 'updateWorkspace', published, '__typename', as)).toMatchObject(
       forbidden,
     )
     const made = { name: 'open', visibility: 'PUBLIC' }
-    expect(await attempt(house, 'createWorkspace', made, '__typename', as)).toMatchObject(forbidden)
+    expect(await attempt(holdall, 'createWorkspace', made, '__typename', as)).toMatchObject(
+      forbidden,
+    )
     const same = { workspaceId, visibility: 'PRIVATE', name: 'Renamed' }
-    expect(await attempt(house, 'updateWorkspace', same, 'workspace { name }', as)).toMatchObject({
-      workspace: { name: 'Renamed' },
-    })
+    expect(await attempt(holdall, 'updateWorkspace', same, 'workspace { name }', as)).toMatchObject(
+      {
+        workspace: { name: 'Renamed' },
+      },
+    )
   })
 
   test('lists share links to revoke them, and is not told where they lead', async () => {
-    await act(house, 'createShareLink', { entry: { id: file.id } }, '__typename')
+    await act(holdall, 'createShareLink', { entry: { id: file.id } }, '__typename')
     const links = (field: string) =>
       ask(`{ viewer { workspaces { nodes { shareLinks { nodes { ${field} } } } } } }`)
     expect((await links('id hasPassword downloadCount')).errors).toBeUndefined()
@@ -283,7 +292,7 @@ describe('a token without FILES_READ', () => {
   test('uploads and confirms, by GraphQL and by a form, and reads id, name, path and size', async () => {
     const input = { workspaceId, name: 'sent.txt', size: 4 }
     const { upload } = await act(
-      house,
+      holdall,
       'createUpload',
       input,
       'upload { id url headers { name value } }',
@@ -291,12 +300,12 @@ describe('a token without FILES_READ', () => {
         token,
       },
     )
-    await sendBytes(house, upload, 'sent', 0, { token })
+    await sendBytes(holdall, upload, 'sent', 0, { token })
     const fields = 'file { id name path size status } upload { status }'
-    const made = await act(house, 'confirmUpload', { uploadId: upload.id }, fields, { token })
+    const made = await act(holdall, 'confirmUpload', { uploadId: upload.id }, fields, { token })
     expect(made).toMatchObject({ file: { path: 'sent.txt', size: 4, status: 'COMPLETE' } })
     const form = await postForm(
-      house,
+      holdall,
       { workspaceId, file: { name: 'form.txt', bytes: 'form' } },
       { token },
     )
@@ -306,7 +315,7 @@ describe('a token without FILES_READ', () => {
 
   test('a share opens with it as with any other token', async () => {
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id: file.id } },
       'shareLink { token }',

@@ -14,7 +14,7 @@ import {
 import { beforeAll, describe, expect, test } from 'vitest'
 import { missingLimits } from '../../src/graphql/input-limits-plugin.ts'
 import { schema } from '../../src/schema.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** More than the largest limit of a text, with the most expensive characters: marks in an order that normalisation changes. */
 const expensive = `a${'\u0301\u0323'.repeat(30_000)}`
@@ -69,10 +69,10 @@ const slots = mutations.flatMap(({ name, args: [input] }) =>
 )
 
 describe('a text that is longer than is ever read', () => {
-  let house: House
+  let holdall: TestServer
   beforeAll(async () => {
-    house = await openHouse()
-    return () => house[Symbol.asyncDispose]()
+    holdall = await startTestServer()
+    return () => holdall[Symbol.asyncDispose]()
   })
 
   test.each([
@@ -81,7 +81,7 @@ describe('a text that is longer than is ever read', () => {
   ])('is refused in every place of every mutation, %s', async (_, token) => {
     for (const { name, field, type, value } of slots) {
       const query = `mutation ($input: ${type}) { ${field}(input: $input) { __typename ... on UserError { code } } }`
-      const { data, errors } = await house.graphql(
+      const { data, errors } = await holdall.graphql(
         query,
         { input: value },
         token === null ? { token } : {},
@@ -96,7 +96,7 @@ describe('a text that is longer than is ever read', () => {
       'mutation ($input: CreateFolderInput!) { createFolder(input: $input) { __typename } }'
     const costOf = async (input: object) => {
       const before = process.cpuUsage()
-      for (let i = 0; i < 5; i++) await house.graphql(query, { input }, { token: null })
+      for (let i = 0; i < 5; i++) await holdall.graphql(query, { input }, { token: null })
       const { user, system } = process.cpuUsage(before)
       return user + system
     }
@@ -134,8 +134,8 @@ function written({ name, args }: Field, arg: GraphQLArgument): string {
 }
 
 test('a text that is longer than is ever read is refused in every argument of the queries', async () => {
-  await using house = await openHouse()
-  const made = await house.ask(
+  await using holdall = await startTestServer()
+  const made = await holdall.ask(
     'mutation { createWorkspace(input: { name: "w" }) { ... on CreateWorkspacePayload { workspace { id } } } }',
   )
   const workspace = made.createWorkspace.workspace.id
@@ -148,7 +148,7 @@ test('a text that is longer than is ever read is refused in every argument of th
         const inside = way?.(written(field, arg)) ?? ''
         const more = inside.includes('$workspace') ? ', $workspace: ID!' : ''
         const query = `query ($value: ${arg.type}${more}) { ${inside} }`
-        const { errors } = await house.graphql(query, { value, workspace })
+        const { errors } = await holdall.graphql(query, { value, workspace })
         const code = errors?.[0]?.extensions?.code
         tried += 1
         if (idsReadByForm.includes(name)) expect({ name, code }).toEqual({ name, code: undefined })

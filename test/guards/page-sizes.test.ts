@@ -3,13 +3,13 @@ import { beforeAll, expect, test } from 'vitest'
 import { defaultPageSize } from '../../src/graphql/costs.ts'
 import { schema } from '../../src/schema.ts'
 import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** More than a page of 20, and for the whole tree more than one of 100. */
 const MORE = 22
 const MANY = 104
 
-let house: House
+let holdall: TestServer
 let ids: { workspace: string; folder: string; file: string; tag: string }
 
 /** Does the same many times in one request; the payloads. */
@@ -22,14 +22,14 @@ async function repeat(n: number, name: string, inputOf: (i: number) => object, s
   )
   const declared = all.map((i) => `$i${i}: ${type}Input!`).join(', ')
   const inputs = Object.fromEntries(all.map((i) => [`i${i}`, inputOf(i)]))
-  const data = await house.ask(`mutation (${declared}) { ${fields.join('\n')} }`, inputs)
+  const data = await holdall.ask(`mutation (${declared}) { ${fields.join('\n')} }`, inputs)
   for (const payload of Object.values<any>(data)) expect(payload.code).toBeUndefined()
   return Object.values<any>(data)
 }
 
 beforeAll(async () => {
-  house = await openHouse()
-  const { id: workspaceId, root } = await createWorkspace(house)
+  holdall = await startTestServer()
+  const { id: workspaceId, root } = await createWorkspace(holdall)
   const folders = await repeat(
     MANY - MORE,
     'createFolder',
@@ -44,10 +44,10 @@ beforeAll(async () => {
   const first = folders[0].folder
   const files = []
   for (let i = 0; i < MORE; i++)
-    files.push(await uploadFile(house, { workspaceId, name: `file ${i}`, bytes: `bytes ${i}` }))
+    files.push(await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: `bytes ${i}` }))
   const [file] = files as [(typeof files)[0]]
   const copies = { destination: { id: first.id }, entries: items(...files) }
-  await act(house, 'copyEntries', copies, 'succeeded')
+  await act(holdall, 'copyEntries', copies, 'succeeded')
   await repeat(
     MORE,
     'copyEntries',
@@ -61,9 +61,9 @@ beforeAll(async () => {
     (i) => ({ workspaceId, name: `going ${i}` }),
     'folder { id }',
   )
-  await trashEntries(house, ...going.map(({ folder }) => folder))
+  await trashEntries(holdall, ...going.map(({ folder }) => folder))
   const uploads = Array.from({ length: MORE }, (_, i) => ({ workspaceId, name: `u${i}`, size: 1 }))
-  await act(house, 'createUploads', { uploads }, 'succeeded')
+  await act(holdall, 'createUploads', { uploads }, 'succeeded')
   await repeat(
     MORE,
     'addMember',
@@ -79,25 +79,25 @@ beforeAll(async () => {
   await repeat(MORE, 'createShareLink', () => ({ entry: { id: first.id } }), 'shareLink { id }')
   await repeat(MORE, 'createWorkspace', (i) => ({ name: `Workspace ${i}` }), 'workspace { id }')
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
-  await act(house, 'createTable', { workspaceId, name: 'plates', columns }, 'table { name }')
+  await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, 'table { name }')
   const link = { table: 'plates', column: 'image' }
   await repeat(MORE, 'linkRow', () => ({ fileId: file.id, link }), 'row { id }')
   const tag = first.tags.find(({ name }: { name: string }) => name === 'common')
   ids = { workspace: workspaceId, folder: root.id, file: file.id, tag: tag.id }
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 type Page = { nodes?: unknown[]; edges?: unknown[]; changes?: unknown[] }
 const page = 'nodes { __typename }'
 const inWorkspace = async (field: string) =>
   (
-    await house.ask(`query ($id: ID!) { workspace(by: { id: $id }) { page: ${field} } }`, {
+    await holdall.ask(`query ($id: ID!) { workspace(by: { id: $id }) { page: ${field} } }`, {
       id: ids.workspace,
     })
   ).workspace.page
 const inNode = async (id: string, type: string, field: string) =>
   (
-    await house.ask(`query ($id: ID!) { node(id: $id) { ... on ${type} { page: ${field} } } }`, {
+    await holdall.ask(`query ($id: ID!) { node(id: $id) { ... on ${type} { page: ${field} } } }`, {
       id,
     })
   ).node.page
@@ -111,11 +111,11 @@ const probes: Record<string, () => Promise<Page>> = {
   'Table.rows': async () => (await inWorkspace(`table(name: "plates") { rows { ${page} } }`)).rows,
   'Tag.entries': () => inNode(ids.tag, 'Tag', `entries { ${page} }`),
   'Viewer.apiTokens': async () =>
-    (await house.ask(`{ viewer { apiTokens { ${page} } } }`)).viewer.apiTokens,
+    (await holdall.ask(`{ viewer { apiTokens { ${page} } } }`)).viewer.apiTokens,
   'Viewer.workspaces': async () =>
-    (await house.ask(`{ viewer { workspaces { ${page} } } }`)).viewer.workspaces,
+    (await holdall.ask(`{ viewer { workspaces { ${page} } } }`)).viewer.workspaces,
   'Query.serverActivity': async () =>
-    (await house.ask(`{ serverActivity { ${page} } }`)).serverActivity,
+    (await holdall.ask(`{ serverActivity { ${page} } }`)).serverActivity,
   'Workspace.activity': () => inWorkspace(`activity { ${page} }`),
   'Workspace.apiTokens': () => inWorkspace(`apiTokens { ${page} }`),
   'Workspace.changes': () =>

@@ -1,6 +1,6 @@
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import type { Db } from '../../src/database/database.ts'
-import { TwoConnections } from '../../src/database/sqlite/driver.ts'
+import { ReadWriteDriver } from '../../src/database/sqlite/driver.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database } from '../support/databases.ts'
 
@@ -18,18 +18,18 @@ export async function statementsOf(
     seen.push(query)
     return executeQuery.call(this, query, ...(more as [])) as Promise<QueryResult<R>>
   }
-  const { driver } = db.getExecutor().adapter as { driver?: TwoConnections }
+  const { driver } = db.getExecutor().adapter as { driver?: ReadWriteDriver }
   if (driver) {
     driver.select = (query) => {
       seen.push(query)
-      return TwoConnections.prototype.select.call(driver, query) as never
+      return ReadWriteDriver.prototype.select.call(driver, query) as never
     }
   }
   try {
     await story()
   } finally {
     connections.executeQuery = executeQuery
-    if (driver) driver.select = TwoConnections.prototype.select
+    if (driver) driver.select = ReadWriteDriver.prototype.select
   }
   return seen
 }

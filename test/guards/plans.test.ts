@@ -13,23 +13,27 @@ import {
   type UploadHandle,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { hasPlan, isSlow, knowTables, slowSteps, statementsOf } from './plan-steps.ts'
 import { furnish, giveToken, type Place } from './tenant-fixture.ts'
 
-let house: House
+let holdall: TestServer
 let place: Place
 let upload: UploadHandle
 const directions = ['ASC', 'DESC']
 
 beforeAll(async () => {
-  house = await openHouse()
-  place = await furnish(house, 'lab')
+  holdall = await startTestServer()
+  place = await furnish(holdall, 'lab')
   await fill(place)
-  upload = await createUpload(house, { workspaceId: place.workspaceId, name: 'slow.bin', size: 8 })
-  await knowTables(house.app.db)
+  upload = await createUpload(holdall, {
+    workspaceId: place.workspaceId,
+    name: 'slow.bin',
+    size: 8,
+  })
+  await knowTables(holdall.app.db)
 }, 120_000)
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /** Some hundred rows in each list. */
 async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
@@ -37,28 +41,28 @@ async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   for (const i of others) {
     const tags = [`tag ${i}`]
     const parent = { id: rootId }
-    await createFolder(house, { parent, name: `folder ${i}`, tags })
+    await createFolder(holdall, { parent, name: `folder ${i}`, tags })
   }
   for (const i of others.slice(0, 60)) {
-    await uploadFile(house, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i) })
+    await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i) })
   }
   const name = filePath
   for (const i of others.slice(0, 20)) {
-    await uploadFile(house, { workspaceId, versionOf: fileId, name, bytes: `version ${i}` })
-    await act(house, 'addMember', { workspaceId, email: `m${i}@example.org` }, '__typename')
-    await act(house, 'createWorkspace', { name: `other ${i}` }, '__typename')
-    await giveToken(house, { workspaceId })
+    await uploadFile(holdall, { workspaceId, versionOf: fileId, name, bytes: `version ${i}` })
+    await act(holdall, 'addMember', { workspaceId, email: `m${i}@example.org` }, '__typename')
+    await act(holdall, 'createWorkspace', { name: `other ${i}` }, '__typename')
+    await giveToken(holdall, { workspaceId })
   }
   const entries = others
     .slice(60)
     .map((i) => ({ entry: { path: { workspaceId, path: `folder ${i}` } } }))
-  await act(house, 'trashEntries', { entries }, 'succeeded')
+  await act(holdall, 'trashEntries', { entries }, 'succeeded')
 }
 
 async function expectQuick(story: () => Promise<unknown>) {
-  const statements = await statementsOf(house.app.db, story)
+  const statements = await statementsOf(holdall.app.db, story)
   expect(statements.filter(hasPlan).length).toBeGreaterThan(0)
-  expect(await slowSteps(house.app.db, statements)).toEqual([])
+  expect(await slowSteps(holdall.app.db, statements)).toEqual([])
 }
 
 /** The first page, the page behind its middle, the page before that, and the last. */
@@ -68,7 +72,7 @@ async function readPages(id: string, type: string, list: string, args: string[] 
     const query = `query ($id: ID!) { node(id: $id) { ... on ${type} { list: ${list}(${asked}) {
       totalCount edges { cursor node { __typename } } pageInfo { hasNextPage hasPreviousPage }
     } } } }`
-    return (await house.ask(query, { id })).node.list
+    return (await holdall.ask(query, { id })).node.list
   }
   const { edges, totalCount } = await read('first: 12')
   expect(totalCount).toBeGreaterThan(12)
@@ -116,8 +120,8 @@ describe('a page of a list neither scans nor sorts', () => {
     'the workspaces of a user by %s, but for the sort',
     async (field) => {
       const query = `{ viewer { workspaces(first: 5, orderBy: { field: ${field} }) { totalCount edges { cursor } } } }`
-      const statements = await statementsOf(house.app.db, () => house.ask(query))
-      const slow = await slowSteps(house.app.db, statements)
+      const statements = await statementsOf(holdall.app.db, () => holdall.ask(query))
+      const slow = await slowSteps(holdall.app.db, statements)
       expect(slow.filter((step) => !step.startsWith('USE TEMP B-TREE FOR ORDER BY'))).toEqual([])
     },
   )
@@ -139,7 +143,7 @@ const entryFields = `__typename id name path tags { name } createdBy { name } up
 describe('what is looked for is looked up', () => {
   beforeAll(async () => {
     const { workspaceId, folderId } = place
-    await uploadFile(house, { workspaceId, folderId, name: 'in the box', bytes: 'x' })
+    await uploadFile(holdall, { workspaceId, folderId, name: 'in the box', bytes: 'x' })
   })
 
   const seek = async (query: string, filter: object = {}) => {
@@ -149,9 +153,9 @@ describe('what is looked for is looked up', () => {
       } }
     }`
     const variables = { id: place.workspaceId, query, filter }
-    const { edges, totalCount } = (await house.ask(document, variables)).workspace.search
+    const { edges, totalCount } = (await holdall.ask(document, variables)).workspace.search
     const after = edges[0]?.cursor
-    if (after) await house.ask(document, { ...variables, after })
+    if (after) await holdall.ask(document, { ...variables, after })
     return totalCount
   }
 
@@ -167,12 +171,12 @@ describe('what is looked for is looked up', () => {
     ['words below a path', 'box', { pathPrefix: 'lab box/' }],
     ['words and a pattern', 'file', { pathGlob: '*5*' }],
   ])('search: %s', async (_, query, filter) => {
-    const statements = await statementsOf(house.app.db, async () =>
+    const statements = await statementsOf(holdall.app.db, async () =>
       expect(await seek(query, filter)).toBeGreaterThan(0),
     )
     // Rows are fetched by their ids, however many others the workspace has.
     const isWalk = (step: string) => isSlow(step) || /entries_workspaceId_kind/.test(step)
-    expect(await slowSteps(house.app.db, statements, isWalk)).toEqual([])
+    expect(await slowSteps(holdall.app.db, statements, isWalk)).toEqual([])
   })
 
   test.each(['pathGlob: "*e*"', 'pathRegex: "[a-z]"', 'pathPrefix: "f"'])(
@@ -190,11 +194,11 @@ describe('what is looked for is looked up', () => {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) {
         entries(filter: { ${filter} }) { totalCount nodes { id } }
       } }`
-      const statements = await statementsOf(house.app.db, () =>
-        house.ask(query, { id: place.workspaceId }),
+      const statements = await statementsOf(holdall.app.db, () =>
+        holdall.ask(query, { id: place.workspaceId }),
       )
       const walks = statements.filter(({ sql }) => sql.includes('"e"."workspaceId" ='))
-      const slow = await slowSteps(house.app.db, statements)
+      const slow = await slowSteps(holdall.app.db, statements)
       expect(statements.length).toBeGreaterThan(2)
       expect(walks).toEqual([])
       expect(slow.filter((step) => !step.startsWith('USE TEMP B-TREE FOR ORDER BY'))).toEqual([])
@@ -205,7 +209,7 @@ describe('what is looked for is looked up', () => {
     expectQuick(async () => {
       const entry = { id: place.fileId }
       await act(
-        house,
+        holdall,
         'updateEntry',
         { entry, description: 'changed', tags: ['new'] },
         '__typename',
@@ -230,17 +234,19 @@ describe('one thing by its name is sought, not scanned for', () => {
     ]
     return expectQuick(async () => {
       for (const id of ids) {
-        const { node } = await house.ask('query ($id: ID!) { node(id: $id) { id } }', { id })
+        const { node } = await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id })
         expect(node).toEqual({ id })
       }
-      const { nodes } = await house.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids })
+      const { nodes } = await holdall.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
+        ids,
+      })
       expect(nodes).toHaveLength(ids.length)
     })
   })
 
   test('S16: all about the entries of a page', () =>
     expectQuick(() =>
-      house.ask(
+      holdall.ask(
         `query ($id: ID!) { node(id: $id) { ... on Folder { totals { bytes } children(first: 30) { nodes { ${entryFields} } } } } }`,
         { id: place.rootId },
       ),
@@ -251,14 +257,14 @@ describe('one thing by its name is sought, not scanned for', () => {
       const query = `query ($slug: String!, $path: String!) {
         workspace(by: { slug: $slug }) { entryByPath(path: $path) { ${entryFields} } }
       }`
-      const { workspace } = await house.ask(query, { slug: place.slug, path: place.filePath })
+      const { workspace } = await holdall.ask(query, { slug: place.slug, path: place.filePath })
       expect(workspace.entryByPath.id).toBe(place.fileId)
     }))
 
   test('S26: what an upload is created by, and in their own index the unfinished ones of its maker', async () => {
     const { workspaceId } = place
-    const { db } = house.app
-    const create = () => createUpload(house, { workspaceId, name: 'one more.bin', size: 8 })
+    const { db } = holdall.app
+    const create = () => createUpload(holdall, { workspaceId, name: 'one more.bin', size: 8 })
     const statements = await statementsOf(db, create)
     expect(await slowSteps(db, statements)).toEqual([])
     const counts = statements.filter(({ sql }) => /sum.* from "uploads"/.test(sql))
@@ -269,36 +275,36 @@ describe('one thing by its name is sought, not scanned for', () => {
 
   test('an upload from HEAD to confirm', () =>
     expectQuick(async () => {
-      await house.http(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
-      await sendBytes(house, upload, '1234')
-      await sendBytes(house, upload, '5678', 4)
-      await confirmUpload(house, { uploadId: upload.id })
+      await holdall.http(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
+      await sendBytes(holdall, upload, '1234')
+      await sendBytes(holdall, upload, '5678', 4)
+      await confirmUpload(holdall, { uploadId: upload.id })
     }))
 
   test('a download, by its link and by a token', () =>
     expectQuick(async () => {
-      const signed = await house.http(await downloadUrl(house, place.fileId), { token: null })
+      const signed = await holdall.http(await downloadUrl(holdall, place.fileId), { token: null })
       expect([signed.status, await signed.text()]).toEqual([200, 'version 19'])
-      const bearer = await house.http(`/download/${place.fileId}`)
+      const bearer = await holdall.http(`/download/${place.fileId}`)
       expect([bearer.status, await bearer.text()]).toEqual([200, 'version 19'])
     }))
 
   test('what has changed, from the first event on, and everything as changes', () =>
     expectQuick(async () => {
       const { workspaceId } = place
-      const since = writeCursor(house.app.signingKeys, workspaceId, { seq: 0 })
-      const { changes } = await allChanges(house, workspaceId, { since, first: 40 })
+      const since = writeCursor(holdall.app.signingKeys, workspaceId, { seq: 0 })
+      const { changes } = await allChanges(holdall, workspaceId, { since, first: 40 })
       expect(changes.length).toBeGreaterThan(300)
-      const snapshot = await allChanges(house, workspaceId, { first: 40 })
+      const snapshot = await allChanges(holdall, workspaceId, { first: 40 })
       expect(snapshot.changes.length).toBeGreaterThan(100)
     }))
 
   test('the next job', () =>
-    expectQuick(() => claim(house.app.db, { owner: 'x', now: 0, leaseMs: 1, kinds: ['a', 'b'] })))
+    expectQuick(() => claim(holdall.app.db, { owner: 'x', now: 0, leaseMs: 1, kinds: ['a', 'b'] })))
 })
 
 test('what scans or sorts is found out, in a transaction too', async () => {
-  const { db } = house.app
+  const { db } = holdall.app
   const statements = await statementsOf(db, () =>
     transact(db, async (tx) => {
       await tx.selectFrom('entries').select('id').where('description', '=', 'x').execute()

@@ -58,13 +58,13 @@ test('the table of settings says what the code says', () => {
 })
 
 test('npm start, and nothing else, opens a house', async () => {
-  const house = start({ PORT: '0', LOG_LEVEL: 'error' })
-  const greeting = await firstWords(house)
+  const holdall = start({ PORT: '0', LOG_LEVEL: 'error' })
+  const greeting = await firstWords(holdall)
   const address = /http:\/\/localhost:\d+/.exec(greeting)?.[0]
   expect(greeting).toMatch(/Token +hld_/)
   expect((await fetch(`${address}/readyz`)).status).toBe(200)
-  process.kill(-(house.pid ?? 0), 'SIGTERM')
-  await once(house, 'exit')
+  process.kill(-(holdall.pid ?? 0), 'SIGTERM')
+  await once(holdall, 'exit')
   await vi.waitFor(() => expect(fetch(`${address}/livez`)).rejects.toThrow(), { timeout: 10_000 })
 })
 
@@ -78,12 +78,12 @@ function start(env: Record<string, string>) {
     stdio: [...stdio],
     detached: true,
   }
-  const house = spawn('npm', ['start'], options)
+  const holdall = spawn('npm', ['start'], options)
   onTestFinished(() => {
-    if (house.exitCode === null && house.pid) process.kill(-house.pid, 'SIGKILL')
+    if (holdall.exitCode === null && holdall.pid) process.kill(-holdall.pid, 'SIGKILL')
     rmSync(dir, { recursive: true, force: true })
   })
-  return house
+  return holdall
 }
 
 async function firstWords({ stdout }: ChildProcess): Promise<string> {

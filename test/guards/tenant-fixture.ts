@@ -7,7 +7,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { firstToken, invite, unbind } from '../support/people.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 
 /** A workspace with one of everything that has an id. Every name in it bears the mark. */
 export type Place = Awaited<ReturnType<typeof furnish>>
@@ -25,42 +25,42 @@ export const allScopes = [
   'WORKSPACES_WRITE',
 ]
 
-export async function furnish(house: House, mark: string, token = house.token) {
+export async function furnish(holdall: TestServer, mark: string, token = holdall.token) {
   const as = { token }
-  const { id: workspaceId, slug, root } = await createWorkspace(house, { name: mark }, as)
+  const { id: workspaceId, slug, root } = await createWorkspace(holdall, { name: mark }, as)
   const file = (name: string, more = {}) =>
     uploadFile(
-      house,
+      holdall,
       { workspaceId, name: `${mark} ${name}`, bytes: `${mark} ${name}`, ...more },
       as,
     )
 
-  const userId = await addMember(house, { workspaceId, role: 'EDITOR' }, as)
-  const given = await firstToken(house, { workspaceId, userId })
+  const userId = await addMember(holdall, { workspaceId, role: 'EDITOR' }, as)
+  const given = await firstToken(holdall, { workspaceId, userId })
   const service = { workspaceId, name: `${mark} robot` }
   const { member: robot } = await act(
-    house,
+    holdall,
     'createServiceAccount',
     service,
     'member { user { id } }',
     as,
   )
   const box = { workspaceId, name: `${mark} box` }
-  const folder = await createFolder(house, box, { token: given.secret })
+  const folder = await createFolder(holdall, box, { token: given.secret })
   const first = await file('data.txt', { tags: [`${mark} red`] })
   const second = await file('data.txt', { onConflict: 'NEW_VERSION', bytes: `${mark} more` })
-  const trashed = await trashedWithItsFolder(house, { workspaceId, mark, as })
+  const trashed = await trashedWithItsFolder(holdall, { workspaceId, mark, as })
   const open = { workspaceId, size: 4 }
-  const upload = await createUpload(house, { ...open, name: `${mark} open.txt` }, as)
-  const received = await createUpload(house, { ...open, name: `${mark} here.txt` }, as)
-  await sendBytes(house, received, 'here', 0, as)
-  const archiveUploadId = await archiveUpload(house, workspaceId, as)
+  const upload = await createUpload(holdall, { ...open, name: `${mark} open.txt` }, as)
+  const received = await createUpload(holdall, { ...open, name: `${mark} here.txt` }, as)
+  await sendBytes(holdall, received, 'here', 0, as)
+  const archiveUploadId = await archiveUpload(holdall, workspaceId, as)
   const shared = { entry: { id: folder.id } }
-  const { shareLink } = await act(house, 'createShareLink', shared, 'shareLink { id }', as)
+  const { shareLink } = await act(holdall, 'createShareLink', shared, 'shareLink { id }', as)
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
   const table = { workspaceId, name: 'plates', columns }
-  await act(house, 'createTable', table, 'table { name }', as)
-  const { tagId, eventId } = await lookUp(house, workspaceId, as)
+  await act(holdall, 'createTable', table, 'table { name }', as)
+  const { tagId, eventId } = await lookUp(holdall, workspaceId, as)
 
   return {
     mark,
@@ -91,28 +91,28 @@ export async function furnish(house: House, mark: string, token = house.token) {
 type As = { token: string }
 
 /** The confirmed upload of an archive with nothing in it. */
-export async function archiveUpload(house: House, workspaceId: string, as: As) {
+export async function archiveUpload(holdall: TestServer, workspaceId: string, as: As) {
   const bytes = Buffer.alloc(22)
   bytes.write('PK\x05\x06', 'latin1')
   const name = 'empty.zip'
   const input = { workspaceId, name, size: bytes.length, onConflict: 'RENAME' }
-  const upload = await createUpload(house, input, as)
-  await sendBytes(house, upload, bytes, 0, as)
-  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+  const upload = await createUpload(holdall, input, as)
+  await sendBytes(holdall, upload, bytes, 0, as)
+  await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
   return upload.id
 }
 
 /** A file in the trash whose folder is there too, so that it can only be restored elsewhere. */
 async function trashedWithItsFolder(
-  house: House,
+  holdall: TestServer,
   { workspaceId, mark, as }: { workspaceId: string; mark: string; as: As },
 ) {
-  const gone = await createFolder(house, { workspaceId, name: `${mark} gone` }, as)
+  const gone = await createFolder(holdall, { workspaceId, name: `${mark} gone` }, as)
   const name = `${mark} old.txt`
-  const file = await uploadFile(house, { workspaceId, folderId: gone.id, name, bytes: mark }, as)
+  const file = await uploadFile(holdall, { workspaceId, folderId: gone.id, name, bytes: mark }, as)
   for (const { id } of [file, gone]) {
     const entries = [{ entry: { id } }]
-    const answer = await act(house, 'trashEntries', { entries, recursive: true }, 'succeeded', as)
+    const answer = await act(holdall, 'trashEntries', { entries, recursive: true }, 'succeeded', as)
     if (answer.succeeded !== 1) throw new Error(`${id} is not in the trash`)
   }
   return file
@@ -122,24 +122,24 @@ let people = 0
 
 /** Lets a new user in and answers with its id. */
 export async function addMember(
-  house: House,
+  holdall: TestServer,
   { workspaceId, role }: { workspaceId: string; role: string },
-  as: As = house,
+  as: As = holdall,
 ): Promise<string> {
   const email = `colleague-${++people}@example.org`
   const selection = 'member { user { id } }'
-  const { member } = await act(house, 'addMember', { workspaceId, email, role }, selection, as)
+  const { member } = await act(holdall, 'addMember', { workspaceId, email, role }, selection, as)
   return member.user.id
 }
 
 /** A new token with all scopes, where `input` does not say otherwise. */
-export function giveToken(house: House, input: Record<string, unknown>, as: As = house) {
+export function giveToken(holdall: TestServer, input: Record<string, unknown>, as: As = holdall) {
   const token = { name: 'a token', scopes: allScopes, ...input }
-  return act(house, 'createApiToken', token, 'secret token { id }', as)
+  return act(holdall, 'createApiToken', token, 'secret token { id }', as)
 }
 
-async function lookUp(house: House, workspaceId: string, as: As) {
-  const { workspace } = await house.ask(
+async function lookUp(holdall: TestServer, workspaceId: string, as: As) {
+  const { workspace } = await holdall.ask(
     `query ($id: ID!) { workspace(by: { id: $id }) {
       tags(first: 1) { nodes { id } }
       activity(first: 1) { nodes { id } }
@@ -151,9 +151,9 @@ async function lookUp(house: House, workspaceId: string, as: As) {
 }
 
 /** The token, bound to no workspace, of somebody who owns another one. */
-export async function strangersToken(house: House): Promise<string> {
-  const elsewhere = await furnish(house, 'elsewhere')
-  const { token, tokenId } = await invite(house, elsewhere.workspaceId, 'OWNER')
-  await unbind(house, tokenId)
+export async function strangersToken(holdall: TestServer): Promise<string> {
+  const elsewhere = await furnish(holdall, 'elsewhere')
+  const { token, tokenId } = await invite(holdall, elsewhere.workspaceId, 'OWNER')
+  await unbind(holdall, tokenId)
   return token
 }

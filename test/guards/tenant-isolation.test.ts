@@ -10,7 +10,7 @@ import { schema } from '../../src/schema.ts'
 import { act } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
 import { firstToken } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { fills, graft, idSlots, selectionOf } from './id-slots.ts'
 import { idsOf, mutations, nodes } from './mutation-cases.ts'
 import { addMember, allScopes, furnish, giveToken, type Place } from './tenant-fixture.ts'
@@ -43,7 +43,7 @@ const queries = {
 }
 
 const theirMark = 'marjoram'
-let house: House
+let holdall: TestServer
 let theirs: Place
 let before: unknown
 let later = 0
@@ -56,24 +56,24 @@ const tokens: Record<'outsider' | 'viewer' | 'bound' | 'expired', string> = {
 const people = { owner: '', outsider: '' }
 
 beforeAll(async () => {
-  house = await openHouse({ now: () => Date.now() + later })
-  theirs = await furnish(house, theirMark)
-  const other = await furnish(house, 'elsewhere')
-  people.owner = (await house.ask('{ viewer { user { id } } }')).viewer.user.id
+  holdall = await startTestServer({ now: () => Date.now() + later })
+  theirs = await furnish(holdall, theirMark)
+  const other = await furnish(holdall, 'elsewhere')
+  people.owner = (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id
   Object.assign(people, await newcomer(other.workspaceId, 'OWNER', 'outsider'))
   await newcomer(theirs.workspaceId, 'VIEWER', 'viewer')
-  tokens.bound = (await giveToken(house, { workspaceId: other.workspaceId })).secret
+  tokens.bound = (await giveToken(holdall, { workspaceId: other.workspaceId })).secret
   const expiresAt = new Date(Date.now() + 60_000).toISOString()
-  tokens.expired = (await giveToken(house, { expiresAt })).secret
+  tokens.expired = (await giveToken(holdall, { expiresAt })).secret
   later = 120_000
-  before = await everythingOf(house.app.db, theirs.workspaceId)
+  before = await everythingOf(holdall.app.db, theirs.workspaceId)
 })
-afterAll(() => house?.[Symbol.asyncDispose]())
+afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /** A new user who is in one workspace, with a token of their own that no workspace binds. */
 async function newcomer(workspaceId: string, role: string, name: 'outsider' | 'viewer') {
-  const userId = await addMember(house, { workspaceId, role })
-  tokens[name] = (await firstToken(house, { workspaceId: null, userId })).secret
+  const userId = await addMember(holdall, { workspaceId, role })
+  tokens[name] = (await firstToken(holdall, { workspaceId: null, userId })).secret
   return { [name]: userId }
 }
 
@@ -131,8 +131,8 @@ async function outcome(name: string, input: object, token: string | null) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
   const selection = selectionOf(mutationFields[name]?.type as never, 3)
   const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) ${selection} }`
-  const { status, data, errors } = await house.graphql(query, { input }, { token })
-  if (token !== house.token && token !== tokens.viewer) refuseLeak({ data, errors }, input)
+  const { status, data, errors } = await holdall.graphql(query, { input }, { token })
+  if (token !== holdall.token && token !== tokens.viewer) refuseLeak({ data, errors }, input)
   const codes: string[] = errors?.map(({ extensions }) => extensions?.code) ?? []
   const answer = data?.answer
   if (answer?.code) codes.push(answer.code)
@@ -191,7 +191,7 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
   test('an outsider finds nothing by the ids of others, and does the same with their own', async () => {
     expectFilled(slots, inputs(theirs))
     for (const [i, foreign] of inputs(theirs).entries()) {
-      const own = await furnish(house, `own-${name}`, tokens.outsider)
+      const own = await furnish(holdall, `own-${name}`, tokens.outsider)
       const input = inputs(own)[i] ?? {}
       for (const slot of slots.filter((slot) => fills(input, slot))) {
         const { codes } = await outcome(
@@ -228,7 +228,7 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
   })
 
   test(`a token without ${scope} is told so`, async () => {
-    const { secret } = await giveToken(house, {
+    const { secret } = await giveToken(holdall, {
       scopes: allScopes.filter((other) => other !== scope),
     })
     for (const input of inputs(theirs)) {
@@ -244,17 +244,17 @@ describe.each(nodeTypes.map(({ name }) => name))('S8: node(id:) of %s', (name) =
 
   test('is there for its owner', async () => {
     const id = nodes[name]?.(theirs)
-    expect((await house.ask(query, { id })).node).toMatchObject({ __typename: name, id })
+    expect((await holdall.ask(query, { id })).node).toMatchObject({ __typename: name, id })
   })
 
   test.each(['outsider', 'bound', null] as const)('is nothing to: %s', async (who) => {
     const id = nodes[name]?.(theirs)
-    const { data, errors } = await house.graphql(query, { id }, { token: who && tokens[who] })
+    const { data, errors } = await holdall.graphql(query, { id }, { token: who && tokens[who] })
     expect({ data, errors }).toEqual({ data: { node: null }, errors: undefined })
   })
 
   test('is refused to an expired token', async () => {
-    const { status, errors } = await house.graphql(
+    const { status, errors } = await holdall.graphql(
       query,
       { id: nodes[name]?.(theirs) },
       { token: tokens.expired },
@@ -264,13 +264,13 @@ describe.each(nodeTypes.map(({ name }) => name))('S8: node(id:) of %s', (name) =
 })
 
 test('S8: nodes(ids:) gives a stranger their own and null for the rest', async () => {
-  const own = await furnish(house, 'own', tokens.outsider)
+  const own = await furnish(holdall, 'own', tokens.outsider)
   const ids = idsOf(theirs).flatMap((id, i) => [id, idsOf(own)[i] ?? ''])
   const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }'
-  const { nodes: found } = await house.ask(query, { ids }, { token: tokens.outsider })
+  const { nodes: found } = await holdall.ask(query, { ids }, { token: tokens.outsider })
   const wanted = ids.map((id, i) => (i % 2 === 0 ? null : id))
   expect(found.map((node: { id: string } | null) => node?.id ?? null)).toEqual(wanted)
-  const mine = await house.ask(query, { ids: idsOf(theirs) })
+  const mine = await holdall.ask(query, { ids: idsOf(theirs) })
   expect(mine.nodes.map(({ id }: { id: string }) => id)).toEqual(idsOf(theirs))
 })
 
@@ -278,11 +278,11 @@ test.each(['id', 'slug'] as const)('S8: workspace(by: %s) is null to strangers',
   const by = { [key]: key === 'id' ? theirs.workspaceId : theirs.slug }
   const query = `query ($by: WorkspaceBy!) { workspace(by: $by) { id name } }`
   for (const token of [tokens.outsider, tokens.bound, null]) {
-    const { data, errors } = await house.graphql(query, { by }, { token })
+    const { data, errors } = await holdall.graphql(query, { by }, { token })
     expect({ data, errors }).toEqual({ data: { workspace: null }, errors: undefined })
   }
-  expect((await house.ask(query, { by })).workspace.id).toBe(theirs.workspaceId)
-  expect((await house.ask(query, { by }, { token: tokens.viewer })).workspace.id).toBe(
+  expect((await holdall.ask(query, { by })).workspace.id).toBe(theirs.workspaceId)
+  expect((await holdall.ask(query, { by }, { token: tokens.viewer })).workspace.id).toBe(
     theirs.workspaceId,
   )
 })
@@ -296,11 +296,11 @@ describe.each(Object.keys(lists))('S8: %s', (name) => {
   } } }`
 
   test('shows nothing foreign, whatever ids are named', async () => {
-    const own = await furnish(house, 'own', tokens.outsider)
+    const own = await furnish(holdall, 'own', tokens.outsider)
     const id = type === 'Folder' ? own.rootId : nodes[type]?.(own)
     for (const [i, { filter }] of (lists[name]?.(own) ?? []).entries()) {
       const ask = (chosen: unknown) =>
-        house.graphql(query, { id, filter: chosen }, { token: tokens.outsider })
+        holdall.graphql(query, { id, filter: chosen }, { token: tokens.outsider })
       const { totalCount } = (await ask(filter)).data.node.list
       expect(totalCount).toBeGreaterThan(0)
       const { data, errors } = await ask(lists[name]?.(theirs)[i]?.filter)
@@ -320,7 +320,7 @@ test.each(['outsider', 'bound', 'viewer'] as const)(
         'content-type': 'application/offset+octet-stream',
       }
       const body = method === 'PATCH' ? 'evil' : null
-      const response = await house.http(theirs.uploadUrl, {
+      const response = await holdall.http(theirs.uploadUrl, {
         method,
         headers,
         body,
@@ -332,7 +332,7 @@ test.each(['outsider', 'bound', 'viewer'] as const)(
 )
 
 test('S8: the bytes of a file are not for strangers', async () => {
-  const get = (token: string | null) => house.http(`/download/${theirs.fileId}`, { token })
+  const get = (token: string | null) => holdall.http(`/download/${theirs.fileId}`, { token })
   expect((await get(tokens.outsider)).status).toBe(404)
   expect((await get(tokens.bound)).status).toBe(404)
   expect([401, 404]).toContain((await get(null)).status)
@@ -350,9 +350,9 @@ describe('S37: subscriptions', () => {
   /** What is told first, in a code where it is an error. */
   async function first(name: string, place: Place, token: string | null) {
     const query = `subscription { told: ${name}(${tries[name]?.(place)}) ${selectionOf(fields[name]?.type as never, 1)} }`
-    using stream = await openStream(house, query, {}, { token, headers: preflight })
+    using stream = await openStream(holdall, query, {}, { token, headers: preflight })
     const { data, errors } = (await stream.next())?.data ?? {}
-    if (token !== house.token) refuseLeak({ data, errors }, query)
+    if (token !== holdall.token) refuseLeak({ data, errors }, query)
     return errors?.[0]?.extensions.code ?? data.told.code ?? data.told.__typename
   }
 
@@ -361,7 +361,7 @@ describe('S37: subscriptions', () => {
   })
 
   test.each(Object.keys(fields))('%s tells its owner and no stranger', async (name) => {
-    expect(['ChangeBatch', 'Upload']).toContain(await first(name, theirs, house.token))
+    expect(['ChangeBatch', 'Upload']).toContain(await first(name, theirs, holdall.token))
     for (const token of [tokens.outsider, tokens.bound, null])
       expect(await first(name, theirs, token)).toBe('NOT_FOUND')
     expect(await first(name, theirs, tokens.expired)).toBe('UNAUTHENTICATED')
@@ -369,25 +369,25 @@ describe('S37: subscriptions', () => {
 })
 
 test('nothing that strangers tried has changed anything', async () => {
-  expect(await everythingOf(house.app.db, theirs.workspaceId)).toEqual(before)
+  expect(await everythingOf(holdall.app.db, theirs.workspaceId)).toEqual(before)
 })
 
 test('in a PUBLIC workspace everybody reads the files, and nobody sees people or changes a thing', async () => {
   await act(
-    house,
+    holdall,
     'updateWorkspace',
     { workspaceId: theirs.workspaceId, visibility: 'PUBLIC' },
     '__typename',
   )
-  const open = await everythingOf(house.app.db, theirs.workspaceId)
+  const open = await everythingOf(holdall.app.db, theirs.workspaceId)
   const read = `query ($id: ID!) { workspace(by: { id: $id }) { name entries { nodes { id createdBy { email } } } } }`
   for (const token of [tokens.outsider, null]) {
-    const { workspace } = await house.ask(read, { id: theirs.workspaceId }, { token })
+    const { workspace } = await holdall.ask(read, { id: theirs.workspaceId }, { token })
     expect(workspace.entries.nodes.length).toBeGreaterThan(0)
     expect(JSON.stringify(workspace)).not.toContain('@')
     for (const list of ['members', 'apiTokens', 'activity', 'uploads', 'shareLinks']) {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) { ${list} { totalCount } } }`
-      const { data } = await house.graphql(query, { id: theirs.workspaceId }, { token })
+      const { data } = await holdall.graphql(query, { id: theirs.workspaceId }, { token })
       expect([list, data?.workspace ?? null]).toEqual([list, null])
     }
   }
@@ -402,10 +402,10 @@ test('in a PUBLIC workspace everybody reads the files, and nobody sees people or
       )
     }
   }
-  expect(await everythingOf(house.app.db, theirs.workspaceId)).toEqual(open)
+  expect(await everythingOf(holdall.app.db, theirs.workspaceId)).toEqual(open)
 })
 
 test('the bytes of a file are for a VIEWER, and their log tells of it', async () => {
-  const response = await house.http(`/download/${theirs.fileId}`, { token: tokens.viewer })
+  const response = await holdall.http(`/download/${theirs.fileId}`, { token: tokens.viewer })
   expect([response.status, await response.text()]).toEqual([200, `${theirMark} more`])
 })

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import type { Journal } from './journal.ts'
 
 /** So long a client waits for an answer before it asks again. */
@@ -15,15 +15,15 @@ const documented = {
 
 /** One that is not answered in time is as one whose connection broke: what became of it is not known. */
 export async function request(
-  { house, journal }: { house: House; journal: Journal },
+  { holdall, journal }: { holdall: TestServer; journal: Journal },
   endpoint: keyof typeof documented,
   path: string,
-  init: Parameters<House['http']>[1] = {},
+  init: Parameters<TestServer['http']>[1] = {},
 ): Promise<{ status: number; headers: Headers; text: string } | null> {
   journal.count('requests')
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS)
-    const { status, headers, ...response } = await withText(house, path, { ...init, signal })
+    const { status, headers, ...response } = await withText(holdall, path, { ...init, signal })
     const isOfProxy = status === 502 && response.text === ''
     if (isOfProxy) return null
     if (!documented[endpoint].includes(status))
@@ -37,14 +37,18 @@ export async function request(
   }
 }
 
-async function withText(house: House, path: string, init: Parameters<House['http']>[1]) {
-  const response = await house.http(path, init)
+async function withText(
+  holdall: TestServer,
+  path: string,
+  init: Parameters<TestServer['http']>[1],
+) {
+  const response = await holdall.http(path, init)
   return { status: response.status, headers: response.headers, text: await response.text() }
 }
 
 /** The data of an operation; null where it is not known whether it was done, or it was refused for now. */
 export async function ask(
-  at: { house: House; journal: Journal },
+  at: { holdall: TestServer; journal: Journal },
   query: string,
   variables: object,
 ): Promise<any> {

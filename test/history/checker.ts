@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadUrl, usageOf } from '../support/client.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { advance, type Place } from './followers.ts'
 import type { Journal, Sent } from './journal.ts'
 
@@ -12,7 +12,7 @@ type Entry = {
   size: number
   sha256: string
 }
-type At = { house: House; journal: Journal }
+type At = { holdall: TestServer; journal: Journal }
 
 /** Holds what is there, by the API alone, against what clients were told; the servers are well again. */
 export async function check(at: At, workspace: Workspace, places: Place[]): Promise<void> {
@@ -30,7 +30,7 @@ type Workspace = { id: string; root: { id: string } }
 async function settled(at: At, workspace: Workspace, files: Sent[]): Promise<Entry[]> {
   const end = performance.now() + 30_000
   while (true) {
-    const entries = await entriesOf(at.house, workspace)
+    const entries = await entriesOf(at.holdall, workspace)
     const names = new Set(entries.map(({ name }) => name))
     const missing = files.filter(
       ({ auto, acknowledged, name }) => auto && acknowledged && !names.has(name),
@@ -41,14 +41,14 @@ async function settled(at: At, workspace: Workspace, files: Sent[]): Promise<Ent
 }
 
 /** All that lies in the root, where clients put everything. */
-async function entriesOf(house: House, { root }: Workspace): Promise<Entry[]> {
+async function entriesOf(holdall: TestServer, { root }: Workspace): Promise<Entry[]> {
   const query = `query ($id: ID!, $after: String) { node(id: $id) { ... on Folder {
     children(first: 100, after: $after) {
       nodes { __typename id name ... on File { size sha256 } } pageInfo { hasNextPage endCursor }
     } } } }`
   const all: Entry[] = []
   for (let after: string | null = null; ; ) {
-    const { node }: { node: any } = await house.ask(query, { id: root.id, after })
+    const { node }: { node: any } = await holdall.ask(query, { id: root.id, after })
     all.push(...node.children.nodes)
     if (!node.children.pageInfo.hasNextPage) return all
     after = node.children.pageInfo.endCursor
@@ -81,8 +81,8 @@ function checkFolders(journal: Journal, { id }: Workspace, entries: Entry[]) {
   }
 }
 
-async function checkBytes({ house, journal }: At, { id, name, sha256 }: Entry) {
-  const response = await house.http(await downloadUrl(house, id), {
+async function checkBytes({ holdall, journal }: At, { id, name, sha256 }: Entry) {
+  const response = await holdall.http(await downloadUrl(holdall, id), {
     token: null,
     redirect: 'follow',
   })
@@ -92,8 +92,8 @@ async function checkBytes({ house, journal }: At, { id, name, sha256 }: Entry) {
   journal.count('files read')
 }
 
-async function checkUsage({ house, journal }: At, { id }: Workspace, entries: Entry[]) {
-  const { currentBytes, fileCount, folderCount } = await usageOf(house, id)
+async function checkUsage({ holdall, journal }: At, { id }: Workspace, entries: Entry[]) {
+  const { currentBytes, fileCount, folderCount } = await usageOf(holdall, id)
   const files = entries.filter(({ __typename }) => __typename === 'File')
   const counted = {
     currentBytes: files.reduce((sum, { size }) => sum + size, 0),

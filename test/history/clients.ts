@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dice } from '../support/seeded-random.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { metadata, OFFSET_TYPE } from '../support/tus.ts'
 import { ask, request, untilAnswered } from './asking.ts'
 import type { Journal, Sent } from './journal.ts'
 
 export type Client = {
-  house: House
+  holdall: TestServer
   journal: Journal
   workspaceIds: [string, ...string[]]
   dice: Dice

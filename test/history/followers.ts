@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { changesResult, forMirror } from '../support/changes.ts'
 import { Mirror } from '../support/mirror.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { ask, untilAnswered } from './asking.ts'
 import type { Journal } from './journal.ts'
 
-type At = { house: House; journal: Journal }
+type At = { holdall: TestServer; journal: Journal }
 export type Place = { mirror: Mirror; cursor: string | undefined }
 
 const query = `query ($id: ID!, $since: SyncCursor) {

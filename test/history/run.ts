@@ -16,13 +16,16 @@ type Bounds = { seed: number; ms: number; databaseUrl?: string | undefined; clie
  */
 export async function runHistory({ seed, ms, databaseUrl, clients = 6 }: Bounds) {
   await using installation = await openInstallation(databaseUrl)
-  const { house, fsck } = installation
+  const { holdall, fsck } = installation
   const journal = new Journal()
-  const workspaces = [await createWorkspace(house), await createWorkspace(house, { name: 'Other' })]
+  const workspaces = [
+    await createWorkspace(holdall),
+    await createWorkspace(holdall, { name: 'Other' }),
+  ]
   const end = performance.now() + ms
   const isOver = () => performance.now() >= end
   const workspaceIds = workspaces.map(({ id }) => id) as [string, string]
-  const at = { house, journal }
+  const at = { holdall, journal }
   const following = workspaceIds.map((id) => follow(at, id, isOver))
   const working = Array.from({ length: clients }, (_, i) =>
     work({ ...at, workspaceIds, dice: new Dice(seed + i), name: `c${i}`, isOver }),

@@ -7,9 +7,9 @@ import type { Env } from '../../src/config.ts'
 import { freePort } from '../support/free-port.ts'
 import { openProxy } from '../support/proxy.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import { houseAt } from '../support/server-at.ts'
+import { serverAt } from '../support/server-at.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { until } from '../support/tus.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -27,7 +27,7 @@ export type Member = {
 }
 export type Installation = {
   members: Member[]
-  house: House
+  holdall: TestServer
   /** What `npm run fsck -- --deep` says; empty where it finds nothing. */
   fsck: () => Promise<string>
 } & AsyncDisposable
@@ -52,7 +52,7 @@ export async function openInstallation(databaseUrl: string | undefined): Promise
   const all = stack.move()
   return {
     members,
-    house: houseAt(proxy.url, ADMIN_TOKEN),
+    holdall: serverAt(proxy.url, ADMIN_TOKEN),
     fsck: () => fsck(near),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }

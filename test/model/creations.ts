@@ -98,7 +98,7 @@ const tusCreate: Operation<Creation> = {
   },
 }
 
-async function postUpload({ house }: Client, { input }: Creation): Promise<Answer> {
+async function postUpload({ holdall }: Client, { input }: Creation): Promise<Answer> {
   const { name, size, tags, metadata: _, ...rest } = input
   const said = { ...rest, filename: name, confirm: 'auto', ...(tags && { tags: tags.join(',') }) }
   const headers = {
@@ -106,7 +106,7 @@ async function postUpload({ house }: Client, { input }: Creation): Promise<Answe
     'Upload-Metadata': metadata(said),
     'Upload-Length': `${size}`,
   }
-  const response = await house.http('/uploads', { method: 'POST', headers })
+  const response = await holdall.http('/uploads', { method: 'POST', headers })
   const code = response.ok ? null : ((await response.json()) as { code: string }).code
   const id = response.headers.get('holdall-upload-id')
   return { code, ids: [id] }

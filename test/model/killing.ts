@@ -65,7 +65,7 @@ async function settled(
 ): Promise<{ world: World; index: number }> {
   const end = performance.now() + PATIENCE_MS
   for (;;) {
-    const seen = await see(on.client.house, on.world)
+    const seen = await see(on.client.holdall, on.world)
     const possible = worlds(seen)
     for (const world of possible) bind(world, seen)
     for (const [index, world] of possible.entries())
@@ -83,7 +83,7 @@ async function goOn({ client }: Walk, operation: Operation, input: unknown, { up
   if (operation.name.startsWith('confirm')) await operation.run(client, input)
   else
     for (const { id } of left)
-      await attempt(client.house, 'confirmUpload', { uploadId: id }, '__typename')
+      await attempt(client.holdall, 'confirmUpload', { uploadId: id }, '__typename')
 }
 
 function noneOf(worlds: World[], seen: Seen): Error {

@@ -1,6 +1,6 @@
 import { attempt } from '../support/client.ts'
 import type { Dice } from '../support/seeded-random.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import type { World } from './model-state.ts'
 import { attempted } from './refusal.ts'
 import type { Seen } from './server-snapshot.ts'
@@ -11,7 +11,7 @@ export type Outcome = { code: string | null; facts?: unknown; is?: (number | nul
 export type Answer = { code: string | null; facts?: unknown; ids?: (string | null)[] }
 
 /** Whoever asks the server, and remembers the addresses that it was given. */
-export type Client = { house: House; addresses: Map<string, string> }
+export type Client = { holdall: TestServer; addresses: Map<string, string> }
 
 /** One thing that can be asked of the API. */
 export type Operation<Input = any> = {
@@ -40,8 +40,8 @@ type Tell = (payload: any) => Omit<Answer, 'code'>
 /** A mutation as it stands: the code of its error, or what `tell` reads in the payload. */
 export const mutation =
   (name: string, selection: string, tell: Tell) =>
-  async ({ house }: Client, input: any): Promise<Answer> => {
-    const payload = await attempt(house, name, input, selection)
+  async ({ holdall }: Client, input: any): Promise<Answer> => {
+    const payload = await attempt(holdall, name, input, selection)
     return payload.code ? { code: payload.code } : { code: null, ...tell(payload) }
   }
 

@@ -35,10 +35,10 @@ export async function perform(on: Walk, operation: Operation, input: unknown) {
   const began = performance.now()
   check(after, expected, await operation.run(on.client, input))
   on.pace.set(operation.name, performance.now() - began)
-  const { house } = on.client
-  if (!isBound(after)) bind(after, await seeNew(house, after))
-  if (!isBound(after)) bind(after, await see(house, after))
-  if (!isBound(after)) throw new Error(differences(after, await see(house, after)).join('\n'))
+  const { holdall } = on.client
+  if (!isBound(after)) bind(after, await seeNew(holdall, after))
+  if (!isBound(after)) bind(after, await see(holdall, after))
+  if (!isBound(after)) throw new Error(differences(after, await see(holdall, after)).join('\n'))
   if (expected.code) on.figures.refused += 1
   on.world = after
 }

@@ -12,11 +12,11 @@ import { openUploads, statusOf } from './uploads.ts'
 type Piece = { uploadId: string; offset: number; bytes: number; length?: number; content: Content }
 
 /** Where the bytes of an upload go: told once, it stays. */
-async function urlOf({ house, addresses }: Client, uploadId: string): Promise<string> {
+async function urlOf({ holdall, addresses }: Client, uploadId: string): Promise<string> {
   const known = addresses.get(uploadId)
   if (known) return known
   const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { url } } }'
-  const { node } = await house.ask(query, { id: uploadId })
+  const { node } = await holdall.ask(query, { id: uploadId })
   addresses.set(uploadId, node.url)
   return node.url
 }
@@ -57,7 +57,7 @@ const sendPiece: Operation<Piece> = {
     const url = await urlOf(client, uploadId)
     const body = bytesOf(content).subarray(offset, offset + bytes)
     const headers = { 'Upload-Length': length === undefined ? '' : `${length}` }
-    return asAnswer(await patiently(() => tusOf(client.house).patch(url, offset, body, headers)))
+    return asAnswer(await patiently(() => tusOf(client.holdall).patch(url, offset, body, headers)))
   },
   apply(world, piece) {
     const upload = requireUpload(world, piece.uploadId)
@@ -116,7 +116,7 @@ const terminate: Operation<{ uploadId: string }> = {
   },
   async run(client, { uploadId }) {
     const url = await urlOf(client, uploadId)
-    return asAnswer(await patiently(() => tusOf(client.house).terminate(url)))
+    return asAnswer(await patiently(() => tusOf(client.holdall).terminate(url)))
   },
   apply(world, { uploadId }) {
     const upload = requireUpload(world, uploadId)

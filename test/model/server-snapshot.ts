@@ -1,4 +1,4 @@
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import type { World } from './model-state.ts'
 import { isLive, pathOf } from './tree.ts'
 
@@ -76,8 +76,10 @@ const folders = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Folder {
 } } } ${entry}`
 
 /** Reads everything. */
-export async function see(house: House, { workspaces }: World): Promise<Seen> {
-  const parts = await Promise.all(workspaces.map(({ id }, index) => seeWorkspace(house, id, index)))
+export async function see(holdall: TestServer, { workspaces }: World): Promise<Seen> {
+  const parts = await Promise.all(
+    workspaces.map(({ id }, index) => seeWorkspace(holdall, id, index)),
+  )
   const all = <K extends keyof Seen>(kind: K) => parts.flatMap((part) => part[kind]) as Seen[K]
   return {
     living: all('living'),
@@ -90,15 +92,15 @@ export async function see(house: House, { workspaces }: World): Promise<Seen> {
   }
 }
 
-async function seeWorkspace(house: House, id: string, index: number): Promise<Seen> {
-  const { workspace: seen } = await house.ask(workspace, { id })
+async function seeWorkspace(holdall: TestServer, id: string, index: number): Promise<Seen> {
+  const { workspace: seen } = await holdall.ask(workspace, { id })
   const here = <T>(things: T[]) => things.map((thing) => ({ ...thing, workspace: index }))
   const uploads = new Map(
     [...seen.newest.nodes, ...seen.open.nodes].map((one: SeenUpload) => [one.id, one]),
   )
   return {
-    living: here([seen.root, ...(await pagesOf(house, id))]),
-    trashed: here(await withBelow(house, seen.trash.nodes)),
+    living: here([seen.root, ...(await pagesOf(holdall, id))]),
+    trashed: here(await withBelow(holdall, seen.trash.nodes)),
     tags: here(seen.tags.nodes),
     uploads: here([...uploads.values()]),
     shares: here(seen.shareLinks.nodes),
@@ -107,10 +109,10 @@ async function seeWorkspace(house: House, id: string, index: number): Promise<Se
   }
 }
 
-async function pagesOf(house: House, id: string): Promise<SeenEntry[]> {
+async function pagesOf(holdall: TestServer, id: string): Promise<SeenEntry[]> {
   const entries: SeenEntry[] = []
   for (let after: string | null = null, pages = 0; pages < 20; pages++) {
-    const asked: any = await house.ask(page, { id, after })
+    const asked: any = await holdall.ask(page, { id, after })
     const { nodes, pageInfo } = asked.workspace.entries
     entries.push(...nodes)
     if (!pageInfo.hasNextPage) return entries
@@ -120,23 +122,23 @@ async function pagesOf(house: House, id: string): Promise<SeenEntry[]> {
 }
 
 /** What went to the trash with these, too. */
-async function withBelow(house: House, roots: SeenEntry[]): Promise<SeenEntry[]> {
+async function withBelow(holdall: TestServer, roots: SeenEntry[]): Promise<SeenEntry[]> {
   const ids = roots.filter(({ __typename }) => __typename === 'Folder').map(({ id }) => id)
   if (ids.length === 0) return roots
   const nodes: any[] = []
   for (let i = 0; i < ids.length; i += 20)
-    nodes.push(...(await house.ask(folders, { ids: ids.slice(i, i + 20) })).nodes)
+    nodes.push(...(await holdall.ask(folders, { ids: ids.slice(i, i + 20) })).nodes)
   const below = nodes.flatMap((node) => node?.children.nodes ?? [])
-  return [...roots, ...(await withBelow(house, below))]
+  return [...roots, ...(await withBelow(holdall, below))]
 }
 
 /** Reads only what is new, where that is enough to know the ids of all that is in the world. */
-export async function seeNew(house: House, world: World): Promise<Seen> {
+export async function seeNew(holdall: TestServer, world: World): Promise<Seen> {
   const unknown = [...world.entries.values()].filter(
     ({ id, versions }) => id === null || versions.some((version) => version.id === null),
   )
   if (unknown.length > 40 || unknown.some((entry) => !isLive(world, entry)))
-    return see(house, world)
+    return see(holdall, world)
   const parts = await Promise.all(
     world.workspaces.map(async ({ id }, index) => {
       const own = unknown.filter(({ workspace }) => workspace === index)
@@ -145,7 +147,7 @@ export async function seeNew(house: House, world: World): Promise<Seen> {
         (path, i) => `e${i}: entryByPath(path: ${JSON.stringify(path)}) { ...E }`,
       )
       const query = `query ($id: ID!) { workspace(by: { id: $id }) { tags(first: 100) { nodes { id name color } } ${named.join(' ')} } } ${named.length > 0 ? entry : ''}`
-      const { tags, ...entries } = (await house.ask(query, { id })).workspace
+      const { tags, ...entries } = (await holdall.ask(query, { id })).workspace
       const here = <T>(things: T[]) => things.map((thing) => ({ ...thing, workspace: index }))
       return {
         living: here(Object.values<any>(entries).filter(Boolean)),

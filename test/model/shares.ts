@@ -71,10 +71,10 @@ function drawOpening(world: World, dice: Dice, kind: Entry['kind']): Open | null
 }
 
 /** The address of a link, asked for while it was there: whoever has it keeps it. */
-async function addressOf({ house, addresses }: Client, shareId: string): Promise<string> {
+async function addressOf({ holdall, addresses }: Client, shareId: string): Promise<string> {
   const known = addresses.get(shareId)
   if (known) return known
-  const { node } = await house.ask(
+  const { node } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on ShareLink { url } } }',
     { id: shareId },
   )
@@ -84,7 +84,7 @@ async function addressOf({ house, addresses }: Client, shareId: string): Promise
 
 async function open(client: Client, { shareId, entryId }: Open) {
   const address = await addressOf(client, shareId)
-  return client.house.http(`${address}?folder=${entryId}`, { token: null })
+  return client.holdall.http(`${address}?folder=${entryId}`, { token: null })
 }
 
 const openShare: Operation<Open> = {
@@ -113,7 +113,7 @@ const downloadShared: Operation<Open> = {
   weight: 3,
   draw: (world, dice) => drawOpening(world, dice, 'file'),
   async run(client, opening): Promise<Answer> {
-    const { house, addresses } = client
+    const { holdall, addresses } = client
     const opened = await open(client, opening)
     const said: any = await opened.json()
     // A link that was signed through the share while it showed something ends with it.
@@ -121,7 +121,7 @@ const downloadShared: Operation<Open> = {
     const url = opened.ok ? said.downloadUrl.url : addresses.get(signed)
     if (!url) return { code: said.code }
     addresses.set(signed, url)
-    const response = await house.http(url, { token: null })
+    const response = await holdall.http(url, { token: null })
     if (!response.ok) return { code: ((await response.json()) as { code: string }).code }
     return { code: null, facts: hashOf(Buffer.from(await response.arrayBuffer())) }
   },

@@ -3,7 +3,7 @@ import { createWorkspace } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'
 import { Dice } from '../support/seeded-random.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { differences } from './agreement.ts'
 import { checkBytes } from './bytes.ts'
 import { killedDuring } from './killing.ts'
@@ -44,16 +44,16 @@ export async function walk(length: Length, env: { DATABASE_URL?: string }): Prom
 }
 
 async function begin(process: Walk['process'], seed: number): Promise<Walk> {
-  const { house } = process
+  const { holdall } = process
   const world = emptyWorld()
   for (const name of ['First', 'Second']) {
-    const { id, root } = await createWorkspace(house, { name })
+    const { id, root } = await createWorkspace(holdall, { name })
     addWorkspace(world, id, root.id)
   }
   const nothing = { operations: 0, refused: 0, kills: 0, unanswered: 0 }
   return {
     dice: new Dice(seed),
-    client: { house, addresses: new Map() },
+    client: { holdall, addresses: new Map() },
     pace: new Map(),
     process,
     world,
@@ -90,14 +90,14 @@ function prune({ uploads, workspaces }: World) {
 
 async function compare(on: Walk, bytes: number | 'all') {
   const { client, world, figures, dice } = on
-  const told = differences(world, await see(client.house, world))
+  const told = differences(world, await see(client.holdall, world))
   if (told.length > 0) throw new Error(told.slice(0, 20).join('\n'))
   figures.comparisons += 1
-  figures.downloads += await checkBytes(client.house, world, dice, bytes)
+  figures.downloads += await checkBytes(client.holdall, world, dice, bytes)
 }
 
 async function inspect(env: { DATA_DIR: string; DATABASE_URL?: string }) {
   const app = { config: readConfig(env) }
-  const told = await findings({ app } as House, { deep: true })
+  const told = await findings({ app } as TestServer, { deep: true })
   if (told.length > 0) throw new Error(`fsck: ${JSON.stringify(told)}`)
 }

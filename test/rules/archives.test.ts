@@ -9,7 +9,7 @@ import {
   descriptor,
   descriptorSize,
   ENDING_BYTES,
-  ending,
+  endRecords,
   localHeader,
   localSize,
   type Member,
@@ -68,7 +68,7 @@ describe('the layout of an archive', () => {
   test('the end says where the directory is, however far', async () => {
     for (const offset of edges) {
       const said = { count: 70_000, size: 5_000_000, offset }
-      const end = ending(said)
+      const end = endRecords(said)
       expect(end.length).toBe(ENDING_BYTES)
       expect(await zipEnd(end, async () => end.subarray(0, 56))).toEqual(said)
     }

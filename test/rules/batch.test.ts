@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { apart } from '../../src/domains/uploads/batch.ts'
+import { runIndependently } from '../../src/domains/uploads/batch.ts'
 import type { UploadRow } from '../../src/domains/uploads/rules.ts'
 import { NotFound } from '../../src/errors.ts'
 
 test('each has its turn in the order of the items, whoever is ready first, and also behind one that has failed', async () => {
   const order: string[] = []
   const begin = { slow: 30, failing: 0, quick: 0, last: 10 }
-  const outcomes = await apart(Object.entries(begin), async ([name, ms], turn) => {
+  const outcomes = await runIndependently(Object.entries(begin), async ([name, ms], turn) => {
     const work = async () => {
       await sleep(ms)
       if (name === 'failing') throw new NotFound(name)

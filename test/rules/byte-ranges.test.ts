@@ -4,7 +4,7 @@ import {
   type ByteRange,
   lengthOf,
   multipart,
-  wantedRanges,
+  parseRange,
 } from '../../src/http/download/byte-ranges.ts'
 
 describe('one range', () => {
@@ -18,7 +18,7 @@ describe('one range', () => {
     ['BYTES= 1-2 ,', { start: 1, end: 2 }],
     [`bytes=5-${'9'.repeat(30)}`, { start: 5, end: 99 }],
   ])('%s of 100 bytes', (header, range) => {
-    expect(wantedRanges(header, 100)).toEqual([range])
+    expect(parseRange(header, 100)).toEqual([range])
   })
 
   test.each([
@@ -27,9 +27,7 @@ describe('one range', () => {
     'bytes=-0',
     'bytes=100-,200-300',
     `bytes=${'9'.repeat(30)}-`,
-  ])('%s lies behind 100 bytes', (header) =>
-    expect(wantedRanges(header, 100)).toBe('unsatisfiable'),
-  )
+  ])('%s lies behind 100 bytes', (header) => expect(parseRange(header, 100)).toBe('unsatisfiable'))
 
   test.each([
     undefined,
@@ -49,18 +47,18 @@ describe('one range', () => {
     'bytes=1-2-3',
     'items=0-1',
   ])('%s is ignored', (header) => {
-    expect(wantedRanges(header, 100)).toBe('whole')
+    expect(parseRange(header, 100)).toBe('whole')
   })
 
   test('an empty file has nothing to cut', () => {
-    expect(wantedRanges('bytes=0-', 0)).toBe('whole')
-    expect(wantedRanges('bytes=-5', 0)).toBe('whole')
+    expect(parseRange('bytes=0-', 0)).toBe('whole')
+    expect(parseRange('bytes=-5', 0)).toBe('whole')
   })
 })
 
 describe('several ranges', () => {
   test('keep the order in which they were asked', () => {
-    const asked = wantedRanges('bytes=50-59, 0-9,-5', 100)
+    const asked = parseRange('bytes=50-59, 0-9,-5', 100)
     expect(asked).toEqual([
       { start: 50, end: 59 },
       { start: 0, end: 9 },
@@ -69,22 +67,22 @@ describe('several ranges', () => {
   })
 
   test('that overlap or touch become one', () => {
-    expect(wantedRanges('bytes=0-9,10-19,5-12', 100)).toEqual([{ start: 0, end: 19 }])
-    expect(wantedRanges('bytes=80-,0-0,70-85', 100)).toEqual([
+    expect(parseRange('bytes=0-9,10-19,5-12', 100)).toEqual([{ start: 0, end: 19 }])
+    expect(parseRange('bytes=80-,0-0,70-85', 100)).toEqual([
       { start: 70, end: 99 },
       { start: 0, end: 0 },
     ])
   })
 
   test('lose those that lie behind the end', () => {
-    expect(wantedRanges('bytes=0-0,500-', 100)).toEqual([{ start: 0, end: 0 }])
+    expect(parseRange('bytes=0-0,500-', 100)).toEqual([{ start: 0, end: 0 }])
   })
 
   test('more than sixteen apart are answered whole; a thousand times the same is one', () => {
     const apart = (n: number) => `bytes=${Array.from({ length: n }, (_, i) => `${i * 2}-${i * 2}`)}`
-    expect(wantedRanges(apart(16), 100)).toHaveLength(16)
-    expect(wantedRanges(apart(17), 100)).toBe('whole')
-    expect(wantedRanges(`bytes=${Array(1000).fill('0-')}`, 100)).toEqual([{ start: 0, end: 99 }])
+    expect(parseRange(apart(16), 100)).toHaveLength(16)
+    expect(parseRange(apart(17), 100)).toBe('whole')
+    expect(parseRange(`bytes=${Array(1000).fill('0-')}`, 100)).toEqual([{ start: 0, end: 99 }])
   })
 })
 
@@ -106,9 +104,9 @@ test('whatever is asked, the parts hold just those bytes, inside the file, and n
       fc.array(spec, { minLength: 1, maxLength: 12 }),
       fc.integer({ min: 1, max: 50 }),
       (specs, size) => {
-        const wanted = wantedRanges(`bytes=${specs.join(', ')}`, size)
+        const wanted = parseRange(`bytes=${specs.join(', ')}`, size)
         const model = specs
-          .map((one) => wantedRanges(`bytes=${one}`, size))
+          .map((one) => parseRange(`bytes=${one}`, size))
           .filter((one) => typeof one !== 'string')
         if (typeof wanted === 'string') {
           expect(model).toEqual([])

@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type Place, readCursor, writeCursor } from '../../src/domains/activity/sync-cursor.ts'
+import {
+  readCursor,
+  type SyncPosition,
+  writeCursor,
+} from '../../src/domains/activity/sync-cursor.ts'
 import { SyncCursorExpired } from '../../src/errors.ts'
 import { changesOf, forMirror } from '../support/changes.ts'
 import {
@@ -16,7 +20,7 @@ import {
 } from '../support/client.ts'
 import { Mirror } from '../support/mirror.ts'
 import { keysOf } from '../support/signing.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { type Deed, deeds, perform } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
@@ -36,12 +40,12 @@ describe('a cursor', () => {
     file: fc.option(file),
   })
   const walk = fc.record({ of: fc.constantFrom('workspace', 'event'), at: fc.option(step) })
-  const places: fc.Arbitrary<Place> = fc.record({
+  const places: fc.Arbitrary<SyncPosition> = fc.record({
     seq: number,
     owedUntil: number,
     walk: fc.option(walk),
   })
-  const write = (place: Place) => writeCursor(keys, 'ws_1', place)
+  const write = (place: SyncPosition) => writeCursor(keys, 'ws_1', place)
   const read = (cursor: string) => readCursor(keys, 'ws_1', cursor)
 
   test('gives back the place that it was made of, and is short enough to be sent', () => {
@@ -96,24 +100,24 @@ describe('a cursor', () => {
 })
 
 describe('a client that keeps a copy', () => {
-  let house: House
+  let holdall: TestServer
   let workspaceId: string
   let client: ReturnType<typeof openClient>
   beforeEach(async () => {
-    house = await openHouse()
-    onTestFinished(() => house[Symbol.asyncDispose]())
-    workspaceId = (await createWorkspace(house)).id
-    client = openClient(house, workspaceId)
+    holdall = await startTestServer()
+    onTestFinished(() => holdall[Symbol.asyncDispose]())
+    workspaceId = (await createWorkspace(holdall)).id
+    client = openClient(holdall, workspaceId)
   })
 
-  const folder = (name: string) => createFolder(house, { workspaceId, name, createParents: true })
+  const folder = (name: string) => createFolder(holdall, { workspaceId, name, createParents: true })
   const move = (entry: { id: string }, to: { id: string }) =>
-    batchDone(house, 'moveEntries', { entries: items(entry), destination: { id: to.id } })
+    batchDone(holdall, 'moveEntries', { entries: items(entry), destination: { id: to.id } })
   const rename = (entry: { id: string }, name: string) =>
-    act(house, 'updateEntry', { entry: { id: entry.id }, name }, '__typename')
+    act(holdall, 'updateEntry', { entry: { id: entry.id }, name }, '__typename')
   const restore = (entry: { id: string }) =>
-    batchDone(house, 'restoreEntries', { entryIds: [entry.id] })
-  const at = async (path: string) => (await entryByPath(house, workspaceId, path)) as EntryHandle
+    batchDone(holdall, 'restoreEntries', { entryIds: [entry.id] })
+  const at = async (path: string) => (await entryByPath(holdall, workspaceId, path)) as EntryHandle
 
   test.each([1, 2, 100])(
     'loses nothing that left a folder before the folder went (%i at a time)',
@@ -125,9 +129,9 @@ describe('a client that keeps a copy', () => {
       ]
       await client.catchUp()
       const root = await at('')
-      await act(house, 'updateEntry', { entry: { id: going.id }, description: 'x' }, '__typename')
+      await act(holdall, 'updateEntry', { entry: { id: going.id }, description: 'x' }, '__typename')
       await move(staying, root)
-      await trashEntries(house, going)
+      await trashEntries(holdall, going)
       // The first event already shows that the folder is gone.
       await client.catchUp(first)
       expect([...client.mirror.tree.keys()]).toEqual(expect.arrayContaining([staying.id, inner.id]))
@@ -141,11 +145,11 @@ describe('a client that keeps a copy', () => {
       const [going, staying] = [await folder('going'), await folder('going/staying')]
       await folder('going/staying/inner')
       await client.catchUp()
-      await trashEntries(house, going)
+      await trashEntries(holdall, going)
       await client.catchUp(first)
       await restore(going)
       await move(staying, await at(''))
-      await trashEntries(house, going)
+      await trashEntries(holdall, going)
       await client.catchUp(first)
       await client.expectTree()
     },
@@ -167,7 +171,7 @@ describe('a client that keeps a copy', () => {
       for (let i = 0; i < 5; i++) await folder(`top/${i}/x/y`)
       top = await at('top')
       await client.catchUp()
-      await trashEntries(house, top)
+      await trashEntries(holdall, top)
       await client.catchUp()
       await restore(top)
       // The folder itself and four below it: it stands at top/1.
@@ -190,14 +194,14 @@ describe('a client that keeps a copy', () => {
 
     test('stops when the folder goes again', async () => {
       await move(await at('top/4'), await at(''))
-      await trashEntries(house, top)
+      await trashEntries(holdall, top)
       await client.catchUp(2)
       await client.expectTree()
     })
   })
 
   test('has the tree in the end, whatever is done and whenever it asks', async () => {
-    await uploadFile(house, { workspaceId, name: 'seed', bytes: 'seed' })
+    await uploadFile(holdall, { workspaceId, name: 'seed', bytes: 'seed' })
     const asks = fc.record({
       first: fc.integer({ min: 1, max: 6 }),
       batches: fc.integer({ min: 1, max: 8 }),
@@ -212,17 +216,17 @@ describe('a client that keeps a copy', () => {
     )
     await fc.assert(
       fc.asyncProperty(plays, async (steps) => {
-        const { id } = await createWorkspace(house)
-        const client = openClient(house, id)
+        const { id } = await createWorkspace(holdall)
+        const client = openClient(holdall, id)
         await act(
-          house,
+          holdall,
           'createFolder',
           { workspaceId: id, name: 'a/b/c/d', createParents: true },
           '__typename',
         )
-        await uploadFile(house, { workspaceId: id, path: 'a/b', name: 'seed', bytes: 'seed' })
+        await uploadFile(holdall, { workspaceId: id, path: 'a/b', name: 'seed', bytes: 'seed' })
         for (const step of steps) {
-          if ('what' in step) await perform(house, id, step as Deed)
+          if ('what' in step) await perform(holdall, id, step as Deed)
           else for (let i = 0; i < step.batches; i++) await client.read(step.first)
         }
         await client.catchUp(7)
@@ -234,11 +238,11 @@ describe('a client that keeps a copy', () => {
 })
 
 /** Stores its cursor as it was given, and nothing else beside the tree. */
-function openClient(house: House, workspaceId: string) {
+function openClient(holdall: TestServer, workspaceId: string) {
   const mirror = new Mirror()
   let since: string | undefined
   async function read(first: number): Promise<boolean> {
-    const batch = await changesOf(house, workspaceId, { since, first })
+    const batch = await changesOf(holdall, workspaceId, { since, first })
     mirror.apply(forMirror(batch.changes))
     since = batch.cursor
     return batch.hasMore
@@ -250,7 +254,7 @@ function openClient(house: House, workspaceId: string) {
       while (await read(first));
     },
     async expectTree() {
-      expect(mirror.tree).toEqual(await treeOf(house.app.db, workspaceId))
+      expect(mirror.tree).toEqual(await treeOf(holdall.app.db, workspaceId))
     },
   }
 }

@@ -2,11 +2,11 @@ import { resolve } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  CannotStart,
   type Config,
   type Env,
   readConfig,
   type S3Config,
+  StartupError,
   settings,
 } from '../../src/config.ts'
 
@@ -356,7 +356,7 @@ function refusal(env: Env): string {
   try {
     readConfig(env)
   } catch (error) {
-    if (error instanceof CannotStart) return error.message
+    if (error instanceof StartupError) return error.message
     throw error
   }
   throw new Error(`${JSON.stringify(env)} was taken`)
@@ -541,7 +541,7 @@ test('whatever stands in the environment, it is a configuration or a sentence', 
       try {
         readConfig(env)
       } catch (error) {
-        if (!(error instanceof CannotStart)) throw error
+        if (!(error instanceof StartupError)) throw error
         const lines = error.message.split('\n')
         expect(lines.every((line) => /^[A-Z0-9_]+ is .*\.$/.test(line))).toBe(true)
       }

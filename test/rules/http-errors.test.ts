@@ -4,12 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { CommitUnknown, ConnectionLost, NoConnection } from '../../src/database/errors.ts'
 import * as errors from '../../src/errors.ts'
-import { HttpProblem, sendProblem, statusOf } from '../../src/http/errors.ts'
+import { HttpError, sendProblem, statusOf } from '../../src/http/errors.ts'
 
 const full = Object.assign(new Error('ENOSPC: /data/kept/ab'), { code: 'ENOSPC' })
 const lost = Object.assign(new Error('ENOENT: /data/kept/ab'), { code: 'ENOENT' })
 const busy = Object.assign(new Error('EMFILE: /data/kept/ab'), { code: 'EMFILE' })
-const storage = (cause: unknown) => new errors.StorageFault('ab cannot be read', { cause })
+const storage = (cause: unknown) => new errors.StorageError('ab cannot be read', { cause })
 
 test.each([
   [new errors.Unauthenticated(), 401],
@@ -46,7 +46,7 @@ test.each([
   [Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }), 500],
   // What breaks between here and a client is nobody's database.
   [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 500],
-  [new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no'), 405],
+  [new HttpError(405, 'METHOD_NOT_ALLOWED', 'no'), 405],
   [new Error('boom'), 500],
   ['boom', 500],
   [undefined, 500],
@@ -90,7 +90,7 @@ test('headers that belong to an error go with it', async () => {
   expect((await headersOf(new errors.Unauthenticated())).get('www-authenticate')).toBe('Bearer')
   expect((await headersOf(new errors.RateLimited(7))).get('retry-after')).toBe('7')
   expect((await headersOf(storage(busy))).get('retry-after')).toBe('1')
-  const refused = new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'no', { Allow: 'GET, HEAD' })
+  const refused = new HttpError(405, 'METHOD_NOT_ALLOWED', 'no', { Allow: 'GET, HEAD' })
   expect((await headersOf(refused)).get('allow')).toBe('GET, HEAD')
 })
 
@@ -119,7 +119,7 @@ test('S34: a fault of the storage is logged and names no path', async () => {
 test('what the caller can put right is not logged, whatever its status', async () => {
   const expected = [
     new errors.QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }),
-    new HttpProblem(503, 'CLOSING', 'try again'),
+    new HttpError(503, 'CLOSING', 'try again'),
   ]
   for (const error of expected) expect((await answered(error)).logged).toEqual([])
 })

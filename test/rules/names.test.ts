@@ -5,7 +5,7 @@ import { checkName, freeName, numberedName } from '../../src/domains/entries/rul
 import { warningsOf } from '../../src/domains/entries/warnings.ts'
 import { checkTagNames } from '../../src/domains/tags/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
-import { byteLength, endOfPrefix, foldName } from '../../src/names.ts'
+import { byteLength, foldName, prefixUpperBound } from '../../src/names.ts'
 
 const key = (name: string) => checkName(name).nameKey
 const refusal = (name: string) => {
@@ -278,7 +278,7 @@ describe('a free name', () => {
 test('names that begin alike lie between the beginning and its end', () => {
   fc.assert(
     fc.property(name, name, (start, rest) => {
-      const [from, to] = [start, endOfPrefix(start)].map((bound) => Buffer.from(bound))
+      const [from, to] = [start, prefixUpperBound(start)].map((bound) => Buffer.from(bound))
       const between = Buffer.from(start + rest)
       expect(Buffer.compare(from as Buffer, between)).toBe(-1)
       expect(Buffer.compare(between, to as Buffer)).toBe(-1)

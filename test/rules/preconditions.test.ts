@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge, rangeCounts } from '../../src/http/download/preconditions.ts'
+import { evaluatePreconditions, ifRangeMatches } from '../../src/http/download/preconditions.ts'
 
 const etag = '"abc,def"'
 const copy = { etag, modifiedAt: Date.UTC(1994, 10, 6, 8, 49, 37, 654) }
@@ -33,7 +33,7 @@ describe('conditions', () => {
     [{ 'if-unmodified-since': before }, 'failed'],
     [{ 'if-unmodified-since': 'never' }, 'send'],
   ])('%j: %s', (headers, verdict) => {
-    expect(judge(headers, copy)).toBe(verdict)
+    expect(evaluatePreconditions(headers, copy)).toBe(verdict)
   })
 
   test.each([
@@ -44,7 +44,7 @@ describe('conditions', () => {
     [{ 'if-unmodified-since': before, 'if-none-match': etag }, 'failed'],
     [{ 'if-match': etag, 'if-none-match': etag }, 'not modified'],
   ])('%j together: %s', (headers, verdict) => {
-    expect(judge(headers, copy)).toBe(verdict)
+    expect(evaluatePreconditions(headers, copy)).toBe(verdict)
   })
 })
 
@@ -60,5 +60,5 @@ test.each([
   [{ 'if-range': 'nonsense' }, false],
   [{ 'if-range': '*' }, false],
 ])('a range under %j counts: %s', (headers, counts) => {
-  expect(rangeCounts(headers, copy)).toBe(counts)
+  expect(ifRangeMatches(headers, copy)).toBe(counts)
 })

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { UploadStatus } from '../../src/database/tables.ts'
 import { expireUploads, releaseDeadConfirms } from '../../src/domains/uploads/jobs.ts'
 import {
-  isOver,
+  isTerminal,
   nextStatuses,
   receivedStatus,
   statusAt,
@@ -12,14 +12,14 @@ import {
   uploadStatuses,
 } from '../../src/domains/uploads/rules.ts'
 import { attempt, createUpload, createWorkspace, type UploadHandle } from '../support/client.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 describe('the statuses', () => {
   test('every one but the first follows another, and every way ends', () => {
     for (const status of uploadStatuses) {
       expect(statusesBefore(status).length > 0).toBe(status !== 'CREATED')
-      expect(reached(status).some(isOver)).toBe(true)
+      expect(reached(status).some(isTerminal)).toBe(true)
     }
   })
 
@@ -79,14 +79,14 @@ const sizes = fc.array(fc.option(fc.nat(20)), { minLength: 1, maxLength: 3 })
 
 test('whatever is done in whatever order: statuses go their way, offsets never back, and every byte is accounted for', async () => {
   let now = Date.UTC(2030, 0, 1)
-  await using house = await openHouse({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
-  const tus = tusOf(house)
-  const { db, blobs } = house.app
-  const scope = { ...house.app, viewer: null, publicUrl: '' }
+  await using holdall = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
+  const tus = tusOf(holdall)
+  const { db, blobs } = holdall.app
+  const scope = { ...holdall.app, viewer: null, publicUrl: '' }
 
   async function take(step: Step, { id, url }: UploadHandle): Promise<number> {
     if (step.do === 'confirm' || step.do === 'cancel') {
-      await attempt(house, `${step.do}Upload`, { uploadId: id }, 'upload { id }')
+      await attempt(holdall, `${step.do}Upload`, { uploadId: id }, 'upload { id }')
       return 200
     }
     if (step.do === 'jobs') await expireUploads(scope).then(() => releaseDeadConfirms(scope))
@@ -115,7 +115,7 @@ test('whatever is done in whatever order: statuses go their way, offsets never b
         expect(row.fence).toBeGreaterThanOrEqual(earlier.fence)
       }
       if (row.size !== null) expect(row.offset).toBeLessThanOrEqual(row.size)
-      if (isOver(row.status)) expect(row.reservedBytes).toBe(0)
+      if (isTerminal(row.status)) expect(row.reservedBytes).toBe(0)
       expect(row.fileId !== null).toBe(row.status === 'COMPLETE')
       seen.set(row.id, row)
     }
@@ -144,18 +144,18 @@ test('whatever is done in whatever order: statuses go their way, offsets never b
     )
     const kept = new Set((await Array.fromAsync(blobs.list('kept'))).map(({ key }) => key))
     for (const { id, status, offset } of rows) {
-      if (isOver(status)) expect(staged.has(id)).toBe(false)
+      if (isTerminal(status)) expect(staged.has(id)).toBe(false)
       else expect(kept.has(id) || (staged.get(id) ?? 0) >= offset).toBe(true)
     }
   }
 
   await fc.assert(
     fc.asyncProperty(sizes, history, async (sizes, history) => {
-      const { id: workspaceId } = await createWorkspace(house, { quotaBytes: 70 })
+      const { id: workspaceId } = await createWorkspace(holdall, { quotaBytes: 70 })
       const uploads: UploadHandle[] = []
       for (const size of sizes)
         uploads.push(
-          await createUpload(house, { workspaceId, name: 'a', size, onConflict: 'RENAME' }),
+          await createUpload(holdall, { workspaceId, name: 'a', size, onConflict: 'RENAME' }),
         )
       const seen = new Map<string, UploadRow>()
       for (const steps of history) {

@@ -1,4 +1,4 @@
-import { fuzzInHouses } from '../fuzz/rounds.ts'
+import { fuzzOnServers } from '../fuzz/rounds.ts'
 import { subjects } from '../fuzz/subjects.ts'
 
 /** Tries inputs of each kind in turn, until time is over; so many of each. Throws what fast-check says of the first that fails. */
@@ -14,7 +14,7 @@ export async function fuzz({
   for (let round = 0; Date.now() < until; round++) {
     for (const subject of subjects) {
       const bounds = { seed: (seed + round) % 100_000_000, cases: 500, until }
-      const { cases } = await fuzzInHouses(subject, bounds)
+      const { cases } = await fuzzOnServers(subject, bounds)
       figures[subject.name] = (figures[subject.name] ?? 0) + cases
     }
   }

@@ -4,18 +4,22 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { confirmUpload, createUpload, downloadUrl } from '../support/client.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 ** 2
 
 /** So many bytes up by one PATCH, confirmed, and down again; throws where other bytes come back. A multiple of 1 MiB. */
-export async function downUp(house: House, workspaceId: string, size: number): Promise<void> {
-  const upload = await createUpload(house, { workspaceId, name: 'large', size })
+export async function downUp(
+  holdall: TestServer,
+  workspaceId: string,
+  size: number,
+): Promise<void> {
+  const upload = await createUpload(holdall, { workspaceId, name: 'large', size })
   const sent = createHash('sha256')
-  await patch(house, upload.url, Readable.from(mebibytes(size, sent)), size)
-  const { id, sha256 } = await confirmUpload(house, { uploadId: upload.id })
+  await patch(holdall, upload.url, Readable.from(mebibytes(size, sent)), size)
+  const { id, sha256 } = await confirmUpload(holdall, { uploadId: upload.id })
   if (sha256 !== sent.digest('hex')) throw new Error('the server hashed other bytes')
-  const back = await hashOf(await house.http(await downloadUrl(house, id)))
+  const back = await hashOf(await holdall.http(await downloadUrl(holdall, id)))
   if (back !== sha256) throw new Error('other bytes came back')
 }
 
@@ -30,15 +34,15 @@ function* mebibytes(size: number, hash: ReturnType<typeof createHash>) {
   }
 }
 
-async function patch(house: House, url: string, body: Readable, size: number) {
+async function patch(holdall: TestServer, url: string, body: Readable, size: number) {
   const headers = {
-    Authorization: `Bearer ${house.token}`,
+    Authorization: `Bearer ${holdall.token}`,
     'Tus-Resumable': '1.0.0',
     'Upload-Offset': '0',
     'Content-Type': 'application/offset+octet-stream',
     'Content-Length': size,
   }
-  const req = request(new URL(url, house.url), { method: 'PATCH', headers })
+  const req = request(new URL(url, holdall.url), { method: 'PATCH', headers })
   const answered = new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
     req.once('response', resolve).once('error', reject)
   })

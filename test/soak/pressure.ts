@@ -60,7 +60,7 @@ export async function press(load: Load): Promise<Record<string, number>> {
   const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-pressure-'))
   stack.defer(() => rm(DATA_DIR, { recursive: true, force: true }))
   const server = stack.use(await startServer({ DATA_DIR, ADMIN_TOKEN: token }))
-  const place = { server, workspace: await createWorkspace(server.house), load }
+  const place = { server, workspace: await createWorkspace(server.holdall), load }
   const figures: Record<string, number> = {}
   await meanwhile(place, () => wait(1_000))
   for (const [name, phase] of Object.entries(phases)) {
@@ -75,12 +75,12 @@ const phases: Record<string, (place: Place) => Promise<void>> = {
   'small files': smallFiles,
   'uploads at once': manyUploads,
   'one large file up and down': ({ server, workspace, load }) =>
-    downUp(server.house, workspace.id, load.bytes),
+    downUp(server.holdall, workspace.id, load.bytes),
 }
 
 /** The p99 of a page of twenty while `story` goes on, in ms. */
 async function meanwhile({ server, workspace }: Place, story: () => Promise<void>) {
-  const { url } = server.house
+  const { url } = server.holdall
   const query = `{ node(id: "${workspace.root.id}") { ... on Folder { children(first: 20) {
     nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
   const asking: Asking = { url, token, query }
@@ -95,12 +95,12 @@ async function meanwhile({ server, workspace }: Place, story: () => Promise<void
 
 /** A byte a second from each; then all is there. */
 async function trickle({ server, workspace, load }: Place) {
-  const { house } = server
+  const { holdall } = server
   const { trickles, seconds } = load
   const all = await pooled(trickles, 32, async (n) => {
     const input = { workspaceId: workspace.id, name: `trickle ${n}`, size: seconds }
-    const upload = await createUpload(house, input)
-    return { upload, patch: await rawPatch(house, upload.url, 0, seconds) }
+    const upload = await createUpload(holdall, input)
+    return { upload, patch: await rawPatch(holdall, upload.url, 0, seconds) }
   })
   for (let second = 0; second < seconds; second++) {
     const next = wait(1_000)
@@ -113,15 +113,15 @@ async function trickle({ server, workspace, load }: Place) {
     patch.socket.destroy()
     const offset = Number(headers.get('upload-offset'))
     // A machine that took its time made them trickle for longer than the house bears: they go on as every client does.
-    if (status === 423) await sendBytes(house, upload, 'x'.repeat(seconds - offset), offset)
+    if (status === 423) await sendBytes(holdall, upload, 'x'.repeat(seconds - offset), offset)
     else if (status !== 204) throw new Error(`a byte a second was answered ${status}`)
-    await confirmUpload(house, { uploadId: upload.id })
+    await confirmUpload(holdall, { uploadId: upload.id })
   })
 }
 
 async function smallFiles({ server, workspace, load }: Place) {
   await pooled(load.files, 16, (n) =>
-    uploadFile(server.house, {
+    uploadFile(server.holdall, {
       workspaceId: workspace.id,
       name: `small ${n}`,
       bytes: `${n}`.padEnd(4_096),
@@ -133,14 +133,14 @@ async function smallFiles({ server, workspace, load }: Place) {
 async function manyUploads({ server, workspace, load }: Place) {
   const bytes = randomBytes(4 * MIB)
   const uploads = await pooled(load.uploads, 4, (n) =>
-    createUpload(server.house, {
+    createUpload(server.holdall, {
       workspaceId: workspace.id,
       name: `at once ${n}`,
       size: bytes.length,
     }),
   )
-  await Promise.all(uploads.map((upload) => sendBytes(server.house, upload, bytes)))
+  await Promise.all(uploads.map((upload) => sendBytes(server.holdall, upload, bytes)))
   await pooled(load.uploads, 4, (n) =>
-    confirmUpload(server.house, { uploadId: uploads[n]?.id ?? '' }),
+    confirmUpload(server.holdall, { uploadId: uploads[n]?.id ?? '' }),
   )
 }

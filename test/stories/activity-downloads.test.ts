@@ -10,11 +10,11 @@ import {
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { invite, type Person } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const HOUR_MS = 3_600_000
 const bytes = 'abcdefghij'
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let file: FileHandle
 let link: string
@@ -22,11 +22,11 @@ let later: number
 
 beforeEach(async () => {
   later = 0
-  house = await openHouse({ now: () => Date.now() + later })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  file = await uploadFile(house, { workspaceId, path: 'raw', name: 'a.txt', bytes })
-  link = await downloadUrl(house, file.id, '(expiresInSeconds: 604800)')
+  holdall = await startTestServer({ now: () => Date.now() + later })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  file = await uploadFile(holdall, { workspaceId, path: 'raw', name: 'a.txt', bytes })
+  link = await downloadUrl(holdall, file.id, '(expiresInSeconds: 604800)')
 })
 
 type Event = {
@@ -43,7 +43,7 @@ async function downloads(count: number, filter: object = {}): Promise<Event[]> {
     activity(first: 100, filter: $filter) { nodes { actor { id } token { id } entryId path details } }
   } }`
   const asked = { id: workspaceId, filter: { actions: ['FILE_DOWNLOADED'], ...filter } }
-  const read = async () => (await house.ask(query, asked)).workspace.activity.nodes as Event[]
+  const read = async () => (await holdall.ask(query, asked)).workspace.activity.nodes as Event[]
   await expect.poll(async () => (await read()).length).toBe(count)
   // What is written a moment later would be one too many.
   await new Promise((resolve) => setTimeout(resolve, 150))
@@ -53,7 +53,7 @@ async function downloads(count: number, filter: object = {}): Promise<Event[]> {
 }
 
 async function get(url: string, headers: Record<string, string> = {}, token: string | null = null) {
-  const response = await house.http(url, { headers, token })
+  const response = await holdall.http(url, { headers, token })
   return [response.status, await response.text()]
 }
 const range = (text: string) => ({ range: `bytes=${text}` })
@@ -73,7 +73,7 @@ describe('a download is logged', () => {
   })
 
   test('by a token: whose', async () => {
-    const ann = await invite(house, workspaceId, 'VIEWER')
+    const ann = await invite(holdall, workspaceId, 'VIEWER')
     expect(await get(`/download/${file.id}`, {}, ann.token)).toEqual([200, bytes])
     const [event] = await downloads(1)
     expect(event).toMatchObject({
@@ -85,7 +85,7 @@ describe('a download is logged', () => {
   })
 
   test('of a PUBLIC workspace: that it was nobody, and not from where', async () => {
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     expect(await get(`/download/${file.id}`)).toEqual([200, bytes])
     const [event] = await downloads(1)
     expect(event).toMatchObject({ actor: null, token: null })
@@ -93,22 +93,22 @@ describe('a download is logged', () => {
   })
 
   test('of an older version: of which, where the file is now', async () => {
-    await uploadFile(house, {
+    await uploadFile(holdall, {
       workspaceId,
       path: 'raw',
       name: 'a.txt',
       bytes: 'newer',
       onConflict: 'NEW_VERSION',
     })
-    await act(house, 'updateEntry', { entry: { id: file.id }, name: 'b.txt' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'b.txt' }, '__typename')
     expect(await get(link)).toEqual([200, bytes])
     const [event] = await downloads(1)
     expect(event).toMatchObject({ path: 'raw/b.txt', details: { versionId: file.version.id } })
   })
 
   test('also an empty file, and each time that it is sent whole', async () => {
-    const empty = await uploadFile(house, { workspaceId, name: 'empty', bytes: '' })
-    const url = await downloadUrl(house, empty.id)
+    const empty = await uploadFile(holdall, { workspaceId, name: 'empty', bytes: '' })
+    const url = await downloadUrl(holdall, empty.id)
     for (let i = 0; i < 3; i++) expect(await get(url)).toEqual([200, ''])
     const events = await downloads(3, { entryId: empty.id })
     expect(events.map(({ details }) => details.bytes)).toEqual([0, 0, 0])
@@ -118,7 +118,7 @@ describe('a download is logged', () => {
     const answers = await Promise.all(Array.from({ length: 100 }, () => get(link)))
     expect(new Set(answers.map(([status]) => status))).toEqual(new Set([200]))
     await downloads(100)
-    const rows = await house.app.db
+    const rows = await holdall.app.db
       .selectFrom('activity')
       .select('seq')
       .where('workspaceId', '=', workspaceId)
@@ -151,12 +151,15 @@ describe('parts are one download', () => {
   })
 
   test('but not for another link, another token, another version', async () => {
-    const people: Person[] = [await invite(house, workspaceId), await invite(house, workspaceId)]
+    const people: Person[] = [
+      await invite(holdall, workspaceId),
+      await invite(holdall, workspaceId),
+    ]
     for (const { token } of people) await parts(`/download/${file.id}`, token)
     later += 1000
-    await parts(await downloadUrl(house, file.id))
+    await parts(await downloadUrl(holdall, file.id))
     await parts(link)
-    await uploadFile(house, {
+    await uploadFile(holdall, {
       workspaceId,
       path: 'raw',
       name: 'a.txt',
@@ -168,7 +171,7 @@ describe('parts are one download', () => {
   })
 
   test('several at once count together', async () => {
-    const { status } = await house.http(link, { headers: range('0-1,5-6'), token: null })
+    const { status } = await holdall.http(link, { headers: range('0-1,5-6'), token: null })
     expect(status).toBe(206)
     expect((await downloads(1))[0]?.details.bytes).toBe(4)
   })
@@ -176,7 +179,7 @@ describe('parts are one download', () => {
 
 describe('is no download', () => {
   test('a question, a refusal, or what the client has already', async () => {
-    const head = await house.http(link, { method: 'HEAD', token: null })
+    const head = await holdall.http(link, { method: 'HEAD', token: null })
     const etag = head.headers.get('etag') ?? ''
     const unlike = { 'if-match': '"other"' }
     const statuses = [
@@ -188,7 +191,7 @@ describe('is no download', () => {
       (await get(`/download/${file.id}`))[0],
     ]
     expect(statuses).toEqual([200, 304, 412, 416, 403, 401])
-    await trashEntries(house, file)
+    await trashEntries(holdall, file)
     expect((await get(link))[0]).toBe(404)
     await downloads(0)
   })
@@ -205,7 +208,7 @@ const allowDownloads = {
 }
 
 test('a log that cannot be written keeps nobody from the bytes', async () => {
-  const { db } = house.app
+  const { db } = holdall.app
   await refuseDownloads[database].execute(db)
   for (let i = 0; i < 3; i++) expect(await get(link)).toEqual([200, bytes])
   await new Promise((resolve) => setTimeout(resolve, 200))
@@ -216,6 +219,6 @@ test('a log that cannot be written keeps nobody from the bytes', async () => {
 
 test('what was downloaded before the house closed is in the log', async () => {
   await get(link)
-  await house.restart()
+  await holdall.restart()
   await downloads(1)
 })

@@ -15,18 +15,18 @@ import {
 } from '../support/client.ts'
 import { invite, type Person, unbind } from '../support/people.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = START
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 type Event = {
@@ -40,8 +40,8 @@ type Event = {
   details: Record<string, unknown>
 }
 const fields = 'id action actor { id name } token { id } entryId path at details'
-const log = (args = 'first: 100', token = house.token, filter: unknown = null) =>
-  house
+const log = (args = 'first: 100', token = holdall.token, filter: unknown = null) =>
+  holdall
     .ask(
       `query ($id: ID!, $filter: ActivityFilter) { workspace(by: { id: $id }) {
         syncCursor
@@ -81,7 +81,7 @@ describe('the log', () => {
     return fresh.toReversed().map(({ id: _, at: __, ...event }) => event)
   }
   const does = (name: string, input: object, as: object = ann) =>
-    told(() => act(house, name, input as Record<string, unknown>, '__typename', as))
+    told(() => act(holdall, name, input as Record<string, unknown>, '__typename', as))
   const event = (action: string, path: string | null, entryId: string | null, details = {}) => ({
     action,
     actor: { id: ann.userId, name: ann.email.split('@')[0] },
@@ -92,8 +92,8 @@ describe('the log', () => {
   })
 
   beforeEach(async () => {
-    ann = await invite(house, workspaceId, 'OWNER')
-    me = (await house.ask('{ viewer { token { id } } }')).viewer.token
+    ann = await invite(holdall, workspaceId, 'OWNER')
+    me = (await holdall.ask('{ viewer { token { id } } }')).viewer.token
   })
 
   test('tells of the workspace, its members and the tokens that are bound to it', async () => {
@@ -112,7 +112,7 @@ describe('the log', () => {
     expect(await does('addMember', { workspaceId, email: 'bob@example.org' })).toEqual([
       event('MEMBER_ADDED', null, null, { userId: expect.stringMatching(/^usr_/), role: 'EDITOR' }),
     ])
-    const { userId, tokenId: theirs } = await invite(house, workspaceId)
+    const { userId, tokenId: theirs } = await invite(holdall, workspaceId)
     expect(await does('updateMember', { workspaceId, userId, role: 'VIEWER' })).toEqual([
       event('MEMBER_UPDATED', null, null, { userId, role: 'VIEWER' }),
     ])
@@ -195,23 +195,23 @@ describe('the log', () => {
       event('UPLOAD_FAILED', null, null, canceled),
     ])
 
-    const upload = await createUpload(house, target, ann)
+    const upload = await createUpload(holdall, target, ann)
     // Bytes on their way are nobody's deed.
-    expect(await told(() => sendBytes(house, upload, 'one', 0, ann))).toEqual([])
+    expect(await told(() => sendBytes(holdall, upload, 'one', 0, ann))).toEqual([])
     const [folder, file] = await does('confirmUpload', { uploadId: upload.id })
     const fileId = (file as Event).entryId as string
     expect(folder).toMatchObject({ action: 'FOLDER_CREATED', path: 'raw' })
     expect(file).toEqual(event('FILE_CREATED', 'raw/a.txt', fileId))
     expect(await does('confirmUpload', { uploadId: upload.id })).toEqual([])
 
-    const second = await createUpload(house, { ...target, onConflict: 'NEW_VERSION' }, ann)
-    await sendBytes(house, second, 'two', 0, ann)
+    const second = await createUpload(holdall, { ...target, onConflict: 'NEW_VERSION' }, ann)
+    await sendBytes(holdall, second, 'two', 0, ann)
     const [added] = await does('confirmUpload', { uploadId: second.id })
     const { versionId } = (added as Event).details
     const details = { versionId: expect.stringMatching(/^ver_/), number: 2 }
     expect(added).toEqual(event('VERSION_ADDED', 'raw/a.txt', fileId, details))
     const query = `query ($id: ID!) { node(id: $id) { ... on File { versions { nodes { id } } } } }`
-    const { nodes } = (await house.ask(query, { id: fileId })).node.versions
+    const { nodes } = (await holdall.ask(query, { id: fileId })).node.versions
     expect(await does('restoreVersion', { versionId: nodes[1].id })).toEqual([
       event('VERSION_RESTORED', 'raw/a.txt', fileId, { ...details, number: 3 }),
     ])
@@ -220,8 +220,8 @@ describe('the log', () => {
     ])
 
     const sha256 = '0'.repeat(64)
-    const wrong = await createUpload(house, { ...target, name: 'b.txt', sha256 }, ann)
-    await sendBytes(house, wrong, 'bad', 0, ann)
+    const wrong = await createUpload(holdall, { ...target, name: 'b.txt', sha256 }, ann)
+    await sendBytes(holdall, wrong, 'bad', 0, ann)
     const failed = { uploadId: wrong.id, name: 'b.txt', code: 'CHECKSUM_MISMATCH' }
     expect(await told(() => refuse('confirmUpload', { uploadId: wrong.id }))).toEqual([
       event('UPLOAD_FAILED', null, null, failed),
@@ -233,7 +233,7 @@ describe('the log', () => {
     const [made] = await does('createTable', { workspaceId, name: 'plates', columns })
     const sqlName = expect.stringMatching(/_plates$/)
     expect(made).toEqual(event('TABLE_CREATED', null, null, { table: 'plates', sqlName }))
-    const upload = await createUpload(house, { workspaceId, name: 'a.png', size: 0 }, ann)
+    const upload = await createUpload(holdall, { workspaceId, name: 'a.png', size: 0 }, ann)
     const linkRow = { table: 'plates', column: 'image' }
     const [filed, linked] = await does('confirmUpload', { uploadId: upload.id, linkRow })
     const fileId = (filed as Event).entryId as string
@@ -250,8 +250,8 @@ describe('the log', () => {
   })
 
   test('tells of tags that are renamed or deleted', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw', tags: ['old'] })
-    const { tags } = await lookUp(house, folder, 'tags { id }')
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw', tags: ['old'] })
+    const { tags } = await lookUp(holdall, folder, 'tags { id }')
     const tagId = tags[0].id
     expect(await does('updateTag', { tagId, name: 'new' })).toEqual([
       event('WORKSPACE_UPDATED', null, null, { tagUpdated: { id: tagId, name: 'new' } }),
@@ -262,7 +262,7 @@ describe('the log', () => {
   })
 
   test('tells of share links', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'raw' })
+    const { id } = await createFolder(holdall, { workspaceId, name: 'raw' })
     const [made, ...rest] = await does('createShareLink', { entry: { id }, maxDownloads: 2 })
     const terms = { hasPassword: false, expiresAt: null, maxDownloads: 2 }
     const { shareLinkId } = (made as Event).details
@@ -274,7 +274,7 @@ describe('the log', () => {
   })
 
   test('tells of batches of uploads, and of archives', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const uploads = ['a.txt', 'b.txt'].map((name) => ({ workspaceId, path: 'raw', name, size: 0 }))
     const made = await does('createUploads', { uploads })
     expect(made.map(({ action }) => action)).toEqual(['UPLOAD_CREATED', 'UPLOAD_CREATED'])
@@ -284,13 +284,13 @@ describe('the log', () => {
       ['FILE_CREATED', 'raw/a.txt'],
       ['FILE_CREATED', 'raw/b.txt'],
     ])
-    const { archiveUrl } = await lookUp(house, folder, '... on Folder { archiveUrl { url } }')
-    const bytes = new Uint8Array(await (await house.http(archiveUrl.url)).arrayBuffer())
+    const { archiveUrl } = await lookUp(holdall, folder, '... on Folder { archiveUrl { url } }')
+    const bytes = new Uint8Array(await (await holdall.http(archiveUrl.url)).arrayBuffer())
     const archive = { workspaceId, name: 'raw.zip', size: bytes.length }
-    const upload = await createUpload(house, archive, ann)
-    await sendBytes(house, upload, bytes, 0, ann)
-    await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', ann)
-    const destination = await createFolder(house, { workspaceId, name: 'again' })
+    const upload = await createUpload(holdall, archive, ann)
+    await sendBytes(holdall, upload, bytes, 0, ann)
+    await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', ann)
+    const destination = await createFolder(holdall, { workspaceId, name: 'again' })
     const planted = await does('importArchive', {
       uploadId: upload.id,
       destination: { id: destination.id },
@@ -300,46 +300,46 @@ describe('the log', () => {
   })
 
   const refuse = (name: string, input: Record<string, unknown>) =>
-    expect(act(house, name, input, '__typename', ann)).rejects.toThrow()
+    expect(act(holdall, name, input, '__typename', ann)).rejects.toThrow()
 
   test('tells nothing of what was refused, or only looked at', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     expect(
       await told(async () => {
         await refuse('createFolder', { workspaceId, name: 'RAW' })
         await refuse('updateWorkspace', { workspaceId, name: '' })
         const destination = { id: folder.id }
-        await refused(house, 'moveEntries', { entries: items(folder), destination })
-        await house.ask('{ viewer { workspaces { nodes { name entries { totalCount } } } } }')
+        await refused(holdall, 'moveEntries', { entries: items(folder), destination })
+        await holdall.ask('{ viewer { workspaces { nodes { name entries { totalCount } } } } }')
       }),
     ).toEqual([])
   })
 
   test('of a batch tells of what was done', async () => {
     const [one, two] = await Promise.all(
-      ['one', 'two'].map((name) => createFolder(house, { workspaceId, name })),
+      ['one', 'two'].map((name) => createFolder(holdall, { workspaceId, name })),
     )
-    await createFolder(house, { parent: { id: two?.id }, name: 'inner' })
+    await createFolder(holdall, { parent: { id: two?.id }, name: 'inner' })
     const entries = items(one as { id: string }, two as { id: string })
-    expect(await told(() => refused(house, 'trashEntries', { entries }))).toEqual([])
+    expect(await told(() => refused(holdall, 'trashEntries', { entries }))).toEqual([])
     expect(await does('trashEntries', { entries, mode: 'BEST_EFFORT' })).toEqual([
       event('ENTRY_TRASHED', 'one', one?.id ?? ''),
     ])
   })
 
   test('keeps what was said of entries, users and tokens that are gone', async () => {
-    const bob = await invite(house, workspaceId)
-    const folder = await createFolder(house, { workspaceId, name: 'raw' }, bob)
-    await trashEntries(house, folder)
-    await act(house, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
-    await act(house, 'revokeApiToken', { tokenId: bob.tokenId }, '__typename')
-    await act(house, 'removeMember', { workspaceId, userId: bob.userId }, '__typename')
-    const { events } = await log('first: 100', house.token, { actions: ['FOLDER_CREATED'] })
+    const bob = await invite(holdall, workspaceId)
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' }, bob)
+    await trashEntries(holdall, folder)
+    await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+    await act(holdall, 'revokeApiToken', { tokenId: bob.tokenId }, '__typename')
+    await act(holdall, 'removeMember', { workspaceId, userId: bob.userId }, '__typename')
+    const { events } = await log('first: 100', holdall.token, { actions: ['FOLDER_CREATED'] })
     expect(events).toMatchObject([
       { actor: { id: bob.userId }, token: { id: bob.tokenId }, entryId: folder.id, path: 'raw' },
     ])
     const query = `query ($id: ID!) { node(id: $id) { ... on ActivityEvent { ${fields} } } }`
-    expect((await house.ask(query, { id: events[0]?.id })).node).toEqual(events[0])
+    expect((await holdall.ask(query, { id: events[0]?.id })).node).toEqual(events[0])
   })
 })
 
@@ -357,18 +357,20 @@ test('nothing changes or deletes an event: no mutation is about the log', () => 
 describe('a filter', () => {
   let ann: Person
   beforeEach(async () => {
-    ann = await invite(house, workspaceId)
+    ann = await invite(holdall, workspaceId)
   })
   const found = async (filter: object) =>
-    (await log('first: 100', house.token, filter)).events.map(({ action, path }) => path ?? action)
+    (await log('first: 100', holdall.token, filter)).events.map(
+      ({ action, path }) => path ?? action,
+    )
 
   test('chooses by action, actor, entry and time', async () => {
     now = START + 1000
-    const raw = await createFolder(house, { workspaceId, name: 'raw' }, ann)
+    const raw = await createFolder(holdall, { workspaceId, name: 'raw' }, ann)
     now = START + 2000
-    await createFolder(house, { workspaceId, name: 'data' })
+    await createFolder(holdall, { workspaceId, name: 'data' })
     now = START + 3000
-    await trashEntries(house, raw)
+    await trashEntries(holdall, raw)
     const actorIds = [ann.userId]
     expect(await found({ actions: ['FOLDER_CREATED'] })).toEqual(['data', 'raw'])
     expect(await found({ actions: ['FOLDER_CREATED', 'ENTRY_TRASHED'] })).toHaveLength(3)
@@ -402,7 +404,7 @@ describe('a filter', () => {
       workspace(by: { id: $id }) { activity(filter: $filter) { totalCount } }
     }`
     for (const filter of [{ actions: ['NO_SUCH'] }, { at: { gte: 'yesterday' } }, { who: 1 }]) {
-      const { status, errors } = await house.graphql(query, { id: workspaceId, filter })
+      const { status, errors } = await holdall.graphql(query, { id: workspaceId, filter })
       expect([status, errors?.[0]?.extensions?.code]).toEqual([400, 'BAD_REQUEST'])
     }
   })
@@ -410,7 +412,7 @@ describe('a filter', () => {
 
 describe('a page', () => {
   test('has the newest first, 20 where no number is named, forward and back', async () => {
-    for (let i = 0; i < 24; i++) await createFolder(house, { workspaceId, name: `folder ${i}` })
+    for (let i = 0; i < 24; i++) await createFolder(holdall, { workspaceId, name: `folder ${i}` })
     const all = (await log()).events
     expect(all.map(({ path }) => path)).toEqual([
       ...Array.from({ length: 24 }, (_, i) => `folder ${23 - i}`),
@@ -420,7 +422,7 @@ describe('a page', () => {
     const first = await log('first: 10')
     expect([ids(first.events), first.pageInfo.hasNextPage]).toEqual([ids(all.slice(0, 10)), true])
     // What happens meanwhile does not move the pages.
-    await createFolder(house, { workspaceId, name: 'meanwhile' })
+    await createFolder(holdall, { workspaceId, name: 'meanwhile' })
     const second = await log(`first: 10, after: "${first.pageInfo.endCursor}"`)
     expect(ids(second.events)).toEqual(ids(all.slice(10, 20)))
     const third = await log(`first: 10, after: "${second.pageInfo.endCursor}"`)
@@ -432,10 +434,10 @@ describe('a page', () => {
   })
 
   test('of a filter goes on where it stopped', async () => {
-    for (const name of ['a', 'b', 'c']) await createFolder(house, { workspaceId, name })
+    for (const name of ['a', 'b', 'c']) await createFolder(holdall, { workspaceId, name })
     const filter = { actions: ['FOLDER_CREATED'] }
-    const { events, pageInfo } = await log('first: 2', house.token, filter)
-    const rest = await log(`first: 2, after: "${pageInfo.endCursor}"`, house.token, filter)
+    const { events, pageInfo } = await log('first: 2', holdall.token, filter)
+    const rest = await log(`first: 2, after: "${pageInfo.endCursor}"`, holdall.token, filter)
     expect([...events, ...rest.events].map(({ path }) => path)).toEqual(['c', 'b', 'a'])
     expect([rest.pageInfo.hasNextPage, rest.totalCount]).toEqual([false, 3])
   })
@@ -448,7 +450,7 @@ describe('who reads it', () => {
   }`
   const read = async (token: string | null) => {
     const [event] = (await log()).events
-    const { data, errors } = await house.graphql(
+    const { data, errors } = await holdall.graphql(
       query,
       { ws: workspaceId, event: event?.id },
       { token },
@@ -458,26 +460,26 @@ describe('who reads it', () => {
   }
 
   test('is a member with ACTIVITY_READ, whatever the role', async () => {
-    const viewer = await invite(house, workspaceId, 'VIEWER', ['FILES_READ', 'ACTIVITY_READ'])
+    const viewer = await invite(holdall, workspaceId, 'VIEWER', ['FILES_READ', 'ACTIVITY_READ'])
     const scopes = apiScopes.filter((scope) => scope !== 'ACTIVITY_READ')
-    const without = await invite(house, workspaceId, 'OWNER', scopes)
+    const without = await invite(holdall, workspaceId, 'OWNER', scopes)
     const { totalCount } = await log()
     expect(await read(viewer.token)).toEqual([true, totalCount])
     expect(await read(without.token)).toEqual(['FORBIDDEN'])
   })
 
   test('sees the id and name alone of tokens that they do not manage', async () => {
-    const member = await invite(house, workspaceId, 'EDITOR')
-    const viewer = await invite(house, workspaceId, 'VIEWER')
-    const owner = await invite(house, workspaceId, 'OWNER')
-    await createFolder(house, { workspaceId, name: 'theirs' }, { token: member.token })
+    const member = await invite(holdall, workspaceId, 'EDITOR')
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
+    const owner = await invite(holdall, workspaceId, 'OWNER')
+    await createFolder(holdall, { workspaceId, name: 'theirs' }, { token: member.token })
     const query = `query ($ws: ID!) { workspace(by: { id: $ws }) { activity(first: 1, filter: {
       actions: [FOLDER_CREATED]
     }) { nodes { actor { id } token {
       id name prefix scopes expiresAt lastUsedAt issuer { id } workspace { id } user { id }
     } } } } }`
     const seen = async (token: string) => {
-      const { workspace } = await house.ask(query, { ws: workspaceId }, { token })
+      const { workspace } = await holdall.ask(query, { ws: workspaceId }, { token })
       return workspace.activity.nodes[0].token
     }
     const open = { id: member.tokenId, name: 'a token', user: { id: member.userId } }
@@ -487,34 +489,34 @@ describe('who reads it', () => {
     for (const { token } of [member, owner]) expect(await seen(token)).toMatchObject(whole)
     expect((await seen(owner.token)).scopes).toHaveLength(apiScopes.length)
     const scopes = apiScopes.filter((scope) => scope !== 'TOKENS_WRITE')
-    const narrow = await invite(house, workspaceId, 'OWNER', scopes)
+    const narrow = await invite(holdall, workspaceId, 'OWNER', scopes)
     expect(await seen(narrow.token)).toMatchObject({ ...open, ...hidden, prefix: '', scopes: [] })
   })
 
   test('is no stranger, not even of a PUBLIC workspace', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const stranger = await invite(house, elsewhere.id)
-    await unbind(house, stranger.tokenId)
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const stranger = await invite(holdall, elsewhere.id)
+    await unbind(holdall, stranger.tokenId)
     for (const token of [stranger.token, null]) expect(await read(token)).toEqual([false, null])
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     for (const token of [stranger.token, null]) expect(await read(token)).toEqual(['FORBIDDEN'])
-    const former = await invite(house, workspaceId)
-    await unbind(house, former.tokenId)
+    const former = await invite(holdall, workspaceId)
+    await unbind(holdall, former.tokenId)
     expect(await read(former.token)).toEqual([true, expect.any(Number)])
-    await act(house, 'removeMember', { workspaceId, userId: former.userId }, '__typename')
+    await act(holdall, 'removeMember', { workspaceId, userId: former.userId }, '__typename')
     expect(await read(former.token)).toEqual(['FORBIDDEN'])
   })
 })
 
 test('each workspace counts its own events: another’s leave the cursor where it is', async () => {
   const { cursor } = await log()
-  const other = await createWorkspace(house, { name: 'Other' })
-  await createFolder(house, { workspaceId: other.id, name: 'raw' })
-  await refused(house, 'createFolder', { workspaceId, name: '' })
-  await uploadFile(house, { workspaceId: other.id, name: 'a.txt', bytes: 'a' })
+  const other = await createWorkspace(holdall, { name: 'Other' })
+  await createFolder(holdall, { workspaceId: other.id, name: 'raw' })
+  await refused(holdall, 'createFolder', { workspaceId, name: '' })
+  await uploadFile(holdall, { workspaceId: other.id, name: 'a.txt', bytes: 'a' })
   expect((await log()).cursor).toBe(cursor)
   const answer = await act(
-    house,
+    holdall,
     'tagEntries',
     { entries: [{ entry: { path: { workspaceId, path: '' } } }], add: ['red'] },
     'syncCursor',

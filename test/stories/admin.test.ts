@@ -4,30 +4,30 @@ import { apiScopes } from '../../src/context.ts'
 import { runAdmin } from '../support/admin.ts'
 import { act, createFolder, createWorkspace } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house, { slug: 'lab' })).id
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall, { slug: 'lab' })).id
 })
 
 async function member(email: string, role = 'EDITOR'): Promise<string> {
   const input = { workspaceId, email, role }
-  return (await act(house, 'addMember', input, 'member { user { id } }')).member.user.id
+  return (await act(holdall, 'addMember', input, 'member { user { id } }')).member.user.id
 }
 
 const viewerOf = async (token: string | undefined) => {
   const fields = 'user { id } token { id name issuer { id } workspace { id } expiresAt } scopes'
-  return (await house.ask(`{ viewer { ${fields} } }`, {}, { token: token ?? '' })).viewer
+  return (await holdall.ask(`{ viewer { ${fields} } }`, {}, { token: token ?? '' })).viewer
 }
 
 describe('tokens create', () => {
   test('makes the first token of a person beside a running server, and prints it alone', async () => {
     const userId = await member('ann@example.org')
-    const { code, lines } = await runAdmin(house, 'tokens', 'create', '--user', 'Ann@example.org')
+    const { code, lines } = await runAdmin(holdall, 'tokens', 'create', '--user', 'Ann@example.org')
     expect([code, lines]).toEqual([0, [expect.stringMatching(/^hld_[\w-]{43}$/)]])
     const viewer = await viewerOf(lines[0])
     expect(viewer).toMatchObject({
@@ -42,7 +42,7 @@ describe('tokens create', () => {
     const words = ['--scope', 'FILES_READ', '--scope', 'FILES_WRITE', '--workspace', 'lab']
     const more = ['--name', 'laptop', '--expires-in-days', '2']
     const { lines } = await runAdmin(
-      house,
+      holdall,
       'tokens',
       'create',
       '--user',
@@ -58,23 +58,23 @@ describe('tokens create', () => {
   })
 
   test('brings back an owner who has lost every token', async () => {
-    const owner = await viewerOf(house.token)
-    await act(house, 'revokeAllApiTokens', { keepCurrent: false }, 'revokedCount')
-    const listed = await runAdmin(house, 'users', 'list')
+    const owner = await viewerOf(holdall.token)
+    await act(holdall, 'revokeAllApiTokens', { keepCurrent: false }, 'revokedCount')
+    const listed = await runAdmin(holdall, 'users', 'list')
     expect(listed.lines).toEqual([`${owner.user.id}  PERSON  -  Owner`])
-    const { lines } = await runAdmin(house, 'tokens', 'create', '--user', owner.user.id)
+    const { lines } = await runAdmin(holdall, 'tokens', 'create', '--user', owner.user.id)
     expect((await viewerOf(lines[0])).user).toEqual(owner.user)
   })
 
   test('is written down in the log of the server, and of the workspace it is bound to', async () => {
     const userId = await member('ann@example.org')
     const words = ['--user', 'ann@example.org', '--workspace', workspaceId]
-    const { lines } = await runAdmin(house, 'tokens', 'create', ...words)
+    const { lines } = await runAdmin(holdall, 'tokens', 'create', ...words)
     const query = `query ($id: ID!) {
       serverActivity { nodes { action actor { id } details } }
       workspace(by: { id: $id }) { activity(first: 1) { nodes { action actor { id } details } } }
     }`
-    const { serverActivity, workspace } = await house.ask(query, { id: workspaceId })
+    const { serverActivity, workspace } = await holdall.ask(query, { id: workspaceId })
     const { id: tokenId, name } = (await viewerOf(lines[0])).token
     const made = { action: 'TOKEN_CREATED', actor: null }
     const details = { tokenId, name, userId }
@@ -86,11 +86,11 @@ describe('tokens create', () => {
     await member('ann@example.org')
     let over = false
     const writing = (async () => {
-      for (let i = 0; !over; i++) await createFolder(house, { workspaceId, name: `folder ${i}` })
+      for (let i = 0; !over; i++) await createFolder(holdall, { workspaceId, name: `folder ${i}` })
     })()
     const made = await Promise.all(
       Array.from({ length: 3 }, () =>
-        runAdmin(house, 'tokens', 'create', '--user', 'ann@example.org', '--workspace', 'lab'),
+        runAdmin(holdall, 'tokens', 'create', '--user', 'ann@example.org', '--workspace', 'lab'),
       ),
     )
     over = true
@@ -103,27 +103,29 @@ describe('tokens create', () => {
 describe('tokens revoke and tokens list', () => {
   test('end a token with what was made with it, and show the others without their secrets', async () => {
     const userId = await member('ann@example.org')
-    const create = () => runAdmin(house, 'tokens', 'create', '--user', userId)
+    const create = () => runAdmin(holdall, 'tokens', 'create', '--user', userId)
     const [first, second] = [(await create()).lines[0] ?? '', (await create()).lines[0] ?? '']
     const input = { name: 'child', scopes: ['FILES_READ'] }
-    const child = await act(house, 'createApiToken', input, 'secret token { id }', { token: first })
+    const child = await act(holdall, 'createApiToken', input, 'secret token { id }', {
+      token: first,
+    })
     // Earlier versions took such names.
-    await house.app.db
+    await holdall.app.db
       .updateTable('apiTokens')
       .set({ name: '\u001b[2Jchild' })
       .where('id', '=', child.token.id)
       .execute()
     const { id } = (await viewerOf(first)).token
-    const before = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
+    const before = await runAdmin(holdall, 'tokens', 'list', '--user', 'ann@example.org')
     expect(before.lines).toHaveLength(3)
     // A name that clears the screen of the operator is shown, and not obeyed.
     expect(before.lines.join('\n')).not.toContain('\u001b')
     expect(before.lines.join('\n')).not.toContain(second.slice(9))
-    expect((await runAdmin(house, 'tokens', 'revoke', id)).lines).toEqual(['2 revoked.'])
+    expect((await runAdmin(holdall, 'tokens', 'revoke', id)).lines).toEqual(['2 revoked.'])
     for (const token of [first, child.secret]) {
-      expect((await house.graphql('{ viewer { user { id } } }', {}, { token })).status).toBe(401)
+      expect((await holdall.graphql('{ viewer { user { id } } }', {}, { token })).status).toBe(401)
     }
-    const after = await runAdmin(house, 'tokens', 'list', '--user', 'ann@example.org')
+    const after = await runAdmin(holdall, 'tokens', 'list', '--user', 'ann@example.org')
     expect(after.lines).toEqual([expect.stringContaining((await viewerOf(second)).token.id)])
   })
 
@@ -131,24 +133,24 @@ describe('tokens revoke and tokens list', () => {
     const userId = await member('ann@example.org')
     const secrets: string[] = []
     for (let i = 0; i < 3; i++)
-      secrets.push((await runAdmin(house, 'tokens', 'create', '--user', userId)).lines[0] ?? '')
+      secrets.push((await runAdmin(holdall, 'tokens', 'create', '--user', userId)).lines[0] ?? '')
     const ids: string[] = []
     for (const secret of secrets) ids.push((await viewerOf(secret)).token.id)
     const statuses = () =>
       Promise.all(
         secrets.map(
           async (token) =>
-            (await house.graphql('{ __typename viewer { scopes } }', {}, { token })).status,
+            (await holdall.graphql('{ __typename viewer { scopes } }', {}, { token })).status,
         ),
       )
     const [a = '', b = ''] = ids
-    const refused = await runAdmin(house, 'tokens', 'revoke', a, 'tok_0', b)
+    const refused = await runAdmin(holdall, 'tokens', 'revoke', a, 'tok_0', b)
     expect([refused.code, refused.lines]).toEqual([1, []])
     expect(await statuses()).toEqual([200, 200, 200])
-    const done = await runAdmin(house, 'tokens', 'revoke', a, b, a)
+    const done = await runAdmin(holdall, 'tokens', 'revoke', a, b, a)
     expect([done.code, done.lines]).toEqual([0, ['2 revoked.']])
     expect(await statuses()).toEqual([401, 401, 200])
-    const again = await runAdmin(house, 'tokens', 'revoke', a)
+    const again = await runAdmin(holdall, 'tokens', 'revoke', a)
     expect([again.code, again.lines]).toEqual([0, ['0 revoked: they were revoked before.']])
   })
 })
@@ -156,16 +158,16 @@ describe('tokens revoke and tokens list', () => {
 describe('users create', () => {
   test('makes a person, who is then added by the same address', async () => {
     const words = ['--email', 'Bob@example.org', '--name', 'Bob']
-    const { code, lines } = await runAdmin(house, 'users', 'create', ...words)
+    const { code, lines } = await runAdmin(holdall, 'users', 'create', ...words)
     expect([code, lines]).toEqual([0, [expect.stringMatching(/^usr_\w+ {2}PERSON {2}bob@example/)]])
     expect(lines[0]).toContain(await member('bob@example.org'))
-    const again = await runAdmin(house, 'users', 'create', ...words)
+    const again = await runAdmin(holdall, 'users', 'create', ...words)
     expect([again.code, again.lines]).toEqual([1, []])
   })
 })
 
 describe('what is refused', () => {
-  const run = (...words: string[]) => runAdmin(house, ...words)
+  const run = (...words: string[]) => runAdmin(holdall, ...words)
 
   test.each([
     [['tokens', 'create', '--user', 'nobody@example.org'], 1, /nobody@example.org/],
@@ -201,8 +203,8 @@ describe('what is refused', () => {
     [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', ' 7'], 2, /days/],
   ] as const)('%j', async (words, wanted, complaint) => {
     await member('ann@example.org')
-    await createWorkspace(house, { name: 'Other', slug: 'other' })
-    const count = () => house.app.db.selectFrom('apiTokens').select('id').execute()
+    await createWorkspace(holdall, { name: 'Other', slug: 'other' })
+    const count = () => holdall.app.db.selectFrom('apiTokens').select('id').execute()
     const before = (await count()).length
     const { code, lines, complained } = await run(...words)
     expect([code, lines]).toEqual([wanted, []])
@@ -211,7 +213,7 @@ describe('what is refused', () => {
   })
 
   test('a database of another version, and nothing is changed in it', async () => {
-    await house.app.db
+    await holdall.app.db
       .deleteFrom('kysely_migration' as never)
       .where('name' as never, '=', '0017-token-lineage' as never)
       .execute()
@@ -222,7 +224,7 @@ describe('what is refused', () => {
   test.skipIf(database !== 'SQLite')(
     'a folder without a database, in which none is made',
     async () => {
-      const dir = `${house.dir}/empty`
+      const dir = `${holdall.dir}/empty`
       const { code, complained } = await runAdmin({ dir, databaseUrl: undefined }, 'users', 'list')
       expect([code, complained]).toEqual([1, expect.stringContaining('is not there')])
       await expect(rm(dir, { recursive: true })).rejects.toThrow('ENOENT')

@@ -17,9 +17,9 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { unchanged } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 /** What the house takes for the present. */
@@ -27,9 +27,9 @@ let now: number
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
 })
@@ -37,21 +37,21 @@ beforeEach(async () => {
 const urlOf = async (id: string): Promise<string> => {
   const query =
     'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url expiresAt } } } }'
-  return (await house.ask(query, { id })).node.archiveUrl.url
+  return (await holdall.ask(query, { id })).node.archiveUrl.url
 }
 const get = (url: string, headers: Record<string, string> = {}, method = 'GET') =>
-  house.http(url, { token: null, headers, method })
+  holdall.http(url, { token: null, headers, method })
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
 const archiveOf = async (id: string) => bytesOf(await get(await urlOf(id)))
 const manifestUrl = (url: string, format: string) =>
   `${url.slice(0, url.lastIndexOf('/'))}/manifest?format=${format}`
 const file = (name: string, bytes: string | Uint8Array, more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes, ...more })
+  uploadFile(holdall, { workspaceId, name, bytes, ...more })
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 /** A folder that has one of everything. */
 async function project() {
-  const folder = await createFolder(house, { workspaceId, name: 'Projekt Größe' })
+  const folder = await createFolder(holdall, { workspaceId, name: 'Projekt Größe' })
   const inside = { folderId: folder.id }
   await file('manifest.json', 'not that one', inside)
   await file('plate,1.csv', 'v1', { ...inside, tags: ['red', 'plate'], description: 'the "first"' })
@@ -59,7 +59,7 @@ async function project() {
   await file('empty.bin', '', inside)
   await file('数据.txt', 'unicode', { ...inside, path: 'raw/2025', metadata: { ph: 7.4 } })
   await file('a\\b?.txt', 'windows', { ...inside, path: 'raw' })
-  await createFolder(house, {
+  await createFolder(holdall, {
     parent: { id: folder.id },
     name: 'leer',
     tags: ['blue'],
@@ -168,7 +168,7 @@ describe('the archive of a folder', () => {
     const cuts = [0, 1, 29, 500, 350_000, 700_500, 702_000]
     const etag = (await get(url, {}, 'HEAD')).headers.get('etag') ?? ''
     const tail = await bytesOf(await get(url, { Range: 'bytes=700500-' }))
-    await house.app.db.deleteFrom('blobCrcs').execute()
+    await holdall.app.db.deleteFrom('blobCrcs').execute()
     const whole = await bytesOf(await get(url))
     expect(tail.equals(whole.subarray(700_500))).toBe(true)
     for (const cut of [...cuts, whole.length - 100, whole.length - 1]) {
@@ -200,7 +200,7 @@ describe('the archive of a folder', () => {
     const all = await (await get(manifestUrl(await urlOf(rootId), 'json'))).json()
     expect(all.entries[0].path).toBe('Projekt Größe')
     expect(all.entries).toHaveLength(9)
-    const empty = await createFolder(house, { workspaceId, name: 'empty' })
+    const empty = await createFolder(holdall, { workspaceId, name: 'empty' })
     const none = await (await get(manifestUrl(await urlOf(empty.id), 'json'))).json()
     expect(none.entries).toEqual([])
   })
@@ -209,10 +209,10 @@ describe('the archive of a folder', () => {
     const folder = await project()
     const url = await urlOf(folder.id)
     const { entries } = await (await get(manifestUrl(url, 'json'))).json()
-    await trashEntries(house, { id: entries.find(({ path }: any) => path === 'raw').id })
+    await trashEntries(holdall, { id: entries.find(({ path }: any) => path === 'raw').id })
     const left = await (await get(manifestUrl(url, 'json'))).json()
     expect(left.entries.map(({ path }: any) => path).join()).not.toMatch(/raw/)
-    await trashEntries(house, folder)
+    await trashEntries(holdall, folder)
     expect((await get(url)).status).toBe(404)
   })
 
@@ -225,20 +225,20 @@ describe('the archive of a folder', () => {
     const query = `query ($id: ID!) { workspace(by: { id: $id }) {
       activity(filter: { actions: [ARCHIVE_DOWNLOADED] }) { nodes { entryId path } }
     } }`
-    const { workspace } = await house.ask(query, { id: workspaceId })
+    const { workspace } = await holdall.ask(query, { id: workspaceId })
     expect(workspace.activity.nodes).toEqual([{ entryId: folder.id, path: 'Projekt Größe' }])
   })
 
   test('comes by a link that nobody can change, and that ends', async () => {
     const folder = await project()
-    const other = await createFolder(house, { workspaceId, name: 'other' })
+    const other = await createFolder(holdall, { workspaceId, name: 'other' })
     const url = await urlOf(folder.id)
     expect((await get(url.replace(folder.id, other.id))).status).toBe(403)
     expect((await get(url, {}, 'POST')).status).toBe(405)
     now += 3_600_000
     expect((await (await get(url)).json()).code).toBe('URL_EXPIRED')
     const query = `query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl(expiresInSeconds: 604801) { url } } } }`
-    const { errors } = await house.graphql(query, { id: folder.id })
+    const { errors } = await holdall.graphql(query, { id: folder.id })
     expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
   })
 
@@ -277,14 +277,14 @@ describe('the manifest as CSV', () => {
       )
 
   test('gives no spreadsheet a formula to calculate, in any cell', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'formulas' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'formulas' })
     for (const [i, text] of formulas.entries()) {
       const name = text.replaceAll('/', '_')
       const input = { workspaceId, folderId: folder.id, name: `${name}${i}` }
-      await uploadFile(house, { ...input, bytes: text, description: text, tags: [text] })
+      await uploadFile(holdall, { ...input, bytes: text, description: text, tags: [text] })
     }
     for (const description of ['\t=1', '\r=1', '\n=1'])
-      await createFolder(house, {
+      await createFolder(holdall, {
         parent: { id: folder.id },
         name: description.slice(1),
         description,
@@ -298,11 +298,11 @@ describe('the manifest as CSV', () => {
   })
 
   test('read back, it is the manifest unchanged', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'back' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'back' })
     for (const [i, text] of formulas.entries()) {
       const name = `${text.replaceAll('/', '_')}${i}`
       const more = { description: text, tags: [text], metadata: { '=1': text } }
-      await uploadFile(house, { workspaceId, folderId: folder.id, name, bytes: name, ...more })
+      await uploadFile(holdall, { workspaceId, folderId: folder.id, name, bytes: name, ...more })
     }
     const url = await urlOf(folder.id)
     const { entries } = (await (await get(manifestUrl(url, 'json'))).json()) as { entries: any[] }
@@ -319,20 +319,20 @@ describe('the manifest as CSV', () => {
 /** The confirmed upload of these bytes, and the file that they have become. */
 async function uploaded(bytes: Uint8Array, name = 'archive.zip') {
   const parcels = { workspaceId, path: `parcels/${Math.random()}`, name, size: bytes.length }
-  const upload = await createUpload(house, parcels)
-  await sendBytes(house, upload, bytes)
-  await confirmUpload(house, { uploadId: upload.id })
+  const upload = await createUpload(holdall, parcels)
+  await sendBytes(holdall, upload, bytes)
+  await confirmUpload(holdall, { uploadId: upload.id })
   return upload.id
 }
 const importInto = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
   const input = { uploadId: await uploaded(bytes), destination: { id: folder.id }, ...more }
-  return act(house, 'importArchive', input, 'folder { id path } entryCount')
+  return act(holdall, 'importArchive', input, 'folder { id path } entryCount')
 }
 const refusal = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
   const input = { uploadId: await uploaded(bytes), destination: { id: folder.id }, ...more }
-  return unchanged(house, () => attempt(house, 'importArchive', input, '__typename'))
+  return unchanged(holdall, () => attempt(holdall, 'importArchive', input, '__typename'))
 }
-const newFolder = (name: string) => createFolder(house, { workspaceId, name })
+const newFolder = (name: string) => createFolder(holdall, { workspaceId, name })
 const manifestOf = async (id: string) => (await get(manifestUrl(await urlOf(id), 'json'))).json()
 /** Without what an import cannot keep: ids and times. */
 const timeless = (manifest: object) =>
@@ -362,16 +362,16 @@ describe('an import', () => {
     const { id } = await file('gaps.txt', '1', { folderId: folder.id })
     const second = await file('gaps.txt', '22', { folderId: folder.id, onConflict: 'NEW_VERSION' })
     await file('gaps.txt', '333', { folderId: folder.id, onConflict: 'NEW_VERSION' })
-    await act(house, 'deleteVersion', { versionId: second.version.id }, 'versionId')
+    await act(holdall, 'deleteVersion', { versionId: second.version.id }, 'versionId')
     const archive = await archiveOf(folder.id)
-    const before = await usageOf(house, workspaceId)
+    const before = await usageOf(holdall, workspaceId)
     const target = await newFolder('target')
     const imported = await importInto(target, archive)
     expect(imported).toMatchObject({ folder: { id: target.id, path: 'target' }, entryCount: 9 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
     expect(timeless(to)).toEqual(timeless(from))
     expect(to.entries.find(({ path }: any) => path === 'gaps.txt').id).not.toBe(id)
-    const after = await usageOf(house, workspaceId)
+    const after = await usageOf(holdall, workspaceId)
     // Twice the files, and the bytes of none of them twice.
     expect(after.fileCount - before.fileCount).toBe(7)
     expect(after.storedBytes - before.storedBytes).toBe(archive.length)
@@ -382,7 +382,7 @@ describe('an import', () => {
     const folder = await newFolder('one\u2028two')
     const names = ['a\u2028b.txt', 'c\u2029d.txt', 'e.txt']
     for (const name of names) await file(name, name, { folderId: folder.id })
-    await createFolder(house, { parent: { id: folder.id }, name: 'f\u2029g', tags: ['h\u2028i'] })
+    await createFolder(holdall, { parent: { id: folder.id }, name: 'f\u2029g', tags: ['h\u2028i'] })
     const target = await newFolder('target')
     expect(await importInto(target, await archiveOf(folder.id))).toMatchObject({ entryCount: 4 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
@@ -393,10 +393,10 @@ describe('an import', () => {
   test('into another workspace brings the bytes along', async () => {
     const archive = await archiveOf((await project()).id)
     const uploadId = await uploaded(archive)
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const destination = { id: elsewhere.root.id }
     const { entryCount } = await act(
-      house,
+      holdall,
       'importArchive',
       { uploadId, destination },
       'entryCount',
@@ -590,7 +590,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     }
     const archive = await archiveOf(folder.id)
     const target = await newFolder('target')
-    await createFolder(house, { parent: { id: target.id }, name: 'c.txt' })
+    await createFolder(holdall, { parent: { id: target.id }, name: 'c.txt' })
     const answer = await refusal(target, archive, { onConflict: 'NEW_VERSION' })
     expect(answer.code).toBe('NAME_CONFLICT')
   })
@@ -601,22 +601,24 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     const archive = await archiveOf(folder.id)
     const target = await newFolder('target')
     const uploadId = await uploaded(archive)
-    const { currentBytes, olderVersionBytes } = await usageOf(house, workspaceId)
+    const { currentBytes, olderVersionBytes } = await usageOf(holdall, workspaceId)
     const quotaBytes = currentBytes + olderVersionBytes + 50_000
-    await act(house, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
+    await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
     const input = { uploadId, destination: { id: target.id } }
-    const full = await unchanged(house, () => attempt(house, 'importArchive', input, '__typename'))
+    const full = await unchanged(holdall, () =>
+      attempt(holdall, 'importArchive', input, '__typename'),
+    )
     expect(full.code).toBe('QUOTA_EXCEEDED')
-    const open = await createUpload(house, { workspaceId, name: 'open.zip', size: 5 })
+    const open = await createUpload(holdall, { workspaceId, name: 'open.zip', size: 5 })
     const early = await attempt(
-      house,
+      holdall,
       'importArchive',
       { ...input, uploadId: open.id },
       '__typename',
     )
     expect(early).toMatchObject({ code: 'INVALID_STATE', path: ['uploadId'] })
     const into = await attempt(
-      house,
+      holdall,
       'importArchive',
       { ...input, destination: { id: big.id } },
       '__typename',

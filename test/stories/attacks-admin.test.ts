@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createFolder, createWorkspace, uploadFile } from '../support/client.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 /** Where this machine is for others. */
 const addresses = Object.values(networkInterfaces())
@@ -47,8 +47,8 @@ describe('S39: nobody comes in by what everybody knows', () => {
   ]
 
   test('there is no token but the one that was made, and each house has another', async () => {
-    await using one = await openHouse()
-    await using other = await openHouse()
+    await using one = await startTestServer()
+    await using other = await startTestServer()
     expect(one.token).toMatch(/^hld_[\w-]{43}$/)
     expect(one.token).not.toBe(other.token)
     const who = '{ viewer { user { name } } }'
@@ -80,10 +80,10 @@ describe('S39: nobody comes in by what everybody knows', () => {
   test.each(['admin', 'changeme', 'a'.repeat(19), 'with a space in it, and long', ''])(
     'ADMIN_TOKEN=%j is no token that one could guess',
     async (token) => {
-      const open = () => openHouse({ env: { ADMIN_TOKEN: token } })
+      const open = () => startTestServer({ env: { ADMIN_TOKEN: token } })
       if (token === '') {
-        await using house = await open()
-        expect(house.token).toMatch(/^hld_[\w-]{43}$/)
+        await using holdall = await open()
+        expect(holdall.token).toMatch(/^hld_[\w-]{43}$/)
       } else await expect(open()).rejects.toThrow('ADMIN_TOKEN')
     },
   )
@@ -91,26 +91,26 @@ describe('S39: nobody comes in by what everybody knows', () => {
 
 test('no query and no row shows a part of an ADMIN_TOKEN', async () => {
   const ADMIN_TOKEN = 'hld_summer-in-the-laboratory'
-  await using house = await openHouse({ env: { ADMIN_TOKEN } })
+  await using holdall = await startTestServer({ env: { ADMIN_TOKEN } })
   const query = '{ viewer { token { prefix } apiTokens { nodes { prefix } } } }'
-  const { viewer } = await house.ask(query, {}, { token: ADMIN_TOKEN })
+  const { viewer } = await holdall.ask(query, {}, { token: ADMIN_TOKEN })
   expect(viewer).toEqual({ token: { prefix: '' }, apiTokens: { nodes: [{ prefix: '' }] } })
-  const rows = await house.app.db.selectFrom('apiTokens').selectAll().execute()
+  const rows = await holdall.app.db.selectFrom('apiTokens').selectAll().execute()
   expect(JSON.stringify(rows)).not.toMatch(/hld_|summer/)
 })
 
 test('S39: there are no other doors, and /metrics tells figures and no names', async () => {
   const METRICS_TOKEN = 'a-token-for-prometheus'
-  await using house = await openHouse({ env: { METRICS_TOKEN } })
-  const { id: workspaceId } = await createWorkspace(house, { name: 'Needle', slug: 'needle' })
-  await createFolder(house, { workspaceId, name: 'needle' })
-  const file = await uploadFile(house, {
+  await using holdall = await startTestServer({ env: { METRICS_TOKEN } })
+  const { id: workspaceId } = await createWorkspace(holdall, { name: 'Needle', slug: 'needle' })
+  await createFolder(holdall, { workspaceId, name: 'needle' })
+  const file = await uploadFile(holdall, {
     workspaceId,
     name: 'needle.txt',
     path: 'needle',
     bytes: 'x',
   })
-  await house.http(`/download/${file.id}`)
+  await holdall.http(`/download/${file.id}`)
   for (const path of [
     '/admin',
     '/debug',
@@ -132,25 +132,25 @@ test('S39: there are no other doors, and /metrics tells figures and no names', a
     '/console',
     '/node_modules',
   ]) {
-    const response = await house.http(path)
+    const response = await holdall.http(path)
     expect([path, response.status, await response.json()]).toEqual([
       path,
       404,
       expect.objectContaining({ code: 'NOT_FOUND' }),
     ])
   }
-  const metrics = await (await house.http('/metrics', { token: METRICS_TOKEN })).text()
+  const metrics = await (await holdall.http('/metrics', { token: METRICS_TOKEN })).text()
   expect(metrics).toContain('http_request_duration_seconds')
-  for (const told of ['needle', workspaceId, file.id, house.token, METRICS_TOKEN, house.dir])
+  for (const told of ['needle', workspaceId, file.id, holdall.token, METRICS_TOKEN, holdall.dir])
     expect(metrics).not.toContain(told)
-  for (const token of [null, house.token])
-    expect((await house.http('/metrics', { token })).status).toBe(401)
+  for (const token of [null, holdall.token])
+    expect((await holdall.http('/metrics', { token })).status).toBe(401)
 })
 
 test('S39: what watches over the process tells no more than that it is there', async () => {
-  await using house = await openHouse()
+  await using holdall = await startTestServer()
   for (const path of ['/livez', '/readyz']) {
-    const text = await (await house.http(path, { token: null })).text()
+    const text = await (await holdall.http(path, { token: null })).text()
     expect(text.length).toBeLessThan(200)
     expect(text).not.toMatch(/holdall|postgres|blobs|\d+\.\d+\.\d+/)
   }

@@ -18,21 +18,21 @@ import {
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
 import { quickly } from '../support/retry-timing.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { archiveOf, type Member, zipOf } from '../support/zips.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
   const ours = mkdtempSync(join(tmpdir(), 'holdall-archives-'))
   vi.stubEnv('TMPDIR', ours)
-  house = await openHouse()
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer()
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
   return async () => {
-    await house[Symbol.asyncDispose]()
+    await holdall[Symbol.asyncDispose]()
     vi.unstubAllEnvs()
     rmSync(ours, { recursive: true, force: true })
   }
@@ -44,18 +44,18 @@ let target: { id: string } | undefined
 async function uploaded(bytes: Uint8Array): Promise<string> {
   const input = { workspaceId, name: `archive ${++archives}.zip`, size: bytes.length }
   const { upload } = await act(
-    house,
+    holdall,
     'createUpload',
     input,
     'upload { id url headers { name value } }',
   )
-  await sendBytes(house, upload, bytes)
-  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename')
+  await sendBytes(holdall, upload, bytes)
+  await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename')
   return upload.id
 }
 const importing = (uploadId: string, folderId: string, more = {}) =>
   attempt(
-    house,
+    holdall,
     'importArchive',
     { uploadId, destination: { id: folderId }, ...more },
     'entryCount',
@@ -64,8 +64,8 @@ const importing = (uploadId: string, folderId: string, more = {}) =>
 /** The answer, and the proof that there is no entry and no byte more. */
 async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   const all = async () => ({
-    entries: await house.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
-    bytes: await keysOf(house, 'kept'),
+    entries: await holdall.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
+    bytes: await keysOf(holdall, 'kept'),
   })
   const before = await all()
   const answer = await act()
@@ -75,7 +75,7 @@ async function unchanged<T>(act: () => Promise<T>): Promise<T> {
 
 /** What an import of these bytes is refused with, in less than a second; nothing was written, here or beside. */
 async function refusalOf(bytes: Uint8Array): Promise<string> {
-  target ??= await createFolder(house, { workspaceId, name: 'target' })
+  target ??= await createFolder(holdall, { workspaceId, name: 'target' })
   const { id } = target
   const uploadId = await uploaded(bytes)
   const { code } = await unchanged(() => quickly(() => importing(uploadId, id)))
@@ -133,12 +133,12 @@ describe('S1, S23: a member of an archive that would lie elsewhere refuses all o
   })
 
   test('overlong dots are no dots, and stay below', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'overlong' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'overlong' })
     const name = Buffer.concat([Buffer.from([0xc0, 0xae, 0xc0, 0xae]), Buffer.from('/x')])
     const { code } = await importing(await uploaded(zipOf([{ name, bytes: 'x' }])), folder.id)
-    if (code === undefined) expect(await children(house, folder.id)).toHaveLength(1)
+    if (code === undefined) expect(await children(holdall, folder.id)).toHaveLength(1)
     else expect(code).toBe('INVALID_INPUT')
-    expect((await children(house, rootId)).map(({ name }) => name)).not.toContain('x')
+    expect((await children(holdall, rootId)).map(({ name }) => name)).not.toContain('x')
   })
 })
 
@@ -186,35 +186,35 @@ describe('S23: an archive that would burst is refused before it is unpacked', ()
 
   test('archives within archives are files, and no upload unpacks itself', async () => {
     const inner = zipOf([{ name: '../evil', bytes: zeros, deflate: true }])
-    const before = await usageOf(house, workspaceId)
-    const folder = await createFolder(house, { workspaceId, name: 'nested' })
+    const before = await usageOf(holdall, workspaceId)
+    const folder = await createFolder(holdall, { workspaceId, name: 'nested' })
     const { entryCount } = await importing(
       await uploaded(zipOf([{ name: 'inner.zip', bytes: inner }])),
       folder.id,
     )
     expect(entryCount).toBe(1)
-    expect(await children(house, folder.id)).toMatchObject([
+    expect(await children(holdall, folder.id)).toMatchObject([
       { __typename: 'File', name: 'inner.zip' },
     ])
-    const after = await usageOf(house, workspaceId)
+    const after = await usageOf(holdall, workspaceId)
     expect(after.fileCount - before.fileCount).toBe(2)
   })
 
   test('a quota holds for what comes out, not for what went in', async () => {
-    const other = await createWorkspace(house, { quotaBytes: 100_000 })
+    const other = await createWorkspace(holdall, { quotaBytes: 100_000 })
     const bytes = zipOf([
       { name: 'roomy', bytes: Buffer.alloc(90_000, 1), deflate: true },
       { name: 'more', bytes: Buffer.alloc(90_000, 2), deflate: true },
     ])
     const file = { workspaceId: other.id, name: 'a.zip', size: bytes.length }
     const { upload } = await act(
-      house,
+      holdall,
       'createUpload',
       file,
       'upload { id url headers { name value } }',
     )
-    await sendBytes(house, upload, bytes)
-    await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename')
+    await sendBytes(holdall, upload, bytes)
+    await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename')
     const { code } = await unchanged(() => importing(upload.id, other.root.id))
     expect(code).toBe('QUOTA_EXCEEDED')
   })
@@ -250,18 +250,18 @@ describe('F23: an archive that lies about itself', () => {
     ])
 
   beforeAll(async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'source of the head' })
-    const archive = (await archiveOf(house, folder.id)).toString('latin1')
+    const folder = await createFolder(holdall, { workspaceId, name: 'source of the head' })
+    const archive = (await archiveOf(holdall, folder.id)).toString('latin1')
     head = /\{"[^\n]*\[(?=\n)/.exec(archive)?.[0] ?? ''
     expect(head).not.toBe('')
   })
 
   test('told truly it is taken', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'truth' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'truth' })
     expect(await importing(await uploaded(withManifest(entry())), folder.id)).toMatchObject({
       entryCount: 1,
     })
-    expect(await entryByPath(house, workspaceId, 'truth/a.txt')).not.toBeNull()
+    expect(await entryByPath(holdall, workspaceId, 'truth/a.txt')).not.toBeNull()
   })
 
   const deep = JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)
@@ -333,17 +333,17 @@ describe('F23: an archive that lies about itself', () => {
     ])
     expect(zip.length).toBeLessThan(10_000)
     const uploadId = await uploaded(zip)
-    const stage = vi.spyOn(house.app.blobs, 'stage')
-    const { id } = await createFolder(house, { workspaceId, name: 'versions' })
+    const stage = vi.spyOn(holdall.app.blobs, 'stage')
+    const { id } = await createFolder(holdall, { workspaceId, name: 'versions' })
     const { code } = await unchanged(() => importing(uploadId, id))
     expect([code, stage.mock.calls]).toEqual(['INVALID_INPUT', []])
     stage.mockRestore()
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
   })
 
   test('whatever byte of it is another, it is imported whole or refused, and can be tried again', async () => {
-    const source = await createFolder(house, { workspaceId, name: 'source' })
-    await uploadFile(house, {
+    const source = await createFolder(holdall, { workspaceId, name: 'source' })
+    await uploadFile(holdall, {
       workspaceId,
       folderId: source.id,
       name: 'a.txt',
@@ -351,21 +351,21 @@ describe('F23: an archive that lies about itself', () => {
       tags: ['red'],
       metadata: { ph: 7 },
     })
-    await uploadFile(house, {
+    await uploadFile(holdall, {
       workspaceId,
       folderId: source.id,
       path: 'deep/er',
       name: 'b.bin',
       bytes: Buffer.alloc(300, 3),
     })
-    const genuine = await archiveOf(house, source.id)
+    const genuine = await archiveOf(holdall, source.id)
     let refused = 0
     const change = fc.tuple(fc.nat(genuine.length - 1), fc.integer({ min: 1, max: 255 }))
     await fc.assert(
       fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
         const spoiled = Buffer.from(genuine)
         for (const [at, by] of changes) spoiled[at] = (spoiled[at] ?? 0) ^ by
-        const folder = await createFolder(house, {
+        const folder = await createFolder(holdall, {
           workspaceId,
           name: 'fuzzed',
           onConflict: 'RENAME',
@@ -380,17 +380,17 @@ describe('F23: an archive that lies about itself', () => {
         expect(code).toMatch(
           /^(INVALID_INPUT|CHECKSUM_MISMATCH|NAME_CONFLICT|QUOTA_EXCEEDED|FILE_TOO_LARGE)$/,
         )
-        expect(await children(house, folder.id)).toEqual([])
+        expect(await children(holdall, folder.id)).toEqual([])
       }),
       { numRuns: 20 },
     )
     expect(refused).toBeGreaterThan(5)
-    const folder = await createFolder(house, { workspaceId, name: 'again' })
-    await createFolder(house, { parent: { id: folder.id }, name: 'a.txt' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'again' })
+    await createFolder(holdall, { parent: { id: folder.id }, name: 'a.txt' })
     const uploadId = await uploaded(genuine)
     expect((await importing(uploadId, folder.id)).code).toBe('NAME_CONFLICT')
     expect((await importing(uploadId, folder.id, { onConflict: 'RENAME' })).entryCount).toBe(4)
-    expect(await findings(house)).toEqual([])
+    expect(await findings(holdall)).toEqual([])
   })
 })
 

@@ -11,18 +11,18 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, rawRequest, tusOf } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
-  house = await openHouse({ env: { METRICS: 'open' } })
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer({ env: { METRICS: 'open' } })
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 const script = '<script>alert(document.domain)</script>'
@@ -59,24 +59,24 @@ const active: Record<string, string | Uint8Array> = {
   'module.wasm': Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]),
 }
 const upload = (name: string, bytes: string | Uint8Array, more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes, onConflict: 'RENAME', ...more })
+  uploadFile(holdall, { workspaceId, name, bytes, onConflict: 'RENAME', ...more })
 
 /** Each way to the bytes, with the wish to see them inline. */
 async function waysTo(file: FileHandle): Promise<Record<string, Response>> {
   const { shareLink } = await act(
-    house,
+    holdall,
     'createShareLink',
     { entry: { id: file.id } },
     'shareLink { url }',
   )
-  const shared = (await (await house.http(shareLink.url, { token: null })).json()) as any
-  const inline = await downloadUrl(house, file.id, '(disposition: INLINE)')
+  const shared = (await (await holdall.http(shareLink.url, { token: null })).json()) as any
+  const inline = await downloadUrl(holdall, file.id, '(disposition: INLINE)')
   return {
-    signed: await house.http(inline, { token: null }),
-    'signed, in part': await house.http(inline, { token: null, headers: { range: 'bytes=0-5' } }),
-    'signed, asked about': await house.http(inline, { token: null, method: 'HEAD' }),
-    'with a token': await house.http(`/download/${file.id}?disposition=inline`),
-    'through a share': await house.http(shared.downloadUrl.url, { token: null }),
+    signed: await holdall.http(inline, { token: null }),
+    'signed, in part': await holdall.http(inline, { token: null, headers: { range: 'bytes=0-5' } }),
+    'signed, asked about': await holdall.http(inline, { token: null, method: 'HEAD' }),
+    'with a token': await holdall.http(`/download/${file.id}?disposition=inline`),
+    'through a share': await holdall.http(shared.downloadUrl.url, { token: null }),
   }
 }
 
@@ -122,12 +122,16 @@ describe('S5: what could run in a browser is a file to save, with a sandbox arou
   })
 
   test('archives and manifests are files to save, too', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'a".html', onConflict: 'RENAME' })
+    const folder = await createFolder(holdall, {
+      workspaceId,
+      name: 'a".html',
+      onConflict: 'RENAME',
+    })
     const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-    const { url } = (await house.ask(query, { id: folder.id })).node.archiveUrl
+    const { url } = (await holdall.ask(query, { id: folder.id })).node.archiveUrl
     const manifest = `${url.slice(0, url.lastIndexOf('/'))}/manifest?format=`
     for (const path of [url, `${manifest}json`, `${manifest}csv`]) {
-      const headers = headersOf(await house.http(path, { token: null }))
+      const headers = headersOf(await holdall.http(path, { token: null }))
       expect(headers).toMatchObject({
         ...neverGuessed,
         'content-security-policy': "sandbox; default-src 'none'",
@@ -174,7 +178,7 @@ describe('S6: what bytes are is seen, not believed', () => {
     expect(file.mediaType).toBe(detected)
     expect((await detectMediaType(Buffer.from(bytes), name)).mediaType).toBe(detected)
     // Both are kept: what was declared with the upload, what was detected with the file.
-    const row = await house.app.db
+    const row = await holdall.app.db
       .selectFrom('uploads')
       .select('mediaType')
       .where('fileId', '=', file.id)
@@ -198,7 +202,7 @@ describe('S6: what bytes are is seen, not believed', () => {
     `a/${'b'.repeat(200)}`,
   ])('a declared type that is none is refused: %j', async (mediaType) => {
     const input = { workspaceId, name: 'typed', size: 1, mediaType }
-    await expect(createUpload(house, input)).rejects.toThrow('INVALID_INPUT')
+    await expect(createUpload(holdall, input)).rejects.toThrow('INVALID_INPUT')
   })
 })
 
@@ -216,15 +220,15 @@ describe('S7: nothing that anybody says ends a header', () => {
 
   test('a name with a line break is refused wherever a name is said', async () => {
     for (const name of evil) {
-      const tus = tusOf(house)
+      const tus = tusOf(holdall)
       const said = metadata({ workspaceId, filename: name })
       expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status).toBe(400)
-      await expect(createUpload(house, { workspaceId, name, size: 1 })).rejects.toThrow(
+      await expect(createUpload(holdall, { workspaceId, name, size: 1 })).rejects.toThrow(
         'INVALID_INPUT',
       )
-      await expect(createFolder(house, { workspaceId, name })).rejects.toThrow('INVALID_INPUT')
+      await expect(createFolder(holdall, { workspaceId, name })).rejects.toThrow('INVALID_INPUT')
       const file = { name: 'plain.txt', bytes: 'x' }
-      expect((await postForm(house, { workspaceId, name, file })).status).toBe(400)
+      expect((await postForm(holdall, { workspaceId, name, file })).status).toBe(400)
     }
   })
 
@@ -249,7 +253,7 @@ describe('S7: nothing that anybody says ends a header', () => {
       tags: 'needle-tag',
       note: 'needle\r\nX-Evil: 1',
     }
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const url = await tus.create(said, { 'Upload-Length': '1' })
     const head = await tus.head(url)
     expect(head.headers.get('upload-metadata')).toBe(metadata(said))
@@ -267,7 +271,7 @@ describe('S7: nothing that anybody says ends a header', () => {
   test.each(['plain\r\nX-Evil: 1', '"><script>', 'a\u0000b'])(
     'an id of a request that is none is not given back: %j',
     async (id) => {
-      const raw = await rawRequest(house, 'GET', '/livez', {
+      const raw = await rawRequest(holdall, 'GET', '/livez', {
         'X-Request-Id': id,
         Connection: 'close',
       })
@@ -285,15 +289,15 @@ describe('S30: no cache on the way keeps what is private', () => {
   test('by whatever address it is asked for, also one that looks like a stylesheet', async () => {
     const file = await upload('secret.txt', 'secret')
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id: file.id } },
       'shareLink { url }',
     )
-    const shared = (await (await house.http(shareLink.url, { token: null })).json()) as any
+    const shared = (await (await holdall.http(shareLink.url, { token: null })).json()) as any
     const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-    const { url } = (await house.ask(query, { id: rootId })).node.archiveUrl
-    const open = await createUpload(house, { workspaceId, name: 'open', size: 1 })
+    const { url } = (await holdall.ask(query, { id: rootId })).node.archiveUrl
+    const open = await createUpload(holdall, { workspaceId, name: 'open', size: 1 })
     const ways: [string, object?][] = [
       [`/download/${file.id}`],
       [`/download/${file.id}/a.css`],
@@ -316,7 +320,7 @@ describe('S30: no cache on the way keeps what is private', () => {
       ['/metrics'],
     ]
     for (const [path, init] of ways) {
-      const response = await house.http(path, init)
+      const response = await holdall.http(path, init)
       expect([path, response.status]).toEqual([path, 200])
       expect([path, response.headers.get('cache-control')]).toEqual([
         path,
@@ -324,13 +328,13 @@ describe('S30: no cache on the way keeps what is private', () => {
       ])
       await response.arrayBuffer()
     }
-    const form = await postForm(house, { workspaceId, file: { name: 'form.txt', bytes: 'x' } })
+    const form = await postForm(holdall, { workspaceId, file: { name: 'form.txt', bytes: 'x' } })
     expect(form.headers.get('cache-control')).toBe('no-store')
   })
 
   test('a refusal is kept by nobody: the next one may be let in', async () => {
     const gone = await upload('gone.txt', 'x')
-    const link = await downloadUrl(house, gone.id)
+    const link = await downloadUrl(holdall, gone.id)
     for (const path of [
       '/download/file_x',
       '/download/x.y.z/a.css',
@@ -339,7 +343,7 @@ describe('S30: no cache on the way keeps what is private', () => {
       '/nothing.css',
       '/graphql/x.css',
     ]) {
-      const response = await house.http(path)
+      const response = await holdall.http(path)
       expect([path, response.status >= 400, response.headers.get('cache-control')]).toEqual([
         path,
         true,
@@ -350,9 +354,12 @@ describe('S30: no cache on the way keeps what is private', () => {
 
   test('a signed link is kept by its own client alone, and no longer than it is good', async () => {
     const file = await upload('signed.txt', 'x')
-    const response = await house.http(await downloadUrl(house, file.id, '(expiresInSeconds: 60)'), {
-      token: null,
-    })
+    const response = await holdall.http(
+      await downloadUrl(holdall, file.id, '(expiresInSeconds: 60)'),
+      {
+        token: null,
+      },
+    )
     const [, seconds] =
       /^private, max-age=(\d+), immutable$/.exec(response.headers.get('cache-control') ?? '') ?? []
     expect(Number(seconds)).toBeLessThanOrEqual(60)
@@ -368,8 +375,8 @@ describe('S40: a file is no picture on somebody else’s page', () => {
         'referrer-policy': 'no-referrer',
       })
     }
-    const link = await downloadUrl(house, file.id)
-    const fromElsewhere = await house.http(link, {
+    const link = await downloadUrl(holdall, file.id)
+    const fromElsewhere = await holdall.http(link, {
       token: null,
       headers: { origin: 'https://evil.example' },
     })
@@ -380,21 +387,21 @@ describe('S40: a file is no picture on somebody else’s page', () => {
     const file = await upload('often.bin', 'x'.repeat(100))
     const query =
       'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl(expiresInSeconds: 604801) { url } } } }'
-    expect((await house.graphql(query, { id: file.id })).errors?.[0]?.extensions?.code).toBe(
+    expect((await holdall.graphql(query, { id: file.id })).errors?.[0]?.extensions?.code).toBe(
       'INVALID_INPUT',
     )
     const input = { entry: { id: file.id }, maxDownloads: 2 }
-    const { shareLink } = await act(house, 'createShareLink', input, 'shareLink { url }')
+    const { shareLink } = await act(holdall, 'createShareLink', input, 'shareLink { url }')
     const { downloadUrl: one } = (await (
-      await house.http(shareLink.url, { token: null })
+      await holdall.http(shareLink.url, { token: null })
     ).json()) as any
     const statuses = []
-    for (let i = 0; i < 4; i++) statuses.push((await house.http(one.url, { token: null })).status)
+    for (let i = 0; i < 4; i++) statuses.push((await holdall.http(one.url, { token: null })).status)
     expect(statuses.filter((status) => status === 200)).toHaveLength(2)
   })
 
   test('under RATE_LIMIT an address has so many downloads a minute', async () => {
-    await using other = await openHouse({ env: { RATE_LIMIT: '200', MAX_QUERY_COST: '200' } })
+    await using other = await startTestServer({ env: { RATE_LIMIT: '200', MAX_QUERY_COST: '200' } })
     const { id } = await createWorkspace(other)
     const file = await uploadFile(other, { workspaceId: id, name: 'a.png', bytes: png })
     const link = await downloadUrl(other, file.id)

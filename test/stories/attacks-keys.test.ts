@@ -10,17 +10,22 @@ import {
 import { postForm } from '../support/forms.ts'
 import { refused } from '../support/refusals.ts'
 import { quickly } from '../support/retry-timing.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let file: { id: string }
 beforeAll(async () => {
-  house = await openHouse()
-  workspaceId = (await createWorkspace(house)).id
-  file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x', metadata: { kept: 1 } })
-  return () => house[Symbol.asyncDispose]()
+  holdall = await startTestServer()
+  workspaceId = (await createWorkspace(holdall)).id
+  file = await uploadFile(holdall, {
+    workspaceId,
+    name: 'a.txt',
+    bytes: 'x',
+    metadata: { kept: 1 },
+  })
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 /** Keys as JSON has them: an object that was written in a program has no own __proto__. */
@@ -40,7 +45,7 @@ const json = { 'content-type': 'application/json' }
 async function send(query: string, variables: string) {
   const headers = { ...json, accept: 'application/graphql-response+json' }
   const body = `{"query":${JSON.stringify(query)},"variables":${variables}}`
-  const response = await house.http('/graphql', { method: 'POST', headers, body })
+  const response = await holdall.http('/graphql', { method: 'POST', headers, body })
   return { status: response.status, ...((await response.json()) as { data?: any; errors?: any[] }) }
 }
 
@@ -74,7 +79,7 @@ describe('S36: keys that reach for a prototype', () => {
       expect([status, errors?.[0]?.message]).toEqual([400, expect.stringContaining(key)])
       clean()
     }
-    expect(await lookUp(house, file, 'metadata revision')).toMatchObject({
+    expect(await lookUp(holdall, file, 'metadata revision')).toMatchObject({
       metadata: { kept: 1 },
       revision: 1,
     })
@@ -100,7 +105,7 @@ describe('S36: keys that reach for a prototype', () => {
         `{"query":"{__typename}","extensions":{"${key}":{"polluted":true}}}`,
       ]
       for (const body of bodies) {
-        const response = await house.http('/graphql', { method: 'POST', headers, body })
+        const response = await holdall.http('/graphql', { method: 'POST', headers, body })
         expect(response.status).toBeLessThan(500)
       }
       clean()
@@ -110,22 +115,22 @@ describe('S36: keys that reach for a prototype', () => {
   test.each([...keys, 'toString', 'hasOwnProperty'])(
     '%s is a tag, a name, a path and a slug like any other',
     async (key) => {
-      const folder = await createFolder(house, { workspaceId, name: key, tags: [key] })
-      expect(await lookUp(house, folder, 'name path tags { name }')).toMatchObject({
+      const folder = await createFolder(holdall, { workspaceId, name: key, tags: [key] })
+      expect(await lookUp(holdall, folder, 'name path tags { name }')).toMatchObject({
         name: key,
         path: key,
         tags: [{ name: key }],
       })
-      const found = await house.ask(
+      const found = await holdall.ask(
         'query ($id: ID!, $f: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $f) { nodes { name } } search(query: "plain") { totalCount } entryByPath(path: "x") { id } } }',
         { id: workspaceId, f: { tags: { allOf: [key] } } },
       )
       expect(found.workspace.entries.nodes).toEqual([{ name: key }])
       const said = metadata({ workspaceId, filename: `of ${key}`, [key]: 'polluted' })
       expect(
-        (await tusOf(house).post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status,
+        (await tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status,
       ).toBe(201)
-      const form = await postForm(house, {
+      const form = await postForm(holdall, {
         workspaceId,
         ...poisoned(key),
         [key]: 'polluted',
@@ -144,7 +149,7 @@ describe('S36: keys that reach for a prototype', () => {
       { name: key, type: 'TEXT' },
     ]
     const made = await attempt(
-      house,
+      holdall,
       'createTable',
       { workspaceId, name, columns },
       'table { columns { name } }',
@@ -154,7 +159,7 @@ describe('S36: keys that reach for a prototype', () => {
     )
     if (made.code)
       await act(
-        house,
+        holdall,
         'createTable',
         { workspaceId, name, columns: columns.slice(0, 2) },
         '__typename',
@@ -176,13 +181,13 @@ describe('S36: keys that reach for a prototype', () => {
       expect(data?.linkRow?.__typename ?? 'refused').not.toBe('LinkRowPayload')
     }
     await act(
-      house,
+      holdall,
       'linkRow',
       { fileId: file.id, link: { table: name, column: 'image', values: { more: { a: 1 } } } },
       '__typename',
     )
     const rows = `query ($id: ID!, $n: String!) { workspace(by: { id: $id }) { table(name: $n) { rows { nodes { values } } } } }`
-    const { workspace } = await house.ask(rows, { id: workspaceId, n: name })
+    const { workspace } = await holdall.ask(rows, { id: workspaceId, n: name })
     expect(workspace.table.rows.nodes).toHaveLength(1)
     expect(workspace.table.rows.nodes[0].values).toMatchObject({ image: 'a.txt', more: { a: 1 } })
     const where = await send(
@@ -196,11 +201,11 @@ describe('S36: keys that reach for a prototype', () => {
 
 describe('S36: metadata has 64 KiB at most', () => {
   test('in all that it comes to, however it is divided', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'large' })
+    const { id } = await createFolder(holdall, { workspaceId, name: 'large' })
     const part = (key: string) => ({ entry: { id }, metadata: { [key]: 'x'.repeat(30_000) } })
-    await act(house, 'updateEntry', part('one'), '__typename')
-    await act(house, 'updateEntry', part('two'), '__typename')
-    expect(await refused(house, 'updateEntry', part('three'))).toMatchObject({
+    await act(holdall, 'updateEntry', part('one'), '__typename')
+    await act(holdall, 'updateEntry', part('two'), '__typename')
+    expect(await refused(holdall, 'updateEntry', part('three'))).toMatchObject({
       code: 'INVALID_INPUT',
     })
     const much = { metadata: { a: 'ä'.repeat(33_000) } }

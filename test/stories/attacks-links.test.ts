@@ -12,39 +12,39 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { invite } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const MINUTE = 60_000
 const startedAt = Date.UTC(2030, 0, 1)
 let now = startedAt
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 let link: string
 let archive: string
 beforeAll(async () => {
-  house = await openHouse({ now: () => now })
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer({ now: () => now })
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
-  const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'first' })
-  await uploadFile(house, {
+  const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'first' })
+  await uploadFile(holdall, {
     workspaceId,
     name: 'a.txt',
     bytes: 'second',
     onConflict: 'NEW_VERSION',
   })
-  link = await downloadUrl(house, file.id)
+  link = await downloadUrl(holdall, file.id)
   archive = await archiveUrl()
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 const archiveUrl = async () => {
   const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-  return (await house.ask(query, { id: rootId })).node.archiveUrl.url
+  return (await holdall.ask(query, { id: rootId })).node.archiveUrl.url
 }
-const knock = async (url: string, method = 'GET', at = house) => {
+const knock = async (url: string, method = 'GET', at = holdall) => {
   const response = await at.http(url, { method, token: null })
   await response.arrayBuffer()
   return response.status
@@ -102,7 +102,7 @@ describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) =>
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
       expect([method, await knock(url(), method)]).toEqual([method, 405])
     expect(await knock(url(), 'HEAD')).toBe(200)
-    const asked = await house.http(
+    const asked = await holdall.http(
       `${url()}?disposition=inline&expiresAt=9999999999999&versionId=x`,
       { token: null },
     )
@@ -132,11 +132,11 @@ describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) =>
   })
 
   test('of another house, or signed for another purpose, is none', async () => {
-    await using other = await openHouse({ now: () => now })
+    await using other = await startTestServer({ now: () => now })
     const path = new URL(url()).pathname
     expect(await knock(path, 'GET', other)).toBe(403)
     const token = tokenIn(url())
-    const { signingKeys } = house.app
+    const { signingKeys } = holdall.app
     if (kind === 'download') {
       const said = readLink(signingKeys, token, now)
       expect(signLink(signingKeys, said)).toBe(token)
@@ -153,17 +153,17 @@ describe('S28: the URL of an upload', () => {
   test.each(['TUS', 'SIGNED_PUT'])(
     'of %s is refused with any letter changed, and opens no other door',
     async (transport) => {
-      const upload = await createUpload(house, {
+      const upload = await createUpload(holdall, {
         workspaceId,
         name: `signed by ${transport}`,
         size: 1,
         transport,
       })
-      if (!upload.url.startsWith(house.url)) return
+      if (!upload.url.startsWith(holdall.url)) return
       const key = upload.url.split('/').at(-1) ?? ''
       const method = transport === 'TUS' ? 'HEAD' : 'PUT'
       const ask = (url: string) =>
-        house.http(url, {
+        holdall.http(url, {
           method,
           ...(transport === 'TUS'
             ? { headers: { 'Tus-Resumable': '1.0.0' } }
@@ -181,7 +181,7 @@ describe('S28: the URL of an upload', () => {
         `/download/archive/${key}/x.zip`,
       ]) {
         if (upload.url.endsWith(path)) continue
-        expect([path, (await ask(`${house.url}${path}`)).status]).toEqual([
+        expect([path, (await ask(`${holdall.url}${path}`)).status]).toEqual([
           path,
           expect.toSatisfy((status) => status >= 400),
         ])
@@ -196,33 +196,33 @@ describe('S31: nobody learns from their own upload what others have', () => {
   const sha256 = createHash('sha256').update(secret).digest('hex')
 
   test('the same bytes in another workspace are answered, counted and stored as if they were new', async () => {
-    await uploadFile(house, { workspaceId, name: 'secret.txt', bytes: secret })
+    await uploadFile(holdall, { workspaceId, name: 'secret.txt', bytes: secret })
     const fresh = secret.replace('only', 'no one')
-    const stranger = await createWorkspace(house, { name: 'Strangers' })
+    const stranger = await createWorkspace(holdall, { name: 'Strangers' })
     const tell = async (bytes: string, name: string) => {
       const hash = createHash('sha256').update(bytes).digest('hex')
-      const before = await usageOf(house, stranger.id)
-      const upload = await createUpload(house, {
+      const before = await usageOf(holdall, stranger.id)
+      const upload = await createUpload(holdall, {
         workspaceId: stranger.id,
         name,
         size: bytes.length,
         sha256: hash,
       })
       const early = await attempt(
-        house,
+        holdall,
         'confirmUpload',
         { uploadId: upload.id, sha256: hash },
         '__typename',
       )
-      const head = await tusOf(house).head(upload.url)
-      const offset = await sendBytes(house, upload, bytes)
+      const head = await tusOf(holdall).head(upload.url)
+      const offset = await sendBytes(holdall, upload, bytes)
       const { file } = await act(
-        house,
+        holdall,
         'confirmUpload',
         { uploadId: upload.id },
         'file { size version { number } }',
       )
-      const after = await usageOf(house, stranger.id)
+      const after = await usageOf(holdall, stranger.id)
       const grown = ['currentBytes', 'storedBytes', 'fileCount'].map(
         (figure) => after[figure] - before[figure],
       )
@@ -246,7 +246,7 @@ describe('S31: nobody learns from their own upload what others have', () => {
     expect(known).toMatchObject({ early: 'UPLOAD_INCOMPLETE', from: '0', offset: secret.length })
     expect(known.grown).toEqual([secret.length, secret.length, 1])
     expect(unknown.grown).toEqual([fresh.length, fresh.length, 1])
-    const { workspace } = await house.ask(
+    const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { duplicates(first: 5) { totalCount } } }',
       { id: stranger.id },
     )
@@ -254,51 +254,51 @@ describe('S31: nobody learns from their own upload what others have', () => {
   })
 
   test('a hash alone is no file: not by createUpload, not by a confirm, not by tus, not by a form', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const person = await invite(house, elsewhere.id)
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const person = await invite(holdall, elsewhere.id)
     const as = { token: person.token }
     const find =
       'query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } } }'
-    const found = await house.ask(find, { id: elsewhere.id, filter: { sha256 } }, as)
+    const found = await holdall.ask(find, { id: elsewhere.id, filter: { sha256 } }, as)
     expect(found.workspace.entries.totalCount).toBe(0)
     const upload = await createUpload(
-      house,
+      holdall,
       { workspaceId: elsewhere.id, name: 'claimed.txt', size: secret.length, sha256 },
       as,
     )
     const { code } = await attempt(
-      house,
+      holdall,
       'confirmUpload',
       { uploadId: upload.id, sha256, size: secret.length },
       '__typename',
       as,
     )
     expect(code).toBe('UPLOAD_INCOMPLETE')
-    await sendBytes(house, upload, 'y'.repeat(secret.length), 0, as)
-    const wrong = await attempt(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+    await sendBytes(holdall, upload, 'y'.repeat(secret.length), 0, as)
+    const wrong = await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
     expect(wrong.code).toBe('CHECKSUM_MISMATCH')
     const empty = await createUpload(
-      house,
+      holdall,
       { workspaceId: elsewhere.id, name: 'empty.txt', size: 0, sha256 },
       as,
     )
     expect(
-      (await attempt(house, 'confirmUpload', { uploadId: empty.id }, '__typename', as)).code,
+      (await attempt(holdall, 'confirmUpload', { uploadId: empty.id }, '__typename', as)).code,
     ).toBe('CHECKSUM_MISMATCH')
   })
 
   test('what one workspace purges, the other keeps', async () => {
     const bytes = 'shared by chance'
-    const one = await createWorkspace(house, { name: 'One' })
-    const other = await createWorkspace(house, { name: 'Other' })
+    const one = await createWorkspace(holdall, { name: 'One' })
+    const other = await createWorkspace(holdall, { name: 'Other' })
     const [mine, theirs] = [
-      await uploadFile(house, { workspaceId: one.id, name: 'x', bytes }),
-      await uploadFile(house, { workspaceId: other.id, name: 'x', bytes }),
+      await uploadFile(holdall, { workspaceId: one.id, name: 'x', bytes }),
+      await uploadFile(holdall, { workspaceId: other.id, name: 'x', bytes }),
     ]
-    await act(house, 'trashEntries', { entries: [{ entry: { id: mine.id } }] }, 'succeeded')
-    await act(house, 'purgeEntries', { entryIds: [mine.id] }, 'succeeded')
-    await house.app.jobs.runDue()
-    const response = await house.http(await downloadUrl(house, theirs.id), {
+    await act(holdall, 'trashEntries', { entries: [{ entry: { id: mine.id } }] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entryIds: [mine.id] }, 'succeeded')
+    await holdall.app.jobs.runDue()
+    const response = await holdall.http(await downloadUrl(holdall, theirs.id), {
       token: null,
       redirect: 'follow',
     })

@@ -16,8 +16,8 @@ import {
 import { postForm } from '../support/forms.ts'
 import { invite } from '../support/people.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
-import type { House } from '../support/test-server.ts'
+import { serverAt } from '../support/server-at.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 /** What lets somebody in: all of it was said to the house, or by it, and nothing of it may be in a log. */
@@ -34,53 +34,53 @@ const addressIsSecret = (url: string): string => {
 }
 
 /** A little of everything that goes through with a secret in hand. */
-async function useAll(house: House, elsewhere: House) {
-  const { id: workspaceId, root } = await createWorkspace(house)
-  const person = await invite(house, workspaceId)
+async function useAll(holdall: TestServer, elsewhere: TestServer) {
+  const { id: workspaceId, root } = await createWorkspace(holdall)
+  const person = await invite(holdall, workspaceId)
   isSecret(person.token)
-  const upload = await createUpload(house, { workspaceId, name: 'a.txt', size: 5 })
+  const upload = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 5 })
   addressIsSecret(upload.url)
-  await sendBytes(house, upload, 'hello')
-  const file = await confirmUpload(house, { uploadId: upload.id })
-  await download(house, file.id)
-  addressIsSecret(await downloadUrl(house, file.id))
-  await signedPut(house, workspaceId)
-  const plain = await tusOf(house).create(
+  await sendBytes(holdall, upload, 'hello')
+  const file = await confirmUpload(holdall, { uploadId: upload.id })
+  await download(holdall, file.id)
+  addressIsSecret(await downloadUrl(holdall, file.id))
+  await signedPut(holdall, workspaceId)
+  const plain = await tusOf(holdall).create(
     { workspaceId, filename: 'b.txt', confirm: 'auto' },
     { 'Upload-Length': '2' },
   )
-  await tusOf(house).patch(addressIsSecret(plain), 0, 'hi')
-  await postForm(house, { workspaceId, file: { name: 'c.txt', bytes: 'c' } })
-  await shares(house, file.id)
+  await tusOf(holdall).patch(addressIsSecret(plain), 0, 'hi')
+  await postForm(holdall, { workspaceId, file: { name: 'c.txt', bytes: 'c' } })
+  await shares(holdall, file.id)
   const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-  const { url } = (await house.ask(query, { id: root.id })).node.archiveUrl
-  await (await house.http(addressIsSecret(url), { token: null })).arrayBuffer()
-  await wrong(house, workspaceId, file.id)
+  const { url } = (await holdall.ask(query, { id: root.id })).node.archiveUrl
+  await (await holdall.http(addressIsSecret(url), { token: null })).arrayBuffer()
+  await wrong(holdall, workspaceId, file.id)
   await wrong(elsewhere, workspaceId, file.id)
 }
 
-async function signedPut(house: House, workspaceId: string) {
-  const signed = await createUpload(house, {
+async function signedPut(holdall: TestServer, workspaceId: string) {
+  const signed = await createUpload(holdall, {
     workspaceId,
     name: 'p.txt',
     size: 1,
     transport: 'SIGNED_PUT',
   })
-  await house.http(addressIsSecret(signed.url), { method: 'PUT', token: null, body: 'p' })
-  await house.http(`${signed.url}x`, { method: 'PUT', token: null, body: 'p' })
+  await holdall.http(addressIsSecret(signed.url), { method: 'PUT', token: null, body: 'p' })
+  await holdall.http(`${signed.url}x`, { method: 'PUT', token: null, body: 'p' })
 }
 
-async function shares(house: House, id: string) {
+async function shares(holdall: TestServer, id: string) {
   const input = { entry: { id }, password: isSecret('a passphrase of the share') }
-  const { shareLink } = await act(house, 'createShareLink', input, 'shareLink { url }')
+  const { shareLink } = await act(holdall, 'createShareLink', input, 'shareLink { url }')
   const url = addressIsSecret(shareLink.url)
   const token = url.split('/').at(-1) ?? ''
   for (const password of [input.password, isSecret('a wrong passphrase')]) {
     const headers = { 'Holdall-Share-Password': password }
-    const shown = await house.http(url, { token: null, headers })
+    const shown = await holdall.http(url, { token: null, headers })
     const { downloadUrl: link } = (await shown.json()) as any
-    if (link) await (await house.http(addressIsSecret(link.url), { token: null })).arrayBuffer()
-    await house
+    if (link) await (await holdall.http(addressIsSecret(link.url), { token: null })).arrayBuffer()
+    await holdall
       .ask(
         `query ($t: String!, $p: String) { shared(token: $t, password: $p) { entry { name } } }`,
         { t: token, p: password },
@@ -90,31 +90,31 @@ async function shares(house: House, id: string) {
 }
 
 /** Faults, refusals and nonsense, with secrets in every place where somebody may put one. */
-async function wrong(house: House, workspaceId: string, fileId: string) {
-  const guess = isSecret(`hld_${createHash('sha256').update(house.token).digest('base64url')}`)
+async function wrong(holdall: TestServer, workspaceId: string, fileId: string) {
+  const guess = isSecret(`hld_${createHash('sha256').update(holdall.token).digest('base64url')}`)
   const as = { token: guess }
-  await house.http(`/download/${fileId}`, as)
-  await house.http(`/download/${fileId}?token=${guess}&access_token=${guess}`, as)
-  await house.http(`/nothing/${guess}?password=${guess}`, as)
-  await house.http('/graphql', {
+  await holdall.http(`/download/${fileId}`, as)
+  await holdall.http(`/download/${fileId}?token=${guess}&access_token=${guess}`, as)
+  await holdall.http(`/nothing/${guess}?password=${guess}`, as)
+  await holdall.http('/graphql', {
     ...as,
     method: 'POST',
     headers: { 'content-type': 'application/json', cookie: `session=${guess}` },
     body: `{"query":"{ nonsense(token: \\"${guess}\\") }"}`,
   })
-  await house.http('/graphql', {
+  await holdall.http('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Basic ${guess}` },
     body: `{"query": broken ${guess}`,
   })
   await attempt(
-    house,
+    holdall,
     'createUpload',
     { workspaceId, name: '\r\n{"level":60,"msg":"forged"}', size: 1 },
     '__typename',
   ).catch(() => {})
-  await house.http('/livez', { headers: { 'x-request-id': '{"level":60}' } })
-  await tusOf(house).post({
+  await holdall.http('/livez', { headers: { 'x-request-id': '{"level":60}' } })
+  await tusOf(holdall).post({
     'Upload-Length': '1',
     'Upload-Metadata': metadata({ workspaceId, filename: 'x', token: guess }),
   })
@@ -127,8 +127,8 @@ test('S35: no token, password or signature of a whole story is in the log, howev
     ADMIN_TOKEN: isSecret('chosen-by-the-operator-2025'),
   }
   const process = await startProcess(env)
-  const house = { ...houseAt(process.url, env.ADMIN_TOKEN), dir: env.DATA_DIR }
-  await useAll(house, houseAt(process.url, isSecret('a-token-that-nobody-gave')))
+  const holdall = { ...serverAt(process.url, env.ADMIN_TOKEN), dir: env.DATA_DIR }
+  await useAll(holdall, serverAt(process.url, isSecret('a-token-that-nobody-gave')))
   const { out, err } = await process.stop()
   expect(secrets.size).toBeGreaterThan(12)
   for (const secret of secrets) {
@@ -151,10 +151,10 @@ test('S35: nor where the bytes cannot be read, and the fault itself is logged', 
     ADMIN_TOKEN: 'chosen-by-the-operator-2026',
   }
   const process = await startProcess(env)
-  const house = houseAt(process.url, env.ADMIN_TOKEN)
-  const { id: workspaceId } = await createWorkspace(house)
-  const folder = await createFolder(house, { workspaceId, name: 'raw' })
-  const file = await uploadFile(house, {
+  const holdall = serverAt(process.url, env.ADMIN_TOKEN)
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+  const file = await uploadFile(holdall, {
     workspaceId,
     folderId: folder.id,
     name: 'a.txt',
@@ -162,8 +162,8 @@ test('S35: nor where the bytes cannot be read, and the fault itself is logged', 
   })
   for (const path of globSync('blobs/kept/**/*', { cwd: env.DATA_DIR, withFileTypes: true }))
     if (path.isFile()) rmSync(`${path.parentPath}/${path.name}`)
-  const link = await downloadUrl(house, file.id)
-  const response = await house.http(link, { token: null })
+  const link = await downloadUrl(holdall, file.id)
+  const response = await holdall.http(link, { token: null })
   expect([response.status >= 500, await response.text()]).toEqual([
     true,
     expect.not.stringMatching(/blobs|kept|ENOENT|\bat /),

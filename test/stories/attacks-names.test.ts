@@ -15,35 +15,36 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 import { archiveOf } from '../support/zips.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
-  house = await openHouse()
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer()
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 const base64 = (bytes: string | Uint8Array) => Buffer.from(bytes).toString('base64')
 const post = (said: string) =>
-  tusOf(house).post({ 'Upload-Length': '1', 'Upload-Metadata': said }).then(codeIn)
+  tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': said }).then(codeIn)
 async function codeIn(response: Response): Promise<string> {
   return response.ok ? 'made' : ((await response.json()) as { code: string }).code
 }
 const formCode = async (fields: Parameters<typeof postForm>[1]) =>
-  (await postForm(house, { workspaceId, file: { name: 'a.txt', bytes: 'x' }, ...fields })).body.code
+  (await postForm(holdall, { workspaceId, file: { name: 'a.txt', bytes: 'x' }, ...fields })).body
+    .code
 
 /** The answer, and the proof that there is no entry and no byte more. */
 async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   const all = async () => ({
-    entries: await house.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
-    bytes: [await keysOf(house, 'staged'), await keysOf(house, 'kept')],
+    entries: await holdall.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
+    bytes: [await keysOf(holdall, 'staged'), await keysOf(holdall, 'kept')],
   })
   const before = await all()
   const answer = await act()
@@ -54,15 +55,27 @@ async function unchanged<T>(act: () => Promise<T>): Promise<T> {
 /** Every way by which a path of folders comes in, and the code of its refusal. */
 const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
   createFolder: async (name) =>
-    (await attempt(house, 'createFolder', { workspaceId, name, createParents: true }, '__typename'))
-      .code,
+    (
+      await attempt(
+        holdall,
+        'createFolder',
+        { workspaceId, name, createParents: true },
+        '__typename',
+      )
+    ).code,
   createUpload: async (path) =>
-    (await attempt(house, 'createUpload', { workspaceId, path, name: 'a', size: 1 }, '__typename'))
-      .code,
+    (
+      await attempt(
+        holdall,
+        'createUpload',
+        { workspaceId, path, name: 'a', size: 1 },
+        '__typename',
+      )
+    ).code,
   'the place of a folder': async (path) =>
     (
       await attempt(
-        house,
+        holdall,
         'createFolder',
         { parent: { path: { workspaceId, path } }, name: 'a' },
         '__typename',
@@ -70,7 +83,7 @@ const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
     ).code,
   entryByPath: async (path) => {
     const query = `query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }`
-    const { errors } = await house.graphql(query, { id: workspaceId, path })
+    const { errors } = await holdall.graphql(query, { id: workspaceId, path })
     return errors?.[0]?.extensions?.code
   },
   'the metadata of tus': (path) => post(metadata({ workspaceId, path, filename: 'a' })),
@@ -78,16 +91,16 @@ const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
   'dir in the query of a form': async (dir) => {
     const query = `?${new URLSearchParams({ dir })}`
     const file = { name: 'a.txt', bytes: 'x' }
-    return (await postForm(house, { workspaceId, file }, { query })).body.code
+    return (await postForm(holdall, { workspaceId, file }, { query })).body.code
   },
 }
 
 /** Every way by which a name comes in. */
 const waysOfNames: Record<string, (name: string) => Promise<string>> = {
   createFolder: async (name) =>
-    (await attempt(house, 'createFolder', { workspaceId, name }, '__typename')).code,
+    (await attempt(holdall, 'createFolder', { workspaceId, name }, '__typename')).code,
   createUpload: async (name) =>
-    (await attempt(house, 'createUpload', { workspaceId, name, size: 1 }, '__typename')).code,
+    (await attempt(holdall, 'createUpload', { workspaceId, name, size: 1 }, '__typename')).code,
   'name of tus': (name) => post(metadata({ workspaceId, name })),
   'filename of tus': (filename) => post(metadata({ workspaceId, filename })),
   'the name in a form': (name) => formCode({ name }),
@@ -123,7 +136,7 @@ describe.each(Object.entries(waysOfNames))('S1: no name leads out by %s', (_, wa
 })
 
 test('S1: a file name in a form is its last part alone', async () => {
-  const away = await createFolder(house, { workspaceId, name: 'form' })
+  const away = await createFolder(holdall, { workspaceId, name: 'form' })
   for (const [i, given] of [
     '../../up.txt',
     '/etc/passwd',
@@ -131,7 +144,7 @@ test('S1: a file name in a form is its last part alone', async () => {
     'C:\\x\\c.txt',
   ].entries()) {
     const file = { name: given, bytes: `${i}` }
-    const { status, body } = await postForm(house, { workspaceId, folderId: away.id, file })
+    const { status, body } = await postForm(holdall, { workspaceId, folderId: away.id, file })
     expect([status, body.path]).toEqual([201, `form/${given.split(/[\\/]/).at(-1)}`])
   }
 })
@@ -150,7 +163,7 @@ test('S1: what is no UTF-8 is no text: overlong dots and slashes are refused', a
       `{"query":"mutation($n:String!){createFolder(input:{workspaceId:\\"${workspaceId}\\",name:$n}){... on CreateFolderPayload{folder{name}} ... on UserError{code}}}","variables":{"n":"`,
       '"}}',
     ]
-    const response = await house.http('/graphql', {
+    const response = await holdall.http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(tail)]),
@@ -162,7 +175,7 @@ test('S1: what is no UTF-8 is no text: overlong dots and slashes are refused', a
 })
 
 test('S1: what is encoded, or a drive of another system, is a name like others, and stays where it is', async () => {
-  const { id } = await createFolder(house, { workspaceId, name: 'literal' })
+  const { id } = await createFolder(holdall, { workspaceId, name: 'literal' })
   for (const name of [
     '%2e%2e%2f',
     '%2e%2e',
@@ -175,29 +188,29 @@ test('S1: what is encoded, or a drive of another system, is a name like others, 
     '$HOME',
     '․․',
   ]) {
-    const inside = await uploadFile(house, { workspaceId, folderId: id, name, bytes: name })
+    const inside = await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: name })
     expect(inside.path).toBe(`literal/${name}`)
-    const made = await createFolder(house, {
+    const made = await createFolder(holdall, {
       workspaceId,
       name: `literal/as folder/${name}`,
       createParents: true,
     })
     expect(made.path).toBe(`literal/as folder/${name}`)
-    expect(await entryByPath(house, workspaceId, inside.path)).toMatchObject({ id: inside.id })
+    expect(await entryByPath(holdall, workspaceId, inside.path)).toMatchObject({ id: inside.id })
   }
-  const above = await house.http(`/download/..%2f..%2fetc%2fpasswd`)
+  const above = await holdall.http(`/download/..%2f..%2fetc%2fpasswd`)
   expect([above.status, await codeIn(above)]).toEqual([403, 'URL_INVALID'])
 })
 
 test('S1: nothing that anybody says is part of where bytes lie', async () => {
-  await uploadFile(house, {
+  await uploadFile(holdall, {
     workspaceId,
     name: 'needle in the hay.bin',
     path: 'needle',
     bytes: 'x',
   })
-  await createUpload(house, { workspaceId, name: 'needle, open', size: 5 })
-  const paths = globSync('**', { cwd: house.dir }).filter((path) => path.startsWith('blobs/'))
+  await createUpload(holdall, { workspaceId, name: 'needle, open', size: 5 })
+  const paths = globSync('**', { cwd: holdall.dir }).filter((path) => path.startsWith('blobs/'))
   expect(paths.length).toBeGreaterThan(3)
   for (const path of paths)
     expect(path).toMatch(
@@ -210,7 +223,7 @@ async function warnings(folderId: string): Promise<Record<string, string[]>> {
   const query = `query ($id: ID!) {
     node(id: $id) { ... on Folder { children { nodes { name nameWarnings } } } }
   }`
-  const { node } = await house.ask(query, { id: folderId })
+  const { node } = await holdall.ask(query, { id: folderId })
   return Object.fromEntries(
     node.children.nodes.map((entry: any) => [entry.name, entry.nameWarnings]),
   )
@@ -235,13 +248,13 @@ describe('S2: what other systems take for something else', () => {
   test.runIf(spawnSync('unzip', ['-v']).status === 0)(
     'is a name here, and is mapped where it leaves',
     async () => {
-      const { id } = await createFolder(house, { workspaceId, name: 'odd' })
+      const { id } = await createFolder(holdall, { workspaceId, name: 'odd' })
       for (const name of odd)
-        await uploadFile(house, { workspaceId, folderId: id, name, bytes: name })
-      expect((await children(house, id)).map(({ name }) => name).sort()).toEqual([...odd].sort())
+        await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: name })
+      expect((await children(holdall, id)).map(({ name }) => name).sort()).toEqual([...odd].sort())
       const dir = mkdtempSync(join(tmpdir(), 'holdall-unzipped-'))
       onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
-      writeFileSync(join(dir, 'a.zip'), await archiveOf(house, id))
+      writeFileSync(join(dir, 'a.zip'), await archiveOf(holdall, id))
       expect(spawnSync('unzip', ['-q', 'a.zip', '-d', 'out'], { cwd: dir }).status).toBe(0)
       const names = globSync('*', { cwd: join(dir, 'out') })
       expect(names).toHaveLength(odd.length + 1)
@@ -253,9 +266,9 @@ describe('S2: what other systems take for something else', () => {
   )
 
   test('is a name with a warning, of files and of folders', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'warned' })
-    for (const name of odd) await createFolder(house, { parent: { id }, name })
-    await uploadFile(house, { workspaceId, folderId: id, name: 'Aux.csv', bytes: 'x' })
+    const { id } = await createFolder(holdall, { workspaceId, name: 'warned' })
+    for (const name of odd) await createFolder(holdall, { parent: { id }, name })
+    await uploadFile(holdall, { workspaceId, folderId: id, name: 'Aux.csv', bytes: 'x' })
     expect(await warnings(id)).toEqual({
       ...Object.fromEntries(odd.map((name) => [name, ['RESERVED_ON_WINDOWS']])),
       'Aux.csv': ['RESERVED_ON_WINDOWS'],
@@ -266,15 +279,15 @@ describe('S2: what other systems take for something else', () => {
   })
 
   test('is told to the holder of a share, too', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'nul.txt' })
+    const { id } = await createFolder(holdall, { workspaceId, name: 'nul.txt' })
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id } },
       'shareLink { token }',
     )
     const query = 'query ($token: String!) { shared(token: $token) { entry { nameWarnings } } }'
-    const { shared } = await house.ask(query, shareLink, { token: null })
+    const { shared } = await holdall.ask(query, shareLink, { token: null })
     expect(shared.entry.nameWarnings).toEqual(['RESERVED_ON_WINDOWS'])
   })
 
@@ -300,7 +313,7 @@ describe('S2: what other systems take for something else', () => {
 })
 
 test('S3: twins collide by every door, RENAME finds them a name, and look-alikes are others', async () => {
-  const { id } = await createFolder(house, { workspaceId, name: 'twins' })
+  const { id } = await createFolder(holdall, { workspaceId, name: 'twins' })
   const twins = [
     ['caf\u00e9', 'cafe\u0301'],
     ['\ufb01le', 'FILE'],
@@ -308,18 +321,18 @@ test('S3: twins collide by every door, RENAME finds them a name, and look-alikes
     ['\u0130x', 'i\u0307x'],
   ] as const
   for (const [one, other] of twins) {
-    await uploadFile(house, { workspaceId, folderId: id, name: one, bytes: 'x' })
+    await uploadFile(holdall, { workspaceId, folderId: id, name: one, bytes: 'x' })
     expect(await post(metadata({ workspaceId, folderId: id, filename: other }))).toBe(
       'NAME_CONFLICT',
     )
     expect(await formCode({ folderId: id, name: other })).toBe('NAME_CONFLICT')
     const renamed = { folderId: id, name: other, onConflict: 'RENAME' }
-    const made = await uploadFile(house, { workspaceId, ...renamed, bytes: 'y' })
+    const made = await uploadFile(holdall, { workspaceId, ...renamed, bytes: 'y' })
     expect(made.name).toBe(`${other} (2)`)
   }
   const lookAlikes = ['a', '\u0430', '\u0251', 'I', '\u0131', '\u217c', 'l', 'p\u0430ypal']
   for (const name of lookAlikes)
-    await uploadFile(house, { workspaceId, folderId: id, name, bytes: 'z' })
+    await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: 'z' })
   expect(await warnings(id)).toMatchObject({
     ...{ a: [], I: [], l: [], 'caf\u00e9': [], '\u0131': [] },
     '\u0430': ['LOOKS_LIKE_ANOTHER'],
@@ -330,20 +343,20 @@ test('S3: twins collide by every door, RENAME finds them a name, and look-alikes
 })
 
 test('S4: A.txt and a.txt are one name by every door; of itself it may be the other', async () => {
-  const { id } = await createFolder(house, { workspaceId, name: 'case' })
-  const file = await uploadFile(house, { workspaceId, folderId: id, name: 'A.txt', bytes: 'x' })
+  const { id } = await createFolder(holdall, { workspaceId, name: 'case' })
+  const file = await uploadFile(holdall, { workspaceId, folderId: id, name: 'A.txt', bytes: 'x' })
   for (const code of [
     await post(metadata({ workspaceId, folderId: id, filename: 'a.TXT' })),
     await formCode({ folderId: id, name: 'a.txt' }),
-    (await attempt(house, 'createFolder', { parent: { id }, name: 'a.txt' }, '__typename')).code,
+    (await attempt(holdall, 'createFolder', { parent: { id }, name: 'a.txt' }, '__typename')).code,
   ])
     expect(code).toBe('NAME_CONFLICT')
   const renamed = await attempt(
-    house,
+    holdall,
     'updateEntry',
     { entry: { id: file.id }, name: 'a.txt' },
     'entry { name }',
   )
   expect(renamed.entry).toEqual({ name: 'a.txt' })
-  expect((await children(house, rootId)).map(({ name }) => name)).not.toContain('a.txt')
+  expect((await children(holdall, rootId)).map(({ name }) => name)).not.toContain('a.txt')
 })

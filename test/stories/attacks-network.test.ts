@@ -5,25 +5,25 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { beforeAll, expect, test } from 'vitest'
 import { confirmUpload, createUpload, createWorkspace, download } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { OFFSET_TYPE, rawPatch, tusOf, until } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 beforeAll(async () => {
-  house = await openHouse()
-  workspaceId = (await createWorkspace(house)).id
-  return () => house[Symbol.asyncDispose]()
+  holdall = await startTestServer()
+  workspaceId = (await createWorkspace(holdall)).id
+  return () => holdall[Symbol.asyncDispose]()
 })
 let uploads = 0
 const open = (bytes: Uint8Array) =>
-  createUpload(house, { workspaceId, name: `over the network ${++uploads}`, size: bytes.length })
+  createUpload(holdall, { workspaceId, name: `over the network ${++uploads}`, size: bytes.length })
 
 /** It becomes the file that was meant, byte for byte. */
 async function becomes({ id }: { id: string }, bytes: Buffer) {
-  const file = await confirmUpload(house, { uploadId: id })
-  expect((await download(house, file.id)).equals(bytes)).toBe(true)
+  const file = await confirmUpload(holdall, { uploadId: id })
+  expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
 }
 
 test.each([
@@ -36,7 +36,7 @@ test.each([
 ])('F9: a byte at a time, %s, is an upload like others', async (_, headers, framed) => {
   const bytes = randomBytes(400)
   const upload = await open(bytes)
-  const raw = await rawPatch(house, upload.url, 0, bytes.length, headers)
+  const raw = await rawPatch(holdall, upload.url, 0, bytes.length, headers)
   raw.socket.setNoDelay(true)
   for (const byte of bytes) {
     await raw.write(framed(Buffer.from([byte])))
@@ -50,7 +50,7 @@ test.each([
 test('F9: pieces in the wrong order, and each of them twice, leave the bytes in the right one', async () => {
   const bytes = randomBytes(10_000)
   const upload = await open(bytes)
-  const tus = tusOf(house)
+  const tus = tusOf(holdall)
   const piece = (at: number) => tus.patch(upload.url, at, bytes.subarray(at, at + 1000))
   const statuses: Record<string, number> = {}
   for (let at = 0; at < bytes.length; at += 1000) {
@@ -69,7 +69,7 @@ test('F9: pieces in the wrong order, and each of them twice, leave the bytes in 
 })
 
 test('F9: the same PATCH twice at the same moment is one of them', async () => {
-  const tus = tusOf(house)
+  const tus = tusOf(holdall)
   for (let round = 0; round < 10; round++) {
     const bytes = randomBytes(50_000)
     const upload = await open(bytes)
@@ -82,16 +82,16 @@ test('F9: the same PATCH twice at the same moment is one of them', async () => {
 })
 
 test('F9: a proxy that keeps a body until it has all of it, or loses it, loses nothing that was acknowledged', async () => {
-  await using proxy = await openHoarder(house)
+  await using proxy = await openHoarder(holdall)
   const bytes = randomBytes(300_000)
   const upload = await open(bytes)
   const through = `${proxy.url}${new URL(upload.url).pathname}`
-  const half = await rawPatch(house, through, 0, bytes.length)
+  const half = await rawPatch(holdall, through, 0, bytes.length)
   await half.write(bytes.subarray(0, 150_000))
-  expect(await tusOf(house).offset(upload.url)).toBe(0)
+  expect(await tusOf(holdall).offset(upload.url)).toBe(0)
   half.socket.destroy()
   const headers = { 'Tus-Resumable': '1.0.0', 'Content-Type': OFFSET_TYPE, 'Upload-Offset': '0' }
-  const first = await house.http(through, {
+  const first = await holdall.http(through, {
     method: 'PATCH',
     headers,
     body: bytes.subarray(0, 100_000),
@@ -100,11 +100,15 @@ test('F9: a proxy that keeps a body until it has all of it, or loses it, loses n
   proxy.loseAnswers()
   const next = { ...headers, 'Upload-Offset': '100000' }
   await expect(
-    house.http(through, { method: 'PATCH', headers: next, body: bytes.subarray(100_000, 200_000) }),
+    holdall.http(through, {
+      method: 'PATCH',
+      headers: next,
+      body: bytes.subarray(100_000, 200_000),
+    }),
   ).rejects.toThrow()
-  const offset = await tusOf(house).offset(upload.url)
+  const offset = await tusOf(holdall).offset(upload.url)
   expect([100_000, 200_000]).toContain(offset)
-  await tusOf(house).patch(upload.url, offset, bytes.subarray(offset))
+  await tusOf(holdall).patch(upload.url, offset, bytes.subarray(offset))
   await becomes(upload, bytes)
 })
 
@@ -114,12 +118,12 @@ test(
   async () => {
     const bytes = randomBytes(64 * 1024)
     const upload = await open(bytes)
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     let from = 0
     // The old connection is neither closed nor heard of any more.
     const lost = []
     for (const part of [10_000, 20_000, 30_000]) {
-      const raw = await rawPatch(house, upload.url, from, bytes.length - from)
+      const raw = await rawPatch(holdall, upload.url, from, bytes.length - from)
       await raw.write(bytes.subarray(from, from + part))
       lost.push(raw)
       const startedAt = performance.now()
@@ -134,7 +138,7 @@ test(
 )
 
 /** A proxy that reads all of a request before it passes it on, as some do; after loseAnswers its clients hear nothing. */
-async function openHoarder(to: House) {
+async function openHoarder(to: TestServer) {
   let silent = false
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = []

@@ -2,30 +2,30 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { statementsOf } from '../guards/plan-steps.ts'
 import { act, attempt, createFolder, createWorkspace, uploadFile } from '../support/client.ts'
 import { quickly } from '../support/retry-timing.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
-  house = await openHouse()
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer()
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
   for (const name of ['report.txt', 'NEAR and far.txt', '100%_done\\.txt', "it's.txt", 'a"b.txt'])
-    await uploadFile(house, {
+    await uploadFile(holdall, {
       workspaceId,
       name,
       bytes: name,
       tags: ['plate'],
       description: 'first',
     })
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 const codeOf = async (query: string, variables: object = {}) => {
-  const { data, errors, status } = await house.graphql(query, { ...variables })
+  const { data, errors, status } = await holdall.graphql(query, { ...variables })
   return { status, data, code: errors?.[0]?.extensions?.code }
 }
 
@@ -106,7 +106,7 @@ describe('S15: however much is asked for, more than may be is refused before it 
       `{ __typename ${'@skip(if: false) '.repeat(500)} }`,
     ]
     const flood = async (times: number) => {
-      for (let i = 0; i < times; i++) await house.graphql(bombs[i % bombs.length] ?? '')
+      for (let i = 0; i < times; i++) await holdall.graphql(bombs[i % bombs.length] ?? '')
       globalThis.gc?.()
       return process.memoryUsage().rss
     }
@@ -133,12 +133,12 @@ describe('S16: what nests costs, and what is asked of many is asked once', () =>
     ... on Folder { totals { bytes } }`
 
   test('all about an entry takes as many statements for thirty as for three', async () => {
-    const { id } = await createFolder(house, { workspaceId, name: 'many', onConflict: 'RENAME' })
+    const { id } = await createFolder(holdall, { workspaceId, name: 'many', onConflict: 'RENAME' })
     const fill = async (from: number, to: number) => {
       for (let i = from; i < to; i++) {
         const tags = ['a', `t${i}`]
-        await createFolder(house, { parent: { id }, name: `folder ${i}`, tags })
-        await uploadFile(house, {
+        await createFolder(holdall, { parent: { id }, name: `folder ${i}`, tags })
+        await uploadFile(holdall, {
           workspaceId,
           folderId: id,
           name: `file ${i}`,
@@ -149,8 +149,8 @@ describe('S16: what nests costs, and what is asked of many is asked once', () =>
     }
     const count = async () => {
       const query = `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 60) { nodes { ${fields} } } } } }`
-      const statements = await statementsOf(house.app.db, async () => {
-        expect((await house.graphql(query, { id })).errors).toBeUndefined()
+      const statements = await statementsOf(holdall.app.db, async () => {
+        expect((await holdall.graphql(query, { id })).errors).toBeUndefined()
       })
       // Now and then it is written down when a token was used.
       return statements.filter(({ sql }) => /^select/i.test(sql)).length
@@ -188,8 +188,8 @@ describe('S17: no pattern holds the house up', () => {
     '{a,{b,{c,'.repeat(300),
     '*a'.repeat(2000),
   ])('%j', async (pattern) => {
-    const { id } = await createWorkspace(house)
-    await uploadFile(house, {
+    const { id } = await createWorkspace(holdall)
+    await uploadFile(holdall, {
       workspaceId: id,
       name: `${'a'.repeat(250)}!`,
       path: Array(8).fill('a'.repeat(250)).join('/'),
@@ -224,13 +224,13 @@ describe('S17: no pattern holds the house up', () => {
     const acts: [string, () => Promise<unknown>][] = [
       ...names.map((name): [string, () => Promise<unknown>] => [
         name,
-        () => attempt(house, 'createUpload', { workspaceId, name, size: 1 }, '__typename'),
+        () => attempt(holdall, 'createUpload', { workspaceId, name, size: 1 }, '__typename'),
       ]),
       ...types.map((mediaType): [string, () => Promise<unknown>] => [
         mediaType,
         () =>
           attempt(
-            house,
+            holdall,
             'createUpload',
             { workspaceId, name: 'a', size: 1, mediaType },
             '__typename',
@@ -239,7 +239,7 @@ describe('S17: no pattern holds the house up', () => {
       ...searches.map((text): [string, () => Promise<unknown>] => [
         text,
         () =>
-          house.graphql(
+          holdall.graphql(
             'query ($id: ID!, $q: String!) { workspace(by: { id: $id }) { search(query: $q) { totalCount } } }',
             { id: workspaceId, q: text },
           ),
@@ -247,7 +247,7 @@ describe('S17: no pattern holds the house up', () => {
       [
         'cursor',
         () =>
-          house.graphql(
+          holdall.graphql(
             'query ($id: ID!, $c: String) { workspace(by: { id: $id }) { entries(after: $c) { totalCount } } }',
             { id: workspaceId, c: long },
           ),
@@ -255,7 +255,7 @@ describe('S17: no pattern holds the house up', () => {
       [
         'metadata',
         () =>
-          tusOf(house).post({
+          tusOf(holdall).post({
             'Upload-Length': '1',
             'Upload-Metadata': `${metadata({ workspaceId, filename: 'a' })},${'x '.repeat(3000)}`,
           }),
@@ -263,7 +263,7 @@ describe('S17: no pattern holds the house up', () => {
       [
         'checksum',
         () =>
-          tusOf(house).post({
+          tusOf(holdall).post({
             'Upload-Length': '1',
             'Upload-Checksum': `sha1 ${'='.repeat(8000)}`,
           }),
@@ -271,9 +271,9 @@ describe('S17: no pattern holds the house up', () => {
       [
         'range',
         () =>
-          house.http('/download/file_x', { headers: { range: `bytes=${'0-1,'.repeat(2000)}` } }),
+          holdall.http('/download/file_x', { headers: { range: `bytes=${'0-1,'.repeat(2000)}` } }),
       ],
-      ['concat', () => tusOf(house).post({ 'Upload-Concat': `final;${' '.repeat(8000)}x` })],
+      ['concat', () => tusOf(holdall).post({ 'Upload-Concat': `final;${' '.repeat(8000)}x` })],
     ]
     for (const [, act] of acts) await quickly(act)
   })
@@ -327,7 +327,7 @@ describe('S18: text is text in every argument', () => {
   ]
 
   test.each(texts)('%j', async (text) => {
-    const before = await house.app.db.selectFrom('entries').select('id').execute()
+    const before = await holdall.app.db.selectFrom('entries').select('id').execute()
     const entries =
       'query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } trash(filter: $filter) { totalCount } } }'
     for (const filter of filters(text)) {
@@ -350,7 +350,7 @@ describe('S18: text is text in every argument', () => {
     const path =
       'query ($id: ID!, $text: String!) { workspace(by: { id: $id }) { entryByPath(path: $text) { id } } }'
     expect((await codeOf(path, { id: workspaceId, text })).status).toBeLessThan(500)
-    expect(await house.app.db.selectFrom('entries').select('id').execute()).toEqual(before)
+    expect(await holdall.app.db.selectFrom('entries').select('id').execute()).toEqual(before)
   })
 
   test('what stands for anything elsewhere stands for itself', async () => {
@@ -358,7 +358,7 @@ describe('S18: text is text in every argument', () => {
       'query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { nodes { name } } } }'
     const names = async (filter: object) =>
       (
-        await house.ask(query, { id: workspaceId, filter: { type: 'FILE', ...filter } })
+        await holdall.ask(query, { id: workspaceId, filter: { type: 'FILE', ...filter } })
       ).workspace.entries.nodes.map(({ name }: { name: string }) => name)
     for (const text of ['%', '_', '\\', '%_', '0%_d', 'e\\.']) {
       expect([text, await names({ nameContains: text })]).toEqual([text, ['100%_done\\.txt']])
@@ -375,14 +375,14 @@ describe('S18: text is text in every argument', () => {
       { name: 'note', type: 'TEXT' },
       { name: 'more', type: 'JSON' },
     ]
-    await act(house, 'createTable', { workspaceId, name: 'notes', columns }, '__typename')
-    const file = await uploadFile(house, { workspaceId, name: 'linked.txt', bytes: 'x' })
+    await act(holdall, 'createTable', { workspaceId, name: 'notes', columns }, '__typename')
+    const file = await uploadFile(holdall, { workspaceId, name: 'linked.txt', bytes: 'x' })
     const rows =
       'query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) { table(name: "notes") { rows(where: $where) { nodes { values } } } } }'
     for (const note of texts.filter((text) => !text.includes('\u0000'))) {
       const link = { table: 'notes', column: 'image', values: { note, more: { [note]: note } } }
-      await act(house, 'linkRow', { fileId: file.id, link }, '__typename')
-      const { workspace } = await house.ask(rows, { id: workspaceId, where: { note } })
+      await act(holdall, 'linkRow', { fileId: file.id, link }, '__typename')
+      const { workspace } = await holdall.ask(rows, { id: workspaceId, where: { note } })
       expect(workspace.table.rows.nodes).toEqual([
         { values: { image: 'linked.txt', note, more: { [note]: note } } },
       ])

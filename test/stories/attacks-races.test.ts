@@ -16,15 +16,15 @@ import {
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
 import { expectExact } from '../support/recount.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 beforeAll(async () => {
   // To recount all, it asks for more at once than others may.
-  house = await openHouse({ env: { MAX_QUERY_COST: '100000' } })
-  lab = await createWorkspace(house)
-  return () => house[Symbol.asyncDispose]()
+  holdall = await startTestServer({ env: { MAX_QUERY_COST: '100000' } })
+  lab = await createWorkspace(holdall)
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 type Page = {
@@ -34,15 +34,15 @@ type Page = {
   }
 }
 const folder = (name: string, more = {}) =>
-  createFolder(house, { workspaceId: lab.id, name, createParents: true, ...more })
+  createFolder(holdall, { workspaceId: lab.id, name, createParents: true, ...more })
 const put = (name: string, bytes: string, more = {}) =>
-  uploadFile(house, { workspaceId: lab.id, name, bytes, ...more })
+  uploadFile(holdall, { workspaceId: lab.id, name, bytes, ...more })
 
 test('F14: a listing goes on while what it lists is renamed: what stays is seen once, nothing breaks', async () => {
   const { id } = await folder('listed')
   const all = await Promise.all(
     Array.from({ length: 60 }, (_, i) =>
-      createFolder(house, { parent: { id }, name: `entry ${String(i).padStart(2, '0')}` }),
+      createFolder(holdall, { parent: { id }, name: `entry ${String(i).padStart(2, '0')}` }),
     ),
   )
   const moving = all.filter((_, i) => i % 3 === 0)
@@ -51,7 +51,7 @@ test('F14: a listing goes on while what it lists is renamed: what stays is seen 
     for (let i = 0; listing && i < 500; i++) {
       const one = moving[i % moving.length]
       const name = `${i % 2 ? 'a' : 'z'} renamed ${i}`
-      await act(house, 'updateEntry', { entry: { id: one?.id }, name }, '__typename')
+      await act(holdall, 'updateEntry', { entry: { id: one?.id }, name }, '__typename')
     }
   })()
   const query = `query ($id: ID!, $after: String) { node(id: $id) { ... on Folder {
@@ -60,7 +60,7 @@ test('F14: a listing goes on while what it lists is renamed: what stays is seen 
     const seen: string[] = []
     let after: string | null = null
     for (let pages = 0; pages < 60; pages++) {
-      const { node }: { node: Page } = await house.ask(query, { id, after })
+      const { node }: { node: Page } = await holdall.ask(query, { id, after })
       for (const entry of node.children.nodes) {
         seen.push(entry.id)
         expect(entry.path).toBe(`listed/${entry.name}`)
@@ -73,44 +73,44 @@ test('F14: a listing goes on while what it lists is renamed: what stays is seen 
   }
   listing = false
   await renaming
-  await expectExact(house, lab)
+  await expectExact(holdall, lab)
 })
 
 test('F14: a folder that goes away under an upload: the confirm says so, and goes well where it came back', async () => {
   const { id } = await folder('goes/away')
-  const upload = await createUpload(house, {
+  const upload = await createUpload(holdall, {
     workspaceId: lab.id,
     folderId: id,
     name: 'late.txt',
     size: 4,
   })
-  await sendBytes(house, upload, 'la')
+  await sendBytes(holdall, upload, 'la')
   const top = {
     id: (
-      await house.ask(`query ($id: ID!) { node(id: $id) { ... on Folder { parent { id } } } }`, {
+      await holdall.ask(`query ($id: ID!) { node(id: $id) { ... on Folder { parent { id } } } }`, {
         id,
       })
     ).node.parent.id,
   }
-  await trashEntries(house, top)
-  await sendBytes(house, upload, 'te', 2)
-  const confirm = () => attempt(house, 'confirmUpload', { uploadId: upload.id }, 'file { path }')
+  await trashEntries(holdall, top)
+  await sendBytes(holdall, upload, 'te', 2)
+  const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: upload.id }, 'file { path }')
   expect((await confirm()).code).toBe('INVALID_STATE')
-  await batch(house, 'restoreEntries', { entryIds: [top.id] })
+  await batch(holdall, 'restoreEntries', { entryIds: [top.id] })
   expect((await confirm()).file).toEqual({ path: 'goes/away/late.txt' })
 
-  const other = await createUpload(house, {
+  const other = await createUpload(holdall, {
     workspaceId: lab.id,
     folderId: id,
     name: 'never.txt',
     size: 4,
   })
-  await sendBytes(house, other, 'late')
-  await trashEntries(house, top)
-  await act(house, 'purgeEntries', { entryIds: [top.id] }, 'succeeded')
-  const gone = await attempt(house, 'confirmUpload', { uploadId: other.id }, 'file { path }')
+  await sendBytes(holdall, other, 'late')
+  await trashEntries(holdall, top)
+  await act(holdall, 'purgeEntries', { entryIds: [top.id] }, 'succeeded')
+  const gone = await attempt(holdall, 'confirmUpload', { uploadId: other.id }, 'file { path }')
   expect(gone.code).toMatch(/^(NOT_FOUND|INVALID_STATE)$/)
-  await act(house, 'cancelUpload', { uploadId: other.id }, '__typename')
+  await act(holdall, 'cancelUpload', { uploadId: other.id }, '__typename')
 })
 
 test('F14: paths are made while the folders above them are moved, renamed and trashed', async () => {
@@ -121,19 +121,19 @@ test('F14: paths are made while the folders above them are moved, renamed and tr
         const top = await folder('top', { onConflict: 'NEW_VERSION' })
         const ways = [
           () =>
-            batch(house, 'moveEntries', {
+            batch(holdall, 'moveEntries', {
               entries: items(top),
               destination: { id: into.id },
               onConflict: 'RENAME',
             }),
           () =>
             attempt(
-              house,
+              holdall,
               'updateEntry',
               { entry: { id: top.id }, name: `renamed ${i}` },
               '__typename',
             ),
-          () => batch(house, 'trashEntries', { entries: items(top), recursive: true }),
+          () => batch(holdall, 'trashEntries', { entries: items(top), recursive: true }),
         ]
         return ways[i % 3]?.().catch(onlyRefusals)
       }
@@ -143,14 +143,14 @@ test('F14: paths are made while the folders above them are moved, renamed and tr
         createParents: true,
         onConflict: 'NEW_VERSION',
       }
-      const { folder: made } = await attempt(house, 'createFolder', input, 'folder { path }')
+      const { folder: made } = await attempt(holdall, 'createFolder', input, 'folder { path }')
       expect(made?.path).toMatch(/middle\/\d\/leaf$/)
       return made
     }),
   )
   expect(made).toHaveLength(40)
-  await expectExact(house, lab)
-  expect(await findings(house)).toEqual([])
+  await expectExact(holdall, lab)
+  expect(await findings(holdall)).toEqual([])
 })
 
 function onlyRefusals(error: Error) {
@@ -163,10 +163,10 @@ test('F18: a version is restored while it is deleted, and its bytes are swept: w
     const first = await put(name, `first of ${round}`)
     await put(name, `second of ${round}`, { onConflict: 'NEW_VERSION' })
     const versionId = first.version.id
-    const sweep = () => sweepBlobs(house.app, new AbortController().signal)
+    const sweep = () => sweepBlobs(holdall.app, new AbortController().signal)
     const [deleted, restored] = await Promise.all([
-      attempt(house, 'deleteVersion', { versionId }, '__typename'),
-      attempt(house, 'restoreVersion', { versionId }, 'file { id }'),
+      attempt(holdall, 'deleteVersion', { versionId }, '__typename'),
+      attempt(holdall, 'restoreVersion', { versionId }, 'file { id }'),
       sweep(),
     ])
     await sweep()
@@ -175,15 +175,15 @@ test('F18: a version is restored while it is deleted, and its bytes are swept: w
         [undefined, 'NOT_FOUND', 'INVALID_STATE'].includes(code),
       ),
     ).toBe(true)
-    const response = await house.http(await downloadUrl(house, first.id), {
+    const response = await holdall.http(await downloadUrl(holdall, first.id), {
       token: null,
       redirect: 'follow',
     })
     const wanted = restored.code === undefined ? 'first' : 'second'
     expect(await response.text()).toBe(`${wanted} of ${round}`)
   }
-  await expectExact(house, lab)
-  expect(await findings(house, { deep: true })).toEqual([])
+  await expectExact(holdall, lab)
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
 test('F18: a copy of what is being purged is whole or is not; the same bytes that come again are kept', async () => {
@@ -193,23 +193,23 @@ test('F18: a copy of what is being purged is whole or is not; the same bytes tha
     const file = await put(`purged ${round}.txt`, bytes)
     const entries = items(file)
     const [copied, , again] = await Promise.all([
-      batch(house, 'copyEntries', { entries, destination: { id: to.id } }).catch(onlyRefusals),
-      batch(house, 'trashEntries', { entries }).then(() =>
-        batch(house, 'purgeEntries', { entryIds: [file.id] }),
+      batch(holdall, 'copyEntries', { entries, destination: { id: to.id } }).catch(onlyRefusals),
+      batch(holdall, 'trashEntries', { entries }).then(() =>
+        batch(holdall, 'purgeEntries', { entryIds: [file.id] }),
       ),
       put(`again ${round}.txt`, bytes),
-      sweepBlobs(house.app, new AbortController().signal),
+      sweepBlobs(holdall.app, new AbortController().signal),
     ])
-    await sweepBlobs(house.app, new AbortController().signal)
+    await sweepBlobs(holdall.app, new AbortController().signal)
     const there = [again.id, ...(copied?.results ?? []).flatMap(({ entry }) => entry?.id ?? [])]
     for (const id of there) {
-      const response = await house.http(await downloadUrl(house, id), {
+      const response = await holdall.http(await downloadUrl(holdall, id), {
         token: null,
         redirect: 'follow',
       })
       expect(await response.text()).toBe(bytes)
     }
   }
-  await expectExact(house, lab)
-  expect(await findings(house, { deep: true })).toEqual([])
+  await expectExact(holdall, lab)
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })

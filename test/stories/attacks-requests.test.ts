@@ -15,7 +15,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import {
   metadata,
   OFFSET_TYPE,
@@ -25,20 +25,24 @@ import {
   tusOf,
 } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 beforeAll(async () => {
-  house = await openHouse()
-  workspaceId = (await createWorkspace(house)).id
-  return () => house[Symbol.asyncDispose]()
+  holdall = await startTestServer()
+  workspaceId = (await createWorkspace(holdall)).id
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 let uploads = 0
 const open = (size: number | null = 11) =>
-  createUpload(house, { workspaceId, name: `upload ${++uploads}`, ...(size !== null && { size }) })
+  createUpload(holdall, {
+    workspaceId,
+    name: `upload ${++uploads}`,
+    ...(size !== null && { size }),
+  })
 
 /** What is written by hand, whatever HTTP thinks of it; the status of the first answer, 0 for none. */
-async function raw(text: string, to = house): Promise<{ status: number; text: string }> {
+async function raw(text: string, to = holdall): Promise<{ status: number; text: string }> {
   const { hostname, port } = new URL(to.url)
   const socket = connect(Number(port), hostname)
   let received = ''
@@ -53,7 +57,7 @@ async function raw(text: string, to = house): Promise<{ status: number; text: st
   return { status: Number(/^HTTP\/1.1 (\d+)/.exec(received)?.[1] ?? 0), text: received }
 }
 const patchText = (url: string, lines: string, body: string) =>
-  `PATCH ${new URL(url).pathname} HTTP/1.1\nHost: x\nAuthorization: Bearer ${house.token}\nTus-Resumable: 1.0.0\nContent-Type: ${OFFSET_TYPE}\nConnection: close\n${lines}\n\n${body}`
+  `PATCH ${new URL(url).pathname} HTTP/1.1\nHost: x\nAuthorization: Bearer ${holdall.token}\nTus-Resumable: 1.0.0\nContent-Type: ${OFFSET_TYPE}\nConnection: close\n${lines}\n\n${body}`
 
 describe('S27: Upload-Length says what is', () => {
   const numbers: [string, number][] = [
@@ -73,11 +77,11 @@ describe('S27: Upload-Length says what is', () => {
     ['5;6', 400],
   ]
   test.each(numbers)('%j', async (length, status) => {
-    const before = await usageOf(house, workspaceId)
+    const before = await usageOf(holdall, workspaceId)
     const said = metadata({ workspaceId, filename: 'lie' })
-    const lines = `POST /uploads HTTP/1.1\nHost: x\nAuthorization: Bearer ${house.token}\nTus-Resumable: 1.0.0\nConnection: close\nUpload-Metadata: ${said}\nContent-Length: 0\nUpload-Length: ${length}\n\n`
+    const lines = `POST /uploads HTTP/1.1\nHost: x\nAuthorization: Bearer ${holdall.token}\nTus-Resumable: 1.0.0\nConnection: close\nUpload-Metadata: ${said}\nContent-Length: 0\nUpload-Length: ${length}\n\n`
     expect((await raw(lines)).status).toBe(status)
-    expect(await usageOf(house, workspaceId)).toEqual(before)
+    expect(await usageOf(holdall, workspaceId)).toEqual(before)
   })
 
   test('by GraphQL, too', async () => {
@@ -85,7 +89,7 @@ describe('S27: Upload-Length says what is', () => {
     for (const size of [-1, 1.5, 2 ** 53, '5', 1e308]) {
       const query =
         'mutation ($input: CreateUploadInput!) { createUpload(input: $input) { ... on UserError { code } } }'
-      const { data, errors } = await house.graphql(query, { input: { ...input, size } })
+      const { data, errors } = await holdall.graphql(query, { input: { ...input, size } })
       expect(data?.createUpload.code ?? errors?.[0]?.extensions?.code).toMatch(
         /BAD_REQUEST|INVALID_INPUT|FILE_TOO_LARGE/,
       )
@@ -93,10 +97,10 @@ describe('S27: Upload-Length says what is', () => {
   })
 
   test('fewer bytes are no file, more are not taken, another length later is refused', async () => {
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const less = await open()
     expect((await tus.patch(less.url, 0, 'hello')).status).toBe(204)
-    const early = await attempt(house, 'confirmUpload', { uploadId: less.id }, '__typename')
+    const early = await attempt(holdall, 'confirmUpload', { uploadId: less.id }, '__typename')
     expect(early.code).toBe('UPLOAD_INCOMPLETE')
     expect((await tus.patch(less.url, 5, ' world and more')).status).toBe(413)
     expect((await tus.patch(less.url, 5, '', { 'Upload-Length': '5' })).status).toBe(400)
@@ -104,14 +108,14 @@ describe('S27: Upload-Length says what is', () => {
   })
 
   test('a deferred length is not below what is there, nor above what is allowed', async () => {
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const deferred = await open(null)
     expect((await tus.patch(deferred.url, 0, 'hello')).status).toBe(204)
     expect((await tus.patch(deferred.url, 5, '', { 'Upload-Length': '4' })).status).toBe(400)
     const huge = await tus.patch(deferred.url, 5, '', { 'Upload-Length': '9223372036854775807' })
     expect(huge.status).toBe(413)
     expect((await tus.patch(deferred.url, 5, '', { 'Upload-Length': '5' })).status).toBe(204)
-    expect((await confirmUpload(house, { uploadId: deferred.id })).size).toBe(5)
+    expect((await confirmUpload(holdall, { uploadId: deferred.id })).size).toBe(5)
   })
 })
 
@@ -203,16 +207,16 @@ describe('S27: Upload-Offset, and where a body ends', () => {
     ['more bytes than were announced', 'Upload-Offset: 5\nContent-Length: 7', ' world!', [413]],
   ]
   test.each(tricks)('%s', async (_, lines, body, statuses) => {
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const upload = await open()
     await tus.patch(upload.url, 0, 'hello')
     expect(statuses).toContain((await raw(patchText(upload.url, lines, body))).status)
     expect(await tus.offset(upload.url)).toBe(5)
     expect((await tus.patch(upload.url, 5, ' world')).status).toBe(204)
-    const { id, size } = await confirmUpload(house, { uploadId: upload.id })
+    const { id, size } = await confirmUpload(holdall, { uploadId: upload.id })
     expect(size).toBe(11)
-    const link = await downloadUrl(house, id)
-    expect(await (await house.http(link, { token: null, redirect: 'follow' })).text()).toBe(
+    const link = await downloadUrl(holdall, id)
+    expect(await (await holdall.http(link, { token: null, redirect: 'follow' })).text()).toBe(
       'hello world',
     )
   })
@@ -223,7 +227,7 @@ describe('S27: Upload-Offset, and where a body ends', () => {
     const text = patchText(upload.url, 'Upload-Offset: 0\nContent-Length: 5', `hello${inner}`)
     const { text: answers } = await raw(text.replace('Connection: close\n', ''))
     expect(answers.match(/^HTTP\/1.1 \d+/gm)).toEqual(['HTTP/1.1 204', 'HTTP/1.1 401'])
-    expect(await tusOf(house).offset(upload.url)).toBe(5)
+    expect(await tusOf(holdall).offset(upload.url)).toBe(5)
   })
 })
 
@@ -245,34 +249,34 @@ describe('S27: X-HTTP-Method-Override', () => {
       'Upload-Offset': '0',
       'Tus-Resumable': '1.0.0',
     }
-    const response = await house.http(upload.url, { method: 'POST', headers, body: 'hello' })
+    const response = await holdall.http(upload.url, { method: 'POST', headers, body: 'hello' })
     expect(response.status).toBe(405)
-    expect(await tusOf(house).offset(upload.url)).toBe(0)
+    expect(await tusOf(holdall).offset(upload.url)).toBe(0)
   })
 
   test('means nothing at other doors, and gives nobody more rights', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'stays', bytes: 'x' })
-    const link = await downloadUrl(house, file.id)
+    const file = await uploadFile(holdall, { workspaceId, name: 'stays', bytes: 'x' })
+    const link = await downloadUrl(holdall, file.id)
     for (const method of ['DELETE', 'PUT', 'PATCH']) {
       const headers = {
         'X-HTTP-Method-Override': method,
         'X-HTTP-Method': method,
         'X-Method-Override': method,
       }
-      expect((await house.http(link, { token: null, headers })).status).toBe(200)
-      expect((await house.http(`/download/${file.id}`, { headers })).status).toBe(200)
+      expect((await holdall.http(link, { token: null, headers })).status).toBe(200)
+      expect((await holdall.http(`/download/${file.id}`, { headers })).status).toBe(200)
     }
     const mutation = 'mutation { createWorkspace(input: { name: "x" }) { __typename } }'
-    const asked = await house.http(`/graphql?query=${encodeURIComponent(mutation)}`, {
+    const asked = await holdall.http(`/graphql?query=${encodeURIComponent(mutation)}`, {
       headers: { 'X-HTTP-Method-Override': 'POST' },
     })
     expect(asked.status).toBe(405)
     const upload = await open()
     const headers = { 'X-HTTP-Method-Override': 'DELETE', 'Tus-Resumable': '1.0.0' }
-    expect((await house.http(upload.url, { method: 'POST', headers, token: null })).status).toBe(
+    expect((await holdall.http(upload.url, { method: 'POST', headers, token: null })).status).toBe(
       401,
     )
-    expect(await tusOf(house).offset(upload.url)).toBe(0)
+    expect(await tusOf(holdall).offset(upload.url)).toBe(0)
   })
 })
 
@@ -290,7 +294,7 @@ describe('S29: addresses come from the configuration, not from the client', () =
     Forwarded: 'host=evil.example;proto=https',
   }
   /** Every address that the house gives out, asked for with `headers`. */
-  async function addresses(at: House, headers: Record<string, string>) {
+  async function addresses(at: TestServer, headers: Record<string, string>) {
     const { id, root } = await createWorkspace(at)
     const { body: file } = await postForm(at, {
       workspaceId: id,
@@ -343,7 +347,9 @@ describe('S29: addresses come from the configuration, not from the client', () =
   }
 
   test('PUBLIC_URL is in all of them, whatever the request says', async () => {
-    await using other = await openHouse({ env: { PUBLIC_URL: 'https://files.example.org/x' } })
+    await using other = await startTestServer({
+      env: { PUBLIC_URL: 'https://files.example.org/x' },
+    })
     for (const address of await addresses(other, lies)) {
       expect(address).toContain('https://files.example.org/x/')
       expect(address).not.toContain('evil')
@@ -352,8 +358,8 @@ describe('S29: addresses come from the configuration, not from the client', () =
   })
 
   test('without it only Host counts; what a proxy would say is not believed', async () => {
-    for (const address of await addresses(house, lies)) {
-      expect(address).toContain(`${house.url}/`)
+    for (const address of await addresses(holdall, lies)) {
+      expect(address).toContain(`${holdall.url}/`)
       expect(address).not.toMatch(/evil|https:/)
     }
   })
@@ -399,16 +405,16 @@ describe('S29: addresses come from the configuration, not from the client', () =
 
 describe('S25: who dawdles takes nothing from the others', () => {
   test('a hundred PATCHes that stall, and as many requests that never end', async () => {
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const stalled = await Promise.all(
       Array.from({ length: 100 }, async () => {
         const upload = await open()
-        const patch = await rawPatch(house, upload.url, 0, 11)
+        const patch = await rawPatch(holdall, upload.url, 0, 11)
         await patch.write('hello')
         return { upload, patch }
       }),
     )
-    const { hostname, port } = new URL(house.url)
+    const { hostname, port } = new URL(holdall.url)
     const halves = Array.from({ length: 100 }, (_, i) => {
       const socket = connect(Number(port), hostname).on('error', () => {})
       if (i % 2) socket.write('POST /graphql HTTP/1.1\r\nHost: x\r\nX-')
@@ -421,7 +427,7 @@ describe('S25: who dawdles takes nothing from the others', () => {
     const times = []
     for (let i = 0; i < 40; i++) {
       const startedAt = performance.now()
-      await house.ask('{ viewer { user { id } workspaces(first: 5) { nodes { name } } } }')
+      await holdall.ask('{ viewer { user { id } workspaces(first: 5) { nodes { name } } } }')
       times.push(performance.now() - startedAt)
     }
     expect(times.sort((a, b) => a - b).at(-2)).toBeLessThan(300)
@@ -432,12 +438,12 @@ describe('S25: who dawdles takes nothing from the others', () => {
   })
 
   test('silence ends a PATCH, a byte now and then does not; what came is kept either way', async () => {
-    await using door = await openImpatientDoor(house, { idleMs: 200 })
+    await using door = await openImpatientDoor(holdall, { idleMs: 200 })
     const [silent, slow] = [await open(), await open()]
     const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
     const [one, other] = [
-      await rawPatch(house, at(silent), 0, 11),
-      await rawPatch(house, at(slow), 0, 11),
+      await rawPatch(holdall, at(silent), 0, 11),
+      await rawPatch(holdall, at(slow), 0, 11),
     ]
     await one.write('hello')
     for (const byte of 'hello world') {
@@ -445,35 +451,35 @@ describe('S25: who dawdles takes nothing from the others', () => {
       await new Promise((resolve) => setTimeout(resolve, 60))
     }
     expect([(await one.answer()).status, (await other.answer()).status]).toEqual([423, 204])
-    expect(await tusOf(house).offset(silent.url)).toBe(5)
+    expect(await tusOf(holdall).offset(silent.url)).toBe(5)
   })
 
   test('who sends more uploads at once than one may is asked to come again; others are not', async () => {
-    await using door = await openImpatientDoor(house, { mostSenders: 2 })
+    await using door = await openImpatientDoor(holdall, { mostSenders: 2 })
     const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
     const uploads = await Promise.all([open(), open(), open()])
     const [first, second, third] = uploads.map(at) as [string, string, string]
-    const sending = await Promise.all([first, second].map((url) => rawPatch(house, url, 0, 11)))
+    const sending = await Promise.all([first, second].map((url) => rawPatch(holdall, url, 0, 11)))
     for (const patch of sending) await patch.write('hello')
-    const refused = await tusOf(house).patch(third, 0, 'hello world')
+    const refused = await tusOf(holdall).patch(third, 0, 'hello world')
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
-    expect(await tusOf(house).offset(third)).toBe(0)
+    expect(await tusOf(holdall).offset(third)).toBe(0)
     for (const patch of sending) await patch.write(' world')
     expect(await Promise.all(sending.map(async (patch) => (await patch.answer()).status))).toEqual([
       204, 204,
     ])
-    expect((await tusOf(house).patch(third, 0, 'hello world')).status).toBe(204)
+    expect((await tusOf(holdall).patch(third, 0, 'hello world')).status).toBe(204)
   })
 
   test('a trickle ends after its grace, is kept, and goes on; what a poor network brings is waited for', async () => {
-    const tus = tusOf(house)
-    await using door = await openImpatientDoor(house, { paceMs: 400 })
+    const tus = tusOf(holdall)
+    await using door = await openImpatientDoor(holdall, { paceMs: 400 })
     const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
     const [trickling, poor] = [await open(1000), await open(20_000)]
     const startedAt = performance.now()
     const [one, other] = [
-      await rawPatch(house, at(trickling), 0, 1000),
-      await rawPatch(house, at(poor), 0, 20_000),
+      await rawPatch(holdall, at(trickling), 0, 1000),
+      await rawPatch(holdall, at(poor), 0, 20_000),
     ]
     for (let sent = 0; sent < 20; sent++) {
       if (one.received === '' && sent % 4 === 0) await one.write('x')
@@ -491,9 +497,9 @@ describe('S25: who dawdles takes nothing from the others', () => {
   })
 
   test('no trickle is judged before it has lasted a whole span', async () => {
-    await using door = await openImpatientDoor(house, { paceMs: 2_000 })
+    await using door = await openImpatientDoor(holdall, { paceMs: 2_000 })
     const { url } = await open()
-    const patch = await rawPatch(house, `${door.url}${new URL(url).pathname}`, 0, 11)
+    const patch = await rawPatch(holdall, `${door.url}${new URL(url).pathname}`, 0, 11)
     for (const byte of 'hello world') {
       await patch.write(byte)
       await sleep(100)
@@ -502,17 +508,17 @@ describe('S25: who dawdles takes nothing from the others', () => {
   })
 
   test('a form and a PUT that trickle end as well, and leave nothing half done', async () => {
-    await using puts = await openImpatientDoor(house, { paceMs: 400 }, putsDoor)
-    await using forms = await openImpatientDoor(house, { paceMs: 400 }, formsDoor)
+    await using puts = await openImpatientDoor(holdall, { paceMs: 400 }, putsDoor)
+    await using forms = await openImpatientDoor(holdall, { paceMs: 400 }, formsDoor)
     const input = { workspaceId, name: `upload ${++uploads}`, size: 100, transport: 'SIGNED_PUT' }
-    const signed = await createUpload(house, input)
-    const before = await usageOf(house, workspaceId)
+    const signed = await createUpload(holdall, input)
+    const before = await usageOf(holdall, workspaceId)
     const putUrl = `${puts.url}${new URL(signed.url).pathname}`
     const form = `--x\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n`
     const type = 'multipart/form-data; boundary=x'
     const sending = await Promise.all([
-      rawRequest(house, 'PUT', putUrl, { 'Content-Length': '100' }),
-      rawRequest(house, 'POST', `${forms.url}/files`, {
+      rawRequest(holdall, 'PUT', putUrl, { 'Content-Length': '100' }),
+      rawRequest(holdall, 'POST', `${forms.url}/files`, {
         'Content-Length': '1000',
         'Content-Type': type,
       }),
@@ -524,18 +530,18 @@ describe('S25: who dawdles takes nothing from the others', () => {
     }
     const statuses = sending.map(async (raw) => (await raw.answer()).status)
     expect(await Promise.all(statuses)).toEqual([423, 408])
-    expect(await usageOf(house, workspaceId)).toEqual(before)
+    expect(await usageOf(holdall, workspaceId)).toEqual(before)
     for (const { socket } of sending) socket.destroy()
     const headers = { 'Content-Length': '100' }
     const whole = { method: 'PUT', token: null, headers, body: 'x'.repeat(100) }
-    expect((await house.http(signed.url, whole)).status).toBe(204)
+    expect((await holdall.http(signed.url, whole)).status).toBe(204)
   })
 
   test('each door for bytes counts who sends to it', async () => {
-    await using puts = await openImpatientDoor(house, { mostSenders: 1 }, putsDoor)
-    await using forms = await openImpatientDoor(house, { mostSenders: 1 }, formsDoor)
+    await using puts = await openImpatientDoor(holdall, { mostSenders: 1 }, putsDoor)
+    await using forms = await openImpatientDoor(holdall, { mostSenders: 1 }, formsDoor)
     const signed = () =>
-      createUpload(house, {
+      createUpload(holdall, {
         workspaceId,
         name: `upload ${++uploads}`,
         size: 11,
@@ -543,8 +549,8 @@ describe('S25: who dawdles takes nothing from the others', () => {
       })
     const put = async () => `${puts.url}${new URL((await signed()).url).pathname}`
     const held = [
-      await rawRequest(house, 'PUT', await put(), { 'Content-Length': '11' }),
-      await rawRequest(house, 'POST', `${forms.url}/files`, {
+      await rawRequest(holdall, 'PUT', await put(), { 'Content-Length': '11' }),
+      await rawRequest(holdall, 'POST', `${forms.url}/files`, {
         'Content-Length': '11',
         'Content-Type': 'multipart/form-data; boundary=x',
       }),
@@ -554,8 +560,8 @@ describe('S25: who dawdles takes nothing from the others', () => {
     const form = new FormData()
     form.append('file', new Blob(['x']), 'a')
     const refused = [
-      await house.http(await put(), { method: 'PUT', token: null, body: 'hello world' }),
-      await house.http(`${forms.url}/files`, { method: 'POST', body: form }),
+      await holdall.http(await put(), { method: 'PUT', token: null, body: 'hello world' }),
+      await holdall.http(`${forms.url}/files`, { method: 'POST', body: form }),
     ]
     expect(refused.map(({ status }) => status)).toEqual([429, 429])
     expect(refused.map(({ headers }) => headers.get('retry-after'))).toEqual(['1', '1'])
@@ -564,7 +570,7 @@ describe('S25: who dawdles takes nothing from the others', () => {
 
 test('S26: room held by uploads that never come is not more than the quota, and comes back by itself', async () => {
   let now = Date.now()
-  await using other = await openHouse({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
+  await using other = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
   const { id } = await createWorkspace(other, { quotaBytes: 1000 })
   const there = await uploadFile(other, { workspaceId: id, name: 'there', bytes: 'x' })
   const many = (i: number) =>

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { confirmUpload, createUpload, createWorkspace, download } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { databaseOf, emptyFolder } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
+import { serverAt } from '../support/server-at.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
 const token = 'through-every-restart-2028'
@@ -30,7 +30,7 @@ async function openRestarts() {
   onTestFinished(() => void child?.kill('SIGKILL'))
   return {
     said,
-    house: houseAt(url, token),
+    holdall: serverAt(url, token),
     begin() {
       const env = { ...vars, ...databaseOf(dir) }
       child = spawn(process.execPath, ['src/main.ts'], {
@@ -56,19 +56,19 @@ async function openRestarts() {
 }
 
 test('F20: started and ended again and again, also before it is up: an upload goes on, and nothing is lost', async () => {
-  const { house, begin, ready, end, said } = await openRestarts()
+  const { holdall, begin, ready, end, said } = await openRestarts()
   begin()
   await ready()
-  const { id: workspaceId } = await createWorkspace(house)
+  const { id: workspaceId } = await createWorkspace(holdall)
   const bytes = Buffer.alloc(60_000, 'again and ')
-  const upload = await createUpload(house, { workspaceId, name: 'a.bin', size: bytes.length })
+  const upload = await createUpload(holdall, { workspaceId, name: 'a.bin', size: bytes.length })
   let offset = 0
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    const raw = await rawPatch(house, upload.url, offset, bytes.length - offset)
+    const raw = await rawPatch(holdall, upload.url, offset, bytes.length - offset)
     await raw.write(bytes.subarray(offset, offset + 15_000))
     if (signal === 'SIGKILL') {
       // Told of, and so durable, before the process dies.
-      await until(async () => (await tusOf(house).offset(upload.url)) === offset + 15_000)
+      await until(async () => (await tusOf(holdall).offset(upload.url)) === offset + 15_000)
       expect(await end(signal)).toBe('SIGKILL')
     } else {
       await sleep(100)
@@ -82,13 +82,13 @@ test('F20: started and ended again and again, also before it is up: an upload go
     await end(signal)
     begin()
     await ready()
-    const now = await tusOf(house).offset(upload.url)
+    const now = await tusOf(holdall).offset(upload.url)
     expect(now).toBe(offset + 15_000)
     offset = now
   }
-  expect((await tusOf(house).patch(upload.url, offset, bytes.subarray(offset))).status).toBe(204)
-  const file = await confirmUpload(house, { uploadId: upload.id })
-  expect((await download(house, file.id)).equals(bytes)).toBe(true)
+  expect((await tusOf(holdall).patch(upload.url, offset, bytes.subarray(offset))).status).toBe(204)
+  const file = await confirmUpload(holdall, { uploadId: upload.id })
+  expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
   expect(await end('SIGTERM')).toBe(0)
   expect(said.err).toBe('')
 })

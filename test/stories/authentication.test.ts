@@ -16,23 +16,23 @@ import { database } from '../support/databases.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, type Process, startProcess } from '../support/process.ts'
 import { everything, unchanged } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 const whoAmI = '{ viewer { user { id name } token { id name } } }'
 const post = (authorization: string | null, accept = 'application/graphql-response+json') =>
-  house.http('/graphql', {
+  holdall.http('/graphql', {
     method: 'POST',
     token: null,
     headers: {
@@ -45,8 +45,8 @@ const post = (authorization: string | null, accept = 'application/graphql-respon
 
 /** One request to each door that asks who is there. */
 async function openDoors() {
-  const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
-  const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+  const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
+  const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
   const tus = { 'tus-resumable': '1.0.0' }
   const doors: Record<string, [string, string, Record<string, string>]> = {
     graphql: ['POST', '/graphql', { 'content-type': 'application/json' }],
@@ -58,7 +58,7 @@ async function openDoors() {
   return Object.entries(doors).map(([name, [method, path, headers]]) => ({
     name,
     knock: (authorization: string | null) =>
-      house.http(path, {
+      holdall.http(path, {
         method,
         token: null,
         headers: { ...headers, ...(authorization !== null && { authorization }) },
@@ -72,7 +72,7 @@ describe('a token', () => {
     const statuses = await Promise.all(
       (await openDoors()).map(async ({ name, knock }) => [
         name,
-        (await knock(`Bearer ${house.token}`)).status,
+        (await knock(`Bearer ${holdall.token}`)).status,
       ]),
     )
     expect(Object.fromEntries(statuses)).toEqual({
@@ -86,47 +86,49 @@ describe('a token', () => {
 
   test('may be announced in any case, and by nothing else', async () => {
     for (const scheme of ['Bearer', 'bearer', 'BEARER', 'Bearer  ']) {
-      expect((await post(`${scheme} ${house.token}`)).status).toBe(200)
+      expect((await post(`${scheme} ${holdall.token}`)).status).toBe(200)
     }
-    const basic = Buffer.from(`user:${house.token}`).toString('base64')
-    const wrong = [house.token, 'Bearer', `Basic ${basic}`, `Token ${house.token}`]
-    for (const header of [...wrong, `Bearer ${house.token} x`, `Bearer "${house.token}"`]) {
+    const basic = Buffer.from(`user:${holdall.token}`).toString('base64')
+    const wrong = [holdall.token, 'Bearer', `Basic ${basic}`, `Token ${holdall.token}`]
+    for (const header of [...wrong, `Bearer ${holdall.token} x`, `Bearer "${holdall.token}"`]) {
       expect([header, (await post(header)).status]).toEqual([header, 401])
     }
   })
 
   test('S22: is not read from an address', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     for (const name of ['access_token', 'token', 'authorization']) {
-      const query = `${name}=${house.token}`
-      expect((await house.http(`/download/${file.id}?${query}`, { token: null })).status).toBe(401)
+      const query = `${name}=${holdall.token}`
+      expect((await holdall.http(`/download/${file.id}?${query}`, { token: null })).status).toBe(
+        401,
+      )
       const asked = `/graphql?query=${encodeURIComponent(whoAmI)}&${query}`
       const headers = { 'graphql-require-preflight': '1' }
-      const response = await house.http(asked, { token: null, headers })
+      const response = await holdall.http(asked, { token: null, headers })
       expect(await response.json()).toEqual({ data: { viewer: null } })
     }
   })
 
   test('S22: is not read from a cookie, which a browser would send by itself', async () => {
     const cookie = ['token', 'authorization', 'session', 'Bearer']
-      .map((name) => `${name}=${house.token}`)
+      .map((name) => `${name}=${holdall.token}`)
       .join('; ')
     const form = new FormData()
     form.append('workspaceId', workspaceId)
     form.append('file', new Blob(['forged']), 'forged.txt')
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
     const tus = { 'tus-resumable': '1.0.0', 'upload-length': '1' }
-    const refused = await unchanged(house, () =>
+    const refused = await unchanged(holdall, () =>
       Promise.all([
-        house.http('/files', { method: 'POST', body: form, token: null, headers: { cookie } }),
-        house.http('/uploads', { method: 'POST', token: null, headers: { ...tus, cookie } }),
-        house.http(upload.url, { method: 'DELETE', token: null, headers: { ...tus, cookie } }),
+        holdall.http('/files', { method: 'POST', body: form, token: null, headers: { cookie } }),
+        holdall.http('/uploads', { method: 'POST', token: null, headers: { ...tus, cookie } }),
+        holdall.http(upload.url, { method: 'DELETE', token: null, headers: { ...tus, cookie } }),
       ]),
     )
     expect(refused.map(({ status }) => status)).toEqual([401, 401, 401])
     const headers = { cookie, 'graphql-require-preflight': '1' }
     const asked = `/graphql?query=${encodeURIComponent(whoAmI)}`
-    const response = await house.http(asked, { token: null, headers })
+    const response = await holdall.http(asked, { token: null, headers })
     expect(await response.json()).toEqual({ data: { viewer: null } })
     expect(response.headers.getSetCookie()).toEqual([])
   })
@@ -134,15 +136,15 @@ describe('a token', () => {
   test('S13: that is wrong, expired or revoked is refused alike, at every door', async () => {
     const doors = await openDoors()
     const expiresAt = new Date(now + MINUTE).toISOString()
-    const expired = await giveToken(house, { expiresAt })
-    const revoked = await giveToken(house)
+    const expired = await giveToken(holdall, { expiresAt })
+    const revoked = await giveToken(holdall)
     for (const { secret } of [expired, revoked]) {
       for (const { knock } of doors) expect((await knock(`Bearer ${secret}`)).status).not.toBe(401)
     }
-    await act(house, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
+    await act(holdall, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
     now += MINUTE
-    const near = house.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
-    const wrong = ['hld_wrong', near, house.token.toUpperCase(), hashSecret(house.token)]
+    const near = holdall.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
+    const wrong = ['hld_wrong', near, holdall.token.toUpperCase(), hashSecret(holdall.token)]
     for (const { name, knock } of doors) {
       const refusals = await Promise.all(
         [expired.secret, revoked.secret, ...wrong].map(async (secret) => {
@@ -176,7 +178,7 @@ describe('a token', () => {
 
   test('is good until its last moment', async () => {
     const expiresAt = new Date(now + MINUTE).toISOString()
-    const { secret } = await giveToken(house, { expiresAt })
+    const { secret } = await giveToken(holdall, { expiresAt })
     now += MINUTE - 1
     expect((await post(`Bearer ${secret}`)).status).toBe(200)
     now += 1
@@ -186,12 +188,12 @@ describe('a token', () => {
 
 describe('without a token', () => {
   test('S8: nobody is there, and nothing that is not public', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const query = `query ($ws: ID!, $id: ID!) {
       viewer { user { id } } workspace(by: { id: $ws }) { id } node(id: $id) { id }
       nodes(ids: [$id, $ws]) { id } serverInfo { version }
     }`
-    const { status, data } = await house.graphql(
+    const { status, data } = await holdall.graphql(
       query,
       { ws: workspaceId, id: file.id },
       { token: null },
@@ -221,14 +223,14 @@ describe('without a token', () => {
 describe('a PUBLIC workspace, without a token', () => {
   /** One of everything. */
   async function furnish() {
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
-    const folder = await createFolder(house, { workspaceId, name: 'raw', tags: ['red'] })
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw', tags: ['red'] })
     const input = { workspaceId, folderId: folder.id, name: 'a.txt' }
-    const file = await uploadFile(house, { ...input, bytes: 'hello', tags: ['red', 'blue'] })
-    const old = await uploadFile(house, { workspaceId, name: 'old.txt', bytes: 'old' })
-    await trashEntries(house, old)
-    const member = await invite(house, workspaceId)
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
+    const file = await uploadFile(holdall, { ...input, bytes: 'hello', tags: ['red', 'blue'] })
+    const old = await uploadFile(holdall, { workspaceId, name: 'old.txt', bytes: 'old' })
+    await trashEntries(holdall, old)
+    const member = await invite(holdall, workspaceId)
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
     return { folder, file, old, member, upload }
   }
   const nobody = { token: null }
@@ -246,7 +248,7 @@ describe('a PUBLIC workspace, without a token', () => {
       }
       node(id: $folder) { ... on Folder { children { nodes { id } } } }
     }`
-    expect(await house.ask(query, { folder: folder.id }, nobody)).toEqual({
+    expect(await holdall.ask(query, { folder: folder.id }, nobody)).toEqual({
       viewer: null,
       workspace: {
         name: 'Lab',
@@ -282,12 +284,12 @@ describe('a PUBLIC workspace, without a token', () => {
 
   test('gives its files away, by link and by id', async () => {
     const { file, old } = await furnish()
-    const link = await downloadUrl(house, file.id, '', nobody)
+    const link = await downloadUrl(holdall, file.id, '', nobody)
     for (const path of [link, `/download/${file.id}`]) {
-      const response = await house.http(path, nobody)
+      const response = await holdall.http(path, nobody)
       expect([response.status, await response.text()]).toEqual([200, 'hello'])
     }
-    expect((await house.http(`/download/${old.id}`, nobody)).status).toBe(401)
+    expect((await holdall.http(`/download/${old.id}`, nobody)).status).toBe(401)
   })
 
   test.each(['trash', 'members', 'activity', 'apiTokens', 'uploads'])(
@@ -296,9 +298,9 @@ describe('a PUBLIC workspace, without a token', () => {
       await furnish()
       const query = `query ($id: ID!) { workspace(by: { id: $id }) { list: ${list} { totalCount } } }`
       expect(
-        (await house.ask(query, { id: workspaceId })).workspace.list.totalCount,
+        (await holdall.ask(query, { id: workspaceId })).workspace.list.totalCount,
       ).toBeGreaterThan(0)
-      const { data, errors } = await house.graphql(query, { id: workspaceId }, nobody)
+      const { data, errors } = await holdall.graphql(query, { id: workspaceId }, nobody)
       expect(data?.workspace ?? null).toBe(null)
       expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
     },
@@ -307,12 +309,12 @@ describe('a PUBLIC workspace, without a token', () => {
   test('S8: shows nothing of these by their ids either', async () => {
     const { old, member, upload } = await furnish()
     const events = '{ viewer { workspaces { nodes { activity { nodes { id } } } } } }'
-    const [workspace] = (await house.ask(events)).viewer.workspaces.nodes
+    const [workspace] = (await holdall.ask(events)).viewer.workspaces.nodes
     const ids = [old.id, old.version.id, member.userId, member.tokenId, upload.id]
     ids.push(workspace.activity.nodes[0].id)
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
-    expect((await house.ask(query, { ids })).nodes).toEqual(ids.map((id) => ({ id })))
-    expect((await house.ask(query, { ids }, nobody)).nodes).toEqual(ids.map(() => null))
+    expect((await holdall.ask(query, { ids })).nodes).toEqual(ids.map((id) => ({ id })))
+    expect((await holdall.ask(query, { ids }, nobody)).nodes).toEqual(ids.map(() => null))
   })
 
   test('is changed by nobody', async () => {
@@ -337,7 +339,7 @@ describe('a PUBLIC workspace, without a token', () => {
       ['confirmUpload', { uploadId: upload.id }],
       ['cancelUpload', { uploadId: upload.id }],
     ]
-    await unchanged(house, async () => {
+    await unchanged(holdall, async () => {
       for (const [name, input] of tries) {
         const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
         const batch = /Entries$/.test(name)
@@ -346,7 +348,7 @@ describe('a PUBLIC workspace, without a token', () => {
         const query = `mutation ($input: ${type}Input!) {
           answer: ${name}(input: $input) { ... on UserError { code } ${batch} }
         }`
-        const { data, errors } = await house.graphql(query, { input }, nobody)
+        const { data, errors } = await holdall.graphql(query, { input }, nobody)
         const answer = data?.answer
         const code = errors?.[0]?.extensions?.code ?? answer.code ?? answer.results[0].error.code
         expect(['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND']).toContain(code)
@@ -357,16 +359,16 @@ describe('a PUBLIC workspace, without a token', () => {
 
 describe('a secret', () => {
   test('S13: is in no file and no row of the house', async () => {
-    const { secret } = await giveToken(house, { workspaceId })
+    const { secret } = await giveToken(holdall, { workspaceId })
     await post(`Bearer ${secret}`)
-    const secrets = [house.token, secret].map((text) => text.slice(8))
-    const files = await readdir(house.dir, { recursive: true, withFileTypes: true })
+    const secrets = [holdall.token, secret].map((text) => text.slice(8))
+    const files = await readdir(holdall.dir, { recursive: true, withFileTypes: true })
     const texts = await Promise.all(
       files
         .filter((file) => file.isFile())
         .map((f) => readFile(join(f.parentPath, f.name), 'latin1')),
     )
-    texts.push(JSON.stringify(await everything(house)))
+    texts.push(JSON.stringify(await everything(holdall)))
     expect(texts.length).toBeGreaterThanOrEqual(database === 'SQLite' ? 3 : 1)
     expect(texts.some((text) => text.includes(hashSecret(secret)))).toBe(true)
     for (const text of texts) for (const part of secrets) expect(text).not.toContain(part)
@@ -376,7 +378,7 @@ describe('a secret', () => {
     const dir = await emptyFolder()
     const chosen = ['the-first-choice-2025', 'another-choice-2026']
     const open = (ADMIN_TOKEN: string) =>
-      openHouse({ env: { DATA_DIR: dir, ...databaseOf(dir), ADMIN_TOKEN } })
+      startTestServer({ env: { DATA_DIR: dir, ...databaseOf(dir), ADMIN_TOKEN } })
     const viewerNames: unknown[] = []
     for (const admin of chosen) {
       await using other = await open(`${admin}-long-enough`)

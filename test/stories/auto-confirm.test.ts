@@ -25,14 +25,14 @@ import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'
 import { giveToken } from '../support/people.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
 const HOUR = 3_600_000
 const length = { 'Upload-Length': '5' }
 
 /** The disk takes no committed bytes, as when its folder is not mounted, until the answer is called. */
-async function breakCommits({ dir }: Pick<House, 'dir'>) {
+async function breakCommits({ dir }: Pick<TestServer, 'dir'>) {
   const [kept, aside] = [join(dir, 'blobs/kept'), join(dir, 'kept-aside')]
   await rename(kept, aside)
   await writeFile(kept, '')
@@ -42,17 +42,17 @@ async function breakCommits({ dir }: Pick<House, 'dir'>) {
   }
 }
 
-const jobsOf = ({ app }: House) =>
+const jobsOf = ({ app }: TestServer) =>
   app.db.selectFrom('jobs').selectAll().where('kind', '=', 'autoConfirm').execute()
 
 /** Brings the jobs of confirms forward, and runs them. */
-async function runConfirms(house: House) {
-  await house.app.db
+async function runConfirms(holdall: TestServer) {
+  await holdall.app.db
     .updateTable('jobs')
     .set({ runAt: 0 })
     .where('kind', '=', 'autoConfirm')
     .execute()
-  await house.app.jobs.runDue()
+  await holdall.app.jobs.runDue()
 }
 
 type Tus = Awaited<ReturnType<typeof openTus>>
@@ -65,27 +65,27 @@ const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Pr
   async PATCH(tus) {
     const url = await tus.create(said(tus), length)
     await tus.patch(url, 0, 'hel')
-    const repair = await breakCommits(tus.house)
+    const repair = await breakCommits(tus.holdall)
     expect((await tus.patch(url, 3, 'lo')).status).toBe(500)
     return { url, repair }
   },
   async 'creation-with-upload'(tus) {
-    const repair = await breakCommits(tus.house)
+    const repair = await breakCommits(tus.holdall)
     const made = await posted(tus, length, 'hello')
     return { url: made.headers.get('location') ?? '', repair }
   },
   async 'a deferred length that the upload has already'(tus) {
     const url = await tus.create(said(tus), { 'Upload-Defer-Length': '1' })
     await tus.patch(url, 0, 'hello')
-    const repair = await breakCommits(tus.house)
+    const repair = await breakCommits(tus.holdall)
     expect((await tus.patch(url, 5, '', length)).status).toBe(500)
     return { url, repair }
   },
-  async 'a creation without a byte whose process dies'({ house, workspaceId }) {
-    const viewer = await house.app.scopeFor(`Bearer ${house.token}`, house.url)
+  async 'a creation without a byte whose process dies'({ holdall, workspaceId }) {
+    const viewer = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
     const made = { workspaceId, name: 'a.txt', size: 0, autoConfirm: true }
     const upload = await createUpload(viewer, made)
-    return { url: uploadUrl(viewer, upload.id), repair: await breakCommits(house) }
+    return { url: uploadUrl(viewer, upload.id), repair: await breakCommits(holdall) }
   },
 }
 const broken = (tus: Tus) => (ways.PATCH as (typeof ways)[string])(tus)
@@ -95,26 +95,26 @@ describe('an upload that confirms itself, while the storage fails', () => {
     'after %s: HEAD is 423, and the job makes the file',
     async (_, send) => {
       await using tus = await openTus()
-      const { house, workspaceId } = tus
+      const { holdall, workspaceId } = tus
       const { url, repair } = await send(tus)
       const head = await tus.head(url)
       expect([head.status, head.headers.get('retry-after')]).toEqual([423, '1'])
-      expect(await jobsOf(house)).toHaveLength(1)
-      await runConfirms(house)
+      expect(await jobsOf(holdall)).toHaveLength(1)
+      await runConfirms(holdall)
       expect((await tus.head(url)).status).toBe(423)
       await repair()
-      await runConfirms(house)
-      const file = await entryByPath(house, workspaceId, 'a.txt')
+      await runConfirms(holdall)
+      const file = await entryByPath(holdall, workspaceId, 'a.txt')
       const after = await tus.head(url)
       expect([after.status, after.headers.get('holdall-file-id')]).toEqual([200, file?.id])
-      expect(await jobsOf(house)).toEqual([])
-      expect(await findings(house)).toEqual([])
+      expect(await jobsOf(holdall)).toEqual([])
+      expect(await findings(holdall)).toEqual([])
     },
   )
 
   test('after a concatenation: the job that joins the parts also leads to the file', async () => {
     await using tus = await openTus()
-    const { house, workspaceId } = tus
+    const { holdall, workspaceId } = tus
     const urls: string[] = []
     for (const part of ['hello ', 'world']) {
       const headers = { 'Upload-Concat': 'partial', 'Upload-Length': `${part.length}` }
@@ -122,43 +122,43 @@ describe('an upload that confirms itself, while the storage fails', () => {
       await tus.patch(url, 0, part)
       urls.push(new URL(url).pathname)
     }
-    const repair = await breakCommits(house)
+    const repair = await breakCommits(holdall)
     const concat = { 'Upload-Concat': `final;${urls.join(' ')}` }
     const made = posted(tus, concat)
     await until(async () =>
-      (await house.app.db.selectFrom('jobs').selectAll().execute()).some(
+      (await holdall.app.db.selectFrom('jobs').selectAll().execute()).some(
         ({ lastError }) => lastError,
       ),
     )
     await repair()
-    await until(async () => (await entryByPath(house, workspaceId, 'a.txt')) !== null, 20_000)
+    await until(async () => (await entryByPath(holdall, workspaceId, 'a.txt')) !== null, 20_000)
     const url = (await made).headers.get('location') ?? ''
     expect((await tus.head(url)).status).toBe(200)
-    expect(await jobsOf(house)).toEqual([])
+    expect(await jobsOf(holdall)).toEqual([])
   }, 60_000)
 
   test('a client that repeats the last PATCH is told the offset, and an empty one at the end confirms', async () => {
     await using tus = await openTus()
-    const { house, workspaceId } = tus
+    const { holdall, workspaceId } = tus
     const { url, repair } = await broken(tus)
     const repeated = await tus.patch(url, 3, 'lo')
     expect([repeated.status, repeated.headers.get('upload-offset')]).toEqual([409, '5'])
     expect((await tus.patch(url, 5, '')).status).toBe(500)
     await repair()
     expect((await tus.patch(url, 5, '')).status).toBe(204)
-    expect(await entryByPath(house, workspaceId, 'a.txt')).not.toBe(null)
-    expect(await jobsOf(house)).toEqual([])
+    expect(await entryByPath(holdall, workspaceId, 'a.txt')).not.toBe(null)
+    expect(await jobsOf(holdall)).toEqual([])
   })
 
   test('tus-js-client does not report success before the file exists', async () => {
     await using tus = await openTus()
-    const { house, workspaceId } = tus
-    const repair = await breakCommits(house)
+    const { holdall, workspaceId } = tus
+    const repair = await breakCommits(holdall)
     const heads: number[] = []
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const upload = new Upload(Buffer.from('hello'), {
-      endpoint: `${house.url}/uploads`,
-      headers: { Authorization: `Bearer ${house.token}` },
+      endpoint: `${holdall.url}/uploads`,
+      headers: { Authorization: `Bearer ${holdall.token}` },
       retryDelays: Array.from({ length: 100 }, () => 200),
       metadata: said(tus),
       onAfterResponse(request, response) {
@@ -171,101 +171,101 @@ describe('an upload that confirms itself, while the storage fails', () => {
     upload.start()
     await promise
     expect(heads.slice(0, 3)).toEqual([423, 423, 423])
-    expect(await entryByPath(house, workspaceId, 'a.txt')).not.toBe(null)
+    expect(await entryByPath(holdall, workspaceId, 'a.txt')).not.toBe(null)
   })
 
   test('S26: it does not expire while its confirm is to come', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
-    const { house, workspaceId } = tus
+    const { holdall, workspaceId } = tus
     const { url, repair } = await broken(tus)
     for (let hours = 0; hours < 50; hours += 1) {
       now += HOUR
-      await house.app.jobs.runDue()
+      await holdall.app.jobs.runDue()
     }
     expect((await tus.head(url)).status).toBe(423)
     await repair()
-    expect(await findings(house)).toEqual([])
-    await runConfirms(house)
+    expect(await findings(holdall)).toEqual([])
+    await runConfirms(holdall)
     expect((await tus.head(url)).headers.get('holdall-upload-status')).toBe('COMPLETE')
-    const file = await entryByPath(house, workspaceId, 'a.txt')
-    expect(`${await download(house, file?.id ?? '')}`).toBe('hello')
+    const file = await entryByPath(holdall, workspaceId, 'a.txt')
+    expect(`${await download(holdall, file?.id ?? '')}`).toBe('hello')
   })
 
   test('a storage that fails for a week is not waited for any longer: then it expires', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
-    const { house, workspaceId } = tus
+    const { holdall, workspaceId } = tus
     const { url, repair } = await broken(tus)
     now += 8 * 24 * HOUR + HOUR
-    await runConfirms(house)
+    await runConfirms(holdall)
     await repair()
-    expect([(await tus.head(url)).status, await jobsOf(house)]).toEqual([410, []])
+    expect([(await tus.head(url)).status, await jobsOf(holdall)]).toEqual([410, []])
     now += 25 * HOUR
     for (let minutes = 0; minutes < 12; minutes += 1) {
-      await house.app.jobs.runDue()
+      await holdall.app.jobs.runDue()
       now += 60_000
     }
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
   })
 
   test('cancelled, it leaves no job behind', async () => {
     await using tus = await openTus()
-    const { house } = tus
+    const { holdall } = tus
     const { url, repair } = await broken(tus)
     await repair()
     expect((await tus.terminate(url)).status).toBe(204)
-    expect([await jobsOf(house), (await tus.head(url)).status]).toEqual([[], 410])
+    expect([await jobsOf(holdall), (await tus.head(url)).status]).toEqual([[], 410])
   })
 })
 
 describe('a refusal of such a confirm is final', () => {
   const refused = async (tus: Tus) => {
     const url = await tus.create(said(tus), length)
-    const { house, workspaceId } = tus
-    const other = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
+    const { holdall, workspaceId } = tus
+    const other = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x' })
     const last = await tus.patch(url, 0, 'hello')
     return { url, other, last, id: last.headers.get('holdall-upload-id') ?? '' }
   }
-  const moveAway = (house: House, { id }: { id: string }) =>
-    act(house, 'updateEntry', { entry: { id }, name: 'b.txt' }, '__typename')
+  const moveAway = (holdall: TestServer, { id }: { id: string }) =>
+    act(holdall, 'updateEntry', { entry: { id }, name: 'b.txt' }, '__typename')
 
   test('HEAD is 410 and no job comes again; confirmUpload makes the file once the name is free', async () => {
     await using tus = await openTus()
-    const { house } = tus
+    const { holdall } = tus
     const { url, other, last, id } = await refused(tus)
     expect([last.status, (await tus.head(url)).status]).toEqual([409, 410])
-    expect(await jobsOf(house)).toEqual([])
-    const again = await attempt(house, 'confirmUpload', { uploadId: id }, 'file { id }')
+    expect(await jobsOf(holdall)).toEqual([])
+    const again = await attempt(holdall, 'confirmUpload', { uploadId: id }, 'file { id }')
     expect(again).toMatchObject({ code: 'NAME_CONFLICT' })
-    await moveAway(house, other)
-    await house.restart()
+    await moveAway(holdall, other)
+    await holdall.restart()
     expect((await tus.head(url)).status).toBe(410)
-    const file = await confirmUpload(house, { uploadId: id })
+    const file = await confirmUpload(holdall, { uploadId: id })
     const head = await tus.head(url)
     expect([head.status, head.headers.get('holdall-file-id')]).toEqual([200, file.id])
   })
 
   test('also where the job meets it: the name was taken, or the token of the maker was revoked', async () => {
     await using tus = await openTus()
-    const { house, workspaceId } = tus
-    const token = await giveToken(house, { scopes: ['FILES_READ', 'FILES_WRITE'] })
+    const { holdall, workspaceId } = tus
+    const token = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
     const url = await tus.create(said(tus), length)
     const asToken = tusOf({
-      ...house,
-      http: (path, init) => house.http(path, { ...init, token: token.secret }),
+      ...holdall,
+      http: (path, init) => holdall.http(path, { ...init, token: token.secret }),
     })
     const second = await asToken.create({ ...said(tus), filename: 'c.txt' }, length)
-    const repair = await breakCommits(house)
+    const repair = await breakCommits(holdall)
     expect((await tus.patch(url, 0, 'hello')).status).toBe(500)
     expect((await asToken.patch(second, 0, 'hello')).status).toBe(500)
     await repair()
-    await act(house, 'revokeApiToken', { tokenId: token.id }, '__typename')
-    await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
-    await runConfirms(house)
+    await act(holdall, 'revokeApiToken', { tokenId: token.id }, '__typename')
+    await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x' })
+    await runConfirms(holdall)
     for (const of of [url, second]) expect((await tus.head(of)).status).toBe(410)
-    expect(await jobsOf(house)).toEqual([])
-    const { workspace } = await house.ask(
+    expect(await jobsOf(holdall)).toEqual([])
+    const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { name status failures { code } } } } }',
       { id: workspaceId },
     )
@@ -282,34 +282,34 @@ describe('a refusal of such a confirm is final', () => {
   test('not where the job meets a token that has only expired since the last byte', async () => {
     let now = Date.now()
     await using tus = await openTus({ now: () => now })
-    const { house } = tus
+    const { holdall } = tus
     const expiresAt = new Date(now + HOUR).toISOString()
-    const { secret } = await giveToken(house, { expiresAt })
-    const http: House['http'] = (path, init) => house.http(path, { ...init, token: secret })
-    const url = await tusOf({ ...house, http }).create(said(tus), length)
-    const repair = await breakCommits(house)
-    expect((await tusOf({ ...house, http }).patch(url, 0, 'hello')).status).toBe(500)
+    const { secret } = await giveToken(holdall, { expiresAt })
+    const http: TestServer['http'] = (path, init) => holdall.http(path, { ...init, token: secret })
+    const url = await tusOf({ ...holdall, http }).create(said(tus), length)
+    const repair = await breakCommits(holdall)
+    expect((await tusOf({ ...holdall, http }).patch(url, 0, 'hello')).status).toBe(500)
     await repair()
     now += 2 * HOUR
-    await runConfirms(house)
+    await runConfirms(holdall)
     expect((await tus.head(url)).headers.get('holdall-file-id')).toMatch(/^file_/)
   })
 
   test('it can be tried for as long as an upload that got its last byte then', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
-    const { house } = tus
+    const { holdall } = tus
     const { url, other } = await refused(tus)
     now += 23 * HOUR
-    await moveAway(house, other)
+    await moveAway(holdall, other)
     expect((await tus.patch(url, 5, '')).status).toBe(204)
   })
 })
 
 test('the uploads that an older version left get their confirm at the next start', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  const { db } = house.app
+  const { holdall, workspaceId } = tus
+  const { db } = holdall.app
   const declared = await tus.create({ ...said(tus), filename: 'b.txt' }, length)
   const { url, repair } = await broken(tus)
   await tus.patch(declared, 0, 'hello')
@@ -318,29 +318,29 @@ test('the uploads that an older version left get their confirm at the next start
   await db.deleteFrom('jobs').where('kind', '=', 'autoConfirm').execute()
   const status: UploadStatus = 'RECEIVING'
   await db.updateTable('uploads').set({ status }).where('name', '=', 'b.txt').execute()
-  await house.restart()
+  await holdall.restart()
   for (const name of ['a.txt', 'b.txt']) {
-    await until(async () => (await entryByPath(house, workspaceId, name)) !== null, 15_000)
+    await until(async () => (await entryByPath(holdall, workspaceId, name)) !== null, 15_000)
   }
   for (const of of [url, declared]) expect((await tus.head(of)).status).toBe(200)
 })
 
 test('F1: killed twenty times around the last byte: every upload that has it becomes a file by itself', async () => {
   await using process = await openProcess()
-  const { house, start, kill } = process
-  const { id: workspaceId } = await createWorkspace(house)
+  const { holdall, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(holdall)
   const rounds = Array.from({ length: 20 }, (_, i) => ({
     filename: `${i}.bin`,
     bytes: randomBytes(200_000 + i),
   }))
   const urls = new Map<string, string>()
   for (const [i, { filename, bytes }] of rounds.entries()) {
-    const url = await tusOf(house).create(
+    const url = await tusOf(holdall).create(
       { workspaceId, filename, confirm: 'auto' },
       { 'Upload-Length': `${bytes.length}` },
     )
     urls.set(filename, url)
-    const sending = tusOf(house)
+    const sending = tusOf(holdall)
       .patch(url, 0, bytes)
       .catch(() => null)
     await sleep(i * 1.5)
@@ -349,7 +349,7 @@ test('F1: killed twenty times around the last byte: every upload that has it bec
     await start()
   }
   const complete = async (filename: string) => {
-    const head = await tusOf(house).head(urls.get(filename) ?? '')
+    const head = await tusOf(holdall).head(urls.get(filename) ?? '')
     const offset = Number(head.headers.get('upload-offset'))
     const isFile = head.headers.get('holdall-file-id') !== null
     return { status: head.status, offset, isFile }
@@ -358,9 +358,9 @@ test('F1: killed twenty times around the last byte: every upload that has it bec
     await until(async () => (await complete(filename)).status !== 423, 20_000)
     const { status, offset, isFile } = await complete(filename)
     expect([status, isFile]).toEqual([200, offset === bytes.length])
-    const file = await entryByPath(house, workspaceId, filename)
+    const file = await entryByPath(holdall, workspaceId, filename)
     expect(file !== null).toBe(isFile)
-    if (file) expect((await download(house, file.id)).equals(bytes)).toBe(true)
+    if (file) expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
   }
 }, 600_000)
 

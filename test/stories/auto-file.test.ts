@@ -8,29 +8,29 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 async function open(workspace: Record<string, unknown> = { autoFile: true }) {
-  const house = await openHouse()
-  const { id: workspaceId } = await createWorkspace(house, workspace)
-  return { house, workspaceId, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+  const holdall = await startTestServer()
+  const { id: workspaceId } = await createWorkspace(holdall, workspace)
+  return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 type Here = Awaited<ReturnType<typeof open>>
 
 /** The three ways in; each makes a file of no place that it names, and says where it is. */
 const doors: Record<string, (here: Here, name: string) => Promise<string>> = {
-  createUpload: async ({ house, workspaceId }, name) =>
-    (await uploadFile(house, { workspaceId, name, bytes: name })).path,
-  'plain tus': async ({ house, workspaceId }, name) => {
+  createUpload: async ({ holdall, workspaceId }, name) =>
+    (await uploadFile(holdall, { workspaceId, name, bytes: name })).path,
+  'plain tus': async ({ holdall, workspaceId }, name) => {
     const said = { workspaceId, filename: name, confirm: 'auto' }
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const url = await tus.create(said, { 'Upload-Length': String(Buffer.byteLength(name)) })
     const id = (await tus.patch(url, 0, name)).headers.get('holdall-file-id') ?? ''
-    return (await lookUp(house, { id }, 'path')).path
+    return (await lookUp(holdall, { id }, 'path')).path
   },
-  'POST /files': async ({ house, workspaceId }, name) =>
-    (await postForm(house, { file: { name, bytes: name }, workspaceId })).body.path,
+  'POST /files': async ({ holdall, workspaceId }, name) =>
+    (await postForm(holdall, { file: { name, bytes: name }, workspaceId })).body.path,
 }
 
 /** B1 to B5: the last extension decides, without regard to case. */
@@ -58,11 +58,11 @@ test.each(Object.keys(doors))('%s: what names no folder goes where its kind lies
   for (const [folder, names] of Object.entries(places)) {
     for (const name of names) expect(await doors[door]?.(here, name)).toBe(`${folder}/${name}`)
   }
-  const drive = await entryByPath(here.house, here.workspaceId, 'drive')
+  const drive = await entryByPath(here.holdall, here.workspaceId, 'drive')
   const count = Object.values(places).flat().length
   expect(
     await lookUp(
-      here.house,
+      here.holdall,
       { id: drive?.id ?? '' },
       '... on Folder { totals { fileCount folderCount } }',
     ),
@@ -78,29 +78,29 @@ test.each(Object.keys(doors))('%s: without autoFile it is the root', async (door
 
 test('what names a folder goes there', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const box = await createFolder(house, { workspaceId, name: 'Box' })
+  const { holdall, workspaceId } = here
+  const box = await createFolder(holdall, { workspaceId, name: 'Box' })
   const file = { workspaceId, name: 'a.png', bytes: 'x' }
-  expect((await uploadFile(house, { ...file, path: 'raw' })).path).toBe('raw/a.png')
-  expect((await uploadFile(house, { ...file, folderId: box.id })).path).toBe('Box/a.png')
+  expect((await uploadFile(holdall, { ...file, path: 'raw' })).path).toBe('raw/a.png')
+  expect((await uploadFile(holdall, { ...file, folderId: box.id })).path).toBe('Box/a.png')
 })
 
 test('autoFile counts from the moment when it is switched on', async () => {
   await using here = await open({})
-  const { house, workspaceId } = here
-  await act(house, 'updateWorkspace', { workspaceId, autoFile: true }, '__typename')
-  expect((await uploadFile(house, { workspaceId, name: 'a.mp3', bytes: 'x' })).path).toBe(
+  const { holdall, workspaceId } = here
+  await act(holdall, 'updateWorkspace', { workspaceId, autoFile: true }, '__typename')
+  expect((await uploadFile(holdall, { workspaceId, name: 'a.mp3', bytes: 'x' })).path).toBe(
     'drive/audio/a.mp3',
   )
 })
 
 test('the folder follows the name, the kind follows the bytes', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const png = Buffer.from(
     '89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489',
     'hex',
   )
-  const { body } = await postForm(house, { file: { name: 'x.jpg.exe', bytes: png }, workspaceId })
+  const { body } = await postForm(holdall, { file: { name: 'x.jpg.exe', bytes: png }, workspaceId })
   expect(body).toMatchObject({ path: 'drive/others/x.jpg.exe', kind: 'IMAGE' })
 })

@@ -22,7 +22,7 @@ import { type Env, launchReady, stop } from '../support/launch.ts'
 import { runSql } from '../support/other-program.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { emptyFolder } from '../support/process.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
 const ADMIN_TOKEN = 'what-was-kept-comes-back'
@@ -51,20 +51,20 @@ const databases: [string, Place, boolean][] = [
   ['PostgreSQL', onPostgres, systemPostgres !== null],
 ]
 
-const purge = async (house: House, file: { id: string }) => {
-  await trashEntries(house, file)
-  await act(house, 'purgeEntries', { entryIds: [file.id] }, '__typename')
+const purge = async (holdall: TestServer, file: { id: string }) => {
+  await trashEntries(holdall, file)
+  await act(holdall, 'purgeEntries', { entryIds: [file.id] }, '__typename')
 }
 
 /** Uploads and purges until it is told to stop; what it has confirmed and not purged must be in a later backup. */
-function traffic(house: House, workspaceId: string, prefix: string) {
+function traffic(holdall: TestServer, workspaceId: string, prefix: string) {
   const confirmed = new Map<string, string>()
   let going = true
   const running = (async () => {
     for (let n = 0; going; n += 1) {
       const bytes = randomBytes(randomInt(1, 40_000))
-      const file = await uploadFile(house, { workspaceId, name: `${prefix} ${n}`, bytes })
-      if (n % 3 === 0) await purge(house, file)
+      const file = await uploadFile(holdall, { workspaceId, name: `${prefix} ${n}`, bytes })
+      if (n % 3 === 0) await purge(holdall, file)
       else confirmed.set(file.id, sha256(bytes))
     }
   })()
@@ -88,9 +88,9 @@ async function restored(place: Place, dir: string) {
   return { ...server, said, env }
 }
 
-async function expectFiles(house: House, files: Map<string, string>) {
+async function expectFiles(holdall: TestServer, files: Map<string, string>) {
   for (const [id, hash] of files)
-    expect([id, sha256(await download(house, id))]).toEqual([id, hash])
+    expect([id, sha256(await download(holdall, id))]).toEqual([id, hash])
 }
 
 const newDir = async () => join(await emptyFolder(), 'backup')
@@ -102,13 +102,13 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
       test('F21: is made under load, and restored elsewhere with all that was confirmed before it', async () => {
         const env = await place()
         const server = await launchReady(env)
-        const { house } = server
-        const { id: workspaceId } = await createWorkspace(house)
-        const begun = await createUpload(house, { workspaceId, name: 'begun', size: 10 })
-        await sendBytes(house, begun, 'hello')
-        const whole = await createUpload(house, { workspaceId, name: 'whole', size: 5 })
-        await sendBytes(house, whole, 'whole')
-        const loads = ['a', 'b', 'c'].map((name) => traffic(house, workspaceId, name))
+        const { holdall } = server
+        const { id: workspaceId } = await createWorkspace(holdall)
+        const begun = await createUpload(holdall, { workspaceId, name: 'begun', size: 10 })
+        await sendBytes(holdall, begun, 'hello')
+        const whole = await createUpload(holdall, { workspaceId, name: 'whole', size: 5 })
+        await sendBytes(holdall, whole, 'whole')
+        const loads = ['a', 'b', 'c'].map((name) => traffic(holdall, workspaceId, name))
         await until(async () => loads.every(({ confirmed }) => confirmed.size > 0), 60_000)
         const before = new Map(loads.flatMap(({ confirmed }) => [...confirmed]))
         const dir = await newDir()
@@ -119,21 +119,21 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
 
         const copy = await restored(place, dir)
         expect(copy.said).toMatch(/; [2-5] unfinished uploads were ended/)
-        await expectFiles(copy.house, before)
+        await expectFiles(copy.holdall, before)
         // What was not finished has ended, and holds no room; its client begins anew.
-        expect(await usageOf(copy.house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+        expect(await usageOf(copy.holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
         expect([404, 410]).toContain(
-          (await tusOf(copy.house).head(new URL(begun.url).pathname)).status,
+          (await tusOf(copy.holdall).head(new URL(begun.url).pathname)).status,
         )
-        await uploadFile(copy.house, { workspaceId, name: 'afterwards', bytes: 'afterwards' })
+        await uploadFile(copy.holdall, { workspaceId, name: 'afterwards', bytes: 'afterwards' })
         await stop(copy)
       })
 
       test('F21: survives kill -9 of the server while it is made', async () => {
         const env = await place()
         const server = await launchReady(env)
-        const { id: workspaceId } = await createWorkspace(server.house)
-        const load = traffic(server.house, workspaceId, 'a')
+        const { id: workspaceId } = await createWorkspace(server.holdall)
+        const load = traffic(server.holdall, workspaceId, 'a')
         await until(async () => load.confirmed.size > 0, 60_000)
         const before = new Map(load.confirmed)
         const dir = await newDir()
@@ -144,16 +144,16 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         await load.stop()
         expect([code, said]).toEqual([0, expect.stringContaining('is finished')])
         const copy = await restored(place, dir)
-        await expectFiles(copy.house, before)
+        await expectFiles(copy.holdall, before)
         await stop(copy)
       })
 
       test('F21: killed itself, it never looks finished, and another one can be made', async () => {
         const env = await place()
         const server = await launchReady(env)
-        const { id: workspaceId } = await createWorkspace(server.house)
+        const { id: workspaceId } = await createWorkspace(server.holdall)
         for (let n = 0; n < 30; n += 1)
-          await uploadFile(server.house, { workspaceId, name: `${n}`, bytes: `bytes ${n}` })
+          await uploadFile(server.holdall, { workspaceId, name: `${n}`, bytes: `bytes ${n}` })
         for (const wait of [0, 5, 20]) {
           const dir = await newDir()
           const backup = command('backup', [dir], env)
@@ -184,8 +184,8 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
       test('is restored into an empty place alone', async () => {
         const env = await place()
         const server = await launchReady(env)
-        const { id: workspaceId } = await createWorkspace(server.house)
-        await uploadFile(server.house, { workspaceId, name: 'file', bytes: 'bytes' })
+        const { id: workspaceId } = await createWorkspace(server.holdall)
+        await uploadFile(server.holdall, { workspaceId, name: 'file', bytes: 'bytes' })
         const dir = await newDir()
         expect((await run('backup', [dir], env)).code).toBe(0)
         expect(await run('restore', [dir], env)).toMatchObject({ code: 2 })
@@ -212,10 +212,10 @@ describe('what a backup is', () => {
   async function backedUp() {
     const env = await onSqlite()
     const server = await launchReady(env)
-    const { id: workspaceId } = await createWorkspace(server.house)
+    const { id: workspaceId } = await createWorkspace(server.holdall)
     const files: FileHandle[] = []
     for (const name of ['one', 'two', 'three'])
-      files.push(await uploadFile(server.house, { workspaceId, name, bytes: `bytes ${name}` }))
+      files.push(await uploadFile(server.holdall, { workspaceId, name, bytes: `bytes ${name}` }))
     await stop(server)
     const dir = await newDir()
     expect((await run('backup', [dir], env)).code).toBe(0)
@@ -289,7 +289,7 @@ describe('what a backup is', () => {
     expect([code, said]).toEqual([1, expect.stringContaining('BYTES_MISSING')])
     const server = await launchReady(target)
     const found = await Promise.all(
-      files.map(({ id }) => download(server.house, id).catch(() => null)),
+      files.map(({ id }) => download(server.holdall, id).catch(() => null)),
     )
     expect(found.filter((bytes) => bytes !== null)).toHaveLength(files.length - 1)
     await stop(server)
@@ -342,16 +342,16 @@ describe('pg_dump', () => {
 
 test('F21: bytes that are purged while a backup is made stay until it has ended', async () => {
   let later = 0
-  await using house = await openHouse({ now: () => Date.now() + later })
-  const { id: workspaceId } = await createWorkspace(house)
-  const file = await uploadFile(house, { workspaceId, name: 'purged', bytes: 'purged' })
+  await using holdall = await startTestServer({ now: () => Date.now() + later })
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const file = await uploadFile(holdall, { workspaceId, name: 'purged', bytes: 'purged' })
   const path = bytesAt(
-    house,
-    globSync('blobs/kept/*/*/*', { cwd: house.dir })[0]?.split('/').at(-1) ?? '',
+    holdall,
+    globSync('blobs/kept/*/*/*', { cwd: holdall.dir })[0]?.split('/').at(-1) ?? '',
   )
   const leaseUntil = Date.now() + 600_000
-  await runSql(house, `insert into backups values ('killed in the middle', ${leaseUntil})`)
-  await purge(house, file)
+  await runSql(holdall, `insert into backups values ('killed in the middle', ${leaseUntil})`)
+  await purge(holdall, file)
   await sleep(2500)
   expect(existsSync(path)).toBe(true)
   // Its process was killed: the lease ends by itself.

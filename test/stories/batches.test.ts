@@ -13,48 +13,53 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { unchanged } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 async function open(workspace: object = {}) {
-  const house = await openHouse()
-  const { id: workspaceId } = await createWorkspace(house, { ...workspace })
-  return { house, workspaceId, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+  const holdall = await startTestServer()
+  const { id: workspaceId } = await createWorkspace(holdall, { ...workspace })
+  return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 
 const results = `results {
   index upload { id url name status headers { name value } } file { id path sha256 } error { code message path }
 } succeeded failed syncCursor`
-const createUploads = (house: House, uploads: object[], mode?: string) =>
-  act(house, 'createUploads', { uploads, ...(mode && { mode }) }, results)
-const confirmUploads = (house: House, uploads: object[], mode?: string) =>
-  act(house, 'confirmUploads', { uploads, ...(mode && { mode }) }, results)
+const createUploads = (holdall: TestServer, uploads: object[], mode?: string) =>
+  act(holdall, 'createUploads', { uploads, ...(mode && { mode }) }, results)
+const confirmUploads = (holdall: TestServer, uploads: object[], mode?: string) =>
+  act(holdall, 'confirmUploads', { uploads, ...(mode && { mode }) }, results)
 const codes = ({ results }: any) => results.map(({ error }: any) => error?.code ?? 'OK')
 const names = ({ results }: any) => results.map(({ upload }: any) => upload?.name ?? null)
 
 /** Uploads of these texts, named after their place, with all their bytes. */
-async function received(house: House, workspaceId: string, texts: string[], more: object = {}) {
+async function received(
+  holdall: TestServer,
+  workspaceId: string,
+  texts: string[],
+  more: object = {},
+) {
   const uploads = texts.map((text, i) => ({
     workspaceId,
     name: `${i}.txt`,
     size: text.length,
     ...more,
   }))
-  const made = await createUploads(house, uploads)
+  const made = await createUploads(holdall, uploads)
   for (const [i, { upload }] of made.results.entries()) {
-    await sendBytes(house, upload, texts[i] ?? '')
+    await sendBytes(holdall, upload, texts[i] ?? '')
   }
   return made.results.map(({ upload }: any) => ({ uploadId: upload.id }))
 }
 
 test('a batch of files: created, sent, confirmed, each outcome in its place', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const texts = Array.from({ length: 5 }, (_, i) => `file number ${i}`)
   const folders = ['raw', 'raw/a', 'raw/b', '', 'raw/a']
   const made = await createUploads(
-    house,
+    holdall,
     texts.map((text, i) => ({
       workspaceId,
       path: folders[i],
@@ -69,9 +74,9 @@ test('a batch of files: created, sent, confirmed, each outcome in its place', as
     0,
     ['0.txt', '1.txt', '2.txt', '3.txt', '4.txt'],
   ])
-  for (const { index, upload } of made.results) await sendBytes(house, upload, texts[index] ?? '')
+  for (const { index, upload } of made.results) await sendBytes(holdall, upload, texts[index] ?? '')
   const ids = made.results.map(({ upload }: any) => ({ uploadId: upload.id }))
-  const confirmed = await confirmUploads(house, ids.toReversed())
+  const confirmed = await confirmUploads(holdall, ids.toReversed())
   expect(confirmed).toMatchObject({ succeeded: 5, failed: 0 })
   expect(confirmed.results.map(({ file }: any) => file.path)).toEqual([
     'raw/a/4.txt',
@@ -81,89 +86,89 @@ test('a batch of files: created, sent, confirmed, each outcome in its place', as
     'raw/0.txt',
   ])
   for (const { index, file } of confirmed.results) {
-    expect((await download(house, file.id)).toString()).toBe(texts[4 - index])
+    expect((await download(holdall, file.id)).toString()).toBe(texts[4 - index])
   }
   // The downloads have their place in the log, too.
   const again = { ...confirmed, syncCursor: expect.any(String) }
-  expect(await confirmUploads(house, ids.toReversed())).toEqual(again)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 5 })
+  expect(await confirmUploads(holdall, ids.toReversed())).toEqual(again)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 5 })
 })
 
 test('100 are taken, 101 and none are refused', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const upload = (i: number) => ({ workspaceId, name: `${i}.txt`, size: 1 })
   const many = (count: number) => Array.from({ length: count }, (_, i) => upload(i))
   for (const count of [0, 101]) {
     const input = { uploads: many(count) }
-    const error = await unchanged(house, () => attempt(house, 'createUploads', input, results))
+    const error = await unchanged(holdall, () => attempt(holdall, 'createUploads', input, results))
     expect(error).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['uploads'],
       message: 'uploads: 1 to 100 uploads',
     })
   }
-  const made = await createUploads(house, many(100))
+  const made = await createUploads(holdall, many(100))
   expect(made.succeeded).toBe(100)
-  for (const { upload } of made.results) await sendBytes(house, upload, 'x')
+  for (const { upload } of made.results) await sendBytes(holdall, upload, 'x')
   const ids = made.results.map(({ upload }: any) => ({ uploadId: upload.id }))
-  expect((await confirmUploads(house, ids, 'ALL_OR_NOTHING')).succeeded).toBe(100)
+  expect((await confirmUploads(holdall, ids, 'ALL_OR_NOTHING')).succeeded).toBe(100)
 })
 
 test('createUploads, ALL_OR_NOTHING: one that cannot be, and none is; nothing is reserved', async () => {
   await using here = await open({ quotaBytes: 100 })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const uploads = [10, 20, 90, 10].map((size, i) => ({ workspaceId, name: `${i}.txt`, size }))
-  const made = await unchanged(house, () => createUploads(house, uploads))
+  const made = await unchanged(holdall, () => createUploads(holdall, uploads))
   expect(codes(made)).toEqual(['BATCH_ABORTED', 'BATCH_ABORTED', 'QUOTA_EXCEEDED', 'BATCH_ABORTED'])
   expect(made).toMatchObject({ succeeded: 0, failed: 4, syncCursor: null })
 })
 
 test('createUploads, BEST_EFFORT: what can be is', async () => {
   await using here = await open({ quotaBytes: 100 })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const sizes = [10, 20, 90, 10]
   const uploads = sizes.map((size, i) => ({ workspaceId, name: i === 1 ? '' : `${i}.txt`, size }))
-  const made = await createUploads(house, uploads, 'BEST_EFFORT')
+  const made = await createUploads(holdall, uploads, 'BEST_EFFORT')
   expect(codes(made)).toEqual(['OK', 'INVALID_INPUT', 'OK', 'QUOTA_EXCEEDED'])
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 100 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 100 })
 })
 
 test('the same batch asked for twice is the same uploads; an aborted one leaves earlier uploads alone', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const keyed = (i: number) => ({ workspaceId, name: `${i}.txt`, size: 5, idempotencyKey: `k${i}` })
   const ids = (made: any) => made.results.map(({ upload }: any) => upload.id)
-  const made = await createUploads(house, [keyed(0), keyed(1)])
-  expect(ids(await createUploads(house, [keyed(0), keyed(1)]))).toEqual(ids(made))
-  await createUploads(house, [keyed(1), { ...keyed(2), name: '..' }])
-  expect(ids(await createUploads(house, [keyed(0), keyed(1)]))).toEqual(ids(made))
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 10 })
+  const made = await createUploads(holdall, [keyed(0), keyed(1)])
+  expect(ids(await createUploads(holdall, [keyed(0), keyed(1)]))).toEqual(ids(made))
+  await createUploads(holdall, [keyed(1), { ...keyed(2), name: '..' }])
+  expect(ids(await createUploads(holdall, [keyed(0), keyed(1)]))).toEqual(ids(made))
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 10 })
 })
 
 test('createUploads, ALL_OR_NOTHING, on a disk that takes none: nothing stays reserved', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const staged = join(house.dir, 'blobs', 'staged')
+  const { holdall, workspaceId } = here
+  const staged = join(holdall.dir, 'blobs', 'staged')
   await rm(staged, { recursive: true })
   await writeFile(staged, 'no folder')
   // Where bytes will come, room is made with the first of them.
   const uploads = [5, 0].map((size) => ({ workspaceId, name: `${size}.txt`, size }))
-  const made = await createUploads(house, uploads)
+  const made = await createUploads(holdall, uploads)
   expect(codes(made)).toEqual(['BATCH_ABORTED', 'STORAGE_ERROR'])
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
 test('confirmUploads, BEST_EFFORT: one name, first come first served; the others say why', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const same = { name: 'same.txt' }
-  const [a, b, ...more] = await received(house, workspaceId, ['one', 'two', 'three'], same)
-  const unfinished = await createUploads(house, [{ workspaceId, name: 'open.txt', size: 3 }])
+  const [a, b, ...more] = await received(holdall, workspaceId, ['one', 'two', 'three'], same)
+  const unfinished = await createUploads(holdall, [{ workspaceId, name: 'open.txt', size: 3 }])
   const incomplete = { uploadId: unfinished.results[0].upload.id }
   const wrong = { ...more[0], sha256: sha256('thrice') }
   const unknown = { uploadId: 'upl_00000000000000000000000000000000' }
-  const confirmed = await confirmUploads(house, [a, b, incomplete, wrong, unknown, a])
+  const confirmed = await confirmUploads(holdall, [a, b, incomplete, wrong, unknown, a])
   expect(codes(confirmed)).toEqual([
     'OK',
     'NAME_CONFLICT',
@@ -178,60 +183,60 @@ test('confirmUploads, BEST_EFFORT: one name, first come first served; the others
 
 test('confirmUploads, ALL_OR_NOTHING: one that cannot be, and there is no file; the others stay confirmable', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const texts = ['one', 'two', 'three']
-  const uploads = await received(house, workspaceId, texts, { path: 'new' })
-  await createFolder(house, { workspaceId, name: 'new' })
-  const before = await usageOf(house, workspaceId)
-  await createFolder(house, { workspaceId, name: 'new/1.txt', createParents: true })
-  const refused = await confirmUploads(house, uploads, 'ALL_OR_NOTHING')
+  const uploads = await received(holdall, workspaceId, texts, { path: 'new' })
+  await createFolder(holdall, { workspaceId, name: 'new' })
+  const before = await usageOf(holdall, workspaceId)
+  await createFolder(holdall, { workspaceId, name: 'new/1.txt', createParents: true })
+  const refused = await confirmUploads(holdall, uploads, 'ALL_OR_NOTHING')
   expect(codes(refused)).toEqual(['BATCH_ABORTED', 'NAME_CONFLICT', 'BATCH_ABORTED'])
   expect(refused).toMatchObject({ succeeded: 0, failed: 3, syncCursor: null })
-  expect(await entryByPath(house, workspaceId, 'new/0.txt')).toBe(null)
-  expect(await usageOf(house, workspaceId)).toEqual({ ...before, folderCount: 2 })
+  expect(await entryByPath(holdall, workspaceId, 'new/0.txt')).toBe(null)
+  expect(await usageOf(holdall, workspaceId)).toEqual({ ...before, folderCount: 2 })
   const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { status failures { code } } } }'
-  const { node } = await house.ask(query, { id: uploads[0].uploadId })
+  const { node } = await holdall.ask(query, { id: uploads[0].uploadId })
   expect(node).toEqual({ status: 'RECEIVED', failures: [{ code: 'BATCH_ABORTED' }] })
-  const others = await confirmUploads(house, [uploads[0], uploads[2]], 'ALL_OR_NOTHING')
+  const others = await confirmUploads(holdall, [uploads[0], uploads[2]], 'ALL_OR_NOTHING')
   expect(others.succeeded).toBe(2)
   for (const { index, file } of others.results) {
-    expect((await download(house, file.id)).toString()).toBe(texts[2 * index])
+    expect((await download(holdall, file.id)).toString()).toBe(texts[2 * index])
   }
 })
 
 test('confirmUploads, ALL_OR_NOTHING: wrong bytes end their own upload alone', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const uploads = await received(house, workspaceId, ['one', 'two'])
-  const wrong = await received(house, workspaceId, ['three'], {
+  const { holdall, workspaceId } = here
+  const uploads = await received(holdall, workspaceId, ['one', 'two'])
+  const wrong = await received(holdall, workspaceId, ['three'], {
     name: 'x',
     sha256: sha256('four'),
   })
-  const refused = await confirmUploads(house, [...uploads, ...wrong], 'ALL_OR_NOTHING')
+  const refused = await confirmUploads(holdall, [...uploads, ...wrong], 'ALL_OR_NOTHING')
   expect(codes(refused)).toEqual(['BATCH_ABORTED', 'BATCH_ABORTED', 'CHECKSUM_MISMATCH'])
-  expect((await confirmUploads(house, uploads, 'ALL_OR_NOTHING')).succeeded).toBe(2)
-  expect(codes(await confirmUploads(house, wrong))).toEqual(['CHECKSUM_MISMATCH'])
+  expect((await confirmUploads(holdall, uploads, 'ALL_OR_NOTHING')).succeeded).toBe(2)
+  expect(codes(await confirmUploads(holdall, wrong))).toEqual(['CHECKSUM_MISMATCH'])
 })
 
 test('confirmUploads, ALL_OR_NOTHING: an upload is named once', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const [one, two] = await received(house, workspaceId, ['one', 'two'])
-  const refused = await confirmUploads(house, [one, two, one], 'ALL_OR_NOTHING')
+  const { holdall, workspaceId } = here
+  const [one, two] = await received(holdall, workspaceId, ['one', 'two'])
+  const refused = await confirmUploads(holdall, [one, two, one], 'ALL_OR_NOTHING')
   expect(codes(refused)).toEqual(['BATCH_ABORTED', 'BATCH_ABORTED', 'INVALID_INPUT'])
-  expect((await confirmUploads(house, [one, two], 'ALL_OR_NOTHING')).succeeded).toBe(2)
+  expect((await confirmUploads(holdall, [one, two], 'ALL_OR_NOTHING')).succeeded).toBe(2)
 })
 
 test('batches over the same uploads at the same moment: each file is made once, and all are told of it', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const texts = Array.from({ length: 12 }, (_, i) => `text ${i}`)
-  const uploads = await received(house, workspaceId, texts)
+  const uploads = await received(holdall, workspaceId, texts)
   const orders = [uploads, uploads.toReversed(), uploads.slice(3), uploads.slice(0, 9)]
   const modes = ['ALL_OR_NOTHING', 'ALL_OR_NOTHING', 'BEST_EFFORT', 'ALL_OR_NOTHING']
-  const all = await Promise.all(orders.map((order, i) => confirmUploads(house, order, modes[i])))
+  const all = await Promise.all(orders.map((order, i) => confirmUploads(holdall, order, modes[i])))
   expect(all.map(({ failed }) => failed)).toEqual([0, 0, 0, 0])
   const files = all.flatMap(({ results }) => results.map(({ file }: any) => file.id))
   expect(new Set(files).size).toBe(12)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 12 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 12 })
 })

@@ -8,7 +8,7 @@ import {
   trashEntries,
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** More than are changed in one go, twice. */
 const FOLDERS = 1010
@@ -16,36 +16,40 @@ const FOLDERS = 1010
 test('a folder of a thousand folders goes to the trash, comes back, is renamed and moved as one', {
   timeout: 120_000,
 }, async () => {
-  await using house = await openHouse()
-  const { id: workspaceId } = await createWorkspace(house)
-  const lab = await createFolder(house, { workspaceId, name: 'Lab' })
-  const other = await createFolder(house, { workspaceId, name: 'Other/Place', createParents: true })
+  await using holdall = await startTestServer()
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const lab = await createFolder(holdall, { workspaceId, name: 'Lab' })
+  const other = await createFolder(holdall, {
+    workspaceId,
+    name: 'Other/Place',
+    createParents: true,
+  })
   const names = Array.from({ length: FOLDERS }, (_, n) => `${n % 2 ? 'Plate' : 'Run/Plate'} ${n}`)
   while (names.length > 0) await Promise.all(names.splice(0, 5).map((name) => made(name)))
-  const paths = await pathsIn(house, workspaceId)
+  const paths = await pathsIn(holdall, workspaceId)
   expect(paths.filter((path) => path.startsWith('Lab/'))).toHaveLength(FOLDERS + 1)
 
-  await trashEntries(house, lab)
-  expect(await pathsIn(house, workspaceId)).toEqual(['', 'Other', 'Other/Place'])
-  await batchDone(house, 'restoreEntries', { entryIds: [lab.id] })
-  expect(await pathsIn(house, workspaceId)).toEqual(paths)
-  await house.ask(renamed, { input: { entry: { id: lab.id }, name: 'lab' } })
+  await trashEntries(holdall, lab)
+  expect(await pathsIn(holdall, workspaceId)).toEqual(['', 'Other', 'Other/Place'])
+  await batchDone(holdall, 'restoreEntries', { entryIds: [lab.id] })
+  expect(await pathsIn(holdall, workspaceId)).toEqual(paths)
+  await holdall.ask(renamed, { input: { entry: { id: lab.id }, name: 'lab' } })
   const [moving, destination] = [items(lab), { id: other.id }]
-  await batchDone(house, 'moveEntries', { entries: moving, destination })
+  await batchDone(holdall, 'moveEntries', { entries: moving, destination })
   const moved = paths.map((path) => path.replace(/^Lab/, 'Other/Place/lab'))
-  expect(await pathsIn(house, workspaceId)).toEqual(moved.sort())
-  expect(await totalsOf(house, other)).toMatchObject({ folderCount: FOLDERS + 2 })
-  expect(await findings(house)).toEqual([])
+  expect(await pathsIn(holdall, workspaceId)).toEqual(moved.sort())
+  expect(await totalsOf(holdall, other)).toMatchObject({ folderCount: FOLDERS + 2 })
+  expect(await findings(holdall)).toEqual([])
 
   function made(name: string) {
-    return createFolder(house, { workspaceId, parent: { id: lab.id }, name, createParents: true })
+    return createFolder(holdall, { workspaceId, parent: { id: lab.id }, name, createParents: true })
   }
 })
 
 const renamed = 'mutation ($input: UpdateEntryInput!) { updateEntry(input: $input) { __typename } }'
 
 /** The paths of all folders that live, as the rows have them. */
-async function pathsIn({ app }: House, workspaceId: string): Promise<string[]> {
+async function pathsIn({ app }: TestServer, workspaceId: string): Promise<string[]> {
   const rows = await app.db
     .selectFrom('entries')
     .select('path')

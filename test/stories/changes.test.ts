@@ -22,26 +22,26 @@ import {
 } from '../support/client.ts'
 import { Mirror } from '../support/mirror.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { treeOf } from '../support/trees.ts'
 
 const DAY_MS = 86_400_000
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let later: number
 
 beforeEach(async () => {
   later = 0
-  house = await openHouse({ now: () => Date.now() + later })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => Date.now() + later })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
-const folder = (name: string) => createFolder(house, { workspaceId, name, createParents: true })
+const folder = (name: string) => createFolder(holdall, { workspaceId, name, createParents: true })
 const file = (name: string, more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes: name, ...more })
-const at = async (path: string) => (await entryByPath(house, workspaceId, path)) as EntryHandle
-const now = () => syncCursorOf(house, workspaceId)
+  uploadFile(holdall, { workspaceId, name, bytes: name, ...more })
+const at = async (path: string) => (await entryByPath(holdall, workspaceId, path)) as EntryHandle
+const now = () => syncCursorOf(holdall, workspaceId)
 const paths = (changes: Change[]) => changes.map(({ entry }) => entry.path)
 
 describe('without a cursor', () => {
@@ -49,14 +49,14 @@ describe('without a cursor', () => {
     for (const name of ['b/inner', 'a', 'c']) await folder(name)
     for (const path of ['', 'b/inner', 'a', 'a'])
       await file(`${path.length}.txt`, { path, onConflict: 'RENAME' })
-    await trashEntries(house, await folder('gone/deep'))
+    await trashEntries(holdall, await folder('gone/deep'))
   })
   const everything = [
     ['', '0.txt', 'a', 'a/1.txt', 'a/1 (2).txt', 'b', 'b/inner', 'b/inner/7.txt', 'c', 'gone'],
   ].flat()
 
   test('everything that lives is told, each folder before what it holds', async () => {
-    const { changes } = await allChanges(house, workspaceId)
+    const { changes } = await allChanges(holdall, workspaceId)
     expect(paths(changes)).toEqual(everything)
     const words = changes.slice(0, 3).map(({ __typename, action }) => [__typename, action])
     expect(words).toEqual([
@@ -67,15 +67,15 @@ describe('without a cursor', () => {
   })
 
   test.each([1, 2, 3, 7])('in pages of %i, the same', async (first) => {
-    const { changes, sizes } = await allChanges(house, workspaceId, { first })
+    const { changes, sizes } = await allChanges(holdall, workspaceId, { first })
     expect(paths(changes)).toEqual(everything)
     expect(Math.max(...sizes)).toBe(first)
   })
 
   test('the last cursor is that of the moment, when nothing has happened since', async () => {
-    const { cursor } = await allChanges(house, workspaceId, { first: 4 })
+    const { cursor } = await allChanges(holdall, workspaceId, { first: 4 })
     expect(cursor).toBe(await now())
-    expect(await changesOf(house, workspaceId, { since: cursor })).toEqual({
+    expect(await changesOf(holdall, workspaceId, { since: cursor })).toEqual({
       __typename: 'ChangeBatch',
       changes: [],
       cursor,
@@ -85,19 +85,24 @@ describe('without a cursor', () => {
 
   test('what others do meanwhile is told after it, from where it began', async () => {
     const mirror = new Mirror()
-    const first = await changesOf(house, workspaceId, { first: 4 })
+    const first = await changesOf(holdall, workspaceId, { first: 4 })
     mirror.apply(forMirror(first.changes))
     // Behind where it stands, before it, and into the trash.
     await file('early.txt')
-    await act(house, 'updateEntry', { entry: { id: (await at('b')).id }, name: '0b' }, '__typename')
-    await batchDone(house, 'moveEntries', {
+    await act(
+      holdall,
+      'updateEntry',
+      { entry: { id: (await at('b')).id }, name: '0b' },
+      '__typename',
+    )
+    await batchDone(holdall, 'moveEntries', {
       entries: items(await at('a')),
       destination: { id: (await at('c')).id },
     })
-    await trashEntries(house, await at('gone'))
-    const rest = await allChanges(house, workspaceId, { since: first.cursor, first: 2 })
+    await trashEntries(holdall, await at('gone'))
+    const rest = await allChanges(holdall, workspaceId, { since: first.cursor, first: 2 })
     mirror.apply(forMirror(rest.changes))
-    expect(mirror.tree).toEqual(await treeOf(house.app.db, workspaceId))
+    expect(mirror.tree).toEqual(await treeOf(holdall.app.db, workspaceId))
     expect(rest.cursor).toBe(await now())
   })
 })
@@ -107,14 +112,14 @@ describe('behind a cursor', () => {
     const since = await now()
     const raw = await folder('raw')
     const made = await file('a.txt', { path: 'raw' })
-    await act(house, 'updateEntry', { entry: { id: made.id }, name: 'b.txt' }, '__typename')
-    await act(house, 'tagEntries', { entries: items(made), add: ['red'] }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: made.id }, name: 'b.txt' }, '__typename')
+    await act(holdall, 'tagEntries', { entries: items(made), add: ['red'] }, '__typename')
     await file('b.txt', { path: 'raw', onConflict: 'NEW_VERSION' })
     const query = `query ($id: ID!) { node(id: $id) { ... on File { versions { nodes { id } } } } }`
-    const [, older] = (await house.ask(query, { id: made.id })).node.versions.nodes
-    await act(house, 'restoreVersion', { versionId: older.id }, '__typename')
-    await act(house, 'deleteVersion', { versionId: older.id }, '__typename')
-    const { changes, cursor } = await allChanges(house, workspaceId, { since })
+    const [, older] = (await holdall.ask(query, { id: made.id })).node.versions.nodes
+    await act(holdall, 'restoreVersion', { versionId: older.id }, '__typename')
+    await act(holdall, 'deleteVersion', { versionId: older.id }, '__typename')
+    const { changes, cursor } = await allChanges(holdall, workspaceId, { since })
     const told = (action: string) => `${action} raw/b.txt`
     expect(inWords(changes)).toEqual([
       'FOLDER_CREATED raw',
@@ -139,11 +144,11 @@ describe('behind a cursor', () => {
   test('what goes is told with the path that it had, a folder for all it holds', async () => {
     await folder('a/b/c')
     const since = await now()
-    await trashEntries(house, await at('a'))
-    const trashed = await changesOf(house, workspaceId, { since })
+    await trashEntries(holdall, await at('a'))
+    const trashed = await changesOf(holdall, workspaceId, { since })
     expect(inWords(trashed.changes)).toEqual(['ENTRY_TRASHED (a)'])
-    await act(house, 'emptyTrash', { workspaceId }, '__typename')
-    const purged = await changesOf(house, workspaceId, { since: trashed.cursor })
+    await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
+    const purged = await changesOf(holdall, workspaceId, { since: trashed.cursor })
     expect(inWords(purged.changes)).toEqual(['ENTRY_PURGED (a)'])
     expect(purged.changes[0]?.entryId).toBe(trashed.changes[0]?.entryId)
   })
@@ -152,16 +157,16 @@ describe('behind a cursor', () => {
     await folder('a/b/c')
     for (const path of ['a', 'a/b']) await file('x', { path })
     const a = await at('a')
-    await trashEntries(house, a)
+    await trashEntries(holdall, a)
     const since = await now()
-    await batchDone(house, 'restoreEntries', { entryIds: [a.id] })
-    await batchDone(house, 'copyEntries', {
+    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
+    await batchDone(holdall, 'copyEntries', {
       entries: items(a),
       destination: { path: { workspaceId, path: '' } },
     })
     const below = (top: string) => [top, `${top}/x`, `${top}/b`, `${top}/b/x`, `${top}/b/c`]
     for (const first of [1, 3, 100]) {
-      const { changes } = await allChanges(house, workspaceId, { since, first })
+      const { changes } = await allChanges(holdall, workspaceId, { since, first })
       expect(paths(changes)).toEqual([...below('a'), ...below('a (2)')])
       expect(new Set(changes.map(({ action }) => action))).toEqual(
         new Set(['ENTRY_RESTORED', 'ENTRY_COPIED']),
@@ -173,21 +178,26 @@ describe('behind a cursor', () => {
     await folder('a/b/c')
     await folder('z')
     const since = await now()
-    await act(house, 'updateEntry', { entry: { id: (await at('a')).id }, name: 'A1' }, '__typename')
-    await batchDone(house, 'moveEntries', {
+    await act(
+      holdall,
+      'updateEntry',
+      { entry: { id: (await at('a')).id }, name: 'A1' },
+      '__typename',
+    )
+    await batchDone(holdall, 'moveEntries', {
       entries: items(await at('A1')),
       destination: { id: (await at('z')).id },
     })
-    const { changes } = await allChanges(house, workspaceId, { since })
+    const { changes } = await allChanges(holdall, workspaceId, { since })
     expect(inWords(changes)).toEqual(['ENTRY_UPDATED z/A1', 'ENTRY_MOVED z/A1'])
   })
 
   test('what is gone in the meantime is told as gone', async () => {
     const since = await now()
     const gone = await folder('gone')
-    await trashEntries(house, gone)
-    await act(house, 'emptyTrash', { workspaceId }, '__typename')
-    const { changes } = await allChanges(house, workspaceId, { since })
+    await trashEntries(holdall, gone)
+    await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
+    const { changes } = await allChanges(holdall, workspaceId, { since })
     expect(inWords(changes)).toEqual([
       'FOLDER_CREATED (gone)',
       'ENTRY_TRASHED (gone)',
@@ -199,13 +209,13 @@ describe('behind a cursor', () => {
   test('members, tokens, links and downloads are none of it', async () => {
     await file('a.txt')
     const since = await now()
-    await invite(house, workspaceId)
-    await act(house, 'updateWorkspace', { workspaceId, name: 'Other' }, '__typename')
+    await invite(holdall, workspaceId)
+    await act(holdall, 'updateWorkspace', { workspaceId, name: 'Other' }, '__typename')
     const { id } = await at('a.txt')
-    await act(house, 'createShareLink', { entry: { id } }, '__typename')
-    for (let i = 0; i < 3; i++) await (await house.http(`/download/${id}`)).text()
+    await act(holdall, 'createShareLink', { entry: { id } }, '__typename')
+    for (let i = 0; i < 3; i++) await (await holdall.http(`/download/${id}`)).text()
     await expect.poll(now).not.toBe(since)
-    const batch = await changesOf(house, workspaceId, { since })
+    const batch = await changesOf(holdall, workspaceId, { since })
     expect([batch.changes, batch.hasMore]).toEqual([[], false])
   })
 
@@ -213,15 +223,15 @@ describe('behind a cursor', () => {
     const since = await now()
     await fillLog(3000)
     const last = await folder('last')
-    const first = await changesOf(house, workspaceId, { since })
+    const first = await changesOf(holdall, workspaceId, { since })
     expect([first.changes, first.hasMore]).toEqual([[], true])
-    const { changes } = await allChanges(house, workspaceId, { since: first.cursor })
+    const { changes } = await allChanges(holdall, workspaceId, { since: first.cursor })
     expect(changes.map(({ entry }) => entry.id)).toEqual([last.id])
   })
 
   /** Events of the kind that a file which everybody reads leaves by the thousand. */
   async function fillLog(count: number) {
-    const { db } = house.app
+    const { db } = holdall.app
     const { lastSeq } = await db
       .selectFrom('workspaces')
       .select('lastSeq')
@@ -249,18 +259,18 @@ describe('behind a cursor', () => {
 describe('uploads', () => {
   test('are told when they are made, when they fail, and when they are a file', async () => {
     const since = await now()
-    const good = await createUpload(house, { workspaceId, name: 'good', size: 4 })
+    const good = await createUpload(holdall, { workspaceId, name: 'good', size: 4 })
     const announced = { name: 'bad', size: 4, sha256: '0'.repeat(64) }
-    const bad = await createUpload(house, { workspaceId, ...announced })
-    const begun = await allChanges(house, workspaceId, { since })
+    const bad = await createUpload(holdall, { workspaceId, ...announced })
+    const begun = await allChanges(holdall, workspaceId, { since })
     expect(begun.changes.map(({ upload }) => upload)).toEqual([
       { id: good.id, status: 'CREATED' },
       { id: bad.id, status: 'CREATED' },
     ])
-    for (const upload of [good, bad]) await sendBytes(house, upload, 'data')
-    await act(house, 'confirmUpload', { uploadId: good.id }, '__typename')
-    await act(house, 'confirmUpload', { uploadId: bad.id }, '__typename').catch(() => {})
-    const { changes } = await allChanges(house, workspaceId, { since: begun.cursor, first: 1 })
+    for (const upload of [good, bad]) await sendBytes(holdall, upload, 'data')
+    await act(holdall, 'confirmUpload', { uploadId: good.id }, '__typename')
+    await act(holdall, 'confirmUpload', { uploadId: bad.id }, '__typename').catch(() => {})
+    const { changes } = await allChanges(holdall, workspaceId, { since: begun.cursor, first: 1 })
     expect(inWords(changes)).toEqual(['FILE_CREATED good', 'upload COMPLETE', 'upload FAILED'])
     expect(changes.slice(1).map(({ upload }) => upload.id)).toEqual([good.id, bad.id])
   })
@@ -269,7 +279,7 @@ describe('uploads', () => {
     const since = await now()
     for (const bytes of ['1', '22', '333'])
       await file('a.txt', { bytes, onConflict: 'NEW_VERSION' })
-    const { changes } = await allChanges(house, workspaceId, { since })
+    const { changes } = await allChanges(holdall, workspaceId, { since })
     const uploads = changes.flatMap(({ upload }) => upload?.id ?? [])
     // Three were created, and three are files: in the same order.
     const created = uploads.filter((_, i) => i % 2 === 0)
@@ -282,17 +292,17 @@ describe('who may ask', () => {
   test('everybody in a PUBLIC workspace, but what went and what is uploaded is the members’', async () => {
     const since = await now()
     await file('a.txt')
-    await trashEntries(house, await folder('secret plan'))
+    await trashEntries(holdall, await folder('secret plan'))
     const stranger = { token: null }
-    await expect(changesOf(house, workspaceId, {}, stranger)).rejects.toThrow()
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
-    const told = await allChanges(house, workspaceId, { since }, stranger)
+    await expect(changesOf(holdall, workspaceId, {}, stranger)).rejects.toThrow()
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    const told = await allChanges(holdall, workspaceId, { since }, stranger)
     expect(inWords(told.changes)).toEqual([
       'FILE_CREATED a.txt',
       'FOLDER_CREATED ()',
       'ENTRY_TRASHED ()',
     ])
-    const { changes } = await allChanges(house, workspaceId, {}, stranger)
+    const { changes } = await allChanges(holdall, workspaceId, {}, stranger)
     expect(paths(changes)).toEqual(['', 'a.txt'])
   })
 
@@ -300,15 +310,15 @@ describe('who may ask', () => {
     const since = await now()
     const query = `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) { changes(since: $since) { __typename } } }`
     const codes = async (token: string) => {
-      const { data, errors } = await house.graphql(query, { id: workspaceId, since }, { token })
+      const { data, errors } = await holdall.graphql(query, { id: workspaceId, since }, { token })
       return errors?.[0]?.extensions?.code ?? data.workspace
     }
-    const ann = await invite(house, workspaceId, 'VIEWER', ['FILES_READ'])
+    const ann = await invite(holdall, workspaceId, 'VIEWER', ['FILES_READ'])
     expect(await codes(ann.token)).toEqual({ changes: { __typename: 'ChangeBatch' } })
-    await unbind(house, ann.tokenId)
-    await act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+    await unbind(holdall, ann.tokenId)
+    await act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await codes(ann.token)).toBeNull()
-    const { secret } = await giveToken(house, { scopes: ['ACTIVITY_READ'] })
+    const { secret } = await giveToken(holdall, { scopes: ['ACTIVITY_READ'] })
     expect(await codes(secret)).toBe('FORBIDDEN')
   })
 })
@@ -322,31 +332,31 @@ describe('a cursor is refused', () => {
   }
 
   test('when it is damaged, made up, or of another workspace', async () => {
-    const other = await createWorkspace(house, { name: 'Other' })
+    const other = await createWorkspace(holdall, { name: 'Other' })
     const mine = await now()
     const damaged = `${mine.slice(0, -1)}${mine.endsWith('A') ? 'B' : 'A'}`
-    for (const since of ['x', damaged, await syncCursorOf(house, other.id)]) {
-      expect(await changesOf(house, workspaceId, { since })).toEqual(expired)
+    for (const since of ['x', damaged, await syncCursorOf(holdall, other.id)]) {
+      expect(await changesOf(holdall, workspaceId, { since })).toEqual(expired)
     }
-    expect((await changesOf(house, workspaceId, { since: mine })).__typename).toBe('ChangeBatch')
+    expect((await changesOf(holdall, workspaceId, { since: mine })).__typename).toBe('ChangeBatch')
   })
 
   test('when what it has not seen is older than 90 days; the log itself keeps it', async () => {
     const since = await now()
     await folder('old')
     later = 60 * DAY_MS
-    const middle = await changesOf(house, workspaceId, { since })
+    const middle = await changesOf(holdall, workspaceId, { since })
     expect(inWords(middle.changes)).toEqual(['FOLDER_CREATED old'])
     await folder('young')
     later = 91 * DAY_MS
-    expect(await changesOf(house, workspaceId, { since })).toEqual(expired)
-    const { changes } = await changesOf(house, workspaceId, { since: middle.cursor })
+    expect(await changesOf(holdall, workspaceId, { since })).toEqual(expired)
+    const { changes } = await changesOf(holdall, workspaceId, { since: middle.cursor })
     expect(inWords(changes)).toEqual(['FOLDER_CREATED young'])
     // Whoever begins anew has all of it.
-    expect(paths((await allChanges(house, workspaceId)).changes)).toEqual(['', 'old', 'young'])
+    expect(paths((await allChanges(holdall, workspaceId)).changes)).toEqual(['', 'old', 'young'])
     later = 200 * DAY_MS
-    expect(await changesOf(house, workspaceId, { since: middle.cursor })).toEqual(expired)
-    expect(await changesOf(house, workspaceId, { since: await now() })).toMatchObject({
+    expect(await changesOf(holdall, workspaceId, { since: middle.cursor })).toEqual(expired)
+    expect(await changesOf(holdall, workspaceId, { since: await now() })).toMatchObject({
       changes: [],
     })
   })
@@ -354,22 +364,22 @@ describe('a cursor is refused', () => {
   test('when a walk that it stands in was asked for by an event that is no more', async () => {
     await folder('a/b/c/d')
     const a = await at('a')
-    await trashEntries(house, a)
+    await trashEntries(holdall, a)
     const since = await now()
-    await batchDone(house, 'restoreEntries', { entryIds: [a.id] })
-    const { cursor } = await changesOf(house, workspaceId, { since, first: 2 })
+    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
+    const { cursor } = await changesOf(holdall, workspaceId, { since, first: 2 })
     later = 91 * DAY_MS
     await folder('young')
-    await house.app.db
+    await holdall.app.db
       .deleteFrom('activity')
       .where('at', '<', Date.now() + DAY_MS)
       .execute()
-    expect(await changesOf(house, workspaceId, { since: cursor })).toEqual(expired)
+    expect(await changesOf(holdall, workspaceId, { since: cursor })).toEqual(expired)
   })
 })
 
 test.each([0, -1, 101])('first: %i is refused', async (first) => {
   const query = `query ($id: ID!, $first: Int) { workspace(by: { id: $id }) { changes(first: $first) { __typename } } }`
-  const { errors } = await house.graphql(query, { id: workspaceId, first })
+  const { errors } = await holdall.graphql(query, { id: workspaceId, first })
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_PAGE_SIZE', path: ['first'] })
 })

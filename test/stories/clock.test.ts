@@ -13,7 +13,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const SECOND = 1000
@@ -24,39 +24,39 @@ const YEAR = 365 * 24 * HOUR
 /** A house whose clock is set, with a file, one in the trash, and an upload that has a part of its bytes. */
 async function openAt(start: number, env: Record<string, string> = {}) {
   const clock = { now: start }
-  const house = await openHouse({ now: () => clock.now, env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const { id: workspaceId } = await createWorkspace(house)
-  const file = await uploadFile(house, { workspaceId, name: 'kept.txt', bytes: 'kept' })
-  const trashed = await uploadFile(house, { workspaceId, name: 'trashed.txt', bytes: 'trashed' })
-  await trashEntries(house, trashed)
-  const upload = await createUpload(house, { workspaceId, name: 'begun.txt', size: 5 })
-  await sendBytes(house, upload, 'hel')
-  await house.app.jobs.runDue()
+  const holdall = await startTestServer({ now: () => clock.now, env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const file = await uploadFile(holdall, { workspaceId, name: 'kept.txt', bytes: 'kept' })
+  const trashed = await uploadFile(holdall, { workspaceId, name: 'trashed.txt', bytes: 'trashed' })
+  await trashEntries(holdall, trashed)
+  const upload = await createUpload(holdall, { workspaceId, name: 'begun.txt', size: 5 })
+  await sendBytes(holdall, upload, 'hel')
+  await holdall.app.jobs.runDue()
 
   /** Time passes and the jobs look, every minute. */
   async function pass(ms: number) {
     for (const end = clock.now + ms; clock.now < end; clock.now += MINUTE)
-      await house.app.jobs.runDue()
-    await house.app.jobs.runDue()
+      await holdall.app.jobs.runDue()
+    await holdall.app.jobs.runDue()
   }
   async function inTrash(): Promise<string[]> {
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { trash(first: 9) { nodes { name } } } }'
-    const { workspace } = await house.ask(query, { id: workspaceId })
+    const { workspace } = await holdall.ask(query, { id: workspaceId })
     return workspace.trash.nodes.map(({ name }: { name: string }) => name)
   }
   async function expectAllThere() {
     expect(await inTrash()).toEqual(['trashed.txt'])
-    expect(await tusOf(house).offset(upload.url)).toBe(3)
-    await sendBytes(house, upload, 'lo', 3)
-    const made = await confirmUpload(house, { uploadId: upload.id })
-    expect(`${await download(house, made.id)}`).toBe('hello')
-    await act(house, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
-    expect(`${await download(house, trashed.id)}`).toBe('trashed')
-    expect(await findings(house)).toEqual([])
+    expect(await tusOf(holdall).offset(upload.url)).toBe(3)
+    await sendBytes(holdall, upload, 'lo', 3)
+    const made = await confirmUpload(holdall, { uploadId: upload.id })
+    expect(`${await download(holdall, made.id)}`).toBe('hello')
+    await act(holdall, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
+    expect(`${await download(holdall, trashed.id)}`).toBe('trashed')
+    expect(await findings(holdall)).toEqual([])
   }
-  return { house, clock, workspaceId, file, trashed, upload, pass, inTrash, expectAllThere }
+  return { holdall, clock, workspaceId, file, trashed, upload, pass, inTrash, expectAllThere }
 }
 
 const in2030 = Date.UTC(2030, 0, 1)
@@ -77,65 +77,69 @@ describe('F8: a clock that leaps', () => {
   })
 
   test('F8: with which the house is opened, too', async () => {
-    const { house, clock, expectAllThere } = await openAt(in2030)
+    const { holdall, clock, expectAllThere } = await openAt(in2030)
     clock.now += 10 * YEAR
-    await house.restart()
-    await house.app.jobs.runDue()
+    await holdall.restart()
+    await holdall.app.jobs.runDue()
     clock.now -= 10 * YEAR
-    await house.restart()
+    await holdall.restart()
     await expectAllThere()
   })
 
   test('F8: for good is believed the second time: what is over goes', async () => {
-    const { house, clock, pass, inTrash, workspaceId } = await openAt(in2030)
+    const { holdall, clock, pass, inTrash, workspaceId } = await openAt(in2030)
     clock.now += YEAR
-    await house.app.jobs.runDue()
+    await holdall.app.jobs.runDue()
     expect(await inTrash()).toEqual(['trashed.txt'])
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 5 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 5 })
     await pass(11 * MINUTE)
     expect(await inTrash()).toEqual([])
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, storedBytes: 4 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, storedBytes: 4 })
   })
 
   test('F8: back does not stop what comes again, nor what was asked for meanwhile', async () => {
-    const { house, clock, pass, inTrash, trashed, workspaceId } = await openAt(in2030)
+    const { holdall, clock, pass, inTrash, trashed, workspaceId } = await openAt(in2030)
     clock.now += 10 * YEAR
-    await house.app.jobs.runDue()
-    await act(house, 'purgeEntries', { entryIds: [trashed.id] }, 'freedBytes')
+    await holdall.app.jobs.runDue()
+    await act(holdall, 'purgeEntries', { entryIds: [trashed.id] }, 'freedBytes')
     clock.now -= 10 * YEAR
-    await house.app.jobs.runDue()
-    expect(await Array.fromAsync(house.app.blobs.list('kept'))).toHaveLength(1)
-    const late = await uploadFile(house, { workspaceId, name: 'late.txt', bytes: 'late' })
-    await trashEntries(house, late)
+    await holdall.app.jobs.runDue()
+    expect(await Array.fromAsync(holdall.app.blobs.list('kept'))).toHaveLength(1)
+    const late = await uploadFile(holdall, { workspaceId, name: 'late.txt', bytes: 'late' })
+    await trashEntries(holdall, late)
     await pass(20 * MINUTE)
-    const rows = await house.app.db.selectFrom('jobs').select(['id', 'runAt']).execute()
+    const rows = await holdall.app.db.selectFrom('jobs').select(['id', 'runAt']).execute()
     expect(rows.filter(({ runAt }) => runAt > clock.now + 25 * HOUR)).toEqual([])
     expect(await inTrash()).toEqual(['late.txt'])
   })
 
   test('F8: back leaves files, links and changes in order', async () => {
-    const { house, clock, file, workspaceId } = await openAt(in2030)
-    const link = await downloadUrl(house, file.id)
+    const { holdall, clock, file, workspaceId } = await openAt(in2030)
+    const link = await downloadUrl(holdall, file.id)
     clock.now -= HOUR
-    expect((await house.http(link, { token: null })).status).toBe(200)
+    expect((await holdall.http(link, { token: null })).status).toBe(200)
     const versionOf = file.id
-    const newer = await uploadFile(house, { workspaceId, versionOf, name: 'x', bytes: 'newer' })
+    const newer = await uploadFile(holdall, { workspaceId, versionOf, name: 'x', bytes: 'newer' })
     expect(newer.version.number).toBe(2)
-    expect(`${await download(house, file.id)}`).toBe('newer')
-    const { versions } = await lookUp(house, file, '... on File { versions { nodes { number } } }')
+    expect(`${await download(holdall, file.id)}`).toBe('newer')
+    const { versions } = await lookUp(
+      holdall,
+      file,
+      '... on File { versions { nodes { number } } }',
+    )
     expect(versions.nodes).toEqual([{ number: 2 }, { number: 1 }])
-    expect(await findings(house)).toEqual([])
+    expect(await findings(holdall)).toEqual([])
   })
 
   test('F8: back locks no share for longer than it would have been', async () => {
-    const { house, clock, file } = await openAt(in2030)
+    const { holdall, clock, file } = await openAt(in2030)
     clock.now += 10 * YEAR
     const input = { entry: { id: file.id }, password: 'right' }
-    const { shareLink } = await act(house, 'createShareLink', input, 'shareLink { token }')
+    const { shareLink } = await act(holdall, 'createShareLink', input, 'shareLink { token }')
     const open = async (password: string) => {
       const query = `query ($token: String!, $password: String) {
         shared(token: $token, password: $password) { entry { id } } }`
-      return (await house.ask(query, { token: shareLink.token, password })).shared
+      return (await holdall.ask(query, { token: shareLink.token, password })).shared
     }
     for (let i = 0; i < 5; i += 1) expect(await open('wrong')).toBe(null)
     expect(await open('right')).toBe(null)
@@ -144,9 +148,9 @@ describe('F8: a clock that leaps', () => {
   })
 
   test('F8: back ends the minute of RATE_LIMIT that would last for years', async () => {
-    const { house, clock } = await openAt(in2030, { RATE_LIMIT: '20000' })
+    const { holdall, clock } = await openAt(in2030, { RATE_LIMIT: '20000' })
     const reset = async () => {
-      const { headers } = await house.graphql('{ rateLimit { remaining } }')
+      const { headers } = await holdall.graphql('{ rateLimit { remaining } }')
       return Number(headers.get('ratelimit-reset'))
     }
     clock.now += 10 * YEAR
@@ -161,22 +165,23 @@ describe('F8: years beyond 2038, and hours that come twice', () => {
   const moments = 'createdAt updatedAt ... on File { version { createdAt } }'
 
   test('F8: files, links and tokens of the second after 2^31 are as any others', async () => {
-    const { house, clock, workspaceId, file, pass, expectAllThere } = await openAt(last32BitSecond)
+    const { holdall, clock, workspaceId, file, pass, expectAllThere } =
+      await openAt(last32BitSecond)
     clock.now += SECOND
-    const next = await uploadFile(house, { workspaceId, name: 'next.txt', bytes: 'next' })
+    const next = await uploadFile(holdall, { workspaceId, name: 'next.txt', bytes: 'next' })
     const createdAt = '2038-01-19T03:14:08.000Z'
-    const told = await lookUp(house, next, moments)
+    const told = await lookUp(holdall, next, moments)
     expect(told).toMatchObject({ createdAt, updatedAt: createdAt, version: { createdAt } })
-    expect((await lookUp(house, file, moments)).createdAt).toBe('2038-01-19T03:14:07.000Z')
+    expect((await lookUp(holdall, file, moments)).createdAt).toBe('2038-01-19T03:14:07.000Z')
 
     const wish = { name: 'until 2107', scopes: ['FILES_READ'], expiresAt: '2107-01-01T00:00:00Z' }
-    const { secret } = await act(house, 'createApiToken', wish, 'secret')
-    const link = await downloadUrl(house, next.id)
+    const { secret } = await act(holdall, 'createApiToken', wish, 'secret')
+    const link = await downloadUrl(holdall, next.id)
     await pass(30 * MINUTE)
-    expect((await house.http(link, { token: null })).status).toBe(200)
+    expect((await holdall.http(link, { token: null })).status).toBe(200)
     clock.now += HOUR
-    expect((await house.http(link, { token: null })).status).toBe(403)
-    const read = async () => (await house.http(`/download/${next.id}`, { token: secret })).status
+    expect((await holdall.http(link, { token: null })).status).toBe(403)
+    const read = async () => (await holdall.http(`/download/${next.id}`, { token: secret })).status
     expect(await read()).toBe(200)
     clock.now -= HOUR
     await expectAllThere()
@@ -194,14 +199,16 @@ describe('F8: years beyond 2038, and hours that come twice', () => {
       else process.env.TZ = TZ
     })
     const change = Date.UTC(2030, 10, 3, 6)
-    const { house, clock, workspaceId } = await openAt(change - HOUR / 2, { UPLOAD_TTL_HOURS: '1' })
+    const { holdall, clock, workspaceId } = await openAt(change - HOUR / 2, {
+      UPLOAD_TTL_HOURS: '1',
+    })
     expect(new Date(change - 1).getHours()).toBe(new Date(change + 1).getHours())
-    const upload = await createUpload(house, { workspaceId, name: 'over-night', size: 2 })
+    const upload = await createUpload(holdall, { workspaceId, name: 'over-night', size: 2 })
     clock.now = change + HOUR / 2 - 1
-    expect(await tusOf(house).offset(upload.url)).toBe(0)
-    const made = await uploadFile(house, { workspaceId, name: 'a', bytes: 'a' })
-    expect((await lookUp(house, made, moments)).createdAt).toBe('2030-11-03T06:29:59.999Z')
+    expect(await tusOf(holdall).offset(upload.url)).toBe(0)
+    const made = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'a' })
+    expect((await lookUp(holdall, made, moments)).createdAt).toBe('2030-11-03T06:29:59.999Z')
     clock.now += 1
-    expect((await tusOf(house).head(upload.url)).status).toBe(410)
+    expect((await tusOf(holdall).head(upload.url)).status).toBe(410)
   })
 })

@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 120_000 + ROUNDS * 30_000 })
 
 async function open(clockOffsets: number[] = []) {
   const cluster = await openCluster({ env: { ADMIN_TOKEN }, clockOffsets })
-  const { id: workspaceId } = await createWorkspace(cluster.house)
+  const { id: workspaceId } = await createWorkspace(cluster.holdall)
   const rows = new Client({ connectionString: cluster.env.DATABASE_URL })
   await rows.connect()
   return {
@@ -58,7 +58,7 @@ async function eachRound(here: Here, act: (id: string) => Promise<any[]>) {
   for (let round = 0; round < ROUNDS; round += 1) {
     const { id, sha256 } = await received(here, `${round}.bin`)
     const answers = await act(id)
-    const file = await entryByPath(here.house, here.workspaceId, `${round}.bin`)
+    const file = await entryByPath(here.holdall, here.workspaceId, `${round}.bin`)
     for (const answer of answers) expect(answer.file).toEqual({ id: file?.id, sha256 })
   }
 }
@@ -148,7 +148,7 @@ describe.skipIf(database === 'SQLite')('the lease of a confirm among several pro
       const status = async () => (await tusOf(here.at(2)).head(url)).status
       await until(async () => (await status()) !== 423, 20_000)
       expect(await status()).toBe(200)
-      expect(await entryByPath(here.house, here.workspaceId, `${round}.auto`)).not.toBe(null)
+      expect(await entryByPath(here.holdall, here.workspaceId, `${round}.auto`)).not.toBe(null)
       await here.members[0]?.start()
     }
   })

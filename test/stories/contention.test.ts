@@ -18,7 +18,7 @@ import {
 import { database } from '../support/databases.ts'
 import { invite } from '../support/people.ts'
 import { expectExact } from '../support/recount.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { rawPatch, tusOf } from '../support/tus.ts'
 
 /** So many ask at the same moment. */
@@ -35,18 +35,18 @@ const tally = (answers: { code?: string }[]) =>
     ]),
   )
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 beforeAll(async () => {
   // A recount asks for a lot at once.
-  house = await openHouse({ env: { MAX_QUERY_COST: '1000000' } })
+  holdall = await startTestServer({ env: { MAX_QUERY_COST: '1000000' } })
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 const newLab = async (input = {}) => {
-  lab = await createWorkspace(house, { name: 'Contested', ...input })
+  lab = await createWorkspace(holdall, { name: 'Contested', ...input })
 }
-const inLab = () => children(house, lab.root.id)
+const inLab = () => children(holdall, lab.root.id)
 const entryFields = 'id name path revision'
 
 /** Uploads of one name whose bytes are all there; each has bytes of its own, `index` of them and one more. */
@@ -54,13 +54,13 @@ const received = (name: string, onConflict: string, more = {}) =>
   many(async (index) => {
     const bytes = 'x'.repeat(index + 1)
     const input = { workspaceId: lab.id, name, size: bytes.length, onConflict, ...more }
-    const upload = await createUpload(house, input)
-    await sendBytes(house, upload, bytes)
+    const upload = await createUpload(holdall, input)
+    await sendBytes(holdall, upload, bytes)
     return upload
   })
 
 const confirm = ({ id: uploadId }: { id: string }) =>
-  attempt(house, 'confirmUpload', { uploadId }, 'file { id name }')
+  attempt(holdall, 'confirmUpload', { uploadId }, 'file { id name }')
 
 describe('F13: fifty want one name', () => {
   test.each([
@@ -71,11 +71,11 @@ describe('F13: fifty want one name', () => {
   ])('for a folder: %s', async (onConflict, answers, living, trashed) => {
     await newLab()
     const input = { workspaceId: lab.id, name: 'Data', onConflict }
-    const made = await many(() => attempt(house, 'createFolder', input, 'folder { id }'))
+    const made = await many(() => attempt(holdall, 'createFolder', input, 'folder { id }'))
     expect(tally(made)).toEqual(answers)
     expect(await inLab()).toHaveLength(living)
     expect(await inTrash()).toBe(trashed)
-    await expectExact(house, lab)
+    await expectExact(holdall, lab)
   })
 
   test.each([
@@ -90,38 +90,38 @@ describe('F13: fifty want one name', () => {
       const uploads = await received('plate.csv', mode, { path: 'raw/2025' })
       const made = await many((index) => confirm(uploads[index] as { id: string }))
       expect(tally(made)).toEqual(answers)
-      const folder = await entryByPath(house, lab.id, 'raw/2025')
-      expect(await children(house, folder?.id ?? '')).toHaveLength(living)
+      const folder = await entryByPath(holdall, lab.id, 'raw/2025')
+      expect(await children(holdall, folder?.id ?? '')).toHaveLength(living)
       expect(await inTrash()).toBe(trashed)
       const file = made.find(({ file }) => file)?.file
       const { versions } = await lookUp(
-        house,
+        holdall,
         file,
         '... on File { versions(first: 100) { nodes { number } } }',
       )
       const numbers = versions.nodes.map(({ number }: { number: number }) => number)
       const expected = mode === 'NEW_VERSION' ? MANY : 1
       expect(numbers).toEqual(Array.from({ length: expected }, (_, i) => expected - i))
-      await expectExact(house, lab)
+      await expectExact(holdall, lab)
     },
   )
 
   const inTrash = async () => {
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { trash(first: 1) { totalCount } } }'
-    return (await house.ask(query, { id: lab.id })).workspace.trash.totalCount
+    return (await holdall.ask(query, { id: lab.id })).workspace.trash.totalCount
   }
 })
 
 test('F11: fifty confirm one upload, and each is told of the same file', async () => {
   await newLab()
-  const upload = await createUpload(house, { workspaceId: lab.id, name: 'a.csv', size: 3 })
-  await sendBytes(house, upload, 'a,b')
+  const upload = await createUpload(holdall, { workspaceId: lab.id, name: 'a.csv', size: 3 })
+  await sendBytes(holdall, upload, 'a,b')
   const told = await many(() => confirm(upload))
   expect(tally(told)).toEqual({ done: MANY })
   expect(new Set(told.map(({ file }) => file.id)).size).toBe(1)
   expect(await inLab()).toHaveLength(1)
-  expect(await expectExact(house, lab)).toMatchObject({ currentBytes: 3, reservedBytes: 0 })
+  expect(await expectExact(holdall, lab)).toMatchObject({ currentBytes: 3, reservedBytes: 0 })
 })
 
 describe('F12: a quota', () => {
@@ -129,63 +129,68 @@ describe('F12: a quota', () => {
     await newLab({ quotaBytes: 400 })
     const uploads = await many((index) => {
       const input = { workspaceId: lab.id, name: `${index}.bin`, size: 10 }
-      return attempt(house, 'createUpload', input, 'upload { id }')
+      return attempt(holdall, 'createUpload', input, 'upload { id }')
     })
     expect(tally(uploads)).toEqual({ done: 40, QUOTA_EXCEEDED: 10 })
-    expect(await expectExact(house, lab)).toMatchObject({ reservedBytes: 400 })
+    expect(await expectExact(holdall, lab)).toMatchObject({ reservedBytes: 400 })
     const open = uploads.flatMap(({ upload }) => upload ?? [])
     await many(
-      (index) => act(house, 'cancelUpload', { uploadId: open[index].id }, '__typename'),
+      (index) => act(holdall, 'cancelUpload', { uploadId: open[index].id }, '__typename'),
       40,
     )
-    expect(await expectExact(house, lab)).toMatchObject({ reservedBytes: 0 })
+    expect(await expectExact(holdall, lab)).toMatchObject({ reservedBytes: 0 })
   })
 
   test('holds for uploads that do not say how long they are', async () => {
     await newLab({ quotaBytes: 400 })
-    const tus = tusOf(house)
+    const tus = tusOf(holdall)
     const said = (index: number) => ({ workspaceId: lab.id, filename: `${index}.bin` })
     const urls = await many((index) => tus.create(said(index), { 'Upload-Defer-Length': '1' }))
     const answers = await many((index) => tus.patch(urls[index] ?? '', 0, 'x'.repeat(10)))
     const codes = answers.map(({ status }) => ({ code: String(status) }))
     expect(tally(codes)).toEqual({ 204: 40, 507: 10 })
     const query = `query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes } } }`
-    expect((await house.ask(query, { id: lab.id })).workspace.usage.reservedBytes).toBe(400)
+    expect((await holdall.ask(query, { id: lab.id })).workspace.usage.reservedBytes).toBe(400)
   })
 })
 
 test('of fifty who saw the same revision one changes the entry', async () => {
   await newLab()
-  const { id, revision } = await createFolder(house, { workspaceId: lab.id, name: 'Data' })
+  const { id, revision } = await createFolder(holdall, { workspaceId: lab.id, name: 'Data' })
   const answers = await many((index) => {
     const input = { entry: { id }, name: `Data ${index}`, expectedRevision: revision }
-    return attempt(house, 'updateEntry', input, `entry { ${entryFields} }`)
+    return attempt(holdall, 'updateEntry', input, `entry { ${entryFields} }`)
   })
   expect(tally(answers)).toEqual({ done: 1, STALE_REVISION: MANY - 1 })
   const winner = answers.find(({ entry }) => entry)
-  expect(await lookUp(house, { id }, entryFields)).toMatchObject(winner.entry)
-  await expectExact(house, lab)
+  expect(await lookUp(holdall, { id }, entryFields)).toMatchObject(winner.entry)
+  await expectExact(holdall, lab)
 })
 
 test('of fifty who name no revision each changes the entry', async () => {
   await newLab()
-  const { id, revision } = await createFolder(house, { workspaceId: lab.id, name: 'Data' })
+  const { id, revision } = await createFolder(holdall, { workspaceId: lab.id, name: 'Data' })
   await many((index) =>
-    act(house, 'updateEntry', { entry: { id }, metadata: { [`k${index}`]: index } }, '__typename'),
+    act(
+      holdall,
+      'updateEntry',
+      { entry: { id }, metadata: { [`k${index}`]: index } },
+      '__typename',
+    ),
   )
-  const entry = await lookUp(house, { id }, 'revision metadata')
+  const entry = await lookUp(holdall, { id }, 'revision metadata')
   expect(entry.revision).toBe(revision + MANY)
   expect(Object.keys(entry.metadata)).toHaveLength(MANY)
 })
 
 test('a limit of downloads is reached and not passed', async () => {
   await newLab()
-  const { id } = await uploadFile(house, { workspaceId: lab.id, name: 'a.txt', bytes: 'a' })
+  const { id } = await uploadFile(holdall, { workspaceId: lab.id, name: 'a.txt', bytes: 'a' })
   const terms = { entry: { id }, maxDownloads: 7 }
-  const { shareLink } = await act(house, 'createShareLink', terms, 'shareLink { url }')
-  const shared = (await (await house.http(shareLink.url, { token: null })).json()) as any
+  const { shareLink } = await act(holdall, 'createShareLink', terms, 'shareLink { url }')
+  const shared = (await (await holdall.http(shareLink.url, { token: null })).json()) as any
   const answers = await many(async () => {
-    const response = await house.http(shared.downloadUrl.url, { token: null })
+    const response = await holdall.http(shared.downloadUrl.url, { token: null })
     await response.arrayBuffer()
     return { code: String(response.status) }
   })
@@ -195,66 +200,67 @@ test('a limit of downloads is reached and not passed', async () => {
 test('F14: folders that go into each other at the same moment make no circle', async () => {
   await newLab()
   const folders = await many((index) =>
-    createFolder(house, { workspaceId: lab.id, name: `F${index}` }),
+    createFolder(holdall, { workspaceId: lab.id, name: `F${index}` }),
   )
   // Each into the next one, and the last into the first: one of them must be refused.
   const answers = await many((index) => {
     const [one, next] = [folders[index], folders[(index + 1) % MANY]]
     const entries = items(one as { id: string })
-    return batch(house, 'moveEntries', { entries, destination: { id: next?.id } })
+    return batch(holdall, 'moveEntries', { entries, destination: { id: next?.id } })
   }, 10)
   expect(answers.every(({ failed }) => failed === 0)).toBe(true)
   const [a, b] = [folders[20] as { id: string }, folders[21] as { id: string }]
   const into = (one: { id: string }, other: { id: string }) =>
     attempt(
-      house,
+      holdall,
       'moveEntries',
       { entries: items(one), destination: { id: other.id } },
       '__typename',
     )
   const moves = await many((index) => (index % 2 === 0 ? into(a, b) : into(b, a)))
   expect(tally(moves)).toEqual({ done: MANY / 2, CYCLE: MANY / 2 })
-  expect(await expectExact(house, lab)).toMatchObject({ folderCount: MANY })
+  expect(await expectExact(holdall, lab)).toMatchObject({ folderCount: MANY })
 })
 
 test('batches over the same entries, each in another order, all come to an end', async () => {
   await newLab()
-  const other = await createWorkspace(house, { name: 'Another' })
+  const other = await createWorkspace(holdall, { name: 'Another' })
   const folders = await many(
-    (index) => createFolder(house, { workspaceId: [lab, other][index % 2]?.id, name: `F${index}` }),
+    (index) =>
+      createFolder(holdall, { workspaceId: [lab, other][index % 2]?.id, name: `F${index}` }),
     10,
   )
   const answers = await many((index) => {
     const order = index % 2 === 0 ? folders : folders.toReversed()
     const entries = items(...order).map((item) => ({ ...item, expectedRevision: null }))
-    return attempt(house, 'trashEntries', { entries, mode: 'ALL_OR_NOTHING' }, 'succeeded')
+    return attempt(holdall, 'trashEntries', { entries, mode: 'ALL_OR_NOTHING' }, 'succeeded')
   })
   const whole = answers.filter(({ succeeded }) => succeeded === 10)
   expect(whole).toHaveLength(1)
   expect(answers.filter(({ code }) => code === 'INVALID_STATE')).toHaveLength(MANY - 1)
-  await expectExact(house, lab)
-  await expectExact(house, other)
+  await expectExact(holdall, lab)
+  await expectExact(holdall, other)
 })
 
 test('F11, F14: a folder goes to the trash while files come into it', async () => {
   await newLab()
-  const folder = await createFolder(house, { workspaceId: lab.id, name: 'Inbox' })
+  const folder = await createFolder(holdall, { workspaceId: lab.id, name: 'Inbox' })
   const uploads = await received('a.bin', 'RENAME', { folderId: folder.id })
   const answers = await many((index) => {
-    if (index === MANY / 2) return trashEntries(house, folder).then(() => ({ code: 'trashed' }))
+    if (index === MANY / 2) return trashEntries(holdall, folder).then(() => ({ code: 'trashed' }))
     return confirm(uploads[index] as { id: string })
   })
   const { done = 0, INVALID_STATE: late = 0, trashed } = tally(answers)
   expect([done + late, trashed]).toEqual([MANY - 1, 1])
-  expect(await lookUp(house, folder, 'trash { trashedAt }')).toMatchObject({ trash: {} })
-  expect(await expectExact(house, lab)).toMatchObject({ fileCount: 0, folderCount: 0 })
+  expect(await lookUp(holdall, folder, 'trash { trashedAt }')).toMatchObject({ trash: {} })
+  expect(await expectExact(holdall, lab)).toMatchObject({ fileCount: 0, folderCount: 0 })
 })
 
 test('a tag that fifty give is one tag', async () => {
   await newLab()
   const answers = await many((index) =>
     attempt(
-      house,
+      holdall,
       'createFolder',
       { workspaceId: lab.id, name: `F${index}`, tags: ['Blue', `only ${index}`] },
       'folder { id }',
@@ -263,7 +269,7 @@ test('a tag that fifty give is one tag', async () => {
   expect(tally(answers)).toEqual({ done: MANY })
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     tags(first: 100) { totalCount nodes { name entryCount } } } }`
-  const { tags } = (await house.ask(query, { id: lab.id })).workspace
+  const { tags } = (await holdall.ask(query, { id: lab.id })).workspace
   expect(tags.totalCount).toBe(MANY + 1)
   expect(tags.nodes).toContainEqual({ name: 'Blue', entryCount: MANY })
 })
@@ -271,7 +277,7 @@ test('a tag that fifty give is one tag', async () => {
 describe('one address', () => {
   const person = { email: 'ann@example.org', role: 'EDITOR' }
   const add = (workspaceId: string) =>
-    attempt(house, 'addMember', { ...person, workspaceId }, 'member { user { id } }')
+    attempt(holdall, 'addMember', { ...person, workspaceId }, 'member { user { id } }')
 
   test('is one member, however often it is added', async () => {
     await newLab()
@@ -279,14 +285,14 @@ describe('one address', () => {
     expect(tally(answers)).toEqual({ done: MANY })
     expect(new Set(answers.map(({ member }) => member.user.id)).size).toBe(1)
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { members { totalCount } } }'
-    expect((await house.ask(query, { id: lab.id })).workspace.members.totalCount).toBe(2)
+    expect((await holdall.ask(query, { id: lab.id })).workspace.members.totalCount).toBe(2)
   })
 
   test('is one user, in however many workspaces it is new', async () => {
-    const labs = await many((index) => createWorkspace(house, { name: `For Ann ${index}` }))
+    const labs = await many((index) => createWorkspace(holdall, { name: `For Ann ${index}` }))
     const answers = await many((index) =>
       attempt(
-        house,
+        holdall,
         'addMember',
         { email: 'new@example.org', workspaceId: labs[index]?.id, role: 'VIEWER' },
         'member { user { id } }',
@@ -299,11 +305,11 @@ describe('one address', () => {
 
 test('a workspace keeps an owner, when all its owners leave at once', async () => {
   await newLab()
-  const owners = await many(() => invite(house, lab.id, 'OWNER'), 9)
-  const { viewer } = await house.ask('query { viewer { user { id } } }')
-  const all = [...owners, { userId: viewer.user.id, token: house.token }]
+  const owners = await many(() => invite(holdall, lab.id, 'OWNER'), 9)
+  const { viewer } = await holdall.ask('query { viewer { user { id } } }')
+  const all = [...owners, { userId: viewer.user.id, token: holdall.token }]
   const leave = ({ userId, token }: { userId: string; token: string }) =>
-    attempt(house, 'removeMember', { workspaceId: lab.id, userId }, '__typename', { token })
+    attempt(holdall, 'removeMember', { workspaceId: lab.id, userId }, '__typename', { token })
   const answers = await Promise.all(all.map(leave))
   expect(tally(answers)).toEqual({ done: 9, INVALID_STATE: 1 })
 })
@@ -311,12 +317,12 @@ test('a workspace keeps an owner, when all its owners leave at once', async () =
 describe('fifty workspaces', () => {
   test('of one slug are one', async () => {
     const input = { name: 'Lab', slug: 'the-one' }
-    const answers = await many(() => attempt(house, 'createWorkspace', input, 'workspace { id }'))
+    const answers = await many(() => attempt(holdall, 'createWorkspace', input, 'workspace { id }'))
     expect(tally(answers)).toEqual({ done: 1, INVALID_INPUT: MANY - 1 })
   })
 
   test('of one name have fifty slugs', async () => {
-    const made = await many(() => createWorkspace(house, { name: 'Namesakes' }))
+    const made = await many(() => createWorkspace(holdall, { name: 'Namesakes' }))
     expect(new Set(made.map(({ slug }) => slug)).size).toBe(MANY)
   })
 })
@@ -324,17 +330,17 @@ describe('fifty workspaces', () => {
 test('fifty createUpload of one idempotency key are one upload', async () => {
   await newLab()
   const input = { workspaceId: lab.id, name: 'a.bin', size: 10, idempotencyKey: 'once' }
-  const made = await many(() => createUpload(house, input))
+  const made = await many(() => createUpload(holdall, input))
   expect(new Set(made.map(({ id, url }) => `${id} ${url}`)).size).toBe(1)
-  expect(await expectExact(house, lab)).toMatchObject({ reservedBytes: 10 })
+  expect(await expectExact(holdall, lab)).toMatchObject({ reservedBytes: 10 })
 })
 
 test('what is in the trash is purged once, by however many', async () => {
   await newLab()
-  const folder = await createFolder(house, { workspaceId: lab.id, name: 'Old' })
+  const folder = await createFolder(holdall, { workspaceId: lab.id, name: 'Old' })
   await many(
     (index) =>
-      uploadFile(house, {
+      uploadFile(holdall, {
         workspaceId: lab.id,
         folderId: folder.id,
         name: `${index}`,
@@ -342,22 +348,23 @@ test('what is in the trash is purged once, by however many', async () => {
       }),
     20,
   )
-  const kept = await uploadFile(house, { workspaceId: lab.id, name: 'kept', bytes: '1' })
-  await trashEntries(house, folder)
+  const kept = await uploadFile(holdall, { workspaceId: lab.id, name: 'kept', bytes: '1' })
+  await trashEntries(holdall, folder)
   const answers = await many((index) =>
     index % 2 === 0
-      ? attempt(house, 'emptyTrash', { workspaceId: lab.id }, 'purgedCount')
-      : batch(house, 'purgeEntries', { entryIds: [folder.id] }),
+      ? attempt(holdall, 'emptyTrash', { workspaceId: lab.id }, 'purgedCount')
+      : batch(holdall, 'purgeEntries', { entryIds: [folder.id] }),
   )
   const purged = answers.map(({ purgedCount, succeeded }) => purgedCount ?? succeeded ?? 0)
   expect(purged.reduce((all, count) => all + count, 0)).toBe(1)
-  const usage = await expectExact(house, lab)
+  const usage = await expectExact(holdall, lab)
   expect(usage).toMatchObject({ currentBytes: 1, trashedBytes: 0, storedBytes: 1, fileCount: 1 })
-  expect(await lookUp(house, kept, 'name')).toMatchObject({ name: 'kept' })
+  expect(await lookUp(holdall, kept, 'name')).toMatchObject({ name: 'kept' })
 })
 
 describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => {
-  const openNarrow = () => openHouse({ env: { DATABASE_POOL: '1', MAX_QUERY_COST: '1000000' } })
+  const openNarrow = () =>
+    startTestServer({ env: { DATABASE_POOL: '1', MAX_QUERY_COST: '1000000' } })
 
   test('serves fifty requests at the same moment', async () => {
     await using narrow = await openNarrow()

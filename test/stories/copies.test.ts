@@ -17,24 +17,30 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
 type Id = { id: string }
 const folder = (name: string, more = {}) =>
-  createFolder(house, { workspaceId, name, createParents: true, ...more })
+  createFolder(holdall, { workspaceId, name, createParents: true, ...more })
 const file = (path: string, bytes = path, more = {}) => {
   const [name = '', ...folders] = path.split('/').reverse()
-  return uploadFile(house, { workspaceId, path: folders.reverse().join('/'), name, bytes, ...more })
+  return uploadFile(holdall, {
+    workspaceId,
+    path: folders.reverse().join('/'),
+    name,
+    bytes,
+    ...more,
+  })
 }
 const copying = (entries: Id[], { id }: Id, more = {}) => ({
   entries: items(...entries),
@@ -42,17 +48,17 @@ const copying = (entries: Id[], { id }: Id, more = {}) => ({
   ...more,
 })
 const copy = async (entry: Id, to: Id, more = {}) => {
-  const [made] = await batchDone(house, 'copyEntries', copying([entry], to, more))
+  const [made] = await batchDone(holdall, 'copyEntries', copying([entry], to, more))
   if (!made) throw new Error('nothing was copied')
   return made
 }
 const at = async (path: string) => {
-  const found = await entryByPath(house, workspaceId, path)
+  const found = await entryByPath(holdall, workspaceId, path)
   if (!found) throw new Error(`nothing is at ${path}`)
   return found
 }
 const used = async () => {
-  const { currentBytes, storedBytes } = await usageOf(house, workspaceId)
+  const { currentBytes, storedBytes } = await usageOf(holdall, workspaceId)
   return { currentBytes, storedBytes }
 }
 
@@ -67,7 +73,7 @@ test('a file is copied with what is said of it; its bytes are shared', async () 
   expect(made.id).not.toBe(one.id)
   const fields = `description tags { name } metadata createdBy { name } ... on File {
     size sha256 mediaType kind status version { number size comment } versions { totalCount } }`
-  expect(await lookUp(house, made, fields)).toMatchObject({
+  expect(await lookUp(holdall, made, fields)).toMatchObject({
     description: 'of 2025',
     tags: [{ name: 'blue' }, { name: 'red' }],
     metadata: { run: { n: 7 } },
@@ -77,7 +83,7 @@ test('a file is copied with what is said of it; its bytes are shared', async () 
     version: { number: 1, size: 6, comment: null },
     versions: { totalCount: 1 },
   })
-  expect((await download(house, made.id)).toString()).toBe('second')
+  expect((await download(holdall, made.id)).toString()).toBe('second')
   expect(await used()).toEqual({ currentBytes: 12, storedBytes: 11 })
 })
 
@@ -87,14 +93,14 @@ test('a folder is copied with all it holds', async () => {
   await file('a/b/c/2.csv', 'a,b', { description: 'deep' })
   await folder('a/b/empty')
   const gone = await file('a/b/gone.txt')
-  await trashEntries(house, gone)
+  await trashEntries(holdall, gone)
   const made = await copy(a, await folder('to'))
   const below = `path description tags { name } metadata`
   const fields = `${below} ... on Folder { totals { bytes fileCount folderCount }
     children(first: 3) { nodes { ${below} ... on Folder { children(first: 3) { nodes { ${below}
       ... on Folder { children(first: 3) { nodes { ${below} } } } } } } } } }`
   const nothing = { description: null, tags: [], metadata: {} }
-  expect(await lookUp(house, made, fields)).toEqual({
+  expect(await lookUp(holdall, made, fields)).toEqual({
     __typename: 'Folder',
     path: 'to/a',
     description: 'all',
@@ -121,9 +127,9 @@ test('a folder is copied with all it holds', async () => {
       ],
     },
   })
-  expect((await download(house, (await at('to/a/b/c/2.csv')).id)).toString()).toBe('a,b')
-  expect(await totalsOf(house, root)).toEqual({ bytes: 12, fileCount: 4, folderCount: 9 })
-  const { byKind } = await usageOf(house, workspaceId)
+  expect((await download(holdall, (await at('to/a/b/c/2.csv')).id)).toString()).toBe('a,b')
+  expect(await totalsOf(holdall, root)).toEqual({ bytes: 12, fileCount: 4, folderCount: 9 })
+  const { byKind } = await usageOf(holdall, workspaceId)
   expect(byKind).toEqual([
     { kind: 'DOCUMENT', bytes: 6, fileCount: 2 },
     { kind: 'SPREADSHEET', bytes: 6, fileCount: 2 },
@@ -136,47 +142,47 @@ test('a copy lives its own life', async () => {
   expect(made.name).toBe('a (2)')
   await file('a (2)/1.txt', 'changed', { onConflict: 'NEW_VERSION' })
   const entry = { id: (await at('a (2)/1.txt')).id }
-  await act(house, 'updateEntry', { entry, name: 'new.txt', tags: [] }, 'entry { id }')
-  expect(await lookUp(house, one, 'name tags { name }')).toMatchObject({
+  await act(holdall, 'updateEntry', { entry, name: 'new.txt', tags: [] }, 'entry { id }')
+  expect(await lookUp(holdall, one, 'name tags { name }')).toMatchObject({
     name: '1.txt',
     tags: [{ name: 'red' }],
   })
-  expect((await download(house, one.id)).toString()).toBe('one')
-  expect((await download(house, entry.id)).toString()).toBe('changed')
+  expect((await download(holdall, one.id)).toString()).toBe('one')
+  expect((await download(holdall, entry.id)).toString()).toBe('changed')
 })
 
 test('a copy stays readable when the original is purged', async () => {
   const one = await file('a/1.bin', 'shared bytes')
   const made = await copy(one, root)
-  await trashEntries(house, await at('a'))
+  await trashEntries(holdall, await at('a'))
   const [trashed] = await trashedIds()
   const { freedBytes } = await batch<{ freedBytes: number }>(
-    house,
+    holdall,
     'purgeEntries',
     { entryIds: [trashed] },
     'freedBytes',
   )
   expect(freedBytes).toBe(12)
-  expect(await lookUp(house, one, 'id')).toBe(null)
-  expect((await download(house, made.id)).toString()).toBe('shared bytes')
+  expect(await lookUp(holdall, one, 'id')).toBe(null)
+  expect((await download(holdall, made.id)).toString()).toBe('shared bytes')
   expect(await used()).toEqual({ currentBytes: 12, storedBytes: 12 })
 })
 
 async function trashedIds(): Promise<string[]> {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { trash { nodes { id } } } }'
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   return workspace.trash.nodes.map(({ id }: Id) => id)
 }
 
 describe('the quota', () => {
   const quota = (quotaBytes: number) =>
-    act(house, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
+    act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
 
   test('counts a copy in full, and refuses it where there is no room', async () => {
     const a = (await file('a/1.bin', '1234567890')) && (await at('a'))
     await quota(29)
     await copy(a, root)
-    expect(await refused(house, 'copyEntries', copying([a], root))).toMatchObject({
+    expect(await refused(holdall, 'copyEntries', copying([a], root))).toMatchObject({
       code: 'QUOTA_EXCEEDED',
       neededBytes: 10,
       usage: { remainingBytes: 9 },
@@ -189,7 +195,7 @@ describe('the quota', () => {
     const one = await file('1.bin', '1234567890')
     await quota(75)
     const input = copying([one], root)
-    const tries = Array.from({ length: 20 }, () => attempt(house, 'copyEntries', input, 'failed'))
+    const tries = Array.from({ length: 20 }, () => attempt(holdall, 'copyEntries', input, 'failed'))
     const done = (await Promise.all(tries)).filter(({ failed }) => failed === 0)
     expect(done).toHaveLength(6)
     expect(await used()).toEqual({ currentBytes: 70, storedBytes: 10 })
@@ -207,7 +213,7 @@ describe('where the name is taken', () => {
     const one = await file('a/1.txt')
     const there = await file('1.TXT')
     const input = copying([one], root, { onConflict: 'FAIL' })
-    expect(await refused(house, 'copyEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: there.id },
       suggestedName: '1 (2).txt',
@@ -221,20 +227,20 @@ describe('where the name is taken', () => {
     const made = await copy(one, root, { onConflict: 'REPLACE' })
     expect(made).toMatchObject({ __typename: 'File', path: '1' })
     expect(await trashedIds()).toEqual([there.id])
-    expect(await totalsOf(house, root)).toEqual({ bytes: 6, fileCount: 2, folderCount: 1 })
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 6, fileCount: 2, folderCount: 1 })
   })
 
   test('REPLACE does not put in the trash what is being copied', async () => {
     const one = await file('a/1.txt')
     const input = copying([one], await at('a'), { onConflict: 'REPLACE' })
-    expect(await refused(house, 'copyEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: one.id },
     })
     const inner = await file('x/x/2.txt')
     const above = copying([await at('x/x')], root, { onConflict: 'REPLACE' })
-    expect(await refused(house, 'copyEntries', above)).toMatchObject({ code: 'CYCLE' })
-    expect(await lookUp(house, inner, 'path')).toMatchObject({ path: 'x/x/2.txt' })
+    expect(await refused(holdall, 'copyEntries', above)).toMatchObject({ code: 'CYCLE' })
+    expect(await lookUp(holdall, inner, 'path')).toMatchObject({ path: 'x/x/2.txt' })
   })
 
   test('NEW_VERSION makes the bytes the next version of the file that is there', async () => {
@@ -243,7 +249,7 @@ describe('where the name is taken', () => {
     const over = await copy(one, root, { onConflict: 'NEW_VERSION' })
     expect(over).toMatchObject({ id: there.id, path: '1.csv', revision: 2 })
     const fields = '... on File { size version { number } versions { nodes { number size } } }'
-    expect(await lookUp(house, there, fields)).toMatchObject({
+    expect(await lookUp(holdall, there, fields)).toMatchObject({
       size: 9,
       version: { number: 2 },
       versions: {
@@ -253,8 +259,8 @@ describe('where the name is taken', () => {
         ],
       },
     })
-    expect((await download(house, there.id)).toString()).toBe('new,bytes')
-    const { currentBytes, olderVersionBytes, storedBytes } = await usageOf(house, workspaceId)
+    expect((await download(holdall, there.id)).toString()).toBe('new,bytes')
+    const { currentBytes, olderVersionBytes, storedBytes } = await usageOf(holdall, workspaceId)
     expect([currentBytes, olderVersionBytes, storedBytes]).toEqual([18, 3, 12])
   })
 
@@ -268,7 +274,7 @@ describe('where the name is taken', () => {
       [one, '1.txt'],
     ] as const) {
       const input = copying([entry], root, { onConflict: 'NEW_VERSION' })
-      expect(await refused(house, 'copyEntries', input)).toMatchObject({
+      expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
         code: 'NAME_CONFLICT',
         existing: { name: taken },
         suggestedName: expect.stringContaining(' (2)'),
@@ -279,20 +285,20 @@ describe('where the name is taken', () => {
 
 test('a folder is not copied into itself, below itself, or into another workspace', async () => {
   const a = await folder('a')
-  const other = await createWorkspace(house, { name: 'Other' })
+  const other = await createWorkspace(holdall, { name: 'Other' })
   for (const [to, problem] of [
     [a, { code: 'CYCLE' }],
     [await folder('a/b'), { code: 'CYCLE' }],
     [other.root, { code: 'INVALID_INPUT', path: ['destination'] }],
   ] as const) {
-    expect(await refused(house, 'copyEntries', copying([a], to))).toMatchObject(problem)
+    expect(await refused(holdall, 'copyEntries', copying([a], to))).toMatchObject(problem)
   }
-  expect(await refused(house, 'copyEntries', copying([root], a))).toMatchObject({
+  expect(await refused(holdall, 'copyEntries', copying([root], a))).toMatchObject({
     code: 'INVALID_STATE',
     state: 'ROOT',
   })
   const one = await file('1.txt')
-  expect(await refused(house, 'copyEntries', copying([a], one))).toMatchObject({
+  expect(await refused(holdall, 'copyEntries', copying([a], one))).toMatchObject({
     state: 'FILE',
     path: ['destination'],
   })
@@ -301,17 +307,17 @@ test('a folder is not copied into itself, below itself, or into another workspac
 test('of many, ALL_OR_NOTHING copies none when one fails, BEST_EFFORT those that it can', async () => {
   const [one, two, to] = [await file('1.txt'), await folder('a'), await folder('to')]
   const input = copying([one, { id: `file_${'0'.repeat(32)}` }, two], to)
-  expect(await refused(house, 'copyEntries', input)).toMatchObject({
+  expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
     code: 'NOT_FOUND',
     path: ['entries', '1'],
   })
-  const answer = await batch(house, 'copyEntries', { ...input, mode: 'BEST_EFFORT' })
+  const answer = await batch(holdall, 'copyEntries', { ...input, mode: 'BEST_EFFORT' })
   expect(answer.results.map(({ error }) => error?.code)).toEqual([
     undefined,
     'NOT_FOUND',
     undefined,
   ])
-  expect((await children(house, to.id)).map(({ path }) => path)).toEqual(['to/a', 'to/1.txt'])
+  expect((await children(holdall, to.id)).map(({ path }) => path)).toEqual(['to/a', 'to/1.txt'])
 })
 
 test('a tree of 1,500 files is copied in one step, and everything is counted', async () => {
@@ -320,7 +326,7 @@ test('a tree of 1,500 files is copied in one step, and everything is counted', a
   const fill = async (path: string, copies: number) => {
     const [source, to] = [await at(path), await at(path.replace(/\/[^/]+$/, ''))]
     await batchDone(
-      house,
+      holdall,
       'copyEntries',
       copying(
         Array.from({ length: copies }, () => source),
@@ -331,10 +337,10 @@ test('a tree of 1,500 files is copied in one step, and everything is counted', a
   await fill('all/0/0', 14)
   await fill('all/0', 9)
   const totals = { bytes: 9000, fileCount: 1500, folderCount: 160 }
-  expect(await totalsOf(house, await at('all'))).toEqual(totals)
+  expect(await totalsOf(holdall, await at('all'))).toEqual(totals)
   const made = await copy(await at('all'), root)
-  expect(await totalsOf(house, made)).toEqual(totals)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+  expect(await totalsOf(holdall, made)).toEqual(totals)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     currentBytes: 18_000,
     storedBytes: 6,
     fileCount: 3000,
@@ -342,6 +348,6 @@ test('a tree of 1,500 files is copied in one step, and everything is counted', a
     byKind: [{ kind: 'SPREADSHEET', bytes: 18_000, fileCount: 3000 }],
   })
   expect(
-    (await download(house, (await at('all (2)/0 (10)/0 (15)/1 (10).csv')).id)).toString(),
+    (await download(holdall, (await at('all (2)/0 (10)/0 (15)/1 (10).csv')).id)).toString(),
   ).toBe('a,b,c\n')
 }, 120_000)

@@ -21,7 +21,7 @@ import { heard } from '../support/mark-handled.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { expectExact } from '../support/recount.ts'
 import { type Fate, startTcpProxy } from '../support/tcp-proxy.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
 /** A house whose database is at the other end of a network that can be broken. */
@@ -32,8 +32,8 @@ async function openFar(env: Record<string, string> = {}) {
   const network = stack.use(await startTcpProxy({ host: url.hostname, port: Number(url.port) }))
   const far = new URL(url)
   far.port = String(network.port)
-  const house = stack.use(
-    await openHouse({
+  const holdall = stack.use(
+    await startTestServer({
       env: {
         DATABASE_URL: far.href,
         LISTEN_DATABASE_URL: url.href,
@@ -42,10 +42,10 @@ async function openFar(env: Record<string, string> = {}) {
       },
     }),
   )
-  const workspace = await createWorkspace(house)
+  const workspace = await createWorkspace(holdall)
   const open = stack.move()
   return {
-    house,
+    holdall,
     network,
     workspace,
     /** The database without the network between. */
@@ -72,15 +72,15 @@ function once(text: string, fate: Fate): (bytes: Buffer) => Fate {
   }
 }
 
-const nameOf = (house: House, id: string) =>
-  house.graphql('query ($id: ID!) { workspace(by: { id: $id }) { name } }', { id })
-const makeFolder = (house: House, workspaceId: string, name: string, onConflict = 'FAIL') =>
-  house.graphql(
+const nameOf = (holdall: TestServer, id: string) =>
+  holdall.graphql('query ($id: ID!) { workspace(by: { id: $id }) { name } }', { id })
+const makeFolder = (holdall: TestServer, workspaceId: string, name: string, onConflict = 'FAIL') =>
+  holdall.graphql(
     `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
       ... on CreateFolderPayload { folder { id name } } ... on UserError { code } } }`,
     { input: { workspaceId, name, onConflict } },
   )
-const ready = (house: House) => house.http('/readyz').then(({ status }) => status)
+const ready = (holdall: TestServer) => holdall.http('/readyz').then(({ status }) => status)
 
 /** 503, when to come again, and not a word of what the database or the network said. */
 function expectUnavailable({ status, headers, errors }: Awaited<ReturnType<typeof nameOf>>) {
@@ -92,11 +92,11 @@ function expectUnavailable({ status, headers, errors }: Awaited<ReturnType<typeo
 describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
   test('between two requests: nobody notices', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     for (let i = 0; i < 5; i++) {
       network.cut()
       const answers = await Promise.all(
-        Array.from({ length: 10 }, () => nameOf(house, workspace.id)),
+        Array.from({ length: 10 }, () => nameOf(holdall, workspace.id)),
       )
       expect(answers.map(({ data }) => data?.workspace?.name)).toEqual(Array(10).fill('Lab'))
     }
@@ -104,10 +104,10 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
 
   test('under a read: it is asked again over another', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     for (const fate of ['lost', 'unanswered'] as const) {
       network.judge(once('from "workspaces"', fate))
-      expect(await nameOf(house, workspace.id)).toMatchObject({
+      expect(await nameOf(holdall, workspace.id)).toMatchObject({
         data: { workspace: { name: 'Lab' } },
       })
     }
@@ -122,51 +122,55 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     'in a transaction, at %s (%s): the story is told again, and is true once',
     async (text, fate) => {
       await using far = await openFar()
-      const { house, network, workspace } = far
+      const { holdall, network, workspace } = far
       network.judge(once(text, fate))
-      const { data } = await makeFolder(house, workspace.id, 'Data')
+      const { data } = await makeFolder(holdall, workspace.id, 'Data')
       expect(data.createFolder.folder.name).toBe('Data')
-      expect(await children(house, workspace.root.id)).toHaveLength(1)
-      await expectExact(house, workspace)
+      expect(await children(holdall, workspace.root.id)).toHaveLength(1)
+      await expectExact(holdall, workspace)
     },
   )
 
   test('with the answer to a commit: 503, and whoever repeats it finds what was done', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     network.judge(once('commit', 'unanswered'))
-    expectUnavailable(await makeFolder(house, workspace.id, 'Data'))
-    const again = await makeFolder(house, workspace.id, 'Data')
+    expectUnavailable(await makeFolder(holdall, workspace.id, 'Data'))
+    const again = await makeFolder(holdall, workspace.id, 'Data')
     expect(again.data.createFolder.code).toBe('NAME_CONFLICT')
-    expect(await children(house, workspace.root.id)).toMatchObject([{ name: 'Data' }])
+    expect(await children(holdall, workspace.root.id)).toMatchObject([{ name: 'Data' }])
     network.judge(once('commit', 'lost'))
-    expectUnavailable(await makeFolder(house, workspace.id, 'More'))
-    const repeated = await makeFolder(house, workspace.id, 'More')
+    expectUnavailable(await makeFolder(holdall, workspace.id, 'More'))
+    const repeated = await makeFolder(holdall, workspace.id, 'More')
     expect(repeated.data.createFolder.folder.name).toBe('More')
-    await expectExact(house, workspace)
+    await expectExact(holdall, workspace)
   })
 
   test('with the answer to the commit of a confirm: it reads the outcome, and the next one gets the same file', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
-    const upload = await createUpload(house, { workspaceId: workspace.id, name: 'a.txt', size: 3 })
-    await sendBytes(house, upload, 'abc')
+    const { holdall, network, workspace } = far
+    const upload = await createUpload(holdall, {
+      workspaceId: workspace.id,
+      name: 'a.txt',
+      size: 3,
+    })
+    await sendBytes(holdall, upload, 'abc')
     network.judge(once('commit', 'unanswered'))
     const input = { uploadId: upload.id }
-    const lost = await house.graphql(
+    const lost = await holdall.graphql(
       'mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) { ... on ConfirmUploadPayload { file { id } } } }',
       { input },
     )
-    const { file } = await act(house, 'confirmUpload', input, 'file { id }')
+    const { file } = await act(holdall, 'confirmUpload', input, 'file { id }')
     expect(lost.data?.confirmUpload).toEqual({ file })
-    const response = await house.http(await downloadUrl(house, file.id), { token: null })
+    const response = await holdall.http(await downloadUrl(holdall, file.id), { token: null })
     expect(await response.text()).toBe('abc')
-    await expectExact(house, workspace)
+    await expectExact(holdall, workspace)
   })
 
   test('again and again, by an administrator: each answer is true, and the figures are right', async () => {
     await using far = await openFar()
-    const { house, workspace, url } = far
+    const { holdall, workspace, url } = far
     await using session = await openSession(url)
     let isOver = false
     const kill = async () => {
@@ -181,7 +185,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, index) => {
         await sleep(index * 30)
-        return { name: `F${index}`, ...(await makeFolder(house, workspace.id, `F${index}`)) }
+        return { name: `F${index}`, ...(await makeFolder(holdall, workspace.id, `F${index}`)) }
       }),
     ).finally(() => {
       isOver = true
@@ -189,34 +193,34 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     await killing
     const refused = answers.filter(({ errors }) => errors)
     for (const answer of refused) expectUnavailable(answer)
-    const there = new Set((await children(house, workspace.root.id)).map(({ name }) => name))
+    const there = new Set((await children(holdall, workspace.root.id)).map(({ name }) => name))
     const done = answers.filter(({ data }) => data?.createFolder?.folder)
     expect(done.length + refused.length).toBe(60)
     expect(done.length).toBeGreaterThan(10)
     expect(done.filter(({ name }) => !there.has(name))).toEqual([])
-    await expectExact(house, workspace)
+    await expectExact(holdall, workspace)
   })
 })
 
 describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', () => {
   test('every door says so and when to come again, and the house lives on', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     const { id: workspaceId } = workspace
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'abc' })
-    const link = await downloadUrl(house, file.id)
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'abc' })
+    const link = await downloadUrl(holdall, file.id)
     const terms = { entry: { id: file.id } }
-    const { shareLink } = await act(house, 'createShareLink', terms, 'shareLink { url }')
-    const tus = tusOf(house)
+    const { shareLink } = await act(holdall, 'createShareLink', terms, 'shareLink { url }')
+    const tus = tusOf(holdall)
     const url = await tus.create({ workspaceId, filename: 'b.txt' }, { 'Upload-Length': '3' })
 
     await network.refuse()
     const asked = [
-      house.http('/readyz'),
-      house.http(link, { token: null }),
-      house.http(`/download/${file.id}`),
-      house.http(shareLink.url, { token: null }),
-      house.http(`/files?workspaceId=${workspaceId}`, { method: 'POST', body: form() }),
+      holdall.http('/readyz'),
+      holdall.http(link, { token: null }),
+      holdall.http(`/download/${file.id}`),
+      holdall.http(shareLink.url, { token: null }),
+      holdall.http(`/files?workspaceId=${workspaceId}`, { method: 'POST', body: form() }),
       tus.patch(url, 0, 'abc'),
       tus.head(url),
     ]
@@ -228,15 +232,15 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
       expect(told).toMatchObject({ code: 'UNAVAILABLE' })
       expect(JSON.stringify(told)).not.toMatch(/select|ECONN|127\.0\.0\.1/)
     }
-    expectUnavailable(await nameOf(house, workspaceId))
-    expectUnavailable(await makeFolder(house, workspaceId, 'Data'))
-    expect((await house.http('/livez')).status).toBe(200)
+    expectUnavailable(await nameOf(holdall, workspaceId))
+    expectUnavailable(await makeFolder(holdall, workspaceId, 'Data'))
+    expect((await holdall.http('/livez')).status).toBe(200)
 
     await network.accept()
-    expect(await ready(house)).toBe(200)
+    expect(await ready(holdall)).toBe(200)
     expect((await tus.patch(url, 0, 'abc')).status).toBe(204)
-    expect((await makeFolder(house, workspaceId, 'Data')).status).toBe(200)
-    await expectExact(house, workspace)
+    expect((await makeFolder(holdall, workspaceId, 'Data')).status).toBe(200)
+    await expectExact(holdall, workspace)
   })
 
   const form = () => {
@@ -247,9 +251,9 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
 
   test('for a moment: whoever asks then is served all the same', async () => {
     await using far = await openFar()
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     await network.refuse()
-    const asked = [nameOf(house, workspace.id), makeFolder(house, workspace.id, 'Data')]
+    const asked = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
     await sleep(1000)
     await network.accept()
     expect((await Promise.all(asked)).map(({ status, errors }) => [status, errors])).toEqual([
@@ -260,47 +264,47 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
 
   test('and nothing says so: nobody waits for ever', async () => {
     await using far = await openFar({ DATABASE_TIMEOUT_MS: '500' })
-    const { house, network, workspace } = far
+    const { holdall, network, workspace } = far
     network.stall()
-    const asked = [nameOf(house, workspace.id), makeFolder(house, workspace.id, 'Data')]
-    expect(await ready(house)).toBe(503)
+    const asked = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
+    expect(await ready(holdall)).toBe(503)
     for (const answer of await Promise.all(asked)) expectUnavailable(answer)
     network.go()
-    await until(async () => (await ready(house)) === 200, 12_000)
-    expect((await nameOf(house, workspace.id)).status).toBe(200)
-    await expectExact(house, workspace)
+    await until(async () => (await ready(holdall)) === 200, 12_000)
+    expect((await nameOf(holdall, workspace.id)).status).toBe(200)
+    await expectExact(holdall, workspace)
   })
 
   test('because the one connection is taken', async () => {
     await using far = await openFar({ DATABASE_POOL: '1', LOCK_IDLE_MS: '60000' })
-    const { house, workspace, url } = far
+    const { holdall, workspace, url } = far
     await using session = await openSession(url)
     await session.query('begin')
     await session.query('select * from workspaces for update')
-    const blocked = makeFolder(house, workspace.id, 'Data')
+    const blocked = makeFolder(holdall, workspace.id, 'Data')
     await sleep(200)
-    expectUnavailable(await nameOf(house, workspace.id))
+    expectUnavailable(await nameOf(holdall, workspace.id))
     await session.query('rollback')
     expect((await blocked).status).toBe(200)
-    expect((await nameOf(house, workspace.id)).status).toBe(200)
+    expect((await nameOf(holdall, workspace.id)).status).toBe(200)
   })
 })
 
 describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
   test('ends a statement that waits too long; the rest of the house goes on', async () => {
     await using far = await openFar({ DATABASE_TIMEOUT_MS: '700' })
-    const { house, workspace, url } = far
-    const other = await createWorkspace(house, { name: 'Other' })
+    const { holdall, workspace, url } = far
+    const other = await createWorkspace(holdall, { name: 'Other' })
     await using session = await openSession(url)
     await session.query('begin')
     await session.query('select * from workspaces where id = $1 for update', [workspace.id])
     const begunAt = performance.now()
-    const blocked = makeFolder(house, workspace.id, 'Data')
-    expect((await makeFolder(house, other.id, 'Data')).status).toBe(200)
+    const blocked = makeFolder(holdall, workspace.id, 'Data')
+    expect((await makeFolder(holdall, other.id, 'Data')).status).toBe(200)
     expectUnavailable(await blocked)
     expect(performance.now() - begunAt).toBeLessThan(5000)
     await session.query('rollback')
-    expect((await makeFolder(house, workspace.id, 'Data')).status).toBe(200)
+    expect((await makeFolder(holdall, workspace.id, 'Data')).status).toBe(200)
   })
 
   test('does not hurry migrations, of which one process does all and the others wait', async () => {
@@ -311,12 +315,12 @@ describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
     // Nor does a limit of the role's own.
     const url = `${empty.env.DATABASE_URL}?options=-c%20statement_timeout%3D400`
     const env = { DATABASE_URL: url, DATABASE_TIMEOUT_MS: '500' }
-    const opening = Promise.all([openHouse({ env }), openHouse({ env })])
+    const opening = Promise.all([startTestServer({ env }), startTestServer({ env })])
     expect(await Promise.race([opening, sleep(1500, 'waiting')])).toBe('waiting')
     await session.query('commit')
-    for (const house of await opening) {
-      await using _ = house
-      expect(await ready(house)).toBe(200)
+    for (const holdall of await opening) {
+      await using _ = holdall
+      expect(await ready(holdall)).toBe(200)
     }
   })
 })
@@ -325,14 +329,14 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
   test('under load: what was answered is there, and all is well by itself', async () => {
     await using server = await startPostgres()
     const env = { DATABASE_URL: `${server.url}/postgres`, MAX_QUERY_COST: '1000000' }
-    await using house = await openHouse({ env })
-    const workspace = await createWorkspace(house)
+    await using holdall = await startTestServer({ env })
+    const workspace = await createWorkspace(holdall)
     let isOver = false
     const made: string[] = []
     const make = async (_: unknown, who: number) => {
       for (let i = 0; !isOver; i++) {
         const name = `F${who}-${i}`
-        const { data, errors } = await makeFolder(house, workspace.id, name)
+        const { data, errors } = await makeFolder(holdall, workspace.id, name)
         if (data?.createFolder?.folder) made.push(name)
         expect(['UNAVAILABLE', undefined]).toContain(errors?.[0]?.extensions?.code)
         await sleep(100)
@@ -341,14 +345,19 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
     const making = heard(Promise.all(Array.from({ length: 4 }, make)))
     await sleep(500)
     await server.restart()
-    await until(async () => (await ready(house)) === 200, 10_000)
+    await until(async () => (await ready(holdall)) === 200, 10_000)
     await sleep(500)
     isOver = true
     await making
-    const there = (await children(house, workspace.root.id)).map(({ name }) => name)
+    const there = (await children(holdall, workspace.root.id)).map(({ name }) => name)
     expect(made.filter((name) => !there.includes(name))).toEqual([])
-    await attempt(house, 'createFolder', { workspaceId: workspace.id, name: 'after' }, '__typename')
-    await expectExact(house, workspace)
+    await attempt(
+      holdall,
+      'createFolder',
+      { workspaceId: workspace.id, name: 'after' },
+      '__typename',
+    )
+    await expectExact(holdall, workspace)
   })
 })
 
@@ -394,10 +403,10 @@ describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for i
 
   /** Whether the house speaks through TLS there. */
   async function speaksTls(host: string, query: string): Promise<boolean> {
-    await using house = await openHouse({ env: { DATABASE_URL: urlOf(host, query) } })
-    expect(await ready(house)).toBe(200)
+    await using holdall = await startTestServer({ env: { DATABASE_URL: urlOf(host, query) } })
+    expect(await ready(holdall)).toBe(200)
     const asked = sql<{ ssl: boolean }>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
-    return (await asked.execute(house.app.db)).rows[0]?.ssl ?? false
+    return (await asked.execute(holdall.app.db)).rows[0]?.ssl ?? false
   }
 
   test.runIf(hasOpenssl)('without a certificate that is known', async () => {
@@ -422,6 +431,8 @@ describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for i
     await using near = await newDatabase()
     const { env } = near
     const url = `${env.DATABASE_URL}?sslmode=verify-full`
-    await expect(openHouse({ env: { DATABASE_URL: url } })).rejects.toThrow(/does not support SSL/)
+    await expect(startTestServer({ env: { DATABASE_URL: url } })).rejects.toThrow(
+      /does not support SSL/,
+    )
   })
 })

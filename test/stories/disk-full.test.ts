@@ -17,7 +17,7 @@ import {
 import { postForm } from '../support/forms.ts'
 import { canMount, launchAfter } from '../support/launch-after.ts'
 import { emptyFolder } from '../support/process.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { metadata, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
@@ -47,49 +47,49 @@ async function launchOn(folder: string, sizeMib: number, rows?: string) {
   }
 }
 
-const body = async (house: House, path: string) => (await house.http(path)).text()
-const degraded = (house: House) => body(house, '/readyz')
+const body = async (holdall: TestServer, path: string) => (await holdall.http(path)).text()
+const degraded = (holdall: TestServer) => body(holdall, '/readyz')
 
 /** What has to work on the fullest disk: taking back, tidying, reading. */
-async function expectRowsStillWork(house: House, workspaceId: string) {
-  const folder = await createFolder(house, { workspaceId, name: `rows ${Math.random()}` })
-  await trashEntries(house, folder)
-  await act(house, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+async function expectRowsStillWork(holdall: TestServer, workspaceId: string) {
+  const folder = await createFolder(holdall, { workspaceId, name: `rows ${Math.random()}` })
+  await trashEntries(holdall, folder)
+  await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
 }
 
-async function expectNoBytes(house: House, workspaceId: string) {
+async function expectNoBytes(holdall: TestServer, workspaceId: string) {
   const upload = { workspaceId, name: `refused ${Math.random()}`, size: 1000 }
-  expect(await attempt(house, 'createUpload', upload, 'upload { id }')).toMatchObject(full)
+  expect(await attempt(holdall, 'createUpload', upload, 'upload { id }')).toMatchObject(full)
   const many = { uploads: [upload], mode: 'BEST_EFFORT' }
   const selection = 'results { error { code message retryable } }'
-  const { results } = await act(house, 'createUploads', many, selection)
+  const { results } = await act(holdall, 'createUploads', many, selection)
   expect(results[0].error).toMatchObject(full)
-  const creation = await tusOf(house).post({
+  const creation = await tusOf(holdall).post({
     'Upload-Length': '1000',
     'Upload-Metadata': metadata({ workspaceId, filename: 'refused' }),
   })
   expect([creation.status, await creation.json()]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
-  const form = await postForm(house, { workspaceId, file: { name: 'refused', bytes: 'x' } })
+  const form = await postForm(holdall, { workspaceId, file: { name: 'refused', bytes: 'x' } })
   expect([form.status, form.body]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
 }
 
 // Mounting takes root, and a container that lets it.
 describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounted)', () => {
   test('refuses what cannot fit before a byte is sent, and counts what others announced', async () => {
-    const { house } = await launchOn('.', 64)
-    const { id: workspaceId } = await createWorkspace(house)
+    const { holdall } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(holdall)
     const upload = (name: string, mib: number) => ({ workspaceId, name, size: mib * MIB })
     const create = (name: string, mib: number) =>
-      attempt(house, 'createUpload', upload(name, mib), 'upload { id url }')
+      attempt(holdall, 'createUpload', upload(name, mib), 'upload { id url }')
     expect(await create('larger than the disk', 1000)).toMatchObject({
       ...full,
       message: `the server's disk has no room for ${1000 * MIB} more bytes: try again when there is some`,
     })
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 
     const first = await create('first', 30)
     expect(await create('second', 30)).toMatchObject(full)
-    await act(house, 'cancelUpload', { uploadId: first.upload.id }, '__typename')
+    await act(holdall, 'cancelUpload', { uploadId: first.upload.id }, '__typename')
     const second = await create('second', 30)
     expect(second.upload.id).toMatch(/^upl_/)
 
@@ -97,69 +97,69 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     const created = many.filter(({ upload }) => upload)
     expect(created.length).toBeGreaterThan(0)
     expect(created.length).toBeLessThan(6)
-    expect(await degraded(house)).toBe('ok\n')
+    expect(await degraded(holdall)).toBe('ok\n')
   }, 60_000)
 
   test('stops bytes at the reserve, leaves rows alone, says so, and goes on when there is room', async () => {
-    const { house, leave, makeRoom, stagedBytes } = await launchOn('.', 64)
-    const { id: workspaceId } = await createWorkspace(house)
-    const kept = await uploadFile(house, { workspaceId, name: 'kept', bytes: 'kept' })
-    const begun = await createUpload(house, { workspaceId, name: 'begun', size: 20 * MIB })
+    const { holdall, leave, makeRoom, stagedBytes } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const kept = await uploadFile(holdall, { workspaceId, name: 'kept', bytes: 'kept' })
+    const begun = await createUpload(holdall, { workspaceId, name: 'begun', size: 20 * MIB })
     const bytes = Buffer.alloc(20 * MIB, 'bytes ')
-    await sendBytes(house, begun, bytes.subarray(0, MIB))
-    const cancelled = await createUpload(house, { workspaceId, name: 'cancelled', size: 10 })
-    const put = await createUpload(house, {
+    await sendBytes(holdall, begun, bytes.subarray(0, MIB))
+    const cancelled = await createUpload(holdall, { workspaceId, name: 'cancelled', size: 10 })
+    const put = await createUpload(holdall, {
       ...{ workspaceId, name: 'put', size: 10 },
       transport: 'SIGNED_PUT',
     })
 
     // It is reached in the middle of a body: what is not part of the offset is cut off again.
     await leave(12)
-    const patch = await tusOf(house).patch(begun.url, MIB, bytes.subarray(MIB))
+    const patch = await tusOf(holdall).patch(begun.url, MIB, bytes.subarray(MIB))
     expect([patch.status, await patch.json()]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
-    expect(await tusOf(house).offset(begun.url)).toBe(MIB)
+    expect(await tusOf(holdall).offset(begun.url)).toBe(MIB)
     expect(stagedBytes(begun.id)).toBe(MIB)
 
     await leave(7)
-    await until(async () => /^degraded: .*\(database, blobs\)/.test(await degraded(house)))
-    expect((await house.http('/readyz')).status).toBe(200)
-    expect(await body(house, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 1$/m)
-    await expectNoBytes(house, workspaceId)
-    expect((await tusOf(house).patch(begun.url, MIB, 'x')).status).toBe(507)
-    expect((await house.http(put.url, { method: 'PUT', body: '0123456789' })).status).toBe(507)
-    await expectRowsStillWork(house, workspaceId)
-    await act(house, 'cancelUpload', { uploadId: cancelled.id }, '__typename')
-    expect(`${await download(house, kept.id)}`).toBe('kept')
+    await until(async () => /^degraded: .*\(database, blobs\)/.test(await degraded(holdall)))
+    expect((await holdall.http('/readyz')).status).toBe(200)
+    expect(await body(holdall, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 1$/m)
+    await expectNoBytes(holdall, workspaceId)
+    expect((await tusOf(holdall).patch(begun.url, MIB, 'x')).status).toBe(507)
+    expect((await holdall.http(put.url, { method: 'PUT', body: '0123456789' })).status).toBe(507)
+    await expectRowsStillWork(holdall, workspaceId)
+    await act(holdall, 'cancelUpload', { uploadId: cancelled.id }, '__typename')
+    expect(`${await download(holdall, kept.id)}`).toBe('kept')
 
     makeRoom()
-    await sendBytes(house, begun, bytes.subarray(MIB), MIB)
-    const file = await confirmUpload(house, { uploadId: begun.id })
-    expect((await download(house, file.id)).equals(bytes)).toBe(true)
-    await until(async () => (await degraded(house)) === 'ok\n')
-    expect(await body(house, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 0$/m)
+    await sendBytes(holdall, begun, bytes.subarray(MIB), MIB)
+    const file = await confirmUpload(holdall, { uploadId: begun.id })
+    expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
+    await until(async () => (await degraded(holdall)) === 'ok\n')
+    expect(await body(holdall, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 0$/m)
   }, 60_000)
 
   test('frees what is purged while the disk is full', async () => {
-    const { house, leave } = await launchOn('.', 64)
-    const { id: workspaceId } = await createWorkspace(house)
+    const { holdall, leave } = await launchOn('.', 64)
+    const { id: workspaceId } = await createWorkspace(holdall)
     const bytes = Buffer.alloc(20 * MIB, 'large ')
-    const large = await uploadFile(house, { workspaceId, name: 'large', bytes })
+    const large = await uploadFile(holdall, { workspaceId, name: 'large', bytes })
     await leave(4)
-    await until(async () => (await degraded(house)).startsWith('degraded: '))
-    await trashEntries(house, large)
-    await act(house, 'purgeEntries', { entryIds: [large.id] }, '__typename')
-    await until(async () => (await degraded(house)) === 'ok\n', 20_000)
-    await uploadFile(house, { workspaceId, name: 'again', bytes: bytes.subarray(0, MIB) })
+    await until(async () => (await degraded(holdall)).startsWith('degraded: '))
+    await trashEntries(holdall, large)
+    await act(holdall, 'purgeEntries', { entryIds: [large.id] }, '__typename')
+    await until(async () => (await degraded(holdall)) === 'ok\n', 20_000)
+    await uploadFile(holdall, { workspaceId, name: 'again', bytes: bytes.subarray(0, MIB) })
   }, 60_000)
 
   test('looks at the disk of the database, too', async () => {
-    const { house, leave, makeRoom } = await launchOn('rows', 32, 'rows/holdall.db')
-    const { id: workspaceId } = await createWorkspace(house)
+    const { holdall, leave, makeRoom } = await launchOn('rows', 32, 'rows/holdall.db')
+    const { id: workspaceId } = await createWorkspace(holdall)
     await leave(6)
-    await until(async () => (await degraded(house)).includes('(database)'))
-    await expectNoBytes(house, workspaceId)
-    await expectRowsStillWork(house, workspaceId)
+    await until(async () => (await degraded(holdall)).includes('(database)'))
+    await expectNoBytes(holdall, workspaceId)
+    await expectRowsStillWork(holdall, workspaceId)
     makeRoom()
-    await uploadFile(house, { workspaceId, name: 'again', bytes: 'again' })
+    await uploadFile(holdall, { workspaceId, name: 'again', bytes: 'again' })
   }, 60_000)
 })

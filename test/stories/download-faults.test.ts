@@ -14,25 +14,25 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { openPaths } from '../support/open-paths.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 // More than sockets and streams can hold, so that a reader who stops is felt at the other end.
 const bytes = randomBytes(32 * 1024 * 1024)
-let house: House
+let holdall: TestServer
 let file: FileHandle
 let link: string
 
 const open = async (env: Record<string, string> = {}) => {
-  house = await openHouse({ env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const { id: workspaceId } = await createWorkspace(house)
-  file = await uploadFile(house, { workspaceId, name: 'plate1.dat', bytes })
-  link = await downloadUrl(house, file.id)
+  holdall = await startTestServer({ env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const { id: workspaceId } = await createWorkspace(holdall)
+  file = await uploadFile(holdall, { workspaceId, name: 'plate1.dat', bytes })
+  link = await downloadUrl(holdall, file.id)
 }
 beforeEach(() => open())
 
 const blobFiles = () =>
-  globSync('**/kept/**', { cwd: house.dir, withFileTypes: true })
+  globSync('**/kept/**', { cwd: holdall.dir, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
 
@@ -46,17 +46,17 @@ test('F18: a slow reader gets the whole file though it is purged meanwhile', asy
   const response = await started(link)
   response.pause()
   await sleep(300)
-  await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-  await act(house, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
+  await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
+  await act(holdall, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
   await vi.waitFor(async () => {
-    await sweepBlobs(house.app, new AbortController().signal)
+    await sweepBlobs(holdall.app, new AbortController().signal)
     expect(blobFiles()).toEqual([])
   })
 
   const hash = createHash('sha256')
   for await (const chunk of response) hash.update(chunk)
   expect(hash.digest('hex')).toBe(file.sha256)
-  expect((await house.http(link, { token: null })).status).toBe(404)
+  expect((await holdall.http(link, { token: null })).status).toBe(404)
 })
 
 test('a reader who goes away leaves no open file behind', async () => {
@@ -70,7 +70,7 @@ test('F15: bytes that are gone are an error of the storage, and nothing is told 
   await open({ VERIFY_READS: 'off' })
   await rm(theBlobFile())
   for (const headers of [{}, { range: 'bytes=5-9' }, { range: 'bytes=0-0,5-9' }]) {
-    const response = await house.http(link, {
+    const response = await holdall.http(link, {
       token: null,
       headers: headers as Record<string, string>,
     })
@@ -85,9 +85,9 @@ test('F15: bytes that are gone are an error of the storage, and nothing is told 
 test('F15: bytes that end too early never look like the whole file', async () => {
   await open({ VERIFY_READS: 'off' })
   await truncate(theBlobFile(), 20_000_000)
-  const response = await house.http(link, { token: null })
+  const response = await holdall.http(link, { token: null })
   await expect(response.arrayBuffer()).rejects.toThrow()
-  const parts = await house.http(link, {
+  const parts = await holdall.http(link, {
     token: null,
     headers: { range: 'bytes=0-9,19999990-20000010' },
   })

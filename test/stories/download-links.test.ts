@@ -1,30 +1,30 @@
 import { parse } from 'content-disposition'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createFolder, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
-let house: House
+let holdall: TestServer
 let workspaceId: string
 /** What the house takes for the present. */
 let now: number
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 const upload = (name: string, bytes: Uint8Array | string = 'hello') =>
-  uploadFile(house, { workspaceId, name, bytes })
+  uploadFile(holdall, { workspaceId, name, bytes })
 const withoutToken = (url: string, init: RequestInit = {}) =>
-  house.http(url, { method: init.method ?? 'GET', token: null })
+  holdall.http(url, { method: init.method ?? 'GET', token: null })
 const answer = async (response: Response) => [response.status, (await response.json()).code]
 
 describe('a signed link', () => {
   test('S28: is good for an hour, then says that it has expired', async () => {
-    const link = await downloadUrl(house, (await upload('a.txt')).id)
+    const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     now += HOUR - 1
     expect((await withoutToken(link)).status).toBe(200)
     now += 1
@@ -33,7 +33,7 @@ describe('a signed link', () => {
 
   test('S28: that was changed anywhere is refused', async () => {
     const other = await upload('b.txt', 'other')
-    const link = await downloadUrl(house, (await upload('a.txt')).id)
+    const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     const [token = ''] = new URL(link).pathname.split('/').slice(2)
     const [versionId, disposition, expiresAt, signature = ''] = token.split('.')
     const turned = signature.startsWith('A') ? 'B' : 'A'
@@ -54,7 +54,7 @@ describe('a signed link', () => {
   })
 
   test('S28: is for GET and HEAD alone', async () => {
-    const link = await downloadUrl(house, (await upload('a.txt')).id)
+    const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const response = await withoutToken(link, { method })
       expect(response.headers.get('allow')).toBe('GET, HEAD')
@@ -63,24 +63,24 @@ describe('a signed link', () => {
   })
 
   test('ends when its file, or a folder above it, goes to the trash, and lives again with it', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const input = { workspaceId, folderId: folder.id, name: 'a.txt', bytes: 'hello' }
-    const file = await uploadFile(house, input)
-    const link = await downloadUrl(house, file.id)
+    const file = await uploadFile(holdall, input)
+    const link = await downloadUrl(holdall, file.id)
     for (const entryId of [file.id, folder.id]) {
       const entries = [{ entry: { id: entryId } }]
-      await act(house, 'trashEntries', { entries, recursive: true }, 'succeeded')
+      await act(holdall, 'trashEntries', { entries, recursive: true }, 'succeeded')
       expect(await answer(await withoutToken(link))).toEqual([404, 'NOT_FOUND'])
-      await act(house, 'restoreEntries', { entryIds: [entryId] }, 'succeeded')
+      await act(holdall, 'restoreEntries', { entryIds: [entryId] }, 'succeeded')
       expect(await (await withoutToken(link)).text()).toBe('hello')
     }
   })
 
   test('ends for good when its file is purged', async () => {
     const file = await upload('a.txt')
-    const link = await downloadUrl(house, file.id)
-    await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-    await act(house, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
+    const link = await downloadUrl(holdall, file.id)
+    await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
     expect(await answer(await withoutToken(link))).toEqual([404, 'NOT_FOUND'])
   })
 })
@@ -88,13 +88,13 @@ describe('a signed link', () => {
 describe('a token', () => {
   test('opens its files by their id', async () => {
     const file = await upload('a.txt')
-    const response = await house.http(`/download/${file.id}`)
+    const response = await holdall.http(`/download/${file.id}`)
     expect([response.status, await response.text()]).toEqual([200, 'hello'])
     expect(response.headers.get('cache-control')).toBe('private, no-cache')
     expect(response.headers.get('content-disposition')).toBe('attachment; filename=a.txt')
-    const inline = await house.http(`/download/${file.id}?disposition=inline`)
+    const inline = await holdall.http(`/download/${file.id}?disposition=inline`)
     expect(inline.headers.get('content-disposition')).toBe('inline; filename=a.txt')
-    const wrong = await house.http(`/download/${file.id}?disposition=sideways`)
+    const wrong = await holdall.http(`/download/${file.id}?disposition=sideways`)
     expect(await answer(wrong)).toEqual([400, 'INVALID_INPUT'])
   })
 
@@ -102,7 +102,7 @@ describe('a token', () => {
     const file = await upload('a.txt')
     for (const id of [file.id, file.id.replace(/.$/, (last) => (last === '0' ? '1' : '0'))]) {
       for (const token of [null, 'hld_wrong']) {
-        const response = await house.http(`/download/${id}`, { token })
+        const response = await holdall.http(`/download/${id}`, { token })
         expect(response.headers.get('www-authenticate')).toBe('Bearer')
         expect(await answer(response)).toEqual([401, 'UNAUTHENTICATED'])
       }
@@ -111,20 +111,20 @@ describe('a token', () => {
 
   test('of another workspace finds nothing, nor does any token find a folder or what is in the trash', async () => {
     const file = await upload('a.txt')
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const input = { name: 'theirs', scopes: ['FILES_READ'], workspaceId: elsewhere.id }
-    const { secret } = await act(house, 'createApiToken', input, 'secret')
-    const foreign = await house.http(`/download/${file.id}`, { token: secret })
+    const { secret } = await act(holdall, 'createApiToken', input, 'secret')
+    const foreign = await holdall.http(`/download/${file.id}`, { token: secret })
     expect(await answer(foreign)).toEqual([404, 'NOT_FOUND'])
-    expect(await answer(await house.http(`/download/${folder.id}`))).toEqual([404, 'NOT_FOUND'])
-    await act(house, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-    expect(await answer(await house.http(`/download/${file.id}`))).toEqual([404, 'NOT_FOUND'])
+    expect(await answer(await holdall.http(`/download/${folder.id}`))).toEqual([404, 'NOT_FOUND'])
+    await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
+    expect(await answer(await holdall.http(`/download/${file.id}`))).toEqual([404, 'NOT_FOUND'])
   })
 
   test('is not needed in a public workspace', async () => {
     const file = await upload('a.txt')
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, 'workspace { id }')
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, 'workspace { id }')
     expect((await withoutToken(`/download/${file.id}`)).status).toBe(200)
   })
 })
@@ -145,7 +145,9 @@ describe('a browser', () => {
     ['code.js', 'alert(1)'],
   ])('S5: never shows %s, also when asked to', async (name, bytes) => {
     const file = await upload(name, bytes)
-    const response = await withoutToken(await downloadUrl(house, file.id, '(disposition: INLINE)'))
+    const response = await withoutToken(
+      await downloadUrl(holdall, file.id, '(disposition: INLINE)'),
+    )
     expect(await response.text()).toBe(bytes)
     expect(response.headers.get('content-disposition')).toBe(`attachment; filename=${name}`)
     expect(response.headers.get('content-security-policy')).toBe("sandbox; default-src 'none'")
@@ -158,7 +160,9 @@ describe('a browser', () => {
     ['note.txt', `not a page: ${script}`, 'text/plain; charset=utf-8'],
   ])('S5, S6: shows %s, for what its bytes are', async (name, bytes, type) => {
     const file = await upload(name, bytes)
-    const response = await withoutToken(await downloadUrl(house, file.id, '(disposition: INLINE)'))
+    const response = await withoutToken(
+      await downloadUrl(holdall, file.id, '(disposition: INLINE)'),
+    )
     expect(response.headers.get('content-type')).toBe(type)
     expect(response.headers.get('content-disposition')).toBe(`inline; filename=${name}`)
     expect(response.headers.get('content-security-policy')).toMatch(/^sandbox; default-src 'none'/)
@@ -178,7 +182,7 @@ test.each([
   'e\u0301te\u0301.txt',
   'semi;colon, filename=evil.exe',
 ])('S7: the name %j arrives as it was given', async (name) => {
-  const link = await downloadUrl(house, (await upload(name)).id)
+  const link = await downloadUrl(holdall, (await upload(name)).id)
   const response = await withoutToken(link)
   expect(response.status).toBe(200)
   expect(parse(response.headers.get('content-disposition') ?? '').parameters.filename).toBe(name)

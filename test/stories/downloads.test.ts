@@ -2,26 +2,26 @@ import { createHash, randomBytes } from 'node:crypto'
 import { get, type IncomingMessage } from 'node:http'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createWorkspace, downloadUrl, type FileHandle, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const bytes = randomBytes(3_000_000)
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let file: FileHandle
 /** A signed link to all of `bytes`. */
 let link: string
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  file = await uploadFile(house, { workspaceId, name: 'plate1.dat', bytes })
-  link = await downloadUrl(house, file.id)
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  file = await uploadFile(holdall, { workspaceId, name: 'plate1.dat', bytes })
+  link = await downloadUrl(holdall, file.id)
 })
 
 /** With nothing but the link: no token. */
 const fetchLink = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
-  house.http(link, { ...init, token: null, headers })
+  holdall.http(link, { ...init, token: null, headers })
 
 const bodyOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
@@ -62,8 +62,8 @@ test('HEAD says all that GET says, without the bytes, and knows no ranges', asyn
 })
 
 test('an empty file is downloaded as nothing', async () => {
-  const empty = await uploadFile(house, { workspaceId, name: 'empty.dat', bytes: '' })
-  link = await downloadUrl(house, empty.id)
+  const empty = await uploadFile(holdall, { workspaceId, name: 'empty.dat', bytes: '' })
+  link = await downloadUrl(holdall, empty.id)
   const responses = [await fetchLink(), await fetchLink({ range: 'bytes=0-' })]
   for (const response of responses) {
     expect([response.status, response.headers.get('content-length')]).toEqual([200, '0'])
@@ -162,16 +162,16 @@ describe('conditions', () => {
 
   test('a file that has changed is sent whole to who holds a part of the old one', async () => {
     const holding = { range: 'bytes=1000000-', 'if-range': `"${file.sha256}"` }
-    const same = await house.http(`/download/${file.id}`, { headers: holding })
+    const same = await holdall.http(`/download/${file.id}`, { headers: holding })
     expect([same.status, (await bodyOf(same)).length]).toEqual([206, 2_000_000])
 
-    const next = await uploadFile(house, {
+    const next = await uploadFile(holdall, {
       workspaceId,
       name: 'new.dat',
       versionOf: file.id,
       bytes: 'other',
     })
-    const changed = await house.http(`/download/${file.id}`, { headers: holding })
+    const changed = await holdall.http(`/download/${file.id}`, { headers: holding })
     expect([changed.status, await changed.text()]).toEqual([200, 'other'])
     expect(changed.headers.get('etag')).toBe(`"${next.sha256}"`)
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
+import { serverAt } from '../support/server-at.ts'
 import { timed } from '../support/timed.ts'
 import { tusOf, until } from '../support/tus.ts'
 
@@ -26,7 +26,7 @@ async function startServer(DRAIN_SECONDS: string) {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN, LOG_LEVEL: 'error', DRAIN_SECONDS }
   const server = await startProcess(env)
   const { port } = new URL(server.url)
-  return { ...server, port: Number(port), house: houseAt(server.url, ADMIN_TOKEN) }
+  return { ...server, port: Number(port), holdall: serverAt(server.url, ADMIN_TOKEN) }
 }
 
 type Answer = { status: number; connection: string | undefined; code: string | undefined }
@@ -59,19 +59,19 @@ test(
   timed,
   async () => {
     const server = await startServer('3')
-    const { house, port } = server
-    const { id: workspaceId } = await createWorkspace(house)
+    const { holdall, port } = server
+    const { id: workspaceId } = await createWorkspace(holdall)
     const bytes = Buffer.alloc(24 * MIB, 'holdall ')
-    const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
-    const upload = await createUpload(house, { workspaceId, name: 'b.bin', size: 5 })
-    const slow = await downloadSlowly(await downloadUrl(house, file.id))
+    const file = await uploadFile(holdall, { workspaceId, name: 'large.bin', bytes })
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.bin', size: 5 })
+    const slow = await downloadSlowly(await downloadUrl(holdall, file.id))
 
     const stopped = server.stop()
     const readyz = async () => (await fetch(`${server.url}/readyz`)).status
     await until(async () => (await readyz()) === 503)
     const drainedSince = performance.now()
-    expect((await house.http(`/download/${file.id}`)).status).toBe(503)
-    expect((await tusOf(house).head(upload.url)).status).toBe(423)
+    expect((await holdall.http(`/download/${file.id}`)).status).toBe(503)
+    expect((await tusOf(holdall).head(upload.url)).status).toBe(423)
     const answers: (Answer | null)[] = []
     const agent = new Agent({ keepAlive: true })
     while (performance.now() - drainedSince < 2000) {
@@ -134,7 +134,7 @@ test(
   timed,
   async () => {
     const server = await startServer('2')
-    const { id } = await createWorkspace(server.house)
+    const { id } = await createWorkspace(server.holdall)
     const query = `subscription { workspaceChanges(workspaceId: "${id}") { __typename } }`
     const subscribe = () =>
       fetch(`${server.url}/graphql`, {

@@ -4,18 +4,18 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { steps } from '../../src/http/graphql/graphiql-examples.ts'
 import { schema } from '../../src/schema.ts'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { rawRequest } from '../support/tus.ts'
 
 const METRICS_TOKEN = 'a-token-for-prometheus'
-let house: House
+let holdall: TestServer
 beforeAll(async () => {
-  house = await openHouse({ env: { METRICS_TOKEN } })
-  return () => house[Symbol.asyncDispose]()
+  holdall = await startTestServer({ env: { METRICS_TOKEN } })
+  return () => holdall[Symbol.asyncDispose]()
 })
 
-const open = (path: string, init: Parameters<House['http']>[1] = {}) =>
-  house.http(path, { token: null, ...init })
+const open = (path: string, init: Parameters<TestServer['http']>[1] = {}) =>
+  holdall.http(path, { token: null, ...init })
 const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 
 describe('for whoever watches over the process', () => {
@@ -29,7 +29,7 @@ describe('for whoever watches over the process', () => {
   })
 
   test('/readyz is 503 where the database does not answer, /livez is not', async () => {
-    const other = await openHouse()
+    const other = await startTestServer()
     await other.app.db.destroy()
     const statuses = await Promise.all(
       ['/readyz', '/livez'].map(async (p) => (await other.http(p)).status),
@@ -42,7 +42,7 @@ describe('for whoever watches over the process', () => {
   test('S39: /metrics counts seconds and bytes by door, with METRICS_TOKEN', async () => {
     await open('/livez')
     await open('/nothing')
-    const response = await house.http('/metrics', { token: METRICS_TOKEN })
+    const response = await holdall.http('/metrics', { token: METRICS_TOKEN })
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
     const text = await response.text()
     const count = (door: string, status: number) =>
@@ -65,20 +65,20 @@ describe('for whoever watches over the process', () => {
     ['a part of the token', METRICS_TOKEN.slice(0, -1)],
     ['more than the token', `${METRICS_TOKEN}x`],
   ])('/metrics answers 401 to %s', async (_, token) => {
-    const response = await house.http('/metrics', token === undefined ? {} : { token })
+    const response = await holdall.http('/metrics', token === undefined ? {} : { token })
     expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     expect((await response.json()).code).toBe('UNAUTHENTICATED')
   })
 
   test('/metrics is not found where no setting opens it, also from this machine', async () => {
-    const other = await openHouse()
+    const other = await startTestServer()
     onTestFinished(() => other[Symbol.asyncDispose]())
     expect((await other.http('/metrics')).status).toBe(404)
     expect((await other.http('/metrics', { token: null })).status).toBe(404)
   })
 
   test('METRICS=open answers everyone', async () => {
-    const other = await openHouse({ env: { METRICS: 'open' } })
+    const other = await startTestServer({ env: { METRICS: 'open' } })
     onTestFinished(() => other[Symbol.asyncDispose]())
     const headers = { 'x-forwarded-for': '203.0.113.7' }
     expect((await other.http('/metrics', { token: null, headers })).status).toBe(200)
@@ -94,7 +94,7 @@ describe('addresses and methods', () => {
   test.each(['/nothing', '/graphql/', '/livez/x', '//x', '/index.html', '/.env', '/src/main.ts'])(
     '%s is 404 with one line of JSON',
     async (path) => {
-      const answer = await open(`${house.url}${path}`)
+      const answer = await open(`${holdall.url}${path}`)
       expect(answer.status).toBe(404)
       expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8')
       const text = await answer.text()
@@ -121,12 +121,12 @@ describe('addresses and methods', () => {
   })
 
   test('/uploads knows POST and OPTIONS, an upload HEAD, PATCH, DELETE and OPTIONS', async () => {
-    const { id: workspaceId } = await createWorkspace(house)
-    const upload = await createUpload(house, { workspaceId, name: 'a.txt', size: 1 })
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const upload = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 1 })
     const headers = { 'tus-resumable': '1.0.0' }
-    const all = await house.http('/uploads', { method: 'PUT', headers })
+    const all = await holdall.http('/uploads', { method: 'PUT', headers })
     expect([all.status, all.headers.get('allow')]).toEqual([405, 'POST, OPTIONS'])
-    const one = await house.http(upload.url, { method: 'GET', headers })
+    const one = await holdall.http(upload.url, { method: 'GET', headers })
     expect([one.status, one.headers.get('allow')]).toEqual([405, 'HEAD, PATCH, DELETE, OPTIONS'])
   })
 
@@ -134,7 +134,7 @@ describe('addresses and methods', () => {
     for (const method of ['PUT', 'PATCH', 'DELETE']) {
       const body = JSON.stringify({ query: '{ __typename }' })
       const headers = { 'content-type': 'application/json' }
-      const response = await house.http('/graphql', { method, headers, body })
+      const response = await holdall.http('/graphql', { method, headers, body })
       expect([method, response.status]).toEqual([method, 405])
       expect(response.headers.get('allow')).toContain('POST')
     }
@@ -166,7 +166,7 @@ describe('X-Request-Id', () => {
   )
 
   test('S34: stands in the answer that tells of a fault', async () => {
-    const other = await openHouse()
+    const other = await startTestServer()
     await other.app.db.destroy()
     const response = await other.http('/download/x', { headers: { 'x-request-id': 'mine' } })
     expect(await response.json()).toMatchObject({
@@ -195,7 +195,7 @@ describe('CORS', () => {
   }
 
   async function withOrigins() {
-    const other = await openHouse({ env: { CORS_ORIGINS: `${page},http://localhost:5173` } })
+    const other = await startTestServer({ env: { CORS_ORIGINS: `${page},http://localhost:5173` } })
     onTestFinished(() => other[Symbol.asyncDispose]())
     return other
   }
@@ -305,7 +305,7 @@ describe('GraphiQL', () => {
     expect(Buffer.byteLength(text)).toBe(Number(response.headers.get('content-length')))
     expect(text).toContain('<title>Holdall</title>')
     // Those who ask for JSON get JSON.
-    const json = await house.http('/graphql?query={__typename}')
+    const json = await holdall.http('/graphql?query={__typename}')
     expect(json.headers.get('content-type')).toContain('json')
   })
 
@@ -341,7 +341,7 @@ describe('GraphiQL', () => {
     ['br', brotliDecompressSync],
     ['gzip', gunzipSync],
   ] as const)('is compressed for who takes %s', async (encoding, unpack) => {
-    const raw = await rawRequest(house, 'GET', '/graphql', {
+    const raw = await rawRequest(holdall, 'GET', '/graphql', {
       Accept: 'text/html',
       'Accept-Encoding': encoding,
       Connection: 'close',

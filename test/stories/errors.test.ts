@@ -19,37 +19,37 @@ import {
 import { giveToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
 import { everything, problemOf, refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now, env: { MAX_UPLOAD_BYTES: '1000' } })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house, { quotaBytes: 100 })).id
+  holdall = await startTestServer({ now: () => now, env: { MAX_UPLOAD_BYTES: '1000' } })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall, { quotaBytes: 100 })).id
 })
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 /** An upload whose bytes have all come, and wait for confirmUpload. */
 async function received(name: string, bytes: string, input: object = {}) {
   const size = Buffer.byteLength(bytes)
-  const upload = await createUpload(house, { workspaceId, name, size, ...input })
-  await sendBytes(house, upload, bytes)
+  const upload = await createUpload(holdall, { workspaceId, name, size, ...input })
+  await sendBytes(holdall, upload, bytes)
   return upload
 }
 const entriesOf = async () => {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { entries { nodes { path } } } }'
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   return workspace.entries.nodes.map(({ path }: { path: string }) => path)
 }
 
 describe('an error says all that helps, and nothing was written', () => {
   test('NOT_FOUND', async () => {
-    expect(await refused(house, 'updateEntry', { entry: { id: 'fld_0' }, name: 'x' })).toEqual({
+    expect(await refused(holdall, 'updateEntry', { entry: { id: 'fld_0' }, name: 'x' })).toEqual({
       __typename: 'NotFoundError',
       code: 'NOT_FOUND',
       message: 'nothing here has the id fld_0',
@@ -60,17 +60,17 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('FORBIDDEN, for want of a scope and for want of a role', async () => {
-    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
-    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const input = { workspaceId, name: 'x', size: 1 }
     const error = { __typename: 'ForbiddenError', code: 'FORBIDDEN', retryable: false }
-    expect(await refused(house, 'createUpload', input, { token: secret })).toMatchObject({
+    expect(await refused(holdall, 'createUpload', input, { token: secret })).toMatchObject({
       ...error,
       message: 'this token lacks the scope FILES_WRITE',
       missingScopes: ['FILES_WRITE'],
       requiredRole: null,
     })
-    expect(await refused(house, 'createUpload', input, viewer)).toMatchObject({
+    expect(await refused(holdall, 'createUpload', input, viewer)).toMatchObject({
       ...error,
       message: 'this needs the role EDITOR in the workspace',
       missingScopes: [],
@@ -79,8 +79,8 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('NAME_CONFLICT', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'Raw' })
-    expect(await refused(house, 'createFolder', { workspaceId, name: 'RAW' })).toEqual({
+    const folder = await createFolder(holdall, { workspaceId, name: 'Raw' })
+    expect(await refused(holdall, 'createFolder', { workspaceId, name: 'RAW' })).toEqual({
       __typename: 'NameConflictError',
       code: 'NAME_CONFLICT',
       message: 'the folder already holds "RAW"; "RAW (2)" is free',
@@ -93,20 +93,20 @@ describe('an error says all that helps, and nothing was written', () => {
 
   test('NAME_CONFLICT of a name that was taken while the bytes were under way', async () => {
     const [first, second] = [await received('a.txt', 'one'), await received('a.txt', 'two')]
-    const file = await act(house, 'confirmUpload', { uploadId: first.id }, 'file { id }')
-    const before = await usageOf(house, workspaceId)
-    expect(await problemOf(house, 'confirmUpload', { uploadId: second.id })).toMatchObject({
+    const file = await act(holdall, 'confirmUpload', { uploadId: first.id }, 'file { id }')
+    const before = await usageOf(holdall, workspaceId)
+    expect(await problemOf(holdall, 'confirmUpload', { uploadId: second.id })).toMatchObject({
       __typename: 'NameConflictError',
       existing: { id: file.file.id, name: 'a.txt', path: 'a.txt' },
       suggestedName: 'a (2).txt',
     })
-    expect([await entriesOf(), await usageOf(house, workspaceId)]).toEqual([['a.txt'], before])
+    expect([await entriesOf(), await usageOf(holdall, workspaceId)]).toEqual([['a.txt'], before])
   })
 
   test('STALE_REVISION', async () => {
-    const { id, name, revision } = await createFolder(house, { workspaceId, name: 'raw' })
+    const { id, name, revision } = await createFolder(holdall, { workspaceId, name: 'raw' })
     const input = { entry: { id }, name: 'x', expectedRevision: 7 }
-    expect(await refused(house, 'updateEntry', input)).toMatchObject({
+    expect(await refused(holdall, 'updateEntry', input)).toMatchObject({
       __typename: 'StaleRevisionError',
       code: 'STALE_REVISION',
       message: `revision 7 was expected, ${revision} is there`,
@@ -118,10 +118,10 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('CYCLE', async () => {
-    const outer = await createFolder(house, { workspaceId, name: 'outer' })
-    const inner = await createFolder(house, { parent: { id: outer.id }, name: 'inner' })
+    const outer = await createFolder(holdall, { workspaceId, name: 'outer' })
+    const inner = await createFolder(holdall, { parent: { id: outer.id }, name: 'inner' })
     const input = { entries: items(outer), destination: { id: inner.id } }
-    expect(await refused(house, 'moveEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'moveEntries', input)).toMatchObject({
       __typename: 'CycleError',
       code: 'CYCLE',
       message: 'a folder cannot go into itself or below itself',
@@ -130,10 +130,10 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('NOT_EMPTY', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
-    await createFolder(house, { parent: { id: folder.id }, name: 'inner' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+    await createFolder(holdall, { parent: { id: folder.id }, name: 'inner' })
     const input = { entries: items(folder), recursive: false }
-    expect(await refused(house, 'trashEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'trashEntries', input)).toMatchObject({
       __typename: 'NotEmptyError',
       code: 'NOT_EMPTY',
       message: 'the folder holds 1 entries; recursive: true takes them along',
@@ -143,10 +143,10 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('INVALID_STATE', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
-    await trashEntries(house, folder)
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
+    await trashEntries(holdall, folder)
     const input = { parent: { id: folder.id }, name: 'x' }
-    expect(await refused(house, 'createFolder', input)).toEqual({
+    expect(await refused(holdall, 'createFolder', input)).toEqual({
       __typename: 'InvalidStateError',
       code: 'INVALID_STATE',
       message: 'this is in the trash; restore it first',
@@ -158,11 +158,11 @@ describe('an error says all that helps, and nothing was written', () => {
 
   test('an item of a batch, at its place in the input', async () => {
     const [a, b] = [
-      await createFolder(house, { workspaceId, name: 'a' }),
-      await createFolder(house, { workspaceId, name: 'b' }),
+      await createFolder(holdall, { workspaceId, name: 'a' }),
+      await createFolder(holdall, { workspaceId, name: 'b' }),
     ]
     const entries = items(a, { id: 'fld_0' }, b)
-    expect(await refused(house, 'trashEntries', { entries })).toMatchObject({
+    expect(await refused(holdall, 'trashEntries', { entries })).toMatchObject({
       __typename: 'NotFoundError',
       id: 'fld_0',
       path: ['entries', '1'],
@@ -179,7 +179,7 @@ describe('an error says all that helps, and nothing was written', () => {
       failedIndex: 1,
     }
     const error = `error { __typename code message retryable ... on BatchAbortedError { failedIndex } }`
-    const { results } = await act(house, 'createUploads', { uploads }, `results { ${error} }`)
+    const { results } = await act(holdall, 'createUploads', { uploads }, `results { ${error} }`)
     expect(results.map(({ error }: { error: object }) => error)).toMatchObject([
       aborted,
       { __typename: 'InvalidInputError' },
@@ -188,10 +188,10 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('QUOTA_EXCEEDED', async () => {
-    await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(40) })
-    await createUpload(house, { workspaceId, name: 'b.txt', size: 50 })
+    await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(40) })
+    await createUpload(holdall, { workspaceId, name: 'b.txt', size: 50 })
     const input = { workspaceId, name: 'c.txt', size: 11 }
-    expect(await refused(house, 'createUpload', input)).toMatchObject({
+    expect(await refused(holdall, 'createUpload', input)).toMatchObject({
       __typename: 'QuotaExceededError',
       code: 'QUOTA_EXCEEDED',
       message: 'the workspace has no room for 11 more bytes',
@@ -199,13 +199,13 @@ describe('an error says all that helps, and nothing was written', () => {
       neededBytes: 11,
       usage: { quotaBytes: 100, remainingBytes: 10, reservedBytes: 50, currentBytes: 40 },
     })
-    await createUpload(house, { ...input, size: 10 })
+    await createUpload(holdall, { ...input, size: 10 })
   })
 
   test('QUOTA_EXCEEDED by a copy', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
     const input = { entries: items(file), destination: { path: { workspaceId, path: '' } } }
-    expect(await refused(house, 'copyEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
       __typename: 'QuotaExceededError',
       neededBytes: 60,
       usage: { remainingBytes: 40 },
@@ -214,7 +214,7 @@ describe('an error says all that helps, and nothing was written', () => {
 
   test('FILE_TOO_LARGE', async () => {
     const input = { workspaceId, name: 'a.txt', size: 1001 }
-    expect(await refused(house, 'createUpload', input)).toEqual({
+    expect(await refused(holdall, 'createUpload', input)).toEqual({
       __typename: 'FileTooLargeError',
       code: 'FILE_TOO_LARGE',
       message: 'a file has at most 1000 bytes here',
@@ -225,9 +225,9 @@ describe('an error says all that helps, and nothing was written', () => {
   })
 
   test('UPLOAD_INCOMPLETE, with and without a length', async () => {
-    const upload = await createUpload(house, { workspaceId, name: 'a.txt', size: 5 })
-    await sendBytes(house, upload, 'he')
-    expect(await refused(house, 'confirmUpload', { uploadId: upload.id })).toMatchObject({
+    const upload = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 5 })
+    await sendBytes(holdall, upload, 'he')
+    expect(await refused(holdall, 'confirmUpload', { uploadId: upload.id })).toMatchObject({
       __typename: 'UploadIncompleteError',
       code: 'UPLOAD_INCOMPLETE',
       message: '3 bytes are missing',
@@ -235,8 +235,8 @@ describe('an error says all that helps, and nothing was written', () => {
       missingBytes: 3,
       upload: { id: upload.id, status: 'RECEIVING', offset: 2, size: 5 },
     })
-    const deferred = await createUpload(house, { workspaceId, name: 'b.txt' })
-    expect(await refused(house, 'confirmUpload', { uploadId: deferred.id })).toMatchObject({
+    const deferred = await createUpload(holdall, { workspaceId, name: 'b.txt' })
+    expect(await refused(holdall, 'confirmUpload', { uploadId: deferred.id })).toMatchObject({
       message: 'the length is not known yet',
       missingBytes: null,
       upload: { id: deferred.id, status: 'CREATED', offset: 0, size: null },
@@ -246,9 +246,9 @@ describe('an error says all that helps, and nothing was written', () => {
   test('UPLOAD_EXPIRED', async () => {
     const { id: uploadId } = await received('a.txt', 'hello')
     const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { expiresAt } } }'
-    const { expiresAt } = (await house.ask(query, { id: uploadId })).node
+    const { expiresAt } = (await holdall.ask(query, { id: uploadId })).node
     now += 25 * HOUR
-    expect(await problemOf(house, 'confirmUpload', { uploadId })).toMatchObject({
+    expect(await problemOf(holdall, 'confirmUpload', { uploadId })).toMatchObject({
       __typename: 'UploadExpiredError',
       code: 'UPLOAD_EXPIRED',
       message: `the upload expired at ${expiresAt}`,
@@ -260,7 +260,7 @@ describe('an error says all that helps, and nothing was written', () => {
 
   test('SIZE_MISMATCH', async () => {
     const { id: uploadId } = await received('a.txt', 'hello')
-    expect(await refused(house, 'confirmUpload', { uploadId, size: 6 })).toEqual({
+    expect(await refused(holdall, 'confirmUpload', { uploadId, size: 6 })).toEqual({
       __typename: 'SizeMismatchError',
       code: 'SIZE_MISMATCH',
       message: '5 bytes are there, not 6',
@@ -269,7 +269,7 @@ describe('an error says all that helps, and nothing was written', () => {
       expectedBytes: 6,
       actualBytes: 5,
     })
-    await act(house, 'confirmUpload', { uploadId, size: 5 }, '__typename')
+    await act(holdall, 'confirmUpload', { uploadId, size: 5 }, '__typename')
   })
 
   test('CHECKSUM_MISMATCH, of what was announced and of what is asked at the end', async () => {
@@ -285,13 +285,13 @@ describe('an error says all that helps, and nothing was written', () => {
       actualSha256: sha256('hello'),
     }
     const confirm = (uploadId: string, more = {}) =>
-      problemOf(house, 'confirmUpload', { uploadId, ...more })
+      problemOf(holdall, 'confirmUpload', { uploadId, ...more })
     expect(await confirm(announced.id)).toEqual(mismatch)
     expect(await confirm(announced.id)).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
     expect(await confirm(asked.id, { sha256: sha256('other') })).toEqual(mismatch)
     expect(await entriesOf()).toEqual([])
     // The announced bytes will never come: their room is free. Who only asked for others may ask again.
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(5)
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(5)
     expect(await confirm(asked.id, { sha256: sha256('hello') })).toEqual({
       __typename: 'ConfirmUploadPayload',
     })
@@ -299,7 +299,7 @@ describe('an error says all that helps, and nothing was written', () => {
 })
 
 describe('STORAGE_ERROR', () => {
-  const blobs = () => join(house.dir, 'blobs')
+  const blobs = () => join(holdall.dir, 'blobs')
   const fault = {
     __typename: 'StorageFaultError',
     code: 'STORAGE_ERROR',
@@ -313,24 +313,27 @@ describe('STORAGE_ERROR', () => {
     await writeFile(blobs(), 'in the way')
     // Where bytes will come, room is made with the first of them.
     const input = { workspaceId, name: 'a.txt', size: 0 }
-    const error = await problemOf(house, 'createUpload', input)
+    const error = await problemOf(holdall, 'createUpload', input)
     expect(error).toEqual(fault)
-    expect(JSON.stringify(error)).not.toContain(house.dir)
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
+    expect(JSON.stringify(error)).not.toContain(holdall.dir)
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
     expect(await entriesOf()).toEqual([])
   })
 
   test('where no file can be made: confirmed again once the disk is back', async () => {
     const { id: uploadId } = await received('a.txt', 'hello')
-    const away = join(house.dir, 'away')
+    const away = join(holdall.dir, 'away')
     await rename(blobs(), away)
     await writeFile(blobs(), 'in the way')
-    expect(await problemOf(house, 'confirmUpload', { uploadId })).toEqual(fault)
-    expect([await entriesOf(), (await usageOf(house, workspaceId)).reservedBytes]).toEqual([[], 5])
+    expect(await problemOf(holdall, 'confirmUpload', { uploadId })).toEqual(fault)
+    expect([await entriesOf(), (await usageOf(holdall, workspaceId)).reservedBytes]).toEqual([
+      [],
+      5,
+    ])
     await rm(blobs())
     await rename(away, blobs())
-    await act(house, 'confirmUpload', { uploadId }, '__typename')
-    expect([await entriesOf(), (await usageOf(house, workspaceId)).reservedBytes]).toEqual([
+    await act(holdall, 'confirmUpload', { uploadId }, '__typename')
+    expect([await entriesOf(), (await usageOf(holdall, workspaceId)).reservedBytes]).toEqual([
       ['a.txt'],
       0,
     ])
@@ -341,12 +344,12 @@ describe('wrong input', () => {
   type Place = { folder: string; file: string; root: string; tag: string }
   let place: Place
   beforeEach(async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw', tags: ['red'] })
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'a' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw', tags: ['red'] })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'a' })
     const query = `query ($id: ID!) { workspace(by: { id: $id }) {
       root { id } tags { nodes { id } }
     } }`
-    const { root, tags } = (await house.ask(query, { id: workspaceId })).workspace
+    const { root, tags } = (await holdall.ask(query, { id: workspaceId })).workspace
     place = { folder: folder.id, file: file.id, root: root.id, tag: tags.nodes[0].id }
   })
 
@@ -416,7 +419,7 @@ describe('wrong input', () => {
     ],
   ])('of %s is told where it is wrong and what would be right', async (mutation, input, wrong) => {
     const [path, message] = wrong
-    expect(await refused(house, mutation, input(place))).toEqual({
+    expect(await refused(holdall, mutation, input(place))).toEqual({
       __typename: 'InvalidInputError',
       code: 'INVALID_INPUT',
       message: `${path.join('.')}: ${message}`,
@@ -436,13 +439,13 @@ describe('wrong input', () => {
     const query = `mutation ($input: UpdateWorkspaceInput!) {
       updateWorkspace(input: $input) { __typename }
     }`
-    const before = await everything(house)
+    const before = await everything(holdall)
     const input = { workspaceId, [field]: value }
-    const { status, data, errors } = await house.graphql(query, { input })
+    const { status, data, errors } = await holdall.graphql(query, { input })
     expect([status, data, errors?.[0]?.extensions?.code]).toEqual([400, undefined, 'BAD_REQUEST'])
     expect(errors?.[0]?.message).toContain(field)
     expect(errors?.[0]?.message).toContain(right)
-    expect(await everything(house)).toEqual(before)
+    expect(await everything(holdall)).toEqual(before)
   })
 })
 
@@ -454,7 +457,7 @@ test.each([
   ['BAD_PAGE_SIZE', '{ viewer { workspaces(first: 101) { totalCount } } }'],
   ['INVALID_CURSOR', '{ viewer { workspaces(after: "nonsense") { totalCount } } }'],
 ])('%s stands beside the data, with what would be right', async (code, query) => {
-  const { errors } = await house.graphql(query)
+  const { errors } = await holdall.graphql(query)
   expect(errors?.map(({ extensions }) => extensions?.code)).toEqual([code])
   expect(errors?.[0]?.message).toMatch(/at most|from 1 to 100|not one of this list/)
 })
@@ -464,10 +467,10 @@ describe('S34: what nobody foresaw', () => {
   const bug = { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here' }
 
   test('is answered with the id of the request and no detail, at every door', async () => {
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'a' })
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 1 })
-    await house.app.db.destroy()
-    const { status, headers, data, errors } = await house.graphql(query, { id: workspaceId })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'a' })
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
+    await holdall.app.db.destroy()
+    const { status, headers, data, errors } = await holdall.graphql(query, { id: workspaceId })
     const requestId = headers.get('x-request-id')
     expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
     expect([status, data]).toEqual([500, undefined])
@@ -480,7 +483,7 @@ describe('S34: what nobody foresaw', () => {
       [`/download/${file.id}`, { headers: given }],
       [upload.url, { method: 'DELETE', headers: tus }],
     ] as const) {
-      const response = await house.http(path, init)
+      const response = await holdall.http(path, init)
       expect(response.headers.get('x-request-id')).toBe('mine-1')
       const answer = { status: response.status, ...(await response.json()) }
       expect(answer).toEqual({ status: 500, ...bug, requestId: 'mine-1' })
@@ -488,8 +491,8 @@ describe('S34: what nobody foresaw', () => {
   })
 
   test('in one field leaves the others, and says where', async () => {
-    await house.app.db.schema.dropTable('folderKinds').execute()
-    const { status, data, errors } = await house.graphql(
+    await holdall.app.db.schema.dropTable('folderKinds').execute()
+    const { status, data, errors } = await holdall.graphql(
       'query ($id: ID!) { viewer { user { name } } workspace(by: { id: $id }) { usage { byKind { kind } } } }',
       { id: workspaceId },
     )

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { openAuthFailureLog } from '../../src/http/limits/auth-failures.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
+import { serverAt } from '../support/server-at.ts'
 
 test('a token that opens nothing is logged at warn, with the address and without the token', async () => {
   const env = {
@@ -15,7 +15,7 @@ test('a token that opens nothing is logged at warn, with the address and without
   const process = await startProcess(env)
   const guess = 'hld_guessed-by-somebody-else'
   const ask = (address: string, token: string | null = guess) =>
-    houseAt(process.url, env.ADMIN_TOKEN).http('/graphql', {
+    serverAt(process.url, env.ADMIN_TOKEN).http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-forwarded-for': address },
       body: JSON.stringify({ query: '{ viewer { user { id } } }' }),

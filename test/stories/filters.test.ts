@@ -9,12 +9,12 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { invite, type Person } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00Z')
 const minute = (minutes: number) => new Date(START + minutes * 60_000).toISOString()
 let now = START
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let editor: Person
 
@@ -22,14 +22,14 @@ const png = Buffer.from('89504e470d0a1a0a0000000d4948445200000001000000010806000
 
 // Nothing here changes what these tests look at. A minute lies between one entry and the next.
 beforeAll(async () => {
-  house = await openHouse({ now: () => now })
-  ;({ id: workspaceId } = await createWorkspace(house))
-  editor = await invite(house, workspaceId)
+  holdall = await startTestServer({ now: () => now })
+  ;({ id: workspaceId } = await createWorkspace(holdall))
+  editor = await invite(holdall, workspaceId)
   const file = async (path: string, bytes: string | Buffer, more = {}, as = {}) => {
     const [name = '', ...folders] = path.split('/').reverse()
     now += 60_000
     await uploadFile(
-      house,
+      holdall,
       { workspaceId, name, path: folders.reverse().join('/'), bytes, ...more },
       as,
     )
@@ -43,12 +43,12 @@ beforeAll(async () => {
   await file('results2/Größe \\.txt', 'x'.repeat(5000))
   await file('notes', 'text without an extension')
   now += 60_000
-  await createFolder(house, { workspaceId, name: 'empty', tags: ['raw'] }, asEditor)
+  await createFolder(holdall, { workspaceId, name: 'empty', tags: ['raw'] }, asEditor)
   now += 60_000
   const entry = { path: { workspaceId, path: 'results/platex1.csv' } }
-  await act(house, 'updateEntry', { entry, description: 'seen' }, 'entry { id }')
+  await act(holdall, 'updateEntry', { entry, description: 'seen' }, 'entry { id }')
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 const folders = ['empty', 'results', 'results/deep', 'results/deep/er', 'results2']
 const csv = [
@@ -63,7 +63,7 @@ const everything = [...folders, ...csv, scan, size, 'notes']
 
 const pathsOf = (nodes: { path: string }[]) => nodes.map(({ path }) => path).sort()
 async function found(filter: object): Promise<string[]> {
-  const { workspace } = await house.ask(
+  const { workspace } = await holdall.ask(
     `query ($id: ID!, $filter: EntryFilter) {
       workspace(by: { id: $id }) { entries(filter: $filter) { nodes { path } totalCount } } }`,
     { id: workspaceId, filter },
@@ -73,14 +73,14 @@ async function found(filter: object): Promise<string[]> {
   return pathsOf(nodes)
 }
 async function foundIn(path: string, filter: object, field = 'children'): Promise<string[]> {
-  const { workspace } = await house.ask(
+  const { workspace } = await holdall.ask(
     `query ($id: ID!, $path: String!, $filter: EntryFilter) { workspace(by: { id: $id }) {
       entryByPath(path: $path) { ... on Folder { ${field}(filter: $filter) { nodes { path } } } } } }`,
     { id: workspaceId, path, filter },
   )
   return pathsOf(workspace.entryByPath.children.nodes)
 }
-const idOf = async (path: string) => (await entryByPath(house, workspaceId, path))?.id
+const idOf = async (path: string) => (await entryByPath(holdall, workspaceId, path))?.id
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 const cases: [string, object, string[]][] = [
@@ -194,9 +194,9 @@ describe('within', () => {
   })
 
   test('is a folder of this workspace', async () => {
-    const other = await createWorkspace(house, { name: 'Other' })
+    const other = await createWorkspace(holdall, { name: 'Other' })
     for (const within of [other.root.id, await idOf('notes'), `fld_${'0'.repeat(32)}`]) {
-      const { errors } = await house.graphql(
+      const { errors } = await holdall.graphql(
         `query ($id: ID!, $within: ID) {
           workspace(by: { id: $id }) { entries(filter: { within: $within }) { nodes { id } } } }`,
         { id: workspaceId, within },
@@ -210,7 +210,7 @@ describe('within', () => {
 })
 
 test('the entries of a tag are filtered by the same rules', async () => {
-  const { workspace } = await house.ask(
+  const { workspace } = await holdall.ask(
     `query ($id: ID!) { workspace(by: { id: $id }) { tags(nameContains: "RAW") { nodes { name
       entries(filter: { type: FILE, pathPrefix: "results/", size: { gte: 5 } }) { nodes { path } totalCount } } } } }`,
     { id: workspaceId },
@@ -224,12 +224,12 @@ test('the entries of a tag are filtered by the same rules', async () => {
 })
 
 test('S18: the trash by the paths that were, literally and in any case', async () => {
-  const other = await createWorkspace(house, { name: 'Trashing' })
-  const box = await createFolder(house, { workspaceId: other.id, name: 'Data' })
+  const other = await createWorkspace(holdall, { name: 'Trashing' })
+  const box = await createFolder(holdall, { workspaceId: other.id, name: 'Data' })
   const inside = { workspaceId: other.id, folderId: box.id }
-  await trashEntries(house, await uploadFile(house, { ...inside, name: 'Raw.csv', bytes: 'x' }))
+  await trashEntries(holdall, await uploadFile(holdall, { ...inside, name: 'Raw.csv', bytes: 'x' }))
   const trashed = async (filter: object) => {
-    const { workspace } = await house.ask(
+    const { workspace } = await holdall.ask(
       `query ($id: ID!, $filter: EntryFilter) {
         workspace(by: { id: $id }) { trash(filter: $filter) { nodes { name } } } }`,
       { id: other.id, filter },
@@ -250,7 +250,7 @@ test.each<[string[], object]>([
   [['nameContains'], { nameContains: 'x'.repeat(20_001) }],
   [['pathPrefix'], { pathPrefix: 'ä'.repeat(10_001) }],
 ])('refused is too much of %j', async (path, filter) => {
-  const { errors, data } = await house.graphql(
+  const { errors, data } = await holdall.graphql(
     `query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) {
       entries(filter: $filter) { totalCount } trash(filter: $filter) { totalCount } } }`,
     { id: workspaceId, filter },
@@ -263,7 +263,7 @@ test.each<[string[], object]>([
 test('S18: a NUL in what is looked for finds nothing or is refused, and is never a fault of the house', async () => {
   const query = `query ($id: ID!, $text: String!) { workspace(by: { id: $id }) {
     search(query: $text, first: 1) { totalCount } entries(filter: { nameContains: $text }, first: 1) { totalCount } } }`
-  const { status, data, errors } = await house.graphql(query, { id: workspaceId, text: 'a\0b' })
+  const { status, data, errors } = await holdall.graphql(query, { id: workspaceId, text: 'a\0b' })
   expect(status).toBeLessThan(500)
   expect(errors?.map(({ extensions }) => extensions?.code) ?? []).not.toContain(
     'INTERNAL_SERVER_ERROR',

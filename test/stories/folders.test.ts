@@ -13,24 +13,24 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
-const folder = (name: string, more = {}) => createFolder(house, { workspaceId, name, ...more })
+const folder = (name: string, more = {}) => createFolder(holdall, { workspaceId, name, ...more })
 const file = (name: string, more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes: name, ...more })
+  uploadFile(holdall, { workspaceId, name, bytes: name, ...more })
 const deep = (levels: number) => Array.from({ length: levels }, (_, i) => `d${i + 1}`).join('/')
 const namesIn = async ({ id }: { id: string }) =>
-  (await children(house, id)).map(({ name }) => name)
+  (await children(holdall, id)).map(({ name }) => name)
 const fieldOf = (path: string[], message = expect.any(String)) => ({
   code: 'INVALID_INPUT',
   path,
@@ -40,12 +40,12 @@ const fieldOf = (path: string[], message = expect.any(String)) => ({
 describe('createFolder', () => {
   test('makes one in the root, in a folder by its id, and in a folder by its path', async () => {
     const data = await folder('Data')
-    const raw = await createFolder(house, { parent: { id: data.id }, name: 'Raw' })
+    const raw = await createFolder(holdall, { parent: { id: data.id }, name: 'Raw' })
     const parent = { path: { workspaceId, path: 'data/raw' } }
-    const plates = await createFolder(house, { parent, name: 'Plates' })
+    const plates = await createFolder(holdall, { parent, name: 'Plates' })
     expect([data.path, raw.path, plates.path]).toEqual(['Data', 'Data/Raw', 'Data/Raw/Plates'])
     expect(await namesIn(root)).toEqual(['Data'])
-    expect(await lookUp(house, plates, 'parent { id } ancestors { id } revision')).toMatchObject({
+    expect(await lookUp(holdall, plates, 'parent { id } ancestors { id } revision')).toMatchObject({
       parent: { id: raw.id },
       ancestors: [root, { id: data.id }, { id: raw.id }],
       revision: 1,
@@ -62,7 +62,7 @@ describe('createFolder', () => {
     }
     const fields = `description tags { name } metadata createdAt updatedAt trash { trashedAt }
       createdBy { name } updatedBy { name } workspace { id } sharing { visibility }`
-    const made = (await act(house, 'createFolder', input, `folder { ${fields} }`)).folder
+    const made = (await act(holdall, 'createFolder', input, `folder { ${fields} }`)).folder
     expect(made).toMatchObject({
       description: 'of 2025',
       tags: [{ name: 'blue' }, { name: 'Red' }],
@@ -79,12 +79,12 @@ describe('createFolder', () => {
     const raw = await folder('Data/Raw', { createParents: true })
     const plates = await folder('data/RAW/Plates/', { createParents: true })
     expect(plates.path).toBe('Data/Raw/Plates')
-    expect(await lookUp(house, plates, 'parent { id }')).toMatchObject({ parent: { id: raw.id } })
+    expect(await lookUp(holdall, plates, 'parent { id }')).toMatchObject({ parent: { id: raw.id } })
     expect(await namesIn(root)).toEqual(['Data'])
   })
 
   test('refuses a name with a slash where it was not told to', async () => {
-    expect(await refused(house, 'createFolder', { workspaceId, name: 'Data/Raw' })).toMatchObject(
+    expect(await refused(holdall, 'createFolder', { workspaceId, name: 'Data/Raw' })).toMatchObject(
       fieldOf(['name'], 'a name has no "/"'),
     )
   })
@@ -93,7 +93,7 @@ describe('createFolder', () => {
     'S1: refuses the way %j',
     async (name) => {
       const input = { workspaceId, name, createParents: true }
-      expect(await refused(house, 'createFolder', input)).toMatchObject(fieldOf(['name']))
+      expect(await refused(holdall, 'createFolder', input)).toMatchObject(fieldOf(['name']))
     },
   )
 
@@ -105,36 +105,36 @@ describe('createFolder', () => {
         createParents: true, onConflict: NEW_VERSION }) {
         ... on CreateFolderPayload { folder { id path ancestors { path } } } ... on UserError { message } }`,
     )
-    const first = await house.ask(`mutation { ${mutation.join('\n')} }`)
+    const first = await holdall.ask(`mutation { ${mutation.join('\n')} }`)
     expect(Object.values<any>(first).map(({ folder }) => folder.path)).toEqual(paths)
     expect(first.f3.folder.ancestors).toEqual([{ path: '' }, { path: 'Data' }])
-    expect(await house.ask(`mutation { ${mutation.join('\n')} }`)).toEqual(first)
-    expect(await totalsOf(house, root)).toEqual({ bytes: 0, fileCount: 0, folderCount: 12 })
+    expect(await holdall.ask(`mutation { ${mutation.join('\n')} }`)).toEqual(first)
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 0, fileCount: 0, folderCount: 12 })
   })
 
   test('F14: of one path twenty times at once makes each folder once', async () => {
     const input = { createParents: true, onConflict: 'NEW_VERSION' }
     const made = await Promise.all(Array.from({ length: 20 }, () => folder('a/b/c', input)))
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
-    expect(await totalsOf(house, root)).toMatchObject({ folderCount: 3 })
+    expect(await totalsOf(holdall, root)).toMatchObject({ folderCount: 3 })
   })
 
   test('refuses what it cannot stand in', async () => {
     const input = { name: 'x' }
-    const nowhere = await refused(house, 'createFolder', input)
+    const nowhere = await refused(holdall, 'createFolder', input)
     expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'name a workspace or a parent'))
     const { id } = await file('a.txt')
-    const inFile = await refused(house, 'createFolder', { ...input, parent: { id } })
+    const inFile = await refused(holdall, 'createFolder', { ...input, parent: { id } })
     expect(inFile).toMatchObject({ code: 'INVALID_STATE', state: 'FILE', path: ['parent'] })
     const unknown = { path: { workspaceId, path: 'nowhere' } }
-    const inNothing = await refused(house, 'createFolder', { ...input, parent: unknown })
+    const inNothing = await refused(holdall, 'createFolder', { ...input, parent: unknown })
     expect(inNothing).toMatchObject({ code: 'NOT_FOUND', id: 'nowhere', path: ['parent'] })
     const gone = await folder('gone')
-    await trashEntries(house, gone)
-    const inTrash = await refused(house, 'createFolder', { ...input, parent: { id: gone.id } })
+    await trashEntries(holdall, gone)
+    const inTrash = await refused(holdall, 'createFolder', { ...input, parent: { id: gone.id } })
     expect(inTrash).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED', path: ['parent'] })
     const onFile = { workspaceId, name: 'a.txt/b', createParents: true }
-    expect(await refused(house, 'createFolder', onFile)).toMatchObject({ state: 'FILE' })
+    expect(await refused(holdall, 'createFolder', onFile)).toMatchObject({ state: 'FILE' })
   })
 
   test.each([
@@ -143,7 +143,7 @@ describe('createFolder', () => {
     ['tags', { tags: Array.from({ length: 51 }, (_, i) => `tag ${i}`) }],
   ])('refuses a %s that is too long', async (field, more) => {
     const input = { workspaceId, name: 'x', ...more }
-    expect(await refused(house, 'createFolder', input)).toMatchObject(fieldOf([field]))
+    expect(await refused(holdall, 'createFolder', input)).toMatchObject(fieldOf([field]))
   })
 })
 
@@ -156,7 +156,7 @@ describe('where the name is taken', () => {
   })
 
   test('FAIL names what is there, and a name that is free', async () => {
-    expect(await refused(house, 'createFolder', again('FAIL'))).toMatchObject({
+    expect(await refused(holdall, 'createFolder', again('FAIL'))).toMatchObject({
       code: 'NAME_CONFLICT',
       suggestedName: 'PLATES (3)',
       existing: { id: plates.id, name: 'plates' },
@@ -165,35 +165,35 @@ describe('where the name is taken', () => {
   })
 
   test('RENAME takes the free name', async () => {
-    expect((await createFolder(house, again('RENAME'))).name).toBe('PLATES (3)')
-    expect((await createFolder(house, again('RENAME'))).name).toBe('PLATES (4)')
+    expect((await createFolder(holdall, again('RENAME'))).name).toBe('PLATES (3)')
+    expect((await createFolder(holdall, again('RENAME'))).name).toBe('PLATES (4)')
   })
 
   test('NEW_VERSION answers with the folder that is there', async () => {
-    const same = await createFolder(house, again('NEW_VERSION'))
+    const same = await createFolder(holdall, again('NEW_VERSION'))
     expect(same).toMatchObject({ id: plates.id, name: 'plates', revision: 1 })
   })
 
   test('REPLACE puts what is there in the trash', async () => {
-    const other = await createFolder(house, again('REPLACE'))
+    const other = await createFolder(holdall, again('REPLACE'))
     expect(other).toMatchObject({ name: 'PLATES', path: 'PLATES' })
     expect(await namesIn(root)).toEqual(['PLATES', 'plates (2)'])
-    expect(await lookUp(house, plates, 'trash { originalPath }')).toMatchObject({
+    expect(await lookUp(holdall, plates, 'trash { originalPath }')).toMatchObject({
       trash: { originalPath: 'plates' },
     })
   })
 
   test('by a file: FAIL and NEW_VERSION say so, RENAME and REPLACE do as told', async () => {
     const data = await file('data')
-    expect(await refused(house, 'createFolder', again('FAIL', 'data'))).toMatchObject({
+    expect(await refused(holdall, 'createFolder', again('FAIL', 'data'))).toMatchObject({
       existing: { id: data.id },
       suggestedName: 'data (2)',
     })
-    const same = await refused(house, 'createFolder', again('NEW_VERSION', 'data'))
+    const same = await refused(holdall, 'createFolder', again('NEW_VERSION', 'data'))
     expect(same).toMatchObject({ code: 'INVALID_STATE', state: 'FILE' })
-    expect((await createFolder(house, again('RENAME', 'data'))).name).toBe('data (2)')
-    expect((await createFolder(house, again('REPLACE', 'data'))).name).toBe('data')
-    expect(await lookUp(house, data, 'trash { originalPath }')).toMatchObject({
+    expect((await createFolder(holdall, again('RENAME', 'data'))).name).toBe('data (2)')
+    expect((await createFolder(holdall, again('REPLACE', 'data'))).name).toBe('data')
+    expect(await lookUp(holdall, data, 'trash { originalPath }')).toMatchObject({
       trash: { originalPath: 'data' },
     })
   })
@@ -206,16 +206,16 @@ describe('S2: 2,400 bytes of path', () => {
   test('are what a folder may have, and no more, however it comes to them', async () => {
     const nine = await folder(long(9), { createParents: true })
     const more = { parent: { id: nine.id }, name: 'x'.repeat(141) }
-    expect(await refused(house, 'createFolder', more)).toMatchObject(tooLong)
+    expect(await refused(holdall, 'createFolder', more)).toMatchObject(tooLong)
     const last = await folder('x'.repeat(140), { parent: { id: nine.id } })
-    expect(await entryByPath(house, workspaceId, last.path)).toMatchObject({ id: last.id })
-    const top = await entryByPath(house, workspaceId, 'ä'.repeat(125))
+    expect(await entryByPath(holdall, workspaceId, last.path)).toMatchObject({ id: last.id })
+    const top = await entryByPath(holdall, workspaceId, 'ä'.repeat(125))
     const renamed = { entry: { id: top?.id }, name: 'ä'.repeat(126) }
-    expect(await refused(house, 'updateEntry', renamed)).toMatchObject(tooLong)
+    expect(await refused(holdall, 'updateEntry', renamed)).toMatchObject(tooLong)
     const other = await folder('other')
     const input = { entries: [{ entry: { id: top?.id } }], destination: { id: other.id } }
     for (const name of ['moveEntries', 'copyEntries']) {
-      const [problem] = await itemsRefused(house, name, { ...input, mode: 'BEST_EFFORT' })
+      const [problem] = await itemsRefused(holdall, name, { ...input, mode: 'BEST_EFFORT' })
       expect(problem).toMatchObject(tooLong)
     }
     // A file lies where it can be named, too.
@@ -229,15 +229,15 @@ describe('S2: 64 folders deep', () => {
   test('is as deep as folders go; files still find their place there', async () => {
     const deepest = await folder(deep(64), { createParents: true })
     const more = { workspaceId, name: deep(65), createParents: true }
-    expect(await refused(house, 'createFolder', more)).toMatchObject(
+    expect(await refused(holdall, 'createFolder', more)).toMatchObject(
       fieldOf(['name'], expect.stringContaining('64')),
     )
     const below = { parent: { id: deepest.id }, name: 'x' }
-    expect(await refused(house, 'createFolder', below)).toMatchObject({ code: 'INVALID_INPUT' })
+    expect(await refused(holdall, 'createFolder', below)).toMatchObject({ code: 'INVALID_INPUT' })
     const made = await file('a.txt', { folderId: deepest.id })
     expect(made.path).toBe(`${deep(64)}/a.txt`)
-    expect(await entryByPath(house, workspaceId, made.path)).toMatchObject({ id: made.id })
-    const { ancestors } = await lookUp(house, made, 'ancestors { path }')
+    expect(await entryByPath(holdall, workspaceId, made.path)).toMatchObject({ id: made.id })
+    const { ancestors } = await lookUp(holdall, made, 'ancestors { path }')
     expect(ancestors).toHaveLength(65)
     expect(ancestors.at(-1)).toEqual({ path: deep(64) })
   })
@@ -247,27 +247,27 @@ describe('S2: 64 folders deep', () => {
     const two = await folder('a/b', { createParents: true })
     const three = await folder('x/y/z', { createParents: true })
     const [a, x] = [
-      await entryByPath(house, workspaceId, 'a'),
-      await entryByPath(house, workspaceId, 'x'),
+      await entryByPath(holdall, workspaceId, 'a'),
+      await entryByPath(holdall, workspaceId, 'x'),
     ]
     const destination = { id: deepest.id }
     for (const name of ['moveEntries', 'copyEntries']) {
       const input = { entries: [{ entry: { id: x?.id } }], destination, mode: 'BEST_EFFORT' }
-      const { results } = await act(house, name, input, 'results { error { code path } }')
+      const { results } = await act(holdall, name, input, 'results { error { code path } }')
       expect([name, results]).toEqual([
         name,
         [{ error: { code: 'INVALID_INPUT', path: ['destination'] } }],
       ])
     }
-    expect(await totalsOf(house, root)).toMatchObject({ folderCount: 62 + 2 + 3 })
-    await batchDone(house, 'copyEntries', { entries: [{ entry: { id: a?.id } }], destination })
-    await batchDone(house, 'moveEntries', {
+    expect(await totalsOf(holdall, root)).toMatchObject({ folderCount: 62 + 2 + 3 })
+    await batchDone(holdall, 'copyEntries', { entries: [{ entry: { id: a?.id } }], destination })
+    await batchDone(holdall, 'moveEntries', {
       entries: [{ entry: { id: a?.id } }],
       destination,
       onConflict: 'RENAME',
     })
-    expect(await lookUp(house, two, 'path')).toMatchObject({ path: `${deep(62)}/a (2)/b` })
-    expect(await lookUp(house, three, 'path')).toMatchObject({ path: 'x/y/z' })
+    expect(await lookUp(holdall, two, 'path')).toMatchObject({ path: `${deep(62)}/a (2)/b` })
+    expect(await lookUp(holdall, three, 'path')).toMatchObject({ path: 'x/y/z' })
   })
 })
 
@@ -275,7 +275,7 @@ describe('entryByPath', () => {
   test('finds the root, folders and files, whatever the case and the form of the path', async () => {
     const folderId = (await folder('Data/Größe', { createParents: true })).id
     const made = await file('Plate 1+#%2F?.csv', { folderId })
-    const at = async (path: string) => (await entryByPath(house, workspaceId, path))?.id ?? null
+    const at = async (path: string) => (await entryByPath(holdall, workspaceId, path))?.id ?? null
     expect(await at('')).toBe(root.id)
     for (const path of ['Data/Größe', 'data/größe/', 'DATA/GRÖSSE', 'data/gro\u0308sse']) {
       expect([path, await at(path)]).toEqual([path, folderId])
@@ -297,7 +297,7 @@ describe('entryByPath', () => {
     async (path) => {
       const query =
         'query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }'
-      const { errors } = await house.graphql(query, { id: workspaceId, path })
+      const { errors } = await holdall.graphql(query, { id: workspaceId, path })
       expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: ['path'] } }])
     },
   )
@@ -311,9 +311,9 @@ test('totals count what lies below, however deep, and follow every change', asyn
   const two = await file('2.txt', { folderId: c.id, bytes: 'x'.repeat(20) })
   await file('3.txt', { folderId: c.id, bytes: '' })
   const totals = async () => [
-    await totalsOf(house, a),
-    await totalsOf(house, b),
-    await totalsOf(house, c),
+    await totalsOf(holdall, a),
+    await totalsOf(holdall, b),
+    await totalsOf(holdall, c),
   ]
   expect(await totals()).toEqual([
     { bytes: 120, fileCount: 3, folderCount: 2 },
@@ -321,20 +321,20 @@ test('totals count what lies below, however deep, and follow every change', asyn
     { bytes: 20, fileCount: 2, folderCount: 0 },
   ])
   await file('2.txt', { folderId: c.id, bytes: 'xyz', onConflict: 'NEW_VERSION' })
-  await batchDone(house, 'moveEntries', { entries: items(c), destination: root })
+  await batchDone(holdall, 'moveEntries', { entries: items(c), destination: root })
   expect(await totals()).toEqual([
     { bytes: 100, fileCount: 1, folderCount: 1 },
     { bytes: 0, fileCount: 0, folderCount: 0 },
     { bytes: 3, fileCount: 2, folderCount: 0 },
   ])
-  await trashEntries(house, two)
-  expect(await totalsOf(house, root)).toEqual({ bytes: 100, fileCount: 2, folderCount: 3 })
+  await trashEntries(holdall, two)
+  expect(await totalsOf(holdall, root)).toEqual({ bytes: 100, fileCount: 2, folderCount: 3 })
 })
 
 describe('updateEntry', () => {
   const fields = 'entry { id name path description metadata tags { name } revision }'
   const update = async (input: object) =>
-    (await act(house, 'updateEntry', { ...input }, fields)).entry
+    (await act(holdall, 'updateEntry', { ...input }, fields)).entry
 
   test('changes what is given, keeps what is absent, and clears by null', async () => {
     const { id } = await folder('a', { description: 'one', tags: ['red'], metadata: { run: 1 } })
@@ -371,7 +371,7 @@ describe('updateEntry', () => {
     expect(merged.metadata).toEqual({ run: 1, who: { name: 'Bob' }, list: [null] })
     await update({ entry, metadata: { long: 'x'.repeat(60_000) } })
     const more = { entry, metadata: { more: 'x'.repeat(6000) } }
-    expect(await refused(house, 'updateEntry', more)).toMatchObject(fieldOf(['metadata']))
+    expect(await refused(holdall, 'updateEntry', more)).toMatchObject(fieldOf(['metadata']))
     expect((await update({ entry, metadata: { ...more.metadata, long: null } })).revision).toBe(4)
   })
 
@@ -379,7 +379,7 @@ describe('updateEntry', () => {
     const { id } = await folder('a')
     const stale = { entry: { id }, name: 'c', expectedRevision: 1 }
     expect((await update({ ...stale, name: 'b' })).revision).toBe(2)
-    expect(await refused(house, 'updateEntry', stale)).toMatchObject({
+    expect(await refused(holdall, 'updateEntry', stale)).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 1,
       actualRevision: 2,
@@ -390,21 +390,21 @@ describe('updateEntry', () => {
   test('of the same revision ten times at once succeeds once', async () => {
     const { id } = await folder('a')
     const tries = Array.from({ length: 10 }, (_, i) =>
-      problemOf(house, 'updateEntry', { entry: { id }, name: `a${i}`, expectedRevision: 1 }),
+      problemOf(holdall, 'updateEntry', { entry: { id }, name: `a${i}`, expectedRevision: 1 }),
     )
     const codes = (await Promise.all(tries)).map(({ code }) => code)
     expect(codes.filter((code) => code === 'STALE_REVISION')).toHaveLength(9)
-    expect(await lookUp(house, { id }, 'revision')).toMatchObject({ revision: 2 })
+    expect(await lookUp(holdall, { id }, 'revision')).toMatchObject({ revision: 2 })
   })
 
   test('renames a folder, and what lies below has its new path at once', async () => {
     const { id } = await folder('a/b', { createParents: true })
     const made = await file('1.txt', { folderId: id })
     await update({ entry: { path: { workspaceId, path: 'a' } }, name: 'Ä 100%' })
-    expect(await lookUp(house, { id }, 'path')).toMatchObject({ path: 'Ä 100%/b' })
-    expect(await lookUp(house, made, 'path')).toMatchObject({ path: 'Ä 100%/b/1.txt' })
-    expect(await entryByPath(house, workspaceId, 'a/b/1.txt')).toBe(null)
-    expect(await entryByPath(house, workspaceId, 'ä 100%/b/1.txt')).toMatchObject({ id: made.id })
+    expect(await lookUp(holdall, { id }, 'path')).toMatchObject({ path: 'Ä 100%/b' })
+    expect(await lookUp(holdall, made, 'path')).toMatchObject({ path: 'Ä 100%/b/1.txt' })
+    expect(await entryByPath(holdall, workspaceId, 'a/b/1.txt')).toBe(null)
+    expect(await entryByPath(holdall, workspaceId, 'ä 100%/b/1.txt')).toMatchObject({ id: made.id })
   })
 
   test('several times in one request shows each time what is so by then', async () => {
@@ -413,7 +413,7 @@ describe('updateEntry', () => {
     const rename = (name: string) =>
       `updateEntry(input: { entry: { id: "${a.id}" }, name: "${name}" }) { ...said }`
     const describe = `updateEntry(input: { entry: { id: "${made.id}" }, description: "x" }) { ...said }`
-    const { two, four, six } = await house.ask(`mutation {
+    const { two, four, six } = await holdall.ask(`mutation {
       one: ${rename('b')} two: ${describe} three: ${rename('c')} four: ${describe}
       five: moveEntries(input: { entries: [{ entry: { id: "${made.id}" } }], destination: { id: "${root.id}" } }) {
         ... on MoveEntriesPayload { succeeded } }
@@ -433,16 +433,18 @@ describe('updateEntry', () => {
   test('refuses a name that is taken, with one that is free', async () => {
     await folder('a')
     const b = await folder('b')
-    expect(await refused(house, 'updateEntry', { entry: { id: b.id }, name: 'A' })).toMatchObject({
-      code: 'NAME_CONFLICT',
-      suggestedName: 'A (2)',
-      path: ['name'],
-    })
+    expect(await refused(holdall, 'updateEntry', { entry: { id: b.id }, name: 'A' })).toMatchObject(
+      {
+        code: 'NAME_CONFLICT',
+        suggestedName: 'A (2)',
+        path: ['name'],
+      },
+    )
   })
 
   test('describes the root, and does not rename it', async () => {
     expect(await update({ entry: root, description: 'all' })).toMatchObject({ description: 'all' })
-    const renamed = await refused(house, 'updateEntry', { entry: root, name: 'x' })
+    const renamed = await refused(holdall, 'updateEntry', { entry: root, name: 'x' })
     expect(renamed).toMatchObject({ code: 'INVALID_STATE', state: 'ROOT' })
   })
 
@@ -453,6 +455,6 @@ describe('updateEntry', () => {
   ])('names the field where %s is wrong', async (field, more) => {
     const { id } = await folder('a')
     const input = { entry: { id }, ...more }
-    expect(await refused(house, 'updateEntry', input)).toMatchObject(fieldOf([field]))
+    expect(await refused(holdall, 'updateEntry', input)).toMatchObject(fieldOf([field]))
   })
 })

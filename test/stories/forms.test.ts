@@ -16,22 +16,22 @@ import {
 import { postForm } from '../support/forms.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { unchanged } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { rawRequest, until } from '../support/tus.ts'
 
 const run = promisify(execFile)
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 async function open(env: Record<string, string> = {}, workspace: object = {}) {
-  const house = await openHouse({ env })
-  const { id: workspaceId } = await createWorkspace(house, { ...workspace })
-  return { house, workspaceId, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+  const holdall = await startTestServer({ env })
+  const { id: workspaceId } = await createWorkspace(holdall, { ...workspace })
+  return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 
 /** curl -F, as people type it: status and JSON. */
-async function curl(house: House, ...args: string[]) {
-  const always = ['-s', '-w', '\n%{http_code}', '-H', `Authorization: Bearer ${house.token}`]
-  const { stdout } = await run('curl', [...always, ...args, `${house.url}/files`])
+async function curl(holdall: TestServer, ...args: string[]) {
+  const always = ['-s', '-w', '\n%{http_code}', '-H', `Authorization: Bearer ${holdall.token}`]
+  const { stdout } = await run('curl', [...always, ...args, `${holdall.url}/files`])
   const [body = '', status = ''] = stdout.trimEnd().split(/\n(?=\d+$)/)
   return { status: Number(status), body: JSON.parse(body) }
 }
@@ -48,10 +48,10 @@ function wire(fields: Record<string, string>, bytes: Buffer | string, name = 'a.
 }
 const boundary = { 'Content-Type': 'multipart/form-data; boundary=b' }
 
-const staged = async (house: House) => (await keysOf(house, 'staged')).length
-async function nothingLeft(house: House, workspaceId: string) {
-  await until(async () => (await staged(house)) === 0)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+const staged = async (holdall: TestServer) => (await keysOf(holdall, 'staged')).length
+async function nothingLeft(holdall: TestServer, workspaceId: string) {
+  await until(async () => (await staged(holdall)) === 0)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: 0,
     storedBytes: 0,
@@ -61,8 +61,8 @@ async function nothingLeft(house: House, workspaceId: string) {
 
 test('one curl line makes a file, its fields before the file or behind it', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const source = join(house.dir, 'numbers.csv')
+  const { holdall, workspaceId } = here
+  const source = join(holdall.dir, 'numbers.csv')
   const bytes = randomBytes(3_000_000)
   await writeFile(source, bytes)
   const fields = ['-F', `workspaceId=${workspaceId}`, '-F', 'path=raw/2025']
@@ -74,7 +74,7 @@ test('one curl line makes a file, its fields before the file or behind it', asyn
     [...more, ...file, '-F', 'name=3.csv', ...fields],
   ]
   for (const [i, args] of orders.entries()) {
-    const { status, body } = await curl(house, ...args)
+    const { status, body } = await curl(holdall, ...args)
     expect([status, body]).toEqual([
       201,
       {
@@ -93,27 +93,27 @@ test('one curl line makes a file, its fields before the file or behind it', asyn
         downloadUrl: expect.stringContaining('/download/ver_'),
       },
     ])
-    expect(await entryByPath(house, workspaceId, `raw/2025/${i + 1}.csv`)).toMatchObject({
+    expect(await entryByPath(holdall, workspaceId, `raw/2025/${i + 1}.csv`)).toMatchObject({
       id: body.id,
     })
-    const linked = await house.http(body.downloadUrl, { token: null })
+    const linked = await holdall.http(body.downloadUrl, { token: null })
     expect(sha256(new Uint8Array(await linked.arrayBuffer()))).toBe(sha256(bytes))
   }
-  expect(await staged(house)).toBe(0)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 3 })
+  expect(await staged(holdall)).toBe(0)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 3 })
 })
 
 test('the answer says where the file is', async () => {
   await using here = await open()
   const file = { name: 'a.txt', bytes: 'hello' }
-  const { headers, body } = await postForm(here.house, { file, workspaceId: here.workspaceId })
-  expect(headers.get('location')).toBe(`${here.house.url}/download/${body.id}`)
-  expect(await (await here.house.http(headers.get('location') ?? '')).text()).toBe('hello')
+  const { headers, body } = await postForm(here.holdall, { file, workspaceId: here.workspaceId })
+  expect(headers.get('location')).toBe(`${here.holdall.url}/download/${body.id}`)
+  expect(await (await here.holdall.http(headers.get('location') ?? '')).text()).toBe('hello')
 })
 
 test('B19: names of every kind come through, from browsers and from curl', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const names = [
     'a b+c#d.txt',
     '50% "off".txt',
@@ -123,23 +123,31 @@ test('B19: names of every kind come through, from browsers and from curl', async
     'a;b.txt',
   ]
   for (const name of names) {
-    const { body } = await postForm(house, { file: { name, bytes: name }, workspaceId })
+    const { body } = await postForm(holdall, { file: { name, bytes: name }, workspaceId })
     expect(body.path).toBe(name)
-    const source = join(house.dir, name)
+    const source = join(holdall.dir, name)
     await writeFile(source, name)
     const quoted = `file=@"${source.replace(/["\\]/g, '\\$&')}"`
-    const sent = await curl(house, '-F', quoted, '-F', `workspaceId=${workspaceId}`, '-F', 'path=c')
+    const sent = await curl(
+      holdall,
+      '-F',
+      quoted,
+      '-F',
+      `workspaceId=${workspaceId}`,
+      '-F',
+      'path=c',
+    )
     expect([sent.status, sent.body.name]).toEqual([201, name])
   }
 })
 
 test('filename* is UTF-8 and goes first; folders in a file name count for nothing', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const send = async (params: string) => {
     const part = `--b\r\nContent-Disposition: form-data; name="file"; ${params}\r\n\r\nx\r\n--b--\r\n`
     const query = `?workspaceId=${workspaceId}&onConflict=RENAME`
-    const response = await house.http(`/files${query}`, {
+    const response = await holdall.http(`/files${query}`, {
       method: 'POST',
       headers: boundary,
       body: part,
@@ -153,20 +161,20 @@ test('filename* is UTF-8 and goes first; folders in a file name count for nothin
 
 test('what is said in the query counts where no field says it', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
   const query = `?workspaceId=${workspaceId}&dir=from+query&name=q.txt&tags=one,two`
-  const { body } = await postForm(house, { file, name: 'field.txt', tags: '' }, { query })
+  const { body } = await postForm(holdall, { file, name: 'field.txt', tags: '' }, { query })
   expect(body).toMatchObject({ path: 'from query/field.txt', tags: ['one', 'two'] })
 })
 
 test('folderId, with folders below it; root is the root', async () => {
   await using here = await open({}, { autoFile: true })
-  const { house, workspaceId } = here
-  const box = await createFolder(house, { workspaceId, name: 'Box' })
+  const { holdall, workspaceId } = here
+  const box = await createFolder(holdall, { workspaceId, name: 'Box' })
   const file = { name: 'a.png', bytes: 'x' }
   const put = async (more: Record<string, string>) =>
-    (await postForm(house, { file, workspaceId, ...more })).body.path
+    (await postForm(holdall, { file, workspaceId, ...more })).body.path
   expect(await put({ folderId: box.id })).toBe('Box/a.png')
   expect(await put({ folderId: box.id, path: 'below/it/' })).toBe('Box/below/it/a.png')
   expect(await put({ folderId: 'root' })).toBe('a.png')
@@ -175,69 +183,69 @@ test('folderId, with folders below it; root is the root', async () => {
 
 test('a token that is bound to a workspace need not name it', async () => {
   await using here = await open()
-  const { token } = await invite(here.house, here.workspaceId)
-  const { status } = await postForm(here.house, { file: { name: 'a', bytes: 'x' } }, { token })
+  const { token } = await invite(here.holdall, here.workspaceId)
+  const { status } = await postForm(here.holdall, { file: { name: 'a', bytes: 'x' } }, { token })
   expect(status).toBe(201)
 })
 
 test('a file without a byte is a file', async () => {
   await using here = await open()
   const file = { name: 'empty', bytes: '' }
-  const { status, body } = await postForm(here.house, { file, workspaceId: here.workspaceId })
+  const { status, body } = await postForm(here.holdall, { file, workspaceId: here.workspaceId })
   expect([status, body.size, body.sha256]).toEqual([201, 0, sha256('')])
 })
 
 test('onConflict decides about a name that is taken', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const put = (bytes: string, more: Record<string, string> = {}) =>
-    postForm(house, { file: { name: 'a.txt', bytes }, workspaceId, ...more })
+    postForm(holdall, { file: { name: 'a.txt', bytes }, workspaceId, ...more })
   const first = await put('one')
   expect(await put('two')).toMatchObject({ status: 409, body: { code: 'NAME_CONFLICT' } })
   expect((await put('two', { onConflict: 'RENAME' })).body.path).toBe('a (2).txt')
   const version = await put('three', { onConflict: 'NEW_VERSION' })
   expect(version.body).toMatchObject({ id: first.body.id, version: { number: 2 } })
   expect((await put('four', { onConflict: 'SOMETIMES' })).status).toBe(400)
-  expect((await download(house, first.body.id)).toString()).toBe('three')
+  expect((await download(holdall, first.body.id)).toString()).toBe('three')
 })
 
 test('sha256: right bytes are taken, others leave nothing', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'hello' }
-  const wrong = await postForm(house, { file, workspaceId, sha256: sha256('hallo') })
+  const wrong = await postForm(holdall, { file, workspaceId, sha256: sha256('hallo') })
   expect(wrong).toMatchObject({ status: 460, body: { code: 'CHECKSUM_MISMATCH' } })
-  await nothingLeft(house, workspaceId)
-  expect((await postForm(house, { file, workspaceId, sha256: sha256('hello') })).status).toBe(201)
+  await nothingLeft(holdall, workspaceId)
+  expect((await postForm(holdall, { file, workspaceId, sha256: sha256('hello') })).status).toBe(201)
 })
 
 test('who may not is told before any byte is kept', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
-  const foreign = await createWorkspace(house)
-  const viewer = await invite(house, workspaceId, 'VIEWER')
-  const reader = await giveToken(house, { scopes: ['FILES_READ'] })
+  const foreign = await createWorkspace(holdall)
+  const viewer = await invite(holdall, workspaceId, 'VIEWER')
+  const reader = await giveToken(holdall, { scopes: ['FILES_READ'] })
   const as = async (token: string | null, named = workspaceId) => {
-    const { status, body } = await postForm(house, { file, workspaceId: named }, { token })
+    const { status, body } = await postForm(holdall, { file, workspaceId: named }, { token })
     return [status, body.code]
   }
-  await unchanged(house, async () => {
+  await unchanged(holdall, async () => {
     expect(await as(null)).toEqual([401, 'UNAUTHENTICATED'])
     expect(await as('hld_wrong')).toEqual([401, 'UNAUTHENTICATED'])
     expect(await as(viewer.token)).toEqual([403, 'FORBIDDEN'])
     expect(await as(reader.secret)).toEqual([403, 'FORBIDDEN'])
     expect(await as(viewer.token, foreign.id)).toEqual([404, 'NOT_FOUND'])
-    expect(await as(house.token, 'ws_unknown')).toEqual([404, 'NOT_FOUND'])
+    expect(await as(holdall.token, 'ws_unknown')).toEqual([404, 'NOT_FOUND'])
   })
 })
 
 test('a form that is none, or asks for what cannot be, is refused and leaves nothing', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
   const said = async (more: Record<string, string>) => {
-    const { status, body } = await postForm(house, { file, workspaceId, ...more })
+    const { status, body } = await postForm(holdall, { file, workspaceId, ...more })
     return [status, body.code, body.path]
   }
   expect(await said({ path: '../up' })).toEqual([400, 'INVALID_INPUT', ['path']])
@@ -247,7 +255,7 @@ test('a form that is none, or asks for what cannot be, is refused and leaves not
   expect(await said({ description: 'x'.repeat(70_000) })).toEqual([400, 'BAD_REQUEST', undefined])
   const raw = async (body: string, headers: Record<string, string> = boundary) => {
     const query = `?workspaceId=${workspaceId}`
-    return (await house.http(`/files${query}`, { method: 'POST', headers, body })).status
+    return (await holdall.http(`/files${query}`, { method: 'POST', headers, body })).status
   }
   expect(await raw('{}', { 'Content-Type': 'application/json' })).toBe(415)
   expect(await raw('x', { 'Content-Type': 'multipart/form-data' })).toBe(400)
@@ -256,45 +264,45 @@ test('a form that is none, or asks for what cannot be, is refused and leaves not
   expect(await raw(`${head}`)).toBe(400)
   expect(await raw(`${head}\r\n${head}${tail}`)).toBe(400)
   expect(await raw(`${head}${tail}`.replace('name="file"', 'name="data"'))).toBe(400)
-  expect((await postForm(house, { workspaceId })).body.message).toContain('`file`')
-  expect((await postForm(house, { file })).body).toMatchObject({ path: ['workspaceId'] })
-  expect((await house.http('/files')).status).toBe(405)
-  await nothingLeft(house, workspaceId)
+  expect((await postForm(holdall, { workspaceId })).body.message).toContain('`file`')
+  expect((await postForm(holdall, { file })).body).toMatchObject({ path: ['workspaceId'] })
+  expect((await holdall.http('/files')).status).toBe(405)
+  await nothingLeft(holdall, workspaceId)
 })
 
 test('A8: the largest is taken; a byte more is 413 before the form has ended, and names the other way', async () => {
   await using here = await open({ MAX_FORM_BYTES: '1000000' })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const bytes = randomBytes(1_000_001)
   const most = { name: 'most', bytes: bytes.subarray(1) }
-  expect((await postForm(house, { file: most, workspaceId })).status).toBe(201)
+  expect((await postForm(holdall, { file: most, workspaceId })).status).toBe(201)
   for (const before of [{ workspaceId }, {}] as Record<string, string>[]) {
     const { head } = wire(before, bytes)
     const headers = { ...boundary, 'Content-Length': String(head.length + 500_000) }
-    const raw = await rawRequest(house, 'POST', '/files', headers)
+    const raw = await rawRequest(holdall, 'POST', '/files', headers)
     await raw.write(head)
     const { status, headers: told } = await raw.answer()
     expect([status, told.get('connection')]).toEqual([413, 'close'])
     expect(raw.received).toContain('createUpload')
   }
-  await until(async () => (await staged(house)) === 0)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
+  await until(async () => (await staged(holdall)) === 0)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 })
 
 test('what is announced as far too large is refused before its first byte', async () => {
   await using here = await open()
   const headers = { ...boundary, 'Content-Length': '600000000' }
-  const raw = await rawRequest(here.house, 'POST', '/files', headers)
+  const raw = await rawRequest(here.holdall, 'POST', '/files', headers)
   expect((await raw.answer()).status).toBe(413)
 })
 
 test('a client that goes on sending hears the refusal all the same', async () => {
   await using here = await open({ MAX_FORM_BYTES: '1000' })
-  const { house, workspaceId } = here
-  const source = join(house.dir, 'large')
+  const { holdall, workspaceId } = here
+  const source = join(holdall.dir, 'large')
   await writeFile(source, Buffer.alloc(20_000_000))
   const sent = await curl(
-    house,
+    holdall,
     '-H',
     'Expect:',
     '-F',
@@ -307,22 +315,22 @@ test('a client that goes on sending hears the refusal all the same', async () =>
 
 test('room is reserved while the bytes come, where the workspace is known by then', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const bytes = randomBytes(4_000_000)
   const { head, tail } = wire({ workspaceId }, bytes)
   const length = String(head.length + tail.length)
-  const raw = await rawRequest(house, 'POST', '/files', { ...boundary, 'Content-Length': length })
+  const raw = await rawRequest(holdall, 'POST', '/files', { ...boundary, 'Content-Length': length })
   await raw.write(head.subarray(0, 2_000_000))
-  await until(async () => (await usageOf(house, workspaceId)).reservedBytes > 2_900_000)
+  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes > 2_900_000)
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { status transport url } } } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace.uploads.nodes).toEqual([
-    { status: 'CREATED', transport: 'FORM', url: `${house.url}/files` },
+    { status: 'CREATED', transport: 'FORM', url: `${holdall.url}/files` },
   ])
   await raw.write(head.subarray(2_000_000))
   await raw.write(tail)
   expect((await raw.answer()).status).toBe(201)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: bytes.length,
   })
@@ -330,71 +338,75 @@ test('room is reserved while the bytes come, where the workspace is known by the
 
 test('a form that breaks off leaves nothing behind', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   for (const before of [{ workspaceId }, {}] as Record<string, string>[]) {
     const { head } = wire(before, randomBytes(3_000_000))
     const headers = { ...boundary, 'Content-Length': '10000000' }
-    const raw = await rawRequest(house, 'POST', '/files', headers)
+    const raw = await rawRequest(holdall, 'POST', '/files', headers)
     await raw.write(head)
-    await until(async () => (await staged(house)) === 1)
+    await until(async () => (await staged(holdall)) === 1)
     raw.socket.destroy()
-    await nothingLeft(house, workspaceId)
+    await nothingLeft(holdall, workspaceId)
   }
 })
 
 test('507: a full workspace says so before the bytes come, or when it sees how many they are', async () => {
   await using here = await open({}, { quotaBytes: 1_500_000 })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const headers = { ...boundary, 'Content-Length': '5000000' }
-  const raw = await rawRequest(house, 'POST', `/files`, headers)
+  const raw = await rawRequest(holdall, 'POST', `/files`, headers)
   await raw.write(wire({ workspaceId }, 'first bytes').head)
   expect((await raw.answer()).status).toBe(507)
   const file = { name: 'a', bytes: randomBytes(1_600_000) }
-  const late = await postForm(house, { file, workspaceId })
+  const late = await postForm(holdall, { file, workspaceId })
   expect(late).toMatchObject({ status: 507, body: { code: 'QUOTA_EXCEEDED' } })
-  await nothingLeft(house, workspaceId)
+  await nothingLeft(holdall, workspaceId)
   const exact = { name: 'a', bytes: randomBytes(1_500_000) }
-  expect((await postForm(house, { file: exact, workspaceId })).status).toBe(201)
+  expect((await postForm(holdall, { file: exact, workspaceId })).status).toBe(201)
 })
 
 test('B12, B13: db_commit writes the path into a row; a column that is not there stores nothing', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const columns = [{ name: 'picture', type: 'FILE_PATH' }]
-  await act(house, 'createTable', { workspaceId, name: 'scans', columns }, '__typename')
+  await act(holdall, 'createTable', { workspaceId, name: 'scans', columns }, '__typename')
   const file = { name: 'a.png', bytes: 'x' }
   const send = (row: string) =>
-    postForm(house, { file }, { query: `?workspaceId=${workspaceId}&dir=in&db_commit=True${row}` })
+    postForm(
+      holdall,
+      { file },
+      { query: `?workspaceId=${workspaceId}&dir=in&db_commit=True${row}` },
+    )
   expect((await send('&table_name=scans')).body.path).toEqual(['column_name'])
   expect((await send('&table_name=scans&column_name=nothing')).status).toBe(422)
   expect((await send('&table_name=users&column_name=name')).status).toBe(422)
-  await nothingLeft(house, workspaceId)
+  await nothingLeft(holdall, workspaceId)
   expect((await send('&table_name=scans&column_name=picture')).status).toBe(201)
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { table(name: "scans") { rows { nodes { values } } } } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace.table.rows.nodes).toMatchObject([{ values: { picture: 'in/a.png' } }])
 })
 
 test('the upload of a form is no way in by other doors, and its end is the end of the form', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const { head, tail } = wire({ workspaceId }, 'hello')
   const length = String(head.length + tail.length)
-  const raw = await rawRequest(house, 'POST', '/files', { ...boundary, 'Content-Length': length })
+  const raw = await rawRequest(holdall, 'POST', '/files', { ...boundary, 'Content-Length': length })
   await raw.write(head)
   const list = `query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { id } } } }`
-  const ids = async () => (await house.ask(list, { id: workspaceId })).workspace.uploads.nodes
+  const ids = async () => (await holdall.ask(list, { id: workspaceId })).workspace.uploads.nodes
   await until(async () => (await ids()).length === 1)
   const [{ id }] = await ids()
-  await act(house, 'cancelUpload', { uploadId: id }, '__typename')
+  await act(holdall, 'cancelUpload', { uploadId: id }, '__typename')
   await raw.write(tail)
   expect((await raw.answer()).status).toBe(409)
-  await nothingLeft(house, workspaceId)
+  await nothingLeft(holdall, workspaceId)
 })
 
 test('S25, S34: a form that fails twice, in a header and by its end, is answered 400, and the house lives on', async () => {
   await using here = await open()
-  const { house } = here
+  const { holdall } = here
   for (const part of [
     'broken',
     'Content-Disposition: form-data; name="file"\r\nbroken',
@@ -402,8 +414,8 @@ test('S25, S34: a form that fails twice, in a header and by its end, is answered
     '\0',
   ]) {
     const body = `--b\r\n${part}\r\n\r\nhello`
-    const response = await house.http('/files', { method: 'POST', headers: boundary, body })
+    const response = await holdall.http('/files', { method: 'POST', headers: boundary, body })
     expect([part, response.status]).toEqual([part, 400])
   }
-  expect((await house.http('/readyz')).status).toBe(200)
+  expect((await holdall.http('/readyz')).status).toBe(200)
 })

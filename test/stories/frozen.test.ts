@@ -5,9 +5,9 @@ import { database } from '../support/databases.ts'
 import { heard } from '../support/mark-handled.ts'
 import { startProcess } from '../support/process.ts'
 import { expectExact } from '../support/recount.ts'
-import { houseAt } from '../support/server-at.ts'
+import { serverAt } from '../support/server-at.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
 // A process of its own takes its time to start.
@@ -17,20 +17,20 @@ vi.setConfig({ testTimeout: 90_000 })
 async function openTwo() {
   const env = { MAX_QUERY_COST: '1000000' }
   await using stack = new AsyncDisposableStack()
-  const house = stack.use(await openHouse({ env }))
-  const near = new URL(house.databaseUrl ?? '')
+  const holdall = stack.use(await startTestServer({ env }))
+  const near = new URL(holdall.databaseUrl ?? '')
   const network = stack.use(await startTcpProxy({ host: near.hostname, port: Number(near.port) }))
   const far = new URL(near)
   far.port = String(network.port)
   const process = await startProcess({
-    ...{ DATA_DIR: house.dir, LOG_LEVEL: 'fatal', ...env },
+    ...{ DATA_DIR: holdall.dir, LOG_LEVEL: 'fatal', ...env },
     ...{ DATABASE_URL: far.href, LISTEN_DATABASE_URL: near.href },
   })
-  const workspace = await createWorkspace(house)
+  const workspace = await createWorkspace(holdall)
   const all = stack.move()
   return {
-    house,
-    other: houseAt(process.url, house.token),
+    holdall,
+    other: serverAt(process.url, holdall.token),
     process,
     network,
     workspace,
@@ -42,8 +42,8 @@ const query = `mutation ($input: CreateFolderInput!) {
   createFolder(input: $input) { ... on CreateFolderPayload { folder { name } } ... on UserError { code } }
 }`
 /** The name of the folder that was made, or the code of what was in the way. */
-async function makeFolder(house: House, workspaceId: string, name: string): Promise<string> {
-  const response = await house.http('/graphql', {
+async function makeFolder(holdall: TestServer, workspaceId: string, name: string): Promise<string> {
+  const response = await holdall.http('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ query, variables: { input: { workspaceId, name } } }),
@@ -69,20 +69,20 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
     timed,
     async () => {
       await using all = await openTwo()
-      const { house, other, process, network, workspace } = all
+      const { holdall, other, process, network, workspace } = all
       network.judge(at('for no key update', 1, () => process.signal('SIGSTOP')))
       const asked = makeFolder(other, workspace.id, 'of the one that hangs')
       await sleep(500)
       const since = performance.now()
-      expect(await makeFolder(house, workspace.id, 'of another')).toBe('of another')
+      expect(await makeFolder(holdall, workspace.id, 'of another')).toBe('of another')
       expect(performance.now() - since).toBeLessThan(5000)
       process.signal('SIGCONT')
       expect(await asked).toBe('of the one that hangs')
-      expect((await children(house, workspace.root.id)).map(({ name }) => name).sort()).toEqual([
+      expect((await children(holdall, workspace.root.id)).map(({ name }) => name).sort()).toEqual([
         'of another',
         'of the one that hangs',
       ])
-      await expectExact(house, workspace)
+      await expectExact(holdall, workspace)
     },
   )
 
@@ -91,7 +91,7 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
     timed,
     async () => {
       await using all = await openTwo()
-      const { house, other, process, network, workspace } = all
+      const { holdall, other, process, network, workspace } = all
       network.judge(at('for no key update', 8, () => process.signal('SIGSTOP')))
       const names = Array.from({ length: 30 }, (_, i) => `F${i}`)
       const asked = heard(Promise.all(names.map((name) => makeFolder(other, workspace.id, name))))
@@ -99,25 +99,25 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
       const since = performance.now()
       let answer = ''
       while (answer !== 'of another') {
-        answer = await makeFolder(house, workspace.id, 'of another')
+        answer = await makeFolder(holdall, workspace.id, 'of another')
         expect(['of another', 'UNAVAILABLE']).toContain(answer)
       }
       expect(performance.now() - since).toBeLessThan(5000)
       process.signal('SIGCONT')
       const answers = await asked
-      const there = (await children(house, workspace.root.id)).map(({ name }) => name)
+      const there = (await children(holdall, workspace.root.id)).map(({ name }) => name)
       // One may not know what became of its commit, and says so.
       const done = answers.filter((name) => name !== 'UNAVAILABLE')
       expect(done.length).toBeGreaterThan(20)
       expect(there).toEqual(expect.arrayContaining(done))
-      await expectExact(house, workspace)
+      await expectExact(holdall, workspace)
     },
   )
 
   test('the wait for a workspace is a metric', async () => {
-    await using house = await openHouse({ env: { METRICS: 'open' } })
-    await createWorkspace(house)
-    const text = await (await house.http('/metrics')).text()
+    await using holdall = await startTestServer({ env: { METRICS: 'open' } })
+    await createWorkspace(holdall)
+    const text = await (await holdall.http('/metrics')).text()
     expect(text).toMatch(/^workspace_lock_wait_seconds_bucket\{le="3"\} \d+$/m)
   })
 })
@@ -130,16 +130,16 @@ describe.runIf(database === 'PostgreSQL')(
       timed,
       async () => {
         await using all = await openTwo()
-        const { house, other, network, workspace } = all
+        const { holdall, other, network, workspace } = all
         network.judge(at('for no key update', 1, () => network.blackHole()))
         const since = performance.now()
         const asked = makeFolder(other, workspace.id, 'over a black hole')
         await sleep(300)
-        expect(await makeFolder(house, workspace.id, 'of another')).toBe('of another')
+        expect(await makeFolder(holdall, workspace.id, 'of another')).toBe('of another')
         expect(performance.now() - since).toBeLessThan(5500)
         expect(await asked).toBe('over a black hole')
         expect(performance.now() - since).toBeLessThan(10_000)
-        await expectExact(house, workspace)
+        await expectExact(holdall, workspace)
       },
     )
 

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
-import type { Told } from '../../src/fsck/inspect.ts'
+import type { ReportedFinding } from '../../src/fsck/inspect.ts'
 import {
   act,
   confirmUpload,
@@ -25,13 +25,13 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type Furnished, furnish, furnishedHouse } from '../support/fixtures.ts'
+import { type Furnished, furnish, serverWithFixtures } from '../support/fixtures.ts'
 import { bytesAt, findings, flipBit, runFsck, vandalise } from '../support/inspection.ts'
 import { heard } from '../support/mark-handled.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 const key = (end: string) => `upl_${end.padStart(32, '0')}`
-const codesOf = (found: Told[]) => [...new Set(found.map(({ code }) => code))].sort()
+const codesOf = (found: ReportedFinding[]) => [...new Set(found.map(({ code }) => code))].sort()
 
 type Act = (place: Furnished) => Promise<unknown>
 
@@ -39,7 +39,7 @@ type Act = (place: Furnished) => Promise<unknown>
 const set =
   <T extends keyof Tables>(table: T, idOf: (p: Furnished) => string, values: Partial<Tables[T]>) =>
   (place: Furnished) =>
-    vandalise(place.house, (tx) => {
+    vandalise(place.holdall, (tx) => {
       const sets = Object.entries(values).map(([name, value]) => sql`${sql.id(name)} = ${value}`)
       const row = sql`${sql.id(table)} SET ${sql.join(sets)} WHERE "id" = ${idOf(place)}`
       return sql`UPDATE ${row}`.execute(tx)
@@ -48,18 +48,18 @@ const set =
 const del =
   (table: keyof Tables, column: string, idOf: (p: Furnished) => string): Act =>
   (place) =>
-    vandalise(place.house, (tx) =>
+    vandalise(place.holdall, (tx) =>
       sql`DELETE FROM ${sql.id(table)} WHERE ${sql.id(column)} = ${idOf(place)}`.execute(tx),
     )
 
 const links =
   (values: Partial<Tables['rowLinks']>): Act =>
-  ({ house }) =>
-    house.app.db.updateTable('rowLinks').set(values).execute()
+  ({ holdall }) =>
+    holdall.app.db.updateTable('rowLinks').set(values).execute()
 
 /** What search knows, under another id. */
-const stray: Act = ({ house, tagId }) =>
-  house.app.db
+const stray: Act = ({ holdall, tagId }) =>
+  holdall.app.db
     .updateTable('searchDocuments')
     .set({ id: 'tag_nobody' })
     .where('id', '=', tagId)
@@ -72,8 +72,8 @@ async function oldFile(path: string) {
   const then = Date.now() / 1000 - 30 * 86_400
   await utimes(path, then, then)
 }
-const inBlobs = ({ house }: Furnished, ...path: string[]) => join(house.dir, 'blobs', ...path)
-const plateBytes = ({ house, plateBlob }: Furnished) => bytesAt(house, plateBlob)
+const inBlobs = ({ holdall }: Furnished, ...path: string[]) => join(holdall.dir, 'blobs', ...path)
+const plateBytes = ({ holdall, plateBlob }: Furnished) => bytesAt(holdall, plateBlob)
 
 const workspace = ({ workspaceId }: Furnished) => workspaceId
 const raw = (place: Furnished) => place.raw.id
@@ -127,7 +127,7 @@ const mendable: Harm[] = [
   [
     'a blob that is cut short',
     ['BYTES_TRUNCATED'],
-    (p) => truncate(bytesAt(p.house, p.otherBlob), 3),
+    (p) => truncate(bytesAt(p.holdall, p.otherBlob), 3),
   ],
   [
     'kept bytes that nobody knows',
@@ -142,47 +142,47 @@ const mendable: Harm[] = [
 ]
 
 test('in a house with a little of everything nothing is found, however closely it is looked at', async () => {
-  const { house, workspaceId, plate, raw } = await furnishedHouse()
-  const lookClosely = () => findings(house, { deep: true, graceMs: 0 })
+  const { holdall, workspaceId, plate, raw } = await serverWithFixtures()
+  const lookClosely = () => findings(holdall, { deep: true, graceMs: 0 })
   expect(await lookClosely()).toEqual([])
-  await act(house, 'updateEntry', { entry: { id: raw.id }, name: 'Raw' }, '__typename')
-  await trashEntries(house, plate)
+  await act(holdall, 'updateEntry', { entry: { id: raw.id }, name: 'Raw' }, '__typename')
+  await trashEntries(holdall, plate)
   expect(await lookClosely()).toEqual([])
-  await act(house, 'emptyTrash', { workspaceId }, '__typename')
+  await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
   expect(await lookClosely()).toEqual([])
 })
 
 describe('F16: is found, put right, and found no more:', () => {
   let place: Furnished
   beforeAll(async () => {
-    place = await furnish(await openHouse())
+    place = await furnish(await startTestServer())
   })
-  afterAll(() => place.house[Symbol.asyncDispose]())
+  afterAll(() => place.holdall[Symbol.asyncDispose]())
 
   test.each(mendable)('%s', async (_, codes, harm) => {
     await harm(place)
-    expect(codesOf(await findings(place.house))).toEqual(codes)
-    const mended = await findings(place.house, { repair: true })
+    expect(codesOf(await findings(place.holdall))).toEqual(codes)
+    const mended = await findings(place.holdall, { repair: true })
     expect(mended.length).toBeGreaterThan(0)
     expect(mended).toEqual(mended.map((told) => ({ ...told, mended: true })))
-    expect(await findings(place.house)).toEqual([])
+    expect(await findings(place.holdall)).toEqual([])
   })
 })
 
 test('what search has not read is found by looking closely', async () => {
-  const place = await furnishedHouse()
-  const { house, plate: file } = place
+  const place = await serverWithFixtures()
+  const { holdall, plate: file } = place
   await set('entries', plate, { description: 'fresh' })(place)
-  expect(await findings(house)).toEqual([])
+  expect(await findings(holdall)).toEqual([])
   const found = { code: 'SEARCH_ENTRY', subject: file.id, mended: true }
-  expect(await findings(house, { deep: true, repair: true })).toMatchObject([found])
-  expect(await findings(house, { deep: true })).toEqual([])
+  expect(await findings(holdall, { deep: true, repair: true })).toMatchObject([found])
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
 test('what carried a tag that was deleted is no finding', async () => {
-  const { house, tagId } = await furnishedHouse()
-  await act(house, 'deleteTag', { tagId }, '__typename')
-  expect(await findings(house, { deep: true })).toEqual([])
+  const { holdall, tagId } = await serverWithFixtures()
+  await act(holdall, 'deleteTag', { tagId }, '__typename')
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
 const others: Harm[] = [
@@ -221,54 +221,56 @@ async function inCircle(place: Furnished) {
 
 describe('is found, and left to people, who are told why:', () => {
   test.each(others)('%s', async (_, codes, harm) => {
-    const place = await furnishedHouse()
+    const place = await serverWithFixtures()
     await harm(place)
-    const found = await findings(place.house, { repair: true })
+    const found = await findings(place.holdall, { repair: true })
     const left = found.filter((told) => 'left' in told)
     expect(codesOf(left)).toEqual(expect.arrayContaining(codes))
     expect(left.every((told) => 'left' in told && told.left.length > 10)).toBe(true)
-    expect(codesOf(await findings(place.house))).toEqual(expect.arrayContaining(codes))
+    expect(codesOf(await findings(place.holdall))).toEqual(expect.arrayContaining(codes))
   })
 })
 
 test('F16: what came a moment ago is spared, whether or not a row knows it', async () => {
-  const place = await furnishedHouse()
+  const place = await serverWithFixtures()
   await mkdir(inBlobs(place, 'kept/00/01'), { recursive: true })
   await writeFile(inBlobs(place, 'kept/00/01', key('1')), 'its row is on the way')
   await writeFile(inBlobs(place, 'staged', key('2')), 'so is its')
-  expect(await findings(place.house)).toEqual([])
+  expect(await findings(place.holdall)).toEqual([])
   const codes = ['BYTES_KEPT_UNKNOWN', 'BYTES_STAGED_UNKNOWN']
-  expect(codesOf(await findings(place.house, { graceMs: -1000 }))).toEqual(codes)
+  expect(codesOf(await findings(place.holdall, { graceMs: -1000 }))).toEqual(codes)
 })
 
 test('F15: bytes that have changed, or changed places, are found by reading them, and their files are FAILED', async () => {
-  const place = await furnishedHouse()
-  const { house, plate, other } = place
-  await flipBit(bytesAt(house, place.otherBlob))
-  expect(await findings(house)).toEqual([])
-  expect(codesOf(await findings(house, { deep: true }))).toEqual(['BYTES_CHANGED'])
-  await flipBit(bytesAt(house, place.otherBlob))
-  expect(await findings(house, { deep: true })).toEqual([])
+  const place = await serverWithFixtures()
+  const { holdall, plate, other } = place
+  await flipBit(bytesAt(holdall, place.otherBlob))
+  expect(await findings(holdall)).toEqual([])
+  expect(codesOf(await findings(holdall, { deep: true }))).toEqual(['BYTES_CHANGED'])
+  await flipBit(bytesAt(holdall, place.otherBlob))
+  expect(await findings(holdall, { deep: true })).toEqual([])
 
   const extra = { workspaceId: place.workspaceId, name: 'same size.bin', bytes: 'y'.repeat(1000) }
-  const twin = await uploadFile(house, extra)
+  const twin = await uploadFile(holdall, extra)
   await swap(
-    bytesAt(house, place.otherBlob),
-    bytesAt(house, await blobIdOf(place, twin.version.id)),
+    bytesAt(holdall, place.otherBlob),
+    bytesAt(holdall, await blobIdOf(place, twin.version.id)),
   )
-  const found = await findings(house, { deep: true, repair: true })
+  const found = await findings(holdall, { deep: true, repair: true })
   expect(found.map(({ code }) => code)).toEqual(['BYTES_CHANGED', 'BYTES_CHANGED'])
   const status = async (id: string) =>
-    (await lookUp(house, { id }, '... on File { status }')).status
+    (await lookUp(holdall, { id }, '... on File { status }')).status
   expect([await status(other.id), await status(twin.id)]).toEqual(['FAILED', 'FAILED'])
   expect(await status(plate.id)).toBe('COMPLETE')
-  expect(await findings(house, { deep: true })).toEqual([])
+  expect(await findings(holdall, { deep: true })).toEqual([])
 
   await swap(
-    bytesAt(house, place.otherBlob),
-    bytesAt(house, await blobIdOf(place, twin.version.id)),
+    bytesAt(holdall, place.otherBlob),
+    bytesAt(holdall, await blobIdOf(place, twin.version.id)),
   )
-  expect(codesOf(await findings(house, { deep: true, repair: true }))).toEqual(['BYTES_RECOVERED'])
+  expect(codesOf(await findings(holdall, { deep: true, repair: true }))).toEqual([
+    'BYTES_RECOVERED',
+  ])
   expect([await status(other.id), await status(twin.id)]).toEqual(['COMPLETE', 'COMPLETE'])
 })
 
@@ -278,9 +280,9 @@ async function swap(one: string, other: string) {
   await rename(`${one}.away`, other)
 }
 
-const blobIdOf = async ({ house }: Furnished, versionId: string) =>
+const blobIdOf = async ({ holdall }: Furnished, versionId: string) =>
   (
-    await house.app.db
+    await holdall.app.db
       .selectFrom('versions')
       .select('blobId')
       .where('id', '=', versionId)
@@ -290,10 +292,10 @@ const blobIdOf = async ({ house }: Furnished, versionId: string) =>
 test('beside a busy house nothing is found, and nobody is disturbed', {
   timeout: 120_000,
 }, async () => {
-  const place = await furnishedHouse()
-  const { house, workspaceId } = place
+  const place = await serverWithFixtures()
+  const { holdall, workspaceId } = place
   // Not in what is copied, which would be more with each copy.
-  const destination = await createFolder(house, { parent: { id: place.rootId }, name: 'sorted' })
+  const destination = await createFolder(holdall, { parent: { id: place.rootId }, name: 'sorted' })
   let [isOver, done] = [false, 0]
   onTestFinished(() => {
     isOver = true
@@ -301,22 +303,27 @@ test('beside a busy house nothing is found, and nobody is disturbed', {
   const busy = async (name: string) => {
     for (let i = 0; !isOver; i++) {
       const parent = { id: place.rootId }
-      const folder = await createFolder(house, { parent, name: `${name} ${i}`, tags: [name] })
-      const upload = await createUpload(house, { workspaceId, folderId: folder.id, name, size: 8 })
-      await sendBytes(house, upload, `${name}${i}`.padEnd(4).slice(0, 4))
-      await sendBytes(house, upload, 'rest', 4)
-      await confirmUpload(house, { uploadId: upload.id })
+      const folder = await createFolder(holdall, { parent, name: `${name} ${i}`, tags: [name] })
+      const upload = await createUpload(holdall, {
+        workspaceId,
+        folderId: folder.id,
+        name,
+        size: 8,
+      })
+      await sendBytes(holdall, upload, `${name}${i}`.padEnd(4).slice(0, 4))
+      await sendBytes(holdall, upload, 'rest', 4)
+      await confirmUpload(holdall, { uploadId: upload.id })
       const sorting = { entries: items(folder), destination: { id: destination.id } }
-      await act(house, 'moveEntries', sorting, 'succeeded')
+      await act(holdall, 'moveEntries', sorting, 'succeeded')
       if (i % 2)
         await act(
-          house,
+          holdall,
           'copyEntries',
           { entries: items(place.raw), destination: parent },
           'failed',
         )
-      if (i % 3 === 0) await trashEntries(house, folder)
-      if (i % 6 === 0) await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+      if (i % 3 === 0) await trashEntries(holdall, folder)
+      if (i % 6 === 0) await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
       done += 1
     }
   }
@@ -324,26 +331,26 @@ test('beside a busy house nothing is found, and nobody is disturbed', {
   const found: string[] = []
   // As people run it, in a process of its own.
   for (let looks = 0; looks < 100 && done < 40; looks++) {
-    const { lines, complained } = await runFsck(house, '--deep', '--repair', '--json')
+    const { lines, complained } = await runFsck(holdall, '--deep', '--repair', '--json')
     found.push(...lines, ...complained.split('\n').filter(Boolean))
   }
-  const beside = await runFsck(house, '--deep')
+  const beside = await runFsck(holdall, '--deep')
   isOver = true
   await working
   expect(beside).toMatchObject({ code: 0, complained: '' })
   expect(found).toEqual([])
   expect(done).toBeGreaterThan(39)
-  expect(await findings(house, { deep: true })).toEqual([])
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
 describe('npm run fsck', () => {
   test('exits with 0 where nothing is found, with 1 where something is, and says what it did', async () => {
-    const place = await furnishedHouse()
-    const { house } = place
-    expect(await runFsck(house)).toMatchObject({ code: 0, lines: ['Nothing was found.'] })
+    const place = await serverWithFixtures()
+    const { holdall } = place
+    expect(await runFsck(holdall)).toMatchObject({ code: 0, lines: ['Nothing was found.'] })
     await set('entries', raw, { fileCount: 7 })(place)
-    await rm(bytesAt(house, place.otherBlob))
-    const found = await runFsck(house, '--json')
+    await rm(bytesAt(holdall, place.otherBlob))
+    const found = await runFsck(holdall, '--json')
     expect(found.code).toBe(1)
     expect(found.lines.map((line) => JSON.parse(line))).toEqual([
       { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), mended: false },
@@ -360,20 +367,20 @@ describe('npm run fsck', () => {
         mended: false,
       },
     ])
-    const mended = await runFsck(house, '--repair', '--deep')
+    const mended = await runFsck(holdall, '--repair', '--deep')
     expect(mended.code).toBe(1)
     expect(mended.lines).toContainEqual(
       `BYTES_MISSING ${place.otherBlob}: its bytes are not there. Mended.`,
     )
     const known = 'Nothing was found. 1 blobs are known to be damaged; their files are FAILED.'
-    expect(await runFsck(house, '--deep')).toMatchObject({ code: 0, lines: [known] })
+    expect(await runFsck(holdall, '--deep')).toMatchObject({ code: 0, lines: [known] })
   })
 
   test('exits with 2 where it cannot look', async () => {
-    const { house } = await furnishedHouse()
-    expect((await runFsck(house, '--repiar')).code).toBe(2)
-    expect((await runFsck(house, '--grace-hours=soon')).code).toBe(2)
-    const nowhere = { ...house, dir: join(house.dir, 'nowhere'), databaseUrl: undefined }
+    const { holdall } = await serverWithFixtures()
+    expect((await runFsck(holdall, '--repiar')).code).toBe(2)
+    expect((await runFsck(holdall, '--grace-hours=soon')).code).toBe(2)
+    const nowhere = { ...holdall, dir: join(holdall.dir, 'nowhere'), databaseUrl: undefined }
     const { code, complained } = await runFsck(nowhere)
     expect([code, complained]).toEqual([
       2,
@@ -382,21 +389,21 @@ describe('npm run fsck', () => {
   })
 
   test('says in a sentence which folder of bytes it cannot open, and makes none', async () => {
-    await using house = await openHouse()
-    const kept = join(house.dir, 'blobs/kept')
+    await using holdall = await startTestServer()
+    const kept = join(holdall.dir, 'blobs/kept')
     await rm(kept, { recursive: true })
-    expect((await runFsck(house)).code).toBe(0)
-    expect(await readdir(join(house.dir, 'blobs'))).not.toContain('kept')
+    expect((await runFsck(holdall)).code).toBe(0)
+    expect(await readdir(join(holdall.dir, 'blobs'))).not.toContain('kept')
 
     await symlink('/nowhere/kept', kept)
     const refused = { code: 2, complained: expect.stringMatching(/^\S+blobs cannot be opened \(E/) }
-    expect(await runFsck(house)).toMatchObject(refused)
-    expect(await runFsck(house, '--repair')).toMatchObject(refused)
-    await rename(join(house.dir, 'blobs'), join(house.dir, 'elsewhere'))
-    await symlink('/nowhere', join(house.dir, 'blobs'))
-    expect(await runFsck(house)).toMatchObject(refused)
-    await rm(join(house.dir, 'blobs'))
-    await writeFile(join(house.dir, 'blobs'), 'a file')
-    expect(await runFsck(house)).toMatchObject(refused)
+    expect(await runFsck(holdall)).toMatchObject(refused)
+    expect(await runFsck(holdall, '--repair')).toMatchObject(refused)
+    await rename(join(holdall.dir, 'blobs'), join(holdall.dir, 'elsewhere'))
+    await symlink('/nowhere', join(holdall.dir, 'blobs'))
+    expect(await runFsck(holdall)).toMatchObject(refused)
+    await rm(join(holdall.dir, 'blobs'))
+    await writeFile(join(holdall.dir, 'blobs'), 'a file')
+    expect(await runFsck(holdall)).toMatchObject(refused)
   })
 })

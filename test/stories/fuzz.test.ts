@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { openGround } from '../fuzz/fuzz-server.ts'
-import { fuzzInHouses } from '../fuzz/rounds.ts'
+import { fuzzOnServers } from '../fuzz/rounds.ts'
 import type { Subject } from '../fuzz/runs.ts'
 import { subjects } from '../fuzz/subjects.ts'
 import { parsed } from '../fuzz/verify-answer.ts'
 import { ask } from '../fuzz/wire.ts'
 import { attempt } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 const { FUZZ_CASES, FUZZ_SEED, FUZZ_PATH } = process.env
 /** What is asked is the same on both databases: one of them hears all of it. */
@@ -20,7 +20,7 @@ const timeout = 30_000 + Number(FUZZ_CASES ?? usual) * 200
 test.each(subjects)('$rows: fuzzed $name', { timeout }, async (subject) => {
   const cases = casesOf(subject)
   const bounds = { seed: Number(FUZZ_SEED ?? 1), cases, path: FUZZ_PATH }
-  const figures = await fuzzInHouses(subject, bounds)
+  const figures = await fuzzOnServers(subject, bounds)
   if (FUZZ_CASES) console.log(`${subject.name}: ${figures.cases} cases, ${figures.taken} taken`)
   if (FUZZ_PATH === undefined) expect(figures.cases).toBeGreaterThanOrEqual(cases)
 })
@@ -29,8 +29,8 @@ describe('what fuzzing has found', () => {
   test.each([{}, { PUBLIC_URL: 'https://files.example.org' }])(
     'S29, S34: a Host that no URL can have is refused, with %j',
     async (env) => {
-      await using house = await openHouse({ env })
-      const ground = { house, url: new URL(house.url) }
+      await using holdall = await startTestServer({ env })
+      const ground = { holdall, url: new URL(holdall.url) }
       for (const Host of ['1.2.3.4.5', 'a:99999', '[::1::]']) {
         const asked = { path: '/graphql?query={__typename}', headers: { Host } }
         const { status, body } = await ask(ground, asked)
@@ -58,7 +58,7 @@ describe('what fuzzing has found', () => {
     ['U+0000', '\0'],
   ])('S2: %s is refused wherever text is kept', async (_, text) => {
     await using ground = await openGround()
-    const { house, workspaceId, uploadId, fileId, versionId } = ground
+    const { holdall, workspaceId, uploadId, fileId, versionId } = ground
     const tried: [string, object][] = [
       ['updateWorkspace', { workspaceId, description: text }],
       ['createWorkspace', { name: text }],
@@ -72,7 +72,7 @@ describe('what fuzzing has found', () => {
       ['createApiToken', { name: text, scopes: [] }],
     ]
     for (const [name, input] of tried) {
-      const { code } = await attempt(house, name, { ...input }, '__typename')
+      const { code } = await attempt(holdall, name, { ...input }, '__typename')
       expect([name, code]).toEqual([name, 'INVALID_INPUT'])
     }
   })

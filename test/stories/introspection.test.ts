@@ -1,11 +1,11 @@
 import { getIntrospectionQuery } from 'graphql'
 import { expect, onTestFinished, test } from 'vitest'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-async function open(INTROSPECTION: string): Promise<House> {
-  const house = await openHouse({ env: { INTROSPECTION } })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  return house
+async function open(INTROSPECTION: string): Promise<TestServer> {
+  const holdall = await startTestServer({ env: { INTROSPECTION } })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  return holdall
 }
 
 const introspections = [
@@ -19,49 +19,49 @@ const introspections = [
 const misspelled = '{ viewr { user { id } } }'
 
 /** Codes of what each introspection is answered with; undefined where it is answered. */
-const codesOf = async (house: House, token: string | null | undefined) => {
+const codesOf = async (holdall: TestServer, token: string | null | undefined) => {
   const codes = new Set<string | undefined>()
   for (const query of introspections) {
-    const { errors } = await house.graphql(query, {}, token === undefined ? {} : { token })
+    const { errors } = await holdall.graphql(query, {}, token === undefined ? {} : { token })
     codes.add(errors?.[0]?.extensions?.code)
   }
   return [...codes]
 }
 
 test('on: everyone reads the schema, and errors suggest names', async () => {
-  const house = await open('on')
-  const { data } = await house.graphql('{ __schema { queryType { name } } }', {}, { token: null })
+  const holdall = await open('on')
+  const { data } = await holdall.graphql('{ __schema { queryType { name } } }', {}, { token: null })
   expect(data.__schema.queryType.name).toBe('Query')
-  const { errors } = await house.graphql(misspelled, {}, { token: null })
+  const { errors } = await holdall.graphql(misspelled, {}, { token: null })
   expect(errors?.[0]?.message).toContain('Did you mean')
 })
 
 test('authenticated: only who has a token reads the schema', async () => {
-  const house = await open('authenticated')
-  const { data } = await house.graphql('{ __schema { queryType { name } } }')
+  const holdall = await open('authenticated')
+  const { data } = await holdall.graphql('{ __schema { queryType { name } } }')
   expect(data.__schema.queryType.name).toBe('Query')
   // The same documents right after: no answer to a caller with a token is given to one without.
-  expect(await codesOf(house, null)).toEqual(['FORBIDDEN'])
-  expect(await house.graphql('{ __typename }', {}, { token: null })).toMatchObject({
+  expect(await codesOf(holdall, null)).toEqual(['FORBIDDEN'])
+  expect(await holdall.graphql('{ __typename }', {}, { token: null })).toMatchObject({
     data: { __typename: 'Query' },
   })
 })
 
 test('authenticated: errors suggest names only to who has a token', async () => {
-  const house = await open('authenticated')
+  const holdall = await open('authenticated')
   const messageFor = async (token: string | null) =>
-    (await house.graphql(misspelled, {}, { token })).errors?.[0]?.message
-  expect(await messageFor(house.token)).toContain('Did you mean "viewer"?')
+    (await holdall.graphql(misspelled, {}, { token })).errors?.[0]?.message
+  expect(await messageFor(holdall.token)).toContain('Did you mean "viewer"?')
   expect(await messageFor(null)).toBe('Cannot query field "viewr" on type "Query".')
   expect(await messageFor('hld_not-a-token-of-anyone')).not.toContain('viewer')
   const wrongValue =
     'mutation ($m: BatchMode!) { trashEntries(input: { entries: [], mode: $m }) { __typename } }'
-  const { errors } = await house.graphql(wrongValue, { m: 'BEST_EFORT' }, { token: null })
+  const { errors } = await holdall.graphql(wrongValue, { m: 'BEST_EFORT' }, { token: null })
   expect(errors?.[0]?.message).not.toContain('BEST_EFFORT')
 })
 
 test('no error suggests a name, whatever is misspelled', async () => {
-  const house = await open('off')
+  const holdall = await open('off')
   for (const query of [
     '{ workspace(by: { slugg: "x" }) { id } }',
     'query ($by: WorkspaceBy = { slg: "x" }) { workspace(by: $by) { id } }',
@@ -72,20 +72,20 @@ test('no error suggests a name, whatever is misspelled', async () => {
     '{ node(id: "x") { ... on Fil { id } } }',
     'query ($i: Strin) { node(id: $i) { id } }',
   ]) {
-    const { errors } = await house.graphql(query)
+    const { errors } = await holdall.graphql(query)
     expect([query, errors?.[0]?.message]).toEqual([query, expect.any(String)])
     expect(JSON.stringify(errors)).not.toContain('Did you mean')
   }
   const query = 'query ($by: WorkspaceBy!) { workspace(by: $by) { id } }'
-  const { errors } = await house.graphql(query, { by: { slg: 'x' } })
+  const { errors } = await holdall.graphql(query, { by: { slg: 'x' } })
   expect(errors?.[0]?.message).toContain('slg')
   expect(JSON.stringify(errors)).not.toContain('Did you mean')
 })
 
 test('off: nobody reads the schema', async () => {
-  const house = await open('off')
-  expect(await codesOf(house, undefined)).toEqual(['FORBIDDEN'])
-  expect(await codesOf(house, null)).toEqual(['FORBIDDEN'])
-  const { viewer } = await house.ask('{ viewer { user { id } } }')
+  const holdall = await open('off')
+  expect(await codesOf(holdall, undefined)).toEqual(['FORBIDDEN'])
+  expect(await codesOf(holdall, null)).toEqual(['FORBIDDEN'])
+  const { viewer } = await holdall.ask('{ viewer { user { id } } }')
   expect(viewer.user.id).toBeTruthy()
 })

@@ -1,22 +1,22 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createFolder, createWorkspace, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let rootId: string
 beforeAll(async () => {
-  house = await openHouse()
-  const workspace = await createWorkspace(house)
+  holdall = await startTestServer()
+  const workspace = await createWorkspace(holdall)
   workspaceId = workspace.id
   rootId = workspace.root.id
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 type Headers = Record<string, string>
 const json = { 'content-type': 'application/json', accept: 'application/graphql-response+json' }
-const post = (body: string, headers: Headers = json, as = house) =>
+const post = (body: string, headers: Headers = json, as = holdall) =>
   as.http('/graphql', { method: 'POST', headers, body })
 
 const times = (n: number, make: (i: number) => string) =>
@@ -181,7 +181,7 @@ describe('S22: what a page of another origin could make a browser send', () => {
   const mutation = 'mutation { createWorkspace(input: { name: "Forged" }) { __typename } }'
   const plain = JSON.stringify({ query: mutation })
   const countWorkspaces = async () =>
-    (await house.ask('{ viewer { workspaces { totalCount } } }')).viewer.workspaces.totalCount
+    (await holdall.ask('{ viewer { workspaces { totalCount } } }')).viewer.workspaces.totalCount
 
   const form = (fields: Record<string, string>) => {
     const data = new FormData()
@@ -200,8 +200,8 @@ describe('S22: what a page of another origin could make a browser send', () => {
 
   test.each(bodies)('is refused, with a token and without: %s', async (_, headers, body) => {
     const before = await countWorkspaces()
-    for (const token of [house.token, null]) {
-      const response = await house.http('/graphql', { method: 'POST', headers, body, token })
+    for (const token of [holdall.token, null]) {
+      const response = await holdall.http('/graphql', { method: 'POST', headers, body, token })
       expect([403, 415]).toContain(response.status)
       expect(await response.text()).not.toMatch(secrets)
     }
@@ -211,11 +211,11 @@ describe('S22: what a page of another origin could make a browser send', () => {
   test('a GET runs no mutation, and without a header of its own not even a query', async () => {
     const before = await countWorkspaces()
     const search = (query: string) => `/graphql?query=${encodeURIComponent(query)}`
-    const asked = await house.http(search(mutation), { headers: json })
+    const asked = await holdall.http(search(mutation), { headers: json })
     expect([asked.status, asked.headers.get('allow')]).toEqual([405, 'POST'])
-    expect((await house.http(search('{ __typename }'), { token: null })).status).toBe(403)
+    expect((await holdall.http(search('{ __typename }'), { token: null })).status).toBe(403)
     const header = { 'graphql-require-preflight': '1' }
-    const query = await house.http(search('{ __typename }'), { token: null, headers: header })
+    const query = await holdall.http(search('{ __typename }'), { token: null, headers: header })
     expect(await query.json()).toEqual({ data: { __typename: 'Query' } })
     expect(await countWorkspaces()).toBe(before)
   })
@@ -244,7 +244,7 @@ describe('S15, S16: the cost of a query', () => {
     'query ($id: ID!, $first: Int) { workspace(by: { id: $id }) { entries(first: $first) { nodes { id name path tags { name } } } } }'
 
   test('counts what the variables ask for: the same document passes with few and not with many', async () => {
-    const poor = await openHouse({ env: { MAX_QUERY_COST: '200' } })
+    const poor = await startTestServer({ env: { MAX_QUERY_COST: '200' } })
     onTestFinished(() => poor[Symbol.asyncDispose]())
     const { id } = await createWorkspace(poor)
     const ask = (first: number) => poor.graphql(page, { id, first })
@@ -260,10 +260,10 @@ describe('S15, S16: the cost of a query', () => {
 
   test('leaves room for what an interface asks: 100 with their tags, 20 folders with 10 each', async () => {
     const folders = await Promise.all(
-      Array.from({ length: 3 }, (_, i) => createFolder(house, { workspaceId, name: `box ${i}` })),
+      Array.from({ length: 3 }, (_, i) => createFolder(holdall, { workspaceId, name: `box ${i}` })),
     )
     for (const { id } of folders)
-      await uploadFile(house, {
+      await uploadFile(holdall, {
         workspaceId,
         folderId: id,
         name: 'a.txt',
@@ -271,7 +271,7 @@ describe('S15, S16: the cost of a query', () => {
         tags: ['red'],
       })
     await act(
-      house,
+      holdall,
       'tagEntries',
       { entries: folders.map(({ id }) => ({ entry: { id } })), add: ['red'] },
       'succeeded',
@@ -281,7 +281,7 @@ describe('S15, S16: the cost of a query', () => {
       totalCount pageInfo { hasNextPage endCursor }
       nodes { __typename id name path updatedAt createdBy { name } tags { name color }
         ... on File { size mediaType kind sha256 downloadUrl { url expiresAt } } } } } }`
-    const wide = await house.ask(hundred, { id: workspaceId })
+    const wide = await holdall.ask(hundred, { id: workspaceId })
     expect(wide.workspace.entries.nodes).toHaveLength(6)
     expect(wide.workspace.entries.nodes.every(({ tags }: any) => tags[0].name === 'red')).toBe(true)
     expect(wide.rateLimit.cost).toBeLessThan(15_000)
@@ -289,7 +289,7 @@ describe('S15, S16: the cost of a query', () => {
     const nested = `query ($id: ID!) { rateLimit { cost } node(id: $id) { ... on Folder { children(first: 20) {
       nodes { id name tags { name } ... on Folder { totals { bytes } children(first: 10) {
         nodes { id name path tags { name } ... on File { size mediaType downloadUrl { url } } } } } } } } } }`
-    const deep = await house.ask(nested, { id: rootId })
+    const deep = await holdall.ask(nested, { id: rootId })
     expect(deep.node.children.nodes.map(({ children }: any) => children.nodes.length)).toEqual([
       1, 1, 1,
     ])
@@ -298,7 +298,7 @@ describe('S15, S16: the cost of a query', () => {
 
   test('does not rise for a page size that is refused, which says so itself', async () => {
     for (const first of [1_000_000_000, 101, 0, -1]) {
-      const { data, errors } = await house.graphql(page, { id: workspaceId, first })
+      const { data, errors } = await holdall.graphql(page, { id: workspaceId, first })
       expect(data).toEqual({ workspace: null })
       expect(errors).toMatchObject([{ extensions: { code: 'BAD_PAGE_SIZE' } }])
     }
@@ -306,7 +306,7 @@ describe('S15, S16: the cost of a query', () => {
 })
 
 test('S34: a fault inside is INTERNAL_SERVER_ERROR with the id of the request, and nothing more', async () => {
-  const broken = await openHouse()
+  const broken = await startTestServer()
   const { id } = await createWorkspace(broken)
   await broken.app.db.schema.dropTable('entryTags').execute()
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { tags { name } } } }'

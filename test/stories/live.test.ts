@@ -25,27 +25,27 @@ import { openStream } from '../support/events.ts'
 import { heard } from '../support/mark-handled.ts'
 import { Mirror } from '../support/mirror.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { deeds, perform } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let later: number
 
 beforeEach(async () => {
   later = 0
-  house = await openHouse({ now: () => Date.now() + later })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => Date.now() + later })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 const folder = (name: string, parent?: { id: string }) =>
-  createFolder(house, parent ? { parent: { id: parent.id }, name } : { workspaceId, name })
-const now = () => syncCursorOf(house, workspaceId)
+  createFolder(holdall, parent ? { parent: { id: parent.id }, name } : { workspaceId, name })
+const now = () => syncCursorOf(holdall, workspaceId)
 const show = (visibility: 'PUBLIC' | 'PRIVATE') =>
-  act(house, 'updateWorkspace', { workspaceId, visibility }, '__typename')
+  act(holdall, 'updateWorkspace', { workspaceId, visibility }, '__typename')
 
 const workspaceChanges = `subscription ($id: ID!, $since: SyncCursor) {
   workspaceChanges(workspaceId: $id, since: $since) { ${changesResult} }
@@ -53,7 +53,7 @@ const workspaceChanges = `subscription ($id: ID!, $since: SyncCursor) {
 type Options = Parameters<typeof openStream>[3] & { since?: string | undefined; id?: string }
 
 async function follow({ since, id = workspaceId, ...options }: Options = {}) {
-  const stream = await openStream(house, workspaceChanges, { id, since }, options)
+  const stream = await openStream(holdall, workspaceChanges, { id, since }, options)
   /** The next batch, or error of the union. */
   const batch = async (ms?: number): Promise<Batch> =>
     (await stream.next(ms))?.data?.data?.workspaceChanges
@@ -100,7 +100,7 @@ describe('workspaceChanges', () => {
     using stream = await follow()
     await stream.batch()
     for (const name of ['b', 'c', 'd']) {
-      await act(house, 'updateEntry', { entry: { id: outer.id }, name }, '__typename')
+      await act(holdall, 'updateEntry', { entry: { id: outer.id }, name }, '__typename')
       await stream.batch()
       await folder(`in ${name}`, outer)
       expect(inWords((await stream.batch()).changes)).toEqual([`FOLDER_CREATED ${name}/in ${name}`])
@@ -110,8 +110,8 @@ describe('workspaceChanges', () => {
   test('keeps silent about what changes no entry', async () => {
     using stream = await follow()
     await stream.batch()
-    await invite(house, workspaceId)
-    await act(house, 'updateWorkspace', { workspaceId, name: 'Other' }, '__typename')
+    await invite(holdall, workspaceId)
+    await act(holdall, 'updateWorkspace', { workspaceId, name: 'Other' }, '__typename')
     await folder('a')
     expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED a'])
   })
@@ -134,7 +134,7 @@ test('a client that is killed again and again sees each of 200 changes once, and
   await folder('a')
   const before = (await eventsOnEntries()).length
   const snapshot = `query ($id: ID!) { workspace(by: { id: $id }) { changes { ${changesResult} } } }`
-  const { workspace } = await house.ask(snapshot, { id: workspaceId })
+  const { workspace } = await holdall.ask(snapshot, { id: workspaceId })
   const mirror = new Mirror()
   mirror.apply(forMirror(workspace.changes.changes))
 
@@ -157,21 +157,21 @@ test('a client that is killed again and again sees each of 200 changes once, and
   const events = (await eventsOnEntries()).slice(before)
   expect(events.length).toBeGreaterThan(200)
   expect(withoutWalks(seen, events)).toEqual(events)
-  expect(mirror.tree).toEqual(await treeOf(house.app.db, workspaceId))
+  expect(mirror.tree).toEqual(await treeOf(holdall.app.db, workspaceId))
 })
 
 /** Until the log has so many events, and one more. */
 async function doAtRandom(count: number) {
   for (let seed = 0; (await eventsOnEntries()).length < count; seed++) {
     const [deed] = fc.sample(deeds, { numRuns: 1, seed })
-    if (deed) await perform(house, workspaceId, deed)
+    if (deed) await perform(holdall, workspaceId, deed)
   }
   await folder('the last')
 }
 
 const eventsOnEntries = async () =>
   (
-    await house.app.db
+    await holdall.app.db
       .selectFrom('activity')
       .select(['action', 'entryId'])
       .where('workspaceId', '=', workspaceId)
@@ -193,12 +193,12 @@ function withoutWalks(changes: Change[], events: string[]): string[] {
 }
 
 test('S37: a stream tells of its own workspace, whatever happens in others', timed, async () => {
-  const other = await createWorkspace(house, { name: 'Other' })
-  const ann = await invite(house, other.id, 'VIEWER')
+  const other = await createWorkspace(holdall, { name: 'Other' })
+  const ann = await invite(holdall, other.id, 'VIEWER')
   using stream = await follow({ id: other.id, ...ann })
   expect(await stream.batch()).toMatchObject({ changes: [] })
   for (const name of ['a', 'b', 'c']) await folder(name)
-  await createFolder(house, { workspaceId: other.id, name: 'theirs' })
+  await createFolder(holdall, { workspaceId: other.id, name: 'theirs' })
   await folder('d')
   expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED theirs'])
   await expect(stream.batch(700)).rejects.toThrow('nothing came')
@@ -220,22 +220,22 @@ describe('S12, S37: a stream ends within a second', () => {
   }
 
   test('when a member is removed', async () => {
-    const ann = await invite(house, workspaceId, 'VIEWER')
-    await unbind(house, ann.tokenId)
+    const ann = await invite(holdall, workspaceId, 'VIEWER')
+    await unbind(holdall, ann.tokenId)
     const remove = () =>
-      act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+      act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await ending(ann, remove)).toBe('NOT_FOUND')
   })
 
   test('when a token is revoked, of which the log of no workspace tells', async () => {
-    const { id, secret: token } = await giveToken(house)
-    const revoke = () => act(house, 'revokeApiToken', { tokenId: id }, '__typename')
+    const { id, secret: token } = await giveToken(holdall)
+    const revoke = () => act(holdall, 'revokeApiToken', { tokenId: id }, '__typename')
     expect(await ending({ token }, revoke)).toBe('UNAUTHENTICATED')
   })
 
   test('when the time of a token is over', async () => {
     const expiresAt = new Date(Date.now() + 60_000).toISOString()
-    const { secret: token } = await giveToken(house, { expiresAt })
+    const { secret: token } = await giveToken(holdall, { expiresAt })
     const wait = () => {
       later = 61_000
     }
@@ -249,7 +249,7 @@ describe('S12, S37: a stream ends within a second', () => {
   })
 
   test('and begins for nobody without the scope', async () => {
-    const { secret: token } = await giveToken(house, { scopes: ['FILES_WRITE'] })
+    const { secret: token } = await giveToken(holdall, { scopes: ['FILES_WRITE'] })
     using stream = await follow({ token })
     const first = await stream.next()
     expect(first?.data.errors[0].extensions).toEqual({
@@ -263,21 +263,22 @@ describe('S12, S37: a stream ends within a second', () => {
 describe('uploadChanged', () => {
   const query = `subscription ($id: ID!) { uploadChanged(uploadId: $id) { status offset size file { name } } }`
   const watch = async (upload: { id: string }, options: Options = {}) => {
-    const stream = await openStream(house, query, { id: upload.id }, options)
+    const stream = await openStream(holdall, query, { id: upload.id }, options)
     return { ...stream, upload: async () => (await stream.next())?.data?.data?.uploadChanged }
   }
-  const open = (more = {}) => createUpload(house, { workspaceId, name: 'a.bin', size: 9, ...more })
+  const open = (more = {}) =>
+    createUpload(holdall, { workspaceId, name: 'a.bin', size: 9, ...more })
 
   test('tells of the bytes as they are safe, of the end, and completes', async () => {
     const upload = await open()
     using stream = await watch(upload)
     const at = { size: 9, file: null }
     expect(await stream.upload()).toEqual({ ...at, status: 'CREATED', offset: 0 })
-    await sendBytes(house, upload, 'abc')
+    await sendBytes(holdall, upload, 'abc')
     expect(await stream.upload()).toEqual({ ...at, status: 'RECEIVING', offset: 3 })
-    await sendBytes(house, upload, 'defghi', 3)
+    await sendBytes(holdall, upload, 'defghi', 3)
     expect(await stream.upload()).toEqual({ ...at, status: 'RECEIVED', offset: 9 })
-    await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename')
+    await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename')
     const end = { size: 9, status: 'COMPLETE', offset: 9, file: { name: 'a.bin' } }
     expect(await stream.upload()).toEqual(end)
     expect((await stream.next())?.event).toBe('complete')
@@ -293,7 +294,7 @@ describe('uploadChanged', () => {
   })
 
   const declareLength = (upload: UploadHandle, length: number) =>
-    house.http(upload.url, {
+    holdall.http(upload.url, {
       method: 'PATCH',
       headers: {
         'tus-resumable': '1.0.0',
@@ -304,7 +305,7 @@ describe('uploadChanged', () => {
     })
 
   const ends: [string, (upload: UploadHandle) => unknown][] = [
-    ['CANCELED', ({ id }) => act(house, 'cancelUpload', { uploadId: id }, '__typename')],
+    ['CANCELED', ({ id }) => act(holdall, 'cancelUpload', { uploadId: id }, '__typename')],
     [
       'EXPIRED',
       () => {
@@ -323,7 +324,7 @@ describe('uploadChanged', () => {
 
   test('of what is over, tells the end alone', async () => {
     const upload = await open()
-    await act(house, 'cancelUpload', { uploadId: upload.id }, '__typename')
+    await act(holdall, 'cancelUpload', { uploadId: upload.id }, '__typename')
     using stream = await watch(upload)
     expect(await stream.upload()).toMatchObject({ status: 'CANCELED' })
     expect((await stream.next())?.event).toBe('complete')
@@ -332,9 +333,9 @@ describe('uploadChanged', () => {
   test('S12, S37: is for members, while they are', async () => {
     const upload = await open()
     await show('PUBLIC')
-    const ann = await invite(house, workspaceId, 'VIEWER')
-    const elsewhere = await invite(house, (await createWorkspace(house)).id)
-    await unbind(house, elsewhere.tokenId)
+    const ann = await invite(holdall, workspaceId, 'VIEWER')
+    const elsewhere = await invite(holdall, (await createWorkspace(holdall)).id)
+    await unbind(holdall, elsewhere.tokenId)
     for (const [id, token, code] of [
       [upload.id, elsewhere.token, 'FORBIDDEN'],
       ['upl_0', ann.token, 'NOT_FOUND'],
@@ -343,10 +344,10 @@ describe('uploadChanged', () => {
       expect((await stream.next())?.data.errors[0].extensions.code).toBe(code)
       expect((await stream.next())?.event).toBe('complete')
     }
-    await unbind(house, ann.tokenId)
+    await unbind(holdall, ann.tokenId)
     using stream = await watch(upload, ann)
     expect(await stream.upload()).toMatchObject({ status: 'CREATED' })
-    await act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+    await act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect((await stream.next(1000))?.data.errors[0].extensions.code).toBe('FORBIDDEN')
   })
 })
@@ -378,14 +379,14 @@ describe('over HTTP', () => {
   test('S37: a query that costs too much is refused before it is followed', async () => {
     const deep = 'entry { ancestors { ancestors { ancestors { id name path } } } }'
     const query = workspaceChanges.replace('entry {', `${deep} entry {`)
-    using stream = await openStream(house, query, { id: workspaceId })
+    using stream = await openStream(holdall, query, { id: workspaceId })
     const told = await stream.next()
     expect(told?.data.errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX')
     expect((await stream.next())?.event).toBe('complete')
   })
 
   test('S37: a token has fifty streams, and gets another when one has ended', async () => {
-    const { secret: token } = await giveToken(house)
+    const { secret: token } = await giveToken(holdall)
     const streams = await Promise.all(Array.from({ length: 50 }, () => follow({ token })))
     expect(streams.map(({ response }) => response.status)).toEqual(Array(50).fill(200))
     const refused = await follow({ token })
@@ -407,7 +408,7 @@ describe('over HTTP', () => {
   test('when the house closes a stream ends without complete, so that the client comes back', async () => {
     const stream = await follow()
     const { cursor } = await stream.batch()
-    const reopened = house.restart()
+    const reopened = holdall.restart()
     expect(await stream.next()).toBeNull()
     await reopened
     await folder('missed')

@@ -15,7 +15,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { openProcess } from '../support/killable.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 
 const run = promisify(execFile)
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -31,95 +31,95 @@ async function stall(dir: string, id: string) {
   }
 }
 
-async function received(house: House, input: { workspaceId: string; name: string }) {
+async function received(holdall: TestServer, input: { workspaceId: string; name: string }) {
   const bytes = randomBytes(300_000)
-  const upload = await createUpload(house, { ...input, size: bytes.length })
-  await sendBytes(house, upload, bytes)
+  const upload = await createUpload(holdall, { ...input, size: bytes.length })
+  await sendBytes(holdall, upload, bytes)
   return { id: upload.id, bytes }
 }
 
-async function stateOf(house: House, id: string): Promise<any> {
+async function stateOf(holdall: TestServer, id: string): Promise<any> {
   const file = 'file { id name sha256 version { comment createdBy { id } } }'
   const fields = `status ${file} failures { code retryable }`
   const query = `query ($id: ID!) { node(id: $id) { ... on Upload { ${fields} } } }`
-  return (await house.ask(query, { id })).node
+  return (await holdall.ask(query, { id })).node
 }
 
 /** Until it says something else than PROCESSING. */
-async function outcomeOf(house: House, id: string) {
+async function outcomeOf(holdall: TestServer, id: string) {
   await expect
-    .poll(async () => (await stateOf(house, id)).status, { timeout: 30_000, interval: 100 })
+    .poll(async () => (await stateOf(holdall, id)).status, { timeout: 30_000, interval: 100 })
     .not.toBe('PROCESSING')
-  return stateOf(house, id)
+  return stateOf(holdall, id)
 }
 
 /** Somebody confirms, and it takes so long that it is written down for whoever goes on with it. */
-async function confirming(house: House, name: string, input: object, ids: string[]) {
-  const answer = attempt(house, name, input as Record<string, unknown>, '__typename')
+async function confirming(holdall: TestServer, name: string, input: object, ids: string[]) {
+  const answer = attempt(holdall, name, input as Record<string, unknown>, '__typename')
   answer.catch(() => {})
   for (const id of ids) {
-    await expect.poll(async () => (await stateOf(house, id)).status).toBe('PROCESSING')
+    await expect.poll(async () => (await stateOf(holdall, id)).status).toBe('PROCESSING')
   }
   await sleep(1_800)
 }
 
 test('F17: killed while it reads the bytes of a confirm: after the restart it becomes the file that was asked for', async () => {
   await using process = await openProcess()
-  const { house, dir, start, kill } = process
-  const { id: workspaceId } = await createWorkspace(house)
-  const { id, bytes } = await received(house, { workspaceId, name: 'night.bin' })
+  const { holdall, dir, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const { id, bytes } = await received(holdall, { workspaceId, name: 'night.bin' })
   const goOn = await stall(dir, id)
-  await confirming(house, 'confirmUpload', { uploadId: id, comment: 'of the night' }, [id])
+  await confirming(holdall, 'confirmUpload', { uploadId: id, comment: 'of the night' }, [id])
   await kill()
   await goOn()
   await start()
-  expect(await stateOf(house, id)).toMatchObject({ status: 'PROCESSING', file: null })
-  const { status, file, failures } = await outcomeOf(house, id)
+  expect(await stateOf(holdall, id)).toMatchObject({ status: 'PROCESSING', file: null })
+  const { status, file, failures } = await outcomeOf(holdall, id)
   expect([status, failures]).toEqual(['COMPLETE', []])
   expect(file).toMatchObject({ sha256: sha256(bytes), version: { comment: 'of the night' } })
-  expect((await download(house, file.id)).equals(bytes)).toBe(true)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
+  expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 }, 60_000)
 
 test('what stands in the way by then is told, and the upload can be confirmed again', async () => {
   await using process = await openProcess()
-  const { house, dir, start, kill } = process
-  const { id: workspaceId } = await createWorkspace(house)
-  const { id } = await received(house, { workspaceId, name: 'a.bin' })
+  const { holdall, dir, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(holdall)
+  const { id } = await received(holdall, { workspaceId, name: 'a.bin' })
   const goOn = await stall(dir, id)
-  await confirming(house, 'confirmUpload', { uploadId: id }, [id])
-  await uploadFile(house, { workspaceId, name: 'a.bin', bytes: 'first' })
+  await confirming(holdall, 'confirmUpload', { uploadId: id }, [id])
+  await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes: 'first' })
   await kill()
   await goOn()
   await start()
-  const { status, file, failures } = await outcomeOf(house, id)
+  const { status, file, failures } = await outcomeOf(holdall, id)
   expect([status, file, failures]).toEqual([
     'RECEIVED',
     null,
     [{ code: 'NAME_CONFLICT', retryable: true }],
   ])
-  const again = await attempt(house, 'confirmUpload', { uploadId: id }, '__typename')
+  const again = await attempt(holdall, 'confirmUpload', { uploadId: id }, '__typename')
   expect(again.code).toBe('NAME_CONFLICT')
 }, 60_000)
 
 test('uploads that are confirmed together become files together, also after a death', async () => {
   await using process = await openProcess()
-  const { house, dir, start, kill } = process
-  const { id: workspaceId } = await createWorkspace(house)
+  const { holdall, dir, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(holdall)
   const some = [
-    await received(house, { workspaceId, name: 'a.bin' }),
-    await received(house, { workspaceId, name: 'b.bin' }),
-    await received(house, { workspaceId, name: 'c.bin' }),
+    await received(holdall, { workspaceId, name: 'a.bin' }),
+    await received(holdall, { workspaceId, name: 'b.bin' }),
+    await received(holdall, { workspaceId, name: 'c.bin' }),
   ]
   const ids = some.map(({ id }) => id)
   const goOn = await stall(dir, ids[1] ?? '')
   const uploads = ids.map((uploadId, index) => ({ uploadId, comment: `number ${index}` }))
-  await confirming(house, 'confirmUploads', { uploads, mode: 'ALL_OR_NOTHING' }, ids)
+  await confirming(holdall, 'confirmUploads', { uploads, mode: 'ALL_OR_NOTHING' }, ids)
   await kill()
   await goOn()
   await start()
   for (const [index, id] of ids.entries()) {
-    const { status, file } = await outcomeOf(house, id)
+    const { status, file } = await outcomeOf(holdall, id)
     expect([status, file?.version.comment]).toEqual(['COMPLETE', `number ${index}`])
     expect(file.sha256).toBe(sha256(some[index]?.bytes ?? Buffer.of()))
   }

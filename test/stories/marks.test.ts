@@ -11,16 +11,16 @@ import {
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId } = await createWorkspace(holdall))
 })
 
 const run = (marks: number) => `a${'\u0301\u0323'.repeat(20).slice(0, marks)}`
@@ -32,18 +32,18 @@ const tooMany = {
 }
 
 test('a name has at most 32 combining marks in a row, wherever it is given', async () => {
-  const { id } = await createFolder(house, { workspaceId, name: run(32) })
-  await createFolder(house, { workspaceId, name: doubling(16) })
+  const { id } = await createFolder(holdall, { workspaceId, name: run(32) })
+  await createFolder(holdall, { workspaceId, name: doubling(16) })
   for (const name of [run(33), doubling(17)]) {
     const wrong = { ...tooMany, path: ['name'] }
-    expect(await refused(house, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
-    expect(await refused(house, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
-    expect(await refused(house, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(
+    expect(await refused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
+    expect(await refused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
+    expect(await refused(holdall, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(
       wrong,
     )
-    const form = await postForm(house, { workspaceId, file: { name, bytes: 'x' } })
+    const form = await postForm(holdall, { workspaceId, file: { name, bytes: 'x' } })
     expect(form.body).toMatchObject(wrong)
-    const tus = await tusOf(house).post({
+    const tus = await tusOf(holdall).post({
       'Upload-Length': '1',
       'Upload-Metadata': metadata({ workspaceId, filename: name }),
     })
@@ -52,21 +52,21 @@ test('a name has at most 32 combining marks in a row, wherever it is given', asy
 })
 
 test('so do the names of tags', async () => {
-  const { id } = await createFolder(house, { workspaceId, name: 'a', tags: [run(32)] })
+  const { id } = await createFolder(holdall, { workspaceId, name: 'a', tags: [run(32)] })
   const more = { ...tooMany, path: ['tags'] }
   const create = { workspaceId, name: 'b', tags: [run(33)] }
-  expect(await refused(house, 'createFolder', create)).toMatchObject(more)
-  expect(await refused(house, 'updateEntry', { entry: { id }, tags: [run(40)] })).toMatchObject(
+  expect(await refused(holdall, 'createFolder', create)).toMatchObject(more)
+  expect(await refused(holdall, 'updateEntry', { entry: { id }, tags: [run(40)] })).toMatchObject(
     more,
   )
   const tagging = { entries: [{ entry: { id } }], add: [run(40)], mode: 'BEST_EFFORT' }
-  const tagged = await act(house, 'tagEntries', tagging, 'results { error { code path } }')
+  const tagged = await act(holdall, 'tagEntries', tagging, 'results { error { code path } }')
   expect(tagged.results[0].error).toEqual({ code: 'INVALID_INPUT', path: ['add'] })
 })
 
 test('an entry that has such a name from before keeps it, is found, renamed, copied, trashed and restored', async () => {
-  const folder = await createFolder(house, { workspaceId, name: 'old' })
-  const file = await uploadFile(house, {
+  const folder = await createFolder(holdall, { workspaceId, name: 'old' })
+  const file = await uploadFile(holdall, {
     workspaceId,
     name: 'old.txt',
     bytes: 'x',
@@ -74,7 +74,7 @@ test('an entry that has such a name from before keeps it, is found, renamed, cop
   })
   const [name, fileName] = [run(40), `${run(40)}.txt`]
   const fold = (text: string) => text.normalize('NFC')
-  const { db } = house.app
+  const { db } = holdall.app
   await db
     .updateTable('entries')
     .set({ name, nameKey: fold(name), path: name, pathKey: `${fold(name)}/` })
@@ -85,31 +85,35 @@ test('an entry that has such a name from before keeps it, is found, renamed, cop
     .set({ name: fileName, nameKey: fold(fileName) })
     .where('id', '=', file.id)
     .execute()
-  expect(await entryByPath(house, workspaceId, `${name}/${fileName}`)).toMatchObject({
+  expect(await entryByPath(holdall, workspaceId, `${name}/${fileName}`)).toMatchObject({
     id: file.id,
   })
-  const destination = await createFolder(house, { workspaceId, name: 'copies' })
+  const destination = await createFolder(holdall, { workspaceId, name: 'copies' })
   const copying = { entries: items(folder), destination: { id: destination.id } }
-  expect(await attempt(house, 'copyEntries', copying, 'succeeded')).toMatchObject({ succeeded: 1 })
+  expect(await attempt(holdall, 'copyEntries', copying, 'succeeded')).toMatchObject({
+    succeeded: 1,
+  })
   const again = { entry: { id: file.id }, name: fileName, description: 'the same name' }
-  expect(await attempt(house, 'updateEntry', again, 'entry { name }')).toMatchObject({
+  expect(await attempt(holdall, 'updateEntry', again, 'entry { name }')).toMatchObject({
     entry: { name: fileName },
   })
-  await act(house, 'trashEntries', { entries: items(file) }, 'succeeded')
-  await act(house, 'trashEntries', { entries: items(folder), recursive: true }, 'succeeded')
-  const restored = await act(house, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+  await act(holdall, 'trashEntries', { entries: items(file) }, 'succeeded')
+  await act(holdall, 'trashEntries', { entries: items(folder), recursive: true }, 'succeeded')
+  const restored = await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
   expect(restored.succeeded).toBe(1)
-  expect(await entryByPath(house, workspaceId, `${name}/${fileName}`)).toMatchObject({
+  expect(await entryByPath(holdall, workspaceId, `${name}/${fileName}`)).toMatchObject({
     id: file.id,
   })
-  const { archiveUrl } = await lookUp(house, destination, '... on Folder { archiveUrl { url } }')
-  expect((await house.http(archiveUrl.url)).status).toBe(200)
-  await act(house, 'updateEntry', { entry: { id: file.id }, name: 'new.txt' }, 'entry { name }')
+  const { archiveUrl } = await lookUp(holdall, destination, '... on Folder { archiveUrl { url } }')
+  expect((await holdall.http(archiveUrl.url)).status).toBe(200)
+  await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'new.txt' }, 'entry { name }')
 })
 
 test('a long name from macOS is taken where it is short enough in NFC', async () => {
   const name = '각'.repeat(85)
   expect(Buffer.byteLength(name.normalize('NFD'))).toBe(765)
-  await createFolder(house, { workspaceId, name: name.normalize('NFD') })
-  expect(await entryByPath(house, workspaceId, name)).toMatchObject({ name: name.normalize('NFD') })
+  await createFolder(holdall, { workspaceId, name: name.normalize('NFD') })
+  expect(await entryByPath(holdall, workspaceId, name)).toMatchObject({
+    name: name.normalize('NFD'),
+  })
 })

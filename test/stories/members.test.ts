@@ -3,33 +3,34 @@ import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createFolder, createWorkspace } from '../support/client.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
 import { refused as refusedBy } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = START
-  house = await openHouse({ now: () => now++ })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now++ })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 const member = 'member { user { id name email } role joinedAt }'
-const perform = (name: string, input: object, token = house.token) =>
-  attempt(house, name, { workspaceId, ...input }, member, { token })
-const refused = (name: string, input: object, token = house.token) =>
-  refusedBy(house, name, { workspaceId, ...input }, { token })
-const ownerId = async () => (await house.ask('{ viewer { user { id } } }')).viewer.user.id as string
+const perform = (name: string, input: object, token = holdall.token) =>
+  attempt(holdall, name, { workspaceId, ...input }, member, { token })
+const refused = (name: string, input: object, token = holdall.token) =>
+  refusedBy(holdall, name, { workspaceId, ...input }, { token })
+const ownerId = async () =>
+  (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id as string
 
 /** Who is in, as a member sees it: [name, role] in the order in which they joined. */
-async function members(token = house.token) {
+async function members(token = holdall.token) {
   const query = `query ($id: ID!) {
     workspace(by: { id: $id }) { members { nodes { user { id } role } } }
   }`
-  const { workspace } = await house.ask(query, { id: workspaceId }, { token })
+  const { workspace } = await holdall.ask(query, { id: workspaceId }, { token })
   return workspace.members.nodes.map((m: any) => [m.user.id, m.role])
 }
 
@@ -48,7 +49,7 @@ describe('addMember', () => {
   })
 
   test('knows a user by the address, however it is written, also from another workspace', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const first = await perform('addMember', { email: 'ann@example.org', role: 'VIEWER' })
     const input = { workspaceId: elsewhere.id, email: 'ANN@EXAMPLE.ORG', name: 'Other' }
     const second = await perform('addMember', input)
@@ -62,7 +63,7 @@ describe('addMember', () => {
   })
 
   test('gives who is in already the new role', async () => {
-    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const { member } = await perform('addMember', { email: viewer.email, role: 'EDITOR' })
     expect(member).toMatchObject({ user: { id: viewer.userId }, role: 'EDITOR' })
     expect(await members()).toHaveLength(2)
@@ -87,13 +88,13 @@ describe('addMember', () => {
 
 describe('roles', () => {
   test('updateMember gives another one, which holds at once', async () => {
-    const person = await invite(house, workspaceId, 'VIEWER')
+    const person = await invite(holdall, workspaceId, 'VIEWER')
     const folder = { workspaceId, name: 'new' }
-    const denied = await attempt(house, 'createFolder', folder, 'folder { id }', person)
+    const denied = await attempt(holdall, 'createFolder', folder, 'folder { id }', person)
     expect(denied.code).toBe('FORBIDDEN')
     const { member } = await perform('updateMember', { userId: person.userId, role: 'EDITOR' })
     expect(member.role).toBe('EDITOR')
-    expect((await createFolder(house, folder, person)).name).toBe('new')
+    expect((await createFolder(holdall, folder, person)).name).toBe('new')
     await perform('updateMember', { userId: person.userId, role: 'OWNER' })
     expect((await perform('addMember', { email: 'b@example.org' }, person.token)).code).toBe(
       undefined,
@@ -101,8 +102,8 @@ describe('roles', () => {
   })
 
   test('are the OWNER’s to give, not the EDITOR’s', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
-    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const tries = [
       ['addMember', { email: 'new@example.org' }],
       ['updateMember', { userId: viewer.userId, role: 'EDITOR' }],
@@ -125,7 +126,7 @@ describe('roles', () => {
 
   test('need MEMBERS_WRITE', async () => {
     const scopes = apiScopes.filter((scope) => scope !== 'MEMBERS_WRITE')
-    const { secret } = await giveToken(house, { scopes })
+    const { secret } = await giveToken(holdall, { scopes })
     const userId = await ownerId()
     const tries = [
       ['addMember', { email: 'new@example.org' }],
@@ -141,8 +142,8 @@ describe('roles', () => {
   })
 
   test('S8: are nobody’s to change in a workspace that is not theirs', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const { token, userId } = await invite(house, workspaceId, 'OWNER')
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const { token, userId } = await invite(holdall, workspaceId, 'OWNER')
     const tries: [string, object][] = [
       ['addMember', { email: 'new@example.org' }],
       ['updateMember', { userId, role: 'VIEWER' }],
@@ -158,8 +159,8 @@ describe('roles', () => {
   })
 
   test('of who is no member are nobody’s to change', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const { userId } = await invite(house, elsewhere.id)
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const { userId } = await invite(holdall, elsewhere.id)
     for (const name of ['updateMember', 'removeMember']) {
       const input = name === 'updateMember' ? { userId, role: 'VIEWER' } : { userId }
       expect(await refused(name, input)).toMatchObject({
@@ -175,9 +176,9 @@ describe('roles', () => {
 describe('the last OWNER', () => {
   test('stays OWNER, whichever way one tries', async () => {
     const userId = await ownerId()
-    await invite(house, workspaceId, 'EDITOR')
+    await invite(holdall, workspaceId, 'EDITOR')
     const email = 'o@example.org'
-    await house.app.db.updateTable('users').set({ email }).where('id', '=', userId).execute()
+    await holdall.app.db.updateTable('users').set({ email }).where('id', '=', userId).execute()
     const tries = [
       ['updateMember', { userId, role: 'EDITOR' }],
       ['addMember', { email, role: 'VIEWER' }],
@@ -194,7 +195,7 @@ describe('the last OWNER', () => {
   })
 
   test('may go once there is another', async () => {
-    const other = await invite(house, workspaceId, 'OWNER')
+    const other = await invite(holdall, workspaceId, 'OWNER')
     const userId = await ownerId()
     expect((await perform('removeMember', { userId })).member.user.id).toBe(userId)
     expect(await members(other.token)).toEqual([[other.userId, 'OWNER']])
@@ -204,28 +205,28 @@ describe('the last OWNER', () => {
   })
 
   test('of two who leave at the same moment, stays', async () => {
-    const other = await invite(house, workspaceId, 'OWNER')
+    const other = await invite(holdall, workspaceId, 'OWNER')
     const answers = await Promise.all([
       perform('removeMember', { userId: await ownerId() }),
       perform('removeMember', { userId: other.userId }, other.token),
     ])
     expect(answers.map(({ code }) => code).sort()).toEqual(['INVALID_STATE', undefined])
-    expect(await house.app.db.selectFrom('members').selectAll().execute()).toHaveLength(1)
+    expect(await holdall.app.db.selectFrom('members').selectAll().execute()).toHaveLength(1)
   })
 })
 
 describe('removeMember', () => {
   const look = (token: string) =>
-    house.graphql(
+    holdall.graphql(
       'query ($id: ID!) { workspace(by: { id: $id }) { name } viewer { workspaces { totalCount } } }',
       { id: workspaceId },
       { token },
     )
 
   test('S12: cuts access at once', async () => {
-    const person = await invite(house, workspaceId, 'EDITOR')
-    await unbind(house, person.tokenId)
-    const folder = await createFolder(house, { workspaceId, name: 'raw' }, person)
+    const person = await invite(holdall, workspaceId, 'EDITOR')
+    await unbind(holdall, person.tokenId)
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' }, person)
     expect((await look(person.token)).data.workspace.name).toBe('Lab')
     await perform('removeMember', { userId: person.userId })
     expect((await look(person.token)).data).toEqual({
@@ -233,9 +234,9 @@ describe('removeMember', () => {
       viewer: { workspaces: { totalCount: 0 } },
     })
     const query = 'query ($id: ID!) { node(id: $id) { id } }'
-    expect((await house.ask(query, { id: folder.id }, person)).node).toBe(null)
+    expect((await holdall.ask(query, { id: folder.id }, person)).node).toBe(null)
     const again = await attempt(
-      house,
+      holdall,
       'createFolder',
       { workspaceId, name: 'b' },
       '__typename',
@@ -245,7 +246,7 @@ describe('removeMember', () => {
   })
 
   test('is for everybody who leaves', async () => {
-    const person = await invite(house, workspaceId, 'VIEWER')
+    const person = await invite(holdall, workspaceId, 'VIEWER')
     const { member } = await perform('removeMember', { userId: person.userId }, person.token)
     expect(member.user).toMatchObject({ id: person.userId, email: person.email })
     expect((await look(person.token)).status).toBe(401)
@@ -253,11 +254,11 @@ describe('removeMember', () => {
   })
 
   test('leaves the name on what somebody has made', async () => {
-    const person = await invite(house, workspaceId, 'EDITOR')
-    const { id } = await createFolder(house, { workspaceId, name: 'raw' }, person)
+    const person = await invite(holdall, workspaceId, 'EDITOR')
+    const { id } = await createFolder(holdall, { workspaceId, name: 'raw' }, person)
     await perform('removeMember', { userId: person.userId })
     const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { createdBy { id name } } } }'
-    const { createdBy } = (await house.ask(query, { id })).node
+    const { createdBy } = (await holdall.ask(query, { id })).node
     expect(createdBy).toEqual({ id: person.userId, name: person.email.split('@')[0] })
   })
 })
@@ -265,7 +266,7 @@ describe('removeMember', () => {
 describe('a user', () => {
   const see = async (id: string, token: string | null) =>
     (
-      await house.ask(
+      await holdall.ask(
         'query ($id: ID!) { node(id: $id) { ... on User { id email } } }',
         { id },
         { token },
@@ -274,14 +275,14 @@ describe('a user', () => {
 
   test('S8: is seen by colleagues and by nobody else', async () => {
     const [ann, bob] = [
-      await invite(house, workspaceId, 'VIEWER'),
-      await invite(house, workspaceId),
+      await invite(holdall, workspaceId, 'VIEWER'),
+      await invite(holdall, workspaceId),
     ]
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const eve = await invite(house, elsewhere.id)
-    await unbind(house, eve.tokenId)
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const eve = await invite(holdall, elsewhere.id)
+    await unbind(holdall, eve.tokenId)
     expect(await see(bob.userId, ann.token)).toEqual({ id: bob.userId, email: bob.email })
-    expect(await see(bob.userId, house.token)).toEqual({ id: bob.userId, email: bob.email })
+    expect(await see(bob.userId, holdall.token)).toEqual({ id: bob.userId, email: bob.email })
     expect(await see(eve.userId, eve.token)).toEqual({ id: eve.userId, email: eve.email })
     for (const token of [eve.token, null]) expect(await see(bob.userId, token)).toBe(null)
     await perform('removeMember', { userId: bob.userId })
@@ -289,37 +290,37 @@ describe('a user', () => {
   })
 
   test('of another workspace of mine is not seen by a token bound to this one', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const [here, there] = [await invite(house, workspaceId), await invite(house, elsewhere.id)]
-    const { secret } = await giveToken(house, { workspaceId })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const [here, there] = [await invite(holdall, workspaceId), await invite(holdall, elsewhere.id)]
+    const { secret } = await giveToken(holdall, { workspaceId })
     expect(await see(here.userId, secret)).toMatchObject({ id: here.userId })
     expect(await see(there.userId, secret)).toBe(null)
     expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
   })
 
   test('is not seen without FILES_READ, but by oneself', async () => {
-    const person = await invite(house, workspaceId)
-    const { secret } = await giveToken(house, { scopes: ['MEMBERS_WRITE'] })
+    const person = await invite(holdall, workspaceId)
+    const { secret } = await giveToken(holdall, { scopes: ['MEMBERS_WRITE'] })
     expect(await see(person.userId, secret)).toBe(null)
     expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
   })
 
   test('has an address for colleagues alone, wherever the name is shown', async () => {
-    const person = await invite(house, workspaceId)
-    await createFolder(house, { workspaceId, name: 'raw' }, person)
-    await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const stranger = await invite(house, elsewhere.id)
-    await unbind(house, stranger.tokenId)
+    const person = await invite(holdall, workspaceId)
+    await createFolder(holdall, { workspaceId, name: 'raw' }, person)
+    await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const stranger = await invite(holdall, elsewhere.id)
+    await unbind(holdall, stranger.tokenId)
     const query = `query ($id: ID!) {
       workspace(by: { id: $id }) { entries { nodes { createdBy { name email } } } }
     }`
     const emails = async (token: string | null) => {
-      const { workspace } = await house.ask(query, { id: workspaceId }, { token })
+      const { workspace } = await holdall.ask(query, { id: workspaceId }, { token })
       expect(workspace.entries.nodes[0].createdBy.name).toBe(person.email.split('@')[0])
       return workspace.entries.nodes[0].createdBy.email
     }
-    expect(await emails(house.token)).toBe(person.email)
+    expect(await emails(holdall.token)).toBe(person.email)
     expect(await emails(person.token)).toBe(person.email)
     expect([await emails(stranger.token), await emails(null)]).toEqual([null, null])
   })
@@ -327,12 +328,12 @@ describe('a user', () => {
 
 test('members are listed for members, as they joined, both ways', async () => {
   const joined = [await ownerId()]
-  for (let i = 0; i < 4; i++) joined.push((await invite(house, workspaceId, 'VIEWER')).userId)
+  for (let i = 0; i < 4; i++) joined.push((await invite(holdall, workspaceId, 'VIEWER')).userId)
   const page = async (args: string) => {
     const query = `query ($id: ID!) { workspace(by: { id: $id }) { members(${args}) {
       totalCount nodes { user { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     } } }`
-    const { members } = (await house.ask(query, { id: workspaceId })).workspace
+    const { members } = (await holdall.ask(query, { id: workspaceId })).workspace
     expect(members.totalCount).toBe(5)
     return { ids: members.nodes.map((m: any) => m.user.id), ...members.pageInfo }
   }

@@ -17,43 +17,43 @@ import {
 } from '../support/client.ts'
 import { pooled } from '../support/pooled.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
 type Id = { id: string }
-const folder = (name: string) => createFolder(house, { workspaceId, name, createParents: true })
+const folder = (name: string) => createFolder(holdall, { workspaceId, name, createParents: true })
 const file = (path: string, bytes = path) => {
   const [name = '', ...folders] = path.split('/').reverse()
-  return uploadFile(house, { workspaceId, path: folders.reverse().join('/'), name, bytes })
+  return uploadFile(holdall, { workspaceId, path: folders.reverse().join('/'), name, bytes })
 }
 const at = async (path: string) => {
-  const found = await entryByPath(house, workspaceId, path)
+  const found = await entryByPath(holdall, workspaceId, path)
   if (!found) throw new Error(`nothing is at ${path}`)
   return found
 }
 const move = (entries: Id[], { id }: Id, more = {}) =>
-  batchDone(house, 'moveEntries', { entries: items(...entries), destination: { id }, ...more })
+  batchDone(holdall, 'moveEntries', { entries: items(...entries), destination: { id }, ...more })
 const moving = (entries: Id[], { id }: Id, more = {}) => ({
   entries: items(...entries),
   destination: { id },
   ...more,
 })
-const pathOf = async (entry: Id) => (await lookUp(house, entry, 'path')).path
+const pathOf = async (entry: Id) => (await lookUp(holdall, entry, 'path')).path
 /** All paths below the root. */
 async function tree(): Promise<string[]> {
   const query = `query ($id: ID!) {
     workspace(by: { id: $id }) { entries(orderBy: { foldersFirst: false }) { nodes { path } } }
   }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   return workspace.entries.nodes.map(({ path }: { path: string }) => path).sort()
 }
 
@@ -87,18 +87,18 @@ test('a folder moves with all it holds: every path is right at once', async () =
       'a b',
     ].sort(),
   )
-  expect(await entryByPath(house, workspaceId, 'a/2.txt')).toBe(null)
+  expect(await entryByPath(holdall, workspaceId, 'a/2.txt')).toBe(null)
   expect(await at('ziel/É/a/b/c/1.TXT')).toMatchObject({ id: made[1]?.id })
-  expect((await download(house, made[1]?.id ?? '')).toString()).toBe('a/b/c/1.txt')
+  expect((await download(holdall, made[1]?.id ?? '')).toString()).toBe('a/b/c/1.txt')
 })
 
 test('what lies in a moved folder is not touched', async () => {
   const [a, b, c] = [await folder('a'), await folder('a/b'), await folder('c')]
   const one = await file('a/1.txt')
   const fields = 'revision updatedAt parent { id }'
-  const before = [await lookUp(house, b, fields), await lookUp(house, one, fields)]
+  const before = [await lookUp(holdall, b, fields), await lookUp(holdall, one, fields)]
   await move([a], c)
-  expect([await lookUp(house, b, fields), await lookUp(house, one, fields)]).toEqual(before)
+  expect([await lookUp(holdall, b, fields), await lookUp(holdall, one, fields)]).toEqual(before)
 })
 
 test('the totals of both sides are exact', async () => {
@@ -107,18 +107,18 @@ test('the totals of both sides are exact', async () => {
   await file('x/from/a/2.bin', '12')
   await file('y/to/3.bin', '1')
   await move([await at('x/from/a')], to)
-  expect(await totalsOf(house, from)).toEqual({ bytes: 0, fileCount: 0, folderCount: 0 })
-  expect(await totalsOf(house, await at('x'))).toEqual({ bytes: 0, fileCount: 0, folderCount: 1 })
-  expect(await totalsOf(house, to)).toEqual({ bytes: 7, fileCount: 3, folderCount: 1 })
-  expect(await totalsOf(house, await at('y'))).toEqual({ bytes: 7, fileCount: 3, folderCount: 2 })
-  expect(await totalsOf(house, root)).toEqual({ bytes: 7, fileCount: 3, folderCount: 5 })
+  expect(await totalsOf(holdall, from)).toEqual({ bytes: 0, fileCount: 0, folderCount: 0 })
+  expect(await totalsOf(holdall, await at('x'))).toEqual({ bytes: 0, fileCount: 0, folderCount: 1 })
+  expect(await totalsOf(holdall, to)).toEqual({ bytes: 7, fileCount: 3, folderCount: 1 })
+  expect(await totalsOf(holdall, await at('y'))).toEqual({ bytes: 7, fileCount: 3, folderCount: 2 })
+  expect(await totalsOf(holdall, root)).toEqual({ bytes: 7, fileCount: 3, folderCount: 5 })
 })
 
 test('files and folders move together, by id and by path, into the root by its empty path', async () => {
   const [a, one] = [await folder('x/a'), await file('x/1.txt')]
   const entries = [{ entry: { id: a.id } }, { entry: { path: { workspaceId, path: 'X/1.TXT' } } }]
   const destination = { path: { workspaceId, path: '' } }
-  const answer = await batch(house, 'moveEntries', { entries, destination }, 'syncCursor')
+  const answer = await batch(holdall, 'moveEntries', { entries, destination }, 'syncCursor')
   expect(answer).toMatchObject({ succeeded: 2, failed: 0, syncCursor: expect.any(String) })
   expect(answer.results.map(({ index, entryId }) => [index, entryId])).toEqual([
     [0, a.id],
@@ -132,7 +132,7 @@ describe('a folder does not go', () => {
     const a = await folder('a')
     const below = await folder('a/b/c')
     for (const to of [a, below]) {
-      const problem = await refused(house, 'moveEntries', moving([a], to))
+      const problem = await refused(holdall, 'moveEntries', moving([a], to))
       expect(problem).toMatchObject({ __typename: 'CycleError', code: 'CYCLE' })
     }
   })
@@ -146,7 +146,7 @@ describe('a folder does not go', () => {
   test('F14: below one that goes below it at the same moment', async () => {
     const [a, b] = [await folder('a'), await folder('b')]
     const rounds = Array.from({ length: 10 }, (_, i) => (i % 2 ? moving([a], b) : moving([b], a)))
-    await Promise.all(rounds.map((input) => attempt(house, 'moveEntries', input, '__typename')))
+    await Promise.all(rounds.map((input) => attempt(holdall, 'moveEntries', input, '__typename')))
     expect([
       ['a', 'a/b'],
       ['b', 'b/a'],
@@ -155,11 +155,11 @@ describe('a folder does not go', () => {
 
   test('into another workspace, a file, the trash, or nothing', async () => {
     const [a, one, gone] = [await folder('a'), await file('1.txt'), await folder('gone')]
-    await trashEntries(house, gone)
-    const other = await createWorkspace(house, { name: 'Other' })
-    const away = await refused(house, 'moveEntries', moving([a], other.root))
+    await trashEntries(holdall, gone)
+    const other = await createWorkspace(holdall, { name: 'Other' })
+    const away = await refused(holdall, 'moveEntries', moving([a], other.root))
     expect(away).toMatchObject({ code: 'INVALID_INPUT', path: ['destination'] })
-    const to = async (destination: Id) => refused(house, 'moveEntries', moving([a], destination))
+    const to = async (destination: Id) => refused(holdall, 'moveEntries', moving([a], destination))
     expect(await to(one)).toMatchObject({ state: 'FILE', path: ['destination'] })
     expect(await to(gone)).toMatchObject({ state: 'TRASHED', path: ['destination'] })
     const id = `fld_${'0'.repeat(32)}`
@@ -168,7 +168,7 @@ describe('a folder does not go', () => {
 
   test('anywhere when it is the root', async () => {
     const a = await folder('a')
-    const problem = await refused(house, 'moveEntries', moving([root], a))
+    const problem = await refused(holdall, 'moveEntries', moving([root], a))
     expect(problem).toMatchObject({ code: 'INVALID_STATE', state: 'ROOT' })
   })
 })
@@ -176,7 +176,7 @@ describe('a folder does not go', () => {
 test('a bad path of the destination is named with its field', async () => {
   const a = await folder('a')
   const destination = { path: { workspaceId, path: '../x' } }
-  const problem = await refused(house, 'moveEntries', { entries: items(a), destination })
+  const problem = await refused(holdall, 'moveEntries', { entries: items(a), destination })
   expect(problem).toMatchObject({
     code: 'INVALID_INPUT',
     path: ['destination', 'path'],
@@ -187,8 +187,11 @@ test('a bad path of the destination is named with its field', async () => {
 test('onto its own folder changes nothing', async () => {
   const [a, one] = [await folder('x/a'), await file('x/1.txt')]
   await move([a, one], await at('x'))
-  expect(await lookUp(house, a, 'revision path')).toMatchObject({ revision: 1, path: 'x/a' })
-  expect(await lookUp(house, one, 'revision path')).toMatchObject({ revision: 1, path: 'x/1.txt' })
+  expect(await lookUp(holdall, a, 'revision path')).toMatchObject({ revision: 1, path: 'x/a' })
+  expect(await lookUp(holdall, one, 'revision path')).toMatchObject({
+    revision: 1,
+    path: 'x/1.txt',
+  })
 })
 
 describe('where the name is taken', () => {
@@ -201,7 +204,7 @@ describe('where the name is taken', () => {
   })
 
   test('FAIL names what is there, and a name that is free', async () => {
-    const problem = await refused(house, 'moveEntries', moving([one as Id], to))
+    const problem = await refused(holdall, 'moveEntries', moving([one as Id], to))
     expect(problem).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: there?.id, name: 'Data.csv' },
@@ -224,25 +227,25 @@ describe('where the name is taken', () => {
 
   test('REPLACE puts what is there in the trash', async () => {
     await move([one as Id], to, { onConflict: 'REPLACE' })
-    expect((await children(house, to.id)).map(({ id }) => id)).toEqual([one?.id])
-    expect(await lookUp(house, there as Id, 'trash { originalPath }')).toMatchObject({
+    expect((await children(holdall, to.id)).map(({ id }) => id)).toEqual([one?.id])
+    expect(await lookUp(holdall, there as Id, 'trash { originalPath }')).toMatchObject({
       trash: { originalPath: 'to/Data.csv' },
     })
-    expect(await totalsOf(house, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
   })
 
   test('REPLACE does not put the folder in the trash that the entry comes from', async () => {
     const inner = await folder('to/x/x')
     const x = await at('to/x')
     const input = moving([inner], to, { onConflict: 'REPLACE' })
-    const problem = await refused(house, 'moveEntries', input)
+    const problem = await refused(holdall, 'moveEntries', input)
     expect(problem).toMatchObject({ code: 'CYCLE' })
     expect(await pathOf(x)).toBe('to/x')
   })
 
   test('NEW_VERSION is refused: a move makes no versions', async () => {
     const input = moving([one as Id], to, { onConflict: 'NEW_VERSION' })
-    expect(await refused(house, 'moveEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'moveEntries', input)).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['onConflict'],
     })
@@ -255,7 +258,7 @@ describe('of many', () => {
     const entries = [await folder('a'), await file('1.txt'), await folder('b'), await file('2.txt')]
     await file('to/B')
     const before = await tree()
-    expect(await refused(house, 'moveEntries', moving(entries, to))).toMatchObject({
+    expect(await refused(holdall, 'moveEntries', moving(entries, to))).toMatchObject({
       code: 'NAME_CONFLICT',
       suggestedName: 'b (2)',
       path: ['entries', '2'],
@@ -268,7 +271,7 @@ describe('of many', () => {
     const entries = [await folder('a'), await file('1.txt'), await folder('b'), { id: 'fld_x' }]
     await file('to/B')
     const input = moving(entries, to, { mode: 'BEST_EFFORT' })
-    const { results, succeeded, failed } = await batch(house, 'moveEntries', input)
+    const { results, succeeded, failed } = await batch(holdall, 'moveEntries', input)
     expect(results.map(({ error }) => error?.code)).toEqual([
       undefined,
       undefined,
@@ -288,7 +291,7 @@ describe('of many', () => {
       ],
       destination: { id: to.id },
     }
-    expect(await refused(house, 'moveEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'moveEntries', input)).toMatchObject({
       ...{ code: 'STALE_REVISION', expectedRevision: 7, actualRevision: 1, entry: { id: b.id } },
       path: ['entries', '1'],
     })
@@ -297,7 +300,7 @@ describe('of many', () => {
   test('1 to 100 are taken at once', async () => {
     const [to, a] = [await folder('to'), await folder('a')]
     for (const entries of [[], Array.from({ length: 101 }, () => a)]) {
-      const problem = await refused(house, 'moveEntries', moving(entries, to))
+      const problem = await refused(holdall, 'moveEntries', moving(entries, to))
       expect(problem).toMatchObject({ code: 'INVALID_INPUT', path: ['entries'] })
     }
     await move(
@@ -313,7 +316,7 @@ test('a thousand folders move as one', async () => {
   const names = Array.from({ length: 100 }, (_, i) => `x${i}/y/z/${'deep'.repeat(5)}`)
   await pooled(100, 10, (n) => folder(`a/${names[n]}`))
   await pooled(100, 10, (n) => folder(`a/${names[n]}/1/2/3/4/5/6`))
-  expect(await totalsOf(house, a)).toMatchObject({ folderCount: 1000 })
+  expect(await totalsOf(holdall, a)).toMatchObject({ folderCount: 1000 })
   const to = await folder('to')
   await move([a], to)
   expect(await at(`to/a/x99/y/z/${'deep'.repeat(5)}/1/2/3/4/5/6`)).toBeTruthy()
@@ -321,7 +324,7 @@ test('a thousand folders move as one', async () => {
     old: entries(filter: { pathPrefix: "a/" }) { totalCount }
     new: entries(filter: { pathPrefix: "to/a/" }) { totalCount }
   } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace).toEqual({ old: { totalCount: 0 }, new: { totalCount: 1000 } })
 })
 
@@ -331,12 +334,12 @@ test('a move is written down, with where it came from', async () => {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     activity(filter: { actions: [ENTRY_MOVED] }) { nodes { entryId path details } }
   } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace.activity.nodes).toEqual([
     { entryId: one.id, path: 'to/1.txt', details: { from: '1.txt' } },
   ])
   expect(
-    await act(house, 'createFolder', { workspaceId, name: '1.txt' }, 'folder { path }'),
+    await act(holdall, 'createFolder', { workspaceId, name: '1.txt' }, 'folder { path }'),
   ).toMatchObject({
     folder: { path: '1.txt' },
   })

@@ -13,23 +13,23 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
-const folder = (name: string, more = {}) => createFolder(house, { workspaceId, name, ...more })
+const folder = (name: string, more = {}) => createFolder(holdall, { workspaceId, name, ...more })
 const file = (name: string, more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes: `bytes of ${name}`, ...more })
+  uploadFile(holdall, { workspaceId, name, bytes: `bytes of ${name}`, ...more })
 const rename = async (id: string, name: string) =>
-  (await act(house, 'updateEntry', { entry: { id }, name }, 'entry { name path revision }')).entry
+  (await act(holdall, 'updateEntry', { entry: { id }, name }, 'entry { name path revision }')).entry
 
 test.each([
   ['the two ways to write é', 'caf\u00e9', 'cafe\u0301'],
@@ -40,15 +40,15 @@ test.each([
   ['İ and its own small letter', '\u0130zmir', 'i\u0307zmir'],
 ])('S3, S4: two names that differ only in %s do not stand in one folder', async (_, one, other) => {
   const { id } = await folder(one)
-  expect(await refused(house, 'createFolder', { workspaceId, name: other })).toMatchObject({
+  expect(await refused(holdall, 'createFolder', { workspaceId, name: other })).toMatchObject({
     code: 'NAME_CONFLICT',
     existing: { id, name: one },
   })
   const upload = { workspaceId, name: other, size: 1 }
-  expect(await refused(house, 'createUpload', upload)).toMatchObject({ existing: { id } })
-  expect(await entryByPath(house, workspaceId, other)).toMatchObject({ id, name: one })
+  expect(await refused(holdall, 'createUpload', upload)).toMatchObject({ existing: { id } })
+  expect(await entryByPath(holdall, workspaceId, other)).toMatchObject({ id, name: one })
   const away = await folder('away')
-  await createFolder(house, { parent: { id: away.id }, name: other })
+  await createFolder(holdall, { parent: { id: away.id }, name: other })
 })
 
 test.each([
@@ -58,14 +58,14 @@ test.each([
   ['white space', 'a', 'a '],
 ])('S3: two names that differ in %s do', async (_, one, other) => {
   const [first, second] = [await folder(one), await folder(other)]
-  expect(await entryByPath(house, workspaceId, one)).toMatchObject({ id: first.id })
-  expect(await entryByPath(house, workspaceId, other)).toMatchObject({ id: second.id })
+  expect(await entryByPath(holdall, workspaceId, one)).toMatchObject({ id: first.id })
+  expect(await entryByPath(holdall, workspaceId, other)).toMatchObject({ id: second.id })
 })
 
 test('S4: an entry may be renamed to its own name in other letters', async () => {
   const [made, below] = [await folder('data'), await folder('Data/Raw', { createParents: true })]
   expect(await rename(made.id, 'DATA')).toEqual({ name: 'DATA', path: 'DATA', revision: 2 })
-  expect(await entryByPath(house, workspaceId, 'data/raw')).toMatchObject({
+  expect(await entryByPath(holdall, workspaceId, 'data/raw')).toMatchObject({
     id: below.id,
     path: 'DATA/Raw',
   })
@@ -92,9 +92,11 @@ test.each([
     path: ['name'],
     issues: [{ path: ['name'], message: expect.stringMatching(/./) }],
   }
-  expect(await refused(house, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
-  expect(await refused(house, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
-  expect(await refused(house, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(wrong)
+  expect(await refused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
+  expect(await refused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
+  expect(await refused(holdall, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(
+    wrong,
+  )
 })
 
 test('S2: half a surrogate pair makes no name', async () => {
@@ -106,12 +108,12 @@ test('S2: half a surrogate pair makes no name', async () => {
     }).replace('NAME', name)
   for (const name of ['a\\ud800', '\\udc00a', '\\udc00\\ud800']) {
     const headers = { 'content-type': 'application/json' }
-    const response = await house.http('/graphql', { method: 'POST', headers, body: body(name) })
+    const response = await holdall.http('/graphql', { method: 'POST', headers, body: body(name) })
     expect(await response.json()).toEqual({
       data: { createFolder: { code: 'INVALID_INPUT', path: ['name'] } },
     })
   }
-  expect(await children(house, root.id)).toEqual([])
+  expect(await children(holdall, root.id)).toEqual([])
 })
 
 const speaking = [
@@ -139,22 +141,25 @@ test('S2: a name is shown as it was given, and leads there in every path', async
   for (const name of speaking) {
     const made = await folder(name)
     expect([made.name, made.path]).toEqual([name, name])
-    expect(await entryByPath(house, workspaceId, name)).toMatchObject({ id: made.id, name })
+    expect(await entryByPath(holdall, workspaceId, name)).toMatchObject({ id: made.id, name })
     const inside = await file(name, { folderId: made.id })
     expect([inside.name, inside.path]).toEqual([name, `${name}/${name}`])
-    expect(await entryByPath(house, workspaceId, inside.path)).toMatchObject({ id: inside.id })
+    expect(await entryByPath(holdall, workspaceId, inside.path)).toMatchObject({ id: inside.id })
     const below = await file(`${name.slice(0, 100)}.x`, { path: name })
     expect(below.path.startsWith(`${name}/`)).toBe(true)
   }
-  const shown = (await children(house, root.id)).map(({ name }) => name)
+  const shown = (await children(holdall, root.id)).map(({ name }) => name)
   expect(shown.sort()).toEqual([...speaking].sort())
 })
 
 test('S2, S7: a file of any name is downloaded under that name', async () => {
   for (const name of speaking) {
     const { id } = await file(name)
-    expect((await download(house, id)).toString()).toBe(`bytes of ${name}`)
-    const response = await house.http(await downloadUrl(house, id), { method: 'HEAD', token: null })
+    expect((await download(holdall, id)).toString()).toBe(`bytes of ${name}`)
+    const response = await holdall.http(await downloadUrl(holdall, id), {
+      method: 'HEAD',
+      token: null,
+    })
     const said = response.headers.get('content-disposition') ?? ''
     expect(parse(said).parameters.filename).toBe(name)
   }
@@ -185,7 +190,7 @@ test('a free name has its number before the extension, and stays within 255 byte
 describe('F13: of one name, fifty at once', () => {
   const fifty = <T>(act: (i: number) => Promise<T>) =>
     Promise.all(Array.from({ length: 50 }, (_, i) => act(i)))
-  const names = async () => (await children(house, root.id)).map(({ name }) => name)
+  const names = async () => (await children(holdall, root.id)).map(({ name }) => name)
 
   test('FAIL lets one through', async () => {
     const made = await fifty((i) => folder(i % 2 ? 'Data' : 'dAtA').catch(() => null))
@@ -205,8 +210,8 @@ describe('F13: of one name, fifty at once', () => {
     const destination = { id: to.id }
     const input = { destination, onConflict: 'RENAME' }
     await fifty((i) =>
-      batchDone(house, 'moveEntries', { ...input, entries: items(there[i] ?? to) }),
+      batchDone(holdall, 'moveEntries', { ...input, entries: items(there[i] ?? to) }),
     )
-    expect(await children(house, to.id)).toHaveLength(50)
+    expect(await children(holdall, to.id)).toHaveLength(50)
   })
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { foldName } from '../../src/names.ts'
 import { act, createFolder, createWorkspace, uploadFile } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 type Item = {
   id: string
@@ -22,7 +22,7 @@ const orders: Order[] = fields.flatMap((field) =>
   ),
 )
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let folderId: string
 let all: Item[]
@@ -30,14 +30,14 @@ let all: Item[]
 // A folder of 150 entries: of many one size, one moment, one name but for its end. Nothing here changes it.
 beforeAll(async () => {
   let now = Date.parse('2025-06-01T09:00:00Z')
-  house = await openHouse({ now: () => now })
-  ;({ id: workspaceId } = await createWorkspace(house))
-  ;({ id: folderId } = await createFolder(house, { workspaceId, name: 'full' }))
+  holdall = await startTestServer({ now: () => now })
+  ;({ id: workspaceId } = await createWorkspace(holdall))
+  ;({ id: folderId } = await createFolder(holdall, { workspaceId, name: 'full' }))
   const parent = { id: folderId }
   for (let round = 0; round < 5; round++, now += 1000) {
     await Promise.all(Array.from({ length: 30 }, (_, i) => makeOne(i, round, parent)))
   }
-  const { full } = await house.ask(
+  const { full } = await holdall.ask(
     `query ($id: ID!) { full: node(id: $id) { ... on Folder {
       a: children(first: 100) { nodes { ...item } }
       b: children(last: 50) { nodes { ...item } } } } }
@@ -50,23 +50,23 @@ beforeAll(async () => {
     ...item,
   }))
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 async function makeOne(i: number, round: number, parent: { id: string }) {
   const name = `${['a', 'B', 'ä', 'ab', 'Ω', '🧬'][i % 6]}${round}${i}`
   if (i % 3 > 0) {
     const file = { workspaceId, folderId: parent.id, name, bytes: 'x'.repeat(i % 4) }
-    await uploadFile(house, file)
+    await uploadFile(holdall, file)
   } else {
-    const { id } = await createFolder(house, { parent, name })
-    if (i % 2) await uploadFile(house, { workspaceId, folderId: id, name, bytes: 'xx' })
+    const { id } = await createFolder(holdall, { parent, name })
+    if (i % 2) await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: 'xx' })
   }
   // What comes from an earlier round is changed in this one.
   if (round > 2 && i % 5 === 0) {
     const entry = {
       path: { workspaceId, path: `full/${name.replace(`${round}`, `${round - 2}`)}` },
     }
-    await act(house, 'updateEntry', { entry, description: 'seen' }, 'entry { id }')
+    await act(holdall, 'updateEntry', { entry, description: 'seen' }, 'entry { id }')
   }
 }
 
@@ -103,7 +103,7 @@ type Page = {
 }
 const pageArgs = '$first: Int, $after: String, $last: Int, $before: String'
 async function page(args: object, orderBy: object = {}): Promise<Page> {
-  const { node } = await house.ask(
+  const { node } = await holdall.ask(
     `query ($id: ID!, $orderBy: EntryOrder, ${pageArgs}) { node(id: $id) { ... on Folder {
       children(orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
         edges { cursor node { id } } totalCount
@@ -172,11 +172,11 @@ test('a part between two cursors can be read from both its ends', async () => {
 })
 
 test('a page goes on where the last one ended, whatever came before it in the meantime', async () => {
-  const box = await createFolder(house, { workspaceId, name: 'box' })
-  const put = (name: string) => createFolder(house, { parent: { id: box.id }, name })
+  const box = await createFolder(holdall, { workspaceId, name: 'box' })
+  const put = (name: string) => createFolder(holdall, { parent: { id: box.id }, name })
   for (const name of ['b', 'd', 'f', 'h']) await put(name)
   const read = async (after: string | null) => {
-    const { node } = await house.ask(
+    const { node } = await holdall.ask(
       `query ($id: ID!, $after: String) { node(id: $id) { ... on Folder {
         children(first: 2, after: $after) { nodes { name } pageInfo { endCursor } } } } }`,
       { id: box.id, after },
@@ -191,7 +191,7 @@ test('a page goes on where the last one ended, whatever came before it in the me
 
 describe('a page without a size', () => {
   test('has 20 entries in a folder, 100 in the list of all', async () => {
-    const { node, workspace } = await house.ask(
+    const { node, workspace } = await holdall.ask(
       `query ($id: ID!, $ws: ID!) {
         node(id: $id) { ... on Folder { children { nodes { id } } } }
         workspace(by: { id: $ws }) { entries { nodes { id } } }
@@ -202,7 +202,7 @@ describe('a page without a size', () => {
   })
 
   test('of all counts neither the root nor what it does not show', async () => {
-    const { workspace } = await house.ask(
+    const { workspace } = await holdall.ask(
       `query ($ws: ID!) { workspace(by: { id: $ws }) { root { totals { fileCount folderCount } }
         entries { totalCount } files: entries(filter: { type: FILE }) { totalCount } } }`,
       { ws: workspaceId },
@@ -216,7 +216,7 @@ describe('a page without a size', () => {
 describe('refused are', () => {
   const asked = async (list: string, args: string) => {
     const query = list.replace('ARGS', args)
-    const { status, data, errors } = await house.graphql(query, { id: folderId, ws: workspaceId })
+    const { status, data, errors } = await holdall.graphql(query, { id: folderId, ws: workspaceId })
     return { status, data, code: errors?.[0]?.extensions?.code, message: errors?.[0]?.message }
   }
   const inFolder = `query ($id: ID!) { node(id: $id) { ... on Folder { children(ARGS) { nodes { id } } } } }`
@@ -267,7 +267,7 @@ describe('refused are', () => {
 
   test('cursors of another list', async () => {
     const cursor = (await page({ first: 1 })).edges[0]?.cursor
-    const other = await createFolder(house, { workspaceId, name: 'other' })
+    const other = await createFolder(holdall, { workspaceId, name: 'other' })
     const lists = { inAll, inTrash, other: inFolder.replace('$id)', `"${other.id}")`) }
     for (const [name, list] of Object.entries(lists)) {
       const { code } = await asked(list.replace('($id: ID!)', ''), `after: "${cursor}"`)

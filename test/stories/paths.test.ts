@@ -13,9 +13,9 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 
 type Page = {
@@ -37,7 +37,7 @@ async function list(filter: object, args: object = { first: 100 }): Promise<Page
       entries(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) { ${connection} }
     }
   }`
-  return (await house.ask(query, { id: lab.id, filter, ...args })).workspace.entries
+  return (await holdall.ask(query, { id: lab.id, filter, ...args })).workspace.entries
 }
 const paths = async (filter: object) => (await list(filter)).nodes.map(({ path }) => path).sort()
 
@@ -45,7 +45,7 @@ const paths = async (filter: object) => (await list(filter)).nodes.map(({ path }
 const put = (path: string, more: object = {}) => {
   const slash = path.lastIndexOf('/') + 1
   const [folder, name] = [path.slice(0, slash), path.slice(slash)]
-  return uploadFile(house, { workspaceId: lab.id, path: folder, name, bytes: path, ...more })
+  return uploadFile(holdall, { workspaceId: lab.id, path: folder, name, bytes: path, ...more })
 }
 
 describe('over one tree', () => {
@@ -63,11 +63,11 @@ describe('over one tree', () => {
     'Straße/Übung.txt',
   ]
   beforeAll(async () => {
-    house = await openHouse()
-    lab = await createWorkspace(house)
+    holdall = await startTestServer()
+    lab = await createWorkspace(holdall)
     for (const path of files) await put(path)
   })
-  afterAll(() => house?.[Symbol.asyncDispose]())
+  afterAll(() => holdall?.[Symbol.asyncDispose]())
 
   test.each<[string, string[]]>([
     ['data/**/*.csv', ['data/2025/a.csv', 'data/2025/raw/Plate 1.csv', 'data/a.csv']],
@@ -132,7 +132,7 @@ describe('over one tree', () => {
     [{ pathGlob: '*'.repeat(1001) }, /at most 1000 characters/],
   ])('seed B7: a bad pattern is told where: %j', async (filter, message) => {
     const query = `query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } } }`
-    const { status, errors } = await house.graphql(query, { id: lab.id, filter })
+    const { status, errors } = await holdall.graphql(query, { id: lab.id, filter })
     expect(errors?.[0]).toMatchObject({
       message: expect.stringMatching(message),
       extensions: { code: 'INVALID_INPUT', path: ['filter', Object.keys(filter)[0]] },
@@ -144,8 +144,8 @@ describe('over one tree', () => {
     const csv = await put('tmp/x.csv', { tags: ['keep'] })
     await put('tmp/y.csv')
     const gone = await put('tmp/z.csv')
-    await trashEntries(house, gone)
-    const tmp = await entryByPath(house, lab.id, 'tmp')
+    await trashEntries(holdall, gone)
+    const tmp = await entryByPath(holdall, lab.id, 'tmp')
     const query = `query ($folder: ID!, $id: ID!, $filter: EntryFilter) {
       node(id: $folder) { ... on Folder { children(filter: $filter) { ${connection} } } }
       workspace(by: { id: $id }) {
@@ -155,7 +155,7 @@ describe('over one tree', () => {
     }`
     const filter = { pathGlob: 'tmp/[xz]*' }
     const ask = async (filter: object) => {
-      const { node, workspace } = await house.ask(query, { folder: tmp?.id, id: lab.id, filter })
+      const { node, workspace } = await holdall.ask(query, { folder: tmp?.id, id: lab.id, filter })
       const lists = [node.children, workspace.tags.nodes[0].entries, workspace.trash]
       return lists.map(({ nodes }) => nodes.map(({ id }: { id: string }) => id))
     }
@@ -168,13 +168,13 @@ describe('over one tree', () => {
 describe('with limits', () => {
   const [{ rows }, { ms }] = [sieveLimits, workLimits]
   beforeEach(async () => {
-    house = await openHouse()
-    lab = await createWorkspace(house)
+    holdall = await startTestServer()
+    lab = await createWorkspace(holdall)
   })
   afterEach(async () => {
     Object.assign(sieveLimits, { rows })
     Object.assign(workLimits, { ms })
-    await house?.[Symbol.asyncDispose]()
+    await holdall?.[Symbol.asyncDispose]()
   })
 
   test('pages over what a pattern lets through go forward and back, in any order', async () => {
@@ -252,7 +252,7 @@ describe('with limits', () => {
       `${alias}: entries(filter: { pathRegex: "${pattern}" }, first: 5) {
         nodes { name } totalCount pageInfo { hasNextPage endCursor } }`
     const ask = (...lists: string[]) =>
-      house.graphql(`query ($id: ID!) { workspace(by: { id: $id }) { ${lists.join(' ')} } }`, {
+      holdall.graphql(`query ($id: ID!) { workspace(by: { id: $id }) { ${lists.join(' ')} } }`, {
         id: lab.id,
       })
     const { data } = await ask(asked('a', 'csv$'), asked('b', 'csv$'), asked('c', 'csv$'))
@@ -272,11 +272,11 @@ describe('with limits', () => {
     expect(await paths({ pathPrefix: 'a/b/' })).toEqual(['a/b/2.txt', 'a/b/c', 'a/b/c/3.txt'])
     expect(await paths({ pathPrefix: 'a' })).toHaveLength(8)
     expect(await paths({ pathPrefix: 'x/y' })).toEqual([])
-    const b = await entryByPath(house, lab.id, 'a/b')
+    const b = await entryByPath(holdall, lab.id, 'a/b')
     expect(await paths({ within: b?.id })).toEqual(['a/b/2.txt', 'a/b/c', 'a/b/c/3.txt'])
     expect(await paths({ within: b?.id, pathPrefix: 'a/b/c/' })).toEqual(['a/b/c/3.txt'])
     expect(await paths({ within: b?.id, pathPrefix: 'z/' })).toEqual([])
-    await trashEntries(house, b as { id: string })
+    await trashEntries(holdall, b as { id: string })
     expect(await paths({ pathPrefix: 'a/' })).toEqual(['a/1.txt'])
     expect(await paths({ within: b?.id })).toEqual([])
     expect(await paths({ pathPrefix: 'a/b/' })).toEqual([])
@@ -285,10 +285,10 @@ describe('with limits', () => {
 
 describe('seed B19: names of all kinds go round through every door', () => {
   beforeAll(async () => {
-    house = await openHouse()
-    lab = await createWorkspace(house)
+    holdall = await startTestServer()
+    lab = await createWorkspace(holdall)
   })
-  afterAll(() => house?.[Symbol.asyncDispose]())
+  afterAll(() => holdall?.[Symbol.asyncDispose]())
 
   test.each([
     'two words.txt',
@@ -308,38 +308,38 @@ describe('seed B19: names of all kinds go round through every door', () => {
     'x\u00a0nbsp.txt',
   ])('%s', async (name) => {
     const folder = `in ${name}`
-    const upload = await createUpload(house, { workspaceId: lab.id, path: folder, name, size: 4 })
-    await sendBytes(house, upload, 'data')
+    const upload = await createUpload(holdall, { workspaceId: lab.id, path: folder, name, size: 4 })
+    await sendBytes(holdall, upload, 'data')
     const { file } = await act(
-      house,
+      holdall,
       'confirmUpload',
       { uploadId: upload.id },
       'file { id name path }',
     )
     const path = `${folder}/${name}`
     expect([file.name, file.path]).toEqual([name, path])
-    expect((await entryByPath(house, lab.id, path))?.id).toBe(file.id)
+    expect((await entryByPath(holdall, lab.id, path))?.id).toBe(file.id)
     for (const filter of [
       { pathPrefix: path },
       { pathGlob: quotedGlob(path) },
       { pathRegex: quotedRegex(path) },
     ])
       expect([filter, (await list(filter)).nodes.map(({ id }) => id)]).toEqual([filter, [file.id]])
-    const link = await house.http(await downloadUrl(house, file.id), { token: null })
+    const link = await holdall.http(await downloadUrl(holdall, file.id), { token: null })
     expect(await link.text()).toBe('data')
     expect(savedAs(link.headers.get('content-disposition') ?? '')).toBe(name)
-    const bearer = await house.http(`/download/${file.id}`)
+    const bearer = await holdall.http(`/download/${file.id}`)
     expect(await bearer.text()).toBe('data')
     const byPath = { path: { workspaceId: lab.id, path } }
     const { entry } = await act(
-      house,
+      holdall,
       'updateEntry',
       { entry: byPath, description: 'x' },
       'entry { id name }',
     )
     expect(entry).toEqual({ id: file.id, name })
     const { folder: made } = await act(
-      house,
+      holdall,
       'createFolder',
       { parent: { path: { workspaceId: lab.id, path: folder } }, name: `sub ${name}` },
       'folder { path }',
@@ -364,7 +364,7 @@ describe('seed B19: names of all kinds go round through every door', () => {
     const value = (text: string) => Buffer.from(text).toString('base64')
     const folder = `tus ${name}`
     const metadata = { workspaceId: lab.id, path: folder, filename: name, confirm: 'auto' }
-    const response = await house.http('/uploads', {
+    const response = await holdall.http('/uploads', {
       method: 'POST',
       headers: {
         'tus-resumable': '1.0.0',
@@ -377,15 +377,15 @@ describe('seed B19: names of all kinds go round through every door', () => {
       body: 'tus',
     })
     expect(response.status).toBe(201)
-    return (await entryByPath(house, lab.id, `${folder}/${name}`))?.name
+    return (await entryByPath(holdall, lab.id, `${folder}/${name}`))?.name
   }
 })
 
 test('a folder made with createParents has the path that was asked for', async () => {
-  house = await openHouse()
-  await using _ = house
-  lab = await createWorkspace(house)
-  const made = await createFolder(house, {
+  holdall = await startTestServer()
+  await using _ = holdall
+  lab = await createWorkspace(holdall)
+  const made = await createFolder(holdall, {
     workspaceId: lab.id,
     name: 'a b/c#d/e%f',
     createParents: true,

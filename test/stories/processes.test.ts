@@ -17,7 +17,7 @@ import { database } from '../support/databases.ts'
 import { openStream } from '../support/events.ts'
 import { heard } from '../support/mark-handled.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
@@ -38,7 +38,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
   describe.each(stores.slice(0, s3IsGiven ? 2 : 1))('F10: over one database and %s', (_, place) => {
     const open = async () => {
       const cluster = await openCluster({ env: { ADMIN_TOKEN, ...place() } })
-      return { ...cluster, workspaceId: (await createWorkspace(cluster.house)).id }
+      return { ...cluster, workspaceId: (await createWorkspace(cluster.holdall)).id }
     }
 
     test('an upload whose chunks go to all of them, in turn, becomes a file', async () => {
@@ -51,7 +51,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       })
       const patches = all.proxy.passed.filter(({ method }) => method === 'PATCH')
       expect(new Set(patches.map(({ to }) => to))).toEqual(new Set([0, 1, 2]))
-      expect(sha256(await bytesAt(all.house, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
+      expect(sha256(await bytesAt(all.holdall, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
     })
 
     test('confirmed by all at once it is one file, and each says which', async () => {
@@ -70,7 +70,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(files[0]?.sha256).toBe(sha256(bytes))
       const query =
         'query ($id: ID!) { workspace(by: { id: $id }) { usage { fileCount currentBytes reservedBytes } } }'
-      const { workspace } = await all.house.ask(query, { id: all.workspaceId })
+      const { workspace } = await all.holdall.ask(query, { id: all.workspaceId })
       expect(workspace.usage).toEqual({
         fileCount: 1,
         currentBytes: bytes.length,
@@ -97,8 +97,8 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
         expect(performance.now() - began).toBeLessThan(1500)
         const { status, headers } = await older.answer()
         expect([status, headers.get('upload-offset')]).toEqual([423, '5'])
-        const file = await confirmUpload(all.house, { uploadId: id })
-        expect((await download(all.house, file.id)).toString()).toBe('hello world')
+        const file = await confirmUpload(all.holdall, { uploadId: id })
+        expect((await download(all.holdall, file.id)).toString()).toBe('hello world')
       },
     )
 
@@ -144,8 +144,8 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
         const file = await confirmUpload(all.at(at), { uploadId: id })
         expect(file.sha256).toBe(sha256(whole))
       }
-      const file = await confirmUpload(all.house, { uploadId: id })
-      expect(sha256(await download(all.house, file.id))).toBe(sha256(whole))
+      const file = await confirmUpload(all.holdall, { uploadId: id })
+      expect(sha256(await download(all.holdall, file.id))).toBe(sha256(whole))
     })
 
     test('of PATCHes that come to all at once none damages the upload, and none is answered 5xx', async () => {
@@ -163,9 +163,9 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
         ),
       )
       expect(new Set(statuses).difference(new Set([204, 409, 413, 423]))).toEqual(new Set())
-      const offset = await tusOf(all.house).offset(url)
-      if (offset < MIB) await tusOf(all.house).patch(url, offset, bytes.subarray(offset))
-      expect((await confirmUpload(all.house, { uploadId: id })).sha256).toBe(sha256(bytes))
+      const offset = await tusOf(all.holdall).offset(url)
+      if (offset < MIB) await tusOf(all.holdall).patch(url, offset, bytes.subarray(offset))
+      expect((await confirmUpload(all.holdall, { uploadId: id })).sha256).toBe(sha256(bytes))
     })
 
     test('kill -9 in the middle of an upload: the client goes on with the others', async () => {
@@ -181,7 +181,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       const victim = all.members[running()?.to ?? 0]
       await victim?.kill()
       await uploading
-      expect(sha256(await bytesAt(all.house, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
+      expect(sha256(await bytesAt(all.holdall, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
     })
 
     test('kill -9 in the middle of a job: another does it to its end', async () => {
@@ -233,7 +233,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       }
       const asking = async () => {
         for (; !over.signal.aborted; queries.right += 1) {
-          await askPatiently(all.house, all.workspaceId)
+          await askPatiently(all.holdall, all.workspaceId)
           await sleep(10)
         }
       }
@@ -250,17 +250,17 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(queries.right).toBeGreaterThan(20)
       expect(sent.size).toBeGreaterThan(2)
       for (const [name, hash] of sent) {
-        expect(sha256(await bytesAt(all.house, all.workspaceId, name))).toBe(hash)
+        expect(sha256(await bytesAt(all.holdall, all.workspaceId, name))).toBe(hash)
       }
       const query = 'query ($id: ID!) { workspace(by: { id: $id }) { usage { fileCount } } }'
-      const { workspace } = await all.house.ask(query, { id: all.workspaceId })
+      const { workspace } = await all.holdall.ask(query, { id: all.workspaceId })
       expect(workspace.usage.fileCount).toBe(sent.size)
     })
   })
 
   test('who listens to one hears what is done by the others', timed, async () => {
     await using all = await openCluster({ env: { ADMIN_TOKEN } })
-    const { id: workspaceId, root } = await createWorkspace(all.house)
+    const { id: workspaceId, root } = await createWorkspace(all.holdall)
     const query = `subscription ($id: ID!) { workspaceChanges(workspaceId: $id) {
       ... on ChangeBatch { changes { ... on EntryUpserted { entry { name } } } } } }`
     using stream = await openStream(all.at(0), query, { id: workspaceId })
@@ -283,7 +283,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     async () => {
       const LISTEN_DATABASE_URL = 'postgres://127.0.0.1:1/nowhere'
       await using all = await openCluster({ env: { ADMIN_TOKEN, LISTEN_DATABASE_URL } })
-      const { id: workspaceId } = await createWorkspace(all.house)
+      const { id: workspaceId } = await createWorkspace(all.holdall)
       const { url } = await createUpload(all.at(0), { workspaceId, name: 'a', size: 11 })
       const older = await rawPatch(all.at(0), urlAt(all, 0, url), 0, 11)
       await older.write('hello')
@@ -324,15 +324,15 @@ type Options = { chunkSize?: number; slowly?: boolean }
 
 /** As tus-js-client does it by itself, through the load balancer. */
 function uploadThrough(
-  { house }: Pick<Cluster, 'house'>,
+  { holdall }: Pick<Cluster, 'holdall'>,
   bytes: Buffer,
   metadata: Record<string, string>,
   { chunkSize = MIB, slowly = false }: Options = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const upload = new Upload(bytes as unknown as ConstructorParameters<typeof Upload>[0], {
-      endpoint: `${house.url}/uploads`,
-      headers: { Authorization: `Bearer ${house.token}` },
+      endpoint: `${holdall.url}/uploads`,
+      headers: { Authorization: `Bearer ${holdall.token}` },
       retryDelays: [100, 200, 400, 800, 1600, 2000, 2000],
       chunkSize,
       metadata,
@@ -345,7 +345,7 @@ function uploadThrough(
 }
 
 /** A GraphQL client that tries again where a server says that it closes, or is gone. */
-async function askPatiently(house: House, workspaceId: string) {
+async function askPatiently(holdall: TestServer, workspaceId: string) {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name } }'
   const init = {
     method: 'POST',
@@ -353,16 +353,16 @@ async function askPatiently(house: House, workspaceId: string) {
     body: JSON.stringify({ query, variables: { id: workspaceId } }),
   }
   for (let tries = 1; ; tries += 1) {
-    const answer = await house.http('/graphql', init)
+    const answer = await holdall.http('/graphql', init)
     if (answer.status === 200) return expect((await answer.json()).data.workspace.name).toBe('Lab')
     if (tries > 6 || answer.status < 500) throw new Error(`${answer.status} ${await answer.text()}`)
     await sleep(100 * tries)
   }
 }
 
-async function bytesAt(house: House, workspaceId: string, path: string) {
-  const file = await entryByPath(house, workspaceId, path)
-  return download(house, file?.id ?? '')
+async function bytesAt(holdall: TestServer, workspaceId: string, path: string) {
+  const file = await entryByPath(holdall, workspaceId, path)
+  return download(holdall, file?.id ?? '')
 }
 
 /** The same upload, by one of the processes. */

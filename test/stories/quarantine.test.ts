@@ -65,7 +65,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
       ...running,
       env,
       clock,
-      workspaceId: (await createWorkspace(running.house)).id,
+      workspaceId: (await createWorkspace(running.holdall)).id,
       sweep: () => sweepOrphans(app, { graceMs: -HOUR, log }),
       tend: () => tendQuarantine(app, { quarantineMs, log }),
       /** Time passes, and the quarantine is looked after every hour. */
@@ -100,7 +100,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
 
   test('F16: what no row knows is put aside for QUARANTINE_DAYS, and then deleted; each step is logged', async () => {
     const here = await open({ QUARANTINE_DAYS: '2' })
-    const file = await uploadFile(here.house, {
+    const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
       name: 'a',
       bytes: 'a',
@@ -118,7 +118,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(await here.quarantined()).toEqual([])
     const deleted = here.logged('quarantine looked after').map(([, about]) => about.deleted)
     expect(deleted.reduce((sum, one) => sum + one)).toBe(1)
-    expect(`${await download(here.house, file.id)}`).toBe('a')
+    expect(`${await download(here.holdall, file.id)}`).toBe('a')
   })
 
   test.each([
@@ -142,14 +142,14 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
 
   test('F16: what gets a row again is taken back, and can be read before that', async () => {
     const here = await open()
-    const file = await uploadFile(here.house, {
+    const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
       name: 'a',
       bytes: 'a',
     })
     const { db } = here.app
     const blobs = await db.selectFrom('blobs').selectAll().execute()
-    await vandalise(here.house, (tx) => tx.deleteFrom('blobs').execute())
+    await vandalise(here.holdall, (tx) => tx.deleteFrom('blobs').execute())
     expect(await here.sweep()).toEqual(blobs.map(({ id }) => id))
     expect(await here.quarantined()).toHaveLength(1)
     await db.insertInto('blobs').values(blobs).execute()
@@ -157,17 +157,17 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     // What is in quarantine in a bucket is in its place.
     expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
     expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
-    expect(`${await download(here.house, file.id)}`).toBe('a')
+    expect(`${await download(here.holdall, file.id)}`).toBe('a')
     await here.tend()
     expect(await here.quarantined()).toEqual([])
     await here.pass(8 * DAY)
-    expect(`${await download(here.house, file.id)}`).toBe('a')
+    expect(`${await download(here.holdall, file.id)}`).toBe('a')
     expect(await codesOver(here.env)).toEqual([])
   })
 
   test('F16: fsck --repair takes back what a row needs, and puts aside what none knows', async () => {
     const here = await open()
-    await uploadFile(here.house, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
+    await uploadFile(here.holdall, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
     const [kept = ''] = await here.keys('kept')
     await here.app.blobs.quarantine.move(kept, 'kept')
     const [key = ''] = await strangers(here, 1)
@@ -183,7 +183,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
   test('F16: what a row needs is taken back while sweeping is paused, and nothing is deleted', async () => {
     const here = await open({ QUARANTINE_DAYS: '1' })
     const { db } = here.app
-    await uploadFile(here.house, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
+    await uploadFile(here.holdall, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
     const [kept = ''] = await here.keys('kept')
     const [key = ''] = await strangers(here, 1)
     await here.sweep()
@@ -200,33 +200,33 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     'F16: with VERIFY_READS=%s what lies in quarantine is read at once',
     async (VERIFY_READS) => {
       const here = await open({ VERIFY_READS, DOWNLOADS: 'proxy' })
-      const file = await uploadFile(here.house, {
+      const file = await uploadFile(here.holdall, {
         workspaceId: here.workspaceId,
         name: 'a',
         bytes: 'a',
       })
       const [kept = ''] = await here.keys('kept')
       await here.app.blobs.quarantine.move(kept, 'kept')
-      expect(`${await download(here.house, file.id)}`).toBe('a')
+      expect(`${await download(here.holdall, file.id)}`).toBe('a')
     },
   )
 
   test('F16: staged bytes whose upload is back are taken back, and the upload goes on', async () => {
     const here = await open()
     const { db } = here.app
-    const upload = await createUpload(here.house, {
+    const upload = await createUpload(here.holdall, {
       workspaceId: here.workspaceId,
       name: 'a',
       size: 5,
     })
-    await sendBytes(here.house, upload, 'hel')
+    await sendBytes(here.holdall, upload, 'hel')
     const rows = await db.selectFrom('uploads').selectAll().execute()
     await db.deleteFrom('uploads').execute()
     expect(await here.sweep()).toEqual([upload.id])
     await db.insertInto('uploads').values(rows).execute()
-    await sendBytes(here.house, upload, 'lo', 3)
-    const file = await confirmUpload(here.house, { uploadId: upload.id })
-    expect(`${await download(here.house, file.id)}`).toBe('hello')
+    await sendBytes(here.holdall, upload, 'lo', 3)
+    const file = await confirmUpload(here.holdall, { uploadId: upload.id })
+    expect(`${await download(here.holdall, file.id)}`).toBe('hello')
   })
 
   test('F16: a sweep that finds too much moves nothing until fsck --sweep, and says so everywhere', async () => {
@@ -236,7 +236,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(here.lines.filter(({ level }) => level === 'error')).toMatchObject([
       { about: { objects: 11, found: 11 }, message: expect.stringMatching(/^sweep refused/) },
     ])
-    const metrics = async () => (await here.house.http('/metrics')).text()
+    const metrics = async () => (await here.holdall.http('/metrics')).text()
     expect(await metrics()).toMatch(/^sweep_refused_objects 11$/m)
     expect((await here.keys('kept')).sort()).toEqual(keys.sort())
     expect(await codesOver(here.env)).toEqual(['SWEEP_REFUSED'])
@@ -261,13 +261,13 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
 
   test('F16: what is purged goes at once, and no quarantine is in its way', async () => {
     const here = await open()
-    const file = await uploadFile(here.house, {
+    const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
       name: 'a',
       bytes: 'a',
     })
     const act = (name: string, ids: object) =>
-      here.house.ask(
+      here.holdall.ask(
         `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) { ${name}(input: $input) { __typename } }`,
         { input: ids },
       )

@@ -3,26 +3,26 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { statementsOf } from '../guards/plan-steps.ts'
 import { act, createFolder, createWorkspace, lookUp } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspace: { id: string; root: { id: string } }
 beforeAll(async () => {
-  house = await openHouse()
-  workspace = await createWorkspace(house)
+  holdall = await startTestServer()
+  workspace = await createWorkspace(holdall)
   for (let i = 0; i < 24; i++)
-    await createFolder(house, {
+    await createFolder(holdall, {
       workspaceId: workspace.id,
       name: `folder ${i}`,
       description: 'd'.repeat(10_000),
       metadata: { long: 'm'.repeat(30_000) },
       tags: Array.from({ length: 50 }, (_, i) => `tag ${i}`),
     })
-  return () => house[Symbol.asyncDispose]()
+  return () => holdall[Symbol.asyncDispose]()
 })
 
 const open = async (env: Record<string, string>) => {
-  const opened = await openHouse({ env })
+  const opened = await startTestServer({ env })
   onTestFinished(() => opened[Symbol.asyncDispose]())
   return opened
 }
@@ -33,7 +33,7 @@ const times = (n: number, field: string) =>
   Array.from({ length: n }, (_, i) => `a${i}: ${field}`).join(' ')
 
 /** Asks and expects the whole request to be refused: once, with 400, and without data. */
-async function expectTooComplex(as: House, query: string, id = workspace.id) {
+async function expectTooComplex(as: TestServer, query: string, id = workspace.id) {
   const { status, data, errors } = await as.graphql(query, { id })
   expect([status, data ?? null]).toEqual([400, null])
   expect(errors).toHaveLength(1)
@@ -52,12 +52,12 @@ describe('the estimate', () => {
     ['ancestors of ancestors', 'ancestors { ancestors { ancestors { id } } }'],
     ['links of ancestors', 'ancestors { sharing { links { entry { ancestors { id } } } } }'],
   ])('refuses lists in lists by what they can give: %s', async (_, selection) => {
-    expect(await expectTooComplex(house, entries(selection))).toMatch(/Complexity/)
+    expect(await expectTooComplex(holdall, entries(selection))).toMatch(/Complexity/)
   })
 
   test('refuses an alias that every object of the answer would repeat', async () => {
-    await expectTooComplex(house, entries(`${'a'.repeat(257)}: __typename`))
-    const fits = await house.graphql(entries(`${'a'.repeat(256)}: __typename`), {
+    await expectTooComplex(holdall, entries(`${'a'.repeat(257)}: __typename`))
+    const fits = await holdall.graphql(entries(`${'a'.repeat(256)}: __typename`), {
       id: workspace.id,
     })
     expect(fits.status).toBe(200)
@@ -100,7 +100,7 @@ describe('the executed budget', () => {
     ['a long text under many aliases', times(99, 'description')],
     ['metadata under many aliases', times(99, 'metadata')],
   ])('ends a request with more bytes than MAX_RESPONSE_BYTES: %s', async (_, selection) => {
-    const message = await expectTooComplex(house, entries(selection))
+    const message = await expectTooComplex(holdall, entries(selection))
     expect(message).toBe('the answer has more than 20000000 bytes')
   })
 
@@ -133,14 +133,14 @@ describe('the executed budget', () => {
 
   test('knows neither @defer nor @stream', async () => {
     for (const query of ['{ ... @defer { __typename } }', '{ nodes(ids: []) @stream { id } }'])
-      expect((await house.graphql(query)).errors?.[0]?.extensions?.code).toBe(
+      expect((await holdall.graphql(query)).errors?.[0]?.extensions?.code).toBe(
         'GRAPHQL_VALIDATION_FAILED',
       )
   })
 })
 
 /** Holds the workspace as another writer does, so that whatever writes there waits until `release`. */
-async function hold(as: House, workspaceId: string) {
+async function hold(as: TestServer, workspaceId: string) {
   const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const done = as.app.db.transaction().execute(async (tx) => {
     await tx.updateTable('workspaces').set({ name: 'Held' }).where('id', '=', workspaceId).execute()
@@ -158,7 +158,7 @@ const two = `mutation ($id: ID!) {
   a: createFolder(input: { workspaceId: $id, name: "a" }) { ... on CreateFolderPayload { folder { id name } } }
   b: createFolder(input: { workspaceId: $id, name: "b" }) { ... on CreateFolderPayload { folder { id name } } }
 }`
-const names = async (as: House, id: string) =>
+const names = async (as: TestServer, id: string) =>
   (
     await as.ask('query ($id: ID!) { workspace(by: { id: $id }) { entries { nodes { name } } } }', {
       id,
@@ -203,7 +203,7 @@ describe('the deadline of a request', () => {
 describe('a client that has gone', () => {
   const send = (query: string, variables: object) => {
     const gone = new AbortController()
-    const asked = house.http('/graphql', {
+    const asked = holdall.http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query, variables }),
@@ -213,25 +213,25 @@ describe('a client that has gone', () => {
   }
 
   test('leaves a mutation field that has begun to finish, and none after it', async () => {
-    const { id } = await createWorkspace(house)
-    const release = await hold(house, id)
+    const { id } = await createWorkspace(holdall)
+    const release = await hold(holdall, id)
     const { asked, leave } = send(two, { id })
     await new Promise((resolve) => setTimeout(resolve, 300))
     leave()
     expect(await asked).toBe('gone')
     await new Promise((resolve) => setTimeout(resolve, 200))
     await release()
-    await vi.waitFor(async () => expect(await names(house, id)).toEqual(['a']))
-    await createFolder(house, { workspaceId: id, name: 'c' })
-    expect(await names(house, id)).toEqual(['a', 'c'])
+    await vi.waitFor(async () => expect(await names(holdall, id)).toEqual(['a']))
+    await createFolder(holdall, { workspaceId: id, name: 'c' })
+    expect(await names(holdall, id)).toEqual(['a', 'c'])
   })
 
   test('ends the reads that it has asked for', async () => {
-    const { id, root } = await createWorkspace(house)
-    const folder = await createFolder(house, { parent: { id: root.id }, name: 'shared' })
-    await createFolder(house, { parent: { id: folder.id }, name: 'inside' })
+    const { id, root } = await createWorkspace(holdall)
+    const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'shared' })
+    await createFolder(holdall, { parent: { id: folder.id }, name: 'inside' })
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id: folder.id } },
       'shareLink { token }',
@@ -239,19 +239,19 @@ describe('a client that has gone', () => {
     const query = `query ($token: String!) { shared(token: $token) { entry { name ... on Folder {
       ${times(20, 'children(first: 2) { nodes { name tags { name } } totalCount }')} } } } }`
     const countReads = async (story: () => Promise<unknown>) =>
-      (await statementsOf(house.app.db, story)).filter(({ sql }) => /from "entries"/i.test(sql))
+      (await statementsOf(holdall.app.db, story)).filter(({ sql }) => /from "entries"/i.test(sql))
         .length
 
-    const all = await countReads(() => house.graphql(query, shareLink))
+    const all = await countReads(() => holdall.graphql(query, shareLink))
     const some = await countReads(async () => {
-      const release = await hold(house, id)
+      const release = await hold(holdall, id)
       const { asked, leave } = send(query, shareLink)
       await new Promise((resolve) => setTimeout(resolve, 300))
       leave()
       await asked
       await new Promise((resolve) => setTimeout(resolve, 200))
       await release()
-      await lookUp(house, folder, 'name')
+      await lookUp(holdall, folder, 'name')
       await new Promise((resolve) => setTimeout(resolve, 300))
     })
     expect(all).toBeGreaterThan(20)

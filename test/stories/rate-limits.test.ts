@@ -2,17 +2,17 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Env } from '../../src/config.ts'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../support/client.ts'
 import { giveToken } from '../support/people.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const limited = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }
 
 async function open(env: Env = limited) {
-  const house = await openHouse({ env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  return house
+  const holdall = await startTestServer({ env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  return holdall
 }
-type House = Awaited<ReturnType<typeof open>>
+type TestServer = Awaited<ReturnType<typeof open>>
 
 /** What the headers say: of whom the request was, how much is left. */
 const told = ({ headers }: { headers: Headers }) =>
@@ -29,8 +29,8 @@ const SMALL = '{ serverInfo { version } }'
 const page =
   'query ($slug: String!, $first: Int!) { workspace(by: { slug: $slug }) { entries(first: $first) { nodes { id name path } } } }'
 
-const asAddress = (house: House, address: string, token: string | null = null) =>
-  house.http('/graphql', {
+const asAddress = (holdall: TestServer, address: string, token: string | null = null) =>
+  holdall.http('/graphql', {
     method: 'POST',
     token,
     headers: { 'content-type': 'application/json', 'x-forwarded-for': address },
@@ -38,24 +38,24 @@ const asAddress = (house: House, address: string, token: string | null = null) =
   })
 
 /** Takes all that is left of a minute: of a token, or without one of this address. */
-async function spend(house: House, token: string | null = house.token) {
+async function spend(holdall: TestServer, token: string | null = holdall.token) {
   const as = { token }
-  let left = remaining(await house.graphql(SMALL, {}, as))
-  while (left > 110) left = remaining(await house.graphql(page, { slug: 'none', first: 35 }, as))
-  while (left > 0) left = remaining(await house.http('/download/file_none', as))
+  let left = remaining(await holdall.graphql(SMALL, {}, as))
+  while (left > 110) left = remaining(await holdall.graphql(page, { slug: 'none', first: 35 }, as))
+  while (left > 0) left = remaining(await holdall.http('/download/file_none', as))
 }
 
 describe('with a limit', () => {
   test('a query takes what it costs, with its variables, and says so', async () => {
-    const house = await open()
-    const { slug } = await createWorkspace(house)
+    const holdall = await open()
+    const { slug } = await createWorkspace(holdall)
     const query = page.replace(
       '{ workspace',
       '{ rateLimit { limit cost remaining resetAt } workspace',
     )
-    const before = remaining(await house.graphql(SMALL))
-    const few = await house.graphql(query, { slug, first: 2 })
-    const many = await house.graphql(query, { slug, first: 20 })
+    const before = remaining(await holdall.graphql(SMALL))
+    const few = await holdall.graphql(query, { slug, first: 2 })
+    const many = await holdall.graphql(query, { slug, first: 20 })
     expect(few.errors).toBeUndefined()
     expect(before - remaining(few)).toBe(few.data.rateLimit.cost)
     expect(remaining(few) - remaining(many)).toBe(many.data.rateLimit.cost)
@@ -69,12 +69,12 @@ describe('with a limit', () => {
   })
 
   test('the operation that is asked for is the one that is paid', async () => {
-    const house = await open()
-    const { slug } = await createWorkspace(house)
+    const holdall = await open()
+    const { slug } = await createWorkspace(holdall)
     const cheap = 'query Cheap { serverInfo { version } }'
     const query = `${cheap} ${page.replace('query', 'query Dear')}`
-    const before = remaining(await house.graphql(SMALL))
-    const response = await house.http('/graphql', {
+    const before = remaining(await holdall.graphql(SMALL))
+    const response = await holdall.http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query, operationName: 'Dear', variables: { slug, first: 30 } }),
@@ -84,10 +84,10 @@ describe('with a limit', () => {
   })
 
   test('what does not parse, does not validate, or may not be run costs one point', async () => {
-    const house = await open()
-    let before = remaining(await house.graphql(SMALL))
+    const holdall = await open()
+    let before = remaining(await holdall.graphql(SMALL))
     for (const query of ['{', '{ nothing }', page]) {
-      const answer = await house.graphql(query, { slug: 'none', first: 100 })
+      const answer = await holdall.graphql(query, { slug: 'none', first: 100 })
       expect(answer.errors).toHaveLength(1)
       expect([query, before - remaining(answer)]).toEqual([query, 1])
       before = remaining(answer)
@@ -97,9 +97,9 @@ describe('with a limit', () => {
   test('a spent minute is RATE_LIMITED with Retry-After, and the next one begins anew', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     onTestFinished(() => void vi.useRealTimers())
-    const house = await open()
-    await spend(house)
-    const refused = await house.graphql(SMALL)
+    const holdall = await open()
+    await spend(holdall)
+    const refused = await holdall.graphql(SMALL)
     expect(refused.status).toBe(429)
     expect(refused.data).toBeUndefined()
     const seconds = Number(refused.headers.get('retry-after'))
@@ -113,51 +113,51 @@ describe('with a limit', () => {
     expect(told(refused)).toEqual({ limit: 200, remaining: 0, reset: seconds })
 
     vi.setSystemTime(Date.now() + seconds * 1000)
-    const anew = await house.graphql(SMALL)
+    const anew = await holdall.graphql(SMALL)
     expect([anew.status, remaining(anew)]).toEqual([200, 198])
   })
 
   test('a query that costs more than is left is refused, and what is left stays', async () => {
-    const house = await open()
-    const { slug } = await createWorkspace(house)
-    while (remaining(await house.graphql(page, { slug, first: 25 })) > 110);
-    const refused = await house.graphql(page, { slug, first: 36 })
+    const holdall = await open()
+    const { slug } = await createWorkspace(holdall)
+    while (remaining(await holdall.graphql(page, { slug, first: 25 })) > 110);
+    const refused = await holdall.graphql(page, { slug, first: 36 })
     expect([refused.status, refused.errors?.[0]?.extensions?.code]).toEqual([429, 'RATE_LIMITED'])
     // The point for asking is gone, as it is for any request.
-    const small = await house.graphql(SMALL)
+    const small = await holdall.graphql(SMALL)
     expect(small.status).toBe(200)
     expect(remaining(refused) - remaining(small)).toBe(2)
   })
 
   test('each token has its own minute, wherever it is used', async () => {
-    const house = await open()
-    const other = await giveToken(house)
-    await spend(house)
-    expect((await house.graphql(SMALL)).status).toBe(429)
-    expect((await house.graphql(SMALL, {}, { token: other.secret })).status).toBe(200)
-    expect((await house.graphql(SMALL, {}, { token: null })).status).toBe(200)
+    const holdall = await open()
+    const other = await giveToken(holdall)
+    await spend(holdall)
+    expect((await holdall.graphql(SMALL)).status).toBe(429)
+    expect((await holdall.graphql(SMALL, {}, { token: other.secret })).status).toBe(200)
+    expect((await holdall.graphql(SMALL, {}, { token: null })).status).toBe(200)
   })
 
   test('the doors for bytes take a point a request, and answer 429 with a line of JSON', async () => {
-    const house = await open()
-    const { id: workspaceId } = await createWorkspace(house)
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
-    const link = await downloadUrl(house, file.id)
-    const tus = tusOf(house)
+    const holdall = await open()
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 5 })
+    const link = await downloadUrl(holdall, file.id)
+    const tus = tusOf(holdall)
 
-    const before = remaining(await house.http(`/download/${file.id}`))
-    expect(remaining(await house.http(`/download/${file.id}`))).toBe(before - 1)
+    const before = remaining(await holdall.http(`/download/${file.id}`))
+    expect(remaining(await holdall.http(`/download/${file.id}`))).toBe(before - 1)
     expect(remaining(await tus.patch(upload.url, 0, 'he'))).toBe(before - 2)
     expect(remaining(await tus.head(upload.url))).toBe(before - 2)
     // The address pays for a link without a token.
-    expect(remaining(await house.http(link, { token: null }))).toBe(199)
+    expect(remaining(await holdall.http(link, { token: null }))).toBe(199)
     for (const door of ['/s/none', '/download/archive/none/all.zip', '/files', '/uploads/put/x'])
-      expect(told(await house.http(door))).toMatchObject({ limit: 200 })
+      expect(told(await holdall.http(door))).toMatchObject({ limit: 200 })
 
-    await spend(house)
+    await spend(holdall)
     const refused = [
-      await house.http(`/download/${file.id}`),
+      await holdall.http(`/download/${file.id}`),
       await tus.patch(upload.url, 2, 'llo'),
       await tus.post({ 'Upload-Length': '1' }),
       await tus.terminate(upload.url),
@@ -167,27 +167,27 @@ describe('with a limit', () => {
       expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
       expect(await response.json()).toMatchObject({ code: 'RATE_LIMITED' })
     }
-    expect(await (await house.http(link, { token: null })).text()).toBe('hello')
+    expect(await (await holdall.http(link, { token: null })).text()).toBe('hello')
   })
 
   test('HEAD of an upload is never refused, or clients would give it up', async () => {
-    const house = await open()
-    const { id: workspaceId } = await createWorkspace(house)
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
-    await spend(house)
-    const head = await tusOf(house).head(upload.url)
+    const holdall = await open()
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 5 })
+    await spend(holdall)
+    const head = await tusOf(holdall).head(upload.url)
     expect([head.status, head.headers.get('upload-offset')]).toEqual([200, '0'])
     expect(told(head)).toMatchObject({ limit: 200, remaining: 0 })
     // What is a HEAD by its name only pays as what it is.
     const patch = { 'X-HTTP-Method-Override': 'PATCH', 'Upload-Offset': '0' }
-    expect((await tusOf(house).head(upload.url, patch)).status).toBe(429)
+    expect((await tusOf(holdall).head(upload.url, patch)).status).toBe(429)
   })
 
   test('doors for whoever watches over the process are free', async () => {
-    const house = await open({ ...limited, METRICS: 'open' })
-    await spend(house, null)
+    const holdall = await open({ ...limited, METRICS: 'open' })
+    await spend(holdall, null)
     for (const door of ['/livez', '/readyz', '/metrics']) {
-      const response = await house.http(door, { token: null })
+      const response = await holdall.http(door, { token: null })
       expect([door, response.status]).toEqual([door, 200])
       expect(told(response).limit).toBeNull()
     }
@@ -195,8 +195,8 @@ describe('with a limit', () => {
 
   test('a page of an allowed origin may read how much is left', async () => {
     const origin = 'https://app.example.org'
-    const house = await open({ ...limited, CORS_ORIGINS: origin })
-    const { headers } = await house.http('/graphql?query={__typename}', { headers: { origin } })
+    const holdall = await open({ ...limited, CORS_ORIGINS: origin })
+    const { headers } = await holdall.http('/graphql?query={__typename}', { headers: { origin } })
     const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
     expect(exposed).toEqual(
       expect.arrayContaining([
@@ -211,76 +211,78 @@ describe('with a limit', () => {
 
 describe('wrong tokens', () => {
   test('cost their address a hundredth of its minute each, and end in 429', async () => {
-    const house = await open({ ...limited, RATE_LIMIT: '1000' })
-    const first = await house.graphql(SMALL, {}, { token: 'hld_wrong' })
+    const holdall = await open({ ...limited, RATE_LIMIT: '1000' })
+    const first = await holdall.graphql(SMALL, {}, { token: 'hld_wrong' })
     expect([first.status, remaining(first)]).toEqual([401, 1000 - 11])
-    const guess = async () => (await house.http('/download/file_x', { token: 'hld_wrong' })).status
+    const guess = async () =>
+      (await holdall.http('/download/file_x', { token: 'hld_wrong' })).status
     const statuses: number[] = []
     while (statuses.length < 100 && !statuses.includes(429)) statuses.push(await guess())
     expect(statuses.filter((status) => status === 401)).toHaveLength(89)
     expect(statuses.at(-1)).toBe(429)
-    const refused = await house.graphql(SMALL, {}, { token: 'hld_wrong' })
+    const refused = await holdall.graphql(SMALL, {}, { token: 'hld_wrong' })
     expect(refused.errors?.[0]?.extensions?.code).toBe('RATE_LIMITED')
   })
 
   test('do not shut out a right one that shares the address', async () => {
-    const house = await open()
-    await spend(house, null)
-    expect((await house.graphql(SMALL, {}, { token: 'hld_wrong' })).status).toBe(429)
-    expect((await house.graphql(SMALL)).status).toBe(200)
+    const holdall = await open()
+    await spend(holdall, null)
+    expect((await holdall.graphql(SMALL, {}, { token: 'hld_wrong' })).status).toBe(429)
+    expect((await holdall.graphql(SMALL)).status).toBe(200)
   })
 
   test('cost it on every door that asks for one', async () => {
-    const house = await open({ ...limited, METRICS_TOKEN: 'a-token-for-prometheus' })
-    const { id: workspaceId } = await createWorkspace(house)
-    const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 5 })
+    const holdall = await open({ ...limited, METRICS_TOKEN: 'a-token-for-prometheus' })
+    const { id: workspaceId } = await createWorkspace(holdall)
+    const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 5 })
     const wrong = { token: 'hld_wrong' }
-    const head = await tusOf(house).head(upload.url, {}, 'hld_wrong')
+    const head = await tusOf(holdall).head(upload.url, {}, 'hld_wrong')
     expect([head.status, remaining(head)]).toEqual([401, 198])
-    const metrics = await house.http('/metrics', wrong)
+    const metrics = await holdall.http('/metrics', wrong)
     expect([metrics.status, remaining(metrics)]).toEqual([401, 195])
   })
 })
 
 describe('addresses', () => {
-  const points = async (house: House, address: string) => remaining(await asAddress(house, address))
+  const points = async (holdall: TestServer, address: string) =>
+    remaining(await asAddress(holdall, address))
 
   test('S29: are those of the connection: anybody can write X-Forwarded-For', async () => {
-    const house = await open()
-    expect(await points(house, '203.0.113.7')).toBe(198)
-    expect(await points(house, '203.0.113.8')).toBe(196)
+    const holdall = await open()
+    expect(await points(holdall, '203.0.113.7')).toBe(198)
+    expect(await points(holdall, '203.0.113.8')).toBe(196)
   })
 
   test('behind a trusted proxy are those that it has seen', async () => {
-    const house = await open({ ...limited, TRUST_PROXY: 'true' })
-    expect(await points(house, '203.0.113.7')).toBe(198)
-    expect(await points(house, '203.0.113.8')).toBe(198)
+    const holdall = await open({ ...limited, TRUST_PROXY: 'true' })
+    expect(await points(holdall, '203.0.113.7')).toBe(198)
+    expect(await points(holdall, '203.0.113.8')).toBe(198)
     // The client writes the front of the list, the proxy its end; some add the port.
-    expect(await points(house, '198.51.100.1, 203.0.113.7')).toBe(196)
-    expect(await points(house, '198.51.100.2, 203.0.113.7:4711')).toBe(194)
+    expect(await points(holdall, '198.51.100.1, 203.0.113.7')).toBe(196)
+    expect(await points(holdall, '198.51.100.2, 203.0.113.7:4711')).toBe(194)
     // What is no address is the proxy itself.
-    expect(await points(house, 'unknown')).toBe(198)
-    expect(await points(house, 'x'.repeat(5000))).toBe(196)
+    expect(await points(holdall, 'unknown')).toBe(198)
+    expect(await points(holdall, 'x'.repeat(5000))).toBe(196)
   })
 
   test('of one IPv6 network are one', async () => {
-    const house = await open({ ...limited, TRUST_PROXY: 'true' })
-    expect(await points(house, '2001:db8:0:1::1')).toBe(198)
-    expect(await points(house, '2001:db8::1:2:3:4:5')).toBe(196)
-    expect(await points(house, '[2001:0DB8:0:1:ffff::]:443')).toBe(194)
-    expect(await points(house, '2001:db8:0:2::1')).toBe(198)
-    expect(await points(house, '::ffff:203.0.113.9')).toBe(198)
-    expect(await points(house, '203.0.113.9')).toBe(196)
+    const holdall = await open({ ...limited, TRUST_PROXY: 'true' })
+    expect(await points(holdall, '2001:db8:0:1::1')).toBe(198)
+    expect(await points(holdall, '2001:db8::1:2:3:4:5')).toBe(196)
+    expect(await points(holdall, '[2001:0DB8:0:1:ffff::]:443')).toBe(194)
+    expect(await points(holdall, '2001:db8:0:2::1')).toBe(198)
+    expect(await points(holdall, '::ffff:203.0.113.9')).toBe(198)
+    expect(await points(holdall, '203.0.113.9')).toBe(196)
   })
 })
 
 test('without a limit nothing is refused and nothing is said, and limit is 0', async () => {
-  const house = await open({})
-  const answer = await house.graphql('{ rateLimit { limit cost remaining } }')
+  const holdall = await open({})
+  const answer = await holdall.graphql('{ rateLimit { limit cost remaining } }')
   expect(answer.data.rateLimit).toEqual({ limit: 0, cost: 4, remaining: 0 })
   expect(told(answer)).toEqual({ limit: null, remaining: null, reset: null })
   const statuses = await Promise.all(
-    Array.from({ length: 300 }, async () => (await house.http('/download/file_x')).status),
+    Array.from({ length: 300 }, async () => (await holdall.http('/download/file_x')).status),
   )
   expect(new Set(statuses)).toEqual(new Set([404]))
 })

@@ -12,59 +12,60 @@ import {
 import { openStream } from '../support/events.ts'
 import { findings } from '../support/inspection.ts'
 import { giveToken, invite, type Person, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let ann: Person
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  ann = await invite(house, workspaceId, 'OWNER')
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  ann = await invite(holdall, workspaceId, 'OWNER')
 })
 
 const remove = (more = {}, as = {}) =>
-  attempt(house, 'removeMember', { workspaceId, userId: ann.userId, ...more }, '__typename', as)
+  attempt(holdall, 'removeMember', { workspaceId, userId: ann.userId, ...more }, '__typename', as)
 const setRole = (role: string) =>
-  act(house, 'updateMember', { workspaceId, userId: ann.userId, role }, '__typename')
+  act(holdall, 'updateMember', { workspaceId, userId: ann.userId, role }, '__typename')
 const addAgain = (role = 'OWNER') =>
-  act(house, 'addMember', { workspaceId, email: ann.email, role }, '__typename')
+  act(holdall, 'addMember', { workspaceId, email: ann.email, role }, '__typename')
 const statusOf = async (token: string) =>
-  (await house.graphql('{ viewer { user { id } } }', {}, { token })).status
+  (await holdall.graphql('{ viewer { user { id } } }', {}, { token })).status
 
 async function serviceAccount(role = 'OWNER'): Promise<string> {
   const input = { workspaceId, name: 'robot', role }
-  return (await act(house, 'createServiceAccount', input, 'member { user { id } }')).member.user.id
+  return (await act(holdall, 'createServiceAccount', input, 'member { user { id } }')).member.user
+    .id
 }
 
 async function share(as: { token: string }, name = 'a'): Promise<{ id: string; url: string }> {
-  const file = await uploadFile(house, { workspaceId, name, bytes: 'a', onConflict: 'RENAME' })
+  const file = await uploadFile(holdall, { workspaceId, name, bytes: 'a', onConflict: 'RENAME' })
   const input = { entry: { id: file.id } }
-  return (await act(house, 'createShareLink', input, 'shareLink { id url }', as)).shareLink
+  return (await act(holdall, 'createShareLink', input, 'shareLink { id url }', as)).shareLink
 }
 async function opened(url: string): Promise<number> {
-  const response = await house.http(url, { token: null })
+  const response = await holdall.http(url, { token: null })
   await response.arrayBuffer()
   return response.status
 }
 const links = async () => {
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { shareLinks { nodes { createdBy { id } } } } }'
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   return workspace.shareLinks.nodes.map(({ createdBy }: any) => createdBy.id)
 }
 
 describe('the tokens of a member who is removed', () => {
   test('end where they are bound to the workspace, with what was made with them', async () => {
-    const child = await giveToken(house, {}, ann)
+    const child = await giveToken(holdall, {}, ann)
     await remove()
     expect([await statusOf(ann.token), await statusOf(child.secret)]).toEqual([401, 401])
   })
 
   test('stay where they are not, show nothing of it, and lose those that were made for it', async () => {
-    await unbind(house, ann.tokenId)
-    const bound = await giveToken(house, { workspaceId }, ann)
+    await unbind(holdall, ann.tokenId)
+    const bound = await giveToken(holdall, { workspaceId }, ann)
     await remove()
     expect([await statusOf(ann.token), await statusOf(bound.secret)]).toEqual([200, 401])
     const query = `query ($id: ID!, $tok: ID!) {
@@ -73,7 +74,7 @@ describe('the tokens of a member who is removed', () => {
       node(id: $tok) { ... on ApiToken { workspace { id } } }
     }`
     const asked = { id: workspaceId, tok: bound.id }
-    expect(await house.ask(query, asked, ann)).toEqual({
+    expect(await holdall.ask(query, asked, ann)).toEqual({
       viewer: {
         token: { workspace: null },
         workspaces: { nodes: [] },
@@ -86,9 +87,9 @@ describe('the tokens of a member who is removed', () => {
 
   test('for service accounts end: whoever made them knows their secrets', async () => {
     const userId = await serviceAccount()
-    const byAnn = await giveToken(house, { workspaceId, userId }, ann)
-    const child = await giveToken(house, {}, { token: byAnn.secret })
-    const byOther = await giveToken(house, { workspaceId, userId })
+    const byAnn = await giveToken(holdall, { workspaceId, userId }, ann)
+    const child = await giveToken(holdall, {}, { token: byAnn.secret })
+    const byOther = await giveToken(holdall, { workspaceId, userId })
     await remove()
     expect([await statusOf(byAnn.secret), await statusOf(child.secret)]).toEqual([401, 401])
     expect(await statusOf(byOther.secret)).toBe(200)
@@ -96,27 +97,27 @@ describe('the tokens of a member who is removed', () => {
 
   test('for service accounts end also where the member is no longer OWNER', async () => {
     const userId = await serviceAccount()
-    const robot = await giveToken(house, { workspaceId, userId }, ann)
+    const robot = await giveToken(holdall, { workspaceId, userId }, ann)
     await setRole('EDITOR')
     expect([await statusOf(robot.secret), await statusOf(ann.token)]).toEqual([401, 200])
   })
 
   test('for service accounts end also where what made them was revoked before', async () => {
-    await unbind(house, ann.tokenId)
+    await unbind(holdall, ann.tokenId)
     const userId = await serviceAccount()
-    const make = () => giveToken(house, { workspaceId, userId }, ann)
+    const make = () => giveToken(holdall, { workspaceId, userId }, ann)
     const first = await make()
-    const passedOn = await giveToken(house, {}, { token: first.secret })
+    const passedOn = await giveToken(holdall, {}, { token: first.secret })
     const input = { tokenId: first.id, cascade: false }
-    await act(house, 'revokeApiToken', input, '__typename', ann)
+    await act(holdall, 'revokeApiToken', input, '__typename', ann)
     const second = await make()
-    const kept = await giveToken(house, {}, { token: second.secret })
-    await act(house, 'revokeAllApiTokens', {}, 'revokedCount', { token: kept.secret })
+    const kept = await giveToken(holdall, {}, { token: second.secret })
+    await act(holdall, 'revokeAllApiTokens', {}, 'revokedCount', { token: kept.secret })
     const third = await make()
-    const orphan = await giveToken(house, {}, { token: third.secret })
-    await act(house, 'revokeApiToken', { ...input, tokenId: third.id }, '__typename', ann)
+    const orphan = await giveToken(holdall, {}, { token: third.secret })
+    await act(holdall, 'revokeApiToken', { ...input, tokenId: third.id }, '__typename', ann)
     const own = { ...input, tokenId: ann.tokenId }
-    await act(house, 'revokeApiToken', own, '__typename', ann)
+    await act(holdall, 'revokeApiToken', own, '__typename', ann)
     const alive = [passedOn, kept, orphan].map(({ secret }) => statusOf(secret))
     expect(await Promise.all(alive)).toEqual([401, 200, 200])
     await remove()
@@ -124,18 +125,18 @@ describe('the tokens of a member who is removed', () => {
   })
 
   test('do not come back with the member', async () => {
-    const robot = await giveToken(house, { workspaceId, userId: await serviceAccount() }, ann)
+    const robot = await giveToken(holdall, { workspaceId, userId: await serviceAccount() }, ann)
     await remove()
     await addAgain()
     expect([await statusOf(ann.token), await statusOf(robot.secret)]).toEqual([401, 401])
   })
 
   test('are not made beside the removal, so that they live on', async () => {
-    await unbind(house, ann.tokenId)
+    await unbind(holdall, ann.tokenId)
     for (let round = 0; round < 6; round++) {
       const mints = Array.from({ length: 4 }, () =>
         attempt(
-          house,
+          holdall,
           'createApiToken',
           { name: 'x', scopes: ['FILES_READ'], workspaceId },
           'secret',
@@ -154,7 +155,7 @@ describe('the tokens of a member who is removed', () => {
     const query = `query ($id: ID!) { workspace(by: { id: $id }) { activity(first: 2) {
       nodes { action details actor { id } }
     } } }`
-    const { nodes } = (await house.ask(query, { id: workspaceId })).workspace.activity
+    const { nodes } = (await holdall.ask(query, { id: workspaceId })).workspace.activity
     expect(nodes.map(({ action }: any) => action)).toEqual(['TOKEN_REVOKED', 'MEMBER_REMOVED'])
     expect(nodes[0].details.tokenId).toBe(ann.tokenId)
     expect(nodes[0].actor.id).not.toBe(ann.userId)
@@ -163,12 +164,12 @@ describe('the tokens of a member who is removed', () => {
 
 describe('the share links of a member who is removed', () => {
   test('show nothing any more, as if they were revoked', async () => {
-    const [theirs, mine] = [await share(ann), await share(house)]
-    const shown: any = await (await house.http(theirs.url, { token: null })).json()
+    const [theirs, mine] = [await share(ann), await share(holdall)]
+    const shown: any = await (await holdall.http(theirs.url, { token: null })).json()
     await remove()
     const statuses = [opened(theirs.url), opened(shown.downloadUrl.url), opened(mine.url)]
     expect(await Promise.all(statuses)).toEqual([404, 404, 200])
-    const { node } = await house.ask('query ($id: ID!) { node(id: $id) { id } }', {
+    const { node } = await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', {
       id: theirs.id,
     })
     expect(node).toBeNull()
@@ -177,18 +178,18 @@ describe('the share links of a member who is removed', () => {
   })
 
   test('stay where they are transferred to a member who may share', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
     const { url } = await share(ann)
     await remove({ transferShareLinksTo: editor.userId })
     expect([await opened(url), await links()]).toEqual([200, [editor.userId]])
-    await act(house, 'removeMember', { workspaceId, userId: editor.userId }, '__typename')
+    await act(holdall, 'removeMember', { workspaceId, userId: editor.userId }, '__typename')
     expect(await opened(url)).toBe(404)
   })
 
   test('pass to no VIEWER, to no stranger, and not to the one who is removed', async () => {
-    const viewer = await invite(house, workspaceId, 'VIEWER')
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const stranger = await invite(house, elsewhere.id)
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const stranger = await invite(holdall, elsewhere.id)
     const { url } = await share(ann)
     const path = ['transferShareLinksTo']
     for (const userId of [viewer.userId, ann.userId]) {
@@ -201,13 +202,13 @@ describe('the share links of a member who is removed', () => {
   })
 
   test('are given to another by an OWNER with SHARES_WRITE alone', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
     const input = { workspaceId, userId: editor.userId, transferShareLinksTo: ann.userId }
-    expect(await attempt(house, 'removeMember', input, '__typename', editor)).toMatchObject({
+    expect(await attempt(holdall, 'removeMember', input, '__typename', editor)).toMatchObject({
       code: 'FORBIDDEN',
     })
-    const { secret: token } = await giveToken(house, { scopes: ['MEMBERS_WRITE'] })
-    expect(await attempt(house, 'removeMember', input, '__typename', { token })).toMatchObject({
+    const { secret: token } = await giveToken(holdall, { scopes: ['MEMBERS_WRITE'] })
+    expect(await attempt(holdall, 'removeMember', input, '__typename', { token })).toMatchObject({
       code: 'FORBIDDEN',
     })
   })
@@ -224,41 +225,41 @@ describe('the share links of a member who is removed', () => {
 })
 
 describe('the unfinished uploads of a member who is removed', () => {
-  const reserved = async () => (await usageOf(house, workspaceId)).reservedBytes
+  const reserved = async () => (await usageOf(holdall, workspaceId)).reservedBytes
   async function begin() {
     const put = { workspaceId, name: 'put', size: 4, transport: 'SIGNED_PUT' }
     const uploads = [
-      await createUpload(house, { workspaceId, name: 'begun', size: 9 }, ann),
-      await createUpload(house, { workspaceId, name: 'whole', size: 4 }, ann),
-      await createUpload(house, put, ann),
+      await createUpload(holdall, { workspaceId, name: 'begun', size: 9 }, ann),
+      await createUpload(holdall, { workspaceId, name: 'whole', size: 4 }, ann),
+      await createUpload(holdall, put, ann),
     ] as const
-    await sendBytes(house, uploads[0], 'four', 0, ann)
-    await sendBytes(house, uploads[1], 'four', 0, ann)
+    await sendBytes(holdall, uploads[0], 'four', 0, ann)
+    await sendBytes(holdall, uploads[1], 'four', 0, ann)
     return uploads
   }
   const statuses = async (uploads: readonly { id: string }[]) => {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Upload { status } } }'
-    const { nodes } = await house.ask(query, { ids: uploads.map(({ id }) => id) })
+    const { nodes } = await holdall.ask(query, { ids: uploads.map(({ id }) => id) })
     return nodes.map(({ status }: any) => status)
   }
   const canceled = ['CANCELED', 'CANCELED', 'CANCELED']
 
   test('are cancelled, and give back their room and bytes', async () => {
     const uploads = await begin()
-    await createUpload(house, { workspaceId, name: 'mine', size: 5 })
+    await createUpload(holdall, { workspaceId, name: 'mine', size: 5 })
     expect(await reserved()).toBe(22)
     await remove()
     expect([await reserved(), await statuses(uploads)]).toEqual([5, canceled])
-    expect(await keysOf(house, 'staged')).toEqual([])
-    expect(await findings(house)).toEqual([])
+    expect(await keysOf(holdall, 'staged')).toEqual([])
+    expect(await findings(holdall)).toEqual([])
   })
 
   test('take no bytes from whoever has their address', async () => {
     const [, , { url }] = await begin()
     await remove()
-    const answer = await house.http(url, { method: 'PUT', body: 'four', token: null })
-    if (url.startsWith(house.url)) expect(answer.status).toBe(410)
-    expect(await house.app.db.selectFrom('versions').select('id').execute()).toEqual([])
+    const answer = await holdall.http(url, { method: 'PUT', body: 'four', token: null })
+    if (url.startsWith(holdall.url)) expect(answer.status).toBe(410)
+    expect(await holdall.app.db.selectFrom('versions').select('id').execute()).toEqual([])
   })
 
   test('are cancelled, too, where the member becomes VIEWER', async () => {
@@ -268,18 +269,22 @@ describe('the unfinished uploads of a member who is removed', () => {
   })
 
   test('of other workspaces go on', async () => {
-    await unbind(house, ann.tokenId)
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' }, ann)
-    const upload = await createUpload(house, { workspaceId: elsewhere.id, name: 'a', size: 4 }, ann)
+    await unbind(holdall, ann.tokenId)
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' }, ann)
+    const upload = await createUpload(
+      holdall,
+      { workspaceId: elsewhere.id, name: 'a', size: 4 },
+      ann,
+    )
     await remove()
-    expect(await sendBytes(house, upload, 'four', 0, ann)).toBe(4)
+    expect(await sendBytes(holdall, upload, 'four', 0, ann)).toBe(4)
   })
 
   test('are no file, whenever in their confirm the member is removed', async () => {
     for (let round = 0; round < 6; round++) {
       const uploads = await begin()
       const confirms = uploads.map(({ id }) =>
-        attempt(house, 'confirmUpload', { uploadId: id }, 'file { id }', ann).catch(() => null),
+        attempt(holdall, 'confirmUpload', { uploadId: id }, 'file { id }', ann).catch(() => null),
       )
       await Promise.all([remove(), ...confirms])
       await Promise.all(confirms)
@@ -288,25 +293,25 @@ describe('the unfinished uploads of a member who is removed', () => {
         [],
       )
       const input = { workspaceId, email: ann.email, role: 'OWNER' }
-      await act(house, 'addMember', input, '__typename')
+      await act(holdall, 'addMember', input, '__typename')
       const { userId } = ann
-      ann = await invite(house, workspaceId, 'OWNER')
+      ann = await invite(holdall, workspaceId, 'OWNER')
       expect(ann.userId).not.toBe(userId)
     }
   })
 })
 
 test('the subscriptions of a member who is removed end', async () => {
-  const unbound = await giveToken(house)
-  const upload = await createUpload(house, { workspaceId, name: 'a', size: 9 })
-  const [bound, other] = [ann, await invite(house, workspaceId, 'OWNER')]
-  await unbind(house, other.tokenId)
+  const unbound = await giveToken(holdall)
+  const upload = await createUpload(holdall, { workspaceId, name: 'a', size: 9 })
+  const [bound, other] = [ann, await invite(holdall, workspaceId, 'OWNER')]
+  await unbind(holdall, other.tokenId)
   const changes = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { __typename } }`
   const progress = `subscription { uploadChanged(uploadId: "${upload.id}") { status } }`
   for (const person of [bound, other]) {
     const streams = [
-      await openStream(house, changes, {}, person),
-      await openStream(house, progress, {}, person),
+      await openStream(holdall, changes, {}, person),
+      await openStream(holdall, progress, {}, person),
     ]
     for (const stream of streams) await stream.next()
     ann = person
@@ -322,14 +327,19 @@ test('the subscriptions of a member who is removed end', async () => {
 describe('a service account', () => {
   test('ends with all that it has when it is deleted', async () => {
     const userId = await serviceAccount('EDITOR')
-    const { secret: token } = await giveToken(house, { workspaceId, userId })
+    const { secret: token } = await giveToken(holdall, { workspaceId, userId })
     const { url } = await share({ token })
-    await createUpload(house, { workspaceId, name: 'b', size: 7 }, { token })
-    const answer = await act(house, 'deleteServiceAccount', { userId }, 'member { user { name } }')
+    await createUpload(holdall, { workspaceId, name: 'b', size: 7 }, { token })
+    const answer = await act(
+      holdall,
+      'deleteServiceAccount',
+      { userId },
+      'member { user { name } }',
+    )
     expect(answer.member.user.name).toBe('robot')
     expect([await statusOf(token), await opened(url)]).toEqual([401, 404])
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(0)
-    const again = await attempt(house, 'deleteServiceAccount', { userId }, '__typename')
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
+    const again = await attempt(holdall, 'deleteServiceAccount', { userId }, '__typename')
     expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['userId'] })
   })
 
@@ -337,13 +347,13 @@ describe('a service account', () => {
     const userId = await serviceAccount('VIEWER')
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { members { nodes { role user { id kind email } } } } }'
-    const { members } = (await house.ask(query, { id: workspaceId })).workspace
+    const { members } = (await holdall.ask(query, { id: workspaceId })).workspace
     expect(members.nodes.at(-1)).toEqual({
       role: 'VIEWER',
       user: { id: userId, kind: 'SERVICE', email: null },
     })
     const person = await attempt(
-      house,
+      holdall,
       'deleteServiceAccount',
       { userId: ann.userId },
       '__typename',
@@ -353,20 +363,22 @@ describe('a service account', () => {
 
   test('reaches no other workspace, and is not the last OWNER', async () => {
     const userId = await serviceAccount('OWNER')
-    const { secret: token } = await giveToken(house, { workspaceId, userId })
-    const made = await attempt(house, 'createWorkspace', { name: 'mine' }, '__typename', { token })
+    const { secret: token } = await giveToken(holdall, { workspaceId, userId })
+    const made = await attempt(holdall, 'createWorkspace', { name: 'mine' }, '__typename', {
+      token,
+    })
     expect(made.code).toBe('FORBIDDEN')
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const foreign = { workspaceId: elsewhere.id, userId, name: 'x', scopes: [] }
-    expect(await attempt(house, 'createApiToken', foreign, '__typename')).toMatchObject({
+    expect(await attempt(holdall, 'createApiToken', foreign, '__typename')).toMatchObject({
       code: 'NOT_FOUND',
     })
     await remove()
-    const owner = (await house.ask('{ viewer { user { id } } }')).viewer.user.id
+    const owner = (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id
     const last = { workspaceId, userId: owner }
     for (const as of [{}, { token }]) {
       const answer = await attempt(
-        house,
+        holdall,
         'removeMember',
         last,
         '... on RemoveMemberPayload { __typename }',

@@ -11,21 +11,21 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { until } from '../support/tus.ts'
 import { zipOf } from '../support/zips.ts'
 
 async function open(env: Record<string, string> = {}) {
   let now = Date.now()
-  const house = await openHouse({ now: () => now, env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const { id: workspaceId } = await createWorkspace(house)
+  const holdall = await startTestServer({ now: () => now, env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const { id: workspaceId } = await createWorkspace(holdall)
   return {
-    house,
+    holdall,
     workspaceId,
     expire() {
       now += 25 * 3_600_000
-      return expireUploads({ ...house.app, viewer: null, publicUrl: '' })
+      return expireUploads({ ...holdall.app, viewer: null, publicUrl: '' })
     },
   }
 }
@@ -39,69 +39,69 @@ const archive = () =>
     })),
   )
 
-async function importInput(house: House, workspaceId: string, folder: string) {
+async function importInput(holdall: TestServer, workspaceId: string, folder: string) {
   const bytes = archive()
-  const upload = await createUpload(house, {
+  const upload = await createUpload(holdall, {
     workspaceId,
     name: `${folder}.zip`,
     size: bytes.length,
   })
-  await sendBytes(house, upload, bytes)
-  await confirmUpload(house, { uploadId: upload.id })
-  const { id } = await createFolder(house, { workspaceId, name: folder })
+  await sendBytes(holdall, upload, bytes)
+  await confirmUpload(holdall, { uploadId: upload.id })
+  const { id } = await createFolder(holdall, { workspaceId, name: folder })
   return { uploadId: upload.id, destination: { id } }
 }
 
 test('an import reserves all that its archive announces, and gives it back as used', async () => {
-  const { house, workspaceId } = await open()
-  const input = await importInput(house, workspaceId, 'a')
-  const before = await usageOf(house, workspaceId)
-  const running = act(house, 'importArchive', input, 'entryCount')
-  await until(async () => (await usageOf(house, workspaceId)).reservedBytes === BYTES)
+  const { holdall, workspaceId } = await open()
+  const input = await importInput(holdall, workspaceId, 'a')
+  const before = await usageOf(holdall, workspaceId)
+  const running = act(holdall, 'importArchive', input, 'entryCount')
+  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
   expect((await running).entryCount).toBe(40)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: before.currentBytes + BYTES,
   })
-  expect(await findings(house)).toEqual([])
+  expect(await findings(holdall)).toEqual([])
 })
 
 test('imports and uploads at the same moment never exceed the quota', async () => {
-  const { house, workspaceId } = await open()
+  const { holdall, workspaceId } = await open()
   const inputs = [
-    await importInput(house, workspaceId, 'a'),
-    await importInput(house, workspaceId, 'b'),
-    await importInput(house, workspaceId, 'c'),
+    await importInput(holdall, workspaceId, 'a'),
+    await importInput(holdall, workspaceId, 'b'),
+    await importInput(holdall, workspaceId, 'c'),
   ]
-  const { currentBytes } = await usageOf(house, workspaceId)
+  const { currentBytes } = await usageOf(holdall, workspaceId)
   const quotaBytes = currentBytes + 2 * BYTES + 1000
-  await act(house, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
+  await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
   const answers = await Promise.all(
-    inputs.map((input) => attempt(house, 'importArchive', input, 'entryCount')),
+    inputs.map((input) => attempt(holdall, 'importArchive', input, 'entryCount')),
   )
   const codes = answers.map(({ code }) => code ?? 'imported').sort()
   expect(codes).toEqual(['QUOTA_EXCEEDED', 'imported', 'imported'])
-  const usage = await usageOf(house, workspaceId)
+  const usage = await usageOf(holdall, workspaceId)
   expect(usage).toMatchObject({ reservedBytes: 0, currentBytes: currentBytes + 2 * BYTES })
-  expect(await findings(house)).toEqual([])
+  expect(await findings(holdall)).toEqual([])
 })
 
 test('an import counts among the unfinished uploads of its user, and leaves nothing reserved when it fails', async () => {
   const limits = { MAX_UPLOAD_BYTES: '5000000', MAX_RESERVED_BYTES: '5000000' }
-  const { house, workspaceId } = await open(limits)
-  const input = await importInput(house, workspaceId, 'a')
-  await createUpload(house, { workspaceId, name: 'open', size: 2_000_000 })
-  const refused = await attempt(house, 'importArchive', input, 'entryCount')
+  const { holdall, workspaceId } = await open(limits)
+  const input = await importInput(holdall, workspaceId, 'a')
+  await createUpload(holdall, { workspaceId, name: 'open', size: 2_000_000 })
+  const refused = await attempt(holdall, 'importArchive', input, 'entryCount')
   expect(refused).toMatchObject({ code: 'RATE_LIMITED', retryable: true })
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 2_000_000 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 2_000_000 })
 })
 
 test('what an import reserved before its process was killed is given back when it expires', async () => {
-  const { house, workspaceId, expire } = await open()
-  const input = await importInput(house, workspaceId, 'a')
-  const running = attempt(house, 'importArchive', input, 'entryCount').catch(() => null)
-  await until(async () => (await usageOf(house, workspaceId)).reservedBytes === BYTES)
-  const { db } = house.app
+  const { holdall, workspaceId, expire } = await open()
+  const input = await importInput(holdall, workspaceId, 'a')
+  const running = attempt(holdall, 'importArchive', input, 'entryCount').catch(() => null)
+  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
+  const { db } = holdall.app
   const [row] = await db.selectFrom('uploads').selectAll().where('reservedBytes', '>', 0).execute()
   await running
   // The row as it stands when nobody goes on with it.
@@ -111,42 +111,42 @@ test('what an import reserved before its process was killed is given back when i
     .set({ reservedBytes: BYTES })
     .where('id', '=', workspaceId)
     .execute()
-  expect(await findings(house)).toEqual([])
+  expect(await findings(holdall)).toEqual([])
   expect(await expire()).toBe(1)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
 test('forms whose fields come behind the file count together, before anybody knows their workspace', async () => {
   const limits = { MAX_UPLOAD_BYTES: '3000000', MAX_RESERVED_BYTES: '4000000' }
-  const { house, workspaceId } = await open(limits)
+  const { holdall, workspaceId } = await open(limits)
   async function form() {
     const body = new FormData()
     body.append('file', new Blob(['x'.repeat(2_900_000)]), `${Math.random()}`)
     body.append('workspaceId', workspaceId)
-    return house.http('/files', { method: 'POST', body })
+    return holdall.http('/files', { method: 'POST', body })
   }
   const answers = await Promise.all([form(), form(), form(), form(), form(), form()])
   const statuses = answers.map(({ status }) => status)
   expect(statuses).toContain(429)
   for (const status of statuses) expect([201, 429]).toContain(status)
   expect((await form()).status).toBe(201)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect(await findings(house)).toEqual([])
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await findings(holdall)).toEqual([])
 })
 
 test('an import whose room was given back by cancelling its upload makes nothing', async () => {
-  const { house, workspaceId } = await open()
-  const input = await importInput(house, workspaceId, 'a')
-  const running = attempt(house, 'importArchive', input, 'entryCount')
-  await until(async () => (await usageOf(house, workspaceId)).reservedBytes === BYTES)
-  const { db } = house.app
+  const { holdall, workspaceId } = await open()
+  const input = await importInput(holdall, workspaceId, 'a')
+  const running = attempt(holdall, 'importArchive', input, 'entryCount')
+  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
+  const { db } = holdall.app
   const held = await db
     .selectFrom('uploads')
     .select('id')
     .where('reservedBytes', '>', 0)
     .executeTakeFirstOrThrow()
-  await act(house, 'cancelUpload', { uploadId: held.id }, '__typename')
+  await act(holdall, 'cancelUpload', { uploadId: held.id }, '__typename')
   expect(await running).toMatchObject({ code: 'INVALID_STATE' })
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect(await findings(house)).toEqual([])
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await findings(holdall)).toEqual([])
 })

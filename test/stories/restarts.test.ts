@@ -15,8 +15,8 @@ import { freePort } from '../support/free-port.ts'
 import { runFsck } from '../support/inspection.ts'
 import { heard } from '../support/mark-handled.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
-import type { House } from '../support/test-server.ts'
+import { serverAt } from '../support/server-at.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const ADMIN_TOKEN = 'stopped-and-started-again'
@@ -34,10 +34,10 @@ async function openPlace() {
     LOG_LEVEL: 'error',
     DRAIN_SECONDS: '0',
   }
-  const house = houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
+  const holdall = serverAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
   const { DATABASE_URL: databaseUrl } = databaseOf(dir)
-  const fsck = () => runFsck({ ...house, dir, databaseUrl } as House, '--deep')
-  return { house, start: () => startProcess(env), env, fsck }
+  const fsck = () => runFsck({ ...holdall, dir, databaseUrl } as TestServer, '--deep')
+  return { holdall, start: () => startProcess(env), env, fsck }
 }
 
 type Traffic = { stop: AbortSignal; answers: Map<string, number> }
@@ -56,8 +56,8 @@ async function ask({ answers }: Traffic, asked: Promise<Response>): Promise<Resp
 }
 
 /** A client that sends piece after piece, asks where to go on after whatever was not a 204, and holds the server to what it said. */
-async function sendAll(traffic: Traffic, house: House, upload: UploadHandle, bytes: Buffer) {
-  const tus = tusOf(house)
+async function sendAll(traffic: Traffic, holdall: TestServer, upload: UploadHandle, bytes: Buffer) {
+  const tus = tusOf(holdall)
   for (let promised = 0, at = 0; at < bytes.length; ) {
     traffic.stop.throwIfAborted()
     const piece = bytes.subarray(at, at + 128 * KIB)
@@ -77,32 +77,32 @@ async function sendAll(traffic: Traffic, house: House, upload: UploadHandle, byt
 }
 
 /** Somebody who reads all the time. */
-async function lookOn(traffic: Traffic, house: House, isOver: () => boolean) {
+async function lookOn(traffic: Traffic, holdall: TestServer, isOver: () => boolean) {
   const body = JSON.stringify({ query: '{ viewer { user { name } } }' })
   const headers = { 'content-type': 'application/json' }
   while (!isOver()) {
     traffic.stop.throwIfAborted()
-    const answer = await ask(traffic, house.http('/graphql', { method: 'POST', headers, body }))
+    const answer = await ask(traffic, holdall.http('/graphql', { method: 'POST', headers, body }))
     await answer?.arrayBuffer()
     await sleep(15)
   }
 }
 
 test('F20: stopped and started ten times in a row, under traffic: each ends well, and clients go on', async () => {
-  const { house, start, fsck } = await openPlace()
+  const { holdall, start, fsck } = await openPlace()
   let server = await start()
-  const { id: workspaceId } = await createWorkspace(house)
+  const { id: workspaceId } = await createWorkspace(holdall)
   const files = await Promise.all(
     [1, 2, 3].map(async (i) => {
       const bytes = randomBytes(8_000 * KIB + i)
       const input = { workspaceId, name: `${i}.bin`, size: bytes.length }
-      return { bytes, upload: await createUpload(house, input) }
+      return { bytes, upload: await createUpload(holdall, input) }
     }),
   )
   const traffic = { stop: AbortSignal.timeout(120_000), answers: new Map<string, number>() }
   let storm = true
-  const looking = lookOn(traffic, house, () => !storm)
-  const sending = files.map(({ upload, bytes }) => sendAll(traffic, house, upload, bytes))
+  const looking = lookOn(traffic, holdall, () => !storm)
+  const sending = files.map(({ upload, bytes }) => sendAll(traffic, holdall, upload, bytes))
   const all = heard(Promise.all([looking, ...sending]))
 
   for (let i = 0; i < 10; i += 1) {
@@ -115,8 +115,8 @@ test('F20: stopped and started ten times in a row, under traffic: each ends well
   storm = false
   await all
   for (const { bytes, upload } of files) {
-    const { id } = await confirmUpload(house, { uploadId: upload.id })
-    expect(digest(await download(house, id))).toBe(digest(bytes))
+    const { id } = await confirmUpload(holdall, { uploadId: upload.id })
+    expect(digest(await download(holdall, id))).toBe(digest(bytes))
   }
   expect((await server.stop()).err).toBe('')
   expect(await fsck()).toMatchObject({ code: 0 })

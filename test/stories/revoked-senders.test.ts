@@ -11,11 +11,11 @@ import {
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
 import { giveToken, invite, type Person } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, OFFSET_TYPE, type Raw, rawRequest, until } from '../support/tus.ts'
 import { zipOf } from '../support/zips.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let later: number
 let ann: Person
@@ -23,21 +23,21 @@ let ann: Person
 let robot: { id: string; secret: string; userId: string }
 beforeEach(async () => {
   later = 0
-  house = await openHouse({ now: () => Date.now() + later })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  ann = await invite(house, workspaceId, 'OWNER')
+  holdall = await startTestServer({ now: () => Date.now() + later })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  ann = await invite(holdall, workspaceId, 'OWNER')
   const account = { workspaceId, name: 'robot', role: 'EDITOR' }
-  const { member } = await act(house, 'createServiceAccount', account, 'member { user { id } }')
+  const { member } = await act(holdall, 'createServiceAccount', account, 'member { user { id } }')
   const userId: string = member.user.id
-  robot = { userId, ...(await giveToken(house, { workspaceId, userId }, ann)) }
+  robot = { userId, ...(await giveToken(holdall, { workspaceId, userId }, ann)) }
 })
 
 const removeAnn = () =>
-  act(house, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
+  act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
 const demoteAnn = () =>
-  act(house, 'updateMember', { workspaceId, userId: ann.userId, role: 'EDITOR' }, '__typename')
-const revoke = () => act(house, 'revokeApiToken', { tokenId: robot.id }, '__typename')
+  act(holdall, 'updateMember', { workspaceId, userId: ann.userId, role: 'EDITOR' }, '__typename')
+const revoke = () => act(holdall, 'revokeApiToken', { tokenId: robot.id }, '__typename')
 
 const SIZE = 200_000
 const half = Buffer.alloc(SIZE / 2, 'a')
@@ -57,11 +57,11 @@ const newTus = (name: string) => ({
 })
 async function patchTo(secret: string, url: string): Promise<Body> {
   const headers = { ...as(secret), ...patched(SIZE), 'Upload-Offset': '0' }
-  return { raw: await rawRequest(house, 'PATCH', url, headers), tail: '' }
+  return { raw: await rawRequest(holdall, 'PATCH', url, headers), tail: '' }
 }
 async function patchThatConfirms(secret: string): Promise<Body> {
   const headers = { 'Tus-Resumable': '1.0.0', ...newTus('auto') }
-  const created = await house.http('/uploads', { method: 'POST', headers, token: secret })
+  const created = await holdall.http('/uploads', { method: 'POST', headers, token: secret })
   return patchTo(secret, created.headers.get('location') ?? '')
 }
 
@@ -70,11 +70,11 @@ const ways: Record<string, (secret: string) => Promise<Body>> = {
   'a PATCH that confirms': patchThatConfirms,
   async 'a PATCH that does not'(secret) {
     const input = { workspaceId, name: 'explicit', size: SIZE }
-    return patchTo(secret, (await createUpload(house, input, { token: secret })).url)
+    return patchTo(secret, (await createUpload(holdall, input, { token: secret })).url)
   },
   async 'a POST that creates'(secret) {
     const headers = { ...as(secret), ...patched(SIZE), ...newTus('post') }
-    return { raw: await rawRequest(house, 'POST', '/uploads', headers), tail: '' }
+    return { raw: await rawRequest(holdall, 'POST', '/uploads', headers), tail: '' }
   },
   async 'a form'(secret) {
     const field = `--b\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}\r\n`
@@ -87,11 +87,11 @@ const ways: Record<string, (secret: string) => Promise<Body>> = {
   },
   async 'a signed PUT'(secret) {
     const input = { workspaceId, name: 'put', size: SIZE, transport: 'SIGNED_PUT' }
-    const { url } = await createUpload(house, input, { token: secret })
+    const { url } = await createUpload(holdall, input, { token: secret })
     // A bucket takes the bytes itself, and nothing confirms them.
-    if (!url.startsWith(house.url)) return patchThatConfirms(secret)
+    if (!url.startsWith(holdall.url)) return patchThatConfirms(secret)
     const headers = { Authorization: '', 'Content-Length': String(SIZE) }
-    return { raw: await rawRequest(house, 'PUT', url, headers), tail: '' }
+    return { raw: await rawRequest(holdall, 'PUT', url, headers), tail: '' }
   },
 }
 
@@ -102,7 +102,7 @@ async function begunForm(secret: string, head: string, tail: string): Promise<Bo
     'Content-Type': 'multipart/form-data; boundary=b',
     'Content-Length': String(length),
   }
-  const raw = await rawRequest(house, 'POST', '/files', headers)
+  const raw = await rawRequest(holdall, 'POST', '/files', headers)
   await raw.write(head)
   return { raw, tail }
 }
@@ -114,7 +114,7 @@ async function beginAll(secret: string) {
     await body.raw.write(half)
     begun[name] = body
   }
-  await until(async () => (await keysOf(house, 'staged')).length >= Object.keys(ways).length)
+  await until(async () => (await keysOf(holdall, 'staged')).length >= Object.keys(ways).length)
   return begun
 }
 
@@ -135,17 +135,17 @@ async function finishAll(begun: Record<string, Body>) {
 }
 
 async function runJobs() {
-  await house.app.db
+  await holdall.app.db
     .updateTable('jobs')
     .set({ runAt: 0 })
     .where('kind', '=', 'autoConfirm')
     .execute()
-  await house.app.jobs.runDue()
+  await holdall.app.jobs.runDue()
 }
-const filesThere = async () => (await usageOf(house, workspaceId)).fileCount
+const filesThere = async () => (await usageOf(holdall, workspaceId)).fileCount
 
 const uploadsOf = async (userId: string): Promise<string[]> => {
-  const rows = await house.app.db
+  const rows = await holdall.app.db
     .selectFrom('uploads')
     .select(['name', 'status'])
     .where('createdBy', '=', userId)
@@ -170,7 +170,7 @@ describe('bodies whose token is revoked before they end', () => {
     expect(await finishAll(begun)).toEqual(refused)
     await runJobs()
     expect(await filesThere()).toBe(0)
-    expect(await findings(house)).toEqual([])
+    expect(await findings(holdall)).toEqual([])
   })
 
   test('make no file where who made the token is removed, and leave nothing reserved', async () => {
@@ -179,14 +179,14 @@ describe('bodies whose token is revoked before they end', () => {
     const statuses = Object.values(await finishAll(begun))
     expect(statuses.filter((status) => status < 400)).toEqual([])
     await runJobs()
-    expect(await usageOf(house, workspaceId)).toMatchObject({ fileCount: 0, reservedBytes: 0 })
-    await until(async () => (await keysOf(house, 'staged')).length === 0)
-    expect(await findings(house)).toEqual([])
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ fileCount: 0, reservedBytes: 0 })
+    await until(async () => (await keysOf(holdall, 'staged')).length === 0)
+    expect(await findings(holdall)).toEqual([])
   })
 
   test('are stopped within about five seconds, though they go on; those of other tokens are not', async () => {
     const begun = await beginAll(robot.secret)
-    const mine = await patchThatConfirms(house.token)
+    const mine = await patchThatConfirms(holdall.token)
     await mine.raw.write(half)
     await revoke()
     const trickle = setInterval(() => {
@@ -201,7 +201,7 @@ describe('bodies whose token is revoked before they end', () => {
 
   test('make a file where the token has only expired meanwhile', async () => {
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
-    const { secret } = await giveToken(house, { workspaceId, expiresAt })
+    const { secret } = await giveToken(holdall, { workspaceId, expiresAt })
     const begun = await beginAll(secret)
     later = 2 * 3_600_000
     const statuses = Object.values(await finishAll(begun))
@@ -216,52 +216,52 @@ test('an import whose token is revoked before it ends leaves nothing', async () 
   const members = Array.from({ length: 400 }, (_, i) => ({ name: `d/${i}.txt`, bytes: `${i}` }))
   const as = { token: robot.secret }
   const upload = await createUpload(
-    house,
+    holdall,
     { workspaceId, name: 'a.zip', size: zipOf(members).length },
     as,
   )
-  await sendBytes(house, upload, zipOf(members), 0, as)
-  await act(house, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
-  const { workspace } = await house.ask(
+  await sendBytes(holdall, upload, zipOf(members), 0, as)
+  await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
+  const { workspace } = await holdall.ask(
     'query ($id: ID!) { workspace(by: { id: $id }) { root { id } } }',
     { id: workspaceId },
   )
   const input = { uploadId: upload.id, destination: { id: workspace.root.id } }
-  const imported = attempt(house, 'importArchive', input, '__typename', as).then(
+  const imported = attempt(holdall, 'importArchive', input, '__typename', as).then(
     () => 'done',
     (error: unknown) => String(error),
   )
-  const room = house.app.db.selectFrom('uploads').select('id').where('transport', '=', 'FORM')
+  const room = holdall.app.db.selectFrom('uploads').select('id').where('transport', '=', 'FORM')
   await until(async () => (await room.execute()).length > 0, 15_000)
   await revoke()
   expect(await imported).toMatch(/valid token/)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ fileCount: 1, reservedBytes: 0 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ fileCount: 1, reservedBytes: 0 })
 })
 
 describe('what was made with the tokens of a service account that end because their maker leaves', () => {
   /** One of these tokens, and one that another owner has made. */
   async function packed() {
-    const other = await giveToken(house, { workspaceId, userId: robot.userId })
+    const other = await giveToken(holdall, { workspaceId, userId: robot.userId })
     for (const [name, token] of [
       ['theirs', robot.secret],
       ['other', other.secret],
     ] as const) {
       const whole = await createUpload(
-        house,
+        holdall,
         { workspaceId, name: `${name} whole`, size: 4 },
         { token },
       )
-      await sendBytes(house, whole, 'four', 0, { token })
-      await createUpload(house, { workspaceId, name: `${name} begun`, size: 9 }, { token })
+      await sendBytes(holdall, whole, 'four', 0, { token })
+      await createUpload(holdall, { workspaceId, name: `${name} begun`, size: 9 }, { token })
     }
-    const file = await uploadFile(house, { workspaceId, name: 'shared', bytes: 'a' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'shared', bytes: 'a' })
     const link = { entry: { id: file.id } }
-    const made = await act(house, 'createShareLink', link, 'shareLink { url }', {
+    const made = await act(holdall, 'createShareLink', link, 'shareLink { url }', {
       token: robot.secret,
     })
     return made.shareLink.url as string
   }
-  const opened = async (url: string) => (await house.http(url, { token: null })).status
+  const opened = async (url: string) => (await holdall.http(url, { token: null })).status
 
   test.each([
     ['is removed', removeAnn],
@@ -275,10 +275,10 @@ describe('what was made with the tokens of a service account that end because th
       'theirs begun CANCELED',
       'theirs whole CANCELED',
     ])
-    expect((await usageOf(house, workspaceId)).reservedBytes).toBe(13)
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(13)
     expect(await opened(url)).toBe(200)
-    await act(house, 'deleteServiceAccount', { userId: robot.userId }, '__typename')
+    await act(holdall, 'deleteServiceAccount', { userId: robot.userId }, '__typename')
     expect(await opened(url)).toBe(404)
-    expect(await findings(house)).toEqual([])
+    expect(await findings(holdall)).toEqual([])
   })
 })

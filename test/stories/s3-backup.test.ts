@@ -31,11 +31,15 @@ describe.skipIf(!s3IsGiven || database !== 'SQLite')(
     test('downloads all objects, and puts them into an empty place again', async () => {
       const env = await place()
       const server = await launchReady(env)
-      const { id: workspaceId } = await createWorkspace(server.house)
+      const { id: workspaceId } = await createWorkspace(server.holdall)
       const bytes = Buffer.alloc(12 * MIB, randomUUID())
-      const large = await uploadFile(server.house, { workspaceId, name: 'large', bytes })
-      const begun = await createUpload(server.house, { workspaceId, name: 'begun', size: 10 * MIB })
-      await sendBytes(server.house, begun, bytes.subarray(0, 6 * MIB))
+      const large = await uploadFile(server.holdall, { workspaceId, name: 'large', bytes })
+      const begun = await createUpload(server.holdall, {
+        workspaceId,
+        name: 'begun',
+        size: 10 * MIB,
+      })
+      await sendBytes(server.holdall, begun, bytes.subarray(0, 6 * MIB))
       const dir = join(await emptyFolder(), 'backup')
       expect(await run('backup', [dir], env)).toMatchObject({ code: 0 })
       expect(globSync('blobs/kept/*/*/*', { cwd: dir })).toHaveLength(1)
@@ -45,15 +49,15 @@ describe.skipIf(!s3IsGiven || database !== 'SQLite')(
       const { code, said } = await run('restore', [dir], other)
       expect([code, said]).toEqual([0, expect.stringContaining('Nothing was found.')])
       const copy = await launchReady(other)
-      expect((await download(copy.house, large.id)).equals(bytes)).toBe(true)
+      expect((await download(copy.holdall, large.id)).equals(bytes)).toBe(true)
       await stop(copy)
     }, 120_000)
 
     test('leaves them where they are with --rows-only', async () => {
       const env = await place()
       const server = await launchReady(env)
-      const { id: workspaceId } = await createWorkspace(server.house)
-      const file = await uploadFile(server.house, { workspaceId, name: 'file', bytes: 'bytes' })
+      const { id: workspaceId } = await createWorkspace(server.holdall)
+      const file = await uploadFile(server.holdall, { workspaceId, name: 'file', bytes: 'bytes' })
       await stop(server)
       const dir = join(await emptyFolder(), 'backup')
       const { code, said } = await run('backup', [dir, '--rows-only'], env)
@@ -63,7 +67,7 @@ describe.skipIf(!s3IsGiven || database !== 'SQLite')(
       const other = { ...env, DATA_DIR: await emptyFolder() }
       expect(await run('restore', [dir], other)).toMatchObject({ code: 0 })
       const copy = await launchReady(other)
-      expect(`${await download(copy.house, file.id)}`).toBe('bytes')
+      expect(`${await download(copy.holdall, file.id)}`).toBe('bytes')
       await stop(copy)
       const onDisk = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
       expect(await run('restore', [dir], onDisk)).toMatchObject({ code: 2 })

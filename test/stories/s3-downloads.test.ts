@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { act, downloadUrl, uploadFile } from '../support/client.ts'
 import { s3IsGiven } from '../support/s3.ts'
 import { openOnS3 } from '../support/s3-server.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 
 /** As any client follows a redirect: with its own headers but for the token. */
-async function follow(house: House, path: string, headers: Record<string, string> = {}) {
-  const first = await house.http(path, { headers })
+async function follow(holdall: TestServer, path: string, headers: Record<string, string> = {}) {
+  const first = await holdall.http(path, { headers })
   expect([first.status, await first.text()]).toEqual([302, ''])
   return fetch(first.headers.get('location') ?? '', { headers })
 }
@@ -17,18 +17,18 @@ const bytesOf = async (response: Response) => Buffer.from(await response.arrayBu
 describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_BUCKET)', () => {
   test('GET leads to the bucket, which gives every byte under the name and the type of the file', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
+    const { holdall, workspaceId } = here
     const bytes = randomBytes(3_000_001)
     const name = 'Grüße, "zusammen".html'
-    const file = await uploadFile(house, { workspaceId, name, bytes, mediaType: 'text/html' })
-    const proxied = await house.http(`/download/${file.id}`, { method: 'HEAD' })
+    const file = await uploadFile(holdall, { workspaceId, name, bytes, mediaType: 'text/html' })
+    const proxied = await holdall.http(`/download/${file.id}`, { method: 'HEAD' })
     expect(proxied.status).toBe(200)
-    for (const path of [`/download/${file.id}`, await downloadUrl(house, file.id)]) {
-      const first = await house.http(path)
+    for (const path of [`/download/${file.id}`, await downloadUrl(holdall, file.id)]) {
+      const first = await holdall.http(path)
       expect(first.status).toBe(302)
       expect(first.headers.get('cache-control')).toBe('no-store')
-      expect(new URL(first.headers.get('location') ?? '').host).not.toBe(new URL(house.url).host)
-      const response = await follow(house, path)
+      expect(new URL(first.headers.get('location') ?? '').host).not.toBe(new URL(holdall.url).host)
+      const response = await follow(holdall, path)
       expect(response.status).toBe(200)
       for (const header of ['content-type', 'content-disposition', 'content-length'])
         expect([header, response.headers.get(header)]).toEqual([
@@ -42,33 +42,33 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
 
   test('one range is the bucket’s, several are the house’s, and what nobody can give is 416 at once', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
+    const { holdall, workspaceId } = here
     const bytes = randomBytes(100_000)
-    const file = await uploadFile(house, { workspaceId, name: 'a.bin', bytes })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes })
     const path = `/download/${file.id}`
     for (const [range, start, end] of [
       ['bytes=10-19', 10, 20],
       ['bytes=99990-', 99_990, 100_000],
       ['bytes=-7', 99_993, 100_000],
     ] as const) {
-      const response = await follow(house, path, { range })
+      const response = await follow(holdall, path, { range })
       expect(response.status).toBe(206)
       expect(response.headers.get('content-range')).toBe(`bytes ${start}-${end - 1}/100000`)
       expect((await bytesOf(response)).equals(bytes.subarray(start, end))).toBe(true)
     }
-    const several = await house.http(path, { headers: { range: 'bytes=0-1,5-6' } })
+    const several = await holdall.http(path, { headers: { range: 'bytes=0-1,5-6' } })
     expect(several.status).toBe(206)
     expect(several.headers.get('content-type')).toMatch(/^multipart\/byteranges/)
-    expect((await house.http(path, { headers: { range: 'bytes=100000-' } })).status).toBe(416)
+    expect((await holdall.http(path, { headers: { range: 'bytes=100000-' } })).status).toBe(416)
   })
 
   test('conditions are judged by the house, whose tags the bucket does not know', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello world' })
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello world' })
     const path = `/download/${file.id}`
     const etag = `"${file.sha256}"`
-    const get = (headers: Record<string, string>) => house.http(path, { headers })
+    const get = (headers: Record<string, string>) => holdall.http(path, { headers })
     expect((await get({ 'if-none-match': etag })).status).toBe(304)
     expect((await get({ 'if-none-match': '"another"' })).status).toBe(302)
     expect((await get({ 'if-match': '"another"' })).status).toBe(412)
@@ -82,85 +82,86 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
 
   test('a file of no bytes needs no bucket', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'nothing', bytes: '' })
-    const response = await house.http(`/download/${file.id}`)
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'nothing', bytes: '' })
+    const response = await holdall.http(`/download/${file.id}`)
     expect([response.status, await response.text()]).toEqual([200, ''])
   })
 
   test('who may not see it, or comes too late, is sent nowhere', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
-    const link = await downloadUrl(house, file.id)
-    expect((await house.http(`/download/${file.id}`, { token: null })).status).toBe(401)
-    expect((await house.http(link.replace('.attachment.', '.inline.'))).status).toBe(403)
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const link = await downloadUrl(holdall, file.id)
+    expect((await holdall.http(`/download/${file.id}`, { token: null })).status).toBe(401)
+    expect((await holdall.http(link.replace('.attachment.', '.inline.'))).status).toBe(403)
     const entries = [{ entry: { id: file.id } }]
-    await act(house, 'trashEntries', { entries }, '__typename')
-    expect((await house.http(link)).status).toBe(404)
+    await act(holdall, 'trashEntries', { entries }, '__typename')
+    expect((await holdall.http(link)).status).toBe(404)
   })
 
   test('a share leads to the bucket and counts; one with a limit keeps its bytes in the house', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const share = async (limits: object) => {
       const input = { entry: { id: file.id }, ...limits }
       const selection = 'shareLink { id url }'
-      return (await act(house, 'createShareLink', input, selection)).shareLink
+      return (await act(holdall, 'createShareLink', input, selection)).shareLink
     }
     const linkOf = async ({ url }: { url: string }) =>
-      ((await (await house.http(url, { token: null })).json()) as any).downloadUrl.url
+      ((await (await holdall.http(url, { token: null })).json()) as any).downloadUrl.url
     const count = async ({ id }: { id: string }) => {
       const query = 'query ($id: ID!) { node(id: $id) { ... on ShareLink { downloadCount } } }'
-      return (await house.ask(query, { id })).node.downloadCount
+      return (await holdall.ask(query, { id })).node.downloadCount
     }
     const open = await share({})
-    const response = await follow(house, await linkOf(open))
+    const response = await follow(holdall, await linkOf(open))
     expect([await response.text(), await count(open)]).toEqual(['hello', 1])
     const limited = await share({ maxDownloads: 1 })
     const link = await linkOf(limited)
-    const once = await house.http(link, { token: null })
+    const once = await holdall.http(link, { token: null })
     expect([once.status, await once.text(), await count(limited)]).toEqual([200, 'hello', 1])
-    expect((await house.http(link, { token: null })).status).toBe(404)
+    expect((await holdall.http(link, { token: null })).status).toBe(404)
   })
 
   test('S40: under LINK_BYTES_PER_DAY a redirect counts as all of the file, whatever part is asked for', async () => {
     await using here = await openOnS3({ LINK_BYTES_PER_DAY: '1000' })
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'a.bin', bytes: randomBytes(400) })
-    const link = await downloadUrl(house, file.id)
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes: randomBytes(400) })
+    const link = await downloadUrl(holdall, file.id)
     const status = async (range: string) =>
-      (await house.http(link, { token: null, headers: { range } })).status
+      (await holdall.http(link, { token: null, headers: { range } })).status
     expect([await status('bytes=0-0'), await status('bytes=0-0')]).toEqual([302, 302])
     expect(await status('bytes=0-0')).toBe(429)
     // Several parts come from the house.
     expect(await status('bytes=0-0,2-2')).toBe(206)
-    for (let i = 0; i < 3; i++) expect((await house.http(`/download/${file.id}`)).status).toBe(302)
+    for (let i = 0; i < 3; i++)
+      expect((await holdall.http(`/download/${file.id}`)).status).toBe(302)
   })
 
   test('what was sent to the bucket is in the log', async () => {
     await using here = await openOnS3()
-    const { house, workspaceId } = here
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'hello' })
-    await follow(house, `/download/${file.id}`)
+    const { holdall, workspaceId } = here
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
+    await follow(holdall, `/download/${file.id}`)
     const query = `query ($id: ID!) {
       workspace(by: { id: $id }) { activity(first: 1) { nodes { action path } } }
     }`
     await expect
-      .poll(async () => (await house.ask(query, { id: workspaceId })).workspace.activity.nodes)
+      .poll(async () => (await holdall.ask(query, { id: workspaceId })).workspace.activity.nodes)
       .toEqual([{ action: 'FILE_DOWNLOADED', path: 'a.txt' }])
   })
 
   test('DOWNLOADS=proxy: all bytes pass through the house', async () => {
     await using here = await openOnS3({ DOWNLOADS: 'proxy' })
-    const { house, workspaceId } = here
+    const { holdall, workspaceId } = here
     const bytes = randomBytes(3_000_000)
-    const file = await uploadFile(house, { workspaceId, name: 'a.bin', bytes })
-    const whole = await house.http(`/download/${file.id}`)
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes })
+    const whole = await holdall.http(`/download/${file.id}`)
     expect(whole.status).toBe(200)
     expect((await bytesOf(whole)).equals(bytes)).toBe(true)
-    const range = await house.http(`/download/${file.id}`, { headers: { range: 'bytes=5-9' } })
+    const range = await holdall.http(`/download/${file.id}`, { headers: { range: 'bytes=5-9' } })
     expect(range.status).toBe(206)
     expect((await bytesOf(range)).equals(bytes.subarray(5, 10))).toBe(true)
   })

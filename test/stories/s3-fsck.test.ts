@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openBucket } from '../../src/blobs/s3/api/bucket.ts'
-import { s3Places } from '../../src/blobs/s3/object-keys.ts'
+import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
 import type { S3Config } from '../../src/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'
@@ -18,52 +18,52 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
   afterAll(() => place?.[Symbol.asyncDispose]())
 
   const bucketOf = () => {
-    const config = place.house.app.config.blobs as S3Config
+    const config = place.holdall.app.config.blobs as S3Config
     const bucket = openBucket(config)
     onTestFinished(() => bucket.client.destroy())
-    return { bucket, places: s3Places(config.prefix) }
+    return { bucket, places: objectKeys(config.prefix) }
   }
 
   test('finds nothing where all is well, also of what was sent to the bucket and nobody told', async () => {
-    const { house, workspaceId } = place
-    await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'a' })
-    const signed = await createSigned(house, { workspaceId, name: 'b.bin', size: 5 })
+    const { holdall, workspaceId } = place
+    await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'a' })
+    const signed = await createSigned(holdall, { workspaceId, name: 'b.bin', size: 5 })
     await putToBucket(signed, Buffer.from('12345'))
-    expect(await findings(house, { deep: true, graceMs: -60_000 })).toEqual([])
+    expect(await findings(holdall, { deep: true, graceMs: -60_000 })).toEqual([])
   })
 
   test('F16: finds objects and multipart uploads that no row knows, spares the young, and removes the others', async () => {
-    const { house } = place
+    const { holdall } = place
     const { bucket, places } = bucketOf()
     await bucket.put(places.kept(stranger), Buffer.from('x'))
     await bucket.begin(places.kept(other))
-    expect(await findings(house)).toEqual([])
-    const found = await findings(house, { graceMs: -60_000, repair: true })
+    expect(await findings(holdall)).toEqual([])
+    const found = await findings(holdall, { graceMs: -60_000, repair: true })
     expect(found).toMatchObject([
       { code: 'BYTES_STAGED_UNKNOWN', subject: other, mended: true },
       { code: 'BYTES_KEPT_UNKNOWN', subject: stranger, mended: true },
     ])
-    expect(await findings(house, { graceMs: -60_000 })).toEqual([])
+    expect(await findings(holdall, { graceMs: -60_000 })).toEqual([])
   })
 
   test('F15: finds objects that are gone, shorter, or others', async () => {
-    const { house, workspaceId } = place
+    const { holdall, workspaceId } = place
     const { bucket, places } = bucketOf()
     const upload = (name: string) =>
-      uploadFile(house, { workspaceId, name, bytes: `bytes of ${name}` })
+      uploadFile(holdall, { workspaceId, name, bytes: `bytes of ${name}` })
     const [gone, short, changed] = [await upload('1'), await upload('2'), await upload('3')]
-    await bucket.remove(places.kept(await blobOf(house, gone)))
-    await bucket.put(places.kept(await blobOf(house, short)), Buffer.from('by'))
-    await bucket.put(places.kept(await blobOf(house, changed)), Buffer.from('bytes of !'))
-    const found = await findings(house, { deep: true, repair: true })
+    await bucket.remove(places.kept(await blobOf(holdall, gone)))
+    await bucket.put(places.kept(await blobOf(holdall, short)), Buffer.from('by'))
+    await bucket.put(places.kept(await blobOf(holdall, changed)), Buffer.from('bytes of !'))
+    const found = await findings(holdall, { deep: true, repair: true })
     const codes = found.map(({ code }) => code).sort()
     expect(codes).toEqual(['BYTES_CHANGED', 'BYTES_MISSING', 'BYTES_TRUNCATED'])
     for (const file of [gone, short, changed]) {
-      expect(await lookUp(house, file, '... on File { status }')).toMatchObject({
+      expect(await lookUp(holdall, file, '... on File { status }')).toMatchObject({
         status: 'FAILED',
       })
-      expect((await house.http(`/download/${file.id}`)).status).toBe(502)
+      expect((await holdall.http(`/download/${file.id}`)).status).toBe(502)
     }
-    expect(await findings(house, { deep: true })).toEqual([])
+    expect(await findings(holdall, { deep: true })).toEqual([])
   })
 })

@@ -61,51 +61,54 @@ describe.skipIf(!s3IsGiven)('hashing what is in a bucket (needs S3_ENDPOINT and 
     await using way = await openGate(process.env.S3_ENDPOINT ?? '')
     const place = { ...freshPlace(), ...credentials(), S3_ENDPOINT: way.url }
     await using server = await openProcess(place)
-    const { house, start, kill } = server
-    const { id: workspaceId } = await createWorkspace(house)
+    const { holdall, start, kill } = server
+    const { id: workspaceId } = await createWorkspace(holdall)
     const bytes = randomBytes(20 * MIB)
-    const upload = await createSigned(house, { workspaceId, size: bytes.length })
+    const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
     expect((await putToBucket(upload, bytes)).status).toBe(200)
     way.shut()
     const input = { uploadId: upload.id, comment: 'read back' }
-    attempt(house, 'confirmUpload', input, 'file { id }').catch(() => {})
+    attempt(holdall, 'confirmUpload', input, 'file { id }').catch(() => {})
     await expect
-      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 10_000 })
+      .poll(async () => (await uploadState(holdall, upload.id)).status, { timeout: 10_000 })
       .toBe('PROCESSING')
     await sleep(1_800)
-    expect(await uploadState(house, upload.id)).toMatchObject({ status: 'PROCESSING', file: null })
+    expect(await uploadState(holdall, upload.id)).toMatchObject({
+      status: 'PROCESSING',
+      file: null,
+    })
     await kill()
     way.open()
     await start()
     await expect
-      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 30_000 })
+      .poll(async () => (await uploadState(holdall, upload.id)).status, { timeout: 30_000 })
       .not.toBe('PROCESSING')
-    const { status, file } = await uploadState(house, upload.id)
+    const { status, file } = await uploadState(holdall, upload.id)
     expect(status).toBe('COMPLETE')
     const query = `query ($id: ID!) { node(id: $id) { ... on File { sha256 version { comment } } } }`
-    expect((await house.ask(query, { id: file.id })).node).toEqual({
+    expect((await holdall.ask(query, { id: file.id })).node).toEqual({
       sha256: sha256(bytes),
       version: { comment: 'read back' },
     })
-    expect((await download(house, file.id)).equals(bytes)).toBe(true)
+    expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
   }, 90_000)
 
   test('what takes longer than a request may is answered PROCESSING, and becomes a file by itself', async () => {
     await using way = await openGate(process.env.S3_ENDPOINT ?? '')
     await using here = await openOnS3({ S3_ENDPOINT: way.url })
-    const { house, workspaceId } = here
+    const { holdall, workspaceId } = here
     const bytes = randomBytes(20 * MIB)
-    const upload = await createSigned(house, { workspaceId, size: bytes.length })
+    const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
     expect((await putToBucket(upload, bytes)).status).toBe(200)
     way.shut()
     const selection = 'upload { status } file { id }'
-    const answer = await attempt(house, 'confirmUpload', { uploadId: upload.id }, selection)
+    const answer = await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, selection)
     expect(answer).toMatchObject({ upload: { status: 'PROCESSING' }, file: null })
     way.open()
     await expect
-      .poll(async () => (await uploadState(house, upload.id)).status, { timeout: 10_000 })
+      .poll(async () => (await uploadState(holdall, upload.id)).status, { timeout: 10_000 })
       .toBe('COMPLETE')
-    const again = await attempt(house, 'confirmUpload', { uploadId: upload.id }, selection)
-    expect(again.file.id).toBe((await uploadState(house, upload.id)).file.id)
+    const again = await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, selection)
+    expect(again.file.id).toBe((await uploadState(holdall, upload.id)).file.id)
   }, 60_000)
 })

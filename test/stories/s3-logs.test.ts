@@ -5,8 +5,8 @@ import { attempt, createUpload, createWorkspace } from '../support/client.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
 import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import { houseAt } from '../support/server-at.ts'
-import type { House } from '../support/test-server.ts'
+import { serverAt } from '../support/server-at.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
@@ -32,17 +32,17 @@ function fates() {
 }
 
 /** In PATCHes of 3 MiB, so that what is kept of one is read again while the next is written; faults are what is tried here. */
-async function uploadInPieces(house: House, workspaceId: string, name: string) {
+async function uploadInPieces(holdall: TestServer, workspaceId: string, name: string) {
   const bytes = randomBytes(11 * MIB)
-  const upload = await createUpload(house, { workspaceId, name, size: bytes.length })
-  const tus = tusOf(house)
+  const upload = await createUpload(holdall, { workspaceId, name, size: bytes.length })
+  const tus = tusOf(holdall)
   for (let tries = 0; tries < 12; tries += 1) {
     const head = await tus.head(upload.url)
     const at = Number(head.headers.get('upload-offset'))
     if (head.status !== 200 || at === bytes.length) continue
     await tus.patch(upload.url, at, bytes.subarray(at, at + 3 * MIB)).catch(() => null)
   }
-  await attempt(house, 'confirmUpload', { uploadId: upload.id }, '__typename').catch(() => null)
+  await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename').catch(() => null)
 }
 
 test.skipIf(!s3IsGiven)(
@@ -57,10 +57,10 @@ test.skipIf(!s3IsGiven)(
       ...{ S3_BUCKET: place.S3_BUCKET ?? '', S3_PREFIX: place.S3_PREFIX ?? '' },
       ...{ S3_ENDPOINT: way.endpoint, ADMIN_TOKEN, DATA_DIR: await emptyFolder() },
     })
-    const house = houseAt(server.url, ADMIN_TOKEN)
-    const { id: workspaceId } = await createWorkspace(house)
+    const holdall = serverAt(server.url, ADMIN_TOKEN)
+    const { id: workspaceId } = await createWorkspace(holdall)
     met.on = true
-    for (let i = 0; i < 3; i += 1) await uploadInPieces(house, workspaceId, `${i}.bin`)
+    for (let i = 0; i < 3; i += 1) await uploadInPieces(holdall, workspaceId, `${i}.bin`)
     met.on = false
     const { err } = await server.stop()
     const lines = err.split('\n').filter((line) => line !== '')

@@ -15,36 +15,36 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { blobOf, bytesAt, flipBit } from '../support/inspection.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
 const DAY = 86_400_000
 const bytes = randomBytes(3_000_000)
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let file: FileHandle
 let now: number
 
 const open = async (env: Record<string, string> = {}) => {
   now = Date.now()
-  house = await openHouse({ now: () => now, env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  file = await uploadFile(house, { workspaceId, name: 'plate.dat', bytes })
+  holdall = await startTestServer({ now: () => now, env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  file = await uploadFile(holdall, { workspaceId, name: 'plate.dat', bytes })
 }
 
 /** What the job does, which reads what downloads are refused; answers how many blobs were read. */
 async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
-  const { app } = house
+  const { app } = holdall
   const blobs = await openBlobs(app.config.blobs, multipartLedger(app.db))
   const scope = { ...app, blobs, viewer: null, publicUrl: '' }
   return scrubBlobs(scope, { everyMs: 30 * DAY, bytesPerSecond }, signal)
 }
 
-const theBytes = async (of = file) => bytesAt(house, await blobOf(house, of))
+const theBytes = async (of = file) => bytesAt(holdall, await blobOf(holdall, of))
 const stateOf = async ({ id }: { id: string }) => {
   const { status, failures } = await lookUp(
-    house,
+    holdall,
     { id },
     '... on File { status failures { code message } }',
   )
@@ -53,11 +53,11 @@ const stateOf = async ({ id }: { id: string }) => {
 const actions = async () => {
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { activity { nodes { action entryId details } } } }'
-  const { nodes } = (await house.ask(query, { id: workspaceId })).workspace.activity
+  const { nodes } = (await holdall.ask(query, { id: workspaceId })).workspace.activity
   return nodes.filter(({ action }: { action: string }) => /DAMAGED|RECOVERED/.test(action))
 }
 const answerTo = async (path: string, headers: Record<string, string> = {}) => {
-  const response = await house.http(path, { headers })
+  const response = await holdall.http(path, { headers })
   return { status: response.status, code: (await response.json()).code }
 }
 
@@ -79,8 +79,8 @@ describe('F15: the scrub', () => {
   ])(
     'finds %s: the file is FAILED, nobody is given it, and the log is told once',
     async (_, code, harm) => {
-      const link = await downloadUrl(house, file.id)
-      const [{ cursor }] = [await allChanges(house, workspaceId)]
+      const link = await downloadUrl(holdall, file.id)
+      const [{ cursor }] = [await allChanges(holdall, workspaceId)]
       await harm()
       now += 31 * DAY
       await scrub()
@@ -94,7 +94,7 @@ describe('F15: the scrub', () => {
           details: { code, versions: [1], isCurrent: true },
         },
       ])
-      const { changes } = await allChanges(house, workspaceId, { since: cursor })
+      const { changes } = await allChanges(holdall, workspaceId, { since: cursor })
       expect(changes).toMatchObject([{ action: 'FILE_DAMAGED', entry: { id: file.id } }])
       now -= 33 * DAY
       const refused = { status: 502, code: 'CORRUPT' }
@@ -105,7 +105,7 @@ describe('F15: the scrub', () => {
   )
 
   test('finds two blobs that have changed places', async () => {
-    const other = await uploadFile(house, {
+    const other = await uploadFile(holdall, {
       workspaceId,
       name: 'b.dat',
       bytes: randomBytes(3_000_000),
@@ -137,7 +137,7 @@ describe('F15: the scrub', () => {
       'FILE_RECOVERED',
       'FILE_DAMAGED',
     ])
-    expect((await house.http(`/download/${file.id}`)).status).toBe(200)
+    expect((await holdall.http(`/download/${file.id}`)).status).toBe(200)
   })
 
   test('keeps to its pace, and stops when it is told to', timed, async () => {
@@ -154,14 +154,14 @@ describe('F15: the scrub', () => {
 
   test('takes a folder that is not there for what it is, not for the end of all files', async () => {
     for (let i = 0; i < 25; i++)
-      await uploadFile(house, { workspaceId, name: `${i}`, bytes: `${i}` })
-    await rename(`${house.dir}/blobs/kept`, `${house.dir}/blobs/away`)
+      await uploadFile(holdall, { workspaceId, name: `${i}`, bytes: `${i}` })
+    await rename(`${holdall.dir}/blobs/kept`, `${holdall.dir}/blobs/away`)
     now += 31 * DAY
     expect(await scrub()).toBe(20)
-    await rename(`${house.dir}/blobs/away`, `${house.dir}/blobs/kept`)
+    await rename(`${holdall.dir}/blobs/away`, `${holdall.dir}/blobs/kept`)
     now += 2 * DAY
     await scrub()
-    const { damaged } = await house.app.db
+    const { damaged } = await holdall.app.db
       .selectFrom('blobs')
       .select((eb) => eb.fn.countAll<number>().as('damaged'))
       .where('damage', 'is not', null)
@@ -180,28 +180,28 @@ describe('F15: a file that is FAILED', () => {
   })
 
   test('is COMPLETE with a good copy as a new version, and so is the version that was damaged', async () => {
-    const twin = await uploadFile(house, { workspaceId, versionOf: file.id, name: 'x', bytes })
+    const twin = await uploadFile(holdall, { workspaceId, versionOf: file.id, name: 'x', bytes })
     expect(await stateOf(file)).toEqual(['COMPLETE'])
     const fields = '... on File { versions { nodes { number failures { code } } } }'
-    const { versions } = await lookUp(house, twin, fields)
+    const { versions } = await lookUp(holdall, twin, fields)
     expect(versions.nodes).toEqual([
       { number: 2, failures: [] },
       { number: 1, failures: [] },
     ])
-    const response = await house.http(`/download/${file.id}`)
+    const response = await holdall.http(`/download/${file.id}`)
     expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true)
     expect((await actions()).at(0).action).toBe('FILE_RECOVERED')
-    await house.app.jobs.runDue()
+    await holdall.app.jobs.runDue()
     now += 31 * DAY
     expect(await scrub()).toBe(1)
     expect(await stateOf(file)).toEqual(['COMPLETE'])
   })
 
   test('is COMPLETE with other bytes; the version that was damaged stays so', async () => {
-    await uploadFile(house, { workspaceId, versionOf: file.id, name: 'x', bytes: 'other' })
+    await uploadFile(holdall, { workspaceId, versionOf: file.id, name: 'x', bytes: 'other' })
     expect(await stateOf(file)).toEqual(['COMPLETE'])
     const fields = '... on File { versions { nodes { failures { code } downloadUrl { url } } } }'
-    const { versions } = await lookUp(house, file, fields)
+    const { versions } = await lookUp(holdall, file, fields)
     expect(versions.nodes[1].failures).toEqual([{ code: 'CHANGED' }])
     expect(await answerTo(versions.nodes[1].downloadUrl.url)).toMatchObject({ code: 'CORRUPT' })
   })
@@ -210,15 +210,15 @@ describe('F15: a file that is FAILED', () => {
     const root = { path: { workspaceId, path: '' } }
     const entries = [{ entry: { id: file.id } }]
     const { results } = await act(
-      house,
+      holdall,
       'copyEntries',
       { entries, destination: root },
       'results { entry { id } }',
     )
     expect(await stateOf(results[0].entry)).toEqual(['FAILED', 'CHANGED'])
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { archiveUrl { url } } } }'
-    const { archiveUrl } = (await house.ask(query, { id: workspaceId })).workspace.root
-    const reading = house.http(archiveUrl.url).then(async (response) => {
+    const { archiveUrl } = (await holdall.ask(query, { id: workspaceId })).workspace.root
+    const reading = holdall.http(archiveUrl.url).then(async (response) => {
       if (response.status === 200) await response.arrayBuffer()
       return response.status
     })
@@ -230,22 +230,22 @@ describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
   beforeEach(() => open({ VERIFY_READS }))
 
   test('what is right is given, whole and in parts', async () => {
-    const link = await downloadUrl(house, file.id)
-    const whole = Buffer.from(await (await house.http(link)).arrayBuffer())
+    const link = await downloadUrl(holdall, file.id)
+    const whole = Buffer.from(await (await holdall.http(link)).arrayBuffer())
     expect(whole.equals(bytes)).toBe(true)
-    const part = await house.http(link, { headers: { range: 'bytes=5-9' } })
+    const part = await holdall.http(link, { headers: { range: 'bytes=5-9' } })
     expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(5, 10))).toBe(true)
-    const empty = await uploadFile(house, { workspaceId, name: 'empty', bytes: '' })
-    expect(await (await house.http(await downloadUrl(house, empty.id))).text()).toBe('')
+    const empty = await uploadFile(holdall, { workspaceId, name: 'empty', bytes: '' })
+    expect(await (await holdall.http(await downloadUrl(holdall, empty.id))).text()).toBe('')
   })
 
   test.each([
     ['flipped', 'CHANGED', async () => flipBit(await theBytes())],
     ['cut off', 'TRUNCATED', async () => truncate(await theBytes(), 2_999_999)],
   ])('of a whole file the last bytes never come where some are %s', async (_, code, harm) => {
-    const link = await downloadUrl(house, file.id)
+    const link = await downloadUrl(holdall, file.id)
     await harm()
-    const response = await house.http(link)
+    const response = await holdall.http(link)
     let length = 0
     const reading = async () => {
       for await (const chunk of response.body ?? []) length += chunk.length
@@ -257,11 +257,11 @@ describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
   })
 
   test('of a small file, one that is gone, and a part of one not a byte comes', async () => {
-    const small = await uploadFile(house, { workspaceId, name: 'small', bytes: 'small' })
+    const small = await uploadFile(holdall, { workspaceId, name: 'small', bytes: 'small' })
     await flipBit(await theBytes(small))
     const refused = { status: 502, code: 'CORRUPT' }
     expect(await answerTo(`/download/${small.id}`)).toEqual(refused)
-    const gone = await uploadFile(house, { workspaceId, name: 'gone', bytes: 'gone' })
+    const gone = await uploadFile(holdall, { workspaceId, name: 'gone', bytes: 'gone' })
     await rm(await theBytes(gone))
     expect(await answerTo(`/download/${gone.id}`)).toEqual(refused)
     await flipBit(await theBytes())
@@ -272,10 +272,10 @@ describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
 
   test('a part is given without another look for ten minutes after all of it was read', async () => {
     const range = { range: 'bytes=0-9' }
-    const link = await downloadUrl(house, file.id)
-    expect((await house.http(link, { headers: range })).status).toBe(206)
+    const link = await downloadUrl(holdall, file.id)
+    expect((await holdall.http(link, { headers: range })).status).toBe(206)
     await flipBit(await theBytes())
-    expect((await house.http(link, { headers: range })).status).toBe(206)
+    expect((await holdall.http(link, { headers: range })).status).toBe(206)
     now += 601_000
     expect(await answerTo(link, range)).toEqual({ status: 502, code: 'CORRUPT' })
   })
@@ -287,7 +287,7 @@ describe('VERIFY_READS=small, the default on a disk', () => {
   const inPart = { range: 'bytes=5-9' }
 
   const read = async (path: string, headers: Record<string, string> = {}) =>
-    Buffer.from(await (await house.http(path, { headers })).arrayBuffer())
+    Buffer.from(await (await holdall.http(path, { headers })).arrayBuffer())
 
   /** Bytes that this process read from anything while `act` ran. */
   async function bytesRead(act: () => Promise<unknown>) {
@@ -311,9 +311,11 @@ describe('VERIFY_READS=small, the default on a disk', () => {
   test('what is right is given, whole and in parts, also where nothing is in it', async () => {
     expect((await read(`/download/${file.id}`)).equals(bytes)).toBe(true)
     expect((await read(`/download/${file.id}`, inPart)).equals(bytes.subarray(5, 10))).toBe(true)
-    const parts = await house.http(`/download/${file.id}`, { headers: { range: 'bytes=0-1,7-9' } })
+    const parts = await holdall.http(`/download/${file.id}`, {
+      headers: { range: 'bytes=0-1,7-9' },
+    })
     expect([parts.status, (await parts.text()).length > 5]).toEqual([206, true])
-    const empty = await uploadFile(house, { workspaceId, name: 'empty', bytes: '' })
+    const empty = await uploadFile(holdall, { workspaceId, name: 'empty', bytes: '' })
     expect(await read(`/download/${empty.id}`)).toHaveLength(0)
   })
 
@@ -340,14 +342,14 @@ describe('VERIFY_READS=small, the default on a disk', () => {
   ])('not a byte comes of a file that was read, and then %s', async (_, code, harm) => {
     await settle()
     await read(`/download/${file.id}`)
-    const link = await downloadUrl(house, file.id)
+    const link = await downloadUrl(holdall, file.id)
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id: file.id } },
       'shareLink { url }',
     )
-    const shared = (await (await house.http(shareLink.url)).json()).downloadUrl.url
+    const shared = (await (await holdall.http(shareLink.url)).json()).downloadUrl.url
     await harm(await theBytes())
     // A file stays open for a second after it was read; what it was then is still right.
     await settle()
@@ -359,16 +361,16 @@ describe('VERIFY_READS=small, the default on a disk', () => {
 
   test('nor of one that was changed before anyone read it, by share and in an archive', async () => {
     const { shareLink } = await act(
-      house,
+      holdall,
       'createShareLink',
       { entry: { id: file.id } },
       'shareLink { url }',
     )
-    const shared = (await (await house.http(shareLink.url)).json()).downloadUrl.url
+    const shared = (await (await holdall.http(shareLink.url)).json()).downloadUrl.url
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { archiveUrl { url } } } }'
-    const { archiveUrl } = (await house.ask(query, { id: workspaceId })).workspace.root
+    const { archiveUrl } = (await holdall.ask(query, { id: workspaceId })).workspace.root
     await flipBit(await theBytes())
-    const archive = house.http(archiveUrl.url).then(async (response) => {
+    const archive = holdall.http(archiveUrl.url).then(async (response) => {
       await response.arrayBuffer()
       return response.status
     })
@@ -378,9 +380,9 @@ describe('VERIFY_READS=small, the default on a disk', () => {
 
   test('a download that is under way when its file changes never ends as a whole one', async () => {
     const large = randomBytes(48_000_000)
-    const slow = await uploadFile(house, { workspaceId, name: 'slow', bytes: large })
+    const slow = await uploadFile(holdall, { workspaceId, name: 'slow', bytes: large })
     await settle()
-    const response = await house.http(`/download/${slow.id}`)
+    const response = await holdall.http(`/download/${slow.id}`)
     const reader = response.body?.getReader()
     await reader?.read()
     await flipBit(await theBytes(slow))
@@ -405,7 +407,7 @@ describe('VERIFY_READS=small, the default on a disk', () => {
   })
 
   test('a file that is larger is given as it is; all verifies it, too', async () => {
-    const large = await uploadFile(house, {
+    const large = await uploadFile(holdall, {
       workspaceId,
       name: 'large',
       bytes: Buffer.alloc(2 ** 26 + 1),

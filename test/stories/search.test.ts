@@ -16,17 +16,17 @@ import {
   type WorkspaceHandle,
 } from '../support/client.ts'
 import { invite } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 beforeEach(async () => {
-  house = await openHouse()
-  lab = await createWorkspace(house)
+  holdall = await startTestServer()
+  lab = await createWorkspace(holdall)
 })
 afterEach(async () => {
   Object.assign(searchLimits, usual)
-  await house?.[Symbol.asyncDispose]()
+  await holdall?.[Symbol.asyncDispose]()
 })
 const usual = { ...searchLimits }
 
@@ -52,7 +52,7 @@ async function search(query: string, { in: workspaceId = lab.id, token, ...more 
     } }
   }`
   const variables = { id: workspaceId, query, ...more }
-  const { workspace } = await house.ask(document, variables, token === undefined ? {} : { token })
+  const { workspace } = await holdall.ask(document, variables, token === undefined ? {} : { token })
   return workspace.search as {
     totalCount: number
     edges: Edge[]
@@ -65,11 +65,11 @@ const found = async (query: string, more: More = {}) =>
   (await search(query, { first: 100, ...more })).edges.map(({ node }) => node.name)
 
 const file = (name: string, more: object = {}) =>
-  uploadFile(house, { workspaceId: lab.id, name, bytes: name, ...more })
+  uploadFile(holdall, { workspaceId: lab.id, name, bytes: name, ...more })
 const folder = (name: string, more: object = {}) =>
-  createFolder(house, { workspaceId: lab.id, name, createParents: true, ...more })
+  createFolder(holdall, { workspaceId: lab.id, name, createParents: true, ...more })
 const update = (entry: { id: string }, change: object) =>
-  act(house, 'updateEntry', { entry: { id: entry.id }, ...change }, '__typename')
+  act(holdall, 'updateEntry', { entry: { id: entry.id }, ...change }, '__typename')
 
 describe('what is found', () => {
   test('seed C2: a name by each of its words, by words side by side, and by what the last one begins with', async () => {
@@ -213,10 +213,10 @@ describe('the index follows', () => {
     expect(await found('second blue v1 draft alpha')).toEqual(['second.txt'])
     await update(a, { description: null, metadata: { k: null }, tags: ['done'] })
     for (const gone of ['blue', 'v1', 'draft']) expect(await found(gone)).toEqual([])
-    await batchDone(house, 'moveEntries', { entries: items(a), destination: { id: two.id } })
+    await batchDone(holdall, 'moveEntries', { entries: items(a), destination: { id: two.id } })
     expect(await found('second done beta')).toEqual(['second.txt'])
     expect(await found('second alpha')).toEqual([])
-    await batchDone(house, 'tagEntries', { entries: items(a), add: ['extra'], remove: ['done'] })
+    await batchDone(holdall, 'tagEntries', { entries: items(a), add: ['extra'], remove: ['done'] })
     expect(await found('extra')).toEqual(['second.txt'])
     expect(await found('done')).toEqual([])
   })
@@ -224,15 +224,15 @@ describe('the index follows', () => {
   test('a folder that is renamed or moved, without a document of what lies in it being written', async () => {
     const deep = await folder('Projects/Mars/Samples')
     const a = await file('a.txt', { folderId: deep.id })
-    const numbers = () => house.app.db.selectFrom('searchDocuments').selectAll().execute()
+    const numbers = () => holdall.app.db.selectFrom('searchDocuments').selectAll().execute()
     const before = await numbers()
     const mars = { path: { workspaceId: lab.id, path: 'Projects/Mars' } }
-    await act(house, 'updateEntry', { entry: mars, name: 'Venus' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: mars, name: 'Venus' }, '__typename')
     expect(await found('a venus')).toEqual(['a.txt'])
     expect(await found('a mars')).toEqual([])
     const other = await folder('Archive')
     const venus = { entry: { path: { workspaceId: lab.id, path: 'Projects/Venus' } } }
-    await batchDone(house, 'moveEntries', { entries: [venus], destination: { id: other.id } })
+    await batchDone(holdall, 'moveEntries', { entries: [venus], destination: { id: other.id } })
     expect(await found('txt archive samples')).toEqual(['a.txt'])
     expect(await found('txt projects')).toEqual([])
     expect((await numbers()).filter(({ id }) => id === a.id)).toEqual(
@@ -242,16 +242,16 @@ describe('the index follows', () => {
 
   test('a tag that is renamed or deleted', async () => {
     await file('a.txt', { tags: ['old name'] })
-    const { workspace } = await house.ask(
+    const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { tags { nodes { id } } } }',
       { id: lab.id },
     )
     const tagId = workspace.tags.nodes[0].id
-    await act(house, 'updateTag', { tagId, name: 'new name' }, '__typename')
+    await act(holdall, 'updateTag', { tagId, name: 'new name' }, '__typename')
     expect([await found('old'), await found('new')]).toEqual([[], ['a.txt']])
-    await act(house, 'deleteTag', { tagId }, 'tagId')
+    await act(holdall, 'deleteTag', { tagId }, 'tagId')
     expect(await found('new')).toEqual([])
-    const left = await house.app.db.selectFrom('searchDocuments').select('id').execute()
+    const left = await holdall.app.db.selectFrom('searchDocuments').select('id').execute()
     expect(left.map(({ id }) => id)).not.toContain(tagId)
   })
 
@@ -259,14 +259,14 @@ describe('the index follows', () => {
     const box = await folder('Box')
     const inner = await file('inner pearl.txt', { folderId: box.id })
     const loose = await file('loose pearl.txt')
-    await trashEntries(house, box, loose)
+    await trashEntries(holdall, box, loose)
     expect(await found('pearl')).toEqual([])
     expect(await found('box')).toEqual([])
-    await batchDone(house, 'restoreEntries', { entryIds: [box.id, loose.id] })
+    await batchDone(holdall, 'restoreEntries', { entryIds: [box.id, loose.id] })
     expect((await found('pearl')).sort()).toEqual(['inner pearl.txt', 'loose pearl.txt'])
-    await trashEntries(house, box, loose)
-    await batchDone(house, 'purgeEntries', { entryIds: [box.id, loose.id] })
-    const left = await house.app.db.selectFrom('searchDocuments').select('id').execute()
+    await trashEntries(holdall, box, loose)
+    await batchDone(holdall, 'purgeEntries', { entryIds: [box.id, loose.id] })
+    const left = await holdall.app.db.selectFrom('searchDocuments').select('id').execute()
     expect(left.filter(({ id }) => [box.id, inner.id, loose.id].includes(id))).toEqual([])
   })
 
@@ -275,7 +275,7 @@ describe('the index follows', () => {
     await file('gem.txt', { folderId: from.id, tags: ['shiny'] })
     const to = await folder('Target')
     const source = { entry: { path: { workspaceId: lab.id, path: 'Source' } } }
-    await batchDone(house, 'copyEntries', { entries: [source], destination: { id: to.id } })
+    await batchDone(holdall, 'copyEntries', { entries: [source], destination: { id: to.id } })
     const { edges } = await search('gem shiny deep target')
     expect(edges.map(({ node }) => node.path)).toEqual(['Target/Source/Deep/gem.txt'])
     expect(await found('gem')).toEqual(['gem.txt', 'gem.txt'])
@@ -288,7 +288,7 @@ describe('the index follows', () => {
       { entry: { id: 'file_00000000000000000000000000000000' } },
     ]
     const input = { entries, add: ['ghost'] }
-    expect((await attempt(house, 'tagEntries', input, 'failed')).code).toBe('NOT_FOUND')
+    expect((await attempt(holdall, 'tagEntries', input, 'failed')).code).toBe('NOT_FOUND')
     expect(await found('ghost')).toEqual([])
   })
 
@@ -296,8 +296,8 @@ describe('the index follows', () => {
     const box = await folder('Box', { tags: ['wooden'] })
     await file('in box.txt', { folderId: box.id })
     const gone = await file('gone.txt')
-    await trashEntries(house, gone)
-    await up(house.app.db as never)
+    await trashEntries(holdall, gone)
+    await up(holdall.app.db as never)
     expect(await found('wooden')).toEqual(['Box'])
     expect(await found('txt box')).toEqual(['in box.txt'])
     expect(await found('gone')).toEqual([])
@@ -314,7 +314,7 @@ describe('narrowed by a filter', () => {
     })
     await file('report photo.png')
     const { createdAt, createdBy } = (
-      await house.ask(
+      await holdall.ask(
         'query ($id: ID!) { node(id: $id) { ... on File { createdAt createdBy { id } } } }',
         {
           id: plan.id,
@@ -403,18 +403,18 @@ describe('pages', () => {
 
 test('seed C1: other workspaces find nothing of it, and the words of others cost nothing', async () => {
   await file('secret plan.txt', { tags: ['classified'] })
-  const other = await createWorkspace(house, { name: 'Other' })
-  const stranger = await invite(house, other.id)
+  const other = await createWorkspace(holdall, { name: 'Other' })
+  const stranger = await invite(holdall, other.id)
   expect(await found('secret', { in: other.id })).toEqual([])
   expect(await found('classified', { in: other.id, token: stranger.token })).toEqual([])
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { search(query: "secret") { totalCount } } }`
   for (const token of [stranger.token, null]) {
-    const { workspace } = await house.ask(query, { id: lab.id }, { token })
+    const { workspace } = await holdall.ask(query, { id: lab.id }, { token })
     expect(workspace).toBeNull()
   }
-  const reader = await invite(house, lab.id, 'VIEWER')
+  const reader = await invite(holdall, lab.id, 'VIEWER')
   expect(await found('secret', { token: reader.token })).toEqual(['secret plan.txt'])
-  const blind = await invite(house, lab.id, 'EDITOR', ['FILES_WRITE'])
+  const blind = await invite(holdall, lab.id, 'EDITOR', ['FILES_WRITE'])
   await expect(found('secret', { token: blind.token })).rejects.toThrow('FILES_READ')
 })
 
@@ -423,7 +423,7 @@ test('words that very many tags and folders have are found like any other', asyn
   for (let i = 0; i < 300; i += 50) await file(`tagged ${i}.txt`, { tags: tags(i) })
   for (let i = 0; i < 270; i++) await folder(`Series ${i}`)
   const box = { path: { workspaceId: lab.id, path: 'Series 7' } }
-  const inner = await createFolder(house, { parent: box, name: 'inner' })
+  const inner = await createFolder(holdall, { parent: box, name: 'inner' })
   await file('plain.txt', { folderId: inner.id, tags: ['sample 7'] })
   expect(await found('sample plain')).toEqual(['plain.txt'])
   expect(await found('series plain')).toEqual(['plain.txt'])
@@ -484,7 +484,7 @@ test('S18: seed C2: no input is a fault, nor the syntax of a database', async ()
   const document =
     'query ($id: ID!, $query: String!) { workspace(by: { id: $id }) { search(query: $query) { totalCount } } }'
   for (const query of ['a'.repeat(1001), 'a '.repeat(33)]) {
-    const { errors } = await house.graphql(document, { id: lab.id, query })
+    const { errors } = await holdall.graphql(document, { id: lab.id, query })
     expect(errors?.[0]).toMatchObject({ extensions: { code: 'INVALID_INPUT' } })
     expect(errors?.[0]?.message).toMatch(/at most (1000 characters|32 words)/)
   }
@@ -508,7 +508,7 @@ test('the index finds what the rules say, and ranks it so', async () => {
     })
     await update(made, { description: e ?? '', metadata: { [f || 'x']: g ?? '' } })
   }
-  const all = await house.ask(
+  const all = await holdall.ask(
     `query ($id: ID!) { workspace(by: { id: $id }) { entries(first: 100) {
       nodes { id name path description metadata tags { name } parent { path } }
     } } }`,

@@ -12,7 +12,7 @@ import { type Env, launch, launchReady, stop } from '../support/launch.ts'
 import { canMount } from '../support/launch-after.ts'
 import { readSql, runSql } from '../support/other-program.ts'
 import { emptyFolder } from '../support/process.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 const ADMIN_TOKEN = 'one-server-for-each-database'
 
@@ -54,7 +54,7 @@ test('a second server on the same SQLite file refuses to start, by whatever path
     ...paths.map((DATABASE_URL) => refusal({ DATA_DIR: other, DATABASE_URL })),
   ])
   expect(said).toEqual([path, ...paths].map((each) => inUse(each, join(dir, 'holdall.lock'))))
-  await createWorkspace(first.house)
+  await createWorkspace(first.holdall)
   await stop(first)
 })
 
@@ -86,7 +86,7 @@ test('a lock file deleted beside a server lets no second one in, and is made ane
   expect(await refusal(env)).toBe(inUse(path, lock))
   expect(first.said.err).toMatch(/the lock file was deleted while the server runs/)
   expect(await refusal(env)).toBe(inUse(path, lock))
-  await createWorkspace(first.house)
+  await createWorkspace(first.holdall)
   await stop(first)
   await stop(await launchReady(env))
 })
@@ -122,7 +122,7 @@ test('a database file with a second name is refused before it is opened', async 
 test('a start waits for the server before it to end', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
   const first = await launchReady(env)
-  const workspace = await createWorkspace(first.house)
+  const workspace = await createWorkspace(first.holdall)
   const second = launch(env)
   await sleep(1500)
   expect([second.child.exitCode, second.said]).toEqual([null, { out: '', err: '' }])
@@ -173,17 +173,17 @@ test('a lock file that nobody holds does not matter, whatever it contains', asyn
 })
 
 test('fsck and other programs go on beside a server', async () => {
-  await using house = await openHouse()
-  await runSql(house, 'create table notes (id integer primary key, text text)')
-  await runSql(house, "insert into notes (text) values ('written beside the server')")
-  expect(await readSql(house, 'select text from notes')).toHaveLength(1)
-  expect(await runFsck(house)).toMatchObject({ code: 0, complained: '' })
+  await using holdall = await startTestServer()
+  await runSql(holdall, 'create table notes (id integer primary key, text text)')
+  await runSql(holdall, "insert into notes (text) values ('written beside the server')")
+  expect(await readSql(holdall, 'select text from notes')).toHaveLength(1)
+  expect(await runFsck(holdall)).toMatchObject({ code: 0, complained: '' })
 })
 
 test('one process holds the lock once, and gives it back with the app or a failed start', async () => {
-  await using house = await openHouse()
-  await expect(openApp(house.app.config)).rejects.toThrow('in use by another Holdall server')
-  await house.restart()
+  await using holdall = await startTestServer()
+  await expect(openApp(holdall.app.config)).rejects.toThrow('in use by another Holdall server')
+  await holdall.restart()
 
   const dir = await emptyFolder()
   await writeFile(join(dir, 'blobs'), '')

@@ -13,35 +13,35 @@ import {
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { invite } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 
 /** Every password that is looked at takes a core for a while, and here are some fifty. */
 const HASHING_MS = 120_000
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 /** What the house takes for the present. */
 let now: number
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house, { name: 'Secret lab' })).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall, { name: 'Secret lab' })).id
 })
 
 type Link = { id: string; url: string; token: string; hasPassword: boolean; downloadCount: number }
 const share = async (entry: { id: string }, terms: object = {}, as: object = {}): Promise<Link> => {
   const input = { entry: { id: entry.id }, ...terms }
   const fields = 'shareLink { id url token hasPassword expiresAt maxDownloads downloadCount }'
-  return (await act(house, 'createShareLink', input, fields, as)).shareLink
+  return (await act(holdall, 'createShareLink', input, fields, as)).shareLink
 }
-const revoke = ({ id }: Link) => act(house, 'revokeShareLink', { shareLinkId: id }, 'shareLinkId')
+const revoke = ({ id }: Link) => act(holdall, 'revokeShareLink', { shareLinkId: id }, 'shareLinkId')
 
 /** What anybody is shown, without a token. */
 const shown = (link: Link, selection = 'downloadUrl { url }', password?: string) =>
-  house.graphql(
+  holdall.graphql(
     `query ($token: String!, $password: String) {
       shared(token: $token, password: $password) { ${selection} }
     }`,
@@ -52,7 +52,7 @@ const opened = async (link: Link, password?: string) =>
   (await shown(link, 'entry { id }', password)).data.shared !== null
 const urlOf = async (link: Link): Promise<string> => (await shown(link)).data.shared.downloadUrl.url
 const get = (url: string, headers: Record<string, string> = {}, method = 'GET') =>
-  house.http(url, { token: null, headers, method })
+  holdall.http(url, { token: null, headers, method })
 const status = async (url: string, headers = {}) => {
   const response = await get(url, headers)
   await response.arrayBuffer()
@@ -62,16 +62,16 @@ const linksOf = async (id: string, token?: string) => {
   const query = `query ($id: ID!) { node(id: $id) { ... on Entry {
     sharing { visibility links { id url downloadCount } }
   } } }`
-  return (await house.ask(query, { id }, token ? { token } : {})).node.sharing.links
+  return (await holdall.ask(query, { id }, token ? { token } : {})).node.sharing.links
 }
 const file = (name = 'plate.csv', bytes = 'a,b\n1,2\n', more = {}) =>
-  uploadFile(house, { workspaceId, name, bytes, ...more })
+  uploadFile(holdall, { workspaceId, name, bytes, ...more })
 
 describe('a shared file', () => {
   test('is shown and given to whoever holds the link, and to nobody else', async () => {
     const entry = await file()
     const link = await share(entry)
-    expect(link.url).toBe(`${house.url}/s/${link.token}`)
+    expect(link.url).toBe(`${holdall.url}/s/${link.token}`)
     const { data } = await shown(
       link,
       'entry { id name path ... on File { size } } downloadUrl { url }',
@@ -89,7 +89,7 @@ describe('a shared file', () => {
       expect((await shown({ ...link, token })).data).toEqual({ shared: null })
     }
     expect(
-      JSON.stringify(await house.app.db.selectFrom('shareLinks').selectAll().execute()),
+      JSON.stringify(await holdall.app.db.selectFrom('shareLinks').selectAll().execute()),
     ).not.toContain(link.token.split('.')[1])
   })
 
@@ -123,7 +123,7 @@ describe('a shared file', () => {
       404,
     ])
     expect(await opened(other)).toBe(true)
-    const again = await attempt(house, 'revokeShareLink', { shareLinkId: link.id }, '__typename')
+    const again = await attempt(holdall, 'revokeShareLink', { shareLinkId: link.id }, '__typename')
     expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['shareLinkId'] })
   })
 
@@ -143,36 +143,36 @@ describe('a shared file', () => {
   })
 
   test('is not there while it, or a folder above it, is in the trash; a purge ends it', async () => {
-    const folder = await createFolder(house, { workspaceId, name: 'raw' })
+    const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const entry = await file('a.txt', 'a', { folderId: folder.id })
     const link = await share(entry)
     const url = await urlOf(link)
     for (const trashed of [entry, folder]) {
-      await trashEntries(house, trashed)
+      await trashEntries(holdall, trashed)
       expect([await opened(link), await status(url), await status(link.url)]).toEqual([
         false,
         404,
         404,
       ])
-      await act(house, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
+      await act(holdall, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
       expect([await opened(link), await status(url)]).toEqual([true, 200])
     }
-    await trashEntries(house, folder)
-    await act(house, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+    await trashEntries(holdall, folder)
+    await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
     expect(await opened(link)).toBe(false)
-    expect(await house.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
+    expect(await holdall.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
   })
 
   test('is not listed any more while the rows of a purge have not gone yet', async () => {
     const entry = await file()
     const { id } = await share(entry)
-    await trashEntries(house, entry)
+    await trashEntries(holdall, entry)
     // A process that died after it had said so, and before the rest.
-    const { db } = house.app
+    const { db } = holdall.app
     await db.updateTable('entries').set({ purgingAt: now }).where('id', '=', entry.id).execute()
     const query = `query ($workspace: ID!, $link: ID!) { node(id: $link) { id }
       workspace(by: { id: $workspace }) { shareLinks { nodes { entry { id } } } } }`
-    expect(await house.ask(query, { workspace: workspaceId, link: id })).toEqual({
+    expect(await holdall.ask(query, { workspace: workspaceId, link: id })).toEqual({
       node: null,
       workspace: { shareLinks: { nodes: [] } },
     })
@@ -192,7 +192,7 @@ describe('a password', () => {
     expect(await status(link.url)).toBe(404)
     expect(await status(link.url, { 'Holdall-Share-Password': 'wrong' })).toBe(404)
     expect(await status(link.url, { 'Holdall-Share-Password': 'open sesame' })).toBe(200)
-    const rows = await house.app.db.selectFrom('shareLinks').selectAll().execute()
+    const rows = await holdall.app.db.selectFrom('shareLinks').selectAll().execute()
     expect(JSON.stringify(rows)).not.toContain('sesame')
   })
 
@@ -200,7 +200,7 @@ describe('a password', () => {
     const link = await share(await file(), { password: 'right' })
     const guesses = Array.from({ length: 40 }, (_, i) => opened(link, `guess ${i}`))
     expect(await Promise.all(guesses)).toEqual(guesses.map(() => false))
-    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    const [row] = await holdall.app.db.selectFrom('shareLinks').select('failures').execute()
     expect(row?.failures).toBe(5)
     expect(await opened(link, 'right')).toBe(false)
     now += 30_001
@@ -280,7 +280,7 @@ describe('a password', () => {
     async () => {
       const lab = await openLab()
       const links = await lab.shared(8, 'right')
-      await using app = await openApp(lab.house.app.config)
+      await using app = await openApp(lab.holdall.app.config)
       const server = createHttpServer(app)
       const there = `http://127.0.0.1:${await server.listen(0, '127.0.0.1')}`
       for (const [i, link] of links.entries()) {
@@ -301,10 +301,10 @@ describe('a password', () => {
       (_, i) =>
         `a${i}: shared(token: "${link.token}", password: "${i === 40 ? 'right' : i}") { entry { id } }`,
     )
-    const { data, errors } = await house.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
+    const { data, errors } = await holdall.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
     expect(Object.values(data ?? {}).filter((found) => found !== null)).toEqual([])
     expect(errors?.[0]?.extensions?.code).toBe('QUERY_TOO_COMPLEX')
-    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    const [row] = await holdall.app.db.selectFrom('shareLinks').select('failures').execute()
     expect(row?.failures).toBeLessThanOrEqual(3)
   })
 
@@ -314,10 +314,10 @@ describe('a password', () => {
       `a${i}: shared(token: "${link.token}", password: "${i}") { __typename }`
     const tries = Array.from({ length: 1000 }, (_, i) => one(i))
     const startedAt = performance.now()
-    const { status, data } = await house.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
+    const { status, data } = await holdall.graphql(`{ ${tries.join(' ')} }`, {}, { token: null })
     expect([status, data ?? null]).toEqual([400, null])
     expect(performance.now() - startedAt).toBeLessThan(1000)
-    const [row] = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+    const [row] = await holdall.app.db.selectFrom('shareLinks').select('failures').execute()
     expect(row?.failures).toBe(0)
   })
 
@@ -326,7 +326,7 @@ describe('a password', () => {
     const one = (i: number) =>
       `a${i}: createShareLink(input: { entry: { id: "${id}" }, password: "${i}" }) { ... on UserError { code } }`
     const all = Array.from({ length: 50 }, (_, i) => one(i))
-    const data = await house.ask(`mutation { ${all.join(' ')} }`)
+    const data = await holdall.ask(`mutation { ${all.join(' ')} }`)
     const codes = Object.values<any>(data).map(({ code }) => code)
     expect(codes).toEqual([...Array(3).fill(undefined), ...Array(47).fill('INVALID_INPUT')])
     expect(await linksOf(id)).toHaveLength(3)
@@ -335,10 +335,10 @@ describe('a password', () => {
 
 /** A house with one file, which is shared many times. */
 async function openLab(env: Env = {}) {
-  const house = await openHouse({ env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const { id } = await createWorkspace(house)
-  const { id: fileId } = await uploadFile(house, { workspaceId: id, name: 'a.txt', bytes: 'a' })
+  const holdall = await startTestServer({ env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const { id } = await createWorkspace(holdall)
+  const { id: fileId } = await uploadFile(holdall, { workspaceId: id, name: 'a.txt', bytes: 'a' })
   const asking = (address?: string) => ({
     token: null,
     headers: {
@@ -347,20 +347,20 @@ async function openLab(env: Env = {}) {
     },
   })
   return {
-    house,
+    holdall,
     fileId,
     /** The URLs of so many links. */
     async shared(count: number, password: string): Promise<string[]> {
       const input = { entry: { id: fileId }, password }
       const made = Array.from({ length: count }, () =>
-        act(house, 'createShareLink', input, 'shareLink { url }'),
+        act(holdall, 'createShareLink', input, 'shareLink { url }'),
       )
       return (await Promise.all(made)).map(({ shareLink }) => shareLink.url)
     },
     async visit(url: string, password: string, address?: string): Promise<number> {
       const { headers, token } = asking(address)
       const said = { ...headers, 'Holdall-Share-Password': password }
-      const response = await house.http(url, { token, headers: said })
+      const response = await holdall.http(url, { token, headers: said })
       await response.arrayBuffer()
       return response.status
     },
@@ -370,12 +370,12 @@ async function openLab(env: Env = {}) {
         shared(token: $token, password: $password) { entry { id } }
       }`
       const body = JSON.stringify({ query, variables: { token: url.split('/').at(-1), password } })
-      const response = await house.http('/graphql', { method: 'POST', body, ...asking(address) })
+      const response = await holdall.http('/graphql', { method: 'POST', body, ...asking(address) })
       return ((await response.json()) as any).data.shared
     },
     /** Wrong passwords that were looked at, of all links. */
     async failures(): Promise<number> {
-      const rows = await house.app.db.selectFrom('shareLinks').select('failures').execute()
+      const rows = await holdall.app.db.selectFrom('shareLinks').select('failures').execute()
       return rows.reduce((sum, { failures }) => sum + failures, 0)
     },
   }
@@ -420,8 +420,8 @@ describe('a shared folder', () => {
 
   beforeEach(async () => {
     const made = { workspaceId, createParents: true }
-    folder = await createFolder(house, { ...made, name: 'Private/Plates', tags: ['red'] })
-    await createFolder(house, { ...made, name: 'Private/Plates/2025/May' })
+    folder = await createFolder(holdall, { ...made, name: 'Private/Plates', tags: ['red'] })
+    await createFolder(holdall, { ...made, name: 'Private/Plates/2025/May' })
     await file('top.csv', 'top')
     await file('secret.csv', 'secret', { path: 'Private' })
     await file('a.csv', 'first', { path: 'Private/Plates', tags: ['red'] })
@@ -498,13 +498,13 @@ describe('a shared folder', () => {
       node(id: $id) { id }
     }`
     const variables = { token: link.token, id: folder.id }
-    const { data } = await house.graphql(query, variables, { token: null })
+    const { data } = await holdall.graphql(query, variables, { token: null })
     expect(data).toEqual({ shared: { entry: { id: folder.id } }, node: null })
     const both = `query ($token: String!, $id: ID!) {
       shared(token: $token) { entry { path } }
       node(id: $id) { ... on Folder { path workspace { name } } }
     }`
-    expect((await house.graphql(both, variables)).data).toEqual({
+    expect((await holdall.graphql(both, variables)).data).toEqual({
       shared: { entry: { path: 'Plates' } },
       node: { path: 'Private/Plates', workspace: { name: 'Secret lab' } },
     })
@@ -518,7 +518,7 @@ describe('a shared folder', () => {
     ])
     const year = await (await get(`${link.url}?folder=${top.children[0].id}`)).json()
     expect(year.children).toMatchObject([{ name: 'May', type: 'FOLDER' }])
-    const outside = await house.ask(
+    const outside = await holdall.ask(
       'query ($id: ID!) { node(id: $id) { ... on Folder { parent { id } } } }',
       folder,
     )
@@ -533,7 +533,7 @@ describe('a shared folder', () => {
     const [, csv] = data.shared.entry.children.nodes
     const destination = { path: { workspaceId, path: '' } }
     await act(
-      house,
+      holdall,
       'moveEntries',
       { entries: [{ entry: { id: csv.id } }], destination },
       'succeeded',
@@ -549,22 +549,22 @@ describe('share links', () => {
     expect((await linksOf(entry.id)).map(({ id }: Link) => id)).toEqual(
       links.map(({ id }) => id).reverse(),
     )
-    const editor = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
     expect(await linksOf(entry.id, editor.token)).toHaveLength(2)
-    const viewer = await invite(house, workspaceId, 'VIEWER')
+    const viewer = await invite(holdall, workspaceId, 'VIEWER')
     expect(await linksOf(entry.id, viewer.token)).toEqual([])
-    const unscoped = await invite(house, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
+    const unscoped = await invite(holdall, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
     expect(await linksOf(entry.id, unscoped.token)).toEqual([])
     const query = `query ($id: ID!) { workspace(by: { id: $id }) {
       shareLinks(first: 1) { totalCount nodes { id entry { id } createdBy { name } } pageInfo { hasNextPage } }
     } }`
-    const { workspace } = await house.ask(query, { id: workspaceId }, { token: editor.token })
+    const { workspace } = await holdall.ask(query, { id: workspaceId }, { token: editor.token })
     expect(workspace.shareLinks).toMatchObject({
       totalCount: 2,
       nodes: [{ id: links[1]?.id, entry: { id: entry.id } }],
       pageInfo: { hasNextPage: true },
     })
-    const { errors } = await house.graphql(query, { id: workspaceId }, { token: viewer.token })
+    const { errors } = await holdall.graphql(query, { id: workspaceId }, { token: viewer.token })
     expect(errors?.[0]?.extensions?.code).toBe('FORBIDDEN')
   })
 
@@ -576,12 +576,17 @@ describe('share links', () => {
       maxDownloads: 0,
       expiresAt: new Date(now).toISOString(),
     }
-    const wrong = await attempt(house, 'createShareLink', input, '__typename')
+    const wrong = await attempt(holdall, 'createShareLink', input, '__typename')
     expect(wrong.code).toBe('INVALID_INPUT')
     for (const field of ['password', 'expiresAt', 'maxDownloads'])
       expect(wrong.message).toContain(field)
-    await trashEntries(house, entry)
-    const gone = await attempt(house, 'createShareLink', { entry: { id: entry.id } }, '__typename')
+    await trashEntries(holdall, entry)
+    const gone = await attempt(
+      holdall,
+      'createShareLink',
+      { entry: { id: entry.id } },
+      '__typename',
+    )
     expect(gone).toMatchObject({ code: 'INVALID_STATE', path: ['entry'] })
   })
 
@@ -595,7 +600,7 @@ describe('share links', () => {
     const query = `query ($id: ID!, $entryId: ID!) { workspace(by: { id: $id }) {
       activity(filter: { entryId: $entryId }) { nodes { action path details } }
     } }`
-    const { workspace } = await house.ask(query, { id: workspaceId, entryId: entry.id })
+    const { workspace } = await holdall.ask(query, { id: workspaceId, entryId: entry.id })
     const events = workspace.activity.nodes.slice(0, 4).reverse()
     expect(events.map(({ action }: { action: string }) => action)).toEqual([
       'SHARE_LINK_CREATED',

@@ -11,25 +11,25 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE_MS = 60_000
-let house: House
+let holdall: TestServer
 let now: number
 let workspaceId: string
 let file: FileHandle
 
 beforeEach(async () => {
   now = Date.now()
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'abc' })
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'abc' })
 })
 
 /** `npm run keys -- …` beside the server: its exit code, and what it printed. */
 async function keys(...args: string[]) {
-  const { dir, databaseUrl } = house
+  const { dir, databaseUrl } = holdall
   const env = { DATA_DIR: dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
   const cwd = join(import.meta.dirname, '../..')
   const child = spawn(process.execPath, ['src/keys.ts', ...args], { cwd, env })
@@ -48,34 +48,34 @@ async function keys(...args: string[]) {
 async function rotate() {
   const { out } = await keys('rotate')
   now += 3 * MINUTE_MS
-  await house.restart()
+  await holdall.restart()
   return /^k[0-9a-f]{8}/.exec(out)?.[0] ?? ''
 }
 
 /** One of everything that is signed: URLs are paths, for a restart keeps the port. */
 async function signed() {
-  const { node } = await house.ask(
+  const { node } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }',
     { id: file.id },
   )
-  const upload = await createUpload(house, { workspaceId, name: 'b.txt', size: 4 })
+  const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 4 })
   const put = { workspaceId, name: 'c.txt', size: 1, transport: 'SIGNED_PUT' }
   const share = { entry: { id: file.id } }
-  const { shareLink } = await act(house, 'createShareLink', share, 'shareLink { url }')
+  const { shareLink } = await act(holdall, 'createShareLink', share, 'shareLink { url }')
   return {
     download: node.downloadUrl.url as string,
     upload,
-    put: (await createUpload(house, put)).url,
+    put: (await createUpload(holdall, put)).url,
     share: shareLink.url as string,
-    cursor: await syncCursorOf(house, workspaceId),
+    cursor: await syncCursorOf(holdall, workspaceId),
   }
 }
 
 const status = async (url: string, init = {}) =>
-  (await house.http(new URL(url).pathname, { token: null, ...init })).status
+  (await holdall.http(new URL(url).pathname, { token: null, ...init })).status
 
 const changesSince = (since: string) =>
-  house.ask(
+  holdall.ask(
     `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) {
       changes(since: $since) { __typename } } }`,
     { id: workspaceId, since },
@@ -87,7 +87,7 @@ test('what an older key has signed stays valid after a rotation', async () => {
   expect(await status(old.download)).toBe(200)
   expect(await status(old.share)).toBe(200)
   expect(await status(old.put, { method: 'PUT', body: 'x' })).toBeLessThan(300)
-  expect(await sendBytes(house, old.upload, 'late')).toBe(4)
+  expect(await sendBytes(holdall, old.upload, 'late')).toBe(4)
   const { workspace } = await changesSince(old.cursor)
   expect(workspace.changes.__typename).not.toContain('Expired')
   const fresh = await signed()
@@ -102,13 +102,13 @@ test('what a deleted key has signed is refused', async () => {
   await rotate()
   const fresh = await signed()
   // The command goes by the clock of the machine, by which the new key signs in two minutes.
-  await house.app.db
+  await holdall.app.db
     .updateTable('signingKeys')
     .set({ activeFrom: 1 })
     .where('id', '!=', first)
     .execute()
   expect(await keys('delete', first)).toMatchObject({ code: 0 })
-  await house.restart()
+  await holdall.restart()
   expect(await status(old.download)).toBe(403)
   expect(await status(old.share)).toBe(404)
   expect(await status(old.put, { method: 'PUT', body: 'x' })).toBe(404)
@@ -129,7 +129,7 @@ test('a key that no other has followed is not deleted', async () => {
 
 test('the list of keys shows no secret', async () => {
   const { out } = await keys('list')
-  const rows = await house.app.db.selectFrom('signingKeys').selectAll().execute()
+  const rows = await holdall.app.db.selectFrom('signingKeys').selectAll().execute()
   for (const { secret } of rows) expect(out).not.toContain(secret)
 })
 

@@ -11,22 +11,22 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** More than the buffers of both kernels hold. */
 const bytes = randomBytes(24 * 1024 ** 2)
 
 async function open(env: Record<string, string> = {}, paceMs?: number) {
-  const house = await openHouse({ env, ...(paceMs !== undefined && { paceMs }) })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const workspace = await createWorkspace(house)
-  const file = await uploadFile(house, { workspaceId: workspace.id, name: 'large.bin', bytes })
-  return { house, workspace, file, url: await downloadUrl(house, file.id) }
+  const holdall = await startTestServer({ env, ...(paceMs !== undefined && { paceMs }) })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const workspace = await createWorkspace(holdall)
+  const file = await uploadFile(holdall, { workspaceId: workspace.id, name: 'large.bin', bytes })
+  return { holdall, workspace, file, url: await downloadUrl(holdall, file.id) }
 }
 
 /** Asks for a download and, once it has begun, reads nothing of it. */
-async function stall(house: House, url: string, headers = ''): Promise<Socket> {
-  const { hostname, port, pathname } = new URL(url, house.url)
+async function stall(holdall: TestServer, url: string, headers = ''): Promise<Socket> {
+  const { hostname, port, pathname } = new URL(url, holdall.url)
   const socket = connect(Number(port), hostname).on('error', () => {})
   socket.pause()
   await once(socket, 'connect')
@@ -45,28 +45,28 @@ async function drain(socket: Socket): Promise<Buffer> {
   return all.subarray(all.indexOf('\r\n\r\n') + 4)
 }
 
-const firstBytes = (house: House, url: string) =>
-  house.http(url, { token: null, headers: { range: 'bytes=0-3' } })
+const firstBytes = (holdall: TestServer, url: string) =>
+  holdall.http(url, { token: null, headers: { range: 'bytes=0-3' } })
 
 describe('a client that does not read', () => {
   test('is cut off while data waits, and goes on with Range', async () => {
-    const { house, url } = await open({ MAX_DOWNLOADS_PER_LINK: '1' }, 400)
-    const socket = await stall(house, url)
-    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(429))
-    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(206), {
+    const { holdall, url } = await open({ MAX_DOWNLOADS_PER_LINK: '1' }, 400)
+    const socket = await stall(holdall, url)
+    await vi.waitFor(async () => expect((await firstBytes(holdall, url)).status).toBe(429))
+    await vi.waitFor(async () => expect((await firstBytes(holdall, url)).status).toBe(206), {
       timeout: 10_000,
     })
     const came = await drain(socket)
     expect(came.length).toBeLessThan(bytes.length)
     const headers = { range: `bytes=${came.length}-` }
-    const rest = await house.http(url, { token: null, headers })
+    const rest = await holdall.http(url, { token: null, headers })
     expect(rest.status).toBe(206)
     expect(Buffer.concat([came, Buffer.from(await rest.arrayBuffer())]).equals(bytes)).toBe(true)
   })
 
   test('one that reads slowly gets everything', async () => {
-    const { house, url } = await open({}, 2_000)
-    const socket = await stall(house, url, 'Connection: close\r\n')
+    const { holdall, url } = await open({}, 2_000)
+    const socket = await stall(holdall, url, 'Connection: close\r\n')
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => {
       chunks.push(chunk)
@@ -80,23 +80,27 @@ describe('a client that does not read', () => {
   })
 
   test('costs no query while it reads nothing', async () => {
-    const { house, url } = await open()
-    const sockets = await Promise.all([stall(house, url), stall(house, url)])
+    const { holdall, url } = await open()
+    const sockets = await Promise.all([stall(holdall, url), stall(holdall, url)])
     // The first look finds that bytes have gone out.
     await sleep(6_000)
-    const asked = await statementsOf(house.app.db, () => sleep(6_000))
+    const asked = await statementsOf(holdall.app.db, () => sleep(6_000))
     expect(asked.filter(({ sql }) => /viewerRole|apiTokens/.test(sql))).toEqual([])
     for (const socket of sockets) socket.destroy()
   }, 30_000)
 
   test('costs one query for all downloads of one right while they move, and ends with it', async () => {
-    const { house, url, workspace } = await open()
-    const sockets = await Promise.all([stall(house, url), stall(house, url), stall(house, url)])
+    const { holdall, url, workspace } = await open()
+    const sockets = await Promise.all([
+      stall(holdall, url),
+      stall(holdall, url),
+      stall(holdall, url),
+    ])
     const moving = setInterval(() => sockets.map((socket) => socket.read(50_000)), 50)
     onTestFinished(() => clearInterval(moving))
-    const asked = await statementsOf(house.app.db, () => sleep(5_500))
+    const asked = await statementsOf(holdall.app.db, () => sleep(5_500))
     expect(asked.filter(({ sql }) => /viewerRole/.test(sql)).length).toBeLessThanOrEqual(2)
-    await house.app.db.deleteFrom('members').where('workspaceId', '=', workspace.id).execute()
+    await holdall.app.db.deleteFrom('members').where('workspaceId', '=', workspace.id).execute()
     const closed = sockets.map((socket) => once(socket, 'close'))
     await Promise.all(closed)
   }, 30_000)
@@ -104,46 +108,46 @@ describe('a client that does not read', () => {
 
 describe('what is in flight at once', () => {
   test('is limited by link', async () => {
-    const { house, file, url } = await open({ MAX_DOWNLOADS_PER_LINK: '2' })
-    const sockets = [await stall(house, url), await stall(house, url)]
+    const { holdall, file, url } = await open({ MAX_DOWNLOADS_PER_LINK: '2' })
+    const sockets = [await stall(holdall, url), await stall(holdall, url)]
     await vi.waitFor(async () => {
-      const refused = await firstBytes(house, url)
+      const refused = await firstBytes(holdall, url)
       expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
     })
-    const byToken = await house.http(`/download/${file.id}`, { headers: { range: 'bytes=0-3' } })
+    const byToken = await holdall.http(`/download/${file.id}`, { headers: { range: 'bytes=0-3' } })
     expect(byToken.status).toBe(206)
     for (const socket of sockets) socket.destroy()
-    await vi.waitFor(async () => expect((await firstBytes(house, url)).status).toBe(206))
+    await vi.waitFor(async () => expect((await firstBytes(holdall, url)).status).toBe(206))
   })
 
   test('is limited by address, but for HEAD of an upload and for probes', async () => {
-    const { house, workspace, url } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
-    const upload = await createUpload(house, { workspaceId: workspace.id, name: 'a', size: 5 })
+    const { holdall, workspace, url } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
+    const upload = await createUpload(holdall, { workspaceId: workspace.id, name: 'a', size: 5 })
     const sockets: Socket[] = []
-    for (let n = 0; n < 8; n++) sockets.push(await stall(house, url))
+    for (let n = 0; n < 8; n++) sockets.push(await stall(holdall, url))
     await vi.waitFor(async () => {
-      const refused = await house.graphql('{ __typename }')
+      const refused = await holdall.graphql('{ __typename }')
       expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
       expect(refused.errors?.[0]?.extensions?.code).toBe('RATE_LIMITED')
     })
-    const head = await house.http(upload.url, {
+    const head = await holdall.http(upload.url, {
       method: 'HEAD',
       headers: { 'Tus-Resumable': '1.0.0' },
     })
     expect(head.status).toBe(200)
-    expect((await house.http('/readyz', { token: null })).status).toBe(200)
+    expect((await holdall.http('/readyz', { token: null })).status).toBe(200)
     for (const socket of sockets) socket.destroy()
-    await vi.waitFor(async () => expect((await house.graphql('{ __typename }')).status).toBe(200))
-    expect(await sendBytes(house, upload, 'hello')).toBe(5)
+    await vi.waitFor(async () => expect((await holdall.graphql('{ __typename }')).status).toBe(200))
+    expect(await sendBytes(holdall, upload, 'hello')).toBe(5)
   })
 
   test('counts the clients of a trusted proxy apart, and others by their connection', async () => {
     for (const trusts of [true, false]) {
       const env = { MAX_REQUESTS_PER_ADDRESS: '8', TRUST_PROXY: String(trusts) }
-      const { house, url } = await open(env)
-      for (let n = 0; n < 8; n++) await stall(house, url, 'X-Forwarded-For: 203.0.113.7\r\n')
+      const { holdall, url } = await open(env)
+      for (let n = 0; n < 8; n++) await stall(holdall, url, 'X-Forwarded-For: 203.0.113.7\r\n')
       const from = (address: string) =>
-        house.http('/graphql?query={__typename}', {
+        holdall.http('/graphql?query={__typename}', {
           headers: { 'x-forwarded-for': address, 'graphql-require-preflight': '1' },
         })
       await vi.waitFor(async () => expect((await from('203.0.113.7')).status).toBe(429))
@@ -152,8 +156,8 @@ describe('what is in flight at once', () => {
   })
 
   test('closes connections beyond the limit of their address', async () => {
-    const { house } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
-    const { hostname, port } = new URL(house.url)
+    const { holdall } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
+    const { hostname, port } = new URL(holdall.url)
     const sockets = Array.from({ length: 40 }, () => connect(Number(port), hostname).resume())
     onTestFinished(() => {
       for (const socket of sockets) socket.destroy()

@@ -10,8 +10,8 @@ import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../suppo
 import { freePort } from '../support/free-port.ts'
 import { type Command, type Env, launch, launchReady, stop } from '../support/launch.ts'
 import { emptyFolder } from '../support/process.ts'
-import { houseAt } from '../support/server-at.ts'
-import type { House } from '../support/test-server.ts'
+import { serverAt } from '../support/server-at.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { timed } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
@@ -30,7 +30,7 @@ describe('S39: the first start', () => {
     expect(first.said.out).toMatch(/GraphiQL +http:\/\/localhost:\d+\/graphql\n/)
     const [secret = '', ...more] = first.said.out.match(/hld_[\w-]{43}/g) ?? []
     expect(more).toEqual([])
-    const { viewer } = await houseAt(first.url, secret).ask('{ viewer { user { name } } }')
+    const { viewer } = await serverAt(first.url, secret).ask('{ viewer { user { name } } }')
     expect(viewer.user).toEqual({ name: 'Owner' })
     await stop(first)
     expect(first.said.err).not.toContain(secret)
@@ -47,14 +47,14 @@ describe('S39: the first start', () => {
     const DATA_DIR = await emptyFolder()
     const viewer = '{ viewer { token { scopes } } }'
     const first = await ready({ DATA_DIR, ADMIN_TOKEN: adminToken })
-    expect((await first.house.ask(viewer)).viewer.token.scopes).toHaveLength(9)
+    expect((await first.holdall.ask(viewer)).viewer.token.scopes).toHaveLength(9)
     await stop(first)
     expect(`${first.said.out}${first.said.err}`).not.toContain(adminToken)
 
     const second = await ready({ DATA_DIR, ADMIN_TOKEN: 'another-token-for-the-same' })
-    expect((await second.house.ask(viewer)).viewer.token).not.toBeNull()
+    expect((await second.holdall.ask(viewer)).viewer.token).not.toBeNull()
     const other = { token: 'another-token-for-the-same' }
-    expect((await second.house.http('/download/file_x', other)).status).toBe(401)
+    expect((await second.holdall.http('/download/file_x', other)).status).toBe(401)
     await stop(second)
   })
 })
@@ -66,9 +66,9 @@ describe('what the server creates is private', () => {
     const DATA_DIR = join(await emptyFolder(), 'new')
     const args = ['-c', `umask ${mask.toString(8)}; exec "${process.execPath}" src/main.ts`]
     const server = await ready({ DATA_DIR, ADMIN_TOKEN: adminToken }, { command: '/bin/sh', args })
-    const { id: workspaceId } = await createWorkspace(server.house)
-    await uploadFile(server.house, { workspaceId, name: 'kept', bytes: 'kept' })
-    await createUpload(server.house, { workspaceId, name: 'staged', size: 4 })
+    const { id: workspaceId } = await createWorkspace(server.holdall)
+    await uploadFile(server.holdall, { workspaceId, name: 'kept', bytes: 'kept' })
+    await createUpload(server.holdall, { workspaceId, name: 'staged', size: 4 })
     const created = await readdir(DATA_DIR, { recursive: true, withFileTypes: true })
     expect(created.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['holdall.db', 'holdall.db-wal', 'blobs', 'kept', 'staged']),
@@ -265,25 +265,25 @@ describe('F20: SIGTERM', () => {
     async () => {
       const vars = { ...(await env()), DRAIN_SECONDS: '3' }
       const running = await ready(vars)
-      const { house } = running
-      const { id: workspaceId } = await createWorkspace(house)
+      const { holdall } = running
+      const { id: workspaceId } = await createWorkspace(holdall)
       const bytes = Buffer.alloc(24 * MIB, 'holdall ')
-      const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
-      const upload = await createUpload(house, { workspaceId, name: 'slow.bin', size: 8 * MIB })
+      const file = await uploadFile(holdall, { workspaceId, name: 'large.bin', bytes })
+      const upload = await createUpload(holdall, { workspaceId, name: 'slow.bin', size: 8 * MIB })
 
-      const download = await slowly(await downloadUrl(house, file.id))
-      const patch = await rawPatch(house, upload.url, 0, 8 * MIB)
+      const download = await slowly(await downloadUrl(holdall, file.id))
+      const patch = await rawPatch(holdall, upload.url, 0, 8 * MIB)
       await patch.write(bytes.subarray(0, 3 * MIB))
       await sleep(200)
       running.child.kill('SIGTERM')
       await until(async () => (await readyz(running.url)) !== 200)
 
       expect(await readyz(running.url)).toBe(503)
-      const late = await house.http(`/download/${file.id}`)
+      const late = await holdall.http(`/download/${file.id}`)
       expect([late.status, late.headers.get('retry-after')]).toEqual([503, '2'])
       expect(await late.json()).toMatchObject({ code: 'CLOSING' })
       // A client forgets an upload at any other status.
-      expect((await tusOf(house).head(upload.url)).status).toBe(423)
+      expect((await tusOf(holdall).head(upload.url)).status).toBe(423)
       expect([204, 423, 503]).toContain((await patch.answer()).status)
       patch.socket.destroy()
       expect((await download.rest()).equals(bytes)).toBe(true)
@@ -292,16 +292,16 @@ describe('F20: SIGTERM', () => {
       expect(await running.exited).toBe(0)
       expect(performance.now() - freedAt).toBeLessThan(6000)
       const again = await ready({ ...vars, PORT: new URL(running.url).port })
-      expect(await tusOf(again.house).offset(upload.url)).toBe(3 * MIB)
+      expect(await tusOf(again.holdall).offset(upload.url)).toBe(3 * MIB)
       await stop(again)
     },
   )
 
   test('does not wait for subscriptions, which have no end', timed, async () => {
     const running = await ready(await env())
-    const { id } = await createWorkspace(running.house)
+    const { id } = await createWorkspace(running.holdall)
     const query = `subscription { workspaceChanges(workspaceId: "${id}") { __typename } }`
-    const response = await running.house.http('/graphql', {
+    const response = await running.holdall.http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
       body: JSON.stringify({ query }),
@@ -315,7 +315,7 @@ describe('F20: SIGTERM', () => {
 
   test('cuts off within 10 s who does not read; a second signal does not wait', timed, async () => {
     const [patient, hasty] = await Promise.all([ready(await env()), ready(await env())])
-    const downloads = await Promise.all([patient, hasty].map(({ house }) => slowlyFrom(house)))
+    const downloads = await Promise.all([patient, hasty].map(({ holdall }) => slowlyFrom(holdall)))
     const startedAt = performance.now()
     for (const { child } of [patient, hasty]) child.kill('SIGTERM')
     await sleep(500)
@@ -332,7 +332,7 @@ describe('F20: SIGTERM', () => {
 
   test('sent several times within two seconds is one request to stop', timed, async () => {
     const running = await ready(await env())
-    const download = await slowlyFrom(running.house)
+    const download = await slowlyFrom(running.holdall)
     for (const ms of [0, 300, 900]) {
       await sleep(ms)
       running.child.kill('SIGTERM')
@@ -345,7 +345,7 @@ describe('F20: SIGTERM', () => {
 
   test('SIGTERM to the process group of npm start is one request to stop', timed, async () => {
     const npm = await ready(await env(), { command: 'npm', args: ['start'], detached: true })
-    const download = await slowlyFrom(npm.house)
+    const download = await slowlyFrom(npm.holdall)
     process.kill(-(npm.child.pid ?? 0), 'SIGTERM')
     await sleep(500)
     expect(npm.child.exitCode).toBe(null)
@@ -381,11 +381,11 @@ describe('F20: SIGTERM', () => {
 const readyz = async (url: string) => (await fetch(`${url}/readyz`)).status
 
 /** The download of a file that is larger than what sockets hold. */
-async function slowlyFrom(house: House) {
-  const { id: workspaceId } = await createWorkspace(house)
+async function slowlyFrom(holdall: TestServer) {
+  const { id: workspaceId } = await createWorkspace(holdall)
   const bytes = Buffer.alloc(24 * MIB)
-  const file = await uploadFile(house, { workspaceId, name: 'large.bin', bytes })
-  return slowly(await downloadUrl(house, file.id))
+  const file = await uploadFile(holdall, { workspaceId, name: 'large.bin', bytes })
+  return slowly(await downloadUrl(holdall, file.id))
 }
 
 /** A download of which nobody reads more than the beginning until `rest` is asked for. */

@@ -32,11 +32,11 @@ import {
 
 const names = { store: 'the store', database: 'the database' }
 
-async function fill({ house }: Running, count: number) {
-  const { id: workspaceId } = await createWorkspace(house)
+async function fill({ holdall }: Running, count: number) {
+  const { id: workspaceId } = await createWorkspace(holdall)
   const files = []
   for (let i = 0; i < count; i += 1)
-    files.push(await uploadFile(house, { workspaceId, name: `${i}.txt`, bytes: `bytes ${i}` }))
+    files.push(await uploadFile(holdall, { workspaceId, name: `${i}.txt`, bytes: `bytes ${i}` }))
   return files
 }
 
@@ -80,7 +80,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     expect(await refusal(wrong)).toBe(words)
     const again = await startOver(env)
     expect((await again.keys('kept')).sort()).toEqual(kept.sort())
-    expect(`${await download(again.house, files[0]?.id ?? '')}`).toBe('bytes 0')
+    expect(`${await download(again.holdall, files[0]?.id ?? '')}`).toBe('bytes 0')
   })
 
   test('F16: a start with the database of another installation is refused', async () => {
@@ -227,9 +227,9 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
   test('F20: a store of the version before that has uploads alone gets the id of their database', async () => {
     const { store, env } = await installation(0)
     const first = await startOver(env)
-    const { id: workspaceId } = await createWorkspace(first.house)
-    const upload = await createUpload(first.house, { workspaceId, name: 'a', size: 5 })
-    await sendBytes(first.house, upload, 'hel')
+    const { id: workspaceId } = await createWorkspace(first.holdall)
+    const upload = await createUpload(first.holdall, { workspaceId, name: 'a', size: 5 })
+    await sendBytes(first.holdall, upload, 'hel')
     await first.close()
     await (await withoutRecord(env)).close()
     if (env.S3_BUCKET === undefined)
@@ -275,7 +275,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
       expect.objectContaining({ level: 'warn', message: 'sweeping is off until fsck --sweep' }),
     )
     expect(await sweepOrphans(restored.app, { graceMs: -5000, log: restored.app.log })).toEqual([])
-    const metrics = await (await restored.house.http('/metrics')).text()
+    const metrics = await (await restored.holdall.http('/metrics')).text()
     expect(metrics).toMatch(/^sweep_paused 1$/m)
     // Also what the rows no longer need stays.
     const orphan = newId('upl')
@@ -291,7 +291,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     expect(await codesOver(older)).toEqual([])
     const swept = await startOver(older)
     expect((await rowOf(swept.app)).pausedAt).toBe(null)
-    expect(await (await swept.house.http('/metrics')).text()).toMatch(/^quarantine_objects 4$/m)
+    expect(await (await swept.holdall.http('/metrics')).text()).toMatch(/^quarantine_objects 4$/m)
   })
 
   test('F16: a staging copy that runs over the same store stops both sweepers', async () => {
@@ -315,19 +315,19 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
   async function confirmedSince() {
     const { store, database, env } = await installation(1)
     const before = await startOver(env)
-    const { id: workspaceId } = await createWorkspace(before.house)
-    const upload = await createUpload(before.house, { workspaceId, name: 'a', size: 5 })
+    const { id: workspaceId } = await createWorkspace(before.holdall)
+    const upload = await createUpload(before.holdall, { workspaceId, name: 'a', size: 5 })
     await before.close()
     const older = { ...store, ...(await copyOf(database)) }
     const later = await startOver(env)
-    const url = `${later.house.url}${new URL(upload.url).pathname}`
-    await sendBytes(later.house, { ...upload, url }, 'hello')
-    const file = await confirmUpload(later.house, { uploadId: upload.id })
+    const url = `${later.holdall.url}${new URL(upload.url).pathname}`
+    await sendBytes(later.holdall, { ...upload, url }, 'hello')
+    const file = await confirmUpload(later.holdall, { uploadId: upload.id })
     return { env, older, later, upload, file }
   }
 
-  const cancel = ({ house }: Running, uploadId: string) =>
-    house.ask(
+  const cancel = ({ holdall }: Running, uploadId: string) =>
+    holdall.ask(
       'mutation ($input: CancelUploadInput!) { cancelUpload(input: $input) { __typename } }',
       { input: { uploadId } },
     )
@@ -342,7 +342,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     expect(await wrong.keys('kept')).toContain(upload.id)
     await wrong.close()
     const right = await startOver(env)
-    expect(`${await download(right.house, file.id)}`).toBe('hello')
+    expect(`${await download(right.holdall, file.id)}`).toBe('hello')
   })
 
   test('F16: a server that ends leaves a stamp that an older database does not know', async () => {
@@ -353,7 +353,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
   })
 
   test('F16: a minute in which something was written is stamped, and a quiet one is not', async () => {
-    const { app, house } = await startOver((await installation(1)).env)
+    const { app, holdall } = await startOver((await installation(1)).env)
     const stamped = keepStamped(app, app.log)
     onTestFinished(() => stamped[Symbol.asyncDispose]())
     const stampNow = async () => {
@@ -362,7 +362,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     }
     const first = await stampNow()
     expect(await stampNow()).toBe(first)
-    await createWorkspace(house)
+    await createWorkspace(holdall)
     const second = await stampNow()
     expect(second).not.toBe(first)
     expect(await stampNow()).toBe(second)

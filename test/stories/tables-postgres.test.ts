@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { ownTables } from '../../src/database/user-tables/tables.ts'
+import { systemTables } from '../../src/database/user-tables/tables.ts'
 import {
   act,
   attempt,
@@ -11,29 +11,29 @@ import {
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { readSql, readTable, runSql } from '../support/other-program.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let slug: string
 const env: Record<string, string> = {}
 
 beforeEach(async () => {
   delete env.LINKABLE_TABLES
-  house = await openHouse({ env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, slug } = await createWorkspace(house))
+  holdall = await startTestServer({ env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, slug } = await createWorkspace(holdall))
 })
 
 type Input = Record<string, unknown>
 
 /** Makes what another program would make, and lets it in. */
 async function letIn(statements: string, ...allowed: string[]) {
-  await runSql(house, statements)
+  await runSql(holdall, statements)
   env.LINKABLE_TABLES = allowed.map((column) => `${column}@${slug}`).join(', ')
-  await house.restart()
+  await holdall.restart()
 }
-const file = (name: string) => uploadFile(house, { workspaceId, name, bytes: name })
+const file = (name: string) => uploadFile(holdall, { workspaceId, name, bytes: name })
 const to = { table: 'shots', column: 'image' }
 
 async function link({ id }: { id: string }, more: Input = {}): Promise<any> {
@@ -41,23 +41,23 @@ async function link({ id }: { id: string }, more: Input = {}): Promise<any> {
   const query = `mutation ($input: LinkRowInput!) { linkRow(input: $input) {
     ... on LinkRowPayload { row { id values } } ${rejection}
   } }`
-  return (await house.ask(query, { input: { fileId: id, link: { ...to, ...more } } })).linkRow
+  return (await holdall.ask(query, { input: { fileId: id, link: { ...to, ...more } } })).linkRow
 }
 async function shots(where: Input | null = null): Promise<any> {
   const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) { table(name: "shots") {
     columns { name type } rows(where: $where) { nodes { id values } }
   } } }`
-  return (await house.ask(query, { id: workspaceId, where })).workspace.table
+  return (await holdall.ask(query, { id: workspaceId, where })).workspace.table
 }
 const trash = (entry: { id: string }) =>
   batch<{ rowsUnlinked: number }>(
-    house,
+    holdall,
     'trashEntries',
     { entries: items(entry), unlinkRows: to },
     'rowsUnlinked',
   )
 const restore = ({ id }: { id: string }) =>
-  batch(house, 'restoreEntries', { entryIds: [id] }, 'rowsRelinked')
+  batch(holdall, 'restoreEntries', { entryIds: [id] }, 'rowsRelinked')
 
 describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQL", () => {
   const everyColumn =
@@ -128,7 +128,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     await letIn(natural, everyColumn)
     const a = await file('a.png')
     for (const id of [1, 2]) await link(a, { key: { id } })
-    const kept = () => readSql(house, 'select shots::text from shots order by id')
+    const kept = () => readSql(holdall, 'select shots::text from shots order by id')
     const before = await kept()
     expect(await trash(a)).toMatchObject({ rowsUnlinked: 2 })
     expect(await kept()).toEqual([])
@@ -208,9 +208,9 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   })
 
   test('say moments in UTC, and keep them, whatever the zone and the style of the database are', async () => {
-    const name = new URL(house.databaseUrl ?? '').pathname.slice(1)
+    const name = new URL(holdall.databaseUrl ?? '').pathname.slice(1)
     await runSql(
-      house,
+      holdall,
       `alter database ${name} set timezone = 'Asia/Kolkata'; alter database ${name} set datestyle = 'German'`,
     )
     await letIn(
@@ -227,7 +227,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
       })
       expect((await shots({ at, local: at })).rows.nodes).toHaveLength(1)
     }
-    const kept = () => readSql(house, 'select shots::text from shots order by id')
+    const kept = () => readSql(holdall, 'select shots::text from shots order by id')
     const before = await kept()
     expect(await trash(a)).toMatchObject({ rowsUnlinked: 4 })
     await restore(a)
@@ -241,7 +241,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   ])('number their rows beyond the keys that others chose: %s', async (type) => {
     await letIn(`create table shots (id ${type} primary key, image text)`, 'shots.image')
     const chosen = "overriding system value values (1, 'x'), (2, 'x'), (7, 'x')"
-    await runSql(house, `insert into shots ${chosen}`)
+    await runSql(holdall, `insert into shots ${chosen}`)
     const a = await file('a.png')
     expect((await link(a)).row.id).toBe('shots:8')
     const rows = await trash(a)
@@ -258,7 +258,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
       'other.image',
     )
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { sqlName } } }'
-    const { workspace } = await house.ask(query, { id: workspaceId })
+    const { workspace } = await holdall.ask(query, { id: workspaceId })
     expect(workspace.tables).toEqual([{ sqlName: 'OTHER' }, { sqlName: 'shots' }])
   })
 
@@ -272,23 +272,23 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     for (const path of ['É', 'É/a', 'É a/b', 'É-a', 'éa', 'É0']) {
       const [name = '', folder = ''] = path.split('/').reverse()
       const upload = { workspaceId, name: `${name}.png`, path: folder, bytes: path }
-      const file = await uploadFile(house, upload)
+      const file = await uploadFile(holdall, upload)
       made.push(file)
       await link(file)
     }
-    const images = async () => (await readTable(house, 'shots')).map(({ image }) => image)
-    const folder = await entryByPath(house, workspaceId, 'É')
-    await act(house, 'updateEntry', { entry: { id: folder?.id }, name: 'z' }, '__typename')
+    const images = async () => (await readTable(holdall, 'shots')).map(({ image }) => image)
+    const folder = await entryByPath(holdall, workspaceId, 'É')
+    await act(holdall, 'updateEntry', { entry: { id: folder?.id }, name: 'z' }, '__typename')
     expect(await images()).toEqual(['É.png', 'z/a.png', 'É a/b.png', 'É-a.png', 'éa.png', 'É0.png'])
     const moved = { entry: { id: made[0]?.id }, name: `${'x'.repeat(60)}.png` }
-    const answer = await attempt(house, 'updateEntry', moved, '__typename')
+    const answer = await attempt(holdall, 'updateEntry', moved, '__typename')
     expect([answer.code, answer.message]).toEqual([
       'ROW_REJECTED',
       'shots: the table does not take this row',
     ])
     const entries = items({ id: folder?.id ?? '' })
     const input = { entries, recursive: true, unlinkRows: to }
-    const taken = await batch(house, 'trashEntries', input, 'rowsUnlinked')
+    const taken = await batch(holdall, 'trashEntries', input, 'rowsUnlinked')
     expect(taken).toMatchObject({ rowsUnlinked: 1 })
     expect(await images()).toHaveLength(5)
   })
@@ -307,11 +307,11 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
 
   test('are none of those that the house has', async () => {
     const tables = await readSql(
-      house,
+      holdall,
       `select lower(table_name) as name from information_schema.tables
        where table_schema = current_schema()`,
     )
-    const own = await ownTables()
+    const own = await systemTables()
     expect(tables.length).toBeGreaterThan(20)
     expect(tables.filter(({ name }) => !own.has(name))).toEqual([])
   })

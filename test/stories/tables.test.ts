@@ -16,18 +16,18 @@ import {
 import { database } from '../support/databases.ts'
 import { readSchema, readSql, readTable, runSql } from '../support/other-program.ts'
 import { invite } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let slug: string
 const env: Record<string, string> = {}
 
 beforeEach(async () => {
   delete env.LINKABLE_TABLES
-  house = await openHouse({ env })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, slug } = await createWorkspace(house))
+  holdall = await startTestServer({ env })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, slug } = await createWorkspace(holdall))
 })
 
 type Input = Record<string, unknown>
@@ -38,7 +38,7 @@ const columns = [
 const makeTable = async (input: Input = {}): Promise<{ name: string; sqlName: string }> => {
   const table = { workspaceId, name: 'plates', columns, ...input }
   const fields = 'name sqlName columns { name type nullable isFilePath }'
-  return (await act(house, 'createTable', table, `table { ${fields} }`)).table
+  return (await act(holdall, 'createTable', table, `table { ${fields} }`)).table
 }
 
 const rowFields = 'id values files { column file { id path } }'
@@ -46,8 +46,8 @@ const rejection = '... on RowRejectedError { table column reason }'
 
 /** An upload with all its bytes there. */
 async function received(name = 'a.png', more: Input = {}): Promise<string> {
-  const upload = await createUpload(house, { workspaceId, name, size: name.length, ...more })
-  await sendBytes(house, upload, name)
+  const upload = await createUpload(holdall, { workspaceId, name, size: name.length, ...more })
+  await sendBytes(holdall, upload, name)
   return upload.id
 }
 
@@ -57,20 +57,20 @@ async function confirm(uploadId: string, linkRow: object, as = {}): Promise<any>
     __typename ... on UserError { code message path } ${rejection}
     ... on ConfirmUploadPayload { upload { status } file { id path } row { ${rowFields} } }
   } }`
-  return (await house.ask(query, { input: { uploadId, linkRow } }, as)).confirmUpload
+  return (await holdall.ask(query, { input: { uploadId, linkRow } }, as)).confirmUpload
 }
 async function link(fileId: string, link: object, as = {}): Promise<any> {
   const query = `mutation ($input: LinkRowInput!) { linkRow(input: $input) {
     __typename ... on UserError { code message path } ${rejection}
     ... on LinkRowPayload { row { ${rowFields} } file { id } syncCursor }
   } }`
-  return (await house.ask(query, { input: { fileId, link } }, as)).linkRow
+  return (await holdall.ask(query, { input: { fileId, link } }, as)).linkRow
 }
 
 /** A file whose path a new row holds. */
 async function linked(path: string, values: Input = {}, table = 'plates') {
   const [name = '', ...folders] = path.split('/').reverse()
-  const file = await uploadFile(house, {
+  const file = await uploadFile(holdall, {
     workspaceId,
     path: folders.reverse().join('/'),
     name,
@@ -84,22 +84,22 @@ async function rows(args = '', as: Input = {}, table = 'plates', id = workspaceI
   const query = `query ($id: ID!, $table: String!) { workspace(by: { id: $id }) {
     table(name: $table) { rows${args} { nodes { ${rowFields} } } }
   } }`
-  return (await house.ask(query, { id, table }, as)).workspace.table.rows.nodes
+  return (await holdall.ask(query, { id, table }, as)).workspace.table.rows.nodes
 }
 const images = async () => (await rows()).map(({ values }) => values.image)
 const statusOf = async (id: string) =>
-  (await house.ask('query ($id: ID!) { node(id: $id) { ... on Upload { status } } }', { id })).node
-    .status
+  (await holdall.ask('query ($id: ID!) { node(id: $id) { ... on Upload { status } } }', { id }))
+    .node.status
 
 const onPostgres = database === 'PostgreSQL'
-const otherProgram = (statements: string) => runSql(house, statements)
-const sqlRows = (sqlName: string) => readTable(house, sqlName)
+const otherProgram = (statements: string) => runSql(holdall, statements)
+const sqlRows = (sqlName: string) => readTable(holdall, sqlName)
 
 async function actions() {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     activity(filter: { actions: [TABLE_CREATED, ROW_LINKED, ROW_UNLINKED] }) { nodes { action path details } }
   } }`
-  return (await house.ask(query, { id: workspaceId })).workspace.activity.nodes
+  return (await holdall.ask(query, { id: workspaceId })).workspace.activity.nodes
 }
 
 const trashing = (entries: { id: string }[], more: Input = {}) => ({
@@ -109,12 +109,12 @@ const trashing = (entries: { id: string }[], more: Input = {}) => ({
   ...more,
 })
 const trash = (entries: { id: string }[], more: Input = {}) =>
-  batch<{ rowsUnlinked: number }>(house, 'trashEntries', trashing(entries, more), 'rowsUnlinked')
+  batch<{ rowsUnlinked: number }>(holdall, 'trashEntries', trashing(entries, more), 'rowsUnlinked')
 const refusedTrash = (entries: { id: string }[], more: Input = {}) =>
-  attempt(house, 'trashEntries', trashing(entries, more), '__typename')
+  attempt(holdall, 'trashEntries', trashing(entries, more), '__typename')
 const restore = (ids: string[], more: Input = {}) =>
   batch<{ rowsRelinked: number }>(
-    house,
+    holdall,
     'restoreEntries',
     { entryIds: ids, ...more },
     'rowsRelinked',
@@ -145,7 +145,7 @@ test('seed B12 B15: a file comes with its row, other programs see it, and it goe
   const entries = [{ entry: { path: { workspaceId, path: image } } }]
   expect(await trash([], { entries })).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
   expect(await sqlRows(table.sqlName)).toEqual([])
-  expect(await entryByPath(house, workspaceId, image)).toBe(null)
+  expect(await entryByPath(holdall, workspaceId, image)).toBe(null)
   expect(await restore([file.id])).toMatchObject({ succeeded: 1, rowsRelinked: 1 })
   expect(await rows()).toEqual([row])
   expect(await actions()).toEqual([
@@ -189,7 +189,7 @@ test('seed B13 B16: a row that is refused leaves no file and no row, and the nex
     expect(answer).toMatchObject({ column, reason, path: ['linkRow'] })
     expect(await statusOf(id)).toBe('RECEIVED')
   }
-  expect(await entryByPath(house, workspaceId, 'a.png')).toBe(null)
+  expect(await entryByPath(holdall, workspaceId, 'a.png')).toBe(null)
   expect(await sqlRows(table.sqlName)).toEqual([])
   const answer = await confirm(id, { ...to, values: { label } })
   expect(answer).toMatchObject({
@@ -231,27 +231,27 @@ test('a key sets the column in the rows that match, and in no others', async () 
     columns: [{ name: 'image', type: 'FILE_PATH' }, ...columns.slice(1)],
   })
   await otherProgram(`insert into ${sqlName} (plate) values (1), (2), (2), (null)`)
-  const file = await uploadFile(house, { workspaceId, name: 'b.png', bytes: 'b' })
+  const file = await uploadFile(holdall, { workspaceId, name: 'b.png', bytes: 'b' })
   const to = { table: 'plates', column: 'image' }
   const { row } = await link(file.id, { ...to, key: { plate: 2 } })
   expect(row).toMatchObject({ id: `${sqlName}:2`, values: { image: 'b.png', plate: 2 } })
   expect(await images()).toEqual([null, 'b.png', 'b.png', null])
   await link(file.id, { ...to, key: { plate: null }, values: { plate: 9 } })
   expect(await rows('(where: { plate: 9 })')).toMatchObject([{ values: { image: 'b.png' } }])
-  await act(house, 'updateEntry', { entry: { id: file.id }, name: 'c.png' }, '__typename')
+  await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'c.png' }, '__typename')
   expect(await images()).toEqual([null, 'c.png', 'c.png', 'c.png'])
 })
 
 describe('rows follow', () => {
   const rename = (id: string, name: string) =>
-    act(house, 'updateEntry', { entry: { id }, name }, '__typename')
+    act(holdall, 'updateEntry', { entry: { id }, name }, '__typename')
   const move = ({ id }: { id: string }, path: string) =>
-    batchDone(house, 'moveEntries', {
+    batchDone(holdall, 'moveEntries', {
       entries: items({ id }),
       destination: { path: { workspaceId, path } },
     })
   const folder = (name: string) =>
-    createFolder(house, { workspaceId, name, createParents: true, onConflict: 'NEW_VERSION' })
+    createFolder(holdall, { workspaceId, name, createParents: true, onConflict: 'NEW_VERSION' })
 
   test('a file that is renamed and moved', async () => {
     await makeTable()
@@ -319,12 +319,12 @@ describe('rows in the trash', () => {
     const { sqlName } = await makeTable()
     for (const path of ['a/1', 'a/b/2', 'ab/3']) await linked(path, { plate: path.length })
     await otherProgram(`insert into ${sqlName} (image) values ('a'), ('a/by hand')`)
-    const a = await entryByPath(house, workspaceId, 'a')
+    const a = await entryByPath(holdall, workspaceId, 'a')
     const id = a?.id ?? ''
     expect(await trash([{ id }])).toMatchObject({ rowsUnlinked: 4 })
     expect(await images()).toEqual(['ab/3'])
-    await createFolder(house, { workspaceId, name: 'a' })
-    await createFolder(house, { workspaceId, name: 'to' })
+    await createFolder(holdall, { workspaceId, name: 'a' })
+    await createFolder(holdall, { workspaceId, name: 'to' })
     expect(await restore([id])).toMatchObject({ rowsRelinked: 4 })
     expect((await rows()).map(({ values }) => values)).toEqual([
       { image: 'a (2)/1', plate: 3 },
@@ -334,7 +334,7 @@ describe('rows in the trash', () => {
       { image: 'a (2)/by hand', plate: null },
     ])
     const destination = { path: { workspaceId, path: 'to' } }
-    await batchDone(house, 'moveEntries', { entries: items({ id }), destination })
+    await batchDone(holdall, 'moveEntries', { entries: items({ id }), destination })
     expect((await images()).slice(0, 3)).toEqual(['to/a (2)/1', 'to/a (2)/b/2', 'ab/3'])
   })
 
@@ -343,10 +343,10 @@ describe('rows in the trash', () => {
       columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
     })
     const one = await linked('1.png', { plate: 1 })
-    const two = await uploadFile(house, { workspaceId, name: '2.png', bytes: '2' })
+    const two = await uploadFile(holdall, { workspaceId, name: '2.png', bytes: '2' })
     await link(two.id, { table: 'plates', column: 'mask', key: { plate: 1 } })
     expect(await trash([one])).toMatchObject({ rowsUnlinked: 1 })
-    await act(house, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
     await restore([one.id])
     const [row] = await rows()
     expect(row.values).toEqual({ image: '1.png', plate: 1, mask: '3.png' })
@@ -358,15 +358,15 @@ describe('rows in the trash', () => {
       columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
     })
     const one = await linked('1.png', { plate: 1 })
-    const two = await uploadFile(house, { workspaceId, name: '2.png', bytes: '2' })
+    const two = await uploadFile(holdall, { workspaceId, name: '2.png', bytes: '2' })
     await link(two.id, { table: 'plates', column: 'mask', key: { plate: 1 } })
     await trash([one])
-    await act(house, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: two.id }, name: '3.png' }, '__typename')
     await trash([two])
     await restore([one.id])
     await restore([two.id])
     expect((await rows()).map(({ values }) => values.mask)).toEqual(['3.png'])
-    await act(house, 'updateEntry', { entry: { id: two.id }, name: '4.png' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: two.id }, name: '4.png' }, '__typename')
     expect((await rows()).map(({ values }) => values.mask)).toEqual(['4.png'])
   })
 
@@ -394,7 +394,7 @@ describe('rows in the trash', () => {
       })
     }
     expect(await images()).toEqual(['1'])
-    expect(await entryByPath(house, workspaceId, '1')).toMatchObject({ id: file.id })
+    expect(await entryByPath(holdall, workspaceId, '1')).toMatchObject({ id: file.id })
   })
 
   test('a purge forgets them', async () => {
@@ -402,7 +402,7 @@ describe('rows in the trash', () => {
     const [one, two] = [await linked('1'), await linked('2')]
     await trash([one])
     await trash([two], { unlinkRows: null })
-    await act(house, 'purgeEntries', { entryIds: [one.id, two.id] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entryIds: [one.id, two.id] }, 'succeeded')
     for (const table of ['takenRows', 'rowLinks']) expect(await sqlRows(table)).toEqual([])
     expect(await rows()).toMatchObject([{ values: { image: '2' }, files: [{ file: null }] }])
   })
@@ -441,7 +441,7 @@ test('values of every type come back as they were', async () => {
   expect(await rows(`(where: ${where})`)).toMatchObject([{ values: normal }])
   expect(await rows('(where: { a_TEXT: null, image: "2" })')).toHaveLength(1)
 
-  const file = await uploadFile(house, { workspaceId, name: 'w', bytes: 'w' })
+  const file = await uploadFile(holdall, { workspaceId, name: 'w', bytes: 'w' })
   const wrong = {
     a_TEXT: [5, true, {}, 'nul\0'],
     a_INTEGER: [1.5, '1', true, 2 ** 53],
@@ -494,7 +494,7 @@ test('rows come in pages, those alone that were asked for', async () => {
     } }
   } }`
   const page = async (variables: object) =>
-    (await house.ask(query, { id: workspaceId, ...variables })).workspace.table.rows
+    (await holdall.ask(query, { id: workspaceId, ...variables })).workspace.table.rows
   const first = await page({})
   expect(first.totalCount).toBe(7)
   const second = await page({ after: first.pageInfo.endCursor })
@@ -504,7 +504,7 @@ test('rows come in pages, those alone that were asked for', async () => {
   expect(third.pageInfo.hasNextPage).toBe(false)
   expect(await page({ where: { plate: 1 } })).toMatchObject({ totalCount: 3 })
   for (const where of [{ nowhere: 1 }, { plate: 'x' }, { _id: 1 }]) {
-    const { errors } = await house.graphql(query, { id: workspaceId, where })
+    const { errors } = await holdall.graphql(query, { id: workspaceId, where })
     expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
   }
 })
@@ -534,7 +534,7 @@ test.each(evil)(
   async (name) => {
     const { sqlName } = await makeTable()
     const file = await linked('1.png', { plate: 1 })
-    const all = () => Promise.all([readSchema(house), sqlRows(sqlName), sqlRows('entries')])
+    const all = () => Promise.all([readSchema(holdall), sqlRows(sqlName), sqlRows('entries')])
     const before = await all()
     const to = { table: 'plates', column: 'image' }
     const links = [
@@ -556,9 +556,9 @@ test.each(evil)(
     table(name: $name) { name } mine: table(name: "plates") { rows(where: $where) { nodes { id } } }
   } }`
     const asked = { id: workspaceId, name, where: { [name]: 1 } }
-    const { errors } = await house.graphql(query, asked)
+    const { errors } = await holdall.graphql(query, asked)
     expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
-    const { data } = await house.graphql(query, { ...asked, where: {} })
+    const { data } = await holdall.graphql(query, { ...asked, where: {} })
     expect(data.workspace.table).toBe(null)
     expect(await all()).toEqual(before)
   },
@@ -568,9 +568,9 @@ test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
   'S19: no table and no column is called %j',
   async (name) => {
     const answers = [
-      await attempt(house, 'createTable', { workspaceId, name, columns }, '__typename'),
+      await attempt(holdall, 'createTable', { workspaceId, name, columns }, '__typename'),
       await attempt(
-        house,
+        holdall,
         'createTable',
         { workspaceId, name: 'ok', columns: [{ name, type: 'TEXT' }] },
         '__typename',
@@ -599,7 +599,7 @@ test.each(
   ].map((name) => [name]),
 )('no column is called %s, which a database has by itself', async (name) => {
   const wrong = { workspaceId, name: 'ok', columns: [...columns, { name, type: 'TEXT' }] }
-  const answer = await attempt(house, 'createTable', wrong, '__typename')
+  const answer = await attempt(holdall, 'createTable', wrong, '__typename')
   expect([answer.code, answer.path]).toEqual([
     'INVALID_INPUT',
     ['columns', String(columns.length), 'name'],
@@ -631,7 +631,12 @@ test('a table may be called as an index of another, and have a name and columns 
 test('of twenty who make one table at the same moment, one does', async () => {
   const answers = await Promise.all(
     Array.from({ length: 20 }, () =>
-      attempt(house, 'createTable', { workspaceId, name: 'plates', columns }, 'table { sqlName }'),
+      attempt(
+        holdall,
+        'createTable',
+        { workspaceId, name: 'plates', columns },
+        'table { sqlName }',
+      ),
     ),
   )
   const refused = answers.filter(({ code }) => code === 'INVALID_INPUT')
@@ -641,7 +646,7 @@ test('of twenty who make one table at the same moment, one does', async () => {
 test('names are taken without regard to case; there are no more than a hundred tables and columns', async () => {
   await makeTable()
   const taken = { workspaceId, name: 'PLATES', columns }
-  expect((await attempt(house, 'createTable', taken, '__typename')).path).toEqual(['name'])
+  expect((await attempt(holdall, 'createTable', taken, '__typename')).path).toEqual(['name'])
   const named = (name: string) => ({ name, type: 'TEXT' })
   for (const [wrong, path] of [
     [[], ['columns']],
@@ -653,7 +658,7 @@ test('names are taken without regard to case; there are no more than a hundred t
     [Array.from({ length: 101 }, (_, i) => named(`c${i}`)), ['columns']],
   ] as const) {
     const answer = await attempt(
-      house,
+      holdall,
       'createTable',
       { workspaceId, name: 'x', columns: wrong },
       '__typename',
@@ -664,7 +669,7 @@ test('names are taken without regard to case; there are no more than a hundred t
   for (let i = 1; i < 100; i++)
     await makeTable({ name: `t${i}`, columns: i === 1 ? wide : columns })
   const full = await attempt(
-    house,
+    holdall,
     'createTable',
     { workspaceId, name: 'more', columns },
     '__typename',
@@ -679,11 +684,11 @@ test('what another program drops is no table any more, and files move on', async
   const { sqlName } = await makeTable()
   const file = await linked('1.png')
   await otherProgram(`drop table ${sqlName}`)
-  await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
+  await act(holdall, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
   expect(await link(file.id, { table: 'plates', column: 'image' })).toMatchObject({
     code: 'ROW_REJECTED',
   })
-  const { workspace } = await house.ask(
+  const { workspace } = await holdall.ask(
     'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }',
     { id: workspaceId },
   )
@@ -693,29 +698,31 @@ test('what another program drops is no table any more, and files move on', async
 test('viewers read rows and write none; outsiders and tokens without the scope do neither', async () => {
   await makeTable()
   const file = await linked('1.png')
-  const viewer = await invite(house, workspaceId, 'VIEWER')
+  const viewer = await invite(holdall, workspaceId, 'VIEWER')
   expect(await rows('', viewer)).toHaveLength(1)
   const to = { table: 'plates', column: 'image' }
   expect((await link(file.id, to, viewer)).code).toBe('FORBIDDEN')
   const create = { workspaceId, name: 'x', columns }
-  expect((await attempt(house, 'createTable', create, '__typename', viewer)).code).toBe('FORBIDDEN')
+  expect((await attempt(holdall, 'createTable', create, '__typename', viewer)).code).toBe(
+    'FORBIDDEN',
+  )
 
-  const editor = await invite(house, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
-  const upload = await createUpload(house, { workspaceId, name: 'e.png', size: 0 }, editor)
+  const editor = await invite(holdall, workspaceId, 'EDITOR', ['FILES_READ', 'FILES_WRITE'])
+  const upload = await createUpload(holdall, { workspaceId, name: 'e.png', size: 0 }, editor)
   expect((await confirm(upload.id, to, editor)).code).toBe('FORBIDDEN')
   expect(await statusOf(upload.id)).toBe('RECEIVED')
-  expect((await confirmUpload(house, { uploadId: upload.id }, editor)).path).toBe('e.png')
+  expect((await confirmUpload(holdall, { uploadId: upload.id }, editor)).path).toBe('e.png')
   const unlinking = { entries: items(file), unlinkRows: to }
-  const refusal = await attempt(house, 'trashEntries', unlinking, '__typename', editor)
+  const refusal = await attempt(holdall, 'trashEntries', unlinking, '__typename', editor)
   expect(refusal.code).toBe('FORBIDDEN')
 
-  await act(house, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
+  await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
-  const { data } = await house.graphql(query, { id: workspaceId }, { token: null })
+  const { data } = await holdall.graphql(query, { id: workspaceId }, { token: null })
   expect(data?.workspace ?? null).toBe(null)
 
-  const other = await createWorkspace(house)
-  const foreign = await uploadFile(house, { workspaceId: other.id, name: 'f', bytes: 'f' })
+  const other = await createWorkspace(holdall)
+  const foreign = await uploadFile(holdall, { workspaceId: other.id, name: 'f', bytes: 'f' })
   expect((await link(foreign.id, to)).reason).toBe('the workspace has no such table')
   expect(await rows()).toHaveLength(1)
 })
@@ -734,7 +741,7 @@ describe("an operator's own tables", () => {
   `
   const letIn = async (...allowed: string[]) => {
     env.LINKABLE_TABLES = allowed.join(', ')
-    await house.restart()
+    await holdall.restart()
   }
   const to = { table: 'Plates', column: 'image' }
   const plates = () => sqlRows('Plates')
@@ -745,7 +752,7 @@ describe("an operator's own tables", () => {
       `${make} insert into "Plates" (id, run, raw, big) values (41, 1, ${bytes}, 9223372036854775807)`,
     )
     await letIn(`plates.image+id+run+at+big@${slug}`)
-    const { workspace } = await house.ask(
+    const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { tables { name sqlName columns { name type } } } }',
       { id: workspaceId },
     )
@@ -764,15 +771,15 @@ describe("an operator's own tables", () => {
     ])
     const { row, file } = await confirm(await received('a.png'), { ...to, key: { id: 41 } })
     expect(row.values).toMatchObject({ id: 41, image: 'a.png', big: '9223372036854775807' })
-    const kept = () => readSql(house, `select *, cast(big as text) as big from "Plates"`)
+    const kept = () => readSql(holdall, `select *, cast(big as text) as big from "Plates"`)
     const before = await kept()
     const { rowsUnlinked } = await trash([file], { unlinkRows: to })
     expect([rowsUnlinked, await plates()]).toEqual([1, []])
     await restore([file.id])
     expect(await kept()).toEqual(before)
-    const other = await createWorkspace(house)
+    const other = await createWorkspace(holdall)
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { tables { name } } }'
-    expect((await house.ask(query, { id: other.id })).workspace.tables).toEqual([])
+    expect((await holdall.ask(query, { id: other.id })).workspace.tables).toEqual([])
   })
 
   const refused = {
@@ -804,7 +811,7 @@ describe("an operator's own tables", () => {
       await letIn(`Plates.image${more}@${slug}`)
       const [row] = await rows('', {}, 'Plates')
       expect(row.values).toEqual(more ? { id: 41, image: 'x' } : { image: 'x' })
-      const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+      const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
       const noColumn = { code: 'ROW_REJECTED', reason: 'the table has no such column' }
       for (const column of [
         'mask',
@@ -826,7 +833,7 @@ describe("an operator's own tables", () => {
         const where = { [column]: null }
         const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) {
         table(name: "Plates") { rows(where: $where) { totalCount } } } }`
-        const { errors } = await house.graphql(query, { id: workspaceId, where })
+        const { errors } = await holdall.graphql(query, { id: workspaceId, where })
         expect([column, errors?.[0]?.extensions?.code]).toEqual([column, 'INVALID_INPUT'])
       }
       expect(await plates()).toMatchObject([{ id: 41, image: 'x', mask: 'hidden', run: 1 }])
@@ -835,7 +842,7 @@ describe("an operator's own tables", () => {
 
   test('keys are never written, named or not: neither chosen for a new row nor changed', async () => {
     await otherProgram(`${make} insert into "Plates" (id, image) values (41, 'x')`)
-    const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
     for (const allowed of ['Plates.image', 'Plates.image+id']) {
       await letIn(`${allowed}@${slug}`)
       for (const id of [41, 42, null])
@@ -858,7 +865,7 @@ describe("an operator's own tables", () => {
       `create table "Needs" (id ${types.key} primary key, image text, secret text not null)`,
     )
     await letIn('Needs.image')
-    const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
     expect(await link(file.id, { table: 'Needs', column: 'image' })).toMatchObject(refused)
   })
 
@@ -871,7 +878,7 @@ describe("an operator's own tables", () => {
     await otherProgram(`create table "Told" (id ${types.key} primary key, image text); ${trigger}`)
     await letIn('Told.image')
     for (const name of ['a.png', 'b.png']) {
-      const file = await uploadFile(house, { workspaceId, name, bytes: name })
+      const file = await uploadFile(holdall, { workspaceId, name, bytes: name })
       expect(await link(file.id, { table: 'Told', column: 'image' })).toMatchObject(refused)
     }
   })
@@ -882,7 +889,7 @@ describe("an operator's own tables", () => {
       await otherProgram(`create table "Late" (id ${types.key} primary key, image text unique deferrable initially deferred);
       insert into "Late" (image) values ('a.png')`)
       await letIn('Late.image')
-      const file = await uploadFile(house, { workspaceId, name: 'a.png', bytes: 'a' })
+      const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
       expect(await link(file.id, { table: 'Late', column: 'image' })).toMatchObject(refused)
     },
   )
@@ -893,11 +900,11 @@ describe("an operator's own tables", () => {
     const { file } = await confirm(await received('a.png'), to)
     await otherProgram(`insert into "Plates" (image) values ('b.png')`)
     const change = { entry: { id: file.id }, name: 'b.png' }
-    expect(await attempt(house, 'updateEntry', change, '__typename')).toMatchObject({
+    expect(await attempt(holdall, 'updateEntry', change, '__typename')).toMatchObject({
       code: 'ROW_REJECTED',
       message: 'Plates: the table does not take this row',
     })
-    expect(await entryByPath(house, workspaceId, 'a.png')).toMatchObject({ id: file.id })
+    expect(await entryByPath(holdall, workspaceId, 'a.png')).toMatchObject({ id: file.id })
   })
 
   test('shared by all workspaces, each sees, changes and takes away its own rows alone', async () => {
@@ -905,9 +912,9 @@ describe("an operator's own tables", () => {
       insert into "Shots" (image, n) values ('1.png', 1), ('loose', 1)`)
     await letIn('Shots.image+n')
     const shots = { table: 'Shots', column: 'image' }
-    const other = (await createWorkspace(house)).id
-    const file = await uploadFile(house, { workspaceId, name: '1.png', bytes: '1' })
-    const theirs = await uploadFile(house, { workspaceId: other, name: '1.png', bytes: '1' })
+    const other = (await createWorkspace(holdall)).id
+    const file = await uploadFile(holdall, { workspaceId, name: '1.png', bytes: '1' })
+    const theirs = await uploadFile(holdall, { workspaceId: other, name: '1.png', bytes: '1' })
     await link(file.id, { ...shots, values: { n: 1 } })
     await link(theirs.id, { ...shots, values: { n: 1 } })
     const seen = async (id: string) => (await rows('', {}, 'Shots', id)).map((row) => row.id)
@@ -916,7 +923,7 @@ describe("an operator's own tables", () => {
     expect((await sqlRows('Shots')).map((row: any) => row.n)).toEqual([1, 1, 2, 1])
     expect(await trash([theirs], { unlinkRows: shots })).toMatchObject({ rowsUnlinked: 1 })
     expect((await sqlRows('Shots')).map((row: any) => row.id)).toEqual([1, 2, 3])
-    await act(house, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: file.id }, name: '2.png' }, '__typename')
     expect((await sqlRows('Shots')).map((row: any) => row.image)).toEqual([
       '1.png',
       'loose',
@@ -935,7 +942,7 @@ describe("an operator's own tables", () => {
     const { file } = await confirm(await received('a.png'), to)
     await letIn()
     expect((await link(file.id, to)).reason).toBe('the workspace has no such table')
-    await act(house, 'updateEntry', { entry: { id: file.id }, name: 'b.png' }, '__typename')
+    await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'b.png' }, '__typename')
     expect(await plates()).toMatchObject([{ image: 'a.png' }])
   })
 
@@ -962,12 +969,12 @@ describe("an operator's own tables", () => {
     await otherProgram(`${make} create view "Seen" as select * from "Plates";
         create table "Loose" (image text primary key)`)
     env.LINKABLE_TABLES = allowed
-    await expect(house.restart()).rejects.toThrow(sentence)
+    await expect(holdall.restart()).rejects.toThrow(sentence)
   })
 
   test('not one that a workspace made', async () => {
     const { sqlName } = await makeTable()
     env.LINKABLE_TABLES = `${sqlName}.image`
-    await expect(house.restart()).rejects.toThrow("a table of the server's own")
+    await expect(holdall.restart()).rejects.toThrow("a table of the server's own")
   })
 })

@@ -11,23 +11,23 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 type Id = { id: string }
 type Tag = { id: string; name: string; color: string | null; entryCount: number }
 const folder = (name: string, tags: string[] = []) =>
-  createFolder(house, { workspaceId, name, tags })
+  createFolder(holdall, { workspaceId, name, tags })
 const file = (name: string, tags: string[] = []) =>
-  uploadFile(house, { workspaceId, name, tags, bytes: name })
+  uploadFile(holdall, { workspaceId, name, tags, bytes: name })
 const tagging = (entries: Id[], add: string[], remove: string[] = [], more = {}) => ({
   entries: items(...entries),
   add,
@@ -35,13 +35,13 @@ const tagging = (entries: Id[], add: string[], remove: string[] = [], more = {})
   ...more,
 })
 const tag = (entries: Id[], add: string[], remove: string[] = []) =>
-  batchDone(house, 'tagEntries', tagging(entries, add, remove))
+  batchDone(holdall, 'tagEntries', tagging(entries, add, remove))
 const tagsOf = async (entry: Id): Promise<string[]> =>
-  (await lookUp(house, entry, 'tags { name }')).tags.map(({ name }: Tag) => name)
+  (await lookUp(holdall, entry, 'tags { name }')).tags.map(({ name }: Tag) => name)
 async function allTags(args = 'first: 100'): Promise<Tag[]> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     tags(${args}) { nodes { id name color entryCount } } } }`
-  return (await house.ask(query, { id: workspaceId })).workspace.tags.nodes
+  return (await holdall.ask(query, { id: workspaceId })).workspace.tags.nodes
 }
 const counts = async () =>
   Object.fromEntries((await allTags()).map(({ name, entryCount }) => [name, entryCount]))
@@ -61,8 +61,8 @@ test('a tag is made by its first use, and is one for all of a workspace', async 
   expect(await tagsOf(one)).toEqual(['café', 'checked', 'Raw'])
   expect(await tagsOf(two)).toEqual(['café', 'new', 'Raw'])
   expect(await counts()).toEqual({ café: 2, checked: 1, new: 1, Raw: 2 })
-  const other = await createWorkspace(house, { name: 'Other' })
-  const theirs = await createFolder(house, { workspaceId: other.id, name: 'x', tags: ['raw'] })
+  const other = await createWorkspace(holdall, { name: 'Other' })
+  const theirs = await createFolder(holdall, { workspaceId: other.id, name: 'x', tags: ['raw'] })
   expect(await tagsOf(theirs)).toEqual(['raw'])
   expect(await counts()).toMatchObject({ Raw: 2 })
 })
@@ -84,7 +84,7 @@ describe('tagEntries', () => {
     expect(done.map(({ id }) => id)).toEqual([one.id, two.id])
     expect(await tagsOf(one)).toEqual(['blue', 'keep'])
     expect(await tagsOf(two)).toEqual(['blue'])
-    expect(await lookUp(house, one, 'revision')).toMatchObject({ revision: 2 })
+    expect(await lookUp(holdall, one, 'revision')).toMatchObject({ revision: 2 })
   })
 
   test('fifty at the same moment all come through', async () => {
@@ -95,7 +95,7 @@ describe('tagEntries', () => {
     ])
     await Promise.all(rounds.flat())
     expect((await tagsOf(one)).sort()).toEqual(numbered(25, 25).sort())
-    expect(await lookUp(house, one, 'revision')).toMatchObject({ revision: 51 })
+    expect(await lookUp(holdall, one, 'revision')).toMatchObject({ revision: 51 })
   })
 
   test('a new tag on fifty entries at the same moment is one tag', async () => {
@@ -107,14 +107,14 @@ describe('tagEntries', () => {
 
   test('of many, ALL_OR_NOTHING tags none when one fails, and BEST_EFFORT those that it can', async () => {
     const [one, gone, two] = [await file('1.txt'), await file('2.txt'), await folder('a')]
-    await trashEntries(house, gone)
+    await trashEntries(holdall, gone)
     const input = tagging([one, gone, two], ['red'])
-    expect(await refused(house, 'tagEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'tagEntries', input)).toMatchObject({
       code: 'INVALID_STATE',
       state: 'TRASHED',
       path: ['entries', '1'],
     })
-    const answer = await batch(house, 'tagEntries', { ...input, mode: 'BEST_EFFORT' })
+    const answer = await batch(holdall, 'tagEntries', { ...input, mode: 'BEST_EFFORT' })
     expect([answer.succeeded, answer.failed]).toEqual([2, 1])
     expect(await counts()).toEqual({ red: 2 })
   })
@@ -122,7 +122,7 @@ describe('tagEntries', () => {
   test('with an expectedRevision refuses what somebody else has changed since', async () => {
     const { id } = await folder('a')
     const entries = [{ entry: { id }, expectedRevision: 2 }]
-    expect(await refused(house, 'tagEntries', { entries, add: ['x'] })).toMatchObject({
+    expect(await refused(holdall, 'tagEntries', { entries, add: ['x'] })).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 2,
       actualRevision: 1,
@@ -136,25 +136,25 @@ describe('an entry has 50 tags of 64 characters at most', () => {
   test('when it is made', async () => {
     expect(await tagsOf(await folder('a', [...numbered(49), long]))).toHaveLength(50)
     const made = { workspaceId, name: 'b', tags: numbered(51) }
-    expect(await refused(house, 'createFolder', made)).toMatchObject(wrong('tags'))
+    expect(await refused(holdall, 'createFolder', made)).toMatchObject(wrong('tags'))
     const upload = { ...made, size: 1, tags: [`${long}x`] }
-    expect(await refused(house, 'createUpload', upload)).toMatchObject(wrong('tags'))
+    expect(await refused(holdall, 'createUpload', upload)).toMatchObject(wrong('tags'))
   })
 
   test('when it is changed', async () => {
     const { id } = await folder('a', numbered(50))
     const entry = { entry: { id } }
     for (const tags of [numbered(51), ['a\nb']]) {
-      expect(await refused(house, 'updateEntry', { ...entry, tags })).toMatchObject(wrong('tags'))
+      expect(await refused(holdall, 'updateEntry', { ...entry, tags })).toMatchObject(wrong('tags'))
     }
-    await act(house, 'updateEntry', { ...entry, tags: numbered(50, 50) }, 'entry { id }')
+    await act(holdall, 'updateEntry', { ...entry, tags: numbered(50, 50) }, 'entry { id }')
     expect((await tagsOf({ id })).sort()).toEqual(numbered(50, 50).sort())
   })
 
   test('when tags are added to those that it has', async () => {
     const full = await folder('a', numbered(50))
     const input = tagging([full], ['one more'])
-    expect(await refused(house, 'tagEntries', input)).toMatchObject(wrong('add'))
+    expect(await refused(holdall, 'tagEntries', input)).toMatchObject(wrong('add'))
     await tag([full], ['one more', 'TAG 7'], ['tag 0'])
     expect(await tagsOf(full)).toHaveLength(50)
     for (const [field, value] of [
@@ -162,22 +162,22 @@ describe('an entry has 50 tags of 64 characters at most', () => {
       ['remove', [`${long}x`]],
     ] as const) {
       const bad = { entries: items(full), [field]: value }
-      expect(await refused(house, 'tagEntries', bad)).toMatchObject(wrong(field))
+      expect(await refused(holdall, 'tagEntries', bad)).toMatchObject(wrong(field))
     }
   })
 
   test('when a new version brings tags along', async () => {
     const made = await file('1.txt', numbered(50))
     const again = { workspaceId, name: '1.txt', bytes: 'new', onConflict: 'NEW_VERSION' }
-    await expect(uploadFile(house, { ...again, tags: ['one more'] })).rejects.toThrow(/50 tags/)
-    await uploadFile(house, { ...again, tags: ['tag 1'] })
+    await expect(uploadFile(holdall, { ...again, tags: ['one more'] })).rejects.toThrow(/50 tags/)
+    await uploadFile(holdall, { ...again, tags: ['tag 1'] })
     expect(await tagsOf(made)).toHaveLength(50)
   })
 })
 
 describe('updateTag', () => {
   const update = async (tagId: string, more: object) =>
-    (await act(house, 'updateTag', { tagId, ...more }, 'tag { id name color }')).tag
+    (await act(holdall, 'updateTag', { tagId, ...more }, 'tag { id name color }')).tag
 
   test('renames and colors a tag wherever it is', async () => {
     const one = await file('1.txt', ['red', 'b'])
@@ -197,13 +197,13 @@ describe('updateTag', () => {
     await folder('a', ['red', 'Blue'])
     const { id: tagId } = await tagNamed('red')
     for (const name of ['BLUE', ' blue', '', '  ', 'x'.repeat(65), 'a\u202eb']) {
-      expect(await refused(house, 'updateTag', { tagId, name })).toMatchObject(wrong('name'))
+      expect(await refused(holdall, 'updateTag', { tagId, name })).toMatchObject(wrong('name'))
     }
     for (const color of ['red', '#fff', '#12345g', '']) {
-      expect(await refused(house, 'updateTag', { tagId, color })).toMatchObject(wrong('color'))
+      expect(await refused(holdall, 'updateTag', { tagId, color })).toMatchObject(wrong('color'))
     }
     const unknown = `tag_${'0'.repeat(32)}`
-    expect(await refused(house, 'updateTag', { tagId: unknown, name: 'x' })).toMatchObject({
+    expect(await refused(holdall, 'updateTag', { tagId: unknown, name: 'x' })).toMatchObject({
       code: 'NOT_FOUND',
       id: unknown,
     })
@@ -213,12 +213,12 @@ describe('updateTag', () => {
 test('deleteTag takes a tag from everything; its name can be used again', async () => {
   const one = await file('1.txt', ['red', 'blue'])
   const { id: tagId } = await tagNamed('red')
-  await act(house, 'deleteTag', { tagId }, 'tagId')
+  await act(holdall, 'deleteTag', { tagId }, 'tagId')
   expect(await tagsOf(one)).toEqual(['blue'])
-  expect(await house.ask('query ($id: ID!) { node(id: $id) { id } }', { id: tagId })).toEqual({
+  expect(await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id: tagId })).toEqual({
     node: null,
   })
-  expect(await refused(house, 'deleteTag', { tagId })).toMatchObject({ code: 'NOT_FOUND' })
+  expect(await refused(holdall, 'deleteTag', { tagId })).toMatchObject({ code: 'NOT_FOUND' })
   await tag([one], ['RED'])
   expect(await tagsOf(one)).toEqual(['blue', 'RED'])
   expect((await tagNamed('RED')).id).not.toBe(tagId)
@@ -229,7 +229,7 @@ describe('the entries of a tag', () => {
     const { id } = await tagNamed(name)
     const query = `query ($id: ID!) { node(id: $id) { ... on Tag {
       entryCount entries${args} { nodes { path } totalCount } } } }`
-    const { entryCount, entries } = (await house.ask(query, { id })).node
+    const { entryCount, entries } = (await holdall.ask(query, { id })).node
     return {
       entryCount,
       total: entries.totalCount,
@@ -251,8 +251,8 @@ describe('the entries of a tag', () => {
 
   test('are not those in the trash, nor those below a trashed folder', async () => {
     const a = await folder('a', ['red'])
-    await createFolder(house, { parent: { id: a.id }, name: 'sub', tags: ['red'] })
-    await uploadFile(house, {
+    await createFolder(holdall, { parent: { id: a.id }, name: 'sub', tags: ['red'] })
+    await uploadFile(holdall, {
       workspaceId,
       folderId: a.id,
       name: '1.txt',
@@ -261,11 +261,11 @@ describe('the entries of a tag', () => {
     })
     const two = await file('2.txt', ['red'])
     await file('3.txt', ['red'])
-    await trashEntries(house, a, two)
+    await trashEntries(holdall, a, two)
     expect(await entriesOf('red')).toEqual({ entryCount: 1, total: 1, paths: ['3.txt'] })
-    await batchDone(house, 'restoreEntries', { entryIds: [a.id] })
+    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
     expect((await entriesOf('red')).paths).toEqual(['a', 'a/sub', 'a/1.txt', '3.txt'])
-    await batch(house, 'purgeEntries', { entryIds: [two.id] })
+    await batch(holdall, 'purgeEntries', { entryIds: [two.id] })
     expect((await entriesOf('red')).entryCount).toBe(4)
   })
 })

@@ -3,45 +3,50 @@ import { apiScopes } from '../../src/context.ts'
 import { runAdmin } from '../support/admin.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
 import { firstToken, giveToken, invite, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
 type Token = { id: string; secret: string }
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = Date.parse('2025-06-01T09:00:00.000Z')
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
-const mint = (by: string = house.token, input = {}): Promise<Token> =>
-  giveToken(house, input, { token: by })
-const revoke = (id: string, by = house.token, more = {}) =>
-  attempt(house, 'revokeApiToken', { tokenId: id, ...more }, 'token { id }', { token: by })
+const mint = (by: string = holdall.token, input = {}): Promise<Token> =>
+  giveToken(holdall, input, { token: by })
+const revoke = (id: string, by = holdall.token, more = {}) =>
+  attempt(holdall, 'revokeApiToken', { tokenId: id, ...more }, 'token { id }', { token: by })
 const statusOf = async ({ secret }: Pick<Token, 'secret'>) =>
-  (await house.graphql('{ viewer { user { id } } }', {}, { token: secret })).status
+  (await holdall.graphql('{ viewer { user { id } } }', {}, { token: secret })).status
 const statuses = (tokens: Pick<Token, 'secret'>[]) => Promise.all(tokens.map(statusOf))
-const me = async (token = house.token): Promise<string> =>
-  (await house.ask('{ viewer { user { id } } }', {}, { token })).viewer.user.id
+const me = async (token = holdall.token): Promise<string> =>
+  (await holdall.ask('{ viewer { user { id } } }', {}, { token })).viewer.user.id
 
 /** A token, and one that was made with it, and so on. */
-async function chain(length: number, by = house.token): Promise<Token[]> {
+async function chain(length: number, by = holdall.token): Promise<Token[]> {
   const tokens: Token[] = []
   for (let i = 0; i < length; i++) tokens.push(await mint(tokens.at(-1)?.secret ?? by))
   return tokens
 }
 
 /** A token of the owner that was made with no other. */
-const secondRoot = (userId: string) => firstToken(house, { userId, workspaceId: null })
+const secondRoot = (userId: string) => firstToken(holdall, { userId, workspaceId: null })
 
 async function serviceAccount(role = 'EDITOR'): Promise<string> {
   const input = { workspaceId, name: 'robot', role }
-  const { member } = await act(house, 'createServiceAccount', input, 'member { user { id kind } }')
+  const { member } = await act(
+    holdall,
+    'createServiceAccount',
+    input,
+    'member { user { id kind } }',
+  )
   expect(member.user.kind).toBe('SERVICE')
   return member.user.id
 }
@@ -49,7 +54,7 @@ async function serviceAccount(role = 'EDITOR'): Promise<string> {
 /** What the log of a workspace, or of the server, says of tokens. */
 async function logged(where: 'server' | 'workspace'): Promise<string[]> {
   const list = '(first: 100) { nodes { action details } }'
-  const { serverActivity, workspace } = await house.ask(
+  const { serverActivity, workspace } = await holdall.ask(
     `query ($id: ID!) { serverActivity${list} workspace(by: { id: $id }) { activity${list} } }`,
     { id: workspaceId },
   )
@@ -65,11 +70,11 @@ describe('a token', () => {
     const robot = await serviceAccount()
     const own = await mint()
     const input = { workspaceId, userId: robot, scopes: ['FILES_READ'] }
-    const forRobot = await mint(house.token, input)
+    const forRobot = await mint(holdall.token, input)
     const query = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiToken {
       id user { id kind } issuer { id } lastUsedAt
     } } }`
-    const { nodes } = await house.ask(query, { ids: [own.id, forRobot.id] })
+    const { nodes } = await holdall.ask(query, { ids: [own.id, forRobot.id] })
     const owner = await me()
     const lastUsedAt = null
     expect(nodes).toEqual([
@@ -80,7 +85,7 @@ describe('a token', () => {
 
   test('made on the server has no issuer', async () => {
     const query = '{ viewer { token { issuer { id } user { id } } } }'
-    const { token } = (await house.ask(query)).viewer
+    const { token } = (await holdall.ask(query)).viewer
     expect(token).toEqual({ issuer: null, user: { id: await me() } })
   })
 
@@ -93,7 +98,7 @@ describe('a token', () => {
   })
 
   test('ends when the one with which it was made expires', async () => {
-    const short = await mint(house.token, {
+    const short = await mint(holdall.token, {
       expiresAt: new Date(now + MINUTE).toISOString(),
     })
     const child = await mint(short.secret)
@@ -117,7 +122,7 @@ describe('a token', () => {
       const [top, parent] = (await chain(2)) as [Token, Token]
       const mints = Array.from({ length: 6 }, () =>
         attempt(
-          house,
+          holdall,
           'createApiToken',
           { name: 'x', scopes: ['FILES_READ'] },
           'secret token { id }',
@@ -135,7 +140,7 @@ describe('a token', () => {
 describe('revokeApiToken without cascade', () => {
   test('leaves what was made with the token to the one with which it was made', async () => {
     const [top, middle, child, grandchild] = (await chain(4)) as [Token, Token, Token, Token]
-    await revoke(middle.id, house.token, { cascade: false })
+    await revoke(middle.id, holdall.token, { cascade: false })
     expect(await statuses([top, middle, child, grandchild])).toEqual([200, 401, 200, 200])
     await revoke(top.id)
     expect(await statuses([top, child, grandchild])).toEqual([401, 401, 401])
@@ -153,7 +158,7 @@ describe('revokeApiToken without cascade', () => {
   })
 
   test('is refused to a service account for the token of the person who made its own', async () => {
-    const owner = await mint(house.token, { workspaceId })
+    const owner = await mint(holdall.token, { workspaceId })
     const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount('OWNER') })
     const refused = await revoke(owner.id, robot.secret, { cascade: false })
     expect(refused).toMatchObject({ code: 'FORBIDDEN', path: ['tokenId'] })
@@ -171,7 +176,7 @@ describe('revokeApiToken without cascade', () => {
     await revoke(first.id, ofSecond.secret, { cascade: false })
     expect(await statuses([first, second, ofFirst, ofSecond])).toEqual([401, 401, 200, 200])
     await revoke(first.id)
-    expect(await runAdmin(house, 'tokens', 'revoke', second.id)).toMatchObject({
+    expect(await runAdmin(holdall, 'tokens', 'revoke', second.id)).toMatchObject({
       code: 0,
       lines: ['1 revoked.'],
     })
@@ -181,7 +186,7 @@ describe('revokeApiToken without cascade', () => {
   test('again and again leaves the last of a chain to end with the first', async () => {
     const [root, ...between] = (await chain(5)) as [Token, ...Token[]]
     const last = await mint(between.at(-1)?.secret)
-    for (const { id } of between) await revoke(id, house.token, { cascade: false })
+    for (const { id } of between) await revoke(id, holdall.token, { cascade: false })
     expect(await statusOf(last)).toBe(200)
     await revoke(root.id)
     expect(await statusOf(last)).toBe(401)
@@ -190,17 +195,20 @@ describe('revokeApiToken without cascade', () => {
   test('beside a revocation of the one above leaves none alive', async () => {
     for (let round = 0; round < 6; round++) {
       const [top, middle, child] = (await chain(3)) as [Token, Token, Token]
-      await Promise.all([revoke(middle.id, house.token, { cascade: false }), revoke(top.id)])
+      await Promise.all([revoke(middle.id, holdall.token, { cascade: false }), revoke(top.id)])
       expect(await statuses([top, middle, child])).toEqual([401, 401, 401])
     }
   })
 
   test('gives no token rights that the revoked one had not', async () => {
-    const narrow = await mint(house.token, { scopes: ['TOKENS_WRITE', 'FILES_READ'], workspaceId })
+    const narrow = await mint(holdall.token, {
+      scopes: ['TOKENS_WRITE', 'FILES_READ'],
+      workspaceId,
+    })
     const child = await mint(narrow.secret, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
-    await revoke(narrow.id, house.token, { cascade: false })
+    await revoke(narrow.id, holdall.token, { cascade: false })
     const query = '{ viewer { scopes token { workspace { id } } } }'
-    const { viewer } = await house.ask(query, {}, { token: child.secret })
+    const { viewer } = await holdall.ask(query, {}, { token: child.secret })
     expect(viewer.scopes.toSorted()).toEqual(['FILES_READ', 'TOKENS_WRITE'])
     expect(viewer.token.workspace).toEqual({ id: workspaceId })
   })
@@ -209,18 +217,18 @@ describe('revokeApiToken without cascade', () => {
 describe('Viewer.apiTokens', () => {
   const list = async (token: string, args = '(first: 100)') => {
     const query = `{ viewer { apiTokens${args} { totalCount nodes { id } pageInfo { endCursor } } } }`
-    return (await house.graphql(query, {}, { token })).data?.viewer?.apiTokens
+    return (await holdall.graphql(query, {}, { token })).data?.viewer?.apiTokens
   }
   const ids = async (token: string) => (await list(token)).nodes.map(({ id }: any) => id)
 
   test('lists all of one’s own tokens, bound or not, and nobody else’s', async () => {
-    const person = await invite(house, workspaceId, 'OWNER')
-    await unbind(house, person.tokenId)
+    const person = await invite(holdall, workspaceId, 'OWNER')
+    await unbind(holdall, person.tokenId)
     const unbound = await mint(person.token)
     const bound = await mint(person.token, { workspaceId })
     const revoked = await mint(person.token)
     await revoke(revoked.id, person.token)
-    await invite(house, workspaceId, 'EDITOR')
+    await invite(holdall, workspaceId, 'EDITOR')
     expect((await ids(person.token)).toSorted()).toEqual(
       [person.tokenId, unbound.id, bound.id].toSorted(),
     )
@@ -231,25 +239,25 @@ describe('Viewer.apiTokens', () => {
   })
 
   test('requires TOKENS_WRITE', async () => {
-    const { secret } = await mint(house.token, { scopes: ['FILES_READ'] })
+    const { secret } = await mint(holdall.token, { scopes: ['FILES_READ'] })
     const query = '{ viewer { apiTokens { totalCount } } }'
-    const { errors } = await house.graphql(query, {}, { token: secret })
+    const { errors } = await holdall.graphql(query, {}, { token: secret })
     expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
   })
 })
 
 describe('revokeAllApiTokens', () => {
   const revokeAll = (token: string, input = {}) =>
-    attempt(house, 'revokeAllApiTokens', input, 'revokedCount', { token })
+    attempt(holdall, 'revokeAllApiTokens', input, 'revokedCount', { token })
 
   test('ends all of one’s own but the one that asks, also those from which that one came', async () => {
     const [first, second, third] = (await chain(3)) as [Token, Token, Token]
     const beside = await mint()
-    const { userId } = await invite(house, workspaceId)
+    const { userId } = await invite(holdall, workspaceId)
     expect(await revokeAll(second.secret)).toMatchObject({ revokedCount: 4 })
     expect(await statuses([first, second, third, beside])).toEqual([401, 200, 401, 401])
-    expect(await statusOf({ secret: house.token })).toBe(401)
-    const others = await house.app.db
+    expect(await statusOf({ secret: holdall.token })).toBe(401)
+    const others = await holdall.app.db
       .selectFrom('apiTokens')
       .select('revokedAt')
       .where('userId', '=', userId)
@@ -265,7 +273,7 @@ describe('revokeAllApiTokens', () => {
       const [asking, child] = [tokens.at(-1), await mint(tokens.at(-1)?.secret)]
       await revokeAll(asking?.secret ?? '')
       expect(await statuses([...tokens, child])).toEqual([401, 401, 401, 200, 401])
-      expect(await runAdmin(house, 'tokens', 'revoke', tokens[above]?.id ?? '')).toMatchObject({
+      expect(await runAdmin(holdall, 'tokens', 'revoke', tokens[above]?.id ?? '')).toMatchObject({
         lines: ['1 revoked.'],
       })
       expect(await statuses(asking ? [asking] : [])).toEqual([401])
@@ -273,7 +281,7 @@ describe('revokeAllApiTokens', () => {
   })
 
   test('by a service account leaves it to end with the token of the person who made it', async () => {
-    const owner = await mint(house.token, { workspaceId })
+    const owner = await mint(holdall.token, { workspaceId })
     const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount() })
     const asking = await mint(robot.secret)
     await revokeAll(asking.secret)
@@ -284,22 +292,24 @@ describe('revokeAllApiTokens', () => {
 
   test('ends that one, too, where it is told to', async () => {
     const tokens = await chain(2)
-    expect(await revokeAll(house.token, { keepCurrent: false })).toMatchObject({ revokedCount: 3 })
-    expect(await statuses([{ secret: house.token }, ...tokens])).toEqual([401, 401, 401])
+    expect(await revokeAll(holdall.token, { keepCurrent: false })).toMatchObject({
+      revokedCount: 3,
+    })
+    expect(await statuses([{ secret: holdall.token }, ...tokens])).toEqual([401, 401, 401])
   })
 
   test('with a bound token ends those alone that are bound to the same workspace', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const unbound = await mint()
-    const there = await mint(house.token, { workspaceId: elsewhere.id })
-    const here = await mint(house.token, { workspaceId })
-    const asking = await mint(house.token, { workspaceId })
+    const there = await mint(holdall.token, { workspaceId: elsewhere.id })
+    const here = await mint(holdall.token, { workspaceId })
+    const asking = await mint(holdall.token, { workspaceId })
     expect(await revokeAll(asking.secret)).toMatchObject({ revokedCount: 1 })
     expect(await statuses([unbound, there, here, asking])).toEqual([200, 200, 401, 200])
   })
 
   test('takes along what service accounts have by them', async () => {
-    const robot = await mint(house.token, { workspaceId, userId: await serviceAccount() })
+    const robot = await mint(holdall.token, { workspaceId, userId: await serviceAccount() })
     const last = await mint()
     await revokeAll(last.secret)
     expect(await statusOf(robot)).toBe(401)
@@ -320,7 +330,7 @@ describe('the log of the server', () => {
       `TOKEN_REVOKED ${bound.id}`,
     ])
     const query = '{ serverActivity(first: 1) { nodes { actor { id } token { id } } } }'
-    const { nodes } = (await house.ask(query)).serverActivity
+    const { nodes } = (await holdall.ask(query)).serverActivity
     expect(nodes[0]).toEqual({
       actor: { id: await me() },
       token: { id: expect.stringMatching(/^tok_/) },
@@ -328,19 +338,19 @@ describe('the log of the server', () => {
   })
 
   test('is for the first owner, with ACTIVITY_READ and an unbound token', async () => {
-    const owner = await invite(house, workspaceId, 'OWNER')
-    await unbind(house, owner.tokenId)
-    const bound = await mint(house.token, { workspaceId })
-    const blind = await mint(house.token, {
+    const owner = await invite(holdall, workspaceId, 'OWNER')
+    await unbind(holdall, owner.tokenId)
+    const bound = await mint(holdall.token, { workspaceId })
+    const blind = await mint(holdall.token, {
       scopes: apiScopes.filter((scope) => scope !== 'ACTIVITY_READ'),
     })
     const query = '{ serverActivity { nodes { id } } }'
     const codes = async (token: string | null) =>
-      (await house.graphql(query, {}, { token })).errors?.map((e) => e.extensions?.code)
+      (await holdall.graphql(query, {}, { token })).errors?.map((e) => e.extensions?.code)
     for (const token of [owner.token, bound.secret, blind.secret]) {
       expect(await codes(token)).toEqual(['FORBIDDEN'])
     }
     expect(await codes(null)).toEqual(['UNAUTHENTICATED'])
-    expect(await codes(house.token)).toBeUndefined()
+    expect(await codes(holdall.token)).toBeUndefined()
   })
 })

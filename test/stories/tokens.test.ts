@@ -3,44 +3,44 @@ import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
 import { everything, refused as refusedBy } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
 const START = Date.parse('2025-06-01T09:00:00.000Z')
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let now: number
 
 beforeEach(async () => {
   now = START
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
 })
 
 const iso = (moment: number) => new Date(moment).toISOString()
 const fields = `secret token {
   id name prefix scopes workspace { id } createdAt expiresAt lastUsedAt
 }`
-const create = (input: object, token: string | null = house.token) =>
-  attempt(house, 'createApiToken', { name: 'script', scopes: ['FILES_READ'], ...input }, fields, {
+const create = (input: object, token: string | null = holdall.token) =>
+  attempt(holdall, 'createApiToken', { name: 'script', scopes: ['FILES_READ'], ...input }, fields, {
     token,
   })
-const refused = (name: string, input: object, token: string | null = house.token) =>
-  refusedBy(house, name, input, { token })
+const refused = (name: string, input: object, token: string | null = holdall.token) =>
+  refusedBy(holdall, name, input, { token })
 const viewerOf = (token: string) =>
-  house.ask(
+  holdall.ask(
     '{ viewer { user { id } token { id name workspace { id } lastUsedAt } scopes } }',
     {},
     { token },
   )
 const serviceAccount = async (role = 'EDITOR'): Promise<string> => {
   const input = { workspaceId, name: 'robot', role }
-  const { member } = await act(house, 'createServiceAccount', input, 'member { user { id } }')
+  const { member } = await act(holdall, 'createServiceAccount', input, 'member { user { id } }')
   return member.user.id
 }
 const statusOf = async (token: string) =>
-  (await house.graphql('{ viewer { user { id } } }', {}, { token })).status
+  (await holdall.graphql('{ viewer { user { id } } }', {}, { token })).status
 
 describe('createApiToken', () => {
   test('gives oneself a token with fewer scopes, and shows its secret', async () => {
@@ -56,25 +56,25 @@ describe('createApiToken', () => {
       expiresAt,
       lastUsedAt: null,
     })
-    const mine = await viewerOf(house.token)
+    const mine = await viewerOf(holdall.token)
     const { viewer } = await viewerOf(secret)
     expect(viewer).toMatchObject({ user: mine.viewer.user, scopes: ['FILES_READ'] })
     expect(viewer.token).toMatchObject({ id: token.id, name: 'backup' })
   })
 
   test('S13: shows the secret once: no query and no row has it', async () => {
-    const { id, secret } = await giveToken(house, { workspaceId })
+    const { id, secret } = await giveToken(holdall, { workspaceId })
     const query = `query ($id: ID!, $ws: ID!) {
       node(id: $id) { ... on ApiToken { id name prefix scopes } }
       workspace(by: { id: $ws }) { apiTokens { nodes { id name prefix } } }
     }`
-    const answer = await house.ask(query, { id, ws: workspaceId })
+    const answer = await holdall.ask(query, { id, ws: workspaceId })
     expect(answer.workspace.apiTokens.nodes[0].id).toBe(id)
-    expect(JSON.stringify([answer, await everything(house)])).not.toContain(secret.slice(8))
+    expect(JSON.stringify([answer, await everything(holdall)])).not.toContain(secret.slice(8))
   })
 
   test('never gives more than the token that makes it has', async () => {
-    const { secret } = await giveToken(house, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+    const { secret } = await giveToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
     const input = { name: 'more', scopes: ['FILES_READ', 'FILES_WRITE', 'TRASH_PURGE'] }
     expect(await refused('createApiToken', input, secret)).toMatchObject({
       code: 'FORBIDDEN',
@@ -85,7 +85,7 @@ describe('createApiToken', () => {
 
   test('never gives longer than the token that makes it lives', async () => {
     const end = iso(now + 60 * MINUTE)
-    const { secret } = await giveToken(house, { expiresAt: end })
+    const { secret } = await giveToken(holdall, { expiresAt: end })
     const input = { name: 'longer', scopes: [], expiresAt: iso(now + 61 * MINUTE) }
     const refusal = await refused('createApiToken', input, secret)
     expect(refusal).toMatchObject({ code: 'INVALID_INPUT', path: ['expiresAt'] })
@@ -96,7 +96,7 @@ describe('createApiToken', () => {
   })
 
   test('needs TOKENS_WRITE', async () => {
-    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
     expect(await refused('createApiToken', { name: 'x', scopes: [] }, secret)).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: ['TOKENS_WRITE'],
@@ -147,11 +147,11 @@ describe('createApiToken', () => {
   })
 
   test('finds no workspace by an empty id, for oneself and for service accounts', async () => {
-    const { secret: bound } = await giveToken(house, { workspaceId })
+    const { secret: bound } = await giveToken(holdall, { workspaceId })
     const empty = { name: 'x', scopes: [], workspaceId: '' }
     const userId = await serviceAccount()
     const missing = { code: 'NOT_FOUND', path: ['workspaceId'], id: '' }
-    for (const token of [house.token, bound])
+    for (const token of [holdall.token, bound])
       for (const input of [empty, { ...empty, userId }, { ...empty, userId: '' }])
         expect(await refused('createApiToken', input, token)).toMatchObject(missing)
     const noUser = { name: 'x', scopes: [], userId: '', workspaceId }
@@ -160,8 +160,8 @@ describe('createApiToken', () => {
 
   test('binds a token to a workspace that one is in', async () => {
     expect((await create({ workspaceId })).token.workspace).toEqual({ id: workspaceId })
-    const { token } = await invite(house, workspaceId, 'VIEWER')
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere', visibility: 'PUBLIC' })
+    const { token } = await invite(holdall, workspaceId, 'VIEWER')
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere', visibility: 'PUBLIC' })
     const foreign = { name: 'x', scopes: [], workspaceId: elsewhere.id }
     expect(await refused('createApiToken', foreign, token)).toMatchObject({
       code: 'NOT_FOUND',
@@ -173,9 +173,9 @@ describe('createApiToken', () => {
   })
 
   test('in a PUBLIC workspace of others is for its members', async () => {
-    const stranger = await invite(house, workspaceId)
-    await unbind(house, stranger.tokenId)
-    const open = await createWorkspace(house, { name: 'Open', visibility: 'PUBLIC' })
+    const stranger = await invite(holdall, workspaceId)
+    await unbind(holdall, stranger.tokenId)
+    const open = await createWorkspace(holdall, { name: 'Open', visibility: 'PUBLIC' })
     const input = { name: 'x', scopes: [], workspaceId: open.id }
     expect(await refused('createApiToken', input, stranger.token)).toMatchObject({
       code: 'FORBIDDEN',
@@ -186,8 +186,8 @@ describe('createApiToken', () => {
 
 describe('a token for another user', () => {
   test('is refused where that user is a person, whoever asks', async () => {
-    const member = await invite(house, workspaceId, 'VIEWER')
-    const owner = await invite(house, workspaceId, 'OWNER')
+    const member = await invite(holdall, workspaceId, 'VIEWER')
+    const owner = await invite(holdall, workspaceId, 'OWNER')
     for (const userId of [member.userId, owner.userId]) {
       const input = { name: 'x', scopes: [], workspaceId, userId }
       expect(await refused('createApiToken', input)).toMatchObject({
@@ -208,12 +208,12 @@ describe('a token for another user', () => {
     expect(token.workspace).toEqual({ id: workspaceId })
     expect((await viewerOf(secret)).viewer.user.id).toBe(robot)
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { viewerRole } }'
-    const { workspace } = await house.ask(query, { id: workspaceId }, { token: secret })
+    const { workspace } = await holdall.ask(query, { id: workspaceId }, { token: secret })
     expect(workspace.viewerRole).toBe('VIEWER')
   })
 
   test('is made with a bound token too, without naming the workspace again', async () => {
-    const { secret: bound } = await giveToken(house, { workspaceId })
+    const { secret: bound } = await giveToken(holdall, { workspaceId })
     const robot = await serviceAccount()
     const { token, secret } = await create({ userId: robot }, bound)
     expect(token.workspace).toEqual({ id: workspaceId })
@@ -221,7 +221,7 @@ describe('a token for another user', () => {
   })
 
   test('has no scope that the token lacks which makes it', async () => {
-    const { secret } = await giveToken(house, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+    const { secret } = await giveToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
     const input = {
       name: 'x',
       workspaceId,
@@ -235,14 +235,14 @@ describe('a token for another user', () => {
   })
 
   test('is refused to an EDITOR, and for a service account of another workspace', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
     const robot = await serviceAccount()
     const forRobot = { name: 'x', scopes: [], workspaceId, userId: robot }
     expect(await refused('createApiToken', forRobot, editor.token)).toMatchObject({
       code: 'FORBIDDEN',
       requiredRole: 'OWNER',
     })
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const foreign = { ...forRobot, workspaceId: elsewhere.id }
     expect(await refused('createApiToken', foreign)).toMatchObject({
       code: 'NOT_FOUND',
@@ -253,21 +253,21 @@ describe('a token for another user', () => {
 })
 
 describe('revokeApiToken', () => {
-  const revoke = (tokenId: string, token: string | null = house.token) =>
-    attempt(house, 'revokeApiToken', { tokenId }, 'token { id }', { token })
+  const revoke = (tokenId: string, token: string | null = holdall.token) =>
+    attempt(holdall, 'revokeApiToken', { tokenId }, 'token { id }', { token })
 
   test('ends a token of one’s own at once, also the one that asks', async () => {
-    const { id, secret } = await giveToken(house)
+    const { id, secret } = await giveToken(holdall)
     const before = [await statusOf(secret), (await revoke(id)).token.id, await statusOf(secret)]
     expect(before).toEqual([200, id, 401])
-    const self = await giveToken(house)
+    const self = await giveToken(holdall)
     expect((await revoke(self.id, self.secret)).token.id).toBe(self.id)
     expect(await statusOf(self.secret)).toBe(401)
   })
 
   test('ends the token of a member, for the OWNER of the workspace it is bound to', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
-    const other = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
+    const other = await invite(holdall, workspaceId, 'EDITOR')
     expect(await refused('revokeApiToken', { tokenId: other.tokenId }, editor.token)).toMatchObject(
       { code: 'NOT_FOUND', path: ['tokenId'], id: other.tokenId },
     )
@@ -277,11 +277,11 @@ describe('revokeApiToken', () => {
   })
 
   test('twice is no error, and one event', async () => {
-    const { user } = (await viewerOf(house.token)).viewer
-    const { id } = await giveToken(house, { workspaceId })
+    const { user } = (await viewerOf(holdall.token)).viewer
+    const { id } = await giveToken(holdall, { workspaceId })
     const answers = [await revoke(id), await revoke(id)]
     expect(answers.map(({ token }) => token.id)).toEqual([id, id])
-    const events = await house.app.db
+    const events = await holdall.app.db
       .selectFrom('activity')
       .select('details')
       .where('action', '=', 'TOKEN_REVOKED')
@@ -292,19 +292,19 @@ describe('revokeApiToken', () => {
   })
 
   test('S8: of what is not one’s own, or not there, is NotFound', async () => {
-    const elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
-    const { id: foreign } = await giveToken(house, { workspaceId: elsewhere.id })
-    const { id: unbound } = await giveToken(house)
-    const owner = await invite(house, workspaceId, 'OWNER')
-    const { secret: bound } = await giveToken(house, { workspaceId })
+    const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
+    const { id: foreign } = await giveToken(holdall, { workspaceId: elsewhere.id })
+    const { id: unbound } = await giveToken(holdall)
+    const owner = await invite(holdall, workspaceId, 'OWNER')
+    const { secret: bound } = await giveToken(holdall, { workspaceId })
     const tries = [
       [foreign, owner.token],
       [unbound, owner.token],
       // One's own, but beyond the workspace that this token is bound to.
       [unbound, bound],
       [foreign, bound],
-      ['tok_0', house.token],
-      [workspaceId, house.token],
+      ['tok_0', holdall.token],
+      [workspaceId, holdall.token],
     ] as const
     for (const [tokenId, token] of tries) {
       expect(await refused('revokeApiToken', { tokenId }, token)).toMatchObject({
@@ -317,7 +317,7 @@ describe('revokeApiToken', () => {
   })
 
   test('needs TOKENS_WRITE', async () => {
-    const { id, secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+    const { id, secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
     expect(await refused('revokeApiToken', { tokenId: id }, secret)).toMatchObject({
       missingScopes: ['TOKENS_WRITE'],
     })
@@ -326,10 +326,10 @@ describe('revokeApiToken', () => {
 
 describe('lastUsedAt', () => {
   test('is when the token last opened something, to the minute', async () => {
-    const { id, secret } = await giveToken(house)
+    const { id, secret } = await giveToken(holdall)
     const lastUsed = async () => {
       const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
-      return (await house.ask(query, { id })).node.lastUsedAt
+      return (await holdall.ask(query, { id })).node.lastUsedAt
     }
     expect(await lastUsed()).toBe(null)
     now += 5 * MINUTE
@@ -345,17 +345,17 @@ describe('lastUsedAt', () => {
   })
 
   test('stays as it is when the token is refused', async () => {
-    const { id, secret } = await giveToken(house, { expiresAt: iso(now + MINUTE) })
+    const { id, secret } = await giveToken(holdall, { expiresAt: iso(now + MINUTE) })
     now += 2 * MINUTE
     expect(await statusOf(secret)).toBe(401)
     const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
-    expect((await house.ask(query, { id })).node.lastUsedAt).toBe(null)
+    expect((await holdall.ask(query, { id })).node.lastUsedAt).toBe(null)
   })
 })
 
 describe('Workspace.apiTokens', () => {
   const list = (token: string, args = '') =>
-    house.graphql(
+    holdall.graphql(
       `query ($id: ID!) { workspace(by: { id: $id }) {
         apiTokens${args} { totalCount nodes { id } pageInfo { hasNextPage endCursor } }
       } }`,
@@ -367,34 +367,34 @@ describe('Workspace.apiTokens', () => {
     const ids: string[] = []
     for (let i = 0; i < 4; i++) {
       now += 1
-      ids.push((await giveToken(house, { workspaceId })).id)
+      ids.push((await giveToken(holdall, { workspaceId })).id)
     }
-    await giveToken(house)
-    await act(house, 'revokeApiToken', { tokenId: ids[1] }, '__typename')
+    await giveToken(holdall)
+    await act(holdall, 'revokeApiToken', { tokenId: ids[1] }, '__typename')
     const living = ids.filter((_, i) => i !== 1)
-    const { data } = await list(house.token, '(first: 2)')
+    const { data } = await list(holdall.token, '(first: 2)')
     const { totalCount, nodes, pageInfo } = data.workspace.apiTokens
     expect([totalCount, nodes.map(idOf), pageInfo.hasNextPage]).toEqual([
       3,
       living.slice(0, 2),
       true,
     ])
-    const next = await list(house.token, `(first: 2, after: "${pageInfo.endCursor}")`)
+    const next = await list(holdall.token, `(first: 2, after: "${pageInfo.endCursor}")`)
     expect(next.data.workspace.apiTokens.nodes.map(idOf)).toEqual(living.slice(2))
   })
 
   test('is for the OWNER with TOKENS_WRITE', async () => {
-    const editor = await invite(house, workspaceId, 'EDITOR')
-    const other = await invite(house, workspaceId, 'VIEWER')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
+    const other = await invite(holdall, workspaceId, 'VIEWER')
     const scopes = apiScopes.filter((scope) => scope !== 'TOKENS_WRITE')
-    const { secret } = await giveToken(house, { scopes })
+    const { secret } = await giveToken(holdall, { scopes })
     for (const token of [editor.token, secret]) {
       const { errors } = await list(token)
       expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
       const query = 'query ($id: ID!) { node(id: $id) { id } }'
-      expect((await house.ask(query, { id: other.tokenId }, { token })).node).toBe(null)
+      expect((await holdall.ask(query, { id: other.tokenId }, { token })).node).toBe(null)
     }
-    expect((await list(house.token)).data.workspace.apiTokens.totalCount).toBe(2)
+    expect((await list(holdall.token)).data.workspace.apiTokens.totalCount).toBe(2)
   })
 })
 

@@ -22,93 +22,99 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 let now: number
 
 beforeEach(async () => {
   now = START
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
 type Id = { id: string }
 const folder = (name: string, more = {}) =>
-  createFolder(house, { workspaceId, name, createParents: true, ...more })
+  createFolder(holdall, { workspaceId, name, createParents: true, ...more })
 const file = (path: string, bytes = path, more = {}) => {
   const [name = '', ...folders] = path.split('/').reverse()
-  return uploadFile(house, { workspaceId, path: folders.reverse().join('/'), name, bytes, ...more })
+  return uploadFile(holdall, {
+    workspaceId,
+    path: folders.reverse().join('/'),
+    name,
+    bytes,
+    ...more,
+  })
 }
 const at = async (path: string) => {
-  const found = await entryByPath(house, workspaceId, path)
+  const found = await entryByPath(holdall, workspaceId, path)
   if (!found) throw new Error(`nothing is at ${path}`)
   return found
 }
 const restoring = (entries: Id[], more = {}) => ({ entryIds: entries.map(({ id }) => id), ...more })
 const restore = async (entry: Id, more = {}) => {
-  const [restored] = await batchDone(house, 'restoreEntries', restoring([entry], more))
+  const [restored] = await batchDone(holdall, 'restoreEntries', restoring([entry], more))
   return restored?.path
 }
 const purge = (...entries: Id[]) =>
-  batch<{ freedBytes: number }>(house, 'purgeEntries', restoring(entries), 'freedBytes')
+  batch<{ freedBytes: number }>(holdall, 'purgeEntries', restoring(entries), 'freedBytes')
 const move = (entry: Id, { id }: Id) =>
-  batchDone(house, 'moveEntries', { entries: items(entry), destination: { id } })
+  batchDone(holdall, 'moveEntries', { entries: items(entry), destination: { id } })
 const rename = ({ id }: Id, name: string) =>
-  act(house, 'updateEntry', { entry: { id }, name }, 'entry { id }')
-const pathOf = async (entry: Id) => (await lookUp(house, entry, 'path')).path
+  act(holdall, 'updateEntry', { entry: { id }, name }, 'entry { id }')
+const pathOf = async (entry: Id) => (await lookUp(holdall, entry, 'path')).path
 async function trash(args = ''): Promise<any[]> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { trash${args} { nodes {
     id name path trash { originalPath trashedAt purgeAt trashedBy { name } } } } } }`
-  return (await house.ask(query, { id: workspaceId })).workspace.trash.nodes
+  return (await holdall.ask(query, { id: workspaceId })).workspace.trash.nodes
 }
 const inTrash = async (args = '') => (await trash(args)).map((entry) => entry.trash.originalPath)
 async function entriesOf(filter = '{}'): Promise<string[]> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     entries(filter: ${filter}) { nodes { path } totalCount } } }`
-  const { entries } = (await house.ask(query, { id: workspaceId })).workspace
+  const { entries } = (await holdall.ask(query, { id: workspaceId })).workspace
   expect(entries.totalCount).toBe(entries.nodes.length)
   return entries.nodes.map(({ path }: { path: string }) => path)
 }
-const keptKeys = async () => (await Array.fromAsync(house.app.blobs.list('kept'))).length
+const keptKeys = async () => (await Array.fromAsync(holdall.app.blobs.list('kept'))).length
 const rowsOf = async (table: 'entries' | 'versions' | 'blobs' | 'folderKinds' | 'entryTags') =>
-  (await house.app.db.selectFrom(table).selectAll().execute()).length
+  (await holdall.app.db.selectFrom(table).selectAll().execute()).length
 
 describe('trashEntries', () => {
   test('hides a folder with all it holds, in one step', async () => {
     const one = await file('a/b/1.txt', 'one', { tags: ['red'] })
     const [a, b] = [await at('a'), await at('a/b')]
     await file('2.txt', 'two', { tags: ['red'] })
-    const link = await downloadUrl(house, one.id)
-    await trashEntries(house, a)
-    expect((await children(house, root.id)).map(({ path }) => path)).toEqual(['2.txt'])
+    const link = await downloadUrl(holdall, one.id)
+    await trashEntries(holdall, a)
+    expect((await children(holdall, root.id)).map(({ path }) => path)).toEqual(['2.txt'])
     expect(await entriesOf()).toEqual(['2.txt'])
     expect(await entriesOf('{ pathPrefix: "a/" }')).toEqual([])
     expect(await entriesOf('{ tags: { anyOf: ["red"] } }')).toEqual(['2.txt'])
     expect(await entriesOf(`{ within: "${a.id}" }`)).toEqual([])
     for (const path of ['a', 'a/b', 'a/b/1.txt']) {
-      expect(await entryByPath(house, workspaceId, path)).toBe(null)
+      expect(await entryByPath(holdall, workspaceId, path)).toBe(null)
     }
-    expect(await totalsOf(house, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 0 })
-    expect((await house.http(link, { token: null })).status).toBe(404)
-    expect((await house.http(`/download/${one.id}`)).status).toBe(404)
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 0 })
+    expect((await holdall.http(link, { token: null })).status).toBe(404)
+    expect((await holdall.http(`/download/${one.id}`)).status).toBe(404)
     const says = { originalPath: 'a', trashedAt: new Date(START).toISOString() }
     const fields = 'path trash { originalPath trashedAt }'
-    expect(await lookUp(house, a, fields)).toMatchObject({ path: 'a', trash: says })
-    expect(await lookUp(house, b, fields)).toMatchObject({ path: 'a/b', trash: says })
-    expect(await lookUp(house, one, fields)).toMatchObject({ path: 'a/b/1.txt', trash: says })
+    expect(await lookUp(holdall, a, fields)).toMatchObject({ path: 'a', trash: says })
+    expect(await lookUp(holdall, b, fields)).toMatchObject({ path: 'a/b', trash: says })
+    expect(await lookUp(holdall, one, fields)).toMatchObject({ path: 'a/b/1.txt', trash: says })
   })
 
   test('lists what was itself put there, with where it was and until when it stays', async () => {
     const one = await file('a/b/1.txt')
     const a = await at('a')
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     now += 1000
-    await trashEntries(house, a)
+    await trashEntries(holdall, a)
     const day = 86_400_000
     expect(await trash()).toEqual([
       {
@@ -130,20 +136,20 @@ describe('trashEntries', () => {
     await file('a/b/1.txt')
     await file('a/2.txt')
     const entries = items(await at('a'), await folder('empty'), await file('3.txt'))
-    expect(await refused(house, 'trashEntries', { entries })).toMatchObject({
+    expect(await refused(holdall, 'trashEntries', { entries })).toMatchObject({
       code: 'NOT_EMPTY',
       entryCount: 3,
       path: ['entries', '0'],
     })
     const input = { entries, mode: 'BEST_EFFORT' }
-    const { succeeded, failed } = await batch(house, 'trashEntries', input)
+    const { succeeded, failed } = await batch(holdall, 'trashEntries', input)
     expect([succeeded, failed]).toEqual([2, 1])
     expect((await inTrash()).sort()).toEqual(['3.txt', 'empty'])
   })
 
   test('frees the name', async () => {
-    await trashEntries(house, await file('a.txt', 'first'))
-    await trashEntries(house, await file('A.txt', 'second'))
+    await trashEntries(holdall, await file('a.txt', 'first'))
+    await trashEntries(holdall, await file('A.txt', 'second'))
     await file('a.txt', 'third')
     expect(await inTrash()).toHaveLength(2)
   })
@@ -152,7 +158,7 @@ describe('trashEntries', () => {
     const one = await file('a/1.txt')
     const a = await at('a')
     const to = await folder('to')
-    await trashEntries(house, a)
+    await trashEntries(holdall, a)
     const destination = { id: to.id }
     const trashed = { code: 'INVALID_STATE', state: 'TRASHED' }
     for (const entry of [a, one]) {
@@ -163,26 +169,26 @@ describe('trashEntries', () => {
         ['tagEntries', { entries, add: ['x'] }],
         ['trashEntries', { entries, recursive: true }],
       ] as const) {
-        expect([name, await refused(house, name, input)]).toMatchObject([name, trashed])
+        expect([name, await refused(holdall, name, input)]).toMatchObject([name, trashed])
       }
       const change = { entry: { id: entry.id }, description: 'x' }
-      expect(await refused(house, 'updateEntry', change)).toMatchObject(trashed)
+      expect(await refused(holdall, 'updateEntry', change)).toMatchObject(trashed)
     }
     const inside = { parent: { id: a.id }, name: 'x' }
-    expect(await refused(house, 'createFolder', inside)).toMatchObject(trashed)
+    expect(await refused(holdall, 'createFolder', inside)).toMatchObject(trashed)
     const upload = { workspaceId, folderId: a.id, name: 'x', size: 1 }
-    expect(await refused(house, 'createUpload', upload)).toMatchObject(trashed)
+    expect(await refused(holdall, 'createUpload', upload)).toMatchObject(trashed)
   })
 
   test('does not take the root', async () => {
     const input = { entries: items(root), recursive: true }
-    expect(await refused(house, 'trashEntries', input)).toMatchObject({ state: 'ROOT' })
+    expect(await refused(holdall, 'trashEntries', input)).toMatchObject({ state: 'ROOT' })
   })
 
   test('with an expectedRevision refuses what somebody else has changed since', async () => {
     const { id } = await folder('a')
     const input = { entries: [{ entry: { id }, expectedRevision: 3 }] }
-    expect(await refused(house, 'trashEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'trashEntries', input)).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 3,
       actualRevision: 1,
@@ -192,8 +198,8 @@ describe('trashEntries', () => {
   test('counts what is there as trashed, older versions too', async () => {
     await file('a/1.txt', '123')
     await file('a/1.txt', '12345', { onConflict: 'NEW_VERSION' })
-    await trashEntries(house, await at('a'))
-    expect(await usageOf(house, workspaceId)).toMatchObject({
+    await trashEntries(holdall, await at('a'))
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({
       currentBytes: 0,
       olderVersionBytes: 0,
       trashedBytes: 8,
@@ -216,7 +222,7 @@ describe('the trash', () => {
       const name = `${['b', 'A', 'ä'][i % 3]}${i >> 2}`
       const { id } = await file(`${i}/${name}`, 'x'.repeat(i % 4))
       if (i % 5 === 0) now += 1000
-      await trashEntries(house, { id })
+      await trashEntries(holdall, { id })
       const keys = { NAME: name.toLowerCase(), SIZE: i % 4, TRASHED_AT: now }
       made.push({ id, key: keys[order.field as keyof typeof keys] })
     }
@@ -225,7 +231,7 @@ describe('the trash', () => {
       typeof a === 'number' ? a - Number(b) : Buffer.compare(Buffer.from(a), Buffer.from(String(b)))
     const sorted = made.toSorted((a, b) => way * (compare(a.key, b.key) || compare(a.id, b.id)))
     const page = async (args: object) => {
-      const { workspace } = await house.ask(
+      const { workspace } = await holdall.ask(
         `query ($id: ID!, $order: TrashOrder, $first: Int, $after: String, $last: Int, $before: String) {
           workspace(by: { id: $id }) { trash(orderBy: $order, first: $first, after: $after, last: $last,
             before: $before) { nodes { id } totalCount pageInfo { startCursor endCursor } } } }`,
@@ -257,7 +263,7 @@ describe('the trash', () => {
     await file('results/sub/3.txt', '', { tags: ['red'] })
     const sub = await at('results/sub')
     for (const path of ['results/1.csv', 'results2/2.csv', 'results/sub']) {
-      await trashEntries(house, await at(path))
+      await trashEntries(holdall, await at(path))
     }
     const byName = async (filter: string) =>
       await inTrash(`(filter: ${filter}, orderBy: { field: NAME, direction: ASC })`)
@@ -269,12 +275,12 @@ describe('the trash', () => {
     expect(await byName('{ pathPrefix: "results/" }')).toEqual(['results/1.csv', 'results/sub'])
     expect(await byName(`{ within: "${(await at('results2')).id}" }`)).toEqual(['results2/2.csv'])
     expect(await byName('{ tags: { anyOf: ["red"] } }')).toEqual([])
-    expect((await children(house, sub.id)).map(({ name }) => name)).toEqual(['3.txt'])
+    expect((await children(holdall, sub.id)).map(({ name }) => name)).toEqual(['3.txt'])
   })
 
   test('does not stand for the folder that has its old path now', async () => {
     const old = await folder('a')
-    await trashEntries(house, old)
+    await trashEntries(holdall, old)
     await file('a/new.txt')
     expect(await entriesOf(`{ within: "${old.id}" }`)).toEqual([])
     expect(await entriesOf(`{ within: "${(await at('a')).id}" }`)).toEqual(['a/new.txt'])
@@ -288,28 +294,28 @@ describe('restoreEntries', () => {
     await file('a/b/1.txt', 'new', { onConflict: 'NEW_VERSION' })
     const fields = `id name path description metadata tags { name } updatedAt trash { purgeAt }
       parent { id } ... on File { size sha256 versions { nodes { id number } } }`
-    const before = await lookUp(house, one, fields)
+    const before = await lookUp(holdall, one, fields)
     now += 5000
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     expect(await restore(one)).toBe('a/b/1.txt')
-    expect(await lookUp(house, one, fields)).toEqual(before)
-    expect(await lookUp(house, one, 'revision')).toMatchObject({ revision: 4 })
-    expect((await download(house, one.id)).toString()).toBe('new')
+    expect(await lookUp(holdall, one, fields)).toEqual(before)
+    expect(await lookUp(holdall, one, 'revision')).toMatchObject({ revision: 4 })
+    expect((await download(holdall, one.id)).toString()).toBe('new')
     expect(await trash()).toEqual([])
-    await trashEntries(house, await at('a'))
+    await trashEntries(holdall, await at('a'))
     expect(await restore({ id: before.parent.id }).catch((error) => error.message)).toContain(
       'INVALID_STATE',
     )
     expect(await restore((await trash())[0])).toBe('a')
-    expect(await lookUp(house, one, fields)).toEqual(before)
-    expect(await totalsOf(house, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 2 })
+    expect(await lookUp(holdall, one, fields)).toEqual(before)
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 2 })
   })
 
   test('follows the folder where it was, renamed and moved in the meantime', async () => {
     const one = await file('a/b/1.txt')
     const deep = await file('a/b/c/d/2.txt')
     const [b, c] = [await at('a/b'), await at('a/b/c')]
-    await trashEntries(house, one, c)
+    await trashEntries(holdall, one, c)
     await rename(b, 'B 2')
     await move(b, await folder('to'))
     expect(await inTrash('(orderBy: { field: NAME, direction: ASC })')).toEqual([
@@ -320,7 +326,11 @@ describe('restoreEntries', () => {
     expect(await restore(c)).toBe('to/B 2/c')
     expect(await pathOf(deep)).toBe('to/B 2/c/d/2.txt')
     expect(await at('to/b 2/C/D/2.txt')).toMatchObject({ id: deep.id })
-    expect(await totalsOf(house, await at('a'))).toEqual({ bytes: 0, fileCount: 0, folderCount: 0 })
+    expect(await totalsOf(holdall, await at('a'))).toEqual({
+      bytes: 0,
+      fileCount: 0,
+      folderCount: 0,
+    })
   })
 
   describe('where the name is taken meanwhile', () => {
@@ -328,7 +338,7 @@ describe('restoreEntries', () => {
     let there: Id
     beforeEach(async () => {
       old = await file('a/data.csv', 'old')
-      await trashEntries(house, old)
+      await trashEntries(holdall, old)
       there = await file('a/DATA.csv', 'there')
     })
 
@@ -338,7 +348,7 @@ describe('restoreEntries', () => {
 
     test('FAIL names what is there', async () => {
       const input = restoring([old], { onConflict: 'FAIL' })
-      expect(await refused(house, 'restoreEntries', input)).toMatchObject({
+      expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
         code: 'NAME_CONFLICT',
         existing: { id: there.id },
         suggestedName: 'data (2).csv',
@@ -348,12 +358,12 @@ describe('restoreEntries', () => {
     test('REPLACE changes places', async () => {
       expect(await restore(old, { onConflict: 'REPLACE' })).toBe('a/data.csv')
       expect((await trash()).map(({ id }) => id)).toEqual([there.id])
-      expect(await totalsOf(house, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
+      expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
     })
 
     test('NEW_VERSION is refused: to restore makes no versions', async () => {
       const input = restoring([old], { onConflict: 'NEW_VERSION' })
-      expect(await refused(house, 'restoreEntries', input)).toMatchObject({
+      expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
         code: 'INVALID_INPUT',
         path: ['onConflict'],
       })
@@ -362,7 +372,7 @@ describe('restoreEntries', () => {
     test('of a folder, the paths below it are right under the new name', async () => {
       const below = await file('x/y/1.txt')
       const x = await at('x')
-      await trashEntries(house, x)
+      await trashEntries(holdall, x)
       await folder('X')
       expect(await restore(x)).toBe('x (2)')
       expect(await pathOf(below)).toBe('x (2)/y/1.txt')
@@ -372,9 +382,9 @@ describe('restoreEntries', () => {
   describe('where the folder is gone', () => {
     const inside = async () => {
       const one = await file('a/b/1.txt')
-      await trashEntries(house, one)
+      await trashEntries(holdall, one)
       const a = await at('a')
-      await trashEntries(house, a)
+      await trashEntries(holdall, a)
       return { one, a }
     }
 
@@ -383,8 +393,8 @@ describe('restoreEntries', () => {
       await purge(a)
       expect(await restore(one)).toBe('a/b/1.txt')
       expect(await pathOf(await at('a/b'))).toBe('a/b')
-      expect((await download(house, one.id)).toString()).toBe('a/b/1.txt')
-      expect(await totalsOf(house, root)).toEqual({ bytes: 9, fileCount: 1, folderCount: 2 })
+      expect((await download(holdall, one.id)).toString()).toBe('a/b/1.txt')
+      expect(await totalsOf(holdall, root)).toEqual({ bytes: 9, fileCount: 1, folderCount: 2 })
     })
 
     test('makes them beside a folder that is still in the trash, and that one comes back under another name', async () => {
@@ -398,7 +408,7 @@ describe('restoreEntries', () => {
       const { one } = await inside()
       const b = await folder('A/B')
       expect(await restore(one)).toBe('A/B/1.txt')
-      expect((await children(house, b.id)).map(({ id }) => id)).toEqual([one.id])
+      expect((await children(holdall, b.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
     test('and fallbackDestination is given, puts it there', async () => {
@@ -407,12 +417,12 @@ describe('restoreEntries', () => {
       const fallbackDestination = { path: { workspaceId, path: 'to' } }
       expect(await restore(one, { fallbackDestination })).toBe('to/1.txt')
       expect(await restore(a, { fallbackDestination })).toBe('a')
-      expect((await children(house, to.id)).map(({ id }) => id)).toEqual([one.id])
+      expect((await children(holdall, to.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
     test('fallbackDestination is a living folder of this workspace', async () => {
       const { one } = await inside()
-      const other = await createWorkspace(house, { name: 'Other' })
+      const other = await createWorkspace(holdall, { name: 'Other' })
       const two = await file('2.txt')
       for (const [id, problem] of [
         [other.root.id, { code: 'INVALID_INPUT', path: ['fallbackDestination'] }],
@@ -421,7 +431,7 @@ describe('restoreEntries', () => {
         ['fld_x', { code: 'NOT_FOUND', path: ['fallbackDestination'] }],
       ] as const) {
         const input = restoring([one], { fallbackDestination: { id } })
-        expect(await refused(house, 'restoreEntries', input)).toMatchObject(problem)
+        expect(await refused(holdall, 'restoreEntries', input)).toMatchObject(problem)
       }
     })
 
@@ -429,7 +439,7 @@ describe('restoreEntries', () => {
       const { one, a } = await inside()
       await purge(a)
       await file('a')
-      expect(await refused(house, 'restoreEntries', restoring([one]))).toMatchObject({
+      expect(await refused(holdall, 'restoreEntries', restoring([one]))).toMatchObject({
         code: 'INVALID_STATE',
         state: 'FILE',
       })
@@ -440,21 +450,21 @@ describe('restoreEntries', () => {
     const one = await file('a/1.txt')
     await file('a/2.txt')
     const a = await at('a')
-    await trashEntries(house, one)
-    await trashEntries(house, a)
+    await trashEntries(holdall, one)
+    await trashEntries(holdall, a)
     expect(await restore(a)).toBe('a')
-    expect((await children(house, a.id)).map(({ name }) => name)).toEqual(['2.txt'])
+    expect((await children(holdall, a.id)).map(({ name }) => name)).toEqual(['2.txt'])
     expect((await trash()).map(({ id }) => id)).toEqual([one.id])
     expect(await restore(one)).toBe('a/1.txt')
-    expect(await totalsOf(house, a)).toEqual({ bytes: 14, fileCount: 2, folderCount: 0 })
-    expect(await lookUp(house, one, 'parent { id }')).toMatchObject({ parent: { id: a.id } })
+    expect(await totalsOf(holdall, a)).toEqual({ bytes: 14, fileCount: 2, folderCount: 0 })
+    expect(await lookUp(holdall, one, 'parent { id }')).toMatchObject({ parent: { id: a.id } })
   })
 
   test('of a folder trashed within a trashed one, paths come back right in any order', async () => {
     const one = await file('a/b/c/1.txt')
     const [a, b] = [await at('a'), await at('a/b')]
-    await trashEntries(house, b)
-    await trashEntries(house, a)
+    await trashEntries(holdall, b)
+    await trashEntries(holdall, a)
     expect(await restore(a)).toBe('a')
     expect((await entriesOf()).sort()).toEqual(['a'])
     await rename(a, 'z')
@@ -465,16 +475,16 @@ describe('restoreEntries', () => {
 
   test('of many, ALL_OR_NOTHING restores none when one fails, BEST_EFFORT those that it can', async () => {
     const [one, two, three] = [await file('1.txt'), await file('2.txt'), await folder('a')]
-    await trashEntries(house, one, three)
+    await trashEntries(holdall, one, three)
     const input = restoring([one, two, three])
-    expect(await refused(house, 'restoreEntries', input)).toMatchObject({
+    expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
       code: 'INVALID_STATE',
       state: 'NOT_TRASHED',
       path: ['entryIds', '1'],
     })
-    const answer = await batch(house, 'restoreEntries', { ...input, mode: 'BEST_EFFORT' })
+    const answer = await batch(holdall, 'restoreEntries', { ...input, mode: 'BEST_EFFORT' })
     expect([answer.succeeded, answer.failed]).toEqual([2, 1])
-    const none = await refused(house, 'restoreEntries', restoring([]))
+    const none = await refused(holdall, 'restoreEntries', restoring([]))
     expect(none).toMatchObject({ code: 'INVALID_INPUT', path: ['entryIds'] })
   })
 
@@ -482,9 +492,9 @@ describe('restoreEntries', () => {
     const deep = (levels: number) => Array.from({ length: levels }, (_, i) => `d${i}`).join('/')
     await folder('a/b/c/d')
     const c = await at('a/b/c')
-    await trashEntries(house, c)
+    await trashEntries(holdall, c)
     await move(await at('a/b'), await folder(deep(62)))
-    expect(await refused(house, 'restoreEntries', restoring([c]))).toMatchObject({
+    expect(await refused(holdall, 'restoreEntries', restoring([c]))).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['entryIds', '0'],
     })
@@ -496,27 +506,27 @@ describe('purgeEntries', () => {
     const one = await file('a/b/1.txt', 'one', { tags: ['red'] })
     await file('a/b/1.txt', 'two!', { onConflict: 'NEW_VERSION' })
     const a = await at('a')
-    const link = await downloadUrl(house, one.id)
-    await trashEntries(house, a)
+    const link = await downloadUrl(holdall, one.id)
+    await trashEntries(holdall, a)
     expect(await keptKeys()).toBe(2)
     const { results, freedBytes } = await purge(a)
     expect([results[0]?.entryId, freedBytes]).toEqual([a.id, 7])
-    for (const entry of [a, one]) expect(await lookUp(house, entry, 'id')).toBe(null)
+    for (const entry of [a, one]) expect(await lookUp(holdall, entry, 'id')).toBe(null)
     expect(await trash()).toEqual([])
-    expect((await house.http(link, { token: null })).status).toBe(404)
-    expect(await usageOf(house, workspaceId)).toMatchObject({ trashedBytes: 0, storedBytes: 0 })
+    expect((await holdall.http(link, { token: null })).status).toBe(404)
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ trashedBytes: 0, storedBytes: 0 })
     expect([await rowsOf('entries'), await rowsOf('versions'), await rowsOf('entryTags')]).toEqual([
       1, 0, 0,
     ])
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
     await expect.poll(() => rowsOf('blobs'), { timeout: 1000 }).toBe(0)
-    const notFound = await refused(house, 'restoreEntries', restoring([a]))
+    const notFound = await refused(holdall, 'restoreEntries', restoring([a]))
     expect(notFound).toMatchObject({ code: 'NOT_FOUND', id: a.id })
   })
 
   test('of an empty file leaves no empty blob behind', async () => {
     const one = await file('1.txt', '')
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     expect(await keptKeys()).toBe(1)
     await purge(one)
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
@@ -524,21 +534,25 @@ describe('purgeEntries', () => {
 
   test('keeps shared bytes until their last reference goes', async () => {
     const [one, two] = [await file('1.txt', 'same'), await file('2.txt', 'same')]
-    const other = await createWorkspace(house, { name: 'Other' })
-    const theirs = await uploadFile(house, { workspaceId: other.id, name: '3.txt', bytes: 'same' })
+    const other = await createWorkspace(holdall, { name: 'Other' })
+    const theirs = await uploadFile(holdall, {
+      workspaceId: other.id,
+      name: '3.txt',
+      bytes: 'same',
+    })
     expect(await keptKeys()).toBe(2)
-    await trashEntries(house, one, two)
+    await trashEntries(holdall, one, two)
     await purge(one)
-    await house.app.jobs.runDue()
+    await holdall.app.jobs.runDue()
     expect(await keptKeys()).toBe(2)
-    expect(await usageOf(house, workspaceId)).toMatchObject({ trashedBytes: 4, storedBytes: 4 })
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ trashedBytes: 4, storedBytes: 4 })
     await restore(two)
-    expect((await download(house, two.id)).toString()).toBe('same')
-    await trashEntries(house, two)
+    expect((await download(holdall, two.id)).toString()).toBe('same')
+    await trashEntries(holdall, two)
     await purge(two)
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(1)
-    expect((await download(house, theirs.id)).toString()).toBe('same')
-    expect(await uploadFile(house, { workspaceId, name: '1.txt', bytes: 'same' })).toMatchObject({
+    expect((await download(holdall, theirs.id)).toString()).toBe('same')
+    expect(await uploadFile(holdall, { workspaceId, name: '1.txt', bytes: 'same' })).toMatchObject({
       size: 4,
     })
   })
@@ -546,21 +560,21 @@ describe('purgeEntries', () => {
   test('leaves alone what was trashed out of the folder on its own', async () => {
     const [one, sub] = [await file('a/1.txt'), await file('a/sub/2.txt')]
     const [a, folderOfTwo] = [await at('a'), await at('a/sub')]
-    await trashEntries(house, one, folderOfTwo)
-    await trashEntries(house, a)
+    await trashEntries(holdall, one, folderOfTwo)
+    await trashEntries(holdall, a)
     expect((await purge(a)).freedBytes).toBe(0)
     expect((await inTrash()).sort()).toEqual(['a/1.txt', 'a/sub'])
     expect(await restore(folderOfTwo)).toBe('a/sub')
     expect(await restore(one)).toBe('a/1.txt')
-    expect((await download(house, sub.id)).toString()).toBe('a/sub/2.txt')
+    expect((await download(holdall, sub.id)).toString()).toBe('a/sub/2.txt')
   })
 
   test('is for what was itself put in the trash', async () => {
     const one = await file('a/1.txt')
     const two = await file('2.txt')
-    await trashEntries(house, await at('a'))
+    await trashEntries(holdall, await at('a'))
     const input = restoring([one, two, { id: 'file_x' }], { mode: 'BEST_EFFORT' })
-    expect(await itemsRefused(house, 'purgeEntries', input)).toMatchObject([
+    expect(await itemsRefused(holdall, 'purgeEntries', input)).toMatchObject([
       { state: 'NOT_TRASHED' },
       { state: 'NOT_TRASHED' },
       { code: 'NOT_FOUND' },
@@ -570,72 +584,72 @@ describe('purgeEntries', () => {
   test('ends what is below for everybody at once, however long its rows take', async () => {
     const one = await file('a/b/c/1.txt')
     const [a, c] = [await at('a'), await at('a/b/c')]
-    await trashEntries(house, a)
+    await trashEntries(holdall, a)
     // As it is in the middle: the folder is marked, the rows are still there.
     const marked = { purgingAt: now }
-    await house.app.db.updateTable('entries').set(marked).where('id', '=', a.id).execute()
-    for (const entry of [a, c, one]) expect(await lookUp(house, entry, 'id')).toBe(null)
+    await holdall.app.db.updateTable('entries').set(marked).where('id', '=', a.id).execute()
+    for (const entry of [a, c, one]) expect(await lookUp(holdall, entry, 'id')).toBe(null)
     const ids = [one.version.id]
-    const { nodes } = await house.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids })
+    const { nodes } = await holdall.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids })
     expect(nodes).toEqual([null])
-    expect((await house.http(`/download/${one.id}`)).status).toBe(404)
+    expect((await holdall.http(`/download/${one.id}`)).status).toBe(404)
     expect(await trash()).toEqual([])
     const change = { entry: { id: c.id }, description: 'x' }
-    expect(await refused(house, 'updateEntry', change)).toMatchObject({ code: 'NOT_FOUND' })
+    expect(await refused(holdall, 'updateEntry', change)).toMatchObject({ code: 'NOT_FOUND' })
   })
 
   test('that comes too late for what was restored harms nothing', async () => {
     const one = await file('1.txt', 'alive')
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     const rounds = Array.from({ length: 20 }, (_, i) =>
       i % 2 ? purge(one) : restore(one).catch(() => null),
     )
     await Promise.all(rounds)
-    const alive = await lookUp(house, one, 'id trash { purgeAt }')
-    const { currentBytes, trashedBytes, storedBytes } = await usageOf(house, workspaceId)
+    const alive = await lookUp(holdall, one, 'id trash { purgeAt }')
+    const { currentBytes, trashedBytes, storedBytes } = await usageOf(holdall, workspaceId)
     const bytes = alive ? [5, 0, 5] : [0, 0, 0]
     expect([currentBytes, trashedBytes, storedBytes]).toEqual(bytes)
-    if (alive) expect((await download(house, one.id)).toString()).toBe('alive')
+    if (alive) expect((await download(holdall, one.id)).toString()).toBe('alive')
   })
 
   test('by a job that saw it in the trash before it was restored harms nothing', async () => {
     const one = await file('1.txt', 'alive')
-    await trashEntries(house, one)
-    const seen = await house.app.db
+    await trashEntries(holdall, one)
+    const seen = await holdall.app.db
       .selectFrom('entries')
       .selectAll()
       .where('id', '=', one.id)
       .executeTakeFirstOrThrow()
     const late = () =>
-      inTransaction({ ...house.app, viewer: null, publicUrl: '' }, (s) => purgeRow(s, seen))
+      inTransaction({ ...holdall.app, viewer: null, publicUrl: '' }, (s) => purgeRow(s, seen))
     await restore(one)
     await expect(late()).rejects.toThrow(InvalidState)
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     await expect(late()).rejects.toThrow(InvalidState)
     await restore(one)
-    expect((await download(house, one.id)).toString()).toBe('alive')
+    expect((await download(holdall, one.id)).toString()).toBe('alive')
   })
 })
 
 describe('emptyTrash', () => {
   const empty = (more = {}) =>
-    act(house, 'emptyTrash', { workspaceId, ...more }, 'purgedCount freedBytes')
+    act(holdall, 'emptyTrash', { workspaceId, ...more }, 'purgedCount freedBytes')
 
   test('purges everything, or what was trashed before a moment', async () => {
     await file('a/1.txt', '123')
-    await trashEntries(house, await at('a'), await file('2.txt', '12'))
+    await trashEntries(holdall, await at('a'), await file('2.txt', '12'))
     now += 60_000
-    await trashEntries(house, await file('3.txt', '1'))
+    await trashEntries(holdall, await file('3.txt', '1'))
     await file('4.txt', '1234')
-    const other = await createWorkspace(house, { name: 'Other' })
-    const theirs = await createFolder(house, { workspaceId: other.id, name: 'theirs' })
-    await trashEntries(house, theirs)
+    const other = await createWorkspace(holdall, { name: 'Other' })
+    const theirs = await createFolder(holdall, { workspaceId: other.id, name: 'theirs' })
+    await trashEntries(holdall, theirs)
     const trashedBefore = new Date(now).toISOString()
     expect(await empty({ trashedBefore })).toMatchObject({ purgedCount: 2, freedBytes: 5 })
     expect(await inTrash()).toEqual(['3.txt'])
     expect(await empty()).toMatchObject({ purgedCount: 1, freedBytes: 1 })
     expect(await empty()).toMatchObject({ purgedCount: 0, freedBytes: 0 })
-    expect(await usageOf(house, workspaceId)).toMatchObject({
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({
       currentBytes: 4,
       trashedBytes: 0,
       storedBytes: 4,
@@ -652,16 +666,16 @@ describe('what outlived the retention', () => {
   const settle = async (days: number) => {
     for (const ms of [days * DAY - LOOK_AGAIN, LOOK_AGAIN]) {
       now += ms
-      await house.app.jobs.runDue()
+      await holdall.app.jobs.runDue()
     }
   }
   const retain = (trashRetentionDays: number) =>
-    act(house, 'updateWorkspace', { workspaceId, trashRetentionDays }, 'workspace { id }')
+    act(holdall, 'updateWorkspace', { workspaceId, trashRetentionDays }, 'workspace { id }')
 
   test('is purged by itself, and its bytes go', async () => {
-    await trashEntries(house, await file('1.txt', 'one'))
+    await trashEntries(holdall, await file('1.txt', 'one'))
     await settle(20)
-    await trashEntries(house, await file('a/2.txt', 'two'), await at('a'))
+    await trashEntries(holdall, await file('a/2.txt', 'two'), await at('a'))
     expect((await inTrash()).sort()).toEqual(['1.txt', 'a', 'a/2.txt'])
     await settle(9.99)
     expect(await inTrash()).toHaveLength(3)
@@ -675,7 +689,7 @@ describe('what outlived the retention', () => {
 
   test('goes by the days of its workspace, and stays for good where they are 0', async () => {
     await retain(0)
-    await trashEntries(house, await file('1.txt'))
+    await trashEntries(holdall, await file('1.txt'))
     expect((await trash())[0].trash.purgeAt).toBe(null)
     await settle(3000)
     expect(await inTrash()).toEqual(['1.txt'])
@@ -690,18 +704,18 @@ describe('what outlived the retention', () => {
 
   test('is not what was restored in time', async () => {
     const one = await file('1.txt', 'alive')
-    await trashEntries(house, one)
+    await trashEntries(holdall, one)
     await settle(29)
     await restore(one)
     await settle(30)
-    expect((await download(house, one.id)).toString()).toBe('alive')
+    expect((await download(holdall, one.id)).toString()).toBe('alive')
   })
 })
 
 test('a folder of 3,000 files in 200 folders goes and comes back without its files being touched', async () => {
   const seed = await file('all/0/1.csv', 'a,b,c\n')
   const copies = (entry: Id, count: number, to: Id) =>
-    batchDone(house, 'copyEntries', {
+    batchDone(holdall, 'copyEntries', {
       entries: items(...Array.from({ length: count }, () => entry)),
       destination: { id: to.id },
     })
@@ -710,9 +724,9 @@ test('a folder of 3,000 files in 200 folders goes and comes back without its fil
   await copies(zero, 100, all)
   await copies(zero, 99, all)
   const totals = { bytes: 18_000, fileCount: 3000, folderCount: 200 }
-  expect(await totalsOf(house, all)).toEqual(totals)
+  expect(await totalsOf(holdall, all)).toEqual(totals)
   const files = () =>
-    house.app.db
+    holdall.app.db
       .selectFrom('entries')
       .selectAll()
       .where('kind', '=', 'file')
@@ -720,20 +734,20 @@ test('a folder of 3,000 files in 200 folders goes and comes back without its fil
       .execute()
   const before = await files()
   now += 60_000
-  await trashEntries(house, all)
+  await trashEntries(holdall, all)
   expect(await entriesOf()).toEqual([])
   expect(await files()).toEqual(before)
   expect(await inTrash()).toEqual(['all'])
   await restore(all)
   expect(await files()).toEqual(before)
-  expect(await totalsOf(house, root)).toEqual({ ...totals, folderCount: 201 })
+  expect(await totalsOf(holdall, root)).toEqual({ ...totals, folderCount: 201 })
   const one = await at('all/0 (200)/1 (15).csv')
-  expect(await lookUp(house, one, 'revision updatedAt trash { purgeAt }')).toMatchObject({
+  expect(await lookUp(holdall, one, 'revision updatedAt trash { purgeAt }')).toMatchObject({
     revision: 1,
     updatedAt: new Date(START).toISOString(),
     trash: null,
   })
-  await trashEntries(house, all)
+  await trashEntries(holdall, all)
   await purge(all)
   expect([await rowsOf('entries'), await rowsOf('versions'), await rowsOf('folderKinds')]).toEqual([
     1, 0, 0,
@@ -743,11 +757,11 @@ test('a folder of 3,000 files in 200 folders goes and comes back without its fil
 
 test('an upload whose folder went into the trash waits until it comes back', async () => {
   const a = await folder('a')
-  const upload = await createUpload(house, { workspaceId, folderId: a.id, name: 'x', size: 0 })
-  await trashEntries(house, a)
-  const problem = await problemOf(house, 'confirmUpload', { uploadId: upload.id })
+  const upload = await createUpload(holdall, { workspaceId, folderId: a.id, name: 'x', size: 0 })
+  await trashEntries(holdall, a)
+  const problem = await problemOf(holdall, 'confirmUpload', { uploadId: upload.id })
   expect(problem).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED' })
-  expect(await children(house, a.id)).toEqual([])
+  expect(await children(holdall, a.id)).toEqual([])
   await restore(a)
-  expect(await confirmUpload(house, { uploadId: upload.id })).toMatchObject({ path: 'a/x' })
+  expect(await confirmUpload(holdall, { uploadId: upload.id })).toMatchObject({ path: 'a/x' })
 })

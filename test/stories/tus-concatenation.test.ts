@@ -14,7 +14,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { invite } from '../support/people.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
 // tus 1.0.0, "Concatenation": each test is named after the sentence that it holds the server to.
@@ -45,21 +45,21 @@ const final = ({ post, workspaceId }: Tus, urls: string[], said: Record<string, 
 
 const locationOf = (response: Response) => response.headers.get('location') ?? ''
 const uploadIdOf = (response: Response) => response.headers.get('holdall-upload-id') ?? ''
-const blobsOf = async (house: House, where: 'staged' | 'kept') =>
-  (await keysOf(house, where)).length
+const blobsOf = async (holdall: TestServer, where: 'staged' | 'kept') =>
+  (await keysOf(holdall, where)).length
 
 test('the server MUST add concatenation to Tus-Extension', async () => {
   await using tus = await openTus()
   const { headers } = await tus.options()
   expect(headers.get('tus-extension')?.split(',')).toContain('concatenation')
   expect(headers.get('tus-extension')).not.toContain('concatenation-unfinished')
-  const { serverInfo } = await tus.house.ask('{ serverInfo { tusExtensions } }')
+  const { serverInfo } = await tus.holdall.ask('{ serverInfo { tusExtensions } }')
   expect(serverInfo.tusExtensions).toContain('concatenation')
 })
 
 test('partial uploads MUST be concatenated in the order of the list; the length is the sum of theirs', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = [randomBytes(3 * MIB), randomBytes(1), randomBytes(0), randomBytes(2 * MIB + 7)]
   const urls = await parts(tus, ...bytes)
   const order = [3, 1, 2, 0]
@@ -74,11 +74,11 @@ test('partial uploads MUST be concatenated in the order of the list; the length 
     length,
     length,
   ])
-  const file = await confirmUpload(house, { uploadId: uploadIdOf(made) })
+  const file = await confirmUpload(holdall, { uploadId: uploadIdOf(made) })
   const whole = Buffer.concat(order.map((i) => bytes[i] ?? Buffer.alloc(0)))
   expect(file).toMatchObject({ path: 'whole.bin', size: whole.length, sha256: sha256(whole) })
-  expect((await download(house, file.id)).equals(whole)).toBe(true)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+  expect((await download(holdall, file.id)).equals(whole)).toBe(true)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: whole.length,
     storedBytes: whole.length,
@@ -88,37 +88,37 @@ test('partial uploads MUST be concatenated in the order of the list; the length 
 
 test('the metadata of partial uploads SHALL NOT be transferred to the final one, whose own is its metadata', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const said = { workspaceId, filename: 'part.txt', tags: 'part', confirm: 'auto' }
   const url = await tus.create(said, { 'Upload-Length': '5', 'Upload-Concat': 'partial' })
   expect((await tus.patch(url, 0, 'hello')).headers.get('holdall-file-id')).toBe(null)
   expect((await tus.head(url)).headers.get('upload-metadata')).toBe(metadata(said))
   const made = await final(tus, [url], { description: 'whole' })
-  const { id } = await confirmUpload(house, { uploadId: uploadIdOf(made) })
+  const { id } = await confirmUpload(holdall, { uploadId: uploadIdOf(made) })
   const query =
     'query ($id: ID!) { node(id: $id) { ... on File { path description tags { name } } } }'
-  expect((await house.ask(query, { id })).node).toEqual({
+  expect((await holdall.ask(query, { id })).node).toEqual({
     path: 'whole.bin',
     description: 'whole',
     tags: [],
   })
-  expect(await entryByPath(house, workspaceId, 'part.txt')).toBe(null)
+  expect(await entryByPath(holdall, workspaceId, 'part.txt')).toBe(null)
 })
 
 test('a partial upload SHOULD NOT be processed until it is part of a final one', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const url = await part(tus, 'hello')
   const { nodes } = (
-    await house.ask(
+    await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { id status } } } }',
       { id: workspaceId },
     )
   ).workspace.uploads
   expect(nodes).toMatchObject([{ status: 'RECEIVED' }])
-  const refused = await attempt(house, 'confirmUpload', { uploadId: nodes[0].id }, '__typename')
+  const refused = await attempt(holdall, 'confirmUpload', { uploadId: nodes[0].id }, '__typename')
   expect(refused).toMatchObject({ code: 'INVALID_STATE' })
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 5 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 5 })
   expect((await final(tus, [url])).status).toBe(201)
 })
 
@@ -138,23 +138,23 @@ test('PATCH of a final upload MUST be 403, and MUST NOT modify it or its parts',
   const url = locationOf(made)
   for (const offset of [0, 11]) expect((await tus.patch(url, offset, 'x')).status).toBe(403)
   expect(await tus.offset(url)).toBe(11)
-  const { sha256: hash } = await confirmUpload(tus.house, { uploadId: uploadIdOf(made) })
+  const { sha256: hash } = await confirmUpload(tus.holdall, { uploadId: uploadIdOf(made) })
   expect(hash).toBe(sha256(Buffer.from('hello world')))
 })
 
 test('HEAD of a final upload SHOULD NOT have Upload-Offset before it is joined; Upload-Length MUST be there once it is known', async () => {
   await using tus = await openTus()
-  const { house } = tus
+  const { holdall } = tus
   const urls = await parts(tus, 'hello ', 'world')
   // A job that is being done keeps the next one waiting.
   const { promise, resolve } = Promise.withResolvers<void>()
-  const { blobs } = house.app
+  const { blobs } = holdall.app
   const adopt = blobs.adopt.bind(blobs)
   blobs.adopt = (key) => promise.then(() => adopt(key))
   const creating = final(tus, urls)
   const list = `query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { name url status size } } } }`
   const found = async () => {
-    const { workspace } = await house.ask(list, { id: tus.workspaceId })
+    const { workspace } = await holdall.ask(list, { id: tus.workspaceId })
     return workspace.uploads.nodes.find(({ name }: { name: string }) => name === 'whole.bin')
   }
   await until(async () => (await found()) !== undefined)
@@ -190,14 +190,14 @@ test('the host and scheme of the URLs MAY be omitted', async () => {
 
 test('the request SHOULD come after all parts are complete: 409 before, and then it is taken', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const done = await part(tus, 'hello ')
   const lengths = { 'Upload-Length': '5', 'Upload-Concat': 'partial' }
   const open = await tus.create({ workspaceId }, lengths)
   await tus.patch(open, 0, 'wo')
   const early = await final(tus, [done, open])
   expect([early.status, await early.json()]).toMatchObject([409, { code: 'UPLOAD_INCOMPLETE' }])
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 11 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
   await tus.patch(open, 2, 'rld')
   expect((await final(tus, [done, open])).status).toBe(201)
 })
@@ -213,12 +213,12 @@ test('a part with a deferred length is as good as others', async () => {
 
 test('what names no parts, or none that could be one, is refused', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const url = await part(tus, 'hello')
   const plain = await tus.create({ workspaceId }, { 'Upload-Length': '0' })
   const cancelled = await part(tus, 'hello')
   await tus.terminate(cancelled)
-  const other = await createWorkspace(house)
+  const other = await createWorkspace(holdall)
   const elsewhere = await part({ ...tus, workspaceId: other.id }, 'hello')
   const status = async (header: string) =>
     (await tus.post({ 'Upload-Concat': header, 'Upload-Metadata': metadata({ workspaceId }) }))
@@ -231,15 +231,15 @@ test('what names no parts, or none that could be one, is refused', async () => {
   expect(await status(`final;${url}x`)).toBe(404)
   expect(await status(`final;${url} ${elsewhere}`)).toBe(404)
   expect(await status(`final;${cancelled}`)).toBe(409)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 5 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 5 })
 })
 
 test('the parts of others are nobody else’s', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const url = await part(tus, 'hello')
-  const { token } = await invite(house, workspaceId)
-  const response = await house.http('/uploads', {
+  const { token } = await invite(holdall, workspaceId)
+  const response = await holdall.http('/uploads', {
     method: 'POST',
     token,
     headers: { 'Tus-Resumable': '1.0.0', 'Upload-Concat': `final;${url}` },
@@ -250,56 +250,58 @@ test('the parts of others are nobody else’s', async () => {
 
 test('a part is used once; the same request again is the same upload', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const urls = await parts(tus, 'hello ', 'world')
   const [first, second] = await Promise.all([final(tus, urls), final(tus, urls)])
   expect(locationOf(second)).toBe(locationOf(first))
   expect(locationOf(await final(tus, urls))).toBe(locationOf(first))
   expect((await final(tus, urls.toReversed())).status).toBe(409)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 11 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
 })
 
 test('joined parts are gone, with their bytes and their room', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const urls = await parts(tus, randomBytes(MIB), randomBytes(MIB))
   const made = await final(tus, urls)
-  await until(async () => (await blobsOf(house, 'kept')) === 0)
-  expect([await blobsOf(house, 'staged'), (await tus.head(urls[0] ?? '')).status]).toEqual([1, 410])
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 2 * MIB })
+  await until(async () => (await blobsOf(holdall, 'kept')) === 0)
+  expect([await blobsOf(holdall, 'staged'), (await tus.head(urls[0] ?? '')).status]).toEqual([
+    1, 410,
+  ])
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 2 * MIB })
   await tus.terminate(locationOf(made))
-  expect(await blobsOf(house, 'staged')).toBe(0)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await blobsOf(holdall, 'staged')).toBe(0)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
 test('the room of the parts is the room of the whole: a workspace that is full by them takes it', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  await act(house, 'updateWorkspace', { workspaceId, quotaBytes: 11 }, '__typename')
+  const { holdall, workspaceId } = tus
+  await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes: 11 }, '__typename')
   const urls = await parts(tus, 'hello ', 'world')
   const made = await final(tus, urls, { confirm: 'auto' })
   expect(made.status).toBe(201)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
 })
 
 test('confirm: auto makes the file with the answer, or says why not', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const made = await final(tus, await parts(tus, 'hello ', 'world'), { confirm: 'auto' })
-  const file = await entryByPath(house, workspaceId, 'whole.bin')
+  const file = await entryByPath(holdall, workspaceId, 'whole.bin')
   expect([made.status, made.headers.get('holdall-file-id')]).toEqual([201, file?.id])
   const wrong = { confirm: 'auto', filename: 'other', sha256: '0'.repeat(64) }
   const refused = await final(tus, await parts(tus, 'hello ', 'world'), wrong)
   expect(refused.status).toBe(460)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 })
 
 test('a join that a restart cut short is taken up again, and the file made in its maker’s name', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = [randomBytes(2 * MIB), randomBytes(2 * MIB), randomBytes(2 * MIB)]
   const urls = await parts(tus, ...bytes)
-  const { blobs } = house.app
+  const { blobs } = holdall.app
   const append = blobs.append.bind(blobs)
   let calls = 0
   blobs.append = (key, offset, ...rest) => {
@@ -308,14 +310,14 @@ test('a join that a restart cut short is taken up again, and the file made in it
   }
   void final(tus, urls, { confirm: 'auto' }).catch(() => {})
   await until(async () => calls > 1)
-  expect(await entryByPath(house, workspaceId, 'whole.bin')).toBe(null)
-  await house.restart()
-  await until(async () => (await entryByPath(house, workspaceId, 'whole.bin')) !== null, 15_000)
-  const file = await entryByPath(house, workspaceId, 'whole.bin')
+  expect(await entryByPath(holdall, workspaceId, 'whole.bin')).toBe(null)
+  await holdall.restart()
+  await until(async () => (await entryByPath(holdall, workspaceId, 'whole.bin')) !== null, 15_000)
+  const file = await entryByPath(holdall, workspaceId, 'whole.bin')
   const whole = Buffer.concat(bytes)
-  expect((await download(house, file?.id ?? '')).equals(whole)).toBe(true)
-  await until(async () => (await blobsOf(house, 'kept')) === 1)
-  expect(await usageOf(house, workspaceId)).toMatchObject({
+  expect((await download(holdall, file?.id ?? '')).equals(whole)).toBe(true)
+  await until(async () => (await blobsOf(holdall, 'kept')) === 1)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     storedBytes: whole.length,
   })
@@ -329,18 +331,18 @@ test('parts that nobody joins expire like other uploads', async () => {
   expect((await final(tus, [url])).status).toBe(410)
   for (const ms of [0, 600_000]) {
     now += ms
-    await tus.house.app.jobs.runDue()
+    await tus.holdall.app.jobs.runDue()
   }
-  expect(await usageOf(tus.house, tus.workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect(await blobsOf(tus.house, 'staged')).toBe(0)
+  expect(await usageOf(tus.holdall, tus.workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await blobsOf(tus.holdall, 'staged')).toBe(0)
 })
 
 /** An upload of tus-js-client as its users write it. */
-function start(house: House, bytes: Buffer, options: UploadOptions) {
+function start(holdall: TestServer, bytes: Buffer, options: UploadOptions) {
   const { promise: done, resolve, reject } = Promise.withResolvers<void>()
   const upload = new Upload(bytes, {
-    endpoint: `${house.url}/uploads`,
-    headers: { Authorization: `Bearer ${house.token}` },
+    endpoint: `${holdall.url}/uploads`,
+    headers: { Authorization: `Bearer ${holdall.token}` },
     retryDelays: null,
     parallelUploads: 3,
     onSuccess: () => resolve(),
@@ -353,26 +355,26 @@ function start(house: House, bytes: Buffer, options: UploadOptions) {
 
 test('tus-js-client: parallelUploads, its parts named by metadataForPartialUploads or by the endpoint', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const ways: UploadOptions[] = [
     { metadataForPartialUploads: { workspaceId } },
-    { endpoint: `${house.url}/uploads?workspaceId=${workspaceId}` },
-    { headers: { Authorization: `Bearer ${(await invite(house, workspaceId)).token}` } },
+    { endpoint: `${holdall.url}/uploads?workspaceId=${workspaceId}` },
+    { headers: { Authorization: `Bearer ${(await invite(holdall, workspaceId)).token}` } },
   ]
   for (const [i, way] of ways.entries()) {
     const bytes = randomBytes(7 * MIB + i)
     const metadata = { filename: `${i}.bin`, workspaceId, confirm: 'auto', sha256: sha256(bytes) }
-    const { upload, done } = start(house, bytes, { metadata, chunkSize: MIB, ...way })
+    const { upload, done } = start(holdall, bytes, { metadata, chunkSize: MIB, ...way })
     await done
-    const file = await entryByPath(house, workspaceId, `${i}.bin`)
-    expect((await download(house, file?.id ?? '')).equals(bytes)).toBe(true)
-    expect((await tusOf(house).head(upload.url ?? '', {}, null)).status).toBe(401)
+    const file = await entryByPath(holdall, workspaceId, `${i}.bin`)
+    expect((await download(holdall, file?.id ?? '')).equals(bytes)).toBe(true)
+    expect((await tusOf(holdall).head(upload.url ?? '', {}, null)).status).toBe(401)
   }
 })
 
 test('tus-js-client: parallelUploads that are aborted go on where they stopped', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(9 * MIB)
   let patches = 0
   const options = {
@@ -383,18 +385,18 @@ test('tus-js-client: parallelUploads that are aborted go on where they stopped',
       if (req.getMethod() === 'PATCH') patches += 1
     },
   }
-  const first = start(house, bytes, options)
+  const first = start(holdall, bytes, options)
   while (patches < 9) await sleep(1)
   await first.upload.abort()
   first.upload.start()
   await first.done
-  const file = await entryByPath(house, workspaceId, 'a.bin')
-  expect((await download(house, file?.id ?? '')).equals(bytes)).toBe(true)
+  const file = await entryByPath(holdall, workspaceId, 'a.bin')
+  expect((await download(holdall, file?.id ?? '')).equals(bytes)).toBe(true)
 })
 
 test('the upload of createUpload is no part of anything', async () => {
   await using tus = await openTus()
-  const made = await createUpload(tus.house, {
+  const made = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 5,

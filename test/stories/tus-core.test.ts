@@ -7,7 +7,7 @@ import { OFFSET_TYPE, openImpatientDoor, openTus, rawPatch } from '../support/tu
 
 async function openUpload(size = 11) {
   const open = await openTus()
-  const { url } = await createUpload(open.house, {
+  const { url } = await createUpload(open.holdall, {
     workspaceId: open.workspaceId,
     name: 'a.txt',
     size,
@@ -49,7 +49,7 @@ test('Tus-Resumable MUST be included in every request and response except for OP
     await tus.post({}),
     await tus.terminate(tus.url),
     await tus.head(tus.url),
-    await tus.house.http(tus.url),
+    await tus.holdall.http(tus.url),
   ]
   expect(answers.map(({ status }) => status)).toEqual([
     200, 204, 409, 415, 404, 401, 400, 204, 410, 412,
@@ -83,7 +83,7 @@ test('Tus-Max-Size MUST be a non-negative integer; the server SHOULD set it if t
 test('S27: X-HTTP-Method-Override MUST be interpreted as the request’s method; the actual method MUST be ignored', async () => {
   await using tus = await openUpload()
   const as = (method: string, headers: Record<string, string> = {}, body?: string) =>
-    tus.house.http(tus.url, {
+    tus.holdall.http(tus.url, {
       method: 'POST',
       headers: { 'Tus-Resumable': '1.0.0', 'X-HTTP-Method-Override': method, ...headers },
       ...(body && { body }),
@@ -146,7 +146,7 @@ test('PATCH MUST use Content-Type: application/offset+octet-stream, otherwise th
     expect(response.status).toBe(415)
     expect(await response.json()).toMatchObject({ code: 'UNSUPPORTED_MEDIA_TYPE' })
   }
-  const raw = await rawPatch(tus.house, tus.url, 0, 5, { 'Content-Type': '' })
+  const raw = await rawPatch(tus.holdall, tus.url, 0, 5, { 'Content-Type': '' })
   await raw.write('hello')
   expect((await raw.answer()).status).toBe(415)
   expect(await tus.offset(tus.url)).toBe(0)
@@ -201,7 +201,7 @@ test('PATCH against a non-existent resource SHOULD be 404', async () => {
 
 test('F9: the server SHOULD always attempt to store as much of the received data as possible', async () => {
   await using tus = await openUpload()
-  const raw = await rawPatch(tus.house, tus.url, 0, 11)
+  const raw = await rawPatch(tus.holdall, tus.url, 0, 11)
   await raw.write('hello')
   await new Promise((resolve) => setTimeout(resolve, 50))
   raw.socket.destroy()
@@ -210,8 +210,8 @@ test('F9: the server SHOULD always attempt to store as much of the received data
 
 test('S25: a timeout SHOULD be handled by closing the underlying connection', async () => {
   await using tus = await openUpload()
-  await using door = await openImpatientDoor(tus.house, { idleMs: 100 })
-  const raw = await rawPatch(tus.house, `${door.url}${new URL(tus.url).pathname}`, 0, 11)
+  await using door = await openImpatientDoor(tus.holdall, { idleMs: 100 })
+  const raw = await rawPatch(tus.holdall, `${door.url}${new URL(tus.url).pathname}`, 0, 11)
   await raw.write('hello')
   const { status, headers } = await raw.answer()
   expect([status, headers.get('upload-offset'), headers.get('retry-after')]).toEqual([
@@ -251,7 +251,7 @@ test('S27: no byte is taken beyond the length, however the body says its own len
     413,
     { code: 'FILE_TOO_LARGE' },
   ])
-  const chunked = await rawPatch(tus.house, tus.url, 0, 0, {
+  const chunked = await rawPatch(tus.holdall, tus.url, 0, 0, {
     'Content-Length': '',
     'Transfer-Encoding': 'chunked',
   })
@@ -265,7 +265,7 @@ test('S27: no byte is taken beyond the length, however the body says its own len
 
 test('a chunked body is taken to its end', async () => {
   await using tus = await openUpload()
-  const raw = await rawPatch(tus.house, tus.url, 0, 0, {
+  const raw = await rawPatch(tus.holdall, tus.url, 0, 0, {
     'Content-Length': '',
     'Transfer-Encoding': 'chunked',
   })
@@ -276,9 +276,9 @@ test('a chunked body is taken to its end', async () => {
 
 test('GET and whatever else is 405 with Allow', async () => {
   await using tus = await openUpload()
-  const get = await tus.house.http(tus.url, { headers: { 'Tus-Resumable': '1.0.0' } })
+  const get = await tus.holdall.http(tus.url, { headers: { 'Tus-Resumable': '1.0.0' } })
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'HEAD, PATCH, DELETE, OPTIONS'])
-  const put = await tus.house.http('/uploads', {
+  const put = await tus.holdall.http('/uploads', {
     method: 'PUT',
     headers: { 'Tus-Resumable': '1.0.0' },
   })

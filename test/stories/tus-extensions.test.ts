@@ -136,7 +136,7 @@ test('Creation: the server MUST acknowledge with 201 and MUST set Location to th
   const location = response.headers.get('location') ?? ''
   expect(response.status).toBe(201)
   expect(location).toMatch(
-    new RegExp(`^${tus.house.url}/uploads/[0-9a-f]{32}\\.k[0-9a-f]{8}\\.[\\w-]{22}$`),
+    new RegExp(`^${tus.holdall.url}/uploads/[0-9a-f]{32}\\.k[0-9a-f]{8}\\.[\\w-]{22}$`),
   )
   expect((await tus.head(location)).headers.get('upload-length')).toBe('11')
 })
@@ -178,20 +178,20 @@ test('F9: Creation With Upload: a body that breaks off leaves an upload with wha
     'Content-Type': OFFSET_TYPE,
     'Upload-Metadata': said,
   }
-  const raw = await rawRequest(tus.house, 'POST', '/uploads', headers)
+  const raw = await rawRequest(tus.holdall, 'POST', '/uploads', headers)
   await raw.write('hello')
   await new Promise((resolve) => setTimeout(resolve, 100))
   raw.socket.destroy()
   await new Promise((resolve) => setTimeout(resolve, 100))
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { name offset status } } } }`
-  const { workspace } = await tus.house.ask(query, { id: tus.workspaceId })
+  const { workspace } = await tus.holdall.ask(query, { id: tus.workspaceId })
   expect(workspace.uploads.nodes).toEqual([{ name: 'cut.txt', offset: 5, status: 'RECEIVING' }])
 })
 
 test('Creation With Upload: clients SHOULD send Expect: 100-continue, and hear early', async () => {
   await using tus = await openTus()
   const said = metadata({ workspaceId: tus.workspaceId })
-  const raw = await rawRequest(tus.house, 'POST', '/uploads', {
+  const raw = await rawRequest(tus.holdall, 'POST', '/uploads', {
     'Upload-Length': '5',
     'Content-Length': '5',
     'Content-Type': OFFSET_TYPE,
@@ -244,7 +244,7 @@ const checksum = (algorithm: string, text: string) =>
 
 test('Checksum: the server MUST verify the uploaded chunk; sha1 at least', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 15,
@@ -260,7 +260,7 @@ test('Checksum: the server MUST verify the uploaded chunk; sha1 at least', async
 
 test('Checksum: 460 where it mismatches; the chunk MUST be discarded, and the upload and its offset MUST NOT be updated', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 11,
@@ -278,7 +278,7 @@ test('Checksum: 460 where it mismatches; the chunk MUST be discarded, and the up
 
 test('Checksum: 400 where the algorithm is not supported, or the header is not a name, a space and Base64', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 5,
@@ -320,12 +320,12 @@ test('Termination: the server SHOULD free associated resources and MUST respond 
   expect((await tus.head(url)).status).toBe(410)
   expect((await tus.patch(url, 5, ' world')).status).toBe(410)
   expect((await tus.terminate(url)).status).toBe(410)
-  const { workspace } = await tus.house.ask(
+  const { workspace } = await tus.holdall.ask(
     `query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes storedBytes } } }`,
     { id: tus.workspaceId },
   )
   expect(workspace.usage).toEqual({ reservedBytes: 0, storedBytes: 0 })
-  const staged = await Array.fromAsync(tus.house.app.blobs.list('staged'))
+  const staged = await Array.fromAsync(tus.holdall.app.blobs.list('staged'))
   expect(staged).toEqual([])
 })
 
@@ -338,11 +338,11 @@ test('Termination: of a confirmed upload, its file stays', async () => {
   await tus.patch(url, 0, 'hello')
   expect((await tus.terminate(url)).status).toBe(204)
   expect((await tus.head(url)).status).toBe(410)
-  const { workspace } = await tus.house.ask(
+  const { workspace } = await tus.holdall.ask(
     `query ($id: ID!) { workspace(by: { id: $id }) { root { id } } }`,
     { id: tus.workspaceId },
   )
-  expect(await children(tus.house, workspace.root.id)).toMatchObject([{ path: 'a.txt' }])
+  expect(await children(tus.holdall, workspace.root.id)).toMatchObject([{ path: 'a.txt' }])
 })
 
 test('browsers are let in by CORS_ORIGINS, and may read what the protocol says in headers', async () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type PreviousUpload, Upload, type UploadOptions, type UrlStorage } from 'tus-js-client'
 import { expect, test } from 'vitest'
 import { confirmUpload, createUpload, download, entryByPath } from '../support/client.ts'
-import type { House } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
 import { openTus } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
@@ -13,12 +13,12 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 type Input = ConstructorParameters<typeof Upload>[0]
 
 /** An upload of tus-js-client as its users write it; `offsets` are those at which it sent a PATCH. */
-function start(house: House, input: Input, options: UploadOptions) {
+function start(holdall: TestServer, input: Input, options: UploadOptions) {
   const offsets: number[] = []
   const { promise: done, resolve, reject } = Promise.withResolvers<void>()
   const upload = new Upload(input, {
-    endpoint: `${house.url}/uploads`,
-    headers: { Authorization: `Bearer ${house.token}` },
+    endpoint: `${holdall.url}/uploads`,
+    headers: { Authorization: `Bearer ${holdall.token}` },
     retryDelays: null,
     onBeforeRequest: (req) => {
       const offset = req.getHeader('Upload-Offset')
@@ -48,14 +48,14 @@ function rememberedUploads(): UrlStorage {
   }
 }
 
-async function bytesAt(house: House, workspaceId: string, path: string) {
-  const file = await entryByPath(house, workspaceId, path)
-  return download(house, file?.id ?? '')
+async function bytesAt(holdall: TestServer, workspaceId: string, path: string) {
+  const file = await entryByPath(holdall, workspaceId, path)
+  return download(holdall, file?.id ?? '')
 }
 
 test('an upload in chunks; with confirm: auto its last byte makes the file', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(5 * MIB + 17)
   const metadata = {
     workspaceId,
@@ -65,16 +65,16 @@ test('an upload in chunks; with confirm: auto its last byte makes the file', asy
     sha256: sha256(bytes),
     confirm: 'auto',
   }
-  const { upload, offsets, done } = start(house, bytes, { chunkSize: MIB, metadata })
+  const { upload, offsets, done } = start(holdall, bytes, { chunkSize: MIB, metadata })
   upload.start()
   await done
   expect(offsets).toEqual([0, 1, 2, 3, 4, 5].map((n) => n * MIB))
-  expect(sha256(await bytesAt(house, workspaceId, 'raw/Größe.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'raw/Größe.bin'))).toBe(sha256(bytes))
 })
 
 test('aborted in the middle, found again and resumed: only the rest is sent', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(8 * MIB)
   const urlStorage = rememberedUploads()
   const options = {
@@ -82,53 +82,53 @@ test('aborted in the middle, found again and resumed: only the rest is sent', as
     urlStorage,
     metadata: { workspaceId, filename: 'a.bin', confirm: 'auto' },
   }
-  const first = start(house, bytes, options)
+  const first = start(holdall, bytes, options)
   first.upload.start()
   while (first.offsets.length < 4) await sleep(1)
   await first.upload.abort()
-  const second = start(house, bytes, options)
+  const second = start(holdall, bytes, options)
   const [previous] = await second.upload.findPreviousUploads()
   if (!previous) throw new Error('the upload was forgotten')
   second.upload.resumeFromPreviousUpload(previous)
   second.upload.start()
   await second.done
   expect(second.offsets[0]).toBeGreaterThanOrEqual(3 * MIB)
-  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
 test('the URL of createUpload is one that tus-js-client understands', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB)
-  const made = await createUpload(house, { workspaceId, name: 'a.bin', size: bytes.length })
-  const { upload, done } = start(house, bytes, { uploadUrl: made.url, endpoint: null })
+  const made = await createUpload(holdall, { workspaceId, name: 'a.bin', size: bytes.length })
+  const { upload, done } = start(holdall, bytes, { uploadUrl: made.url, endpoint: null })
   upload.start()
   await done
-  const file = await confirmUpload(house, { uploadId: made.id })
+  const file = await confirmUpload(holdall, { uploadId: made.id })
   expect(file.sha256).toBe(sha256(bytes))
 })
 
 test('a stream whose length nobody knows', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB + 5)
   const stream = new PassThrough()
   stream.end(bytes)
-  const { upload, done } = start(house, stream as unknown as Input, {
+  const { upload, done } = start(holdall, stream as unknown as Input, {
     uploadLengthDeferred: true,
     chunkSize: MIB,
     metadata: { workspaceId, filename: 'stream.bin', confirm: 'auto' },
   })
   upload.start()
   await done
-  expect(sha256(await bytesAt(house, workspaceId, 'stream.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'stream.bin'))).toBe(sha256(bytes))
 })
 
 test('creation with upload, and PATCH behind a POST', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB)
-  const { upload, offsets, done } = start(house, bytes, {
+  const { upload, offsets, done } = start(holdall, bytes, {
     uploadDataDuringCreation: true,
     overridePatchMethod: true,
     chunkSize: MIB,
@@ -137,43 +137,43 @@ test('creation with upload, and PATCH behind a POST', async () => {
   upload.start()
   await done
   expect(offsets).toEqual([MIB, 2 * MIB])
-  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
 test('the server closes and opens in the middle; the client goes on by itself', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(64 * MIB)
-  const { upload, offsets, done } = start(house, bytes, {
+  const { upload, offsets, done } = start(holdall, bytes, {
     retryDelays: [50, 100, 200, 400, 800, 800, 800],
     metadata: { workspaceId, filename: 'a.bin', confirm: 'auto' },
   })
   upload.start()
   while (offsets.length === 0) await sleep(1)
-  await house.restart()
+  await holdall.restart()
   await done
-  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
 test('an upload whose time is over is begun anew', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using tus = await openTus({ now: () => now })
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(MIB)
   const metadata = { workspaceId, filename: 'a.bin', confirm: 'auto' }
-  const made = await createUpload(house, { workspaceId, name: 'old.bin', size: bytes.length })
+  const made = await createUpload(holdall, { workspaceId, name: 'old.bin', size: bytes.length })
   now += 25 * 3_600_000
-  const { upload, done } = start(house, bytes, { uploadUrl: made.url, metadata })
+  const { upload, done } = start(holdall, bytes, { uploadUrl: made.url, metadata })
   upload.start()
   await done
   expect(upload.url).not.toBe(made.url)
-  expect(sha256(await bytesAt(house, workspaceId, 'a.bin'))).toBe(sha256(bytes))
+  expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
 test('abort(true) terminates the upload', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  const { upload } = start(house, randomBytes(4 * MIB), {
+  const { holdall, workspaceId } = tus
+  const { upload } = start(holdall, randomBytes(4 * MIB), {
     chunkSize: MIB,
     metadata: { workspaceId },
   })
@@ -186,10 +186,10 @@ test('abort(true) terminates the upload', async () => {
 
 test('a confirm: auto that cannot be is told to the client', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const bytes = randomBytes(1000)
   const metadata = { workspaceId, filename: 'a.bin', sha256: '0'.repeat(64), confirm: 'auto' }
-  const { upload, done } = start(house, bytes, { metadata })
+  const { upload, done } = start(holdall, bytes, { metadata })
   upload.start()
   await expect(done).rejects.toThrow(/response code: 460.*CHECKSUM_MISMATCH/)
 })

@@ -10,7 +10,7 @@ const length = { 'Upload-Length': '5' }
 
 test('all that Upload-Metadata says reaches the file', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const sha256 = createHash('sha256').update('hello').digest('hex')
   const url = await tus.create(
     {
@@ -29,10 +29,10 @@ test('all that Upload-Metadata says reaches the file', async () => {
   const patched = await tus.patch(url, 0, 'hello')
   expect(patched.headers.get('holdall-upload-status')).toBe('RECEIVED')
   const uploadId = patched.headers.get('holdall-upload-id')
-  const file = await confirmUpload(house, { uploadId })
+  const file = await confirmUpload(holdall, { uploadId })
   expect(file).toMatchObject({ path: 'raw/2025/Größe.txt', mediaType: 'text/plain', sha256 })
   const query = 'query ($id: ID!) { node(id: $id) { ... on File { description tags { name } } } }'
-  expect((await house.ask(query, { id: file.id })).node).toEqual({
+  expect((await holdall.ask(query, { id: file.id })).node).toEqual({
     description: 'first',
     tags: [{ name: 'plate 7' }, { name: 'Raw' }],
   })
@@ -40,21 +40,21 @@ test('all that Upload-Metadata says reaches the file', async () => {
 
 test('a missing filename becomes upload-<id>', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const response = await tus.post(
     { ...length, 'Upload-Metadata': metadata({ workspaceId }) },
     'hello',
   )
   const id = response.headers.get('holdall-upload-id') ?? ''
-  expect((await confirmUpload(house, { uploadId: id })).name).toBe(`upload-${id}`)
+  expect((await confirmUpload(holdall, { uploadId: id })).name).toBe(`upload-${id}`)
 })
 
 test('a token bound to a workspace needs no workspaceId, and reaches no other', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  const { secret: token } = await giveToken(house, { workspaceId })
+  const { holdall, workspaceId } = tus
+  const { secret: token } = await giveToken(holdall, { workspaceId })
   const post = (said: Record<string, string>, as: string) =>
-    house.http('/uploads', {
+    holdall.http('/uploads', {
       method: 'POST',
       token: as,
       headers: {
@@ -64,7 +64,7 @@ test('a token bound to a workspace needs no workspaceId, and reaches no other', 
       },
     })
   expect((await post({ filename: 'a' }, token)).status).toBe(201)
-  const unbound = await post({ filename: 'a' }, house.token)
+  const unbound = await post({ filename: 'a' }, holdall.token)
   expect([unbound.status, await unbound.json()]).toMatchObject([
     400,
     { code: 'INVALID_INPUT', path: ['Upload-Metadata'] },
@@ -74,15 +74,15 @@ test('a token bound to a workspace needs no workspaceId, and reaches no other', 
 
 test('with versionOf the bytes are the next version, with folderId they land in it', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  const file = await uploadFile(house, { workspaceId, path: 'data', name: 'a.txt', bytes: 'old' })
-  const folder = await entryByPath(house, workspaceId, 'data')
+  const { holdall, workspaceId } = tus
+  const file = await uploadFile(holdall, { workspaceId, path: 'data', name: 'a.txt', bytes: 'old' })
+  const folder = await entryByPath(holdall, workspaceId, 'data')
   await tus.patch(
     await tus.create({ workspaceId, versionOf: file.id, confirm: 'auto' }, length),
     0,
     'hello',
   )
-  expect((await download(house, file.id)).toString()).toBe('hello')
+  expect((await download(holdall, file.id)).toString()).toBe('hello')
   await tus.patch(
     await tus.create(
       { workspaceId, folderId: folder?.id ?? '', path: 'x', filename: 'b', confirm: 'auto' },
@@ -91,7 +91,7 @@ test('with versionOf the bytes are the next version, with folderId they land in 
     0,
     'hello',
   )
-  expect(await entryByPath(house, workspaceId, 'data/x/b')).not.toBe(null)
+  expect(await entryByPath(holdall, workspaceId, 'data/x/b')).not.toBe(null)
 })
 
 test.each([
@@ -102,23 +102,23 @@ test.each([
   ['path', '/etc'],
 ])('a wrong %s (%s) is 400, and nothing is made', async (key, value) => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const response = await tus.post({
     ...length,
     'Upload-Metadata': metadata({ workspaceId, [key]: value }),
   })
   expect([response.status, await response.json()]).toMatchObject([400, { code: 'INVALID_INPUT' }])
-  expect(await house.app.db.selectFrom('uploads').selectAll().execute()).toEqual([])
+  expect(await holdall.app.db.selectFrom('uploads').selectAll().execute()).toEqual([])
 })
 
 test('what createUpload refuses, a POST is refused as well', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
-  await uploadFile(house, { workspaceId, name: 'taken', bytes: 'x' })
-  await attempt(house, 'updateWorkspace', { workspaceId, quotaBytes: 5 }, 'workspace { id }')
-  const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
-  const post = (said: Record<string, string>, token = house.token) =>
-    house.http('/uploads', {
+  const { holdall, workspaceId } = tus
+  await uploadFile(holdall, { workspaceId, name: 'taken', bytes: 'x' })
+  await attempt(holdall, 'updateWorkspace', { workspaceId, quotaBytes: 5 }, 'workspace { id }')
+  const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  const post = (said: Record<string, string>, token = holdall.token) =>
+    holdall.http('/uploads', {
       method: 'POST',
       token,
       headers: {
@@ -131,7 +131,7 @@ test('what createUpload refuses, a POST is refused as well', async () => {
   expect((await post({ filename: 'a' })).status).toBe(201)
   expect((await post({ filename: 'b' })).status).toBe(507)
   expect((await post({ filename: 'c' }, secret)).status).toBe(403)
-  const nobody = await house.http('/uploads', {
+  const nobody = await holdall.http('/uploads', {
     method: 'POST',
     token: null,
     headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '4' },
@@ -141,11 +141,11 @@ test('what createUpload refuses, a POST is refused as well', async () => {
 
 test('confirm: auto makes the file with the last byte, and HEAD tells of it', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
   expect((await tus.patch(url, 0, 'hel')).headers.get('holdall-file-id')).toBe(null)
   const last = await tus.patch(url, 3, 'lo')
-  const file = await entryByPath(house, workspaceId, 'a.txt')
+  const file = await entryByPath(holdall, workspaceId, 'a.txt')
   const head = await tus.head(url)
   for (const { headers } of [last, head, await tus.patch(url, 5, '')]) {
     expect(headers.get('holdall-file-id')).toBe(file?.id)
@@ -157,7 +157,7 @@ test('confirm: auto makes the file with the last byte, and HEAD tells of it', as
 
 test('confirm: auto in one POST, also without a byte', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const said = (filename: string) => metadata({ workspaceId, filename, confirm: 'auto' })
   const whole = await tus.post({ ...length, 'Upload-Metadata': said('a.txt') }, 'hello')
   const empty = await tus.post({ 'Upload-Length': '0', 'Upload-Metadata': said('b.txt') })
@@ -165,14 +165,14 @@ test('confirm: auto in one POST, also without a byte', async () => {
     expect([status, headers.get('holdall-upload-status')]).toEqual([201, 'COMPLETE'])
     expect(headers.get('holdall-file-id')).toMatch(/^file_/)
   }
-  expect(await entryByPath(house, workspaceId, 'b.txt')).toMatchObject({ name: 'b.txt' })
+  expect(await entryByPath(holdall, workspaceId, 'b.txt')).toMatchObject({ name: 'b.txt' })
 })
 
 test('a confirm: auto that was refused is 410 for HEAD, and an empty PATCH at the end tries it again', async () => {
   await using tus = await openTus()
-  const { house, workspaceId } = tus
+  const { holdall, workspaceId } = tus
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
-  const other = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x' })
+  const other = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x' })
   const failed = await tus.patch(url, 0, 'hello')
   expect([failed.status, failed.headers.get('upload-offset')]).toEqual([409, '5'])
   expect(await failed.json()).toMatchObject({ code: 'NAME_CONFLICT' })
@@ -183,13 +183,13 @@ test('a confirm: auto that was refused is 410 for HEAD, and an empty PATCH at th
     head.headers.get('holdall-upload-status'),
   ]).toEqual([410, '5', 'RECEIVED'])
   expect((await tus.patch(url, 5, '')).status).toBe(409)
-  await house.ask(
+  await holdall.ask(
     'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "b" }) { __typename } }',
     { id: other.id },
   )
   const again = await tus.patch(url, 5, '')
   expect([again.status, again.headers.get('holdall-upload-status')]).toEqual([204, 'COMPLETE'])
-  expect(await entryByPath(house, workspaceId, 'a.txt')).toMatchObject({
+  expect(await entryByPath(holdall, workspaceId, 'a.txt')).toMatchObject({
     id: again.headers.get('holdall-file-id'),
   })
 })
@@ -218,7 +218,7 @@ test('the resource of a confirmed upload can be asked until its time is over, an
   expect((await tus.head(url)).status).toBe(200)
   now += 1
   expect((await tus.head(url)).status).toBe(410)
-  expect(await entryByPath(tus.house, tus.workspaceId, 'a')).not.toBe(null)
+  expect(await entryByPath(tus.holdall, tus.workspaceId, 'a')).not.toBe(null)
 })
 
 test('every refusal is one line of JSON', async () => {
@@ -229,7 +229,7 @@ test('every refusal is one line of JSON', async () => {
     await tus.patch(url, 0, 'x', { 'Content-Type': 'text/plain' }),
     await tus.patch(`${url}x`, 0, 'x'),
     await tus.post({}),
-    await tus.house.http(url),
+    await tus.holdall.http(url),
   ]
   for (const response of refusals) {
     expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
@@ -241,8 +241,8 @@ test('two servers of one secret know each other’s URLs, another does not', asy
   await using tus = await openTus()
   await using other = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, length)
-  expect((await tusOf(other.house).head(new URL(url).pathname)).status).toBe(404)
-  await tus.house.restart()
+  expect((await tusOf(other.holdall).head(new URL(url).pathname)).status).toBe(404)
+  await tus.holdall.restart()
   expect((await tus.head(url)).status).toBe(200)
 })
 

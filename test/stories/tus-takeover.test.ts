@@ -9,12 +9,12 @@ const MIB = 1024 * 1024
 
 async function openStalled(arrived = 'hello', size = 11) {
   const tus = await openTus()
-  const upload = await createUpload(tus.house, {
+  const upload = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a.txt',
     size,
   })
-  const raw = await rawPatch(tus.house, upload.url, 0, size)
+  const raw = await rawPatch(tus.holdall, upload.url, 0, size)
   await raw.write(arrived)
   await sleep(50)
   const close = () => {
@@ -32,8 +32,8 @@ test(
     const size = 9 * MIB
     const times: number[] = []
     for (const name of ['a', 'b', 'c', 'd', 'e']) {
-      const { url } = await createUpload(tus.house, { workspaceId: tus.workspaceId, name, size })
-      const raw = await rawPatch(tus.house, url, 0, size)
+      const { url } = await createUpload(tus.holdall, { workspaceId: tus.workspaceId, name, size })
+      const raw = await rawPatch(tus.holdall, url, 0, size)
       await raw.write('x'.repeat(8 * MIB))
       await sleep(100)
       const startedAt = performance.now()
@@ -42,7 +42,8 @@ test(
       expect(offset).toBe(8 * MIB)
       raw.socket.destroy()
     }
-    for await (const staged of tus.house.app.blobs.list('staged')) expect(staged.size).toBe(8 * MIB)
+    for await (const staged of tus.holdall.app.blobs.list('staged'))
+      expect(staged.size).toBe(8 * MIB)
     // The middle one of five: the machine has other things to do as well. In a bucket what arrived is put before it is told.
     expect(times.sort((a, b) => a - b)[2]).toBeLessThan(process.env.TEST_BLOBS === 's3' ? 500 : 50)
   },
@@ -68,8 +69,8 @@ test(
     expect(performance.now() - startedAt).toBeLessThan(500)
     expect(response.status).toBe(204)
     expect((await tus.raw.answer()).status).toBe(423)
-    const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
-    expect((await download(tus.house, file.id)).toString()).toBe('hello world')
+    const file = await confirmUpload(tus.holdall, { uploadId: tus.upload.id })
+    expect((await download(tus.holdall, file.id)).toString()).toBe('hello world')
   },
 )
 
@@ -78,8 +79,8 @@ test('F9: bytes that a superseded request still sends are not taken', async () =
   await tus.patch(tus.url, 5, ' there')
   await tus.raw.write(' world')
   await sleep(50)
-  const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
-  expect((await download(tus.house, file.id)).toString()).toBe('hello there')
+  const file = await confirmUpload(tus.holdall, { uploadId: tus.upload.id })
+  expect((await download(tus.holdall, file.id)).toString()).toBe('hello there')
 })
 
 test('DELETE beside a stalled PATCH ends both', async () => {
@@ -87,12 +88,12 @@ test('DELETE beside a stalled PATCH ends both', async () => {
   expect((await tus.terminate(tus.url)).status).toBe(204)
   expect((await tus.raw.answer()).status).toBe(423)
   expect((await tus.head(tus.url)).status).toBe(410)
-  expect(await Array.fromAsync(tus.house.app.blobs.list('staged'))).toEqual([])
+  expect(await Array.fromAsync(tus.holdall.app.blobs.list('staged'))).toEqual([])
 })
 
 test('cancelUpload beside a running PATCH: its bytes count for nothing, and none stay', async () => {
   await using tus = await openStalled()
-  const { cancelUpload } = await tus.house.ask(
+  const { cancelUpload } = await tus.holdall.ask(
     `mutation ($id: ID!) { cancelUpload(input: { uploadId: $id }) {
       ... on CancelUploadPayload { upload { status } } ... on UserError { code } } }`,
     { id: tus.upload.id },
@@ -100,13 +101,13 @@ test('cancelUpload beside a running PATCH: its bytes count for nothing, and none
   expect(cancelUpload).toEqual({ upload: { status: 'CANCELED' } })
   await tus.raw.write(' world')
   expect((await tus.raw.answer()).status).toBe(410)
-  expect(await Array.fromAsync(tus.house.app.blobs.list('staged'))).toEqual([])
+  expect(await Array.fromAsync(tus.holdall.app.blobs.list('staged'))).toEqual([])
 })
 
 test('F9: PATCHes that come all at once leave one whole upload, and none is answered 5xx', async () => {
   await using tus = await openTus()
   const body = 'x'.repeat(MIB)
-  const { url, id } = await createUpload(tus.house, {
+  const { url, id } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: MIB,
@@ -117,7 +118,7 @@ test('F9: PATCHes that come all at once leave one whole upload, and none is answ
   expect(new Set(statuses).difference(new Set([204, 409, 413, 423]))).toEqual(new Set())
   const offset = await tus.offset(url)
   if (offset < MIB) expect((await tus.patch(url, offset, body.slice(offset))).status).toBe(204)
-  expect((await confirmUpload(tus.house, { uploadId: id })).size).toBe(MIB)
+  expect((await confirmUpload(tus.holdall, { uploadId: id })).size).toBe(MIB)
 })
 
 test('F9: a flood of requests for one upload is 423 with Retry-After, never 5xx', async () => {
@@ -132,7 +133,7 @@ test('F9: a flood of requests for one upload is 423 with Retry-After, never 5xx'
 
 test('F20: the house closes: what arrived is kept and answered 423, and whoever comes back goes on from there', async () => {
   await using tus = await openStalled()
-  const restarted = tus.house.restart()
+  const restarted = tus.holdall.restart()
   const { status, headers } = await tus.raw.answer()
   expect([status, headers.get('upload-offset'), headers.get('retry-after')]).toEqual([
     423,
@@ -142,18 +143,18 @@ test('F20: the house closes: what arrived is kept and answered 423, and whoever 
   await restarted
   expect(await tus.offset(tus.url)).toBe(5)
   expect((await tus.patch(tus.url, 5, ' world')).status).toBe(204)
-  const file = await confirmUpload(tus.house, { uploadId: tus.upload.id })
-  expect((await download(tus.house, file.id)).toString()).toBe('hello world')
+  const file = await confirmUpload(tus.holdall, { uploadId: tus.upload.id })
+  expect((await download(tus.holdall, file.id)).toString()).toBe('hello world')
 })
 
 test('F20: while a door closes, HEAD and PATCH are 423 with Retry-After', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 5,
   })
-  await using door = await openImpatientDoor(tus.house, { idleMs: 60_000 })
+  await using door = await openImpatientDoor(tus.holdall, { idleMs: 60_000 })
   await door.drain()
   const here = `${door.url}${new URL(url).pathname}`
   for (const response of [await tus.head(here), await tus.patch(here, 0, 'hello')]) {
@@ -164,13 +165,13 @@ test('F20: while a door closes, HEAD and PATCH are 423 with Retry-After', async 
 
 test('S25, F9: a client that sends a byte now and then is waited for; a silent one is not', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 10,
   })
-  await using door = await openImpatientDoor(tus.house, { idleMs: 200 })
-  const raw = await rawPatch(tus.house, `${door.url}${new URL(url).pathname}`, 0, 10)
+  await using door = await openImpatientDoor(tus.holdall, { idleMs: 200 })
+  const raw = await rawPatch(tus.holdall, `${door.url}${new URL(url).pathname}`, 0, 10)
   for (const byte of 'slowly') {
     await raw.write(byte)
     await sleep(100)
@@ -183,29 +184,29 @@ test('S25, F9: a client that sends a byte now and then is waited for; a silent o
 
 test('F9: a connection that is reset in the middle of a body keeps what arrived, durably', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 4 * MIB,
   })
-  const raw = await rawPatch(tus.house, url, 0, 4 * MIB)
+  const raw = await rawPatch(tus.holdall, url, 0, 4 * MIB)
   await raw.write('x'.repeat(3 * MIB))
   await sleep(100)
   raw.socket.resetAndDestroy()
   await once(raw.socket, 'close')
   await until(async () => (await tus.offset(url)) === 3 * MIB)
-  const [staged] = await Array.fromAsync(tus.house.app.blobs.list('staged'))
+  const [staged] = await Array.fromAsync(tus.holdall.app.blobs.list('staged'))
   expect(staged?.size).toBe(3 * MIB)
 })
 
 test('413 reaches a client that is still sending', async () => {
   await using tus = await openTus()
-  const { url } = await createUpload(tus.house, {
+  const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 5,
   })
-  const raw = await rawPatch(tus.house, url, 0, 64 * MIB)
+  const raw = await rawPatch(tus.holdall, url, 0, 64 * MIB)
   void raw.write(Buffer.alloc(64 * MIB))
   expect((await raw.answer()).status).toBe(413)
   raw.socket.destroy()

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { act, confirmUpload, entryByPath, sendBytes } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { findings } from '../support/inspection.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 // test/fixtures holds installations that earlier versions made (make.ts wrote them): each is upgraded by a start, and used.
 
@@ -16,15 +16,15 @@ const fixtures = join(import.meta.dirname, '../fixtures')
 async function openUpgraded(version: string) {
   const from = join(fixtures, `${version}-${database === 'SQLite' ? 'sqlite' : 'postgres'}`)
   const made = JSON.parse(await readFile(join(from, 'expected.json'), 'utf8'))
-  const house = await openHouse({
+  const holdall = await startTestServer({
     now: () => made.madeAt + HOUR_MS,
     prepare: async (dir, databaseUrl) => {
       await cp(from, dir, { recursive: true })
       if (databaseUrl) await loadDump(join(from, 'rows.sql'), databaseUrl)
     },
   })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  return { house: Object.assign(house, { token: made.ownerToken }), made }
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  return { holdall: Object.assign(holdall, { token: made.ownerToken }), made }
 }
 
 /** Lines that begin with a backslash are for psql. */
@@ -38,8 +38,8 @@ async function loadDump(path: string, connectionString: string) {
 const as = (made: { ownerToken: string }) => ({ token: made.ownerToken })
 
 test('files, versions, tags and rows of the version before are there after an upgrade', async () => {
-  const { house, made } = await openUpgraded('0015')
-  const { node: file } = await house.ask(
+  const { holdall, made } = await openUpgraded('0015')
+  const { node: file } = await holdall.ask(
     `query ($id: ID!) { node(id: $id) { ... on File {
       path size sha256 description tags { name } versions { nodes { number } } downloadUrl { url } } } }`,
     { id: made.file.id },
@@ -48,9 +48,9 @@ test('files, versions, tags and rows of the version before are there after an up
   expect(file).toMatchObject({ path: made.file.path, description: 'Zürich' })
   expect(file.tags.map(({ name }: { name: string }) => name).sort()).toEqual(['größe', 'plate'])
   expect(file.versions.nodes).toHaveLength(made.file.versions)
-  const download = await house.http(file.downloadUrl.url, { token: null })
+  const download = await holdall.http(file.downloadUrl.url, { token: null })
   expect(await download.text()).toBe(made.file.bytes)
-  const { node: second } = await house.ask(
+  const { node: second } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on File { size sha256 metadata } } }',
     { id: made.second.id },
     as(made),
@@ -63,8 +63,8 @@ test('files, versions, tags and rows of the version before are there after an up
 })
 
 test('of a token that the operator chose nothing is stored any more after an upgrade', async () => {
-  const { house } = await openUpgraded('0015')
-  const rows = await house.app.db
+  const { holdall } = await openUpgraded('0015')
+  const rows = await holdall.app.db
     .selectFrom('apiTokens')
     .select(['name', 'prefix'])
     .orderBy('createdAt')
@@ -77,39 +77,44 @@ test('of a token that the operator chose nothing is stored any more after an upg
 })
 
 test('what was in the trash before an upgrade can be restored after it', async () => {
-  const { house, made } = await openUpgraded('0015')
+  const { holdall, made } = await openUpgraded('0015')
   const input = { entryIds: [made.trashedId] }
-  const restored = await act(house, 'restoreEntries', input, 'succeeded', as(made))
+  const restored = await act(holdall, 'restoreEntries', input, 'succeeded', as(made))
   expect(restored.succeeded).toBe(1)
-  expect(await entryByPath(house, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()
+  expect(await entryByPath(holdall, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()
 })
 
 test('uploads that were begun before an upgrade are finished after it', async () => {
-  const { house, made } = await openUpgraded('0015')
+  const { holdall, made } = await openUpgraded('0015')
   const upload = { id: made.open.id, url: made.open.path, headers: [], status: 'RECEIVING' }
-  expect(await sendBytes(house, upload, '456789', made.open.offset, as(made))).toBe(made.open.size)
-  const whole = await confirmUpload(house, { uploadId: made.open.id }, as(made))
+  expect(await sendBytes(holdall, upload, '456789', made.open.offset, as(made))).toBe(
+    made.open.size,
+  )
+  const whole = await confirmUpload(holdall, { uploadId: made.open.id }, as(made))
   expect(whole.size).toBe(made.open.size)
-  const received = await confirmUpload(house, { uploadId: made.received.id }, as(made))
+  const received = await confirmUpload(holdall, { uploadId: made.received.id }, as(made))
   expect(received.name).toBe(made.received.name)
 })
 
 test('tokens and share links of the version before open what they opened', async () => {
-  const { house, made } = await openUpgraded('0015')
+  const { holdall, made } = await openUpgraded('0015')
   const { token } = made.viewer
-  expect(await entryByPath(house, made.workspaceId, made.file.path, { token })).not.toBeNull()
-  const share = await sharedName(house, made.share)
+  expect(await entryByPath(holdall, made.workspaceId, made.file.path, { token })).not.toBeNull()
+  const share = await sharedName(holdall, made.share)
   expect(share).toBe('raw')
 })
 
 test('fsck finds nothing after an upgrade', async () => {
-  const { house } = await openUpgraded('0015')
-  expect(await findings(house, { deep: true })).toEqual([])
+  const { holdall } = await openUpgraded('0015')
+  expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
-async function sharedName(house: House, { path, password }: { path: string; password: string }) {
+async function sharedName(
+  holdall: TestServer,
+  { path, password }: { path: string; password: string },
+) {
   const token = path.split('/').at(-1)
-  const data = await house.ask(
+  const data = await holdall.ask(
     `query ($token: String!, $password: String) {
       shared(token: $token, password: $password) { entry { name } }
     }`,

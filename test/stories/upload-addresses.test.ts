@@ -2,27 +2,27 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createWorkspace, sendBytes } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
 import { giveToken, invite, type Person } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
 const address = 'url headers { name value } parts(first: 3) { number url }'
 const hidden = { url: null, headers: [], parts: null }
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let maker: Person
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  workspaceId = (await createWorkspace(house)).id
-  maker = await invite(house, workspaceId, 'EDITOR')
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  workspaceId = (await createWorkspace(holdall)).id
+  maker = await invite(holdall, workspaceId, 'EDITOR')
 })
 
 type Made = { id: string; url: string; headers: { name: string; value: string }[] }
 async function createUpload(transport: string): Promise<Made> {
   const input = { workspaceId, name: `${transport}.bin`, size: 4, transport }
-  return (await act(house, 'createUpload', input, `upload { id ${address} }`, maker)).upload
+  return (await act(holdall, 'createUpload', input, `upload { id ${address} }`, maker)).upload
 }
 
 type Seen = { url: string | null; headers: object[]; parts: object[] | null }
@@ -41,14 +41,14 @@ async function waysTo(upload: { id: string }, token: string): Promise<Record<str
     }
   }`
   const asked = { id: upload.id, ws: workspaceId }
-  const { node, nodes, workspace } = await house.ask(query, asked, { token })
+  const { node, nodes, workspace } = await holdall.ask(query, asked, { token })
   const own = <T extends { id: string }>(all: T[]) => {
     const { id: _, ...seen } = all.find(({ id }) => id === upload.id) ?? { id: '' }
     return seen as unknown as Seen
   }
   const changed = workspace.changes.changes.flatMap((change: any) => change.upload ?? [])
   const subscription = `subscription { uploadChanged(uploadId: "${upload.id}") { ${address} } }`
-  using stream = await openStream(house, subscription, {}, { token })
+  using stream = await openStream(holdall, subscription, {}, { token })
   return {
     node,
     nodes: nodes[0],
@@ -62,13 +62,13 @@ async function waysTo(upload: { id: string }, token: string): Promise<Record<str
 let start: string
 beforeEach(async () => {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }'
-  start = (await house.ask(query, { id: workspaceId })).workspace.syncCursor
+  start = (await holdall.ask(query, { id: workspaceId })).workspace.syncCursor
 })
 
 describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transport) => {
   test('is shown to the user who made it, also by another token that may write', async () => {
     const upload = await createUpload(transport)
-    const { secret } = await giveToken(house, { scopes: ['FILES_READ', 'FILES_WRITE'] }, maker)
+    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] }, maker)
     for (const token of [maker.token, secret]) {
       for (const seen of Object.values(await waysTo(upload, token))) {
         expect(seen).toMatchObject({ url: upload.url, headers: upload.headers })
@@ -78,7 +78,7 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
 
   test.each(['VIEWER', 'EDITOR', 'OWNER'] as const)('is not shown to another %s', async (role) => {
     const upload = await createUpload(transport)
-    const other = await invite(house, workspaceId, role)
+    const other = await invite(holdall, workspaceId, role)
     for (const [way, seen] of Object.entries(await waysTo(upload, other.token))) {
       expect([way, seen]).toEqual([way, hidden])
     }
@@ -86,7 +86,7 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
 
   test('is not shown to a token of its maker that only reads', async () => {
     const upload = await createUpload(transport)
-    const { secret } = await giveToken(house, { scopes: ['FILES_READ'] }, maker)
+    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] }, maker)
     for (const [way, seen] of Object.entries(await waysTo(upload, secret))) {
       expect([way, seen]).toEqual([way, hidden])
     }
@@ -95,17 +95,17 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
   test('is not shown to its maker once they are VIEWER', async () => {
     const upload = await createUpload(transport)
     const demoted = { workspaceId, userId: maker.userId, role: 'VIEWER' }
-    await act(house, 'updateMember', demoted, '__typename')
+    await act(holdall, 'updateMember', demoted, '__typename')
     for (const [way, seen] of Object.entries(await waysTo(upload, maker.token))) {
       expect([way, seen]).toEqual([way, hidden])
     }
   })
 
   test('is shown in the answers of createUploads and of a token that only writes', async () => {
-    const { secret } = await giveToken(house, { scopes: ['FILES_WRITE'] }, maker)
+    const { secret } = await giveToken(holdall, { scopes: ['FILES_WRITE'] }, maker)
     const input = { workspaceId, name: 'a', size: 4, transport }
     const fields = 'results { upload { url } }'
-    const { results } = await act(house, 'createUploads', { uploads: [input] }, fields, {
+    const { results } = await act(holdall, 'createUploads', { uploads: [input] }, fields, {
       token: secret,
     })
     expect(results[0].upload.url).toMatch(/^http/)
@@ -115,7 +115,7 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
 describe('whoever knows the address of an upload that another user made', () => {
   test('can neither ask for it nor write to it nor end it as a tus resource', async () => {
     const upload = await createUpload('TUS')
-    const other = await invite(house, workspaceId, 'OWNER')
+    const other = await invite(holdall, workspaceId, 'OWNER')
     for (const method of ['HEAD', 'PATCH', 'DELETE']) {
       const headers = {
         'tus-resumable': '1.0.0',
@@ -124,24 +124,24 @@ describe('whoever knows the address of an upload that another user made', () => 
       }
       const body = method === 'PATCH' ? { body: 'evil' } : {}
       const init = { method, headers, token: other.token, ...body }
-      expect([method, (await house.http(upload.url, init)).status]).toEqual([method, 404])
+      expect([method, (await holdall.http(upload.url, init)).status]).toEqual([method, 404])
     }
-    expect(await sendBytes(house, { ...upload, status: '' }, 'good', 0, maker)).toBe(4)
+    expect(await sendBytes(holdall, { ...upload, status: '' }, 'good', 0, maker)).toBe(4)
   })
 
   test('can bring the bytes of a SIGNED_PUT, and neither read nor end it', async () => {
     const upload = await createUpload('SIGNED_PUT')
-    const other = await invite(house, workspaceId, 'OWNER')
+    const other = await invite(holdall, workspaceId, 'OWNER')
     for (const method of ['GET', 'HEAD', 'PATCH', 'DELETE', 'POST']) {
-      const answer = await house.http(upload.url, { method, token: other.token })
+      const answer = await holdall.http(upload.url, { method, token: other.token })
       // A bucket has its own words for a method that it has not signed.
       expect([403, 405]).toContain(answer.status)
     }
-    if (!upload.url.startsWith(house.url)) return
+    if (!upload.url.startsWith(holdall.url)) return
     // The key of the one kind of address is no key of the other.
     const tus = upload.url.replace('/uploads/put/', '/uploads/')
     const headers = { 'tus-resumable': '1.0.0' }
-    const head = await house.http(tus, { method: 'HEAD', headers, ...maker })
+    const head = await holdall.http(tus, { method: 'HEAD', headers, ...maker })
     expect(head.status).toBe(404)
   })
 })

@@ -13,131 +13,131 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const HOUR = 3_600_000
 
 async function openAt2030() {
   let now = Date.UTC(2030, 0, 1)
-  const house = await openHouse({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
-  const { id: workspaceId } = await createWorkspace(house)
+  const holdall = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
+  const { id: workspaceId } = await createWorkspace(holdall)
   const pass = (ms: number) => {
     now += ms
   }
-  return { house, workspaceId, pass, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+  return { holdall, workspaceId, pass, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 
-const scopeOf = ({ app }: House) => ({ ...app, viewer: null, publicUrl: '' })
-const keys = async ({ app }: House, where: 'staged' | 'kept') =>
+const scopeOf = ({ app }: TestServer) => ({ ...app, viewer: null, publicUrl: '' })
+const keys = async ({ app }: TestServer, where: 'staged' | 'kept') =>
   (await Array.fromAsync(app.blobs.list(where))).map(({ key }) => key)
 
-async function rowOf({ app }: House, id: string) {
+async function rowOf({ app }: TestServer, id: string) {
   return app.db.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 }
 
-async function usageOf(house: House, id: string) {
+async function usageOf(holdall: TestServer, id: string) {
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes currentBytes storedBytes } } }'
-  return (await house.ask(query, { id })).workspace.usage
+  return (await holdall.ask(query, { id })).workspace.usage
 }
 
 test('S26: an upload is dropped when it was silent for too long, not when it is old', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId, pass } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
+  const { holdall, workspaceId, pass } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
   for (const [offset, bytes] of [
     [0, 'he'],
     [2, 'llo'],
     [5, ' wor'],
   ] as const) {
     pass(HOUR - 1000)
-    expect(await expireUploads(scopeOf(house))).toBe(0)
-    await sendBytes(house, made, bytes, offset)
+    expect(await expireUploads(scopeOf(holdall))).toBe(0)
+    await sendBytes(holdall, made, bytes, offset)
   }
   pass(HOUR)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 11 })
-  expect(await expireUploads(scopeOf(house))).toBe(1)
-  expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect(await keys(house, 'staged')).toEqual([])
-  expect((await rowOf(house, made.id)).status).toBe('EXPIRED')
-  const confirm = await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
+  expect(await expireUploads(scopeOf(holdall))).toBe(1)
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await keys(holdall, 'staged')).toEqual([])
+  expect((await rowOf(holdall, made.id)).status).toBe('EXPIRED')
+  const confirm = await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   expect(confirm).toMatchObject({ code: 'UPLOAD_EXPIRED' })
 })
 
 test('the job does so by itself', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId, pass } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
-  await house.app.jobs.runDue()
+  const { holdall, workspaceId, pass } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
+  await holdall.app.jobs.runDue()
   pass(2 * HOUR)
-  await house.app.jobs.runDue()
+  await holdall.app.jobs.runDue()
   // A clock that leaps is believed the second time.
   pass(600_000)
-  await house.app.jobs.runDue()
-  expect((await rowOf(house, made.id)).status).toBe('EXPIRED')
+  await holdall.app.jobs.runDue()
+  expect((await rowOf(holdall, made.id)).status).toBe('EXPIRED')
 })
 
 test('S26: what has all its bytes and was never confirmed expires as well', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId, pass } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 2 })
-  await sendBytes(house, made, 'hi')
+  const { holdall, workspaceId, pass } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 2 })
+  await sendBytes(holdall, made, 'hi')
   pass(HOUR)
-  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
-    { code: 'UPLOAD_EXPIRED' },
-  )
-  expect(await expireUploads(scopeOf(house))).toBe(1)
-  expect(await keys(house, 'staged')).toEqual([])
+  expect(
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
+  ).toMatchObject({ code: 'UPLOAD_EXPIRED' })
+  expect(await expireUploads(scopeOf(holdall))).toBe(1)
+  expect(await keys(holdall, 'staged')).toEqual([])
 })
 
 test('a confirm that failed after the bytes were adopted leaves them to the sweeper when its upload expires', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId, pass } = here
-  const { log } = house.app
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 3 })
-  await sendBytes(house, made, 'new')
-  const old = await uploadFile(house, { workspaceId, name: 'a', bytes: 'old' })
-  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
-    { code: 'NAME_CONFLICT' },
-  )
-  expect(await keys(house, 'kept')).toContain(made.id)
-  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([])
+  const { holdall, workspaceId, pass } = here
+  const { log } = holdall.app
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 3 })
+  await sendBytes(holdall, made, 'new')
+  const old = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'old' })
+  expect(
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
+  ).toMatchObject({ code: 'NAME_CONFLICT' })
+  expect(await keys(holdall, 'kept')).toContain(made.id)
+  expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([])
   pass(HOUR)
-  expect(await expireUploads(scopeOf(house))).toBe(1)
+  expect(await expireUploads(scopeOf(holdall))).toBe(1)
   // A later state of the database may have a file of them.
-  expect(await keys(house, 'kept')).toContain(made.id)
-  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([made.id])
-  const held = await house.app.db.selectFrom('quarantine').select(['key', 'place']).execute()
+  expect(await keys(holdall, 'kept')).toContain(made.id)
+  expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([made.id])
+  const held = await holdall.app.db.selectFrom('quarantine').select(['key', 'place']).execute()
   expect(held).toEqual([{ key: made.id, place: 'kept' }])
-  expect((await download(house, old.id)).toString()).toBe('old')
+  expect((await download(holdall, old.id)).toString()).toBe('old')
 })
 
 test('F16: bytes that no row knows go to quarantine after a grace, and only they', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId } = here
-  const { blobs, db, log } = house.app
-  const open = await createUpload(house, { workspaceId, name: 'open', size: 5 })
-  await sendBytes(house, open, 'hel')
-  const received = await createUpload(house, { workspaceId, name: 'received', size: 2 })
-  await sendBytes(house, received, 'hi')
-  const file = await uploadFile(house, { workspaceId, name: 'file', bytes: 'file' })
+  const { holdall, workspaceId } = here
+  const { blobs, db, log } = holdall.app
+  const open = await createUpload(holdall, { workspaceId, name: 'open', size: 5 })
+  await sendBytes(holdall, open, 'hel')
+  const received = await createUpload(holdall, { workspaceId, name: 'received', size: 2 })
+  await sendBytes(holdall, received, 'hi')
+  const file = await uploadFile(holdall, { workspaceId, name: 'file', bytes: 'file' })
   const [staged, kept] = [newId('upl'), newId('upl')]
   for (const key of [staged, kept]) await blobs.stage(key)
   await blobs.adopt(kept)
   const tooYoung = { graceMs: 100 * 365 * 24 * HOUR }
-  expect(await sweepOrphans(house.app, { ...tooYoung, log })).toEqual([])
-  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([staged, kept])
+  expect(await sweepOrphans(holdall.app, { ...tooYoung, log })).toEqual([])
+  expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([staged, kept])
   const rows = await db.selectFrom('quarantine').select(['key', 'place']).execute()
   expect(rows.sort((a, b) => (a.place < b.place ? 1 : -1))).toEqual([
     { key: staged, place: 'staged' },
     { key: kept, place: 'kept' },
   ])
-  expect(await sweepOrphans(house.app, { graceMs: 0, log })).toEqual([])
-  expect((await download(house, file.id)).toString()).toBe('file')
+  expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([])
+  expect((await download(holdall, file.id)).toString()).toBe('file')
 })
 
 /** As a confirm leaves an upload when its process is killed in the middle. */
-const leaveProcessing = ({ app: { db, now } }: House, id: string, leaseMs: number) =>
+const leaveProcessing = ({ app: { db, now } }: TestServer, id: string, leaseMs: number) =>
   db
     .updateTable('uploads')
     .set({ status: 'PROCESSING' as UploadStatus, leaseUntil: leaseEnd(db, now(), leaseMs) })
@@ -146,17 +146,17 @@ const leaveProcessing = ({ app: { db, now } }: House, id: string, leaseMs: numbe
 
 test('F17: a confirm that died is taken up by the next one, whether or not its bytes were adopted', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   for (const adopted of [false, true]) {
-    const made = await createUpload(house, { workspaceId, name: `${adopted}`, size: 5 })
-    await sendBytes(house, made, 'hello')
-    await leaveProcessing(house, made.id, -1)
-    if (adopted) await house.app.blobs.adopt(made.id)
-    await house.restart()
-    const file = await confirmUpload(house, { uploadId: made.id })
-    expect((await download(house, file.id)).toString()).toBe('hello')
+    const made = await createUpload(holdall, { workspaceId, name: `${adopted}`, size: 5 })
+    await sendBytes(holdall, made, 'hello')
+    await leaveProcessing(holdall, made.id, -1)
+    if (adopted) await holdall.app.blobs.adopt(made.id)
+    await holdall.restart()
+    const file = await confirmUpload(holdall, { uploadId: made.id })
+    expect((await download(holdall, file.id)).toString()).toBe('hello')
   }
-  expect(await usageOf(house, workspaceId)).toEqual({
+  expect(await usageOf(holdall, workspaceId)).toEqual({
     reservedBytes: 0,
     currentBytes: 10,
     storedBytes: 5,
@@ -165,31 +165,31 @@ test('F17: a confirm that died is taken up by the next one, whether or not its b
 
 test('F11, F17: while one confirms, the next waits for it; a job puts back what nobody asks for again', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  await sendBytes(house, made, 'hello')
-  await leaveProcessing(house, made.id, 5000)
-  const waiting = confirmUpload(house, { uploadId: made.id })
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(holdall, made, 'hello')
+  await leaveProcessing(holdall, made.id, 5000)
+  const waiting = confirmUpload(holdall, { uploadId: made.id })
   const early = await Promise.race([
     waiting,
     new Promise((resolve) => setTimeout(resolve, 300, 'waits')),
   ])
   expect(early).toBe('waits')
-  expect(await releaseDeadConfirms(scopeOf(house))).toBe(0)
-  expect(await expireUploads(scopeOf(house))).toBe(0)
-  await leaveProcessing(house, made.id, -1)
-  expect(await releaseDeadConfirms(scopeOf(house))).toBeLessThanOrEqual(1)
+  expect(await releaseDeadConfirms(scopeOf(holdall))).toBe(0)
+  expect(await expireUploads(scopeOf(holdall))).toBe(0)
+  await leaveProcessing(holdall, made.id, -1)
+  expect(await releaseDeadConfirms(scopeOf(holdall))).toBeLessThanOrEqual(1)
   expect((await waiting).size).toBe(5)
 })
 
 test('F11: a PATCH or DELETE of what is being confirmed is 423, a HEAD is not', async () => {
   await using here = await openAt2030()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  await sendBytes(house, made, 'hello')
-  await leaveProcessing(house, made.id, 5000)
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(holdall, made, 'hello')
+  await leaveProcessing(holdall, made.id, 5000)
   const ask = (method: string) =>
-    house.http(made.url, {
+    holdall.http(made.url, {
       method,
       headers: {
         'Tus-Resumable': '1.0.0',
@@ -200,6 +200,6 @@ test('F11: a PATCH or DELETE of what is being confirmed is 423, a HEAD is not', 
   const statuses = []
   for (const method of ['HEAD', 'PATCH', 'DELETE']) statuses.push((await ask(method)).status)
   expect(statuses).toEqual([200, 423, 423])
-  const cancel = await attempt(house, 'cancelUpload', { uploadId: made.id }, 'upload { id }')
+  const cancel = await attempt(holdall, 'cancelUpload', { uploadId: made.id }, 'upload { id }')
   expect(cancel).toMatchObject({ code: 'INVALID_STATE' })
 })

@@ -11,22 +11,22 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 async function open() {
-  const house = await openHouse()
-  const { id: workspaceId } = await createWorkspace(house)
+  const holdall = await startTestServer()
+  const { id: workspaceId } = await createWorkspace(holdall)
   return {
-    house,
+    holdall,
     workspaceId,
-    tus: tusOf(house),
-    [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+    tus: tusOf(holdall),
+    [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose](),
   }
 }
 
 /** A folder of the blobs that is not one for a while: every way into it is an error of the disk. */
-async function lose({ dir }: House, folder: 'staged' | 'kept') {
+async function lose({ dir }: TestServer, folder: 'staged' | 'kept') {
   const [there, aside] = [join(dir, 'blobs', folder), join(dir, 'aside')]
   await rename(there, aside)
   await writeFile(there, 'not a folder')
@@ -36,7 +36,7 @@ async function lose({ dir }: House, folder: 'staged' | 'kept') {
   }
 }
 
-async function reserved({ app }: House) {
+async function reserved({ app }: TestServer) {
   const { reservedBytes } = await app.db
     .selectFrom('workspaces')
     .select('reservedBytes')
@@ -46,78 +46,78 @@ async function reserved({ app }: House) {
 
 test('where the disk makes no room, createUpload fails whole, and the same key may be tried again', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   // Where bytes will come, room is made with the first of them.
   const input = { workspaceId, name: 'a', size: 0, idempotencyKey: 'k' }
-  const later = await createUpload(house, { workspaceId, name: 'later', size: 5 })
-  const repair = await lose(house, 'staged')
-  expect((await tusOf(house).patch(later.url, 0, 'bytes')).status).toBe(500)
-  expect(await attempt(house, 'createUpload', input, 'upload { id }')).toMatchObject({
+  const later = await createUpload(holdall, { workspaceId, name: 'later', size: 5 })
+  const repair = await lose(holdall, 'staged')
+  expect((await tusOf(holdall).patch(later.url, 0, 'bytes')).status).toBe(500)
+  expect(await attempt(holdall, 'createUpload', input, 'upload { id }')).toMatchObject({
     code: 'STORAGE_ERROR',
     retryable: true,
   })
-  expect(await reserved(house)).toBe(5)
+  expect(await reserved(holdall)).toBe(5)
   await repair()
-  expect((await createUpload(house, input)).status).toBe('RECEIVED')
-  expect((await tusOf(house).patch(later.url, 0, 'bytes')).status).toBe(204)
+  expect((await createUpload(holdall, input)).status).toBe('RECEIVED')
+  expect((await tusOf(holdall).patch(later.url, 0, 'bytes')).status).toBe(204)
 })
 
 test('F1: what died between its row and its place for bytes takes them all the same', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const made = async (name: string, size: number, more = {}) => {
-    const upload = await createUpload(house, { workspaceId, name, size, ...more })
-    await house.app.blobs.discard(upload.id)
+    const upload = await createUpload(holdall, { workspaceId, name, size, ...more })
+    await holdall.app.blobs.discard(upload.id)
     return upload
   }
   const [patched, empty] = [await made('patched', 5), await made('empty', 0)]
   const signed = await made('signed', 5, { transport: 'SIGNED_PUT' })
-  expect(await sendBytes(house, patched, 'bytes')).toBe(5)
-  const put = await house.http(signed.url, { method: 'PUT', token: null, body: 'bytes' })
+  expect(await sendBytes(holdall, patched, 'bytes')).toBe(5)
+  const put = await holdall.http(signed.url, { method: 'PUT', token: null, body: 'bytes' })
   expect(put.status).toBeLessThan(300)
   for (const upload of [patched, empty, signed]) {
-    const file = await confirmUpload(house, { uploadId: upload.id })
+    const file = await confirmUpload(holdall, { uploadId: upload.id })
     const bytes = upload === empty ? '' : 'bytes'
-    expect((await download(house, file.id)).toString()).toBe(bytes)
+    expect((await download(holdall, file.id)).toString()).toBe(bytes)
   }
 })
 
 test('where the disk takes no bytes, PATCH says so, HEAD tells the offset, and it goes on from there', async () => {
   await using here = await open()
-  const { house, workspaceId, tus } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
-  await sendBytes(house, made, 'hello')
-  const repair = await lose(house, 'staged')
+  const { holdall, workspaceId, tus } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
+  await sendBytes(holdall, made, 'hello')
+  const repair = await lose(holdall, 'staged')
   const response = await tus.patch(made.url, 5, ' world')
   expect([response.status, await response.json()]).toMatchObject([500, { code: 'STORAGE_ERROR' }])
   expect(await tus.offset(made.url)).toBe(5)
   await repair()
   expect((await tus.patch(made.url, 5, ' world')).status).toBe(204)
-  const file = await confirmUpload(house, { uploadId: made.id })
-  expect((await download(house, file.id)).toString()).toBe('hello world')
+  const file = await confirmUpload(holdall, { uploadId: made.id })
+  expect((await download(holdall, file.id)).toString()).toBe('hello world')
 })
 
 test('bytes that were acknowledged and are gone are never made up', async () => {
   await using here = await open()
-  const { house, workspaceId, tus } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 11 })
-  await sendBytes(house, made, 'hello')
-  await writeFile(join(house.dir, 'blobs/staged', made.id), 'hel')
+  const { holdall, workspaceId, tus } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
+  await sendBytes(holdall, made, 'hello')
+  await writeFile(join(holdall.dir, 'blobs/staged', made.id), 'hel')
   expect((await tus.patch(made.url, 5, ' world')).status).toBe(500)
   expect(await tus.offset(made.url)).toBe(5)
 })
 
 test('where the bytes cannot be kept, the confirm fails, is written down, and can be tried again', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  await sendBytes(house, made, 'hello')
-  const repair = await lose(house, 'kept')
-  const answer = await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(holdall, made, 'hello')
+  const repair = await lose(holdall, 'kept')
+  const answer = await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   expect(answer).toMatchObject({ code: 'STORAGE_ERROR', retryable: true })
   const query =
     'query ($id: ID!) { node(id: $id) { ... on Upload { status failures { code message retryable } } } }'
-  const { node } = await house.ask(query, { id: made.id })
+  const { node } = await holdall.ask(query, { id: made.id })
   const failure = {
     code: 'STORAGE_ERROR',
     message: 'the storage did not do its part',
@@ -125,16 +125,16 @@ test('where the bytes cannot be kept, the confirm fails, is written down, and ca
   }
   expect(node).toEqual({ status: 'RECEIVED', failures: [failure] })
   await repair()
-  const file = await confirmUpload(house, { uploadId: made.id })
-  expect((await download(house, file.id)).toString()).toBe('hello')
+  const file = await confirmUpload(holdall, { uploadId: made.id })
+  expect((await download(holdall, file.id)).toString()).toBe('hello')
 })
 
 test('HEAD is never answered 5xx: clients would throw the upload away', async () => {
   await using here = await open()
-  const { house, workspaceId, tus } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  await house.app.jobs.stop()
-  await house.app.db.destroy()
+  const { holdall, workspaceId, tus } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  await holdall.app.jobs.stop()
+  await holdall.app.db.destroy()
   const head = await tus.head(made.url)
   expect([head.status, head.headers.get('retry-after')]).toEqual([423, '1'])
   expect((await tus.patch(made.url, 0, 'hello')).status).toBe(500)
@@ -142,9 +142,9 @@ test('HEAD is never answered 5xx: clients would throw the upload away', async ()
 
 test('F17: who has lost the lease writes nothing down', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  const scope = await house.app.scopeFor(`Bearer ${house.token}`, house.url)
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  const scope = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
   const first = await takeLease(scope, made.id)
   const second = await takeLease(scope, made.id)
   if (!first || !second) throw new Error('the upload is there')
@@ -155,14 +155,14 @@ test('F17: who has lost the lease writes nothing down', async () => {
 
 test('bytes of the wrong length never become a file, also where they lie beyond the offset', async () => {
   await using here = await open()
-  const { house, workspaceId, tus } = here
-  const made = await createUpload(house, { workspaceId, name: 'a' })
-  await sendBytes(house, made, 'hello')
-  await writeFile(join(house.dir, 'blobs/staged', made.id), 'hello, and what a crash left')
+  const { holdall, workspaceId, tus } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a' })
+  await sendBytes(holdall, made, 'hello')
+  await writeFile(join(holdall.dir, 'blobs/staged', made.id), 'hello, and what a crash left')
   await tus.patch(made.url, 5, '', { 'Upload-Length': '5' })
-  const file = await confirmUpload(house, { uploadId: made.id })
-  expect([file.size, (await download(house, file.id)).toString()]).toEqual([5, 'hello'])
-  expect((await uploadFile(house, { workspaceId, name: 'b', bytes: 'hello' })).sha256).toBe(
+  const file = await confirmUpload(holdall, { uploadId: made.id })
+  expect([file.size, (await download(holdall, file.id)).toString()]).toEqual([5, 'hello'])
+  expect((await uploadFile(holdall, { workspaceId, name: 'b', bytes: 'hello' })).sha256).toBe(
     file.sha256,
   )
 })

@@ -27,33 +27,33 @@ const stagedBytes = (dir: string, { id }: UploadHandle) =>
 
 test('killed eight times, while bytes arrive and around confirm: every file is whole and there once, and usage is exact', async () => {
   await using process = await openProcess()
-  const { house, dir, start, kill } = process
-  const { id: workspaceId } = await createWorkspace(house)
+  const { holdall, dir, start, kill } = process
+  const { id: workspaceId } = await createWorkspace(holdall)
   const sent = new Map<string, Buffer>()
 
   const create = async (round: string) => {
     const bytes = randomBytes(24 * MIB + sent.size)
     sent.set(`${round}.bin`, bytes)
     const input = { workspaceId, name: `${round}.bin`, size: bytes.length, sha256: sha256(bytes) }
-    return { bytes, upload: await createUpload(house, input) }
+    return { bytes, upload: await createUpload(holdall, input) }
   }
   const finish = async (upload: UploadHandle, bytes: Buffer) => {
-    const offset = await tusOf(house).offset(upload.url)
-    if (offset < bytes.length) await sendBytes(house, upload, bytes.subarray(offset), offset)
-    await confirmUpload(house, { uploadId: upload.id })
+    const offset = await tusOf(holdall).offset(upload.url)
+    if (offset < bytes.length) await sendBytes(holdall, upload, bytes.subarray(offset), offset)
+    await confirmUpload(holdall, { uploadId: upload.id })
   }
 
   // While bytes arrive, at four moments; in the second half also after a first piece that was answered.
   for (const [round, ms] of [2, 15, 40, 90].entries()) {
     const { bytes, upload } = await create(`bytes-${round}`)
-    const answered = round < 2 ? 0 : await sendBytes(house, upload, bytes.subarray(0, 5 * MIB))
-    const raw = await rawPatch(house, upload.url, answered, bytes.length - answered)
+    const answered = round < 2 ? 0 : await sendBytes(holdall, upload, bytes.subarray(0, 5 * MIB))
+    const raw = await rawPatch(holdall, upload.url, answered, bytes.length - answered)
     void raw.write(bytes.subarray(answered))
     await sleep(ms)
     await kill()
     const onDisk = await stagedBytes(dir, upload)
     await start()
-    const offset = await tusOf(house).offset(upload.url)
+    const offset = await tusOf(holdall).offset(upload.url)
     expect(offset).toBeGreaterThanOrEqual(answered)
     expect(offset).toBeLessThanOrEqual(onDisk.length)
     expect(onDisk.subarray(0, offset).equals(bytes.subarray(0, offset))).toBe(true)
@@ -63,9 +63,9 @@ test('killed eight times, while bytes arrive and around confirm: every file is w
   // Around confirm, at four moments.
   for (const [round, ms] of [3, 6, 10, 16].entries()) {
     const { bytes, upload } = await create(`confirm-${round}`)
-    await sendBytes(house, upload, bytes)
+    await sendBytes(holdall, upload, bytes)
     const confirming = attempt(
-      house,
+      holdall,
       'confirmUpload',
       { uploadId: upload.id },
       'file { id }',
@@ -76,13 +76,13 @@ test('killed eight times, while bytes arrive and around confirm: every file is w
     await start()
     await finish(upload, bytes)
     if (answered)
-      expect((await confirmUpload(house, { uploadId: upload.id })).id).toBe(answered.file.id)
+      expect((await confirmUpload(holdall, { uploadId: upload.id })).id).toBe(answered.file.id)
   }
 
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     usage { currentBytes olderVersionBytes reservedBytes storedBytes fileCount }
     entries(filter: { type: FILE }) { nodes { id name ... on File { sha256 size versions { totalCount } } } } } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   const total = [...sent.values()].reduce((sum, bytes) => sum + bytes.length, 0)
   expect(workspace.usage).toEqual({
     currentBytes: total,
@@ -96,7 +96,7 @@ test('killed eight times, while bytes arrive and around confirm: every file is w
   )
   for (const { id, name, versions } of workspace.entries.nodes) {
     expect(versions.totalCount).toBe(1)
-    expect(sha256(await download(house, id))).toBe(sha256(sent.get(name) ?? Buffer.of()))
+    expect(sha256(await download(holdall, id))).toBe(sha256(sent.get(name) ?? Buffer.of()))
   }
   expect(await readdir(join(dir, 'blobs/staged'))).toEqual([])
 }, 180_000)

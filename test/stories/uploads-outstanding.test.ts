@@ -12,38 +12,38 @@ import {
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
 import { invite } from '../support/people.ts'
-import { openHouse } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
 async function open(env: Record<string, string>) {
   let now = Date.now()
-  const house = await openHouse({ now: () => now, env: { UPLOAD_TTL_HOURS: '1', ...env } })
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  const { id: workspaceId } = await createWorkspace(house)
+  const holdall = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1', ...env } })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  const { id: workspaceId } = await createWorkspace(holdall)
   let made = 0
   const names = () => `upload ${++made}`
   return {
-    house,
+    holdall,
     workspaceId,
-    tus: tusOf(house),
+    tus: tusOf(holdall),
     create: (input: object = {}, as = {}) =>
       attempt(
-        house,
+        holdall,
         'createUpload',
         { workspaceId, name: names(), size: 2, ...input },
         'upload { id url headers { name value } }',
         as,
       ),
     post: (headers: Record<string, string> = { 'Upload-Length': '2' }) =>
-      tusOf(house).post({
+      tusOf(holdall).post({
         'Upload-Metadata': metadata({ workspaceId, filename: names() }),
         ...headers,
       }),
     form: (bytes = 'hi', fields = {}, options = {}) =>
-      postForm(house, { workspaceId, ...fields, file: { name: names(), bytes } }, options),
+      postForm(holdall, { workspaceId, ...fields, file: { name: names(), bytes } }, options),
     expire() {
       now += 3_600_000
-      return expireUploads({ ...house.app, viewer: null, publicUrl: '' })
+      return expireUploads({ ...holdall.app, viewer: null, publicUrl: '' })
     },
   }
 }
@@ -52,8 +52,8 @@ type Here = Awaited<ReturnType<typeof open>>
 const codeOf = ({ code }: { code?: string }) => code ?? 'made'
 
 /** How many are unfinished, and what is reserved for them, by the rows. */
-async function held({ house }: Here) {
-  const { db } = house.app
+async function held({ holdall }: Here) {
+  const { db } = holdall.app
   const rows = await db.selectFrom('uploads').select(['status', 'reservedBytes']).execute()
   const open = rows.filter(({ status }) => /^(CREATED|RECEIVING|RECEIVED)$/.test(status))
   return { uploads: open.length, bytes: open.reduce((sum, row) => sum + row.reservedBytes, 0) }
@@ -62,7 +62,7 @@ async function held({ house }: Here) {
 describe('S26: one user has so many unfinished uploads, and no more', () => {
   test('by whichever door they come; the refusal says what to do', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '3' })
-    const { house, create, post, form, workspaceId } = here
+    const { holdall, create, post, form, workspaceId } = here
     const first = await create({ idempotencyKey: 'first' })
     expect([codeOf(await create({ transport: 'SIGNED_PUT' })), (await post()).status]).toEqual([
       'made',
@@ -71,7 +71,7 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     const query = `mutation ($input: CreateUploadInput!) { createUpload(input: $input) {
       ... on RateLimitedError { code message retryable retryAfterSeconds } } }`
     const input = { workspaceId, name: 'one more', size: 2 }
-    expect((await house.ask(query, { input })).createUpload).toEqual({
+    expect((await holdall.ask(query, { input })).createUpload).toEqual({
       code: 'RATE_LIMITED',
       message:
         '3 of your uploads are unfinished: no more are taken before some are confirmed or cancelled; try again in 60 s',
@@ -97,7 +97,7 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     expect((await create({ idempotencyKey: 'first' })).upload.id).toBe(first.upload.id)
     expect(await held(here)).toEqual({ uploads: 3, bytes: 6 })
     // What was refused has left no bytes behind.
-    const staged = await Array.fromAsync(house.app.blobs.list('staged'))
+    const staged = await Array.fromAsync(holdall.app.blobs.list('staged'))
     expect(staged.filter(({ size }) => size > 0)).toEqual([])
   })
 
@@ -110,7 +110,7 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
         size: 2,
       }))
       const { results } = await act(
-        here.house,
+        here.holdall,
         'createUploads',
         { uploads, mode },
         'results { upload { id } error { code } }',
@@ -130,18 +130,18 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
 
   test('a place comes free by confirm, cancel, expiry and bytes that are wrong; not by sending', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '1' })
-    const { house, create, form } = here
+    const { holdall, create, form } = here
     const { upload } = await create()
-    await sendBytes(house, upload, 'hi')
+    await sendBytes(holdall, upload, 'hi')
     expect(codeOf(await create())).toBe('RATE_LIMITED')
-    await confirmUpload(house, { uploadId: upload.id })
+    await confirmUpload(holdall, { uploadId: upload.id })
     const canceled = await create()
     expect(codeOf(await create())).toBe('RATE_LIMITED')
-    await act(house, 'cancelUpload', { uploadId: canceled.upload.id }, '__typename')
+    await act(holdall, 'cancelUpload', { uploadId: canceled.upload.id }, '__typename')
     const wrong = await create({ sha256: '0'.repeat(64) })
-    await sendBytes(house, wrong.upload, 'hi')
+    await sendBytes(holdall, wrong.upload, 'hi')
     const failed = await attempt(
-      house,
+      holdall,
       'confirmUpload',
       { uploadId: wrong.upload.id },
       '__typename',
@@ -159,19 +159,19 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
 
   test('another user is not held back, nor by what is in another workspace of one’s own', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '1' })
-    const { token } = await invite(here.house, here.workspaceId)
+    const { token } = await invite(here.holdall, here.workspaceId)
     expect(codeOf(await here.create())).toBe('made')
     expect(codeOf(await here.create({}, { token }))).toBe('made')
     expect(codeOf(await here.create({}, { token }))).toBe('RATE_LIMITED')
-    const { id: workspaceId } = await createWorkspace(here.house)
+    const { id: workspaceId } = await createWorkspace(here.holdall)
     expect(codeOf(await here.create({ workspaceId }))).toBe('RATE_LIMITED')
     const file = { workspaceId: here.workspaceId, name: 'a', bytes: 'x' }
-    await expect(uploadFile(here.house, file)).rejects.toThrow('RATE_LIMITED')
+    await expect(uploadFile(here.holdall, file)).rejects.toThrow('RATE_LIMITED')
   })
 
   test('parts can be joined where no more can be begun', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '2' })
-    const { house, post, tus, workspaceId } = here
+    const { holdall, post, tus, workspaceId } = here
     const part = async (bytes: string) => {
       const length = { 'Upload-Length': `${bytes.length}`, 'Upload-Concat': 'partial' }
       const url = (await post(length)).headers.get('location') ?? ''
@@ -183,15 +183,15 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     const final = await post({ 'Upload-Concat': `final;${urls.join(' ')}` })
     expect(final.status).toBe(201)
     const uploadId = final.headers.get('holdall-upload-id') ?? ''
-    const file = await confirmUpload(house, { uploadId })
-    expect((await download(house, file.id)).toString()).toBe('hello world')
-    expect(await usageOf(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
+    const file = await confirmUpload(holdall, { uploadId })
+    expect((await download(holdall, file.id)).toString()).toBe('hello world')
+    expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
     expect([(await post()).status, (await post()).status]).toEqual([201, 201])
   })
 
   test('fifty at the same moment, in two workspaces and by three doors, fill it and not more', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '20' })
-    const { id: other } = await createWorkspace(here.house)
+    const { id: other } = await createWorkspace(here.holdall)
     const begin = [
       async () => codeOf(await here.create()),
       async () => codeOf(await here.create({ workspaceId: other })),
@@ -212,7 +212,7 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
 
   test('whatever quota there is; they come free again', async () => {
     const here = await open(limits)
-    const { house, create, post, form } = here
+    const { holdall, create, post, form } = here
     const large = await create({ size: 900 })
     const refused = await create({ size: 101 })
     expect(refused).toMatchObject({ code: 'RATE_LIMITED', retryable: true })
@@ -221,15 +221,15 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
     )
     expect((await post({ 'Upload-Length': '101' })).status).toBe(429)
     expect((await form('x'.repeat(101))).status).toBe(429)
-    const { id: workspaceId } = await createWorkspace(house)
+    const { id: workspaceId } = await createWorkspace(holdall)
     expect(codeOf(await create({ size: 101, workspaceId }))).toBe('RATE_LIMITED')
     expect(codeOf(await create({ size: 0 }))).toBe('made')
     expect(codeOf(await create({ size: 100, workspaceId }))).toBe('made')
-    const { token } = await invite(house, here.workspaceId)
+    const { token } = await invite(holdall, here.workspaceId)
     expect(codeOf(await create({ size: 1000 }, { token }))).toBe('made')
-    await sendBytes(house, large.upload, 'x'.repeat(900))
+    await sendBytes(holdall, large.upload, 'x'.repeat(900))
     expect(codeOf(await create({ size: 101 }))).toBe('RATE_LIMITED')
-    await confirmUpload(house, { uploadId: large.upload.id })
+    await confirmUpload(holdall, { uploadId: large.upload.id })
     expect(codeOf(await create({ size: 900 }))).toBe('made')
     expect(await here.expire()).toBe(4)
     expect(codeOf(await create({ size: 1000 }))).toBe('made')
@@ -237,7 +237,7 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
 
   test('a length that comes later does not get around it, and what came is kept', async () => {
     const here = await open(limits)
-    const { create, tus, house } = here
+    const { create, tus, holdall } = here
     const unknown = async () => (await create({ size: null })).upload
     const [one, other] = [await unknown(), await unknown()]
     expect((await tus.patch(one.url, 0, 'x'.repeat(600))).status).toBe(204)
@@ -248,14 +248,14 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
     expect((await tus.patch(other.url, 400, 'x')).status).toBe(429)
     expect([await tus.offset(one.url), await tus.offset(other.url)]).toEqual([600, 400])
     expect(await held(here)).toEqual({ uploads: 2, bytes: 1000 })
-    await act(house, 'cancelUpload', { uploadId: one.id }, '__typename')
+    await act(holdall, 'cancelUpload', { uploadId: one.id }, '__typename')
     expect((await tus.patch(other.url, 400, 'x', { 'Upload-Length': '401' })).status).toBe(204)
-    expect((await confirmUpload(house, { uploadId: other.id })).size).toBe(401)
+    expect((await confirmUpload(holdall, { uploadId: other.id })).size).toBe(401)
   })
 
   test('fifty at the same moment, in two workspaces, new ones and such as grow, never exceed it', async () => {
     const here = await open(limits)
-    const { id: other } = await createWorkspace(here.house)
+    const { id: other } = await createWorkspace(here.holdall)
     const places = [here.workspaceId, other]
     const growing = await Promise.all(
       Array.from({ length: 10 }, async (_, i) => {

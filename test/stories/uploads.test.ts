@@ -13,37 +13,37 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { giveToken, invite, unbind } from '../support/people.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
-async function open(workspace: object = {}, options: Parameters<typeof openHouse>[0] = {}) {
-  const house = await openHouse(options)
-  const { id: workspaceId, root } = await createWorkspace(house, { ...workspace })
-  const close = () => house[Symbol.asyncDispose]()
-  return { house, workspaceId, rootId: root.id, [Symbol.asyncDispose]: close }
+async function open(workspace: object = {}, options: Parameters<typeof startTestServer>[0] = {}) {
+  const holdall = await startTestServer(options)
+  const { id: workspaceId, root } = await createWorkspace(holdall, { ...workspace })
+  const close = () => holdall[Symbol.asyncDispose]()
+  return { holdall, workspaceId, rootId: root.id, [Symbol.asyncDispose]: close }
 }
 
 const uploadFields = `id status transport url name path size offset expiresAt headers { name value }
   createdBy { name } file { id path } version { number } failures { code message retryable }`
 
-async function upload(house: House, id: string, as = {}) {
+async function upload(holdall: TestServer, id: string, as = {}) {
   const query = `query ($id: ID!) { node(id: $id) { ... on Upload { ${uploadFields} } } }`
-  return (await house.ask(query, { id }, as)).node
+  return (await holdall.ask(query, { id }, as)).node
 }
 
-async function usage(house: House, id: string) {
+async function usage(holdall: TestServer, id: string) {
   const fields = 'currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes'
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { usage { ${fields} } } }`
-  return (await house.ask(query, { id })).workspace.usage
+  return (await holdall.ask(query, { id })).workspace.usage
 }
 
 test('the main job: bytes in three pieces with a question between, an early confirm refused, then a file', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const text = 'one two three'
-  const made = await createUpload(house, {
+  const made = await createUpload(holdall, {
     workspaceId,
     path: 'raw/2025',
     name: 'a.txt',
@@ -53,7 +53,7 @@ test('the main job: bytes in three pieces with a question between, an early conf
     tags: ['Raw', 'raw', 'x'],
     metadata: { plate: 7 },
   })
-  expect(await upload(house, made.id)).toMatchObject({
+  expect(await upload(holdall, made.id)).toMatchObject({
     status: 'CREATED',
     transport: 'TUS',
     name: 'a.txt',
@@ -63,39 +63,39 @@ test('the main job: bytes in three pieces with a question between, an early conf
     file: null,
     failures: [],
   })
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 13, currentBytes: 0 })
-  await sendBytes(house, made, 'one ', 0)
-  expect(await tusOf(house).offset(made.url)).toBe(4)
-  await sendBytes(house, made, 'two ', 4)
-  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
-    { code: 'UPLOAD_INCOMPLETE', retryable: true, message: '5 bytes are missing' },
-  )
-  expect(await entryByPath(house, workspaceId, 'raw/2025/a.txt')).toBe(null)
-  await sendBytes(house, made, 'three', 8)
-  expect((await upload(house, made.id)).status).toBe('RECEIVED')
-  const file = await confirmUpload(house, { uploadId: made.id, size: 13, sha256: sha256(text) })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 13, currentBytes: 0 })
+  await sendBytes(holdall, made, 'one ', 0)
+  expect(await tusOf(holdall).offset(made.url)).toBe(4)
+  await sendBytes(holdall, made, 'two ', 4)
+  expect(
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
+  ).toMatchObject({ code: 'UPLOAD_INCOMPLETE', retryable: true, message: '5 bytes are missing' })
+  expect(await entryByPath(holdall, workspaceId, 'raw/2025/a.txt')).toBe(null)
+  await sendBytes(holdall, made, 'three', 8)
+  expect((await upload(holdall, made.id)).status).toBe('RECEIVED')
+  const file = await confirmUpload(holdall, { uploadId: made.id, size: 13, sha256: sha256(text) })
   expect(file).toMatchObject({
     path: 'raw/2025/a.txt',
     size: 13,
     sha256: sha256(text),
     version: { number: 1 },
   })
-  expect(await confirmUpload(house, { uploadId: made.id })).toEqual(file)
-  expect(await upload(house, made.id)).toMatchObject({
+  expect(await confirmUpload(holdall, { uploadId: made.id })).toEqual(file)
+  expect(await upload(holdall, made.id)).toMatchObject({
     status: 'COMPLETE',
     expiresAt: null,
     file: { id: file.id },
     version: { number: 1 },
   })
-  expect(await usage(house, workspaceId)).toMatchObject({
+  expect(await usage(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: 13,
     storedBytes: 13,
   })
-  expect((await download(house, file.id)).toString()).toBe(text)
+  expect((await download(holdall, file.id)).toString()).toBe(text)
   const query =
     'query ($id: ID!) { node(id: $id) { ... on File { description metadata tags { name } } } }'
-  const { node } = await house.ask(query, { id: file.id })
+  const { node } = await holdall.ask(query, { id: file.id })
   expect(node).toEqual({
     description: 'first',
     metadata: { plate: 7 },
@@ -105,49 +105,49 @@ test('the main job: bytes in three pieces with a question between, an early conf
 
 test('a file without a byte is a file', async () => {
   await using here = await open()
-  const made = await createUpload(here.house, {
+  const made = await createUpload(here.holdall, {
     workspaceId: here.workspaceId,
     name: 'empty',
     size: 0,
   })
   expect(made.status).toBe('RECEIVED')
-  const file = await confirmUpload(here.house, { uploadId: made.id })
+  const file = await confirmUpload(here.holdall, { uploadId: made.id })
   expect(file.sha256).toBe(sha256(''))
-  expect((await download(here.house, file.id)).length).toBe(0)
+  expect((await download(here.holdall, file.id)).length).toBe(0)
 })
 
 test('a length that nobody knew is known in the end', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'stream' })
-  await sendBytes(house, made, 'hello ')
-  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
-    { code: 'UPLOAD_INCOMPLETE', message: 'the length is not known yet' },
-  )
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 6 })
-  await tusOf(house).patch(made.url, 6, 'world', { 'Upload-Length': '11' })
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 11 })
-  expect((await confirmUpload(house, { uploadId: made.id })).size).toBe(11)
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'stream' })
+  await sendBytes(holdall, made, 'hello ')
+  expect(
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
+  ).toMatchObject({ code: 'UPLOAD_INCOMPLETE', message: 'the length is not known yet' })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 6 })
+  await tusOf(holdall).patch(made.url, 6, 'world', { 'Upload-Length': '11' })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
+  expect((await confirmUpload(holdall, { uploadId: made.id })).size).toBe(11)
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
 })
 
 test('the same idempotencyKey gives the same upload for a day, and reserves once', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using here = await open({}, { now: () => now, env: { UPLOAD_TTL_HOURS: '100' } })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const input = { workspaceId, name: 'a', size: 5, idempotencyKey: 'k' }
-  const [first, ...again] = await Promise.all([1, 2, 3, 4].map(() => createUpload(house, input)))
+  const [first, ...again] = await Promise.all([1, 2, 3, 4].map(() => createUpload(holdall, input)))
   expect(new Set([first, ...again].map((upload) => upload?.id)).size).toBe(1)
   now += 86_399_000
-  expect((await createUpload(house, input)).id).toBe(first?.id)
+  expect((await createUpload(holdall, input)).id).toBe(first?.id)
   now += 1_000
-  expect((await createUpload(house, input)).id).not.toBe(first?.id)
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 10 })
+  expect((await createUpload(holdall, input)).id).not.toBe(first?.id)
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 10 })
 })
 
 test('where no folder is named, autoFile finds one by the name', async () => {
   await using here = await open({ autoFile: true })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const places = {
     'a.PNG': 'drive/image',
     'b.mp3': 'drive/audio',
@@ -157,46 +157,46 @@ test('where no folder is named, autoFile finds one by the name', async () => {
     f: 'drive/others',
   }
   for (const [name, folder] of Object.entries(places)) {
-    const file = await uploadFile(house, { workspaceId, name, bytes: name })
+    const file = await uploadFile(holdall, { workspaceId, name, bytes: name })
     expect(file.path).toBe(`${folder}/${name}`)
   }
   expect(
-    (await uploadFile(house, { workspaceId, name: 'g.png', path: 'mine', bytes: 'g' })).path,
+    (await uploadFile(holdall, { workspaceId, name: 'g.png', path: 'mine', bytes: 'g' })).path,
   ).toBe('mine/g.png')
-  expect((await uploadFile(house, { workspaceId, name: 'h.png', path: '', bytes: 'h' })).path).toBe(
-    'h.png',
-  )
+  expect(
+    (await uploadFile(holdall, { workspaceId, name: 'h.png', path: '', bytes: 'h' })).path,
+  ).toBe('h.png')
 })
 
 test('a path goes below the folder that is named, and a folder goes where it was moved in the meantime', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const folder = await createFolder(house, { workspaceId, name: 'data' })
-  const made = await createUpload(house, {
+  const { holdall, workspaceId } = here
+  const folder = await createFolder(holdall, { workspaceId, name: 'data' })
+  const made = await createUpload(holdall, {
     workspaceId,
     folderId: folder.id,
     path: 'raw/x/',
     name: 'a',
     size: 1,
   })
-  await sendBytes(house, made, '1')
-  await house.ask(
+  await sendBytes(holdall, made, '1')
+  await holdall.ask(
     'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "moved" }) { __typename } }',
     { id: folder.id },
   )
-  expect((await confirmUpload(house, { uploadId: made.id })).path).toBe('moved/raw/x/a')
+  expect((await confirmUpload(holdall, { uploadId: made.id })).path).toBe('moved/raw/x/a')
 })
 
 test('createUpload refuses what cannot become a file, and leaves nothing behind', async () => {
   await using here = await open({ quotaBytes: 100 }, { env: { MAX_UPLOAD_BYTES: '1000' } })
-  const { house, workspaceId, rootId } = here
-  const { id: foreign } = await createWorkspace(house, { name: 'Other' })
-  const elsewhere = await createFolder(house, { workspaceId: foreign, name: 'there' })
-  const { id: fileId } = await uploadFile(house, { workspaceId, name: 'taken.txt', bytes: 'x' })
-  const viewer = await invite(house, workspaceId, 'VIEWER')
-  const narrow = await giveToken(house, { scopes: ['FILES_READ'] })
-  const stranger = await giveToken(house, { workspaceId: foreign })
-  const before = await house.app.db.selectFrom('uploads').selectAll().execute()
+  const { holdall, workspaceId, rootId } = here
+  const { id: foreign } = await createWorkspace(holdall, { name: 'Other' })
+  const elsewhere = await createFolder(holdall, { workspaceId: foreign, name: 'there' })
+  const { id: fileId } = await uploadFile(holdall, { workspaceId, name: 'taken.txt', bytes: 'x' })
+  const viewer = await invite(holdall, workspaceId, 'VIEWER')
+  const narrow = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  const stranger = await giveToken(holdall, { workspaceId: foreign })
+  const before = await holdall.app.db.selectFrom('uploads').selectAll().execute()
   const cases: [object, object, { token?: string }?][] = [
     [{ size: 1001 }, { code: 'FILE_TOO_LARGE', path: ['size'] }],
     [{ size: 100 }, { code: 'QUOTA_EXCEEDED' }],
@@ -221,52 +221,52 @@ test('createUpload refuses what cannot become a file, and leaves nothing behind'
   ]
   for (const [input, problem, as] of cases) {
     const whole = { workspaceId, name: 'new.txt', size: 1, ...input }
-    const answer = await attempt(house, 'createUpload', whole, 'upload { id }', as)
+    const answer = await attempt(holdall, 'createUpload', whole, 'upload { id }', as)
     expect([input, answer]).toMatchObject([input, problem])
   }
-  expect(await house.app.db.selectFrom('uploads').selectAll().execute()).toEqual(before)
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect(await Array.fromAsync(house.app.blobs.list('staged'))).toEqual([])
+  expect(await holdall.app.db.selectFrom('uploads').selectAll().execute()).toEqual(before)
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await Array.fromAsync(holdall.app.blobs.list('staged'))).toEqual([])
 })
 
 test('S26, F12: uploads that fit one by one never exceed the quota together', async () => {
   await using here = await open({ quotaBytes: 100 })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const answers = await Promise.all(
     Array.from({ length: 30 }, (_, i) =>
-      attempt(house, 'createUpload', { workspaceId, name: `${i}`, size: 30 }, 'upload { id }'),
+      attempt(holdall, 'createUpload', { workspaceId, name: `${i}`, size: 30 }, 'upload { id }'),
     ),
   )
   expect(answers.filter(({ code }) => !code)).toHaveLength(3)
   expect(answers.filter(({ code }) => code === 'QUOTA_EXCEEDED')).toHaveLength(27)
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 90 })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 90 })
 })
 
 test('S26: a length that is not known yet does not get around the quota', async () => {
   await using here = await open({ quotaBytes: 10 })
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a' })
-  const tus = tusOf(house)
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a' })
+  const tus = tusOf(holdall)
   expect((await tus.patch(made.url, 0, 'x'.repeat(8))).status).toBe(204)
   const full = await tus.patch(made.url, 8, 'xxx')
   expect([full.status, full.headers.get('upload-offset')]).toEqual([507, '8'])
   expect(await full.json()).toMatchObject({ code: 'QUOTA_EXCEEDED' })
   expect((await tus.patch(made.url, 8, '', { 'Upload-Length': '11' })).status).toBe(507)
   expect((await tus.patch(made.url, 8, 'xx', { 'Upload-Length': '10' })).status).toBe(204)
-  expect((await confirmUpload(house, { uploadId: made.id })).size).toBe(10)
+  expect((await confirmUpload(holdall, { uploadId: made.id })).size).toBe(10)
 })
 
 test('F11: fifty confirms at the same moment give one file', async () => {
   await using here = await open()
-  const { house, workspaceId, rootId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a.bin', size: 5 })
-  await sendBytes(house, made, 'hello')
+  const { holdall, workspaceId, rootId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a.bin', size: 5 })
+  await sendBytes(holdall, made, 'hello')
   const files = await Promise.all(
-    Array.from({ length: 50 }, () => confirmUpload(house, { uploadId: made.id })),
+    Array.from({ length: 50 }, () => confirmUpload(holdall, { uploadId: made.id })),
   )
   expect(new Set(files.map(({ id, version }) => `${id} ${version.id}`)).size).toBe(1)
-  expect(await children(house, rootId)).toHaveLength(1)
-  expect(await usage(house, workspaceId)).toMatchObject({
+  expect(await children(holdall, rootId)).toHaveLength(1)
+  expect(await usage(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: 5,
     storedBytes: 5,
@@ -281,73 +281,73 @@ test.each([
   ['REPLACE', { files: 1, versions: 1, conflicts: 0 }],
 ])('ten confirms of one name at the same moment, %s', async (onConflict, expected) => {
   await using here = await open()
-  const { house, workspaceId, rootId } = here
+  const { holdall, workspaceId, rootId } = here
   const made = await Promise.all(
     Array.from({ length: 10 }, () =>
-      createUpload(house, { workspaceId, name: 'a.txt', size: 1, onConflict }),
+      createUpload(holdall, { workspaceId, name: 'a.txt', size: 1, onConflict }),
     ),
   )
-  for (const [i, upload] of made.entries()) await sendBytes(house, upload, `${i}`)
+  for (const [i, upload] of made.entries()) await sendBytes(holdall, upload, `${i}`)
   const answers = await Promise.all(
-    made.map(({ id }) => attempt(house, 'confirmUpload', { uploadId: id }, 'version { number }')),
+    made.map(({ id }) => attempt(holdall, 'confirmUpload', { uploadId: id }, 'version { number }')),
   )
   const conflicts = answers.filter(({ code }) => code === 'NAME_CONFLICT').length
-  const files = (await children(house, rootId)).length
+  const files = (await children(holdall, rootId)).length
   const versions = Math.max(...answers.map(({ version }) => version?.number ?? 0))
   expect({ files, versions, conflicts }).toEqual(expected)
 })
 
 test('a confirm that failed over a name can be tried again', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a.txt', size: 3 })
-  await sendBytes(house, made, 'new')
-  const old = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'old' })
-  const refused = await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 3 })
+  await sendBytes(holdall, made, 'new')
+  const old = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'old' })
+  const refused = await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   expect(refused).toMatchObject({ code: 'NAME_CONFLICT' })
-  expect(await upload(house, made.id)).toMatchObject({
+  expect(await upload(holdall, made.id)).toMatchObject({
     status: 'RECEIVED',
     failures: [{ code: 'NAME_CONFLICT', retryable: true }],
   })
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 3, currentBytes: 3 })
-  await house.ask(
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 3, currentBytes: 3 })
+  await holdall.ask(
     'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "b.txt" }) { __typename } }',
     { id: old.id },
   )
-  const file = await confirmUpload(house, { uploadId: made.id })
-  expect((await download(house, file.id)).toString()).toBe('new')
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 6 })
+  const file = await confirmUpload(holdall, { uploadId: made.id })
+  expect((await download(holdall, file.id)).toString()).toBe('new')
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 6 })
 })
 
 test('bytes that are not the announced ones never become a file', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, {
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, {
     workspaceId,
     name: 'a.txt',
     size: 3,
     sha256: sha256('yes'),
   })
-  await sendBytes(house, made, 'no!')
-  const confirm = () => attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')
+  await sendBytes(holdall, made, 'no!')
+  const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   const answers = await Promise.all([confirm(), confirm(), confirm()])
   const message = `the bytes hash to ${sha256('no!')}, not to ${sha256('yes')}`
   for (const answer of [...answers, await confirm()])
     expect(answer).toMatchObject({ code: 'CHECKSUM_MISMATCH', message })
-  expect(await upload(house, made.id)).toMatchObject({
+  expect(await upload(holdall, made.id)).toMatchObject({
     status: 'FAILED',
     failures: [{ code: 'CHECKSUM_MISMATCH', retryable: false }],
   })
-  expect(await usage(house, workspaceId)).toMatchObject({
+  expect(await usage(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
     currentBytes: 0,
     storedBytes: 0,
   })
-  expect(await Array.fromAsync(house.app.blobs.list('staged'))).toEqual([])
-  expect((await tusOf(house).head(made.url)).status).toBe(410)
+  expect(await Array.fromAsync(holdall.app.blobs.list('staged'))).toEqual([])
+  expect((await tusOf(holdall).head(made.url)).status).toBe(410)
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { activity(filter: { actions: [UPLOAD_FAILED] }) { nodes { details } } } }'
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace.activity.nodes).toMatchObject([
     { details: { uploadId: made.id, code: 'CHECKSUM_MISMATCH' } },
   ])
@@ -355,11 +355,11 @@ test('bytes that are not the announced ones never become a file', async () => {
 
 test('who confirms may say what they have sent: a wrong word is refused, a right one is taken later', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a.txt', size: 3 })
-  await sendBytes(house, made, 'yes')
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 3 })
+  await sendBytes(holdall, made, 'yes')
   const confirm = (said: object) =>
-    attempt(house, 'confirmUpload', { uploadId: made.id, ...said }, 'file { size }')
+    attempt(holdall, 'confirmUpload', { uploadId: made.id, ...said }, 'file { size }')
   expect(await confirm({ size: 4 })).toMatchObject({ code: 'SIZE_MISMATCH', path: ['size'] })
   expect(await confirm({ sha256: sha256('no') })).toMatchObject({
     code: 'CHECKSUM_MISMATCH',
@@ -371,20 +371,20 @@ test('who confirms may say what they have sent: a wrong word is refused, a right
 
 test('a new version, by versionOf and with a comment', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'one' })
-  const made = await createUpload(house, {
+  const { holdall, workspaceId } = here
+  const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'one' })
+  const made = await createUpload(holdall, {
     workspaceId,
     name: 'other name.txt',
     size: 4,
     versionOf: file.id,
   })
-  expect((await upload(house, made.id)).path).toBe('a.txt')
-  await sendBytes(house, made, 'more')
-  const confirmed = await confirmUpload(house, { uploadId: made.id, comment: 'better' })
+  expect((await upload(holdall, made.id)).path).toBe('a.txt')
+  await sendBytes(holdall, made, 'more')
+  const confirmed = await confirmUpload(holdall, { uploadId: made.id, comment: 'better' })
   expect(confirmed).toMatchObject({ id: file.id, name: 'a.txt', size: 4, version: { number: 2 } })
-  expect((await upload(house, made.id)).version).toEqual({ number: 2 })
-  expect(await usage(house, workspaceId)).toMatchObject({
+  expect((await upload(holdall, made.id)).version).toEqual({ number: 2 })
+  expect(await usage(holdall, workspaceId)).toMatchObject({
     currentBytes: 4,
     olderVersionBytes: 3,
     storedBytes: 7,
@@ -393,105 +393,105 @@ test('a new version, by versionOf and with a comment', async () => {
 
 test('the same content confirmed twice is stored once', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const first = await uploadFile(house, { workspaceId, name: 'a', bytes: 'same' })
-  const second = await uploadFile(house, { workspaceId, name: 'b', bytes: 'same' })
-  expect(await usage(house, workspaceId)).toMatchObject({ currentBytes: 8, storedBytes: 4 })
-  expect(await Array.fromAsync(house.app.blobs.list('kept'))).toHaveLength(1)
-  expect((await download(house, first.id)).equals(await download(house, second.id))).toBe(true)
+  const { holdall, workspaceId } = here
+  const first = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'same' })
+  const second = await uploadFile(holdall, { workspaceId, name: 'b', bytes: 'same' })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ currentBytes: 8, storedBytes: 4 })
+  expect(await Array.fromAsync(holdall.app.blobs.list('kept'))).toHaveLength(1)
+  expect((await download(holdall, first.id)).equals(await download(holdall, second.id))).toBe(true)
 })
 
 test('what was stored before a restart is hashed once more', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, {
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, {
     workspaceId,
     name: 'a',
     size: 10,
     sha256: sha256('helloworld'),
   })
-  await sendBytes(house, made, 'hello')
-  await house.restart()
-  await sendBytes(house, made, 'world', 5)
-  await house.restart()
-  expect((await confirmUpload(house, { uploadId: made.id })).sha256).toBe(sha256('helloworld'))
+  await sendBytes(holdall, made, 'hello')
+  await holdall.restart()
+  await sendBytes(holdall, made, 'world', 5)
+  await holdall.restart()
+  expect((await confirmUpload(holdall, { uploadId: made.id })).sha256).toBe(sha256('helloworld'))
 })
 
 test('S26: a cancelled upload gives its room back, and stays cancelled', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 10 })
-  await sendBytes(house, made, 'hello')
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 10 })
+  await sendBytes(holdall, made, 'hello')
   const cancel = (id: string) =>
-    attempt(house, 'cancelUpload', { uploadId: id }, 'upload { status }')
+    attempt(holdall, 'cancelUpload', { uploadId: id }, 'upload { status }')
   for (const _ of [1, 2])
     expect(await cancel(made.id)).toMatchObject({ upload: { status: 'CANCELED' } })
-  expect(await usage(house, workspaceId)).toMatchObject({ reservedBytes: 0 })
-  expect((await tusOf(house).patch(made.url, 5, 'world')).status).toBe(410)
-  expect(await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }')).toMatchObject(
-    { code: 'INVALID_STATE', message: 'the upload was cancelled' },
-  )
-  const done = await createUpload(house, { workspaceId, name: 'b', size: 1 })
-  await sendBytes(house, done, 'x')
-  await confirmUpload(house, { uploadId: done.id })
+  expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect((await tusOf(holdall).patch(made.url, 5, 'world')).status).toBe(410)
+  expect(
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
+  ).toMatchObject({ code: 'INVALID_STATE', message: 'the upload was cancelled' })
+  const done = await createUpload(holdall, { workspaceId, name: 'b', size: 1 })
+  await sendBytes(holdall, done, 'x')
+  await confirmUpload(holdall, { uploadId: done.id })
   expect(await cancel(done.id)).toMatchObject({ code: 'INVALID_STATE' })
 })
 
 test('an upload is its maker’s own, also for those who may write in the workspace', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 5 })
-  await sendBytes(house, made, 'hello')
-  const editor = await invite(house, workspaceId)
-  const tus = tusOf(house)
+  const { holdall, workspaceId } = here
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
+  await sendBytes(holdall, made, 'hello')
+  const editor = await invite(holdall, workspaceId)
+  const tus = tusOf(holdall)
   expect((await tus.head(made.url, {}, editor.token)).status).toBe(404)
   expect((await tus.patch(made.url, 5, '', {}, editor.token)).status).toBe(404)
   expect((await tus.terminate(made.url, editor.token)).status).toBe(404)
   for (const name of ['confirmUpload', 'cancelUpload']) {
     expect(
-      await attempt(house, name, { uploadId: made.id }, 'upload { id }', editor),
+      await attempt(holdall, name, { uploadId: made.id }, 'upload { id }', editor),
     ).toMatchObject({ code: 'NOT_FOUND' })
   }
-  expect(await upload(house, made.id, editor)).toMatchObject({ status: 'RECEIVED' })
-  const { token: stranger } = await invite(house, (await createWorkspace(house)).id)
-  expect(await upload(house, made.id, { token: stranger })).toBe(null)
+  expect(await upload(holdall, made.id, editor)).toMatchObject({ status: 'RECEIVED' })
+  const { token: stranger } = await invite(holdall, (await createWorkspace(holdall)).id)
+  expect(await upload(holdall, made.id, { token: stranger })).toBe(null)
 })
 
 test('a role that is taken away in the middle of an upload ends it', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const editor = await invite(house, workspaceId)
-  const made = await createUpload(house, { workspaceId, name: 'a', size: 10 }, editor)
-  await sendBytes(house, made, 'hello', 0, editor)
+  const { holdall, workspaceId } = here
+  const editor = await invite(holdall, workspaceId)
+  const made = await createUpload(holdall, { workspaceId, name: 'a', size: 10 }, editor)
+  await sendBytes(holdall, made, 'hello', 0, editor)
   const input = { workspaceId, userId: editor.userId }
-  await attempt(house, 'updateMember', { ...input, role: 'VIEWER' }, 'member { role }')
-  const tus = tusOf(house)
+  await attempt(holdall, 'updateMember', { ...input, role: 'VIEWER' }, 'member { role }')
+  const tus = tusOf(holdall)
   expect((await tus.patch(made.url, 5, 'world', {}, editor.token)).status).toBe(403)
   expect(
-    await attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { id }', editor),
+    await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }', editor),
   ).toMatchObject({ code: 'FORBIDDEN' })
-  await unbind(house, editor.tokenId)
-  await attempt(house, 'removeMember', input, 'member { role }')
+  await unbind(holdall, editor.tokenId)
+  await attempt(holdall, 'removeMember', input, 'member { role }')
   expect((await tus.patch(made.url, 5, 'world', {}, editor.token)).status).toBe(404)
   const own = { tokenId: editor.tokenId }
-  await attempt(house, 'revokeApiToken', own, 'token { id }', editor)
+  await attempt(holdall, 'revokeApiToken', own, 'token { id }', editor)
   const revoked = await tus.patch(made.url, 5, 'world', {}, editor.token)
   expect([revoked.status, revoked.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
 })
 
 test('a folder that went to the trash takes no file, and takes it after its return', async () => {
   await using here = await open()
-  const { house, workspaceId } = here
-  const folder = await createFolder(house, { workspaceId, name: 'data' })
-  const made = await createUpload(house, { workspaceId, folderId: folder.id, name: 'a', size: 1 })
-  await sendBytes(house, made, 'x')
-  await house.ask(
+  const { holdall, workspaceId } = here
+  const folder = await createFolder(holdall, { workspaceId, name: 'data' })
+  const made = await createUpload(holdall, { workspaceId, folderId: folder.id, name: 'a', size: 1 })
+  await sendBytes(holdall, made, 'x')
+  await holdall.ask(
     'mutation ($id: ID!) { trashEntries(input: { entries: [{ entry: { id: $id } }] }) { __typename } }',
     { id: folder.id },
   )
-  const confirm = () => attempt(house, 'confirmUpload', { uploadId: made.id }, 'file { path }')
+  const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { path }')
   expect(await confirm()).toMatchObject({ code: 'INVALID_STATE' })
-  await house.ask(
+  await holdall.ask(
     'mutation ($id: ID!) { restoreEntries(input: { entryIds: [$id] }) { __typename } }',
     { id: folder.id },
   )
@@ -501,22 +501,22 @@ test('a folder that went to the trash takes no file, and takes it after its retu
 test('the uploads of a workspace, newest first, by their status', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using here = await open({}, { now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
-  const { house, workspaceId } = here
+  const { holdall, workspaceId } = here
   const made = []
   for (const name of ['a', 'b', 'c', 'd']) {
-    made.push(await createUpload(house, { workspaceId, name, size: 2 }))
+    made.push(await createUpload(holdall, { workspaceId, name, size: 2 }))
     now += 1000
   }
   const [, b, c, d] = made
   if (!b || !c || !d) throw new Error('four were made')
-  await sendBytes(house, b, '1')
-  await sendBytes(house, c, '12')
-  await sendBytes(house, d, '12')
-  await confirmUpload(house, { uploadId: d.id })
+  await sendBytes(holdall, b, '1')
+  await sendBytes(holdall, c, '12')
+  await sendBytes(holdall, d, '12')
+  await confirmUpload(holdall, { uploadId: d.id })
   const list = async (status?: string[]) => {
     const query =
       'query ($id: ID!, $status: [UploadStatus!]) { workspace(by: { id: $id }) { uploads(status: $status) { totalCount nodes { name status } } } }'
-    const { uploads } = (await house.ask(query, { id: workspaceId, status })).workspace
+    const { uploads } = (await holdall.ask(query, { id: workspaceId, status })).workspace
     expect(uploads.totalCount).toBe(uploads.nodes.length)
     return uploads.nodes.map(
       ({ name, status }: { name: string; status: string }) => `${name} ${status}`,

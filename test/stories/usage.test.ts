@@ -10,15 +10,15 @@ import {
   sendBytes,
   usageOf,
 } from '../support/client.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /** Several seconds by itself, more on a machine that has other things to do. */
 const patience = { timeout: 90_000 }
-let house: House
+let holdall: TestServer
 beforeAll(async () => {
-  house = await openHouse()
+  holdall = await startTestServer()
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 type EntryRow = Row<'entries'>
 type Place = { id: string; rootId: string }
@@ -37,7 +37,7 @@ const pick = <T>(from: readonly T[], n: number): T => {
 class Nothing extends Error {}
 
 const entriesIn = ({ id }: Place) =>
-  house.app.db
+  holdall.app.db
     .selectFrom('entries')
     .selectAll()
     .where('workspaceId', '=', id)
@@ -51,25 +51,25 @@ const any = async (place: Place) =>
   (await entriesIn(place)).filter(({ parentId }) => parentId !== null)
 const files = async (place: Place) => (await any(place)).filter(({ kind }) => kind === 'file')
 const versionsIn = ({ id }: Place) =>
-  house.app.db.selectFrom('versions').selectAll().where('workspaceId', '=', id).execute()
+  holdall.app.db.selectFrom('versions').selectAll().where('workspaceId', '=', id).execute()
 const uploadsIn = ({ id }: Place) =>
-  house.app.db.selectFrom('uploads').selectAll().where('workspaceId', '=', id).execute()
+  holdall.app.db.selectFrom('uploads').selectAll().where('workspaceId', '=', id).execute()
 const blobsIn = ({ id }: Place) =>
-  house.app.db.selectFrom('blobs').selectAll().where('workspaceId', '=', id).execute()
+  holdall.app.db.selectFrom('blobs').selectAll().where('workspaceId', '=', id).execute()
 
 /** Whatever a typed error says is an answer; anything else fails the test. */
-const doing = (name: string, input: object) => attempt(house, name, { ...input }, '__typename')
+const doing = (name: string, input: object) => attempt(holdall, name, { ...input }, '__typename')
 
 async function send(input: object, bytes: string) {
   const size = bytes.length
   const answer = await attempt(
-    house,
+    holdall,
     'createUpload',
     { ...input, size },
     'upload { id url headers { name value } }',
   )
   if (answer.code) return
-  if (bytes) await sendBytes(house, answer.upload, bytes)
+  if (bytes) await sendBytes(holdall, answer.upload, bytes)
   await doing('confirmUpload', { uploadId: answer.upload.id })
 }
 
@@ -125,8 +125,8 @@ const steps = {
   },
   openUpload: async (place: Place, n: number, m: number) => {
     const open = { workspaceId: place.id, name: `open ${n}`, size: m, onConflict: 'RENAME' }
-    const upload = await createUpload(house, open)
-    if (m > 3) await sendBytes(house, upload, 'x'.repeat(m - (n % 3)))
+    const upload = await createUpload(holdall, open)
+    if (m > 3) await sendBytes(holdall, upload, 'x'.repeat(m - (n % 3)))
   },
   cancel: async (place: Place, n: number) => {
     await doing('cancelUpload', { uploadId: pick(await uploadsIn(place), n).id })
@@ -230,20 +230,20 @@ async function totalsSaid(ids: string[]) {
   const pages = Array.from({ length: Math.ceil(ids.length / 100) }, (_, i) =>
     ids.slice(i * 100, i * 100 + 100),
   )
-  const answers = await Promise.all(pages.map((ids) => house.ask(query, { ids })))
+  const answers = await Promise.all(pages.map((ids) => holdall.ask(query, { ids })))
   return answers.flatMap(({ nodes }) => nodes)
 }
 
 async function expectExact(place: Place) {
   const counted = await recount(place)
-  expect(await usageOf(house, place.id)).toEqual(counted.usage)
+  expect(await usageOf(holdall, place.id)).toEqual(counted.usage)
   expect(await totalsSaid(counted.totals.map(({ id }) => id))).toEqual(counted.totals)
   const rows = await entriesIn(place)
   const placed = rows.flatMap(({ id, kind, parentId, path, pathKey, trashRootId }) =>
     kind === 'folder' && parentId ? { id, path, pathKey, trashRootId } : [],
   )
   expect(placed).toEqual(counted.paths)
-  const { usedBytes } = await house.app.db
+  const { usedBytes } = await holdall.app.db
     .selectFrom('workspaces')
     .select('usedBytes')
     .where('id', '=', place.id)
@@ -261,8 +261,8 @@ async function expectExact(place: Place) {
  * refused when it was confirmed, which can be confirmed again.
  */
 async function expectBytes() {
-  await house.app.jobs.runDue()
-  const { db, blobs } = house.app
+  await holdall.app.jobs.runDue()
+  const { db, blobs } = holdall.app
   // Of an upload that failed after its bytes were there they are the sweeper's, which puts them in quarantine.
   const waiting = await db
     .selectFrom('uploads')
@@ -290,7 +290,7 @@ test(
       fc.asyncProperty(
         fc.array(step, { minLength: 50, maxLength: 70, size: 'max' }),
         async (story) => {
-          const { id, root } = await createWorkspace(house)
+          const { id, root } = await createWorkspace(holdall)
           const place = { id, rootId: root.id }
           for (const step of story) await perform(step, place)
           await expectExact(place)
@@ -306,7 +306,7 @@ test('also when four things are done at a time', patience, async () => {
   const atOnce = fc.array(step, { minLength: 4, maxLength: 4 })
   await fc.assert(
     fc.asyncProperty(fc.array(atOnce, { minLength: 14, maxLength: 16 }), async (story) => {
-      const { id, root } = await createWorkspace(house)
+      const { id, root } = await createWorkspace(holdall)
       const place = { id, rootId: root.id }
       for (const four of story) await Promise.all(four.map((step) => perform(step, place)))
       await expectExact(place)
@@ -317,17 +317,17 @@ test('also when four things are done at a time', patience, async () => {
 })
 
 test('what a quota leaves is what is neither used nor reserved', async () => {
-  const { id } = await createWorkspace(house, { quotaBytes: 100 })
+  const { id } = await createWorkspace(holdall, { quotaBytes: 100 })
   const place = { id, rootId: '' }
   await send({ workspaceId: id, name: '1.bin' }, 'x'.repeat(30))
   await send({ workspaceId: id, name: '1.bin', onConflict: 'NEW_VERSION' }, 'x'.repeat(10))
-  await createUpload(house, { workspaceId: id, name: 'open', size: 25 })
+  await createUpload(holdall, { workspaceId: id, name: 'open', size: 25 })
   await doing('trashEntries', { entries: items(pick(await files(place), 0)) })
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { usage { quotaBytes remainingBytes trashedBytes } } }`
-  const usage = async () => (await house.ask(query, { id })).workspace.usage
+  const usage = async () => (await holdall.ask(query, { id })).workspace.usage
   expect(await usage()).toEqual({ quotaBytes: 100, remainingBytes: 35, trashedBytes: 40 })
-  await act(house, 'updateWorkspace', { workspaceId: id, quotaBytes: 10 }, 'workspace { id }')
+  await act(holdall, 'updateWorkspace', { workspaceId: id, quotaBytes: 10 }, 'workspace { id }')
   expect(await usage()).toMatchObject({ quotaBytes: 10, remainingBytes: 0 })
-  await act(house, 'updateWorkspace', { workspaceId: id, quotaBytes: null }, 'workspace { id }')
+  await act(holdall, 'updateWorkspace', { workspaceId: id, quotaBytes: null }, 'workspace { id }')
   expect(await usage()).toMatchObject({ quotaBytes: null, remainingBytes: null })
 })

@@ -17,20 +17,20 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-let house: House
+let holdall: TestServer
 let workspaceId: string
 let root: { id: string }
 
 beforeEach(async () => {
-  house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  ;({ id: workspaceId, root } = await createWorkspace(house))
+  holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  ;({ id: workspaceId, root } = await createWorkspace(holdall))
 })
 
 const upload = (bytes: string, more: object = {}) =>
-  uploadFile(house, { workspaceId, name: 'data.csv', bytes, onConflict: 'NEW_VERSION', ...more })
+  uploadFile(holdall, { workspaceId, name: 'data.csv', bytes, onConflict: 'NEW_VERSION', ...more })
 /** A file of three versions: one, two!, three. */
 async function three(): Promise<FileHandle> {
   for (const bytes of ['one', 'two!']) await upload(bytes)
@@ -45,28 +45,28 @@ type Version = {
 }
 async function versionsOf({ id }: { id: string }): Promise<Version[]> {
   const fields = 'versions { nodes { id number size comment isCurrent } }'
-  return (await lookUp(house, { id }, `... on File { ${fields} }`)).versions.nodes
+  return (await lookUp(holdall, { id }, `... on File { ${fields} }`)).versions.nodes
 }
 const versionId = async (file: { id: string }, number: number) =>
   (await versionsOf(file)).find((version) => version.number === number)?.id
 async function bytesOf(id: string | undefined): Promise<string> {
   const query = 'query ($id: ID!) { node(id: $id) { ... on FileVersion { downloadUrl { url } } } }'
-  const { node } = await house.ask(query, { id })
-  const response = await house.http(node.downloadUrl.url, { token: null })
+  const { node } = await holdall.ask(query, { id })
+  const response = await holdall.http(node.downloadUrl.url, { token: null })
   return response.status === 200 ? response.text() : `${response.status}`
 }
 const restore = async (input: object) =>
   act(
-    house,
+    holdall,
     'restoreVersion',
     { ...input },
     'file { id size revision } version { id number comment }',
   )
 const remove = (id: string | undefined) =>
-  act(house, 'deleteVersion', { versionId: id }, 'versionId file { revision }')
+  act(holdall, 'deleteVersion', { versionId: id }, 'versionId file { revision }')
 const weights = async () => {
   const { currentBytes, olderVersionBytes, trashedBytes, storedBytes } = await usageOf(
-    house,
+    holdall,
     workspaceId,
   )
   return [currentBytes, olderVersionBytes, trashedBytes, storedBytes]
@@ -81,19 +81,19 @@ test('an upload over a name is the next version of the file that is there', asyn
     { id: second.version.id, number: 2, size: 4, comment: null, isCurrent: true },
     { id: first.version.id, number: 1, size: 3, comment: null, isCurrent: false },
   ])
-  expect((await download(house, first.id)).toString()).toBe('two!')
+  expect((await download(holdall, first.id)).toString()).toBe('two!')
   expect(await weights()).toEqual([4, 3, 0, 7])
 })
 
 test('an upload of versionOf becomes one wherever the file has gone, with a comment', async () => {
   const file = await upload('one')
   const more = { versionOf: file.id, size: 4, name: 'another name.txt', workspaceId }
-  const open = await createUpload(house, more)
-  const to = await createFolder(house, { workspaceId, name: 'to' })
+  const open = await createUpload(holdall, more)
+  const to = await createFolder(holdall, { workspaceId, name: 'to' })
   const destination = { id: to.id }
-  await batchDone(house, 'moveEntries', { entries: items(file), destination })
-  await sendBytes(house, open, 'two!')
-  const again = await confirmUpload(house, { uploadId: open.id, comment: 'measured again' })
+  await batchDone(holdall, 'moveEntries', { entries: items(file), destination })
+  await sendBytes(holdall, open, 'two!')
+  const again = await confirmUpload(holdall, { uploadId: open.id, comment: 'measured again' })
   expect(again).toMatchObject({ id: file.id, name: 'data.csv', path: 'to/data.csv', size: 4 })
   expect((await versionsOf(file))[0]).toMatchObject({ number: 2, comment: 'measured again' })
 })
@@ -103,7 +103,7 @@ test('a version says what it is and gives its own bytes', async () => {
   const id = await versionId(file, 1)
   const query = `query ($id: ID!) { node(id: $id) { ... on FileVersion {
     id number size mediaType sha256 isCurrent createdAt createdBy { name } file { id name } } } }`
-  expect((await house.ask(query, { id })).node).toMatchObject({
+  expect((await holdall.ask(query, { id })).node).toMatchObject({
     id,
     number: 1,
     size: 3,
@@ -124,7 +124,7 @@ test('versions come in pages, newest first', async () => {
   const page = async (args: string) => {
     const fields = `... on File { versions(${args}) { nodes { number } totalCount
       pageInfo { hasNextPage endCursor } } }`
-    return (await lookUp(house, file, fields)).versions
+    return (await lookUp(holdall, file, fields)).versions
   }
   const first = await page('first: 2')
   expect(first).toMatchObject({
@@ -140,16 +140,16 @@ test('F13: fifty versions confirmed at once are fifty versions of one file', asy
   const file = await upload('first')
   const opened = await Promise.all(
     Array.from({ length: 50 }, (_, i) =>
-      createUpload(house, { workspaceId, versionOf: file.id, name: 'x', size: `${i}`.length }),
+      createUpload(holdall, { workspaceId, versionOf: file.id, name: 'x', size: `${i}`.length }),
     ),
   )
-  await Promise.all(opened.map((open, i) => sendBytes(house, open, `${i}`)))
-  await Promise.all(opened.map(({ id }) => confirmUpload(house, { uploadId: id })))
-  const rows = await house.app.db.selectFrom('versions').select('number').execute()
+  await Promise.all(opened.map((open, i) => sendBytes(holdall, open, `${i}`)))
+  await Promise.all(opened.map(({ id }) => confirmUpload(holdall, { uploadId: id })))
+  const rows = await holdall.app.db.selectFrom('versions').select('number').execute()
   expect(rows.map(({ number }) => number).sort((a, b) => a - b)).toEqual(
     Array.from({ length: 51 }, (_, i) => i + 1),
   )
-  expect(await lookUp(house, file, 'revision')).toMatchObject({ revision: 51 })
+  expect(await lookUp(holdall, file, 'revision')).toMatchObject({ revision: 51 })
   const [current, older] = await weights()
   expect((current ?? 0) + (older ?? 0)).toBe(5 + 10 + 40 * 2)
 })
@@ -169,7 +169,7 @@ describe('restoreVersion', () => {
       [2, 4],
       [1, 3],
     ])
-    expect((await download(house, file.id)).toString()).toBe('one')
+    expect((await download(holdall, file.id)).toString()).toBe('one')
     expect(await weights()).toEqual([3, 12, 0, 12])
   })
 
@@ -179,18 +179,18 @@ describe('restoreVersion', () => {
       '89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489',
       'hex',
     )
-    await uploadFile(house, { workspaceId, name: 'x', versionOf: file.id, bytes: png })
+    await uploadFile(holdall, { workspaceId, name: 'x', versionOf: file.id, bytes: png })
     const fields = '... on File { mediaType kind }'
-    expect(await lookUp(house, file, fields)).toMatchObject({
+    expect(await lookUp(holdall, file, fields)).toMatchObject({
       mediaType: 'image/png',
       kind: 'IMAGE',
     })
     await restore({ versionId: file.version.id })
-    expect(await lookUp(house, file, fields)).toMatchObject({
+    expect(await lookUp(holdall, file, fields)).toMatchObject({
       mediaType: 'text/csv',
       kind: 'SPREADSHEET',
     })
-    expect((await usageOf(house, workspaceId)).byKind).toEqual([
+    expect((await usageOf(holdall, workspaceId)).byKind).toEqual([
       { kind: 'SPREADSHEET', bytes: 3, fileCount: 1 },
     ])
   })
@@ -198,7 +198,7 @@ describe('restoreVersion', () => {
   test('with an expectedRevision refuses what somebody else has changed since', async () => {
     const file = await three()
     const input = { versionId: await versionId(file, 1), expectedRevision: 2 }
-    expect(await refused(house, 'restoreVersion', input)).toMatchObject({
+    expect(await refused(holdall, 'restoreVersion', input)).toMatchObject({
       code: 'STALE_REVISION',
       actualRevision: 3,
     })
@@ -207,9 +207,9 @@ describe('restoreVersion', () => {
   test('needs room for the bytes', async () => {
     const file = await three()
     const quotaBytes = 14
-    await act(house, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
+    await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
     const input = { versionId: await versionId(file, 1) }
-    expect(await refused(house, 'restoreVersion', input)).toMatchObject({
+    expect(await refused(holdall, 'restoreVersion', input)).toMatchObject({
       code: 'QUOTA_EXCEEDED',
       neededBytes: 3,
     })
@@ -221,7 +221,7 @@ describe('deleteVersion', () => {
     const file = await three()
     const id = await versionId(file, 2)
     const link = (
-      await house.ask(
+      await holdall.ask(
         'query ($id: ID!) { node(id: $id) { ... on FileVersion { downloadUrl { url } } } }',
         { id },
       )
@@ -230,8 +230,8 @@ describe('deleteVersion', () => {
     expect(await remove(id)).toMatchObject({ versionId: id, file: { revision: 4 } })
     expect((await versionsOf(file)).map(({ number }) => number)).toEqual([3, 1])
     expect(await weights()).toEqual([5, 3, 0, 8])
-    expect((await house.http(link, { token: null })).status).toBe(404)
-    expect(await totalsOf(house, root)).toEqual({ bytes: 5, fileCount: 1, folderCount: 0 })
+    expect((await holdall.http(link, { token: null })).status).toBe(404)
+    expect(await totalsOf(holdall, root)).toEqual({ bytes: 5, fileCount: 1, folderCount: 0 })
   })
 
   test('keeps bytes that another version has, and never gives a number twice', async () => {
@@ -243,13 +243,13 @@ describe('deleteVersion', () => {
     expect(await weights()).toEqual([4, 5, 0, 9])
     await remove(await versionId(file, 2))
     expect(await weights()).toEqual([4, 0, 0, 4])
-    expect((await download(house, file.id)).toString()).toBe('same')
+    expect((await download(holdall, file.id)).toString()).toBe('same')
     expect((await upload('new')).version.number).toBe(4)
   })
 
   test('refuses the current version', async () => {
     const file = await three()
-    expect(await refused(house, 'deleteVersion', { versionId: file.version.id })).toMatchObject({
+    expect(await refused(holdall, 'deleteVersion', { versionId: file.version.id })).toMatchObject({
       code: 'INVALID_STATE',
       state: 'CURRENT',
     })
@@ -259,15 +259,15 @@ describe('deleteVersion', () => {
 test('in the trash versions neither change nor are they given out', async () => {
   const file = await three()
   const old = await versionId(file, 1)
-  await trashEntries(house, file)
+  await trashEntries(holdall, file)
   expect(await weights()).toEqual([0, 0, 12, 12])
   for (const name of ['restoreVersion', 'deleteVersion']) {
-    expect(await refused(house, name, { versionId: old })).toMatchObject({ state: 'TRASHED' })
+    expect(await refused(holdall, name, { versionId: old })).toMatchObject({ state: 'TRASHED' })
   }
   const next = { workspaceId, versionOf: file.id, name: 'x', size: 1 }
-  expect(await refused(house, 'createUpload', next)).toMatchObject({ state: 'TRASHED' })
+  expect(await refused(holdall, 'createUpload', next)).toMatchObject({ state: 'TRASHED' })
   expect(await bytesOf(old)).toBe('404')
-  await batchDone(house, 'restoreEntries', { entryIds: [file.id] })
+  await batchDone(holdall, 'restoreEntries', { entryIds: [file.id] })
   expect(await weights()).toEqual([5, 7, 0, 12])
   expect(await bytesOf(old)).toBe('one')
 })
@@ -276,7 +276,10 @@ test('what is no version is not found', async () => {
   const file = await upload('one')
   for (const id of [`ver_${'0'.repeat(32)}`, file.id, 'x']) {
     for (const name of ['restoreVersion', 'deleteVersion']) {
-      expect(await refused(house, name, { versionId: id })).toMatchObject({ code: 'NOT_FOUND', id })
+      expect(await refused(holdall, name, { versionId: id })).toMatchObject({
+        code: 'NOT_FOUND',
+        id,
+      })
     }
   }
 })

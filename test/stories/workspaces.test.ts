@@ -3,28 +3,28 @@ import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createFolder, uploadFile } from '../support/client.ts'
 import { giveToken, invite } from '../support/people.ts'
 import { problemOf, refused } from '../support/refusals.ts'
-import { type House, openHouse } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
-let house: House
+let holdall: TestServer
 let now: number
 
 beforeEach(async () => {
   now = START
-  house = await openHouse({ now: () => now })
-  onTestFinished(() => house[Symbol.asyncDispose]())
+  holdall = await startTestServer({ now: () => now })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
 })
 
 const fields = `id name slug description createdAt visibility viewerRole trashRetentionDays autoFile
   usage { quotaBytes remainingBytes } root { id name path }`
 const make = async (input: object = {}) =>
-  (await act(house, 'createWorkspace', { name: 'Lab', ...input }, `workspace { ${fields} }`))
+  (await act(holdall, 'createWorkspace', { name: 'Lab', ...input }, `workspace { ${fields} }`))
     .workspace
 const update = async (input: { workspaceId: string } & Record<string, unknown>) =>
-  (await act(house, 'updateWorkspace', input, `workspace { ${fields} }`)).workspace
-const look = async (by: object, token: string | null = house.token) =>
+  (await act(holdall, 'updateWorkspace', input, `workspace { ${fields} }`)).workspace
+const look = async (by: object, token: string | null = holdall.token) =>
   (
-    await house.ask(
+    await holdall.ask(
       'query ($by: WorkspaceBy!) { workspace(by: $by) { id name viewerRole } }',
       { by },
       { token },
@@ -77,7 +77,7 @@ describe('createWorkspace', () => {
 
   test('refuses a slug that is taken, and gives the same name another one', async () => {
     const first = await make({ name: 'Lab' })
-    expect(await refused(house, 'createWorkspace', { name: 'Other', slug: 'lab' })).toMatchObject(
+    expect(await refused(holdall, 'createWorkspace', { name: 'Other', slug: 'lab' })).toMatchObject(
       named('this slug is taken', 'slug'),
     )
     const second = await make({ name: 'Lab' })
@@ -107,12 +107,14 @@ describe('createWorkspace', () => {
       named('0 (never purged by itself) to 3650', 'trashRetentionDays'),
     ],
   ])('refuses %j', async (input, error) => {
-    expect(await refused(house, 'createWorkspace', { name: 'Lab', ...input })).toMatchObject(error)
+    expect(await refused(holdall, 'createWorkspace', { name: 'Lab', ...input })).toMatchObject(
+      error,
+    )
   })
 
   test('says all that is wrong at once', async () => {
     const input = { name: '', slug: 'No', trashRetentionDays: -1 }
-    const { issues } = await refused(house, 'createWorkspace', input)
+    const { issues } = await refused(holdall, 'createWorkspace', input)
     expect(issues.map(({ path }: { path: string[] }) => path)).toEqual([
       ['name'],
       ['slug'],
@@ -122,8 +124,8 @@ describe('createWorkspace', () => {
 
   test('needs WORKSPACES_WRITE', async () => {
     const scopes = apiScopes.filter((scope) => scope !== 'WORKSPACES_WRITE')
-    const { secret: token } = await giveToken(house, { scopes })
-    expect(await refused(house, 'createWorkspace', { name: 'Lab' }, { token })).toMatchObject({
+    const { secret: token } = await giveToken(holdall, { scopes })
+    expect(await refused(holdall, 'createWorkspace', { name: 'Lab' }, { token })).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: ['WORKSPACES_WRITE'],
       requiredRole: null,
@@ -159,7 +161,7 @@ describe('updateWorkspace', () => {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) {
         syncCursor activity(filter: { actions: [WORKSPACE_UPDATED] }) { nodes { details } }
       } }`
-      return (await house.ask(query, { id: workspaceId })).workspace
+      return (await holdall.ask(query, { id: workspaceId })).workspace
     }
     const before = await changes()
     await update({ workspaceId, name: 'Lab', visibility: null, quotaBytes: 5 })
@@ -172,33 +174,33 @@ describe('updateWorkspace', () => {
 
   test('takes a quota below what is used: what is there stays, nothing more comes', async () => {
     const { id: workspaceId } = await make({ quotaBytes: 100 })
-    const file = await uploadFile(house, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
     const smaller = await update({ workspaceId, quotaBytes: 50 })
     expect(smaller.usage).toEqual({ quotaBytes: 50, remainingBytes: 0 })
-    expect((await house.http(`/download/${file.id}`)).status).toBe(200)
+    expect((await holdall.http(`/download/${file.id}`)).status).toBe(200)
     const upload = { workspaceId, name: 'b.txt', size: 1 }
-    expect(await refused(house, 'createUpload', upload)).toMatchObject({
+    expect(await refused(holdall, 'createUpload', upload)).toMatchObject({
       __typename: 'QuotaExceededError',
       neededBytes: 1,
       usage: { quotaBytes: 50, remainingBytes: 0, currentBytes: 60 },
     })
-    expect((await createFolder(house, { workspaceId, name: 'raw' })).path).toBe('raw')
+    expect((await createFolder(holdall, { workspaceId, name: 'raw' })).path).toBe('raw')
     await update({ workspaceId, quotaBytes: 61 })
-    await uploadFile(house, { workspaceId, name: 'b.txt', bytes: 'x' })
+    await uploadFile(holdall, { workspaceId, name: 'b.txt', bytes: 'x' })
   })
 
   test('is for the OWNER, with WORKSPACES_WRITE', async () => {
     const { id: workspaceId } = await make()
-    const editor = await invite(house, workspaceId, 'EDITOR')
+    const editor = await invite(holdall, workspaceId, 'EDITOR')
     const scopes = apiScopes.filter((scope) => scope !== 'WORKSPACES_WRITE')
-    const { secret } = await giveToken(house, { scopes })
+    const { secret } = await giveToken(holdall, { scopes })
     const input = { workspaceId, name: 'Mine' }
-    expect(await refused(house, 'updateWorkspace', input, editor)).toMatchObject({
+    expect(await refused(holdall, 'updateWorkspace', input, editor)).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: [],
       requiredRole: 'OWNER',
     })
-    expect(await refused(house, 'updateWorkspace', input, { token: secret })).toMatchObject({
+    expect(await refused(holdall, 'updateWorkspace', input, { token: secret })).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: ['WORKSPACES_WRITE'],
       requiredRole: null,
@@ -213,7 +215,9 @@ describe('updateWorkspace', () => {
     ],
   ])('refuses %j', async (input, error) => {
     const { id: workspaceId } = await make()
-    expect(await refused(house, 'updateWorkspace', { workspaceId, ...input })).toMatchObject(error)
+    expect(await refused(holdall, 'updateWorkspace', { workspaceId, ...input })).toMatchObject(
+      error,
+    )
   })
 })
 
@@ -238,7 +242,7 @@ describe('workspace(by:)', () => {
   test('is null for what is not there, and for what is not one’s own', async () => {
     const mine = await make({ name: 'Mine' })
     const other = await make({ name: 'Other' })
-    const member = await invite(house, mine.id)
+    const member = await invite(holdall, mine.id)
     for (const by of [{ id: other.id }, { slug: other.slug }, { id: other.root.id }]) {
       expect(await look(by, member.token)).toBe(null)
     }
@@ -250,7 +254,7 @@ describe('workspace(by:)', () => {
   test('takes one of id and slug', async () => {
     const query = 'query ($by: WorkspaceBy!) { workspace(by: $by) { id } }'
     for (const by of [{}, { id: 'ws_0', slug: 'a' }, { id: null }]) {
-      expect((await house.graphql(query, { by })).errors).toHaveLength(1)
+      expect((await holdall.graphql(query, { by })).errors).toHaveLength(1)
     }
   })
 })
@@ -267,17 +271,17 @@ describe('viewer.workspaces', () => {
       made.push(await make({ name }))
     }
     const foreign = await make({ name: 'Another' })
-    const heir = await invite(house, foreign.id, 'OWNER')
-    const userId = (await house.ask('{ viewer { user { id } } }')).viewer.user.id
-    await act(house, 'removeMember', { workspaceId: foreign.id, userId }, '__typename', heir)
+    const heir = await invite(holdall, foreign.id, 'OWNER')
+    const userId = (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id
+    await act(holdall, 'removeMember', { workspaceId: foreign.id, userId }, '__typename', heir)
   })
 
-  async function page(args: string, token = house.token) {
+  async function page(args: string, token = holdall.token) {
     const query = `{ viewer { workspaces(${args}) {
       totalCount nodes { id } edges { cursor }
       pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     } } }`
-    const { nodes, ...rest } = (await house.ask(query, {}, { token })).viewer.workspaces
+    const { nodes, ...rest } = (await holdall.ask(query, {}, { token })).viewer.workspaces
     return { ...rest, ids: nodes.map(({ id }: { id: string }) => id) }
   }
   /** Page after page, forward and then back from the end. */
@@ -320,7 +324,7 @@ describe('viewer.workspaces', () => {
     const { pageInfo } = await page('first: 1')
     const codes = async (args: string) => {
       const query = `{ viewer { workspaces(${args}) { totalCount } } }`
-      const { errors } = await house.graphql(query)
+      const { errors } = await holdall.graphql(query)
       return errors?.map(({ extensions }) => extensions?.code)
     }
     const otherOrder = 'orderBy: { field: CREATED_AT }'
@@ -333,7 +337,7 @@ describe('viewer.workspaces', () => {
   test('are those of a member, whoever else may read them', async () => {
     const [first, second] = made as [Made, Made]
     await update({ workspaceId: second.id, visibility: 'PUBLIC' })
-    const member = await invite(house, first.id, 'VIEWER')
+    const member = await invite(holdall, first.id, 'VIEWER')
     expect((await page('first: 100', member.token)).ids).toEqual([first.id])
   })
 })
@@ -342,8 +346,8 @@ describe('a token bound to a workspace', () => {
   test('sees that one and no other', async () => {
     const [mine, other] = [await make({ name: 'Mine' }), await make({ name: 'Other' })]
     await update({ workspaceId: other.id, visibility: 'PUBLIC' })
-    const { secret: token } = await giveToken(house, { workspaceId: mine.id })
-    const folder = (workspaceId: string) => createFolder(house, { workspaceId, name: 'raw' })
+    const { secret: token } = await giveToken(holdall, { workspaceId: mine.id })
+    const folder = (workspaceId: string) => createFolder(holdall, { workspaceId, name: 'raw' })
     const inMine = [mine.id, mine.root.id, (await folder(mine.id)).id]
     const inOther = [other.id, other.root.id, (await folder(other.id)).id]
     const query = `query ($ids: [ID!]!, $mine: WorkspaceBy!, $id: WorkspaceBy!, $slug: WorkspaceBy!) {
@@ -354,7 +358,7 @@ describe('a token bound to a workspace', () => {
       viewer { workspaces { totalCount nodes { id } } token { workspace { id } } }
     }`
     const by = { mine: { slug: mine.slug }, id: { id: other.id }, slug: { slug: other.slug } }
-    const answer = await house.ask(query, { ids: [...inMine, ...inOther], ...by }, { token })
+    const answer = await holdall.ask(query, { ids: [...inMine, ...inOther], ...by }, { token })
     expect(answer).toEqual({
       nodes: [...inMine.map((id) => ({ id })), null, null, null],
       mine: { id: mine.id },
@@ -367,25 +371,25 @@ describe('a token bound to a workspace', () => {
     })
     for (const id of inOther) {
       const one = 'query ($id: ID!) { node(id: $id) { id } }'
-      expect((await house.ask(one, { id }, { token })).node).toBe(null)
+      expect((await holdall.ask(one, { id }, { token })).node).toBe(null)
     }
   })
 
   test('changes that one and no other, and makes none', async () => {
     const [mine, other] = [await make({ name: 'Mine' }), await make({ name: 'Other' })]
-    const { secret: token } = await giveToken(house, { workspaceId: mine.id })
+    const { secret: token } = await giveToken(holdall, { workspaceId: mine.id })
     const rename = (workspaceId: string) => ({ workspaceId, name: 'Renamed' })
     expect(
-      (await attempt(house, 'updateWorkspace', rename(mine.id), 'workspace { name }', { token }))
+      (await attempt(holdall, 'updateWorkspace', rename(mine.id), 'workspace { name }', { token }))
         .workspace,
     ).toEqual({ name: 'Renamed' })
-    expect(await refused(house, 'updateWorkspace', rename(other.id), { token })).toMatchObject({
+    expect(await refused(holdall, 'updateWorkspace', rename(other.id), { token })).toMatchObject({
       __typename: 'NotFoundError',
       path: ['workspaceId'],
       id: other.id,
     })
     // The scope it has; what is missing is that it were bound to nothing.
-    expect(await refused(house, 'createWorkspace', { name: 'New' }, { token })).toMatchObject({
+    expect(await refused(holdall, 'createWorkspace', { name: 'New' }, { token })).toMatchObject({
       __typename: 'ForbiddenError',
       message: 'a token bound to a workspace makes no others',
       missingScopes: [],
@@ -397,10 +401,10 @@ describe('a token bound to a workspace', () => {
 test('nobody makes or changes a workspace', async () => {
   const { id: workspaceId } = await make({ visibility: 'PUBLIC' })
   const query = 'mutation { createWorkspace(input: { name: "x" }) { __typename } }'
-  const { status, errors } = await house.graphql(query, {}, { token: null })
+  const { status, errors } = await holdall.graphql(query, {}, { token: null })
   expect([status, errors?.[0]?.extensions?.code]).toEqual([401, 'UNAUTHENTICATED'])
   const nobody = { token: null }
   expect(
-    await problemOf(house, 'updateWorkspace', { workspaceId, name: 'x' }, nobody),
+    await problemOf(holdall, 'updateWorkspace', { workspaceId, name: 'x' }, nobody),
   ).toMatchObject({ code: 'FORBIDDEN', requiredRole: 'OWNER' })
 })

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 /** `npm run admin -- …` beside a server: its exit code, its lines, and what it wrote to standard error. */
 export async function runAdmin(
-  { dir, databaseUrl }: Pick<House, 'dir' | 'databaseUrl'>,
+  { dir, databaseUrl }: Pick<TestServer, 'dir' | 'databaseUrl'>,
   ...args: string[]
 ) {
   const root = join(import.meta.dirname, '../..')

@@ -1,5 +1,5 @@
 import type { Told } from './mirror.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type As = { token?: string | null }
 export type Change = {
@@ -23,7 +23,7 @@ export const changesResult = `__typename
 
 /** One batch of Workspace.changes. */
 export async function changesOf(
-  house: House,
+  holdall: TestServer,
   workspaceId: string,
   { since, first }: { since?: string | undefined; first?: number } = {},
   as: As = {},
@@ -31,13 +31,13 @@ export async function changesOf(
   const query = `query ($id: ID!, $since: SyncCursor, $first: Int = 100) {
     workspace(by: { id: $id }) { changes(since: $since, first: $first) { ${changesResult} } }
   }`
-  const { workspace } = await house.ask(query, { id: workspaceId, since, first }, as)
+  const { workspace } = await holdall.ask(query, { id: workspaceId, since, first }, as)
   return workspace.changes
 }
 
 /** Batch after batch until there is no more. */
 export async function allChanges(
-  house: House,
+  holdall: TestServer,
   workspaceId: string,
   { since, first = 100 }: { since?: string; first?: number } = {},
   as: As = {},
@@ -45,7 +45,7 @@ export async function allChanges(
   const changes: Change[] = []
   const sizes: number[] = []
   for (let cursor = since; ; ) {
-    const batch = await changesOf(house, workspaceId, { since: cursor, first }, as)
+    const batch = await changesOf(holdall, workspaceId, { since: cursor, first }, as)
     if (!batch.changes) throw new Error(JSON.stringify(batch))
     changes.push(...batch.changes)
     sizes.push(batch.changes.length)
@@ -63,9 +63,9 @@ export const forMirror = (changes: readonly Change[]): Told[] =>
     return [{ kind: 'upserted', id: entry.id, name, parentId: parent?.id ?? null }]
   })
 
-export const syncCursorOf = async (house: House, workspaceId: string, as: As = {}) =>
+export const syncCursorOf = async (holdall: TestServer, workspaceId: string, as: As = {}) =>
   (
-    await house.ask(
+    await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }',
       { id: workspaceId },
       as,

@@ -1,11 +1,11 @@
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type Input = Record<string, unknown>
 type As = { token?: string | null }
 
 /** Any mutation by its name: its payload, or the error of its union, with __typename. */
 export async function attempt(
-  house: House,
+  holdall: TestServer,
   name: string,
   input: Input,
   selection: string,
@@ -19,32 +19,32 @@ export async function attempt(
       ... on UserError { code message path retryable }
     }
   }`
-  const data = await house.ask(query, { input }, as)
+  const data = await holdall.ask(query, { input }, as)
   return data[name]
 }
 
 /** The same where it must succeed: the error of its union is thrown. */
 export async function act(
-  house: House,
+  holdall: TestServer,
   name: string,
   input: Input,
   selection: string,
   as: As = {},
 ): Promise<any> {
-  const answer = await attempt(house, name, input, selection, as)
+  const answer = await attempt(holdall, name, input, selection, as)
   if (answer.code) throw new Error(`${name}: ${answer.code} ${answer.message}`)
   return answer
 }
 
 export type WorkspaceHandle = { id: string; name: string; slug: string; root: { id: string } }
 export async function createWorkspace(
-  house: House,
+  holdall: TestServer,
   input: Input = {},
   as: As = {},
 ): Promise<WorkspaceHandle> {
   const selection = 'workspace { id name slug root { id } }'
   const { workspace } = await act(
-    house,
+    holdall,
     'createWorkspace',
     { name: 'Lab', ...input },
     selection,
@@ -57,8 +57,12 @@ const entryFields = 'id name path revision'
 const fileFields = `${entryFields} size sha256 mediaType kind version { id number }`
 
 export type FolderHandle = { id: string; name: string; path: string; revision: number }
-export async function createFolder(house: House, input: Input, as: As = {}): Promise<FolderHandle> {
-  const { folder } = await act(house, 'createFolder', input, `folder { ${entryFields} }`, as)
+export async function createFolder(
+  holdall: TestServer,
+  input: Input,
+  as: As = {},
+): Promise<FolderHandle> {
+  const { folder } = await act(holdall, 'createFolder', input, `folder { ${entryFields} }`, as)
   return folder
 }
 
@@ -68,21 +72,25 @@ export type UploadHandle = {
   headers: { name: string; value: string }[]
   status: string
 }
-export async function createUpload(house: House, input: Input, as: As = {}): Promise<UploadHandle> {
+export async function createUpload(
+  holdall: TestServer,
+  input: Input,
+  as: As = {},
+): Promise<UploadHandle> {
   const selection = 'upload { id url status headers { name value } }'
-  const { upload } = await act(house, 'createUpload', input, selection, as)
+  const { upload } = await act(holdall, 'createUpload', input, selection, as)
   return upload
 }
 
 /** PATCHes `bytes` at `offset` and answers with the new offset. */
 export async function sendBytes(
-  house: House,
+  holdall: TestServer,
   upload: UploadHandle,
   bytes: Uint8Array | string,
   offset = 0,
   as: As = {},
 ): Promise<number> {
-  const response = await house.http(upload.url, {
+  const response = await holdall.http(upload.url, {
     method: 'PATCH',
     headers: {
       ...Object.fromEntries(upload.headers.map(({ name, value }) => [name, value])),
@@ -104,26 +112,30 @@ export type FileHandle = FolderHandle & {
   kind: string
   version: { id: string; number: number }
 }
-export async function confirmUpload(house: House, input: Input, as: As = {}): Promise<FileHandle> {
-  const { file } = await act(house, 'confirmUpload', input, `file { ${fileFields} }`, as)
+export async function confirmUpload(
+  holdall: TestServer,
+  input: Input,
+  as: As = {},
+): Promise<FileHandle> {
+  const { file } = await act(holdall, 'confirmUpload', input, `file { ${fileFields} }`, as)
   return file
 }
 
 /** The three requests of an upload: createUpload, PATCH, confirmUpload. `size` is that of the bytes. */
 export async function uploadFile(
-  house: House,
+  holdall: TestServer,
   { bytes, ...input }: Input & { workspaceId: string; name: string; bytes: Uint8Array | string },
   as: As = {},
 ): Promise<FileHandle> {
-  const upload = await createUpload(house, { size: Buffer.byteLength(bytes), ...input }, as)
-  await sendBytes(house, upload, bytes, 0, as)
-  return confirmUpload(house, { uploadId: upload.id }, as)
+  const upload = await createUpload(holdall, { size: Buffer.byteLength(bytes), ...input }, as)
+  await sendBytes(holdall, upload, bytes, 0, as)
+  return confirmUpload(holdall, { uploadId: upload.id }, as)
 }
 
 export type EntryHandle = { __typename: 'File' | 'Folder'; id: string; name: string; path: string }
 /** A page of a folder, as the arguments of children ask for it. */
 export async function children(
-  house: House,
+  holdall: TestServer,
   folderId: string,
   args = 'first: 100',
   as: As = {},
@@ -131,13 +143,13 @@ export async function children(
   const query = `query ($id: ID!) {
     node(id: $id) { ... on Folder { children(${args}) { nodes { __typename id name path } } } }
   }`
-  const { node } = await house.ask(query, { id: folderId }, as)
+  const { node } = await holdall.ask(query, { id: folderId }, as)
   return node.children.nodes
 }
 
 /** What lies at a path of a workspace, or null. */
 export async function entryByPath(
-  house: House,
+  holdall: TestServer,
   workspaceId: string,
   path: string,
   as: As = {},
@@ -145,26 +157,26 @@ export async function entryByPath(
   const query = `query ($id: ID!, $path: String!) {
     workspace(by: { id: $id }) { entryByPath(path: $path) { __typename id name path } }
   }`
-  const { workspace } = await house.ask(query, { id: workspaceId, path }, as)
+  const { workspace } = await holdall.ask(query, { id: workspaceId, path }, as)
   return workspace.entryByPath
 }
 
 /** A signed link to the current bytes of a file. */
 export async function downloadUrl(
-  house: House,
+  holdall: TestServer,
   fileId: string,
   args = '',
   as: As = {},
 ): Promise<string> {
   const query = `query ($id: ID!) { node(id: $id) { ... on File { downloadUrl${args} { url } } } }`
-  const { node } = await house.ask(query, { id: fileId }, as)
+  const { node } = await holdall.ask(query, { id: fileId }, as)
   return node.downloadUrl.url
 }
 
 /** The bytes of a file, by its signed link, without a token. */
-export async function download(house: House, fileId: string): Promise<Buffer> {
-  const url = await downloadUrl(house, fileId)
-  const response = await house.http(url, { token: null, redirect: 'follow' })
+export async function download(holdall: TestServer, fileId: string): Promise<Buffer> {
+  const url = await downloadUrl(holdall, fileId)
+  const response = await holdall.http(url, { token: null, redirect: 'follow' })
   if (response.status !== 200)
     throw new Error(`download: ${response.status} ${await response.text()}`)
   return Buffer.from(await response.arrayBuffer())
@@ -175,19 +187,23 @@ type BatchOf<More> = { results: Outcome[]; succeeded: number; failed: number } &
 
 /** A mutation over many entries: what became of each. `more` are further fields of its payload. */
 export async function batch<More = object>(
-  house: House,
+  holdall: TestServer,
   name: string,
   input: Input,
   more = '',
 ): Promise<BatchOf<More>> {
   const entry = 'entry { __typename id name path revision }'
   const results = `results { index entryId ${entry} error { code message path } }`
-  return act(house, name, input, `${results} succeeded failed ${more}`)
+  return act(holdall, name, input, `${results} succeeded failed ${more}`)
 }
 
 /** The same where every item must succeed: the entries. */
-export async function batchDone(house: House, name: string, input: Input): Promise<EntryHandle[]> {
-  const { results } = await batch(house, name, input)
+export async function batchDone(
+  holdall: TestServer,
+  name: string,
+  input: Input,
+): Promise<EntryHandle[]> {
+  const { results } = await batch(holdall, name, input)
   const error = results.find((result) => result.error)?.error
   if (error) throw new Error(`${name}: ${error.code} ${error.message}`)
   return results.map(({ entry }) => entry)
@@ -196,30 +212,34 @@ export async function batchDone(house: House, name: string, input: Input): Promi
 /** Entries as the mutations over many of them take them. */
 export const items = (...entries: { id: string }[]) => entries.map(({ id }) => ({ entry: { id } }))
 
-export const trashEntries = (house: House, ...entries: { id: string }[]) =>
-  batchDone(house, 'trashEntries', { entries: items(...entries), recursive: true })
+export const trashEntries = (holdall: TestServer, ...entries: { id: string }[]) =>
+  batchDone(holdall, 'trashEntries', { entries: items(...entries), recursive: true })
 
 /** What a workspace counts. */
-export async function usageOf(house: House, workspaceId: string): Promise<any> {
+export async function usageOf(holdall: TestServer, workspaceId: string): Promise<any> {
   const figures =
     'currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount'
   const query = `query ($id: ID!) {
     workspace(by: { id: $id }) { usage { ${figures} byKind { kind bytes fileCount } } }
   }`
-  return (await house.ask(query, { id: workspaceId })).workspace.usage
+  return (await holdall.ask(query, { id: workspaceId })).workspace.usage
 }
 
 type Totals = { bytes: number; fileCount: number; folderCount: number }
 /** What a folder counts below it, however deep. */
-export async function totalsOf(house: House, { id }: { id: string }): Promise<Totals> {
+export async function totalsOf(holdall: TestServer, { id }: { id: string }): Promise<Totals> {
   const query = `query ($id: ID!) {
     node(id: $id) { ... on Folder { totals { bytes fileCount folderCount } } }
   }`
-  return (await house.ask(query, { id })).node.totals
+  return (await holdall.ask(query, { id })).node.totals
 }
 
 /** Fields of anything by its id, or null where it is not there. */
-export async function lookUp(house: House, { id }: { id: string }, fields: string): Promise<any> {
+export async function lookUp(
+  holdall: TestServer,
+  { id }: { id: string },
+  fields: string,
+): Promise<any> {
   const query = `query ($id: ID!) { node(id: $id) { __typename ... on Entry { ${fields} } } }`
-  return (await house.ask(query, { id })).node
+  return (await holdall.ask(query, { id })).node
 }

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { newDatabase } from './databases.ts'
 import { openProxy } from './proxy.ts'
-import { houseAt } from './server-at.ts'
-import type { House } from './test-server.ts'
+import { serverAt } from './server-at.ts'
+import type { TestServer } from './test-server.ts'
 import { until } from './tus.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -63,9 +63,9 @@ export async function openCluster({
     printed,
     token,
     /** Through the load balancer. */
-    house: memberHouse(proxy.url, token),
+    holdall: memberServer(proxy.url, token),
     /** The same by one of the processes. */
-    at: (index: number) => memberHouse(`http://127.0.0.1:${ports[index]}`, token),
+    at: (index: number) => memberServer(`http://127.0.0.1:${ports[index]}`, token),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
@@ -125,13 +125,13 @@ function memberAt(port: number, env: Env, ends: string[]) {
 }
 
 /** Whole URLs lose their host: a house that hands out another's is asked all the same. */
-function memberHouse(url: string, token: string): House {
-  const house = houseAt(url, token)
+function memberServer(url: string, token: string): TestServer {
+  const holdall = serverAt(url, token)
   const here = (path: string) => {
     const { pathname, search } = new URL(path, url)
     return `${pathname}${search}`
   }
-  return { ...house, http: (path, init) => house.http(here(path), init) }
+  return { ...holdall, http: (path, init) => holdall.http(here(path), init) }
 }
 
 /** One that is given to nobody who asks for any: a process that starts again finds it free. */

@@ -1,11 +1,11 @@
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type Options = { token?: string | null; method?: 'POST' | 'GET'; headers?: Record<string, string> }
 export type SseEvent = { event: string; data: any }
 
 /** A subscription over Server-Sent Events, as a client that knows nothing of this server reads it. */
 export async function openStream(
-  house: House,
+  holdall: TestServer,
   query: string,
   variables: Record<string, unknown> = {},
   { token, method = 'POST', headers = {} }: Options = {},
@@ -13,7 +13,7 @@ export async function openStream(
   const gone = new AbortController()
   const said = new URLSearchParams({ query, variables: JSON.stringify(variables) })
   const body = JSON.stringify({ query, variables })
-  const response = await house.http(method === 'GET' ? `/graphql?${said}` : '/graphql', {
+  const response = await holdall.http(method === 'GET' ? `/graphql?${said}` : '/graphql', {
     method,
     headers: {
       accept: 'text/event-stream',

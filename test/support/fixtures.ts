@@ -11,10 +11,10 @@ import {
   uploadFile,
 } from './client.ts'
 import { blobOf } from './inspection.ts'
-import { type House, openHouse } from './test-server.ts'
+import { startTestServer, type TestServer } from './test-server.ts'
 
 export type Furnished = {
-  house: House
+  holdall: TestServer
   workspaceId: string
   rootId: string
   /** raw, and raw/2025 in it. */
@@ -35,43 +35,57 @@ export type Furnished = {
 }
 
 /** A house with a little of everything; gone when the test ends. */
-export async function furnishedHouse(): Promise<Furnished> {
-  const house = await openHouse()
-  onTestFinished(() => house[Symbol.asyncDispose]())
-  return furnish(house)
+export async function serverWithFixtures(): Promise<Furnished> {
+  const holdall = await startTestServer()
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  return furnish(holdall)
 }
 
-export async function furnish(house: House): Promise<Furnished> {
-  const { id: workspaceId, root } = await createWorkspace(house)
-  const raw = await createFolder(house, { parent: { id: root.id }, name: 'raw' })
-  const year = await createFolder(house, { parent: { id: raw.id }, name: '2025' })
-  const files = await plates(house, { workspaceId, folderId: year.id })
-  const trashed = await createFolder(house, { parent: { id: root.id }, name: 'gone' })
-  await uploadFile(house, { workspaceId, folderId: trashed.id, name: 'old.txt', bytes: 'old' })
-  await trashEntries(house, trashed)
-  const upload = await openUpload(house, workspaceId)
-  const late = await openUpload(house, workspaceId)
-  const { id: tagId } = await house.app.db.selectFrom('tags').select('id').executeTakeFirstOrThrow()
-  return { house, workspaceId, rootId: root.id, raw, year, ...files, tagId, trashed, upload, late }
+export async function furnish(holdall: TestServer): Promise<Furnished> {
+  const { id: workspaceId, root } = await createWorkspace(holdall)
+  const raw = await createFolder(holdall, { parent: { id: root.id }, name: 'raw' })
+  const year = await createFolder(holdall, { parent: { id: raw.id }, name: '2025' })
+  const files = await plates(holdall, { workspaceId, folderId: year.id })
+  const trashed = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
+  await uploadFile(holdall, { workspaceId, folderId: trashed.id, name: 'old.txt', bytes: 'old' })
+  await trashEntries(holdall, trashed)
+  const upload = await openUpload(holdall, workspaceId)
+  const late = await openUpload(holdall, workspaceId)
+  const { id: tagId } = await holdall.app.db
+    .selectFrom('tags')
+    .select('id')
+    .executeTakeFirstOrThrow()
+  return {
+    holdall,
+    workspaceId,
+    rootId: root.id,
+    raw,
+    year,
+    ...files,
+    tagId,
+    trashed,
+    upload,
+    late,
+  }
 }
 
-async function openUpload(house: House, workspaceId: string) {
+async function openUpload(holdall: TestServer, workspaceId: string) {
   const name = 'open.bin'
-  const upload = await createUpload(house, { workspaceId, name, size: 10 })
-  await sendBytes(house, upload, '0123')
+  const upload = await createUpload(holdall, { workspaceId, name, size: 10 })
+  await sendBytes(holdall, upload, '0123')
   return upload
 }
 
-async function plates(house: House, to: { workspaceId: string; folderId: string }) {
+async function plates(holdall: TestServer, to: { workspaceId: string; folderId: string }) {
   const named = { ...to, name: 'plate.csv', onConflict: 'NEW_VERSION' }
-  await uploadFile(house, { ...named, bytes: 'a,b\n1,2\n', tags: ['plate'] })
-  const plate = await uploadFile(house, { ...named, bytes: 'a,b,c\n' })
-  const other = await uploadFile(house, { ...to, name: 'other.bin', bytes: 'x'.repeat(1000) })
+  await uploadFile(holdall, { ...named, bytes: 'a,b\n1,2\n', tags: ['plate'] })
+  const plate = await uploadFile(holdall, { ...named, bytes: 'a,b,c\n' })
+  const other = await uploadFile(holdall, { ...to, name: 'other.bin', bytes: 'x'.repeat(1000) })
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
   const { workspaceId } = to
-  await act(house, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
+  await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
   const link = { table: 'plates', column: 'image' }
-  await act(house, 'linkRow', { fileId: plate.id, link }, '__typename')
-  const [plateBlob, otherBlob] = [await blobOf(house, plate), await blobOf(house, other)]
+  await act(holdall, 'linkRow', { fileId: plate.id, link }, '__typename')
+  const [plateBlob, otherBlob] = [await blobOf(holdall, plate), await blobOf(holdall, other)]
   return { plate, other, plateBlob, otherBlob }
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { startProgram } from './program.ts'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 
 export type Server = Awaited<ReturnType<typeof startServer>>
 
@@ -12,5 +12,5 @@ export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string
     LOG_LEVEL: 'error',
     ...env,
   })
-  return { ...program, house: houseAt(program.url, env.ADMIN_TOKEN) }
+  return { ...program, holdall: serverAt(program.url, env.ADMIN_TOKEN) }
 }

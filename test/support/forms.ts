@@ -1,11 +1,11 @@
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type Part = { name: string; bytes: string | Uint8Array; type?: string }
 type Form = { file?: Part } & Record<string, string | Part | undefined>
 
 /** POST /files as a browser or curl -F would: the status, and the JSON that came back. */
 export async function postForm(
-  house: House,
+  holdall: TestServer,
   { file, ...fields }: Form,
   { token, query = '' }: { token?: string | null; query?: string } = {},
 ): Promise<{ status: number; headers: Headers; body: any }> {
@@ -13,7 +13,7 @@ export async function postForm(
   for (const [name, value] of Object.entries(fields)) body.append(name, value as string)
   if (file)
     body.append('file', new Blob([file.bytes as BlobPart], { type: file.type ?? '' }), file.name)
-  const response = await house.http(`/files${query}`, {
+  const response = await holdall.http(`/files${query}`, {
     method: 'POST',
     body,
     ...(token !== undefined && { token }),

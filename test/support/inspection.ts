@@ -6,18 +6,21 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { isPostgres } from '../../src/database/database.ts'
 import type { Tx } from '../../src/database/transaction.ts'
-import { inspect, type Options, type Told } from '../../src/fsck/inspect.ts'
-import type { House } from './test-server.ts'
+import { inspect, type Options, type ReportedFinding } from '../../src/fsck/inspect.ts'
+import type { TestServer } from './test-server.ts'
 
 /** What `npm run fsck` finds. */
-export const findings = (house: House, options: Partial<Options> = {}): Promise<Told[]> =>
-  Array.fromAsync(inspect(house.app.config, { pauseMs: 20, ...options }))
+export const findings = (
+  holdall: TestServer,
+  options: Partial<Options> = {},
+): Promise<ReportedFinding[]> =>
+  Array.fromAsync(inspect(holdall.app.config, { pauseMs: 20, ...options }))
 
 /** `npm run fsck -- …` beside the house: its exit code, and the lines that it said. */
-export async function runFsck(house: House, ...args: string[]) {
+export async function runFsck(holdall: TestServer, ...args: string[]) {
   const root = join(import.meta.dirname, '../..')
-  const { databaseUrl } = house
-  const env = { DATA_DIR: house.dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
+  const { databaseUrl } = holdall
+  const env = { DATA_DIR: holdall.dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
   const child = spawn(process.execPath, ['src/fsck.ts', ...args], { cwd: root, env })
   let [said, complained] = ['', '']
   child.stdout.on('data', (text) => {
@@ -31,8 +34,8 @@ export async function runFsck(house: House, ...args: string[]) {
 }
 
 /** Rows as no house writes them: what the database itself refuses is done all the same. */
-export async function vandalise(house: House, act: (tx: Tx) => Promise<unknown>) {
-  const { db } = house.app
+export async function vandalise(holdall: TestServer, act: (tx: Tx) => Promise<unknown>) {
+  const { db } = holdall.app
   if (!isPostgres(db)) await sql`PRAGMA foreign_keys = OFF`.execute(db)
   await db.transaction().execute(async (tx) => {
     if (isPostgres(tx)) await sql`SET LOCAL session_replication_role = replica`.execute(tx)
@@ -42,10 +45,10 @@ export async function vandalise(house: House, act: (tx: Tx) => Promise<unknown>)
 }
 
 /** Where the bytes of a key are, staged or kept. */
-export function bytesAt(house: House, key: string): string {
-  const [found] = globSync(`blobs/**/${key}`, { cwd: house.dir })
+export function bytesAt(holdall: TestServer, key: string): string {
+  const [found] = globSync(`blobs/**/${key}`, { cwd: holdall.dir })
   if (!found) throw new Error(`${key} is nowhere`)
-  return join(house.dir, found)
+  return join(holdall.dir, found)
 }
 
 /** Changes one bit of a file, in its middle. */
@@ -59,8 +62,8 @@ export async function flipBit(path: string) {
 }
 
 /** The key of the bytes of a version. */
-export async function blobOf(house: House, { version }: { version: { id: string } }) {
-  const { blobId } = await house.app.db
+export async function blobOf(holdall: TestServer, { version }: { version: { id: string } }) {
+  const { blobId } = await holdall.app.db
     .selectFrom('versions')
     .select('blobId')
     .where('id', '=', version.id)

@@ -11,7 +11,7 @@ import { openLog } from '../../src/log.ts'
 import { newDatabase } from './databases.ts'
 import { databaseUrl, onServer } from './databases-setup.ts'
 import { freshPlace, s3IsGiven } from './s3.ts'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 
 const ADMIN_TOKEN = 'one-database-and-one-store'
 const always = { LOG_LEVEL: 'silent', PORT: '0', METRICS: 'open' }
@@ -75,7 +75,7 @@ export async function startOver(env: Env, { now = Date.now }: { now?: () => numb
   const app = await openApp(config, { now, log })
   const server = createHttpServer(app)
   const port = await server.listen(0, '127.0.0.1')
-  const house = { ...houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN), app }
+  const holdall = { ...serverAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN), app }
   let isOpen = true
   async function close() {
     if (!isOpen) return
@@ -84,7 +84,7 @@ export async function startOver(env: Env, { now = Date.now }: { now?: () => numb
     await app[Symbol.asyncDispose]()
   }
   onTestFinished(close)
-  return { app, house, lines, close, keys: (place: 'staged' | 'kept') => keysIn(app, place) }
+  return { app, holdall, lines, close, keys: (place: 'staged' | 'kept') => keysIn(app, place) }
 }
 export type Running = Awaited<ReturnType<typeof startOver>>
 

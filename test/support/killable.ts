@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { newDatabase } from './databases.ts'
 import { freePort } from './free-port.ts'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 import { until } from './tus.ts'
 
 const token = 'killed-again-and-again'
@@ -55,6 +55,6 @@ export async function openProcess(vars: Env = {}) {
     await database[Symbol.asyncDispose]()
     await rm(dir, { recursive: true, force: true })
   }
-  const house = { ...houseAt(url, token), dir }
-  return { house, dir, start, kill, [Symbol.asyncDispose]: close }
+  const holdall = { ...serverAt(url, token), dir }
+  return { holdall, dir, start, kill, [Symbol.asyncDispose]: close }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { freePort } from './free-port.ts'
 import { databaseOf } from './process.ts'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 import { until } from './tus.ts'
 
 const ADMIN_TOKEN = 'the-kernel-says-no-to-this'
@@ -33,5 +33,5 @@ export async function launchAfter(line: string, dir: string, more: Record<string
   /** A command with the mounts that the server sees. */
   const beside = (...command: string[]) =>
     spawnSync('nsenter', ['-t', `${child.pid}`, '-m', '--wd=.', ...command], { cwd: root, env })
-  return { house: houseAt(url, ADMIN_TOKEN), url, beside }
+  return { holdall: serverAt(url, ADMIN_TOKEN), url, beside }
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 import { until } from './tus.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -39,7 +39,7 @@ export async function launchReady(env: Env, command?: Command, token = env.ADMIN
   const url = `http://${/localhost:\d+/.exec(begun.said.out)?.[0]}`
   expect((await fetch(`${url}/readyz`)).status).toBe(200)
   const ms = performance.now() - begun.startedAt
-  return { ...begun, url, ms, house: houseAt(url, token) }
+  return { ...begun, url, ms, holdall: serverAt(url, token) }
 }
 
 /** Asks it to stop, and expects that it does so in order. */

@@ -1,37 +1,37 @@
 import { join } from 'node:path'
 import SqliteFile from 'better-sqlite3'
 import { Client, types } from 'pg'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 /** Statements of another program, in the house's own database. */
-export async function runSql(house: House, statements: string): Promise<void> {
-  await (house.databaseUrl
-    ? onPostgres(house.databaseUrl, statements)
-    : onSqlite(house, (db) => db.exec(statements)))
+export async function runSql(holdall: TestServer, statements: string): Promise<void> {
+  await (holdall.databaseUrl
+    ? onPostgres(holdall.databaseUrl, statements)
+    : onSqlite(holdall, (db) => db.exec(statements)))
 }
 
 /** What another program reads there. */
-export async function readSql(house: House, select: string): Promise<any[]> {
-  return house.databaseUrl
-    ? onPostgres(house.databaseUrl, select)
-    : onSqlite(house, (db) => db.prepare(select).all())
+export async function readSql(holdall: TestServer, select: string): Promise<any[]> {
+  return holdall.databaseUrl
+    ? onPostgres(holdall.databaseUrl, select)
+    : onSqlite(holdall, (db) => db.prepare(select).all())
 }
 
 /** All of a table, by its first column. */
-export const readTable = (house: House, sqlName: string): Promise<any[]> =>
-  readSql(house, `select * from "${sqlName}" order by 1`)
+export const readTable = (holdall: TestServer, sqlName: string): Promise<any[]> =>
+  readSql(holdall, `select * from "${sqlName}" order by 1`)
 
 /** Every column of every table; whatever somebody has made, dropped or altered is told by it. */
-export const readSchema = (house: House): Promise<any[]> =>
+export const readSchema = (holdall: TestServer): Promise<any[]> =>
   readSql(
-    house,
-    house.databaseUrl
+    holdall,
+    holdall.databaseUrl
       ? `select table_name, column_name, data_type from information_schema.columns
          where table_schema = current_schema() order by table_name, ordinal_position`
       : 'select name, sql from sqlite_master order by name',
   )
 
-function onSqlite<T>({ dir }: House, ask: (db: SqliteFile.Database) => T): T {
+function onSqlite<T>({ dir }: TestServer, ask: (db: SqliteFile.Database) => T): T {
   const db = new SqliteFile(join(dir, 'holdall.db'))
   db.pragma('foreign_keys = ON')
   try {

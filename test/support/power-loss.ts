@@ -13,7 +13,7 @@ import {
   type UploadHandle,
 } from './client.ts'
 import type { Call } from './strace.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 import { answerTo, openSurvivor, openTraced } from './traced.ts'
 import { afterPowerLoss, type Disk, type Luck, noLuck } from './traced-disk.ts'
 import { tusOf, until } from './tus.ts'
@@ -37,25 +37,25 @@ export type Recording = { calls: Call[]; place: string; sent: Sent[]; first: num
  */
 export async function recordUploads(sizes: { first: number; cut: number }): Promise<Recording> {
   await using traced = await openTraced()
-  const { house, lastAsked, place } = traced
-  const { id: workspaceId } = await createWorkspace(house)
+  const { holdall, lastAsked, place } = traced
+  const { id: workspaceId } = await createWorkspace(holdall)
   const firstAnswer = lastAsked()
   const sent: Sent[] = []
 
   async function send(name: string, bytes: Buffer, ...ends: number[]): Promise<Sent> {
-    const made = await createUpload(house, { workspaceId, name, size: bytes.length })
+    const made = await createUpload(holdall, { workspaceId, name, size: bytes.length })
     const upload = { ...made, url: new URL(made.url).pathname }
     const one: Sent = { upload, bytes, created: lastAsked(), patched: [] }
     sent.push(one)
     let at = 0
     for (const end of ends) {
-      at = await sendBytes(house, upload, bytes.subarray(at, end), at)
+      at = await sendBytes(holdall, upload, bytes.subarray(at, end), at)
       one.patched.push({ by: lastAsked(), offset: at })
     }
     return one
   }
   async function confirm(one: Sent) {
-    const { id } = await confirmUpload(house, { uploadId: one.upload.id })
+    const { id } = await confirmUpload(holdall, { uploadId: one.upload.id })
     one.confirmed = { by: lastAsked(), fileId: id }
     return id
   }
@@ -69,8 +69,8 @@ export async function recordUploads(sizes: { first: number; cut: number }): Prom
   const doomed = await send('doomed.bin', patterned(sizes.cut + 1), sizes.cut + 1)
   const id = await confirm(doomed)
   doomed.keptUntil = lastAsked()
-  await trashEntries(house, { id })
-  await act(house, 'purgeEntries', { entryIds: [id] }, 'freedBytes')
+  await trashEntries(holdall, { id })
+  await act(holdall, 'purgeEntries', { entryIds: [id] }, 'freedBytes')
   const blobs = join(place, 'new/data/blobs')
   await until(async () => !(await readdir(blobs, { recursive: true })).some(isOf(doomed)))
   const calls = await traced.stop()
@@ -121,8 +121,8 @@ export async function loseAndLook(recording: Recording, moment: number, luck = n
   for (const one of sent) {
     if (one.keptUntil && isSaid(one.keptUntil)) continue
     if (one.confirmed && isSaid(one.confirmed.by)) {
-      expect((await download(survivor.house, one.confirmed.fileId)).equals(one.bytes)).toBe(true)
-    } else if (isSaid(one.created)) await goOn(survivor.house, one, disk, isSaid)
+      expect((await download(survivor.holdall, one.confirmed.fileId)).equals(one.bytes)).toBe(true)
+    } else if (isSaid(one.created)) await goOn(survivor.holdall, one, disk, isSaid)
   }
   expect(await survivor.fsck()).toEqual([])
   return told
@@ -130,19 +130,19 @@ export async function loseAndLook(recording: Recording, moment: number, luck = n
 
 /** An upload without a file says what it has, and becomes one. */
 async function goOn(
-  house: House,
+  holdall: TestServer,
   { upload, bytes, patched }: Sent,
   disk: Disk,
   isSaid: (id: string) => boolean,
 ) {
   const said = Math.max(0, ...patched.filter(({ by }) => isSaid(by)).map(({ offset }) => offset))
-  const offset = await tusOf(house).offset(upload.url)
+  const offset = await tusOf(holdall).offset(upload.url)
   expect(offset).toBeGreaterThanOrEqual(said)
   const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { status } } }'
-  const { status } = (await house.ask(query, { id: upload.id })).node
+  const { status } = (await holdall.ask(query, { id: upload.id })).node
   const [, durable] = [...disk].find(([path]) => path.endsWith(upload.id)) ?? []
   if (status !== 'COMPLETE') expect(durable?.length ?? 0).toBeGreaterThanOrEqual(offset)
-  if (offset < bytes.length) await sendBytes(house, upload, bytes.subarray(offset), offset)
-  const { id } = await confirmUpload(house, { uploadId: upload.id })
-  expect((await download(house, id)).equals(bytes)).toBe(true)
+  if (offset < bytes.length) await sendBytes(holdall, upload, bytes.subarray(offset), offset)
+  const { id } = await confirmUpload(holdall, { uploadId: upload.id })
+  expect((await download(holdall, id)).equals(bytes)).toBe(true)
 }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { usageOf } from './client.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type Child = {
   __typename: 'File' | 'Folder'
@@ -35,59 +35,66 @@ const folderQuery = `query ($id: ID!) {
  * Walks the whole tree as a client does, and holds what every folder and the workspace say of themselves against what was met. A
  * folder holds at most a hundred entries here, a file as many versions.
  */
-export async function expectExact(house: House, workspace: { id: string; root: { id: string } }) {
-  const counted = await walk(house, workspace.root.id, '')
-  const usage = await usageOf(house, workspace.id)
+export async function expectExact(
+  holdall: TestServer,
+  workspace: { id: string; root: { id: string } },
+) {
+  const counted = await walk(holdall, workspace.root.id, '')
+  const usage = await usageOf(holdall, workspace.id)
   expect(usage).toMatchObject({
     currentBytes: counted.bytes,
     olderVersionBytes: counted.olderBytes,
     fileCount: counted.fileCount,
     folderCount: counted.folderCount,
-    trashedBytes: await trashedBytes(house, workspace.id),
-    reservedBytes: await reservedBytes(house, workspace.id),
+    trashedBytes: await trashedBytes(holdall, workspace.id),
+    reservedBytes: await reservedBytes(holdall, workspace.id),
   })
   return usage
 }
 
-async function walk(house: House, id: string, path: string): Promise<Sum> {
-  const { node } = await house.ask(folderQuery, { id })
+async function walk(holdall: TestServer, id: string, path: string): Promise<Sum> {
+  const { node } = await holdall.ask(folderQuery, { id })
   expect(node.path).toBe(path)
   expect(node.children.pageInfo.hasNextPage).toBe(false)
   const children: Child[] = node.children.nodes
   const names = children.map(({ name }) => name.toLowerCase())
   expect(new Set(names).size).toBe(names.length)
   let sum = nothing
-  for (const child of children) sum = plus(sum, await countOf(house, child, path))
+  for (const child of children) sum = plus(sum, await countOf(holdall, child, path))
   const { bytes, fileCount, folderCount } = sum
   expect(node.totals).toEqual({ bytes, fileCount, folderCount })
   return sum
 }
 
-async function countOf(house: House, { id, name, ...child }: Child, above: string): Promise<Sum> {
+async function countOf(
+  holdall: TestServer,
+  { id, name, ...child }: Child,
+  above: string,
+): Promise<Sum> {
   const path = above === '' ? name : `${above}/${name}`
   expect(child.path).toBe(path)
   if (child.__typename === 'Folder')
-    return plus(await walk(house, id, path), { ...nothing, folderCount: 1 })
+    return plus(await walk(holdall, id, path), { ...nothing, folderCount: 1 })
   const sizes = child.versions?.nodes.map(({ size }) => size) ?? []
   const bytes = child.size ?? 0
   const olderBytes = sizes.reduce((all, size) => all + size, 0) - bytes
   return { bytes, olderBytes, fileCount: 1, folderCount: 0 }
 }
 
-async function trashedBytes(house: House, id: string): Promise<number> {
+async function trashedBytes(holdall: TestServer, id: string): Promise<number> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     trash(first: 100) { nodes { __typename
       ... on File { versions(first: 100) { nodes { size } } }
       ... on Folder { totals { bytes } } } } } }`
-  const { workspace } = await house.ask(query, { id })
+  const { workspace } = await holdall.ask(query, { id })
   return (workspace.trash.nodes as any[])
     .flatMap((entry) => entry.versions?.nodes ?? [{ size: entry.totals.bytes }])
     .reduce((all, { size }) => all + size, 0)
 }
 
-async function reservedBytes(house: House, id: string): Promise<number> {
+async function reservedBytes(holdall: TestServer, id: string): Promise<number> {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { size } } } }`
-  const { workspace } = await house.ask(query, { id })
+  const { workspace } = await holdall.ask(query, { id })
   return (workspace.uploads.nodes as { size: number }[]).reduce((all, { size }) => all + size, 0)
 }

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
 import { schema } from '../../src/schema.ts'
 import { keysOf } from './bytes.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 type As = { token?: string | null }
 
@@ -29,17 +29,17 @@ const common = '__typename code message path retryable'
 const spread = (type: string) => (fields[type] ? `... on ${type} { ${fields[type]} }` : '')
 
 /** Asks a mutation for its error alone, with all that the error says. */
-export async function problemOf(house: House, name: string, input: object, as: As = {}) {
+export async function problemOf(holdall: TestServer, name: string, input: object, as: As = {}) {
   const union = getNamedType(schema.getMutationType()?.getFields()[name]?.type) as GraphQLUnionType
   const spreads = union.getTypes().map((type) => spread(type.name))
   const query = `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) {
     ${name}(input: $input) { __typename ... on UserError { ${common} } ${spreads.join(' ')} }
   }`
-  return (await house.ask(query, { input }, as))[name]
+  return (await holdall.ask(query, { input }, as))[name]
 }
 
 /** The same for one item of a batch: the errors of all items, in their order. */
-async function itemProblemsOf(house: House, name: string, input: object, as: As = {}) {
+async function itemProblemsOf(holdall: TestServer, name: string, input: object, as: As = {}) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const spreads = Object.keys(fields).map(spread)
   const query = `mutation ($input: ${type}Input!) {
@@ -47,20 +47,20 @@ async function itemProblemsOf(house: House, name: string, input: object, as: As 
       ... on ${type}Payload { results { index entryId entry { id } error { ${common} ${spreads.join(' ')} } } }
     }
   }`
-  const { results } = (await house.ask(query, { input }, as))[name]
+  const { results } = (await holdall.ask(query, { input }, as))[name]
   return results.map(({ error }: { error: unknown }) => error)
 }
 
 /** The same error, and the proof that asking has changed no row and no byte. */
-export const refused = (house: House, name: string, input: object, as: As = {}) =>
-  unchanged(house, () => problemOf(house, name, input, as))
-export const itemsRefused = (house: House, name: string, input: object, as: As = {}) =>
-  unchanged(house, () => itemProblemsOf(house, name, input, as))
+export const refused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
+  unchanged(holdall, () => problemOf(holdall, name, input, as))
+export const itemsRefused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
+  unchanged(holdall, () => itemProblemsOf(holdall, name, input, as))
 
-export async function unchanged<T>(house: House, act: () => Promise<T>): Promise<T> {
-  const before = await everything(house)
+export async function unchanged<T>(holdall: TestServer, act: () => Promise<T>): Promise<T> {
+  const before = await everything(holdall)
   const result = await act()
-  expect(await everything(house)).toEqual(before)
+  expect(await everything(holdall)).toEqual(before)
   return result
 }
 
@@ -81,8 +81,8 @@ const tables = [
 ] as const satisfies (keyof Tables)[]
 
 /** Every row, but for when a token was used, and the key of all bytes. */
-export async function everything(house: House) {
-  const { app } = house
+export async function everything(holdall: TestServer) {
+  const { app } = holdall
   const rows = tables.map((table) => app.db.selectFrom(table).selectAll().execute())
   const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
   return {
@@ -90,6 +90,6 @@ export async function everything(house: House) {
     rows: (await Promise.all(rows)).map((all) =>
       all.map((row) => JSON.stringify(used(row))).sort(),
     ),
-    bytes: [await keysOf(house, 'staged'), await keysOf(house, 'kept')],
+    bytes: [await keysOf(holdall, 'staged'), await keysOf(holdall, 'kept')],
   }
 }

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto'
 import type { Env } from '../../src/config.ts'
 import { act, createWorkspace } from './client.ts'
 import { freshPlace } from './s3.ts'
-import { type House, openHouse } from './test-server.ts'
+import { startTestServer, type TestServer } from './test-server.ts'
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 /** A house whose bytes are in a bucket, with a workspace. */
 export async function openOnS3(env: Env = {}) {
-  const house = await openHouse({ env: { ...freshPlace(), ...env } })
-  const { id: workspaceId } = await createWorkspace(house)
-  return { house, workspaceId, [Symbol.asyncDispose]: () => house[Symbol.asyncDispose]() }
+  const holdall = await startTestServer({ env: { ...freshPlace(), ...env } })
+  const { id: workspaceId } = await createWorkspace(holdall)
+  return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 
 export type SignedUpload = {
@@ -22,13 +22,13 @@ export type SignedUpload = {
 
 /** An upload by SIGNED_PUT, with its parts. */
 export async function createSigned(
-  house: House,
+  holdall: TestServer,
   input: Record<string, unknown>,
   as: { token?: string } = {},
 ): Promise<SignedUpload> {
   const selection = 'upload { id url headers { name value } parts { number offset size url } }'
   const wanted = { name: 'a.bin', transport: 'SIGNED_PUT', ...input }
-  return (await act(house, 'createUpload', wanted, selection, as)).upload
+  return (await act(holdall, 'createUpload', wanted, selection, as)).upload
 }
 
 /** One PUT of the whole body to the bucket, as any client sends it that knows nothing of the house. */
@@ -40,8 +40,8 @@ export function putToBucket(
   return fetch(url, { method: 'PUT', headers: named, body: body as BodyInit })
 }
 
-export async function uploadState(house: House, id: string): Promise<any> {
+export async function uploadState(holdall: TestServer, id: string): Promise<any> {
   const fields = 'status offset file { id } failures { code retryable message }'
   const query = `query ($id: ID!) { node(id: $id) { ... on Upload { ${fields} } } }`
-  return (await house.ask(query, { id })).node
+  return (await holdall.ask(query, { id })).node
 }

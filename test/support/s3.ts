@@ -21,7 +21,7 @@ export const freshPlace = (): Env => ({
 })
 
 /** What every house of the tests is told of S3: nothing, but where TEST_BLOBS=s3 says that bytes go there. */
-export function s3ForHouses(): Env {
+export function s3ForServers(): Env {
   if (process.env.TEST_BLOBS !== 's3') return {}
   if (!s3IsGiven) throw new Error('TEST_BLOBS=s3 needs S3_ENDPOINT and S3_BUCKET')
   // The stories ask the house for the bytes, as they do on disk.

@@ -5,9 +5,9 @@ import { openApp } from '../../src/app.ts'
 import { type Env, readConfig } from '../../src/config.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { newDatabase } from './databases.ts'
-import { s3ForHouses } from './s3.ts'
+import { s3ForServers } from './s3.ts'
 
-export type House = Awaited<ReturnType<typeof openHouse>>
+export type TestServer = Awaited<ReturnType<typeof startTestServer>>
 
 type AskOptions = {
   /** Another token than the owner's; null: none at all. */
@@ -27,7 +27,7 @@ type GraphQLProblem = {
 }
 
 /** The whole server on a free port over an empty folder, with a real database; gone when the test ends. */
-export async function openHouse({
+export async function startTestServer({
   now = Date.now,
   env = {},
   paceMs,
@@ -48,7 +48,7 @@ export async function openHouse({
     LOG_LEVEL: process.env.TEST_LOG ?? 'silent',
     DRAIN_SECONDS: '0',
     ...database.env,
-    ...s3ForHouses(),
+    ...s3ForServers(),
   }
   let { app, server, port } = await open(0).catch(async (error) => {
     await database[Symbol.asyncDispose]()
@@ -74,7 +74,7 @@ export async function openHouse({
     { token: other = token, headers, ...init }: HttpInit = {},
   ): Promise<Response> {
     const authorization = other === null ? {} : { authorization: `Bearer ${other}` }
-    return fetch(new URL(path, house.url), {
+    return fetch(new URL(path, holdall.url), {
       redirect: 'manual',
       ...init,
       headers: { ...authorization, ...headers },
@@ -97,7 +97,7 @@ export async function openHouse({
     return { status: response.status, headers: response.headers, data, errors }
   }
 
-  const house = {
+  const holdall = {
     dir,
     /** Where its rows are on PostgreSQL; undefined where they are in holdall.db. */
     databaseUrl: database.env.DATABASE_URL,
@@ -132,5 +132,5 @@ export async function openHouse({
       await rm(dir, { recursive: true, force: true })
     },
   }
-  return house
+  return holdall
 }

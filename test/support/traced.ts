@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
-import { inspect, type Told } from '../../src/fsck/inspect.ts'
+import { inspect, type ReportedFinding } from '../../src/fsck/inspect.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { freePort } from './free-port.ts'
-import { houseAt } from './server-at.ts'
+import { serverAt } from './server-at.ts'
 import { type Call, readTrace, strace } from './strace.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 import type { Disk } from './traced-disk.ts'
 import { until } from './tus.ts'
 
@@ -39,7 +39,7 @@ export async function openTraced() {
   await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
   const all = stack.move()
   return {
-    ...numbered(houseAt(url, ADMIN_TOKEN)),
+    ...numbered(serverAt(url, ADMIN_TOKEN)),
     place,
     /** Ends the server, and answers with all that it has done. */
     async stop(): Promise<Call[]> {
@@ -57,14 +57,14 @@ export async function openTraced() {
 }
 
 /** Each request gets an id, which its answer repeats: `lastAsked` is that of the last one. */
-function numbered(house: House) {
-  const { http } = house
+function numbered(holdall: TestServer) {
+  const { http } = holdall
   let lastAsked = ''
-  house.http = (path, init = {}) => {
+  holdall.http = (path, init = {}) => {
     lastAsked = randomUUID()
     return http(path, { ...init, headers: { ...init.headers, 'x-request-id': lastAsked } })
   }
-  return { house, lastAsked: () => lastAsked }
+  return { holdall, lastAsked: () => lastAsked }
 }
 
 /** Where the first bytes of an answer went to its client. */
@@ -94,9 +94,9 @@ export async function openSurvivor(disk: Disk, place: string) {
   const server = createHttpServer(app)
   const port = await server.listen(0, '127.0.0.1')
   stack.defer(() => server.close(1000))
-  const house = houseAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
-  const fsck = (): Promise<Told[]> =>
+  const holdall = serverAt(`http://127.0.0.1:${port}`, ADMIN_TOKEN)
+  const fsck = (): Promise<ReportedFinding[]> =>
     Array.fromAsync(inspect(app.config, { repair: true, deep: true, pauseMs: 1 }))
   const all = stack.move()
-  return { house, fsck, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return { holdall, fsck, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }

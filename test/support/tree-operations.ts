@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { act, batch, createFolder, items } from './client.ts'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 import { entriesOf } from './trees.ts'
 
 /** Something that somebody does to a tree: which entries are meant, the numbers decide when it is done. */
@@ -22,8 +22,8 @@ const names = ['a', 'b', 'c', 'd', 'e', 'f']
 const pick = <T>(list: readonly T[], number: number) => list[number % Math.max(list.length, 1)]
 
 /** Does it through the API; what the house refuses is not done. */
-export async function perform(house: House, workspaceId: string, deed: Deed): Promise<void> {
-  const { living, trashed } = await entriesOf(house.app.db, workspaceId)
+export async function perform(holdall: TestServer, workspaceId: string, deed: Deed): Promise<void> {
+  const { living, trashed } = await entriesOf(holdall.app.db, workspaceId)
   const folders = living.filter(({ kind }) => kind === 'folder')
   const one = pick(
     living.filter(({ parentId }) => parentId !== null),
@@ -39,14 +39,15 @@ export async function perform(house: House, workspaceId: string, deed: Deed): Pr
   const destination = { id: into?.id }
   const entryIds = gone ? [gone.id] : []
   const ways: Record<What, () => unknown> = {
-    make: () => createFolder(house, { parent: destination, name, onConflict: 'RENAME' }),
-    rename: () => act(house, 'updateEntry', { entry, name }, '__typename'),
-    describe: () => act(house, 'updateEntry', { entry, description: `${deed.how}` }, '__typename'),
-    move: () => batch(house, 'moveEntries', { entries, destination, onConflict }),
-    copy: () => batch(house, 'copyEntries', { entries, destination, onConflict }),
-    trash: () => batch(house, 'trashEntries', { entries, recursive: true }),
-    restore: () => batch(house, 'restoreEntries', { entryIds }),
-    purge: () => batch(house, 'purgeEntries', { entryIds }),
+    make: () => createFolder(holdall, { parent: destination, name, onConflict: 'RENAME' }),
+    rename: () => act(holdall, 'updateEntry', { entry, name }, '__typename'),
+    describe: () =>
+      act(holdall, 'updateEntry', { entry, description: `${deed.how}` }, '__typename'),
+    move: () => batch(holdall, 'moveEntries', { entries, destination, onConflict }),
+    copy: () => batch(holdall, 'copyEntries', { entries, destination, onConflict }),
+    trash: () => batch(holdall, 'trashEntries', { entries, recursive: true }),
+    restore: () => batch(holdall, 'restoreEntries', { entryIds }),
+    purge: () => batch(holdall, 'purgeEntries', { entryIds }),
   }
   await Promise.resolve(ways[deed.what]()).catch(onlyRefusals)
 }

@@ -1,27 +1,27 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { dropRestOfBody } from '../../src/http/connections.ts'
+import { drainRequest } from '../../src/http/connections.ts'
 import { sendProblem } from '../../src/http/errors.ts'
 import { openVisit } from '../../src/http/request-context.ts'
 import { uploadsDoor } from '../../src/http/tus/endpoint.ts'
 import type { DoorLimits } from '../../src/http/tus/receive-body.ts'
 import { createWorkspace } from './client.ts'
-import { type House, openHouse } from './test-server.ts'
+import { startTestServer, type TestServer } from './test-server.ts'
 
 export const OFFSET_TYPE = 'application/offset+octet-stream'
 type Headers = Record<string, string>
 type Body = Uint8Array | string
 
 /** A house with a workspace, and tus to talk to it. */
-export async function openTus(options: Parameters<typeof openHouse>[0] = {}) {
-  const house = await openHouse(options)
-  const { id: workspaceId } = await createWorkspace(house)
+export async function openTus(options: Parameters<typeof startTestServer>[0] = {}) {
+  const holdall = await startTestServer(options)
+  const { id: workspaceId } = await createWorkspace(holdall)
   return {
-    house,
+    holdall,
     workspaceId,
-    ...tusOf(house),
-    [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+    ...tusOf(holdall),
+    [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose](),
   }
 }
 
@@ -32,7 +32,7 @@ export const metadata = (said: Record<string, string>) =>
     .join(',')
 
 /** Bare tus requests, with the right headers where others are not given; an empty one is left out. */
-export function tusOf(house: House) {
+export function tusOf(holdall: TestServer) {
   const send = (
     path: string,
     method: string,
@@ -40,7 +40,7 @@ export function tusOf(house: House) {
     body?: Body,
     token?: string | null,
   ) =>
-    house.http(path, {
+    holdall.http(path, {
       method,
       headers: withoutEmpty({ 'Tus-Resumable': '1.0.0', ...headers }),
       ...(body !== undefined && { body: body as BodyInit }),
@@ -82,7 +82,7 @@ export function tusOf(house: House) {
       ),
     terminate: (url: string, token?: string | null) => send(url, 'DELETE', {}, undefined, token),
     options: (path = '/uploads', headers: Headers = {}) =>
-      house.http(path, { method: 'OPTIONS', headers, token: null }),
+      holdall.http(path, { method: 'OPTIONS', headers, token: null }),
     async offset(url: string): Promise<number> {
       const response = await send(url, 'HEAD', {})
       if (response.status !== 200) throw new Error(`HEAD: ${response.status}`)
@@ -96,17 +96,17 @@ const withoutEmpty = (headers: Headers) =>
 
 /** A request written by hand on a socket of its own, so that it can stall, lie, or break off. */
 export async function rawRequest(
-  house: House,
+  holdall: TestServer,
   method: string,
   url: string,
   headers: Headers,
 ): Promise<Raw> {
-  const { hostname, port, pathname } = new URL(url, house.url)
+  const { hostname, port, pathname } = new URL(url, holdall.url)
   const socket = connect(Number(port), hostname)
   await once(socket, 'connect')
   const all = {
     Host: `${hostname}:${port}`,
-    Authorization: `Bearer ${house.token}`,
+    Authorization: `Bearer ${holdall.token}`,
     'Tus-Resumable': '1.0.0',
     ...headers,
   }
@@ -116,13 +116,13 @@ export async function rawRequest(
 }
 
 export const rawPatch = (
-  house: House,
+  holdall: TestServer,
   url: string,
   offset: number,
   length: number,
   headers: Headers = {},
 ) =>
-  rawRequest(house, 'PATCH', url, {
+  rawRequest(holdall, 'PATCH', url, {
     'Content-Type': OFFSET_TYPE,
     'Upload-Offset': String(offset),
     'Content-Length': String(length),
@@ -172,15 +172,19 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
 }
 
 /** One door of a house for bytes, /uploads unless another is given, behind a port of its own, where it bears less with its clients. */
-export async function openImpatientDoor(house: House, limits: DoorLimits, open = uploadsDoor) {
-  const door = open(house.app, limits)
+export async function openImpatientDoor(
+  holdall: TestServer,
+  limits: DoorLimits,
+  open = uploadsDoor,
+) {
+  const door = open(holdall.app, limits)
   const server = createServer(async (req, res) => {
-    dropRestOfBody(req, res)
+    drainRequest(req, res)
     try {
       await door.handle(
         req,
         res,
-        openVisit(house.app, req, { requestId: 'test', noteAuthFailure: () => {} }),
+        openVisit(holdall.app, req, { requestId: 'test', noteAuthFailure: () => {} }),
       )
     } catch (error) {
       sendProblem(res, error, { requestId: 'test', log: () => {} })

@@ -1,5 +1,5 @@
 import { crc32, deflateRawSync } from 'node:zlib'
-import type { House } from './test-server.ts'
+import type { TestServer } from './test-server.ts'
 
 /** What somebody may write into the records of a ZIP file; what is not said is as it should be. */
 export type Member = {
@@ -59,9 +59,9 @@ function recordsOf(member: Member, at: number) {
 }
 
 /** The archive of a folder, by its signed link. */
-export async function archiveOf(house: House, folderId: string): Promise<Buffer> {
+export async function archiveOf(holdall: TestServer, folderId: string): Promise<Buffer> {
   const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
-  const { node } = await house.ask(query, { id: folderId })
-  const response = await house.http(node.archiveUrl.url, { token: null })
+  const { node } = await holdall.ask(query, { id: folderId })
+  const response = await holdall.http(node.archiveUrl.url, { token: null })
   return Buffer.from(await response.arrayBuffer())
 }

@@ -1,15 +1,15 @@
 import type { Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { ChecksumMismatch, StorageFault } from '../../errors.ts'
+import { ChecksumMismatch, StorageError } from '../../errors.ts'
 import type { AppendOptions } from '../blob-store.ts'
-import { gather } from '../streams/batch-chunks.ts'
+import { batchChunks } from '../streams/batch-chunks.ts'
 import { type Checksum, checking } from '../streams/checksum.ts'
-import { giveBack } from '../streams/release-buffers.ts'
-import { orFault } from './errors.ts'
+import { releaseBuffers } from '../streams/release-buffers.ts'
+import { wrapIoError } from './errors.ts'
 
 /** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
-export type Cadence = { bytes: number; ms: number }
+export type SyncInterval = { bytes: number; ms: number }
 
 type Appending = Omit<AppendOptions, 'checksum'> & {
   file: FileHandle
@@ -21,7 +21,7 @@ type Appending = Omit<AppendOptions, 'checksum'> & {
   sha256: Hash | undefined
   /** Hears of each length that is durable, and the hash of just that many bytes where it is known. */
   remember: (length: number, sha256: Hash | undefined) => void
-  cadence: Cadence
+  cadence: SyncInterval
 }
 
 /** BlobStore.append on an open file. */
@@ -37,7 +37,7 @@ export async function appendToFile(appending: Appending, checksum?: Checksum) {
     return await (checksum ? appendProven(watched, checksum) : appendDurably(watched))
   } catch (error) {
     // A full disk is not to be kept full by bytes that do not count. What was reported may count, whatever came of the report.
-    if (error instanceof StorageFault) await cutBack(appending, reported).catch(() => {})
+    if (error instanceof StorageError) await cutBack(appending, reported).catch(() => {})
     throw error
   }
 }
@@ -63,7 +63,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
   const durable = durably(appending)
   let length = offset
   try {
-    for await (const batch of gather(source, cadence.ms / 4, signal)) {
+    for await (const batch of batchChunks(source, cadence.ms / 4, signal)) {
       durable.throwIfFailed()
       await admit?.(batch.reduce((sum, chunk) => sum + chunk.length, 0))
       mayWrite?.()
@@ -74,7 +74,7 @@ async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {})
         alsoHash(chunk)
       }
       length += await writing
-      if (mayFree) giveBack(batch)
+      if (mayFree) releaseBuffers(batch)
       if (durable.isDue(length)) await durable.begin(length)
     }
   } finally {
@@ -99,7 +99,7 @@ function durably({ file, placed, offset, sha256, onDurable, remember, cadence }:
     const known = sha256?.copy()
     ;[from, since] = [length, performance.now()]
     const durable = Promise.all([file.datasync(), placed])
-    await durable.catch(orFault('the bytes could not be made durable'))
+    await durable.catch(wrapIoError('the bytes could not be made durable'))
     remember(length, known)
   }
   return {
@@ -125,12 +125,12 @@ function durably({ file, placed, offset, sha256, onDurable, remember, cadence }:
 
 async function writeAll(file: FileHandle, batch: Buffer[], position: number) {
   const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
-  let { bytesWritten } = await file.writev(batch, position).catch(orFault(unwritten))
+  let { bytesWritten } = await file.writev(batch, position).catch(wrapIoError(unwritten))
   // A disk that is nearly full takes less than it was given; why, it says when asked to take the rest.
   while (bytesWritten < bytes) {
     const rest = Buffer.concat(batch).subarray(bytesWritten)
-    const more = await file.writev([rest], position + bytesWritten).catch(orFault(unwritten))
-    if (more.bytesWritten === 0) throw new StorageFault(unwritten)
+    const more = await file.writev([rest], position + bytesWritten).catch(wrapIoError(unwritten))
+    if (more.bytesWritten === 0) throw new StorageError(unwritten)
     bytesWritten += more.bytesWritten
   }
   return bytes
@@ -139,8 +139,8 @@ const unwritten = 'the bytes could not be written'
 
 /** Cuts off what lies beyond `offset`. What should lie before it and does not is lost, and zeros would hide that. */
 async function cutBack({ file, mayWrite }: Appending, offset: number) {
-  const { size } = await file.stat().catch(orFault('the staged bytes could not be looked at'))
-  if (size < offset) throw new StorageFault(`${offset} bytes should be staged, ${size} are there`)
+  const { size } = await file.stat().catch(wrapIoError('the staged bytes could not be looked at'))
+  if (size < offset) throw new StorageError(`${offset} bytes should be staged, ${size} are there`)
   mayWrite?.()
-  if (size > offset) await file.truncate(offset).catch(orFault('the tail could not be cut off'))
+  if (size > offset) await file.truncate(offset).catch(wrapIoError('the tail could not be cut off'))
 }

@@ -4,11 +4,11 @@ import { createReadStream, fstatSync, read } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
-import { syncFolder } from '../../fsync.ts'
+import { fsyncDirectory } from '../../fsync.ts'
 import type { BlobStore } from '../blob-store.ts'
-import { exists, isMissing, orFault } from './errors.ts'
-import { openFiles } from './fd-cache.ts'
-import type { DiskPlaces } from './paths.ts'
+import { exists, isMissing, wrapIoError } from './errors.ts'
+import { createFdCache } from './fd-cache.ts'
+import type { DiskPaths } from './paths.ts'
 import type { DiskQuarantine } from './quarantine.ts'
 
 const readPiece = promisify(read)
@@ -21,12 +21,12 @@ type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'openStamped' | 'remove'>
 type ReadOptions = { start: number; end?: number; autoClose?: boolean }
 
 /** What both halves of the store work with. */
-export type DiskParts = { places: DiskPlaces; quarantine: DiskQuarantine; isReadOnly: boolean }
+export type DiskContext = { places: DiskPaths; quarantine: DiskQuarantine; isReadOnly: boolean }
 
 /** The half of the store where bytes stay. */
-export function diskKeeping({ places, quarantine, isReadOnly }: DiskParts): Keeping {
+export function diskCommitted({ places, quarantine, isReadOnly }: DiskContext): Keeping {
   const { kept } = places
-  const files = openFiles()
+  const files = createFdCache()
 
   async function openAt(path: string, options: ReadOptions) {
     const bytes = createReadStream(path, { ...options, highWaterMark, fs: files })
@@ -46,11 +46,11 @@ export function diskKeeping({ places, quarantine, isReadOnly }: DiskParts): Keep
         if (!isMissing(cause)) throw cause
         return openElsewhere(key, options)
       })
-      .catch(orFault(`${key} is not kept`))
+      .catch(wrapIoError(`${key} is not kept`))
 
   return {
     async adopt(key) {
-      await adopt(places, quarantine, key).catch(orFault(`${key} could not be adopted`))
+      await adopt(places, quarantine, key).catch(wrapIoError(`${key} could not be adopted`))
     },
     async open(key, range = { start: 0 }) {
       return openKey(key, range)
@@ -60,12 +60,12 @@ export function diskKeeping({ places, quarantine, isReadOnly }: DiskParts): Keep
       const { fd } = bytes as unknown as { fd: number }
       return {
         bytes,
-        stamp: () => stampOf(fd).catch(orFault(`${key} has no stamp`)),
-        hash: (size) => hashUpTo(fd, size).catch(orFault(`${key} could not be read`)),
+        stamp: () => stampOf(fd).catch(wrapIoError(`${key} has no stamp`)),
+        hash: (size) => hashUpTo(fd, size).catch(wrapIoError(`${key} could not be read`)),
       }
     },
     async remove(key) {
-      await rm(kept(key), { force: true }).catch(orFault(`${key} could not be removed`))
+      await rm(kept(key), { force: true }).catch(wrapIoError(`${key} could not be removed`))
       files.forget(kept(key))
     },
   }
@@ -96,15 +96,15 @@ async function hashUpTo(fd: number, size: number) {
 }
 
 /** Rename → both folders durable; the bytes are so since `append` has told of them. Each step may find itself done by an earlier try. */
-async function adopt(places: DiskPlaces, quarantine: DiskQuarantine, key: string) {
+async function adopt(places: DiskPaths, quarantine: DiskQuarantine, key: string) {
   const folder = dirname(places.kept(key))
   await places.makeFolder(folder)
   if (!(await exists(places.kept(key)))) await move(places, quarantine, key)
-  await syncFolder(folder)
+  await fsyncDirectory(folder)
   await places.syncStaged()
 }
 
-async function move({ staged, kept }: DiskPlaces, quarantine: DiskQuarantine, key: string) {
+async function move({ staged, kept }: DiskPaths, quarantine: DiskQuarantine, key: string) {
   try {
     await rename(staged(key), kept(key))
   } catch (cause) {

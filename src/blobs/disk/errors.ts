@@ -1,19 +1,19 @@
 import { stat } from 'node:fs/promises'
-import { StorageFault } from '../../errors.ts'
+import { StorageError } from '../../errors.ts'
 
 /** For `.catch(orFault('…'))`: words a fault of the disk and keeps it, with its errno, as the cause. Others pass. */
-export const orFault = (what: string) => (cause: unknown) => {
+export const wrapIoError = (what: string) => (cause: unknown) => {
   if (!(cause instanceof Error && 'errno' in cause)) throw cause
-  throw new StorageFault(what, { cause })
+  throw new StorageError(what, { cause })
 }
 
 export const isMissing = (cause: unknown) =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 
 /** For `.catch(unlessMissing)`: null where the file is not there. */
-export const unlessMissing = (cause: unknown) => {
+export const nullIfMissing = (cause: unknown) => {
   if (!isMissing(cause)) throw cause
   return null
 }
 
-export const exists = async (path: string) => (await stat(path).catch(unlessMissing)) !== null
+export const exists = async (path: string) => (await stat(path).catch(nullIfMissing)) !== null

@@ -11,7 +11,7 @@ type Done = (error: NodeJS.ErrnoException | null, fd?: number) => void
  * What createReadStream takes for its `fs`. Whoever reads the next range of a file a moment later finds it open: to open and to close
  * one costs more than to read a little of it. Only for files that never change.
  */
-export function openFiles() {
+export function createFdCache() {
   const byPath = new Map<string, File>()
   const byFd = new Map<number, File>()
 

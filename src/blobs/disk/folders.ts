@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../../fsync.ts'
+import { fsyncDirectory } from '../../fsync.ts'
 
 /**
  * Makes folders below `root`, durably. Each is synced once in the life of the process, also where it exists already: who made
@@ -13,7 +13,7 @@ export function durableFolders(root: string) {
     const parent = dirname(path)
     await make(parent)
     await mkdir(path, { recursive: true })
-    await syncFolder(parent)
+    await fsyncDirectory(parent)
     durable.add(path)
   }
 }

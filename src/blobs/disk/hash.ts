@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { StorageFault } from '../../errors.ts'
+import { StorageError } from '../../errors.ts'
 
 /**
  * sha256 of the first `size` bytes. On this thread, by pieces of 256 KiB: every other request waits a fraction of a
@@ -11,7 +11,7 @@ export async function hashFile(file: FileHandle, size: number) {
   const piece = Buffer.allocUnsafe(256 * 1024)
   for (let offset = 0; offset < size; ) {
     const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, size - offset), offset)
-    if (bytesRead === 0) throw new StorageFault(`${size} bytes should be there, ${offset} are`)
+    if (bytesRead === 0) throw new StorageError(`${size} bytes should be there, ${offset} are`)
     hash.update(piece.subarray(0, bytesRead))
     offset += bytesRead
   }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFolder } from '../../fsync.ts'
+import { fsyncDirectory } from '../../fsync.ts'
 import type { StoreRecord, StoreRecordFile } from '../blob-store.ts'
 import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.ts'
-import { exists, unlessMissing } from './errors.ts'
+import { exists, nullIfMissing } from './errors.ts'
 
 /** What a file system without hard links answers to link; of processes that start there together the last one wins. */
 const withoutLinks = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
@@ -18,7 +18,7 @@ export function diskRecord(root: string): StoreRecordFile {
   const path = join(root, RECORD_NAME)
 
   async function read() {
-    const text = await readFile(path, 'utf8').catch(unlessMissing)
+    const text = await readFile(path, 'utf8').catch(nullIfMissing)
     return text === null ? null : { record: parseRecord(text, path), version: text }
   }
 
@@ -27,7 +27,7 @@ export function diskRecord(root: string): StoreRecordFile {
     for (const name of await readdir(root)) {
       if (!temporaryName.test(name)) continue
       const left = join(root, name)
-      const { mtimeMs } = (await stat(left).catch(unlessMissing)) ?? { mtimeMs: Infinity }
+      const { mtimeMs } = (await stat(left).catch(nullIfMissing)) ?? { mtimeMs: Infinity }
       if (mtimeMs < Date.now() - LEFT_MS) await rm(left, { force: true })
     }
   }
@@ -73,13 +73,13 @@ export function diskRecord(root: string): StoreRecordFile {
     read,
     async create(record) {
       if (!(await withWritten(record, name))) return false
-      await syncFolder(root)
+      await fsyncDirectory(root)
       return true
     },
     async replace(record, version) {
       if ((await read())?.version !== version) return false
       await withWritten(record, (temporary) => rename(temporary, path))
-      await syncFolder(root)
+      await fsyncDirectory(root)
       return true
     },
   }

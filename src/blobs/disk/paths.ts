@@ -1,15 +1,15 @@
 import { lstatSync, mkdirSync, opendirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { inRounds, syncFolder } from '../../fsync.ts'
+import { coalesce, fsyncDirectory } from '../../fsync.ts'
 import type { Place } from '../blob-store.ts'
 import { requireKey } from '../key.ts'
 import { durableFolders } from './folders.ts'
 
 /** Where on the disk a key lives. */
-export type DiskPlaces = ReturnType<typeof diskPlaces>
+export type DiskPaths = ReturnType<typeof diskPaths>
 
 /** Makes the two folders where they do not exist yet; with `isReadOnly` none is made. Throws where one cannot be opened. */
-export function diskPlaces(dir: string, { isReadOnly = false } = {}) {
+export function diskPaths(dir: string, { isReadOnly = false } = {}) {
   const root = resolve(dir)
   const quarantine = {
     staged: join(root, 'quarantine/staged'),
@@ -25,7 +25,7 @@ export function diskPlaces(dir: string, { isReadOnly = false } = {}) {
     root,
     folders,
     /** All who have made or moved something there at the same moment share a sync. */
-    syncStaged: inRounds(() => syncFolder(folders.staged)),
+    syncStaged: coalesce(() => fsyncDirectory(folders.staged)),
     makeFolder: durableFolders(dirname(eldestMade ?? root)),
     staged: (key: string) => join(folders.staged, requireKey(key)),
     kept: (key: string) => fanOut(folders.kept, key),

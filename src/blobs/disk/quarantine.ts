@@ -1,17 +1,17 @@
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../../fsync.ts'
+import { fsyncDirectory } from '../../fsync.ts'
 import type { Place, Quarantine } from '../blob-store.ts'
-import { exists, isMissing, orFault } from './errors.ts'
+import { exists, isMissing, wrapIoError } from './errors.ts'
 import { blobsBelow } from './list.ts'
-import type { DiskPlaces } from './paths.ts'
+import type { DiskPaths } from './paths.ts'
 
 export type DiskQuarantine = ReturnType<typeof diskQuarantine>
 
 const all: Place[] = ['kept', 'staged']
 
 /** Objects in quarantine lie in `<dir>/quarantine/kept/ab/cd/<key>` and `<dir>/quarantine/staged/<key>`: a rename away. */
-export function diskQuarantine(places: DiskPlaces) {
+export function diskQuarantine(places: DiskPaths) {
   const { quarantined } = places
   const lies = { staged: places.staged, kept: places.kept }
 
@@ -31,19 +31,19 @@ export function diskQuarantine(places: DiskPlaces) {
       if (isMissing(cause)) return false
       throw cause
     }
-    await syncFolder(dirname(to))
-    await syncFolder(dirname(from))
+    await fsyncDirectory(dirname(to))
+    await fsyncDirectory(dirname(from))
     return true
   }
 
   const contract: Quarantine = {
     async move(key, place) {
       await move(lies[place](key), quarantined(key, place)).catch(
-        orFault(`${key} could not be moved to quarantine`),
+        wrapIoError(`${key} could not be moved to quarantine`),
       )
     },
     async takeBack(key, place) {
-      await takeBack(key, place).catch(orFault(`${key} could not be taken out of quarantine`))
+      await takeBack(key, place).catch(wrapIoError(`${key} could not be taken out of quarantine`))
     },
     has: (key, place) => exists(quarantined(key, place)),
     async *list() {
@@ -55,7 +55,7 @@ export function diskQuarantine(places: DiskPlaces) {
     },
     async remove(key, place) {
       await rm(quarantined(key, place), { force: true }).catch(
-        orFault(`${key} could not be removed from quarantine`),
+        wrapIoError(`${key} could not be removed from quarantine`),
       )
     },
   }

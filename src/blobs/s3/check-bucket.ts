@@ -1,15 +1,15 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
-import { CannotStart, type S3Config } from '../../config.ts'
+import { type S3Config, StartupError } from '../../config.ts'
 import { presigningClient } from './api/client.ts'
 import { statusOf } from './api/errors.ts'
 
 /** Asks the bucket whether it is there and may be used; throws CannotStart. */
-export async function requireContact(config: S3Config): Promise<void> {
+export async function checkBucket(config: S3Config): Promise<void> {
   const client = presigningClient(config)
   await client
     .send(new HeadBucketCommand({ Bucket: config.bucket }))
     .catch((cause: Error) => {
-      throw new CannotStart(`${JSON.stringify(config.bucket)} ${reason(config, cause)}`)
+      throw new StartupError(`${JSON.stringify(config.bucket)} ${reason(config, cause)}`)
     })
     .finally(() => client.destroy())
 }

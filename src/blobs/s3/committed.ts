@@ -1,24 +1,24 @@
-import { sharing } from '../../concurrency/single-flight.ts'
-import { StorageFault } from '../../errors.ts'
+import { createSingleFlight } from '../../concurrency/single-flight.ts'
+import { StorageError } from '../../errors.ts'
 import type { BlobStore } from '../blob-store.ts'
-import { orBucketFault } from './api/errors.ts'
-import { patiently } from './api/retry.ts'
-import { abortMultipart, putTogether } from './multipart/complete.ts'
+import { wrapBucketError } from './api/errors.ts'
+import { retryWhileMissing } from './api/retry.ts'
+import { abortMultipart, completeUpload } from './multipart/complete.ts'
 import type { Stores } from './multipart/put-parts.ts'
 import type { Staged } from './multipart-state.ts'
-import { removeTails } from './staging/incomplete-parts.ts'
+import { removeIncompleteParts } from './staging/incomplete-parts.ts'
 
 type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'remove'>
 
 /** The half of the store where bytes stay. */
-export function s3Keeping(stores: Stores): Keeping {
+export function s3Committed(stores: Stores): Keeping {
   const { bucket, places, ledger } = stores
-  const adopting = sharing<void>()
+  const adopting = createSingleFlight<void>()
 
   async function adopt(key: string) {
     const staged = await ledger.load(key)
     if (!staged) return requireKept(stores, key)
-    await putTogether(stores, staged)
+    await completeUpload(stores, staged)
     await forgetStaging(stores, staged)
   }
 
@@ -30,28 +30,28 @@ export function s3Keeping(stores: Stores): Keeping {
     async open(key, range) {
       const found = await bucket
         .get(places.kept(key), range)
-        .catch(orBucketFault(`${key} could not be read`))
-      if (!found) throw new StorageFault(`${key} is not kept`)
+        .catch(wrapBucketError(`${key} could not be read`))
+      if (!found) throw new StorageError(`${key} is not kept`)
       return found
     },
     async remove(key) {
-      await bucket.remove(places.kept(key)).catch(orBucketFault(`${key} could not be removed`))
+      await bucket.remove(places.kept(key)).catch(wrapBucketError(`${key} could not be removed`))
     },
   }
 }
 
 async function requireKept({ bucket, places }: Stores, key: string) {
-  const found = await patiently(() => bucket.head(places.kept(key))).catch(
-    orBucketFault(`${key} could not be looked at`),
+  const found = await retryWhileMissing(() => bucket.head(places.kept(key))).catch(
+    wrapBucketError(`${key} could not be looked at`),
   )
-  if (!found) throw new StorageFault(`${key} is not there`)
+  if (!found) throw new StorageError(`${key} is not there`)
 }
 
 /** All that was needed while bytes arrived; the ledger last, so that what is cut short here is done again. */
 async function forgetStaging(stores: Stores, staged: Staged) {
   const { key, tails, whole, inParts, multipartId } = staged
   const names = tails.map(({ name }) => name)
-  await removeTails(stores, key, names)
+  await removeIncompleteParts(stores, key, names)
   // Begun for parts, but then all came as one.
   const unused = whole !== null || inParts === 0
   if (unused && multipartId !== null) await abortMultipart(stores, key, multipartId).catch(() => {})

@@ -1,16 +1,16 @@
 import type { StoreRecord, StoreRecordFile } from '../blob-store.ts'
 import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.ts'
 import type { Bucket, Condition } from './api/bucket.ts'
-import { orBucketFault, unlessTaken } from './api/errors.ts'
+import { nullIfExists, wrapBucketError } from './api/errors.ts'
 
 /** The record of a bucket: an object below the prefix. Conditional writes decide between processes. */
 export function s3Record(bucket: Bucket, prefix: string): StoreRecordFile {
   const name = `${prefix}${RECORD_NAME}`
-  const fault = orBucketFault(`${name} could not be read or written`)
+  const fault = wrapBucketError(`${name} could not be read or written`)
 
   async function put(record: StoreRecord, condition: Condition) {
     const bytes = Buffer.from(formatRecord(record))
-    return (await bucket.put(name, bytes, condition).catch(unlessTaken).catch(fault)) !== null
+    return (await bucket.put(name, bytes, condition).catch(nullIfExists).catch(fault)) !== null
   }
 
   return {

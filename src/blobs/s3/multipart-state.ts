@@ -34,7 +34,7 @@ export type Change = Partial<Pick<Staged, 'length' | 'inParts' | 'multipartId' |
  * Where the store writes down what the bucket holds of staged keys, so that it need not ask. Rows of the house's database;
  * this folder does not know it, so who opens the store hands the ledger in.
  */
-export type Ledger = {
+export type MultipartStore = {
   /** A key without bytes. Where it is known its bytes stay, and a size that was not known is learnt while no part is there. */
   stage(key: string, about: Pick<Staged, 'size' | 'partSize'>): Promise<void>
   load(key: string): Promise<Staged | null>

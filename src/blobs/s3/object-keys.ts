@@ -1,9 +1,9 @@
 import { requireKey } from '../key.ts'
 
 /** Where in the bucket a key lives: kept below one of 65,536 prefixes, its tails below its own name. */
-export type S3Places = ReturnType<typeof s3Places>
+export type ObjectKeys = ReturnType<typeof objectKeys>
 
-export function s3Places(prefix: string) {
+export function objectKeys(prefix: string) {
   const folders = { kept: `${prefix}kept/`, tails: `${prefix}tails/` }
   const tailsOf = (key: string) => `${folders.tails}${requireKey(key)}/`
   return {

@@ -3,9 +3,9 @@ import {
   ListObjectsV2Command,
   type ListObjectsV2Output,
 } from '@aws-sdk/client-s3'
-import { asKey } from '../key.ts'
+import { parseKey } from '../key.ts'
 import type { Bucket } from './api/bucket.ts'
-import { orBucketFault } from './api/errors.ts'
+import { wrapBucketError } from './api/errors.ts'
 import type { Stores } from './multipart/put-parts.ts'
 
 type Found = { name: string; size: number; modifiedAt: number }
@@ -16,7 +16,7 @@ async function* objects({ client, name: Bucket }: Bucket, prefix: string) {
   do {
     const page: ListObjectsV2Output = await client
       .send(new ListObjectsV2Command({ Bucket, Prefix: prefix, ContinuationToken: token }))
-      .catch(orBucketFault('objects cannot be listed'))
+      .catch(wrapBucketError('objects cannot be listed'))
     yield (page.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified }): Found => ({
         name: Key,
@@ -36,7 +36,7 @@ async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
     const asked = { Bucket, ...at, ...(name !== undefined && { Prefix: name }) }
     const page = await client
       .send(new ListMultipartUploadsCommand(asked))
-      .catch(orBucketFault('multipart uploads cannot be listed'))
+      .catch(wrapBucketError('multipart uploads cannot be listed'))
     yield (page.Uploads ?? []).map(({ Key = '', UploadId = '', Initiated }) => ({
       name: Key,
       multipartId: UploadId,
@@ -48,7 +48,7 @@ async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
 }
 
 /** Aborts and removes whatever the bucket holds of a key that is not, or no longer, to be kept: also what no ledger knows. */
-export async function forgetStrays({ bucket, places }: Stores, key: string) {
+export async function deleteOrphans({ bucket, places }: Stores, key: string) {
   for await (const found of multiparts(bucket, places.kept(key))) {
     for (const { name, multipartId } of found) {
       if (name === places.kept(key)) await bucket.abort(name, multipartId)
@@ -67,14 +67,14 @@ export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
   yield* ledger.list()
   const ours = ({ name }: { name: string }) => name.startsWith(places.folders.kept)
   for await (const found of multiparts(bucket)) {
-    yield* await strangers(
+    yield* await unknownKeys(
       stores,
       found.filter(ours).map(({ name, modifiedAt }) => ({ name, modifiedAt, size: 0 })),
       (name) => name.split('/').at(-1),
     )
   }
   for await (const found of objects(bucket, places.folders.tails)) {
-    yield* await strangers(
+    yield* await unknownKeys(
       stores,
       found,
       (name) => name.slice(places.folders.tails.length).split('/')[0],
@@ -86,18 +86,18 @@ export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
 export async function* listKept(stores: Stores): AsyncGenerator<Listed> {
   const { bucket, places } = stores
   for await (const found of objects(bucket, places.folders.kept)) {
-    yield* await strangers(stores, found, (name) => name.split('/').at(-1))
+    yield* await unknownKeys(stores, found, (name) => name.split('/').at(-1))
   }
 }
 
 /** Those of which the ledger knows nothing; what is no key is not ours. */
-async function strangers(
+async function unknownKeys(
   { ledger }: Stores,
   found: Found[],
   keyIn: (name: string) => string | undefined,
 ): Promise<Listed[]> {
   const named = found.flatMap(({ name, ...about }) => {
-    const key = asKey(keyIn(name) ?? '')
+    const key = parseKey(keyIn(name) ?? '')
     return key ? [{ key, ...about }] : []
   })
   const known = await ledger.known(named.map(({ key }) => key))

@@ -5,31 +5,31 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { sharing } from '../../concurrency/single-flight.ts'
+import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import type { S3Config } from '../../config.ts'
-import { StorageFault } from '../../errors.ts'
-import type { DirectDoors } from '../blob-store.ts'
+import { StorageError } from '../../errors.ts'
+import type { PresignedUrls } from '../blob-store.ts'
 import { encryption } from './api/bucket.ts'
 import { presigningClient } from './api/client.ts'
-import { orBucketFault } from './api/errors.ts'
+import { wrapBucketError } from './api/errors.ts'
 import { partCount, partLength } from './multipart/part-sizes.ts'
 import type { Stores } from './multipart/put-parts.ts'
 import type { Part, Staged } from './multipart-state.ts'
-import { overtaken } from './staging/truncate.ts'
+import { staleWriter } from './staging/truncate.ts'
 
 /** The longest that S3 lets a URL live, in seconds. */
 const LONGEST = 604_800
 
 /** The doors of the bucket itself; bytes that come by them no process sees. */
-export function s3Direct(
+export function s3Presigned(
   stores: Stores,
   config: S3Config,
   partSizeFor: (size: number) => number,
-): DirectDoors {
+): PresignedUrls {
   const { places, ledger } = stores
   const client = presigningClient(config)
   const at = (key: string) => ({ Bucket: config.bucket, Key: places.kept(key) })
-  const beginning = sharing<string>()
+  const beginning = createSingleFlight<string>()
 
   return {
     async putUrl(key, { size, expiresAt }) {
@@ -63,7 +63,7 @@ export function s3Direct(
       const { bucket } = stores
       const found = await bucket
         .head(places.kept(key))
-        .catch(orBucketFault(`${key} could not be looked at`))
+        .catch(wrapBucketError(`${key} could not be looked at`))
       return found?.size === size ? size : 0
     },
     async getUrl(key, { expiresAt, contentType, contentDisposition }) {
@@ -88,7 +88,7 @@ function presign(client: S3Client, command: Signed, expiresAt: number, headers: 
     expiresIn: Math.min(LONGEST, Math.max(1, seconds)),
     signableHeaders: new Set(headers),
     unhoistableHeaders: new Set(headers),
-  }).catch(orBucketFault('no URL could be signed'))
+  }).catch(wrapBucketError('no URL could be signed'))
 }
 
 function sseHeaders(config: S3Config): Record<string, string> {
@@ -102,12 +102,12 @@ function sseHeaders(config: S3Config): Record<string, string> {
 /** The multipart upload of a staged key, begun where none is; of two who begin one at once, one is aborted. */
 async function multipartOf({ bucket, places, ledger }: Stores, key: string): Promise<string> {
   const staged = await ledger.load(key)
-  if (!staged) throw new StorageFault(`${key} is not staged`)
+  if (!staged) throw new StorageError(`${key} is not staged`)
   if (staged.multipartId !== null) return staged.multipartId
-  const begun = await bucket.begin(places.kept(key)).catch(orBucketFault('no upload could begin'))
+  const begun = await bucket.begin(places.kept(key)).catch(wrapBucketError('no upload could begin'))
   const named = await ledger.nameMultipart(key, begun)
   if (named !== begun) await bucket.abort(places.kept(key), begun).catch(() => {})
-  if (named === null) throw overtaken(key)
+  if (named === null) throw staleWriter(key)
   return named
 }
 
@@ -118,10 +118,10 @@ async function collectParts(stores: Stores, staged: Staged, size: number, partSi
   if (length === size || multipartId === null) return length === size
   const parts: Part[] = await bucket
     .parts(places.kept(key), multipartId)
-    .catch(orBucketFault(`the parts of ${key} cannot be listed`))
+    .catch(wrapBucketError(`the parts of ${key} cannot be listed`))
   if (!areAll(parts, size, partSize)) return false
   const written = await ledger.write(key, turn, { parts, length: size, inParts: size })
-  if (!written) throw overtaken(key)
+  if (!written) throw staleWriter(key)
   return true
 }
 

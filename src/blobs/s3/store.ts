@@ -1,18 +1,18 @@
 import type { S3Config } from '../../config.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { openBucket } from './api/bucket.ts'
-import { s3Keeping } from './committed.ts'
+import { s3Committed } from './committed.ts'
 import { s3Record } from './installation-record.ts'
 import { partSizeFor } from './multipart/part-sizes.ts'
-import type { Ledger } from './multipart-state.ts'
-import { s3Places } from './object-keys.ts'
+import type { MultipartStore } from './multipart-state.ts'
+import { objectKeys } from './object-keys.ts'
 import { listKept, listStaged } from './orphans.ts'
-import { s3Direct } from './presign.ts'
+import { s3Presigned } from './presign.ts'
 import { s3Quarantine } from './quarantine.ts'
 import type { Tuning } from './staging/append.ts'
 import { memoryBudget } from './staging/memory-budget.ts'
 import { bufferPool } from './staging/part-buffer.ts'
-import { rememberedBytes } from './staging/recent-bytes.ts'
+import { recentBytes } from './staging/recent-bytes.ts'
 import { s3Staging } from './staging/staging.ts'
 
 const MIB = 1024 ** 2
@@ -31,25 +31,25 @@ const usualTuning: Tuning & { memoryBytes: number } = {
  */
 export function s3Blobs(
   config: S3Config,
-  ledger: Ledger,
+  ledger: MultipartStore,
   tuning: Partial<typeof usualTuning> = {},
 ): BlobStore {
   const tuned = { ...usualTuning, ...tuning }
   const stores = {
     ledger,
     bucket: openBucket(config),
-    places: s3Places(config.prefix),
+    places: objectKeys(config.prefix),
     budget: memoryBudget(tuned.memoryBytes),
     pool: bufferPool(tuned.memoryBytes / 2),
-    remembered: rememberedBytes(),
+    remembered: recentBytes(),
   }
-  const [staging, keeping] = [s3Staging(stores, tuned), s3Keeping(stores)]
+  const [staging, keeping] = [s3Staging(stores, tuned), s3Committed(stores)]
   return {
     ...staging,
     ...keeping,
     quarantine: s3Quarantine({ ...staging, ...keeping }),
     record: s3Record(stores.bucket, config.prefix),
     list: (where) => (where === 'staged' ? listStaged(stores) : listKept(stores)),
-    direct: s3Direct(stores, config, tuned.partSizeFor),
+    direct: s3Presigned(stores, config, tuned.partSizeFor),
   }
 }

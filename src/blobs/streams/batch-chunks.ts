@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream'
-import { isAsked, makeWay } from '../yield-to-requests.ts'
+import { isBusy, yieldIfBusy } from '../yield-to-requests.ts'
 
 const batchBytes = { most: 1024 * 1024, least: 128 * 1024 }
 /** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for, if anybody does. */
 const togetherBytes = { alone: 16 * 1024 * 1024, asked: 8 * 1024 * 1024 }
 let gathering = 0
 /** As many pieces as Linux takes in one writev; a client that sends single bytes fills memory no faster. */
-const batchChunks = 1024
+const MAX_CHUNKS = 1024
 
 /**
  * What `source` brings, in batches of a MiB or less, each meant for one writev: a small write per socket read halves the
@@ -16,13 +16,13 @@ const batchChunks = 1024
  * Ends when the source ends, breaks or `signal` says so, with all that arrived until then; whether it was the end says
  * `source.readableEnded`. The source stays its owner's: it is not destroyed, so that the owner can still answer.
  */
-export async function* gather(
+export async function* batchChunks(
   source: Readable,
   patienceMs: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer[]> {
   gathering += 1
-  const batch = basket()
+  const batch = chunkBuffer()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
   // Read, not listened to: bytes stay in the source until they are asked for, and a source that breaks loses none.
@@ -49,7 +49,7 @@ export async function* gather(
       if (over) break
       const gathered = batch.empty()
       fill()
-      await makeWay()
+      await yieldIfBusy()
       yield gathered
     }
     // What arrived but was not asked for; one read takes it all.
@@ -64,11 +64,11 @@ export async function* gather(
 }
 
 function shareBytes() {
-  const together = isAsked() ? togetherBytes.asked : togetherBytes.alone
+  const together = isBusy() ? togetherBytes.asked : togetherBytes.alone
   return Math.min(Math.max(together / gathering, batchBytes.least), batchBytes.most)
 }
 
-function basket() {
+function chunkBuffer() {
   let chunks: Buffer[] = []
   let bytes = 0
   // For as long as it fills: what is full must not become unfull because another has ended, for nobody would look again.
@@ -78,7 +78,7 @@ function basket() {
       chunks.push(chunk)
       bytes += chunk.length
     },
-    isFull: () => bytes >= most || chunks.length >= batchChunks,
+    isFull: () => bytes >= most || chunks.length >= MAX_CHUNKS,
     empty() {
       const gathered = chunks
       chunks = []

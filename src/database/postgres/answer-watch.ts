@@ -11,13 +11,13 @@ const ON_THE_WAY_MS = 500
 const UNREACHABLE_MS = 10_000
 
 type Waiting = { client: ClientBase; since: number }
-export type Watch = ReturnType<typeof watchAnswers>
+export type Watch = ReturnType<typeof watchForAnswers>
 
 /**
  * Finds connections over which no answer will come, because a network drops what is sent without telling anybody, and ends them:
  * what waits for them fails as over any connection that breaks. A statement that the server works on may take its time.
  */
-export function watchAnswers(url: string) {
+export function watchForAnswers(url: string) {
   const waiting = new Set<Waiting>()
   const openedAt = new WeakMap<ClientBase, number>()
   let timer: NodeJS.Timeout | undefined

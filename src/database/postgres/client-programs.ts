@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { CannotStart, type Env } from '../../config.ts'
+import { type Env, StartupError } from '../../config.ts'
 
 type Program = 'pg_dump' | 'pg_restore'
 
@@ -15,11 +15,11 @@ export async function requireProgram(
 ): Promise<void> {
   const wanted = `install the client programs of PostgreSQL ${serverVersion} or later, and put them first on the PATH`
   const { stdout } = await run(program, ['--version'], { env: { ...env } }).catch((error) => {
-    throw new CannotStart(`${program} cannot be run (${error.code}): ${wanted}.`)
+    throw new StartupError(`${program} cannot be run (${error.code}): ${wanted}.`)
   })
   const version = Number(/\) (\d+)/.exec(stdout)?.[1])
   if (version >= serverVersion) return
-  throw new CannotStart(
+  throw new StartupError(
     `${program} is of version ${version}, and the server is PostgreSQL ${serverVersion}: ${wanted}.`,
   )
 }
@@ -33,7 +33,7 @@ export async function runProgram(program: Program, args: string[], url: string, 
     await run(program, [...args, `--dbname=${address}`], { env: { ...env, ...secret } })
   } catch (error) {
     const { stderr, message } = error as Failure
-    throw new CannotStart(`${program} failed: ${(stderr || message).trim()}`)
+    throw new StartupError(`${program} failed: ${(stderr || message).trim()}`)
   }
 }
 

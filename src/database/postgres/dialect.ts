@@ -1,7 +1,7 @@
 import { PostgresAdapter, PostgresDialect } from 'kysely'
 import { Pool, TypeOverrides, types } from 'pg'
-import { watchAnswers } from './answer-watch.ts'
-import { steady } from './pool.ts'
+import { watchForAnswers } from './answer-watch.ts'
+import { withReconnect } from './pool.ts'
 
 /** How the house speaks to a PostgreSQL server; the URL may say more (sslmode, host, …), as `pg` has it. */
 export type PostgresOptions = {
@@ -42,7 +42,7 @@ export function postgresDialect({
   })
   // One without a limit may be behind a PgBouncer, where each transaction has another connection.
   const ways = { kept: statementTimeoutMs > 0, begin: beginWith(lockIdleMs) }
-  return new Dialect({ pool: steady(pool, ways, watchAnswers(url)) })
+  return new Dialect({ pool: withReconnect(pool, ways, watchForAnswers(url)) })
 }
 
 /**

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { Client } from 'pg'
 import type { Db } from '../database.ts'
-import { CHANNEL, heard, wakeAll } from '../notify.ts'
+import { CHANNEL, onNotification, wakeAll } from '../notify.ts'
 import { KEEP_ALIVE_MS } from './dialect.ts'
 
 /** So often it is tried whether the ear still hears, and so long a sound may be on its way. */
@@ -19,7 +19,7 @@ type Hearing = { url: string; db: Db; log: { info: Log; warn: Log } }
  * for ever; then everybody looks, so that nothing said meanwhile is missed. By `db` it speaks to itself, to know whether it
  * hears: a PgBouncer in transaction mode takes LISTEN, and passes nothing on.
  */
-export function listenToOthers(hearing: Hearing): Disposable {
+export function startListener(hearing: Hearing): Disposable {
   const over = new AbortController()
   void listenForEver(hearing, over.signal)
   return { [Symbol.dispose]: () => over.abort() }
@@ -69,7 +69,7 @@ async function hearOneself(db: Db, client: Client, gone: AbortSignal, hears: () 
   const sound = `${randomUUID()} `
   let heardAt = 0
   client.on('notification', ({ payload = '' }) => {
-    if (payload !== sound) return heard(payload)
+    if (payload !== sound) return onNotification(payload)
     heardAt = performance.now()
     hears()
   })

@@ -14,7 +14,7 @@ const PAUSE_MS = 50
  * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
  * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection, ConnectionLost.
  */
-export function steady(pool: Pool, ways: Ways, watch: Watch): PostgresPool {
+export function withReconnect(pool: Pool, ways: Ways, watch: Watch): PostgresPool {
   // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
@@ -25,7 +25,10 @@ export function steady(pool: Pool, ways: Ways, watch: Watch): PostgresPool {
     options: pool.options,
     // Cursors are for streams of rows, of which there are none.
     connect: async () =>
-      new Visit({ pool, ways, watch }, await connect(pool, watch)) as unknown as PostgresPoolClient,
+      new PooledConnection(
+        { pool, ways, watch },
+        await connect(pool, watch),
+      ) as unknown as PostgresPoolClient,
     end: () => {
       watch.stop()
       return pool.end()
@@ -41,7 +44,7 @@ type Ways = { kept: boolean; begin: string }
 type Means = { pool: Pool; ways: Ways; watch: Watch }
 
 /** A connection from when it is taken to when it is given back. */
-class Visit {
+class PooledConnection {
   readonly #means: Means
   /** Null where it broke and no other could be had. */
   #client: PoolClient | null

@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { CannotStart, type DatabaseConfig, type Env } from '../../config.ts'
+import { type DatabaseConfig, type Env, StartupError } from '../../config.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
 import { requireProgram, runProgram } from './client-programs.ts'
 
@@ -47,7 +47,7 @@ export async function requireNoTables({ listenUrl }: PostgresConfig, env: Env): 
      where nspname = current_schema() and relkind in ('r', 'p', 'v', 'm', 'S')`,
   )
   if (rows[0].tables > 0)
-    throw new CannotStart(
+    throw new StartupError(
       `The database of DATABASE_URL holds ${rows[0].tables} tables; a backup is restored into an empty one only.`,
     )
 }
@@ -73,7 +73,7 @@ async function connect(connectionString: string): Promise<Client> {
   // Whoever waits for an answer is told; what breaks in between is found at the next question.
   client.on('error', () => {})
   await client.connect().catch((error: Error) => {
-    throw new CannotStart(`The database of DATABASE_URL cannot be used (${error.message}).`)
+    throw new StartupError(`The database of DATABASE_URL cannot be used (${error.message}).`)
   })
   return client
 }

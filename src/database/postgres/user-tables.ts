@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Db } from '../database.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
-import type { Described, UserTable } from '../user-tables/tables.ts'
+import type { TableDescription, UserTable } from '../user-tables/tables.ts'
 
 /*
  * What user-tables.ts promises, on PostgreSQL, in the schema that new tables go to (current_schema).
@@ -72,7 +72,7 @@ type Attribute = {
 }
 
 /** The key is a primary key of one column of whole numbers. What the database reckons itself is no column to write to. */
-export async function describeTable(db: Db | Tx, named: string): Promise<Described | null> {
+export async function describeTable(db: Db | Tx, named: string): Promise<TableDescription | null> {
   const { rows: tables } = await sql<{ oid: number; name: string }>`
     select oid, relname as name from pg_class
     where ${here} and relkind in ('r', 'p') and lower(relname) = lower(${named})

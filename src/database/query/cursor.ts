@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidCursor } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
+import { isStorableText } from '../../names.ts'
 import { type SortKey, type SortValue, sortValue } from './keyset-predicate.ts'
 
 /** What a cursor must fit: one order of one list. */
@@ -18,7 +18,7 @@ export function cursorForm(ordering: string, keys: readonly SortKey[], runs: num
 }
 
 /** The cursor of `row`. A value that does not fit its key is the fault of the list, not of a client. */
-export function cursorOf({ tag, keys }: CursorForm, run: number, row: object): string {
+export function encodeCursor({ tag, keys }: CursorForm, run: number, row: object): string {
   const values = keys.map((key) => {
     const value: unknown = sortValue(row, key)
     if (!fits(key, value)) throw new TypeError(misfit(key, value))
@@ -31,7 +31,7 @@ const misfit = ({ column, as, ...key }: SortKey, value: unknown) =>
   `${column}: the row's ${as} is a ${typeof value} (${String(value)}), its sort key says ${JSON.stringify(key)}`
 
 /** The position a cursor stands for, or InvalidCursor for whatever cursorOf would not have written. */
-export function positionOf({ tag, keys, runs }: CursorForm, cursor: string): Position {
+export function decodeCursor({ tag, keys, runs }: CursorForm, cursor: string): Position {
   const [itsTag, run, ...values] = decode(cursor)
   if (itsTag !== tag || !isIndex(run, runs) || values.length !== keys.length)
     throw new InvalidCursor()
@@ -67,5 +67,5 @@ function fitting(key: SortKey, value: unknown): SortValue {
 function fits({ numeric, nullable }: SortKey, value: unknown): value is SortValue {
   if (value === null) return nullable === true
   if (numeric) return Number.isSafeInteger(value)
-  return typeof value === 'string' && isKeepable(value)
+  return typeof value === 'string' && isStorableText(value)
 }

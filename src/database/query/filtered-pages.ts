@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import { type Edge, type List, type Page, readPage, type Span } from './keyset.ts'
+import { type Edge, type List, type Page, type PageRequest, readPage } from './keyset.ts'
 import { openBudget, type WorkBudget } from './work-budget.ts'
 
 /** What is looked at for one page, at most; the time is that of the request's budget. */
@@ -12,7 +12,10 @@ type Look<R> = { kept: Edge<R>[]; last: Edge<R> | null; more: boolean }
  * One page of a list that keeps only some of its rows. Where the limits end the search before the page is full, it says that
  * there is more, and its cursor goes on behind what was looked at. Throws InvalidCursor.
  */
-export async function readKept<R extends object>(list: List<R>, span: Span): Promise<Page<R>> {
+export async function readFilteredPage<R extends object>(
+  list: List<R>,
+  span: PageRequest,
+): Promise<Page<R>> {
   const size = span.last ?? span.first
   const { kept, last, more } = await look(list, span, size + 1)
   const isFull = kept.length > size
@@ -33,7 +36,11 @@ export async function countKept<R extends object>(list: List<R>): Promise<number
   return kept.length
 }
 
-async function look<R extends object>(list: List<R>, span: Span, enough: number): Promise<Look<R>> {
+async function look<R extends object>(
+  list: List<R>,
+  span: PageRequest,
+  enough: number,
+): Promise<Look<R>> {
   const budget = list.budget ?? openBudget()
   const found: Look<R> = { kept: [], last: null, more: false }
   let seen = 0
@@ -52,7 +59,7 @@ async function look<R extends object>(list: List<R>, span: Span, enough: number)
 /** The rows of a span in the order of the way, in steps that grow while they are quick; others breathe in between. */
 async function* steps<R extends object>(
   list: List<R>,
-  { after, before, ...span }: Span,
+  { after, before, ...span }: PageRequest,
   budget: WorkBudget,
 ) {
   const [forward, bounds] = [span.last == null, { after, before }]

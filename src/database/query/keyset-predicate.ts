@@ -41,7 +41,7 @@ export function sorted<R>(query: Query<R>, keys: readonly SortKey[]): Query<R> {
 }
 
 /** True of the rows that come after `bound`. One row comparison where the index can answer it, else spelt out. */
-export function beyond(bound: Bound): RawBuilder<SqlBool> {
+export function afterRow(bound: Bound): RawBuilder<SqlBool> {
   const directions = new Set(bound.map(({ key }) => key.direction))
   const plain = directions.size === 1 && !bound.some(({ key }) => key.nullable)
   return plain ? beyondRow(bound) : beyondEach(bound)

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import type { Db } from '../database.ts'
-import { type CursorForm, cursorForm, cursorOf, type Position, positionOf } from './cursor.ts'
+import { type CursorForm, cursorForm, decodeCursor, encodeCursor, type Position } from './cursor.ts'
 import {
-  beyond,
+  afterRow,
   compare,
   type Query,
   reversed,
@@ -35,10 +35,10 @@ export type List<R> = {
   /** Whether it is known of a segment, by its index, that there is nothing in it. */
   isEmpty?: ((segment: number) => boolean) | undefined
   /** For a list that is asked for over and over: its segments in words that are kept. */
-  known?: KnownSegments<R> | undefined
+  known?: PreparedSegments<R> | undefined
 }
 /** The list's own `segments` are only asked for where these will not do. */
-export type KnownSegments<R> = {
+export type PreparedSegments<R> = {
   db: Db
   /** How many segments there are. */
   count: number
@@ -50,7 +50,7 @@ export type KnownSegments<R> = {
 }
 
 /** The first so many rows after `after` and before `before`, or the last so many. */
-export type Span = ({ first: number; last?: null } | { last: number; first?: null }) & {
+export type PageRequest = ({ first: number; last?: null } | { last: number; first?: null }) & {
   after?: string | null | undefined
   before?: string | null | undefined
 }
@@ -78,11 +78,14 @@ type Found<R> = { row: R; run: number }
  * One page of `list`. Each segment is sought once, for at most one row more than the page holds, so that the thousandth
  * page costs what the first does. Throws InvalidCursor for what is no cursor of this list in this order.
  */
-export async function readPage<R extends object>(list: List<R>, span: Span): Promise<Page<R>> {
+export async function readPage<R extends object>(
+  list: List<R>,
+  span: PageRequest,
+): Promise<Page<R>> {
   const runs = runsOf(list)
   const form = cursorForm(list.ordering, list.keys, runs.length)
-  const after = span.after == null ? null : positionOf(form, span.after)
-  const before = span.before == null ? null : positionOf(form, span.before)
+  const after = span.after == null ? null : decodeCursor(form, span.after)
+  const before = span.before == null ? null : decodeCursor(form, span.before)
   const forward = span.last == null
   const size = span.last ?? span.first
   const limit = size + 1
@@ -151,8 +154,8 @@ async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk
 
 function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Query<R> {
   return sorted(segment, keys)
-    .$if(from !== null, (query) => query.where(beyond(boundOf(keys, from))))
-    .$if(to !== null, (query) => query.where(beyond(boundOf(reversed(keys), to))))
+    .$if(from !== null, (query) => query.where(afterRow(boundOf(keys, from))))
+    .$if(to !== null, (query) => query.where(afterRow(boundOf(reversed(keys), to))))
     .limit(limit)
 }
 
@@ -160,7 +163,11 @@ type Known = (db: Db, ...args: Argument[]) => Promise<unknown[]>
 const asked = new Map<string, Known>()
 
 /** Undefined beside a null, next to which other words are needed. */
-function seekKnown<R>(list: KnownSegments<R>, index: number, walk: Walk): Promise<R[]> | undefined {
+function seekKnown<R>(
+  list: PreparedSegments<R>,
+  index: number,
+  walk: Walk,
+): Promise<R[]> | undefined {
   const { keys, from, to, limit } = walk
   const [after, before] = [from?.values ?? [], to?.values ?? []]
   if ([...after, ...before].includes(null)) return undefined
@@ -173,7 +180,7 @@ function seekKnown<R>(list: KnownSegments<R>, index: number, walk: Walk): Promis
 
 /** As `prepared` wants it: the same walk over whatever stands in the place of its values. */
 function wordsFor<R>(
-  { args, segments }: KnownSegments<R>,
+  { args, segments }: PreparedSegments<R>,
   index: number,
   { keys, from, to }: Walk,
 ) {
@@ -195,7 +202,7 @@ function pageOf<R extends object>(form: CursorForm, found: Found<R>[]) {
   const edges = found.map(({ row, run }) => ({
     node: row,
     get cursor() {
-      return cursorOf(form, run, row)
+      return encodeCursor(form, run, row)
     },
   }))
   return { edges, startCursor: edges[0]?.cursor ?? null, endCursor: edges.at(-1)?.cursor ?? null }

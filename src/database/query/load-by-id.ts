@@ -1,4 +1,4 @@
-import { type Db, inOrder } from '../database.ts'
+import { alignToIds, type Db } from '../database.ts'
 import type { Row } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
 import { prepared } from './prepared.ts'
@@ -15,6 +15,6 @@ export function rowsById<T extends Table>(table: T): ById<T> {
       .selectAll()
       .where('id', 'in', ids),
   )
-  const byId: ById<'users'> = async (db, ids) => inOrder(ids, await among(db, ids))
+  const byId: ById<'users'> = async (db, ids) => alignToIds(ids, await among(db, ids))
   return byId as unknown as ById<T>
 }

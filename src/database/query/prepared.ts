@@ -1,8 +1,8 @@
 import type { CompiledQuery } from 'kysely'
 import { type Db, isPostgres } from '../database.ts'
 import { nameStatement } from '../postgres/statement-names.ts'
-import { rowsNow } from '../sqlite/dialect.ts'
-import type { Passing } from '../sqlite/driver.ts'
+import { selectSync } from '../sqlite/dialect.ts'
+import type { WriteOptions } from '../sqlite/driver.ts'
 import type { Tx } from '../transaction.ts'
 
 type Scalar = string | number | null
@@ -11,7 +11,7 @@ export type Argument = Scalar | readonly Scalar[]
 type Built<R> = { compile: () => CompiledQuery<R> }
 
 /** Stands in a query that is built where an argument will be: which one, and which element of it. */
-class Hole {
+class Placeholder {
   readonly argument: number
   readonly element: number | null
   constructor(argument: number, element: number | null) {
@@ -30,7 +30,7 @@ const LONGEST = 128
  */
 export function prepared<A extends readonly Argument[], R>(
   build: (db: Db, ...args: A) => Built<R>,
-  { mayBeLost = false }: Passing = {},
+  { mayBeLost = false }: WriteOptions = {},
 ): (db: Db | Tx, ...args: A) => Promise<R[]> {
   const kept = { sqlite: new Map<string, CompiledQuery<R>>(), postgres: new Map() }
   return async (db, ...args) => {
@@ -50,13 +50,15 @@ export function prepared<A extends readonly Argument[], R>(
 }
 
 const rowsOf = async <R>(db: Db | Tx, query: CompiledQuery<R>): Promise<R[]> =>
-  rowsNow(db, query) ?? (await db.executeQuery(query)).rows
+  selectSync(db, query) ?? (await db.executeQuery(query)).rows
 
 const holed = (arg: Argument, index: number) =>
-  Array.isArray(arg) ? arg.map((_, element) => new Hole(index, element)) : new Hole(index, null)
+  Array.isArray(arg)
+    ? arg.map((_, element) => new Placeholder(index, element))
+    : new Placeholder(index, null)
 
 function filled(value: unknown, args: readonly Argument[]): unknown {
-  if (!(value instanceof Hole)) return value
+  if (!(value instanceof Placeholder)) return value
   const arg = args[value.argument]
   return value.element === null ? arg : (arg as readonly Scalar[])[value.element]
 }

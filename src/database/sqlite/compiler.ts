@@ -5,7 +5,7 @@ import { SqliteQueryCompiler } from 'kysely'
  * so each time plan the statement anew, which takes longer than most of them run (https://sqlite.org/c3ref/prepare.html). What a partial
  * index is to be chosen by is written out: `sql.lit`.
  */
-export class BlindCompiler extends SqliteQueryCompiler {
+export class StablePlanCompiler extends SqliteQueryCompiler {
   protected override getCurrentParameterPlaceholder(): string {
     return '+?'
   }

@@ -9,8 +9,8 @@ import {
   SqliteDialect,
 } from 'kysely'
 import type { Tables } from '../tables.ts'
-import { BlindCompiler } from './compiler.ts'
-import { TwoConnections } from './driver.ts'
+import { StablePlanCompiler } from './compiler.ts'
+import { ReadWriteDriver } from './driver.ts'
 
 /**
  * One file, two connections: one that writes, and one that reads beside it. What was committed survives a loss of power: WAL, whose
@@ -39,16 +39,16 @@ function open(path: string, options: SqliteFile.Options = {}) {
 }
 
 class Dialect extends SqliteDialect {
-  readonly #driver: TwoConnections
+  readonly #driver: ReadWriteDriver
   constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
     super({ database: writer })
-    this.#driver = new TwoConnections(writer, reader)
+    this.#driver = new ReadWriteDriver(writer, reader)
   }
   override createAdapter() {
     return new Adapter(this.#driver)
   }
   override createQueryCompiler() {
-    return new BlindCompiler()
+    return new StablePlanCompiler()
   }
   override createDriver() {
     return this.#driver
@@ -59,15 +59,15 @@ class Dialect extends SqliteDialect {
  * What a select finds, at once: Kysely would take longer to pass it on than SQLite to answer. Undefined for a database or a query that
  * has to go the usual way.
  */
-export function rowsNow<R>(db: Kysely<Tables>, query: CompiledQuery<R>): R[] | undefined {
+export function selectSync<R>(db: Kysely<Tables>, query: CompiledQuery<R>): R[] | undefined {
   const { adapter } = db.getExecutor()
   const isPlain = adapter instanceof Adapter && !db.isTransaction
   return isPlain && SelectQueryNode.is(query.query) ? adapter.driver.select(query) : undefined
 }
 
 class Adapter extends SqliteAdapter {
-  readonly driver: TwoConnections
-  constructor(driver: TwoConnections) {
+  readonly driver: ReadWriteDriver
+  constructor(driver: ReadWriteDriver) {
     super()
     this.driver = driver
   }

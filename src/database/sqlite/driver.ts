@@ -6,36 +6,42 @@ import {
   type QueryResult,
   SelectQueryNode,
 } from 'kysely'
-import { type Turns, takeTurns } from '../../concurrency/mutex.ts'
+import { createMutex, type Mutex } from '../../concurrency/mutex.ts'
 import { runner } from './statement-cache.ts'
 import { type SqliteLog, sqliteLog } from './wal-sync.ts'
 
 /** Of what is written outside of a transaction: whether a loss of power may undo it. Then the disk is not waited for. */
-export type Passing = { mayBeLost?: boolean }
+export type WriteOptions = { mayBeLost?: boolean }
 
 type Run = <R>(query: CompiledQuery) => QueryResult<R>
-type House = { write: Run; read: Run; writer: SqliteFile.Database; turns: Turns; log: SqliteLog }
+type Connections = {
+  write: Run
+  read: Run
+  writer: SqliteFile.Database
+  turns: Mutex
+  log: SqliteLog
+}
 
 /**
  * Writing, and all that is asked within a transaction, goes through one connection, transaction by transaction; a select outside of any
  * does not wait for that, and takes the other. A commit is told when it is durable, and the next transaction has its turn before that: those
  * that end while the disk is at it share the next sync.
  */
-export class TwoConnections implements Driver {
-  readonly #house: House
+export class ReadWriteDriver implements Driver {
+  readonly #connections: Connections
   readonly #reader: SqliteFile.Database
   constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
-    const [turns, log] = [takeTurns(), sqliteLog(writer)]
-    this.#house = { write: runner(writer), read: runner(reader), writer, turns, log }
+    const [turns, log] = [createMutex(), sqliteLog(writer)]
+    this.#connections = { write: runner(writer), read: runner(reader), writer, turns, log }
     this.#reader = reader
   }
   async init() {}
   /** The rows of a select, which stands outside of any transaction and waits for none. */
   select<R>(query: CompiledQuery<R>): R[] {
-    return selected<R>(this.#house, query).rows
+    return selected<R>(this.#connections, query).rows
   }
   async acquireConnection() {
-    return new Connection(this.#house)
+    return new Connection(this.#connections)
   }
   beginTransaction(connection: Connection) {
     return connection.begin()
@@ -48,28 +54,28 @@ export class TwoConnections implements Driver {
   }
   async releaseConnection() {}
   async destroy() {
-    await this.#house.log.close()
+    await this.#connections.log.close()
     this.#reader.close()
-    this.#house.writer.close()
+    this.#connections.writer.close()
   }
 }
 
 /** Whoever reads what another connection has changed begins with an empty cache: only where that one is busy. */
-const selected = <R>({ turns, write, read }: House, query: CompiledQuery) =>
+const selected = <R>({ turns, write, read }: Connections, query: CompiledQuery) =>
   turns.isFree() ? write<R>(query) : read<R>(query)
 
 /** What Kysely holds for one statement, or for one transaction. */
 class Connection implements DatabaseConnection {
-  readonly #house: House
+  readonly #connections: Connections
   #hasTurn = false
-  constructor(house: House) {
-    this.#house = house
+  constructor(connections: Connections) {
+    this.#connections = connections
   }
 
-  async executeQuery<R>(query: CompiledQuery & Passing): Promise<QueryResult<R>> {
-    const { write, turns, log } = this.#house
+  async executeQuery<R>(query: CompiledQuery & WriteOptions): Promise<QueryResult<R>> {
+    const { write, turns, log } = this.#connections
     if (this.#hasTurn) return write(query)
-    if (SelectQueryNode.is(query.query)) return selected(this.#house, query)
+    if (SelectQueryNode.is(query.query)) return selected(this.#connections, query)
     await turns.take()
     const result = turns.leaveAfter(() => write<R>(query))
     if (!query.mayBeLost) await log.durable()
@@ -82,7 +88,7 @@ class Connection implements DatabaseConnection {
   }
 
   async begin() {
-    await this.#house.turns.take()
+    await this.#connections.turns.take()
     this.#hasTurn = true
     try {
       // At once with the right to write, for which it waits its turn among processes. One that reads first and then finds that
@@ -98,24 +104,24 @@ class Connection implements DatabaseConnection {
   async commit() {
     this.#exec('commit')
     this.#leave()
-    await this.#house.log.durable()
+    await this.#connections.log.durable()
   }
 
   /** A full or broken disk makes SQLite roll back by itself; to do it again is an error, which would hide the one that says why. */
   rollback() {
     if (!this.#hasTurn) return
     try {
-      if (this.#house.writer.inTransaction) this.#exec('rollback')
+      if (this.#connections.writer.inTransaction) this.#exec('rollback')
     } finally {
       this.#leave()
     }
   }
 
   #exec(sql: 'begin immediate' | 'commit' | 'rollback') {
-    this.#house.write({ sql, parameters: [] } as unknown as CompiledQuery)
+    this.#connections.write({ sql, parameters: [] } as unknown as CompiledQuery)
   }
   #leave() {
     this.#hasTurn = false
-    this.#house.turns.leave()
+    this.#connections.turns.leave()
   }
 }

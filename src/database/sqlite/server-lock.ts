@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { readlink, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CannotStart } from '../../config.ts'
+import { StartupError } from '../../config.ts'
 import type { Log } from '../../log.ts'
 import { isFull } from '../../open-at.ts'
 import { isOpenElsewhere, LockFile } from './lock-file.ts'
@@ -29,7 +29,7 @@ export async function takeServerLock(path: string, options: Options): Promise<Di
   const lockPath = lockPathOf(file)
   const held = await retry(() => tryLock(file, lockPath), options.timeoutMs)
   if (held) return watch(held, lockPath, options)
-  throw new CannotStart(
+  throw new StartupError(
     `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers). ${lockPath} does not have to be deleted, and must not be while a server runs.`,
   )
 }
@@ -45,8 +45,8 @@ function tryLock(path: string, lockPath: string): LockFile | null {
   } catch (error) {
     const { code } = error as { code?: string }
     if (isFull(code))
-      throw new CannotStart(`${lockPath} cannot be locked: the disk is full (${code}).`)
-    throw new CannotStart(
+      throw new StartupError(`${lockPath} cannot be locked: the disk is full (${code}).`)
+    throw new StartupError(
       `${lockPath} cannot be locked (${code}); while no server runs, it can be deleted.`,
     )
   }
@@ -97,7 +97,7 @@ function requireSingleName(path: string) {
   // A folder counts its subfolders there; it is refused when it is opened.
   const names = found?.isFile() ? found.nlink : 1
   if (names <= 1) return
-  throw new CannotStart(
+  throw new StartupError(
     `${path} has ${names} names (hard links), and SQLite damages a database that is used by two of them: delete the others, or copy the file and let DATABASE_URL name the copy.`,
   )
 }

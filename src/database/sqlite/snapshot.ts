@@ -1,8 +1,8 @@
 import { copyFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
-import { CannotStart } from '../../config.ts'
-import { syncFile, syncFolder } from '../../fsync.ts'
+import { StartupError } from '../../config.ts'
+import { fsyncDirectory, syncFile } from '../../fsync.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
 
 /** The transaction stays open to the end: others go on writing, and what is copied stays what it was. */
@@ -33,7 +33,7 @@ export async function requireNoSqlite(path: string): Promise<void> {
   for (const name of [path, `${path}-wal`]) {
     const found = await stat(name).catch(() => null)
     if (found && found.size > 0)
-      throw new CannotStart(`${name} exists; DATABASE_URL or DATA_DIR must name an empty place.`)
+      throw new StartupError(`${name} exists; DATABASE_URL or DATA_DIR must name an empty place.`)
   }
 }
 
@@ -48,6 +48,6 @@ export async function restoreSqlite<T>(
   const prepared = await prepare(partial)
   await syncFile(partial)
   await rename(partial, path)
-  await syncFolder(dirname(path))
+  await fsyncDirectory(dirname(path))
   return prepared
 }

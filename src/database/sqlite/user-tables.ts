@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Db } from '../database.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
-import type { Described, UserTable } from '../user-tables/tables.ts'
+import type { TableDescription, UserTable } from '../user-tables/tables.ts'
 
 /*
  * What user-tables.ts promises, on SQLite.
@@ -63,7 +63,7 @@ export async function isTaken(db: Db | Tx, sqlName: string): Promise<boolean> {
 }
 
 /** The key is what SQLite itself numbers rows by: an INTEGER PRIMARY KEY. */
-export async function describeTable(db: Db | Tx, named: string): Promise<Described | null> {
+export async function describeTable(db: Db | Tx, named: string): Promise<TableDescription | null> {
   const { rows: tables } = await sql<{ name: string }>`
     select name from pragma_table_list
     where schema = 'main' and type = 'table' and name = ${named} collate nocase

@@ -1,7 +1,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type SqliteFile from 'better-sqlite3'
-import { inRounds, syncFolder } from '../../fsync.ts'
+import { coalesce, fsyncDirectory } from '../../fsync.ts'
 import { NotDurable } from '../errors.ts'
 
 export type SqliteLog = {
@@ -28,7 +28,7 @@ export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
     isDoubtful = false
   }
 
-  const durable = inRounds(() =>
+  const durable = coalesce(() =>
     sync().catch((cause) => {
       throw new NotDurable(cause)
     }),
@@ -44,7 +44,7 @@ export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
 
 /** Its name in the folder is to be durable, too. */
 async function openLog(path: string): Promise<FileHandle> {
-  await syncFolder(dirname(path))
+  await fsyncDirectory(dirname(path))
   return open(path, 'r+')
 }
 

@@ -8,4 +8,4 @@ export type Cell = string | number | Buffer | null
 export type Cells = Record<string, Cell>
 
 /** What this database has its own way of doing with cells. */
-export const engineOf = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
+export const dialectOf = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)

@@ -1,7 +1,7 @@
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { Db } from '../database.ts'
 import type { Tx } from '../transaction.ts'
-import { type Cells, engineOf } from './cells.ts'
+import { type Cells, dialectOf } from './cells.ts'
 import type { UserTable } from './tables.ts'
 
 export type Match = RawBuilder<SqlBool>
@@ -13,8 +13,8 @@ export type KeysAndPaths = Expression<{ rowKey: number; path: string }>
 const at = ({ sqlName }: UserTable, column: string) => sql.id(sqlName, column)
 
 /** Rows with these values in these columns; null is null. */
-export function holding(db: Db | Tx, table: UserTable, cells: Cells): Match {
-  const { equals } = engineOf(db)
+export function valuesEqual(db: Db | Tx, table: UserTable, cells: Cells): Match {
+  const { equals } = dialectOf(db)
   const matches = Object.entries(cells).map(([name, cell]) => {
     const type = table.columns.find((column) => column.name === name)?.type ?? null
     return cell === null
@@ -27,16 +27,20 @@ export function holding(db: Db | Tx, table: UserTable, cells: Cells): Match {
 type PathMatch = { column: string; path: string; below: boolean }
 
 /** Rows whose cell is `path`, or with `below` also any path under it. */
-export function withPath(db: Db | Tx, table: UserTable, { column, path, below }: PathMatch): Match {
+export function pathMatches(
+  db: Db | Tx,
+  table: UserTable,
+  { column, path, below }: PathMatch,
+): Match {
   const cell = at(table, column)
   if (!below) return sql`${cell} = ${path}`
-  const { bytewise } = engineOf(db)
+  const { bytewise } = dialectOf(db)
   // 0 follows / in the order of bytes.
   return sql`(${cell} = ${path}
     or (${bytewise(cell)} >= ${`${path}/`} and ${bytewise(cell)} < ${`${path}0`}))`
 }
 
-export const among = (table: UserTable, keys: Keys): Match =>
+export const keyIn = (table: UserTable, keys: Keys): Match =>
   sql`${at(table, table.keyColumn)} in ${keys}`
 
 export const amongCells = (
@@ -45,7 +49,7 @@ export const amongCells = (
   column: string,
   cells: KeysAndPaths,
 ): Match => {
-  const cell = engineOf(db).bytewise(at(table, column))
+  const cell = dialectOf(db).bytewise(at(table, column))
   return sql`(${at(table, table.keyColumn)}, ${cell}) in ${cells}`
 }
 

@@ -3,7 +3,7 @@ import { RowRejected } from '../../errors.ts'
 import type { Db } from '../database.ts'
 import type { Query } from '../query/keyset-predicate.ts'
 import type { Tx } from '../transaction.ts'
-import { type Cell, type Cells, engineOf } from './cells.ts'
+import { type Cell, type Cells, dialectOf } from './cells.ts'
 import type { Match } from './predicates.ts'
 import type { UserTable } from './tables.ts'
 
@@ -21,7 +21,7 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
   const from = sql`${sql.id(table.sqlName)}`.as(table.sqlName)
   const query = db.selectFrom(from as never).where(match as never)
   const rows = query.select(selected(db, table) as never) as unknown as Query<RawRow>
-  return engineOf(db)
+  return dialectOf(db)
     .asCells(table)
     .reduce((reading, plugin) => reading.withPlugin(plugin), rows)
 }
@@ -31,7 +31,7 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
  * number that no row has.
  */
 export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise<RawRow> {
-  const { unlessKeyIsTaken, passTakenKeys } = engineOf(tx)
+  const { unlessKeyIsTaken, passTakenKeys } = dialectOf(tx)
   const [row] = await insert(tx, table, [cells], { onConflict: unlessKeyIsTaken(table) })
   if (row) return row
   if (!Object.hasOwn(cells, table.keyColumn)) await passTakenKeys(tx, table)
@@ -42,7 +42,7 @@ export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise
 
 /** Puts rows back with the keys that they had; they fill the same columns, in the same order. */
 export const insertRows = (tx: Tx, table: UserTable, rows: readonly Cells[]): Promise<RawRow[]> =>
-  insert(tx, table, rows, { keys: engineOf(tx).withOwnKeys })
+  insert(tx, table, rows, { keys: dialectOf(tx).withOwnKeys })
 
 type Clauses = { keys?: RawBuilder<unknown>; onConflict?: RawBuilder<unknown> }
 
@@ -76,7 +76,7 @@ export const deleteRows = (tx: Tx, table: UserTable, match: Match): Promise<RawR
   write(tx, table, sql`delete from ${sql.id(table.sqlName)} where ${match}`)
 
 /** What begins with `from` in the cells of `column` begins with `to` from now on. */
-export async function repathRows(
+export async function updatePathPrefix(
   tx: Tx,
   table: UserTable,
   { column, match, from, to }: { column: string; match: Match; from: string; to: string },
@@ -96,12 +96,12 @@ export const repathed = (path: RawBuilder<unknown>, from: string, to: string) =>
 const selected = (db: Db | Tx, { sqlName, keyColumn, columns }: UserTable) => [
   sql`${sql.id(sqlName, keyColumn)}`.as('key'),
   ...columns.map(({ name, type }, i) =>
-    engineOf(db).selected(sql.id(sqlName, name), type).as(`c${i}`),
+    dialectOf(db).selected(sql.id(sqlName, name), type).as(`c${i}`),
   ),
 ]
 
 async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): Promise<RawRow[]> {
-  const { asCells, checkDeferred, rejection } = engineOf(tx)
+  const { asCells, checkDeferred, rejection } = dialectOf(tx)
   const telling = sql<RawRow>`${statement} returning ${sql.join(selected(tx, table))}`
   const plugged = asCells(table).reduce((told, plugin) => told.withPlugin(plugin), telling)
   try {

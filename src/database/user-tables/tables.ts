@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { type Db, isPostgres, openNowhere } from '../database.ts'
+import { type Db, isPostgres, openInMemory } from '../database.ts'
 import { migrateToLatest } from '../migrate.ts'
 import * as postgres from '../postgres/user-tables.ts'
 import * as sqlite from '../sqlite/user-tables.ts'
@@ -19,7 +19,7 @@ export type UserTable = {
   letIn: boolean
 }
 /** A table as the database's own catalogue has it. */
-export type Described = Omit<UserTable, 'keyColumn' | 'letIn'> & {
+export type TableDescription = Omit<UserTable, 'keyColumn' | 'letIn'> & {
   /** The column of whole numbers that is its primary key, where it has one such. */
   keyColumn: string | null
   /** The columns that take any text: none of them is taken for a FILE_PATH, and no other can be one. */
@@ -46,12 +46,12 @@ export const isTaken = (db: Db | Tx, sqlName: string): Promise<boolean> =>
   engine(db).isTaken(db, sqlName)
 
 /** A table of this name, else one whose name differs by case alone; null where there is none, or it is no plain table. */
-export const describeTable = (db: Db | Tx, named: string): Promise<Described | null> =>
+export const describeTable = (db: Db | Tx, named: string): Promise<TableDescription | null> =>
   engine(db).describeTable(db, named)
 
 /** What the house's own tables are called on any database, in lower case: whatever its migrations make in an empty one. */
-export async function ownTables(): Promise<Set<string>> {
-  const empty = openNowhere()
+export async function systemTables(): Promise<Set<string>> {
+  const empty = openInMemory()
   try {
     await migrateToLatest(empty)
     const { rows } = await sql<{ name: string }>`select name from pragma_table_list`.execute(empty)

@@ -1,5 +1,5 @@
 import { builder } from '../../graphql/builder.ts'
-import { ifAllowed, Node, nodeType } from '../../graphql/nodes.ts'
+import { Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
@@ -15,7 +15,7 @@ nodeType('evt', 'ActivityEvent', async (ids, { db, viewer }) => {
   const rows = await activityById(db, ids)
   return Promise.all(
     rows.map((row) =>
-      ifAllowed(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
+      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
     ),
   )
 })

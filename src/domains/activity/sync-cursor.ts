@@ -7,7 +7,7 @@ import {
 } from '../../signing/signing-keys.ts'
 
 /** How far a client has been told what happens in a workspace: what a SyncCursor stands for. */
-export type Place = {
+export type SyncPosition = {
   /** All that happened up to this event. */
   seq: number
   /**
@@ -38,14 +38,18 @@ const SIGNED = new RegExp(`^([^]*?)\\.(${signaturePattern(MAC_LENGTH)})$`)
 export function writeCursor(
   keys: SigningKeys,
   workspaceId: string,
-  place: Partial<Place> & { seq: number },
+  place: Partial<SyncPosition> & { seq: number },
 ): string {
   const text = textOf(place)
   const signature = sign(keys, 'sync', `${workspaceId} ${text}`, MAC_LENGTH)
   return Buffer.from(`${text}.${signature}`).toString('base64url')
 }
 
-function textOf({ seq, owedUntil = 0, walk = null }: Partial<Place> & { seq: number }): string {
+function textOf({
+  seq,
+  owedUntil = 0,
+  walk = null,
+}: Partial<SyncPosition> & { seq: number }): string {
   const owed = walk || owedUntil > seq ? [owedUntil] : []
   return [seq, ...owed, ...(walk ? walked(walk) : [])].join('.')
 }
@@ -58,7 +62,7 @@ function walked({ of, at }: Walk): (string | number)[] {
 }
 
 /** The place that a cursor stands for; SyncCursorExpired for whatever writeCursor has not written for this workspace. */
-export function readCursor(keys: SigningKeys, workspaceId: string, cursor: string): Place {
+export function readCursor(keys: SigningKeys, workspaceId: string, cursor: string): SyncPosition {
   const bytes = Buffer.from(cursor, 'base64url')
   const [, text = '', signature = ''] = SIGNED.exec(bytes.toString()) ?? []
   const place = placeIn(text)
@@ -69,7 +73,7 @@ export function readCursor(keys: SigningKeys, workspaceId: string, cursor: strin
   throw new SyncCursorExpired()
 }
 
-function placeIn(text: string): Place | null {
+function placeIn(text: string): SyncPosition | null {
   const [, seq, owedUntil = 0, way, ...at] = TEXT.exec(text) ?? []
   if (!seq) return null
   const of = way === 'w' ? 'workspace' : 'event'

@@ -1,12 +1,12 @@
 import { crc32 } from 'node:zlib'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 
 type Known = { blobId: string; crc32: number }
 
 /** The CRC-32 of each of these blobs: as it was remembered, else by reading the bytes once more. */
 export async function crcsOf(
-  { db, blobs }: Scope,
+  { db, blobs }: ServiceContext,
   blobIds: string[],
 ): Promise<Map<string, number>> {
   if (blobIds.length === 0) return new Map()
@@ -21,7 +21,7 @@ export async function crcsOf(
   return crcs
 }
 
-async function read({ blobs }: Pick<Scope, 'blobs'>, blobId: string): Promise<number> {
+async function read({ blobs }: Pick<ServiceContext, 'blobs'>, blobId: string): Promise<number> {
   let crc = 0
   for await (const chunk of await blobs.open(blobId)) crc = crc32(chunk, crc)
   return crc

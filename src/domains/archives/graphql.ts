@@ -6,7 +6,7 @@ import {
   NameConflict,
   QuotaExceeded,
   RateLimited,
-  StorageFault,
+  StorageError,
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
@@ -68,7 +68,7 @@ mutation('importArchive', {
     FileTooLarge,
     ChecksumMismatch,
     InvalidState,
-    StorageFault,
+    StorageError,
   ],
   resolve: (input, context) => importArchive(context, input),
 })

@@ -1,10 +1,10 @@
-import { faultInObject, isObject } from '../../json-object.ts'
+import { isObject, validateJsonObject } from '../../json-object.ts'
 import { checkDescription, checkEntryPath, checkMetadata, mergeMetadata } from '../entries/rules.ts'
 import { checkMarks, checkTagNames } from '../tags/rules.ts'
 import { MANIFEST_HEAD, type ManifestEntry, type ManifestVersion } from './manifest.ts'
 import { MANIFEST } from './members.ts'
 import type { Zip } from './zip-reader.ts'
-import { refuse, type ZipMember } from './zip-records.ts'
+import { invalidArchive, type ZipMember } from './zip-records.ts'
 
 /** One entry that an archive brings: what it is said to be, and where its bytes are. */
 export type ImportItem = {
@@ -51,11 +51,13 @@ async function* toldItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportI
     const versions = []
     for (const version of entry.versions ?? []) versions.push(await withMember(zip, version, used))
     told += entry.kind === 'folder' ? 1 : versions.length
-    if (told > zip.count) throw refuse(`${MANIFEST} tells of more than the archive has`)
+    if (told > zip.count) throw invalidArchive(`${MANIFEST} tells of more than the archive has`)
     yield { ...entry, versions }
   }
   if (told < zip.count)
-    throw refuse(`the archive has ${zip.count - told} members that ${MANIFEST} does not tell of`)
+    throw invalidArchive(
+      `the archive has ${zip.count - told} members that ${MANIFEST} does not tell of`,
+    )
 }
 
 async function withMember(
@@ -64,11 +66,13 @@ async function withMember(
   used: Set<number>,
 ) {
   const member = await zip.find(name)
-  if (!member || name === MANIFEST) throw refuse(`${JSON.stringify(name)} is not in the archive`)
-  if (used.has(member.offset)) throw refuse(`${JSON.stringify(name)} is the member of two versions`)
+  if (!member || name === MANIFEST)
+    throw invalidArchive(`${JSON.stringify(name)} is not in the archive`)
+  if (used.has(member.offset))
+    throw invalidArchive(`${JSON.stringify(name)} is the member of two versions`)
   used.add(member.offset)
   if (member.size !== size)
-    throw refuse(`${JSON.stringify(name)} has ${member.size} bytes, not ${size}`)
+    throw invalidArchive(`${JSON.stringify(name)} has ${member.size} bytes, not ${size}`)
   return { number, comment, sha256, member }
 }
 
@@ -87,9 +91,9 @@ function readEntry(line: string): ManifestEntry {
     Array.isArray(versions) &&
     versions.every(isVersion) &&
     (kind === 'file') === versions.length > 0
-  if (!sound) throw refuse(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
-  const fault = faultInObject(metadata)
-  if (fault) throw refuse(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${fault}`)
+  if (!sound) throw invalidArchive(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
+  const fault = validateJsonObject(metadata)
+  if (fault) throw invalidArchive(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${fault}`)
   checkNewPath(path)
   checkTagNames(tags, ['uploadId'])
   checkMetadata(mergeMetadata({}, metadata), ['uploadId'])
@@ -109,7 +113,7 @@ function refuseLies({ path, size, sha256 }: ManifestEntry, versions: ManifestVer
   const same =
     (size ?? current?.size) === current?.size && (sha256 ?? current?.sha256) === current?.sha256
   if (!grows || (current && !same))
-    throw refuse(`${MANIFEST} contradicts itself about ${JSON.stringify(path)}`)
+    throw invalidArchive(`${MANIFEST} contradicts itself about ${JSON.stringify(path)}`)
 }
 
 function isVersion(value: unknown): value is ManifestVersion {
@@ -134,7 +138,7 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     // Said below: the line is what is wrong, not where in it.
   }
-  throw refuse(`${MANIFEST}: ${text.slice(0, 200)} is not an entry`)
+  throw invalidArchive(`${MANIFEST}: ${text.slice(0, 200)} is not an entry`)
 }
 
 async function firstLine(zip: Zip, member: ZipMember): Promise<string> {
@@ -153,7 +157,7 @@ async function* linesOf(chunks: AsyncGenerator<Buffer>): AsyncGenerator<string> 
     }
     waiting.push(chunk.subarray(from))
     length += chunk.length - from
-    if (length > LONGEST_LINE) throw refuse(`a line of ${MANIFEST} is too long`)
+    if (length > LONGEST_LINE) throw invalidArchive(`a line of ${MANIFEST} is too long`)
   }
   if (length > 0) yield Buffer.concat(waiting).toString('utf8')
 }

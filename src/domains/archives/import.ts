@@ -1,21 +1,26 @@
 import { join } from 'node:path'
-import { orFault } from '../../blobs/disk/errors.ts'
-import { inTransaction, type Scope } from '../../context.ts'
+import { wrapIoError } from '../../blobs/disk/errors.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import { CommitUnknown } from '../../database/errors.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
 import { requireUnrevoked } from '../accounts/reads.ts'
-import { inField } from '../entries/input-path.ts'
+import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
-import { claimName, toWrite } from '../entries/writes.ts'
+import { resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { requireVersion } from '../files/reads.ts'
-import { dropRoom, holdRoom, keepRoom, letRoomGo } from '../uploads/form/reservation.ts'
+import {
+  dropReservation,
+  releaseReservation,
+  renewReservation,
+  reserveRoom,
+} from '../uploads/form/reservation.ts'
 import { requireOwnUpload } from '../uploads/reads.ts'
 import { importItems } from './import-items.ts'
-import { plant, type StagedItem } from './insert-tree.ts'
+import { insertTree, type StagedItem } from './insert-tree.ts'
 import { removeAll, stageAll } from './staging.ts'
-import { openScratch, openSpool } from './temp-file.ts'
+import { createTempFile, createTempFolder } from './temp-file.ts'
 import { openZip, type Zip } from './zip-reader.ts'
 
 type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
@@ -27,49 +32,49 @@ type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConf
  * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited,
  * FileTooLarge, ChecksumMismatch, StorageFault.
  */
-export function importArchive(scope: Scope, input: Importing): Promise<Imported> {
+export function importArchive(scope: ServiceContext, input: Importing): Promise<Imported> {
   // A stream that breaks on its way tells no more than its errno.
-  return rebuild(scope, input).catch(orFault('the archive could not be read'))
+  return rebuild(scope, input).catch(wrapIoError('the archive could not be read'))
 }
 type Imported = { folder: EntryRow; entryCount: number }
 
 async function rebuild(
-  scope: Scope,
+  scope: ServiceContext,
   { uploadId, destination, onConflict }: Importing,
 ): Promise<Imported> {
   const { db, viewer, blobs } = scope
-  const version = await inField('uploadId', confirmedVersion(scope, uploadId))
-  const { entry: folder } = await inField(
+  const version = await withInputPath('uploadId', confirmedVersion(scope, uploadId))
+  const { entry: folder } = await withInputPath(
     'destination',
     requireLiveFolder(db, viewer, destination, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
   const bytes = await refuseImpossible(scope, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
-  const { dir } = opened.use(await openScratch('holdall-import-'))
-  const staged = opened.use(await openSpool(join(dir, 'staged')))
+  const { dir } = opened.use(await createTempFolder('holdall-import-'))
+  const staged = opened.use(await createTempFile(join(dir, 'staged')))
   // All that its versions announce, and no member unpacks to more than it announced.
-  const room = await inTransaction(scope, (s) => holdRoom(s, folder.workspaceId, bytes))
-  opened.use(keepRoom(scope, room))
+  const room = await inTransaction(scope, (s) => reserveRoom(s, folder.workspaceId, bytes))
+  opened.use(renewReservation(scope, room))
   try {
     await stageAll(scope, zip, staged)
     await staged.flush()
     return await inTransaction(scope, async (s) => {
       await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
-      await letRoomGo(s, room)
-      return plant(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
+      await releaseReservation(s, room)
+      return insertTree(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
     })
   } catch (error) {
     // Where the rows may be there, their bytes stay: if they are not, the sweeper takes them.
     if (error instanceof CommitUnknown) throw error
     await removeAll(scope, staged)
-    await dropRoom(scope, room)
+    await dropReservation(scope, room)
     throw error
   }
 }
 
-async function confirmedVersion({ db, viewer }: Scope, uploadId: string) {
+async function confirmedVersion({ db, viewer }: ServiceContext, uploadId: string) {
   const { status, versionId } = await requireOwnUpload(db, viewer, uploadId)
   if (status !== 'COMPLETE') throw new InvalidState(status, 'the upload is not confirmed')
   const { version } = await requireVersion(db, viewer, versionId ?? '', {
@@ -87,7 +92,7 @@ async function confirmedVersion({ db, viewer }: Scope, uploadId: string) {
  * is how many bytes will be.
  */
 async function refuseImpossible(
-  scope: Scope,
+  scope: ServiceContext,
   { zip, folder, onConflict }: { zip: Zip; folder: EntryRow; onConflict: NameConflictMode },
 ): Promise<number> {
   const seen = new Set<string>()
@@ -97,7 +102,7 @@ async function refuseImpossible(
     const [top] = checkEntryPath(path)
     if (!top || onConflict !== 'FAIL' || seen.has(top.nameKey)) continue
     seen.add(top.nameKey)
-    await inTransaction(scope, (s) => claimName(s, folder, top, 'FAIL'))
+    await inTransaction(scope, (s) => resolveNameConflict(s, folder, top, 'FAIL'))
   }
   return bytes
 }

@@ -1,11 +1,11 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { afterCommit } from '../../database/transaction.ts'
 import { NameConflict } from '../../errors.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { checkEntryPath, type EntryName } from '../entries/rules.ts'
-import { claimName, updateEntry } from '../entries/writes.ts'
+import { resolveNameConflict, updateEntry } from '../entries/writes.ts'
 import type { Blob } from '../files/blobs.ts'
 import type { Media } from '../files/media.ts'
 import { addFile, addVersion, type Filed } from '../files/writes.ts'
@@ -32,8 +32,8 @@ type Ground = Omit<Planting, 'items'> & {
 const BREATHE_EVERY = 50
 
 /** Makes the rows of a tree whose bytes are kept already. Throws NameConflict, QuotaExceeded, InvalidInput, InvalidState. */
-export async function plant(
-  s: TxScope,
+export async function insertTree(
+  s: TxContext,
   { items, ...where }: Planting,
 ): Promise<{ folder: EntryRow; entryCount: number }> {
   const ground: Ground = { ...where, tops: new Map(), last: null }
@@ -45,7 +45,7 @@ export async function plant(
   return { folder: where.destination, entryCount }
 }
 
-async function plantFolder(s: TxScope, ground: Ground, item: StagedItem) {
+async function plantFolder(s: TxContext, ground: Ground, item: StagedItem) {
   const { id } = await folderAt(s, ground, checkEntryPath(item.path))
   const { description, tags, metadata } = item
   if (description === null && tags.length === 0 && Object.keys(metadata).length === 0) return
@@ -56,7 +56,7 @@ async function plantFolder(s: TxScope, ground: Ground, item: StagedItem) {
   })
 }
 
-async function plantFile(s: TxScope, ground: Ground, item: StagedItem) {
+async function plantFile(s: TxContext, ground: Ground, item: StagedItem) {
   const names = checkEntryPath(item.path)
   const name = names.at(-1)
   const [first, ...others] = item.versions
@@ -79,11 +79,11 @@ async function plantFile(s: TxScope, ground: Ground, item: StagedItem) {
 }
 
 /** The workspace had the same bytes already. */
-function dropTwin(s: TxScope, { ownBlobUsed }: Filed, { id }: Blob) {
+function dropTwin(s: TxContext, { ownBlobUsed }: Filed, { id }: Blob) {
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(id).catch(() => {}))
 }
 
-async function folderAt(s: TxScope, ground: Ground, names: EntryName[]): Promise<EntryRow> {
+async function folderAt(s: TxContext, ground: Ground, names: EntryName[]): Promise<EntryRow> {
   const [top, ...below] = names
   if (!top) return ground.destination
   const path = names.map(({ nameKey }) => nameKey).join('/')
@@ -93,10 +93,15 @@ async function folderAt(s: TxScope, ground: Ground, names: EntryName[]): Promise
   return folder
 }
 
-async function topFolder(s: TxScope, ground: Ground, wanted: EntryName): Promise<EntryRow> {
+async function topFolder(s: TxContext, ground: Ground, wanted: EntryName): Promise<EntryRow> {
   const known = ground.tops.get(wanted.nameKey)
   if (known) return known
-  const { name, existing } = await claimName(s, ground.destination, wanted, ground.onConflict)
+  const { name, existing } = await resolveNameConflict(
+    s,
+    ground.destination,
+    wanted,
+    ground.onConflict,
+  )
   if (existing?.kind === 'file') {
     throw new NameConflict({ ...name, existingId: existing.id, suggestedName: `${name.name} (2)` })
   }

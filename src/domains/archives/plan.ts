@@ -3,7 +3,7 @@ import type { Db } from '../../database/database.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
 import { MANIFEST, memberName } from './members.ts'
-import { openScratch, openSpool, type Spool } from './temp-file.ts'
+import { createTempFile, createTempFolder, type TempFile } from './temp-file.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
 import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip-writer.ts'
 
@@ -22,7 +22,7 @@ export type ArchivePlan = {
   members: () => AsyncGenerator<Planned>
   /** The lines of the manifest's entries. */
   manifestEntries: () => AsyncGenerator<ManifestEntry>
-  openManifest: Spool['read']
+  openManifest: TempFile['read']
 } & AsyncDisposable
 
 const TRIES = 3
@@ -52,9 +52,9 @@ async function lastSeq(db: Db, { workspaceId }: EntryRow): Promise<number> {
 
 async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
   await using opened = new AsyncDisposableStack()
-  const { dir } = opened.use(await openScratch('holdall-archive-'))
-  const members = opened.use(await openSpool(join(dir, 'members')))
-  const manifest = opened.use(await openSpool(join(dir, 'manifest')))
+  const { dir } = opened.use(await createTempFolder('holdall-archive-'))
+  const members = opened.use(await createTempFile(join(dir, 'members')))
+  const manifest = opened.use(await createTempFile(join(dir, 'manifest')))
   const sum = { offset: 0, size: 0, count: 0 }
   const add = (member: Member) => {
     sum.size += centralSize(member, sum.offset)

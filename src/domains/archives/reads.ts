@@ -1,13 +1,13 @@
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { NotFound } from '../../errors.ts'
 import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
-import { requireMaker } from '../workspaces/reads.ts'
+import { requireLinkCreator } from '../workspaces/reads.ts'
 import { memberName } from './members.ts'
 
 /** A signed link to the archive of a folder. */
 export function archiveUrl(
-  { publicUrl, signingKeys, viewer }: Pick<Scope, 'publicUrl' | 'signingKeys' | 'viewer'>,
+  { publicUrl, signingKeys, viewer }: Pick<ServiceContext, 'publicUrl' | 'signingKeys' | 'viewer'>,
   folder: EntryRow,
   expiresAt: number,
 ): string {
@@ -24,11 +24,11 @@ export const archiveName = ({ name }: EntryRow) =>
 
 /** The folder that a signed link leads to; NotFound once it is in the trash or gone, or is not for whoever made the link. */
 export async function requireArchived(
-  scope: Scope,
+  scope: ServiceContext,
   { folderId, tokenId }: ArchiveLink,
 ): Promise<EntryRow> {
   const folder = await entryById(scope.db, folderId)
   if (!folder || folder.trashRootId !== null) throw new NotFound(folderId, 'nothing is here')
-  await requireMaker(scope, folder.workspaceId, tokenId)
+  await requireLinkCreator(scope, folder.workspaceId, tokenId)
   return folder
 }

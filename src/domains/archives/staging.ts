@@ -1,20 +1,20 @@
 import { Readable } from 'node:stream'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import { ChecksumMismatch, FileTooLarge } from '../../errors.ts'
 import { detectMediaType } from '../files/media.ts'
 import { type ImportItem, importItems } from './import-items.ts'
 import type { StagedItem } from './insert-tree.ts'
-import type { Spool } from './temp-file.ts'
+import type { TempFile } from './temp-file.ts'
 import type { Zip } from './zip-reader.ts'
-import { refuse, type ZipMember } from './zip-records.ts'
+import { invalidArchive, type ZipMember } from './zip-records.ts'
 
 /** A disk is waited for by several entries at a time: making small files durable is nothing but waiting. */
 const AT_ONCE = 8
 
 /** Puts the bytes of all that an archive brings where they stay, and writes down what and where. Fails with the first that fails. */
-export async function stageAll(scope: Scope, zip: Zip, staged: Spool) {
+export async function stageAll(scope: ServiceContext, zip: Zip, staged: TempFile) {
   const line: Promise<StagedItem>[] = []
   const put = async (item: StagedItem | undefined) => {
     if (item) await staged.write(`${JSON.stringify(item)}\n`)
@@ -37,7 +37,7 @@ const isFulfilled = <T>(result: PromiseSettledResult<T>) => result.status === 'f
 
 /** Puts the bytes of an entry where they stay: all of its versions, or none. */
 async function stage(
-  scope: Scope,
+  scope: ServiceContext,
   zip: Zip,
   { versions, ...item }: ImportItem,
 ): Promise<StagedItem> {
@@ -52,7 +52,7 @@ async function stage(
 }
 
 async function stageVersion(
-  { blobs, limits }: Scope,
+  { blobs, limits }: ServiceContext,
   zip: Zip,
   path: string,
   { member, sha256: announced, number, comment }: ImportItem['versions'][number],
@@ -99,16 +99,16 @@ async function copy(blobs: BlobStore, key: string, zip: Zip, member: ZipMember):
     throw broken ?? error
   })
   if (broken) throw broken
-  if (length !== member.size) throw refuse(`${JSON.stringify(member.name)} came short`)
+  if (length !== member.size) throw invalidArchive(`${JSON.stringify(member.name)} came short`)
 }
 
 /** Takes away what stageAll has put there and no row refers to. */
-export async function removeAll(scope: Scope, staged: Spool) {
+export async function removeAll(scope: ServiceContext, staged: TempFile) {
   for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(scope, versions)
 }
 
 /** Never those of a row, whatever went wrong after it was written. What stays behind here the sweeper takes. */
-async function removeBytes({ db, blobs }: Scope, versions: StagedItem['versions']) {
+async function removeBytes({ db, blobs }: ServiceContext, versions: StagedItem['versions']) {
   if (versions.length === 0) return
   const keys = versions.map(({ blob }) => blob.id)
   const rows = await db.selectFrom('blobs').select('id').where('id', 'in', keys).execute()

@@ -4,11 +4,11 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { orFault } from '../../blobs/disk/errors.ts'
+import { wrapIoError } from '../../blobs/disk/errors.ts'
 
 /** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageFault. */
-export async function openScratch(prefix: string): Promise<{ dir: string } & AsyncDisposable> {
-  const dir = await mkdtemp(join(tmpdir(), prefix)).catch(orFault('no folder for the meantime'))
+export async function createTempFolder(prefix: string): Promise<{ dir: string } & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), prefix)).catch(wrapIoError('no folder for the meantime'))
   // What cannot be removed now is the system's to clear away, and no reason to say that the work failed.
   const remove = () => rm(dir, { recursive: true, force: true }).catch(() => {})
   return { dir, [Symbol.asyncDispose]: remove }
@@ -20,8 +20,8 @@ const CHUNK_BYTES = 256 * 1024
  * Where what is too much for the memory is put down meanwhile: a file that is written from its start to its end, and then read any
  * number of times. Throws StorageFault; what could not be written is still among the lines.
  */
-export async function openSpool(path: string) {
-  const file = await open(path, 'wx+').catch(orFault('no file for the meantime'))
+export async function createTempFile(path: string) {
+  const file = await open(path, 'wx+').catch(wrapIoError('no file for the meantime'))
   const hash = createHash('sha256')
   let waiting: string[] = []
   let length = 0
@@ -30,7 +30,7 @@ export async function openSpool(path: string) {
   async function flush() {
     const bytes = Buffer.from(waiting.join(''))
     // All of it, also where the system takes less at once.
-    await file.appendFile(bytes).catch(orFault('what is needed meanwhile could not be written'))
+    await file.appendFile(bytes).catch(wrapIoError('what is needed meanwhile could not be written'))
     waiting = []
     length = 0
     hash.update(bytes)
@@ -71,4 +71,4 @@ export async function openSpool(path: string) {
   }
 }
 
-export type Spool = Awaited<ReturnType<typeof openSpool>>
+export type TempFile = Awaited<ReturnType<typeof createTempFile>>

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
-import { endOfPrefix } from '../../names.ts'
+import { prefixUpperBound } from '../../names.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
@@ -52,7 +52,7 @@ async function* foldersFrom(db: Db, { workspaceId, pathKey }: EntryRow) {
       .where('workspaceId', '=', workspaceId)
       .where('kind', '=', folderKind)
       .where('pathKey', after === null ? '>=' : '>', after ?? start)
-      .where('pathKey', '<', endOfPrefix(start))
+      .where('pathKey', '<', prefixUpperBound(start))
       .where('trashRootId', 'is', null)
       .orderBy('pathKey')
       .limit(AT_ONCE)

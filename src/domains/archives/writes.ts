@@ -1,10 +1,10 @@
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
 /** Logs that an archive began to be downloaded. */
 export async function recordArchiveDownload(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, id: entryId, path }: EntryRow,
   { bytes }: { bytes: number },
 ): Promise<void> {

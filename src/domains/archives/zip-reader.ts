@@ -5,7 +5,7 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import {
   centralLength,
   centralMember,
-  refuse,
+  invalidArchive,
   type ZipEnd,
   type ZipMember,
   zipEnd,
@@ -37,9 +37,9 @@ export async function openZip(blobs: BlobStore, { id, size }: Blob): Promise<Zip
     offset >= size ? Buffer.alloc(0) : gather(await blobs.open(id, span(offset, length, size)))
   const tailAt = Math.max(0, size - LONGEST_ENDING)
   const end = await zipEnd(size === 0 ? Buffer.alloc(0) : await read(tailAt, LONGEST_ENDING), read)
-  if (end.count > MOST_MEMBERS) throw refuse(`at most ${MOST_MEMBERS} entries`)
+  if (end.count > MOST_MEMBERS) throw invalidArchive(`at most ${MOST_MEMBERS} entries`)
   if (end.size > LARGEST_CENTRAL_BYTES || end.offset + end.size > size)
-    throw refuse('the central directory is not where it should be')
+    throw invalidArchive('the central directory is not where it should be')
   const records = () => centralRecords(blobs, id, end)
   const { places, count } = await survey(records(), end)
   return {
@@ -89,7 +89,7 @@ async function* centralRecords(blobs: BlobStore, id: string, end: ZipEnd): Async
       place += length
     }
   }
-  if (waiting.length > 0) throw refuse('the central directory is broken')
+  if (waiting.length > 0) throw invalidArchive('the central directory is broken')
 }
 
 async function survey(records: AsyncGenerator<Found>, end: ZipEnd) {
@@ -97,21 +97,24 @@ async function survey(records: AsyncGenerator<Found>, end: ZipEnd) {
   let packedBytes = 0
   for await (const { member, place } of records) {
     const key = keyOf(member.name)
-    if (places.has(key)) throw refuse(`${JSON.stringify(member.name)} is there twice`)
+    if (places.has(key)) throw invalidArchive(`${JSON.stringify(member.name)} is there twice`)
     places.set(key, place)
     refuseBomb(member)
     packedBytes += member.compressedSize + 30 + member.nameLength
-    if (places.size > MOST_MEMBERS) throw refuse(`at most ${MOST_MEMBERS} entries`)
+    if (places.size > MOST_MEMBERS) throw invalidArchive(`at most ${MOST_MEMBERS} entries`)
   }
-  if (places.size !== end.count) throw refuse('the central directory does not hold what it says')
+  if (places.size !== end.count)
+    throw invalidArchive('the central directory does not hold what it says')
   // Members that share their bytes come to more than there are.
-  if (packedBytes > end.offset) throw refuse('members lie one over the other')
+  if (packedBytes > end.offset) throw invalidArchive('members lie one over the other')
   return { places, count: places.size }
 }
 
 function refuseBomb({ name, size, compressedSize }: ZipMember) {
   if (size > SMALL_BYTES && size > MOST_RATIO * compressedSize)
-    throw refuse(`${JSON.stringify(name)} unpacks to more than ${MOST_RATIO} times its size`)
+    throw invalidArchive(
+      `${JSON.stringify(name)} unpacks to more than ${MOST_RATIO} times its size`,
+    )
 }
 
 /** 52 bits of a hash: a name costs a number, however long it is. Twins by chance are taken for twins. */
@@ -124,9 +127,10 @@ async function packed(blobs: BlobStore, id: string, member: ZipMember, { read, e
   const { offset, compressedSize, method } = member
   const head = await read(offset, 30)
   if (head.length < 30 || head.readUInt32LE(0) !== 0x04034b50 || head.readUInt16LE(8) !== method)
-    throw refuse(`${JSON.stringify(member.name)} is not where it should be`)
+    throw invalidArchive(`${JSON.stringify(member.name)} is not where it should be`)
   const start = offset + 30 + head.readUInt16LE(26) + head.readUInt16LE(28)
-  if (start + compressedSize > end.offset) throw refuse(`${JSON.stringify(member.name)} is cut off`)
+  if (start + compressedSize > end.offset)
+    throw invalidArchive(`${JSON.stringify(member.name)} is cut off`)
   return compressedSize === 0 ? null : blobs.open(id, { start, end: start + compressedSize - 1 })
 }
 
@@ -147,11 +151,11 @@ async function* unpacked(
     }
   } catch (cause) {
     throw (cause as NodeJS.ErrnoException).code?.startsWith('Z_')
-      ? refuse(`${JSON.stringify(name)} cannot be unpacked`)
+      ? invalidArchive(`${JSON.stringify(name)} cannot be unpacked`)
       : cause
   }
   if (length !== size || crc !== announced)
-    throw refuse(`the bytes of ${JSON.stringify(name)} are not what its record says`)
+    throw invalidArchive(`the bytes of ${JSON.stringify(name)} are not what its record says`)
 }
 
 function inflated(bytes: Readable): Readable {

@@ -14,7 +14,7 @@ export type ZipMember = {
   nameLength: number
 }
 
-export const refuse = (message: string) => new InvalidInput({ path: ['uploadId'], message })
+export const invalidArchive = (message: string) => new InvalidInput({ path: ['uploadId'], message })
 
 const LARGE = 0xffffffff
 const CENTRAL_BYTES = 46
@@ -37,7 +37,7 @@ export async function zipEnd(
   if (locator.length === 20 && locator.readUInt32LE(0) === 0x07064b50) {
     const record = await read(long(locator, 8), 56)
     if (record.length < 56 || record.readUInt32LE(0) !== 0x06064b50)
-      throw refuse('no ZIP64 record where it should be')
+      throw invalidArchive('no ZIP64 record where it should be')
     return { count: long(record, 32), size: long(record, 40), offset: long(record, 48) }
   }
   return { count: end.readUInt16LE(10), size: end.readUInt32LE(12), offset: end.readUInt32LE(16) }
@@ -52,13 +52,13 @@ function endAt(tail: Buffer): number {
     )
       return at
   }
-  throw refuse('this is not a ZIP archive, or not all of it')
+  throw invalidArchive('this is not a ZIP archive, or not all of it')
 }
 
 /** How many bytes the central record at the start of `bytes` takes; null where more of them are needed to know. */
 export function centralLength(bytes: Buffer): number | null {
   if (bytes.length < CENTRAL_BYTES) return null
-  if (bytes.readUInt32LE(0) !== 0x02014b50) throw refuse('the central directory is broken')
+  if (bytes.readUInt32LE(0) !== 0x02014b50) throw invalidArchive('the central directory is broken')
   const length =
     CENTRAL_BYTES + bytes.readUInt16LE(28) + bytes.readUInt16LE(30) + bytes.readUInt16LE(32)
   return length <= bytes.length ? length : null
@@ -69,16 +69,16 @@ export function centralMember(record: Buffer): ZipMember {
   const nameLength = record.readUInt16LE(28)
   const name = nameOf(record.subarray(CENTRAL_BYTES, CENTRAL_BYTES + nameLength))
   const method = record.readUInt16LE(10)
-  if (record.readUInt16LE(8) & ENCRYPTED) throw refuse(`${shown(name)} is encrypted`)
+  if (record.readUInt16LE(8) & ENCRYPTED) throw invalidArchive(`${shown(name)} is encrypted`)
   if (method !== 0 && method !== 8)
-    throw refuse(`${shown(name)} is packed by method ${method}; 0 and 8 are known`)
+    throw invalidArchive(`${shown(name)} is packed by method ${method}; 0 and 8 are known`)
   refuseSpecial(record, name)
   const member = {
     ...sizesOf(record, CENTRAL_BYTES + nameLength),
     ...{ name, method, nameLength, crc: record.readUInt32LE(16) },
   }
   if (method === 0 && member.size !== member.compressedSize)
-    throw refuse(`${shown(name)} has two sizes`)
+    throw invalidArchive(`${shown(name)} has two sizes`)
   return member
 }
 
@@ -86,7 +86,7 @@ function refuseSpecial(record: Buffer, name: string) {
   if (record.readUInt8(5) !== UNIX) return
   const type = (record.readUInt32LE(38) >>> 16) & 0o170000
   if (type !== 0 && type !== FOLDER && type !== REGULAR)
-    throw refuse(`${shown(name)} is a link or a device, not a file`)
+    throw invalidArchive(`${shown(name)} is a link or a device, not a file`)
 }
 
 /** The sizes and the place, from the ZIP64 field where 32 bits are too few: in their order, and only those (4.5.3). */
@@ -97,7 +97,7 @@ function sizesOf(record: Buffer, extraAt: number) {
   const value = (place: number) => {
     const short = record.readUInt32LE(place)
     if (short !== LARGE || !wide) return short
-    if (at + 8 > wide.length) throw refuse('a ZIP64 field is too short')
+    if (at + 8 > wide.length) throw invalidArchive('a ZIP64 field is too short')
     at += 8
     return long(wide, at - 8)
   }
@@ -121,13 +121,14 @@ function nameOf(bytes: Buffer): string {
   const names = name.replace(/\/$/, '').split('/')
   const leads = names.some((part) => part === '' || part === '.' || part === '..')
   if (leads || /[\\\0]|^[a-z]:/i.test(name))
-    throw refuse(`${shown(name)} is not a name of a file below`)
+    throw invalidArchive(`${shown(name)} is not a name of a file below`)
   return name
 }
 
 function long(bytes: Buffer, at: number): number {
   const value = bytes.readBigUInt64LE(at)
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse('a number is beyond all measure')
+  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw invalidArchive('a number is beyond all measure')
   return Number(value)
 }
 

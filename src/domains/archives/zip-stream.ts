@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { crcsOf, rememberCrcs } from './crcs.ts'
 import type { ArchivePlan, Planned } from './plan.ts'
 import {
@@ -7,14 +7,19 @@ import {
   centralSize,
   descriptor,
   descriptorSize,
-  ending,
+  endRecords,
   localHeader,
   localSize,
   memberSize,
 } from './zip-writer.ts'
 
 type Range = { start: number; end: number }
-type Streaming = { scope: Scope; plan: ArchivePlan; range: Range; learnt: Map<string, number> }
+type Streaming = {
+  scope: ServiceContext
+  plan: ArchivePlan
+  range: Range
+  learnt: Map<string, number>
+}
 
 const AT_ONCE = 500
 const CHUNK_BYTES = 64 * 1024
@@ -23,7 +28,7 @@ const CHUNK_BYTES = 64 * 1024
  * Bytes `start` to `end` (both included) of a planned archive, always the same for the same plan. What lies before the range is
  * not read; the CRC of a member is computed while its bytes pass, remembered, and never computed again.
  */
-export function archiveBytes(scope: Scope, plan: ArchivePlan, range: Range) {
+export function zipStream(scope: ServiceContext, plan: ArchivePlan, range: Range) {
   return inChunks(records({ scope, plan, range, learnt: new Map() }))
 }
 
@@ -42,7 +47,7 @@ async function* records(stream: Streaming): AsyncGenerator<Buffer> {
       await remember(stream)
       yield* centralBytes(stream)
     }
-    yield* within(range, plan.central.offset + plan.central.size, ending(plan.central))
+    yield* within(range, plan.central.offset + plan.central.size, endRecords(plan.central))
   } finally {
     await rememberCrcs(scope.db, rowsOf(learnt)).catch(() => {})
   }

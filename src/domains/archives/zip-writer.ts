@@ -88,7 +88,15 @@ const FOLDER_MODE = ((0o040755 << 16) | 0x10) >>> 0
 const FILE_MODE = (0o100644 << 16) >>> 0
 
 /** 4.3.14 to 4.3.16: always with the ZIP64 records, so that their length does not depend on anything. */
-export function ending({ count, size, offset }: { count: number; size: number; offset: number }) {
+export function endRecords({
+  count,
+  size,
+  offset,
+}: {
+  count: number
+  size: number
+  offset: number
+}) {
   const record = Buffer.alloc(ENDING_BYTES)
   record.writeUInt32LE(0x06064b50, 0)
   writeLong(record, 44, 4)

@@ -1,7 +1,7 @@
 import type { Row } from '../../database/tables.ts'
 import { NotFound, SyncCursorExpired } from '../../errors.ts'
 import type { ActivityAction } from '../activity/rules.ts'
-import type { Place } from '../activity/sync-cursor.ts'
+import type { SyncPosition } from '../activity/sync-cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 
@@ -72,8 +72,12 @@ type Now = { lives: boolean; lastSeq: number }
  * and with it what has left the folder in the meantime. Therefore, whenever that can be, and whenever a walk was due to a folder
  * that is gone again, the folders that move until now (`lastSeq`) are told with all they hold.
  */
-export function placeAfter(place: Place, event: Event, { lives, lastSeq }: Now): Place {
-  const passed: Place = { ...place, seq: event.seq }
+export function placeAfter(
+  place: SyncPosition,
+  event: Event,
+  { lives, lastSeq }: Now,
+): SyncPosition {
+  const passed: SyncPosition = { ...place, seq: event.seq }
   if (!entryOf(event)?.startsWith('fld_')) return passed
   if (!lives) return removals.has(event.action) ? passed : { ...passed, owedUntil: lastSeq }
   if (!asksForWalk(event, place.owedUntil)) return passed

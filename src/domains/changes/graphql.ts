@@ -5,14 +5,14 @@ import { defaultPageSize, listCost, maxPageSize, pageCost } from '../../graphql/
 import { NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
 import { writeCursor } from '../activity/sync-cursor.ts'
-import { asData, Entry } from '../entries/graphql.ts'
+import { asValue, Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { type Change, type End, isEnd } from './events.ts'
 import { followChanges, followUpload, MAX_EVENT_CHANGES } from './live.ts'
 import { CURSOR_DAYS } from './log.ts'
-import { type Batch, changesBehind, placeOf } from './reads.ts'
+import { type Batch, changesAfter, placeOf } from './reads.ts'
 
 type Upserted = Extract<Change, { kind: 'upserted' }>
 type Removed = Extract<Change, { kind: 'removed' }>
@@ -91,7 +91,7 @@ builder.objectField(Workspace, 'changes', (t) =>
     },
     resolve: ({ id }, { since, first }, context) =>
       readChanges(context, id, since, first ?? defaultPageSize).catch((error) => {
-        if (isEnd(error)) return asData(error)
+        if (isEnd(error)) return asValue(error)
         throw error
       }),
   }),
@@ -107,7 +107,7 @@ async function readChanges(
     throw new BadPageSize(`first is from 1 to ${maxPageSize}, not ${first}`).at('first')
   }
   const from = since == null ? null : placeOf(context, workspaceId, since)
-  return changesBehind(context, workspaceId, from, first)
+  return changesAfter(context, workspaceId, from, first)
 }
 
 builder.subscriptionField('workspaceChanges', (t) =>
@@ -118,7 +118,7 @@ builder.subscriptionField('workspaceChanges', (t) =>
     complexity: listCost(MAX_EVENT_CHANGES, 5),
     args: { workspaceId: t.arg.id({ required: true }), since: t.arg({ type: 'SyncCursor' }) },
     subscribe: (_, { workspaceId, since }, context) => followChanges(context, workspaceId, since),
-    resolve: (told: Batch | End) => (isEnd(told) ? asData(told) : told),
+    resolve: (told: Batch | End) => (isEnd(told) ? asValue(told) : told),
   }),
 )
 

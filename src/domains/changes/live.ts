@@ -1,28 +1,28 @@
-import type { Scope } from '../../context.ts'
-import { announce, type Listening, listen } from '../../database/notify.ts'
+import type { ServiceContext } from '../../context.ts'
+import { type Listening, listen, notifyOnCommit } from '../../database/notify.ts'
 import { NotFound, Unauthenticated } from '../../errors.ts'
 import { isAlive, tokensById } from '../accounts/reads.ts'
-import type { Place } from '../activity/sync-cursor.ts'
+import type { SyncPosition } from '../activity/sync-cursor.ts'
 import { recorded } from '../activity/writes.ts'
 import { uploadById } from '../uploads/reads.ts'
-import { isOver, statusAt, type UploadRow } from '../uploads/rules.ts'
+import { isTerminal, statusAt, type UploadRow } from '../uploads/rules.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { type End, isEnd } from './events.ts'
-import { type Batch, changesBehind, placeNow, placeOf } from './reads.ts'
+import { type Batch, changesAfter, placeNow, placeOf } from './reads.ts'
 
 /** So often a stream looks by itself: at its rights, and at what no event of the log tells. */
 const TICK_MS = 500
 /** An event brings at most so many changes. */
 export const MAX_EVENT_CHANGES = 100
 
-recorded.listen(async (tx, { event }) => announce(tx, event.workspaceId))
+recorded.listen(async (tx, { event }) => notifyOnCommit(tx, event.workspaceId))
 
 /**
  * What happened behind the cursor `since` (without one: from now on), then whatever happens, batch by batch. The first one comes
  * at once, be it empty. Where the viewer may no longer read, the last thing told is the End; Forbidden and, for a token that opens
  * nothing any more, Unauthenticated are thrown: within a second.
  */
-export const followChanges = (scope: Scope, workspaceId: string, since?: string | null) =>
+export const followChanges = (scope: ServiceContext, workspaceId: string, since?: string | null) =>
   stream((signal) => untilItsEnd(changes(scope, workspaceId, since, signal)))
 
 async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch | End> {
@@ -35,36 +35,39 @@ async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batc
 }
 
 async function* changes(
-  scope: Scope,
+  scope: ServiceContext,
   workspaceId: string,
   since: string | null | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   // Listening begins before the first look: nothing falls in between.
   using ear = listen(workspaceId)
-  let place: Place | null = null
+  let place: SyncPosition | null = null
   while (!signal.aborted) {
     await requireToken(scope)
-    const from: Place = place ?? (await startOf(scope, workspaceId, since))
-    const batch = await changesBehind(scope, workspaceId, from, MAX_EVENT_CHANGES)
+    const from: SyncPosition = place ?? (await startOf(scope, workspaceId, since))
+    const batch = await changesAfter(scope, workspaceId, from, MAX_EVENT_CHANGES)
     if (!place || batch.changes.length > 0) yield batch
     place = batch.place
     if (!batch.hasMore) await ear.news(TICK_MS, signal)
   }
 }
 
-const startOf = async (scope: Scope, workspaceId: string, since: string | null | undefined) =>
-  since == null ? placeNow(scope, workspaceId) : placeOf(scope, workspaceId, since)
+const startOf = async (
+  scope: ServiceContext,
+  workspaceId: string,
+  since: string | null | undefined,
+) => (since == null ? placeNow(scope, workspaceId) : placeOf(scope, workspaceId, since))
 
 /**
  * An upload as it is, then again whenever more bytes are safe or its status is another; ends after a status that nothing follows.
  * For members, as the list of uploads. Ends with NotFound, Forbidden, Unauthenticated as followChanges.
  */
-export const followUpload = (scope: Scope, uploadId: string) =>
+export const followUpload = (scope: ServiceContext, uploadId: string) =>
   stream((signal) => progress(scope, uploadId, signal))
 
 async function* progress(
-  scope: Scope,
+  scope: ServiceContext,
   uploadId: string,
   signal: AbortSignal,
 ): AsyncGenerator<UploadRow> {
@@ -77,7 +80,7 @@ async function* progress(
       ear ??= listen(upload.workspaceId)
       const news = JSON.stringify([status, upload.offset, upload.size, upload.failures])
       if (news !== told) yield upload
-      if (isOver(status)) return
+      if (isTerminal(status)) return
       told = news
       await ear.news(TICK_MS, signal)
     }
@@ -86,7 +89,7 @@ async function* progress(
   }
 }
 
-async function requireUpload({ db, viewer }: Scope, id: string): Promise<UploadRow> {
+async function requireUpload({ db, viewer }: ServiceContext, id: string): Promise<UploadRow> {
   const upload = await uploadById(db, id)
   const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
   await requireAccess(db, viewer, upload?.workspaceId ?? '', need, id)
@@ -95,7 +98,7 @@ async function requireUpload({ db, viewer }: Scope, id: string): Promise<UploadR
 }
 
 /** A token that was revoked, or whose time is over, opens nothing any more; nobody's view never ends. */
-async function requireToken({ db, viewer, now }: Scope) {
+async function requireToken({ db, viewer, now }: ServiceContext) {
   if (!viewer) return
   const [token] = await tokensById(db, [viewer.tokenId])
   if (!token || !isAlive(token, now())) throw new Unauthenticated()

@@ -2,14 +2,14 @@ import type { Db } from '../../database/database.ts'
 import { SyncCursorExpired } from '../../errors.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
-import type { Place } from '../activity/sync-cursor.ts'
+import type { SyncPosition } from '../activity/sync-cursor.ts'
 import { type EntryRow, entriesById, trashRootOf } from '../entries/reads.ts'
 import type { AccessibleWorkspace } from '../workspaces/reads.ts'
 import { type Change, type Event, entryOf, isTold, placeAfter } from './events.ts'
 import { uploadsOf } from './uploads.ts'
 
 type Reading = { db: Db; workspace: AccessibleWorkspace; now: () => number }
-type Told = { changes: Change[]; place: Place }
+type Told = { changes: Change[]; place: SyncPosition }
 
 /** So far back a SyncCursor can ask. */
 export const CURSOR_DAYS = 90
@@ -22,7 +22,11 @@ const EVENTS_AT_ONCE = 200
  * What the log says behind `place`, for at most `room` events; ends early where one asks for a walk. Throws SyncCursorExpired
  * where what comes next is older than CURSOR_DAYS: the log keeps it, but a snapshot tells it shorter.
  */
-export async function readOn(reading: Reading, place: Place, room: number): Promise<Told> {
+export async function readEvents(
+  reading: Reading,
+  place: SyncPosition,
+  room: number,
+): Promise<Told> {
   const { db, workspace, now } = reading
   const events = await eventsAfter(db, workspace.id, place.seq, EVENTS_AT_ONCE)
   const [next] = events

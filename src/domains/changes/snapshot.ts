@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { Db } from '../../database/database.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
-import { beyond } from '../../database/query/keyset-predicate.ts'
+import { afterRow } from '../../database/query/keyset-predicate.ts'
 import { SyncCursorExpired } from '../../errors.ts'
-import { endOfPrefix } from '../../names.ts'
+import { prefixUpperBound } from '../../names.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
-import type { Place, Step, Walk } from '../activity/sync-cursor.ts'
+import type { Step, SyncPosition, Walk } from '../activity/sync-cursor.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 
 type Reading = { db: Db; workspace: WorkspaceRow }
-type Told = { changes: Change[]; place: Place }
+type Told = { changes: Change[]; place: SyncPosition }
 type Way = { root: EntryRow; action: ActivityAction | null }
 
 /**
@@ -20,9 +20,9 @@ type Way = { root: EntryRow; action: ActivityAction | null }
  * What moves meanwhile may be passed over; its event is behind `place`, and owes it. A walk that was at a folder
  * which is no longer where it was begins anew.
  */
-export async function walkOn(
+export async function readSnapshot(
   { db, workspace }: Reading,
-  { walk, ...place }: Place & { walk: Walk },
+  { walk, ...place }: SyncPosition & { walk: Walk },
   room: number,
 ): Promise<Told> {
   const way = await wayOf(db, workspace, walk, place.seq)
@@ -111,7 +111,7 @@ const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
     .where('workspaceId', '=', root.workspaceId)
     .where('kind', '=', folderKind)
     .where('pathKey', '>', folder.pathKey ?? '')
-    .where('pathKey', '<', endOfPrefix(root.pathKey ?? ''))
+    .where('pathKey', '<', prefixUpperBound(root.pathKey ?? ''))
     .where('trashRootId', 'is', null)
     .orderBy('pathKey')
     .limit(most)
@@ -128,7 +128,7 @@ function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) 
     .selectAll()
     .where('parentId', '=', folder.id)
     .where('kind', '=', fileKind)
-    .$if(file !== null, (q) => q.where(beyond(bound)))
+    .$if(file !== null, (q) => q.where(afterRow(bound)))
     .orderBy('createdAt')
     .orderBy('id')
     .limit(most)

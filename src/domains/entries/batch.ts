@@ -1,6 +1,6 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { DomainError, InvalidInput } from '../../errors.ts'
-import { inField } from './input-path.ts'
+import { withInputPath } from './input-path.ts'
 import type { EntryRef, EntryRow } from './reads.ts'
 
 export type BatchMode = 'ALL_OR_NOTHING' | 'BEST_EFFORT'
@@ -19,16 +19,16 @@ export const MAX_BATCH_SIZE = 100
  * input. BEST_EFFORT: each in a transaction of its own, with one outcome for each. Throws InvalidInput unless there are 1 to 100.
  */
 export async function batch<Item>(
-  scope: Scope,
+  scope: ServiceContext,
   items: readonly Item[],
   mode: BatchMode,
-  act: (s: TxScope, item: Item) => Promise<EntryRow>,
+  act: (s: TxContext, item: Item) => Promise<EntryRow>,
   field = 'entries',
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
     throw new InvalidInput({ path: [field], message: `1 to ${MAX_BATCH_SIZE} entries` })
   }
-  if (mode === 'BEST_EFFORT') return apart(scope, items, act)
+  if (mode === 'BEST_EFFORT') return runIndependently(scope, items, act)
   return inTransaction(scope, async (s) => {
     const outcomes: Outcome[] = []
     for (const [index, item] of items.entries())
@@ -37,7 +37,7 @@ export async function batch<Item>(
   })
 }
 
-type Act<Item> = (s: TxScope, item: Item) => Promise<EntryRow>
+type Act<Item> = (s: TxContext, item: Item) => Promise<EntryRow>
 
 /** Fields of the input that all items share: an error about one of them already has its place. */
 const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])
@@ -49,11 +49,15 @@ async function atItem<T>(field: string, index: number, work: Promise<T>): Promis
   } catch (error) {
     const path = (error instanceof DomainError && error.path) || []
     if (sharedFields.has(path[0] ?? '')) throw error
-    return inField(field, inField(String(index), Promise.reject(error)))
+    return withInputPath(field, withInputPath(String(index), Promise.reject(error)))
   }
 }
 
-async function apart<Item>(scope: Scope, items: readonly Item[], act: Act<Item>) {
+async function runIndependently<Item>(
+  scope: ServiceContext,
+  items: readonly Item[],
+  act: Act<Item>,
+) {
   const outcomes: Outcome[] = []
   for (const [index, item] of items.entries()) {
     const entry = await inTransaction(scope, (s) => act(s, item)).catch(domainErrors)

@@ -1,12 +1,12 @@
 import { sql } from 'kysely'
 import type { Db } from '../../database/database.ts'
-import { type Check, type Checking, type Finding, idsOf } from '../../fsck/check.ts'
+import { type Check, type CheckContext, type Finding, idsOf } from '../../fsck/check.ts'
 import { foldName } from '../../names.ts'
-import { isLoop, mendPlace } from './repair-paths.ts'
+import { hasCycle, repairPath } from './repair-paths.ts'
 import { differingKinds, differingTotals, mendKinds, mendTotals } from './repair-totals.ts'
 import { childPath } from './rules.ts'
 
-const entries = ({ db }: Checking) => idsOf(db, 'entries')
+const entries = ({ db }: CheckContext) => idsOf(db, 'entries')
 
 type Placed = Awaited<ReturnType<typeof placesOf>>[number]
 type Rule = {
@@ -110,10 +110,14 @@ export const placesCheck: Check = {
   },
 }
 
-async function findingOf(c: Checking, entry: Placed, { code, says, left }: Rule): Promise<Finding> {
+async function findingOf(
+  c: CheckContext,
+  entry: Placed,
+  { code, says, left }: Rule,
+): Promise<Finding> {
   const told = { code, subject: entry.id, says: says(entry) }
   if (left) return { ...told, left }
-  if (!(await isLoop(c.db, entry.id))) return { ...told, mend: () => mendPlace(c, entry) }
+  if (!(await hasCycle(c.db, entry.id))) return { ...told, mend: () => repairPath(c, entry) }
   const loop = 'the folders above it lead back to it'
   return { ...told, code: 'ENTRY_CYCLE', says: loop, left: 'where it belongs nobody knows' }
 }

@@ -2,7 +2,7 @@ import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { contains, startsWith } from '../../database/query/like.ts'
 import type { WorkBudget } from '../../database/query/work-budget.ts'
 import type { EntryKind, MediaKind, Row, Tables } from '../../database/tables.ts'
-import { endOfPrefix, foldName } from '../../names.ts'
+import { foldName, prefixUpperBound } from '../../names.ts'
 import type { Pattern } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
 
@@ -39,7 +39,7 @@ export type Entries = SelectQueryBuilder<Tables & Scoped, 'e', EntryRow>
 export type Where = ExpressionBuilder<Tables & Scoped, 'e'>
 
 /** What only files have leaves folders out. */
-export function kindsAsked({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
+export function entryKinds({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
   const both: EntryKind[] = ['folder', 'file']
   const filesOnly = type === 'FILE' || kinds != null || mediaTypes != null || sha256 != null
   return both.filter((kind) => (kind === 'file' ? type !== 'FOLDER' : !filesOnly))
@@ -55,10 +55,10 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
   const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
   for (const prefix of prefixes) if (prefix !== '') q = q.where((eb) => pathBegins(eb, prefix))
-  if (within != null) q = q.where((eb) => parentIs(eb, (p) => isBelow(p, within)))
-  if (tags?.anyOf != null) q = q.where((eb) => carries(eb, 't.nameKey', keys(tags.anyOf)))
-  for (const name of tags?.allOf ?? []) q = q.where((eb) => carries(eb, 't.nameKey', keys([name])))
-  if (tags?.noneOf != null) q = q.where((eb) => eb.not(carries(eb, 't.nameKey', keys(tags.noneOf))))
+  if (within != null) q = q.where((eb) => parentMatches(eb, (p) => isBelow(p, within)))
+  if (tags?.anyOf != null) q = q.where((eb) => hasTag(eb, 't.nameKey', keys(tags.anyOf)))
+  for (const name of tags?.allOf ?? []) q = q.where((eb) => hasTag(eb, 't.nameKey', keys([name])))
+  if (tags?.noneOf != null) q = q.where((eb) => eb.not(hasTag(eb, 't.nameKey', keys(tags.noneOf))))
   if (size?.gte != null) q = q.where('e.size', '>=', size.gte)
   if (size?.lte != null) q = q.where('e.size', '<=', size.lte)
   if (createdAt?.gte != null) q = q.where('e.createdAt', '>=', createdAt.gte)
@@ -73,7 +73,7 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
 type WhereParent = ExpressionBuilder<Tables & Scoped & { p: Row<'entries'> }, 'e' | 'p'>
 
 /** What is true of the folder that holds an entry. */
-export const parentIs = (eb: Where, is: (p: WhereParent) => ReturnType<WhereParent>) =>
+export const parentMatches = (eb: Where, is: (p: WhereParent) => ReturnType<WhereParent>) =>
   eb.exists((q: Where) =>
     q
       .selectFrom('entries as p')
@@ -83,7 +83,7 @@ export const parentIs = (eb: Where, is: (p: WhereParent) => ReturnType<WherePare
   )
 
 const pathIn = (p: WhereParent, start: string) =>
-  p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', endOfPrefix(start))])
+  p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', prefixUpperBound(start))])
 
 /** A trashed folder may have had the path that a living one has now. */
 const isBelow = (p: WhereParent, { pathKey, trashRootId }: EntryRow) =>
@@ -97,16 +97,16 @@ function pathBegins(eb: Where, prefix: string) {
   const slash = prefix.lastIndexOf('/') + 1
   const isChild = eb.and([
     eb('e.nameKey', '>=', prefix.slice(slash)),
-    eb('e.nameKey', '<', endOfPrefix(prefix.slice(slash))),
-    parentIs(eb, (p) => p('p.pathKey', '=', prefix.slice(0, slash))),
+    eb('e.nameKey', '<', prefixUpperBound(prefix.slice(slash))),
+    parentMatches(eb, (p) => p('p.pathKey', '=', prefix.slice(0, slash))),
   ])
-  return eb.or([isChild, parentIs(eb, (p) => pathIn(p, prefix))])
+  return eb.or([isChild, parentMatches(eb, (p) => pathIn(p, prefix))])
 }
 
 const keys = (names: Maybe<readonly string[]>) => (names ?? []).map((name) => foldName(name.trim()))
 
 /** The entry carries a tag with one of these values. */
-export const carries = (eb: Where, column: 't.nameKey' | 'et.tagId', values: string[]) =>
+export const hasTag = (eb: Where, column: 't.nameKey' | 'et.tagId', values: string[]) =>
   eb.exists((q: Where) =>
     q
       .selectFrom('entryTags as et')

@@ -15,7 +15,7 @@ import type { Context } from '../../graphql/context.ts'
 import { listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
 import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { ifAllowed, loader, Node } from '../../graphql/nodes.ts'
+import { loader, Node, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
@@ -31,7 +31,7 @@ import {
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import { MAX_BATCH_SIZE, type Outcome } from './batch.ts'
 import type { EntryFilter } from './filters.ts'
-import { inField } from './input-path.ts'
+import { withInputPath } from './input-path.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -73,7 +73,7 @@ export async function loadAncestors(entry: EntryRow, context: Context): Promise<
 
 /** For node(id:): the entries among `ids` that the viewer may see. */
 export const visibleEntries = (ids: readonly string[], context: Context) =>
-  Promise.all(ids.map((id) => ifAllowed(visibleEntry(id, context))))
+  Promise.all(ids.map((id) => nullIfDenied(visibleEntry(id, context))))
 
 async function visibleEntry(id: string, context: Context) {
   const { db, viewer } = context
@@ -194,7 +194,7 @@ export async function readFilter(
 
 async function readWithin({ db, viewer }: Context, workspaceId: string, id: string) {
   const found = requireEntry(db, viewer, id, { scope: 'FILES_READ' })
-  const { entry } = await inField('filter', inField('within', found))
+  const { entry } = await withInputPath('filter', withInputPath('within', found))
   if (entry.workspaceId === workspaceId && entry.kind === 'folder') return entry
   throw new NotFound(id).at('filter', 'within')
 }
@@ -281,13 +281,13 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
     error: t.field({
       type: UserError,
       nullable: true,
-      resolve: ({ error }) => error && asData(error),
+      resolve: ({ error }) => error && asValue(error),
     }),
   }),
 })
 
 /** graphql throws every Error that a resolver returns; here it is an answer like any other. */
-export const asData = <E extends DomainError>(error: E): E =>
+export const asValue = <E extends DomainError>(error: E): E =>
   new Proxy(error, { getPrototypeOf: () => null })
 
 export type BatchAnswer = { results: Outcome[] }

@@ -1,7 +1,7 @@
 import { DomainError, InvalidInput, type Issue } from '../../errors.ts'
 
 /** Awaits what a field of the input asks for. Where that fails, the error says in which field: ["destination", "path"]. */
-export async function inField<T>(field: string, answer: Promise<T>): Promise<T> {
+export async function withInputPath<T>(field: string, answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {

@@ -1,20 +1,20 @@
 import type { Db } from '../../database/database.ts'
 import { folderKind, kindOf } from '../../database/query/entry-kinds.ts'
-import type { KnownSegments, List } from '../../database/query/keyset.ts'
+import type { List, PreparedSegments } from '../../database/query/keyset.ts'
 import type { EntryKind } from '../../database/tables.ts'
-import { endOfPrefix, foldName } from '../../names.ts'
+import { foldName, prefixUpperBound } from '../../names.ts'
 import {
-  carries,
   type Entries,
   type EntryFilter,
+  entryKinds,
   filtered,
-  kindsAsked,
-  parentIs,
+  hasTag,
+  parentMatches,
   type Where,
 } from './filters.ts'
 import type { Path } from './patterns.ts'
 import type { EntryRow } from './reads.ts'
-import { weight } from './scan-root.ts'
+import { subtreeSize } from './scan-root.ts'
 
 export type EntryOrder = {
   field: 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT'
@@ -38,13 +38,13 @@ export function childrenList(
   order: EntryOrder,
 ): List<EntryRow> {
   const children = (kind: EntryKind) => childrenOf(db, folder.id, kind)
-  const kinds = kindsAsked(filter)
+  const kinds = entryKinds(filter)
   const known = isPlain(filter) ? knownChildren(db, folder.id, kinds) : undefined
   const isEmpty = (segment: number) => kinds[segment] === 'folder' && folder.folderCount === 0
   return entryList({ id: folder.id, rows: children, filter, order, known, isEmpty })
 }
 
-const knownChildren = (db: Db, id: string, kinds: EntryKind[]): KnownSegments<EntryRow> => ({
+const knownChildren = (db: Db, id: string, kinds: EntryKind[]): PreparedSegments<EntryRow> => ({
   db,
   count: kinds.length,
   name: `children ${kinds}`,
@@ -72,12 +72,12 @@ export function workspaceList(
   tagId?: string,
 ): List<EntryRow> {
   const { start } = filter
-  const some = start && weight(start) <= FEW ? below(db, start) : null
+  const some = start && subtreeSize(start) <= FEW ? below(db, start) : null
   const rows = start === null ? nothing(db) : (some ?? living(db, workspaceId))
   const listed = (kind: EntryKind) =>
     rows
       .where('e.kind', '=', kindOf(kind))
-      .$if(tagId !== undefined, (q) => q.where((eb) => carries(eb, 'et.tagId', [tagId ?? ''])))
+      .$if(tagId !== undefined, (q) => q.where((eb) => hasTag(eb, 'et.tagId', [tagId ?? ''])))
   return entryList({ id: tagId ?? workspaceId, rows: listed, filter, order })
 }
 
@@ -90,16 +90,16 @@ const living = (db: Db, workspaceId: string): Entries =>
     .selectFrom('entries as e')
     .selectAll('e')
     .where('e.workspaceId', '=', workspaceId)
-    .where((eb) => parentIs(eb, (p) => p('p.trashRootId', 'is', null)))
+    .where((eb) => parentMatches(eb, (p) => p('p.trashRootId', 'is', null)))
 
 /** Those among `ids`. The folder is asked for the workspace, lest the database walk through all that is in it. */
-export const livingAmong = (db: Db, workspaceId: string, ids: readonly string[]): Entries =>
+export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): Entries =>
   db
     .selectFrom('entries as e')
     .selectAll('e')
     .where('e.id', 'in', ids)
     .where((eb) =>
-      parentIs(eb, (p) =>
+      parentMatches(eb, (p) =>
         p.and([p('p.trashRootId', 'is', null), p('p.workspaceId', '=', workspaceId)]),
       ),
     )
@@ -122,7 +122,7 @@ const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
         .where('f.workspaceId', '=', workspaceId)
         .where('f.kind', '=', folderKind)
         .where('f.pathKey', '>=', pathKey)
-        .where('f.pathKey', '<', endOfPrefix(pathKey ?? ''))
+        .where('f.pathKey', '<', prefixUpperBound(pathKey ?? ''))
         .where('f.trashRootId', 'is', null),
     )
 
@@ -149,13 +149,13 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
       { column: 'e.id', as: 'id', direction: way },
     ],
     get segments() {
-      return kindsAsked(filter)
+      return entryKinds(filter)
         .map((kind) => filtered(rows(kind), filter))
-        .map((found) => (filter.patterns?.length ? placed(found) : found))
+        .map((found) => (filter.patterns?.length ? withParentPath(found) : found))
     },
     ...more,
     merged: !foldersFirst,
-    keep: keepOf(filter),
+    keep: patternPredicate(filter),
     budget: filter.budget,
   }
 }
@@ -163,7 +163,7 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
 type Placed = EntryRow & { parentPath?: string | null; parentKey?: string | null }
 
 /** With the path of the folder that holds each. */
-export const placed = (rows: Entries) =>
+export const withParentPath = (rows: Entries) =>
   rows.select((eb) => [
     parentOf(eb).select('p.path').as('parentPath'),
     parentOf(eb).select('p.pathKey').as('parentKey'),
@@ -172,7 +172,7 @@ export const placed = (rows: Entries) =>
 const parentOf = (eb: Where) => eb.selectFrom('entries as p').whereRef('p.id', '=', 'e.parentId')
 
 /** What tells whether the path of a row is like all patterns of a filter; undefined where there are none. */
-export const keepOf = ({ patterns = [] }: EntryFilter) =>
+export const patternPredicate = ({ patterns = [] }: EntryFilter) =>
   patterns.length === 0
     ? undefined
     : (row: EntryRow) => patterns.every(({ matches }) => matches(pathOf(row)))

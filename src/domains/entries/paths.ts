@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { sql, type UpdateObject } from 'kysely'
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import type { Tables } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { byteLength } from '../../names.ts'
@@ -18,8 +18,8 @@ import {
  * Gives a folder and all folders below it the paths of their new place. Files have no path of their own, so the work grows
  * with the folders. Answers with the folder's own new path.
  */
-export async function repath(
-  s: TxScope,
+export async function updateSubtreePaths(
+  s: TxContext,
   folder: EntryRow,
   parent: EntryRow,
   name: EntryName,
@@ -43,7 +43,7 @@ const AT_ONCE = 500
  * below itself, so that a pathKey which is changed leaves the subtree.
  */
 export async function changeFolders(
-  { tx }: TxScope,
+  { tx }: TxContext,
   folder: EntryRow,
   change: UpdateObject<Tables, 'entries'>,
 ): Promise<void> {
@@ -64,7 +64,7 @@ export async function changeFolders(
 }
 
 /** Throws InvalidInput where so many bytes more would make the path of a folder below too long. */
-async function refuseTooLong({ tx }: TxScope, folder: EntryRow, more: number) {
+async function refuseTooLong({ tx }: TxContext, folder: EntryRow, more: number) {
   if (more <= 0) return
   const { longest } = await tx
     .selectFrom('entries')
@@ -75,8 +75,8 @@ async function refuseTooLong({ tx }: TxScope, folder: EntryRow, more: number) {
 }
 
 /** Throws InvalidInput where a folder with all that it holds would come to lie too deep in `parent`. */
-export async function refuseTooDeep(
-  { tx }: TxScope,
+export async function requireMaxDepth(
+  { tx }: TxContext,
   folder: EntryRow,
   parent: EntryRow,
   path = ['destination'],

@@ -1,14 +1,18 @@
 import type { ExpressionBuilder } from 'kysely'
 import type { Viewer } from '../../context.ts'
-import { type Db, inOrder } from '../../database/database.ts'
+import { alignToIds, type Db } from '../../database/database.ts'
 import { idPrefix } from '../../database/ids.ts'
 import { folderKind } from '../../database/query/entry-kinds.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row, Tables } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
-import { endOfPrefix } from '../../names.ts'
-import { type AccessibleWorkspace, type Need, requireAccess } from '../workspaces/reads.ts'
+import { prefixUpperBound } from '../../names.ts'
+import {
+  type AccessibleWorkspace,
+  type AccessRequirement,
+  requireAccess,
+} from '../workspaces/reads.ts'
 import { checkEntryPath, childPath } from './rules.ts'
 
 export type EntryRow = Row<'entries'>
@@ -18,13 +22,17 @@ export type EntryRef = {
   path?: { workspaceId: string; path: string } | null | undefined
 }
 /** An entry that the viewer may use, its folder (null for a root and for what was itself trashed), and its workspace. */
-export type Found = { entry: EntryRow; parent: EntryRow | null; workspace: AccessibleWorkspace }
+export type ResolvedEntry = {
+  entry: EntryRow
+  parent: EntryRow | null
+  workspace: AccessibleWorkspace
+}
 
 export async function entriesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(EntryRow | null)[]> {
-  return inOrder(ids, await standing(db, ids))
+  return alignToIds(ids, await standing(db, ids))
 }
 
 const standing = prepared((db, ids: readonly string[]) =>
@@ -40,8 +48,8 @@ export async function requireEntry(
   db: Db | Tx,
   viewer: Viewer,
   id: string,
-  need: Need,
-): Promise<Found> {
+  need: AccessRequirement,
+): Promise<ResolvedEntry> {
   const entry = isEntryId(id) ? await entryById(db, id) : null
   const workspace = await requireAccess(db, viewer, entry?.workspaceId ?? '', need, id)
   if (!entry) throw new NotFound(id)
@@ -57,8 +65,8 @@ export async function requireLive(
   db: Db | Tx,
   viewer: Viewer,
   ref: EntryRef,
-  need: Need,
-): Promise<Found> {
+  need: AccessRequirement,
+): Promise<ResolvedEntry> {
   const found = ref.path
     ? await requirePath(db, viewer, ref.path, need)
     : await requireEntry(db, viewer, ref.id ?? '', need)
@@ -73,8 +81,8 @@ export async function requireLiveFolder(
   db: Db | Tx,
   viewer: Viewer,
   ref: EntryRef,
-  need: Need,
-): Promise<Found> {
+  need: AccessRequirement,
+): Promise<ResolvedEntry> {
   const found = await requireLive(db, viewer, ref, need)
   if (found.entry.kind !== 'folder') throw new InvalidState('FILE', 'this is a file, not a folder')
   return found
@@ -84,8 +92,8 @@ async function requirePath(
   db: Db | Tx,
   viewer: Viewer,
   { workspaceId, path }: { workspaceId: string; path: string },
-  need: Need,
-): Promise<Found> {
+  need: AccessRequirement,
+): Promise<ResolvedEntry> {
   const workspace = await requireAccess(db, viewer, workspaceId, need)
   const entry = await entryByPath(db, workspaceId, path)
   if (!entry) throw new NotFound(path, `nothing is at ${JSON.stringify(path)}`)
@@ -162,7 +170,7 @@ export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | 
  */
 export function subtreeOf(
   { workspaceId, trashRootId, pathKey }: EntryRow,
-  { from = pathKey ?? '', to = endOfPrefix(pathKey ?? '') }: Stretch = {},
+  { from = pathKey ?? '', to = prefixUpperBound(pathKey ?? '') }: Stretch = {},
 ) {
   return (eb: ExpressionBuilder<Tables, 'entries'>) =>
     eb.and([

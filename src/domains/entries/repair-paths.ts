@@ -1,14 +1,14 @@
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { folderKind } from '../../database/query/entry-kinds.ts'
-import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import type { EntryRow } from './reads.ts'
 import { childPath, childPathKey } from './rules.ts'
 
 type Named = Pick<EntryRow, 'id' | 'workspaceId'>
 
 /** Whether the folders above an entry lead back to one of them. */
-export async function isLoop(db: Db | Tx, id: string): Promise<boolean> {
+export async function hasCycle(db: Db | Tx, id: string): Promise<boolean> {
   const seen = new Set<string>()
   for (let at: string | null = id; at !== null; at = await parentOf(db, at)) {
     if (seen.has(at)) return true
@@ -26,10 +26,10 @@ async function parentOf(db: Db | Tx, id: string): Promise<string | null> {
  * Gives a folder, and all folders below it, the path and the mark of the trash that follow from the folder above it. Of a loop, and
  * of what has no folder above, nothing follows: nothing is done.
  */
-export function mendPlace(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+export function repairPath(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
   return inTransaction(scope, async ({ tx }) => {
-    holdWorkspace(tx, workspaceId)
-    if (await isLoop(tx, id)) return
+    lockWorkspace(tx, workspaceId)
+    if (await hasCycle(tx, id)) return
     const folder = await rawEntry(tx, id)
     const parent = await rawEntry(tx, folder?.parentId ?? '')
     if (folder && parent) await placeAll(tx, folder, parent)

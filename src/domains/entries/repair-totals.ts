@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { folderKind } from '../../database/query/entry-kinds.ts'
 import type { MediaKind } from '../../database/tables.ts'
-import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import type { EntryRow } from './reads.ts'
 import type { Totals } from './totals.ts'
 
@@ -58,9 +58,9 @@ export async function differingTotals(db: Db, ids: readonly string[]): Promise<D
 }
 
 /** Counts a folder anew, and then each folder above it. */
-export function mendTotals(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+export function mendTotals(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
   return inTransaction(scope, async ({ tx }) => {
-    holdWorkspace(tx, workspaceId)
+    lockWorkspace(tx, workspaceId)
     const seen = new Set<string>()
     for (let at: string | null = id; at !== null && !seen.has(at); ) {
       seen.add(at)
@@ -103,9 +103,9 @@ export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promi
 }
 
 /** Counts the kinds of the files in a folder anew. */
-export function mendKinds(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+export function mendKinds(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
   return inTransaction(scope, async ({ tx }) => {
-    holdWorkspace(tx, workspaceId)
+    lockWorkspace(tx, workspaceId)
     await tx.deleteFrom('folderKinds').where('folderId', '=', id).execute()
     await sql`INSERT INTO "folderKinds" ("folderId", "mediaKind", "bytes", "fileCount")
       SELECT "parentId", "mediaKind", sum("size"), count(*) FROM "entries"

@@ -3,7 +3,7 @@ import {
   byteLength,
   foldName,
   isBeyondReading,
-  isKeepable,
+  isStorableText,
   UNSAFE_CHARACTERS,
 } from '../../names.ts'
 import { checkMarks } from '../tags/rules.ts'
@@ -80,7 +80,7 @@ export function checkDescription(description: string, path: string[] = ['descrip
     const message = `at most ${LONGEST_DESCRIPTION} characters`
     throw new InvalidInput({ path, message })
   }
-  if (isKeepable(description)) return description
+  if (isStorableText(description)) return description
   throw new InvalidInput({ path, message: 'whole characters, and no U+0000' })
 }
 

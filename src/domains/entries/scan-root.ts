@@ -20,8 +20,10 @@ export async function startOf(
     if (folder === null) return null
     if (folder) starts.push(folder)
   }
-  return starts.filter(({ pathKey }) => pathKey !== '').sort((a, b) => weight(a) - weight(b))[0]
+  return starts
+    .filter(({ pathKey }) => pathKey !== '')
+    .sort((a, b) => subtreeSize(a) - subtreeSize(b))[0]
 }
 
 /** How many entries lie below a folder. */
-export const weight = ({ fileCount, folderCount }: EntryRow) => fileCount + folderCount
+export const subtreeSize = ({ fileCount, folderCount }: EntryRow) => fileCount + folderCount

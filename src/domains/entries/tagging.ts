@@ -1,10 +1,10 @@
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import { readTagNames } from '../tags/rules.ts'
 import { addTags, removeTags } from '../tags/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
 import { pathOf, requireLive } from './reads.ts'
-import { checkRevision, touchEntry, toWrite } from './writes.ts'
+import { bumpRevision, checkRevision, toWrite } from './writes.ts'
 
 type Tagging = {
   entries: readonly BatchEntry[]
@@ -15,7 +15,7 @@ type Tagging = {
 
 /** Adds tags to entries and takes others away; what else they carry stays. */
 export async function tagEntries(
-  scope: Scope,
+  scope: ServiceContext,
   { entries, add, remove, mode }: Tagging,
 ): Promise<Outcome[]> {
   // Without a viewer every entry is refused, and no name of a tag need be looked at.
@@ -31,6 +31,6 @@ export async function tagEntries(
     const path = pathOf(entry, parent)
     const details = { changed: ['tags'] }
     await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })
-    return touchEntry(s, entryId, {})
+    return bumpRevision(s, entryId, {})
   })
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import { addFigures } from '../workspaces/writes.ts'
@@ -21,7 +21,7 @@ const negative = ({ size, olderBytes, fileCount, folderCount }: Totals): Totals 
 })
 
 /** Adds to a folder and to every folder above it. */
-export async function addTotals({ tx }: TxScope, folderId: string, by: Totals): Promise<void> {
+export async function addTotals({ tx }: TxContext, folderId: string, by: Totals): Promise<void> {
   await sql`
     UPDATE "entries" SET
       "size" = "size" + ${by.size},
@@ -40,7 +40,7 @@ export async function addTotals({ tx }: TxScope, folderId: string, by: Totals): 
 
 /** Counts living files directly in a folder by their kind. */
 export async function addKind(
-  { tx }: TxScope,
+  { tx }: TxContext,
   folderId: string,
   mediaKind: MediaKind,
   { bytes, fileCount }: { bytes: number; fileCount: number },
@@ -62,7 +62,11 @@ const addToKind = prepared(
 )
 
 /** An entry with all it holds becomes part of a folder. */
-export async function countIn(s: TxScope, entry: EntryRow, folderId: string): Promise<void> {
+export async function addToAncestors(
+  s: TxContext,
+  entry: EntryRow,
+  folderId: string,
+): Promise<void> {
   await addTotals(s, folderId, totalsOf(entry))
   if (entry.mediaKind) {
     await addKind(s, folderId, entry.mediaKind, { bytes: entry.size, fileCount: 1 })
@@ -70,7 +74,11 @@ export async function countIn(s: TxScope, entry: EntryRow, folderId: string): Pr
 }
 
 /** An entry with all it holds leaves a folder. */
-export async function countOut(s: TxScope, entry: EntryRow, folderId: string): Promise<void> {
+export async function subtractFromAncestors(
+  s: TxContext,
+  entry: EntryRow,
+  folderId: string,
+): Promise<void> {
   await addTotals(s, folderId, negative(totalsOf(entry)))
   if (entry.mediaKind) {
     await addKind(s, folderId, entry.mediaKind, { bytes: -entry.size, fileCount: -1 })
@@ -78,11 +86,11 @@ export async function countOut(s: TxScope, entry: EntryRow, folderId: string): P
 }
 
 /** An entry with all it holds comes into the trash (1) or leaves it (-1). */
-export const countTrashed = (s: TxScope, entry: EntryRow, sign: 1 | -1) =>
+export const countTrashed = (s: TxContext, entry: EntryRow, sign: 1 | -1) =>
   addFigures(s, entry.workspaceId, { trashedBytes: sign * (entry.size + entry.olderBytes) })
 
 /** A copied folder counts what the folder it was copied from counts. */
-export async function copyKinds({ tx }: TxScope, from: string, to: string): Promise<void> {
+export async function copyKinds({ tx }: TxContext, from: string, to: string): Promise<void> {
   await tx
     .insertInto('folderKinds')
     .columns(['folderId', 'mediaKind', 'bytes', 'fileCount'])

@@ -1,16 +1,20 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { record } from '../activity/writes.ts'
-import { changeFolders, refuseTooDeep, repath } from './paths.ts'
+import { changeFolders, requireMaxDepth, updateSubtreePaths } from './paths.ts'
 import { type EntryRow, pathOf } from './reads.ts'
 import type { EntryName } from './rules.ts'
-import { countIn, countOut, countTrashed } from './totals.ts'
+import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts'
 
 /** Takes an entry out of its folder with all it holds. Folders below it learn of it, files are not touched. */
-export async function putInTrash(s: TxScope, entry: EntryRow, parent: EntryRow): Promise<EntryRow> {
+export async function putInTrash(
+  s: TxContext,
+  entry: EntryRow,
+  parent: EntryRow,
+): Promise<EntryRow> {
   const { tx, viewer, now } = s
   const path = pathOf(entry, parent)
-  await countOut(s, entry, parent.id)
+  await subtractFromAncestors(s, entry, parent.id)
   await countTrashed(s, entry, 1)
   if (entry.kind === 'folder') await changeFolders(s, entry, { trashRootId: entry.id })
   const trashed = await tx
@@ -36,16 +40,16 @@ export async function putInTrash(s: TxScope, entry: EntryRow, parent: EntryRow):
 }
 
 /** Puts a trashed entry into a folder under a name that is free there. */
-export async function takeFromTrash(
-  s: TxScope,
+export async function restoreFromTrash(
+  s: TxContext,
   entry: EntryRow,
   folder: EntryRow,
   name: EntryName,
 ): Promise<EntryRow> {
   const { tx } = s
   if (entry.kind === 'folder') {
-    await refuseTooDeep(s, entry, folder, [])
-    await repath(s, entry, folder, name)
+    await requireMaxDepth(s, entry, folder, [])
+    await updateSubtreePaths(s, entry, folder, name)
   }
   const restored = await tx
     .updateTable('entries')
@@ -62,7 +66,7 @@ export async function takeFromTrash(
     .returningAll()
     .executeTakeFirstOrThrow()
   await countTrashed(s, entry, -1)
-  await countIn(s, restored, folder.id)
+  await addToAncestors(s, restored, folder.id)
   const { workspaceId, id: entryId } = entry
   await record(s, {
     workspaceId,
@@ -78,7 +82,7 @@ export async function takeFromTrash(
  * restored since it was read.
  */
 export async function markPurging(
-  { tx, now }: TxScope,
+  { tx, now }: TxContext,
   { id, revision }: EntryRow,
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
@@ -96,7 +100,7 @@ export async function markPurging(
 export const entriesForgotten = hook<{ ids: string[] }>()
 
 /** Deletes rows of purged entries, children before their folders. What was trashed out of them on its own forgets where it was. */
-export async function forgetEntries({ tx }: TxScope, ids: string[]): Promise<void> {
+export async function forgetEntries({ tx }: TxContext, ids: string[]): Promise<void> {
   await entriesForgotten.call(tx, { ids })
   await tx
     .updateTable('entries')

@@ -1,20 +1,20 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NameConflict, StaleRevision } from '../../errors.ts'
-import { endOfPrefix } from '../../names.ts'
+import { prefixUpperBound } from '../../names.ts'
 import { record } from '../activity/writes.ts'
 import { readTagNames } from '../tags/rules.ts'
 import { setTags } from '../tags/writes.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
-import { inField } from './input-path.ts'
-import { repath } from './paths.ts'
+import { withInputPath } from './input-path.ts'
+import { updateSubtreePaths } from './paths.ts'
 import {
   childByKey,
   type EntryRef,
   type EntryRow,
-  type Found,
   pathOf,
+  type ResolvedEntry,
   requireLive,
 } from './reads.ts'
 import {
@@ -51,7 +51,7 @@ type NewEntry = Pick<EntryRow, 'workspaceId' | 'kind' | 'parentId' | 'name' | 'n
 
 /** The row alone; who calls it counts it in. */
 export async function insertEntry(
-  { tx, viewer, now }: TxScope,
+  { tx, viewer, now }: TxContext,
   entry: NewEntry,
 ): Promise<EntryRow> {
   const by = viewer?.userId ?? null
@@ -91,8 +91,8 @@ export const placeOfFolder = (parent: EntryRow, { name, nameKey }: EntryName) =>
  * the next free number, REPLACE puts what is there in the trash, NEW_VERSION answers with what is there. An entry never
  * stands in its own way (`except`).
  */
-export async function claimName(
-  s: TxScope,
+export async function resolveNameConflict(
+  s: TxContext,
   folder: EntryRow,
   wanted: EntryName,
   onConflict: NameConflictMode,
@@ -111,21 +111,21 @@ export async function claimName(
 }
 
 /** Taken names that could stand in the way of a numbered one: those that begin alike. */
-async function keysLike({ tx }: TxScope, folder: EntryRow, { nameKey }: EntryName) {
+async function keysLike({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryName) {
   const start = [...nameKey.replace(/\..*$/s, '')].slice(0, 40).join('')
   const rows = await tx
     .selectFrom('entries')
     .select('nameKey')
     .where('parentId', '=', folder.id)
     .where('nameKey', '>=', start)
-    .where('nameKey', '<', endOfPrefix(start))
+    .where('nameKey', '<', prefixUpperBound(start))
     .execute()
   return new Set(rows.map((row) => row.nameKey))
 }
 
 /** Sets columns of an entry that somebody changed: one revision more. */
-export async function touchEntry(
-  { tx, viewer, now }: TxScope,
+export async function bumpRevision(
+  { tx, viewer, now }: TxContext,
   id: string,
   change: Partial<EntryRow>,
 ): Promise<EntryRow> {
@@ -162,15 +162,15 @@ export type EntryChange = {
 }
 
 /** Renames, describes, tags: what is absent stays as it is; a null description is none. */
-export async function updateEntry(s: TxScope, change: EntryChange): Promise<EntryRow> {
-  const found = await inField('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
+export async function updateEntry(s: TxContext, change: EntryChange): Promise<EntryRow> {
+  const found = await withInputPath('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
   checkRevision(found.entry, change.expectedRevision)
   const { id, workspaceId } = found.entry
   const renamed = change.name == null ? {} : await rename(s, found, change.name)
   if (change.tags != null) {
     await setTags(s, { workspaceId, entryId: id, tags: readTagNames(change.tags) })
   }
-  const entry = await touchEntry(s, id, { ...renamed, ...describe(found.entry, change) })
+  const entry = await bumpRevision(s, id, { ...renamed, ...describe(found.entry, change) })
   await record(s, {
     workspaceId,
     action: 'ENTRY_UPDATED',
@@ -191,18 +191,21 @@ function describe({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow
   }
 }
 
-async function rename(s: TxScope, { entry, parent }: Found, name: string) {
+async function rename(s: TxContext, { entry, parent }: ResolvedEntry, name: string) {
   const checked = checkName(name)
   const wanted = checked.nameKey === entry.nameKey ? checked : checkNewName(name)
   refuseRoot(entry)
   if (!parent) throw new InvalidInput({ path: ['name'], message: 'this cannot be renamed' })
-  const claim = await inField('name', claimName(s, parent, wanted, 'FAIL', entry.id))
+  const claim = await withInputPath(
+    'name',
+    resolveNameConflict(s, parent, wanted, 'FAIL', entry.id),
+  )
   if (entry.kind === 'file') return claim.name
-  return { ...claim.name, ...(await repath(s, entry, parent, claim.name)) }
+  return { ...claim.name, ...(await updateSubtreePaths(s, entry, parent, claim.name)) }
 }
 
 function whatChanged(
-  { entry, parent }: Found,
+  { entry, parent }: ResolvedEntry,
   { entry: _, expectedRevision, ...change }: EntryChange,
 ) {
   const changed = Object.entries(change).flatMap(([key, value]) => (value === undefined ? [] : key))

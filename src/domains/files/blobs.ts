@@ -1,4 +1,4 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { addFigures } from '../workspaces/writes.ts'
@@ -11,7 +11,7 @@ export type Blob = { id: string; size: number; sha256: string }
 export const SWEEP_BLOBS = 'sweepBlobs'
 
 /** One more reference to a content: to the bytes that the workspace has of it, else to these. Answers with the blob referred to. */
-export async function referTo(s: TxScope, workspaceId: string, blob: Blob): Promise<string> {
+export async function addReference(s: TxContext, workspaceId: string, blob: Blob): Promise<string> {
   const [known] = await referToKnown(s.tx, workspaceId, blob.sha256)
   if (known && known.damage !== null && known.id !== blob.id) return replace(s, known, blob)
   if (known) return known.id
@@ -31,14 +31,14 @@ const referToKnown = prepared((db, workspaceId: string, sha256: string) =>
 )
 
 /** These were hashed as they came. */
-const insertBlob = ({ tx, now }: TxScope, blob: Blob & { workspaceId: string; refs: number }) =>
+const insertBlob = ({ tx, now }: TxContext, blob: Blob & { workspaceId: string; refs: number }) =>
   tx
     .insertInto('blobs')
     .values({ ...blob, unreferencedAt: null, verifiedAt: now() })
     .execute()
 
 /** A good copy has come of bytes that were damaged: whatever referred to those refers to it, and is whole again. */
-async function replace(s: TxScope, { id, workspaceId, refs }: BlobRow, good: Blob) {
+async function replace(s: TxContext, { id, workspaceId, refs }: BlobRow, good: Blob) {
   await forgetBlob(s, id)
   await insertBlob(s, { ...good, workspaceId, refs })
   await s.tx.updateTable('versions').set({ blobId: good.id }).where('blobId', '=', id).execute()
@@ -47,7 +47,7 @@ async function replace(s: TxScope, { id, workspaceId, refs }: BlobRow, good: Blo
 }
 
 /** Nobody refers to it any more: no new reference finds it, and the sweeper unlinks it. */
-async function forgetBlob({ tx, now }: TxScope, id: string) {
+async function forgetBlob({ tx, now }: TxContext, id: string) {
   const marks = { refs: 0, unreferencedAt: now() }
   await tx.updateTable('blobs').set(marks).where('id', '=', id).execute()
   await enqueue(tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: now() })
@@ -55,7 +55,7 @@ async function forgetBlob({ tx, now }: TxScope, id: string) {
 
 /** So many references less to each of these blobs. The last one gone marks the blob; no new reference finds it, and the sweeper unlinks it. */
 export async function dropReferences(
-  s: TxScope,
+  s: TxContext,
   workspaceId: string,
   counts: ReadonlyMap<string, number>,
 ): Promise<void> {
@@ -67,7 +67,7 @@ export async function dropReferences(
 }
 
 /** The size of the blob, where that was its last reference. */
-async function dropReference({ tx, now }: TxScope, id: string, count: number): Promise<number[]> {
+async function dropReference({ tx, now }: TxContext, id: string, count: number): Promise<number[]> {
   const { refs, size } = await tx
     .updateTable('blobs')
     .set((eb) => ({ refs: eb('refs', '-', count) }))

@@ -1,6 +1,6 @@
-import { examine, type Flaw, glance } from '../../blobs/verify.ts'
-import { type Check, type Checking, type Finding, idsOf } from '../../fsck/check.ts'
-import { type BlobRow, noteFlaw, noteSound } from './damage.ts'
+import { checkSize, type Damage, verify } from '../../blobs/verify.ts'
+import { type Check, type CheckContext, type Finding, idsOf } from '../../fsck/check.ts'
+import { type BlobRow, markDamaged, markVerified } from './damage.ts'
 import { differingFiles, differingReferences, mendFile, mendReferences } from './repair-counts.ts'
 import { flawWords } from './rules.ts'
 
@@ -57,7 +57,7 @@ export const bytesCheck: Check = {
   async judge(c, ids) {
     const found: Finding[] = []
     for (const blob of await soundBlobs(c, ids)) {
-      const flaw = await glance(c.blobs, blob.id, blob.size)
+      const flaw = await checkSize(c.blobs, blob.id, blob.size)
       if (flaw) found.push(flawed(c, blob, flaw))
       else if (await isLonger(c, blob)) found.push(longer(blob))
     }
@@ -73,7 +73,7 @@ export const hashesCheck: Check = {
   async judge(c, ids) {
     const found: Finding[] = []
     for (const blob of await referredBlobs(c, ids)) {
-      const flaw = await examine(c.blobs, blob.id, blob)
+      const flaw = await verify(c.blobs, blob.id, blob)
       if (flaw && blob.damage === null) found.push(flawed(c, blob, flaw))
       if (!flaw && blob.damage !== null) found.push(recovered(c, blob))
     }
@@ -81,7 +81,7 @@ export const hashesCheck: Check = {
   },
 }
 
-const referredBlobs = ({ db }: Checking, ids: readonly string[]): Promise<BlobRow[]> =>
+const referredBlobs = ({ db }: CheckContext, ids: readonly string[]): Promise<BlobRow[]> =>
   db
     .selectFrom('blobs')
     .selectAll()
@@ -89,21 +89,21 @@ const referredBlobs = ({ db }: Checking, ids: readonly string[]): Promise<BlobRo
     .where('unreferencedAt', 'is', null)
     .execute()
 
-const soundBlobs = async (c: Checking, ids: readonly string[]) =>
+const soundBlobs = async (c: CheckContext, ids: readonly string[]) =>
   (await referredBlobs(c, ids)).filter(({ damage }) => damage === null)
 
-const flawed = (c: Checking, { id }: BlobRow, flaw: Flaw): Finding => ({
+const flawed = (c: CheckContext, { id }: BlobRow, flaw: Damage): Finding => ({
   code: `BYTES_${flaw}`,
   subject: id,
   says: flawWords[flaw],
-  mend: () => noteFlaw(c, id, flaw),
+  mend: () => markDamaged(c, id, flaw),
 })
 
-const recovered = (c: Checking, blob: BlobRow): Finding => ({
+const recovered = (c: CheckContext, blob: BlobRow): Finding => ({
   code: 'BYTES_RECOVERED',
   subject: blob.id,
   says: 'its bytes were damaged, and are right now',
-  mend: () => noteSound(c, blob),
+  mend: () => markVerified(c, blob),
 })
 
 const longer = ({ id, size }: BlobRow): Finding => ({
@@ -113,7 +113,7 @@ const longer = ({ id, size }: BlobRow): Finding => ({
   left: 'what is too much is never served',
 })
 
-async function isLonger({ blobs }: Checking, { id, size }: BlobRow): Promise<boolean> {
+async function isLonger({ blobs }: CheckContext, { id, size }: BlobRow): Promise<boolean> {
   let more = 0
   for await (const chunk of await blobs.open(id, { start: size, end: size })) more += chunk.length
   return more > 0

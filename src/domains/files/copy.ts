@@ -1,17 +1,17 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import type { Scope, TxScope } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import { kindOf } from '../../database/query/entry-kinds.ts'
 import type { EntryKind, NameConflictMode } from '../../database/tables.ts'
 import { NameConflict } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
-import { inField } from '../entries/input-path.ts'
-import { refuseReplacingAbove, wayOf } from '../entries/moves.ts'
+import { withInputPath } from '../entries/input-path.ts'
+import { requireNotReplacingAncestor, resolveMove } from '../entries/moves.ts'
 import { type EntryRef, type EntryRow, pathOf, requireLiveFolder } from '../entries/reads.ts'
 import type { EntryName } from '../entries/rules.ts'
-import { copyKinds, countIn } from '../entries/totals.ts'
-import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
+import { addToAncestors, copyKinds } from '../entries/totals.ts'
+import { insertEntry, placeOfFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { copyTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { versionsById } from './reads.ts'
@@ -27,30 +27,33 @@ const AT_ONCE = 500
 
 /** Copies entries, folders with all they hold, into a folder of the same workspace. Bytes are shared; each copy begins with version 1. */
 export async function copyEntries(
-  scope: Scope,
+  scope: ServiceContext,
   { entries, destination, onConflict, mode }: Copies,
 ): Promise<Outcome[]> {
-  await inField('destination', requireLiveFolder(scope.db, scope.viewer, destination, toWrite))
+  await withInputPath(
+    'destination',
+    requireLiveFolder(scope.db, scope.viewer, destination, toWrite),
+  )
   return batch(scope, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
 }
 
 async function copyEntry(
-  s: TxScope,
+  s: TxContext,
   item: BatchEntry,
   destination: EntryRef,
   onConflict: NameConflictMode,
 ): Promise<EntryRow> {
-  const { entry, parent, folder } = await wayOf(s, item, destination)
-  if (onConflict === 'REPLACE') await refuseReplacingAbove(s, { entry, parent, folder })
+  const { entry, parent, folder } = await resolveMove(s, item, destination)
+  if (onConflict === 'REPLACE') await requireNotReplacingAncestor(s, { entry, parent, folder })
   // A copy beside its original does not replace it.
   const mode = onConflict === 'REPLACE' && parent.id === folder.id ? 'FAIL' : onConflict
-  const { name, existing } = await claimName(s, folder, entry, mode)
+  const { name, existing } = await resolveNameConflict(s, folder, entry, mode)
   if (existing) return copyOver(s, entry, existing, folder)
   await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
   const [copy] = await copyInto(s, [entry], folder, name)
   if (!copy) throw new Error('a copy of one entry is one entry')
   if (entry.kind === 'folder') await copyBelow(s, entry, copy)
-  await countIn(s, copy, folder.id)
+  await addToAncestors(s, copy, folder.id)
   await record(s, {
     workspaceId: copy.workspaceId,
     action: 'ENTRY_COPIED',
@@ -62,7 +65,7 @@ async function copyEntry(
 }
 
 /** NEW_VERSION: the bytes of `entry` become the next version of the file that has its name. */
-async function copyOver(s: TxScope, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
+async function copyOver(s: TxContext, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
   const [version] = await versionsById(s.tx, [entry.versionId ?? ''])
   if (!version || existing.kind === 'folder' || !entry.mediaKind) {
     const { name } = existing
@@ -75,7 +78,7 @@ async function copyOver(s: TxScope, entry: EntryRow, existing: EntryRow, folder:
 }
 
 /** Copies what lies below `from`, a level of folders at a time, some hundred rows at a time; lets others breathe in between. */
-async function copyBelow(s: TxScope, from: EntryRow, to: EntryRow): Promise<void> {
+async function copyBelow(s: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
   const pairs: [EntryRow, EntryRow][] = [[from, to]]
   for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
     const [source, target] = pair
@@ -90,7 +93,7 @@ async function copyBelow(s: TxScope, from: EntryRow, to: EntryRow): Promise<void
 }
 
 /** Folders that are being copied hold the copies too where they are made among them; what is there now is what counts. */
-async function* childrenInSteps({ tx }: TxScope, folderId: string, kind: EntryKind) {
+async function* childrenInSteps({ tx }: TxContext, folderId: string, kind: EntryKind) {
   let after = ''
   while (true) {
     const rows = await tx
@@ -111,7 +114,7 @@ async function* childrenInSteps({ tx }: TxScope, folderId: string, kind: EntryKi
 
 /** The rows alone, with tags and, of files, the current version; folders take their totals along, which are their copies' too. */
 async function copyInto(
-  s: TxScope,
+  s: TxContext,
   entries: readonly EntryRow[],
   folder: EntryRow,
   as?: EntryName,
@@ -144,7 +147,7 @@ const inFolder = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) =
   nameKey,
 })
 
-async function copyVersion({ tx, viewer, now }: TxScope, versionId: string, copy: EntryRow) {
+async function copyVersion({ tx, viewer, now }: TxContext, versionId: string, copy: EntryRow) {
   const [version] = await versionsById(tx, [versionId])
   if (!version) throw new Error(`the version ${versionId} has no row`)
   await tx

@@ -1,7 +1,7 @@
-import type { Flaw } from '../../blobs/verify.ts'
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import type { Damage } from '../../blobs/verify.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
-import { holdWorkspace } from '../../database/transaction.ts'
+import { lockWorkspace } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { entriesById, pathOf } from '../entries/reads.ts'
 
@@ -9,7 +9,7 @@ import { entriesById, pathOf } from '../entries/reads.ts'
  * Writes down that the bytes of a blob are not as they must be; its files are FAILED from now on, and nobody is given them. The log
  * is told once, of each file. False where that is known, or nobody refers to them any more.
  */
-export function noteFlaw(scope: Scope, blobId: string, code: Flaw): Promise<boolean> {
+export function markDamaged(scope: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
   return inTransaction(scope, async (s) => {
     const known = await s.tx
       .selectFrom('blobs')
@@ -17,7 +17,7 @@ export function noteFlaw(scope: Scope, blobId: string, code: Flaw): Promise<bool
       .where('id', '=', blobId)
       .executeTakeFirst()
     if (!known) return false
-    holdWorkspace(s.tx, known.workspaceId)
+    lockWorkspace(s.tx, known.workspaceId)
     const blob = await s.tx
       .updateTable('blobs')
       .set({ damage: JSON.stringify({ code, at: s.now() }), verifiedAt: s.now() })
@@ -32,7 +32,7 @@ export function noteFlaw(scope: Scope, blobId: string, code: Flaw): Promise<bool
 }
 
 /** Writes down that all bytes of a blob were read and are right; where they were not before, its files are told of. */
-export async function noteSound(scope: Scope, { id, damage }: BlobRow): Promise<void> {
+export async function markVerified(scope: ServiceContext, { id, damage }: BlobRow): Promise<void> {
   const verified = { verifiedAt: scope.now() }
   if (damage === null) {
     await scope.db.updateTable('blobs').set(verified).where('id', '=', id).execute()
@@ -54,7 +54,7 @@ export type BlobRow = Row<'blobs'>
 
 /** The log of each file that has this blob, in its current version or in an older one, gets a line. */
 export async function tellFiles(
-  s: TxScope,
+  s: TxContext,
   { id, workspaceId }: Pick<BlobRow, 'id' | 'workspaceId'>,
   action: 'FILE_DAMAGED' | 'FILE_RECOVERED',
   details: Record<string, unknown>,

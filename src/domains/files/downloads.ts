@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope, type Viewer } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext, type Viewer } from '../../context.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { entryById, pathOf } from '../entries/reads.ts'
@@ -32,7 +32,10 @@ const GATHER_MS = 100
 const AT_ONCE = 100
 
 /** Writes FILE_DOWNLOADED events behind the backs of the downloads, some at a time. What cannot be written is told to `failed`. */
-export function openDownloadLog(scope: Scope, failed: (error: unknown) => void): DownloadLog {
+export function openDownloadLog(
+  scope: ServiceContext,
+  failed: (error: unknown) => void,
+): DownloadLog {
   const series = new Map<string, number>()
   let waiting: Download[] = []
   let writing: Promise<unknown> = Promise.resolve()
@@ -68,7 +71,7 @@ export function openDownloadLog(scope: Scope, failed: (error: unknown) => void):
   }
 }
 
-async function write(scope: Scope, downloads: Download[]) {
+async function write(scope: ServiceContext, downloads: Download[]) {
   for (let i = 0; i < downloads.length; i += AT_ONCE) {
     const some = downloads.slice(i, i + AT_ONCE)
     await inTransaction(scope, async (s) => {
@@ -77,7 +80,7 @@ async function write(scope: Scope, downloads: Download[]) {
   }
 }
 
-async function writeOne(s: TxScope, { versionId, via, bytes }: Download) {
+async function writeOne(s: TxContext, { versionId, via, bytes }: Download) {
   const found = await whereIs(s.tx, versionId)
   if (!found) return
   const details = { versionId, via, bytes }

@@ -10,7 +10,7 @@ import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
@@ -34,7 +34,7 @@ import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { copyEntries } from './copy.ts'
 import { type DuplicateGroup, duplicatesList } from './duplicates.ts'
 import { damagesOf, requireVersion, type VersionRow, versionsById, versionsList } from './reads.ts'
-import { type Damage, flawWords } from './rules.ts'
+import { flawWords, type RecordedDamage } from './rules.ts'
 import { deleteVersion, restoreVersion } from './writes.ts'
 
 const toRead = { scope: 'FILES_READ' } as const
@@ -43,7 +43,7 @@ nodeType('file', 'File', visibleEntries)
 nodeType('ver', 'FileVersion', (ids, { db, viewer }) =>
   Promise.all(
     ids.map((id) =>
-      ifAllowed(requireVersion(db, viewer, id, toRead).then(({ version }) => version)),
+      nullIfDenied(requireVersion(db, viewer, id, toRead).then(({ version }) => version)),
     ),
   ),
 )
@@ -54,12 +54,15 @@ export const loadVersion = loader((ids, { db }) => versionsById(db, ids))
 /** What was found wrong with the bytes of a version; null where nothing was. */
 const loadDamage = loader((ids, { db }) => damagesOf(db, ids))
 
-const failuresOf = async (context: Context, versionId: string | null): Promise<Damage[]> => {
+const failuresOf = async (
+  context: Context,
+  versionId: string | null,
+): Promise<RecordedDamage[]> => {
   const damage = await loadDamage(context, versionId ?? '')
   return damage ? [damage] : []
 }
 
-const FileFailure = builder.objectRef<Damage>('FileFailure').implement({
+const FileFailure = builder.objectRef<RecordedDamage>('FileFailure').implement({
   fields: (t) => ({
     code: t.field({
       type: builder.enumType('FileFailureCode', {
@@ -67,7 +70,7 @@ const FileFailure = builder.objectRef<Damage>('FileFailure').implement({
           MISSING: { description: 'They are not there.' },
           TRUNCATED: { description: 'Only some of them are there.' },
           CHANGED: { description: 'They are others than were confirmed.' },
-        } as const satisfies Record<Damage['code'], object>,
+        } as const satisfies Record<RecordedDamage['code'], object>,
       }),
       resolve: ({ code }) => code,
     }),

@@ -1,14 +1,14 @@
-import type { Scope, Viewer } from '../../context.ts'
+import type { ServiceContext, Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/query/keyset.ts'
 import { rowsById } from '../../database/query/load-by-id.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { Corrupt, NotFound } from '../../errors.ts'
-import { type Found, requireEntry } from '../entries/reads.ts'
-import type { Need } from '../workspaces/reads.ts'
-import { type Damage, damageOf } from './rules.ts'
+import { CorruptBlob, NotFound } from '../../errors.ts'
+import { type ResolvedEntry, requireEntry } from '../entries/reads.ts'
+import type { AccessRequirement } from '../workspaces/reads.ts'
+import { damageOf, type RecordedDamage } from './rules.ts'
 
 export type VersionRow = Row<'versions'>
 
@@ -44,8 +44,8 @@ export async function requireVersion(
   db: Db | Tx,
   viewer: Viewer,
   versionId: string,
-  need: Need,
-): Promise<Found & { version: VersionRow }> {
+  need: AccessRequirement,
+): Promise<ResolvedEntry & { version: VersionRow }> {
   const [version] = await versionsById(db, [versionId])
   const found = await requireEntry(db, viewer, version?.fileId ?? NO_FILE, need).catch((error) => {
     throw error instanceof NotFound ? new NotFound(versionId) : error
@@ -68,7 +68,7 @@ const blobsOfKey = prepared((db, key: string) =>
 export async function damagesOf(
   db: Db,
   versionIds: readonly string[],
-): Promise<(({ id: string } & Damage) | null)[]> {
+): Promise<(({ id: string } & RecordedDamage) | null)[]> {
   const rows = await db
     .selectFrom('versions as v')
     .innerJoin('blobs as b', 'b.id', 'v.blobId')
@@ -83,16 +83,22 @@ export async function damagesOf(
 }
 
 /** What a signed link of this version gives; NotFound once the file is in the trash or gone, Corrupt where its bytes are not right. */
-export async function downloadableVersion({ db }: Scope, versionId: string): Promise<Downloadable> {
+export async function downloadableVersion(
+  { db }: ServiceContext,
+  versionId: string,
+): Promise<Downloadable> {
   const [found] = await livingVersions(db, versionId)
   if (!found) throw new NotFound(versionId, 'nothing is here')
   const { damage, ...downloadable } = found
-  if (damage !== null) throw new Corrupt()
+  if (damage !== null) throw new CorruptBlob()
   return downloadable
 }
 
 /** The current bytes of a file that the viewer may read; NotFound, Forbidden, Corrupt. */
-export async function downloadableFile(scope: Scope, fileId: string): Promise<Downloadable> {
+export async function downloadableFile(
+  scope: ServiceContext,
+  fileId: string,
+): Promise<Downloadable> {
   const { entry } = await requireEntry(scope.db, scope.viewer, fileId, { scope: 'FILES_READ' })
   return downloadableVersion(scope, entry.versionId ?? '').catch((error) => {
     throw error instanceof NotFound ? new NotFound(fileId) : error

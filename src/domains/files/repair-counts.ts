@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
-import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { type FileFigures, setFileFigures } from '../entries/repair-totals.ts'
@@ -44,9 +44,9 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
 }
 
 /** Writes what the versions of a file say into its row. */
-export function mendFile(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+export function mendFile(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
   return inTransaction(scope, async ({ tx }) => {
-    holdWorkspace(tx, workspaceId)
+    lockWorkspace(tx, workspaceId)
     const [file] = await differingFiles(tx, [id])
     if (file?.counted) await setFileFigures(tx, id, file.counted)
   })
@@ -82,9 +82,9 @@ export async function differingReferences(
 }
 
 /** Counts the references to a blob anew: without one it is the sweeper's, with one it is not. */
-export function mendReferences(scope: Scope, { id, workspaceId }: Named): Promise<void> {
+export function mendReferences(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
   return inTransaction(scope, async ({ tx, now }) => {
-    holdWorkspace(tx, workspaceId)
+    lockWorkspace(tx, workspaceId)
     const [blob] = await differingReferences(tx, [id])
     if (!blob) return
     const unreferencedAt = blob.counted > 0 ? null : (blob.unreferencedAt ?? now())

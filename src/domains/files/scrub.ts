@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { examine, type Flaw } from '../../blobs/verify.ts'
-import type { Scope } from '../../context.ts'
-import { StorageFault } from '../../errors.ts'
-import { type BlobRow, noteFlaw, noteSound } from './damage.ts'
+import { type Damage, verify } from '../../blobs/verify.ts'
+import type { ServiceContext } from '../../context.ts'
+import { StorageError } from '../../errors.ts'
+import { type BlobRow, markDamaged, markVerified } from './damage.ts'
 
 /** The job that reads all bytes, slowly, to find those that have changed. */
 export const SCRUB_BLOBS = 'scrubBlobs'
@@ -28,14 +28,14 @@ const MOST_MISSING = 20
  * and those that are whole again. Answers how many it has read; may be cut anywhere, and run anywhere.
  */
 export async function scrubBlobs(
-  scope: Scope,
+  scope: ServiceContext,
   { everyMs, bytesPerSecond, failed }: Scrubbing,
   signal: AbortSignal,
 ): Promise<number> {
   const pace = pacer(bytesPerSecond, signal)
   let [count, missing] = [0, 0]
   for await (const blob of dueBlobs(scope, everyMs)) {
-    if (missing === MOST_MISSING) failed?.(new StorageFault(nothingThere), blob.id)
+    if (missing === MOST_MISSING) failed?.(new StorageError(nothingThere), blob.id)
     if (signal.aborted || missing === MOST_MISSING) break
     await pace(LEAST_BYTES)
     const flaw = await scrubOne(scope, blob, pace).catch((error) => {
@@ -53,20 +53,20 @@ const nothingThere = `${MOST_MISSING} blobs in a row are not there; is the folde
 type Pace = (bytes: number) => Promise<unknown> | undefined
 
 /** What is found wrong is read again before it counts: it may have been changed on its way here. */
-async function scrubOne(scope: Scope, blob: BlobRow, pace: Pace): Promise<Flaw | null> {
-  const look = () => examine(scope.blobs, blob.id, blob, pace)
+async function scrubOne(scope: ServiceContext, blob: BlobRow, pace: Pace): Promise<Damage | null> {
+  const look = () => verify(scope.blobs, blob.id, blob, pace)
   const flaw = (await look()) && (await look())
-  if (flaw === null) await noteSound(scope, blob)
-  else if (blob.damage === null) await noteFlaw(scope, blob.id, flaw)
+  if (flaw === null) await markVerified(scope, blob)
+  else if (blob.damage === null) await markDamaged(scope, blob.id, flaw)
   else await stillDamaged(scope, blob)
   return flaw
 }
 
-const stillDamaged = ({ db, now }: Scope, { id }: BlobRow) =>
+const stillDamaged = ({ db, now }: ServiceContext, { id }: BlobRow) =>
   db.updateTable('blobs').set({ verifiedAt: now() }).where('id', '=', id).execute()
 
 /** Those that are damaged, then all others; what cannot be read now is passed by until the next time. */
-async function* dueBlobs({ db, now }: Scope, everyMs: number): AsyncGenerator<BlobRow> {
+async function* dueBlobs({ db, now }: ServiceContext, everyMs: number): AsyncGenerator<BlobRow> {
   const damaged = db.selectFrom('blobs').selectAll().where('damage', 'is not', null)
   for (const blob of await damaged.where('verifiedAt', '<=', now() - AGAIN_MS).execute()) yield blob
   const until = now() - everyMs

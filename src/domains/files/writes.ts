@@ -1,16 +1,22 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NameConflict } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
 import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'
-import { addKind, addTotals, countIn } from '../entries/totals.ts'
-import { checkRevision, claimName, insertEntry, touchEntry, toWrite } from '../entries/writes.ts'
+import { addKind, addToAncestors, addTotals } from '../entries/totals.ts'
+import {
+  bumpRevision,
+  checkRevision,
+  insertEntry,
+  resolveNameConflict,
+  toWrite,
+} from '../entries/writes.ts'
 import type { TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
-import { type Blob, dropReferences, referTo } from './blobs.ts'
+import { addReference, type Blob, dropReferences } from './blobs.ts'
 import { kindOf, type Media } from './media.ts'
 import { requireVersion, type VersionRow } from './reads.ts'
 
@@ -36,10 +42,10 @@ export type Filed = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean 
  * throws NameConflict, QuotaExceeded.
  */
 export async function addFile(
-  s: TxScope,
+  s: TxContext,
   { folder, onConflict, ...input }: NewFile,
 ): Promise<Filed> {
-  const { name, existing } = await claimName(s, folder, input.name, onConflict)
+  const { name, existing } = await resolveNameConflict(s, folder, input.name, onConflict)
   if (existing?.kind === 'folder') {
     const { id: existingId } = existing
     throw new NameConflict({ name: name.name, existingId, suggestedName: `${name.name} (2)` })
@@ -51,7 +57,7 @@ export async function addFile(
 }
 
 async function newFile(
-  s: TxScope,
+  s: TxContext,
   folder: EntryRow,
   { name, description, metadata, ...input }: Omit<NewFile, 'folder' | 'onConflict'>,
 ): Promise<Filed> {
@@ -76,7 +82,7 @@ async function newFile(
     ...input,
     number: input.number ?? 1,
   })
-  await countIn(s, file, folder.id)
+  await addToAncestors(s, file, folder.id)
   if (input.tags) await addTags(s, { workspaceId, entryId: file.id, tags: input.tags })
   await record(s, {
     workspaceId,
@@ -89,7 +95,7 @@ async function newFile(
 
 /** Makes adopted bytes the current version of a living file. Counts them as used; throws QuotaExceeded. */
 export async function addVersion(
-  s: TxScope,
+  s: TxContext,
   { file, parent, ...input }: NewVersion & { file: EntryRow; parent: EntryRow },
   action: 'VERSION_ADDED' | 'VERSION_RESTORED' = 'VERSION_ADDED',
 ): Promise<Filed> {
@@ -109,11 +115,11 @@ export async function addVersion(
 }
 
 async function insertVersion(
-  s: TxScope,
+  s: TxContext,
   file: EntryRow,
   { blob, mediaType, number, comment = null }: NewVersion & { number: number },
 ): Promise<{ version: VersionRow; ownBlobUsed: boolean }> {
-  const blobId = await referTo(s, file.workspaceId, blob)
+  const blobId = await addReference(s, file.workspaceId, blob)
   const version = await s.tx
     .insertInto('versions')
     .values({
@@ -134,7 +140,7 @@ async function insertVersion(
   return { version, ownBlobUsed: blobId === blob.id }
 }
 
-async function newestNumber({ tx }: TxScope, fileId: string): Promise<number> {
+async function newestNumber({ tx }: TxContext, fileId: string): Promise<number> {
   const newest = await tx
     .selectFrom('versions')
     .select('number')
@@ -147,7 +153,7 @@ async function newestNumber({ tx }: TxScope, fileId: string): Promise<number> {
 
 /** The version that was current becomes an older one; the folders above count both. */
 async function makeCurrent(
-  s: TxScope,
+  s: TxContext,
   file: EntryRow,
   parent: EntryRow,
   { id: versionId, size, sha256 }: VersionRow,
@@ -158,7 +164,7 @@ async function makeCurrent(
   await addKind(s, parent.id, file.mediaKind ?? 'OTHER', { bytes: -file.size, fileCount: -1 })
   await addKind(s, parent.id, mediaKind, { bytes: size, fileCount: 1 })
   const olderBytes = file.olderBytes + file.size
-  return touchEntry(s, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
+  return bumpRevision(s, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
 }
 
 type Restoring = {
@@ -169,7 +175,7 @@ type Restoring = {
 
 /** Makes the bytes of an older version the newest version; the history stays as it was. */
 export async function restoreVersion(
-  scope: Scope,
+  scope: ServiceContext,
   { versionId, comment, expectedRevision }: Restoring,
 ): Promise<Filed> {
   checkDescription(comment ?? '', ['comment'])
@@ -186,7 +192,7 @@ export async function restoreVersion(
 
 /** Forgets an older version and, with the last reference, its bytes. The current one is InvalidState. */
 export async function deleteVersion(
-  scope: Scope,
+  scope: ServiceContext,
   versionId: string,
 ): Promise<{ file: EntryRow; version: VersionRow }> {
   return inTransaction(scope, async (s) => {
@@ -199,7 +205,7 @@ export async function deleteVersion(
     await addUsed(s, entry.workspaceId, -version.size, { checkQuota: false })
     const less = { size: 0, olderBytes: -version.size, fileCount: 0, folderCount: 0 }
     await addTotals(s, parent.id, less)
-    const file = await touchEntry(s, entry.id, { olderBytes: entry.olderBytes - version.size })
+    const file = await bumpRevision(s, entry.id, { olderBytes: entry.olderBytes - version.size })
     const details = { changed: ['versions'], number: version.number }
     const path = pathOf(file, parent)
     const { workspaceId, id: entryId } = file
@@ -208,7 +214,7 @@ export async function deleteVersion(
   })
 }
 
-async function requireLivingVersion(s: TxScope, versionId: string) {
+async function requireLivingVersion(s: TxContext, versionId: string) {
   const { parent, ...found } = await requireVersion(s.tx, s.viewer, versionId, toWrite)
   if (!parent || trashRootOf(found.entry, parent)) {
     throw new InvalidState('TRASHED', 'the file is in the trash; restore it first')
@@ -218,7 +224,7 @@ async function requireLivingVersion(s: TxScope, versionId: string) {
 
 /** Deletes all versions of purged files, and with the last references their bytes. */
 export async function forgetVersions(
-  s: TxScope,
+  s: TxContext,
   workspaceId: string,
   fileIds: string[],
 ): Promise<void> {

@@ -1,8 +1,8 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
-import { inField } from '../entries/input-path.ts'
+import { withInputPath } from '../entries/input-path.ts'
 import { checkDepth } from '../entries/paths.ts'
 import { childByKey, type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
 import {
@@ -14,8 +14,8 @@ import {
   type EntryName,
   mergeMetadata,
 } from '../entries/rules.ts'
-import { countIn } from '../entries/totals.ts'
-import { claimName, insertEntry, placeOfFolder, toWrite } from '../entries/writes.ts'
+import { addToAncestors } from '../entries/totals.ts'
+import { insertEntry, placeOfFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 
@@ -34,7 +34,7 @@ type NewFolder = {
  * A folder in `parent` (else in the root of workspaceId). With createParents a name like Data/Raw makes what is missing of
  * the way. NEW_VERSION answers with the folder that is there, so that the same call can be repeated.
  */
-export async function createFolder(scope: Scope, input: NewFolder): Promise<EntryRow> {
+export async function createFolder(scope: ServiceContext, input: NewFolder): Promise<EntryRow> {
   return inTransaction(scope, async (s) => {
     const start = await startOf(s, input)
     const names = namesOf(input)
@@ -42,8 +42,8 @@ export async function createFolder(scope: Scope, input: NewFolder): Promise<Entr
     checkDepth(depthOf(start) + names.length, ['name'])
     const parent = await ensureFolders(s, start, names.slice(0, -1))
     const wanted = names.at(-1) as EntryName
-    const claim = claimName(s, parent, wanted, input.onConflict)
-    const { name, existing } = await inField('name', claim)
+    const claim = resolveNameConflict(s, parent, wanted, input.onConflict)
+    const { name, existing } = await withInputPath('name', claim)
     if (existing) return sameFolder(existing)
     return addFolder(s, parent, name, facts)
   })
@@ -62,13 +62,13 @@ function namesOf({ name, createParents }: NewFolder): EntryName[] {
   return names
 }
 
-async function startOf({ tx, viewer }: TxScope, { workspaceId, parent }: NewFolder) {
+async function startOf({ tx, viewer }: TxContext, { workspaceId, parent }: NewFolder) {
   if (!parent && !workspaceId) {
     throw new InvalidInput({ path: ['workspaceId'], message: 'name a workspace or a parent' })
   }
   const ref = parent ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
   const found = requireLiveFolder(tx, viewer, ref, toWrite)
-  return (await inField(parent ? 'parent' : 'workspaceId', found)).entry
+  return (await withInputPath(parent ? 'parent' : 'workspaceId', found)).entry
 }
 
 function sameFolder(existing: EntryRow): EntryRow {
@@ -78,7 +78,7 @@ function sameFolder(existing: EntryRow): EntryRow {
 
 /** Walks down from `start`, making the folders that are not there; the last one. InvalidInput for a name that no new folder gets. */
 export function ensureFolders(
-  s: TxScope,
+  s: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
 ): Promise<EntryRow> {
@@ -89,11 +89,11 @@ export function ensureFolders(
 }
 
 /** Makes folders again that were there before: they have the names that they had, whatever new names must be like. */
-export const restoreFolders = (s: TxScope, start: EntryRow, names: readonly EntryName[]) =>
+export const restoreFolders = (s: TxContext, start: EntryRow, names: readonly EntryName[]) =>
   foldersBelow(s, start, names, (folder, name) => addFolder(s, folder, name))
 
 async function foldersBelow(
-  s: TxScope,
+  s: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
   add: (folder: EntryRow, name: EntryName) => Promise<EntryRow>,
@@ -107,14 +107,14 @@ async function foldersBelow(
 }
 
 async function addFolder(
-  s: TxScope,
+  s: TxContext,
   parent: EntryRow,
   name: EntryName,
   { tags = [], ...facts }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
   const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
-  await countIn(s, folder, parent.id)
+  await addToAncestors(s, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
   await addTags(s, { workspaceId, entryId, tags })
   await record(s, { workspaceId, action: 'FOLDER_CREATED', entryId, path })

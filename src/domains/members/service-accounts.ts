@@ -1,4 +1,4 @@
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { WorkspaceRole } from '../../database/tables.ts'
 import { NotFound } from '../../errors.ts'
 import { usersById } from '../accounts/reads.ts'
@@ -13,7 +13,7 @@ type NewServiceAccount = { workspaceId: string; name: string; role: WorkspaceRol
 
 /** A user without a person behind it, who is a member of this workspace and of no other. OWNER, scope MEMBERS_WRITE. */
 export async function createServiceAccount(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, name, role }: NewServiceAccount,
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
@@ -32,7 +32,10 @@ export async function createServiceAccount(
  * Ends a service account with its tokens, share links and unfinished uploads. What it has made keeps its name, for which the row of
  * the user stays. OWNER, scope MEMBERS_WRITE. Throws NotFound for a person.
  */
-export async function deleteServiceAccount(scope: Scope, userId: string): Promise<MemberRow> {
+export async function deleteServiceAccount(
+  scope: ServiceContext,
+  userId: string,
+): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
     const [user] = await usersById(s.tx, [userId])
     const workspaceId = user?.workspaceId ?? ''

@@ -1,4 +1,4 @@
-import { inTransaction, type LogScope, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type LogScope, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { transact } from '../../database/transaction.ts'
@@ -19,7 +19,7 @@ export type MemberRow = Row<'members'>
  * links then pass to `newSharer`, where one is named.
  */
 export const roleChanged = hook<{
-  scope: TxScope
+  scope: TxContext
   workspaceId: string
   userId: string
   role: WorkspaceRole | null
@@ -46,7 +46,7 @@ type NewMember = {
 
 /** Lets the user of this address in; an address that nobody has yet becomes a user. A member already: the new role. */
 export async function addMember(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
@@ -76,7 +76,7 @@ function checkPerson(email: string, name: string | null | undefined) {
 
 /** A person who is in no workspace yet, made by the operator of the server. Throws InvalidInput, also for an address that is taken. */
 export async function createUserOnServer(
-  { db, now }: Pick<Scope, 'db' | 'now'>,
+  { db, now }: Pick<ServiceContext, 'db' | 'now'>,
   { email, name }: { email: string; name: string | null },
 ): Promise<UserRow> {
   const address = email.trim().toLowerCase()
@@ -94,7 +94,7 @@ export async function createUserOnServer(
 
 /** Gives a member another role; the last OWNER stays one. */
 export async function updateMember(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
@@ -116,7 +116,7 @@ type Removal = {
  * may not. `transferShareLinksTo` names the member who has the links from then on.
  */
 export async function removeMember(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, userId, transferShareLinksTo }: Removal,
 ): Promise<MemberRow> {
   return inTransaction(scope, async (s) => {
@@ -133,7 +133,7 @@ export async function removeMember(
 
 /** Who makes others the maker of links must be able to revoke those as well. */
 async function requireNewSharer(
-  s: TxScope,
+  s: TxContext,
   { workspaceId, userId }: MemberRow,
   newSharerId: string,
 ) {
@@ -147,7 +147,7 @@ async function requireNewSharer(
 
 /** Takes a member out, and ends what they had by being one. */
 export async function endMembership(
-  s: TxScope,
+  s: TxContext,
   { workspaceId, userId }: MemberRow,
   newSharer: string | null,
 ) {
@@ -161,7 +161,7 @@ export async function endMembership(
   await roleChanged.call(s.tx, { scope: s, workspaceId, userId, role: null, newSharer })
 }
 
-async function setRole(s: TxScope, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
+async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
   if (member.role === role) return member
   if (role !== 'OWNER') await keepAnOwner(s, member)
   const { workspaceId, userId } = member
@@ -177,7 +177,7 @@ async function setRole(s: TxScope, member: MemberRow, role: WorkspaceRole): Prom
 }
 
 /** A service account alone cannot own a workspace: nobody could make its next token. */
-async function keepAnOwner({ tx }: TxScope, { workspaceId, userId, role }: MemberRow) {
+async function keepAnOwner({ tx }: TxContext, { workspaceId, userId, role }: MemberRow) {
   if (role !== 'OWNER') return
   const other = await tx
     .selectFrom('members')

@@ -1,14 +1,14 @@
 import { inTransaction } from '../../context.ts'
 import { type Document, dropDocuments } from '../../database/search/search-index.ts'
 import { missingDocuments, staleDocuments } from '../../database/search/verify-index.ts'
-import { holdWorkspace } from '../../database/transaction.ts'
-import { type Check, type Checking, idsOf } from '../../fsck/check.ts'
+import { lockWorkspace } from '../../database/transaction.ts'
+import { type Check, type CheckContext, idsOf } from '../../fsck/check.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
 import { indexEntries, indexTags, placedEntries } from './writes.ts'
 
 /** Those that the index does not have; looked at closely, also those that it has otherwise. */
-const unlike = ({ db, deep }: Checking, documents: readonly Document[]) =>
+const unlike = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
   deep
     ? staleDocuments(db, documents)
     : missingDocuments(
@@ -41,9 +41,9 @@ export const entriesFoundCheck: Check = {
   },
 }
 
-const reindex = (c: Checking, workspaceId: string, id: string) =>
+const reindex = (c: CheckContext, workspaceId: string, id: string) =>
   inTransaction(c, async ({ tx }) => {
-    holdWorkspace(tx, workspaceId)
+    lockWorkspace(tx, workspaceId)
     await indexEntries(tx, [id])
   })
 
@@ -64,7 +64,7 @@ export const tagsFoundCheck: Check = {
   },
 }
 
-const carriedTags = ({ db }: Checking, ids: readonly string[]) =>
+const carriedTags = ({ db }: CheckContext, ids: readonly string[]) =>
   db
     .selectFrom('tags as t')
     .selectAll('t')

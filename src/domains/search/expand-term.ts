@@ -6,7 +6,7 @@ import {
   type TextField,
 } from '../../database/search/search-index.ts'
 import type { Row } from '../../database/tables.ts'
-import { endOfPrefix } from '../../names.ts'
+import { prefixUpperBound } from '../../names.ts'
 import { keyOf, type Term } from './query.ts'
 
 /** The keys of documents that have a term by a tag, or by a folder above them; 'many': too many to name. */
@@ -83,7 +83,7 @@ export async function folderKeys(
     .where('workspaceId', '=', workspaceId)
     .where('kind', '=', folderKind)
     .where('pathKey', '>=', pathKey)
-    .where('pathKey', '<', endOfPrefix(pathKey ?? ''))
+    .where('pathKey', '<', prefixUpperBound(pathKey ?? ''))
     .where('trashRootId', 'is', null)
     .execute()
   return folders.map((folder) => keyOf(folder.id))

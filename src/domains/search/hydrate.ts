@@ -1,7 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import type { Found } from '../../database/search/search-index.ts'
-import { filtered, kindsAsked } from '../entries/filters.ts'
-import { keepOf, livingAmong, placed } from '../entries/lists.ts'
+import { entryKinds, filtered } from '../entries/filters.ts'
+import { liveByIds, patternPredicate, withParentPath } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { rankOf, textsOf } from './match.ts'
@@ -34,7 +34,7 @@ export async function entriesFound(
 
 /** How many there are of them. */
 export async function countEntries(db: Db, search: Search, batch: Batch): Promise<number> {
-  if (batch.step.doubtful || keepOf(search.filter))
+  if (batch.step.doubtful || patternPredicate(search.filter))
     return (await entriesFound(db, search, batch)).length
   const { count } = await those(db, search, idsOf(batch.documents))
     .clearSelect()
@@ -46,12 +46,12 @@ export async function countEntries(db: Db, search: Search, batch: Batch): Promis
 const idsOf = (documents: readonly Found[]) => documents.map(({ id }) => id)
 
 async function rowsOf(db: Db, search: Search, ids: string[]): Promise<Row[]> {
-  const rows = await placed(those(db, search, ids)).execute()
-  return rows.filter(keepOf(search.filter) ?? (() => true))
+  const rows = await withParentPath(those(db, search, ids)).execute()
+  return rows.filter(patternPredicate(search.filter) ?? (() => true))
 }
 
 const those = (db: Db, { workspaceId, filter }: Search, ids: string[]) =>
-  filtered(livingAmong(db, workspaceId, ids).where('e.kind', 'in', kindsAsked(filter)), filter)
+  filtered(liveByIds(db, workspaceId, ids).where('e.kind', 'in', entryKinds(filter)), filter)
 
 async function ranksOf(db: Db, { query }: Search, rows: Row[]): Promise<(number | null)[]> {
   if (rows.length === 0) return []

@@ -1,7 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import type { WorkBudget } from '../../database/query/work-budget.ts'
 import type { Expression, TextField } from '../../database/search/search-index.ts'
-import { type EntryFilter, kindsAsked } from '../entries/filters.ts'
+import { type EntryFilter, entryKinds } from '../entries/filters.ts'
 import { folderKeys, inFields, MOST_NAMED, type Reach, reachOf } from './expand-term.ts'
 import { RANKS, searchFields } from './match.ts'
 import { kindKey, type Query, type Term } from './query.ts'
@@ -25,7 +25,7 @@ const texts: TextField[] = ['name', 'description', 'metadata']
 
 /** Looks up what a search needs to know; null where nothing can be found. */
 export async function planOf(db: Db, { workspaceId, query, filter }: Search): Promise<Plan | null> {
-  const asked = kindsAsked(filter)
+  const asked = entryKinds(filter)
   const isEmpty = query.terms.length + query.excluded.length === 0
   if (isEmpty || asked.length === 0 || filter.start === null) return null
   const kinds = { keys: asked.map((kind) => kindKey(kind, workspaceId)) }

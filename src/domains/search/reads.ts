@@ -1,5 +1,10 @@
 import type { Db } from '../../database/database.ts'
-import { type CursorForm, cursorForm, cursorOf, positionOf } from '../../database/query/cursor.ts'
+import {
+  type CursorForm,
+  cursorForm,
+  decodeCursor,
+  encodeCursor,
+} from '../../database/query/cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { RANKS } from './match.ts'
 import type { Search } from './plan.ts'
@@ -36,9 +41,9 @@ const keys = [{ column: 'number', as: 'number', direction: 'desc', numeric: true
 const formOf = ({ workspaceId, query }: Search) =>
   cursorForm(`search:${workspaceId}:${JSON.stringify(query)}`, keys, RANKS)
 
-const cursorAt = (form: CursorForm, { rank, number }: Place) => cursorOf(form, rank, { number })
+const cursorAt = (form: CursorForm, { rank, number }: Place) => encodeCursor(form, rank, { number })
 
 function placeOf(form: CursorForm, cursor: string): Place {
-  const { run, values } = positionOf(form, cursor)
+  const { run, values } = decodeCursor(form, cursor)
   return { rank: run, number: Number(values[0]) }
 }

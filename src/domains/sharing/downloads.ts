@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf } from '../entries/reads.ts'
-import { nothingHere, type Shared } from './reads.ts'
+import { type Shared, shareNotFound } from './reads.ts'
 import { mostResumedBytes, RESUMABLE_MS, type ShareRow } from './rules.ts'
 
 type Wish = { expiresInSeconds: number; disposition: 'attachment' | 'inline' }
@@ -11,7 +11,7 @@ const usual: Wish = { expiresInSeconds: 3600, disposition: 'attachment' }
 
 /** A signed link to the current bytes of a shared file, which ends with the share. */
 export function sharedDownloadUrl(
-  scope: Scope,
+  scope: ServiceContext,
   { id: shareLinkId, expiresAt: shareEndsAt }: ShareRow,
   { versionId, name }: EntryRow,
   { expiresInSeconds, disposition }: Wish = usual,
@@ -38,7 +38,7 @@ type Beginning = {
  * times its size.
  */
 export async function beginSharedDownload(
-  scope: Scope,
+  scope: ServiceContext,
   { share, entry, parent }: Shared,
   beginning: Beginning,
 ): Promise<void> {
@@ -57,7 +57,7 @@ export async function beginSharedDownload(
 }
 
 async function resume(
-  { tx, now }: TxScope,
+  { tx, now }: TxContext,
   { id }: ShareRow,
   link: string,
   { size, askedBytes }: Beginning,
@@ -73,7 +73,7 @@ async function resume(
   return numUpdatedRows > 0n
 }
 
-async function count({ tx, now }: TxScope, { id }: ShareRow, link: string) {
+async function count({ tx, now }: TxContext, { id }: ShareRow, link: string) {
   const { numUpdatedRows } = await tx
     .updateTable('shareLinks')
     .set((eb) => ({ downloadCount: eb('downloadCount', '+', 1) }))
@@ -82,7 +82,7 @@ async function count({ tx, now }: TxScope, { id }: ShareRow, link: string) {
       eb.or([eb('maxDownloads', 'is', null), eb('downloadCount', '<', eb.ref('maxDownloads'))]),
     )
     .executeTakeFirst()
-  if (numUpdatedRows === 0n) throw nothingHere()
+  if (numUpdatedRows === 0n) throw shareNotFound()
   const begun = { beganAt: now(), resumedBytes: 0 }
   await tx
     .deleteFrom('shareDownloads')

@@ -3,7 +3,7 @@ import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { Entry, loadEntry, Sharing } from '../entries/graphql.ts'
@@ -23,11 +23,11 @@ import {
   toShare,
 } from './reads.ts'
 import type { ShareRow } from './rules.ts'
-import { seenByHolder } from './share-policy.ts'
+import { restrictToShare } from './share-policy.ts'
 import { createShareLink, revokeShareLink } from './writes.ts'
 
 nodeType('shr', 'ShareLink', (ids, { db, viewer }) =>
-  Promise.all(ids.map((id) => ifAllowed(requireShareLink(db, viewer, id)))),
+  Promise.all(ids.map((id) => nullIfDenied(requireShareLink(db, viewer, id)))),
 )
 
 const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
@@ -109,7 +109,7 @@ const SharedEntry = builder.objectRef<Shared>('SharedEntry').implement({
       type: Entry,
       description:
         'To read, with what lies below. Paths begin with its own name; what leads out of it is not there.',
-      resolve: seenByHolder,
+      resolve: restrictToShare,
     }),
     downloadUrl: t.field({
       type: SignedUrl,

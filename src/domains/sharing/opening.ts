@@ -1,10 +1,10 @@
-import { inLine } from '../../concurrency/keyed-mutex.ts'
-import { inTransaction, type Scope } from '../../context.ts'
+import { withKeyLock } from '../../concurrency/keyed-mutex.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import { NotFound } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { pathOf } from '../entries/reads.ts'
 import { isPassword } from './passwords.ts'
-import { nothingHere, requireShared, type Shared, shareIdOf, sharesById } from './reads.ts'
+import { requireShared, type Shared, shareIdOf, shareNotFound, sharesById } from './reads.ts'
 import { addressLockMs, isLocked, isUsedUp, lockMs, type ShareRow } from './rules.ts'
 
 type Opening = {
@@ -20,24 +20,24 @@ type Opening = {
  * What a share shows to the holder of its token and, where it has one, its password. An unknown token, a wrong password, and
  * a share that is revoked, over or used up are the same NotFound. Each opening of the shared entry is logged.
  */
-export async function openShare(scope: Scope, opening: Opening): Promise<Shared> {
+export async function openShare(scope: ServiceContext, opening: Opening): Promise<Shared> {
   const id = shareIdOf(scope.signingKeys, opening.token)
-  if (!id) throw nothingHere()
+  if (!id) throw shareNotFound()
   const shared = await requireShared(scope, id, opening.entryId ?? undefined)
-  if (isUsedUp(shared.share)) throw nothingHere()
+  if (isUsedUp(shared.share)) throw shareNotFound()
   await requirePassword(scope, shared.share, opening)
   if (shared.entry === shared.root || shared.entry.id === shared.root.id) await log(scope, shared)
   return shared
 }
 
 /** The same as a question: null for whatever shows nothing. */
-export const tryShare = (scope: Scope, opening: Opening): Promise<Shared | null> =>
+export const tryShare = (scope: ServiceContext, opening: Opening): Promise<Shared | null> =>
   openShare(scope, opening).catch((error) => {
     if (error instanceof NotFound) return null
     throw error
   })
 
-async function log(scope: Scope, { share, root, parent }: Shared) {
+async function log(scope: ServiceContext, { share, root, parent }: Shared) {
   const { id: shareLinkId, workspaceId } = share
   await inTransaction(scope, (s) =>
     record(s, {
@@ -50,13 +50,17 @@ async function log(scope: Scope, { share, root, parent }: Shared) {
   )
 }
 
-async function requirePassword(scope: Scope, share: ShareRow, { password, address }: Opening) {
+async function requirePassword(
+  scope: ServiceContext,
+  share: ShareRow,
+  { password, address }: Opening,
+) {
   if (share.passwordHash === null) return
-  if (password == null || password.length > 1000) throw nothingHere()
+  if (password == null || password.length > 1000) throw shareNotFound()
   const verdict = await tryFrom(scope, address, () =>
-    inLine(share.id, () => tryPassword(scope, share.id, password)),
+    withKeyLock(share.id, () => tryPassword(scope, share.id, password)),
   )
-  if (verdict !== 'right') throw nothingHere()
+  if (verdict !== 'right') throw shareNotFound()
 }
 
 type Verdict = 'right' | 'wrong' | 'not looked at'
@@ -67,8 +71,12 @@ const HOUR_MS = 3_600_000
  * Nothing is tried for an address that waits, and a right password takes none of its wrong ones back: it may be of a link of the
  * guesser's own.
  */
-const tryFrom = ({ counter, now }: Scope, address: string, attempt: () => Promise<Verdict>) =>
-  inLine(address, async () => {
+const tryFrom = (
+  { counter, now }: ServiceContext,
+  address: string,
+  attempt: () => Promise<Verdict>,
+) =>
+  withKeyLock(address, async () => {
     const lock = await counter.get(`share lock ${address}`)
     if (lock && isLocked({ lockedUntil: lock.endsAt }, now())) return 'not looked at'
     const verdict = await attempt()
@@ -83,7 +91,7 @@ const tryFrom = ({ counter, now }: Scope, address: string, attempt: () => Promis
  * While the link is locked no password is looked at, the right one neither. A try that another process has counted one beside is
  * none, and begins anew.
  */
-async function tryPassword(scope: Scope, id: string, password: string): Promise<Verdict> {
+async function tryPassword(scope: ServiceContext, id: string, password: string): Promise<Verdict> {
   const { db, now } = scope
   const [share] = await sharesById(db, [id])
   if (!share?.passwordHash || isLocked(share, now())) return 'not looked at'

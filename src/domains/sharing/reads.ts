@@ -1,5 +1,5 @@
-import type { Scope, Viewer } from '../../context.ts'
-import { type Db, inOrder } from '../../database/database.ts'
+import type { ServiceContext, Viewer } from '../../context.ts'
+import { alignToIds, type Db } from '../../database/database.ts'
 import type { List } from '../../database/query/keyset.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors.ts'
@@ -32,7 +32,7 @@ export async function sharesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(ShareRow | null)[]> {
-  return inOrder(ids, await shares(db).where('id', 'in', ids).execute())
+  return alignToIds(ids, await shares(db).where('id', 'in', ids).execute())
 }
 
 /** Those of an entry that is being purged go with its row, and are over before. */
@@ -97,44 +97,44 @@ export type Shared = {
  * asked for where a share is opened and where a download begins.
  */
 export async function requireShared(
-  { db, now }: Pick<Scope, 'db' | 'now'>,
+  { db, now }: Pick<ServiceContext, 'db' | 'now'>,
   shareLinkId: string,
   entryId?: string,
 ): Promise<Shared> {
   const [share] = await sharesById(db, [shareLinkId])
-  if (!share || isExpired(share, now())) throw nothingHere()
+  if (!share || isExpired(share, now())) throw shareNotFound()
   const { entry: root } = await requireLiving(db, share.entryId)
   const asked = await requireLiving(db, entryId ?? root.id)
-  if (!isBelow(root, asked)) throw nothingHere()
+  if (!isBelow(root, asked)) throw shareNotFound()
   return { share, root, ...asked }
 }
 
 /** The same for the file of a version; NotFound. */
 export async function requireSharedVersion(
-  scope: Pick<Scope, 'db' | 'now'>,
+  scope: Pick<ServiceContext, 'db' | 'now'>,
   shareLinkId: string,
   versionId: string,
 ): Promise<Shared> {
   const [version] = await versionsById(scope.db, [versionId])
-  if (!version) throw nothingHere()
+  if (!version) throw shareNotFound()
   return requireShared(scope, shareLinkId, version.fileId)
 }
 
 /** For a download that has begun: the share is there, be it used up or over in the meantime; NotFound. */
-export async function requireUnrevoked({ db }: Pick<Scope, 'db'>, shareLinkId: string) {
+export async function requireUnrevoked({ db }: Pick<ServiceContext, 'db'>, shareLinkId: string) {
   const [share] = await sharesById(db, [shareLinkId])
-  if (!share) throw nothingHere()
+  if (!share) throw shareNotFound()
 }
 
 /** Whoever holds no share learns nothing of why. */
-export const nothingHere = () => new NotFound('share', 'nothing is here')
+export const shareNotFound = () => new NotFound('share', 'nothing is here')
 
 type Placed = { entry: EntryRow; parent: EntryRow | null }
 
 async function requireLiving(db: Db, id: string): Promise<Placed> {
   const entry = await entryById(db, id)
   const parent = entry?.parentId ? await entryById(db, entry.parentId) : null
-  if (!entry || (entry.parentId && !parent) || trashRootOf(entry, parent)) throw nothingHere()
+  if (!entry || (entry.parentId && !parent) || trashRootOf(entry, parent)) throw shareNotFound()
   return { entry, parent }
 }
 

@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../errors.ts'
 import type { Context } from '../../graphql/context.ts'
-import { type Sight, seenThrough } from '../../graphql/field-policy.ts'
+import { type FieldPolicy, restrict } from '../../graphql/field-policy.ts'
 import { page } from '../../graphql/pages.ts'
 import type { EntryFilter } from '../entries/filters.ts'
 import { loadAncestors, loadParent } from '../entries/graphql.ts'
@@ -40,10 +40,10 @@ const filters = new Set<string>([
  * The shared entry as the holder of the share sees it: itself and what lies below, to read. Nothing leads out: paths begin with
  * the name of what is shared, nobody's name is told, older versions stay at home, and links end with the share.
  */
-export function seenByHolder(shared: Shared): EntryRow {
-  const see = <R extends object>(row: R): R => seenThrough(sight, row)
+export function restrictToShare(shared: Shared): EntryRow {
+  const see = <R extends object>(row: R): R => restrict(sight, row)
   const entry = entryFields(shared, see)
-  const sight: Sight = {
+  const sight: FieldPolicy = {
     Folder: { ...entry, totals: 'plain', children: childrenField(see) },
     FolderTotals: { bytes: 'plain', fileCount: 'plain', folderCount: 'plain' },
     File: {
@@ -69,7 +69,7 @@ const plain = (...fields: string[]) =>
 
 const nobody = () => null
 
-function entryFields({ root }: Shared, see: See): Sight[string] {
+function entryFields({ root }: Shared, see: See): FieldPolicy[string] {
   const isRoot = ({ id }: EntryRow) => id === root.id
   return {
     ...plain('id', 'name', 'nameWarnings', 'description', 'metadata', 'revision'),
@@ -132,7 +132,7 @@ const linkField =
     return sharedDownloadUrl(context, share, file, args)
   }
 
-const versionFields: Sight[string] = {
+const versionFields: FieldPolicy[string] = {
   ...plain('id', 'number', 'size', 'mediaType', 'sha256', 'comment', 'createdAt'),
   createdBy: nobody,
   isCurrent: (_: VersionRow) => true,

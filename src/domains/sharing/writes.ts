@@ -1,8 +1,8 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
-import { inField } from '../entries/input-path.ts'
+import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
 import { entriesForgotten } from '../entries/trash.ts'
 import { roleChanged } from '../members/writes.ts'
@@ -16,16 +16,19 @@ import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
  * InvalidInput, InvalidState.
  */
 export async function createShareLink(
-  scope: Scope,
+  scope: ServiceContext,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
   // Asked before the password is hashed, which takes long, and again where it counts.
-  await inField('entry', requireLive(scope.db, scope.viewer, ref, toShare))
+  await withInputPath('entry', requireLive(scope.db, scope.viewer, ref, toShare))
   requireScope(scope.viewer, 'FILES_READ')
   checkTerms(terms, scope.now())
   const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
   return inTransaction(scope, async (s) => {
-    const { entry, parent } = await inField('entry', requireLive(s.tx, s.viewer, ref, toShare))
+    const { entry, parent } = await withInputPath(
+      'entry',
+      requireLive(s.tx, s.viewer, ref, toShare),
+    )
     const share = await insertShare(s, {
       workspaceId: entry.workspaceId,
       entryId: entry.id,
@@ -43,7 +46,7 @@ type NewShare = Pick<
   'workspaceId' | 'entryId' | 'passwordHash' | 'expiresAt' | 'maxDownloads'
 >
 
-const insertShare = ({ tx, viewer, now }: TxScope, share: NewShare) =>
+const insertShare = ({ tx, viewer, now }: TxContext, share: NewShare) =>
   tx
     .insertInto('shareLinks')
     .values({
@@ -59,9 +62,12 @@ const insertShare = ({ tx, viewer, now }: TxScope, share: NewShare) =>
     .executeTakeFirstOrThrow()
 
 /** From now on the link shows nothing, and what was signed through it opens nothing. EDITOR, scope SHARES_WRITE. */
-export async function revokeShareLink(scope: Scope, shareLinkId: string): Promise<ShareRow> {
+export async function revokeShareLink(
+  scope: ServiceContext,
+  shareLinkId: string,
+): Promise<ShareRow> {
   return inTransaction(scope, async (s) => {
-    const share = await inField('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
+    const share = await withInputPath('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
     await s.tx.deleteFrom('shareLinks').where('id', '=', shareLinkId).execute()
     await log(s, share, 'SHARE_LINK_REVOKED', await sharedPath(s.tx, share))
     return share
@@ -69,7 +75,7 @@ export async function revokeShareLink(scope: Scope, shareLinkId: string): Promis
 }
 
 const log = (
-  s: TxScope,
+  s: TxContext,
   { id, workspaceId, entryId, passwordHash, expiresAt, maxDownloads }: ShareRow,
   action: 'SHARE_LINK_CREATED' | 'SHARE_LINK_REVOKED',
   path: string | null,

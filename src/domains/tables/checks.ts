@@ -1,6 +1,6 @@
 import { type SqlBool, sql } from 'kysely'
 import { inTransaction } from '../../context.ts'
-import { type Check, type Checking, type Finding, gathered } from '../../fsck/check.ts'
+import { type Check, type CheckContext, chunked, type Finding } from '../../fsck/check.ts'
 import { childPath } from '../entries/rules.ts'
 import { dropLink, type LinkKey } from './links.ts'
 import { tablesOf } from './reads.ts'
@@ -9,7 +9,7 @@ import { moveRows } from './sync-paths.ts'
 
 /** A cell that is linked to a file is linked by the path where the file is; of files in the trash nothing is asked. */
 export const linksCheck: Check = {
-  walk: (c) => gathered(subjects(c)),
+  walk: (c) => chunked(subjects(c)),
   async judge(c, keys) {
     const found: Finding[] = []
     for (const link of await linksAt(c, keys.map(keyOf))) found.push(...(await wrongWith(c, link)))
@@ -30,7 +30,7 @@ const place = sql`("sqlName", "rowKey", "column")`
 const placeIs = ({ sqlName, rowKey, column }: LinkKey) =>
   sql`(${sqlName}, cast(${rowKey} as bigint), ${column})`
 
-async function* subjects({ db }: Checking): AsyncGenerator<string> {
+async function* subjects({ db }: CheckContext): AsyncGenerator<string> {
   for (let after: LinkKey = { sqlName: '', rowKey: 0, column: '' }; ; ) {
     const links = await db
       .selectFrom('rowLinks')
@@ -50,7 +50,7 @@ async function* subjects({ db }: Checking): AsyncGenerator<string> {
 
 type Link = Awaited<ReturnType<typeof linksAt>>[number]
 
-const linksAt = ({ db }: Checking, keys: LinkKey[]) =>
+const linksAt = ({ db }: CheckContext, keys: LinkKey[]) =>
   db
     .selectFrom('rowLinks as l')
     .leftJoin('entries as f', 'f.id', 'l.fileId')
@@ -63,7 +63,7 @@ const linksAt = ({ db }: Checking, keys: LinkKey[]) =>
 
 const isAt = (key: LinkKey) => sql<SqlBool>`(l."sqlName", l."rowKey", l."column") = ${placeIs(key)}`
 
-async function wrongWith(c: Checking, link: Link): Promise<Finding[]> {
+async function wrongWith(c: CheckContext, link: Link): Promise<Finding[]> {
   const { fileId, name, path, workspaceId, folderId } = link
   const about = { subject: subjectOf(link) }
   if (name === null || link.fileWorkspaceId !== workspaceId) {
@@ -79,10 +79,10 @@ async function wrongWith(c: Checking, link: Link): Promise<Finding[]> {
 }
 
 /** Cells of a table that is not there, or not let in any more, do not follow their files. */
-async function isFollowed({ db }: Checking, { workspaceId, sqlName, column }: Link) {
+async function isFollowed({ db }: CheckContext, { workspaceId, sqlName, column }: Link) {
   const table = (await tablesOf(db, workspaceId)).find((known) => known.sqlName === sqlName)
   return table !== undefined && pathColumns(table).includes(column)
 }
 
-const follow = (c: Checking, move: Parameters<typeof moveRows>[1]) =>
+const follow = (c: CheckContext, move: Parameters<typeof moveRows>[1]) =>
   inTransaction(c, (s) => moveRows(s, move))

@@ -1,10 +1,10 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { all } from '../../database/user-tables/predicates.ts'
 import { insertRow, type RawRow, updateRows } from '../../database/user-tables/rows.ts'
 import { InvalidState, RowRejected } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
-import { inField } from '../entries/input-path.ts'
+import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import {
@@ -32,12 +32,12 @@ const MOST_ROWS = 1000
 
 /** Links a living file that exists; EDITOR, scope TABLES_WRITE. NotFound, Forbidden, InvalidState, RowRejected. */
 export async function linkRow(
-  scope: Scope,
+  scope: ServiceContext,
   { fileId, link }: { fileId: string; link: RowLink },
 ): Promise<TableRow & { file: EntryRow }> {
   return inTransaction(scope, async (s) => {
     const found = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
-    const { entry: file } = await inField('fileId', found)
+    const { entry: file } = await withInputPath('fileId', found)
     if (file.kind !== 'file') throw new InvalidState('FOLDER', 'this is a folder, not a file')
     return { ...(await linkFile(s, file, link)), file }
   })
@@ -49,7 +49,7 @@ export async function linkRow(
  * unless the viewer may write rows (EDITOR, scope TABLES_WRITE).
  */
 export async function linkFile(
-  s: TxScope,
+  s: TxContext,
   file: EntryRow,
   link: RowLink,
   uploadId: string | null = null,
@@ -73,7 +73,7 @@ export async function linkFile(
 
 /** At least one row. */
 async function writeRows(
-  s: TxScope,
+  s: TxContext,
   table: Table,
   { column, values, key }: RowLink,
   path: string,
@@ -95,7 +95,7 @@ async function writeRows(
 }
 
 /** Where its key was another row's before, the links of that one are void. */
-async function newRow(s: TxScope, table: Table, cells: Parameters<typeof insertRow>[2]) {
+async function newRow(s: TxContext, table: Table, cells: Parameters<typeof insertRow>[2]) {
   const row = await insertRow(s.tx, table, cells)
   const { sqlName } = table
   await s.tx
@@ -120,7 +120,7 @@ export async function dropLink(db: Db, { sqlName, rowKey, column }: LinkKey): Pr
 }
 
 /** A cell has one link: an older one gives way. */
-export async function addLinks({ tx }: TxScope, links: RowLinkRow[]): Promise<void> {
+export async function addLinks({ tx }: TxContext, links: RowLinkRow[]): Promise<void> {
   if (links.length === 0) return
   await tx
     .insertInto('rowLinks')

@@ -6,8 +6,8 @@ import {
   all,
   amongCells,
   any,
-  holding,
   type Match,
+  valuesEqual,
   withKey,
 } from '../../database/user-tables/predicates.ts'
 import { type RawRow, rowsQuery } from '../../database/user-tables/rows.ts'
@@ -105,7 +105,7 @@ function conditionOf(db: Db, table: Table, where: Record<string, unknown>): Matc
 /** Rows whose columns have these values; RowRejected for an unknown column and for a value that no row of it can have. */
 export function matching(db: Db | Tx, table: Table, where: Record<string, unknown>): Match {
   const json = Object.keys(where).find((column) => requireColumn(table, column).type === 'JSON')
-  if (json === undefined) return holding(db, table, encodeCells(table, where))
+  if (json === undefined) return valuesEqual(db, table, encodeCells(table, where))
   throw new RowRejected({ table: table.name, column: json, reason: 'JSON is not compared' })
 }
 

@@ -1,4 +1,4 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import type { Cell, Cells } from '../../database/user-tables/cells.ts'
@@ -19,7 +19,7 @@ const AT_ONCE = 100
  * not there stay away. Throws RowRejected where another row stands in the way.
  */
 export async function relinkRows(
-  s: TxScope,
+  s: TxContext,
   before: EntryRow,
   restored: EntryRow,
 ): Promise<number> {
@@ -53,7 +53,7 @@ const takenFrom = (tx: Tx, entryId: string, { sqlName }: Table) =>
 type Place = { from: string; to: string }
 type Returning = { key: number; then: Cells; now: Cells; links: RowLinkRow[] }
 
-async function putBack(s: TxScope, table: Table, taken: Row<'takenRows'>[], place: Place) {
+async function putBack(s: TxContext, table: Table, taken: Row<'takenRows'>[], place: Place) {
   const rows = taken.map((row) => returning(row, place))
   const paths = await pathsNow(
     s.tx,

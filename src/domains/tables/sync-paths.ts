@@ -1,9 +1,9 @@
 import { type ExpressionBuilder, sql } from 'kysely'
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { idPrefix } from '../../database/ids.ts'
 import type { Tables } from '../../database/tables.ts'
-import { all, among, withPath } from '../../database/user-tables/predicates.ts'
-import { repathed, repathRows } from '../../database/user-tables/rows.ts'
+import { all, keyIn, pathMatches } from '../../database/user-tables/predicates.ts'
+import { repathed, updatePathPrefix } from '../../database/user-tables/rows.ts'
 import { recorded } from '../activity/writes.ts'
 import { entriesForgotten } from '../entries/trash.ts'
 import { tablesOf } from './reads.ts'
@@ -21,7 +21,7 @@ recorded.listen(async (_, { scope, event }) => {
 })
 
 /** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
-export async function moveRows({ tx }: Pick<TxScope, 'tx'>, move: Move): Promise<void> {
+export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promise<void> {
   const { workspaceId, from, to } = move
   if (from === to) return
   const moved = tx.selectFrom('rowLinks').where((eb) => isMoved(eb, move))
@@ -32,9 +32,9 @@ export async function moveRows({ tx }: Pick<TxScope, 'tx'>, move: Move): Promise
     const table = tables.find((known) => known.sqlName === sqlName)
     if (!table || !pathColumns(table).includes(column)) continue
     const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
-    const at = withPath(tx, table, { column, path: from, below: isFolder(move) })
-    const match = all([among(table, own.select('rowKey')), at])
-    await repathRows(tx, table, { column, match, from, to })
+    const at = pathMatches(tx, table, { column, path: from, below: isFolder(move) })
+    const match = all([keyIn(table, own.select('rowKey')), at])
+    await updatePathPrefix(tx, table, { column, match, from, to })
     await tx
       .updateTable('rowLinks')
       .set({ path: repathed(sql.id('path'), from, to) })

@@ -1,6 +1,6 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import type { Cell, Cells } from '../../database/user-tables/cells.ts'
-import { all, withPath } from '../../database/user-tables/predicates.ts'
+import { all, pathMatches } from '../../database/user-tables/predicates.ts'
 import { cellsOf, deleteRows, type RawRow } from '../../database/user-tables/rows.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
@@ -18,7 +18,7 @@ const AT_ONCE = 500
  * Answers with their number. Throws RowRejected, and Forbidden unless the viewer may write rows (EDITOR, TABLES_WRITE).
  */
 export async function unlinkRows(
-  s: TxScope,
+  s: TxContext,
   entry: EntryRow,
   { table: named, column }: RowUnlink,
 ): Promise<number> {
@@ -27,7 +27,7 @@ export async function unlinkRows(
   const table = await requireTable(s.tx, workspaceId, named)
   requirePathColumn(table, column)
   const path = originalPath ?? ''
-  const held = withPath(s.tx, table, { column, path, below: entry.kind === 'folder' })
+  const held = pathMatches(s.tx, table, { column, path, below: entry.kind === 'folder' })
   const rows = await deleteRows(s.tx, table, all([withinReach(s.tx, table), held]))
   for (let i = 0; i < rows.length; i += AT_ONCE) {
     await remember(s, { entryId, table, column, rows: rows.slice(i, i + AT_ONCE) })
@@ -41,7 +41,7 @@ export async function unlinkRows(
 
 type Taking = { entryId: string; table: Table; column: string; rows: RawRow[] }
 
-async function remember({ tx }: TxScope, { entryId, table, column, rows }: Taking) {
+async function remember({ tx }: TxContext, { entryId, table, column, rows }: Taking) {
   const { sqlName } = table
   const keys = rows.map(({ key }) => key)
   const links = Map.groupBy(await linksOfRows(tx, table, keys), ({ rowKey }) => rowKey)

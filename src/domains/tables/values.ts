@@ -2,7 +2,7 @@ import type { ColumnType } from '../../database/tables.ts'
 import type { Cell, Cells } from '../../database/user-tables/cells.ts'
 import type { UserTable } from '../../database/user-tables/tables.ts'
 import { RowRejected } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
+import { isStorableText } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'
 
 type Value = {
@@ -15,7 +15,7 @@ type Value = {
 
 const text: Value = {
   right: 'text',
-  encode: (value) => (typeof value === 'string' && isKeepable(value) ? value : undefined),
+  encode: (value) => (typeof value === 'string' && isStorableText(value) ? value : undefined),
 }
 
 const values: Record<ColumnType, Value> = {

@@ -1,15 +1,15 @@
-import { CannotStart, type LinkableColumn } from '../../config.ts'
-import { inTransaction, type Scope } from '../../context.ts'
+import { type LinkableColumn, StartupError } from '../../config.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
 import {
-  type Described,
   describeTable,
   isTaken,
   KEY_COLUMN,
   makeUserTable,
-  ownTables,
+  systemTables,
+  type TableDescription,
   type UserColumn,
 } from '../../database/user-tables/tables.ts'
 import { InvalidInput } from '../../errors.ts'
@@ -25,7 +25,7 @@ type NewTable = { workspaceId: string; name: string; columns: readonly NewColumn
 
 /** Makes a table that other programs can read and write, too. EDITOR, scope TABLES_WRITE; InvalidInput for what is no name. */
 export async function createTable(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, name, columns }: NewTable,
 ): Promise<Table> {
   return inTransaction(scope, async (s) => {
@@ -86,12 +86,12 @@ async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
  * for a table that is not there or is the house's own, for one whose rows have no INTEGER PRIMARY KEY, and for a column that
  * is no text. A table that is let in without a workspace is shared: see Table.
  */
-export async function letTablesIn(
+export async function registerTables(
   { db, now }: { db: Db; now: () => number },
   linkable: readonly LinkableColumn[],
 ): Promise<void> {
   const byTable = Map.groupBy(linkable, ({ table }) => nameKeyOf(table))
-  const own = byTable.size > 0 ? await ownTables() : new Set<string>()
+  const own = byTable.size > 0 ? await systemTables() : new Set<string>()
   await transact(db, async (tx) => {
     await tx.deleteFrom('userTables').where('letIn', '=', 1).execute()
     for (const columns of byTable.values()) {
@@ -112,7 +112,7 @@ async function lookedUp(
   linkable: readonly LinkableColumn[],
 ): Promise<Entry> {
   const { table: named = '', workspace: slug = null } = linkable[0] ?? {}
-  const refuse = (sentence: string) => new CannotStart(`LINKABLE_TABLES names ${sentence}`)
+  const refuse = (sentence: string) => new StartupError(`LINKABLE_TABLES names ${sentence}`)
   if (linkable.some(({ workspace }) => workspace !== slug)) {
     throw refuse(`${named} for two workspaces; it is for one, or without @ for all.`)
   }
@@ -142,7 +142,7 @@ async function lookedUp(
 type Named = { paths: readonly string[]; extras: readonly string[] }
 
 /** Columns that the setting does not name are kept with their rows, and neither shown nor written. */
-function asNamed(column: UserColumn, named: Named, { textColumns }: Described): UserColumn {
+function asNamed(column: UserColumn, named: Named, { textColumns }: TableDescription): UserColumn {
   if (named.paths.includes(column.name))
     return { ...column, type: textColumns.includes(column.name) ? 'FILE_PATH' : null }
   return named.extras.includes(column.name) ? column : { ...column, type: null }

@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
@@ -18,14 +18,14 @@ export const tagDeleted = hook<{ tag: TagRow }>()
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
 /** Gives an entry these tags and no others; tags that the workspace has not seen are made. */
-export async function setTags(s: TxScope, tagging: Tagging): Promise<void> {
+export async function setTags(s: TxContext, tagging: Tagging): Promise<void> {
   await s.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
   await addTags(s, tagging)
 }
 
 /** Gives an entry these tags beside those that it has; InvalidInput in `field` where that makes too many. */
 export async function addTags(
-  s: TxScope,
+  s: TxContext,
   { workspaceId, entryId, tags }: Tagging,
   field = 'tags',
 ): Promise<void> {
@@ -40,7 +40,7 @@ export async function addTags(
   checkTagCount(await countTags(s, entryId), [field])
 }
 
-async function countTags({ tx }: TxScope, entryId: string): Promise<number> {
+async function countTags({ tx }: TxContext, entryId: string): Promise<number> {
   const { count } = await tx
     .selectFrom('entryTags')
     .select((eb) => eb.fn.countAll().as('count'))
@@ -50,7 +50,7 @@ async function countTags({ tx }: TxScope, entryId: string): Promise<number> {
 }
 
 export async function removeTags(
-  { tx }: TxScope,
+  { tx }: TxContext,
   { workspaceId, entryId, tags }: Tagging,
 ): Promise<void> {
   if (tags.length === 0) return
@@ -69,7 +69,7 @@ export async function removeTags(
 }
 
 /** What `from` is tagged with, `to` is too; both in one workspace. */
-export async function copyTags({ tx }: TxScope, from: string, to: string): Promise<void> {
+export async function copyTags({ tx }: TxContext, from: string, to: string): Promise<void> {
   await tx
     .insertInto('entryTags')
     .columns(['entryId', 'tagId'])
@@ -83,7 +83,7 @@ export async function copyTags({ tx }: TxScope, from: string, to: string): Promi
 }
 
 async function ensureTag(
-  { tx, now }: TxScope,
+  { tx, now }: TxContext,
   workspaceId: string,
   { name, nameKey }: TagName,
   field: string,
@@ -118,7 +118,10 @@ type TagChange = {
 }
 
 /** Renames or colors a tag wherever it is; color null takes the color away. */
-export async function updateTag(scope: Scope, { tagId, name, color }: TagChange): Promise<TagRow> {
+export async function updateTag(
+  scope: ServiceContext,
+  { tagId, name, color }: TagChange,
+): Promise<TagRow> {
   return inTransaction(scope, async (s) => {
     const tag = await requireTag(s, tagId)
     const renamed = name == null ? null : cleanTagName(name)
@@ -140,7 +143,7 @@ export async function updateTag(scope: Scope, { tagId, name, color }: TagChange)
 }
 
 /** Takes a tag from everything and forgets it. */
-export async function deleteTag(scope: Scope, tagId: string): Promise<TagRow> {
+export async function deleteTag(scope: ServiceContext, tagId: string): Promise<TagRow> {
   return inTransaction(scope, async (s) => {
     const tag = await requireTag(s, tagId)
     await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
@@ -152,17 +155,17 @@ export async function deleteTag(scope: Scope, tagId: string): Promise<TagRow> {
 }
 
 /** Tags are the workspace's, so its log tells of them as of a change of the workspace. */
-const logTag = (s: TxScope, { id, name, workspaceId }: TagRow, what: string) =>
+const logTag = (s: TxContext, { id, name, workspaceId }: TagRow, what: string) =>
   record(s, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [what]: { id, name } } })
 
-async function requireTag({ tx, viewer }: TxScope, tagId: string): Promise<TagRow> {
+async function requireTag({ tx, viewer }: TxContext, tagId: string): Promise<TagRow> {
   const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
   await requireAccess(tx, viewer, tag?.workspaceId ?? '', need, tagId)
   if (!tag) throw new NotFound(tagId)
   return tag
 }
 
-async function refuseTwin({ tx }: TxScope, { id, workspaceId }: TagRow, { nameKey }: TagName) {
+async function refuseTwin({ tx }: TxContext, { id, workspaceId }: TagRow, { nameKey }: TagName) {
   const twin = await tx
     .selectFrom('tags')
     .select('id')

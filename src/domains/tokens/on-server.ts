@@ -1,4 +1,4 @@
-import type { ApiScope, LogScope, Scope } from '../../context.ts'
+import type { ApiScope, LogScope, ServiceContext } from '../../context.ts'
 import { transact } from '../../database/transaction.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
 import {
@@ -18,7 +18,7 @@ import { checkTerms, logToken, type MadeToken } from './writes.ts'
  * one where it was lost.
  */
 
-type ServerScope = Pick<Scope, 'db' | 'now'>
+type ServerScope = Pick<ServiceContext, 'db' | 'now'>
 type NewToken = {
   /** An address or an id. */
   user: string

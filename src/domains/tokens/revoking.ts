@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
 import { isMadeWith, type TokenRow, tokensById } from '../accounts/reads.ts'
@@ -12,7 +12,7 @@ import { logToken } from './writes.ts'
  * made with it stays, and ends when this token, or one above it, is revoked with `cascade`. Throws NotFound, Forbidden.
  */
 export async function revokeApiToken(
-  scope: Scope,
+  scope: ServiceContext,
   { tokenId, cascade }: { tokenId: string; cascade: boolean },
 ): Promise<TokenRow> {
   const viewer = requireTokensWrite(scope.viewer)
@@ -29,7 +29,7 @@ export async function revokeApiToken(
 }
 
 /** A token that revoked one above it alone would outlive what it was made with. */
-async function refuseAncestor({ tx }: TxScope, asking: string, tokenId: string) {
+async function refuseAncestor({ tx }: TxContext, asking: string, tokenId: string) {
   if (!(await isMadeWith(tx, asking, tokenId))) return
   const message = 'this token was made with that one: revoke it with cascade, or with another token'
   throw new Forbidden({ message }).at('tokenId')
@@ -41,7 +41,7 @@ async function refuseAncestor({ tx }: TxScope, asking: string, tokenId: string) 
  * many were revoked.
  */
 export async function revokeAllApiTokens(
-  scope: Scope,
+  scope: ServiceContext,
   { keepCurrent }: { keepCurrent: boolean },
 ): Promise<number> {
   const viewer = requireTokensWrite(scope.viewer)
@@ -55,12 +55,12 @@ export async function revokeAllApiTokens(
   })
 }
 
-async function logAll(s: TxScope, revoked: TokenRow[]) {
+async function logAll(s: TxContext, revoked: TokenRow[]) {
   for (const token of revoked) await logToken(s, token, 'TOKEN_REVOKED')
 }
 
 /** Called with the tokens that ended because their holder or issuer left the workspace, or is no OWNER any more. */
-export const tokensLeft = hook<{ scope: TxScope; workspaceId: string; tokens: TokenRow[] }>()
+export const tokensLeft = hook<{ scope: TxContext; workspaceId: string; tokens: TokenRow[] }>()
 
 /**
  * Whoever leaves a workspace leaves no token in it: neither their own that are bound to it, nor those that they made for service

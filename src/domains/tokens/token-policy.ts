@@ -1,4 +1,4 @@
-import { type Sight, seenThrough } from '../../graphql/field-policy.ts'
+import { type FieldPolicy, restrict } from '../../graphql/field-policy.ts'
 import type { TokenRow } from '../accounts/reads.ts'
 
 const hidden = () => null
@@ -7,7 +7,7 @@ const hidden = () => null
  * The user is the actor of the event, whom it names anyway. Fields that cannot be null are empty; whatever is not listed is
  * NotFound.
  */
-const sight: Sight = {
+const sight: FieldPolicy = {
   ApiToken: {
     id: 'plain',
     name: 'plain',
@@ -23,7 +23,7 @@ const sight: Sight = {
 }
 
 /** A token as it is shown to viewers who see what it did, and who may not manage it. */
-export const seenByOthers = (token: TokenRow): TokenRow => seenThrough(sight, token)
+export const seenByOthers = (token: TokenRow): TokenRow => restrict(sight, token)
 
 /** What descriptions of fields say of it. */
 export const HIDDEN_FROM_OTHERS =

@@ -2,8 +2,8 @@ import {
   type ApiScope,
   inTransaction,
   type LogScope,
-  type Scope,
-  type TxScope,
+  type ServiceContext,
+  type TxContext,
   type Viewer,
 } from '../../context.ts'
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
@@ -28,7 +28,10 @@ export type MadeToken = { token: TokenRow; secret: string }
  * A token for oneself, or, by the OWNER of a workspace, for a service account of it. It can never do more than the token that
  * makes it, and ends with that one.
  */
-export async function createApiToken(scope: Scope, input: NewApiToken): Promise<MadeToken> {
+export async function createApiToken(
+  scope: ServiceContext,
+  input: NewApiToken,
+): Promise<MadeToken> {
   const viewer = requireTokensWrite(scope.viewer)
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
@@ -70,7 +73,7 @@ export function checkTerms(
 }
 
 /** People make their own tokens: whoever made one for another person could act as them, also after being removed. */
-async function requireHolder({ tx, viewer }: TxScope, workspaceId: string, userId: string) {
+async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, userId: string) {
   const isOwn = userId === viewer?.userId
   const role = isOwn ? 'VIEWER' : 'OWNER'
   await requireNamed(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })

@@ -1,4 +1,4 @@
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import { InvalidState } from '../../errors.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { drainPurged, purge } from './purge.ts'
@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000
 const AT_ONCE = 1000
 
 /** Purges what lies in a trash for longer than its workspace keeps it. */
-export async function purgeOutlived(scope: Scope, signal: AbortSignal): Promise<void> {
+export async function purgeExpired(scope: ServiceContext, signal: AbortSignal): Promise<void> {
   let outlived: EntryRow[]
   do {
     outlived = await outlivedAt(scope)
@@ -19,7 +19,7 @@ export async function purgeOutlived(scope: Scope, signal: AbortSignal): Promise<
   await drainPurged(scope, signal)
 }
 
-const outlivedAt = ({ db, now }: Scope): Promise<EntryRow[]> =>
+const outlivedAt = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
   db
     .selectFrom('workspaces as w')
     .innerJoin('entries as e', 'e.workspaceId', 'w.id')

@@ -1,8 +1,8 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
-import { holdWorkspace } from '../../database/transaction.ts'
+import { lockWorkspace } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { record } from '../activity/writes.ts'
@@ -24,10 +24,10 @@ type Purged = { results: Outcome[]; freedBytes: number }
 
 /** Ends entries of the trash for good: gone at once for everybody, however much they hold; rows and bytes follow. */
 export async function purgeEntries(
-  scope: Scope,
+  scope: ServiceContext,
   { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
 ): Promise<Purged> {
-  const act = async (s: TxScope, id: string) => purge(s, await requireTrashed(s, id, toPurge))
+  const act = async (s: TxContext, id: string) => purge(s, await requireTrashed(s, id, toPurge))
   const results = await batch(scope, entryIds, mode, act, 'entryIds')
   await drainPurged(scope)
   return { results, freedBytes: freed(results) }
@@ -35,7 +35,7 @@ export async function purgeEntries(
 
 /** The same for everything in a workspace's trash, or what lies there since before a moment (milliseconds). */
 export async function emptyTrash(
-  scope: Scope,
+  scope: ServiceContext,
   {
     workspaceId,
     trashedBefore,
@@ -51,7 +51,7 @@ export async function emptyTrash(
   return { purgedCount: purged.length, freedBytes: purged.reduce((sum, e) => sum + weight(e), 0) }
 }
 
-const trashedIn = ({ tx }: TxScope, workspaceId: string, before: number) =>
+const trashedIn = ({ tx }: TxContext, workspaceId: string, before: number) =>
   tx
     .selectFrom('entries')
     .selectAll()
@@ -66,7 +66,7 @@ const freed = (results: readonly Outcome[]) =>
   results.reduce((sum, { entry }) => sum + (entry ? weight(entry) : 0), 0)
 
 /** Marks a trashed entry as gone and gives its bytes back to the quota. */
-export async function purge(s: TxScope, entry: EntryRow): Promise<EntryRow> {
+export async function purge(s: TxContext, entry: EntryRow): Promise<EntryRow> {
   if (!(await markPurging(s, entry))) {
     throw new InvalidState('PURGED', 'this is being purged, or was restored at this moment')
   }
@@ -79,7 +79,7 @@ export async function purge(s: TxScope, entry: EntryRow): Promise<EntryRow> {
 }
 
 /** Takes away the rows of what was purged, some hundred in a transaction, and marks the blobs that nobody refers to. Can be cut anywhere and done again. */
-export async function drainPurged(scope: Scope, signal?: AbortSignal): Promise<void> {
+export async function drainPurged(scope: ServiceContext, signal?: AbortSignal): Promise<void> {
   for (let root = await purgedRoot(scope.db); root; root = await purgedRoot(scope.db)) {
     while (await inTransaction(scope, (s) => drainSome(s, root))) {
       if (signal?.aborted) return
@@ -97,8 +97,8 @@ const purgedRoot = (db: Db) =>
     .executeTakeFirst()
 
 /** Files first, then folders, the deepest first, the root last; false when nothing is left. */
-async function drainSome(s: TxScope, root: EntryRow): Promise<boolean> {
-  holdWorkspace(s.tx, root.workspaceId)
+async function drainSome(s: TxContext, root: EntryRow): Promise<boolean> {
+  lockWorkspace(s.tx, root.workspaceId)
   const files = await filesBelow(s, root)
   if (files.length > 0) return forget(s, root, files)
   const folders = await foldersBelow(s, root)
@@ -107,7 +107,7 @@ async function drainSome(s: TxScope, root: EntryRow): Promise<boolean> {
   return false
 }
 
-async function filesBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
+async function filesBelow({ tx }: TxContext, root: EntryRow): Promise<string[]> {
   const rows = await tx
     .selectFrom('entries as f')
     .innerJoin('entries as e', 'e.parentId', 'f.id')
@@ -119,7 +119,7 @@ async function filesBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
   return rows.map(({ id }) => id)
 }
 
-async function foldersBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> {
+async function foldersBelow({ tx }: TxContext, root: EntryRow): Promise<string[]> {
   const rows = await tx
     .selectFrom('entries')
     .select('id')
@@ -131,7 +131,7 @@ async function foldersBelow({ tx }: TxScope, root: EntryRow): Promise<string[]> 
   return rows.map(({ id }) => id)
 }
 
-async function forget(s: TxScope, { workspaceId }: EntryRow, ids: string[]): Promise<boolean> {
+async function forget(s: TxContext, { workspaceId }: EntryRow, ids: string[]): Promise<boolean> {
   await forgetVersions(s, workspaceId, ids)
   await forgetEntries(s, ids)
   return true

@@ -3,7 +3,7 @@ import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import type { List } from '../../database/query/keyset.ts'
 import { startsWith } from '../../database/query/like.ts'
 import { type EntryFilter, filtered } from '../entries/filters.ts'
-import { keepOf } from '../entries/lists.ts'
+import { patternPredicate } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
 export type TrashOrder = {
@@ -50,7 +50,7 @@ export function trashList(
       { column: 'e.id', as: 'id', direction: way },
     ],
     segments: [filtered(trashed, { ...filter, pathPrefix: null, patterns: [], within: null })],
-    keep: keepOf(filter),
+    keep: patternPredicate(filter),
     budget: filter.budget,
   }
 }

@@ -1,8 +1,8 @@
-import type { Scope, TxScope } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NotEmpty, NotFound } from '../../errors.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
-import { inField } from '../entries/input-path.ts'
+import { withInputPath } from '../entries/input-path.ts'
 import {
   type EntryRef,
   type EntryRow,
@@ -12,8 +12,8 @@ import {
   requireLiveFolder,
 } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
-import { putInTrash, takeFromTrash } from '../entries/trash.ts'
-import { checkRevision, claimName, refuseRoot, toWrite } from '../entries/writes.ts'
+import { putInTrash, restoreFromTrash } from '../entries/trash.ts'
+import { checkRevision, refuseRoot, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { restoreFolders } from '../folders/writes.ts'
 import { relinkRows } from '../tables/relinks.ts'
 import { type RowUnlink, unlinkRows } from '../tables/unlink.ts'
@@ -30,7 +30,7 @@ type Trashing = {
  * NotEmpty. With `unlinkRows` the rows that hold the paths go with them.
  */
 export async function trashEntries(
-  scope: Scope,
+  scope: ServiceContext,
   { entries, recursive, unlinkRows: unlink, mode }: Trashing,
 ): Promise<{ results: Outcome[]; rowsUnlinked: number }> {
   const rows = new Map<string, number>()
@@ -42,7 +42,8 @@ export async function trashEntries(
     if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
     if (!parent) throw new NotFound(entry.id)
     const trashed = await putInTrash(s, entry, parent)
-    if (unlink) rows.set(entry.id, await inField('unlinkRows', unlinkRows(s, trashed, unlink)))
+    if (unlink)
+      rows.set(entry.id, await withInputPath('unlinkRows', unlinkRows(s, trashed, unlink)))
     return trashed
   })
   return { results, rowsUnlinked: ofThoseDone(results, rows) }
@@ -60,7 +61,7 @@ type Restoring = {
 
 /** Puts entries back where they were; where that folder is gone, into fallbackDestination, else the folders of the old path are made again. */
 export async function restoreEntries(
-  scope: Scope,
+  scope: ServiceContext,
   { entryIds, fallbackDestination, onConflict, mode }: Restoring,
 ): Promise<{ results: Outcome[]; rowsRelinked: number }> {
   if (onConflict === 'NEW_VERSION') {
@@ -68,12 +69,12 @@ export async function restoreEntries(
     throw new InvalidInput({ path: ['onConflict'], message })
   }
   const rows = new Map<string, number>()
-  const restore = async (s: TxScope, id: string) => {
+  const restore = async (s: TxContext, id: string) => {
     const entry = await requireTrashed(s, id, toWrite)
     const folder = await whereTo(s, entry, fallbackDestination)
-    const { name } = await claimName(s, folder, entry, onConflict)
+    const { name } = await resolveNameConflict(s, folder, entry, onConflict)
     const { name: shown, nameKey } = name
-    const restored = await takeFromTrash(s, entry, folder, { name: shown, nameKey })
+    const restored = await restoreFromTrash(s, entry, folder, { name: shown, nameKey })
     rows.set(id, await relinkRows(s, entry, restored))
     return restored
   }
@@ -83,7 +84,7 @@ export async function restoreEntries(
 
 /** What was itself put in the trash; anything else is InvalidState. */
 export async function requireTrashed(
-  s: TxScope,
+  s: TxContext,
   id: string,
   need: Parameters<typeof requireEntry>[3],
 ): Promise<EntryRow> {
@@ -93,7 +94,7 @@ export async function requireTrashed(
 }
 
 async function whereTo(
-  s: TxScope,
+  s: TxContext,
   entry: EntryRow,
   fallback: EntryRef | null | undefined,
 ): Promise<EntryRow> {
@@ -104,9 +105,9 @@ async function whereTo(
   return restoreFolders(s, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
 }
 
-async function fallbackFolder(s: TxScope, entry: EntryRow, fallback: EntryRef) {
+async function fallbackFolder(s: TxContext, entry: EntryRow, fallback: EntryRef) {
   const found = requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
-  const { entry: folder } = await inField('fallbackDestination', found)
+  const { entry: folder } = await withInputPath('fallbackDestination', found)
   if (folder.workspaceId === entry.workspaceId) return folder
   const message = 'the folder is in another workspace'
   throw new InvalidInput({ path: ['fallbackDestination'], message })

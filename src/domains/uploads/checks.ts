@@ -1,13 +1,13 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
-import { glance } from '../../blobs/verify.ts'
+import { checkSize } from '../../blobs/verify.ts'
 import type { Tables } from '../../database/tables.ts'
-import { type Check, type Checking, type Finding, idsBy } from '../../fsck/check.ts'
+import { type Check, type CheckContext, type Finding, paginateIds } from '../../fsck/check.ts'
 import { expireUpload } from './jobs.ts'
 import { isOverdue, uploadsById } from './reads.ts'
-import { isOver, mayExpire, type UploadRow, uploadStatuses } from './rules.ts'
+import { isTerminal, mayExpire, type UploadRow, uploadStatuses } from './rules.ts'
 
-const open = uploadStatuses.filter((status) => !isOver(status))
-const over = uploadStatuses.filter(isOver)
+const open = uploadStatuses.filter((status) => !isTerminal(status))
+const over = uploadStatuses.filter(isTerminal)
 /** A server that runs sees to it within minutes. */
 const OVERDUE_MS = 3_600_000
 
@@ -25,8 +25,8 @@ export const overdueCheck: Check = {
       })),
 }
 
-const uploadsWhere = ({ db }: Checking, where: (eb: Where) => Expression<SqlBool>) =>
-  idsBy((after, most) =>
+const uploadsWhere = ({ db }: CheckContext, where: (eb: Where) => Expression<SqlBool>) =>
+  paginateIds((after, most) =>
     db
       .selectFrom('uploads')
       .select('id')
@@ -38,7 +38,7 @@ const uploadsWhere = ({ db }: Checking, where: (eb: Where) => Expression<SqlBool
   )
 type Where = ExpressionBuilder<Tables, 'uploads'>
 
-const rowsOf = async ({ db }: Checking, ids: readonly string[]) =>
+const rowsOf = async ({ db }: CheckContext, ids: readonly string[]) =>
   (await uploadsById(db, ids)).filter((upload) => upload !== null)
 
 /** What has ended holds no room. */
@@ -47,7 +47,7 @@ export const reservationsCheck: Check = {
     uploadsWhere(c, (eb) => eb.and([eb('status', 'in', over), eb('reservedBytes', '!=', 0)])),
   judge: async (c, ids) =>
     (await rowsOf(c, ids))
-      .filter(({ status, reservedBytes }) => isOver(status) && reservedBytes !== 0)
+      .filter(({ status, reservedBytes }) => isTerminal(status) && reservedBytes !== 0)
       .map(({ id, status, reservedBytes }) => ({
         code: 'UPLOAD_ROOM',
         subject: id,
@@ -57,7 +57,7 @@ export const reservationsCheck: Check = {
 }
 
 /** What the workspace counts is counted anew after this. */
-const giveBack = ({ db }: Checking, id: string) =>
+const giveBack = ({ db }: CheckContext, id: string) =>
   db
     .updateTable('uploads')
     .set({ reservedBytes: 0 })
@@ -82,25 +82,25 @@ export const stagedCheck: Check = {
     const found: Finding[] = []
     for (const upload of await rowsOf(c, ids)) {
       const bytes = staged.get(upload.id)
-      const isThere = isOver(upload.status) || upload.offset <= (bytes ?? 0)
+      const isThere = isTerminal(upload.status) || upload.offset <= (bytes ?? 0)
       if (!isThere && !(await isElsewhere(c, upload))) found.push(lost(upload, bytes))
     }
     return found
   },
 }
 
-const openUploads = (c: Checking) =>
+const openUploads = (c: CheckContext) =>
   uploadsWhere(c, (eb) => eb.and([eb('status', 'in', open), eb('offset', '>', 0)]))
 
-async function sizesOf({ blobs }: Checking): Promise<Map<string, number>> {
+async function sizesOf({ blobs }: CheckContext): Promise<Map<string, number>> {
   const sizes = new Map<string, number>()
   for await (const { key, size } of blobs.list('staged')) sizes.set(key, size)
   return sizes
 }
 
 /** Adopted already, or in the bucket by its own doors. */
-async function isElsewhere({ blobs }: Checking, { id, offset, size, transport }: UploadRow) {
-  if ((await glance(blobs, id, offset)) === null) return true
+async function isElsewhere({ blobs }: CheckContext, { id, offset, size, transport }: UploadRow) {
+  if ((await checkSize(blobs, id, offset)) === null) return true
   if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return false
   return (await blobs.direct.arrived(id, size)) >= offset
 }

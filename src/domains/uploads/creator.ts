@@ -1,4 +1,4 @@
-import type { Scope, Viewer } from '../../context.ts'
+import type { ServiceContext, Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Forbidden } from '../../errors.ts'
@@ -10,16 +10,23 @@ import type { UploadRow } from './rules.ts'
  * The scope of who made an upload, by the token with which they did: for what is done in their name where no token is at
  * hand. Their rights are those of this moment: Forbidden once the token is over, NotFound or Forbidden where they may not write.
  */
-export async function asMaker(scope: Scope, upload: UploadRow): Promise<Scope> {
+export async function asCreator(scope: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
   return actingAs(scope, upload, await viewerOf(scope, upload.tokenId ?? ''))
 }
 
 /** The same for a confirm that a request has begun: a token that has only expired since is no reason to refuse it. */
-export async function asConfirmer(scope: Scope, upload: UploadRow): Promise<Scope> {
+export async function asConfirmer(
+  scope: ServiceContext,
+  upload: UploadRow,
+): Promise<ServiceContext> {
   return actingAs(scope, upload, await viewerOfBegun(scope.db, upload.tokenId ?? ''))
 }
 
-async function actingAs(scope: Scope, upload: UploadRow, viewer: Viewer): Promise<Scope> {
+async function actingAs(
+  scope: ServiceContext,
+  upload: UploadRow,
+  viewer: Viewer,
+): Promise<ServiceContext> {
   if (!viewer) throw tokenIsOver()
   await requireOwnUpload(scope.db, viewer, upload.id)
   return { ...scope, viewer }
@@ -29,7 +36,7 @@ async function actingAs(scope: Scope, upload: UploadRow, viewer: Viewer): Promis
  * For the end of a body, and for the transaction that makes the file: both may come hours after the token was
  * authenticated. Forbidden where it was revoked meanwhile.
  */
-export async function requireUnrevokedMaker(db: Db | Tx, viewer: Viewer): Promise<void> {
+export async function requireUnrevokedCreator(db: Db | Tx, viewer: Viewer): Promise<void> {
   if (!viewer || !(await viewerOfBegun(db, viewer.tokenId))) throw tokenIsOver()
 }
 

@@ -1,4 +1,4 @@
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { expireUploads } from './jobs.ts'
 import { statusesBefore } from './rules.ts'
 
@@ -6,7 +6,7 @@ import { statusesBefore } from './rules.ts'
  * Ends every unfinished upload as its expiry would: the room is given back, and clients learn to begin anew. For a database whose
  * staged bytes do not exist any more. Answers how many.
  */
-export async function endAllUploads(scope: Scope): Promise<number> {
+export async function terminateAllUploads(scope: ServiceContext): Promise<number> {
   await scope.db
     .updateTable('uploads')
     .set((eb) => ({

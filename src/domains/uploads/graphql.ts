@@ -9,7 +9,7 @@ import {
   RateLimited,
   RowRejected,
   SizeMismatch,
-  StorageFault,
+  StorageError,
   UploadExpired,
   UploadIncomplete,
 } from '../../errors.ts'
@@ -23,11 +23,11 @@ import {
   UserError,
 } from '../../graphql/errors.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { ifAllowed, loader, Node, nodeType } from '../../graphql/nodes.ts'
+import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
-import { asData, loadEntry, loadParent } from '../entries/graphql.ts'
+import { asValue, loadEntry, loadParent } from '../entries/graphql.ts'
 import { BatchModeEnum } from '../entries/inputs.ts'
 import { pathOf } from '../entries/reads.ts'
 import { toWrite } from '../entries/writes.ts'
@@ -40,14 +40,14 @@ import { confirmUpload } from './confirm/confirm.ts'
 import { confirmUploads } from './confirm/confirm-uploads.ts'
 import { createUploads } from './create/create-uploads.ts'
 import { ConfirmUploadInput, CreateUploadInput, UploadTransportEnum } from './inputs.ts'
-import { addressOf, MOST_PARTS, type UploadPart, uploadParts } from './receive/presigned.ts'
+import { MAX_PARTS, type UploadPart, uploadAddress, uploadParts } from './receive/presigned.ts'
 import { cancelUpload } from './terminate.ts'
 import './membership.ts'
 import { MAX_BATCH_SIZE, type UploadOutcome } from './batch.ts'
 import { uploadsById, uploadsList } from './reads.ts'
 import {
   failuresOf,
-  isOver,
+  isTerminal,
   MOST_FAILURES,
   statusAt,
   type UploadFailure,
@@ -62,7 +62,7 @@ nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
   const rows = await uploadsById(db, ids)
   return Promise.all(
     rows.map((row) =>
-      ifAllowed(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
+      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
     ),
   )
 })
@@ -71,7 +71,7 @@ const loadUpload = loader((ids, { db }) => uploadsById(db, ids))
 
 /** Whether the viewer may write in each of these workspaces, by this token and at this moment. */
 const loadMayWrite = loader((ids, { db, viewer }) =>
-  Promise.all(ids.map((id) => ifAllowed(requireAccess(db, viewer, id, toWrite)))),
+  Promise.all(ids.map((id) => nullIfDenied(requireAccess(db, viewer, id, toWrite)))),
 )
 
 /** Whoever holds the address of an upload can bring its bytes: it is shown to the user who made it, while they may write. */
@@ -138,7 +138,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       description:
         'TUS: the tus resource to HEAD and PATCH, with a token of the user who made the upload. SIGNED_PUT: takes one PUT of the whole body without a token; cut off, it begins anew. On S3 it leads to the bucket, up to 5 GiB and until `expiresAt`. Null unless you made the upload and may write in its workspace with this token.',
       resolve: async (upload, _, context) =>
-        (await mayAddress(upload, context)) ? (await addressOf(context, upload)).url : null,
+        (await mayAddress(upload, context)) ? (await uploadAddress(context, upload)).url : null,
     }),
     headers: t.field({
       type: [HttpHeader],
@@ -146,7 +146,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       description:
         'Send these with every request to `url`; TUS: beside Authorization. Empty where `url` is null.',
       resolve: async (upload, _, context) =>
-        (await mayAddress(upload, context)) ? (await addressOf(context, upload)).headers : [],
+        (await mayAddress(upload, context)) ? (await uploadAddress(context, upload)).headers : [],
     }),
     parts: t.field({
       type: [UploadPartType],
@@ -165,7 +165,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
           description: 'The last number before.',
         }),
       },
-      complexity: ({ first }) => listCost(Math.min(Math.max(first, 0), MOST_PARTS)),
+      complexity: ({ first }) => listCost(Math.min(Math.max(first, 0), MAX_PARTS)),
       resolve: async (upload, args, context) =>
         (await mayAddress(upload, context)) ? uploadParts(context, upload, args) : null,
     }),
@@ -191,7 +191,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
       nullable: true,
       description:
         'Moves on with every accepted chunk; an upload unfinished by then is dropped and its reserved space given back.',
-      resolve: ({ status, expiresAt }) => (isOver(status) ? null : expiresAt),
+      resolve: ({ status, expiresAt }) => (isTerminal(status) ? null : expiresAt),
     }),
     file: t.field({ type: File, nullable: true, resolve: fileOf }),
     version: t.field({ type: FileVersion, nullable: true, resolve: versionOf }),
@@ -259,7 +259,7 @@ mutation('createUpload', {
     FileTooLarge,
     MediaTypeRejected,
     InvalidState,
-    StorageFault,
+    StorageError,
   ],
   resolve: async (input, context) => ({ upload: await createUpload(context, input) }),
 })
@@ -307,7 +307,7 @@ mutation('confirmUpload', {
     MediaTypeRejected,
     RowRejected,
     InvalidState,
-    StorageFault,
+    StorageError,
   ],
   resolve: async (input, context) => ({ upload: await confirmUpload(context, input) }),
 })
@@ -325,7 +325,7 @@ const UploadBatchResult = builder.objectRef<UploadOutcome>('UploadBatchResult').
     error: t.field({
       type: UserError,
       nullable: true,
-      resolve: ({ error }) => error && asData(error),
+      resolve: ({ error }) => error && asValue(error),
     }),
   }),
 })
@@ -354,7 +354,7 @@ const uploadsPayload = (name: string) =>
 
 /** What a disk did is for the log, also where it is one item's error. */
 function reported(results: UploadOutcome[], { report }: Context) {
-  for (const { error } of results) if (error instanceof StorageFault && !error.isFull) report(error)
+  for (const { error } of results) if (error instanceof StorageError && !error.isFull) report(error)
   return { results }
 }
 

@@ -1,12 +1,12 @@
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import { leaseNow } from '../../database/clock.ts'
 import { isOverdue } from './reads.ts'
-import { endUpload, forgetBytes, tellEnd } from './terminate.ts'
+import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
 const BATCH = 100
 
 /** Ends the uploads whose time is over: their bytes go, their room is given back. Answers how many; may run anywhere, any number of times. */
-export async function expireUploads(scope: Scope, signal?: AbortSignal): Promise<number> {
+export async function expireUploads(scope: ServiceContext, signal?: AbortSignal): Promise<number> {
   let count = 0
   for (;;) {
     signal?.throwIfAborted()
@@ -16,7 +16,7 @@ export async function expireUploads(scope: Scope, signal?: AbortSignal): Promise
   }
 }
 
-async function overdue({ db, now }: Scope): Promise<string[]> {
+async function overdue({ db, now }: ServiceContext): Promise<string[]> {
   const rows = await db
     .selectFrom('uploads')
     .select('id')
@@ -27,13 +27,13 @@ async function overdue({ db, now }: Scope): Promise<string[]> {
 }
 
 /** Ends one upload whose time is over; false where it is not, or where it has ended otherwise. */
-export async function expireUpload(scope: Scope, id: string): Promise<boolean> {
+export async function expireUpload(scope: ServiceContext, id: string): Promise<boolean> {
   const ended = await inTransaction(scope, async (s) => {
-    const ended = await endUpload(s, { id }, 'EXPIRED')
-    if (ended) await tellEnd(s, ended, 'UPLOAD_EXPIRED')
+    const ended = await terminateUpload(s, { id }, 'EXPIRED')
+    if (ended) await recordFailure(s, ended, 'UPLOAD_EXPIRED')
     return ended
   })
-  if (ended) await forgetBytes(scope.blobs, id)
+  if (ended) await deleteBytes(scope.blobs, id)
   return ended !== null
 }
 
@@ -41,7 +41,7 @@ export async function expireUpload(scope: Scope, id: string): Promise<boolean> {
  * Puts back what a confirm left PROCESSING when it died, unless a job goes on with it: it waits for the next confirm, or for its
  * end. Answers how many.
  */
-export async function releaseDeadConfirms({ db, now }: Scope): Promise<number> {
+export async function releaseDeadConfirms({ db, now }: ServiceContext): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set((eb) => ({ status: 'RECEIVED', leaseUntil: null, fence: eb('fence', '+', 1) }))

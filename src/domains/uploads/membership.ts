@@ -1,9 +1,9 @@
-import type { TxScope } from '../../context.ts'
+import type { TxContext } from '../../context.ts'
 import { afterCommit, type Tx } from '../../database/transaction.ts'
 import { roleChanged } from '../members/writes.ts'
 import { tokensLeft } from '../tokens/revoking.ts'
 import { statusesBefore } from './rules.ts'
-import { endUpload, forgetBytes, tellEnd } from './terminate.ts'
+import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
 /** Whoever may no longer write in a workspace leaves no unfinished upload there: it could not be confirmed, and holds room. */
 roleChanged.listen(async (_, { scope, workspaceId, userId, role }) => {
@@ -31,15 +31,15 @@ const unfinishedBy = (tx: Tx, workspaceId: string, userId: string) =>
     .where('status', 'in', [...statusesBefore('CANCELED'), 'PROCESSING'])
     .execute()
 
-async function endUnfinished(s: TxScope, id: string) {
-  const ended = await endUpload(s, { id }, 'CANCELED')
+async function endUnfinished(s: TxContext, id: string) {
+  const ended = await terminateUpload(s, { id }, 'CANCELED')
   if (!ended) return endConfirming(s, id)
-  await tellEnd(s, ended, 'CANCELED')
-  afterCommit(s.tx, () => forgetBytes(s.blobs, id))
+  await recordFailure(s, ended, 'CANCELED')
+  afterCommit(s.tx, () => deleteBytes(s.blobs, id))
 }
 
 /** A confirm that is under way is refused when it asks for its rights again: what it gives back is over by its time. */
-const endConfirming = ({ tx, now }: TxScope, id: string) =>
+const endConfirming = ({ tx, now }: TxContext, id: string) =>
   tx
     .updateTable('uploads')
     .set({ expiresAt: now() })

@@ -29,9 +29,9 @@ const putUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
   `${publicUrl}/uploads/put/${id.slice('upl_'.length)}.${signPutId(signingKeys, id)}`
 
 /** Where the house takes the bytes of this upload. */
-export function houseUrl(house: UrlContext, upload: UploadRow): string {
-  if (upload.transport === 'FORM') return `${house.publicUrl}/files`
-  return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(house, upload.id)
+export function serverUploadUrl(context: UrlContext, upload: UploadRow): string {
+  if (upload.transport === 'FORM') return `${context.publicUrl}/files`
+  return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(context, upload.id)
 }
 
 /** The id in the last part of an upload's URL, or null for what was not made here. Asks no database. */

@@ -36,7 +36,7 @@ export const mayExpire = (upload: UploadRow) =>
 export const statusAt = (upload: UploadRow, now: number): UploadStatus =>
   mayExpire(upload) && upload.expiresAt <= now ? 'EXPIRED' : upload.status
 
-export const isOver = (status: UploadStatus) => nextStatuses[status].length === 0
+export const isTerminal = (status: UploadStatus) => nextStatuses[status].length === 0
 
 /** The status of an upload of `size` bytes (null: not known yet) that has `offset` of them. */
 export function receivedStatus(offset: number, size: number | null): UploadStatus {
@@ -51,13 +51,13 @@ export const isPartial = ({ concat }: UploadRow) => concat === 'partial'
 export const isFinal = ({ concat }: UploadRow) => concat !== null && concat !== 'partial'
 
 /** A final one that has not all of them yet. */
-export const isJoining = (upload: UploadRow) =>
+export const isConcatenating = (upload: UploadRow) =>
   isFinal(upload) && (upload.status === 'CREATED' || upload.status === 'RECEIVING')
 
 export const missingBytes = ({ size, offset }: UploadRow) => (size === null ? null : size - offset)
 
 /** How many more bytes may come. */
-export const roomLeft = ({ size, offset }: UploadRow, maxUploadBytes: number) =>
+export const remainingBytes = ({ size, offset }: UploadRow, maxUploadBytes: number) =>
   (size ?? maxUploadBytes) - offset
 
 /** Throws FileTooLarge, or InvalidInput for what is no number of bytes. */

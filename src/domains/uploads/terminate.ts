@@ -1,5 +1,5 @@
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { inTransaction, type Scope, type TxScope } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { InvalidState } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
@@ -8,14 +8,14 @@ import { isOverdue, requireOwnUpload } from './reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
 /** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
-export async function cancelUpload(scope: Scope, uploadId: string): Promise<UploadRow> {
+export async function cancelUpload(scope: ServiceContext, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
   const ended = await inTransaction(scope, async (s) => {
-    const ended = await endUpload(s, { id: upload.id }, 'CANCELED')
-    if (ended) await tellEnd(s, ended, 'CANCELED')
+    const ended = await terminateUpload(s, { id: upload.id }, 'CANCELED')
+    if (ended) await recordFailure(s, ended, 'CANCELED')
     return ended
   })
-  if (ended) await forgetBytes(scope.blobs, upload.id)
+  if (ended) await deleteBytes(scope.blobs, upload.id)
   if (ended) return ended
   const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
   if (status === 'COMPLETE' || status === 'PROCESSING') {
@@ -25,7 +25,10 @@ export async function cancelUpload(scope: Scope, uploadId: string): Promise<Uplo
 }
 
 /** The tus resource of a confirmed upload goes; its file stays. */
-export async function forgetResource({ db, now }: Scope, { id }: UploadRow): Promise<void> {
+export async function expireResource(
+  { db, now }: ServiceContext,
+  { id }: UploadRow,
+): Promise<void> {
   const over = { expiresAt: now() }
   await db
     .updateTable('uploads')
@@ -41,8 +44,8 @@ type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
  * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more), or `fence` is
  * given and is not its own. Once ended, nobody makes a file of it: its bytes may go.
  */
-export async function endUpload(
-  s: TxScope,
+export async function terminateUpload(
+  s: TxContext,
   { id, fence }: { id: string; fence?: number },
   status: 'CANCELED' | 'EXPIRED' | 'FAILED',
   changes: Ending = {},
@@ -64,18 +67,21 @@ export async function endUpload(
 }
 
 /** The log learns of an upload that will make no file, and why. */
-export const tellEnd = (s: TxScope, { id: uploadId, workspaceId, name }: UploadRow, code: string) =>
-  record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
+export const recordFailure = (
+  s: TxContext,
+  { id: uploadId, workspaceId, name }: UploadRow,
+  code: string,
+) => record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
 
 /**
  * Discards the staged bytes of an upload that made no file. Kept ones are left to the sweeper and so to quarantine: in a later state
  * of this database, of which an older copy runs by mistake, they may be those of a file. What a fault leaves the sweeper takes, too.
  */
-export async function forgetBytes(blobs: BlobStore, id: string): Promise<void> {
+export async function deleteBytes(blobs: BlobStore, id: string): Promise<void> {
   await blobs.discard(id).catch(() => {})
 }
 
 /** Deletes the bytes of a part of other uploads, also kept ones: no state of a database has a file of them. */
-export async function forgetPart(blobs: BlobStore, id: string): Promise<void> {
+export async function deletePart(blobs: BlobStore, id: string): Promise<void> {
   await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
 }

@@ -1,5 +1,10 @@
-import { inSharedTransaction, inTransaction, type Scope, type TxScope } from '../../context.ts'
-import { holdWorkspace } from '../../database/transaction.ts'
+import {
+  inBatchedTransaction,
+  inTransaction,
+  type ServiceContext,
+  type TxContext,
+} from '../../context.ts'
+import { lockWorkspace } from '../../database/transaction.ts'
 import { InvalidInput } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
@@ -7,11 +12,11 @@ import { toWrite } from '../entries/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { reserve } from '../workspaces/writes.ts'
 import { enqueueConfirm } from './confirm/pending-confirms.ts'
-import { admitUpload } from './create/limits.ts'
-import { refuseTaken, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
-import { type Draft, draftOf, type NewUpload } from './create/upload-row.ts'
-import { awaitsConfirm, checkIdempotencyKey, isOver, type UploadRow } from './rules.ts'
-import { endUpload } from './terminate.ts'
+import { checkUploadLimits } from './create/limits.ts'
+import { requireFreeName, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
+import { createUploadRow, type NewUpload, type NewUploadRow } from './create/upload-row.ts'
+import { awaitsConfirm, checkIdempotencyKey, isTerminal, type UploadRow } from './rules.ts'
+import { terminateUpload } from './terminate.ts'
 
 const IDEMPOTENT_MS = 24 * 3_600_000
 
@@ -20,38 +25,42 @@ const IDEMPOTENT_MS = 24 * 3_600_000
  * size, quota, and how much its maker has under way. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
  * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, and InvalidState for a place in the trash.
  */
-export async function createUpload(scope: Scope, input: NewUpload): Promise<UploadRow> {
-  const upload = await inSharedTransaction(scope, input.workspaceId, (s) => prepareUpload(s, input))
+export async function createUpload(scope: ServiceContext, input: NewUpload): Promise<UploadRow> {
+  const upload = await inBatchedTransaction(scope, input.workspaceId, (s) =>
+    prepareUpload(s, input),
+  )
   await stageUpload(scope, upload)
   return upload
 }
 
 /** The row alone, in the transaction of the caller, who stages it afterwards. */
-export async function prepareUpload(s: TxScope, input: NewUpload): Promise<UploadRow> {
+export async function prepareUpload(s: TxContext, input: NewUpload): Promise<UploadRow> {
   const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
   if (input.transport === 'FORM') {
     throw new InvalidInput({ path: ['transport'], message: 'a form makes its own upload' })
   }
-  return (await createdBefore(s, input)) ?? insertUpload(s, draftOf(s, input, autoFile === 1))
+  return (
+    (await createdBefore(s, input)) ?? insertUpload(s, createUploadRow(s, input, autoFile === 1))
+  )
 }
 
 /** Whether nothing of it is there yet: also after a crash between row and stage, until the same key is asked again. */
-export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isOver(status)
+export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isTerminal(status)
 
 /** Makes room for the bytes. Where there is none the reservation goes as well. */
-export async function stageUpload(scope: Scope, upload: UploadRow): Promise<void> {
+export async function stageUpload(scope: ServiceContext, upload: UploadRow): Promise<void> {
   if (!isUntouched(upload)) return
   try {
     await scope.blobs.stage(upload.id, upload.size)
   } catch (error) {
     await inTransaction(scope, (s) =>
-      endUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }),
+      terminateUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }),
     )
     throw error
   }
 }
 
-async function createdBefore({ tx, viewer, now }: TxScope, input: NewUpload) {
+async function createdBefore({ tx, viewer, now }: TxContext, input: NewUpload) {
   if (input.idempotencyKey == null) return null
   const upload = await tx
     .selectFrom('uploads')
@@ -70,14 +79,14 @@ async function createdBefore({ tx, viewer, now }: TxScope, input: NewUpload) {
 }
 
 /** The row of a draft, with its room reserved: what can be refused is refused here. */
-export async function insertUpload(s: TxScope, draft: Draft): Promise<UploadRow> {
+export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<UploadRow> {
   const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
   // It will be asked for in any case: what comes before that need not be told twice.
-  holdWorkspace(s.tx, workspaceId)
+  lockWorkspace(s.tx, workspaceId)
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
-  else if (draft.onConflict === 'FAIL') await refuseTaken(s, target, checkName(name))
-  await admitUpload(s, createdBy, reservedBytes)
+  else if (draft.onConflict === 'FAIL') await requireFreeName(s, target, checkName(name))
+  await checkUploadLimits(s, createdBy, reservedBytes)
   await reserve(s, workspaceId, reservedBytes)
   if (draft.concat !== 'partial') {
     const path = targetPath(target, name)

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import { inTransaction, type Scope } from '../../context.ts'
+import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import { type Check, idsOf } from '../../fsck/check.ts'
 
 const figures = ['usedBytes', 'reservedBytes', 'trashedBytes', 'storedBytes', 'lastSeq'] as const
@@ -47,9 +47,9 @@ export const figuresCheck: Check = {
 }
 
 /** Counts all figures of a workspace anew, while nobody else writes in it. */
-function recount(scope: Scope, id: string): Promise<void> {
+function recount(scope: ServiceContext, id: string): Promise<void> {
   return inTransaction(scope, async ({ tx }) => {
-    holdWorkspace(tx, id)
+    lockWorkspace(tx, id)
     const [workspace] = await countAll(tx, [id])
     if (!workspace) return
     await tx.updateTable('workspaces').set(workspace.counted).where('id', '=', id).execute()

@@ -4,7 +4,7 @@ import type { List } from '../../database/query/keyset.ts'
 import { rowsById } from '../../database/query/load-by-id.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
-import { holdWorkspace, type Tx } from '../../database/transaction.ts'
+import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
 import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
@@ -12,7 +12,7 @@ import { hasRole } from './rules.ts'
 export type WorkspaceRow = Row<'workspaces'>
 /** A workspace that the viewer may see, and what they are in it: null for a stranger in a PUBLIC one. */
 export type AccessibleWorkspace = WorkspaceRow & { viewerRole: WorkspaceRole | null }
-export type Need = { scope: ApiScope; role?: WorkspaceRole }
+export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 
 /**
  * The one function that authorises. What the viewer may not know of is NotFound; what they see but may not do is Forbidden.
@@ -24,14 +24,14 @@ export async function requireAccess(
   db: Db | Tx,
   viewer: Viewer,
   workspaceId: string,
-  { scope, role }: Need,
+  { scope, role }: AccessRequirement,
   askedId: string = workspaceId,
 ): Promise<AccessibleWorkspace> {
   const workspace = await visibleWorkspace(db, viewer, workspaceId)
   if (!workspace) throw new NotFound(askedId)
   requireScope(viewer, scope)
   if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
-  if (role && db.isTransaction) holdWorkspace(db as Tx, workspaceId)
+  if (role && db.isTransaction) lockWorkspace(db as Tx, workspaceId)
   return workspace
 }
 
@@ -44,7 +44,12 @@ export function requireScope(viewer: Viewer, scope: ApiScope): void {
 }
 
 /** The same for a mutation whose input names the workspace: a NotFound points there. */
-export const requireNamed = (db: Db | Tx, viewer: Viewer, workspaceId: string, need: Need) =>
+export const requireNamed = (
+  db: Db | Tx,
+  viewer: Viewer,
+  workspaceId: string,
+  need: AccessRequirement,
+) =>
   requireAccess(db, viewer, workspaceId, need).catch((error) => {
     throw error instanceof NotFound ? error.at('workspaceId') : error
   })
@@ -70,7 +75,7 @@ export const visibleWorkspaces = (
   Promise.all(ids.map((id) => visibleWorkspace(db, viewer, id)))
 
 /** For a signed link: whoever made it, with this token or none, may still read there. Anything else is NotFound. */
-export async function requireMaker(
+export async function requireLinkCreator(
   scope: { db: Db; now: () => number },
   workspaceId: string,
   tokenId: string | undefined,

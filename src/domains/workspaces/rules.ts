@@ -1,6 +1,6 @@
 import type { WorkspaceRole } from '../../database/tables.ts'
 import { InvalidInput, type Issue } from '../../errors.ts'
-import { isKeepable } from '../../names.ts'
+import { isStorableText } from '../../names.ts'
 
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
@@ -22,7 +22,7 @@ export function checkWorkspace({ name, slug, description, trashRetentionDays }: 
   const issues: Issue[] = []
   const refuse = (field: string, message: string) => issues.push({ path: [field], message })
   for (const [field, text] of Object.entries({ name, description })) {
-    if (text != null && !isKeepable(text)) refuse(field, 'whole characters, and no U+0000')
+    if (text != null && !isStorableText(text)) refuse(field, 'whole characters, and no U+0000')
   }
   if (name != null && (name.trim() === '' || name.length > 200)) {
     refuse('name', '1 to 200 characters')

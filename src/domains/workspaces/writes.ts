@@ -1,19 +1,19 @@
 import type { ExpressionBuilder } from 'kysely'
-import { inTransaction, type Scope, type TxScope, type Viewer } from '../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext, type Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
-import { holdNewWorkspace, holdWorkspace } from '../../database/transaction.ts'
+import { holdNewWorkspace, lockWorkspace } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
 import { requireNamed, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
 /** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
-export const workspaceCreated = hook<{ scope: TxScope; workspace: WorkspaceRow }>()
+export const workspaceCreated = hook<{ scope: TxContext; workspace: WorkspaceRow }>()
 export const workspaceUpdated = hook<{
-  scope: TxScope
+  scope: TxContext
   workspace: WorkspaceRow
   changed: string[]
 }>()
@@ -29,7 +29,10 @@ export type NewWorkspace = {
 }
 
 /** A workspace with its root folder; whoever makes it is its OWNER. */
-export async function createWorkspace(scope: Scope, input: NewWorkspace): Promise<WorkspaceRow> {
+export async function createWorkspace(
+  scope: ServiceContext,
+  input: NewWorkspace,
+): Promise<WorkspaceRow> {
   const { viewer } = scope
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('WORKSPACES_WRITE')) {
@@ -52,7 +55,7 @@ function requireReadToPublish(viewer: Viewer, { visibility }: Pick<NewWorkspace,
   if (visibility === 'PUBLIC') requireScope(viewer, 'FILES_READ')
 }
 
-async function insertWorkspace({ tx, now }: TxScope, input: NewWorkspace) {
+async function insertWorkspace({ tx, now }: TxContext, input: NewWorkspace) {
   const id = newId('ws')
   holdNewWorkspace(tx, id)
   const slug = input.slug ?? (slugOf(input.name) || 'workspace')
@@ -92,7 +95,7 @@ export type WorkspaceChange = Omit<NewWorkspace, 'name' | 'slug'> & {
 
 /** Changes what is given; a quota below what is used refuses new bytes and keeps the old ones. */
 export async function updateWorkspace(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, ...change }: WorkspaceChange,
 ): Promise<WorkspaceRow> {
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
@@ -126,8 +129,8 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
 })
 
 /** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
-export async function nextSeq({ tx }: Pick<TxScope, 'tx'>, workspaceId: string): Promise<number> {
-  holdWorkspace(tx, workspaceId)
+export async function nextSeq({ tx }: Pick<TxContext, 'tx'>, workspaceId: string): Promise<number> {
+  lockWorkspace(tx, workspaceId)
   const [workspace] = await takeSeq(tx, workspaceId)
   if (!workspace) throw new Error(`${workspaceId} is not there`)
   return workspace.lastSeq
@@ -142,8 +145,12 @@ const takeSeq = prepared((db, workspaceId: string) =>
 )
 
 /** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
-export async function reserve({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
-  holdWorkspace(tx, workspaceId)
+export async function reserve(
+  { tx }: TxContext,
+  workspaceId: string,
+  bytes: number,
+): Promise<void> {
+  lockWorkspace(tx, workspaceId)
   const reserved = await addReserved(tx, workspaceId, bytes)
   if (reserved.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
 }
@@ -158,9 +165,13 @@ const addReserved = prepared((db, workspaceId: string, bytes: number) =>
 )
 
 /** Gives back what was put aside. */
-export async function release({ tx }: TxScope, workspaceId: string, bytes: number): Promise<void> {
+export async function release(
+  { tx }: TxContext,
+  workspaceId: string,
+  bytes: number,
+): Promise<void> {
   if (bytes === 0) return
-  holdWorkspace(tx, workspaceId)
+  lockWorkspace(tx, workspaceId)
   await takeReserved(tx, workspaceId, bytes)
 }
 
@@ -173,12 +184,12 @@ const takeReserved = prepared((db, workspaceId: string, bytes: number) =>
 
 /** Counts `bytes` (less when negative) as used. */
 export async function addUsed(
-  { tx }: TxScope,
+  { tx }: TxContext,
   workspaceId: string,
   bytes: number,
   { checkQuota }: { checkQuota: boolean },
 ): Promise<void> {
-  holdWorkspace(tx, workspaceId)
+  lockWorkspace(tx, workspaceId)
   const used = await (checkQuota ? useIfFits : use)(tx, workspaceId, bytes)
   if (used.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
 }
@@ -196,12 +207,12 @@ const useIfFits = prepared((db, workspaceId: string, bytes: number) =>
 
 /** What the blobs take and what lies in the trash, by so many bytes more (or less). */
 export async function addFigures(
-  { tx }: TxScope,
+  { tx }: TxContext,
   workspaceId: string,
   { storedBytes = 0, trashedBytes = 0 }: { storedBytes?: number; trashedBytes?: number },
 ): Promise<void> {
   if (storedBytes === 0 && trashedBytes === 0) return
-  holdWorkspace(tx, workspaceId)
+  lockWorkspace(tx, workspaceId)
   await addStoredAndTrashed(tx, workspaceId, storedBytes, trashedBytes)
 }
 

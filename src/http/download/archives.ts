@@ -6,17 +6,17 @@ import { CSV_HEAD, csvLine } from '../../domains/archives/manifest.ts'
 import { type ArchivePlan, planArchive } from '../../domains/archives/plan.ts'
 import { archiveName, requireArchived } from '../../domains/archives/reads.ts'
 import { recordArchiveDownload } from '../../domains/archives/writes.ts'
-import { archiveBytes } from '../../domains/archives/zip-stream.ts'
+import { zipStream } from '../../domains/archives/zip-stream.ts'
 import { InvalidInput } from '../../errors.ts'
 import { readArchiveLink } from '../../signing/signed-links.ts'
-import { HttpProblem } from '../errors.ts'
-import { type LinkLimits, linkTo } from '../limits/egress-limits.ts'
-import type { Door } from '../request-context.ts'
+import { HttpError } from '../errors.ts'
+import { type LinkLimits, quotaKey } from '../limits/egress-limits.ts'
+import type { Handler } from '../request-context.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { rightOfMaker } from './downloads.ts'
-import { judge, rangeCounts } from './preconditions.ts'
+import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
 import { bytesOf, fileAnswer, sendFile } from './send-file.ts'
 
 type Copy = {
@@ -36,7 +36,7 @@ type Take = (bytes: number | null) => Promise<void>
  * GET and HEAD of /download/archive/<token>/<name>.zip, and …/manifest?format=json|csv. Ranges and conditions as for files:
  * the ETag changes with whatever changes in the archive, and If-Range keeps two of them from being mixed.
  */
-export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch): Door => ({
+export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch): Handler => ({
   async handle(req, res, { publicUrl }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
@@ -45,7 +45,7 @@ export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch
     const link = readArchiveLink(scope.signingKeys, token, scope.now())
     const folder = await requireArchived(scope, link)
     const take: Take = async (bytes) => {
-      const key = linkTo(link.folderId, link)
+      const key = quotaKey(link.folderId, link)
       links.downloads.admit(key, res)
       await links.bytes?.takeFor(res, key, bytes)
     }
@@ -58,7 +58,7 @@ export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch
     const zip: Copy = {
       ...{ name: archiveName(folder), mediaType: 'application/zip', size: plan.size },
       ...{ etag: plan.etag, modifiedAt: plan.manifest.modifiedAt },
-      open: (range) => Readable.from(archiveBytes(scope, plan, range), { objectMode: false }),
+      open: (range) => Readable.from(zipStream(scope, plan, range), { objectMode: false }),
       begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
     }
     watch.follow(res, rightOfMaker(scope, folder.workspaceId, link.tokenId))
@@ -85,12 +85,12 @@ async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy & 
     'Accept-Ranges': 'bytes',
     'Cache-Control': 'private, no-cache',
   }
-  const verdict = judge(req.headers, copy)
+  const verdict = evaluatePreconditions(req.headers, copy)
   if (verdict === 'failed') throw notThatCopy()
   if (verdict === 'not modified') return void res.writeHead(304, validators).end()
   const content = contentHeaders(copy, 'attachment')
   const isGet = req.method === 'GET'
-  const range = isGet && rangeCounts(req.headers, copy) ? req.headers.range : undefined
+  const range = isGet && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
   const answer = fileAnswer({ size: copy.size, contentType: content['Content-Type'] }, range)
   const headers = { ...validators, ...content, ...answer.headers }
   if (!isGet) return void res.writeHead(answer.status, headers).end()
@@ -130,7 +130,7 @@ async function unlessGone(res: ServerResponse, sending: Promise<void>) {
 }
 
 const notAllowed = () =>
-  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
 
 const notThatCopy = () =>
-  new HttpProblem(412, 'PRECONDITION_FAILED', 'the archive is not the one that the condition names')
+  new HttpError(412, 'PRECONDITION_FAILED', 'the archive is not the one that the condition names')

@@ -9,7 +9,7 @@ const maxRanges = 16
  * touch made one; 'whole' where there is no header or it is to be ignored (another unit, bad syntax, too many parts, nothing
  * to cut); 'unsatisfiable' where every range lies behind the end.
  */
-export function wantedRanges(
+export function parseRange(
   header: string | undefined,
   size: number,
 ): ByteRange[] | 'whole' | 'unsatisfiable' {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import type { Download, DownloadLog } from '../../domains/files/downloads.ts'
 import {
   type Downloadable,
@@ -8,23 +8,23 @@ import {
 } from '../../domains/files/reads.ts'
 import { beginSharedDownload } from '../../domains/sharing/downloads.ts'
 import { requireSharedVersion, requireUnrevoked } from '../../domains/sharing/reads.ts'
-import { requireMaker } from '../../domains/workspaces/reads.ts'
+import { requireLinkCreator } from '../../domains/workspaces/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import { readLink } from '../../signing/signed-links.ts'
-import { HttpProblem, type ProblemContext, sendProblem } from '../errors.ts'
-import { type LinkBytes, type LinkLimits, linkTo } from '../limits/egress-limits.ts'
+import { HttpError, type ProblemContext, sendProblem } from '../errors.ts'
+import { type LinkBytes, type LinkLimits, quotaKey } from '../limits/egress-limits.ts'
 import type { RevocationWatch, Right } from '../revocation-watch.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
-import { judge, rangeCounts } from './preconditions.ts'
-import { isForBucket, sendToBucket } from './presigned-redirect.ts'
-import { bytesOf, type FileAnswer, fileAnswer, sendFile } from './send-file.ts'
+import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
+import { canPresign, sendToBucket } from './presigned-redirect.ts'
+import { bytesOf, type FileResponse, fileAnswer, sendFile } from './send-file.ts'
 
 /** What the door is given. */
 export type DownloadDoor = {
   /** The scope of who asks, by the Authorization header; throws Unauthenticated. */
-  scopeFor: (req: IncomingMessage) => Promise<Scope>
+  scopeFor: (req: IncomingMessage) => Promise<ServiceContext>
   /** The scope of nobody in particular: a signed link needs no other proof. */
-  nobody: Scope
+  nobody: ServiceContext
   /** Where the request comes from. */
   address: string
   downloads: DownloadLog
@@ -61,7 +61,7 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
     'Accept-Ranges': 'bytes',
     'Cache-Control': cacheControl,
   }
-  const verdict = judge(req.headers, copy)
+  const verdict = evaluatePreconditions(req.headers, copy)
   if (verdict === 'failed') throw notThatCopy()
   if (verdict === 'not modified') return void res.writeHead(304, validators).end()
 
@@ -69,12 +69,12 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   const about = { size: file.size, contentType: content['Content-Type'] }
   // RFC 9110, section 14.2: Range means something for GET alone.
   const rangeHeader =
-    req.method === 'GET' && rangeCounts(req.headers, copy) ? req.headers.range : undefined
+    req.method === 'GET' && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
   const answer = fileAnswer(about, rangeHeader)
   const headers = { ...validators, ...content, ...answer.headers }
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
   const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
-  const mayRedirect = door.redirects && !asked.counted && isForBucket(req.headers, answer)
+  const mayRedirect = door.redirects && !asked.counted && canPresign(req.headers, answer)
   const direct = mayRedirect ? scope.blobs.direct : undefined
   if (asked.link) {
     const { bytes, downloads } = door.links
@@ -90,7 +90,7 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
 }
 
-type Sending = { res: ServerResponse; file: Downloadable; answer: FileAnswer; toBucket: boolean }
+type Sending = { res: ServerResponse; file: Downloadable; answer: FileResponse; toBucket: boolean }
 
 /** The bucket gives all of it to whoever has its URL, whatever this one asks for. */
 async function takeBytes(linkBytes: LinkBytes, link: string, sending: Sending) {
@@ -99,19 +99,19 @@ async function takeBytes(linkBytes: LinkBytes, link: string, sending: Sending) {
   else await linkBytes.takeFor(res, link, bytesOf(answer))
 }
 
-const whatIsAsked = ({ versionId }: Downloadable, answer: FileAnswer) => ({
+const whatIsAsked = ({ versionId }: Downloadable, answer: FileResponse) => ({
   versionId,
   whole: answer.status === 200,
   bytes: bytesOf(answer),
 })
 
 type Asked = {
-  scope: Scope
+  scope: ServiceContext
   file: Downloadable
   disposition: Disposition
   cacheControl: string
   /** Asked before the first byte goes out; may still refuse. */
-  begin?: (answer: FileAnswer) => Promise<void>
+  begin?: (answer: FileResponse) => Promise<void>
   /** Asked again while the bytes go out: NotFound once whoever asks, or made the link, may no longer have them. */
   still: Right
   /** Whose download the log calls it; absent where `begin` writes it down. */
@@ -128,21 +128,25 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
   const [, , key = ''] = pathname.split('/')
   if (key.includes('.')) return bySignature(door.nobody, key)
   const asked = await byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
-  const link = asked.scope.viewer ? undefined : linkTo(asked.file.versionId, {})
+  const link = asked.scope.viewer ? undefined : quotaKey(asked.file.versionId, {})
   return { ...asked, by: bearerIn(asked.scope, door.address), link }
 }
 
 /** Of what was linked to with this token, or without any, in one workspace. */
-export const rightOfMaker = (scope: Scope, workspaceId: string, tokenId: string | undefined) => ({
+export const rightOfMaker = (
+  scope: ServiceContext,
+  workspaceId: string,
+  tokenId: string | undefined,
+) => ({
   key: `${workspaceId} ${tokenId}`,
-  ask: () => requireMaker(scope, workspaceId, tokenId),
+  ask: () => requireLinkCreator(scope, workspaceId, tokenId),
 })
 
-async function bySignature(scope: Scope, token: string): Promise<Asked> {
+async function bySignature(scope: ServiceContext, token: string): Promise<Asked> {
   const now = scope.now()
   const said = readLink(scope.signingKeys, token, now)
   const { versionId, disposition, expiresAt, tokenId, shareLinkId } = said
-  const link = linkTo(versionId, said)
+  const link = quotaKey(versionId, said)
   const file = await downloadableVersion(scope, versionId)
   if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition, link }
   const still = rightOfMaker(scope, file.workspaceId, tokenId)
@@ -154,9 +158,14 @@ async function bySignature(scope: Scope, token: string): Promise<Asked> {
 }
 
 /** The share is asked each time: what was revoked a moment ago opens nothing. */
-async function byShare(scope: Scope, link: string, shareLinkId: string, file: Downloadable) {
+async function byShare(
+  scope: ServiceContext,
+  link: string,
+  shareLinkId: string,
+  file: Downloadable,
+) {
   const shared = await requireSharedVersion(scope, shareLinkId, file.versionId)
-  const begin = (answer: FileAnswer) =>
+  const begin = (answer: FileResponse) =>
     beginSharedDownload(scope, shared, {
       link,
       size: file.size,
@@ -168,7 +177,11 @@ async function byShare(scope: Scope, link: string, shareLinkId: string, file: Do
   return { scope, file, cacheControl: 'private, no-store', begin, counted, still }
 }
 
-async function byBearer(scope: Scope, fileId: string, asked: string | null): Promise<Asked> {
+async function byBearer(
+  scope: ServiceContext,
+  fileId: string,
+  asked: string | null,
+): Promise<Asked> {
   const disposition = dispositionOf(asked)
   const file = await downloadableFile(scope, fileId).catch((error) => {
     // Who shows no token is asked for one, and learns nothing of what is there.
@@ -178,7 +191,7 @@ async function byBearer(scope: Scope, fileId: string, asked: string | null): Pro
   return { scope, file, disposition, cacheControl: 'private, no-cache', still }
 }
 
-const bearerIn = ({ viewer }: Scope, address: string) =>
+const bearerIn = ({ viewer }: ServiceContext, address: string) =>
   viewer
     ? ({ viewer, via: 'TOKEN', shown: viewer.tokenId } as const)
     : ({ viewer, via: 'PUBLIC', shown: address } as const)
@@ -190,7 +203,7 @@ function dispositionOf(asked: string | null): Disposition {
 }
 
 const notAllowed = () =>
-  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
 
 const notThatCopy = () =>
-  new HttpProblem(412, 'PRECONDITION_FAILED', 'the file is not the one that the condition names')
+  new HttpError(412, 'PRECONDITION_FAILED', 'the file is not the one that the condition names')

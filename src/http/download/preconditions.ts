@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 export type Validators = { etag: string; modifiedAt: number }
 
 /** What a GET or HEAD with these conditions gets, in the order of RFC 9110, section 13.2.2. */
-export function judge(
+export function evaluatePreconditions(
   headers: IncomingHttpHeaders,
   copy: Validators,
 ): 'send' | 'not modified' | 'failed' {
@@ -29,7 +29,7 @@ function hasItAlready(headers: IncomingHttpHeaders, copy: Validators): boolean {
 }
 
 /** Step 5: whether Range counts. A part is only sent to who holds the rest of the same copy; a weak tag proves nothing. */
-export function rangeCounts(headers: IncomingHttpHeaders, copy: Validators): boolean {
+export function ifRangeMatches(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const condition = single(headers['if-range'])
   if (condition === undefined) return true
   if (condition.includes('"')) return condition.trim() === copy.etag

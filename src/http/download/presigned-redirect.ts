@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { DirectDoors } from '../../blobs/blob-store.ts'
+import type { PresignedUrls } from '../../blobs/blob-store.ts'
 import type { contentHeaders } from './content-headers.ts'
-import type { FileAnswer } from './send-file.ts'
+import type { FileResponse } from './send-file.ts'
 
 /** A download has to begin in this time; how long it takes then is nobody's concern. */
 const URL_MS = 300_000
@@ -10,13 +10,13 @@ const URL_MS = 300_000
 const conditions = ['if-match', 'if-unmodified-since', 'if-modified-since', 'if-range']
 
 /** Whether the bucket, asked the same, would answer the same: with one piece of the file, or all of it. */
-export function isForBucket(headers: IncomingHttpHeaders, { parts }: FileAnswer): boolean {
+export function canPresign(headers: IncomingHttpHeaders, { parts }: FileResponse): boolean {
   if (parts.length !== 1 || headers.range?.includes(',')) return false
   return !conditions.some((name) => headers[name] !== undefined)
 }
 
 type Sending = {
-  direct: Pick<DirectDoors, 'getUrl'>
+  direct: Pick<PresignedUrls, 'getUrl'>
   key: string
   content: ReturnType<typeof contentHeaders>
   now: number

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { giveBack } from '../../blobs/streams/release-buffers.ts'
-import { Corrupt, StorageFault } from '../../errors.ts'
-import { HttpProblem } from '../errors.ts'
-import { type ByteRange, contentRange, lengthOf, multipart, wantedRanges } from './byte-ranges.ts'
+import { releaseBuffers } from '../../blobs/streams/release-buffers.ts'
+import { CorruptBlob, StorageError } from '../../errors.ts'
+import { HttpError } from '../errors.ts'
+import { type ByteRange, contentRange, lengthOf, multipart, parseRange } from './byte-ranges.ts'
 
 /** How the bytes of a file are sent: `parts` one after the other, each behind its `head`, then `tail`. */
-export type FileAnswer = {
+export type FileResponse = {
   status: 200 | 206
   headers: OutgoingHttpHeaders
   parts: { head: string; range: ByteRange }[]
@@ -16,15 +16,15 @@ export type FileAnswer = {
 }
 
 /** Of the file, as often as they are sent. */
-export const bytesOf = ({ parts }: Pick<FileAnswer, 'parts'>) =>
+export const bytesOf = ({ parts }: Pick<FileResponse, 'parts'>) =>
   parts.reduce((sum, { range }) => sum + lengthOf(range), 0)
 
 /** 200 with all of `size` bytes, or 206 with what a Range header asks; throws 416. */
 export function fileAnswer(
   { size, contentType }: { size: number; contentType: string },
   rangeHeader: string | undefined,
-): FileAnswer {
-  const ranges = wantedRanges(rangeHeader, size)
+): FileResponse {
+  const ranges = parseRange(rangeHeader, size)
   if (ranges === 'unsatisfiable') throw behindTheEnd(size)
   if (ranges === 'whole') return whole(size)
   const [range] = ranges
@@ -37,18 +37,18 @@ export function fileAnswer(
   return { status: 206, headers, parts, tail }
 }
 
-function whole(size: number): FileAnswer {
+function whole(size: number): FileResponse {
   const parts = size === 0 ? [] : [{ head: '', range: { start: 0, end: size - 1 } }]
   return { status: 200, headers: { 'Content-Length': size }, parts, tail: '' }
 }
 
-function oneRange(range: ByteRange, size: number): FileAnswer {
+function oneRange(range: ByteRange, size: number): FileResponse {
   const headers = { 'Content-Range': contentRange(range, size), 'Content-Length': lengthOf(range) }
   return { status: 206, headers, parts: [{ head: '', range }], tail: '' }
 }
 
 const behindTheEnd = (size: number) =>
-  new HttpProblem(416, 'RANGE_NOT_SATISFIABLE', `the file has ${size} bytes`, {
+  new HttpError(416, 'RANGE_NOT_SATISFIABLE', `the file has ${size} bytes`, {
     'Content-Range': `bytes */${size}`,
   })
 
@@ -58,7 +58,7 @@ const behindTheEnd = (size: number) =>
  */
 export async function sendFile(
   res: ServerResponse,
-  answer: FileAnswer,
+  answer: FileResponse,
   { blobs, blobId, onBegin }: Source,
 ) {
   const begun = () => {
@@ -70,11 +70,11 @@ export async function sendFile(
     const bytes = await blobs.open(blobId, range)
     const begin = () => begun().write(head)
     const sent = await pour(bytes, { res, begin }).catch((cause) => {
-      if (cause instanceof Corrupt) throw cause
-      throw new StorageFault(`${blobId} could not be read`, { cause })
+      if (cause instanceof CorruptBlob) throw cause
+      throw new StorageError(`${blobId} could not be read`, { cause })
     })
     // Content-Length is promised: a body that comes short must not look whole.
-    if (sent !== lengthOf(range)) throw new StorageFault(`${blobId} is shorter than its row says`)
+    if (sent !== lengthOf(range)) throw new StorageError(`${blobId} is shorter than its row says`)
   }
   begun().end(answer.tail)
 }
@@ -98,7 +98,7 @@ async function pour(
     for await (const chunk of bytes) {
       if (sent === 0) begin()
       sent += chunk.length
-      const written = (error?: Error | null) => error ?? giveBack([chunk])
+      const written = (error?: Error | null) => error ?? releaseBuffers([chunk])
       if (!res.write(chunk, written)) await roomIn(res)
     }
   } finally {

@@ -1,13 +1,13 @@
 import type { App } from '../../app.ts'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { readPage } from '../../database/query/keyset.ts'
 import { byName, childrenList } from '../../domains/entries/lists.ts'
 import type { EntryRow } from '../../domains/entries/reads.ts'
 import { sharedDownloadUrl } from '../../domains/sharing/downloads.ts'
 import { openShare } from '../../domains/sharing/opening.ts'
 import type { Shared } from '../../domains/sharing/reads.ts'
-import { HttpProblem } from '../errors.ts'
-import type { Door } from '../request-context.ts'
+import { HttpError } from '../errors.ts'
+import type { Handler } from '../request-context.ts'
 
 const PAGE = 100
 
@@ -15,7 +15,7 @@ const PAGE = 100
  * GET /s/<token>: what a share shows, as JSON: the entry, and of a folder a page of what lies in it. ?folder=<id> goes down,
  * ?after=<next> goes on. The password goes in Holdall-Share-Password: never in a URL, which is logged and kept.
  */
-export const sharesDoor = (app: App): Door => ({
+export const sharesDoor = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
@@ -39,7 +39,7 @@ export const sharesDoor = (app: App): Door => ({
   },
 })
 
-async function shown(scope: Scope, shared: Shared, after: string | null) {
+async function shown(scope: ServiceContext, shared: Shared, after: string | null) {
   const { entry } = shared
   if (entry.kind === 'file') return { entry: about(entry), ...linkTo(scope, shared, entry) }
   const list = childrenList(scope.db, entry, {}, byName)
@@ -58,11 +58,11 @@ const about = ({ id, kind, name, description, size, mediaType, sha256, updatedAt
   updatedAt: new Date(updatedAt).toISOString(),
 })
 
-function linkTo(scope: Scope, { share }: Shared, entry: EntryRow) {
+function linkTo(scope: ServiceContext, { share }: Shared, entry: EntryRow) {
   if (entry.kind === 'folder') return {}
   const { url, expiresAt } = sharedDownloadUrl(scope, share, entry)
   return { downloadUrl: { url, expiresAt: new Date(expiresAt).toISOString() } }
 }
 
 const notAllowed = () =>
-  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })

@@ -5,12 +5,12 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import type { App } from '../../app.ts'
 import { ExecutionBudget } from '../../graphql/budget.ts'
 import type { Context } from '../../graphql/context.ts'
-import { costOf, parseWithin, refuseBomb, validateBriefly } from '../../graphql/limits.ts'
+import { checkDocumentLimits, costOf, parseWithin, validateCapped } from '../../graphql/limits.ts'
 import type { Log } from '../../log.ts'
 import { schema } from '../../schema.ts'
 import { isJsonType, readJson } from '../json-body.ts'
-import type { Door, Visit } from '../request-context.ts'
-import { refusedWhole, setStatuses, unavailable, worded } from './errors.ts'
+import type { Handler, RequestContext } from '../request-context.ts'
+import { collapseComplexityErrors, setStatuses, toGraphQLError, unavailable } from './errors.ts'
 import { useIntrospection } from './introspection.ts'
 import { type NodeVisit, useSubscriptions } from './subscriptions.ts'
 
@@ -20,10 +20,10 @@ const MAX_BODY_BYTES = 1_000_000
 const preflighted = ['authorization', 'graphql-require-preflight']
 
 /** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
-export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door {
+export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Handler {
   const closing = new AbortController()
   let refuses = false
-  const yoga = createYoga<Visit & { refusal?: GraphQLError }, Context>({
+  const yoga = createYoga<RequestContext & { refusal?: GraphQLError }, Context>({
     schema,
     context: async ({ scope, requestId, address, toll }) => ({
       ...(await scope()),
@@ -33,7 +33,7 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Door 
       rateLimit: toll.standing,
       report: (err: unknown) => log.error({ err, requestId }, 'fault'),
     }),
-    maskedErrors: { maskError: (error) => worded(error, log) },
+    maskedErrors: { maskError: (error) => toGraphQLError(error, log) },
     plugins: [
       useCSRFPrevention({ requestHeaders: preflighted }),
       useJsonOnly(),
@@ -107,19 +107,19 @@ function useLimits(): Plugin {
     onParse({ setParseFn }) {
       setParseFn(parseWithin)
       return ({ result }) => {
-        if (!(result instanceof Error)) refuseBomb(result)
+        if (!(result instanceof Error)) checkDocumentLimits(result)
       }
     },
-    onValidate: ({ setValidationFn }) => setValidationFn(validateBriefly),
+    onValidate: ({ setValidationFn }) => setValidationFn(validateCapped),
   }
 }
 
 /** One point for coming in, so that nonsense is not free; the rest when it is known what is asked. */
-function useToll(log: Log): Plugin<Context & Visit> {
+function useToll(log: Log): Plugin<Context & RequestContext> {
   return {
     async onParams({ context, setResult }) {
-      const { toll } = context as unknown as Visit
-      await toll.pay(1).catch((error) => setResult({ errors: [worded(error, log)] }))
+      const { toll } = context as unknown as RequestContext
+      await toll.pay(1).catch((error) => setResult({ errors: [toGraphQLError(error, log)] }))
     },
     onExecute: ({ args }) => payRest(args),
     onSubscribe: ({ args }) => payRest(args),
@@ -128,7 +128,7 @@ function useToll(log: Log): Plugin<Context & Visit> {
 
 /** What costs more than anybody may ask for is not run, and so not paid. */
 async function payRest(args: ExecutionArgs) {
-  const { toll, limits } = args.contextValue as Context & Visit
+  const { toll, limits } = args.contextValue as Context & RequestContext
   const cost = costOf(args)
   if (cost <= limits.maxQueryCost) await toll.pay(cost - 1)
 }
@@ -165,7 +165,7 @@ function useStatuses(): Plugin {
     onResultProcess({ result, setResult }) {
       if (Array.isArray(result) || Symbol.asyncIterator in result) return
       const errors = result.errors as readonly GraphQLError[] | undefined
-      const refusal = refusedWhole(errors)
+      const refusal = collapseComplexityErrors(errors)
       if (refusal) setResult({ errors: [refusal] })
       setStatuses(refusal ? { errors: [refusal] } : { data: result.data, errors })
     },

@@ -1,13 +1,13 @@
 import { GraphQLError, type GraphQLErrorExtensions } from 'graphql'
 import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } from '../../errors.ts'
 import { currentRequestId, type Log } from '../../log.ts'
-import { asTold, statusOf } from '../errors.ts'
+import { statusOf, translateDatabaseError } from '../errors.ts'
 
 const LONGEST_MESSAGE = 1000
 
 /** What the client reads of an error: all of ours, nothing of a bug but the id under which it was logged. */
-export function worded(error: unknown, log: Log): GraphQLError {
-  const cause = asTold(causeOf(error))
+export function toGraphQLError(error: unknown, log: Log): GraphQLError {
+  const cause = translateDatabaseError(causeOf(error))
   if (cause instanceof GraphQLError) return cause
   const isOurs = cause instanceof DomainError
   const isPlain = isOurs && cause.code !== 'STORAGE_ERROR'
@@ -47,7 +47,7 @@ export const unavailable = () =>
   })
 
 /** A request that costs too much is refused whole: once, not once for each of its fields. */
-export function refusedWhole(
+export function collapseComplexityErrors(
   errors: readonly GraphQLError[] | undefined,
 ): GraphQLError | undefined {
   const refusal = errors?.find(({ extensions }) => extensions.code === 'QUERY_TOO_COMPLEX')

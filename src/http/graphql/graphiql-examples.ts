@@ -89,7 +89,7 @@ mutation Restore($id: ID!) {
 ]
 
 /** What GraphiQL opens with: the main job, a tab for each step. */
-export const walkThrough: GraphiQLOptions = {
+export const exampleTabs: GraphiQLOptions = {
   headers,
   defaultTabs: steps.map(({ query, variables }) => ({
     query,

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
-import type { Door } from '../request-context.ts'
-import { walkThrough } from './graphiql-examples.ts'
+import type { Handler } from '../request-context.ts'
+import { exampleTabs } from './graphiql-examples.ts'
 
 type Encoding = 'br' | 'gzip'
 type Page = { body: Buffer; headers: Record<string, string> }
 
 /** A browser that was sent to /graphql, not a client that asks something. */
-export const wantsPage = ({ method, headers }: IncomingMessage) =>
+export const acceptsHtml = ({ method, headers }: IncomingMessage) =>
   (method === 'GET' || method === 'HEAD') && headers.accept?.includes('text/html') === true
 
 /** GraphiQL without a CDN: 9 MB of page, made when first asked for, compressed once, then kept. */
-export function graphiqlDoor(): Door {
+export function graphiqlDoor(): Handler {
   const page = once(makePage)
   const compressed = {
     br: once(async () => promisify(brotliCompress)((await page()).body, quickly)),
@@ -41,7 +41,7 @@ const quickly = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }
 async function makePage(): Promise<Page> {
   // Loaded here and not at the start: it is most of what the house would have to read.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const body = Buffer.from(renderGraphiQL({ title: 'Holdall', ...walkThrough }))
+  const body = Buffer.from(renderGraphiQL({ title: 'Holdall', ...exampleTabs }))
   const ETag = `"${createHash('sha256').update(body).digest('base64url')}"`
   const headers = {
     // Weak, since the same page goes out in three encodings.

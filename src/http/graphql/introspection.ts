@@ -2,7 +2,7 @@ import { type DocumentNode, type GraphQLError, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { Config } from '../../config.ts'
 import { Forbidden } from '../../errors.ts'
-import type { Visit } from '../request-context.ts'
+import type { RequestContext } from '../request-context.ts'
 
 /** What graphql suggests: names in quotes, one or several, anywhere in its message. */
 const SUGGESTION = / Did you mean [^?]*\?/g
@@ -10,12 +10,12 @@ const SUGGESTION = / Did you mean [^?]*\?/g
 const MAX_MESSAGE_LENGTH = 2000
 
 /** Hides the schema where INTROSPECTION says so: introspection is Forbidden, and errors suggest no names. */
-export function useIntrospection(allowed: Config['introspection']): Plugin<Visit> {
+export function useIntrospection(allowed: Config['introspection']): Plugin<RequestContext> {
   if (allowed === 'on') return {}
   const hidden = new WeakSet<object>()
   return {
     async onParams({ context }) {
-      if (!(await mayIntrospect(allowed, context as unknown as Visit))) hidden.add(context)
+      if (!(await mayIntrospect(allowed, context as unknown as RequestContext))) hidden.add(context)
     },
     onParse:
       ({ context }) =>
@@ -31,7 +31,10 @@ export function useIntrospection(allowed: Config['introspection']): Plugin<Visit
 }
 
 /** A token that opens nothing is refused later, as everywhere. */
-const mayIntrospect = (allowed: Config['introspection'], { scope }: Visit): Promise<boolean> =>
+const mayIntrospect = (
+  allowed: Config['introspection'],
+  { scope }: RequestContext,
+): Promise<boolean> =>
   allowed === 'off'
     ? Promise.resolve(false)
     : scope().then(

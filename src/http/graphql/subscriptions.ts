@@ -15,7 +15,7 @@ import type { Context } from '../../graphql/context.ts'
 import { costOf } from '../../graphql/limits.ts'
 import { addressOf } from '../client-address.ts'
 import { atOnce } from '../limits/concurrency-limit.ts'
-import type { Visit } from '../request-context.ts'
+import type { RequestContext } from '../request-context.ts'
 import { unavailable } from './errors.ts'
 import { sendEvents } from './sse.ts'
 
@@ -23,7 +23,7 @@ import { sendEvents } from './sse.ts'
 const MOST_STREAMS = 50
 
 /** A request as Yoga's plugins see it. */
-export type NodeVisit = Visit & { req: IncomingMessage; res: ServerResponse }
+export type NodeVisit = RequestContext & { req: IncomingMessage; res: ServerResponse }
 type Options = { trustProxy: boolean; closing: AbortSignal }
 
 /**

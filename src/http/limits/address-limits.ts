@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Config } from '../../config.ts'
 import { addressOf, networkOf } from '../client-address.ts'
 import { atOnce } from './concurrency-limit.ts'
-import type { Toll } from './rate-limits.ts'
+import type { RateLimitCharge } from './rate-limits.ts'
 
 /** Open connections for each request that may be in flight: those above it are answered 429, and not all are busy. */
 const CONNECTIONS_PER_REQUEST = 2
@@ -18,7 +18,7 @@ export function openAddressLimits({ maxRequestsPerAddress: most, trustProxy }: C
 
   return {
     /** The same toll, which throws RateLimited where the address of the request has too many in flight. What is free is not refused. */
-    limit(toll: Toll, req: IncomingMessage, res: ServerResponse): Toll {
+    limit(toll: RateLimitCharge, req: IncomingMessage, res: ServerResponse): RateLimitCharge {
       let admitted = false
       const admit = () => {
         if (!admitted) requests.admit(addressOf(req, trustProxy), res)

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import { takeWithin } from '../../database/rate-limiter.ts'
+import { consume } from '../../database/rate-limiter.ts'
 import { RateLimited } from '../../errors.ts'
 import { atOnce } from './concurrency-limit.ts'
 import { secondsUntil } from './rate-limits.ts'
@@ -24,7 +24,7 @@ type Maker = { tokenId?: string | undefined; shareLinkId?: string | undefined }
  * What is counted together: all that a share shows; else what was linked to with one token, however often it makes a new link, or
  * without any.
  */
-export const linkTo = (target: string, { tokenId, shareLinkId }: Maker) =>
+export const quotaKey = (target: string, { tokenId, shareLinkId }: Maker) =>
   shareLinkId ?? `${tokenId ?? 'public'} ${target}`
 
 /** What the links that are opened without a token may send. */
@@ -52,7 +52,7 @@ function openLinkBytes({ config, counter, now, log }: App): LinkBytes | null {
   async function take(link: string, bytes: number) {
     if (bytes === 0) return { endsAt: 0 }
     const taking = { key: `link ${link}`, points: bytes, windowMs: DAY_MS }
-    const { refused, endsAt } = await takeWithin(counter, { ...taking, limit: limit ?? 0 })
+    const { refused, endsAt } = await consume(counter, { ...taking, limit: limit ?? 0 })
     if (refused) throw spent(secondsUntil(endsAt, now()))
     return { endsAt }
   }

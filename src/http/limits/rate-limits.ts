@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import type { Scope } from '../../context.ts'
-import { type Count, takeWithin } from '../../database/rate-limiter.ts'
+import type { ServiceContext } from '../../context.ts'
+import { type Count, consume } from '../../database/rate-limiter.ts'
 import { RateLimited, Unauthenticated } from '../../errors.ts'
 import type { RateLimit } from '../../graphql/context.ts'
 import { addressOf } from '../client-address.ts'
@@ -9,13 +9,17 @@ import { addressOf } from '../client-address.ts'
 const MINUTE_MS = 60_000
 
 /** What one request pays, once or in parts. */
-export type Toll = {
+export type RateLimitCharge = {
   /** Throws RateLimited where fewer points are left; what is refused is not taken. 0 points are never refused. */
   pay: (points: number) => Promise<void>
   /** Of who pays, after the last payment. */
   standing: () => RateLimit
 }
-type TollFor = (req: IncomingMessage, res: ServerResponse, scope: () => Promise<Scope>) => Toll
+type TollFor = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  scope: () => Promise<ServiceContext>,
+) => RateLimitCharge
 type Payer = { key: string; failed: boolean }
 
 /**
@@ -24,7 +28,7 @@ type Payer = { key: string; failed: boolean }
  */
 export function openRateLimits({ config, counter, now }: App): TollFor {
   const { rateLimit: limit, trustProxy } = config
-  if (limit === null) return () => freeToll(now)
+  if (limit === null) return () => unlimited(now)
   const forFailure = Math.ceil(limit / 100)
 
   return (req, res, scope) => {
@@ -37,7 +41,7 @@ export function openRateLimits({ config, counter, now }: App): TollFor {
       const cost = points + (isFirst && payer.failed ? forFailure : 0)
       const within = points > 0 ? standing.limit : Number.POSITIVE_INFINITY
       const taking = { key: payer.key, points: cost, windowMs: MINUTE_MS, limit: within }
-      const { refused, ...count } = await takeWithin(counter, taking)
+      const { refused, ...count } = await consume(counter, taking)
       tell(count, standing.cost + (refused ? 0 : cost))
       if (refused) throw new RateLimited(secondsUntil(count.endsAt, now()))
     }
@@ -56,7 +60,7 @@ export function openRateLimits({ config, counter, now }: App): TollFor {
 }
 
 /** Where no limit is set: counts, and refuses nothing. */
-export function freeToll(now: () => number): Toll {
+export function unlimited(now: () => number): RateLimitCharge {
   let cost = 0
   return {
     async pay(points) {
@@ -69,7 +73,7 @@ export function freeToll(now: () => number): Toll {
 /** What else may go wrong with the token, the door will meet and tell. */
 async function payerOf(
   req: IncomingMessage,
-  scope: () => Promise<Scope>,
+  scope: () => Promise<ServiceContext>,
   trustProxy: boolean,
 ): Promise<Payer> {
   try {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../../app.ts'
-import { requireAnswer } from '../../database/database.ts'
-import type { Door } from '../request-context.ts'
+import { ping } from '../../database/database.ts'
+import type { Handler } from '../request-context.ts'
 
 /** Longer no probe waits; the database may take longer, and answer the next one. */
 const PATIENCE_MS = 5_000
 
 /** The process is there. */
-export const livenessDoor: Door = {
+export const livenessDoor: Handler = {
   handle: (_, res) => res.writeHead(200, plain).end('ok\n'),
 }
 
@@ -15,7 +15,7 @@ export const livenessDoor: Door = {
  * Requests may come: the database answers, and the house is not closing. A disk at its reserve is no reason to send nobody here, since
  * it is read from and tidied as ever: the status stays 200, and the body says so.
  */
-export function readinessDoor({ db, log, space }: App): Door {
+export function readinessDoor({ db, log, space }: App): Handler {
   let draining = false
   /** One for all probes that come while it is under way: they must not take the connections of a database that is slow. */
   let asked: Promise<boolean> | null = null
@@ -45,7 +45,7 @@ export function readinessDoor({ db, log, space }: App): Door {
 
   async function ask() {
     try {
-      await requireAnswer(db)
+      await ping(db)
       return true
     } catch (error) {
       log.error({ err: error }, 'the database does not answer')

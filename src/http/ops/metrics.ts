@@ -11,9 +11,9 @@ import { lockWaits } from '../../database/transaction.ts'
 import { sweepState } from '../../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../../errors.ts'
 import { addressOf } from '../client-address.ts'
-import { HttpProblem, sendProblem } from '../errors.ts'
+import { HttpError, sendProblem } from '../errors.ts'
 import type { NoteAuthFailure } from '../limits/auth-failures.ts'
-import type { Door } from '../request-context.ts'
+import type { Handler } from '../request-context.ts'
 
 /** Of the process, however many houses it holds. */
 const ofProcess = new Registry()
@@ -113,7 +113,7 @@ function gaugeDisks(register: Registry, space: DiskSpace) {
 }
 
 /** Answers /metrics as METRICS and METRICS_TOKEN allow. API tokens open nothing here; a wrong one costs as elsewhere. */
-export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Door {
+export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Handler {
   return {
     async handle(req, res, visit) {
       if (!access.open && access.token === null) throw notServed()
@@ -170,10 +170,10 @@ function isBearer(authorization: string | undefined, token: string): boolean {
   return timingSafeEqual(digest(given), digest(token))
 }
 
-const notServed = () => new HttpProblem(404, 'NOT_FOUND', 'nothing is served here')
+const notServed = () => new HttpError(404, 'NOT_FOUND', 'nothing is served here')
 
 const onlyReads = () =>
-  new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
 
 /** What went over a connection since it was last asked about: one connection serves many requests. */
 function trafficOf() {

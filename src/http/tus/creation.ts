@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { createFinal } from '../../domains/uploads/concat/concat.ts'
 import { uploadById, uploadIdOf } from '../../domains/uploads/reads.ts'
-import { isJoining, type UploadRow } from '../../domains/uploads/rules.ts'
+import { isConcatenating, type UploadRow } from '../../domains/uploads/rules.ts'
 import { createUpload } from '../../domains/uploads/writes.ts'
 import { NotFound } from '../../errors.ts'
 import { uploadFromMetadata } from './metadata.ts'
-import type { Passage } from './request-state.ts'
+import type { TusRequestState } from './request-state.ts'
 
 /** So long a request waits for its parts to be joined; then it is answered, and they still are. */
 const PATIENCE_MS = 20_000
 
 /** Makes the upload of a POST, for @tus/server to go on with; its id. */
-export async function createAsAsked(passage: Passage): Promise<string> {
+export async function createFromRequest(passage: TusRequestState): Promise<string> {
   const { asked, scope } = passage
   const input = { ...asUpload(passage), size: asked.length }
   passage.upload = await createUpload(scope, asked.concat ? partial(input) : input)
@@ -20,7 +20,7 @@ export async function createAsAsked(passage: Passage): Promise<string> {
 }
 
 /** Clients that say nothing in metadata, as of partial uploads, may say the workspace in the query of their endpoint. */
-function asUpload({ req, scope }: Passage, ofParts: string | null = null) {
+function asUpload({ req, scope }: TusRequestState, ofParts: string | null = null) {
   const { searchParams } = new URL(req.url ?? '', 'http://door')
   const header = req.headers['upload-metadata']?.toString()
   return uploadFromMetadata(header, scope.viewer, searchParams.get('workspaceId') ?? ofParts)
@@ -39,7 +39,7 @@ const partial = ({ workspaceId, tusMetadata, size }: Input) => ({
 })
 
 /** The final upload of a POST, with its parts joined unless that takes long. */
-export async function concatenate(passage: Passage, startJoining: () => unknown) {
+export async function concatenate(passage: TusRequestState, startJoining: () => unknown) {
   const { asked, scope } = passage
   const partIds = (asked.concat?.parts ?? []).map((url) => partAt(scope, url))
   const [first] = partIds
@@ -52,7 +52,7 @@ export async function concatenate(passage: Passage, startJoining: () => unknown)
 }
 
 /** tus: "The host and protocol scheme of the partial upload's URLs MAY be omitted." */
-function partAt({ signingKeys }: Scope, url: string): string {
+function partAt({ signingKeys }: ServiceContext, url: string): string {
   const path = URL.parse(url, 'http://door/uploads/')?.pathname ?? ''
   const [, key = ''] = /\/uploads\/([^/]+)$/.exec(path) ?? []
   const id = uploadIdOf(signingKeys, key)
@@ -60,10 +60,10 @@ function partAt({ signingKeys }: Scope, url: string): string {
   return id
 }
 
-async function joined({ scope, stop }: Passage, made: UploadRow): Promise<UploadRow> {
+async function joined({ scope, stop }: TusRequestState, made: UploadRow): Promise<UploadRow> {
   const end = performance.now() + PATIENCE_MS
   let upload = made
-  for (let pauseMs = 5; isJoining(upload); pauseMs = Math.min(2 * pauseMs, 200)) {
+  for (let pauseMs = 5; isConcatenating(upload); pauseMs = Math.min(2 * pauseMs, 200)) {
     if (stop.signal.aborted || performance.now() > end) break
     await sleep(pauseMs)
     upload = (await uploadById(scope.db, made.id)) ?? upload

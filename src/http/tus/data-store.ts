@@ -1,16 +1,16 @@
 import { DataStore, Upload } from '@tus/server'
 import { declareLength } from '../../domains/uploads/receive/offsets.ts'
-import { cancelUpload, forgetResource } from '../../domains/uploads/terminate.ts'
-import { type Patience, receiveBody } from './receive-body.ts'
+import { cancelUpload, expireResource } from '../../domains/uploads/terminate.ts'
+import { type BodyTimeouts, receiveBody } from './receive-body.ts'
 import {
-  busy,
+  acquireLease,
   currentPassage,
-  holdFor,
-  lost,
+  lockedError,
+  readAfterWriter,
+  requireActive,
   requireConfirmed,
-  requireThere,
   requireUpload,
-  rowAtRest,
+  throwLeaseLost,
 } from './request-state.ts'
 
 /**
@@ -19,9 +19,9 @@ import {
  */
 export class UploadStore extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination']
-  readonly #patience: Patience
+  readonly #patience: BodyTimeouts
 
-  constructor(patience: Patience) {
+  constructor(patience: BodyTimeouts) {
     super()
     this.#patience = patience
   }
@@ -30,9 +30,10 @@ export class UploadStore extends DataStore {
     const passage = currentPassage()
     const { scope, asked } = passage
     const patches = asked.method === 'PATCH'
-    const found = await (patches ? holdFor : rowAtRest)(passage, id)
-    const upload = requireThere(found, id, scope.now())
-    if (patches && upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
+    const found = await (patches ? acquireLease : readAfterWriter)(passage, id)
+    const upload = requireActive(found, id, scope.now())
+    if (patches && upload.status === 'PROCESSING')
+      throw lockedError('the upload is being confirmed')
     passage.upload = upload
     if (asked.method === 'HEAD') requireConfirmed(upload)
     // Said once more, as by a client that tries again, the length is not changed: @tus/server may take it for new.
@@ -44,7 +45,8 @@ export class UploadStore extends DataStore {
     const passage = currentPassage()
     const upload = requireUpload(passage)
     if (upload.size === length) return
-    passage.upload = (await declareLength(passage.scope, upload, length)) ?? (await lost(passage))
+    passage.upload =
+      (await declareLength(passage.scope, upload, length)) ?? (await throwLeaseLost(passage))
   }
 
   override write(): Promise<number> {
@@ -54,9 +56,9 @@ export class UploadStore extends DataStore {
   override async remove(id: string): Promise<void> {
     const passage = currentPassage()
     const { scope } = passage
-    const upload = requireThere(await rowAtRest(passage, id), id, scope.now())
-    if (upload.status === 'PROCESSING') throw busy('the upload is being confirmed')
-    if (upload.status === 'COMPLETE') return forgetResource(scope, upload)
+    const upload = requireActive(await readAfterWriter(passage, id), id, scope.now())
+    if (upload.status === 'PROCESSING') throw lockedError('the upload is being confirmed')
+    if (upload.status === 'COMPLETE') return expireResource(scope, upload)
     await cancelUpload(scope, id)
   }
 }

@@ -7,11 +7,11 @@ import { requireOwnUpload, uploadById, uploadIdOf } from '../../domains/uploads/
 import { isFinal } from '../../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../../errors.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
-import { HttpProblem, statusOf } from '../errors.ts'
+import { HttpError, statusOf } from '../errors.ts'
 import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
-import type { Door, Visit } from '../request-context.ts'
+import type { Handler, RequestContext } from '../request-context.ts'
 import { openSenderWatch } from '../sender-watch.ts'
-import { concatenate, createAsAsked } from './creation.ts'
+import { concatenate, createFromRequest } from './creation.ts'
 import { UploadStore } from './data-store.ts'
 import {
   capabilities,
@@ -22,9 +22,15 @@ import {
   TUS_VERSION,
 } from './headers.ts'
 import { uploadLocker } from './locker.ts'
-import { type DoorLimits, type Patience, usualPatience } from './receive-body.ts'
-import { busy, currentPassage, during, type Passage, requireConfirmed } from './request-state.ts'
-import { answer, problemOf, tellUpload } from './response.ts'
+import { type BodyTimeouts, type DoorLimits, usualPatience } from './receive-body.ts'
+import {
+  currentPassage,
+  lockedError,
+  requireConfirmed,
+  runWithState,
+  type TusRequestState,
+} from './request-state.ts'
+import { answer, problemOf, setUploadHeaders } from './response.ts'
 
 const sending = new Set(['PATCH', 'POST'])
 
@@ -35,22 +41,27 @@ const sending = new Set(['PATCH', 'POST'])
 export function uploadsDoor(
   app: App,
   { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
-): Door {
+): Handler {
   const serving = {
     tus: tusServer({ ...usualPatience, ...patience }),
     startJoining: () => app.jobs.runDue(),
   }
-  const running = new Map<Passage, Promise<unknown>>()
+  const running = new Map<TusRequestState, Promise<unknown>>()
   const senders = atOnce(mostSenders)
   const watch = openSenderWatch(app.db)
   let closing = false
 
-  async function pass(req: IncomingMessage, res: ServerResponse, visit: Visit, method: string) {
+  async function pass(
+    req: IncomingMessage,
+    res: ServerResponse,
+    visit: RequestContext,
+    method: string,
+  ) {
     checkVersion(req)
     // tus-js-client takes a HEAD that is refused for the end of the upload.
     await visit.toll.pay(method === 'HEAD' ? 0 : 1)
     const id = uploadNamed(req, method, app.signingKeys)
-    if (closing) throw busy('the server is closing')
+    if (closing) throw lockedError('the server is closing')
     const passage = await enter(req, visit, method)
     if (sending.has(method)) senders.admit(passage.scope.viewer?.userId ?? '', res)
     const { viewer } = passage.scope
@@ -80,12 +91,12 @@ export function uploadsDoor(
   }
 }
 
-function tusServer(patience: Patience) {
+function tusServer(patience: BodyTimeouts) {
   return new Server({
     path: '/uploads',
     datastore: new UploadStore(patience),
     locker: uploadLocker(),
-    namingFunction: () => createAsAsked(currentPassage()),
+    namingFunction: () => createFromRequest(currentPassage()),
     onResponseError(_, error) {
       currentPassage().problem = error
       return undefined
@@ -101,7 +112,7 @@ function uploadNamed({ url = '' }: IncomingMessage, method: string, keys: Signin
   const allowed = key === '' ? methods.all : methods.one
   if (!allowed.includes(method)) {
     const Allow = [...allowed, 'OPTIONS'].join(', ')
-    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', `only ${Allow} here`, { Allow })
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', `only ${Allow} here`, { Allow })
   }
   if (key === '') return null
   const id = uploadIdOf(keys, key)
@@ -109,7 +120,11 @@ function uploadNamed({ url = '' }: IncomingMessage, method: string, keys: Signin
   return id
 }
 
-async function enter(req: IncomingMessage, visit: Visit, method: string): Promise<Passage> {
+async function enter(
+  req: IncomingMessage,
+  visit: RequestContext,
+  method: string,
+): Promise<TusRequestState> {
   const scope = await visit.scope()
   if (!scope.viewer) throw new Unauthenticated()
   const asked = readHeaders(req, method, scope.limits.maxUploadBytes)
@@ -122,36 +137,36 @@ type Serving = { tus: Server; startJoining: () => unknown }
 async function serve(
   { tus, startJoining }: Serving,
   res: ServerResponse,
-  passage: Passage,
+  passage: TusRequestState,
   id: string | null,
 ) {
   if (id) await requireTusUpload(passage, id)
   try {
     const response = passage.asked.concat?.parts
       ? await concatenate(passage, startJoining)
-      : await during(passage, () => tus.handleWeb(requestFor(passage, id)))
+      : await runWithState(passage, () => tus.handleWeb(requestFor(passage, id)))
     if (!response.ok) throw await problemOf(response, passage)
     await confirmIfAsked(passage)
-    tellUpload(res, passage)
+    setUploadHeaders(res, passage)
     answer(res, response)
   } catch (error) {
-    tellUpload(res, passage)
+    setUploadHeaders(res, passage)
     throw error
   }
 }
 
 /** One that takes its bytes otherwise is not here. */
-async function requireTusUpload({ scope, asked }: Passage, id: string) {
+async function requireTusUpload({ scope, asked }: TusRequestState, id: string) {
   const upload = await requireOwnUpload(scope.db, scope.viewer, id)
   if (upload.transport !== 'TUS') throw new NotFound(id)
   // tus: "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload URL".
   if (asked.method === 'PATCH' && isFinal(upload)) {
-    throw new HttpProblem(403, 'FORBIDDEN', 'a final upload has the bytes of its parts')
+    throw new HttpError(403, 'FORBIDDEN', 'a final upload has the bytes of its parts')
   }
 }
 
 /** What @tus/server is to see of the request: neither the query nor the proxies, only what was read and found right. */
-function requestFor({ asked }: Passage, id: string | null): Request {
+function requestFor({ asked }: TusRequestState, id: string | null): Request {
   const { method, contentLength, offset, length, deferLength, hasBody } = asked
   const headers = new Headers({ 'Tus-Resumable': TUS_VERSION })
   if (offset !== null) headers.set('Upload-Offset', String(offset))
@@ -169,7 +184,7 @@ const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
  * An empty PATCH at the end tries a confirm that failed once more. The answer says what became of it; a PATCH whose upload is not a file
  * yet is 423, as HEAD is, for a client takes 204 at the end for success.
  */
-async function confirmIfAsked(passage: Passage) {
+async function confirmIfAsked(passage: TusRequestState) {
   const { upload, asked, scope } = passage
   if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
@@ -186,5 +201,5 @@ function calmed({ log }: App, error: unknown): unknown {
   const status = statusOf(error)
   if (status < 500 && status !== 429) return error
   log.error({ err: error }, 'unexpected')
-  return busy('this cannot be told at the moment')
+  return lockedError('this cannot be told at the moment')
 }

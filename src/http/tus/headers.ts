@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { type Checksum, checksumAlgorithms, parseChecksum } from '../../blobs/streams/checksum.ts'
 import { FileTooLarge } from '../../errors.ts'
 import { tusExtensions } from '../../graphql/server-info.ts'
-import { HttpProblem } from '../errors.ts'
+import { HttpError } from '../errors.ts'
 
 export const TUS_VERSION = '1.0.0'
 export const OFFSET_TYPE = 'application/offset+octet-stream'
@@ -39,7 +39,7 @@ export function methodOf({ method = '', headers }: IncomingMessage): string {
 export function checkVersion({ headers }: IncomingMessage) {
   if (headers['tus-resumable'] === TUS_VERSION) return
   const message = `Tus-Resumable: ${TUS_VERSION} is needed`
-  throw new HttpProblem(412, 'PRECONDITION_FAILED', message, { 'Tus-Version': TUS_VERSION })
+  throw new HttpError(412, 'PRECONDITION_FAILED', message, { 'Tus-Version': TUS_VERSION })
 }
 
 /** Throws HttpProblem (400, 415) and FileTooLarge for what the protocol refuses in headers. */
@@ -86,7 +86,7 @@ function wholeNumber(headers: Headers, name: string): number | null {
 function checkType(headers: Headers) {
   const [type = ''] = (headers['content-type'] ?? '').split(';')
   if (type.trim().toLowerCase() === OFFSET_TYPE) return
-  throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', `Content-Type: ${OFFSET_TYPE} is needed`)
+  throw new HttpError(415, 'UNSUPPORTED_MEDIA_TYPE', `Content-Type: ${OFFSET_TYPE} is needed`)
 }
 
 function readDeferLength(headers: Headers): boolean {
@@ -113,4 +113,4 @@ function readChecksum(headers: Headers): Checksum | undefined {
   throw refused(`Upload-Checksum is one of ${algorithms}, a space, and the digest in Base64`)
 }
 
-const refused = (message: string) => new HttpProblem(400, 'BAD_REQUEST', message)
+const refused = (message: string) => new HttpError(400, 'BAD_REQUEST', message)

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locker } from '@tus/server'
-import { busy, currentPassage } from './request-state.ts'
+import { currentPassage, lockedError } from './request-state.ts'
 
 /** One request's place in the line of an upload: the first in line has its turn. */
 type Turn = { stop: AbortController; begun: Promise<void>; begin: () => void }
 
-export type UploadLines = {
+export type UploadLocks = {
   /** Waits for its turn; whoever is there is stopped. Throws busy, and then is not in the line. */
   join: (id: string, turn: Turn) => Promise<void>
   leave: (id: string, turn: Turn) => void
@@ -16,19 +16,19 @@ export type UploadLines = {
  * never stands in the way of the client that has come back. What a PATCH has received it keeps. A HEAD waits its turn as well: the
  * offset that it tells is the one from which the next PATCH goes on. Among several processes leases do the same.
  */
-export function uploadLines({ waitMs = 2000, mostWaiting = 8 } = {}): UploadLines {
+export function uploadLines({ waitMs = 2000, mostWaiting = 8 } = {}): UploadLocks {
   const lines = new Map<string, Turn[]>()
 
   async function join(id: string, turn: Turn) {
     const line = lines.get(id) ?? []
-    if (line.length > mostWaiting) throw busy('too many requests for this upload at once')
+    if (line.length > mostWaiting) throw lockedError('too many requests for this upload at once')
     for (const { stop } of line) stop.abort('newer')
     line.push(turn)
     lines.set(id, line)
     if (line[0] === turn) return
     if (await within(waitMs, turn.begun)) return
     leave(id, turn)
-    throw busy('another request for this upload has not ended yet')
+    throw lockedError('another request for this upload has not ended yet')
   }
 
   function leave(id: string, turn: Turn) {
@@ -41,7 +41,7 @@ export function uploadLines({ waitMs = 2000, mostWaiting = 8 } = {}): UploadLine
   return { join, leave }
 }
 
-export function turnOf(stop: AbortController): Turn {
+export function createWaiter(stop: AbortController): Turn {
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
   return { stop, begun, begin }
 }
@@ -50,7 +50,7 @@ export function turnOf(stop: AbortController): Turn {
 export const uploadLocker = ({ join, leave } = uploadLines()): Locker => ({
   newLock(id) {
     const passage = currentPassage()
-    const turn = turnOf(passage.stop)
+    const turn = createWaiter(passage.stop)
     const unlock = async () => {
       await passage.hold?.release(passage.upload)
       leave(id, turn)

@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import { requireUnrevoked } from '../../domains/accounts/reads.ts'
 import { isShared } from '../../domains/uploads/receive/leases.ts'
-import { appendTo, commitLast, commitOffset } from '../../domains/uploads/receive/offsets.ts'
-import { roomLeft, type UploadRow } from '../../domains/uploads/rules.ts'
-import { HttpProblem } from '../errors.ts'
+import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads/receive/offsets.ts'
+import { remainingBytes, type UploadRow } from '../../domains/uploads/rules.ts'
+import { HttpError } from '../errors.ts'
 import {
-  busy,
-  holdFor,
-  lost,
-  type Passage,
+  acquireLease,
+  lockedError,
+  requireActive,
   requireStillThere,
-  requireThere,
   requireUpload,
   type StopReason,
+  type TusRequestState,
+  throwLeaseLost,
 } from './request-state.ts'
 
 /**
@@ -20,16 +20,19 @@ import {
  * committed, and committed before it is answered; also when the body breaks off, stalls, or has to make way. A PATCH that was
  * not read to its end is 423, with the offset from which to go on.
  */
-export async function receiveBody(passage: Passage, patience: Patience): Promise<number> {
+export async function receiveBody(
+  passage: TusRequestState,
+  patience: BodyTimeouts,
+): Promise<number> {
   const { req, asked, scope, stop } = passage
   const upload = requireUpload(passage)
-  const end = upload.offset + roomLeft(upload, scope.limits.maxUploadBytes)
+  const end = upload.offset + remainingBytes(upload, scope.limits.maxUploadBytes)
   if (asked.hasBody && (isAllThere(upload) || upload.offset + (asked.contentLength ?? 0) > end)) {
     throw tooMuch()
   }
   if (isAllThere(upload)) return upload.offset
   if (asked.method === 'POST' && asked.hasBody) await holdNew(passage)
-  using _ = stopWhenIdle(req, stop, patience)
+  using _ = abortIfIdle(req, stop, patience)
   const options = {
     checksum: asked.checksum,
     signal: stop.signal,
@@ -48,7 +51,7 @@ export async function receiveBody(passage: Passage, patience: Patience): Promise
   await requireUnrevoked(scope.db, scope.viewer)
   if (offset > end) throw tooMuch()
   if (offset > requireUpload(passage).offset || offset === upload.size)
-    await commit(passage, offset, commitLast)
+    await commit(passage, offset, commitFinalOffset)
   if (asked.method === 'PATCH' && !req.complete) throw interrupted(stop.signal.reason)
   return offset
 }
@@ -56,28 +59,28 @@ export async function receiveBody(passage: Passage, patience: Patience): Promise
 const isAllThere = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
 
 /** Its URL is not told before the answer, but others may find it in the list of uploads. */
-async function holdNew(passage: Passage) {
+async function holdNew(passage: TusRequestState) {
   const { scope } = passage
   if (!isShared(scope)) return
   const { id } = requireUpload(passage)
-  passage.upload = requireThere(await holdFor(passage, id), id, scope.now())
+  passage.upload = requireActive(await acquireLease(passage, id), id, scope.now())
 }
 
-function requireMine({ hold }: Passage) {
-  if (hold && !hold.isMine()) throw busy(reasons.lost)
+function requireMine({ hold }: TusRequestState) {
+  if (hold && !hold.isMine()) throw lockedError(reasons.lost)
 }
 
 /** Not the very last byte: a body that has more than was announced must not make the upload complete. */
-async function commitUpTo(passage: Passage, offset: number, end: number) {
+async function commitUpTo(passage: TusRequestState, offset: number, end: number) {
   if (offset > end) throw tooMuch()
   if (offset < end) await commit(passage, offset)
 }
 
-async function commit(passage: Passage, offset: number, write = commitOffset) {
+async function commit(passage: TusRequestState, offset: number, write = commitOffset) {
   const { scope } = passage
   const upload = requireUpload(passage)
   try {
-    passage.upload = (await write(scope, upload, offset)) ?? (await lost(passage))
+    passage.upload = (await write(scope, upload, offset)) ?? (await throwLeaseLost(passage))
   } catch (error) {
     // Another process may have written these bytes since.
     scope.blobs.distrust?.(upload.id)
@@ -86,7 +89,7 @@ async function commit(passage: Passage, offset: number, write = commitOffset) {
 }
 
 const tooMuch = () =>
-  new HttpProblem(413, 'FILE_TOO_LARGE', 'these are more bytes than the upload may have')
+  new HttpError(413, 'FILE_TOO_LARGE', 'these are more bytes than the upload may have')
 
 const reasons: Record<StopReason, string> = {
   newer: 'a newer request for this upload has come',
@@ -97,17 +100,17 @@ const reasons: Record<StopReason, string> = {
 }
 
 function interrupted(reason: StopReason | undefined) {
-  const problem = busy(reason ? reasons[reason] : 'the body broke off')
+  const problem = lockedError(reason ? reasons[reason] : 'the body broke off')
   // tus: "A timeout SHOULD be handled by closing the underlying connection."
   if (reason === 'idle') problem.headers.Connection = 'close'
   return problem
 }
 
 /** How long a body may bring nothing; and over how long it has to bring LEAST_PER_SECOND, once it has lasted so long. */
-export type Patience = { idleMs: number; paceMs: number }
+export type BodyTimeouts = { idleMs: number; paceMs: number }
 /** What a door for bodies bears, where it is not what is usual. */
-export type DoorLimits = Partial<Patience> & { mostSenders?: number }
-export const usualPatience: Patience = { idleMs: 60_000, paceMs: 60_000 }
+export type DoorLimits = Partial<BodyTimeouts> & { mostSenders?: number }
+export const usualPatience: BodyTimeouts = { idleMs: 60_000, paceMs: 60_000 }
 
 /** Bytes a second, over a minute, that a body has to bring and a client has to take: who does less wants the socket. */
 export const LEAST_PER_SECOND = 1024
@@ -117,10 +120,10 @@ const LOOKS = 4
  * Aborts `stop` with `idle` when the body brings nothing, or next to nothing, for longer than `patience`. Counted where the kernel
  * hands over bytes, so that no read pays for it; and by looks, not by the clock: a process that stood still has not read either.
  */
-export function stopWhenIdle(
+export function abortIfIdle(
   { socket }: IncomingMessage,
   stop: AbortController,
-  { idleMs, paceMs }: Patience,
+  { idleMs, paceMs }: BodyTimeouts,
 ): Disposable {
   const timers = [wanting(1, idleMs), wanting((LEAST_PER_SECOND * paceMs) / 1000, paceMs)]
   return { [Symbol.dispose]: () => timers.forEach(clearInterval) }

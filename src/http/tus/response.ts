@@ -1,15 +1,15 @@
 import type { ServerResponse } from 'node:http'
 import { uploadUrl } from '../../domains/uploads/reads.ts'
-import { isJoining, mayExpire, statusAt } from '../../domains/uploads/rules.ts'
-import { HttpProblem } from '../errors.ts'
-import type { Passage } from './request-state.ts'
+import { isConcatenating, mayExpire, statusAt } from '../../domains/uploads/rules.ts'
+import { HttpError } from '../errors.ts'
+import type { TusRequestState } from './request-state.ts'
 
 /**
  * What every answer about an upload tells, whichever its status: where it is (of a new one), how far it came, how long it waits,
  * and what has become of it. tus: the offset goes with HEAD, PATCH and a POST with bytes; here also with 409, 423 and 460, so
  * that a client need not ask. The Holdall- headers are ours.
  */
-export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passage) {
+export function setUploadHeaders(res: ServerResponse, { asked, scope, upload }: TusRequestState) {
   if (!upload) return
   const { method } = asked
   const status = statusAt(upload, scope.now())
@@ -17,7 +17,7 @@ export function tellUpload(res: ServerResponse, { asked, scope, upload }: Passag
     Location: method === 'POST' ? uploadUrl(scope, upload.id) : null,
     // tus: HEAD of a final upload has no offset "unless the concatenation has been successfully finished".
     'Upload-Offset':
-      (method !== 'POST' || asked.hasBody) && !isJoining(upload) ? upload.offset : null,
+      (method !== 'POST' || asked.hasBody) && !isConcatenating(upload) ? upload.offset : null,
     'Upload-Concat': method === 'HEAD' ? upload.concat : null,
     'Upload-Expires': mayExpire(upload) && status !== 'EXPIRED' ? httpDate(upload.expiresAt) : null,
     'Upload-Metadata': method === 'HEAD' ? upload.tusMetadata : null,
@@ -52,11 +52,11 @@ const codes: Record<number, string> = {
 /** What a handler threw where it is ours, else @tus/server's own refusal in our words. */
 export async function problemOf(
   response: Response,
-  { problem, upload }: Passage,
+  { problem, upload }: TusRequestState,
 ): Promise<unknown> {
   if (problem instanceof Error) return problem
   const { status } = response
   const text = (await response.text()).trim()
   const message = status === 409 ? `the upload has ${upload?.offset} bytes` : text
-  return new HttpProblem(status, codes[status] ?? 'BAD_REQUEST', message)
+  return new HttpError(status, codes[status] ?? 'BAD_REQUEST', message)
 }

@@ -1,4 +1,4 @@
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { entryById, pathOf } from '../../domains/entries/reads.ts'
 import { versionsById } from '../../domains/files/reads.ts'
 import { tagsOfEntries } from '../../domains/tags/reads.ts'
@@ -11,7 +11,7 @@ const LINK_MS = 3_600_000
  * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with
  * what it has just written: id, name, path and size.
  */
-export async function fileJson(scope: Scope, fileId: string) {
+export async function fileJson(scope: ServiceContext, fileId: string) {
   const { db } = scope
   const file = await entryById(db, fileId)
   const [version] = await versionsById(db, [file?.versionId ?? ''])
@@ -39,7 +39,7 @@ export async function fileJson(scope: Scope, fileId: string) {
   }
 }
 
-function linkTo(scope: Scope, versionId: string, name: string): string {
+function linkTo(scope: ServiceContext, versionId: string, name: string): string {
   const tokenId = scope.viewer?.tokenId
   const expiresAt = scope.now() + LINK_MS
   return downloadUrl(scope, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)

@@ -7,22 +7,22 @@ import { checkRowLinkFields, checkUploadFields } from './field-limits.ts'
 import type { FilePart } from './multipart-parser.ts'
 
 /** What is said of a file, in fields of its form or in the query; an empty one counts as absent. */
-export type Said = (name: string) => string | null
+export type FieldReader = (name: string) => string | null
 
 /** A field of the form goes before the query. */
-export const saidIn =
-  (fields: ReadonlyMap<string, string>, query: URLSearchParams): Said =>
+export const fieldReader =
+  (fields: ReadonlyMap<string, string>, query: URLSearchParams): FieldReader =>
   (name) =>
     fields.get(name) || query.get(name) || null
 
 /** Null where nobody has named it (yet). */
-export const workspaceIn = (said: Said, viewer: Viewer) =>
+export const workspaceIn = (said: FieldReader, viewer: Viewer) =>
   said('workspaceId') ?? viewer?.workspaceId ?? null
 
 const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
 
 /** The upload that a form asks for. Throws InvalidInput. */
-export function uploadFromForm(said: Said, part: FilePart, viewer: Viewer): NewUpload {
+export function uploadFromForm(said: FieldReader, part: FilePart, viewer: Viewer): NewUpload {
   const workspaceId = workspaceIn(said, viewer)
   if (!workspaceId) throw refused('workspaceId', 'is needed, unless the token is bound to one')
   const onConflict = said('onConflict')
@@ -43,7 +43,7 @@ export function uploadFromForm(said: Said, part: FilePart, viewer: Viewer): NewU
 }
 
 /** `root` is the root itself, also where a workspace has drive folders for what names no place. */
-function placeIn(said: Said): Pick<NewUpload, 'folderId' | 'path'> {
+function placeIn(said: FieldReader): Pick<NewUpload, 'folderId' | 'path'> {
   const [folderId, path] = [said('folderId'), said('path') ?? said('dir')]
   return folderId === 'root' ? { folderId: null, path: path ?? '' } : { folderId, path }
 }
@@ -53,7 +53,7 @@ const plainName = (name: string | null) =>
   name?.replace(/%(22|0D|0A)/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
 /** The row that is to hold the file's path: db_commit, table_name and column_name. Throws InvalidInput. */
-export function rowLinkFromForm(said: Said): RowLink | null {
+export function rowLinkFromForm(said: FieldReader): RowLink | null {
   if (!/^(true|1|yes|on)$/i.test(said('db_commit') ?? '')) return null
   const [table, column] = [said('table_name'), said('column_name')]
   if (!table) throw refused('table_name', 'is needed with db_commit')

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
 import { Unauthenticated } from '../../errors.ts'
-import { HttpProblem } from '../errors.ts'
+import { HttpError } from '../errors.ts'
 
 /** So much may stand around a file in a form, in fields and their headers. */
 export const MOST_AROUND_BYTES = 1_000_000
@@ -57,7 +57,7 @@ export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Pr
   }
 }
 
-function collectFields(form: busboy.Busboy, reject: (problem: HttpProblem) => void): Fields {
+function collectFields(form: busboy.Busboy, reject: (problem: HttpError) => void): Fields {
   const fields: Fields = new Map()
   form.on('field', (name, value, { nameTruncated, valueTruncated }) => {
     if (nameTruncated || valueTruncated) reject(malformed(`${name} is too long`))
@@ -73,7 +73,7 @@ function collectFields(form: busboy.Busboy, reject: (problem: HttpProblem) => vo
 function parserOf({ headers }: IncomingMessage, maxFileBytes: number) {
   const [type = ''] = (headers['content-type'] ?? '').split(';')
   if (type.trim().toLowerCase() !== 'multipart/form-data') {
-    throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'a form is multipart/form-data')
+    throw new HttpError(415, 'UNSUPPORTED_MEDIA_TYPE', 'a form is multipart/form-data')
   }
   try {
     // RFC 7578, section 5.1: names are UTF-8 unless they say otherwise. One byte more than may be shows what is too large.
@@ -86,10 +86,10 @@ function parserOf({ headers }: IncomingMessage, maxFileBytes: number) {
 
 const oneFile = 'one file is needed, in the field `file`'
 
-const malformed = (what: string) => new HttpProblem(400, 'BAD_REQUEST', `the form: ${what}`)
+const malformed = (what: string) => new HttpError(400, 'BAD_REQUEST', `the form: ${what}`)
 
 export const tooLarge = (maxBytes: number) =>
-  new HttpProblem(
+  new HttpError(
     413,
     'FILE_TOO_LARGE',
     `a form takes a file of at most ${maxBytes} bytes; createUpload, or tus at /uploads, takes larger ones`,
@@ -98,4 +98,4 @@ export const tooLarge = (maxBytes: number) =>
 const stopped = (reason: unknown) =>
   reason === 'revoked'
     ? new Unauthenticated()
-    : new HttpProblem(408, 'TIMEOUT', 'no byte, or next to none, has come for too long')
+    : new HttpError(408, 'TIMEOUT', 'no byte, or next to none, has come for too long')

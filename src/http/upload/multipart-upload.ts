@@ -1,24 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import type { Scope } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import {
+  abortForm,
   beginForm,
-  dropForm,
+  completeForm,
+  extendReservation,
   type FormUpload,
-  fileForm,
-  growForm,
   requireHeld,
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
 import { Unauthenticated } from '../../errors.ts'
 import { refuseEarly } from '../early-reject.ts'
-import { HttpProblem } from '../errors.ts'
+import { HttpError } from '../errors.ts'
 import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
-import type { Door } from '../request-context.ts'
+import type { Handler } from '../request-context.ts'
 import { openSenderWatch, type SenderWatch } from '../sender-watch.ts'
-import { type DoorLimits, type Patience, stopWhenIdle, usualPatience } from '../tus/receive-body.ts'
+import {
+  abortIfIdle,
+  type BodyTimeouts,
+  type DoorLimits,
+  usualPatience,
+} from '../tus/receive-body.ts'
 import { fileJson } from './file-json.ts'
-import { rowLinkFromForm, saidIn, uploadFromForm, workspaceIn } from './form-fields.ts'
+import { fieldReader, rowLinkFromForm, uploadFromForm, workspaceIn } from './form-fields.ts'
 import {
   type Fields,
   type FilePart,
@@ -31,7 +36,7 @@ import {
 export function formsDoor(
   app: App,
   { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
-): Door {
+): Handler {
   const running = new Set<Promise<unknown>>()
   const senders = atOnce(mostSenders)
   const watch = openSenderWatch(app.db)
@@ -55,26 +60,30 @@ export function formsDoor(
   }
 }
 
-type Taking = { senders: ReturnType<typeof atOnce>; watch: SenderWatch; patience: Patience }
+type Taking = { senders: ReturnType<typeof atOnce>; watch: SenderWatch; patience: BodyTimeouts }
 
 async function takeForm(
-  scope: Scope,
+  scope: ServiceContext,
   req: IncomingMessage,
   res: ServerResponse,
   { senders, watch, patience }: Taking,
 ) {
   if (req.method !== 'POST') {
-    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
   }
   if (!scope.viewer) throw new Unauthenticated()
   senders.admit(scope.viewer.userId, res)
   const stop = new AbortController()
-  using _idle = stopWhenIdle(req, stop, patience)
+  using _idle = abortIfIdle(req, stop, patience)
   using _revoked = watch.follow(stop, scope.viewer.tokenId)
   await answer(res, scope, await fileFrom(scope, req, stop.signal))
 }
 
-async function fileFrom(scope: Scope, req: IncomingMessage, stop: AbortSignal): Promise<UploadRow> {
+async function fileFrom(
+  scope: ServiceContext,
+  req: IncomingMessage,
+  stop: AbortSignal,
+): Promise<UploadRow> {
   const { searchParams: query } = new URL(req.url ?? '', 'http://door')
   const { limits, viewer } = scope
   const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
@@ -82,11 +91,11 @@ async function fileFrom(scope: Scope, req: IncomingMessage, stop: AbortSignal): 
   if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
   const came: { form?: FormUpload } = {}
   const store = async ({ bytes }: FilePart, fields: Fields) => {
-    const workspaceId = workspaceIn(saidIn(fields, query), viewer)
+    const workspaceId = workspaceIn(fieldReader(fields, query), viewer)
     const atLeast = Math.max(0, announced - MOST_AROUND_BYTES)
     const form = await beginForm(scope, { workspaceId, bytes: atLeast })
     came.form = form
-    const onDurable = (offset: number) => growForm(scope, form, offset)
+    const onDurable = (offset: number) => extendReservation(scope, form, offset)
     const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
     const size = await appended.catch(async (error) => {
       await requireHeld(scope, form)
@@ -96,19 +105,23 @@ async function fileFrom(scope: Scope, req: IncomingMessage, stop: AbortSignal): 
   }
   try {
     const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop })
-    const said = saidIn(fields, query)
+    const said = fieldReader(fields, query)
     const input = uploadFromForm(said, part, viewer)
-    return await fileForm(scope, stored.form, input, {
+    return await completeForm(scope, stored.form, input, {
       size: stored.size,
       linkRow: rowLinkFromForm(said),
     })
   } catch (error) {
-    if (came.form) await dropForm(scope, came.form)
+    if (came.form) await abortForm(scope, came.form)
     throw error
   }
 }
 
-async function answer(res: ServerResponse, scope: Scope, { id, status, fileId }: UploadRow) {
+async function answer(
+  res: ServerResponse,
+  scope: ServiceContext,
+  { id, status, fileId }: UploadRow,
+) {
   const made = fileId ? await fileJson(scope, fileId) : { uploadId: id, status }
   const body = `${JSON.stringify(made)}\n`
   res.writeHead(fileId ? 201 : 202, {

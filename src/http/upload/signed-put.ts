@@ -1,20 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import type { Scope } from '../../context.ts'
-import { asMaker, requireUnrevokedMaker } from '../../domains/uploads/creator.ts'
+import type { ServiceContext } from '../../context.ts'
+import { asCreator, requireUnrevokedCreator } from '../../domains/uploads/creator.ts'
 import { putIdOf, uploadById } from '../../domains/uploads/reads.ts'
-import { holdUpload } from '../../domains/uploads/receive/leases.ts'
-import { appendTo, commitLast, commitOffset } from '../../domains/uploads/receive/offsets.ts'
+import { acquireWriteLease } from '../../domains/uploads/receive/leases.ts'
+import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads/receive/offsets.ts'
 import { statusesBefore, type UploadRow } from '../../domains/uploads/rules.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
 import { refuseEarly } from '../early-reject.ts'
-import { HttpProblem } from '../errors.ts'
+import { HttpError } from '../errors.ts'
 import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
-import type { Door } from '../request-context.ts'
+import type { Handler } from '../request-context.ts'
 import { openSenderWatch } from '../sender-watch.ts'
-import { turnOf, uploadLines } from '../tus/locker.ts'
-import { type DoorLimits, stopWhenIdle, usualPatience } from '../tus/receive-body.ts'
-import { busy, requireThere } from '../tus/request-state.ts'
+import { createWaiter, uploadLines } from '../tus/locker.ts'
+import { abortIfIdle, type DoorLimits, usualPatience } from '../tus/receive-body.ts'
+import { lockedError, requireActive } from '../tus/request-state.ts'
 
 /**
  * PUT /uploads/put/…: the whole body of a SIGNED_PUT upload from whoever holds the URL, as curl -T sends it. It is all there or
@@ -23,23 +23,23 @@ import { busy, requireThere } from '../tus/request-state.ts'
 export function putsDoor(
   app: App,
   { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
-): Door {
+): Handler {
   const lines = uploadLines()
   const senders = atOnce(mostSenders)
   const watch = openSenderWatch(app.db)
   const running = new Set<Promise<unknown>>()
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
-  async function put(scope: Scope, req: IncomingMessage, res: ServerResponse) {
+  async function put(scope: ServiceContext, req: IncomingMessage, res: ServerResponse) {
     const found = await requirePut(scope, req)
     senders.admit(found.createdBy, res)
     const stop = new AbortController()
-    const turn = turnOf(stop)
+    const turn = createWaiter(stop)
     await lines.join(found.id, turn)
     try {
-      using _idle = stopWhenIdle(req, stop, { ...usualPatience, ...patience })
+      using _idle = abortIfIdle(req, stop, { ...usualPatience, ...patience })
       using _revoked = watch.follow(stop, found.tokenId ?? '')
-      const upload = await holdAndTake(await asMaker(scope, found), req, found.id, stop)
+      const upload = await holdAndTake(await asCreator(scope, found), req, found.id, stop)
       const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
     } finally {
@@ -66,14 +66,14 @@ export function putsDoor(
 }
 
 /** The upload whose URL this is, with a request that can bring its bytes. What was not made here is 404 before it is looked for. */
-async function requirePut(scope: Scope, req: IncomingMessage): Promise<UploadRow> {
+async function requirePut(scope: ServiceContext, req: IncomingMessage): Promise<UploadRow> {
   if (req.method !== 'PUT') {
-    throw new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
   }
   const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
   const id = putIdOf(scope.signingKeys, key)
   if (!id) throw new NotFound(key, 'no upload is here')
-  const upload = requireThere(await uploadById(scope.db, id), id, scope.now())
+  const upload = requireActive(await uploadById(scope.db, id), id, scope.now())
   if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')
   checkLength(req, sizeOf(upload))
   return upload
@@ -91,17 +91,22 @@ function checkLength({ headers }: IncomingMessage, size: number) {
 }
 
 function compare(length: number, size: number) {
-  if (length > size) throw new HttpProblem(413, 'FILE_TOO_LARGE', `${size} bytes were announced`)
+  if (length > size) throw new HttpError(413, 'FILE_TOO_LARGE', `${size} bytes were announced`)
   if (length < size) throw refused(`${size} bytes were announced, ${length} came`)
 }
 
-const refused = (message: string) => new HttpProblem(400, 'BAD_REQUEST', message)
+const refused = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
 
-async function holdAndTake(scope: Scope, req: IncomingMessage, id: string, stop: AbortController) {
-  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+async function holdAndTake(
+  scope: ServiceContext,
+  req: IncomingMessage,
+  id: string,
+  stop: AbortController,
+) {
+  const hold = (await acquireWriteLease(scope, id, stop)) ?? taken()
   let latest: UploadRow | null = null
   try {
-    latest = await takeBody(scope, req, requireThere(hold.upload, id, scope.now()), {
+    latest = await takeBody(scope, req, requireActive(hold.upload, id, scope.now()), {
       signal: stop.signal,
       mayWrite: () => hold.isMine() || taken(),
     })
@@ -113,7 +118,12 @@ async function holdAndTake(scope: Scope, req: IncomingMessage, id: string, stop:
 
 type Taking = { signal: AbortSignal; mayWrite: () => void }
 
-async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, taking: Taking) {
+async function takeBody(
+  scope: ServiceContext,
+  req: IncomingMessage,
+  held: UploadRow,
+  taking: Taking,
+) {
   let upload = held
   const { id } = held
   const size = sizeOf(upload)
@@ -135,13 +145,13 @@ async function takeBody(scope: Scope, req: IncomingMessage, held: UploadRow, tak
     await commit(0)
   }
   const length = await appendTo(scope, held, req, { ...taking, mayFree: true, onDurable })
-  await requireUnrevokedMaker(scope.db, scope.viewer)
-  if (!req.complete) throw busy('the body was not read to its end; it begins anew')
+  await requireUnrevokedCreator(scope.db, scope.viewer)
+  if (!req.complete) throw lockedError('the body was not read to its end; it begins anew')
   compare(length, size)
-  await commit(size, commitLast)
+  await commit(size, commitFinalOffset)
   return upload
 }
 
 function taken(): never {
-  throw busy('another request has taken this upload over')
+  throw lockedError('another request has taken this upload over')
 }

@@ -24,8 +24,8 @@ async function during<T>(env: { DATA_DIR: string; ADMIN_TOKEN: string }, layout:
   return await layout(server)
 }
 
-export async function workspaces({ house }: Server, count: number): Promise<WorkspaceHandle[]> {
+export async function workspaces({ holdall }: Server, count: number): Promise<WorkspaceHandle[]> {
   const all: WorkspaceHandle[] = []
-  for (let n = 0; n < count; n++) all.push(await createWorkspace(house, { name: `Lab ${n}` }))
+  for (let n = 0; n < count; n++) all.push(await createWorkspace(holdall, { name: `Lab ${n}` }))
   return all
 }

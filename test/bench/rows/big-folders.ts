@@ -23,7 +23,7 @@ const names = Object.keys(shapes) as Name[]
 const acts = ['trash', 'restore', 'move'] as const
 type Act = (typeof acts)[number]
 type Took = Record<Act, Record<Name, number>>
-type House = { url: string; ids: Record<Name | 'elsewhere' | 'root', string> }
+type TestServer = { url: string; ids: Record<Name | 'elsewhere' | 'root', string> }
 
 /** To the trash, back, and elsewhere with a folder of a million files: in a second, beside smaller ones, and others are answered meanwhile. */
 export const bigFolders: Row = {
@@ -31,12 +31,12 @@ export const bigFolders: Row = {
   async measure(rounds) {
     await using grown = await threeFolders()
     await using server = await startServer(grown.env)
-    const house = { url: server.url, ids: grown.known }
+    const holdall = { url: server.url, ids: grown.known }
     const held = { trash: 0, restore: 0, move: 0 }
     const took = {} as Took
     for (const act of acts) {
-      await inTurns(1, storiesOf(house, act, { ...held }))
-      took[act] = await inTurns(rounds, storiesOf(house, act, held))
+      await inTurns(1, storiesOf(holdall, act, { ...held }))
+      took[act] = await inTurns(rounds, storiesOf(holdall, act, held))
     }
     return acts.flatMap((act) => linesOf(act, took[act], held[act]))
   },
@@ -47,7 +47,7 @@ const threeFolders = () =>
     const [workspace] = await workspaces(server, 1)
     const { id: workspaceId = '', root = { id: '' } } = workspace ?? {}
     const folder = async (name: string) =>
-      (await createFolder(server.house, { workspaceId, name })).id
+      (await createFolder(server.holdall, { workspaceId, name })).id
     const ids = {
       large: await folder('large'),
       sparse: await folder('sparse'),
@@ -60,15 +60,15 @@ const threeFolders = () =>
   })
 
 /** Seconds that an act takes, with each of the folders; afterwards all is where it was. The longest wait of others is noted in `held`. */
-function storiesOf(house: House, act: Act, held: Record<Act, number>) {
+function storiesOf(holdall: TestServer, act: Act, held: Record<Act, number>) {
   const story = (name: Name) => async () => {
-    const id = house.ids[name]
-    if (act === 'restore') await mutate(house, mutations.trash(id))
-    const wait = longestWait(house)
-    const seconds = await mutate(house, mutations[act](id, house.ids.elsewhere))
+    const id = holdall.ids[name]
+    if (act === 'restore') await mutate(holdall, mutations.trash(id))
+    const wait = longestWait(holdall)
+    const seconds = await mutate(holdall, mutations[act](id, holdall.ids.elsewhere))
     held[act] = Math.max(held[act], await wait.end())
-    if (act === 'trash') await mutate(house, mutations.restore(id))
-    if (act === 'move') await mutate(house, mutations.move(id, house.ids.root))
+    if (act === 'trash') await mutate(holdall, mutations.restore(id))
+    if (act === 'move') await mutate(holdall, mutations.move(id, holdall.ids.root))
     return seconds
   }
   return { large: story('large'), sparse: story('sparse'), small: story('small') }
@@ -84,7 +84,7 @@ const mutations = {
     succeeded('move', 'Move', `${entries(id)}, destination: { id: "${to}" }`),
 }
 
-async function mutate({ url }: House, mutation: string): Promise<number> {
+async function mutate({ url }: TestServer, mutation: string): Promise<number> {
   using line = await openLine(question(url, mutation))
   let answer = ''
   const seconds = await secondsOf(async () => {
@@ -95,7 +95,7 @@ async function mutate({ url }: House, mutation: string): Promise<number> {
 }
 
 /** Asks every other millisecond whether the process is there; the milliseconds of the slowest answer. */
-function longestWait({ url }: House) {
+function longestWait({ url }: TestServer) {
   const { hostname, port, host } = new URL(url)
   let isOver = false
   const asking = async () => {

@@ -2,10 +2,10 @@ import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { downloadUrl } from '../../support/client.ts'
 import { startProgram } from '../../support/program.ts'
-import { houseAt } from '../../support/server-at.ts'
+import { serverAt } from '../../support/server-at.ts'
 import { fetchAll, fetchRanges, fill, MIB, sendAll } from '../curl.ts'
 import { ADMIN_TOKEN } from '../question.ts'
-import { holdall, peer, type Sink } from '../sinks.ts'
+import { holdallSink, peer, type Sink } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
 import { inTurns, memoryBacked, newFolder, secondsOf } from '../turns.ts'
 import { speed } from './one-upload.ts'
@@ -18,10 +18,10 @@ export const downloads: Row = {
   name: 'P5',
   async measure(rounds) {
     await using folder = await newFolder(memoryBacked)
-    await using house = await holdall(memoryBacked)
+    await using holdall = await holdallSink(memoryBacked)
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     await using bare = await startProgram([peer('streaming'), file, `${SIZE}`], {})
-    const urls = { ours: await linkTo(house, file, SIZE), theirs: bare.url }
+    const urls = { ours: await linkTo(holdall, file, SIZE), theirs: bare.url }
     return [
       await wholly(urls, rounds),
       await inPieces(urls, rounds),
@@ -35,8 +35,8 @@ const SMALL_SIZE = 64 * MIB
 /** What it costs that the bytes of a small file are those that were hashed: the same server with VERIFY_READS=off beside. */
 async function verified(folder: string, rounds: number): Promise<Line> {
   const file = await fill(join(folder, 'small'), SMALL_SIZE)
-  await using small = await holdall(memoryBacked, { VERIFY_READS: 'small' })
-  await using off = await holdall(memoryBacked, { VERIFY_READS: 'off' })
+  await using small = await holdallSink(memoryBacked, { VERIFY_READS: 'small' })
+  await using off = await holdallSink(memoryBacked, { VERIFY_READS: 'off' })
   const ours = await linkTo(small, file, SMALL_SIZE)
   const theirs = await linkTo(off, file, SMALL_SIZE)
   const ranges = randomRanges(SMALL_SIZE)
@@ -89,5 +89,5 @@ export async function linkTo(sink: Sink, file: string, size: number): Promise<st
   const { url, finish } = await sink.newUpload(size)
   await sendAll([{ file, url }])
   const { id } = (await finish()) as { id: string }
-  return downloadUrl(houseAt(sink.program.url, ADMIN_TOKEN), id)
+  return downloadUrl(serverAt(sink.program.url, ADMIN_TOKEN), id)
 }

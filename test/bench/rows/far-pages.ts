@@ -13,7 +13,7 @@ const FAR = 4000
 const ASKS = 40
 const target = { atMost: 1.3 }
 
-type House = { url: string; folderId: string }
+type TestServer = { url: string; folderId: string }
 type Order = { field: string; direction: string }
 const orders = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'].flatMap((field) =>
   ['ASC', 'DESC'].map((direction) => ({ field, direction })),
@@ -27,13 +27,13 @@ export const farPages: Row = {
     await using small = await oneFolder(FEW)
     await using far = await startServer(large.env)
     await using near = await startServer(small.env)
-    const houses = {
+    const servers = {
       far: { url: far.url, folderId: large.known },
       near: { url: near.url, folderId: small.known },
     }
-    for (const house of Object.values(houses)) await warmUp(house)
+    for (const holdall of Object.values(servers)) await warmUp(holdall)
     const lines: Line[] = []
-    for (const order of orders) lines.push(await compare(houses, order, rounds))
+    for (const order of orders) lines.push(await compare(servers, order, rounds))
     return lines
   },
 }
@@ -42,12 +42,12 @@ const oneFolder = (files: number) =>
   grow(async (server) => {
     const [workspace] = await workspaces(server, 1)
     const workspaceId = workspace?.id ?? ''
-    const { id: folderId } = await createFolder(server.house, { workspaceId, name: 'large' })
+    const { id: folderId } = await createFolder(server.holdall, { workspaceId, name: 'large' })
     return { plots: [{ workspaceId, folderId, folders: 0, files }], known: folderId }
   })
 
 async function compare(
-  { far, near }: { far: House; near: House },
+  { far, near }: { far: TestServer; near: TestServer },
   order: Order,
   rounds: number,
 ): Promise<Line> {
@@ -73,13 +73,15 @@ async function compare(
 }
 
 /** Code that ran a thousand times is faster than code that ran once. */
-const warmUp = (house: House) =>
-  millisecondsInTurns(1500, { all: orders.map((order) => pageOf(house, order, `first: ${PAGE}`)) })
+const warmUp = (holdall: TestServer) =>
+  millisecondsInTurns(1500, {
+    all: orders.map((order) => pageOf(holdall, order, `first: ${PAGE}`)),
+  })
 
 const count = (n: number) => n.toLocaleString('en')
 
 const fields = 'nodes { id name updatedAt tags { name } ... on File { size } }'
-const pageOf = ({ url, folderId }: House, order: Order, span = '', selection = fields) =>
+const pageOf = ({ url, folderId }: TestServer, order: Order, span = '', selection = fields) =>
   question(
     url,
     `{ node(id: "${folderId}") { ... on Folder { children(
@@ -88,11 +90,11 @@ const pageOf = ({ url, folderId }: House, order: Order, span = '', selection = f
   )
 
 /** The cursor at the end of a page, as a client comes by it: page by page, in larger ones. */
-async function endOfPage(house: House, order: Order, page: number): Promise<string> {
+async function endOfPage(holdall: TestServer, order: Order, page: number): Promise<string> {
   let cursor = ''
   for (let left = page * PAGE; left > 0; left -= 100) {
     const span = `first: ${Math.min(100, left)}${cursor && `, after: "${cursor}"`}`
-    const request = pageOf(house, order, span, 'pageInfo { endCursor }')
+    const request = pageOf(holdall, order, span, 'pageInfo { endCursor }')
     cursor = (await answerTo(request)).node.children.pageInfo.endCursor
   }
   return cursor

@@ -1,8 +1,8 @@
-import { houseAt } from '../../support/server-at.ts'
+import { serverAt } from '../../support/server-at.ts'
 import { fillMany, MIB } from '../curl.ts'
 import { layOut } from '../library.ts'
 import { ADMIN_TOKEN, question } from '../question.ts'
-import { gathering, holdall, type Sink, stockBeside, timeOf } from '../sinks.ts'
+import { gathering, holdallSink, type Sink, stockBeside, timeOf } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
 import { inTurns, memoryBacked, newFolder } from '../turns.ts'
 import { openLine, type Request } from '../wire.ts'
@@ -24,20 +24,20 @@ export const manyUploads: Row = {
 }
 
 async function besideBare(files: string[], rounds: number): Promise<Line> {
-  await using house = await holdall(memoryBacked)
+  await using holdall = await holdallSink(memoryBacked)
   await using bare = await gathering(memoryBacked)
   const seconds = await inTurns(rounds, {
-    ours: async () => (await timeOf(house, files)).seconds,
+    ours: async () => (await timeOf(holdall, files)).seconds,
     theirs: async () => (await timeOf(bare, files)).seconds,
   })
-  const megabytes = await house.program.peakMegabytes()
+  const megabytes = await holdall.program.peakMegabytes()
   return speed('16 uploads of 64 MiB at once', seconds, 'bare node:http', 0.75, megabytes)
 }
 
 async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
-  await using house = await holdall(memoryBacked)
+  await using holdall = await holdallSink(memoryBacked)
   await using stock = await stockBeside(memoryBacked)
-  const [ours, theirs] = [await beginPages(house, files), await beginPages(stock, files)]
+  const [ours, theirs] = [await beginPages(holdall, files), await beginPages(stock, files)]
   await inTurns(rounds, { ours: ours.round, theirs: theirs.round })
   const [slow, slowBesideStock] = [ours.p99(), theirs.p99()]
   return {
@@ -51,8 +51,8 @@ async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
 
 /** Pages that are asked of `sink`, while so many uploads come; what was seen in all rounds. */
 async function beginPages(sink: Sink, files: string[]) {
-  const house = houseAt(sink.program.url, ADMIN_TOKEN)
-  const { large } = await layOut({ ...sink.program, house }, { DATA_DIR: sink.dir })
+  const holdall = serverAt(sink.program.url, ADMIN_TOKEN)
+  const { large } = await layOut({ ...sink.program, holdall }, { DATA_DIR: sink.dir })
   const asked = question(sink.program.url, page, { id: large })
   const took: number[] = []
   let seconds = 0

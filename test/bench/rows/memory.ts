@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { fetchAll, fill, MIB, sendAll } from '../curl.ts'
-import { holdall, type Sink } from '../sinks.ts'
+import { holdallSink, type Sink } from '../sinks.ts'
 import type { Row } from '../table.ts'
 import { memoryBacked, newFolder } from '../turns.ts'
 import { linkTo } from './downloads.ts'
@@ -16,12 +16,12 @@ export const memory: Row = {
   name: 'P11',
   async measure() {
     await using folder = await newFolder(memoryBacked)
-    await using house = await holdall()
+    await using holdall = await holdallSink()
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
-    const idle = await house.program.megabytes()
-    const link = await linkTo(house, file, SIZE)
-    await busily(house, file, link)
-    const most = await house.program.peakMegabytes()
+    const idle = await holdall.program.megabytes()
+    const link = await linkTo(holdall, file, SIZE)
+    await busily(holdall, file, link)
+    const most = await holdall.program.peakMegabytes()
     return [
       {
         work: 'memory at 50 uploads and 50 downloads of 1 GiB',
@@ -35,8 +35,8 @@ export const memory: Row = {
   },
 }
 
-async function busily(house: Sink, file: string, link: string) {
-  const uploads = await Promise.all(Array.from({ length: COUNT }, () => house.newUpload(SIZE)))
+async function busily(holdall: Sink, file: string, link: string) {
+  const uploads = await Promise.all(Array.from({ length: COUNT }, () => holdall.newUpload(SIZE)))
   const sent = uploads.map(({ url }) => ({ file, url }))
   const bounded = ['-m', `${SECONDS}`]
   await Promise.allSettled([

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { fill, MIB } from '../curl.ts'
-import { gathering, holdall, type Sink, stockTus, timeOf } from '../sinks.ts'
+import { gathering, holdallSink, type Sink, stockTus, timeOf } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
 import { inTurns, memoryBacked, middle, newFolder, secondsOf } from '../turns.ts'
 
@@ -23,14 +23,14 @@ export const oneUploadBesideBare: Row = {
   name: 'P2',
   async measure(rounds) {
     await using folder = await newFolder(memoryBacked)
-    await using house = await holdall(memoryBacked)
+    await using holdall = await holdallSink(memoryBacked)
     await using bare = await gathering(memoryBacked)
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     const seconds = await inTurns(rounds, {
-      ours: async () => (await timeOf(house, [file])).seconds,
+      ours: async () => (await timeOf(holdall, [file])).seconds,
       theirs: async () => (await timeOf(bare, [file])).seconds,
     })
-    const megabytes = await house.program.peakMegabytes()
+    const megabytes = await holdall.program.peakMegabytes()
     return [
       speed('1 GiB by one PATCH, in memory', seconds, 'bare node:http, writev', 0.75, megabytes),
     ]
@@ -38,7 +38,7 @@ export const oneUploadBesideBare: Row = {
 }
 
 async function besideStock(file: string, rounds: number): Promise<Line[]> {
-  await using house = await holdall(memoryBacked)
+  await using holdall = await holdallSink(memoryBacked)
   await using stock = await stockTus(memoryBacked)
   const worked: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] }
   const timed = async (sink: Sink, cpu: number[]) => {
@@ -47,11 +47,11 @@ async function besideStock(file: string, rounds: number): Promise<Line[]> {
     return seconds
   }
   const seconds = await inTurns(rounds, {
-    ours: () => timed(house, worked.ours),
+    ours: () => timed(holdall, worked.ours),
     theirs: () => timed(stock, worked.theirs),
   })
   const [ours, theirs] = [middle(worked.ours), middle(worked.theirs)]
-  const megabytes = await house.program.peakMegabytes()
+  const megabytes = await holdall.program.peakMegabytes()
   return [
     speed('1 GiB by one PATCH, in memory', seconds, 'stock tus', 1.6, megabytes),
     {
@@ -65,11 +65,11 @@ async function besideStock(file: string, rounds: number): Promise<Line[]> {
 }
 
 async function besideDd(file: string, rounds: number): Promise<Line> {
-  await using house = await holdall()
+  await using holdall = await holdallSink()
   await using folder = await newFolder()
   const copy = join(folder.path, 'copy')
   const seconds = await inTurns(rounds, {
-    ours: async () => (await timeOf(house, [file])).seconds,
+    ours: async () => (await timeOf(holdall, [file])).seconds,
     theirs: () =>
       secondsOf(() => run('dd', [`if=${file}`, `of=${copy}`, 'bs=1M', 'conv=fdatasync'])).finally(
         () => rm(copy),

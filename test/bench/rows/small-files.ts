@@ -22,7 +22,7 @@ export const smallFiles: Row = {
     await using server = await startServer({ DATA_DIR: folder.path, ADMIN_TOKEN })
     await using files = await newFolder()
     await using stock = await startProgram([peer, files.path], {})
-    const { id } = await createWorkspace(server.house)
+    const { id } = await createWorkspace(server.holdall)
     const rate = (story: () => Promise<unknown>) => async () => FILES / (await secondsOf(story))
     const rates = await inTurns(rounds, {
       stock: rate(() => pooled(FILES, AT_ONCE, () => toStock(stock.url))),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { fill, MIB } from '../curl.ts'
-import { holdall, timeOf } from '../sinks.ts'
+import { holdallSink, timeOf } from '../sinks.ts'
 import type { Row } from '../table.ts'
 import { inTurns, newFolder, secondsOf } from '../turns.ts'
 import { speed } from './one-upload.ts'
@@ -20,14 +20,14 @@ export const toS3: Row = {
     }
     const prefix = `bench-${process.pid}/`
     await using folder = await newFolder()
-    await using house = await holdall(undefined, { ...process.env, S3_PREFIX: prefix })
+    await using holdall = await holdallSink(undefined, { ...process.env, S3_PREFIX: prefix })
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     let sent = 0
     const seconds = await inTurns(rounds, {
       theirs: () => secondsOf(() => bySdk(file, `${prefix}sdk/${sent++}`)),
-      ours: async () => (await timeOf(house, [file])).seconds,
+      ours: async () => (await timeOf(holdall, [file])).seconds,
     })
-    const megabytes = await house.program.peakMegabytes()
+    const megabytes = await holdall.program.peakMegabytes()
     return [speed('1 GiB to S3', seconds, 'Upload of the SDK', 0.8, megabytes)]
   },
 }

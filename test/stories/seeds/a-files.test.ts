@@ -14,24 +14,24 @@ import {
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
 import { giveToken, invite } from '../../support/people.ts'
-import { type House, openHouse } from '../../support/test-server.ts'
+import { startTestServer, type TestServer } from '../../support/test-server.ts'
 
 // The rows of the first seed: a workspace's files, uploaded in one request or in three, listed by prefix.
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 let elsewhere: WorkspaceHandle
 let now = Date.now()
 beforeAll(async () => {
-  house = await openHouse({ now: () => now })
-  lab = await createWorkspace(house, { name: 'Lab' })
-  elsewhere = await createWorkspace(house, { name: 'Elsewhere' })
+  holdall = await startTestServer({ now: () => now })
+  lab = await createWorkspace(holdall, { name: 'Lab' })
+  elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 const listed = async (args = '', fields = 'path') => {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { entries${args} { totalCount nodes { ${fields} } } } }`
-  return (await house.ask(query, { id: lab.id })).workspace.entries
+  return (await holdall.ask(query, { id: lab.id })).workspace.entries
 }
 const pathsUnder = async (prefix: string) => {
   const { nodes } = await listed(`(filter: { pathPrefix: ${JSON.stringify(prefix)}, type: FILE })`)
@@ -40,7 +40,7 @@ const pathsUnder = async (prefix: string) => {
 const put = (path: string, bytes: string | Uint8Array = path) => {
   const slash = path.lastIndexOf('/')
   const folder = path.slice(0, Math.max(slash, 0))
-  return uploadFile(house, {
+  return uploadFile(holdall, {
     workspaceId: lab.id,
     path: folder,
     name: path.slice(slash + 1),
@@ -50,15 +50,15 @@ const put = (path: string, bytes: string | Uint8Array = path) => {
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 test('seed A1: every endpoint needs its scope', async () => {
-  const { secret } = await giveToken(house, { scopes: ['FILES_READ'] })
+  const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
   const input = { workspaceId: lab.id, name: 'a1.txt', size: 1 }
-  const refused = await attempt(house, 'createUpload', input, 'upload { id }', { token: secret })
+  const refused = await attempt(holdall, 'createUpload', input, 'upload { id }', { token: secret })
   expect(refused).toMatchObject({
     __typename: 'ForbiddenError',
     message: expect.stringContaining('FILES_WRITE'),
   })
   const form = await postForm(
-    house,
+    holdall,
     { file: { name: 'a1.txt', bytes: 'x' }, workspaceId: lab.id },
     { token: secret },
   )
@@ -66,10 +66,10 @@ test('seed A1: every endpoint needs its scope', async () => {
 })
 
 test('seed A2: a workspace has to be named, and a foreign one does not exist', async () => {
-  expect((await house.graphql('{ workspace { name } }')).status).toBe(400)
-  const { token } = await invite(house, elsewhere.id)
+  expect((await holdall.graphql('{ workspace { name } }')).status).toBe(400)
+  const { token } = await invite(holdall, elsewhere.id)
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name } }'
-  expect(await house.ask(query, { id: lab.id }, { token })).toEqual({ workspace: null })
+  expect(await holdall.ask(query, { id: lab.id }, { token })).toEqual({ workspace: null })
 })
 
 test('seed A3: a prefix is literal and reaches any depth', async () => {
@@ -82,9 +82,9 @@ test('seed A3: a prefix is literal and reaches any depth', async () => {
 })
 
 test('seed A4: 100 at once, neither more nor less than one', async () => {
-  const many = await createFolder(house, { workspaceId: lab.id, name: 'many' })
+  const many = await createFolder(holdall, { workspaceId: lab.id, name: 'many' })
   for (let i = 0; i < 101; i++)
-    await createFolder(house, { parent: { id: many.id }, name: `f${i}` })
+    await createFolder(holdall, { parent: { id: many.id }, name: `f${i}` })
   const within = `filter: { within: "${many.id}" }`
   const { totalCount, nodes } = await listed(`(${within})`)
   expect([totalCount, nodes.length]).toEqual([101, 100])
@@ -104,12 +104,12 @@ test('seed A6: an entry has name, size and a stable key', async () => {
   const file = await put('a6/kept.bin', Buffer.alloc(7))
   expect(file).toMatchObject({ name: 'kept.bin', size: 7, id: expect.stringMatching(/^file_/) })
   await attempt(
-    house,
+    holdall,
     'updateEntry',
     { entry: { id: file.id }, name: 'renamed.bin' },
     'entry { id }',
   )
-  const { node } = await house.ask(
+  const { node } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on File { id path } } }',
     { id: file.id },
   )
@@ -124,17 +124,17 @@ test('seed A7: one form makes a file', async () => {
     description: 'By form',
     tags: 'x, y',
   }
-  const { status, body } = await postForm(house, form)
+  const { status, body } = await postForm(holdall, form)
   expect([status, body]).toMatchObject([
     201,
     { path: 'forms/a7.txt', size: 5, description: 'By form' },
   ])
-  expect((await download(house, body.id)).toString()).toBe('seven')
-  expect((await postForm(house, { workspaceId: lab.id })).status).toBe(400)
+  expect((await download(holdall, body.id)).toString()).toBe('seven')
+  expect((await postForm(holdall, { workspaceId: lab.id })).status).toBe(400)
 })
 
 test('seed A8: a form has a largest size, and its refusal names the other way', async () => {
-  await using small = await openHouse({ env: { MAX_FORM_BYTES: '1000' } })
+  await using small = await startTestServer({ env: { MAX_FORM_BYTES: '1000' } })
   const { id: workspaceId } = await createWorkspace(small)
   const fits = await postForm(small, {
     file: { name: 'a', bytes: Buffer.alloc(1000) },
@@ -149,9 +149,9 @@ test('seed A8: a form has a largest size, and its refusal names the other way', 
 })
 
 test('seed A9: who only reads does not write', async () => {
-  const { token } = await invite(house, lab.id, 'VIEWER')
+  const { token } = await invite(holdall, lab.id, 'VIEWER')
   const form = { file: { name: 'a9.txt', bytes: 'x' }, workspaceId: lab.id }
-  expect((await postForm(house, form, { token })).status).toBe(403)
+  expect((await postForm(holdall, form, { token })).status).toBe(403)
 })
 
 test('seed A10: folders on the way are made once; tricks are refused', async () => {
@@ -160,7 +160,7 @@ test('seed A10: folders on the way are made once; tricks are refused', async () 
   expect(nodes.map(({ path }: { path: string }) => path).sort()).toEqual(['raw', 'raw/plates'])
   for (const path of ['../up', 'a//b', '/abs', 'a/./b']) {
     const input = { workspaceId: lab.id, path, name: 'x', size: 1 }
-    expect(await attempt(house, 'createUpload', input, 'upload { id }')).toMatchObject({
+    expect(await attempt(holdall, 'createUpload', input, 'upload { id }')).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['path'],
     })
@@ -169,7 +169,7 @@ test('seed A10: folders on the way are made once; tricks are refused', async () 
 
 test('seed A11: a description is stored and found', async () => {
   const name = 'a11.txt'
-  await uploadFile(house, {
+  await uploadFile(holdall, {
     workspaceId: lab.id,
     name,
     bytes: 'x',
@@ -177,54 +177,58 @@ test('seed A11: a description is stored and found', async () => {
   })
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { search(query: "zebrafish", first: 5) { nodes { name description } } } }'
-  const { workspace } = await house.ask(query, { id: lab.id })
+  const { workspace } = await holdall.ask(query, { id: lab.id })
   expect(workspace.search.nodes).toEqual([{ name, description: 'Zebrafish embryos' }])
 })
 
 test('seed A12: the key works at once', async () => {
   const { id } = await put('a12.txt', 'now')
-  expect((await download(house, id)).toString()).toBe('now')
+  expect((await download(holdall, id)).toString()).toBe('now')
 })
 
 test('seed A13: a download link lasts an hour', async () => {
   const { id } = await put('a13.txt', 'soon')
   const query =
     'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url expiresAt } } } }'
-  const { url, expiresAt } = (await house.ask(query, { id })).node.downloadUrl
+  const { url, expiresAt } = (await holdall.ask(query, { id })).node.downloadUrl
   expect(Date.parse(expiresAt) - now).toBe(3_600_000)
   now += 3_599_000
-  expect((await house.http(url, { token: null })).status).toBe(200)
+  expect((await holdall.http(url, { token: null })).status).toBe(200)
   now += 2_000
-  const late = await house.http(url, { token: null })
+  const late = await holdall.http(url, { token: null })
   expect([late.status, await late.json()]).toMatchObject([403, { code: 'URL_EXPIRED' }])
 })
 
 test('seed A14: a key of another workspace is not there', async () => {
   const { id } = await put('a14.txt')
-  const { token } = await invite(house, elsewhere.id)
-  expect(await house.ask('query ($id: ID!) { node(id: $id) { id } }', { id }, { token })).toEqual({
-    node: null,
-  })
-  expect((await house.http(`/download/${id}`, { token })).status).toBe(404)
+  const { token } = await invite(holdall, elsewhere.id)
+  expect(await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id }, { token })).toEqual(
+    {
+      node: null,
+    },
+  )
+  expect((await holdall.http(`/download/${id}`, { token })).status).toBe(404)
 })
 
 test('seed A15: the link alone is enough, for GET, HEAD and Range', async () => {
   const { id } = await put('a15.txt', '0123456789')
-  const url = await downloadUrl(house, id)
-  const head = await house.http(url, { method: 'HEAD', token: null })
+  const url = await downloadUrl(holdall, id)
+  const head = await holdall.http(url, { method: 'HEAD', token: null })
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '10'])
-  const range = await house.http(url, { token: null, headers: { range: 'bytes=2-4' } })
+  const range = await holdall.http(url, { token: null, headers: { range: 'bytes=2-4' } })
   expect([range.status, await range.text()]).toEqual([206, '234'])
-  expect((await house.http(url.replace('attachment', 'inline'), { token: null })).status).toBe(403)
+  expect((await holdall.http(url.replace('attachment', 'inline'), { token: null })).status).toBe(
+    403,
+  )
 })
 
 test('seed A16: what is downloaded can be resumed and verified', async () => {
   const bytes = Buffer.alloc(100_000, 'abcdefg')
   const { id } = await put('a16.bin', bytes)
-  const url = await downloadUrl(house, id)
-  const first = await house.http(url, { token: null, headers: { range: 'bytes=0-59999' } })
+  const url = await downloadUrl(holdall, id)
+  const first = await holdall.http(url, { token: null, headers: { range: 'bytes=0-59999' } })
   const etag = first.headers.get('etag') ?? ''
-  const rest = await house.http(url, {
+  const rest = await holdall.http(url, {
     token: null,
     headers: { range: 'bytes=60000-', 'if-range': etag },
   })
@@ -238,10 +242,10 @@ test('seed A16: what is downloaded can be resumed and verified', async () => {
 test('seed A17: deleting is two steps, by id or path, each with its scope', async () => {
   const { id } = await put('a17.txt')
   const entries = [{ entry: { path: { workspaceId: lab.id, path: 'a17.txt' } } }]
-  expect((await attempt(house, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
-  const { secret: token } = await giveToken(house, { scopes: ['FILES_READ', 'FILES_WRITE'] })
+  expect((await attempt(holdall, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
+  const { secret: token } = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
   const purge = (as = {}) =>
-    attempt(house, 'purgeEntries', { entryIds: [id] }, 'succeeded results { error { code } }', as)
+    attempt(holdall, 'purgeEntries', { entryIds: [id] }, 'succeeded results { error { code } }', as)
   expect((await purge({ token })).results).toEqual([{ error: { code: 'FORBIDDEN' } }])
   expect((await purge()).succeeded).toBe(1)
 })
@@ -255,28 +259,28 @@ test('seed A19: createUpload checks, reserves and answers with a URL', async () 
     size: 5000,
   }
   const { upload } = await attempt(
-    house,
+    holdall,
     'createUpload',
     input,
     'upload { id url expiresAt path size status }',
   )
   expect(upload).toMatchObject({ path: 'bam/genome.bam', size: 5000, status: 'CREATED' })
   expect(Date.parse(upload.expiresAt) - now).toBe(24 * 3_600_000)
-  await attempt(house, 'cancelUpload', { uploadId: upload.id }, 'upload { status }')
+  await attempt(holdall, 'cancelUpload', { uploadId: upload.id }, 'upload { status }')
 })
 
 test('seed A20: the bytes go to the URL, not through GraphQL', async () => {
-  const upload = await createUpload(house, { workspaceId: lab.id, name: 'a20.bin', size: 6 })
-  expect(await sendBytes(house, upload, 'abc')).toBe(3)
-  expect(await sendBytes(house, upload, 'def', 3)).toBe(6)
-  await confirmUpload(house, { uploadId: upload.id })
+  const upload = await createUpload(holdall, { workspaceId: lab.id, name: 'a20.bin', size: 6 })
+  expect(await sendBytes(holdall, upload, 'abc')).toBe(3)
+  expect(await sendBytes(holdall, upload, 'def', 3)).toBe(6)
+  await confirmUpload(holdall, { uploadId: upload.id })
 })
 
 test('seed A21: the confirm checks size and sha256 again', async () => {
-  const upload = await createUpload(house, { workspaceId: lab.id, name: 'a21.bin', size: 3 })
-  await sendBytes(house, upload, 'abc')
+  const upload = await createUpload(holdall, { workspaceId: lab.id, name: 'a21.bin', size: 3 })
+  await sendBytes(holdall, upload, 'abc')
   const confirm = (more: object) =>
-    attempt(house, 'confirmUpload', { uploadId: upload.id, ...more }, 'file { id }')
+    attempt(holdall, 'confirmUpload', { uploadId: upload.id, ...more }, 'file { id }')
   expect(await confirm({ size: 4 })).toMatchObject({ code: 'SIZE_MISMATCH' })
   expect(await confirm({ sha256: sha256('abd') })).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
   expect((await confirm({ size: 3, sha256: sha256('abc') })).file.id).toMatch(/^file_/)
@@ -286,26 +290,26 @@ test('seed A22: the confirm is the moment of existence', async () => {
   const usage = async () => {
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes fileCount } } }'
-    return (await house.ask(query, { id: lab.id })).workspace.usage
+    return (await holdall.ask(query, { id: lab.id })).workspace.usage
   }
   const before = await usage()
-  const upload = await createUpload(house, {
+  const upload = await createUpload(holdall, {
     workspaceId: lab.id,
     path: 'a22',
     name: 'x.bin',
     size: 4,
   })
-  await sendBytes(house, upload, 'ab')
+  await sendBytes(holdall, upload, 'ab')
   expect(await pathsUnder('a22/')).toEqual([])
   expect(await usage()).toEqual({
     fileCount: before.fileCount,
     reservedBytes: before.reservedBytes + 4,
   })
-  const early = await attempt(house, 'confirmUpload', { uploadId: upload.id }, 'file { id }')
+  const early = await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, 'file { id }')
   expect(early).toMatchObject({ code: 'UPLOAD_INCOMPLETE' })
-  await sendBytes(house, upload, 'cd', 2)
-  const file = await confirmUpload(house, { uploadId: upload.id })
-  expect((await confirmUpload(house, { uploadId: upload.id })).id).toBe(file.id)
+  await sendBytes(holdall, upload, 'cd', 2)
+  const file = await confirmUpload(holdall, { uploadId: upload.id })
+  expect((await confirmUpload(holdall, { uploadId: upload.id })).id).toBe(file.id)
   expect(await pathsUnder('a22/')).toEqual(['a22/x.bin'])
   expect(await usage()).toEqual({
     fileCount: before.fileCount + 1,
@@ -315,26 +319,26 @@ test('seed A22: the confirm is the moment of existence', async () => {
 
 test('seed A23: a cut at half way costs only the other half, and sizes beyond 4 GiB are taken', async () => {
   const bytes = Buffer.alloc(1_000_000, 'genome')
-  const upload = await createUpload(house, {
+  const upload = await createUpload(holdall, {
     workspaceId: lab.id,
     path: 'bam',
     name: 'large_genome.bam',
     size: bytes.length,
   })
-  await sendBytes(house, upload, bytes.subarray(0, 500_000))
-  const head = await house.http(upload.url, {
+  await sendBytes(holdall, upload, bytes.subarray(0, 500_000))
+  const head = await holdall.http(upload.url, {
     method: 'HEAD',
     headers: { 'tus-resumable': '1.0.0' },
   })
   expect(head.headers.get('upload-offset')).toBe('500000')
-  await sendBytes(house, upload, bytes.subarray(500_000), 500_000)
-  expect((await confirmUpload(house, { uploadId: upload.id })).sha256).toBe(sha256(bytes))
-  const giant = await createUpload(house, {
+  await sendBytes(holdall, upload, bytes.subarray(500_000), 500_000)
+  expect((await confirmUpload(holdall, { uploadId: upload.id })).sha256).toBe(sha256(bytes))
+  const giant = await createUpload(holdall, {
     workspaceId: lab.id,
     name: 'giant.bam',
     size: 5 * 2 ** 30,
   })
-  const told = await house.http(giant.url, {
+  const told = await holdall.http(giant.url, {
     method: 'HEAD',
     headers: { 'tus-resumable': '1.0.0' },
   })
@@ -344,18 +348,18 @@ test('seed A23: a cut at half way costs only the other half, and sizes beyond 4 
 test('seed A24: the declared type is a hint, the bytes decide', async () => {
   const png = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')
   const input = { workspaceId: lab.id, name: 'picture.dat', bytes: png, mediaType: 'text/html' }
-  expect(await uploadFile(house, input)).toMatchObject({ mediaType: 'image/png', kind: 'IMAGE' })
+  expect(await uploadFile(holdall, input)).toMatchObject({ mediaType: 'image/png', kind: 'IMAGE' })
 })
 
 test('seed A25: the upload URL is not enough without its token, and long to guess', async () => {
-  const { url } = await createUpload(house, { workspaceId: lab.id, name: 'a25', size: 1 })
+  const { url } = await createUpload(holdall, { workspaceId: lab.id, name: 'a25', size: 1 })
   const head = (token: string | null) =>
-    house.http(url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' }, token })
-  const { token } = await invite(house, lab.id)
+    holdall.http(url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' }, token })
+  const { token } = await invite(holdall, lab.id)
   expect([
     (await head(null)).status,
     (await head(token)).status,
-    (await head(house.token)).status,
+    (await head(holdall.token)).status,
   ]).toEqual([401, 404, 200])
   expect(url.split('/').at(-1)).toMatch(/^[0-9a-f]{32}\.k[0-9a-f]{8}\.[\w-]{22}$/)
 })

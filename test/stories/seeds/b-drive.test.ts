@@ -10,40 +10,40 @@ import {
   type WorkspaceHandle,
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
-import { type House, openHouse } from '../../support/test-server.ts'
+import { startTestServer, type TestServer } from '../../support/test-server.ts'
 import { timed } from '../../support/timed.ts'
 
 // The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that hold a file's path.
 
-let house: House
+let holdall: TestServer
 let drive: WorkspaceHandle
 beforeAll(async () => {
-  house = await openHouse()
-  drive = await createWorkspace(house, { name: 'Engine', autoFile: true })
+  holdall = await startTestServer()
+  drive = await createWorkspace(holdall, { name: 'Engine', autoFile: true })
   const columns = [
     { name: 'picture', type: 'FILE_PATH' },
     { name: 'label', type: 'TEXT' },
   ]
   await act(
-    house,
+    holdall,
     'createTable',
     { workspaceId: drive.id, name: 'scans', columns },
     'table { name }',
   )
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 
 const put = (name: string, more: object = {}) =>
-  uploadFile(house, { workspaceId: drive.id, name, bytes: name, ...more })
+  uploadFile(holdall, { workspaceId: drive.id, name, bytes: name, ...more })
 const rowsOf = async () => {
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { table(name: "scans") { rows(first: 100) { nodes { id values } } } } }'
-  const { workspace } = await house.ask(query, { id: drive.id })
+  const { workspace } = await holdall.ask(query, { id: drive.id })
   return workspace.table.rows.nodes.map(({ values }: { values: object }) => values)
 }
 const pathsOf = async (filter: string) => {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { entries(filter: { ${filter} }) { nodes { path } } } }`
-  const { workspace } = await house.ask(query, { id: drive.id })
+  const { workspace } = await holdall.ask(query, { id: drive.id })
   return workspace.entries.nodes.map(({ path }: { path: string }) => path).sort()
 }
 const link = (values: object = {}) => ({ table: 'scans', column: 'picture', values })
@@ -68,11 +68,11 @@ for (const [row, [folder, names]] of Object.entries(kinds)) {
 
 test('seed B6: a path gives the folder with what it holds, or the file, or nothing', async () => {
   await put('six.txt', { path: 'b6/inner' })
-  expect(await entryByPath(house, drive.id, 'b6')).toMatchObject({ __typename: 'Folder' })
-  expect(await entryByPath(house, drive.id, 'b6/inner/six.txt')).toMatchObject({
+  expect(await entryByPath(holdall, drive.id, 'b6')).toMatchObject({ __typename: 'Folder' })
+  expect(await entryByPath(holdall, drive.id, 'b6/inner/six.txt')).toMatchObject({
     __typename: 'File',
   })
-  expect(await entryByPath(house, drive.id, 'b6/missing')).toBeNull()
+  expect(await entryByPath(holdall, drive.id, 'b6/missing')).toBeNull()
   expect(await pathsOf('pathPrefix: "b6/"')).toEqual(['b6/inner', 'b6/inner/six.txt'])
 })
 
@@ -84,7 +84,7 @@ test('seed B7: a path may be a regular expression, in linear time', timed, async
   ])
   const query =
     'query ($id: ID!) { workspace(by: { id: $id }) { entries(filter: { pathRegex: "(?=x)[" }) { totalCount } } }'
-  const { errors } = await house.graphql(query, { id: drive.id })
+  const { errors } = await holdall.graphql(query, { id: drive.id })
   expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
   const started = performance.now()
   await pathsOf('pathRegex: "^(a+)+$"')
@@ -92,14 +92,17 @@ test('seed B7: a path may be a regular expression, in linear time', timed, async
 })
 
 test('seed B8: a bearer token on everything, never in the query', async () => {
-  const upload = await createUpload(house, { workspaceId: drive.id, name: 'b8', size: 1 })
+  const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b8', size: 1 })
   expect(
-    (await house.http(`/graphql?query={viewer{user{id}}}&token=${house.token}`, { token: null }))
-      .status,
+    (
+      await holdall.http(`/graphql?query={viewer{user{id}}}&token=${holdall.token}`, {
+        token: null,
+      })
+    ).status,
   ).not.toBe(200)
   expect(
     (
-      await house.http(upload.url, {
+      await holdall.http(upload.url, {
         method: 'HEAD',
         headers: { 'tus-resumable': '1.0.0' },
         token: null,
@@ -107,12 +110,13 @@ test('seed B8: a bearer token on everything, never in the query', async () => {
     ).status,
   ).toBe(401)
   const { id } = await put('b8.txt')
-  expect((await house.http(`/download/${id}`, { token: null })).status).toBe(401)
-  expect((await house.http(`/download/${id}`)).status).toBe(200)
+  expect((await holdall.http(`/download/${id}`, { token: null })).status).toBe(401)
+  expect((await holdall.http(`/download/${id}`)).status).toBe(200)
 })
 
 test('seed B9: a request that fails as a whole has a status that says so', async () => {
-  const asked = (query: string, token?: string) => house.graphql(query, {}, token ? { token } : {})
+  const asked = (query: string, token?: string) =>
+    holdall.graphql(query, {}, token ? { token } : {})
   expect((await asked('{ nothing }')).status).toBe(400)
   expect((await asked('{ viewer { scopes } }', 'hld_wrong')).status).toBe(401)
   expect((await asked('{ viewer { scopes } }')).status).toBe(200)
@@ -120,7 +124,7 @@ test('seed B9: a request that fails as a whole has a status that says so', async
 
 test('seed B10: a form part brings its type and its name', async () => {
   const file = { name: 'Größe – 数.csv', bytes: 'a,b\n1,2\n', type: 'text/csv' }
-  const { status, body } = await postForm(house, { file, workspaceId: drive.id, path: 'b10' })
+  const { status, body } = await postForm(holdall, { file, workspaceId: drive.id, path: 'b10' })
   expect([status, body]).toMatchObject([
     201,
     { name: file.name, mediaType: 'text/csv', kind: 'SPREADSHEET' },
@@ -130,19 +134,19 @@ test('seed B10: a form part brings its type and its name', async () => {
 test('seed B11: dir names the folder', async () => {
   const form = { file: { name: 'b11.txt', bytes: 'x' } }
   const query = `?workspaceId=${drive.id}&dir=${encodeURIComponent('my folder')}`
-  expect((await postForm(house, form, { query })).body.path).toBe('my folder/b11.txt')
+  expect((await postForm(holdall, form, { query })).body.path).toBe('my folder/b11.txt')
 })
 
 test('seed B12: the confirm writes the path into a row, which follows the file', async () => {
-  const upload = await createUpload(house, { workspaceId: drive.id, name: 'b12.png', size: 3 })
-  await sendBytes(house, upload, 'png')
+  const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b12.png', size: 3 })
+  await sendBytes(holdall, upload, 'png')
   const input = { uploadId: upload.id, linkRow: link({ label: 'twelve' }) }
-  const { file } = await act(house, 'confirmUpload', input, 'file { id path } row { values }')
+  const { file } = await act(holdall, 'confirmUpload', input, 'file { id path } row { values }')
   expect(await rowsOf()).toContainEqual(
     expect.objectContaining({ picture: 'drive/image/b12.png', label: 'twelve' }),
   )
   await act(
-    house,
+    holdall,
     'updateEntry',
     { entry: { id: file.id }, name: 'b12-renamed.png' },
     'entry { id }',
@@ -151,56 +155,56 @@ test('seed B12: the confirm writes the path into a row, which follows the file',
 })
 
 test('seed B13: a table or column that is not there stores nothing, and the upload can still be confirmed', async () => {
-  const upload = await createUpload(house, { workspaceId: drive.id, name: 'b13.png', size: 1 })
-  await sendBytes(house, upload, 'x')
+  const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b13.png', size: 1 })
+  await sendBytes(holdall, upload, 'x')
   for (const wrong of [
     { table: 'users', column: 'name' },
     { table: 'scans', column: 'nothing' },
   ]) {
     const input = { uploadId: upload.id, linkRow: wrong }
-    expect(await attempt(house, 'confirmUpload', input, 'file { id }')).toMatchObject({
+    expect(await attempt(holdall, 'confirmUpload', input, 'file { id }')).toMatchObject({
       code: 'ROW_REJECTED',
     })
   }
-  expect(await entryByPath(house, drive.id, 'drive/image/b13.png')).toBeNull()
+  expect(await entryByPath(holdall, drive.id, 'drive/image/b13.png')).toBeNull()
   const input = { uploadId: upload.id, linkRow: link() }
-  expect((await act(house, 'confirmUpload', input, 'file { id }')).file.id).toMatch(/^file_/)
+  expect((await act(holdall, 'confirmUpload', input, 'file { id }')).file.id).toMatch(/^file_/)
 })
 
 test('seed B14: deleting by path', async () => {
   await put('b14.txt', { path: 'b14' })
   const entries = [{ entry: { path: { workspaceId: drive.id, path: 'b14/b14.txt' } } }]
-  expect((await act(house, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
-  expect(await entryByPath(house, drive.id, 'b14/b14.txt')).toBeNull()
+  expect((await act(holdall, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
+  expect(await entryByPath(holdall, drive.id, 'b14/b14.txt')).toBeNull()
 })
 
 test('seed B15: deleting takes the rows of the path along, restoring brings them back', async () => {
-  const upload = await createUpload(house, { workspaceId: drive.id, name: 'b15.png', size: 1 })
-  await sendBytes(house, upload, 'x')
+  const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b15.png', size: 1 })
+  await sendBytes(holdall, upload, 'x')
   const { file } = await act(
-    house,
+    holdall,
     'confirmUpload',
     { uploadId: upload.id, linkRow: link() },
     'file { id }',
   )
   const unlinkRows = { table: 'scans', column: 'picture' }
   const trashing = { entries: [{ entry: { id: file.id } }], unlinkRows }
-  expect((await act(house, 'trashEntries', trashing, 'rowsUnlinked')).rowsUnlinked).toBe(1)
+  expect((await act(holdall, 'trashEntries', trashing, 'rowsUnlinked')).rowsUnlinked).toBe(1)
   expect(picturesIn(await rowsOf())).not.toContain('drive/image/b15.png')
-  const restored = await act(house, 'restoreEntries', { entryIds: [file.id] }, 'rowsRelinked')
+  const restored = await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'rowsRelinked')
   expect(restored.rowsRelinked).toBe(1)
   expect(picturesIn(await rowsOf())).toContain('drive/image/b15.png')
 })
 
 test('seed B16: bytes, file and row are there together or not at all', async () => {
-  const upload = await createUpload(house, { workspaceId: drive.id, name: 'b16.png', size: 1 })
-  await sendBytes(house, upload, 'x')
+  const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b16.png', size: 1 })
+  await sendBytes(holdall, upload, 'x')
   const before = await rowsOf()
   const refused = { uploadId: upload.id, linkRow: link({ label: { not: 'text' } }) }
-  expect(await attempt(house, 'confirmUpload', refused, 'file { id }')).toMatchObject({
+  expect(await attempt(holdall, 'confirmUpload', refused, 'file { id }')).toMatchObject({
     code: 'ROW_REJECTED',
   })
-  expect([await rowsOf(), await entryByPath(house, drive.id, 'drive/image/b16.png')]).toEqual([
+  expect([await rowsOf(), await entryByPath(holdall, drive.id, 'drive/image/b16.png')]).toEqual([
     before,
     null,
   ])
@@ -218,21 +222,21 @@ test('seed B17: identifiers are looked up, never run', async () => {
   ]
   for (const table of tricks) {
     const linked = await attempt(
-      house,
+      holdall,
       'linkRow',
       { fileId: id, link: { table, column: 'picture' } },
       'row { id }',
     )
     expect(linked.code).toBe('ROW_REJECTED')
     const column = await attempt(
-      house,
+      holdall,
       'linkRow',
       { fileId: id, link: { table: 'scans', column: table } },
       'row { id }',
     )
     expect(column.code).toBe('ROW_REJECTED')
   }
-  expect(await house.ask('{ viewer { user { name } } }')).toEqual({
+  expect(await holdall.ask('{ viewer { user { name } } }')).toEqual({
     viewer: { user: { name: 'Owner' } },
   })
 })
@@ -250,11 +254,11 @@ test('seed B19: any name survives every door', async () => {
   for (const name of names) {
     const { id, path } = await put(name, { path: 'b19' })
     expect(path).toBe(`b19/${name}`)
-    expect(await entryByPath(house, drive.id, path)).toMatchObject({ id })
+    expect(await entryByPath(holdall, drive.id, path)).toMatchObject({ id })
     expect(await pathsOf(`pathPrefix: ${JSON.stringify(path)}`)).toEqual([path])
     const query = 'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }'
-    const { node } = await house.ask(query, { id })
-    const response = await house.http(node.downloadUrl.url, { token: null })
+    const { node } = await holdall.ask(query, { id })
+    const response = await holdall.http(node.downloadUrl.url, { token: null })
     expect([response.status, await response.text()]).toEqual([200, name])
   }
 })

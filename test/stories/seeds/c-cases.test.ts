@@ -13,41 +13,41 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { type House, openHouse } from '../../support/test-server.ts'
+import { startTestServer, type TestServer } from '../../support/test-server.ts'
 
 // The rows of the third seed that are use cases and good practice.
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 beforeAll(async () => {
-  house = await openHouse()
+  holdall = await startTestServer()
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 beforeEach(async () => {
-  lab = await createWorkspace(house, { name: 'Lab' })
+  lab = await createWorkspace(holdall, { name: 'Lab' })
 })
 
 const put = (name: string, more: object = {}) =>
-  uploadFile(house, { workspaceId: lab.id, name, bytes: name, ...more })
+  uploadFile(holdall, { workspaceId: lab.id, name, bytes: name, ...more })
 const inLab = async (selection: string) =>
   (
-    await house.ask(`query ($id: ID!) { workspace(by: { id: $id }) { ${selection} } }`, {
+    await holdall.ask(`query ($id: ID!) { workspace(by: { id: $id }) { ${selection} } }`, {
       id: lab.id,
     })
   ).workspace
 const fieldsOf = async (id: string, selection: string) =>
-  (await house.ask(`query ($id: ID!) { node(id: $id) { ${selection} } }`, { id })).node
+  (await holdall.ask(`query ($id: ID!) { node(id: $id) { ${selection} } }`, { id })).node
 const link = async (id: string, field: string) =>
   (await fieldsOf(id, `... on Folder { ${field} { url } }`))[field].url
 const bytesOf = async (url: string, headers = {}) =>
-  Buffer.from(await (await house.http(url, { token: null, headers })).arrayBuffer())
+  Buffer.from(await (await holdall.http(url, { token: null, headers })).arrayBuffer())
 
 test('seed C47: a file can be referred to by its id for good', async () => {
   const { id } = await put('results.csv')
   const protocol = await put('protocol.md', { metadata: { data: id } })
   const { metadata } = await fieldsOf(protocol.id, '... on File { metadata }')
-  await act(house, 'updateEntry', { entry: { id }, name: 'renamed.csv' }, 'entry { id }')
-  expect((await house.http(`/download/${metadata.data}`)).status).toBe(200)
+  await act(holdall, 'updateEntry', { entry: { id }, name: 'renamed.csv' }, 'entry { id }')
+  expect((await holdall.http(`/download/${metadata.data}`)).status).toBe(200)
 })
 
 const sampleTree = [
@@ -66,7 +66,7 @@ test('seed C48: the sample tree in one request, as often as one likes', async ()
     (name, i) =>
       `f${i}: createFolder(input: { workspaceId: $id, name: "${name}", createParents: true, onConflict: NEW_VERSION }) { ... on CreateFolderPayload { folder { id path } } ... on UserError { code } }`,
   )
-  const plant = () => house.ask(`mutation ($id: ID!) { ${fields.join(' ')} }`, { id: lab.id })
+  const plant = () => holdall.ask(`mutation ($id: ID!) { ${fields.join(' ')} }`, { id: lab.id })
   const first = await plant()
   expect(Object.values(first).map((made: any) => made.folder.path)).toEqual(sampleTree)
   expect(await plant()).toEqual(first)
@@ -75,7 +75,7 @@ test('seed C48: the sample tree in one request, as often as one likes', async ()
 
 test('seed C49: many are tagged at once, and found by the tag', async () => {
   const files = [await put('a.csv'), await put('b.csv'), await put('c.csv')]
-  await act(house, 'tagEntries', { entries: items(...files), add: ['run-7'] }, 'succeeded')
+  await act(holdall, 'tagEntries', { entries: items(...files), add: ['run-7'] }, 'succeeded')
   const { entries } = await inLab('entries(filter: { tags: { anyOf: ["RUN-7"] } }) { totalCount }')
   expect(entries).toEqual({ totalCount: 3 })
 })
@@ -101,7 +101,7 @@ test('seed C51: a batch of uploads, each with its own outcome', async () => {
     tags: ['batch'],
   }))
   const made = await act(
-    house,
+    holdall,
     'createUploads',
     { uploads, mode: 'BEST_EFFORT' },
     'results { upload { id url headers { name value } } error { code } } succeeded failed',
@@ -109,11 +109,11 @@ test('seed C51: a batch of uploads, each with its own outcome', async () => {
   expect([made.succeeded, made.failed, made.results[2].error.code]).toEqual([2, 1, 'INVALID_INPUT'])
   const ids = []
   for (const { upload } of made.results.slice(0, 2)) {
-    await sendBytes(house, upload, 'abc')
+    await sendBytes(holdall, upload, 'abc')
     ids.push({ uploadId: upload.id })
   }
   const done = await act(
-    house,
+    holdall,
     'confirmUploads',
     { uploads: ids },
     'results { file { path tags { name } } } succeeded',
@@ -126,7 +126,7 @@ test('seed C51: a batch of uploads, each with its own outcome', async () => {
 
 test('seed C52: a manifest lists everything', async () => {
   await put('plate.csv', { path: 'run', tags: ['t'], description: 'd', metadata: { k: 1 } })
-  const run = await entryByPath(house, lab.id, 'run')
+  const run = await entryByPath(holdall, lab.id, 'run')
   const url = await link(run?.id ?? '', 'archiveUrl')
   const manifest = (await bytesOf(manifestOf(url))).toString()
   for (const said of ['plate.csv', createHash('sha256').update('plate.csv').digest('hex')])
@@ -140,8 +140,8 @@ const manifestOf = (url: string) => url.replace(/[^/]*$/, 'manifest')
 test('seed C53: an archive keeps the tree, knows its length, and resumes', async () => {
   await put('a.bin', { path: 'run/raw', bytes: Buffer.alloc(50_000, 'a') })
   await put('b.bin', { path: 'run', bytes: Buffer.alloc(50_000, 'b') })
-  const url = await link((await entryByPath(house, lab.id, 'run'))?.id ?? '', 'archiveUrl')
-  const head = await house.http(url, { method: 'HEAD', token: null })
+  const url = await link((await entryByPath(holdall, lab.id, 'run'))?.id ?? '', 'archiveUrl')
+  const head = await holdall.http(url, { method: 'HEAD', token: null })
   const whole = await bytesOf(url)
   expect(head.headers.get('content-length')).toBe(String(whole.length))
   const etag = head.headers.get('etag') ?? ''
@@ -152,13 +152,13 @@ test('seed C53: an archive keeps the tree, knows its length, and resumes', async
 
 test('seed C54: what was exported can be imported', async () => {
   await put('plate.csv', { path: 'run/raw', tags: ['t'], description: 'd' })
-  const url = await link((await entryByPath(house, lab.id, 'run'))?.id ?? '', 'archiveUrl')
+  const url = await link((await entryByPath(holdall, lab.id, 'run'))?.id ?? '', 'archiveUrl')
   const archive = await put('backup.zip', { bytes: await bytesOf(url) })
   const { nodes } = (await inLab('uploads { nodes { id file { id } } }')).uploads
   const uploadId = nodes.find(({ file }: any) => file?.id === archive.id).id
-  const destination = await createFolder(house, { workspaceId: lab.id, name: 'restored' })
+  const destination = await createFolder(holdall, { workspaceId: lab.id, name: 'restored' })
   await act(
-    house,
+    holdall,
     'importArchive',
     { uploadId, destination: { id: destination.id } },
     'entryCount folder { path }',
@@ -190,26 +190,26 @@ test('seed C56: an old version becomes the newest', async () => {
   const first = await put('data.csv', { bytes: 'one' })
   await put('data.csv', { bytes: 'two', onConflict: 'NEW_VERSION' })
   const { file } = await act(
-    house,
+    holdall,
     'restoreVersion',
     { versionId: first.version.id },
     'file { version { number } size }',
   )
   expect(file.version.number).toBe(3)
-  expect((await bytesOf(await downloadUrl(house, first.id))).toString()).toBe('one')
+  expect((await bytesOf(await downloadUrl(holdall, first.id))).toString()).toBe('one')
 })
 
 test('seed C68: large files come in chunks', async () => {
   const bytes = Buffer.alloc(300_000, 'chunk')
   const { upload } = await act(
-    house,
+    holdall,
     'createUpload',
     { workspaceId: lab.id, name: 'c68', size: bytes.length },
     'upload { id url status headers { name value } }',
   )
   for (let at = 0; at < bytes.length; at += 100_000)
-    await sendBytes(house, upload, bytes.subarray(at, at + 100_000), at)
-  expect((await confirmUpload(house, { uploadId: upload.id })).size).toBe(bytes.length)
+    await sendBytes(holdall, upload, bytes.subarray(at, at + 100_000), at)
+  expect((await confirmUpload(holdall, { uploadId: upload.id })).size).toBe(bytes.length)
 })
 
 test('seed C81: duplicates are grouped, the largest waste first', async () => {
@@ -225,11 +225,16 @@ test('seed C81: duplicates are grouped, the largest waste first', async () => {
 })
 
 test('seed C83: the figures of a workspace are exact', async () => {
-  await act(house, 'updateWorkspace', { workspaceId: lab.id, quotaBytes: 1000 }, 'workspace { id }')
+  await act(
+    holdall,
+    'updateWorkspace',
+    { workspaceId: lab.id, quotaBytes: 1000 },
+    'workspace { id }',
+  )
   await put('a.csv', { bytes: 'aaaa' })
   await put('a.csv', { bytes: 'bb', onConflict: 'NEW_VERSION' })
   await attempt(
-    house,
+    holdall,
     'createUpload',
     { workspaceId: lab.id, name: 'x', size: 100 },
     'upload { id }',
@@ -250,7 +255,7 @@ test('seed C83: the figures of a workspace are exact', async () => {
 
 test('seed C87: who downloaded what, and when', async () => {
   const { id } = await put('secret.csv')
-  await (await house.http(`/download/${id}`)).text()
+  await (await holdall.http(`/download/${id}`)).text()
   const read = async () =>
     (
       await inLab(
@@ -263,9 +268,9 @@ test('seed C87: who downloaded what, and when', async () => {
 })
 
 test('seed C88: a client learns where and how large it may send', async () => {
-  const { serverInfo } = await house.ask('{ serverInfo { tusUrl tusExtensions maxUploadBytes } }')
+  const { serverInfo } = await holdall.ask('{ serverInfo { tusUrl tusExtensions maxUploadBytes } }')
   expect(serverInfo).toMatchObject({
-    tusUrl: `${house.url}/uploads`,
+    tusUrl: `${holdall.url}/uploads`,
     maxUploadBytes: 5 * 1024 ** 4,
   })
   expect(serverInfo.tusExtensions).toContain('creation')
@@ -273,9 +278,9 @@ test('seed C88: a client learns where and how large it may send', async () => {
 
 test('seed C92: what has not changed is not sent again', async () => {
   const { id } = await put('cached.png')
-  const url = await downloadUrl(house, id)
-  const etag = (await house.http(url, { token: null })).headers.get('etag') ?? ''
-  const again = await house.http(url, { token: null, headers: { 'if-none-match': etag } })
+  const url = await downloadUrl(holdall, id)
+  const etag = (await holdall.http(url, { token: null })).headers.get('etag') ?? ''
+  const again = await holdall.http(url, { token: null, headers: { 'if-none-match': etag } })
   expect([again.status, again.headers.get('cache-control')]).toEqual([
     304,
     expect.stringContaining('immutable'),
@@ -284,7 +289,7 @@ test('seed C92: what has not changed is not sent again', async () => {
 
 test('seed C93: a large download streams at the pace of its reader', async () => {
   const { id } = await put('large.bin', { bytes: Buffer.alloc(64 * 1024 * 1024, 'x') })
-  const response = await house.http(await downloadUrl(house, id), { token: null })
+  const response = await holdall.http(await downloadUrl(holdall, id), { token: null })
   const reader = response.body?.getReader()
   await reader?.read()
   const before = process.memoryUsage().rss
@@ -295,10 +300,10 @@ test('seed C93: a large download streams at the pace of its reader', async () =>
 
 test('seed C94: a download goes on where it broke, and never mixes two versions', async () => {
   const { id } = await put('grows.txt', { bytes: 'first version' })
-  const first = await house.http(`/download/${id}`)
+  const first = await holdall.http(`/download/${id}`)
   const etag = first.headers.get('etag') ?? ''
   const resume = () =>
-    house.http(`/download/${id}`, { headers: { range: 'bytes=6-', 'if-range': etag } })
+    holdall.http(`/download/${id}`, { headers: { range: 'bytes=6-', 'if-range': etag } })
   expect(await (await resume()).text()).toBe('version')
   await put('grows.txt', { bytes: 'second one', onConflict: 'NEW_VERSION' })
   const changed = await resume()

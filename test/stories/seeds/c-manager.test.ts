@@ -20,37 +20,37 @@ import {
 import { postForm } from '../../support/forms.ts'
 import { invite } from '../../support/people.ts'
 import { refused } from '../../support/refusals.ts'
-import { type House, openHouse } from '../../support/test-server.ts'
+import { startTestServer, type TestServer } from '../../support/test-server.ts'
 
 // The rows of the third seed that are about single files and folders; c-cases.test.ts has the use cases.
 
-let house: House
+let holdall: TestServer
 let lab: WorkspaceHandle
 let now = Date.now()
 beforeAll(async () => {
-  house = await openHouse({ now: () => now })
+  holdall = await startTestServer({ now: () => now })
 })
-afterAll(() => house[Symbol.asyncDispose]())
+afterAll(() => holdall[Symbol.asyncDispose]())
 beforeEach(async () => {
-  lab = await createWorkspace(house, { name: 'Lab' })
+  lab = await createWorkspace(holdall, { name: 'Lab' })
 })
 
 const put = (path: string, more: object = {}) => {
   const slash = path.lastIndexOf('/')
   const folder = path.slice(0, Math.max(slash, 0))
   const name = path.slice(slash + 1)
-  return uploadFile(house, { workspaceId: lab.id, path: folder, name, bytes: path, ...more })
+  return uploadFile(holdall, { workspaceId: lab.id, path: folder, name, bytes: path, ...more })
 }
 const inLab = async (selection: string, as = {}) =>
   (
-    await house.ask(
+    await holdall.ask(
       `query ($id: ID!) { workspace(by: { id: $id }) { ${selection} } }`,
       { id: lab.id },
       as,
     )
   ).workspace
 const fieldsOf = async ({ id }: { id: string }, selection: string) =>
-  (await house.ask(`query ($id: ID!) { node(id: $id) { ${selection} } }`, { id })).node
+  (await holdall.ask(`query ($id: ID!) { node(id: $id) { ${selection} } }`, { id })).node
 const found = async (query: string, more = '', fields = 'path') => {
   const { search } = await inLab(
     `search(query: ${JSON.stringify(query)} ${more}) { totalCount nodes { ${fields} } }`,
@@ -58,11 +58,11 @@ const found = async (query: string, more = '', fields = 'path') => {
   return search.nodes.map((node: { path: string }) => (fields === 'path' ? node.path : node)).sort()
 }
 const names = async (args: string) =>
-  (await children(house, lab.root.id, args)).map(({ name }) => name)
+  (await children(holdall, lab.root.id, args)).map(({ name }) => name)
 
 test('seed C1: search in a workspace shows what the caller may read', async () => {
   await put('microscopy.txt')
-  const { token } = await invite(house, (await createWorkspace(house)).id)
+  const { token } = await invite(holdall, (await createWorkspace(holdall)).id)
   expect(await found('microscopy')).toEqual(['microscopy.txt'])
   expect(await inLab('search(query: "microscopy") { totalCount }', { token })).toBeNull()
 })
@@ -92,29 +92,29 @@ test('seed C3: files, folders, or both', async () => {
 test('seed C4: within a folder only; a foreign folder is not there', async () => {
   await put('one/data.csv')
   await put('two/data.csv')
-  const one = await entryByPath(house, lab.id, 'one')
+  const one = await entryByPath(holdall, lab.id, 'one')
   expect(await found('data', `filter: { within: "${one?.id}" }`)).toEqual(['one/data.csv'])
-  const other = await createWorkspace(house)
+  const other = await createWorkspace(holdall)
   await expect(found('data', `filter: { within: "${other.root.id}" }`)).rejects.toThrow(
     'nothing here',
   )
 })
 
 test('seed C5: 20 at once, at most 100', async () => {
-  for (let i = 0; i < 21; i++) await createFolder(house, { workspaceId: lab.id, name: `f${i}` })
-  expect(await children(house, lab.root.id, 'filter: {}')).toHaveLength(20)
-  await expect(children(house, lab.root.id, 'first: 101')).rejects.toThrow('1 to 100')
+  for (let i = 0; i < 21; i++) await createFolder(holdall, { workspaceId: lab.id, name: `f${i}` })
+  expect(await children(holdall, lab.root.id, 'filter: {}')).toHaveLength(20)
+  await expect(children(holdall, lab.root.id, 'first: 101')).rejects.toThrow('1 to 100')
 })
 
 test('seed C6: pages stay whole while others insert', async () => {
-  for (const name of ['a', 'c', 'e']) await createFolder(house, { workspaceId: lab.id, name })
+  for (const name of ['a', 'c', 'e']) await createFolder(holdall, { workspaceId: lab.id, name })
   const page = (args: string) =>
     fieldsOf(
       lab.root,
       `... on Folder { children(${args}) { nodes { name } pageInfo { endCursor } } }`,
     )
   const { children: first } = await page('first: 2')
-  await createFolder(house, { workspaceId: lab.id, name: 'b' })
+  await createFolder(holdall, { workspaceId: lab.id, name: 'b' })
   const { children: second } = await page(`first: 2, after: "${first.pageInfo.endCursor}"`)
   expect(second.nodes).toEqual([{ name: 'e' }])
 })
@@ -135,15 +135,15 @@ test('seed C7 C8 C9: a result has id, name, size, type and dates', async () => {
 
 test('seed C10: the path is always the current one', async () => {
   const file = await put('old/inner/c10.txt')
-  const old = await entryByPath(house, lab.id, 'old')
-  await act(house, 'updateEntry', { entry: { id: old?.id }, name: 'new' }, 'entry { id }')
+  const old = await entryByPath(holdall, lab.id, 'old')
+  await act(holdall, 'updateEntry', { entry: { id: old?.id }, name: 'new' }, 'entry { id }')
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'new/inner/c10.txt' })
 })
 
 test('seed C11: a file has a download link, a folder has none', async () => {
   const file = await put('c11.txt')
-  expect((await download(house, file.id)).toString()).toBe('c11.txt')
-  const { errors } = await house.graphql(
+  expect((await download(holdall, file.id)).toString()).toBe('c11.txt')
+  const { errors } = await holdall.graphql(
     'query ($id: ID!) { node(id: $id) { ... on Folder { downloadUrl { url } } } }',
     { id: lab.root.id },
   )
@@ -173,9 +173,9 @@ test('seed C13: by name, size, creation and change; folders first; a folder weig
     await names('orderBy: { field: CREATED_AT, direction: DESC, foldersFirst: false }'),
   ).toEqual(['b.txt', 'a.txt', 'big'])
   await act(
-    house,
+    holdall,
     'updateEntry',
-    { entry: { id: (await entryByPath(house, lab.id, 'a.txt'))?.id }, description: 'new' },
+    { entry: { id: (await entryByPath(holdall, lab.id, 'a.txt'))?.id }, description: 'new' },
     'entry { id }',
   )
   now += 1000
@@ -183,16 +183,16 @@ test('seed C13: by name, size, creation and change; folders first; a folder weig
 })
 
 test('seed C14: up and down', async () => {
-  for (const name of ['x', 'y', 'z']) await createFolder(house, { workspaceId: lab.id, name })
+  for (const name of ['x', 'y', 'z']) await createFolder(holdall, { workspaceId: lab.id, name })
   expect(await names('orderBy: { direction: DESC }')).toEqual(['z', 'y', 'x'])
 })
 
 test('seed C15: a listing is paged like a search', async () => {
-  await expect(children(house, lab.root.id, 'first: 0')).rejects.toThrow('1 to 100')
+  await expect(children(holdall, lab.root.id, 'first: 0')).rejects.toThrow('1 to 100')
 })
 
 test('seed C16 C17 C18 C19 C20: the form wants a file; root, name, description and tags are options', async () => {
-  expect((await postForm(house, { workspaceId: lab.id, name: 'x' })).status).toBe(400)
+  expect((await postForm(holdall, { workspaceId: lab.id, name: 'x' })).status).toBe(400)
   const file = { name: 'data.xlsx', bytes: 'x' }
   const more = {
     folderId: 'root',
@@ -200,7 +200,7 @@ test('seed C16 C17 C18 C19 C20: the form wants a file; root, name, description a
     description: 'Trial #3',
     tags: 'experiment, Data,,data, 2025',
   }
-  const { body } = await postForm(house, { file, workspaceId: lab.id, ...more })
+  const { body } = await postForm(holdall, { file, workspaceId: lab.id, ...more })
   const made = await fieldsOf(body, '... on File { path description tags { name } }')
   expect(made).toEqual({
     path: 'trial 3.xlsx',
@@ -210,10 +210,10 @@ test('seed C16 C17 C18 C19 C20: the form wants a file; root, name, description a
 })
 
 test('seed C21 C22: the status is PROCESSING or COMPLETE, with the metadata beside it', async () => {
-  const upload = await createUpload(house, { workspaceId: lab.id, name: 'c21.txt', size: 2 })
-  await sendBytes(house, upload, 'ab')
+  const upload = await createUpload(holdall, { workspaceId: lab.id, name: 'c21.txt', size: 2 })
+  await sendBytes(holdall, upload, 'ab')
   const { upload: done } = await act(
-    house,
+    holdall,
     'confirmUpload',
     { uploadId: upload.id },
     'upload { status file { status name size } }',
@@ -226,15 +226,15 @@ test('seed C21 C22: the status is PROCESSING or COMPLETE, with the metadata besi
 
 test('seed C23: what went wrong is told', async () => {
   const sha256 = createHash('sha256').update('other').digest('hex')
-  const upload = await createUpload(house, {
+  const upload = await createUpload(holdall, {
     workspaceId: lab.id,
     name: 'c23.txt',
     size: 2,
     sha256,
   })
-  await sendBytes(house, upload, 'ab')
+  await sendBytes(holdall, upload, 'ab')
   expect(
-    await attempt(house, 'confirmUpload', { uploadId: upload.id }, 'file { id }'),
+    await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, 'file { id }'),
   ).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
   const told = await fieldsOf(
     upload,
@@ -248,7 +248,7 @@ test('seed C23: what went wrong is told', async () => {
 
 test('seed C24: the bytes come with the right headers', async () => {
   const { id } = await put('page.html', { bytes: '<script>alert(1)</script>' })
-  const response = await house.http(await downloadUrl(house, id, '(disposition: INLINE)'), {
+  const response = await holdall.http(await downloadUrl(holdall, id, '(disposition: INLINE)'), {
     token: null,
   })
   expect(response.headers.get('content-disposition')).toMatch(/^attachment/)
@@ -287,7 +287,7 @@ test('seed C32: a rename meets conflicts and stale copies', async () => {
   const file = await put('c32.txt')
   await put('taken.txt')
   const rename = (more: object) =>
-    attempt(house, 'updateEntry', { entry: { id: file.id }, ...more }, 'entry { name revision }')
+    attempt(holdall, 'updateEntry', { entry: { id: file.id }, ...more }, 'entry { name revision }')
   expect(await rename({ name: 'taken.txt' })).toMatchObject({ code: 'NAME_CONFLICT' })
   expect(await rename({ name: 'x.txt', expectedRevision: file.revision + 1 })).toMatchObject({
     code: 'STALE_REVISION',
@@ -300,8 +300,14 @@ test('seed C32: a rename meets conflicts and stale copies', async () => {
 test('seed C33: null takes a description away, silence keeps it', async () => {
   const file = await put('c33.txt', { description: 'first' })
   const change = async (more: object) =>
-    (await act(house, 'updateEntry', { entry: { id: file.id }, ...more }, 'entry { description }'))
-      .entry
+    (
+      await act(
+        holdall,
+        'updateEntry',
+        { entry: { id: file.id }, ...more },
+        'entry { description }',
+      )
+    ).entry
   expect(await change({ tags: ['x'] })).toEqual({ description: 'first' })
   expect(await change({ description: null })).toEqual({ description: null })
 })
@@ -309,7 +315,7 @@ test('seed C33: null takes a description away, silence keeps it', async () => {
 test('seed C34: tags are replaced, or added and removed', async () => {
   const file = await put('c34.txt', { tags: ['a', 'b'] })
   const replaced = await act(
-    house,
+    holdall,
     'updateEntry',
     { entry: { id: file.id }, tags: ['c'] },
     'entry { tags { name } }',
@@ -317,10 +323,10 @@ test('seed C34: tags are replaced, or added and removed', async () => {
   expect(replaced.entry.tags).toEqual([{ name: 'c' }])
   await Promise.all(
     ['d', 'e', 'f'].map((tag) =>
-      batchDone(house, 'tagEntries', { entries: items(file), add: [tag] }),
+      batchDone(holdall, 'tagEntries', { entries: items(file), add: [tag] }),
     ),
   )
-  await batchDone(house, 'tagEntries', { entries: items(file), remove: ['C'] })
+  await batchDone(holdall, 'tagEntries', { entries: items(file), remove: ['C'] })
   expect(await fieldsOf(file, '... on File { tags { name } }')).toEqual({
     tags: [{ name: 'd' }, { name: 'e' }, { name: 'f' }],
   })
@@ -328,17 +334,17 @@ test('seed C34: tags are replaced, or added and removed', async () => {
 
 test('seed C35: moving, but not into itself', async () => {
   const file = await put('from/c35.txt')
-  const to = await createFolder(house, { workspaceId: lab.id, name: 'to' })
-  await batchDone(house, 'moveEntries', { entries: items(file), destination: { id: to.id } })
+  const to = await createFolder(holdall, { workspaceId: lab.id, name: 'to' })
+  await batchDone(holdall, 'moveEntries', { entries: items(file), destination: { id: to.id } })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'to/c35.txt' })
   const below = { entries: items(to), destination: { id: to.id } }
-  expect(await refused(house, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
+  expect(await refused(holdall, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
 })
 
 test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keeps it, and back', async () => {
   const file = await put('folder/c36.txt')
-  await trashEntries(house, file)
-  expect([await entryByPath(house, lab.id, 'folder/c36.txt'), await found('c36')]).toEqual([
+  await trashEntries(holdall, file)
+  expect([await entryByPath(holdall, lab.id, 'folder/c36.txt'), await found('c36')]).toEqual([
     null,
     [],
   ])
@@ -351,12 +357,12 @@ test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keep
   ])
   expect(usage).toEqual({ trashedBytes: 14 })
   await put('folder/c36.txt')
-  await batchDone(house, 'restoreEntries', { entryIds: [file.id] })
+  await batchDone(holdall, 'restoreEntries', { entryIds: [file.id] })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'folder/c36 (2).txt' })
 })
 
 test('seed C39 C40 C41: a folder has a name of its own, a place and a description', async () => {
-  const folder = await createFolder(house, {
+  const folder = await createFolder(holdall, {
     workspaceId: lab.id,
     name: '2025 Experiments',
     description: 'All of it',
@@ -367,7 +373,7 @@ test('seed C39 C40 C41: a folder has a name of its own, a place and a descriptio
   })
   const again = (more: object) =>
     attempt(
-      house,
+      holdall,
       'createFolder',
       { workspaceId: lab.id, name: '2025 experiments', ...more },
       'folder { id }',
@@ -379,32 +385,32 @@ test('seed C39 C40 C41: a folder has a name of its own, a place and a descriptio
 
 test('seed C42 C43: a folder is renamed and described, and all paths are right at once', async () => {
   const file = await put('a/b/c/c42.txt')
-  const a = await entryByPath(house, lab.id, 'a')
+  const a = await entryByPath(holdall, lab.id, 'a')
   const change = { entry: { id: a?.id }, name: 'z', description: 'new' }
-  expect((await act(house, 'updateEntry', change, 'entry { path description }')).entry).toEqual({
+  expect((await act(holdall, 'updateEntry', change, 'entry { path description }')).entry).toEqual({
     path: 'z',
     description: 'new',
   })
-  expect(await entryByPath(house, lab.id, 'z/b/c/c42.txt')).toMatchObject({ id: file.id })
+  expect(await entryByPath(holdall, lab.id, 'z/b/c/c42.txt')).toMatchObject({ id: file.id })
 })
 
 test('seed C44: without recursive a folder that holds something stays', async () => {
   await put('full/c44.txt')
-  const full = await entryByPath(house, lab.id, 'full')
+  const full = await entryByPath(holdall, lab.id, 'full')
   const input = { entries: items({ id: full?.id ?? '' }) }
-  expect(await refused(house, 'trashEntries', input)).toMatchObject({
+  expect(await refused(holdall, 'trashEntries', input)).toMatchObject({
     code: 'NOT_EMPTY',
     entryCount: 1,
   })
-  expect(await entryByPath(house, lab.id, 'full/c44.txt')).not.toBeNull()
+  expect(await entryByPath(holdall, lab.id, 'full/c44.txt')).not.toBeNull()
 })
 
 test('seed C45 C46: recursive takes the tree in one step, and one restore brings it back exactly', async () => {
   const file = await put('tree/branch/c45.txt', { tags: ['leaf'] })
-  const tree = await entryByPath(house, lab.id, 'tree')
-  await trashEntries(house, { id: tree?.id ?? '' })
+  const tree = await entryByPath(holdall, lab.id, 'tree')
+  await trashEntries(holdall, { id: tree?.id ?? '' })
   expect((await inLab('trash { totalCount }')).trash).toEqual({ totalCount: 1 })
-  await batchDone(house, 'restoreEntries', { entryIds: [tree?.id] })
+  await batchDone(holdall, 'restoreEntries', { entryIds: [tree?.id] })
   expect(await fieldsOf(file, '... on File { id path tags { name } }')).toEqual({
     id: file.id,
     path: 'tree/branch/c45.txt',
@@ -434,18 +440,18 @@ for (const [row, [files, kind]] of Object.entries(types)) {
 }
 
 test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async () => {
-  const wrong = await house.graphql('query { node(id: 5, x: 1) { id } }')
+  const wrong = await holdall.graphql('query { node(id: 5, x: 1) { id } }')
   expect(wrong.status).toBe(400)
-  const nobody = await house.http('/uploads', {
+  const nobody = await holdall.http('/uploads', {
     method: 'POST',
     token: null,
     headers: { 'tus-resumable': '1.0.0', 'upload-length': '1' },
   })
   expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
-  const unknown = await (await house.http('/download/x', { token: 'hld_unknown' })).text()
-  const { token } = await invite(house, lab.id, 'VIEWER')
+  const unknown = await (await holdall.http('/download/x', { token: 'hld_unknown' })).text()
+  const { token } = await invite(holdall, lab.id, 'VIEWER')
   const viewer = await attempt(
-    house,
+    holdall,
     'createFolder',
     { workspaceId: lab.id, name: 'x' },
     'folder { id }',
@@ -453,14 +459,14 @@ test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async ()
   )
   expect([viewer.code, unknown.includes('UNAUTHENTICATED')]).toEqual(['FORBIDDEN', true])
   const foreign = await attempt(
-    house,
+    holdall,
     'createFolder',
     { workspaceId: `ws_${'0'.repeat(32)}`, name: 'x' },
     'folder { id }',
   )
   expect(foreign.code).toBe('NOT_FOUND')
   const invalid = await attempt(
-    house,
+    holdall,
     'createFolder',
     { workspaceId: lab.id, name: 'a/b' },
     'folder { id }',
@@ -469,7 +475,7 @@ test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async ()
 })
 
 test('seed C67 C73: the largest file is told, and what is larger is refused at every door', async () => {
-  await using small = await openHouse({ env: { MAX_UPLOAD_BYTES: '10' } })
+  await using small = await startTestServer({ env: { MAX_UPLOAD_BYTES: '10' } })
   const { id: workspaceId } = await createWorkspace(small)
   expect(await small.ask('{ serverInfo { maxUploadBytes } }')).toEqual({
     serverInfo: { maxUploadBytes: 10 },
@@ -490,7 +496,7 @@ test('seed C67 C73: the largest file is told, and what is larger is refused at e
 })
 
 test('seed C75: too many requests are told when to come again', async () => {
-  await using limited = await openHouse({ env: { RATE_LIMIT: '100', MAX_QUERY_COST: '100' } })
+  await using limited = await startTestServer({ env: { RATE_LIMIT: '100', MAX_QUERY_COST: '100' } })
   const answers = []
   for (let i = 0; i < 101; i++) answers.push(await limited.graphql('{ viewer { user { name } } }'))
   const refused = answers.find(({ status }) => status === 429)
@@ -500,9 +506,9 @@ test('seed C75: too many requests are told when to come again', async () => {
 
 test('seed C76: a full workspace refuses new bytes, and reads and deletes go on', async () => {
   const file = await put('c76.txt')
-  await act(house, 'updateWorkspace', { workspaceId: lab.id, quotaBytes: 10 }, 'workspace { id }')
+  await act(holdall, 'updateWorkspace', { workspaceId: lab.id, quotaBytes: 10 }, 'workspace { id }')
   const refused = await attempt(
-    house,
+    holdall,
     'createUpload',
     { workspaceId: lab.id, name: 'x', size: 5 },
     'upload { id }',
@@ -513,7 +519,7 @@ test('seed C76: a full workspace refuses new bytes, and reads and deletes go on'
     'upload-length': '5',
     'upload-metadata': `workspaceId ${btoa(lab.id)}`,
   }
-  expect((await house.http('/uploads', { method: 'POST', headers })).status).toBe(507)
-  expect((await download(house, file.id)).toString()).toBe('c76.txt')
-  await trashEntries(house, file)
+  expect((await holdall.http('/uploads', { method: 'POST', headers })).status).toBe(507)
+  expect((await download(holdall, file.id)).toString()).toBe('c76.txt')
+  await trashEntries(holdall, file)
 })

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { House } from '../test-server.ts'
+import type { TestServer } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 
 /** What came of a request: nothing to complain of (null), or the code of what stood in its way; GONE where nobody answered. */
@@ -9,12 +9,12 @@ export const done: Answer = { code: null, status: 200, text: '' }
 export const gone = (error: unknown): Answer => ({ code: 'GONE', status: 0, text: String(error) })
 
 /** A mutation as any client sends it. */
-export async function mutate(house: House, name: string, input: object, more = '') {
+export async function mutate(holdall: TestServer, name: string, input: object, more = '') {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const query = `mutation ($input: ${type}Input!) { ${name}(input: $input) {
     __typename ... on ${type}Payload { ${more} } ... on UserError { code message } } }`
   const accept = 'application/graphql-response+json'
-  const sent = house.http('/graphql', {
+  const sent = holdall.http('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept },
     body: JSON.stringify({ query, variables: { input } }),
@@ -37,10 +37,10 @@ export const outcomes = 'results { entry { id } error { code message } }'
 
 /** What is missing of an upload, in two PATCHes where all of it is: HEAD says where to go on. */
 export async function send(
-  house: House,
+  holdall: TestServer,
   { url, bytes }: { url: string; bytes: Buffer },
 ): Promise<Answer> {
-  const tus = tusOf(house)
+  const tus = tusOf(holdall)
   const half = Math.floor(bytes.length / 2)
   try {
     const head = await tus.head(url)
@@ -63,12 +63,12 @@ const MOST_WAIT_MS = 15_000
 
 /** The same of an upload that confirms itself: 423 is waited for, as tus-js-client does. */
 export async function sendAndWait(
-  house: House,
+  holdall: TestServer,
   upload: { url: string; bytes: Buffer },
 ): Promise<Answer> {
   const end = performance.now() + MOST_WAIT_MS
   for (;;) {
-    const answer = await send(house, upload)
+    const answer = await send(holdall, upload)
     if (answer.status !== 423 || performance.now() > end) return answer
     await sleep(20)
   }
@@ -82,11 +82,11 @@ export async function refusalOf(response: Response): Promise<Answer> {
 }
 
 /** A small file by one form. */
-export async function postFile(house: House, fields: Record<string, string>, bytes: Buffer) {
+export async function postFile(holdall: TestServer, fields: Record<string, string>, bytes: Buffer) {
   const body = new FormData()
   for (const [name, value] of Object.entries(fields)) body.append(name, value)
   body.append('file', new Blob([bytes as BlobPart]), 'a.bin')
-  const response = await house.http('/files', { method: 'POST', body })
+  const response = await holdall.http('/files', { method: 'POST', body })
   const said = (await response.json()) as any
   if (response.status !== 201) throw new Error(`POST /files: ${JSON.stringify(said)}`)
   return said as { id: string }

@@ -9,7 +9,7 @@ import { type Env, readConfig } from '../../../src/config.ts'
 import { inspect, type Options } from '../../../src/fsck/inspect.ts'
 import { newDatabase } from '../databases.ts'
 import { freePort } from '../free-port.ts'
-import { houseAt } from '../server-at.ts'
+import { serverAt } from '../server-at.ts'
 import type { Armed, Tally } from './kinds.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -114,7 +114,7 @@ export async function openFaulty({
   const all = opened.move()
   return {
     dir,
-    house: houseAt(`http://127.0.0.1:${port}`, token),
+    holdall: serverAt(`http://127.0.0.1:${port}`, token),
     start,
     kill,
     arm,

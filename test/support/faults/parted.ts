@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { batchDone, createUpload, entryByPath, trashEntries, usageOf } from '../client.ts'
 import { createSigned } from '../s3-server.ts'
-import type { House } from '../test-server.ts'
+import type { TestServer } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 import { type Answer, done, gone, mutate, refusalOf, send } from './clients.ts'
 import type { Operation } from './operations.ts'
@@ -17,27 +17,27 @@ type Subject = { workspaceId: string; id: string; more: any }
 
 const wanted = { name: 'new.bin', size: SIZE, sha256 }
 
-async function upload(house: House, workspaceId: string) {
-  const { id, url } = await createUpload(house, { workspaceId, ...wanted })
+async function upload(holdall: TestServer, workspaceId: string) {
+  const { id, url } = await createUpload(holdall, { workspaceId, ...wanted })
   return { id, more: { url, bytes } }
 }
 
-async function begun(house: House, workspaceId: string) {
-  const made = await upload(house, workspaceId)
-  const { status } = await tusOf(house).patch(made.more.url, 0, bytes.subarray(0, PART + 4))
+async function begun(holdall: TestServer, workspaceId: string) {
+  const made = await upload(holdall, workspaceId)
+  const { status } = await tusOf(holdall).patch(made.more.url, 0, bytes.subarray(0, PART + 4))
   if (status !== 204) throw new Error(`PATCH: ${status}`)
   return made
 }
 
-async function received(house: House, workspaceId: string) {
-  const made = await upload(house, workspaceId)
-  requireDone(await send(house, made.more))
+async function received(holdall: TestServer, workspaceId: string) {
+  const made = await upload(holdall, workspaceId)
+  requireDone(await send(holdall, made.more))
   return made
 }
 
 /** By the doors of the bucket: its bytes have to be read back. */
-async function put(house: House, workspaceId: string) {
-  const { id, parts } = await createSigned(house, { workspaceId, ...wanted })
+async function put(holdall: TestServer, workspaceId: string) {
+  const { id, parts } = await createSigned(holdall, { workspaceId, ...wanted })
   for (const { url, offset, size } of parts ?? []) {
     const { status } = await fetch(url, {
       method: 'PUT',
@@ -48,18 +48,18 @@ async function put(house: House, workspaceId: string) {
   return { id }
 }
 
-async function confirmed(house: House, workspaceId: string) {
-  const { id } = await received(house, workspaceId)
-  requireDone(await confirm(house, { id }))
+async function confirmed(holdall: TestServer, workspaceId: string) {
+  const { id } = await received(holdall, workspaceId)
+  requireDone(await confirm(holdall, { id }))
   return { id }
 }
 
-const confirm = (house: House, { id }: { id: string }) =>
-  mutate(house, 'confirmUpload', { uploadId: id }, 'file { id }')
+const confirm = (holdall: TestServer, { id }: { id: string }) =>
+  mutate(holdall, 'confirmUpload', { uploadId: id }, 'file { id }')
 
-async function download(house: House, { workspaceId }: Subject): Promise<Answer> {
-  const file = await entryByPath(house, workspaceId, wanted.name)
-  const response = await house.http(`/download/${file?.id}`)
+async function download(holdall: TestServer, { workspaceId }: Subject): Promise<Answer> {
+  const file = await entryByPath(holdall, workspaceId, wanted.name)
+  const response = await holdall.http(`/download/${file?.id}`)
   if (response.status !== 200) return refusalOf(response)
   const came = await response.arrayBuffer().then(Buffer.from, () => null)
   if (!came) return { code: 'CUT', status: 200, text: '' }
@@ -67,15 +67,15 @@ async function download(house: House, { workspaceId }: Subject): Promise<Answer>
 }
 
 /** The file has its bytes, and when it is purged nothing of them stays. */
-async function readAndPurge(house: House, subject: Subject): Promise<Answer> {
-  requireDone(await download(house, subject))
+async function readAndPurge(holdall: TestServer, subject: Subject): Promise<Answer> {
+  requireDone(await download(holdall, subject))
   const { workspaceId } = subject
-  const file = await entryByPath(house, workspaceId, wanted.name)
+  const file = await entryByPath(holdall, workspaceId, wanted.name)
   if (!file) return gone('it is not there')
-  await trashEntries(house, file)
-  await batchDone(house, 'purgeEntries', { entryIds: [file.id] })
+  await trashEntries(holdall, file)
+  await batchDone(holdall, 'purgeEntries', { entryIds: [file.id] })
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) {
-    if ((await usageOf(house, workspaceId)).storedBytes === 0) return done
+    if ((await usageOf(holdall, workspaceId)).storedBytes === 0) return done
   }
   return gone('its bytes are still there')
 }
@@ -89,13 +89,13 @@ export const inParts: Operation[] = [
   {
     name: 'PATCH (three parts)',
     prepare: upload,
-    act: (house, { more }) => send(house, more),
+    act: (holdall, { more }) => send(holdall, more),
     already: null,
     paths: [],
     grows: true,
-    finish: async (house, subject) => {
-      requireDone(await confirm(house, subject))
-      return readAndPurge(house, subject)
+    finish: async (holdall, subject) => {
+      requireDone(await confirm(holdall, subject))
+      return readAndPurge(holdall, subject)
     },
   },
   {
@@ -119,7 +119,7 @@ export const inParts: Operation[] = [
   {
     name: 'cancelUpload (a part and a tail)',
     prepare: begun,
-    act: (house, { id }) => mutate(house, 'cancelUpload', { uploadId: id }, 'upload { id }'),
+    act: (holdall, { id }) => mutate(holdall, 'cancelUpload', { uploadId: id }, 'upload { id }'),
     already: 'INVALID_STATE',
     paths: [],
   },

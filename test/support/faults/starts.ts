@@ -38,7 +38,7 @@ export async function walkStart(
     try {
       if (!(await strikeStart(faulty, fault, at))) return
       await faulty.start()
-      await createWorkspace(faulty.house)
+      await createWorkspace(faulty.holdall)
       assert.deepEqual(await faulty.findings({ deep: true, graceMs: -1e12 }), [])
     } catch (cause) {
       throw new Error(`${fault} at step ${at} of a ${name}: ${cause}`, { cause })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { act, createWorkspace } from '../client.ts'
-import type { House } from '../test-server.ts'
+import type { TestServer } from '../test-server.ts'
 import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'
@@ -25,11 +25,11 @@ const PATIENCE_MS = 10_000
 
 /** Does it once, with no fault; the tree must be the one that the operation says. */
 export async function courseOf(faulty: Faulty, operation: Operation): Promise<Course> {
-  const { house } = faulty
+  const { holdall } = faulty
   const subject = await prepare(faulty, operation)
-  const before = await viewOf(house, subject.workspaceId)
-  requireDone(await operation.act(house, subject))
-  const after = await viewOf(house, subject.workspaceId)
+  const before = await viewOf(holdall, subject.workspaceId)
+  requireDone(await operation.act(holdall, subject))
+  const after = await viewOf(holdall, subject.workspaceId)
   assert.deepEqual(Object.keys(after.entries).sort(), [...operation.paths].sort())
   return { operation, before, after, finished: await finish(faulty, operation, subject) }
 }
@@ -47,13 +47,13 @@ export async function tryOnce(
   const { operation } = course
   const subject = await prepare(faulty, operation)
   await faulty.arm({ ...armed, everywhere: operation.everywhere === true })
-  const answer = await operation.act(faulty.house, subject)
+  const answer = await operation.act(faulty.holdall, subject)
   if (operation.everywhere) await sleep(MORE_MS)
   const look = async () =>
-    fullyOrNot(course, await viewOf(faulty.house, subject.workspaceId), answer)
+    fullyOrNot(course, await viewOf(faulty.holdall, subject.workspaceId), answer)
   // A disk that is full keeps nobody from reading; a reservation is cancelled when rows can be written again.
   if (armed.forGood)
-    fullyOrNot(course, await viewUnreserved(faulty.house, subject, operation), answer)
+    fullyOrNot(course, await viewUnreserved(faulty.holdall, subject, operation), answer)
   const tally = await faulty.arm(null)
   if (tally?.struck.length === 0) {
     requireDone(answer)
@@ -62,40 +62,44 @@ export async function tryOnce(
   }
   assert.equal(tally === null, isKill(armed.fault), 'it lives on where it was not killed')
   if (!tally) await faulty.start()
-  if (operation.reserves) await cancelReservations(faulty.house, subject.workspaceId)
+  if (operation.reserves) await cancelReservations(faulty.holdall, subject.workspaceId)
   isWellTold(answer, tally === null, armed)
   if (heals) requireDone(answer)
   await again(faulty, course, { subject, wasDone: await look() })
   return true
 }
 
-async function viewUnreserved(house: House, { workspaceId }: Subject, { reserves }: Operation) {
-  const seen = await viewOf(house, workspaceId)
+async function viewUnreserved(
+  holdall: TestServer,
+  { workspaceId }: Subject,
+  { reserves }: Operation,
+) {
+  const seen = await viewOf(holdall, workspaceId)
   return reserves ? withoutReservations(seen) : seen
 }
 
 /** What was reserved for an import that was cut off is an upload of its maker, who can cancel it before it expires. */
-async function cancelReservations(house: House, workspaceId: string) {
+async function cancelReservations(holdall: TestServer, workspaceId: string) {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     uploads(status: [CREATED]) { nodes { id transport } } } }`
-  const { workspace } = await house.ask(query, { id: workspaceId })
+  const { workspace } = await holdall.ask(query, { id: workspaceId })
   for (const { id, transport } of workspace.uploads.nodes)
-    if (transport === 'FORM') await act(house, 'cancelUpload', { uploadId: id }, '__typename')
+    if (transport === 'FORM') await act(holdall, 'cancelUpload', { uploadId: id }, '__typename')
 }
 
-async function prepare({ house }: Faulty, operation: Operation) {
-  const { id: workspaceId } = await createWorkspace(house)
-  return { more: null, ...(await operation.prepare(house, workspaceId)), workspaceId }
+async function prepare({ holdall }: Faulty, operation: Operation) {
+  const { id: workspaceId } = await createWorkspace(holdall)
+  return { more: null, ...(await operation.prepare(holdall, workspaceId)), workspaceId }
 }
 
 async function finish(
-  { house }: Faulty,
+  { holdall }: Faulty,
   { finish }: Operation,
   subject: Subject,
 ): Promise<View | null> {
   if (!finish) return null
-  requireDone(await finish(house, subject))
-  return viewOf(house, subject.workspaceId)
+  requireDone(await finish(holdall, subject))
+  return viewOf(holdall, subject.workspaceId)
 }
 
 function requireDone({ code, text }: Answer) {
@@ -126,13 +130,13 @@ type Done = { subject: Subject; wasDone: boolean }
 
 async function again(faulty: Faulty, course: Course, { subject, wasDone }: Done) {
   const { operation, after, finished } = course
-  const { code, text } = await operation.act(faulty.house, subject)
+  const { code, text } = await operation.act(faulty.holdall, subject)
   assert.ok(code === null || (wasDone && code === operation.already), `again: ${text}`)
-  let seen = await viewOf(faulty.house, subject.workspaceId)
+  let seen = await viewOf(faulty.holdall, subject.workspaceId)
   const end = performance.now() + PATIENCE_MS
   while (!same(seen, after) && performance.now() < end) {
     await sleep(20)
-    seen = await viewOf(faulty.house, subject.workspaceId)
+    seen = await viewOf(faulty.holdall, subject.workspaceId)
   }
   assert.deepEqual(seen, after)
   assert.deepEqual(await finish(faulty, operation, subject), finished)

@@ -1,4 +1,4 @@
-import type { House } from '../test-server.ts'
+import type { TestServer } from '../test-server.ts'
 
 const query = `query ($id: ID!) { workspace(by: { id: $id }) {
   usage { currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount }
@@ -17,8 +17,8 @@ export type View = {
   usage: Record<string, number>
 }
 
-export async function viewOf(house: House, id: string): Promise<View> {
-  const { workspace } = await house.ask(query, { id })
+export async function viewOf(holdall: TestServer, id: string): Promise<View> {
+  const { workspace } = await holdall.ask(query, { id })
   const { entries, trash, uploads, usage } = workspace
   return {
     entries: Object.fromEntries(entries.nodes.map(({ path, ...entry }: any) => [path, entry])),

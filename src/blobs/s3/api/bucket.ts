@@ -14,10 +14,10 @@ import {
 import type { S3Config } from '../../../config.ts'
 import type { Part } from '../multipart-state.ts'
 import { s3Clients } from './client.ts'
-import { isOutside, unlessGone } from './errors.ts'
-import { type Bytes, sendBytes } from './put-stream.ts'
-import { unbroken } from './resumable-read.ts'
-import { patiently } from './retry.ts'
+import { isRangeError, nullIfMissing } from './errors.ts'
+import { type Bytes, putBytes } from './put-stream.ts'
+import { resumableRead } from './resumable-read.ts'
+import { retryWhileMissing } from './retry.ts'
 
 /** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
 export type Bucket = ReturnType<typeof openBucket>
@@ -38,23 +38,25 @@ export function openBucket(config: S3Config) {
     /** Under a condition that does not hold: a fault with status 412. */
     async put(name: string, bytes: Bytes, condition: Condition = {}): Promise<string> {
       const wanted = { ...at(name), ...sse, ...condition }
-      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+      const { ETag = '' } = await putBytes(bytes, (body, options) =>
         by(bytes).send(new PutObjectCommand({ ...wanted, ...body }), options),
       )
       return ETag
     },
     async head(name: string): Promise<ObjectHead | null> {
-      const found = await client.send(new HeadObjectCommand(at(name))).catch(unlessGone)
+      const found = await client.send(new HeadObjectCommand(at(name))).catch(nullIfMissing)
       return found && { size: found.ContentLength ?? 0, etag: found.ETag ?? '' }
     },
     /** Null where there is none. Bytes `start` to `end`, both included; those beyond the last are none. */
     async get(name: string, { start = 0, end }: { start?: number; end?: number } = {}) {
       const open = (from: number, same: Condition = {}) =>
         client.send(new GetObjectCommand({ ...at(name), ...same, ...rangeOf(from, end) }))
-      const found = await patiently(() => open(start).catch(unlessOutside).catch(unlessGone))
+      const found = await retryWhileMissing(() =>
+        open(start).catch(unlessOutside).catch(nullIfMissing),
+      )
       if (!found) return null
       const same = found.ETag ? { IfMatch: found.ETag } : {}
-      return unbroken({
+      return resumableRead({
         first: bodyOf(found),
         length: found.ContentLength ?? 0,
         reopen: async (from) => bodyOf(await open(start + from, same)),
@@ -72,7 +74,7 @@ export function openBucket(config: S3Config) {
       bytes: Bytes,
     ): Promise<string> {
       const which = { ...at(name), UploadId: multipartId, PartNumber: number }
-      const { ETag = '' } = await sendBytes(bytes, (body, options) =>
+      const { ETag = '' } = await putBytes(bytes, (body, options) =>
         by(bytes).send(new UploadPartCommand({ ...which, ...body }), options),
       )
       return ETag
@@ -101,7 +103,7 @@ export function openBucket(config: S3Config) {
     abort: (name: string, multipartId: string) =>
       client
         .send(new AbortMultipartUploadCommand({ ...at(name), UploadId: multipartId }))
-        .catch(unlessGone),
+        .catch(nullIfMissing),
   }
 }
 
@@ -123,6 +125,6 @@ const bodyOf = ({ Body }: { Body?: unknown }) => Body as Readable
 
 /** An object of no bytes has none to begin at, yet reading it is no fault. */
 function unlessOutside(cause: unknown) {
-  if (!isOutside(cause)) throw cause
+  if (!isRangeError(cause)) throw cause
   return { Body: Readable.from([]), ContentLength: 0, ETag: '' }
 }

@@ -1,6 +1,6 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Config } from '../../../config.ts'
-import { renewSpent } from './credentials.ts'
+import { refreshExpired } from './credentials.ts'
 import { type BucketAgents, BucketHttpHandler, openAgents } from './http-handler.ts'
 
 /** Two ways to speak to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
@@ -18,7 +18,7 @@ export function s3Clients(config: S3Config) {
     ...handling(agents, { isStreaming: true }),
     requestChecksumCalculation: 'WHEN_REQUIRED',
   })
-  for (const each of [client, streaming]) renewSpent(each)
+  for (const each of [client, streaming]) refreshExpired(each)
   shareClock(client, streaming)
   return { client, streaming }
 }

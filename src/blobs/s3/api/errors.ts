@@ -1,45 +1,45 @@
-import { DomainError, StorageFault } from '../../../errors.ts'
+import { DomainError, StorageError } from '../../../errors.ts'
 
 /**
  * For `.catch(orBucketFault('…'))`: words what the bucket or the way to it did, and keeps it as the cause. What may pass by itself is
  * called EAGAIN where it has no code of its own, so that the doors can tell. A bug of ours passes.
  */
-export const orBucketFault =
+export const wrapBucketError =
   (what: string) =>
   (cause: unknown): never => {
     if (cause instanceof TypeError || cause instanceof DomainError) throw cause
-    if (cause instanceof Error && mayPass(cause) && !('code' in cause)) {
+    if (cause instanceof Error && isRetryable(cause) && !('code' in cause)) {
       Object.assign(cause, { code: 'EAGAIN' })
     }
-    throw new StorageFault(what, { cause })
+    throw new StorageError(what, { cause })
   }
 
 /** For `.catch(unlessGone)`: null where there is no such object or upload. */
-export const unlessGone = (cause: unknown) => {
+export const nullIfMissing = (cause: unknown) => {
   if (statusOf(cause) !== 404) throw cause
   return null
 }
 
 /** For `.catch(unlessTaken)`: null where what must not be there is there, or another request is just writing it. */
-export const unlessTaken = (cause: unknown) => {
+export const nullIfExists = (cause: unknown) => {
   if (![409, 412].includes(statusOf(cause) ?? 0)) throw cause
   return null
 }
 
-export const isOutside = (cause: unknown) => statusOf(cause) === 416
+export const isRangeError = (cause: unknown) => statusOf(cause) === 416
 
 /** A part is not there, or not under the ETag that was named. */
 export const isInvalidPart = (cause: unknown) => nameOf(cause) === 'InvalidPart'
 
 /** The credentials were good once; by now there may be others. To HEAD the bucket says no more than 400. */
-export const areSpent = (cause: unknown) =>
+export const isExpired = (cause: unknown) =>
   spent.includes(nameOf(cause)) || (nameOf(cause) === 'Unknown' && statusOf(cause) === 400)
 const spent = ['ExpiredToken', 'TokenRefreshRequired', 'InvalidAccessKeyId', 'InvalidTokenId']
 
 /** Whether the same request may succeed a moment later, when the bucket is less busy, or clock and credentials have been put right. */
-export function mayPass(cause: unknown): boolean {
+export function isRetryable(cause: unknown): boolean {
   const status = statusOf(cause) ?? 500
-  return status >= 500 || status === 429 || passing.includes(nameOf(cause)) || areSpent(cause)
+  return status >= 500 || status === 429 || passing.includes(nameOf(cause)) || isExpired(cause)
 }
 const passing = ['RequestTimeout', 'RequestTimeTooSkewed', 'SlowDown']
 

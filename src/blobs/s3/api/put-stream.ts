@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { mayPass } from './errors.ts'
+import { isRetryable } from './errors.ts'
 import { pause } from './retry.ts'
 
 /** What a request brings: bytes at hand, or so many of a stream that can be opened anew. */
@@ -11,14 +11,14 @@ type Body = { Body: Buffer | Readable; ContentLength: number }
 type Send<T> = (body: Body, options: { abortSignal?: AbortSignal }) => Promise<T>
 
 /** A stream runs once, so the SDK does not repeat a request with one: here it is opened anew. */
-export async function sendBytes<T>(bytes: Bytes, send: Send<T>): Promise<T> {
+export async function putBytes<T>(bytes: Bytes, send: Send<T>): Promise<T> {
   const { length } = bytes
   if (Buffer.isBuffer(bytes)) return send({ Body: bytes, ContentLength: length }, {})
   for (let tried = 1; ; tried++) {
     try {
       return await sendStream(bytes.open(), length, send)
     } catch (error) {
-      if (tried === TRIES || !mayPass(error)) throw error
+      if (tried === TRIES || !isRetryable(error)) throw error
       await pause(tried)
     }
   }

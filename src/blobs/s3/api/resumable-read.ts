@@ -15,7 +15,7 @@ type Whole = {
 }
 
 /** All `length` bytes that `first` begins with; where the way to the bucket breaks in the middle they go on from there. */
-export function unbroken({ first, length, reopen }: Whole): Readable {
+export function resumableRead({ first, length, reopen }: Whole): Readable {
   let [source, at, breaks] = [first, 0, 0]
   let chunks = first.iterator()
 

@@ -1,17 +1,17 @@
-import { StorageFault } from '../../../errors.ts'
-import { isInvalidPart, orBucketFault, unlessGone } from '../api/errors.ts'
-import { patiently } from '../api/retry.ts'
+import { StorageError } from '../../../errors.ts'
+import { isInvalidPart, nullIfMissing, wrapBucketError } from '../api/errors.ts'
+import { retryWhileMissing } from '../api/retry.ts'
 import type { Part, Staged } from '../multipart-state.ts'
-import { joined, tailsBetween } from '../staging/incomplete-parts.ts'
-import { overtaken } from '../staging/truncate.ts'
-import { putting, putWhole, type Stores } from './put-parts.ts'
-import { cameHere, prove } from './verify-object.ts'
+import { incompletePartsBetween, joined } from '../staging/incomplete-parts.ts'
+import { staleWriter } from '../staging/truncate.ts'
+import { createPartWriter, putWhole, type Stores } from './put-parts.ts'
+import { verifyObject, wasReceivedHere } from './verify-object.ts'
 
 /**
  * Makes one object of all that is staged, at its final place, and answers with its ETag. May find itself done by an earlier try whose
  * answer was lost: what the bucket then has decides, and nothing else.
  */
-export async function putTogether(stores: Stores, staged: Staged): Promise<string> {
+export async function completeUpload(stores: Stores, staged: Staged): Promise<string> {
   const { key, whole, length, inParts, multipartId } = staged
   if (whole === UNPROVEN) return completeAsListed(stores, staged)
   if (whole !== null) return requireObject(stores, staged, whole)
@@ -22,37 +22,37 @@ export async function putTogether(stores: Stores, staged: Staged): Promise<strin
 }
 
 const found = ({ bucket, places }: Stores, key: string) =>
-  bucket.head(places.kept(key)).catch(orBucketFault(`${key} could not be looked at`))
+  bucket.head(places.kept(key)).catch(wrapBucketError(`${key} could not be looked at`))
 
 /** The ETag of what is at the final place: the one that was told, or that of bytes that are found to be those that came. */
 async function requireObject(stores: Stores, staged: Staged, etag: string): Promise<string> {
-  const object = await patiently(() => found(stores, staged.key))
+  const object = await retryWhileMissing(() => found(stores, staged.key))
   if (!object || object.size !== staged.length) return missing(staged)
-  if (object.etag !== etag) await prove(stores, staged)
+  if (object.etag !== etag) await verifyObject(stores, staged)
   return object.etag
 }
 
 function missing({ key, length }: Staged): never {
-  throw new StorageFault(`the bucket should have ${length} bytes of ${key}, and has not`)
+  throw new StorageError(`the bucket should have ${length} bytes of ${key}, and has not`)
 }
 
 /** What a bucket holds at the final place of a key without bytes was put there by other doors, or is kept already. */
 const putEmpty = (stores: Stores, staged: Staged) =>
   putWhole(stores, staged, Buffer.alloc(0)).catch(
-    orBucketFault(`${staged.key} could not be written`),
+    wrapBucketError(`${staged.key} could not be written`),
   )
 
 async function putTails(stores: Stores, staged: Staged): Promise<string> {
   const { key } = staged
   const all = joined(stores, key, tailsFrom(staged, 0))
   const etag = await putWhole(stores, staged, all).catch(
-    orBucketFault(`${key} could not be written`),
+    wrapBucketError(`${key} could not be written`),
   )
   return requireObject(stores, staged, etag)
 }
 
 const tailsFrom = (staged: Staged, start: number) =>
-  tailsBetween(staged.tails, start, staged.length) ?? missing(staged)
+  incompletePartsBetween(staged.tails, start, staged.length) ?? missing(staged)
 
 /** The parts of all bytes; those that lie in tails become the last. */
 async function withLastPart(stores: Stores, staged: Staged): Promise<Part[]> {
@@ -60,11 +60,11 @@ async function withLastPart(stores: Stores, staged: Staged): Promise<Part[]> {
   const parts = await stores.ledger.parts(key)
   if (inParts === length) return parts
   const rest = joined(stores, key, tailsFrom(staged, inParts))
-  const { part } = await putting(stores, staged)
+  const { part } = await createPartWriter(stores, staged)
     .part(Math.floor(inParts / partSize) + 1, rest)
-    .catch(orBucketFault(`${key} could not be written`))
+    .catch(wrapBucketError(`${key} could not be written`))
   const written = await stores.ledger.write(key, turn, { inParts: length, parts: [part] })
-  if (!written) throw overtaken(key)
+  if (!written) throw staleWriter(key)
   return [...parts, part]
 }
 
@@ -76,10 +76,11 @@ async function complete(stores: Stores, staged: Staged, parts: Part[], multipart
   await bucket.complete(places.kept(key), multipartId, parts).catch((cause) => {
     refusal = cause
   })
-  const object = await patiently(() => found(stores, key))
+  const object = await retryWhileMissing(() => found(stores, key))
   if (object?.size === length) return object.etag
-  if (isInvalidPart(refusal) && cameHere(stores, staged)) return completeAsListed(stores, staged)
-  if (refusal !== undefined) orBucketFault(`${key} could not be put together`)(refusal)
+  if (isInvalidPart(refusal) && wasReceivedHere(stores, staged))
+    return completeAsListed(stores, staged)
+  if (refusal !== undefined) wrapBucketError(`${key} could not be put together`)(refusal)
   return missing(staged)
 }
 
@@ -94,12 +95,12 @@ async function completeAsListed(stores: Stores, staged: Staged): Promise<string>
   const { bucket, places, ledger } = stores
   const { key, turn, multipartId } = staged
   const name = places.kept(key)
-  const fault = orBucketFault(`${key} could not be put together`)
+  const fault = wrapBucketError(`${key} could not be put together`)
   const id = multipartId ?? missing(staged)
-  const listed = await bucket.parts(name, id).catch(unlessGone).catch(fault)
+  const listed = await bucket.parts(name, id).catch(nullIfMissing).catch(fault)
   if (listed) {
     if (!areAlike(listed, await ledger.parts(key))) return missing(staged)
-    if (!(await ledger.write(key, turn, { whole: UNPROVEN }))) throw overtaken(key)
+    if (!(await ledger.write(key, turn, { whole: UNPROVEN }))) throw staleWriter(key)
     await bucket.complete(name, id, listed).catch(fault)
   }
   return requireObject(stores, staged, UNPROVEN)
@@ -111,4 +112,4 @@ const areAlike = (some: Part[], others: Part[]) =>
 
 /** Aborts a multipart upload; one that is not there (any more) is as good. */
 export const abortMultipart = ({ bucket, places }: Stores, key: string, multipartId: string) =>
-  bucket.abort(places.kept(key), multipartId).catch(unlessGone)
+  bucket.abort(places.kept(key), multipartId).catch(nullIfMissing)

@@ -1,7 +1,7 @@
 const MIB = 1024 ** 2
 
 /** S3 takes no more parts of one upload. */
-export const MOST_PARTS = 10_000
+export const MAX_PARTS = 10_000
 const SMALLEST_PART = 8 * MIB
 /** Of an upload whose length is not known: 10,000 of them are 625 GiB. */
 const UNKNOWN_PART = 64 * MIB

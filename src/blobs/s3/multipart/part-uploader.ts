@@ -1,37 +1,37 @@
 import type { Hash } from 'node:crypto'
-import { lane } from '../../../concurrency/ordered-queue.ts'
-import { orBucketFault } from '../api/errors.ts'
+import { createOrderedQueue } from '../../../concurrency/ordered-queue.ts'
+import { wrapBucketError } from '../api/errors.ts'
 import type { Bytes } from '../api/put-stream.ts'
 import type { Staged, Tail } from '../multipart-state.ts'
 import { joined } from '../staging/incomplete-parts.ts'
 import type { MemoryBudget } from '../staging/memory-budget.ts'
-import { type BufferPool, heldBytes } from '../staging/part-buffer.ts'
-import { type Arrived, putting, type Stores } from './put-parts.ts'
+import { type BufferPool, createPartBuffer } from '../staging/part-buffer.ts'
+import { type Arrived, createPartWriter, type Stores } from './put-parts.ts'
 
 /** How many parts of one upload are on their way at once, and how many bytes wait in memory for the rest of a part. */
-export type Gathering = { partsAtOnce: number; largestTailBytes: number }
+export type UploadTuning = { partsAtOnce: number; largestTailBytes: number }
 
 /** Bytes that are in the bucket, up to `end` without a gap, made of what was held and of the tails `from`. */
-export type Piece = Arrived & { end: number; from: Tail[]; hash: Hash | undefined }
+export type UploadedSegment = Arrived & { end: number; from: Tail[]; hash: Hash | undefined }
 
-export type Inflow = ReturnType<typeof inflow>
+export type PartUploader = ReturnType<typeof createPartUploader>
 
 /**
  * Takes bytes in behind those of `staged`, holds them in memory until there are enough for a part, and sends parts off, several at a
  * time. What does not make a part, or must make room for others, goes as a tail. The pieces come out of `sent`.
  */
-export function inflow(
+export function createPartUploader(
   stores: Stores & { budget: MemoryBudget; pool: BufferPool },
   staged: Staged,
   sha256: Hash | undefined,
-  { partsAtOnce, largestTailBytes }: Gathering,
+  { partsAtOnce, largestTailBytes }: UploadTuning,
 ) {
   const { budget, pool } = stores
   const { key, size, partSize, turn } = staged
-  const sent = lane<Piece>(partsAtOnce)
-  const put = putting(stores, staged)
+  const sent = createOrderedQueue<UploadedSegment>(partsAtOnce)
+  const put = createPartWriter(stores, staged)
   const arrivals = new Map<string, Promise<unknown>>()
-  const held = heldBytes(pool, Math.min(partSize, largestTailBytes))
+  const held = createPartBuffer(pool, Math.min(partSize, largestTailBytes))
   let [heldFrom, partStart, tails] = [staged.length, staged.inParts, staged.tails]
   const made: string[] = []
 
@@ -101,7 +101,7 @@ export function inflow(
         giveBack()
         return piece
       } catch (cause) {
-        return orBucketFault(`${key} could not be written`)(cause)
+        return wrapBucketError(`${key} could not be written`)(cause)
       } finally {
         budget.free(bytes.length, { sent: true })
       }

@@ -1,26 +1,26 @@
-import { StorageFault } from '../../../errors.ts'
+import { StorageError } from '../../../errors.ts'
 import type { Bucket } from '../api/bucket.ts'
-import { unlessTaken } from '../api/errors.ts'
+import { nullIfExists } from '../api/errors.ts'
 import type { Bytes } from '../api/put-stream.ts'
-import { patiently } from '../api/retry.ts'
-import type { Ledger, Part, Staged, Tail } from '../multipart-state.ts'
-import type { S3Places } from '../object-keys.ts'
-import type { rememberedBytes } from '../staging/recent-bytes.ts'
-import { overtaken } from '../staging/truncate.ts'
-import { MOST_PARTS } from './part-sizes.ts'
+import { retryWhileMissing } from '../api/retry.ts'
+import type { MultipartStore, Part, Staged, Tail } from '../multipart-state.ts'
+import type { ObjectKeys } from '../object-keys.ts'
+import type { recentBytes } from '../staging/recent-bytes.ts'
+import { staleWriter } from '../staging/truncate.ts'
+import { MAX_PARTS } from './part-sizes.ts'
 
 export type Stores = {
   bucket: Bucket
-  places: S3Places
-  ledger: Ledger
-  remembered: ReturnType<typeof rememberedBytes>
+  places: ObjectKeys
+  ledger: MultipartStore
+  remembered: ReturnType<typeof recentBytes>
 }
 
 /** What bytes became in the bucket. */
 export type Arrived = { tail: Tail } | { part: Part } | { whole: string }
 
 /** The three ways in which bytes of `staged` get into the bucket. A multipart upload is begun with the first part. */
-export function putting(stores: Stores, { key, turn, multipartId }: Staged) {
+export function createPartWriter(stores: Stores, { key, turn, multipartId }: Staged) {
   const { bucket, places, ledger } = stores
   let multipart: Promise<string> | undefined
 
@@ -29,7 +29,7 @@ export function putting(stores: Stores, { key, turn, multipartId }: Staged) {
     const begun = await bucket.begin(places.kept(key))
     if (await ledger.write(key, turn, { multipartId: begun })) return begun
     await bucket.abort(places.kept(key), begun)
-    throw overtaken(key)
+    throw staleWriter(key)
   }
 
   return {
@@ -38,7 +38,7 @@ export function putting(stores: Stores, { key, turn, multipartId }: Staged) {
       return { tail }
     },
     async part(number: number, bytes: Bytes): Promise<{ part: Part }> {
-      if (number > MOST_PARTS) throw new StorageFault(`${key} is longer than ${MOST_PARTS} parts`)
+      if (number > MAX_PARTS) throw new StorageError(`${key} is longer than ${MAX_PARTS} parts`)
       multipart ??= begin()
       const which = { multipartId: await multipart, number }
       const etag = await bucket.part(places.kept(key), which, bytes)
@@ -62,9 +62,9 @@ export async function putWhole(
   bytes: Bytes,
 ): Promise<string> {
   const name = places.kept(key)
-  const first = await bucket.put(name, bytes, { IfNoneMatch: '*' }).catch(unlessTaken)
+  const first = await bucket.put(name, bytes, { IfNoneMatch: '*' }).catch(nullIfExists)
   if (first !== null) return first
-  const there = await patiently(() => bucket.head(name))
-  if ((await ledger.load(key))?.turn !== turn) throw overtaken(key)
+  const there = await retryWhileMissing(() => bucket.head(name))
+  if ((await ledger.load(key))?.turn !== turn) throw staleWriter(key)
   return bucket.put(name, bytes, there ? { IfMatch: there.etag } : { IfNoneMatch: '*' })
 }

@@ -1,31 +1,34 @@
 import type { Readable } from 'node:stream'
-import { ChecksumMismatch, StorageFault } from '../../../errors.ts'
+import { ChecksumMismatch, StorageError } from '../../../errors.ts'
 import type { AppendOptions } from '../../blob-store.ts'
-import type { Cadence } from '../../disk/append.ts'
-import { gather } from '../../streams/batch-chunks.ts'
+import type { SyncInterval } from '../../disk/append.ts'
+import { batchChunks } from '../../streams/batch-chunks.ts'
 import { checking } from '../../streams/checksum.ts'
-import { type Gathering, inflow } from '../multipart/part-uploader.ts'
+import { createPartUploader, type UploadTuning } from '../multipart/part-uploader.ts'
 import type { Stores } from '../multipart/put-parts.ts'
 import type { Staged } from '../multipart-state.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { BufferPool } from './part-buffer.ts'
-import type { Remembered } from './recent-bytes.ts'
-import { recorder } from './state-writer.ts'
+import type { RecentBytes } from './recent-bytes.ts'
+import { createStateWriter } from './state-writer.ts'
 
 export type AppendStores = Stores & { budget: MemoryBudget; pool: BufferPool }
-export type Tuning = Gathering & { cadence: Cadence; partSizeFor: (size: number | null) => number }
+export type Tuning = UploadTuning & {
+  cadence: SyncInterval
+  partSizeFor: (size: number | null) => number
+}
 
 /** BlobStore.append behind the bytes of `staged`; `known` is what is remembered of those. */
 export async function appendToBucket(
   stores: AppendStores,
   staged: Staged,
-  known: Remembered,
+  known: RecentBytes,
   source: Readable,
   options: AppendOptions,
   tuning: Tuning,
 ): Promise<number> {
-  const flow = inflow(stores, staged, known.sha256?.copy(), tuning)
-  const records = recorder(stores, staged, flow)
+  const flow = createPartUploader(stores, staged, known.sha256?.copy(), tuning)
+  const records = createStateWriter(stores, staged, flow)
   const going = { stores, staged, known, source, options, tuning, flow, records }
   try {
     return await (options.checksum ? takeProven(going) : takeDurably(going))
@@ -34,7 +37,7 @@ export async function appendToBucket(
     await flow.close()
     await records.abandon()
     // A length that nobody will take: who has taken the key over, or discarded it, has taken it from our caller, too.
-    if (error instanceof StorageFault && (await isOver(stores, staged))) return heard
+    if (error instanceof StorageError && (await isOver(stores, staged))) return heard
     throw error
   } finally {
     await flow.close()
@@ -48,12 +51,12 @@ const isOver = async ({ ledger }: Stores, { key, turn }: Staged) =>
 type Going = {
   stores: AppendStores
   staged: Staged
-  known: Remembered
+  known: RecentBytes
   source: Readable
   options: AppendOptions
   tuning: Tuning
-  flow: ReturnType<typeof inflow>
-  records: ReturnType<typeof recorder>
+  flow: ReturnType<typeof createPartUploader>
+  records: ReturnType<typeof createStateWriter>
 }
 
 async function takeDurably(going: Going): Promise<number> {
@@ -101,7 +104,7 @@ async function takeAll(
   alsoHash = (_: Buffer) => {},
 ) {
   let { length } = staged
-  for await (const batch of gather(source, tuning.cadence.ms / 4, options.signal)) {
+  for await (const batch of batchChunks(source, tuning.cadence.ms / 4, options.signal)) {
     for (const chunk of batch) {
       alsoHash(chunk)
       known.head?.add(chunk)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { StorageFault } from '../../../errors.ts'
+import { StorageError } from '../../../errors.ts'
 
 /** sha256 (hex) of the first `size` bytes; StorageFault where `stream` (null: there is none) has fewer. */
 export async function hashStream(stream: Readable | null, size: number): Promise<string> {
@@ -11,7 +11,7 @@ export async function hashStream(stream: Readable | null, size: number): Promise
     length = Math.min(size, length + chunk.length)
   }
   if (!stream || length < size) {
-    throw new StorageFault(`${size} bytes should be there, ${length} are`)
+    throw new StorageError(`${size} bytes should be there, ${length} are`)
   }
   return hash.digest('hex')
 }

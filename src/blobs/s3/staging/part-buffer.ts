@@ -26,7 +26,7 @@ export function bufferPool(mostBytes: number) {
  * Bytes on their way to a part of at most `mostBytes`. Few are kept as they came, for there may be thousands of slow senders; more are
  * copied into one buffer at once, so that what the sockets brought is soon free.
  */
-export function heldBytes(pool: BufferPool, mostBytes: number) {
+export function createPartBuffer(pool: BufferPool, mostBytes: number) {
   let chunks: Buffer[] = []
   let [length, gathered]: [number, Buffer | undefined] = [0, undefined]
 

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
-import { StorageFault } from '../../../errors.ts'
-import { orBucketFault } from '../api/errors.ts'
-import { putTogether } from '../multipart/complete.ts'
+import { StorageError } from '../../../errors.ts'
+import { wrapBucketError } from '../api/errors.ts'
+import { completeUpload } from '../multipart/complete.ts'
 import type { Stores } from '../multipart/put-parts.ts'
 import type { Staged } from '../multipart-state.ts'
-import { openTails, tailsBetween } from './incomplete-parts.ts'
-import { overtaken } from './truncate.ts'
+import { incompletePartsBetween, openIncompleteParts } from './incomplete-parts.ts'
+import { staleWriter } from './truncate.ts'
 
 /**
  * The first bytes of a key, staged (or null) or kept, `length` of them or all there are; null where nothing is there. Bytes in
@@ -19,25 +19,25 @@ export async function openFirst(
 ): Promise<Readable | null> {
   if (staged && staged.whole === null && staged.inParts > 0) await makeWhole(stores, staged)
   else if (staged && staged.whole === null && staged.length > 0) {
-    return openTails(stores, key, tailsUpTo(staged, length))
+    return openIncompleteParts(stores, key, tailsUpTo(staged, length))
   }
   const range = { start: 0, end: Math.max(length, 1) - 1 }
   return stores.bucket
     .get(stores.places.kept(key), range)
-    .catch(orBucketFault(`${key} could not be read`))
+    .catch(wrapBucketError(`${key} could not be read`))
 }
 
 function tailsUpTo({ key, tails, length }: Staged, wanted: number) {
-  const found = tailsBetween(tails, 0, Math.min(wanted, length))
-  if (!found) throw new StorageFault(`some of the first ${length} bytes of ${key} are not there`)
+  const found = incompletePartsBetween(tails, 0, Math.min(wanted, length))
+  if (!found) throw new StorageError(`some of the first ${length} bytes of ${key} are not there`)
   return found
 }
 
 async function makeWhole(stores: Stores, staged: Staged) {
   const { key, turn } = staged
-  const whole = await putTogether(stores, staged)
+  const whole = await completeUpload(stores, staged)
   const written = await stores.ledger.write(key, turn, { whole, multipartId: null })
-  if (!written) throw overtaken(key)
+  if (!written) throw staleWriter(key)
 }
 
 export async function readFirst(stream: Readable, length: number): Promise<Uint8Array> {

@@ -6,20 +6,20 @@ const HEAD_BYTES = 4_100
 const HEADS = 2_000
 
 /** What is known of bytes that passed through this process, and that the bucket would have to be asked for. */
-export type Remembered = { sha256: Hash | undefined; head: Head | undefined }
+export type RecentBytes = { sha256: Hash | undefined; head: Head | undefined }
 export type Head = { bytes: Buffer; add: (chunk: Buffer) => void }
 
 /**
  * Of each key the state after the append of one turn: another process may have written since, and would have had another turn. A
  * state lost costs reading the bytes once more.
  */
-export function rememberedBytes() {
+export function recentBytes() {
   const hashes = runningHashes()
   const heads = new Map<string, Buffer>()
   const name = (key: string, turn: number) => `${key} ${turn}`
   return {
     /** The state of the first `offset` bytes as turn `turn` left them, to go on with. */
-    at(key: string, turn: number, offset: number): Remembered {
+    at(key: string, turn: number, offset: number): RecentBytes {
       const sha256 = hashes.at(name(key, turn), offset)
       const head = offset === 0 ? Buffer.alloc(0) : heads.get(name(key, turn))
       const known = head && head.length >= Math.min(offset, HEAD_BYTES)

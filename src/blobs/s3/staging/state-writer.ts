@@ -1,11 +1,15 @@
-import type { Inflow, Piece } from '../multipart/part-uploader.ts'
+import type { PartUploader, UploadedSegment } from '../multipart/part-uploader.ts'
 import type { Stores } from '../multipart/put-parts.ts'
 import type { Staged } from '../multipart-state.ts'
-import { removeTails } from './incomplete-parts.ts'
-import { overtaken } from './truncate.ts'
+import { removeIncompleteParts } from './incomplete-parts.ts'
+import { staleWriter } from './truncate.ts'
 
 /** Writes down in the ledger what has arrived in the bucket, and takes away the tails that are of no use any more. */
-export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMade }: Inflow) {
+export function createStateWriter(
+  stores: Stores,
+  { key, turn }: Staged,
+  { sent, tailsMade }: PartUploader,
+) {
   const removals: Promise<unknown>[] = []
   /** Tails whose bytes are in a part; an offset before its end still needs them. */
   let replaced: { end: number; names: string[] }[] = []
@@ -14,7 +18,7 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMad
 
   return {
     /** What has arrived without a gap since the last time: its last piece, or undefined. */
-    async record(): Promise<Piece | undefined> {
+    async record(): Promise<UploadedSegment | undefined> {
       sent.throwIfFailed()
       const pieces = sent.takeFinished()
       const last = pieces.at(-1)
@@ -23,9 +27,9 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMad
       const dropTails = [...droppable, ...names(merged)]
       droppable = []
       const change = { ...written(pieces), length: last.end, dropTails }
-      if (!(await stores.ledger.write(key, turn, change))) throw overtaken(key)
+      if (!(await stores.ledger.write(key, turn, change))) throw staleWriter(key)
       for (const { name } of change.tails) recorded.add(name)
-      removals.push(removeTails(stores, key, dropTails))
+      removals.push(removeIncompleteParts(stores, key, dropTails))
       replaced.push(...pieces.filter((piece) => 'part' in piece).map(inPart))
       return last
     },
@@ -35,7 +39,7 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMad
     },
     /** Tails that were not written down go; what stays behind here, the sweeper takes. */
     abandon: () =>
-      removeTails(
+      removeIncompleteParts(
         stores,
         key,
         tailsMade().filter((name) => !recorded.has(name)),
@@ -46,9 +50,9 @@ export function recorder(stores: Stores, { key, turn }: Staged, { sent, tailsMad
 
 const names = (tails: { name: string }[]) => tails.map(({ name }) => name)
 
-const inPart = ({ end, from }: Piece) => ({ end, names: names(from) })
+const inPart = ({ end, from }: UploadedSegment) => ({ end, names: names(from) })
 
-function written(pieces: Piece[]) {
+function written(pieces: UploadedSegment[]) {
   const parts = pieces.flatMap((piece) => ('part' in piece ? [piece] : []))
   const inParts = parts.at(-1)?.end
   const whole = pieces.flatMap((piece) => ('whole' in piece ? [piece.whole] : [])).at(-1)

@@ -1,16 +1,16 @@
-import { inTransaction, type Scope } from '../../../context.ts'
-import { InvalidState, StorageFault } from '../../../errors.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { InvalidState, StorageError } from '../../../errors.ts'
 import { uploadById, uploadsById } from '../reads.ts'
-import { type Hold, holdUpload } from '../receive/leases.ts'
+import { acquireWriteLease, type WriteLease } from '../receive/leases.ts'
 import { commitOffset } from '../receive/offsets.ts'
-import { isJoining, isPartial, statusAt, type UploadRow } from '../rules.ts'
-import { endUpload, forgetPart } from '../terminate.ts'
+import { isConcatenating, isPartial, statusAt, type UploadRow } from '../rules.ts'
+import { deletePart, terminateUpload } from '../terminate.ts'
 
 /**
  * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
  * Memory holds a MiB or so of them. With autoConfirm the last byte enqueues the confirm.
  */
-export async function joinParts(scope: Scope, payload: unknown, signal: AbortSignal) {
+export async function concatParts(scope: ServiceContext, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
   const parts = (await uploadsById(scope.db, partIds)).filter((part) => part !== null)
   await holdAndAppend(scope, uploadId, parts, signal)
@@ -19,16 +19,16 @@ export async function joinParts(scope: Scope, payload: unknown, signal: AbortSig
 }
 
 async function holdAndAppend(
-  scope: Scope,
+  scope: ServiceContext,
   id: string,
   parts: UploadRow[],
   signal: AbortSignal,
 ): Promise<void> {
   const stop = new AbortController()
-  const hold = (await holdUpload(scope, id, stop)) ?? taken()
+  const hold = (await acquireWriteLease(scope, id, stop)) ?? taken()
   const { upload } = hold
   const waits = (upload: UploadRow | null) =>
-    upload && isJoining(upload) && statusAt(upload, scope.now()) !== 'EXPIRED'
+    upload && isConcatenating(upload) && statusAt(upload, scope.now()) !== 'EXPIRED'
   try {
     if (!upload || !waits(upload)) return
     const either = AbortSignal.any([signal, stop.signal])
@@ -40,7 +40,7 @@ async function holdAndAppend(
   }
 }
 
-const requireMine = (hold: Hold) => hold.isMine() || taken()
+const requireMine = (hold: WriteLease) => hold.isMine() || taken()
 
 /** The job begins again, and goes on from where the other came. */
 function taken(): never {
@@ -50,7 +50,7 @@ function taken(): never {
 type Joining = { signal: AbortSignal; mayWrite: () => void }
 
 async function appendAll(
-  scope: Scope,
+  scope: ServiceContext,
   final: UploadRow,
   parts: UploadRow[],
   joining: Joining,
@@ -64,7 +64,7 @@ async function appendAll(
       const start = upload.offset - begin
       const grown = await appendPart(scope, upload, { key: part.id, start }, joining)
       if (!grown || joining.signal.aborted) return
-      if (grown.offset < end) throw new StorageFault(`${part.id} is shorter than it was`)
+      if (grown.offset < end) throw new StorageError(`${part.id} is shorter than it was`)
       upload = grown
     }
     begin = end
@@ -74,7 +74,7 @@ async function appendAll(
 
 /** The upload with the bytes of one part more; null where it has ended in the meantime. */
 async function appendPart(
-  scope: Scope,
+  scope: ServiceContext,
   upload: UploadRow,
   { key, start }: { key: string; start: number },
   { signal, mayWrite }: Joining,
@@ -100,7 +100,7 @@ async function appendPart(
 }
 
 /** A part that has served, or will never: it ends without a file. */
-async function letGo(scope: Scope, part: UploadRow) {
-  await inTransaction(scope, (s) => endUpload(s, { id: part.id }, 'CANCELED'))
-  if (isPartial(part)) await forgetPart(scope.blobs, part.id)
+async function letGo(scope: ServiceContext, part: UploadRow) {
+  await inTransaction(scope, (s) => terminateUpload(s, { id: part.id }, 'CANCELED'))
+  if (isPartial(part)) await deletePart(scope.blobs, part.id)
 }

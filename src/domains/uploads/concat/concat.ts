@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import {
   InvalidInput,
   InvalidState,
@@ -10,12 +10,12 @@ import { enqueue } from '../../../jobs/queue.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
 import { release } from '../../workspaces/writes.ts'
-import { draftOf, type NewUpload } from '../create/upload-row.ts'
+import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById, uploadsById } from '../reads.ts'
 import { checkSize, isPartial, missingBytes, statusAt, type UploadRow } from '../rules.ts'
 import { insertUpload } from '../writes.ts'
 
-export const JOIN_PARTS = 'joinParts'
+export const CONCAT_PARTS = 'joinParts'
 
 /** Beside what createUpload takes: the header as it came, and the uploads that it names, in their order. */
 export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: readonly string[] }
@@ -25,7 +25,10 @@ export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: read
  * they are good for no other; asked for again with the same parts it is the same upload. Throws what createUpload throws, and
  * NotFound, UploadIncomplete, UploadExpired and InvalidState for its parts.
  */
-export function createFinal(scope: Scope, { partIds, ...input }: NewFinal): Promise<UploadRow> {
+export function createFinal(
+  scope: ServiceContext,
+  { partIds, ...input }: NewFinal,
+): Promise<UploadRow> {
   return inTransaction(scope, async (s) => {
     const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
     const parts = await requireParts(s, input.workspaceId, partIds)
@@ -34,15 +37,19 @@ export function createFinal(scope: Scope, { partIds, ...input }: NewFinal): Prom
     for (const part of parts) refuseUnjoinable(part, s.now())
     const size = parts.reduce((sum, part) => sum + part.offset, 0)
     checkSize(size, s.limits.maxUploadBytes)
-    const draft = draftOf(s, { ...input, size }, autoFile === 1)
+    const draft = createUploadRow(s, { ...input, size }, autoFile === 1)
     await takeOver(s, parts, draft.id)
-    await enqueue(s.tx, { kind: JOIN_PARTS, payload: { uploadId: draft.id, partIds } })
+    await enqueue(s.tx, { kind: CONCAT_PARTS, payload: { uploadId: draft.id, partIds } })
     // Also where there is not a byte to join, the job has the parts to release.
     return insertUpload(s, { ...draft, status: 'CREATED' })
   })
 }
 
-async function requireParts({ tx, viewer }: TxScope, workspaceId: string, ids: readonly string[]) {
+async function requireParts(
+  { tx, viewer }: TxContext,
+  workspaceId: string,
+  ids: readonly string[],
+) {
   if (ids.length === 0 || new Set(ids).size < ids.length) {
     throw new InvalidInput({ path: ['Upload-Concat'], message: 'names each partial upload once' })
   }
@@ -53,7 +60,7 @@ async function requireParts({ tx, viewer }: TxScope, workspaceId: string, ids: r
 }
 
 /** The answer may have been lost on its way: then the client asks once more. */
-async function madeBefore({ tx }: TxScope, parts: UploadRow[], concat: string) {
+async function madeBefore({ tx }: TxContext, parts: UploadRow[], concat: string) {
   const [{ joinedInto } = { joinedInto: null }] = parts
   if (!joinedInto || parts.some((part) => part.joinedInto !== joinedInto)) return null
   const final = await uploadById(tx, joinedInto)
@@ -74,7 +81,7 @@ function refuseUnjoinable(part: UploadRow, now: number) {
 }
 
 /** Their room is given back for the final one to reserve. */
-async function takeOver(s: TxScope, parts: UploadRow[], finalId: string) {
+async function takeOver(s: TxContext, parts: UploadRow[], finalId: string) {
   for (const { id, workspaceId, reservedBytes } of parts) {
     const expiresAt = s.now() + s.limits.uploadTtlMs
     await s.tx

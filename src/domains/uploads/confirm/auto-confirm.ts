@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { inTransaction, type Scope } from '../../../context.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { DomainError } from '../../../errors.ts'
 import { backoffMs } from '../../../jobs/queue.ts'
 import { asConfirmer } from '../creator.ts'
@@ -31,11 +31,11 @@ const PAGE_SIZE = 100
  * Confirms an upload whose last byte was to do so, for the request that brought it. A refusal that no repetition changes is recorded
  * and ends the attempts; confirmUpload may still be called. Throws what confirmUpload throws.
  */
-export const confirmItself = (scope: Scope, upload: UploadRow): Promise<UploadRow> =>
+export const confirmItself = (scope: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
   recordingRefusal(scope, upload, () => confirmUpload(scope, { uploadId: upload.id }))
 
 async function recordingRefusal(
-  scope: Scope,
+  scope: ServiceContext,
   upload: UploadRow,
   confirm: () => Promise<UploadRow>,
 ): Promise<UploadRow> {
@@ -53,7 +53,7 @@ function isFinal(error: unknown, { expiresAt }: UploadRow, now: number): error i
 }
 
 /** Only while it still awaits its confirm: another attempt may have succeeded. From here on it expires like any other. */
-const recordRefusal = (scope: Scope, id: string, error: DomainError) =>
+const recordRefusal = (scope: ServiceContext, id: string, error: DomainError) =>
   inTransaction(scope, async (s) => {
     const upload = await s.tx
       .updateTable('uploads')
@@ -73,7 +73,7 @@ const recordRefusal = (scope: Scope, id: string, error: DomainError) =>
  * The job behind AUTO_CONFIRM: confirms the upload in the name of its maker, unless a request is doing so. It comes again until the
  * upload is a file or its confirm was refused; faults of the storage, and bugs, go to `report`.
  */
-export function autoConfirmer(scope: Scope, report: (error: unknown) => void) {
+export function autoConfirmer(scope: ServiceContext, report: (error: unknown) => void) {
   const running = new Set<string>()
   const begin = async (upload: UploadRow) => {
     running.add(upload.id)
@@ -94,7 +94,7 @@ export function autoConfirmer(scope: Scope, report: (error: unknown) => void) {
 }
 
 /** Final refusals are recorded, and nothing to report. */
-async function confirmAsMaker(scope: Scope, upload: UploadRow): Promise<void> {
+async function confirmAsMaker(scope: ServiceContext, upload: UploadRow): Promise<void> {
   const confirm = async () =>
     confirmUpload(await asConfirmer(scope, upload), { uploadId: upload.id })
   await recordingRefusal(scope, upload, confirm).catch((error) => {
@@ -102,7 +102,7 @@ async function confirmAsMaker(scope: Scope, upload: UploadRow): Promise<void> {
   })
 }
 
-async function comeAgain(scope: Scope, uploadId: string): Promise<void> {
+async function comeAgain(scope: ServiceContext, uploadId: string): Promise<void> {
   const upload = await uploadById(scope.db, uploadId)
   if (!upload || !confirmsItself(upload)) return
   await inTransaction(scope, (s) => enqueueConfirm(s, uploadId, delayMs(upload)))
@@ -123,7 +123,10 @@ export const ENQUEUE_CONFIRMS = 'enqueueConfirms'
 /**
  * Gives a job to every upload that awaits its own confirm and has none, as those that an older version left. Returns how many.
  */
-export async function enqueueMissingConfirms(scope: Scope, signal?: AbortSignal): Promise<number> {
+export async function enqueueMissingConfirms(
+  scope: ServiceContext,
+  signal?: AbortSignal,
+): Promise<number> {
   await completeDeclared(scope)
   let [count, after] = [0, '']
   for (;;) {
@@ -140,7 +143,7 @@ export async function enqueueMissingConfirms(scope: Scope, signal?: AbortSignal)
 }
 
 /** An older version could die between declaring the length that an upload had already, and saying that all bytes are there. */
-const completeDeclared = ({ db }: Scope) =>
+const completeDeclared = ({ db }: ServiceContext) =>
   db
     .updateTable('uploads')
     .set({ status: 'RECEIVED' })

@@ -1,11 +1,11 @@
-import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
-import { BatchAborted, StorageFault } from '../../../errors.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import { BatchAborted, StorageError } from '../../../errors.ts'
 import type { UploadOutcome } from '../batch.ts'
 import { asConfirmer } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
-import { keepLease, leasedAmong, takeOver } from './confirm-lease.ts'
-import { type Batch, finishAll, giveAllBack } from './confirm-uploads.ts'
-import { type LongConfirm, lookAfter } from './slow-confirms.ts'
+import { keepLease, leasedAmong, reclaim } from './confirm-lease.ts'
+import { type Batch, finishAll, releaseClaims } from './confirm-uploads.ts'
+import { type LongConfirm, scheduleResume } from './slow-confirms.ts'
 
 /** Each of them reads a file from end to end. */
 const AT_ONCE = 4
@@ -15,7 +15,7 @@ const AT_ONCE = 4
  * the wishes and in the name of whoever confirmed. It returns at once and the work goes on behind it: no other job waits for a
  * terabyte. What stands in the way is found in the failures of the uploads; faults of the storage, and bugs, are told to `report`.
  */
-export function resumer(scope: Scope, report: (error: unknown) => void) {
+export function resumer(scope: ServiceContext, report: (error: unknown) => void) {
   let running = 0
   return async (payload: unknown): Promise<void> => {
     const confirm = payload as LongConfirm
@@ -31,19 +31,19 @@ export function resumer(scope: Scope, report: (error: unknown) => void) {
 }
 
 /** The uploads of a confirm, claimed, when nobody works on them any more; none while somebody does, or once it is over. */
-async function takeLeft(s: TxScope, confirm: LongConfirm, free: boolean): Promise<UploadRow[]> {
+async function takeLeft(s: TxContext, confirm: LongConfirm, free: boolean): Promise<UploadRow[]> {
   const uploads = await lookedAfter(s, confirm)
   if (uploads.length === 0) return []
-  await lookAfter(s, confirm)
+  await scheduleResume(s, confirm)
   const ids = uploads.map(({ id }) => id)
   const isAlive = (await leasedAmong(s.tx, ids, s.now())).length > 0
   if (isAlive || !free) return []
   const taken: UploadRow[] = []
-  for (const upload of uploads) taken.push(...(await takeOver(s, upload)))
+  for (const upload of uploads) taken.push(...(await reclaim(s, upload)))
   return taken
 }
 
-const lookedAfter = ({ tx }: TxScope, { jobId, inputs }: LongConfirm) =>
+const lookedAfter = ({ tx }: TxContext, { jobId, inputs }: LongConfirm) =>
   tx
     .selectFrom('uploads')
     .selectAll()
@@ -57,7 +57,7 @@ const lookedAfter = ({ tx }: TxScope, { jobId, inputs }: LongConfirm) =>
     .orderBy('id')
     .execute()
 
-async function goOn(scope: Scope, { inputs, tokenId }: LongConfirm, left: UploadRow[]) {
+async function goOn(scope: ServiceContext, { inputs, tokenId }: LongConfirm, left: UploadRow[]) {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
   for (const upload of left) {
     const at = inputs.findIndex(({ uploadId }) => uploadId === upload.id)
@@ -67,12 +67,16 @@ async function goOn(scope: Scope, { inputs, tokenId }: LongConfirm, left: Upload
   try {
     return await finishAll(await confirmer(scope, batch, tokenId), batch)
   } catch (error) {
-    return (await giveAllBack(scope, batch, error)) ?? []
+    return (await releaseClaims(scope, batch, error)) ?? []
   }
 }
 
 /** Whoever confirmed, with what they may do now. One of the uploads that another confirm has taken since spoils the batch. */
-async function confirmer(scope: Scope, batch: Batch, tokenId: string): Promise<Scope> {
+async function confirmer(
+  scope: ServiceContext,
+  batch: Batch,
+  tokenId: string,
+): Promise<ServiceContext> {
   let as = scope
   for (batch.at of batch.inputs.keys()) {
     const upload = batch.claims[batch.at]?.upload
@@ -83,4 +87,4 @@ async function confirmer(scope: Scope, batch: Batch, tokenId: string): Promise<S
 }
 
 const faultsIn = (outcomes: UploadOutcome[]) =>
-  outcomes.flatMap(({ error }) => (error instanceof StorageFault ? [error] : []))
+  outcomes.flatMap(({ error }) => (error instanceof StorageError ? [error] : []))

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Scope, TxScope } from '../../../context.ts'
+import type { ServiceContext, TxContext } from '../../../context.ts'
 import { leaseEnd, leaseNow } from '../../../database/clock.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { InvalidState, UploadExpired, UploadIncomplete } from '../../../errors.ts'
 import { checkDescription } from '../../entries/rules.ts'
 import { requireOwnUpload, uploadById } from '../reads.ts'
-import { noteArrival } from '../receive/presigned.ts'
+import { syncPresigned } from '../receive/presigned.ts'
 import {
   checkConfirmedSize,
   checkSha256,
@@ -22,10 +22,14 @@ const LEASE_MS = 5_000
 /** So long a request waits for the outcome; then it is answered PROCESSING, and the work goes on. */
 const PATIENCE_MS = 25_000
 
-export const usualPatience = () => AbortSignal.timeout(PATIENCE_MS)
+export const defaultTimeout = () => AbortSignal.timeout(PATIENCE_MS)
 
 /** `work`, or `meanwhile` once patience is over; the work goes on. */
-export const within = <T>(patience: AbortSignal, work: Promise<T>, meanwhile: T): Promise<T> =>
+export const withDeadline = <T>(
+  patience: AbortSignal,
+  work: Promise<T>,
+  meanwhile: T,
+): Promise<T> =>
   Promise.race([
     work,
     new Promise<T>((resolve) => {
@@ -44,14 +48,14 @@ export type Claim = { upload: UploadRow; mine: boolean }
 
 /** Waits for whoever else confirms it. Throws what confirmUpload refuses before it begins. */
 export async function claimUpload(
-  scope: Scope,
+  scope: ServiceContext,
   expected: Expected,
   patience: AbortSignal,
 ): Promise<Claim> {
   if (expected.sha256 != null) checkSha256(expected.sha256)
   checkDescription(expected.comment ?? '', ['comment'])
   const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
-  let upload = await noteArrival(scope, own)
+  let upload = await syncPresigned(scope, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
     // While another request confirms, its result decides.
     if (!(await isBeingConfirmed(scope, upload))) {
@@ -67,7 +71,10 @@ export async function claimUpload(
 }
 
 /** Whether a process that lives is confirming this upload. */
-export async function isBeingConfirmed({ db, now }: Scope, upload: UploadRow): Promise<boolean> {
+export async function isBeingConfirmed(
+  { db, now }: ServiceContext,
+  upload: UploadRow,
+): Promise<boolean> {
   if (upload.status !== 'PROCESSING') return false
   return (await leasedAmong(db, [upload.id], now())).length > 0
 }
@@ -95,7 +102,7 @@ function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number)
 }
 
 /** Of any number who ask at the same moment, one gets the row; also where the last one died over it. */
-async function claim({ db, now }: Scope, id: string): Promise<UploadRow | null> {
+async function claim({ db, now }: ServiceContext, id: string): Promise<UploadRow | null> {
   const [claimed] = await claimRow(db, id, now())
   return claimed ?? null
 }
@@ -124,7 +131,7 @@ const claimRow = prepared(
 )
 
 /** Claims once more what its process left PROCESSING when it died; empty where somebody works on it. */
-export const takeOver = ({ tx, now }: TxScope, { id, fence }: UploadRow): Promise<UploadRow[]> =>
+export const reclaim = ({ tx, now }: TxContext, { id, fence }: UploadRow): Promise<UploadRow[]> =>
   tx
     .updateTable('uploads')
     .set({ fence: fence + 1, leaseUntil: leaseEnd(tx, now(), LEASE_MS) })
@@ -136,7 +143,7 @@ export const takeOver = ({ tx, now }: TxScope, { id, fence }: UploadRow): Promis
     .execute()
 
 /** Renews the lease of a claimed upload until it is disposed. */
-export function keepLease({ db, now }: Scope, { id, fence }: UploadRow): Disposable {
+export function keepLease({ db, now }: ServiceContext, { id, fence }: UploadRow): Disposable {
   const renew = () =>
     db
       .updateTable('uploads')

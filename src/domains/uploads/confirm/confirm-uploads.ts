@@ -1,21 +1,27 @@
-import { inTransaction, type Scope } from '../../../context.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { BatchAborted, InvalidInput, InvalidState } from '../../../errors.ts'
 import type { BatchMode } from '../../entries/batch.ts'
 import {
-  AT_ONCE,
-  apart,
-  asDomainError,
+  allAborted,
+  CONCURRENCY,
   checkBatchSize,
-  done,
-  noneDone,
+  runIndependently,
+  succeeded,
+  toDomainError,
   type UploadOutcome,
 } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
 import { beginConfirm, keepBytes } from './confirm.ts'
-import { type Claim, claimUpload, keepLease, usualPatience, within } from './confirm-lease.ts'
-import { giveBack } from './failures.ts'
+import {
+  type Claim,
+  claimUpload,
+  defaultTimeout,
+  keepLease,
+  withDeadline,
+} from './confirm-lease.ts'
+import { releaseClaim } from './failures.ts'
 import { type Content, publishIn } from './publish.ts'
-import { type ConfirmUpload, writeDownWhenLong } from './slow-confirms.ts'
+import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 
 type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
 
@@ -24,12 +30,12 @@ type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
  * the files; where one cannot be, there is no file, and the others can be confirmed again. Files that were there before stay.
  * Throws InvalidInput.
  */
-export async function confirmUploads(scope: Scope, { uploads, mode }: ConfirmUploads) {
+export async function confirmUploads(scope: ServiceContext, { uploads, mode }: ConfirmUploads) {
   checkBatchSize(uploads)
-  const patience = usualPatience()
+  const patience = defaultTimeout()
   if (mode === 'BEST_EFFORT')
-    return apart(uploads, (input, turn) => beginConfirm(scope, input, patience, turn))
-  return together(scope, uploads, patience)
+    return runIndependently(uploads, (input, turn) => beginConfirm(scope, input, patience, turn))
+  return runAtomically(scope, uploads, patience)
 }
 
 /** Uploads that become files together or not at all. */
@@ -41,14 +47,14 @@ export type Batch = {
   at: number
 }
 
-async function together(
-  scope: Scope,
+async function runAtomically(
+  scope: ServiceContext,
   inputs: readonly ConfirmUpload[],
   patience: AbortSignal,
 ): Promise<UploadOutcome[]> {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
   const giveUp = async (error: unknown) =>
-    (await giveAllBack(scope, batch, error)) ?? together(scope, inputs, patience)
+    (await releaseClaims(scope, batch, error)) ?? runAtomically(scope, inputs, patience)
   try {
     await claimAll(scope, batch, patience)
   } catch (error) {
@@ -56,15 +62,15 @@ async function together(
   }
   writeDown(scope, batch)
   const finished = finishAll(scope, batch).catch(giveUp)
-  return within(
+  return withDeadline(
     patience,
     finished,
-    batch.claims.map(({ upload }, i) => done(upload, i)),
+    batch.claims.map(({ upload }, i) => succeeded(upload, i)),
   )
 }
 
 /** In the order of their ids: two batches over the same uploads wait for each other, but never both. */
-async function claimAll(scope: Scope, batch: Batch, patience: AbortSignal) {
+async function claimAll(scope: ServiceContext, batch: Batch, patience: AbortSignal) {
   const ids = batch.inputs.map(({ uploadId }) => uploadId)
   const order = ids
     .map((_, index) => index)
@@ -84,14 +90,14 @@ const busy = () =>
   new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
 
 /** With those alone that are not files yet. */
-function writeDown(scope: Scope, { claims, inputs, leases }: Batch) {
+function writeDown(scope: ServiceContext, { claims, inputs, leases }: Batch) {
   const mine = claims.flatMap(({ upload, mine }) => (mine ? [upload] : []))
   const wishes = inputs.filter((_, index) => claims[index]?.mine)
-  leases.use(writeDownWhenLong(scope, mine, wishes))
+  leases.use(persistIfSlow(scope, mine, wishes))
 }
 
 /** Keeps the bytes of all that are claimed, then makes all the files; throws with `at` the one that stands in the way. */
-export async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutcome[]> {
+export async function finishAll(scope: ServiceContext, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
   const contents = await keepAll(scope, batch)
   const rows = await inTransaction(scope, async (s) => {
@@ -104,16 +110,16 @@ export async function finishAll(scope: Scope, batch: Batch): Promise<UploadOutco
     }
     return rows
   })
-  return rows.map(done)
+  return rows.map(succeeded)
 }
 
 /** Some at the same time: mostly it is the disk that is waited for. */
-async function keepAll(scope: Scope, batch: Batch): Promise<(Content | null)[]> {
+async function keepAll(scope: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
   const { claims, inputs } = batch
   const contents: (Content | null)[] = []
-  for (let from = 0; from < claims.length; from += AT_ONCE) {
+  for (let from = 0; from < claims.length; from += CONCURRENCY) {
     const kept = claims
-      .slice(from, from + AT_ONCE)
+      .slice(from, from + CONCURRENCY)
       .map(({ upload, mine }, i) =>
         mine ? keepBytes(scope, upload, inputs[from + i] as ConfirmUpload) : null,
       )
@@ -131,8 +137,8 @@ async function keepAll(scope: Scope, batch: Batch): Promise<(Content | null)[]> 
  * Each upload knows why: the one by its own fault, the others by that one's. Null where the claim of that one was lost before: another
  * process has taken it over, and what becomes of it there decides.
  */
-export async function giveAllBack(
-  scope: Scope,
+export async function releaseClaims(
+  scope: ServiceContext,
   { inputs, claims, leases, at }: Batch,
   error: unknown,
 ): Promise<UploadOutcome[] | null> {
@@ -141,8 +147,8 @@ export async function giveAllBack(
   for (const [index, claim] of claims.entries()) {
     if (!claim?.mine) continue
     const reason = index === at ? error : new BatchAborted(at)
-    const given = await giveBack(scope, claim.upload, reason)
+    const given = await releaseClaim(scope, claim.upload, reason)
     if (index === at && !given) isLost = true
   }
-  return isLost ? null : noneDone(inputs, at, asDomainError(error))
+  return isLost ? null : allAborted(inputs, at, toDomainError(error))
 }

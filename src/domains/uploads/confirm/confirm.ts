@@ -1,11 +1,11 @@
-import type { Scope } from '../../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
 import { ChecksumMismatch } from '../../../errors.ts'
 import type { Turn } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
-import { claimUpload, keepLease, usualPatience, within } from './confirm-lease.ts'
-import { giveBack } from './failures.ts'
-import { type Content, contentOf, publish } from './publish.ts'
-import { type ConfirmUpload, writeDownWhenLong } from './slow-confirms.ts'
+import { claimUpload, defaultTimeout, keepLease, withDeadline } from './confirm-lease.ts'
+import { releaseClaim } from './failures.ts'
+import { type Content, inspectContent, publish } from './publish.ts'
+import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 
 /**
  * Makes the file (or version) of an upload whose bytes are all there; the row says PROCESSING where that takes long, and a job
@@ -14,16 +14,16 @@ import { type ConfirmUpload, writeDownWhenLong } from './slow-confirms.ts'
  * ChecksumMismatch, NameConflict, QuotaExceeded, RowRejected, StorageFault.
  */
 export async function confirmUpload(
-  scope: Scope,
+  scope: ServiceContext,
   input: ConfirmUpload,
-  patience = usualPatience(),
+  patience = defaultTimeout(),
 ): Promise<UploadRow> {
   return (await beginConfirm(scope, input, patience)).outcome
 }
 
 /** The same, claimed; of what comes of it the caller hears later. Its bytes are kept at once, its file is made in its turn. */
 export async function beginConfirm(
-  scope: Scope,
+  scope: ServiceContext,
   input: ConfirmUpload,
   patience: AbortSignal,
   turn?: Turn,
@@ -31,21 +31,21 @@ export async function beginConfirm(
   const { upload, mine } = await claimUpload(scope, input, patience)
   if (!mine) return { outcome: Promise.resolve(upload) }
   const finished = finish(scope, upload, input, turn).catch(async (error) => {
-    if (await giveBack(scope, upload, error)) throw error
+    if (await releaseClaim(scope, upload, error)) throw error
     // Another process has taken the claim over, as from one that stood still: what became of the upload is the answer.
     return confirmUpload(scope, input, patience)
   })
-  return { outcome: within(patience, finished, upload) }
+  return { outcome: withDeadline(patience, finished, upload) }
 }
 
 async function finish(
-  scope: Scope,
+  scope: ServiceContext,
   claimed: UploadRow,
   input: ConfirmUpload,
   turn?: Turn,
 ): Promise<UploadRow> {
   using _lease = keepLease(scope, claimed)
-  using _job = writeDownWhenLong(scope, [claimed], [input])
+  using _job = persistIfSlow(scope, [claimed], [input])
   const content = await keepBytes(scope, claimed, input)
   await turn?.comes
   const published = publish(scope, claimed, content, input)
@@ -55,11 +55,11 @@ async function finish(
 
 /** Bytes first, rows second: what dies in between is adopted again, and never a row without bytes. */
 export async function keepBytes(
-  scope: Scope,
+  scope: ServiceContext,
   claimed: UploadRow,
   { sha256 }: ConfirmUpload,
 ): Promise<Content> {
-  const content = await contentOf(scope, claimed)
+  const content = await inspectContent(scope, claimed)
   checkHash(claimed.sha256, content.sha256)
   checkHash(sha256, content.sha256)
   await scope.blobs.adopt(claimed.id)

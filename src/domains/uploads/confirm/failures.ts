@@ -1,27 +1,31 @@
-import { inTransaction, type Scope } from '../../../context.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { ChecksumMismatch, DomainError } from '../../../errors.ts'
 import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
-import { endUpload, forgetBytes, tellEnd } from '../terminate.ts'
+import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
 
 /**
  * Ends a claim and records what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again.
  * False where the claim was lost before: then what became of the upload is for others to say.
  */
-export async function giveBack(scope: Scope, claimed: UploadRow, error: unknown): Promise<boolean> {
+export async function releaseClaim(
+  scope: ServiceContext,
+  claimed: UploadRow,
+  error: unknown,
+): Promise<boolean> {
   const mismatch =
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
   if (!mismatch) return tryAgainLater(scope, claimed, failures)
   const failed = await inTransaction(scope, async (s) => {
-    const failed = await endUpload(s, claimed, 'FAILED', { failures })
-    if (failed) await tellEnd(s, failed, mismatch.code)
+    const failed = await terminateUpload(s, claimed, 'FAILED', { failures })
+    if (failed) await recordFailure(s, failed, mismatch.code)
     return failed
   })
-  if (failed) await forgetBytes(scope.blobs, claimed.id)
+  if (failed) await deleteBytes(scope.blobs, claimed.id)
   return failed !== null
 }
 
-async function tryAgainLater({ db }: Scope, { id, fence }: UploadRow, failures: string) {
+async function tryAgainLater({ db }: ServiceContext, { id, fence }: UploadRow, failures: string) {
   const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set({ status: 'RECEIVED', leaseUntil: null, confirmJob: null, failures })

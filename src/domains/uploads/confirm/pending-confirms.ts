@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { TxScope } from '../../../context.ts'
+import type { TxContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Tx } from '../../../database/transaction.ts'
 import { dequeue, enqueue } from '../../../jobs/queue.ts'
@@ -15,7 +15,7 @@ const jobIdOf = (uploadId: string) => `${AUTO_CONFIRM}:${uploadId}`
 
 /** Puts the confirm of an upload in the queue, together with the rows of the transaction that gave it its last byte. */
 export const enqueueConfirm = (
-  { tx, now }: TxScope,
+  { tx, now }: TxContext,
   uploadId: string,
   delayMs = DELAY_MS,
 ): Promise<string> =>

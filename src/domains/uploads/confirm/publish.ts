@@ -1,8 +1,8 @@
-import { inSharedTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { inBatchedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { afterCommit } from '../../../database/transaction.ts'
 import { InvalidState } from '../../../errors.ts'
-import { inField } from '../../entries/input-path.ts'
+import { withInputPath } from '../../entries/input-path.ts'
 import { checkName } from '../../entries/rules.ts'
 import { detectMediaType, type Media } from '../../files/media.ts'
 import { addFile, addVersion, type Filed } from '../../files/writes.ts'
@@ -10,7 +10,7 @@ import { ensureFolders } from '../../folders/writes.ts'
 import { linkFile, type RowLink } from '../../tables/links.ts'
 import { release } from '../../workspaces/writes.ts'
 import { requireTarget, requireVersioned } from '../create/targets.ts'
-import { requireUnrevokedMaker } from '../creator.ts'
+import { requireUnrevokedCreator } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { dequeueConfirm } from './pending-confirms.ts'
 
@@ -20,8 +20,8 @@ export type Content = Media & { sha256: string }
 /** So many of the first bytes tell the media type. */
 const HEAD_BYTES = 4100
 
-export async function contentOf(
-  { blobs }: Scope,
+export async function inspectContent(
+  { blobs }: ServiceContext,
   { id, offset, name }: UploadRow,
 ): Promise<Content> {
   // Of no bytes nothing may be there yet, where a process died between row and stage.
@@ -35,22 +35,26 @@ export async function contentOf(
 type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
 
 /** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
-export const publish = (scope: Scope, claimed: UploadRow, content: Content, wishes: Wishes) =>
-  inSharedTransaction(scope, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
+export const publish = (
+  scope: ServiceContext,
+  claimed: UploadRow,
+  content: Content,
+  wishes: Wishes,
+) => inBatchedTransaction(scope, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
 
 /** The same in the transaction of the caller. */
 export async function publishIn(
-  s: TxScope,
+  s: TxContext,
   claimed: UploadRow,
   content: Content,
   { comment = null, linkRow }: Wishes,
 ): Promise<UploadRow> {
   await complete(s, claimed)
-  await requireUnrevokedMaker(s.tx, s.viewer)
+  await requireUnrevokedCreator(s.tx, s.viewer)
   await dequeueConfirm(s.tx, claimed)
   await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
-  if (linkRow) await inField('linkRow', linkFile(s, file, linkRow, claimed.id))
+  if (linkRow) await withInputPath('linkRow', linkFile(s, file, linkRow, claimed.id))
   // The same content was here before; what cannot be removed now the sweeper takes.
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
   const [upload] = await nameFile(s.tx, claimed.id, file.id, version.id)
@@ -66,7 +70,7 @@ const nameFile = prepared((db, id: string, fileId: string, versionId: string) =>
 )
 
 /** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */
-async function complete({ tx, now, limits }: TxScope, upload: UploadRow) {
+async function complete({ tx, now, limits }: TxContext, upload: UploadRow) {
   const { id, fence, autoConfirm } = upload
   // The client of a confirm that came late is to find out that it came.
   const expiresAt = autoConfirm === 1 ? now() + limits.uploadTtlMs : upload.expiresAt
@@ -88,7 +92,7 @@ const completeRow = prepared(
 )
 
 async function makeFile(
-  s: TxScope,
+  s: TxContext,
   upload: UploadRow,
   { sha256, ...media }: Content,
   comment: string | null,

@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import type { Tx } from '../../../database/transaction.ts'
 import { enqueue } from '../../../jobs/queue.ts'
@@ -31,8 +31,8 @@ export type LongConfirm = { jobId: string; tokenId: string; inputs: ConfirmUploa
  * Writes a confirm that takes long down, for the job that goes on with it where this process does not: by then whoever asked may
  * have been told PROCESSING. Disposed in time, it costs nothing.
  */
-export function writeDownWhenLong(
-  scope: Scope,
+export function persistIfSlow(
+  scope: ServiceContext,
   claimed: readonly UploadRow[],
   inputs: ConfirmUpload[],
 ): Disposable {
@@ -40,7 +40,7 @@ export function writeDownWhenLong(
   const writeDown = () =>
     inTransaction(scope, async (s) => {
       for (const upload of claimed) if (!(await mark(s.tx, upload, confirm.jobId))) return
-      await lookAfter(s, confirm)
+      await scheduleResume(s, confirm)
     })
   // Where the database does not take it there is no net: after a death, whoever confirms again begins anew.
   const timer = setTimeout(() => void writeDown().catch(() => {}), LONG_MS).unref()
@@ -60,7 +60,7 @@ async function mark(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promi
 }
 
 /** The job comes in a while, also when it runs at this moment. */
-export const lookAfter = ({ tx, now }: TxScope, confirm: LongConfirm) =>
+export const scheduleResume = ({ tx, now }: TxContext, confirm: LongConfirm) =>
   enqueue(tx, {
     id: confirm.jobId,
     kind: RESUME_CONFIRM,

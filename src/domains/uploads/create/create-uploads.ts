@@ -1,32 +1,35 @@
-import { inTransaction, type Scope } from '../../../context.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
 import type { BatchMode } from '../../entries/batch.ts'
 import {
-  apart,
-  asDomainError,
+  allAborted,
   checkBatchSize,
-  done,
-  noneDone,
+  runIndependently,
+  succeeded,
+  toDomainError,
   type UploadOutcome,
 } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
-import { endUpload, forgetBytes } from '../terminate.ts'
+import { deleteBytes, terminateUpload } from '../terminate.ts'
 import { createUpload, isUntouched, prepareUpload, stageUpload } from '../writes.ts'
 import type { NewUpload } from './upload-row.ts'
 
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 
 /** createUpload for 1 to 100: in one transaction (ALL_OR_NOTHING), or each in its own (BEST_EFFORT). Throws InvalidInput. */
-export async function createUploads(scope: Scope, { uploads, mode }: CreateUploads) {
+export async function createUploads(scope: ServiceContext, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)
   if (mode === 'BEST_EFFORT') {
-    return apart(uploads, async (input, turn) => ({
+    return runIndependently(uploads, async (input, turn) => ({
       outcome: turn.comes.then(() => createUpload(scope, input)),
     }))
   }
-  return together(scope, uploads)
+  return runAtomically(scope, uploads)
 }
 
-async function together(scope: Scope, inputs: readonly NewUpload[]): Promise<UploadOutcome[]> {
+async function runAtomically(
+  scope: ServiceContext,
+  inputs: readonly NewUpload[],
+): Promise<UploadOutcome[]> {
   let index = 0
   try {
     const made = await inTransaction(scope, async (s) => {
@@ -38,24 +41,25 @@ async function together(scope: Scope, inputs: readonly NewUpload[]): Promise<Upl
     })
     return await stageAll(scope, made)
   } catch (error) {
-    return noneDone(inputs, index, asDomainError(error))
+    return allAborted(inputs, index, toDomainError(error))
   }
 }
 
 /** Where the disk has no place for one, none of them stays. */
-async function stageAll(scope: Scope, made: UploadRow[]): Promise<UploadOutcome[]> {
+async function stageAll(scope: ServiceContext, made: UploadRow[]): Promise<UploadOutcome[]> {
   const staged = await Promise.allSettled(made.map((upload) => stageUpload(scope, upload)))
   for (const [index, outcome] of staged.entries()) {
     if (outcome.status === 'fulfilled') continue
     await dropAll(scope, made.filter(isUntouched))
-    return noneDone(made, index, asDomainError(outcome.reason))
+    return allAborted(made, index, toDomainError(outcome.reason))
   }
-  return made.map(done)
+  return made.map(succeeded)
 }
 
-async function dropAll(scope: Scope, uploads: UploadRow[]) {
+async function dropAll(scope: ServiceContext, uploads: UploadRow[]) {
   await inTransaction(scope, async (s) => {
-    for (const { id } of uploads) await endUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
+    for (const { id } of uploads)
+      await terminateUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
   })
-  for (const { id } of uploads) await forgetBytes(scope.blobs, id)
+  for (const { id } of uploads) await deleteBytes(scope.blobs, id)
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { TxScope } from '../../../context.ts'
+import type { TxContext } from '../../../context.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { holdUser, type Tx } from '../../../database/transaction.ts'
 import { RateLimited } from '../../../errors.ts'
@@ -11,7 +11,11 @@ const RETRY_SECONDS = 60
  * Lets a user begin one more upload, with room for `bytes` reserved; exactly so many as may be, for until the transaction ends no
  * other begins one for the same user. Throws RateLimited.
  */
-export async function admitUpload(s: TxScope, userId: string, bytes: number): Promise<void> {
+export async function checkUploadLimits(
+  s: TxContext,
+  userId: string,
+  bytes: number,
+): Promise<void> {
   const { uploads, reservedBytes } = await unfinishedOf(s.tx, userId)
   if (uploads >= s.limits.maxOpenUploads) {
     throw new RateLimited(RETRY_SECONDS, `${uploads} of your uploads are unfinished: ${remedy}`)
@@ -20,14 +24,14 @@ export async function admitUpload(s: TxScope, userId: string, bytes: number): Pr
 }
 
 /** The same for `bytes` more of an upload that was begun before. */
-export async function admitBytes(s: TxScope, userId: string, bytes: number): Promise<void> {
+export async function checkByteLimits(s: TxContext, userId: string, bytes: number): Promise<void> {
   const { reservedBytes } = await unfinishedOf(s.tx, userId)
   refuseTooMuch(s, reservedBytes, bytes)
 }
 
 const remedy = 'no more are taken before some are confirmed or cancelled'
 
-function refuseTooMuch({ limits }: TxScope, reservedBytes: number, bytes: number) {
+function refuseTooMuch({ limits }: TxContext, reservedBytes: number, bytes: number) {
   if (reservedBytes + bytes <= limits.maxReservedBytes) return
   const held = `your unfinished uploads hold room for ${reservedBytes} of ${limits.maxReservedBytes} bytes`
   throw new RateLimited(RETRY_SECONDS, `${held}, ${bytes} more are too many: ${remedy}`)

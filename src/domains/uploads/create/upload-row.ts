@@ -1,4 +1,4 @@
-import type { TxScope } from '../../../context.ts'
+import type { TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import type { NameConflictMode, UploadTransport } from '../../../database/tables.ts'
 import { InvalidInput, Unauthenticated } from '../../../errors.ts'
@@ -34,11 +34,11 @@ export type NewUpload = {
   concat?: Maybe<string>
 }
 
-export type Draft = ReturnType<typeof draftOf>
+export type NewUploadRow = ReturnType<typeof createUploadRow>
 
 /** The row as it would be; `autoFile` is whether the workspace files what names no folder. Throws InvalidInput and FileTooLarge. */
-export function draftOf(
-  { viewer, now, limits }: Pick<TxScope, 'viewer' | 'now' | 'limits'>,
+export function createUploadRow(
+  { viewer, now, limits }: Pick<TxContext, 'viewer' | 'now' | 'limits'>,
   input: NewUpload,
   autoFile: boolean,
   id = newId('upl'),

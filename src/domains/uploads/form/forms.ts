@@ -1,4 +1,4 @@
-import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import { Forbidden, Unauthenticated } from '../../../errors.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
@@ -6,14 +6,14 @@ import { toWrite } from '../../entries/writes.ts'
 import type { RowLink } from '../../tables/links.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
 import { confirmUpload } from '../confirm/confirm.ts'
-import { draftOf, type NewUpload } from '../create/upload-row.ts'
+import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById } from '../reads.ts'
 import { commitOffset } from '../receive/offsets.ts'
-import { isOver, type UploadRow } from '../rules.ts'
-import { endUpload, forgetBytes } from '../terminate.ts'
+import { isTerminal, type UploadRow } from '../rules.ts'
+import { deleteBytes, terminateUpload } from '../terminate.ts'
 import { insertUpload } from '../writes.ts'
-import { holdRoom, letRoomGo, roomIsGone } from './reservation.ts'
-import { countUnplaced, forgetUnplaced } from './unplaced.ts'
+import { releaseReservation, reserveRoom, throwReservationGone } from './reservation.ts'
+import { clearUnplaced, countUnplaced } from './unplaced.ts'
 
 /**
  * A file that comes as part of a form. What is to become of it is known when the form has ended, for its fields may come behind
@@ -26,64 +26,69 @@ export type FormUpload = { id: string; held: UploadRow | null }
  * Forbidden, QuotaExceeded, RateLimited. Without one, only what the token may do: Unauthenticated, Forbidden.
  */
 export async function beginForm(
-  scope: Scope,
+  scope: ServiceContext,
   { workspaceId, bytes }: { workspaceId: string | null; bytes: number },
 ): Promise<FormUpload> {
   const { viewer } = scope
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('FILES_WRITE')) throw new Forbidden({ missingScopes: ['FILES_WRITE'] })
-  const held = workspaceId && (await inTransaction(scope, (s) => holdRoom(s, workspaceId, bytes)))
+  const held =
+    workspaceId && (await inTransaction(scope, (s) => reserveRoom(s, workspaceId, bytes)))
   const form = held ? { id: held.id, held } : { id: newId('upl'), held: null }
   try {
     if (!held) await countUnplaced(scope, form.id, bytes)
     await scope.blobs.stage(form.id)
   } catch (error) {
-    await dropForm(scope, form)
+    await abortForm(scope, form)
     throw error
   }
   return form
 }
 
 /** So many bytes are durable: the room for them is reserved, and the upload waits for more. QuotaExceeded, RateLimited, InvalidState. */
-export async function growForm(scope: Scope, form: FormUpload, offset: number): Promise<void> {
+export async function extendReservation(
+  scope: ServiceContext,
+  form: FormUpload,
+  offset: number,
+): Promise<void> {
   if (!form.held) return countUnplaced(scope, form.id, offset)
-  form.held = (await commitOffset(scope, form.held, offset)) ?? roomIsGone()
+  form.held = (await commitOffset(scope, form.held, offset)) ?? throwReservationGone()
 }
 
 /** A form that was cancelled has lost its bytes: that is no fault of the storage. */
-export async function requireHeld({ db }: Scope, { held }: FormUpload): Promise<void> {
+export async function requireHeld({ db }: ServiceContext, { held }: FormUpload): Promise<void> {
   const upload = held && (await uploadById(db, held.id))
-  if (upload && isOver(upload.status)) roomIsGone()
+  if (upload && isTerminal(upload.status)) throwReservationGone()
 }
 
 /** All `size` bytes are there: makes the file as createUpload and confirmUpload do, and throws what they throw. */
-export async function fileForm(
-  scope: Scope,
+export async function completeForm(
+  scope: ServiceContext,
   form: FormUpload,
   input: NewUpload,
   { size, linkRow }: { size: number; linkRow: RowLink | null },
 ): Promise<UploadRow> {
   const upload = await inTransaction(scope, (s) => writeUpload(s, form, { ...input, size }))
-  forgetUnplaced(scope, form.id)
+  clearUnplaced(scope, form.id)
   return confirmUpload(scope, { uploadId: upload.id, linkRow })
 }
 
 /** The row as createUpload would have made it, in the place of the one that held the room. */
-async function writeUpload(s: TxScope, { id, held }: FormUpload, input: NewUpload) {
+async function writeUpload(s: TxContext, { id, held }: FormUpload, input: NewUpload) {
   await requireUnrevoked(s.tx, s.viewer)
-  if (held) await letRoomGo(s, held)
+  if (held) await releaseReservation(s, held)
   const need = requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
-  const draft = draftOf(s, { ...input, transport: 'FORM' }, (await need).autoFile === 1, id)
+  const draft = createUploadRow(s, { ...input, transport: 'FORM' }, (await need).autoFile === 1, id)
   return insertUpload(s, { ...draft, offset: input.size ?? 0, status: 'RECEIVED' })
 }
 
 /** Gives back what was reserved, and the bytes. */
-export async function dropForm(scope: Scope, { id }: FormUpload): Promise<void> {
-  forgetUnplaced(scope, id)
-  await inTransaction(scope, (s) => endUpload(s, { id }, 'CANCELED'))
+export async function abortForm(scope: ServiceContext, { id }: FormUpload): Promise<void> {
+  clearUnplaced(scope, id)
+  await inTransaction(scope, (s) => terminateUpload(s, { id }, 'CANCELED'))
   const upload = await uploadById(scope.db, id)
   // One that is a file, or becomes one, keeps its bytes whatever else went wrong. Those of one that somebody else has ended may have
   // come after that.
-  const isFile = upload && (upload.fileId !== null || !isOver(upload.status))
-  if (!isFile) await forgetBytes(scope.blobs, id)
+  const isFile = upload && (upload.fileId !== null || !isTerminal(upload.status))
+  if (!isFile) await deleteBytes(scope.blobs, id)
 }

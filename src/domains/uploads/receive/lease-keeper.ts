@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { databaseNowPlus } from '../../../database/clock.ts'
 import type { Db } from '../../../database/database.ts'
-import { whenever } from '../../../database/notify.ts'
+import { subscribe } from '../../../database/notify.ts'
 
 const BEAT_MS = 400
 /** So much before its lease ends a writer gives no more to the disk: what it gave before has time to get there. */
@@ -56,7 +56,7 @@ export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
       const kept = { ...lease, until: since + trustMs }
       leases.set(lease.writer, kept)
       timer ??= setInterval(tick, BEAT_MS).unref()
-      const ear = whenever(lease.id, () => void beat())
+      const ear = subscribe(lease.id, () => void beat())
       return {
         isMine: () => performance.now() < kept.until,
         [Symbol.dispose]() {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import type { Scope } from '../../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
 import { databaseNowPlus } from '../../../database/clock.ts'
 import { type Db, isPostgres } from '../../../database/database.ts'
-import { listen, tell } from '../../../database/notify.ts'
+import { listen, notifyNow } from '../../../database/notify.ts'
 import { uploadById } from '../reads.ts'
 import { statusAt, type UploadRow } from '../rules.ts'
 import { type KeptLease, type LeaseKeeper, leaseKeeper } from './lease-keeper.ts'
-import { nobodys, receivable, takeLease } from './offsets.ts'
+import { noWriter, receivable, takeLease } from './offsets.ts'
 
 /*
  * Only one request at a time appends to an upload, whichever process it came to. Its lease is in the upload's row: who (writer),
@@ -21,7 +21,7 @@ const LOOK_MS = 50
 /** Somewhat longer than any lease; then something else is wrong, and the client may come again. */
 const PATIENCE_MS = 2500
 
-export type Hold = {
+export type WriteLease = {
   /** As takeLease answers it. */
   upload: UploadRow | null
   /** Whether it may still write. Nobody else begins before this is false, or the upload was let go. */
@@ -45,17 +45,17 @@ function keeperOf(db: Db): LeaseKeeper | null {
 }
 
 /** Whether others might write to the uploads of this database. */
-export const isShared = ({ db }: Scope) => isPostgres(db)
+export const isShared = ({ db }: ServiceContext) => isPostgres(db)
 
 /**
  * Makes the caller the only one who writes to this upload, in all processes; who wrote until now has ended by then. `stop` is
  * aborted when another wants to ('newer'), or the lease cannot be renewed ('lost'). Null where a newer request has come, or nobody makes way.
  */
-export async function holdUpload(
-  scope: Scope,
+export async function acquireWriteLease(
+  scope: ServiceContext,
   id: string,
   stop: AbortController,
-): Promise<Hold | null> {
+): Promise<WriteLease | null> {
   const keeper = keeperOf(scope.db)
   if (!keeper) return unshared(await takeLease(scope, id))
   using ear = listen(id)
@@ -81,8 +81,8 @@ export async function holdUpload(
  * Ends whoever writes to this upload, and waits for that; the row as it is then. A newer request is not ended by this one. Null
  * where nobody makes way.
  */
-export async function endWriter(
-  scope: Scope,
+export async function preemptWriter(
+  scope: ServiceContext,
   id: string,
   stop: AbortController,
 ): Promise<{ upload: UploadRow | null } | null> {
@@ -99,14 +99,14 @@ export async function endWriter(
   return null
 }
 
-const isReceivable = ({ now }: Scope, upload: UploadRow) =>
+const isReceivable = ({ now }: ServiceContext, upload: UploadRow) =>
   receivable.includes(statusAt(upload, now()))
 
-const isHeld = (scope: Scope, upload: UploadRow | null) =>
+const isHeld = (scope: ServiceContext, upload: UploadRow | null) =>
   upload !== null && upload.writer !== null && isReceivable(scope, upload)
 
 /** The number of this request, before whose turn whoever writes now makes way; null where nobody does. */
-async function askFor({ db }: Scope, id: string): Promise<number | null> {
+async function askFor({ db }: ServiceContext, id: string): Promise<number | null> {
   const asked = await db
     .updateTable('uploads')
     .set((eb) => ({ turn: eb('turn', '+', 1) }))
@@ -114,15 +114,15 @@ async function askFor({ db }: Scope, id: string): Promise<number | null> {
     .where('writer', 'is not', null)
     .returning('turn')
     .executeTakeFirst()
-  if (asked) await tell(db, id)
+  if (asked) await notifyNow(db, id)
   return asked?.turn ?? null
 }
 
 /** Where the lease has ended: whoever had it commits no more. */
-async function takeFromDead({ db }: Scope, id: string, turn: number | null) {
+async function takeFromDead({ db }: ServiceContext, id: string, turn: number | null) {
   const taken = await db
     .updateTable('uploads')
-    .set((eb) => ({ ...nobodys, fence: eb('fence', '+', 1) }))
+    .set((eb) => ({ ...noWriter, fence: eb('fence', '+', 1) }))
     .where('id', '=', id)
     .where('turn', '=', turn)
     .where('writerUntil', '<=', databaseNowPlus(0))
@@ -131,13 +131,18 @@ async function takeFromDead({ db }: Scope, id: string, turn: number | null) {
   return taken ?? null
 }
 
-const unshared = (upload: UploadRow | null): Hold => ({
+const unshared = (upload: UploadRow | null): WriteLease => ({
   upload,
   isMine: () => true,
   async release() {},
 })
 
-function held({ db }: Scope, upload: UploadRow, lease: KeptLease, stop: AbortController): Hold {
+function held(
+  { db }: ServiceContext,
+  upload: UploadRow,
+  lease: KeptLease,
+  stop: AbortController,
+): WriteLease {
   const { id, writer } = upload
   return {
     upload,
@@ -147,7 +152,7 @@ function held({ db }: Scope, upload: UploadRow, lease: KeptLease, stop: AbortCon
       const isFree = latest?.id === id && latest.writer !== writer
       const letGo = async () => {
         if (!isFree) await free(db, id, writer)
-        if (stop.signal.aborted) await tell(db, id)
+        if (stop.signal.aborted) await notifyNow(db, id)
       }
       // What cannot be let go now is let go when the lease ends.
       await letGo().catch(() => {})
@@ -156,4 +161,9 @@ function held({ db }: Scope, upload: UploadRow, lease: KeptLease, stop: AbortCon
 }
 
 const free = (db: Db, id: string, writer: string | null) =>
-  db.updateTable('uploads').set(nobodys).where('id', '=', id).where('writer', '=', writer).execute()
+  db
+    .updateTable('uploads')
+    .set(noWriter)
+    .where('id', '=', id)
+    .where('writer', '=', writer)
+    .execute()

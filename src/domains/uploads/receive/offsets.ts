@@ -1,14 +1,14 @@
 import type { Readable } from 'node:stream'
 import { sql } from 'kysely'
 import type { AppendOptions } from '../../../blobs/blob-store.ts'
-import { inTransaction, type Scope, type TxScope } from '../../../context.ts'
+import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { databaseNowPlus } from '../../../database/clock.ts'
 import type { Db } from '../../../database/database.ts'
 import { prepared } from '../../../database/query/prepared.ts'
-import { StorageFault } from '../../../errors.ts'
+import { StorageError } from '../../../errors.ts'
 import { release, reserve } from '../../workspaces/writes.ts'
 import { enqueueConfirm } from '../confirm/pending-confirms.ts'
-import { admitBytes } from '../create/limits.ts'
+import { checkByteLimits } from '../create/limits.ts'
 import { uploadById } from '../reads.ts'
 import type { UploadRow } from '../rules.ts'
 import { checkSize, receivedStatus, statusesBefore } from '../rules.ts'
@@ -21,14 +21,14 @@ export const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
  * made then. Nothing of the source was read by that time, so nothing of it is lost.
  */
 export async function appendTo(
-  { db, blobs }: Scope,
+  { db, blobs }: ServiceContext,
   { id, offset, size }: UploadRow,
   source: Readable,
   options: AppendOptions,
 ): Promise<number> {
   const append = () => blobs.append(id, offset, source, options)
   return append().catch(async (error) => {
-    if (!(error instanceof StorageFault) || offset > 0 || source.readableDidRead) throw error
+    if (!(error instanceof StorageError) || offset > 0 || source.readableDidRead) throw error
     const upload = await uploadById(db, id)
     if (!upload || !receivable.includes(upload.status)) throw error
     await blobs.stage(id, size)
@@ -44,7 +44,7 @@ export type Writer = { writer: string; leaseMs: number; turn: number | null }
  * The row as it stands where nothing is to be written any more, or another `writer` has it; null where there is none.
  */
 export async function takeLease(
-  { db, now }: Scope,
+  { db, now }: ServiceContext,
   id: string,
   as: Writer | null = null,
 ): Promise<UploadRow | null> {
@@ -88,7 +88,7 @@ const leaseFor = ({ writer, leaseMs }: Writer) => ({
  * reserved for what arrived: QuotaExceeded, RateLimited.
  */
 export async function commitOffset(
-  scope: Scope,
+  scope: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
@@ -96,18 +96,18 @@ export async function commitOffset(
 }
 
 /** The same for the last time: from here on another may write. */
-export async function commitLast(
-  scope: Scope,
+export async function commitFinalOffset(
+  scope: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  const change = { ...grown(scope, upload, offset), ...nobodys }
+  const change = { ...grown(scope, upload, offset), ...noWriter }
   return claimingRoom(scope, upload, upload.size ?? offset, change)
 }
 
-export const nobodys = { writer: null, writerUntil: null }
+export const noWriter = { writer: null, writerUntil: null }
 
-const grown = ({ now, limits }: Scope, { size }: UploadRow, offset: number) => ({
+const grown = ({ now, limits }: ServiceContext, { size }: UploadRow, offset: number) => ({
   offset,
   status: receivedStatus(offset, size),
   expiresAt: now() + limits.uploadTtlMs,
@@ -115,7 +115,7 @@ const grown = ({ now, limits }: Scope, { size }: UploadRow, offset: number) => (
 
 /** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded, RateLimited. */
 export async function declareLength(
-  scope: Scope,
+  scope: ServiceContext,
   upload: UploadRow,
   size: number,
 ): Promise<UploadRow | null> {
@@ -132,7 +132,12 @@ type Change = Partial<
  * Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. The transaction
  * that says that all bytes are there also enqueues the confirm that they were to bring about.
  */
-function claimingRoom(scope: Scope, upload: UploadRow, neededBytes: number, change: Change) {
+function claimingRoom(
+  scope: ServiceContext,
+  upload: UploadRow,
+  neededBytes: number,
+  change: Change,
+) {
   const more = Math.max(0, neededBytes - upload.reservedBytes)
   const isToConfirm = change.status === 'RECEIVED' && upload.autoConfirm === 1
   if (more === 0 && !isToConfirm) return underFence(scope.db, upload, change)
@@ -143,10 +148,10 @@ function claimingRoom(scope: Scope, upload: UploadRow, neededBytes: number, chan
   })
 }
 
-async function withRoom(s: TxScope, upload: UploadRow, more: number, change: Change) {
+async function withRoom(s: TxContext, upload: UploadRow, more: number, change: Change) {
   if (more === 0) return underFence(s.tx, upload, change)
   await reserve(s, upload.workspaceId, more)
-  await admitBytes(s, upload.createdBy, more)
+  await checkByteLimits(s, upload.createdBy, more)
   const reservedBytes = upload.reservedBytes + more
   const changed = await underFence(s.tx, upload, { ...change, reservedBytes })
   if (!changed) await release(s, upload.workspaceId, more)
@@ -154,7 +159,7 @@ async function withRoom(s: TxScope, upload: UploadRow, more: number, change: Cha
 }
 
 async function underFence(
-  db: Scope['db'],
+  db: ServiceContext['db'],
   { id, fence, offset }: UploadRow,
   change: Change & { reservedBytes?: number },
 ): Promise<UploadRow | null> {

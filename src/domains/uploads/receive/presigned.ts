@@ -1,14 +1,14 @@
-import type { DirectDoors } from '../../../blobs/blob-store.ts'
-import type { Scope } from '../../../context.ts'
+import type { PresignedUrls } from '../../../blobs/blob-store.ts'
+import type { ServiceContext } from '../../../context.ts'
 import { InvalidInput } from '../../../errors.ts'
-import { houseUrl, uploadById } from '../reads.ts'
+import { serverUploadUrl, uploadById } from '../reads.ts'
 import { statusAt, type UploadRow } from '../rules.ts'
 import { commitOffset } from './offsets.ts'
 
 /** S3 takes no more by one PUT, and lets no URL live longer. */
 const LARGEST_PUT = 5 * 1024 ** 3
 const LONGEST_MS = 7 * 24 * 3_600_000
-export const MOST_PARTS = 1000
+export const MAX_PARTS = 1000
 
 /** Where bytes are to go, and what is to be sent beside them. */
 type Address = { url: string; headers: { name: string; value: string }[] }
@@ -17,11 +17,11 @@ type Address = { url: string; headers: { name: string; value: string }[] }
 export type UploadPart = { number: number; offset: number; size: number; url: string }
 
 /** Where this upload takes its bytes: at the house, or in the bucket, from whoever made it. Throws StorageFault. */
-export async function addressOf(scope: Scope, upload: UploadRow): Promise<Address> {
+export async function uploadAddress(scope: ServiceContext, upload: UploadRow): Promise<Address> {
   const bucket = bucketFor(scope, upload)
   if (!bucket || bucket.size > LARGEST_PUT) {
     const tus = upload.transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : []
-    return { url: houseUrl(scope, upload), headers: tus }
+    return { url: serverUploadUrl(scope, upload), headers: tus }
   }
   const { url, headers } = await bucket.direct.putUrl(upload.id, bucket)
   return { url, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) }
@@ -32,12 +32,12 @@ export async function addressOf(scope: Scope, upload: UploadRow): Promise<Addres
  * or are one part. Asked for the first time, it begins a multipart upload. Throws InvalidInput, StorageFault.
  */
 export async function uploadParts(
-  scope: Scope,
+  scope: ServiceContext,
   upload: UploadRow,
   { first, after }: { first: number; after: number },
 ): Promise<UploadPart[] | null> {
-  if (first < 0 || first > MOST_PARTS)
-    throw new InvalidInput({ path: ['first'], message: `0 to ${MOST_PARTS}` })
+  if (first < 0 || first > MAX_PARTS)
+    throw new InvalidInput({ path: ['first'], message: `0 to ${MAX_PARTS}` })
   const bucket = bucketFor(scope, upload)
   if (!bucket) return null
   const { direct, size } = bucket
@@ -54,10 +54,10 @@ export async function uploadParts(
   )
 }
 
-type Bucket = { direct: DirectDoors; size: number; expiresAt: number }
+type Bucket = { direct: PresignedUrls; size: number; expiresAt: number }
 
 /** Null where the bytes go through the house, or are not wanted any more, or are not the viewer's to send. */
-function bucketFor({ blobs, viewer, now }: Scope, upload: UploadRow): Bucket | null {
+function bucketFor({ blobs, viewer, now }: ServiceContext, upload: UploadRow): Bucket | null {
   const { transport, size, createdBy } = upload
   if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return null
   if (!awaitsBytes(upload, now()) || createdBy !== viewer?.userId) return null
@@ -68,7 +68,7 @@ const awaitsBytes = (upload: UploadRow, now: number) =>
   ['CREATED', 'RECEIVING'].includes(statusAt(upload, now))
 
 /** The upload as it is: with all its bytes, where the bucket has them. Nobody tells the house of those, so it asks. Throws StorageFault. */
-export async function noteArrival(scope: Scope, upload: UploadRow): Promise<UploadRow> {
+export async function syncPresigned(scope: ServiceContext, upload: UploadRow): Promise<UploadRow> {
   const bucket = bucketFor(scope, upload)
   if (!bucket) return upload
   const arrived = await bucket.direct.arrived(upload.id, bucket.size).catch((error) => error)

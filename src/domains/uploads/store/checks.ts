@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Place } from '../../../database/tables.ts'
-import { type Check, type Checking, type Finding, gathered } from '../../../fsck/check.ts'
+import { type Check, type CheckContext, chunked, type Finding } from '../../../fsck/check.ts'
 import { AHEAD } from './claim.ts'
 import { isPaused } from './installation.ts'
 import { inQuarantine, type Orphan, orphanBatches, orphansAmong, places } from './orphans.ts'
@@ -57,7 +57,7 @@ const refusal = (objects: number) =>
 
 /** What lies in quarantine and is needed by a row is put back. In a bucket it is in its place all the while. */
 export const quarantineCheck: Check = {
-  walk: (c) => gathered(keysOf(c.blobs.quarantine.list())),
+  walk: (c) => chunked(keysOf(c.blobs.quarantine.list())),
   async judge(c, keys) {
     const found: Finding[] = []
     for (const place of places) {
@@ -81,7 +81,7 @@ async function* keysOf(objects: AsyncIterable<{ key: string }>) {
 const orphansCheck = (place: Place): Check => ({
   async *walk(c) {
     const { orphans } = await allOrphans(c)
-    yield* gathered(keysOf(Readable.from(orphans.filter((orphan) => orphan.place === place))))
+    yield* chunked(keysOf(Readable.from(orphans.filter((orphan) => orphan.place === place))))
   },
   async judge(c, keys) {
     const [orphans, known] = [
@@ -108,16 +108,16 @@ export const strayStagedCheck = orphansCheck('staged')
 export const strayKeptCheck = orphansCheck('kept')
 
 type All = { orphans: Orphan[]; isRefused: boolean }
-const found = new WeakMap<Checking, Promise<All>>()
+const found = new WeakMap<CheckContext, Promise<All>>()
 
 /** Listed once for each inspection. Whether they may be put aside unasked depends on all of them. */
-function allOrphans(c: Checking): Promise<All> {
+function allOrphans(c: CheckContext): Promise<All> {
   const listed = found.get(c) ?? listOrphans(c)
   found.set(c, listed)
   return listed
 }
 
-async function listOrphans(c: Checking): Promise<All> {
+async function listOrphans(c: CheckContext): Promise<All> {
   const orphans: Orphan[] = []
   let objects = 0
   for await (const batch of orphanBatches(c, c)) {
@@ -129,7 +129,7 @@ async function listOrphans(c: Checking): Promise<All> {
 }
 
 /** Those of the keys that exist at this moment, with their sizes. */
-async function sizesOf({ blobs }: Checking, place: Place, keys: readonly string[]) {
+async function sizesOf({ blobs }: CheckContext, place: Place, keys: readonly string[]) {
   const sizes = new Map<string, number>()
   if (keys.length === 0) return sizes
   const wanted = new Set(keys)

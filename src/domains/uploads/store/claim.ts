@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CannotStart } from '../../../config.ts'
-import type { Scope } from '../../../context.ts'
+import { StartupError } from '../../../config.ts'
+import type { ServiceContext } from '../../../context.ts'
 import type { Log } from '../../../log.ts'
 import { acceptLosses, installationOf, newStamp, pauseSweeping } from './installation.ts'
 import { evaluateStore, type FoundRecord, isAhead, permitOf, type Verdict } from './verdict.ts'
 
-export type StoreScope = Pick<Scope, 'db' | 'blobs' | 'now'>
+export type StoreScope = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
 
 /** How the two are called in sentences for the operator. */
 type Names = { store: string; database: string }
@@ -110,7 +110,7 @@ async function adoptStore(
     // What lies in it may be another database's.
     return pause(s, ADOPTED, log)
   }
-  throw new CannotStart(
+  throw new StartupError(
     `${store} and ${database} do not belong together: ${verdict.because}. Name the right database with DATABASE_URL or DATA_DIR, or the right store with DATA_DIR or the S3_… variables; to use these two together all the same, start once with ADOPT_STORE=${permit}`,
   )
 }
@@ -122,7 +122,7 @@ async function readPatiently<T>(read: () => Promise<T>, { store, database }: Nam
       return await read()
     } catch (error) {
       if (tried === TRIES)
-        throw new CannotStart(`${store} cannot be compared with ${database} (${reasonOf(error)}).`)
+        throw new StartupError(`${store} cannot be compared with ${database} (${reasonOf(error)}).`)
       await sleep(100 * 2 ** tried)
     }
   }

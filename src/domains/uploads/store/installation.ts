@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import type { Scope } from '../../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import type { Row } from '../../../database/tables.ts'
 import { transact } from '../../../database/transaction.ts'
 
 export type Installation = Row<'installation'>
-type RowScope = Pick<Scope, 'db' | 'now'>
+type RowScope = Pick<ServiceContext, 'db' | 'now'>
 
 /** So many stamps are known again: of a month of one each minute, for servers that were frozen with an old one. */
 const MAX_STAMPS = 50_000

@@ -1,15 +1,15 @@
-import type { Scope } from '../../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Place } from '../../../database/tables.ts'
 import { uploadsById } from '../reads.ts'
-import { isOver } from '../rules.ts'
+import { isTerminal } from '../rules.ts'
 
 const BATCH = 100
 export const places: Place[] = ['staged', 'kept']
 
 /** An object of the store that no row knows. */
 export type Orphan = { key: string; place: Place; size: number }
-type OrphanScope = Pick<Scope, 'db' | 'blobs' | 'now'>
+type OrphanScope = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
 type Wanted = { graceMs: number; signal?: AbortSignal | undefined }
 
 /**
@@ -66,13 +66,13 @@ export async function inQuarantine(
 
 /** Those of the keys that no row knows. The upload is asked first: from one that is over no blob row will come. */
 export async function orphansAmong(
-  { db }: Pick<Scope, 'db'>,
+  { db }: Pick<ServiceContext, 'db'>,
   place: Place,
   keys: readonly string[],
 ): Promise<string[]> {
   if (keys.length === 0) return []
   const uploads = await uploadsById(db, keys)
-  const over = keys.filter((_, index) => isOver(uploads[index]?.status ?? 'EXPIRED'))
+  const over = keys.filter((_, index) => isTerminal(uploads[index]?.status ?? 'EXPIRED'))
   if (place === 'staged' || over.length === 0) return over
   const rows = await db.selectFrom('blobs').select('id').where('id', 'in', over).execute()
   const known = new Set(rows.map(({ id }) => id))

@@ -1,4 +1,4 @@
-import { CannotStart } from '../../../config.ts'
+import { StartupError } from '../../../config.ts'
 import type { Log } from '../../../log.ts'
 import { confirmStore, type StoreScope } from './claim.ts'
 import { newStamp, noteRefusal, resumeSweeping } from './installation.ts'
@@ -82,7 +82,7 @@ async function stampConfirmed({ db, blobs }: StoreScope) {
     const { version = '' } = (await blobs.record.read()) ?? {}
     if (await blobs.record.replace(await newStamp(db), version)) return
   }
-  throw new CannotStart(
+  throw new StartupError(
     'The store is not swept: servers write its record all the while; stop them.',
   )
 }

@@ -1,5 +1,5 @@
 import type { BlobStore, StoreRecordFile } from '../../../blobs/blob-store.ts'
-import { glance } from '../../../blobs/verify.ts'
+import { checkSize } from '../../../blobs/verify.ts'
 import type { Db } from '../../../database/database.ts'
 import { type Installation, installationOf, isKnownStamp } from './installation.ts'
 import { hasBlobs, knownKeys, sampleBlobs, sampleKeys } from './samples.ts'
@@ -57,7 +57,7 @@ async function misfitOf(
     return because === null ? null : { because, isMissing: false }
   }
   const missing = await Promise.all(
-    sample.map(async (key) => (await glance(blobs, key, 0)) === 'MISSING'),
+    sample.map(async (key) => (await checkSize(blobs, key, 0)) === 'MISSING'),
   )
   const present = missing.filter((isMissing) => !isMissing).length
   if (present > 0 && (isMarked || isMost(present, sample.length))) return null
