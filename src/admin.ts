@@ -46,13 +46,13 @@ type Command = {
   takes: readonly (keyof typeof options)[]
   /** Whether arguments follow its name. */
   takesArguments?: boolean
-  run: (scope: ServerScope, values: Values, rest: string[]) => Promise<string[]>
+  run: (ctx: ServerScope, values: Values, rest: string[]) => Promise<string[]>
 }
 
 class UsageError extends Error {}
 
 const commands: Record<string, Command> = {
-  'users list': { takes: [], run: async (scope) => (await usersOnServer(scope)).map(userLine) },
+  'users list': { takes: [], run: async (ctx) => (await usersOnServer(ctx)).map(userLine) },
   'users create': { takes: ['email', 'name'], run: createUser },
   'tokens create': {
     takes: ['user', 'name', 'scope', 'workspace', 'expires-in-days'],
@@ -60,35 +60,35 @@ const commands: Record<string, Command> = {
   },
   'tokens list': {
     takes: ['user'],
-    run: async (scope, { user }) =>
-      (await tokensOnServer(scope, required('--user', user))).map(tokenLine),
+    run: async (ctx, { user }) =>
+      (await tokensOnServer(ctx, required('--user', user))).map(tokenLine),
   },
   'tokens revoke': { takes: [], takesArguments: true, run: revokeTokens },
 }
 
-async function createUser(scope: ServerScope, { email, name }: Values) {
-  const user = await createUserOnServer(scope, {
+async function createUser(ctx: ServerScope, { email, name }: Values) {
+  const user = await createUserOnServer(ctx, {
     email: required('--email', email),
     name: name ?? null,
   })
   return [userLine(user)]
 }
 
-async function createToken(scope: ServerScope, values: Values) {
-  const { token, secret } = await createTokenOnServer(scope, {
+async function createToken(ctx: ServerScope, values: Values) {
+  const { token, secret } = await createTokenOnServer(ctx, {
     user: required('--user', values.user),
     name: values.name ?? 'Made on the server',
     scopes: values.scope?.map(scopeNamed) ?? apiScopes,
     workspace: values.workspace ?? null,
-    expiresAt: endIn(values['expires-in-days'], scope.now()),
+    expiresAt: endIn(values['expires-in-days'], ctx.now()),
   })
   console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is kept.`)
   return [secret]
 }
 
-async function revokeTokens(scope: ServerScope, _: Values, [first, ...others]: string[]) {
+async function revokeTokens(ctx: ServerScope, _: Values, [first, ...others]: string[]) {
   const tokenIds = [required('<token id>', first), ...others]
-  const count = await revokeTokensOnServer(scope, tokenIds)
+  const count = await revokeTokensOnServer(ctx, tokenIds)
   return [count === 0 ? '0 revoked: they were revoked before.' : `${count} revoked.`]
 }
 

@@ -81,7 +81,7 @@ export type App = Omit<ServiceContext, 'viewer' | 'publicUrl'> & {
   scopeFor(authorization: string | undefined, publicUrl: string): Promise<ServiceContext>
 } & AsyncDisposable
 
-/** Opens all that lives as long as the process; disposing closes it in reverse. Throws CannotStart. */
+/** Opens all that lives as long as the process; disposing closes it in reverse. Throws StartupError. */
 export async function openApp(
   config: Config,
   { log = openLog(config.logLevel), now: given }: { log?: Log; now?: () => number } = {},
@@ -150,32 +150,32 @@ async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: Databas
 
 /** What is done without being asked, by nobody in particular. */
 function work(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { quarantineMs }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every'> {
   const failed = (err: unknown) => log.error({ err }, 'a confirm could not be gone on with')
   return {
     handlers: {
-      expireUploads: (_, signal) => expireUploads(scope, signal),
-      releaseDeadConfirms: () => releaseDeadConfirms(scope),
-      [RESUME_CONFIRM]: resumer(scope, failed),
-      [AUTO_CONFIRM]: autoConfirmer(scope, failed),
-      [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(scope, signal),
-      [CONCAT_PARTS]: (payload, signal) => concatParts(scope, payload, signal),
-      sweepOrphans: (_, signal) => sweepOrphans(scope, { signal, log }),
-      tendQuarantine: (_, signal) => tendQuarantine(scope, { quarantineMs, signal, log }),
-      dropTallies: () => dropTallies(scope.db, scope.now()),
-      purgeOutlived: (_, signal) => purgeExpired(scope, signal),
-      [DRAIN_PURGED]: (_, signal) => drainPurged(scope, signal),
-      [SWEEP_BLOBS]: (_, signal) => sweepBlobs(scope, signal),
+      expireUploads: (_, signal) => expireUploads(ctx, signal),
+      releaseDeadConfirms: () => releaseDeadConfirms(ctx),
+      [RESUME_CONFIRM]: resumer(ctx, failed),
+      [AUTO_CONFIRM]: autoConfirmer(ctx, failed),
+      [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(ctx, signal),
+      [CONCAT_PARTS]: (payload, signal) => concatParts(ctx, payload, signal),
+      sweepOrphans: (_, signal) => sweepOrphans(ctx, { signal, log }),
+      tendQuarantine: (_, signal) => tendQuarantine(ctx, { quarantineMs, signal, log }),
+      dropTallies: () => dropTallies(ctx.db, ctx.now()),
+      purgeOutlived: (_, signal) => purgeExpired(ctx, signal),
+      [DRAIN_PURGED]: (_, signal) => drainPurged(ctx, signal),
+      [SWEEP_BLOBS]: (_, signal) => sweepBlobs(ctx, signal),
     },
     every: [
       { kind: 'expireUploads', ms: 60_000 },
       { kind: 'releaseDeadConfirms', ms: 60_000 },
       { kind: ENQUEUE_CONFIRMS, ms: 60_000 },
       // To list a bucket takes a request for each thousand of its objects.
-      { kind: 'sweepOrphans', ms: scope.blobs.direct ? 86_400_000 : 3_600_000 },
+      { kind: 'sweepOrphans', ms: ctx.blobs.direct ? 86_400_000 : 3_600_000 },
       { kind: 'tendQuarantine', ms: 3_600_000 },
       { kind: 'dropTallies', ms: 600_000 },
       { kind: 'purgeOutlived', ms: 600_000 },
@@ -185,7 +185,7 @@ function work(
 
 /** The same, as slowly as it takes. */
 function slowWork(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { scrub }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every' | 'pollMs'> {
@@ -194,7 +194,7 @@ function slowWork(
     log.warn({ err, blobId }, 'the scrub could not read')
   return {
     handlers: {
-      [SCRUB_BLOBS]: (_, signal) => scrubBlobs(scope, { ...scrub, failed }, signal),
+      [SCRUB_BLOBS]: (_, signal) => scrubBlobs(ctx, { ...scrub, failed }, signal),
     },
     every: [{ kind: SCRUB_BLOBS, ms: 3_600_000 }],
     pollMs: 60_000,

@@ -543,7 +543,7 @@ type Name = keyof typeof settings
 type Values = { [N in Name]: z.output<(typeof settings)[N]['schema']> }
 export type Env = { [name: string]: string | undefined }
 
-/** The configuration that `env` describes; throws CannotStart with one sentence for each variable that is wrong. */
+/** The configuration that `env` describes; throws StartupError with one sentence for each variable that is wrong. */
 export function readConfig(env: Env): Config {
   const values = readValues(env)
   const dataDir = resolve(values.DATA_DIR)

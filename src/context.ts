@@ -53,7 +53,7 @@ export type LogScope = Pick<TxContext, 'tx' | 'viewer' | 'now'>
 /** Runs `story` in one transaction: all of it or nothing. */
 export function inTransaction<T>(
   { db, ...scope }: ServiceContext,
-  story: (scope: TxContext) => Promise<T>,
+  story: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
   return transact(db, (tx) => story({ ...scope, tx }))
 }
@@ -65,7 +65,7 @@ export function inTransaction<T>(
 export function inBatchedTransaction<T>(
   { db, ...scope }: ServiceContext,
   workspaceId: string,
-  story: (scope: TxContext) => Promise<T>,
+  story: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
   const key = `${workspaceId} ${scope.viewer?.userId}`
   return transactShared(db, key, (tx) => story({ ...scope, tx }))

@@ -1,6 +1,6 @@
 import { StartupError } from './config.ts'
 
-/** Opens what lies at `path`; throws CannotStart for an error of the system, which has a code. One without is a bug of ours. */
+/** Opens what lies at `path`; throws StartupError for an error of the system, which has a code. One without is a bug of ours. */
 export async function openAt<T>(
   variable: string,
   path: string,

@@ -29,7 +29,7 @@ type Options = { config: Config; env: Env; dir: string; rowsOnly: boolean }
 
 /**
  * Makes a backup in a new or empty folder, also beside servers that run: the rows of one moment, then the bytes that these refer to,
- * then the manifest. Throws CannotStart where that cannot be; then there is no manifest, and the folder is no backup.
+ * then the manifest. Throws StartupError where that cannot be; then there is no manifest, and the folder is no backup.
  */
 export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<Manifest> {
   const { database, blobs } = config

@@ -7,7 +7,7 @@ const LEASE_MS = 600_000
 const RENEW_MS = 30_000
 
 export type BackupLease = {
-  /** Throws CannotStart where bytes may have been deleted meanwhile. */
+  /** Throws StartupError where bytes may have been deleted meanwhile. */
   requireHeld: () => void
 } & AsyncDisposable
 

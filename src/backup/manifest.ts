@@ -44,7 +44,7 @@ export async function writeManifest(dir: string, manifest: Manifest): Promise<vo
   await fsyncDirectory(dir)
 }
 
-/** Throws CannotStart where there is none, or one of another version. */
+/** Throws StartupError where there is none, or one of another version. */
 export async function readManifest(dir: string): Promise<Manifest> {
   const text = await readFile(join(dir, names.manifest), 'utf8').catch((error) => {
     throw new StartupError(
@@ -75,7 +75,7 @@ export async function describePart(dir: string, file: string): Promise<Part> {
   return { file, size, sha256: hash.digest('hex') }
 }
 
-/** Throws CannotStart unless the file is what the manifest says. */
+/** Throws StartupError unless the file is what the manifest says. */
 export async function requirePart(dir: string, { file, size, sha256 }: Part): Promise<string> {
   if (file !== names.blobs && !Object.values(rowsName).includes(file))
     throw new StartupError(`${dir} names a file that is not its own: ${JSON.stringify(file)}.`)

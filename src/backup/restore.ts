@@ -30,7 +30,7 @@ export type Restored = { blobs: number; endedUploads: number; missing: string[] 
 
 /**
  * Restores a backup into a place without rows and without bytes: first the bytes, each of which is verified, then all rows at once.
- * Throws CannotStart before anything is written where the backup is not finished or has changed, or where the place is not empty.
+ * Throws StartupError before anything is written where the backup is not finished or has changed, or where the place is not empty.
  */
 export async function restore({ config, env, dir }: Options): Promise<Restored> {
   const manifest = await readManifest(dir)

@@ -11,7 +11,7 @@ import type { Checksum } from './streams/checksum.ts'
  *
  * Every step can be repeated after a crash: staging what is staged or kept, adopting what is adopted, and removing
  * what is gone are not errors. Faults of the disk or bucket, and bytes that should be there and are not, are
- * StorageFault with the cause kept. Only one may append to a key at a time: who that is, the caller decides.
+ * StorageError with the cause kept. Only one may append to a key at a time: who that is, the caller decides.
  */
 export interface BlobStore {
   /**
@@ -31,7 +31,7 @@ export interface BlobStore {
   append(key: string, offset: number, source: Readable, options?: AppendOptions): Promise<number>
   /**
    * sha256 (lower-case hex) of the first `size` bytes, staged or already adopted: known from the writing, else they are
-   * read once more. StorageFault where fewer are there.
+   * read once more. StorageError where fewer are there.
    */
   sha256(key: string, size: number): Promise<string>
   /** The first bytes of a key, staged or already adopted, at most `length`. */
@@ -43,7 +43,7 @@ export interface BlobStore {
   /** Moves a staged key among the kept, durably; when this returns, its bytes survive a loss of power. */
   adopt(key: string): Promise<void>
   /**
-   * Bytes `start` to `end`, both included (to the last where `end` is absent); throws StorageFault where the key is not kept.
+   * Bytes `start` to `end`, both included (to the last where `end` is absent); throws StorageError where the key is not kept.
    * The stream is to be read or destroyed, else it holds the file open.
    */
   open(key: string, range?: ByteRange): Promise<Readable>
@@ -129,7 +129,7 @@ export type AppendOptions = {
    * that finds out by itself who may write needs not ask.
    */
   mayWrite?: (() => void) | undefined
-  /** Is asked before so many bytes are written to a disk, and throws StorageFault where it has no room for them. */
+  /** Is asked before so many bytes are written to a disk, and throws StorageError where it has no room for them. */
   admit?: ((bytes: number) => Promise<void>) | undefined
   /** Nobody else has what `source` brings: its memory may be given back as soon as it is written. */
   mayFree?: boolean | undefined

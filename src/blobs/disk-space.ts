@@ -4,9 +4,9 @@ import type { BlobStore } from './blob-store.ts'
 import type { Volume, VolumeState } from './volume.ts'
 
 export type DiskSpace = {
-  /** Lets an upload of `bytes` begin, and holds room for them back from others. Throws StorageFault. */
+  /** Lets an upload of `bytes` begin, and holds room for them back from others. Throws StorageError. */
   announce: (key: string, bytes: number) => Promise<void>
-  /** Lets `bytes` of it be written. Throws StorageFault. */
+  /** Lets `bytes` of it be written. Throws StorageError. */
   consume: (key: string, bytes: number) => Promise<void>
   /** No more will come of it. */
   forget: (key: string) => void

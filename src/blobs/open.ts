@@ -8,7 +8,7 @@ import type { MultipartStore } from './s3/multipart-state.ts'
 
 /**
  * Opens the store that the configuration names; makes its folders where they do not exist yet. A bucket's parts are written down in
- * `ledger`. With `isReadOnly`, to read something leaves it where it is, and no folder is made. Throws CannotStart where a folder
+ * `ledger`. With `isReadOnly`, to read something leaves it where it is, and no folder is made. Throws StartupError where a folder
  * cannot be opened.
  */
 export async function openBlobs(
@@ -22,7 +22,7 @@ export async function openBlobs(
   return s3Blobs(config, ledger)
 }
 
-/** Asks the bucket, where the bytes are in one, whether it is there and may be used; throws CannotStart. */
+/** Asks the bucket, where the bytes are in one, whether it is there and may be used; throws StartupError. */
 export async function requireBucket(config: BlobsConfig): Promise<void> {
   if (config.kind === 'disk') return
   const { checkBucket: requireContact } = await import('./s3/check-bucket.ts')

@@ -14,7 +14,7 @@ type Opens = Pick<BlobStore, 'open'>
 
 /**
  * Reads a kept key from end to end and says what is wrong with it; null where it is as it must be. `pace` is awaited for each chunk's
- * bytes. StorageFault, or whatever the disk or bucket says, where it cannot be read now: that says nothing of the bytes.
+ * bytes. StorageError, or whatever the disk or bucket says, where it cannot be read now: that says nothing of the bytes.
  */
 export async function verify(
   blobs: Opens,

@@ -25,7 +25,7 @@ const BELIEVED_MS = 600_000
 const MOST_BELIEVED = 10_000
 
 /**
- * The same store, of which `open` gives no bytes that are known to be wrong: Corrupt. With `all` they are
+ * The same store, of which `open` gives no bytes that are known to be wrong: CorruptBlob. With `all` they are
  * hashed at every read: a key that is read whole on its way, and its last bytes are held back until the hash
  * is right; of one that is read in part, all of it first, and for ten minutes that is remembered. With
  * `small` keys up to SMALL_BYTES are hashed when their file is not as it was when it was last hashed; where

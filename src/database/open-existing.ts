@@ -4,7 +4,7 @@ import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 
 /**
- * Opens a database that a server has made, for a command that works beside servers: nothing is made or migrated. Throws CannotStart
+ * Opens a database that a server has made, for a command that works beside servers: nothing is made or migrated. Throws StartupError
  * where it does not exist, cannot be used, or is of another version.
  */
 export async function openExisting(database: DatabaseConfig): Promise<Db> {

@@ -63,7 +63,7 @@ const usual: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseM
 
 /**
  * Looks at everything, also beside servers that run: some hundred rows at a time, each statement by itself, and no finding is told
- * that is not one a moment later. Throws CannotStart where there is nothing to look at, or it cannot be understood.
+ * that is not one a moment later. Throws StartupError where there is nothing to look at, or it cannot be understood.
  */
 export async function* inspect(
   config: Config,
@@ -88,7 +88,7 @@ async function belongsElsewhere({ adoptStore }: Config, house: ServiceContext): 
 
 /**
  * Confirms a store that is ahead of its database and a sweep that was refused: moves to quarantine all that no row knows. Throws
- * CannotStart where the store is not the one of the database.
+ * StartupError where the store is not the one of the database.
  */
 export async function sweep(config: Config, graceMs = usual.graceMs) {
   await using house = await openHouse(config)

@@ -38,7 +38,7 @@ export const ErrorCodeEnum = builder.enumType('ErrorCode', { values: codes })
 export const UserError = builder.interfaceRef<errors.DomainError>('UserError').implement({
   description:
     'Something that the caller can put right. The HTTP doors answer the same errors with the status named at each.',
-  resolveType: (error) => `${error.name}Error`,
+  resolveType: ({ name }) => errorTypeName(name),
   fields: (t) => ({
     code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
     message: t.exposeString('message'),
@@ -53,12 +53,17 @@ export const UserError = builder.interfaceRef<errors.DomainError>('UserError').i
   }),
 })
 
+/** Returns the name of the GraphQL type of the error class `name`: "NotFound" is NotFoundError, "StorageError" is itself. */
+export function errorTypeName(name: string): string {
+  return name.endsWith('Error') ? name : `${name}Error`
+}
+
 type ErrorClass<E extends errors.DomainError> = new (...args: never[]) => E
 
 /** The GraphQL type of an error class; Pothos finds it by the class of what was thrown. */
 function problem<E extends errors.DomainError>(type: ErrorClass<E>, description: string) {
   const ref = builder.objectType(type as unknown as typeof errors.Cycle, {
-    name: `${type.name}Error`,
+    name: errorTypeName(type.name),
     description,
     interfaces: [UserError],
   })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type GraphQLEnumType, type GraphQLInterfaceType, isUnionType } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import * as errors from '../../src/errors.ts'
+import { errorTypeName } from '../../src/graphql/errors.ts'
 import { statusOf } from '../../src/http/errors.ts'
 import { schema } from '../../src/schema.ts'
 
@@ -52,7 +53,7 @@ test('the guard sees errors, types and stories', () => {
 })
 
 describe.each(typed)('$code', ({ type, name, code }) => {
-  const documented = types.find((known) => known.name === `${name}Error`)?.description ?? ''
+  const documented = types.find((known) => known.name === errorTypeName(name))?.description ?? ''
 
   test('its type names the status that the HTTP doors give it', () => {
     const error = Object.assign(Object.create(type.prototype), { code })
@@ -65,7 +66,7 @@ describe.each(typed)('$code', ({ type, name, code }) => {
   test('some mutation can answer it', () => {
     const unions = Object.values(schema.getTypeMap()).filter(isUnionType)
     const members = unions.flatMap((union) => union.getTypes().map((member) => member.name))
-    expect([...members, ...inBatches]).toContain(`${name}Error`)
+    expect([...members, ...inBatches]).toContain(errorTypeName(name))
   })
 })
 
@@ -78,7 +79,7 @@ test.each([...promised, ...topLevel].filter((code) => !waiting.includes(code)))(
   'a story is told %s',
   (code) => {
     const name = classes.find((known) => known.code === code)?.name
-    const words = name ? [code, `${name}Error`] : [code]
+    const words = name ? [code, errorTypeName(name)] : [code]
     expect(words.some((word) => told.includes(`'${word}'`) || told.includes(`"${word}"`))).toBe(
       true,
     )

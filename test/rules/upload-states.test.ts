@@ -82,14 +82,14 @@ test('whatever is done in whatever order: statuses go their way, offsets never b
   await using holdall = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
   const tus = tusOf(holdall)
   const { db, blobs } = holdall.app
-  const scope = { ...holdall.app, viewer: null, publicUrl: '' }
+  const ctx = { ...holdall.app, viewer: null, publicUrl: '' }
 
   async function take(step: Step, { id, url }: UploadHandle): Promise<number> {
     if (step.do === 'confirm' || step.do === 'cancel') {
       await attempt(holdall, `${step.do}Upload`, { uploadId: id }, 'upload { id }')
       return 200
     }
-    if (step.do === 'jobs') await expireUploads(scope).then(() => releaseDeadConfirms(scope))
+    if (step.do === 'jobs') await expireUploads(ctx).then(() => releaseDeadConfirms(ctx))
     if (step.do === 'wait') now += step.minutes * 60_000
     if (step.do === 'head') return (await tus.head(url)).status
     if (step.do === 'terminate') return (await tus.terminate(url)).status

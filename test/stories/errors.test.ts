@@ -301,7 +301,7 @@ describe('an error says all that helps, and nothing was written', () => {
 describe('STORAGE_ERROR', () => {
   const blobs = () => join(holdall.dir, 'blobs')
   const fault = {
-    __typename: 'StorageFaultError',
+    __typename: 'StorageError',
     code: 'STORAGE_ERROR',
     message: expect.any(String),
     path: null,

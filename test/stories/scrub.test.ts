@@ -37,8 +37,8 @@ const open = async (env: Record<string, string> = {}) => {
 async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
   const { app } = holdall
   const blobs = await openBlobs(app.config.blobs, multipartLedger(app.db))
-  const scope = { ...app, blobs, viewer: null, publicUrl: '' }
-  return scrubBlobs(scope, { everyMs: 30 * DAY, bytesPerSecond }, signal)
+  const ctx = { ...app, blobs, viewer: null, publicUrl: '' }
+  return scrubBlobs(ctx, { everyMs: 30 * DAY, bytesPerSecond }, signal)
 }
 
 const theBytes = async (of = file) => bytesAt(holdall, await blobOf(holdall, of))

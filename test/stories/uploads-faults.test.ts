@@ -144,13 +144,13 @@ test('F17: who has lost the lease writes nothing down', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
-  const scope = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
-  const first = await takeLease(scope, made.id)
-  const second = await takeLease(scope, made.id)
+  const ctx = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
+  const first = await takeLease(ctx, made.id)
+  const second = await takeLease(ctx, made.id)
   if (!first || !second) throw new Error('the upload is there')
-  expect(await commitOffset(scope, first, 3)).toBe(null)
-  expect(await commitOffset(scope, second, 4)).toMatchObject({ offset: 4, status: 'RECEIVING' })
-  expect(await commitOffset(scope, second, 5)).toBe(null)
+  expect(await commitOffset(ctx, first, 3)).toBe(null)
+  expect(await commitOffset(ctx, second, 4)).toMatchObject({ offset: 4, status: 'RECEIVING' })
+  expect(await commitOffset(ctx, second, 5)).toBe(null)
 })
 
 test('bytes of the wrong length never become a file, also where they lie beyond the offset', async () => {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { StorageError } from '../../errors.ts'
 
-/** For `.catch(orFault('…'))`: words a fault of the disk and keeps it, with its errno, as the cause. Others pass. */
+/** For `.catch(wrapIoError('…'))`: words a fault of the disk and keeps it, with its errno, as the cause. Others pass. */
 export const wrapIoError = (what: string) => (cause: unknown) => {
   if (!(cause instanceof Error && 'errno' in cause)) throw cause
   throw new StorageError(what, { cause })
@@ -10,7 +10,7 @@ export const wrapIoError = (what: string) => (cause: unknown) => {
 export const isMissing = (cause: unknown) =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 
-/** For `.catch(unlessMissing)`: null where the file is not there. */
+/** For `.catch(nullIfMissing)`: null where the file is not there. */
 export const nullIfMissing = (cause: unknown) => {
   if (!isMissing(cause)) throw cause
   return null

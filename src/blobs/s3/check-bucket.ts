@@ -3,7 +3,7 @@ import { type S3Config, StartupError } from '../../config.ts'
 import { presigningClient } from './api/client.ts'
 import { statusOf } from './api/errors.ts'
 
-/** Asks the bucket whether it is there and may be used; throws CannotStart. */
+/** Asks the bucket whether it is there and may be used; throws StartupError. */
 export async function checkBucket(config: S3Config): Promise<void> {
   const client = presigningClient(config)
   await client

@@ -7,7 +7,7 @@ type Program = 'pg_dump' | 'pg_restore'
 const run = promisify(execFile)
 type Failure = Error & { code?: unknown; stderr?: string }
 
-/** Throws CannotStart unless the program is on the PATH and not older than the server. */
+/** Throws StartupError unless the program is on the PATH and not older than the server. */
 export async function requireProgram(
   program: Program,
   serverVersion: number,
@@ -24,7 +24,7 @@ export async function requireProgram(
   )
 }
 
-/** Throws CannotStart with what the program says. */
+/** Throws StartupError with what the program says. */
 export async function runProgram(program: Program, args: string[], url: string, env: Env) {
   const { address, password } = forLibpq(url)
   // Everybody on this machine sees the arguments of a process, and its user alone the variables.

@@ -37,7 +37,7 @@ export async function postgresSnapshot({ listenUrl }: PostgresConfig, env: Env):
   }
 }
 
-/** Throws CannotStart where tables are there already, or where pg_restore cannot be used. */
+/** Throws StartupError where tables are there already, or where pg_restore cannot be used. */
 export async function requireNoTables({ listenUrl }: PostgresConfig, env: Env): Promise<void> {
   await using opened = new AsyncDisposableStack()
   const client = opened.adopt(await connect(listenUrl), (client) => client.end())

@@ -30,7 +30,7 @@ export function encodeCursor({ tag, keys }: CursorForm, run: number, row: object
 const misfit = ({ column, as, ...key }: SortKey, value: unknown) =>
   `${column}: the row's ${as} is a ${typeof value} (${String(value)}), its sort key says ${JSON.stringify(key)}`
 
-/** The position a cursor stands for, or InvalidCursor for whatever cursorOf would not have written. */
+/** The position a cursor stands for, or InvalidCursor for whatever encodeCursor would not have written. */
 export function decodeCursor({ tag, keys, runs }: CursorForm, cursor: string): Position {
   const [itsTag, run, ...values] = decode(cursor)
   if (itsTag !== tag || !isIndex(run, runs) || values.length !== keys.length)

@@ -18,7 +18,7 @@ type Options = {
 }
 
 /**
- * Takes the lock that makes one process the only server of a SQLite file; disposing releases it. Throws CannotStart where another
+ * Takes the lock that makes one process the only server of a SQLite file; disposing releases it. Throws StartupError where another
  * server still has it after `timeoutMs`. The lock is a file beside the database, which itself stays open to fsck, backups and other
  * programs. A lock file that is deleted meanwhile is made anew; where another process was faster, this one is ended as by an
  * operator, with SIGTERM.

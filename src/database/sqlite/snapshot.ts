@@ -28,7 +28,7 @@ export async function sqliteSnapshot(path: string): Promise<Snapshot> {
   }
 }
 
-/** Throws CannotStart where rows are there already. */
+/** Throws StartupError where rows are there already. */
 export async function requireNoSqlite(path: string): Promise<void> {
   for (const name of [path, `${path}-wal`]) {
     const found = await stat(name).catch(() => null)

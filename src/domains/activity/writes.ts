@@ -14,7 +14,7 @@ export type Activity = {
 }
 
 /** Called for everything that the log takes in: what juniors keep beside the entries follows from here. */
-export const recorded = hook<{ scope: LogScope; event: ActivityRow }>()
+export const recorded = hook<{ ctx: LogScope; event: ActivityRow }>()
 
 /** Appends to the workspace's log: who did what to which entry, when. */
 export async function record(
@@ -38,16 +38,16 @@ export async function record(
     })
     .returningAll()
     .executeTakeFirstOrThrow()
-  await recorded.call(s.tx, { scope: s, event })
+  await recorded.call(s.tx, { ctx: s, event })
 }
 
-workspaceCreated.listen((_, { scope, workspace }) =>
-  record(scope, {
+workspaceCreated.listen((_, { ctx, workspace }) =>
+  record(ctx, {
     workspaceId: workspace.id,
     action: 'WORKSPACE_CREATED',
     details: { name: workspace.name },
   }),
 )
-workspaceUpdated.listen((_, { scope, workspace, changed }) =>
-  record(scope, { workspaceId: workspace.id, action: 'WORKSPACE_UPDATED', details: { changed } }),
+workspaceUpdated.listen((_, { ctx, workspace, changed }) =>
+  record(ctx, { workspaceId: workspace.id, action: 'WORKSPACE_UPDATED', details: { changed } }),
 )

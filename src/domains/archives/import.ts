@@ -30,36 +30,36 @@ type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConf
  * of any other ZIP the plain tree. First all bytes, each file checked, then all rows in one transaction: the whole tree is there,
  * or nothing of it. The memory does not grow with the archive but for three numbers a member. The viewer's own, confirmed upload;
  * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited,
- * FileTooLarge, ChecksumMismatch, StorageFault.
+ * FileTooLarge, ChecksumMismatch, StorageError.
  */
-export function importArchive(scope: ServiceContext, input: Importing): Promise<Imported> {
+export function importArchive(ctx: ServiceContext, input: Importing): Promise<Imported> {
   // A stream that breaks on its way tells no more than its errno.
-  return rebuild(scope, input).catch(wrapIoError('the archive could not be read'))
+  return rebuild(ctx, input).catch(wrapIoError('the archive could not be read'))
 }
 type Imported = { folder: EntryRow; entryCount: number }
 
 async function rebuild(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { uploadId, destination, onConflict }: Importing,
 ): Promise<Imported> {
-  const { db, viewer, blobs } = scope
-  const version = await withInputPath('uploadId', confirmedVersion(scope, uploadId))
+  const { db, viewer, blobs } = ctx
+  const version = await withInputPath('uploadId', confirmedVersion(ctx, uploadId))
   const { entry: folder } = await withInputPath(
     'destination',
     requireLiveFolder(db, viewer, destination, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
-  const bytes = await refuseImpossible(scope, { zip, folder, onConflict })
+  const bytes = await refuseImpossible(ctx, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await createTempFolder('holdall-import-'))
   const staged = opened.use(await createTempFile(join(dir, 'staged')))
   // All that its versions announce, and no member unpacks to more than it announced.
-  const room = await inTransaction(scope, (s) => reserveRoom(s, folder.workspaceId, bytes))
-  opened.use(renewReservation(scope, room))
+  const room = await inTransaction(ctx, (s) => reserveRoom(s, folder.workspaceId, bytes))
+  opened.use(renewReservation(ctx, room))
   try {
-    await stageAll(scope, zip, staged)
+    await stageAll(ctx, zip, staged)
     await staged.flush()
-    return await inTransaction(scope, async (s) => {
+    return await inTransaction(ctx, async (s) => {
       await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
       await releaseReservation(s, room)
@@ -68,8 +68,8 @@ async function rebuild(
   } catch (error) {
     // Where the rows may be there, their bytes stay: if they are not, the sweeper takes them.
     if (error instanceof CommitUnknown) throw error
-    await removeAll(scope, staged)
-    await dropReservation(scope, room)
+    await removeAll(ctx, staged)
+    await dropReservation(ctx, room)
     throw error
   }
 }
@@ -92,7 +92,7 @@ async function confirmedVersion({ db, viewer }: ServiceContext, uploadId: string
  * is how many bytes will be.
  */
 async function refuseImpossible(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { zip, folder, onConflict }: { zip: Zip; folder: EntryRow; onConflict: NameConflictMode },
 ): Promise<number> {
   const seen = new Set<string>()
@@ -102,7 +102,7 @@ async function refuseImpossible(
     const [top] = checkEntryPath(path)
     if (!top || onConflict !== 'FAIL' || seen.has(top.nameKey)) continue
     seen.add(top.nameKey)
-    await inTransaction(scope, (s) => resolveNameConflict(s, folder, top, 'FAIL'))
+    await inTransaction(ctx, (s) => resolveNameConflict(s, folder, top, 'FAIL'))
   }
   return bytes
 }

@@ -24,11 +24,11 @@ export const archiveName = ({ name }: EntryRow) =>
 
 /** The folder that a signed link leads to; NotFound once it is in the trash or gone, or is not for whoever made the link. */
 export async function requireArchived(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { folderId, tokenId }: ArchiveLink,
 ): Promise<EntryRow> {
-  const folder = await entryById(scope.db, folderId)
+  const folder = await entryById(ctx.db, folderId)
   if (!folder || folder.trashRootId !== null) throw new NotFound(folderId, 'nothing is here')
-  await requireLinkCreator(scope, folder.workspaceId, tokenId)
+  await requireLinkCreator(ctx, folder.workspaceId, tokenId)
   return folder
 }

@@ -14,14 +14,14 @@ import { invalidArchive, type ZipMember } from './zip-records.ts'
 const AT_ONCE = 8
 
 /** Puts the bytes of all that an archive brings where they stay, and writes down what and where. Fails with the first that fails. */
-export async function stageAll(scope: ServiceContext, zip: Zip, staged: TempFile) {
+export async function stageAll(ctx: ServiceContext, zip: Zip, staged: TempFile) {
   const line: Promise<StagedItem>[] = []
   const put = async (item: StagedItem | undefined) => {
     if (item) await staged.write(`${JSON.stringify(item)}\n`)
   }
   try {
     for await (const item of importItems(zip)) {
-      const staging = stage(scope, zip, item)
+      const staging = stage(ctx, zip, item)
       // Whoever is later in the line and fails is heard when its turn comes.
       staging.catch(() => {})
       line.push(staging)
@@ -37,15 +37,15 @@ const isFulfilled = <T>(result: PromiseSettledResult<T>) => result.status === 'f
 
 /** Puts the bytes of an entry where they stay: all of its versions, or none. */
 async function stage(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   zip: Zip,
   { versions, ...item }: ImportItem,
 ): Promise<StagedItem> {
   const staged: StagedItem['versions'] = []
   try {
-    for (const version of versions) staged.push(await stageVersion(scope, zip, item.path, version))
+    for (const version of versions) staged.push(await stageVersion(ctx, zip, item.path, version))
   } catch (error) {
-    await removeBytes(scope, staged)
+    await removeBytes(ctx, staged)
     throw error
   }
   return { ...item, versions: staged }
@@ -103,8 +103,8 @@ async function copy(blobs: BlobStore, key: string, zip: Zip, member: ZipMember):
 }
 
 /** Takes away what stageAll has put there and no row refers to. */
-export async function removeAll(scope: ServiceContext, staged: TempFile) {
-  for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(scope, versions)
+export async function removeAll(ctx: ServiceContext, staged: TempFile) {
+  for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(ctx, versions)
 }
 
 /** Never those of a row, whatever went wrong after it was written. What stays behind here the sweeper takes. */

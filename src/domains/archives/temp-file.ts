@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { wrapIoError } from '../../blobs/disk/errors.ts'
 
-/** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageFault. */
+/** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageError. */
 export async function createTempFolder(prefix: string): Promise<{ dir: string } & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), prefix)).catch(wrapIoError('no folder for the meantime'))
   // What cannot be removed now is the system's to clear away, and no reason to say that the work failed.
@@ -18,7 +18,7 @@ const CHUNK_BYTES = 256 * 1024
 
 /**
  * Where what is too much for the memory is put down meanwhile: a file that is written from its start to its end, and then read any
- * number of times. Throws StorageFault; what could not be written is still among the lines.
+ * number of times. Throws StorageError; what could not be written is still among the lines.
  */
 export async function createTempFile(path: string) {
   const file = await open(path, 'wx+').catch(wrapIoError('no file for the meantime'))

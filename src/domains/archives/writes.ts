@@ -4,10 +4,10 @@ import type { EntryRow } from '../entries/reads.ts'
 
 /** Logs that an archive began to be downloaded. */
 export async function recordArchiveDownload(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, id: entryId, path }: EntryRow,
   { bytes }: { bytes: number },
 ): Promise<void> {
   const event = { workspaceId, action: 'ARCHIVE_DOWNLOADED', entryId, path } as const
-  await inTransaction(scope, (s) => record(s, { ...event, details: { bytes } }))
+  await inTransaction(ctx, (s) => record(s, { ...event, details: { bytes } }))
 }

@@ -15,7 +15,7 @@ import {
 
 type Range = { start: number; end: number }
 type Streaming = {
-  scope: ServiceContext
+  ctx: ServiceContext
   plan: ArchivePlan
   range: Range
   learnt: Map<string, number>
@@ -28,12 +28,12 @@ const CHUNK_BYTES = 64 * 1024
  * Bytes `start` to `end` (both included) of a planned archive, always the same for the same plan. What lies before the range is
  * not read; the CRC of a member is computed while its bytes pass, remembered, and never computed again.
  */
-export function zipStream(scope: ServiceContext, plan: ArchivePlan, range: Range) {
-  return inChunks(records({ scope, plan, range, learnt: new Map() }))
+export function zipStream(ctx: ServiceContext, plan: ArchivePlan, range: Range) {
+  return inChunks(records({ ctx, plan, range, learnt: new Map() }))
 }
 
 async function* records(stream: Streaming): AsyncGenerator<Buffer> {
-  const { scope, plan, range, learnt } = stream
+  const { ctx, plan, range, learnt } = stream
   try {
     let at = 0
     for await (const member of plan.members()) {
@@ -49,7 +49,7 @@ async function* records(stream: Streaming): AsyncGenerator<Buffer> {
     }
     yield* within(range, plan.central.offset + plan.central.size, endRecords(plan.central))
   } finally {
-    await rememberCrcs(scope.db, rowsOf(learnt)).catch(() => {})
+    await rememberCrcs(ctx.db, rowsOf(learnt)).catch(() => {})
   }
 }
 
@@ -75,7 +75,7 @@ async function* memberBytes(
 }
 
 async function* contentBytes(
-  { scope, plan, range, learnt }: Streaming,
+  { ctx, plan, range, learnt }: Streaming,
   member: Planned,
   at: number,
 ): AsyncGenerator<Buffer> {
@@ -86,27 +86,27 @@ async function* contentBytes(
   if (member.blobId === null) return yield* plan.openManifest(part)
   const whole = start === 0 && end === member.size - 1 && !learnt.has(member.blobId)
   let crc = 0
-  for await (const chunk of await scope.blobs.open(member.blobId, part)) {
+  for await (const chunk of await ctx.blobs.open(member.blobId, part)) {
     if (whole) crc = crc32(chunk, crc)
     yield chunk
   }
   if (whole) learnt.set(member.blobId, crc)
 }
 
-async function crcOf({ scope, learnt }: Streaming, { blobId, crc }: Planned): Promise<number> {
+async function crcOf({ ctx, learnt }: Streaming, { blobId, crc }: Planned): Promise<number> {
   if (blobId === null) return crc ?? 0
-  return learnt.get(blobId) ?? (await crcsOf(scope, [blobId])).get(blobId) ?? 0
+  return learnt.get(blobId) ?? (await crcsOf(ctx, [blobId])).get(blobId) ?? 0
 }
 
 /** The second pass: one header for each member, with its CRC and its place. */
 async function* centralBytes(stream: Streaming): AsyncGenerator<Buffer> {
-  const { scope, plan, range } = stream
+  const { ctx, plan, range } = stream
   let at = plan.central.offset
   let offset = 0
   for await (const batch of batches(plan)) {
     const ids = batch.flatMap(({ blobId, size }) => (blobId && size > 0 ? [blobId] : []))
     const length = lengthOf(batch, offset)
-    const crcs = at + length <= range.start ? null : await crcsOf(scope, ids)
+    const crcs = at + length <= range.start ? null : await crcsOf(ctx, ids)
     if (!crcs) [at, offset] = [at + length, offset + sizesOf(batch)]
     for (const member of crcs ? batch : []) {
       if (at > range.end) return
@@ -140,8 +140,8 @@ function lengthOf(batch: Planned[], offset: number): number {
   return length
 }
 
-async function remember({ scope, learnt }: Streaming) {
-  await rememberCrcs(scope.db, rowsOf(learnt))
+async function remember({ ctx, learnt }: Streaming) {
+  await rememberCrcs(ctx.db, rowsOf(learnt))
   learnt.clear()
 }
 

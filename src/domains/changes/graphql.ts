@@ -2,7 +2,7 @@ import { BadPageSize } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { defaultPageSize, listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
-import { NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
+import { errorTypeName, NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
 import { writeCursor } from '../activity/sync-cursor.ts'
 import { asValue, Entry } from '../entries/graphql.ts'
@@ -76,7 +76,7 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
 
 const ChangesResult = builder.unionType('ChangesResult', {
   types: [ChangeBatch, SyncCursorExpiredError, NotFoundError],
-  resolveType: (result) => ('code' in result ? `${result.name}Error` : 'ChangeBatch'),
+  resolveType: (result) => ('code' in result ? errorTypeName(result.name) : 'ChangeBatch'),
 })
 
 builder.objectField(Workspace, 'changes', (t) =>

@@ -22,8 +22,8 @@ recorded.listen(async (tx, { event }) => notifyOnCommit(tx, event.workspaceId))
  * at once, be it empty. Where the viewer may no longer read, the last thing told is the End; Forbidden and, for a token that opens
  * nothing any more, Unauthenticated are thrown: within a second.
  */
-export const followChanges = (scope: ServiceContext, workspaceId: string, since?: string | null) =>
-  stream((signal) => untilItsEnd(changes(scope, workspaceId, since, signal)))
+export const followChanges = (ctx: ServiceContext, workspaceId: string, since?: string | null) =>
+  stream((signal) => untilItsEnd(changes(ctx, workspaceId, since, signal)))
 
 async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch | End> {
   try {
@@ -35,7 +35,7 @@ async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batc
 }
 
 async function* changes(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   workspaceId: string,
   since: string | null | undefined,
   signal: AbortSignal,
@@ -44,9 +44,9 @@ async function* changes(
   using ear = listen(workspaceId)
   let place: SyncPosition | null = null
   while (!signal.aborted) {
-    await requireToken(scope)
-    const from: SyncPosition = place ?? (await startOf(scope, workspaceId, since))
-    const batch = await changesAfter(scope, workspaceId, from, MAX_EVENT_CHANGES)
+    await requireToken(ctx)
+    const from: SyncPosition = place ?? (await startOf(ctx, workspaceId, since))
+    const batch = await changesAfter(ctx, workspaceId, from, MAX_EVENT_CHANGES)
     if (!place || batch.changes.length > 0) yield batch
     place = batch.place
     if (!batch.hasMore) await ear.news(TICK_MS, signal)
@@ -54,29 +54,29 @@ async function* changes(
 }
 
 const startOf = async (
-  scope: ServiceContext,
+  ctx: ServiceContext,
   workspaceId: string,
   since: string | null | undefined,
-) => (since == null ? placeNow(scope, workspaceId) : placeOf(scope, workspaceId, since))
+) => (since == null ? placeNow(ctx, workspaceId) : placeOf(ctx, workspaceId, since))
 
 /**
  * An upload as it is, then again whenever more bytes are safe or its status is another; ends after a status that nothing follows.
  * For members, as the list of uploads. Ends with NotFound, Forbidden, Unauthenticated as followChanges.
  */
-export const followUpload = (scope: ServiceContext, uploadId: string) =>
-  stream((signal) => progress(scope, uploadId, signal))
+export const followUpload = (ctx: ServiceContext, uploadId: string) =>
+  stream((signal) => progress(ctx, uploadId, signal))
 
 async function* progress(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   uploadId: string,
   signal: AbortSignal,
 ): AsyncGenerator<UploadRow> {
   let ear: Listening | null = null
   try {
     for (let told = ''; !signal.aborted; ) {
-      await requireToken(scope)
-      const upload = await requireUpload(scope, uploadId)
-      const status = statusAt(upload, scope.now())
+      await requireToken(ctx)
+      const upload = await requireUpload(ctx, uploadId)
+      const status = statusAt(upload, ctx.now())
       ear ??= listen(upload.workspaceId)
       const news = JSON.stringify([status, upload.offset, upload.size, upload.failures])
       if (news !== told) yield upload

@@ -19,7 +19,7 @@ export const MAX_BATCH_SIZE = 100
  * input. BEST_EFFORT: each in a transaction of its own, with one outcome for each. Throws InvalidInput unless there are 1 to 100.
  */
 export async function batch<Item>(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   items: readonly Item[],
   mode: BatchMode,
   act: (s: TxContext, item: Item) => Promise<EntryRow>,
@@ -28,8 +28,8 @@ export async function batch<Item>(
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
     throw new InvalidInput({ path: [field], message: `1 to ${MAX_BATCH_SIZE} entries` })
   }
-  if (mode === 'BEST_EFFORT') return runIndependently(scope, items, act)
-  return inTransaction(scope, async (s) => {
+  if (mode === 'BEST_EFFORT') return runIndependently(ctx, items, act)
+  return inTransaction(ctx, async (s) => {
     const outcomes: Outcome[] = []
     for (const [index, item] of items.entries())
       outcomes.push(done(index, await atItem(field, index, act(s, item))))
@@ -53,14 +53,10 @@ async function atItem<T>(field: string, index: number, work: Promise<T>): Promis
   }
 }
 
-async function runIndependently<Item>(
-  scope: ServiceContext,
-  items: readonly Item[],
-  act: Act<Item>,
-) {
+async function runIndependently<Item>(ctx: ServiceContext, items: readonly Item[], act: Act<Item>) {
   const outcomes: Outcome[] = []
   for (const [index, item] of items.entries()) {
-    const entry = await inTransaction(scope, (s) => act(s, item)).catch(domainErrors)
+    const entry = await inTransaction(ctx, (s) => act(s, item)).catch(domainErrors)
     outcomes.push(entry instanceof DomainError ? failed(index, entry) : done(index, entry))
   }
   return outcomes

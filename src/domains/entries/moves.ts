@@ -26,18 +26,15 @@ type Moves = {
 
 /** Moves entries into a folder of the same workspace. */
 export async function moveEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entries, destination, onConflict, mode }: Moves,
 ): Promise<Outcome[]> {
   if (onConflict === 'NEW_VERSION') {
     const message = 'moving makes no versions: FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
-  await withInputPath(
-    'destination',
-    requireLiveFolder(scope.db, scope.viewer, destination, toWrite),
-  )
-  return batch(scope, entries, mode, (s, item) => moveEntry(s, item, destination, onConflict))
+  await withInputPath('destination', requireLiveFolder(ctx.db, ctx.viewer, destination, toWrite))
+  return batch(ctx, entries, mode, (s, item) => moveEntry(s, item, destination, onConflict))
 }
 
 async function moveEntry(

@@ -26,8 +26,8 @@ async function parentOf(db: Db | Tx, id: string): Promise<string | null> {
  * Gives a folder, and all folders below it, the path and the mark of the trash that follow from the folder above it. Of a loop, and
  * of what has no folder above, nothing follows: nothing is done.
  */
-export function repairPath(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
-  return inTransaction(scope, async ({ tx }) => {
+export function repairPath(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     if (await hasCycle(tx, id)) return
     const folder = await rawEntry(tx, id)

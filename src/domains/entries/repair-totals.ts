@@ -58,8 +58,8 @@ export async function differingTotals(db: Db, ids: readonly string[]): Promise<D
 }
 
 /** Counts a folder anew, and then each folder above it. */
-export function mendTotals(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
-  return inTransaction(scope, async ({ tx }) => {
+export function mendTotals(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     const seen = new Set<string>()
     for (let at: string | null = id; at !== null && !seen.has(at); ) {
@@ -103,8 +103,8 @@ export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promi
 }
 
 /** Counts the kinds of the files in a folder anew. */
-export function mendKinds(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
-  return inTransaction(scope, async ({ tx }) => {
+export function mendKinds(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     await tx.deleteFrom('folderKinds').where('folderId', '=', id).execute()
     await sql`INSERT INTO "folderKinds" ("folderId", "mediaKind", "bytes", "fileCount")

@@ -15,14 +15,14 @@ type Tagging = {
 
 /** Adds tags to entries and takes others away; what else they carry stays. */
 export async function tagEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entries, add, remove, mode }: Tagging,
 ): Promise<Outcome[]> {
   // Without a viewer every entry is refused, and no name of a tag need be looked at.
-  const [added, removed] = scope.viewer
+  const [added, removed] = ctx.viewer
     ? [readTagNames(add ?? [], ['add']), readTagNames(remove ?? [], ['remove'])]
     : [[], []]
-  return batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+  return batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
     checkRevision(entry, expectedRevision)
     const { id: entryId, workspaceId } = entry

@@ -33,8 +33,8 @@ import { putInTrash } from './trash.ts'
 /** What changing an entry asks of the viewer. */
 export const toWrite = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
-workspaceCreated.listen((_, { scope, workspace }) =>
-  insertEntry(scope, {
+workspaceCreated.listen((_, { ctx, workspace }) =>
+  insertEntry(ctx, {
     id: workspace.rootId,
     workspaceId: workspace.id,
     kind: 'folder',

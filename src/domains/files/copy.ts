@@ -27,14 +27,11 @@ const AT_ONCE = 500
 
 /** Copies entries, folders with all they hold, into a folder of the same workspace. Bytes are shared; each copy begins with version 1. */
 export async function copyEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entries, destination, onConflict, mode }: Copies,
 ): Promise<Outcome[]> {
-  await withInputPath(
-    'destination',
-    requireLiveFolder(scope.db, scope.viewer, destination, toWrite),
-  )
-  return batch(scope, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
+  await withInputPath('destination', requireLiveFolder(ctx.db, ctx.viewer, destination, toWrite))
+  return batch(ctx, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
 }
 
 async function copyEntry(

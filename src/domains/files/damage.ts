@@ -9,8 +9,8 @@ import { entriesById, pathOf } from '../entries/reads.ts'
  * Writes down that the bytes of a blob are not as they must be; its files are FAILED from now on, and nobody is given them. The log
  * is told once, of each file. False where that is known, or nobody refers to them any more.
  */
-export function markDamaged(scope: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
-  return inTransaction(scope, async (s) => {
+export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
+  return inTransaction(ctx, async (s) => {
     const known = await s.tx
       .selectFrom('blobs')
       .select('workspaceId')
@@ -32,13 +32,13 @@ export function markDamaged(scope: ServiceContext, blobId: string, code: Damage)
 }
 
 /** Writes down that all bytes of a blob were read and are right; where they were not before, its files are told of. */
-export async function markVerified(scope: ServiceContext, { id, damage }: BlobRow): Promise<void> {
-  const verified = { verifiedAt: scope.now() }
+export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow): Promise<void> {
+  const verified = { verifiedAt: ctx.now() }
   if (damage === null) {
-    await scope.db.updateTable('blobs').set(verified).where('id', '=', id).execute()
+    await ctx.db.updateTable('blobs').set(verified).where('id', '=', id).execute()
     return
   }
-  await inTransaction(scope, async (s) => {
+  await inTransaction(ctx, async (s) => {
     const blob = await s.tx
       .updateTable('blobs')
       .set({ ...verified, damage: null })

@@ -33,7 +33,7 @@ const AT_ONCE = 100
 
 /** Writes FILE_DOWNLOADED events behind the backs of the downloads, some at a time. What cannot be written is told to `failed`. */
 export function openDownloadLog(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   failed: (error: unknown) => void,
 ): DownloadLog {
   const series = new Map<string, number>()
@@ -44,9 +44,9 @@ export function openDownloadLog(
   function isNew({ shown, versionId, whole }: Download): boolean {
     const key = `${versionId} ${shown}`
     const begunAt = series.get(key) ?? Number.NEGATIVE_INFINITY
-    if (!whole && scope.now() - begunAt < SERIES_MS) return false
+    if (!whole && ctx.now() - begunAt < SERIES_MS) return false
     series.delete(key)
-    series.set(key, scope.now())
+    series.set(key, ctx.now())
     const [oldest] = series.keys()
     if (series.size > MOST_SERIES && oldest) series.delete(oldest)
     return true
@@ -57,7 +57,7 @@ export function openDownloadLog(
     timer = undefined
     const batch = waiting
     waiting = []
-    writing = writing.then(() => write(scope, batch)).catch(failed)
+    writing = writing.then(() => write(ctx, batch)).catch(failed)
     await writing
   }
 
@@ -71,10 +71,10 @@ export function openDownloadLog(
   }
 }
 
-async function write(scope: ServiceContext, downloads: Download[]) {
+async function write(ctx: ServiceContext, downloads: Download[]) {
   for (let i = 0; i < downloads.length; i += AT_ONCE) {
     const some = downloads.slice(i, i + AT_ONCE)
-    await inTransaction(scope, async (s) => {
+    await inTransaction(ctx, async (s) => {
       for (const download of some) await writeOne({ ...s, viewer: download.viewer }, download)
     })
   }

@@ -82,7 +82,7 @@ export async function damagesOf(
   })
 }
 
-/** What a signed link of this version gives; NotFound once the file is in the trash or gone, Corrupt where its bytes are not right. */
+/** What a signed link of this version gives; NotFound once the file is in the trash or gone, CorruptBlob where its bytes are not right. */
 export async function downloadableVersion(
   { db }: ServiceContext,
   versionId: string,
@@ -94,13 +94,10 @@ export async function downloadableVersion(
   return downloadable
 }
 
-/** The current bytes of a file that the viewer may read; NotFound, Forbidden, Corrupt. */
-export async function downloadableFile(
-  scope: ServiceContext,
-  fileId: string,
-): Promise<Downloadable> {
-  const { entry } = await requireEntry(scope.db, scope.viewer, fileId, { scope: 'FILES_READ' })
-  return downloadableVersion(scope, entry.versionId ?? '').catch((error) => {
+/** The current bytes of a file that the viewer may read; NotFound, Forbidden, CorruptBlob. */
+export async function downloadableFile(ctx: ServiceContext, fileId: string): Promise<Downloadable> {
+  const { entry } = await requireEntry(ctx.db, ctx.viewer, fileId, { scope: 'FILES_READ' })
+  return downloadableVersion(ctx, entry.versionId ?? '').catch((error) => {
     throw error instanceof NotFound ? new NotFound(fileId) : error
   })
 }

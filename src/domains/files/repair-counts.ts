@@ -44,8 +44,8 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
 }
 
 /** Writes what the versions of a file say into its row. */
-export function mendFile(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
-  return inTransaction(scope, async ({ tx }) => {
+export function mendFile(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     const [file] = await differingFiles(tx, [id])
     if (file?.counted) await setFileFigures(tx, id, file.counted)
@@ -82,8 +82,8 @@ export async function differingReferences(
 }
 
 /** Counts the references to a blob anew: without one it is the sweeper's, with one it is not. */
-export function mendReferences(scope: ServiceContext, { id, workspaceId }: Named): Promise<void> {
-  return inTransaction(scope, async ({ tx, now }) => {
+export function mendReferences(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+  return inTransaction(ctx, async ({ tx, now }) => {
     lockWorkspace(tx, workspaceId)
     const [blob] = await differingReferences(tx, [id])
     if (!blob) return

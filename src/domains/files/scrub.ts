@@ -28,17 +28,17 @@ const MOST_MISSING = 20
  * and those that are whole again. Answers how many it has read; may be cut anywhere, and run anywhere.
  */
 export async function scrubBlobs(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { everyMs, bytesPerSecond, failed }: Scrubbing,
   signal: AbortSignal,
 ): Promise<number> {
   const pace = pacer(bytesPerSecond, signal)
   let [count, missing] = [0, 0]
-  for await (const blob of dueBlobs(scope, everyMs)) {
+  for await (const blob of dueBlobs(ctx, everyMs)) {
     if (missing === MOST_MISSING) failed?.(new StorageError(nothingThere), blob.id)
     if (signal.aborted || missing === MOST_MISSING) break
     await pace(LEAST_BYTES)
-    const flaw = await scrubOne(scope, blob, pace).catch((error) => {
+    const flaw = await scrubOne(ctx, blob, pace).catch((error) => {
       if (!signal.aborted) failed?.(error, blob.id)
       return 'UNREADABLE' as const
     })
@@ -53,12 +53,12 @@ const nothingThere = `${MOST_MISSING} blobs in a row are not there; is the folde
 type Pace = (bytes: number) => Promise<unknown> | undefined
 
 /** What is found wrong is read again before it counts: it may have been changed on its way here. */
-async function scrubOne(scope: ServiceContext, blob: BlobRow, pace: Pace): Promise<Damage | null> {
-  const look = () => verify(scope.blobs, blob.id, blob, pace)
+async function scrubOne(ctx: ServiceContext, blob: BlobRow, pace: Pace): Promise<Damage | null> {
+  const look = () => verify(ctx.blobs, blob.id, blob, pace)
   const flaw = (await look()) && (await look())
-  if (flaw === null) await markVerified(scope, blob)
-  else if (blob.damage === null) await markDamaged(scope, blob.id, flaw)
-  else await stillDamaged(scope, blob)
+  if (flaw === null) await markVerified(ctx, blob)
+  else if (blob.damage === null) await markDamaged(ctx, blob.id, flaw)
+  else await stillDamaged(ctx, blob)
   return flaw
 }
 

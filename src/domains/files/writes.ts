@@ -175,11 +175,11 @@ type Restoring = {
 
 /** Makes the bytes of an older version the newest version; the history stays as it was. */
 export async function restoreVersion(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { versionId, comment, expectedRevision }: Restoring,
 ): Promise<Filed> {
   checkDescription(comment ?? '', ['comment'])
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const { entry: file, parent, version } = await requireLivingVersion(s, versionId)
     checkRevision(file, expectedRevision)
     const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
@@ -192,10 +192,10 @@ export async function restoreVersion(
 
 /** Forgets an older version and, with the last reference, its bytes. The current one is InvalidState. */
 export async function deleteVersion(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   versionId: string,
 ): Promise<{ file: EntryRow; version: VersionRow }> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const { entry, parent, version } = await requireLivingVersion(s, versionId)
     if (entry.versionId === versionId) {
       throw new InvalidState('CURRENT', 'the current version stays; restore another one first')

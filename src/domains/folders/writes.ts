@@ -34,8 +34,8 @@ type NewFolder = {
  * A folder in `parent` (else in the root of workspaceId). With createParents a name like Data/Raw makes what is missing of
  * the way. NEW_VERSION answers with the folder that is there, so that the same call can be repeated.
  */
-export async function createFolder(scope: ServiceContext, input: NewFolder): Promise<EntryRow> {
-  return inTransaction(scope, async (s) => {
+export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
+  return inTransaction(ctx, async (s) => {
     const start = await startOf(s, input)
     const names = namesOf(input)
     const facts = factsOf(input)

@@ -13,10 +13,10 @@ type NewServiceAccount = { workspaceId: string; name: string; role: WorkspaceRol
 
 /** A user without a person behind it, who is a member of this workspace and of no other. OWNER, scope MEMBERS_WRITE. */
 export async function createServiceAccount(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, name, role }: NewServiceAccount,
 ): Promise<MemberRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, need)
     checkName(name)
     const about = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
@@ -33,10 +33,10 @@ export async function createServiceAccount(
  * the user stays. OWNER, scope MEMBERS_WRITE. Throws NotFound for a person.
  */
 export async function deleteServiceAccount(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   userId: string,
 ): Promise<MemberRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const [user] = await usersById(s.tx, [userId])
     const workspaceId = user?.workspaceId ?? ''
     await requireAccess(s.tx, s.viewer, workspaceId, need, userId)

@@ -19,7 +19,7 @@ export type MemberRow = Row<'members'>
  * links then pass to `newSharer`, where one is named.
  */
 export const roleChanged = hook<{
-  scope: TxContext
+  ctx: TxContext
   workspaceId: string
   userId: string
   role: WorkspaceRole | null
@@ -28,7 +28,7 @@ export const roleChanged = hook<{
 export const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
 const EMAIL = /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u
 
-workspaceCreated.listen(async (tx, { scope: { viewer, now }, workspace }) => {
+workspaceCreated.listen(async (tx, { ctx: { viewer, now }, workspace }) => {
   if (!viewer) return
   const founder = { workspaceId: workspace.id, userId: viewer.userId, role: 'OWNER' as const }
   await tx
@@ -46,10 +46,10 @@ type NewMember = {
 
 /** Lets the user of this address in; an address that nobody has yet becomes a user. A member already: the new role. */
 export async function addMember(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, need)
     const address = email.trim().toLowerCase()
     checkPerson(address, name)
@@ -94,10 +94,10 @@ export async function createUserOnServer(
 
 /** Gives a member another role; the last OWNER stays one. */
 export async function updateMember(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, need)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
@@ -116,10 +116,10 @@ type Removal = {
  * may not. `transferShareLinksTo` names the member who has the links from then on.
  */
 export async function removeMember(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, userId, transferShareLinksTo }: Removal,
 ): Promise<MemberRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const leaving = s.viewer?.userId === userId
     await requireNamed(s.tx, s.viewer, workspaceId, leaving ? { ...need, role: 'VIEWER' } : need)
     const member = await memberOf(s.tx, workspaceId, userId)
@@ -158,7 +158,7 @@ export async function endMembership(
     .execute()
   const details = { userId, ...(newSharer && { shareLinksTransferredTo: newSharer }) }
   await record(s, { workspaceId, action: 'MEMBER_REMOVED', details })
-  await roleChanged.call(s.tx, { scope: s, workspaceId, userId, role: null, newSharer })
+  await roleChanged.call(s.tx, { ctx: s, workspaceId, userId, role: null, newSharer })
 }
 
 async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
@@ -172,7 +172,7 @@ async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Pr
     .where('userId', '=', userId)
     .execute()
   await record(s, { workspaceId, action: 'MEMBER_UPDATED', details: { userId, role } })
-  await roleChanged.call(s.tx, { scope: s, workspaceId, userId, role, newSharer: null })
+  await roleChanged.call(s.tx, { ctx: s, workspaceId, userId, role, newSharer: null })
   return { ...member, role }
 }
 

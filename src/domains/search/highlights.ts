@@ -11,7 +11,7 @@ const EXCERPT = 200
 const LEAD = 60
 export const MAX_HIGHLIGHTS = 10
 
-/** Where in an entry the words of a query were found, best fields first; no more are looked for once `isOver`. */
+/** Where in an entry the words of a query were found, best fields first; no more are looked for once `isTerminal`. */
 export function highlightsOf(query: Query, texts: Texts, isOver = () => false): Highlight[] {
   const found: Highlight[] = []
   for (const field of searchFields)

@@ -11,15 +11,15 @@ const usual: Wish = { expiresInSeconds: 3600, disposition: 'attachment' }
 
 /** A signed link to the current bytes of a shared file, which ends with the share. */
 export function sharedDownloadUrl(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { id: shareLinkId, expiresAt: shareEndsAt }: ShareRow,
   { versionId, name }: EntryRow,
   { expiresInSeconds, disposition }: Wish = usual,
 ) {
-  const wanted = scope.now() + expiresInSeconds * 1000
+  const wanted = ctx.now() + expiresInSeconds * 1000
   const expiresAt = Math.min(wanted, shareEndsAt ?? wanted)
   const link = { versionId: versionId ?? '', disposition, expiresAt, shareLinkId }
-  return { url: downloadUrl(scope, link, name), expiresAt }
+  return { url: downloadUrl(ctx, link, name), expiresAt }
 }
 
 type Beginning = {
@@ -38,12 +38,12 @@ type Beginning = {
  * times its size.
  */
 export async function beginSharedDownload(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { share, entry, parent }: Shared,
   beginning: Beginning,
 ): Promise<void> {
   const link = createHash('sha256').update(beginning.link).digest('base64url')
-  await inTransaction(scope, async (s) => {
+  await inTransaction(ctx, async (s) => {
     if (!beginning.fromStart && (await resume(s, share, link, beginning))) return
     await count(s, share, link)
     await record(s, {

@@ -20,26 +20,26 @@ type Opening = {
  * What a share shows to the holder of its token and, where it has one, its password. An unknown token, a wrong password, and
  * a share that is revoked, over or used up are the same NotFound. Each opening of the shared entry is logged.
  */
-export async function openShare(scope: ServiceContext, opening: Opening): Promise<Shared> {
-  const id = shareIdOf(scope.signingKeys, opening.token)
+export async function openShare(ctx: ServiceContext, opening: Opening): Promise<Shared> {
+  const id = shareIdOf(ctx.signingKeys, opening.token)
   if (!id) throw shareNotFound()
-  const shared = await requireShared(scope, id, opening.entryId ?? undefined)
+  const shared = await requireShared(ctx, id, opening.entryId ?? undefined)
   if (isUsedUp(shared.share)) throw shareNotFound()
-  await requirePassword(scope, shared.share, opening)
-  if (shared.entry === shared.root || shared.entry.id === shared.root.id) await log(scope, shared)
+  await requirePassword(ctx, shared.share, opening)
+  if (shared.entry === shared.root || shared.entry.id === shared.root.id) await log(ctx, shared)
   return shared
 }
 
 /** The same as a question: null for whatever shows nothing. */
-export const tryShare = (scope: ServiceContext, opening: Opening): Promise<Shared | null> =>
-  openShare(scope, opening).catch((error) => {
+export const tryShare = (ctx: ServiceContext, opening: Opening): Promise<Shared | null> =>
+  openShare(ctx, opening).catch((error) => {
     if (error instanceof NotFound) return null
     throw error
   })
 
-async function log(scope: ServiceContext, { share, root, parent }: Shared) {
+async function log(ctx: ServiceContext, { share, root, parent }: Shared) {
   const { id: shareLinkId, workspaceId } = share
-  await inTransaction(scope, (s) =>
+  await inTransaction(ctx, (s) =>
     record(s, {
       workspaceId,
       action: 'SHARE_LINK_OPENED',
@@ -51,14 +51,14 @@ async function log(scope: ServiceContext, { share, root, parent }: Shared) {
 }
 
 async function requirePassword(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   share: ShareRow,
   { password, address }: Opening,
 ) {
   if (share.passwordHash === null) return
   if (password == null || password.length > 1000) throw shareNotFound()
-  const verdict = await tryFrom(scope, address, () =>
-    withKeyLock(share.id, () => tryPassword(scope, share.id, password)),
+  const verdict = await tryFrom(ctx, address, () =>
+    withKeyLock(share.id, () => tryPassword(ctx, share.id, password)),
   )
   if (verdict !== 'right') throw shareNotFound()
 }
@@ -91,8 +91,8 @@ const tryFrom = (
  * While the link is locked no password is looked at, the right one neither. A try that another process has counted one beside is
  * none, and begins anew.
  */
-async function tryPassword(scope: ServiceContext, id: string, password: string): Promise<Verdict> {
-  const { db, now } = scope
+async function tryPassword(ctx: ServiceContext, id: string, password: string): Promise<Verdict> {
+  const { db, now } = ctx
   const [share] = await sharesById(db, [id])
   if (!share?.passwordHash || isLocked(share, now())) return 'not looked at'
   const right = await isPassword(password, share.passwordHash)
@@ -104,6 +104,6 @@ async function tryPassword(scope: ServiceContext, id: string, password: string):
     .where('id', '=', id)
     .where('failures', '=', share.failures)
     .executeTakeFirst()
-  if (numUpdatedRows === 0n) return tryPassword(scope, id, password)
+  if (numUpdatedRows === 0n) return tryPassword(ctx, id, password)
   return right ? 'right' : 'wrong'
 }

@@ -111,13 +111,13 @@ export async function requireShared(
 
 /** The same for the file of a version; NotFound. */
 export async function requireSharedVersion(
-  scope: Pick<ServiceContext, 'db' | 'now'>,
+  ctx: Pick<ServiceContext, 'db' | 'now'>,
   shareLinkId: string,
   versionId: string,
 ): Promise<Shared> {
-  const [version] = await versionsById(scope.db, [versionId])
+  const [version] = await versionsById(ctx.db, [versionId])
   if (!version) throw shareNotFound()
-  return requireShared(scope, shareLinkId, version.fileId)
+  return requireShared(ctx, shareLinkId, version.fileId)
 }
 
 /** For a download that has begun: the share is there, be it used up or over in the meantime; NotFound. */

@@ -16,15 +16,15 @@ import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
  * InvalidInput, InvalidState.
  */
 export async function createShareLink(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
   // Asked before the password is hashed, which takes long, and again where it counts.
-  await withInputPath('entry', requireLive(scope.db, scope.viewer, ref, toShare))
-  requireScope(scope.viewer, 'FILES_READ')
-  checkTerms(terms, scope.now())
+  await withInputPath('entry', requireLive(ctx.db, ctx.viewer, ref, toShare))
+  requireScope(ctx.viewer, 'FILES_READ')
+  checkTerms(terms, ctx.now())
   const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const { entry, parent } = await withInputPath(
       'entry',
       requireLive(s.tx, s.viewer, ref, toShare),
@@ -62,11 +62,8 @@ const insertShare = ({ tx, viewer, now }: TxContext, share: NewShare) =>
     .executeTakeFirstOrThrow()
 
 /** From now on the link shows nothing, and what was signed through it opens nothing. EDITOR, scope SHARES_WRITE. */
-export async function revokeShareLink(
-  scope: ServiceContext,
-  shareLinkId: string,
-): Promise<ShareRow> {
-  return inTransaction(scope, async (s) => {
+export async function revokeShareLink(ctx: ServiceContext, shareLinkId: string): Promise<ShareRow> {
+  return inTransaction(ctx, async (s) => {
     const share = await withInputPath('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
     await s.tx.deleteFrom('shareLinks').where('id', '=', shareLinkId).execute()
     await log(s, share, 'SHARE_LINK_REVOKED', await sharedPath(s.tx, share))
@@ -85,12 +82,12 @@ const log = (
 }
 
 /** Whoever may no longer share leaves no share links: another member has them, or they show nothing any more. */
-roleChanged.listen(async (tx, { scope, workspaceId, userId, role, newSharer }) => {
+roleChanged.listen(async (tx, { ctx, workspaceId, userId, role, newSharer }) => {
   if (role === 'OWNER' || role === 'EDITOR') return
   const theirs = { workspaceId, userId }
   if (newSharer) return giveShares(tx, theirs, newSharer)
   for (const share of await deleteShares(tx, theirs)) {
-    await log(scope, share, 'SHARE_LINK_REVOKED', await sharedPath(tx, share))
+    await log(ctx, share, 'SHARE_LINK_REVOKED', await sharedPath(tx, share))
   }
 })
 

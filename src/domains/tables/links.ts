@@ -32,10 +32,10 @@ const MOST_ROWS = 1000
 
 /** Links a living file that exists; EDITOR, scope TABLES_WRITE. NotFound, Forbidden, InvalidState, RowRejected. */
 export async function linkRow(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { fileId, link }: { fileId: string; link: RowLink },
 ): Promise<TableRow & { file: EntryRow }> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const found = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
     const { entry: file } = await withInputPath('fileId', found)
     if (file.kind !== 'file') throw new InvalidState('FOLDER', 'this is a folder, not a file')

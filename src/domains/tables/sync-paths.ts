@@ -12,12 +12,12 @@ import { pathColumns } from './rules.ts'
 /** An entry that was at `from` and is at `to` now, with all it holds. */
 type Move = { workspaceId: string; entryId: string; from: string; to: string }
 
-recorded.listen(async (_, { scope, event }) => {
+recorded.listen(async (_, { ctx, event }) => {
   const { action, entryId, path: to, workspaceId, details } = event
   if (action !== 'ENTRY_MOVED' && action !== 'ENTRY_UPDATED') return
   const { from } = JSON.parse(details)
   if (entryId === null || to === null || typeof from !== 'string') return
-  await moveRows(scope, { workspaceId, entryId, from, to })
+  await moveRows(ctx, { workspaceId, entryId, from, to })
 })
 
 /** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */

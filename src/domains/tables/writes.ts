@@ -25,10 +25,10 @@ type NewTable = { workspaceId: string; name: string; columns: readonly NewColumn
 
 /** Makes a table that other programs can read and write, too. EDITOR, scope TABLES_WRITE; InvalidInput for what is no name. */
 export async function createTable(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, name, columns }: NewTable,
 ): Promise<Table> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     await requireNamed(s.tx, s.viewer, workspaceId, toWriteRows)
     checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)
@@ -82,7 +82,7 @@ async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
 }
 
 /**
- * Brings the catalogue to what LINKABLE_TABLES allows now. Each name is looked up in the database's own catalogue; CannotStart
+ * Brings the catalogue to what LINKABLE_TABLES allows now. Each name is looked up in the database's own catalogue; StartupError
  * for a table that is not there or is the house's own, for one whose rows have no INTEGER PRIMARY KEY, and for a column that
  * is no text. A table that is let in without a workspace is shared: see Table.
  */

@@ -119,10 +119,10 @@ type TagChange = {
 
 /** Renames or colors a tag wherever it is; color null takes the color away. */
 export async function updateTag(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { tagId, name, color }: TagChange,
 ): Promise<TagRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const tag = await requireTag(s, tagId)
     const renamed = name == null ? null : cleanTagName(name)
     if (name != null && !renamed)
@@ -143,8 +143,8 @@ export async function updateTag(
 }
 
 /** Takes a tag from everything and forgets it. */
-export async function deleteTag(scope: ServiceContext, tagId: string): Promise<TagRow> {
-  return inTransaction(scope, async (s) => {
+export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<TagRow> {
+  return inTransaction(ctx, async (s) => {
     const tag = await requireTag(s, tagId)
     await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
     await s.tx.deleteFrom('tags').where('id', '=', tagId).execute()

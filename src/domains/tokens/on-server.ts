@@ -30,12 +30,12 @@ type NewToken = {
 }
 
 /** A token for any user, with neither issuer nor parent. Throws NotFound, InvalidInput. */
-export async function createTokenOnServer(scope: ServerScope, input: NewToken): Promise<MadeToken> {
-  checkTerms(input, scope.now())
-  const { id: userId, ...user } = await requireUser(scope, input.user)
-  const workspaceId = await workspaceFor(scope, input.workspace ?? user.workspaceId)
+export async function createTokenOnServer(ctx: ServerScope, input: NewToken): Promise<MadeToken> {
+  checkTerms(input, ctx.now())
+  const { id: userId, ...user } = await requireUser(ctx, input.user)
+  const workspaceId = await workspaceFor(ctx, input.workspace ?? user.workspaceId)
   const { name, scopes, expiresAt } = input
-  return onServer(scope, async (s) => {
+  return onServer(ctx, async (s) => {
     if (workspaceId && !(await roleOf(s.tx, userId, workspaceId))) {
       throw new NotFound(userId, `${input.user} is no member of ${workspaceId}`)
     }
@@ -49,10 +49,10 @@ export async function createTokenOnServer(scope: ServerScope, input: NewToken): 
 
 /** Revokes tokens with all that was made with them; how many that were. Throws NotFound, and then revokes none of them. */
 export async function revokeTokensOnServer(
-  scope: ServerScope,
+  ctx: ServerScope,
   tokenIds: readonly string[],
 ): Promise<number> {
-  return onServer(scope, async (s) => {
+  return onServer(ctx, async (s) => {
     const tokens = await tokensById(s.tx, tokenIds)
     const missing = tokenIds.find((_, i) => !tokens[i])
     if (missing !== undefined) throw new NotFound(missing)
@@ -93,9 +93,9 @@ async function workspaceFor({ db }: ServerScope, named: string | null): Promise<
 }
 
 /** The living tokens of a user, oldest first. */
-export async function tokensOnServer(scope: ServerScope, user: string): Promise<TokenRow[]> {
-  const { id } = await requireUser(scope, user)
-  return scope.db
+export async function tokensOnServer(ctx: ServerScope, user: string): Promise<TokenRow[]> {
+  const { id } = await requireUser(ctx, user)
+  return ctx.db
     .selectFrom('apiTokens')
     .selectAll()
     .where('userId', '=', id)

@@ -12,11 +12,11 @@ import { logToken } from './writes.ts'
  * made with it stays, and ends when this token, or one above it, is revoked with `cascade`. Throws NotFound, Forbidden.
  */
 export async function revokeApiToken(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { tokenId, cascade }: { tokenId: string; cascade: boolean },
 ): Promise<TokenRow> {
-  const viewer = requireTokensWrite(scope.viewer)
-  return inTransaction(scope, async (s) => {
+  const viewer = requireTokensWrite(ctx.viewer)
+  return inTransaction(ctx, async (s) => {
     const [token] = await tokensById(s.tx, [tokenId])
     if (!(await mayManage(s.tx, s.viewer, token)) || !token) {
       throw new NotFound(tokenId).at('tokenId')
@@ -41,11 +41,11 @@ async function refuseAncestor({ tx }: TxContext, asking: string, tokenId: string
  * many were revoked.
  */
 export async function revokeAllApiTokens(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { keepCurrent }: { keepCurrent: boolean },
 ): Promise<number> {
-  const viewer = requireTokensWrite(scope.viewer)
-  return inTransaction(scope, async (s) => {
+  const viewer = requireTokensWrite(ctx.viewer)
+  return inTransaction(ctx, async (s) => {
     const own = await ownTokens(s.tx, viewer).execute()
     const spared = keepCurrent ? viewer.tokenId : undefined
     const doomed = own.map(({ id }) => id).filter((id) => id !== spared)
@@ -60,14 +60,14 @@ async function logAll(s: TxContext, revoked: TokenRow[]) {
 }
 
 /** Called with the tokens that ended because their holder or issuer left the workspace, or is no OWNER any more. */
-export const tokensLeft = hook<{ scope: TxContext; workspaceId: string; tokens: TokenRow[] }>()
+export const tokensLeft = hook<{ ctx: TxContext; workspaceId: string; tokens: TokenRow[] }>()
 
 /**
  * Whoever leaves a workspace leaves no token in it: neither their own that are bound to it, nor those that they made for service
  * accounts, whose secrets they know. The latter end also when they are no longer OWNER. Those that were revoked alone count, for
  * the sake of what was made with them.
  */
-roleChanged.listen(async (tx, { scope, workspaceId, userId, role }) => {
+roleChanged.listen(async (tx, { ctx, workspaceId, userId, role }) => {
   const ending = await tx
     .selectFrom('apiTokens')
     .select('id')
@@ -79,7 +79,7 @@ roleChanged.listen(async (tx, { scope, workspaceId, userId, role }) => {
     })
     .execute()
   const ids = ending.map(({ id }) => id)
-  const tokens = await revokeTokens(tx, ids, scope.now())
-  await logAll(scope, tokens)
-  await tokensLeft.call(tx, { scope, workspaceId, tokens })
+  const tokens = await revokeTokens(tx, ids, ctx.now())
+  await logAll(ctx, tokens)
+  await tokensLeft.call(tx, { ctx, workspaceId, tokens })
 })

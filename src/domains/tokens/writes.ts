@@ -28,15 +28,12 @@ export type MadeToken = { token: TokenRow; secret: string }
  * A token for oneself, or, by the OWNER of a workspace, for a service account of it. It can never do more than the token that
  * makes it, and ends with that one.
  */
-export async function createApiToken(
-  scope: ServiceContext,
-  input: NewApiToken,
-): Promise<MadeToken> {
-  const viewer = requireTokensWrite(scope.viewer)
+export async function createApiToken(ctx: ServiceContext, input: NewApiToken): Promise<MadeToken> {
+  const viewer = requireTokensWrite(ctx.viewer)
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
-  checkNewToken({ ...input, workspaceId, userId }, viewer, scope.now())
-  return inTransaction(scope, async (s) => {
+  checkNewToken({ ...input, workspaceId, userId }, viewer, ctx.now())
+  return inTransaction(ctx, async (s) => {
     if (workspaceId !== null) await requireHolder(s, workspaceId, userId)
     const parent = await lockToken(s.tx, viewer.tokenId, s.now())
     if (!parent) throw new Unauthenticated()

@@ -7,16 +7,16 @@ const DAY_MS = 86_400_000
 const AT_ONCE = 1000
 
 /** Purges what lies in a trash for longer than its workspace keeps it. */
-export async function purgeExpired(scope: ServiceContext, signal: AbortSignal): Promise<void> {
+export async function purgeExpired(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
   let outlived: EntryRow[]
   do {
-    outlived = await outlivedAt(scope)
+    outlived = await outlivedAt(ctx)
     for (const entry of outlived) {
       if (signal.aborted) return
-      await inTransaction(scope, (s) => purge(s, entry)).catch(unlessChanged)
+      await inTransaction(ctx, (s) => purge(s, entry)).catch(unlessChanged)
     }
   } while (outlived.length === AT_ONCE)
-  await drainPurged(scope, signal)
+  await drainPurged(ctx, signal)
 }
 
 const outlivedAt = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>

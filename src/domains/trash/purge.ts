@@ -24,30 +24,30 @@ type Purged = { results: Outcome[]; freedBytes: number }
 
 /** Ends entries of the trash for good: gone at once for everybody, however much they hold; rows and bytes follow. */
 export async function purgeEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
 ): Promise<Purged> {
   const act = async (s: TxContext, id: string) => purge(s, await requireTrashed(s, id, toPurge))
-  const results = await batch(scope, entryIds, mode, act, 'entryIds')
-  await drainPurged(scope)
+  const results = await batch(ctx, entryIds, mode, act, 'entryIds')
+  await drainPurged(ctx)
   return { results, freedBytes: freed(results) }
 }
 
 /** The same for everything in a workspace's trash, or what lies there since before a moment (milliseconds). */
 export async function emptyTrash(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   {
     workspaceId,
     trashedBefore,
   }: { workspaceId: string; trashedBefore?: number | null | undefined },
 ): Promise<{ purgedCount: number; freedBytes: number }> {
-  const purged = await inTransaction(scope, async (s) => {
+  const purged = await inTransaction(ctx, async (s) => {
     await requireAccess(s.tx, s.viewer, workspaceId, toPurge)
     const trashed = await trashedIn(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
     for (const entry of trashed) await purge(s, entry)
     return trashed
   })
-  await drainPurged(scope)
+  await drainPurged(ctx)
   return { purgedCount: purged.length, freedBytes: purged.reduce((sum, e) => sum + weight(e), 0) }
 }
 
@@ -79,9 +79,9 @@ export async function purge(s: TxContext, entry: EntryRow): Promise<EntryRow> {
 }
 
 /** Takes away the rows of what was purged, some hundred in a transaction, and marks the blobs that nobody refers to. Can be cut anywhere and done again. */
-export async function drainPurged(scope: ServiceContext, signal?: AbortSignal): Promise<void> {
-  for (let root = await purgedRoot(scope.db); root; root = await purgedRoot(scope.db)) {
-    while (await inTransaction(scope, (s) => drainSome(s, root))) {
+export async function drainPurged(ctx: ServiceContext, signal?: AbortSignal): Promise<void> {
+  for (let root = await purgedRoot(ctx.db); root; root = await purgedRoot(ctx.db)) {
+    while (await inTransaction(ctx, (s) => drainSome(s, root))) {
       if (signal?.aborted) return
       await breathe()
     }

@@ -30,11 +30,11 @@ type Trashing = {
  * NotEmpty. With `unlinkRows` the rows that hold the paths go with them.
  */
 export async function trashEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entries, recursive, unlinkRows: unlink, mode }: Trashing,
 ): Promise<{ results: Outcome[]; rowsUnlinked: number }> {
   const rows = new Map<string, number>()
-  const results = await batch(scope, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+  const results = await batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
     refuseRoot(entry)
     checkRevision(entry, expectedRevision)
@@ -61,7 +61,7 @@ type Restoring = {
 
 /** Puts entries back where they were; where that folder is gone, into fallbackDestination, else the folders of the old path are made again. */
 export async function restoreEntries(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { entryIds, fallbackDestination, onConflict, mode }: Restoring,
 ): Promise<{ results: Outcome[]; rowsRelinked: number }> {
   if (onConflict === 'NEW_VERSION') {
@@ -78,7 +78,7 @@ export async function restoreEntries(
     rows.set(id, await relinkRows(s, entry, restored))
     return restored
   }
-  const results = await batch(scope, entryIds, mode, restore, 'entryIds')
+  const results = await batch(ctx, entryIds, mode, restore, 'entryIds')
   return { results, rowsRelinked: ofThoseDone(results, rows) }
 }
 

@@ -10,26 +10,23 @@ import type { UploadRow } from './rules.ts'
  * The scope of who made an upload, by the token with which they did: for what is done in their name where no token is at
  * hand. Their rights are those of this moment: Forbidden once the token is over, NotFound or Forbidden where they may not write.
  */
-export async function asCreator(scope: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
-  return actingAs(scope, upload, await viewerOf(scope, upload.tokenId ?? ''))
+export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
+  return actingAs(ctx, upload, await viewerOf(ctx, upload.tokenId ?? ''))
 }
 
 /** The same for a confirm that a request has begun: a token that has only expired since is no reason to refuse it. */
-export async function asConfirmer(
-  scope: ServiceContext,
-  upload: UploadRow,
-): Promise<ServiceContext> {
-  return actingAs(scope, upload, await viewerOfBegun(scope.db, upload.tokenId ?? ''))
+export async function asConfirmer(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
+  return actingAs(ctx, upload, await viewerOfBegun(ctx.db, upload.tokenId ?? ''))
 }
 
 async function actingAs(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   viewer: Viewer,
 ): Promise<ServiceContext> {
   if (!viewer) throw tokenIsOver()
-  await requireOwnUpload(scope.db, viewer, upload.id)
-  return { ...scope, viewer }
+  await requireOwnUpload(ctx.db, viewer, upload.id)
+  return { ...ctx, viewer }
 }
 
 /**

@@ -6,8 +6,8 @@ import { statusesBefore } from './rules.ts'
  * Ends every unfinished upload as its expiry would: the room is given back, and clients learn to begin anew. For a database whose
  * staged bytes do not exist any more. Answers how many.
  */
-export async function terminateAllUploads(scope: ServiceContext): Promise<number> {
-  await scope.db
+export async function terminateAllUploads(ctx: ServiceContext): Promise<number> {
+  await ctx.db
     .updateTable('uploads')
     .set((eb) => ({
       ...{ status: 'RECEIVED', leaseUntil: null, confirmJob: null },
@@ -15,10 +15,10 @@ export async function terminateAllUploads(scope: ServiceContext): Promise<number
     }))
     .where('status', '=', 'PROCESSING')
     .execute()
-  await scope.db
+  await ctx.db
     .updateTable('uploads')
-    .set({ expiresAt: scope.now() })
+    .set({ expiresAt: ctx.now() })
     .where('status', 'in', statusesBefore('EXPIRED'))
     .execute()
-  return expireUploads(scope)
+  return expireUploads(ctx)
 }

@@ -6,12 +6,12 @@ import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 const BATCH = 100
 
 /** Ends the uploads whose time is over: their bytes go, their room is given back. Answers how many; may run anywhere, any number of times. */
-export async function expireUploads(scope: ServiceContext, signal?: AbortSignal): Promise<number> {
+export async function expireUploads(ctx: ServiceContext, signal?: AbortSignal): Promise<number> {
   let count = 0
   for (;;) {
     signal?.throwIfAborted()
-    const ids = await overdue(scope)
-    for (const id of ids) if (await expireUpload(scope, id)) count += 1
+    const ids = await overdue(ctx)
+    for (const id of ids) if (await expireUpload(ctx, id)) count += 1
     if (ids.length < BATCH) return count
   }
 }
@@ -27,13 +27,13 @@ async function overdue({ db, now }: ServiceContext): Promise<string[]> {
 }
 
 /** Ends one upload whose time is over; false where it is not, or where it has ended otherwise. */
-export async function expireUpload(scope: ServiceContext, id: string): Promise<boolean> {
-  const ended = await inTransaction(scope, async (s) => {
+export async function expireUpload(ctx: ServiceContext, id: string): Promise<boolean> {
+  const ended = await inTransaction(ctx, async (s) => {
     const ended = await terminateUpload(s, { id }, 'EXPIRED')
     if (ended) await recordFailure(s, ended, 'UPLOAD_EXPIRED')
     return ended
   })
-  if (ended) await deleteBytes(scope.blobs, id)
+  if (ended) await deleteBytes(ctx.blobs, id)
   return ended !== null
 }
 

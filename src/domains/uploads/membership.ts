@@ -6,18 +6,18 @@ import { statusesBefore } from './rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
 /** Whoever may no longer write in a workspace leaves no unfinished upload there: it could not be confirmed, and holds room. */
-roleChanged.listen(async (_, { scope, workspaceId, userId, role }) => {
+roleChanged.listen(async (_, { ctx, workspaceId, userId, role }) => {
   if (role === 'OWNER' || role === 'EDITOR') return
-  const unfinished = await unfinishedBy(scope.tx, workspaceId, userId)
-  for (const { id } of unfinished) await endUnfinished(scope, id)
+  const unfinished = await unfinishedBy(ctx.tx, workspaceId, userId)
+  for (const { id } of unfinished) await endUnfinished(ctx, id)
 })
 
 /** Nor do those who made tokens for service accounts leave the unfinished uploads of these tokens. */
-tokensLeft.listen(async (_, { scope, workspaceId, tokens }) => {
+tokensLeft.listen(async (_, { ctx, workspaceId, tokens }) => {
   const ended = new Set(tokens.map(({ id }) => id))
   for (const userId of new Set(tokens.map((token) => token.userId))) {
-    for (const { id, tokenId } of await unfinishedBy(scope.tx, workspaceId, userId)) {
-      if (tokenId && ended.has(tokenId)) await endUnfinished(scope, id)
+    for (const { id, tokenId } of await unfinishedBy(ctx.tx, workspaceId, userId)) {
+      if (tokenId && ended.has(tokenId)) await endUnfinished(ctx, id)
     }
   }
 })

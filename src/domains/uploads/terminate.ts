@@ -8,16 +8,16 @@ import { isOverdue, requireOwnUpload } from './reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
 /** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
-export async function cancelUpload(scope: ServiceContext, uploadId: string): Promise<UploadRow> {
-  const upload = await requireOwnUpload(scope.db, scope.viewer, uploadId)
-  const ended = await inTransaction(scope, async (s) => {
+export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promise<UploadRow> {
+  const upload = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
+  const ended = await inTransaction(ctx, async (s) => {
     const ended = await terminateUpload(s, { id: upload.id }, 'CANCELED')
     if (ended) await recordFailure(s, ended, 'CANCELED')
     return ended
   })
-  if (ended) await deleteBytes(scope.blobs, upload.id)
+  if (ended) await deleteBytes(ctx.blobs, upload.id)
   if (ended) return ended
-  const { status } = await requireOwnUpload(scope.db, scope.viewer, uploadId)
+  const { status } = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
   if (status === 'COMPLETE' || status === 'PROCESSING') {
     throw new InvalidState(status, 'it is a file already, or becomes one at this moment')
   }

@@ -25,11 +25,9 @@ const IDEMPOTENT_MS = 24 * 3_600_000
  * size, quota, and how much its maker has under way. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
  * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, and InvalidState for a place in the trash.
  */
-export async function createUpload(scope: ServiceContext, input: NewUpload): Promise<UploadRow> {
-  const upload = await inBatchedTransaction(scope, input.workspaceId, (s) =>
-    prepareUpload(s, input),
-  )
-  await stageUpload(scope, upload)
+export async function createUpload(ctx: ServiceContext, input: NewUpload): Promise<UploadRow> {
+  const upload = await inBatchedTransaction(ctx, input.workspaceId, (s) => prepareUpload(s, input))
+  await stageUpload(ctx, upload)
   return upload
 }
 
@@ -48,12 +46,12 @@ export async function prepareUpload(s: TxContext, input: NewUpload): Promise<Upl
 export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isTerminal(status)
 
 /** Makes room for the bytes. Where there is none the reservation goes as well. */
-export async function stageUpload(scope: ServiceContext, upload: UploadRow): Promise<void> {
+export async function stageUpload(ctx: ServiceContext, upload: UploadRow): Promise<void> {
   if (!isUntouched(upload)) return
   try {
-    await scope.blobs.stage(upload.id, upload.size)
+    await ctx.blobs.stage(upload.id, upload.size)
   } catch (error) {
-    await inTransaction(scope, (s) =>
+    await inTransaction(ctx, (s) =>
       terminateUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }),
     )
     throw error

@@ -47,8 +47,8 @@ export const figuresCheck: Check = {
 }
 
 /** Counts all figures of a workspace anew, while nobody else writes in it. */
-function recount(scope: ServiceContext, id: string): Promise<void> {
-  return inTransaction(scope, async ({ tx }) => {
+function recount(ctx: ServiceContext, id: string): Promise<void> {
+  return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, id)
     const [workspace] = await countAll(tx, [id])
     if (!workspace) return

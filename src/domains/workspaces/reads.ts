@@ -76,12 +76,12 @@ export const visibleWorkspaces = (
 
 /** For a signed link: whoever made it, with this token or none, may still read there. Anything else is NotFound. */
 export async function requireLinkCreator(
-  scope: { db: Db; now: () => number },
+  ctx: { db: Db; now: () => number },
   workspaceId: string,
   tokenId: string | undefined,
 ): Promise<void> {
-  const viewer = tokenId === undefined ? null : await viewerOf(scope, tokenId)
-  const readable = await readableWorkspaces(scope.db, viewer, [workspaceId])
+  const viewer = tokenId === undefined ? null : await viewerOf(ctx, tokenId)
+  const readable = await readableWorkspaces(ctx.db, viewer, [workspaceId])
   const isOver = tokenId !== undefined && viewer === null
   if (isOver || !readable.has(workspaceId)) throw new NotFound(workspaceId, 'nothing is here')
 }

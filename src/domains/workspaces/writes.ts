@@ -11,9 +11,9 @@ import { requireNamed, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
 /** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
-export const workspaceCreated = hook<{ scope: TxContext; workspace: WorkspaceRow }>()
+export const workspaceCreated = hook<{ ctx: TxContext; workspace: WorkspaceRow }>()
 export const workspaceUpdated = hook<{
-  scope: TxContext
+  ctx: TxContext
   workspace: WorkspaceRow
   changed: string[]
 }>()
@@ -30,10 +30,10 @@ export type NewWorkspace = {
 
 /** A workspace with its root folder; whoever makes it is its OWNER. */
 export async function createWorkspace(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   input: NewWorkspace,
 ): Promise<WorkspaceRow> {
-  const { viewer } = scope
+  const { viewer } = ctx
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('WORKSPACES_WRITE')) {
     throw new Forbidden({ missingScopes: ['WORKSPACES_WRITE'] })
@@ -43,9 +43,9 @@ export async function createWorkspace(
     throw new Forbidden({ message: 'a token bound to a workspace makes no others' })
   }
   checkWorkspace(input)
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const workspace = await insertWorkspace(s, input)
-    await workspaceCreated.call(s.tx, { scope: s, workspace })
+    await workspaceCreated.call(s.tx, { ctx: s, workspace })
     return workspace
   })
 }
@@ -95,11 +95,11 @@ export type WorkspaceChange = Omit<NewWorkspace, 'name' | 'slug'> & {
 
 /** Changes what is given; a quota below what is used refuses new bytes and keeps the old ones. */
 export async function updateWorkspace(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, ...change }: WorkspaceChange,
 ): Promise<WorkspaceRow> {
   const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const old = await requireNamed(s.tx, s.viewer, workspaceId, need)
     requireReadToPublish(s.viewer, change)
     checkWorkspace(change)
@@ -113,7 +113,7 @@ export async function updateWorkspace(
       .where('id', '=', workspaceId)
       .returningAll()
       .executeTakeFirstOrThrow()
-    await workspaceUpdated.call(s.tx, { scope: s, workspace, changed })
+    await workspaceUpdated.call(s.tx, { ctx: s, workspace, changed })
     return workspace
   })
 }

@@ -41,16 +41,16 @@ export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
     const [, , , token = '', name = ''] = pathname.split('/')
-    const scope = await app.scopeFor(undefined, publicUrl)
-    const link = readArchiveLink(scope.signingKeys, token, scope.now())
-    const folder = await requireArchived(scope, link)
+    const ctx = await app.scopeFor(undefined, publicUrl)
+    const link = readArchiveLink(ctx.signingKeys, token, ctx.now())
+    const folder = await requireArchived(ctx, link)
     const take: Take = async (bytes) => {
       const key = quotaKey(link.folderId, link)
       links.downloads.admit(key, res)
       await links.bytes?.takeFor(res, key, bytes)
     }
     const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
-    await using plan = await planArchive(scope.db, folder)
+    await using plan = await planArchive(ctx.db, folder)
     if (format === 'csv') return await unlessGone(res, sendTable(req, res, { plan, take }))
     if (format === 'json') {
       return await unlessGone(res, sendCopy(req, res, { ...manifestCopy(plan), take }))
@@ -58,10 +58,10 @@ export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch
     const zip: Copy = {
       ...{ name: archiveName(folder), mediaType: 'application/zip', size: plan.size },
       ...{ etag: plan.etag, modifiedAt: plan.manifest.modifiedAt },
-      open: (range) => Readable.from(zipStream(scope, plan, range), { objectMode: false }),
-      begin: () => recordArchiveDownload(scope, folder, { bytes: plan.size }),
+      open: (range) => Readable.from(zipStream(ctx, plan, range), { objectMode: false }),
+      begin: () => recordArchiveDownload(ctx, folder, { bytes: plan.size }),
     }
-    watch.follow(res, rightOfMaker(scope, folder.workspaceId, link.tokenId))
+    watch.follow(res, rightOfMaker(ctx, folder.workspaceId, link.tokenId))
     return await unlessGone(res, sendCopy(req, res, { ...zip, take }))
   },
 })

@@ -53,7 +53,7 @@ export function downloadHandler(door: DownloadDoor) {
 async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
   const asked = await requested(door, req)
-  const { scope, file, disposition, cacheControl, begin, by } = asked
+  const { ctx, file, disposition, cacheControl, begin, by } = asked
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
     ETag: copy.etag,
@@ -75,7 +75,7 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
   const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
   const mayRedirect = door.redirects && !asked.counted && canPresign(req.headers, answer)
-  const direct = mayRedirect ? scope.blobs.direct : undefined
+  const direct = mayRedirect ? ctx.blobs.direct : undefined
   if (asked.link) {
     const { bytes, downloads } = door.links
     downloads.admit(asked.link, res)
@@ -84,10 +84,10 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   }
   await begin?.(answer)
   if (direct) {
-    return sendToBucket(res, { direct, key: file.blobId, content, now: scope.now(), onBegin })
+    return sendToBucket(res, { direct, key: file.blobId, content, now: ctx.now(), onBegin })
   }
   door.watch.follow(res, asked.still)
-  await sendFile(res, { ...answer, headers }, { blobs: scope.blobs, blobId: file.blobId, onBegin })
+  await sendFile(res, { ...answer, headers }, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
 }
 
 type Sending = { res: ServerResponse; file: Downloadable; answer: FileResponse; toBucket: boolean }
@@ -106,7 +106,7 @@ const whatIsAsked = ({ versionId }: Downloadable, answer: FileResponse) => ({
 })
 
 type Asked = {
-  scope: ServiceContext
+  ctx: ServiceContext
   file: Downloadable
   disposition: Disposition
   cacheControl: string
@@ -128,67 +128,58 @@ async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Aske
   const [, , key = ''] = pathname.split('/')
   if (key.includes('.')) return bySignature(door.nobody, key)
   const asked = await byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
-  const link = asked.scope.viewer ? undefined : quotaKey(asked.file.versionId, {})
-  return { ...asked, by: bearerIn(asked.scope, door.address), link }
+  const link = asked.ctx.viewer ? undefined : quotaKey(asked.file.versionId, {})
+  return { ...asked, by: bearerIn(asked.ctx, door.address), link }
 }
 
 /** Of what was linked to with this token, or without any, in one workspace. */
 export const rightOfMaker = (
-  scope: ServiceContext,
+  ctx: ServiceContext,
   workspaceId: string,
   tokenId: string | undefined,
 ) => ({
   key: `${workspaceId} ${tokenId}`,
-  ask: () => requireLinkCreator(scope, workspaceId, tokenId),
+  ask: () => requireLinkCreator(ctx, workspaceId, tokenId),
 })
 
-async function bySignature(scope: ServiceContext, token: string): Promise<Asked> {
-  const now = scope.now()
-  const said = readLink(scope.signingKeys, token, now)
+async function bySignature(ctx: ServiceContext, token: string): Promise<Asked> {
+  const now = ctx.now()
+  const said = readLink(ctx.signingKeys, token, now)
   const { versionId, disposition, expiresAt, tokenId, shareLinkId } = said
   const link = quotaKey(versionId, said)
-  const file = await downloadableVersion(scope, versionId)
-  if (shareLinkId) return { ...(await byShare(scope, token, shareLinkId, file)), disposition, link }
-  const still = rightOfMaker(scope, file.workspaceId, tokenId)
+  const file = await downloadableVersion(ctx, versionId)
+  if (shareLinkId) return { ...(await byShare(ctx, token, shareLinkId, file)), disposition, link }
+  const still = rightOfMaker(ctx, file.workspaceId, tokenId)
   await still.ask()
   // Bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', shown: token } as const
-  return { scope, file, disposition, cacheControl, by, still, link }
+  return { ctx, file, disposition, cacheControl, by, still, link }
 }
 
 /** The share is asked each time: what was revoked a moment ago opens nothing. */
-async function byShare(
-  scope: ServiceContext,
-  link: string,
-  shareLinkId: string,
-  file: Downloadable,
-) {
-  const shared = await requireSharedVersion(scope, shareLinkId, file.versionId)
+async function byShare(ctx: ServiceContext, link: string, shareLinkId: string, file: Downloadable) {
+  const shared = await requireSharedVersion(ctx, shareLinkId, file.versionId)
   const begin = (answer: FileResponse) =>
-    beginSharedDownload(scope, shared, {
+    beginSharedDownload(ctx, shared, {
       link,
       size: file.size,
       askedBytes: bytesOf(answer),
       fromStart: file.size === 0 || answer.parts.some(({ range }) => range.start === 0),
     })
   const counted = shared.share.maxDownloads !== null
-  const still = { key: shareLinkId, ask: () => requireUnrevoked(scope, shareLinkId) }
-  return { scope, file, cacheControl: 'private, no-store', begin, counted, still }
+  const still = { key: shareLinkId, ask: () => requireUnrevoked(ctx, shareLinkId) }
+  return { ctx, file, cacheControl: 'private, no-store', begin, counted, still }
 }
 
-async function byBearer(
-  scope: ServiceContext,
-  fileId: string,
-  asked: string | null,
-): Promise<Asked> {
+async function byBearer(ctx: ServiceContext, fileId: string, asked: string | null): Promise<Asked> {
   const disposition = dispositionOf(asked)
-  const file = await downloadableFile(scope, fileId).catch((error) => {
+  const file = await downloadableFile(ctx, fileId).catch((error) => {
     // Who shows no token is asked for one, and learns nothing of what is there.
-    throw error instanceof NotFound && !scope.viewer ? new Unauthenticated() : error
+    throw error instanceof NotFound && !ctx.viewer ? new Unauthenticated() : error
   })
-  const still = rightOfMaker(scope, file.workspaceId, scope.viewer?.tokenId)
-  return { scope, file, disposition, cacheControl: 'private, no-cache', still }
+  const still = rightOfMaker(ctx, file.workspaceId, ctx.viewer?.tokenId)
+  return { ctx, file, disposition, cacheControl: 'private, no-cache', still }
 }
 
 const bearerIn = ({ viewer }: ServiceContext, address: string) =>

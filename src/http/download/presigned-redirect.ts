@@ -23,7 +23,7 @@ type Sending = {
   onBegin: () => void
 }
 
-/** 302 to the bytes in the bucket, which are served under the type and the name that the house would give them. Throws StorageFault. */
+/** 302 to the bytes in the bucket, which are served under the type and the name that the house would give them. Throws StorageError. */
 export async function sendToBucket(res: ServerResponse, sending: Sending) {
   const { direct, key, content, now, onBegin } = sending
   const url = await direct.getUrl(key, {

@@ -54,7 +54,7 @@ const behindTheEnd = (size: number) =>
 
 /**
  * Sends the answer, opening each part when its turn comes; memory stays constant, and a client that goes away ends the reading.
- * Headers go out with the first byte: until then a fault of the storage is still a clean 5xx. Throws StorageFault.
+ * Headers go out with the first byte: until then a fault of the storage is still a clean 5xx. Throws StorageError.
  */
 export async function sendFile(
   res: ServerResponse,

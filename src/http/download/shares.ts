@@ -19,14 +19,14 @@ export const sharesDoor = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
-    const scope = await app.scopeFor(undefined, publicUrl)
-    const shared = await openShare(scope, {
+    const ctx = await app.scopeFor(undefined, publicUrl)
+    const shared = await openShare(ctx, {
       token: pathname.split('/')[2] ?? '',
       password: req.headers['holdall-share-password']?.toString(),
       entryId: searchParams.get('folder'),
       address,
     })
-    const body = JSON.stringify(await shown(scope, shared, searchParams.get('after')))
+    const body = JSON.stringify(await shown(ctx, shared, searchParams.get('after')))
     res.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',
       'Content-Length': Buffer.byteLength(body),
@@ -39,12 +39,12 @@ export const sharesDoor = (app: App): Handler => ({
   },
 })
 
-async function shown(scope: ServiceContext, shared: Shared, after: string | null) {
+async function shown(ctx: ServiceContext, shared: Shared, after: string | null) {
   const { entry } = shared
-  if (entry.kind === 'file') return { entry: about(entry), ...linkTo(scope, shared, entry) }
-  const list = childrenList(scope.db, entry, {}, byName)
+  if (entry.kind === 'file') return { entry: about(entry), ...linkTo(ctx, shared, entry) }
+  const list = childrenList(ctx.db, entry, {}, byName)
   const { edges, hasNextPage, endCursor } = await readPage(list, { first: PAGE, after })
-  const children = edges.map(({ node }) => ({ ...about(node), ...linkTo(scope, shared, node) }))
+  const children = edges.map(({ node }) => ({ ...about(node), ...linkTo(ctx, shared, node) }))
   return { entry: about(entry), children, next: hasNextPage ? endCursor : null, downloadUrl: null }
 }
 
@@ -58,9 +58,9 @@ const about = ({ id, kind, name, description, size, mediaType, sha256, updatedAt
   updatedAt: new Date(updatedAt).toISOString(),
 })
 
-function linkTo(scope: ServiceContext, { share }: Shared, entry: EntryRow) {
+function linkTo(ctx: ServiceContext, { share }: Shared, entry: EntryRow) {
   if (entry.kind === 'folder') return {}
-  const { url, expiresAt } = sharedDownloadUrl(scope, share, entry)
+  const { url, expiresAt } = sharedDownloadUrl(ctx, share, entry)
   return { downloadUrl: { url, expiresAt: new Date(expiresAt).toISOString() } }
 }
 

@@ -13,17 +13,17 @@ const PATIENCE_MS = 20_000
 
 /** Makes the upload of a POST, for @tus/server to go on with; its id. */
 export async function createFromRequest(passage: TusRequestState): Promise<string> {
-  const { asked, scope } = passage
+  const { asked, ctx } = passage
   const input = { ...asUpload(passage), size: asked.length }
-  passage.upload = await createUpload(scope, asked.concat ? partial(input) : input)
+  passage.upload = await createUpload(ctx, asked.concat ? partial(input) : input)
   return passage.upload.id
 }
 
 /** Clients that say nothing in metadata, as of partial uploads, may say the workspace in the query of their endpoint. */
-function asUpload({ req, scope }: TusRequestState, ofParts: string | null = null) {
+function asUpload({ req, ctx }: TusRequestState, ofParts: string | null = null) {
   const { searchParams } = new URL(req.url ?? '', 'http://door')
   const header = req.headers['upload-metadata']?.toString()
-  return uploadFromMetadata(header, scope.viewer, searchParams.get('workspaceId') ?? ofParts)
+  return uploadFromMetadata(header, ctx.viewer, searchParams.get('workspaceId') ?? ofParts)
 }
 
 type Input = ReturnType<typeof asUpload> & { size: number | null }
@@ -40,12 +40,12 @@ const partial = ({ workspaceId, tusMetadata, size }: Input) => ({
 
 /** The final upload of a POST, with its parts joined unless that takes long. */
 export async function concatenate(passage: TusRequestState, startJoining: () => unknown) {
-  const { asked, scope } = passage
-  const partIds = (asked.concat?.parts ?? []).map((url) => partAt(scope, url))
+  const { asked, ctx } = passage
+  const partIds = (asked.concat?.parts ?? []).map((url) => partAt(ctx, url))
   const [first] = partIds
-  const workspaceId = (first && (await uploadById(scope.db, first))?.workspaceId) ?? null
+  const workspaceId = (first && (await uploadById(ctx.db, first))?.workspaceId) ?? null
   const input = { ...asUpload(passage, workspaceId), concat: asked.concat?.header ?? '', partIds }
-  const upload = await createFinal(scope, input)
+  const upload = await createFinal(ctx, input)
   void startJoining()
   passage.upload = await joined(passage, upload)
   return new Response(null, { status: 201 })
@@ -60,13 +60,13 @@ function partAt({ signingKeys }: ServiceContext, url: string): string {
   return id
 }
 
-async function joined({ scope, stop }: TusRequestState, made: UploadRow): Promise<UploadRow> {
+async function joined({ ctx, stop }: TusRequestState, made: UploadRow): Promise<UploadRow> {
   const end = performance.now() + PATIENCE_MS
   let upload = made
   for (let pauseMs = 5; isConcatenating(upload); pauseMs = Math.min(2 * pauseMs, 200)) {
     if (stop.signal.aborted || performance.now() > end) break
     await sleep(pauseMs)
-    upload = (await uploadById(scope.db, made.id)) ?? upload
+    upload = (await uploadById(ctx.db, made.id)) ?? upload
   }
   return upload
 }

@@ -28,10 +28,10 @@ export class UploadStore extends DataStore {
 
   override async getUpload(id: string): Promise<Upload> {
     const passage = currentPassage()
-    const { scope, asked } = passage
+    const { ctx, asked } = passage
     const patches = asked.method === 'PATCH'
     const found = await (patches ? acquireLease : readAfterWriter)(passage, id)
-    const upload = requireActive(found, id, scope.now())
+    const upload = requireActive(found, id, ctx.now())
     if (patches && upload.status === 'PROCESSING')
       throw lockedError('the upload is being confirmed')
     passage.upload = upload
@@ -46,7 +46,7 @@ export class UploadStore extends DataStore {
     const upload = requireUpload(passage)
     if (upload.size === length) return
     passage.upload =
-      (await declareLength(passage.scope, upload, length)) ?? (await throwLeaseLost(passage))
+      (await declareLength(passage.ctx, upload, length)) ?? (await throwLeaseLost(passage))
   }
 
   override write(): Promise<number> {
@@ -55,10 +55,10 @@ export class UploadStore extends DataStore {
 
   override async remove(id: string): Promise<void> {
     const passage = currentPassage()
-    const { scope } = passage
-    const upload = requireActive(await readAfterWriter(passage, id), id, scope.now())
+    const { ctx } = passage
+    const upload = requireActive(await readAfterWriter(passage, id), id, ctx.now())
     if (upload.status === 'PROCESSING') throw lockedError('the upload is being confirmed')
-    if (upload.status === 'COMPLETE') return expireResource(scope, upload)
-    await cancelUpload(scope, id)
+    if (upload.status === 'COMPLETE') return expireResource(ctx, upload)
+    await cancelUpload(ctx, id)
   }
 }

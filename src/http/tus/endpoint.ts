@@ -63,8 +63,8 @@ export function uploadsDoor(
     const id = uploadNamed(req, method, app.signingKeys)
     if (closing) throw lockedError('the server is closing')
     const passage = await enter(req, visit, method)
-    if (sending.has(method)) senders.admit(passage.scope.viewer?.userId ?? '', res)
-    const { viewer } = passage.scope
+    if (sending.has(method)) senders.admit(passage.ctx.viewer?.userId ?? '', res)
+    const { viewer } = passage.ctx
     using _ = watch.follow(passage.stop, viewer?.tokenId ?? '')
     const served = serve(serving, res, passage, id).finally(() => running.delete(passage))
     running.set(passage, served)
@@ -125,11 +125,11 @@ async function enter(
   visit: RequestContext,
   method: string,
 ): Promise<TusRequestState> {
-  const scope = await visit.scope()
-  if (!scope.viewer) throw new Unauthenticated()
-  const asked = readHeaders(req, method, scope.limits.maxUploadBytes)
+  const ctx = await visit.scope()
+  if (!ctx.viewer) throw new Unauthenticated()
+  const asked = readHeaders(req, method, ctx.limits.maxUploadBytes)
   const stop = new AbortController()
-  return { req, asked, scope, upload: null, hold: null, stop, problem: null }
+  return { req, asked, ctx, upload: null, hold: null, stop, problem: null }
 }
 
 type Serving = { tus: Server; startJoining: () => unknown }
@@ -156,8 +156,8 @@ async function serve(
 }
 
 /** One that takes its bytes otherwise is not here. */
-async function requireTusUpload({ scope, asked }: TusRequestState, id: string) {
-  const upload = await requireOwnUpload(scope.db, scope.viewer, id)
+async function requireTusUpload({ ctx, asked }: TusRequestState, id: string) {
+  const upload = await requireOwnUpload(ctx.db, ctx.viewer, id)
   if (upload.transport !== 'TUS') throw new NotFound(id)
   // tus: "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload URL".
   if (asked.method === 'PATCH' && isFinal(upload)) {
@@ -185,13 +185,13 @@ const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
  * yet is 423, as HEAD is, for a client takes 204 at the end for success.
  */
 async function confirmIfAsked(passage: TusRequestState) {
-  const { upload, asked, scope } = passage
+  const { upload, asked, ctx } = passage
   if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
   if (asked.method !== 'PATCH' && asked.method !== 'POST') return
   try {
-    await confirmItself(scope, upload)
+    await confirmItself(ctx, upload)
   } finally {
-    passage.upload = await uploadById(scope.db, upload.id)
+    passage.upload = await uploadById(ctx.db, upload.id)
   }
   if (asked.method === 'PATCH') requireConfirmed(passage.upload)
 }

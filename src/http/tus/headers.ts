@@ -42,7 +42,7 @@ export function checkVersion({ headers }: IncomingMessage) {
   throw new HttpError(412, 'PRECONDITION_FAILED', message, { 'Tus-Version': TUS_VERSION })
 }
 
-/** Throws HttpProblem (400, 415) and FileTooLarge for what the protocol refuses in headers. */
+/** Throws HttpError (400, 415) and FileTooLarge for what the protocol refuses in headers. */
 export function readHeaders(
   req: IncomingMessage,
   method: string,

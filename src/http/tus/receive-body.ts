@@ -24,9 +24,9 @@ export async function receiveBody(
   passage: TusRequestState,
   patience: BodyTimeouts,
 ): Promise<number> {
-  const { req, asked, scope, stop } = passage
+  const { req, asked, ctx, stop } = passage
   const upload = requireUpload(passage)
-  const end = upload.offset + remainingBytes(upload, scope.limits.maxUploadBytes)
+  const end = upload.offset + remainingBytes(upload, ctx.limits.maxUploadBytes)
   if (asked.hasBody && (isAllThere(upload) || upload.offset + (asked.contentLength ?? 0) > end)) {
     throw tooMuch()
   }
@@ -40,7 +40,7 @@ export async function receiveBody(
     mayWrite: () => requireMine(passage),
     onDurable: (offset: number) => commitUpTo(passage, offset, end),
   }
-  const appended = appendTo(scope, upload, req, options)
+  const appended = appendTo(ctx, upload, req, options)
   const offset = await appended.catch(async (error) => {
     // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
     requireMine(passage)
@@ -48,7 +48,7 @@ export async function receiveBody(
     throw error
   })
   // Also where the body had ended before anybody noticed: a revoked token brings no last byte.
-  await requireUnrevoked(scope.db, scope.viewer)
+  await requireUnrevoked(ctx.db, ctx.viewer)
   if (offset > end) throw tooMuch()
   if (offset > requireUpload(passage).offset || offset === upload.size)
     await commit(passage, offset, commitFinalOffset)
@@ -60,10 +60,10 @@ const isAllThere = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes
 
 /** Its URL is not told before the answer, but others may find it in the list of uploads. */
 async function holdNew(passage: TusRequestState) {
-  const { scope } = passage
-  if (!isShared(scope)) return
+  const { ctx } = passage
+  if (!isShared(ctx)) return
   const { id } = requireUpload(passage)
-  passage.upload = requireActive(await acquireLease(passage, id), id, scope.now())
+  passage.upload = requireActive(await acquireLease(passage, id), id, ctx.now())
 }
 
 function requireMine({ hold }: TusRequestState) {
@@ -77,13 +77,13 @@ async function commitUpTo(passage: TusRequestState, offset: number, end: number)
 }
 
 async function commit(passage: TusRequestState, offset: number, write = commitOffset) {
-  const { scope } = passage
+  const { ctx } = passage
   const upload = requireUpload(passage)
   try {
-    passage.upload = (await write(scope, upload, offset)) ?? (await throwLeaseLost(passage))
+    passage.upload = (await write(ctx, upload, offset)) ?? (await throwLeaseLost(passage))
   } catch (error) {
     // Another process may have written these bytes since.
-    scope.blobs.distrust?.(upload.id)
+    ctx.blobs.distrust?.(upload.id)
     throw error
   }
 }

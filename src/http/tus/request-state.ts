@@ -28,7 +28,7 @@ export type StopReason = 'newer' | 'idle' | 'closing' | 'lost' | 'revoked'
 export type TusRequestState = {
   req: IncomingMessage
   asked: TusRequest
-  scope: ServiceContext
+  ctx: ServiceContext
   /** As this request last read or wrote it; null before, and where it is not there (any more). */
   upload: UploadRow | null
   /** Once it is the one that writes. */
@@ -64,17 +64,17 @@ export async function acquireLease(
   passage: TusRequestState,
   id: string,
 ): Promise<UploadRow | null> {
-  passage.hold = await acquireWriteLease(passage.scope, id, passage.stop)
+  passage.hold = await acquireWriteLease(passage.ctx, id, passage.stop)
   if (!passage.hold) throw lockedError('another request for this upload has not ended yet')
   return passage.hold.upload
 }
 
 /** The row of the upload, once whoever wrote to it has ended. Throws busy. */
 export async function readAfterWriter(
-  { scope, stop }: TusRequestState,
+  { ctx, stop }: TusRequestState,
   id: string,
 ): Promise<UploadRow | null> {
-  const ended = await preemptWriter(scope, id, stop)
+  const ended = await preemptWriter(ctx, id, stop)
   if (!ended) throw lockedError('another request for this upload has not ended yet')
   return ended.upload
 }
@@ -105,11 +105,8 @@ export function requireConfirmed(upload: UploadRow | null): void {
 }
 
 /** Asked anew by a request that has written: what came after an upload has ended goes the way of what came before. */
-export async function requireStillThere(
-  { scope }: TusRequestState,
-  id: string,
-): Promise<UploadRow> {
-  const { db, blobs, now } = scope
+export async function requireStillThere({ ctx }: TusRequestState, id: string): Promise<UploadRow> {
+  const { db, blobs, now } = ctx
   const upload = await uploadById(db, id)
   if (upload && isTerminal(upload.status) && upload.status !== 'COMPLETE')
     await deleteBytes(blobs, id)

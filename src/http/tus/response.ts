@@ -9,12 +9,12 @@ import type { TusRequestState } from './request-state.ts'
  * and what has become of it. tus: the offset goes with HEAD, PATCH and a POST with bytes; here also with 409, 423 and 460, so
  * that a client need not ask. The Holdall- headers are ours.
  */
-export function setUploadHeaders(res: ServerResponse, { asked, scope, upload }: TusRequestState) {
+export function setUploadHeaders(res: ServerResponse, { asked, ctx, upload }: TusRequestState) {
   if (!upload) return
   const { method } = asked
-  const status = statusAt(upload, scope.now())
+  const status = statusAt(upload, ctx.now())
   const told = {
-    Location: method === 'POST' ? uploadUrl(scope, upload.id) : null,
+    Location: method === 'POST' ? uploadUrl(ctx, upload.id) : null,
     // tus: HEAD of a final upload has no offset "unless the concatenation has been successfully finished".
     'Upload-Offset':
       (method !== 'POST' || asked.hasBody) && !isConcatenating(upload) ? upload.offset : null,

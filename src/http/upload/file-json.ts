@@ -11,8 +11,8 @@ const LINK_MS = 3_600_000
  * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with
  * what it has just written: id, name, path and size.
  */
-export async function fileJson(scope: ServiceContext, fileId: string) {
-  const { db } = scope
+export async function fileJson(ctx: ServiceContext, fileId: string) {
+  const { db } = ctx
   const file = await entryById(db, fileId)
   const [version] = await versionsById(db, [file?.versionId ?? ''])
   const parent = file?.parentId ? await entryById(db, file.parentId) : null
@@ -24,7 +24,7 @@ export async function fileJson(scope: ServiceContext, fileId: string) {
     path: pathOf(file, parent),
     size: file.size,
   }
-  if (!scope.viewer?.scopes.has('FILES_READ')) return written
+  if (!ctx.viewer?.scopes.has('FILES_READ')) return written
   const [tags = []] = await tagsOfEntries(db, [fileId])
   return {
     ...written,
@@ -35,12 +35,12 @@ export async function fileJson(scope: ServiceContext, fileId: string) {
     tags: tags.map(({ name }) => name),
     version: { id: version.id, number: version.number },
     createdAt: new Date(file.createdAt).toISOString(),
-    downloadUrl: linkTo(scope, version.id, file.name),
+    downloadUrl: linkTo(ctx, version.id, file.name),
   }
 }
 
-function linkTo(scope: ServiceContext, versionId: string, name: string): string {
-  const tokenId = scope.viewer?.tokenId
-  const expiresAt = scope.now() + LINK_MS
-  return downloadUrl(scope, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)
+function linkTo(ctx: ServiceContext, versionId: string, name: string): string {
+  const tokenId = ctx.viewer?.tokenId
+  const expiresAt = ctx.now() + LINK_MS
+  return downloadUrl(ctx, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)
 }

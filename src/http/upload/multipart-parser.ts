@@ -22,7 +22,7 @@ type Read<T> = { fields: Fields; part: FilePart; stored: T }
 
 /**
  * Reads multipart/form-data (RFC 7578) with one file, as it comes: what is in memory is what `store` has not taken yet. Resolves
- * once all was read and stored; rejects with HttpProblem (400, 408, 413, 415), Unauthenticated or what `store` throws, and then `store` has
+ * once all was read and stored; rejects with HttpError (400, 408, 413, 415), Unauthenticated or what `store` throws, and then `store` has
  * ended, too. The request stays its owner's, to answer it.
  */
 export async function readForm<T>(req: IncomingMessage, reading: Reading<T>): Promise<Read<T>> {

@@ -44,7 +44,7 @@ export function formsDoor(
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
   return {
     async handle(req, res, { scope, requestId }) {
-      const served = scope().then((scope) => takeForm(scope, req, res, taking))
+      const served = scope().then((ctx) => takeForm(ctx, req, res, taking))
       running.add(served)
       try {
         await served
@@ -63,7 +63,7 @@ export function formsDoor(
 type Taking = { senders: ReturnType<typeof atOnce>; watch: SenderWatch; patience: BodyTimeouts }
 
 async function takeForm(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   req: IncomingMessage,
   res: ServerResponse,
   { senders, watch, patience }: Taking,
@@ -71,21 +71,21 @@ async function takeForm(
   if (req.method !== 'POST') {
     throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only POST here', { Allow: 'POST, OPTIONS' })
   }
-  if (!scope.viewer) throw new Unauthenticated()
-  senders.admit(scope.viewer.userId, res)
+  if (!ctx.viewer) throw new Unauthenticated()
+  senders.admit(ctx.viewer.userId, res)
   const stop = new AbortController()
   using _idle = abortIfIdle(req, stop, patience)
-  using _revoked = watch.follow(stop, scope.viewer.tokenId)
-  await answer(res, scope, await fileFrom(scope, req, stop.signal))
+  using _revoked = watch.follow(stop, ctx.viewer.tokenId)
+  await answer(res, ctx, await fileFrom(ctx, req, stop.signal))
 }
 
 async function fileFrom(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   req: IncomingMessage,
   stop: AbortSignal,
 ): Promise<UploadRow> {
   const { searchParams: query } = new URL(req.url ?? '', 'http://door')
-  const { limits, viewer } = scope
+  const { limits, viewer } = ctx
   const maxFileBytes = Math.min(limits.maxFormBytes, limits.maxUploadBytes)
   const announced = Number(req.headers['content-length'] ?? 0)
   if (announced > maxFileBytes + MOST_AROUND_BYTES) throw tooLarge(maxFileBytes)
@@ -93,12 +93,12 @@ async function fileFrom(
   const store = async ({ bytes }: FilePart, fields: Fields) => {
     const workspaceId = workspaceIn(fieldReader(fields, query), viewer)
     const atLeast = Math.max(0, announced - MOST_AROUND_BYTES)
-    const form = await beginForm(scope, { workspaceId, bytes: atLeast })
+    const form = await beginForm(ctx, { workspaceId, bytes: atLeast })
     came.form = form
-    const onDurable = (offset: number) => extendReservation(scope, form, offset)
-    const appended = scope.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
+    const onDurable = (offset: number) => extendReservation(ctx, form, offset)
+    const appended = ctx.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
     const size = await appended.catch(async (error) => {
-      await requireHeld(scope, form)
+      await requireHeld(ctx, form)
       throw error
     })
     return { form, size }
@@ -107,25 +107,21 @@ async function fileFrom(
     const { fields, part, stored } = await readForm(req, { maxFileBytes, store, stop })
     const said = fieldReader(fields, query)
     const input = uploadFromForm(said, part, viewer)
-    return await completeForm(scope, stored.form, input, {
+    return await completeForm(ctx, stored.form, input, {
       size: stored.size,
       linkRow: rowLinkFromForm(said),
     })
   } catch (error) {
-    if (came.form) await abortForm(scope, came.form)
+    if (came.form) await abortForm(ctx, came.form)
     throw error
   }
 }
 
-async function answer(
-  res: ServerResponse,
-  scope: ServiceContext,
-  { id, status, fileId }: UploadRow,
-) {
-  const made = fileId ? await fileJson(scope, fileId) : { uploadId: id, status }
+async function answer(res: ServerResponse, ctx: ServiceContext, { id, status, fileId }: UploadRow) {
+  const made = fileId ? await fileJson(ctx, fileId) : { uploadId: id, status }
   const body = `${JSON.stringify(made)}\n`
   res.writeHead(fileId ? 201 : 202, {
-    ...(fileId && { Location: `${scope.publicUrl}/download/${fileId}` }),
+    ...(fileId && { Location: `${ctx.publicUrl}/download/${fileId}` }),
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',

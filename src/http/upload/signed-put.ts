@@ -30,8 +30,8 @@ export function putsDoor(
   const running = new Set<Promise<unknown>>()
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
-  async function put(scope: ServiceContext, req: IncomingMessage, res: ServerResponse) {
-    const found = await requirePut(scope, req)
+  async function put(ctx: ServiceContext, req: IncomingMessage, res: ServerResponse) {
+    const found = await requirePut(ctx, req)
     senders.admit(found.createdBy, res)
     const stop = new AbortController()
     const turn = createWaiter(stop)
@@ -39,7 +39,7 @@ export function putsDoor(
     try {
       using _idle = abortIfIdle(req, stop, { ...usualPatience, ...patience })
       using _revoked = watch.follow(stop, found.tokenId ?? '')
-      const upload = await holdAndTake(await asCreator(scope, found), req, found.id, stop)
+      const upload = await holdAndTake(await asCreator(ctx, found), req, found.id, stop)
       const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
     } finally {
@@ -49,7 +49,7 @@ export function putsDoor(
 
   return {
     async handle(req, res, { publicUrl, requestId }) {
-      const served = app.scopeFor(undefined, publicUrl).then((scope) => put(scope, req, res))
+      const served = app.scopeFor(undefined, publicUrl).then((ctx) => put(ctx, req, res))
       running.add(served)
       try {
         await served
@@ -66,14 +66,14 @@ export function putsDoor(
 }
 
 /** The upload whose URL this is, with a request that can bring its bytes. What was not made here is 404 before it is looked for. */
-async function requirePut(scope: ServiceContext, req: IncomingMessage): Promise<UploadRow> {
+async function requirePut(ctx: ServiceContext, req: IncomingMessage): Promise<UploadRow> {
   if (req.method !== 'PUT') {
     throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
   }
   const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
-  const id = putIdOf(scope.signingKeys, key)
+  const id = putIdOf(ctx.signingKeys, key)
   if (!id) throw new NotFound(key, 'no upload is here')
-  const upload = requireActive(await uploadById(scope.db, id), id, scope.now())
+  const upload = requireActive(await uploadById(ctx.db, id), id, ctx.now())
   if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')
   checkLength(req, sizeOf(upload))
   return upload
@@ -98,15 +98,15 @@ function compare(length: number, size: number) {
 const refused = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
 
 async function holdAndTake(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   req: IncomingMessage,
   id: string,
   stop: AbortController,
 ) {
-  const hold = (await acquireWriteLease(scope, id, stop)) ?? taken()
+  const hold = (await acquireWriteLease(ctx, id, stop)) ?? taken()
   let latest: UploadRow | null = null
   try {
-    latest = await takeBody(scope, req, requireActive(hold.upload, id, scope.now()), {
+    latest = await takeBody(ctx, req, requireActive(hold.upload, id, ctx.now()), {
       signal: stop.signal,
       mayWrite: () => hold.isMine() || taken(),
     })
@@ -119,7 +119,7 @@ async function holdAndTake(
 type Taking = { signal: AbortSignal; mayWrite: () => void }
 
 async function takeBody(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   req: IncomingMessage,
   held: UploadRow,
   taking: Taking,
@@ -133,9 +133,9 @@ async function takeBody(
   }
   const commit = async (offset: number, write = commitOffset) => {
     try {
-      upload = (await write(scope, upload, offset)) ?? taken()
+      upload = (await write(ctx, upload, offset)) ?? taken()
     } catch (error) {
-      scope.blobs.distrust?.(id)
+      ctx.blobs.distrust?.(id)
       throw error
     }
   }
@@ -144,8 +144,8 @@ async function takeBody(
     // Not a byte counts before all are there, but the upload waits for the next.
     await commit(0)
   }
-  const length = await appendTo(scope, held, req, { ...taking, mayFree: true, onDurable })
-  await requireUnrevokedCreator(scope.db, scope.viewer)
+  const length = await appendTo(ctx, held, req, { ...taking, mayFree: true, onDurable })
+  await requireUnrevokedCreator(ctx.db, ctx.viewer)
   if (!req.complete) throw lockedError('the body was not read to its end; it begins anew')
   compare(length, size)
   await commit(size, commitFinalOffset)

@@ -1,7 +1,7 @@
 import { DomainError, StorageError } from '../../../errors.ts'
 
 /**
- * For `.catch(orBucketFault('…'))`: words what the bucket or the way to it did, and keeps it as the cause. What may pass by itself is
+ * For `.catch(wrapBucketError('…'))`: words what the bucket or the way to it did, and keeps it as the cause. What may pass by itself is
  * called EAGAIN where it has no code of its own, so that the doors can tell. A bug of ours passes.
  */
 export const wrapBucketError =
@@ -14,13 +14,13 @@ export const wrapBucketError =
     throw new StorageError(what, { cause })
   }
 
-/** For `.catch(unlessGone)`: null where there is no such object or upload. */
+/** For `.catch(nullIfMissing)`: null where there is no such object or upload. */
 export const nullIfMissing = (cause: unknown) => {
   if (statusOf(cause) !== 404) throw cause
   return null
 }
 
-/** For `.catch(unlessTaken)`: null where what must not be there is there, or another request is just writing it. */
+/** For `.catch(nullIfExists)`: null where what must not be there is there, or another request is just writing it. */
 export const nullIfExists = (cause: unknown) => {
   if (![409, 412].includes(statusOf(cause) ?? 0)) throw cause
   return null

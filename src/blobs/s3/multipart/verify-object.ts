@@ -10,7 +10,7 @@ export const wasReceivedHere = ({ remembered }: Stores, { key, turn, length }: S
 
 /**
  * What is at the final place bears another ETag than was told: it counts only if it is, byte for byte, what came. Where nobody knows
- * that any more, or it is not, StorageFault.
+ * that any more, or it is not, StorageError.
  */
 export async function verifyObject(stores: Stores, staged: Staged): Promise<void> {
   const { bucket, places } = stores

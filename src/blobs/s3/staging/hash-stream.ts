@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { StorageError } from '../../../errors.ts'
 
-/** sha256 (hex) of the first `size` bytes; StorageFault where `stream` (null: there is none) has fewer. */
+/** sha256 (hex) of the first `size` bytes; StorageError where `stream` (null: there is none) has fewer. */
 export async function hashStream(stream: Readable | null, size: number): Promise<string> {
   const hash = createHash('sha256')
   let length = 0

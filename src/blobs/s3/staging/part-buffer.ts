@@ -45,7 +45,7 @@ export function createPartBuffer(pool: BufferPool, mostBytes: number) {
       else chunks.push(chunk)
       length += chunk.length
     },
-    /** All of it; `giveBack` once nobody looks at it any more. */
+    /** All of it; `releaseBuffers` once nobody looks at it any more. */
     take() {
       const used = gathered
       const bytes = used?.subarray(0, length) ?? Buffer.concat(chunks, length)

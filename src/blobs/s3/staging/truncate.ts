@@ -8,7 +8,7 @@ import {
 
 /**
  * What is staged, cut to its first `offset` bytes. Parts can only go whole: what is left of one that is cut lies in the tails
- * from which it was made, which stay until an offset beyond it is committed. What is not there any more is a StorageFault.
+ * from which it was made, which stay until an offset beyond it is committed. What is not there any more is a StorageError.
  */
 export async function truncateTo(
   stores: IncompletePartStores & { ledger: MultipartStore },

@@ -10,31 +10,31 @@ import { deletePart, terminateUpload } from '../terminate.ts'
  * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
  * Memory holds a MiB or so of them. With autoConfirm the last byte enqueues the confirm.
  */
-export async function concatParts(scope: ServiceContext, payload: unknown, signal: AbortSignal) {
+export async function concatParts(ctx: ServiceContext, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
-  const parts = (await uploadsById(scope.db, partIds)).filter((part) => part !== null)
-  await holdAndAppend(scope, uploadId, parts, signal)
+  const parts = (await uploadsById(ctx.db, partIds)).filter((part) => part !== null)
+  await holdAndAppend(ctx, uploadId, parts, signal)
   if (signal.aborted) return
-  for (const part of parts) await letGo(scope, part)
+  for (const part of parts) await letGo(ctx, part)
 }
 
 async function holdAndAppend(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   id: string,
   parts: UploadRow[],
   signal: AbortSignal,
 ): Promise<void> {
   const stop = new AbortController()
-  const hold = (await acquireWriteLease(scope, id, stop)) ?? taken()
+  const hold = (await acquireWriteLease(ctx, id, stop)) ?? taken()
   const { upload } = hold
   const waits = (upload: UploadRow | null) =>
-    upload && isConcatenating(upload) && statusAt(upload, scope.now()) !== 'EXPIRED'
+    upload && isConcatenating(upload) && statusAt(upload, ctx.now()) !== 'EXPIRED'
   try {
     if (!upload || !waits(upload)) return
     const either = AbortSignal.any([signal, stop.signal])
-    await appendAll(scope, upload, parts, { signal: either, mayWrite: () => requireMine(hold) })
+    await appendAll(ctx, upload, parts, { signal: either, mayWrite: () => requireMine(hold) })
     // Whoever has it now needs the parts.
-    if (!signal.aborted && waits(await uploadById(scope.db, id))) taken()
+    if (!signal.aborted && waits(await uploadById(ctx.db, id))) taken()
   } finally {
     await hold.release(null)
   }
@@ -50,40 +50,40 @@ function taken(): never {
 type Joining = { signal: AbortSignal; mayWrite: () => void }
 
 async function appendAll(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   final: UploadRow,
   parts: UploadRow[],
   joining: Joining,
 ): Promise<void> {
-  const { blobs } = scope
+  const { blobs } = ctx
   let [upload, begin] = [final, 0]
   await blobs.stage(upload.id, upload.size)
   for (const part of parts) {
     const end = begin + part.offset
     if (upload.offset < end) {
       const start = upload.offset - begin
-      const grown = await appendPart(scope, upload, { key: part.id, start }, joining)
+      const grown = await appendPart(ctx, upload, { key: part.id, start }, joining)
       if (!grown || joining.signal.aborted) return
       if (grown.offset < end) throw new StorageError(`${part.id} is shorter than it was`)
       upload = grown
     }
     begin = end
   }
-  if (upload.status !== 'RECEIVED') await commitOffset(scope, upload, upload.offset)
+  if (upload.status !== 'RECEIVED') await commitOffset(ctx, upload, upload.offset)
 }
 
 /** The upload with the bytes of one part more; null where it has ended in the meantime. */
 async function appendPart(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   { key, start }: { key: string; start: number },
   { signal, mayWrite }: Joining,
 ): Promise<UploadRow | null> {
-  const { blobs } = scope
+  const { blobs } = ctx
   let grown: UploadRow | null = upload
   const ended = new AbortController()
   const commit = async (offset: number) => {
-    grown = grown && (await commitOffset(scope, grown, offset))
+    grown = grown && (await commitOffset(ctx, grown, offset))
     if (!grown) ended.abort()
   }
   // What is kept can be read from; adopted twice it stays where it is.
@@ -100,7 +100,7 @@ async function appendPart(
 }
 
 /** A part that has served, or will never: it ends without a file. */
-async function letGo(scope: ServiceContext, part: UploadRow) {
-  await inTransaction(scope, (s) => terminateUpload(s, { id: part.id }, 'CANCELED'))
-  if (isPartial(part)) await deletePart(scope.blobs, part.id)
+async function letGo(ctx: ServiceContext, part: UploadRow) {
+  await inTransaction(ctx, (s) => terminateUpload(s, { id: part.id }, 'CANCELED'))
+  if (isPartial(part)) await deletePart(ctx.blobs, part.id)
 }

@@ -26,10 +26,10 @@ export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: read
  * NotFound, UploadIncomplete, UploadExpired and InvalidState for its parts.
  */
 export function createFinal(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { partIds, ...input }: NewFinal,
 ): Promise<UploadRow> {
-  return inTransaction(scope, async (s) => {
+  return inTransaction(ctx, async (s) => {
     const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
     const parts = await requireParts(s, input.workspaceId, partIds)
     const earlier = await madeBefore(s, parts, input.concat)

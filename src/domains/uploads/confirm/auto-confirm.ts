@@ -31,18 +31,18 @@ const PAGE_SIZE = 100
  * Confirms an upload whose last byte was to do so, for the request that brought it. A refusal that no repetition changes is recorded
  * and ends the attempts; confirmUpload may still be called. Throws what confirmUpload throws.
  */
-export const confirmItself = (scope: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
-  recordingRefusal(scope, upload, () => confirmUpload(scope, { uploadId: upload.id }))
+export const confirmItself = (ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
+  recordingRefusal(ctx, upload, () => confirmUpload(ctx, { uploadId: upload.id }))
 
 async function recordingRefusal(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   confirm: () => Promise<UploadRow>,
 ): Promise<UploadRow> {
   try {
     return await confirm()
   } catch (error) {
-    if (isFinal(error, upload, scope.now())) await recordRefusal(scope, upload.id, error)
+    if (isFinal(error, upload, ctx.now())) await recordRefusal(ctx, upload.id, error)
     throw error
   }
 }
@@ -53,8 +53,8 @@ function isFinal(error: unknown, { expiresAt }: UploadRow, now: number): error i
 }
 
 /** Only while it still awaits its confirm: another attempt may have succeeded. From here on it expires like any other. */
-const recordRefusal = (scope: ServiceContext, id: string, error: DomainError) =>
-  inTransaction(scope, async (s) => {
+const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
+  inTransaction(ctx, async (s) => {
     const upload = await s.tx
       .updateTable('uploads')
       .set({ confirmRefusal: error.code, expiresAt: s.now() + s.limits.uploadTtlMs })
@@ -73,39 +73,38 @@ const recordRefusal = (scope: ServiceContext, id: string, error: DomainError) =>
  * The job behind AUTO_CONFIRM: confirms the upload in the name of its maker, unless a request is doing so. It comes again until the
  * upload is a file or its confirm was refused; faults of the storage, and bugs, go to `report`.
  */
-export function autoConfirmer(scope: ServiceContext, report: (error: unknown) => void) {
+export function autoConfirmer(ctx: ServiceContext, report: (error: unknown) => void) {
   const running = new Set<string>()
   const begin = async (upload: UploadRow) => {
     running.add(upload.id)
-    await confirmAsMaker(scope, upload)
+    await confirmAsMaker(ctx, upload)
       .catch(report)
       .finally(() => running.delete(upload.id))
   }
   return async (payload: unknown): Promise<void> => {
     const { uploadId } = payload as { uploadId: string }
-    const upload = await uploadById(scope.db, uploadId)
+    const upload = await uploadById(ctx.db, uploadId)
     if (!upload || !confirmsItself(upload)) return
     const isFree = running.size < CONCURRENCY && !running.has(uploadId)
-    if (isFree && !(await isBeingConfirmed(scope, upload))) {
+    if (isFree && !(await isBeingConfirmed(ctx, upload))) {
       await Promise.race([begin(upload), sleep(WAIT_MS, undefined, { ref: false })])
     }
-    await comeAgain(scope, uploadId)
+    await comeAgain(ctx, uploadId)
   }
 }
 
 /** Final refusals are recorded, and nothing to report. */
-async function confirmAsMaker(scope: ServiceContext, upload: UploadRow): Promise<void> {
-  const confirm = async () =>
-    confirmUpload(await asConfirmer(scope, upload), { uploadId: upload.id })
-  await recordingRefusal(scope, upload, confirm).catch((error) => {
-    if (!isFinal(error, upload, scope.now())) throw error
+async function confirmAsMaker(ctx: ServiceContext, upload: UploadRow): Promise<void> {
+  const confirm = async () => confirmUpload(await asConfirmer(ctx, upload), { uploadId: upload.id })
+  await recordingRefusal(ctx, upload, confirm).catch((error) => {
+    if (!isFinal(error, upload, ctx.now())) throw error
   })
 }
 
-async function comeAgain(scope: ServiceContext, uploadId: string): Promise<void> {
-  const upload = await uploadById(scope.db, uploadId)
+async function comeAgain(ctx: ServiceContext, uploadId: string): Promise<void> {
+  const upload = await uploadById(ctx.db, uploadId)
   if (!upload || !confirmsItself(upload)) return
-  await inTransaction(scope, (s) => enqueueConfirm(s, uploadId, delayMs(upload)))
+  await inTransaction(ctx, (s) => enqueueConfirm(s, uploadId, delayMs(upload)))
 }
 
 /** Grows with the failures of the storage since the last other one. */
@@ -124,16 +123,16 @@ export const ENQUEUE_CONFIRMS = 'enqueueConfirms'
  * Gives a job to every upload that awaits its own confirm and has none, as those that an older version left. Returns how many.
  */
 export async function enqueueMissingConfirms(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   signal?: AbortSignal,
 ): Promise<number> {
-  await completeDeclared(scope)
+  await completeDeclared(ctx)
   let [count, after] = [0, '']
   for (;;) {
     signal?.throwIfAborted()
-    const page = await awaitingAfter(scope.db, after, PAGE_SIZE)
+    const page = await awaitingAfter(ctx.db, after, PAGE_SIZE)
     const missing = page.filter(({ hasJob }) => !hasJob)
-    await inTransaction(scope, async (s) => {
+    await inTransaction(ctx, async (s) => {
       for (const { id } of missing) await enqueueConfirm(s, id, 0)
     })
     count += missing.length

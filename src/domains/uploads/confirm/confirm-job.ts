@@ -15,14 +15,14 @@ const AT_ONCE = 4
  * the wishes and in the name of whoever confirmed. It returns at once and the work goes on behind it: no other job waits for a
  * terabyte. What stands in the way is found in the failures of the uploads; faults of the storage, and bugs, are told to `report`.
  */
-export function resumer(scope: ServiceContext, report: (error: unknown) => void) {
+export function resumer(ctx: ServiceContext, report: (error: unknown) => void) {
   let running = 0
   return async (payload: unknown): Promise<void> => {
     const confirm = payload as LongConfirm
-    const left = await inTransaction(scope, (s) => takeLeft(s, confirm, running < AT_ONCE))
+    const left = await inTransaction(ctx, (s) => takeLeft(s, confirm, running < AT_ONCE))
     if (left.length === 0) return
     running += 1
-    void goOn(scope, confirm, left)
+    void goOn(ctx, confirm, left)
       .then((outcomes) => faultsIn(outcomes).forEach(report), report)
       .finally(() => {
         running -= 1
@@ -57,31 +57,31 @@ const lookedAfter = ({ tx }: TxContext, { jobId, inputs }: LongConfirm) =>
     .orderBy('id')
     .execute()
 
-async function goOn(scope: ServiceContext, { inputs, tokenId }: LongConfirm, left: UploadRow[]) {
+async function goOn(ctx: ServiceContext, { inputs, tokenId }: LongConfirm, left: UploadRow[]) {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
   for (const upload of left) {
     const at = inputs.findIndex(({ uploadId }) => uploadId === upload.id)
     batch.claims[at] = { upload, mine: true }
-    batch.leases.use(keepLease(scope, upload))
+    batch.leases.use(keepLease(ctx, upload))
   }
   try {
-    return await finishAll(await confirmer(scope, batch, tokenId), batch)
+    return await finishAll(await confirmer(ctx, batch, tokenId), batch)
   } catch (error) {
-    return (await releaseClaims(scope, batch, error)) ?? []
+    return (await releaseClaims(ctx, batch, error)) ?? []
   }
 }
 
 /** Whoever confirmed, with what they may do now. One of the uploads that another confirm has taken since spoils the batch. */
 async function confirmer(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   batch: Batch,
   tokenId: string,
 ): Promise<ServiceContext> {
-  let as = scope
+  let as = ctx
   for (batch.at of batch.inputs.keys()) {
     const upload = batch.claims[batch.at]?.upload
     if (!upload) throw new BatchAborted(batch.at)
-    as = await asConfirmer(scope, { ...upload, tokenId })
+    as = await asConfirmer(ctx, { ...upload, tokenId })
   }
   return as
 }

@@ -48,24 +48,24 @@ export type Claim = { upload: UploadRow; mine: boolean }
 
 /** Waits for whoever else confirms it. Throws what confirmUpload refuses before it begins. */
 export async function claimUpload(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   expected: Expected,
   patience: AbortSignal,
 ): Promise<Claim> {
   if (expected.sha256 != null) checkSha256(expected.sha256)
   checkDescription(expected.comment ?? '', ['comment'])
-  const own = await requireOwnUpload(scope.db, scope.viewer, expected.uploadId)
-  let upload = await syncPresigned(scope, own)
+  const own = await requireOwnUpload(ctx.db, ctx.viewer, expected.uploadId)
+  let upload = await syncPresigned(ctx, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
     // While another request confirms, its result decides.
-    if (!(await isBeingConfirmed(scope, upload))) {
-      refuseUnconfirmable(upload, expected, scope.now())
-      const claimed = await claim(scope, upload.id)
+    if (!(await isBeingConfirmed(ctx, upload))) {
+      refuseUnconfirmable(upload, expected, ctx.now())
+      const claimed = await claim(ctx, upload.id)
       if (claimed) return { upload: claimed, mine: true }
     }
     if (patience.aborted) break
     await sleep(pauseMs)
-    upload = (await uploadById(scope.db, upload.id)) ?? upload
+    upload = (await uploadById(ctx.db, upload.id)) ?? upload
   }
   return { upload, mine: false }
 }

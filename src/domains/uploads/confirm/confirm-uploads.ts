@@ -30,12 +30,12 @@ type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
  * the files; where one cannot be, there is no file, and the others can be confirmed again. Files that were there before stay.
  * Throws InvalidInput.
  */
-export async function confirmUploads(scope: ServiceContext, { uploads, mode }: ConfirmUploads) {
+export async function confirmUploads(ctx: ServiceContext, { uploads, mode }: ConfirmUploads) {
   checkBatchSize(uploads)
   const patience = defaultTimeout()
   if (mode === 'BEST_EFFORT')
-    return runIndependently(uploads, (input, turn) => beginConfirm(scope, input, patience, turn))
-  return runAtomically(scope, uploads, patience)
+    return runIndependently(uploads, (input, turn) => beginConfirm(ctx, input, patience, turn))
+  return runAtomically(ctx, uploads, patience)
 }
 
 /** Uploads that become files together or not at all. */
@@ -48,20 +48,20 @@ export type Batch = {
 }
 
 async function runAtomically(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   inputs: readonly ConfirmUpload[],
   patience: AbortSignal,
 ): Promise<UploadOutcome[]> {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
   const giveUp = async (error: unknown) =>
-    (await releaseClaims(scope, batch, error)) ?? runAtomically(scope, inputs, patience)
+    (await releaseClaims(ctx, batch, error)) ?? runAtomically(ctx, inputs, patience)
   try {
-    await claimAll(scope, batch, patience)
+    await claimAll(ctx, batch, patience)
   } catch (error) {
     return giveUp(error)
   }
-  writeDown(scope, batch)
-  const finished = finishAll(scope, batch).catch(giveUp)
+  writeDown(ctx, batch)
+  const finished = finishAll(ctx, batch).catch(giveUp)
   return withDeadline(
     patience,
     finished,
@@ -70,7 +70,7 @@ async function runAtomically(
 }
 
 /** In the order of their ids: two batches over the same uploads wait for each other, but never both. */
-async function claimAll(scope: ServiceContext, batch: Batch, patience: AbortSignal) {
+async function claimAll(ctx: ServiceContext, batch: Batch, patience: AbortSignal) {
   const ids = batch.inputs.map(({ uploadId }) => uploadId)
   const order = ids
     .map((_, index) => index)
@@ -78,9 +78,9 @@ async function claimAll(scope: ServiceContext, batch: Batch, patience: AbortSign
   for (batch.at of order) {
     const input = batch.inputs[batch.at] as ConfirmUpload
     if (ids.indexOf(input.uploadId) !== batch.at) throw twice()
-    const claim = await claimUpload(scope, input, patience)
+    const claim = await claimUpload(ctx, input, patience)
     batch.claims[batch.at] = claim
-    if (claim.mine) batch.leases.use(keepLease(scope, claim.upload))
+    if (claim.mine) batch.leases.use(keepLease(ctx, claim.upload))
     else if (claim.upload.status !== 'COMPLETE') throw busy()
   }
 }
@@ -90,17 +90,17 @@ const busy = () =>
   new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
 
 /** With those alone that are not files yet. */
-function writeDown(scope: ServiceContext, { claims, inputs, leases }: Batch) {
+function writeDown(ctx: ServiceContext, { claims, inputs, leases }: Batch) {
   const mine = claims.flatMap(({ upload, mine }) => (mine ? [upload] : []))
   const wishes = inputs.filter((_, index) => claims[index]?.mine)
-  leases.use(persistIfSlow(scope, mine, wishes))
+  leases.use(persistIfSlow(ctx, mine, wishes))
 }
 
 /** Keeps the bytes of all that are claimed, then makes all the files; throws with `at` the one that stands in the way. */
-export async function finishAll(scope: ServiceContext, batch: Batch): Promise<UploadOutcome[]> {
+export async function finishAll(ctx: ServiceContext, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
-  const contents = await keepAll(scope, batch)
-  const rows = await inTransaction(scope, async (s) => {
+  const contents = await keepAll(ctx, batch)
+  const rows = await inTransaction(ctx, async (s) => {
     const rows: UploadRow[] = []
     for (const [index, { upload }] of batch.claims.entries()) {
       batch.at = index
@@ -114,14 +114,14 @@ export async function finishAll(scope: ServiceContext, batch: Batch): Promise<Up
 }
 
 /** Some at the same time: mostly it is the disk that is waited for. */
-async function keepAll(scope: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
+async function keepAll(ctx: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
   const { claims, inputs } = batch
   const contents: (Content | null)[] = []
   for (let from = 0; from < claims.length; from += CONCURRENCY) {
     const kept = claims
       .slice(from, from + CONCURRENCY)
       .map(({ upload, mine }, i) =>
-        mine ? keepBytes(scope, upload, inputs[from + i] as ConfirmUpload) : null,
+        mine ? keepBytes(ctx, upload, inputs[from + i] as ConfirmUpload) : null,
       )
     // To the end of all of them: nothing is given back whose bytes are on their way.
     for (const outcome of await Promise.allSettled(kept)) {
@@ -138,7 +138,7 @@ async function keepAll(scope: ServiceContext, batch: Batch): Promise<(Content | 
  * process has taken it over, and what becomes of it there decides.
  */
 export async function releaseClaims(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { inputs, claims, leases, at }: Batch,
   error: unknown,
 ): Promise<UploadOutcome[] | null> {
@@ -147,7 +147,7 @@ export async function releaseClaims(
   for (const [index, claim] of claims.entries()) {
     if (!claim?.mine) continue
     const reason = index === at ? error : new BatchAborted(at)
-    const given = await releaseClaim(scope, claim.upload, reason)
+    const given = await releaseClaim(ctx, claim.upload, reason)
     if (index === at && !given) isLost = true
   }
   return isLost ? null : allAborted(inputs, at, toDomainError(error))

@@ -8,20 +8,20 @@ import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
  * False where the claim was lost before: then what became of the upload is for others to say.
  */
 export async function releaseClaim(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   claimed: UploadRow,
   error: unknown,
 ): Promise<boolean> {
   const mismatch =
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
-  const failures = withFailure(claimed, failureOf(error, scope.now(), mismatch))
-  if (!mismatch) return tryAgainLater(scope, claimed, failures)
-  const failed = await inTransaction(scope, async (s) => {
+  const failures = withFailure(claimed, failureOf(error, ctx.now(), mismatch))
+  if (!mismatch) return tryAgainLater(ctx, claimed, failures)
+  const failed = await inTransaction(ctx, async (s) => {
     const failed = await terminateUpload(s, claimed, 'FAILED', { failures })
     if (failed) await recordFailure(s, failed, mismatch.code)
     return failed
   })
-  if (failed) await deleteBytes(scope.blobs, claimed.id)
+  if (failed) await deleteBytes(ctx.blobs, claimed.id)
   return failed !== null
 }
 

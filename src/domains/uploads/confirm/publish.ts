@@ -36,11 +36,11 @@ type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | 
 
 /** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
 export const publish = (
-  scope: ServiceContext,
+  ctx: ServiceContext,
   claimed: UploadRow,
   content: Content,
   wishes: Wishes,
-) => inBatchedTransaction(scope, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
+) => inBatchedTransaction(ctx, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
 
 /** The same in the transaction of the caller. */
 export async function publishIn(

@@ -32,13 +32,13 @@ export type LongConfirm = { jobId: string; tokenId: string; inputs: ConfirmUploa
  * have been told PROCESSING. Disposed in time, it costs nothing.
  */
 export function persistIfSlow(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   claimed: readonly UploadRow[],
   inputs: ConfirmUpload[],
 ): Disposable {
-  const confirm = { jobId: newId('job'), tokenId: scope.viewer?.tokenId ?? '', inputs }
+  const confirm = { jobId: newId('job'), tokenId: ctx.viewer?.tokenId ?? '', inputs }
   const writeDown = () =>
-    inTransaction(scope, async (s) => {
+    inTransaction(ctx, async (s) => {
       for (const upload of claimed) if (!(await mark(s.tx, upload, confirm.jobId))) return
       await scheduleResume(s, confirm)
     })

@@ -16,50 +16,50 @@ import type { NewUpload } from './upload-row.ts'
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 
 /** createUpload for 1 to 100: in one transaction (ALL_OR_NOTHING), or each in its own (BEST_EFFORT). Throws InvalidInput. */
-export async function createUploads(scope: ServiceContext, { uploads, mode }: CreateUploads) {
+export async function createUploads(ctx: ServiceContext, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)
   if (mode === 'BEST_EFFORT') {
     return runIndependently(uploads, async (input, turn) => ({
-      outcome: turn.comes.then(() => createUpload(scope, input)),
+      outcome: turn.comes.then(() => createUpload(ctx, input)),
     }))
   }
-  return runAtomically(scope, uploads)
+  return runAtomically(ctx, uploads)
 }
 
 async function runAtomically(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   inputs: readonly NewUpload[],
 ): Promise<UploadOutcome[]> {
   let index = 0
   try {
-    const made = await inTransaction(scope, async (s) => {
+    const made = await inTransaction(ctx, async (s) => {
       const rows: UploadRow[] = []
       for (index = 0; index < inputs.length; index++) {
         rows.push(await prepareUpload(s, inputs[index] as NewUpload))
       }
       return rows
     })
-    return await stageAll(scope, made)
+    return await stageAll(ctx, made)
   } catch (error) {
     return allAborted(inputs, index, toDomainError(error))
   }
 }
 
 /** Where the disk has no place for one, none of them stays. */
-async function stageAll(scope: ServiceContext, made: UploadRow[]): Promise<UploadOutcome[]> {
-  const staged = await Promise.allSettled(made.map((upload) => stageUpload(scope, upload)))
+async function stageAll(ctx: ServiceContext, made: UploadRow[]): Promise<UploadOutcome[]> {
+  const staged = await Promise.allSettled(made.map((upload) => stageUpload(ctx, upload)))
   for (const [index, outcome] of staged.entries()) {
     if (outcome.status === 'fulfilled') continue
-    await dropAll(scope, made.filter(isUntouched))
+    await dropAll(ctx, made.filter(isUntouched))
     return allAborted(made, index, toDomainError(outcome.reason))
   }
   return made.map(succeeded)
 }
 
-async function dropAll(scope: ServiceContext, uploads: UploadRow[]) {
-  await inTransaction(scope, async (s) => {
+async function dropAll(ctx: ServiceContext, uploads: UploadRow[]) {
+  await inTransaction(ctx, async (s) => {
     for (const { id } of uploads)
       await terminateUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
   })
-  for (const { id } of uploads) await deleteBytes(scope.blobs, id)
+  for (const { id } of uploads) await deleteBytes(ctx.blobs, id)
 }

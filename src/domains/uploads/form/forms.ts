@@ -26,20 +26,19 @@ export type FormUpload = { id: string; held: UploadRow | null }
  * Forbidden, QuotaExceeded, RateLimited. Without one, only what the token may do: Unauthenticated, Forbidden.
  */
 export async function beginForm(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   { workspaceId, bytes }: { workspaceId: string | null; bytes: number },
 ): Promise<FormUpload> {
-  const { viewer } = scope
+  const { viewer } = ctx
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('FILES_WRITE')) throw new Forbidden({ missingScopes: ['FILES_WRITE'] })
-  const held =
-    workspaceId && (await inTransaction(scope, (s) => reserveRoom(s, workspaceId, bytes)))
+  const held = workspaceId && (await inTransaction(ctx, (s) => reserveRoom(s, workspaceId, bytes)))
   const form = held ? { id: held.id, held } : { id: newId('upl'), held: null }
   try {
-    if (!held) await countUnplaced(scope, form.id, bytes)
-    await scope.blobs.stage(form.id)
+    if (!held) await countUnplaced(ctx, form.id, bytes)
+    await ctx.blobs.stage(form.id)
   } catch (error) {
-    await abortForm(scope, form)
+    await abortForm(ctx, form)
     throw error
   }
   return form
@@ -47,12 +46,12 @@ export async function beginForm(
 
 /** So many bytes are durable: the room for them is reserved, and the upload waits for more. QuotaExceeded, RateLimited, InvalidState. */
 export async function extendReservation(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   form: FormUpload,
   offset: number,
 ): Promise<void> {
-  if (!form.held) return countUnplaced(scope, form.id, offset)
-  form.held = (await commitOffset(scope, form.held, offset)) ?? throwReservationGone()
+  if (!form.held) return countUnplaced(ctx, form.id, offset)
+  form.held = (await commitOffset(ctx, form.held, offset)) ?? throwReservationGone()
 }
 
 /** A form that was cancelled has lost its bytes: that is no fault of the storage. */
@@ -63,14 +62,14 @@ export async function requireHeld({ db }: ServiceContext, { held }: FormUpload):
 
 /** All `size` bytes are there: makes the file as createUpload and confirmUpload do, and throws what they throw. */
 export async function completeForm(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   form: FormUpload,
   input: NewUpload,
   { size, linkRow }: { size: number; linkRow: RowLink | null },
 ): Promise<UploadRow> {
-  const upload = await inTransaction(scope, (s) => writeUpload(s, form, { ...input, size }))
-  clearUnplaced(scope, form.id)
-  return confirmUpload(scope, { uploadId: upload.id, linkRow })
+  const upload = await inTransaction(ctx, (s) => writeUpload(s, form, { ...input, size }))
+  clearUnplaced(ctx, form.id)
+  return confirmUpload(ctx, { uploadId: upload.id, linkRow })
 }
 
 /** The row as createUpload would have made it, in the place of the one that held the room. */
@@ -83,12 +82,12 @@ async function writeUpload(s: TxContext, { id, held }: FormUpload, input: NewUpl
 }
 
 /** Gives back what was reserved, and the bytes. */
-export async function abortForm(scope: ServiceContext, { id }: FormUpload): Promise<void> {
-  clearUnplaced(scope, id)
-  await inTransaction(scope, (s) => terminateUpload(s, { id }, 'CANCELED'))
-  const upload = await uploadById(scope.db, id)
+export async function abortForm(ctx: ServiceContext, { id }: FormUpload): Promise<void> {
+  clearUnplaced(ctx, id)
+  await inTransaction(ctx, (s) => terminateUpload(s, { id }, 'CANCELED'))
+  const upload = await uploadById(ctx.db, id)
   // One that is a file, or becomes one, keeps its bytes whatever else went wrong. Those of one that somebody else has ended may have
   // come after that.
   const isFile = upload && (upload.fileId !== null || !isTerminal(upload.status))
-  if (!isFile) await deleteBytes(scope.blobs, id)
+  if (!isFile) await deleteBytes(ctx.blobs, id)
 }

@@ -44,8 +44,8 @@ export async function releaseReservation(
 }
 
 /** Gives the room back after a failure; what cannot be given back now is when it expires. */
-export const dropReservation = (scope: ServiceContext, held: UploadRow): Promise<void> =>
-  inTransaction(scope, (s) => releaseReservation(s, held)).catch(() => {})
+export const dropReservation = (ctx: ServiceContext, held: UploadRow): Promise<void> =>
+  inTransaction(ctx, (s) => releaseReservation(s, held)).catch(() => {})
 
 /** Keeps the room from expiring while something works on what it is for. */
 export function renewReservation(

@@ -16,18 +16,17 @@ function ledgerOf({ db }: ServiceContext) {
 
 /** Counts `bytes` for a form; RateLimited where its user's forms and unfinished uploads together are more than one user may have. */
 export async function countUnplaced(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   formId: string,
   bytes: number,
 ): Promise<void> {
-  if (!scope.viewer) throw new Unauthenticated()
-  const { userId } = scope.viewer
-  const ledger = ledgerOf(scope).set(formId, { userId, bytes })
+  if (!ctx.viewer) throw new Unauthenticated()
+  const { userId } = ctx.viewer
+  const ledger = ledgerOf(ctx).set(formId, { userId, bytes })
   const own = [...ledger.values()].filter((form) => form.userId === userId)
   const sum = own.reduce((total, form) => total + form.bytes, 0)
-  await inTransaction(scope, (s) => checkByteLimits(s, userId, sum))
+  await inTransaction(ctx, (s) => checkByteLimits(s, userId, sum))
 }
 
 /** A form that has a row of its own by now, or is over. */
-export const clearUnplaced = (scope: ServiceContext, formId: string) =>
-  ledgerOf(scope).delete(formId)
+export const clearUnplaced = (ctx: ServiceContext, formId: string) => ledgerOf(ctx).delete(formId)

@@ -26,7 +26,7 @@ export type WriteLease = {
   upload: UploadRow | null
   /** Whether it may still write. Nobody else begins before this is false, or the upload was let go. */
   isMine: () => boolean
-  /** Lets the next one write, once whatever was given to append has ended. `latest`: the row as commitLast left it, if it did. */
+  /** Lets the next one write, once whatever was given to append has ended. `latest`: the row as commitFinalOffset left it, if it did. */
   release: (latest: UploadRow | null) => Promise<void>
 }
 
@@ -52,26 +52,26 @@ export const isShared = ({ db }: ServiceContext) => isPostgres(db)
  * aborted when another wants to ('newer'), or the lease cannot be renewed ('lost'). Null where a newer request has come, or nobody makes way.
  */
 export async function acquireWriteLease(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   id: string,
   stop: AbortController,
 ): Promise<WriteLease | null> {
-  const keeper = keeperOf(scope.db)
-  if (!keeper) return unshared(await takeLease(scope, id))
+  const keeper = keeperOf(ctx.db)
+  if (!keeper) return unshared(await takeLease(ctx, id))
   using ear = listen(id)
   const writer = randomUUID()
   let turn: number | null = null
   const end = performance.now() + PATIENCE_MS
   while (performance.now() < end) {
     const since = performance.now()
-    const upload = await takeLease(scope, id, { writer, leaseMs: LEASE_MS, turn })
-    if (!upload || !isReceivable(scope, upload)) return unshared(upload)
+    const upload = await takeLease(ctx, id, { writer, leaseMs: LEASE_MS, turn })
+    if (!upload || !isReceivable(ctx, upload)) return unshared(upload)
     const { turn: newest } = upload
     if (upload.writer === writer) {
-      return held(scope, upload, keeper.keep({ id, writer, turn: newest, stop, since }), stop)
+      return held(ctx, upload, keeper.keep({ id, writer, turn: newest, stop, since }), stop)
     }
     if (stop.signal.aborted || (turn !== null && newest > turn)) return null
-    turn ??= await askFor(scope, id)
+    turn ??= await askFor(ctx, id)
     await ear.news(LOOK_MS, stop.signal)
   }
   return null
@@ -82,18 +82,18 @@ export async function acquireWriteLease(
  * where nobody makes way.
  */
 export async function preemptWriter(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   id: string,
   stop: AbortController,
 ): Promise<{ upload: UploadRow | null } | null> {
-  let upload = await uploadById(scope.db, id)
-  if (!isHeld(scope, upload)) return { upload }
+  let upload = await uploadById(ctx.db, id)
+  if (!isHeld(ctx, upload)) return { upload }
   using ear = listen(id)
-  const turn = await askFor(scope, id)
+  const turn = await askFor(ctx, id)
   const end = performance.now() + PATIENCE_MS
   while (performance.now() < end) {
-    upload = (await takeFromDead(scope, id, turn)) ?? (await uploadById(scope.db, id))
-    if (!isHeld(scope, upload) || upload?.turn !== turn || stop.signal.aborted) return { upload }
+    upload = (await takeFromDead(ctx, id, turn)) ?? (await uploadById(ctx.db, id))
+    if (!isHeld(ctx, upload) || upload?.turn !== turn || stop.signal.aborted) return { upload }
     await ear.news(LOOK_MS, stop.signal)
   }
   return null
@@ -102,8 +102,8 @@ export async function preemptWriter(
 const isReceivable = ({ now }: ServiceContext, upload: UploadRow) =>
   receivable.includes(statusAt(upload, now()))
 
-const isHeld = (scope: ServiceContext, upload: UploadRow | null) =>
-  upload !== null && upload.writer !== null && isReceivable(scope, upload)
+const isHeld = (ctx: ServiceContext, upload: UploadRow | null) =>
+  upload !== null && upload.writer !== null && isReceivable(ctx, upload)
 
 /** The number of this request, before whose turn whoever writes now makes way; null where nobody does. */
 async function askFor({ db }: ServiceContext, id: string): Promise<number | null> {

@@ -88,21 +88,21 @@ const leaseFor = ({ writer, leaseMs }: Writer) => ({
  * reserved for what arrived: QuotaExceeded, RateLimited.
  */
 export async function commitOffset(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  return claimingRoom(scope, upload, upload.size ?? offset, grown(scope, upload, offset))
+  return claimingRoom(ctx, upload, upload.size ?? offset, grown(ctx, upload, offset))
 }
 
 /** The same for the last time: from here on another may write. */
 export async function commitFinalOffset(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  const change = { ...grown(scope, upload, offset), ...noWriter }
-  return claimingRoom(scope, upload, upload.size ?? offset, change)
+  const change = { ...grown(ctx, upload, offset), ...noWriter }
+  return claimingRoom(ctx, upload, upload.size ?? offset, change)
 }
 
 export const noWriter = { writer: null, writerUntil: null }
@@ -115,13 +115,13 @@ const grown = ({ now, limits }: ServiceContext, { size }: UploadRow, offset: num
 
 /** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded, RateLimited. */
 export async function declareLength(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   size: number,
 ): Promise<UploadRow | null> {
-  checkSize(size, scope.limits.maxUploadBytes)
+  checkSize(size, ctx.limits.maxUploadBytes)
   const status = receivedStatus(upload.offset, size)
-  return claimingRoom(scope, upload, size, { size, status })
+  return claimingRoom(ctx, upload, size, { size, status })
 }
 
 type Change = Partial<
@@ -132,16 +132,11 @@ type Change = Partial<
  * Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. The transaction
  * that says that all bytes are there also enqueues the confirm that they were to bring about.
  */
-function claimingRoom(
-  scope: ServiceContext,
-  upload: UploadRow,
-  neededBytes: number,
-  change: Change,
-) {
+function claimingRoom(ctx: ServiceContext, upload: UploadRow, neededBytes: number, change: Change) {
   const more = Math.max(0, neededBytes - upload.reservedBytes)
   const isToConfirm = change.status === 'RECEIVED' && upload.autoConfirm === 1
-  if (more === 0 && !isToConfirm) return underFence(scope.db, upload, change)
-  return inTransaction(scope, async (s) => {
+  if (more === 0 && !isToConfirm) return underFence(ctx.db, upload, change)
+  return inTransaction(ctx, async (s) => {
     const changed = await withRoom(s, upload, more, change)
     if (changed && isToConfirm) await enqueueConfirm(s, upload.id)
     return changed

@@ -16,12 +16,12 @@ type Address = { url: string; headers: { name: string; value: string }[] }
 /** A part of the bytes, from `offset` on, and where one PUT of it goes. */
 export type UploadPart = { number: number; offset: number; size: number; url: string }
 
-/** Where this upload takes its bytes: at the house, or in the bucket, from whoever made it. Throws StorageFault. */
-export async function uploadAddress(scope: ServiceContext, upload: UploadRow): Promise<Address> {
-  const bucket = bucketFor(scope, upload)
+/** Where this upload takes its bytes: at the house, or in the bucket, from whoever made it. Throws StorageError. */
+export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Promise<Address> {
+  const bucket = bucketFor(ctx, upload)
   if (!bucket || bucket.size > LARGEST_PUT) {
     const tus = upload.transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : []
-    return { url: serverUploadUrl(scope, upload), headers: tus }
+    return { url: serverUploadUrl(ctx, upload), headers: tus }
   }
   const { url, headers } = await bucket.direct.putUrl(upload.id, bucket)
   return { url, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) }
@@ -29,16 +29,16 @@ export async function uploadAddress(scope: ServiceContext, upload: UploadRow): P
 
 /**
  * The parts after number `after` by which the bytes may go to the bucket, at most `first` of them; null where they do not go there,
- * or are one part. Asked for the first time, it begins a multipart upload. Throws InvalidInput, StorageFault.
+ * or are one part. Asked for the first time, it begins a multipart upload. Throws InvalidInput, StorageError.
  */
 export async function uploadParts(
-  scope: ServiceContext,
+  ctx: ServiceContext,
   upload: UploadRow,
   { first, after }: { first: number; after: number },
 ): Promise<UploadPart[] | null> {
   if (first < 0 || first > MAX_PARTS)
     throw new InvalidInput({ path: ['first'], message: `0 to ${MAX_PARTS}` })
-  const bucket = bucketFor(scope, upload)
+  const bucket = bucketFor(ctx, upload)
   if (!bucket) return null
   const { direct, size } = bucket
   const partSize = direct.partSize(size)
@@ -67,13 +67,13 @@ function bucketFor({ blobs, viewer, now }: ServiceContext, upload: UploadRow): B
 const awaitsBytes = (upload: UploadRow, now: number) =>
   ['CREATED', 'RECEIVING'].includes(statusAt(upload, now))
 
-/** The upload as it is: with all its bytes, where the bucket has them. Nobody tells the house of those, so it asks. Throws StorageFault. */
-export async function syncPresigned(scope: ServiceContext, upload: UploadRow): Promise<UploadRow> {
-  const bucket = bucketFor(scope, upload)
+/** The upload as it is: with all its bytes, where the bucket has them. Nobody tells the house of those, so it asks. Throws StorageError. */
+export async function syncPresigned(ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> {
+  const bucket = bucketFor(ctx, upload)
   if (!bucket) return upload
   const arrived = await bucket.direct.arrived(upload.id, bucket.size).catch((error) => error)
-  const noted = arrived === bucket.size ? await commitOffset(scope, upload, bucket.size) : null
-  const now = noted ?? (await uploadById(scope.db, upload.id)) ?? upload
+  const noted = arrived === bucket.size ? await commitOffset(ctx, upload, bucket.size) : null
+  const now = noted ?? (await uploadById(ctx.db, upload.id)) ?? upload
   // Whoever else has noted it may have put the parts together at this moment: then they are not found any more.
   if (arrived instanceof Error && now.status === upload.status) throw arrived
   return now

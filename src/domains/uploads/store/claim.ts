@@ -16,7 +16,7 @@ const TRIES = 4
 
 /**
  * For each start: makes sure that store and database belong together and stamps both. A store without a record gets one. Throws
- * CannotStart where they do not belong together, unless `adopt` names exactly these two.
+ * StartupError where they do not belong together, unless `adopt` names exactly these two.
  */
 export async function claimStore(s: StoreScope, { names, adopt, log }: Claim): Promise<void> {
   for (let tried = 1; tried <= TRIES; tried += 1) {
