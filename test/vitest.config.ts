@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 import { AuthorisationReporter } from './guards/authorisation-reporter.ts'
 import { FaultsReporter } from './support/faults-reporter.ts'
 import { SeedsReporter } from './support/seeds-reporter.ts'
@@ -33,6 +33,49 @@ const sameOnBoth = [
   'restarts',
 ]
 
+/**
+ * Files of test:full: they start, kill or freeze processes, wait for real time, draw at random, or fill disks. All others run in
+ * `npm test`, on SQLite.
+ */
+const slow = [
+  ...[
+    'admin',
+    'attacks-restarts',
+    'auto-confirm',
+    'backup',
+    'big-folders',
+    'contention',
+    'disk-full',
+  ],
+  ...['drain', 'durability', 'durability-limits', 'fault-points', 'fsck', 'fuzz', 'history'],
+  ...['long-confirms', 'model', 'pressure', 'quarantine', 'restarts', 'scrub', 'search-cost'],
+  ...[
+    'server-lock',
+    'signing-keys',
+    'stalled-clients',
+    'start',
+    'store',
+    'uploads-killed',
+    'usage',
+  ],
+].map((name) => `**/${name}.test.ts`)
+
+const sqlite: TestProjectConfiguration = { extends: true, test: { name: 'sqlite', exclude: slow } }
+const sqliteSlow: TestProjectConfiguration = {
+  extends: true,
+  test: { name: 'sqlite-slow', include: slow },
+}
+const postgres: TestProjectConfiguration = {
+  extends: true,
+  test: {
+    name: 'postgres',
+    include: ['**/{stories,database,guards}/**/*.test.ts'],
+    exclude: sameOnBoth.map((name) => `**/${name}.test.ts`),
+    globalSetup: join(import.meta.dirname, 'support/databases-setup.ts'),
+    hookTimeout: 60_000,
+  },
+}
+
 export default defineConfig({
   // Without this Vite loads a second copy of graphql and its types are strangers to Pothos's.
   ssr: { resolve: { conditions: ['module-sync', 'node', 'default'] } },
@@ -47,18 +90,7 @@ export default defineConfig({
     // Processes, sockets and clocks of a machine that has other things to do: what fails twice has failed.
     retry: process.env.CI ? 1 : 0,
     reporters: ['default', new SeedsReporter(), new FaultsReporter(), new AuthorisationReporter()],
-    projects: [
-      { extends: true, test: { name: 'sqlite' } },
-      {
-        extends: true,
-        test: {
-          name: 'postgres',
-          include: ['**/{stories,database,guards}/**/*.test.ts'],
-          exclude: sameOnBoth.map((name) => `**/${name}.test.ts`),
-          globalSetup: join(import.meta.dirname, 'support/databases-setup.ts'),
-          hookTimeout: 60_000,
-        },
-      },
-    ],
+    // `npm test` and `npm run test:full` have no file in common.
+    projects: process.env.TEST_LANE === 'full' ? [sqliteSlow, postgres] : [sqlite],
   },
 })
