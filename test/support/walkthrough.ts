@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+/** A block of shell commands of a page, and the output that the page shows below it (empty: none). */
+export type Step = { commands: string; shown: string }
+
+/**
+ * Returns the blocks ```sh of a Markdown page in their order, each with the block ```text that follows it. Blocks
+ * that call npm are left out: they install packages, or run in the folder of the sources.
+ */
+export function stepsOf(page: string): Step[] {
+  const fences = [...page.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
+    ([, language = '', text = '']) => ({ language, text }),
+  )
+  return fences
+    .map((fence, i) => ({ fence, next: fences[i + 1] }))
+    .filter(({ fence }) => fence.language === 'sh' && !/\bnpm\b/.test(fence.text))
+    .map(({ fence, next }) => ({
+      commands: fence.text,
+      shown: next?.language === 'text' ? next.text : '',
+    }))
+}
+
+/**
+ * Replaces each value that a reader has to fill in (`export WS=ws_…`) by the last value of that beginning in
+ * `printed`, all output so far. Throws where nothing begins so.
+ */
+export function fillIn(commands: string, printed: string): string {
+  return commands.replace(/(?<==)([\w:/.-]+)…/g, (_, prefix: string) => {
+    const at = printed.lastIndexOf(prefix)
+    const value = /^[^\s"\\]+/.exec(at === -1 ? '' : printed.slice(at))?.[0]
+    if (!value) throw new Error(`no command has printed a value that begins with ${prefix}`)
+    return value
+  })
+}
+
+/** Starts bash in `dir`; the returned function runs commands in it and resolves with their output and exit code. */
+export function openShell(dir: string) {
+  const { PATH, HOME } = process.env
+  const bash = spawn('bash', ['--noprofile', '--norc'], {
+    cwd: dir,
+    env: { PATH, HOME, LC_ALL: 'C.UTF-8' },
+  })
+  onTestFinished(() => void bash.kill('SIGKILL'))
+  let printed = ''
+  bash.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text
+  })
+  bash.stdin.write('exec 2>&1\nset -o pipefail\n')
+  return async (commands: string): Promise<{ output: string; exitCode: number }> => {
+    printed = ''
+    await writeFile(join(dir, '.step'), commands)
+    bash.stdin.write('. ./.step </dev/null\nprintf "\\n--- ended with %s\\n" $?\n')
+    const end = /\n--- ended with (\d+)\n$/
+    while (!end.test(printed)) {
+      await new Promise((resolve) => bash.stdout.once('data', resolve))
+    }
+    return { output: printed.replace(end, ''), exitCode: Number(end.exec(printed)?.[1]) }
+  }
+}
+
+/** Replaces what differs from run to run by a star: addresses, ids, signatures and times. */
+export function withoutRandomParts(output: string): string {
+  return output
+    .replaceAll('\r', '')
+    .replace(/http:\/\/(?:localhost|127\.0\.0\.1):\d+/g, 'http://*')
+    .replace(/\/download\/(archive\/)?[^\s"/]+\//g, '/download/$1*/')
+    .replace(/\/uploads\/(put\/)?[0-9a-f]{32}[\w.-]*/g, '/uploads/$1*')
+    .replace(/\/s\/[\w.-]{20,}/g, '/s/*')
+    .replace(/\b(hld|ws|upl|file|fld|ver|tok|share)_[\w-]{20,}(?!\w)/g, '$1_*')
+    .replace(/\b(ws)_[0-9a-f]{12}_/g, '$1_*_')
+    .replace(/"cursor":"[\w=-]+"/g, '"cursor":"*"')
+    .replace(/\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g, '*')
+    .replace(/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d\.\d{3}Z)?/g, '*')
+    .trim()
+}
+
+/** A pattern for output like the one that is shown, in which … stands for any text. */
+export function patternOf(shown: string): RegExp {
+  const parts = withoutRandomParts(shown).split('…')
+  return new RegExp(`^${parts.map((part) => RegExp.escape(part)).join('.*')}$`)
+}
