@@ -15,6 +15,7 @@ const sameOnBoth = [
   'graphiql',
   'guards/errors',
   'readme',
+  'docs',
   'schema',
   'seeds',
   'faults',

@@ -1,39 +1,42 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, validate } from 'graphql'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { settings } from '../../src/config.ts'
 import { schema } from '../../src/schema.ts'
+import { withoutRandomParts } from '../support/walkthrough.ts'
 
 const root = join(import.meta.dirname, '../..')
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const pages = ['README.md', ...globSync('docs/*.md', { cwd: root }).sort()]
+const text = pages.map(read).join('\n')
+const { scripts } = JSON.parse(read('package.json')) as {
   scripts: Record<string, string>
 }
 const fences = (language: string) =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
-    ([, text]) => text ?? '',
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    ([, block]) => block ?? '',
   )
 
 const operations = fences('graphql')
-/** What npm is told to do, wherever the README does so: `npm start`, `npm test -- -u`, `npm run demo`. */
-const inline = [...readme.matchAll(/(?<!`)`(npm [^`\n]+)`/g)].map(([, text]) => text ?? '')
+/** Commands of npm within sentences: `npm start`, `npm test -- -u`, `npm run demo`. */
+const inline = [...text.matchAll(/(?<!`)`(npm [^`\n]+)`/g)].map(([, command]) => command ?? '')
 const commands = [...fences('sh'), ...inline]
   .flatMap((block) => block.split(/\n|&&|;/))
   .map((line) => line.trim())
   .filter((line) => /^(?:\w+=\S* )*npm\b/.test(line))
 
-test('the README shows operations and commands', () => {
+test('the pages show operations and commands', () => {
   expect(operations.length).toBeGreaterThan(1)
   expect(commands.some((command) => /\bnpm start\b/.test(command))).toBe(true)
   expect(commands.some((command) => /\bnpm test\b/.test(command))).toBe(true)
 })
 
-test.each(operations)('this operation is valid: %s', (text) => {
-  expect(validate(schema, parse(text)).map(({ message }) => message)).toEqual([])
+test.each(operations)('this operation is valid: %s', (operation) => {
+  expect(validate(schema, parse(operation)).map(({ message }) => message)).toEqual([])
 })
 
 test.each(commands)('npm knows: %s', (command) => {
@@ -42,9 +45,13 @@ test.each(commands)('npm knows: %s', (command) => {
   expect(verb === 'ci' || script in scripts).toBe(true)
 })
 
-test('the table of settings says what the code says', () => {
-  const rows = readme.split('\n').filter((line) => /^\| *`[A-Z0-9_]+` *\|/.test(line))
-  const told = rows.map((row) => row.split('|').map((cell) => cell.trim().replaceAll('`', '')))
+test('the table of settings equals the settings of the code', () => {
+  const rows = read('docs/configuration.md')
+    .split('\n')
+    .filter((line) => /^\| *`[A-Z0-9_]+` *\|/.test(line))
+  const documented = rows.map((row) =>
+    row.split('|').map((cell) => cell.trim().replaceAll('`', '')),
+  )
   const known = Object.entries(settings).map(([name, { meaning, default: usual }]) => [
     '',
     name,
@@ -54,21 +61,31 @@ test('the table of settings says what the code says', () => {
   ])
   const plain = (table: string[][]) =>
     table.map((row) => row.join(' | ').replaceAll('`', '')).sort()
-  expect(plain(told)).toEqual(plain(known))
+  expect(plain(documented)).toEqual(plain(known))
 })
 
-test('npm start, and nothing else, opens a house', async () => {
+test('no other page repeats a row of that table', () => {
+  const others = pages.filter((page) => page !== 'docs/configuration.md')
+  const rows = Object.keys(settings).map((name) => `| \`${name}\` |`)
+  expect(others.filter((page) => rows.some((row) => read(page).includes(row)))).toEqual([])
+})
+
+test('npm start, and nothing else, starts a server and greets as the pages show', async () => {
   const holdall = start({ PORT: '0', LOG_LEVEL: 'error' })
-  const greeting = await firstWords(holdall)
+  const greeting = await readGreeting(holdall)
   const address = /http:\/\/localhost:\d+/.exec(greeting)?.[0]
   expect(greeting).toMatch(/Token +hld_/)
+  for (const page of ['README.md', 'docs/quickstart.md']) {
+    const shown = /^```text\n(Holdall is ready[\s\S]*?)^```/m.exec(read(page))?.[1] ?? ''
+    expect(withoutRandomParts(greeting)).toBe(withoutRandomParts(shown))
+  }
   expect((await fetch(`${address}/readyz`)).status).toBe(200)
   process.kill(-(holdall.pid ?? 0), 'SIGTERM')
   await once(holdall, 'exit')
   await vi.waitFor(() => expect(fetch(`${address}/livez`)).rejects.toThrow(), { timeout: 10_000 })
 })
 
-/** The process that the README's first command makes, over a folder of its own. */
+/** Starts `npm start`, the first command of the README, over a folder of its own. */
 function start(env: Record<string, string>) {
   const dir = mkdtempSync(join(tmpdir(), 'start-'))
   const stdio = ['ignore', 'pipe', 'inherit'] as const
@@ -86,11 +103,11 @@ function start(env: Record<string, string>) {
   return holdall
 }
 
-async function firstWords({ stdout }: ChildProcess): Promise<string> {
-  let text = ''
+async function readGreeting({ stdout }: ChildProcess): Promise<string> {
+  let greeting = ''
   for await (const chunk of stdout ?? []) {
-    text += chunk
-    if (/Authorization/.test(text)) break
+    greeting += chunk
+    if (/<token>"\.\n/.test(greeting)) break
   }
-  return text
+  return greeting
 }
