@@ -83,3 +83,10 @@ test('the API page lists the codes of all typed errors', () => {
   expect(listed.map(([, code]) => code).sort()).toEqual([...codes].sort())
   expect(listed.filter(([, , type = '']) => !schema.getType(type))).toEqual([])
 })
+
+test('the architecture page lists the domains in the order of schema.ts', () => {
+  const layout =
+    /^ {2}domains\/ ([\s\S]*?)^ {2}http\//m.exec(read('docs/architecture.md'))?.[1] ?? ''
+  const imported = [...read('src/schema.ts').matchAll(/domains\/([\w-]+)\/graphql/g)]
+  expect(layout.split('→').map((name) => name.trim())).toEqual(imported.map(([, name]) => name))
+})

@@ -80,5 +80,7 @@ export function withoutRandomParts(output: string): string {
 /** A pattern for output like the one that is shown, in which … stands for any text. */
 export function patternOf(shown: string): RegExp {
   const parts = withoutRandomParts(shown).split('…')
-  return new RegExp(`^${parts.map((part) => RegExp.escape(part)).join('.*')}$`)
+  return new RegExp(
+    `^${parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('.*')}$`,
+  )
 }
