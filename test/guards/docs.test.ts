@@ -77,11 +77,19 @@ describe('files that pages name', () => {
   })
 })
 
-test('the API page lists the codes of all typed errors', () => {
+describe('the table of error codes', () => {
+  const cells = read('docs/api.md').matchAll(/^\| `([A-Z_]+)` \| (\w+Error) \| (.+) \|$/gm)
+  const rows = [...cells].map(([, code = '', type = '', listed = '']) => ({ code, type, listed }))
   const codes = (schema.getType('ErrorCode') as GraphQLEnumType).getValues().map((v) => v.name)
-  const listed = [...read('docs/api.md').matchAll(/^\| `([A-Z_]+)` \| (\w+Error) \|/gm)]
-  expect(listed.map(([, code]) => code).sort()).toEqual([...codes].sort())
-  expect(listed.filter(([, , type = '']) => !schema.getType(type))).toEqual([])
+  const statuses = (text = '') => text.match(/\b[45]\d\d\b/g)
+
+  test('lists every code once', () => {
+    expect(rows.map(({ code }) => code).sort()).toEqual(codes.sort())
+  })
+
+  test.each(rows)('gives $type the statuses of the schema', ({ type, listed }) => {
+    expect(statuses(listed)).toEqual(statuses(schema.getType(type)?.description ?? ''))
+  })
 })
 
 test('the architecture page lists the domains in the order of schema.ts', () => {
@@ -89,4 +97,23 @@ test('the architecture page lists the domains in the order of schema.ts', () => 
     /^ {2}domains\/ ([\s\S]*?)^ {2}http\//m.exec(read('docs/architecture.md'))?.[1] ?? ''
   const imported = [...read('src/schema.ts').matchAll(/domains\/([\w-]+)\/graphql/g)]
   expect(layout.split('→').map((name) => name.trim())).toEqual(imported.map(([, name]) => name))
+})
+
+describe('the table of roles and scopes', () => {
+  const rows = [
+    ...read('docs/api.md').matchAll(/^\| `(\w+)` \| [^|]+ \| ((?:`[A-Z_]+`(?:, )?)+) \|$/gm),
+  ]
+  const mutations = Object.values(schema.getMutationType()?.getFields() ?? {})
+  const scopes = (schema.getType('ApiScope') as GraphQLEnumType).getValues().map((v) => v.name)
+
+  test('lists every mutation once', () => {
+    expect(rows.map(([, name]) => name).sort()).toEqual(mutations.map(({ name }) => name).sort())
+  })
+
+  test.each(mutations)('names the scopes that the schema names for $name', (mutation) => {
+    const documented = rows.find(([, name]) => name === mutation.name)?.[2] ?? ''
+    const named = (text: string) =>
+      scopes.filter((scope) => new RegExp(`\\b${scope}\\b`).test(text))
+    expect(named(documented)).toEqual(named(mutation.description ?? ''))
+  })
 })
