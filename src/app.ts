@@ -3,7 +3,7 @@ import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStore } from './blobs/blob-store.ts'
 import { guardDeletes } from './blobs/delete-guard.ts'
-import { type DiskSpace, openDiskSpace, reservingBlobs } from './blobs/disk-space.ts'
+import { createDiskSpace, type DiskSpace, withDiskReserve } from './blobs/disk-space.ts'
 import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { MultipartStore } from './blobs/s3/multipart-state.ts'
 import { verifyingStore } from './blobs/verifying-store.ts'
@@ -19,7 +19,7 @@ import type { ServiceContext } from './context.ts'
 import { openDatabaseClock } from './database/clock.ts'
 import { type Db, openDatabase, ping } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
-import { multipartLedger } from './database/multipart-store.ts'
+import { createMultipartStore } from './database/multipart-store.ts'
 import { startListener } from './database/postgres/listener.ts'
 import { dropTallies } from './database/rate-counters.ts'
 import { createRateLimiter } from './database/rate-limiter.ts'
@@ -97,12 +97,12 @@ export async function openApp(
   const now = given ?? (await openClock(opened, db, database))
   opened.use(besideOthers(db, database, log))
   await registerTables({ db, now }, config.linkableTables)
-  const bytes = await openStore(config.blobs, multipartLedger(db, now))
+  const bytes = await openStore(config.blobs, createMultipartStore(db, now))
   const claim = { names: namesOf(config), adopt: config.adoptStore, log }
   await claimStore({ db, now, blobs: bytes }, claim)
   const stamped = opened.use(keepStamped({ db, now, blobs: bytes }, log))
-  const space = openDiskSpace(volumesOf(config, log), await openUploads(db))
-  const store = reservingBlobs(
+  const space = createDiskSpace(volumesOf(config, log), await openUploads(db))
+  const store = withDiskReserve(
     guardDeletes(stamped.blobs, deletePermission({ db, now, blobs: bytes }, log)),
     space,
   )
@@ -115,7 +115,7 @@ export async function openApp(
     now,
     verifies: config.verifyReads,
     expected: (key) => expectedBytes(db, key),
-    onFlaw: (key, flaw) => markDamaged({ ...nobody, blobs: store }, key, flaw),
+    onDamage: (key, damage) => markDamaged({ ...nobody, blobs: store }, key, damage),
   })
   const shared = { ...means, blobs }
   // What an older version, or a restored backup, left is found at once, and not with the next round.
@@ -175,7 +175,7 @@ function work(
       { kind: 'releaseDeadConfirms', ms: 60_000 },
       { kind: ENQUEUE_CONFIRMS, ms: 60_000 },
       // To list a bucket takes a request for each thousand of its objects.
-      { kind: 'sweepOrphans', ms: ctx.blobs.direct ? 86_400_000 : 3_600_000 },
+      { kind: 'sweepOrphans', ms: ctx.blobs.presigned ? 86_400_000 : 3_600_000 },
       { kind: 'tendQuarantine', ms: 3_600_000 },
       { kind: 'dropTallies', ms: 600_000 },
       { kind: 'purgeOutlived', ms: 600_000 },

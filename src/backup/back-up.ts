@@ -5,14 +5,14 @@ import { pipeline } from 'node:stream/promises'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { type Config, type Env, StartupError } from '../config.ts'
 import type { Db } from '../database/database.ts'
-import { multipartLedger } from '../database/multipart-store.ts'
+import { createMultipartStore } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
 import { postgresSnapshot } from '../database/postgres/snapshot.ts'
 import type { BlobEntry, Snapshot } from '../database/snapshot.ts'
 import { sqliteSnapshot } from '../database/sqlite/snapshot.ts'
 import { fsyncDirectory, syncFile } from '../fsync.ts'
 import { blobCopier } from './copy-blobs.ts'
-import { type BackupLease, takeBackupLease } from './lease.ts'
+import { acquireBackupLease, type BackupLease } from './lease.ts'
 import {
   blobsListPath,
   bytesPath,
@@ -22,33 +22,36 @@ import {
   writeManifest,
 } from './manifest.ts'
 
-/** Small files are nothing but waiting; a large one has a disk for itself soon enough. */
+/**
+ * Number of blobs copied at a time: small files are bound by latency, and a large file saturates the disk.
+ */
 const CONCURRENCY = 8
 
 type Options = { config: Config; env: Env; dir: string; rowsOnly: boolean }
 
 /**
- * Makes a backup in a new or empty folder, also beside servers that run: the rows of one moment, then the bytes that these refer to,
- * then the manifest. Throws StartupError where that cannot be; then there is no manifest, and the folder is no backup.
+ * Creates a backup in a new or empty directory; servers may run meanwhile. Writes a snapshot of the rows,
+ * then the bytes that they reference, then the manifest. Throws StartupError if that fails; the directory
+ * then has no manifest and is not a backup.
  */
 export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<Manifest> {
   const { database, blobs } = config
   if (rowsOnly && blobs.kind === 'disk')
     throw new StartupError(
-      '--rows-only is for bytes in a bucket: those in a folder are part of a backup.',
+      '--rows-only requires a bucket (S3_BUCKET): a backup includes the bytes of a DATA_DIR.',
     )
-  await requireEmptyFolder(dir, config)
+  await requireEmptyDirectory(dir, config)
   await requireBucket(blobs)
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
-  // From here on bytes stay, so that what the rows of the snapshot refer to is there when it is copied.
-  const lease = opened.use(await takeBackupLease(db))
+  const db = opened.adopt(await openExisting(withoutTimeout(database)), (db) => db.destroy())
+  // The lease keeps referenced bytes from being deleted between the snapshot and the copy.
+  const lease = opened.use(await acquireBackupLease(db))
   const snapshot = opened.use(await openSnapshot(database, env))
-  await makeFolder(dir)
+  await makeDirectory(dir)
   const rows = rowsName[database.kind]
   await snapshot.dump(join(dir, rows))
   await syncFile(join(dir, rows))
-  const store = await openBlobs(blobs, multipartLedger(db))
+  const store = await openBlobs(blobs, createMultipartStore(db))
   const copier = rowsOnly ? null : blobCopier(blobs, store, bytesPath(dir))
   const copied = await copyAll(snapshot, dir, async (blob) => {
     lease.requireHeld()
@@ -62,7 +65,7 @@ export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<M
     rows: await describePart(dir, rows),
     blobs: { ...(await describePart(dir, 'blobs.jsonl')), ...copied.sums },
     hasBytes: !rowsOnly,
-    missing: await stillReferred(db, copied.missing),
+    missing: await requireReferenced(db, copied.missing),
   }
   await finish(dir, lease, manifest)
   return manifest
@@ -77,7 +80,7 @@ async function finish(dir: string, lease: BackupLease, manifest: Manifest) {
   await fsyncDirectory(dirname(dir))
 }
 
-/** Copies some blobs at a time, and lists each. */
+/** Copies the blobs in batches and writes one line per blob to the list. */
 async function copyAll(
   snapshot: Snapshot,
   dir: string,
@@ -86,9 +89,9 @@ async function copyAll(
   const sums = { count: 0, bytes: 0 }
   const missing: string[] = []
   async function* lines() {
-    for await (const some of inBatches(snapshot.blobs())) {
-      const copied = await Promise.all(some.map(copy))
-      for (const [i, blob] of some.entries()) {
+    for await (const batch of inBatches(snapshot.blobs())) {
+      const copied = await Promise.all(batch.map(copy))
+      for (const [i, blob] of batch.entries()) {
         if (!copied[i]) missing.push(blob.id)
         sums.count += 1
         sums.bytes += blob.size
@@ -102,18 +105,21 @@ async function copyAll(
 }
 
 async function* inBatches(blobs: AsyncIterable<BlobEntry>): AsyncGenerator<BlobEntry[]> {
-  let some: BlobEntry[] = []
+  let batch: BlobEntry[] = []
   for await (const blob of blobs) {
-    some.push(blob)
-    if (some.length < CONCURRENCY) continue
-    yield some
-    some = []
+    batch.push(blob)
+    if (batch.length < CONCURRENCY) continue
+    yield batch
+    batch = []
   }
-  if (some.length > 0) yield some
+  if (batch.length > 0) yield batch
 }
 
-/** What is missing in the store is told. What was purged meanwhile has been deleted in spite of the lease: then nothing is certain. */
-async function stillReferred(db: Db, missing: string[]): Promise<string[]> {
+/**
+ * Returns the missing blobs that rows still reference. Throws StartupError if one was purged meanwhile: its
+ * bytes were deleted in spite of the lease, so others may be gone too.
+ */
+async function requireReferenced(db: Db, missing: string[]): Promise<string[]> {
   for (const id of missing) {
     const blob = await db
       .selectFrom('blobs')
@@ -122,29 +128,31 @@ async function stillReferred(db: Db, missing: string[]): Promise<string[]> {
       .where('unreferencedAt', 'is', null)
       .executeTakeFirst()
     if (!blob)
-      throw new StartupError(`The bytes of ${id} were deleted meanwhile; begin the backup again.`)
+      throw new StartupError(
+        `The bytes of ${id} were deleted during the backup; start the backup again.`,
+      )
   }
   return missing
 }
 
-async function requireEmptyFolder(dir: string, { blobs }: Config) {
+async function requireEmptyDirectory(dir: string, { blobs }: Config) {
   if (blobs.kind === 'disk' && `${resolve(dir)}${sep}`.startsWith(`${blobs.dir}${sep}`))
-    throw new StartupError(`${dir} lies in ${blobs.dir}, which holds nothing but bytes.`)
+    throw new StartupError(
+      `${dir} is inside ${blobs.dir}, the directory of the blobs; choose another directory.`,
+    )
   const found = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
-    throw new StartupError(`${dir} cannot be used (${error.code}).`)
+    throw new StartupError(`${dir} cannot be read (${error.code}).`)
   })
   if (found.length > 0)
-    throw new StartupError(
-      `${dir} is not empty; a backup is made in a new folder, or an empty one.`,
-    )
+    throw new StartupError(`${dir} is not empty; a backup needs a new or empty directory.`)
 }
 
-async function makeFolder(dir: string) {
+async function makeDirectory(dir: string) {
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
-    throw new StartupError(`${dir} cannot be made (${error.code}).`)
+    throw new StartupError(`${dir} cannot be created (${error.code}).`)
   })
 }
 
-const unhurried = (database: Config['database']) =>
+const withoutTimeout = (database: Config['database']) =>
   database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }

@@ -12,50 +12,53 @@ import type { BlobsConfig } from '../config.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
 import { fsyncDirectory } from '../fsync.ts'
 
-/** Puts a blob into the backup; says what is wrong with the bytes that the store has, and null where nothing is. */
+/** Copies blobs into a backup. `copy` returns the damage of the stored bytes, or null if they are intact. */
 export type BlobCopier = {
   copy: (blob: BlobEntry) => Promise<Damage | null>
-  /** Makes all names durable; the bytes are so already. */
+  /** Syncs the directories, so that the names survive a power loss; the bytes are synced by `copy`. */
   sync: () => Promise<void>
 }
 
-/** Into a folder laid out as the store of a disk is. On the same file system the bytes are linked: they never change in place. */
+/**
+ * Copies blobs into a directory with the layout of a disk store. On the same file system it creates hard
+ * links, because committed bytes never change in place.
+ */
 export function blobCopier(config: BlobsConfig, store: BlobStore, dir: string): BlobCopier {
   const target = diskPaths(dir)
   const source = config.kind === 'disk' ? diskPaths(config.dir) : null
-  const folders = new Set([dirname(dir), dir, target.folders.kept])
+  const directories = new Set([dirname(dir), dir, target.folders.kept])
   return {
     async copy(blob) {
       const path = target.kept(blob.id)
-      const folder = dirname(path)
-      await mkdir(folder, { recursive: true })
-      folders.add(folder).add(dirname(folder))
+      const directory = dirname(path)
+      await mkdir(directory, { recursive: true })
+      directories.add(directory).add(dirname(directory))
       const linked = source && (await linkTo(source.kept(blob.id), path, blob.size))
-      return linked ? linked.flaw : copyTo(store, path, blob)
+      return linked ? linked.damage : copyTo(store, path, blob)
     },
     async sync() {
-      for (const folder of folders) await fsyncDirectory(folder)
+      for (const directory of directories) await fsyncDirectory(directory)
     },
   }
 }
 
-const unlinkable = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']
+const linkErrors = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']
 
-/** Null where this file system, or the two of them, have no hard links. */
+/** Returns null if hard links are not possible here. */
 async function linkTo(
   from: string,
   to: string,
   size: number,
-): Promise<{ flaw: Damage | null } | null> {
+): Promise<{ damage: Damage | null } | null> {
   try {
     await link(from, to)
   } catch (error) {
-    if (isMissing(error)) return { flaw: 'MISSING' }
-    if (unlinkable.includes((error as NodeJS.ErrnoException).code ?? '')) return null
+    if (isMissing(error)) return { damage: 'MISSING' }
+    if (linkErrors.includes((error as NodeJS.ErrnoException).code ?? '')) return null
     throw error
   }
   const found = await stat(to)
-  return { flaw: found.size < size ? 'TRUNCATED' : found.size > size ? 'CHANGED' : null }
+  return { damage: found.size < size ? 'TRUNCATED' : found.size > size ? 'CHANGED' : null }
 }
 
 async function copyTo(store: BlobStore, path: string, blob: BlobEntry): Promise<Damage | null> {
@@ -71,7 +74,7 @@ async function copyTo(store: BlobStore, path: string, blob: BlobEntry): Promise<
     },
   })
   await pipeline(bytes, hashing, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }))
-  const flaw = damageOf(blob, { size, sha256: hash.digest('hex') })
-  if (flaw) await rm(path)
-  return flaw
+  const damage = damageOf(blob, { size, sha256: hash.digest('hex') })
+  if (damage) await rm(path)
+  return damage
 }

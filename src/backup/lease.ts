@@ -2,37 +2,37 @@ import { randomUUID } from 'node:crypto'
 import { StartupError } from '../config.ts'
 import type { Db } from '../database/database.ts'
 
-/** How long a backup that was killed keeps the bytes of purged files from being deleted. */
-const LEASE_MS = 600_000
-const RENEW_MS = 30_000
+/** How long the lease of a killed backup blocks the deletion of purged blobs. */
+const LEASE_TTL_MS = 600_000
+const RENEW_INTERVAL_MS = 30_000
 
 export type BackupLease = {
-  /** Throws StartupError where bytes may have been deleted meanwhile. */
+  /** Throws StartupError if the lease may have expired, so that bytes may have been deleted. */
   requireHeld: () => void
 } & AsyncDisposable
 
 /**
- * Tells the servers of this database that a backup is being made: until it is disposed, none deletes the bytes of files that were
- * purged after the rows were read (domains/files/jobs.ts).
+ * Acquires a lease that stops all servers of this database from deleting the bytes of files purged after the
+ * snapshot (domains/files/jobs.ts), until it is disposed.
  */
-export async function takeBackupLease(db: Db): Promise<BackupLease> {
+export async function acquireBackupLease(db: Db): Promise<BackupLease> {
   const id = randomUUID()
-  const leaseUntil = Date.now() + LEASE_MS
+  const leaseUntil = Date.now() + LEASE_TTL_MS
   await db.insertInto('backups').values({ id, leaseUntil }).execute()
   let heldUntil = leaseUntil
   const renewal = setInterval(async () => {
-    const leaseUntil = Date.now() + LEASE_MS
+    const leaseUntil = Date.now() + LEASE_TTL_MS
     const renewed = await renew(db, id, leaseUntil).catch(() => false)
     if (renewed) heldUntil = leaseUntil
-  }, RENEW_MS)
+  }, RENEW_INTERVAL_MS)
   return {
     requireHeld() {
       if (Date.now() < heldUntil) return
-      throw new StartupError('The database did not answer for ten minutes; begin the backup again.')
+      throw new StartupError('The database did not answer for ten minutes; start the backup again.')
     },
     async [Symbol.asyncDispose]() {
       clearInterval(renewal)
-      // Where the database is gone it ends by itself.
+      // The lease expires by itself if the database is unreachable.
       await db
         .deleteFrom('backups')
         .where('id', '=', id)
@@ -42,7 +42,7 @@ export async function takeBackupLease(db: Db): Promise<BackupLease> {
   }
 }
 
-/** One that has ended is not renewed: bytes may be gone. */
+/** Returns false if the lease has expired: bytes may have been deleted since. */
 async function renew(db: Db, id: string, leaseUntil: number): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('backups')
@@ -53,5 +53,5 @@ async function renew(db: Db, id: string, leaseUntil: number): Promise<boolean> {
   return numUpdatedRows > 0n
 }
 
-/** Backups that were being made when the rows were copied are none of the copy's. */
-export const forgetBackups = (db: Db) => db.deleteFrom('backups').execute()
+/** Deletes the backup leases that a restored database brings with it. */
+export const deleteBackupLeases = (db: Db) => db.deleteFrom('backups').execute()

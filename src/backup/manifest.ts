@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { StartupError } from '../config.ts'
 import { fsyncDirectory } from '../fsync.ts'
 
-/** What a backup consists of, in its folder. Only a finished one has a manifest. */
+/** File names in the directory of a backup. Only a finished backup has a manifest. */
 const names = { manifest: 'manifest.json', blobs: 'blobs.jsonl', bytes: 'blobs' }
 export const rowsName = { sqlite: 'holdall.db', postgres: 'holdall.dump' }
 
@@ -16,11 +16,11 @@ const schema = z.object({
   createdAt: z.string(),
   database: z.enum(['sqlite', 'postgres']),
   rows: part,
-  /** A line of JSON for each blob: id, size, sha256. */
+  /** A JSON Lines file with the id, size and sha256 of each blob. */
   blobs: part.extend({ count: z.number(), bytes: z.number() }),
-  /** Whether their bytes are in the backup; else they are where they were, in the bucket. */
+  /** Whether the backup includes the bytes of the blobs; otherwise they are still in the bucket. */
   hasBytes: z.boolean(),
-  /** Blobs whose bytes the store did not have. */
+  /** Ids of blobs whose bytes were missing in the store. */
   missing: z.array(z.string()),
 })
 export type Manifest = z.infer<typeof schema>
@@ -29,7 +29,10 @@ export type Part = z.infer<typeof part>
 export const blobsListPath = (dir: string) => join(dir, names.blobs)
 export const bytesPath = (dir: string) => join(dir, names.bytes)
 
-/** The last thing that is written: under its name it is whole and durable, and so is all that it names. */
+/**
+ * Writes the manifest, durably and as the last file: if it exists, all files that it lists are complete and
+ * durable.
+ */
 export async function writeManifest(dir: string, manifest: Manifest): Promise<void> {
   const path = join(dir, names.manifest)
   const file = await open(`${path}.partial`, 'wx')
@@ -44,19 +47,21 @@ export async function writeManifest(dir: string, manifest: Manifest): Promise<vo
   await fsyncDirectory(dir)
 }
 
-/** Throws StartupError where there is none, or one of another version. */
+/** Reads the manifest. Throws StartupError if it is missing, unreadable or of an unknown format. */
 export async function readManifest(dir: string): Promise<Manifest> {
   const text = await readFile(join(dir, names.manifest), 'utf8').catch((error) => {
     throw new StartupError(
-      `${dir} is no finished backup: it has no ${names.manifest} that can be read (${error.code}).`,
+      `${dir} is not a finished backup: ${names.manifest} cannot be read (${error.code}).`,
     )
   })
-  const read = schema.safeParse(parsed(text))
+  const read = schema.safeParse(parseJson(text))
   if (read.success) return read.data
-  throw new StartupError(`${dir}/${names.manifest} is not one that this version of Holdall knows.`)
+  throw new StartupError(
+    `${dir}/${names.manifest} has a format that this version of Holdall does not support.`,
+  )
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -64,7 +69,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Size and sha256 of a file of the backup. */
+/** Returns the size in bytes and the sha256 (hex) of a file of the backup. */
 export async function describePart(dir: string, file: string): Promise<Part> {
   const hash = createHash('sha256')
   let size = 0
@@ -75,10 +80,15 @@ export async function describePart(dir: string, file: string): Promise<Part> {
   return { file, size, sha256: hash.digest('hex') }
 }
 
-/** Throws StartupError unless the file is what the manifest says. */
+/**
+ * Returns the path of a file of the backup. Throws StartupError if its size or hash differs from the
+ * manifest.
+ */
 export async function requirePart(dir: string, { file, size, sha256 }: Part): Promise<string> {
   if (file !== names.blobs && !Object.values(rowsName).includes(file))
-    throw new StartupError(`${dir} names a file that is not its own: ${JSON.stringify(file)}.`)
+    throw new StartupError(
+      `The manifest of ${dir} lists an unexpected file: ${JSON.stringify(file)}.`,
+    )
   const found = await describePart(dir, file).catch((error) => {
     throw new StartupError(`${join(dir, file)} cannot be read (${error.code}).`)
   })

@@ -9,7 +9,7 @@ import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { type Config, type Env, StartupError } from '../config.ts'
 import { openDatabase, openInMemory } from '../database/database.ts'
 import { migrateToLatest } from '../database/migrate.ts'
-import { multipartLedger } from '../database/multipart-store.ts'
+import { createMultipartStore } from '../database/multipart-store.ts'
 import { requireNoTables, restorePostgres } from '../database/postgres/snapshot.ts'
 import { createRateLimiter } from '../database/rate-limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
@@ -20,7 +20,7 @@ import { terminateAllUploads } from '../domains/uploads/end-all.ts'
 import { stampStore } from '../domains/uploads/store/claim.ts'
 import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
-import { forgetBackups } from './lease.ts'
+import { deleteBackupLeases } from './lease.ts'
 import { blobsListPath, bytesPath, type Manifest, readManifest, requirePart } from './manifest.ts'
 
 const CONCURRENCY = 8
@@ -29,8 +29,9 @@ type Options = { config: Config; env: Env; dir: string }
 export type Restored = { blobs: number; endedUploads: number; missing: string[] }
 
 /**
- * Restores a backup into a place without rows and without bytes: first the bytes, each of which is verified, then all rows at once.
- * Throws StartupError before anything is written where the backup is not finished or has changed, or where the place is not empty.
+ * Restores a backup into an empty database and an empty store: first the bytes, each verified by its hash,
+ * then all rows in one step. Throws StartupError before anything is written if the backup is unfinished or
+ * changed, or if the target is not empty.
  */
 export async function restore({ config, env, dir }: Options): Promise<Restored> {
   const manifest = await readManifest(dir)
@@ -53,25 +54,25 @@ async function restoreRows(
 ): Promise<number> {
   if (database.kind === 'sqlite')
     return restoreSqlite(dump, database.path, (path) =>
-      settle({ ...config, database: { ...database, path } }, hasBytes),
+      finishRestore({ ...config, database: { ...database, path } }, hasBytes),
     )
   await restorePostgres(dump, database, env)
-  return settle({ ...config, database }, hasBytes)
+  return finishRestore({ ...config, database }, hasBytes)
 }
 
 function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
   if (database.kind !== manifest.database)
     throw new StartupError(
-      `The backup is of ${wording[manifest.database]}, and DATABASE_URL names ${wording[database.kind]}.`,
+      `The backup is of ${wording[manifest.database]}, but DATABASE_URL names ${wording[database.kind]}.`,
     )
   if (!manifest.hasBytes && blobs.kind === 'disk')
     throw new StartupError(
-      'The backup has no bytes: it was made with --rows-only, and S3_BUCKET must name their bucket.',
+      'The backup contains no bytes (--rows-only); S3_BUCKET must name the bucket that has them.',
     )
 }
 const wording = { sqlite: 'a SQLite database', postgres: 'a PostgreSQL database' }
 
-/** No server can start over a SQLite file until this is disposed. */
+/** Returns a lock that stops servers from starting on the SQLite file until it is disposed. */
 async function requireNoRows({ database, logLevel }: Config, env: Env): Promise<Disposable | null> {
   if (database.kind === 'postgres') {
     await requireNoTables(database, env)
@@ -82,19 +83,22 @@ async function requireNoRows({ database, logLevel }: Config, env: Env): Promise<
   return takeServerLock(database.path, { timeoutMs: 0, log: openLog(logLevel) })
 }
 
-/** The store needs rows for the parts of a bucket: until the real ones are there, a database in memory has them. */
+/**
+ * Copies the bytes into the store. A bucket store needs rows for its multipart uploads, which go to an
+ * in-memory database until the real rows are restored.
+ */
 async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
   await requireBucket(config.blobs)
   if (!manifest.hasBytes) return
   await using opened = new AsyncDisposableStack()
   const scratch = opened.adopt(openInMemory(), (db) => db.destroy())
   await migrateToLatest(scratch)
-  const store = await openBlobs(config.blobs, multipartLedger(scratch))
+  const store = await openBlobs(config.blobs, createMultipartStore(scratch))
   await requireNoBytes(store)
   const missing = new Set(manifest.missing)
   const source = diskPaths(bytesPath(dir))
   const running = new Set<Promise<void>>()
-  for await (const blob of listed(dir)) {
+  for await (const blob of readBlobList(dir)) {
     if (missing.has(blob.id)) continue
     const restoring = restoreBlob(store, source.kept(blob.id), blob)
     running.add(restoring)
@@ -107,24 +111,24 @@ async function restoreBytes(config: Config, dir: string, manifest: Manifest) {
 async function requireNoBytes(store: BlobStore) {
   if (await store.record.read())
     throw new StartupError(
-      'The place for the bytes belongs to an installation already. DATA_DIR or S3_PREFIX must name an empty one.',
+      'The target store already belongs to an installation. DATA_DIR or S3_PREFIX must name an empty store.',
     )
-  for (const where of ['kept', 'staged'] as const)
-    for await (const { key } of store.list(where))
+  for (const place of ['kept', 'staged'] as const)
+    for await (const { key } of store.list(place))
       throw new StartupError(
-        `The place for the bytes is not empty: it has ${key}. DATA_DIR or S3_PREFIX must name an empty one.`,
+        `The target store is not empty: it contains ${key}. DATA_DIR or S3_PREFIX must name an empty store.`,
       )
 }
 
-async function* listed(dir: string): AsyncGenerator<BlobEntry> {
+async function* readBlobList(dir: string): AsyncGenerator<BlobEntry> {
   for await (const line of createInterface({ input: createReadStream(blobsListPath(dir)) }))
     if (line !== '') yield JSON.parse(line)
 }
 
-/** Nothing but whole and durable bytes gets its final name. */
+/** Verifies size and hash before the blob is committed. */
 async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }: BlobEntry) {
   await access(path).catch(() => {
-    throw new StartupError(`The backup lacks the bytes of ${id}, which its manifest names.`)
+    throw new StartupError(`The backup lacks the bytes of ${id}, which its manifest lists.`)
   })
   const bytes = createReadStream(path)
   await once(bytes, 'open')
@@ -132,24 +136,27 @@ async function restoreBlob(store: BlobStore, path: string, { id, size, sha256 }:
   const length = await store.append(id, 0, bytes).finally(() => bytes.destroy())
   if (length !== size || (await store.sha256(id, size)) !== sha256)
     throw new StartupError(`The bytes of ${id} have changed since the backup was made.`)
-  await store.adopt(id)
+  await store.commit(id)
 }
 
-/** What was under way when the rows were copied is not any more. Bytes that were restored with them are theirs from the beginning. */
-async function settle(
+/**
+ * Terminates the uploads and backups that were running at the time of the snapshot, and returns the number of
+ * terminated uploads. A store whose bytes were restored is stamped as belonging to the database.
+ */
+async function finishRestore(
   { database, blobs, limits, logLevel }: Config,
   hasBytes: boolean,
 ): Promise<number> {
   await using opened = new AsyncDisposableStack()
-  const unhurried =
+  const withoutTimeout =
     database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
-  const db = opened.adopt(openDatabase(unhurried), (db) => db.destroy())
+  const db = opened.adopt(openDatabase(withoutTimeout), (db) => db.destroy())
   await migrateToLatest(db)
-  await forgetBackups(db)
-  const store = await openBlobs(blobs, multipartLedger(db))
+  await deleteBackupLeases(db)
+  const store = await openBlobs(blobs, createMultipartStore(db))
   if (hasBytes) await stampStore({ db, blobs: store, now: Date.now }, null, openLog(logLevel))
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
-  const nobody = { viewer: null, signingKeys, publicUrl: '' }
+  const system = { viewer: null, signingKeys, publicUrl: '' }
   const counter = createRateLimiter(db, Date.now)
-  return await terminateAllUploads({ ...nobody, db, blobs: store, limits, now: Date.now, counter })
+  return await terminateAllUploads({ ...system, db, blobs: store, limits, now: Date.now, counter })
 }

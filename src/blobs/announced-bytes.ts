@@ -1,7 +1,7 @@
-/** An upload that says nothing for so long holds no room of the disk back from others. */
+/** An upload that is idle for longer no longer reserves disk space. */
 const MAX_IDLE_MS = 3_600_000
 
-/** Bytes that open uploads of this process will still bring, by key. */
+/** Tracks the bytes that open uploads of this process have announced but not sent yet, by key. */
 export function createAnnouncedBytes(now = () => performance.now()) {
   const byKey = new Map<string, { bytes: number; at: number }>()
   let total = 0
@@ -11,7 +11,7 @@ export function createAnnouncedBytes(now = () => performance.now()) {
     byKey.delete(key)
   }
 
-  /** The one that has been idle for longest is the first of the map. */
+  /** Re-inserts the key, so that the map is ordered by idle time, longest first. */
   function set(key: string, bytes: number) {
     remove(key)
     byKey.set(key, { bytes, at: now() })
@@ -22,7 +22,7 @@ export function createAnnouncedBytes(now = () => performance.now()) {
     set,
     remove,
     has: (key: string) => byKey.has(key),
-    /** So many of its bytes have come. */
+    /** Subtracts received bytes. */
     subtract(key: string, bytes: number) {
       const known = byKey.get(key)
       if (known) set(key, Math.max(0, known.bytes - bytes))

@@ -1,8 +1,8 @@
 import type { BlobStore } from './blob-store.ts'
 
 /**
- * The same store, which deletes nothing while `mayDelete` says no. What stays behind is no row's any more, and is found by the next
- * sweep that is allowed. Keys are never used again.
+ * Wraps a store so that it deletes nothing while `mayDelete` resolves to false. The next sweep that may
+ * delete finds the remaining bytes, since no row references them and keys are never reused.
  */
 export function guardDeletes(store: BlobStore, mayDelete: () => Promise<boolean>): BlobStore {
   return {

@@ -4,26 +4,32 @@ import type { BlobStore } from './blob-store.ts'
 import type { Volume, VolumeState } from './volume.ts'
 
 export type DiskSpace = {
-  /** Lets an upload of `bytes` begin, and holds room for them back from others. Throws StorageError. */
-  announce: (key: string, bytes: number) => Promise<void>
-  /** Lets `bytes` of it be written. Throws StorageError. */
+  /** Reserves space for an upload of `bytes`. Throws StorageError if the disk is full. */
+  reserve: (key: string, bytes: number) => Promise<void>
+  /** Uses `bytes` of the reserved space. Throws StorageError if the disk is full. */
   consume: (key: string, bytes: number) => Promise<void>
-  /** No more will come of it. */
-  forget: (key: string) => void
+  /** Releases the reservation. */
+  release: (key: string) => void
   states: () => Promise<VolumeState[]>
 }
 
-/** Announced bytes of uploads that are open when the server starts. */
+/** An upload that is open at server start, with the bytes that it still expects. */
 export type OpenUpload = { id: string; missingBytes: number }
 
-/** Keeps a reserve free on each volume: bytes are refused at it, so that rows can still be written. */
-export function openDiskSpace(volumes: readonly Volume[], open: readonly OpenUpload[]): DiskSpace {
+/**
+ * Keeps a reserve free on each volume: uploads are rejected before the database has no space left for its
+ * rows.
+ */
+export function createDiskSpace(
+  volumes: readonly Volume[],
+  open: readonly OpenUpload[],
+): DiskSpace {
   const announced = createAnnouncedBytes()
   for (const { id, missingBytes } of open) announced.set(id, missingBytes)
 
   const blobs = volumes.find(({ name }) => name === 'blobs')
 
-  /** Of every volume at least a byte must be left; of that of the blobs as many as are wanted. */
+  /** Checks that every volume has at least one byte left, and the volume of the blobs `bytes`. */
   async function refresh(bytes: number) {
     for (const volume of volumes) {
       await volume.refresh(volume === blobs ? bytes : 1)
@@ -32,10 +38,10 @@ export function openDiskSpace(volumes: readonly Volume[], open: readonly OpenUpl
   }
 
   return {
-    async announce(key, bytes) {
+    async reserve(key, bytes) {
       if (announced.has(key)) return
       await refresh(bytes + announced.totalBytes())
-      // From here on nothing is awaited: of those that ask at the same moment each counts the others.
+      // No await from here on, so that concurrent callers see each other's reservations.
       if (blobs && blobs.left() - announced.totalBytes() < Math.max(bytes, 1)) throw full(bytes)
       announced.set(key, bytes)
     },
@@ -45,38 +51,41 @@ export function openDiskSpace(volumes: readonly Volume[], open: readonly OpenUpl
       blobs?.take(bytes)
       announced.subtract(key, bytes)
     },
-    forget: announced.remove,
+    release: announced.remove,
     states: () => Promise.all(volumes.map((volume) => volume.state())),
   }
 }
 
 function full(bytes = 0) {
   const wanted = bytes === 0 ? 'more bytes' : `${bytes} more bytes`
-  const message = `the server's disk has no room for ${wanted}: try again when there is some`
-  const cause = Object.assign(new Error('the reserve is reached'), { code: 'ENOSPC' })
+  const message = `the server's disk has no space for ${wanted}; try again later`
+  const cause = Object.assign(new Error('free space is at the reserve'), { code: 'ENOSPC' })
   return new StorageError(message, { isFull: true, cause })
 }
 
-/** The same store, which takes no bytes that would use up the reserve of a disk. What is there is read, moved and removed as ever. */
-export function reservingBlobs(store: BlobStore, space: DiskSpace): BlobStore {
+/**
+ * Wraps a store so that it rejects bytes that would use up the reserve of a disk. Reads, moves and deletions
+ * are not affected.
+ */
+export function withDiskReserve(store: BlobStore, space: DiskSpace): BlobStore {
   return {
     ...store,
     async stage(key, size) {
-      await space.announce(key, size ?? 0)
+      await space.reserve(key, size ?? 0)
       await store.stage(key, size)
     },
     async append(key, offset, source, options) {
-      // A bucket takes the bytes; what is left of the disk is for the rows.
-      if (store.direct) await space.consume(key, 0)
-      const admit = (bytes: number) => space.consume(key, bytes)
-      return store.append(key, offset, source, { ...options, admit })
+      // The bytes go to a bucket; the disk holds only the database.
+      if (store.presigned) await space.consume(key, 0)
+      const reserveSpace = (bytes: number) => space.consume(key, bytes)
+      return store.append(key, offset, source, { ...options, reserveSpace })
     },
-    async adopt(key) {
-      await store.adopt(key)
-      space.forget(key)
+    async commit(key) {
+      await store.commit(key)
+      space.release(key)
     },
     async discard(key) {
-      space.forget(key)
+      space.release(key)
       await store.discard(key)
     },
   }

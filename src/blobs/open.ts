@@ -4,27 +4,27 @@ import type { BlobStore } from './blob-store.ts'
 import { diskBlobs } from './disk/store.ts'
 import type { MultipartStore } from './s3/multipart-state.ts'
 
-// What speaks to a bucket is loaded where there is one: its SDK takes a fifth of a start.
+// The S3 SDK is loaded only if there is a bucket: it takes a fifth of the startup time.
 
 /**
- * Opens the store that the configuration names; makes its folders where they do not exist yet. A bucket's parts are written down in
- * `ledger`. With `isReadOnly`, to read something leaves it where it is, and no folder is made. Throws StartupError where a folder
- * cannot be opened.
+ * Opens the configured store and creates its directories if they are missing. A bucket store keeps the state
+ * of multipart uploads in `multipartStore`. With `isReadOnly`, reads do not take blobs out of quarantine and
+ * no directory is created. Throws StartupError if a directory cannot be opened.
  */
 export async function openBlobs(
   config: BlobsConfig,
-  ledger: MultipartStore,
+  multipartStore: MultipartStore,
   options: { isReadOnly?: boolean } = {},
 ): Promise<BlobStore> {
   if (config.kind === 'disk')
     return openAt('DATA_DIR', config.dir, () => diskBlobs(config.dir, undefined, options))
   const { s3Blobs } = await import('./s3/store.ts')
-  return s3Blobs(config, ledger)
+  return s3Blobs(config, multipartStore)
 }
 
-/** Asks the bucket, where the bytes are in one, whether it is there and may be used; throws StartupError. */
+/** Checks that the bucket, if one is configured, exists and is accessible; throws StartupError otherwise. */
 export async function requireBucket(config: BlobsConfig): Promise<void> {
   if (config.kind === 'disk') return
-  const { checkBucket: requireContact } = await import('./s3/check-bucket.ts')
-  await requireContact(config)
+  const { checkBucket } = await import('./s3/check-bucket.ts')
+  await checkBucket(config)
 }

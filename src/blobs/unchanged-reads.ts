@@ -4,27 +4,27 @@ import { StorageError } from '../errors.ts'
 import type { BlobStore, StampedRead } from './blob-store.ts'
 import { type Damage, damageOf, type Expected, nullIfMissing } from './verify.ts'
 
-/** So many stamps are remembered: some megabytes of memory. */
-const MAX_TRUSTED = 10_000
+/** Number of remembered stamps; they take a few megabytes of memory. */
+const MAX_STAMPS = 10_000
 
-/** A file that is written twice within a tick of the kernel's clock shows one time for both. */
-const TICK_MS = 1_000
+/** Two writes within one tick of the kernel's clock may leave the same time stamp. */
+const CLOCK_TICK_MS = 1_000
 
-/** How often a file is hashed anew that changes while it is hashed. */
+/** How often a file is hashed again if it changes while it is hashed. */
 const MAX_ATTEMPTS = 3
 
 type Stamped = Required<Pick<BlobStore, 'openStamped'>>
-type Confirm = (key: string, expected: Expected, flaw: Damage) => Promise<Error>
+type ConfirmDamage = (key: string, expected: Expected, damage: Damage) => Promise<Error>
 type Range = { start: number; end?: number }
 
 /**
- * Opens keys whose bytes were hashed and found right while their file had the stamp that it has now. A file
- * with another stamp is hashed first, once for all who ask at the same moment. The last bytes of a read go
- * out when the stamp is still the same, or the hash still right: links to a file come and go. Throws what
- * `confirm` makes of a flaw.
+ * Returns a function that opens keys whose bytes were verified while their file had its current stamp. A file
+ * with another stamp is hashed first, once for all concurrent readers. The last chunk of a read is sent only
+ * if the stamp is unchanged or the hash still matches, since creating a hard link changes the stamp too. On
+ * damage it throws the error that `confirm` returns.
  */
-export function unchangedReads(store: Stamped, confirm: Confirm) {
-  const trusted = createTrusted()
+export function unchangedReads(store: Stamped, confirm: ConfirmDamage) {
+  const trusted = createStampCache()
   const verifyOnce = createSingleFlight<string | null>()
 
   return async function open(key: string, range: Range | undefined, expected: Expected) {
@@ -32,7 +32,7 @@ export function unchangedReads(store: Stamped, confirm: Confirm) {
     if (!read) throw await confirm(key, expected, 'MISSING')
     try {
       const stamp = await verifiedStamp(key, expected, read)
-      return untilChanged(heldUntilChecked(key, expected, { read, stamp }), read)
+      return toReadable(holdLastChunk(key, expected, { read, stamp }), read)
     } catch (error) {
       read.bytes.destroy()
       throw error
@@ -43,30 +43,30 @@ export function unchangedReads(store: Stamped, confirm: Confirm) {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { id } = await read.stamp()
       if (trusted.has(key, id)) return id
-      // Another request may have verified another file of this name.
+      // A concurrent request may have verified another file of this name.
       if (id === (await verifyOnce(key, () => verify(key, expected, read)))) return id
     }
-    throw new StorageError(`${key} changes while it is read`)
+    throw new StorageError(`${key} changed ${MAX_ATTEMPTS} times while it was verified`)
   }
 
-  /** The stamp of the file that was found right; null where it changed meanwhile. */
+  /** Returns the stamp of the verified file, or null if the file changed while it was hashed. */
   async function verify(key: string, expected: Expected, read: StampedRead) {
     const before = await read.stamp()
-    const flaw = damageOf(expected, await read.hash(expected.size))
-    if (flaw) throw await confirm(key, expected, flaw)
+    const damage = damageOf(expected, await read.hash(expected.size))
+    if (damage) throw await confirm(key, expected, damage)
     if ((await read.stamp()).id !== before.id) return null
-    if (before.changedAt < Date.now() - TICK_MS) trusted.add(key, before.id)
+    if (before.changedAt < Date.now() - CLOCK_TICK_MS) trusted.add(key, before.id)
     return before.id
   }
 }
 
-function untilChanged(chunks: AsyncGenerator<Buffer>, { bytes }: StampedRead): Readable {
+function toReadable(chunks: AsyncGenerator<Buffer>, { bytes }: StampedRead): Readable {
   const checked = Readable.from(chunks, { objectMode: false })
-  // Destroyed before its first byte was asked for, the generator would never have begun.
+  // If the stream is destroyed before its first read, the generator never starts and does not close the file.
   return checked.once('close', () => bytes.destroy())
 }
 
-async function* heldUntilChecked(
+async function* holdLastChunk(
   key: string,
   expected: Expected,
   { read, stamp }: { read: StampedRead; stamp: string },
@@ -82,17 +82,17 @@ async function* heldUntilChecked(
   if (held) yield held
 }
 
-function createTrusted() {
+function createStampCache() {
   const stamps = new Map<string, string>()
   const add = (key: string, stamp: string) => {
     stamps.delete(key)
     stamps.set(key, stamp)
     const [oldest] = stamps.keys()
-    if (stamps.size > MAX_TRUSTED && oldest) stamps.delete(oldest)
+    if (stamps.size > MAX_STAMPS && oldest) stamps.delete(oldest)
   }
   return {
     add,
-    /** What is used stays longest. */
+    /** Re-inserts the key, so that the least recently used one is evicted first. */
     has(key: string, stamp: string) {
       if (stamps.get(key) !== stamp) return false
       add(key, stamp)

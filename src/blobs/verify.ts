@@ -4,17 +4,18 @@ import { StorageError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { isMissing } from './disk/errors.ts'
 
-/** What the bytes of a key must be. */
+/** The expected size in bytes and sha256 (hex) of a blob. */
 export type Expected = { size: number; sha256: string }
 
-/** What they can be instead: not there, fewer, or others. */
+/** How bytes can be damaged: no bytes, fewer bytes, or other bytes. */
 export type Damage = 'MISSING' | 'TRUNCATED' | 'CHANGED'
 
 type Opens = Pick<BlobStore, 'open'>
 
 /**
- * Reads a kept key from end to end and says what is wrong with it; null where it is as it must be. `pace` is awaited for each chunk's
- * bytes. StorageError, or whatever the disk or bucket says, where it cannot be read now: that says nothing of the bytes.
+ * Reads a committed key to its end and returns its damage, or null if it is intact. `pace` is awaited after
+ * each chunk. Throws StorageError, or the error of the disk or bucket, if the key cannot be read now; that
+ * says nothing about the bytes.
  */
 export async function verify(
   blobs: Opens,
@@ -43,7 +44,7 @@ export function damageOf(expected: Expected, found: Expected): Damage | null {
   return found.sha256 === expected.sha256 ? null : 'CHANGED'
 }
 
-/** What one glance at a kept key says, without reading it: whether it is there, and long enough. */
+/** Checks without reading the whole blob whether a committed key exists and has at least `size` bytes. */
 export async function checkSize(blobs: Opens, key: string, size: number): Promise<Damage | null> {
   const last = Math.max(size, 1) - 1
   const source = await nullIfMissing(blobs.open(key, { start: last, end: last }))
@@ -53,15 +54,18 @@ export async function checkSize(blobs: Opens, key: string, size: number): Promis
   return length === 0 && size > 0 ? 'TRUNCATED' : null
 }
 
-/** The first `size` bytes; null where the key is not kept. */
+/** Opens the first `size` bytes; returns null if the key is not committed. */
 export const openOrNull = (blobs: Opens, key: string, size: number): Promise<Readable | null> =>
   nullIfMissing(blobs.open(key, size === 0 ? undefined : { start: 0, end: size - 1 }))
 
-/** A disk says ENOENT; a bucket that has no such object gives no cause at all. Everything else is a fault that may pass. */
+/**
+ * Returns null if `opening` fails because the key does not exist: ENOENT on a disk, a StorageError without a
+ * cause from a bucket. Other errors may be temporary and are rethrown.
+ */
 export async function nullIfMissing<T>(opening: Promise<T>): Promise<T | null> {
-  return opening.catch((fault: unknown) => {
-    if (!(fault instanceof StorageError)) throw fault
-    if (fault.cause !== undefined && !isMissing(fault.cause)) throw fault
+  return opening.catch((error: unknown) => {
+    if (!(error instanceof StorageError)) throw error
+    if (error.cause !== undefined && !isMissing(error.cause)) throw error
     return null
   })
 }

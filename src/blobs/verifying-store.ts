@@ -7,76 +7,86 @@ import type { BlobStore } from './blob-store.ts'
 import { unchangedReads } from './unchanged-reads.ts'
 import { type Damage, damageOf, type Expected, openOrNull, verify } from './verify.ts'
 
-type Watch = {
-  /** What a key must be, and whether it was found to be something else; null for what is not known, and not watched. */
+type VerifyOptions = {
+  /**
+   * Returns the expected size and hash of a key and whether it is known to be damaged, or null for a key that
+   * is not verified.
+   */
   expected: (key: string) => Promise<(Expected & { damaged: boolean }) | null>
-  /** Which reads are verified: of all keys, of those up to SMALL_BYTES, or of none. */
+  /** Which reads are verified: of all keys, of keys up to SMALL_BYTES, or of none. */
   verifies: Config['verifyReads']
-  /** Is told what was found, twice, before whoever reads is told. */
-  onFlaw: (key: string, flaw: Damage) => Promise<unknown>
+  /** Called with confirmed damage before the reader gets an error. */
+  onDamage: (key: string, damage: Damage) => Promise<unknown>
   now: () => number
 }
 
-/** The largest key that `small` verifies. */
+/** The size of the largest key that `small` verifies. */
 const SMALL_BYTES = 64 * 1024 * 1024
 
-/** So long a key that was read and found right is believed in. */
-const BELIEVED_MS = 600_000
-const MOST_BELIEVED = 10_000
+/** How long a verified key counts as intact. */
+const VERIFIED_TTL_MS = 600_000
+const MAX_VERIFIED = 10_000
 
 /**
- * The same store, of which `open` gives no bytes that are known to be wrong: CorruptBlob. With `all` they are
- * hashed at every read: a key that is read whole on its way, and its last bytes are held back until the hash
- * is right; of one that is read in part, all of it first, and for ten minutes that is remembered. With
- * `small` keys up to SMALL_BYTES are hashed when their file is not as it was when it was last hashed; where
- * the store has no stamps, they are read as with `all`.
+ * Wraps a store so that `open` never returns bytes that are known to be damaged; it throws CorruptBlob
+ * instead.
+ *
+ * With `all`, every read is verified: a read of the whole key is hashed on the way and its last chunk is held
+ * back until the hash matches; before a read of a range the whole key is hashed, which is remembered for ten
+ * minutes. With `small`, keys up to SMALL_BYTES are hashed if their file has changed since it was last
+ * hashed; a store without stamps reads them as with `all`.
  */
-export function verifyingStore(store: BlobStore, watch: Watch): BlobStore {
-  const believed = beliefs(watch.now)
-  const proving = createSingleFlight<void>()
+export function verifyingStore(store: BlobStore, options: VerifyOptions): BlobStore {
+  const verified = createVerifiedKeys(options.now)
+  const verifyOnce = createSingleFlight<void>()
   const { openStamped } = store
-  const openUnchanged = openStamped && unchangedReads({ openStamped }, confirmed)
+  const openUnchanged = openStamped && unchangedReads({ openStamped }, confirmDamage)
   const isVerified = ({ size }: Expected) =>
-    watch.verifies === 'all' || (watch.verifies === 'small' && size <= SMALL_BYTES)
+    options.verifies === 'all' || (options.verifies === 'small' && size <= SMALL_BYTES)
 
-  async function prove(key: string, expected: Expected) {
-    const flaw = await verify(store, key, expected)
-    if (flaw) throw await confirmed(key, expected, flaw)
-    believed.add(key)
+  async function requireIntact(key: string, expected: Expected) {
+    const damage = await verify(store, key, expected)
+    if (damage) throw await confirmDamage(key, expected, damage)
+    verified.add(key)
   }
 
-  /** What is wrong once may have been changed on its way here; wrong twice, it is written down. */
-  async function confirmed(key: string, expected: Expected, first: Damage) {
-    const flaw = await verify(store, key, expected)
-    if (!flaw) return new StorageError(`${key} was ${first}, and is not now`)
-    await watch.onFlaw(key, flaw)
+  /**
+   * Reads the key a second time, because bytes can also be damaged in transit. Damage is recorded only if it
+   * is found twice.
+   */
+  async function confirmDamage(key: string, expected: Expected, first: Damage) {
+    const damage = await verify(store, key, expected)
+    if (!damage)
+      return new StorageError(`${key} was ${first} at the first read and intact at the second`)
+    await options.onDamage(key, damage)
     return new CorruptBlob()
   }
 
   async function openWhole(key: string, expected: Expected) {
     const source = await openOrNull(store, key, expected.size)
-    if (!source) throw await confirmed(key, expected, 'MISSING')
-    const proven = Readable.from(
-      heldBack(source, async (found) => {
-        const flaw = damageOf(expected, found)
-        if (flaw) throw await confirmed(key, expected, flaw)
-        believed.add(key)
+    if (!source) throw await confirmDamage(key, expected, 'MISSING')
+    const bytes = Readable.from(
+      holdLastChunk(source, async (found) => {
+        const damage = damageOf(expected, found)
+        if (damage) throw await confirmDamage(key, expected, damage)
+        verified.add(key)
       }),
       { objectMode: false },
     )
-    // Destroyed before its first byte was asked for, the generator would never have begun.
-    return proven.once('close', () => source.destroy())
+    // If the stream is destroyed before its first read, the generator never starts and does not close the
+    // source.
+    return bytes.once('close', () => source.destroy())
   }
 
   return {
     ...store,
     async open(key, range) {
-      const expected = await watch.expected(key)
+      const expected = await options.expected(key)
       if (expected?.damaged) throw new CorruptBlob()
       if (!expected || !isVerified(expected)) return store.open(key, range)
-      if (watch.verifies === 'small' && openUnchanged) return openUnchanged(key, range, expected)
+      if (options.verifies === 'small' && openUnchanged) return openUnchanged(key, range, expected)
       if (isWhole(range, expected.size)) return openWhole(key, expected)
-      if (!believed.has(key)) await proving(key, () => prove(key, expected))
+      if (!verified.has(key)) await verifyOnce(key, () => requireIntact(key, expected))
       return store.open(key, range)
     },
   }
@@ -85,8 +95,8 @@ export function verifyingStore(store: BlobStore, watch: Watch): BlobStore {
 const isWhole = (range: { start: number; end?: number } | undefined, size: number) =>
   !range || (range.start === 0 && (range.end ?? size - 1) >= size - 1)
 
-/** All of it, the last chunk only after `judge` has let it pass. */
-async function* heldBack(source: Readable, judge: (found: Expected) => Promise<void>) {
+/** Yields all chunks, the last one only after `assertIntact` has resolved. */
+async function* holdLastChunk(source: Readable, assertIntact: (found: Expected) => Promise<void>) {
   const hash = createHash('sha256')
   let [size, held]: [number, Buffer | null] = [0, null]
   for await (const chunk of source) {
@@ -95,19 +105,19 @@ async function* heldBack(source: Readable, judge: (found: Expected) => Promise<v
     if (held) yield held
     held = chunk
   }
-  await judge({ size, sha256: hash.digest('hex') })
+  await assertIntact({ size, sha256: hash.digest('hex') })
   if (held) yield held
 }
 
-function beliefs(now: () => number) {
+function createVerifiedKeys(now: () => number) {
   const until = new Map<string, number>()
   return {
     has: (key: string) => (until.get(key) ?? 0) > now(),
     add(key: string) {
       until.delete(key)
-      until.set(key, now() + BELIEVED_MS)
-      const [eldest] = until.keys()
-      if (until.size > MOST_BELIEVED && eldest) until.delete(eldest)
+      until.set(key, now() + VERIFIED_TTL_MS)
+      const [oldest] = until.keys()
+      if (until.size > MAX_VERIFIED && oldest) until.delete(oldest)
     },
   }
 }

@@ -1,41 +1,43 @@
 import { statfs } from 'node:fs/promises'
 
-/** What holds bytes of this server on a local file system. */
+/** The volumes that hold data of this server. */
 export type VolumeName = 'blobs' | 'database'
 
 export type VolumeState = {
   name: VolumeName
   freeBytes: number
   reserveBytes: number
-  /** Whether no more than the reserve is free. */
+  /** Whether the free space has reached the reserve. */
   isFull: boolean
 }
 
 export type Volume = {
   name: VolumeName
-  /** Asks the file system, where that was more than a second ago, or where fewer than `bytes` were left. */
+  /**
+   * Reads the free space again if the last value is more than a second old or fewer than `bytes` are left.
+   */
   refresh: (bytes: number) => Promise<void>
-  /** Bytes that may be written before the reserve is reached. */
+  /** Returns the number of bytes that can be written before the reserve is reached. */
   left: () => number
-  /** Counts bytes that are about to be written, until the file system counts them itself. */
+  /** Subtracts bytes that are about to be written, until the next refresh. */
   take: (bytes: number) => void
   state: () => Promise<VolumeState>
 }
 
 type VolumeOptions = {
   name: VolumeName
-  /** A file or folder on it. */
+  /** A file or directory on the volume. */
   path: string
-  /** Null: 256 MiB or 1 % of it, whichever is less. */
+  /** Null: 256 MiB or 1 % of the volume, whichever is less. */
   reserveBytes: number | null
-  /** Is told when it becomes full, and when it is not any more. */
+  /** Called when the volume becomes full and when it is no longer full. */
   onChange: (state: VolumeState) => void
 }
 
 const MAX_AGE_MS = 1_000
 const MAX_RESERVE_BYTES = 256 * 1024 ** 2
 
-/** Watches how much is free on a file system. Where it does not say, nothing is held back. */
+/** Monitors the free space of a file system. If the file system does not report it, no space is reserved. */
 export function openVolume({ name, path, reserveBytes, onChange }: VolumeOptions): Volume {
   let state: VolumeState = { name, freeBytes: Infinity, reserveBytes: 0, isFull: false }
   let readAt = -Infinity
@@ -48,7 +50,7 @@ export function openVolume({ name, path, reserveBytes, onChange }: VolumeOptions
     if (state.isFull !== wasFull) onChange(state)
   }
 
-  /** One for all who ask at the same moment. */
+  /** Shares one read between concurrent callers. */
   function readOnce() {
     reading ??= read().finally(() => {
       reading = undefined
@@ -77,14 +79,14 @@ export function openVolume({ name, path, reserveBytes, onChange }: VolumeOptions
 async function measure(
   name: VolumeName,
   path: string,
-  wantedReserve: number | null,
+  reserveOption: number | null,
 ): Promise<VolumeState> {
   const { bavail, blocks, bsize } = await statfs(path).catch(() => unknownVolume)
-  // Some network file systems do not know their own size.
+  // Some network file systems do not report their size.
   if (blocks === 0) return { name, freeBytes: Infinity, reserveBytes: 0, isFull: false }
   const freeBytes = bavail * bsize
   const reserveBytes =
-    wantedReserve ?? Math.min(MAX_RESERVE_BYTES, Math.floor((blocks * bsize) / 100))
+    reserveOption ?? Math.min(MAX_RESERVE_BYTES, Math.floor((blocks * bsize) / 100))
   return { name, freeBytes, reserveBytes, isFull: freeBytes <= reserveBytes }
 }
 const unknownVolume = { bavail: 0, blocks: 0, bsize: 0 }

@@ -1,21 +1,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** Who asks once will ask again, for so long. */
+/** How long after an interactive request more of them are expected. */
 const BUSY_MS = 50
 
-let askedAt = Number.NEGATIVE_INFINITY
+let lastRequestAt = Number.NEGATIVE_INFINITY
 let hasTaken = false
 
-/** Somebody waits for an answer, and not for the end of many bytes. */
+/** Records that an interactive (non-streaming) request arrived. */
 export function recordRequest(): void {
-  askedAt = performance.now()
+  lastRequestAt = performance.now()
 }
 
-export const isBusy = (): boolean => performance.now() - askedAt <= BUSY_MS
+export const isBusy = (): boolean => performance.now() - lastRequestAt <= BUSY_MS
 
 /**
- * To be awaited before each batch of bytes: while somebody asks there is one in each turn of the event loop, and answers go out in
- * between. Otherwise nobody waits: sockets that are looked at too often give little each time, which costs a fifth of the speed.
+ * Await before each batch of bytes. While interactive requests arrive, only one batch runs per turn of the
+ * event loop, so that responses are sent in between. Without such requests it does not wait: draining sockets
+ * too often yields small reads and costs a fifth of the throughput.
  */
 export async function yieldIfBusy(): Promise<void> {
   if (!isBusy()) return

@@ -4,21 +4,24 @@ import { type Tx, transact } from './transaction.ts'
 
 type Upload = Omit<Row<'multiparts'>, 'modifiedAt'>
 type Part = Omit<Row<'multipartParts'>, 'key'>
-type Tail = Omit<Row<'multipartTails'>, 'key'>
+type IncompletePart = Omit<Row<'multipartTails'>, 'key'>
 type Figures = Partial<Pick<Upload, 'length' | 'inParts' | 'multipartId' | 'whole'>>
 type Change = Figures & {
   parts?: Part[]
-  tails?: Tail[]
-  dropTails?: string[]
+  incompleteParts?: IncompletePart[]
+  removedIncompleteParts?: string[]
   partsUpTo?: number
 }
 
 const BATCH = 1000
 
 /** The rows behind uploads to a bucket: which parts and tails are there of each. */
-export function multipartLedger(db: Db, now: () => number = Date.now) {
-  const withTails = async (upload: Row<'multiparts'> | undefined) =>
-    upload ? { ...upload, tails: await tailsOf(db, upload.key) } : null
+export function createMultipartStore(db: Db, now: () => number = Date.now) {
+  const withIncompleteParts = async (row: Row<'multiparts'> | undefined) => {
+    if (!row) return null
+    const { turn, ...upload } = row
+    return { ...upload, fencingToken: turn, incompleteParts: await incompletePartsOf(db, row.key) }
+  }
 
   return {
     async stage(key: string, { size, partSize }: Pick<Upload, 'size' | 'partSize'>) {
@@ -31,11 +34,11 @@ export function multipartLedger(db: Db, now: () => number = Date.now) {
       if (size !== null) await learnSize(db, { key, size, partSize })
     },
     load: async (key: string) =>
-      withTails(
+      withIncompleteParts(
         await db.selectFrom('multiparts').selectAll().where('key', '=', key).executeTakeFirst(),
       ),
-    takeTurn: async (key: string) =>
-      withTails(
+    acquireFencingToken: async (key: string) =>
+      withIncompleteParts(
         await db
           .updateTable('multiparts')
           .set((eb) => ({ turn: eb('turn', '+', 1), modifiedAt: now() }))
@@ -62,7 +65,7 @@ export function multipartLedger(db: Db, now: () => number = Date.now) {
         .where('key', '=', key)
         .orderBy('number')
         .execute(),
-    forget: (key: string) => transact(db, (tx) => forget(tx, key)),
+    delete: (key: string) => transact(db, (tx) => forget(tx, key)),
     list: () => listAll(db),
     async known(keys: string[]) {
       if (keys.length === 0) return new Set<string>()
@@ -72,7 +75,7 @@ export function multipartLedger(db: Db, now: () => number = Date.now) {
   }
 }
 
-const tailsOf = (db: Db, key: string) =>
+const incompletePartsOf = (db: Db, key: string) =>
   db
     .selectFrom('multipartTails')
     .select(['name', 'start', 'size'])
@@ -94,7 +97,13 @@ const learnSize = (db: Db, { key, ...about }: Pick<Upload, 'key' | 'size' | 'par
 type Turn = Pick<Row<'multiparts'>, 'key' | 'turn' | 'modifiedAt'>
 
 async function writeAll(tx: Tx, { key, turn, modifiedAt }: Turn, change: Change): Promise<boolean> {
-  const { parts = [], tails = [], dropTails = [], partsUpTo, ...figures } = change
+  const {
+    parts = [],
+    incompleteParts = [],
+    removedIncompleteParts = [],
+    partsUpTo,
+    ...figures
+  } = change
   // First, and whatever changes: it locks the row, so that nothing is written behind the back of the next turn.
   const { numUpdatedRows } = await tx
     .updateTable('multiparts')
@@ -105,8 +114,8 @@ async function writeAll(tx: Tx, { key, turn, modifiedAt }: Turn, change: Change)
   if (numUpdatedRows === 0n) return false
   if (partsUpTo !== undefined) await dropParts(tx, key, partsUpTo)
   for (const part of parts) await writePart(tx, { key, ...part })
-  for (const tail of tails) await writeTail(tx, { key, ...tail })
-  for (const name of dropTails) await dropTail(tx, key, name)
+  for (const part of incompleteParts) await writeIncompletePart(tx, { key, ...part })
+  for (const name of removedIncompleteParts) await deleteIncompletePart(tx, key, name)
   return true
 }
 
@@ -120,14 +129,14 @@ const writePart = (tx: Tx, part: Row<'multipartParts'>) =>
     .onConflict((oc) => oc.columns(['key', 'number']).doUpdateSet(part))
     .execute()
 
-const writeTail = (tx: Tx, tail: Row<'multipartTails'>) =>
+const writeIncompletePart = (tx: Tx, tail: Row<'multipartTails'>) =>
   tx
     .insertInto('multipartTails')
     .values(tail)
     .onConflict((oc) => oc.columns(['key', 'name']).doUpdateSet(tail))
     .execute()
 
-const dropTail = (tx: Tx, key: string, name: string) =>
+const deleteIncompletePart = (tx: Tx, key: string, name: string) =>
   tx.deleteFrom('multipartTails').where('key', '=', key).where('name', '=', name).execute()
 
 async function forget(tx: Tx, key: string) {

@@ -1,62 +1,65 @@
 import type { ServiceContext } from '../context.ts'
 import type { Db } from '../database/database.ts'
 
-/** Something that is not as it must be: what, of which id, in words; and how it is put right, or why that is left to people. */
+/**
+ * An inconsistency: its code, the id of its subject and a description, with a repair function or the reason
+ * why it is left to the operator.
+ */
 export type Finding = { code: string; subject: string; says: string } & (
-  | { mend: () => Promise<unknown> }
+  | { repair: () => Promise<unknown> }
   | { left: string }
 )
 
-/** What a check is given. */
+/** The context of a check. */
 export type CheckContext = ServiceContext & {
-  /** What is younger is spared: it may be about to get its row. */
+  /** Younger blobs are skipped: their row may not exist yet. */
   graceMs: number
-  /** Whether bytes are read, and not only counted. */
+  /** Whether bytes are read and hashed, and not only listed. */
   deep: boolean
-  /** Keys that were kept when the store was listed, with the number of their bytes. */
+  /** Returns the size in bytes of each committed key at the time the store was listed. */
   kept: () => Promise<ReadonlyMap<string, number>>
 }
 
 /**
- * One thing that must be true of rows, or of bytes. `walk` names what is to be looked at, some hundred at a time and nothing held
- * in between: all of it, or only what looks wrong at first sight. `judge` says what is wrong with those at this moment, one of its
- * subjects being one of them; it is asked twice before anything is told, for rows move meanwhile.
+ * An invariant of rows or bytes. `scan` yields the subjects to check in batches, without a transaction: all
+ * of them, or only those that look wrong at first. `evaluate` returns the findings for the given subjects at
+ * that moment; it runs twice before a finding is reported, because rows change meanwhile.
  */
 export type Check = {
-  walk: (checking: CheckContext) => AsyncIterable<readonly string[]>
-  judge: (checking: CheckContext, subjects: readonly string[]) => Promise<Finding[]>
+  scan: (checking: CheckContext) => AsyncIterable<readonly string[]>
+  evaluate: (checking: CheckContext, subjects: readonly string[]) => Promise<Finding[]>
 }
 
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
-/** Ids in their order, some hundred at a time; `next` finds those behind one. */
+/** Yields ids in order, in batches; `next` returns those after a given id. */
 export async function* paginateIds(
-  next: (after: string, most: number) => Promise<{ id: string }[]>,
+  next: (after: string, limit: number) => Promise<{ id: string }[]>,
 ): AsyncGenerator<string[]> {
   for (let after = ''; ; ) {
-    const ids = (await next(after, AT_ONCE)).map(({ id }) => id)
+    const ids = (await next(after, BATCH_SIZE)).map(({ id }) => id)
     if (ids.length > 0) yield ids
-    if (ids.length < AT_ONCE) return
+    if (ids.length < BATCH_SIZE) return
     after = ids.at(-1) ?? ''
   }
 }
 
 type Table = 'entries' | 'blobs' | 'workspaces' | 'tags' | 'searchDocuments'
 
-/** All ids of a table. */
+/** Yields all ids of a table in batches. */
 export const idsOf = (db: Db, table: Table) =>
-  paginateIds((after, most) =>
-    db.selectFrom(table).select('id').where('id', '>', after).orderBy('id').limit(most).execute(),
+  paginateIds((after, limit) =>
+    db.selectFrom(table).select('id').where('id', '>', after).orderBy('id').limit(limit).execute(),
   )
 
-/** Subjects one by one, gathered to some hundred at a time. */
+/** Groups subjects into batches. */
 export async function* chunked(subjects: AsyncIterable<string>): AsyncGenerator<string[]> {
-  let some: string[] = []
+  let batch: string[] = []
   for await (const subject of subjects) {
-    some.push(subject)
-    if (some.length < AT_ONCE) continue
-    yield some
-    some = []
+    batch.push(subject)
+    if (batch.length < BATCH_SIZE) continue
+    yield batch
+    batch = []
   }
-  if (some.length > 0) yield some
+  if (batch.length > 0) yield batch
 }

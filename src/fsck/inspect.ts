@@ -3,7 +3,7 @@ import { guardDeletes } from '../blobs/delete-guard.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { type Config, type DatabaseConfig, StartupError } from '../config.ts'
 import type { ServiceContext } from '../context.ts'
-import { multipartLedger } from '../database/multipart-store.ts'
+import { createMultipartStore } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
 import { createRateLimiter } from '../database/rate-limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
@@ -27,7 +27,7 @@ import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
 import type { Check, CheckContext, Finding } from './check.ts'
 
-/** What follows from what: mended in this order, the sums come after what they are made of. */
+/** The checks in dependency order: sums are repaired after the rows that they are computed from. */
 const checks: Check[] = [
   storeCheck,
   ...[rootsCheck, placesCheck, filesCheck, totalsCheck, kindsCheck],
@@ -39,13 +39,16 @@ const checks: Check[] = [
   linksCheck,
 ]
 
-/** What says nothing of the bytes of another store. */
-const ofBytes = new Set([
+/** Checks that mean nothing if the store belongs to another database. */
+const storeChecks = new Set([
   ...[bytesCheck, hashesCheck, stagedCheck],
   ...[strayStagedCheck, strayKeptCheck, quarantineCheck],
 ])
 
-/** What is told of a finding: `mended` with --repair, where that was safe and has helped; else why it was `left`. */
+/**
+ * A finding as `--json` prints it. `mended` is true if `--repair` fixed it; `left` is the reason why it was
+ * not repaired.
+ */
 export type ReportedFinding = Pick<Finding, 'code' | 'subject' | 'says'> &
   ({ mended: boolean } | { left: string })
 
@@ -54,64 +57,70 @@ export type Options = {
   /** Reads and hashes all bytes. */
   deep: boolean
   graceMs: number
-  /** So long after the first look comes the second. */
+  /** Time between the first and the second evaluation. */
   pauseMs: number
 }
 
-/** Longer than a running upload waits for its row, as the sweeper has it. */
-const usual: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseMs: 250 }
+/** `graceMs` is that of the sweeper: longer than a running upload waits for its row. */
+const defaultOptions: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseMs: 250 }
 
 /**
- * Looks at everything, also beside servers that run: some hundred rows at a time, each statement by itself, and no finding is told
- * that is not one a moment later. Throws StartupError where there is nothing to look at, or it cannot be understood.
+ * Runs all checks; servers may run meanwhile. Rows are read in batches without a common transaction, and a
+ * finding is reported only if a second evaluation confirms it. Throws StartupError if the database or store
+ * is missing or cannot be opened.
  */
 export async function* inspect(
   config: Config,
   options: Partial<Options> = {},
 ): AsyncGenerator<ReportedFinding> {
-  const asked = { ...usual, ...options }
-  await using house = await openHouse(config)
-  const isForeign = await belongsElsewhere(config, house)
-  const blobs = isForeign ? guardDeletes(house.blobs, async () => false) : house.blobs
-  const c: CheckContext = { ...house, ...asked, blobs, kept: onceListed(blobs) }
-  for (const check of checks.filter((check) => !isForeign || !ofBytes.has(check)))
-    for await (const subjects of check.walk(c))
-      for (const finding of await judgedTwice(c, check, subjects, asked))
-        yield await tell(c, check, finding, asked)
+  const resolved = { ...defaultOptions, ...options }
+  await using ctx = await openContext(config)
+  const isForeign = await belongsElsewhere(config, ctx)
+  const blobs = isForeign ? guardDeletes(ctx.blobs, async () => false) : ctx.blobs
+  const c: CheckContext = { ...ctx, ...resolved, blobs, kept: createLazyList(blobs) }
+  for (const check of checks.filter((check) => !isForeign || !storeChecks.has(check)))
+    for await (const subjects of check.scan(c))
+      for (const finding of await evaluateTwice(c, check, subjects, resolved))
+        yield await reportFinding(c, check, finding, resolved)
 }
 
-/** Whether the store is another database's, and the operator does not name the two. */
-async function belongsElsewhere({ adoptStore }: Config, house: ServiceContext): Promise<boolean> {
-  const verdict = await evaluateStore(house)
+/** Returns whether the store belongs to another database and the operator has not permitted this pair. */
+async function belongsElsewhere({ adoptStore }: Config, ctx: ServiceContext): Promise<boolean> {
+  const verdict = await evaluateStore(ctx)
   return verdict.kind === 'foreign' && adoptStore !== permitOf(verdict)
 }
 
 /**
- * Confirms a store that is ahead of its database and a sweep that was refused: moves to quarantine all that no row knows. Throws
- * StartupError where the store is not the one of the database.
+ * Runs the sweep that the server refuses when the store is ahead of its database: moves all blobs without a
+ * row to quarantine. Throws StartupError if the store does not belong to the database.
  */
-export async function sweep(config: Config, graceMs = usual.graceMs) {
-  await using house = await openHouse(config)
-  const verdict = await evaluateStore(house)
+export async function sweep(config: Config, graceMs = defaultOptions.graceMs) {
+  await using ctx = await openContext(config)
+  const verdict = await evaluateStore(ctx)
   if (verdict.kind !== 'own')
     throw new StartupError(
       verdict.kind === 'foreign'
         ? `The store is not swept: ${verdict.because}.`
-        : 'The store is not swept: it bears no installation id; npm start writes it.',
+        : 'The store is not swept: it has no installation id; npm start writes one.',
     )
-  return await sweepConfirmed(house, graceMs)
+  return await sweepConfirmed(ctx, graceMs)
 }
 
-/** How much is in quarantine: no findings, for no row needs it. */
+/**
+ * Returns the number and size of the blobs in quarantine. They are not findings, because no row needs them.
+ */
 export async function inQuarantine(config: Config): Promise<{ objects: number; bytes: number }> {
-  await using house = await openHouse(config)
-  return await quarantineSize(house.db)
+  await using ctx = await openContext(config)
+  return await quarantineSize(ctx.db)
 }
 
-/** How many blobs are known to be damaged: no findings, for their files say so. */
+/**
+ * Returns the number of blobs that are known to be damaged. They are not findings, because their files
+ * already report it.
+ */
 export async function knownDamages(config: Config): Promise<number> {
-  await using house = await openHouse(config)
-  const { damaged } = await house.db
+  await using ctx = await openContext(config)
+  const { damaged } = await ctx.db
     .selectFrom('blobs')
     .select((eb) => eb.fn.countAll<number>().as('damaged'))
     .where('damage', 'is not', null)
@@ -120,67 +129,70 @@ export async function knownDamages(config: Config): Promise<number> {
   return damaged
 }
 
-async function judgedTwice(
+async function evaluateTwice(
   c: CheckContext,
-  { judge }: Check,
+  { evaluate }: Check,
   subjects: readonly string[],
   { pauseMs }: Options,
 ): Promise<Finding[]> {
-  const first = await judge(c, subjects)
+  const first = await evaluate(c, subjects)
   if (first.length === 0) return []
   await sleep(pauseMs)
   const suspected = new Set(first.map(nameOf))
-  const again = await judge(c, [...new Set(first.map(({ subject }) => subject))])
+  const again = await evaluate(c, [...new Set(first.map(({ subject }) => subject))])
   return again.filter((finding) => suspected.has(nameOf(finding)))
 }
 
 const nameOf = ({ code, subject }: Finding) => `${code} ${subject}`
 
-async function tell(
+async function reportFinding(
   c: CheckContext,
-  { judge }: Check,
+  { evaluate }: Check,
   finding: Finding,
   { repair }: Options,
 ): Promise<ReportedFinding> {
   const { code, subject, says } = finding
   if ('left' in finding) return { code, subject, says, left: finding.left }
   if (!repair) return { code, subject, says, mended: false }
-  await finding.mend()
-  const now = (await judge(c, [subject])).map(nameOf)
+  await finding.repair()
+  const now = (await evaluate(c, [subject])).map(nameOf)
   if (!now.includes(nameOf(finding))) return { code, subject, says, mended: true }
-  return { code, subject, says, left: 'what was tried did not help' }
+  return { code, subject, says, left: 'the repair did not fix it' }
 }
 
-/** The rows and the bytes, without a server: no jobs, and nothing is made that is not there. */
-async function openHouse({
+/**
+ * Opens the database and the store without a server: no jobs run, and no missing file or directory is
+ * created.
+ */
+async function openContext({
   database,
   blobs,
   limits,
 }: Config): Promise<ServiceContext & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(await openExisting(unhurried(database)), (db) => db.destroy())
+  const db = opened.adopt(await openExisting(withoutTimeout(database)), (db) => db.destroy())
   await requireBucket(blobs)
-  const bytes = await openBlobs(blobs, multipartLedger(db), { isReadOnly: true })
+  const bytes = await openBlobs(blobs, createMultipartStore(db), { isReadOnly: true })
   const store = guardDeletes(
     bytes,
     deletePermission({ db, blobs: bytes, now: Date.now }, openLog('silent')),
   )
   const open = opened.move()
   const signingKeys = createSigningKeys(await readSigningKeys(db), Date.now)
-  const nobody = { viewer: null, signingKeys, publicUrl: '' }
+  const system = { viewer: null, signingKeys, publicUrl: '' }
   return {
-    ...{ ...nobody, db, blobs: store, limits, now: Date.now },
+    ...{ ...system, db, blobs: store, limits, now: Date.now },
     counter: createRateLimiter(db, Date.now),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
 
-/** To count a large workspace may take longer than a statement of a server. */
-const unhurried = (database: DatabaseConfig): DatabaseConfig =>
+/** Disables the statement timeout: counting a large workspace may take longer. */
+const withoutTimeout = (database: DatabaseConfig): DatabaseConfig =>
   database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
 
-/** The list is made when it is first asked for. Memory holds a key and a number for each blob. */
-function onceListed(blobs: ServiceContext['blobs']) {
+/** Lists the store on first use. Memory holds a key and a number per blob. */
+function createLazyList(blobs: ServiceContext['blobs']) {
   let listed: Promise<Map<string, number>> | undefined
   const list = async () => {
     const sizes = new Map<string, number>()

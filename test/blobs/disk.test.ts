@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk/store.ts'
-import { runningHashes } from '../../src/blobs/streams/running-hash.ts'
+import { createRunningHashes } from '../../src/blobs/streams/running-hash.ts'
 import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { openPaths } from '../support/open-paths.ts'
 import { blobStoreContract } from './contract.ts'
@@ -30,7 +30,7 @@ test('a file is staged by its key and kept in one of 65,536 folders', async () =
   const key = 'upl_0199a2b3c4d5700080000000000012ef'
   await store.stage(key)
   expect(await readdir(join(dir, 'made/on/the/way/staged'))).toEqual([key])
-  await store.adopt(key)
+  await store.commit(key)
   expect(await readdir(join(dir, 'made/on/the/way/kept/12/ef'))).toEqual([key])
   expect(await readdir(join(dir, 'made/on/the/way/staged'))).toEqual([])
 })
@@ -97,7 +97,7 @@ test('what a busy disk had not taken yet when the sender vanished is kept too', 
   committed.resolve()
   expect(await appending).toBe(5_000_000)
   expect(await store.sha256(key, 5_000_000)).toBe(sha256(bytes))
-  await store.adopt(key)
+  await store.commit(key)
   expect((await read(store.open(key))).equals(bytes)).toBe(true)
 })
 
@@ -123,23 +123,23 @@ test('a staged file that should not be there does not replace what is kept', asy
   const key = newKey()
   await store.stage(key)
   await store.append(key, 0, body(Buffer.from('the real one')))
-  await store.adopt(key)
+  await store.commit(key)
   await writeFile(join(dir, 'staged', key), 'a stray')
-  await store.adopt(key)
+  await store.commit(key)
   expect((await read(store.open(key))).toString()).toBe('the real one')
 })
 
 test('a kept state of a hash stands still, and the eldest goes when there are too many', () => {
-  const hashes = runningHashes(2)
+  const hashes = createRunningHashes(2)
   const hash = createHash('sha256').update('abc')
-  hashes.keep('a', 3, hash)
+  hashes.set('a', 3, hash)
   hash.update('written, but the disk failed')
   hashes.at('a', 3)?.update('asked for, but not used')
   expect(hashes.at('a', 3)?.digest('hex')).toBe(sha256(Buffer.from('abc')))
   expect(hashes.at('a', 4)).toBeUndefined()
-  hashes.keep('b', 3, hash)
-  hashes.keep('a', 3, hash)
-  hashes.keep('c', 3, hash)
+  hashes.set('b', 3, hash)
+  hashes.set('a', 3, hash)
+  hashes.set('c', 3, hash)
   expect(['a', 'b', 'c'].map((key) => hashes.at(key, 3) !== undefined)).toEqual([true, false, true])
 })
 
@@ -149,7 +149,7 @@ test('single bytes arrive as they were sent', async () => {
   await store.stage(key)
   const bytes = Buffer.from(Array.from({ length: 5_000 }, (_, at) => at % 251))
   expect(await store.append(key, 0, body(bytes, 1))).toBe(5_000)
-  await store.adopt(key)
+  await store.commit(key)
   expect((await read(store.open(key))).equals(bytes)).toBe(true)
 })
 
@@ -173,7 +173,7 @@ test('a stream that is not read to the end gives its file back', async () => {
   const key = newKey()
   await store.stage(key)
   await store.append(key, 0, body(Buffer.alloc(2_000_000)))
-  await store.adopt(key)
+  await store.commit(key)
   const before = openPaths().length
   for (let n = 0; n < 20; n++) {
     const stream = await store.open(key)
@@ -193,7 +193,7 @@ test.runIf(process.platform === 'linux')(
     for (const key of keys) {
       await store.stage(key)
       await store.append(key, 0, body(Buffer.from(key)))
-      await store.adopt(key)
+      await store.commit(key)
     }
     const all = <T>(act: (key: string) => Promise<T>) => Promise.all(keys.map(act))
     for (let time = 0; time < 2; time++) {

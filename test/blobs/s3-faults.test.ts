@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { UploadPartCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { presigningClient } from '../../src/blobs/s3/api/client.ts'
-import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
+import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import { StorageError } from '../../src/errors.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
 import { openS3Place, s3IsGiven } from '../support/s3.ts'
@@ -57,7 +57,7 @@ describe.skipIf(!s3IsGiven)(
       await way.store.append(key, 0, brokenBody(bytes.subarray(0, 7 * MIB)))
       way.met.count = 0
       await way.store.append(key, 7 * MIB, body(bytes.subarray(7 * MIB)))
-      await way.store.adopt(key)
+      await way.store.commit(key)
       expect(way.met.count).toBe(2)
       expect((await read(place.store.open(key))).equals(bytes)).toBe(true)
     })
@@ -65,7 +65,7 @@ describe.skipIf(!s3IsGiven)(
     test('reset in the middle of what is read: it goes on from there', async () => {
       const bytes = randomBytes(6 * MIB)
       await staged(bytes)
-      await place.store.adopt(key)
+      await place.store.commit(key)
       await using way = await faulty(isRead, { cutAnswerAfter: MIB }, 3)
       expect((await read(way.store.open(key))).equals(bytes)).toBe(true)
       const range = { start: 5, end: 4 * MIB }
@@ -87,14 +87,14 @@ describe.skipIf(!s3IsGiven)(
       await Promise.all([1, 2, 3].map(() => store.remove(newKey())))
       way.blackHole()
       expect(await store.append(key, 0, body(bytes))).toBe(bytes.length)
-      await store.adopt(key)
+      await store.commit(key)
       way.blackHole()
       expect((await read(store.open(key))).equals(bytes)).toBe(true)
     }, 60_000)
 
     test('where nothing comes any more, reading ends with a fault', async () => {
       await staged(randomBytes(2 * MIB))
-      await place.store.adopt(key)
+      await place.store.commit(key)
       await using way = await faulty(isRead, { cutAnswerAfter: 0 }, 1_000)
       await expect(read(way.store.open(key))).rejects.toThrow()
       await expect(way.store.sha256(key, 2 * MIB)).rejects.toThrow(StorageError)
@@ -106,9 +106,9 @@ describe.skipIf(!s3IsGiven)(
       await staged(bytes)
       const fate = { status: 200, body: `\n\n${refusal('InternalError')}\n` }
       await using way = await faulty(isComplete, fate)
-      await expect(way.store.adopt(key)).rejects.toThrow(StorageError)
+      await expect(way.store.commit(key)).rejects.toThrow(StorageError)
       await expect(place.store.open(key)).rejects.toThrow(StorageError)
-      await way.store.adopt(key)
+      await way.store.commit(key)
       expect((await read(place.store.open(key))).equals(bytes)).toBe(true)
     })
 
@@ -116,12 +116,15 @@ describe.skipIf(!s3IsGiven)(
       const store = await staged(randomBytes(11 * MIB))
       const { multipartId } = (await place.ledger.load(key)) ?? {}
       const client = presigningClient(place.config)
-      const at = { Bucket: place.config.bucket, Key: objectKeys(place.config.prefix).kept(key) }
+      const at = {
+        Bucket: place.config.bucket,
+        Key: createObjectKeys(place.config.prefix).kept(key),
+      }
       const part = { ...at, UploadId: multipartId ?? '', PartNumber: 1 }
       await client.send(new UploadPartCommand({ ...part, Body: randomBytes(5 * MIB) }))
-      await expect(store.adopt(key)).rejects.toThrow(StorageError)
-      await expect(store.adopt(key)).rejects.toThrow(StorageError)
-      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageError)
+      await expect(store.commit(key)).rejects.toThrow(StorageError)
+      await expect(store.commit(key)).rejects.toThrow(StorageError)
+      await expect(place.reopen().commit(key)).rejects.toThrow(StorageError)
       await store.discard(key)
       await expect(store.open(key)).rejects.toThrow(StorageError)
       expect(await Array.fromAsync(store.list('staged'))).toEqual([])
@@ -129,10 +132,10 @@ describe.skipIf(!s3IsGiven)(
 
     test('where nobody knows any more what came, another ETag than was told is a fault', async () => {
       await staged(randomBytes(MIB))
-      const { turn = 0 } = (await place.ledger.load(key)) ?? {}
-      await place.ledger.write(key, turn, { whole: '"another"' })
-      await expect(place.reopen().adopt(key)).rejects.toThrow(StorageError)
-      await place.store.adopt(key)
+      const { fencingToken = 0 } = (await place.ledger.load(key)) ?? {}
+      await place.ledger.write(key, fencingToken, { whole: '"another"' })
+      await expect(place.reopen().commit(key)).rejects.toThrow(StorageError)
+      await place.store.commit(key)
     })
 
     test('a clock that is wrong by an hour is put right by what the bucket says', async () => {
@@ -145,7 +148,7 @@ describe.skipIf(!s3IsGiven)(
         await store.stage(key, bytes.length)
         await store.append(key, 0, brokenBody(bytes.subarray(0, 3 * MIB)))
         await store.append(key, 3 * MIB, body(bytes.subarray(3 * MIB)))
-        await store.adopt(key)
+        await store.commit(key)
         expect((await read(store.open(key))).equals(bytes)).toBe(true)
       } finally {
         vi.useRealTimers()
@@ -176,7 +179,7 @@ describe.skipIf(!s3IsGiven)(
         await way.store.stage(key, bytes.length)
         await way.store.append(key, 0, brokenBody(bytes.subarray(0, 3 * MIB)))
         await way.store.append(key, 3 * MIB, body(bytes.subarray(3 * MIB)))
-        await way.store.adopt(key)
+        await way.store.commit(key)
         expect((await read(way.store.open(key))).equals(bytes)).toBe(true)
         expect([way.met.count, asked]).toEqual([2, 4])
       } finally {

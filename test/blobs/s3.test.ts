@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BlobStore } from '../../src/blobs/blob-store.ts'
 import { presigningClient } from '../../src/blobs/s3/api/client.ts'
-import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
+import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { openHttpProxy } from '../support/http-proxy.ts'
 import { openS3Place, s3IsGiven } from '../support/s3.ts'
@@ -32,13 +32,13 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
   afterEach(() => place.dispose())
 
   const direct = () => {
-    if (!store.direct) throw new Error('a bucket has doors of its own')
-    return store.direct
+    if (!store.presigned) throw new Error('a bucket has doors of its own')
+    return store.presigned
   }
   const soon = () => Date.now() + 60_000
   const keys = async (where: 'staged' | 'kept', from = store) =>
     (await Array.fromAsync(from.list(where))).map((found) => found.key)
-  const names = () => objectKeys(place.config.prefix)
+  const names = () => createObjectKeys(place.config.prefix)
 
   async function openMultiparts() {
     const client = presigningClient(place.config)
@@ -57,7 +57,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
   }
   const what = (url: string) =>
     ['uploads', 'partNumber', 'uploadId'].find((word) => url.includes(`${word}=`)) ??
-    (url.includes('/tails/') ? 'tail' : 'object')
+    (url.includes('/incompleteParts/') ? 'tail' : 'object')
 
   test('a small upload whose length is known is one PUT, and one HEAD when it is confirmed', async () => {
     await using seen = await watched()
@@ -67,7 +67,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(seen.said()).toEqual(['PUT object'])
     expect(await seen.store.sha256(key, bytes.length)).toBe(sha256(bytes))
     expect(await seen.store.peek(key, 4_100)).toEqual(bytes.subarray(0, 4_100))
-    await seen.store.adopt(key)
+    await seen.store.commit(key)
     expect(seen.said()).toEqual(['PUT object', 'HEAD object'])
     expect((await read(seen.store.open(key))).equals(bytes)).toBe(true)
   })
@@ -86,12 +86,12 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
       const older = place.reopen({ endpoint: proxy.endpoint }).append(key, 0, body(its))
       await asked.promise
       if (!isLate) {
-        await place.ledger.takeTurn(key)
+        await place.ledger.acquireFencingToken(key)
         free.resolve()
         await older
       }
       expect(await store.append(key, 0, body(mine))).toBe(mine.length)
-      await store.adopt(key)
+      await store.commit(key)
       free.resolve()
       await older
       expect((await read(store.open(key))).equals(mine)).toBe(true)
@@ -110,7 +110,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     seen.passed.length = 0
     expect(await seen.store.sha256(key, bytes.length)).toBe(sha256(bytes))
     expect(await seen.store.peek(key, 10)).toEqual(bytes.subarray(0, 10))
-    await seen.store.adopt(key)
+    await seen.store.commit(key)
     expect(seen.said()).toEqual(['POST uploadId', 'HEAD object', 'DELETE tail'])
     expect((await read(seen.store.open(key))).equals(bytes)).toBe(true)
     expect(await keys('staged')).toEqual([])
@@ -146,32 +146,36 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
         }
         expect(counted).toBe(all.length)
         expect(await from.sha256(one, all.length)).toBe(sha256(all))
-        await from.adopt(one)
+        await from.commit(one)
         expect((await read(from.open(one))).equals(all)).toBe(true)
       },
     )
     await fc.assert(story, { numRuns: 12 })
   }, 120_000)
 
-  test('parts larger than memory should hold come together from tails', async () => {
-    const large = { partSizeFor: () => 12 * MIB, largestTailBytes: 3 * MIB, memoryBytes: 4 * MIB }
+  test('parts larger than memory should hold come together from incompleteParts', async () => {
+    const large = {
+      partSizeFor: () => 12 * MIB,
+      maxIncompletePartBytes: 3 * MIB,
+      memoryBytes: 4 * MIB,
+    }
     store = place.reopen({}, large)
     const bytes = randomBytes(31 * MIB)
     await store.stage(key, bytes.length)
     await store.append(key, 0, brokenBody(bytes.subarray(0, 20 * MIB)))
     expect(await store.append(key, 20 * MIB, body(bytes.subarray(20 * MIB)))).toBe(bytes.length)
-    await store.adopt(key)
+    await store.commit(key)
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
     expect(await keys('staged')).toEqual([])
   })
 
-  test('however short the goes, there are few tails', async () => {
+  test('however short the goes, there are few incompleteParts', async () => {
     await store.stage(key)
     const bytes = randomBytes(100)
     for (const [at] of bytes.entries())
       await store.append(key, at, body(bytes.subarray(at, at + 1)))
-    expect((await place.ledger.load(key))?.tails.length).toBeLessThan(8)
-    await store.adopt(key)
+    expect((await place.ledger.load(key))?.incompleteParts.length).toBeLessThan(8)
+    await store.commit(key)
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
   })
 
@@ -179,12 +183,12 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     await store.stage(key, 10)
     expect(await store.append(key, 0, body(randomBytes(20)))).toBeGreaterThan(10)
     expect(await store.append(key, 0, body(Buffer.from('0123456789')))).toBe(10)
-    await store.adopt(key)
+    await store.commit(key)
     expect((await read(store.open(key))).toString()).toBe('0123456789')
   })
 
   test('on a slow line bytes become durable after a while', async () => {
-    store = place.reopen({}, { cadence: { bytes: 64 * MIB, ms: 40 } })
+    store = place.reopen({}, { syncInterval: { bytes: 64 * MIB, ms: 40 } })
     await store.stage(key)
     const source = stalledBody(Buffer.from('drop '))
     const heard: number[] = []
@@ -226,8 +230,8 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     source.push(null)
     // A length that its caller will find to be no longer theirs to commit.
     expect(await late).toBe(4)
-    expect((await place.ledger.load(key))?.tails).toHaveLength(1)
-    await store.adopt(key)
+    expect((await place.ledger.load(key))?.incompleteParts).toHaveLength(1)
+    await store.commit(key)
     expect((await read(store.open(key))).toString()).toBe('newer')
     expect(await keys('staged')).toEqual([])
   })
@@ -262,7 +266,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await other.append(key, bytes.length, body(Buffer.alloc(0)))).toBe(bytes.length)
     const more = other.append(key, bytes.length, body(Buffer.from('more')))
     await expect(more).rejects.toThrow(StorageError)
-    await other.adopt(key)
+    await other.commit(key)
     expect((await read(other.open(key))).equals(bytes)).toBe(true)
   })
 
@@ -276,7 +280,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     })
     await seen.store.stage(key, bytes.length)
     await seen.store.append(key, 0, body(bytes))
-    await seen.store.adopt(key)
+    await seen.store.commit(key)
     expect(lost).toBeGreaterThan(0)
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
     expect(await keys('staged')).toEqual([])
@@ -289,7 +293,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     const { client, at, ids } = await openMultiparts()
     for (const UploadId of ids)
       await client.send(new AbortMultipartUploadCommand({ ...at, UploadId }))
-    await expect(store.adopt(key)).rejects.toThrow(StorageError)
+    await expect(store.commit(key)).rejects.toThrow(StorageError)
     await expect(place.reopen().sha256(key, bytes.length)).rejects.toThrow(StorageError)
     await expect(store.open(key)).rejects.toThrow(StorageError)
     await store.discard(key)
@@ -300,11 +304,11 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     const bytes = randomBytes(7 * MIB)
     await store.stage(key, 20 * MIB)
     await store.append(key, 0, body(bytes))
-    await place.ledger.forget(key)
+    await place.ledger.delete(key)
     const stranger = newKey()
     await store.stage(stranger)
     await store.append(stranger, 0, body(Buffer.from('a tail')))
-    await place.ledger.forget(stranger)
+    await place.ledger.delete(stranger)
     expect(new Set(await keys('staged'))).toEqual(new Set([key, stranger]))
     expect((await openMultiparts()).ids).toHaveLength(1)
     for (const found of await keys('staged')) await store.discard(found)
@@ -312,7 +316,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await openMultiparts()).ids).toEqual([])
   })
 
-  test('discarding takes parts, tails and what came whole', async () => {
+  test('discarding takes parts, incompleteParts and what came whole', async () => {
     const small = newKey()
     await store.stage(small, 3)
     await store.append(small, 0, body(Buffer.from('abc')))
@@ -321,7 +325,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await keys('kept')).toEqual([])
     for (const found of [small, key]) await store.discard(found)
     expect((await openMultiparts()).ids).toEqual([])
-    await place.ledger.forget(small)
+    await place.ledger.delete(small)
     expect([await keys('staged'), await keys('kept')]).toEqual([[], []])
   })
 
@@ -332,7 +336,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     // The servers of these tests have no keys; what they were asked is what counts.
     await store.stage(key, 20 * MIB)
     await store.append(key, 0, body(randomBytes(6 * MIB))).catch(() => {})
-    await store.adopt(key).catch(() => {})
+    await store.commit(key).catch(() => {})
     const made = proxy.passed.filter(
       ({ method, url }) =>
         (method === 'PUT' && !url.includes('partNumber=')) || url.includes('uploads='),
@@ -352,7 +356,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     const bytes = randomBytes(6 * MIB)
     await store.stage(key, bytes.length)
     await store.append(key, 0, body(bytes))
-    await store.adopt(key)
+    await store.commit(key)
     const names = proxy.passed.flatMap(({ headers }) => Object.keys(headers))
     expect(names.filter((name) => name.startsWith('x-amz-checksum'))).toEqual([])
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
@@ -378,15 +382,15 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
       const bytes = randomBytes(100_000)
       await store.stage(key, bytes.length)
       const { url, headers } = await direct().putUrl(key, { size: bytes.length, expiresAt: soon() })
-      expect(await direct().arrived(key, bytes.length)).toBe(0)
+      expect(await direct().uploadedSize(key, bytes.length)).toBe(0)
       expect((await put(url, bytes.subarray(1), headers)).status).toBe(403)
       expect((await put(url, bytes, headers)).status).toBe(200)
       expect((await put(url, randomBytes(bytes.length), headers)).status).toBe(412)
-      expect(await direct().arrived(key, bytes.length)).toBe(bytes.length)
-      expect(await direct().arrived(key, 5)).toBe(0)
+      expect(await direct().uploadedSize(key, bytes.length)).toBe(bytes.length)
+      expect(await direct().uploadedSize(key, 5)).toBe(0)
       expect(await store.sha256(key, bytes.length)).toBe(sha256(bytes))
       expect(await store.peek(key, 4)).toEqual(bytes.subarray(0, 4))
-      await store.adopt(key)
+      await store.commit(key)
       expect((await put(url, randomBytes(bytes.length), headers)).status).toBe(412)
       expect((await read(store.open(key))).equals(bytes)).toBe(true)
       expect([await keys('staged'), await keys('kept')]).toEqual([[], [key]])
@@ -400,20 +404,20 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
       const numbers = [3, 1, 2]
       const wanted = (number: number) => ({ size, number, expiresAt: soon() })
       const urls = await Promise.all(
-        numbers.map((n) => place.reopen().direct?.partUrl(key, wanted(n)) ?? ''),
+        numbers.map((n) => place.reopen().presigned?.partUrl(key, wanted(n)) ?? ''),
       )
       expect((await openMultiparts()).ids).toHaveLength(1)
       const part = (number: number) => bytes.subarray((number - 1) * 5 * MIB, number * 5 * MIB)
       for (const [index, number] of numbers.entries()) {
-        expect(await direct().arrived(key, size)).toBe(0)
+        expect(await direct().uploadedSize(key, size)).toBe(0)
         expect((await put(urls[index] ?? '', part(number).subarray(0, 9))).status).toBe(403)
         expect((await put(urls[index] ?? '', part(number))).status).toBe(200)
       }
-      expect(await direct().arrived(key, size)).toBe(size)
-      expect(await direct().arrived(key, size)).toBe(size)
+      expect(await direct().uploadedSize(key, size)).toBe(size)
+      expect(await direct().uploadedSize(key, size)).toBe(size)
       expect(await store.sha256(key, size)).toBe(sha256(bytes))
-      await store.adopt(key)
-      expect(await direct().arrived(key, size)).toBe(size)
+      await store.commit(key)
+      expect(await direct().uploadedSize(key, size)).toBe(size)
       expect((await read(store.open(key))).equals(bytes)).toBe(true)
       await expect(direct().partUrl(key, wanted(4))).rejects.toThrow(TypeError)
     })
@@ -421,7 +425,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     test('a GET has the name and type that were wanted', async () => {
       await store.stage(key, 5)
       await store.append(key, 0, body(Buffer.from('hello')))
-      await store.adopt(key)
+      await store.commit(key)
       const contentDisposition = `attachment; filename="a b.txt"; filename*=UTF-8''%C3%A4.txt`
       const wanted = { expiresAt: soon(), contentType: 'text/x-hello', contentDisposition }
       const answer = await fetch(await direct().getUrl(key, wanted))

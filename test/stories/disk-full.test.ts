@@ -83,7 +83,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
       attempt(holdall, 'createUpload', upload(name, mib), 'upload { id url }')
     expect(await create('larger than the disk', 1000)).toMatchObject({
       ...full,
-      message: `the server's disk has no room for ${1000 * MIB} more bytes: try again when there is some`,
+      message: `the server's disk has no space for ${1000 * MIB} more bytes; try again later`,
     })
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 

@@ -86,7 +86,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     const keys = Array.from({ length: count }, () => newId('upl'))
     for (const key of keys) {
       await app.blobs.stage(key, 0)
-      await app.blobs.adopt(key)
+      await app.blobs.commit(key)
     }
     return keys
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openBucket } from '../../src/blobs/s3/api/bucket.ts'
-import { objectKeys } from '../../src/blobs/s3/object-keys.ts'
+import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import type { S3Config } from '../../src/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'
@@ -21,7 +21,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     const config = place.holdall.app.config.blobs as S3Config
     const bucket = openBucket(config)
     onTestFinished(() => bucket.client.destroy())
-    return { bucket, places: objectKeys(config.prefix) }
+    return { bucket, places: createObjectKeys(config.prefix) }
   }
 
   test('finds nothing where all is well, also of what was sent to the bucket and nobody told', async () => {

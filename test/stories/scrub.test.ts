@@ -3,7 +3,7 @@ import { chmod, copyFile, readFile, rename, rm, stat, truncate, utimes } from 'n
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openBlobs } from '../../src/blobs/open.ts'
-import { multipartLedger } from '../../src/database/multipart-store.ts'
+import { createMultipartStore } from '../../src/database/multipart-store.ts'
 import { scrubBlobs } from '../../src/domains/files/scrub.ts'
 import { allChanges } from '../support/changes.ts'
 import {
@@ -36,7 +36,7 @@ const open = async (env: Record<string, string> = {}) => {
 /** What the job does, which reads what downloads are refused; answers how many blobs were read. */
 async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
   const { app } = holdall
-  const blobs = await openBlobs(app.config.blobs, multipartLedger(app.db))
+  const blobs = await openBlobs(app.config.blobs, createMultipartStore(app.db))
   const ctx = { ...app, blobs, viewer: null, publicUrl: '' }
   return scrubBlobs(ctx, { everyMs: 30 * DAY, bytesPerSecond }, signal)
 }

@@ -280,7 +280,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     // Also what the rows no longer need stays.
     const orphan = newId('upl')
     await restored.app.blobs.stage(orphan, 0)
-    await restored.app.blobs.adopt(orphan)
+    await restored.app.blobs.commit(orphan)
     await restored.app.blobs.remove(orphan)
     expect(await restored.keys('kept')).toContain(orphan)
     await restored.close()
@@ -368,7 +368,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     expect(await stampNow()).toBe(second)
     const key = newId('upl')
     await stamped.blobs.stage(key, 0)
-    await stamped.blobs.adopt(key)
+    await stamped.blobs.commit(key)
     const third = await stampNow()
     const fourth = await stampNow()
     expect(new Set([second, third, fourth]).size).toBe(3)

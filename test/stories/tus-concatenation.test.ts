@@ -149,8 +149,8 @@ test('HEAD of a final upload SHOULD NOT have Upload-Offset before it is joined; 
   // A job that is being done keeps the next one waiting.
   const { promise, resolve } = Promise.withResolvers<void>()
   const { blobs } = holdall.app
-  const adopt = blobs.adopt.bind(blobs)
-  blobs.adopt = (key) => promise.then(() => adopt(key))
+  const commit = blobs.commit.bind(blobs)
+  blobs.commit = (key) => promise.then(() => commit(key))
   const creating = final(tus, urls)
   const list = `query ($id: ID!) { workspace(by: { id: $id }) { uploads { nodes { name url status size } } } }`
   const found = async () => {

@@ -123,7 +123,7 @@ test('F16: bytes that no row knows go to quarantine after a grace, and only they
   const file = await uploadFile(holdall, { workspaceId, name: 'file', bytes: 'file' })
   const [staged, kept] = [newId('upl'), newId('upl')]
   for (const key of [staged, kept]) await blobs.stage(key)
-  await blobs.adopt(kept)
+  await blobs.commit(kept)
   const tooYoung = { graceMs: 100 * 365 * 24 * HOUR }
   expect(await sweepOrphans(holdall.app, { ...tooYoung, log })).toEqual([])
   expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([staged, kept])
@@ -151,7 +151,7 @@ test('F17: a confirm that died is taken up by the next one, whether or not its b
     const made = await createUpload(holdall, { workspaceId, name: `${adopted}`, size: 5 })
     await sendBytes(holdall, made, 'hello')
     await leaveProcessing(holdall, made.id, -1)
-    if (adopted) await holdall.app.blobs.adopt(made.id)
+    if (adopted) await holdall.app.blobs.commit(made.id)
     await holdall.restart()
     const file = await confirmUpload(holdall, { uploadId: made.id })
     expect((await download(holdall, file.id)).toString()).toBe('hello')

@@ -6,7 +6,7 @@ import { s3Blobs } from '../../src/blobs/s3/store.ts'
 import { type Env, readConfig, type S3Config } from '../../src/config.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
-import { multipartLedger } from '../../src/database/multipart-store.ts'
+import { createMultipartStore } from '../../src/database/multipart-store.ts'
 
 const { S3_ENDPOINT, S3_BUCKET } = process.env
 
@@ -35,7 +35,7 @@ export async function openS3Place(tuning: Tuning = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-s3-'))
   const db = openDatabase({ kind: 'sqlite', path: join(dir, 'ledger.db') })
   await migrateToLatest(db)
-  const ledger = multipartLedger(db)
+  const ledger = createMultipartStore(db)
   // With S3_BUCKET set it is no other.
   const config = readConfig(freshPlace()).blobs as S3Config
   const reopen = (changes: Partial<S3Config> = {}, other = tuning) =>

@@ -4,93 +4,112 @@ import type { Readable } from 'node:stream'
 import { ChecksumMismatch, StorageError } from '../../errors.ts'
 import type { AppendOptions } from '../blob-store.ts'
 import { batchChunks } from '../streams/batch-chunks.ts'
-import { type Checksum, checking } from '../streams/checksum.ts'
+import { type Checksum, createChecksumVerifier } from '../streams/checksum.ts'
 import { releaseBuffers } from '../streams/release-buffers.ts'
 import { wrapIoError } from './errors.ts'
 
-/** After how many bytes, or how long on a slow line, what arrived is made durable though more will come. */
+/** The number of bytes, or the time on a slow connection, after which received bytes are synced. */
 export type SyncInterval = { bytes: number; ms: number }
 
 type Appending = Omit<AppendOptions, 'checksum'> & {
   file: FileHandle
-  /** When the file itself is durable in its folder. */
-  placed: Promise<unknown>
+  /** Resolves when the file's directory entry is durable. */
+  dirSynced: Promise<unknown>
   offset: number
   source: Readable
-  /** The hash of the bytes before `offset`, to go on with; undefined where nobody knows it. */
+  /** The hash state of the bytes before `offset`; undefined if it is not known. */
   sha256: Hash | undefined
-  /** Hears of each length that is durable, and the hash of just that many bytes where it is known. */
+  /** Receives each durable length, with the hash state of that many bytes if it is known. */
   remember: (length: number, sha256: Hash | undefined) => void
-  cadence: SyncInterval
+  syncInterval: SyncInterval
 }
 
-/** BlobStore.append on an open file. */
+/** Implements BlobStore.append on an open file. */
 export async function appendToFile(appending: Appending, checksum?: Checksum) {
-  await cutBack(appending, appending.offset)
+  await truncateTo(appending, appending.offset)
   let reported = appending.offset
   const onDurable = async (length: number) => {
     reported = length
     await appending.onDurable?.(length)
   }
-  const watched = { ...appending, onDurable }
+  const reporting = { ...appending, onDurable }
   try {
-    return await (checksum ? appendProven(watched, checksum) : appendDurably(watched))
+    return await (checksum ? appendVerified(reporting, checksum) : appendWithSync(reporting))
   } catch (error) {
-    // A full disk is not to be kept full by bytes that do not count. What was reported may count, whatever came of the report.
-    if (error instanceof StorageError) await cutBack(appending, reported).catch(() => {})
+    // Truncates bytes that do not count, since they may be what fills the disk. A reported length may count
+    // even if `onDurable` failed.
+    if (error instanceof StorageError) await truncateTo(appending, reported).catch(() => {})
     throw error
   }
 }
 
-/** Bytes that are not proven count for nothing: nobody hears of them before the verdict, for an offset never goes back. */
-async function appendProven(appending: Appending, checksum: Checksum) {
+/** Reports no offset before the checksum is verified, because an offset never decreases. */
+async function appendVerified(appending: Appending, checksum: Checksum) {
   const { offset, source, sha256, remember } = appending
-  const check = checking(checksum)
-  const unheard = { ...appending, onDurable: undefined, remember: () => {} }
-  const length = await appendDurably(unheard, check.update)
-  const wrong = check.verdict()
-  if (!wrong) {
+  const check = createChecksumVerifier(checksum)
+  const silent = { ...appending, onDurable: undefined, remember: () => {} }
+  const length = await appendWithSync(silent, check.update)
+  const mismatch = check.mismatch()
+  if (!mismatch) {
     remember(length, sha256)
     return length
   }
-  await cutBack(appending, offset)
-  if (source.readableEnded) throw new ChecksumMismatch(wrong)
+  await truncateTo(appending, offset)
+  if (source.readableEnded) throw new ChecksumMismatch(mismatch)
   return offset
 }
 
-async function appendDurably(appending: Appending, alsoHash = (_: Buffer) => {}) {
-  const { file, offset, source, signal, sha256, admit, mayWrite, mayFree, cadence } = appending
-  const durable = durably(appending)
+async function appendWithSync(appending: Appending, onChunk = (_: Buffer) => {}) {
+  const {
+    file,
+    offset,
+    source,
+    signal,
+    sha256,
+    reserveSpace,
+    assertWriter,
+    transferOwnership,
+    syncInterval,
+  } = appending
+  const syncer = createSyncer(appending)
   let length = offset
   try {
-    for await (const batch of batchChunks(source, cadence.ms / 4, signal)) {
-      durable.throwIfFailed()
-      await admit?.(batch.reduce((sum, chunk) => sum + chunk.length, 0))
-      mayWrite?.()
+    for await (const batch of batchChunks(source, syncInterval.ms / 4, signal)) {
+      syncer.throwIfFailed()
+      await reserveSpace?.(batch.reduce((sum, chunk) => sum + chunk.length, 0))
+      assertWriter?.()
       const writing = writeAll(file, batch, length)
-      // Hashed by this thread while another writes.
+      // Hashing on this thread overlaps with the write on the thread pool.
       for (const chunk of batch) {
         sha256?.update(chunk)
-        alsoHash(chunk)
+        onChunk(chunk)
       }
       length += await writing
-      if (mayFree) releaseBuffers(batch)
-      if (durable.isDue(length)) await durable.begin(length)
+      if (transferOwnership) releaseBuffers(batch)
+      if (syncer.isDue(length)) await syncer.begin(length)
     }
   } finally {
-    await durable.ended()
+    await syncer.settled()
   }
-  await durable.last(length)
+  await syncer.last(length)
   return length
 }
 
 /**
- * Makes durable what was written, while more of it is: one sync after the other, each followed by its commit. What comes while one is
- * under way is for the next; a disk that is slower than the line is waited for.
+ * Syncs written bytes while later ones are written. Syncs run one after the other, each followed by
+ * `onDurable`. If the disk is slower than the network, `begin` waits for the running sync.
  */
-function durably({ file, placed, offset, sha256, onDurable, remember, cadence }: Appending) {
+function createSyncer({
+  file,
+  dirSynced,
+  offset,
+  sha256,
+  onDurable,
+  remember,
+  syncInterval,
+}: Appending) {
   let [from, since] = [offset, performance.now()]
-  let under: Promise<unknown> = Promise.resolve()
+  let running: Promise<unknown> = Promise.resolve()
   let failure: { error: unknown } | undefined
   const throwIfFailed = () => {
     if (failure) throw failure.error
@@ -98,24 +117,25 @@ function durably({ file, placed, offset, sha256, onDurable, remember, cadence }:
   const sync = async (length: number) => {
     const known = sha256?.copy()
     ;[from, since] = [length, performance.now()]
-    const durable = Promise.all([file.datasync(), placed])
-    await durable.catch(wrapIoError('the bytes could not be made durable'))
+    const durable = Promise.all([file.datasync(), dirSynced])
+    await durable.catch(wrapIoError('the bytes could not be synced'))
     remember(length, known)
   }
   return {
     throwIfFailed,
     isDue: (length: number) =>
-      length - from >= cadence.bytes || (length > from && performance.now() - since >= cadence.ms),
+      length - from >= syncInterval.bytes ||
+      (length > from && performance.now() - since >= syncInterval.ms),
     async begin(length: number) {
-      await under
+      await running
       throwIfFailed()
-      const told = sync(length).then(() => onDurable?.(length))
-      under = told.catch((error) => {
+      const reported = sync(length).then(() => onDurable?.(length))
+      running = reported.catch((error) => {
         failure = { error }
       })
     },
-    ended: () => under,
-    /** Not committed here: what is returned says it. */
+    settled: () => running,
+    /** Does not call `onDurable`: the caller returns the last length. */
     async last(length: number) {
       throwIfFailed()
       await sync(length)
@@ -125,22 +145,28 @@ function durably({ file, placed, offset, sha256, onDurable, remember, cadence }:
 
 async function writeAll(file: FileHandle, batch: Buffer[], position: number) {
   const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
-  let { bytesWritten } = await file.writev(batch, position).catch(wrapIoError(unwritten))
-  // A disk that is nearly full takes less than it was given; why, it says when asked to take the rest.
+  let { bytesWritten } = await file.writev(batch, position).catch(wrapIoError(WRITE_FAILED))
+  // A nearly full disk may write less than requested; writing the rest returns the actual error.
   while (bytesWritten < bytes) {
     const rest = Buffer.concat(batch).subarray(bytesWritten)
-    const more = await file.writev([rest], position + bytesWritten).catch(wrapIoError(unwritten))
-    if (more.bytesWritten === 0) throw new StorageError(unwritten)
+    const more = await file.writev([rest], position + bytesWritten).catch(wrapIoError(WRITE_FAILED))
+    if (more.bytesWritten === 0) throw new StorageError(WRITE_FAILED)
     bytesWritten += more.bytesWritten
   }
   return bytes
 }
-const unwritten = 'the bytes could not be written'
+const WRITE_FAILED = 'the bytes could not be written'
 
-/** Cuts off what lies beyond `offset`. What should lie before it and does not is lost, and zeros would hide that. */
-async function cutBack({ file, mayWrite }: Appending, offset: number) {
-  const { size } = await file.stat().catch(wrapIoError('the staged bytes could not be looked at'))
-  if (size < offset) throw new StorageError(`${offset} bytes should be staged, ${size} are there`)
-  mayWrite?.()
-  if (size > offset) await file.truncate(offset).catch(wrapIoError('the tail could not be cut off'))
+/**
+ * Truncates the file to `offset`. Throws if the file is shorter: bytes are lost, and extending it would hide
+ * that with zeros.
+ */
+async function truncateTo({ file, assertWriter }: Appending, offset: number) {
+  const { size } = await file
+    .stat()
+    .catch(wrapIoError('the size of the staged file could not be read'))
+  if (size < offset) throw new StorageError(`expected ${offset} staged bytes, found ${size}`)
+  assertWriter?.()
+  if (size > offset)
+    await file.truncate(offset).catch(wrapIoError('the staged file could not be truncated'))
 }

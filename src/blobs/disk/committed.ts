@@ -11,31 +11,34 @@ import { createFdCache } from './fd-cache.ts'
 import type { DiskPaths } from './paths.ts'
 import type { DiskQuarantine } from './quarantine.ts'
 
-const readPiece = promisify(read)
+const readAsync = promisify(read)
 
-/** A quarter of a MiB for each read. */
-const highWaterMark = 256 * 1024
+/** Size of each read in bytes. */
+const READ_BYTES = 256 * 1024
 
-type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'openStamped' | 'remove'>
+type Committed = Pick<BlobStore, 'commit' | 'open' | 'openStamped' | 'remove'>
 
 type ReadOptions = { start: number; end?: number; autoClose?: boolean }
 
-/** What both halves of the store work with. */
-export type DiskContext = { places: DiskPaths; quarantine: DiskQuarantine; isReadOnly: boolean }
+/** The context of both halves of the store. */
+export type DiskContext = { paths: DiskPaths; quarantine: DiskQuarantine; isReadOnly: boolean }
 
-/** The half of the store where bytes stay. */
-export function diskCommitted({ places, quarantine, isReadOnly }: DiskContext): Keeping {
-  const { kept } = places
+/** The half of the store that holds committed blobs. */
+export function diskCommitted({ paths, quarantine, isReadOnly }: DiskContext): Committed {
+  const { kept } = paths
   const files = createFdCache()
 
   async function openAt(path: string, options: ReadOptions) {
-    const bytes = createReadStream(path, { ...options, highWaterMark, fs: files })
+    const bytes = createReadStream(path, { ...options, highWaterMark: READ_BYTES, fs: files })
     await once(bytes, 'open')
     return bytes
   }
 
-  /** What is needed was put aside by mistake: it goes back. */
-  async function openElsewhere(key: string, options: ReadOptions) {
+  /**
+   * Takes the blob out of quarantine, because it is still needed, or reads it there if the store is
+   * read-only.
+   */
+  async function openQuarantined(key: string, options: ReadOptions) {
     if (!isReadOnly) await quarantine.rescue(key)
     return openAt((isReadOnly && (await quarantine.find(key))) || kept(key), options)
   }
@@ -44,13 +47,13 @@ export function diskCommitted({ places, quarantine, isReadOnly }: DiskContext): 
     openAt(kept(key), options)
       .catch((cause) => {
         if (!isMissing(cause)) throw cause
-        return openElsewhere(key, options)
+        return openQuarantined(key, options)
       })
-      .catch(wrapIoError(`${key} is not kept`))
+      .catch(wrapIoError(`${key} is not committed`))
 
   return {
-    async adopt(key) {
-      await adopt(places, quarantine, key).catch(wrapIoError(`${key} could not be adopted`))
+    async commit(key) {
+      await commit(paths, quarantine, key).catch(wrapIoError(`${key} could not be committed`))
     },
     async open(key, range = { start: 0 }) {
       return openKey(key, range)
@@ -60,48 +63,51 @@ export function diskCommitted({ places, quarantine, isReadOnly }: DiskContext): 
       const { fd } = bytes as unknown as { fd: number }
       return {
         bytes,
-        stamp: () => stampOf(fd).catch(wrapIoError(`${key} has no stamp`)),
+        stamp: () => stampOf(fd).catch(wrapIoError(`${key} has no readable stamp`)),
         hash: (size) => hashUpTo(fd, size).catch(wrapIoError(`${key} could not be read`)),
       }
     },
     async remove(key) {
       await rm(kept(key), { force: true }).catch(wrapIoError(`${key} could not be removed`))
-      files.forget(kept(key))
+      files.evict(kept(key))
     },
   }
 }
 
 /**
- * Of the file that is open, whatever its path leads to by now. The kernel sets ctime at every change of
- * bytes, times, names or rights; no call sets it to a time of one's choice.
+ * Returns the stamp of the open file, whatever its path refers to by now. The kernel sets ctime on every
+ * change of content or metadata, and no system call can set it to a chosen time.
  */
 async function stampOf(fd: number) {
-  // Synchronous, as it takes microseconds: through the thread pool ranges of 64 KiB took half as long again.
+  // Synchronous: it takes microseconds, and through the thread pool reads of 64 KiB took half as long again.
   const { ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true })
   return { id: [ino, size, mtimeNs, ctimeNs].join(':'), changedAt: Number(ctimeNs / 1_000_000n) }
 }
 
 async function hashUpTo(fd: number, size: number) {
   const hash = createHash('sha256')
-  const piece = Buffer.allocUnsafe(Math.min(highWaterMark, Math.max(size, 1)))
+  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(size, 1)))
   let offset = 0
   while (offset < size) {
-    const length = Math.min(piece.length, size - offset)
-    const { bytesRead } = await readPiece(fd, piece, 0, length, offset)
+    const length = Math.min(buffer.length, size - offset)
+    const { bytesRead } = await readAsync(fd, buffer, 0, length, offset)
     if (bytesRead === 0) break
-    hash.update(piece.subarray(0, bytesRead))
+    hash.update(buffer.subarray(0, bytesRead))
     offset += bytesRead
   }
   return { size: offset, sha256: hash.digest('hex') }
 }
 
-/** Rename → both folders durable; the bytes are so since `append` has told of them. Each step may find itself done by an earlier try. */
-async function adopt(places: DiskPaths, quarantine: DiskQuarantine, key: string) {
-  const folder = dirname(places.kept(key))
-  await places.makeFolder(folder)
-  if (!(await exists(places.kept(key)))) await move(places, quarantine, key)
-  await fsyncDirectory(folder)
-  await places.syncStaged()
+/**
+ * Renames the file and syncs both directories; `append` has already synced the bytes. Each step may have been
+ * done by an earlier attempt.
+ */
+async function commit(paths: DiskPaths, quarantine: DiskQuarantine, key: string) {
+  const directory = dirname(paths.kept(key))
+  await paths.makeDirectory(directory)
+  if (!(await exists(paths.kept(key)))) await move(paths, quarantine, key)
+  await fsyncDirectory(directory)
+  await paths.syncStaged()
 }
 
 async function move({ staged, kept }: DiskPaths, quarantine: DiskQuarantine, key: string) {
@@ -109,7 +115,7 @@ async function move({ staged, kept }: DiskPaths, quarantine: DiskQuarantine, key
     await rename(staged(key), kept(key))
   } catch (cause) {
     if (!isMissing(cause)) throw cause
-    // Another request that adopts the same key may have been first.
+    // A concurrent request may have committed the same key.
     if (await exists(kept(key))) return
     if (!(await quarantine.rescue(key))) throw cause
     if (!(await exists(kept(key)))) await rename(staged(key), kept(key))

@@ -1,7 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { StorageError } from '../../errors.ts'
 
-/** For `.catch(wrapIoError('…'))`: words a fault of the disk and keeps it, with its errno, as the cause. Others pass. */
+/**
+ * For `.catch(wrapIoError('…'))`: throws a system error as a StorageError with the message `what` and the
+ * original error as the cause. Other errors are rethrown.
+ */
 export const wrapIoError = (what: string) => (cause: unknown) => {
   if (!(cause instanceof Error && 'errno' in cause)) throw cause
   throw new StorageError(what, { cause })
@@ -10,7 +13,7 @@ export const wrapIoError = (what: string) => (cause: unknown) => {
 export const isMissing = (cause: unknown) =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 
-/** For `.catch(nullIfMissing)`: null where the file is not there. */
+/** For `.catch(nullIfMissing)`: returns null if the file does not exist. */
 export const nullIfMissing = (cause: unknown) => {
   if (!isMissing(cause)) throw cause
   return null

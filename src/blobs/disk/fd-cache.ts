@@ -1,27 +1,27 @@
 import { close, open, read } from 'node:fs'
 
-/** So long a file stays open that nobody reads, and so many are kept open at most. */
+/** How long an unused file stays open, and how many files are cached at most. */
 const IDLE_MS = 1_000
-const MOST = 64
+const MAX_FILES = 64
 
 type File = { path: string; fd: number; readers: number; idle?: NodeJS.Timeout }
 type Done = (error: NodeJS.ErrnoException | null, fd?: number) => void
 
 /**
- * What createReadStream takes for its `fs`. Whoever reads the next range of a file a moment later finds it open: to open and to close
- * one costs more than to read a little of it. Only for files that never change.
+ * Creates an `fs` for createReadStream that keeps files open for the next range request: opening and closing
+ * a file costs more than reading a little of it. Only for files that never change.
  */
 export function createFdCache() {
   const byPath = new Map<string, File>()
   const byFd = new Map<number, File>()
 
-  function forget(path: string) {
+  function evict(path: string) {
     const file = byPath.get(path)
     byPath.delete(path)
-    if (file?.readers === 0) giveUp(file, () => {})
+    if (file?.readers === 0) closeFile(file, () => {})
   }
 
-  function giveUp({ fd, idle }: File, done: Done) {
+  function closeFile({ fd, idle }: File, done: Done) {
     clearTimeout(idle)
     byFd.delete(fd)
     close(fd, done)
@@ -40,7 +40,7 @@ export function createFdCache() {
         if (error) return done(error)
         const opened = { path, fd, readers: 1 }
         byFd.set(fd, opened)
-        if (byPath.size < MOST && !byPath.has(path)) byPath.set(path, opened)
+        if (byPath.size < MAX_FILES && !byPath.has(path)) byPath.set(path, opened)
         done(null, fd)
       })
     },
@@ -48,12 +48,12 @@ export function createFdCache() {
       const file = byFd.get(fd) as File
       file.readers -= 1
       if (file.readers === 0) {
-        if (byPath.get(file.path) !== file) return giveUp(file, done)
-        file.idle = setTimeout(() => forget(file.path), IDLE_MS).unref()
+        if (byPath.get(file.path) !== file) return closeFile(file, done)
+        file.idle = setTimeout(() => evict(file.path), IDLE_MS).unref()
       }
       process.nextTick(done, null)
     },
-    /** Whoever reads it reads to the end; nobody else finds it. */
-    forget,
+    /** Evicts a file: open readers can finish, and no new reader gets it. */
+    evict,
   }
 }

@@ -3,10 +3,10 @@ import { dirname } from 'node:path'
 import { fsyncDirectory } from '../../fsync.ts'
 
 /**
- * Makes folders below `root`, durably. Each is synced once in the life of the process, also where it exists already: who made
- * it may have died, or be still at it, before its parent was synced.
+ * Returns a function that creates directories below `root`, durably. Each parent is synced once per process
+ * even if the directory exists: the process that created it may have died before its sync.
  */
-export function durableFolders(root: string) {
+export function createDirectoryMaker(root: string) {
   const durable = new Set([root])
   return async function make(path: string): Promise<void> {
     if (durable.has(path)) return

@@ -3,16 +3,16 @@ import type { FileHandle } from 'node:fs/promises'
 import { StorageError } from '../../errors.ts'
 
 /**
- * sha256 of the first `size` bytes. On this thread, by pieces of 256 KiB: every other request waits a fraction of a
- * millisecond longer for its turn, and a worker thread is hardly faster.
+ * Returns the sha256 (hex) of the first `size` bytes. Hashing 256 KiB at a time on this thread delays other
+ * requests by a fraction of a millisecond, and a worker thread would hardly be faster.
  */
 export async function hashFile(file: FileHandle, size: number) {
   const hash = createHash('sha256')
-  const piece = Buffer.allocUnsafe(256 * 1024)
+  const buffer = Buffer.allocUnsafe(256 * 1024)
   for (let offset = 0; offset < size; ) {
-    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, size - offset), offset)
-    if (bytesRead === 0) throw new StorageError(`${size} bytes should be there, ${offset} are`)
-    hash.update(piece.subarray(0, bytesRead))
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - offset), offset)
+    if (bytesRead === 0) throw new StorageError(`expected ${size} bytes, found ${offset}`)
+    hash.update(buffer.subarray(0, bytesRead))
     offset += bytesRead
   }
   return hash.digest('hex')

@@ -6,14 +6,17 @@ import type { StoreRecord, StoreRecordFile } from '../blob-store.ts'
 import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.ts'
 import { exists, nullIfMissing } from './errors.ts'
 
-/** What a file system without hard links answers to link; of processes that start there together the last one wins. */
-const withoutLinks = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
+/**
+ * Errors of link() on a file system without hard links. There the last of several processes that start at
+ * once wins.
+ */
+const linkErrors = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
 
-/** So old a temporary file is no other process's that is about to rename it. */
-const LEFT_MS = 3_600_000
+/** A temporary file of this age belongs to no process that is about to rename it. */
+const MAX_TEMPORARY_AGE_MS = 3_600_000
 const temporaryName = /^installation\.json\.[-0-9a-f]{36}$/
 
-/** The record of a folder: a file in its root. */
+/** Reads and writes the record of a disk store: a file in its root. */
 export function diskRecord(root: string): StoreRecordFile {
   const path = join(root, RECORD_NAME)
 
@@ -22,19 +25,22 @@ export function diskRecord(root: string): StoreRecordFile {
     return text === null ? null : { record: parseRecord(text, path), version: text }
   }
 
-  /** Removes what processes left that died before they could rename it. */
-  async function removeLeft() {
+  /** Removes temporary files of processes that died before they renamed them. */
+  async function removeStaleTemporaries() {
     for (const name of await readdir(root)) {
       if (!temporaryName.test(name)) continue
-      const left = join(root, name)
-      const { mtimeMs } = (await stat(left).catch(nullIfMissing)) ?? { mtimeMs: Infinity }
-      if (mtimeMs < Date.now() - LEFT_MS) await rm(left, { force: true })
+      const stale = join(root, name)
+      const { mtimeMs } = (await stat(stale).catch(nullIfMissing)) ?? { mtimeMs: Infinity }
+      if (mtimeMs < Date.now() - MAX_TEMPORARY_AGE_MS) await rm(stale, { force: true })
     }
   }
 
-  /** Gives `use` the path of a file of its own, complete and durable; what `use` did not rename is gone afterwards. */
-  async function withWritten<T>(record: StoreRecord, use: (temporary: string) => Promise<T>) {
-    await removeLeft()
+  /**
+   * Calls `use` with the path of a complete and durable temporary file, which is removed afterwards unless
+   * `use` renamed it.
+   */
+  async function withTemporary<T>(record: StoreRecord, use: (temporary: string) => Promise<T>) {
+    await removeStaleTemporaries()
     const temporary = `${path}.${randomUUID()}`
     try {
       await write(temporary, record)
@@ -55,14 +61,14 @@ export function diskRecord(root: string): StoreRecordFile {
     }
   }
 
-  /** False where there is a record already. */
-  async function name(temporary: string) {
+  /** Returns false if a record exists. */
+  async function linkRecord(temporary: string) {
     try {
       await link(temporary, path)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       if (code === 'EEXIST') return false
-      if (!withoutLinks.includes(code ?? '')) throw cause
+      if (!linkErrors.includes(code ?? '')) throw cause
       if (await exists(path)) return false
       await rename(temporary, path)
     }
@@ -72,13 +78,13 @@ export function diskRecord(root: string): StoreRecordFile {
   return {
     read,
     async create(record) {
-      if (!(await withWritten(record, name))) return false
+      if (!(await withTemporary(record, linkRecord))) return false
       await fsyncDirectory(root)
       return true
     },
     async replace(record, version) {
       if ((await read())?.version !== version) return false
-      await withWritten(record, (temporary) => rename(temporary, path))
+      await withTemporary(record, (temporary) => rename(temporary, path))
       await fsyncDirectory(root)
       return true
     },

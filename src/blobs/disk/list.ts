@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { parseKey } from '../key.ts'
 import { nullIfMissing, wrapIoError } from './errors.ts'
 
-/** Every blob in `folder` or below; one that goes while we look is not there, and what is not a blob is not ours. */
+/**
+ * Yields all blobs in `folder` and below. Skips files that disappear meanwhile, and files whose name is not a
+ * key.
+ */
 export async function* blobsBelow(folder: string) {
   const entries = await opendir(folder, { recursive: true }).catch(
-    wrapIoError('blobs cannot be listed'),
+    wrapIoError('the directory of the blobs could not be listed'),
   )
   for await (const { name, parentPath } of entries) {
     const key = parseKey(name)

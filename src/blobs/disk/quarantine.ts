@@ -8,23 +8,25 @@ import type { DiskPaths } from './paths.ts'
 
 export type DiskQuarantine = ReturnType<typeof diskQuarantine>
 
-const all: Place[] = ['kept', 'staged']
+const PLACES: Place[] = ['kept', 'staged']
 
-/** Objects in quarantine lie in `<dir>/quarantine/kept/ab/cd/<key>` and `<dir>/quarantine/staged/<key>`: a rename away. */
-export function diskQuarantine(places: DiskPaths) {
-  const { quarantined } = places
-  const lies = { staged: places.staged, kept: places.kept }
+/**
+ * Moves blobs to `<dir>/quarantine/kept/ab/cd/<key>` and `<dir>/quarantine/staged/<key>` by renaming them.
+ */
+export function diskQuarantine(paths: DiskPaths) {
+  const { quarantined } = paths
+  const active = { staged: paths.staged, kept: paths.kept }
 
-  async function takeBack(key: string, place: Place) {
-    const to = lies[place](key)
-    // What lies there already is the same bytes, or newer ones of an upload.
+  async function restore(key: string, place: Place) {
+    const to = active[place](key)
+    // An existing file has the same bytes, or newer ones of an upload.
     if (await exists(to)) return false
     return move(quarantined(key, place), to)
   }
 
   async function move(from: string, to: string) {
     if (!(await exists(from))) return false
-    await places.makeFolder(dirname(to))
+    await paths.makeDirectory(dirname(to))
     try {
       await rename(from, to)
     } catch (cause) {
@@ -38,17 +40,17 @@ export function diskQuarantine(places: DiskPaths) {
 
   const contract: Quarantine = {
     async move(key, place) {
-      await move(lies[place](key), quarantined(key, place)).catch(
+      await move(active[place](key), quarantined(key, place)).catch(
         wrapIoError(`${key} could not be moved to quarantine`),
       )
     },
-    async takeBack(key, place) {
-      await takeBack(key, place).catch(wrapIoError(`${key} could not be taken out of quarantine`))
+    async restore(key, place) {
+      await restore(key, place).catch(wrapIoError(`${key} could not be taken out of quarantine`))
     },
     has: (key, place) => exists(quarantined(key, place)),
     async *list() {
-      for (const place of all) {
-        const folder = places.folders.quarantine[place]
+      for (const place of PLACES) {
+        const folder = paths.folders.quarantine[place]
         if (!(await exists(folder))) continue
         for await (const { key, size } of blobsBelow(folder)) yield { key, place, size }
       }
@@ -62,14 +64,14 @@ export function diskQuarantine(places: DiskPaths) {
 
   return {
     contract,
-    /** Puts back what is needed after all, wherever it lay; false where it is not in quarantine. */
+    /** Moves a needed blob back to its place; returns false if it is not in quarantine. */
     async rescue(key: string) {
-      for (const place of all) if (await takeBack(key, place)) return true
+      for (const place of PLACES) if (await restore(key, place)) return true
       return false
     },
-    /** The path of an object in quarantine, or null. */
+    /** Returns the path of a blob in quarantine, or null. */
     async find(key: string) {
-      for (const place of all) {
+      for (const place of PLACES) {
         const path = quarantined(key, place)
         if (await exists(path)) return path
       }

@@ -8,28 +8,29 @@ import { diskPaths } from './paths.ts'
 import { diskQuarantine } from './quarantine.ts'
 import { diskStaging } from './staging.ts'
 
-const usualCadence: SyncInterval = { bytes: 64 * 1024 * 1024, ms: 10_000 }
+const DEFAULT_SYNC_INTERVAL: SyncInterval = { bytes: 64 * 1024 * 1024, ms: 10_000 }
 
 /**
- * Bytes in files: `<dir>/staged/<key>` while they arrive, `<dir>/kept/ab/cd/<key>` for good. With `isReadOnly` what is read out of
- * quarantine stays there, and no folder is made before something is put into it.
+ * Creates a store on a disk: `<dir>/staged/<key>` while an upload is open, `<dir>/kept/ab/cd/<key>` once it
+ * is committed. With `isReadOnly`, reads do not take blobs out of quarantine, and directories are created
+ * only when something is written.
  */
 export function diskBlobs(
   dir: string,
-  cadence = usualCadence,
+  syncInterval = DEFAULT_SYNC_INTERVAL,
   { isReadOnly = false }: { isReadOnly?: boolean } = {},
 ): BlobStore {
-  const places = diskPaths(dir, { isReadOnly })
-  const quarantine = diskQuarantine(places)
-  const parts = { places, quarantine, isReadOnly }
+  const paths = diskPaths(dir, { isReadOnly })
+  const quarantine = diskQuarantine(paths)
+  const ctx = { paths, quarantine, isReadOnly }
   return {
-    ...diskStaging(parts, cadence),
-    ...diskCommitted(parts),
+    ...diskStaging(ctx, syncInterval),
+    ...diskCommitted(ctx),
     async *list(where) {
-      const folder = places.folders[where]
+      const folder = paths.folders[where]
       if (!isReadOnly || (await exists(folder))) yield* blobsBelow(folder)
     },
     quarantine: quarantine.contract,
-    record: diskRecord(places.root),
+    record: diskRecord(paths.root),
   }
 }

@@ -3,7 +3,7 @@ import { type S3Config, StartupError } from '../../config.ts'
 import { presigningClient } from './api/client.ts'
 import { statusOf } from './api/errors.ts'
 
-/** Asks the bucket whether it is there and may be used; throws StartupError. */
+/** Checks that the bucket exists and is accessible; throws StartupError otherwise. */
 export async function checkBucket(config: S3Config): Promise<void> {
   const client = presigningClient(config)
   await client
@@ -16,10 +16,10 @@ export async function checkBucket(config: S3Config): Promise<void> {
 
 function reason({ endpoint }: S3Config, cause: Error) {
   const status = statusOf(cause)
-  if (status === 404) return 'is no bucket there; S3_BUCKET and S3_ENDPOINT say which and where.'
+  if (status === 404) return 'does not exist; check S3_BUCKET and S3_ENDPOINT.'
   if (status === 403)
-    return 'may not be used with the credentials that were found; the AWS_… variables name others.'
-  if (status === 301) return 'is in another region; S3_REGION says which.'
+    return 'is not accessible with the current credentials; check the AWS_… variables.'
+  if (status === 301) return 'is in another region; set S3_REGION.'
   const where = endpoint ? ` at ${endpoint}` : ''
-  return `cannot be reached${where} (${cause.name}: ${cause.message}); S3_ENDPOINT says where it is.`
+  return `cannot be reached${where} (${cause.name}: ${cause.message}); check S3_ENDPOINT.`
 }

@@ -8,52 +8,57 @@ import type { Stores } from './multipart/put-parts.ts'
 import type { Staged } from './multipart-state.ts'
 import { removeIncompleteParts } from './staging/incomplete-parts.ts'
 
-type Keeping = Pick<BlobStore, 'adopt' | 'open' | 'remove'>
+type Committed = Pick<BlobStore, 'commit' | 'open' | 'remove'>
 
-/** The half of the store where bytes stay. */
-export function s3Committed(stores: Stores): Keeping {
-  const { bucket, places, ledger } = stores
-  const adopting = createSingleFlight<void>()
+/** The half of the store that holds committed blobs. */
+export function s3Committed(stores: Stores): Committed {
+  const { bucket, objectKeys, multipartStore } = stores
+  const commitOnce = createSingleFlight<void>()
 
-  async function adopt(key: string) {
-    const staged = await ledger.load(key)
-    if (!staged) return requireKept(stores, key)
+  async function commit(key: string) {
+    const staged = await multipartStore.load(key)
+    if (!staged) return requireCommitted(stores, key)
     await completeUpload(stores, staged)
-    await forgetStaging(stores, staged)
+    await deleteStagingState(stores, staged)
   }
 
   return {
-    async adopt(key) {
-      places.kept(key)
-      await adopting(key, () => adopt(key))
+    async commit(key) {
+      objectKeys.kept(key)
+      await commitOnce(key, () => commit(key))
     },
     async open(key, range) {
       const found = await bucket
-        .get(places.kept(key), range)
+        .get(objectKeys.kept(key), range)
         .catch(wrapBucketError(`${key} could not be read`))
-      if (!found) throw new StorageError(`${key} is not kept`)
+      if (!found) throw new StorageError(`${key} is not committed`)
       return found
     },
     async remove(key) {
-      await bucket.remove(places.kept(key)).catch(wrapBucketError(`${key} could not be removed`))
+      await bucket
+        .remove(objectKeys.kept(key))
+        .catch(wrapBucketError(`${key} could not be removed`))
     },
   }
 }
 
-async function requireKept({ bucket, places }: Stores, key: string) {
-  const found = await retryWhileMissing(() => bucket.head(places.kept(key))).catch(
-    wrapBucketError(`${key} could not be looked at`),
+async function requireCommitted({ bucket, objectKeys }: Stores, key: string) {
+  const found = await retryWhileMissing(() => bucket.head(objectKeys.kept(key))).catch(
+    wrapBucketError(`${key} could not be checked`),
   )
-  if (!found) throw new StorageError(`${key} is not there`)
+  if (!found) throw new StorageError(`${key} does not exist`)
 }
 
-/** All that was needed while bytes arrived; the ledger last, so that what is cut short here is done again. */
-async function forgetStaging(stores: Stores, staged: Staged) {
-  const { key, tails, whole, inParts, multipartId } = staged
-  const names = tails.map(({ name }) => name)
+/**
+ * Deletes what was needed only while bytes arrived. The row is deleted last, so that an interrupted deletion
+ * is repeated.
+ */
+async function deleteStagingState(stores: Stores, staged: Staged) {
+  const { key, incompleteParts, whole, inParts, multipartId } = staged
+  const names = incompleteParts.map(({ name }) => name)
   await removeIncompleteParts(stores, key, names)
-  // Begun for parts, but then all came as one.
+  // A multipart upload was created, but the bytes were then written by a single PUT.
   const unused = whole !== null || inParts === 0
   if (unused && multipartId !== null) await abortMultipart(stores, key, multipartId).catch(() => {})
-  await stores.ledger.forget(key)
+  await stores.multipartStore.delete(key)
 }

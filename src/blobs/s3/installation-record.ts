@@ -3,7 +3,10 @@ import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.t
 import type { Bucket, Condition } from './api/bucket.ts'
 import { nullIfExists, wrapBucketError } from './api/errors.ts'
 
-/** The record of a bucket: an object below the prefix. Conditional writes decide between processes. */
+/**
+ * Reads and writes the record of a bucket store: an object below the prefix. Conditional writes resolve races
+ * between processes.
+ */
 export function s3Record(bucket: Bucket, prefix: string): StoreRecordFile {
   const name = `${prefix}${RECORD_NAME}`
   const fault = wrapBucketError(`${name} could not be read or written`)
@@ -15,7 +18,7 @@ export function s3Record(bucket: Bucket, prefix: string): StoreRecordFile {
 
   return {
     async read() {
-      // Its ETag first: what is written in between fails the condition of the next write.
+      // The ETag is read first: a write between the two reads then fails the condition of the next write.
       const head = await bucket.head(name).catch(fault)
       if (!head) return null
       const body = await bucket.get(name).catch(fault)

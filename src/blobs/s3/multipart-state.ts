@@ -1,52 +1,63 @@
-/** One part of a multipart upload, as the bucket took it. */
+/** A part of a multipart upload as the bucket has stored it. */
 export type Part = { number: number; etag: string; size: number }
 
-/** An object of its own that holds bytes from `start` of the upload on; of the object only the first `size` bytes count. */
-export type Tail = { name: string; start: number; size: number }
+/**
+ * An object of its own that holds the bytes from `start` of the upload which do not fill a part yet. Only its
+ * first `size` bytes count.
+ */
+export type IncompletePart = { name: string; start: number; size: number }
 
-/** What is durable of a key whose bytes are still arriving: `inParts` bytes in parts 1, 2, …, then the tails. */
+/** The durable state of a staged key: `inParts` bytes in parts 1, 2, …, followed by the incomplete parts. */
 export type Staged = {
   key: string
-  /** How many bytes will come; null: not known. */
+  /** The expected number of bytes; null if it is not known. */
   size: number | null
   partSize: number
   multipartId: string | null
-  /** Rises with every append: who holds an older one writes nothing any more. */
-  turn: number
+  /** Increases with every append. A writer with an older token cannot write any more. */
+  fencingToken: number
   length: number
   inParts: number
-  /** ETag of the object at its final place, once all bytes are there as one; then there are no parts. */
+  /** The ETag of the object at its final name once all bytes are in one object; there are no parts then. */
   whole: string | null
-  /** By `start`; some may lie below `inParts` still, or overlap nothing else. */
-  tails: Tail[]
+  /** Ordered by `start`. Some may lie below `inParts` or be superseded by others. */
+  incompleteParts: IncompletePart[]
 }
 
-/** What changes at once. Tails and parts that are named replace those of the same name or number. */
+/** An atomic change of the state. Parts and incomplete parts replace those with the same number or name. */
 export type Change = Partial<Pick<Staged, 'length' | 'inParts' | 'multipartId' | 'whole'>> & {
   parts?: Part[]
-  tails?: Tail[]
-  dropTails?: string[]
-  /** The parts with a higher number go. */
+  incompleteParts?: IncompletePart[]
+  removedIncompleteParts?: string[]
+  /** Deletes the parts with a higher number. */
   partsUpTo?: number
 }
 
 /**
- * Where the store writes down what the bucket holds of staged keys, so that it need not ask. Rows of the house's database;
- * this folder does not know it, so who opens the store hands the ledger in.
+ * Records what the bucket holds of staged keys, so that the bucket need not be queried. The rows are in the
+ * database, which this folder does not depend on: the caller provides the implementation.
  */
 export type MultipartStore = {
-  /** A key without bytes. Where it is known its bytes stay, and a size that was not known is learnt while no part is there. */
+  /**
+   * Creates the state of a key without bytes. An existing state stays; its size is set if it was unknown and
+   * no part exists.
+   */
   stage(key: string, about: Pick<Staged, 'size' | 'partSize'>): Promise<void>
   load(key: string): Promise<Staged | null>
-  /** As load, with the next turn. */
-  takeTurn(key: string): Promise<Staged | null>
-  /** All of `change` or nothing; false where `turn` is over or the key forgotten. */
-  write(key: string, turn: number, change: Change): Promise<boolean>
-  /** Names the multipart upload where none is named yet; answers which one it is now, null where the key is not staged. */
+  /** Loads the state and increments its fencing token; returns null if the key is not staged. */
+  acquireFencingToken(key: string): Promise<Staged | null>
+  /**
+   * Applies all of `change` or nothing; returns false if the fencing token is outdated or the key was
+   * deleted.
+   */
+  write(key: string, fencingToken: number, change: Change): Promise<boolean>
+  /**
+   * Sets the multipart upload unless one is set. Returns the current one, or null if the key is not staged.
+   */
   nameMultipart(key: string, multipartId: string): Promise<string | null>
   parts(key: string): Promise<Part[]>
-  forget(key: string): Promise<void>
+  delete(key: string): Promise<void>
   list(): AsyncIterable<{ key: string; size: number; modifiedAt: number }>
-  /** Which of these are staged. */
+  /** Returns which of these keys are staged. */
   known(keys: string[]): Promise<Set<string>>
 }

@@ -1,17 +1,23 @@
 import { requireKey } from '../key.ts'
 
-/** Where in the bucket a key lives: kept below one of 65,536 prefixes, its tails below its own name. */
-export type ObjectKeys = ReturnType<typeof objectKeys>
+/**
+ * The object keys of a store: committed blobs are spread over 65,536 prefixes; the incomplete parts of a key
+ * are below its own name.
+ */
+export type ObjectKeys = ReturnType<typeof createObjectKeys>
 
-export function objectKeys(prefix: string) {
-  const folders = { kept: `${prefix}kept/`, tails: `${prefix}tails/` }
-  const tailsOf = (key: string) => `${folders.tails}${requireKey(key)}/`
+export function createObjectKeys(prefix: string) {
+  const folders = { kept: `${prefix}kept/`, incompleteParts: `${prefix}tails/` }
+  const incompletePartsOf = (key: string) => `${folders.incompleteParts}${requireKey(key)}/`
   return {
     folders,
-    /** By the last characters, as on the disk: keys begin with the time of their making, and a bucket spreads its load by prefix. */
+    /**
+     * Uses the last characters, as on disk: the first ones are a time stamp, and buckets partition their load
+     * by prefix.
+     */
     kept: (key: string) =>
       `${folders.kept}${requireKey(key).slice(-4, -2)}/${key.slice(-2)}/${key}`,
-    tailsOf,
-    tail: (key: string, name: string) => `${tailsOf(key)}${name}`,
+    incompletePartsOf,
+    incompletePart: (key: string, name: string) => `${incompletePartsOf(key)}${name}`,
   }
 }

@@ -10,13 +10,13 @@ import type { Stores } from './multipart/put-parts.ts'
 
 type Found = { name: string; size: number; modifiedAt: number }
 
-/** Every object below `prefix`, by pages. */
+/** Yields all objects below `prefix`, page by page. */
 async function* objects({ client, name: Bucket }: Bucket, prefix: string) {
   let token: string | undefined
   do {
     const page: ListObjectsV2Output = await client
       .send(new ListObjectsV2Command({ Bucket, Prefix: prefix, ContinuationToken: token }))
-      .catch(wrapBucketError('objects cannot be listed'))
+      .catch(wrapBucketError('objects could not be listed'))
     yield (page.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified }): Found => ({
         name: Key,
@@ -28,15 +28,15 @@ async function* objects({ client, name: Bucket }: Bucket, prefix: string) {
   } while (token)
 }
 
-/** Every multipart upload that is open, below `prefix`; that of one name where `name` says which. */
+/** Yields all open multipart uploads of the bucket, or those of the object `name`. */
 async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
   let at: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {}
   for (;;) {
-    // MinIO lists below no prefix that is not a whole name, but does without one.
-    const asked = { Bucket, ...at, ...(name !== undefined && { Prefix: name }) }
+    // MinIO matches only whole names as a prefix here, but lists everything without one.
+    const request = { Bucket, ...at, ...(name !== undefined && { Prefix: name }) }
     const page = await client
-      .send(new ListMultipartUploadsCommand(asked))
-      .catch(wrapBucketError('multipart uploads cannot be listed'))
+      .send(new ListMultipartUploadsCommand(request))
+      .catch(wrapBucketError('multipart uploads could not be listed'))
     yield (page.Uploads ?? []).map(({ Key = '', UploadId = '', Initiated }) => ({
       name: Key,
       multipartId: UploadId,
@@ -47,59 +47,59 @@ async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
   }
 }
 
-/** Aborts and removes whatever the bucket holds of a key that is not, or no longer, to be kept: also what no ledger knows. */
-export async function deleteOrphans({ bucket, places }: Stores, key: string) {
-  for await (const found of multiparts(bucket, places.kept(key))) {
+/** Aborts and deletes everything that the bucket holds of a staged key, including what no row records. */
+export async function deleteOrphans({ bucket, objectKeys }: Stores, key: string) {
+  for await (const found of multiparts(bucket, objectKeys.kept(key))) {
     for (const { name, multipartId } of found) {
-      if (name === places.kept(key)) await bucket.abort(name, multipartId)
+      if (name === objectKeys.kept(key)) await bucket.abort(name, multipartId)
     }
   }
-  for await (const found of objects(bucket, places.tailsOf(key))) {
+  for await (const found of objects(bucket, objectKeys.incompletePartsOf(key))) {
     await Promise.all(found.map(({ name }) => bucket.remove(name)))
   }
 }
 
 type Listed = { key: string; size: number; modifiedAt: number }
 
-/** Keys that are staged: those of the ledger, then what a crash left in the bucket and no ledger knows. */
+/** Yields staged keys: those with a row, then what a crash left in the bucket without one. */
 export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
-  const { bucket, places, ledger } = stores
-  yield* ledger.list()
-  const ours = ({ name }: { name: string }) => name.startsWith(places.folders.kept)
+  const { bucket, objectKeys, multipartStore } = stores
+  yield* multipartStore.list()
+  const isOurs = ({ name }: { name: string }) => name.startsWith(objectKeys.folders.kept)
   for await (const found of multiparts(bucket)) {
     yield* await unknownKeys(
       stores,
-      found.filter(ours).map(({ name, modifiedAt }) => ({ name, modifiedAt, size: 0 })),
+      found.filter(isOurs).map(({ name, modifiedAt }) => ({ name, modifiedAt, size: 0 })),
       (name) => name.split('/').at(-1),
     )
   }
-  for await (const found of objects(bucket, places.folders.tails)) {
+  for await (const found of objects(bucket, objectKeys.folders.incompleteParts)) {
     yield* await unknownKeys(
       stores,
       found,
-      (name) => name.slice(places.folders.tails.length).split('/')[0],
+      (name) => name.slice(objectKeys.folders.incompleteParts.length).split('/')[0],
     )
   }
 }
 
-/** Keys that are kept, and nothing that is only on its way there. */
-export async function* listKept(stores: Stores): AsyncGenerator<Listed> {
-  const { bucket, places } = stores
-  for await (const found of objects(bucket, places.folders.kept)) {
+/** Yields committed keys, without those that are still staged. */
+export async function* listCommitted(stores: Stores): AsyncGenerator<Listed> {
+  const { bucket, objectKeys } = stores
+  for await (const found of objects(bucket, objectKeys.folders.kept)) {
     yield* await unknownKeys(stores, found, (name) => name.split('/').at(-1))
   }
 }
 
-/** Those of which the ledger knows nothing; what is no key is not ours. */
+/** Returns the objects whose key has no row. Objects whose name is not a key are skipped. */
 async function unknownKeys(
-  { ledger }: Stores,
+  { multipartStore }: Stores,
   found: Found[],
-  keyIn: (name: string) => string | undefined,
+  toKey: (name: string) => string | undefined,
 ): Promise<Listed[]> {
   const named = found.flatMap(({ name, ...about }) => {
-    const key = parseKey(keyIn(name) ?? '')
+    const key = parseKey(toKey(name) ?? '')
     return key ? [{ key, ...about }] : []
   })
-  const known = await ledger.known(named.map(({ key }) => key))
+  const known = await multipartStore.known(named.map(({ key }) => key))
   return named.filter(({ key }) => !known.has(key))
 }

@@ -17,24 +17,24 @@ import type { Stores } from './multipart/put-parts.ts'
 import type { Part, Staged } from './multipart-state.ts'
 import { staleWriter } from './staging/truncate.ts'
 
-/** The longest that S3 lets a URL live, in seconds. */
-const LONGEST = 604_800
+/** The S3 limit of the lifetime of a presigned URL, in seconds. */
+const MAX_EXPIRY_SECONDS = 604_800
 
-/** The doors of the bucket itself; bytes that come by them no process sees. */
+/** Creates presigned URLs of the bucket; their bytes do not pass through the server. */
 export function s3Presigned(
   stores: Stores,
   config: S3Config,
   partSizeFor: (size: number) => number,
 ): PresignedUrls {
-  const { places, ledger } = stores
+  const { objectKeys, multipartStore } = stores
   const client = presigningClient(config)
-  const at = (key: string) => ({ Bucket: config.bucket, Key: places.kept(key) })
-  const beginning = createSingleFlight<string>()
+  const at = (key: string) => ({ Bucket: config.bucket, Key: objectKeys.kept(key) })
+  const beginOnce = createSingleFlight<string>()
 
   return {
     async putUrl(key, { size, expiresAt }) {
       const headers = { 'if-none-match': '*', ...sseHeaders(config) }
-      // Whoever holds the URL writes once: what is kept does not change, however long the URL lives.
+      // The URL allows only one write: a committed blob does not change, however long the URL lives.
       const once = { IfNoneMatch: '*', ContentLength: size }
       const command = new PutObjectCommand({ ...at(key), ...encryption(config), ...once })
       const signed = ['host', 'content-length', ...Object.keys(headers)]
@@ -43,8 +43,9 @@ export function s3Presigned(
     partSize: partSizeFor,
     async partUrl(key, { size, number, expiresAt }) {
       const partSize = partSizeFor(size)
-      if (number < 1 || number > partCount(size, partSize)) throw new TypeError(`no part ${number}`)
-      const UploadId = await beginning(key, () => multipartOf(stores, key))
+      if (number < 1 || number > partCount(size, partSize))
+        throw new TypeError(`part ${number} does not exist (limit ${partCount(size, partSize)})`)
+      const UploadId = await beginOnce(key, () => multipartOf(stores, key))
       const ContentLength = partLength(size, partSize, number)
       const command = new UploadPartCommand({
         ...at(key),
@@ -54,41 +55,46 @@ export function s3Presigned(
       })
       return presign(client, command, expiresAt, ['host', 'content-length'])
     },
-    async arrived(key, size) {
-      const staged = await ledger.load(key)
-      // Parts may have been asked for, and the bytes have come as one all the same.
+    async uploadedSize(key, size) {
+      const staged = await multipartStore.load(key)
+      // Even if part URLs were requested, the bytes may have arrived in a single PUT.
       if (staged && staged.multipartId !== null && staged.whole === null) {
         if (await collectParts(stores, staged, size, partSizeFor(size))) return size
       }
       const { bucket } = stores
       const found = await bucket
-        .head(places.kept(key))
-        .catch(wrapBucketError(`${key} could not be looked at`))
+        .head(objectKeys.kept(key))
+        .catch(wrapBucketError(`${key} could not be checked`))
       return found?.size === size ? size : 0
     },
     async getUrl(key, { expiresAt, contentType, contentDisposition }) {
-      const said = {
+      const overrides = {
         ResponseContentType: contentType,
         ResponseContentDisposition: contentDisposition,
-        // What lies between the bucket and the client keeps nothing.
+        // Shared caches must not store the response.
         ResponseCacheControl: 'private',
       }
-      return presign(client, new GetObjectCommand({ ...at(key), ...said }), expiresAt, ['host'])
+      return presign(client, new GetObjectCommand({ ...at(key), ...overrides }), expiresAt, [
+        'host',
+      ])
     },
   }
 }
 
 type Signed = PutObjectCommand | UploadPartCommand | GetObjectCommand
 
-/** `headers` are signed as they are, so that a request with others is refused; all else goes into the URL. */
+/**
+ * Signs `headers` as headers, so that a request with other values is rejected; all other parameters go into
+ * the URL.
+ */
 function presign(client: S3Client, command: Signed, expiresAt: number, headers: string[]) {
   const seconds = Math.floor((expiresAt - Date.now()) / 1000)
-  // Each of them is a command of this client; the types of the two packages do not meet.
+  // All are commands of this client, but the types of the two packages differ.
   return getSignedUrl(client, command as Parameters<typeof getSignedUrl>[1], {
-    expiresIn: Math.min(LONGEST, Math.max(1, seconds)),
+    expiresIn: Math.min(MAX_EXPIRY_SECONDS, Math.max(1, seconds)),
     signableHeaders: new Set(headers),
     unhoistableHeaders: new Set(headers),
-  }).catch(wrapBucketError('no URL could be signed'))
+  }).catch(wrapBucketError('the URL could not be signed'))
 }
 
 function sseHeaders(config: S3Config): Record<string, string> {
@@ -99,33 +105,45 @@ function sseHeaders(config: S3Config): Record<string, string> {
   }
 }
 
-/** The multipart upload of a staged key, begun where none is; of two who begin one at once, one is aborted. */
-async function multipartOf({ bucket, places, ledger }: Stores, key: string): Promise<string> {
-  const staged = await ledger.load(key)
+/**
+ * Returns the multipart upload of a staged key and creates it if there is none. If two requests create one
+ * concurrently, one is aborted.
+ */
+async function multipartOf(
+  { bucket, objectKeys, multipartStore }: Stores,
+  key: string,
+): Promise<string> {
+  const staged = await multipartStore.load(key)
   if (!staged) throw new StorageError(`${key} is not staged`)
   if (staged.multipartId !== null) return staged.multipartId
-  const begun = await bucket.begin(places.kept(key)).catch(wrapBucketError('no upload could begin'))
-  const named = await ledger.nameMultipart(key, begun)
-  if (named !== begun) await bucket.abort(places.kept(key), begun).catch(() => {})
+  const begun = await bucket
+    .begin(objectKeys.kept(key))
+    .catch(wrapBucketError('the multipart upload could not be created'))
+  const named = await multipartStore.nameMultipart(key, begun)
+  if (named !== begun) await bucket.abort(objectKeys.kept(key), begun).catch(() => {})
   if (named === null) throw staleWriter(key)
   return named
 }
 
-/** Writes down the parts that the bucket has, if they are all; then they are put together like any others. */
+/** Records the parts that the bucket has, if they are complete; `commit` then completes them. */
 async function collectParts(stores: Stores, staged: Staged, size: number, partSize: number) {
-  const { bucket, places, ledger } = stores
-  const { key, turn, length, multipartId } = staged
+  const { bucket, objectKeys, multipartStore } = stores
+  const { key, fencingToken, length, multipartId } = staged
   if (length === size || multipartId === null) return length === size
   const parts: Part[] = await bucket
-    .parts(places.kept(key), multipartId)
-    .catch(wrapBucketError(`the parts of ${key} cannot be listed`))
-  if (!areAll(parts, size, partSize)) return false
-  const written = await ledger.write(key, turn, { parts, length: size, inParts: size })
+    .parts(objectKeys.kept(key), multipartId)
+    .catch(wrapBucketError(`the parts of ${key} could not be listed`))
+  if (!isComplete(parts, size, partSize)) return false
+  const written = await multipartStore.write(key, fencingToken, {
+    parts,
+    length: size,
+    inParts: size,
+  })
   if (!written) throw staleWriter(key)
   return true
 }
 
-const areAll = (parts: Part[], size: number, partSize: number) =>
+const isComplete = (parts: Part[], size: number, partSize: number) =>
   parts.length === partCount(size, partSize) &&
   parts.every(
     ({ number, size: bytes }, index) =>

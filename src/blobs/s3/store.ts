@@ -5,51 +5,52 @@ import { s3Committed } from './committed.ts'
 import { s3Record } from './installation-record.ts'
 import { partSizeFor } from './multipart/part-sizes.ts'
 import type { MultipartStore } from './multipart-state.ts'
-import { objectKeys } from './object-keys.ts'
-import { listKept, listStaged } from './orphans.ts'
+import { createObjectKeys } from './object-keys.ts'
+import { listCommitted, listStaged } from './orphans.ts'
 import { s3Presigned } from './presign.ts'
 import { s3Quarantine } from './quarantine.ts'
 import type { Tuning } from './staging/append.ts'
-import { memoryBudget } from './staging/memory-budget.ts'
-import { bufferPool } from './staging/part-buffer.ts'
-import { recentBytes } from './staging/recent-bytes.ts'
+import { createMemoryBudget } from './staging/memory-budget.ts'
+import { createBufferPool } from './staging/part-buffer.ts'
+import { createRecentBytes } from './staging/recent-bytes.ts'
 import { s3Staging } from './staging/staging.ts'
 
 const MIB = 1024 ** 2
 
-const usualTuning: Tuning & { memoryBytes: number } = {
-  cadence: { bytes: 64 * MIB, ms: 10_000 },
+const defaultTuning: Tuning & { memoryBytes: number } = {
+  syncInterval: { bytes: 64 * MIB, ms: 10_000 },
   partSizeFor,
-  partsAtOnce: 3,
-  largestTailBytes: 64 * MIB,
+  partConcurrency: 3,
+  maxIncompletePartBytes: 64 * MIB,
   memoryBytes: 128 * MIB,
 }
 
 /**
- * Bytes in a bucket: parts of a multipart upload straight to `<prefix>kept/ab/cd/<key>` while they arrive, and what does not make a
- * part yet at `<prefix>tails/<key>/…`. `ledger` knows what is there of each, so that the bucket is not asked.
+ * Creates a store in a bucket. Bytes are sent as parts of a multipart upload to `<prefix>kept/ab/cd/<key>`;
+ * bytes that do not fill a part yet go to `<prefix>tails/<key>/…`. `multipartStore` records what the bucket
+ * holds of each key.
  */
 export function s3Blobs(
   config: S3Config,
-  ledger: MultipartStore,
-  tuning: Partial<typeof usualTuning> = {},
+  multipartStore: MultipartStore,
+  tuning: Partial<typeof defaultTuning> = {},
 ): BlobStore {
-  const tuned = { ...usualTuning, ...tuning }
+  const tuned = { ...defaultTuning, ...tuning }
   const stores = {
-    ledger,
+    multipartStore,
     bucket: openBucket(config),
-    places: objectKeys(config.prefix),
-    budget: memoryBudget(tuned.memoryBytes),
-    pool: bufferPool(tuned.memoryBytes / 2),
-    remembered: recentBytes(),
+    objectKeys: createObjectKeys(config.prefix),
+    budget: createMemoryBudget(tuned.memoryBytes),
+    pool: createBufferPool(tuned.memoryBytes / 2),
+    recentBytes: createRecentBytes(),
   }
-  const [staging, keeping] = [s3Staging(stores, tuned), s3Committed(stores)]
+  const [staging, committed] = [s3Staging(stores, tuned), s3Committed(stores)]
   return {
     ...staging,
-    ...keeping,
-    quarantine: s3Quarantine({ ...staging, ...keeping }),
+    ...committed,
+    quarantine: s3Quarantine({ ...staging, ...committed }),
     record: s3Record(stores.bucket, config.prefix),
-    list: (where) => (where === 'staged' ? listStaged(stores) : listKept(stores)),
-    direct: s3Presigned(stores, config, tuned.partSizeFor),
+    list: (where) => (where === 'staged' ? listStaged(stores) : listCommitted(stores)),
+    presigned: s3Presigned(stores, config, tuned.partSizeFor),
   }
 }

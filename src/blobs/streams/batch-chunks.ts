@@ -1,31 +1,40 @@
 import type { Readable } from 'node:stream'
 import { isBusy, yieldIfBusy } from '../yield-to-requests.ts'
 
-const batchBytes = { most: 1024 * 1024, least: 128 * 1024 }
-/** Where many gather at once each takes less: a MiB of each, read and hashed in one go, is what everybody else waits for, if anybody does. */
-const togetherBytes = { alone: 16 * 1024 * 1024, asked: 8 * 1024 * 1024 }
-let gathering = 0
-/** As many pieces as Linux takes in one writev; a client that sends single bytes fills memory no faster. */
+const MAX_BATCH_BYTES = 1024 * 1024
+const MIN_BATCH_BYTES = 128 * 1024
+/**
+ * Bytes that all concurrent batches share, without and with interactive requests. With many uploads each
+ * batch is smaller: reading and hashing a MiB of each in one go would delay all other requests.
+ */
+const sharedBytes = { idle: 16 * 1024 * 1024, busy: 8 * 1024 * 1024 }
+let activeCount = 0
+/**
+ * The maximum that Linux accepts in one writev (IOV_MAX); it also bounds the memory for a client that sends
+ * single bytes.
+ */
 const MAX_CHUNKS = 1024
 
 /**
- * What `source` brings, in batches of a MiB or less, each meant for one writev: a small write per socket read halves the
- * speed of an upload. While one batch is being written the next is gathered, and then the source waits. On a slow line
- * a batch goes after `patienceMs` with what it has, be it nothing: the time has passed all the same.
+ * Yields the data of `source` in batches of at most 1 MiB, each meant for one writev: one small write per
+ * socket read halves the speed of an upload. While a batch is written the next one is collected; then the
+ * source waits. On a slow connection a batch is yielded after `flushMs`, even if it is empty, so that the
+ * caller can act on time.
  *
- * Ends when the source ends, breaks or `signal` says so, with all that arrived until then; whether it was the end says
- * `source.readableEnded`. The source stays its owner's: it is not destroyed, so that the owner can still answer.
+ * Ends when the source ends or breaks or `signal` aborts, with all data received until then;
+ * `source.readableEnded` tells whether it ended. The source is not destroyed, so that its owner can still
+ * respond.
  */
 export async function* batchChunks(
   source: Readable,
-  patienceMs: number,
+  flushMs: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer[]> {
-  gathering += 1
+  activeCount += 1
   const batch = chunkBuffer()
   let over = source.destroyed || source.readableEnded || signal?.aborted === true
   let wake = () => {}
-  // Read, not listened to: bytes stay in the source until they are asked for, and a source that breaks loses none.
+  // Reads in paused mode: unread bytes stay in the source, and a source that breaks loses none.
   const fill = () => {
     while (!batch.isFull()) {
       const chunk: Buffer | null = source.read()
@@ -38,8 +47,8 @@ export async function* batchChunks(
     over = true
     wake()
   }
-  const clock = setInterval(() => wake(), patienceMs)
-  // The listener for errors stays: a source that breaks after we have left it must not take the process along.
+  const clock = setInterval(() => wake(), flushMs)
+  // The error listener stays: an error after this generator returns must not crash the process.
   source.on('error', finish).on('end', finish).on('close', finish)
   signal?.addEventListener('abort', finish)
   if (!over) source.on('readable', fill)
@@ -47,44 +56,45 @@ export async function* batchChunks(
     while (!over) {
       if (!batch.isFull()) await new Promise<void>((resolve) => (wake = resolve))
       if (over) break
-      const gathered = batch.empty()
+      const taken = batch.take()
       fill()
       await yieldIfBusy()
-      yield gathered
+      yield taken
     }
-    // What arrived but was not asked for; one read takes it all.
+    // The rest of the received data comes in one read.
     const unread: Buffer | null = source.read()
-    yield unread ? [...batch.empty(), unread] : batch.empty()
+    yield unread ? [...batch.take(), unread] : batch.take()
   } finally {
-    gathering -= 1
+    activeCount -= 1
     clearInterval(clock)
     signal?.removeEventListener('abort', finish)
     source.off('readable', fill).off('end', finish).off('close', finish)
   }
 }
 
-function shareBytes() {
-  const together = isBusy() ? togetherBytes.asked : togetherBytes.alone
-  return Math.min(Math.max(together / gathering, batchBytes.least), batchBytes.most)
+function currentBatchBytes() {
+  const total = isBusy() ? sharedBytes.busy : sharedBytes.idle
+  return Math.min(Math.max(total / activeCount, MIN_BATCH_BYTES), MAX_BATCH_BYTES)
 }
 
 function chunkBuffer() {
   let chunks: Buffer[] = []
   let bytes = 0
-  // For as long as it fills: what is full must not become unfull because another has ended, for nobody would look again.
-  let most = shareBytes()
+  // The limit is fixed for each batch: a full batch must not become non-full when another upload ends,
+  // because no event would then wake the reader.
+  let maxBytes = currentBatchBytes()
   return {
     add(chunk: Buffer) {
       chunks.push(chunk)
       bytes += chunk.length
     },
-    isFull: () => bytes >= most || chunks.length >= MAX_CHUNKS,
-    empty() {
-      const gathered = chunks
+    isFull: () => bytes >= maxBytes || chunks.length >= MAX_CHUNKS,
+    take() {
+      const taken = chunks
       chunks = []
       bytes = 0
-      most = shareBytes()
-      return gathered
+      maxBytes = currentBatchBytes()
+      return taken
     },
   }
 }

@@ -1,15 +1,23 @@
 import { createHash, type Hash } from 'node:crypto'
 
-/** The states of hashes whose bytes are still arriving. node:crypto cannot save them, so they live as long as the process. */
+/**
+ * Hash states of keys whose bytes are still arriving. node:crypto cannot serialize them, so they exist only
+ * in this process.
+ */
 export type RunningHashes = {
-  /** A hash of the first `offset` bytes of `key` to go on with, or undefined where that state is not at hand. */
+  /**
+   * Returns a copy of the hash state of the first `offset` bytes of `key`, or undefined if it is not cached.
+   */
   at(key: string, offset: number): Hash | undefined
-  keep(key: string, offset: number, hash: Hash): void
-  drop(key: string): void
+  set(key: string, offset: number, hash: Hash): void
+  delete(key: string): void
 }
 
-/** Keeps one state for each key, and the `limit` youngest of them. A state lost costs reading the bytes once more. */
-export function runningHashes(limit = 10_000): RunningHashes {
+/**
+ * Caches one state per key, for the `limit` most recently updated keys. A lost state costs reading the bytes
+ * again.
+ */
+export function createRunningHashes(limit = 10_000): RunningHashes {
   const states = new Map<string, { offset: number; hash: Hash }>()
   return {
     at(key, offset) {
@@ -17,15 +25,15 @@ export function runningHashes(limit = 10_000): RunningHashes {
       const state = states.get(key)
       return state?.offset === offset ? state.hash.copy() : undefined
     },
-    keep(key, offset, hash) {
+    set(key, offset, hash) {
       states.delete(key)
       states.set(key, { offset, hash: hash.copy() })
-      for (const [eldest] of states) {
+      for (const [oldest] of states) {
         if (states.size <= limit) break
-        states.delete(eldest)
+        states.delete(oldest)
       }
     },
-    drop(key) {
+    delete(key) {
       states.delete(key)
     },
   }

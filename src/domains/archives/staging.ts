@@ -70,7 +70,7 @@ async function stageVersion(
       await blobs.peek(key, HEAD_BYTES),
       path.split('/').at(-1) ?? '',
     )
-    await blobs.adopt(key)
+    await blobs.commit(key)
     // Kept bytes stay; what is still remembered of their arrival goes.
     await blobs.discard(key)
     return { ...media, blob: { id: key, size: member.size, sha256 }, number, comment }

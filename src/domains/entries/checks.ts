@@ -99,8 +99,8 @@ const placesOf = (db: Db, ids: readonly string[]) =>
 
 /** Folders hold folders without a circle, paths follow from them, and what is in the trash says so. */
 export const placesCheck: Check = {
-  walk: entries,
-  async judge(c, ids) {
+  scan: entries,
+  async evaluate(c, ids) {
     const found: Finding[] = []
     for (const entry of await placesOf(c.db, ids)) {
       const rule = rules.find(({ isBroken }) => isBroken(entry))
@@ -117,43 +117,43 @@ async function findingOf(
 ): Promise<Finding> {
   const told = { code, subject: entry.id, says: says(entry) }
   if (left) return { ...told, left }
-  if (!(await hasCycle(c.db, entry.id))) return { ...told, mend: () => repairPath(c, entry) }
+  if (!(await hasCycle(c.db, entry.id))) return { ...told, repair: () => repairPath(c, entry) }
   const loop = 'the folders above it lead back to it'
   return { ...told, code: 'ENTRY_CYCLE', says: loop, left: 'where it belongs nobody knows' }
 }
 
 /** A folder counts what lies in it, and what the folders in it count. What is being purged counts no more. */
 export const totalsCheck: Check = {
-  walk: entries,
-  async judge(c, ids) {
+  scan: entries,
+  async evaluate(c, ids) {
     const differing = await differingTotals(c.db, ids)
     return differing.map(({ id, workspaceId, counted, ...said }) => ({
       code: 'FOLDER_TOTALS',
       subject: id,
       says: `it counts ${JSON.stringify(said)}, there are ${JSON.stringify(counted)}`,
-      mend: () => mendTotals(c, { id, workspaceId }),
+      repair: () => mendTotals(c, { id, workspaceId }),
     }))
   },
 }
 
 /** The same for the kinds of the files in it. */
 export const kindsCheck: Check = {
-  walk: entries,
-  async judge(c, ids) {
+  scan: entries,
+  async evaluate(c, ids) {
     const differing = await differingKinds(c.db, ids)
     return differing.map(({ id, workspaceId, mediaKind, bytes, fileCount }) => ({
       code: 'FOLDER_KINDS',
       subject: id,
       says: `${mediaKind}: ${fileCount} files and ${bytes} bytes more are there than it counts`,
-      mend: () => mendKinds(c, { id, workspaceId }),
+      repair: () => mendKinds(c, { id, workspaceId }),
     }))
   },
 }
 
 /** Each workspace has its root. */
 export const rootsCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'workspaces'),
-  async judge({ db }, ids) {
+  scan: ({ db }) => idsOf(db, 'workspaces'),
+  async evaluate({ db }, ids) {
     const rootless = await db
       .selectFrom('workspaces as w')
       .leftJoin('entries as e', 'e.id', 'w.rootId')

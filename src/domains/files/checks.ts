@@ -6,8 +6,8 @@ import { flawWords } from './rules.ts'
 
 /** A file has a current version, is what that says, and knows how much the others weigh. */
 export const filesCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'entries'),
-  async judge(c, ids) {
+  scan: ({ db }) => idsOf(db, 'entries'),
+  async evaluate(c, ids) {
     const differing = await differingFiles(c.db, ids)
     return differing.map(({ id, workspaceId, versionId, counted, ...said }): Finding => {
       if (!counted) {
@@ -16,16 +16,16 @@ export const filesCheck: Check = {
         return { code: 'FILE_VERSION', subject: id, says, left }
       }
       const says = `it says ${JSON.stringify(said)}, its versions ${JSON.stringify(counted)}`
-      const mend = () => mendFile(c, { id, workspaceId })
-      return { code: 'FILE_FIGURES', subject: id, says, mend }
+      const repair = () => mendFile(c, { id, workspaceId })
+      return { code: 'FILE_FIGURES', subject: id, says, repair }
     })
   },
 }
 
 /** A blob knows how many versions refer to it, goes with the last of them, and is of their size and hash. */
 export const referencesCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'blobs'),
-  async judge(c, ids) {
+  scan: ({ db }) => idsOf(db, 'blobs'),
+  async evaluate(c, ids) {
     const differing = await differingReferences(c.db, ids)
     return differing.map(({ id, workspaceId, refs, counted, others, unreferencedAt }): Finding => {
       if (others > 0) {
@@ -39,22 +39,22 @@ export const referencesCheck: Check = {
       }
       const marked = unreferencedAt === null ? '' : ', and is marked to be removed'
       const says = `it counts ${refs} references${marked}; there are ${counted}`
-      const mend = () => mendReferences(c, { id, workspaceId })
-      return { code: 'BLOB_REFERENCES', subject: id, says, mend }
+      const repair = () => mendReferences(c, { id, workspaceId })
+      return { code: 'BLOB_REFERENCES', subject: id, says, repair }
     })
   },
 }
 
 /** Bytes are there for each blob, as many as it says. What is known to be damaged is told no more. */
 export const bytesCheck: Check = {
-  async *walk(c) {
+  async *scan(c) {
     const kept = await c.kept()
     for await (const ids of idsOf(c.db, 'blobs')) {
       const odd = (await soundBlobs(c, ids)).filter(({ id, size }) => kept.get(id) !== size)
       if (odd.length > 0) yield odd.map(({ id }) => id)
     }
   },
-  async judge(c, ids) {
+  async evaluate(c, ids) {
     const found: Finding[] = []
     for (const blob of await soundBlobs(c, ids)) {
       const flaw = await checkSize(c.blobs, blob.id, blob.size)
@@ -67,10 +67,10 @@ export const bytesCheck: Check = {
 
 /** Bytes hash to what the blob says: read, all of them. What was damaged may be right again. */
 export const hashesCheck: Check = {
-  async *walk(c) {
+  async *scan(c) {
     if (c.deep) yield* idsOf(c.db, 'blobs')
   },
-  async judge(c, ids) {
+  async evaluate(c, ids) {
     const found: Finding[] = []
     for (const blob of await referredBlobs(c, ids)) {
       const flaw = await verify(c.blobs, blob.id, blob)
@@ -96,14 +96,14 @@ const flawed = (c: CheckContext, { id }: BlobRow, flaw: Damage): Finding => ({
   code: `BYTES_${flaw}`,
   subject: id,
   says: flawWords[flaw],
-  mend: () => markDamaged(c, id, flaw),
+  repair: () => markDamaged(c, id, flaw),
 })
 
 const recovered = (c: CheckContext, blob: BlobRow): Finding => ({
   code: 'BYTES_RECOVERED',
   subject: blob.id,
   says: 'its bytes were damaged, and are right now',
-  mend: () => markVerified(c, blob),
+  repair: () => markVerified(c, blob),
 })
 
 const longer = ({ id, size }: BlobRow): Finding => ({

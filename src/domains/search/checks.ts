@@ -18,8 +18,8 @@ const unlike = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
 
 /** What lies in a folder is found by what it says. */
 export const entriesFoundCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'entries'),
-  async judge(c, ids) {
+  scan: ({ db }) => idsOf(db, 'entries'),
+  async evaluate(c, ids) {
     const rows = await placedEntries(c.db, ids)
     const tags =
       rows.length > 0
@@ -36,7 +36,7 @@ export const entriesFoundCheck: Check = {
         code: 'SEARCH_ENTRY',
         subject: id,
         says: 'search does not know it as it is',
-        mend: () => reindex(c, workspaceId, id),
+        repair: () => reindex(c, workspaceId, id),
       }))
   },
 }
@@ -49,8 +49,8 @@ const reindex = (c: CheckContext, workspaceId: string, id: string) =>
 
 /** So are tags that something in a folder carries. */
 export const tagsFoundCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'tags'),
-  async judge(c, ids) {
+  scan: ({ db }) => idsOf(db, 'tags'),
+  async evaluate(c, ids) {
     const tags = await carriedTags(c, ids)
     const stale = new Set(await unlike(c, tags.map(tagDocument)))
     return tags
@@ -59,7 +59,7 @@ export const tagsFoundCheck: Check = {
         code: 'SEARCH_TAG',
         subject: tag.id,
         says: 'search does not know it as it is',
-        mend: () => indexTags(c.db, [tag.id]),
+        repair: () => indexTags(c.db, [tag.id]),
       }))
   },
 }
@@ -83,8 +83,8 @@ const carriedTags = ({ db }: CheckContext, ids: readonly string[]) =>
 
 /** Nothing else is found. */
 export const straysFoundCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'searchDocuments'),
-  async judge({ db }, ids) {
+  scan: ({ db }) => idsOf(db, 'searchDocuments'),
+  async evaluate({ db }, ids) {
     const strays = await db
       .selectFrom('searchDocuments as d')
       .leftJoin('entries as e', 'e.id', 'd.id')
@@ -98,7 +98,7 @@ export const straysFoundCheck: Check = {
       code: 'SEARCH_STRAY',
       subject: id,
       says: 'search knows it, and it is in no folder',
-      mend: () => dropDocuments(db, [id]),
+      repair: () => dropDocuments(db, [id]),
     }))
   },
 }

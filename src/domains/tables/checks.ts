@@ -9,8 +9,8 @@ import { moveRows } from './sync-paths.ts'
 
 /** A cell that is linked to a file is linked by the path where the file is; of files in the trash nothing is asked. */
 export const linksCheck: Check = {
-  walk: (c) => chunked(subjects(c)),
-  async judge(c, keys) {
+  scan: (c) => chunked(subjects(c)),
+  async evaluate(c, keys) {
     const found: Finding[] = []
     for (const link of await linksAt(c, keys.map(keyOf))) found.push(...(await wrongWith(c, link)))
     return found
@@ -68,14 +68,14 @@ async function wrongWith(c: CheckContext, link: Link): Promise<Finding[]> {
   const about = { subject: subjectOf(link) }
   if (name === null || link.fileWorkspaceId !== workspaceId) {
     const says = `it is linked to ${fileId}, which is not there`
-    return [{ ...about, code: 'LINK_FILE', says, mend: () => dropLink(c.db, link) }]
+    return [{ ...about, code: 'LINK_FILE', says, repair: () => dropLink(c.db, link) }]
   }
   if (folderId === null || link.trashRootId !== null) return []
   const to = childPath({ path: link.folderPath, pathKey: null }, name)
   if (to === path || !(await isFollowed(c, link))) return []
   const says = `it is linked to ${JSON.stringify(path)}, and ${fileId} is at ${JSON.stringify(to)}`
   const move = { workspaceId, entryId: fileId, from: path, to }
-  return [{ ...about, code: 'LINK_PATH', says, mend: () => follow(c, move) }]
+  return [{ ...about, code: 'LINK_PATH', says, repair: () => follow(c, move) }]
 }
 
 /** Cells of a table that is not there, or not let in any more, do not follow their files. */

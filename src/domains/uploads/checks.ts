@@ -13,15 +13,15 @@ const OVERDUE_MS = 3_600_000
 
 /** Uploads whose time is over have ended. */
 export const overdueCheck: Check = {
-  walk: (c) => uploadsWhere(c, (eb) => isOverdue(eb, c.now() - OVERDUE_MS)),
-  judge: async (c, ids) =>
+  scan: (c) => uploadsWhere(c, (eb) => isOverdue(eb, c.now() - OVERDUE_MS)),
+  evaluate: async (c, ids) =>
     (await rowsOf(c, ids))
       .filter((upload) => mayExpire(upload) && upload.expiresAt <= c.now() - OVERDUE_MS)
       .map(({ id, expiresAt }) => ({
         code: 'UPLOAD_OVERDUE',
         subject: id,
         says: `it expired at ${new Date(expiresAt).toISOString()}, and has not ended`,
-        mend: () => expireUpload(c, id),
+        repair: () => expireUpload(c, id),
       })),
 }
 
@@ -43,16 +43,16 @@ const rowsOf = async ({ db }: CheckContext, ids: readonly string[]) =>
 
 /** What has ended holds no room. */
 export const reservationsCheck: Check = {
-  walk: (c) =>
+  scan: (c) =>
     uploadsWhere(c, (eb) => eb.and([eb('status', 'in', over), eb('reservedBytes', '!=', 0)])),
-  judge: async (c, ids) =>
+  evaluate: async (c, ids) =>
     (await rowsOf(c, ids))
       .filter(({ status, reservedBytes }) => isTerminal(status) && reservedBytes !== 0)
       .map(({ id, status, reservedBytes }) => ({
         code: 'UPLOAD_ROOM',
         subject: id,
         says: `it is ${status}, and ${reservedBytes} bytes are still reserved for it`,
-        mend: () => giveBack(c, id),
+        repair: () => giveBack(c, id),
       })),
 }
 
@@ -67,7 +67,7 @@ const giveBack = ({ db }: CheckContext, id: string) =>
 
 /** What an open upload says that it has is there, staged, or kept where it is being confirmed or joined. */
 export const stagedCheck: Check = {
-  async *walk(c) {
+  async *scan(c) {
     const staged = await sizesOf(c)
     const kept = await c.kept()
     for await (const ids of openUploads(c)) {
@@ -77,7 +77,7 @@ export const stagedCheck: Check = {
       if (odd.length > 0) yield odd.map(({ id }) => id)
     }
   },
-  async judge(c, ids) {
+  async evaluate(c, ids) {
     const staged = await sizesOf(c)
     const found: Finding[] = []
     for (const upload of await rowsOf(c, ids)) {
@@ -101,8 +101,8 @@ async function sizesOf({ blobs }: CheckContext): Promise<Map<string, number>> {
 /** Adopted already, or in the bucket by its own doors. */
 async function isElsewhere({ blobs }: CheckContext, { id, offset, size, transport }: UploadRow) {
   if ((await checkSize(blobs, id, offset)) === null) return true
-  if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return false
-  return (await blobs.direct.arrived(id, size)) >= offset
+  if (!blobs.presigned || transport !== 'SIGNED_PUT' || size === null) return false
+  return (await blobs.presigned.uploadedSize(id, size)) >= offset
 }
 
 const lost = ({ id, offset }: UploadRow, bytes: number | undefined): Finding => ({

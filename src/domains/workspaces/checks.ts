@@ -33,15 +33,15 @@ type Row = { id: string } & Figures &
 
 /** What a workspace says that it uses, holds for uploads, has in the trash and in blobs, and how long its log is. */
 export const figuresCheck: Check = {
-  walk: ({ db }) => idsOf(db, 'workspaces'),
-  async judge(c, ids) {
+  scan: ({ db }) => idsOf(db, 'workspaces'),
+  async evaluate(c, ids) {
     const all = await countAll(c.db, ids)
     return all.flatMap(({ id, said, counted }) => {
       const wrong = figures.filter((name) => said[name] !== counted[name])
       if (wrong.length === 0) return []
       const says = wrong.map((name) => `${name} is ${said[name]}, and should be ${counted[name]}`)
       const about = { code: 'WORKSPACE_FIGURES', subject: id, says: says.join('; ') }
-      return { ...about, mend: () => recount(c, id) }
+      return { ...about, repair: () => recount(c, id) }
     })
   },
 }

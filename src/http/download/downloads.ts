@@ -75,16 +75,16 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
   if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
   const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
   const mayRedirect = door.redirects && !asked.counted && canPresign(req.headers, answer)
-  const direct = mayRedirect ? ctx.blobs.direct : undefined
+  const presigned = mayRedirect ? ctx.blobs.presigned : undefined
   if (asked.link) {
     const { bytes, downloads } = door.links
     downloads.admit(asked.link, res)
-    const sending = { res, file, answer, toBucket: direct !== undefined }
+    const sending = { res, file, answer, toBucket: presigned !== undefined }
     if (bytes) await takeBytes(bytes, asked.link, sending)
   }
   await begin?.(answer)
-  if (direct) {
-    return sendToBucket(res, { direct, key: file.blobId, content, now: ctx.now(), onBegin })
+  if (presigned) {
+    return sendToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
   }
   door.watch.follow(res, asked.still)
   await sendFile(res, { ...answer, headers }, { blobs: ctx.blobs, blobId: file.blobId, onBegin })

@@ -16,7 +16,7 @@ export function canPresign(headers: IncomingHttpHeaders, { parts }: FileResponse
 }
 
 type Sending = {
-  direct: Pick<PresignedUrls, 'getUrl'>
+  presigned: Pick<PresignedUrls, 'getUrl'>
   key: string
   content: ReturnType<typeof contentHeaders>
   now: number
@@ -25,8 +25,8 @@ type Sending = {
 
 /** 302 to the bytes in the bucket, which are served under the type and the name that the house would give them. Throws StorageError. */
 export async function sendToBucket(res: ServerResponse, sending: Sending) {
-  const { direct, key, content, now, onBegin } = sending
-  const url = await direct.getUrl(key, {
+  const { presigned, key, content, now, onBegin } = sending
+  const url = await presigned.getUrl(key, {
     expiresAt: now + URL_MS,
     contentType: content['Content-Type'],
     contentDisposition: content['Content-Disposition'],

@@ -36,8 +36,8 @@ export async function receiveBody(
   const options = {
     checksum: asked.checksum,
     signal: stop.signal,
-    mayFree: true,
-    mayWrite: () => requireMine(passage),
+    transferOwnership: true,
+    assertWriter: () => requireMine(passage),
     onDurable: (offset: number) => commitUpTo(passage, offset, end),
   }
   const appended = appendTo(ctx, upload, req, options)
@@ -83,7 +83,7 @@ async function commit(passage: TusRequestState, offset: number, write = commitOf
     passage.upload = (await write(ctx, upload, offset)) ?? (await throwLeaseLost(passage))
   } catch (error) {
     // Another process may have written these bytes since.
-    ctx.blobs.distrust?.(upload.id)
+    ctx.blobs.invalidateCache?.(upload.id)
     throw error
   }
 }

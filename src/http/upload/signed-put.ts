@@ -108,7 +108,7 @@ async function holdAndTake(
   try {
     latest = await takeBody(ctx, req, requireActive(hold.upload, id, ctx.now()), {
       signal: stop.signal,
-      mayWrite: () => hold.isMine() || taken(),
+      assertWriter: () => hold.isMine() || taken(),
     })
     return latest
   } finally {
@@ -116,7 +116,7 @@ async function holdAndTake(
   }
 }
 
-type Taking = { signal: AbortSignal; mayWrite: () => void }
+type Taking = { signal: AbortSignal; assertWriter: () => void }
 
 async function takeBody(
   ctx: ServiceContext,
@@ -135,7 +135,7 @@ async function takeBody(
     try {
       upload = (await write(ctx, upload, offset)) ?? taken()
     } catch (error) {
-      ctx.blobs.distrust?.(id)
+      ctx.blobs.invalidateCache?.(id)
       throw error
     }
   }
@@ -144,7 +144,7 @@ async function takeBody(
     // Not a byte counts before all are there, but the upload waits for the next.
     await commit(0)
   }
-  const length = await appendTo(ctx, held, req, { ...taking, mayFree: true, onDurable })
+  const length = await appendTo(ctx, held, req, { ...taking, transferOwnership: true, onDurable })
   await requireUnrevokedCreator(ctx.db, ctx.viewer)
   if (!req.complete) throw lockedError('the body was not read to its end; it begins anew')
   compare(length, size)

@@ -19,27 +19,30 @@ import { type Bytes, putBytes } from './put-stream.ts'
 import { resumableRead } from './resumable-read.ts'
 import { retryWhileMissing } from './retry.ts'
 
-/** The verbs of S3 that the store needs, over one bucket. Names are whole; faults are the SDK's. */
+/**
+ * The S3 operations that the store uses, on one bucket. Names are full object keys; errors are those of the
+ * SDK.
+ */
 export type Bucket = ReturnType<typeof openBucket>
 
 export type ObjectHead = { size: number; etag: string }
 
-/** What must be at the place that is written to: nothing, or an object with this ETag. */
+/** A precondition of a write: no object, or an object with this ETag. */
 export type Condition = { IfNoneMatch?: '*'; IfMatch?: string }
 
 export function openBucket(config: S3Config) {
   const { client, streaming } = s3Clients(config)
   const at = (name: string) => ({ Bucket: config.bucket, Key: name })
   const sse = encryption(config)
-  const by = (bytes: Bytes) => (Buffer.isBuffer(bytes) ? client : streaming)
+  const clientFor = (bytes: Bytes) => (Buffer.isBuffer(bytes) ? client : streaming)
   return {
     client,
     name: config.bucket,
-    /** Under a condition that does not hold: a fault with status 412. */
+    /** Writes an object and returns its ETag. Fails with status 412 if the condition is not met. */
     async put(name: string, bytes: Bytes, condition: Condition = {}): Promise<string> {
       const wanted = { ...at(name), ...sse, ...condition }
       const { ETag = '' } = await putBytes(bytes, (body, options) =>
-        by(bytes).send(new PutObjectCommand({ ...wanted, ...body }), options),
+        clientFor(bytes).send(new PutObjectCommand({ ...wanted, ...body }), options),
       )
       return ETag
     },
@@ -47,12 +50,15 @@ export function openBucket(config: S3Config) {
       const found = await client.send(new HeadObjectCommand(at(name))).catch(nullIfMissing)
       return found && { size: found.ContentLength ?? 0, etag: found.ETag ?? '' }
     },
-    /** Null where there is none. Bytes `start` to `end`, both included; those beyond the last are none. */
+    /**
+     * Opens bytes `start` to `end`, both inclusive; returns null if the object does not exist. A range beyond
+     * the last byte is empty.
+     */
     async get(name: string, { start = 0, end }: { start?: number; end?: number } = {}) {
       const open = (from: number, same: Condition = {}) =>
         client.send(new GetObjectCommand({ ...at(name), ...same, ...rangeOf(from, end) }))
       const found = await retryWhileMissing(() =>
-        open(start).catch(unlessOutside).catch(nullIfMissing),
+        open(start).catch(emptyIfOutOfRange).catch(nullIfMissing),
       )
       if (!found) return null
       const same = found.ETag ? { IfMatch: found.ETag } : {}
@@ -65,7 +71,7 @@ export function openBucket(config: S3Config) {
     remove: (name: string) => client.send(new DeleteObjectCommand(at(name))),
     async begin(name: string): Promise<string> {
       const begun = await client.send(new CreateMultipartUploadCommand({ ...at(name), ...sse }))
-      // S3 answers no other.
+      // S3 always returns an UploadId.
       return begun.UploadId as string
     },
     async part(
@@ -75,18 +81,19 @@ export function openBucket(config: S3Config) {
     ): Promise<string> {
       const which = { ...at(name), UploadId: multipartId, PartNumber: number }
       const { ETag = '' } = await putBytes(bytes, (body, options) =>
-        by(bytes).send(new UploadPartCommand({ ...which, ...body }), options),
+        clientFor(bytes).send(new UploadPartCommand({ ...which, ...body }), options),
       )
       return ETag
     },
-    /** Those that the bucket has of a multipart upload, by number. */
+    /** Lists the parts of a multipart upload, ordered by number. */
     async parts(name: string, multipartId: string): Promise<Part[]> {
-      const asked = { ...at(name), UploadId: multipartId }
+      const request = { ...at(name), UploadId: multipartId }
       const parts: Part[] = []
-      // Not by the SDK's paginator: servers name a next page behind the last one, too, and it would never end.
+      // Does not use the SDK's paginator: some servers return a marker after the last page too, so that it
+      // would never end.
       for (let after: string | undefined, more = true; more; ) {
         const page = await client.send(
-          new ListPartsCommand({ ...asked, ...(after && { PartNumberMarker: after }) }),
+          new ListPartsCommand({ ...request, ...(after && { PartNumberMarker: after }) }),
         )
         for (const { PartNumber = 0, ETag = '', Size = 0 } of page.Parts ?? [])
           parts.push({ number: PartNumber, etag: ETag, size: Size })
@@ -109,7 +116,7 @@ export function openBucket(config: S3Config) {
 
 type Encryption = Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'>
 
-/** For every request that makes an object. */
+/** Returns the encryption parameters of every request that creates an object. */
 export function encryption({ sse }: S3Config): Encryption {
   if (sse === null) return {}
   const { algorithm } = sse
@@ -120,11 +127,11 @@ export function encryption({ sse }: S3Config): Encryption {
 const rangeOf = (start: number, end: number | undefined) =>
   start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` }
 
-/** In Node the body is the answer itself, an IncomingMessage. */
+/** In Node.js the body is the response itself, an IncomingMessage. */
 const bodyOf = ({ Body }: { Body?: unknown }) => Body as Readable
 
-/** An object of no bytes has none to begin at, yet reading it is no fault. */
-function unlessOutside(cause: unknown) {
+/** An empty object has no valid range, but reading it is not an error. */
+function emptyIfOutOfRange(cause: unknown) {
   if (!isRangeError(cause)) throw cause
   return { Body: Readable.from([]), ContentLength: 0, ETag: '' }
 }

@@ -3,19 +3,22 @@ import type { S3Config } from '../../../config.ts'
 import { refreshExpired } from './credentials.ts'
 import { type BucketAgents, BucketHttpHandler, openAgents } from './http-handler.ts'
 
-/** Two ways to speak to the bucket; credentials are found as the SDK finds them: environment, files, the role of the machine. */
+/**
+ * Creates two clients of the bucket, for buffers and for streams. The SDK finds the credentials: environment,
+ * files, the role of the machine.
+ */
 export function s3Clients(config: S3Config) {
   const agents = openAgents()
   const client = new S3Client({
     ...addressOf(config),
-    ...handling(agents, { isStreaming: false }),
+    ...clientOptions(agents, { isStreaming: false }),
     requestChecksumCalculation: config.checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
   })
-  if (config.checksums) signWithoutBody(client)
-  /** The checksum of a stream comes behind it in a trailer, of which many servers know nothing. */
+  if (config.checksums) skipPayloadHash(client)
+  /** A stream sends its checksum in a trailer, which many servers do not support. */
   const streaming = new S3Client({
     ...addressOf(config),
-    ...handling(agents, { isStreaming: true }),
+    ...clientOptions(agents, { isStreaming: true }),
     requestChecksumCalculation: 'WHEN_REQUIRED',
   })
   for (const each of [client, streaming]) refreshExpired(each)
@@ -23,7 +26,10 @@ export function s3Clients(config: S3Config) {
   return { client, streaming }
 }
 
-/** A bucket that hangs up on a long body is not heard to say what time it is: what either has learnt of that, both know. */
+/**
+ * Shares the clock offset between both clients: a server that closes the connection on a long body never gets
+ * to report its time.
+ */
 function shareClock({ config }: S3Client, other: S3Client) {
   Object.defineProperty(other.config, 'systemClockOffset', {
     get: () => config.systemClockOffset,
@@ -33,15 +39,15 @@ function shareClock({ config }: S3Client, other: S3Client) {
   })
 }
 
-const handling = (agents: BucketAgents, kind: { isStreaming: boolean }): S3ClientConfig => ({
+const clientOptions = (agents: BucketAgents, kind: { isStreaming: boolean }): S3ClientConfig => ({
   maxAttempts: 4,
-  // Half of what is read are ranges, of which the bucket says no checksum.
+  // About half of the reads are ranges, for which S3 returns no checksum.
   responseChecksumValidation: 'WHEN_REQUIRED',
   expectContinueHeader: false,
   requestHandler: new BucketHttpHandler(agents, kind),
 })
 
-/** For URLs that are signed now and used by others: nobody knows the checksum of what they will send. */
+/** Creates a client for presigning: the checksum of the body that a client will send is not known. */
 export const presigningClient = (config: S3Config) =>
   new S3Client({ ...addressOf(config), requestChecksumCalculation: 'WHEN_REQUIRED' })
 
@@ -52,17 +58,17 @@ const addressOf = ({ endpoint, region, forcePathStyle }: S3Config): S3ClientConf
 })
 
 /**
- * The body is proven by its CRC-32, whose header is signed; a SHA-256 of it besides, the third pass over all bytes, would prove
- * nothing more.
+ * Skips the SHA-256 of the body: its CRC-32 is in a signed header, and a third pass over all bytes would add
+ * no protection.
  */
-function signWithoutBody(client: S3Client) {
-  const unsigned = { step: 'build', priority: 'low', name: 'signWithoutBody' } as const
+function skipPayloadHash(client: S3Client) {
+  const options = { step: 'build', priority: 'low', name: 'skipPayloadHash' } as const
   client.middlewareStack.add(
     (next) => (args) => {
       const { headers, body } = args.request as { headers: Record<string, string>; body?: unknown }
       if (Buffer.isBuffer(body)) headers['x-amz-content-sha256'] ??= 'UNSIGNED-PAYLOAD'
       return next(args)
     },
-    unsigned,
+    options,
   )
 }

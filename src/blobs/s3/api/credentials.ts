@@ -3,8 +3,8 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { isExpired } from './errors.ts'
 
 /**
- * The SDK believes in credentials for as long as they say of themselves. Where the bucket says that they are over it asks for others,
- * and the request is sent once more.
+ * Adds a middleware that refreshes the credentials and repeats the request once if the bucket reports that
+ * they have expired. The SDK itself trusts their stated lifetime.
  */
 export function refreshExpired(client: S3Client): void {
   client.middlewareStack.add(
@@ -15,10 +15,10 @@ export function refreshExpired(client: S3Client): void {
           throw cause
         })
         const { Body } = args.input as { Body?: unknown }
-        // A stream runs once: who has sent it opens it anew.
+        // A stream can be read only once: the caller opens it again.
         if (Body instanceof Readable) throw cause
         return next(args)
       }),
-    { step: 'initialize', name: 'renewSpent' },
+    { step: 'initialize', name: 'refreshExpired' },
   )
 }

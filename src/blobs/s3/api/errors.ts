@@ -1,8 +1,9 @@
 import { DomainError, StorageError } from '../../../errors.ts'
 
 /**
- * For `.catch(wrapBucketError('…'))`: words what the bucket or the way to it did, and keeps it as the cause. What may pass by itself is
- * called EAGAIN where it has no code of its own, so that the doors can tell. A bug of ours passes.
+ * For `.catch(wrapBucketError('…'))`: throws a StorageError with the message `what` and the original error as
+ * the cause. A retryable error without a code gets the code EAGAIN, which the HTTP layer answers as
+ * temporary. Programming errors (TypeError) are rethrown.
  */
 export const wrapBucketError =
   (what: string) =>
@@ -14,13 +15,16 @@ export const wrapBucketError =
     throw new StorageError(what, { cause })
   }
 
-/** For `.catch(nullIfMissing)`: null where there is no such object or upload. */
+/** For `.catch(nullIfMissing)`: returns null if the object or upload does not exist. */
 export const nullIfMissing = (cause: unknown) => {
   if (statusOf(cause) !== 404) throw cause
   return null
 }
 
-/** For `.catch(nullIfExists)`: null where what must not be there is there, or another request is just writing it. */
+/**
+ * For `.catch(nullIfExists)`: returns null if the object already exists or another request is just writing
+ * it.
+ */
 export const nullIfExists = (cause: unknown) => {
   if (![409, 412].includes(statusOf(cause) ?? 0)) throw cause
   return null
@@ -28,20 +32,33 @@ export const nullIfExists = (cause: unknown) => {
 
 export const isRangeError = (cause: unknown) => statusOf(cause) === 416
 
-/** A part is not there, or not under the ETag that was named. */
+/** Whether a part is missing or has another ETag. */
 export const isInvalidPart = (cause: unknown) => nameOf(cause) === 'InvalidPart'
 
-/** The credentials were good once; by now there may be others. To HEAD the bucket says no more than 400. */
+/**
+ * Whether the credentials have expired, so that new ones may exist. A HEAD request on the bucket reports only
+ * status 400.
+ */
 export const isExpired = (cause: unknown) =>
-  spent.includes(nameOf(cause)) || (nameOf(cause) === 'Unknown' && statusOf(cause) === 400)
-const spent = ['ExpiredToken', 'TokenRefreshRequired', 'InvalidAccessKeyId', 'InvalidTokenId']
+  expiredNames.includes(nameOf(cause)) || (nameOf(cause) === 'Unknown' && statusOf(cause) === 400)
+const expiredNames = [
+  'ExpiredToken',
+  'TokenRefreshRequired',
+  'InvalidAccessKeyId',
+  'InvalidTokenId',
+]
 
-/** Whether the same request may succeed a moment later, when the bucket is less busy, or clock and credentials have been put right. */
+/**
+ * Whether the same request may succeed later, when the bucket is less busy or the clock or credentials are
+ * corrected.
+ */
 export function isRetryable(cause: unknown): boolean {
   const status = statusOf(cause) ?? 500
-  return status >= 500 || status === 429 || passing.includes(nameOf(cause)) || isExpired(cause)
+  return (
+    status >= 500 || status === 429 || retryableNames.includes(nameOf(cause)) || isExpired(cause)
+  )
 }
-const passing = ['RequestTimeout', 'RequestTimeTooSkewed', 'SlowDown']
+const retryableNames = ['RequestTimeout', 'RequestTimeTooSkewed', 'SlowDown']
 
 const nameOf = (cause: unknown) => (cause instanceof Error ? cause.name : '')
 

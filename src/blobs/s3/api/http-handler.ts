@@ -3,25 +3,34 @@ import { Agent as TlsAgent } from 'node:https'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 
 const CONNECT_TIMEOUT_MS = 5_000
-/** Until the head of the answer to CompleteMultipartUpload: some servers copy all parts before they say a word. */
+/**
+ * Timeout for the response header of CompleteMultipartUpload: some servers copy all parts before they
+ * respond.
+ */
 const COMPLETE_TIMEOUT_MS = 300_000
-/** The same for the first attempt with so few parts that any server has copied them by then. */
+/** Timeout of its first attempt if there are so few parts that every server has copied them by then. */
 const FIRST_COMPLETE_TIMEOUT_MS = 10_000
-/** About a hundred parts, at least 500 MiB. */
+/** The XML of about a hundred parts, which is at least 500 MiB. */
 const SHORT_LIST_BYTES = 16 * 1024
-/** A connection whose other end has vanished without a word is given up this soon; the next attempt takes a new one. */
-const FIRST_SILENCE_MS = 3_000
-/** The kernel takes a few megabytes at once, and a thin line carries them while nothing is seen to move. */
-const FIRST_BODY_SILENCE_MS = 7_000
-const LATER_SILENCE_MS = 30_000
-/** A body that is read while it is sent may wait for its sender, who is given up after a minute. */
-const STREAM_SILENCE_MS = 90_000
-/** Less than any server waits before it closes a connection that is idle. */
+/**
+ * Idle timeout of a first attempt: a connection that was cut without notice is abandoned, and the next
+ * attempt opens a new one.
+ */
+const FIRST_IDLE_TIMEOUT_MS = 3_000
+/**
+ * Idle timeout of a first attempt with a body: the kernel buffers a few megabytes, which a slow connection
+ * sends without visible progress.
+ */
+const FIRST_BODY_IDLE_TIMEOUT_MS = 7_000
+const LATER_IDLE_TIMEOUT_MS = 30_000
+/** Idle timeout of a streamed body, which may wait for its sender; senders time out after a minute. */
+const STREAM_IDLE_TIMEOUT_MS = 90_000
+/** Shorter than the keep-alive timeout of common servers. */
 const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, timeout: 20_000 }
 
 export type BucketAgents = ReturnType<typeof openAgents>
 
-/** The connections to one bucket, over HTTP and HTTPS. */
+/** Creates the connection pools of a bucket, for HTTP and HTTPS. */
 export const openAgents = () => ({
   httpAgent: new Agent(keepAlive),
   httpsAgent: new TlsAgent(keepAlive),
@@ -37,8 +46,8 @@ type Handle = NodeHttpHandler['handle']
 type BucketRequest = Parameters<Handle>[0]
 
 /**
- * Sends requests to a bucket, and gives up those that hear nothing for too long. The first attempt is impatient, so that a connection
- * which was cut without notice costs seconds; later ones leave a slow server its time.
+ * Sends requests to a bucket with idle timeouts. The first attempt has a short one, so that a connection that
+ * was cut without notice costs seconds; later attempts give a slow server more time.
  */
 export class BucketHttpHandler extends NodeHttpHandler {
   readonly #agents: BucketAgents
@@ -58,38 +67,41 @@ export class BucketHttpHandler extends NodeHttpHandler {
     try {
       return await this.#send(request, options)
     } catch (error) {
-      // What cut this connection without notice has cut those that wait for their next request, too.
+      // The network failure that cut this connection has cut the idle ones too.
       if (error instanceof Error && error.name === 'TimeoutError') closeIdle(this.#agents)
       throw error
     }
   }
 
   #send(request: BucketRequest, options: Parameters<Handle>[1]): ReturnType<Handle> {
-    const silenceMs = this.#silenceOf(request)
-    // A reader who pauses is no fault: only the head of the answer has a limit, and the body where it is read.
+    const idleMs = this.#idleTimeoutOf(request)
+    // A reader may pause, so only the response header has a timeout here; resumable-read.ts limits the body.
     if (request.method === 'GET')
-      return this.#silentFor(0).handle(request, { ...options, requestTimeout: silenceMs })
+      return this.#handlerFor(0).handle(request, { ...options, requestTimeout: idleMs })
     if (isComplete(request))
-      return this.#silentFor(0).handle(request, { ...options, requestTimeout: completeMs(request) })
-    return this.#silentFor(silenceMs).handle(request, options)
+      return this.#handlerFor(0).handle(request, {
+        ...options,
+        requestTimeout: completeMs(request),
+      })
+    return this.#handlerFor(idleMs).handle(request, options)
   }
 
   override destroy(): void {
     for (const handler of this.#handlers.values()) handler.destroy()
   }
 
-  #silenceOf(request: BucketRequest) {
-    if (this.#isStreaming) return STREAM_SILENCE_MS
-    if (!isFirst(request)) return LATER_SILENCE_MS
-    return request.method === 'PUT' ? FIRST_BODY_SILENCE_MS : FIRST_SILENCE_MS
+  #idleTimeoutOf(request: BucketRequest) {
+    if (this.#isStreaming) return STREAM_IDLE_TIMEOUT_MS
+    if (!isFirst(request)) return LATER_IDLE_TIMEOUT_MS
+    return request.method === 'PUT' ? FIRST_BODY_IDLE_TIMEOUT_MS : FIRST_IDLE_TIMEOUT_MS
   }
 
-  /** Its socket may be without activity for so many milliseconds; 0: without a limit. */
-  #silentFor(socketTimeout: number) {
+  /** Returns a handler whose sockets may be idle for `socketTimeout` milliseconds; 0: no limit. */
+  #handlerFor(socketTimeout: number) {
     const found = this.#handlers.get(socketTimeout)
     if (found) return found
     const handler = new NodeHttpHandler({
-      // Every download holds a socket for as long as its reader takes.
+      // Each download holds a socket until its reader has finished.
       ...this.#agents,
       connectionTimeout: CONNECT_TIMEOUT_MS,
       throwOnRequestTimeout: true,
@@ -106,7 +118,7 @@ const isComplete = ({ method, query }: BucketRequest) =>
 const isFirst = ({ headers }: BucketRequest) =>
   /^attempt=1\b/.test(headers['amz-sdk-request'] ?? '')
 
-/** The body lists the parts. */
+/** The body is the list of parts. */
 const completeMs = (request: BucketRequest) =>
   isFirst(request) && Buffer.byteLength(request.body ?? '') < SHORT_LIST_BYTES
     ? FIRST_COMPLETE_TIMEOUT_MS

@@ -1,49 +1,52 @@
 import { Readable } from 'node:stream'
 import { pause } from './retry.ts'
 
-/** So often in a row, without a byte in between, the way may break. */
-const MOST_BREAKS = 3
-/** A read that waits longer for its next bytes has lost its connection without notice. */
-const SILENCE_MS = 10_000
-const SILENT = `the bucket sent nothing for ${SILENCE_MS} ms`
+/** How often in a row a read may fail without receiving a byte. */
+const MAX_FAILURES = 3
+/** A read that waits longer for its next bytes counts as a broken connection. */
+const IDLE_TIMEOUT_MS = 10_000
+const IDLE_MESSAGE = `the bucket sent nothing for ${IDLE_TIMEOUT_MS} ms`
 
 type Whole = {
   first: Readable
   length: number
-  /** The same bytes, from there on. */
+  /** Opens the same object from an offset relative to `first`. */
   reopen: (from: number) => Promise<Readable>
 }
 
-/** All `length` bytes that `first` begins with; where the way to the bucket breaks in the middle they go on from there. */
+/**
+ * Returns a stream of the `length` bytes that `first` begins; it resumes at the current offset if the
+ * connection breaks.
+ */
 export function resumableRead({ first, length, reopen }: Whole): Readable {
-  let [source, at, breaks] = [first, 0, 0]
+  let [source, at, failures] = [first, 0, 0]
   let chunks = first.iterator()
 
   async function next(): Promise<Buffer | null> {
     try {
       const { value, done } = await nextChunk()
       if (done) return null
-      ;[at, breaks] = [at + value.length, 0]
+      ;[at, failures] = [at + value.length, 0]
       return value
     } catch (cause) {
       if (at >= length) return null
-      breaks += 1
-      if (breaks > MOST_BREAKS || bytes.destroyed) throw cause
-      return goOn()
+      failures += 1
+      if (failures > MAX_FAILURES || bytes.destroyed) throw cause
+      return resume()
     }
   }
 
   async function nextChunk() {
-    const silence = setTimeout(() => source.destroy(new Error(SILENT)), SILENCE_MS)
+    const timer = setTimeout(() => source.destroy(new Error(IDLE_MESSAGE)), IDLE_TIMEOUT_MS)
     try {
       return await chunks.next()
     } finally {
-      clearTimeout(silence)
+      clearTimeout(timer)
     }
   }
 
-  async function goOn() {
-    await pause(breaks - 1)
+  async function resume() {
+    await pause(failures - 1)
     source = await reopen(at)
     if (bytes.destroyed) source.destroy()
     chunks = source.iterator()
@@ -51,7 +54,7 @@ export function resumableRead({ first, length, reopen }: Whole): Readable {
   }
 
   const bytes = new Readable({
-    // What comes is passed on as it came; `source` holds enough of it ready.
+    // Passes chunks on as they arrive; `source` buffers enough.
     highWaterMark: 1,
     read() {
       next().then(

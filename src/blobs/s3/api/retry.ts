@@ -1,9 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** Longer each time (`tried` from 0), and not just as long as that of others who were turned away at the same moment. */
+/** Waits with exponential backoff and jitter (`tried` counts from 0). */
 export const pause = (tried: number) => wait(200 * 2 ** tried * (0.5 + Math.random() / 2))
 
-/** Looks again, twice, for what must be there: some buckets show what was just written only a moment later. */
+/**
+ * Calls `look` up to three times until it finds something: some buckets show a new object only a moment
+ * later.
+ */
 export async function retryWhileMissing<T>(look: () => Promise<T | null>): Promise<T | null> {
   for (const tried of [0, 1]) {
     const found = await look()

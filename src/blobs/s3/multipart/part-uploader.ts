@@ -2,54 +2,70 @@ import type { Hash } from 'node:crypto'
 import { createOrderedQueue } from '../../../concurrency/ordered-queue.ts'
 import { wrapBucketError } from '../api/errors.ts'
 import type { Bytes } from '../api/put-stream.ts'
-import type { Staged, Tail } from '../multipart-state.ts'
-import { joined } from '../staging/incomplete-parts.ts'
+import type { IncompletePart, Staged } from '../multipart-state.ts'
+import { concatParts } from '../staging/incomplete-parts.ts'
 import type { MemoryBudget } from '../staging/memory-budget.ts'
 import { type BufferPool, createPartBuffer } from '../staging/part-buffer.ts'
-import { type Arrived, createPartWriter, type Stores } from './put-parts.ts'
+import { createPartWriter, type Stored, type Stores } from './put-parts.ts'
 
-/** How many parts of one upload are on their way at once, and how many bytes wait in memory for the rest of a part. */
-export type UploadTuning = { partsAtOnce: number; largestTailBytes: number }
+/**
+ * `partConcurrency`: parts of one upload that are sent at the same time. `maxIncompletePartBytes`: bytes that
+ * are buffered in memory until they fill a part.
+ */
+export type UploadTuning = { partConcurrency: number; maxIncompletePartBytes: number }
 
-/** Bytes that are in the bucket, up to `end` without a gap, made of what was held and of the tails `from`. */
-export type UploadedSegment = Arrived & { end: number; from: Tail[]; hash: Hash | undefined }
+/**
+ * Bytes that the bucket has stored, without a gap up to `end`; they consist of buffered bytes and of the
+ * incomplete parts `from`.
+ */
+export type UploadedSegment = Stored & {
+  end: number
+  from: IncompletePart[]
+  hash: Hash | undefined
+}
 
 export type PartUploader = ReturnType<typeof createPartUploader>
 
 /**
- * Takes bytes in behind those of `staged`, holds them in memory until there are enough for a part, and sends parts off, several at a
- * time. What does not make a part, or must make room for others, goes as a tail. The pieces come out of `sent`.
+ * Appends bytes to those of `staged`, buffers them until they fill a part, and sends parts concurrently.
+ * Bytes that do not fill a part, or must free memory for other uploads, are sent as incomplete parts. `sent`
+ * yields the stored segments in order.
  */
 export function createPartUploader(
   stores: Stores & { budget: MemoryBudget; pool: BufferPool },
   staged: Staged,
   sha256: Hash | undefined,
-  { partsAtOnce, largestTailBytes }: UploadTuning,
+  { partConcurrency, maxIncompletePartBytes }: UploadTuning,
 ) {
   const { budget, pool } = stores
-  const { key, size, partSize, turn } = staged
-  const sent = createOrderedQueue<UploadedSegment>(partsAtOnce)
+  const { key, size, partSize, fencingToken } = staged
+  const sent = createOrderedQueue<UploadedSegment>(partConcurrency)
   const put = createPartWriter(stores, staged)
-  const arrivals = new Map<string, Promise<unknown>>()
-  const held = createPartBuffer(pool, Math.min(partSize, largestTailBytes))
-  let [heldFrom, partStart, tails] = [staged.length, staged.inParts, staged.tails]
-  const made: string[] = []
+  const pending = new Map<string, Promise<unknown>>()
+  const held = createPartBuffer(pool, Math.min(partSize, maxIncompletePartBytes))
+  let [heldFrom, partStart, incompleteParts] = [
+    staged.length,
+    staged.inParts,
+    staged.incompleteParts,
+  ]
+  const names: string[] = []
 
-  const holder = { held: held.length, spill: sendTail }
+  const holder = { held: held.length, spill: sendIncompletePart }
   budget.join(holder)
   const end = () => heldFrom + held.length()
-  const isFull = () => end() >= partStart + partSize || held.length() >= largestTailBytes
-  const room = () => Math.min(partStart + partSize - end(), largestTailBytes - held.length())
+  const isFull = () => end() >= partStart + partSize || held.length() >= maxIncompletePartBytes
+  const capacity = () =>
+    Math.min(partStart + partSize - end(), maxIncompletePartBytes - held.length())
 
   async function add(chunk: Buffer) {
     for (let rest = chunk; rest.length > 0; ) {
-      rest = rest.subarray(hold(rest))
+      rest = rest.subarray(buffer(rest))
       if (isFull()) await sendFull()
     }
   }
 
-  function hold(chunk: Buffer): number {
-    const taken = chunk.subarray(0, room())
+  function buffer(chunk: Buffer): number {
+    const taken = chunk.subarray(0, capacity())
     sha256?.update(taken)
     held.add(taken)
     return taken.length
@@ -57,49 +73,53 @@ export function createPartUploader(
 
   async function sendFull() {
     await sent.slot()
-    // Meanwhile others may have made room for themselves.
+    // Another upload's memory pressure may have spilled the buffer meanwhile.
     if (isFull()) sendHeld()
   }
 
-  const sendHeld = () => (end() >= partStart + partSize ? sendPart() : sendTail())
+  const sendHeld = () => (end() >= partStart + partSize ? sendPart() : sendIncompletePart())
 
   function sendPart() {
-    const [from, start] = [tails, partStart]
-    ;[partStart, tails] = [end(), []]
+    const [from, start] = [incompleteParts, partStart]
+    ;[partStart, incompleteParts] = [end(), []]
     const number = Math.floor(start / partSize) + 1
     const isWhole = start === 0 && end() === size
     void send(from, (bytes) => (isWhole ? put.whole(bytes) : put.part(number, bytes)))
   }
 
-  function sendTail() {
+  function sendIncompletePart() {
     if (held.length() === 0) return
-    const { before, from } = absorbed(tails, held.length(), largestTailBytes)
+    const { before, from } = splitAbsorbed(incompleteParts, held.length(), maxIncompletePartBytes)
     const start = from[0]?.start ?? heldFrom
-    const tail = { name: `${start}-${turn}.${made.length}`, start, size: end() - start }
-    made.push(tail.name)
-    tails = [...before, tail]
-    arrivals.set(
-      tail.name,
-      send(from, (bytes) => put.tail(tail, bytes)),
+    const incompletePart = {
+      name: `${start}-${fencingToken}.${names.length}`,
+      start,
+      size: end() - start,
+    }
+    names.push(incompletePart.name)
+    incompleteParts = [...before, incompletePart]
+    pending.set(
+      incompletePart.name,
+      send(from, (bytes) => put.incompletePart(incompletePart, bytes)),
     )
   }
 
-  function send(from: Tail[], put: (bytes: Bytes) => Promise<Arrived>) {
+  function send(from: IncompletePart[], put: (bytes: Bytes) => Promise<Stored>) {
     budget.send(held.length())
     heldFrom = end()
-    const { bytes, giveBack } = held.take()
-    const piece = { end: heldFrom, from, hash: sha256?.copy() }
-    const arrive = async () => {
-      await Promise.all(from.map(({ name }) => arrivals.get(name)))
+    const { bytes, releaseBuffer } = held.take()
+    const segment = { end: heldFrom, from, hash: sha256?.copy() }
+    const store = async () => {
+      await Promise.all(from.map(({ name }) => pending.get(name)))
       sent.throwIfFailed()
-      return { ...piece, ...(await put(joined(stores, key, from, bytes))) }
+      return { ...segment, ...(await put(concatParts(stores, key, from, bytes))) }
     }
     return sent.start(async () => {
       try {
-        const piece = await arrive()
-        // After a failure a socket may still be reading from it.
-        giveBack()
-        return piece
+        const segment = await store()
+        // Not after a failure: a socket may still read from the buffer.
+        releaseBuffer()
+        return segment
       } catch (cause) {
         return wrapBucketError(`${key} could not be written`)(cause)
       } finally {
@@ -111,16 +131,18 @@ export function createPartUploader(
   return {
     sent,
     end,
-    /** The names of all tails that were sent off, arrived or not. */
-    tailsMade: () => made,
+    /** Returns the names of all incomplete parts that were sent, whether stored or not. */
+    incompletePartNames: () => names,
     async add(batch: Buffer[]) {
       const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0)
       if (bytes > 0) await budget.take(bytes)
       for (const chunk of batch) await add(chunk)
     },
-    /** Sends off what is held as a tail, at once. */
-    spill: sendTail,
-    /** Sends off the rest: of an upload that is all there the last part, or all of it. */
+    /** Sends the buffered bytes at once as an incomplete part. */
+    spill: sendIncompletePart,
+    /**
+     * Sends the rest: the last part, or the whole object, if the upload is complete, else an incomplete part.
+     */
     async finish() {
       await sent.slot()
       if (end() === size && (held.length() > 0 || size === 0)) sendPart()
@@ -128,7 +150,7 @@ export function createPartUploader(
       await sent.settled()
       sent.throwIfFailed()
     },
-    /** Nothing runs any more, and nothing is held. */
+    /** Waits for all requests and frees the buffer. */
     async close() {
       await sent.settled()
       budget.quit(holder)
@@ -137,13 +159,16 @@ export function createPartUploader(
   }
 }
 
-/** A tail takes those before it in that are no longer than what it has: however short the goes were, there are few tails. */
-function absorbed(tails: Tail[], heldBytes: number, most: number) {
-  let [first, bytes] = [tails.length, heldBytes]
-  for (const { size } of tails.toReversed()) {
-    if (size > bytes || size + bytes > most) break
+/**
+ * Splits the incomplete parts into those that stay and those that the new one absorbs, because they are no
+ * longer than its own bytes. So there are few of them, however short each append was.
+ */
+function splitAbsorbed(incompleteParts: IncompletePart[], newBytes: number, maxBytes: number) {
+  let [first, bytes] = [incompleteParts.length, newBytes]
+  for (const { size } of incompleteParts.toReversed()) {
+    if (size > bytes || size + bytes > maxBytes) break
     first -= 1
     bytes += size
   }
-  return { before: tails.slice(0, first), from: tails.slice(first) }
+  return { before: incompleteParts.slice(0, first), from: incompleteParts.slice(first) }
 }

@@ -3,68 +3,73 @@ import type { Bucket } from '../api/bucket.ts'
 import { nullIfExists } from '../api/errors.ts'
 import type { Bytes } from '../api/put-stream.ts'
 import { retryWhileMissing } from '../api/retry.ts'
-import type { MultipartStore, Part, Staged, Tail } from '../multipart-state.ts'
+import type { IncompletePart, MultipartStore, Part, Staged } from '../multipart-state.ts'
 import type { ObjectKeys } from '../object-keys.ts'
-import type { recentBytes } from '../staging/recent-bytes.ts'
+import type { createRecentBytes } from '../staging/recent-bytes.ts'
 import { staleWriter } from '../staging/truncate.ts'
 import { MAX_PARTS } from './part-sizes.ts'
 
 export type Stores = {
   bucket: Bucket
-  places: ObjectKeys
-  ledger: MultipartStore
-  remembered: ReturnType<typeof recentBytes>
+  objectKeys: ObjectKeys
+  multipartStore: MultipartStore
+  recentBytes: ReturnType<typeof createRecentBytes>
 }
 
-/** What bytes became in the bucket. */
-export type Arrived = { tail: Tail } | { part: Part } | { whole: string }
+/** How bytes were stored in the bucket. */
+export type Stored = { incompletePart: IncompletePart } | { part: Part } | { whole: string }
 
-/** The three ways in which bytes of `staged` get into the bucket. A multipart upload is begun with the first part. */
-export function createPartWriter(stores: Stores, { key, turn, multipartId }: Staged) {
-  const { bucket, places, ledger } = stores
+/**
+ * Writes bytes of `staged` to the bucket in one of three ways. The multipart upload is created with the first
+ * part.
+ */
+export function createPartWriter(stores: Stores, { key, fencingToken, multipartId }: Staged) {
+  const { bucket, objectKeys, multipartStore } = stores
   let multipart: Promise<string> | undefined
 
   async function begin() {
     if (multipartId !== null) return multipartId
-    const begun = await bucket.begin(places.kept(key))
-    if (await ledger.write(key, turn, { multipartId: begun })) return begun
-    await bucket.abort(places.kept(key), begun)
+    const begun = await bucket.begin(objectKeys.kept(key))
+    if (await multipartStore.write(key, fencingToken, { multipartId: begun })) return begun
+    await bucket.abort(objectKeys.kept(key), begun)
     throw staleWriter(key)
   }
 
   return {
-    async tail(tail: Tail, bytes: Bytes): Promise<Arrived> {
-      await bucket.put(places.tail(key, tail.name), bytes)
-      return { tail }
+    async incompletePart(incompletePart: IncompletePart, bytes: Bytes): Promise<Stored> {
+      await bucket.put(objectKeys.incompletePart(key, incompletePart.name), bytes)
+      return { incompletePart }
     },
     async part(number: number, bytes: Bytes): Promise<{ part: Part }> {
-      if (number > MAX_PARTS) throw new StorageError(`${key} is longer than ${MAX_PARTS} parts`)
+      if (number > MAX_PARTS)
+        throw new StorageError(`${key} needs part ${number} (limit ${MAX_PARTS})`)
       multipart ??= begin()
       const which = { multipartId: await multipart, number }
-      const etag = await bucket.part(places.kept(key), which, bytes)
+      const etag = await bucket.part(objectKeys.kept(key), which, bytes)
       return { part: { number, etag, size: bytes.length } }
     },
-    /** All of it at its final place, by one request. */
-    whole: async (bytes: Bytes): Promise<Arrived> => ({
-      whole: await putWhole(stores, { key, turn }, bytes),
+    /** Writes the whole object at its final name in one request. */
+    whole: async (bytes: Bytes): Promise<Stored> => ({
+      whole: await putWhole(stores, { key, fencingToken }, bytes),
     }),
   }
 }
 
 /**
- * All of a key at its final place, by one request; answers with its ETag. Who has been overtaken, frozen perhaps since the bytes came,
- * never writes over what the other one wrote: where something is there already, it is looked at first, the turn after that, and
- * written over only if it is still the same.
+ * Writes the whole object at its final name in one request and returns its ETag. A stale writer, perhaps
+ * suspended since its bytes arrived, must never overwrite its successor's object: if an object exists, it is
+ * looked up first, then the fencing token is checked, and the object is overwritten only if it is still the
+ * same.
  */
 export async function putWhole(
-  { bucket, places, ledger }: Stores,
-  { key, turn }: Pick<Staged, 'key' | 'turn'>,
+  { bucket, objectKeys, multipartStore }: Stores,
+  { key, fencingToken }: Pick<Staged, 'key' | 'fencingToken'>,
   bytes: Bytes,
 ): Promise<string> {
-  const name = places.kept(key)
+  const name = objectKeys.kept(key)
   const first = await bucket.put(name, bytes, { IfNoneMatch: '*' }).catch(nullIfExists)
   if (first !== null) return first
-  const there = await retryWhileMissing(() => bucket.head(name))
-  if ((await ledger.load(key))?.turn !== turn) throw staleWriter(key)
-  return bucket.put(name, bytes, there ? { IfMatch: there.etag } : { IfNoneMatch: '*' })
+  const existing = await retryWhileMissing(() => bucket.head(name))
+  if ((await multipartStore.load(key))?.fencingToken !== fencingToken) throw staleWriter(key)
+  return bucket.put(name, bytes, existing ? { IfMatch: existing.etag } : { IfNoneMatch: '*' })
 }

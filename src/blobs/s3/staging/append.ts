@@ -3,7 +3,7 @@ import { ChecksumMismatch, StorageError } from '../../../errors.ts'
 import type { AppendOptions } from '../../blob-store.ts'
 import type { SyncInterval } from '../../disk/append.ts'
 import { batchChunks } from '../../streams/batch-chunks.ts'
-import { checking } from '../../streams/checksum.ts'
+import { createChecksumVerifier } from '../../streams/checksum.ts'
 import { createPartUploader, type UploadTuning } from '../multipart/part-uploader.ts'
 import type { Stores } from '../multipart/put-parts.ts'
 import type { Staged } from '../multipart-state.ts'
@@ -14,11 +14,11 @@ import { createStateWriter } from './state-writer.ts'
 
 export type AppendStores = Stores & { budget: MemoryBudget; pool: BufferPool }
 export type Tuning = UploadTuning & {
-  cadence: SyncInterval
+  syncInterval: SyncInterval
   partSizeFor: (size: number | null) => number
 }
 
-/** BlobStore.append behind the bytes of `staged`; `known` is what is remembered of those. */
+/** Implements BlobStore.append after the bytes of `staged`; `known` is the cached state of those. */
 export async function appendToBucket(
   stores: AppendStores,
   staged: Staged,
@@ -27,106 +27,106 @@ export async function appendToBucket(
   options: AppendOptions,
   tuning: Tuning,
 ): Promise<number> {
-  const flow = createPartUploader(stores, staged, known.sha256?.copy(), tuning)
-  const records = createStateWriter(stores, staged, flow)
-  const going = { stores, staged, known, source, options, tuning, flow, records }
+  const uploader = createPartUploader(stores, staged, known.sha256?.copy(), tuning)
+  const stateWriter = createStateWriter(stores, staged, uploader)
+  const appending = { stores, staged, known, source, options, tuning, uploader, stateWriter }
   try {
-    return await (options.checksum ? takeProven(going) : takeDurably(going))
+    return await (options.checksum ? receiveVerified(appending) : receiveDurably(appending))
   } catch (error) {
-    const heard = flow.end()
-    await flow.close()
-    await records.abandon()
-    // A length that nobody will take: who has taken the key over, or discarded it, has taken it from our caller, too.
-    if (error instanceof StorageError && (await isOver(stores, staged))) return heard
+    const received = uploader.end()
+    await uploader.close()
+    await stateWriter.abandon()
+    // Another writer has taken over the key, or it was discarded: the caller will not use this length.
+    if (error instanceof StorageError && (await isStale(stores, staged))) return received
     throw error
   } finally {
-    await flow.close()
-    await records.removed()
+    await uploader.close()
+    await stateWriter.removed()
   }
 }
 
-const isOver = async ({ ledger }: Stores, { key, turn }: Staged) =>
-  (await ledger.load(key))?.turn !== turn
+const isStale = async ({ multipartStore }: Stores, { key, fencingToken }: Staged) =>
+  (await multipartStore.load(key))?.fencingToken !== fencingToken
 
-type Going = {
+type Appending = {
   stores: AppendStores
   staged: Staged
   known: RecentBytes
   source: Readable
   options: AppendOptions
   tuning: Tuning
-  flow: ReturnType<typeof createPartUploader>
-  records: ReturnType<typeof createStateWriter>
+  uploader: ReturnType<typeof createPartUploader>
+  stateWriter: ReturnType<typeof createStateWriter>
 }
 
-async function takeDurably(going: Going): Promise<number> {
-  const { flow, staged, tuning, options } = going
-  const { cadence } = tuning
-  let [told, toldAt] = [staged.length, performance.now()]
-  const isDue = () => performance.now() - toldAt >= cadence.ms
-  const tell = async () => {
-    ;[told, toldAt] = [await writeDown(going), performance.now()]
-    await options.onDurable?.(told)
-    going.records.committed(told)
+async function receiveDurably(appending: Appending): Promise<number> {
+  const { uploader, staged, tuning, options } = appending
+  const { syncInterval } = tuning
+  let [reported, reportedAt] = [staged.length, performance.now()]
+  const isDue = () => performance.now() - reportedAt >= syncInterval.ms
+  const report = async () => {
+    ;[reported, reportedAt] = [await saveState(appending), performance.now()]
+    await options.onDurable?.(reported)
+    appending.stateWriter.committed(reported)
   }
-  const come = await takeAll(going, async () => {
-    const durable = flow.sent.lastFinished()?.end ?? told
-    if (durable - told >= cadence.bytes || (durable > told && isDue())) await tell()
-    else if (isDue() && flow.sent.isIdle()) flow.spill()
+  const received = await receiveAll(appending, async () => {
+    const durable = uploader.sent.lastFinished()?.end ?? reported
+    if (durable - reported >= syncInterval.bytes || (durable > reported && isDue())) await report()
+    else if (isDue() && uploader.sent.isIdle()) uploader.spill()
   })
-  if (come.tooMany) return come.length
-  await flow.finish()
-  // A source that is faster than the bucket ends while much is on its way.
-  if (flow.end() - told >= cadence.bytes) await tell()
-  else await writeDown(going)
-  return flow.end()
+  if (received.isTooLong) return received.length
+  await uploader.finish()
+  // If the source is faster than the bucket, it ends while many bytes are still being sent.
+  if (uploader.end() - reported >= syncInterval.bytes) await report()
+  else await saveState(appending)
+  return uploader.end()
 }
 
-/** Bytes that are not proven count for nothing: they may be in the bucket, but not in the ledger. */
-async function takeProven(going: Going): Promise<number> {
-  const { staged, source, options, records, flow } = going
-  // Only with one are we here.
-  const check = checking(options.checksum as NonNullable<AppendOptions['checksum']>)
-  const come = await takeAll(going, async () => {}, check.update)
-  if (come.tooMany) return come.length
-  const wrong = check.verdict()
-  if (!wrong) return finish(going)
-  await flow.close()
-  await records.abandon()
-  if (source.readableEnded) throw new ChecksumMismatch(wrong)
+/** Records nothing before the checksum is verified: the bytes may be in the bucket but do not count. */
+async function receiveVerified(appending: Appending): Promise<number> {
+  const { staged, source, options, stateWriter, uploader } = appending
+  // Only called with a checksum.
+  const check = createChecksumVerifier(options.checksum as NonNullable<AppendOptions['checksum']>)
+  const received = await receiveAll(appending, async () => {}, check.update)
+  if (received.isTooLong) return received.length
+  const mismatch = check.mismatch()
+  if (!mismatch) return finish(appending)
+  await uploader.close()
+  await stateWriter.abandon()
+  if (source.readableEnded) throw new ChecksumMismatch(mismatch)
   return staged.length
 }
 
-/** Takes the source in to its end; of more bytes than were announced it stops reading, and nothing more is kept. */
-async function takeAll(
-  { staged, source, options, tuning, flow, known }: Going,
+/** Reads the source to its end. If it has more bytes than announced, stops reading and stores no more. */
+async function receiveAll(
+  { staged, source, options, tuning, uploader, known }: Appending,
   afterBatch: () => Promise<void>,
-  alsoHash = (_: Buffer) => {},
+  onChunk = (_: Buffer) => {},
 ) {
   let { length } = staged
-  for await (const batch of batchChunks(source, tuning.cadence.ms / 4, options.signal)) {
+  for await (const batch of batchChunks(source, tuning.syncInterval.ms / 4, options.signal)) {
     for (const chunk of batch) {
-      alsoHash(chunk)
+      onChunk(chunk)
       known.head?.add(chunk)
       length += chunk.length
     }
-    if (staged.size !== null && length > staged.size) return { length, tooMany: true }
-    await flow.add(batch)
-    flow.sent.throwIfFailed()
+    if (staged.size !== null && length > staged.size) return { length, isTooLong: true }
+    await uploader.add(batch)
+    uploader.sent.throwIfFailed()
     await afterBatch()
   }
-  return { length, tooMany: false }
+  return { length, isTooLong: false }
 }
 
-async function finish(going: Going): Promise<number> {
-  await going.flow.finish()
-  await writeDown(going)
-  return going.flow.end()
+async function finish(appending: Appending): Promise<number> {
+  await appending.uploader.finish()
+  await saveState(appending)
+  return appending.uploader.end()
 }
 
-async function writeDown({ records, staged, stores, known }: Going): Promise<number> {
-  const last = await records.record()
-  const { key, turn, length } = staged
-  if (last) stores.remembered.keep(key, turn, last.end, last.hash, known.head)
+async function saveState({ stateWriter, staged, stores, known }: Appending): Promise<number> {
+  const last = await stateWriter.record()
+  const { key, fencingToken, length } = staged
+  if (last) stores.recentBytes.set(key, fencingToken, last.end, last.hash, known.head)
   return last?.end ?? length
 }

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { StorageError } from '../../../errors.ts'
 
-/** sha256 (hex) of the first `size` bytes; StorageError where `stream` (null: there is none) has fewer. */
+/**
+ * Returns the sha256 (hex) of the first `size` bytes. Throws StorageError if `stream` is null or has fewer.
+ */
 export async function hashStream(stream: Readable | null, size: number): Promise<string> {
   const hash = createHash('sha256')
   let length = 0
@@ -11,7 +13,7 @@ export async function hashStream(stream: Readable | null, size: number): Promise
     length = Math.min(size, length + chunk.length)
   }
   if (!stream || length < size) {
-    throw new StorageError(`${size} bytes should be there, ${length} are`)
+    throw new StorageError(`expected ${size} bytes, found ${length}`)
   }
   return hash.digest('hex')
 }

@@ -2,62 +2,79 @@ import { Readable } from 'node:stream'
 import { StorageError } from '../../../errors.ts'
 import type { Bucket } from '../api/bucket.ts'
 import type { Bytes } from '../api/put-stream.ts'
-import type { Tail } from '../multipart-state.ts'
+import type { IncompletePart } from '../multipart-state.ts'
 import type { ObjectKeys } from '../object-keys.ts'
 
-export type IncompletePartStores = { bucket: Bucket; places: ObjectKeys }
+export type IncompletePartStores = { bucket: Bucket; objectKeys: ObjectKeys }
 
-const sum = (tails: Tail[]) => tails.reduce((bytes, { size }) => bytes + size, 0)
+const sum = (incompleteParts: IncompletePart[]) =>
+  incompleteParts.reduce((bytes, { size }) => bytes + size, 0)
 
-/** The bytes of `tails` and, behind them, `rest`; read from the bucket while they are sent, not held in memory. */
-export function joined(
+/**
+ * Returns the bytes of the incomplete parts followed by `rest`. They are streamed from the bucket, not held
+ * in memory.
+ */
+export function concatParts(
   stores: IncompletePartStores,
   key: string,
-  tails: Tail[],
+  incompleteParts: IncompletePart[],
   rest: Buffer = Buffer.alloc(0),
 ): Bytes {
-  if (tails.length === 0) return rest
-  const open = () => openIncompleteParts(stores, key, tails, rest)
-  return { length: sum(tails) + rest.length, open }
+  if (incompleteParts.length === 0) return rest
+  const open = () => openIncompleteParts(stores, key, incompleteParts, rest)
+  return { length: sum(incompleteParts) + rest.length, open }
 }
 
 export const openIncompleteParts = (
   stores: IncompletePartStores,
   key: string,
-  tails: Tail[],
+  incompleteParts: IncompletePart[],
   rest: Buffer = Buffer.alloc(0),
-) => Readable.from(chained(stores, key, tails, rest), { objectMode: false })
+) => Readable.from(readParts(stores, key, incompleteParts, rest), { objectMode: false })
 
-async function* chained(stores: IncompletePartStores, key: string, tails: Tail[], rest: Buffer) {
-  for (const tail of tails) yield* await openTail(stores, key, tail)
+async function* readParts(
+  stores: IncompletePartStores,
+  key: string,
+  incompleteParts: IncompletePart[],
+  rest: Buffer,
+) {
+  for (const incompletePart of incompleteParts)
+    yield* await openIncompletePart(stores, key, incompletePart)
   if (rest.length > 0) yield rest
 }
 
-async function openTail(
-  { bucket, places }: IncompletePartStores,
+async function openIncompletePart(
+  { bucket, objectKeys }: IncompletePartStores,
   key: string,
-  { name, size }: Tail,
+  { name, size }: IncompletePart,
 ) {
-  const found = await bucket.get(places.tail(key, name), { end: size - 1 })
-  if (!found) throw new StorageError(`${size} bytes of ${key} should be there, and are not`)
+  const found = await bucket.get(objectKeys.incompletePart(key, name), { end: size - 1 })
+  if (!found) throw new StorageError(`${size} staged bytes of ${key} are missing in the bucket`)
   return found
 }
 
-/** What stays behind where this fails, the sweeper takes. */
+/** Deletes incomplete parts; the sweeper deletes those for which this fails. */
 export const removeIncompleteParts = (
-  { bucket, places }: IncompletePartStores,
+  { bucket, objectKeys }: IncompletePartStores,
   key: string,
   names: string[],
-) => Promise.allSettled(names.map((name) => bucket.remove(places.tail(key, name))))
+) => Promise.allSettled(names.map((name) => bucket.remove(objectKeys.incompletePart(key, name))))
 
-/** The tails that hold the bytes from `start` to `end`, the last one cut to that; null where some are missing. */
-export function incompletePartsBetween(tails: Tail[], start: number, end: number): Tail[] | null {
-  const chain: Tail[] = []
+/**
+ * Returns the incomplete parts that hold the bytes from `start` to `end`, the last one shortened to that;
+ * null if some are missing.
+ */
+export function incompletePartsBetween(
+  incompleteParts: IncompletePart[],
+  start: number,
+  end: number,
+): IncompletePart[] | null {
+  const chain: IncompletePart[] = []
   let at = start
-  for (const tail of tails) {
-    if (tail.start !== at || at >= end) continue
-    const size = Math.min(tail.size, end - at)
-    chain.push({ ...tail, size })
+  for (const incompletePart of incompleteParts) {
+    if (incompletePart.start !== at || at >= end) continue
+    const size = Math.min(incompletePart.size, end - at)
+    chain.push({ ...incompletePart, size })
     at += size
   }
   return at === end ? chain : null

@@ -1,30 +1,30 @@
-/** Who holds bytes in memory until there are enough for a part. */
+/** An upload that buffers bytes until they fill a part. */
 export type Holder = {
   held: () => number
-  /** Sends off at once what is held. */
+  /** Sends the buffered bytes at once. */
   spill: () => void
 }
 
-export type MemoryBudget = ReturnType<typeof memoryBudget>
+export type MemoryBudget = ReturnType<typeof createMemoryBudget>
 
 /**
- * How many bytes all uploads of the process together hold in memory. Who wants more waits in line. Bytes that are on their way
- * to the bucket come free by themselves; where none are, whoever holds most sends them off as they are, so that everybody gets on,
- * be the senders many and slow.
+ * Limits the bytes that all uploads of the process buffer together. Requests for more wait in a queue. Bytes
+ * that are being sent to the bucket become free by themselves; if there are none, the upload that buffers
+ * most sends its bytes early, so that many slow uploads cannot block each other.
  */
-export function memoryBudget(limitBytes: number) {
+export function createMemoryBudget(limitBytes: number) {
   const holders = new Set<Holder>()
-  const line: { bytes: number; let: () => void }[] = []
-  let [taken, leaving] = [0, 0]
+  const queue: { bytes: number; grant: () => void }[] = []
+  let [used, sending] = [0, 0]
 
-  const fits = (bytes: number) => taken === 0 || taken + bytes <= limitBytes
+  const fits = (bytes: number) => used === 0 || used + bytes <= limitBytes
   function serve() {
-    for (let next = line[0]; next && fits(next.bytes); next = line[0]) {
-      taken += next.bytes
-      line.shift()
-      next.let()
+    for (let next = queue[0]; next && fits(next.bytes); next = queue[0]) {
+      used += next.bytes
+      queue.shift()
+      next.grant()
     }
-    if (line.length > 0 && leaving === 0) largest()?.spill()
+    if (queue.length > 0 && sending === 0) largest()?.spill()
   }
   const largest = () =>
     [...holders].filter((holder) => holder.held() > 0).toSorted((a, b) => b.held() - a.held())[0]
@@ -32,21 +32,21 @@ export function memoryBudget(limitBytes: number) {
   return {
     join: (holder: Holder) => void holders.add(holder),
     quit: (holder: Holder) => void holders.delete(holder),
-    /** Waits until there is room for `bytes` more. */
+    /** Resolves when `bytes` more are available. */
     take(bytes: number): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>()
-      line.push({ bytes, let: resolve })
+      queue.push({ bytes, grant: resolve })
       serve()
       return promise
     },
-    /** These are on their way to the bucket. */
+    /** Counts buffered bytes as being sent. */
     send(bytes: number) {
-      leaving += bytes
+      sending += bytes
     },
-    /** And these have arrived there, or are given up. */
+    /** Frees bytes that were stored or dropped. */
     free(bytes: number, { sent }: { sent: boolean }) {
-      taken -= bytes
-      if (sent) leaving -= bytes
+      used -= bytes
+      if (sent) sending -= bytes
       serve()
     },
   }

@@ -1,9 +1,9 @@
-const SMALL = 1024 ** 2
+const MAX_CHUNKED_BYTES = 1024 ** 2
 
-export type BufferPool = ReturnType<typeof bufferPool>
+export type BufferPool = ReturnType<typeof createBufferPool>
 
-/** Buffers of parts, used again and again: left to the garbage collector, they would be several times as many. */
-export function bufferPool(mostBytes: number) {
+/** Reuses the buffers of parts: with garbage collection alone, several times as many would exist. */
+export function createBufferPool(maxBytes: number) {
   const idle: Buffer[] = []
   let idleBytes = 0
   return {
@@ -13,9 +13,9 @@ export function bufferPool(mostBytes: number) {
       if (found) idleBytes -= bytes
       return found ?? Buffer.allocUnsafeSlow(bytes)
     },
-    /** Nobody may look at it any more. */
+    /** Returns a buffer to the pool; the caller must not use it any more. */
     give(buffer: Buffer) {
-      if (idleBytes + buffer.length > mostBytes) return
+      if (idleBytes + buffer.length > maxBytes) return
       idleBytes += buffer.length
       idle.push(buffer)
     },
@@ -23,34 +23,35 @@ export function bufferPool(mostBytes: number) {
 }
 
 /**
- * Bytes on their way to a part of at most `mostBytes`. Few are kept as they came, for there may be thousands of slow senders; more are
- * copied into one buffer at once, so that what the sockets brought is soon free.
+ * Collects bytes for a part of at most `maxBytes`. Up to 1 MiB it keeps the chunks as they are, since there
+ * may be thousands of slow senders; beyond that it copies them into one buffer, which frees the socket
+ * buffers early.
  */
-export function createPartBuffer(pool: BufferPool, mostBytes: number) {
+export function createPartBuffer(pool: BufferPool, maxBytes: number) {
   let chunks: Buffer[] = []
-  let [length, gathered]: [number, Buffer | undefined] = [0, undefined]
+  let [length, buffer]: [number, Buffer | undefined] = [0, undefined]
 
-  function gather() {
-    const buffer = pool.take(mostBytes)
-    Buffer.concat(chunks, length).copy(buffer)
+  function mergeChunks() {
+    const taken = pool.take(maxBytes)
+    Buffer.concat(chunks, length).copy(taken)
     chunks = []
-    return buffer
+    return taken
   }
 
   return {
     length: () => length,
     add(chunk: Buffer) {
-      if (length + chunk.length > SMALL) gathered ??= gather()
-      if (gathered) chunk.copy(gathered, length)
+      if (length + chunk.length > MAX_CHUNKED_BYTES) buffer ??= mergeChunks()
+      if (buffer) chunk.copy(buffer, length)
       else chunks.push(chunk)
       length += chunk.length
     },
-    /** All of it; `releaseBuffers` once nobody looks at it any more. */
+    /** Returns all bytes. Call `releaseBuffer` once they are not used any more. */
     take() {
-      const used = gathered
+      const used = buffer
       const bytes = used?.subarray(0, length) ?? Buffer.concat(chunks, length)
-      ;[chunks, length, gathered] = [[], 0, undefined]
-      return { bytes, giveBack: () => used && pool.give(used) }
+      ;[chunks, length, buffer] = [[], 0, undefined]
+      return { bytes, releaseBuffer: () => used && pool.give(used) }
     },
   }
 }

@@ -8,8 +8,9 @@ import { incompletePartsBetween, openIncompleteParts } from './incomplete-parts.
 import { staleWriter } from './truncate.ts'
 
 /**
- * The first bytes of a key, staged (or null) or kept, `length` of them or all there are; null where nothing is there. Bytes in
- * parts can only be read as one object, so they are put together first; such an upload takes nothing more.
+ * Opens the first `length` bytes, or all if there are fewer, of a staged or (`staged` is null) committed key;
+ * returns null if there are none. Parts can be read only as one object, so the upload is completed first and
+ * accepts no more bytes.
  */
 export async function openFirst(
   stores: Stores,
@@ -17,26 +18,26 @@ export async function openFirst(
   staged: Staged | null,
   length: number,
 ): Promise<Readable | null> {
-  if (staged && staged.whole === null && staged.inParts > 0) await makeWhole(stores, staged)
+  if (staged && staged.whole === null && staged.inParts > 0) await completeStaged(stores, staged)
   else if (staged && staged.whole === null && staged.length > 0) {
-    return openIncompleteParts(stores, key, tailsUpTo(staged, length))
+    return openIncompleteParts(stores, key, incompletePartsUpTo(staged, length))
   }
   const range = { start: 0, end: Math.max(length, 1) - 1 }
   return stores.bucket
-    .get(stores.places.kept(key), range)
+    .get(stores.objectKeys.kept(key), range)
     .catch(wrapBucketError(`${key} could not be read`))
 }
 
-function tailsUpTo({ key, tails, length }: Staged, wanted: number) {
-  const found = incompletePartsBetween(tails, 0, Math.min(wanted, length))
-  if (!found) throw new StorageError(`some of the first ${length} bytes of ${key} are not there`)
+function incompletePartsUpTo({ key, incompleteParts, length }: Staged, wanted: number) {
+  const found = incompletePartsBetween(incompleteParts, 0, Math.min(wanted, length))
+  if (!found) throw new StorageError(`some of the first ${length} bytes of ${key} are missing`)
   return found
 }
 
-async function makeWhole(stores: Stores, staged: Staged) {
-  const { key, turn } = staged
+async function completeStaged(stores: Stores, staged: Staged) {
+  const { key, fencingToken } = staged
   const whole = await completeUpload(stores, staged)
-  const written = await stores.ledger.write(key, turn, { whole, multipartId: null })
+  const written = await stores.multipartStore.write(key, fencingToken, { whole, multipartId: null })
   if (!written) throw staleWriter(key)
 }
 

@@ -14,90 +14,95 @@ import { truncateTo } from './truncate.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'discard'>
 
-/** The half of the store where bytes arrive. */
+/** The half of the store that receives uploads. */
 export function s3Staging(stores: AppendStores, tuning: Tuning): Staging {
-  const { places, ledger, remembered } = stores
-  const rereading = createSingleFlight<string>()
+  const { objectKeys, multipartStore, recentBytes } = stores
+  const hashOnce = createSingleFlight<string>()
 
-  /** Turns the ledger's page for whoever appends now, with what this process remembers of the bytes before `offset`. */
+  /**
+   * Makes the caller the only writer, and returns the state with what this process has cached of the bytes
+   * before `offset`.
+   */
   async function begin(key: string, offset: number) {
-    const taken = await ledger.takeTurn(key)
+    const taken = await multipartStore.acquireFencingToken(key)
     if (!taken) throw new StorageError(`${key} is not staged`)
-    const known = remembered.at(key, taken.turn - 1, offset)
-    remembered.drop(key, taken.turn - 1)
+    const known = recentBytes.at(key, taken.fencingToken - 1, offset)
+    recentBytes.delete(key, taken.fencingToken - 1)
     const staged = await truncateTo(stores, taken, offset)
-    remembered.keep(key, taken.turn, offset, known.sha256, known.head)
+    recentBytes.set(key, taken.fencingToken, offset, known.sha256, known.head)
     return { staged, known }
   }
 
   return {
     async stage(key, size = null) {
-      places.kept(key)
-      await ledger.stage(key, { size, partSize: tuning.partSizeFor(size) })
+      objectKeys.kept(key)
+      await multipartStore.stage(key, { size, partSize: tuning.partSizeFor(size) })
     },
     async append(key, offset, source, options = {}) {
-      places.kept(key)
-      // It may break while the database is asked; whoever reads it then sees that it did.
+      objectKeys.kept(key)
+      // The source may break while the database is queried; the reader detects that later.
       source.on('error', () => {})
       const { staged, known } = await begin(key, offset)
-      if (staged.whole !== null) return nothingMore(staged, source, options.signal)
+      if (staged.whole !== null) return rejectMoreBytes(staged, source, options.signal)
       return appendToBucket(stores, staged, known, source, options, tuning)
     },
     async sha256(key, size) {
-      places.kept(key)
-      const staged = await ledger.load(key)
-      const running = staged && remembered.at(key, staged.turn, size).sha256
+      objectKeys.kept(key)
+      const staged = await multipartStore.load(key)
+      const running = staged && recentBytes.at(key, staged.fencingToken, size).sha256
       if (running) return running.digest('hex')
-      if (staged && staged.length > 0 && staged.length < size) throw tooShort(staged, size)
-      return rereading(`${key} ${size}`, async () =>
+      if (staged && staged.length > 0 && staged.length < size) throw tooShortError(staged, size)
+      return hashOnce(`${key} ${size}`, async () =>
         hashStream(await openFirst(stores, key, staged, size), size).catch(
           wrapBucketError(`${key} could not be read`),
         ),
       )
     },
     async peek(key, length) {
-      places.kept(key)
-      const staged = await ledger.load(key)
+      objectKeys.kept(key)
+      const staged = await multipartStore.load(key)
       if (staged?.size === 0) return Buffer.alloc(0)
       const of = staged?.length ?? 0
-      const head = staged && of > 0 && remembered.head(key, staged.turn, { length, of })
+      const head = staged && of > 0 && recentBytes.head(key, staged.fencingToken, { length, of })
       if (head) return head
       const stream = await openFirst(stores, key, staged, length)
-      if (!stream && (!staged || of > 0)) throw new StorageError(`${key} is not there`)
+      if (!stream && (!staged || of > 0)) throw new StorageError(`${key} does not exist`)
       if (!stream) return Buffer.alloc(0)
       return readFirst(stream, length).catch(wrapBucketError(`${key} could not be read`))
     },
     async discard(key) {
-      places.kept(key)
-      const staged = await ledger.load(key)
-      if (staged) remembered.drop(key, staged.turn)
-      await forget(stores, key, staged).catch(wrapBucketError(`${key} could not be discarded`))
+      objectKeys.kept(key)
+      const staged = await multipartStore.load(key)
+      if (staged) recentBytes.delete(key, staged.fencingToken)
+      await deleteStaged(stores, key, staged).catch(
+        wrapBucketError(`${key} could not be discarded`),
+      )
     },
   }
 }
 
-/** All bytes are there as one object: the end of the upload may be said once more, but nothing put behind it. */
-async function nothingMore(staged: Staged, source: Readable, signal?: AbortSignal) {
+/** All bytes are in one object already: accepts a repetition of the last bytes, but no more. */
+async function rejectMoreBytes(staged: Staged, source: Readable, signal?: AbortSignal) {
   let { length } = staged
   for await (const batch of batchChunks(source, 1_000, signal)) {
     for (const chunk of batch) length += chunk.length
     if (length > staged.length) break
   }
   if (length > staged.length && staged.size === null) {
-    throw new StorageError(`${staged.key} was put together and takes nothing more`)
+    throw new StorageError(`${staged.key} is complete and accepts no more bytes`)
   }
   return length
 }
 
-const tooShort = ({ length }: Staged, size: number) =>
-  new StorageError(`${size} bytes should be there, ${length} are`)
+const tooShortError = ({ length }: Staged, size: number) =>
+  new StorageError(`expected ${size} bytes, found ${length}`)
 
-/** The ledger last: what is cut short is done again. */
-async function forget(stores: AppendStores, key: string, staged: Staged | null) {
-  const { bucket, places, ledger } = stores
-  if (!staged || staged.turn > 0) await deleteOrphans(stores, key)
+/** Deletes the row last, so that an interrupted deletion is repeated. */
+async function deleteStaged(stores: AppendStores, key: string, staged: Staged | null) {
+  const { bucket, objectKeys, multipartStore } = stores
+  if (!staged || staged.fencingToken > 0) await deleteOrphans(stores, key)
   if (!staged) return
   if (staged.multipartId !== null) await abortMultipart(stores, key, staged.multipartId)
-  if (staged.whole !== null) await bucket.remove(places.kept(key))
-  await ledger.forget(key)
+  if (staged.whole !== null) await bucket.remove(objectKeys.kept(key))
+  await multipartStore.delete(key)
 }

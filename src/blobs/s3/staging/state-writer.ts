@@ -4,62 +4,68 @@ import type { Staged } from '../multipart-state.ts'
 import { removeIncompleteParts } from './incomplete-parts.ts'
 import { staleWriter } from './truncate.ts'
 
-/** Writes down in the ledger what has arrived in the bucket, and takes away the tails that are of no use any more. */
+/**
+ * Records in the database what the bucket has stored, and deletes incomplete parts that are no longer needed.
+ */
 export function createStateWriter(
   stores: Stores,
-  { key, turn }: Staged,
-  { sent, tailsMade }: PartUploader,
+  { key, fencingToken }: Staged,
+  { sent, incompletePartNames }: PartUploader,
 ) {
   const removals: Promise<unknown>[] = []
-  /** Tails whose bytes are in a part; an offset before its end still needs them. */
+  /** Incomplete parts whose bytes are now in a part. An offset before `end` still needs them. */
   let replaced: { end: number; names: string[] }[] = []
-  let droppable: string[] = []
+  let obsolete: string[] = []
   const recorded = new Set<string>()
 
   return {
-    /** What has arrived without a gap since the last time: its last piece, or undefined. */
+    /** Records what was stored without a gap since the last call; returns the last segment, or undefined. */
     async record(): Promise<UploadedSegment | undefined> {
       sent.throwIfFailed()
-      const pieces = sent.takeFinished()
-      const last = pieces.at(-1)
+      const segments = sent.takeFinished()
+      const last = segments.at(-1)
       if (!last) return
-      const merged = pieces.filter((piece) => 'tail' in piece).flatMap(({ from }) => from)
-      const dropTails = [...droppable, ...names(merged)]
-      droppable = []
-      const change = { ...written(pieces), length: last.end, dropTails }
-      if (!(await stores.ledger.write(key, turn, change))) throw staleWriter(key)
-      for (const { name } of change.tails) recorded.add(name)
-      removals.push(removeIncompleteParts(stores, key, dropTails))
-      replaced.push(...pieces.filter((piece) => 'part' in piece).map(inPart))
+      const absorbed = segments
+        .filter((segment) => 'incompletePart' in segment)
+        .flatMap(({ from }) => from)
+      const removedIncompleteParts = [...obsolete, ...names(absorbed)]
+      obsolete = []
+      const change = { ...toChange(segments), length: last.end, removedIncompleteParts }
+      if (!(await stores.multipartStore.write(key, fencingToken, change))) throw staleWriter(key)
+      for (const { name } of change.incompleteParts) recorded.add(name)
+      removals.push(removeIncompleteParts(stores, key, removedIncompleteParts))
+      replaced.push(...segments.filter((segment) => 'part' in segment).map(toReplaced))
       return last
     },
     committed(offset: number) {
-      droppable.push(...replaced.filter(({ end }) => end <= offset).flatMap(({ names }) => names))
+      obsolete.push(...replaced.filter(({ end }) => end <= offset).flatMap(({ names }) => names))
       replaced = replaced.filter(({ end }) => end > offset)
     },
-    /** Tails that were not written down go; what stays behind here, the sweeper takes. */
+    /** Deletes incomplete parts that were not recorded; the sweeper deletes those for which this fails. */
     abandon: () =>
       removeIncompleteParts(
         stores,
         key,
-        tailsMade().filter((name) => !recorded.has(name)),
+        incompletePartNames().filter((name) => !recorded.has(name)),
       ),
     removed: () => Promise.all(removals),
   }
 }
 
-const names = (tails: { name: string }[]) => tails.map(({ name }) => name)
+const names = (incompleteParts: { name: string }[]) => incompleteParts.map(({ name }) => name)
 
-const inPart = ({ end, from }: UploadedSegment) => ({ end, names: names(from) })
+const toReplaced = ({ end, from }: UploadedSegment) => ({ end, names: names(from) })
 
-function written(pieces: UploadedSegment[]) {
-  const parts = pieces.flatMap((piece) => ('part' in piece ? [piece] : []))
-  const inParts = parts.at(-1)?.end
-  const whole = pieces.flatMap((piece) => ('whole' in piece ? [piece.whole] : [])).at(-1)
+function toChange(segments: UploadedSegment[]) {
+  const parts = segments.flatMap((segment) => ('part' in segment ? [segment] : []))
+  const toReplaceds = parts.at(-1)?.end
+  const whole = segments.flatMap((segment) => ('whole' in segment ? [segment.whole] : [])).at(-1)
   return {
     parts: parts.map(({ part }) => part),
-    tails: pieces.flatMap((piece) => ('tail' in piece ? [piece.tail] : [])),
-    ...(inParts !== undefined && { inParts }),
+    incompleteParts: segments.flatMap((segment) =>
+      'incompletePart' in segment ? [segment.incompletePart] : [],
+    ),
+    ...(toReplaceds !== undefined && { toReplaceds }),
     ...(whole !== undefined && { whole }),
   }
 }

@@ -7,46 +7,57 @@ import {
 } from './incomplete-parts.ts'
 
 /**
- * What is staged, cut to its first `offset` bytes. Parts can only go whole: what is left of one that is cut lies in the tails
- * from which it was made, which stay until an offset beyond it is committed. What is not there any more is a StorageError.
+ * Truncates the staged state to its first `offset` bytes. Parts can only be deleted whole: the bytes of a
+ * truncated part come from the incomplete parts that it was made of, which stay until a later offset is
+ * committed. Throws StorageError if bytes are missing.
  */
 export async function truncateTo(
-  stores: IncompletePartStores & { ledger: MultipartStore },
+  stores: IncompletePartStores & { multipartStore: MultipartStore },
   staged: Staged,
   offset: number,
 ): Promise<Staged> {
-  const { key, turn, length } = staged
-  if (length < offset) throw missing(length, offset)
+  const { key, fencingToken, length } = staged
+  if (length < offset) throw missingBytes(length, offset)
   const inParts = partsWithin(staged, offset)
-  const tails = incompletePartsBetween(staged.tails, inParts, offset)
+  const incompleteParts = incompletePartsBetween(staged.incompleteParts, inParts, offset)
   if (staged.whole !== null && length === offset) return staged
-  if (!tails) throw missing(inParts, offset)
-  const names = new Set(tails.map(({ name }) => name))
-  const dropTails = staged.tails.map(({ name }) => name).filter((name) => !names.has(name))
+  if (!incompleteParts) throw missingBytes(inParts, offset)
+  const names = new Set(incompleteParts.map(({ name }) => name))
+  const removedIncompleteParts = staged.incompleteParts
+    .map(({ name }) => name)
+    .filter((name) => !names.has(name))
   const cut = { length: offset, inParts, ...(staged.whole !== null && notWhole) }
-  if (length > offset || dropTails.length > 0) {
+  if (length > offset || removedIncompleteParts.length > 0) {
     const partsUpTo = Math.ceil(inParts / staged.partSize)
-    const written = await ledger(stores, staged, { ...cut, partsUpTo, tails, dropTails })
+    const written = await writeState(stores, staged, {
+      ...cut,
+      partsUpTo,
+      incompleteParts,
+      removedIncompleteParts,
+    })
     if (!written) throw staleWriter(key)
-    await removeIncompleteParts(stores, key, dropTails)
+    await removeIncompleteParts(stores, key, removedIncompleteParts)
   }
-  return { ...staged, ...cut, turn, tails }
+  return { ...staged, ...cut, fencingToken, incompleteParts }
 }
 
-/** A multipart upload that was put together takes no part any more. */
+/** A completed multipart upload accepts no more parts. */
 const notWhole = { whole: null, multipartId: null }
 
-const ledger = ({ ledger }: { ledger: MultipartStore }, { key, turn }: Staged, change: Change) =>
-  ledger.write(key, turn, change)
+const writeState = (
+  { multipartStore }: { multipartStore: MultipartStore },
+  { key, fencingToken }: Staged,
+  change: Change,
+) => multipartStore.write(key, fencingToken, change)
 
-/** How many of the first `offset` bytes lie in parts that stay. */
+/** Returns how many of the first `offset` bytes are in parts that stay. */
 function partsWithin({ whole, inParts, partSize }: Staged, offset: number) {
   if (whole !== null) return 0
   return inParts <= offset ? inParts : Math.floor(offset / partSize) * partSize
 }
 
-const missing = (are: number, should: number) =>
-  new StorageError(`${should} bytes should be staged, ${are} are there`)
+const missingBytes = (found: number, expected: number) =>
+  new StorageError(`expected ${expected} staged bytes, found ${found}`)
 
 export const staleWriter = (key: string) =>
-  new StorageError(`another request has taken ${key} over, or it was discarded`)
+  new StorageError(`${key} was taken over by another request or discarded`)

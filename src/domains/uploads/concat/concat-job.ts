@@ -32,7 +32,7 @@ async function holdAndAppend(
   try {
     if (!upload || !waits(upload)) return
     const either = AbortSignal.any([signal, stop.signal])
-    await appendAll(ctx, upload, parts, { signal: either, mayWrite: () => requireMine(hold) })
+    await appendAll(ctx, upload, parts, { signal: either, assertWriter: () => requireMine(hold) })
     // Whoever has it now needs the parts.
     if (!signal.aborted && waits(await uploadById(ctx.db, id))) taken()
   } finally {
@@ -47,7 +47,7 @@ function taken(): never {
   throw new InvalidState('RECEIVING', 'another process joins these parts at this moment')
 }
 
-type Joining = { signal: AbortSignal; mayWrite: () => void }
+type Joining = { signal: AbortSignal; assertWriter: () => void }
 
 async function appendAll(
   ctx: ServiceContext,
@@ -77,7 +77,7 @@ async function appendPart(
   ctx: ServiceContext,
   upload: UploadRow,
   { key, start }: { key: string; start: number },
-  { signal, mayWrite }: Joining,
+  { signal, assertWriter }: Joining,
 ): Promise<UploadRow | null> {
   const { blobs } = ctx
   let grown: UploadRow | null = upload
@@ -87,11 +87,11 @@ async function appendPart(
     if (!grown) ended.abort()
   }
   // What is kept can be read from; adopted twice it stays where it is.
-  await blobs.adopt(key)
+  await blobs.commit(key)
   const source = await blobs.open(key, { start })
   const either = AbortSignal.any([signal, ended.signal])
   try {
-    const options = { signal: either, mayWrite, onDurable: commit }
+    const options = { signal: either, assertWriter, onDurable: commit }
     await commit(await blobs.append(upload.id, upload.offset, source, options))
   } finally {
     source.destroy()

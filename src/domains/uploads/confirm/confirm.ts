@@ -62,7 +62,7 @@ export async function keepBytes(
   const content = await inspectContent(ctx, claimed)
   checkHash(claimed.sha256, content.sha256)
   checkHash(sha256, content.sha256)
-  await ctx.blobs.adopt(claimed.id)
+  await ctx.blobs.commit(claimed.id)
   return content
 }
 

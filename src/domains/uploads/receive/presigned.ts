@@ -23,7 +23,7 @@ export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Pro
     const tus = upload.transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : []
     return { url: serverUploadUrl(ctx, upload), headers: tus }
   }
-  const { url, headers } = await bucket.direct.putUrl(upload.id, bucket)
+  const { url, headers } = await bucket.presigned.putUrl(upload.id, bucket)
   return { url, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) }
 }
 
@@ -40,28 +40,32 @@ export async function uploadParts(
     throw new InvalidInput({ path: ['first'], message: `0 to ${MAX_PARTS}` })
   const bucket = bucketFor(ctx, upload)
   if (!bucket) return null
-  const { direct, size } = bucket
-  const partSize = direct.partSize(size)
+  const { presigned, size } = bucket
+  const partSize = presigned.partSize(size)
   if (size <= partSize) return null
   const last = Math.min(Math.ceil(size / partSize), Math.max(after, 0) + first)
   const numbers = Array.from({ length: last }, (_, i) => i + 1).slice(Math.max(after, 0))
   return Promise.all(
     numbers.map(async (number) => {
       const offset = (number - 1) * partSize
-      const url = await direct.partUrl(upload.id, { ...bucket, number })
+      const url = await presigned.partUrl(upload.id, { ...bucket, number })
       return { number, offset, size: Math.min(partSize, size - offset), url }
     }),
   )
 }
 
-type Bucket = { direct: PresignedUrls; size: number; expiresAt: number }
+type Bucket = { presigned: PresignedUrls; size: number; expiresAt: number }
 
 /** Null where the bytes go through the house, or are not wanted any more, or are not the viewer's to send. */
 function bucketFor({ blobs, viewer, now }: ServiceContext, upload: UploadRow): Bucket | null {
   const { transport, size, createdBy } = upload
-  if (!blobs.direct || transport !== 'SIGNED_PUT' || size === null) return null
+  if (!blobs.presigned || transport !== 'SIGNED_PUT' || size === null) return null
   if (!awaitsBytes(upload, now()) || createdBy !== viewer?.userId) return null
-  return { direct: blobs.direct, size, expiresAt: Math.min(upload.expiresAt, now() + LONGEST_MS) }
+  return {
+    presigned: blobs.presigned,
+    size,
+    expiresAt: Math.min(upload.expiresAt, now() + LONGEST_MS),
+  }
 }
 
 const awaitsBytes = (upload: UploadRow, now: number) =>
@@ -71,7 +75,9 @@ const awaitsBytes = (upload: UploadRow, now: number) =>
 export async function syncPresigned(ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> {
   const bucket = bucketFor(ctx, upload)
   if (!bucket) return upload
-  const arrived = await bucket.direct.arrived(upload.id, bucket.size).catch((error) => error)
+  const arrived = await bucket.presigned
+    .uploadedSize(upload.id, bucket.size)
+    .catch((error) => error)
   const noted = arrived === bucket.size ? await commitOffset(ctx, upload, bucket.size) : null
   const now = noted ?? (await uploadById(ctx.db, upload.id)) ?? upload
   // Whoever else has noted it may have put the parts together at this moment: then they are not found any more.

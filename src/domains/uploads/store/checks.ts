@@ -12,10 +12,10 @@ const confirm = 'make sure that it is the right one, then npm run fsck -- --swee
 
 /** The store is the one of the database, was used with no other since, and is swept. */
 export const storeCheck: Check = {
-  async *walk() {
+  async *scan() {
     yield ['store']
   },
-  async judge(c) {
+  async evaluate(c) {
     const verdict = await evaluateStore(c)
     const { own, found } = verdict
     const subject = own.id
@@ -57,16 +57,16 @@ const refusal = (objects: number) =>
 
 /** What lies in quarantine and is needed by a row is put back. In a bucket it is in its place all the while. */
 export const quarantineCheck: Check = {
-  walk: (c) => chunked(keysOf(c.blobs.quarantine.list())),
-  async judge(c, keys) {
+  scan: (c) => chunked(keysOf(c.blobs.quarantine.list())),
+  async evaluate(c, keys) {
     const found: Finding[] = []
     for (const place of places) {
       const orphans = new Set(await orphansAmong(c, place, keys))
       for (const key of keys) {
         if (orphans.has(key) || !(await c.blobs.quarantine.has(key, place))) continue
         const says = 'its bytes are in quarantine, and a row needs them'
-        const mend = () => takeBack(c, { key, place })
-        found.push({ code: 'BYTES_QUARANTINED', subject: key, says, mend })
+        const repair = () => takeBack(c, { key, place })
+        found.push({ code: 'BYTES_QUARANTINED', subject: key, says, repair })
       }
     }
     return found
@@ -79,11 +79,11 @@ async function* keysOf(objects: AsyncIterable<{ key: string }>) {
 
 /** Objects that no row knows are younger than a running upload: the sweeper puts the others aside, and so does a repair. */
 const orphansCheck = (place: Place): Check => ({
-  async *walk(c) {
+  async *scan(c) {
     const { orphans } = await allOrphans(c)
     yield* chunked(keysOf(Readable.from(orphans.filter((orphan) => orphan.place === place))))
   },
-  async judge(c, keys) {
+  async evaluate(c, keys) {
     const [orphans, known] = [
       await orphansAmong(c, place, keys),
       await inQuarantine(c.db, place, keys),
@@ -100,7 +100,7 @@ const orphansCheck = (place: Place): Check => ({
       says: `no row knows these ${place} bytes`,
       ...(isRefused
         ? { left: `there are too many of them, or sweeping is off; ${confirm}` }
-        : { mend: () => quarantineOrphans(c, [{ key, place, size }]) }),
+        : { repair: () => quarantineOrphans(c, [{ key, place, size }]) }),
     }))
   },
 })

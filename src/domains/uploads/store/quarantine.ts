@@ -82,7 +82,7 @@ export async function takeBack(
   { db, blobs }: Pick<StoreScope, 'db' | 'blobs'>,
   { key, place }: Pick<Row<'quarantine'>, 'key' | 'place'>,
 ): Promise<void> {
-  await blobs.quarantine.takeBack(key, place)
+  await blobs.quarantine.restore(key, place)
   await deleteRow(db, { key, place })
 }
 

@@ -39,9 +39,9 @@ export function keepStamped(s: StoreScope, log: Log): Restamping {
     restamp,
     blobs: {
       ...s.blobs,
-      async adopt(key) {
+      async commit(key) {
         due = 2
-        await s.blobs.adopt(key)
+        await s.blobs.commit(key)
       },
     },
     async [Symbol.asyncDispose]() {
