@@ -168,7 +168,7 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
           const refused = await run('restore', [dir], await place())
           expect(refused).toMatchObject({
             code: 2,
-            said: expect.stringContaining('no finished backup'),
+            said: expect.stringContaining('not a finished backup'),
           })
         }
         const dir = await newDir()
@@ -248,9 +248,9 @@ describe('what a backup is', () => {
     [
       'a manifest that is none',
       (dir: string) => writeFile(join(dir, 'manifest.json'), '{}'),
-      'not one that',
+      'does not support',
     ],
-    ['no manifest', (dir: string) => rm(join(dir, 'manifest.json')), 'no finished backup'],
+    ['no manifest', (dir: string) => rm(join(dir, 'manifest.json')), 'not a finished backup'],
   ])('with %s it is refused before anything is written', async (_, damage, words) => {
     const { dir } = await backedUp()
     await damage(dir)

@@ -21,7 +21,7 @@ import type { TestServer } from '../support/test-server.ts'
 import { metadata, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
-const full = { code: 'STORAGE_ERROR', retryable: true, message: expect.stringContaining('no room') }
+const full = { code: 'STORAGE_ERROR', retryable: true, message: expect.stringContaining('no space') }
 
 /** The server with a disk of `sizeMib` mounted at `$DATA_DIR/<folder>`, of which it keeps 8 MiB free. */
 async function launchOn(folder: string, sizeMib: number, rows?: string) {

@@ -410,7 +410,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const { version = '' } = (await app.blobs.record.read()) ?? {}
     await app.blobs.record.replace({ installation: 7 } as never, version)
     await close()
-    expect(await refusal(env)).toMatch(/installation\.json is not a record of Holdall/)
+    expect(await refusal(env)).toMatch(/installation\.json is not an installation record of Holdall/)
   })
 
   /** A server that runs over a store that says nothing of itself, as the version before left it. */
