@@ -5,9 +5,9 @@ import './graphql/errors.ts'
 import './graphql/nodes.ts'
 import './graphql/pages.ts'
 import './graphql/server-info.ts'
-import { withSights } from './graphql/field-policy.ts'
+import { withFieldPolicies } from './graphql/field-policy.ts'
 
-// Eldest first: a domain may import those above it and never those below it.
+// In dependency order: a domain may import those above it and never those below it.
 import './domains/accounts/graphql.ts'
 import './domains/workspaces/graphql.ts'
 import './domains/activity/graphql.ts'
@@ -26,5 +26,5 @@ import './domains/sharing/graphql.ts'
 import './domains/archives/graphql.ts'
 import './domains/changes/graphql.ts'
 
-export const schema = withSights(builder.toSchema())
+export const schema = withFieldPolicies(builder.toSchema())
 export const printedSchema = `${printSchema(lexicographicSortSchema(schema))}\n`

@@ -2,26 +2,27 @@ import { GraphQLError } from 'graphql'
 import { type DomainError, QueryTooComplex, RequestTimeout } from '../errors.ts'
 
 export type ResponseLimits = {
-  /** Objects in one answer, at every level together. */
+  /** Maximum number of objects in one response, counted over all levels. */
   maxResponseNodes: number
   maxResponseBytes: number
 }
 type Failure = { errors: GraphQLError[] }
 
-/** The payload of a mutation that was running at the deadline is still read, for so long. */
-const PAYLOAD_MS = 5_000
-/** So often the clock is looked at. */
-const FIELDS_PER_LOOK = 64
-/** Quotes, colon and comma. */
-const AROUND_A_VALUE = 4
+/** Time to read the payload of a mutation that was still running at the deadline. */
+const PAYLOAD_TIMEOUT_MS = 5_000
+/** Number of fields between two checks of the deadline. */
+const FIELDS_PER_CLOCK_CHECK = 64
+/** Quotes, colon and comma of one field in JSON. */
+const FIELD_OVERHEAD_BYTES = 4
 
 /**
- * What one execution may still produce, and whether it has to stop. The estimate of costs.ts is refused before anything is
- * read; this counts what the resolvers really give. Reads stop at once. A mutation field that has begun is left to finish, since
- * a transaction is never given up half way; the fields after it are not begun.
+ * Limits of one execution: objects, bytes and time. costs.ts rejects expensive queries before execution by an
+ * estimate; this class counts what the resolvers return. Queries stop at once. A mutation field that has
+ * started always runs to its end, because a transaction is never abandoned halfway; later mutation fields do
+ * not start.
  */
 export class ExecutionBudget {
-  /** Why nothing more is resolved, once that is so. */
+  /** Why no further field is resolved, or null while the execution continues. */
   stopped: DomainError | GraphQLError | null = null
   private readonly limits: ResponseLimits
   private readonly ended = Promise.withResolvers<void>()
@@ -36,7 +37,7 @@ export class ExecutionBudget {
     this.limits = limits
   }
 
-  /** The result of `execute`, or the reason why it had to stop, as soon as that is known. */
+  /** Returns the result of `execute`, or the error that stopped the execution as soon as it is known. */
   async run<T extends object>(execute: () => T | Promise<T>): Promise<T | Failure> {
     const result = this.stopped ? null : await Promise.race([execute(), this.ended.promise])
     if (!this.stopped && result) return result
@@ -45,7 +46,7 @@ export class ExecutionBudget {
     return { errors: [new GraphQLError(stopped?.message ?? '', { originalError: stopped })] }
   }
 
-  /** From now on the execution may take `timeoutMs`. */
+  /** Sets the deadline to `timeoutMs` from now, until the result is disposed. */
   expireAfter(timeoutMs: number): Disposable {
     this.deadline = performance.now() + timeoutMs
     const timer = setTimeout(() => this.expire(), timeoutMs).unref()
@@ -62,7 +63,7 @@ export class ExecutionBudget {
     if (!this.isMutating) this.stop(new RequestTimeout())
   }
 
-  /** Runs one field of a mutation to its end. Throws RequestTimeout where the deadline has passed before it began. */
+  /** Runs one mutation field to its end. Throws RequestTimeout if the deadline passed before it started. */
   async mutate<T>(work: () => T | Promise<T>): Promise<T> {
     if (this.stopped) throw this.stopped
     if (this.isOverdue) throw new RequestTimeout()
@@ -72,25 +73,28 @@ export class ExecutionBudget {
     } finally {
       this.isMutating = false
       if (this.stopped) this.ended.resolve()
-      else if (this.isOverdue) this.expireAfter(PAYLOAD_MS)
+      else if (this.isOverdue) this.expireAfter(PAYLOAD_TIMEOUT_MS)
     }
   }
 
-  /** Counts one field by the length of its key. SQLite answers without a wait, and then no timer has its turn. */
+  /**
+   * Counts one field with a key of `keyLength` bytes. SQLite never yields, so timers alone would not fire.
+   */
   countField(keyLength: number) {
-    this.countBytes(keyLength + AROUND_A_VALUE)
-    if (++this.fields % FIELDS_PER_LOOK === 0 && performance.now() > this.deadline) this.expire()
+    this.countBytes(keyLength + FIELD_OVERHEAD_BYTES)
+    if (++this.fields % FIELDS_PER_CLOCK_CHECK === 0 && performance.now() > this.deadline)
+      this.expire()
   }
 
   countNodes(count: number) {
     const { maxResponseNodes: max } = this.limits
     this.nodes += count
-    if (this.nodes > max) this.stop(new QueryTooComplex(`the answer has more than ${max} objects`))
+    if (this.nodes > max) this.stop(new QueryTooComplex(`response has more than ${max} objects`))
   }
 
   countBytes(count: number) {
     const { maxResponseBytes: max } = this.limits
     this.bytes += count
-    if (this.bytes > max) this.stop(new QueryTooComplex(`the answer has more than ${max} bytes`))
+    if (this.bytes > max) this.stop(new QueryTooComplex(`response has more than ${max} bytes`))
   }
 }

@@ -1,19 +1,19 @@
 import type { ServiceContext } from '../context.ts'
 import type { ExecutionBudget } from './budget.ts'
 
-/** What every resolver is given: the scope of its request. */
+/** The context of one request, which every resolver receives. */
 export type Context = ServiceContext & {
-  /** Stands in the log, and in what a client is told of a fault. */
+  /** Identifies the request in the log and in the response to an internal error. */
   requestId: string
-  /** Where the request comes from: an IPv4 address, or a network of IPv6. */
+  /** The client address: an IPv4 address, or an IPv6 network. */
   address: string
-  /** Tells the log what the client is not told. */
+  /** Logs an error whose details the client does not receive. */
   report: (error: unknown) => void
-  /** What the execution may still produce. Each event of a subscription has its own. */
+  /** The remaining limits of the execution. Each event of a subscription has its own budget. */
   budget: ExecutionBudget
-  /** Of who asks, with this request paid. */
+  /** Returns the rate limit of the caller after this request is charged. */
   rateLimit: () => RateLimit
 }
 
-/** Points of a minute. A limit of 0 is none; `cost` is that of the request. */
+/** Points per minute. A limit of 0 means unlimited; `cost` is the cost of this request. */
 export type RateLimit = { limit: number; cost: number; remaining: number; resetAt: number }

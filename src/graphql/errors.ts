@@ -4,64 +4,78 @@ import * as errors from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import { listCost } from './costs.ts'
 
-const codes = [
-  'NOT_FOUND',
-  'FORBIDDEN',
-  'INVALID_INPUT',
-  'NAME_CONFLICT',
-  'STALE_REVISION',
-  'CYCLE',
-  'INVALID_STATE',
-  'NOT_EMPTY',
-  'QUOTA_EXCEEDED',
-  'RATE_LIMITED',
-  'FILE_TOO_LARGE',
-  'MEDIA_TYPE_REJECTED',
-  'CHECKSUM_MISMATCH',
-  'SIZE_MISMATCH',
-  'UPLOAD_INCOMPLETE',
-  'UPLOAD_EXPIRED',
-  'ROW_REJECTED',
-  'SYNC_CURSOR_EXPIRED',
-  'BATCH_ABORTED',
-  'STORAGE_ERROR',
-] as const
-/** Names in the path of an input; inputs nest less deeply. */
-const MAX_PATH = 16
-/** Faults of one input that are listed. */
+const codes = {
+  NOT_FOUND: 'The object does not exist, or the viewer may not see it.',
+  FORBIDDEN: 'The viewer may see the object but may not do this with it.',
+  INVALID_INPUT: 'A value of the input is invalid.',
+  NAME_CONFLICT: 'The folder already has an entry with this name.',
+  STALE_REVISION: 'The entry has changed since the expected revision.',
+  CYCLE: 'The folder cannot be moved or copied into its own subtree.',
+  INVALID_STATE: 'The object is not in a state that allows this.',
+  NOT_EMPTY: 'The folder is not empty.',
+  QUOTA_EXCEEDED: 'The workspace has no room for these bytes.',
+  RATE_LIMITED: 'The caller has too many requests or unfinished uploads.',
+  FILE_TOO_LARGE: 'The file exceeds the size limit of the server.',
+  MEDIA_TYPE_REJECTED: 'The server does not accept files of this media type.',
+  CHECKSUM_MISMATCH: 'The received bytes do not match the declared checksum.',
+  SIZE_MISMATCH: 'The number of received bytes differs from the declared size.',
+  UPLOAD_INCOMPLETE: 'Some bytes of the upload are missing.',
+  UPLOAD_EXPIRED: 'The upload expired before it was confirmed.',
+  ROW_REJECTED: 'The linked table rejected the row.',
+  SYNC_CURSOR_EXPIRED: 'The sync cursor is expired or belongs to another workspace.',
+  BATCH_ABORTED: 'Another item of the batch failed, so this one was not applied.',
+  STORAGE_ERROR: 'The disk or the bucket failed.',
+} as const
+/** Maximum depth of an input, and so of a path into it. */
+const MAX_PATH_LENGTH = 16
+/** Maximum number of issues that are listed for one input. */
 const MAX_ISSUES = 20
 
-export type ErrorCode = (typeof codes)[number]
-export const ErrorCodeEnum = builder.enumType('ErrorCode', { values: codes })
+export type ErrorCode = keyof typeof codes
+export const ErrorCodeEnum = builder.enumType('ErrorCode', {
+  description: 'What went wrong, for programs to act on.',
+  values: Object.fromEntries(
+    Object.entries(codes).map(([code, description]) => [code, { description }]),
+  ) as Record<ErrorCode, { description: string }>,
+})
 
-/** What every typed error has; the types of errors.ts implement it, and younger domains add fields to them. */
+/**
+ * The fields of every typed error. Each class of errors.ts has a type that implements it; domains add fields.
+ */
 export const UserError = builder.interfaceRef<errors.DomainError>('UserError').implement({
   description:
-    'Something that the caller can put right. The HTTP doors answer the same errors with the status named at each.',
+    'An error that the caller can act on. The HTTP endpoints respond with the status that each implementing type states.',
   resolveType: ({ name }) => errorTypeName(name),
   fields: (t) => ({
-    code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
-    message: t.exposeString('message'),
+    code: t.field({
+      type: ErrorCodeEnum,
+      description: 'What went wrong, for programs to act on.',
+      resolve: ({ code }) => code as ErrorCode,
+    }),
+    message: t.exposeString('message', {
+      description: 'What went wrong, in words for people; the wording may change.',
+    }),
     path: t.exposeStringList('path', {
-      complexity: listCost(MAX_PATH),
+      complexity: listCost(MAX_PATH_LENGTH),
       nullable: true,
-      description: 'Where in the input, outermost first: ["destination", "path"].',
+      description:
+        'The input field that caused the error, outermost first, such as `["destination", "path"]`; null if there is none.',
     }),
     retryable: t.exposeBoolean('retryable', {
-      description: 'True where the same request may succeed later.',
+      description: 'Whether the same request may succeed later.',
     }),
   }),
 })
 
-/** Returns the name of the GraphQL type of the error class `name`: "NotFound" is NotFoundError, "StorageError" is itself. */
+/** Returns the name of the GraphQL type of an error class: NotFoundError for "NotFound". */
 export function errorTypeName(name: string): string {
   return name.endsWith('Error') ? name : `${name}Error`
 }
 
 type ErrorClass<E extends errors.DomainError> = new (...args: never[]) => E
 
-/** The GraphQL type of an error class; Pothos finds it by the class of what was thrown. */
-function problem<E extends errors.DomainError>(type: ErrorClass<E>, description: string) {
+/** Declares the GraphQL type of an error class. Pothos resolves it by the class of the thrown error. */
+function defineErrorType<E extends errors.DomainError>(type: ErrorClass<E>, description: string) {
   const ref = builder.objectType(type as unknown as typeof errors.Cycle, {
     name: errorTypeName(type.name),
     description,
@@ -70,141 +84,203 @@ function problem<E extends errors.DomainError>(type: ErrorClass<E>, description:
   return ref as unknown as ObjectRef<SchemaTypes, E>
 }
 
-export const NotFoundError = problem(
+export const NotFoundError = defineErrorType(
   errors.NotFound,
-  'There is no such thing, or it is not yours to see. HTTP 404.',
+  'The object does not exist, or the viewer may not see it. HTTP 404.',
 )
-builder.objectFields(NotFoundError, (t) => ({ id: t.exposeString('id') }))
+builder.objectFields(NotFoundError, (t) => ({
+  id: t.exposeString('id', { description: 'The id as the request gave it.' }),
+}))
 
-const ForbiddenError = problem(errors.Forbidden, 'You see it, but may not do this. HTTP 403.')
+const ForbiddenError = defineErrorType(
+  errors.Forbidden,
+  'The viewer may see the object but may not do this with it. HTTP 403.',
+)
 builder.objectFields(ForbiddenError, (t) => ({
-  missingScopes: t.exposeStringList('missingScopes', { complexity: listCost(apiScopes.length) }),
-  requiredRole: t.exposeString('requiredRole', { nullable: true }),
+  missingScopes: t.exposeStringList('missingScopes', {
+    complexity: listCost(apiScopes.length),
+    description: 'The scopes that the token lacks.',
+  }),
+  requiredRole: t.exposeString('requiredRole', {
+    nullable: true,
+    description: 'The lowest role that may do this, or null if the role is not the reason.',
+  }),
 }))
 
 const InputIssue = builder.objectRef<errors.Issue>('InputIssue').implement({
+  description: 'One invalid value of an input.',
   fields: (t) => ({
-    path: t.exposeStringList('path', { complexity: listCost(MAX_PATH) }),
-    message: t.exposeString('message'),
+    path: t.exposeStringList('path', {
+      complexity: listCost(MAX_PATH_LENGTH),
+      description: 'The input field with the value, outermost first.',
+    }),
+    message: t.exposeString('message', { description: 'What is wrong with the value.' }),
   }),
 })
-const InvalidInputError = problem(errors.InvalidInput, 'Nothing was written. HTTP 400.')
+const InvalidInputError = defineErrorType(
+  errors.InvalidInput,
+  'A value of the input is invalid, and nothing was written. HTTP 400.',
+)
 builder.objectFields(InvalidInputError, (t) => ({
   issues: t.field({
     type: [InputIssue],
+    description: `The invalid values, at most ${MAX_ISSUES} of them.`,
     complexity: listCost(MAX_ISSUES),
     resolve: ({ issues }) => issues.slice(0, MAX_ISSUES),
   }),
 }))
 
-export const NameConflictError = problem(
+export const NameConflictError = defineErrorType(
   errors.NameConflict,
-  'The name is taken in this folder. HTTP 409.',
+  'The folder already has an entry with this name. HTTP 409.',
 )
-builder.objectFields(NameConflictError, (t) => ({ suggestedName: t.exposeString('suggestedName') }))
+builder.objectFields(NameConflictError, (t) => ({
+  suggestedName: t.exposeString('suggestedName', {
+    description: 'A similar name that is free.',
+  }),
+}))
 
-export const StaleRevisionError = problem(
+export const StaleRevisionError = defineErrorType(
   errors.StaleRevision,
-  'Somebody changed it since. HTTP 409.',
+  'The entry has changed since the expected revision. HTTP 409.',
 )
 builder.objectFields(StaleRevisionError, (t) => ({
-  expected: t.exposeInt('expected'),
-  actual: t.exposeInt('actual'),
+  expected: t.exposeInt('expected', { description: 'The revision that the request expected.' }),
+  actual: t.exposeInt('actual', { description: 'The current revision of the entry.' }),
 }))
 
-problem(errors.Cycle, 'A folder cannot go below itself. HTTP 409.')
-
-const InvalidStateError = problem(
-  errors.InvalidState,
-  'Not in the state that this needs. HTTP 409.',
+defineErrorType(
+  errors.Cycle,
+  'The folder cannot be moved or copied into its own subtree. HTTP 409.',
 )
-builder.objectFields(InvalidStateError, (t) => ({ state: t.exposeString('state') }))
 
-const NotEmptyError = problem(errors.NotEmpty, 'The folder holds something. HTTP 409.')
-builder.objectFields(NotEmptyError, (t) => ({ entryCount: t.exposeInt('entryCount') }))
-
-export const QuotaExceededError = problem(errors.QuotaExceeded, 'The workspace is full. HTTP 507.')
-builder.objectFields(QuotaExceededError, (t) => ({
-  neededBytes: t.expose('neededBytes', { type: 'ByteCount' }),
+const InvalidStateError = defineErrorType(
+  errors.InvalidState,
+  'The object is not in a state that allows this. HTTP 409.',
+)
+builder.objectFields(InvalidStateError, (t) => ({
+  state: t.exposeString('state', {
+    description: 'The state that prevents it, such as PROCESSING.',
+  }),
 }))
 
-const RateLimitedError = problem(
+const NotEmptyError = defineErrorType(errors.NotEmpty, 'The folder is not empty. HTTP 409.')
+builder.objectFields(NotEmptyError, (t) => ({
+  entryCount: t.exposeInt('entryCount', {
+    description: 'Number of entries in the subtree of the folder.',
+  }),
+}))
+
+export const QuotaExceededError = defineErrorType(
+  errors.QuotaExceeded,
+  'The workspace has no room for these bytes. HTTP 507.',
+)
+builder.objectFields(QuotaExceededError, (t) => ({
+  neededBytes: t.expose('neededBytes', {
+    type: 'ByteCount',
+    description: 'Number of bytes that the request needs.',
+  }),
+}))
+
+const RateLimitedError = defineErrorType(
   errors.RateLimited,
-  'As much as one user may have under way is under way: confirm or cancel some of it, or come again. HTTP 429.',
+  'The caller has too many requests or unfinished uploads: confirm or cancel some, or retry later. HTTP 429.',
 )
 builder.objectFields(RateLimitedError, (t) => ({
-  retryAfterSeconds: t.exposeInt('retryAfterSeconds'),
+  retryAfterSeconds: t.exposeInt('retryAfterSeconds', {
+    description: 'Number of seconds to wait before a retry.',
+  }),
 }))
 
-const FileTooLargeError = problem(errors.FileTooLarge, 'Larger than this server takes. HTTP 413.')
+const FileTooLargeError = defineErrorType(
+  errors.FileTooLarge,
+  'The file exceeds the size limit of the server. HTTP 413.',
+)
 builder.objectFields(FileTooLargeError, (t) => ({
-  maxBytes: t.expose('maxBytes', { type: 'ByteCount' }),
+  maxBytes: t.expose('maxBytes', {
+    type: 'ByteCount',
+    description: 'Maximum size of a file, in bytes.',
+  }),
 }))
 
-const MediaTypeRejectedError = problem(
+const MediaTypeRejectedError = defineErrorType(
   errors.MediaTypeRejected,
-  'Not a type that is taken here. HTTP 415.',
+  'The server does not accept files of this media type. HTTP 415.',
 )
 builder.objectFields(MediaTypeRejectedError, (t) => ({
-  allowed: t.exposeStringList('allowed', { complexity: listCost(MAX_ISSUES) }),
+  allowed: t.exposeStringList('allowed', {
+    complexity: listCost(MAX_ISSUES),
+    description: 'The media types that the server accepts.',
+  }),
 }))
 
-const ChecksumMismatchError = problem(
+const ChecksumMismatchError = defineErrorType(
   errors.ChecksumMismatch,
-  'The bytes are not the ones announced. HTTP 460.',
+  'The received bytes do not match the declared checksum. HTTP 460.',
 )
 builder.objectFields(ChecksumMismatchError, (t) => ({
-  expected: t.exposeString('expected'),
-  actual: t.exposeString('actual'),
+  expected: t.exposeString('expected', { description: 'The declared SHA-256, in hex.' }),
+  actual: t.exposeString('actual', { description: 'The SHA-256 of the received bytes, in hex.' }),
 }))
 
-const SizeMismatchError = problem(
+const SizeMismatchError = defineErrorType(
   errors.SizeMismatch,
-  'More or fewer bytes than announced. HTTP 409.',
+  'The number of received bytes differs from the declared size. HTTP 409.',
 )
 builder.objectFields(SizeMismatchError, (t) => ({
-  expected: t.expose('expected', { type: 'ByteCount' }),
-  actual: t.expose('actual', { type: 'ByteCount' }),
+  expected: t.expose('expected', { type: 'ByteCount', description: 'The declared size.' }),
+  actual: t.expose('actual', { type: 'ByteCount', description: 'Number of received bytes.' }),
 }))
 
-export const UploadIncompleteError = problem(
+export const UploadIncompleteError = defineErrorType(
   errors.UploadIncomplete,
-  'Bytes are still missing. HTTP 409.',
+  'Some bytes of the upload are missing. HTTP 409.',
 )
 builder.objectFields(UploadIncompleteError, (t) => ({
-  missingBytes: t.expose('missingBytes', { type: 'ByteCount', nullable: true }),
+  missingBytes: t.expose('missingBytes', {
+    type: 'ByteCount',
+    nullable: true,
+    description: 'Number of missing bytes, or null while the length is deferred.',
+  }),
 }))
 
-const UploadExpiredError = problem(
+const UploadExpiredError = defineErrorType(
   errors.UploadExpired,
-  'The upload was not finished in time. HTTP 410.',
+  'The upload expired before it was confirmed. HTTP 410.',
 )
 builder.objectFields(UploadExpiredError, (t) => ({
-  expiredAt: t.expose('expiredAt', { type: 'DateTime' }),
+  expiredAt: t.expose('expiredAt', { type: 'DateTime', description: 'When the upload expired.' }),
 }))
 
-const RowRejectedError = problem(
+const RowRejectedError = defineErrorType(
   errors.RowRejected,
-  'The row of the linked table cannot be so; nothing was done. HTTP 422.',
+  'The linked table rejected the row, and nothing was written. HTTP 422.',
 )
 builder.objectFields(RowRejectedError, (t) => ({
-  table: t.exposeString('table'),
-  column: t.exposeString('column', { nullable: true }),
-  reason: t.exposeString('reason'),
+  table: t.exposeString('table', { description: 'The name of the linked table.' }),
+  column: t.exposeString('column', {
+    nullable: true,
+    description: 'The column that caused the rejection, or null if no single column did.',
+  }),
+  reason: t.exposeString('reason', { description: 'Why the row was rejected.' }),
 }))
 
-export const SyncCursorExpiredError = problem(
+export const SyncCursorExpiredError = defineErrorType(
   errors.SyncCursorExpired,
-  'The log does not reach back so far, or this is no cursor of this workspace: begin with a snapshot. HTTP 410.',
+  'The sync cursor is expired or belongs to another workspace: start again with a snapshot. HTTP 410.',
 )
 
-const BatchAbortedError = problem(
+const BatchAbortedError = defineErrorType(
   errors.BatchAborted,
-  'Another item of this batch failed, so nothing was done. HTTP 409.',
+  'Another item of the batch failed, so nothing was written. HTTP 409.',
 )
-builder.objectFields(BatchAbortedError, (t) => ({ failedIndex: t.exposeInt('failedIndex') }))
+builder.objectFields(BatchAbortedError, (t) => ({
+  failedIndex: t.exposeInt('failedIndex', {
+    description: 'The position of the failed item in the batch, from 0.',
+  }),
+}))
 
-problem(
+defineErrorType(
   errors.StorageError,
-  'The disk or bucket did not do its part; try again. HTTP 507, 503 or 500.',
+  'The disk or the bucket failed; retry later. HTTP 507, 503 or 500.',
 )

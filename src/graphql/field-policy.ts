@@ -15,30 +15,30 @@ import type { Context } from './context.ts'
 import { scopeOf } from './field-scopes.ts'
 import { typenameBytes } from './typename-bytes.ts'
 
-/** A field as it is shown under a sight: 'plain' is as everybody sees it. */
-type Shown = 'plain' | ((row: never, args: never, context: Context) => unknown)
+/** How a restricted row resolves a field: 'plain' uses the resolver of the schema, a function replaces it. */
+type FieldRule = 'plain' | ((row: never, args: never, context: Context) => unknown)
 
 /**
- * What somebody sees of rows that are not theirs by any role: type by type and field by field. Whatever is not named is
- * NotFound, so that a field that is added elsewhere tomorrow shows nothing here until somebody has thought of it.
+ * The fields of rows that a viewer sees without a role, by type and field name. Any other field throws
+ * NotFound, so a new field stays hidden until the policy lists it.
  */
-export type FieldPolicy = Record<string, Record<string, Shown>>
+export type FieldPolicy = Record<string, Record<string, FieldRule>>
 
-const sights = new WeakMap<object, FieldPolicy>()
+const policies = new WeakMap<object, FieldPolicy>()
 
-/** A copy of `row` that is only seen through `sight`; the row itself, which others may share, stays what it is. */
-export function restrict<R extends object>(sight: FieldPolicy, row: R): R {
+/** Returns a copy of `row` whose fields resolve only as `policy` allows. The row itself is unchanged. */
+export function restrict<R extends object>(policy: FieldPolicy, row: R): R {
   const copy = { ...row }
-  sights.set(copy, sight)
+  policies.set(copy, policy)
   return copy
 }
 
 /**
- * Puts the one wrapper around the resolver of every field: it asks whether the row is seen through a sight,
- * and else for the scope that opens the field, counts what the field gives against the budget of its
- * execution, and resolves nothing once that has stopped. Introspection is counted, too.
+ * Wraps the resolver of every field. The wrapper applies the policy of a restricted row, or else requires the
+ * scope of the field; it counts the result against the execution budget, and resolves nothing once the budget
+ * has stopped. Introspection fields are counted as well.
  */
-export function withSights(schema: GraphQLSchema): GraphQLSchema {
+export function withFieldPolicies(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type)) continue
     for (const field of Object.values(type.getFields())) {
@@ -55,17 +55,17 @@ type Resolver = GraphQLFieldResolver<unknown, Context>
 function guarded(type: string, field: string, plain: Resolver): Resolver {
   const scope = scopeOf(type, field)
   return (row, args, context, info) => {
-    const sight = typeof row === 'object' && row !== null ? sights.get(row) : undefined
-    if (!sight) {
+    const policy = typeof row === 'object' && row !== null ? policies.get(row) : undefined
+    if (!policy) {
       if (scope && context.viewer && !context.viewer.scopes.has(scope))
         throw new Forbidden({ missingScopes: [scope] })
       return plain(row, args, context, info)
     }
-    const shown = sight[type]?.[field]
-    if (!shown) throw new NotFound(`${type}.${field}`, `${type}.${field} is not shown here`)
-    return shown === 'plain'
+    const rule = policy[type]?.[field]
+    if (!rule) throw new NotFound(`${type}.${field}`, `${type}.${field} is not available here`)
+    return rule === 'plain'
       ? plain(row, args, context, info)
-      : shown(row as never, args as never, context)
+      : rule(row as never, args as never, context)
   }
 }
 
@@ -78,7 +78,7 @@ function counted({ type }: GraphQLField<unknown, Context>, resolve: Resolver): R
   const count = counterOf(type)
   return (row, args, context, info) => {
     const { budget } = context
-    // An error for each field that is still to come would take more memory than their values.
+    // null, because one error per remaining field would take more memory than the values.
     if (budget.stopped) return null
     budget.countField((info.path.key as string).length)
     const value = resolve(row, args, context, info)
@@ -87,7 +87,7 @@ function counted({ type }: GraphQLField<unknown, Context>, resolve: Resolver): R
   }
 }
 
-const BYTES_OF_A_NUMBER = 10
+const NUMBER_BYTES = 10
 
 type Count = (budget: ExecutionBudget, value: unknown, info: GraphQLResolveInfo) => void
 
@@ -103,18 +103,18 @@ function counterOf(type: GraphQLOutputType) {
 const countObject: Count = (budget, value, info) => {
   if (value == null) return
   budget.countNodes(1)
-  // graphql resolves __typename itself.
+  // The graphql library resolves __typename itself, without this wrapper.
   for (const { selectionSet } of info.fieldNodes)
     if (selectionSet) budget.countBytes(typenameBytes(selectionSet, info.fragments))
 }
 
 const countLeaf: Count = (budget, value) => budget.countBytes(jsonBytes(value))
 
-/** Text that JSON writes as it is, a byte for each character. */
+/** Text that JSON encodes without escapes, one byte per character. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/
 
 function jsonBytes(value: unknown): number {
   if (typeof value === 'string' && PLAIN_TEXT.test(value)) return value.length
-  if (typeof value === 'number') return BYTES_OF_A_NUMBER
+  if (typeof value === 'number') return NUMBER_BYTES
   return Buffer.byteLength(JSON.stringify(value) ?? '')
 }

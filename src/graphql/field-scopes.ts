@@ -1,26 +1,23 @@
 import type { ApiScope } from '../context.ts'
 
 type TypePolicy = {
-  /** Opens every field of the type. */
+  /** The scope that all fields of the type require, except `open`. */
   scope: ApiScope
-  /**
-   * What a token without it is shown all the same: what the writer of the row knows, or needs to go on
-   * writing.
-   */
+  /** Fields that need no scope: what the writer of the row knows anyway, or needs to continue. */
   open: readonly string[]
 }
 
 const scope = 'FILES_READ'
-const written = ['id', 'name', 'path', 'size', 'status']
+const writerFields = ['id', 'name', 'path', 'size', 'status']
 
 /**
- * Types that show what a workspace holds. The lists and queries that lead to them ask for a scope themselves;
- * this holds for rows that are reached another way, such as the payload of a mutation. Without a viewer there
- * are no scopes: PUBLIC workspaces decide.
+ * Types that show the contents of a workspace. The lists and queries that lead to them check a scope
+ * themselves; these policies cover rows that are reached in other ways, such as the payload of a mutation. A
+ * request without a viewer has no scopes, and sees PUBLIC workspaces only.
  */
 const typePolicies: Readonly<Record<string, TypePolicy>> = {
-  File: { scope, open: written },
-  Folder: { scope, open: written },
+  File: { scope, open: writerFields },
+  Folder: { scope, open: writerFields },
   FolderTotals: { scope, open: [] },
   FileVersion: { scope, open: ['id', 'size'] },
   FileFailure: { scope, open: [] },
@@ -30,7 +27,7 @@ const typePolicies: Readonly<Record<string, TypePolicy>> = {
   Tag: { scope, open: ['id', 'name'] },
   Upload: {
     scope,
-    open: [...written, 'offset', 'transport', 'url', 'headers', 'parts', 'expiresAt'],
+    open: [...writerFields, 'offset', 'transport', 'url', 'headers', 'parts', 'expiresAt'],
   },
   UploadFailure: { scope, open: [] },
   Table: { scope, open: ['name', 'sqlName', 'columns'] },
@@ -59,17 +56,14 @@ const typePolicies: Readonly<Record<string, TypePolicy>> = {
   ActivityEvent: { scope: 'ACTIVITY_READ', open: [] },
 }
 
-/** Fields of other types that lead to what a workspace holds. */
+/** Fields of other types that lead to the contents of a workspace. */
 const fieldPolicies: Readonly<Record<string, ApiScope>> = {
   'NameConflictError.existing': scope,
   'StaleRevisionError.entry': scope,
   'QuotaExceededError.usage': scope,
 }
 
-/**
- * The scope that opens a field to a caller with a token; null where no scope is asked for at the field
- * itself.
- */
+/** Returns the scope that a token needs for a field, or null if the field itself requires none. */
 export function scopeOf(type: string, field: string): ApiScope | null {
   const policy = typePolicies[type]
   if (policy) return policy.open.includes(field) ? null : policy.scope

@@ -7,29 +7,32 @@ import type { GraphQLFieldResolver, GraphQLSchema } from 'graphql'
 import { isInputObjectType, isObjectType } from 'graphql'
 import { checkArguments, missingLimit } from './input-limits.ts'
 
-/** Checks the arguments of every field before its resolver, and lets no schema be made in which something has no limit. */
+/**
+ * Checks the arguments of every field before its resolver, and rejects a schema with an input that has no
+ * limit.
+ */
 class InputLimitsPlugin<T extends Types> extends BasePlugin<T> {
   override wrapResolve(
     resolve: GraphQLFieldResolver<unknown, T['Context'], object>,
     { args }: PothosOutputFieldConfig<T>,
   ): GraphQLFieldResolver<unknown, T['Context'], object> {
-    return Object.keys(args).length > 0 ? checkedFirst(resolve) : resolve
+    return Object.keys(args).length > 0 ? withCheckedArguments(resolve) : resolve
   }
 
   override wrapSubscribe(
     subscribe: GraphQLFieldResolver<unknown, T['Context'], object> | undefined,
   ): GraphQLFieldResolver<unknown, T['Context'], object> | undefined {
-    return subscribe && checkedFirst(subscribe)
+    return subscribe && withCheckedArguments(subscribe)
   }
 
   override afterBuild(schema: GraphQLSchema): GraphQLSchema {
     const missing = missingLimits(schema)
     if (missing.length === 0) return schema
-    throw new Error(`declare in graphql/input-limits.ts: ${missing.join('; ')}`)
+    throw new Error(`declare limits in graphql/input-limits.ts: ${missing.join('; ')}`)
   }
 }
 
-const checkedFirst =
+const withCheckedArguments =
   <Context>(
     resolve: GraphQLFieldResolver<unknown, Context, object>,
   ): GraphQLFieldResolver<unknown, Context, object> =>
@@ -38,7 +41,7 @@ const checkedFirst =
     return resolve(parent, args, context, info)
   }
 
-/** What of all that the schema takes has no declared limit. */
+/** Returns the arguments and input fields of the schema that have no declared limit, each with the reason. */
 export function missingLimits(schema: GraphQLSchema): string[] {
   return Object.values(schema.getTypeMap())
     .flatMap((type) => {

@@ -10,12 +10,13 @@ import { type DomainError, InvalidCursor, InvalidInput, NotFound } from '../erro
 import { isBeyondReading, RAW_FACTOR } from '../names.ts'
 
 /*
- * The limit of every text and every list that the API takes, by the name of its field or argument, or by its coordinate where one
- * name stands for several things. Texts: what the domain takes, in bytes or in characters; the domain checks that after NFC. Here
- * four times as many bytes are let through, and nothing has touched a text before that. Lists: items, and the same factor.
+ * The limit of every text and list of the input, by the name of its field or argument, or by its schema
+ * coordinate if one name has several limits. Text limits are those of the domains, in bytes or characters,
+ * which the domains check after NFC. This check runs before anything else reads the text, and so allows
+ * RAW_FACTOR times as many bytes. List limits are numbers of items, with the same factor.
  */
 
-/** In the schema's type ID. All ids have one form, a prefix and 32 digits. */
+/** Maximum length of an ID. All ids consist of a prefix and 32 digits. */
 const MAX_ID_LENGTH = 64
 
 const texts: Record<string, number> = {
@@ -38,12 +39,12 @@ const texts: Record<string, number> = {
   slug: 63,
   table: 255,
   token: 128,
-  // The name of a folder may be a path: createParents.
+  // With createParents the name may be a path.
   'CreateFolderInput.name': 2700,
   'EntryFilter.nameContains': 20_000,
   'EntryFilter.pathPrefix': 20_000,
   'Workspace.tags.nameContains': 256,
-  // Of the items of lists. Tags have 64 characters, not bytes.
+  // Limits of list items. Tags have 64 characters of up to 4 bytes.
   'EntryFilter.mediaTypes': 255,
   add: 256,
   allOf: 256,
@@ -74,10 +75,10 @@ const lists: Record<string, number> = {
   tags: 50,
 }
 
-/** Ids that are held against their form before all else: one of another form is of nothing, and no error. */
-const idsReadByForm = ['Query.node.id', 'Query.nodes.ids']
+/** Ids whose form is checked first: an id of another form matches nothing, and is no error. */
+const idsCheckedByForm = ['Query.node.id', 'Query.nodes.ids']
 
-/** Scalars that know their own limits. */
+/** Scalars that check their own limits. */
 const bounded = [
   'Boolean',
   'ByteCount',
@@ -89,28 +90,29 @@ const bounded = [
   'URL',
 ]
 
-/** Where a value stands: its coordinate in the schema, and its own name. */
-type Place = { owner: string; name: string }
+/** The schema coordinate of a value, as owner and name. */
+type Coordinate = { owner: string; name: string }
 
-const limitIn = (table: Record<string, number>, { owner, name }: Place) =>
+const limitIn = (table: Record<string, number>, { owner, name }: Coordinate) =>
   table[`${owner}.${name}`] ?? table[name]
 
-/** What has no declared limit among the types of one field or argument; null where all has one. */
-export function missingLimit(type: GraphQLInputType, place: Place): string | null {
-  if (isNonNullType(type)) return missingLimit(type.ofType, place)
-  const coordinate = `${place.owner}.${place.name}`
+/** Returns which limit of a field or argument is not declared, or null if all are. */
+export function missingLimit(type: GraphQLInputType, at: Coordinate): string | null {
+  if (isNonNullType(type)) return missingLimit(type.ofType, at)
+  const coordinate = `${at.owner}.${at.name}`
   if (isListType(type))
-    return limitIn(lists, place) === undefined
+    return limitIn(lists, at) === undefined
       ? `${coordinate} has no maximum number of items`
-      : missingLimit(type.ofType, place)
+      : missingLimit(type.ofType, at)
   if (!isScalarType(type) || bounded.includes(type.name)) return null
-  if (type.name === 'ID' || limitIn(texts, place) !== undefined) return null
+  if (type.name === 'ID' || limitIn(texts, at) !== undefined) return null
   return `${coordinate} has no maximum length`
 }
 
 /**
- * Refuses the arguments of a field where a text or a list is longer than is ever read. Paths begin inside of a mutation's `input`, as
- * those of domains do. Throws InvalidInput; NotFound for an id, InvalidCursor for a cursor.
+ * Checks the length of every text and list in the arguments of a field. Error paths start inside a mutation's
+ * `input`, as those of the domains do. Throws InvalidInput, NotFound for an id, or InvalidCursor for a
+ * cursor.
  */
 export function checkArguments(args: object, { parentType, fieldName }: GraphQLResolveInfo) {
   const field = parentType.getFields()[fieldName]
@@ -122,7 +124,7 @@ export function checkArguments(args: object, { parentType, fieldName }: GraphQLR
   }
 }
 
-/** The same for the fields of an input type. What is no field of it is left alone. */
+/** Checks the fields of an input object as checkArguments does. Unknown fields are ignored. */
 export function checkFields(value: object, type: GraphQLInputType, path: string[] = []) {
   if (!isInputObjectType(type)) return
   const fields = type.getFields()
@@ -132,23 +134,23 @@ export function checkFields(value: object, type: GraphQLInputType, path: string[
   }
 }
 
-type At = Place & { path: string[] }
+type InputPosition = Coordinate & { path: string[] }
 
-function checkValue(value: unknown, type: GraphQLInputType, at: At): void {
+function checkValue(value: unknown, type: GraphQLInputType, at: InputPosition): void {
   if (isNonNullType(type)) checkValue(value, type.ofType, at)
   else if (isListType(type)) checkList(value, type.ofType, at)
   else if (isInputObjectType(type)) checkFields(value as object, type, at.path)
   else if (type.name === 'ID') checkId(value, at)
-  else if (type.name === 'String') checkText(value, limitIn(texts, at) ?? 0, at, refusalOf(at))
+  else if (type.name === 'String') checkText(value, limitIn(texts, at) ?? 0, at, lengthErrorOf(at))
 }
 
-function checkList(value: unknown, items: GraphQLInputType, at: At) {
+function checkList(value: unknown, items: GraphQLInputType, at: InputPosition) {
   if (!Array.isArray(value)) return
-  const most = limitIn(lists, at) ?? 0
-  if (value.length > RAW_FACTOR * most)
+  const maxItems = limitIn(lists, at) ?? 0
+  if (value.length > RAW_FACTOR * maxItems)
     throw new InvalidInput({
       path: at.path,
-      message: `at most ${most} at once, not ${value.length}`,
+      message: `${value.length} items (limit ${maxItems})`,
     })
   const isOfObjects = isInputObjectType(isNonNullType(items) ? items.ofType : items)
   for (const [i, item] of value.entries())
@@ -156,26 +158,28 @@ function checkList(value: unknown, items: GraphQLInputType, at: At) {
       checkValue(item, items, isOfObjects ? { ...at, path: [...at.path, String(i)] } : at)
 }
 
-function checkId(value: unknown, at: At) {
-  if (!idsReadByForm.includes(`${at.owner}.${at.name}`))
+function checkId(value: unknown, at: InputPosition) {
+  if (!idsCheckedByForm.includes(`${at.owner}.${at.name}`))
     checkText(value, MAX_ID_LENGTH, at, notFound)
 }
 
-type Refuse = (at: At, limit: number, text: string) => DomainError
+type LengthError = (at: InputPosition, limit: number, text: string) => DomainError
 
-function checkText(value: unknown, limit: number, at: At, refuse: Refuse) {
-  if (typeof value === 'string' && isBeyondReading(value, limit)) throw refuse(at, limit, value)
+function checkText(value: unknown, limit: number, at: InputPosition, createError: LengthError) {
+  if (typeof value === 'string' && isBeyondReading(value, limit))
+    throw createError(at, limit, value)
 }
 
-const tooLong: Refuse = ({ path }, limit, text) =>
+const tooLong: LengthError = ({ path }, limit, text) =>
   new InvalidInput({
     path,
-    message: `${Buffer.byteLength(text)} bytes are too long; at most ${limit}`,
+    message: `${Buffer.byteLength(text)} bytes (limit ${limit})`,
   })
 
-const refusalOf = ({ name }: Place) =>
+const lengthErrorOf = ({ name }: Coordinate) =>
   ['after', 'before'].includes(name) ? invalidCursor : tooLong
 
-const notFound: Refuse = ({ path }, limit, text) => new NotFound(text.slice(0, limit)).at(...path)
+const notFound: LengthError = ({ path }, limit, text) =>
+  new NotFound(text.slice(0, limit)).at(...path)
 
-const invalidCursor: Refuse = () => new InvalidCursor()
+const invalidCursor: LengthError = () => new InvalidCursor()

@@ -16,7 +16,7 @@ import {
 } from 'graphql'
 import { QueryTooComplex } from '../errors.ts'
 
-/** What a document may hold, whatever its fields cost. A fragment counts as often as it is spread. */
+/** Limits of a document, independent of the cost of its fields. A fragment counts once per spread. */
 const documentLimits = {
   tokens: 4000,
   depth: 24,
@@ -26,39 +26,42 @@ const documentLimits = {
   fragments: 50,
 }
 
-/** An answer repeats an alias in each of its objects. */
+/** The response repeats an alias in every object, so a long alias multiplies. */
 const MAX_ALIAS_LENGTH = 256
 
 type Size = Record<'depth' | 'fields' | 'aliases' | 'directives', number>
 type Fragments = Map<string, { definition: FragmentDefinitionNode; size?: Size }>
 type Directed = { readonly directives?: readonly unknown[] | undefined }
 
-/** graphql's parse; throws QueryTooComplex at the token beyond the limit, and where brackets nest too deep for it. */
+/** Parses a document. Throws QueryTooComplex if it has too many tokens or nests too deeply. */
 export function parseWithin(source: string | Source, options: ParseOptions = {}): DocumentNode {
   try {
     return parse(source, { ...options, maxTokens: documentLimits.tokens })
   } catch (error) {
-    if (isTooLong(error))
-      throw new QueryTooComplex(`this document has more than ${documentLimits.tokens} tokens`)
-    // The stack's end: the parser is recursive, and so would be whatever reads the document after it.
-    throw error instanceof RangeError
-      ? new QueryTooComplex('this document nests too deeply')
-      : error
+    if (isTokenLimitError(error))
+      throw new QueryTooComplex(`document has more than ${documentLimits.tokens} tokens`)
+    // A stack overflow: the parser is recursive, as is every later visitor of the document.
+    throw error instanceof RangeError ? new QueryTooComplex('document nests too deeply') : error
   }
 }
 
-const isTooLong = (error: unknown) =>
+const isTokenLimitError = (error: unknown) =>
   error instanceof GraphQLError &&
   error.message.includes(`more than ${documentLimits.tokens} tokens`)
 
-/** graphql's validate, which gives up after ten errors: a hundred take longer to word than all else takes. */
+/**
+ * Validates a document and stops after ten errors, because formatting a hundred takes longer than the rest.
+ */
 export const validateCapped: typeof validate = (schema, document, rules, options) =>
   validate(schema, document, rules, { ...options, maxErrors: 10 })
 
-/** What takes no variables costs what it cost before. */
+/** Costs of operations without variables, which are always the same. */
 const costs = new WeakMap<OperationDefinitionNode, number>()
 
-/** The points that an operation costs, with its variables; 1 for one that cannot be run, as execution will say. */
+/**
+ * Returns the cost of an operation with its variables, or 1 if it cannot be executed, which execution
+ * reports.
+ */
 export function costOf(args: ExecutionArgs): number {
   const operation = getOperationAST(args.document, args.operationName)
   if (!operation || operation.variableDefinitions?.length) return countCost(args)
@@ -68,10 +71,10 @@ export function costOf(args: ExecutionArgs): number {
 }
 
 function countCost({ schema, document, operationName, ...args }: ExecutionArgs): number {
-  // complexityFromQuery takes the first operation, which need not be the one that was asked for.
-  const asked = getOperationAST(document, operationName)
+  // complexityFromQuery evaluates the first operation, which need not be the requested one.
+  const requested = getOperationAST(document, operationName)
   const definitions = document.definitions.filter(
-    (definition) => definition === asked || definition.kind === Kind.FRAGMENT_DEFINITION,
+    (definition) => definition === requested || definition.kind === Kind.FRAGMENT_DEFINITION,
   )
   const query = { ...document, definitions }
   const variables = { ...args.variableValues }
@@ -87,78 +90,78 @@ function countCost({ schema, document, operationName, ...args }: ExecutionArgs):
   }
 }
 
-/** Documents that were walked through and found to be within the limits. */
-const harmless = new WeakSet<DocumentNode>()
+/** Documents that have passed the checks. */
+const checkedDocuments = new WeakSet<DocumentNode>()
 
-/** Throws QueryTooComplex for a document beyond a limit. One walk for each, in time linear to its tokens. */
+/** Throws QueryTooComplex if a document exceeds a limit. Takes time linear in the number of tokens, once. */
 export function checkDocumentLimits(document: DocumentNode): void {
-  if (harmless.has(document)) return
-  refuseLarge(document)
-  harmless.add(document)
+  if (checkedDocuments.has(document)) return
+  assertWithinLimits(document)
+  checkedDocuments.add(document)
 }
 
-function refuseLarge({ definitions }: DocumentNode) {
+function assertWithinLimits({ definitions }: DocumentNode) {
   const fragments: Fragments = new Map()
   for (const definition of definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION)
       fragments.set(definition.name.value, { definition })
-  refuseBeyond('fragments', fragments.size)
+  assertWithinLimit('fragments', fragments.size)
   for (const definition of definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue
-    const variables = (definition.variableDefinitions ?? []).map(ofDirectives)
+    const variables = (definition.variableDefinitions ?? []).map(sizeOfDirectives)
     const size = sum([
-      ofDirectives(definition),
+      sizeOfDirectives(definition),
       ...variables,
       sizeOf(definition.selectionSet, fragments),
     ])
-    for (const [what, much] of Object.entries(size)) refuseBeyond(what as keyof Size, much)
+    for (const [kind, count] of Object.entries(size)) assertWithinLimit(kind as keyof Size, count)
   }
 }
 
-function refuseBeyond(what: keyof typeof documentLimits, much: number) {
-  const most = documentLimits[what]
-  if (much > most)
-    throw new QueryTooComplex(
-      `this document has ${what === 'depth' ? 'the depth' : `${what}:`} ${much}; at most ${most} is read`,
-    )
+function assertWithinLimit(kind: keyof typeof documentLimits, count: number) {
+  const limit = documentLimits[kind]
+  if (count <= limit) return
+  const size = kind === 'depth' ? `depth ${count}` : `${count} ${kind}`
+  const verb = kind === 'fields' ? 'selects' : 'has'
+  throw new QueryTooComplex(`document ${verb} ${size} (limit ${limit})`)
 }
 
 function sizeOf(set: SelectionSetNode | undefined, fragments: Fragments): Size {
-  return sum((set?.selections ?? []).map((selection) => ofSelection(selection, fragments)))
+  return sum((set?.selections ?? []).map((selection) => sizeOfSelection(selection, fragments)))
 }
 
-function ofSelection(selection: SelectionNode, fragments: Fragments): Size {
+function sizeOfSelection(selection: SelectionNode, fragments: Fragments): Size {
   if (selection.kind === Kind.FRAGMENT_SPREAD)
-    return sum([ofDirectives(selection), ofFragment(selection.name.value, fragments)])
-  const inner = sum([ofDirectives(selection), sizeOf(selection.selectionSet, fragments)])
+    return sum([sizeOfDirectives(selection), sizeOfFragment(selection.name.value, fragments)])
+  const inner = sum([sizeOfDirectives(selection), sizeOf(selection.selectionSet, fragments)])
   if (selection.kind === Kind.INLINE_FRAGMENT) return inner
   const aliases = inner.aliases + (selection.alias ? 1 : 0)
-  refuseLongAlias(selection.alias?.value.length ?? 0)
+  assertAliasLength(selection.alias?.value.length ?? 0)
   return { ...inner, aliases, depth: inner.depth + 1, fields: inner.fields + 1 }
 }
 
-function refuseLongAlias(length: number) {
+function assertAliasLength(length: number) {
   if (length > MAX_ALIAS_LENGTH)
     throw new QueryTooComplex(
-      `this document has an alias of ${length} characters; at most ${MAX_ALIAS_LENGTH} are read`,
+      `document has an alias of ${length} characters (limit ${MAX_ALIAS_LENGTH})`,
     )
 }
 
-/** Measured once. One that spreads itself counts as nothing inside itself; validation refuses it later. */
-function ofFragment(name: string, fragments: Fragments): Size {
+/** Measures a fragment once. A recursive spread counts as nothing; validation rejects it later. */
+function sizeOfFragment(name: string, fragments: Fragments): Size {
   const fragment = fragments.get(name)
-  if (!fragment) return nothing
+  if (!fragment) return zeroSize
   if (fragment.size) return fragment.size
-  fragment.size = nothing
+  fragment.size = zeroSize
   const { definition } = fragment
-  fragment.size = sum([ofDirectives(definition), sizeOf(definition.selectionSet, fragments)])
+  fragment.size = sum([sizeOfDirectives(definition), sizeOf(definition.selectionSet, fragments)])
   return fragment.size
 }
 
-const nothing: Size = { depth: 0, fields: 0, aliases: 0, directives: 0 }
+const zeroSize: Size = { depth: 0, fields: 0, aliases: 0, directives: 0 }
 
-const ofDirectives = ({ directives = [] }: Directed): Size => ({
-  ...nothing,
+const sizeOfDirectives = ({ directives = [] }: Directed): Size => ({
+  ...zeroSize,
   directives: directives.length,
 })
 
@@ -170,5 +173,5 @@ const sum = (sizes: Size[]): Size =>
       aliases: a.aliases + b.aliases,
       directives: a.directives + b.directives,
     }),
-    nothing,
+    zeroSize,
   )

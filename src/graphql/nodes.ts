@@ -9,55 +9,64 @@ type Row = { id: string }
 type Load<R> = (ids: readonly string[], context: Context) => Promise<(R | null | undefined)[]>
 type NodeType = { name: string; load: Load<Row> }
 
+/** Maximum number of ids in Query.nodes. */
+const MAX_IDS = 100
+
 const nodeTypes = new Map<IdPrefix, NodeType>()
 
-/** Anything with an id. */
 export const Node = builder.interfaceRef<Row>('Node').implement({
+  description: 'An object with an id that is unique in the whole server.',
   resolveType: ({ id }) => nodeTypeOf(id)?.name,
-  fields: (t) => ({ id: t.exposeID('id') }),
+  fields: (t) => ({ id: t.exposeID('id', { description: 'The id of the object.' }) }),
 })
 
-/** What each request has loaded so far. */
-const loaded = new WeakMap<Context, { clearAll: () => unknown }[]>()
+/** The loaders that each request has used. */
+const loadersInUse = new WeakMap<Context, { clearAll: () => unknown }[]>()
 
-/** Before something is changed: what was loaded before may not be so after. */
+/**
+ * Clears the loaders of a request. Every mutation calls it, because rows loaded before it may be stale after
+ * it.
+ */
 export const clearLoaders = (context: Context) => {
-  for (const loads of loaded.get(context) ?? []) loads.clearAll()
+  for (const dataLoader of loadersInUse.get(context) ?? []) dataLoader.clearAll()
 }
 
 /**
- * One batch and one cache for each request: the way to a row by its id from inside a type.
- * The ids come from rows that were authorised, so `load` asks nothing about the viewer.
+ * Returns a function that loads a row by its id, with one batch and one cache per request.
+ * The ids come from rows that were already authorised, so `load` does not check the viewer.
  */
 export function loader<R>(load: Load<R>) {
   const loaders = new WeakMap<Context, DataLoader<string, R | null>>()
 
-  function loadsOf(context: Context) {
+  function loaderOf(context: Context) {
     const existing = loaders.get(context)
     if (existing) return existing
-    const loads = new DataLoader<string, R | null>(async (ids) => {
+    const dataLoader = new DataLoader<string, R | null>(async (ids) => {
       const rows = await load(ids, context)
       return rows.map((row) => row ?? null)
     })
-    loaders.set(context, loads)
-    loaded.set(context, [...(loaded.get(context) ?? []), loads])
-    return loads
+    loaders.set(context, dataLoader)
+    loadersInUse.set(context, [...(loadersInUse.get(context) ?? []), dataLoader])
+    return dataLoader
   }
 
-  const loadOne = (context: Context, id: string): Promise<R | null> => loadsOf(context).load(id)
-  /** What is at hand need not be asked for. */
-  const prime = (context: Context, id: string, row: R) => void loadsOf(context).prime(id, row)
+  const loadOne = (context: Context, id: string): Promise<R | null> => loaderOf(context).load(id)
+  /** Puts a row that is already known into the cache. */
+  const prime = (context: Context, id: string, row: R) => void loaderOf(context).prime(id, row)
   return Object.assign(loadOne, { prime })
 }
 
-/** Makes ids of `prefix` answer to node(id:). `load` gives only what the viewer may see: null in the place of the rest. */
+/**
+ * Registers a type with node(id:) by its id prefix. `load` must return null for rows that the viewer may not
+ * see.
+ */
 export function nodeType<R extends Row>(prefix: IdPrefix, name: string, load: Load<R>) {
   nodeTypes.set(prefix, { name, load })
 }
 
-/** For node(id:): what is not there, or not the viewer's to see, is null; a fault stays a fault. */
-export const nullIfDenied = <T>(asked: Promise<T>): Promise<T | null> =>
-  asked.catch((error: unknown) => {
+/** Returns null instead of NotFound and Forbidden, for node(id:); other errors are rethrown. */
+export const nullIfDenied = <T>(result: Promise<T>): Promise<T | null> =>
+  result.catch((error: unknown) => {
     if (error instanceof NotFound || error instanceof Forbidden) return null
     throw error
   })
@@ -70,8 +79,8 @@ const nodeTypeOf = (id: string) => {
 const loadNode = loader<Row>(async (ids, context) => {
   const found = await Promise.all(
     [...nodeTypes.values()].map(async (type) => {
-      const own = ids.filter((id) => nodeTypeOf(id) === type)
-      return own.length > 0 ? type.load(own, context) : []
+      const idsOfType = ids.filter((id) => nodeTypeOf(id) === type)
+      return idsOfType.length > 0 ? type.load(idsOfType, context) : []
     }),
   )
   const byId = new Map(found.flat().map((row) => [row?.id, row]))
@@ -82,8 +91,9 @@ builder.queryField('node', (t) =>
   t.field({
     type: Node,
     nullable: true,
-    description: 'Anything by its id. Null for what does not exist or is not yours to see.',
-    args: { id: t.arg.id({ required: true }) },
+    description:
+      'Returns an object by its id, or null if it does not exist or the viewer may not see it.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the object.' }) },
     resolve: (_, { id }, context) => loadNode(context, id),
   }),
 )
@@ -92,11 +102,19 @@ builder.queryField('nodes', (t) =>
   t.field({
     type: [Node],
     nullable: { list: false, items: true },
-    description: 'At most 100 at once; null in the place of each that is not there.',
+    description:
+      'Returns objects by their ids, in the same order, with null for each that does not exist or that the viewer may not see.',
     complexity: ({ ids }) => listCost(ids.length),
-    args: { ids: t.arg.idList({ required: true }) },
+    args: {
+      ids: t.arg.idList({
+        required: true,
+        description: `The ids of the objects, at most ${MAX_IDS}.`,
+      }),
+    },
     resolve: (_, { ids }, context) => {
-      if (ids.length > 100) throw new InvalidInput({ path: ['ids'], message: 'at most 100 ids' })
+      if (ids.length > MAX_IDS) {
+        throw new InvalidInput({ path: ['ids'], message: `at most ${MAX_IDS} ids` })
+      }
       return Promise.all(ids.map((id) => loadNode(context, id)))
     },
   }),

@@ -14,65 +14,76 @@ type PageArgs = {
 
 builder.globalConnectionField('totalCount', (t) =>
   t.int({
-    description: 'Of the whole list, not of this page. Counted when asked for.',
+    description: 'Number of objects in the whole list, counted only when requested.',
     resolve: ({ totalCount }) => totalCount(),
   }),
 )
 
 /**
- * What a connection field answers: the page of `list` that the arguments ask for, `defaultSize` rows where they name no
- * number. Throws BadPageSize unless there is one of first and last, or neither, from 1 to 100; InvalidCursor as readPage.
+ * Returns the requested page of `list` for a connection field, with `defaultSize` rows if the arguments give
+ * no size. Throws BadPageSize as parsePageArgs does, and InvalidCursor as readPage does.
  */
 export async function page<R extends object>(
   args: PageArgs,
   list: List<R>,
   { defaultSize = defaultPageSize } = {},
 ) {
-  const span = spanOf(args, defaultSize)
+  const request = parsePageArgs(args, defaultSize)
   const { edges, ...pageInfo } = await (list.keep
-    ? readFilteredPage(list, span)
-    : readPage(list, span))
-  // Where the time of the request is over, a count may come less far than the page.
+    ? readFilteredPage(list, request)
+    : readPage(list, request))
+  // A count that runs out of time may be smaller than the page.
   const countedKept = async () => Math.max(await countKept(list), edges.length)
   return { edges, pageInfo, totalCount: () => (list.keep ? countedKept() : countList(list)) }
 }
 
-/** The part of a list that arguments ask for; throws BadPageSize. */
-export function spanOf(
+/**
+ * Parses the arguments of a connection field. Throws BadPageSize if both first and last are given, or if the
+ * size is not from 1 to 100.
+ */
+export function parsePageArgs(
   { first, last, after, before }: PageArgs,
   defaultSize = defaultPageSize,
 ): PageRequest {
   if (first != null && last != null) {
-    throw new BadPageSize(`give first or last, not both; each is from 1 to ${maxPageSize}`).at(
-      'last',
-    )
+    throw new BadPageSize('first and last cannot be combined').at('last')
   }
-  if (last != null) return { last: checked('last', last), after, before }
-  return { first: checked('first', first ?? defaultSize), after, before }
+  if (last != null) return { last: checkSize('last', last), after, before }
+  return { first: checkSize('first', first ?? defaultSize), after, before }
 }
 
-function checked(name: string, size: number) {
+function checkSize(name: string, size: number) {
   if (size >= 1 && size <= maxPageSize) return size
-  throw new BadPageSize(`${name} is from 1 to ${maxPageSize}, not ${size}`).at(name)
+  throw new BadPageSize(`${name} is ${size} (must be from 1 to ${maxPageSize})`).at(name)
 }
 
 type NodeRef<Shape> = ObjectRef<SchemaTypes, Shape> | InterfaceRef<SchemaTypes, Shape>
 
-/** By their names: fields are declared lazily, and whichever comes first makes the types. */
-const made = new Map<string, unknown>()
+/** Connection types by name: fields are declared lazily, and the first one creates the types. */
+const connectionTypes = new Map<string, unknown>()
 
 /**
- * The types of a list of `type`, for the second and third argument of t.connection: EntryConnection and EntryEdge for
- * the name Entry. Made once for each name, so that every field that lists entries answers with the same.
+ * Returns the connection and edge types of a list of `type`, for the second and third argument of
+ * t.connection: EntryConnection and EntryEdge for the name Entry. All fields with the same name share these
+ * types.
  */
 export function connectionOf<Shape>(type: NodeRef<Shape>, name: string) {
-  const types = (made.get(name) as Connection<Shape> | undefined) ?? makeConnection(type, name)
-  made.set(name, types)
+  const existing = connectionTypes.get(name) as Connection<Shape> | undefined
+  const types = existing ?? createConnection(type, name)
+  connectionTypes.set(name, types)
   return types
 }
-type Connection<Shape> = ReturnType<typeof makeConnection<Shape>>
+type Connection<Shape> = ReturnType<typeof createConnection<Shape>>
 
-function makeConnection<Shape>(type: NodeRef<Shape>, name: string) {
-  const edge = builder.edgeObject({ type, name: `${name}Edge` })
-  return [builder.connectionObject({ type, name: `${name}Connection` }, edge), edge] as const
+function createConnection<Shape>(type: NodeRef<Shape>, name: string) {
+  const edge = builder.edgeObject({
+    type,
+    name: `${name}Edge`,
+    description: `One ${type.name} of a page, with its cursor.`,
+  })
+  const connection = builder.connectionObject(
+    { type, name: `${name}Connection`, description: `One page of a list of ${type.name} objects.` },
+    edge,
+  )
+  return [connection, edge] as const
 }

@@ -2,14 +2,14 @@ import { type GraphQLResolveInfo, Kind, type SelectionNode, type SelectionSetNod
 
 type Fragments = GraphQLResolveInfo['fragments']
 
-/** A name of a type, with the quotes, colon and comma around it and its key. */
-const BYTES_OF_A_TYPENAME = 30
-const known = new WeakMap<SelectionSetNode, number>()
+/** Estimated size of one type name, with the quotes, colon and comma around it and its key. */
+const TYPENAME_BYTES = 30
+const cache = new WeakMap<SelectionSetNode, number>()
 
-/** How many bytes the __typename fields of a selection add to one object of the answer; measured once for each selection. */
+/** Returns how many bytes the __typename fields of a selection add to one object of the response. */
 export function typenameBytes(set: SelectionSetNode, fragments: Fragments): number {
-  const bytes = known.get(set) ?? sum(set, fragments)
-  known.set(set, bytes)
+  const bytes = cache.get(set) ?? sum(set, fragments)
+  cache.set(set, bytes)
   return bytes
 }
 
@@ -19,7 +19,7 @@ const sum = ({ selections }: SelectionSetNode, fragments: Fragments) =>
 function bytesOf(selection: SelectionNode, fragments: Fragments): number {
   if (selection.kind === Kind.FIELD) {
     const { name, alias } = selection
-    return name.value === '__typename' ? BYTES_OF_A_TYPENAME + (alias ?? name).value.length : 0
+    return name.value === '__typename' ? TYPENAME_BYTES + (alias ?? name).value.length : 0
   }
   const isSpread = selection.kind === Kind.FRAGMENT_SPREAD
   const set = isSpread ? fragments[selection.name.value]?.selectionSet : selection.selectionSet

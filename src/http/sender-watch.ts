@@ -1,5 +1,5 @@
 import type { Db } from '../database/database.ts'
-import { revokedAmong } from '../domains/accounts/reads.ts'
+import { findRevokedTokens } from '../domains/accounts/reads.ts'
 
 const EVERY_MS = 5_000
 /** So many tokens are asked for by one statement. */
@@ -18,7 +18,7 @@ export function openSenderWatch(db: Db) {
   async function look() {
     const ids = [...new Set(running.values())]
     for (let from = 0; from < ids.length; from += BATCH_SIZE) {
-      const revoked = await revokedAmong(db, ids.slice(from, from + BATCH_SIZE))
+      const revoked = await findRevokedTokens(db, ids.slice(from, from + BATCH_SIZE))
       for (const [stop, id] of running) if (revoked.has(id)) stop.abort('revoked')
     }
   }

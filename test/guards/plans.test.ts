@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { transact } from '../../src/database/transaction.ts'
-import { writeCursor } from '../../src/domains/activity/sync-cursor.ts'
+import { encodeSyncCursor } from '../../src/domains/activity/sync-cursor.ts'
 import { claim } from '../../src/jobs/queue.ts'
 import { allChanges } from '../support/changes.ts'
 import {
@@ -292,7 +292,7 @@ describe('one thing by its name is sought, not scanned for', () => {
   test('what has changed, from the first event on, and everything as changes', () =>
     expectQuick(async () => {
       const { workspaceId } = place
-      const since = writeCursor(holdall.app.signingKeys, workspaceId, { seq: 0 })
+      const since = encodeSyncCursor(holdall.app.signingKeys, workspaceId, { seq: 0 })
       const { changes } = await allChanges(holdall, workspaceId, { since, first: 40 })
       expect(changes.length).toBeGreaterThan(300)
       const snapshot = await allChanges(holdall, workspaceId, { first: 40 })

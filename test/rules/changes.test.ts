@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
-  readCursor,
+  decodeSyncCursor,
+  encodeSyncCursor,
   type SyncPosition,
-  writeCursor,
 } from '../../src/domains/activity/sync-cursor.ts'
 import { SyncCursorExpired } from '../../src/errors.ts'
 import { changesOf, forMirror } from '../support/changes.ts'
@@ -39,22 +39,22 @@ describe('a cursor', () => {
     mark,
     file: fc.option(file),
   })
-  const walk = fc.record({ of: fc.constantFrom('workspace', 'event'), at: fc.option(step) })
+  const scan = fc.record({ of: fc.constantFrom('workspace', 'event'), at: fc.option(step) })
   const places: fc.Arbitrary<SyncPosition> = fc.record({
     seq: number,
-    owedUntil: number,
-    walk: fc.option(walk),
+    resendUntil: number,
+    scan: fc.option(scan),
   })
-  const write = (place: SyncPosition) => writeCursor(keys, 'ws_1', place)
-  const read = (cursor: string) => readCursor(keys, 'ws_1', cursor)
+  const write = (place: SyncPosition) => encodeSyncCursor(keys, 'ws_1', place)
+  const read = (cursor: string) => decodeSyncCursor(keys, 'ws_1', cursor)
 
   test('gives back the place that it was made of, and is short enough to be sent', () => {
     fc.assert(
       fc.property(places, (place) => {
         const cursor = write(place)
-        const { seq, owedUntil, walk } = place
-        const matters = walk !== null || owedUntil > seq
-        expect(read(cursor)).toEqual(matters ? place : { ...place, owedUntil: 0 })
+        const { seq, resendUntil, scan } = place
+        const matters = scan !== null || resendUntil > seq
+        expect(read(cursor)).toEqual(matters ? place : { ...place, resendUntil: 0 })
         expect(write(read(cursor))).toBe(cursor)
         expect(cursor.length).toBeLessThanOrEqual(256)
       }),
@@ -62,9 +62,11 @@ describe('a cursor', () => {
   })
 
   test('is the same for the same place, whatever once was owed', () => {
-    expect(write({ seq: 7, owedUntil: 7, walk: null })).toBe(writeCursor(keys, 'ws_1', { seq: 7 }))
-    expect(write({ seq: 7, owedUntil: 8, walk: null })).not.toBe(
-      write({ seq: 7, owedUntil: 0, walk: null }),
+    expect(write({ seq: 7, resendUntil: 7, scan: null })).toBe(
+      encodeSyncCursor(keys, 'ws_1', { seq: 7 }),
+    )
+    expect(write({ seq: 7, resendUntil: 8, scan: null })).not.toBe(
+      write({ seq: 7, resendUntil: 0, scan: null }),
     )
   })
 
@@ -80,8 +82,8 @@ describe('a cursor', () => {
           const damaged = cursor.slice(0, index) + other + cursor.slice(index + 1)
           if (damaged !== cursor) expect(() => read(damaged)).toThrow(SyncCursorExpired)
           expect(() => read(cursor.slice(0, index))).toThrow(SyncCursorExpired)
-          expect(() => readCursor(keys, 'ws_2', cursor)).toThrow(SyncCursorExpired)
-          expect(() => readCursor(keysOf('other'), 'ws_1', cursor)).toThrow(SyncCursorExpired)
+          expect(() => decodeSyncCursor(keys, 'ws_2', cursor)).toThrow(SyncCursorExpired)
+          expect(() => decodeSyncCursor(keysOf('other'), 'ws_1', cursor)).toThrow(SyncCursorExpired)
         },
       ),
     )

@@ -357,7 +357,7 @@ describe('wrong input', () => {
   const many = Array.from({ length: 51 }, (_, i) => `tag ${i}`)
   type Case = [string, (of: Place) => object, readonly [readonly string[], string]]
   test.each<Case>([
-    ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'name a workspace or a parent']],
+    ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'workspaceId or parent is required']],
     ['createFolder', () => ({ workspaceId, name: '' }), name('a name is needed')],
     ['createFolder', () => ({ workspaceId, name: 'a/b' }), name('a name has no "/"')],
     ['createFolder', () => ({ workspaceId, name: '..' }), name('".." is not a name')],
@@ -382,7 +382,11 @@ describe('wrong input', () => {
       () => ({ entry: { path: { workspaceId, path: '/raw' } }, name: 'x' }),
       [['entry', 'path'], 'a path does not begin with "/"'],
     ],
-    ['updateTag', ({ tag }) => ({ tagId: tag, color: 'red' }), [['color'], 'a color like #1e90ff']],
+    [
+      'updateTag',
+      ({ tag }) => ({ tagId: tag, color: 'red' }),
+      [['color'], 'must be a color such as #1e90ff'],
+    ],
     [
       'moveEntries',
       ({ root }) => ({ entries: [], destination: { id: root } }),

@@ -122,7 +122,7 @@ describe('createFolder', () => {
   test('refuses what it cannot stand in', async () => {
     const input = { name: 'x' }
     const nowhere = await refused(holdall, 'createFolder', input)
-    expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'name a workspace or a parent'))
+    expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'workspaceId or parent is required'))
     const { id } = await file('a.txt')
     const inFile = await refused(holdall, 'createFolder', { ...input, parent: { id } })
     expect(inFile).toMatchObject({ code: 'INVALID_STATE', state: 'FILE', path: ['parent'] })

@@ -91,9 +91,7 @@ describe('the executed budget', () => {
     const page = (n: number) => `query ($id: ID!) { workspace(by: { id: $id }) {
       ${times(n, 'entries(first: 10) { nodes { id tags { id } } }')} } }`
     expect((await small.graphql(page(10), { id })).errors).toBeUndefined()
-    expect(await expectTooComplex(small, page(36), id)).toBe(
-      'the answer has more than 1000 objects',
-    )
+    expect(await expectTooComplex(small, page(36), id)).toBe('response has more than 1000 objects')
   })
 
   test.each([
@@ -101,7 +99,7 @@ describe('the executed budget', () => {
     ['metadata under many aliases', times(99, 'metadata')],
   ])('ends a request with more bytes than MAX_RESPONSE_BYTES: %s', async (_, selection) => {
     const message = await expectTooComplex(holdall, entries(selection))
-    expect(message).toBe('the answer has more than 20000000 bytes')
+    expect(message).toBe('response has more than 20000000 bytes')
   })
 
   test('counts introspection, and leaves room for that of a client', async () => {

@@ -107,8 +107,8 @@ describe('createApiToken', () => {
   test.each([
     ['name', { name: ' ' }, '1 to 200 characters'],
     ['name', { name: 'x'.repeat(201) }, '1 to 200 characters'],
-    ['expiresAt', { expiresAt: iso(START) }, 'a moment in the future'],
-    ['expiresAt', { expiresAt: iso(START - 1) }, 'a moment in the future'],
+    ['expiresAt', { expiresAt: iso(START) }, 'must be in the future'],
+    ['expiresAt', { expiresAt: iso(START - 1) }, 'must be in the future'],
     [
       'workspaceId',
       { userId: 'usr_0' },

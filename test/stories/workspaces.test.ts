@@ -101,10 +101,13 @@ describe('createWorkspace', () => {
       named(slugs, 'slug'),
     ]),
     [{ description: 'x'.repeat(10_001) }, named('at most 10,000 characters', 'description')],
-    [{ trashRetentionDays: -1 }, named('0 (never purged by itself) to 3650', 'trashRetentionDays')],
+    [
+      { trashRetentionDays: -1 },
+      named('0 (never purged automatically) to 3650', 'trashRetentionDays'),
+    ],
     [
       { trashRetentionDays: 3651 },
-      named('0 (never purged by itself) to 3650', 'trashRetentionDays'),
+      named('0 (never purged automatically) to 3650', 'trashRetentionDays'),
     ],
   ])('refuses %j', async (input, error) => {
     expect(await refused(holdall, 'createWorkspace', { name: 'Lab', ...input })).toMatchObject(
@@ -211,7 +214,7 @@ describe('updateWorkspace', () => {
     [{ name: ' ' }, named('1 to 200 characters', 'name')],
     [
       { trashRetentionDays: 4000 },
-      named('0 (never purged by itself) to 3650', 'trashRetentionDays'),
+      named('0 (never purged automatically) to 3650', 'trashRetentionDays'),
     ],
   ])('refuses %j', async (input, error) => {
     const { id: workspaceId } = await make()
@@ -391,7 +394,7 @@ describe('a token bound to a workspace', () => {
     // The scope it has; what is missing is that it were bound to nothing.
     expect(await refused(holdall, 'createWorkspace', { name: 'New' }, { token })).toMatchObject({
       __typename: 'ForbiddenError',
-      message: 'a token bound to a workspace makes no others',
+      message: 'a token that is bound to a workspace cannot create workspaces',
       missingScopes: [],
       requiredRole: null,
     })

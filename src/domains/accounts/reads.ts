@@ -11,21 +11,24 @@ import { hashSecret, parseScopes } from './rules.ts'
 export type UserRow = Row<'users'>
 export type TokenRow = Row<'apiTokens'>
 
-/** How stale lastUsedAt may be: one write a minute for each token, not one for each request. */
-const LAST_USED_STEP_MS = 60_000
+/** Precision of lastUsedAt, so that each token causes at most one write per minute. */
+const LAST_USED_PRECISION_MS = 60_000
 
-/** Who holds this secret. Unknown, revoked and expired tokens are all Unauthenticated, after the same work. */
+/**
+ * Returns the viewer whose token has this secret. Throws Unauthenticated for unknown, revoked and expired
+ * tokens alike, after the same work.
+ */
 export async function authenticate(
   { db, now }: { db: Db; now: () => number },
   secret: string,
 ): Promise<Viewer> {
   const hash = hashSecret(secret)
   const [token] = await tokensByHash(db, hash)
-  if (!token || !sameText(token.secretHash, hash) || !isAlive(token, now())) {
+  if (!token || !isSameText(token.secretHash, hash) || !isAlive(token, now())) {
     throw new Unauthenticated()
   }
-  // A disk that is full keeps nobody from reading; what else is wrong the next statement will say.
-  if (now() - (token.lastUsedAt ?? 0) > LAST_USED_STEP_MS)
+  // A failed write, as on a full disk, must not prevent reads. Other errors recur in the next statement.
+  if (now() - (token.lastUsedAt ?? 0) > LAST_USED_PRECISION_MS)
     await markUsed(db, token.id, now()).catch(() => {})
   return viewerFrom(token)
 }
@@ -39,10 +42,10 @@ export const usersById = rowsById('users')
 export const userByEmail = (db: Db | Tx, email: string): Promise<UserRow | undefined> =>
   db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 
-/** The setting that names the user whom the very first start has made. */
+/** Name of the setting with the id of the user that the first start created. */
 export const FIRST_OWNER = 'firstOwner'
 
-/** Whether this user is the one whom the very first start has made. */
+/** Returns whether this user is the one that the first start created. */
 export async function isFirstOwner(db: Db, userId: string): Promise<boolean> {
   const setting = await db
     .selectFrom('settings')
@@ -54,9 +57,11 @@ export async function isFirstOwner(db: Db, userId: string): Promise<boolean> {
 
 export const tokensById = rowsById('apiTokens')
 
-/** Whether the token `id` was made with the token `ancestorId`, however indirectly. */
-export async function isMadeWith(tx: Tx, id: string, ancestorId: string): Promise<boolean> {
-  const found = await tx
+/**
+ * Returns whether the token `id` was created with the token `ancestorId`, directly or through other tokens.
+ */
+export async function isDescendantToken(tx: Tx, id: string, ancestorId: string): Promise<boolean> {
+  const match = await tx
     .withRecursive('above', (q) =>
       q
         .selectFrom('apiTokens')
@@ -73,10 +78,10 @@ export async function isMadeWith(tx: Tx, id: string, ancestorId: string): Promis
     .select('parentId')
     .where('parentId', '=', ancestorId)
     .executeTakeFirst()
-  return found !== undefined
+  return match !== undefined
 }
 
-/** Who acts by this token where it is not at hand, with the rights of this moment; null once it opens nothing any more. */
+/** Returns the viewer of a token, or null if it does not exist, is revoked or has expired. */
 export async function viewerOf(
   { db, now }: { db: Db; now: () => number },
   tokenId: string,
@@ -86,24 +91,24 @@ export async function viewerOf(
 }
 
 /**
- * The same for the end of what a request has begun: null where the token was revoked, not where it has only
- * expired since.
+ * Returns the viewer of a token for the end of a request that has already started: null if the token is
+ * revoked, but not if it has only expired.
  */
-export async function viewerOfBegun(db: Db | Tx, tokenId: string): Promise<Viewer> {
+export async function viewerUnlessRevoked(db: Db | Tx, tokenId: string): Promise<Viewer> {
   const [token] = await tokensById(db, [tokenId])
   return token && token.revokedAt === null ? viewerFrom(token) : null
 }
 
 /**
- * For the transaction that ends what a request began long before. Expiry is checked when a request starts,
- * revocation here as well. Throws Unauthenticated.
+ * Throws Unauthenticated if the viewer's token is revoked. For the last transaction of a long request: expiry
+ * is checked only when a request starts, revocation here as well.
  */
 export async function requireUnrevoked(db: Db | Tx, viewer: Viewer): Promise<void> {
-  if (viewer && !(await viewerOfBegun(db, viewer.tokenId))) throw new Unauthenticated()
+  if (viewer && !(await viewerUnlessRevoked(db, viewer.tokenId))) throw new Unauthenticated()
 }
 
-/** Those of the tokens that were revoked, or are not there. */
-export async function revokedAmong(db: Db, ids: readonly string[]): Promise<Set<string>> {
+/** Returns those of `ids` whose tokens are revoked or do not exist. */
+export async function findRevokedTokens(db: Db, ids: readonly string[]): Promise<Set<string>> {
   const tokens = await tokensById(db, ids)
   return new Set(ids.filter((_, i) => tokens[i]?.revokedAt !== null))
 }
@@ -115,11 +120,11 @@ const viewerFrom = ({ id, userId, workspaceId, scopes }: TokenRow): Viewer => ({
   workspaceId,
 })
 
-/** Whether a token still opens what it once did. */
+/** Returns whether a token is neither revoked nor expired. */
 export const isAlive = ({ expiresAt, revokedAt }: TokenRow, now: number) =>
   revokedAt === null && (expiresAt === null || expiresAt > now)
 
-const sameText = (a: string, b: string) =>
+const isSameText = (a: string, b: string) =>
   a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
 
 const markUsed = (db: Db, id: string, lastUsedAt: number) =>

@@ -3,7 +3,9 @@ import { type ApiScope, apiScopes } from '../../context.ts'
 import { InvalidInput } from '../../errors.ts'
 import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
 
-/** Throws InvalidInput for a name of a user or a token that is empty, too long, or reads as another. */
+/**
+ * Throws InvalidInput if the name of a user or token is empty, too long, or could be mistaken for another.
+ */
 export function checkName(name: string) {
   if (name.trim() === '' || name.length > 200) {
     throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
@@ -13,13 +15,13 @@ export function checkName(name: string) {
   throw new InvalidInput({ path: ['name'], message })
 }
 
-/** A new API token: 256 random bits behind a prefix that secret scanners can learn. */
+/** Returns the secret of a new API token: 256 random bits after a prefix that secret scanners recognise. */
 export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
 
-/** What is stored of a secret. Tokens are random, so one round of SHA-256 is enough. */
+/** Returns the stored hash of a secret. Secrets are random, so one round of SHA-256 is enough. */
 export const hashSecret = (secret: string) => hash('sha256', secret)
 
-/** The first characters of a secret that newSecret made, for people to tell tokens apart. */
+/** Returns the first characters of a generated secret, by which people distinguish tokens. */
 export const secretPrefix = (secret: string) => secret.slice(0, 8)
 
 export const parseScopes = (text: string): ApiScope[] =>

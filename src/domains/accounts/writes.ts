@@ -11,34 +11,40 @@ type NewToken = {
   workspaceId: string | null
   scopes: readonly ApiScope[]
   expiresAt: number | null
-  /** Who makes it, and with which token; both are absent where it is made on the server. */
+  /** The user and the token that create it; both absent if it is created on the server. */
   issuerId?: string
   parentId?: string
   secret?: string
 }
-/** So many rows are changed by one statement. */
+/** Maximum number of rows that one statement changes. */
 const BATCH_SIZE = 500
 
-/** On the very first start makes the owner and a token with every scope, and answers with its secret; later null. */
+/**
+ * Creates the owner and a token with all scopes on the first start, and returns its secret; later returns
+ * null.
+ */
 export async function ensureOwner(
   { db, now }: { db: Db; now: () => number },
   adminToken: string | null,
 ): Promise<{ secret: string } | null> {
   return transact(db, async (tx) => {
-    const someone = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst()
-    if (someone || !(await isFirst(tx))) return null
+    const existing = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst()
+    if (existing || !(await claimFirstStart(tx))) return null
     const owner = await createUser(tx, { name: 'Owner', email: null, createdAt: now() })
     await tx.insertInto('settings').values({ name: FIRST_OWNER, value: owner.id }).execute()
     const token = { name: 'First token', userId: owner.id, scopes: apiScopes }
     const chosen = adminToken === null ? {} : { secret: adminToken }
-    const terms = { ...token, workspaceId: null, expiresAt: null, ...chosen }
-    const { secret } = await createToken(tx, terms, now())
+    const newToken = { ...token, workspaceId: null, expiresAt: null, ...chosen }
+    const { secret } = await createToken(tx, newToken, now())
     return { secret }
   })
 }
 
-/** Of processes that start at the same moment: the others wait here until this one has committed, and find themselves late. */
-async function isFirst(tx: Tx): Promise<boolean> {
+/**
+ * Returns true in one process only: others that start at the same time wait here until it commits, and get
+ * false.
+ */
+async function claimFirstStart(tx: Tx): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx
     .insertInto('settings')
     .values({ name: 'owner', value: 'made' })
@@ -50,6 +56,7 @@ async function isFirst(tx: Tx): Promise<boolean> {
 type NewUser = Pick<UserRow, 'name' | 'email' | 'createdAt'> &
   Partial<Pick<UserRow, 'kind' | 'workspaceId'>>
 
+/** Creates a user and returns its row. */
 export async function createUser(tx: Tx, user: NewUser): Promise<UserRow> {
   return tx
     .insertInto('users')
@@ -58,7 +65,7 @@ export async function createUser(tx: Tx, user: NewUser): Promise<UserRow> {
     .executeTakeFirstOrThrow()
 }
 
-/** A new token; its secret is in the answer and nowhere else. */
+/** Creates a token. The returned secret is stored nowhere. */
 export async function createToken(
   tx: Tx,
   { secret: chosen, scopes, ...token }: NewToken,
@@ -71,7 +78,7 @@ export async function createToken(
       id: newId('tok'),
       ...token,
       scopes: formatScopes(scopes),
-      // The first characters of a secret that somebody chose may say much of the rest.
+      // The first characters of a chosen secret may reveal much of the rest.
       prefix: chosen === undefined ? secretPrefix(secret) : '',
       secretHash: hashSecret(secret),
       createdAt,
@@ -84,8 +91,8 @@ export async function createToken(
 }
 
 /**
- * Locks a token until the transaction ends, so that nobody revokes it meanwhile: what is made with it is either seen by the one who
- * revokes it, or not made. Null where it opens nothing any more.
+ * Locks a token until the transaction ends, so that it cannot be revoked meanwhile: a revocation either sees
+ * what is created with the token, or prevents it. Returns null if the token is revoked or expired.
  */
 export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenRow | null> {
   const token = await tx
@@ -99,8 +106,8 @@ export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenR
 }
 
 /**
- * Revokes tokens and all that were made with them, however indirectly and also through tokens that were revoked before; `spared`
- * stays, with what was made with it. Answers with those that were not revoked before.
+ * Revokes tokens and all their descendants, also those below tokens that are already revoked. Does not revoke
+ * `spared` and its descendants. Returns the tokens that this call revoked.
  */
 export async function revokeTokens(
   tx: Tx,
@@ -110,17 +117,17 @@ export async function revokeTokens(
 ): Promise<TokenRow[]> {
   const [revoked, queue]: [TokenRow[], string[]] = [[], [...ids]]
   while (queue.length > 0) {
-    const some = queue.splice(0, BATCH_SIZE)
-    revoked.push(...(await revokeTokensAlone(tx, some, revokedAt)))
-    // Only now: these are locked, so nothing more is made with them.
-    queue.push(...(await childrenOf(tx, some)).filter((id) => id !== spared))
+    const batch = queue.splice(0, BATCH_SIZE)
+    revoked.push(...(await revokeTokensAlone(tx, batch, revokedAt)))
+    // Children are read after the update: it locks the batch, so no further children can appear.
+    queue.push(...(await childrenOf(tx, batch)).filter((id) => id !== spared))
   }
   return revoked
 }
 
 /**
- * Revokes these tokens and no others. What was made with them keeps its parent, so that it still ends when one above it is revoked
- * with all that was made with it.
+ * Revokes these tokens without their descendants, which keep their parent and so still end when an ancestor
+ * is revoked with its descendants. Returns the tokens that this call revoked.
  */
 export const revokeTokensAlone = (
   tx: Tx,

@@ -4,7 +4,7 @@ import { rowsById } from '../../database/query/load-by-id.ts'
 import type { Row } from '../../database/tables.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
 import type { ActivityAction } from './rules.ts'
-import { writeCursor } from './sync-cursor.ts'
+import { encodeSyncCursor } from './sync-cursor.ts'
 
 export type ActivityRow = Row<'activity'>
 
@@ -15,7 +15,7 @@ export type ActivityFilter = {
   at?: { gte?: number | null | undefined; lt?: number | null | undefined } | null | undefined
 }
 
-/** The log of a workspace, newest first. */
+/** Returns the activity log of a workspace, newest first. */
 export function activityList(
   db: Db,
   workspaceId: string,
@@ -39,15 +39,15 @@ export function activityList(
 
 export const activityById = rowsById('activity')
 
-/** Where the workspace's log stands now. */
+/** Returns the cursor of the current end of a workspace's log. */
 export async function currentSyncCursor(
   { db, signingKeys }: { db: Db; signingKeys: SigningKeys },
   workspaceId: string,
 ): Promise<string> {
-  return writeCursor(signingKeys, workspaceId, { seq: await lastSeqOf(db, workspaceId) })
+  return encodeSyncCursor(signingKeys, workspaceId, { seq: await lastSeqOf(db, workspaceId) })
 }
 
-/** The number of the last event; later events have greater ones. */
+/** Returns the sequence number of the last event of a workspace; later events have greater numbers. */
 export async function lastSeqOf(db: Db, workspaceId: string): Promise<number> {
   const { lastSeq } = await db
     .selectFrom('workspaces')
@@ -57,13 +57,13 @@ export async function lastSeqOf(db: Db, workspaceId: string): Promise<number> {
   return lastSeq
 }
 
-/** Events of a workspace behind number `seq`, in their order. */
-export const eventsAfter = (db: Db, workspaceId: string, seq: number, most: number) =>
+/** Returns up to `limit` events of a workspace after the sequence number `seq`, in order. */
+export const eventsAfter = (db: Db, workspaceId: string, seq: number, limit: number) =>
   db
     .selectFrom('activity')
     .selectAll()
     .where('workspaceId', '=', workspaceId)
     .where('seq', '>', seq)
     .orderBy('seq')
-    .limit(most)
+    .limit(limit)
     .execute()

@@ -1,7 +1,7 @@
 import { InvalidInput } from '../../errors.ts'
 
-/** Everything that the log can say. */
-export const activityActions = [
+/** The actions that the activity log records. */
+const activityActions = [
   'WORKSPACE_CREATED',
   'WORKSPACE_UPDATED',
   'FOLDER_CREATED',
@@ -34,15 +34,15 @@ export const activityActions = [
 ] as const
 export type ActivityAction = (typeof activityActions)[number]
 
-const MOST_ACTORS = 100
+const MAX_ACTOR_IDS = 100
 
-/** Throws InvalidInput for a filter that no database would like to read. */
+/** Throws InvalidInput for a filter with more than 100 actor ids. */
 export function checkActivityFilter({
   actorIds,
 }: {
   actorIds?: readonly string[] | null | undefined
 }) {
-  if ((actorIds?.length ?? 0) <= MOST_ACTORS) return
-  const message = `at most ${MOST_ACTORS} at once`
+  if ((actorIds?.length ?? 0) <= MAX_ACTOR_IDS) return
+  const message = `at most ${MAX_ACTOR_IDS} ids`
   throw new InvalidInput({ path: ['filter', 'actorIds'], message })
 }

@@ -6,22 +6,24 @@ import {
   signaturePattern,
 } from '../../signing/signing-keys.ts'
 
-/** How far a client has been told what happens in a workspace: what a SyncCursor stands for. */
+/** The position of a client in the change log of a workspace, which a SyncCursor encodes. */
 export type SyncPosition = {
-  /** All that happened up to this event. */
+  /** The client has received everything up to this event. */
   seq: number
   /**
-   * Up to this event a folder that moves is told with all it holds: it may hold what was passed over while a walk was under
-   * way, or what a client has dropped.
+   * Up to this event, a moved folder is sent with its whole subtree: the subtree may contain entries that a
+   * scan skipped or that the client has dropped.
    */
-  owedUntil: number
-  /** What is being told beside event `seq`, while it is not at its end. */
-  walk: Walk | null
+  resendUntil: number
+  /** The scan of a subtree that is in progress at event `seq`, or null. */
+  scan: Scan | null
 }
-/** Through the whole workspace, or through the folder of event `seq`. */
-export type Walk = { of: 'workspace' | 'event'; at: Step | null }
-/** Behind this folder, as its path was then (`mark`), and behind this one of its files. */
-export type Step = {
+/** A scan of the whole workspace, or of the folder of event `seq`; `at` is null before the first entry. */
+export type Scan = { of: 'workspace' | 'event'; at: ScanPosition | null }
+/**
+ * The position after a folder, whose path had the hash `mark`, and after one of its files if `file` is given.
+ */
+export type ScanPosition = {
   folderId: string
   mark: string
   file: { createdAt: number; id: string } | null
@@ -30,59 +32,70 @@ export type Step = {
 const TEXT =
   /^(\d{1,16})(?:\.(\d{1,16})(?:\.([we])(?:\.([0-9a-f]{32})\.([\w-]{8})(?:\.(\d{1,16})\.([0-9a-f]{32}))?)?)?)?$/
 
-/** 96 bits. */
+/** Number of base64url characters of the signature: 96 bits. */
 const MAC_LENGTH = 16
 const SIGNED = new RegExp(`^([^]*?)\\.(${signaturePattern(MAC_LENGTH)})$`)
 
-/** The cursor of a place: opaque, good in its workspace alone, and the same for the same place. */
-export function writeCursor(
+/**
+ * Encodes a position as an opaque cursor, which is valid in its workspace only. Equal positions have equal
+ * cursors.
+ */
+export function encodeSyncCursor(
   keys: SigningKeys,
   workspaceId: string,
-  place: Partial<SyncPosition> & { seq: number },
+  position: Partial<SyncPosition> & { seq: number },
 ): string {
-  const text = textOf(place)
+  const text = formatPosition(position)
   const signature = sign(keys, 'sync', `${workspaceId} ${text}`, MAC_LENGTH)
   return Buffer.from(`${text}.${signature}`).toString('base64url')
 }
 
-function textOf({
+function formatPosition({
   seq,
-  owedUntil = 0,
-  walk = null,
+  resendUntil = 0,
+  scan = null,
 }: Partial<SyncPosition> & { seq: number }): string {
-  const owed = walk || owedUntil > seq ? [owedUntil] : []
-  return [seq, ...owed, ...(walk ? walked(walk) : [])].join('.')
+  const resend = scan || resendUntil > seq ? [resendUntil] : []
+  return [seq, ...resend, ...(scan ? formatScan(scan) : [])].join('.')
 }
 
-function walked({ of, at }: Walk): (string | number)[] {
-  const way = of === 'workspace' ? 'w' : 'e'
-  if (!at) return [way]
+function formatScan({ of, at }: Scan): (string | number)[] {
+  const kind = of === 'workspace' ? 'w' : 'e'
+  if (!at) return [kind]
   const file = at.file ? [at.file.createdAt, at.file.id.slice('file_'.length)] : []
-  return [way, at.folderId.slice('fld_'.length), at.mark, ...file]
+  return [kind, at.folderId.slice('fld_'.length), at.mark, ...file]
 }
 
-/** The place that a cursor stands for; SyncCursorExpired for whatever writeCursor has not written for this workspace. */
-export function readCursor(keys: SigningKeys, workspaceId: string, cursor: string): SyncPosition {
+/** Decodes a cursor. Throws SyncCursorExpired if encodeSyncCursor did not create it for this workspace. */
+export function decodeSyncCursor(
+  keys: SigningKeys,
+  workspaceId: string,
+  cursor: string,
+): SyncPosition {
   const bytes = Buffer.from(cursor, 'base64url')
   const [, text = '', signature = ''] = SIGNED.exec(bytes.toString()) ?? []
-  const place = placeIn(text)
-  // Worded anew, so that no second spelling of a place is good.
-  const isCanonical = place && textOf(place) === text && bytes.toString('base64url') === cursor
+  const position = parsePosition(text)
+  // Formatted again, so that only one spelling of a position is valid.
+  const isCanonical =
+    position && formatPosition(position) === text && bytes.toString('base64url') === cursor
   if (isCanonical && isSignature(keys, 'sync', `${workspaceId} ${text}`, signature, MAC_LENGTH))
-    return place
+    return position
   throw new SyncCursorExpired()
 }
 
-function placeIn(text: string): SyncPosition | null {
-  const [, seq, owedUntil = 0, way, ...at] = TEXT.exec(text) ?? []
+function parsePosition(text: string): SyncPosition | null {
+  const [, seq, resendUntil = 0, kind, ...at] = TEXT.exec(text) ?? []
   if (!seq) return null
-  const of = way === 'w' ? 'workspace' : 'event'
-  const walk: Walk | null = way ? { of, at: stepIn(at) } : null
-  return { seq: Number(seq), owedUntil: Number(owedUntil), walk }
+  const of = kind === 'w' ? 'workspace' : 'event'
+  const scan: Scan | null = kind ? { of, at: parseScanPosition(at) } : null
+  return { seq: Number(seq), resendUntil: Number(resendUntil), scan }
 }
 
-function stepIn([folder, mark, createdAt, file]: (string | undefined)[]): Step | null {
+function parseScanPosition([folder, mark, createdAt, file]: (
+  | string
+  | undefined
+)[]): ScanPosition | null {
   if (!folder || !mark) return null
-  const behind = file ? { createdAt: Number(createdAt), id: `file_${file}` } : null
-  return { folderId: `fld_${folder}`, mark, file: behind }
+  const lastFile = file ? { createdAt: Number(createdAt), id: `file_${file}` } : null
+  return { folderId: `fld_${folder}`, mark, file: lastFile }
 }

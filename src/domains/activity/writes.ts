@@ -13,10 +13,10 @@ export type Activity = {
   details?: Record<string, unknown>
 }
 
-/** Called for everything that the log takes in: what juniors keep beside the entries follows from here. */
+/** Called for every event that is logged: higher layers update their own data about entries from it. */
 export const recorded = hook<{ ctx: LogScope; event: ActivityRow }>()
 
-/** Appends to the workspace's log: who did what to which entry, when. */
+/** Appends an event to the log of a workspace, with the viewer as its actor. */
 export async function record(
   s: LogScope,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,

@@ -5,21 +5,23 @@ import type { SyncPosition } from '../activity/sync-cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 
-/** One thing that a client has to know; entries and uploads are told as they are now, not as they were then. */
+/** One change for a client. Entries and uploads are in their current state, not in that of the event. */
 export type Change =
   | { kind: 'upserted'; entry: EntryRow; action: ActivityAction }
   | { kind: 'removed'; entryId: string; lastPath: string; action: ActivityAction }
   | { kind: 'upload'; upload: UploadRow }
 
-/** What ends the telling, and is told as the last of it. */
-export type End = NotFound | SyncCursorExpired
-export const isEnd = (told: unknown): told is End =>
-  told instanceof NotFound || told instanceof SyncCursorExpired
+/** An error that ends a stream of changes, and that the client receives as its last item. */
+export type StreamEnd = NotFound | SyncCursorExpired
 
-/** An event of the log that says something of an entry or of an upload. */
+/** Returns whether a value is an error that ends a stream of changes. */
+export const isStreamEnd = (value: unknown): value is StreamEnd =>
+  value instanceof NotFound || value instanceof SyncCursorExpired
+
+/** The columns of a log event that concern an entry or an upload. */
 export type Event = Pick<Row<'activity'>, 'seq' | 'action' | 'entryId' | 'path' | 'at' | 'details'>
 
-const onEntries = new Set([
+const entryActions = new Set([
   'FOLDER_CREATED',
   'FILE_CREATED',
   'VERSION_ADDED',
@@ -33,53 +35,64 @@ const onEntries = new Set([
   'ENTRY_RESTORED',
   'ENTRY_PURGED',
 ])
-const onUploads = new Set(['UPLOAD_CREATED', 'UPLOAD_FAILED'])
-const byUploads = new Set(['FILE_CREATED', 'VERSION_ADDED'])
+const uploadActions = new Set(['UPLOAD_CREATED', 'UPLOAD_FAILED'])
+const confirmActions = new Set(['FILE_CREATED', 'VERSION_ADDED'])
 
-/** The entry that an event concerns; null for what changes none: downloads, members, links. */
-export const entryOf = ({ action, entryId }: Event) => (onEntries.has(action) ? entryId : null)
+/** Returns the id of the entry that an event changed, or null: downloads, members and links change none. */
+export const changedEntryId = ({ action, entryId }: Event) =>
+  entryActions.has(action) ? entryId : null
 
-/** The upload that an event names itself. */
-export const uploadNamed = ({ action, details }: Event): string | null =>
-  onUploads.has(action) ? ((JSON.parse(details).uploadId as string | undefined) ?? null) : null
+/** Returns the id of the upload in the details of an event, or null. */
+export const uploadIdOf = ({ action, details }: Event): string | null =>
+  uploadActions.has(action) ? ((JSON.parse(details).uploadId as string | undefined) ?? null) : null
 
-/** Whether a confirmed upload may have done this. */
-export const maybeByUpload = ({ action, entryId }: Event) => byUploads.has(action) && entryId
+/** Returns whether an event may come from the confirm of an upload. */
+export const mayComeFromUpload = ({ action, entryId }: Event) =>
+  confirmActions.has(action) && entryId
 
-/** Of the confirmed uploads of a file, oldest first, the one that an event came from; a restored version came from none. */
-export function uploadBehind({ action, details }: Event, uploads: readonly UploadRow[]) {
+/**
+ * Returns which of the confirmed uploads of a file, oldest first, caused an event, or null. A restored
+ * version comes from no upload.
+ */
+export function findSourceUpload({ action, details }: Event, uploads: readonly UploadRow[]) {
   if (action === 'FILE_CREATED') return uploads[0] ?? null
   const { versionId } = JSON.parse(details)
   return uploads.find((upload) => upload.versionId === versionId) ?? null
 }
 
-export const isTold = (event: Event) => entryOf(event) !== null || onUploads.has(event.action)
+/** Returns whether an event causes a change for clients. */
+export const isRelevant = (event: Event) =>
+  changedEntryId(event) !== null || uploadActions.has(event.action)
 
-/** Whether what lies below a folder has to be told with it: a client has it not, or may have it not (`owedUntil`). */
-function asksForWalk({ seq, action, details }: Event, owedUntil: number): boolean {
+/**
+ * Returns whether the subtree of a folder must be sent, because a client does not or may not have it
+ * (`resendUntil`).
+ */
+function requiresScan({ seq, action, details }: Event, resendUntil: number): boolean {
   if (action === 'ENTRY_RESTORED' || action === 'ENTRY_COPIED') return true
-  if (seq > owedUntil) return false
+  if (seq > resendUntil) return false
   return action === 'ENTRY_MOVED' || (action === 'ENTRY_UPDATED' && 'from' in JSON.parse(details))
 }
 
 const removals = new Set(['ENTRY_TRASHED', 'ENTRY_PURGED'])
 
-type Now = { lives: boolean; lastSeq: number }
+type CurrentState = { isLive: boolean; lastSeq: number }
 
 /**
- * Where a client stands once it was told of an event. A folder that came back, or was copied, is walked through. Entries are
- * told as they are now, so a removal may be told before the event that it is due to; the client drops all below the folder,
- * and with it what has left the folder in the meantime. Therefore, whenever that can be, and whenever a walk was due to a folder
- * that is gone again, the folders that move until now (`lastSeq`) are told with all they hold.
+ * Returns the position of a client after an event. A restored or copied folder is scanned. Entries are sent
+ * in their current state, so a client may receive a removal before the event that it belongs to; it then
+ * drops the whole subtree, including entries that have since moved out of it. Therefore, whenever that is
+ * possible, and whenever the folder of a due scan no longer exists, all folders that move up to `lastSeq` are
+ * sent with their subtrees.
  */
-export function placeAfter(
-  place: SyncPosition,
+export function positionAfter(
+  position: SyncPosition,
   event: Event,
-  { lives, lastSeq }: Now,
+  { isLive, lastSeq }: CurrentState,
 ): SyncPosition {
-  const passed: SyncPosition = { ...place, seq: event.seq }
-  if (!entryOf(event)?.startsWith('fld_')) return passed
-  if (!lives) return removals.has(event.action) ? passed : { ...passed, owedUntil: lastSeq }
-  if (!asksForWalk(event, place.owedUntil)) return passed
-  return { ...passed, walk: { of: 'event', at: null } }
+  const next: SyncPosition = { ...position, seq: event.seq }
+  if (!changedEntryId(event)?.startsWith('fld_')) return next
+  if (!isLive) return removals.has(event.action) ? next : { ...next, resendUntil: lastSeq }
+  if (!requiresScan(event, position.resendUntil)) return next
+  return { ...next, scan: { of: 'event', at: null } }
 }

@@ -4,15 +4,15 @@ import type { Context } from '../../graphql/context.ts'
 import { defaultPageSize, listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
 import { errorTypeName, NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
-import { writeCursor } from '../activity/sync-cursor.ts'
+import { encodeSyncCursor } from '../activity/sync-cursor.ts'
 import { asValue, Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'
-import { type Change, type End, isEnd } from './events.ts'
-import { followChanges, followUpload, MAX_EVENT_CHANGES } from './live.ts'
+import { type Change, isStreamEnd, type StreamEnd } from './events.ts'
+import { MAX_EVENT_CHANGES, subscribeToChanges, subscribeToUpload } from './live.ts'
 import { CURSOR_DAYS } from './log.ts'
-import { type Batch, changesAfter, placeOf } from './reads.ts'
+import { type Batch, changesAfter, positionOf } from './reads.ts'
 
 type Upserted = Extract<Change, { kind: 'upserted' }>
 type Removed = Extract<Change, { kind: 'removed' }>
@@ -20,61 +20,73 @@ type Uploaded = Extract<Change, { kind: 'upload' }>
 
 const EntryUpserted = builder.objectRef<Upserted>('EntryUpserted').implement({
   description:
-    'An entry that is new or not as it was, as it is now. A folder that was restored or copied is followed by an EntryUpserted for all it holds. What lies in a folder that is renamed or moved goes with it and is not told: keep names and parents, not paths.',
+    'An entry that was created or changed, in its current state. A restored or copied folder is followed by an EntryUpserted for each entry of its subtree. A renamed or moved folder is not, so clients should store names and parents instead of paths.',
   fields: (t) => ({
-    entry: t.expose('entry', { type: Entry }),
-    action: t.expose('action', { type: ActivityActionEnum }),
+    entry: t.expose('entry', { type: Entry, description: 'The entry in its current state.' }),
+    action: t.expose('action', {
+      type: ActivityActionEnum,
+      description: 'The action that changed the entry.',
+    }),
   }),
 })
 
 const EntryRemoved = builder.objectRef<Removed>('EntryRemoved').implement({
   description:
-    'An entry that is in the trash or purged. A folder takes along all that lies below it, of which nothing more is told.',
+    'An entry that was moved to the trash or purged. The removal of a folder includes its whole subtree, without further changes.',
   fields: (t) => ({
-    entryId: t.exposeID('entryId'),
+    entryId: t.exposeID('entryId', { description: 'The id of the removed entry.' }),
     lastPath: t.exposeString('lastPath', {
-      description: 'Where it was at that moment; empty for who is not a member.',
+      description: 'The last path of the entry, or an empty string unless the viewer is a member.',
     }),
-    action: t.expose('action', { type: ActivityActionEnum }),
+    action: t.expose('action', {
+      type: ActivityActionEnum,
+      description: 'The action that removed the entry.',
+    }),
   }),
 })
 
 const UploadChanged = builder.objectRef<Uploaded>('UploadChanged').implement({
   description:
-    'An upload that was created, has failed, or became a file. Members only. Progress is told by uploadChanged.',
-  fields: (t) => ({ upload: t.expose('upload', { type: Upload }) }),
+    'An upload that was created, failed or became a file, for members only. The subscription uploadChanged reports progress.',
+  fields: (t) => ({
+    upload: t.expose('upload', { type: Upload, description: 'The upload in its current state.' }),
+  }),
 })
 
 const typeNames = { upserted: 'EntryUpserted', removed: 'EntryRemoved', upload: 'UploadChanged' }
 
 const ChangeUnion = builder.unionType('Change', {
+  description: 'One change in a workspace.',
   types: [EntryUpserted, EntryRemoved, UploadChanged],
   resolveType: ({ kind }) => typeNames[kind],
 })
 
 const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
   description:
-    'Changes in the order in which they happened. Things are told as they are now: several changes of one thing show it alike, and a parent may be told after what has moved into it. Applied to the last one, they give the tree as it is.',
+    'Changes in the order in which they happened. Each object is in its current state, so several changes of one object look alike, and a folder may come after an entry that has moved into it. After the last change, a client has the current tree.',
   fields: (t) => ({
     changes: t.field({
       type: [ChangeUnion],
-      // The field that gives the batch has counted them.
+      description: 'The changes, oldest first.',
+      // The field that returns the batch has already counted them.
       complexity: listCost(1),
       resolve: ({ changes }) => changes,
     }),
     cursor: t.field({
       type: 'SyncCursor',
-      description: `Give it as \`since\` once these changes are stored. Good for ${CURSOR_DAYS} days.`,
-      resolve: ({ workspaceId, place }, _, { signingKeys }) =>
-        writeCursor(signingKeys, workspaceId, place),
+      description: `The position after these changes, for \`since\` of the next request; valid for ${CURSOR_DAYS} days.`,
+      resolve: ({ workspaceId, position }, _, { signingKeys }) =>
+        encodeSyncCursor(signingKeys, workspaceId, position),
     }),
     hasMore: t.exposeBoolean('hasMore', {
-      description: 'Ask again at once; this batch may be empty.',
+      description:
+        'Whether more changes follow at once, which is possible after an empty batch as well.',
     }),
   }),
 })
 
 const ChangesResult = builder.unionType('ChangesResult', {
+  description: 'A batch of changes, or the error that ends the synchronization.',
   types: [ChangeBatch, SyncCursorExpiredError, NotFoundError],
   resolveType: (result) => ('code' in result ? errorTypeName(result.name) : 'ChangeBatch'),
 })
@@ -83,15 +95,21 @@ builder.objectField(Workspace, 'changes', (t) =>
   t.field({
     type: ChangesResult,
     description:
-      'What changed after `since`; without `since` a snapshot of everything, as changes: folders before what they hold. Its cursors go on with the log from where the snapshot began. `first` counts events of the log, or entries; a file that came by an upload brings its upload along.',
+      'The changes after `since`, or without `since` a snapshot of all entries as changes, each folder before its contents. The cursors of a snapshot continue with the log from where the snapshot started. Requires scope FILES_READ.',
     complexity: (args) => pageCost(args, defaultPageSize, 5),
     args: {
-      since: t.arg({ type: 'SyncCursor' }),
-      first: t.arg.int({ defaultValue: defaultPageSize, description: `1 to ${maxPageSize}.` }),
+      since: t.arg({
+        type: 'SyncCursor',
+        description: 'The cursor of the last batch that the client has stored.',
+      }),
+      first: t.arg.int({
+        defaultValue: defaultPageSize,
+        description: `Maximum number of log events or entries, from 1 to ${maxPageSize}; a file may bring its upload as an additional change.`,
+      }),
     },
     resolve: ({ id }, { since, first }, context) =>
       readChanges(context, id, since, first ?? defaultPageSize).catch((error) => {
-        if (isEnd(error)) return asValue(error)
+        if (isStreamEnd(error)) return asValue(error)
         throw error
       }),
   }),
@@ -104,9 +122,9 @@ async function readChanges(
   first: number,
 ): Promise<Batch> {
   if (first < 1 || first > maxPageSize) {
-    throw new BadPageSize(`first is from 1 to ${maxPageSize}, not ${first}`).at('first')
+    throw new BadPageSize(`first is ${first} (must be from 1 to ${maxPageSize})`).at('first')
   }
-  const from = since == null ? null : placeOf(context, workspaceId, since)
+  const from = since == null ? null : positionOf(context, workspaceId, since)
   return changesAfter(context, workspaceId, from, first)
 }
 
@@ -114,11 +132,18 @@ builder.subscriptionField('workspaceChanges', (t) =>
   t.field({
     type: ChangesResult,
     description:
-      'Live tail of the change log. Give the last cursor that you stored and nothing is missed across reconnects; without one it begins now. The first batch comes at once, be it empty. Where the right to read ends, so does the stream.',
+      'Streams the changes of a workspace. A client that passes its last stored cursor as `since` misses nothing across reconnects; without it the stream starts now. The first batch comes at once and may be empty. The stream ends when the viewer may no longer read the workspace. Requires scope FILES_READ.',
     complexity: listCost(MAX_EVENT_CHANGES, 5),
-    args: { workspaceId: t.arg.id({ required: true }), since: t.arg({ type: 'SyncCursor' }) },
-    subscribe: (_, { workspaceId, since }, context) => followChanges(context, workspaceId, since),
-    resolve: (told: Batch | End) => (isEnd(told) ? asValue(told) : told),
+    args: {
+      workspaceId: t.arg.id({ required: true, description: 'The workspace to watch.' }),
+      since: t.arg({
+        type: 'SyncCursor',
+        description: 'The cursor of the last batch that the client has stored.',
+      }),
+    },
+    subscribe: (_, { workspaceId, since }, context) =>
+      subscribeToChanges(context, workspaceId, since),
+    resolve: (item: Batch | StreamEnd) => (isStreamEnd(item) ? asValue(item) : item),
   }),
 )
 
@@ -126,10 +151,10 @@ builder.subscriptionField('uploadChanged', (t) =>
   t.field({
     type: Upload,
     description:
-      'Progress and outcome of one upload: as it is, then whenever more bytes are safe or its status is another; completes after a final status. For members.',
+      'Streams the state of one upload: first its current state, then each change of its offset, size, status or failures; ends after a final status. Requires role VIEWER and scope FILES_READ.',
     complexity: 5,
-    args: { uploadId: t.arg.id({ required: true }) },
-    subscribe: (_, { uploadId }, context) => followUpload(context, uploadId),
+    args: { uploadId: t.arg.id({ required: true, description: 'The upload to watch.' }) },
+    subscribe: (_, { uploadId }, context) => subscribeToUpload(context, uploadId),
     resolve: (upload: UploadRow) => upload,
   }),
 )

@@ -7,63 +7,69 @@ import { recorded } from '../activity/writes.ts'
 import { uploadById } from '../uploads/reads.ts'
 import { isTerminal, statusAt, type UploadRow } from '../uploads/rules.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { type End, isEnd } from './events.ts'
-import { type Batch, changesAfter, placeNow, placeOf } from './reads.ts'
+import { isStreamEnd, type StreamEnd } from './events.ts'
+import { type Batch, changesAfter, currentPosition, positionOf } from './reads.ts'
 
-/** So often a stream looks by itself: at its rights, and at what no event of the log tells. */
-const TICK_MS = 500
-/** An event brings at most so many changes. */
+/** Interval at which a stream checks its rights, and state that causes no log event. */
+const POLL_INTERVAL_MS = 500
+/** Maximum number of changes in one event of a subscription. */
 export const MAX_EVENT_CHANGES = 100
 
 recorded.listen(async (tx, { event }) => notifyOnCommit(tx, event.workspaceId))
 
 /**
- * What happened behind the cursor `since` (without one: from now on), then whatever happens, batch by batch. The first one comes
- * at once, be it empty. Where the viewer may no longer read, the last thing told is the End; Forbidden and, for a token that opens
- * nothing any more, Unauthenticated are thrown: within a second.
+ * Streams the changes of a workspace in batches, after the cursor `since` or from now. The first batch comes
+ * at once, and may be empty. If the viewer may no longer see the workspace, or the cursor has expired, the
+ * last item is a StreamEnd. Throws Forbidden if they lack the scope, and Unauthenticated if the token is
+ * revoked or expired, within a second.
  */
-export const followChanges = (ctx: ServiceContext, workspaceId: string, since?: string | null) =>
-  stream((signal) => untilItsEnd(changes(ctx, workspaceId, since, signal)))
+export const subscribeToChanges = (
+  ctx: ServiceContext,
+  workspaceId: string,
+  since?: string | null,
+) => stream((signal) => withStreamEnd(changeBatches(ctx, workspaceId, since, signal)))
 
-async function* untilItsEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch | End> {
+/** Yields the error that ends a stream as its last item; rethrows other errors. */
+async function* withStreamEnd(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch | StreamEnd> {
   try {
     yield* batches
   } catch (error) {
-    if (!isEnd(error)) throw error
+    if (!isStreamEnd(error)) throw error
     yield error
   }
 }
 
-async function* changes(
+async function* changeBatches(
   ctx: ServiceContext,
   workspaceId: string,
   since: string | null | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  // Listening begins before the first look: nothing falls in between.
-  using ear = listen(workspaceId)
-  let place: SyncPosition | null = null
+  // Subscribed before the first read, so that no notification is missed.
+  using subscription = listen(workspaceId)
+  let position: SyncPosition | null = null
   while (!signal.aborted) {
     await requireToken(ctx)
-    const from: SyncPosition = place ?? (await startOf(ctx, workspaceId, since))
+    const from: SyncPosition = position ?? (await startPosition(ctx, workspaceId, since))
     const batch = await changesAfter(ctx, workspaceId, from, MAX_EVENT_CHANGES)
-    if (!place || batch.changes.length > 0) yield batch
-    place = batch.place
-    if (!batch.hasMore) await ear.news(TICK_MS, signal)
+    if (!position || batch.changes.length > 0) yield batch
+    position = batch.position
+    if (!batch.hasMore) await subscription.news(POLL_INTERVAL_MS, signal)
   }
 }
 
-const startOf = async (
+const startPosition = async (
   ctx: ServiceContext,
   workspaceId: string,
   since: string | null | undefined,
-) => (since == null ? placeNow(ctx, workspaceId) : placeOf(ctx, workspaceId, since))
+) => (since == null ? currentPosition(ctx, workspaceId) : positionOf(ctx, workspaceId, since))
 
 /**
- * An upload as it is, then again whenever more bytes are safe or its status is another; ends after a status that nothing follows.
- * For members, as the list of uploads. Ends with NotFound, Forbidden, Unauthenticated as followChanges.
+ * Streams an upload: its current state, then each change of its offset, size, status or failures, until a
+ * final status. Requires role VIEWER and scope FILES_READ. Throws NotFound, Forbidden, Unauthenticated, also
+ * later.
  */
-export const followUpload = (ctx: ServiceContext, uploadId: string) =>
+export const subscribeToUpload = (ctx: ServiceContext, uploadId: string) =>
   stream((signal) => progress(ctx, uploadId, signal))
 
 async function* progress(
@@ -71,52 +77,58 @@ async function* progress(
   uploadId: string,
   signal: AbortSignal,
 ): AsyncGenerator<UploadRow> {
-  let ear: Listening | null = null
+  let subscription: Listening | null = null
   try {
-    for (let told = ''; !signal.aborted; ) {
+    for (let lastState = ''; !signal.aborted; ) {
       await requireToken(ctx)
       const upload = await requireUpload(ctx, uploadId)
       const status = statusAt(upload, ctx.now())
-      ear ??= listen(upload.workspaceId)
-      const news = JSON.stringify([status, upload.offset, upload.size, upload.failures])
-      if (news !== told) yield upload
+      subscription ??= listen(upload.workspaceId)
+      const state = JSON.stringify([status, upload.offset, upload.size, upload.failures])
+      if (state !== lastState) yield upload
       if (isTerminal(status)) return
-      told = news
-      await ear.news(TICK_MS, signal)
+      lastState = state
+      await subscription.news(POLL_INTERVAL_MS, signal)
     }
   } finally {
-    ear?.[Symbol.dispose]()
+    subscription?.[Symbol.dispose]()
   }
 }
 
 async function requireUpload({ db, viewer }: ServiceContext, id: string): Promise<UploadRow> {
   const upload = await uploadById(db, id)
-  const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
-  await requireAccess(db, viewer, upload?.workspaceId ?? '', need, id)
+  const requirement = { scope: 'FILES_READ', role: 'VIEWER' } as const
+  await requireAccess(db, viewer, upload?.workspaceId ?? '', requirement, id)
   if (!upload) throw new NotFound(id)
   return upload
 }
 
-/** A token that was revoked, or whose time is over, opens nothing any more; nobody's view never ends. */
+/**
+ * Throws Unauthenticated if the token is revoked or expired. A request without a token never ends for this
+ * reason.
+ */
 async function requireToken({ db, viewer, now }: ServiceContext) {
   if (!viewer) return
   const [token] = await tokensById(db, [viewer.tokenId])
   if (!token || !isAlive(token, now())) throw new Unauthenticated()
 }
 
-/** An endless story that can be ended while it waits: a generator alone would only hear of it at its next yield. */
-function stream<T>(story: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
-  const over = new AbortController()
-  const steps = story(over.signal)
+/**
+ * Returns a generator whose `return` aborts it while it waits; a plain generator would end only at its next
+ * yield.
+ */
+function stream<T>(generate: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
+  const controller = new AbortController()
+  const source = generate(controller.signal)
   return {
-    next: () => steps.next(),
+    next: () => source.next(),
     return(value) {
-      over.abort()
-      return steps.return(value)
+      controller.abort()
+      return source.return(value)
     },
     throw(error) {
-      over.abort()
-      return steps.throw(error)
+      controller.abort()
+      return source.throw(error)
     },
     [Symbol.asyncIterator]() {
       return this

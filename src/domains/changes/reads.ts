@@ -1,74 +1,77 @@
 import type { ServiceContext } from '../../context.ts'
 import { SyncCursorExpired } from '../../errors.ts'
-import { readCursor, type SyncPosition } from '../activity/sync-cursor.ts'
+import { decodeSyncCursor, type SyncPosition } from '../activity/sync-cursor.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 import { readEvents } from './log.ts'
 import { readSnapshot } from './snapshot.ts'
 
-/** What reading the changes of a workspace asks of the viewer: what reading its files does. */
-const toRead = { scope: 'FILES_READ' } as const
-/** So often the rows are asked before a batch goes out as it is, be it empty: what is long and tells nothing costs no more. */
-const MOST_LOOKS = 10
+const readAccess = { scope: 'FILES_READ' } as const
+/**
+ * Maximum number of reads for one batch, which may then be empty: limits the cost of a log without relevant
+ * events.
+ */
+const MAX_READS = 10
 
 export type Batch = {
   workspaceId: string
   changes: Change[]
-  /** Where the next batch begins. */
-  place: SyncPosition
+  /** The position after this batch. */
+  position: SyncPosition
   hasMore: boolean
 }
 
 /**
- * What happened in a workspace behind `place`, at most `most` events or entries of it; without a place everything that lives in
- * it. The newest state of things, in the order in which they happened. Throws NotFound, Forbidden, SyncCursorExpired.
+ * Returns the changes of a workspace after a position, from at most `limit` events or entries, in the order
+ * of the log and with the current state of each object. Without a position, starts a snapshot of all entries
+ * outside the trash. Throws NotFound, Forbidden, SyncCursorExpired.
  */
 export async function changesAfter(
   { db, viewer, now }: ServiceContext,
   workspaceId: string,
   from: SyncPosition | null,
-  most: number,
+  limit: number,
 ): Promise<Batch> {
-  const workspace = await requireAccess(db, viewer, workspaceId, toRead)
+  const workspace = await requireAccess(db, viewer, workspaceId, readAccess)
   const changes: Change[] = []
-  let place = from ?? beginningOf(workspace)
-  if (place.seq > workspace.lastSeq) throw new SyncCursorExpired()
-  for (let looks = 0; looks < MOST_LOOKS && changes.length < most; looks++) {
-    if (!isBehind(place, workspace)) break
-    const { walk } = place
-    const room = most - changes.length
-    const reading = { db, workspace, now }
-    const told = walk
-      ? await readSnapshot(reading, { ...place, walk }, room)
-      : await readEvents(reading, place, room)
-    changes.push(...told.changes)
-    place = told.place
+  let position = from ?? snapshotStart(workspace)
+  if (position.seq > workspace.lastSeq) throw new SyncCursorExpired()
+  for (let reads = 0; reads < MAX_READS && changes.length < limit; reads++) {
+    if (!hasMoreAfter(position, workspace)) break
+    const { scan } = position
+    const remaining = limit - changes.length
+    const ctx = { db, workspace, now }
+    const result = scan
+      ? await readSnapshot(ctx, { ...position, scan }, remaining)
+      : await readEvents(ctx, position, remaining)
+    changes.push(...result.changes)
+    position = result.position
   }
-  return { workspaceId, changes, place, hasMore: isBehind(place, workspace) }
+  return { workspaceId, changes, position, hasMore: hasMoreAfter(position, workspace) }
 }
 
-const isBehind = ({ seq, walk }: SyncPosition, { lastSeq }: WorkspaceRow) =>
-  walk !== null || seq < lastSeq
+const hasMoreAfter = ({ seq, scan }: SyncPosition, { lastSeq }: WorkspaceRow) =>
+  scan !== null || seq < lastSeq
 
-/** All that is there now, and from here on the log. */
-const beginningOf = ({ lastSeq }: WorkspaceRow): SyncPosition => ({
+/** The position that starts a snapshot, and continues with the log from now. */
+const snapshotStart = ({ lastSeq }: WorkspaceRow): SyncPosition => ({
   seq: lastSeq,
-  owedUntil: 0,
-  walk: { of: 'workspace', at: null },
+  resendUntil: 0,
+  scan: { of: 'workspace', at: null },
 })
 
-/** The place of a cursor that a client was given for this workspace; SyncCursorExpired. */
-export const placeOf = (
+/** Returns the position of a cursor of this workspace. Throws SyncCursorExpired. */
+export const positionOf = (
   { signingKeys }: ServiceContext,
   workspaceId: string,
   cursor: string,
-): SyncPosition => readCursor(signingKeys, workspaceId, cursor)
+): SyncPosition => decodeSyncCursor(signingKeys, workspaceId, cursor)
 
-/** Where a workspace stands now: only what happens next is behind it. */
-export async function placeNow(
+/** Returns the current end of the log of a workspace. Throws NotFound, Forbidden. */
+export async function currentPosition(
   { db, viewer }: ServiceContext,
   workspaceId: string,
 ): Promise<SyncPosition> {
-  const { lastSeq } = await requireAccess(db, viewer, workspaceId, toRead)
-  return { seq: lastSeq, owedUntil: 0, walk: null }
+  const { lastSeq } = await requireAccess(db, viewer, workspaceId, readAccess)
+  return { seq: lastSeq, resendUntil: 0, scan: null }
 }

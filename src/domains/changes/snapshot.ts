@@ -6,79 +6,81 @@ import { SyncCursorExpired } from '../../errors.ts'
 import { prefixUpperBound } from '../../names.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
-import type { Step, SyncPosition, Walk } from '../activity/sync-cursor.ts'
+import type { Scan, ScanPosition, SyncPosition } from '../activity/sync-cursor.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 
-type Reading = { db: Db; workspace: WorkspaceRow }
-type Told = { changes: Change[]; place: SyncPosition }
-type Way = { root: EntryRow; action: ActivityAction | null }
+type ReadContext = { db: Db; workspace: WorkspaceRow }
+type ReadResult = { changes: Change[]; position: SyncPosition }
+type ScanRoot = { root: EntryRow; action: ActivityAction | null }
 
 /**
- * Goes on with the walk of `place` for at most `room` entries: folder after folder by their paths, each before what it holds.
- * What moves meanwhile may be passed over; its event is behind `place`, and owes it. A walk that was at a folder
- * which is no longer where it was begins anew.
+ * Continues the scan of a position for at most `limit` entries: folders in the order of their paths, each
+ * before its contents. An entry that moves meanwhile may be skipped; its event comes after `position` and
+ * sends it again. The scan restarts if its current folder has moved.
  */
 export async function readSnapshot(
-  { db, workspace }: Reading,
-  { walk, ...place }: SyncPosition & { walk: Walk },
-  room: number,
-): Promise<Told> {
-  const way = await wayOf(db, workspace, walk, place.seq)
-  const { told, at } = way ? await tellBelow(db, way, walk, room) : { told: [], at: null }
-  const changes = told.map((entry) => upserted(entry, way?.action ?? null))
-  if (at) return { changes, place: { ...place, walk: { ...walk, at } } }
-  const owedUntil = await lastSeqOf(db, workspace.id)
-  return { changes, place: { ...place, owedUntil, walk: null } }
+  { db, workspace }: ReadContext,
+  { scan, ...position }: SyncPosition & { scan: Scan },
+  limit: number,
+): Promise<ReadResult> {
+  const scanRoot = await scanRootOf(db, workspace, scan, position.seq)
+  const { entries, at } = scanRoot
+    ? await scanEntries(db, scanRoot, scan, limit)
+    : { entries: [], at: null }
+  const changes = entries.map((entry) => toUpserted(entry, scanRoot?.action ?? null))
+  if (at) return { changes, position: { ...position, scan: { ...scan, at } } }
+  const resendUntil = await lastSeqOf(db, workspace.id)
+  return { changes, position: { ...position, resendUntil, scan: null } }
 }
 
-const upserted = (entry: EntryRow, action: ActivityAction | null): Change => ({
+const toUpserted = (entry: EntryRow, action: ActivityAction | null): Change => ({
   kind: 'upserted',
   entry,
   action: action ?? (entry.kind === 'folder' ? 'FOLDER_CREATED' : 'FILE_CREATED'),
 })
 
-/** The folder to walk through; null where it is gone. */
-async function wayOf(db: Db, { id, rootId }: WorkspaceRow, { of }: Walk, seq: number) {
-  if (of === 'workspace') return wayFrom(await entryById(db, rootId), null)
+/** Returns the folder to scan, or null if it no longer exists or is in the trash. */
+async function scanRootOf(db: Db, { id, rootId }: WorkspaceRow, { of }: Scan, seq: number) {
+  if (of === 'workspace') return toScanRoot(await entryById(db, rootId), null)
   const [event] = await eventsAfter(db, id, seq - 1, 1)
   if (event?.seq !== seq) throw new SyncCursorExpired()
-  return wayFrom(await entryById(db, event.entryId ?? ''), event.action as ActivityAction)
+  return toScanRoot(await entryById(db, event.entryId ?? ''), event.action as ActivityAction)
 }
 
-const wayFrom = (root: EntryRow | null, action: ActivityAction | null): Way | null =>
+const toScanRoot = (root: EntryRow | null, action: ActivityAction | null): ScanRoot | null =>
   root && root.trashRootId === null ? { root, action } : null
 
-/** The next entries, and where they end; `at` is null when nothing is left. */
-async function tellBelow(db: Db, way: Way, walk: Walk, room: number) {
-  const told: EntryRow[] = []
-  let at: Step | null = null
-  for await (const [entry, step] of entriesBelow(db, way, walk, room + 1)) {
-    if (told.length === room) return { told, at }
-    told.push(entry)
-    at = step
+/** Returns the next entries of a scan and the position after them; `at` is null at the end. */
+async function scanEntries(db: Db, scanRoot: ScanRoot, scan: Scan, limit: number) {
+  const entries: EntryRow[] = []
+  let at: ScanPosition | null = null
+  for await (const [entry, position] of entriesBelow(db, scanRoot, scan, limit + 1)) {
+    if (entries.length === limit) return { entries, at }
+    entries.push(entry)
+    at = position
   }
-  return { told, at: null }
+  return { entries, at: null }
 }
 
-type Stepped = [entry: EntryRow, at: Step]
+type ScannedEntry = [entry: EntryRow, at: ScanPosition]
 
-/** At least `most` of them, where there are so many. */
+/** Yields the entries after the position of a scan, at least `limit` if there are as many. */
 async function* entriesBelow(
   db: Db,
-  { root }: Way,
-  { of, at }: Walk,
-  most: number,
-): AsyncGenerator<Stepped> {
-  const found = await whereItWas(db, root, at)
-  const start = found?.folder ?? root
-  // The folder of an event was told by the event itself.
-  if (!found && of === 'workspace') yield [root, stepAt(root, root)]
-  yield* filesIn(db, root, start, found?.at.file ?? null, most)
-  for (const folder of await foldersAfter(db, root, start, most)) {
-    yield [folder, stepAt(root, folder)]
-    yield* filesIn(db, root, folder, null, most)
+  { root }: ScanRoot,
+  { of, at }: Scan,
+  limit: number,
+): AsyncGenerator<ScannedEntry> {
+  const current = await currentFolder(db, root, at)
+  const start = current?.folder ?? root
+  // The event itself has already sent its folder.
+  if (!current && of === 'workspace') yield [root, scanPositionOf(root, root)]
+  yield* filesIn(db, root, start, current?.at.file ?? null, limit)
+  for (const folder of await foldersAfter(db, root, start, limit)) {
+    yield [folder, scanPositionOf(root, folder)]
+    yield* filesIn(db, root, folder, null, limit)
   }
 }
 
@@ -86,25 +88,25 @@ async function* filesIn(
   db: Db,
   root: EntryRow,
   folder: EntryRow,
-  after: Step['file'],
-  most: number,
-): AsyncGenerator<Stepped> {
-  for (const file of await filesAfter(db, folder, after, most)) {
+  after: ScanPosition['file'],
+  limit: number,
+): AsyncGenerator<ScannedEntry> {
+  for (const file of await filesAfter(db, folder, after, limit)) {
     const { createdAt, id } = file
-    yield [file, stepAt(root, folder, { createdAt, id })]
+    yield [file, scanPositionOf(root, folder, { createdAt, id })]
   }
 }
 
-/** The folder that the walk was at, where it still is. */
-async function whereItWas(db: Db, root: EntryRow, at: Step | null) {
+/** Returns the current folder of a scan, or null if it has moved or no longer exists. */
+async function currentFolder(db: Db, root: EntryRow, at: ScanPosition | null) {
   const folder = at ? await entryById(db, at.folderId) : null
   if (!at || !folder || folder.trashRootId !== null) return null
   const isBelow =
     folder.workspaceId === root.workspaceId && folder.pathKey?.startsWith(root.pathKey ?? '')
-  return isBelow && markOf(root, folder) === at.mark ? { folder, at } : null
+  return isBelow && pathMarkOf(root, folder) === at.mark ? { folder, at } : null
 }
 
-const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
+const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, limit: number) =>
   db
     .selectFrom('entries')
     .selectAll()
@@ -114,11 +116,11 @@ const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, most: number) =>
     .where('pathKey', '<', prefixUpperBound(root.pathKey ?? ''))
     .where('trashRootId', 'is', null)
     .orderBy('pathKey')
-    .limit(most)
+    .limit(limit)
     .execute()
 
-/** In the order in which they were made, which no rename changes. */
-function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) {
+/** Returns the files of a folder in the order of their creation, which a rename does not change. */
+function filesAfter(db: Db, folder: EntryRow, file: ScanPosition['file'], limit: number) {
   const bound = (['createdAt', 'id'] as const).map((as) => ({
     key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },
     value: file?.[as] ?? null,
@@ -131,21 +133,25 @@ function filesAfter(db: Db, folder: EntryRow, file: Step['file'], most: number) 
     .$if(file !== null, (q) => q.where(afterRow(bound)))
     .orderBy('createdAt')
     .orderBy('id')
-    .limit(most)
+    .limit(limit)
     .execute()
 }
 
-type Placed = Pick<EntryRow, 'id' | 'pathKey'>
+type PathEntry = Pick<EntryRow, 'id' | 'pathKey'>
 
-/** The place in a walk through `root` behind a folder and, with `file`, behind that file of it. */
-const stepAt = (root: Placed, folder: Placed, file: Step['file'] = null): Step => ({
+/** Returns the position in a scan of `root` after a folder and, with `file`, after that file of it. */
+const scanPositionOf = (
+  root: PathEntry,
+  folder: PathEntry,
+  file: ScanPosition['file'] = null,
+): ScanPosition => ({
   folderId: folder.id,
-  mark: markOf(root, folder),
+  mark: pathMarkOf(root, folder),
   file,
 })
 
-/** What a folder's path below `root` hashes to: a walk goes by paths, and has to know where it was. */
-const markOf = (root: Placed, folder: Placed) =>
+/** Hashes the path of a folder below `root`, by which a scan detects that its current folder has moved. */
+const pathMarkOf = (root: PathEntry, folder: PathEntry) =>
   createHash('sha256')
     .update((folder.pathKey ?? '').slice((root.pathKey ?? '').length))
     .digest('base64url')

@@ -23,7 +23,7 @@ import { loadTags, Tag } from '../tags/graphql.ts'
 import { MAX_TAGS } from '../tags/rules.ts'
 import {
   loadWorkspace,
-  maySurelyRead,
+  primeReadAccess,
   requireRead,
   VisibilityEnum,
   Workspace,
@@ -78,7 +78,7 @@ export const visibleEntries = (ids: readonly string[], context: Context) =>
 async function visibleEntry(id: string, context: Context) {
   const { db, viewer } = context
   const { entry, workspace } = await requireEntry(db, viewer, id, { scope: 'FILES_READ' })
-  maySurelyRead(context, workspace)
+  primeReadAccess(context, workspace)
   return entry
 }
 

@@ -1,6 +1,6 @@
 import type { ServiceContext } from '../../context.ts'
 import { record } from '../activity/writes.ts'
-import { readTagNames } from '../tags/rules.ts'
+import { parseTagNames } from '../tags/rules.ts'
 import { addTags, removeTags } from '../tags/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from './batch.ts'
 import { pathOf, requireLive } from './reads.ts'
@@ -20,7 +20,7 @@ export async function tagEntries(
 ): Promise<Outcome[]> {
   // Without a viewer every entry is refused, and no name of a tag need be looked at.
   const [added, removed] = ctx.viewer
-    ? [readTagNames(add ?? [], ['add']), readTagNames(remove ?? [], ['remove'])]
+    ? [parseTagNames(add ?? [], ['add']), parseTagNames(remove ?? [], ['remove'])]
     : [[], []]
   return batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)

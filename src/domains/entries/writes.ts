@@ -4,7 +4,7 @@ import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidInput, InvalidState, NameConflict, StaleRevision } from '../../errors.ts'
 import { prefixUpperBound } from '../../names.ts'
 import { record } from '../activity/writes.ts'
-import { readTagNames } from '../tags/rules.ts'
+import { parseTagNames } from '../tags/rules.ts'
 import { setTags } from '../tags/writes.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { withInputPath } from './input-path.ts'
@@ -168,7 +168,7 @@ export async function updateEntry(s: TxContext, change: EntryChange): Promise<En
   const { id, workspaceId } = found.entry
   const renamed = change.name == null ? {} : await rename(s, found, change.name)
   if (change.tags != null) {
-    await setTags(s, { workspaceId, entryId: id, tags: readTagNames(change.tags) })
+    await setTags(s, { workspaceId, entryId: id, tags: parseTagNames(change.tags) })
   }
   const entry = await bumpRevision(s, id, { ...renamed, ...describe(found.entry, change) })
   await record(s, {

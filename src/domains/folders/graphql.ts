@@ -32,26 +32,41 @@ import { createFolder } from './writes.ts'
 nodeType('fld', 'Folder', visibleEntries)
 
 const FolderTotals = builder.objectRef<EntryRow>('FolderTotals').implement({
-  description: 'Of all that lives below, however deep.',
+  description: 'Totals of the whole subtree of a folder, without the trash.',
   fields: (t) => ({
-    bytes: t.expose('size', { type: 'ByteCount' }),
-    fileCount: t.exposeInt('fileCount'),
-    folderCount: t.exposeInt('folderCount'),
+    bytes: t.expose('size', {
+      type: 'ByteCount',
+      description: 'Number of bytes of the current versions of all files.',
+    }),
+    fileCount: t.exposeInt('fileCount', { description: 'Number of files.' }),
+    folderCount: t.exposeInt('folderCount', { description: 'Number of folders.' }),
   }),
 })
 
 export const Folder = builder.objectRef<EntryRow>('Folder').implement({
+  description: 'A folder of a workspace.',
   interfaces: [Node, Entry],
   isTypeOf: (entry) => (entry as EntryRow).kind === 'folder',
   fields: (t) => ({
-    totals: t.field({ type: FolderTotals, resolve: (folder) => folder }),
+    totals: t.field({
+      type: FolderTotals,
+      description: 'Totals of the whole subtree of the folder.',
+      resolve: (folder) => folder,
+    }),
     children: t.connection(
       {
         type: Entry,
-        description: 'Folders first, by name, where orderBy does not say otherwise.',
+        description:
+          'The entries directly in the folder, by default folders first and sorted by name. Requires scope FILES_READ.',
         args: {
-          filter: t.arg({ type: EntryFilterInput }),
-          orderBy: t.arg({ type: EntryOrderInput }),
+          filter: t.arg({
+            type: EntryFilterInput,
+            description: 'Returns only entries that match the filter.',
+          }),
+          orderBy: t.arg({
+            type: EntryOrderInput,
+            description: 'The sort order, by default folders first and by name.',
+          }),
         },
         resolve: async (folder, { filter, orderBy, ...args }, context) => {
           await requireRead(context, folder.workspaceId)
@@ -68,40 +83,71 @@ builder.interfaceFields(Entry, (t) => ({
   parent: t.field({
     type: Folder,
     nullable: true,
-    description: 'Null for the root, and for what was itself put in the trash.',
+    description:
+      'The folder that contains the entry, or null for the root and for an entry that was itself moved to the trash.',
     resolve: (entry, _, context) => loadParent(entry, context),
   }),
   ancestors: t.field({
     type: [Folder],
-    description: 'Root first, parent last.',
+    description: 'The folders above the entry, from the root to its parent.',
     complexity: listCost(DEEPEST + 1, 5),
     resolve: (entry, _, context) => loadAncestors(entry, context),
   }),
 }))
 
 const KindUsageType = builder.objectRef<KindUsage>('KindUsage').implement({
+  description: 'What the files of one kind use in a workspace, without the trash.',
   fields: (t) => ({
-    kind: t.expose('kind', { type: MediaKindEnum }),
-    bytes: t.expose('bytes', { type: 'ByteCount' }),
-    fileCount: t.exposeInt('fileCount'),
+    kind: t.expose('kind', { type: MediaKindEnum, description: 'The kind of the files.' }),
+    bytes: t.expose('bytes', {
+      type: 'ByteCount',
+      description: 'Number of bytes of the current versions.',
+    }),
+    fileCount: t.exposeInt('fileCount', { description: 'Number of files.' }),
   }),
 })
 
 const UsageType = builder.objectRef<Usage>('Usage').implement({
   description:
-    'The quota is held against currentBytes + olderVersionBytes + trashedBytes + reservedBytes. storedBytes counts the same content once.',
+    'What a workspace uses; the quota limits the sum of currentBytes, olderVersionBytes, trashedBytes and reservedBytes.',
   fields: (t) => ({
-    currentBytes: t.expose('currentBytes', { type: 'ByteCount' }),
-    olderVersionBytes: t.expose('olderVersionBytes', { type: 'ByteCount' }),
-    trashedBytes: t.expose('trashedBytes', { type: 'ByteCount' }),
-    reservedBytes: t.expose('reservedBytes', { type: 'ByteCount' }),
-    storedBytes: t.expose('storedBytes', { type: 'ByteCount' }),
-    quotaBytes: t.expose('quotaBytes', { type: 'ByteCount', nullable: true }),
-    remainingBytes: t.expose('remainingBytes', { type: 'ByteCount', nullable: true }),
-    fileCount: t.exposeInt('fileCount'),
-    folderCount: t.exposeInt('folderCount'),
+    currentBytes: t.expose('currentBytes', {
+      type: 'ByteCount',
+      description: 'Number of bytes of the current versions of all files, without the trash.',
+    }),
+    olderVersionBytes: t.expose('olderVersionBytes', {
+      type: 'ByteCount',
+      description: 'Number of bytes of the older versions of all files, without the trash.',
+    }),
+    trashedBytes: t.expose('trashedBytes', {
+      type: 'ByteCount',
+      description: 'Number of bytes of all versions of the files in the trash.',
+    }),
+    reservedBytes: t.expose('reservedBytes', {
+      type: 'ByteCount',
+      description: 'Number of bytes that are reserved for unfinished uploads.',
+    }),
+    storedBytes: t.expose('storedBytes', {
+      type: 'ByteCount',
+      description: 'Number of stored bytes, with identical content counted once.',
+    }),
+    quotaBytes: t.expose('quotaBytes', {
+      type: 'ByteCount',
+      nullable: true,
+      description: 'Maximum number of bytes that the workspace may use, or null if unlimited.',
+    }),
+    remainingBytes: t.expose('remainingBytes', {
+      type: 'ByteCount',
+      nullable: true,
+      description: 'Number of bytes that are left of the quota, or null if unlimited.',
+    }),
+    fileCount: t.exposeInt('fileCount', { description: 'Number of files, without the trash.' }),
+    folderCount: t.exposeInt('folderCount', {
+      description: 'Number of folders, without the trash and the root.',
+    }),
     byKind: t.field({
       type: [KindUsageType],
+      description: 'The usage of each kind of file, largest first.',
       complexity: listCost(mediaKinds.length, 5),
       resolve: ({ workspaceId }, _, { db }) => usageByKind(db, workspaceId),
     }),
@@ -111,6 +157,7 @@ const UsageType = builder.objectRef<Usage>('Usage').implement({
 builder.objectFields(Workspace, (t) => ({
   root: t.field({
     type: Folder,
+    description: 'The root folder of the workspace. Requires scope FILES_READ.',
     resolve: async ({ id, rootId }, _, context) => {
       await requireRead(context, id)
       return (await loadEntry(context, rootId)) as EntryRow
@@ -118,6 +165,7 @@ builder.objectFields(Workspace, (t) => ({
   }),
   usage: t.field({
     type: UsageType,
+    description: 'What the workspace uses of its quota. Requires scope FILES_READ.',
     resolve: async (workspace, _, context) => {
       await requireRead(context, workspace.id)
       return usageOf(context.db, workspace)
@@ -128,33 +176,46 @@ builder.objectFields(Workspace, (t) => ({
 builder.objectField(QuotaExceededError, 'usage', (t) =>
   t.field({
     type: UsageType,
+    description: 'What the workspace uses of its quota. Requires scope FILES_READ.',
     resolve: ({ workspaceId }, _, { db }) => usageOf(db, { id: workspaceId }),
   }),
 )
 
 mutation('createFolder', {
   description:
-    'A folder, and with createParents the folders on the way. EDITOR, scope FILES_WRITE.',
+    'Creates a folder, and with `createParents` also the missing folders of its path. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('CreateFolderInput', {
     fields: (t) => ({
-      workspaceId: t.id({ description: 'Its root is the parent where no parent is named.' }),
-      parent: t.field({ type: EntryRef }),
-      name: t.string({ required: true, description: 'With createParents a path: Data/Raw' }),
-      description: t.string(),
-      tags: t.stringList(),
-      metadata: t.field({ type: 'JSONObject' }),
-      createParents: t.boolean({ required: true, defaultValue: false }),
+      workspaceId: t.id({
+        description: 'The workspace in whose root to create the folder if `parent` is absent.',
+      }),
+      parent: t.field({ type: EntryRef, description: 'The folder in which to create the folder.' }),
+      name: t.string({
+        required: true,
+        description: 'The name of the folder, or with `createParents` a path such as Data/Raw.',
+      }),
+      description: t.string({ description: 'The description of the folder.' }),
+      tags: t.stringList({ description: 'The names of its tags, at most 50.' }),
+      metadata: t.field({ type: 'JSONObject', description: 'Metadata of the folder.' }),
+      createParents: t.boolean({
+        required: true,
+        defaultValue: false,
+        description: 'Whether `name` may be a path whose missing folders are created.',
+      }),
       onConflict: t.field({
         type: NameConflictEnum,
         required: true,
         defaultValue: 'FAIL',
-        description: 'NEW_VERSION answers with the folder that is there.',
+        description:
+          'What to do if the name exists; NEW_VERSION returns the existing folder unchanged.',
       }),
     }),
   }),
-  payload: builder
-    .objectRef<{ folder: EntryRow }>('CreateFolderPayload')
-    .implement({ fields: (t) => ({ folder: t.expose('folder', { type: Folder }) }) }),
+  payload: builder.objectRef<{ folder: EntryRow }>('CreateFolderPayload').implement({
+    fields: (t) => ({
+      folder: t.expose('folder', { type: Folder, description: 'The new or existing folder.' }),
+    }),
+  }),
   errors: [NameConflict, InvalidState],
   resolve: async (input, context) => ({ folder: await createFolder(context, input) }),
 })

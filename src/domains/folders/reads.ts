@@ -16,7 +16,7 @@ export type Usage = {
   workspaceId: string
 }
 
-/** What a workspace holds and has room for; each figure is kept by the transactions that change it. */
+/** Returns the usage of a workspace from stored figures, which every transaction keeps up to date. */
 export async function usageOf(db: Db, { id }: Pick<WorkspaceRow, 'id'>): Promise<Usage> {
   const row = await db
     .selectFrom('workspaces as w')
@@ -26,16 +26,19 @@ export async function usageOf(db: Db, { id }: Pick<WorkspaceRow, 'id'>): Promise
     .select(['fileCount', 'folderCount'])
     .where('w.id', '=', id)
     .executeTakeFirstOrThrow()
-  return { ...row, remainingBytes: remaining(row) }
+  return { ...row, remainingBytes: remainingBytesOf(row) }
 }
 
-type Room = { quotaBytes: number | null; usedBytes: number; reservedBytes: number }
-const remaining = ({ quotaBytes, usedBytes, reservedBytes }: Room) =>
+type QuotaFigures = { quotaBytes: number | null; usedBytes: number; reservedBytes: number }
+const remainingBytesOf = ({ quotaBytes, usedBytes, reservedBytes }: QuotaFigures) =>
   quotaBytes === null ? null : Math.max(0, quotaBytes - usedBytes - reservedBytes)
 
 export type KindUsage = { kind: MediaKind; bytes: number; fileCount: number }
 
-/** The living files by kind, largest first: summed over the folders. */
+/**
+ * Returns the usage by kind of file, largest first, without the trash: summed over the figures of the
+ * folders.
+ */
 export async function usageByKind(db: Db, workspaceId: string): Promise<KindUsage[]> {
   const rows = await db
     .selectFrom('folderKinds as k')

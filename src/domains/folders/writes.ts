@@ -31,25 +31,27 @@ type NewFolder = {
 }
 
 /**
- * A folder in `parent` (else in the root of workspaceId). With createParents a name like Data/Raw makes what is missing of
- * the way. NEW_VERSION answers with the folder that is there, so that the same call can be repeated.
+ * Creates a folder in `parent`, or in the root of `workspaceId`. With createParents, a name such as Data/Raw
+ * creates the missing parents as well. NEW_VERSION returns an existing folder, so the call can be repeated.
+ * Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, NameConflict,
+ * InvalidState.
  */
 export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
   return inTransaction(ctx, async (s) => {
     const start = await startOf(s, input)
     const names = namesOf(input)
-    const facts = factsOf(input)
+    const properties = propertiesOf(input)
     checkDepth(depthOf(start) + names.length, ['name'])
     const parent = await ensureFolders(s, start, names.slice(0, -1))
-    const wanted = names.at(-1) as EntryName
-    const claim = resolveNameConflict(s, parent, wanted, input.onConflict)
-    const { name, existing } = await withInputPath('name', claim)
-    if (existing) return sameFolder(existing)
-    return addFolder(s, parent, name, facts)
+    const requested = names.at(-1) as EntryName
+    const resolved = resolveNameConflict(s, parent, requested, input.onConflict)
+    const { name, existing } = await withInputPath('name', resolved)
+    if (existing) return requireFolder(existing)
+    return addFolder(s, parent, name, properties)
   })
 }
 
-const factsOf = ({ description, metadata, tags }: NewFolder) => ({
+const propertiesOf = ({ description, metadata, tags }: NewFolder) => ({
   description: description == null ? null : checkDescription(description),
   metadata: checkMetadata(mergeMetadata({}, metadata ?? {})),
   tags: checkTagNames(tags ?? []),
@@ -64,35 +66,38 @@ function namesOf({ name, createParents }: NewFolder): EntryName[] {
 
 async function startOf({ tx, viewer }: TxContext, { workspaceId, parent }: NewFolder) {
   if (!parent && !workspaceId) {
-    throw new InvalidInput({ path: ['workspaceId'], message: 'name a workspace or a parent' })
+    throw new InvalidInput({ path: ['workspaceId'], message: 'workspaceId or parent is required' })
   }
   const ref = parent ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
   const found = requireLiveFolder(tx, viewer, ref, toWrite)
   return (await withInputPath(parent ? 'parent' : 'workspaceId', found)).entry
 }
 
-function sameFolder(existing: EntryRow): EntryRow {
+function requireFolder(existing: EntryRow): EntryRow {
   if (existing.kind === 'folder') return existing
-  throw new InvalidState('FILE', 'a file has this name')
+  throw new InvalidState('FILE', 'a file already has this name')
 }
 
-/** Walks down from `start`, making the folders that are not there; the last one. InvalidInput for a name that no new folder gets. */
+/**
+ * Returns the folder at the path `names` below `start`, and creates the missing folders. Throws InvalidInput
+ * for a name that is not allowed for new folders, and InvalidState if a file has one of the names.
+ */
 export function ensureFolders(
   s: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
 ): Promise<EntryRow> {
-  return foldersBelow(s, start, names, (folder, name) => {
+  return descend(s, start, names, (folder, name) => {
     checkMarks(name.name, ['path'])
     return addFolder(s, folder, name)
   })
 }
 
-/** Makes folders again that were there before: they have the names that they had, whatever new names must be like. */
+/** Recreates folders that existed before, without the checks of new names. Throws as ensureFolders does. */
 export const restoreFolders = (s: TxContext, start: EntryRow, names: readonly EntryName[]) =>
-  foldersBelow(s, start, names, (folder, name) => addFolder(s, folder, name))
+  descend(s, start, names, (folder, name) => addFolder(s, folder, name))
 
-async function foldersBelow(
+async function descend(
   s: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
@@ -101,7 +106,7 @@ async function foldersBelow(
   let folder = start
   for (const name of names) {
     const child = await childByKey(s.tx, folder.id, name.nameKey)
-    folder = child ? sameFolder(child) : await add(folder, name)
+    folder = child ? requireFolder(child) : await add(folder, name)
   }
   return folder
 }
@@ -110,10 +115,10 @@ async function addFolder(
   s: TxContext,
   parent: EntryRow,
   name: EntryName,
-  { tags = [], ...facts }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
+  { tags = [], ...properties }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
-  const folder = await insertEntry(s, { ...facts, ...placeOfFolder(parent, name) })
+  const folder = await insertEntry(s, { ...properties, ...placeOfFolder(parent, name) })
   await addToAncestors(s, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
   await addTags(s, { workspaceId, entryId, tags })

@@ -8,37 +8,46 @@ import { loadUser, User } from '../accounts/graphql.ts'
 import { type UserRow, usersById } from '../accounts/reads.ts'
 import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { colleaguesAmong, membersList } from './reads.ts'
+import { membersList, sharedWorkspaceUsers } from './reads.ts'
 import { createServiceAccount, deleteServiceAccount } from './service-accounts.ts'
 import { addMember, removeMember, updateMember } from './writes.ts'
 
 nodeType('usr', 'User', async (ids, { db, viewer }) => {
-  const known = await colleaguesAmong(db, viewer, ids)
+  const known = await sharedWorkspaceUsers(db, viewer, ids)
   return (await usersById(db, ids)).map((row) => (row && known.has(row.id) ? row : null))
 })
 
-const loadColleague = loader<string>(async (ids, { db, viewer }) => {
-  const known = await colleaguesAmong(db, viewer, ids)
+const loadIfShared = loader<string>(async (ids, { db, viewer }) => {
+  const known = await sharedWorkspaceUsers(db, viewer, ids)
   return ids.map((id) => (known.has(id) ? id : null))
 })
 
 builder.objectField(User, 'email', (t) =>
   t.string({
     nullable: true,
-    description: 'For oneself and those in the same workspace; null for others.',
+    description:
+      'The email address, or null unless the user is the viewer or shares a workspace with them.',
     resolve: async ({ id, email }, _, context) =>
-      (await loadColleague(context, id)) ? email : null,
+      (await loadIfShared(context, id)) ? email : null,
   }),
 )
 
 const Member = builder.objectRef<Row<'members'>>('Member').implement({
+  description: 'A user in a workspace.',
   fields: (t) => ({
     user: t.field({
       type: User,
+      description: 'The user.',
       resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
     }),
-    role: t.expose('role', { type: WorkspaceRoleEnum }),
-    joinedAt: t.expose('joinedAt', { type: 'DateTime' }),
+    role: t.expose('role', {
+      type: WorkspaceRoleEnum,
+      description: 'The role of the user in the workspace.',
+    }),
+    joinedAt: t.expose('joinedAt', {
+      type: 'DateTime',
+      description: 'When the user became a member.',
+    }),
   }),
 })
 
@@ -46,7 +55,8 @@ builder.objectField(Workspace, 'members', (t) =>
   t.connection(
     {
       type: Member,
-      description: 'In the order in which they joined. Members only.',
+      description:
+        'The members, sorted by the time they joined. Requires role VIEWER and scope FILES_READ, so only members see it.',
       resolve: async ({ id }, args, { db, viewer }) => {
         await requireAccess(db, viewer, id, { scope: 'FILES_READ', role: 'VIEWER' })
         return page(args, membersList(db, id))
@@ -59,18 +69,30 @@ builder.objectField(Workspace, 'members', (t) =>
 const payload = (name: string) =>
   builder.objectRef<{ member: Row<'members'> }>(name).implement({
     fields: (t) => ({
-      member: t.expose('member', { type: Member, description: 'The member as it is or was.' }),
+      member: t.expose('member', {
+        type: Member,
+        description: 'The member after the mutation, or as it was before its removal.',
+      }),
     }),
   })
 
 mutation('addMember', {
-  description: 'Lets somebody in; an unknown address becomes a user. OWNER, scope MEMBERS_WRITE.',
+  description:
+    'Adds a user to a workspace by their email address, and creates the user if the address is unknown; an existing member gets the new role. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('AddMemberInput', {
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      email: t.string({ required: true }),
-      name: t.string(),
-      role: t.field({ type: WorkspaceRoleEnum, required: true, defaultValue: 'EDITOR' }),
+      workspaceId: t.id({ required: true, description: 'The workspace to add the member to.' }),
+      email: t.string({ required: true, description: 'The email address of the user.' }),
+      name: t.string({
+        description:
+          'The display name if the user is new, by default the part of the address before the @.',
+      }),
+      role: t.field({
+        type: WorkspaceRoleEnum,
+        required: true,
+        defaultValue: 'EDITOR',
+        description: 'The role of the member.',
+      }),
     }),
   }),
   payload: payload('AddMemberPayload'),
@@ -80,12 +102,12 @@ mutation('addMember', {
 
 mutation('updateMember', {
   description:
-    'Gives a member another role. A VIEWER keeps neither share links nor unfinished uploads; who is no longer OWNER, no tokens that they made for service accounts. OWNER, scope MEMBERS_WRITE.',
+    'Changes the role of a member. A member who becomes VIEWER loses their share links and unfinished uploads; one who is no longer OWNER loses the tokens that they created for service accounts. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('UpdateMemberInput', {
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      userId: t.id({ required: true }),
-      role: t.field({ type: WorkspaceRoleEnum, required: true }),
+      workspaceId: t.id({ required: true, description: 'The workspace of the member.' }),
+      userId: t.id({ required: true, description: 'The user whose role changes.' }),
+      role: t.field({ type: WorkspaceRoleEnum, required: true, description: 'The new role.' }),
     }),
   }),
   payload: payload('UpdateMemberPayload'),
@@ -95,14 +117,14 @@ mutation('updateMember', {
 
 mutation('removeMember', {
   description:
-    'Ends a membership at once, with the tokens that are bound to the workspace, the tokens that the member made for service accounts, the share links and the unfinished uploads of the member; those uploads, too, that were made with these tokens of service accounts. Share links that a service account made are its own: they stay until it is deleted. OWNER, or the member; scope MEMBERS_WRITE.',
+    'Removes a member at once. This revokes their tokens that are bound to the workspace, the tokens that they created for service accounts, and their share links; it cancels their unfinished uploads and those made with the revoked tokens. Share links of a service account stay until it is deleted. Requires role OWNER, unless the viewer removes themselves, and scope MEMBERS_WRITE.',
   input: builder.inputType('RemoveMemberInput', {
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      userId: t.id({ required: true }),
+      workspaceId: t.id({ required: true, description: 'The workspace of the member.' }),
+      userId: t.id({ required: true, description: 'The user to remove.' }),
       transferShareLinksTo: t.id({
         description:
-          'The member, EDITOR or OWNER, who has the share links of the removed member from now on; without it they are revoked. Requires role OWNER and scope SHARES_WRITE.',
+          'The member with role EDITOR or OWNER who receives the share links of the removed member; by default they are revoked. Requires role OWNER and scope SHARES_WRITE.',
       }),
     }),
   }),
@@ -113,19 +135,22 @@ mutation('removeMember', {
 
 mutation('createServiceAccount', {
   description:
-    'Creates a member without a person behind it, for programs; createApiToken makes its tokens. OWNER, scope MEMBERS_WRITE.',
+    'Creates a service account, a member for programs; createApiToken creates its tokens. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('CreateServiceAccountInput', {
     fields: (t) => ({
       workspaceId: t.id({
         required: true,
-        description: 'The one workspace that it belongs to.',
+        description: 'The workspace that the account belongs to.',
       }),
-      name: t.string({ required: true, description: 'Shown on what it makes.' }),
+      name: t.string({
+        required: true,
+        description: 'The display name, of 1 to 200 characters, shown on what the account creates.',
+      }),
       role: t.field({
         type: WorkspaceRoleEnum,
         required: true,
         defaultValue: 'EDITOR',
-        description: 'What it may do in the workspace.',
+        description: 'The role of the account in the workspace.',
       }),
     }),
   }),
@@ -135,10 +160,10 @@ mutation('createServiceAccount', {
 
 mutation('deleteServiceAccount', {
   description:
-    'Ends a service account at once, with its tokens, share links and unfinished uploads; its files stay. OWNER, scope MEMBERS_WRITE.',
+    'Deletes a service account at once, with its tokens, share links and unfinished uploads; its files stay. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('DeleteServiceAccountInput', {
     fields: (t) => ({
-      userId: t.id({ required: true, description: 'The id of its user.' }),
+      userId: t.id({ required: true, description: 'The user id of the account.' }),
     }),
   }),
   payload: payload('DeleteServiceAccountPayload'),

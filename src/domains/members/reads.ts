@@ -4,7 +4,7 @@ import type { List } from '../../database/query/keyset.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 
-/** The members of a workspace in the order in which they joined. */
+/** Returns the list of members of a workspace, sorted by the time they joined. */
 export function membersList(db: Db, workspaceId: string): List<Row<'members'>> {
   return {
     ordering: 'members',
@@ -16,6 +16,7 @@ export function membersList(db: Db, workspaceId: string): List<Row<'members'>> {
   }
 }
 
+/** Returns the membership of a user in a workspace, or undefined. */
 export const memberOf = (db: Db | Tx, workspaceId: string, userId: string) =>
   db
     .selectFrom('members')
@@ -25,10 +26,10 @@ export const memberOf = (db: Db | Tx, workspaceId: string, userId: string) =>
     .executeTakeFirst()
 
 /**
- * Those among `ids` whom the viewer may know: themselves, and who shares a workspace with them that this token sees. What a
- * stranger sees of the others is the name on what they made.
+ * Returns those of `ids` whose details the viewer may see: themselves, and users who share a workspace with
+ * them that the token can access. Other viewers see only the names of users on what they created.
  */
-export async function colleaguesAmong(
+export async function sharedWorkspaceUsers(
   db: Db,
   viewer: Viewer,
   ids: readonly string[],

@@ -7,20 +7,23 @@ import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess, requireNamed } from '../workspaces/reads.ts'
 import { memberOf } from './reads.ts'
-import { endMembership, type MemberRow, need } from './writes.ts'
+import { endMembership, type MemberRow, memberManagement } from './writes.ts'
 
 type NewServiceAccount = { workspaceId: string; name: string; role: WorkspaceRole }
 
-/** A user without a person behind it, who is a member of this workspace and of no other. OWNER, scope MEMBERS_WRITE. */
+/**
+ * Creates a user for programs, who is a member of this workspace only. Requires role OWNER and scope
+ * MEMBERS_WRITE. Throws NotFound, Forbidden, InvalidInput.
+ */
 export async function createServiceAccount(
   ctx: ServiceContext,
   { workspaceId, name, role }: NewServiceAccount,
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, need)
+    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
     checkName(name)
-    const about = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
-    const { id: userId } = await createUser(s.tx, { ...about, createdAt: s.now() })
+    const profile = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
+    const { id: userId } = await createUser(s.tx, { ...profile, createdAt: s.now() })
     const member = { workspaceId, userId, role, joinedAt: s.now() }
     await s.tx.insertInto('members').values(member).execute()
     await record(s, { workspaceId, action: 'MEMBER_ADDED', details: { userId, role } })
@@ -29,8 +32,9 @@ export async function createServiceAccount(
 }
 
 /**
- * Ends a service account with its tokens, share links and unfinished uploads. What it has made keeps its name, for which the row of
- * the user stays. OWNER, scope MEMBERS_WRITE. Throws NotFound for a person.
+ * Deletes a service account with its tokens, share links and unfinished uploads. The user row stays, because
+ * what the account created shows its name. Requires role OWNER and scope MEMBERS_WRITE. Throws NotFound (also
+ * for a person), Forbidden.
  */
 export async function deleteServiceAccount(
   ctx: ServiceContext,
@@ -39,7 +43,7 @@ export async function deleteServiceAccount(
   return inTransaction(ctx, async (s) => {
     const [user] = await usersById(s.tx, [userId])
     const workspaceId = user?.workspaceId ?? ''
-    await requireAccess(s.tx, s.viewer, workspaceId, need, userId)
+    await requireAccess(s.tx, s.viewer, workspaceId, memberManagement, userId)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId)
     await endMembership(s, member, null)

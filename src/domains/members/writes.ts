@@ -15,8 +15,8 @@ import { memberOf } from './reads.ts'
 
 export type MemberRow = Row<'members'>
 /**
- * Called when a member has another role, or none any more (`role` is null): what they could do and no longer may ends here. Their share
- * links then pass to `newSharer`, where one is named.
+ * Called when a member gets another role, or leaves (`role` is null): listeners end what the member may no
+ * longer do. Their share links pass to `newSharer` if it is given.
  */
 export const roleChanged = hook<{
   ctx: TxContext
@@ -25,7 +25,8 @@ export const roleChanged = hook<{
   role: WorkspaceRole | null
   newSharer: string | null
 }>()
-export const need = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
+/** The access that managing members requires. */
+export const memberManagement = { scope: 'MEMBERS_WRITE', role: 'OWNER' } as const
 const EMAIL = /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u
 
 workspaceCreated.listen(async (tx, { ctx: { viewer, now }, workspace }) => {
@@ -44,13 +45,16 @@ type NewMember = {
   role: WorkspaceRole
 }
 
-/** Lets the user of this address in; an address that nobody has yet becomes a user. A member already: the new role. */
+/**
+ * Adds the user with this email address to a workspace, and creates the user if the address is unknown. An
+ * existing member gets the new role. Throws NotFound, Forbidden, InvalidInput, InvalidState.
+ */
 export async function addMember(
   ctx: ServiceContext,
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, need)
+    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
     const address = email.trim().toLowerCase()
     checkPerson(address, name)
     const user = (await userByEmail(s.tx, address)) ?? (await newUser(s, address, name))
@@ -63,10 +67,10 @@ export async function addMember(
   })
 }
 
-/** Throws InvalidInput. */
+/** Throws InvalidInput for an invalid email address or name. */
 function checkPerson(email: string, name: string | null | undefined) {
   if (!EMAIL.test(email) || email.length > 254 || !isSafeName(email)) {
-    throw new InvalidInput({ path: ['email'], message: 'an address like ann@example.org' })
+    throw new InvalidInput({ path: ['email'], message: 'an email address such as ann@example.org' })
   }
   if (name && name.length > 200) {
     throw new InvalidInput({ path: ['name'], message: 'at most 200 characters' })
@@ -74,7 +78,10 @@ function checkPerson(email: string, name: string | null | undefined) {
   if (name?.trim()) checkName(name)
 }
 
-/** A person who is in no workspace yet, made by the operator of the server. Throws InvalidInput, also for an address that is taken. */
+/**
+ * Creates a user without a workspace, for the admin command of the operator. Throws InvalidInput, also if a
+ * user already has the address.
+ */
 export async function createUserOnServer(
   { db, now }: Pick<ServiceContext, 'db' | 'now'>,
   { email, name }: { email: string; name: string | null },
@@ -92,13 +99,16 @@ export async function createUserOnServer(
   })
 }
 
-/** Gives a member another role; the last OWNER stays one. */
+/**
+ * Changes the role of a member. Throws NotFound, Forbidden, and InvalidState if the workspace would have no
+ * OWNER left.
+ */
 export async function updateMember(
   ctx: ServiceContext,
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, need)
+    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
     return setRole(s, member, role)
@@ -112,26 +122,32 @@ type Removal = {
 }
 
 /**
- * Ends a membership with the tokens, share links and unfinished uploads that the member has there; anybody may leave, the last OWNER
- * may not. `transferShareLinksTo` names the member who has the links from then on.
+ * Removes a member with their tokens, share links and unfinished uploads in the workspace. Every member may
+ * remove themselves, except the last OWNER. `transferShareLinksTo` is the user id of the member who receives
+ * the share links. Throws NotFound, Forbidden, InvalidInput, InvalidState.
  */
 export async function removeMember(
   ctx: ServiceContext,
   { workspaceId, userId, transferShareLinksTo }: Removal,
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    const leaving = s.viewer?.userId === userId
-    await requireNamed(s.tx, s.viewer, workspaceId, leaving ? { ...need, role: 'VIEWER' } : need)
+    const isLeaving = s.viewer?.userId === userId
+    await requireNamed(
+      s.tx,
+      s.viewer,
+      workspaceId,
+      isLeaving ? { ...memberManagement, role: 'VIEWER' } : memberManagement,
+    )
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
-    await keepAnOwner(s, member)
+    await assertOtherOwner(s, member)
     if (transferShareLinksTo != null) await requireNewSharer(s, member, transferShareLinksTo)
     await endMembership(s, member, transferShareLinksTo ?? null)
     return member
   })
 }
 
-/** Who makes others the maker of links must be able to revoke those as well. */
+/** The viewer must be allowed to revoke share links, because a transfer changes who may. */
 async function requireNewSharer(
   s: TxContext,
   { workspaceId, userId }: MemberRow,
@@ -141,11 +157,11 @@ async function requireNewSharer(
   const newSharer = await memberOf(s.tx, workspaceId, newSharerId)
   if (!newSharer) throw new NotFound(newSharerId).at('transferShareLinksTo')
   if (newSharerId !== userId && newSharer.role !== 'VIEWER') return
-  const message = 'another member who may share: an EDITOR or OWNER'
+  const message = 'must be another member with role EDITOR or OWNER'
   throw new InvalidInput({ path: ['transferShareLinksTo'], message })
 }
 
-/** Takes a member out, and ends what they had by being one. */
+/** Deletes a membership and ends everything that depended on it. */
 export async function endMembership(
   s: TxContext,
   { workspaceId, userId }: MemberRow,
@@ -163,7 +179,7 @@ export async function endMembership(
 
 async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
   if (member.role === role) return member
-  if (role !== 'OWNER') await keepAnOwner(s, member)
+  if (role !== 'OWNER') await assertOtherOwner(s, member)
   const { workspaceId, userId } = member
   await s.tx
     .updateTable('members')
@@ -176,8 +192,11 @@ async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Pr
   return { ...member, role }
 }
 
-/** A service account alone cannot own a workspace: nobody could make its next token. */
-async function keepAnOwner({ tx }: TxContext, { workspaceId, userId, role }: MemberRow) {
+/**
+ * Throws InvalidState for the last person with role OWNER: a service account alone could not create its next
+ * token.
+ */
+async function assertOtherOwner({ tx }: TxContext, { workspaceId, userId, role }: MemberRow) {
   if (role !== 'OWNER') return
   const other = await tx
     .selectFrom('members')
@@ -188,9 +207,12 @@ async function keepAnOwner({ tx }: TxContext, { workspaceId, userId, role }: Mem
     .where('members.userId', '!=', userId)
     .where('users.kind', '=', 'PERSON')
     .executeTakeFirst()
-  if (!other) throw new InvalidState('LAST_OWNER', 'a workspace keeps at least one OWNER')
+  if (!other)
+    throw new InvalidState('LAST_OWNER', 'a workspace needs at least one person with role OWNER')
 }
 
-/** Names are shown to everybody in a PUBLIC workspace, addresses are not: without a name, what stands before the @. */
+/**
+ * The name defaults to the part before the @: a PUBLIC workspace shows names to everyone, but no addresses.
+ */
 const newUser = ({ tx, now }: LogScope, email: string, name: string | null | undefined) =>
   createUser(tx, { name: name?.trim() || email.replace(/@.*/, ''), email, createdAt: now() })

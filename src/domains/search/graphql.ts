@@ -1,7 +1,7 @@
 import { budgetOf } from '../../database/query/work-budget.ts'
 import { builder } from '../../graphql/builder.ts'
 import { defaultPageSize, listCost, pageCost } from '../../graphql/costs.ts'
-import { spanOf } from '../../graphql/pages.ts'
+import { parsePageArgs } from '../../graphql/pages.ts'
 import { Entry, loadParent, readFilter } from '../entries/graphql.ts'
 import { EntryFilterInput } from '../entries/inputs.ts'
 import { loadTags } from '../tags/graphql.ts'
@@ -64,7 +64,7 @@ builder.objectField(Workspace, 'search', (t) =>
     complexity: ({ first }) => pageCost({ first }, defaultPageSize, 10),
     resolve: async ({ id: workspaceId }, { query: text, filter, ...args }, context) => {
       await requireRead(context, workspaceId)
-      const { first, after } = spanOf(args)
+      const { first, after } = parsePageArgs(args)
       const query = parseQuery(text)
       const chosen = await readFilter(context, workspaceId, filter)
       const search = { workspaceId, query, filter: chosen, budget: budgetOf(context) }

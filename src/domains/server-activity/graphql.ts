@@ -5,17 +5,22 @@ import { requireServerAccess, type ServerEventRow, serverActivityList } from './
 import { type ServerAction, serverActions } from './rules.ts'
 
 const ServerActionEnum = builder.enumType('ServerAction', {
+  description: 'An action in the log of the server.',
   values: {
-    USER_CREATED: { description: 'A user was created on the server.' },
-    TOKEN_CREATED: { description: 'A token that no workspace binds, or any token on the server.' },
-    TOKEN_REVOKED: { description: 'A token that no workspace binds, or any token on the server.' },
+    USER_CREATED: { description: 'The operator created a user with the admin command.' },
+    TOKEN_CREATED: {
+      description: 'An unbound token was created, or any token was created with the admin command.',
+    },
+    TOKEN_REVOKED: {
+      description: 'An unbound token was revoked, or any token was revoked with the admin command.',
+    },
   } satisfies Record<ServerAction, object>,
 })
 
 export const ServerEvent = builder.objectRef<ServerEventRow>('ServerEvent').implement({
-  description: 'Something that happened on the server and concerns no single workspace.',
+  description: 'An event of the server that belongs to no single workspace.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Names this event and no other.' }),
+    id: t.exposeID('id', { description: 'The id of the event.' }),
     action: t.field({
       type: ServerActionEnum,
       description: 'What was done.',
@@ -24,13 +29,13 @@ export const ServerEvent = builder.objectRef<ServerEventRow>('ServerEvent').impl
     actor: t.field({
       type: User,
       nullable: true,
-      description: 'The user who did it; null where it was done on the server.',
+      description: 'The user who did it, or null if it was done with the admin command.',
       resolve: ({ actorId }, _, context) => (actorId === null ? null : loadUser(context, actorId)),
     }),
     at: t.expose('at', { type: 'DateTime', description: 'When it was done.' }),
     details: t.field({
       type: 'JSONObject',
-      description: 'What the action was about, as ids and names.',
+      description: 'The ids and names that the action concerned.',
       resolve: ({ details }) => JSON.parse(details),
     }),
   }),
@@ -41,7 +46,7 @@ builder.queryField('serverActivity', (t) =>
     {
       type: ServerEvent,
       description:
-        'Tokens and users of the whole server: who created and revoked what, newest first. Requires scope ACTIVITY_READ and a token that no workspace binds, of the first owner of the server.',
+        'The log of users and tokens of the whole server, newest first. Requires scope ACTIVITY_READ and an unbound token of the first owner of the server.',
       resolve: async (_, args, { db, viewer }) => {
         await requireServerAccess(db, viewer)
         return page(args, serverActivityList(db))

@@ -7,15 +7,20 @@ import { isFirstOwner } from '../accounts/reads.ts'
 
 export type ServerEventRow = Row<'serverActivity'>
 
-/** For the first owner, by a token with ACTIVITY_READ that no workspace binds. Throws Unauthenticated, Forbidden. */
+/**
+ * Throws unless the viewer is the first owner of the server, with an unbound token and scope ACTIVITY_READ.
+ * Throws Unauthenticated, Forbidden.
+ */
 export async function requireServerAccess(db: Db, viewer: Viewer): Promise<void> {
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('ACTIVITY_READ')) throw new Forbidden({ missingScopes: ['ACTIVITY_READ'] })
   if (viewer.workspaceId === null && (await isFirstOwner(db, viewer.userId))) return
-  throw new Forbidden({ message: 'this is for the first owner of the server' })
+  throw new Forbidden({
+    message: 'only the first owner of the server may read its log, with an unbound token',
+  })
 }
 
-/** The log of the server, newest first. */
+/** Returns the log of the server, newest first. */
 export function serverActivityList(db: Db): List<ServerEventRow> {
   return {
     ordering: 'serverActivity',

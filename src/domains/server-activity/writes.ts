@@ -2,7 +2,9 @@ import type { LogScope } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { ServerAction } from './rules.ts'
 
-/** Appends to the log of the server: what concerns no single workspace. Without a viewer it was done on the server itself. */
+/**
+ * Appends an event to the log of the server. Without a viewer, the operator did it with the admin command.
+ */
 export async function recordOnServer(
   { tx, viewer, now }: LogScope,
   action: ServerAction,

@@ -17,15 +17,19 @@ nodeType('tag', 'Tag', async (ids, { db, viewer }) => {
   return rows.map((row) => (row && readable.has(row.workspaceId) ? row : null))
 })
 
-/** The tags of an entry that the viewer may see. */
+/** Loads the tags of an entry that the viewer may see. */
 export const loadTags = loader<TagRow[]>((entryIds, { db }) => tagsOfEntries(db, entryIds))
 
 export const Tag = builder.objectRef<TagRow>('Tag').implement({
+  description: 'A label of a workspace that entries can carry.',
   interfaces: [Node],
   fields: (t) => ({
-    id: t.exposeID('id'),
-    name: t.exposeString('name'),
-    color: t.exposeString('color', { nullable: true, description: 'Like #1e90ff.' }),
+    id: t.exposeID('id', { description: 'The id of the tag.' }),
+    name: t.exposeString('name', { description: 'The name of the tag.' }),
+    color: t.exposeString('color', {
+      nullable: true,
+      description: 'The color of the tag, such as #1e90ff, or null.',
+    }),
   }),
 })
 
@@ -33,8 +37,12 @@ builder.objectField(Workspace, 'tags', (t) =>
   t.connection(
     {
       type: Tag,
-      description: 'By name.',
-      args: { nameContains: t.arg.string() },
+      description: 'The tags of the workspace, sorted by name. Requires scope FILES_READ.',
+      args: {
+        nameContains: t.arg.string({
+          description: 'Returns only tags whose name contains this text, ignoring case.',
+        }),
+      },
       resolve: async ({ id }, { nameContains, ...args }, context) => {
         await requireRead(context, id)
         return page(args, tagsList(context.db, id, { nameContains }))
@@ -45,23 +53,33 @@ builder.objectField(Workspace, 'tags', (t) =>
 )
 
 mutation('updateTag', {
-  description: 'Renames or colors a tag wherever it is. EDITOR, scope FILES_WRITE.',
+  description:
+    'Changes the name or the color of a tag, for all entries that carry it. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('UpdateTagInput', {
-    fields: (t) => ({ tagId: t.id({ required: true }), name: t.string(), color: t.string() }),
+    fields: (t) => ({
+      tagId: t.id({ required: true, description: 'The tag to change.' }),
+      name: t.string({ description: 'The new name, of 1 to 64 characters.' }),
+      color: t.string({ description: 'The new color, such as #1e90ff; null removes it.' }),
+    }),
   }),
-  payload: builder
-    .objectRef<{ tag: TagRow }>('UpdateTagPayload')
-    .implement({ fields: (t) => ({ tag: t.expose('tag', { type: Tag }) }) }),
+  payload: builder.objectRef<{ tag: TagRow }>('UpdateTagPayload').implement({
+    fields: (t) => ({ tag: t.expose('tag', { type: Tag, description: 'The changed tag.' }) }),
+  }),
   resolve: async (input, context) => ({ tag: await updateTag(context, input) }),
 })
 
 mutation('deleteTag', {
-  description: 'Takes a tag from everything and forgets it. EDITOR, scope FILES_WRITE.',
+  description:
+    'Removes a tag from all entries and deletes it. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('DeleteTagInput', {
-    fields: (t) => ({ tagId: t.id({ required: true }) }),
+    fields: (t) => ({
+      tagId: t.id({ required: true, description: 'The tag to delete.' }),
+    }),
   }),
-  payload: builder
-    .objectRef<{ tagId: string }>('DeleteTagPayload')
-    .implement({ fields: (t) => ({ tagId: t.exposeID('tagId') }) }),
+  payload: builder.objectRef<{ tagId: string }>('DeleteTagPayload').implement({
+    fields: (t) => ({
+      tagId: t.exposeID('tagId', { description: 'The id of the deleted tag.' }),
+    }),
+  }),
   resolve: async ({ tagId }, context) => ({ tagId: (await deleteTag(context, tagId)).id }),
 })

@@ -8,7 +8,7 @@ import { foldName } from '../../names.ts'
 
 export type TagRow = Row<'tags'>
 
-/** The tags of a workspace by name. */
+/** Returns the list of tags of a workspace, sorted by name. */
 export function tagsList(
   db: Db,
   workspaceId: string,
@@ -34,16 +34,16 @@ export function tagsList(
 
 export const tagsById = rowsById('tags')
 
-/** The tags of each of these entries, by name. */
+/** Returns the tags of each of these entries, sorted by name. */
 export async function tagsOfEntries(db: Db, entryIds: readonly string[]): Promise<TagRow[][]> {
-  const rows = await carried(db, entryIds)
+  const rows = await tagRowsOf(db, entryIds)
   const byEntry = Map.groupBy(rows, ({ entryId }) => entryId)
   return entryIds.map((id) =>
     (byEntry.get(id) ?? []).sort((a, b) => (a.nameKey < b.nameKey ? -1 : 1)),
   )
 }
 
-const carried = prepared((db, entryIds: readonly string[]) =>
+const tagRowsOf = prepared((db, entryIds: readonly string[]) =>
   db
     .selectFrom('entryTags')
     .innerJoin('tags', 'tags.id', 'entryTags.tagId')

@@ -9,25 +9,29 @@ import {
 
 export type TagName = { name: string; nameKey: string }
 export const MAX_TAGS = 50
-const LONGEST = 64
-/** Of 64 characters, and of a list in which tags may be named more than once. */
-const MAX_BYTES = 4 * LONGEST
-const MAX_NAMED = 4 * MAX_TAGS
+const MAX_NAME_CHARACTERS = 64
+const MAX_NAME_BYTES = 4 * MAX_NAME_CHARACTERS
+/** Maximum length of an input list, which may contain a tag more than once. */
+const MAX_INPUT_TAGS = 4 * MAX_TAGS
 const COLOR = /^#[0-9a-f]{6}$/i
 
 /**
- * Tag names as they are kept: trimmed, NFC, each once without regard to case, empty ones dropped; at most 50 of at most 64 characters,
- * of which at most 32 in a row are combining marks.
+ * Parses the names of tags to be added: as parseTagNames does, and with at most 32 combining marks in a row.
+ * Throws InvalidInput at `path`.
  */
 export function checkTagNames(names: readonly string[], path: string[] = ['tags']): TagName[] {
-  const tags = readTagNames(names, path)
+  const tags = parseTagNames(names, path)
   for (const name of names) checkMarks(name, path)
   return tags
 }
 
-/** The same for tags that may be there already: one that was made before there was a limit to its marks is still named. */
-export function readTagNames(names: readonly string[], path: string[] = ['tags']): TagName[] {
-  if (names.length > MAX_NAMED) checkTagCount(names.length, path)
+/**
+ * Parses the names of tags that may already exist: trimmed, in NFC, without empty names and without
+ * duplicates that differ only in case. Does not limit combining marks, because older tags may exceed the
+ * limit. Throws InvalidInput at `path` for more than 50 tags, or more than 64 characters.
+ */
+export function parseTagNames(names: readonly string[], path: string[] = ['tags']): TagName[] {
+  if (names.length > MAX_INPUT_TAGS) checkTagCount(names.length, path)
   const tags = new Map<string, TagName>()
   for (const raw of names) {
     const tag = cleanTagName(raw, path)
@@ -37,31 +41,32 @@ export function readTagNames(names: readonly string[], path: string[] = ['tags']
   return [...tags.values()]
 }
 
-/** Throws InvalidInput where an entry would have more tags than one has. */
+/** Throws InvalidInput if an entry would have more than 50 tags. */
 export function checkTagCount(count: number, path: string[]) {
   if (count > MAX_TAGS) throw new InvalidInput({ path, message: `at most ${MAX_TAGS} tags` })
 }
 
-/** One tag's name, or null where nothing remains of it. */
+/** Returns the name of a tag, trimmed and in NFC, or null if it is empty. Throws InvalidInput at `path`. */
 export function cleanTagName(raw: string, path: string[] = ['name']): TagName | null {
-  const message = `a tag has at most ${LONGEST} characters, none of them a control character`
-  // More than that is not even normalised.
-  if (isBeyondReading(raw, MAX_BYTES)) throw new InvalidInput({ path, message })
+  const message = `a tag has at most ${MAX_NAME_CHARACTERS} characters, none of them a control character`
+  // Checked before normalisation, which is slow for long texts.
+  if (isBeyondReading(raw, MAX_NAME_BYTES)) throw new InvalidInput({ path, message })
   const name = raw.normalize('NFC').trim()
   if (name === '') return null
-  if ([...name].length > LONGEST || UNSAFE_CHARACTERS.test(name))
+  if ([...name].length > MAX_NAME_CHARACTERS || UNSAFE_CHARACTERS.test(name))
     throw new InvalidInput({ path, message })
   return { name, nameKey: foldName(name) }
 }
 
-/** Throws InvalidInput for a text in which more than 32 combining marks follow each other, as it stands or in NFC. */
+/** Throws InvalidInput if a text has more than 32 combining marks in a row, as given or in NFC. */
 export function checkMarks(text: string, path: string[]) {
   if (!hasLongMarkRun(text) && !hasLongMarkRun(text.normalize('NFC'))) return
-  const message = `at most ${MAX_MARK_RUN} combining marks follow each other`
+  const message = `at most ${MAX_MARK_RUN} combining marks in a row`
   throw new InvalidInput({ path, message })
 }
 
+/** Throws InvalidInput unless the color has the form #rrggbb. */
 export function checkColor(color: string) {
   if (!COLOR.test(color))
-    throw new InvalidInput({ path: ['color'], message: 'a color like #1e90ff' })
+    throw new InvalidInput({ path: ['color'], message: 'must be a color such as #1e90ff' })
 }

@@ -8,22 +8,25 @@ import { requireAccess } from '../workspaces/reads.ts'
 import type { TagRow } from './reads.ts'
 import { checkColor, checkMarks, checkTagCount, cleanTagName, type TagName } from './rules.ts'
 
-const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
+const requirement = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
-/** Called when a tag has got another name, or color. */
+/** Called when the name or the color of a tag changed. */
 export const tagUpdated = hook<{ tag: TagRow }>()
-/** Called when a tag is gone. */
+/** Called when a tag was deleted. */
 export const tagDeleted = hook<{ tag: TagRow }>()
 
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
-/** Gives an entry these tags and no others; tags that the workspace has not seen are made. */
+/** Replaces the tags of an entry, and creates tags that the workspace does not have. */
 export async function setTags(s: TxContext, tagging: Tagging): Promise<void> {
   await s.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
   await addTags(s, tagging)
 }
 
-/** Gives an entry these tags beside those that it has; InvalidInput in `field` where that makes too many. */
+/**
+ * Adds tags to an entry, and creates tags that the workspace does not have. Throws InvalidInput at `field`
+ * for too many.
+ */
 export async function addTags(
   s: TxContext,
   { workspaceId, entryId, tags }: Tagging,
@@ -49,6 +52,7 @@ async function countTags({ tx }: TxContext, entryId: string): Promise<number> {
   return Number(count)
 }
 
+/** Removes tags from an entry; tags that it does not have are ignored. */
 export async function removeTags(
   { tx }: TxContext,
   { workspaceId, entryId, tags }: Tagging,
@@ -68,7 +72,7 @@ export async function removeTags(
     .execute()
 }
 
-/** What `from` is tagged with, `to` is too; both in one workspace. */
+/** Adds the tags of the entry `from` to the entry `to` of the same workspace. */
 export async function copyTags({ tx }: TxContext, from: string, to: string): Promise<void> {
   await tx
     .insertInto('entryTags')
@@ -97,7 +101,7 @@ async function ensureTag(
     .values({ id, workspaceId, name, nameKey, color: null, createdAt: now() })
     .onConflict((c) => c.columns(['workspaceId', 'nameKey']).doNothing())
     .execute()
-  // Another transaction may have made it in the meantime.
+  // Another transaction may have created it in the meantime.
   return (await tagIdOf(tx, workspaceId, nameKey)) ?? id
 }
 
@@ -117,7 +121,10 @@ type TagChange = {
   color?: string | null | undefined
 }
 
-/** Renames or colors a tag wherever it is; color null takes the color away. */
+/**
+ * Changes the name or color of a tag; a null color removes it. Requires role EDITOR and scope FILES_WRITE.
+ * Throws NotFound, Forbidden, InvalidInput.
+ */
 export async function updateTag(
   ctx: ServiceContext,
   { tagId, name, color }: TagChange,
@@ -129,7 +136,7 @@ export async function updateTag(
       throw new InvalidInput({ path: ['name'], message: 'a name is needed' })
     if (color != null) checkColor(color)
     if (renamed && renamed.nameKey !== tag.nameKey) checkMarks(renamed.name, ['name'])
-    if (renamed) await refuseTwin(s, tag, renamed)
+    if (renamed) await assertNameIsFree(s, tag, renamed)
     const updated = await s.tx
       .updateTable('tags')
       .set({ ...renamed, ...(color !== undefined && { color }), id: tagId })
@@ -142,7 +149,7 @@ export async function updateTag(
   })
 }
 
-/** Takes a tag from everything and forgets it. */
+/** Removes a tag from all entries and deletes it. Throws NotFound, Forbidden. */
 export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<TagRow> {
   return inTransaction(ctx, async (s) => {
     const tag = await requireTag(s, tagId)
@@ -154,24 +161,28 @@ export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<Tag
   })
 }
 
-/** Tags are the workspace's, so its log tells of them as of a change of the workspace. */
-const logTag = (s: TxContext, { id, name, workspaceId }: TagRow, what: string) =>
-  record(s, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [what]: { id, name } } })
+/** Logs a change of a tag as a change of its workspace. */
+const logTag = (s: TxContext, { id, name, workspaceId }: TagRow, detail: string) =>
+  record(s, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [detail]: { id, name } } })
 
 async function requireTag({ tx, viewer }: TxContext, tagId: string): Promise<TagRow> {
   const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
-  await requireAccess(tx, viewer, tag?.workspaceId ?? '', need, tagId)
+  await requireAccess(tx, viewer, tag?.workspaceId ?? '', requirement, tagId)
   if (!tag) throw new NotFound(tagId)
   return tag
 }
 
-async function refuseTwin({ tx }: TxContext, { id, workspaceId }: TagRow, { nameKey }: TagName) {
-  const twin = await tx
+async function assertNameIsFree(
+  { tx }: TxContext,
+  { id, workspaceId }: TagRow,
+  { nameKey }: TagName,
+) {
+  const other = await tx
     .selectFrom('tags')
     .select('id')
     .where('workspaceId', '=', workspaceId)
     .where('nameKey', '=', nameKey)
     .where('id', '!=', id)
     .executeTakeFirst()
-  if (twin) throw new InvalidInput({ path: ['name'], message: 'another tag has this name' })
+  if (other) throw new InvalidInput({ path: ['name'], message: 'another tag has this name' })
 }

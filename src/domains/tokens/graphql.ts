@@ -11,7 +11,7 @@ import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { mayManage, ownTokensList, requireTokensWrite, tokensList } from './reads.ts'
 import { revokeAllApiTokens, revokeApiToken } from './revoking.ts'
-import { HIDDEN_FROM_OTHERS, seenByOthers } from './token-policy.ts'
+import { HIDDEN_FROM_OTHERS, restrictForOthers } from './token-policy.ts'
 import { createApiToken } from './writes.ts'
 
 nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
@@ -19,11 +19,15 @@ nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
   return Promise.all(rows.map(async (row) => ((await mayManage(db, viewer, row)) ? row : null)))
 })
 
-/** A token by id, of which only the id and the name are shown to a viewer who does not manage it. */
+/**
+ * Loads a token by id, restricted to its id, name, user and creation time if the viewer may not manage it.
+ */
 const loadActingToken = loader(async (ids, { db, viewer }) => {
   const rows = await tokensById(db, ids)
   return Promise.all(
-    rows.map(async (row) => (row && !(await mayManage(db, viewer, row)) ? seenByOthers(row) : row)),
+    rows.map(async (row) =>
+      row && !(await mayManage(db, viewer, row)) ? restrictForOthers(row) : row,
+    ),
   )
 })
 
@@ -34,7 +38,7 @@ builder.objectField(ActivityEvent, 'token', (t) =>
   t.field({
     type: ApiToken,
     nullable: true,
-    description: `The token with which it was done. ${HIDDEN_FROM_OTHERS}`,
+    description: `The token with which the action was done. ${HIDDEN_FROM_OTHERS}`,
     resolve: actingToken,
   }),
 )
@@ -43,7 +47,7 @@ builder.objectField(ServerEvent, 'token', (t) =>
   t.field({
     type: ApiToken,
     nullable: true,
-    description: `The token with which it was done. ${HIDDEN_FROM_OTHERS}`,
+    description: `The token with which the action was done. ${HIDDEN_FROM_OTHERS}`,
     resolve: actingToken,
   }),
 )
@@ -52,7 +56,8 @@ builder.objectField(Workspace, 'apiTokens', (t) =>
   t.connection(
     {
       type: ApiToken,
-      description: 'Those bound to this workspace. OWNER, scope TOKENS_WRITE.',
+      description:
+        'The tokens that are bound to this workspace and not revoked, oldest first. Requires role OWNER and scope TOKENS_WRITE.',
       resolve: async ({ id }, args, { db, viewer }) => {
         await requireAccess(db, viewer, id, { scope: 'TOKENS_WRITE', role: 'OWNER' })
         return page(args, tokensList(db, id))
@@ -67,7 +72,7 @@ builder.objectField(Viewer, 'apiTokens', (t) =>
     {
       type: ApiToken,
       description:
-        'Your own tokens that are not revoked, oldest first; with a token that is bound to a workspace those bound to the same one. Scope TOKENS_WRITE.',
+        'The tokens of the viewer that are not revoked, oldest first; a token that is bound to a workspace sees only those bound to the same one. Requires scope TOKENS_WRITE.',
       resolve: async (viewer, args, { db }) =>
         page(args, ownTokensList(db, requireTokensWrite(viewer))),
     },
@@ -77,24 +82,40 @@ builder.objectField(Viewer, 'apiTokens', (t) =>
 
 mutation('createApiToken', {
   description:
-    'A token with some of your scopes, for yourself or, as OWNER, for a service account. It ends with the token that creates it. Scope TOKENS_WRITE.',
+    'Creates a token with some of the scopes of the current token. It is for the viewer, or for a service account if the viewer has role OWNER, and ends with the current token. Requires scope TOKENS_WRITE.',
   input: builder.inputType('CreateApiTokenInput', {
     fields: (t) => ({
-      name: t.string({ required: true }),
-      scopes: t.field({ type: [ApiScopeEnum], required: true }),
-      workspaceId: t.id({ description: 'Bound to it, the token sees no other workspace.' }),
-      userId: t.id({
-        description: 'A service account of the workspace, whose OWNER you are; absent: you.',
+      name: t.string({
+        required: true,
+        description: 'The name of the token, of 1 to 200 characters.',
       }),
-      expiresAt: t.field({ type: 'DateTime' }),
+      scopes: t.field({
+        type: [ApiScopeEnum],
+        required: true,
+        description: 'The scopes of the token, all of which the current token must have.',
+      }),
+      workspaceId: t.id({
+        description:
+          'The workspace to bind the token to, so that it can access no other; by default that of the current token.',
+      }),
+      userId: t.id({
+        description:
+          'The service account of the workspace for which to create the token, by default the viewer.',
+      }),
+      expiresAt: t.field({
+        type: 'DateTime',
+        description: 'When the token expires, at the latest and by default with the current token.',
+      }),
     }),
   }),
   payload: builder
     .objectRef<{ token: TokenRow; secret: string }>('CreateApiTokenPayload')
     .implement({
       fields: (t) => ({
-        token: t.expose('token', { type: ApiToken }),
-        secret: t.exposeString('secret', { description: 'Shown once.' }),
+        token: t.expose('token', { type: ApiToken, description: 'The new token.' }),
+        secret: t.exposeString('secret', {
+          description: 'The secret of the token, which the server returns only here.',
+        }),
       }),
     }),
   resolve: (input, context) => createApiToken(context, input),
@@ -102,40 +123,42 @@ mutation('createApiToken', {
 
 mutation('revokeApiToken', {
   description:
-    'Your own token, or one bound to a workspace that you own, with all tokens that were made with it. Scope TOKENS_WRITE.',
+    'Revokes a token of the viewer, or one that is bound to a workspace in which the viewer has role OWNER. Requires scope TOKENS_WRITE.',
   input: builder.inputType('RevokeApiTokenInput', {
     fields: (t) => ({
-      tokenId: t.id({ required: true }),
+      tokenId: t.id({ required: true, description: 'The token to revoke.' }),
       cascade: t.boolean({
         required: true,
         defaultValue: true,
         description:
-          'Whether the tokens that were made with it end, too, however indirectly. With false they stay, and end once it, or one with which it was made, is revoked with true; a token cannot ask for that of one with which it was made itself.',
+          'Whether to revoke its descendants as well: tokens created with it, directly or through other tokens. With false they stay until it or one of its ancestors is revoked with true; a token cannot use false for its own ancestors.',
       }),
     }),
   }),
-  payload: builder
-    .objectRef<{ token: TokenRow }>('RevokeApiTokenPayload')
-    .implement({ fields: (t) => ({ token: t.expose('token', { type: ApiToken }) }) }),
+  payload: builder.objectRef<{ token: TokenRow }>('RevokeApiTokenPayload').implement({
+    fields: (t) => ({
+      token: t.expose('token', { type: ApiToken, description: 'The revoked token.' }),
+    }),
+  }),
   resolve: async (input, context) => ({ token: await revokeApiToken(context, input) }),
 })
 
 mutation('revokeAllApiTokens', {
   description:
-    'Revokes your own tokens, with all tokens that were made with them; with a token that is bound to a workspace those bound to the same one. Scope TOKENS_WRITE.',
+    'Revokes all tokens of the viewer and their descendants; a token that is bound to a workspace revokes only those bound to the same one. Requires scope TOKENS_WRITE.',
   input: builder.inputType('RevokeAllApiTokensInput', {
     fields: (t) => ({
       keepCurrent: t.boolean({
         required: true,
         defaultValue: true,
         description:
-          'Whether the token of this request stays, also where it was made with another; it ends once that one is revoked again.',
+          'Whether to keep the token of this request, even if its parent is revoked; it ends when that parent is revoked again.',
       }),
     }),
   }),
   payload: builder.objectRef<{ revokedCount: number }>('RevokeAllApiTokensPayload').implement({
     fields: (t) => ({
-      revokedCount: t.exposeInt('revokedCount', { description: 'How many tokens were revoked.' }),
+      revokedCount: t.exposeInt('revokedCount', { description: 'Number of revoked tokens.' }),
     }),
   }),
   resolve: async (input, context) => ({ revokedCount: await revokeAllApiTokens(context, input) }),

@@ -11,45 +11,48 @@ import {
 import { createToken, revokeTokens } from '../accounts/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
 import { roleOf, workspaceIdBySlug, workspacesById } from '../workspaces/reads.ts'
-import { checkTerms, logToken, type MadeToken } from './writes.ts'
+import { type CreatedToken, checkTerms, logToken } from './writes.ts'
 
 /*
- * What the operator of the server does there, by `npm run admin`, and nobody through the API: the first token of a person, or another
- * one where it was lost.
+ * Token operations of the operator, by `npm run admin` and not through the API: the first token of a person,
+ * or a replacement for a lost one.
  */
 
-type ServerScope = Pick<ServiceContext, 'db' | 'now'>
+type ServerContext = Pick<ServiceContext, 'db' | 'now'>
 type NewToken = {
-  /** An address or an id. */
+  /** An email address or a user id. */
   user: string
   name: string
   scopes: readonly ApiScope[]
-  /** An id or a slug; null: bound to none. */
+  /** The id or slug of the workspace to bind the token to, or null. */
   workspace: string | null
   expiresAt: number | null
 }
 
-/** A token for any user, with neither issuer nor parent. Throws NotFound, InvalidInput. */
-export async function createTokenOnServer(ctx: ServerScope, input: NewToken): Promise<MadeToken> {
+/** Creates a token for any user, without issuer and parent. Throws NotFound, InvalidInput. */
+export async function createTokenOnServer(
+  ctx: ServerContext,
+  input: NewToken,
+): Promise<CreatedToken> {
   checkTerms(input, ctx.now())
   const { id: userId, ...user } = await requireUser(ctx, input.user)
   const workspaceId = await workspaceFor(ctx, input.workspace ?? user.workspaceId)
   const { name, scopes, expiresAt } = input
   return onServer(ctx, async (s) => {
     if (workspaceId && !(await roleOf(s.tx, userId, workspaceId))) {
-      throw new NotFound(userId, `${input.user} is no member of ${workspaceId}`)
+      throw new NotFound(userId, `user ${input.user} is not a member of workspace ${workspaceId}`)
     }
     const token = { name: name.trim(), scopes, userId, workspaceId, expiresAt }
-    const made = await createToken(s.tx, token, s.now())
-    await recordOnServer(s, 'TOKEN_CREATED', detailsOf(made.token))
-    if (workspaceId) await logToken(s, made.token, 'TOKEN_CREATED')
-    return made
+    const created = await createToken(s.tx, token, s.now())
+    await recordOnServer(s, 'TOKEN_CREATED', detailsOf(created.token))
+    if (workspaceId) await logToken(s, created.token, 'TOKEN_CREATED')
+    return created
   })
 }
 
-/** Revokes tokens with all that was made with them; how many that were. Throws NotFound, and then revokes none of them. */
+/** Revokes tokens with their descendants and returns how many. Throws NotFound, and then revokes none. */
 export async function revokeTokensOnServer(
-  ctx: ServerScope,
+  ctx: ServerContext,
   tokenIds: readonly string[],
 ): Promise<number> {
   return onServer(ctx, async (s) => {
@@ -57,9 +60,9 @@ export async function revokeTokensOnServer(
     const missing = tokenIds.find((_, i) => !tokens[i])
     if (missing !== undefined) throw new NotFound(missing)
     const revoked = await revokeTokens(s.tx, tokenIds, s.now())
-    for (const one of revoked) {
-      await recordOnServer(s, 'TOKEN_REVOKED', detailsOf(one))
-      if (one.workspaceId) await logToken(s, one, 'TOKEN_REVOKED')
+    for (const token of revoked) {
+      await recordOnServer(s, 'TOKEN_REVOKED', detailsOf(token))
+      if (token.workspaceId) await logToken(s, token, 'TOKEN_REVOKED')
     }
     return revoked.length
   })
@@ -72,28 +75,34 @@ const detailsOf = ({ id, name, userId, workspaceId }: TokenRow) => ({
   workspaceId,
 })
 
-/** Nobody is the viewer: what the operator does has no name in the logs. */
-const onServer = <T>({ db, now }: ServerScope, fn: (s: LogScope) => Promise<T>): Promise<T> =>
+/** Runs `fn` in a transaction without a viewer: the logs name no actor for what the operator does. */
+const onServer = <T>({ db, now }: ServerContext, fn: (s: LogScope) => Promise<T>): Promise<T> =>
   transact(db, (tx) => fn({ tx, now, viewer: null }))
 
-/** The user of an address or id. Throws NotFound. */
-async function requireUser({ db }: ServerScope, named: string): Promise<UserRow> {
-  const [byId] = await usersById(db, [named])
-  const user = byId ?? (await userByEmail(db, named.trim().toLowerCase()))
-  if (!user) throw new NotFound(named, `no user has the address or id ${named}`)
+/** Returns the user with this id or email address. Throws NotFound. */
+async function requireUser({ db }: ServerContext, idOrEmail: string): Promise<UserRow> {
+  const [byId] = await usersById(db, [idOrEmail])
+  const user = byId ?? (await userByEmail(db, idOrEmail.trim().toLowerCase()))
+  if (!user) throw new NotFound(idOrEmail, `no user has the email address or id ${idOrEmail}`)
   return user
 }
 
-async function workspaceFor({ db }: ServerScope, named: string | null): Promise<string | null> {
-  if (named === null) return null
-  const id = (await workspaceIdBySlug(db, named)) ?? named
+async function workspaceFor(
+  { db }: ServerContext,
+  idOrSlug: string | null,
+): Promise<string | null> {
+  if (idOrSlug === null) return null
+  const id = (await workspaceIdBySlug(db, idOrSlug)) ?? idOrSlug
   const [workspace] = await workspacesById(db, [id])
-  if (!workspace) throw new InvalidInput({ path: ['workspace'], message: `${named} is none` })
+  if (!workspace) {
+    const message = `no workspace has the id or slug ${idOrSlug}`
+    throw new InvalidInput({ path: ['workspace'], message })
+  }
   return workspace.id
 }
 
-/** The living tokens of a user, oldest first. */
-export async function tokensOnServer(ctx: ServerScope, user: string): Promise<TokenRow[]> {
+/** Returns the tokens of a user that are not revoked, oldest first. Throws NotFound. */
+export async function tokensOnServer(ctx: ServerContext, user: string): Promise<TokenRow[]> {
   const { id } = await requireUser(ctx, user)
   return ctx.db
     .selectFrom('apiTokens')
@@ -105,6 +114,6 @@ export async function tokensOnServer(ctx: ServerScope, user: string): Promise<To
     .execute()
 }
 
-/** Everybody who may have tokens, oldest first. */
-export const usersOnServer = ({ db }: ServerScope): Promise<UserRow[]> =>
+/** Returns all users, oldest first. */
+export const usersOnServer = ({ db }: ServerContext): Promise<UserRow[]> =>
   db.selectFrom('users').selectAll().orderBy('createdAt').orderBy('id').execute()

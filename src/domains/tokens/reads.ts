@@ -7,27 +7,30 @@ import type { TokenRow } from '../accounts/reads.ts'
 import { roleOf } from '../workspaces/reads.ts'
 import { hasRole } from '../workspaces/rules.ts'
 
-/** The living tokens bound to a workspace, oldest first. */
+/** Returns the list of tokens that are bound to a workspace and not revoked, oldest first. */
 export const tokensList = (db: Db, workspaceId: string): List<TokenRow> => ({
   ordering: 'tokens',
   keys: oldestFirst,
-  segments: [livingTokens(db).where('workspaceId', '=', workspaceId)],
+  segments: [unrevokedTokens(db).where('workspaceId', '=', workspaceId)],
 })
 
-/** The viewer's own living tokens, oldest first; a token that is bound to a workspace sees those bound to the same one. */
+/**
+ * Returns the list of the viewer's tokens that are not revoked, oldest first. A token that is bound to a
+ * workspace sees those bound to the same one.
+ */
 export const ownTokensList = (db: Db, viewer: NonNullable<Viewer>): List<TokenRow> => ({
   ordering: 'ownTokens',
   keys: oldestFirst,
   segments: [ownTokens(db, viewer)],
 })
 
-/** The rows of that list. */
+/** Returns the query for the rows of ownTokensList, unordered. */
 export const ownTokens = (db: Db | Tx, { userId, workspaceId }: NonNullable<Viewer>) =>
-  livingTokens(db)
+  unrevokedTokens(db)
     .where('userId', '=', userId)
     .$if(workspaceId !== null, (q) => q.where('workspaceId', '=', workspaceId))
 
-const livingTokens = (db: Db | Tx) =>
+const unrevokedTokens = (db: Db | Tx) =>
   db.selectFrom('apiTokens').selectAll().where('revokedAt', 'is', null)
 
 const oldestFirst: List<TokenRow>['keys'] = [
@@ -35,14 +38,17 @@ const oldestFirst: List<TokenRow>['keys'] = [
   { column: 'apiTokens.id', as: 'id', direction: 'asc' },
 ]
 
-/** Throws Unauthenticated, Forbidden. */
+/** Returns the viewer, who must have scope TOKENS_WRITE. Throws Unauthenticated, Forbidden. */
 export function requireTokensWrite(viewer: Viewer): NonNullable<Viewer> {
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('TOKENS_WRITE')) throw new Forbidden({ missingScopes: ['TOKENS_WRITE'] })
   return viewer
 }
 
-/** One's own tokens, and with TOKENS_WRITE those bound to a workspace that one owns; no token takes as long as another's. */
+/**
+ * Returns whether the viewer may manage a token: their own, or with TOKENS_WRITE and role OWNER one that is
+ * bound to the workspace. A missing token takes as long as another user's.
+ */
 export async function mayManage(
   db: Db | Tx,
   viewer: Viewer,

@@ -1,15 +1,15 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
-import { isMadeWith, type TokenRow, tokensById } from '../accounts/reads.ts'
+import { isDescendantToken, type TokenRow, tokensById } from '../accounts/reads.ts'
 import { revokeTokens, revokeTokensAlone } from '../accounts/writes.ts'
 import { roleChanged } from '../members/writes.ts'
 import { mayManage, ownTokens, requireTokensWrite } from './reads.ts'
 import { logToken } from './writes.ts'
 
 /**
- * From now on the token opens nothing, running requests aside, and neither does what was made with it. Without `cascade` what was
- * made with it stays, and ends when this token, or one above it, is revoked with `cascade`. Throws NotFound, Forbidden.
+ * Revokes a token, with its descendants if `cascade`. Otherwise they stay until this token or one of its
+ * ancestors is revoked with `cascade`. Running requests continue. Throws NotFound, Forbidden.
  */
 export async function revokeApiToken(
   ctx: ServiceContext,
@@ -21,24 +21,25 @@ export async function revokeApiToken(
     if (!(await mayManage(s.tx, s.viewer, token)) || !token) {
       throw new NotFound(tokenId).at('tokenId')
     }
-    if (!cascade) await refuseAncestor(s, viewer.tokenId, tokenId)
+    if (!cascade) await assertNotAncestor(s, viewer.tokenId, tokenId)
     const revoke = cascade ? revokeTokens : revokeTokensAlone
     await logAll(s, await revoke(s.tx, [tokenId], s.now()))
     return token
   })
 }
 
-/** A token that revoked one above it alone would outlive what it was made with. */
-async function refuseAncestor({ tx }: TxContext, asking: string, tokenId: string) {
-  if (!(await isMadeWith(tx, asking, tokenId))) return
-  const message = 'this token was made with that one: revoke it with cascade, or with another token'
+/** Throws Forbidden for an ancestor of the current token, which would outlive it. */
+async function assertNotAncestor({ tx }: TxContext, currentTokenId: string, tokenId: string) {
+  if (!(await isDescendantToken(tx, currentTokenId, tokenId))) return
+  const message =
+    'the current token was created with this one: revoke it with cascade, or use another token'
   throw new Forbidden({ message }).at('tokenId')
 }
 
 /**
- * Revokes the viewer's own tokens with all that was made with them; with a bound token those alone that are bound to the same
- * workspace. With `keepCurrent` the one that asks stays, and still ends when one above it is revoked once more. Answers with how
- * many were revoked.
+ * Revokes the viewer's tokens with their descendants, and returns how many. A token that is bound to a
+ * workspace revokes only those bound to the same one. With `keepCurrent` the token of the request stays, and
+ * ends when one of its ancestors is revoked again. Throws Unauthenticated, Forbidden.
  */
 export async function revokeAllApiTokens(
   ctx: ServiceContext,
@@ -48,8 +49,8 @@ export async function revokeAllApiTokens(
   return inTransaction(ctx, async (s) => {
     const own = await ownTokens(s.tx, viewer).execute()
     const spared = keepCurrent ? viewer.tokenId : undefined
-    const doomed = own.map(({ id }) => id).filter((id) => id !== spared)
-    const revoked = await revokeTokens(s.tx, doomed, s.now(), spared)
+    const ids = own.map(({ id }) => id).filter((id) => id !== spared)
+    const revoked = await revokeTokens(s.tx, ids, s.now(), spared)
     await logAll(s, revoked)
     return revoked.length
   })
@@ -59,16 +60,20 @@ async function logAll(s: TxContext, revoked: TokenRow[]) {
   for (const token of revoked) await logToken(s, token, 'TOKEN_REVOKED')
 }
 
-/** Called with the tokens that ended because their holder or issuer left the workspace, or is no OWNER any more. */
-export const tokensLeft = hook<{ ctx: TxContext; workspaceId: string; tokens: TokenRow[] }>()
+/** Called with the tokens revoked because their user or issuer left the workspace, or is no longer OWNER. */
+export const memberTokensRevoked = hook<{
+  ctx: TxContext
+  workspaceId: string
+  tokens: TokenRow[]
+}>()
 
 /**
- * Whoever leaves a workspace leaves no token in it: neither their own that are bound to it, nor those that they made for service
- * accounts, whose secrets they know. The latter end also when they are no longer OWNER. Those that were revoked alone count, for
- * the sake of what was made with them.
+ * Revokes the tokens of a member who leaves a workspace: their own that are bound to it, and those that they
+ * created for service accounts, whose secrets they know. The latter are also revoked when the member is no
+ * longer OWNER. Tokens that are already revoked are included, because their descendants may not be.
  */
 roleChanged.listen(async (tx, { ctx, workspaceId, userId, role }) => {
-  const ending = await tx
+  const tokensToRevoke = await tx
     .selectFrom('apiTokens')
     .select('id')
     .where('workspaceId', '=', workspaceId)
@@ -78,8 +83,8 @@ roleChanged.listen(async (tx, { ctx, workspaceId, userId, role }) => {
       return role === 'OWNER' ? eb.lit(false) : forOthers
     })
     .execute()
-  const ids = ending.map(({ id }) => id)
+  const ids = tokensToRevoke.map(({ id }) => id)
   const tokens = await revokeTokens(tx, ids, ctx.now())
   await logAll(ctx, tokens)
-  await tokensLeft.call(tx, { ctx, workspaceId, tokens })
+  await memberTokensRevoked.call(tx, { ctx, workspaceId, tokens })
 })

@@ -4,10 +4,10 @@ import type { TokenRow } from '../accounts/reads.ts'
 const hidden = () => null
 
 /**
- * The user is the actor of the event, whom it names anyway. Fields that cannot be null are empty; whatever is not listed is
- * NotFound.
+ * Shows the user, because the event names its actor anyway. Hidden fields are null, or empty if they cannot
+ * be null; any other field throws NotFound.
  */
-const sight: FieldPolicy = {
+const policy: FieldPolicy = {
   ApiToken: {
     id: 'plain',
     name: 'plain',
@@ -22,9 +22,9 @@ const sight: FieldPolicy = {
   },
 }
 
-/** A token as it is shown to viewers who see what it did, and who may not manage it. */
-export const seenByOthers = (token: TokenRow): TokenRow => restrict(sight, token)
+/** Returns a token restricted for viewers who see what it did but may not manage it. */
+export const restrictForOthers = (token: TokenRow): TokenRow => restrict(policy, token)
 
-/** What descriptions of fields say of it. */
+/** Describes the restriction, for descriptions of fields. */
 export const HIDDEN_FROM_OTHERS =
-  'Unless you may manage it, its prefix and scopes are empty, and expiresAt, lastUsedAt, issuer and workspace are null.'
+  'If the viewer may not manage it, its prefix and scopes are empty, and expiresAt, lastUsedAt, issuer and workspace are null.'

@@ -22,13 +22,17 @@ type NewApiToken = {
   userId?: string | null | undefined
   expiresAt?: number | null | undefined
 }
-export type MadeToken = { token: TokenRow; secret: string }
+export type CreatedToken = { token: TokenRow; secret: string }
 
 /**
- * A token for oneself, or, by the OWNER of a workspace, for a service account of it. It can never do more than the token that
- * makes it, and ends with that one.
+ * Creates a token for the viewer or, if they are OWNER of the workspace, for one of its service accounts. The
+ * new token never has more rights than the current one, and ends with it. Throws Unauthenticated, Forbidden,
+ * NotFound, InvalidInput.
  */
-export async function createApiToken(ctx: ServiceContext, input: NewApiToken): Promise<MadeToken> {
+export async function createApiToken(
+  ctx: ServiceContext,
+  input: NewApiToken,
+): Promise<CreatedToken> {
   const viewer = requireTokensWrite(ctx.viewer)
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
@@ -37,39 +41,42 @@ export async function createApiToken(ctx: ServiceContext, input: NewApiToken): P
     if (workspaceId !== null) await requireHolder(s, workspaceId, userId)
     const parent = await lockToken(s.tx, viewer.tokenId, s.now())
     if (!parent) throw new Unauthenticated()
-    const expiresAt = endOfLife(parent, input.expiresAt ?? null)
+    const expiresAt = expiryOf(parent, input.expiresAt ?? null)
     const lineage = { issuerId: viewer.userId, parentId: parent.id }
     const { name, scopes } = input
     const token = { name: name.trim(), scopes, userId, workspaceId, expiresAt, ...lineage }
-    const made = await createToken(s.tx, token, s.now())
-    await logToken(s, made.token, 'TOKEN_CREATED')
-    return made
+    const created = await createToken(s.tx, token, s.now())
+    await logToken(s, created.token, 'TOKEN_CREATED')
+    return created
   })
 }
 
 function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: number) {
   const { scopes, workspaceId, userId } = input
-  const missing = scopes.filter((wanted) => !viewer.scopes.has(wanted))
+  const missing = scopes.filter((scope) => !viewer.scopes.has(scope))
   if (missing.length > 0) throw new Forbidden({ missingScopes: missing })
   checkTerms(input, now)
   if (userId !== viewer.userId && workspaceId === null) {
-    const message = "a service account's token is bound to its workspace: name it"
+    const message = 'required for a token of a service account, which is bound to its workspace'
     throw new InvalidInput({ path: ['workspaceId'], message })
   }
 }
 
-/** Throws InvalidInput. */
+/** Throws InvalidInput for an invalid name, or an expiry that is not in the future. */
 export function checkTerms(
   { name, expiresAt }: Pick<NewApiToken, 'name' | 'expiresAt'>,
   now: number,
 ) {
   checkName(name)
   if (expiresAt != null && expiresAt <= now) {
-    throw new InvalidInput({ path: ['expiresAt'], message: 'a moment in the future' })
+    throw new InvalidInput({ path: ['expiresAt'], message: 'must be in the future' })
   }
 }
 
-/** People make their own tokens: whoever made one for another person could act as them, also after being removed. */
+/**
+ * Throws unless the viewer may create tokens for this user. A token for another person would let its creator
+ * act as them, even after being removed, so only service accounts get tokens from others.
+ */
 async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, userId: string) {
   const isOwn = userId === viewer?.userId
   const role = isOwn ? 'VIEWER' : 'OWNER'
@@ -81,15 +88,18 @@ async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, use
   throw new Forbidden({ message }).at('userId')
 }
 
-/** Where no end is named, the new token ends with the one that makes it. */
-function endOfLife({ expiresAt: latest }: TokenRow, wanted: number | null) {
-  if (latest === null || wanted === null) return wanted ?? latest
-  if (wanted <= latest) return wanted
-  const message = `no later than ${new Date(latest).toISOString()}, when this token ends`
+/**
+ * Returns the expiry of a new token, by default that of its parent. Throws InvalidInput if it is later than
+ * that.
+ */
+function expiryOf({ expiresAt: latest }: TokenRow, requested: number | null) {
+  if (latest === null || requested === null) return requested ?? latest
+  if (requested <= latest) return requested
+  const message = `must be no later than ${new Date(latest).toISOString()}, when the current token expires`
   throw new InvalidInput({ path: ['expiresAt'], message })
 }
 
-/** To the log of the workspace that the token is bound to, or to that of the server. */
+/** Logs a change of a token in the workspace that it is bound to, or else in the log of the server. */
 export async function logToken(
   s: LogScope,
   { id, name, userId, workspaceId }: TokenRow,

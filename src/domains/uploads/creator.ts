@@ -2,7 +2,7 @@ import type { ServiceContext, Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { Forbidden } from '../../errors.ts'
-import { viewerOf, viewerOfBegun } from '../accounts/reads.ts'
+import { viewerOf, viewerUnlessRevoked } from '../accounts/reads.ts'
 import { requireOwnUpload } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 
@@ -16,7 +16,7 @@ export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise
 
 /** The same for a confirm that a request has begun: a token that has only expired since is no reason to refuse it. */
 export async function asConfirmer(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
-  return actingAs(ctx, upload, await viewerOfBegun(ctx.db, upload.tokenId ?? ''))
+  return actingAs(ctx, upload, await viewerUnlessRevoked(ctx.db, upload.tokenId ?? ''))
 }
 
 async function actingAs(
@@ -34,7 +34,7 @@ async function actingAs(
  * authenticated. Forbidden where it was revoked meanwhile.
  */
 export async function requireUnrevokedCreator(db: Db | Tx, viewer: Viewer): Promise<void> {
-  if (!viewer || !(await viewerOfBegun(db, viewer.tokenId))) throw tokenIsOver()
+  if (!viewer || !(await viewerUnlessRevoked(db, viewer.tokenId))) throw tokenIsOver()
 }
 
 const tokenIsOver = () => new Forbidden({ message: 'the token for this upload is over' })

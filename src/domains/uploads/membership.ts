@@ -1,7 +1,7 @@
 import type { TxContext } from '../../context.ts'
 import { afterCommit, type Tx } from '../../database/transaction.ts'
 import { roleChanged } from '../members/writes.ts'
-import { tokensLeft } from '../tokens/revoking.ts'
+import { memberTokensRevoked } from '../tokens/revoking.ts'
 import { statusesBefore } from './rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
@@ -13,7 +13,7 @@ roleChanged.listen(async (_, { ctx, workspaceId, userId, role }) => {
 })
 
 /** Nor do those who made tokens for service accounts leave the unfinished uploads of these tokens. */
-tokensLeft.listen(async (_, { ctx, workspaceId, tokens }) => {
+memberTokensRevoked.listen(async (_, { ctx, workspaceId, tokens }) => {
   const ended = new Set(tokens.map(({ id }) => id))
   for (const userId of new Set(tokens.map((token) => token.userId))) {
     for (const { id, tokenId } of await unfinishedBy(ctx.tx, workspaceId, userId)) {

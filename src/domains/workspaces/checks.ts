@@ -6,10 +6,13 @@ import { type Check, idsOf } from '../../fsck/check.ts'
 
 const figures = ['usedBytes', 'reservedBytes', 'trashedBytes', 'storedBytes', 'lastSeq'] as const
 type Figures = Record<(typeof figures)[number], number>
-type Counted = { id: string; said: Figures; counted: Figures }
+type CountedWorkspace = { id: string; stored: Figures; counted: Figures }
 
-/** A workspace counts what its root counts and what was put in its trash, its blobs, and its open uploads. One statement, one moment. */
-async function countAll(db: Db | Tx, ids: readonly string[]): Promise<Counted[]> {
+/**
+ * Recounts the figures of workspaces from the root folder, the trash, the blobs and the uploads, in one
+ * statement and so in one snapshot.
+ */
+async function countAll(db: Db | Tx, ids: readonly string[]): Promise<CountedWorkspace[]> {
   if (ids.length === 0) return []
   const { rows } = await sql<Row>`
     SELECT w."id", w."usedBytes", w."reservedBytes", w."trashedBytes", w."storedBytes", w."lastSeq",
@@ -21,32 +24,35 @@ async function countAll(db: Db | Tx, ids: readonly string[]): Promise<Counted[]>
       coalesce((SELECT sum(u."reservedBytes") FROM "uploads" u WHERE u."workspaceId" = w."id"), 0) AS "reserved",
       coalesce((SELECT max(a."seq") FROM "activity" a WHERE a."workspaceId" = w."id"), 0) AS "seq"
     FROM "workspaces" w WHERE w."id" IN (${sql.join(ids)})`.execute(db)
-  return rows.map(({ id, living, trashed, stored, reserved, seq, ...said }) => {
+  return rows.map(({ id, living, trashed, stored: blobBytes, reserved, seq, ...stored }) => {
     const used = { usedBytes: living + trashed, reservedBytes: reserved, trashedBytes: trashed }
-    // A number that was given out is never given again, also where the log has lost it.
-    const lastSeq = Math.max(seq, said.lastSeq)
-    return { id, said, counted: { ...used, storedBytes: stored, lastSeq } }
+    // A sequence number is never used twice, even if its event is missing from the log.
+    const lastSeq = Math.max(seq, stored.lastSeq)
+    return { id, stored, counted: { ...used, storedBytes: blobBytes, lastSeq } }
   })
 }
 type Row = { id: string } & Figures &
   Record<'living' | 'trashed' | 'stored' | 'reserved' | 'seq', number>
 
-/** What a workspace says that it uses, holds for uploads, has in the trash and in blobs, and how long its log is. */
+/**
+ * Compares the stored figures of each workspace with recounted ones: used, reserved, trashed and stored
+ * bytes, log length.
+ */
 export const figuresCheck: Check = {
   scan: ({ db }) => idsOf(db, 'workspaces'),
   async evaluate(c, ids) {
     const all = await countAll(c.db, ids)
-    return all.flatMap(({ id, said, counted }) => {
-      const wrong = figures.filter((name) => said[name] !== counted[name])
+    return all.flatMap(({ id, stored, counted }) => {
+      const wrong = figures.filter((name) => stored[name] !== counted[name])
       if (wrong.length === 0) return []
-      const says = wrong.map((name) => `${name} is ${said[name]}, and should be ${counted[name]}`)
+      const says = wrong.map((name) => `${name} is ${stored[name]}, expected ${counted[name]}`)
       const about = { code: 'WORKSPACE_FIGURES', subject: id, says: says.join('; ') }
       return { ...about, repair: () => recount(c, id) }
     })
   },
 }
 
-/** Counts all figures of a workspace anew, while nobody else writes in it. */
+/** Recounts the figures of a workspace and stores them, while the workspace is locked. */
 function recount(ctx: ServiceContext, id: string): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, id)

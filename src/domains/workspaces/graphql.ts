@@ -19,18 +19,33 @@ import {
 } from './reads.ts'
 import { createWorkspace, updateWorkspace } from './writes.ts'
 
-const visibilities = ['PRIVATE', 'PUBLIC'] as const satisfies readonly Visibility[]
-export const VisibilityEnum = builder.enumType('Visibility', { values: visibilities })
-const roles = ['OWNER', 'EDITOR', 'VIEWER'] as const satisfies readonly WorkspaceRole[]
-export const WorkspaceRoleEnum = builder.enumType('WorkspaceRole', { values: roles })
+export const VisibilityEnum = builder.enumType('Visibility', {
+  description: 'Who may read a workspace.',
+  values: {
+    PRIVATE: { description: 'Only members may read.' },
+    PUBLIC: { description: 'Everyone may read, also without a token.' },
+  } satisfies Record<Visibility, object>,
+})
+export const WorkspaceRoleEnum = builder.enumType('WorkspaceRole', {
+  description: 'What a member may do in a workspace; each role includes the lower ones.',
+  values: {
+    OWNER: { description: 'Manages the workspace, its members and its tokens.' },
+    EDITOR: { description: 'Changes the contents of the workspace.' },
+    VIEWER: { description: 'Reads the workspace.' },
+  } satisfies Record<WorkspaceRole, object>,
+})
 export const OrderDirection = builder.enumType('OrderDirection', {
-  values: ['ASC', 'DESC'] as const,
+  description: 'The direction of a sort order.',
+  values: {
+    ASC: { description: 'Lowest value first.' },
+    DESC: { description: 'Highest value first.' },
+  },
 })
 
-/** A workspace by id, from inside a type that the viewer may see. */
+/** Loads a workspace by id, for fields of a type that the viewer may see. */
 export const loadWorkspace = loader((ids, { db }) => workspacesById(db, ids))
 
-/** The same by an id that any row may name. */
+/** Loads a workspace by id, or null if the viewer may not see it. */
 const loadVisible = loader((ids, { db, viewer }) => visibleWorkspaces(db, viewer, ids))
 
 const loadAccess = loader((ids, { db, viewer }) =>
@@ -41,11 +56,14 @@ const loadAccess = loader((ids, { db, viewer }) =>
   ),
 )
 
-/** What this request was found to be allowed to read needs not be asked again. */
-export const maySurelyRead = (context: Context, workspace: AccessibleWorkspace) =>
+/** Caches that this request may read a workspace, so that requireRead does not check again. */
+export const primeReadAccess = (context: Context, workspace: AccessibleWorkspace) =>
   loadAccess.prime(context, workspace.id, workspace)
 
-/** Asked by every field that lists what a workspace holds: once for each workspace and request. */
+/**
+ * Throws NotFound or Forbidden unless the viewer may read the workspace. Every field that lists contents of a
+ * workspace calls it; one request checks each workspace once.
+ */
 export async function requireRead(context: Context, workspaceId: string): Promise<void> {
   await loadAccess(context, workspaceId)
 }
@@ -56,28 +74,39 @@ nodeType('ws', 'Workspace', async (ids, { db, viewer }) => {
 })
 
 export const Workspace = builder.objectRef<WorkspaceRow>('Workspace').implement({
+  description: 'A tree of files and folders with its members, quota and log.',
   interfaces: [Node],
   fields: (t) => ({
-    id: t.exposeID('id'),
-    name: t.exposeString('name'),
-    slug: t.exposeString('slug'),
-    description: t.exposeString('description', { nullable: true }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    id: t.exposeID('id', { description: 'The id of the workspace.' }),
+    name: t.exposeString('name', { description: 'The display name of the workspace.' }),
+    slug: t.exposeString('slug', {
+      description: 'The unique name of the workspace for use in URLs.',
+    }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'What the workspace is for, or null.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When the workspace was created.',
+    }),
     visibility: t.expose('visibility', {
       type: VisibilityEnum,
-      description: 'PRIVATE: members only. PUBLIC: anyone may read, without signing in.',
+      description: 'Who may read the workspace.',
     }),
     viewerRole: t.field({
       type: WorkspaceRoleEnum,
       nullable: true,
+      description: 'The role of the viewer, or null if they are no member.',
       resolve: ({ id }, _, { db, viewer }) => viewer && roleOf(db, viewer.userId, id),
     }),
     trashRetentionDays: t.exposeInt('trashRetentionDays', {
-      description: 'What is in the trash longer is purged; 0: never by itself.',
+      description:
+        'Number of days after which entries of the trash are purged; 0 means that they are never purged automatically.',
     }),
     autoFile: t.boolean({
       description:
-        'Uploads that name no folder land in /drive/image, /drive/audio, /drive/video or /drive/others by their kind.',
+        'Whether uploads without a folder go to /drive/image, /drive/audio, /drive/video or /drive/others by their kind.',
       resolve: ({ autoFile }) => autoFile === 1,
     }),
   }),
@@ -88,20 +117,33 @@ builder.objectField(ApiToken, 'workspace', (t) =>
     type: Workspace,
     nullable: true,
     description:
-      'The one workspace that the token is bound to; null where there is none, or it is not yours to see.',
+      'The workspace that the token is bound to, or null if there is none or the viewer may not see it.',
     resolve: ({ workspaceId }, _, context) =>
       workspaceId === null ? null : loadVisible(context, workspaceId),
   }),
 )
 
 const WorkspaceOrder = builder.inputType('WorkspaceOrder', {
+  description: 'The sort order of workspaces.',
   fields: (t) => ({
     field: t.field({
-      type: builder.enumType('WorkspaceOrderField', { values: ['NAME', 'CREATED_AT'] as const }),
+      type: builder.enumType('WorkspaceOrderField', {
+        description: 'A field by which workspaces can be sorted.',
+        values: {
+          NAME: { description: 'Sorts by name.' },
+          CREATED_AT: { description: 'Sorts by creation time.' },
+        },
+      }),
       required: true,
       defaultValue: 'NAME',
+      description: 'The field to sort by.',
     }),
-    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'ASC' }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'ASC',
+      description: 'The direction to sort in.',
+    }),
   }),
 })
 
@@ -109,7 +151,14 @@ builder.objectField(Viewer, 'workspaces', (t) =>
   t.connection(
     {
       type: Workspace,
-      args: { orderBy: t.arg({ type: WorkspaceOrder }) },
+      description:
+        'The workspaces in which the viewer is a member, sorted by name by default; a token that is bound to a workspace sees only that one.',
+      args: {
+        orderBy: t.arg({
+          type: WorkspaceOrder,
+          description: 'The sort order, by default by name.',
+        }),
+      },
       resolve: (viewer, { orderBy, ...args }, { db }) =>
         page(args, membershipsList(db, viewer, orderBy ?? { field: 'NAME', direction: 'ASC' })),
     },
@@ -118,48 +167,76 @@ builder.objectField(Viewer, 'workspaces', (t) =>
 )
 
 const WorkspaceBy = builder.inputType('WorkspaceBy', {
+  description: 'A workspace by its id or its slug.',
   isOneOf: true,
-  fields: (t) => ({ id: t.id(), slug: t.string() }),
+  fields: (t) => ({
+    id: t.id({ description: 'The id of the workspace.' }),
+    slug: t.string({ description: 'The slug of the workspace.' }),
+  }),
 })
 
 builder.queryField('workspace', (t) =>
   t.field({
     type: Workspace,
     nullable: true,
-    description: 'Null for what does not exist or is not yours to see.',
-    args: { by: t.arg({ type: WorkspaceBy, required: true }) },
+    description:
+      'Returns a workspace, or null if it does not exist or the viewer may not see it. Requires scope FILES_READ.',
+    args: {
+      by: t.arg({ type: WorkspaceBy, required: true, description: 'The id or slug to look up.' }),
+    },
     resolve: async (_, { by }, { db, viewer }) => {
       const id = by.id ?? (await workspaceIdBySlug(db, by.slug ?? ''))
-      return requireAccess(db, viewer, id ?? '', { scope: 'FILES_READ' }).catch(nullWhenNotFound)
+      return requireAccess(db, viewer, id ?? '', { scope: 'FILES_READ' }).catch(nullIfNotFound)
     },
   }),
 )
 
-const nullWhenNotFound = (error: unknown) => {
+const nullIfNotFound = (error: unknown) => {
   if (error instanceof NotFound) return null
   throw error
 }
 
 const WorkspacePayload = (name: string) =>
-  builder
-    .objectRef<{ workspace: WorkspaceRow }>(name)
-    .implement({ fields: (t) => ({ workspace: t.expose('workspace', { type: Workspace }) }) })
+  builder.objectRef<{ workspace: WorkspaceRow }>(name).implement({
+    fields: (t) => ({
+      workspace: t.expose('workspace', {
+        type: Workspace,
+        description: 'The workspace after the mutation.',
+      }),
+    }),
+  })
 
 mutation('createWorkspace', {
-  description: 'A new workspace with its root folder. You are its OWNER. Scope WORKSPACES_WRITE.',
+  description:
+    'Creates a workspace with its root folder and makes the viewer its OWNER. Requires scope WORKSPACES_WRITE and a token that is not bound to a workspace.',
   input: builder.inputType('CreateWorkspaceInput', {
     fields: (t) => ({
-      name: t.string({ required: true }),
-      slug: t.string({ description: 'For addresses; made from the name when absent.' }),
-      description: t.string(),
+      name: t.string({
+        required: true,
+        description: 'The display name, of 1 to 200 characters.',
+      }),
+      slug: t.string({
+        description: 'The unique name for use in URLs, by default derived from the name.',
+      }),
+      description: t.string({ description: 'What the workspace is for.' }),
       visibility: t.field({
         type: VisibilityEnum,
         defaultValue: 'PRIVATE',
-        description: 'PUBLIC requires scope FILES_READ, too.',
+        description: 'Who may read the workspace. PUBLIC also requires scope FILES_READ.',
       }),
-      quotaBytes: t.field({ type: 'ByteCount', description: 'Without it there is no limit.' }),
-      trashRetentionDays: t.int({ defaultValue: 30 }),
-      autoFile: t.boolean({ defaultValue: false }),
+      quotaBytes: t.field({
+        type: 'ByteCount',
+        description: 'Maximum number of bytes that the workspace may use, by default unlimited.',
+      }),
+      trashRetentionDays: t.int({
+        defaultValue: 30,
+        description:
+          'Number of days after which entries of the trash are purged, from 0 (never) to 3650.',
+      }),
+      autoFile: t.boolean({
+        defaultValue: false,
+        description: 'Whether uploads without a folder go to drive folders by their kind.',
+      }),
     }),
   }),
   payload: WorkspacePayload('CreateWorkspacePayload'),
@@ -167,19 +244,29 @@ mutation('createWorkspace', {
 })
 
 mutation('updateWorkspace', {
-  description: 'Changes the fields that are given. OWNER, scope WORKSPACES_WRITE.',
+  description:
+    'Changes the given fields of a workspace. Requires role OWNER and scope WORKSPACES_WRITE.',
   input: builder.inputType('UpdateWorkspaceInput', {
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      name: t.string(),
-      description: t.string(),
+      workspaceId: t.id({ required: true, description: 'The workspace to change.' }),
+      name: t.string({ description: 'The new display name, of 1 to 200 characters.' }),
+      description: t.string({ description: 'The new description; null removes it.' }),
       visibility: t.field({
         type: VisibilityEnum,
-        description: 'PUBLIC requires scope FILES_READ, too.',
+        description: 'Who may read the workspace. PUBLIC also requires scope FILES_READ.',
       }),
-      quotaBytes: t.field({ type: 'ByteCount' }),
-      trashRetentionDays: t.int(),
-      autoFile: t.boolean(),
+      quotaBytes: t.field({
+        type: 'ByteCount',
+        description:
+          'The new quota in bytes; null removes it. A quota below the current usage only rejects new bytes.',
+      }),
+      trashRetentionDays: t.int({
+        description:
+          'Number of days after which entries of the trash are purged, from 0 (never) to 3650.',
+      }),
+      autoFile: t.boolean({
+        description: 'Whether uploads without a folder go to drive folders by their kind.',
+      }),
     }),
   }),
   payload: WorkspacePayload('UpdateWorkspacePayload'),

@@ -10,25 +10,26 @@ import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
 
 export type WorkspaceRow = Row<'workspaces'>
-/** A workspace that the viewer may see, and what they are in it: null for a stranger in a PUBLIC one. */
+/** A workspace that the viewer may see, with their role; null if it is PUBLIC and they are no member. */
 export type AccessibleWorkspace = WorkspaceRow & { viewerRole: WorkspaceRole | null }
 export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 
 /**
- * The one function that authorises. What the viewer may not know of is NotFound; what they see but may not do is Forbidden.
- * A need without a role is reading: members and, where the workspace is PUBLIC, everybody. `askedId` is what the viewer
- * named, and all that a NotFound repeats. It is asked also where nothing was found (workspaceId ''), so that what is not there
- * takes as long as what is not theirs to see.
+ * Returns the workspace if the viewer has access; every authorisation goes through this function. Throws
+ * NotFound if the viewer may not see the workspace, and Forbidden if they lack the scope or the role. A
+ * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone.
+ * `requestedId` is the id that NotFound repeats. Callers pass an empty workspaceId for an object that does
+ * not exist, so that it takes as long as a hidden one.
  */
 export async function requireAccess(
   db: Db | Tx,
   viewer: Viewer,
   workspaceId: string,
   { scope, role }: AccessRequirement,
-  askedId: string = workspaceId,
+  requestedId: string = workspaceId,
 ): Promise<AccessibleWorkspace> {
   const workspace = await visibleWorkspace(db, viewer, workspaceId)
-  if (!workspace) throw new NotFound(askedId)
+  if (!workspace) throw new NotFound(requestedId)
   requireScope(viewer, scope)
   if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
   if (role && db.isTransaction) lockWorkspace(db as Tx, workspaceId)
@@ -36,14 +37,16 @@ export async function requireAccess(
 }
 
 /**
- * For what a first scope alone would give away, such as a link to a file: the viewer's token has this one,
- * too; Forbidden.
+ * Throws Forbidden unless the viewer's token has the scope. For operations that need a second scope, such as
+ * share links, which also give read access.
  */
 export function requireScope(viewer: Viewer, scope: ApiScope): void {
   if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
 }
 
-/** The same for a mutation whose input names the workspace: a NotFound points there. */
+/**
+ * Calls requireAccess for a mutation with a `workspaceId` in its input; the path of a NotFound points to it.
+ */
 export const requireNamed = (
   db: Db | Tx,
   viewer: Viewer,
@@ -54,7 +57,7 @@ export const requireNamed = (
     throw error instanceof NotFound ? error.at('workspaceId') : error
   })
 
-/** The same as a question: which of these workspaces the viewer may read. */
+/** Returns which of these workspaces the viewer may read. */
 export async function readableWorkspaces(
   db: Db,
   viewer: Viewer,
@@ -66,7 +69,7 @@ export async function readableWorkspaces(
   return readable
 }
 
-/** Each of these workspaces as far as the viewer may know of it: they are in it, or it is PUBLIC; null in the place of the rest. */
+/** Returns each of these workspaces, or null if the viewer is no member and it is not PUBLIC. */
 export const visibleWorkspaces = (
   db: Db,
   viewer: Viewer,
@@ -74,7 +77,10 @@ export const visibleWorkspaces = (
 ): Promise<(WorkspaceRow | null)[]> =>
   Promise.all(ids.map((id) => visibleWorkspace(db, viewer, id)))
 
-/** For a signed link: whoever made it, with this token or none, may still read there. Anything else is NotFound. */
+/**
+ * Throws NotFound unless the creator of a signed link, with this token or without one, may still read the
+ * workspace.
+ */
 export async function requireLinkCreator(
   ctx: { db: Db; now: () => number },
   workspaceId: string,
@@ -82,8 +88,8 @@ export async function requireLinkCreator(
 ): Promise<void> {
   const viewer = tokenId === undefined ? null : await viewerOf(ctx, tokenId)
   const readable = await readableWorkspaces(ctx.db, viewer, [workspaceId])
-  const isOver = tokenId !== undefined && viewer === null
-  if (isOver || !readable.has(workspaceId)) throw new NotFound(workspaceId, 'nothing is here')
+  const hasExpired = tokenId !== undefined && viewer === null
+  if (hasExpired || !readable.has(workspaceId)) throw new NotFound(workspaceId, 'nothing is here')
 }
 
 async function visibleWorkspace(
@@ -109,7 +115,7 @@ const workspaceAndRole = prepared((db, workspaceId: string, userId: string) =>
 
 export const workspacesById = rowsById('workspaces')
 
-/** The workspace of this slug, where the viewer may see it. */
+/** Returns the id of the workspace with this slug, or null. Does not check access. */
 export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | null> {
   const row = await db
     .selectFrom('workspaces')
@@ -119,7 +125,7 @@ export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | 
   return row?.id ?? null
 }
 
-/** What the viewer is in this workspace. */
+/** Returns the role of a user in a workspace, or null if they are no member. */
 export async function roleOf(db: Db | Tx, userId: string, workspaceId: string) {
   const row = await db
     .selectFrom('members')
@@ -130,15 +136,15 @@ export async function roleOf(db: Db | Tx, userId: string, workspaceId: string) {
   return row?.role ?? null
 }
 
-/** The workspaces that the viewer is a member of. */
+/** Returns the list of workspaces in which the viewer is a member. */
 export function membershipsList(
   db: Db,
   viewer: NonNullable<Viewer>,
   { field, direction }: { field: 'NAME' | 'CREATED_AT'; direction: 'ASC' | 'DESC' },
 ): List<WorkspaceRow> {
   const column = field === 'NAME' ? ('name' as const) : ('createdAt' as const)
-  const way = direction === 'ASC' ? 'asc' : 'desc'
-  const mine = db
+  const order = direction === 'ASC' ? 'asc' : 'desc'
+  const memberships = db
     .selectFrom('members as m')
     .innerJoin('workspaces as w', 'w.id', 'm.workspaceId')
     .selectAll('w')
@@ -146,9 +152,11 @@ export function membershipsList(
   return {
     ordering: `workspaces:${field}:${direction}`,
     keys: [
-      { column: `w.${column}`, as: column, direction: way, numeric: field !== 'NAME' },
-      { column: 'w.id', as: 'id', direction: way },
+      { column: `w.${column}`, as: column, direction: order, numeric: field !== 'NAME' },
+      { column: 'w.id', as: 'id', direction: order },
     ],
-    segments: [viewer.workspaceId ? mine.where('w.id', '=', viewer.workspaceId) : mine],
+    segments: [
+      viewer.workspaceId ? memberships.where('w.id', '=', viewer.workspaceId) : memberships,
+    ],
   }
 }

@@ -4,9 +4,9 @@ import { isStorableText } from '../../names.ts'
 
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
-/** Whether `role` can do what `needed` can; nobody's role is null. */
-export const hasRole = (role: WorkspaceRole | null, needed: WorkspaceRole) =>
-  role !== null && ranks[role] >= ranks[needed]
+/** Returns whether `role` includes `required`. A null role, of a viewer who is no member, includes none. */
+export const hasRole = (role: WorkspaceRole | null, required: WorkspaceRole) =>
+  role !== null && ranks[role] >= ranks[required]
 
 const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
@@ -17,30 +17,33 @@ type WorkspaceInput = {
   trashRetentionDays?: number | null | undefined
 }
 
-/** Throws InvalidInput with every field that is wrong. */
+/** Throws InvalidInput with an issue for each invalid field. */
 export function checkWorkspace({ name, slug, description, trashRetentionDays }: WorkspaceInput) {
   const issues: Issue[] = []
-  const refuse = (field: string, message: string) => issues.push({ path: [field], message })
+  const addIssue = (field: string, message: string) => issues.push({ path: [field], message })
   for (const [field, text] of Object.entries({ name, description })) {
-    if (text != null && !isStorableText(text)) refuse(field, 'whole characters, and no U+0000')
+    if (text != null && !isStorableText(text)) addIssue(field, 'whole characters, and no U+0000')
   }
   if (name != null && (name.trim() === '' || name.length > 200)) {
-    refuse('name', '1 to 200 characters')
+    addIssue('name', '1 to 200 characters')
   }
   if (slug != null && !SLUG.test(slug)) {
-    refuse('slug', '1 to 63 of a-z, 0-9 and "-", with no "-" at the ends')
+    addIssue('slug', '1 to 63 of a-z, 0-9 and "-", with no "-" at the ends')
   }
   if (description != null && description.length > 10_000) {
-    refuse('description', 'at most 10,000 characters')
+    addIssue('description', 'at most 10,000 characters')
   }
   if (trashRetentionDays != null && (trashRetentionDays < 0 || trashRetentionDays > 3650)) {
-    refuse('trashRetentionDays', '0 (never purged by itself) to 3650')
+    addIssue('trashRetentionDays', '0 (never purged automatically) to 3650')
   }
   const [first, ...rest] = issues
   if (first) throw new InvalidInput(first, ...rest)
 }
 
-/** A slug from a name: `Plate scans 2025` → `plate-scans-2025`; empty where nothing of it remains. */
+/**
+ * Derives a slug from a name: `Plate scans 2025` → `plate-scans-2025`. Returns '' if no character can be
+ * used.
+ */
 export const slugOf = (name: string) =>
   name
     .normalize('NFKD')

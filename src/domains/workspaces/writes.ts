@@ -10,8 +10,9 @@ import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../e
 import { requireNamed, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
-/** Called when a workspace is new: juniors make its first member and its root folder, and write its log. */
+/** Called for a new workspace: higher layers create its first member and its root folder, and log it. */
 export const workspaceCreated = hook<{ ctx: TxContext; workspace: WorkspaceRow }>()
+/** Called with the updated workspace and the names of its changed columns. */
 export const workspaceUpdated = hook<{
   ctx: TxContext
   workspace: WorkspaceRow
@@ -28,7 +29,10 @@ export type NewWorkspace = {
   autoFile?: boolean | null | undefined
 }
 
-/** A workspace with its root folder; whoever makes it is its OWNER. */
+/**
+ * Creates a workspace with its root folder; the viewer becomes its OWNER. Requires scope WORKSPACES_WRITE and
+ * an unbound token. Throws Unauthenticated, Forbidden, InvalidInput.
+ */
 export async function createWorkspace(
   ctx: ServiceContext,
   input: NewWorkspace,
@@ -40,7 +44,9 @@ export async function createWorkspace(
   }
   requireReadToPublish(viewer, input)
   if (viewer.workspaceId) {
-    throw new Forbidden({ message: 'a token bound to a workspace makes no others' })
+    throw new Forbidden({
+      message: 'a token that is bound to a workspace cannot create workspaces',
+    })
   }
   checkWorkspace(input)
   return inTransaction(ctx, async (s) => {
@@ -50,7 +56,10 @@ export async function createWorkspace(
   })
 }
 
-/** Who makes a workspace PUBLIC could read it through that, with any token or none. */
+/**
+ * Throws Forbidden for PUBLIC without FILES_READ: a token that cannot read must not make the contents
+ * readable.
+ */
 function requireReadToPublish(viewer: Viewer, { visibility }: Pick<NewWorkspace, 'visibility'>) {
   if (visibility === 'PUBLIC') requireScope(viewer, 'FILES_READ')
 }
@@ -59,18 +68,20 @@ async function insertWorkspace({ tx, now }: TxContext, input: NewWorkspace) {
   const id = newId('ws')
   holdNewWorkspace(tx, id)
   const slug = input.slug ?? (slugOf(input.name) || 'workspace')
-  const taken = await tx
+  const existing = await tx
     .selectFrom('workspaces')
     .select('id')
     .where('slug', '=', slug)
     .executeTakeFirst()
-  if (taken && input.slug) throw new InvalidInput({ path: ['slug'], message: 'this slug is taken' })
+  if (existing && input.slug) {
+    throw new InvalidInput({ path: ['slug'], message: 'this slug is taken' })
+  }
   return tx
     .insertInto('workspaces')
     .values({
       id,
       name: input.name.trim(),
-      slug: taken ? `${slug}-${id.slice(-8)}` : slug,
+      slug: existing ? `${slug}-${id.slice(-8)}` : slug,
       description: input.description ?? null,
       visibility: input.visibility ?? 'PRIVATE',
       quotaBytes: input.quotaBytes ?? null,
@@ -93,14 +104,17 @@ export type WorkspaceChange = Omit<NewWorkspace, 'name' | 'slug'> & {
   name?: string | null | undefined
 }
 
-/** Changes what is given; a quota below what is used refuses new bytes and keeps the old ones. */
+/**
+ * Changes the given fields. A quota below the current usage rejects new bytes and keeps the old ones.
+ * Requires role OWNER and scope WORKSPACES_WRITE. Throws NotFound, Forbidden, InvalidInput.
+ */
 export async function updateWorkspace(
   ctx: ServiceContext,
   { workspaceId, ...change }: WorkspaceChange,
 ): Promise<WorkspaceRow> {
-  const need = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
+  const requirement = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
   return inTransaction(ctx, async (s) => {
-    const old = await requireNamed(s.tx, s.viewer, workspaceId, need)
+    const old = await requireNamed(s.tx, s.viewer, workspaceId, requirement)
     requireReadToPublish(s.viewer, change)
     checkWorkspace(change)
     const columns = columnsOf(change)
@@ -118,7 +132,9 @@ export async function updateWorkspace(
   })
 }
 
-/** Null takes a description and a quota away; the rest a workspace always has, and null leaves it. */
+/**
+ * Null removes the description or the quota. The other columns are never null, so there null means no change.
+ */
 const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
   ...(change.name != null && { name: change.name.trim() }),
   ...(change.description !== undefined && { description: change.description }),
@@ -128,15 +144,18 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
   ...(change.autoFile != null && { autoFile: change.autoFile ? 1 : 0 }),
 })
 
-/** The number of the next event in the workspace's log: from its own row, so that no reader sees a gap that fills later. */
+/**
+ * Returns the sequence number of the next event in the log of a workspace. It comes from the locked workspace
+ * row, so readers never see a gap that is filled later.
+ */
 export async function nextSeq({ tx }: Pick<TxContext, 'tx'>, workspaceId: string): Promise<number> {
   lockWorkspace(tx, workspaceId)
-  const [workspace] = await takeSeq(tx, workspaceId)
-  if (!workspace) throw new Error(`${workspaceId} is not there`)
+  const [workspace] = await incrementSeq(tx, workspaceId)
+  if (!workspace) throw new Error(`workspace ${workspaceId} does not exist`)
   return workspace.lastSeq
 }
 
-const takeSeq = prepared((db, workspaceId: string) =>
+const incrementSeq = prepared((db, workspaceId: string) =>
   db
     .updateTable('workspaces')
     .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
@@ -144,7 +163,10 @@ const takeSeq = prepared((db, workspaceId: string) =>
     .returning('lastSeq'),
 )
 
-/** Puts `bytes` aside for an upload, if they fit: decided and done in one statement, so that no two share the same room. */
+/**
+ * Reserves `bytes` for an upload. One statement checks the quota and reserves, so two uploads cannot use the
+ * same room. Throws QuotaExceeded.
+ */
 export async function reserve(
   { tx }: TxContext,
   workspaceId: string,
@@ -164,7 +186,7 @@ const addReserved = prepared((db, workspaceId: string, bytes: number) =>
     .returning('id'),
 )
 
-/** Gives back what was put aside. */
+/** Releases a reservation of `bytes`. */
 export async function release(
   { tx }: TxContext,
   workspaceId: string,
@@ -172,17 +194,20 @@ export async function release(
 ): Promise<void> {
   if (bytes === 0) return
   lockWorkspace(tx, workspaceId)
-  await takeReserved(tx, workspaceId, bytes)
+  await subtractReserved(tx, workspaceId, bytes)
 }
 
-const takeReserved = prepared((db, workspaceId: string, bytes: number) =>
+const subtractReserved = prepared((db, workspaceId: string, bytes: number) =>
   db
     .updateTable('workspaces')
     .set((eb) => ({ reservedBytes: eb('reservedBytes', '-', bytes) }))
     .where('id', '=', workspaceId),
 )
 
-/** Counts `bytes` (less when negative) as used. */
+/**
+ * Adds `bytes`, which may be negative, to the used bytes. Throws QuotaExceeded if `checkQuota` and they do
+ * not fit.
+ */
 export async function addUsed(
   { tx }: TxContext,
   workspaceId: string,
@@ -190,22 +215,22 @@ export async function addUsed(
   { checkQuota }: { checkQuota: boolean },
 ): Promise<void> {
   lockWorkspace(tx, workspaceId)
-  const used = await (checkQuota ? useIfFits : use)(tx, workspaceId, bytes)
-  if (used.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+  const updated = await (checkQuota ? addUsedIfFits : addUsedUnchecked)(tx, workspaceId, bytes)
+  if (updated.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
 }
 
-const using = (db: Db, workspaceId: string, bytes: number) =>
+const addUsedQuery = (db: Db, workspaceId: string, bytes: number) =>
   db
     .updateTable('workspaces')
     .set((eb) => ({ usedBytes: eb('usedBytes', '+', bytes) }))
     .where('id', '=', workspaceId)
     .returning('id')
-const use = prepared(using)
-const useIfFits = prepared((db, workspaceId: string, bytes: number) =>
-  using(db, workspaceId, bytes).where((eb) => fits(eb, bytes)),
+const addUsedUnchecked = prepared(addUsedQuery)
+const addUsedIfFits = prepared((db, workspaceId: string, bytes: number) =>
+  addUsedQuery(db, workspaceId, bytes).where((eb) => fits(eb, bytes)),
 )
 
-/** What the blobs take and what lies in the trash, by so many bytes more (or less). */
+/** Adds the given numbers of bytes, which may be negative, to the stored and the trashed bytes. */
 export async function addFigures(
   { tx }: TxContext,
   workspaceId: string,
