@@ -113,7 +113,7 @@ test.each([
   { year: 2023 },
 ])('%j is no DateTime', async (value) => {
   const { refused } = await echoed('DateTime', value)
-  expect(refused).toContain('a day and time that exist, with Z or an offset')
+  expect(refused).toContain('an existing date and time with Z or an offset')
 })
 
 test('a byte count is a whole number of any size that JSON keeps exact', async () => {

@@ -37,8 +37,10 @@ const tokensByHash = prepared((db, hash: string) =>
   db.selectFrom('apiTokens').selectAll().where('secretHash', '=', hash),
 )
 
+/** Loads users by id, with null for each that does not exist. */
 export const usersById = rowsById('users')
 
+/** Returns the user with this email address, in lower case, or undefined. */
 export const userByEmail = (db: Db | Tx, email: string): Promise<UserRow | undefined> =>
   db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 
@@ -55,6 +57,7 @@ export async function isFirstOwner(db: Db, userId: string): Promise<boolean> {
   return setting?.value === userId
 }
 
+/** Loads tokens by id, with null for each that does not exist. */
 export const tokensById = rowsById('apiTokens')
 
 /**

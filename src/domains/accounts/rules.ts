@@ -24,7 +24,9 @@ export const hashSecret = (secret: string) => hash('sha256', secret)
 /** Returns the first characters of a generated secret, by which people distinguish tokens. */
 export const secretPrefix = (secret: string) => secret.slice(0, 8)
 
+/** Parses stored scopes, separated by spaces. Unknown scopes are ignored. */
 export const parseScopes = (text: string): ApiScope[] =>
   text.split(' ').flatMap((word) => apiScopes.find((scope) => scope === word) ?? [])
 
+/** Formats scopes for storage: sorted, without duplicates, separated by spaces. */
 export const formatScopes = (scopes: readonly ApiScope[]) => [...new Set(scopes)].sort().join(' ')

@@ -107,20 +107,20 @@ export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenR
 
 /**
  * Revokes tokens and all their descendants, also those below tokens that are already revoked. Does not revoke
- * `spared` and its descendants. Returns the tokens that this call revoked.
+ * `excludedId` and its descendants. Returns the tokens that this call revoked.
  */
 export async function revokeTokens(
   tx: Tx,
   ids: readonly string[],
   revokedAt: number,
-  spared?: string,
+  excludedId?: string,
 ): Promise<TokenRow[]> {
   const [revoked, queue]: [TokenRow[], string[]] = [[], [...ids]]
   while (queue.length > 0) {
     const batch = queue.splice(0, BATCH_SIZE)
     revoked.push(...(await revokeTokensAlone(tx, batch, revokedAt)))
     // Children are read after the update: it locks the batch, so no further children can appear.
-    queue.push(...(await childrenOf(tx, batch)).filter((id) => id !== spared))
+    queue.push(...(await childrenOf(tx, batch)).filter((id) => id !== excludedId))
   }
   return revoked
 }

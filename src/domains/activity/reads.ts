@@ -37,6 +37,7 @@ export function activityList(
   }
 }
 
+/** Loads events by id, with null for each that does not exist. */
 export const activityById = rowsById('activity')
 
 /** Returns the cursor of the current end of a workspace's log. */

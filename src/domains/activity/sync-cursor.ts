@@ -29,7 +29,8 @@ export type ScanPosition = {
   file: { createdAt: number; id: string } | null
 }
 
-const TEXT =
+/** seq, resendUntil, kind of the scan, folder, mark, and creation time and id of a file. */
+const POSITION =
   /^(\d{1,16})(?:\.(\d{1,16})(?:\.([we])(?:\.([0-9a-f]{32})\.([\w-]{8})(?:\.(\d{1,16})\.([0-9a-f]{32}))?)?)?)?$/
 
 /** Number of base64url characters of the signature: 96 bits. */
@@ -84,17 +85,15 @@ export function decodeSyncCursor(
 }
 
 function parsePosition(text: string): SyncPosition | null {
-  const [, seq, resendUntil = 0, kind, ...at] = TEXT.exec(text) ?? []
+  const [, seq, resendUntil = 0, kind, ...at] = POSITION.exec(text) ?? []
   if (!seq) return null
   const of = kind === 'w' ? 'workspace' : 'event'
   const scan: Scan | null = kind ? { of, at: parseScanPosition(at) } : null
   return { seq: Number(seq), resendUntil: Number(resendUntil), scan }
 }
 
-function parseScanPosition([folder, mark, createdAt, file]: (
-  | string
-  | undefined
-)[]): ScanPosition | null {
+function parseScanPosition(parts: (string | undefined)[]): ScanPosition | null {
+  const [folder, mark, createdAt, file] = parts
   if (!folder || !mark) return null
   const lastFile = file ? { createdAt: Number(createdAt), id: `file_${file}` } : null
   return { folderId: `fld_${folder}`, mark, file: lastFile }

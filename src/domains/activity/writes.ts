@@ -18,27 +18,27 @@ export const recorded = hook<{ ctx: LogScope; event: ActivityRow }>()
 
 /** Appends an event to the log of a workspace, with the viewer as its actor. */
 export async function record(
-  s: LogScope,
+  ctx: LogScope,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,
 ): Promise<void> {
-  const seq = await nextSeq(s, workspaceId)
-  const event = await s.tx
+  const seq = await nextSeq(ctx, workspaceId)
+  const event = await ctx.tx
     .insertInto('activity')
     .values({
       id: newId('evt'),
       workspaceId,
       seq,
       action,
-      actorId: s.viewer?.userId ?? null,
-      tokenId: s.viewer?.tokenId ?? null,
+      actorId: ctx.viewer?.userId ?? null,
+      tokenId: ctx.viewer?.tokenId ?? null,
       entryId,
       path,
-      at: s.now(),
+      at: ctx.now(),
       details: JSON.stringify(details),
     })
     .returningAll()
     .executeTakeFirstOrThrow()
-  await recorded.call(s.tx, { ctx: s, event })
+  await recorded.call(ctx.tx, { ctx, event })
 }
 
 workspaceCreated.listen((_, { ctx, workspace }) =>

@@ -88,7 +88,7 @@ function changesOf(event: Event, { live, uploads, isMember }: State): Change[] {
   const action = event.action as ActivityAction
   const entry = live.get(entryId)
   if (entry) return [{ kind: 'upserted', entry, action }, ...uploadChanges]
-  // The event may be older than the workspace is PUBLIC, so only members see the path.
+  // The event may date from before the workspace became PUBLIC, so only members see its path.
   const lastPath = isMember ? (event.path ?? '') : ''
   return [{ kind: 'removed', entryId, lastPath, action }, ...uploadChanges]
 }

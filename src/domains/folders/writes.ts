@@ -83,45 +83,45 @@ function requireFolder(existing: EntryRow): EntryRow {
  * for a name that is not allowed for new folders, and InvalidState if a file has one of the names.
  */
 export function ensureFolders(
-  s: TxContext,
+  ctx: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
 ): Promise<EntryRow> {
-  return descend(s, start, names, (folder, name) => {
+  return descend(ctx, start, names, (folder, name) => {
     checkMarks(name.name, ['path'])
-    return addFolder(s, folder, name)
+    return addFolder(ctx, folder, name)
   })
 }
 
 /** Recreates folders that existed before, without the checks of new names. Throws as ensureFolders does. */
-export const restoreFolders = (s: TxContext, start: EntryRow, names: readonly EntryName[]) =>
-  descend(s, start, names, (folder, name) => addFolder(s, folder, name))
+export const restoreFolders = (ctx: TxContext, start: EntryRow, names: readonly EntryName[]) =>
+  descend(ctx, start, names, (folder, name) => addFolder(ctx, folder, name))
 
 async function descend(
-  s: TxContext,
+  ctx: TxContext,
   start: EntryRow,
   names: readonly EntryName[],
   add: (folder: EntryRow, name: EntryName) => Promise<EntryRow>,
 ): Promise<EntryRow> {
   let folder = start
   for (const name of names) {
-    const child = await childByKey(s.tx, folder.id, name.nameKey)
+    const child = await childByKey(ctx.tx, folder.id, name.nameKey)
     folder = child ? requireFolder(child) : await add(folder, name)
   }
   return folder
 }
 
 async function addFolder(
-  s: TxContext,
+  ctx: TxContext,
   parent: EntryRow,
   name: EntryName,
   { tags = [], ...properties }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
-  const folder = await insertEntry(s, { ...properties, ...placeOfFolder(parent, name) })
-  await addToAncestors(s, folder, parent.id)
+  const folder = await insertEntry(ctx, { ...properties, ...placeOfFolder(parent, name) })
+  await addToAncestors(ctx, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
-  await addTags(s, { workspaceId, entryId, tags })
-  await record(s, { workspaceId, action: 'FOLDER_CREATED', entryId, path })
+  await addTags(ctx, { workspaceId, entryId, tags })
+  await record(ctx, { workspaceId, action: 'FOLDER_CREATED', entryId, path })
   return folder
 }

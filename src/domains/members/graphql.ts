@@ -26,7 +26,7 @@ builder.objectField(User, 'email', (t) =>
   t.string({
     nullable: true,
     description:
-      'The email address, or null unless the user is the viewer or shares a workspace with them.',
+      'The email address, or null unless the user is the viewer or shares a workspace with them. Requires scope FILES_READ for other users.',
     resolve: async ({ id, email }, _, context) =>
       (await loadIfShared(context, id)) ? email : null,
   }),

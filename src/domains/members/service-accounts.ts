@@ -5,7 +5,7 @@ import { usersById } from '../accounts/reads.ts'
 import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
-import { requireAccess, requireNamed } from '../workspaces/reads.ts'
+import { requireAccess, requireInputWorkspace } from '../workspaces/reads.ts'
 import { memberOf } from './reads.ts'
 import { endMembership, type MemberRow, memberManagement } from './writes.ts'
 
@@ -20,7 +20,7 @@ export async function createServiceAccount(
   { workspaceId, name, role }: NewServiceAccount,
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
+    await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     checkName(name)
     const profile = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
     const { id: userId } = await createUser(s.tx, { ...profile, createdAt: s.now() })

@@ -9,7 +9,7 @@ import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
-import { requireNamed } from '../workspaces/reads.ts'
+import { requireInputWorkspace } from '../workspaces/reads.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { memberOf } from './reads.ts'
 
@@ -54,7 +54,7 @@ export async function addMember(
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
+    await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     const address = email.trim().toLowerCase()
     checkPerson(address, name)
     const user = (await userByEmail(s.tx, address)) ?? (await newUser(s, address, name))
@@ -108,7 +108,7 @@ export async function updateMember(
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, memberManagement)
+    await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
     return setRole(s, member, role)
@@ -132,7 +132,7 @@ export async function removeMember(
 ): Promise<MemberRow> {
   return inTransaction(ctx, async (s) => {
     const isLeaving = s.viewer?.userId === userId
-    await requireNamed(
+    await requireInputWorkspace(
       s.tx,
       s.viewer,
       workspaceId,
@@ -149,12 +149,15 @@ export async function removeMember(
 
 /** The viewer must be allowed to revoke share links, because a transfer changes who may. */
 async function requireNewSharer(
-  s: TxContext,
+  ctx: TxContext,
   { workspaceId, userId }: MemberRow,
   newSharerId: string,
 ) {
-  await requireNamed(s.tx, s.viewer, workspaceId, { scope: 'SHARES_WRITE', role: 'OWNER' })
-  const newSharer = await memberOf(s.tx, workspaceId, newSharerId)
+  await requireInputWorkspace(ctx.tx, ctx.viewer, workspaceId, {
+    scope: 'SHARES_WRITE',
+    role: 'OWNER',
+  })
+  const newSharer = await memberOf(ctx.tx, workspaceId, newSharerId)
   if (!newSharer) throw new NotFound(newSharerId).at('transferShareLinksTo')
   if (newSharerId !== userId && newSharer.role !== 'VIEWER') return
   const message = 'must be another member with role EDITOR or OWNER'
@@ -163,32 +166,32 @@ async function requireNewSharer(
 
 /** Deletes a membership and ends everything that depended on it. */
 export async function endMembership(
-  s: TxContext,
+  ctx: TxContext,
   { workspaceId, userId }: MemberRow,
   newSharer: string | null,
 ) {
-  await s.tx
+  await ctx.tx
     .deleteFrom('members')
     .where('workspaceId', '=', workspaceId)
     .where('userId', '=', userId)
     .execute()
   const details = { userId, ...(newSharer && { shareLinksTransferredTo: newSharer }) }
-  await record(s, { workspaceId, action: 'MEMBER_REMOVED', details })
-  await roleChanged.call(s.tx, { ctx: s, workspaceId, userId, role: null, newSharer })
+  await record(ctx, { workspaceId, action: 'MEMBER_REMOVED', details })
+  await roleChanged.call(ctx.tx, { ctx, workspaceId, userId, role: null, newSharer })
 }
 
-async function setRole(s: TxContext, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
+async function setRole(ctx: TxContext, member: MemberRow, role: WorkspaceRole): Promise<MemberRow> {
   if (member.role === role) return member
-  if (role !== 'OWNER') await assertOtherOwner(s, member)
+  if (role !== 'OWNER') await assertOtherOwner(ctx, member)
   const { workspaceId, userId } = member
-  await s.tx
+  await ctx.tx
     .updateTable('members')
     .set({ role })
     .where('workspaceId', '=', workspaceId)
     .where('userId', '=', userId)
     .execute()
-  await record(s, { workspaceId, action: 'MEMBER_UPDATED', details: { userId, role } })
-  await roleChanged.call(s.tx, { ctx: s, workspaceId, userId, role, newSharer: null })
+  await record(ctx, { workspaceId, action: 'MEMBER_UPDATED', details: { userId, role } })
+  await roleChanged.call(ctx.tx, { ctx, workspaceId, userId, role, newSharer: null })
   return { ...member, role }
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../../database/user-tables/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
-import { requireNamed } from '../workspaces/reads.ts'
+import { requireInputWorkspace } from '../workspaces/reads.ts'
 import { type Table, tablesOf } from './reads.ts'
 import { checkTable, isName, MOST_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
 
@@ -29,7 +29,7 @@ export async function createTable(
   { workspaceId, name, columns }: NewTable,
 ): Promise<Table> {
   return inTransaction(ctx, async (s) => {
-    await requireNamed(s.tx, s.viewer, workspaceId, toWriteRows)
+    await requireInputWorkspace(s.tx, s.viewer, workspaceId, toWriteRows)
     checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)
     await refuseTaken(s.tx, { workspaceId, name, sqlName })

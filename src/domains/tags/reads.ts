@@ -32,6 +32,7 @@ export function tagsList(
   }
 }
 
+/** Loads tags by id, with null for each that does not exist. */
 export const tagsById = rowsById('tags')
 
 /** Returns the tags of each of these entries, sorted by name. */

@@ -8,6 +8,7 @@ import {
 } from '../../names.ts'
 
 export type TagName = { name: string; nameKey: string }
+/** Maximum number of tags of an entry. */
 export const MAX_TAGS = 50
 const MAX_NAME_CHARACTERS = 64
 const MAX_NAME_BYTES = 4 * MAX_NAME_CHARACTERS

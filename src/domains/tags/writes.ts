@@ -18,9 +18,9 @@ export const tagDeleted = hook<{ tag: TagRow }>()
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
 /** Replaces the tags of an entry, and creates tags that the workspace does not have. */
-export async function setTags(s: TxContext, tagging: Tagging): Promise<void> {
-  await s.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
-  await addTags(s, tagging)
+export async function setTags(ctx: TxContext, tagging: Tagging): Promise<void> {
+  await ctx.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
+  await addTags(ctx, tagging)
 }
 
 /**
@@ -28,19 +28,19 @@ export async function setTags(s: TxContext, tagging: Tagging): Promise<void> {
  * for too many.
  */
 export async function addTags(
-  s: TxContext,
+  ctx: TxContext,
   { workspaceId, entryId, tags }: Tagging,
   field = 'tags',
 ): Promise<void> {
   for (const tag of tags) {
-    const tagId = await ensureTag(s, workspaceId, tag, field)
-    await s.tx
+    const tagId = await ensureTag(ctx, workspaceId, tag, field)
+    await ctx.tx
       .insertInto('entryTags')
       .values({ entryId, tagId })
       .onConflict((c) => c.doNothing())
       .execute()
   }
-  checkTagCount(await countTags(s, entryId), [field])
+  checkTagCount(await countTags(ctx, entryId), [field])
 }
 
 async function countTags({ tx }: TxContext, entryId: string): Promise<number> {
@@ -162,8 +162,8 @@ export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<Tag
 }
 
 /** Logs a change of a tag as a change of its workspace. */
-const logTag = (s: TxContext, { id, name, workspaceId }: TagRow, detail: string) =>
-  record(s, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [detail]: { id, name } } })
+const logTag = (ctx: TxContext, { id, name, workspaceId }: TagRow, detail: string) =>
+  record(ctx, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [detail]: { id, name } } })
 
 async function requireTag({ tx, viewer }: TxContext, tagId: string): Promise<TagRow> {
   const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()

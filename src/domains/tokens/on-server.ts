@@ -76,7 +76,7 @@ const detailsOf = ({ id, name, userId, workspaceId }: TokenRow) => ({
 })
 
 /** Runs `fn` in a transaction without a viewer: the logs name no actor for what the operator does. */
-const onServer = <T>({ db, now }: ServerContext, fn: (s: LogScope) => Promise<T>): Promise<T> =>
+const onServer = <T>({ db, now }: ServerContext, fn: (ctx: LogScope) => Promise<T>): Promise<T> =>
   transact(db, (tx) => fn({ tx, now, viewer: null }))
 
 /** Returns the user with this id or email address. Throws NotFound. */

@@ -23,7 +23,7 @@ export async function revokeApiToken(
     }
     if (!cascade) await assertNotAncestor(s, viewer.tokenId, tokenId)
     const revoke = cascade ? revokeTokens : revokeTokensAlone
-    await logAll(s, await revoke(s.tx, [tokenId], s.now()))
+    await logRevocations(s, await revoke(s.tx, [tokenId], s.now()))
     return token
   })
 }
@@ -48,16 +48,16 @@ export async function revokeAllApiTokens(
   const viewer = requireTokensWrite(ctx.viewer)
   return inTransaction(ctx, async (s) => {
     const own = await ownTokens(s.tx, viewer).execute()
-    const spared = keepCurrent ? viewer.tokenId : undefined
-    const ids = own.map(({ id }) => id).filter((id) => id !== spared)
-    const revoked = await revokeTokens(s.tx, ids, s.now(), spared)
-    await logAll(s, revoked)
+    const excludedId = keepCurrent ? viewer.tokenId : undefined
+    const ids = own.map(({ id }) => id).filter((id) => id !== excludedId)
+    const revoked = await revokeTokens(s.tx, ids, s.now(), excludedId)
+    await logRevocations(s, revoked)
     return revoked.length
   })
 }
 
-async function logAll(s: TxContext, revoked: TokenRow[]) {
-  for (const token of revoked) await logToken(s, token, 'TOKEN_REVOKED')
+async function logRevocations(ctx: TxContext, revoked: TokenRow[]) {
+  for (const token of revoked) await logToken(ctx, token, 'TOKEN_REVOKED')
 }
 
 /** Called with the tokens revoked because their user or issuer left the workspace, or is no longer OWNER. */
@@ -85,6 +85,6 @@ roleChanged.listen(async (tx, { ctx, workspaceId, userId, role }) => {
     .execute()
   const ids = tokensToRevoke.map(({ id }) => id)
   const tokens = await revokeTokens(tx, ids, ctx.now())
-  await logAll(ctx, tokens)
+  await logRevocations(ctx, tokens)
   await memberTokensRevoked.call(tx, { ctx, workspaceId, tokens })
 })

@@ -12,7 +12,7 @@ import { checkName } from '../accounts/rules.ts'
 import { createToken, lockToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
-import { requireNamed, roleOf } from '../workspaces/reads.ts'
+import { requireInputWorkspace, roleOf } from '../workspaces/reads.ts'
 import { requireTokensWrite } from './reads.ts'
 
 type NewApiToken = {
@@ -80,7 +80,7 @@ export function checkTerms(
 async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, userId: string) {
   const isOwn = userId === viewer?.userId
   const role = isOwn ? 'VIEWER' : 'OWNER'
-  await requireNamed(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })
+  await requireInputWorkspace(tx, viewer, workspaceId, { scope: 'TOKENS_WRITE', role })
   if (!(await roleOf(tx, userId, workspaceId))) throw new NotFound(userId).at('userId')
   const [user] = await usersById(tx, [userId])
   if (isOwn || user?.kind === 'SERVICE') return
@@ -101,11 +101,11 @@ function expiryOf({ expiresAt: latest }: TokenRow, requested: number | null) {
 
 /** Logs a change of a token in the workspace that it is bound to, or else in the log of the server. */
 export async function logToken(
-  s: LogScope,
+  ctx: LogScope,
   { id, name, userId, workspaceId }: TokenRow,
   action: 'TOKEN_CREATED' | 'TOKEN_REVOKED',
 ) {
   const details = { tokenId: id, name, userId }
-  if (workspaceId) await record(s, { workspaceId, action, details })
-  else await recordOnServer(s, action, details)
+  if (workspaceId) await record(ctx, { workspaceId, action, details })
+  else await recordOnServer(ctx, action, details)
 }

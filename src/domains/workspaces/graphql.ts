@@ -97,7 +97,7 @@ export const Workspace = builder.objectRef<WorkspaceRow>('Workspace').implement(
     viewerRole: t.field({
       type: WorkspaceRoleEnum,
       nullable: true,
-      description: 'The role of the viewer, or null if they are no member.',
+      description: 'The role of the viewer, or null if they are not a member.',
       resolve: ({ id }, _, { db, viewer }) => viewer && roleOf(db, viewer.userId, id),
     }),
     trashRetentionDays: t.exposeInt('trashRetentionDays', {

@@ -10,8 +10,9 @@ import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
 
 export type WorkspaceRow = Row<'workspaces'>
-/** A workspace that the viewer may see, with their role; null if it is PUBLIC and they are no member. */
+/** A workspace that the viewer may see, with their role; null if it is PUBLIC and they are not a member. */
 export type AccessibleWorkspace = WorkspaceRow & { viewerRole: WorkspaceRole | null }
+/** What requireAccess checks: a scope and, unless read access is enough, a role. */
 export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 
 /**
@@ -47,7 +48,7 @@ export function requireScope(viewer: Viewer, scope: ApiScope): void {
 /**
  * Calls requireAccess for a mutation with a `workspaceId` in its input; the path of a NotFound points to it.
  */
-export const requireNamed = (
+export const requireInputWorkspace = (
   db: Db | Tx,
   viewer: Viewer,
   workspaceId: string,
@@ -69,7 +70,7 @@ export async function readableWorkspaces(
   return readable
 }
 
-/** Returns each of these workspaces, or null if the viewer is no member and it is not PUBLIC. */
+/** Returns each of these workspaces, or null if the viewer is not a member and it is not PUBLIC. */
 export const visibleWorkspaces = (
   db: Db,
   viewer: Viewer,
@@ -113,6 +114,7 @@ const workspaceAndRole = prepared((db, workspaceId: string, userId: string) =>
     .where('w.id', '=', workspaceId),
 )
 
+/** Loads workspaces by id, with null for each that does not exist. Does not check access. */
 export const workspacesById = rowsById('workspaces')
 
 /** Returns the id of the workspace with this slug, or null. Does not check access. */
@@ -125,7 +127,7 @@ export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | 
   return row?.id ?? null
 }
 
-/** Returns the role of a user in a workspace, or null if they are no member. */
+/** Returns the role of a user in a workspace, or null if they are not a member. */
 export async function roleOf(db: Db | Tx, userId: string, workspaceId: string) {
   const row = await db
     .selectFrom('members')

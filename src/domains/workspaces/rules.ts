@@ -4,7 +4,9 @@ import { isStorableText } from '../../names.ts'
 
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
-/** Returns whether `role` includes `required`. A null role, of a viewer who is no member, includes none. */
+/**
+ * Returns whether `role` includes `required`. A null role, of a viewer who is not a member, includes none.
+ */
 export const hasRole = (role: WorkspaceRole | null, required: WorkspaceRole) =>
   role !== null && ranks[role] >= ranks[required]
 

@@ -7,7 +7,7 @@ import { prepared } from '../../database/query/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
 import { holdNewWorkspace, lockWorkspace } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
-import { requireNamed, requireScope, type WorkspaceRow } from './reads.ts'
+import { requireInputWorkspace, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
 /** Called for a new workspace: higher layers create its first member and its root folder, and log it. */
@@ -114,7 +114,7 @@ export async function updateWorkspace(
 ): Promise<WorkspaceRow> {
   const requirement = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
   return inTransaction(ctx, async (s) => {
-    const old = await requireNamed(s.tx, s.viewer, workspaceId, requirement)
+    const old = await requireInputWorkspace(s.tx, s.viewer, workspaceId, requirement)
     requireReadToPublish(s.viewer, change)
     checkWorkspace(change)
     const columns = columnsOf(change)

@@ -2,7 +2,7 @@ import { inTransaction, type ServiceContext, type TxContext } from '../../../con
 import { InvalidState } from '../../../errors.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { toWrite } from '../../entries/writes.ts'
-import { requireNamed } from '../../workspaces/reads.ts'
+import { requireInputWorkspace } from '../../workspaces/reads.ts'
 import { release, reserve } from '../../workspaces/writes.ts'
 import { checkUploadLimits } from '../create/limits.ts'
 import { createUploadRow } from '../create/upload-row.ts'
@@ -18,7 +18,7 @@ export async function reserveRoom(
   bytes: number,
 ): Promise<UploadRow> {
   await requireUnrevoked(s.tx, s.viewer)
-  await requireNamed(s.tx, s.viewer, workspaceId, toWrite)
+  await requireInputWorkspace(s.tx, s.viewer, workspaceId, toWrite)
   await reserve(s, workspaceId, bytes)
   const draft = createUploadRow(s, { workspaceId, transport: 'FORM' }, false)
   await checkUploadLimits(s, draft.createdBy, bytes)
