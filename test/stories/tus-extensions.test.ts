@@ -201,8 +201,7 @@ test('Creation With Upload: clients SHOULD send Expect: 100-continue, and hear e
   expect((await raw.answer()).status).toBe(100)
   raw.received = ''
   await raw.write('hello')
-  await new Promise((resolve) => setTimeout(resolve, 200))
-  expect(raw.received).toMatch(/^HTTP\/1.1 201/)
+  await expect.poll(() => raw.received).toMatch(/^HTTP\/1.1 201/)
 })
 
 test('Expiration: Upload-Expires MUST be in every PATCH response and in that of POST, in RFC 7231 format; its value MAY change', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { type Env, readConfig } from '../../../src/config.ts'
-import { inspect, type Options } from '../../../src/fsck/inspect.ts'
+import { inspect, type Options, sweep } from '../../../src/fsck/inspect.ts'
 import { newDatabase } from '../databases.ts'
 import { freePort } from '../free-port.ts'
 import { serverAt } from '../server-at.ts'
@@ -123,6 +123,8 @@ export async function openFaulty({
       Array.fromAsync(
         inspect(readConfig({ ...vars, LOG_LEVEL: 'silent' }), { pauseMs: 20, ...options }),
       ),
+    /** What `npm run fsck -- --sweep` does beside it. */
+    sweep: (graceMs: number) => sweep(readConfig({ ...vars, LOG_LEVEL: 'silent' }), graceMs),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
