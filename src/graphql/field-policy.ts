@@ -24,13 +24,12 @@ type FieldRule = 'plain' | ((row: never, args: never, context: Context) => unkno
  */
 export type FieldPolicy = Record<string, Record<string, FieldRule>>
 
-const policies = new WeakMap<object, FieldPolicy>()
+/** The key of the policy of a row. A property, because a WeakMap costs each field of each row a look-up. */
+const POLICY = Symbol('policy')
 
 /** Returns a copy of `row` whose fields resolve only as `policy` allows. The row itself is unchanged. */
 export function restrict<R extends object>(policy: FieldPolicy, row: R): R {
-  const copy = { ...row }
-  policies.set(copy, policy)
-  return copy
+  return { ...row, [POLICY]: policy }
 }
 
 /**
@@ -41,32 +40,44 @@ export function restrict<R extends object>(policy: FieldPolicy, row: R): R {
 export function withFieldPolicies(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type)) continue
-    for (const field of Object.values(type.getFields())) {
-      const plain = field.resolve ?? defaultFieldResolver
-      const resolve = type.name.startsWith('__') ? plain : guarded(type.name, field.name, plain)
-      field.resolve = counted(field, type.name === 'Mutation' ? mutating(resolve) : resolve)
-    }
+    for (const field of Object.values(type.getFields()))
+      field.resolve = resolverOf(type.name, field)
   }
   return schema
 }
 
+type Field = GraphQLField<unknown, Context>
 type Resolver = GraphQLFieldResolver<unknown, Context>
+
+function resolverOf(type: string, field: Field): Resolver {
+  const plain = field.resolve ?? defaultFieldResolver
+  if (type.startsWith('__')) return counted(field, plain)
+  const resolve = guarded(type, field.name, plain)
+  return counted(field, type === 'Mutation' ? mutating(resolve) : resolve)
+}
 
 function guarded(type: string, field: string, plain: Resolver): Resolver {
   const scope = scopeOf(type, field)
   return (row, args, context, info) => {
-    const policy = typeof row === 'object' && row !== null ? policies.get(row) : undefined
-    if (!policy) {
-      if (scope && context.viewer && !context.viewer.scopes.has(scope))
-        throw new Forbidden({ missingScopes: [scope] })
-      return plain(row, args, context, info)
-    }
-    const rule = policy[type]?.[field]
-    if (!rule) throw new NotFound(`${type}.${field}`, `${type}.${field} is not available here`)
-    return rule === 'plain'
-      ? plain(row, args, context, info)
-      : rule(row as never, args as never, context)
+    const policy = (row as { [POLICY]?: FieldPolicy } | null | undefined)?.[POLICY]
+    if (policy) return resolveByPolicy(policy, { type, field, plain }, [row, args, context, info])
+    if (scope && context.viewer && !context.viewer.scopes.has(scope))
+      throw new Forbidden({ missingScopes: [scope] })
+    return plain(row, args, context, info)
   }
+}
+
+type Guarded = { type: string; field: string; plain: Resolver }
+
+function resolveByPolicy(
+  policy: FieldPolicy,
+  { type, field, plain }: Guarded,
+  call: Parameters<Resolver>,
+) {
+  const rule = policy[type]?.[field]
+  if (!rule) throw new NotFound(`${type}.${field}`, `${type}.${field} is not available here`)
+  const [row, args, context] = call
+  return rule === 'plain' ? plain(...call) : rule(row as never, args as never, context)
 }
 
 const mutating =
@@ -74,7 +85,7 @@ const mutating =
   (row, args, context, info) =>
     context.budget.mutate(() => resolve(row, args, context, info))
 
-function counted({ type }: GraphQLField<unknown, Context>, resolve: Resolver): Resolver {
+function counted({ type }: Field, resolve: Resolver): Resolver {
   const count = counterOf(type)
   return (row, args, context, info) => {
     const { budget } = context
@@ -115,6 +126,6 @@ const PLAIN_TEXT = /^[ !#-[\]-~]*$/
 
 function jsonBytes(value: unknown): number {
   if (typeof value === 'string' && PLAIN_TEXT.test(value)) return value.length
-  if (typeof value === 'number') return NUMBER_BYTES
+  if (typeof value === 'number' || typeof value === 'boolean') return NUMBER_BYTES
   return Buffer.byteLength(JSON.stringify(value) ?? '')
 }
