@@ -8,7 +8,7 @@ import { presigningClient } from '../../src/blobs/s3/api/client.ts'
 import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import { StorageError } from '../../src/errors.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
-import { openS3Place, s3IsGiven } from '../support/s3.ts'
+import { openS3Store, s3IsGiven } from '../support/s3.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { body, brokenBody, newKey, read } from './sources.ts'
 
@@ -25,10 +25,10 @@ const isRead = ({ method }: IncomingMessage) => method === 'GET'
 describe.skipIf(!s3IsGiven)(
   'F6: on a faulty way to the bucket (needs S3_ENDPOINT and S3_BUCKET)',
   () => {
-    let place: Awaited<ReturnType<typeof openS3Place>>
+    let place: Awaited<ReturnType<typeof openS3Store>>
     let key: string
     beforeEach(async () => {
-      place = await openS3Place({ partSizeFor })
+      place = await openS3Store({ partSizeFor })
       key = newKey()
     })
     afterEach(() => place.dispose())

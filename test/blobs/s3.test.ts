@@ -8,7 +8,7 @@ import { presigningClient } from '../../src/blobs/s3/api/client.ts'
 import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
 import { openHttpProxy } from '../support/http-proxy.ts'
-import { openS3Place, s3IsGiven } from '../support/s3.ts'
+import { openS3Store, s3IsGiven } from '../support/s3.ts'
 import { blobStoreContract } from './contract.ts'
 import { body, brokenBody, newKey, read, sha256, stalledBody } from './sources.ts'
 
@@ -19,13 +19,13 @@ const partSizeFor = () => 5 * MIB
 const given = s3IsGiven ? describe : describe.skip
 
 given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () => {
-  blobStoreContract('on S3', openS3Place)
+  blobStoreContract('on S3', openS3Store)
 
-  let place: Awaited<ReturnType<typeof openS3Place>>
+  let place: Awaited<ReturnType<typeof openS3Store>>
   let store: BlobStore
   let key: string
   beforeEach(async () => {
-    place = await openS3Place({ partSizeFor })
+    place = await openS3Store({ partSizeFor })
     store = place.store
     key = newKey()
   })

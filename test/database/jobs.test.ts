@@ -7,7 +7,7 @@ import { transact } from '../../src/database/transaction.ts'
 import { backoffMs, claim, enqueue, finish, postpone, renew } from '../../src/jobs/queue.ts'
 import { type RunnerOptions, startRunner } from '../../src/jobs/runner.ts'
 import { database, openRows } from '../support/databases.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 
 const minute = 60_000
 
@@ -252,24 +252,28 @@ test('jobs are found without being called for', async () => {
   await vi.waitFor(() => expect(runs).toBe(1), { timeout: 3000 })
 })
 
-test('stop ends the running job, which the next process begins again at once', timed, async () => {
-  const { other, clock, runner, add, jobs } = await openTwo()
-  await add({ kind: 'sweep' })
-  await add({ kind: 'sweep' })
-  let begun = 0
-  const long = (_: unknown, signal: AbortSignal) => sleep(30_000, void begun++, { signal })
-  const first = runner({ handlers: { sweep: long } })
-  void first.runDue()
-  await vi.waitFor(() => expect(begun).toBe(1))
-  const asked = performance.now()
-  await first.stop()
-  expect(performance.now() - asked).toBeLessThan(1000)
-  expect(begun).toBe(1)
-  expect(await jobs()).toMatchObject([{ leaseOwner: null }, { leaseOwner: null }])
-  const next = runner({ handlers: { sweep: async () => begun++ }, db: other })
-  expect(clock.at).toBe(1_000_000)
-  expect(await next.runDue()).toBe(2)
-})
+test(
+  'stop ends the running job, which the next process begins again at once',
+  timingRetries,
+  async () => {
+    const { other, clock, runner, add, jobs } = await openTwo()
+    await add({ kind: 'sweep' })
+    await add({ kind: 'sweep' })
+    let begun = 0
+    const long = (_: unknown, signal: AbortSignal) => sleep(30_000, void begun++, { signal })
+    const first = runner({ handlers: { sweep: long } })
+    void first.runDue()
+    await vi.waitFor(() => expect(begun).toBe(1))
+    const asked = performance.now()
+    await first.stop()
+    expect(performance.now() - asked).toBeLessThan(1000)
+    expect(begun).toBe(1)
+    expect(await jobs()).toMatchObject([{ leaseOwner: null }, { leaseOwner: null }])
+    const next = runner({ handlers: { sweep: async () => begun++ }, db: other })
+    expect(clock.at).toBe(1_000_000)
+    expect(await next.runDue()).toBe(2)
+  },
+)
 
 test('a job that returns because it was told to stop is not done', async () => {
   const { runner, add, jobs } = await openTwo()
@@ -286,7 +290,7 @@ test('a job that returns because it was told to stop is not done', async () => {
   ])
 })
 
-test('stop does not wait for a job that will not hear', timed, async () => {
+test('stop does not wait for a job that will not hear', timingRetries, async () => {
   const { runner, add } = await openTwo()
   await add({ kind: 'sweep' })
   const deaf = runner({ handlers: { sweep: () => sleep(3000) } })

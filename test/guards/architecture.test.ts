@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 
-/** From the ground up: a file may import its own place and any floor below. */
+/** The layers, lowest first: a file may import its own layer and any lower one. */
 const floors = [
   [
     'src/errors.ts',
@@ -31,7 +31,7 @@ const floors = [
   ['src/main.ts', 'src/fsck.ts', 'src/admin.ts', 'src/keys.ts', 'src/backup.ts', 'src/restore.ts'],
 ]
 
-/** Where each package lives; whatever is not named here has no home yet. */
+/** The files that may import each package; a package that is missing here may be imported by none. */
 const homes: Record<string, string[]> = {
   'better-sqlite3': ['src/database'],
   pg: ['src/database'],
@@ -63,7 +63,7 @@ const homes: Record<string, string[]> = {
 }
 
 const imports = sources.flatMap((from) => importsOf(from, read(from)))
-const eldestFirst = imports
+const inDependencyOrder = imports
   .filter(({ from, to }) => from === 'src/schema.ts' && domainOf(to))
   .map(({ to }) => domainOf(to))
 
@@ -73,9 +73,9 @@ const writesRows = (file: string) => read(file).search(writing) !== -1
 
 const rules: Rule[] = [
   {
-    says: 'imports go down, or stay inside their own place',
+    says: 'a file imports its own layer and lower ones only',
     broken: ({ from, to }) =>
-      isOurs(to) &&
+      isSourceFile(to) &&
       (floorOf(to) > floorOf(from) ||
         (floorOf(to) === floorOf(from) && placeOf(to) !== placeOf(from))),
     such: [
@@ -90,12 +90,12 @@ const rules: Rule[] = [
     ],
   },
   {
-    says: 'a domain imports only its elders, in the order schema.ts lists them',
+    says: 'a domain imports only domains that schema.ts lists before it',
     broken: ({ from, to }) => bothInDomains(from, to) && ageOf(to) > ageOf(from),
     such: [['src/domains/accounts/reads.ts', 'src/domains/workspaces/reads.ts']],
   },
   {
-    says: 'graphql stands on writes, jobs and checks, they on reads, reads on rules; also on an elder’s',
+    says: 'graphql imports writes, jobs and checks; these import reads; reads import rules; also those of other domains',
     broken: ({ from, to }) => bothInDomains(from, to) && rankOf(to) > rankOf(from),
     such: [
       ['src/domains/files/rules.ts', 'src/domains/files/reads.ts'],
@@ -106,7 +106,7 @@ const rules: Rule[] = [
     ],
   },
   {
-    says: 'graphql.ts is imported by younger graphql.ts and by schema.ts alone',
+    says: 'graphql.ts is imported by graphql.ts of higher layers and by schema.ts only',
     broken: ({ from, to }) =>
       roleOf(to) === 'graphql' && rankOf(from) !== 4 && from !== 'src/schema.ts',
     such: [
@@ -115,12 +115,12 @@ const rules: Rule[] = [
     ],
   },
   {
-    says: 'doors call reads and writes, and run no jobs',
+    says: 'HTTP handlers call reads and writes, and run no jobs',
     broken: ({ from, to }) => from.startsWith('src/http/') && roleOf(to) === 'jobs',
     such: [['src/http/tus.ts', 'src/domains/uploads/jobs.ts']],
   },
   {
-    says: 'checks.ts is for those who look after the house: nobody else imports it',
+    says: 'checks.ts is imported by fsck only',
     broken: ({ from, to }) => roleOf(to) === 'checks' && from !== 'src/fsck/inspect.ts',
     such: [
       ['src/domains/files/jobs.ts', 'src/domains/files/checks.ts'],
@@ -129,7 +129,7 @@ const rules: Rule[] = [
     ],
   },
   {
-    says: 'rules.ts knows nothing that it would have to wait for',
+    says: 'rules.ts imports nothing asynchronous',
     broken: ({ from, to, typeOnly }) =>
       roleOf(from) === 'rules' &&
       !typeOnly &&
@@ -137,10 +137,10 @@ const rules: Rule[] = [
     such: [['src/domains/files/rules.ts', 'src/database/query/keyset.ts']],
   },
   {
-    says: 'each package is used in its home',
+    says: 'each package is imported in its own folder only',
     broken: ({ from, to, typeOnly }) =>
       isPackage(to) &&
-      !homeOf(to).some((home) => within(from, home)) &&
+      !ownerOf(to).some((home) => within(from, home)) &&
       !(typeOnly && to.startsWith('@pothos/')),
     such: [
       ['src/domains/files/graphql.ts', '@pothos/core'],
@@ -151,7 +151,7 @@ const rules: Rule[] = [
     ],
   },
   {
-    says: 'only database/ knows which database it is',
+    says: 'only database/ depends on the database engine',
     broken: ({ from, to, names }) =>
       to === 'kysely' && /Dialect|Adapter|Driver/.test(names) && !within(from, 'src/database'),
     such: [['src/domains/files/reads.ts', 'kysely']],
@@ -159,28 +159,28 @@ const rules: Rule[] = [
 ]
 
 describe.each(rules)('$says', ({ broken, such }) => {
-  test('in every file', () => {
+  test('holds in every file', () => {
     expect(imports.filter(broken).map(show)).toEqual([])
   })
 
-  test.each(such)('%s → %s would be found', (from, to) => {
+  test.each(such)('reports an import of %s → %s', (from, to) => {
     expect(broken({ from, to, names: '{ SqliteDialect }', typeOnly: false })).toBe(true)
   })
 })
 
-test('every source file stands on a floor, and every domain in schema.ts', () => {
+test('every source file belongs to a layer, and every domain to schema.ts', () => {
   expect(sources.filter((file) => floorOf(file) === -1)).toEqual([])
   expect(sources.filter((file) => domainOf(file) && ageOf(file) === -1)).toEqual([])
 })
 
-test('rules.ts awaits nothing', () => {
+test('rules.ts is synchronous', () => {
   const waiting = sources.filter(
     (f) => roleOf(f) === 'rules' && /\bawait\b|\basync\b/.test(read(f)),
   )
   expect(waiting).toEqual([])
 })
 
-test('each table has one writer', () => {
+test('each table is written by one module', () => {
   const writers: Record<string, Set<string>> = {}
   for (const file of sources)
     for (const [, built, raw] of read(file).matchAll(writing)) {
@@ -192,7 +192,7 @@ test('each table has one writer', () => {
   expect(Object.keys(writers).length).toBeGreaterThan(5)
 })
 
-test('only the entries read the environment', () => {
+test('only the entry points read the environment', () => {
   const reading = sources.filter((file) => read(file).includes('process.env'))
   expect(reading).toEqual([
     'src/admin.ts',
@@ -204,18 +204,20 @@ test('only the entries read the environment', () => {
   ])
 })
 
-test('the guard sees what is there', () => {
+test('the guard reads the source files', () => {
   const lines = sources.map((file) => [...read(file).matchAll(/^import\b(?!\()/gm)].length)
   const seen = sources.map(
     (file) => imports.filter((i) => i.from === file && i.names !== '').length,
   )
   expect(seen).toEqual(lines)
   expect(imports.length).toBeGreaterThan(30)
-  expect(imports.filter(({ to }) => isOurs(to) && !sources.includes(to)).map(show)).toEqual([])
-  expect(eldestFirst.length).toBeGreaterThan(5)
+  expect(imports.filter(({ to }) => isSourceFile(to) && !sources.includes(to)).map(show)).toEqual(
+    [],
+  )
+  expect(inDependencyOrder.length).toBeGreaterThan(5)
 })
 
-test('the guard reads every way to import', () => {
+test('the guard recognises every form of import', () => {
   const text = [
     "import type { A } from './a.ts'",
     "import {\n  type B,\n  b,\n} from './b.ts'",
@@ -264,12 +266,15 @@ function bothInDomains(from: string, to: string) {
   return Boolean(domainOf(from) && domainOf(to))
 }
 function ageOf(file: string) {
-  return eldestFirst.indexOf(domainOf(file))
+  return inDependencyOrder.indexOf(domainOf(file))
 }
 function roleOf(file: string) {
   return /^src\/domains\/[\w-]+\/([\w-]+)\.ts$/.exec(file)?.[1]
 }
-/** A file of another name (files/copy.ts) stands as high as what it does and imports: reading, writing, or declaring types. */
+/**
+ * A file with another name (files/copy.ts) belongs to the layer of what it does and imports: reads,
+ * writes, or types.
+ */
 function rankOf(file: string): number {
   const role = { rules: 0, reads: 1, writes: 2, jobs: 3, checks: 3, graphql: 4 }[roleOf(file) ?? '']
   if (role !== undefined || !sources.includes(file)) return role ?? 2
@@ -278,13 +283,13 @@ function rankOf(file: string): number {
   const needed = used.filter((to) => domainOf(to)).map(rankOf)
   return Math.max(writesRows(file) ? 2 : 1, ...needed)
 }
-function isOurs(to: string) {
+function isSourceFile(to: string) {
   return to.startsWith('src/')
 }
 function isPackage(to: string) {
   return !/^(src|migrations)\/|^node:|^package\.json$/.test(to)
 }
-function homeOf(specifier: string) {
+function ownerOf(specifier: string) {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''
   return homes[specifier] ?? homes[name] ?? []
 }

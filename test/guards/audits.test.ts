@@ -8,17 +8,17 @@ beforeAll(async () => {
 })
 afterAll(() => holdall[Symbol.asyncDispose]())
 
-/** The audits know nothing of us: they come without a token, so they bring the header that CSRF prevention asks for. */
+/** The audits send no token, so they need the header that CSRF prevention requires. */
 const fetchFn = (url: string, init: RequestInit = {}) => {
   const headers = new Headers(init.headers)
   headers.set('graphql-require-preflight', '1')
   return fetch(url, { ...init, headers })
 }
 
-describe('GraphQL over HTTP, by the audits of graphql-http', () => {
+describe('passes the audits of graphql-http (GraphQL over HTTP)', () => {
   const audits = serverAudits({ url: () => `${holdall.url}/graphql`, fetchFn })
 
-  test('there are 61 of them', () => expect(audits).toHaveLength(61))
+  test('runs all 61 audits', () => expect(audits).toHaveLength(61))
 
   test.each(audits)('$id $name', async ({ fn }) => {
     const result = await fn()

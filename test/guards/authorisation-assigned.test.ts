@@ -2,23 +2,23 @@ import { type GraphQLInputObjectType, getNamedType, isInputObjectType } from 'gr
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { schema } from '../../src/schema.ts'
 import { postForm } from '../support/forms.ts'
-import { unchanged } from '../support/refusals.ts'
+import { expectUnchanged } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 import { mutations } from './mutation-cases.ts'
-import { furnish, type Place } from './tenant-fixture.ts'
+import { createTenant, type Place } from './tenant-fixture.ts'
 
 let holdall: TestServer
 let own: Place
 let theirs: Place
 beforeAll(async () => {
   holdall = await startTestServer()
-  own = await furnish(holdall, 'own')
-  theirs = await furnish(holdall, 'theirs')
+  own = await createTenant(holdall, 'own')
+  theirs = await createTenant(holdall, 'theirs')
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** What only the house says of its rows. */
+/** Fields that only the server assigns. */
 const itsOwn = {
   id: 'file_00000000000000000000000000000000',
   createdBy: 'usr_00000000000000000000000000000000',
@@ -56,19 +56,19 @@ const inputs = mutationFields.flatMap(({ args }) =>
   args.flatMap(({ type }) => [...inputsOf(getNamedType(type) as GraphQLInputObjectType)]),
 )
 
-describe('S33: what is the house’s to say', () => {
-  test('is in no input, but for what names a thing that is there', () => {
-    const said = [...new Set(inputs)].flatMap((type) =>
+describe('S33: fields that the server assigns', () => {
+  test('occur in no input, except as references to existing objects', () => {
+    const declared = [...new Set(inputs)].flatMap((type) =>
       Object.keys(type.getFields())
         .filter((field) => field in itsOwn)
         .map((field) => `${type.name}.${field}`),
     )
     const names = ['EntryRef.id', 'LinkRowInput.fileId', 'RevokeApiTokenInput.tokenId']
-    expect(said.sort()).toEqual(names)
+    expect(declared.sort()).toEqual(names)
   })
 
-  test('is refused where it is said all the same, and nothing is done', async () => {
-    await unchanged(holdall, async () => {
+  test('are rejected by every mutation that gets them, and change nothing', async () => {
+    await expectUnchanged(holdall, async () => {
       for (const { name } of mutationFields) {
         const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
         const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) { __typename } }`
@@ -83,8 +83,8 @@ describe('S33: what is the house’s to say', () => {
     })
   })
 
-  /** Of an upload: all that its maker said of it is not so. */
-  async function expectPlain(id: string) {
+  /** An upload whose client declared false values. */
+  async function expectDefaults(id: string) {
     const { db } = holdall.app
     const row = await db
       .selectFrom('uploads')
@@ -101,13 +101,20 @@ describe('S33: what is the house’s to say', () => {
     return row
   }
 
-  test('is left alone in Upload-Metadata, be it the id of a file that is there', async () => {
+  test('are ignored in Upload-Metadata, even the id of an existing file', async () => {
     const { workspaceId, fileId } = own
     const tus = tusOf(holdall)
-    const said = { ...itsOwn, id: fileId, key: fileId, size: '1', filename: 'posted', workspaceId }
-    const response = await tus.post({ 'Upload-Length': '4', 'Upload-Metadata': metadata(said) })
+    const declared = {
+      ...itsOwn,
+      id: fileId,
+      key: fileId,
+      size: '1',
+      filename: 'posted',
+      workspaceId,
+    }
+    const response = await tus.post({ 'Upload-Length': '4', 'Upload-Metadata': metadata(declared) })
     expect(response.status).toBe(201)
-    const row = await expectPlain(response.headers.get('holdall-upload-id') ?? '')
+    const row = await expectDefaults(response.headers.get('holdall-upload-id') ?? '')
     const asMade = {
       size: 4,
       offset: 0,
@@ -120,11 +127,11 @@ describe('S33: what is the house’s to say', () => {
     expect(row.id).not.toContain(fileId.slice(5))
   })
 
-  test('is left alone in the fields of a form', async () => {
+  test('are ignored in the fields of a form', async () => {
     const { workspaceId, fileId } = own
     const file = { name: 'formed', bytes: 'here' }
-    const said = { ...itsOwn, id: fileId, key: fileId, size: '1', workspaceId }
-    const { status, body } = await postForm(holdall, { ...said, file })
+    const declared = { ...itsOwn, id: fileId, key: fileId, size: '1', workspaceId }
+    const { status, body } = await postForm(holdall, { ...declared, file })
     expect([status, body.size]).toEqual([201, 4])
     expect(body.id).not.toBe(fileId)
     const { db } = holdall.app
@@ -133,22 +140,30 @@ describe('S33: what is the house’s to say', () => {
       .selectAll()
       .where('fileId', '=', body.id)
       .executeTakeFirstOrThrow()
-    expect(await expectPlain(upload.id)).toMatchObject({ size: 4, offset: 4, status: 'COMPLETE' })
+    expect(await expectDefaults(upload.id)).toMatchObject({
+      size: 4,
+      offset: 4,
+      status: 'COMPLETE',
+    })
   })
 
-  test('a size or hash that is said must be the one of the bytes', async () => {
+  test('a declared size or hash must match the bytes', async () => {
     const { workspaceId } = own
     const file = { name: 'hashed', bytes: 'here' }
     const { status, body } = await postForm(holdall, { workspaceId, sha256: 'a'.repeat(64), file })
     expect([status, body.code]).toEqual([460, 'CHECKSUM_MISMATCH'])
   })
 
-  test('the workspace of others is none, also as metadata, field or query', async () => {
+  test('another tenant’s workspace does not exist, also in metadata, form fields or queries', async () => {
     const { workspaceId } = theirs
     const { token } = await boundTo(own)
-    await unchanged(holdall, async () => {
-      const said = metadata({ workspaceId, filename: 'x' })
-      const headers = { 'upload-length': '4', 'upload-metadata': said, 'tus-resumable': '1.0.0' }
+    await expectUnchanged(holdall, async () => {
+      const declared = metadata({ workspaceId, filename: 'x' })
+      const headers = {
+        'upload-length': '4',
+        'upload-metadata': declared,
+        'tus-resumable': '1.0.0',
+      }
       const posts = [
         holdall.http('/uploads', { method: 'POST', headers, token }),
         holdall.http(`/uploads?workspaceId=${workspaceId}`, {

@@ -6,32 +6,34 @@ import { metadata, OFFSET_TYPE } from '../support/tus.ts'
 import type { Column } from './authorisation-people.ts'
 import { mutations, nodes } from './mutation-cases.ts'
 
-/** How somebody was answered: a code where GraphQL gave one, else the status. */
-type Told = string | number
-/** Tries an operation as somebody; several answers where there are several ways to name the same thing. */
-export type Try = (holdall: TestServer, column: Column, mayEnter: boolean) => Promise<Told[]>
+/** Result of a request: an error code of GraphQL, or the HTTP status. */
+type Result = string | number
+/**
+ * Tries an operation as an actor; returns several results if the object can be named in several ways.
+ */
+export type Case = (holdall: TestServer, column: Column, mayEnter: boolean) => Promise<Result[]>
 
 type Answer = { data?: any; errors?: { extensions?: Record<string, any> }[] | undefined }
-const asks = (
+const runQuery = (
   holdall: TestServer,
   { token }: Column,
   query: string,
   variables: object,
 ): Promise<Answer> => holdall.graphql(query, { ...variables }, { token })
 
-const wrong = ({ errors }: Answer): Told[] =>
+const errorsOf = ({ errors }: Answer): Result[] =>
   (errors ?? []).map(({ extensions }) => extensions?.code)
 
-/** What a mutation answers, without a field that would ask for rights of its own. */
-function codesOf(answer: Answer): Told[] {
+/** Returns the result of a mutation, without fields that would require further permissions. */
+function codesOf(answer: Answer): Result[] {
   const { code, results = [] } = answer.data?.answer ?? {}
-  const all = [...wrong(answer), code, ...results.map(({ error }: any) => error?.code)]
+  const all = [...errorsOf(answer), code, ...results.map(({ error }: any) => error?.code)]
   return all.filter((one) => one != null)
 }
 
-/** Whoever is let in, by one way alone: what they do is done. */
-export const mutationTry =
-  (name: string, hasResults: boolean): Try =>
+/** Actors that are allowed use one way only, because the operation then takes effect. */
+export const mutationCase =
+  (name: string, hasResults: boolean): Case =>
   async (holdall, column, mayEnter) => {
     const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
     const results = hasResults ? `... on ${type}Payload { results { error { code } } }` : ''
@@ -39,50 +41,50 @@ export const mutationTry =
       answer: ${name}(input: $input) { __typename ... on UserError { code } ${results} }
     }`
     const inputs = mutations[name]?.inputs({ ...column.place, ...column.own }) ?? []
-    const told: Told[] = []
+    const outcomes: Result[] = []
     for (const input of mayEnter ? inputs.slice(0, 1) : inputs) {
-      const codes = codesOf(await asks(holdall, column, query, { input }))
-      told.push(...(codes.length > 0 ? codes : [200]))
+      const codes = codesOf(await runQuery(holdall, column, query, { input }))
+      outcomes.push(...(codes.length > 0 ? codes : [200]))
     }
-    return told
+    return outcomes
   }
 
-const found = (answer: Answer, thing: unknown): Told[] => {
-  const codes = wrong(answer)
+const found = (answer: Answer, thing: unknown): Result[] => {
+  const codes = errorsOf(answer)
   if (codes.length > 0) return codes
   return [thing == null ? 404 : 200]
 }
 
-export const nodeTry =
-  (type: string): Try =>
+export const nodeCase =
+  (type: string): Case =>
   async (holdall, column) => {
     const id = nodes[type]?.(column.place)
     const query = `query ($id: ID!) { node(id: $id) { __typename id } }`
-    const answer = await asks(holdall, column, query, { id })
+    const answer = await runQuery(holdall, column, query, { id })
     return found(answer, answer.data?.node)
   }
 
-export const queryTries: Record<string, Try> = {
-  node: nodeTry('File'),
+export const queryCases: Record<string, Case> = {
+  node: nodeCase('File'),
   async nodes(holdall, column) {
     const query = `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`
     const { fileId, folderId, tagId } = column.place
-    const answer = await asks(holdall, column, query, { ids: [fileId, folderId, tagId] })
-    if (!answer.data?.nodes) return wrong(answer)
+    const answer = await runQuery(holdall, column, query, { ids: [fileId, folderId, tagId] })
+    if (!answer.data?.nodes) return errorsOf(answer)
     return answer.data.nodes.flatMap((node: unknown) => found(answer, node))
   },
   async workspace(holdall, column) {
     const query = `query ($by: WorkspaceBy!) { workspace(by: $by) { id name } }`
     const { workspaceId: id, slug } = column.place
     const [byId, bySlug] = [
-      await asks(holdall, column, query, { by: { id } }),
-      await asks(holdall, column, query, { by: { slug } }),
+      await runQuery(holdall, column, query, { by: { id } }),
+      await runQuery(holdall, column, query, { by: { slug } }),
     ]
     return [byId, bySlug].flatMap((answer) => found(answer, answer.data?.workspace))
   },
   async shared(holdall, column) {
     const query = `query ($token: String!) { shared(token: $token) { entry { id } } }`
-    const answer = await asks(holdall, column, query, { token: column.place.shareToken })
+    const answer = await runQuery(holdall, column, query, { token: column.place.shareToken })
     return found(answer, answer.data?.shared)
   },
   viewer: (holdall, column) => plain(holdall, column, '{ viewer { user { id } } }'),
@@ -92,26 +94,26 @@ export const queryTries: Record<string, Try> = {
 }
 
 const plain = async (holdall: TestServer, column: Column, query: string) =>
-  found(await asks(holdall, column, query, {}), true)
+  found(await runQuery(holdall, column, query, {}), true)
 
-/** Members come to their workspace by themselves, so that it takes no scope but the field's own. */
-export const workspaceTry =
-  (field: string, selection: string): Try =>
+/** Members read the workspace through `viewer`, which needs no scope of its own. */
+export const workspaceCase =
+  (field: string, selection: string): Case =>
   async (holdall, column) => {
     const { workspaceId: id } = column.place
     const isIn = column.role !== null && column.bound !== 'elsewhere'
     const query = isIn
-      ? `{ viewer { workspaces(first: 2) { nodes { id asked: ${selection} } } } }`
-      : `query ($id: ID!) { workspace(by: { id: $id }) { id asked: ${selection} } }`
-    const answer = await asks(holdall, column, query, isIn ? {} : { id })
+      ? `{ viewer { workspaces(first: 2) { nodes { id field: ${selection} } } } }`
+      : `query ($id: ID!) { workspace(by: { id: $id }) { id field: ${selection} } }`
+    const answer = await runQuery(holdall, column, query, isIn ? {} : { id })
     const { viewer, workspace } = answer.data ?? {}
     const seen = isIn ? viewer?.workspaces.nodes.find((one: any) => one.id === id) : workspace
-    // Whether a thing is there at all says nothing of who may look: null is an answer.
-    return found(answer, seen && (seen.asked ?? field))
+    // Access to a field does not depend on whether it is null.
+    return found(answer, seen && (seen.field ?? field))
   }
 
-export const subscriptionTry =
-  (name: string): Try =>
+export const subscriptionCase =
+  (name: string): Case =>
   async (holdall, { token, place: { workspaceId, uploadId } }) => {
     const fields: Record<string, string> = {
       workspaceChanges: `workspaceChanges(workspaceId: "${workspaceId}") { __typename ... on UserError { code } }`,
@@ -130,10 +132,10 @@ export const subscriptionTry =
   }
 
 type Knock = { method?: string; headers?: Record<string, string>; body?: string }
-const door =
-  (path: (column: Column) => string, knock: (column: Column) => Knock = () => ({})): Try =>
+const tryEndpoint =
+  (path: (column: Column) => string, requestFor: (column: Column) => Knock = () => ({})): Case =>
   async (holdall, column) => {
-    const { method = 'GET', headers = {}, body } = knock(column)
+    const { method = 'GET', headers = {}, body } = requestFor(column)
     const init = { method, headers, token: column.token, ...(body !== undefined && { body }) }
     const response = await holdall.http(path(column), init)
     await response.arrayBuffer()
@@ -150,50 +152,50 @@ const patch = tus('PATCH', { 'upload-offset': '0', 'content-type': OFFSET_TYPE }
 const others = ({ place }: Column) => place.uploadUrl
 
 let files = 0
-export const doorTries: Record<string, Try> = {
-  'uploads POST': door(
+export const endpointCases: Record<string, Case> = {
+  'uploads POST': tryEndpoint(
     () => '/uploads',
     ({ place: { workspaceId } }) => {
-      const said = metadata({ workspaceId, filename: `posted ${++files}` })
-      return tus('POST', { 'upload-length': '4', 'upload-metadata': said })()
+      const declared = metadata({ workspaceId, filename: `posted ${++files}` })
+      return tus('POST', { 'upload-length': '4', 'upload-metadata': declared })()
     },
   ),
-  'uploads HEAD': door(({ own }) => own.uploadUrl, tus('HEAD')),
-  'uploads PATCH': door(({ own }) => own.uploadUrl, patch),
-  'uploads DELETE': door(({ own }) => own.doomedUrl, tus('DELETE')),
-  "uploads HEAD another's": door(others, tus('HEAD')),
-  "uploads PATCH another's": door(others, patch),
-  "uploads DELETE another's": door(others, tus('DELETE')),
-  'uploads OPTIONS': door(() => '/uploads', tus('OPTIONS')),
+  'uploads HEAD': tryEndpoint(({ own }) => own.uploadUrl, tus('HEAD')),
+  'uploads PATCH': tryEndpoint(({ own }) => own.uploadUrl, patch),
+  'uploads DELETE': tryEndpoint(({ own }) => own.doomedUrl, tus('DELETE')),
+  "uploads HEAD another's": tryEndpoint(others, tus('HEAD')),
+  "uploads PATCH another's": tryEndpoint(others, patch),
+  "uploads DELETE another's": tryEndpoint(others, tus('DELETE')),
+  'uploads OPTIONS': tryEndpoint(() => '/uploads', tus('OPTIONS')),
   async 'put PUT'(holdall, column) {
     const { workspaceId } = column.place
     const put = { workspaceId, name: `put ${++files}`, size: 4, transport: 'SIGNED_PUT' }
     const { url, headers } = await createUpload(holdall, put)
-    const said = Object.fromEntries(headers.map(({ name, value }) => [name, value]))
-    // A bucket takes the URL for the one proof, and refuses two.
+    const declared = Object.fromEntries(headers.map(({ name, value }) => [name, value]))
+    // A bucket accepts one authentication per request: the URL.
     const token = url.startsWith(holdall.url) ? column.token : null
-    const init = { method: 'PUT', body: 'here', headers: said, token }
+    const init = { method: 'PUT', body: 'here', headers: declared, token }
     return [(await holdall.http(url, init)).status]
   },
   async 'files POST'(holdall, { token, place: { workspaceId } }) {
     const file = { name: `form ${++files}`, bytes: 'here' }
     return [(await postForm(holdall, { workspaceId, file }, { token })).status]
   },
-  'download GET': door(({ place }) => `/download/${place.fileId}`),
-  'download HEAD': door(
+  'download GET': tryEndpoint(({ place }) => `/download/${place.fileId}`),
+  'download HEAD': tryEndpoint(
     ({ place }) => `/download/${place.fileId}`,
     () => ({ method: 'HEAD' }),
   ),
-  'download signed': door(({ place }) => place.signed),
-  'archive signed': door(({ place }) => place.archive),
-  'archive manifest': door(({ place }) => place.archive.replace(/[^/]*$/, 'manifest')),
-  'share GET': door(({ place }) => place.share),
-  'metrics GET': door(() => '/metrics'),
-  'livez GET': door(() => '/livez'),
-  'readyz GET': door(() => '/readyz'),
-  'graphql page': door(
+  'download signed': tryEndpoint(({ place }) => place.signed),
+  'archive signed': tryEndpoint(({ place }) => place.archive),
+  'archive manifest': tryEndpoint(({ place }) => place.archive.replace(/[^/]*$/, 'manifest')),
+  'share GET': tryEndpoint(({ place }) => place.share),
+  'metrics GET': tryEndpoint(() => '/metrics'),
+  'livez GET': tryEndpoint(() => '/livez'),
+  'readyz GET': tryEndpoint(() => '/readyz'),
+  'graphql page': tryEndpoint(
     () => '/graphql',
     () => ({ method: 'HEAD', headers: { accept: 'text/html' } }),
   ),
-  'root GET': door(() => '/'),
+  'root GET': tryEndpoint(() => '/'),
 }

@@ -1,19 +1,20 @@
 import type { ApiScope } from '../../src/context.ts'
 import type { WorkspaceRole } from '../../src/database/tables.ts'
 
-/** What somebody is told: let in, nobody knows them, not theirs to do, not there. */
+/** Expected result: allowed, unauthenticated, forbidden, not found. */
 export type Cell = '✓' | '401' | '403' | '404'
 
 /**
- * `reader`: members, and everybody where the workspace is PUBLIC. `anyone`: whoever has a token. `never`: what belongs to another.
- * `operator`: a secret of the settings, which no API token stands for. `firstOwner`: the first owner of the server, who is none of
- * those that are tried.
+ * `reader`: members, and everyone if the workspace is PUBLIC. `anyone`: any valid token. `never`:
+ * belongs to another user. `operator`: a secret of the configuration, which no API token replaces.
+ * `firstOwner`: the first owner of the server, who is not among the actors.
  */
 type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator' | 'firstOwner'
 /**
- * `open`: to whoever knows the address. `asks`: who shows no token is asked for one. `hides`: what may not be seen is not there.
- * `hidesRole`: the same for want of a role alone. `own`: of one's own things. `reads`: scope FILES_READ besides. `unbound`: not with
- * a token that is bound to a workspace.
+ * `open`: for anyone with the address. `asks`: without a token it requests one. `hides`: what may not
+ * be seen does not exist. `hidesRole`: the same if only the role is missing. `own`: for the viewer's
+ * own objects. `reads`: also requires scope FILES_READ. `unbound`: not with a token bound to a
+ * workspace.
  */
 type Flag = 'open' | 'asks' | 'hides' | 'hidesRole' | 'own' | 'reads' | 'unbound'
 export type Rule = { who: Who; scope: ApiScope | null; flags: readonly Flag[] }
@@ -21,7 +22,10 @@ export type Rule = { who: Who; scope: ApiScope | null; flags: readonly Flag[] }
 const rule = (who: Who, scope: ApiScope | null, ...flags: Flag[]): Rule => ({ who, scope, flags })
 const open = rule('anyone', null, 'open')
 
-/** What a mutation asks of whoever calls it, as its sentence in schema.graphql says; in an order in which one leaves the next its things. */
+/**
+ * Role and scope of each mutation, as its description in schema.graphql says. The order leaves each
+ * mutation its objects.
+ */
 export const mutationRules: Record<string, Rule> = {
   createWorkspace: rule('anyone', 'WORKSPACES_WRITE', 'unbound', 'asks'),
   updateWorkspace: rule('OWNER', 'WORKSPACES_WRITE'),
@@ -55,11 +59,11 @@ export const mutationRules: Record<string, Rule> = {
   trashEntries: rule('EDITOR', 'FILES_WRITE'),
   removeMember: rule('OWNER', 'MEMBERS_WRITE'),
   deleteServiceAccount: rule('OWNER', 'MEMBERS_WRITE'),
-  // Takes their other tokens from those who may.
+  // Removes the other tokens of an actor who is allowed.
   revokeAllApiTokens: rule('anyone', 'TOKENS_WRITE', 'asks'),
 }
 
-/** node(id:) of each type: null for what does not exist or is not yours to see. */
+/** node(id:) of each type: null for what does not exist or is not visible. */
 export const nodeRules: Record<string, Rule> = {
   Workspace: rule('reader', 'FILES_READ', 'hides'),
   Folder: rule('reader', 'FILES_READ', 'hides'),
@@ -84,7 +88,7 @@ export const queryRules: Record<string, Rule> = {
   serverActivity: rule('firstOwner', 'ACTIVITY_READ', 'asks'),
 }
 
-/** What a workspace holds. */
+/** Fields of a workspace. */
 export const workspaceRules: Record<string, Rule> = {
   root: rule('reader', 'FILES_READ'),
   entries: rule('reader', 'FILES_READ'),
@@ -109,8 +113,10 @@ export const subscriptionRules: Record<string, Rule> = {
   uploadChanged: rule('VIEWER', 'FILES_READ'),
 }
 
-/** The doors beside GraphQL: what the README says of each. The first word is the name of its route. */
-export const doorRules: Record<string, Rule> = {
+/**
+ * The endpoints beside GraphQL, as the README describes them. The first word is the name of the route.
+ */
+export const endpointRules: Record<string, Rule> = {
   'uploads POST': rule('EDITOR', 'FILES_WRITE', 'asks'),
   'uploads HEAD': rule('EDITOR', 'FILES_WRITE', 'asks', 'own'),
   'uploads PATCH': rule('EDITOR', 'FILES_WRITE', 'asks', 'own'),
@@ -135,33 +141,34 @@ export const doorRules: Record<string, Rule> = {
 }
 
 export type Actor = {
-  /** A word of at most four letters. */
+  /** A name of at most four letters. */
   name: string
   says: string
-  /** What they are in the workspace; null: no member (any more). */
+  /** Role in the workspace; null: not a member (any more). */
   role: WorkspaceRole | null
-  /** Of their token; null: they have none. */
+  /** Scopes of the token; null: no token. */
   scopes: readonly ApiScope[] | null
   bound?: 'here' | 'elsewhere'
-  /** Its time is over, or it was revoked. */
+  /** The token is expired or revoked. */
   isDead?: boolean
-  /** Whether the workspace is PUBLIC. */
+  /** The workspace is PUBLIC. */
   isPublic?: boolean
 }
 
 const ranks = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
-/** What an actor must be told by what a rule is about. `isDoor`: an open one asks for no token, and looks at none. */
-export function expected({ who, scope, flags }: Rule, actor: Actor, isDoor: boolean): Cell {
+/** Returns the result that a rule requires for an actor. `isEndpoint`: an open endpoint reads no token. */
+export function expected({ who, scope, flags }: Rule, actor: Actor, isEndpoint: boolean): Cell {
   const is = (flag: Flag) => flags.includes(flag)
   const { scopes, role } = actor
-  if (is('open') && isDoor) return '✓'
+  if (is('open') && isEndpoint) return '✓'
   if (actor.isDead || who === 'operator') return '401'
   if (is('open')) return '✓'
   if (who === 'reader' && actor.isPublic && !scopes) return '✓'
   if (is('asks') && !scopes) return '401'
-  const lacks = (one: ApiScope | null) => scopes !== null && one !== null && !scopes.includes(one)
-  const lacksScope = lacks(scope) || (is('reads') && lacks('FILES_READ'))
+  const isMissing = (one: ApiScope | null) =>
+    scopes !== null && one !== null && !scopes.includes(one)
+  const lacksScope = isMissing(scope) || (is('reads') && isMissing('FILES_READ'))
   if (who === 'firstOwner') return '403'
   if (who === 'anyone') {
     return lacksScope || (is('unbound') && actor.bound) ? '403' : '✓'
@@ -169,7 +176,7 @@ export function expected({ who, scope, flags }: Rule, actor: Actor, isDoor: bool
   const isSeen = actor.bound !== 'elsewhere' && (role !== null || actor.isPublic)
   if (who === 'never' || !isSeen || (is('own') && role === null)) return '404'
   if (lacksScope) return is('hides') ? '404' : '403'
-  const isEnough = who === 'reader' || (role !== null && ranks[role] >= ranks[who])
-  if (isEnough) return '✓'
+  const hasRole = who === 'reader' || (role !== null && ranks[role] >= ranks[who])
+  if (hasRole) return '✓'
   return is('hides') || is('hidesRole') ? '404' : '403'
 }

@@ -16,9 +16,9 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { createToken, invite, type Person, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
 let holdall: TestServer
@@ -27,7 +27,7 @@ let later: number
 let ann: Person
 beforeEach(async () => {
   later = 0
-  // Also where there is a bucket: what it was asked to give out is out of reach.
+  // A bucket too: what was requested of it is out of reach.
   holdall = await startTestServer({ now: () => Date.now() + later, env: { DOWNLOADS: 'proxy' } })
   onTestFinished(() => holdall[Symbol.asyncDispose]())
   workspaceId = (await createWorkspace(holdall)).id
@@ -37,15 +37,15 @@ beforeEach(async () => {
 const demote = () =>
   act(holdall, 'updateMember', { workspaceId, userId: ann.userId, role: 'VIEWER' }, '__typename')
 const remove = () => act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
-/** One who has a token of their own besides, for other workspaces. */
+/** A member who also has a token for other workspaces. */
 const removeUnbound = async () => {
-  await unbind(holdall, ann.tokenId)
+  await unbindToken(holdall, ann.tokenId)
   await remove()
 }
 const revoke = () => act(holdall, 'revokeApiToken', { tokenId: ann.tokenId }, '__typename')
 
 describe('S11: an upload that has four of its nine bytes', () => {
-  /** What its maker is told by each next request: at the door, and by the mutations. */
+  /** Results of each further request of its creator: at the endpoint, and by mutations. */
   async function begun(more = {}) {
     const upload = await createUpload(holdall, { workspaceId, name: 'a', size: 9, ...more }, ann)
     const put = { workspaceId, name: 'b', size: 4, transport: 'SIGNED_PUT', ...more }
@@ -56,14 +56,14 @@ describe('S11: an upload that has four of its nine bytes', () => {
       'upload-offset': '4',
       'content-type': OFFSET_TYPE,
     }
-    const knock = async (method: string) => {
+    const send = async (method: string) => {
       const body = method === 'PATCH' ? { body: 'bytes' } : {}
       const answer = await holdall.http(upload.url, { method, headers, ...ann, ...body })
       return answer.status
     }
-    const knockAt = async (url: string) =>
+    const sendTo = async (url: string) =>
       (await holdall.http(url, { method: 'PUT', body: 'four', token: null })).status
-    const tell = async (name: string) => {
+    const mutate = async (name: string) => {
       const uploadId = upload.id
       const input = name === 'confirmUploads' ? { uploads: [{ uploadId }] } : { uploadId }
       const fields = name === 'confirmUploads' ? 'results { error { code } }' : '__typename'
@@ -74,62 +74,62 @@ describe('S11: an upload that has four of its nine bytes', () => {
     }
     return {
       next: async () => ({
-        doors: [await knock('HEAD'), await knock('PATCH'), await knock('DELETE')],
-        // A bucket knows nothing of members; without a confirm nothing comes of its bytes.
-        put: putUrl.startsWith(holdall.url) ? await knockAt(putUrl) : null,
-        told: [
-          await tell('confirmUpload'),
-          await tell('confirmUploads'),
-          await tell('cancelUpload'),
+        endpoints: [await send('HEAD'), await send('PATCH'), await send('DELETE')],
+        // A bucket knows no members; without a confirm its bytes become no file.
+        put: putUrl.startsWith(holdall.url) ? await sendTo(putUrl) : null,
+        mutations: [
+          await mutate('confirmUpload'),
+          await mutate('confirmUploads'),
+          await mutate('cancelUpload'),
         ],
       }),
-      finish: () => knock('PATCH'),
-      confirm: () => tell('confirmUpload'),
+      finish: () => send('PATCH'),
+      confirm: () => mutate('confirmUpload'),
     }
   }
 
-  /** Nobody can go on with it: then its time ends, and with it what it held. */
+  /** No client can continue it, so it expires and releases its reservation. */
   async function expectSwept(reserved = 13) {
     expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(reserved)
     later = 25 * 3_600_000
     await expireUploads({ ...holdall.app, viewer: null, publicUrl: '' })
     expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
     expect(await keysOf(holdall, 'staged')).toEqual([])
-    // What a confirm had committed before it was refused goes to quarantine with a sweep.
+    // What a confirm had committed before it was refused is quarantined by a sweep.
     await sweepOrphans(holdall.app, { graceMs: 0, log: holdall.app.log })
     expect(await keysOf(holdall, 'kept')).toEqual([])
   }
 
   test.each([
-    ['its maker may no longer write', demote, 403, 'FORBIDDEN', 410, 0],
-    ['its maker is removed', remove, 401, 'UNAUTHENTICATED', 410, 0],
-    ['its maker, whose token is not bound, is removed', removeUnbound, 404, 'NOT_FOUND', 410, 0],
+    ['its creator may no longer write', demote, 403, 'FORBIDDEN', 410, 0],
+    ['its creator is removed', remove, 401, 'UNAUTHENTICATED', 410, 0],
+    ['its creator, whose token is not bound, is removed', removeUnbound, 404, 'NOT_FOUND', 410, 0],
     ['the token is revoked', revoke, 401, 'UNAUTHENTICATED', 403, 13],
   ] as const)(
-    'goes no further when %s, and is swept',
+    'cannot be continued if %s, and is swept',
     async (_, happens, status, code, put, reserved) => {
       const { next } = await begun()
       await happens()
       expect(await next()).toEqual({
-        doors: [status, status, status],
+        endpoints: [status, status, status],
         put: expect.toBeOneOf([put, null]),
-        told: [code, code, code],
+        mutations: [code, code, code],
       })
       await expectSwept(reserved)
     },
   )
 
-  test('has a day, and no token of its maker more than its own time', async () => {
+  test('expires in one day, and takes no other token of its creator after that', async () => {
     const expiresAt = new Date(Date.now() + 60_000).toISOString()
-    const short = await giveToken(holdall, { expiresAt }, ann)
+    const short = await createToken(holdall, { expiresAt }, ann)
     ann = { ...ann, token: short.secret, tokenId: short.id }
     const { next } = await begun()
     later = 61_000
-    expect((await next()).doors).toEqual([401, 401, 401])
+    expect((await next()).endpoints).toEqual([401, 401, 401])
     await expectSwept()
   })
 
-  test('is no file where its folder went to the trash, nor where it was purged', async () => {
+  test('becomes no file if its folder was trashed or purged', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const { finish, confirm } = await begun({ folderId: folder.id })
     await trashEntries(holdall, folder)
@@ -139,7 +139,7 @@ describe('S11: an upload that has four of its nine bytes', () => {
     await expectSwept()
   })
 
-  test('is no version where its file went to the trash', async () => {
+  test('becomes no version if its file was trashed', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'old' })
     const { finish, confirm } = await begun({ versionOf: file.id })
     await trashEntries(holdall, file)
@@ -149,14 +149,14 @@ describe('S11: an upload that has four of its nine bytes', () => {
   })
 })
 
-describe('S12: who was let out', () => {
+describe('S12: a removed member', () => {
   const status = async (url: string, token: string | null = null) => {
     const response = await holdall.http(url, { token })
     await response.arrayBuffer()
     return response.status
   }
 
-  /** All that a member can leave with. */
+  /** Everything that a member can keep. */
   async function packed() {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const file = await uploadFile(holdall, {
@@ -181,14 +181,14 @@ describe('S12: who was let out', () => {
   const all = (urls: string[]) =>
     Promise.all(urls.map((url) => status(url, url.startsWith('/') ? ann.token : null)))
 
-  test('has links that lead nowhere any more, be they for a week; those of others stay', async () => {
+  test('has links that no longer work, even those for a week; links of others still work', async () => {
     const urls = await packed()
     expect(await all(urls)).toEqual([200, 200, 200, 200, 200])
     await removeUnbound()
     expect(await all(urls)).toEqual([404, 404, 404, 404, 404])
   })
 
-  test('so has whose token was revoked, or has no right to read', async () => {
+  test('loses the links also when the token is revoked or has no FILES_READ', async () => {
     const urls = await packed()
     await holdall.app.db
       .updateTable('apiTokens')
@@ -206,7 +206,7 @@ describe('S12: who was let out', () => {
     expect(await all(urls)).toEqual([404, 404, 404, 404, 401])
   })
 
-  test('a link that nobody made ends when the workspace is no longer PUBLIC', async () => {
+  test('an anonymous link ends when the workspace is no longer PUBLIC', async () => {
     const show = (visibility: string) =>
       act(holdall, 'updateWorkspace', { workspaceId, visibility }, '__typename')
     await show('PUBLIC')
@@ -217,7 +217,7 @@ describe('S12: who was let out', () => {
     expect(await status(url)).toBe(404)
   })
 
-  test('a link made by a form lasts as long as its token', async () => {
+  test('a link returned by a form lasts as long as its token', async () => {
     const body = new FormData()
     body.append('workspaceId', workspaceId)
     body.append('file', new Blob(['a']), 'a')
@@ -228,8 +228,8 @@ describe('S12: who was let out', () => {
   })
 
   test(
-    'hears no more of what happens within a second, on many streams at once',
-    timed,
+    'receives no more events within a second, on many streams at once',
+    timingRetries,
     async () => {
       const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
       const streams = await Promise.all(
@@ -247,7 +247,7 @@ describe('S12: who was let out', () => {
     },
   )
 
-  test('is cut off in the middle of downloads within five seconds, and whoever stays is not', async () => {
+  test('is cut off from running downloads within five seconds, while others continue', async () => {
     const bytes = Buffer.alloc(24_000_000, 'x')
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const file = await uploadFile(holdall, { workspaceId, folderId: folder.id, name: 'a', bytes })

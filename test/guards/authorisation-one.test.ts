@@ -6,25 +6,25 @@ import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { mutationRules } from './authorisation-contract.ts'
 import { mutations } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
-import { furnish, type Place } from './tenant-fixture.ts'
+import { createTenant, type Place } from './tenant-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
 const sources = globSync('src/**/*.ts', { cwd: root })
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const thatSay = (words: RegExp) => sources.filter((file) => words.test(read(file))).sort()
+const filesMatching = (words: RegExp) => sources.filter((file) => words.test(read(file))).sort()
 
-describe('S8: one function decides', () => {
-  test('what somebody is in a workspace is looked up there, and where members are kept', () => {
-    expect(thatSay(/(?:from|join|From|Join)\('members\b|"members"/)).toEqual([
+describe('S8: one function decides about access', () => {
+  test('only workspaces/reads.ts and the members domain look up roles', () => {
+    expect(filesMatching(/(?:from|join|From|Join)\('members\b|"members"/)).toEqual([
       'src/domains/members/reads.ts',
       'src/domains/members/writes.ts',
       'src/domains/workspaces/reads.ts',
     ])
   })
 
-  test('and compared there, and for tokens, which may be in no workspace', () => {
-    expect(thatSay(/\bhasRole\(|\bviewerRole\b(?!:)/)).toEqual([
-      // What is in the trash is for members.
+  test('only workspaces/reads.ts compares roles, except for the trash and for unbound tokens', () => {
+    expect(filesMatching(/\bhasRole\(|\bviewerRole\b(?!:)/)).toEqual([
+      // Only members see the trash.
       'src/domains/changes/log.ts',
       'src/domains/entries/reads.ts',
       'src/domains/tokens/reads.ts',
@@ -32,42 +32,42 @@ describe('S8: one function decides', () => {
     ])
   })
 
-  test('what a token may is asked there, and where no workspace is meant (yet)', () => {
-    expect(thatSay(/scopes\.has\(/)).toEqual([
-      // Colleagues of all one's workspaces.
+  test('only workspaces/reads.ts checks scopes, except where no workspace is involved (yet)', () => {
+    expect(filesMatching(/scopes\.has\(/)).toEqual([
+      // Users who share a workspace with the viewer.
       'src/domains/members/reads.ts',
       // The log of the server.
       'src/domains/server-activity/reads.ts',
       'src/domains/tokens/reads.ts',
       'src/domains/tokens/writes.ts',
-      // A form that has not named its workspace: it is asked again when it has.
+      // A form that has not named its workspace yet; it is checked again when it has.
       'src/domains/uploads/form/forms.ts',
       'src/domains/workspaces/reads.ts',
       // createWorkspace.
       'src/domains/workspaces/writes.ts',
-      // A link for who may read, in the answer to who wrote.
-      // The scope of every field, whatever led to its row.
+      // The download link in the answer to an upload, for viewers who may read; and the scope of every
+      // field.
       'src/graphql/field-policy.ts',
       'src/http/upload/file-json.ts',
     ])
   })
 })
 
-/** A workspace with what the viewer is in it, in one statement: requireAccess asks so and nothing else does. */
+/** Loads a workspace with the viewer's role in one statement; only requireAccess does that. */
 const isAccess = ({ sql }: CompiledQuery) =>
   /from "workspaces" as "w" left join "members"/.test(sql)
 const isWrite = ({ sql }: CompiledQuery) =>
   /^(insert|update|delete)/i.test(sql) && !/"lastUsedAt" =/.test(sql)
-/** These are about no workspace, or about a token that may be in none. */
-const askOtherwise = ['createWorkspace', 'revokeApiToken', 'revokeAllApiTokens']
+/** These concern no workspace, or a token that may have none. */
+const otherChecks = ['createWorkspace', 'revokeApiToken', 'revokeAllApiTokens']
 
-describe('S8: before it changes anything, it is asked by', () => {
+describe('S8: the access check runs before anything is changed by', () => {
   let holdall: TestServer
   let place: Place
   beforeAll(async () => {
     holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
     await holdall.app.jobs.stop()
-    place = await furnish(holdall, 'own')
+    place = await createTenant(holdall, 'own')
   })
   afterAll(() => holdall?.[Symbol.asyncDispose]())
 
@@ -76,10 +76,10 @@ describe('S8: before it changes anything, it is asked by', () => {
     const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
     const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) { __typename } }`
     const statements = await statementsOf(holdall.app.db, () => holdall.ask(query, { input }))
-    const [asked, changed] = [statements.findIndex(isAccess), statements.findIndex(isWrite)]
-    if (askOtherwise.includes(name)) return expect(asked).toBe(-1)
-    const told = statements.map(({ sql }) => sql).join('\n')
-    expect(asked, told).toBeGreaterThan(-1)
-    expect(changed === -1 || asked < changed, told).toBe(true)
+    const [accessAt, writeAt] = [statements.findIndex(isAccess), statements.findIndex(isWrite)]
+    if (otherChecks.includes(name)) return expect(accessAt).toBe(-1)
+    const log = statements.map(({ sql }) => sql).join('\n')
+    expect(accessAt, log).toBeGreaterThan(-1)
+    expect(writeAt === -1 || accessAt < writeAt, log).toBe(true)
   })
 })

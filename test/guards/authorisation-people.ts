@@ -1,15 +1,15 @@
 import { apiScopes } from '../../src/context.ts'
 import { act, createUpload, downloadUrl, sendBytes } from '../support/client.ts'
-import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { createToken, invite, type Person, unbindToken } from '../support/people.ts'
 import type { TestServer } from '../support/test-server.ts'
 import type { Actor } from './authorisation-contract.ts'
-import { archiveUpload, furnish, type Place } from './tenant-fixture.ts'
+import { archiveUpload, createTenant, type Place } from './tenant-fixture.ts'
 
-/** What one has made in a place oneself, while one could. */
+/** What the actor created in a workspace while it was allowed to. */
 type Own = Awaited<ReturnType<typeof makeOwn>>
-/** A column of the matrix: an actor with a token, and where they try. */
+/** A column of the matrix: an actor with a token, and the workspace it tries. */
 export type Column = Actor & { token: string | null; place: FullPlace; own: Own }
-/** A place, and the addresses that need no token. */
+/** A workspace, and the addresses that need no token. */
 type FullPlace = Place & {
   signed: string
   archive: string
@@ -20,7 +20,7 @@ type FullPlace = Place & {
 
 const all = [...apiScopes]
 
-/** The columns, in five places: those who are let in leave nothing behind that another needs. */
+/** The columns, in five workspaces, so that allowed operations of one actor do not affect another. */
 export async function inviteAll(
   holdall: TestServer,
   wait: (ms: number) => void,
@@ -42,15 +42,15 @@ export async function inviteAll(
   const gone = { workspaceId: here.workspaceId, userId: removed.userId }
   await act(holdall, 'removeMember', gone, '__typename')
   const outsider = await invite(holdall, scoped.workspaceId, 'OWNER')
-  await unbind(holdall, outsider.tokenId)
+  await unbindToken(holdall, outsider.tokenId)
   const boundOwner = await join(holdall, bound, 'OWNER', 'stays bound')
-  const abroad = await join(holdall, here, 'OWNER')
-  const abroadToken = await abroadTokenOf(holdall, abroad, there.workspaceId)
+  const memberElsewhere = await join(holdall, here, 'OWNER')
+  const tokenElsewhere = await createTokenElsewhere(holdall, memberElsewhere, there.workspaceId)
   const scopedOwner = await join(holdall, scoped, 'OWNER')
 
   const strange = { role: null, own: owner.own }
   const self = { token: owner.token, scopes: all, place: here, own: owner.own }
-  const nobody = { ...strange, token: null, scopes: null }
+  const anonymous = { ...strange, token: null, scopes: null }
   const stranger = { ...strange, token: outsider.token, scopes: all }
   const token = (input: object, of = owner) => tokenOf(holdall, of.token, input)
   const [none, expired, revoked] = [
@@ -67,9 +67,15 @@ export async function inviteAll(
     { ...self, ...viewer, name: 'VIE', says: 'VIEWER', role: 'VIEWER' },
     { ...self, ...removed, name: 'rem', says: 'a member who was removed', role: null },
     { ...stranger, name: 'out', says: 'OWNER of another workspace', place: here },
-    { ...nobody, name: 'nob', says: 'nobody, without a token', place: here },
+    { ...anonymous, name: 'nob', says: 'anonymous, without a token', place: here },
     { ...stranger, name: 'pout', says: 'out, where it is PUBLIC', place: open, isPublic: true },
-    { ...nobody, name: 'pnob', says: 'nob, where it is PUBLIC', place: open, isPublic: true },
+    {
+      ...anonymous,
+      name: 'pnob',
+      says: 'nob, where the workspace is PUBLIC',
+      place: open,
+      isPublic: true,
+    },
     {
       ...self,
       ...boundOwner,
@@ -81,8 +87,8 @@ export async function inviteAll(
     },
     {
       ...self,
-      ...abroad,
-      token: abroadToken,
+      ...memberElsewhere,
+      token: tokenElsewhere,
       name: 'else',
       says: 'OWNER, token bound elsewhere',
       role: 'OWNER',
@@ -122,11 +128,11 @@ export async function inviteAll(
   ]
 }
 
-/** FILES_READ: filr */
+/** The first letters of the scope: FILES_READ is filr. */
 const shortOf = (scope: string) => scope.replace(/^(...).*_(.).*$/, '$1$2').toLowerCase()
 
 async function place(holdall: TestServer, mark: string): Promise<FullPlace> {
-  const made = await furnish(holdall, mark)
+  const made = await createTenant(holdall, mark)
   const { workspaceId, fileId, folderId } = made
   const fields = 'shareLink { url token }'
   const { shareLink } = await act(holdall, 'createShareLink', { entry: { id: fileId } }, fields)
@@ -143,7 +149,7 @@ async function place(holdall: TestServer, mark: string): Promise<FullPlace> {
   }
 }
 
-/** A new member with a token that no workspace binds, who makes things before a lesser role is theirs. */
+/** Adds a member with an unbound token, who creates objects before the role is lowered. */
 async function join(
   holdall: TestServer,
   at: FullPlace,
@@ -152,7 +158,7 @@ async function join(
 ) {
   const { workspaceId } = at
   const person = await invite(holdall, workspaceId, role === 'VIEWER' ? 'EDITOR' : role)
-  if (!bond) await unbind(holdall, person.tokenId)
+  if (!bond) await unbindToken(holdall, person.tokenId)
   const own = await makeOwn(holdall, at, person)
   const { userId } = person
   if (role === 'VIEWER')
@@ -175,11 +181,15 @@ async function makeOwn(holdall: TestServer, { workspaceId, mark }: Place, as: Pe
   }
 }
 
-/** Bound to a workspace that they are in besides. */
-async function abroadTokenOf(holdall: TestServer, { email, token }: Person, workspaceId: string) {
+/** Bound to another workspace of the same user. */
+async function createTokenElsewhere(
+  holdall: TestServer,
+  { email, token }: Person,
+  workspaceId: string,
+) {
   await act(holdall, 'addMember', { workspaceId, email, role: 'OWNER' }, '__typename')
   return (await tokenOf(holdall, token, { workspaceId })).secret
 }
 
 const tokenOf = (holdall: TestServer, token: string, input: object) =>
-  giveToken(holdall, { ...input }, { token })
+  createToken(holdall, { ...input }, { token })

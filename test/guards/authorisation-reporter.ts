@@ -1,9 +1,12 @@
 import type { Reporter, TestModule } from 'vitest/node'
 
-/** As the guard leaves it with each of its tests. */
+/** The result that the guard attaches to each of its tests. */
 type Row = { columns: { name: string; says: string }[]; cells: string[] }
 
-/** After `npm test -- authorisation`: who is told what by which operation. Silent when other tests ran too. */
+/**
+ * After `npm test -- authorisation`: prints the result of every operation for every actor. Prints
+ * nothing if other tests ran too.
+ */
 export class AuthorisationReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {
     if (modules.some(({ moduleId }) => !moduleId.includes('authorisation'))) return
@@ -17,7 +20,7 @@ export class AuthorisationReporter implements Reporter {
       })
       if (rows.length > 0) tables.add(tableOf(rows))
     }
-    // The same on both databases, unless something is wrong.
+    // Equal on both databases, unless something is wrong.
     process.stdout.write([...tables].join(''))
   }
 }

@@ -7,10 +7,10 @@ import { schema } from '../../src/schema.ts'
 import { openStream } from '../support/events.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
-import { fills, graft, idSlots } from './id-slots.ts'
+import { fills, idSlots, withIdIn } from './id-slots.ts'
 import { mutations, nodes } from './mutation-cases.ts'
 import { statementsOf } from './plan-steps.ts'
-import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
+import { createTenant, type Place, strangersToken } from './tenant-fixture.ts'
 
 let holdall: TestServer
 let theirs: Place
@@ -18,41 +18,41 @@ let own: Place
 let token: string
 beforeAll(async () => {
   holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
-  // What it does by itself would stand among the questions.
+  // Background jobs would add statements.
   await holdall.app.jobs.stop()
-  theirs = await furnish(holdall, 'theirs')
+  theirs = await createTenant(holdall, 'theirs')
   token = await strangersToken(holdall)
-  own = await furnish(holdall, 'own', token)
+  own = await createTenant(holdall, 'own', token)
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** An id of the same kind, of nothing. */
+/** An id of the same kind that does not exist. */
 const absent = (id: string) => newId(idPrefix(id) as never)
 
-/** What is told with the ids left out, and what the database was asked for it. */
+/** Returns the answer without ids, and the statements that the database received. */
 async function seen(ask: () => Promise<unknown>) {
-  let told: unknown
+  let answer: unknown
   const statements = await statementsOf(holdall.app.db, async () => {
-    told = await ask()
+    answer = await ask()
   })
-  const text = JSON.stringify(told).replaceAll(
+  const text = JSON.stringify(answer).replaceAll(
     /[a-z]+_[0-9a-f]{32}|[0-9a-f]{32}\.(?:k[0-9a-f]{8}\.)?[\w-]{22}/g,
     '<id>',
   )
-  // When a token was last used is written down once a minute.
-  const asked = statements.map(({ sql }) => sql).filter((sql) => !/"lastUsedAt" =/.test(sql))
-  return { told: text, asked }
+  // lastUsedAt of a token is written once a minute.
+  const requested = statements.map(({ sql }) => sql).filter((sql) => !/"lastUsedAt" =/.test(sql))
+  return { answer: text, requested }
 }
 
-/** An id of others and an id of nothing are answered in the same words, after the same questions to the database. */
+/** Expects the same answer and the same statements for a foreign id and for an unknown id. */
 async function expectSame(
   ask: (id: string) => Promise<unknown>,
   foreign: string,
   nothing = absent(foreign),
 ) {
   const [one, other] = [await seen(() => ask(foreign)), await seen(() => ask(nothing))]
-  expect(one.told).toBe(other.told)
-  expect(one.asked).toEqual(other.asked)
+  expect(one.answer).toBe(other.answer)
+  expect(one.requested).toEqual(other.requested)
 }
 
 const fields = schema.getMutationType()?.getFields() ?? {}
@@ -74,13 +74,13 @@ async function mutate(name: string, input: unknown, as = token) {
   return { status, data, errors }
 }
 
-/** The id that an input has in a slot. */
+/** Returns the id in a slot of an input. */
 const idIn = (input: any, slot: string): string =>
   slot
     .split('.')
     .reduce((at, step) => (step.endsWith('[]') ? at[step.slice(0, -2)][0] : at[step]), input)
 
-/** The same with another id there. */
+/** Returns a copy of the input with another id in the slot. */
 function put(input: unknown, slot: string, id: string) {
   const escaped = JSON.stringify(id).slice(1, -1)
   return JSON.parse(JSON.stringify(input).replaceAll(idIn(input, slot), () => escaped))
@@ -90,12 +90,12 @@ const tried = Object.keys(mutations).flatMap((name) =>
   slotsOf(name).map((slot) => [name, slot] as const),
 )
 
-describe('S8: an id of others is answered as an id of nothing', () => {
+describe('S8: answers a foreign id like an unknown id in', () => {
   test.each(tried)('%s: %s', async (name, slot) => {
     const inputs = mutations[name]?.inputs ?? (() => [])
     for (const [i, foreign] of inputs(theirs).entries()) {
       if (!fills(foreign, slot)) continue
-      const input = graft(inputs(own)[i] ?? {}, foreign, slot)
+      const input = withIdIn(inputs(own)[i] ?? {}, foreign, slot)
       await expectSame((id) => mutate(name, put(input, slot, id)), idIn(input, slot))
     }
   })
@@ -115,8 +115,8 @@ const graphql = async (query: string, variables: Record<string, unknown>) => {
   const { status, data, errors } = await holdall.graphql(query, variables, { token })
   return { status, data, errors }
 }
-/** Status, what is said of the body, and the body. */
-async function knock(
+/** Returns status, headers that describe the body, and the body. */
+async function send(
   path: string,
   init: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ) {
@@ -127,51 +127,51 @@ async function knock(
 }
 const tus = { 'tus-resumable': '1.0.0', 'upload-offset': '0', 'content-type': OFFSET_TYPE }
 
-describe('S8, S10: and so at the other doors', () => {
+describe('S8, S10: the other endpoints answer a foreign id like an unknown id', () => {
   test('GET and HEAD of a file', async () => {
     for (const method of ['GET', 'HEAD'])
-      await expectSame((id) => knock(`/download/${id}`, { method }), theirs.fileId)
+      await expectSame((id) => send(`/download/${id}`, { method }), theirs.fileId)
   })
 
   test.each(['HEAD', 'PATCH', 'DELETE'])('%s of an upload', (method) => {
     const at = (id: string) =>
       uploadUrl({ publicUrl: holdall.url, signingKeys: holdall.app.signingKeys }, id)
     const body = method === 'PATCH' ? { body: 'evil' } : {}
-    return expectSame((id) => knock(at(id), { method, headers: tus, ...body }), theirs.uploadId)
+    return expectSame((id) => send(at(id), { method, headers: tus, ...body }), theirs.uploadId)
   })
 
-  test('a final upload of the parts of others', () => {
+  test('a final upload of another user’s parts', () => {
     const at = (id: string) =>
       uploadUrl({ publicUrl: '', signingKeys: holdall.app.signingKeys }, id)
-    const said = `workspaceId ${Buffer.from(own.workspaceId).toString('base64')}`
+    const declared = `workspaceId ${Buffer.from(own.workspaceId).toString('base64')}`
     const post = (id: string) => {
-      const concat = { 'upload-concat': `final;${at(id)}`, 'upload-metadata': said }
-      return knock('/uploads', { method: 'POST', headers: { 'tus-resumable': '1.0.0', ...concat } })
+      const concat = { 'upload-concat': `final;${at(id)}`, 'upload-metadata': declared }
+      return send('/uploads', { method: 'POST', headers: { 'tus-resumable': '1.0.0', ...concat } })
     }
     return expectSame(post, theirs.uploadId)
   })
 
-  test('a form into a folder of others', () => {
+  test('a form into another tenant’s folder', () => {
     const post = (folderId: string) => {
       const boundary = 'xx'
       const part = (name: string, text: string, more = '') =>
         `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${more}\r\n\r\n${text}\r\n`
       const body = `${part('workspaceId', own.workspaceId)}${part('folderId', folderId)}${part('file', 'x', '; filename="x"')}--${boundary}--\r\n`
       const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` }
-      return knock('/files', { method: 'POST', headers, body })
+      return send('/files', { method: 'POST', headers, body })
     }
     return expectSame(post, theirs.folderId)
   })
 
-  test('a share that was revoked, and one that never was', async () => {
+  test('a revoked share and an unknown share', async () => {
     const at = (id: string) => `/s/${shareToken(holdall.app.signingKeys, id)}`
     await mutate('revokeShareLink', { shareLinkId: theirs.shareLinkId }, holdall.token)
-    await expectSame((id) => knock(at(id)), theirs.shareLinkId)
-    const forged = await knock(`/s/${'0'.repeat(32)}.${'A'.repeat(22)}`)
-    expect(forged).toEqual(await knock(at(theirs.shareLinkId)))
+    await expectSame((id) => send(at(id)), theirs.shareLinkId)
+    const forged = await send(`/s/${'0'.repeat(32)}.${'A'.repeat(22)}`)
+    expect(forged).toEqual(await send(at(theirs.shareLinkId)))
   })
 
-  test('a workspace by id and slug, what it holds, and what happens in it', async () => {
+  test('a workspace by id and slug, its content and its events', async () => {
     const query = 'query ($by: WorkspaceBy!) { workspace(by: $by) { name } }'
     await expectSame((id) => graphql(query, { by: { id } }), theirs.workspaceId)
     await expectSame((slug) => graphql(query, { by: { slug } }), theirs.slug, 'nowhere')
@@ -182,8 +182,8 @@ describe('S8, S10: and so at the other doors', () => {
     for (const [name, foreign] of Object.entries(subscriptions)) {
       const argument = name === 'uploadChanged' ? 'uploadId' : 'workspaceId'
       const first = async (id: string) => {
-        const asked = `subscription { ${name}(${argument}: "${id}") { __typename ${name === 'uploadChanged' ? '' : '... on UserError { code message }'} } }`
-        using stream = await openStream(holdall, asked, {}, { token })
+        const requested = `subscription { ${name}(${argument}: "${id}") { __typename ${name === 'uploadChanged' ? '' : '... on UserError { code message }'} } }`
+        using stream = await openStream(holdall, requested, {}, { token })
         return [(await stream.next())?.data, await stream.next()]
       }
       await expectSame(first, foreign)
@@ -196,12 +196,12 @@ describe('S8, S10: and so at the other doors', () => {
     ['search(query: "own", filter: { within: $id })', () => theirs.folderId],
     ['activity(filter: { entryId: $id })', () => theirs.fileId],
     ['activity(filter: { actorIds: [$id] })', () => theirs.userId],
-  ])('a list by an id of others: %s', (list, foreign) => {
+  ])('a list filtered by a foreign id: %s', (list, foreign) => {
     const query = `query ($by: ID!, $id: ID!) { workspace(by: { id: $by }) { ${list} { totalCount nodes { id } } } }`
     return expectSame((id) => graphql(query, { by: own.workspaceId, id }), foreign())
   })
 
-  test('a place in the log of others is none in one’s own', async () => {
+  test('a sync cursor of another workspace is invalid', async () => {
     const cursorOf = 'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor } }'
     const { workspace } = await holdall.ask(cursorOf, { id: theirs.workspaceId })
     const query = `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) {
@@ -227,7 +227,7 @@ describe('S8, S10: and so at the other doors', () => {
     'activity',
     'shareLinks',
     'trash',
-  ])('a cursor of others shows one’s own %s, and nothing else', async (list) => {
+  ])('a foreign cursor shows only the viewer’s own %s', async (list) => {
     const query = `query ($id: ID!, $after: String) { workspace(by: { id: $id }) {
         list: ${list}(first: 100, after: $after) { edges { cursor node { ${list === 'members' ? 'user { id }' : 'id'} } } }
       } }`
@@ -237,14 +237,14 @@ describe('S8, S10: and so at the other doors', () => {
     const mine = idsOf((await graphql(query, { id: own.workspaceId })).data)
     for (const { cursor } of foreign.workspace.list.edges) {
       const { data, errors } = await graphql(query, { id: own.workspaceId, after: cursor })
-      // Where the cursor names the list besides, it is none of this one.
+      // The cursor also identifies its list, which is another one.
       if (errors) expect(errors[0]?.extensions?.code).toBe('INVALID_CURSOR')
       else expect(mine).toEqual(expect.arrayContaining(idsOf(data)))
     }
   })
 })
 
-/** Which types a slot takes, by the name that stands before the id. */
+/** Returns the types that a slot takes, by the name before the id. */
 const taken: Record<string, string[]> = {
   workspaceId: ['Workspace'],
   userId: ['User'],
@@ -266,8 +266,8 @@ const taken: Record<string, string[]> = {
 const prefixes = ['file', 'fld', 'ver', 'upl', 'ws', 'tag', 'usr', 'tok']
 const odd = ['', '_', '__proto__', 'constructor', '0', '%', 'fld_%', 'x'.repeat(10_000), '\u0000']
 
-/** What looks like an id of something that is there. */
-const forgeries = (ids: string[]) => [
+/** Whether the value looks like an existing id. */
+const forgedIds = (ids: string[]) => [
   ...ids.flatMap((id) => prefixes.map((prefix) => id.replace(/^[a-z]+/, prefix))),
   ...ids.flatMap((id) => [id.toUpperCase(), ` ${id}`, `${id}\n`, `${id}0`, id.slice(0, -1)]),
   ...ids.flatMap((id) => [`${id}\u0000`, id.replace('_', ''), `${id},${id}`]),
@@ -275,14 +275,14 @@ const forgeries = (ids: string[]) => [
 ]
 
 const idsOfPlace = () => Object.values(nodes).map((id) => id(theirs))
-/** All of them, some for each slot. */
+/** All ids of other kinds, a few for each slot. */
 let turn = 0
-const inTurn = (all: string[], count: number) =>
+const takeInTurn = (all: string[], count: number) =>
   Array.from({ length: count }, () => all[turn++ % all.length] ?? '')
 
-test('S9: node(id:) takes no id for another', async () => {
+test('S9: node(id:) takes no id of another kind', async () => {
   const real = idsOfPlace()
-  const ids = forgeries(real).filter((id) => !real.includes(id))
+  const ids = forgedIds(real).filter((id) => !real.includes(id))
   for (let i = 0; i < ids.length; i += 100) {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
     const { nodes: found } = await holdall.ask(query, { ids: ids.slice(i, i + 100) })
@@ -295,10 +295,10 @@ describe('S9: no slot takes an id of another kind', () => {
     const takes = taken[slot.split('.').findLast((step) => step !== 'id') ?? ''] ?? []
     const others = Object.keys(nodes).filter((type) => !takes.includes(type))
     const real = idsOfPlace()
-    const forged = forgeries(real).filter((id) => !real.includes(id))
+    const forged = forgedIds(real).filter((id) => !real.includes(id))
     const inputs = mutations[name]?.inputs(theirs) ?? []
     for (const input of inputs.filter((input) => fills(input, slot))) {
-      const ids = [...others.map((type) => nodes[type]?.(theirs) ?? ''), ...inTurn(forged, 8)]
+      const ids = [...others.map((type) => nodes[type]?.(theirs) ?? ''), ...takeInTurn(forged, 8)]
       for (const id of ids)
         expect([id, await codeOf(name, put(input, slot, id))]).toEqual([id, refusal])
     }

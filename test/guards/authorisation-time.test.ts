@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../src/database/ids.ts'
 import { uploadUrl } from '../../src/domains/uploads/reads.ts'
 import { act } from '../support/client.ts'
-import { giveToken } from '../support/people.ts'
+import { createToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { statementsOf } from './plan-steps.ts'
-import { furnish, type Place, strangersToken } from './tenant-fixture.ts'
+import { createTenant, type Place, strangersToken } from './tenant-fixture.ts'
 
 const PAIRS = 300
 let holdall: TestServer
@@ -13,14 +13,17 @@ let theirs: Place
 let token: string
 beforeAll(async () => {
   holdall = await startTestServer({ env: { SCRUB_DAYS: '0' } })
-  // What it does by itself would stand in between.
+  // Background jobs would disturb the measurement.
   await holdall.app.jobs.stop()
-  theirs = await furnish(holdall, 'theirs')
+  theirs = await createTenant(holdall, 'theirs')
   token = await strangersToken(holdall)
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** Milliseconds that each of them takes in the median, one after the other in turns, so that what the machine does meets all. */
+/**
+ * Returns the median duration of each in milliseconds, run in turns so that other load affects all of
+ * them.
+ */
 async function medians(asks: (() => Promise<unknown>)[]): Promise<number[]> {
   const taken: number[][] = asks.map(() => [])
   for (let i = -20; i < PAIRS; i++) {
@@ -34,16 +37,16 @@ async function medians(asks: (() => Promise<unknown>)[]): Promise<number[]> {
   return taken.map((times) => times.sort((a, b) => a - b)[PAIRS / 2] ?? 0)
 }
 
-/** Nobody can tell them apart: the medians are within a quarter, or 0.3 ms. Other work on the machine is given a second chance. */
+/** Expects medians within a quarter, or within 0.3 ms; repeats once, as the machine may be busy. */
 async function expectAlike(...asks: (() => Promise<unknown>)[]) {
-  const areAlike = (times: number[]) => {
+  const areSimilar = (times: number[]) => {
     const [least, most] = [Math.min(...times), Math.max(...times)]
     return most - least <= Math.max(0.25 * least, 0.3)
   }
   const first = await medians(asks)
-  if (areAlike(first)) return
+  if (areSimilar(first)) return
   const second = await medians(asks)
-  expect([areAlike(second), ...first, ...second]).toEqual([true, ...first, ...second])
+  expect([areSimilar(second), ...first, ...second]).toEqual([true, ...first, ...second])
 }
 
 async function read(path: string, as = token, method = 'GET') {
@@ -58,7 +61,7 @@ const updateTag = (tagId: string) => {
   return holdall.graphql(query, { tagId }, { token })
 }
 
-describe('S8: in the same time', () => {
+describe('S8: answers foreign and unknown ids in the same time', () => {
   test('node(id:)', () =>
     expectAlike(
       () => node(theirs.fileId),
@@ -87,11 +90,11 @@ describe('S8: in the same time', () => {
   })
 })
 
-describe('S13: a token that is unknown, revoked, expired or nearly right', () => {
+describe('S13: a token that is unknown, revoked, expired or almost right', () => {
   async function wrongTokens() {
-    const revoked = await giveToken(holdall)
+    const revoked = await createToken(holdall)
     await act(holdall, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
-    const expired = await giveToken(holdall)
+    const expired = await createToken(holdall)
     await holdall.app.db
       .updateTable('apiTokens')
       .set({ expiresAt: 1 })
@@ -104,19 +107,19 @@ describe('S13: a token that is unknown, revoked, expired or nearly right', () =>
   }
   const path = () => `/download/${theirs.fileId}`
 
-  test('is refused in the same words, after the same questions', async () => {
+  test('is refused in the same words, after the same statements', async () => {
     const seen = new Set<string>()
     for (const wrong of await wrongTokens()) {
-      let told: unknown
-      const asked = await statementsOf(holdall.app.db, async () => {
-        told = await read(path(), wrong)
+      let answer: unknown
+      const statements = await statementsOf(holdall.app.db, async () => {
+        answer = await read(path(), wrong)
       })
-      seen.add(JSON.stringify([told, asked.map(({ sql }) => sql)]))
+      seen.add(JSON.stringify([answer, statements.map(({ sql }) => sql)]))
     }
     expect([...seen]).toHaveLength(1)
   })
 
-  test('and in the same time', async () => {
+  test('is refused in the same time', async () => {
     const [unknown = '', revoked = '', , near = ''] = await wrongTokens()
     await expectAlike(...[unknown, revoked, near].map((wrong) => () => read(path(), wrong)))
   })

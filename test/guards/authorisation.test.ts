@@ -12,17 +12,17 @@ import { openRoutes } from '../../src/http/routes.ts'
 import { schema } from '../../src/schema.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import {
-  doorTries,
-  mutationTry,
-  nodeTry,
-  queryTries,
-  subscriptionTry,
-  type Try,
-  workspaceTry,
+  type Case,
+  endpointCases,
+  mutationCase,
+  nodeCase,
+  queryCases,
+  subscriptionCase,
+  workspaceCase,
 } from './authorisation-cases.ts'
 import {
   type Cell,
-  doorRules,
+  endpointRules,
   expected,
   mutationRules,
   nodeRules,
@@ -59,16 +59,16 @@ const cells: Record<string, Cell> = {
   403: '403',
   404: '404',
 }
-/** Whatever else somebody is told, they are told it as one who may be here. */
-const cellOf = (told: (string | number)[]) => {
-  const all = new Set(told.map((one) => cells[one] ?? '✓'))
+/** An actor that is allowed gets another result than "unauthenticated". */
+const cellFor = (results: (string | number)[]) => {
+  const all = new Set(results.map((one) => cells[one] ?? '✓'))
   return all.size === 1 ? ([...all][0] ?? '?') : [...all].join('+')
 }
 
-/** Those who are refused come first: what the others do may leave them nothing to be refused. */
-async function row(rule: Rule, tried: Try, isDoor = false) {
-  const wanted = columns.map((column) => expected(rule, column, isDoor))
-  const told = columns.map(() => '')
+/** Actors that are refused come first, because the others may change what is tried. */
+async function row(rule: Rule, tried: Case, isEndpoint = false) {
+  const wanted = columns.map((column) => expected(rule, column, isEndpoint))
+  const results = columns.map(() => '')
   const inOrder = [...columns.keys()].sort((a, b) => +(wanted[a] === '✓') - +(wanted[b] === '✓'))
   for (const i of inOrder) {
     const column = columns[i] as Column
@@ -76,51 +76,51 @@ async function row(rule: Rule, tried: Try, isDoor = false) {
     expect(answers.filter((one) => one === 'INTERNAL_SERVER_ERROR' || Number(one) >= 500)).toEqual(
       [],
     )
-    told[i] = cellOf(answers)
+    results[i] = cellFor(answers)
   }
   const named = (values: string[]) => columns.map(({ name }, i) => `${name} ${values[i]}`)
-  expect(named(told)).toEqual(named(wanted))
-  return { columns: columns.map(({ name, says }) => ({ name, says })), cells: told }
+  expect(named(results)).toEqual(named(wanted))
+  return { columns: columns.map(({ name, says }) => ({ name, says })), cells: results }
 }
 
-/** The reporter makes one table of all rows, where this guard is run alone. */
-async function tell({ meta }: { meta: object }, ...of: Parameters<typeof row>) {
+/** The reporter prints one table of all rows if this guard runs alone. */
+async function checkRow({ meta }: { meta: object }, ...of: Parameters<typeof row>) {
   Object.assign(meta, { authorisation: await row(...of) })
 }
 
 describe('S8, S9: node(id:) of a', () => {
   test.for(Object.entries(nodeRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, nodeTry(name)),
+    checkRow(task, rule, nodeCase(name)),
   )
 })
 
 describe('S8: a query', () => {
   test.for(Object.entries(queryRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, queryTries[name] as Try),
+    checkRow(task, rule, queryCases[name] as Case),
   )
 })
 
 describe('S8: Workspace.', () => {
   test.for(Object.entries(workspaceRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, workspaceTry(name, askedOf(name))),
+    checkRow(task, rule, workspaceCase(name, selectionFor(name))),
   )
 })
 
 describe('S37: a subscription', () => {
   test.for(Object.entries(subscriptionRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, subscriptionTry(name)),
+    checkRow(task, rule, subscriptionCase(name)),
   )
 })
 
-describe('S8, S10, S39: the door', () => {
-  test.for(Object.entries(doorRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, doorTries[name] as Try, true),
+describe('S8, S10, S39: the endpoint', () => {
+  test.for(Object.entries(endpointRules))('%s', ([name, rule], { task }) =>
+    checkRow(task, rule, endpointCases[name] as Case, true),
   )
 })
 
 describe('S8: a mutation', () => {
   test.for(Object.entries(mutationRules))('%s', ([name, rule], { task }) =>
-    tell(task, rule, mutationTry(name, 'results' in payloadOf(name))),
+    checkRow(task, rule, mutationCase(name, 'results' in payloadOf(name))),
   )
 })
 
@@ -131,15 +131,15 @@ const needed: Record<string, string> = {
   search: '(query: "here")',
   table: '(name: "plates")',
 }
-function askedOf(field: string) {
+function selectionFor(field: string) {
   const { type } = fieldsOf('Workspace')[field] ?? {}
   const isUnion = isUnionType(getNamedType(type))
   return `${field}${needed[field] ?? ''} ${isUnion ? '{ __typename }' : shallow(type as never)}`
 }
 const shallow = (type: never) => selectionOf(type, 1).replace(/\b(edges|nodes)\b/g, '')
 
-describe('the table', () => {
-  test('has a line for whatever there is to try', () => {
+describe('the table of permissions', () => {
+  test('has a row for each operation', () => {
     expect(Object.keys(mutationRules).sort()).toEqual(Object.keys(mutationFields).sort())
     expect(Object.keys(queryRules).sort()).toEqual(Object.keys(fieldsOf('Query')).sort())
     expect(Object.keys(subscriptionRules).sort()).toEqual(
@@ -151,18 +151,18 @@ describe('the table', () => {
     expect(Object.keys(workspaceRules).sort()).toEqual(held.map(({ name }) => name).sort())
   })
 
-  test('has a line for each door', () => {
+  test('has a row for each endpoint', () => {
     const routes = openRoutes(holdall.app, openMetrics(holdall.app)).map(({ name }) => name)
-    const doors = new Set(Object.keys(doorRules).map((name) => name.split(' ')[0]))
-    expect([...doors].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
+    const endpoints = new Set(Object.keys(endpointRules).map((name) => name.split(' ')[0]))
+    expect([...endpoints].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
   })
 
-  test('says of each mutation and list what the schema says', () => {
-    const said = [
+  test('agrees with the schema about each mutation and list', () => {
+    const declared = [
       ...Object.entries(mutationRules).map(([name, rule]) => [mutationFields[name], rule]),
       ...Object.entries(workspaceRules).map(([name, rule]) => [fieldsOf('Workspace')[name], rule]),
     ]
-    for (const [field, { who, scope, flags }] of said as [
+    for (const [field, { who, scope, flags }] of declared as [
       { name: string; description?: string },
       Rule,
     ][]) {

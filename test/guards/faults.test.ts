@@ -14,22 +14,22 @@ test('every row has a test, or waits for a feature', () => {
   expect(idsOf(rows.filter(({ id, waitsFor }) => !waitsFor && !tests.has(id)))).toEqual([])
 })
 
-test('no row has a test and waits all the same', () => {
+test('no row has a test and waits for a feature', () => {
   expect(idsOf(rows.filter(({ id, waitsFor }) => waitsFor !== undefined && tests.has(id)))).toEqual(
     [],
   )
 })
 
-test('what is waited for is a feature, and is not there', () => {
+test('the features that rows wait for are missing', () => {
   const root = join(import.meta.dirname, '../..')
-  const told = ['schema.graphql', 'package.json'].map((file) =>
+  const texts = ['schema.graphql', 'package.json'].map((file) =>
     readFileSync(join(root, file), 'utf8'),
   )
   const there = (feature: string) =>
-    told.some((text) => missingFeatures[feature]?.test(text) ?? true)
+    texts.some((text) => missingFeatures[feature]?.test(text) ?? true)
   expect(rows.filter(({ waitsFor }) => waitsFor !== undefined && there(waitsFor))).toEqual([])
 })
 
-test('every row that a test names is one that there is', () => {
+test('every id in a test title is a row', () => {
   expect([...tests.keys()].filter((id) => !idsOf(rows).includes(id))).toEqual([])
 })

@@ -1,49 +1,52 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** An attack (S) or a fault (F), and how the tests know it; `waitsFor` names a feature that the product does not have. */
+/**
+ * An attack (S) or a fault (F); test titles begin with its id. `waitsFor` names a feature that the
+ * product does not have.
+ */
 export type Row = { id: string; title: string; waitsFor?: string }
 
 const attacks: [title: string, waitsFor?: string][] = [
-  ['paths that lead out of the tree'],
-  ['names that deceive, or that no system takes'],
-  ['names that are one in Unicode'],
-  ['names that differ in case alone'],
+  ['paths that escape from the tree'],
+  ['deceptive names, and names that systems reject'],
+  ['names that are equal in Unicode'],
+  ['names that differ only in case'],
   ['files that run in a browser'],
-  ['bytes of another type than they are said to be'],
-  ['names and metadata that would be headers'],
+  ['bytes of another type than declared'],
+  ['header injection by names and metadata'],
   ['ids of other workspaces'],
-  ['ids of another type, and ids made up'],
+  ['ids of another type, and forged ids'],
   ['uploads of other users'],
-  ['rights that end during an upload'],
-  ['whoever was removed and holds on'],
+  ['permissions revoked during an upload'],
+  ['removed users who keep tokens and links'],
   ['guessing tokens and passwords'],
-  ['many tries in one request'],
-  ['documents that are bombs'],
-  ['circles and lists of lists'],
-  ['patterns that never end'],
-  ['text that would be SQL'],
-  ['table and column names that would be SQL'],
+  ['many attempts in one request'],
+  ['query bombs'],
+  ['cycles and nested lists'],
+  ['patterns with exponential time'],
+  ['SQL injection by text'],
+  ['SQL injection by table and column names'],
   ['addresses inside the network', 'webhooks'],
-  ['webhooks that are forged or sent again', 'webhooks'],
+  ['forged and replayed webhooks', 'webhooks'],
   ['pages of other origins'],
-  ['archives that burst or climb out'],
-  ['pictures that burst', 'previews'],
-  ['connections that dawdle'],
-  ['quota held by uploads that never come'],
-  ['lengths and offsets that lie'],
-  ['signed links that were changed'],
-  ['hosts that clients make up'],
+  ['archive bombs, and archives with paths outside'],
+  ['picture bombs', 'previews'],
+  ['slow connections'],
+  ['quota reserved by abandoned uploads'],
+  ['false lengths and offsets'],
+  ['altered signed links'],
+  ['forged hosts'],
   ['private bytes in caches'],
-  ['learning from deduplication'],
+  ['information from deduplication'],
   ['shares beyond their terms'],
-  ['fields that are not the caller’s to set'],
-  ['errors that tell too much'],
-  ['secrets in logs, and lines forged'],
+  ['fields that only the server sets'],
+  ['errors with internal details'],
+  ['secrets in logs, and forged log lines'],
   ['keys that reach into prototypes'],
   ['streams without end'],
   ['dependencies that run code'],
-  ['the administrator’s doors'],
+  ['administrative endpoints'],
   ['files hotlinked from elsewhere'],
 ]
 
@@ -52,44 +55,44 @@ const faults: typeof attacks = [
   ['kill -9 during everything else that changes the tree'],
   ['power loss'],
   ['a full disk'],
-  ['a disk that fails, no more files, no rights'],
-  ['an S3 that fails, lies or does not answer'],
-  ['a database that is busy, broken or away'],
+  ['a failing disk, no file descriptors, no permissions'],
+  ['an S3 that fails, lies or does not respond'],
+  ['a busy, broken or unreachable database'],
   ['clocks that jump'],
   ['networks that break, stall and repeat'],
   ['two servers over one store'],
-  ['confirm against everything, fifty times'],
-  ['fifty for the last room of a quota'],
-  ['fifty for one name'],
-  ['folders that move at the same moment'],
-  ['bytes that have changed'],
+  ['fifty concurrent confirms'],
+  ['fifty requests for the rest of a quota'],
+  ['fifty requests for one name'],
+  ['concurrent moves of folders'],
+  ['corrupted bytes'],
   ['bytes without rows, rows without bytes'],
-  ['locks whose holders died'],
-  ['deleting what is being read'],
+  ['locks of dead processes'],
+  ['deletion during a read'],
   ['large files, many files, many senders'],
   ['restarts and upgrades under load'],
-  ['a backup taken under load'],
-  ['receivers of webhooks that do not answer', 'webhooks'],
-  ['archives that lie'],
+  ['a backup under load'],
+  ['unresponsive receivers of webhooks', 'webhooks'],
+  ['archives with false records'],
 ]
 
-const numbered = (letter: string, list: typeof attacks): Row[] =>
+const withIds = (letter: string, list: typeof attacks): Row[] =>
   list.map(([title, waitsFor], i) => ({
     id: `${letter}${i + 1}`,
     title,
     ...(waitsFor !== undefined && { waitsFor }),
   }))
 
-/** All that is tried against the house, or waits for a feature. */
-export const rows: Row[] = [...numbered('S', attacks), ...numbered('F', faults)]
+/** All attacks and faults that are tried, or wait for a feature. */
+export const rows: Row[] = [...withIds('S', attacks), ...withIds('F', faults)]
 
-/** What is waited for, and the words by which the product would speak of it if it were there. */
+/** The missing features, with the words that the product would use for them. */
 export const missingFeatures: Record<string, RegExp> = {
   webhooks: /webhook/i,
   previews: /preview|thumbnail/i,
 }
 
-/** The tests of each row, by the titles that begin with it: 'S5: …', 'F12, F13: …'. */
+/** Counts the tests of each row by the ids at the beginning of titles: 'S5: …', 'F12, F13: …'. */
 export function testsByRow(): Map<string, number> {
   const tests = new Map<string, number>()
   for (const file of globSync('**/*.test.ts', { cwd: testFolder })) {
@@ -103,7 +106,7 @@ export function testsByRow(): Map<string, number> {
 const testFolder = join(import.meta.dirname, '..')
 const TITLE = /^( *)(?:(test|describe)\b.*|.*\))\(\s*['"`]((?:[SF]\d+, )*[SF]\d+): /gm
 
-/** A describe counts as the tests that stand in it, up to the line that closes it. */
+/** A describe counts as the tests in it, up to the line that closes it. */
 function* titlesIn(text: string) {
   for (const {
     0: { length },

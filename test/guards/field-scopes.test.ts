@@ -12,7 +12,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { giveToken } from '../support/people.ts'
+import { createToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 type Contract = { scope: ApiScope; open: string; closed: string }
@@ -25,7 +25,10 @@ const contract = (open: string, closed: string, scope: ApiScope = 'FILES_READ'):
 const entry =
   'workspace nameWarnings description metadata tags revision createdAt createdBy updatedAt updatedBy trash sharing parent ancestors'
 
-/** Types that show what a workspace holds: the fields that a token without their scope is shown, and those that it is not. */
+/**
+ * Types that show the content of a workspace: fields visible without their scope, and fields that
+ * require it.
+ */
 const content: Record<string, Contract> = {
   File: contract(
     'id name path size status',
@@ -68,7 +71,10 @@ const content: Record<string, Contract> = {
   ActivityEvent: contract('', 'id action actor token entryId path at details', 'ACTIVITY_READ'),
 }
 
-/** Types without content: people, tokens, settings, and what the roots and Workspace ask for themselves (see authorisation). */
+/**
+ * Types without content: people, tokens, settings; roots and Workspace check access themselves (see
+ * authorisation).
+ */
 const plain = [
   ...['Query', 'Mutation', 'Subscription', 'Workspace', 'Viewer', 'User', 'ApiToken', 'Member'],
   ...['ServerInfo', 'RateLimit', 'SharedEntry', 'TableColumn', 'HttpHeader', 'UploadPart'],
@@ -76,7 +82,7 @@ const plain = [
 ]
 const frames = /(Payload|Connection|Edge|Error)$/
 
-/** What payloads, pages and errors say by themselves: words and numbers about the request. */
+/** Fields of payloads, pages and errors themselves: text and numbers about the request. */
 const frameScalars = new Set(
   [
     'code message path retryable id missingScopes requiredRole suggestedName expected actual state entryCount',
@@ -92,7 +98,7 @@ const objectTypes = Object.values(schema.getTypeMap()).filter(
 const words = (line: string) => line.split(' ').filter(Boolean)
 
 describe('every field of the schema that shows content', () => {
-  test('is of a type that is listed here', () => {
+  test('belongs to a type that is listed here', () => {
     const names = objectTypes.map(({ name }) => name)
     expect(
       names.filter((name) => !(name in content || plain.includes(name) || frames.test(name))),
@@ -101,7 +107,7 @@ describe('every field of the schema that shows content', () => {
   })
 
   test.each(Object.entries(content))(
-    'of %s is listed, and opened by its scope',
+    'of %s is listed, and requires its scope',
     (name, { scope, open, closed }) => {
       const type = schema.getType(name)
       const fields = isObjectType(type) ? Object.keys(type.getFields()) : []
@@ -112,7 +118,7 @@ describe('every field of the schema that shows content', () => {
     },
   )
 
-  test('is none of a payload, a page or an error', () => {
+  test('does not occur in a payload, a page or an error', () => {
     const unknown = objectTypes.flatMap((type) => {
       if (!isObjectType(type) || !frames.test(type.name)) return []
       return Object.values(type.getFields())
@@ -135,7 +141,7 @@ describe('a token without FILES_READ', () => {
     const { id } = await createWorkspace(holdall)
     workspaceId = id
     const scopes = apiScopes.filter((scope) => scope !== 'FILES_READ')
-    token = (await giveToken(holdall, { scopes })).secret
+    token = (await createToken(holdall, { scopes })).secret
     file = await uploadFile(holdall, {
       workspaceId,
       name: 'kept.txt',
@@ -188,7 +194,7 @@ describe('a token without FILES_READ', () => {
   const ask = (query: string, variables: object = {}) =>
     holdall.graphql(query, variables as Record<string, unknown>, { token })
 
-  /** A field with all that must be below it. */
+  /** A field with the selection that it needs. */
   function selected(type: string, field: string) {
     const of = schema.getType(type)
     const below = isObjectType(of) ? getNamedType(of.getFields()[field]?.type as never) : null
@@ -197,7 +203,7 @@ describe('a token without FILES_READ', () => {
   }
 
   test.each(['File', 'Folder', 'FileVersion', 'Tag', 'Upload', 'TableRow'])(
-    'is shown of the %s that it has written what is open, and Forbidden for the rest',
+    'sees the visible fields of the %s that it has written, and Forbidden for the rest',
     async (type) => {
       const { mutation, input, path } = rows[type] as (typeof rows)[string]
       const name = `${mutation[0]?.toUpperCase()}${mutation.slice(1)}`
@@ -221,7 +227,7 @@ describe('a token without FILES_READ', () => {
     },
   )
 
-  test('is not shown what stands in the way of its name or its revision', async () => {
+  test('does not see the entry that conflicts by name or revision', async () => {
     const conflict = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
       ... on NameConflictError { suggestedName existing { name } } } }`
     const taken = await ask(conflict, { input: { workspaceId, name: 'kept.txt' } })
@@ -232,7 +238,7 @@ describe('a token without FILES_READ', () => {
     expect((await ask(stale, { input })).data.updateEntry.entry).toBe(null)
   })
 
-  test('reads nothing of a workspace that it reaches by itself or by a payload', async () => {
+  test('reads nothing of a workspace, neither directly nor through a payload', async () => {
     const fields = [
       'root { id }',
       'entries { totalCount }',
@@ -255,7 +261,7 @@ describe('a token without FILES_READ', () => {
     expect((await holdall.http(`/download/${file.id}`, { token })).status).toBe(403)
   })
 
-  test('neither shares an entry nor publishes a workspace', async () => {
+  test('cannot share an entry or publish a workspace', async () => {
     const as = { token }
     const forbidden = { code: 'FORBIDDEN' }
     expect(
@@ -277,7 +283,7 @@ describe('a token without FILES_READ', () => {
     )
   })
 
-  test('lists share links to revoke them, and is not told where they lead', async () => {
+  test('lists share links to revoke them, without their targets', async () => {
     await act(holdall, 'createShareLink', { entry: { id: file.id } }, '__typename')
     const links = (field: string) =>
       ask(`{ viewer { workspaces { nodes { shareLinks { nodes { ${field} } } } } } }`)
@@ -289,7 +295,7 @@ describe('a token without FILES_READ', () => {
       ])
   })
 
-  test('uploads and confirms, by GraphQL and by a form, and reads id, name, path and size', async () => {
+  test('uploads and confirms, by GraphQL and by form, and reads id, name, path and size', async () => {
     const input = { workspaceId, name: 'sent.txt', size: 4 }
     const { upload } = await act(
       holdall,
@@ -313,7 +319,7 @@ describe('a token without FILES_READ', () => {
     expect(Object.keys(form.body).toSorted()).toEqual(['id', 'key', 'name', 'path', 'size'])
   })
 
-  test('a share opens with it as with any other token', async () => {
+  test('opens a share like any other token', async () => {
     const { shareLink } = await act(
       holdall,
       'createShareLink',

@@ -7,7 +7,7 @@ test.each(steps.map(({ query }) => query))('GraphiQL opens with a valid operatio
   expect(validate(schema, parse(query))).toEqual([])
 })
 
-test('its tabs are the main job', () => {
+test('has a tab for each main task', () => {
   const names = steps.map(({ query }) => /(?:mutation|query) (\w+)/.exec(query)?.[1])
   expect(names).toEqual([
     'CreateWorkspace',

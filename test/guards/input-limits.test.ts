@@ -16,11 +16,14 @@ import { missingLimits } from '../../src/graphql/input-limits-plugin.ts'
 import { schema } from '../../src/schema.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** More than the largest limit of a text, with the most expensive characters: marks in an order that normalisation changes. */
+/**
+ * More than the largest limit of a text, in the most expensive characters: marks that normalisation
+ * reorders.
+ */
 const expensive = `a${'\u0301\u0323'.repeat(30_000)}`
 const refusals = ['INVALID_INPUT', 'NOT_FOUND', 'INVALID_CURSOR', 'BAD_USER_INPUT', 'BAD_REQUEST']
 
-test('every text and every list that the API takes has a declared limit', () => {
+test('every text and every list of the API has a declared limit', () => {
   expect(missingLimits(schema)).toEqual([])
 })
 
@@ -29,7 +32,10 @@ type Slot = { name: string; value: unknown }
 const bare = (type: GraphQLInputType): GraphQLInputType =>
   isNonNullType(type) ? bare(type.ofType) : type
 
-/** Inputs of a type that have the expensive text in one place each, and what else is needed. */
+/**
+ * Returns inputs of a type that have the expensive text in one place each, and otherwise what is
+ * required.
+ */
 function slotsOf(type: GraphQLInputType, name: string): Slot[] {
   const inner = bare(type)
   if (isListType(inner))
@@ -68,7 +74,7 @@ const slots = mutations.flatMap(({ name, args: [input] }) =>
     : [],
 )
 
-describe('a text that is longer than is ever read', () => {
+describe('a text above the largest limit', () => {
   let holdall: TestServer
   beforeAll(async () => {
     holdall = await startTestServer()
@@ -78,7 +84,7 @@ describe('a text that is longer than is ever read', () => {
   test.each([
     ['without a token', null],
     ['with one', undefined],
-  ])('is refused in every place of every mutation, %s', async (_, token) => {
+  ])('is rejected in every position of every mutation, %s', async (_, token) => {
     for (const { name, field, type, value } of slots) {
       const query = `mutation ($input: ${type}) { ${field}(input: $input) { __typename ... on UserError { code } } }`
       const { data, errors } = await holdall.graphql(
@@ -91,7 +97,7 @@ describe('a text that is longer than is ever read', () => {
     }
   })
 
-  test('costs less than a plain text of the same length that is taken, wherever it stands', async () => {
+  test('costs less than an accepted plain text of the same length, in any position', async () => {
     const query =
       'mutation ($input: CreateFolderInput!) { createFolder(input: $input) { __typename } }'
     const costOf = async (input: object) => {
@@ -114,7 +120,7 @@ const queries = Object.values(schema.getTypeMap())
   .flatMap((type) => Object.values(type.getFields()).map((field) => ({ type, field })))
   .filter(({ type }) => !['Mutation', 'Subscription'].includes(type.name))
 
-/** The ways to the types that have fields with texts. */
+/** Returns the paths to the types whose fields take texts. */
 const ways: Record<string, (field: string) => string> = {
   Query: (field) => field,
   Workspace: (field) => `workspace(by: { id: $workspace }) { ${field} }`,
@@ -124,7 +130,7 @@ const ways: Record<string, (field: string) => string> = {
 
 type Field = GraphQLField<unknown, unknown>
 
-/** A field with all that it needs, and the expensive text in one of its arguments. */
+/** Returns a field with its required selection and the expensive text in one of its arguments. */
 function written({ name, args }: Field, arg: GraphQLArgument): string {
   const others = args.filter(
     (other) => other !== arg && isNonNullType(other.type) && other.defaultValue === undefined,
@@ -133,7 +139,7 @@ function written({ name, args }: Field, arg: GraphQLArgument): string {
   return `${name}(${[`${arg.name}: $value`, ...given].join(', ')}) { __typename }`
 }
 
-test('a text that is longer than is ever read is refused in every argument of the queries', async () => {
+test('a text above the largest limit is rejected in every argument of queries', async () => {
   await using holdall = await startTestServer()
   const made = await holdall.ask(
     'mutation { createWorkspace(input: { name: "w" }) { ... on CreateWorkspacePayload { workspace { id } } } }',

@@ -26,31 +26,31 @@ const fields = Object.values(schema.getTypeMap())
 const lists = fields.filter(({ field }) => isList(field.type))
 const paged = fields.filter(({ field }) => field.args.some(({ name }) => name === 'first'))
 
-/** The cost of a field with these arguments; a plain number multiplies nothing. */
+/** Returns the cost of a field with these arguments; a plain number multiplies nothing. */
 function costOf({ extensions }: Field, given: object): Partial<Cost> {
   const declared = extensions.complexity
   if (typeof declared !== 'function') return declared as Partial<Cost>
   return declared({ ids: ['a', 'b'], ...given })
 }
 
-test('the guard sees lists and pages', () => {
+test('the guard finds lists and pages', () => {
   expect(lists.length).toBeGreaterThan(70)
   expect(paged.length).toBeGreaterThan(15)
 })
 
-test.each(lists)('$name declares how many items it can give', ({ field }) => {
+test.each(lists)('$name declares its maximum number of items', ({ field }) => {
   const { multiplier } = costOf(field, field.name === 'parts' ? { first: 20 } : {})
   expect(multiplier).toBeGreaterThan(0)
   expect(multiplier).toBeLessThan(UNDECLARED_LIST)
 })
 
-test.each(paged)('$name costs as many items as a page of it can have', ({ field }) => {
+test.each(paged)('$name costs the maximum number of items of its page', ({ field }) => {
   const largest = field.name === 'parts' ? 1000 : maxPageSize
   const multiplierOf = (first: number | null) => costOf(field, { first }).multiplier
   expect([7, 1_000_000_000, -5].map(multiplierOf)).toEqual([7, largest, 0])
 })
 
-test('the lists within an entry count their documented maxima', () => {
+test('the lists of an entry cost their documented maxima', () => {
   const multiplierOf = (name: string) => {
     const field = fields.find((known) => known.name === name)?.field
     return field && costOf(field, {}).multiplier

@@ -1,13 +1,13 @@
 import type { Place } from './tenant-fixture.ts'
 
-type Try = {
-  /** Without it the token is refused. */
+type Case = {
+  /** The scope without which the token is refused. */
   scope: string
-  /** Inputs that succeed in one's own place; together they fill every slot for an id. */
+  /** Inputs that succeed in the own workspace; together they fill every slot for an id. */
   inputs: (place: Place) => Record<string, unknown>[]
-  /** What a VIEWER is told, where it is not FORBIDDEN. */
+  /** Result for a VIEWER, if it is not FORBIDDEN. */
   viewer?: string
-  /** What a token of another workspace is told, where it is neither FORBIDDEN nor NOT_FOUND. */
+  /** Results for a token of another workspace, if other than FORBIDDEN or NOT_FOUND. */
   bound?: string
 }
 
@@ -18,8 +18,8 @@ const both = (id: string, place: Place, path: string) => [
 const file = (place: Place) => both(place.fileId, place, place.filePath)
 const folder = (place: Place) => both(place.folderId, place, place.folderPath)
 
-/** How each mutation is tried. A new one fails until it is here. */
-export const mutations: Record<string, Try> = {
+/** The cases of each mutation. A new mutation fails until it is listed here. */
+export const mutations: Record<string, Case> = {
   createWorkspace: { scope: 'WORKSPACES_WRITE', inputs: () => [{ name: 'new' }], viewer: 'OK' },
   updateWorkspace: {
     scope: 'WORKSPACES_WRITE',
@@ -55,7 +55,7 @@ export const mutations: Record<string, Try> = {
     ],
   },
   revokeAllApiTokens: { scope: 'TOKENS_WRITE', inputs: () => [{}], viewer: 'OK', bound: 'OK' },
-  // A token of somebody else is not even there.
+  // The token of another user does not exist.
   revokeApiToken: {
     scope: 'TOKENS_WRITE',
     inputs: ({ tokenId }) => [{ tokenId }],
@@ -138,7 +138,7 @@ export const mutations: Record<string, Try> = {
       { workspaceId, versionOf: fileId, name: 'new', size: 1 },
     ],
   },
-  // An upload is its maker's own, and nobody else's to see.
+  // Only its creator sees an upload.
   confirmUpload: {
     scope: 'FILES_WRITE',
     inputs: ({ receivedId }) => [{ uploadId: receivedId }],
@@ -170,7 +170,7 @@ function into(place: Place) {
   return files.map((entry, i) => ({ entries: [{ entry }], destination: folders[i] }))
 }
 
-/** One of each type that has an id. */
+/** One object of each type that has an id. */
 export const nodes: Record<string, (place: Place) => string> = {
   Workspace: ({ workspaceId }) => workspaceId,
   Folder: ({ folderId }) => folderId,
@@ -184,7 +184,7 @@ export const nodes: Record<string, (place: Place) => string> = {
   ShareLink: ({ shareLinkId }) => shareLinkId,
 }
 const more = ['rootId', 'versionId', 'trashedId', 'receivedId'] as const
-/** All ids of a place. */
+/** Returns all ids of a workspace. */
 export const idsOf = (place: Place) => [
   ...Object.values(nodes).map((id) => id(place)),
   ...more.map((key) => place[key]),

@@ -5,14 +5,14 @@ import { schema } from '../../src/schema.ts'
 import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** More than a page of 20, and for the whole tree more than one of 100. */
-const MORE = 22
+/** More than a page of 20; in the whole tree more than a page of 100. */
+const SECOND_PAGE_SIZE = 22
 const MANY = 104
 
 let holdall: TestServer
 let ids: { workspace: string; folder: string; file: string; tag: string }
 
-/** Does the same many times in one request; the payloads. */
+/** Runs a mutation many times in one request. Returns the payloads. */
 async function repeat(n: number, name: string, inputOf: (i: number) => object, selection: string) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const all = Array.from({ length: n }, (_, i) => i)
@@ -31,57 +31,78 @@ beforeAll(async () => {
   holdall = await startTestServer()
   const { id: workspaceId, root } = await createWorkspace(holdall)
   const folders = await repeat(
-    MANY - MORE,
+    MANY - SECOND_PAGE_SIZE,
     'createFolder',
     (i) => ({
       workspaceId,
       name: `folder ${i}`,
       tags:
-        i === 0 ? ['common', ...Array.from({ length: MORE }, (_, n) => `tag ${n}`)] : ['common'],
+        i === 0
+          ? ['common', ...Array.from({ length: SECOND_PAGE_SIZE }, (_, n) => `tag ${n}`)]
+          : ['common'],
     }),
     'folder { id tags { id name } }',
   )
   const first = folders[0].folder
   const files = []
-  for (let i = 0; i < MORE; i++)
+  for (let i = 0; i < SECOND_PAGE_SIZE; i++)
     files.push(await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: `bytes ${i}` }))
   const [file] = files as [(typeof files)[0]]
   const copies = { destination: { id: first.id }, entries: items(...files) }
   await act(holdall, 'copyEntries', copies, 'succeeded')
   await repeat(
-    MORE,
+    SECOND_PAGE_SIZE,
     'copyEntries',
     (i) => ({ destination: { id: folders[i + 1].folder.id }, entries: items(file) }),
     'succeeded',
   )
-  await repeat(MORE, 'restoreVersion', () => ({ versionId: file.version.id }), 'version { id }')
+  await repeat(
+    SECOND_PAGE_SIZE,
+    'restoreVersion',
+    () => ({ versionId: file.version.id }),
+    'version { id }',
+  )
   const going = await repeat(
-    MORE,
+    SECOND_PAGE_SIZE,
     'createFolder',
     (i) => ({ workspaceId, name: `going ${i}` }),
     'folder { id }',
   )
   await trashEntries(holdall, ...going.map(({ folder }) => folder))
-  const uploads = Array.from({ length: MORE }, (_, i) => ({ workspaceId, name: `u${i}`, size: 1 }))
+  const uploads = Array.from({ length: SECOND_PAGE_SIZE }, (_, i) => ({
+    workspaceId,
+    name: `u${i}`,
+    size: 1,
+  }))
   await act(holdall, 'createUploads', { uploads }, 'succeeded')
   await repeat(
-    MORE,
+    SECOND_PAGE_SIZE,
     'addMember',
     (i) => ({ workspaceId, email: `m${i}@example.org` }),
     'member { role }',
   )
   await repeat(
-    MORE,
+    SECOND_PAGE_SIZE,
     'createApiToken',
     (i) => ({ workspaceId, name: `token ${i}`, scopes: ['FILES_READ'] }),
     'token { id }',
   )
-  await repeat(MORE, 'createShareLink', () => ({ entry: { id: first.id } }), 'shareLink { id }')
-  await repeat(MORE, 'createWorkspace', (i) => ({ name: `Workspace ${i}` }), 'workspace { id }')
+  await repeat(
+    SECOND_PAGE_SIZE,
+    'createShareLink',
+    () => ({ entry: { id: first.id } }),
+    'shareLink { id }',
+  )
+  await repeat(
+    SECOND_PAGE_SIZE,
+    'createWorkspace',
+    (i) => ({ name: `Workspace ${i}` }),
+    'workspace { id }',
+  )
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
   await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, 'table { name }')
   const link = { table: 'plates', column: 'image' }
-  await repeat(MORE, 'linkRow', () => ({ fileId: file.id, link }), 'row { id }')
+  await repeat(SECOND_PAGE_SIZE, 'linkRow', () => ({ fileId: file.id, link }), 'row { id }')
   const tag = first.tags.find(({ name }: { name: string }) => name === 'common')
   ids = { workspace: workspaceId, folder: root.id, file: file.id, tag: tag.id }
   return () => holdall[Symbol.asyncDispose]()
@@ -102,7 +123,7 @@ const inNode = async (id: string, type: string, field: string) =>
     })
   ).node.page
 
-/** Asks for a page without saying how large: each field of the schema that takes `first`. */
+/** Reads a page without `first`, for each field of the schema that takes it. */
 const probes: Record<string, () => Promise<Page>> = {
   'DuplicateGroup.files': async () =>
     (await inWorkspace(`duplicates(first: 1) { nodes { files { ${page} } } }`)).nodes[0].files,
@@ -130,8 +151,8 @@ const probes: Record<string, () => Promise<Page>> = {
   'Workspace.uploads': () => inWorkspace(`uploads { ${page} }`),
 }
 
-/** Where the fixture has no second page: parts are on S3 alone, and few things are logged of a whole server. */
-const byDefaultAlone = ['Upload.parts', 'Query.serverActivity']
+/** Where the fixture has no second page: parts exist on S3 only, and server-wide events are few. */
+const onePageOnly = ['Upload.parts', 'Query.serverActivity']
 
 const paged = Object.values(schema.getTypeMap())
   .filter((type) => isObjectType(type) || isInterfaceType(type))
@@ -140,21 +161,21 @@ const paged = Object.values(schema.getTypeMap())
   )
   .filter(({ field }) => field.args.some(({ name }) => name === 'first'))
 
-/** What the field says of itself, in words or as the default of its argument. */
+/** Page size that the field documents, in its description or as the default of its argument. */
 const described = ({ description, args }: (typeof paged)[number]['field']) => {
   const inWords = /(\d+) \w+ where first and last are absent/.exec(description ?? '')?.[1]
   const first = args.find(({ name }) => name === 'first')
   return Number(inWords ?? first?.default?.value ?? first?.defaultValue ?? defaultPageSize)
 }
 
-test('the guard sees pages', () => expect(paged.length).toBeGreaterThan(15))
+test('the guard finds paginated fields', () => expect(paged.length).toBeGreaterThan(15))
 
 test.each(paged)(
-  '$name gives the page that it describes, 20 unless it says another',
+  '$name returns pages of the documented default size, 20 unless stated otherwise',
   async ({ name, field }) => {
     const expected = name === 'Workspace.entries' ? 100 : defaultPageSize
     expect(described(field)).toBe(expected)
-    if (byDefaultAlone.includes(name)) return
+    if (onePageOnly.includes(name)) return
     const { nodes, edges, changes } = (await probes[name]?.()) ?? {}
     expect((nodes ?? edges ?? changes)?.length).toBe(expected)
   },

@@ -4,11 +4,11 @@ import { ReadWriteDriver } from '../../src/database/sqlite/driver.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database } from '../support/databases.ts'
 
-/** Every statement that the database is given while `story` runs, whichever connection it goes through, and past Kysely too. */
-export async function statementsOf(
-  db: Db,
-  story: () => Promise<unknown>,
-): Promise<CompiledQuery[]> {
+/**
+ * Returns every statement that the database receives while `fn` runs, on any connection, even past
+ * Kysely.
+ */
+export async function statementsOf(db: Db, fn: () => Promise<unknown>): Promise<CompiledQuery[]> {
   const seen: CompiledQuery[] = []
   const connections = await db
     .getExecutor()
@@ -26,7 +26,7 @@ export async function statementsOf(
     }
   }
   try {
-    await story()
+    await fn()
   } finally {
     connections.executeQuery = executeQuery
     if (driver) driver.select = ReadWriteDriver.prototype.select
@@ -34,7 +34,7 @@ export async function statementsOf(
   return seen
 }
 
-/** What the plans of these statements have in them that grows with the tables, in SQLite's words. */
+/** Returns the steps in the plans of these statements that grow with the tables, in SQLite's words. */
 export async function slowSteps(
   db: Db,
   statements: CompiledQuery[],
@@ -52,7 +52,9 @@ export const hasPlan = ({ sql }: CompiledQuery) =>
   /^(select|insert|update|delete|with)\b/i.test(sql)
 export const isSlow = (step: string) =>
   (/^SCAN\b/.test(step) && !harmless.test(step)) || /USE TEMP B-TREE/.test(step)
-/** A virtual table says SCAN of everything; M is a MATCH, = a row by its number. There is a handful of signing keys. */
+/**
+ * For a virtual table SQLite always says SCAN; M is a MATCH, = a lookup by rowid. Signing keys are few.
+ */
 const harmless = /^SCAN (CONSTANT ROW|signingKeys$|\(subquery|\w+ VIRTUAL TABLE INDEX \d+:[M=])/
 
 const stepsIn = {
@@ -62,7 +64,10 @@ const stepsIn = {
     return rows.map(({ detail }) => detail)
   },
 
-  /** Tables of some hundred rows are scanned as soon as looked up: the planner is told to scan and sort only where it must. */
+  /**
+   * PostgreSQL prefers to scan tables of a few hundred rows; these settings make it scan and sort only
+   * if it must.
+   */
   PostgreSQL(db: Db, { sql, parameters }: CompiledQuery): Promise<string[]> {
     return transact(db, async (tx) => {
       for (const way of ['seqscan', 'sort', 'hashjoin', 'mergejoin']) {
@@ -70,7 +75,7 @@ const stepsIn = {
       }
       const query = CompiledQuery.raw(`explain (format json) ${sql}`, [...parameters])
       const { rows } = await tx.executeQuery<{ 'QUERY PLAN': { Plan: Node }[] }>(query)
-      return rows[0]?.['QUERY PLAN'].flatMap(({ Plan }) => wordsFor(Plan)) ?? []
+      return rows[0]?.['QUERY PLAN'].flatMap(({ Plan }) => stepNames(Plan)) ?? []
     })
   },
 }
@@ -83,21 +88,23 @@ type Node = {
   Plans?: Node[]
 }
 
-function wordsFor(node: Node): string[] {
+function stepNames(node: Node): string[] {
   const { 'Node Type': type, 'Relation Name': table, 'Index Name': index } = node
-  const below = (node.Plans ?? []).flatMap(wordsFor)
+  const below = (node.Plans ?? []).flatMap(stepNames)
   if (type === 'Seq Scan') return [`SCAN ${table}`, ...below]
   if (type.includes('Index') && !node['Index Cond']) return [`SCAN ${table} by ${index}`, ...below]
-  // An Incremental Sort reads an index in its order, and puts only its equals in order: under a unique name there are none.
+  // An Incremental Sort reads an index in order and sorts only its equal keys; under a unique name
+  // there are none.
   if (type === 'Sort') return ['USE TEMP B-TREE FOR ORDER BY', ...below]
   return [`${type} ${table ?? ''} ${index ?? ''}`, ...below]
 }
 
 /**
- * PostgreSQL plans by what it knows of the tables, and of small ones it takes whichever index comes first: 50 other workspaces
- * with 1,000 entries each make them what they are in life. SQLite has never run ANALYZE: there the indexes alone decide.
+ * PostgreSQL plans by its statistics, and on small tables any index is good enough. 50 other workspaces
+ * with 1,000 entries each give realistic sizes. SQLite has never run ANALYZE, so its indexes alone
+ * decide.
  */
-export async function knowTables(db: Db): Promise<void> {
+export async function analyzeTables(db: Db): Promise<void> {
   if (database === 'SQLite') return
   for (const statement of [...others, 'analyze'])
     await db.executeQuery(CompiledQuery.raw(statement))

@@ -14,8 +14,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { hasPlan, isSlow, knowTables, slowSteps, statementsOf } from './plan-steps.ts'
-import { furnish, giveToken, type Place } from './tenant-fixture.ts'
+import { analyzeTables, hasPlan, isSlow, slowSteps, statementsOf } from './plan-steps.ts'
+import { createTenant, giveToken, type Place } from './tenant-fixture.ts'
 
 let holdall: TestServer
 let place: Place
@@ -24,18 +24,18 @@ const directions = ['ASC', 'DESC']
 
 beforeAll(async () => {
   holdall = await startTestServer()
-  place = await furnish(holdall, 'lab')
+  place = await createTenant(holdall, 'lab')
   await fill(place)
   upload = await createUpload(holdall, {
     workspaceId: place.workspaceId,
     name: 'slow.bin',
     size: 8,
   })
-  await knowTables(holdall.app.db)
+  await analyzeTables(holdall.app.db)
 }, 120_000)
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** Some hundred rows in each list. */
+/** A few hundred rows in each list. */
 async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   const others = Array.from({ length: 130 }, (_, i) => i)
   for (const i of others) {
@@ -59,17 +59,17 @@ async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   await act(holdall, 'trashEntries', { entries }, 'succeeded')
 }
 
-async function expectQuick(story: () => Promise<unknown>) {
-  const statements = await statementsOf(holdall.app.db, story)
+async function expectIndexed(fn: () => Promise<unknown>) {
+  const statements = await statementsOf(holdall.app.db, fn)
   expect(statements.filter(hasPlan).length).toBeGreaterThan(0)
   expect(await slowSteps(holdall.app.db, statements)).toEqual([])
 }
 
-/** The first page, the page behind its middle, the page before that, and the last. */
+/** The first page, the page after its middle, the page before that, and the last one. */
 async function readPages(id: string, type: string, list: string, args: string[] = []) {
   const read = async (...more: string[]) => {
-    const asked = [...args, ...more].join(', ')
-    const query = `query ($id: ID!) { node(id: $id) { ... on ${type} { list: ${list}(${asked}) {
+    const allArguments = [...args, ...more].join(', ')
+    const query = `query ($id: ID!) { node(id: $id) { ... on ${type} { list: ${list}(${allArguments}) {
       totalCount edges { cursor node { __typename } } pageInfo { hasNextPage hasPreviousPage }
     } } } }`
     return (await holdall.ask(query, { id })).node.list
@@ -96,28 +96,28 @@ const trashOrders = ['TRASHED_AT', 'NAME', 'SIZE'].flatMap((field) =>
 
 describe('a page of a list neither scans nor sorts', () => {
   test.each(entryOrders)('children by %s', (order) =>
-    expectQuick(() => readPages(place.rootId, 'Folder', 'children', [`orderBy: { ${order} }`])),
+    expectIndexed(() => readPages(place.rootId, 'Folder', 'children', [`orderBy: { ${order} }`])),
   )
 
   test.each(entryOrders)('the flat list by %s', (order) =>
-    expectQuick(() =>
+    expectIndexed(() =>
       readPages(place.workspaceId, 'Workspace', 'entries', [`orderBy: { ${order} }`]),
     ),
   )
 
   test.each(trashOrders)('the trash by %s', (order) =>
-    expectQuick(() =>
+    expectIndexed(() =>
       readPages(place.workspaceId, 'Workspace', 'trash', [`orderBy: { ${order} }`]),
     ),
   )
 
   test.each(['tags', 'uploads', 'members', 'apiTokens', 'activity'])('%s', (list) =>
-    expectQuick(() => readPages(place.workspaceId, 'Workspace', list)),
+    expectIndexed(() => readPages(place.workspaceId, 'Workspace', list)),
   )
 
-  // One's memberships are few, and their names stand in another table: they are sought, then sorted.
+  // A user has few memberships; their names are in another table, so they are looked up and sorted.
   test.each(['NAME', 'CREATED_AT'])(
-    'the workspaces of a user by %s, but for the sort',
+    'the workspaces of a user by %s, except for the sort',
     async (field) => {
       const query = `{ viewer { workspaces(first: 5, orderBy: { field: ${field} }) { totalCount edges { cursor } } } }`
       const statements = await statementsOf(holdall.app.db, () => holdall.ask(query))
@@ -126,10 +126,10 @@ describe('a page of a list neither scans nor sorts', () => {
     },
   )
 
-  test('versions', () => expectQuick(() => readPages(place.fileId, 'File', 'versions')))
+  test('versions', () => expectIndexed(() => readPages(place.fileId, 'File', 'versions')))
 
   test('the activity of one entry', () =>
-    expectQuick(() =>
+    expectIndexed(() =>
       readPages(place.workspaceId, 'Workspace', 'activity', [
         `filter: { entryId: "${place.fileId}" }`,
       ]),
@@ -140,13 +140,13 @@ const entryFields = `__typename id name path tags { name } createdBy { name } up
   trash { purgeAt } parent { id } ancestors { id } workspace { name }
   ... on File { size version { number createdBy { name } } }`
 
-describe('what is looked for is looked up', () => {
+describe('lookups use an index', () => {
   beforeAll(async () => {
     const { workspaceId, folderId } = place
     await uploadFile(holdall, { workspaceId, folderId, name: 'in the box', bytes: 'x' })
   })
 
-  const seek = async (query: string, filter: object = {}) => {
+  const search = async (query: string, filter: object = {}) => {
     const document = `query ($id: ID!, $query: String!, $filter: EntryFilter, $after: String) {
       workspace(by: { id: $id }) { search(query: $query, filter: $filter, first: 5, after: $after) {
         totalCount edges { cursor highlights { text } node { id } }
@@ -172,24 +172,24 @@ describe('what is looked for is looked up', () => {
     ['words and a pattern', 'file', { pathGlob: '*5*' }],
   ])('search: %s', async (_, query, filter) => {
     const statements = await statementsOf(holdall.app.db, async () =>
-      expect(await seek(query, filter)).toBeGreaterThan(0),
+      expect(await search(query, filter)).toBeGreaterThan(0),
     )
-    // Rows are fetched by their ids, however many others the workspace has.
-    const isWalk = (step: string) => isSlow(step) || /entries_workspaceId_kind/.test(step)
-    expect(await slowSteps(holdall.app.db, statements, isWalk)).toEqual([])
+    // Rows are fetched by id, however many others the workspace has.
+    const isScan = (step: string) => isSlow(step) || /entries_workspaceId_kind/.test(step)
+    expect(await slowSteps(holdall.app.db, statements, isScan)).toEqual([])
   })
 
   test.each(['pathGlob: "*e*"', 'pathRegex: "[a-z]"', 'pathPrefix: "f"'])(
     'a flat list by %s',
     (filter) =>
-      expectQuick(() =>
+      expectIndexed(() =>
         readPages(place.workspaceId, 'Workspace', 'entries', [`filter: { ${filter} }`]),
       ),
   )
 
-  // Below a folder that holds little all of it is gathered by way of the folders, then sorted.
+  // Below a small folder the entries are collected through the folders, then sorted.
   test.each(['pathGlob: "lab box/**"', 'pathRegex: "^lab box/.*x$"', 'pathPrefix: "lab box/"'])(
-    'a flat list below a folder by %s, but for the sort',
+    'a flat list below a folder by %s, except for the sort',
     async (filter) => {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) {
         entries(filter: { ${filter} }) { totalCount nodes { id } }
@@ -205,8 +205,8 @@ describe('what is looked for is looked up', () => {
     },
   )
 
-  test('a change of one entry, in the index too', () =>
-    expectQuick(async () => {
+  test('updates one entry by its key, in the search index too', () =>
+    expectIndexed(async () => {
       const entry = { id: place.fileId }
       await act(
         holdall,
@@ -217,7 +217,7 @@ describe('what is looked for is looked up', () => {
     }))
 })
 
-describe('one thing by its name is sought, not scanned for', () => {
+describe('one object is looked up by an index, not by a scan', () => {
   test('node(id:) of every type', () => {
     const { workspaceId, folderId, fileId, versionId, uploadId, tagId, tokenId, userId, eventId } =
       place
@@ -232,7 +232,7 @@ describe('one thing by its name is sought, not scanned for', () => {
       userId,
       eventId,
     ]
-    return expectQuick(async () => {
+    return expectIndexed(async () => {
       for (const id of ids) {
         const { node } = await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id })
         expect(node).toEqual({ id })
@@ -244,8 +244,8 @@ describe('one thing by its name is sought, not scanned for', () => {
     })
   })
 
-  test('S16: all about the entries of a page', () =>
-    expectQuick(() =>
+  test('S16: everything about the entries of a page', () =>
+    expectIndexed(() =>
       holdall.ask(
         `query ($id: ID!) { node(id: $id) { ... on Folder { totals { bytes } children(first: 30) { nodes { ${entryFields} } } } } }`,
         { id: place.rootId },
@@ -253,7 +253,7 @@ describe('one thing by its name is sought, not scanned for', () => {
     ))
 
   test('entryByPath and the workspace by its slug', () =>
-    expectQuick(async () => {
+    expectIndexed(async () => {
       const query = `query ($slug: String!, $path: String!) {
         workspace(by: { slug: $slug }) { entryByPath(path: $path) { ${entryFields} } }
       }`
@@ -261,7 +261,7 @@ describe('one thing by its name is sought, not scanned for', () => {
       expect(workspace.entryByPath.id).toBe(place.fileId)
     }))
 
-  test('S26: what an upload is created by, and in their own index the unfinished ones of its maker', async () => {
+  test('S26: the counts of createUpload, with an index of its own for the creator’s unfinished uploads', async () => {
     const { workspaceId } = place
     const { db } = holdall.app
     const create = () => createUpload(holdall, { workspaceId, name: 'one more.bin', size: 8 })
@@ -274,23 +274,23 @@ describe('one thing by its name is sought, not scanned for', () => {
   })
 
   test('an upload from HEAD to confirm', () =>
-    expectQuick(async () => {
+    expectIndexed(async () => {
       await holdall.http(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } })
       await sendBytes(holdall, upload, '1234')
       await sendBytes(holdall, upload, '5678', 4)
       await confirmUpload(holdall, { uploadId: upload.id })
     }))
 
-  test('a download, by its link and by a token', () =>
-    expectQuick(async () => {
+  test('a download, by its link and by token', () =>
+    expectIndexed(async () => {
       const signed = await holdall.http(await downloadUrl(holdall, place.fileId), { token: null })
       expect([signed.status, await signed.text()]).toEqual([200, 'version 19'])
       const bearer = await holdall.http(`/download/${place.fileId}`)
       expect([bearer.status, await bearer.text()]).toEqual([200, 'version 19'])
     }))
 
-  test('what has changed, from the first event on, and everything as changes', () =>
-    expectQuick(async () => {
+  test('changes since the first event, and the full snapshot', () =>
+    expectIndexed(async () => {
       const { workspaceId } = place
       const since = encodeSyncCursor(holdall.app.signingKeys, workspaceId, { seq: 0 })
       const { changes } = await allChanges(holdall, workspaceId, { since, first: 40 })
@@ -300,10 +300,12 @@ describe('one thing by its name is sought, not scanned for', () => {
     }))
 
   test('the next job', () =>
-    expectQuick(() => claim(holdall.app.db, { owner: 'x', now: 0, leaseMs: 1, kinds: ['a', 'b'] })))
+    expectIndexed(() =>
+      claim(holdall.app.db, { owner: 'x', now: 0, leaseMs: 1, kinds: ['a', 'b'] }),
+    ))
 })
 
-test('what scans or sorts is found out, in a transaction too', async () => {
+test('the guard detects scans and sorts, also in a transaction', async () => {
   const { db } = holdall.app
   const statements = await statementsOf(db, () =>
     transact(db, async (tx) => {

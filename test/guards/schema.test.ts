@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { printedSchema } from '../../src/schema.ts'
 
-test('schema.graphql is what the code serves (npm test -- -u writes it)', async () => {
+test('schema.graphql matches the code (npm test -- -u writes it)', async () => {
   await expect(printedSchema).toMatchFileSnapshot('../../schema.graphql')
 })

@@ -6,13 +6,13 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { firstToken, invite, unbind } from '../support/people.ts'
+import { firstToken, invite, unbindToken } from '../support/people.ts'
 import type { TestServer } from '../support/test-server.ts'
 
-/** A workspace with one of everything that has an id. Every name in it bears the mark. */
-export type Place = Awaited<ReturnType<typeof furnish>>
+/** A workspace with one object of each type that has an id. Every name in it contains the mark. */
+export type Place = Awaited<ReturnType<typeof createTenant>>
 
-/** All of these; a test that wants a token without one of them leaves it out. */
+/** All scopes; a test of a token without one of them leaves it out. */
 export const allScopes = [
   'FILES_READ',
   'FILES_WRITE',
@@ -25,7 +25,7 @@ export const allScopes = [
   'WORKSPACES_WRITE',
 ]
 
-export async function furnish(holdall: TestServer, mark: string, token = holdall.token) {
+export async function createTenant(holdall: TestServer, mark: string, token = holdall.token) {
   const as = { token }
   const { id: workspaceId, slug, root } = await createWorkspace(holdall, { name: mark }, as)
   const file = (name: string, more = {}) =>
@@ -49,7 +49,7 @@ export async function furnish(holdall: TestServer, mark: string, token = holdall
   const folder = await createFolder(holdall, box, { token: given.secret })
   const first = await file('data.txt', { tags: [`${mark} red`] })
   const second = await file('data.txt', { onConflict: 'NEW_VERSION', bytes: `${mark} more` })
-  const trashed = await trashedWithItsFolder(holdall, { workspaceId, mark, as })
+  const trashed = await createTrashedFileInTrashedFolder(holdall, { workspaceId, mark, as })
   const open = { workspaceId, size: 4 }
   const upload = await createUpload(holdall, { ...open, name: `${mark} open.txt` }, as)
   const received = await createUpload(holdall, { ...open, name: `${mark} here.txt` }, as)
@@ -90,7 +90,7 @@ export async function furnish(holdall: TestServer, mark: string, token = holdall
 
 type As = { token: string }
 
-/** The confirmed upload of an archive with nothing in it. */
+/** Returns the confirmed upload of an empty archive. */
 export async function archiveUpload(holdall: TestServer, workspaceId: string, as: As) {
   const bytes = Buffer.alloc(22)
   bytes.write('PK\x05\x06', 'latin1')
@@ -102,8 +102,8 @@ export async function archiveUpload(holdall: TestServer, workspaceId: string, as
   return upload.id
 }
 
-/** A file in the trash whose folder is there too, so that it can only be restored elsewhere. */
-async function trashedWithItsFolder(
+/** A trashed file in a trashed folder, so that it can only be restored elsewhere. */
+async function createTrashedFileInTrashedFolder(
   holdall: TestServer,
   { workspaceId, mark, as }: { workspaceId: string; mark: string; as: As },
 ) {
@@ -120,7 +120,7 @@ async function trashedWithItsFolder(
 
 let people = 0
 
-/** Lets a new user in and answers with its id. */
+/** Adds a new user. Returns its id. */
 export async function addMember(
   holdall: TestServer,
   { workspaceId, role }: { workspaceId: string; role: string },
@@ -132,7 +132,7 @@ export async function addMember(
   return member.user.id
 }
 
-/** A new token with all scopes, where `input` does not say otherwise. */
+/** Creates a token with all scopes by default. */
 export function giveToken(holdall: TestServer, input: Record<string, unknown>, as: As = holdall) {
   const token = { name: 'a token', scopes: allScopes, ...input }
   return act(holdall, 'createApiToken', token, 'secret token { id }', as)
@@ -150,10 +150,10 @@ async function lookUp(holdall: TestServer, workspaceId: string, as: As) {
   return { tagId: workspace.tags.nodes[0].id, eventId: workspace.activity.nodes[0].id }
 }
 
-/** The token, bound to no workspace, of somebody who owns another one. */
+/** Returns an unbound token of the owner of another workspace. */
 export async function strangersToken(holdall: TestServer): Promise<string> {
-  const elsewhere = await furnish(holdall, 'elsewhere')
+  const elsewhere = await createTenant(holdall, 'elsewhere')
   const { token, tokenId } = await invite(holdall, elsewhere.workspaceId, 'OWNER')
-  await unbind(holdall, tokenId)
+  await unbindToken(holdall, tokenId)
   return token
 }

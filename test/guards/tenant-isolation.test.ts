@@ -11,17 +11,17 @@ import { act } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
 import { firstToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { fills, graft, idSlots, selectionOf } from './id-slots.ts'
+import { fills, idSlots, selectionOf, withIdIn } from './id-slots.ts'
 import { idsOf, mutations, nodes } from './mutation-cases.ts'
-import { addMember, allScopes, furnish, giveToken, type Place } from './tenant-fixture.ts'
+import { addMember, allScopes, createTenant, giveToken, type Place } from './tenant-fixture.ts'
 
-/** Lists that take ids: asked of one's own thing, with one's own id they find something. */
-type ListTry = { filter: Record<string, unknown> }
-const entryFilters = (place: Place): ListTry[] => [
+/** Lists that take ids: with an own id they return something. */
+type ListCase = { filter: Record<string, unknown> }
+const entryFilters = (place: Place): ListCase[] => [
   { filter: { within: place.rootId } },
   { filter: { createdBy: [ownerOf(place)] } },
 ]
-const lists: Record<string, (place: Place) => ListTry[]> = {
+const lists: Record<string, (place: Place) => ListCase[]> = {
   'Workspace.entries': entryFilters,
   'Workspace.search': entryFilters,
   'Folder.children': entryFilters,
@@ -32,11 +32,11 @@ const lists: Record<string, (place: Place) => ListTry[]> = {
     { filter: { actorIds: [ownerOf(place)] } },
   ],
 }
-/** What lists ask for besides; one's own things are called so. */
+/** Further arguments of these lists; own objects have these names. */
 const required: Record<string, string> = { 'Workspace.search': 'query: "own", ' }
 const ownerOf = ({ mark }: Place) => (mark === theirMark ? people.owner : people.outsider)
 
-/** Query fields with an id in them are tried below; the others are nobody's in particular. */
+/** Query fields with an id are tried below; the others belong to no tenant. */
 const queries = {
   withIds: ['node', 'nodes', 'workspace'],
   without: ['viewer', 'serverInfo', 'rateLimit', 'shared', 'serverActivity'],
@@ -57,28 +57,28 @@ const people = { owner: '', outsider: '' }
 
 beforeAll(async () => {
   holdall = await startTestServer({ now: () => Date.now() + later })
-  theirs = await furnish(holdall, theirMark)
-  const other = await furnish(holdall, 'elsewhere')
+  theirs = await createTenant(holdall, theirMark)
+  const other = await createTenant(holdall, 'elsewhere')
   people.owner = (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id
-  Object.assign(people, await newcomer(other.workspaceId, 'OWNER', 'outsider'))
-  await newcomer(theirs.workspaceId, 'VIEWER', 'viewer')
+  Object.assign(people, await addUser(other.workspaceId, 'OWNER', 'outsider'))
+  await addUser(theirs.workspaceId, 'VIEWER', 'viewer')
   tokens.bound = (await giveToken(holdall, { workspaceId: other.workspaceId })).secret
   const expiresAt = new Date(Date.now() + 60_000).toISOString()
   tokens.expired = (await giveToken(holdall, { expiresAt })).secret
   later = 120_000
-  before = await everythingOf(holdall.app.db, theirs.workspaceId)
+  before = await readRowsOf(holdall.app.db, theirs.workspaceId)
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** A new user who is in one workspace, with a token of their own that no workspace binds. */
-async function newcomer(workspaceId: string, role: string, name: 'outsider' | 'viewer') {
+/** Adds a user to one workspace, with an unbound token. */
+async function addUser(workspaceId: string, role: string, name: 'outsider' | 'viewer') {
   const userId = await addMember(holdall, { workspaceId, role })
   tokens[name] = (await firstToken(holdall, { workspaceId: null, userId })).secret
   return { [name]: userId }
 }
 
-/** Each row that belongs to a workspace; only when a token was used may change. */
-async function everythingOf(db: Db, workspaceId: string) {
+/** Every row that belongs to a workspace; only lastUsedAt of tokens may change. */
+async function readRowsOf(db: Db, workspaceId: string) {
   const tables = [
     'members',
     'activity',
@@ -114,7 +114,7 @@ async function everythingOf(db: Db, workspaceId: string) {
     rows: (await Promise.all(rows)).map(inOrder),
   }
 }
-/** PostgreSQL gives rows in no order of its own. */
+/** PostgreSQL returns rows in no particular order. */
 const inOrder = <R extends object>(rows: R[]) =>
   rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 const ofOwnEntries = (entries: { id?: unknown }[] = []) => {
@@ -126,13 +126,13 @@ const mutationFields = schema.getMutationType()?.getFields() ?? {}
 const queryFields = schema.getQueryType()?.getFields() ?? {}
 const nodeTypes = schema.getPossibleTypes(schema.getType('Node') as GraphQLInterfaceType)
 
-/** Tells a mutation's outcome in codes: OK, or what went wrong, of the whole or of each item; and looks for leaks. */
+/** Returns the result of a mutation as codes, of the whole or of each item, and checks for leaks. */
 async function outcome(name: string, input: object, token: string | null) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
   const selection = selectionOf(mutationFields[name]?.type as never, 3)
   const query = `mutation ($input: ${type}) { answer: ${name}(input: $input) ${selection} }`
   const { status, data, errors } = await holdall.graphql(query, { input }, { token })
-  if (token !== holdall.token && token !== tokens.viewer) refuseLeak({ data, errors }, input)
+  if (token !== holdall.token && token !== tokens.viewer) expectNoLeak({ data, errors }, input)
   const codes: string[] = errors?.map(({ extensions }) => extensions?.code) ?? []
   const answer = data?.answer
   if (answer?.code) codes.push(answer.code)
@@ -140,23 +140,23 @@ async function outcome(name: string, input: object, token: string | null) {
   return { status, codes: codes.length > 0 ? codes : ['OK'], answer }
 }
 
-/** What a stranger said themselves may be repeated to them. */
-function refuseLeak(answer: unknown, said: unknown) {
-  const words = JSON.stringify(said).match(/"[^"]*"/g) ?? []
-  const told = words.reduce(
+/** Values that a stranger sent may be repeated to them. */
+function expectNoLeak(answer: unknown, sent: unknown) {
+  const words = JSON.stringify(sent).match(/"[^"]*"/g) ?? []
+  const remaining = words.reduce(
     (text, word) => text.replaceAll(word.slice(1, -1), ''),
     JSON.stringify(answer),
   )
-  expect(told).not.toContain(theirMark)
+  expect(remaining).not.toContain(theirMark)
 }
 
-test('every mutation, every query, every type with an id and every list that takes one is tried', () => {
-  const takers = Object.values(schema.getTypeMap()).flatMap(listsWithIds)
+test('covers every mutation, query, type with an id, and list that takes one', () => {
+  const listsTakingIds = Object.values(schema.getTypeMap()).flatMap(listsWithIds)
   expect(Object.keys(mutations).sort()).toEqual(Object.keys(mutationFields).sort())
   expect([...queries.withIds, ...queries.without].sort()).toEqual(Object.keys(queryFields).sort())
   expect(Object.keys(nodes).sort()).toEqual(nodeTypes.map(({ name }) => name).sort())
-  expect(Object.keys(lists).sort()).toEqual(takers.map(({ name }) => name).sort())
-  for (const { name, slots } of takers) expectFilled(slots, lists[name]?.(theirs) ?? [])
+  expect(Object.keys(lists).sort()).toEqual(listsTakingIds.map(({ name }) => name).sort())
+  for (const { name, slots } of listsTakingIds) expectFilled(slots, lists[name]?.(theirs) ?? [])
   for (const name of queries.without) expect(slotsOf(queryFields[name]?.args ?? [])).toEqual([])
 })
 
@@ -188,15 +188,15 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
     slot.replace(/^input\./, ''),
   )
 
-  test('an outsider finds nothing by the ids of others, and does the same with their own', async () => {
+  test('an outsider finds nothing by foreign ids, and succeeds with own ids', async () => {
     expectFilled(slots, inputs(theirs))
     for (const [i, foreign] of inputs(theirs).entries()) {
-      const own = await furnish(holdall, `own-${name}`, tokens.outsider)
+      const own = await createTenant(holdall, `own-${name}`, tokens.outsider)
       const input = inputs(own)[i] ?? {}
       for (const slot of slots.filter((slot) => fills(input, slot))) {
         const { codes } = await outcome(
           name,
-          graft(input, foreign, slot) as object,
+          withIdIn(input, foreign, slot) as object,
           tokens.outsider,
         )
         expect([slot, ...codes]).toEqual([slot, 'NOT_FOUND'])
@@ -205,7 +205,7 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
     }
   })
 
-  test('a token of another workspace and no token find nothing either', async () => {
+  test('a token of another workspace finds nothing, and neither does a request without a token', async () => {
     const hidden = bound ?? (slots.length > 0 ? 'NOT_FOUND' : 'FORBIDDEN')
     for (const input of inputs(theirs)) {
       expect((await outcome(name, input, tokens.bound)).codes).toEqual([hidden])
@@ -214,20 +214,20 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
     }
   })
 
-  test('a VIEWER may not', async () => {
+  test('a VIEWER is refused', async () => {
     for (const input of inputs(theirs)) {
       expect((await outcome(name, input, tokens.viewer)).codes).toEqual([viewer])
     }
   })
 
-  test('an expired token opens nothing', async () => {
+  test('an expired token is refused', async () => {
     for (const input of inputs(theirs)) {
       const { status, codes } = await outcome(name, input, tokens.expired)
       expect([status, ...codes]).toEqual([401, 'UNAUTHENTICATED'])
     }
   })
 
-  test(`a token without ${scope} is told so`, async () => {
+  test(`a token without ${scope} is refused, with the missing scope`, async () => {
     const { secret } = await giveToken(holdall, {
       scopes: allScopes.filter((other) => other !== scope),
     })
@@ -242,12 +242,12 @@ describe.each(Object.keys(mutationFields))('S8: %s', (name) => {
 describe.each(nodeTypes.map(({ name }) => name))('S8: node(id:) of %s', (name) => {
   const query = `query ($id: ID!) { node(id: $id) { __typename ... on ${name} ${selectionOf(schema.getType(name) as never)} } }`
 
-  test('is there for its owner', async () => {
+  test('exists for its owner', async () => {
     const id = nodes[name]?.(theirs)
     expect((await holdall.ask(query, { id })).node).toMatchObject({ __typename: name, id })
   })
 
-  test.each(['outsider', 'bound', null] as const)('is nothing to: %s', async (who) => {
+  test.each(['outsider', 'bound', null] as const)('does not exist for: %s', async (who) => {
     const id = nodes[name]?.(theirs)
     const { data, errors } = await holdall.graphql(query, { id }, { token: who && tokens[who] })
     expect({ data, errors }).toEqual({ data: { node: null }, errors: undefined })
@@ -263,8 +263,8 @@ describe.each(nodeTypes.map(({ name }) => name))('S8: node(id:) of %s', (name) =
   })
 })
 
-test('S8: nodes(ids:) gives a stranger their own and null for the rest', async () => {
-  const own = await furnish(holdall, 'own', tokens.outsider)
+test('S8: nodes(ids:) returns a stranger’s own nodes, and null for the rest', async () => {
+  const own = await createTenant(holdall, 'own', tokens.outsider)
   const ids = idsOf(theirs).flatMap((id, i) => [id, idsOf(own)[i] ?? ''])
   const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }'
   const { nodes: found } = await holdall.ask(query, { ids }, { token: tokens.outsider })
@@ -295,8 +295,8 @@ describe.each(Object.keys(lists))('S8: %s', (name) => {
     list: ${field}(${required[name] ?? ''}filter: $filter) { totalCount edges { node { __typename } } }
   } } }`
 
-  test('shows nothing foreign, whatever ids are named', async () => {
-    const own = await furnish(holdall, 'own', tokens.outsider)
+  test('returns nothing foreign, whatever ids it gets', async () => {
+    const own = await createTenant(holdall, 'own', tokens.outsider)
     const id = type === 'Folder' ? own.rootId : nodes[type]?.(own)
     for (const [i, { filter }] of (lists[name]?.(own) ?? []).entries()) {
       const ask = (chosen: unknown) =>
@@ -311,7 +311,7 @@ describe.each(Object.keys(lists))('S8: %s', (name) => {
 })
 
 test.each(['outsider', 'bound', 'viewer'] as const)(
-  'S10: the bytes of an upload are not for the %s, even by its address',
+  'S10: the bytes of an upload are not accessible to the %s, even with its address',
   async (who) => {
     for (const method of ['HEAD', 'PATCH', 'DELETE']) {
       const headers = {
@@ -331,7 +331,7 @@ test.each(['outsider', 'bound', 'viewer'] as const)(
   },
 )
 
-test('S8: the bytes of a file are not for strangers', async () => {
+test('S8: the bytes of a file are not accessible to strangers', async () => {
   const get = (token: string | null) => holdall.http(`/download/${theirs.fileId}`, { token })
   expect((await get(tokens.outsider)).status).toBe(404)
   expect((await get(tokens.bound)).status).toBe(404)
@@ -341,26 +341,26 @@ test('S8: the bytes of a file are not for strangers', async () => {
 
 describe('S37: subscriptions', () => {
   const fields = schema.getSubscriptionType()?.getFields() ?? {}
-  const tries: Record<string, (place: Place) => string> = {
+  const subscriptionArguments: Record<string, (place: Place) => string> = {
     workspaceChanges: ({ workspaceId }) => `workspaceId: "${workspaceId}"`,
     uploadChanged: ({ uploadId }) => `uploadId: "${uploadId}"`,
   }
   const preflight = { 'graphql-require-preflight': '1' }
 
-  /** What is told first, in a code where it is an error. */
+  /** Returns the type of the first event, or the error code. */
   async function first(name: string, place: Place, token: string | null) {
-    const query = `subscription { told: ${name}(${tries[name]?.(place)}) ${selectionOf(fields[name]?.type as never, 1)} }`
+    const query = `subscription { event: ${name}(${subscriptionArguments[name]?.(place)}) ${selectionOf(fields[name]?.type as never, 1)} }`
     using stream = await openStream(holdall, query, {}, { token, headers: preflight })
     const { data, errors } = (await stream.next())?.data ?? {}
-    if (token !== holdall.token) refuseLeak({ data, errors }, query)
-    return errors?.[0]?.extensions.code ?? data.told.code ?? data.told.__typename
+    if (token !== holdall.token) expectNoLeak({ data, errors }, query)
+    return errors?.[0]?.extensions.code ?? data.event.code ?? data.event.__typename
   }
 
-  test('all of them are tried', () => {
-    expect(Object.keys(tries).sort()).toEqual(Object.keys(fields).sort())
+  test('all subscriptions are tried', () => {
+    expect(Object.keys(subscriptionArguments).sort()).toEqual(Object.keys(fields).sort())
   })
 
-  test.each(Object.keys(fields))('%s tells its owner and no stranger', async (name) => {
+  test.each(Object.keys(fields))('%s notifies its owner and no stranger', async (name) => {
     expect(['ChangeBatch', 'Upload']).toContain(await first(name, theirs, holdall.token))
     for (const token of [tokens.outsider, tokens.bound, null])
       expect(await first(name, theirs, token)).toBe('NOT_FOUND')
@@ -368,18 +368,18 @@ describe('S37: subscriptions', () => {
   })
 })
 
-test('nothing that strangers tried has changed anything', async () => {
-  expect(await everythingOf(holdall.app.db, theirs.workspaceId)).toEqual(before)
+test('no attempt of a stranger has changed anything', async () => {
+  expect(await readRowsOf(holdall.app.db, theirs.workspaceId)).toEqual(before)
 })
 
-test('in a PUBLIC workspace everybody reads the files, and nobody sees people or changes a thing', async () => {
+test('in a PUBLIC workspace anyone can read files, and cannot see people or change anything', async () => {
   await act(
     holdall,
     'updateWorkspace',
     { workspaceId: theirs.workspaceId, visibility: 'PUBLIC' },
     '__typename',
   )
-  const open = await everythingOf(holdall.app.db, theirs.workspaceId)
+  const open = await readRowsOf(holdall.app.db, theirs.workspaceId)
   const read = `query ($id: ID!) { workspace(by: { id: $id }) { name entries { nodes { id createdBy { email } } } } }`
   for (const token of [tokens.outsider, null]) {
     const { workspace } = await holdall.ask(read, { id: theirs.workspaceId }, { token })
@@ -392,7 +392,7 @@ test('in a PUBLIC workspace everybody reads the files, and nobody sees people or
     }
   }
   for (const [name, { inputs }] of Object.entries(mutations)) {
-    // These are about nothing of a workspace.
+    // These concern nothing in a workspace.
     if (['createWorkspace', 'revokeAllApiTokens'].includes(name)) continue
     for (const input of inputs(theirs)) {
       const { codes } = await outcome(name, input, null)
@@ -402,10 +402,10 @@ test('in a PUBLIC workspace everybody reads the files, and nobody sees people or
       )
     }
   }
-  expect(await everythingOf(holdall.app.db, theirs.workspaceId)).toEqual(open)
+  expect(await readRowsOf(holdall.app.db, theirs.workspaceId)).toEqual(open)
 })
 
-test('the bytes of a file are for a VIEWER, and their log tells of it', async () => {
+test('a VIEWER can download a file, and the download is logged', async () => {
   const response = await holdall.http(`/download/${theirs.fileId}`, { token: tokens.viewer })
   expect([response.status, await response.text()]).toEqual([200, `${theirMark} more`])
 })

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { changesResult, forMirror } from '../support/changes.ts'
+import { changesResult, toMirrorChanges } from '../support/changes.ts'
 import { Mirror } from '../support/mirror.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { ask, untilAnswered } from './asking.ts'
@@ -32,7 +32,7 @@ export async function advance(at: At, workspaceId: string, place: Place): Promis
       return data?.workspace.changes ?? null
     })
     if (!changes) throw new Error(`changes: ${JSON.stringify(batch)}`)
-    place.mirror.apply(forMirror(changes))
+    place.mirror.apply(toMirrorChanges(changes))
     place.cursor = batch.cursor
     hasMore = batch.hasMore
   }

@@ -27,7 +27,7 @@ const faults: Record<string, Fault> = {
     for (const network of member.networks) network.stall()
     await sleep(1_000 + dice.below(5_000))
     for (const network of member.networks) network.blackHole()
-    for (const network of member.networks) network.go()
+    for (const network of member.networks) network.resume()
   },
   async clock(member, dice) {
     await member.end('SIGTERM')

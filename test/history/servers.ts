@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Env } from '../../src/config.ts'
 import { freePort } from '../support/free-port.ts'
 import { openProxy } from '../support/proxy.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 import { serverAt } from '../support/server-at.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { TestServer } from '../support/test-server.ts'
@@ -42,7 +42,7 @@ export async function openInstallation(databaseUrl: string | undefined): Promise
     ...{ PATH, HOME, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY },
     ...{ DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'fatal', DRAIN_SECONDS: '1' },
     ...(databaseUrl && { DATABASE_URL: databaseUrl }),
-    ...(databaseUrl && s3IsGiven && { ...freshPlace(), DOWNLOADS: 'proxy' }),
+    ...(databaseUrl && s3IsGiven && { ...newS3Prefix(), DOWNLOADS: 'proxy' }),
   }
   const ports = await Promise.all(Array.from({ length: databaseUrl ? 3 : 1 }, freePort))
   const members: Member[] = []

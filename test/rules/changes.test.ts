@@ -6,7 +6,7 @@ import {
   type SyncPosition,
 } from '../../src/domains/activity/sync-cursor.ts'
 import { SyncCursorExpired } from '../../src/errors.ts'
-import { changesOf, forMirror } from '../support/changes.ts'
+import { changesOf, toMirrorChanges } from '../support/changes.ts'
 import {
   act,
   batchDone,
@@ -21,7 +21,7 @@ import {
 import { Mirror } from '../support/mirror.ts'
 import { keysOf } from '../support/signing.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { type Deed, deeds, perform } from '../support/tree-operations.ts'
+import { performOperation, type TreeOperation, treeOperations } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
 describe('a cursor', () => {
@@ -209,7 +209,7 @@ describe('a client that keeps a copy', () => {
       batches: fc.integer({ min: 1, max: 8 }),
     })
     const plays = fc.array(
-      fc.oneof({ arbitrary: deeds, weight: 3 }, { arbitrary: asks, weight: 1 }),
+      fc.oneof({ arbitrary: treeOperations, weight: 3 }, { arbitrary: asks, weight: 1 }),
       {
         minLength: 20,
         maxLength: 50,
@@ -228,7 +228,7 @@ describe('a client that keeps a copy', () => {
         )
         await uploadFile(holdall, { workspaceId: id, path: 'a/b', name: 'seed', bytes: 'seed' })
         for (const step of steps) {
-          if ('what' in step) await perform(holdall, id, step as Deed)
+          if ('what' in step) await performOperation(holdall, id, step as TreeOperation)
           else for (let i = 0; i < step.batches; i++) await client.read(step.first)
         }
         await client.catchUp(7)
@@ -245,7 +245,7 @@ function openClient(holdall: TestServer, workspaceId: string) {
   let since: string | undefined
   async function read(first: number): Promise<boolean> {
     const batch = await changesOf(holdall, workspaceId, { since, first })
-    mirror.apply(forMirror(batch.changes))
+    mirror.apply(toMirrorChanges(batch.changes))
     since = batch.cursor
     return batch.hasMore
   }

@@ -1,4 +1,9 @@
-import { coins, loseAndLook, momentsOf, recordUploads } from '../support/power-loss.ts'
+import {
+  checkAfterPowerLoss,
+  powerLossMoments,
+  randomLuck,
+  recordUploads,
+} from '../support/power-loss.ts'
 import { canTrace } from '../support/strace.ts'
 import { type Luck, noLuck } from '../support/traced-disk.ts'
 
@@ -19,8 +24,8 @@ export async function durability({
     const recording = await recordUploads({ first: 2 * cut + 1, cut })
     figures.recordings += 1
     figures.systemCalls += recording.calls.length
-    for (const moment of momentsOf(recording)) {
-      for (const luck of [noLuck, coins(seed + moment)]) {
+    for (const moment of powerLossMoments(recording)) {
+      for (const luck of [noLuck, randomLuck(seed + moment)]) {
         if (Date.now() >= until) return figures
         await lose(moment, luck)
         figures.powerLosses += 1
@@ -28,7 +33,7 @@ export async function durability({
     }
     async function lose(moment: number, luck: Luck) {
       const what = `seed ${seed}, cut ${cut}, line ${moment}${luck === noLuck ? '' : ', with luck'}`
-      await loseAndLook(recording, moment, luck).catch((cause) => {
+      await checkAfterPowerLoss(recording, moment, luck).catch((cause) => {
         throw new Error(`power loss, ${what}: ${cause.message}`, { cause })
       })
     }

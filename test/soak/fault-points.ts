@@ -1,17 +1,17 @@
 import { operations } from '../support/faults/operations.ts'
-import { walkAll } from '../support/faults/plan.ts'
-import { olderFolder, walkStart } from '../support/faults/starts.ts'
-import type { Figures, Walk } from '../support/faults/walk.ts'
+import { injectFaults } from '../support/faults/plan.ts'
+import { injectIntoStart, olderFolder } from '../support/faults/starts.ts'
+import type { FaultCase, FaultCounts } from '../support/faults/walk.ts'
 import { Dice } from '../support/seeded-random.ts'
 
 /** What befalls SQLite and the disk; steps that only read are struck, too. */
-const walks: Walk[] = [
+const cases: FaultCase[] = [
   { fault: 'KILL_ANYWHERE' },
   { fault: 'KILL_AFTER' },
   { fault: 'ENOSPC' },
-  { fault: 'ENOSPC', forGood: true },
+  { fault: 'ENOSPC', isPermanent: true },
   { fault: 'EIO' },
-  { fault: 'EIO', forGood: true },
+  { fault: 'EIO', isPermanent: true },
   { fault: 'EIO_ON_THE_WAY' },
   { fault: 'EIO_READING' },
   { fault: 'EMFILE' },
@@ -37,7 +37,7 @@ export async function faultPoints({
     for (let round = 0; Date.now() < until; round++) {
       for (const [operation, walk] of shuffled(pairs(), seed + round)) {
         if (Date.now() >= until) break
-        add(injected, await walkAll({ operations: [operation], walks: [walk], lanes: 1 }))
+        add(injected, await injectFaults({ operations: [operation], cases: [walk], workers: 1 }))
       }
       add(injected, await starts(seed + round, until))
     }
@@ -48,20 +48,20 @@ export async function faultPoints({
 }
 
 const pairs = () =>
-  operations.flatMap((operation) => walks.map((walk) => [operation, walk] as const))
+  operations.flatMap((operation) => cases.map((walk) => [operation, walk] as const))
 
 /** One kind of fault in the first start, and in one that meets an older database. */
-async function starts(seed: number, until: number): Promise<Figures> {
-  const figures: Figures = new Map()
+async function starts(seed: number, until: number): Promise<FaultCounts> {
+  const counts: FaultCounts = new Map()
   const fault = startFaults[seed % startFaults.length] ?? 'KILL_AFTER'
   await using older = await olderFolder('0005')
-  await walkStart(fault, figures, { until })
-  await walkStart(fault, figures, { from: older.dir, until })
-  return figures
+  await injectIntoStart(fault, counts, { until })
+  await injectIntoStart(fault, counts, { from: older.dir, until })
+  return counts
 }
 
-function add(injected: Record<string, number>, figures: Figures): void {
-  for (const kinds of figures.values())
+function add(injected: Record<string, number>, counts: FaultCounts): void {
+  for (const kinds of counts.values())
     for (const [kind, number] of kinds) injected[kind] = (injected[kind] ?? 0) + number
 }
 

@@ -14,7 +14,7 @@ import {
   type WorkspaceHandle,
 } from '../support/client.ts'
 import { startServer } from '../support/fleet.ts'
-import { pooled } from '../support/pooled.ts'
+import { mapConcurrently } from '../support/pooled.ts'
 import { rawPatch } from '../support/tus.ts'
 import { downUp } from './large-file.ts'
 import type { Asking } from './load-client.ts'
@@ -97,7 +97,7 @@ async function meanwhile({ server, workspace }: Place, story: () => Promise<void
 async function trickle({ server, workspace, load }: Place) {
   const { holdall } = server
   const { trickles, seconds } = load
-  const all = await pooled(trickles, 32, async (n) => {
+  const all = await mapConcurrently(trickles, 32, async (n) => {
     const input = { workspaceId: workspace.id, name: `trickle ${n}`, size: seconds }
     const upload = await createUpload(holdall, input)
     return { upload, patch: await rawPatch(holdall, upload.url, 0, seconds) }
@@ -107,7 +107,7 @@ async function trickle({ server, workspace, load }: Place) {
     await Promise.all(all.map(({ patch }) => patch.write('x')))
     await next
   }
-  await pooled(trickles, 32, async (n) => {
+  await mapConcurrently(trickles, 32, async (n) => {
     const { upload, patch } = all[n] as (typeof all)[number]
     const { status, headers } = await patch.answer()
     patch.socket.destroy()
@@ -120,7 +120,7 @@ async function trickle({ server, workspace, load }: Place) {
 }
 
 async function smallFiles({ server, workspace, load }: Place) {
-  await pooled(load.files, 16, (n) =>
+  await mapConcurrently(load.files, 16, (n) =>
     uploadFile(server.holdall, {
       workspaceId: workspace.id,
       name: `small ${n}`,
@@ -132,7 +132,7 @@ async function smallFiles({ server, workspace, load }: Place) {
 /** All bytes are on their way at once; who asks for uploads and confirms them comes a few at a time, as people do. */
 async function manyUploads({ server, workspace, load }: Place) {
   const bytes = randomBytes(4 * MIB)
-  const uploads = await pooled(load.uploads, 4, (n) =>
+  const uploads = await mapConcurrently(load.uploads, 4, (n) =>
     createUpload(server.holdall, {
       workspaceId: workspace.id,
       name: `at once ${n}`,
@@ -140,7 +140,7 @@ async function manyUploads({ server, workspace, load }: Place) {
     }),
   )
   await Promise.all(uploads.map((upload) => sendBytes(server.holdall, upload, bytes)))
-  await pooled(load.uploads, 4, (n) =>
+  await mapConcurrently(load.uploads, 4, (n) =>
     confirmUpload(server.holdall, { uploadId: uploads[n]?.id ?? '' }),
   )
 }

@@ -37,15 +37,15 @@ type Event = {
   details: Record<string, unknown>
 }
 
-/** The downloads that the log tells of, oldest first; so many have to be there. */
+/** Returns the logged downloads, oldest first; waits for `count` of them. */
 async function downloads(count: number, filter: object = {}): Promise<Event[]> {
   const query = `query ($id: ID!, $filter: ActivityFilter) { workspace(by: { id: $id }) {
     activity(first: 100, filter: $filter) { nodes { actor { id } token { id } entryId path details } }
   } }`
-  const asked = { id: workspaceId, filter: { actions: ['FILE_DOWNLOADED'], ...filter } }
-  const read = async () => (await holdall.ask(query, asked)).workspace.activity.nodes as Event[]
+  const requested = { id: workspaceId, filter: { actions: ['FILE_DOWNLOADED'], ...filter } }
+  const read = async () => (await holdall.ask(query, requested)).workspace.activity.nodes as Event[]
   await expect.poll(async () => (await read()).length).toBe(count)
-  // What is written a moment later would be one too many.
+  // Waits, so that a surplus event would be seen.
   await new Promise((resolve) => setTimeout(resolve, 150))
   const events = await read()
   expect(events).toHaveLength(count)
@@ -59,7 +59,7 @@ async function get(url: string, headers: Record<string, string> = {}, token: str
 const range = (text: string) => ({ range: `bytes=${text}` })
 
 describe('a download is logged', () => {
-  test('by its signed link: which file and version, how much, and nobody in particular', async () => {
+  test('by its signed link: which file and version, how many bytes, and no actor', async () => {
     expect(await get(link)).toEqual([200, bytes])
     expect(await downloads(1)).toEqual([
       {
@@ -72,7 +72,7 @@ describe('a download is logged', () => {
     ])
   })
 
-  test('by a token: whose', async () => {
+  test('by token: with its user and token', async () => {
     const ann = await invite(holdall, workspaceId, 'VIEWER')
     expect(await get(`/download/${file.id}`, {}, ann.token)).toEqual([200, bytes])
     const [event] = await downloads(1)
@@ -84,7 +84,7 @@ describe('a download is logged', () => {
     })
   })
 
-  test('of a PUBLIC workspace: that it was nobody, and not from where', async () => {
+  test('of a PUBLIC workspace: without an actor or an address', async () => {
     await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     expect(await get(`/download/${file.id}`)).toEqual([200, bytes])
     const [event] = await downloads(1)
@@ -92,7 +92,7 @@ describe('a download is logged', () => {
     expect(event?.details).toEqual({ versionId: file.version.id, via: 'PUBLIC', bytes: 10 })
   })
 
-  test('of an older version: of which, where the file is now', async () => {
+  test('of an older version: that version, at the current path of the file', async () => {
     await uploadFile(holdall, {
       workspaceId,
       path: 'raw',
@@ -106,7 +106,7 @@ describe('a download is logged', () => {
     expect(event).toMatchObject({ path: 'raw/b.txt', details: { versionId: file.version.id } })
   })
 
-  test('also an empty file, and each time that it is sent whole', async () => {
+  test('also of an empty file, and each time that it is sent whole', async () => {
     const empty = await uploadFile(holdall, { workspaceId, name: 'empty', bytes: '' })
     const url = await downloadUrl(holdall, empty.id)
     for (let i = 0; i < 3; i++) expect(await get(url)).toEqual([200, ''])
@@ -114,7 +114,7 @@ describe('a download is logged', () => {
     expect(events.map(({ details }) => details.bytes)).toEqual([0, 0, 0])
   })
 
-  test('each of a hundred at the same moment, without a gap in the log', async () => {
+  test('by each of a hundred concurrent requests, without a gap in the log', async () => {
     const answers = await Promise.all(Array.from({ length: 100 }, () => get(link)))
     expect(new Set(answers.map(([status]) => status))).toEqual(new Set([200]))
     await downloads(100)
@@ -128,13 +128,13 @@ describe('a download is logged', () => {
   })
 })
 
-describe('parts are one download', () => {
+describe('range requests are one download', () => {
   const parts = async (url: string, token: string | null = null) => {
     expect(await get(url, range('0-3'), token)).toEqual([206, 'abcd'])
     expect(await get(url, range('4-'), token)).toEqual([206, 'efghij'])
   }
 
-  test('by one link within an hour; then they are another', async () => {
+  test('by one link within an hour; after that another one', async () => {
     await parts(link)
     await parts(link)
     const [event] = await downloads(1)
@@ -144,13 +144,13 @@ describe('parts are one download', () => {
     await downloads(2)
   })
 
-  test('what goes on after the whole was asked for belongs to it', async () => {
+  test('and the ranges that follow a full request belong to it', async () => {
     await get(link)
     await get(link, range('5-'))
     expect((await downloads(1))[0]?.details.bytes).toBe(10)
   })
 
-  test('but not for another link, another token, another version', async () => {
+  test('but not for another link, token or version', async () => {
     const people: Person[] = [
       await invite(holdall, workspaceId),
       await invite(holdall, workspaceId),
@@ -170,15 +170,15 @@ describe('parts are one download', () => {
     await downloads(5)
   })
 
-  test('several at once count together', async () => {
+  test('if they are concurrent', async () => {
     const { status } = await holdall.http(link, { headers: range('0-1,5-6'), token: null })
     expect(status).toBe(206)
     expect((await downloads(1))[0]?.details.bytes).toBe(4)
   })
 })
 
-describe('is no download', () => {
-  test('a question, a refusal, or what the client has already', async () => {
+describe('is not a download', () => {
+  test('a HEAD, a refused request, or a 304', async () => {
     const head = await holdall.http(link, { method: 'HEAD', token: null })
     const etag = head.headers.get('etag') ?? ''
     const unlike = { 'if-match': '"other"' }
@@ -197,7 +197,7 @@ describe('is no download', () => {
   })
 })
 
-const refuseDownloads = {
+const breakDownloadLog = {
   SQLite: sql`CREATE TRIGGER "full" BEFORE INSERT ON activity WHEN NEW.action = 'FILE_DOWNLOADED'
     BEGIN SELECT RAISE(FAIL, 'the disk is full'); END`,
   PostgreSQL: sql`ALTER TABLE activity ADD CONSTRAINT "full" CHECK (action <> 'FILE_DOWNLOADED')`,
@@ -207,9 +207,9 @@ const allowDownloads = {
   PostgreSQL: sql`ALTER TABLE activity DROP CONSTRAINT "full"`,
 }
 
-test('a log that cannot be written keeps nobody from the bytes', async () => {
+test('downloads succeed even if the log cannot be written', async () => {
   const { db } = holdall.app
-  await refuseDownloads[database].execute(db)
+  await breakDownloadLog[database].execute(db)
   for (let i = 0; i < 3; i++) expect(await get(link)).toEqual([200, bytes])
   await new Promise((resolve) => setTimeout(resolve, 200))
   await allowDownloads[database].execute(db)
@@ -217,7 +217,7 @@ test('a log that cannot be written keeps nobody from the bytes', async () => {
   await downloads(1)
 })
 
-test('what was downloaded before the house closed is in the log', async () => {
+test('downloads are logged before the server closes', async () => {
   await get(link)
   await holdall.restart()
   await downloads(1)

@@ -13,8 +13,8 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { invite, type Person, unbind } from '../support/people.ts'
-import { refused } from '../support/refusals.ts'
+import { invite, type Person, unbindToken } from '../support/people.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
@@ -63,16 +63,18 @@ const iso = (moment: number) => new Date(moment).toISOString()
 const ids = (events: Event[]) => events.map(({ id }) => id)
 const mutations = Object.keys(schema.getMutationType()?.getFields() ?? {})
 
-describe('the log', () => {
-  /** Who acts. */
+describe('the activity log', () => {
+  /** The acting user and token. */
   let ann: Person
   let me: { id: string }
 
-  /** Does something and answers with the events that it left, oldest first; what was there before is there still. */
-  async function told(deed: () => Promise<unknown>): Promise<Omit<Event, 'id' | 'at'>[]> {
+  /**
+   * Calls `fn` and returns the events that it added, oldest first; earlier events must be unchanged.
+   */
+  async function eventsOf(fn: () => Promise<unknown>): Promise<Omit<Event, 'id' | 'at'>[]> {
     const before = await log()
     now += 1000
-    await deed()
+    await fn()
     const after = await log()
     const fresh = after.events.slice(0, after.events.length - before.events.length)
     expect(after.events.slice(fresh.length)).toEqual(before.events)
@@ -81,7 +83,7 @@ describe('the log', () => {
     return fresh.toReversed().map(({ id: _, at: __, ...event }) => event)
   }
   const does = (name: string, input: object, as: object = ann) =>
-    told(() => act(holdall, name, input as Record<string, unknown>, '__typename', as))
+    eventsOf(() => act(holdall, name, input as Record<string, unknown>, '__typename', as))
   const event = (action: string, path: string | null, entryId: string | null, details = {}) => ({
     action,
     actor: { id: ann.userId, name: ann.email.split('@')[0] },
@@ -96,7 +98,7 @@ describe('the log', () => {
     me = (await holdall.ask('{ viewer { token { id } } }')).viewer.token
   })
 
-  test('tells of the workspace, its members and the tokens that are bound to it', async () => {
+  test('records changes of the workspace, its members and its tokens', async () => {
     const [created] = (await log()).events.slice(-1)
     expect(created).toMatchObject({
       action: 'WORKSPACE_CREATED',
@@ -138,11 +140,11 @@ describe('the log', () => {
     expect(await does('revokeAllApiTokens', {})).toEqual([
       event('TOKEN_REVOKED', null, null, (again as Event).details),
     ])
-    // A token that opens every workspace is no workspace's business.
+    // A token without a workspace is logged in none.
     expect(await does('createApiToken', token, {})).toEqual([])
   })
 
-  test('tells of folders and files, where they were and what became of them', async () => {
+  test('records changes of folders and files, with their old and new paths', async () => {
     const [made] = await does('createFolder', { workspaceId, name: 'raw' })
     const raw = (made as Event).entryId as string
     expect(made).toEqual(event('FOLDER_CREATED', 'raw', raw))
@@ -185,7 +187,7 @@ describe('the log', () => {
     ])
   })
 
-  test('tells of uploads and versions', async () => {
+  test('records uploads and versions', async () => {
     const target = { workspaceId, path: 'raw', name: 'a.txt', size: 3 }
     const [created] = await does('createUpload', target)
     const { uploadId } = (created as Event).details
@@ -196,8 +198,8 @@ describe('the log', () => {
     ])
 
     const upload = await createUpload(holdall, target, ann)
-    // Bytes on their way are nobody's deed.
-    expect(await told(() => sendBytes(holdall, upload, 'one', 0, ann))).toEqual([])
+    // Sending bytes is not logged.
+    expect(await eventsOf(() => sendBytes(holdall, upload, 'one', 0, ann))).toEqual([])
     const [folder, file] = await does('confirmUpload', { uploadId: upload.id })
     const fileId = (file as Event).entryId as string
     expect(folder).toMatchObject({ action: 'FOLDER_CREATED', path: 'raw' })
@@ -223,12 +225,12 @@ describe('the log', () => {
     const wrong = await createUpload(holdall, { ...target, name: 'b.txt', sha256 }, ann)
     await sendBytes(holdall, wrong, 'bad', 0, ann)
     const failed = { uploadId: wrong.id, name: 'b.txt', code: 'CHECKSUM_MISMATCH' }
-    expect(await told(() => refuse('confirmUpload', { uploadId: wrong.id }))).toEqual([
+    expect(await eventsOf(() => refuse('confirmUpload', { uploadId: wrong.id }))).toEqual([
       event('UPLOAD_FAILED', null, null, failed),
     ])
   })
 
-  test('tells of tables, and of the rows that hold the path of a file', async () => {
+  test('records linked tables, and the rows that hold the path of a file', async () => {
     const columns = [{ name: 'image', type: 'FILE_PATH' }]
     const [made] = await does('createTable', { workspaceId, name: 'plates', columns })
     const sqlName = expect.stringMatching(/_plates$/)
@@ -249,7 +251,7 @@ describe('the log', () => {
     ])
   })
 
-  test('tells of tags that are renamed or deleted', async () => {
+  test('records renamed and deleted tags', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw', tags: ['old'] })
     const { tags } = await lookUp(holdall, folder, 'tags { id }')
     const tagId = tags[0].id
@@ -261,7 +263,7 @@ describe('the log', () => {
     ])
   })
 
-  test('tells of share links', async () => {
+  test('records share links', async () => {
     const { id } = await createFolder(holdall, { workspaceId, name: 'raw' })
     const [made, ...rest] = await does('createShareLink', { entry: { id }, maxDownloads: 2 })
     const terms = { hasPassword: false, expiresAt: null, maxDownloads: 2 }
@@ -273,7 +275,7 @@ describe('the log', () => {
     ])
   })
 
-  test('tells of batches of uploads, and of archives', async () => {
+  test('records batches of uploads, and archives', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const uploads = ['a.txt', 'b.txt'].map((name) => ({ workspaceId, path: 'raw', name, size: 0 }))
     const made = await does('createUploads', { uploads })
@@ -302,32 +304,32 @@ describe('the log', () => {
   const refuse = (name: string, input: Record<string, unknown>) =>
     expect(act(holdall, name, input, '__typename', ann)).rejects.toThrow()
 
-  test('tells nothing of what was refused, or only looked at', async () => {
+  test('records neither refused requests nor reads', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     expect(
-      await told(async () => {
+      await eventsOf(async () => {
         await refuse('createFolder', { workspaceId, name: 'RAW' })
         await refuse('updateWorkspace', { workspaceId, name: '' })
         const destination = { id: folder.id }
-        await refused(holdall, 'moveEntries', { entries: items(folder), destination })
+        await expectRefused(holdall, 'moveEntries', { entries: items(folder), destination })
         await holdall.ask('{ viewer { workspaces { nodes { name entries { totalCount } } } } }')
       }),
     ).toEqual([])
   })
 
-  test('of a batch tells of what was done', async () => {
+  test('records only the successful items of a batch', async () => {
     const [one, two] = await Promise.all(
       ['one', 'two'].map((name) => createFolder(holdall, { workspaceId, name })),
     )
     await createFolder(holdall, { parent: { id: two?.id }, name: 'inner' })
     const entries = items(one as { id: string }, two as { id: string })
-    expect(await told(() => refused(holdall, 'trashEntries', { entries }))).toEqual([])
+    expect(await eventsOf(() => expectRefused(holdall, 'trashEntries', { entries }))).toEqual([])
     expect(await does('trashEntries', { entries, mode: 'BEST_EFFORT' })).toEqual([
       event('ENTRY_TRASHED', 'one', one?.id ?? ''),
     ])
   })
 
-  test('keeps what was said of entries, users and tokens that are gone', async () => {
+  test('keeps the names of deleted entries, users and tokens', async () => {
     const bob = await invite(holdall, workspaceId)
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' }, bob)
     await trashEntries(holdall, folder)
@@ -343,14 +345,14 @@ describe('the log', () => {
   })
 })
 
-test('every mutation is done here', () => {
+test('this file covers every mutation', () => {
   const source = readFileSync(import.meta.filename, 'utf8')
   const isDone = (name: string) =>
-    source.includes(`does('${name}'`) || source.includes(`${name}(house`)
+    source.includes(`does('${name}'`) || source.includes(`${name}(holdall`)
   expect(mutations.filter((name) => !isDone(name)).sort()).toEqual([])
 })
 
-test('nothing changes or deletes an event: no mutation is about the log', () => {
+test('no mutation changes or deletes events', () => {
   expect(mutations.filter((name) => /activity|event|log/i.test(name))).toEqual([])
 })
 
@@ -364,7 +366,7 @@ describe('a filter', () => {
       ({ action, path }) => path ?? action,
     )
 
-  test('chooses by action, actor, entry and time', async () => {
+  test('selects by action, actor, entry and time', async () => {
     now = START + 1000
     const raw = await createFolder(holdall, { workspaceId, name: 'raw' }, ann)
     now = START + 2000
@@ -389,7 +391,7 @@ describe('a filter', () => {
     expect(await found({ ...all, actorIds })).toEqual([])
   })
 
-  test('that names none finds nothing, and an empty one everything', async () => {
+  test('finds nothing with an empty list, and everything without criteria', async () => {
     for (const filter of [{ actions: [] }, { actorIds: [] }])
       expect(await found(filter)).toEqual([])
     const { totalCount } = await log()
@@ -399,7 +401,7 @@ describe('a filter', () => {
     }
   })
 
-  test('says what is wrong with it', async () => {
+  test('is rejected with the reason if it is invalid', async () => {
     const query = `query ($id: ID!, $filter: ActivityFilter) {
       workspace(by: { id: $id }) { activity(filter: $filter) { totalCount } }
     }`
@@ -411,7 +413,7 @@ describe('a filter', () => {
 })
 
 describe('a page', () => {
-  test('has the newest first, 20 where no number is named, forward and back', async () => {
+  test('lists the newest first, 20 by default, forward and backward', async () => {
     for (let i = 0; i < 24; i++) await createFolder(holdall, { workspaceId, name: `folder ${i}` })
     const all = (await log()).events
     expect(all.map(({ path }) => path)).toEqual([
@@ -421,7 +423,7 @@ describe('a page', () => {
     expect(ids((await log('first: null')).events)).toEqual(ids(all.slice(0, 20)))
     const first = await log('first: 10')
     expect([ids(first.events), first.pageInfo.hasNextPage]).toEqual([ids(all.slice(0, 10)), true])
-    // What happens meanwhile does not move the pages.
+    // New events do not move the pages.
     await createFolder(holdall, { workspaceId, name: 'meanwhile' })
     const second = await log(`first: 10, after: "${first.pageInfo.endCursor}"`)
     expect(ids(second.events)).toEqual(ids(all.slice(10, 20)))
@@ -433,7 +435,7 @@ describe('a page', () => {
     expect(second.totalCount).toBe(26)
   })
 
-  test('of a filter goes on where it stopped', async () => {
+  test('continues with its filter after a cursor', async () => {
     for (const name of ['a', 'b', 'c']) await createFolder(holdall, { workspaceId, name })
     const filter = { actions: ['FOLDER_CREATED'] }
     const { events, pageInfo } = await log('first: 2', holdall.token, filter)
@@ -443,7 +445,7 @@ describe('a page', () => {
   })
 })
 
-describe('who reads it', () => {
+describe('the access to the log', () => {
   const query = `query ($ws: ID!, $event: ID!) {
     node(id: $event) { id }
     workspace(by: { id: $ws }) { activity { totalCount } }
@@ -459,7 +461,7 @@ describe('who reads it', () => {
     return codes ?? [data.node?.id === event?.id, data.workspace?.activity.totalCount ?? null]
   }
 
-  test('is a member with ACTIVITY_READ, whatever the role', async () => {
+  test('requires membership and ACTIVITY_READ, whatever the role', async () => {
     const viewer = await invite(holdall, workspaceId, 'VIEWER', ['FILES_READ', 'ACTIVITY_READ'])
     const scopes = apiScopes.filter((scope) => scope !== 'ACTIVITY_READ')
     const without = await invite(holdall, workspaceId, 'OWNER', scopes)
@@ -468,7 +470,7 @@ describe('who reads it', () => {
     expect(await read(without.token)).toEqual(['FORBIDDEN'])
   })
 
-  test('sees the id and name alone of tokens that they do not manage', async () => {
+  test('shows only id and name of tokens that the viewer does not manage', async () => {
     const member = await invite(holdall, workspaceId, 'EDITOR')
     const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const owner = await invite(holdall, workspaceId, 'OWNER')
@@ -493,26 +495,26 @@ describe('who reads it', () => {
     expect(await seen(narrow.token)).toMatchObject({ ...open, ...hidden, prefix: '', scopes: [] })
   })
 
-  test('is no stranger, not even of a PUBLIC workspace', async () => {
+  test('is denied to strangers, even of a PUBLIC workspace', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const stranger = await invite(holdall, elsewhere.id)
-    await unbind(holdall, stranger.tokenId)
+    await unbindToken(holdall, stranger.tokenId)
     for (const token of [stranger.token, null]) expect(await read(token)).toEqual([false, null])
     await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     for (const token of [stranger.token, null]) expect(await read(token)).toEqual(['FORBIDDEN'])
     const former = await invite(holdall, workspaceId)
-    await unbind(holdall, former.tokenId)
+    await unbindToken(holdall, former.tokenId)
     expect(await read(former.token)).toEqual([true, expect.any(Number)])
     await act(holdall, 'removeMember', { workspaceId, userId: former.userId }, '__typename')
     expect(await read(former.token)).toEqual(['FORBIDDEN'])
   })
 })
 
-test('each workspace counts its own events: another’s leave the cursor where it is', async () => {
+test('each workspace counts its own events: those of another do not move the cursor', async () => {
   const { cursor } = await log()
   const other = await createWorkspace(holdall, { name: 'Other' })
   await createFolder(holdall, { workspaceId: other.id, name: 'raw' })
-  await refused(holdall, 'createFolder', { workspaceId, name: '' })
+  await expectRefused(holdall, 'createFolder', { workspaceId, name: '' })
   await uploadFile(holdall, { workspaceId: other.id, name: 'a.txt', bytes: 'a' })
   expect((await log()).cursor).toBe(cursor)
   const answer = await act(

@@ -25,7 +25,7 @@ const viewerOf = async (token: string | undefined) => {
 }
 
 describe('tokens create', () => {
-  test('makes the first token of a person beside a running server, and prints it alone', async () => {
+  test('creates the first token of a user beside a running server, and prints only the token', async () => {
     const userId = await member('ann@example.org')
     const { code, lines } = await runAdmin(holdall, 'tokens', 'create', '--user', 'Ann@example.org')
     expect([code, lines]).toEqual([0, [expect.stringMatching(/^hld_[\w-]{43}$/)]])
@@ -37,7 +37,7 @@ describe('tokens create', () => {
     expect(viewer.scopes.toSorted()).toEqual([...apiScopes].sort())
   })
 
-  test('has the scopes, the workspace, the name and the end that are named', async () => {
+  test('takes scopes, workspace, name and expiry', async () => {
     await member('ann@example.org')
     const words = ['--scope', 'FILES_READ', '--scope', 'FILES_WRITE', '--workspace', 'lab']
     const more = ['--name', 'laptop', '--expires-in-days', '2']
@@ -57,7 +57,7 @@ describe('tokens create', () => {
     expect(days).toBeCloseTo(2, 1)
   })
 
-  test('brings back an owner who has lost every token', async () => {
+  test('gives a new token to an owner who has lost every token', async () => {
     const owner = await viewerOf(holdall.token)
     await act(holdall, 'revokeAllApiTokens', { keepCurrent: false }, 'revokedCount')
     const listed = await runAdmin(holdall, 'users', 'list')
@@ -66,7 +66,7 @@ describe('tokens create', () => {
     expect((await viewerOf(lines[0])).user).toEqual(owner.user)
   })
 
-  test('is written down in the log of the server, and of the workspace it is bound to', async () => {
+  test('is recorded in the log of the server, and of the token’s workspace', async () => {
     const userId = await member('ann@example.org')
     const words = ['--user', 'ann@example.org', '--workspace', workspaceId]
     const { lines } = await runAdmin(holdall, 'tokens', 'create', ...words)
@@ -82,7 +82,7 @@ describe('tokens create', () => {
     expect(workspace.activity.nodes).toEqual([{ ...made, details }])
   })
 
-  test('while the server writes all the time', async () => {
+  test('works while the server writes', async () => {
     await member('ann@example.org')
     let over = false
     const writing = (async () => {
@@ -101,7 +101,7 @@ describe('tokens create', () => {
 })
 
 describe('tokens revoke and tokens list', () => {
-  test('end a token with what was made with it, and show the others without their secrets', async () => {
+  test('revoke a token with the tokens derived from it, and list the others without secrets', async () => {
     const userId = await member('ann@example.org')
     const create = () => runAdmin(holdall, 'tokens', 'create', '--user', userId)
     const [first, second] = [(await create()).lines[0] ?? '', (await create()).lines[0] ?? '']
@@ -109,7 +109,7 @@ describe('tokens revoke and tokens list', () => {
     const child = await act(holdall, 'createApiToken', input, 'secret token { id }', {
       token: first,
     })
-    // Earlier versions took such names.
+    // Earlier versions accepted such names.
     await holdall.app.db
       .updateTable('apiTokens')
       .set({ name: '\u001b[2Jchild' })
@@ -118,7 +118,7 @@ describe('tokens revoke and tokens list', () => {
     const { id } = (await viewerOf(first)).token
     const before = await runAdmin(holdall, 'tokens', 'list', '--user', 'ann@example.org')
     expect(before.lines).toHaveLength(3)
-    // A name that clears the screen of the operator is shown, and not obeyed.
+    // Control characters that clear the operator’s screen are escaped.
     expect(before.lines.join('\n')).not.toContain('\u001b')
     expect(before.lines.join('\n')).not.toContain(second.slice(9))
     expect((await runAdmin(holdall, 'tokens', 'revoke', id)).lines).toEqual(['2 revoked.'])
@@ -129,7 +129,7 @@ describe('tokens revoke and tokens list', () => {
     expect(after.lines).toEqual([expect.stringContaining((await viewerOf(second)).token.id)])
   })
 
-  test('end several at once, or none where one of them is unknown', async () => {
+  test('revoke several at once, or none if one of them is unknown', async () => {
     const userId = await member('ann@example.org')
     const secrets: string[] = []
     for (let i = 0; i < 3; i++)
@@ -156,7 +156,7 @@ describe('tokens revoke and tokens list', () => {
 })
 
 describe('users create', () => {
-  test('makes a person, who is then added by the same address', async () => {
+  test('creates a user, who is then added to a workspace by the same address', async () => {
     const words = ['--email', 'Bob@example.org', '--name', 'Bob']
     const { code, lines } = await runAdmin(holdall, 'users', 'create', ...words)
     expect([code, lines]).toEqual([0, [expect.stringMatching(/^usr_\w+ {2}PERSON {2}bob@example/)]])
@@ -166,7 +166,7 @@ describe('users create', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('rejects', () => {
   const run = (...words: string[]) => runAdmin(holdall, ...words)
 
   test.each([
@@ -206,27 +206,27 @@ describe('what is refused', () => {
     await createWorkspace(holdall, { name: 'Other', slug: 'other' })
     const count = () => holdall.app.db.selectFrom('apiTokens').select('id').execute()
     const before = (await count()).length
-    const { code, lines, complained } = await run(...words)
+    const { code, lines, stderr } = await run(...words)
     expect([code, lines]).toEqual([wanted, []])
-    expect(complained).toMatch(complaint)
+    expect(stderr).toMatch(complaint)
     expect((await count()).length).toBe(before)
   })
 
-  test('a database of another version, and nothing is changed in it', async () => {
+  test('a database of another version, without changing it', async () => {
     await holdall.app.db
       .deleteFrom('kysely_migration' as never)
       .where('name' as never, '=', '0017-token-lineage' as never)
       .execute()
-    const { code, complained } = await run('users', 'list')
-    expect([code, complained]).toEqual([1, expect.stringContaining('another version')])
+    const { code, stderr } = await run('users', 'list')
+    expect([code, stderr]).toEqual([1, expect.stringContaining('another version')])
   })
 
   test.skipIf(database !== 'SQLite')(
-    'a folder without a database, in which none is made',
+    'a folder without a database, without creating one',
     async () => {
       const dir = `${holdall.dir}/empty`
-      const { code, complained } = await runAdmin({ dir, databaseUrl: undefined }, 'users', 'list')
-      expect([code, complained]).toEqual([1, expect.stringContaining('is not there')])
+      const { code, stderr } = await runAdmin({ dir, databaseUrl: undefined }, 'users', 'list')
+      expect([code, stderr]).toEqual([1, expect.stringContaining('is not there')])
       await expect(rm(dir, { recursive: true })).rejects.toThrow('ENOENT')
     },
   )

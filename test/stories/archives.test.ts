@@ -16,13 +16,13 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { unchanged } from '../support/refusals.ts'
+import { expectUnchanged } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
 let workspaceId: string
 let rootId: string
-/** What the house takes for the present. */
+/** The clock of the server. */
 let now: number
 
 beforeEach(async () => {
@@ -49,7 +49,7 @@ const file = (name: string, bytes: string | Uint8Array, more = {}) =>
   uploadFile(holdall, { workspaceId, name, bytes, ...more })
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** A folder that has one of everything. */
+/** Creates a folder with one of everything. */
 async function project() {
   const folder = await createFolder(holdall, { workspaceId, name: 'Projekt Größe' })
   const inside = { folderId: folder.id }
@@ -68,7 +68,7 @@ async function project() {
   return folder
 }
 
-/** What a program that nobody here wrote makes of an archive. */
+/** The output of unzip for an archive. */
 function unpacked(zip: Buffer): { names: string[]; test: string } {
   const dir = mkdtempSync(join(tmpdir(), 'holdall-zip-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
@@ -102,7 +102,7 @@ print(json.dumps({i.filename:[base64.b64encode(z.read(i)).decode(),list(i.date_t
 }
 
 describe('the archive of a folder', () => {
-  test('says its exact length ahead, and is the same each time', async () => {
+  test('declares its exact length, and is the same each time', async () => {
     const folder = await project()
     const url = await urlOf(folder.id)
     const head = await get(url, {}, 'HEAD')
@@ -117,54 +117,51 @@ describe('the archive of a folder', () => {
     expect((await archiveOf(folder.id)).equals(bytes)).toBe(true)
   })
 
-  test.runIf(hasUnzip)('is content with unzip -t', async () => {
-    const { names, test: said } = unpacked(await archiveOf((await project()).id))
-    expect(said).toMatch(/No errors detected/)
+  test.runIf(hasUnzip)('passes unzip -t', async () => {
+    const { names, test: output } = unpacked(await archiveOf((await project()).id))
+    expect(output).toMatch(/No errors detected/)
     expect(names.at(-1)).toBe('manifest.json')
     expect(names.filter((name) => /(^|\/)\.\.(\/|$)|^\/|\\/.test(name))).toEqual([])
   })
 
-  test.runIf(hasPython)(
-    'has the tree, the times, the older versions and the manifest',
-    async () => {
-      now = Date.UTC(2025, 4, 6, 7, 8, 10)
-      const members = readByPython(await archiveOf((await project()).id))
-      expect(members['plate,1.csv']).toEqual(['version two', now])
-      expect(members['.versions/plate,1.csv/1.csv']).toEqual(['v1', now])
-      expect(members['raw/2025/数据.txt']?.[0]).toBe('unicode')
-      expect(members['leer/']?.[0]).toBe('')
-      expect(members['empty.bin']?.[0]).toBe('')
-      const { entries } = JSON.parse(members['manifest.json']?.[0] ?? '')
-      const told = Object.fromEntries(entries.map((entry: any) => [entry.path, entry]))
-      expect(told['plate,1.csv']).toMatchObject({
-        kind: 'file',
-        size: 11,
-        sha256: sha256('version two'),
-        mediaType: 'text/csv',
-        tags: ['plate', 'red'],
-        description: 'the "first"',
-        createdAt: '2025-05-06T07:08:10.000Z',
-        versions: [
-          { number: 1, size: 2, sha256: sha256('v1'), member: '.versions/plate,1.csv/1.csv' },
-          { number: 2, size: 11, sha256: sha256('version two'), member: 'plate,1.csv' },
-        ],
-      })
-      expect(told.leer).toMatchObject({ kind: 'folder', description: 'nothing', tags: ['blue'] })
-      expect(told['raw/2025/数据.txt'].metadata).toEqual({ ph: 7.4 })
-      // What no system could unpack, or what would be taken for the manifest, has another name in the archive.
-      for (const path of ['manifest.json', 'raw/a\\b?.txt']) {
-        const { member } = told[path].versions[0]
-        expect(member).not.toBe(path)
-        expect(members[member]?.[0]).toBe(path === 'manifest.json' ? 'not that one' : 'windows')
-      }
-    },
-  )
+  test.runIf(hasPython)('contains the tree, times, older versions and the manifest', async () => {
+    now = Date.UTC(2025, 4, 6, 7, 8, 10)
+    const members = readByPython(await archiveOf((await project()).id))
+    expect(members['plate,1.csv']).toEqual(['version two', now])
+    expect(members['.versions/plate,1.csv/1.csv']).toEqual(['v1', now])
+    expect(members['raw/2025/数据.txt']?.[0]).toBe('unicode')
+    expect(members['leer/']?.[0]).toBe('')
+    expect(members['empty.bin']?.[0]).toBe('')
+    const { entries } = JSON.parse(members['manifest.json']?.[0] ?? '')
+    const byPath = Object.fromEntries(entries.map((entry: any) => [entry.path, entry]))
+    expect(byPath['plate,1.csv']).toMatchObject({
+      kind: 'file',
+      size: 11,
+      sha256: sha256('version two'),
+      mediaType: 'text/csv',
+      tags: ['plate', 'red'],
+      description: 'the "first"',
+      createdAt: '2025-05-06T07:08:10.000Z',
+      versions: [
+        { number: 1, size: 2, sha256: sha256('v1'), member: '.versions/plate,1.csv/1.csv' },
+        { number: 2, size: 11, sha256: sha256('version two'), member: 'plate,1.csv' },
+      ],
+    })
+    expect(byPath.leer).toMatchObject({ kind: 'folder', description: 'nothing', tags: ['blue'] })
+    expect(byPath['raw/2025/数据.txt'].metadata).toEqual({ ph: 7.4 })
+    // Names that a system could not unpack, or that equal the manifest's, differ in the archive.
+    for (const path of ['manifest.json', 'raw/a\\b?.txt']) {
+      const { member } = byPath[path].versions[0]
+      expect(member).not.toBe(path)
+      expect(members[member]?.[0]).toBe(path === 'manifest.json' ? 'not that one' : 'windows')
+    }
+  })
 
   test('seed C53: cut anywhere, goes on by Range, byte for byte', async () => {
     const folder = await project()
     await file('big.bin', Buffer.alloc(700_000, 'holdall '), { folderId: folder.id })
     const url = await urlOf(folder.id)
-    // The first request sees no CRC before: nothing of them may depend on who came first.
+    // The first request has no CRCs yet: the bytes must not depend on which request came first.
     const cuts = [0, 1, 29, 500, 350_000, 700_500, 702_000]
     const etag = (await get(url, {}, 'HEAD')).headers.get('etag') ?? ''
     const tail = await bytesOf(await get(url, { Range: 'bytes=700500-' }))
@@ -184,7 +181,7 @@ describe('the archive of a folder', () => {
     ])
   })
 
-  test('is never mixed: what changed in between is sent whole', async () => {
+  test('never mixes two states: after a change the whole archive is sent', async () => {
     const folder = await project()
     const url = await urlOf(folder.id)
     const etag = (await get(url, {}, 'HEAD')).headers.get('etag') ?? ''
@@ -195,7 +192,7 @@ describe('the archive of a folder', () => {
     expect(rest.headers.get('etag')).not.toBe(etag)
   })
 
-  test('of a workspace’s root has everything; of an empty folder the manifest', async () => {
+  test('of a workspace’s root contains everything; of an empty folder the manifest', async () => {
     await project()
     const all = await (await get(manifestUrl(await urlOf(rootId), 'json'))).json()
     expect(all.entries[0].path).toBe('Projekt Größe')
@@ -205,7 +202,7 @@ describe('the archive of a folder', () => {
     expect(none.entries).toEqual([])
   })
 
-  test('does not hold what is in the trash, and is not there when it is there itself', async () => {
+  test('leaves out trashed entries, and does not exist if its folder is trashed', async () => {
     const folder = await project()
     const url = await urlOf(folder.id)
     const { entries } = await (await get(manifestUrl(url, 'json'))).json()
@@ -229,7 +226,7 @@ describe('the archive of a folder', () => {
     expect(workspace.activity.nodes).toEqual([{ entryId: folder.id, path: 'Projekt Größe' }])
   })
 
-  test('comes by a link that nobody can change, and that ends', async () => {
+  test('has a signed link that cannot be altered, and that expires', async () => {
     const folder = await project()
     const other = await createFolder(holdall, { workspaceId, name: 'other' })
     const url = await urlOf(folder.id)
@@ -265,7 +262,7 @@ describe('the manifest as CSV', () => {
     ...['=HYPERLINK("http://example.org?"&A1)', '-2+3+cmd|calc', 'a;=1', 'a,=1', 'a=1'],
   ]
 
-  /** The cells of RFC 4180, with the quote that keeps a formula from being calculated taken away. */
+  /** Parses the cells (RFC 4180) without the quote that protects formulas. */
   const readCsv = (text: string) =>
     text
       .split(/\r\n(?=(?:[^"]*"[^"]*")*[^"]*$)/)
@@ -276,7 +273,7 @@ describe('the manifest as CSV', () => {
         ),
       )
 
-  test('gives no spreadsheet a formula to calculate, in any cell', async () => {
+  test('gives no spreadsheet a formula to evaluate, in any cell', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'formulas' })
     for (const [i, text] of formulas.entries()) {
       const name = text.replaceAll('/', '_')
@@ -297,7 +294,7 @@ describe('the manifest as CSV', () => {
       expect(quoted ?? plain).not.toMatch(/^[=+\-@\t\r\n＝＋－＠]/)
   })
 
-  test('read back, it is the manifest unchanged', async () => {
+  test('equals the manifest when it is parsed', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'back' })
     for (const [i, text] of formulas.entries()) {
       const name = `${text.replaceAll('/', '_')}${i}`
@@ -316,10 +313,10 @@ describe('the manifest as CSV', () => {
   })
 })
 
-/** The confirmed upload of these bytes, and the file that they have become. */
+/** Confirms an upload of these bytes. Returns its file. */
 async function uploaded(bytes: Uint8Array, name = 'archive.zip') {
-  const parcels = { workspaceId, path: `parcels/${Math.random()}`, name, size: bytes.length }
-  const upload = await createUpload(holdall, parcels)
+  const uploadInput = { workspaceId, path: `parcels/${Math.random()}`, name, size: bytes.length }
+  const upload = await createUpload(holdall, uploadInput)
   await sendBytes(holdall, upload, bytes)
   await confirmUpload(holdall, { uploadId: upload.id })
   return upload.id
@@ -330,15 +327,15 @@ const importInto = async (folder: { id: string }, bytes: Uint8Array, more = {}) 
 }
 const refusal = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
   const input = { uploadId: await uploaded(bytes), destination: { id: folder.id }, ...more }
-  return unchanged(holdall, () => attempt(holdall, 'importArchive', input, '__typename'))
+  return expectUnchanged(holdall, () => attempt(holdall, 'importArchive', input, '__typename'))
 }
 const newFolder = (name: string) => createFolder(holdall, { workspaceId, name })
 const manifestOf = async (id: string) => (await get(manifestUrl(await urlOf(id), 'json'))).json()
-/** Without what an import cannot keep: ids and times. */
-const timeless = (manifest: object) =>
+/** Leaves out what an import cannot preserve: ids and times. */
+const withoutIdsAndTimes = (manifest: object) =>
   JSON.parse(JSON.stringify(manifest, (key, value) => (/^id$|At$/.test(key) ? undefined : value)))
 
-/** A ZIP as Python writes it: `members` are [name, bytes], `program` may do more with `z`. */
+/** A ZIP written by Python: `members` are [name, bytes], `program` may use `z` further. */
 function zipByPython(members: [string, string][], program = '') {
   const script = `import sys,io,json,zipfile,stat
 b=io.BytesIO();z=zipfile.ZipFile(b,'w',zipfile.ZIP_DEFLATED)
@@ -369,16 +366,16 @@ describe('an import', () => {
     const imported = await importInto(target, archive)
     expect(imported).toMatchObject({ folder: { id: target.id, path: 'target' }, entryCount: 9 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
-    expect(timeless(to)).toEqual(timeless(from))
+    expect(withoutIdsAndTimes(to)).toEqual(withoutIdsAndTimes(from))
     expect(to.entries.find(({ path }: any) => path === 'gaps.txt').id).not.toBe(id)
     const after = await usageOf(holdall, workspaceId)
-    // Twice the files, and the bytes of none of them twice.
+    // Twice the files, with shared blobs.
     expect(after.fileCount - before.fileCount).toBe(7)
     expect(after.storedBytes - before.storedBytes).toBe(archive.length)
     expect((await archiveOf(target.id)).length).toBe(archive.length)
   })
 
-  test('F23: takes names with what some programs take for the end of a line, as an archive gives them', async () => {
+  test('F23: accepts names with U+2028, U+2029 and U+0085 from an archive', async () => {
     const folder = await newFolder('one\u2028two')
     const names = ['a\u2028b.txt', 'c\u2029d.txt', 'e.txt']
     for (const name of names) await file(name, name, { folderId: folder.id })
@@ -386,7 +383,7 @@ describe('an import', () => {
     const target = await newFolder('target')
     expect(await importInto(target, await archiveOf(folder.id))).toMatchObject({ entryCount: 4 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
-    expect(timeless(to)).toEqual(timeless(from))
+    expect(withoutIdsAndTimes(to)).toEqual(withoutIdsAndTimes(from))
     expect(to.entries.map(({ path }: any) => path)).toEqual(expect.arrayContaining(names))
   })
 
@@ -408,7 +405,7 @@ describe('an import', () => {
       expect(Object.keys(readByPython(again))).toEqual(Object.keys(readByPython(archive)))
   })
 
-  test('meets names that are taken as it is told', async () => {
+  test('resolves name conflicts as onConflict says', async () => {
     const folder = await project()
     const archive = await archiveOf(folder.id)
     expect(await refusal(folder, archive)).toMatchObject({ code: 'NAME_CONFLICT' })
@@ -435,8 +432,8 @@ describe('an import', () => {
       [4, 11],
     ])
     await importInto(other, archive, { onConflict: 'REPLACE' })
-    expect(timeless(await manifestOf(other.id))).toEqual(
-      timeless(await manifestOf((await cleanCopy(archive)).id)),
+    expect(withoutIdsAndTimes(await manifestOf(other.id))).toEqual(
+      withoutIdsAndTimes(await manifestOf((await cleanCopy(archive)).id)),
     )
   })
   const cleanCopy = async (archive: Uint8Array) => {
@@ -468,11 +465,11 @@ describe('an import', () => {
     ])
   })
 
-  describe.runIf(hasPython)('S1, S23, F23: refuses, and nothing is written:', () => {
+  describe.runIf(hasPython)('S1, S23, F23: is refused as a whole, and writes nothing:', () => {
     const link = `i=zipfile.ZipInfo('link');i.create_system=3;i.external_attr=(stat.S_IFLNK|0o777)<<16;z.writestr(i,'/etc/passwd')`
     const cases: [string, [string, string][], string][] = [
-      ['a name that climbs out', [['../evil.txt', 'x']], ''],
-      ['a name that climbs out further in', [['a/../../evil.txt', 'x']], ''],
+      ['a name that escapes', [['../evil.txt', 'x']], ''],
+      ['a name that escapes deeper inside', [['a/../../evil.txt', 'x']], ''],
       ['an absolute name', [['/etc/evil', 'x']], ''],
       ['a drive', [['C:/evil', 'x']], ''],
       ['a backslash', [['..\\evil', 'x']], ''],
@@ -503,7 +500,7 @@ describe('an import', () => {
     }
     const storedZip = () => zipByPython([], `z.writestr('a.txt','genuine',compress_type=0)`)
 
-    test('bytes that are not what their record says', async () => {
+    test('bytes that do not match their record', async () => {
       const answer = await refusal(
         await newFolder('target'),
         flip(storedZip(), 'genuine', 'forgery'),
@@ -511,7 +508,7 @@ describe('an import', () => {
       expect(answer).toMatchObject({ code: 'INVALID_INPUT', path: ['uploadId'] })
     })
 
-    test('what is not a ZIP, or only a part of one', async () => {
+    test('a file that is no ZIP, or only a part of one', async () => {
       const target = await newFolder('target')
       const zip = storedZip()
       const end = zip.length - 22
@@ -526,7 +523,7 @@ describe('an import', () => {
           zip.indexOf('PK\x01\x02') + 8,
           zip.indexOf('PK\x01\x02') + 9,
         ),
-        // More members than there are.
+        // More members than exist.
         Buffer.concat([
           zip.subarray(0, end + 8),
           Buffer.from([9, 0, 9, 0]),
@@ -559,7 +556,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
       return stdout
     }
 
-    test('lies in the manifest', async () => {
+    test('refuses false records in the manifest', async () => {
       const folder = await newFolder('honest')
       await file('a.txt', 'truth', { folderId: folder.id })
       const archive = await archiveOf(folder.id)
@@ -582,7 +579,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     })
   })
 
-  test('F23: that fails at its last name leaves no row and no byte', async () => {
+  test('F23: that fails at its last name leaves no row and no blob', async () => {
     const folder = await newFolder('source')
     for (const name of ['a.txt', 'b.txt', 'c.txt']) {
       await file(name, `1 ${name}`, { folderId: folder.id })
@@ -595,7 +592,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     expect(answer.code).toBe('NAME_CONFLICT')
   })
 
-  test('S23, F23: stops at the quota before it writes a byte, and at what is not a confirmed upload', async () => {
+  test('S23, F23: stops at the quota before it writes a byte, and refuses an unconfirmed upload', async () => {
     const folder = await project()
     const big = await file('big.bin', Buffer.alloc(50_000, 1), { folderId: folder.id })
     const archive = await archiveOf(folder.id)
@@ -605,7 +602,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     const quotaBytes = currentBytes + olderVersionBytes + 50_000
     await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
     const input = { uploadId, destination: { id: target.id } }
-    const full = await unchanged(holdall, () =>
+    const full = await expectUnchanged(holdall, () =>
       attempt(holdall, 'importArchive', input, '__typename'),
     )
     expect(full.code).toBe('QUOTA_EXCEEDED')

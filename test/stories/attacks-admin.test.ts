@@ -6,13 +6,13 @@ import { createFolder, createWorkspace, uploadFile } from '../support/client.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
 import { startTestServer } from '../support/test-server.ts'
 
-/** Where this machine is for others. */
+/** An address of this machine that other machines can reach. */
 const addresses = Object.values(networkInterfaces())
   .flatMap((all) => all ?? [])
   .filter(({ family, internal }) => family === 'IPv4' && !internal)
   .map(({ address }) => address)
 
-test('S39: with nothing set it is there for this machine alone, and its folder for its own user', async () => {
+test('S39: by default the server listens on 127.0.0.1 only, and only its user can read its folder', async () => {
   const DATA_DIR = join(await emptyFolder(), 'data')
   const { url, stop } = await startProcess({ DATA_DIR, DATABASE_URL: '' })
   const { port } = new URL(url)
@@ -23,8 +23,8 @@ test('S39: with nothing set it is there for this machine alone, and its folder f
   await stop()
 })
 
-describe('S39: nobody comes in by what everybody knows', () => {
-  const usual = [
+describe('S39: well-known credentials are refused', () => {
+  const wellKnown = [
     'admin',
     'password',
     'changeme',
@@ -46,18 +46,19 @@ describe('S39: nobody comes in by what everybody knows', () => {
     'First token',
   ]
 
-  test('there is no token but the one that was made, and each house has another', async () => {
+  test('the only token is the one that was created, and each server has another', async () => {
     await using one = await startTestServer()
     await using other = await startTestServer()
     expect(one.token).toMatch(/^hld_[\w-]{43}$/)
     expect(one.token).not.toBe(other.token)
     const who = '{ viewer { user { name } } }'
     expect((await one.graphql(who)).data.viewer.user.name).toBe('Owner')
-    for (const token of [...usual, other.token]) {
+    for (const token of [...wellKnown, other.token]) {
       for (const scheme of ['Bearer', 'Basic', 'Token']) {
-        const said = scheme === 'Basic' ? Buffer.from(`admin:${token}`).toString('base64') : token
+        const credentials =
+          scheme === 'Basic' ? Buffer.from(`admin:${token}`).toString('base64') : token
         const headers = {
-          authorization: `${scheme} ${said}`,
+          authorization: `${scheme} ${credentials}`,
           'content-type': 'application/json',
           accept: 'application/graphql-response+json',
         }
@@ -78,7 +79,7 @@ describe('S39: nobody comes in by what everybody knows', () => {
   })
 
   test.each(['admin', 'changeme', 'a'.repeat(19), 'with a space in it, and long', ''])(
-    'ADMIN_TOKEN=%j is no token that one could guess',
+    'ADMIN_TOKEN=%j is refused as guessable',
     async (token) => {
       const open = () => startTestServer({ env: { ADMIN_TOKEN: token } })
       if (token === '') {
@@ -89,7 +90,7 @@ describe('S39: nobody comes in by what everybody knows', () => {
   )
 })
 
-test('no query and no row shows a part of an ADMIN_TOKEN', async () => {
+test('no query and no row shows any part of ADMIN_TOKEN', async () => {
   const ADMIN_TOKEN = 'hld_summer-in-the-laboratory'
   await using holdall = await startTestServer({ env: { ADMIN_TOKEN } })
   const query = '{ viewer { token { prefix } apiTokens { nodes { prefix } } } }'
@@ -99,7 +100,7 @@ test('no query and no row shows a part of an ADMIN_TOKEN', async () => {
   expect(JSON.stringify(rows)).not.toMatch(/hld_|summer/)
 })
 
-test('S39: there are no other doors, and /metrics tells figures and no names', async () => {
+test('S39: there are no other endpoints, and /metrics shows figures without names', async () => {
   const METRICS_TOKEN = 'a-token-for-prometheus'
   await using holdall = await startTestServer({ env: { METRICS_TOKEN } })
   const { id: workspaceId } = await createWorkspace(holdall, { name: 'Needle', slug: 'needle' })
@@ -141,13 +142,13 @@ test('S39: there are no other doors, and /metrics tells figures and no names', a
   }
   const metrics = await (await holdall.http('/metrics', { token: METRICS_TOKEN })).text()
   expect(metrics).toContain('http_request_duration_seconds')
-  for (const told of ['needle', workspaceId, file.id, holdall.token, METRICS_TOKEN, holdall.dir])
-    expect(metrics).not.toContain(told)
+  for (const secret of ['needle', workspaceId, file.id, holdall.token, METRICS_TOKEN, holdall.dir])
+    expect(metrics).not.toContain(secret)
   for (const token of [null, holdall.token])
     expect((await holdall.http('/metrics', { token })).status).toBe(401)
 })
 
-test('S39: what watches over the process tells no more than that it is there', async () => {
+test('S39: health checks reveal only that the server is up', async () => {
   await using holdall = await startTestServer()
   for (const path of ['/livez', '/readyz']) {
     const text = await (await holdall.http(path, { token: null })).text()

@@ -17,7 +17,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
-import { quickly } from '../support/retry-timing.ts'
+import { expectWithin } from '../support/retry-timing.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { archiveOf, type Member, zipOf } from '../support/zips.ts'
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
 
 let archives = 0
 let target: { id: string } | undefined
-/** The confirmed upload of an archive. */
+/** Confirms an upload of an archive. */
 async function uploaded(bytes: Uint8Array): Promise<string> {
   const input = { workspaceId, name: `archive ${++archives}.zip`, size: bytes.length }
   const { upload } = await act(
@@ -61,7 +61,7 @@ const importing = (uploadId: string, folderId: string, more = {}) =>
     'entryCount',
   )
 
-/** The answer, and the proof that there is no entry and no byte more. */
+/** Returns the result of `fn`, and checks that no entry and no blob was added. */
 async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   const all = async () => ({
     entries: await holdall.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
@@ -73,17 +73,17 @@ async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   return answer
 }
 
-/** What an import of these bytes is refused with, in less than a second; nothing was written, here or beside. */
+/** Returns the error of an import of these bytes, which must come within a second and write nothing. */
 async function refusalOf(bytes: Uint8Array): Promise<string> {
   target ??= await createFolder(holdall, { workspaceId, name: 'target' })
   const { id } = target
   const uploadId = await uploaded(bytes)
-  const { code } = await unchanged(() => quickly(() => importing(uploadId, id)))
+  const { code } = await unchanged(() => expectWithin(() => importing(uploadId, id)))
   expect(globSync('holdall-import-*', { cwd: tmpdir() })).toEqual([])
   return code
 }
 
-describe('S1, S23: a member of an archive that would lie elsewhere refuses all of it', () => {
+describe('S1, S23: an archive with a member outside its root is refused as a whole', () => {
   const names: (string | Uint8Array)[] = [
     '../evil',
     'a/../../evil',
@@ -132,7 +132,7 @@ describe('S1, S23: a member of an archive that would lie elsewhere refuses all o
     )
   })
 
-  test('overlong dots are no dots, and stay below', async () => {
+  test('overlong encodings of dots are ordinary names, and stay below the root', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'overlong' })
     const name = Buffer.concat([Buffer.from([0xc0, 0xae, 0xc0, 0xae]), Buffer.from('/x')])
     const { code } = await importing(await uploaded(zipOf([{ name, bytes: 'x' }])), folder.id)
@@ -142,17 +142,17 @@ describe('S1, S23: a member of an archive that would lie elsewhere refuses all o
   })
 })
 
-describe('S23: an archive that would burst is refused before it is unpacked', () => {
+describe('S23: a ZIP bomb is refused before it is unpacked', () => {
   const zeros = Buffer.alloc(30 * 2 ** 20)
   const small: Member = { name: 'a', bytes: 'x' }
   const bombs: [string, () => Buffer][] = [
-    ['one of a thousand to one', () => zipOf([{ name: 'bomb', bytes: zeros, deflate: true }])],
+    ['a ratio of a thousand to one', () => zipOf([{ name: 'bomb', bytes: zeros, deflate: true }])],
     [
-      'one that says less than it unpacks to',
+      'one that declares less than its size',
       () => zipOf([{ name: 'bomb', bytes: zeros, deflate: true, size: 100 }]),
     ],
     [
-      'one that says 4 GiB',
+      'one that declares 4 GiB',
       () => zipOf([{ name: 'bomb', bytes: 'xxx', deflate: true, size: 0xfffffffe }]),
     ],
     [
@@ -168,23 +168,23 @@ describe('S23: an archive that would burst is refused before it is unpacked', ()
           })),
         ]),
     ],
-    ['65,535 members that are not there', () => zipOf([small], { count: 65_535 })],
-    ['fewer members than there are', () => zipOf([small, { name: 'b', bytes: 'y' }], { count: 1 })],
+    ['65,535 missing members', () => zipOf([small], { count: 65_535 })],
+    ['fewer members than exist', () => zipOf([small, { name: 'b', bytes: 'y' }], { count: 1 })],
     ['ten million members, by a record of ZIP64', () => withZip64(zipOf([small]), 10_000_000n)],
     ['2^63 members', () => withZip64(zipOf([small]), 2n ** 63n)],
     ['twins', () => zipOf([small, small])],
-    ['twins by case', () => zipOf([small, { name: 'A', bytes: 'y' }])],
+    ['names that differ in case', () => zipOf([small, { name: 'A', bytes: 'y' }])],
     ['a file that is a folder of others', () => zipOf([small, { name: 'a/b', bytes: 'y' }])],
     ['encryption', () => zipOf([{ ...small, flags: 0x0801 }])],
     ['another method', () => zipOf([{ ...small, method: 12 }])],
     ['another checksum', () => zipOf([{ ...small, crc: 1 }])],
-    ['a place behind the end', () => zipOf([{ ...small, offset: 2 ** 31 }])],
+    ['an offset after the end', () => zipOf([{ ...small, offset: 2 ** 31 }])],
   ]
   test.each(bombs)('%s', async (_, make) => {
     expect(await refusalOf(make())).toMatch(/^(INVALID_INPUT|NAME_CONFLICT)$/)
   })
 
-  test('archives within archives are files, and no upload unpacks itself', async () => {
+  test('nested archives are files, and are not unpacked', async () => {
     const inner = zipOf([{ name: '../evil', bytes: zeros, deflate: true }])
     const before = await usageOf(holdall, workspaceId)
     const folder = await createFolder(holdall, { workspaceId, name: 'nested' })
@@ -200,7 +200,7 @@ describe('S23: an archive that would burst is refused before it is unpacked', ()
     expect(after.fileCount - before.fileCount).toBe(2)
   })
 
-  test('a quota holds for what comes out, not for what went in', async () => {
+  test('the quota limits the unpacked size', async () => {
     const other = await createWorkspace(holdall, { quotaBytes: 100_000 })
     const bytes = zipOf([
       { name: 'roomy', bytes: Buffer.alloc(90_000, 1), deflate: true },
@@ -220,7 +220,7 @@ describe('S23: an archive that would burst is refused before it is unpacked', ()
   })
 })
 
-describe('F23: an archive that lies about itself', () => {
+describe('F23: an archive with false records', () => {
   const entry = (change: object = {}, version: object = {}) => {
     const sha256 = createHash('sha256').update('truth').digest('hex')
     const one = {
@@ -256,7 +256,7 @@ describe('F23: an archive that lies about itself', () => {
     expect(head).not.toBe('')
   })
 
-  test('told truly it is taken', async () => {
+  test('with true records it is accepted', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'truth' })
     expect(await importing(await uploaded(withManifest(entry())), folder.id)).toMatchObject({
       entryCount: 1,
@@ -282,16 +282,16 @@ describe('F23: an archive that lies about itself', () => {
     ['S36: metadata of 64 KiB and more', () => entry({ metadata: { a: 'x'.repeat(65_536) } })],
     ['S36: metadata that nests 40 deep', () => entry({ metadata: deep })],
     ['metadata that is a list', () => entry({ metadata: [] })],
-    ['a number beyond numbers', () => entry().replace('"metadata":{}', '"metadata":{"a":1e999}')],
+    ['a number out of range', () => entry().replace('"metadata":{}', '"metadata":{"a":1e999}')],
     ['another size', () => entry({}, { size: 6 })],
-    ['a size below nothing', () => entry({}, { size: -1 })],
+    ['a negative size', () => entry({}, { size: -1 })],
     ['a size of half a byte', () => entry({}, { size: 5.5 })],
-    ['a hash that is none', () => entry({}, { sha256: 'x' })],
+    ['an invalid hash', () => entry({}, { sha256: 'x' })],
     ['a member that is elsewhere', () => entry({}, { member: '../a.txt' })],
     ['a member that is the manifest', () => entry({}, { member: 'manifest.json' })],
-    ['a path that climbs out', () => entry({ path: '../../a.txt' })],
-    ['a path that is none', () => entry({ path: '' })],
-    ['a kind that is none', () => entry({ kind: 'device' })],
+    ['a path that escapes', () => entry({ path: '../../a.txt' })],
+    ['an invalid path', () => entry({ path: '' })],
+    ['an invalid kind', () => entry({ kind: 'device' })],
     ['a file without a version', () => entry({ versions: [] })],
     ['a folder with versions', () => entry({ kind: 'folder' })],
     ['version 0', () => entry({}, { number: 0 })],
@@ -300,13 +300,13 @@ describe('F23: an archive that lies about itself', () => {
     ['a tag that is a number', () => entry({ tags: [7] })],
     ['a description of a megabyte', () => entry({ description: 'x'.repeat(1_000_000) })],
     ['a comment that is an object', () => entry({}, { comment: {} })],
-    ['a line that is no JSON', () => '{nonsense'],
+    ['a line that is not JSON', () => '{nonsense'],
     ['a line that is null', () => 'null'],
-    ['nothing of what is there', () => ''],
+    ['a manifest without entries', () => ''],
     ['the same file twice', () => `${entry()},\n${entry()}`],
     ['one member for two files', () => `${entry()},\n${entry({ path: 'b.txt' })}`],
     ['one member for 300 versions', () => manyVersions(300)],
-    ['folders that are not there', () => `${entry()},\n${folderLines(1000)}`],
+    ['missing folders', () => `${entry()},\n${folderLines(1000)}`],
     ['brackets that nest 100,000 deep', () => '['.repeat(100_000)],
   ]
   test.each(lies)('%s', async (_, lie) => {
@@ -316,7 +316,7 @@ describe('F23: an archive that lies about itself', () => {
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
   })
 
-  test('one member for 300 versions is refused before a byte is staged, though the quota would hold it', async () => {
+  test('one member for 300 versions is refused before a byte is staged, even within the quota', async () => {
     const bytes = Buffer.alloc(2 ** 20)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     const versions = Array.from({ length: 300 }, (_, i) => ({
@@ -341,7 +341,7 @@ describe('F23: an archive that lies about itself', () => {
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
   })
 
-  test('whatever byte of it is another, it is imported whole or refused, and can be tried again', async () => {
+  test('with any byte changed it is imported whole or refused, and can be tried again', async () => {
     const source = await createFolder(holdall, { workspaceId, name: 'source' })
     await uploadFile(holdall, {
       workspaceId,
@@ -394,7 +394,7 @@ describe('F23: an archive that lies about itself', () => {
   })
 })
 
-/** The same with a ZIP64 end that tells of so many members. */
+/** A ZIP64 end record that claims so many members. */
 function withZip64(zip: Buffer, count: bigint): Buffer {
   const end = zip.subarray(-22)
   const record = Buffer.alloc(56)

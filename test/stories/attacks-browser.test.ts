@@ -34,7 +34,7 @@ const png = Buffer.from(
 const pdf =
   '%PDF-1.7\n1 0 obj<</Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert(1))>>>>endobj\n%%EOF'
 
-/** Each is said to be a picture, and is asked for inline. */
+/** Each is declared to be a picture, and requested inline. */
 const active: Record<string, string | Uint8Array> = {
   'page.html': `<!doctype html>${script}`,
   'page.htm': `<html>${script}`,
@@ -61,7 +61,7 @@ const active: Record<string, string | Uint8Array> = {
 const upload = (name: string, bytes: string | Uint8Array, more = {}) =>
   uploadFile(holdall, { workspaceId, name, bytes, onConflict: 'RENAME', ...more })
 
-/** Each way to the bytes, with the wish to see them inline. */
+/** Each way to download, requested inline. */
 async function waysTo(file: FileHandle): Promise<Record<string, Response>> {
   const { shareLink } = await act(
     holdall,
@@ -74,23 +74,23 @@ async function waysTo(file: FileHandle): Promise<Record<string, Response>> {
   return {
     signed: await holdall.http(inline, { token: null }),
     'signed, in part': await holdall.http(inline, { token: null, headers: { range: 'bytes=0-5' } }),
-    'signed, asked about': await holdall.http(inline, { token: null, method: 'HEAD' }),
+    'signed, HEAD': await holdall.http(inline, { token: null, method: 'HEAD' }),
     'with a token': await holdall.http(`/download/${file.id}?disposition=inline`),
     'through a share': await holdall.http(shared.downloadUrl.url, { token: null }),
   }
 }
 
-const neverGuessed = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
+const nosniffHeaders = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
 const headersOf = (response: Response) => Object.fromEntries(response.headers)
 
-describe('S5: what could run in a browser is a file to save, with a sandbox around it', () => {
+describe('S5: content that a browser could execute is an attachment with a sandbox', () => {
   test.each(Object.entries(active))('%s', async (name, bytes) => {
     const file = await upload(name, bytes, { mediaType: 'image/png' })
     for (const [way, response] of Object.entries(await waysTo(file))) {
       const headers = headersOf(response)
-      expect([way, headers]).toEqual([way, expect.objectContaining(neverGuessed)])
+      expect([way, headers]).toEqual([way, expect.objectContaining(nosniffHeaders)])
       if (/^inline/.test(headers['content-disposition'] ?? '')) {
-        // Nosniff: for every browser it is the text, or the broken picture, that it is called.
+        // With nosniff every browser shows the declared type: text, or a broken picture.
         expect(headers['content-type']).toMatch(/^(text\/plain; charset=utf-8|image\/(png|jpeg))$/)
         expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'(;|$)/)
         continue
@@ -100,7 +100,7 @@ describe('S5: what could run in a browser is a file to save, with a sandbox arou
     }
   })
 
-  test('a PDF with a script, and a GIF that is a script too, are shown for what they are, in a sandbox', async () => {
+  test('a PDF with a script, and a GIF that is also a script, are shown as themselves in a sandbox', async () => {
     const gif = 'GIF89a/*\x00\x00\x00\x00\x00*/=1;alert(document.domain)//'
     for (const [name, bytes, type] of [
       ['form.pdf', pdf, 'application/pdf'],
@@ -111,17 +111,17 @@ describe('S5: what could run in a browser is a file to save, with a sandbox arou
       for (const response of Object.values(await waysTo(await upload(name, bytes)))) {
         const headers = headersOf(response)
         expect(headers).toMatchObject({
-          ...neverGuessed,
+          ...nosniffHeaders,
           'content-type': expect.stringContaining(response.status === 206 ? '' : type),
         })
-        // An origin of its own, in which no script runs.
+        // An opaque origin in which no script runs.
         expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'(;|$)/)
         expect(headers['content-security-policy']).not.toMatch(/allow-|script-src|unsafe-eval|\*/)
       }
     }
   })
 
-  test('archives and manifests are files to save, too', async () => {
+  test('archives and manifests are attachments too', async () => {
     const folder = await createFolder(holdall, {
       workspaceId,
       name: 'a".html',
@@ -133,7 +133,7 @@ describe('S5: what could run in a browser is a file to save, with a sandbox arou
     for (const path of [url, `${manifest}json`, `${manifest}csv`]) {
       const headers = headersOf(await holdall.http(path, { token: null }))
       expect(headers).toMatchObject({
-        ...neverGuessed,
+        ...nosniffHeaders,
         'content-security-policy': "sandbox; default-src 'none'",
       })
       expect(headers['content-disposition']).toMatch(/^attachment/)
@@ -141,7 +141,7 @@ describe('S5: what could run in a browser is a file to save, with a sandbox arou
   })
 })
 
-describe('S6: what bytes are is seen, not believed', () => {
+describe('S6: the media type is detected, not believed', () => {
   test.each([
     [
       'a picture’s head on a page',
@@ -177,7 +177,7 @@ describe('S6: what bytes are is seen, not believed', () => {
     const file = await upload(name, bytes, { mediaType: declared })
     expect(file.mediaType).toBe(detected)
     expect((await detectMediaType(Buffer.from(bytes), name)).mediaType).toBe(detected)
-    // Both are kept: what was declared with the upload, what was detected with the file.
+    // Both are stored: the declared type with the upload, the detected type with the file.
     const row = await holdall.app.db
       .selectFrom('uploads')
       .select('mediaType')
@@ -187,7 +187,7 @@ describe('S6: what bytes are is seen, not believed', () => {
     for (const response of Object.values(await waysTo(file))) {
       const headers = headersOf(response)
       if (response.status === 200) expect(headers['content-type']).toBe(detected)
-      expect(headers).toMatchObject(neverGuessed)
+      expect(headers).toMatchObject(nosniffHeaders)
       expect(headers['content-security-policy']).toMatch(/^sandbox; default-src 'none'/)
     }
   })
@@ -200,14 +200,20 @@ describe('S6: what bytes are is seen, not believed', () => {
     '<script>',
     'x/y/z',
     `a/${'b'.repeat(200)}`,
-  ])('a declared type that is none is refused: %j', async (mediaType) => {
+  ])('an invalid declared type is rejected: %j', async (mediaType) => {
     const input = { workspaceId, name: 'typed', size: 1, mediaType }
     await expect(createUpload(holdall, input)).rejects.toThrow('INVALID_INPUT')
   })
 })
 
-describe('S7: nothing that anybody says ends a header', () => {
-  const evil = ['a"\r\nSet-Cookie: x=1', 'a\nSet-Cookie: x', 'a\r b', '\u2028a\u0085', 'a\u000bb']
+describe('S7: no input can end a header', () => {
+  const injections = [
+    'a"\r\nSet-Cookie: x=1',
+    'a\nSet-Cookie: x',
+    'a\r b',
+    '\u2028a\u0085',
+    'a\u000bb',
+  ]
   const quoting = [
     'a"; filename="evil.exe',
     "a'*=UTF-8''evil.exe",
@@ -218,11 +224,13 @@ describe('S7: nothing that anybody says ends a header', () => {
     '%0d%0aSet-Cookie: x',
   ]
 
-  test('a name with a line break is refused wherever a name is said', async () => {
-    for (const name of evil) {
+  test('a name with a line break is rejected by every operation that takes a name', async () => {
+    for (const name of injections) {
       const tus = tusOf(holdall)
-      const said = metadata({ workspaceId, filename: name })
-      expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status).toBe(400)
+      const declared = metadata({ workspaceId, filename: name })
+      expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': declared })).status).toBe(
+        400,
+      )
       await expect(createUpload(holdall, { workspaceId, name, size: 1 })).rejects.toThrow(
         'INVALID_INPUT',
       )
@@ -232,12 +240,12 @@ describe('S7: nothing that anybody says ends a header', () => {
     }
   })
 
-  test('quotes, semicolons and percents come through as they are, in one parameter', async () => {
+  test('quotes, semicolons and percent signs arrive unchanged, in one parameter', async () => {
     for (const name of quoting) {
       const file = await upload(name, 'x')
       for (const response of Object.values(await waysTo(file))) {
-        const said = response.headers.get('content-disposition') ?? ''
-        const { type, parameters } = parse(said)
+        const declared = response.headers.get('content-disposition') ?? ''
+        const { type, parameters } = parse(declared)
         expect(type).toMatch(/^(attachment|inline)$/)
         expect(parameters.filename).toBe(file.name)
         expect(Object.keys(parameters).filter((key) => !/^filename\*?$/.test(key))).toEqual([])
@@ -246,17 +254,17 @@ describe('S7: nothing that anybody says ends a header', () => {
     }
   })
 
-  test('tags, descriptions and metadata are in no header; Upload-Metadata goes back in Base64 alone', async () => {
-    const said = {
+  test('tags, descriptions and metadata are in no header; Upload-Metadata is returned in Base64 only', async () => {
+    const declared = {
       workspaceId,
       filename: 'plain.txt',
       tags: 'needle-tag',
       note: 'needle\r\nX-Evil: 1',
     }
     const tus = tusOf(holdall)
-    const url = await tus.create(said, { 'Upload-Length': '1' })
+    const url = await tus.create(declared, { 'Upload-Length': '1' })
     const head = await tus.head(url)
-    expect(head.headers.get('upload-metadata')).toBe(metadata(said))
+    expect(head.headers.get('upload-metadata')).toBe(metadata(declared))
     expect(head.headers.has('x-evil')).toBe(false)
     const more = {
       tags: ['needle\tx: y'.slice(0, 6)],
@@ -269,7 +277,7 @@ describe('S7: nothing that anybody says ends a header', () => {
   })
 
   test.each(['plain\r\nX-Evil: 1', '"><script>', 'a\u0000b'])(
-    'an id of a request that is none is not given back: %j',
+    'an invalid request id is not returned: %j',
     async (id) => {
       const raw = await rawRequest(holdall, 'GET', '/livez', {
         'X-Request-Id': id,
@@ -283,10 +291,10 @@ describe('S7: nothing that anybody says ends a header', () => {
   )
 })
 
-describe('S30: no cache on the way keeps what is private', () => {
+describe('S30: no shared cache stores private responses', () => {
   const forMe = /^(no-store|private, no-store|private, no-cache)$/
 
-  test('by whatever address it is asked for, also one that looks like a stylesheet', async () => {
+  test('of any address, also one that looks like a stylesheet', async () => {
     const file = await upload('secret.txt', 'secret')
     const { shareLink } = await act(
       holdall,
@@ -332,7 +340,7 @@ describe('S30: no cache on the way keeps what is private', () => {
     expect(form.headers.get('cache-control')).toBe('no-store')
   })
 
-  test('a refusal is kept by nobody: the next one may be let in', async () => {
+  test('no cache stores a refusal: the next request may be allowed', async () => {
     const gone = await upload('gone.txt', 'x')
     const link = await downloadUrl(holdall, gone.id)
     for (const path of [
@@ -352,7 +360,7 @@ describe('S30: no cache on the way keeps what is private', () => {
     }
   })
 
-  test('a signed link is kept by its own client alone, and no longer than it is good', async () => {
+  test('only a private cache stores a signed link, and no longer than it is valid', async () => {
     const file = await upload('signed.txt', 'x')
     const response = await holdall.http(
       await downloadUrl(holdall, file.id, '(expiresInSeconds: 60)'),
@@ -366,8 +374,8 @@ describe('S30: no cache on the way keeps what is private', () => {
   })
 })
 
-describe('S40: a file is no picture on somebody else’s page', () => {
-  test('other sites may not load it, and its address is told to nobody', async () => {
+describe('S40: a file cannot be embedded on another site', () => {
+  test('other sites may not load it, and its address is not in the Referer', async () => {
     const file = await upload('dot.png', png)
     for (const response of Object.values(await waysTo(file))) {
       expect(headersOf(response)).toMatchObject({
@@ -383,7 +391,7 @@ describe('S40: a file is no picture on somebody else’s page', () => {
     expect(fromElsewhere.headers.has('access-control-allow-origin')).toBe(false)
   })
 
-  test('a link ends: a week at most, and a share after so many downloads', async () => {
+  test('a link ends: after a week at most, a share after its number of downloads', async () => {
     const file = await upload('often.bin', 'x'.repeat(100))
     const query =
       'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl(expiresInSeconds: 604801) { url } } } }'
@@ -400,7 +408,7 @@ describe('S40: a file is no picture on somebody else’s page', () => {
     expect(statuses.filter((status) => status === 200)).toHaveLength(2)
   })
 
-  test('under RATE_LIMIT an address has so many downloads a minute', async () => {
+  test('RATE_LIMIT limits the downloads of an address per minute', async () => {
     await using other = await startTestServer({ env: { RATE_LIMIT: '200', MAX_QUERY_COST: '200' } })
     const { id } = await createWorkspace(other)
     const file = await uploadFile(other, { workspaceId: id, name: 'a.png', bytes: png })

@@ -8,8 +8,8 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { refused } from '../support/refusals.ts'
-import { quickly } from '../support/retry-timing.ts'
+import { expectRefused } from '../support/refusals.ts'
+import { expectWithin } from '../support/retry-timing.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
@@ -28,8 +28,8 @@ beforeAll(async () => {
   return () => holdall[Symbol.asyncDispose]()
 })
 
-/** Keys as JSON has them: an object that was written in a program has no own __proto__. */
-const poisoned = (key: string) => JSON.parse(`{"${key}":{"polluted":true}}`)
+/** JSON keys: an object literal has no own __proto__. */
+const withOwnKey = (key: string) => JSON.parse(`{"${key}":{"polluted":true}}`)
 const keys = ['__proto__', 'constructor', 'prototype']
 const clean = () => {
   const { polluted } = {} as Record<string, unknown>
@@ -41,7 +41,9 @@ const clean = () => {
 }
 
 const json = { 'content-type': 'application/json' }
-/** Variables as JSON text: JSON.stringify of an object with an own __proto__ keeps it, and nothing between may lose it. */
+/**
+ * Variables as JSON text: JSON.stringify keeps an own __proto__, and nothing in between may lose it.
+ */
 async function send(query: string, variables: string) {
   const headers = { ...json, accept: 'application/graphql-response+json' }
   const body = `{"query":${JSON.stringify(query)},"variables":${variables}}`
@@ -50,8 +52,8 @@ async function send(query: string, variables: string) {
 }
 
 describe('S36: keys that reach for a prototype', () => {
-  test.each(keys)('%s is no key of metadata, wherever it is given', async (key) => {
-    const values = JSON.stringify(poisoned(key))
+  test.each(keys)('%s is rejected as a key of metadata by every operation', async (key) => {
+    const values = JSON.stringify(withOwnKey(key))
     const ways: [string, string][] = [
       [
         'mutation ($m: JSONObject, $id: ID!) { r: updateEntry(input: { entry: { id: $id }, metadata: $m }) { __typename } }',
@@ -86,7 +88,7 @@ describe('S36: keys that reach for a prototype', () => {
   })
 
   test.each([...keys, 'toString', 'hasOwnProperty', 'valueOf', '__defineGetter__'])(
-    '%s in variables, inputs and names of operations is nothing',
+    '%s in variables, inputs and operation names has no effect',
     async (key) => {
       for (const variables of [
         `{"${key}":{"polluted":true}}`,
@@ -113,7 +115,7 @@ describe('S36: keys that reach for a prototype', () => {
   )
 
   test.each([...keys, 'toString', 'hasOwnProperty'])(
-    '%s is a tag, a name, a path and a slug like any other',
+    '%s is an ordinary tag, name, path and slug',
     async (key) => {
       const folder = await createFolder(holdall, { workspaceId, name: key, tags: [key] })
       expect(await lookUp(holdall, folder, 'name path tags { name }')).toMatchObject({
@@ -126,13 +128,13 @@ describe('S36: keys that reach for a prototype', () => {
         { id: workspaceId, f: { tags: { allOf: [key] } } },
       )
       expect(found.workspace.entries.nodes).toEqual([{ name: key }])
-      const said = metadata({ workspaceId, filename: `of ${key}`, [key]: 'polluted' })
+      const declared = metadata({ workspaceId, filename: `of ${key}`, [key]: 'polluted' })
       expect(
-        (await tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status,
+        (await tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': declared })).status,
       ).toBe(201)
       const form = await postForm(holdall, {
         workspaceId,
-        ...poisoned(key),
+        ...withOwnKey(key),
         [key]: 'polluted',
         file: { name: `by ${key}`, bytes: 'x' },
       })
@@ -141,7 +143,7 @@ describe('S36: keys that reach for a prototype', () => {
     },
   )
 
-  test.each(keys)('%s is no way to a table, a column or a cell', async (key) => {
+  test.each(keys)('%s names no table, column or cell', async (key) => {
     const name = `t_${key}`
     const columns = [
       { name: 'image', type: 'FILE_PATH' },
@@ -170,8 +172,8 @@ describe('S36: keys that reach for a prototype', () => {
         'RowLink',
       )
     for (const values of [
-      JSON.stringify(poisoned(key)),
-      `{"more":${JSON.stringify(poisoned(key))}}`,
+      JSON.stringify(withOwnKey(key)),
+      `{"more":${JSON.stringify(withOwnKey(key))}}`,
     ]) {
       const { status, data } = await send(
         link,
@@ -192,7 +194,7 @@ describe('S36: keys that reach for a prototype', () => {
     expect(workspace.table.rows.nodes[0].values).toMatchObject({ image: 'a.txt', more: { a: 1 } })
     const where = await send(
       'query ($id: ID!, $w: JSONObject) { workspace(by: { id: $id }) { table(name: "plain") { rows(where: $w) { totalCount } } } }',
-      `{"id":"${workspaceId}","w":${JSON.stringify(poisoned(key))}}`,
+      `{"id":"${workspaceId}","w":${JSON.stringify(withOwnKey(key))}}`,
     )
     expect(where.status).toBe(400)
     clean()
@@ -200,12 +202,12 @@ describe('S36: keys that reach for a prototype', () => {
 })
 
 describe('S36: metadata has 64 KiB at most', () => {
-  test('in all that it comes to, however it is divided', async () => {
+  test('in total, however it is divided', async () => {
     const { id } = await createFolder(holdall, { workspaceId, name: 'large' })
     const part = (key: string) => ({ entry: { id }, metadata: { [key]: 'x'.repeat(30_000) } })
     await act(holdall, 'updateEntry', part('one'), '__typename')
     await act(holdall, 'updateEntry', part('two'), '__typename')
-    expect(await refused(holdall, 'updateEntry', part('three'))).toMatchObject({
+    expect(await expectRefused(holdall, 'updateEntry', part('three'))).toMatchObject({
       code: 'INVALID_INPUT',
     })
     const much = { metadata: { a: 'ä'.repeat(33_000) } }
@@ -228,11 +230,11 @@ describe('S36: metadata has 64 KiB at most', () => {
       '100,000 keys',
       JSON.stringify(Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`k${i}`, 1]))),
     ],
-    ['numbers beyond numbers', '{"a":1e999}'],
+    ['numbers out of range', '{"a":1e999}'],
   ])('and never %s', async (_, values) => {
     const query =
       'mutation ($m: JSONObject) { createFolder(input: { workspaceId: "x", name: "x", metadata: $m }) { __typename } }'
-    const { status } = await quickly(() => send(query, `{"m":${values}}`))
+    const { status } = await expectWithin(() => send(query, `{"m":${values}}`))
     expect(status).toBe(400)
   })
 })

@@ -44,12 +44,12 @@ const archiveUrl = async () => {
   const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
   return (await holdall.ask(query, { id: rootId })).node.archiveUrl.url
 }
-const knock = async (url: string, method = 'GET', at = holdall) => {
+const send = async (url: string, method = 'GET', at = holdall) => {
   const response = await at.http(url, { method, token: null })
   await response.arrayBuffer()
   return response.status
 }
-/** The token in a link, and the link with another one. */
+/** The token of a link, and the link with another token. */
 const tokenIn = (url: string) => new URL(url).pathname.split('/').at(-2) ?? ''
 const withToken = (url: string, token: string) => url.replace(tokenIn(url), token)
 const signatureAt = (token: string) => token.lastIndexOf('.') + 1
@@ -57,22 +57,22 @@ const signatureAt = (token: string) => token.lastIndexOf('.') + 1
 describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) => {
   const url = () => (kind === 'download' ? link : archive)
 
-  test('is good as it is, and with any name at its end', async () => {
-    expect(await knock(url())).toBe(200)
-    expect(await knock(url().replace(/[^/]+$/, 'another.name'))).toBe(200)
+  test('is valid as it is, and with any name at its end', async () => {
+    expect(await send(url())).toBe(200)
+    expect(await send(url().replace(/[^/]+$/, 'another.name'))).toBe(200)
   })
 
-  test('is refused with another letter anywhere', async () => {
+  test('is rejected with any letter changed', async () => {
     const token = tokenIn(url())
     for (let i = 0; i < token.length; i++) {
       const other = token[i] === 'a' ? 'b' : 'a'
       const changed = `${token.slice(0, i)}${other}${token.slice(i + 1)}`
-      // What has no dot any more is no link at all, but an id for whoever has a token.
-      expect([i, await knock(withToken(url(), changed))]).toEqual([i, 403])
+      // Without a dot it is no link, but an id, which requires a token.
+      expect([i, await send(withToken(url(), changed))]).toEqual([i, 403])
     }
   })
 
-  test('lends its signature to no longer time, no other thing and no other way to see it', async () => {
+  test('has a signature that is valid for no other expiry, object or disposition', async () => {
     const token = tokenIn(url())
     const expiresAt = /\.(\d+)\./.exec(token)?.[1] ?? ''
     const changes = [
@@ -93,65 +93,65 @@ describe.each(['download', 'archive'])('S28: the signed link of a %s', (kind) =>
       token.replace(/[0-9a-f]{32}/, '0'.repeat(32)),
     ]
     for (const changed of changes.filter((one) => one !== token)) {
-      const status = await knock(withToken(url(), changed))
+      const status = await send(withToken(url(), changed))
       expect([changed, status === 403 || status === 401]).toEqual([changed, true])
     }
   })
 
-  test('is for GET and HEAD; nothing else is done with it, and no query changes what it gives', async () => {
+  test('allows only GET and HEAD, and no query changes its response', async () => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
-      expect([method, await knock(url(), method)]).toEqual([method, 405])
-    expect(await knock(url(), 'HEAD')).toBe(200)
-    const asked = await holdall.http(
+      expect([method, await send(url(), method)]).toEqual([method, 405])
+    expect(await send(url(), 'HEAD')).toBe(200)
+    const requested = await holdall.http(
       `${url()}?disposition=inline&expiresAt=9999999999999&versionId=x`,
       { token: null },
     )
-    expect([asked.status, asked.headers.get('content-disposition')]).toEqual([
+    expect([requested.status, requested.headers.get('content-disposition')]).toEqual([
       200,
       expect.stringMatching(/^attachment/),
     ])
   })
 
-  test('ends at its moment, whoever asks again; a clock that goes back does not make it younger than it is', async () => {
+  test('ends at its expiry for every client; a clock that goes back does not extend it', async () => {
     const made = kind === 'download' ? link : archive
     try {
       now = startedAt + 60 * MINUTE - 1
-      expect(await knock(made)).toBe(200)
+      expect(await send(made)).toBe(200)
       for (const late of [60 * MINUTE, 61 * MINUTE, 1e9, 1e12]) {
         now = startedAt + late
-        expect([late, await knock(made)]).toEqual([late, 403])
+        expect([late, await send(made)]).toEqual([late, 403])
       }
-      // There is no beginning that could lie ahead: a clock that is behind lets no link wait.
+      // Links have no start time: a clock that is behind delays none.
       for (const early of [MINUTE, 60 * MINUTE, 1e9]) {
         now = startedAt - early
-        expect([early, await knock(made)]).toEqual([early, 200])
+        expect([early, await send(made)]).toEqual([early, 200])
       }
     } finally {
       now = startedAt
     }
   })
 
-  test('of another house, or signed for another purpose, is none', async () => {
+  test('of another server, or signed for another purpose, is invalid', async () => {
     await using other = await startTestServer({ now: () => now })
     const path = new URL(url()).pathname
-    expect(await knock(path, 'GET', other)).toBe(403)
+    expect(await send(path, 'GET', other)).toBe(403)
     const token = tokenIn(url())
     const { signingKeys } = holdall.app
     if (kind === 'download') {
-      const said = readLink(signingKeys, token, now)
-      expect(signLink(signingKeys, said)).toBe(token)
+      const payload = readLink(signingKeys, token, now)
+      expect(signLink(signingKeys, payload)).toBe(token)
       expect(() => readArchiveLink(signingKeys, token, now)).toThrow()
       return
     }
-    const said = readArchiveLink(signingKeys, token, now)
-    expect(signArchive(signingKeys, said)).toBe(token)
+    const payload = readArchiveLink(signingKeys, token, now)
+    expect(signArchive(signingKeys, payload)).toBe(token)
     expect(() => readLink(signingKeys, token, now)).toThrow()
   })
 })
 
 describe('S28: the URL of an upload', () => {
   test.each(['TUS', 'SIGNED_PUT'])(
-    'of %s is refused with any letter changed, and opens no other door',
+    'of %s is rejected with any letter changed, and gives access to nothing else',
     async (transport) => {
       const upload = await createUpload(holdall, {
         workspaceId,
@@ -191,15 +191,15 @@ describe('S28: the URL of an upload', () => {
   )
 })
 
-describe('S31: nobody learns from their own upload what others have', () => {
+describe('S31: uploads do not reveal what other workspaces store', () => {
   const secret = `what only they have ${'x'.repeat(5000)}`
   const sha256 = createHash('sha256').update(secret).digest('hex')
 
-  test('the same bytes in another workspace are answered, counted and stored as if they were new', async () => {
+  test('the same bytes in another workspace are reported, counted and stored as new', async () => {
     await uploadFile(holdall, { workspaceId, name: 'secret.txt', bytes: secret })
     const fresh = secret.replace('only', 'no one')
     const stranger = await createWorkspace(holdall, { name: 'Strangers' })
-    const tell = async (bytes: string, name: string) => {
+    const uploadAndDescribe = async (bytes: string, name: string) => {
       const hash = createHash('sha256').update(bytes).digest('hex')
       const before = await usageOf(holdall, stranger.id)
       const upload = await createUpload(holdall, {
@@ -235,8 +235,8 @@ describe('S31: nobody learns from their own upload what others have', () => {
         grown,
       }
     }
-    const known = await tell(secret, 'known.txt')
-    const unknown = await tell(fresh, 'other.txt')
+    const known = await uploadAndDescribe(secret, 'known.txt')
+    const unknown = await uploadAndDescribe(fresh, 'other.txt')
     expect({ ...known, offset: 0, file: 0, grown: 0 }).toEqual({
       ...unknown,
       offset: 0,
@@ -253,7 +253,7 @@ describe('S31: nobody learns from their own upload what others have', () => {
     expect(workspace.duplicates.totalCount).toBe(0)
   })
 
-  test('a hash alone is no file: not by createUpload, not by a confirm, not by tus, not by a form', async () => {
+  test('a hash alone creates no file: not by createUpload, confirm, tus or form', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const person = await invite(holdall, elsewhere.id)
     const as = { token: person.token }
@@ -287,7 +287,7 @@ describe('S31: nobody learns from their own upload what others have', () => {
     ).toBe('CHECKSUM_MISMATCH')
   })
 
-  test('what one workspace purges, the other keeps', async () => {
+  test('a purge in one workspace does not affect another', async () => {
     const bytes = 'shared by chance'
     const one = await createWorkspace(holdall, { name: 'One' })
     const other = await createWorkspace(holdall, { name: 'Other' })

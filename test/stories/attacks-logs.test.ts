@@ -20,21 +20,21 @@ import { serverAt } from '../support/server-at.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
-/** What lets somebody in: all of it was said to the house, or by it, and nothing of it may be in a log. */
+/** Secrets that were sent to or by the server; none may be in a log. */
 const secrets = new Set<string>()
 const isSecret = <T extends string>(text: T): T => {
   secrets.add(text)
   return text
 }
-/** The part of an address that cannot be guessed. */
+/** The secret part of an address. */
 const addressIsSecret = (url: string): string => {
   for (const part of new URL(url).pathname.split(/[/.]/))
     if (/^[\w-]{22,}$/.test(part) && !/^[a-z]*_?[0-9a-f]{32}$/.test(part)) isSecret(part)
   return url
 }
 
-/** A little of everything that goes through with a secret in hand. */
-async function useAll(holdall: TestServer, elsewhere: TestServer) {
+/** Uses every operation that takes a secret. */
+async function useAllSecrets(holdall: TestServer, elsewhere: TestServer) {
   const { id: workspaceId, root } = await createWorkspace(holdall)
   const person = await invite(holdall, workspaceId)
   isSecret(person.token)
@@ -89,7 +89,7 @@ async function shares(holdall: TestServer, id: string) {
   }
 }
 
-/** Faults, refusals and nonsense, with secrets in every place where somebody may put one. */
+/** Causes faults and refusals, with secrets in every field. */
 async function wrong(holdall: TestServer, workspaceId: string, fileId: string) {
   const guess = isSecret(`hld_${createHash('sha256').update(holdall.token).digest('base64url')}`)
   const as = { token: guess }
@@ -120,7 +120,7 @@ async function wrong(holdall: TestServer, workspaceId: string, fileId: string) {
   })
 }
 
-test('S35: no token, password or signature of a whole story is in the log, however much is logged', async () => {
+test('S35: no token, password or signature is logged, at any log level', async () => {
   const env = {
     DATA_DIR: await emptyFolder(),
     LOG_LEVEL: 'trace',
@@ -128,7 +128,7 @@ test('S35: no token, password or signature of a whole story is in the log, howev
   }
   const process = await startProcess(env)
   const holdall = { ...serverAt(process.url, env.ADMIN_TOKEN), dir: env.DATA_DIR }
-  await useAll(holdall, serverAt(process.url, isSecret('a-token-that-nobody-gave')))
+  await useAllSecrets(holdall, serverAt(process.url, isSecret('a-token-that-was-never-issued')))
   const { out, err } = await process.stop()
   expect(secrets.size).toBeGreaterThan(12)
   for (const secret of secrets) {
@@ -137,14 +137,14 @@ test('S35: no token, password or signature of a whole story is in the log, howev
   }
   const lines = err.split('\n').filter((line) => line !== '')
   expect(lines.length).toBeGreaterThan(30)
-  // Each line is one object of JSON: nothing that was said has begun a line of its own.
+  // Each line is one JSON object: no input has started a line of its own.
   for (const line of lines)
     expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number), time: expect.any(Number) })
   expect(err).not.toMatch(/"msg":"forged"|^forged/m)
   expect(lines.filter((line) => JSON.parse(line).level >= 60)).toEqual([])
 })
 
-test('S35: nor where the bytes cannot be read, and the fault itself is logged', async () => {
+test('S35: nor if the bytes cannot be read and the error is logged', async () => {
   const env = {
     DATA_DIR: await emptyFolder(),
     LOG_LEVEL: 'trace',

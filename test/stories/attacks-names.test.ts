@@ -31,8 +31,8 @@ beforeAll(async () => {
 })
 
 const base64 = (bytes: string | Uint8Array) => Buffer.from(bytes).toString('base64')
-const post = (said: string) =>
-  tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': said }).then(codeIn)
+const post = (declared: string) =>
+  tusOf(holdall).post({ 'Upload-Length': '1', 'Upload-Metadata': declared }).then(codeIn)
 async function codeIn(response: Response): Promise<string> {
   return response.ok ? 'made' : ((await response.json()) as { code: string }).code
 }
@@ -40,7 +40,7 @@ const formCode = async (fields: Parameters<typeof postForm>[1]) =>
   (await postForm(holdall, { workspaceId, file: { name: 'a.txt', bytes: 'x' }, ...fields })).body
     .code
 
-/** The answer, and the proof that there is no entry and no byte more. */
+/** Returns the result of `fn`, and checks that no entry and no blob was added. */
 async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   const all = async () => ({
     entries: await holdall.app.db.selectFrom('entries').selectAll().orderBy('id').execute(),
@@ -52,8 +52,8 @@ async function unchanged<T>(act: () => Promise<T>): Promise<T> {
   return answer
 }
 
-/** Every way by which a path of folders comes in, and the code of its refusal. */
-const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
+/** Every operation that takes a folder path, with the code of its error. */
+const pathOperations: Record<string, (path: string) => Promise<string>> = {
   createFolder: async (name) =>
     (
       await attempt(
@@ -95,8 +95,8 @@ const waysOfPaths: Record<string, (path: string) => Promise<string>> = {
   },
 }
 
-/** Every way by which a name comes in. */
-const waysOfNames: Record<string, (name: string) => Promise<string>> = {
+/** Every operation that takes a name. */
+const nameOperations: Record<string, (name: string) => Promise<string>> = {
   createFolder: async (name) =>
     (await attempt(holdall, 'createFolder', { workspaceId, name }, '__typename')).code,
   createUpload: async (name) =>
@@ -122,20 +122,20 @@ const climbing = [
   '\0',
 ]
 
-describe.each(Object.entries(waysOfPaths))('S1: no path leads out by %s', (_, way) => {
+describe.each(Object.entries(pathOperations))('S1: no path escapes by %s', (_, way) => {
   test.each(climbing)('%j', async (path) => {
     const code = await unchanged(() => way(path))
     expect(code).toMatch(/^(INVALID_INPUT|NOT_FOUND)$/)
   })
 })
 
-describe.each(Object.entries(waysOfNames))('S1: no name leads out by %s', (_, way) => {
+describe.each(Object.entries(nameOperations))('S1: no name escapes by %s', (_, way) => {
   test.each([...climbing, 'a/b'])('%j', async (name) => {
     expect(await unchanged(() => way(name))).toBe('INVALID_INPUT')
   })
 })
 
-test('S1: a file name in a form is its last part alone', async () => {
+test('S1: the file name of a form is reduced to its last part', async () => {
   const away = await createFolder(holdall, { workspaceId, name: 'form' })
   for (const [i, given] of [
     '../../up.txt',
@@ -149,15 +149,15 @@ test('S1: a file name in a form is its last part alone', async () => {
   }
 })
 
-test('S1: what is no UTF-8 is no text: overlong dots and slashes are refused', async () => {
+test('S1: invalid UTF-8 is rejected, such as overlong dots and slashes', async () => {
   const overlong = [
     Buffer.from([0xc0, 0xae, 0xc0, 0xae, 0xc0, 0xaf]),
     Buffer.from([0xe0, 0x80, 0xaf]),
   ]
   for (const bytes of overlong) {
     for (const key of ['filename', 'path']) {
-      const said = `workspaceId ${base64(workspaceId)},${key} ${base64(bytes)}`
-      expect(await unchanged(() => post(said))).toBe('INVALID_INPUT')
+      const declared = `workspaceId ${base64(workspaceId)},${key} ${base64(bytes)}`
+      expect(await unchanged(() => post(declared))).toBe('INVALID_INPUT')
     }
     const [head, tail] = [
       `{"query":"mutation($n:String!){createFolder(input:{workspaceId:\\"${workspaceId}\\",name:$n}){... on CreateFolderPayload{folder{name}} ... on UserError{code}}}","variables":{"n":"`,
@@ -168,13 +168,13 @@ test('S1: what is no UTF-8 is no text: overlong dots and slashes are refused', a
       headers: { 'content-type': 'application/json' },
       body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(tail)]),
     })
-    // JSON is UTF-8: what is none is read as U+FFFD, never as a dot or a slash.
+    // JSON is UTF-8: invalid sequences become U+FFFD, never a dot or a slash.
     const { data } = (await response.json()) as any
     expect(data?.createFolder.folder?.name ?? '\ufffd').toMatch(/^\ufffd+$/)
   }
 })
 
-test('S1: what is encoded, or a drive of another system, is a name like others, and stays where it is', async () => {
+test('S1: percent-encoded names and drive letters are ordinary names within their folder', async () => {
   const { id } = await createFolder(holdall, { workspaceId, name: 'literal' })
   for (const name of [
     '%2e%2e%2f',
@@ -202,7 +202,7 @@ test('S1: what is encoded, or a drive of another system, is a name like others, 
   expect([above.status, await codeIn(above)]).toEqual([403, 'URL_INVALID'])
 })
 
-test('S1: nothing that anybody says is part of where bytes lie', async () => {
+test('S1: no input is part of a path of the blob store', async () => {
   await uploadFile(holdall, {
     workspaceId,
     name: 'needle in the hay.bin',
@@ -218,7 +218,7 @@ test('S1: nothing that anybody says is part of where bytes lie', async () => {
     )
 })
 
-/** What is said of the names in a folder, by their names. */
+/** Returns the warnings of a folder's entries by name. */
 async function warnings(folderId: string): Promise<Record<string, string[]>> {
   const query = `query ($id: ID!) {
     node(id: $id) { ... on Folder { children { nodes { name nameWarnings } } } }
@@ -229,7 +229,7 @@ async function warnings(folderId: string): Promise<Record<string, string[]>> {
   )
 }
 
-describe('S2: what other systems take for something else', () => {
+describe('S2: names that other systems interpret', () => {
   const odd = [
     'CON',
     'aux.txt',
@@ -246,7 +246,7 @@ describe('S2: what other systems take for something else', () => {
   ]
 
   test.runIf(spawnSync('unzip', ['-v']).status === 0)(
-    'is a name here, and is mapped where it leaves',
+    'is accepted as a name, and mapped in archives',
     async () => {
       const { id } = await createFolder(holdall, { workspaceId, name: 'odd' })
       for (const name of odd)
@@ -265,7 +265,7 @@ describe('S2: what other systems take for something else', () => {
     },
   )
 
-  test('is a name with a warning, of files and of folders', async () => {
+  test('gets a warning, for files and folders', async () => {
     const { id } = await createFolder(holdall, { workspaceId, name: 'warned' })
     for (const name of odd) await createFolder(holdall, { parent: { id }, name })
     await uploadFile(holdall, { workspaceId, folderId: id, name: 'Aux.csv', bytes: 'x' })
@@ -278,7 +278,7 @@ describe('S2: what other systems take for something else', () => {
     })
   })
 
-  test('is told to the holder of a share, too', async () => {
+  test('gets its warning for the holder of a share, too', async () => {
     const { id } = await createFolder(holdall, { workspaceId, name: 'nul.txt' })
     const { shareLink } = await act(
       holdall,
@@ -300,19 +300,19 @@ describe('S2: what other systems take for something else', () => {
     'a\u009bb',
     'a\u001b[31mb',
     'a\ufffeb',
-  ])('turns the line or the terminal around, and is no name: %j', async (name) => {
-    for (const way of Object.values(waysOfNames)) expect(await way(name)).toBe('INVALID_INPUT')
+  ])('with bidi or control characters is rejected: %j', async (name) => {
+    for (const way of Object.values(nameOperations)) expect(await way(name)).toBe('INVALID_INPUT')
   })
 
-  test('nests deeper than folders go', async () => {
+  test('cannot be nested below the maximum depth', async () => {
     const path = Array(66).fill('d').join('/')
-    for (const way of Object.values(waysOfPaths)) {
+    for (const way of Object.values(pathOperations)) {
       expect(await unchanged(() => way(path))).toMatch(/^(INVALID_INPUT|NOT_FOUND)$/)
     }
   })
 })
 
-test('S3: twins collide by every door, RENAME finds them a name, and look-alikes are others', async () => {
+test('S3: equal names conflict in every operation, RENAME resolves them, and look-alikes differ', async () => {
   const { id } = await createFolder(holdall, { workspaceId, name: 'twins' })
   const twins = [
     ['caf\u00e9', 'cafe\u0301'],
@@ -342,7 +342,7 @@ test('S3: twins collide by every door, RENAME finds them a name, and look-alikes
   })
 })
 
-test('S4: A.txt and a.txt are one name by every door; of itself it may be the other', async () => {
+test('S4: A.txt and a.txt are one name in every operation; a file may change its own case', async () => {
   const { id } = await createFolder(holdall, { workspaceId, name: 'case' })
   const file = await uploadFile(holdall, { workspaceId, folderId: id, name: 'A.txt', bytes: 'x' })
   for (const code of [

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { beforeAll, expect, test } from 'vitest'
 import { confirmUpload, createUpload, createWorkspace, download } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 import { OFFSET_TYPE, rawPatch, tusOf, until } from '../support/tus.ts'
 
 let holdall: TestServer
@@ -20,7 +20,7 @@ let uploads = 0
 const open = (bytes: Uint8Array) =>
   createUpload(holdall, { workspaceId, name: `over the network ${++uploads}`, size: bytes.length })
 
-/** It becomes the file that was meant, byte for byte. */
+/** Confirms the file, byte for byte. */
 async function becomes({ id }: { id: string }, bytes: Buffer) {
   const file = await confirmUpload(holdall, { uploadId: id })
   expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
@@ -33,7 +33,7 @@ test.each([
     { 'Content-Length': '', 'Transfer-Encoding': 'chunked' },
     (byte: Buffer) => Buffer.concat([Buffer.from('1\r\n'), byte, Buffer.from('\r\n')]),
   ],
-])('F9: a byte at a time, %s, is an upload like others', async (_, headers, framed) => {
+])('F9: an upload of one byte at a time, %s, succeeds', async (_, headers, framed) => {
   const bytes = randomBytes(400)
   const upload = await open(bytes)
   const raw = await rawPatch(holdall, upload.url, 0, bytes.length, headers)
@@ -47,14 +47,14 @@ test.each([
   await becomes(upload, bytes)
 })
 
-test('F9: pieces in the wrong order, and each of them twice, leave the bytes in the right one', async () => {
+test('F9: pieces in the wrong order, each sent twice, end in the right order', async () => {
   const bytes = randomBytes(10_000)
   const upload = await open(bytes)
   const tus = tusOf(holdall)
   const piece = (at: number) => tus.patch(upload.url, at, bytes.subarray(at, at + 1000))
   const statuses: Record<string, number> = {}
   for (let at = 0; at < bytes.length; at += 1000) {
-    // What comes too early and what has come before, around the one that goes on.
+    // Pieces sent too early or again, around the one that continues.
     for (const next of [at + 1000, at, at, Math.max(0, at - 1000), at + 5000].filter(
       (one) => one < bytes.length,
     )) {
@@ -68,7 +68,7 @@ test('F9: pieces in the wrong order, and each of them twice, leave the bytes in 
   await becomes(upload, bytes)
 })
 
-test('F9: the same PATCH twice at the same moment is one of them', async () => {
+test('F9: two identical concurrent PATCHes count as one', async () => {
   const tus = tusOf(holdall)
   for (let round = 0; round < 10; round++) {
     const bytes = randomBytes(50_000)
@@ -81,8 +81,8 @@ test('F9: the same PATCH twice at the same moment is one of them', async () => {
   }
 })
 
-test('F9: a proxy that keeps a body until it has all of it, or loses it, loses nothing that was acknowledged', async () => {
-  await using proxy = await openHoarder(holdall)
+test('F9: behind a proxy that buffers or drops bodies no acknowledged byte is lost', async () => {
+  await using proxy = await openBufferingProxy(holdall)
   const bytes = randomBytes(300_000)
   const upload = await open(bytes)
   const through = `${proxy.url}${new URL(upload.url).pathname}`
@@ -113,14 +113,14 @@ test('F9: a proxy that keeps a body until it has all of it, or loses it, loses n
 })
 
 test(
-  'F9: whoever comes back over another network takes over within two seconds',
-  timed,
+  'F9: a client that returns over another network takes over within two seconds',
+  timingRetries,
   async () => {
     const bytes = randomBytes(64 * 1024)
     const upload = await open(bytes)
     const tus = tusOf(holdall)
     let from = 0
-    // The old connection is neither closed nor heard of any more.
+    // The old connection is neither closed nor heard of again.
     const lost = []
     for (const part of [10_000, 20_000, 30_000]) {
       const raw = await rawPatch(holdall, upload.url, from, bytes.length - from)
@@ -137,15 +137,15 @@ test(
   },
 )
 
-/** A proxy that reads all of a request before it passes it on, as some do; after loseAnswers its clients hear nothing. */
-async function openHoarder(to: TestServer) {
+/** A proxy that buffers whole requests; after loseAnswers its clients get no response. */
+async function openBufferingProxy(to: TestServer) {
   let silent = false
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = []
     try {
       for await (const chunk of req) chunks.push(chunk)
     } catch {
-      // Its client has gone: nothing of it is passed on.
+      // Its client has disconnected: nothing is forwarded.
       return
     }
     const body = Buffer.concat(chunks)
@@ -154,9 +154,9 @@ async function openHoarder(to: TestServer) {
     const onward = request(
       { hostname, port, method: req.method, path: req.url, headers },
       async (answer) => {
-        const said = await text(answer).catch(() => null)
-        if (silent || said === null) return res.destroy()
-        return res.writeHead(answer.statusCode ?? 502, answer.headers).end(said)
+        const body = await text(answer).catch(() => null)
+        if (silent || body === null) return res.destroy()
+        return res.writeHead(answer.statusCode ?? 502, answer.headers).end(body)
       },
     )
     onward.on('error', () => res.destroy()).end(body)

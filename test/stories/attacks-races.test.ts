@@ -21,7 +21,7 @@ import { startTestServer, type TestServer } from '../support/test-server.ts'
 let holdall: TestServer
 let lab: WorkspaceHandle
 beforeAll(async () => {
-  // To recount all, it asks for more at once than others may.
+  // The recount reads more at once than the default limit allows.
   holdall = await startTestServer({ env: { MAX_QUERY_COST: '100000' } })
   lab = await createWorkspace(holdall)
   return () => holdall[Symbol.asyncDispose]()
@@ -38,7 +38,7 @@ const folder = (name: string, more = {}) =>
 const put = (name: string, bytes: string, more = {}) =>
   uploadFile(holdall, { workspaceId: lab.id, name, bytes, ...more })
 
-test('F14: a listing goes on while what it lists is renamed: what stays is seen once, nothing breaks', async () => {
+test('F14: listing while entries are renamed shows each remaining entry once, without errors', async () => {
   const { id } = await folder('listed')
   const all = await Promise.all(
     Array.from({ length: 60 }, (_, i) =>
@@ -76,7 +76,7 @@ test('F14: a listing goes on while what it lists is renamed: what stays is seen 
   await expectExact(holdall, lab)
 })
 
-test('F14: a folder that goes away under an upload: the confirm says so, and goes well where it came back', async () => {
+test('F14: confirm fails if the folder was removed, and succeeds once it is restored', async () => {
   const { id } = await folder('goes/away')
   const upload = await createUpload(holdall, {
     workspaceId: lab.id,
@@ -113,7 +113,7 @@ test('F14: a folder that goes away under an upload: the confirm says so, and goe
   await act(holdall, 'cancelUpload', { uploadId: other.id }, '__typename')
 })
 
-test('F14: paths are made while the folders above them are moved, renamed and trashed', async () => {
+test('F14: creates paths while the folders above them are moved, renamed and trashed', async () => {
   const into = await folder('elsewhere')
   const made = await Promise.all(
     Array.from({ length: 40 }, async (_, i) => {
@@ -157,7 +157,7 @@ function onlyRefusals(error: Error) {
   if (!/^\w+: [A-Z_]+ /.test(error.message)) throw error
 }
 
-test('F18: a version is restored while it is deleted, and its bytes are swept: what there is can be read', async () => {
+test('F18: a version is restored while it is deleted and swept: the result is readable', async () => {
   for (let round = 0; round < 8; round++) {
     const name = `restored ${round}.txt`
     const first = await put(name, `first of ${round}`)
@@ -186,7 +186,7 @@ test('F18: a version is restored while it is deleted, and its bytes are swept: w
   expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
-test('F18: a copy of what is being purged is whole or is not; the same bytes that come again are kept', async () => {
+test('F18: a copy of an entry that is being purged is complete or fails; the same bytes sent again are kept', async () => {
   const to = await folder('copies')
   for (let round = 0; round < 8; round++) {
     const bytes = `purged in round ${round}`

@@ -16,14 +16,7 @@ import {
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import {
-  metadata,
-  OFFSET_TYPE,
-  openImpatientDoor,
-  rawPatch,
-  rawRequest,
-  tusOf,
-} from '../support/tus.ts'
+import { metadata, OFFSET_TYPE, rawPatch, rawRequest, serveUploads, tusOf } from '../support/tus.ts'
 
 let holdall: TestServer
 let workspaceId: string
@@ -41,7 +34,7 @@ const open = (size: number | null = 11) =>
     ...(size !== null && { size }),
   })
 
-/** What is written by hand, whatever HTTP thinks of it; the status of the first answer, 0 for none. */
+/** Sends raw text. Returns the status of the first response, 0 for none. */
 async function raw(text: string, to = holdall): Promise<{ status: number; text: string }> {
   const { hostname, port } = new URL(to.url)
   const socket = connect(Number(port), hostname)
@@ -59,7 +52,7 @@ async function raw(text: string, to = holdall): Promise<{ status: number; text: 
 const patchText = (url: string, lines: string, body: string) =>
   `PATCH ${new URL(url).pathname} HTTP/1.1\nHost: x\nAuthorization: Bearer ${holdall.token}\nTus-Resumable: 1.0.0\nContent-Type: ${OFFSET_TYPE}\nConnection: close\n${lines}\n\n${body}`
 
-describe('S27: Upload-Length says what is', () => {
+describe('S27: Upload-Length', () => {
   const numbers: [string, number][] = [
     ['-1', 400],
     ['1.5', 400],
@@ -78,8 +71,8 @@ describe('S27: Upload-Length says what is', () => {
   ]
   test.each(numbers)('%j', async (length, status) => {
     const before = await usageOf(holdall, workspaceId)
-    const said = metadata({ workspaceId, filename: 'lie' })
-    const lines = `POST /uploads HTTP/1.1\nHost: x\nAuthorization: Bearer ${holdall.token}\nTus-Resumable: 1.0.0\nConnection: close\nUpload-Metadata: ${said}\nContent-Length: 0\nUpload-Length: ${length}\n\n`
+    const declared = metadata({ workspaceId, filename: 'lie' })
+    const lines = `POST /uploads HTTP/1.1\nHost: x\nAuthorization: Bearer ${holdall.token}\nTus-Resumable: 1.0.0\nConnection: close\nUpload-Metadata: ${declared}\nContent-Length: 0\nUpload-Length: ${length}\n\n`
     expect((await raw(lines)).status).toBe(status)
     expect(await usageOf(holdall, workspaceId)).toEqual(before)
   })
@@ -96,7 +89,7 @@ describe('S27: Upload-Length says what is', () => {
     }
   })
 
-  test('fewer bytes are no file, more are not taken, another length later is refused', async () => {
+  test('fewer bytes make no file, further bytes are refused, and a second length is refused', async () => {
     const tus = tusOf(holdall)
     const less = await open()
     expect((await tus.patch(less.url, 0, 'hello')).status).toBe(204)
@@ -107,7 +100,7 @@ describe('S27: Upload-Length says what is', () => {
     expect(await tus.offset(less.url)).toBe(5)
   })
 
-  test('a deferred length is not below what is there, nor above what is allowed', async () => {
+  test('a deferred length must be at least the offset, and at most the limit', async () => {
     const tus = tusOf(holdall)
     const deferred = await open(null)
     expect((await tus.patch(deferred.url, 0, 'hello')).status).toBe(204)
@@ -119,8 +112,8 @@ describe('S27: Upload-Length says what is', () => {
   })
 })
 
-describe('S27: Upload-Offset, and where a body ends', () => {
-  const tricks: [string, string, string, number[]][] = [
+describe('S27: Upload-Offset, and the end of a body', () => {
+  const attempts: [string, string, string, number[]][] = [
     ['an offset behind', 'Upload-Offset: 4\nContent-Length: 1', 'x', [409]],
     ['an offset ahead', 'Upload-Offset: 6\nContent-Length: 1', 'x', [409]],
     ['an offset beyond the length', 'Upload-Offset: 12\nContent-Length: 1', 'x', [409]],
@@ -169,7 +162,7 @@ describe('S27: Upload-Offset, and where a body ends', () => {
       [400],
     ],
     [
-      'an encoding that nobody knows',
+      'an unknown encoding',
       'Upload-Offset: 5\nTransfer-Encoding: xchunked',
       '1\nx\n0\n\n',
       [400, 501],
@@ -206,7 +199,7 @@ describe('S27: Upload-Offset, and where a body ends', () => {
     ],
     ['more bytes than were announced', 'Upload-Offset: 5\nContent-Length: 7', ' world!', [413]],
   ]
-  test.each(tricks)('%s', async (_, lines, body, statuses) => {
+  test.each(attempts)('%s', async (_, lines, body, statuses) => {
     const tus = tusOf(holdall)
     const upload = await open()
     await tus.patch(upload.url, 0, 'hello')
@@ -221,7 +214,7 @@ describe('S27: Upload-Offset, and where a body ends', () => {
     )
   })
 
-  test('what is smuggled behind a body is a request of its own, and needs its own token', async () => {
+  test('a request smuggled behind a body is a request of its own, and needs a token', async () => {
     const upload = await open()
     const inner = `DELETE ${new URL(upload.url).pathname} HTTP/1.1\nHost: x\nTus-Resumable: 1.0.0\nConnection: close\n\n`
     const text = patchText(upload.url, 'Upload-Offset: 0\nContent-Length: 5', `hello${inner}`)
@@ -241,7 +234,7 @@ describe('S27: X-HTTP-Method-Override', () => {
     'PATCH\tx',
     'GET',
     'PUT',
-  ])('%j is no method of an upload', async (method) => {
+  ])('%j is not accepted for an upload', async (method) => {
     const upload = await open()
     const headers = {
       'X-HTTP-Method-Override': method,
@@ -254,7 +247,7 @@ describe('S27: X-HTTP-Method-Override', () => {
     expect(await tusOf(holdall).offset(upload.url)).toBe(0)
   })
 
-  test('means nothing at other doors, and gives nobody more rights', async () => {
+  test('is ignored by other endpoints, and grants no rights', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'stays', bytes: 'x' })
     const link = await downloadUrl(holdall, file.id)
     for (const method of ['DELETE', 'PUT', 'PATCH']) {
@@ -267,10 +260,10 @@ describe('S27: X-HTTP-Method-Override', () => {
       expect((await holdall.http(`/download/${file.id}`, { headers })).status).toBe(200)
     }
     const mutation = 'mutation { createWorkspace(input: { name: "x" }) { __typename } }'
-    const asked = await holdall.http(`/graphql?query=${encodeURIComponent(mutation)}`, {
+    const requested = await holdall.http(`/graphql?query=${encodeURIComponent(mutation)}`, {
       headers: { 'X-HTTP-Method-Override': 'POST' },
     })
-    expect(asked.status).toBe(405)
+    expect(requested.status).toBe(405)
     const upload = await open()
     const headers = { 'X-HTTP-Method-Override': 'DELETE', 'Tus-Resumable': '1.0.0' }
     expect((await holdall.http(upload.url, { method: 'POST', headers, token: null })).status).toBe(
@@ -293,7 +286,7 @@ describe('S29: addresses come from the configuration, not from the client', () =
     'X-Host': 'evil.example',
     Forwarded: 'host=evil.example;proto=https',
   }
-  /** Every address that the house gives out, asked for with `headers`. */
+  /** Returns every address that the server returns, requested with `headers`. */
   async function addresses(at: TestServer, headers: Record<string, string>) {
     const { id, root } = await createWorkspace(at)
     const { body: file } = await postForm(at, {
@@ -312,14 +305,14 @@ describe('S29: addresses come from the configuration, not from the client', () =
         'mutation ($i: CreateUploadInput!) { createUpload(input: $i) { ... on CreateUploadPayload { upload { url } } } }',
         { i: { workspaceId: id, name: transport, size: 1, transport } },
       )
-    const said = metadata({ workspaceId: id, filename: 'b.txt' })
+    const declared = metadata({ workspaceId: id, filename: 'b.txt' })
     const made = await at.http('/uploads', {
       method: 'POST',
       headers: {
         ...headers,
         'Tus-Resumable': '1.0.0',
         'Upload-Length': '1',
-        'Upload-Metadata': said,
+        'Upload-Metadata': declared,
       },
     })
     const form = new FormData()
@@ -357,7 +350,7 @@ describe('S29: addresses come from the configuration, not from the client', () =
     }
   })
 
-  test('without it only Host counts; what a proxy would say is not believed', async () => {
+  test('without PUBLIC_URL only Host counts; headers of a proxy are not trusted', async () => {
     for (const address of await addresses(holdall, lies)) {
       expect(address).toContain(`${holdall.url}/`)
       expect(address).not.toMatch(/evil|https:/)
@@ -372,14 +365,14 @@ describe('S29: addresses come from the configuration, not from the client', () =
     'x:99999999',
     'x\\evil',
     '',
-  ])('a Host that is none is refused: %j', async (host) => {
+  ])('an invalid Host is rejected: %j', async (host) => {
     const { status } = await raw(
       `POST /uploads HTTP/1.1\nHost: ${host}\nConnection: close\nContent-Length: 0\n\n`,
     )
     expect(status).toBe(400)
   })
 
-  test('nobody is sent anywhere else', async () => {
+  test('no response redirects to another host', async () => {
     for (const path of [
       '/',
       '//evil.example',
@@ -403,8 +396,8 @@ describe('S29: addresses come from the configuration, not from the client', () =
   })
 })
 
-describe('S25: who dawdles takes nothing from the others', () => {
-  test('a hundred PATCHes that stall, and as many requests that never end', async () => {
+describe('S25: slow clients take nothing from the others', () => {
+  test('a hundred stalled PATCHes and a hundred unfinished requests', async () => {
     const tus = tusOf(holdall)
     const stalled = await Promise.all(
       Array.from({ length: 100 }, async () => {
@@ -415,14 +408,16 @@ describe('S25: who dawdles takes nothing from the others', () => {
       }),
     )
     const { hostname, port } = new URL(holdall.url)
-    const halves = Array.from({ length: 100 }, (_, i) => {
+    const partialRequests = Array.from({ length: 100 }, (_, i) => {
       const socket = connect(Number(port), hostname).on('error', () => {})
       if (i % 2) socket.write('POST /graphql HTTP/1.1\r\nHost: x\r\nX-')
       return socket
     })
     onTestFinished(
       () =>
-        void [...halves, ...stalled.map(({ patch }) => patch.socket)].map((one) => one.destroy()),
+        void [...partialRequests, ...stalled.map(({ patch }) => patch.socket)].map((one) =>
+          one.destroy(),
+        ),
     )
     const times = []
     for (let i = 0; i < 40; i++) {
@@ -437,10 +432,10 @@ describe('S25: who dawdles takes nothing from the others', () => {
     }
   })
 
-  test('silence ends a PATCH, a byte now and then does not; what came is kept either way', async () => {
-    await using door = await openImpatientDoor(holdall, { idleMs: 200 })
+  test('silence ends a PATCH, an occasional byte does not; the received bytes are kept either way', async () => {
+    await using endpoint = await serveUploads(holdall, { idleMs: 200 })
     const [silent, slow] = [await open(), await open()]
-    const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
+    const at = ({ url }: { url: string }) => `${endpoint.url}${new URL(url).pathname}`
     const [one, other] = [
       await rawPatch(holdall, at(silent), 0, 11),
       await rawPatch(holdall, at(slow), 0, 11),
@@ -454,9 +449,9 @@ describe('S25: who dawdles takes nothing from the others', () => {
     expect(await tusOf(holdall).offset(silent.url)).toBe(5)
   })
 
-  test('who sends more uploads at once than one may is asked to come again; others are not', async () => {
-    await using door = await openImpatientDoor(holdall, { mostSenders: 2 })
-    const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
+  test('a user with too many concurrent uploads gets 429 with Retry-After; others are not affected', async () => {
+    await using endpoint = await serveUploads(holdall, { mostSenders: 2 })
+    const at = ({ url }: { url: string }) => `${endpoint.url}${new URL(url).pathname}`
     const uploads = await Promise.all([open(), open(), open()])
     const [first, second, third] = uploads.map(at) as [string, string, string]
     const sending = await Promise.all([first, second].map((url) => rawPatch(holdall, url, 0, 11)))
@@ -471,10 +466,10 @@ describe('S25: who dawdles takes nothing from the others', () => {
     expect((await tusOf(holdall).patch(third, 0, 'hello world')).status).toBe(204)
   })
 
-  test('a trickle ends after its grace, is kept, and goes on; what a poor network brings is waited for', async () => {
+  test('a trickle ends after its grace period and can be resumed; a slow network is tolerated', async () => {
     const tus = tusOf(holdall)
-    await using door = await openImpatientDoor(holdall, { paceMs: 400 })
-    const at = ({ url }: { url: string }) => `${door.url}${new URL(url).pathname}`
+    await using endpoint = await serveUploads(holdall, { paceMs: 400 })
+    const at = ({ url }: { url: string }) => `${endpoint.url}${new URL(url).pathname}`
     const [trickling, poor] = [await open(1000), await open(20_000)]
     const startedAt = performance.now()
     const [one, other] = [
@@ -496,10 +491,10 @@ describe('S25: who dawdles takes nothing from the others', () => {
     expect(rest.status).toBe(204)
   })
 
-  test('no trickle is judged before it has lasted a whole span', async () => {
-    await using door = await openImpatientDoor(holdall, { paceMs: 2_000 })
+  test('no trickle is ended before a full measuring period', async () => {
+    await using endpoint = await serveUploads(holdall, { paceMs: 2_000 })
     const { url } = await open()
-    const patch = await rawPatch(holdall, `${door.url}${new URL(url).pathname}`, 0, 11)
+    const patch = await rawPatch(holdall, `${endpoint.url}${new URL(url).pathname}`, 0, 11)
     for (const byte of 'hello world') {
       await patch.write(byte)
       await sleep(100)
@@ -507,9 +502,9 @@ describe('S25: who dawdles takes nothing from the others', () => {
     expect((await patch.answer()).status).toBe(204)
   })
 
-  test('a form and a PUT that trickle end as well, and leave nothing half done', async () => {
-    await using puts = await openImpatientDoor(holdall, { paceMs: 400 }, putsDoor)
-    await using forms = await openImpatientDoor(holdall, { paceMs: 400 }, formsDoor)
+  test('a form and a PUT that trickle end too, and leave nothing behind', async () => {
+    await using puts = await serveUploads(holdall, { paceMs: 400 }, putsDoor)
+    await using forms = await serveUploads(holdall, { paceMs: 400 }, formsDoor)
     const input = { workspaceId, name: `upload ${++uploads}`, size: 100, transport: 'SIGNED_PUT' }
     const signed = await createUpload(holdall, input)
     const before = await usageOf(holdall, workspaceId)
@@ -537,9 +532,9 @@ describe('S25: who dawdles takes nothing from the others', () => {
     expect((await holdall.http(signed.url, whole)).status).toBe(204)
   })
 
-  test('each door for bytes counts who sends to it', async () => {
-    await using puts = await openImpatientDoor(holdall, { mostSenders: 1 }, putsDoor)
-    await using forms = await openImpatientDoor(holdall, { mostSenders: 1 }, formsDoor)
+  test('each upload endpoint limits its concurrent senders', async () => {
+    await using puts = await serveUploads(holdall, { mostSenders: 1 }, putsDoor)
+    await using forms = await serveUploads(holdall, { mostSenders: 1 }, formsDoor)
     const signed = () =>
       createUpload(holdall, {
         workspaceId,
@@ -568,7 +563,7 @@ describe('S25: who dawdles takes nothing from the others', () => {
   })
 })
 
-test('S26: room held by uploads that never come is not more than the quota, and comes back by itself', async () => {
+test('S26: the room reserved by abandoned uploads stays within the quota, and is released when they expire', async () => {
   let now = Date.now()
   await using other = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
   const { id } = await createWorkspace(other, { quotaBytes: 1000 })

@@ -12,7 +12,7 @@ import { rawPatch, tusOf, until } from '../support/tus.ts'
 const token = 'through-every-restart-2028'
 const root = join(import.meta.dirname, '../..')
 
-/** What `npm start` runs, time and again over one folder and at one port. */
+/** Restarts a server over one folder and port. */
 async function openRestarts() {
   const dir = await emptyFolder()
   const port = await freePort()
@@ -25,11 +25,11 @@ async function openRestarts() {
     LOG_LEVEL: 'error',
     DRAIN_SECONDS: '0',
   }
-  const said = { err: '' }
+  const output = { err: '' }
   let child: ChildProcess | undefined
   onTestFinished(() => void child?.kill('SIGKILL'))
   return {
-    said,
+    output,
     holdall: serverAt(url, token),
     begin() {
       const env = { ...vars, ...databaseOf(dir) }
@@ -39,12 +39,12 @@ async function openRestarts() {
         stdio: ['ignore', 'ignore', 'pipe'],
       })
       child.stderr?.on('data', (text) => {
-        said.err += text
+        output.err += text
       })
     },
     ready: () =>
       until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 20_000),
-    /** Its exit code, or the signal that ended it. */
+    /** Returns its exit code, or the signal that ended it. */
     async end(signal: NodeJS.Signals) {
       if (!child || child.exitCode !== null) return child?.exitCode
       const exited = once(child, 'exit')
@@ -55,8 +55,8 @@ async function openRestarts() {
   }
 }
 
-test('F20: started and ended again and again, also before it is up: an upload goes on, and nothing is lost', async () => {
-  const { holdall, begin, ready, end, said } = await openRestarts()
+test('F20: an upload continues through repeated starts and stops, also before the server is ready, without loss', async () => {
+  const { holdall, begin, ready, end, output } = await openRestarts()
   begin()
   await ready()
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -67,7 +67,7 @@ test('F20: started and ended again and again, also before it is up: an upload go
     const raw = await rawPatch(holdall, upload.url, offset, bytes.length - offset)
     await raw.write(bytes.subarray(offset, offset + 15_000))
     if (signal === 'SIGKILL') {
-      // Told of, and so durable, before the process dies.
+      // Reported, and so durable, before the process dies.
       await until(async () => (await tusOf(holdall).offset(upload.url)) === offset + 15_000)
       expect(await end(signal)).toBe('SIGKILL')
     } else {
@@ -76,7 +76,7 @@ test('F20: started and ended again and again, also before it is up: an upload go
       expect([204, 423, 503]).toContain((await raw.answer()).status)
     }
     raw.socket.destroy()
-    // Ended once more in the middle of its start: by then it may be deaf to the signal, or not.
+    // Stopped in the middle of its start, when it may or may not handle the signal yet.
     begin()
     await sleep(60)
     await end(signal)
@@ -90,5 +90,5 @@ test('F20: started and ended again and again, also before it is up: an upload go
   const file = await confirmUpload(holdall, { uploadId: upload.id })
   expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
   expect(await end('SIGTERM')).toBe(0)
-  expect(said.err).toBe('')
+  expect(output.err).toBe('')
 })

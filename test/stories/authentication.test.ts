@@ -13,9 +13,9 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { giveToken, invite } from '../support/people.ts'
+import { createToken, invite } from '../support/people.ts'
 import { databaseOf, emptyFolder, type Process, startProcess } from '../support/process.ts'
-import { everything, unchanged } from '../support/refusals.ts'
+import { expectUnchanged, readState } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
@@ -43,21 +43,21 @@ const post = (authorization: string | null, accept = 'application/graphql-respon
     body: JSON.stringify({ query: whoAmI }),
   })
 
-/** One request to each door that asks who is there. */
-async function openDoors() {
+/** One request to each endpoint that authenticates. */
+async function endpointRequests() {
   const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
   const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
   const tus = { 'tus-resumable': '1.0.0' }
-  const doors: Record<string, [string, string, Record<string, string>]> = {
+  const endpoints: Record<string, [string, string, Record<string, string>]> = {
     graphql: ['POST', '/graphql', { 'content-type': 'application/json' }],
     download: ['GET', `/download/${file.id}`, {}],
-    'upload, asked about': ['HEAD', upload.url, tus],
+    'upload, HEAD': ['HEAD', upload.url, tus],
     'upload, created': ['POST', '/uploads', { ...tus, 'upload-length': '1' }],
   }
   const body = JSON.stringify({ query: whoAmI })
-  return Object.entries(doors).map(([name, [method, path, headers]]) => ({
+  return Object.entries(endpoints).map(([name, [method, path, headers]]) => ({
     name,
-    knock: (authorization: string | null) =>
+    send: (authorization: string | null) =>
       holdall.http(path, {
         method,
         token: null,
@@ -68,23 +68,23 @@ async function openDoors() {
 }
 
 describe('a token', () => {
-  test('opens every door, as Bearer in the Authorization header', async () => {
+  test('authenticates at every endpoint, as Bearer in the Authorization header', async () => {
     const statuses = await Promise.all(
-      (await openDoors()).map(async ({ name, knock }) => [
+      (await endpointRequests()).map(async ({ name, send }) => [
         name,
-        (await knock(`Bearer ${holdall.token}`)).status,
+        (await send(`Bearer ${holdall.token}`)).status,
       ]),
     )
     expect(Object.fromEntries(statuses)).toEqual({
       graphql: 200,
       download: 200,
-      'upload, asked about': 200,
-      // Let in, and told that Upload-Metadata names no workspace.
+      'upload, HEAD': 200,
+      // Authenticated; the error is that Upload-Metadata names no workspace.
       'upload, created': 400,
     })
   })
 
-  test('may be announced in any case, and by nothing else', async () => {
+  test('accepts the scheme in any case, and no other scheme', async () => {
     for (const scheme of ['Bearer', 'bearer', 'BEARER', 'Bearer  ']) {
       expect((await post(`${scheme} ${holdall.token}`)).status).toBe(200)
     }
@@ -95,21 +95,21 @@ describe('a token', () => {
     }
   })
 
-  test('S22: is not read from an address', async () => {
+  test('S22: is not read from a URL', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     for (const name of ['access_token', 'token', 'authorization']) {
       const query = `${name}=${holdall.token}`
       expect((await holdall.http(`/download/${file.id}?${query}`, { token: null })).status).toBe(
         401,
       )
-      const asked = `/graphql?query=${encodeURIComponent(whoAmI)}&${query}`
+      const requested = `/graphql?query=${encodeURIComponent(whoAmI)}&${query}`
       const headers = { 'graphql-require-preflight': '1' }
-      const response = await holdall.http(asked, { token: null, headers })
+      const response = await holdall.http(requested, { token: null, headers })
       expect(await response.json()).toEqual({ data: { viewer: null } })
     }
   })
 
-  test('S22: is not read from a cookie, which a browser would send by itself', async () => {
+  test('S22: is not read from a cookie, which a browser would send automatically', async () => {
     const cookie = ['token', 'authorization', 'session', 'Bearer']
       .map((name) => `${name}=${holdall.token}`)
       .join('; ')
@@ -118,7 +118,7 @@ describe('a token', () => {
     form.append('file', new Blob(['forged']), 'forged.txt')
     const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
     const tus = { 'tus-resumable': '1.0.0', 'upload-length': '1' }
-    const refused = await unchanged(holdall, () =>
+    const refused = await expectUnchanged(holdall, () =>
       Promise.all([
         holdall.http('/files', { method: 'POST', body: form, token: null, headers: { cookie } }),
         holdall.http('/uploads', { method: 'POST', token: null, headers: { ...tus, cookie } }),
@@ -127,28 +127,29 @@ describe('a token', () => {
     )
     expect(refused.map(({ status }) => status)).toEqual([401, 401, 401])
     const headers = { cookie, 'graphql-require-preflight': '1' }
-    const asked = `/graphql?query=${encodeURIComponent(whoAmI)}`
-    const response = await holdall.http(asked, { token: null, headers })
+    const requested = `/graphql?query=${encodeURIComponent(whoAmI)}`
+    const response = await holdall.http(requested, { token: null, headers })
     expect(await response.json()).toEqual({ data: { viewer: null } })
     expect(response.headers.getSetCookie()).toEqual([])
   })
 
-  test('S13: that is wrong, expired or revoked is refused alike, at every door', async () => {
-    const doors = await openDoors()
+  test('S13: is refused alike if it is wrong, expired or revoked, at every endpoint', async () => {
+    const endpoints = await endpointRequests()
     const expiresAt = new Date(now + MINUTE).toISOString()
-    const expired = await giveToken(holdall, { expiresAt })
-    const revoked = await giveToken(holdall)
+    const expired = await createToken(holdall, { expiresAt })
+    const revoked = await createToken(holdall)
     for (const { secret } of [expired, revoked]) {
-      for (const { knock } of doors) expect((await knock(`Bearer ${secret}`)).status).not.toBe(401)
+      for (const { send } of endpoints)
+        expect((await send(`Bearer ${secret}`)).status).not.toBe(401)
     }
     await act(holdall, 'revokeApiToken', { tokenId: revoked.id }, '__typename')
     now += MINUTE
     const near = holdall.token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
     const wrong = ['hld_wrong', near, holdall.token.toUpperCase(), hashSecret(holdall.token)]
-    for (const { name, knock } of doors) {
+    for (const { name, send } of endpoints) {
       const refusals = await Promise.all(
         [expired.secret, revoked.secret, ...wrong].map(async (secret) => {
-          const response = await knock(`Bearer ${secret}`)
+          const response = await send(`Bearer ${secret}`)
           const { status, headers } = response
           const kind = headers.get('content-type')
           return [status, headers.get('www-authenticate'), kind, await response.text()]
@@ -156,12 +157,12 @@ describe('a token', () => {
       )
       const [first] = refusals
       expect([name, ...(first ?? []).slice(0, 2)]).toEqual([name, 401, 'Bearer'])
-      if (!name.endsWith('asked about')) expect(first?.[3]).toContain('UNAUTHENTICATED')
+      if (!name.endsWith('HEAD')) expect(first?.[3]).toContain('UNAUTHENTICATED')
       expect(new Set(refusals.map((refusal) => JSON.stringify(refusal))).size).toBe(1)
     }
   })
 
-  test('that is refused is 401 to every GraphQL client, and says what is needed', async () => {
+  test('that is refused gives 401 and WWW-Authenticate to every GraphQL client', async () => {
     for (const accept of ['application/json', 'application/graphql-response+json', '*/*']) {
       const response = await post('Bearer hld_wrong', accept)
       expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
@@ -176,9 +177,9 @@ describe('a token', () => {
     }
   })
 
-  test('is good until its last moment', async () => {
+  test('is valid until its expiry', async () => {
     const expiresAt = new Date(now + MINUTE).toISOString()
-    const { secret } = await giveToken(holdall, { expiresAt })
+    const { secret } = await createToken(holdall, { expiresAt })
     now += MINUTE - 1
     expect((await post(`Bearer ${secret}`)).status).toBe(200)
     now += 1
@@ -187,7 +188,7 @@ describe('a token', () => {
 })
 
 describe('without a token', () => {
-  test('S8: nobody is there, and nothing that is not public', async () => {
+  test('S8: the viewer is null, and only public content is visible', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const query = `query ($ws: ID!, $id: ID!) {
       viewer { user { id } } workspace(by: { id: $ws }) { id } node(id: $id) { id }
@@ -210,9 +211,9 @@ describe('without a token', () => {
     ])
   })
 
-  test('the other doors ask for one', async () => {
-    for (const { name, knock } of await openDoors()) {
-      const response = await knock(null)
+  test('the other endpoints respond 401', async () => {
+    for (const { name, send } of await endpointRequests()) {
+      const response = await send(null)
       const expected = name === 'graphql' ? [200, null] : [401, 'Bearer']
       const found = [response.status, response.headers.get('www-authenticate')]
       expect([name, ...found]).toEqual([name, ...expected])
@@ -222,7 +223,7 @@ describe('without a token', () => {
 
 describe('a PUBLIC workspace, without a token', () => {
   /** One of everything. */
-  async function furnish() {
+  async function createFixtures() {
     await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     const folder = await createFolder(holdall, { workspaceId, name: 'raw', tags: ['red'] })
     const input = { workspaceId, folderId: folder.id, name: 'a.txt' }
@@ -233,10 +234,10 @@ describe('a PUBLIC workspace, without a token', () => {
     const upload = await createUpload(holdall, { workspaceId, name: 'b.txt', size: 1 })
     return { folder, file, old, member, upload }
   }
-  const nobody = { token: null }
+  const anonymous = { token: null }
 
-  test('is read: its tree, its tags, its files', async () => {
-    const { folder, file } = await furnish()
+  test('shows its tree, tags and files', async () => {
+    const { folder, file } = await createFixtures()
     const query = `query ($folder: ID!) {
       viewer { user { id } }
       workspace(by: { slug: "lab" }) {
@@ -248,7 +249,7 @@ describe('a PUBLIC workspace, without a token', () => {
       }
       node(id: $folder) { ... on Folder { children { nodes { id } } } }
     }`
-    expect(await holdall.ask(query, { folder: folder.id }, nobody)).toEqual({
+    expect(await holdall.ask(query, { folder: folder.id }, anonymous)).toEqual({
       viewer: null,
       workspace: {
         name: 'Lab',
@@ -282,43 +283,43 @@ describe('a PUBLIC workspace, without a token', () => {
     })
   })
 
-  test('gives its files away, by link and by id', async () => {
-    const { file, old } = await furnish()
-    const link = await downloadUrl(holdall, file.id, '', nobody)
+  test('serves its files, by link and by id', async () => {
+    const { file, old } = await createFixtures()
+    const link = await downloadUrl(holdall, file.id, '', anonymous)
     for (const path of [link, `/download/${file.id}`]) {
-      const response = await holdall.http(path, nobody)
+      const response = await holdall.http(path, anonymous)
       expect([response.status, await response.text()]).toEqual([200, 'hello'])
     }
-    expect((await holdall.http(`/download/${old.id}`, nobody)).status).toBe(401)
+    expect((await holdall.http(`/download/${old.id}`, anonymous)).status).toBe(401)
   })
 
   test.each(['trash', 'members', 'activity', 'apiTokens', 'uploads'])(
-    'keeps its %s to itself',
+    'does not show its %s',
     async (list) => {
-      await furnish()
+      await createFixtures()
       const query = `query ($id: ID!) { workspace(by: { id: $id }) { list: ${list} { totalCount } } }`
       expect(
         (await holdall.ask(query, { id: workspaceId })).workspace.list.totalCount,
       ).toBeGreaterThan(0)
-      const { data, errors } = await holdall.graphql(query, { id: workspaceId }, nobody)
+      const { data, errors } = await holdall.graphql(query, { id: workspaceId }, anonymous)
       expect(data?.workspace ?? null).toBe(null)
       expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
     },
   )
 
-  test('S8: shows nothing of these by their ids either', async () => {
-    const { old, member, upload } = await furnish()
+  test('S8: shows nothing of these by id either', async () => {
+    const { old, member, upload } = await createFixtures()
     const events = '{ viewer { workspaces { nodes { activity { nodes { id } } } } } }'
     const [workspace] = (await holdall.ask(events)).viewer.workspaces.nodes
     const ids = [old.id, old.version.id, member.userId, member.tokenId, upload.id]
     ids.push(workspace.activity.nodes[0].id)
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
     expect((await holdall.ask(query, { ids })).nodes).toEqual(ids.map((id) => ({ id })))
-    expect((await holdall.ask(query, { ids }, nobody)).nodes).toEqual(ids.map(() => null))
+    expect((await holdall.ask(query, { ids }, anonymous)).nodes).toEqual(ids.map(() => null))
   })
 
-  test('is changed by nobody', async () => {
-    const { folder, file, old, member, upload } = await furnish()
+  test('cannot be changed', async () => {
+    const { folder, file, old, member, upload } = await createFixtures()
     const entry = { id: folder.id }
     const entries = items(file)
     const tries: [string, object][] = [
@@ -339,7 +340,7 @@ describe('a PUBLIC workspace, without a token', () => {
       ['confirmUpload', { uploadId: upload.id }],
       ['cancelUpload', { uploadId: upload.id }],
     ]
-    await unchanged(holdall, async () => {
+    await expectUnchanged(holdall, async () => {
       for (const [name, input] of tries) {
         const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
         const batch = /Entries$/.test(name)
@@ -348,7 +349,7 @@ describe('a PUBLIC workspace, without a token', () => {
         const query = `mutation ($input: ${type}Input!) {
           answer: ${name}(input: $input) { ... on UserError { code } ${batch} }
         }`
-        const { data, errors } = await holdall.graphql(query, { input }, nobody)
+        const { data, errors } = await holdall.graphql(query, { input }, anonymous)
         const answer = data?.answer
         const code = errors?.[0]?.extensions?.code ?? answer.code ?? answer.results[0].error.code
         expect(['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND']).toContain(code)
@@ -358,8 +359,8 @@ describe('a PUBLIC workspace, without a token', () => {
 })
 
 describe('a secret', () => {
-  test('S13: is in no file and no row of the house', async () => {
-    const { secret } = await giveToken(holdall, { workspaceId })
+  test('S13: is stored in no file and no row of the server', async () => {
+    const { secret } = await createToken(holdall, { workspaceId })
     await post(`Bearer ${secret}`)
     const secrets = [holdall.token, secret].map((text) => text.slice(8))
     const files = await readdir(holdall.dir, { recursive: true, withFileTypes: true })
@@ -368,13 +369,13 @@ describe('a secret', () => {
         .filter((file) => file.isFile())
         .map((f) => readFile(join(f.parentPath, f.name), 'latin1')),
     )
-    texts.push(JSON.stringify(await everything(holdall)))
+    texts.push(JSON.stringify(await readState(holdall)))
     expect(texts.length).toBeGreaterThanOrEqual(database === 'SQLite' ? 3 : 1)
     expect(texts.some((text) => text.includes(hashSecret(secret)))).toBe(true)
     for (const text of texts) for (const part of secrets) expect(text).not.toContain(part)
   })
 
-  test('of the operator’s choice is the first token, and is taken on the first start only', async () => {
+  test('from ADMIN_TOKEN becomes the first token, on the first start only', async () => {
     const dir = await emptyFolder()
     const chosen = ['the-first-choice-2025', 'another-choice-2026']
     const open = (ADMIN_TOKEN: string) =>
@@ -392,10 +393,10 @@ describe('a secret', () => {
 })
 
 describe('the process', () => {
-  test('prints the first token once, and logs no secret however much it logs', async () => {
+  test('prints the first token once, and logs no secret at any log level', async () => {
     const env = { DATA_DIR: await emptyFolder(), LOG_LEVEL: 'trace' }
     const first = await startProcess(env)
-    const token = /hld_[\w-]{43}/.exec(first.said.out)?.[0] ?? ''
+    const token = /hld_[\w-]{43}/.exec(first.output.out)?.[0] ?? ''
     const { secret, link } = await use(first, token)
     const { out, err } = await first.stop()
     expect(out.split(token)).toHaveLength(2)
@@ -410,7 +411,7 @@ describe('the process', () => {
     expect(after.out + after.err).not.toMatch(/hld_/)
   })
 
-  test('does not print the token that the operator chose', async () => {
+  test('does not print ADMIN_TOKEN', async () => {
     const token = 'chosen-by-the-operator-2025'
     const env = { DATA_DIR: await emptyFolder(), LOG_LEVEL: 'trace', ADMIN_TOKEN: token }
     const { ask, stop } = await startProcess(env)
@@ -421,7 +422,7 @@ describe('the process', () => {
   })
 })
 
-/** A little of everything that a secret takes part in: good and wrong tokens, a new one, a link, a fault. */
+/** Uses secrets in every way: valid and invalid tokens, a new token, a link, an error. */
 async function use({ ask }: Process, token: string) {
   await ask('hld_guess', whoAmI)
   await ask(token, 'mutation { no such thing')

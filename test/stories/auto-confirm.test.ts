@@ -19,19 +19,19 @@ import {
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { selfConfirming } from '../support/faults/operations.ts'
-import { walkAll } from '../support/faults/plan.ts'
-import { told, type Walk } from '../support/faults/walk.ts'
+import { injectFaults } from '../support/faults/plan.ts'
+import { type FaultCase, formatCounts } from '../support/faults/walk.ts'
 import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'
-import { giveToken } from '../support/people.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { createToken } from '../support/people.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
 const HOUR = 3_600_000
 const length = { 'Upload-Length': '5' }
 
-/** The disk takes no committed bytes, as when its folder is not mounted, until the answer is called. */
+/** Makes commits of blobs fail, as an unmounted folder does. Returns a function that repairs it. */
 async function breakCommits({ dir }: Pick<TestServer, 'dir'>) {
   const [kept, aside] = [join(dir, 'blobs/kept'), join(dir, 'kept-aside')]
   await rename(kept, aside)
@@ -45,7 +45,7 @@ async function breakCommits({ dir }: Pick<TestServer, 'dir'>) {
 const jobsOf = ({ app }: TestServer) =>
   app.db.selectFrom('jobs').selectAll().where('kind', '=', 'autoConfirm').execute()
 
-/** Brings the jobs of confirms forward, and runs them. */
+/** Makes the jobs of confirms due, and runs them. */
 async function runConfirms(holdall: TestServer) {
   await holdall.app.db
     .updateTable('jobs')
@@ -56,14 +56,14 @@ async function runConfirms(holdall: TestServer) {
 }
 
 type Tus = Awaited<ReturnType<typeof openTus>>
-const said = ({ workspaceId }: Tus) => ({ workspaceId, filename: 'a.txt', confirm: 'auto' })
+const declared = ({ workspaceId }: Tus) => ({ workspaceId, filename: 'a.txt', confirm: 'auto' })
 const posted = (tus: Tus, headers: Record<string, string>, body?: string) =>
-  tus.post({ 'Upload-Metadata': metadata(said(tus)), ...headers }, body)
+  tus.post({ 'Upload-Metadata': metadata(declared(tus)), ...headers }, body)
 
-/** The ways in which an upload comes to have its last byte, each with the storage broken by then; each returns its URL. */
+/** The ways in which an upload gets its last byte, each with broken storage; each returns its URL. */
 const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Promise<void> }>> = {
   async PATCH(tus) {
-    const url = await tus.create(said(tus), length)
+    const url = await tus.create(declared(tus), length)
     await tus.patch(url, 0, 'hel')
     const repair = await breakCommits(tus.holdall)
     expect((await tus.patch(url, 3, 'lo')).status).toBe(500)
@@ -75,7 +75,7 @@ const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Pr
     return { url: made.headers.get('location') ?? '', repair }
   },
   async 'a deferred length that the upload has already'(tus) {
-    const url = await tus.create(said(tus), { 'Upload-Defer-Length': '1' })
+    const url = await tus.create(declared(tus), { 'Upload-Defer-Length': '1' })
     await tus.patch(url, 0, 'hello')
     const repair = await breakCommits(tus.holdall)
     expect((await tus.patch(url, 5, '', length)).status).toBe(500)
@@ -90,9 +90,9 @@ const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Pr
 }
 const broken = (tus: Tus) => (ways.PATCH as (typeof ways)[string])(tus)
 
-describe('an upload that confirms itself, while the storage fails', () => {
+describe('an upload that confirms itself, with failing storage', () => {
   test.each(Object.entries(ways))(
-    'after %s: HEAD is 423, and the job makes the file',
+    'after %s: HEAD responds 423, and the job creates the file',
     async (_, send) => {
       await using tus = await openTus()
       const { holdall, workspaceId } = tus
@@ -112,7 +112,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
     },
   )
 
-  test('after a concatenation: the job that joins the parts also leads to the file', async () => {
+  test('after a concatenation: the job that joins the parts also creates the file', async () => {
     await using tus = await openTus()
     const { holdall, workspaceId } = tus
     const urls: string[] = []
@@ -137,7 +137,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
     expect(await jobsOf(holdall)).toEqual([])
   }, 60_000)
 
-  test('a client that repeats the last PATCH is told the offset, and an empty one at the end confirms', async () => {
+  test('a client that repeats the last PATCH gets the offset, and an empty PATCH at the end confirms', async () => {
     await using tus = await openTus()
     const { holdall, workspaceId } = tus
     const { url, repair } = await broken(tus)
@@ -160,7 +160,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
       endpoint: `${holdall.url}/uploads`,
       headers: { Authorization: `Bearer ${holdall.token}` },
       retryDelays: Array.from({ length: 100 }, () => 200),
-      metadata: said(tus),
+      metadata: declared(tus),
       onAfterResponse(request, response) {
         if (request.getMethod() === 'HEAD') heads.push(response.getStatus())
         if (heads.length === 3) void repair()
@@ -174,7 +174,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
     expect(await entryByPath(holdall, workspaceId, 'a.txt')).not.toBe(null)
   })
 
-  test('S26: it does not expire while its confirm is to come', async () => {
+  test('S26: it does not expire before its confirm', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
     const { holdall, workspaceId } = tus
@@ -192,7 +192,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
     expect(`${await download(holdall, file?.id ?? '')}`).toBe('hello')
   })
 
-  test('a storage that fails for a week is not waited for any longer: then it expires', async () => {
+  test('it expires once the storage has failed for a week', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
     const { holdall, workspaceId } = tus
@@ -209,7 +209,7 @@ describe('an upload that confirms itself, while the storage fails', () => {
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
   })
 
-  test('cancelled, it leaves no job behind', async () => {
+  test('it leaves no job when it is cancelled', async () => {
     await using tus = await openTus()
     const { holdall } = tus
     const { url, repair } = await broken(tus)
@@ -219,18 +219,18 @@ describe('an upload that confirms itself, while the storage fails', () => {
   })
 })
 
-describe('a refusal of such a confirm is final', () => {
+describe('a refused automatic confirm is final', () => {
   const refused = async (tus: Tus) => {
-    const url = await tus.create(said(tus), length)
+    const url = await tus.create(declared(tus), length)
     const { holdall, workspaceId } = tus
     const other = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x' })
     const last = await tus.patch(url, 0, 'hello')
     return { url, other, last, id: last.headers.get('holdall-upload-id') ?? '' }
   }
-  const moveAway = (holdall: TestServer, { id }: { id: string }) =>
+  const renameEntry = (holdall: TestServer, { id }: { id: string }) =>
     act(holdall, 'updateEntry', { entry: { id }, name: 'b.txt' }, '__typename')
 
-  test('HEAD is 410 and no job comes again; confirmUpload makes the file once the name is free', async () => {
+  test('HEAD responds 410 and no job retries; confirmUpload creates the file once the name is free', async () => {
     await using tus = await openTus()
     const { holdall } = tus
     const { url, other, last, id } = await refused(tus)
@@ -238,7 +238,7 @@ describe('a refusal of such a confirm is final', () => {
     expect(await jobsOf(holdall)).toEqual([])
     const again = await attempt(holdall, 'confirmUpload', { uploadId: id }, 'file { id }')
     expect(again).toMatchObject({ code: 'NAME_CONFLICT' })
-    await moveAway(holdall, other)
+    await renameEntry(holdall, other)
     await holdall.restart()
     expect((await tus.head(url)).status).toBe(410)
     const file = await confirmUpload(holdall, { uploadId: id })
@@ -246,16 +246,16 @@ describe('a refusal of such a confirm is final', () => {
     expect([head.status, head.headers.get('holdall-file-id')]).toEqual([200, file.id])
   })
 
-  test('also where the job meets it: the name was taken, or the token of the maker was revoked', async () => {
+  test('also in the job: the name was taken, or the creator’s token was revoked', async () => {
     await using tus = await openTus()
     const { holdall, workspaceId } = tus
-    const token = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
-    const url = await tus.create(said(tus), length)
+    const token = await createToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
+    const url = await tus.create(declared(tus), length)
     const asToken = tusOf({
       ...holdall,
       http: (path, init) => holdall.http(path, { ...init, token: token.secret }),
     })
-    const second = await asToken.create({ ...said(tus), filename: 'c.txt' }, length)
+    const second = await asToken.create({ ...declared(tus), filename: 'c.txt' }, length)
     const repair = await breakCommits(holdall)
     expect((await tus.patch(url, 0, 'hello')).status).toBe(500)
     expect((await asToken.patch(second, 0, 'hello')).status).toBe(500)
@@ -279,14 +279,14 @@ describe('a refusal of such a confirm is final', () => {
     })
   })
 
-  test('not where the job meets a token that has only expired since the last byte', async () => {
+  test('but not in the job if the token has only expired since the last byte', async () => {
     let now = Date.now()
     await using tus = await openTus({ now: () => now })
     const { holdall } = tus
     const expiresAt = new Date(now + HOUR).toISOString()
-    const { secret } = await giveToken(holdall, { expiresAt })
+    const { secret } = await createToken(holdall, { expiresAt })
     const http: TestServer['http'] = (path, init) => holdall.http(path, { ...init, token: secret })
-    const url = await tusOf({ ...holdall, http }).create(said(tus), length)
+    const url = await tusOf({ ...holdall, http }).create(declared(tus), length)
     const repair = await breakCommits(holdall)
     expect((await tusOf({ ...holdall, http }).patch(url, 0, 'hello')).status).toBe(500)
     await repair()
@@ -295,26 +295,26 @@ describe('a refusal of such a confirm is final', () => {
     expect((await tus.head(url)).headers.get('holdall-file-id')).toMatch(/^file_/)
   })
 
-  test('it can be tried for as long as an upload that got its last byte then', async () => {
+  test('it can be confirmed for as long as an upload that was just completed', async () => {
     let now = Date.UTC(2030, 0, 1)
     await using tus = await openTus({ now: () => now })
     const { holdall } = tus
     const { url, other } = await refused(tus)
     now += 23 * HOUR
-    await moveAway(holdall, other)
+    await renameEntry(holdall, other)
     expect((await tus.patch(url, 5, '')).status).toBe(204)
   })
 })
 
-test('the uploads that an older version left get their confirm at the next start', async () => {
+test('unconfirmed uploads of an older version are confirmed at the next start', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const { db } = holdall.app
-  const declared = await tus.create({ ...said(tus), filename: 'b.txt' }, length)
+  const declaredUrl = await tus.create({ ...declared(tus), filename: 'b.txt' }, length)
   const { url, repair } = await broken(tus)
-  await tus.patch(declared, 0, 'hello')
+  await tus.patch(declaredUrl, 0, 'hello')
   await repair()
-  // Killed behind the last byte, and behind the length that it turned out to have.
+  // Killed after the last byte, and after the deferred length became known.
   await db.deleteFrom('jobs').where('kind', '=', 'autoConfirm').execute()
   const status: UploadStatus = 'RECEIVING'
   await db.updateTable('uploads').set({ status }).where('name', '=', 'b.txt').execute()
@@ -322,10 +322,10 @@ test('the uploads that an older version left get their confirm at the next start
   for (const name of ['a.txt', 'b.txt']) {
     await until(async () => (await entryByPath(holdall, workspaceId, name)) !== null, 15_000)
   }
-  for (const of of [url, declared]) expect((await tus.head(of)).status).toBe(200)
+  for (const of of [url, declaredUrl]) expect((await tus.head(of)).status).toBe(200)
 })
 
-test('F1: killed twenty times around the last byte: every upload that has it becomes a file by itself', async () => {
+test('F1: killed twenty times around the last byte: every complete upload becomes a file by itself', async () => {
   await using process = await openProcess()
   const { holdall, start, kill } = process
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -364,19 +364,19 @@ test('F1: killed twenty times around the last byte: every upload that has it bec
   }
 }, 600_000)
 
-describe('every step of the last byte of an upload that confirms itself', () => {
-  const walked = async (walks: Walk[], env = () => ({})) => {
-    const figures = await walkAll({ operations: [selfConfirming], walks, env, lanes: 1 })
-    console.log(told(figures).join('\n'))
-    expect(Math.max(...(figures.get(selfConfirming.name)?.values() ?? []))).toBeGreaterThan(0)
+describe('at every step of the last byte of an upload that confirms itself', () => {
+  const injectAll = async (cases: FaultCase[], env = () => ({})) => {
+    const counts = await injectFaults({ operations: [selfConfirming], cases, env, workers: 1 })
+    console.log(formatCounts(counts).join('\n'))
+    expect(Math.max(...(counts.get(selfConfirming.name)?.values() ?? []))).toBeGreaterThan(0)
   }
 
-  test('F1: killed there, it becomes a file without being sent again', async () => {
-    await walked([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
+  test('F1: after a kill it becomes a file without being sent again', async () => {
+    await injectAll([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
   }, 600_000)
 
-  test('F5, F7: failed there, no client hears of a success before the file exists', async () => {
-    await walked(
+  test('F5, F7: after a failure no client sees success before the file exists', async () => {
+    await injectAll(
       database === 'SQLite'
         ? [{ fault: 'EIO' }, { fault: 'LOST' }]
         : [{ fault: 'RESET' }, { fault: 'LOST' }],
@@ -384,13 +384,13 @@ describe('every step of the last byte of an upload that confirms itself', () => 
   }, 600_000)
 
   test.skipIf(!s3IsGiven)(
-    'F6: with the bucket killed, refusing, cut off or silent there',
+    'F6: with the bucket killed, refusing, cut off or silent',
     async () => {
-      const env = () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })
-      await walked(
+      const env = () => ({ ...newS3Prefix(), DOWNLOADS: 'proxy' })
+      await injectAll(
         [
           { fault: 'KILL_AFTER' },
-          { fault: 'SLOW_DOWN', forGood: true },
+          { fault: 'SLOW_DOWN', isPermanent: true },
           { fault: 'RESET' },
           { fault: 'LOST' },
         ],

@@ -18,14 +18,14 @@ async function open(workspace: Record<string, unknown> = { autoFile: true }) {
 }
 type Here = Awaited<ReturnType<typeof open>>
 
-/** The three ways in; each makes a file of no place that it names, and says where it is. */
-const doors: Record<string, (here: Here, name: string) => Promise<string>> = {
+/** The three ways to upload; each creates a file without naming a folder, and returns its path. */
+const ways: Record<string, (here: Here, name: string) => Promise<string>> = {
   createUpload: async ({ holdall, workspaceId }, name) =>
     (await uploadFile(holdall, { workspaceId, name, bytes: name })).path,
   'plain tus': async ({ holdall, workspaceId }, name) => {
-    const said = { workspaceId, filename: name, confirm: 'auto' }
+    const declared = { workspaceId, filename: name, confirm: 'auto' }
     const tus = tusOf(holdall)
-    const url = await tus.create(said, { 'Upload-Length': String(Buffer.byteLength(name)) })
+    const url = await tus.create(declared, { 'Upload-Length': String(Buffer.byteLength(name)) })
     const id = (await tus.patch(url, 0, name)).headers.get('holdall-file-id') ?? ''
     return (await lookUp(holdall, { id }, 'path')).path
   },
@@ -33,7 +33,7 @@ const doors: Record<string, (here: Here, name: string) => Promise<string>> = {
     (await postForm(holdall, { file: { name, bytes: name }, workspaceId })).body.path,
 }
 
-/** B1 to B5: the last extension decides, without regard to case. */
+/** B1 to B5: the last extension decides, ignoring case. */
 const places: Record<string, string[]> = {
   'drive/image': ['a.jpg', 'b.png', 'c.jpeg', 'D.JPG', 'e.tar.png'],
   'drive/audio': ['a.mp3', 'b.wav', 'C.WAV'],
@@ -53,30 +53,33 @@ const places: Record<string, string[]> = {
   ],
 }
 
-test.each(Object.keys(doors))('%s: what names no folder goes where its kind lies', async (door) => {
-  await using here = await open()
-  for (const [folder, names] of Object.entries(places)) {
-    for (const name of names) expect(await doors[door]?.(here, name)).toBe(`${folder}/${name}`)
-  }
-  const drive = await entryByPath(here.holdall, here.workspaceId, 'drive')
-  const count = Object.values(places).flat().length
-  expect(
-    await lookUp(
-      here.holdall,
-      { id: drive?.id ?? '' },
-      '... on Folder { totals { fileCount folderCount } }',
-    ),
-  ).toMatchObject({
-    totals: { fileCount: count, folderCount: 4 },
-  })
-})
+test.each(Object.keys(ways))(
+  '%s: files without a folder go to the folder of their kind',
+  async (way) => {
+    await using here = await open()
+    for (const [folder, names] of Object.entries(places)) {
+      for (const name of names) expect(await ways[way]?.(here, name)).toBe(`${folder}/${name}`)
+    }
+    const drive = await entryByPath(here.holdall, here.workspaceId, 'drive')
+    const count = Object.values(places).flat().length
+    expect(
+      await lookUp(
+        here.holdall,
+        { id: drive?.id ?? '' },
+        '... on Folder { totals { fileCount folderCount } }',
+      ),
+    ).toMatchObject({
+      totals: { fileCount: count, folderCount: 4 },
+    })
+  },
+)
 
-test.each(Object.keys(doors))('%s: without autoFile it is the root', async (door) => {
+test.each(Object.keys(ways))('%s: without autoFile they go to the root', async (way) => {
   await using here = await open({})
-  expect(await doors[door]?.(here, 'a.png')).toBe('a.png')
+  expect(await ways[way]?.(here, 'a.png')).toBe('a.png')
 })
 
-test('what names a folder goes there', async () => {
+test('a named folder is used', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const box = await createFolder(holdall, { workspaceId, name: 'Box' })
@@ -85,7 +88,7 @@ test('what names a folder goes there', async () => {
   expect((await uploadFile(holdall, { ...file, folderId: box.id })).path).toBe('Box/a.png')
 })
 
-test('autoFile counts from the moment when it is switched on', async () => {
+test('autoFile applies from the moment it is switched on', async () => {
   await using here = await open({})
   const { holdall, workspaceId } = here
   await act(holdall, 'updateWorkspace', { workspaceId, autoFile: true }, '__typename')

@@ -30,7 +30,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 })
 
-/** A place for a server: a folder, and a database of its own. */
+/** A folder and a database for one server. */
 type Place = () => Promise<Env>
 
 let postgres: PostgresServer | undefined
@@ -56,7 +56,10 @@ const purge = async (holdall: TestServer, file: { id: string }) => {
   await act(holdall, 'purgeEntries', { entryIds: [file.id] }, '__typename')
 }
 
-/** Uploads and purges until it is told to stop; what it has confirmed and not purged must be in a later backup. */
+/**
+ * Uploads and purges until it is stopped; everything confirmed and not purged must be in a later
+ * backup.
+ */
 function traffic(holdall: TestServer, workspaceId: string, prefix: string) {
   const confirmed = new Map<string, string>()
   let going = true
@@ -68,7 +71,7 @@ function traffic(holdall: TestServer, workspaceId: string, prefix: string) {
       else confirmed.set(file.id, sha256(bytes))
     }
   })()
-  // A server that was killed answers nobody.
+  // Requests to a killed server fail.
   const ended = running.catch(() => {})
   return {
     confirmed,
@@ -79,13 +82,13 @@ function traffic(holdall: TestServer, workspaceId: string, prefix: string) {
   }
 }
 
-/** Restores into a new place, and starts a server over it. */
+/** Restores into a new folder and database, and starts a server over it. */
 async function restored(place: Place, dir: string) {
   const env = await place()
-  const { code, said } = await run('restore', [dir], env)
-  expect([code, said]).toEqual([0, expect.stringContaining('Nothing was found.')])
+  const { code, output } = await run('restore', [dir], env)
+  expect([code, output]).toEqual([0, expect.stringContaining('Nothing was found.')])
   const server = await launchReady(env)
-  return { ...server, said, env }
+  return { ...server, output, env }
 }
 
 async function expectFiles(holdall: TestServer, files: Map<string, string>) {
@@ -99,7 +102,7 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
   describe.skipIf(!isThere)(
     '(PostgreSQL: skipped without a server of the version of pg_dump)',
     () => {
-      test('F21: is made under load, and restored elsewhere with all that was confirmed before it', async () => {
+      test('F21: is made under load, and restored elsewhere with everything confirmed before it', async () => {
         const env = await place()
         const server = await launchReady(env)
         const { holdall } = server
@@ -112,15 +115,15 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         await until(async () => loads.every(({ confirmed }) => confirmed.size > 0), 60_000)
         const before = new Map(loads.flatMap(({ confirmed }) => [...confirmed]))
         const dir = await newDir()
-        const { code, said } = await run('backup', [dir], env)
-        expect([code, said]).toEqual([0, expect.stringContaining('is finished')])
+        const { code, output } = await run('backup', [dir], env)
+        expect([code, output]).toEqual([0, expect.stringContaining('is finished')])
         for (const load of loads) await load.stop()
         await stop(server)
 
         const copy = await restored(place, dir)
-        expect(copy.said).toMatch(/; [2-5] unfinished uploads were ended/)
+        expect(copy.output).toMatch(/; [2-5] unfinished uploads were ended/)
         await expectFiles(copy.holdall, before)
-        // What was not finished has ended, and holds no room; its client begins anew.
+        // Unfinished uploads have ended and reserve no room; their clients begin anew.
         expect(await usageOf(copy.holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
         expect([404, 410]).toContain(
           (await tusOf(copy.holdall).head(new URL(begun.url).pathname)).status,
@@ -140,15 +143,15 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         const backup = command('backup', [dir], env)
         await until(async () => existsSync(dir), 30_000)
         server.child.kill('SIGKILL')
-        const { code, said } = await backup.ended
+        const { code, output } = await backup.ended
         await load.stop()
-        expect([code, said]).toEqual([0, expect.stringContaining('is finished')])
+        expect([code, output]).toEqual([0, expect.stringContaining('is finished')])
         const copy = await restored(place, dir)
         await expectFiles(copy.holdall, before)
         await stop(copy)
       })
 
-      test('F21: killed itself, it never looks finished, and another one can be made', async () => {
+      test('F21: never looks finished if it was killed, and can be repeated', async () => {
         const env = await place()
         const server = await launchReady(env)
         const { id: workspaceId } = await createWorkspace(server.holdall)
@@ -162,26 +165,26 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
           backup.child.kill('SIGKILL')
           const { code } = await backup.ended
           const finished = existsSync(join(dir, 'manifest.json'))
-          // One that was quicker than the signal is a backup.
+          // The backup finished before the signal.
           expect(finished || code === null).toBe(true)
           if (finished) continue
           const refused = await run('restore', [dir], await place())
           expect(refused).toMatchObject({
             code: 2,
-            said: expect.stringContaining('not a finished backup'),
+            output: expect.stringContaining('not a finished backup'),
           })
         }
         const dir = await newDir()
         expect((await run('backup', [dir], env)).code).toBe(0)
         expect(await run('backup', [dir], env)).toMatchObject({
           code: 2,
-          said: expect.stringContaining('is not empty'),
+          output: expect.stringContaining('is not empty'),
         })
         await stop(server)
         await stop(await restored(place, dir))
       })
 
-      test('is restored into an empty place alone', async () => {
+      test('is restored only into an empty target', async () => {
         const env = await place()
         const server = await launchReady(env)
         const { id: workspaceId } = await createWorkspace(server.holdall)
@@ -195,12 +198,15 @@ describe.each(databases)('F21: a backup of %s', (_, place, isThere) => {
         const other = await place()
         const key = join(other.DATA_DIR ?? '', 'blobs/kept/ab/cd')
         await mkdir(key, { recursive: true })
-        await writeFile(join(key, 'upl_0000000000000000000000000000abcd'), 'of somebody else')
+        await writeFile(
+          join(key, 'upl_0000000000000000000000000000abcd'),
+          'of another installation',
+        )
         expect(await run('restore', [dir], other)).toMatchObject({
           code: 2,
-          said: expect.stringContaining('is not empty'),
+          output: expect.stringContaining('is not empty'),
         })
-        // It wrote nothing: once the bytes are out of the way, the place is empty.
+        // It wrote nothing: without the blobs the target is empty.
         await rm(join(other.DATA_DIR ?? '', 'blobs'), { recursive: true })
         expect(await run('restore', [dir], other)).toMatchObject({ code: 0 })
       })
@@ -223,7 +229,7 @@ describe('what a backup is', () => {
   }
   const blobsIn = (dir: string) => globSync('blobs/kept/*/*/*', { cwd: dir }).sort()
 
-  test('rows, blobs, and a manifest with their hashes; blobs are linked where they can be', async () => {
+  test('contains rows, blobs, and a manifest with their hashes; blobs are hard links where possible', async () => {
     const { dir, env } = await backedUp()
     expect((await readdir(dir)).sort()).toEqual(
       ['blobs', 'blobs.jsonl', 'holdall.db', 'manifest.json'].sort(),
@@ -246,47 +252,47 @@ describe('what a backup is', () => {
     ['rows that have changed', (dir: string) => flipBit(join(dir, 'holdall.db')), 'has changed'],
     ['a list that has changed', (dir: string) => flipBit(join(dir, 'blobs.jsonl')), 'has changed'],
     [
-      'a manifest that is none',
+      'an invalid manifest',
       (dir: string) => writeFile(join(dir, 'manifest.json'), '{}'),
       'does not support',
     ],
     ['no manifest', (dir: string) => rm(join(dir, 'manifest.json')), 'not a finished backup'],
-  ])('with %s it is refused before anything is written', async (_, damage, words) => {
+  ])('with %s is refused before anything is written', async (_, damage, words) => {
     const { dir } = await backedUp()
     await damage(dir)
     const env = await onSqlite()
     expect(await run('restore', [dir], env)).toMatchObject({
       code: 2,
-      said: expect.stringContaining(words),
+      output: expect.stringContaining(words),
     })
     expect(await readdir(env.DATA_DIR ?? '')).toEqual([])
   })
 
-  test('with bytes that have changed or are gone there are no rows in the end', async () => {
+  test('with changed or missing blobs restores no rows', async () => {
     for (const damage of [flipBit, (path: string) => rm(path)]) {
       const { dir } = await backedUp()
       await damage(join(dir, blobsIn(dir)[1] ?? ''))
       const env = await onSqlite()
       expect(await run('restore', [dir], env)).toMatchObject({
         code: 2,
-        said: expect.stringMatching(/have changed|lacks the bytes/),
+        output: expect.stringMatching(/have changed|lacks the bytes/),
       })
       expect(existsSync(join(env.DATA_DIR ?? '', 'holdall.db'))).toBe(false)
     }
   })
 
-  test('is made although the store lacks bytes, says so, and the rest is restored', async () => {
+  test('is made with a warning if the store lacks blobs, and the rest is restored', async () => {
     const { env, files } = await backedUp()
     const [lost = ''] = blobsIn(env.DATA_DIR ?? '')
     await rm(join(env.DATA_DIR ?? '', lost))
     const dir = await newDir()
     expect(await run('backup', [dir], env)).toMatchObject({
       code: 1,
-      said: expect.stringContaining('missing or have changed'),
+      output: expect.stringContaining('missing or have changed'),
     })
     const target = await onSqlite()
-    const { code, said } = await run('restore', [dir], target)
-    expect([code, said]).toEqual([1, expect.stringContaining('BYTES_MISSING')])
+    const { code, output } = await run('restore', [dir], target)
+    expect([code, output]).toEqual([1, expect.stringContaining('BYTES_MISSING')])
     const server = await launchReady(target)
     const found = await Promise.all(
       files.map(({ id }) => download(server.holdall, id).catch(() => null)),
@@ -295,38 +301,38 @@ describe('what a backup is', () => {
     await stop(server)
   })
 
-  test('of one database is not restored into another, nor into the folder of the bytes', async () => {
+  test('is not restored into another kind of database, or into its own folder', async () => {
     const { dir, env } = await backedUp()
-    const other = { ...(await onSqlite()), DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }
+    const other = { ...(await onSqlite()), DATABASE_URL: 'postgres://none@127.0.0.1:1/none' }
     expect(await run('restore', [dir], other)).toMatchObject({
       code: 2,
-      said: expect.stringContaining('DATABASE_URL names a PostgreSQL database'),
+      output: expect.stringContaining('DATABASE_URL names a PostgreSQL database'),
     })
     const within = join(env.DATA_DIR ?? '', 'blobs/backup')
     expect(await run('backup', [within], env)).toMatchObject({ code: 2 })
     const nowhere = { DATA_DIR: join(await emptyFolder(), 'mistyped') }
     expect(await run('backup', [await newDir()], nowhere)).toMatchObject({
       code: 2,
-      said: expect.stringContaining('is not there'),
+      output: expect.stringContaining('is not there'),
     })
     expect(existsSync(nowhere.DATA_DIR)).toBe(false)
     expect(await run('backup', [], env)).toMatchObject({
       code: 2,
-      said: expect.stringContaining('npm run'),
+      output: expect.stringContaining('npm run'),
     })
   })
 })
 
 describe('pg_dump', () => {
   test.skipIf(pgDumpVersion === 0 || pgDumpVersion >= 18)(
-    'of an older version than the server is refused before anything is written',
+    'older than the server is refused before anything is written',
     async () => {
       await using server = await startPostgres()
       const env = { ...(await onSqlite()), DATABASE_URL: databaseUrl(server.url, 'postgres') }
       await stop(await launchReady(env))
       const dir = await newDir()
-      const { code, said } = await run('backup', [dir], env)
-      expect([code, said]).toEqual([
+      const { code, output } = await run('backup', [dir], env)
+      expect([code, output]).toEqual([
         2,
         `pg_dump is of version ${pgDumpVersion}, and the server is PostgreSQL 18: install the client programs of PostgreSQL 18 or later, and put them first on the PATH.\n`,
       ])
@@ -334,13 +340,13 @@ describe('pg_dump', () => {
       const missing = await run('backup', [dir], { ...env, PATH: '/nowhere' })
       expect(missing).toMatchObject({
         code: 2,
-        said: expect.stringContaining('cannot be run (ENOENT)'),
+        output: expect.stringContaining('cannot be run (ENOENT)'),
       })
     },
   )
 })
 
-test('F21: bytes that are purged while a backup is made stay until it has ended', async () => {
+test('F21: purged bytes stay until a running backup has ended', async () => {
   let later = 0
   await using holdall = await startTestServer({ now: () => Date.now() + later })
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -354,7 +360,7 @@ test('F21: bytes that are purged while a backup is made stay until it has ended'
   await purge(holdall, file)
   await sleep(2500)
   expect(existsSync(path)).toBe(true)
-  // Its process was killed: the lease ends by itself.
+  // Its process was killed: the lease expires.
   later = 700_000
   await until(async () => !existsSync(path), 20_000)
 })

@@ -12,7 +12,7 @@ import {
   sendBytes,
   usageOf,
 } from '../support/client.ts'
-import { unchanged } from '../support/refusals.ts'
+import { expectUnchanged } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -33,7 +33,7 @@ const confirmUploads = (holdall: TestServer, uploads: object[], mode?: string) =
 const codes = ({ results }: any) => results.map(({ error }: any) => error?.code ?? 'OK')
 const names = ({ results }: any) => results.map(({ upload }: any) => upload?.name ?? null)
 
-/** Uploads of these texts, named after their place, with all their bytes. */
+/** Creates uploads of these texts, named by index, and sends all bytes. */
 async function received(
   holdall: TestServer,
   workspaceId: string,
@@ -53,7 +53,7 @@ async function received(
   return made.results.map(({ upload }: any) => ({ uploadId: upload.id }))
 }
 
-test('a batch of files: created, sent, confirmed, each outcome in its place', async () => {
+test('a batch of files: created, sent, confirmed, with results in order', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const texts = Array.from({ length: 5 }, (_, i) => `file number ${i}`)
@@ -88,20 +88,22 @@ test('a batch of files: created, sent, confirmed, each outcome in its place', as
   for (const { index, file } of confirmed.results) {
     expect((await download(holdall, file.id)).toString()).toBe(texts[4 - index])
   }
-  // The downloads have their place in the log, too.
+  // The downloads are logged in this workspace, too.
   const again = { ...confirmed, syncCursor: expect.any(String) }
   expect(await confirmUploads(holdall, ids.toReversed())).toEqual(again)
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 5 })
 })
 
-test('100 are taken, 101 and none are refused', async () => {
+test('100 items are accepted, 101 and none are rejected', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const upload = (i: number) => ({ workspaceId, name: `${i}.txt`, size: 1 })
   const many = (count: number) => Array.from({ length: count }, (_, i) => upload(i))
   for (const count of [0, 101]) {
     const input = { uploads: many(count) }
-    const error = await unchanged(holdall, () => attempt(holdall, 'createUploads', input, results))
+    const error = await expectUnchanged(holdall, () =>
+      attempt(holdall, 'createUploads', input, results),
+    )
     expect(error).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['uploads'],
@@ -115,16 +117,16 @@ test('100 are taken, 101 and none are refused', async () => {
   expect((await confirmUploads(holdall, ids, 'ALL_OR_NOTHING')).succeeded).toBe(100)
 })
 
-test('createUploads, ALL_OR_NOTHING: one that cannot be, and none is; nothing is reserved', async () => {
+test('createUploads, ALL_OR_NOTHING: one invalid item aborts all, and nothing is reserved', async () => {
   await using here = await open({ quotaBytes: 100 })
   const { holdall, workspaceId } = here
   const uploads = [10, 20, 90, 10].map((size, i) => ({ workspaceId, name: `${i}.txt`, size }))
-  const made = await unchanged(holdall, () => createUploads(holdall, uploads))
+  const made = await expectUnchanged(holdall, () => createUploads(holdall, uploads))
   expect(codes(made)).toEqual(['BATCH_ABORTED', 'BATCH_ABORTED', 'QUOTA_EXCEEDED', 'BATCH_ABORTED'])
   expect(made).toMatchObject({ succeeded: 0, failed: 4, syncCursor: null })
 })
 
-test('createUploads, BEST_EFFORT: what can be is', async () => {
+test('createUploads, BEST_EFFORT: creates the valid items', async () => {
   await using here = await open({ quotaBytes: 100 })
   const { holdall, workspaceId } = here
   const sizes = [10, 20, 90, 10]
@@ -134,32 +136,37 @@ test('createUploads, BEST_EFFORT: what can be is', async () => {
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 100 })
 })
 
-test('the same batch asked for twice is the same uploads; an aborted one leaves earlier uploads alone', async () => {
+test('a repeated batch returns the same uploads; an aborted batch leaves earlier uploads alone', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
-  const keyed = (i: number) => ({ workspaceId, name: `${i}.txt`, size: 5, idempotencyKey: `k${i}` })
+  const inputWithKey = (i: number) => ({
+    workspaceId,
+    name: `${i}.txt`,
+    size: 5,
+    idempotencyKey: `k${i}`,
+  })
   const ids = (made: any) => made.results.map(({ upload }: any) => upload.id)
-  const made = await createUploads(holdall, [keyed(0), keyed(1)])
-  expect(ids(await createUploads(holdall, [keyed(0), keyed(1)]))).toEqual(ids(made))
-  await createUploads(holdall, [keyed(1), { ...keyed(2), name: '..' }])
-  expect(ids(await createUploads(holdall, [keyed(0), keyed(1)]))).toEqual(ids(made))
+  const made = await createUploads(holdall, [inputWithKey(0), inputWithKey(1)])
+  expect(ids(await createUploads(holdall, [inputWithKey(0), inputWithKey(1)]))).toEqual(ids(made))
+  await createUploads(holdall, [inputWithKey(1), { ...inputWithKey(2), name: '..' }])
+  expect(ids(await createUploads(holdall, [inputWithKey(0), inputWithKey(1)]))).toEqual(ids(made))
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 10 })
 })
 
-test('createUploads, ALL_OR_NOTHING, on a disk that takes none: nothing stays reserved', async () => {
+test('createUploads, ALL_OR_NOTHING, on a disk that cannot be written: nothing stays reserved', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const staged = join(holdall.dir, 'blobs', 'staged')
   await rm(staged, { recursive: true })
   await writeFile(staged, 'no folder')
-  // Where bytes will come, room is made with the first of them.
+  // The file is created when the first bytes arrive.
   const uploads = [5, 0].map((size) => ({ workspaceId, name: `${size}.txt`, size }))
   const made = await createUploads(holdall, uploads)
   expect(codes(made)).toEqual(['BATCH_ABORTED', 'STORAGE_ERROR'])
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
-test('confirmUploads, BEST_EFFORT: one name, first come first served; the others say why', async () => {
+test('confirmUploads, BEST_EFFORT: the first item gets a contested name; the others get errors', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const same = { name: 'same.txt' }
@@ -181,7 +188,7 @@ test('confirmUploads, BEST_EFFORT: one name, first come first served; the others
   expect(confirmed.results[0].file).toMatchObject({ path: 'same.txt', sha256: sha256('one') })
 })
 
-test('confirmUploads, ALL_OR_NOTHING: one that cannot be, and there is no file; the others stay confirmable', async () => {
+test('confirmUploads, ALL_OR_NOTHING: one failure aborts all; the others stay confirmable', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const texts = ['one', 'two', 'three']
@@ -204,7 +211,7 @@ test('confirmUploads, ALL_OR_NOTHING: one that cannot be, and there is no file; 
   }
 })
 
-test('confirmUploads, ALL_OR_NOTHING: wrong bytes end their own upload alone', async () => {
+test('confirmUploads, ALL_OR_NOTHING: wrong bytes fail only their own upload', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const uploads = await received(holdall, workspaceId, ['one', 'two'])
@@ -218,7 +225,7 @@ test('confirmUploads, ALL_OR_NOTHING: wrong bytes end their own upload alone', a
   expect(codes(await confirmUploads(holdall, wrong))).toEqual(['CHECKSUM_MISMATCH'])
 })
 
-test('confirmUploads, ALL_OR_NOTHING: an upload is named once', async () => {
+test('confirmUploads, ALL_OR_NOTHING: rejects an upload that is named twice', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const [one, two] = await received(holdall, workspaceId, ['one', 'two'])
@@ -227,7 +234,7 @@ test('confirmUploads, ALL_OR_NOTHING: an upload is named once', async () => {
   expect((await confirmUploads(holdall, [one, two], 'ALL_OR_NOTHING')).succeeded).toBe(2)
 })
 
-test('batches over the same uploads at the same moment: each file is made once, and all are told of it', async () => {
+test('concurrent batches over the same uploads: each file is created once, and all get it as their result', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const texts = Array.from({ length: 12 }, (_, i) => `text ${i}`)

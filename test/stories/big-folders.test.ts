@@ -10,10 +10,10 @@ import {
 import { findings } from '../support/inspection.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** More than are changed in one go, twice. */
+/** More than two steps of a change. */
 const FOLDERS = 1010
 
-test('a folder of a thousand folders goes to the trash, comes back, is renamed and moved as one', {
+test('trashes, restores, renames and moves a folder of a thousand folders as one', {
   timeout: 120_000,
 }, async () => {
   await using holdall = await startTestServer()
@@ -48,7 +48,7 @@ test('a folder of a thousand folders goes to the trash, comes back, is renamed a
 
 const renamed = 'mutation ($input: UpdateEntryInput!) { updateEntry(input: $input) { __typename } }'
 
-/** The paths of all folders that live, as the rows have them. */
+/** Returns the paths of all live folders from the rows. */
 async function pathsIn({ app }: TestServer, workspaceId: string): Promise<string[]> {
   const rows = await app.db
     .selectFrom('entries')

@@ -3,9 +3,9 @@ import {
   allChanges,
   type Change,
   changesOf,
-  forMirror,
-  inWords,
+  summarizeChanges,
   syncCursorOf,
+  toMirrorChanges,
 } from '../support/changes.ts'
 import {
   act,
@@ -21,7 +21,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { Mirror } from '../support/mirror.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
+import { createToken, invite, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { treeOf } from '../support/trees.ts'
 
@@ -55,7 +55,7 @@ describe('without a cursor', () => {
     ['', '0.txt', 'a', 'a/1.txt', 'a/1 (2).txt', 'b', 'b/inner', 'b/inner/7.txt', 'c', 'gone'],
   ].flat()
 
-  test('everything that lives is told, each folder before what it holds', async () => {
+  test('lists all live entries, each folder before its content', async () => {
     const { changes } = await allChanges(holdall, workspaceId)
     expect(paths(changes)).toEqual(everything)
     const words = changes.slice(0, 3).map(({ __typename, action }) => [__typename, action])
@@ -66,13 +66,13 @@ describe('without a cursor', () => {
     ])
   })
 
-  test.each([1, 2, 3, 7])('in pages of %i, the same', async (first) => {
+  test.each([1, 2, 3, 7])('in pages of %i, with the same result', async (first) => {
     const { changes, sizes } = await allChanges(holdall, workspaceId, { first })
     expect(paths(changes)).toEqual(everything)
     expect(Math.max(...sizes)).toBe(first)
   })
 
-  test('the last cursor is that of the moment, when nothing has happened since', async () => {
+  test('ends with the current cursor if nothing has happened since', async () => {
     const { cursor } = await allChanges(holdall, workspaceId, { first: 4 })
     expect(cursor).toBe(await now())
     expect(await changesOf(holdall, workspaceId, { since: cursor })).toEqual({
@@ -83,11 +83,11 @@ describe('without a cursor', () => {
     })
   })
 
-  test('what others do meanwhile is told after it, from where it began', async () => {
+  test('lists concurrent changes afterwards, from where it began', async () => {
     const mirror = new Mirror()
     const first = await changesOf(holdall, workspaceId, { first: 4 })
-    mirror.apply(forMirror(first.changes))
-    // Behind where it stands, before it, and into the trash.
+    mirror.apply(toMirrorChanges(first.changes))
+    // After its position, before it, and into the trash.
     await file('early.txt')
     await act(
       holdall,
@@ -101,14 +101,14 @@ describe('without a cursor', () => {
     })
     await trashEntries(holdall, await at('gone'))
     const rest = await allChanges(holdall, workspaceId, { since: first.cursor, first: 2 })
-    mirror.apply(forMirror(rest.changes))
+    mirror.apply(toMirrorChanges(rest.changes))
     expect(mirror.tree).toEqual(await treeOf(holdall.app.db, workspaceId))
     expect(rest.cursor).toBe(await now())
   })
 })
 
-describe('behind a cursor', () => {
-  test('each change is told, in the order in which they happened', async () => {
+describe('after a cursor', () => {
+  test('lists each change, in order', async () => {
     const since = await now()
     const raw = await folder('raw')
     const made = await file('a.txt', { path: 'raw' })
@@ -120,19 +120,19 @@ describe('behind a cursor', () => {
     await act(holdall, 'restoreVersion', { versionId: older.id }, '__typename')
     await act(holdall, 'deleteVersion', { versionId: older.id }, '__typename')
     const { changes, cursor } = await allChanges(holdall, workspaceId, { since })
-    const told = (action: string) => `${action} raw/b.txt`
-    expect(inWords(changes)).toEqual([
+    const summary = (action: string) => `${action} raw/b.txt`
+    expect(summarizeChanges(changes)).toEqual([
       'FOLDER_CREATED raw',
       'upload COMPLETE',
-      told('FILE_CREATED'),
+      summary('FILE_CREATED'),
       'upload COMPLETE',
-      told('ENTRY_UPDATED'),
-      told('ENTRY_UPDATED'),
+      summary('ENTRY_UPDATED'),
+      summary('ENTRY_UPDATED'),
       'upload COMPLETE',
-      told('VERSION_ADDED'),
+      summary('VERSION_ADDED'),
       'upload COMPLETE',
-      told('VERSION_RESTORED'),
-      told('ENTRY_UPDATED'),
+      summary('VERSION_RESTORED'),
+      summary('ENTRY_UPDATED'),
     ])
     const [first, ...others] = changes.filter(({ entry }) => entry?.id === made.id)
     expect(first?.entry.revision).toBe(6)
@@ -141,19 +141,19 @@ describe('behind a cursor', () => {
     expect(cursor).toBe(await now())
   })
 
-  test('what goes is told with the path that it had, a folder for all it holds', async () => {
+  test('lists removed entries with their last path, and a folder as one removal', async () => {
     await folder('a/b/c')
     const since = await now()
     await trashEntries(holdall, await at('a'))
     const trashed = await changesOf(holdall, workspaceId, { since })
-    expect(inWords(trashed.changes)).toEqual(['ENTRY_TRASHED (a)'])
+    expect(summarizeChanges(trashed.changes)).toEqual(['ENTRY_TRASHED (a)'])
     await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
     const purged = await changesOf(holdall, workspaceId, { since: trashed.cursor })
-    expect(inWords(purged.changes)).toEqual(['ENTRY_PURGED (a)'])
+    expect(summarizeChanges(purged.changes)).toEqual(['ENTRY_PURGED (a)'])
     expect(purged.changes[0]?.entryId).toBe(trashed.changes[0]?.entryId)
   })
 
-  test('what came back or was copied is told with all it holds, also a page at a time', async () => {
+  test('lists restored and copied entries with all their content, also by page', async () => {
     await folder('a/b/c')
     for (const path of ['a', 'a/b']) await file('x', { path })
     const a = await at('a')
@@ -174,7 +174,7 @@ describe('behind a cursor', () => {
     }
   })
 
-  test('a folder that moves is told alone: what it holds goes along', async () => {
+  test('lists a moved folder alone: its content moves along', async () => {
     await folder('a/b/c')
     await folder('z')
     const since = await now()
@@ -189,16 +189,16 @@ describe('behind a cursor', () => {
       destination: { id: (await at('z')).id },
     })
     const { changes } = await allChanges(holdall, workspaceId, { since })
-    expect(inWords(changes)).toEqual(['ENTRY_UPDATED z/A1', 'ENTRY_MOVED z/A1'])
+    expect(summarizeChanges(changes)).toEqual(['ENTRY_UPDATED z/A1', 'ENTRY_MOVED z/A1'])
   })
 
-  test('what is gone in the meantime is told as gone', async () => {
+  test('lists entries that no longer exist as removed', async () => {
     const since = await now()
     const gone = await folder('gone')
     await trashEntries(holdall, gone)
     await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
     const { changes } = await allChanges(holdall, workspaceId, { since })
-    expect(inWords(changes)).toEqual([
+    expect(summarizeChanges(changes)).toEqual([
       'FOLDER_CREATED (gone)',
       'ENTRY_TRASHED (gone)',
       'ENTRY_PURGED (gone)',
@@ -206,7 +206,7 @@ describe('behind a cursor', () => {
     expect(new Set(changes.map(({ entryId }) => entryId))).toEqual(new Set([gone.id]))
   })
 
-  test('members, tokens, links and downloads are none of it', async () => {
+  test('leaves out members, tokens, links and downloads', async () => {
     await file('a.txt')
     const since = await now()
     await invite(holdall, workspaceId)
@@ -219,7 +219,7 @@ describe('behind a cursor', () => {
     expect([batch.changes, batch.hasMore]).toEqual([[], false])
   })
 
-  test('a log that is long and has nothing to tell is passed in bounded steps', async () => {
+  test('passes a long log without changes in bounded steps', async () => {
     const since = await now()
     await fillLog(3000)
     const last = await folder('last')
@@ -229,7 +229,7 @@ describe('behind a cursor', () => {
     expect(changes.map(({ entry }) => entry.id)).toEqual([last.id])
   })
 
-  /** Events of the kind that a file which everybody reads leaves by the thousand. */
+  /** Events that a popular file leaves by the thousand. */
   async function fillLog(count: number) {
     const { db } = holdall.app
     const { lastSeq } = await db
@@ -257,7 +257,7 @@ describe('behind a cursor', () => {
 })
 
 describe('uploads', () => {
-  test('are told when they are made, when they fail, and when they are a file', async () => {
+  test('are listed when they are created, fail, or become a file', async () => {
     const since = await now()
     const good = await createUpload(holdall, { workspaceId, name: 'good', size: 4 })
     const announced = { name: 'bad', size: 4, sha256: '0'.repeat(64) }
@@ -271,33 +271,37 @@ describe('uploads', () => {
     await act(holdall, 'confirmUpload', { uploadId: good.id }, '__typename')
     await act(holdall, 'confirmUpload', { uploadId: bad.id }, '__typename').catch(() => {})
     const { changes } = await allChanges(holdall, workspaceId, { since: begun.cursor, first: 1 })
-    expect(inWords(changes)).toEqual(['FILE_CREATED good', 'upload COMPLETE', 'upload FAILED'])
+    expect(summarizeChanges(changes)).toEqual([
+      'FILE_CREATED good',
+      'upload COMPLETE',
+      'upload FAILED',
+    ])
     expect(changes.slice(1).map(({ upload }) => upload.id)).toEqual([good.id, bad.id])
   })
 
-  test('of several versions each belongs to its own', async () => {
+  test('of versions belong to their own upload', async () => {
     const since = await now()
     for (const bytes of ['1', '22', '333'])
       await file('a.txt', { bytes, onConflict: 'NEW_VERSION' })
     const { changes } = await allChanges(holdall, workspaceId, { since })
     const uploads = changes.flatMap(({ upload }) => upload?.id ?? [])
-    // Three were created, and three are files: in the same order.
+    // Three were created, and three became files, in the same order.
     const created = uploads.filter((_, i) => i % 2 === 0)
     expect(uploads.filter((_, i) => i % 2 === 1)).toEqual(created)
     expect(new Set(created).size).toBe(3)
   })
 })
 
-describe('who may ask', () => {
-  test('everybody in a PUBLIC workspace, but what went and what is uploaded is the members’', async () => {
+describe('access', () => {
+  test('is open in a PUBLIC workspace; removals and uploads are for members', async () => {
     const since = await now()
     await file('a.txt')
     await trashEntries(holdall, await folder('secret plan'))
     const stranger = { token: null }
     await expect(changesOf(holdall, workspaceId, {}, stranger)).rejects.toThrow()
     await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
-    const told = await allChanges(holdall, workspaceId, { since }, stranger)
-    expect(inWords(told.changes)).toEqual([
+    const summary = await allChanges(holdall, workspaceId, { since }, stranger)
+    expect(summarizeChanges(summary.changes)).toEqual([
       'FILE_CREATED a.txt',
       'FOLDER_CREATED ()',
       'ENTRY_TRASHED ()',
@@ -306,7 +310,7 @@ describe('who may ask', () => {
     expect(paths(changes)).toEqual(['', 'a.txt'])
   })
 
-  test('nobody without FILES_READ, nor a former member', async () => {
+  test('requires FILES_READ and membership', async () => {
     const since = await now()
     const query = `query ($id: ID!, $since: SyncCursor) { workspace(by: { id: $id }) { changes(since: $since) { __typename } } }`
     const codes = async (token: string) => {
@@ -315,15 +319,15 @@ describe('who may ask', () => {
     }
     const ann = await invite(holdall, workspaceId, 'VIEWER', ['FILES_READ'])
     expect(await codes(ann.token)).toEqual({ changes: { __typename: 'ChangeBatch' } })
-    await unbind(holdall, ann.tokenId)
+    await unbindToken(holdall, ann.tokenId)
     await act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await codes(ann.token)).toBeNull()
-    const { secret } = await giveToken(holdall, { scopes: ['ACTIVITY_READ'] })
+    const { secret } = await createToken(holdall, { scopes: ['ACTIVITY_READ'] })
     expect(await codes(secret)).toBe('FORBIDDEN')
   })
 })
 
-describe('a cursor is refused', () => {
+describe('a cursor is rejected', () => {
   const expired = {
     __typename: 'SyncCursorExpiredError',
     code: 'SYNC_CURSOR_EXPIRED',
@@ -331,7 +335,7 @@ describe('a cursor is refused', () => {
     retryable: false,
   }
 
-  test('when it is damaged, made up, or of another workspace', async () => {
+  test('if it is damaged, forged, or of another workspace', async () => {
     const other = await createWorkspace(holdall, { name: 'Other' })
     const mine = await now()
     const damaged = `${mine.slice(0, -1)}${mine.endsWith('A') ? 'B' : 'A'}`
@@ -341,18 +345,18 @@ describe('a cursor is refused', () => {
     expect((await changesOf(holdall, workspaceId, { since: mine })).__typename).toBe('ChangeBatch')
   })
 
-  test('when what it has not seen is older than 90 days; the log itself keeps it', async () => {
+  test('if its next event is older than 90 days; the log itself keeps events', async () => {
     const since = await now()
     await folder('old')
     later = 60 * DAY_MS
     const middle = await changesOf(holdall, workspaceId, { since })
-    expect(inWords(middle.changes)).toEqual(['FOLDER_CREATED old'])
+    expect(summarizeChanges(middle.changes)).toEqual(['FOLDER_CREATED old'])
     await folder('young')
     later = 91 * DAY_MS
     expect(await changesOf(holdall, workspaceId, { since })).toEqual(expired)
     const { changes } = await changesOf(holdall, workspaceId, { since: middle.cursor })
-    expect(inWords(changes)).toEqual(['FOLDER_CREATED young'])
-    // Whoever begins anew has all of it.
+    expect(summarizeChanges(changes)).toEqual(['FOLDER_CREATED young'])
+    // Beginning anew returns everything.
     expect(paths((await allChanges(holdall, workspaceId)).changes)).toEqual(['', 'old', 'young'])
     later = 200 * DAY_MS
     expect(await changesOf(holdall, workspaceId, { since: middle.cursor })).toEqual(expired)
@@ -361,7 +365,7 @@ describe('a cursor is refused', () => {
     })
   })
 
-  test('when a walk that it stands in was asked for by an event that is no more', async () => {
+  test('if the snapshot that it continues started at an expired event', async () => {
     await folder('a/b/c/d')
     const a = await at('a')
     await trashEntries(holdall, a)
@@ -378,7 +382,7 @@ describe('a cursor is refused', () => {
   })
 })
 
-test.each([0, -1, 101])('first: %i is refused', async (first) => {
+test.each([0, -1, 101])('first: %i is rejected', async (first) => {
   const query = `query ($id: ID!, $first: Int) { workspace(by: { id: $id }) { changes(first: $first) { __typename } } }`
   const { errors } = await holdall.graphql(query, { id: workspaceId, first })
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_PAGE_SIZE', path: ['first'] })

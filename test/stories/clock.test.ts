@@ -21,7 +21,7 @@ const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const YEAR = 365 * 24 * HOUR
 
-/** A house whose clock is set, with a file, one in the trash, and an upload that has a part of its bytes. */
+/** A server with a settable clock, a file, a trashed file, and a partly received upload. */
 async function openAt(start: number, env: Record<string, string> = {}) {
   const clock = { now: start }
   const holdall = await startTestServer({ now: () => clock.now, env })
@@ -34,7 +34,7 @@ async function openAt(start: number, env: Record<string, string> = {}) {
   await sendBytes(holdall, upload, 'hel')
   await holdall.app.jobs.runDue()
 
-  /** Time passes and the jobs look, every minute. */
+  /** Moves the clock and runs the jobs, every minute. */
   async function pass(ms: number) {
     for (const end = clock.now + ms; clock.now < end; clock.now += MINUTE)
       await holdall.app.jobs.runDue()
@@ -46,7 +46,7 @@ async function openAt(start: number, env: Record<string, string> = {}) {
     const { workspace } = await holdall.ask(query, { id: workspaceId })
     return workspace.trash.nodes.map(({ name }: { name: string }) => name)
   }
-  async function expectAllThere() {
+  async function expectNothingDeleted() {
     expect(await inTrash()).toEqual(['trashed.txt'])
     expect(await tusOf(holdall).offset(upload.url)).toBe(3)
     await sendBytes(holdall, upload, 'lo', 3)
@@ -56,7 +56,7 @@ async function openAt(start: number, env: Record<string, string> = {}) {
     expect(`${await download(holdall, trashed.id)}`).toBe('trashed')
     expect(await findings(holdall)).toEqual([])
   }
-  return { holdall, clock, workspaceId, file, trashed, upload, pass, inTrash, expectAllThere }
+  return { holdall, clock, workspaceId, file, trashed, upload, pass, inTrash, expectNothingDeleted }
 }
 
 const in2030 = Date.UTC(2030, 0, 1)
@@ -67,26 +67,26 @@ describe('F8: a clock that leaps', () => {
     ['ten years ahead', 10 * YEAR, {}],
     ['an hour back', -HOUR, {}],
     ['ten years back', -10 * YEAR, {}],
-  ])('F8: %s, and is put right nine minutes later, takes nothing away', async (_, leap, env) => {
-    const { clock, pass, expectAllThere } = await openAt(in2030, env)
+  ])('F8: %s, corrected nine minutes later, deletes nothing', async (_, leap, env) => {
+    const { clock, pass, expectNothingDeleted } = await openAt(in2030, env)
     clock.now += leap
     await pass(9 * MINUTE)
     clock.now -= leap
     await pass(2 * MINUTE)
-    await expectAllThere()
+    await expectNothingDeleted()
   })
 
-  test('F8: with which the house is opened, too', async () => {
-    const { holdall, clock, expectAllThere } = await openAt(in2030)
+  test('F8: nor when the server starts with it', async () => {
+    const { holdall, clock, expectNothingDeleted } = await openAt(in2030)
     clock.now += 10 * YEAR
     await holdall.restart()
     await holdall.app.jobs.runDue()
     clock.now -= 10 * YEAR
     await holdall.restart()
-    await expectAllThere()
+    await expectNothingDeleted()
   })
 
-  test('F8: for good is believed the second time: what is over goes', async () => {
+  test('F8: is believed the second time: expired objects are deleted', async () => {
     const { holdall, clock, pass, inTrash, workspaceId } = await openAt(in2030)
     clock.now += YEAR
     await holdall.app.jobs.runDue()
@@ -97,7 +97,7 @@ describe('F8: a clock that leaps', () => {
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, storedBytes: 4 })
   })
 
-  test('F8: back does not stop what comes again, nor what was asked for meanwhile', async () => {
+  test('F8: back delays neither periodic jobs nor requested ones', async () => {
     const { holdall, clock, pass, inTrash, trashed, workspaceId } = await openAt(in2030)
     clock.now += 10 * YEAR
     await holdall.app.jobs.runDue()
@@ -113,7 +113,7 @@ describe('F8: a clock that leaps', () => {
     expect(await inTrash()).toEqual(['late.txt'])
   })
 
-  test('F8: back leaves files, links and changes in order', async () => {
+  test('F8: back keeps files, links and changes in order', async () => {
     const { holdall, clock, file, workspaceId } = await openAt(in2030)
     const link = await downloadUrl(holdall, file.id)
     clock.now -= HOUR
@@ -131,7 +131,7 @@ describe('F8: a clock that leaps', () => {
     expect(await findings(holdall)).toEqual([])
   })
 
-  test('F8: back locks no share for longer than it would have been', async () => {
+  test('F8: back does not extend the lock of a share', async () => {
     const { holdall, clock, file } = await openAt(in2030)
     clock.now += 10 * YEAR
     const input = { entry: { id: file.id }, password: 'right' }
@@ -147,7 +147,7 @@ describe('F8: a clock that leaps', () => {
     expect(await open('right')).toEqual({ entry: { id: file.id } })
   })
 
-  test('F8: back ends the minute of RATE_LIMIT that would last for years', async () => {
+  test('F8: back does not extend the minute of RATE_LIMIT', async () => {
     const { holdall, clock } = await openAt(in2030, { RATE_LIMIT: '20000' })
     const reset = async () => {
       const { headers } = await holdall.graphql('{ rateLimit { remaining } }')
@@ -160,22 +160,22 @@ describe('F8: a clock that leaps', () => {
   })
 })
 
-describe('F8: years beyond 2038, and hours that come twice', () => {
+describe('F8: dates after 2038, and hours that repeat', () => {
   const last32BitSecond = Date.UTC(2038, 0, 19, 3, 14, 7)
   const moments = 'createdAt updatedAt ... on File { version { createdAt } }'
 
-  test('F8: files, links and tokens of the second after 2^31 are as any others', async () => {
-    const { holdall, clock, workspaceId, file, pass, expectAllThere } =
+  test('F8: files, links and tokens work after 2^31 seconds', async () => {
+    const { holdall, clock, workspaceId, file, pass, expectNothingDeleted } =
       await openAt(last32BitSecond)
     clock.now += SECOND
     const next = await uploadFile(holdall, { workspaceId, name: 'next.txt', bytes: 'next' })
     const createdAt = '2038-01-19T03:14:08.000Z'
-    const told = await lookUp(holdall, next, moments)
-    expect(told).toMatchObject({ createdAt, updatedAt: createdAt, version: { createdAt } })
+    const node = await lookUp(holdall, next, moments)
+    expect(node).toMatchObject({ createdAt, updatedAt: createdAt, version: { createdAt } })
     expect((await lookUp(holdall, file, moments)).createdAt).toBe('2038-01-19T03:14:07.000Z')
 
-    const wish = { name: 'until 2107', scopes: ['FILES_READ'], expiresAt: '2107-01-01T00:00:00Z' }
-    const { secret } = await act(holdall, 'createApiToken', wish, 'secret')
+    const wanted = { name: 'until 2107', scopes: ['FILES_READ'], expiresAt: '2107-01-01T00:00:00Z' }
+    const { secret } = await act(holdall, 'createApiToken', wanted, 'secret')
     const link = await downloadUrl(holdall, next.id)
     await pass(30 * MINUTE)
     expect((await holdall.http(link, { token: null })).status).toBe(200)
@@ -184,14 +184,14 @@ describe('F8: years beyond 2038, and hours that come twice', () => {
     const read = async () => (await holdall.http(`/download/${next.id}`, { token: secret })).status
     expect(await read()).toBe(200)
     clock.now -= HOUR
-    await expectAllThere()
+    await expectNothingDeleted()
     clock.now = Date.UTC(2106, 11, 31, 23, 59, 59)
     expect(await read()).toBe(200)
     clock.now = Date.UTC(2107, 0, 1)
     expect(await read()).toBe(401)
   })
 
-  test('F8: the hour that comes twice in New York comes once here', async () => {
+  test('F8: the hour that repeats in New York is stored once', async () => {
     const { TZ } = process.env
     process.env.TZ = 'America/New_York'
     onTestFinished(() => {

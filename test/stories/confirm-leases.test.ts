@@ -9,7 +9,7 @@ import { tusOf, until } from '../support/tus.ts'
 
 const ADMIN_TOKEN = 'three-processes-one-lease'
 const MIB = 1024 * 1024
-/** How often each case is tried; more with CONFIRM_ROUNDS. */
+/** Number of rounds per case; CONFIRM_ROUNDS sets more. */
 const ROUNDS = Number(process.env.CONFIRM_ROUNDS ?? 2)
 
 vi.setConfig({ testTimeout: 120_000 + ROUNDS * 30_000 })
@@ -31,7 +31,10 @@ async function open(clockOffsets: number[] = []) {
 }
 type Here = Cluster & { workspaceId: string; rows: Client }
 
-/** An upload whose bytes another process has received, so that the one that confirms has to read and hash all of them. */
+/**
+ * Creates an upload whose bytes another process has received, so that the confirming process must read
+ * and hash them.
+ */
 async function received({ at, workspaceId }: Here, name: string) {
   const bytes = randomBytes(48 * MIB)
   const upload = await createUpload(at(1), { workspaceId, name, size: bytes.length })
@@ -53,8 +56,8 @@ async function fenceOf({ rows }: Here, id: string): Promise<number> {
   return Number((await rows.query('select fence from uploads where id = $1', [id])).rows[0].fence)
 }
 
-/** Runs `act` for the uploads of ROUNDS rounds; each was confirmed once, whoever asked. */
-async function eachRound(here: Here, act: (id: string) => Promise<any[]>) {
+/** Runs `fn` for the uploads of ROUNDS rounds; each must be confirmed exactly once. */
+async function runRounds(here: Here, act: (id: string) => Promise<any[]>) {
   for (let round = 0; round < ROUNDS; round += 1) {
     const { id, sha256 } = await received(here, `${round}.bin`)
     const answers = await act(id)
@@ -64,59 +67,59 @@ async function eachRound(here: Here, act: (id: string) => Promise<any[]>) {
 }
 
 describe.skipIf(database === 'SQLite')('the lease of a confirm among several processes', () => {
-  test('F17: a process that stood still in a confirm answers what became of it meanwhile', async () => {
+  test('F17: a process that was suspended during a confirm responds with the actual result', async () => {
     await using here = await open()
-    let overtaken = 0
-    await eachRound(here, async (id) => {
+    let takeovers = 0
+    await runRounds(here, async (id) => {
       const mine = confirmAt(here, 0, id)
       await begun(here, id)
       here.members[0]?.freeze()
       const fence = await fenceOf(here, id)
       const other = await confirmAt(here, 2, id)
-      here.members[0]?.goOn()
-      if ((await fenceOf(here, id)) > fence) overtaken += 1
+      here.members[0]?.resume()
+      if ((await fenceOf(here, id)) > fence) takeovers += 1
       return [await mine, other]
     })
-    console.log(`stood still: ${overtaken} of ${ROUNDS} were overtaken`)
-    expect(overtaken).toBeGreaterThan(0)
+    console.log(`stood still: ${takeovers} of ${ROUNDS} were overtaken`)
+    expect(takeovers).toBeGreaterThan(0)
   })
 
-  test('F17: so it does where no other client has asked', async () => {
+  test('F17: also if no other client confirmed meanwhile', async () => {
     await using here = await open()
-    await eachRound(here, async (id) => {
+    await runRounds(here, async (id) => {
       const mine = confirmAt(here, 0, id)
       await begun(here, id)
       here.members[0]?.freeze()
       await sleep(7_000)
-      here.members[0]?.goOn()
+      here.members[0]?.resume()
       return [await mine]
     })
   })
 
   test.each([6_000, 120_000])(
-    'F8: a neighbour whose clock is %d ms ahead takes no confirm over that lives',
+    'F8: a process whose clock is %d ms ahead does not take over a live confirm',
     async (ms) => {
       await using here = await open([0, 0, ms])
-      let overtaken = 0
-      await eachRound(here, async (id) => {
+      let takeovers = 0
+      await runRounds(here, async (id) => {
         const mine = confirmAt(here, 0, id)
         await begun(here, id)
         const fence = await fenceOf(here, id)
         const answers = await Promise.all([mine, confirmAt(here, 2, id), confirmAt(here, 1, id)])
-        if ((await fenceOf(here, id)) > fence) overtaken += 1
+        if ((await fenceOf(here, id)) > fence) takeovers += 1
         return answers
       })
-      // On a machine with other things to do a process that lives may stand still for as long as its lease.
-      console.log(`${ms} ms ahead: ${overtaken} of ${ROUNDS} were overtaken`)
-      expect(overtaken).toBeLessThan(ROUNDS)
+      // On a busy machine a live process may be suspended for as long as its lease.
+      console.log(`${ms} ms ahead: ${takeovers} of ${ROUNDS} were overtaken`)
+      expect(takeovers).toBeLessThan(ROUNDS)
     },
   )
 
   test.each([6_000, 120_000])(
-    'F8, F17: a process whose clock is %d ms ahead and that dies blocks a confirm no longer than its lease',
+    'F8, F17: a dead process whose clock was %d ms ahead blocks a confirm no longer than its lease',
     async (ms) => {
       await using here = await open([ms, 0, 0])
-      await eachRound(here, async (id) => {
+      await runRounds(here, async (id) => {
         const lost = confirmAt(here, 0, id).catch(() => null)
         await begun(here, id)
         await here.members[0]?.kill()
@@ -128,12 +131,12 @@ describe.skipIf(database === 'SQLite')('the lease of a confirm among several pro
     },
   )
 
-  test('F8: the job of a confirm that such a process left is found by the others', async () => {
+  test('F8: other processes run the confirm job that it left', async () => {
     await using here = await open([120_000, 0, 0])
     for (let round = 0; round < ROUNDS; round += 1) {
       const bytes = randomBytes(16 * MIB)
-      const said = { workspaceId: here.workspaceId, filename: `${round}.auto`, confirm: 'auto' }
-      const url = await tusOf(here.at(1)).create(said, { 'Upload-Length': `${bytes.length}` })
+      const declared = { workspaceId: here.workspaceId, filename: `${round}.auto`, confirm: 'auto' }
+      const url = await tusOf(here.at(1)).create(declared, { 'Upload-Length': `${bytes.length}` })
       const sending = tusOf(here.at(0))
         .patch(url, 0, bytes)
         .catch(() => null)

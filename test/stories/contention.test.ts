@@ -21,12 +21,12 @@ import { expectExact } from '../support/recount.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { rawPatch, tusOf } from '../support/tus.ts'
 
-/** So many ask at the same moment. */
+/** Number of concurrent requests. */
 const MANY = 50
 const many = <T>(ask: (index: number) => Promise<T>, count = MANY) =>
   Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
 
-/** How often each answer came: by the code of its error, else 'done'. */
+/** Counts the results by error code; 'done' for success. */
 const tally = (answers: { code?: string }[]) =>
   Object.fromEntries(
     Object.entries(Object.groupBy(answers, ({ code }) => code ?? 'done')).map(([code, all]) => [
@@ -38,7 +38,7 @@ const tally = (answers: { code?: string }[]) =>
 let holdall: TestServer
 let lab: WorkspaceHandle
 beforeAll(async () => {
-  // A recount asks for a lot at once.
+  // The recount reads more at once than the default limit allows.
   holdall = await startTestServer({ env: { MAX_QUERY_COST: '1000000' } })
 })
 afterAll(() => holdall[Symbol.asyncDispose]())
@@ -49,7 +49,7 @@ const newLab = async (input = {}) => {
 const inLab = () => children(holdall, lab.root.id)
 const entryFields = 'id name path revision'
 
-/** Uploads of one name whose bytes are all there; each has bytes of its own, `index` of them and one more. */
+/** Creates complete uploads with one name; upload `index` has `index` + 1 bytes. */
 const received = (name: string, onConflict: string, more = {}) =>
   many(async (index) => {
     const bytes = 'x'.repeat(index + 1)
@@ -62,7 +62,7 @@ const received = (name: string, onConflict: string, more = {}) =>
 const confirm = ({ id: uploadId }: { id: string }) =>
   attempt(holdall, 'confirmUpload', { uploadId }, 'file { id name }')
 
-describe('F13: fifty want one name', () => {
+describe('F13: fifty requests for one name', () => {
   test.each([
     ['FAIL', { done: 1, NAME_CONFLICT: MANY - 1 }, 1, 0],
     ['RENAME', { done: MANY }, MANY, 0],
@@ -83,28 +83,25 @@ describe('F13: fifty want one name', () => {
     ['RENAME', { done: MANY }, MANY, 0],
     ['REPLACE', { done: MANY }, 1, MANY - 1],
     ['NEW_VERSION', { done: MANY }, 1, 0],
-  ])(
-    'for a file, below folders that are made on the way: %s',
-    async (mode, answers, living, trashed) => {
-      await newLab()
-      const uploads = await received('plate.csv', mode, { path: 'raw/2025' })
-      const made = await many((index) => confirm(uploads[index] as { id: string }))
-      expect(tally(made)).toEqual(answers)
-      const folder = await entryByPath(holdall, lab.id, 'raw/2025')
-      expect(await children(holdall, folder?.id ?? '')).toHaveLength(living)
-      expect(await inTrash()).toBe(trashed)
-      const file = made.find(({ file }) => file)?.file
-      const { versions } = await lookUp(
-        holdall,
-        file,
-        '... on File { versions(first: 100) { nodes { number } } }',
-      )
-      const numbers = versions.nodes.map(({ number }: { number: number }) => number)
-      const expected = mode === 'NEW_VERSION' ? MANY : 1
-      expect(numbers).toEqual(Array.from({ length: expected }, (_, i) => expected - i))
-      await expectExact(holdall, lab)
-    },
-  )
+  ])('for a file in folders that it creates: %s', async (mode, answers, living, trashed) => {
+    await newLab()
+    const uploads = await received('plate.csv', mode, { path: 'raw/2025' })
+    const made = await many((index) => confirm(uploads[index] as { id: string }))
+    expect(tally(made)).toEqual(answers)
+    const folder = await entryByPath(holdall, lab.id, 'raw/2025')
+    expect(await children(holdall, folder?.id ?? '')).toHaveLength(living)
+    expect(await inTrash()).toBe(trashed)
+    const file = made.find(({ file }) => file)?.file
+    const { versions } = await lookUp(
+      holdall,
+      file,
+      '... on File { versions(first: 100) { nodes { number } } }',
+    )
+    const numbers = versions.nodes.map(({ number }: { number: number }) => number)
+    const expected = mode === 'NEW_VERSION' ? MANY : 1
+    expect(numbers).toEqual(Array.from({ length: expected }, (_, i) => expected - i))
+    await expectExact(holdall, lab)
+  })
 
   const inTrash = async () => {
     const query =
@@ -113,19 +110,19 @@ describe('F13: fifty want one name', () => {
   }
 })
 
-test('F11: fifty confirm one upload, and each is told of the same file', async () => {
+test('F11: fifty confirms of one upload all return the same file', async () => {
   await newLab()
   const upload = await createUpload(holdall, { workspaceId: lab.id, name: 'a.csv', size: 3 })
   await sendBytes(holdall, upload, 'a,b')
-  const told = await many(() => confirm(upload))
-  expect(tally(told)).toEqual({ done: MANY })
-  expect(new Set(told.map(({ file }) => file.id)).size).toBe(1)
+  const results = await many(() => confirm(upload))
+  expect(tally(results)).toEqual({ done: MANY })
+  expect(new Set(results.map(({ file }) => file.id)).size).toBe(1)
   expect(await inLab()).toHaveLength(1)
   expect(await expectExact(holdall, lab)).toMatchObject({ currentBytes: 3, reservedBytes: 0 })
 })
 
 describe('F12: a quota', () => {
-  test('is filled to its last byte and not beyond', async () => {
+  test('is filled to its last byte and not exceeded', async () => {
     await newLab({ quotaBytes: 400 })
     const uploads = await many((index) => {
       const input = { workspaceId: lab.id, name: `${index}.bin`, size: 10 }
@@ -141,11 +138,11 @@ describe('F12: a quota', () => {
     expect(await expectExact(holdall, lab)).toMatchObject({ reservedBytes: 0 })
   })
 
-  test('holds for uploads that do not say how long they are', async () => {
+  test('holds for uploads of deferred length', async () => {
     await newLab({ quotaBytes: 400 })
     const tus = tusOf(holdall)
-    const said = (index: number) => ({ workspaceId: lab.id, filename: `${index}.bin` })
-    const urls = await many((index) => tus.create(said(index), { 'Upload-Defer-Length': '1' }))
+    const declared = (index: number) => ({ workspaceId: lab.id, filename: `${index}.bin` })
+    const urls = await many((index) => tus.create(declared(index), { 'Upload-Defer-Length': '1' }))
     const answers = await many((index) => tus.patch(urls[index] ?? '', 0, 'x'.repeat(10)))
     const codes = answers.map(({ status }) => ({ code: String(status) }))
     expect(tally(codes)).toEqual({ 204: 40, 507: 10 })
@@ -154,7 +151,7 @@ describe('F12: a quota', () => {
   })
 })
 
-test('of fifty who saw the same revision one changes the entry', async () => {
+test('of fifty updates with the same expected revision one succeeds', async () => {
   await newLab()
   const { id, revision } = await createFolder(holdall, { workspaceId: lab.id, name: 'Data' })
   const answers = await many((index) => {
@@ -167,7 +164,7 @@ test('of fifty who saw the same revision one changes the entry', async () => {
   await expectExact(holdall, lab)
 })
 
-test('of fifty who name no revision each changes the entry', async () => {
+test('fifty updates without an expected revision all succeed', async () => {
   await newLab()
   const { id, revision } = await createFolder(holdall, { workspaceId: lab.id, name: 'Data' })
   await many((index) =>
@@ -183,7 +180,7 @@ test('of fifty who name no revision each changes the entry', async () => {
   expect(Object.keys(entry.metadata)).toHaveLength(MANY)
 })
 
-test('a limit of downloads is reached and not passed', async () => {
+test('a download limit is reached and not exceeded', async () => {
   await newLab()
   const { id } = await uploadFile(holdall, { workspaceId: lab.id, name: 'a.txt', bytes: 'a' })
   const terms = { entry: { id }, maxDownloads: 7 }
@@ -197,12 +194,12 @@ test('a limit of downloads is reached and not passed', async () => {
   expect(tally(answers)).toEqual({ 200: 7, 404: MANY - 7 })
 })
 
-test('F14: folders that go into each other at the same moment make no circle', async () => {
+test('F14: concurrent moves of folders into each other make no cycle', async () => {
   await newLab()
   const folders = await many((index) =>
     createFolder(holdall, { workspaceId: lab.id, name: `F${index}` }),
   )
-  // Each into the next one, and the last into the first: one of them must be refused.
+  // Each into the next one, and the last into the first: one of them must fail.
   const answers = await many((index) => {
     const [one, next] = [folders[index], folders[(index + 1) % MANY]]
     const entries = items(one as { id: string })
@@ -222,7 +219,7 @@ test('F14: folders that go into each other at the same moment make no circle', a
   expect(await expectExact(holdall, lab)).toMatchObject({ folderCount: MANY })
 })
 
-test('batches over the same entries, each in another order, all come to an end', async () => {
+test('batches over the same entries in different orders all complete', async () => {
   await newLab()
   const other = await createWorkspace(holdall, { name: 'Another' })
   const folders = await many(
@@ -242,7 +239,7 @@ test('batches over the same entries, each in another order, all come to an end',
   await expectExact(holdall, other)
 })
 
-test('F11, F14: a folder goes to the trash while files come into it', async () => {
+test('F11, F14: a folder is trashed while files are added to it', async () => {
   await newLab()
   const folder = await createFolder(holdall, { workspaceId: lab.id, name: 'Inbox' })
   const uploads = await received('a.bin', 'RENAME', { folderId: folder.id })
@@ -256,7 +253,7 @@ test('F11, F14: a folder goes to the trash while files come into it', async () =
   expect(await expectExact(holdall, lab)).toMatchObject({ fileCount: 0, folderCount: 0 })
 })
 
-test('a tag that fifty give is one tag', async () => {
+test('fifty assignments of a new tag create one tag', async () => {
   await newLab()
   const answers = await many((index) =>
     attempt(
@@ -274,7 +271,7 @@ test('a tag that fifty give is one tag', async () => {
   expect(tags.nodes).toContainEqual({ name: 'Blue', entryCount: MANY })
 })
 
-describe('one address', () => {
+describe('one email address', () => {
   const person = { email: 'ann@example.org', role: 'EDITOR' }
   const add = (workspaceId: string) =>
     attempt(holdall, 'addMember', { ...person, workspaceId }, 'member { user { id } }')
@@ -288,7 +285,7 @@ describe('one address', () => {
     expect((await holdall.ask(query, { id: lab.id })).workspace.members.totalCount).toBe(2)
   })
 
-  test('is one user, in however many workspaces it is new', async () => {
+  test('is one user in many workspaces', async () => {
     const labs = await many((index) => createWorkspace(holdall, { name: `For Ann ${index}` }))
     const answers = await many((index) =>
       attempt(
@@ -303,7 +300,7 @@ describe('one address', () => {
   })
 })
 
-test('a workspace keeps an owner, when all its owners leave at once', async () => {
+test('a workspace keeps one owner if all owners leave at once', async () => {
   await newLab()
   const owners = await many(() => invite(holdall, lab.id, 'OWNER'), 9)
   const { viewer } = await holdall.ask('query { viewer { user { id } } }')
@@ -314,20 +311,20 @@ test('a workspace keeps an owner, when all its owners leave at once', async () =
   expect(tally(answers)).toEqual({ done: 9, INVALID_STATE: 1 })
 })
 
-describe('fifty workspaces', () => {
-  test('of one slug are one', async () => {
+describe('fifty new workspaces', () => {
+  test('with one slug are one', async () => {
     const input = { name: 'Lab', slug: 'the-one' }
     const answers = await many(() => attempt(holdall, 'createWorkspace', input, 'workspace { id }'))
     expect(tally(answers)).toEqual({ done: 1, INVALID_INPUT: MANY - 1 })
   })
 
-  test('of one name have fifty slugs', async () => {
+  test('with one name have fifty slugs', async () => {
     const made = await many(() => createWorkspace(holdall, { name: 'Namesakes' }))
     expect(new Set(made.map(({ slug }) => slug)).size).toBe(MANY)
   })
 })
 
-test('fifty createUpload of one idempotency key are one upload', async () => {
+test('fifty createUpload with one idempotency key are one upload', async () => {
   await newLab()
   const input = { workspaceId: lab.id, name: 'a.bin', size: 10, idempotencyKey: 'once' }
   const made = await many(() => createUpload(holdall, input))
@@ -335,7 +332,7 @@ test('fifty createUpload of one idempotency key are one upload', async () => {
   expect(await expectExact(holdall, lab)).toMatchObject({ reservedBytes: 10 })
 })
 
-test('what is in the trash is purged once, by however many', async () => {
+test('trashed entries are purged once by concurrent requests', async () => {
   await newLab()
   const folder = await createFolder(holdall, { workspaceId: lab.id, name: 'Old' })
   await many(
@@ -362,12 +359,12 @@ test('what is in the trash is purged once, by however many', async () => {
   expect(await lookUp(holdall, kept, 'name')).toMatchObject({ name: 'kept' })
 })
 
-describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => {
-  const openNarrow = () =>
+describe.runIf(database === 'PostgreSQL')('F7: a pool with one connection', () => {
+  const startWithOneConnection = () =>
     startTestServer({ env: { DATABASE_POOL: '1', MAX_QUERY_COST: '1000000' } })
 
-  test('serves fifty requests at the same moment', async () => {
-    await using narrow = await openNarrow()
+  test('serves fifty concurrent requests', async () => {
+    await using narrow = await startWithOneConnection()
     const workspace = await createWorkspace(narrow)
     const files = await many((index) =>
       uploadFile(narrow, {
@@ -387,8 +384,8 @@ describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => 
     expect(await expectExact(narrow, workspace)).toMatchObject({ fileCount: MANY / 2 })
   })
 
-  test('is not held while bytes trickle in, or are read slowly', async () => {
-    await using narrow = await openNarrow()
+  test('is not held while bytes trickle in or are read slowly', async () => {
+    await using narrow = await startWithOneConnection()
     const workspace = await createWorkspace(narrow)
     const { id } = workspace
     const bytes = Buffer.alloc(16 * 1024 * 1024, 'x')
@@ -403,15 +400,17 @@ describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => 
     const form = await narrow.http(`/files?workspaceId=${id}`, slowForm()).catch(() => null)
     expect(form).toBeNull()
     for (let i = 0; i < 5; i++) {
-      const asked = narrow.ask('query ($id: ID!) { workspace(by: { id: $id }) { name } }', { id })
-      expect(await inTime(asked, 1000)).toMatchObject({ workspace: { name: 'Lab' } })
+      const requested = narrow.ask('query ($id: ID!) { workspace(by: { id: $id }) { name } }', {
+        id,
+      })
+      expect(await withTimeout(requested, 1000)).toMatchObject({ workspace: { name: 'Lab' } })
     }
     await slow.write('x'.repeat(90))
     expect((await slow.answer()).status).toBe(204)
     expect((await read.arrayBuffer()).byteLength).toBe(bytes.length)
   })
 
-  /** The beginning of a form whose file does not end; given up after half a second. */
+  /** The head of a form whose file does not end; aborted after half a second. */
   const slowForm = () => {
     const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
     const body = new ReadableStream<Uint8Array>({
@@ -422,9 +421,9 @@ describe.runIf(database === 'PostgreSQL')('F7: a pool of one connection', () => 
     return { method: 'POST', headers, body, duplex: 'half' as const, signal }
   }
 
-  const inTime = <T>(asked: Promise<T>, ms: number): Promise<T> =>
+  const withTimeout = <T>(requested: Promise<T>, ms: number): Promise<T> =>
     Promise.race([
-      asked,
+      requested,
       new Promise<never>((_, reject) => {
         setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms).unref()
       }),

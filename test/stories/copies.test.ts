@@ -16,7 +16,7 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { refused } from '../support/refusals.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -62,7 +62,7 @@ const used = async () => {
   return { currentBytes, storedBytes }
 }
 
-test('a file is copied with what is said of it; its bytes are shared', async () => {
+test('a file is copied with its properties; its bytes are shared', async () => {
   const about = { description: 'of 2025', tags: ['red', 'blue'], metadata: { run: { n: 7 } } }
   const one = await file('1.txt', 'first', about)
   await file('1.txt', 'second', { onConflict: 'NEW_VERSION' })
@@ -87,7 +87,7 @@ test('a file is copied with what is said of it; its bytes are shared', async () 
   expect(await used()).toEqual({ currentBytes: 12, storedBytes: 11 })
 })
 
-test('a folder is copied with all it holds', async () => {
+test('a folder is copied with its content', async () => {
   const a = await folder('a', { description: 'all', tags: ['red'], metadata: { n: 1 } })
   await file('a/1.txt', 'one', { tags: ['red'] })
   await file('a/b/c/2.csv', 'a,b', { description: 'deep' })
@@ -136,7 +136,7 @@ test('a folder is copied with all it holds', async () => {
   ])
 })
 
-test('a copy lives its own life', async () => {
+test('a copy is independent of its original', async () => {
   const one = await file('a/1.txt', 'one', { tags: ['red'] })
   const made = await copy(await at('a'), root)
   expect(made.name).toBe('a (2)')
@@ -151,7 +151,7 @@ test('a copy lives its own life', async () => {
   expect((await download(holdall, entry.id)).toString()).toBe('changed')
 })
 
-test('a copy stays readable when the original is purged', async () => {
+test('a copy stays readable after the original is purged', async () => {
   const one = await file('a/1.bin', 'shared bytes')
   const made = await copy(one, root)
   await trashEntries(holdall, await at('a'))
@@ -178,11 +178,11 @@ describe('the quota', () => {
   const quota = (quotaBytes: number) =>
     act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
 
-  test('counts a copy in full, and refuses it where there is no room', async () => {
+  test('counts a copy in full, and refuses it without room', async () => {
     const a = (await file('a/1.bin', '1234567890')) && (await at('a'))
     await quota(29)
     await copy(a, root)
-    expect(await refused(holdall, 'copyEntries', copying([a], root))).toMatchObject({
+    expect(await expectRefused(holdall, 'copyEntries', copying([a], root))).toMatchObject({
       code: 'QUOTA_EXCEEDED',
       neededBytes: 10,
       usage: { remainingBytes: 9 },
@@ -191,7 +191,7 @@ describe('the quota', () => {
     await copy(a, root)
   })
 
-  test('F12: lets twenty copies at once have what room there is', async () => {
+  test('F12: admits as many of twenty concurrent copies as fit', async () => {
     const one = await file('1.bin', '1234567890')
     await quota(75)
     const input = copying([one], root)
@@ -202,25 +202,25 @@ describe('the quota', () => {
   })
 })
 
-describe('where the name is taken', () => {
-  test('RENAME is what happens by itself, also beside the original', async () => {
+describe('on a name conflict', () => {
+  test('RENAME is the default, also beside the original', async () => {
     const one = await file('data.tar.gz')
     const names = [await copy(one, root), await copy(one, root)].map(({ name }) => name)
     expect(names).toEqual(['data (2).tar.gz', 'data (3).tar.gz'])
   })
 
-  test('FAIL names what is there, and a name that is free', async () => {
+  test('FAIL reports the existing entry, and a free name', async () => {
     const one = await file('a/1.txt')
     const there = await file('1.TXT')
     const input = copying([one], root, { onConflict: 'FAIL' })
-    expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'copyEntries', input)).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: there.id },
       suggestedName: '1 (2).txt',
     })
   })
 
-  test('REPLACE puts what is there in the trash, a folder with all it holds', async () => {
+  test('REPLACE trashes the existing entry, a folder with its content', async () => {
     await file('1/below.txt')
     const there = await at('1')
     const one = await file('a/1')
@@ -230,20 +230,20 @@ describe('where the name is taken', () => {
     expect(await totalsOf(holdall, root)).toEqual({ bytes: 6, fileCount: 2, folderCount: 1 })
   })
 
-  test('REPLACE does not put in the trash what is being copied', async () => {
+  test('REPLACE does not trash the copied entry itself', async () => {
     const one = await file('a/1.txt')
     const input = copying([one], await at('a'), { onConflict: 'REPLACE' })
-    expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'copyEntries', input)).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: one.id },
     })
     const inner = await file('x/x/2.txt')
     const above = copying([await at('x/x')], root, { onConflict: 'REPLACE' })
-    expect(await refused(holdall, 'copyEntries', above)).toMatchObject({ code: 'CYCLE' })
+    expect(await expectRefused(holdall, 'copyEntries', above)).toMatchObject({ code: 'CYCLE' })
     expect(await lookUp(holdall, inner, 'path')).toMatchObject({ path: 'x/x/2.txt' })
   })
 
-  test('NEW_VERSION makes the bytes the next version of the file that is there', async () => {
+  test('NEW_VERSION adds the bytes as the next version of the existing file', async () => {
     const one = await file('a/1.csv', 'new,bytes')
     const there = await file('1.csv', 'old')
     const over = await copy(one, root, { onConflict: 'NEW_VERSION' })
@@ -264,7 +264,7 @@ describe('where the name is taken', () => {
     expect([currentBytes, olderVersionBytes, storedBytes]).toEqual([18, 3, 12])
   })
 
-  test('NEW_VERSION is for two files', async () => {
+  test('NEW_VERSION requires two files', async () => {
     await file('a/x/1.txt')
     await folder('x')
     const [x, one] = [await at('a/x'), await at('a/x/1.txt')]
@@ -274,7 +274,7 @@ describe('where the name is taken', () => {
       [one, '1.txt'],
     ] as const) {
       const input = copying([entry], root, { onConflict: 'NEW_VERSION' })
-      expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
+      expect(await expectRefused(holdall, 'copyEntries', input)).toMatchObject({
         code: 'NAME_CONFLICT',
         existing: { name: taken },
         suggestedName: expect.stringContaining(' (2)'),
@@ -291,23 +291,23 @@ test('a folder is not copied into itself, below itself, or into another workspac
     [await folder('a/b'), { code: 'CYCLE' }],
     [other.root, { code: 'INVALID_INPUT', path: ['destination'] }],
   ] as const) {
-    expect(await refused(holdall, 'copyEntries', copying([a], to))).toMatchObject(problem)
+    expect(await expectRefused(holdall, 'copyEntries', copying([a], to))).toMatchObject(problem)
   }
-  expect(await refused(holdall, 'copyEntries', copying([root], a))).toMatchObject({
+  expect(await expectRefused(holdall, 'copyEntries', copying([root], a))).toMatchObject({
     code: 'INVALID_STATE',
     state: 'ROOT',
   })
   const one = await file('1.txt')
-  expect(await refused(holdall, 'copyEntries', copying([a], one))).toMatchObject({
+  expect(await expectRefused(holdall, 'copyEntries', copying([a], one))).toMatchObject({
     state: 'FILE',
     path: ['destination'],
   })
 })
 
-test('of many, ALL_OR_NOTHING copies none when one fails, BEST_EFFORT those that it can', async () => {
+test('of many entries, ALL_OR_NOTHING copies none if one fails, and BEST_EFFORT the valid ones', async () => {
   const [one, two, to] = [await file('1.txt'), await folder('a'), await folder('to')]
   const input = copying([one, { id: `file_${'0'.repeat(32)}` }, two], to)
-  expect(await refused(holdall, 'copyEntries', input)).toMatchObject({
+  expect(await expectRefused(holdall, 'copyEntries', input)).toMatchObject({
     code: 'NOT_FOUND',
     path: ['entries', '1'],
   })
@@ -320,7 +320,7 @@ test('of many, ALL_OR_NOTHING copies none when one fails, BEST_EFFORT those that
   expect((await children(holdall, to.id)).map(({ path }) => path)).toEqual(['to/a', 'to/1.txt'])
 })
 
-test('a tree of 1,500 files is copied in one step, and everything is counted', async () => {
+test('a tree of 1,500 files is copied in one step, with exact totals', async () => {
   const seed = await file('all/0/0/1.csv', 'a,b,c\n')
   for (let i = 2; i <= 10; i++) await copy(seed, await at('all/0/0'))
   const fill = async (path: string, copies: number) => {

@@ -17,15 +17,15 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database, newDatabase } from '../support/databases.ts'
-import { heard } from '../support/mark-handled.ts'
+import { markHandled } from '../support/mark-handled.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { expectExact } from '../support/recount.ts'
 import { type Fate, startTcpProxy } from '../support/tcp-proxy.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
-/** A house whose database is at the other end of a network that can be broken. */
-async function openFar(env: Record<string, string> = {}) {
+/** Starts a server that reaches its database through a breakable network. */
+async function startBehindProxy(env: Record<string, string> = {}) {
   await using stack = new AsyncDisposableStack()
   const { env: near } = stack.use(await newDatabase())
   const url = new URL(near.DATABASE_URL ?? '')
@@ -48,13 +48,13 @@ async function openFar(env: Record<string, string> = {}) {
     holdall,
     network,
     workspace,
-    /** The database without the network between. */
+    /** The database, without the network in between. */
     url: url.href,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
 
-/** A session of somebody else's in the same database. */
+/** Another session in the same database. */
 async function openSession(url: string) {
   const client = new Client({ connectionString: url })
   client.on('error', () => {})
@@ -62,8 +62,8 @@ async function openSession(url: string) {
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
 }
 
-/** The fate of the first bytes in which `text` occurs; whatever else goes by passes. */
-function once(text: string, fate: Fate): (bytes: Buffer) => Fate {
+/** Sets the fate of the first bytes that contain `text`; everything else passes. */
+function forFirstBytesWith(text: string, fate: Fate): (bytes: Buffer) => Fate {
   let isOver = false
   return (bytes) => {
     if (isOver || !bytes.includes(text)) return 'pass'
@@ -82,16 +82,16 @@ const makeFolder = (holdall: TestServer, workspaceId: string, name: string, onCo
   )
 const ready = (holdall: TestServer) => holdall.http('/readyz').then(({ status }) => status)
 
-/** 503, when to come again, and not a word of what the database or the network said. */
+/** 503 with Retry-After, and no detail of the database or the network. */
 function expectUnavailable({ status, headers, errors }: Awaited<ReturnType<typeof nameOf>>) {
   expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['UNAVAILABLE'])
   expect([status, headers.get('retry-after')]).toEqual([503, '1'])
   expect(JSON.stringify(errors)).not.toMatch(/select|insert|update|commit|ECONN|57P0|127\.0\.0\.1/i)
 }
 
-describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
-  test('between two requests: nobody notices', async () => {
-    await using far = await openFar()
+describe.runIf(database === 'PostgreSQL')('F7: a broken connection', () => {
+  test('between two requests is not noticed', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
     for (let i = 0; i < 5; i++) {
       network.cut()
@@ -102,11 +102,11 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     }
   })
 
-  test('under a read: it is asked again over another', async () => {
-    await using far = await openFar()
+  test('during a read: the read is repeated on another connection', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
     for (const fate of ['lost', 'unanswered'] as const) {
-      network.judge(once('from "workspaces"', fate))
+      network.decideFate(forFirstBytesWith('from "workspaces"', fate))
       expect(await nameOf(holdall, workspace.id)).toMatchObject({
         data: { workspace: { name: 'Lab' } },
       })
@@ -119,11 +119,11 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     ['insert into "activity"', 'unanswered'],
     ['for no key update', 'unanswered'],
   ] as const)(
-    'in a transaction, at %s (%s): the story is told again, and is true once',
+    'in a transaction, at %s (%s): the transaction is repeated, and takes effect once',
     async (text, fate) => {
-      await using far = await openFar()
+      await using far = await startBehindProxy()
       const { holdall, network, workspace } = far
-      network.judge(once(text, fate))
+      network.decideFate(forFirstBytesWith(text, fate))
       const { data } = await makeFolder(holdall, workspace.id, 'Data')
       expect(data.createFolder.folder.name).toBe('Data')
       expect(await children(holdall, workspace.root.id)).toHaveLength(1)
@@ -131,23 +131,23 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     },
   )
 
-  test('with the answer to a commit: 503, and whoever repeats it finds what was done', async () => {
-    await using far = await openFar()
+  test('with the answer to a commit: 503, and a repeated request finds the result', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
-    network.judge(once('commit', 'unanswered'))
+    network.decideFate(forFirstBytesWith('commit', 'unanswered'))
     expectUnavailable(await makeFolder(holdall, workspace.id, 'Data'))
     const again = await makeFolder(holdall, workspace.id, 'Data')
     expect(again.data.createFolder.code).toBe('NAME_CONFLICT')
     expect(await children(holdall, workspace.root.id)).toMatchObject([{ name: 'Data' }])
-    network.judge(once('commit', 'lost'))
+    network.decideFate(forFirstBytesWith('commit', 'lost'))
     expectUnavailable(await makeFolder(holdall, workspace.id, 'More'))
     const repeated = await makeFolder(holdall, workspace.id, 'More')
     expect(repeated.data.createFolder.folder.name).toBe('More')
     await expectExact(holdall, workspace)
   })
 
-  test('with the answer to the commit of a confirm: it reads the outcome, and the next one gets the same file', async () => {
-    await using far = await openFar()
+  test('with the answer to the commit of a confirm: it reads the result, and the next confirm returns the same file', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
     const upload = await createUpload(holdall, {
       workspaceId: workspace.id,
@@ -155,7 +155,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
       size: 3,
     })
     await sendBytes(holdall, upload, 'abc')
-    network.judge(once('commit', 'unanswered'))
+    network.decideFate(forFirstBytesWith('commit', 'unanswered'))
     const input = { uploadId: upload.id }
     const lost = await holdall.graphql(
       'mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) { ... on ConfirmUploadPayload { file { id } } } }',
@@ -168,8 +168,8 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
     await expectExact(holdall, workspace)
   })
 
-  test('again and again, by an administrator: each answer is true, and the figures are right', async () => {
-    await using far = await openFar()
+  test('by an administrator, repeatedly: each response is true, and the totals are exact', async () => {
+    await using far = await startBehindProxy()
     const { holdall, workspace, url } = far
     await using session = await openSession(url)
     let isOver = false
@@ -181,7 +181,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
         await sleep(200)
       }
     }
-    const killing = heard(kill())
+    const killing = markHandled(kill())
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, index) => {
         await sleep(index * 30)
@@ -202,9 +202,9 @@ describe.runIf(database === 'PostgreSQL')('F7: the connection breaks', () => {
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', () => {
-  test('every door says so and when to come again, and the house lives on', async () => {
-    await using far = await openFar()
+describe.runIf(database === 'PostgreSQL')('F7: an unreachable database', () => {
+  test('makes every endpoint respond 503 with Retry-After, and the server recovers', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
     const { id: workspaceId } = workspace
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'abc' })
@@ -215,7 +215,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
     const url = await tus.create({ workspaceId, filename: 'b.txt' }, { 'Upload-Length': '3' })
 
     await network.refuse()
-    const asked = [
+    const requested = [
       holdall.http('/readyz'),
       holdall.http(link, { token: null }),
       holdall.http(`/download/${file.id}`),
@@ -224,13 +224,13 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
       tus.patch(url, 0, 'abc'),
       tus.head(url),
     ]
-    const answers = await Promise.all(asked)
+    const answers = await Promise.all(requested)
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 503, 503, 503, 423])
     for (const { headers } of answers.slice(1)) expect(headers.get('retry-after')).toBe('1')
     for (const answer of answers.slice(1, -1)) {
-      const told = (await answer.json()) as object
-      expect(told).toMatchObject({ code: 'UNAVAILABLE' })
-      expect(JSON.stringify(told)).not.toMatch(/select|ECONN|127\.0\.0\.1/)
+      const body = (await answer.json()) as object
+      expect(body).toMatchObject({ code: 'UNAVAILABLE' })
+      expect(JSON.stringify(body)).not.toMatch(/select|ECONN|127\.0\.0\.1/)
     }
     expectUnavailable(await nameOf(holdall, workspaceId))
     expectUnavailable(await makeFolder(holdall, workspaceId, 'Data'))
@@ -249,34 +249,34 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
     return body
   }
 
-  test('for a moment: whoever asks then is served all the same', async () => {
-    await using far = await openFar()
+  test('for a moment: waiting requests succeed', async () => {
+    await using far = await startBehindProxy()
     const { holdall, network, workspace } = far
     await network.refuse()
-    const asked = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
+    const requested = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
     await sleep(1000)
     await network.accept()
-    expect((await Promise.all(asked)).map(({ status, errors }) => [status, errors])).toEqual([
+    expect((await Promise.all(requested)).map(({ status, errors }) => [status, errors])).toEqual([
       [200, undefined],
       [200, undefined],
     ])
   })
 
-  test('and nothing says so: nobody waits for ever', async () => {
-    await using far = await openFar({ DATABASE_TIMEOUT_MS: '500' })
+  test('without an error: no request waits forever', async () => {
+    await using far = await startBehindProxy({ DATABASE_TIMEOUT_MS: '500' })
     const { holdall, network, workspace } = far
     network.stall()
-    const asked = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
+    const requested = [nameOf(holdall, workspace.id), makeFolder(holdall, workspace.id, 'Data')]
     expect(await ready(holdall)).toBe(503)
-    for (const answer of await Promise.all(asked)) expectUnavailable(answer)
-    network.go()
+    for (const answer of await Promise.all(requested)) expectUnavailable(answer)
+    network.resume()
     await until(async () => (await ready(holdall)) === 200, 12_000)
     expect((await nameOf(holdall, workspace.id)).status).toBe(200)
     await expectExact(holdall, workspace)
   })
 
-  test('because the one connection is taken', async () => {
-    await using far = await openFar({ DATABASE_POOL: '1', LOCK_IDLE_MS: '60000' })
+  test('because its only connection is taken', async () => {
+    await using far = await startBehindProxy({ DATABASE_POOL: '1', LOCK_IDLE_MS: '60000' })
     const { holdall, workspace, url } = far
     await using session = await openSession(url)
     await session.query('begin')
@@ -291,8 +291,8 @@ describe.runIf(database === 'PostgreSQL')('F7: the database cannot be reached', 
 })
 
 describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
-  test('ends a statement that waits too long; the rest of the house goes on', async () => {
-    await using far = await openFar({ DATABASE_TIMEOUT_MS: '700' })
+  test('ends a statement that waits too long, without affecting others', async () => {
+    await using far = await startBehindProxy({ DATABASE_TIMEOUT_MS: '700' })
     const { holdall, workspace, url } = far
     const other = await createWorkspace(holdall, { name: 'Other' })
     await using session = await openSession(url)
@@ -307,12 +307,12 @@ describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
     expect((await makeFolder(holdall, workspace.id, 'Data')).status).toBe(200)
   })
 
-  test('does not hurry migrations, of which one process does all and the others wait', async () => {
+  test('does not limit migrations, which one process runs while the others wait', async () => {
     await using empty = await newDatabase({ isEmpty: true })
     await using session = await openSession(empty.env.DATABASE_URL ?? '')
     await session.query('begin')
     await session.query('select pg_advisory_xact_lock(3853314791062309107)')
-    // Nor does a limit of the role's own.
+    // Nor does a limit of the database role.
     const url = `${empty.env.DATABASE_URL}?options=-c%20statement_timeout%3D400`
     const env = { DATABASE_URL: url, DATABASE_TIMEOUT_MS: '500' }
     const opening = Promise.all([startTestServer({ env }), startTestServer({ env })])
@@ -325,8 +325,8 @@ describe.runIf(database === 'PostgreSQL')('F7: DATABASE_TIMEOUT_MS', () => {
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('F7: the server of the database is started again', () => {
-  test('under load: what was answered is there, and all is well by itself', async () => {
+describe.runIf(database === 'PostgreSQL')('F7: a restart of PostgreSQL', () => {
+  test('under load: confirmed writes are kept, and the server recovers by itself', async () => {
     await using server = await startPostgres()
     const env = { DATABASE_URL: `${server.url}/postgres`, MAX_QUERY_COST: '1000000' }
     await using holdall = await startTestServer({ env })
@@ -342,7 +342,7 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
         await sleep(100)
       }
     }
-    const making = heard(Promise.all(Array.from({ length: 4 }, make)))
+    const making = markHandled(Promise.all(Array.from({ length: 4 }, make)))
     await sleep(500)
     await server.restart()
     await until(async () => (await ready(holdall)) === 200, 10_000)
@@ -361,10 +361,10 @@ describe.runIf(database === 'PostgreSQL')('F7: the server of the database is sta
   })
 })
 
-describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for it', () => {
+describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL requires', () => {
   const hasOpenssl = spawnSync('openssl', ['version']).status === 0
   let server: PostgresServer
-  /** The certificate, of which the server's key is the other half: it signs itself, and is for localhost alone. */
+  /** A self-signed certificate for localhost, of the server's key. */
   let root: string
   let dir: string
 
@@ -401,15 +401,17 @@ describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for i
   const urlOf = (host: string, query: string) =>
     `postgres://postgres@${host}:${new URL(server.url).port}/postgres?${query}`
 
-  /** Whether the house speaks through TLS there. */
+  /** Whether the server's connection uses TLS. */
   async function speaksTls(host: string, query: string): Promise<boolean> {
     await using holdall = await startTestServer({ env: { DATABASE_URL: urlOf(host, query) } })
     expect(await ready(holdall)).toBe(200)
-    const asked = sql<{ ssl: boolean }>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
-    return (await asked.execute(holdall.app.db)).rows[0]?.ssl ?? false
+    const requested = sql<{
+      ssl: boolean
+    }>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
+    return (await requested.execute(holdall.app.db)).rows[0]?.ssl ?? false
   }
 
-  test.runIf(hasOpenssl)('without a certificate that is known', async () => {
+  test.runIf(hasOpenssl)('without a known certificate', async () => {
     expect(await speaksTls('127.0.0.1', '')).toBe(false)
     expect(await speaksTls('127.0.0.1', 'sslmode=disable')).toBe(false)
     expect(await speaksTls('127.0.0.1', 'sslmode=no-verify')).toBe(true)
@@ -420,14 +422,14 @@ describe.runIf(database === 'PostgreSQL')('TLS, as sslmode in the URL asks for i
       )
   })
 
-  test.runIf(hasOpenssl)('with one', async () => {
+  test.runIf(hasOpenssl)('with a known certificate', async () => {
     const known = `sslmode=verify-full&sslrootcert=${encodeURIComponent(root)}`
     expect(await speaksTls('localhost', known)).toBe(true)
     // The certificate does not name this address.
     await expect(speaksTls('127.0.0.1', known)).rejects.toThrow(/cannot be used .*127\.0\.0\.1/)
   })
 
-  test.skipIf(process.env.TEST_DATABASE_URL)('of a server that has none is refused', async () => {
+  test.skipIf(process.env.TEST_DATABASE_URL)('is refused if PostgreSQL has no TLS', async () => {
     await using near = await newDatabase()
     const { env } = near
     const url = `${env.DATABASE_URL}?sslmode=verify-full`

@@ -23,7 +23,10 @@ import { metadata, tusOf, until } from '../support/tus.ts'
 const MIB = 1024 * 1024
 const full = { code: 'STORAGE_ERROR', retryable: true, message: expect.stringContaining('no space') }
 
-/** The server with a disk of `sizeMib` mounted at `$DATA_DIR/<folder>`, of which it keeps 8 MiB free. */
+/**
+ * Starts a server with a disk of `sizeMib` mounted at `$DATA_DIR/<folder>`, of which it keeps 8 MiB
+ * free.
+ */
 async function launchOn(folder: string, sizeMib: number, rows?: string) {
   const dir = await emptyFolder()
   const disk = join(dir, folder)
@@ -35,13 +38,13 @@ async function launchOn(folder: string, sizeMib: number, rows?: string) {
   const run = (script: string) => `${server.beside('sh', '-c', script).stdout}`.trim()
   return {
     ...server,
-    /** Leaves so many MiB free, by a file of another program. */
+    /** Fills the disk to so many free MiB with a file of another program. */
     async leave(mib: number) {
       run(`rm -f '${disk}/filler'`)
       const free = Number(run(`echo $(($(stat -f -c '%a * %S' '${disk}')))`))
       run(`head -c ${free - mib * MIB} /dev/zero > '${disk}/filler'`)
     },
-    /** Takes that file away. */
+    /** Deletes that file. */
     makeRoom: () => run(`rm -f '${disk}/filler'`),
     stagedBytes: (id: string) => Number(run(`stat -c %s '${dir}/blobs/staged/${id}'`)),
   }
@@ -50,7 +53,7 @@ async function launchOn(folder: string, sizeMib: number, rows?: string) {
 const body = async (holdall: TestServer, path: string) => (await holdall.http(path)).text()
 const degraded = (holdall: TestServer) => body(holdall, '/readyz')
 
-/** What has to work on the fullest disk: taking back, tidying, reading. */
+/** What must work on a full disk: deleting, cancelling, reading. */
 async function expectRowsStillWork(holdall: TestServer, workspaceId: string) {
   const folder = await createFolder(holdall, { workspaceId, name: `rows ${Math.random()}` })
   await trashEntries(holdall, folder)
@@ -73,9 +76,9 @@ async function expectNoBytes(holdall: TestServer, workspaceId: string) {
   expect([form.status, form.body]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
 }
 
-// Mounting takes root, and a container that lets it.
+// Mounting requires root, and a container that allows it.
 describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounted)', () => {
-  test('refuses what cannot fit before a byte is sent, and counts what others announced', async () => {
+  test('refuses uploads that do not fit before a byte is sent, counting reservations of others', async () => {
     const { holdall } = await launchOn('.', 64)
     const { id: workspaceId } = await createWorkspace(holdall)
     const upload = (name: string, mib: number) => ({ workspaceId, name, size: mib * MIB })
@@ -100,7 +103,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     expect(await degraded(holdall)).toBe('ok\n')
   }, 60_000)
 
-  test('stops bytes at the reserve, leaves rows alone, says so, and goes on when there is room', async () => {
+  test('stops uploads at the reserve, keeps rows writable, reports it, and continues when there is room', async () => {
     const { holdall, leave, makeRoom, stagedBytes } = await launchOn('.', 64)
     const { id: workspaceId } = await createWorkspace(holdall)
     const kept = await uploadFile(holdall, { workspaceId, name: 'kept', bytes: 'kept' })
@@ -113,7 +116,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
       transport: 'SIGNED_PUT',
     })
 
-    // It is reached in the middle of a body: what is not part of the offset is cut off again.
+    // It is reached within a body: bytes beyond the offset are truncated.
     await leave(12)
     const patch = await tusOf(holdall).patch(begun.url, MIB, bytes.subarray(MIB))
     expect([patch.status, await patch.json()]).toMatchObject([507, { code: 'STORAGE_ERROR' }])
@@ -139,7 +142,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     expect(await body(holdall, '/metrics')).toMatch(/^disk_full\{volume="blobs"\} 0$/m)
   }, 60_000)
 
-  test('frees what is purged while the disk is full', async () => {
+  test('frees purged bytes while the disk is full', async () => {
     const { holdall, leave } = await launchOn('.', 64)
     const { id: workspaceId } = await createWorkspace(holdall)
     const bytes = Buffer.alloc(20 * MIB, 'large ')
@@ -152,7 +155,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     await uploadFile(holdall, { workspaceId, name: 'again', bytes: bytes.subarray(0, MIB) })
   }, 60_000)
 
-  test('looks at the disk of the database, too', async () => {
+  test('checks the disk of the database, too', async () => {
     const { holdall, leave, makeRoom } = await launchOn('rows', 32, 'rows/holdall.db')
     const { id: workspaceId } = await createWorkspace(holdall)
     await leave(6)

@@ -16,7 +16,7 @@ import {
 import { openPaths } from '../support/open-paths.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-// More than sockets and streams can hold, so that a reader who stops is felt at the other end.
+// More than sockets and streams buffer, so that a stalled reader stops the server.
 const bytes = randomBytes(32 * 1024 * 1024)
 let holdall: TestServer
 let file: FileHandle
@@ -36,13 +36,13 @@ const blobFiles = () =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
 
-function theBlobFile(): string {
+function blobPath(): string {
   const [path, ...others] = blobFiles()
   expect(others).toEqual([])
   return path as string
 }
 
-test('F18: a slow reader gets the whole file though it is purged meanwhile', async () => {
+test('F18: a slow reader gets the whole file even if it is purged meanwhile', async () => {
   const response = await started(link)
   response.pause()
   await sleep(300)
@@ -59,16 +59,16 @@ test('F18: a slow reader gets the whole file though it is purged meanwhile', asy
   expect((await holdall.http(link, { token: null })).status).toBe(404)
 })
 
-test('a reader who goes away leaves no open file behind', async () => {
+test('a client that disconnects leaves no open file behind', async () => {
   for (let i = 0; i < 20; i++) (await started(link)).destroy()
   const ranges = { range: 'bytes=0-9999999,20000000-' }
   for (let i = 0; i < 20; i++) (await started(link, ranges)).destroy()
   await vi.waitFor(() => expect(openBlobs()).toEqual([]), { timeout: 5000 })
 })
 
-test('F15: bytes that are gone are an error of the storage, and nothing is told of where they were', async () => {
+test('F15: missing bytes are a storage error, without their path', async () => {
   await open({ VERIFY_READS: 'off' })
-  await rm(theBlobFile())
+  await rm(blobPath())
   for (const headers of [{}, { range: 'bytes=5-9' }, { range: 'bytes=0-0,5-9' }]) {
     const response = await holdall.http(link, {
       token: null,
@@ -82,9 +82,9 @@ test('F15: bytes that are gone are an error of the storage, and nothing is told 
   }
 })
 
-test('F15: bytes that end too early never look like the whole file', async () => {
+test('F15: a truncated blob never looks like the whole file', async () => {
   await open({ VERIFY_READS: 'off' })
-  await truncate(theBlobFile(), 20_000_000)
+  await truncate(blobPath(), 20_000_000)
   const response = await holdall.http(link, { token: null })
   await expect(response.arrayBuffer()).rejects.toThrow()
   const parts = await holdall.http(link, {
@@ -94,7 +94,7 @@ test('F15: bytes that end too early never look like the whole file', async () =>
   await expect(parts.arrayBuffer()).rejects.toThrow()
 })
 
-/** The answer, as soon as its headers and some bytes are there. */
+/** Returns the response once its headers and some bytes have arrived. */
 function started(url: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const request = get(url, { headers, agent: false }, (response) => {
@@ -105,5 +105,5 @@ function started(url: string, headers: Record<string, string> = {}): Promise<Inc
   return promise
 }
 
-/** Which blobs this process, server and client in one, has open. */
+/** Returns the blobs that this process, server and client in one, has open. */
 const openBlobs = () => openPaths().filter((path) => path.includes('/kept/'))

@@ -6,7 +6,7 @@ import { startTestServer, type TestServer } from '../support/test-server.ts'
 const HOUR = 3_600_000
 let holdall: TestServer
 let workspaceId: string
-/** What the house takes for the present. */
+/** The clock of the server. */
 let now: number
 
 beforeEach(async () => {
@@ -23,7 +23,7 @@ const withoutToken = (url: string, init: RequestInit = {}) =>
 const answer = async (response: Response) => [response.status, (await response.json()).code]
 
 describe('a signed link', () => {
-  test('S28: is good for an hour, then says that it has expired', async () => {
+  test('S28: is valid for an hour, and then reports that it has expired', async () => {
     const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     now += HOUR - 1
     expect((await withoutToken(link)).status).toBe(200)
@@ -31,7 +31,7 @@ describe('a signed link', () => {
     expect(await answer(await withoutToken(link))).toEqual([403, 'URL_EXPIRED'])
   })
 
-  test('S28: that was changed anywhere is refused', async () => {
+  test('S28: is rejected if it was altered anywhere', async () => {
     const other = await upload('b.txt', 'other')
     const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     const [token = ''] = new URL(link).pathname.split('/').slice(2)
@@ -53,7 +53,7 @@ describe('a signed link', () => {
     expect((await withoutToken(link)).status).toBe(200)
   })
 
-  test('S28: is for GET and HEAD alone', async () => {
+  test('S28: allows only GET and HEAD', async () => {
     const link = await downloadUrl(holdall, (await upload('a.txt')).id)
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const response = await withoutToken(link, { method })
@@ -62,7 +62,7 @@ describe('a signed link', () => {
     }
   })
 
-  test('ends when its file, or a folder above it, goes to the trash, and lives again with it', async () => {
+  test('does not work while its file or a folder above is trashed', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const input = { workspaceId, folderId: folder.id, name: 'a.txt', bytes: 'hello' }
     const file = await uploadFile(holdall, input)
@@ -76,7 +76,7 @@ describe('a signed link', () => {
     }
   })
 
-  test('ends for good when its file is purged', async () => {
+  test('ends when its file is purged', async () => {
     const file = await upload('a.txt')
     const link = await downloadUrl(holdall, file.id)
     await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
@@ -86,7 +86,7 @@ describe('a signed link', () => {
 })
 
 describe('a token', () => {
-  test('opens its files by their id', async () => {
+  test('downloads its files by id', async () => {
     const file = await upload('a.txt')
     const response = await holdall.http(`/download/${file.id}`)
     expect([response.status, await response.text()]).toEqual([200, 'hello'])
@@ -98,7 +98,7 @@ describe('a token', () => {
     expect(await answer(wrong)).toEqual([400, 'INVALID_INPUT'])
   })
 
-  test('is asked for where there is none, whether the file is there or not', async () => {
+  test('is required, whether the file exists or not', async () => {
     const file = await upload('a.txt')
     for (const id of [file.id, file.id.replace(/.$/, (last) => (last === '0' ? '1' : '0'))]) {
       for (const token of [null, 'hld_wrong']) {
@@ -109,7 +109,7 @@ describe('a token', () => {
     }
   })
 
-  test('of another workspace finds nothing, nor does any token find a folder or what is in the trash', async () => {
+  test('of another workspace finds nothing, and no token downloads a folder or a trashed file', async () => {
     const file = await upload('a.txt')
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
@@ -143,7 +143,7 @@ describe('a browser', () => {
     ['sheet.xml', '<?xml version="1.0"?><?xml-stylesheet href="x.xsl"?><a/>'],
     ['page.xhtml', `<html xmlns="http://www.w3.org/1999/xhtml">${script}</html>`],
     ['code.js', 'alert(1)'],
-  ])('S5: never shows %s, also when asked to', async (name, bytes) => {
+  ])('S5: never displays %s, even on request', async (name, bytes) => {
     const file = await upload(name, bytes)
     const response = await withoutToken(
       await downloadUrl(holdall, file.id, '(disposition: INLINE)'),
@@ -158,7 +158,7 @@ describe('a browser', () => {
     ['dot.png', png, 'image/png'],
     ['page.html', png, 'image/png'],
     ['note.txt', `not a page: ${script}`, 'text/plain; charset=utf-8'],
-  ])('S5, S6: shows %s, for what its bytes are', async (name, bytes, type) => {
+  ])('S5, S6: displays %s, by its detected type', async (name, bytes, type) => {
     const file = await upload(name, bytes)
     const response = await withoutToken(
       await downloadUrl(holdall, file.id, '(disposition: INLINE)'),
@@ -181,11 +181,11 @@ test.each([
   '🧬👩‍🔬.fa',
   'e\u0301te\u0301.txt',
   'semi;colon, filename=evil.exe',
-])('S7: the name %j arrives as it was given', async (name) => {
+])('S7: gets the name %j unchanged', async (name) => {
   const link = await downloadUrl(holdall, (await upload(name)).id)
   const response = await withoutToken(link)
   expect(response.status).toBe(200)
   expect(parse(response.headers.get('content-disposition') ?? '').parameters.filename).toBe(name)
-  // The link shows the name too, for clients that save under the last part of the path.
+  // The link contains the name too, for clients that save under the last segment of the path.
   expect(decodeURIComponent(new URL(link).pathname.split('/').at(-1) ?? '')).toBe(name)
 })

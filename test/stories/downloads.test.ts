@@ -8,7 +8,7 @@ const bytes = randomBytes(3_000_000)
 let holdall: TestServer
 let workspaceId: string
 let file: FileHandle
-/** A signed link to all of `bytes`. */
+/** Uploads `bytes` and returns a signed link. */
 let link: string
 
 beforeEach(async () => {
@@ -19,24 +19,24 @@ beforeEach(async () => {
   link = await downloadUrl(holdall, file.id)
 })
 
-/** With nothing but the link: no token. */
+/** Requests the link without a token. */
 const fetchLink = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
   holdall.http(link, { ...init, token: null, headers })
 
 const bodyOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
 
-/** What says something of the file, not of the request or the connection. */
-function lasting({ headers }: Response) {
+/** Headers that describe the file, not the request or the connection. */
+function representationHeaders({ headers }: Response) {
   const passing = ['date', 'connection', 'keep-alive', 'x-request-id']
   return Object.fromEntries([...headers].filter(([name]) => !passing.includes(name)))
 }
 
-test('a link gives the bytes that were uploaded, and says what they are', async () => {
+test('a link returns the uploaded bytes, with their type and name', async () => {
   const response = await fetchLink()
   expect(response.status).toBe(200)
   expect(sha256(await bodyOf(response))).toBe(file.sha256)
-  expect(lasting(response)).toMatchObject({
+  expect(representationHeaders(response)).toMatchObject({
     'content-length': '3000000',
     'content-type': 'application/octet-stream',
     'content-disposition': 'attachment; filename=plate1.dat',
@@ -50,18 +50,18 @@ test('a link gives the bytes that were uploaded, and says what they are', async 
   })
 })
 
-test('HEAD says all that GET says, without the bytes, and knows no ranges', async () => {
+test('HEAD returns the headers of GET without the bytes, and ignores ranges', async () => {
   const [head, whole] = [
     await fetchLink({ range: 'bytes=0-9' }, { method: 'HEAD' }),
     await fetchLink(),
   ]
   await whole.arrayBuffer()
   expect(head.status).toBe(200)
-  expect(lasting(head)).toEqual(lasting(whole))
+  expect(representationHeaders(head)).toEqual(representationHeaders(whole))
   expect(await head.text()).toBe('')
 })
 
-test('an empty file is downloaded as nothing', async () => {
+test('an empty file is downloaded with length 0', async () => {
   const empty = await uploadFile(holdall, { workspaceId, name: 'empty.dat', bytes: '' })
   link = await downloadUrl(holdall, empty.id)
   const responses = [await fetchLink(), await fetchLink({ range: 'bytes=0-' })]
@@ -89,7 +89,7 @@ describe('ranges', () => {
     expect(sha256(await bodyOf(response))).toBe(sha256(bytes.subarray(from, to)))
   })
 
-  test('several at once come as parts, in the order asked', async () => {
+  test('several ranges are sent as parts, in the requested order', async () => {
     const response = await fetchLink({ range: 'bytes=1000000-1999999,0-9,-1' })
     const [, boundary] = /^multipart\/byteranges; boundary=(\w+)$/.exec(
       response.headers.get('content-type') ?? '',
@@ -109,22 +109,22 @@ describe('ranges', () => {
     expect(body.equals(expected)).toBe(true)
   })
 
-  test('a swarm of them is answered whole', async () => {
+  test('too many ranges are answered with the whole file', async () => {
     const range = `bytes=${Array.from({ length: 17 }, (_, i) => `${i * 10}-${i * 10}`)}`
     const response = await fetchLink({ range })
     expect(response.status).toBe(200)
     expect(await bodyOf(response)).toHaveLength(3_000_000)
   })
 
-  test('behind the end there is nothing', async () => {
+  test('a range after the end is 416', async () => {
     const response = await fetchLink({ range: 'bytes=3000000-' })
     expect(response.status).toBe(416)
     expect(response.headers.get('content-range')).toBe('bytes */3000000')
     expect(await response.json()).toMatchObject({ code: 'RANGE_NOT_SATISFIABLE' })
   })
 
-  test('a download that was cut off goes on where it stopped', async () => {
-    const first = await cutOffAfter(1_000_000)
+  test('an interrupted download resumes where it stopped', async () => {
+    const first = await readThenDisconnect(1_000_000)
     const range = `bytes=${first.length}-`
     const rest = await fetchLink({ range, 'if-range': `"${file.sha256}"` })
     expect(rest.status).toBe(206)
@@ -133,8 +133,8 @@ describe('ranges', () => {
 })
 
 describe('conditions', () => {
-  test('who has the bytes already is told so', async () => {
-    const { etag = '', 'last-modified': since = '' } = lasting(
+  test('If-None-Match of the current bytes is 304', async () => {
+    const { etag = '', 'last-modified': since = '' } = representationHeaders(
       await fetchLink({}, { method: 'HEAD' }),
     )
     const responses = [
@@ -149,7 +149,7 @@ describe('conditions', () => {
     }
   })
 
-  test('who wants other bytes than there are gets none', async () => {
+  test('If-Match of other bytes is 412', async () => {
     const past = 'Sat, 01 Jan 2000 00:00:00 GMT'
     for (const headers of [{ 'if-match': '"other"' }, { 'if-unmodified-since': past }]) {
       const response = await fetchLink(headers)
@@ -160,7 +160,7 @@ describe('conditions', () => {
     expect(same.status).toBe(200)
   })
 
-  test('a file that has changed is sent whole to who holds a part of the old one', async () => {
+  test('If-Range of an old version gets the whole new file', async () => {
     const holding = { range: 'bytes=1000000-', 'if-range': `"${file.sha256}"` }
     const same = await holdall.http(`/download/${file.id}`, { headers: holding })
     expect([same.status, (await bodyOf(same)).length]).toEqual([206, 2_000_000])
@@ -181,8 +181,8 @@ describe('conditions', () => {
   })
 })
 
-/** The first bytes of the link, about `length`, from a client that then goes away. */
-function cutOffAfter(length: number): Promise<Buffer> {
+/** Reads about `length` bytes of the link, then disconnects. */
+function readThenDisconnect(length: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const request = get(link, async (response: IncomingMessage) => {
     const chunks: Buffer[] = []

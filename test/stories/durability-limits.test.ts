@@ -17,8 +17,8 @@ import { emptyFolder } from '../support/process.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { tusOf, until } from '../support/tus.ts'
 
-/** A file, an upload with a part of its bytes, and one with all. */
-async function furnish(holdall: TestServer) {
+/** A file, a partly received upload, and a complete one. */
+async function createFixtures(holdall: TestServer) {
   const { id: workspaceId } = await createWorkspace(holdall)
   const kept = await uploadFile(holdall, { workspaceId, name: 'kept', bytes: 'kept' })
   const begun = await createUpload(holdall, { workspaceId, name: 'begun', size: 5 })
@@ -27,7 +27,7 @@ async function furnish(holdall: TestServer) {
   await sendBytes(holdall, received, 'hi')
   return { workspaceId, kept, begun, received }
 }
-type Furnished = Awaited<ReturnType<typeof furnish>>
+type Furnished = Awaited<ReturnType<typeof createFixtures>>
 
 async function expectRefusal(holdall: TestServer, { begun }: Furnished, status: number) {
   const patch = await tusOf(holdall).patch(begun.url, 3, 'lo')
@@ -42,7 +42,7 @@ async function expectRefusals(holdall: TestServer, there: Furnished) {
   const problem = { code: 'STORAGE_ERROR', retryable: true }
   const empty = { workspaceId, name: 'empty', size: 0 }
   expect(await attempt(holdall, 'createUpload', empty, 'upload { id }')).toMatchObject(problem)
-  // Where bytes will come, the disk is asked when they do.
+  // The file is created when the first bytes arrive.
   const { url } = await createUpload(holdall, { workspaceId, name: 'new', size: 5 })
   expect((await tusOf(holdall).patch(url, 0, 'hello')).status).toBe(500)
   const confirm = { uploadId: received.id }
@@ -50,7 +50,7 @@ async function expectRefusals(holdall: TestServer, there: Furnished) {
   expect(`${await download(holdall, kept.id)}`).toBe('kept')
 }
 
-async function expectAsBefore(holdall: TestServer, { kept, begun, received }: Furnished) {
+async function expectUnchangedState(holdall: TestServer, { kept, begun, received }: Furnished) {
   await sendBytes(holdall, begun, 'lo', 3)
   for (const [{ id: uploadId }, bytes] of [
     [begun, 'hello'],
@@ -63,7 +63,7 @@ async function expectAsBefore(holdall: TestServer, { kept, begun, received }: Fu
 }
 
 describe.skipIf(!canMount)('F5: with mounts of its own (skipped where none can be made)', () => {
-  test('F5: bytes on a disk that becomes read-only: reading goes on, writing says why, and goes on later', async () => {
+  test('F5: a disk that becomes read-only: reads work, writes report the reason, and work again later', async () => {
     const dir = await emptyFolder()
     const blobs = join(dir, 'blobs')
     await mkdir(blobs)
@@ -71,31 +71,31 @@ describe.skipIf(!canMount)('F5: with mounts of its own (skipped where none can b
       'mount -t tmpfs -o size=16m tmpfs "$DATA_DIR/blobs"',
       dir,
     )
-    const there = await furnish(holdall)
+    const there = await createFixtures(holdall)
     const remount = (how: string) =>
       expect(beside('mount', '-o', `remount,${how}`, blobs).status).toBe(0)
     remount('ro')
     await expectRefusals(holdall, there)
     remount('rw')
-    await expectAsBefore(holdall, there)
+    await expectUnchangedState(holdall, there)
     const { status, stdout } = beside(process.execPath, 'src/fsck.ts', '--deep')
     expect(status, `${stdout}`).toBe(0)
   }, 60_000)
 })
 
 describe('F5: with 64 file descriptors', () => {
-  test('F5: and none left: what needs one says why, all else goes on, and so does that once there are some', async () => {
+  test('F5: without free descriptors requests that need one report it, and all works again once there are some', async () => {
     const dir = await emptyFolder()
     const { holdall, url } = await launchAfter('ulimit -n 64', dir)
-    const there = await furnish(holdall)
-    // Over a connection that is there already; others are not let in.
+    const there = await createFixtures(holdall)
+    // On an existing connection; new ones are not accepted.
     const sockets = await Promise.all(Array.from({ length: 80 }, () => idle(url)))
     await until(async () => sockets.some(({ destroyed }) => destroyed))
-    // A moment later there may be some.
+    // Descriptors may be free a moment later.
     await expectRefusal(holdall, there, 503)
     for (const socket of sockets) socket.destroy()
     await until(async () => (await tusOf(holdall).head(there.begun.url)).status === 200)
-    await expectAsBefore(holdall, there)
+    await expectUnchangedState(holdall, there)
   }, 60_000)
 })
 

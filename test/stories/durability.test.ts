@@ -3,10 +3,10 @@ import { dirname } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { database } from '../support/databases.ts'
 import {
-  coins,
-  loseAndLook,
-  momentsOf,
+  checkAfterPowerLoss,
+  powerLossMoments,
   type Recording,
+  randomLuck,
   recordUploads,
 } from '../support/power-loss.ts'
 import { type Call, canTrace } from '../support/strace.ts'
@@ -16,25 +16,25 @@ import { noLuck } from '../support/traced-disk.ts'
 const isSync = ({ name }: Call) => /^f(data)?sync$/.test(name)
 const isWrite = ({ name }: Call) => name.startsWith('pwrite')
 
-// What an S3 and a PostgreSQL keep they have promised themselves.
+// S3 and PostgreSQL guarantee the durability of what they store.
 describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without strace', () => {
   let recording: Recording
   beforeAll(async () => {
     recording = await recordUploads({ first: 300_000, cut: 140_000 })
   }, 60_000)
 
-  /** What is done at a path between two lines of the trace. */
+  /** Returns the calls on a path between two lines of the trace. */
   const between = (from: number, to: number, path: RegExp) =>
     recording.calls.filter((call) => call.begun > from && call.ended < to && path.test(call.path))
   const answer = (id: string) => answerTo(recording.calls, id).begun
-  /** Each of these has ended before the next begins. */
+  /** Expects each to end before the next begins. */
   function expectOrder(...calls: (Call | undefined)[]) {
     expect(calls).not.toContain(undefined)
     for (const [i, call] of calls.entries())
       expect(call?.begun).toBeGreaterThan(calls[i - 1]?.ended ?? 0)
   }
 
-  test('F3: an offset is answered once its bytes are synced, then its row', () => {
+  test('F3: an offset is reported once its bytes and then its row are synced', () => {
     const [first] = recording.sent
     const staged = new RegExp(`/staged/${first?.upload.id}$`)
     let from = answer(first?.created ?? '')
@@ -59,7 +59,7 @@ describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without
     }
   })
 
-  test('F3: a confirm is answered once bytes, name, folders and rows are synced, in this order', () => {
+  test('F3: a confirm responds once bytes, name, folders and rows are synced, in this order', () => {
     const [first] = recording.sent
     const { id = '' } = first?.upload ?? {}
     const to = answer(first?.confirmed?.by ?? '')
@@ -97,24 +97,26 @@ describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without
   const isSyncedBefore = (path: string, from: number, to: number) =>
     between(from, to, /^/).some((call) => isSync(call) && call.path === path)
 
-  test('F3: the power goes after each answer: what it promised is there', async () => {
+  test('F3: after a loss of power right after each response, everything it promised exists', async () => {
     const { calls, sent } = recording
     const ids = sent.flatMap(({ created, patched, confirmed }) => [
       created,
       ...patched.map(({ by }) => by),
       confirmed?.by ?? created,
     ])
-    for (const id of new Set(ids)) await loseAndLook(recording, answerTo(calls, id).begun)
+    for (const id of new Set(ids)) await checkAfterPowerLoss(recording, answerTo(calls, id).begun)
   })
 
-  test('F3: the power goes anywhere, and some of what was not synced survives', async () => {
+  test('F3: after a loss of power at any moment, with some unsynced changes kept', async () => {
     const seed = randomInt(2 ** 31)
-    const moments = momentsOf(recording)
+    const moments = powerLossMoments(recording)
     for (let i = 0; i < 12; i++) {
       const moment = moments[(seed + Math.floor((i * moments.length) / 12)) % moments.length] ?? 0
-      await loseAndLook(recording, moment, i % 2 ? noLuck : coins(seed + i)).catch((cause) => {
-        throw new Error(`seed ${seed}, line ${moment}: ${cause.message}`, { cause })
-      })
+      await checkAfterPowerLoss(recording, moment, i % 2 ? noLuck : randomLuck(seed + i)).catch(
+        (cause) => {
+          throw new Error(`seed ${seed}, line ${moment}: ${cause.message}`, { cause })
+        },
+      )
     }
   })
 
@@ -123,11 +125,11 @@ describe.skipIf(!canTrace || database !== 'SQLite')('F3: traced, skipped without
     ['the folder of the bytes', isSync, /\/kept\/..\/..$/],
     ['the rows', isSync, /\.db-wal$/],
     ['the first folder', isSync, /\/disk$/],
-  ])('F3: were %s not synced, that would be seen here', async (_, is, path) => {
+  ])('F3: this test would fail if %s were not synced', async (_, is, path) => {
     const calls = recording.calls.filter((call) => !(is(call) && path.test(call.path)))
     const [first] = recording.sent
     const moment = answer(first?.confirmed?.by ?? '')
-    await expect(loseAndLook({ ...recording, calls }, moment)).rejects.toThrow()
+    await expect(checkAfterPowerLoss({ ...recording, calls }, moment)).rejects.toThrow()
   })
 })
 

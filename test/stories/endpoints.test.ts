@@ -18,8 +18,8 @@ const open = (path: string, init: Parameters<TestServer['http']>[1] = {}) =>
   holdall.http(path, { token: null, ...init })
 const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 
-describe('for whoever watches over the process', () => {
-  test.each(['/livez', '/readyz'])('%s answers ok, and is never cached', async (path) => {
+describe('monitoring', () => {
+  test.each(['/livez', '/readyz'])('%s responds ok, and is never cached', async (path) => {
     for (const method of ['GET', 'HEAD']) {
       const response = await open(path, { method })
       expect(response.status).toBe(200)
@@ -28,7 +28,7 @@ describe('for whoever watches over the process', () => {
     }
   })
 
-  test('/readyz is 503 where the database does not answer, /livez is not', async () => {
+  test('/readyz is 503 if the database does not respond, /livez is not', async () => {
     const other = await startTestServer()
     await other.app.db.destroy()
     const statuses = await Promise.all(
@@ -39,15 +39,15 @@ describe('for whoever watches over the process', () => {
     await other[Symbol.asyncDispose]().catch(() => {})
   })
 
-  test('S39: /metrics counts seconds and bytes by door, with METRICS_TOKEN', async () => {
+  test('S39: /metrics counts seconds and bytes by route, with METRICS_TOKEN', async () => {
     await open('/livez')
     await open('/nothing')
     const response = await holdall.http('/metrics', { token: METRICS_TOKEN })
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
     const text = await response.text()
-    const count = (door: string, status: number) =>
+    const count = (route: string, status: number) =>
       new RegExp(
-        `^http_request_duration_seconds_count\\{door="${door}",method="GET",status="${status}"\\} (\\d+)$`,
+        `^http_request_duration_seconds_count\\{door="${route}",method="GET",status="${status}"\\} (\\d+)$`,
         'm',
       ).exec(text)?.[1]
     expect(Number(count('livez', 200))).toBeGreaterThan(0)
@@ -64,20 +64,20 @@ describe('for whoever watches over the process', () => {
     ['an API token of an owner', undefined],
     ['a part of the token', METRICS_TOKEN.slice(0, -1)],
     ['more than the token', `${METRICS_TOKEN}x`],
-  ])('/metrics answers 401 to %s', async (_, token) => {
+  ])('/metrics is 401 for %s', async (_, token) => {
     const response = await holdall.http('/metrics', token === undefined ? {} : { token })
     expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     expect((await response.json()).code).toBe('UNAUTHENTICATED')
   })
 
-  test('/metrics is not found where no setting opens it, also from this machine', async () => {
+  test('/metrics does not exist by default, even from localhost', async () => {
     const other = await startTestServer()
     onTestFinished(() => other[Symbol.asyncDispose]())
     expect((await other.http('/metrics')).status).toBe(404)
     expect((await other.http('/metrics', { token: null })).status).toBe(404)
   })
 
-  test('METRICS=open answers everyone', async () => {
+  test('METRICS=open serves everyone', async () => {
     const other = await startTestServer({ env: { METRICS: 'open' } })
     onTestFinished(() => other[Symbol.asyncDispose]())
     const headers = { 'x-forwarded-for': '203.0.113.7' }
@@ -85,8 +85,8 @@ describe('for whoever watches over the process', () => {
   })
 })
 
-describe('addresses and methods', () => {
-  test('/ leads to GraphiQL', async () => {
+describe('paths and methods', () => {
+  test('/ redirects to GraphiQL', async () => {
     const response = await open('/')
     expect([response.status, response.headers.get('location')]).toEqual([302, '/graphql'])
   })
@@ -111,7 +111,7 @@ describe('addresses and methods', () => {
     '/download/x',
     '/s/x',
     '/download/archive/x/y.zip',
-  ])('%s knows GET and HEAD alone', async (path) => {
+  ])('%s allows only GET and HEAD', async (path) => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const response = await open(path, { method })
       expect([method, response.status]).toEqual([method, 405])
@@ -120,7 +120,7 @@ describe('addresses and methods', () => {
     }
   })
 
-  test('/uploads knows POST and OPTIONS, an upload HEAD, PATCH, DELETE and OPTIONS', async () => {
+  test('/uploads allows POST and OPTIONS, an upload HEAD, PATCH, DELETE and OPTIONS', async () => {
     const { id: workspaceId } = await createWorkspace(holdall)
     const upload = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 1 })
     const headers = { 'tus-resumable': '1.0.0' }
@@ -130,7 +130,7 @@ describe('addresses and methods', () => {
     expect([one.status, one.headers.get('allow')]).toEqual([405, 'HEAD, PATCH, DELETE, OPTIONS'])
   })
 
-  test('/graphql knows GET and POST', async () => {
+  test('/graphql allows GET and POST', async () => {
     for (const method of ['PUT', 'PATCH', 'DELETE']) {
       const body = JSON.stringify({ query: '{ __typename }' })
       const headers = { 'content-type': 'application/json' }
@@ -148,24 +148,24 @@ describe('X-Request-Id', () => {
   }
 
   test.each(['/livez', '/graphql', '/uploads', '/download/x', '/s/x', '/nothing', '/'])(
-    'goes through %s as it came',
+    'is returned unchanged: %s',
     async (path) => expect(await idFor('build-7:42.a_b', path)).toBe('build-7:42.a_b'),
   )
 
-  test('is made where none came, and each time another', async () => {
+  test('is generated if the request has none', async () => {
     const [a, b] = [await idFor(), await idFor()]
     expect(a).toMatch(/^[0-9a-f-]{36}$/)
     expect(b).not.toBe(a)
   })
 
   test.each(['', 'a b', 'a"b', '{"level":60}', 'é', '<script>', 'x'.repeat(129), 'a, b'])(
-    'S35: is replaced where it would not be harmless: %s',
+    'S35: is replaced if it is unsafe: %s',
     async (given) => {
       expect(await idFor(given)).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
     },
   )
 
-  test('S34: stands in the answer that tells of a fault', async () => {
+  test('S34: is in the response that reports an internal error', async () => {
     const other = await startTestServer()
     await other.app.db.destroy()
     const response = await other.http('/download/x', { headers: { 'x-request-id': 'mine' } })
@@ -179,7 +179,7 @@ describe('X-Request-Id', () => {
 
 describe('CORS', () => {
   const page = 'https://app.example.org'
-  const doors = [
+  const paths = [
     '/graphql',
     '/uploads',
     '/download/x',
@@ -202,16 +202,16 @@ describe('CORS', () => {
   const corsOf = ({ headers }: Response) =>
     [...headers.keys()].filter((name) => name.startsWith('access-control-'))
 
-  test.each(doors)('no other page reads %s, where none is allowed', async (path) => {
+  test.each(paths)('by default no other origin reads %s', async (path) => {
     for (const method of ['GET', 'OPTIONS']) {
       const response = await open(path, { method, headers: { origin: page, ...preflight } })
       expect(corsOf(response)).toEqual([])
     }
   })
 
-  test('an allowed page reads every door and its headers, and never with credentials', async () => {
+  test('an allowed origin reads every endpoint and its headers, never with credentials', async () => {
     const other = await withOrigins()
-    for (const path of doors) {
+    for (const path of paths) {
       const response = await other.http(path, { headers: { origin: page } })
       const header = (name: string) => response.headers.get(name)
       expect([path, header('access-control-allow-origin')]).toEqual([path, page])
@@ -232,9 +232,9 @@ describe('CORS', () => {
     }
   })
 
-  test('its preflight is answered before any token is asked for', async () => {
+  test('a preflight is answered without a token', async () => {
     const other = await withOrigins()
-    for (const path of doors) {
+    for (const path of paths) {
       const headers = { origin: 'http://localhost:5173', ...preflight }
       const response = await other.http(path, { method: 'OPTIONS', token: null, headers })
       expect([path, response.status]).toEqual([path, 204])
@@ -251,7 +251,7 @@ describe('CORS', () => {
     }
   })
 
-  test('any other page gets nothing, and caches are told that it depends', async () => {
+  test('any other origin gets no CORS headers, and Vary names Origin', async () => {
     const other = await withOrigins()
     const strangers = [
       'https://evil.example',
@@ -261,7 +261,7 @@ describe('CORS', () => {
       `${page}:8443`,
     ]
     for (const origin of strangers)
-      for (const path of doors)
+      for (const path of paths)
         for (const method of ['GET', 'OPTIONS']) {
           const response = await other.http(path, { method, headers: { origin, ...preflight } })
           expect([origin, path, corsOf(response)]).toEqual([origin, path, []])
@@ -269,7 +269,7 @@ describe('CORS', () => {
         }
   })
 
-  test('what a door sets itself stays: the answer to a query, the bytes of a file', async () => {
+  test('endpoints keep the headers that they set themselves: a query’s, a download’s', async () => {
     const other = await withOrigins()
     const { id: workspaceId } = await createWorkspace(other)
     const file = await uploadFile(other, { workspaceId, name: 'a.txt', bytes: 'hello' })
@@ -280,12 +280,12 @@ describe('CORS', () => {
       page,
     ])
     const query = JSON.stringify({ query: '{ __typename }' })
-    const asked = {
+    const requested = {
       method: 'POST',
       body: query,
       headers: { ...headers, 'content-type': 'application/json' },
     }
-    const answer = await other.http('/graphql', asked)
+    const answer = await other.http('/graphql', requested)
     expect([await answer.json(), answer.headers.get('access-control-allow-origin')]).toEqual([
       { data: { __typename: 'Query' } },
       page,
@@ -297,19 +297,19 @@ describe('GraphiQL', () => {
   const page = (headers: Record<string, string> = {}) =>
     open('/graphql', { headers: { ...html, 'accept-encoding': 'identity', ...headers } })
 
-  test('is what a browser gets at /graphql, without a token', async () => {
+  test('is served to browsers at /graphql, without a token', async () => {
     const response = await page()
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
     const text = await response.text()
     expect(Buffer.byteLength(text)).toBe(Number(response.headers.get('content-length')))
     expect(text).toContain('<title>Holdall</title>')
-    // Those who ask for JSON get JSON.
+    // Clients that accept JSON get JSON.
     const json = await holdall.http('/graphql?query={__typename}')
     expect(json.headers.get('content-type')).toContain('json')
   })
 
-  test('works without a network: nothing in the page comes from elsewhere', async () => {
+  test('works offline: the page loads nothing from elsewhere', async () => {
     const response = await page()
     const text = await response.text()
     const markup = text.replace(/<(script|style)\b([^>]*)>[\s\S]*?<\/\1>/g, '<$1$2>')
@@ -318,14 +318,14 @@ describe('GraphiQL', () => {
     )
     expect(wanted.filter((to = '') => !/^(data|blob):/.test(to))).toEqual([])
     expect(text).not.toMatch(/@import\s+(url\()?["']?https?:/)
-    // And where a script tried to, the browser would not let it.
+    // And the policy would block a script that tried.
     const policy = response.headers.get('content-security-policy') ?? ''
     expect(policy).toContain("default-src 'none'")
     expect(policy).toContain("connect-src 'self'")
     expect(policy).not.toMatch(/https?:|\*/)
   })
 
-  test('is sent once: the ETag that comes back is answered 304', async () => {
+  test('is revalidated with 304 by its ETag', async () => {
     const first = await page()
     const etag = first.headers.get('etag') ?? ''
     await first.arrayBuffer()
@@ -340,7 +340,7 @@ describe('GraphiQL', () => {
   test.each([
     ['br', brotliDecompressSync],
     ['gzip', gunzipSync],
-  ] as const)('is compressed for who takes %s', async (encoding, unpack) => {
+  ] as const)('is compressed for clients that accept %s', async (encoding, unpack) => {
     const raw = await rawRequest(holdall, 'GET', '/graphql', {
       Accept: 'text/html',
       'Accept-Encoding': encoding,
@@ -359,7 +359,7 @@ describe('GraphiQL', () => {
     expect(packed.length).toBeLessThan(text.length / 3)
   })
 
-  test('HEAD says the same as GET and sends nothing', async () => {
+  test('HEAD returns the headers of GET without a body', async () => {
     const response = await open('/graphql', {
       method: 'HEAD',
       headers: { ...html, 'accept-encoding': 'identity' },
@@ -369,7 +369,7 @@ describe('GraphiQL', () => {
     expect((await response.arrayBuffer()).byteLength).toBe(0)
   })
 
-  test('its tabs walk through the main job, with operations that the schema knows', async () => {
+  test('its tabs contain valid operations for the main tasks', async () => {
     const text = await (await page()).text()
     for (const { query, variables = {} } of steps) {
       const document = parse(query)

@@ -5,7 +5,7 @@ import { openAuthFailureLog } from '../../src/http/limits/auth-failures.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
 import { serverAt } from '../support/server-at.ts'
 
-test('a token that opens nothing is logged at warn, with the address and without the token', async () => {
+test('an invalid token is logged at warn, with the address and without the token', async () => {
   const env = {
     DATA_DIR: await emptyFolder(),
     LOG_LEVEL: 'warn',
@@ -13,7 +13,7 @@ test('a token that opens nothing is logged at warn, with the address and without
     ADMIN_TOKEN: 'chosen-by-the-operator-2025',
   }
   const process = await startProcess(env)
-  const guess = 'hld_guessed-by-somebody-else'
+  const guess = 'hld_guessed-by-an-attacker'
   const ask = (address: string, token: string | null = guess) =>
     serverAt(process.url, env.ADMIN_TOKEN).http('/graphql', {
       method: 'POST',
@@ -36,14 +36,14 @@ test('a token that opens nothing is logged at warn, with the address and without
     .map((line) => JSON.parse(line))
   const of = (address: string) => failed.filter((line) => line.address === address)
   expect(of('203.0.113.7')[0]).toMatchObject({ level: 40, unlogged: 0 })
-  // Forty take no forty seconds.
+  // Forty failures are not delayed by forty seconds.
   expect(of('203.0.113.7').length).toBeLessThan(10)
   expect(of('203.0.113.8')).toHaveLength(1)
   expect(of('203.0.113.9')).toEqual([])
   expect(err).not.toContain(guess)
 })
 
-/** The log of failures under a clock, and the lines that it has written. */
+/** The failure log with a fake clock, and the lines that it has written. */
 function openLog() {
   const lines: { address: string; unlogged: number }[] = []
   const stream = new Writable({
@@ -57,7 +57,7 @@ function openLog() {
   return { lines, clock, note }
 }
 
-test('an address has one line a second, which counts those that have none', () => {
+test('an address gets one line a second, with a count of the failures left out', () => {
   const { lines, clock, note } = openLog()
   for (let i = 0; i < 100; i++) {
     note('203.0.113.7')

@@ -20,7 +20,7 @@ let editor: Person
 
 const png = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex')
 
-// Nothing here changes what these tests look at. A minute lies between one entry and the next.
+// No test changes these entries, which are created one minute apart.
 beforeAll(async () => {
   holdall = await startTestServer({ now: () => now })
   ;({ id: workspaceId } = await createWorkspace(holdall))
@@ -169,7 +169,7 @@ const cases: [string, object, string[]][] = [
 
 test.each(cases)('%s', async (_, filter, paths) => {
   expect(await found(filter)).toEqual([...paths].sort())
-  // What a folder holds directly is filtered by the same rule.
+  // A folder's direct children are filtered by the same rules.
   const [inRoot, inResults] = [await foundIn('', filter), await foundIn('results', filter)]
   expect(inRoot).toEqual(paths.filter((path) => !path.includes('/')).sort())
   expect(inResults).toEqual(paths.filter((path) => /^results\/[^/]+$/.test(path)).sort())
@@ -183,7 +183,7 @@ test('createdBy', async () => {
 })
 
 describe('within', () => {
-  test('is a subtree, without the folder itself', async () => {
+  test('selects a subtree, without the folder itself', async () => {
     const within = await idOf('results')
     const below = everything.filter((path) => path.startsWith('results/')).sort()
     expect(await found({ within })).toEqual(below)
@@ -193,7 +193,7 @@ describe('within', () => {
     expect(await foundIn('results2', { within })).toEqual([])
   })
 
-  test('is a folder of this workspace', async () => {
+  test('takes a folder of this workspace', async () => {
     const other = await createWorkspace(holdall, { name: 'Other' })
     for (const within of [other.root.id, await idOf('notes'), `fld_${'0'.repeat(32)}`]) {
       const { errors } = await holdall.graphql(
@@ -223,7 +223,7 @@ test('the entries of a tag are filtered by the same rules', async () => {
   expect(tag.entries.totalCount).toBe(2)
 })
 
-test('S18: the trash by the paths that were, literally and in any case', async () => {
+test('S18: the trash is filtered by original paths, literally and ignoring case', async () => {
   const other = await createWorkspace(holdall, { name: 'Trashing' })
   const box = await createFolder(holdall, { workspaceId: other.id, name: 'Data' })
   const inside = { workspaceId: other.id, folderId: box.id }
@@ -249,7 +249,7 @@ test.each<[string[], object]>([
   [['tags', 'allOf'], { tags: { allOf: Array.from({ length: 101 }, (_, i) => `${i}`) } }],
   [['nameContains'], { nameContains: 'x'.repeat(20_001) }],
   [['pathPrefix'], { pathPrefix: 'ä'.repeat(10_001) }],
-])('refused is too much of %j', async (path, filter) => {
+])('rejects too many %j', async (path, filter) => {
   const { errors, data } = await holdall.graphql(
     `query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) {
       entries(filter: $filter) { totalCount } trash(filter: $filter) { totalCount } } }`,
@@ -260,7 +260,7 @@ test.each<[string[], object]>([
   expect(errors?.[0]).toMatchObject(problem)
 })
 
-test('S18: a NUL in what is looked for finds nothing or is refused, and is never a fault of the house', async () => {
+test('S18: a NUL in a filter finds nothing or is rejected, and is never an internal error', async () => {
   const query = `query ($id: ID!, $text: String!) { workspace(by: { id: $id }) {
     search(query: $text, first: 1) { totalCount } entries(filter: { nameContains: $text }, first: 1) { totalCount } } }`
   const { status, data, errors } = await holdall.graphql(query, { id: workspaceId, text: 'a\0b' })

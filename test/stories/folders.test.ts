@@ -12,7 +12,7 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
+import { errorOf, expectItemsRefused, expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -38,7 +38,7 @@ const fieldOf = (path: string[], message = expect.any(String)) => ({
 })
 
 describe('createFolder', () => {
-  test('makes one in the root, in a folder by its id, and in a folder by its path', async () => {
+  test('creates one in the root, in a folder by its id, and in a folder by its path', async () => {
     const data = await folder('Data')
     const raw = await createFolder(holdall, { parent: { id: data.id }, name: 'Raw' })
     const parent = { path: { workspaceId, path: 'data/raw' } }
@@ -52,7 +52,7 @@ describe('createFolder', () => {
     })
   })
 
-  test('takes a description, tags and metadata along, and says who made it', async () => {
+  test('takes description, tags and metadata, and records its creator', async () => {
     const input = {
       workspaceId,
       name: 'Plates',
@@ -75,7 +75,7 @@ describe('createFolder', () => {
     expect(made.metadata).toEqual({ run: 7, operator: { name: 'Ada' } })
   })
 
-  test('makes the folders on the way when it is told to, and only those that are missing', async () => {
+  test('creates missing parents with createParents', async () => {
     const raw = await folder('Data/Raw', { createParents: true })
     const plates = await folder('data/RAW/Plates/', { createParents: true })
     expect(plates.path).toBe('Data/Raw/Plates')
@@ -83,21 +83,21 @@ describe('createFolder', () => {
     expect(await namesIn(root)).toEqual(['Data'])
   })
 
-  test('refuses a name with a slash where it was not told to', async () => {
-    expect(await refused(holdall, 'createFolder', { workspaceId, name: 'Data/Raw' })).toMatchObject(
-      fieldOf(['name'], 'a name has no "/"'),
-    )
+  test('rejects a name with a slash without createParents', async () => {
+    expect(
+      await expectRefused(holdall, 'createFolder', { workspaceId, name: 'Data/Raw' }),
+    ).toMatchObject(fieldOf(['name'], 'a name has no "/"'))
   })
 
   test.each(['/', '/Data', 'Data//Raw', 'Data/../Raw', '../Data', 'Data/.', 'Data/..\\Raw'])(
-    'S1: refuses the way %j',
+    'S1: rejects the path %j',
     async (name) => {
       const input = { workspaceId, name, createParents: true }
-      expect(await refused(holdall, 'createFolder', input)).toMatchObject(fieldOf(['name']))
+      expect(await expectRefused(holdall, 'createFolder', input)).toMatchObject(fieldOf(['name']))
     },
   )
 
-  test('makes a tree in a dozen aliases of one request, and finds it there the second time', async () => {
+  test('creates a tree in a dozen aliases of one request, and finds it the second time', async () => {
     const paths = `Protocols/Published Protocols/Drafts Data/Raw Data/Processed Images/Microscopy
       Images/Gels Documents/Papers Documents/Presentations`.split(/\s+/)
     const mutation = paths.map(
@@ -112,42 +112,45 @@ describe('createFolder', () => {
     expect(await totalsOf(holdall, root)).toEqual({ bytes: 0, fileCount: 0, folderCount: 12 })
   })
 
-  test('F14: of one path twenty times at once makes each folder once', async () => {
+  test('F14: twenty concurrent requests for one path create each folder once', async () => {
     const input = { createParents: true, onConflict: 'NEW_VERSION' }
     const made = await Promise.all(Array.from({ length: 20 }, () => folder('a/b/c', input)))
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
     expect(await totalsOf(holdall, root)).toMatchObject({ folderCount: 3 })
   })
 
-  test('refuses what it cannot stand in', async () => {
+  test('rejects an invalid parent', async () => {
     const input = { name: 'x' }
-    const nowhere = await refused(holdall, 'createFolder', input)
+    const nowhere = await expectRefused(holdall, 'createFolder', input)
     expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'workspaceId or parent is required'))
     const { id } = await file('a.txt')
-    const inFile = await refused(holdall, 'createFolder', { ...input, parent: { id } })
+    const inFile = await expectRefused(holdall, 'createFolder', { ...input, parent: { id } })
     expect(inFile).toMatchObject({ code: 'INVALID_STATE', state: 'FILE', path: ['parent'] })
     const unknown = { path: { workspaceId, path: 'nowhere' } }
-    const inNothing = await refused(holdall, 'createFolder', { ...input, parent: unknown })
+    const inNothing = await expectRefused(holdall, 'createFolder', { ...input, parent: unknown })
     expect(inNothing).toMatchObject({ code: 'NOT_FOUND', id: 'nowhere', path: ['parent'] })
     const gone = await folder('gone')
     await trashEntries(holdall, gone)
-    const inTrash = await refused(holdall, 'createFolder', { ...input, parent: { id: gone.id } })
+    const inTrash = await expectRefused(holdall, 'createFolder', {
+      ...input,
+      parent: { id: gone.id },
+    })
     expect(inTrash).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED', path: ['parent'] })
     const onFile = { workspaceId, name: 'a.txt/b', createParents: true }
-    expect(await refused(holdall, 'createFolder', onFile)).toMatchObject({ state: 'FILE' })
+    expect(await expectRefused(holdall, 'createFolder', onFile)).toMatchObject({ state: 'FILE' })
   })
 
   test.each([
     ['description', { description: 'x'.repeat(10_001) }],
     ['tags', { tags: ['x'.repeat(65)] }],
     ['tags', { tags: Array.from({ length: 51 }, (_, i) => `tag ${i}`) }],
-  ])('refuses a %s that is too long', async (field, more) => {
+  ])('rejects a %s that is too long', async (field, more) => {
     const input = { workspaceId, name: 'x', ...more }
-    expect(await refused(holdall, 'createFolder', input)).toMatchObject(fieldOf([field]))
+    expect(await expectRefused(holdall, 'createFolder', input)).toMatchObject(fieldOf([field]))
   })
 })
 
-describe('where the name is taken', () => {
+describe('on a name conflict', () => {
   const again = (onConflict: string, name = 'PLATES') => ({ workspaceId, name, onConflict })
   let plates: { id: string }
   beforeEach(async () => {
@@ -155,8 +158,8 @@ describe('where the name is taken', () => {
     await folder('plates (2)')
   })
 
-  test('FAIL names what is there, and a name that is free', async () => {
-    expect(await refused(holdall, 'createFolder', again('FAIL'))).toMatchObject({
+  test('FAIL reports the existing entry, and a free name', async () => {
+    expect(await expectRefused(holdall, 'createFolder', again('FAIL'))).toMatchObject({
       code: 'NAME_CONFLICT',
       suggestedName: 'PLATES (3)',
       existing: { id: plates.id, name: 'plates' },
@@ -169,12 +172,12 @@ describe('where the name is taken', () => {
     expect((await createFolder(holdall, again('RENAME'))).name).toBe('PLATES (4)')
   })
 
-  test('NEW_VERSION answers with the folder that is there', async () => {
+  test('NEW_VERSION returns the existing folder', async () => {
     const same = await createFolder(holdall, again('NEW_VERSION'))
     expect(same).toMatchObject({ id: plates.id, name: 'plates', revision: 1 })
   })
 
-  test('REPLACE puts what is there in the trash', async () => {
+  test('REPLACE trashes the existing entry', async () => {
     const other = await createFolder(holdall, again('REPLACE'))
     expect(other).toMatchObject({ name: 'PLATES', path: 'PLATES' })
     expect(await namesIn(root)).toEqual(['PLATES', 'plates (2)'])
@@ -183,13 +186,13 @@ describe('where the name is taken', () => {
     })
   })
 
-  test('by a file: FAIL and NEW_VERSION say so, RENAME and REPLACE do as told', async () => {
+  test('with a file FAIL and NEW_VERSION fail, RENAME and REPLACE succeed', async () => {
     const data = await file('data')
-    expect(await refused(holdall, 'createFolder', again('FAIL', 'data'))).toMatchObject({
+    expect(await expectRefused(holdall, 'createFolder', again('FAIL', 'data'))).toMatchObject({
       existing: { id: data.id },
       suggestedName: 'data (2)',
     })
-    const same = await refused(holdall, 'createFolder', again('NEW_VERSION', 'data'))
+    const same = await expectRefused(holdall, 'createFolder', again('NEW_VERSION', 'data'))
     expect(same).toMatchObject({ code: 'INVALID_STATE', state: 'FILE' })
     expect((await createFolder(holdall, again('RENAME', 'data'))).name).toBe('data (2)')
     expect((await createFolder(holdall, again('REPLACE', 'data'))).name).toBe('data')
@@ -203,37 +206,39 @@ describe('S2: 2,400 bytes of path', () => {
   const long = (count: number) => Array.from({ length: count }, () => 'ä'.repeat(125)).join('/')
   const tooLong = { code: 'INVALID_INPUT', message: expect.stringContaining('2400 bytes') }
 
-  test('are what a folder may have, and no more, however it comes to them', async () => {
+  test('are the limit of a folder, for every operation', async () => {
     const nine = await folder(long(9), { createParents: true })
     const more = { parent: { id: nine.id }, name: 'x'.repeat(141) }
-    expect(await refused(holdall, 'createFolder', more)).toMatchObject(tooLong)
+    expect(await expectRefused(holdall, 'createFolder', more)).toMatchObject(tooLong)
     const last = await folder('x'.repeat(140), { parent: { id: nine.id } })
     expect(await entryByPath(holdall, workspaceId, last.path)).toMatchObject({ id: last.id })
     const top = await entryByPath(holdall, workspaceId, 'ä'.repeat(125))
     const renamed = { entry: { id: top?.id }, name: 'ä'.repeat(126) }
-    expect(await refused(holdall, 'updateEntry', renamed)).toMatchObject(tooLong)
+    expect(await expectRefused(holdall, 'updateEntry', renamed)).toMatchObject(tooLong)
     const other = await folder('other')
     const input = { entries: [{ entry: { id: top?.id } }], destination: { id: other.id } }
     for (const name of ['moveEntries', 'copyEntries']) {
-      const [problem] = await itemsRefused(holdall, name, { ...input, mode: 'BEST_EFFORT' })
+      const [problem] = await expectItemsRefused(holdall, name, { ...input, mode: 'BEST_EFFORT' })
       expect(problem).toMatchObject(tooLong)
     }
-    // A file lies where it can be named, too.
+    // A file must have a path, too.
     expect(await file('y'.repeat(255), { folderId: last.id })).toMatchObject({
       name: 'y'.repeat(255),
     })
   })
 })
 
-describe('S2: 64 folders deep', () => {
-  test('is as deep as folders go; files still find their place there', async () => {
+describe('S2: 64 levels of folders', () => {
+  test('are the limit; files may still be in the last folder', async () => {
     const deepest = await folder(deep(64), { createParents: true })
     const more = { workspaceId, name: deep(65), createParents: true }
-    expect(await refused(holdall, 'createFolder', more)).toMatchObject(
+    expect(await expectRefused(holdall, 'createFolder', more)).toMatchObject(
       fieldOf(['name'], expect.stringContaining('64')),
     )
     const below = { parent: { id: deepest.id }, name: 'x' }
-    expect(await refused(holdall, 'createFolder', below)).toMatchObject({ code: 'INVALID_INPUT' })
+    expect(await expectRefused(holdall, 'createFolder', below)).toMatchObject({
+      code: 'INVALID_INPUT',
+    })
     const made = await file('a.txt', { folderId: deepest.id })
     expect(made.path).toBe(`${deep(64)}/a.txt`)
     expect(await entryByPath(holdall, workspaceId, made.path)).toMatchObject({ id: made.id })
@@ -242,7 +247,7 @@ describe('S2: 64 folders deep', () => {
     expect(ancestors.at(-1)).toEqual({ path: deep(64) })
   })
 
-  test('is the end for what is moved or copied with what it holds', async () => {
+  test('are the limit for moved and copied trees', async () => {
     const deepest = await folder(deep(62), { createParents: true })
     const two = await folder('a/b', { createParents: true })
     const three = await folder('x/y/z', { createParents: true })
@@ -272,7 +277,7 @@ describe('S2: 64 folders deep', () => {
 })
 
 describe('entryByPath', () => {
-  test('finds the root, folders and files, whatever the case and the form of the path', async () => {
+  test('finds the root, folders and files, ignoring case and normalisation', async () => {
     const folderId = (await folder('Data/Größe', { createParents: true })).id
     const made = await file('Plate 1+#%2F?.csv', { folderId })
     const at = async (path: string) => (await entryByPath(holdall, workspaceId, path))?.id ?? null
@@ -293,7 +298,7 @@ describe('entryByPath', () => {
   })
 
   test.each(['/Data', 'Data//x', '../Data', 'a\0'])(
-    'S1: says what is wrong with %j',
+    'S1: reports what is wrong with %j',
     async (path) => {
       const query =
         'query ($id: ID!, $path: String!) { workspace(by: { id: $id }) { entryByPath(path: $path) { id } } }'
@@ -303,7 +308,7 @@ describe('entryByPath', () => {
   )
 })
 
-test('totals count what lies below, however deep, and follow every change', async () => {
+test('totals include all levels below, and follow every change', async () => {
   const a = await folder('a')
   const b = await folder('a/b', { createParents: true })
   const c = await folder('a/b/c', { createParents: true })
@@ -336,7 +341,7 @@ describe('updateEntry', () => {
   const update = async (input: object) =>
     (await act(holdall, 'updateEntry', { ...input }, fields)).entry
 
-  test('changes what is given, keeps what is absent, and clears by null', async () => {
+  test('changes the given fields, keeps absent ones, and clears by null', async () => {
     const { id } = await folder('a', { description: 'one', tags: ['red'], metadata: { run: 1 } })
     expect(await update({ entry: { id }, name: 'b' })).toEqual({
       id,
@@ -361,7 +366,7 @@ describe('updateEntry', () => {
     })
   })
 
-  test('S36: merges metadata shallowly, takes a key away by null, up to 64 KiB in all', async () => {
+  test('S36: merges metadata shallowly, removes a key by null, up to 64 KiB in total', async () => {
     const entry = { path: { workspaceId, path: 'a' } }
     await folder('a', { metadata: { run: 1, who: { name: 'Ada', age: 36 }, note: 'x' } })
     const merged = await update({
@@ -371,15 +376,15 @@ describe('updateEntry', () => {
     expect(merged.metadata).toEqual({ run: 1, who: { name: 'Bob' }, list: [null] })
     await update({ entry, metadata: { long: 'x'.repeat(60_000) } })
     const more = { entry, metadata: { more: 'x'.repeat(6000) } }
-    expect(await refused(holdall, 'updateEntry', more)).toMatchObject(fieldOf(['metadata']))
+    expect(await expectRefused(holdall, 'updateEntry', more)).toMatchObject(fieldOf(['metadata']))
     expect((await update({ entry, metadata: { ...more.metadata, long: null } })).revision).toBe(4)
   })
 
-  test('with an expectedRevision refuses what somebody else has changed since', async () => {
+  test('with an expectedRevision rejects a stale revision', async () => {
     const { id } = await folder('a')
     const stale = { entry: { id }, name: 'c', expectedRevision: 1 }
     expect((await update({ ...stale, name: 'b' })).revision).toBe(2)
-    expect(await refused(holdall, 'updateEntry', stale)).toMatchObject({
+    expect(await expectRefused(holdall, 'updateEntry', stale)).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 1,
       actualRevision: 2,
@@ -387,17 +392,17 @@ describe('updateEntry', () => {
     })
   })
 
-  test('of the same revision ten times at once succeeds once', async () => {
+  test('succeeds once for ten concurrent requests with one revision', async () => {
     const { id } = await folder('a')
     const tries = Array.from({ length: 10 }, (_, i) =>
-      problemOf(holdall, 'updateEntry', { entry: { id }, name: `a${i}`, expectedRevision: 1 }),
+      errorOf(holdall, 'updateEntry', { entry: { id }, name: `a${i}`, expectedRevision: 1 }),
     )
     const codes = (await Promise.all(tries)).map(({ code }) => code)
     expect(codes.filter((code) => code === 'STALE_REVISION')).toHaveLength(9)
     expect(await lookUp(holdall, { id }, 'revision')).toMatchObject({ revision: 2 })
   })
 
-  test('renames a folder, and what lies below has its new path at once', async () => {
+  test('renames a folder, and the paths below it change at once', async () => {
     const { id } = await folder('a/b', { createParents: true })
     const made = await file('1.txt', { folderId: id })
     await update({ entry: { path: { workspaceId, path: 'a' } }, name: 'Ä 100%' })
@@ -407,7 +412,7 @@ describe('updateEntry', () => {
     expect(await entryByPath(holdall, workspaceId, 'ä 100%/b/1.txt')).toMatchObject({ id: made.id })
   })
 
-  test('several times in one request shows each time what is so by then', async () => {
+  test('several times in one request returns each intermediate state', async () => {
     const a = await folder('a')
     const made = await file('1.txt', { folderId: a.id })
     const rename = (name: string) =>
@@ -430,21 +435,21 @@ describe('updateEntry', () => {
     })
   })
 
-  test('refuses a name that is taken, with one that is free', async () => {
+  test('rejects a name that is taken, and suggests one', async () => {
     await folder('a')
     const b = await folder('b')
-    expect(await refused(holdall, 'updateEntry', { entry: { id: b.id }, name: 'A' })).toMatchObject(
-      {
-        code: 'NAME_CONFLICT',
-        suggestedName: 'A (2)',
-        path: ['name'],
-      },
-    )
+    expect(
+      await expectRefused(holdall, 'updateEntry', { entry: { id: b.id }, name: 'A' }),
+    ).toMatchObject({
+      code: 'NAME_CONFLICT',
+      suggestedName: 'A (2)',
+      path: ['name'],
+    })
   })
 
-  test('describes the root, and does not rename it', async () => {
+  test('changes the description of the root, and not its name', async () => {
     expect(await update({ entry: root, description: 'all' })).toMatchObject({ description: 'all' })
-    const renamed = await refused(holdall, 'updateEntry', { entry: root, name: 'x' })
+    const renamed = await expectRefused(holdall, 'updateEntry', { entry: root, name: 'x' })
     expect(renamed).toMatchObject({ code: 'INVALID_STATE', state: 'ROOT' })
   })
 
@@ -452,9 +457,9 @@ describe('updateEntry', () => {
     ['name', { name: '..' }],
     ['description', { description: 'x'.repeat(10_001) }],
     ['tags', { tags: ['a\nb'] }],
-  ])('names the field where %s is wrong', async (field, more) => {
+  ])('names the field of an invalid %s', async (field, more) => {
     const { id } = await folder('a')
     const input = { entry: { id }, ...more }
-    expect(await refused(holdall, 'updateEntry', input)).toMatchObject(fieldOf([field]))
+    expect(await expectRefused(holdall, 'updateEntry', input)).toMatchObject(fieldOf([field]))
   })
 })

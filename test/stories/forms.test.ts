@@ -14,8 +14,8 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { giveToken, invite } from '../support/people.ts'
-import { unchanged } from '../support/refusals.ts'
+import { createToken, invite } from '../support/people.ts'
+import { expectUnchanged } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { rawRequest, until } from '../support/tus.ts'
 
@@ -28,7 +28,7 @@ async function open(env: Record<string, string> = {}, workspace: object = {}) {
   return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
 
-/** curl -F, as people type it: status and JSON. */
+/** Runs `curl -F …`. Returns the status and the JSON. */
 async function curl(holdall: TestServer, ...args: string[]) {
   const always = ['-s', '-w', '\n%{http_code}', '-H', `Authorization: Bearer ${holdall.token}`]
   const { stdout } = await run('curl', [...always, ...args, `${holdall.url}/files`])
@@ -36,8 +36,8 @@ async function curl(holdall: TestServer, ...args: string[]) {
   return { status: Number(status), body: JSON.parse(body) }
 }
 
-/** A form as it goes over the wire, up to the end of the file's bytes, and what closes it. */
-function wire(fields: Record<string, string>, bytes: Buffer | string, name = 'a.bin') {
+/** A form as raw bytes: the head up to the end of the file, and the end. */
+function rawForm(fields: Record<string, string>, bytes: Buffer | string, name = 'a.bin') {
   const lines = Object.entries(fields).map(
     ([field, value]) =>
       `--b\r\nContent-Disposition: form-data; name="${field}"\r\n\r\n${value}\r\n`,
@@ -49,7 +49,7 @@ function wire(fields: Record<string, string>, bytes: Buffer | string, name = 'a.
 const boundary = { 'Content-Type': 'multipart/form-data; boundary=b' }
 
 const staged = async (holdall: TestServer) => (await keysOf(holdall, 'staged')).length
-async function nothingLeft(holdall: TestServer, workspaceId: string) {
+async function expectNothingLeft(holdall: TestServer, workspaceId: string) {
   await until(async () => (await staged(holdall)) === 0)
   expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
@@ -59,7 +59,7 @@ async function nothingLeft(holdall: TestServer, workspaceId: string) {
   })
 }
 
-test('one curl line makes a file, its fields before the file or behind it', async () => {
+test('one curl command creates a file, with fields before or after the file', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const source = join(holdall.dir, 'numbers.csv')
@@ -103,7 +103,7 @@ test('one curl line makes a file, its fields before the file or behind it', asyn
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 3 })
 })
 
-test('the answer says where the file is', async () => {
+test('the response contains the path and URLs of the file', async () => {
   await using here = await open()
   const file = { name: 'a.txt', bytes: 'hello' }
   const { headers, body } = await postForm(here.holdall, { file, workspaceId: here.workspaceId })
@@ -111,7 +111,7 @@ test('the answer says where the file is', async () => {
   expect(await (await here.holdall.http(headers.get('location') ?? '')).text()).toBe('hello')
 })
 
-test('B19: names of every kind come through, from browsers and from curl', async () => {
+test('B19: names of every kind arrive unchanged, from browsers and from curl', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const names = [
@@ -141,7 +141,7 @@ test('B19: names of every kind come through, from browsers and from curl', async
   }
 })
 
-test('filename* is UTF-8 and goes first; folders in a file name count for nothing', async () => {
+test('filename* is UTF-8 and takes precedence; folders in a file name are ignored', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const send = async (params: string) => {
@@ -159,7 +159,7 @@ test('filename* is UTF-8 and goes first; folders in a file name count for nothin
   expect(await send('filename="C:\\up\\x.txt"')).toBe('x.txt')
 })
 
-test('what is said in the query counts where no field says it', async () => {
+test('query parameters apply where the form has no such field', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
@@ -168,7 +168,7 @@ test('what is said in the query counts where no field says it', async () => {
   expect(body).toMatchObject({ path: 'from query/field.txt', tags: ['one', 'two'] })
 })
 
-test('folderId, with folders below it; root is the root', async () => {
+test('folderId, with folders below it; the root by default', async () => {
   await using here = await open({}, { autoFile: true })
   const { holdall, workspaceId } = here
   const box = await createFolder(holdall, { workspaceId, name: 'Box' })
@@ -181,21 +181,21 @@ test('folderId, with folders below it; root is the root', async () => {
   expect(await put({})).toBe('drive/image/a.png')
 })
 
-test('a token that is bound to a workspace need not name it', async () => {
+test('a token bound to a workspace need not name it', async () => {
   await using here = await open()
   const { token } = await invite(here.holdall, here.workspaceId)
   const { status } = await postForm(here.holdall, { file: { name: 'a', bytes: 'x' } }, { token })
   expect(status).toBe(201)
 })
 
-test('a file without a byte is a file', async () => {
+test('an empty file is a file', async () => {
   await using here = await open()
   const file = { name: 'empty', bytes: '' }
   const { status, body } = await postForm(here.holdall, { file, workspaceId: here.workspaceId })
   expect([status, body.size, body.sha256]).toEqual([201, 0, sha256('')])
 })
 
-test('onConflict decides about a name that is taken', async () => {
+test('onConflict decides on a name conflict', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const put = (bytes: string, more: Record<string, string> = {}) =>
@@ -209,28 +209,28 @@ test('onConflict decides about a name that is taken', async () => {
   expect((await download(holdall, first.body.id)).toString()).toBe('three')
 })
 
-test('sha256: right bytes are taken, others leave nothing', async () => {
+test('sha256: matching bytes are accepted, others leave nothing behind', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'hello' }
   const wrong = await postForm(holdall, { file, workspaceId, sha256: sha256('hallo') })
   expect(wrong).toMatchObject({ status: 460, body: { code: 'CHECKSUM_MISMATCH' } })
-  await nothingLeft(holdall, workspaceId)
+  await expectNothingLeft(holdall, workspaceId)
   expect((await postForm(holdall, { file, workspaceId, sha256: sha256('hello') })).status).toBe(201)
 })
 
-test('who may not is told before any byte is kept', async () => {
+test('forbidden requests are refused before any byte is stored', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
   const foreign = await createWorkspace(holdall)
   const viewer = await invite(holdall, workspaceId, 'VIEWER')
-  const reader = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  const reader = await createToken(holdall, { scopes: ['FILES_READ'] })
   const as = async (token: string | null, named = workspaceId) => {
     const { status, body } = await postForm(holdall, { file, workspaceId: named }, { token })
     return [status, body.code]
   }
-  await unchanged(holdall, async () => {
+  await expectUnchanged(holdall, async () => {
     expect(await as(null)).toEqual([401, 'UNAUTHENTICATED'])
     expect(await as('hld_wrong')).toEqual([401, 'UNAUTHENTICATED'])
     expect(await as(viewer.token)).toEqual([403, 'FORBIDDEN'])
@@ -240,19 +240,23 @@ test('who may not is told before any byte is kept', async () => {
   })
 })
 
-test('a form that is none, or asks for what cannot be, is refused and leaves nothing', async () => {
+test('an invalid form is rejected, and leaves nothing behind', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const file = { name: 'a.txt', bytes: 'x' }
-  const said = async (more: Record<string, string>) => {
+  const errorFor = async (more: Record<string, string>) => {
     const { status, body } = await postForm(holdall, { file, workspaceId, ...more })
     return [status, body.code, body.path]
   }
-  expect(await said({ path: '../up' })).toEqual([400, 'INVALID_INPUT', ['path']])
-  expect(await said({ name: 'a/b' })).toEqual([400, 'INVALID_INPUT', ['name']])
-  expect(await said({ folderId: 'fld_unknown' })).toEqual([404, 'NOT_FOUND', undefined])
-  expect(await said({ tags: 'x'.repeat(65) })).toEqual([400, 'INVALID_INPUT', ['tags']])
-  expect(await said({ description: 'x'.repeat(70_000) })).toEqual([400, 'BAD_REQUEST', undefined])
+  expect(await errorFor({ path: '../up' })).toEqual([400, 'INVALID_INPUT', ['path']])
+  expect(await errorFor({ name: 'a/b' })).toEqual([400, 'INVALID_INPUT', ['name']])
+  expect(await errorFor({ folderId: 'fld_unknown' })).toEqual([404, 'NOT_FOUND', undefined])
+  expect(await errorFor({ tags: 'x'.repeat(65) })).toEqual([400, 'INVALID_INPUT', ['tags']])
+  expect(await errorFor({ description: 'x'.repeat(70_000) })).toEqual([
+    400,
+    'BAD_REQUEST',
+    undefined,
+  ])
   const raw = async (body: string, headers: Record<string, string> = boundary) => {
     const query = `?workspaceId=${workspaceId}`
     return (await holdall.http(`/files${query}`, { method: 'POST', headers, body })).status
@@ -260,43 +264,43 @@ test('a form that is none, or asks for what cannot be, is refused and leaves not
   expect(await raw('{}', { 'Content-Type': 'application/json' })).toBe(415)
   expect(await raw('x', { 'Content-Type': 'multipart/form-data' })).toBe(400)
   expect(await raw('no parts at all')).toBe(400)
-  const { head, tail } = wire({}, 'x')
+  const { head, tail } = rawForm({}, 'x')
   expect(await raw(`${head}`)).toBe(400)
   expect(await raw(`${head}\r\n${head}${tail}`)).toBe(400)
   expect(await raw(`${head}${tail}`.replace('name="file"', 'name="data"'))).toBe(400)
   expect((await postForm(holdall, { workspaceId })).body.message).toContain('`file`')
   expect((await postForm(holdall, { file })).body).toMatchObject({ path: ['workspaceId'] })
   expect((await holdall.http('/files')).status).toBe(405)
-  await nothingLeft(holdall, workspaceId)
+  await expectNothingLeft(holdall, workspaceId)
 })
 
-test('A8: the largest is taken; a byte more is 413 before the form has ended, and names the other way', async () => {
+test('A8: the maximum size is accepted; a byte more is 413 before the form has ended, and names the alternative', async () => {
   await using here = await open({ MAX_FORM_BYTES: '1000000' })
   const { holdall, workspaceId } = here
   const bytes = randomBytes(1_000_001)
   const most = { name: 'most', bytes: bytes.subarray(1) }
   expect((await postForm(holdall, { file: most, workspaceId })).status).toBe(201)
   for (const before of [{ workspaceId }, {}] as Record<string, string>[]) {
-    const { head } = wire(before, bytes)
+    const { head } = rawForm(before, bytes)
     const headers = { ...boundary, 'Content-Length': String(head.length + 500_000) }
     const raw = await rawRequest(holdall, 'POST', '/files', headers)
     await raw.write(head)
-    const { status, headers: told } = await raw.answer()
-    expect([status, told.get('connection')]).toEqual([413, 'close'])
+    const { status, headers: received } = await raw.answer()
+    expect([status, received.get('connection')]).toEqual([413, 'close'])
     expect(raw.received).toContain('createUpload')
   }
   await until(async () => (await staged(holdall)) === 0)
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 })
 
-test('what is announced as far too large is refused before its first byte', async () => {
+test('a declared size above the maximum is refused before the first byte', async () => {
   await using here = await open()
   const headers = { ...boundary, 'Content-Length': '600000000' }
   const raw = await rawRequest(here.holdall, 'POST', '/files', headers)
   expect((await raw.answer()).status).toBe(413)
 })
 
-test('a client that goes on sending hears the refusal all the same', async () => {
+test('a client that keeps sending receives the error', async () => {
   await using here = await open({ MAX_FORM_BYTES: '1000' })
   const { holdall, workspaceId } = here
   const source = join(holdall.dir, 'large')
@@ -313,11 +317,11 @@ test('a client that goes on sending hears the refusal all the same', async () =>
   expect([sent.status, sent.body.code]).toEqual([413, 'FILE_TOO_LARGE'])
 })
 
-test('room is reserved while the bytes come, where the workspace is known by then', async () => {
+test('room is reserved while the bytes arrive, if the workspace is already known', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const bytes = randomBytes(4_000_000)
-  const { head, tail } = wire({ workspaceId }, bytes)
+  const { head, tail } = rawForm({ workspaceId }, bytes)
   const length = String(head.length + tail.length)
   const raw = await rawRequest(holdall, 'POST', '/files', { ...boundary, 'Content-Length': length })
   await raw.write(head.subarray(0, 2_000_000))
@@ -336,36 +340,36 @@ test('room is reserved while the bytes come, where the workspace is known by the
   })
 })
 
-test('a form that breaks off leaves nothing behind', async () => {
+test('an interrupted form leaves nothing behind', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   for (const before of [{ workspaceId }, {}] as Record<string, string>[]) {
-    const { head } = wire(before, randomBytes(3_000_000))
+    const { head } = rawForm(before, randomBytes(3_000_000))
     const headers = { ...boundary, 'Content-Length': '10000000' }
     const raw = await rawRequest(holdall, 'POST', '/files', headers)
     await raw.write(head)
     await until(async () => (await staged(holdall)) === 1)
     raw.socket.destroy()
-    await nothingLeft(holdall, workspaceId)
+    await expectNothingLeft(holdall, workspaceId)
   }
 })
 
-test('507: a full workspace says so before the bytes come, or when it sees how many they are', async () => {
+test('507: a full workspace refuses a form before its bytes, or when their number is known', async () => {
   await using here = await open({}, { quotaBytes: 1_500_000 })
   const { holdall, workspaceId } = here
   const headers = { ...boundary, 'Content-Length': '5000000' }
   const raw = await rawRequest(holdall, 'POST', `/files`, headers)
-  await raw.write(wire({ workspaceId }, 'first bytes').head)
+  await raw.write(rawForm({ workspaceId }, 'first bytes').head)
   expect((await raw.answer()).status).toBe(507)
   const file = { name: 'a', bytes: randomBytes(1_600_000) }
   const late = await postForm(holdall, { file, workspaceId })
   expect(late).toMatchObject({ status: 507, body: { code: 'QUOTA_EXCEEDED' } })
-  await nothingLeft(holdall, workspaceId)
+  await expectNothingLeft(holdall, workspaceId)
   const exact = { name: 'a', bytes: randomBytes(1_500_000) }
   expect((await postForm(holdall, { file: exact, workspaceId })).status).toBe(201)
 })
 
-test('B12, B13: db_commit writes the path into a row; a column that is not there stores nothing', async () => {
+test('B12, B13: db_commit writes the path into a row; an unknown column stores nothing', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const columns = [{ name: 'picture', type: 'FILE_PATH' }]
@@ -380,17 +384,17 @@ test('B12, B13: db_commit writes the path into a row; a column that is not there
   expect((await send('&table_name=scans')).body.path).toEqual(['column_name'])
   expect((await send('&table_name=scans&column_name=nothing')).status).toBe(422)
   expect((await send('&table_name=users&column_name=name')).status).toBe(422)
-  await nothingLeft(holdall, workspaceId)
+  await expectNothingLeft(holdall, workspaceId)
   expect((await send('&table_name=scans&column_name=picture')).status).toBe(201)
   const query = `query ($id: ID!) { workspace(by: { id: $id }) { table(name: "scans") { rows { nodes { values } } } } }`
   const { workspace } = await holdall.ask(query, { id: workspaceId })
   expect(workspace.table.rows.nodes).toMatchObject([{ values: { picture: 'in/a.png' } }])
 })
 
-test('the upload of a form is no way in by other doors, and its end is the end of the form', async () => {
+test('the upload of a form is not accessible otherwise, and ends with the form', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
-  const { head, tail } = wire({ workspaceId }, 'hello')
+  const { head, tail } = rawForm({ workspaceId }, 'hello')
   const length = String(head.length + tail.length)
   const raw = await rawRequest(holdall, 'POST', '/files', { ...boundary, 'Content-Length': length })
   await raw.write(head)
@@ -401,10 +405,10 @@ test('the upload of a form is no way in by other doors, and its end is the end o
   await act(holdall, 'cancelUpload', { uploadId: id }, '__typename')
   await raw.write(tail)
   expect((await raw.answer()).status).toBe(409)
-  await nothingLeft(holdall, workspaceId)
+  await expectNothingLeft(holdall, workspaceId)
 })
 
-test('S25, S34: a form that fails twice, in a header and by its end, is answered 400, and the house lives on', async () => {
+test('S25, S34: a form with two errors, in a header and at its end, is answered 400, and the server continues', async () => {
   await using here = await open()
   const { holdall } = here
   for (const part of [

@@ -2,18 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { children, createWorkspace } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { heard } from '../support/mark-handled.ts'
+import { markHandled } from '../support/mark-handled.ts'
 import { startProcess } from '../support/process.ts'
 import { expectExact } from '../support/recount.ts'
 import { serverAt } from '../support/server-at.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 
-// A process of its own takes its time to start.
+// Starting a process takes time.
 vi.setConfig({ testTimeout: 90_000 })
 
-/** Two servers over one database: one in this process, and one in another, behind a network that can be watched and broken. */
+/**
+ * Two servers over one database: one in this process, and one in another process behind a network that
+ * can be watched and broken.
+ */
 async function openTwo() {
   const env = { MAX_QUERY_COST: '1000000' }
   await using stack = new AsyncDisposableStack()
@@ -41,7 +44,7 @@ async function openTwo() {
 const query = `mutation ($input: CreateFolderInput!) {
   createFolder(input: $input) { ... on CreateFolderPayload { folder { name } } ... on UserError { code } }
 }`
-/** The name of the folder that was made, or the code of what was in the way. */
+/** Creates a folder. Returns its name, or the code of the error. */
 async function makeFolder(holdall: TestServer, workspaceId: string, name: string): Promise<string> {
   const response = await holdall.http('/graphql', {
     method: 'POST',
@@ -54,7 +57,7 @@ async function makeFolder(holdall: TestServer, workspaceId: string, name: string
   )
 }
 
-/** Calls `act` when the text has been sent to the database for the nth time. */
+/** Calls `fn` when `text` has been sent to the database for the nth time. */
 const at = (text: string, nth: number, act: () => void) => {
   let seen = 0
   return (bytes: Buffer) => {
@@ -65,19 +68,19 @@ const at = (text: string, nth: number, act: () => void) => {
 
 describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a transaction', () => {
   test(
-    'which holds a workspace: others go on within seconds, and what it did is whole when it wakes up',
-    timed,
+    'that locks a workspace: others continue within seconds, and its transaction is complete when it wakes up',
+    timingRetries,
     async () => {
       await using all = await openTwo()
       const { holdall, other, process, network, workspace } = all
-      network.judge(at('for no key update', 1, () => process.signal('SIGSTOP')))
-      const asked = makeFolder(other, workspace.id, 'of the one that hangs')
+      network.decideFate(at('for no key update', 1, () => process.signal('SIGSTOP')))
+      const requested = makeFolder(other, workspace.id, 'of the one that hangs')
       await sleep(500)
       const since = performance.now()
       expect(await makeFolder(holdall, workspace.id, 'of another')).toBe('of another')
       expect(performance.now() - since).toBeLessThan(5000)
       process.signal('SIGCONT')
-      expect(await asked).toBe('of the one that hangs')
+      expect(await requested).toBe('of the one that hangs')
       expect((await children(holdall, workspace.root.id)).map(({ name }) => name).sort()).toEqual([
         'of another',
         'of the one that hangs',
@@ -87,14 +90,16 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
   )
 
   test(
-    'with many more that wait for the same workspace: it does not get it, and hang, in each of them in turn',
-    timed,
+    'among many that wait for the same workspace, in each of them in turn',
+    timingRetries,
     async () => {
       await using all = await openTwo()
       const { holdall, other, process, network, workspace } = all
-      network.judge(at('for no key update', 8, () => process.signal('SIGSTOP')))
+      network.decideFate(at('for no key update', 8, () => process.signal('SIGSTOP')))
       const names = Array.from({ length: 30 }, (_, i) => `F${i}`)
-      const asked = heard(Promise.all(names.map((name) => makeFolder(other, workspace.id, name))))
+      const requested = markHandled(
+        Promise.all(names.map((name) => makeFolder(other, workspace.id, name))),
+      )
       await sleep(500)
       const since = performance.now()
       let answer = ''
@@ -104,9 +109,9 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
       }
       expect(performance.now() - since).toBeLessThan(5000)
       process.signal('SIGCONT')
-      const answers = await asked
+      const answers = await requested
       const there = (await children(holdall, workspace.root.id)).map(({ name }) => name)
-      // One may not know what became of its commit, and says so.
+      // One may not know the result of its commit, and reports that.
       const done = answers.filter((name) => name !== 'UNAVAILABLE')
       expect(done.length).toBeGreaterThan(20)
       expect(there).toEqual(expect.arrayContaining(done))
@@ -114,7 +119,7 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
     },
   )
 
-  test('the wait for a workspace is a metric', async () => {
+  test('the wait for a workspace lock is a metric', async () => {
     await using holdall = await startTestServer({ env: { METRICS: 'open' } })
     await createWorkspace(holdall)
     const text = await (await holdall.http('/metrics')).text()
@@ -122,42 +127,39 @@ describe.runIf(database === 'PostgreSQL')('F10: a process that hangs inside a tr
   })
 })
 
-describe.runIf(database === 'PostgreSQL')(
-  'F7: a network that drops what is sent, and says nothing',
-  () => {
-    test(
-      'inside a transaction: others go on, and it is begun again over another connection',
-      timed,
-      async () => {
-        await using all = await openTwo()
-        const { holdall, other, network, workspace } = all
-        network.judge(at('for no key update', 1, () => network.blackHole()))
-        const since = performance.now()
-        const asked = makeFolder(other, workspace.id, 'over a black hole')
-        await sleep(300)
-        expect(await makeFolder(holdall, workspace.id, 'of another')).toBe('of another')
-        expect(performance.now() - since).toBeLessThan(5500)
-        expect(await asked).toBe('over a black hole')
-        expect(performance.now() - since).toBeLessThan(10_000)
-        await expectExact(holdall, workspace)
-      },
-    )
+describe.runIf(database === 'PostgreSQL')('F7: a network that drops packets silently', () => {
+  test(
+    'within a transaction: others continue, and it is repeated on another connection',
+    timingRetries,
+    async () => {
+      await using all = await openTwo()
+      const { holdall, other, network, workspace } = all
+      network.decideFate(at('for no key update', 1, () => network.blackHole()))
+      const since = performance.now()
+      const requested = makeFolder(other, workspace.id, 'over a black hole')
+      await sleep(300)
+      expect(await makeFolder(holdall, workspace.id, 'of another')).toBe('of another')
+      expect(performance.now() - since).toBeLessThan(5500)
+      expect(await requested).toBe('over a black hole')
+      expect(performance.now() - since).toBeLessThan(10_000)
+      await expectExact(holdall, workspace)
+    },
+  )
 
-    test(
-      'over all connections that there were: each request is answered over a new one',
-      timed,
-      async () => {
-        await using all = await openTwo()
-        const { other, network, workspace } = all
-        const names = Array.from({ length: 12 }, (_, i) => `F${i}`)
-        const make = () => Promise.all(names.map((name) => makeFolder(other, workspace.id, name)))
-        await make()
-        network.blackHole()
-        const since = performance.now()
-        expect(new Set(await make())).toEqual(new Set(['NAME_CONFLICT']))
-        expect(await makeFolder(other, workspace.id, 'after')).toBe('after')
-        expect(performance.now() - since).toBeLessThan(10_000)
-      },
-    )
-  },
-)
+  test(
+    'on all existing connections: each request is answered on a new one',
+    timingRetries,
+    async () => {
+      await using all = await openTwo()
+      const { other, network, workspace } = all
+      const names = Array.from({ length: 12 }, (_, i) => `F${i}`)
+      const make = () => Promise.all(names.map((name) => makeFolder(other, workspace.id, name)))
+      await make()
+      network.blackHole()
+      const since = performance.now()
+      expect(new Set(await make())).toEqual(new Set(['NAME_CONFLICT']))
+      expect(await makeFolder(other, workspace.id, 'after')).toBe('after')
+      expect(performance.now() - since).toBeLessThan(10_000)
+    },
+  )
+})

@@ -25,30 +25,30 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { type Furnished, furnish, serverWithFixtures } from '../support/fixtures.ts'
-import { bytesAt, findings, flipBit, runFsck, vandalise } from '../support/inspection.ts'
-import { heard } from '../support/mark-handled.ts'
+import { createFixtures, type Fixtures, serverWithFixtures } from '../support/fixtures.ts'
+import { bytesAt, corruptRows, findings, flipBit, runFsck } from '../support/inspection.ts'
+import { markHandled } from '../support/mark-handled.ts'
 import { startTestServer } from '../support/test-server.ts'
 
 const key = (end: string) => `upl_${end.padStart(32, '0')}`
 const codesOf = (found: ReportedFinding[]) => [...new Set(found.map(({ code }) => code))].sort()
 
-type Act = (place: Furnished) => Promise<unknown>
+type Act = (place: Fixtures) => Promise<unknown>
 
-/** Sets columns of one row, whatever the database has against it. */
+/** Sets columns of one row, with the checks of the database disabled. */
 const set =
-  <T extends keyof Tables>(table: T, idOf: (p: Furnished) => string, values: Partial<Tables[T]>) =>
-  (place: Furnished) =>
-    vandalise(place.holdall, (tx) => {
+  <T extends keyof Tables>(table: T, idOf: (p: Fixtures) => string, values: Partial<Tables[T]>) =>
+  (place: Fixtures) =>
+    corruptRows(place.holdall, (tx) => {
       const sets = Object.entries(values).map(([name, value]) => sql`${sql.id(name)} = ${value}`)
       const row = sql`${sql.id(table)} SET ${sql.join(sets)} WHERE "id" = ${idOf(place)}`
       return sql`UPDATE ${row}`.execute(tx)
     })
 
 const del =
-  (table: keyof Tables, column: string, idOf: (p: Furnished) => string): Act =>
+  (table: keyof Tables, column: string, idOf: (p: Fixtures) => string): Act =>
   (place) =>
-    vandalise(place.holdall, (tx) =>
+    corruptRows(place.holdall, (tx) =>
       sql`DELETE FROM ${sql.id(table)} WHERE ${sql.id(column)} = ${idOf(place)}`.execute(tx),
     )
 
@@ -57,7 +57,7 @@ const links =
   ({ holdall }) =>
     holdall.app.db.updateTable('rowLinks').set(values).execute()
 
-/** What search knows, under another id. */
+/** A search document under another id. */
 const stray: Act = ({ holdall, tagId }) =>
   holdall.app.db
     .updateTable('searchDocuments')
@@ -65,29 +65,29 @@ const stray: Act = ({ holdall, tagId }) =>
     .where('id', '=', tagId)
     .execute()
 
-/** Bytes that came a month ago, and nobody knows them. */
+/** Old bytes that no row refers to. */
 async function oldFile(path: string) {
   await mkdir(dirname(path), { recursive: true })
-  await writeFile(path, 'nobody knows')
+  await writeFile(path, 'unreferenced')
   const then = Date.now() / 1000 - 30 * 86_400
   await utimes(path, then, then)
 }
-const inBlobs = ({ holdall }: Furnished, ...path: string[]) => join(holdall.dir, 'blobs', ...path)
-const plateBytes = ({ holdall, plateBlob }: Furnished) => bytesAt(holdall, plateBlob)
+const inBlobs = ({ holdall }: Fixtures, ...path: string[]) => join(holdall.dir, 'blobs', ...path)
+const plateBytes = ({ holdall, plateBlob }: Fixtures) => bytesAt(holdall, plateBlob)
 
-const workspace = ({ workspaceId }: Furnished) => workspaceId
-const raw = (place: Furnished) => place.raw.id
-const year = (place: Furnished) => place.year.id
-const plate = (place: Furnished) => place.plate.id
-const trashed = (place: Furnished) => place.trashed.id
-const upload = (place: Furnished) => place.upload.id
-const late = (place: Furnished) => place.late.id
-const plateBlob = (place: Furnished) => place.plateBlob
-const plateVersion = (place: Furnished) => place.plate.version.id
+const workspace = ({ workspaceId }: Fixtures) => workspaceId
+const raw = (place: Fixtures) => place.raw.id
+const year = (place: Fixtures) => place.year.id
+const plate = (place: Fixtures) => place.plate.id
+const trashed = (place: Fixtures) => place.trashed.id
+const upload = (place: Fixtures) => place.upload.id
+const late = (place: Fixtures) => place.late.id
+const plateBlob = (place: Fixtures) => place.plateBlob
+const plateVersion = (place: Fixtures) => place.plate.version.id
 
 type Harm = [what: string, found: string[], harm: Act]
 
-const mendable: Harm[] = [
+const repairable: Harm[] = [
   ['usedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { usedBytes: 1 })],
   ['reservedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { reservedBytes: 99 })],
   ['trashedBytes', ['WORKSPACE_FIGURES'], set('workspaces', workspace, { trashedBytes: 0 })],
@@ -130,46 +130,46 @@ const mendable: Harm[] = [
     (p) => truncate(bytesAt(p.holdall, p.otherBlob), 3),
   ],
   [
-    'kept bytes that nobody knows',
+    'unreferenced committed bytes',
     ['BYTES_KEPT_UNKNOWN'],
     (p) => oldFile(inBlobs(p, 'kept', '00', '01', key('1'))),
   ],
   [
-    'staged bytes that nobody knows',
+    'unreferenced staged bytes',
     ['BYTES_STAGED_UNKNOWN'],
     (p) => oldFile(inBlobs(p, 'staged', key('1'))),
   ],
 ]
 
-test('in a house with a little of everything nothing is found, however closely it is looked at', async () => {
+test('finds nothing on a server with one of everything, even with --deep', async () => {
   const { holdall, workspaceId, plate, raw } = await serverWithFixtures()
-  const lookClosely = () => findings(holdall, { deep: true, graceMs: 0 })
-  expect(await lookClosely()).toEqual([])
+  const inspectDeep = () => findings(holdall, { deep: true, graceMs: 0 })
+  expect(await inspectDeep()).toEqual([])
   await act(holdall, 'updateEntry', { entry: { id: raw.id }, name: 'Raw' }, '__typename')
   await trashEntries(holdall, plate)
-  expect(await lookClosely()).toEqual([])
+  expect(await inspectDeep()).toEqual([])
   await act(holdall, 'emptyTrash', { workspaceId }, '__typename')
-  expect(await lookClosely()).toEqual([])
+  expect(await inspectDeep()).toEqual([])
 })
 
-describe('F16: is found, put right, and found no more:', () => {
-  let place: Furnished
+describe('F16: finds, repairs, and finds no more:', () => {
+  let place: Fixtures
   beforeAll(async () => {
-    place = await furnish(await startTestServer())
+    place = await createFixtures(await startTestServer())
   })
   afterAll(() => place.holdall[Symbol.asyncDispose]())
 
-  test.each(mendable)('%s', async (_, codes, harm) => {
+  test.each(repairable)('%s', async (_, codes, harm) => {
     await harm(place)
     expect(codesOf(await findings(place.holdall))).toEqual(codes)
-    const mended = await findings(place.holdall, { repair: true })
-    expect(mended.length).toBeGreaterThan(0)
-    expect(mended).toEqual(mended.map((told) => ({ ...told, mended: true })))
+    const repaired = await findings(place.holdall, { repair: true })
+    expect(repaired.length).toBeGreaterThan(0)
+    expect(repaired).toEqual(repaired.map((finding) => ({ ...finding, mended: true })))
     expect(await findings(place.holdall)).toEqual([])
   })
 })
 
-test('what search has not read is found by looking closely', async () => {
+test('finds an unindexed entry only with --deep', async () => {
   const place = await serverWithFixtures()
   const { holdall, plate: file } = place
   await set('entries', plate, { description: 'fresh' })(place)
@@ -179,7 +179,7 @@ test('what search has not read is found by looking closely', async () => {
   expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
-test('what carried a tag that was deleted is no finding', async () => {
+test('a deleted tag of an entry is no finding', async () => {
   const { holdall, tagId } = await serverWithFixtures()
   await act(holdall, 'deleteTag', { tagId }, '__typename')
   expect(await findings(holdall, { deep: true })).toEqual([])
@@ -189,13 +189,9 @@ const others: Harm[] = [
   ['a folder that is gone', ['ENTRY_PARENT'], set('entries', plate, { parentId: 'fld_nobody' })],
   ['what lies nowhere', ['ENTRY_LOST'], set('entries', plate, { parentId: null })],
   ['half in the trash', ['ENTRY_TRASH'], set('entries', plate, { trashedAt: 5 })],
-  ['folders in a circle', ['ENTRY_CYCLE'], inCircle],
+  ['folders in a circle', ['ENTRY_CYCLE'], hasCycle],
   ['a name that compares as another', ['ENTRY_NAME'], set('entries', plate, { nameKey: 'x' })],
-  [
-    'a current version that is not there',
-    ['FILE_VERSION'],
-    set('entries', plate, { versionId: 'ver_x' }),
-  ],
+  ['a missing current version', ['FILE_VERSION'], set('entries', plate, { versionId: 'ver_x' })],
   [
     'a version of other bytes',
     ['BLOB_VERSIONS'],
@@ -215,23 +211,23 @@ const others: Harm[] = [
   ],
 ]
 
-async function inCircle(place: Furnished) {
+async function hasCycle(place: Fixtures) {
   await set('entries', raw, { parentId: year(place) })(place)
 }
 
-describe('is found, and left to people, who are told why:', () => {
+describe('finds, but leaves to the operator with a reason:', () => {
   test.each(others)('%s', async (_, codes, harm) => {
     const place = await serverWithFixtures()
     await harm(place)
     const found = await findings(place.holdall, { repair: true })
-    const left = found.filter((told) => 'left' in told)
+    const left = found.filter((finding) => 'left' in finding)
     expect(codesOf(left)).toEqual(expect.arrayContaining(codes))
-    expect(left.every((told) => 'left' in told && told.left.length > 10)).toBe(true)
+    expect(left.every((finding) => 'left' in finding && finding.left.length > 10)).toBe(true)
     expect(codesOf(await findings(place.holdall))).toEqual(expect.arrayContaining(codes))
   })
 })
 
-test('F16: what came a moment ago is spared, whether or not a row knows it', async () => {
+test('F16: recent bytes are spared, with or without a row', async () => {
   const place = await serverWithFixtures()
   await mkdir(inBlobs(place, 'kept/00/01'), { recursive: true })
   await writeFile(inBlobs(place, 'kept/00/01', key('1')), 'its row is on the way')
@@ -241,7 +237,7 @@ test('F16: what came a moment ago is spared, whether or not a row knows it', asy
   expect(codesOf(await findings(place.holdall, { graceMs: -1000 }))).toEqual(codes)
 })
 
-test('F15: bytes that have changed, or changed places, are found by reading them, and their files are FAILED', async () => {
+test('F15: changed or exchanged bytes are found by reading them, and their files are FAILED', async () => {
   const place = await serverWithFixtures()
   const { holdall, plate, other } = place
   await flipBit(bytesAt(holdall, place.otherBlob))
@@ -280,7 +276,7 @@ async function swap(one: string, other: string) {
   await rename(`${one}.away`, other)
 }
 
-const blobIdOf = async ({ holdall }: Furnished, versionId: string) =>
+const blobIdOf = async ({ holdall }: Fixtures, versionId: string) =>
   (
     await holdall.app.db
       .selectFrom('versions')
@@ -289,12 +285,12 @@ const blobIdOf = async ({ holdall }: Furnished, versionId: string) =>
       .executeTakeFirstOrThrow()
   ).blobId
 
-test('beside a busy house nothing is found, and nobody is disturbed', {
+test('finds nothing on a busy server, and disturbs no request', {
   timeout: 120_000,
 }, async () => {
   const place = await serverWithFixtures()
   const { holdall, workspaceId } = place
-  // Not in what is copied, which would be more with each copy.
+  // Without the copies, which would grow with each copy.
   const destination = await createFolder(holdall, { parent: { id: place.rootId }, name: 'sorted' })
   let [isOver, done] = [false, 0]
   onTestFinished(() => {
@@ -327,24 +323,24 @@ test('beside a busy house nothing is found, and nobody is disturbed', {
       done += 1
     }
   }
-  const working = heard(Promise.all(['one', 'two', 'three'].map(busy)))
+  const working = markHandled(Promise.all(['one', 'two', 'three'].map(busy)))
   const found: string[] = []
-  // As people run it, in a process of its own.
+  // As the operator runs it, in a process of its own.
   for (let looks = 0; looks < 100 && done < 40; looks++) {
-    const { lines, complained } = await runFsck(holdall, '--deep', '--repair', '--json')
-    found.push(...lines, ...complained.split('\n').filter(Boolean))
+    const { lines, stderr } = await runFsck(holdall, '--deep', '--repair', '--json')
+    found.push(...lines, ...stderr.split('\n').filter(Boolean))
   }
   const beside = await runFsck(holdall, '--deep')
   isOver = true
   await working
-  expect(beside).toMatchObject({ code: 0, complained: '' })
+  expect(beside).toMatchObject({ code: 0, stderr: '' })
   expect(found).toEqual([])
   expect(done).toBeGreaterThan(39)
   expect(await findings(holdall, { deep: true })).toEqual([])
 })
 
 describe('npm run fsck', () => {
-  test('exits with 0 where nothing is found, with 1 where something is, and says what it did', async () => {
+  test('exits with 0 without findings, with 1 with findings, and prints what it did', async () => {
     const place = await serverWithFixtures()
     const { holdall } = place
     expect(await runFsck(holdall)).toMatchObject({ code: 0, lines: ['Nothing was found.'] })
@@ -367,28 +363,25 @@ describe('npm run fsck', () => {
         mended: false,
       },
     ])
-    const mended = await runFsck(holdall, '--repair', '--deep')
-    expect(mended.code).toBe(1)
-    expect(mended.lines).toContainEqual(
+    const repaired = await runFsck(holdall, '--repair', '--deep')
+    expect(repaired.code).toBe(1)
+    expect(repaired.lines).toContainEqual(
       `BYTES_MISSING ${place.otherBlob}: its bytes are not there. Mended.`,
     )
     const known = 'Nothing was found. 1 blobs are known to be damaged; their files are FAILED.'
     expect(await runFsck(holdall, '--deep')).toMatchObject({ code: 0, lines: [known] })
   })
 
-  test('exits with 2 where it cannot look', async () => {
+  test('exits with 2 if it cannot read', async () => {
     const { holdall } = await serverWithFixtures()
     expect((await runFsck(holdall, '--repiar')).code).toBe(2)
     expect((await runFsck(holdall, '--grace-hours=soon')).code).toBe(2)
     const nowhere = { ...holdall, dir: join(holdall.dir, 'nowhere'), databaseUrl: undefined }
-    const { code, complained } = await runFsck(nowhere)
-    expect([code, complained]).toEqual([
-      2,
-      expect.stringMatching(/holdall\.db is not there; .*\n$/),
-    ])
+    const { code, stderr } = await runFsck(nowhere)
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/holdall\.db is not there; .*\n$/)])
   })
 
-  test('says in a sentence which folder of bytes it cannot open, and makes none', async () => {
+  test('names the folder of bytes that it cannot open, and creates none', async () => {
     await using holdall = await startTestServer()
     const kept = join(holdall.dir, 'blobs/kept')
     await rm(kept, { recursive: true })
@@ -396,7 +389,7 @@ describe('npm run fsck', () => {
     expect(await readdir(join(holdall.dir, 'blobs'))).not.toContain('kept')
 
     await symlink('/nowhere/kept', kept)
-    const refused = { code: 2, complained: expect.stringMatching(/^\S+blobs cannot be opened \(E/) }
+    const refused = { code: 2, stderr: expect.stringMatching(/^\S+blobs cannot be opened \(E/) }
     expect(await runFsck(holdall)).toMatchObject(refused)
     expect(await runFsck(holdall, '--repair')).toMatchObject(refused)
     await rename(join(holdall.dir, 'blobs'), join(holdall.dir, 'elsewhere'))

@@ -10,13 +10,13 @@ import { database } from '../support/databases.ts'
 import { startTestServer } from '../support/test-server.ts'
 
 const { FUZZ_CASES, FUZZ_SEED, FUZZ_PATH } = process.env
-/** What is asked is the same on both databases: one of them hears all of it. */
-const usual = database === 'SQLite' ? 150 : 30
+/** The inputs are the same on both databases, so one of them gets all and the other a part. */
+const wellKnown = database === 'SQLite' ? 150 : 30
 
-const casesOf = ({ isDear }: Subject) => Number(FUZZ_CASES ?? (isDear ? usual / 3 : usual))
-const timeout = 30_000 + Number(FUZZ_CASES ?? usual) * 200
+const casesOf = ({ isDear }: Subject) => Number(FUZZ_CASES ?? (isDear ? wellKnown / 3 : wellKnown))
+const timeout = 30_000 + Number(FUZZ_CASES ?? wellKnown) * 200
 
-/** Of a failure FUZZ_SEED and FUZZ_PATH, as it has told them, with -t and the subject, try the one case again. */
+/** FUZZ_SEED and FUZZ_PATH, as a failure prints them, with -t and the subject repeat the one case. */
 test.each(subjects)('$rows: fuzzed $name', { timeout }, async (subject) => {
   const cases = casesOf(subject)
   const bounds = { seed: Number(FUZZ_SEED ?? 1), cases, path: FUZZ_PATH }
@@ -25,25 +25,28 @@ test.each(subjects)('$rows: fuzzed $name', { timeout }, async (subject) => {
   if (FUZZ_PATH === undefined) expect(figures.cases).toBeGreaterThanOrEqual(cases)
 })
 
-describe('what fuzzing has found', () => {
+describe('findings of the fuzzer', () => {
   test.each([{}, { PUBLIC_URL: 'https://files.example.org' }])(
-    'S29, S34: a Host that no URL can have is refused, with %j',
+    'S29, S34: an impossible Host is rejected, with %j',
     async (env) => {
       await using holdall = await startTestServer({ env })
-      const ground = { holdall, url: new URL(holdall.url) }
+      const fuzzServer = { holdall, url: new URL(holdall.url) }
       for (const Host of ['1.2.3.4.5', 'a:99999', '[::1::]']) {
-        const asked = { path: '/graphql?query={__typename}', headers: { Host } }
-        const { status, body } = await ask(ground, asked)
+        const requested = { path: '/graphql?query={__typename}', headers: { Host } }
+        const { status, body } = await ask(fuzzServer, requested)
         expect([status, parsed(body).code]).toEqual([400, 'BAD_REQUEST'])
       }
     },
   )
 
-  test('S34: variables of a GET that are not JSON are the fault of who asks', async () => {
-    await using ground = await openGround()
+  test('S34: variables of a GET that are not JSON are a client error', async () => {
+    await using fuzzServer = await openGround()
     for (const name of ['variables', 'extensions']) {
       const path = `/graphql?query={__typename}&${name}={`
-      const { status, body } = await ask(ground, { path, headers: { accept: 'application/json' } })
+      const { status, body } = await ask(fuzzServer, {
+        path,
+        headers: { accept: 'application/json' },
+      })
       const [error] = parsed(body).errors
       expect([status, error.message, error.extensions.code]).toEqual([
         400,
@@ -56,9 +59,9 @@ describe('what fuzzing has found', () => {
   test.each([
     ['half a surrogate pair', 'a\ud800'],
     ['U+0000', '\0'],
-  ])('S2: %s is refused wherever text is kept', async (_, text) => {
-    await using ground = await openGround()
-    const { holdall, workspaceId, uploadId, fileId, versionId } = ground
+  ])('S2: %s is rejected wherever text is stored', async (_, text) => {
+    await using fuzzServer = await openGround()
+    const { holdall, workspaceId, uploadId, fileId, versionId } = fuzzServer
     const tried: [string, object][] = [
       ['updateWorkspace', { workspaceId, description: text }],
       ['createWorkspace', { name: text }],

@@ -7,8 +7,11 @@ const { HISTORY_SEED, HISTORY_SECONDS } = process.env
 const seed = Number(HISTORY_SEED ?? randomInt(2 ** 31))
 const seconds = Number(HISTORY_SECONDS ?? 25)
 
-/** HISTORY_SEED and HISTORY_SECONDS try the same draws again, or for longer; what meets what is up to the machine. */
-test('F1 F7 F8 F10 F20: whatever befalls the servers, what clients were told is what is there', {
+/**
+ * HISTORY_SEED and HISTORY_SECONDS repeat the same draws, or run longer; the interleaving depends on
+ * the machine.
+ */
+test('F1 F7 F8 F10 F20: under all faults of the servers, responses and final state agree', {
   timeout: 180_000 + seconds * 2_000,
 }, async () => {
   await using database = await newDatabase()

@@ -18,7 +18,7 @@ const introspections = [
 ]
 const misspelled = '{ viewr { user { id } } }'
 
-/** Codes of what each introspection is answered with; undefined where it is answered. */
+/** Returns the error code of each introspection; undefined for success. */
 const codesOf = async (holdall: TestServer, token: string | null | undefined) => {
   const codes = new Set<string | undefined>()
   for (const query of introspections) {
@@ -28,7 +28,7 @@ const codesOf = async (holdall: TestServer, token: string | null | undefined) =>
   return [...codes]
 }
 
-test('on: everyone reads the schema, and errors suggest names', async () => {
+test('on: anyone reads the schema, and errors suggest names', async () => {
   const holdall = await open('on')
   const { data } = await holdall.graphql('{ __schema { queryType { name } } }', {}, { token: null })
   expect(data.__schema.queryType.name).toBe('Query')
@@ -36,18 +36,18 @@ test('on: everyone reads the schema, and errors suggest names', async () => {
   expect(errors?.[0]?.message).toContain('Did you mean')
 })
 
-test('authenticated: only who has a token reads the schema', async () => {
+test('authenticated: a token is required to read the schema', async () => {
   const holdall = await open('authenticated')
   const { data } = await holdall.graphql('{ __schema { queryType { name } } }')
   expect(data.__schema.queryType.name).toBe('Query')
-  // The same documents right after: no answer to a caller with a token is given to one without.
+  // These documents right after: no cached answer to a token is given without one.
   expect(await codesOf(holdall, null)).toEqual(['FORBIDDEN'])
   expect(await holdall.graphql('{ __typename }', {}, { token: null })).toMatchObject({
     data: { __typename: 'Query' },
   })
 })
 
-test('authenticated: errors suggest names only to who has a token', async () => {
+test('authenticated: errors suggest names only with a token', async () => {
   const holdall = await open('authenticated')
   const messageFor = async (token: string | null) =>
     (await holdall.graphql(misspelled, {}, { token })).errors?.[0]?.message
@@ -60,7 +60,7 @@ test('authenticated: errors suggest names only to who has a token', async () => 
   expect(errors?.[0]?.message).not.toContain('BEST_EFFORT')
 })
 
-test('no error suggests a name, whatever is misspelled', async () => {
+test('off: no error suggests a name, whatever is misspelled', async () => {
   const holdall = await open('off')
   for (const query of [
     '{ workspace(by: { slugg: "x" }) { id } }',
@@ -82,7 +82,7 @@ test('no error suggests a name, whatever is misspelled', async () => {
   expect(JSON.stringify(errors)).not.toContain('Did you mean')
 })
 
-test('off: nobody reads the schema', async () => {
+test('off: no client reads the schema', async () => {
   const holdall = await open('off')
   expect(await codesOf(holdall, undefined)).toEqual(['FORBIDDEN'])
   expect(await codesOf(holdall, null)).toEqual(['FORBIDDEN'])

@@ -13,11 +13,11 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { giveToken } from '../support/people.ts'
+import { createToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
-const LONGEST = '(expiresInSeconds: 604800)'
+const MAX_EXPIRY = '(expiresInSeconds: 604800)'
 
 async function open(bytesPerDay: number, workspace = {}) {
   const holdall = await startTestServer({ env: { LINK_BYTES_PER_DAY: String(bytesPerDay) } })
@@ -28,7 +28,7 @@ async function open(bytesPerDay: number, workspace = {}) {
   return { holdall, workspaceId, file }
 }
 
-/** The status of a GET without a token, or as `init` says. */
+/** Returns the status of a GET without a token, or of `init`. */
 async function status(holdall: TestServer, path: string, headers = {}, init = {}): Promise<number> {
   const response = await holdall.http(path, { token: null, headers, ...init })
   await response.arrayBuffer()
@@ -36,12 +36,12 @@ async function status(holdall: TestServer, path: string, headers = {}, init = {}
 }
 
 describe('LINK_BYTES_PER_DAY', () => {
-  test('S40: a link sends so many bytes and no more, whatever the parts, and the next day anew', async () => {
+  test('S40: a link sends at most so many bytes a day, in whatever parts', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     onTestFinished(() => void vi.useRealTimers())
     const { holdall, file } = await open(1000)
     const { id } = await file('a.bin', 400)
-    const link = await downloadUrl(holdall, id, LONGEST)
+    const link = await downloadUrl(holdall, id, MAX_EXPIRY)
     expect(await status(holdall, link)).toBe(200)
     expect(await status(holdall, link, { range: 'bytes=0-99' })).toBe(206)
     expect(await status(holdall, link, { range: 'bytes=0-49,100-149' })).toBe(206)
@@ -69,7 +69,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(await status(holdall, link)).toBe(200)
   })
 
-  test('S40: what is refused is not taken: a part that still fits goes out', async () => {
+  test('S40: a refused request costs nothing: a smaller part still fits', async () => {
     const { holdall, file } = await open(1000)
     const { id } = await file('a.bin', 600)
     const link = await downloadUrl(holdall, id)
@@ -78,20 +78,20 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(await status(holdall, link, { range: 'bytes=0-0' })).toBe(429)
   })
 
-  test('S40: a new link by the same token is the same one; another token’s is another, and with a token nothing is counted', async () => {
+  test('S40: a new link by the same token shares its limit; another token’s does not, and downloads with a token do not count', async () => {
     const { holdall, file } = await open(1000)
     const [one, other] = [await file('a.bin', 1000), await file('b.bin', 1000)]
     expect(await status(holdall, await downloadUrl(holdall, one.id))).toBe(200)
     const again = await downloadUrl(holdall, one.id, '(expiresInSeconds: 60, disposition: INLINE)')
     expect(await status(holdall, again)).toBe(429)
-    const { secret: token } = await giveToken(holdall)
+    const { secret: token } = await createToken(holdall)
     expect(await status(holdall, await downloadUrl(holdall, one.id, '', { token }))).toBe(200)
     expect(await status(holdall, await downloadUrl(holdall, other.id))).toBe(200)
     for (let i = 0; i < 3; i++)
       expect(await status(holdall, `/download/${one.id}`, {}, { token: holdall.token })).toBe(200)
   })
 
-  test('S40: requests at the same moment get as much as one after the other', async () => {
+  test('S40: concurrent requests get as much as sequential ones', async () => {
     const { holdall, file } = await open(1000)
     const { id } = await file('a.bin', 1000)
     const link = await downloadUrl(holdall, id)
@@ -103,7 +103,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(statuses.filter((status) => status === 429)).toHaveLength(30)
   })
 
-  test('S40: a share is one link with all that it shows, and what is refused is no download of it', async () => {
+  test('S40: a share has one limit for all its files, and a refused request is no download', async () => {
     const { holdall, workspaceId, file } = await open(1000)
     const folder = await createFolder(holdall, { workspaceId, name: 'shared' })
     for (const name of ['a.bin', 'b.bin', 'c.bin']) await file(name, 400, { folderId: folder.id })
@@ -127,7 +127,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(await status(holdall, link)).toBe(200)
   })
 
-  test('S40: what everybody may read counts, however it is asked for without a token', async () => {
+  test('S40: public files count too, with every kind of anonymous request', async () => {
     const { holdall, file } = await open(1000, { visibility: 'PUBLIC' })
     const { id } = await file('a.bin', 400)
     const link = await downloadUrl(holdall, id, '', { token: null })
@@ -140,7 +140,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(await status(holdall, `/download/${id}`, {}, { token: holdall.token })).toBe(200)
   })
 
-  test('S40: an archive counts with its length, its table when it was sent', async () => {
+  test('S40: an archive counts with its length, its manifest when it was sent', async () => {
     const { holdall, workspaceId, file } = await open(10_000)
     const folder = await createFolder(holdall, { workspaceId, name: 'all' })
     await file('a.bin', 4000, { folderId: folder.id })
@@ -163,7 +163,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     expect(await status(holdall, url, { range: 'bytes=0-99' })).toBe(429)
   })
 
-  test('S40: what was asked for and not sent is given back', async () => {
+  test('S40: bytes that were requested and not sent are returned', async () => {
     const { holdall, workspaceId } = await open(40 * MIB)
     const bytes = randomBytes(24 * MIB)
     const { id } = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes })
@@ -191,7 +191,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     await server.close()
   })
 
-  test('S40: without it a link sends as much as it is asked for, and nothing is counted', async () => {
+  test('S40: without a limit links are not counted', async () => {
     await using holdall = await startTestServer()
     const { id: workspaceId } = await createWorkspace(holdall)
     const { id } = await uploadFile(holdall, {

@@ -9,9 +9,9 @@ import {
   type Batch,
   type Change,
   changesResult,
-  forMirror,
-  inWords,
+  summarizeChanges,
   syncCursorOf,
+  toMirrorChanges,
 } from '../support/changes.ts'
 import {
   act,
@@ -22,12 +22,12 @@ import {
   type UploadHandle,
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { heard } from '../support/mark-handled.ts'
+import { markHandled } from '../support/mark-handled.ts'
 import { Mirror } from '../support/mirror.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
+import { createToken, invite, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
-import { deeds, perform } from '../support/tree-operations.ts'
+import { timingRetries } from '../support/timed.ts'
+import { performOperation, treeOperations } from '../support/tree-operations.ts'
 import { treeOf } from '../support/trees.ts'
 
 let holdall: TestServer
@@ -54,7 +54,7 @@ type Options = Parameters<typeof openStream>[3] & { since?: string | undefined; 
 
 async function follow({ since, id = workspaceId, ...options }: Options = {}) {
   const stream = await openStream(holdall, workspaceChanges, { id, since }, options)
-  /** The next batch, or error of the union. */
+  /** The next batch, or the error of the union. */
   const batch = async (ms?: number): Promise<Batch> =>
     (await stream.next(ms))?.data?.data?.workspaceChanges
   return { ...stream, batch }
@@ -62,8 +62,8 @@ async function follow({ since, id = workspaceId, ...options }: Options = {}) {
 
 describe('workspaceChanges', () => {
   test(
-    'says where it begins, then what happens, a moment after it has happened',
-    timed,
+    'first reports its cursor, then each change a moment after it has happened',
+    timingRetries,
     async () => {
       using stream = await follow()
       expect(await stream.batch()).toEqual({
@@ -77,13 +77,13 @@ describe('workspaceChanges', () => {
         const startedAt = performance.now()
         const { changes, cursor } = await stream.batch()
         expect(performance.now() - startedAt).toBeLessThan(300)
-        expect(inWords(changes)).toEqual([`FOLDER_CREATED ${name}`])
+        expect(summarizeChanges(changes)).toEqual([`FOLDER_CREATED ${name}`])
         expect(cursor).toBe(await now())
       }
     },
   )
 
-  test('begins with what was missed, a hundred at a time', async () => {
+  test('begins with the missed changes, a hundred at a time', async () => {
     const since = await now()
     for (let i = 0; i < 120; i++) await folder(`${i}`)
     using stream = await follow({ since })
@@ -92,10 +92,10 @@ describe('workspaceChanges', () => {
       expect([batch.changes.length, batch.hasMore]).toEqual([size, hasMore])
     }
     await folder('live')
-    expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED live'])
+    expect(summarizeChanges((await stream.batch()).changes)).toEqual(['FOLDER_CREATED live'])
   })
 
-  test('shows with each event what is so then, not what was so with the one before', async () => {
+  test('shows with each event the current state, not that of the previous event', async () => {
     const outer = await folder('a')
     using stream = await follow()
     await stream.batch()
@@ -103,20 +103,22 @@ describe('workspaceChanges', () => {
       await act(holdall, 'updateEntry', { entry: { id: outer.id }, name }, '__typename')
       await stream.batch()
       await folder(`in ${name}`, outer)
-      expect(inWords((await stream.batch()).changes)).toEqual([`FOLDER_CREATED ${name}/in ${name}`])
+      expect(summarizeChanges((await stream.batch()).changes)).toEqual([
+        `FOLDER_CREATED ${name}/in ${name}`,
+      ])
     }
   })
 
-  test('keeps silent about what changes no entry', async () => {
+  test('is silent about changes of no entry', async () => {
     using stream = await follow()
     await stream.batch()
     await invite(holdall, workspaceId)
     await act(holdall, 'updateWorkspace', { workspaceId, name: 'Other' }, '__typename')
     await folder('a')
-    expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED a'])
+    expect(summarizeChanges((await stream.batch()).changes)).toEqual(['FOLDER_CREATED a'])
   })
 
-  test('ends at once where there is nothing to follow', async () => {
+  test('ends at once if there is nothing to follow', async () => {
     for (const [options, code] of [
       [{ id: 'ws_0' }, 'NOT_FOUND'],
       [{ since: 'made-up' }, 'SYNC_CURSOR_EXPIRED'],
@@ -130,24 +132,24 @@ describe('workspaceChanges', () => {
   })
 })
 
-test('a client that is killed again and again sees each of 200 changes once, and has the tree', async () => {
+test('a client that is killed repeatedly sees each of 200 changes once, and has the tree', async () => {
   await folder('a')
   const before = (await eventsOnEntries()).length
   const snapshot = `query ($id: ID!) { workspace(by: { id: $id }) { changes { ${changesResult} } } }`
   const { workspace } = await holdall.ask(snapshot, { id: workspaceId })
   const mirror = new Mirror()
-  mirror.apply(forMirror(workspace.changes.changes))
+  mirror.apply(toMirrorChanges(workspace.changes.changes))
 
-  // From here on it lives by the stream alone, two or three batches at a time.
+  // From here on it reads only the stream, two or three batches at a time.
   const seen: Change[] = []
-  const others = heard(doAtRandom(before + 200))
+  const others = markHandled(performRandomOperations(before + 200))
   const hasSeenAll = () => seen.at(-1)?.entry?.name === 'the last'
   let since: string = workspace.changes.cursor
   for (let life = 0; !hasSeenAll(); life++) {
     const stream = await follow({ since })
     for (let i = 0; i <= 1 + (life % 3) && !hasSeenAll(); i++) {
       const { changes, cursor } = await stream.batch()
-      mirror.apply(forMirror(changes))
+      mirror.apply(toMirrorChanges(changes))
       seen.push(...changes)
       since = cursor
     }
@@ -156,15 +158,15 @@ test('a client that is killed again and again sees each of 200 changes once, and
   await others
   const events = (await eventsOnEntries()).slice(before)
   expect(events.length).toBeGreaterThan(200)
-  expect(withoutWalks(seen, events)).toEqual(events)
+  expect(withoutSnapshots(seen, events)).toEqual(events)
   expect(mirror.tree).toEqual(await treeOf(holdall.app.db, workspaceId))
 })
 
-/** Until the log has so many events, and one more. */
-async function doAtRandom(count: number) {
+/** Waits until the log has so many events, and one more. */
+async function performRandomOperations(count: number) {
   for (let seed = 0; (await eventsOnEntries()).length < count; seed++) {
-    const [deed] = fc.sample(deeds, { numRuns: 1, seed })
-    if (deed) await perform(holdall, workspaceId, deed)
+    const [fn] = fc.sample(treeOperations, { numRuns: 1, seed })
+    if (fn) await performOperation(holdall, workspaceId, fn)
   }
   await folder('the last')
 }
@@ -180,36 +182,40 @@ const eventsOnEntries = async () =>
       .execute()
   ).map(({ action, entryId }) => `${action} ${entryId}`)
 
-/** Of a folder that was told with all it holds, only itself. */
-function withoutWalks(changes: Change[], events: string[]): string[] {
-  const told: string[] = []
+/** Of a folder that was reported with its content, only the folder itself. */
+function withoutSnapshots(changes: Change[], events: string[]): string[] {
+  const reported: string[] = []
   for (const { action, entry, entryId } of changes) {
     const word = `${action} ${entry?.id ?? entryId}`
-    const last = told.at(-1) ?? ''
-    const isBelow = word !== events[told.length] && last.startsWith(`${action} fld_`)
-    if (!isBelow || word === last) told.push(word)
+    const last = reported.at(-1) ?? ''
+    const isBelow = word !== events[reported.length] && last.startsWith(`${action} fld_`)
+    if (!isBelow || word === last) reported.push(word)
   }
-  return told
+  return reported
 }
 
-test('S37: a stream tells of its own workspace, whatever happens in others', timed, async () => {
-  const other = await createWorkspace(holdall, { name: 'Other' })
-  const ann = await invite(holdall, other.id, 'VIEWER')
-  using stream = await follow({ id: other.id, ...ann })
-  expect(await stream.batch()).toMatchObject({ changes: [] })
-  for (const name of ['a', 'b', 'c']) await folder(name)
-  await createFolder(holdall, { workspaceId: other.id, name: 'theirs' })
-  await folder('d')
-  expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED theirs'])
-  await expect(stream.batch(700)).rejects.toThrow('nothing came')
-})
+test(
+  'S37: a stream reports its own workspace, whatever happens in others',
+  timingRetries,
+  async () => {
+    const other = await createWorkspace(holdall, { name: 'Other' })
+    const ann = await invite(holdall, other.id, 'VIEWER')
+    using stream = await follow({ id: other.id, ...ann })
+    expect(await stream.batch()).toMatchObject({ changes: [] })
+    for (const name of ['a', 'b', 'c']) await folder(name)
+    await createFolder(holdall, { workspaceId: other.id, name: 'theirs' })
+    await folder('d')
+    expect(summarizeChanges((await stream.batch()).changes)).toEqual(['FOLDER_CREATED theirs'])
+    await expect(stream.batch(700)).rejects.toThrow('nothing came')
+  },
+)
 
 describe('S12, S37: a stream ends within a second', () => {
-  /** What is told last, and that it comes in time. */
-  async function ending(options: Options, deed: () => unknown) {
+  /** Returns the last event, and checks that it comes in time. */
+  async function ending(options: Options, fn: () => unknown) {
     using stream = await follow(options)
     expect(await stream.batch()).toMatchObject({ changes: [] })
-    await deed()
+    await fn()
     const startedAt = performance.now()
     const last = await stream.next()
     expect(await stream.next()).toEqual({ event: 'complete', data: null })
@@ -221,35 +227,35 @@ describe('S12, S37: a stream ends within a second', () => {
 
   test('when a member is removed', async () => {
     const ann = await invite(holdall, workspaceId, 'VIEWER')
-    await unbind(holdall, ann.tokenId)
+    await unbindToken(holdall, ann.tokenId)
     const remove = () =>
       act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
     expect(await ending(ann, remove)).toBe('NOT_FOUND')
   })
 
-  test('when a token is revoked, of which the log of no workspace tells', async () => {
-    const { id, secret: token } = await giveToken(holdall)
+  test('when a token is revoked, which is logged in no workspace', async () => {
+    const { id, secret: token } = await createToken(holdall)
     const revoke = () => act(holdall, 'revokeApiToken', { tokenId: id }, '__typename')
     expect(await ending({ token }, revoke)).toBe('UNAUTHENTICATED')
   })
 
-  test('when the time of a token is over', async () => {
+  test('when a token expires', async () => {
     const expiresAt = new Date(Date.now() + 60_000).toISOString()
-    const { secret: token } = await giveToken(holdall, { expiresAt })
+    const { secret: token } = await createToken(holdall, { expiresAt })
     const wait = () => {
       later = 61_000
     }
     expect(await ending({ token }, wait)).toBe('UNAUTHENTICATED')
   })
 
-  test('when a PUBLIC workspace is no longer for everybody', async () => {
+  test('when a PUBLIC workspace becomes PRIVATE', async () => {
     await show('PUBLIC')
-    const nobody = { token: null, headers: { 'graphql-require-preflight': '1' } }
-    expect(await ending(nobody, () => show('PRIVATE'))).toBe('NOT_FOUND')
+    const anonymous = { token: null, headers: { 'graphql-require-preflight': '1' } }
+    expect(await ending(anonymous, () => show('PRIVATE'))).toBe('NOT_FOUND')
   })
 
-  test('and begins for nobody without the scope', async () => {
-    const { secret: token } = await giveToken(holdall, { scopes: ['FILES_WRITE'] })
+  test('and does not begin without the scope', async () => {
+    const { secret: token } = await createToken(holdall, { scopes: ['FILES_WRITE'] })
     using stream = await follow({ token })
     const first = await stream.next()
     expect(first?.data.errors[0].extensions).toEqual({
@@ -269,7 +275,7 @@ describe('uploadChanged', () => {
   const open = (more = {}) =>
     createUpload(holdall, { workspaceId, name: 'a.bin', size: 9, ...more })
 
-  test('tells of the bytes as they are safe, of the end, and completes', async () => {
+  test('reports durable bytes, then the end, and completes', async () => {
     const upload = await open()
     using stream = await watch(upload)
     const at = { size: 9, file: null }
@@ -285,7 +291,7 @@ describe('uploadChanged', () => {
     expect(await stream.next()).toBeNull()
   })
 
-  test('tells of the length when it is known', async () => {
+  test('reports the length when it is known', async () => {
     const upload = await open({ size: undefined })
     using stream = await watch(upload)
     expect(await stream.upload()).toMatchObject({ size: null })
@@ -322,7 +328,7 @@ describe('uploadChanged', () => {
     expect((await stream.next())?.event).toBe('complete')
   })
 
-  test('of what is over, tells the end alone', async () => {
+  test('reports only the end of a finished upload', async () => {
     const upload = await open()
     await act(holdall, 'cancelUpload', { uploadId: upload.id }, '__typename')
     using stream = await watch(upload)
@@ -330,12 +336,12 @@ describe('uploadChanged', () => {
     expect((await stream.next())?.event).toBe('complete')
   })
 
-  test('S12, S37: is for members, while they are', async () => {
+  test('S12, S37: requires membership, as long as it lasts', async () => {
     const upload = await open()
     await show('PUBLIC')
     const ann = await invite(holdall, workspaceId, 'VIEWER')
     const elsewhere = await invite(holdall, (await createWorkspace(holdall)).id)
-    await unbind(holdall, elsewhere.tokenId)
+    await unbindToken(holdall, elsewhere.tokenId)
     for (const [id, token, code] of [
       [upload.id, elsewhere.token, 'FORBIDDEN'],
       ['upl_0', ann.token, 'NOT_FOUND'],
@@ -344,7 +350,7 @@ describe('uploadChanged', () => {
       expect((await stream.next())?.data.errors[0].extensions.code).toBe(code)
       expect((await stream.next())?.event).toBe('complete')
     }
-    await unbind(holdall, ann.tokenId)
+    await unbindToken(holdall, ann.tokenId)
     using stream = await watch(upload, ann)
     expect(await stream.upload()).toMatchObject({ status: 'CREATED' })
     await act(holdall, 'removeMember', { workspaceId, userId: ann.userId }, '__typename')
@@ -353,7 +359,7 @@ describe('uploadChanged', () => {
 })
 
 describe('over HTTP', () => {
-  test('a stream is passed on as it comes, and is never silent for long', async () => {
+  test('a stream is flushed at once, and sends pings', async () => {
     using stream = await follow()
     const { status, headers } = stream.response
     expect(status).toBe(200)
@@ -367,26 +373,26 @@ describe('over HTTP', () => {
     expect(performance.now() - startedAt).toBeLessThan(15_000)
   })
 
-  test('GET will do, as EventSource asks; who takes no event stream is told so', async () => {
+  test('GET works, as EventSource requires; a client that accepts no event stream gets an error', async () => {
     using stream = await follow({ method: 'GET' })
     await stream.batch()
     await folder('a')
-    expect(inWords((await stream.batch()).changes)).toEqual(['FOLDER_CREATED a'])
+    expect(summarizeChanges((await stream.batch()).changes)).toEqual(['FOLDER_CREATED a'])
     const { response } = await follow({ headers: { accept: 'application/json' } })
     expect(response.status).toBe(406)
   })
 
-  test('S37: a query that costs too much is refused before it is followed', async () => {
+  test('S37: a query that costs too much is refused before it subscribes', async () => {
     const deep = 'entry { ancestors { ancestors { ancestors { id name path } } } }'
     const query = workspaceChanges.replace('entry {', `${deep} entry {`)
     using stream = await openStream(holdall, query, { id: workspaceId })
-    const told = await stream.next()
-    expect(told?.data.errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX')
+    const reported = await stream.next()
+    expect(reported?.data.errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX')
     expect((await stream.next())?.event).toBe('complete')
   })
 
-  test('S37: a token has fifty streams, and gets another when one has ended', async () => {
-    const { secret: token } = await giveToken(holdall)
+  test('S37: a token has at most fifty streams, and gets another when one has ended', async () => {
+    const { secret: token } = await createToken(holdall)
     const streams = await Promise.all(Array.from({ length: 50 }, () => follow({ token })))
     expect(streams.map(({ response }) => response.status)).toEqual(Array(50).fill(200))
     const refused = await follow({ token })
@@ -405,7 +411,7 @@ describe('over HTTP', () => {
     return stream.response.status
   }
 
-  test('when the house closes a stream ends without complete, so that the client comes back', async () => {
+  test('at shutdown a stream ends without complete, so that the client reconnects', async () => {
     const stream = await follow()
     const { cursor } = await stream.batch()
     const reopened = holdall.restart()
@@ -413,17 +419,17 @@ describe('over HTTP', () => {
     await reopened
     await folder('missed')
     using again = await follow({ since: cursor })
-    expect(inWords((await again.batch()).changes)).toEqual(['FOLDER_CREATED missed'])
+    expect(summarizeChanges((await again.batch()).changes)).toEqual(['FOLDER_CREATED missed'])
   })
 })
 
-test('S37: a client that does not read makes nothing grow', async () => {
-  let asked = 0
+test('S37: a client that does not read makes no buffer grow', async () => {
+  let requested = 0
   let ended = false
   const endless = (async function* () {
     try {
       for (;;) {
-        asked += 1
+        requested += 1
         yield 'x'.repeat(1_000_000)
       }
     } finally {
@@ -437,10 +443,10 @@ test('S37: a client that does not read makes nothing grow', async () => {
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').pause()
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   await sleep(500)
-  const first = asked
+  const first = requested
   await sleep(500)
-  // What the kernel takes on the way, and one more.
-  expect([asked, asked < 30]).toEqual([first, true])
+  // More than the kernel buffers.
+  expect([requested, requested < 30]).toEqual([first, true])
   socket.destroy()
   await expect.poll(() => ended).toBe(true)
 })

@@ -20,7 +20,7 @@ import type { TestServer } from '../support/test-server.ts'
 const run = promisify(execFile)
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** The disk does not answer for one upload: whoever opens its file waits, until the file is put back. */
+/** Makes the disk hang for one upload: opening its file waits until the file is put back. */
 async function stall(dir: string, id: string) {
   const [place, aside] = [join(dir, 'blobs/staged', id), join(dir, id)]
   await rename(place, aside)
@@ -45,7 +45,7 @@ async function stateOf(holdall: TestServer, id: string): Promise<any> {
   return (await holdall.ask(query, { id })).node
 }
 
-/** Until it says something else than PROCESSING. */
+/** Polls until the result is not PROCESSING. */
 async function outcomeOf(holdall: TestServer, id: string) {
   await expect
     .poll(async () => (await stateOf(holdall, id)).status, { timeout: 30_000, interval: 100 })
@@ -53,7 +53,7 @@ async function outcomeOf(holdall: TestServer, id: string) {
   return stateOf(holdall, id)
 }
 
-/** Somebody confirms, and it takes so long that it is written down for whoever goes on with it. */
+/** Confirms for so long that the confirm is persisted for a job. */
 async function confirming(holdall: TestServer, name: string, input: object, ids: string[]) {
   const answer = attempt(holdall, name, input as Record<string, unknown>, '__typename')
   answer.catch(() => {})
@@ -63,15 +63,15 @@ async function confirming(holdall: TestServer, name: string, input: object, ids:
   await sleep(1_800)
 }
 
-test('F17: killed while it reads the bytes of a confirm: after the restart it becomes the file that was asked for', async () => {
+test('F17: killed while it hashes the bytes of a confirm: after the restart it becomes the requested file', async () => {
   await using process = await openProcess()
   const { holdall, dir, start, kill } = process
   const { id: workspaceId } = await createWorkspace(holdall)
   const { id, bytes } = await received(holdall, { workspaceId, name: 'night.bin' })
-  const goOn = await stall(dir, id)
+  const resume = await stall(dir, id)
   await confirming(holdall, 'confirmUpload', { uploadId: id, comment: 'of the night' }, [id])
   await kill()
-  await goOn()
+  await resume()
   await start()
   expect(await stateOf(holdall, id)).toMatchObject({ status: 'PROCESSING', file: null })
   const { status, file, failures } = await outcomeOf(holdall, id)
@@ -81,16 +81,16 @@ test('F17: killed while it reads the bytes of a confirm: after the restart it be
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 }, 60_000)
 
-test('what stands in the way by then is told, and the upload can be confirmed again', async () => {
+test('a conflict by then is reported, and the confirm can be repeated', async () => {
   await using process = await openProcess()
   const { holdall, dir, start, kill } = process
   const { id: workspaceId } = await createWorkspace(holdall)
   const { id } = await received(holdall, { workspaceId, name: 'a.bin' })
-  const goOn = await stall(dir, id)
+  const resume = await stall(dir, id)
   await confirming(holdall, 'confirmUpload', { uploadId: id }, [id])
   await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes: 'first' })
   await kill()
-  await goOn()
+  await resume()
   await start()
   const { status, file, failures } = await outcomeOf(holdall, id)
   expect([status, file, failures]).toEqual([
@@ -102,7 +102,7 @@ test('what stands in the way by then is told, and the upload can be confirmed ag
   expect(again.code).toBe('NAME_CONFLICT')
 }, 60_000)
 
-test('uploads that are confirmed together become files together, also after a death', async () => {
+test('uploads that are confirmed together become files together, also after a kill', async () => {
   await using process = await openProcess()
   const { holdall, dir, start, kill } = process
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -112,11 +112,11 @@ test('uploads that are confirmed together become files together, also after a de
     await received(holdall, { workspaceId, name: 'c.bin' }),
   ]
   const ids = some.map(({ id }) => id)
-  const goOn = await stall(dir, ids[1] ?? '')
+  const resume = await stall(dir, ids[1] ?? '')
   const uploads = ids.map((uploadId, index) => ({ uploadId, comment: `number ${index}` }))
   await confirming(holdall, 'confirmUploads', { uploads, mode: 'ALL_OR_NOTHING' }, ids)
   await kill()
-  await goOn()
+  await resume()
   await start()
   for (const [index, id] of ids.entries()) {
     const { status, file } = await outcomeOf(holdall, id)

@@ -10,7 +10,7 @@ import {
   uploadFile,
 } from '../support/client.ts'
 import { postForm } from '../support/forms.ts'
-import { refused } from '../support/refusals.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, tusOf } from '../support/tus.ts'
 
@@ -24,23 +24,25 @@ beforeEach(async () => {
 })
 
 const run = (marks: number) => `a${'\u0301\u0323'.repeat(20).slice(0, marks)}`
-/** Sixteen of these are sixteen marks, and in NFC thirty-two. */
-const doubling = (marks: number) => `a${'\u0344'.repeat(marks)}`
+/** 16 of these are 16 marks, and in NFC 32. */
+const withDoublingMarks = (marks: number) => `a${'\u0344'.repeat(marks)}`
 const tooMany = {
   code: 'INVALID_INPUT',
   message: expect.stringMatching(/at most 32 combining marks/),
 }
 
-test('a name has at most 32 combining marks in a row, wherever it is given', async () => {
+test('a name has at most 32 combining marks in a row, in every operation', async () => {
   const { id } = await createFolder(holdall, { workspaceId, name: run(32) })
-  await createFolder(holdall, { workspaceId, name: doubling(16) })
-  for (const name of [run(33), doubling(17)]) {
+  await createFolder(holdall, { workspaceId, name: withDoublingMarks(16) })
+  for (const name of [run(33), withDoublingMarks(17)]) {
     const wrong = { ...tooMany, path: ['name'] }
-    expect(await refused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
-    expect(await refused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
-    expect(await refused(holdall, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(
+    expect(await expectRefused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
+    expect(await expectRefused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(
       wrong,
     )
+    expect(
+      await expectRefused(holdall, 'createUpload', { workspaceId, name, size: 1 }),
+    ).toMatchObject(wrong)
     const form = await postForm(holdall, { workspaceId, file: { name, bytes: 'x' } })
     expect(form.body).toMatchObject(wrong)
     const tus = await tusOf(holdall).post({
@@ -51,20 +53,20 @@ test('a name has at most 32 combining marks in a row, wherever it is given', asy
   }
 })
 
-test('so do the names of tags', async () => {
+test('so has the name of a tag', async () => {
   const { id } = await createFolder(holdall, { workspaceId, name: 'a', tags: [run(32)] })
   const more = { ...tooMany, path: ['tags'] }
   const create = { workspaceId, name: 'b', tags: [run(33)] }
-  expect(await refused(holdall, 'createFolder', create)).toMatchObject(more)
-  expect(await refused(holdall, 'updateEntry', { entry: { id }, tags: [run(40)] })).toMatchObject(
-    more,
-  )
+  expect(await expectRefused(holdall, 'createFolder', create)).toMatchObject(more)
+  expect(
+    await expectRefused(holdall, 'updateEntry', { entry: { id }, tags: [run(40)] }),
+  ).toMatchObject(more)
   const tagging = { entries: [{ entry: { id } }], add: [run(40)], mode: 'BEST_EFFORT' }
   const tagged = await act(holdall, 'tagEntries', tagging, 'results { error { code path } }')
   expect(tagged.results[0].error).toEqual({ code: 'INVALID_INPUT', path: ['add'] })
 })
 
-test('an entry that has such a name from before keeps it, is found, renamed, copied, trashed and restored', async () => {
+test('an entry with such a name from before keeps it, is found, renamed, copied, trashed and restored', async () => {
   const folder = await createFolder(holdall, { workspaceId, name: 'old' })
   const file = await uploadFile(holdall, {
     workspaceId,
@@ -73,16 +75,16 @@ test('an entry that has such a name from before keeps it, is found, renamed, cop
     folderId: folder.id,
   })
   const [name, fileName] = [run(40), `${run(40)}.txt`]
-  const fold = (text: string) => text.normalize('NFC')
+  const toNfc = (text: string) => text.normalize('NFC')
   const { db } = holdall.app
   await db
     .updateTable('entries')
-    .set({ name, nameKey: fold(name), path: name, pathKey: `${fold(name)}/` })
+    .set({ name, nameKey: toNfc(name), path: name, pathKey: `${toNfc(name)}/` })
     .where('id', '=', folder.id)
     .execute()
   await db
     .updateTable('entries')
-    .set({ name: fileName, nameKey: fold(fileName) })
+    .set({ name: fileName, nameKey: toNfc(fileName) })
     .where('id', '=', file.id)
     .execute()
   expect(await entryByPath(holdall, workspaceId, `${name}/${fileName}`)).toMatchObject({
@@ -109,7 +111,7 @@ test('an entry that has such a name from before keeps it, is found, renamed, cop
   await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'new.txt' }, 'entry { name }')
 })
 
-test('a long name from macOS is taken where it is short enough in NFC', async () => {
+test('a long name from macOS is accepted if it is short enough in NFC', async () => {
   const name = '각'.repeat(85)
   expect(Buffer.byteLength(name.normalize('NFD'))).toBe(765)
   await createFolder(holdall, { workspaceId, name: name.normalize('NFD') })

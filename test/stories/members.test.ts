@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createFolder, createWorkspace } from '../support/client.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
-import { refused as refusedBy } from '../support/refusals.ts'
+import { createToken, invite, unbindToken } from '../support/people.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
@@ -21,11 +21,11 @@ const member = 'member { user { id name email } role joinedAt }'
 const perform = (name: string, input: object, token = holdall.token) =>
   attempt(holdall, name, { workspaceId, ...input }, member, { token })
 const refused = (name: string, input: object, token = holdall.token) =>
-  refusedBy(holdall, name, { workspaceId, ...input }, { token })
+  expectRefused(holdall, name, { workspaceId, ...input }, { token })
 const ownerId = async () =>
   (await holdall.ask('{ viewer { user { id } } }')).viewer.user.id as string
 
-/** Who is in, as a member sees it: [name, role] in the order in which they joined. */
+/** The members, as a member sees them: [name, role] in the order in which they joined. */
 async function members(token = holdall.token) {
   const query = `query ($id: ID!) {
     workspace(by: { id: $id }) { members { nodes { user { id } role } } }
@@ -35,7 +35,7 @@ async function members(token = holdall.token) {
 }
 
 describe('addMember', () => {
-  test('lets a new user in by email, as EDITOR where no role is named', async () => {
+  test('adds a new user by email, as EDITOR by default', async () => {
     const { member } = await perform('addMember', { email: ' Ann@Example.org ', name: ' Ann ' })
     expect(member).toEqual({
       user: { id: expect.stringMatching(/^usr_/), name: 'Ann', email: 'ann@example.org' },
@@ -48,7 +48,7 @@ describe('addMember', () => {
     ])
   })
 
-  test('knows a user by the address, however it is written, also from another workspace', async () => {
+  test('finds a user by the address, however it is written, also from another workspace', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const first = await perform('addMember', { email: 'ann@example.org', role: 'VIEWER' })
     const input = { workspaceId: elsewhere.id, email: 'ANN@EXAMPLE.ORG', name: 'Other' }
@@ -57,12 +57,12 @@ describe('addMember', () => {
     expect(second.member.role).toBe('EDITOR')
   })
 
-  test('names who gave no name by the address, without what only colleagues may know', async () => {
+  test('names users without a name by their address, and hides the rest of it from strangers', async () => {
     const { member } = await perform('addMember', { email: 'ann.lee@example.org' })
     expect(member.user.name).toBe('ann.lee')
   })
 
-  test('gives who is in already the new role', async () => {
+  test('gives an existing member the new role', async () => {
     const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const { member } = await perform('addMember', { email: viewer.email, role: 'EDITOR' })
     expect(member).toMatchObject({ user: { id: viewer.userId }, role: 'EDITOR' })
@@ -80,7 +80,7 @@ describe('addMember', () => {
     ],
     ['email', { email: 'a\u0000b@example.org' }, 'an email address such as ann@example.org'],
     ['name', { email: 'ann@example.org', name: 'x'.repeat(201) }, 'at most 200 characters'],
-  ])('says what is wrong with %s', async (field, input, message) => {
+  ])('reports what is wrong with %s', async (field, input, message) => {
     expect(await refused('addMember', input)).toMatchObject({
       __typename: 'InvalidInputError',
       code: 'INVALID_INPUT',
@@ -91,7 +91,7 @@ describe('addMember', () => {
 })
 
 describe('roles', () => {
-  test('updateMember gives another one, which holds at once', async () => {
+  test('are changed by updateMember, with immediate effect', async () => {
     const person = await invite(holdall, workspaceId, 'VIEWER')
     const folder = { workspaceId, name: 'new' }
     const denied = await attempt(holdall, 'createFolder', folder, 'folder { id }', person)
@@ -105,7 +105,7 @@ describe('roles', () => {
     )
   })
 
-  test('are the OWNER’s to give, not the EDITOR’s', async () => {
+  test('are changed by an OWNER, not by an EDITOR', async () => {
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const tries = [
@@ -128,9 +128,9 @@ describe('roles', () => {
     }
   })
 
-  test('need MEMBERS_WRITE', async () => {
+  test('require MEMBERS_WRITE', async () => {
     const scopes = apiScopes.filter((scope) => scope !== 'MEMBERS_WRITE')
-    const { secret } = await giveToken(holdall, { scopes })
+    const { secret } = await createToken(holdall, { scopes })
     const userId = await ownerId()
     const tries = [
       ['addMember', { email: 'new@example.org' }],
@@ -145,7 +145,7 @@ describe('roles', () => {
     }
   })
 
-  test('S8: are nobody’s to change in a workspace that is not theirs', async () => {
+  test('S8: cannot be changed in another tenant’s workspace', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const { token, userId } = await invite(holdall, workspaceId, 'OWNER')
     const tries: [string, object][] = [
@@ -162,7 +162,7 @@ describe('roles', () => {
     }
   })
 
-  test('of who is no member are nobody’s to change', async () => {
+  test('of a user who is not a member cannot be changed', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const { userId } = await invite(holdall, elsewhere.id)
     for (const name of ['updateMember', 'removeMember']) {
@@ -178,7 +178,7 @@ describe('roles', () => {
 })
 
 describe('the last OWNER', () => {
-  test('stays OWNER, whichever way one tries', async () => {
+  test('stays OWNER in every operation', async () => {
     const userId = await ownerId()
     await invite(holdall, workspaceId, 'EDITOR')
     const email = 'o@example.org'
@@ -198,7 +198,7 @@ describe('the last OWNER', () => {
     }
   })
 
-  test('may go once there is another', async () => {
+  test('may leave once there is another', async () => {
     const other = await invite(holdall, workspaceId, 'OWNER')
     const userId = await ownerId()
     expect((await perform('removeMember', { userId })).member.user.id).toBe(userId)
@@ -208,7 +208,7 @@ describe('the last OWNER', () => {
     })
   })
 
-  test('of two who leave at the same moment, stays', async () => {
+  test('is one of two who leave at the same moment', async () => {
     const other = await invite(holdall, workspaceId, 'OWNER')
     const answers = await Promise.all([
       perform('removeMember', { userId: await ownerId() }),
@@ -227,9 +227,9 @@ describe('removeMember', () => {
       { token },
     )
 
-  test('S12: cuts access at once', async () => {
+  test('S12: revokes access at once', async () => {
     const person = await invite(holdall, workspaceId, 'EDITOR')
-    await unbind(holdall, person.tokenId)
+    await unbindToken(holdall, person.tokenId)
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' }, person)
     expect((await look(person.token)).data.workspace.name).toBe('Lab')
     await perform('removeMember', { userId: person.userId })
@@ -249,7 +249,7 @@ describe('removeMember', () => {
     expect(again.code).toBe('NOT_FOUND')
   })
 
-  test('is for everybody who leaves', async () => {
+  test('lets every member leave', async () => {
     const person = await invite(holdall, workspaceId, 'VIEWER')
     const { member } = await perform('removeMember', { userId: person.userId }, person.token)
     expect(member.user).toMatchObject({ id: person.userId, email: person.email })
@@ -257,7 +257,7 @@ describe('removeMember', () => {
     expect(await members()).toEqual([[await ownerId(), 'OWNER']])
   })
 
-  test('leaves the name on what somebody has made', async () => {
+  test('keeps the name on what the user created', async () => {
     const person = await invite(holdall, workspaceId, 'EDITOR')
     const { id } = await createFolder(holdall, { workspaceId, name: 'raw' }, person)
     await perform('removeMember', { userId: person.userId })
@@ -277,14 +277,14 @@ describe('a user', () => {
       )
     ).node
 
-  test('S8: is seen by colleagues and by nobody else', async () => {
+  test('S8: is visible to users of a shared workspace only', async () => {
     const [ann, bob] = [
       await invite(holdall, workspaceId, 'VIEWER'),
       await invite(holdall, workspaceId),
     ]
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const eve = await invite(holdall, elsewhere.id)
-    await unbind(holdall, eve.tokenId)
+    await unbindToken(holdall, eve.tokenId)
     expect(await see(bob.userId, ann.token)).toEqual({ id: bob.userId, email: bob.email })
     expect(await see(bob.userId, holdall.token)).toEqual({ id: bob.userId, email: bob.email })
     expect(await see(eve.userId, eve.token)).toEqual({ id: eve.userId, email: eve.email })
@@ -293,29 +293,29 @@ describe('a user', () => {
     expect(await see(bob.userId, ann.token)).toBe(null)
   })
 
-  test('of another workspace of mine is not seen by a token bound to this one', async () => {
+  test('of another workspace of the viewer is not visible to a token bound to this one', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const [here, there] = [await invite(holdall, workspaceId), await invite(holdall, elsewhere.id)]
-    const { secret } = await giveToken(holdall, { workspaceId })
+    const { secret } = await createToken(holdall, { workspaceId })
     expect(await see(here.userId, secret)).toMatchObject({ id: here.userId })
     expect(await see(there.userId, secret)).toBe(null)
     expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
   })
 
-  test('is not seen without FILES_READ, but by oneself', async () => {
+  test('is not visible without FILES_READ, except the viewer', async () => {
     const person = await invite(holdall, workspaceId)
-    const { secret } = await giveToken(holdall, { scopes: ['MEMBERS_WRITE'] })
+    const { secret } = await createToken(holdall, { scopes: ['MEMBERS_WRITE'] })
     expect(await see(person.userId, secret)).toBe(null)
     expect(await see(await ownerId(), secret)).toMatchObject({ id: await ownerId() })
   })
 
-  test('has an address for colleagues alone, wherever the name is shown', async () => {
+  test('hides email addresses from users who share no workspace', async () => {
     const person = await invite(holdall, workspaceId)
     await createFolder(holdall, { workspaceId, name: 'raw' }, person)
     await act(holdall, 'updateWorkspace', { workspaceId, visibility: 'PUBLIC' }, '__typename')
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const stranger = await invite(holdall, elsewhere.id)
-    await unbind(holdall, stranger.tokenId)
+    await unbindToken(holdall, stranger.tokenId)
     const query = `query ($id: ID!) {
       workspace(by: { id: $id }) { entries { nodes { createdBy { name email } } } }
     }`
@@ -330,7 +330,7 @@ describe('a user', () => {
   })
 })
 
-test('members are listed for members, as they joined, both ways', async () => {
+test('members are listed for members, in the order in which they joined, forward and backward', async () => {
   const joined = [await ownerId()]
   for (let i = 0; i < 4; i++) joined.push((await invite(holdall, workspaceId, 'VIEWER')).userId)
   const page = async (args: string) => {

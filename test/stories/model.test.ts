@@ -3,11 +3,11 @@ import { walk } from '../model/walk.ts'
 import { newDatabase } from '../support/databases.ts'
 
 const { MODEL_SEED, MODEL_OPERATIONS } = process.env
-/** MODEL_SEED=… repeats a walk; MODEL_OPERATIONS=… makes it longer. */
+/** MODEL_SEED=… repeats a run; MODEL_OPERATIONS=… makes it longer. */
 const seed = Number(MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const operations = Number(MODEL_OPERATIONS ?? 500)
 
-test('F1, F2: what is there after a walk over the API, cut off by kill -9, is what a model says', {
+test('F1, F2: after random operations interrupted by kill -9, the state equals that of a model', {
   timeout: 60_000 + operations * 200,
 }, async () => {
   const database = await newDatabase()

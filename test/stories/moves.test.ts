@@ -15,8 +15,8 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { pooled } from '../support/pooled.ts'
-import { refused } from '../support/refusals.ts'
+import { mapConcurrently } from '../support/pooled.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -48,7 +48,7 @@ const moving = (entries: Id[], { id }: Id, more = {}) => ({
   ...more,
 })
 const pathOf = async (entry: Id) => (await lookUp(holdall, entry, 'path')).path
-/** All paths below the root. */
+/** Returns all paths below the root. */
 async function tree(): Promise<string[]> {
   const query = `query ($id: ID!) {
     workspace(by: { id: $id }) { entries(orderBy: { foldersFirst: false }) { nodes { path } } }
@@ -57,7 +57,7 @@ async function tree(): Promise<string[]> {
   return workspace.entries.nodes.map(({ path }: { path: string }) => path).sort()
 }
 
-test('a folder moves with all it holds: every path is right at once', async () => {
+test('a folder moves with its content, and every path changes at once', async () => {
   const a = await folder('a')
   const made = [await folder('a/b/c'), await file('a/b/c/1.txt'), await file('a/2.txt')]
   await folder('a b')
@@ -92,7 +92,7 @@ test('a folder moves with all it holds: every path is right at once', async () =
   expect((await download(holdall, made[1]?.id ?? '')).toString()).toBe('a/b/c/1.txt')
 })
 
-test('what lies in a moved folder is not touched', async () => {
+test('the content of a moved folder is not modified', async () => {
   const [a, b, c] = [await folder('a'), await folder('a/b'), await folder('c')]
   const one = await file('a/1.txt')
   const fields = 'revision updatedAt parent { id }'
@@ -127,23 +127,23 @@ test('files and folders move together, by id and by path, into the root by its e
   expect(await tree()).toEqual(['1.txt', 'a', 'x'])
 })
 
-describe('a folder does not go', () => {
+describe('a folder cannot be moved', () => {
   test('into itself or below itself', async () => {
     const a = await folder('a')
     const below = await folder('a/b/c')
     for (const to of [a, below]) {
-      const problem = await refused(holdall, 'moveEntries', moving([a], to))
+      const problem = await expectRefused(holdall, 'moveEntries', moving([a], to))
       expect(problem).toMatchObject({ __typename: 'CycleError', code: 'CYCLE' })
     }
   })
 
-  test('into what has only begun alike', async () => {
+  test('unless the target only has a similar name', async () => {
     const [a, ab] = [await folder('a'), await folder('ab')]
     await move([a], ab)
     expect(await pathOf(a)).toBe('ab/a')
   })
 
-  test('F14: below one that goes below it at the same moment', async () => {
+  test('F14: below a folder that is concurrently moved below it', async () => {
     const [a, b] = [await folder('a'), await folder('b')]
     const rounds = Array.from({ length: 10 }, (_, i) => (i % 2 ? moving([a], b) : moving([b], a)))
     await Promise.all(rounds.map((input) => attempt(holdall, 'moveEntries', input, '__typename')))
@@ -153,30 +153,31 @@ describe('a folder does not go', () => {
     ]).toContainEqual(await tree())
   })
 
-  test('into another workspace, a file, the trash, or nothing', async () => {
+  test('into another workspace, a file, the trash, or a folder that does not exist', async () => {
     const [a, one, gone] = [await folder('a'), await file('1.txt'), await folder('gone')]
     await trashEntries(holdall, gone)
     const other = await createWorkspace(holdall, { name: 'Other' })
-    const away = await refused(holdall, 'moveEntries', moving([a], other.root))
+    const away = await expectRefused(holdall, 'moveEntries', moving([a], other.root))
     expect(away).toMatchObject({ code: 'INVALID_INPUT', path: ['destination'] })
-    const to = async (destination: Id) => refused(holdall, 'moveEntries', moving([a], destination))
+    const to = async (destination: Id) =>
+      expectRefused(holdall, 'moveEntries', moving([a], destination))
     expect(await to(one)).toMatchObject({ state: 'FILE', path: ['destination'] })
     expect(await to(gone)).toMatchObject({ state: 'TRASHED', path: ['destination'] })
     const id = `fld_${'0'.repeat(32)}`
     expect(await to({ id })).toMatchObject({ code: 'NOT_FOUND', id, path: ['destination'] })
   })
 
-  test('anywhere when it is the root', async () => {
+  test('if it is the root', async () => {
     const a = await folder('a')
-    const problem = await refused(holdall, 'moveEntries', moving([root], a))
+    const problem = await expectRefused(holdall, 'moveEntries', moving([root], a))
     expect(problem).toMatchObject({ code: 'INVALID_STATE', state: 'ROOT' })
   })
 })
 
-test('a bad path of the destination is named with its field', async () => {
+test('a bad path of the destination is reported with its field', async () => {
   const a = await folder('a')
   const destination = { path: { workspaceId, path: '../x' } }
-  const problem = await refused(holdall, 'moveEntries', { entries: items(a), destination })
+  const problem = await expectRefused(holdall, 'moveEntries', { entries: items(a), destination })
   expect(problem).toMatchObject({
     code: 'INVALID_INPUT',
     path: ['destination', 'path'],
@@ -184,7 +185,7 @@ test('a bad path of the destination is named with its field', async () => {
   })
 })
 
-test('onto its own folder changes nothing', async () => {
+test('a move into its own folder changes nothing', async () => {
   const [a, one] = [await folder('x/a'), await file('x/1.txt')]
   await move([a, one], await at('x'))
   expect(await lookUp(holdall, a, 'revision path')).toMatchObject({ revision: 1, path: 'x/a' })
@@ -194,7 +195,7 @@ test('onto its own folder changes nothing', async () => {
   })
 })
 
-describe('where the name is taken', () => {
+describe('on a name conflict', () => {
   let [there, one]: Id[] = []
   let to: Id
   beforeEach(async () => {
@@ -203,8 +204,8 @@ describe('where the name is taken', () => {
     one = await file('data.CSV', 'one')
   })
 
-  test('FAIL names what is there, and a name that is free', async () => {
-    const problem = await refused(holdall, 'moveEntries', moving([one as Id], to))
+  test('FAIL reports the existing entry, and a free name', async () => {
+    const problem = await expectRefused(holdall, 'moveEntries', moving([one as Id], to))
     expect(problem).toMatchObject({
       code: 'NAME_CONFLICT',
       existing: { id: there?.id, name: 'Data.csv' },
@@ -218,14 +219,14 @@ describe('where the name is taken', () => {
     expect(moved).toMatchObject({ name: 'data (2).CSV', path: 'to/data (2).CSV' })
   })
 
-  test('RENAME of a folder renames the paths below it', async () => {
+  test('RENAME of a folder changes the paths below it', async () => {
     const below = await file('a/b/1.txt')
     await folder('to/A')
     await move([await at('a')], to, { onConflict: 'RENAME' })
     expect(await pathOf(below)).toBe('to/a (2)/b/1.txt')
   })
 
-  test('REPLACE puts what is there in the trash', async () => {
+  test('REPLACE trashes the existing entry', async () => {
     await move([one as Id], to, { onConflict: 'REPLACE' })
     expect((await children(holdall, to.id)).map(({ id }) => id)).toEqual([one?.id])
     expect(await lookUp(holdall, there as Id, 'trash { originalPath }')).toMatchObject({
@@ -234,31 +235,31 @@ describe('where the name is taken', () => {
     expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
   })
 
-  test('REPLACE does not put the folder in the trash that the entry comes from', async () => {
+  test('REPLACE does not trash the folder that the entry comes from', async () => {
     const inner = await folder('to/x/x')
     const x = await at('to/x')
     const input = moving([inner], to, { onConflict: 'REPLACE' })
-    const problem = await refused(holdall, 'moveEntries', input)
+    const problem = await expectRefused(holdall, 'moveEntries', input)
     expect(problem).toMatchObject({ code: 'CYCLE' })
     expect(await pathOf(x)).toBe('to/x')
   })
 
-  test('NEW_VERSION is refused: a move makes no versions', async () => {
+  test('NEW_VERSION is rejected: a move creates no versions', async () => {
     const input = moving([one as Id], to, { onConflict: 'NEW_VERSION' })
-    expect(await refused(holdall, 'moveEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'moveEntries', input)).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['onConflict'],
     })
   })
 })
 
-describe('of many', () => {
-  test('ALL_OR_NOTHING moves none when one fails, and says which', async () => {
+describe('of many entries', () => {
+  test('ALL_OR_NOTHING moves none if one fails, and reports which', async () => {
     const to = await folder('to')
     const entries = [await folder('a'), await file('1.txt'), await folder('b'), await file('2.txt')]
     await file('to/B')
     const before = await tree()
-    expect(await refused(holdall, 'moveEntries', moving(entries, to))).toMatchObject({
+    expect(await expectRefused(holdall, 'moveEntries', moving(entries, to))).toMatchObject({
       code: 'NAME_CONFLICT',
       suggestedName: 'b (2)',
       path: ['entries', '2'],
@@ -266,7 +267,7 @@ describe('of many', () => {
     expect(await tree()).toEqual(before)
   })
 
-  test('BEST_EFFORT moves those that it can', async () => {
+  test('BEST_EFFORT moves the valid ones', async () => {
     const to = await folder('to')
     const entries = [await folder('a'), await file('1.txt'), await folder('b'), { id: 'fld_x' }]
     await file('to/B')
@@ -291,16 +292,16 @@ describe('of many', () => {
       ],
       destination: { id: to.id },
     }
-    expect(await refused(holdall, 'moveEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'moveEntries', input)).toMatchObject({
       ...{ code: 'STALE_REVISION', expectedRevision: 7, actualRevision: 1, entry: { id: b.id } },
       path: ['entries', '1'],
     })
   })
 
-  test('1 to 100 are taken at once', async () => {
+  test('1 to 100 are accepted at once', async () => {
     const [to, a] = [await folder('to'), await folder('a')]
     for (const entries of [[], Array.from({ length: 101 }, () => a)]) {
-      const problem = await refused(holdall, 'moveEntries', moving(entries, to))
+      const problem = await expectRefused(holdall, 'moveEntries', moving(entries, to))
       expect(problem).toMatchObject({ code: 'INVALID_INPUT', path: ['entries'] })
     }
     await move(
@@ -314,8 +315,8 @@ describe('of many', () => {
 test('a thousand folders move as one', async () => {
   const a = await folder('a')
   const names = Array.from({ length: 100 }, (_, i) => `x${i}/y/z/${'deep'.repeat(5)}`)
-  await pooled(100, 10, (n) => folder(`a/${names[n]}`))
-  await pooled(100, 10, (n) => folder(`a/${names[n]}/1/2/3/4/5/6`))
+  await mapConcurrently(100, 10, (n) => folder(`a/${names[n]}`))
+  await mapConcurrently(100, 10, (n) => folder(`a/${names[n]}/1/2/3/4/5/6`))
   expect(await totalsOf(holdall, a)).toMatchObject({ folderCount: 1000 })
   const to = await folder('to')
   await move([a], to)
@@ -328,7 +329,7 @@ test('a thousand folders move as one', async () => {
   expect(workspace).toEqual({ old: { totalCount: 0 }, new: { totalCount: 1000 } })
 })
 
-test('a move is written down, with where it came from', async () => {
+test('a move is logged with its old path', async () => {
   const [one, to] = [await file('1.txt'), await folder('to')]
   await move([one], to)
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {

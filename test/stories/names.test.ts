@@ -12,7 +12,7 @@ import {
   items,
   uploadFile,
 } from '../support/client.ts'
-import { refused } from '../support/refusals.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -38,14 +38,14 @@ test.each([
   ['ﬁ and fi', '\ufb01le', 'FILE'],
   ['ß and ss', 'Straße', 'STRASSE'],
   ['İ and its own small letter', '\u0130zmir', 'i\u0307zmir'],
-])('S3, S4: two names that differ only in %s do not stand in one folder', async (_, one, other) => {
+])('S3, S4: two names that differ only in %s cannot be in one folder', async (_, one, other) => {
   const { id } = await folder(one)
-  expect(await refused(holdall, 'createFolder', { workspaceId, name: other })).toMatchObject({
+  expect(await expectRefused(holdall, 'createFolder', { workspaceId, name: other })).toMatchObject({
     code: 'NAME_CONFLICT',
     existing: { id, name: one },
   })
   const upload = { workspaceId, name: other, size: 1 }
-  expect(await refused(holdall, 'createUpload', upload)).toMatchObject({ existing: { id } })
+  expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject({ existing: { id } })
   expect(await entryByPath(holdall, workspaceId, other)).toMatchObject({ id, name: one })
   const away = await folder('away')
   await createFolder(holdall, { parent: { id: away.id }, name: other })
@@ -56,13 +56,13 @@ test.each([
   ['accents', 'resume', 'résumé'],
   ['alphabets', 'a', '\u0430'],
   ['white space', 'a', 'a '],
-])('S3: two names that differ in %s do', async (_, one, other) => {
+])('S3: two names that differ in %s can', async (_, one, other) => {
   const [first, second] = [await folder(one), await folder(other)]
   expect(await entryByPath(holdall, workspaceId, one)).toMatchObject({ id: first.id })
   expect(await entryByPath(holdall, workspaceId, other)).toMatchObject({ id: second.id })
 })
 
-test('S4: an entry may be renamed to its own name in other letters', async () => {
+test('S4: an entry may change the case of its own name', async () => {
   const [made, below] = [await folder('data'), await folder('Data/Raw', { createParents: true })]
   expect(await rename(made.id, 'DATA')).toEqual({ name: 'DATA', path: 'DATA', revision: 2 })
   expect(await entryByPath(holdall, workspaceId, 'data/raw')).toMatchObject({
@@ -85,21 +85,21 @@ test.each([
   ['white space alone', '  '],
   ['nothing', ''],
   ['256 bytes', 'é'.repeat(128)],
-])('S1, S2: %s makes no name, wherever a name is asked for', async (_, name) => {
+])('S1, S2: %s is rejected as a name by every operation', async (_, name) => {
   const { id } = await folder('there')
   const wrong = {
     code: 'INVALID_INPUT',
     path: ['name'],
     issues: [{ path: ['name'], message: expect.stringMatching(/./) }],
   }
-  expect(await refused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
-  expect(await refused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
-  expect(await refused(holdall, 'createUpload', { workspaceId, name, size: 1 })).toMatchObject(
-    wrong,
-  )
+  expect(await expectRefused(holdall, 'createFolder', { workspaceId, name })).toMatchObject(wrong)
+  expect(await expectRefused(holdall, 'updateEntry', { entry: { id }, name })).toMatchObject(wrong)
+  expect(
+    await expectRefused(holdall, 'createUpload', { workspaceId, name, size: 1 }),
+  ).toMatchObject(wrong)
 })
 
-test('S2: half a surrogate pair makes no name', async () => {
+test('S2: a lone surrogate is rejected as a name', async () => {
   const body = (name: string) =>
     JSON.stringify({
       query: `mutation ($input: CreateFolderInput!) {
@@ -137,7 +137,7 @@ const speaking = [
   '🧬'.repeat(63),
 ]
 
-test('S2: a name is shown as it was given, and leads there in every path', async () => {
+test('S2: a name is shown as it was given, and matches in every path', async () => {
   for (const name of speaking) {
     const made = await folder(name)
     expect([made.name, made.path]).toEqual([name, name])
@@ -160,8 +160,8 @@ test('S2, S7: a file of any name is downloaded under that name', async () => {
       method: 'HEAD',
       token: null,
     })
-    const said = response.headers.get('content-disposition') ?? ''
-    expect(parse(said).parameters.filename).toBe(name)
+    const header = response.headers.get('content-disposition') ?? ''
+    expect(parse(header).parameters.filename).toBe(name)
   }
 })
 
@@ -187,29 +187,29 @@ test('a free name has its number before the extension, and stays within 255 byte
   ])
 })
 
-describe('F13: of one name, fifty at once', () => {
-  const fifty = <T>(act: (i: number) => Promise<T>) =>
+describe('F13: fifty concurrent requests for one name', () => {
+  const runFifty = <T>(act: (i: number) => Promise<T>) =>
     Promise.all(Array.from({ length: 50 }, (_, i) => act(i)))
   const names = async () => (await children(holdall, root.id)).map(({ name }) => name)
 
-  test('FAIL lets one through', async () => {
-    const made = await fifty((i) => folder(i % 2 ? 'Data' : 'dAtA').catch(() => null))
+  test('FAIL admits one', async () => {
+    const made = await runFifty((i) => folder(i % 2 ? 'Data' : 'dAtA').catch(() => null))
     expect(made.filter(Boolean)).toHaveLength(1)
     expect(await names()).toHaveLength(1)
   })
 
-  test('RENAME makes fifty', async () => {
-    await fifty(() => folder('data', { onConflict: 'RENAME' }))
-    const numbered = Array.from({ length: 49 }, (_, i) => `data (${i + 2})`)
-    expect((await names()).sort()).toEqual(['data', ...numbered].sort())
+  test('RENAME creates fifty', async () => {
+    await runFifty(() => folder('data', { onConflict: 'RENAME' }))
+    const numberedNames = Array.from({ length: 49 }, (_, i) => `data (${i + 2})`)
+    expect((await names()).sort()).toEqual(['data', ...numberedNames].sort())
   })
 
-  test('moved into one folder by RENAME all find a place', async () => {
-    const there = await fifty((i) => folder(`${i}/x`, { createParents: true }))
+  test('moved into one folder by RENAME all get a name', async () => {
+    const there = await runFifty((i) => folder(`${i}/x`, { createParents: true }))
     const to = await folder('to')
     const destination = { id: to.id }
     const input = { destination, onConflict: 'RENAME' }
-    await fifty((i) =>
+    await runFifty((i) =>
       batchDone(holdall, 'moveEntries', { ...input, entries: items(there[i] ?? to) }),
     )
     expect(await children(holdall, to.id)).toHaveLength(50)

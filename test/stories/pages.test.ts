@@ -27,7 +27,7 @@ let workspaceId: string
 let folderId: string
 let all: Item[]
 
-// A folder of 150 entries: of many one size, one moment, one name but for its end. Nothing here changes it.
+// A folder of 150 entries, many with equal size, time and name prefix. No test changes them.
 beforeAll(async () => {
   let now = Date.parse('2025-06-01T09:00:00Z')
   holdall = await startTestServer({ now: () => now })
@@ -61,7 +61,7 @@ async function makeOne(i: number, round: number, parent: { id: string }) {
     const { id } = await createFolder(holdall, { parent, name })
     if (i % 2) await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: 'xx' })
   }
-  // What comes from an earlier round is changed in this one.
+  // Changes the entries of an earlier round.
   if (round > 2 && i % 5 === 0) {
     const entry = {
       path: { workspaceId, path: `full/${name.replace(`${round}`, `${round - 2}`)}` },
@@ -113,7 +113,7 @@ async function page(args: object, orderBy: object = {}): Promise<Page> {
   return node.children
 }
 
-/** All ids, a page after the other; each page says rightly whether there are more. */
+/** Reads all ids page by page; checks hasNextPage of each page. */
 async function walk(order: Order, size: number, forward: boolean): Promise<string[]> {
   const ids: string[] = []
   let cursor: string | undefined
@@ -136,20 +136,23 @@ async function walk(order: Order, size: number, forward: boolean): Promise<strin
   return ids
 }
 
-test.each(orders)('pages of a folder by %j are a sorted list, forward and back', async (order) => {
-  const expected = sorted(order).map(({ id }) => id)
-  expect(expected).toHaveLength(150)
-  const size = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(10, 50, 75, 100))
-  await fc.assert(
-    fc.asyncProperty(size, async (size) => {
-      expect(await walk(order, size, true)).toEqual(expected)
-      expect(await walk(order, size, false)).toEqual(expected)
-    }),
-    { numRuns: 2 },
-  )
-})
+test.each(orders)(
+  'pages of a folder by %j form a sorted list, forward and backward',
+  async (order) => {
+    const expected = sorted(order).map(({ id }) => id)
+    expect(expected).toHaveLength(150)
+    const size = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(10, 50, 75, 100))
+    await fc.assert(
+      fc.asyncProperty(size, async (size) => {
+        expect(await walk(order, size, true)).toEqual(expected)
+        expect(await walk(order, size, false)).toEqual(expected)
+      }),
+      { numRuns: 2 },
+    )
+  },
+)
 
-test('a part between two cursors can be read from both its ends', async () => {
+test('the part between two cursors can be read from both ends', async () => {
   const order = fc.constantFrom(...orders)
   const bound = fc.option(fc.nat(149))
   const span = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 100 }), bound, bound)
@@ -171,7 +174,7 @@ test('a part between two cursors can be read from both its ends', async () => {
   )
 })
 
-test('a page goes on where the last one ended, whatever came before it in the meantime', async () => {
+test('a page continues after the last one, whatever was inserted before it', async () => {
   const box = await createFolder(holdall, { workspaceId, name: 'box' })
   const put = (name: string) => createFolder(holdall, { parent: { id: box.id }, name })
   for (const name of ['b', 'd', 'f', 'h']) await put(name)
@@ -190,7 +193,7 @@ test('a page goes on where the last one ended, whatever came before it in the me
 })
 
 describe('a page without a size', () => {
-  test('has 20 entries in a folder, 100 in the list of all', async () => {
+  test('has 20 entries in a folder, 100 in the flat list', async () => {
     const { node, workspace } = await holdall.ask(
       `query ($id: ID!, $ws: ID!) {
         node(id: $id) { ... on Folder { children { nodes { id } } } }
@@ -201,7 +204,7 @@ describe('a page without a size', () => {
     expect([node.children.nodes.length, workspace.entries.nodes.length]).toEqual([20, 100])
   })
 
-  test('of all counts neither the root nor what it does not show', async () => {
+  test('totalCount excludes the root and hidden entries', async () => {
     const { workspace } = await holdall.ask(
       `query ($ws: ID!) { workspace(by: { id: $ws }) { root { totals { fileCount folderCount } }
         entries { totalCount } files: entries(filter: { type: FILE }) { totalCount } } }`,
@@ -213,8 +216,8 @@ describe('a page without a size', () => {
   })
 })
 
-describe('refused are', () => {
-  const asked = async (list: string, args: string) => {
+describe('rejects', () => {
+  const requested = async (list: string, args: string) => {
     const query = list.replace('ARGS', args)
     const { status, data, errors } = await holdall.graphql(query, { id: folderId, ws: workspaceId })
     return { status, data, code: errors?.[0]?.extensions?.code, message: errors?.[0]?.message }
@@ -227,14 +230,14 @@ describe('refused are', () => {
     'pages of %s',
     async (args) => {
       for (const list of [inFolder, inAll, inTrash]) {
-        const { code, message } = await asked(list, args)
+        const { code, message } = await requested(list, args)
         expect(code).toBe('BAD_PAGE_SIZE')
         expect(message).toContain('1 to 100')
       }
     },
   )
 
-  test('cursors that are damaged', async () => {
+  test('damaged cursors', async () => {
     const { edges } = await page({ first: 1 })
     const good = edges[0]?.cursor ?? ''
     const damaged = [
@@ -249,10 +252,10 @@ describe('refused are', () => {
     ]
     const forged = Buffer.from('["children",0,"a","b"]').toString('base64url')
     for (const cursor of [...damaged, forged, 'a'.repeat(10_000)]) {
-      const { code } = await asked(inFolder, `first: 1, after: ${JSON.stringify(cursor)}`)
+      const { code } = await requested(inFolder, `first: 1, after: ${JSON.stringify(cursor)}`)
       expect([cursor, code]).toEqual([cursor, 'INVALID_CURSOR'])
     }
-    expect((await asked(inFolder, `first: 1, after: "${good}"`)).code).toBe(undefined)
+    expect((await requested(inFolder, `first: 1, after: "${good}"`)).code).toBe(undefined)
   })
 
   test('cursors of another order', async () => {
@@ -260,7 +263,7 @@ describe('refused are', () => {
     for (const order of orders.slice(1)) {
       const { field, direction, foldersFirst } = order
       const orderBy = `{ field: ${field}, direction: ${direction}, foldersFirst: ${foldersFirst} }`
-      const { code } = await asked(inFolder, `orderBy: ${orderBy}, after: "${cursor}"`)
+      const { code } = await requested(inFolder, `orderBy: ${orderBy}, after: "${cursor}"`)
       expect([order, code]).toEqual([order, 'INVALID_CURSOR'])
     }
   })
@@ -270,7 +273,7 @@ describe('refused are', () => {
     const other = await createFolder(holdall, { workspaceId, name: 'other' })
     const lists = { inAll, inTrash, other: inFolder.replace('$id)', `"${other.id}")`) }
     for (const [name, list] of Object.entries(lists)) {
-      const { code } = await asked(list.replace('($id: ID!)', ''), `after: "${cursor}"`)
+      const { code } = await requested(list.replace('($id: ID!)', ''), `after: "${cursor}"`)
       expect([name, code]).toEqual([name, 'INVALID_CURSOR'])
     }
   })

@@ -41,7 +41,7 @@ async function list(filter: object, args: object = { first: 100 }): Promise<Page
 }
 const paths = async (filter: object) => (await list(filter)).nodes.map(({ path }) => path).sort()
 
-/** A file at a path, its folders made on the way. */
+/** Creates a file at a path, with its folders. */
 const put = (path: string, more: object = {}) => {
   const slash = path.lastIndexOf('/') + 1
   const [folder, name] = [path.slice(0, slash), path.slice(slash)]
@@ -130,7 +130,7 @@ describe('over one tree', () => {
     [{ pathGlob: 'data/{a,b' }, /^filter\.pathGlob: there is no } for this {, at character 6$/],
     [{ pathGlob: '/data' }, /character 1$/],
     [{ pathGlob: '*'.repeat(1001) }, /at most 1000 characters/],
-  ])('seed B7: a bad pattern is told where: %j', async (filter, message) => {
+  ])('seed B7: reports the position of an invalid pattern: %j', async (filter, message) => {
     const query = `query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } } }`
     const { status, errors } = await holdall.graphql(query, { id: lab.id, filter })
     expect(errors?.[0]).toMatchObject({
@@ -177,7 +177,7 @@ describe('with limits', () => {
     await holdall?.[Symbol.asyncDispose]()
   })
 
-  test('pages over what a pattern lets through go forward and back, in any order', async () => {
+  test('pages of a pattern go forward and backward, in any order', async () => {
     for (let i = 0; i < 20; i++)
       await put(`box ${i % 3}/item ${String(i).padStart(2, '0')}.${i % 2 ? 'csv' : 'txt'}`)
     const filter = { pathGlob: '**/*.csv' }
@@ -209,7 +209,7 @@ describe('with limits', () => {
     }
   })
 
-  test('a request that has looked at enough ends its page, and the next one goes on', async () => {
+  test('a request that has scanned enough ends its page, and the next one continues', async () => {
     for (let i = 0; i < 30; i++) await put(`item ${String(i).padStart(2, '0')}.txt`)
     const wanted = [(await put('item 07.csv')).path, (await put('item 28.csv')).path]
     sieveLimits.rows = 5
@@ -236,7 +236,7 @@ describe('with limits', () => {
     expect([back, befores.length]).toEqual([wanted, 7])
   })
 
-  test('S17: nobody waits long for a pattern that is hard to match', async () => {
+  test('S17: a pattern that is hard to match delays no other request', async () => {
     const name = 'ab'.repeat(120)
     for (let i = 0; i < 5; i++) await put(`${name}/${name}/${name}/${name} ${i}`)
     workLimits.ms = 1
@@ -245,27 +245,35 @@ describe('with limits', () => {
     expect(page.nodes.length).toBeLessThan(9)
   })
 
-  test('the lists of one request share its time: the second ends after a row, and goes on in the next request', async () => {
+  test('the lists of one request share its time: the second ends after a row, and continues in the next request', async () => {
     for (let i = 0; i < 8; i++) await put(`item ${i}.csv`)
     workLimits.ms = 0
-    const asked = (alias: string, pattern: string) =>
+    const requested = (alias: string, pattern: string) =>
       `${alias}: entries(filter: { pathRegex: "${pattern}" }, first: 5) {
         nodes { name } totalCount pageInfo { hasNextPage endCursor } }`
     const ask = (...lists: string[]) =>
       holdall.graphql(`query ($id: ID!) { workspace(by: { id: $id }) { ${lists.join(' ')} } }`, {
         id: lab.id,
       })
-    const { data } = await ask(asked('a', 'csv$'), asked('b', 'csv$'), asked('c', 'csv$'))
+    const { data } = await ask(
+      requested('a', 'csv$'),
+      requested('b', 'csv$'),
+      requested('c', 'csv$'),
+    )
     for (const { nodes, totalCount, pageInfo } of Object.values<any>(data.workspace)) {
       expect(nodes.length).toBeLessThanOrEqual(1)
       expect(totalCount).toBeGreaterThanOrEqual(nodes.length)
       expect(pageInfo).toEqual({ hasNextPage: true, endCursor: expect.any(String) })
     }
-    const { errors } = await ask(asked('a', 'csv$'), asked('b', '[cC]sv$'), asked('c', 'csv?$'))
+    const { errors } = await ask(
+      requested('a', 'csv$'),
+      requested('b', '[cC]sv$'),
+      requested('c', 'csv?$'),
+    )
     expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['QUERY_TOO_COMPLEX'])
   })
 
-  test('pathPrefix and within find the same by way of the folders as by way of the workspace', async () => {
+  test('pathPrefix and within find the same through the folders as through the workspace', async () => {
     for (const path of ['a/1.txt', 'a/b/2.txt', 'a/b/c/3.txt', 'ab/4.txt', 'z/a/b/5.txt'])
       await put(path)
     expect(await paths({ pathPrefix: 'a/b' })).toEqual(['a/b', 'a/b/2.txt', 'a/b/c', 'a/b/c/3.txt'])
@@ -283,7 +291,7 @@ describe('with limits', () => {
   })
 })
 
-describe('seed B19: names of all kinds go round through every door', () => {
+describe('seed B19: names of all kinds survive every operation', () => {
   beforeAll(async () => {
     holdall = await startTestServer()
     lab = await createWorkspace(holdall)
@@ -345,13 +353,13 @@ describe('seed B19: names of all kinds go round through every door', () => {
       'folder { path }',
     )
     expect(made.path).toBe(`${folder}/sub ${name}`)
-    expect(await foundByTus(name)).toBe(name)
+    expect(await uploadByTus(name)).toBe(name)
   })
 
   const quotedGlob = (path: string) => path.replace(/[*?{}\\]/g, '\\$&')
   const quotedRegex = (path: string) => `^${path.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')}$`
 
-  /** The name that a browser would save the file under (RFC 6266, RFC 8187). */
+  /** The name under which a browser saves the file (RFC 6266, RFC 8187). */
   function savedAs(disposition: string): string {
     const extended = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1]
     if (extended) return decodeURIComponent(extended)
@@ -360,7 +368,7 @@ describe('seed B19: names of all kinds go round through every door', () => {
   }
 
   /** A plain tus client names the file in Upload-Metadata. */
-  async function foundByTus(name: string) {
+  async function uploadByTus(name: string) {
     const value = (text: string) => Buffer.from(text).toString('base64')
     const folder = `tus ${name}`
     const metadata = { workspaceId: lab.id, path: folder, filename: name, confirm: 'auto' }
@@ -381,7 +389,7 @@ describe('seed B19: names of all kinds go round through every door', () => {
   }
 })
 
-test('a folder made with createParents has the path that was asked for', async () => {
+test('a folder created with createParents has the requested path', async () => {
   holdall = await startTestServer()
   await using _ = holdall
   lab = await createWorkspace(holdall)

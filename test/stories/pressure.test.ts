@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { press } from '../soak/pressure.ts'
 
-// A tenth of what `npm run soak` does, and bounds for a machine that runs other tests meanwhile: there they are 300 ms and 1,024 MB.
+// A tenth of `npm run soak`, with bounds for a machine that runs other tests meanwhile; there they are
+// 300 ms and 1,024 MB.
 const MIB = 1024 ** 2
 const load = { trickles: 100, seconds: 3, files: 300, uploads: 20, bytes: 64 * MIB }
 
-test('F19, S25: connections that trickle, many small files, many uploads, a large one: GraphQL answers meanwhile', async () => {
+test('F19, S25: GraphQL responds while connections trickle, and small files, many uploads and a large upload arrive', async () => {
   const figures = Object.entries(await press(load))
   const over = (unit: string, most: number) =>
     figures.filter(([what, figure]) => what.includes(unit) && figure > most)

@@ -15,23 +15,23 @@ import {
 import { type Cluster, openCluster } from '../support/cluster.ts'
 import { database } from '../support/databases.ts'
 import { openStream } from '../support/events.ts'
-import { heard } from '../support/mark-handled.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { markHandled } from '../support/mark-handled.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 import type { TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
-const ADMIN_TOKEN = 'three-doors-one-house'
+const ADMIN_TOKEN = 'three-processes-one-server'
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** Where the bytes are. */
+/** The kinds of blob store. */
 const stores = [
   ['a folder', () => ({})],
-  ['a bucket', () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })],
+  ['a bucket', () => ({ ...newS3Prefix(), DOWNLOADS: 'proxy' })],
 ] as const
 
-// Three processes take their time to start.
+// Starting three processes takes time.
 vi.setConfig({ testTimeout: 120_000 })
 
 describe.skipIf(database === 'SQLite')('F10: several processes', () => {
@@ -41,7 +41,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       return { ...cluster, workspaceId: (await createWorkspace(cluster.holdall)).id }
     }
 
-    test('an upload whose chunks go to all of them, in turn, becomes a file', async () => {
+    test('an upload whose chunks go to all of them in turn becomes a file', async () => {
       await using all = await open()
       const bytes = randomBytes(9 * MIB + 5)
       await uploadThrough(all, bytes, {
@@ -54,7 +54,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(sha256(await bytesAt(all.holdall, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
     })
 
-    test('confirmed by all at once it is one file, and each says which', async () => {
+    test('an upload that all confirm at once is one file, which each returns', async () => {
       await using all = await open()
       const bytes = randomBytes(3 * MIB)
       const upload = await createUpload(all.at(0), {
@@ -79,8 +79,8 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     })
 
     test(
-      'a newer PATCH to another process ends the older one at once, and what had arrived is kept',
-      timed,
+      'a newer PATCH to another process ends the older one at once, and received bytes are kept',
+      timingRetries,
       async () => {
         await using all = await open()
         const { url, id } = await createUpload(all.at(0), {
@@ -102,7 +102,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       },
     )
 
-    test('DELETE at one process ends a PATCH at another, and both know', async () => {
+    test('DELETE at one process ends a PATCH at another, and both report it', async () => {
       await using all = await open()
       const input = { workspaceId: all.workspaceId, name: 'a', size: 11 }
       const { url } = await createUpload(all.at(0), input)
@@ -114,7 +114,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect((await tusOf(all.at(2)).head(url)).status).toBe(410)
     })
 
-    test('F17: a process that hangs is taken over within two seconds, and harms nothing when it goes on', async () => {
+    test('F17: a hung process is taken over within two seconds, and does no harm when it continues', async () => {
       await using all = await open()
       const [mine, its] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
       const size = mine.length
@@ -127,17 +127,17 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       await older.write(its.subarray(0, MIB))
       await sleep(100)
       all.members[0]?.freeze()
-      // More than it had read: this lies ready for when it goes on.
+      // More than it had read: the rest is ready for when it continues.
       void older.write(its.subarray(MIB))
       const began = performance.now()
       const offset = await tusOf(all.at(1)).offset(url)
       const waited = performance.now() - began
       expect(offset).toBeLessThanOrEqual(MIB)
-      const asked = performance.now()
+      const requested = performance.now()
       const { status } = await tusOf(all.at(2)).patch(url, offset, mine.subarray(offset))
-      all.members[0]?.goOn()
+      all.members[0]?.resume()
       expect(status).toBe(204)
-      expect([waited, performance.now() - asked].filter((ms) => ms > 2000)).toEqual([])
+      expect([waited, performance.now() - requested].filter((ms) => ms > 2000)).toEqual([])
       expect([423, 0]).toContain((await older.answer()).status)
       const whole = Buffer.concat([its.subarray(0, offset), mine.subarray(offset)])
       for (const at of [0, 1]) {
@@ -148,7 +148,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(sha256(await download(all.holdall, file.id))).toBe(sha256(whole))
     })
 
-    test('of PATCHes that come to all at once none damages the upload, and none is answered 5xx', async () => {
+    test('concurrent PATCHes to all processes do not damage the upload, and none is answered 5xx', async () => {
       await using all = await open()
       const bytes = randomBytes(MIB)
       const { url, id } = await createUpload(all.at(0), {
@@ -168,12 +168,12 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect((await confirmUpload(all.holdall, { uploadId: id })).sha256).toBe(sha256(bytes))
     })
 
-    test('kill -9 in the middle of an upload: the client goes on with the others', async () => {
+    test('kill -9 during an upload: the client continues with the other processes', async () => {
       await using all = await open()
       const bytes = randomBytes(48 * MIB)
       const metadata = { workspaceId: all.workspaceId, filename: 'a.bin', confirm: 'auto' }
       const sending = uploadThrough(all, bytes, metadata, { chunkSize: 16 * MIB, slowly: true })
-      const uploading = heard(sending)
+      const uploading = markHandled(sending)
       const running = () =>
         all.proxy.passed.find(({ method, isOver }) => method === 'PATCH' && !isOver)
       await until(async () => running() !== undefined)
@@ -184,7 +184,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(sha256(await bytesAt(all.holdall, all.workspaceId, 'a.bin'))).toBe(sha256(bytes))
     })
 
-    test('kill -9 in the middle of a job: another does it to its end', async () => {
+    test('kill -9 during a job: another process completes it', async () => {
       await using all = await open()
       const part = randomBytes(24 * MIB)
       const tus = tusOf(all.at(0))
@@ -215,7 +215,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       expect(file.sha256).toBe(sha256(Buffer.concat(Array.from({ length: 6 }, () => part))))
     })
 
-    test('F20: one after the other starts again, and clients that try again notice nothing', async () => {
+    test('F20: clients that retry notice nothing of a rolling restart', async () => {
       await using all = await open()
       const over = new AbortController()
       const sent = new Map<string, string>()
@@ -233,7 +233,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
       }
       const asking = async () => {
         for (; !over.signal.aborted; queries.right += 1) {
-          await askPatiently(all.holdall, all.workspaceId)
+          await askWithRetries(all.holdall, all.workspaceId)
           await sleep(10)
         }
       }
@@ -258,7 +258,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     })
   })
 
-  test('who listens to one hears what is done by the others', timed, async () => {
+  test('subscribers of one process receive changes made by the others', timingRetries, async () => {
     await using all = await openCluster({ env: { ADMIN_TOKEN } })
     const { id: workspaceId, root } = await createWorkspace(all.holdall)
     const query = `subscription ($id: ID!) { workspaceChanges(workspaceId: $id) {
@@ -278,8 +278,8 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
   })
 
   test(
-    'where nobody is heard they look instead, and a newer request still ends an older one',
-    timed,
+    'without notifications processes poll, and a newer request still ends an older one',
+    timingRetries,
     async () => {
       const LISTEN_DATABASE_URL = 'postgres://127.0.0.1:1/nowhere'
       await using all = await openCluster({ env: { ADMIN_TOKEN, LISTEN_DATABASE_URL } })
@@ -295,7 +295,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     },
   )
 
-  test('a token has one minute of RATE_LIMIT, wherever it is used', async () => {
+  test('a token has one RATE_LIMIT over all processes', async () => {
     const limits = { RATE_LIMIT: '200', MAX_QUERY_COST: '150' }
     await using all = await openCluster({ env: { ADMIN_TOKEN, ...limits } })
     const left: number[] = []
@@ -306,7 +306,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     expect(left).toEqual([199, 198, 197, 196])
   })
 
-  test('three that start at the same moment on an empty database make one house', async () => {
+  test('three processes that start at the same moment on an empty database become one installation', async () => {
     await using all = await openCluster({ isEmpty: true })
     expect(all.printed).toHaveLength(1)
     const { id: workspaceId } = await createWorkspace(all.at(0))
@@ -322,7 +322,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
 
 type Options = { chunkSize?: number; slowly?: boolean }
 
-/** As tus-js-client does it by itself, through the load balancer. */
+/** Retries as tus-js-client does, through the load balancer. */
 function uploadThrough(
   { holdall }: Pick<Cluster, 'holdall'>,
   bytes: Buffer,
@@ -344,8 +344,8 @@ function uploadThrough(
   })
 }
 
-/** A GraphQL client that tries again where a server says that it closes, or is gone. */
-async function askPatiently(holdall: TestServer, workspaceId: string) {
+/** A GraphQL client that retries if a server is closing or does not respond. */
+async function askWithRetries(holdall: TestServer, workspaceId: string) {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name } }'
   const init = {
     method: 'POST',
@@ -365,11 +365,11 @@ async function bytesAt(holdall: TestServer, workspaceId: string, path: string) {
   return download(holdall, file?.id ?? '')
 }
 
-/** The same upload, by one of the processes. */
+/** Returns the URL of an upload at one of the processes. */
 const urlAt = (all: Cluster, index: number, url: string) =>
   new URL(new URL(url).pathname, all.at(index).url).href
 
-/** The rows, as whoever runs the database sees them. */
+/** The rows, read directly from the database. */
 async function rowsOf({ env }: Cluster) {
   const client = new Client({ connectionString: env.DATABASE_URL })
   await client.connect()

@@ -11,13 +11,13 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { vandalise } from '../support/inspection.ts'
+import { corruptRows } from '../support/inspection.ts'
 import {
-  anotherDatabase,
-  codesOver,
   confirmSweep,
+  createDatabase,
+  fsckCodes,
   type Running,
-  startOver,
+  startInstallation,
   storeKinds,
 } from '../support/installations.ts'
 
@@ -50,15 +50,15 @@ test('F16: a sweep of more than 1,000 objects, or of more than ten and 1 %, or o
 })
 
 describe.each(storeKinds)('F16: in %s', (_, newStore) => {
-  /** A server with a clock that is set, and the two jobs of its sweeper. */
+  /** A server with a settable clock, and the two jobs of its sweeper. */
   async function open(more: Env = {}) {
     const clock = { now: Date.now() }
-    const env = { ...(await newStore()), ...(await anotherDatabase()), ...more }
-    const running = await startOver(env, { now: () => clock.now })
+    const env = { ...(await newStore()), ...(await createDatabase()), ...more }
+    const running = await startInstallation(env, { now: () => clock.now })
     const { app, lines } = running
     const { log } = app
     const { quarantineMs } = readConfig(env)
-    // The first sweep of its own is over.
+    // The first sweep of the server itself is over.
     await app.jobs.runDue()
     lines.length = 0
     return {
@@ -68,7 +68,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
       workspaceId: (await createWorkspace(running.holdall)).id,
       sweep: () => sweepOrphans(app, { graceMs: -HOUR, log }),
       tend: () => tendQuarantine(app, { quarantineMs, log }),
-      /** Time passes, and the quarantine is looked after every hour. */
+      /** Moves the clock, and runs the jobs of the quarantine every hour. */
       async pass(ms: number) {
         for (const end = clock.now + ms; clock.now < end; ) {
           clock.now += HOUR
@@ -91,14 +91,14 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     return keys
   }
 
-  /** Wherever its bytes lie, and whatever the rows say. */
+  /** Whether a blob exists, in any place and whatever the rows say. */
   const exists = ({ app }: Pick<Running, 'app'>, key: string) =>
     app.blobs.peek(key, 1).then(
       () => true,
       () => false,
     )
 
-  test('F16: what no row knows is put aside for QUARANTINE_DAYS, and then deleted; each step is logged', async () => {
+  test('F16: unreferenced blobs are quarantined for QUARANTINE_DAYS, and then deleted; each step is logged', async () => {
     const here = await open({ QUARANTINE_DAYS: '2' })
     const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
@@ -112,7 +112,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     await here.tend()
     await here.pass(2 * DAY - HOUR)
     expect(await exists(here, key)).toBe(true)
-    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    expect(await fsckCodes(here.env, { graceMs: -5000 })).toEqual([])
     await here.pass(2 * HOUR)
     expect(await exists(here, key)).toBe(false)
     expect(await here.quarantined()).toEqual([])
@@ -125,7 +125,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     ['ten years forward', [10 * YEAR]],
     ['forward, and back again', [10 * YEAR, -10 * YEAR]],
     ['back', [-YEAR]],
-  ])('F8: a clock that leaps %s deletes nothing that was just put aside', async (_, leaps) => {
+  ])('F8: a clock that leaps %s deletes nothing that was just quarantined', async (_, leaps) => {
     const here = await open({ QUARANTINE_DAYS: '1' })
     const [key = ''] = await strangers(here, 1)
     await here.sweep()
@@ -140,7 +140,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(await exists(here, key)).toBe(false)
   })
 
-  test('F16: what gets a row again is taken back, and can be read before that', async () => {
+  test('F16: a blob that gets a row again is restored, and readable before that', async () => {
     const here = await open()
     const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
@@ -149,23 +149,23 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     })
     const { db } = here.app
     const blobs = await db.selectFrom('blobs').selectAll().execute()
-    await vandalise(here.holdall, (tx) => tx.deleteFrom('blobs').execute())
+    await corruptRows(here.holdall, (tx) => tx.deleteFrom('blobs').execute())
     expect(await here.sweep()).toEqual(blobs.map(({ id }) => id))
     expect(await here.quarantined()).toHaveLength(1)
     await db.insertInto('blobs').values(blobs).execute()
     const isOnDisk = here.env.S3_BUCKET === undefined
-    // What is in quarantine in a bucket is in its place.
-    expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
-    expect(await codesOver(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
+    // In a bucket, a quarantined object stays in its place.
+    expect(await fsckCodes(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
+    expect(await fsckCodes(here.env)).toEqual(isOnDisk ? ['BYTES_QUARANTINED'] : [])
     expect(`${await download(here.holdall, file.id)}`).toBe('a')
     await here.tend()
     expect(await here.quarantined()).toEqual([])
     await here.pass(8 * DAY)
     expect(`${await download(here.holdall, file.id)}`).toBe('a')
-    expect(await codesOver(here.env)).toEqual([])
+    expect(await fsckCodes(here.env)).toEqual([])
   })
 
-  test('F16: fsck --repair takes back what a row needs, and puts aside what none knows', async () => {
+  test('F16: fsck --repair restores blobs that a row needs, and quarantines unreferenced ones', async () => {
     const here = await open()
     await uploadFile(here.holdall, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
     const [kept = ''] = await here.keys('kept')
@@ -173,14 +173,14 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     const [key = ''] = await strangers(here, 1)
     const isOnDisk = here.env.S3_BUCKET === undefined
     const found = ['BYTES_KEPT_UNKNOWN', ...(isOnDisk ? ['BYTES_QUARANTINED'] : [])]
-    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual(found)
-    expect(await codesOver(here.env, { graceMs: -5000, repair: true })).toEqual(found)
-    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    expect(await fsckCodes(here.env, { graceMs: -5000 })).toEqual(found)
+    expect(await fsckCodes(here.env, { graceMs: -5000, repair: true })).toEqual(found)
+    expect(await fsckCodes(here.env, { graceMs: -5000 })).toEqual([])
     expect(await exists(here, key)).toBe(true)
     expect(await here.quarantined()).toEqual([key])
   })
 
-  test('F16: what a row needs is taken back while sweeping is paused, and nothing is deleted', async () => {
+  test('F16: blobs that a row needs are restored while sweeping is paused, and nothing is deleted', async () => {
     const here = await open({ QUARANTINE_DAYS: '1' })
     const { db } = here.app
     await uploadFile(here.holdall, { workspaceId: here.workspaceId, name: 'a', bytes: 'a' })
@@ -197,7 +197,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
   })
 
   test.each(['small', 'all', 'off'])(
-    'F16: with VERIFY_READS=%s what lies in quarantine is read at once',
+    'F16: with VERIFY_READS=%s quarantined blobs are readable at once',
     async (VERIFY_READS) => {
       const here = await open({ VERIFY_READS, DOWNLOADS: 'proxy' })
       const file = await uploadFile(here.holdall, {
@@ -211,7 +211,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     },
   )
 
-  test('F16: staged bytes whose upload is back are taken back, and the upload goes on', async () => {
+  test('F16: staged bytes whose upload row is back are restored, and the upload continues', async () => {
     const here = await open()
     const { db } = here.app
     const upload = await createUpload(here.holdall, {
@@ -229,7 +229,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(`${await download(here.holdall, file.id)}`).toBe('hello')
   })
 
-  test('F16: a sweep that finds too much moves nothing until fsck --sweep, and says so everywhere', async () => {
+  test('F16: a sweep that finds too much moves nothing until fsck --sweep, and reports it everywhere', async () => {
     const here = await open()
     const keys = await strangers(here, 11)
     expect(await here.sweep()).toEqual([])
@@ -239,8 +239,8 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     const metrics = async () => (await here.holdall.http('/metrics')).text()
     expect(await metrics()).toMatch(/^sweep_refused_objects 11$/m)
     expect((await here.keys('kept')).sort()).toEqual(keys.sort())
-    expect(await codesOver(here.env)).toEqual(['SWEEP_REFUSED'])
-    expect(await codesOver(here.env, { graceMs: -5000, repair: true })).toEqual([
+    expect(await fsckCodes(here.env)).toEqual(['SWEEP_REFUSED'])
+    expect(await fsckCodes(here.env, { graceMs: -5000, repair: true })).toEqual([
       'SWEEP_REFUSED',
       ...keys.map(() => 'BYTES_KEPT_UNKNOWN'),
     ])
@@ -251,7 +251,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
       quarantined: 11,
       returned: 0,
     })
-    expect(await codesOver(here.env, { graceMs: -5000 })).toEqual([])
+    expect(await fsckCodes(here.env, { graceMs: -5000 })).toEqual([])
     expect(await metrics()).toMatch(/^sweep_refused_objects 0$/m)
     expect(await metrics()).toMatch(/^quarantine_objects 11$/m)
     for (const key of keys) expect(await exists(here, key)).toBe(true)
@@ -259,7 +259,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     for (const key of keys) expect(await exists(here, key)).toBe(false)
   })
 
-  test('F16: what is purged goes at once, and no quarantine is in its way', async () => {
+  test('F16: purged bytes are deleted at once, without a quarantine', async () => {
     const here = await open()
     const file = await uploadFile(here.holdall, {
       workspaceId: here.workspaceId,
@@ -278,7 +278,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     expect(await here.quarantined()).toEqual([])
   })
 
-  test('F16: a quarantine that the rows do not know, since they were restored, is as old as it is known', async () => {
+  test('F16: a quarantined blob without a row, after a restore, ages from when it is first seen', async () => {
     const here = await open({ QUARANTINE_DAYS: '1' })
     const [key = ''] = await strangers(here, 1)
     await here.sweep()

@@ -32,7 +32,7 @@ const entries = (selection: string) =>
 const times = (n: number, field: string) =>
   Array.from({ length: n }, (_, i) => `a${i}: ${field}`).join(' ')
 
-/** Asks and expects the whole request to be refused: once, with 400, and without data. */
+/** Expects the whole request to be refused: once, with 400, and without data. */
 async function expectTooComplex(as: TestServer, query: string, id = workspace.id) {
   const { status, data, errors } = await as.graphql(query, { id })
   expect([status, data ?? null]).toEqual([400, null])
@@ -41,7 +41,7 @@ async function expectTooComplex(as: TestServer, query: string, id = workspace.id
   return errors?.[0]?.message
 }
 
-describe('the estimate', () => {
+describe('the cost estimate', () => {
   test.each([
     ['tags of entries of tags', 'tags { entries(first: 5) { nodes { tags { name } } } }'],
     [
@@ -51,11 +51,11 @@ describe('the estimate', () => {
     ['ids alone', 'workspace { entries(first: 100) { edges { node { tags { id } } } } }'],
     ['ancestors of ancestors', 'ancestors { ancestors { ancestors { id } } }'],
     ['links of ancestors', 'ancestors { sharing { links { entry { ancestors { id } } } } }'],
-  ])('refuses lists in lists by what they can give: %s', async (_, selection) => {
+  ])('refuses nested lists by their maximum size: %s', async (_, selection) => {
     expect(await expectTooComplex(holdall, entries(selection))).toMatch(/Complexity/)
   })
 
-  test('refuses an alias that every object of the answer would repeat', async () => {
+  test('refuses an alias that every object of the response would repeat', async () => {
     await expectTooComplex(holdall, entries(`${'a'.repeat(257)}: __typename`))
     const fits = await holdall.graphql(entries(`${'a'.repeat(256)}: __typename`), {
       id: workspace.id,
@@ -65,7 +65,7 @@ describe('the estimate', () => {
 })
 
 describe('the executed budget', () => {
-  test('counts text as JSON writes it', async () => {
+  test('counts text as JSON encodes it', async () => {
     const small = await open({ MAX_RESPONSE_BYTES: '100000' })
     const { id } = await createWorkspace(small)
     const escaped = '\u0001'.repeat(5000)
@@ -102,7 +102,7 @@ describe('the executed budget', () => {
     expect(message).toBe('response has more than 20000000 bytes')
   })
 
-  test('counts introspection, and leaves room for that of a client', async () => {
+  test('counts introspection, and leaves room for that of typical clients', async () => {
     const small = await open({ MAX_RESPONSE_NODES: '5000' })
     const whole = await small.graphql(getIntrospectionQuery())
     expect(whole.errors).toBeUndefined()
@@ -111,7 +111,7 @@ describe('the executed budget', () => {
     await expectTooComplex(small, flood)
   })
 
-  test('holds for each event of a subscription, and the next event comes', async () => {
+  test('applies to each event of a subscription, and the next event follows', async () => {
     const small = await open({ MAX_RESPONSE_BYTES: '10000' })
     const { id } = await createWorkspace(small)
     using stream = await openStream(
@@ -129,7 +129,7 @@ describe('the executed budget', () => {
     expect(changes).toEqual([{ entry: { name: 'small', description: null } }])
   })
 
-  test('knows neither @defer nor @stream', async () => {
+  test('rejects @defer and @stream', async () => {
     for (const query of ['{ ... @defer { __typename } }', '{ nodes(ids: []) @stream { id } }'])
       expect((await holdall.graphql(query)).errors?.[0]?.extensions?.code).toBe(
         'GRAPHQL_VALIDATION_FAILED',
@@ -137,8 +137,8 @@ describe('the executed budget', () => {
   })
 })
 
-/** Holds the workspace as another writer does, so that whatever writes there waits until `release`. */
-async function hold(as: TestServer, workspaceId: string) {
+/** Locks the workspace as another writer does, until `release` is called. */
+async function lockWorkspace(as: TestServer, workspaceId: string) {
   const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const done = as.app.db.transaction().execute(async (tx) => {
     await tx.updateTable('workspaces').set({ name: 'Held' }).where('id', '=', workspaceId).execute()
@@ -164,7 +164,7 @@ const names = async (as: TestServer, id: string) =>
   ).workspace.entries.nodes.map(({ name }: { name: string }) => name)
 
 describe('the deadline of a request', () => {
-  test('ends a read that waits with TIMEOUT, while it still waits', async () => {
+  test('ends a waiting read with TIMEOUT, while the lock is still held', async () => {
     const hasty = await open({ REQUEST_TIMEOUT_MS: '300' })
     const { id, root } = await createWorkspace(hasty)
     const { id: folder } = await createFolder(hasty, { parent: { id: root.id }, name: 'shared' })
@@ -175,8 +175,8 @@ describe('the deadline of a request', () => {
       'shareLink { token }',
     )
     const query = 'query ($token: String!) { shared(token: $token) { entry { name } } }'
-    const release = await hold(hasty, id)
-    // Opening a share is written down, so it waits for whoever holds the workspace.
+    const release = await lockWorkspace(hasty, id)
+    // Opening a share is logged, so it waits for the lock of the workspace.
     const late = await hasty.graphql(query, shareLink)
     expect([late.status, late.data ?? null]).toEqual([504, null])
     expect(late.errors).toMatchObject([{ extensions: { code: 'TIMEOUT' } }])
@@ -184,39 +184,39 @@ describe('the deadline of a request', () => {
     expect((await hasty.graphql(query, shareLink)).data.shared.entry.name).toBe('shared')
   })
 
-  test('lets a mutation field that has begun finish, and begins none after it', async () => {
+  test('lets a running mutation field finish, and starts none after it', async () => {
     const hasty = await open({ REQUEST_TIMEOUT_MS: '300' })
     const { id } = await createWorkspace(hasty)
-    const release = await hold(hasty, id)
-    const asked = hasty.graphql(two, { id })
+    const release = await lockWorkspace(hasty, id)
+    const requested = hasty.graphql(two, { id })
     await new Promise((resolve) => setTimeout(resolve, 700))
     await release()
-    const { data, errors } = await asked
+    const { data, errors } = await requested
     expect(data).toEqual({ a: { folder: { id: expect.any(String), name: 'a' } }, b: null })
     expect(errors).toMatchObject([{ path: ['b'], extensions: { code: 'TIMEOUT' } }])
     expect(await names(hasty, id)).toEqual(['a'])
   })
 })
 
-describe('a client that has gone', () => {
+describe('a client that has disconnected', () => {
   const send = (query: string, variables: object) => {
     const gone = new AbortController()
-    const asked = holdall.http('/graphql', {
+    const requested = holdall.http('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query, variables }),
       signal: gone.signal,
     })
-    return { asked: asked.catch(() => 'gone'), leave: () => gone.abort() }
+    return { requested: requested.catch(() => 'gone'), leave: () => gone.abort() }
   }
 
-  test('leaves a mutation field that has begun to finish, and none after it', async () => {
+  test('lets a running mutation field finish, and starts none after it', async () => {
     const { id } = await createWorkspace(holdall)
-    const release = await hold(holdall, id)
-    const { asked, leave } = send(two, { id })
+    const release = await lockWorkspace(holdall, id)
+    const { requested, leave } = send(two, { id })
     await new Promise((resolve) => setTimeout(resolve, 300))
     leave()
-    expect(await asked).toBe('gone')
+    expect(await requested).toBe('gone')
     await new Promise((resolve) => setTimeout(resolve, 200))
     await release()
     await vi.waitFor(async () => expect(await names(holdall, id)).toEqual(['a']))
@@ -224,7 +224,7 @@ describe('a client that has gone', () => {
     expect(await names(holdall, id)).toEqual(['a', 'c'])
   })
 
-  test('ends the reads that it has asked for', async () => {
+  test('ends the reads that it requested', async () => {
     const { id, root } = await createWorkspace(holdall)
     const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'shared' })
     await createFolder(holdall, { parent: { id: folder.id }, name: 'inside' })
@@ -236,17 +236,17 @@ describe('a client that has gone', () => {
     )
     const query = `query ($token: String!) { shared(token: $token) { entry { name ... on Folder {
       ${times(20, 'children(first: 2) { nodes { name tags { name } } totalCount }')} } } } }`
-    const countReads = async (story: () => Promise<unknown>) =>
-      (await statementsOf(holdall.app.db, story)).filter(({ sql }) => /from "entries"/i.test(sql))
+    const countReads = async (fn: () => Promise<unknown>) =>
+      (await statementsOf(holdall.app.db, fn)).filter(({ sql }) => /from "entries"/i.test(sql))
         .length
 
     const all = await countReads(() => holdall.graphql(query, shareLink))
     const some = await countReads(async () => {
-      const release = await hold(holdall, id)
-      const { asked, leave } = send(query, shareLink)
+      const release = await lockWorkspace(holdall, id)
+      const { requested, leave } = send(query, shareLink)
       await new Promise((resolve) => setTimeout(resolve, 300))
       leave()
-      await asked
+      await requested
       await new Promise((resolve) => setTimeout(resolve, 200))
       await release()
       await lookUp(holdall, folder, 'name')

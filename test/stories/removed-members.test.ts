@@ -11,7 +11,7 @@ import {
 } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
 import { findings } from '../support/inspection.ts'
-import { giveToken, invite, type Person, unbind } from '../support/people.ts'
+import { createToken, invite, type Person, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -28,7 +28,7 @@ const remove = (more = {}, as = {}) =>
   attempt(holdall, 'removeMember', { workspaceId, userId: ann.userId, ...more }, '__typename', as)
 const setRole = (role: string) =>
   act(holdall, 'updateMember', { workspaceId, userId: ann.userId, role }, '__typename')
-const addAgain = (role = 'OWNER') =>
+const addMemberAgain = (role = 'OWNER') =>
   act(holdall, 'addMember', { workspaceId, email: ann.email, role }, '__typename')
 const statusOf = async (token: string) =>
   (await holdall.graphql('{ viewer { user { id } } }', {}, { token })).status
@@ -57,15 +57,15 @@ const links = async () => {
 }
 
 describe('the tokens of a member who is removed', () => {
-  test('end where they are bound to the workspace, with what was made with them', async () => {
-    const child = await giveToken(holdall, {}, ann)
+  test('end if they are bound to the workspace, with the tokens derived from them', async () => {
+    const child = await createToken(holdall, {}, ann)
     await remove()
     expect([await statusOf(ann.token), await statusOf(child.secret)]).toEqual([401, 401])
   })
 
-  test('stay where they are not, show nothing of it, and lose those that were made for it', async () => {
-    await unbind(holdall, ann.tokenId)
-    const bound = await giveToken(holdall, { workspaceId }, ann)
+  test('continue if they are not bound to it, without access to it, and lose derived tokens that are', async () => {
+    await unbindToken(holdall, ann.tokenId)
+    const bound = await createToken(holdall, { workspaceId }, ann)
     await remove()
     expect([await statusOf(ann.token), await statusOf(bound.secret)]).toEqual([200, 401])
     const query = `query ($id: ID!, $tok: ID!) {
@@ -73,8 +73,8 @@ describe('the tokens of a member who is removed', () => {
       workspace(by: { id: $id }) { id }
       node(id: $tok) { ... on ApiToken { workspace { id } } }
     }`
-    const asked = { id: workspaceId, tok: bound.id }
-    expect(await holdall.ask(query, asked, ann)).toEqual({
+    const requested = { id: workspaceId, tok: bound.id }
+    expect(await holdall.ask(query, requested, ann)).toEqual({
       viewer: {
         token: { workspace: null },
         workspaces: { nodes: [] },
@@ -85,54 +85,54 @@ describe('the tokens of a member who is removed', () => {
     })
   })
 
-  test('for service accounts end: whoever made them knows their secrets', async () => {
+  test('for service accounts end: their creator knows the secrets', async () => {
     const userId = await serviceAccount()
-    const byAnn = await giveToken(holdall, { workspaceId, userId }, ann)
-    const child = await giveToken(holdall, {}, { token: byAnn.secret })
-    const byOther = await giveToken(holdall, { workspaceId, userId })
+    const issuedByAnn = await createToken(holdall, { workspaceId, userId }, ann)
+    const child = await createToken(holdall, {}, { token: issuedByAnn.secret })
+    const byOther = await createToken(holdall, { workspaceId, userId })
     await remove()
-    expect([await statusOf(byAnn.secret), await statusOf(child.secret)]).toEqual([401, 401])
+    expect([await statusOf(issuedByAnn.secret), await statusOf(child.secret)]).toEqual([401, 401])
     expect(await statusOf(byOther.secret)).toBe(200)
   })
 
-  test('for service accounts end also where the member is no longer OWNER', async () => {
+  test('for service accounts end also if the member is no longer OWNER', async () => {
     const userId = await serviceAccount()
-    const robot = await giveToken(holdall, { workspaceId, userId }, ann)
+    const robot = await createToken(holdall, { workspaceId, userId }, ann)
     await setRole('EDITOR')
     expect([await statusOf(robot.secret), await statusOf(ann.token)]).toEqual([401, 200])
   })
 
-  test('for service accounts end also where what made them was revoked before', async () => {
-    await unbind(holdall, ann.tokenId)
+  test('for service accounts end also if their issuing token was revoked before', async () => {
+    await unbindToken(holdall, ann.tokenId)
     const userId = await serviceAccount()
-    const make = () => giveToken(holdall, { workspaceId, userId }, ann)
+    const make = () => createToken(holdall, { workspaceId, userId }, ann)
     const first = await make()
-    const passedOn = await giveToken(holdall, {}, { token: first.secret })
+    const derivedToken = await createToken(holdall, {}, { token: first.secret })
     const input = { tokenId: first.id, cascade: false }
     await act(holdall, 'revokeApiToken', input, '__typename', ann)
     const second = await make()
-    const kept = await giveToken(holdall, {}, { token: second.secret })
+    const kept = await createToken(holdall, {}, { token: second.secret })
     await act(holdall, 'revokeAllApiTokens', {}, 'revokedCount', { token: kept.secret })
     const third = await make()
-    const orphan = await giveToken(holdall, {}, { token: third.secret })
+    const orphan = await createToken(holdall, {}, { token: third.secret })
     await act(holdall, 'revokeApiToken', { ...input, tokenId: third.id }, '__typename', ann)
     const own = { ...input, tokenId: ann.tokenId }
     await act(holdall, 'revokeApiToken', own, '__typename', ann)
-    const alive = [passedOn, kept, orphan].map(({ secret }) => statusOf(secret))
+    const alive = [derivedToken, kept, orphan].map(({ secret }) => statusOf(secret))
     expect(await Promise.all(alive)).toEqual([401, 200, 200])
     await remove()
     expect([await statusOf(kept.secret), await statusOf(orphan.secret)]).toEqual([401, 401])
   })
 
   test('do not come back with the member', async () => {
-    const robot = await giveToken(holdall, { workspaceId, userId: await serviceAccount() }, ann)
+    const robot = await createToken(holdall, { workspaceId, userId: await serviceAccount() }, ann)
     await remove()
-    await addAgain()
+    await addMemberAgain()
     expect([await statusOf(ann.token), await statusOf(robot.secret)]).toEqual([401, 401])
   })
 
-  test('are not made beside the removal, so that they live on', async () => {
-    await unbind(holdall, ann.tokenId)
+  test('cannot be created concurrently to outlive the removal', async () => {
+    await unbindToken(holdall, ann.tokenId)
     for (let round = 0; round < 6; round++) {
       const mints = Array.from({ length: 4 }, () =>
         attempt(
@@ -146,11 +146,11 @@ describe('the tokens of a member who is removed', () => {
       const [, ...made] = await Promise.all([remove(), ...mints])
       const secrets = made.flatMap(({ secret }) => secret ?? [])
       expect(new Set([401, ...(await Promise.all(secrets.map(statusOf)))])).toEqual(new Set([401]))
-      await addAgain()
+      await addMemberAgain()
     }
   })
 
-  test('are written down in the log, by who removed the member', async () => {
+  test('are logged, with the user who removed the member', async () => {
     await remove()
     const query = `query ($id: ID!) { workspace(by: { id: $id }) { activity(first: 2) {
       nodes { action details actor { id } }
@@ -173,11 +173,11 @@ describe('the share links of a member who is removed', () => {
       id: theirs.id,
     })
     expect(node).toBeNull()
-    await addAgain()
+    await addMemberAgain()
     expect(await opened(theirs.url)).toBe(404)
   })
 
-  test('stay where they are transferred to a member who may share', async () => {
+  test('continue if they are transferred to a member who may share', async () => {
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const { url } = await share(ann)
     await remove({ transferShareLinksTo: editor.userId })
@@ -186,7 +186,7 @@ describe('the share links of a member who is removed', () => {
     expect(await opened(url)).toBe(404)
   })
 
-  test('pass to no VIEWER, to no stranger, and not to the one who is removed', async () => {
+  test('cannot be transferred to a VIEWER, a stranger, or the removed member', async () => {
     const viewer = await invite(holdall, workspaceId, 'VIEWER')
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
     const stranger = await invite(holdall, elsewhere.id)
@@ -201,19 +201,19 @@ describe('the share links of a member who is removed', () => {
     expect(await opened(url)).toBe(200)
   })
 
-  test('are given to another by an OWNER with SHARES_WRITE alone', async () => {
+  test('are transferred by an OWNER with SHARES_WRITE only', async () => {
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const input = { workspaceId, userId: editor.userId, transferShareLinksTo: ann.userId }
     expect(await attempt(holdall, 'removeMember', input, '__typename', editor)).toMatchObject({
       code: 'FORBIDDEN',
     })
-    const { secret: token } = await giveToken(holdall, { scopes: ['MEMBERS_WRITE'] })
+    const { secret: token } = await createToken(holdall, { scopes: ['MEMBERS_WRITE'] })
     expect(await attempt(holdall, 'removeMember', input, '__typename', { token })).toMatchObject({
       code: 'FORBIDDEN',
     })
   })
 
-  test('end also where the member becomes VIEWER, and not where they stay EDITOR', async () => {
+  test('end also if the member becomes VIEWER, and not if they stay EDITOR', async () => {
     const { url } = await share(ann)
     await setRole('EDITOR')
     expect(await opened(url)).toBe(200)
@@ -244,7 +244,7 @@ describe('the unfinished uploads of a member who is removed', () => {
   }
   const canceled = ['CANCELED', 'CANCELED', 'CANCELED']
 
-  test('are cancelled, and give back their room and bytes', async () => {
+  test('are cancelled, and release their room and bytes', async () => {
     const uploads = await begin()
     await createUpload(holdall, { workspaceId, name: 'mine', size: 5 })
     expect(await reserved()).toBe(22)
@@ -254,7 +254,7 @@ describe('the unfinished uploads of a member who is removed', () => {
     expect(await findings(holdall)).toEqual([])
   })
 
-  test('take no bytes from whoever has their address', async () => {
+  test('accept no bytes at their address', async () => {
     const [, , { url }] = await begin()
     await remove()
     const answer = await holdall.http(url, { method: 'PUT', body: 'four', token: null })
@@ -262,14 +262,14 @@ describe('the unfinished uploads of a member who is removed', () => {
     expect(await holdall.app.db.selectFrom('versions').select('id').execute()).toEqual([])
   })
 
-  test('are cancelled, too, where the member becomes VIEWER', async () => {
+  test('are cancelled also if the member becomes VIEWER', async () => {
     const uploads = await begin()
     await setRole('VIEWER')
     expect([await reserved(), await statuses(uploads)]).toEqual([0, canceled])
   })
 
-  test('of other workspaces go on', async () => {
-    await unbind(holdall, ann.tokenId)
+  test('of other workspaces continue', async () => {
+    await unbindToken(holdall, ann.tokenId)
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' }, ann)
     const upload = await createUpload(
       holdall,
@@ -280,7 +280,7 @@ describe('the unfinished uploads of a member who is removed', () => {
     expect(await sendBytes(holdall, upload, 'four', 0, ann)).toBe(4)
   })
 
-  test('are no file, whenever in their confirm the member is removed', async () => {
+  test('become no file, at whatever moment of their confirm the member is removed', async () => {
     for (let round = 0; round < 6; round++) {
       const uploads = await begin()
       const confirms = uploads.map(({ id }) =>
@@ -302,10 +302,10 @@ describe('the unfinished uploads of a member who is removed', () => {
 })
 
 test('the subscriptions of a member who is removed end', async () => {
-  const unbound = await giveToken(holdall)
+  const unbound = await createToken(holdall)
   const upload = await createUpload(holdall, { workspaceId, name: 'a', size: 9 })
   const [bound, other] = [ann, await invite(holdall, workspaceId, 'OWNER')]
-  await unbind(holdall, other.tokenId)
+  await unbindToken(holdall, other.tokenId)
   const changes = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { __typename } }`
   const progress = `subscription { uploadChanged(uploadId: "${upload.id}") { status } }`
   for (const person of [bound, other]) {
@@ -325,9 +325,9 @@ test('the subscriptions of a member who is removed end', async () => {
 })
 
 describe('a service account', () => {
-  test('ends with all that it has when it is deleted', async () => {
+  test('is deleted with everything it has', async () => {
     const userId = await serviceAccount('EDITOR')
-    const { secret: token } = await giveToken(holdall, { workspaceId, userId })
+    const { secret: token } = await createToken(holdall, { workspaceId, userId })
     const { url } = await share({ token })
     await createUpload(holdall, { workspaceId, name: 'b', size: 7 }, { token })
     const answer = await act(
@@ -343,7 +343,7 @@ describe('a service account', () => {
     expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['userId'] })
   })
 
-  test('is listed among the members, and no person is deleted like one', async () => {
+  test('is listed among the members, and a person cannot be deleted like one', async () => {
     const userId = await serviceAccount('VIEWER')
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { members { nodes { role user { id kind email } } } } }'
@@ -361,9 +361,9 @@ describe('a service account', () => {
     expect(person).toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('reaches no other workspace, and is not the last OWNER', async () => {
+  test('reaches no other workspace, and does not count as the last OWNER', async () => {
     const userId = await serviceAccount('OWNER')
-    const { secret: token } = await giveToken(holdall, { workspaceId, userId })
+    const { secret: token } = await createToken(holdall, { workspaceId, userId })
     const made = await attempt(holdall, 'createWorkspace', { name: 'mine' }, '__typename', {
       token,
     })

@@ -52,7 +52,7 @@ async function importInput(holdall: TestServer, workspaceId: string, folder: str
   return { uploadId: upload.id, destination: { id } }
 }
 
-test('an import reserves all that its archive announces, and gives it back as used', async () => {
+test('an import reserves all that its archive declares, and releases it as it is used', async () => {
   const { holdall, workspaceId } = await open()
   const input = await importInput(holdall, workspaceId, 'a')
   const before = await usageOf(holdall, workspaceId)
@@ -66,7 +66,7 @@ test('an import reserves all that its archive announces, and gives it back as us
   expect(await findings(holdall)).toEqual([])
 })
 
-test('imports and uploads at the same moment never exceed the quota', async () => {
+test('concurrent imports and uploads never exceed the quota', async () => {
   const { holdall, workspaceId } = await open()
   const inputs = [
     await importInput(holdall, workspaceId, 'a'),
@@ -86,7 +86,7 @@ test('imports and uploads at the same moment never exceed the quota', async () =
   expect(await findings(holdall)).toEqual([])
 })
 
-test('an import counts among the unfinished uploads of its user, and leaves nothing reserved when it fails', async () => {
+test('an import counts among the unfinished uploads of its user, and reserves nothing after it fails', async () => {
   const limits = { MAX_UPLOAD_BYTES: '5000000', MAX_RESERVED_BYTES: '5000000' }
   const { holdall, workspaceId } = await open(limits)
   const input = await importInput(holdall, workspaceId, 'a')
@@ -96,7 +96,7 @@ test('an import counts among the unfinished uploads of its user, and leaves noth
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 2_000_000 })
 })
 
-test('what an import reserved before its process was killed is given back when it expires', async () => {
+test('the reservation of an import whose process was killed is released when it expires', async () => {
   const { holdall, workspaceId, expire } = await open()
   const input = await importInput(holdall, workspaceId, 'a')
   const running = attempt(holdall, 'importArchive', input, 'entryCount').catch(() => null)
@@ -104,7 +104,7 @@ test('what an import reserved before its process was killed is given back when i
   const { db } = holdall.app
   const [row] = await db.selectFrom('uploads').selectAll().where('reservedBytes', '>', 0).execute()
   await running
-  // The row as it stands when nobody goes on with it.
+  // The row of an import that no process continues.
   if (row) await db.insertInto('uploads').values(row).execute()
   await db
     .updateTable('workspaces')
@@ -116,7 +116,7 @@ test('what an import reserved before its process was killed is given back when i
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
-test('forms whose fields come behind the file count together, before anybody knows their workspace', async () => {
+test('forms whose fields follow the file count together before their workspace is known', async () => {
   const limits = { MAX_UPLOAD_BYTES: '3000000', MAX_RESERVED_BYTES: '4000000' }
   const { holdall, workspaceId } = await open(limits)
   async function form() {
@@ -134,7 +134,7 @@ test('forms whose fields come behind the file count together, before anybody kno
   expect(await findings(holdall)).toEqual([])
 })
 
-test('an import whose room was given back by cancelling its upload makes nothing', async () => {
+test('an import whose upload was cancelled creates nothing', async () => {
   const { holdall, workspaceId } = await open()
   const input = await importInput(holdall, workspaceId, 'a')
   const running = attempt(holdall, 'importArchive', input, 'entryCount')

@@ -13,7 +13,7 @@ import {
 } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { runFsck } from '../support/inspection.ts'
-import { heard } from '../support/mark-handled.ts'
+import { markHandled } from '../support/mark-handled.ts'
 import { databaseOf, emptyFolder, startProcess } from '../support/process.ts'
 import { serverAt } from '../support/server-at.ts'
 import type { TestServer } from '../support/test-server.ts'
@@ -23,7 +23,7 @@ const ADMIN_TOKEN = 'stopped-and-started-again'
 const KIB = 1024
 const root = join(import.meta.dirname, '../..')
 
-/** One folder and one port, for one process after the other. */
+/** One folder and one port for successive processes. */
 async function openPlace() {
   const dir = await emptyFolder()
   const port = await freePort()
@@ -42,11 +42,11 @@ async function openPlace() {
 
 type Traffic = { stop: AbortSignal; answers: Map<string, number> }
 
-/** Counts it, and holds it against what a server that closes may say; null where nobody answered. */
-async function ask({ answers }: Traffic, asked: Promise<Response>): Promise<Response | null> {
-  const answer = await asked.catch(() => null)
-  const said = answer === null ? 'none' : `${answer.status}`
-  answers.set(said, (answers.get(said) ?? 0) + 1)
+/** Counts the response, and checks that a closing server may give it; null if there was none. */
+async function ask({ answers }: Traffic, requested: Promise<Response>): Promise<Response | null> {
+  const answer = await requested.catch(() => null)
+  const output = answer === null ? 'none' : `${answer.status}`
+  answers.set(output, (answers.get(output) ?? 0) + 1)
   if (answer === null) return null
   expect([200, 204, 409, 423, 503]).toContain(answer.status)
   if (answer.status === 503 || answer.status === 423) {
@@ -55,16 +55,19 @@ async function ask({ answers }: Traffic, asked: Promise<Response>): Promise<Resp
   return answer
 }
 
-/** A client that sends piece after piece, asks where to go on after whatever was not a 204, and holds the server to what it said. */
+/**
+ * Sends an upload piece by piece, asks for the offset after anything but a 204, and checks that no
+ * confirmed byte is lost.
+ */
 async function sendAll(traffic: Traffic, holdall: TestServer, upload: UploadHandle, bytes: Buffer) {
   const tus = tusOf(holdall)
-  for (let promised = 0, at = 0; at < bytes.length; ) {
+  for (let confirmedOffset = 0, at = 0; at < bytes.length; ) {
     traffic.stop.throwIfAborted()
     const piece = bytes.subarray(at, at + 128 * KIB)
     const answer = await ask(traffic, tus.patch(upload.url, at, piece))
     if (answer?.status === 204) {
       at = Number(answer.headers.get('upload-offset'))
-      promised = at
+      confirmedOffset = at
       await sleep(30)
       continue
     }
@@ -72,12 +75,12 @@ async function sendAll(traffic: Traffic, holdall: TestServer, upload: UploadHand
     const head = await ask(traffic, tus.head(upload.url))
     if (head?.status !== 200) continue
     at = Number(head.headers.get('upload-offset'))
-    expect(at).toBeGreaterThanOrEqual(promised)
+    expect(at).toBeGreaterThanOrEqual(confirmedOffset)
   }
 }
 
-/** Somebody who reads all the time. */
-async function lookOn(traffic: Traffic, holdall: TestServer, isOver: () => boolean) {
+/** A client that reads all the time. */
+async function readContinuously(traffic: Traffic, holdall: TestServer, isOver: () => boolean) {
   const body = JSON.stringify({ query: '{ viewer { user { name } } }' })
   const headers = { 'content-type': 'application/json' }
   while (!isOver()) {
@@ -88,7 +91,7 @@ async function lookOn(traffic: Traffic, holdall: TestServer, isOver: () => boole
   }
 }
 
-test('F20: stopped and started ten times in a row, under traffic: each ends well, and clients go on', async () => {
+test('F20: stopped and started ten times under traffic: each stop is clean, and clients continue', async () => {
   const { holdall, start, fsck } = await openPlace()
   let server = await start()
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -101,9 +104,9 @@ test('F20: stopped and started ten times in a row, under traffic: each ends well
   )
   const traffic = { stop: AbortSignal.timeout(120_000), answers: new Map<string, number>() }
   let storm = true
-  const looking = lookOn(traffic, holdall, () => !storm)
+  const looking = readContinuously(traffic, holdall, () => !storm)
   const sending = files.map(({ upload, bytes }) => sendAll(traffic, holdall, upload, bytes))
-  const all = heard(Promise.all([looking, ...sending]))
+  const all = markHandled(Promise.all([looking, ...sending]))
 
   for (let i = 0; i < 10; i += 1) {
     await sleep(randomInt(50, 200))
@@ -125,7 +128,7 @@ test('F20: stopped and started ten times in a row, under traffic: each ends well
 
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-test('F20: told to end while it still starts, it leaves a folder that the next one opens', async () => {
+test('F20: stopped during its start, it leaves a folder that the next start opens', async () => {
   const { start, fsck, env } = await openPlace()
   for (const ms of [50, 250, 600]) {
     const vars = { ...databaseOf(env.DATA_DIR), ...env }

@@ -10,7 +10,7 @@ import {
   usageOf,
 } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
-import { giveToken, invite, type Person } from '../support/people.ts'
+import { createToken, invite, type Person } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { metadata, OFFSET_TYPE, type Raw, rawRequest, until } from '../support/tus.ts'
 import { zipOf } from '../support/zips.ts'
@@ -19,7 +19,7 @@ let holdall: TestServer
 let workspaceId: string
 let later: number
 let ann: Person
-/** A token that ann made for a service account. */
+/** A token that ann created for a service account. */
 let robot: { id: string; secret: string; userId: string }
 beforeEach(async () => {
   later = 0
@@ -30,7 +30,7 @@ beforeEach(async () => {
   const account = { workspaceId, name: 'robot', role: 'EDITOR' }
   const { member } = await act(holdall, 'createServiceAccount', account, 'member { user { id } }')
   const userId: string = member.user.id
-  robot = { userId, ...(await giveToken(holdall, { workspaceId, userId }, ann)) }
+  robot = { userId, ...(await createToken(holdall, { workspaceId, userId }, ann)) }
 })
 
 const removeAnn = () =>
@@ -59,15 +59,15 @@ async function patchTo(secret: string, url: string): Promise<Body> {
   const headers = { ...as(secret), ...patched(SIZE), 'Upload-Offset': '0' }
   return { raw: await rawRequest(holdall, 'PATCH', url, headers), tail: '' }
 }
-async function patchThatConfirms(secret: string): Promise<Body> {
+async function beginConfirmingPatch(secret: string): Promise<Body> {
   const headers = { 'Tus-Resumable': '1.0.0', ...newTus('auto') }
   const created = await holdall.http('/uploads', { method: 'POST', headers, token: secret })
   return patchTo(secret, created.headers.get('location') ?? '')
 }
 
-/** Every way in which a body may bring a file, begun by the holder of a token; half of each has come. */
+/** Every kind of request whose body creates a file, begun by the holder of a token and half sent. */
 const ways: Record<string, (secret: string) => Promise<Body>> = {
-  'a PATCH that confirms': patchThatConfirms,
+  'a PATCH that confirms': beginConfirmingPatch,
   async 'a PATCH that does not'(secret) {
     const input = { workspaceId, name: 'explicit', size: SIZE }
     return patchTo(secret, (await createUpload(holdall, input, { token: secret })).url)
@@ -79,23 +79,23 @@ const ways: Record<string, (secret: string) => Promise<Body>> = {
   async 'a form'(secret) {
     const field = `--b\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}\r\n`
     const head = field + formHead('form')
-    return begunForm(secret, head, formTail)
+    return beginForm(secret, head, formTail)
   },
   async 'a form that names its workspace at the end'(secret) {
     const field = `\r\n--b\r\nContent-Disposition: form-data; name="workspaceId"\r\n\r\n${workspaceId}`
-    return begunForm(secret, formHead('late'), field + formTail)
+    return beginForm(secret, formHead('late'), field + formTail)
   },
   async 'a signed PUT'(secret) {
     const input = { workspaceId, name: 'put', size: SIZE, transport: 'SIGNED_PUT' }
     const { url } = await createUpload(holdall, input, { token: secret })
     // A bucket takes the bytes itself, and nothing confirms them.
-    if (!url.startsWith(holdall.url)) return patchThatConfirms(secret)
+    if (!url.startsWith(holdall.url)) return beginConfirmingPatch(secret)
     const headers = { Authorization: '', 'Content-Length': String(SIZE) }
     return { raw: await rawRequest(holdall, 'PUT', url, headers), tail: '' }
   },
 }
 
-async function begunForm(secret: string, head: string, tail: string): Promise<Body> {
+async function beginForm(secret: string, head: string, tail: string): Promise<Body> {
   const length = head.length + SIZE + tail.length
   const headers = {
     ...as(secret),
@@ -107,7 +107,7 @@ async function begunForm(secret: string, head: string, tail: string): Promise<Bo
   return { raw, tail }
 }
 
-async function beginAll(secret: string) {
+async function beginBodies(secret: string) {
   const begun: Record<string, Body> = {}
   for (const [name, begin] of Object.entries(ways)) {
     const body = await begin(secret)
@@ -142,7 +142,7 @@ async function runJobs() {
     .execute()
   await holdall.app.jobs.runDue()
 }
-const filesThere = async () => (await usageOf(holdall, workspaceId)).fileCount
+const countFiles = async () => (await usageOf(holdall, workspaceId)).fileCount
 
 const uploadsOf = async (userId: string): Promise<string[]> => {
   const rows = await holdall.app.db
@@ -154,7 +154,7 @@ const uploadsOf = async (userId: string): Promise<string[]> => {
   return rows.map(({ name, status }) => `${name} ${status}`)
 }
 
-describe('bodies whose token is revoked before they end', () => {
+describe('requests whose token is revoked before their body ends', () => {
   const refused = {
     'a PATCH that confirms': 401,
     'a PATCH that does not': 401,
@@ -164,17 +164,17 @@ describe('bodies whose token is revoked before they end', () => {
     'a signed PUT': expect.toBeOneOf([403, 401]),
   }
 
-  test('make no file, and are answered so', async () => {
-    const begun = await beginAll(robot.secret)
+  test('create no file, and respond so', async () => {
+    const begun = await beginBodies(robot.secret)
     await revoke()
     expect(await finishAll(begun)).toEqual(refused)
     await runJobs()
-    expect(await filesThere()).toBe(0)
+    expect(await countFiles()).toBe(0)
     expect(await findings(holdall)).toEqual([])
   })
 
-  test('make no file where who made the token is removed, and leave nothing reserved', async () => {
-    const begun = await beginAll(robot.secret)
+  test('create no file if the creator of the token is removed, and leave nothing reserved', async () => {
+    const begun = await beginBodies(robot.secret)
     await removeAnn()
     const statuses = Object.values(await finishAll(begun))
     expect(statuses.filter((status) => status < 400)).toEqual([])
@@ -184,9 +184,9 @@ describe('bodies whose token is revoked before they end', () => {
     expect(await findings(holdall)).toEqual([])
   })
 
-  test('are stopped within about five seconds, though they go on; those of other tokens are not', async () => {
-    const begun = await beginAll(robot.secret)
-    const mine = await patchThatConfirms(holdall.token)
+  test('are aborted within about five seconds, while those of other tokens continue', async () => {
+    const begun = await beginBodies(robot.secret)
+    const mine = await beginConfirmingPatch(holdall.token)
     await mine.raw.write(half)
     await revoke()
     const trickle = setInterval(() => {
@@ -196,23 +196,23 @@ describe('bodies whose token is revoked before they end', () => {
     expect(await statusesOf(begun)).toEqual(refused)
     await mine.raw.write(half)
     expect((await mine.raw.answer()).status).toBe(204)
-    expect(await filesThere()).toBe(1)
+    expect(await countFiles()).toBe(1)
   })
 
-  test('make a file where the token has only expired meanwhile', async () => {
+  test('create a file if the token has only expired meanwhile', async () => {
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
-    const { secret } = await giveToken(holdall, { workspaceId, expiresAt })
-    const begun = await beginAll(secret)
+    const { secret } = await createToken(holdall, { workspaceId, expiresAt })
+    const begun = await beginBodies(secret)
     later = 2 * 3_600_000
     const statuses = Object.values(await finishAll(begun))
     expect(statuses.filter((status) => status >= 300)).toEqual([])
     await runJobs()
     // Two are still to be confirmed.
-    expect(await filesThere()).toBe(Object.keys(ways).length - 2)
+    expect(await countFiles()).toBe(Object.keys(ways).length - 2)
   })
 })
 
-test('an import whose token is revoked before it ends leaves nothing', async () => {
+test('an import whose token is revoked before it ends leaves nothing behind', async () => {
   const members = Array.from({ length: 400 }, (_, i) => ({ name: `d/${i}.txt`, bytes: `${i}` }))
   const as = { token: robot.secret }
   const upload = await createUpload(
@@ -238,10 +238,10 @@ test('an import whose token is revoked before it ends leaves nothing', async () 
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ fileCount: 1, reservedBytes: 0 })
 })
 
-describe('what was made with the tokens of a service account that end because their maker leaves', () => {
-  /** One of these tokens, and one that another owner has made. */
+describe('objects created with a service account’s tokens that end because their creator leaves', () => {
+  /** One of these tokens, and one that another owner has created. */
   async function packed() {
-    const other = await giveToken(holdall, { workspaceId, userId: robot.userId })
+    const other = await createToken(holdall, { workspaceId, userId: robot.userId })
     for (const [name, token] of [
       ['theirs', robot.secret],
       ['other', other.secret],

@@ -13,7 +13,7 @@ import {
 import { database } from '../support/databases.ts'
 import { type Env, launchReady, stop } from '../support/launch.ts'
 import { emptyFolder } from '../support/process.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 
 const ADMIN_TOKEN = 'what-was-in-a-bucket-comes-back'
 const MIB = 1024 * 1024
@@ -21,14 +21,14 @@ const MIB = 1024 * 1024
 async function place(): Promise<Env> {
   const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = process.env
   const credentials = { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, DOWNLOADS: 'proxy' }
-  const bucket = freshPlace() as Env
+  const bucket = newS3Prefix() as Env
   return { ...bucket, ...credentials, DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
 }
 
 describe.skipIf(!s3IsGiven || database !== 'SQLite')(
   'a backup of a bucket (skipped without S3)',
   () => {
-    test('downloads all objects, and puts them into an empty place again', async () => {
+    test('downloads all objects, and uploads them to an empty prefix', async () => {
       const env = await place()
       const server = await launchReady(env)
       const { id: workspaceId } = await createWorkspace(server.holdall)
@@ -46,24 +46,24 @@ describe.skipIf(!s3IsGiven || database !== 'SQLite')(
       await stop(server)
 
       const other = await place()
-      const { code, said } = await run('restore', [dir], other)
-      expect([code, said]).toEqual([0, expect.stringContaining('Nothing was found.')])
+      const { code, output } = await run('restore', [dir], other)
+      expect([code, output]).toEqual([0, expect.stringContaining('Nothing was found.')])
       const copy = await launchReady(other)
       expect((await download(copy.holdall, large.id)).equals(bytes)).toBe(true)
       await stop(copy)
     }, 120_000)
 
-    test('leaves them where they are with --rows-only', async () => {
+    test('leaves them in place with --rows-only', async () => {
       const env = await place()
       const server = await launchReady(env)
       const { id: workspaceId } = await createWorkspace(server.holdall)
       const file = await uploadFile(server.holdall, { workspaceId, name: 'file', bytes: 'bytes' })
       await stop(server)
       const dir = join(await emptyFolder(), 'backup')
-      const { code, said } = await run('backup', [dir, '--rows-only'], env)
-      expect([code, said]).toEqual([0, expect.stringContaining('the rows alone')])
+      const { code, output } = await run('backup', [dir, '--rows-only'], env)
+      expect([code, output]).toEqual([0, expect.stringContaining('the rows alone')])
       expect(globSync('blobs/**/upl_*', { cwd: dir })).toEqual([])
-      // The same bucket, and a new place for the rows.
+      // This bucket, and a new database.
       const other = { ...env, DATA_DIR: await emptyFolder() }
       expect(await run('restore', [dir], other)).toMatchObject({ code: 0 })
       const copy = await launchReady(other)

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { act, downloadUrl, uploadFile } from '../support/client.ts'
 import { s3IsGiven } from '../support/s3.ts'
-import { openOnS3 } from '../support/s3-server.ts'
+import { startOnS3 } from '../support/s3-server.ts'
 import type { TestServer } from '../support/test-server.ts'
 
-/** As any client follows a redirect: with its own headers but for the token. */
+/** Follows a redirect as a client does: with its own headers except for the token. */
 async function follow(holdall: TestServer, path: string, headers: Record<string, string> = {}) {
   const first = await holdall.http(path, { headers })
   expect([first.status, await first.text()]).toEqual([302, ''])
@@ -15,8 +15,8 @@ async function follow(holdall: TestServer, path: string, headers: Record<string,
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
 
 describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_BUCKET)', () => {
-  test('GET leads to the bucket, which gives every byte under the name and the type of the file', async () => {
-    await using here = await openOnS3()
+  test('GET redirects to the bucket, which serves the file with its name and type', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(3_000_001)
     const name = 'Grüße, "zusammen".html'
@@ -40,8 +40,8 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     }
   })
 
-  test('one range is the bucket’s, several are the house’s, and what nobody can give is 416 at once', async () => {
-    await using here = await openOnS3()
+  test('the bucket serves one range, the server several, and an unsatisfiable range is 416 at once', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(100_000)
     const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes })
@@ -62,8 +62,8 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     expect((await holdall.http(path, { headers: { range: 'bytes=100000-' } })).status).toBe(416)
   })
 
-  test('conditions are judged by the house, whose tags the bucket does not know', async () => {
-    await using here = await openOnS3()
+  test('the server evaluates conditions, because the bucket does not know its ETags', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello world' })
     const path = `/download/${file.id}`
@@ -80,16 +80,16 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     expect([anew.status, await anew.text()]).toEqual([200, 'hello world'])
   })
 
-  test('a file of no bytes needs no bucket', async () => {
-    await using here = await openOnS3()
+  test('an empty file needs no bucket', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'nothing', bytes: '' })
     const response = await holdall.http(`/download/${file.id}`)
     expect([response.status, await response.text()]).toEqual([200, ''])
   })
 
-  test('who may not see it, or comes too late, is sent nowhere', async () => {
-    await using here = await openOnS3()
+  test('a forbidden or late request gets no redirect', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const link = await downloadUrl(holdall, file.id)
@@ -100,8 +100,8 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     expect((await holdall.http(link)).status).toBe(404)
   })
 
-  test('a share leads to the bucket and counts; one with a limit keeps its bytes in the house', async () => {
-    await using here = await openOnS3()
+  test('a share redirects to the bucket and counts; one with a limit is served by the server', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     const share = async (limits: object) => {
@@ -125,8 +125,8 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
     expect((await holdall.http(link, { token: null })).status).toBe(404)
   })
 
-  test('S40: under LINK_BYTES_PER_DAY a redirect counts as all of the file, whatever part is asked for', async () => {
-    await using here = await openOnS3({ LINK_BYTES_PER_DAY: '1000' })
+  test('S40: under LINK_BYTES_PER_DAY a redirect counts as the whole file, whatever range is requested', async () => {
+    await using here = await startOnS3({ LINK_BYTES_PER_DAY: '1000' })
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes: randomBytes(400) })
     const link = await downloadUrl(holdall, file.id)
@@ -134,14 +134,14 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
       (await holdall.http(link, { token: null, headers: { range } })).status
     expect([await status('bytes=0-0'), await status('bytes=0-0')]).toEqual([302, 302])
     expect(await status('bytes=0-0')).toBe(429)
-    // Several parts come from the house.
+    // The server serves several ranges.
     expect(await status('bytes=0-0,2-2')).toBe(206)
     for (let i = 0; i < 3; i++)
       expect((await holdall.http(`/download/${file.id}`)).status).toBe(302)
   })
 
-  test('what was sent to the bucket is in the log', async () => {
-    await using here = await openOnS3()
+  test('a redirect to the bucket is logged', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'hello' })
     await follow(holdall, `/download/${file.id}`)
@@ -153,8 +153,8 @@ describe.skipIf(!s3IsGiven)('downloads from a bucket (needs S3_ENDPOINT and S3_B
       .toEqual([{ action: 'FILE_DOWNLOADED', path: 'a.txt' }])
   })
 
-  test('DOWNLOADS=proxy: all bytes pass through the house', async () => {
-    await using here = await openOnS3({ DOWNLOADS: 'proxy' })
+  test('DOWNLOADS=proxy: the server serves all bytes', async () => {
+    await using here = await startOnS3({ DOWNLOADS: 'proxy' })
     const { holdall, workspaceId } = here
     const bytes = randomBytes(3_000_000)
     const file = await uploadFile(holdall, { workspaceId, name: 'a.bin', bytes })

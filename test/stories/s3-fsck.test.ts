@@ -5,15 +5,15 @@ import type { S3Config } from '../../src/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'
 import { s3IsGiven } from '../support/s3.ts'
-import { createSigned, openOnS3, putToBucket } from '../support/s3-server.ts'
+import { createSigned, putToBucket, startOnS3 } from '../support/s3-server.ts'
 
 const stranger = `upl_${'1'.padStart(32, '0')}`
 const other = `upl_${'2'.padStart(32, '0')}`
 
-describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () => {
-  let place: Awaited<ReturnType<typeof openOnS3>>
+describe.skipIf(!s3IsGiven)('fsck of a server whose bytes are in a bucket', () => {
+  let place: Awaited<ReturnType<typeof startOnS3>>
   beforeAll(async () => {
-    place = await openOnS3()
+    place = await startOnS3()
   })
   afterAll(() => place?.[Symbol.asyncDispose]())
 
@@ -24,7 +24,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     return { bucket, places: createObjectKeys(config.prefix) }
   }
 
-  test('finds nothing where all is well, also of what was sent to the bucket and nobody told', async () => {
+  test('finds nothing when all is well, also for unconfirmed objects PUT to the bucket', async () => {
     const { holdall, workspaceId } = place
     await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'a' })
     const signed = await createSigned(holdall, { workspaceId, name: 'b.bin', size: 5 })
@@ -32,7 +32,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     expect(await findings(holdall, { deep: true, graceMs: -60_000 })).toEqual([])
   })
 
-  test('F16: finds objects and multipart uploads that no row knows, spares the young, and removes the others', async () => {
+  test('F16: finds unreferenced objects and multipart uploads, spares recent ones, and removes the others', async () => {
     const { holdall } = place
     const { bucket, places } = bucketOf()
     await bucket.put(places.kept(stranger), Buffer.from('x'))
@@ -46,7 +46,7 @@ describe.skipIf(!s3IsGiven)('fsck of a house whose bytes are in a bucket', () =>
     expect(await findings(holdall, { graceMs: -60_000 })).toEqual([])
   })
 
-  test('F15: finds objects that are gone, shorter, or others', async () => {
+  test('F15: finds missing, shorter and changed objects', async () => {
     const { holdall, workspaceId } = place
     const { bucket, places } = bucketOf()
     const upload = (name: string) =>

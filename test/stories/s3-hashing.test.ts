@@ -6,26 +6,26 @@ import { describe, expect, test } from 'vitest'
 import type { Env } from '../../src/config.ts'
 import { attempt, createWorkspace, download } from '../support/client.ts'
 import { openProcess } from '../support/killable.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
-import { createSigned, openOnS3, putToBucket, sha256, uploadState } from '../support/s3-server.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
+import { createSigned, putToBucket, sha256, startOnS3, uploadState } from '../support/s3-server.ts'
 
 const MIB = 1024 ** 2
-/** More than any answer but a file's bytes. */
+/** More than any response except for a file's bytes. */
 const SHORT = MIB
 
-/** A way to the bucket that lets everything through but, while it is shut, long answers. */
-async function openGate(endpoint: string) {
+/** A proxy to the bucket that holds back long responses while it is closed. */
+async function openGatedProxy(endpoint: string) {
   const { hostname, port } = new URL(endpoint)
   const sockets = new Set<Socket>()
   const held = new Set<Socket>()
-  let shut = false
+  let isClosed = false
   const server = createServer((client) => {
     const bucket = connect(Number(port), hostname)
     let answered = 0
     bucket.on('data', (bytes) => {
       answered += bytes.length
       client.write(bytes)
-      if (shut && answered > SHORT) held.add(bucket.pause())
+      if (isClosed && answered > SHORT) held.add(bucket.pause())
     })
     client.pipe(bucket)
     for (const socket of [client, bucket]) {
@@ -42,11 +42,11 @@ async function openGate(endpoint: string) {
   }
   return {
     url,
-    shut() {
-      shut = true
+    isClosed() {
+      isClosed = true
     },
     open() {
-      shut = false
+      isClosed = false
       for (const bucket of held) bucket.resume()
     },
     [Symbol.asyncDispose]: close,
@@ -57,16 +57,16 @@ const credentials = (): Env =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('AWS_')))
 
 describe.skipIf(!s3IsGiven)('hashing what is in a bucket (needs S3_ENDPOINT and S3_BUCKET)', () => {
-  test('killed in the middle of it: another process goes on, and the file is as it was asked for', async () => {
-    await using way = await openGate(process.env.S3_ENDPOINT ?? '')
-    const place = { ...freshPlace(), ...credentials(), S3_ENDPOINT: way.url }
+  test('after a kill another process continues, and creates the requested file', async () => {
+    await using way = await openGatedProxy(process.env.S3_ENDPOINT ?? '')
+    const place = { ...newS3Prefix(), ...credentials(), S3_ENDPOINT: way.url }
     await using server = await openProcess(place)
     const { holdall, start, kill } = server
     const { id: workspaceId } = await createWorkspace(holdall)
     const bytes = randomBytes(20 * MIB)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
     expect((await putToBucket(upload, bytes)).status).toBe(200)
-    way.shut()
+    way.isClosed()
     const input = { uploadId: upload.id, comment: 'read back' }
     attempt(holdall, 'confirmUpload', input, 'file { id }').catch(() => {})
     await expect
@@ -93,14 +93,14 @@ describe.skipIf(!s3IsGiven)('hashing what is in a bucket (needs S3_ENDPOINT and 
     expect((await download(holdall, file.id)).equals(bytes)).toBe(true)
   }, 90_000)
 
-  test('what takes longer than a request may is answered PROCESSING, and becomes a file by itself', async () => {
-    await using way = await openGate(process.env.S3_ENDPOINT ?? '')
-    await using here = await openOnS3({ S3_ENDPOINT: way.url })
+  test('hashing longer than a request may take is answered PROCESSING, and ends in a file', async () => {
+    await using way = await openGatedProxy(process.env.S3_ENDPOINT ?? '')
+    await using here = await startOnS3({ S3_ENDPOINT: way.url })
     const { holdall, workspaceId } = here
     const bytes = randomBytes(20 * MIB)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
     expect((await putToBucket(upload, bytes)).status).toBe(200)
-    way.shut()
+    way.isClosed()
     const selection = 'upload { status } file { id }'
     const answer = await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, selection)
     expect(answer).toMatchObject({ upload: { status: 'PROCESSING' }, file: null })

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest'
 import { attempt, createUpload, createWorkspace } from '../support/client.ts'
 import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 import { serverAt } from '../support/server-at.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
@@ -15,7 +15,7 @@ const refusal = '<?xml version="1.0"?><Error><Code>SlowDown</Code></Error>'
 
 vi.setConfig({ testTimeout: 120_000 })
 
-/** One fault after the other, and every third request is let through. */
+/** One fault after the other; every third request passes. */
 function fates() {
   const kinds: Fate[] = [
     { status: 503, body: refusal },
@@ -31,7 +31,7 @@ function fates() {
   return { met, fateOf }
 }
 
-/** In PATCHes of 3 MiB, so that what is kept of one is read again while the next is written; faults are what is tried here. */
+/** In PATCHes of 3 MiB, so that the stored tail of one is read again while the next is written. */
 async function uploadInPieces(holdall: TestServer, workspaceId: string, name: string) {
   const bytes = randomBytes(11 * MIB)
   const upload = await createUpload(holdall, { workspaceId, name, size: bytes.length })
@@ -46,9 +46,9 @@ async function uploadInPieces(holdall: TestServer, workspaceId: string, name: st
 }
 
 test.skipIf(!s3IsGiven)(
-  'S35, F6: whatever befalls the bucket, each line of the log is JSON (needs S3_ENDPOINT and S3_BUCKET)',
+  'S35, F6: under all faults of the bucket each line of the log is JSON (needs S3_ENDPOINT and S3_BUCKET)',
   async () => {
-    const place = freshPlace()
+    const place = newS3Prefix()
     const { met, fateOf } = fates()
     await using way = await openFaultyWay(place.S3_ENDPOINT ?? '', fateOf)
     const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = process.env

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { database } from '../support/databases.ts'
 import { inParts } from '../support/faults/parted.ts'
-import { walkAll } from '../support/faults/plan.ts'
-import { told, type Walk } from '../support/faults/walk.ts'
-import { freshPlace, s3IsGiven } from '../support/s3.ts'
+import { injectFaults } from '../support/faults/plan.ts'
+import { type FaultCase, formatCounts } from '../support/faults/walk.ts'
+import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
 
-/** Once each; the client is told nothing of them. */
-const healing: Walk[] = [
+/** Once each; the client sees none of them. */
+const healing: FaultCase[] = [
   { fault: 'SLOW_DOWN' },
   { fault: 'RESET' },
   { fault: 'CUT_SENDING', of: /PATCH/ },
@@ -18,32 +18,32 @@ const healing: Walk[] = [
   { fault: 'EXPIRED' },
 ]
 
-/** What the rows are kept in makes no difference here. */
+/** The kind of database makes no difference here. */
 const given = s3IsGiven && database === 'SQLite'
 
-describe.runIf(given)('every request of a file that a bucket takes in three parts', () => {
-  test('F1, F2, F6: killed after it, it is done when it is asked for again, every byte of it', async () => {
-    await walked([{ fault: 'KILL_AFTER_BUCKET', of: /PATCH|confirm|cancel/ }])
+describe.runIf(given)('every request for a file that a bucket takes in three parts', () => {
+  test('F1, F2, F6: after a kill the operation can be repeated, with every byte', async () => {
+    await injectAll([{ fault: 'KILL_AFTER_BUCKET', of: /PATCH|confirm|cancel/ }])
   }, 300_000)
 
-  test('F6: too busy, cut, not heard, an error in a 200, another ETag, not there yet, credentials spent: the client is told nothing', async () => {
-    await walked(healing.map((each) => ({ ...each, heals: true })))
+  test('F6: overload, cuts, lost answers, an error in a 200, wrong ETags, delayed visibility, expired credentials: the client sees none of them', async () => {
+    await injectAll(healing.map((each) => ({ ...each, recovers: true })))
   }, 300_000)
 
-  test('F6: the clock is wrong, or the credentials or the way gone for good: a code that says so, and it goes on', async () => {
-    await walked([
+  test('F6: a permanently wrong clock, or lost credentials or connection: an error code, and the server continues', async () => {
+    await injectAll([
       { fault: 'SKEWED', of: /PATCH|put/ },
-      { fault: 'EXPIRED', forGood: true, of: /PATCH|confirm|cancel/ },
-      { fault: 'RESET', forGood: true, of: /PATCH|put|cancel/ },
+      { fault: 'EXPIRED', isPermanent: true, of: /PATCH|confirm|cancel/ },
+      { fault: 'RESET', isPermanent: true, of: /PATCH|put|cancel/ },
     ])
   }, 300_000)
 })
 
-async function walked(walks: Walk[]) {
-  const env = () => ({ ...freshPlace(), DOWNLOADS: 'proxy' })
-  const figures = await walkAll({ operations: inParts, walks, env })
-  console.log(told(figures).join('\n'))
-  for (const kinds of figures.values()) {
+async function injectAll(cases: FaultCase[]) {
+  const env = () => ({ ...newS3Prefix(), DOWNLOADS: 'proxy' })
+  const counts = await injectFaults({ operations: inParts, cases, env })
+  console.log(formatCounts(counts).join('\n'))
+  for (const kinds of counts.values()) {
     for (const number of kinds.values()) expect(number).toBeGreaterThan(0)
   }
 }

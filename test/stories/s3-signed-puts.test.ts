@@ -6,17 +6,17 @@ import { invite } from '../support/people.ts'
 import { s3IsGiven } from '../support/s3.ts'
 import {
   createSigned,
-  openOnS3,
   putToBucket,
   type SignedUpload,
   sha256,
+  startOnS3,
   uploadState,
 } from '../support/s3-server.ts'
 import type { TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 ** 2
 
-/** All the parts, by anybody and in any order. */
+/** PUTs all the parts, in any order and without a token. */
 async function putParts({ parts }: SignedUpload, bytes: Uint8Array) {
   const puts = (parts ?? []).toReversed().map(async ({ url, offset, size }) => {
     const body = bytes.subarray(offset, offset + size) as BodyInit
@@ -36,7 +36,7 @@ async function read(holdall: TestServer, file: { id: string }): Promise<Buffer> 
 
 describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BUCKET)', () => {
   test('one PUT to the bucket, without a token, and a confirm', async () => {
-    await using here = await openOnS3()
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(3_000_000)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
@@ -51,8 +51,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect((await confirm(holdall, upload.id)).file.id).toBe(file.id)
   })
 
-  test('nothing was PUT: UPLOAD_INCOMPLETE, and what comes later is taken', async () => {
-    await using here = await openOnS3()
+  test('without a PUT: UPLOAD_INCOMPLETE, and a later PUT is accepted', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const upload = await createSigned(holdall, { workspaceId, size: 5 })
     expect(await confirm(holdall, upload.id)).toMatchObject({ code: 'UPLOAD_INCOMPLETE' })
@@ -60,8 +60,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect((await confirm(holdall, upload.id)).file.size).toBe(5)
   })
 
-  test('the bucket takes no other length than the announced one', async () => {
-    await using here = await openOnS3()
+  test('the bucket accepts only the declared length', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const upload = await createSigned(holdall, { workspaceId, size: 5 })
     expect((await putToBucket(upload, Buffer.from('sixsix'))).status).toBe(403)
@@ -69,8 +69,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(await confirm(holdall, upload.id)).toMatchObject({ code: 'UPLOAD_INCOMPLETE' })
   })
 
-  test('bytes that are not the announced ones are no file, and go to quarantine', async () => {
-    await using here = await openOnS3()
+  test('bytes that differ from the declared hash become no file, and are quarantined', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const wanted = { workspaceId, size: 5, sha256: sha256(Buffer.from('hello')) }
     const upload = await createSigned(holdall, wanted)
@@ -83,8 +83,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 0 })
   })
 
-  test('what whoever confirms has not meant stays confirmable', async () => {
-    await using here = await openOnS3()
+  test('a confirm with other expectations fails, and can be repeated', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const upload = await createSigned(holdall, { workspaceId, size: 5 })
     await putToBucket(upload, Buffer.from('hello'))
@@ -94,8 +94,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect((await confirm(holdall, upload.id)).file.sha256).toBe(sha256(Buffer.from('hello')))
   })
 
-  test('the URL writes once: neither before the confirm nor after it do other bytes take the place of the first', async () => {
-    await using here = await openOnS3()
+  test('the URL writes once: other bytes replace the first neither before nor after the confirm', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const upload = await createSigned(holdall, { workspaceId, size: 5 })
     await putToBucket(upload, Buffer.from('hello'))
@@ -108,7 +108,7 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
   })
 
   test('parts in any order become one file', async () => {
-    await using here = await openOnS3()
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(19 * MIB + 7)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
@@ -128,8 +128,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
   })
 
-  test('a part that is missing is missed, and may be sent alone', async () => {
-    await using here = await openOnS3()
+  test('a missing part is reported, and can be sent alone', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(9 * MIB)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
@@ -140,8 +140,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect((await confirm(holdall, upload.id)).file.sha256).toBe(sha256(bytes))
   })
 
-  test('who has asked for parts may still send it whole', async () => {
-    await using here = await openOnS3()
+  test('an upload with parts can still be sent whole', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(9 * MIB)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
@@ -150,8 +150,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect((await confirm(holdall, upload.id)).file.sha256).toBe(sha256(bytes))
   })
 
-  test('what is larger than one PUT may bring goes by parts, or through the house', async () => {
-    await using here = await openOnS3()
+  test('an upload larger than one PUT allows is sent in parts, or through the server', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const upload = await createSigned(holdall, { workspaceId, size: 5 * 1024 ** 3 + 1 })
     expect(new URL(upload.url).host).toBe(new URL(holdall.url).host)
@@ -160,8 +160,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(new URL(largest.url).host).not.toBe(new URL(holdall.url).host)
   })
 
-  test('fifty confirms of parts make one file', async () => {
-    await using here = await openOnS3()
+  test('fifty confirms of parts create one file', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(9 * MIB)
     const upload = await createSigned(holdall, { workspaceId, size: bytes.length })
@@ -171,8 +171,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
   })
 
-  test('the same bytes twice are kept once', async () => {
-    await using here = await openOnS3()
+  test('the same bytes sent twice are stored once', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     for (const name of ['a', 'b']) {
       const upload = await createSigned(holdall, { workspaceId, name, size: 5 })
@@ -184,8 +184,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
       .toBe(1)
   })
 
-  test('URLs of the bucket are for whoever made the upload, and no more once its bytes are there', async () => {
-    await using here = await openOnS3()
+  test('only the creator gets URLs of the bucket, and only until its bytes have arrived', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const { token } = await invite(holdall, workspaceId)
     const size = 9 * MIB
@@ -199,8 +199,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect([new URL(mine.url).host, mine.parts]).toEqual([new URL(holdall.url).host, null])
   })
 
-  test('cancelled, its bytes go to quarantine, as what is PUT after that', async () => {
-    await using here = await openOnS3()
+  test('after a cancellation its bytes are quarantined, as are bytes PUT later', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const whole = await createSigned(holdall, { workspaceId, size: 5 })
     const size = 8 * MIB + 5
@@ -214,7 +214,7 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     const last = inParts.parts?.slice(-1) ?? []
     expect(await putParts({ ...inParts, parts: last }, randomBytes(size))).toEqual(new Set([404]))
     await putToBucket(whole, Buffer.from('hello'))
-    // A bucket tells time in whole seconds.
+    // A bucket has times in whole seconds.
     expect(await sweepOrphans(holdall.app, { graceMs: -2000, log: holdall.app.log })).toEqual([
       whole.id,
     ])
@@ -222,8 +222,8 @@ describe.skipIf(!s3IsGiven)('SIGNED_PUT to a bucket (needs S3_ENDPOINT and S3_BU
     expect(await kept()).toMatchObject([{ key: whole.id }])
   })
 
-  test('what waits in the bucket for its confirm is nobody’s orphan', async () => {
-    await using here = await openOnS3()
+  test('an object that waits for its confirm is no orphan', async () => {
+    await using here = await startOnS3()
     const { holdall, workspaceId } = here
     const bytes = randomBytes(9 * MIB)
     const whole = await createSigned(holdall, { workspaceId, size: 5 })

@@ -16,7 +16,7 @@ import {
 } from '../support/client.ts'
 import { blobOf, bytesAt, flipBit } from '../support/inspection.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 
 const DAY = 86_400_000
 const bytes = randomBytes(3_000_000)
@@ -33,7 +33,7 @@ const open = async (env: Record<string, string> = {}) => {
   file = await uploadFile(holdall, { workspaceId, name: 'plate.dat', bytes })
 }
 
-/** What the job does, which reads what downloads are refused; answers how many blobs were read. */
+/** Runs the job, which reads quarantined blobs too. Returns the number of blobs read. */
 async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal) {
   const { app } = holdall
   const blobs = await openBlobs(app.config.blobs, createMultipartStore(app.db))
@@ -41,7 +41,7 @@ async function scrub(bytesPerSecond = 1e9, signal = new AbortController().signal
   return scrubBlobs(ctx, { everyMs: 30 * DAY, bytesPerSecond }, signal)
 }
 
-const theBytes = async (of = file) => bytesAt(holdall, await blobOf(holdall, of))
+const blobPath = async (of = file) => bytesAt(holdall, await blobOf(holdall, of))
 const stateOf = async ({ id }: { id: string }) => {
   const { status, failures } = await lookUp(
     holdall,
@@ -64,7 +64,7 @@ const answerTo = async (path: string, headers: Record<string, string> = {}) => {
 describe('F15: the scrub', () => {
   beforeEach(() => open())
 
-  test('reads what nobody has read for so long, and no more than that', async () => {
+  test('reads blobs not read for the configured time, and no others', async () => {
     expect(await scrub()).toBe(0)
     now += 31 * DAY
     expect(await scrub()).toBe(1)
@@ -73,44 +73,41 @@ describe('F15: the scrub', () => {
   })
 
   test.each([
-    ['a flipped bit', 'CHANGED', async () => flipBit(await theBytes())],
-    ['bytes that are cut off', 'TRUNCATED', async () => truncate(await theBytes(), 2_999_999)],
-    ['bytes that are gone', 'MISSING', async () => rm(await theBytes())],
-  ])(
-    'finds %s: the file is FAILED, nobody is given it, and the log is told once',
-    async (_, code, harm) => {
-      const link = await downloadUrl(holdall, file.id)
-      const [{ cursor }] = [await allChanges(holdall, workspaceId)]
-      await harm()
-      now += 31 * DAY
-      await scrub()
-      now += 2 * DAY
-      await scrub()
-      expect(await stateOf(file)).toEqual(['FAILED', code])
-      expect(await actions()).toEqual([
-        {
-          action: 'FILE_DAMAGED',
-          entryId: file.id,
-          details: { code, versions: [1], isCurrent: true },
-        },
-      ])
-      const { changes } = await allChanges(holdall, workspaceId, { since: cursor })
-      expect(changes).toMatchObject([{ action: 'FILE_DAMAGED', entry: { id: file.id } }])
-      now -= 33 * DAY
-      const refused = { status: 502, code: 'CORRUPT' }
-      expect(await answerTo(link)).toEqual(refused)
-      expect(await answerTo(link, { range: 'bytes=0-9' })).toEqual(refused)
-      expect(await answerTo(`/download/${file.id}`)).toEqual(refused)
-    },
-  )
+    ['a flipped bit', 'CHANGED', async () => flipBit(await blobPath())],
+    ['truncated bytes', 'TRUNCATED', async () => truncate(await blobPath(), 2_999_999)],
+    ['missing bytes', 'MISSING', async () => rm(await blobPath())],
+  ])('finds %s: the file is FAILED, is not served, and is logged once', async (_, code, harm) => {
+    const link = await downloadUrl(holdall, file.id)
+    const [{ cursor }] = [await allChanges(holdall, workspaceId)]
+    await harm()
+    now += 31 * DAY
+    await scrub()
+    now += 2 * DAY
+    await scrub()
+    expect(await stateOf(file)).toEqual(['FAILED', code])
+    expect(await actions()).toEqual([
+      {
+        action: 'FILE_DAMAGED',
+        entryId: file.id,
+        details: { code, versions: [1], isCurrent: true },
+      },
+    ])
+    const { changes } = await allChanges(holdall, workspaceId, { since: cursor })
+    expect(changes).toMatchObject([{ action: 'FILE_DAMAGED', entry: { id: file.id } }])
+    now -= 33 * DAY
+    const refused = { status: 502, code: 'CORRUPT' }
+    expect(await answerTo(link)).toEqual(refused)
+    expect(await answerTo(link, { range: 'bytes=0-9' })).toEqual(refused)
+    expect(await answerTo(`/download/${file.id}`)).toEqual(refused)
+  })
 
-  test('finds two blobs that have changed places', async () => {
+  test('finds two exchanged blobs', async () => {
     const other = await uploadFile(holdall, {
       workspaceId,
       name: 'b.dat',
       bytes: randomBytes(3_000_000),
     })
-    const [one, two] = [await theBytes(), await theBytes(other)]
+    const [one, two] = [await blobPath(), await blobPath(other)]
     await rename(one, `${one}.away`)
     await rename(two, one)
     await rename(`${one}.away`, two)
@@ -122,9 +119,9 @@ describe('F15: the scrub', () => {
     ])
   })
 
-  test('finds what is right again: the file is COMPLETE, and the log is told of that, too', async () => {
-    await copyFile(await theBytes(), `${await theBytes()}.saved`)
-    const path = await theBytes()
+  test('finds that a blob is right again: the file is COMPLETE, which is logged', async () => {
+    await copyFile(await blobPath(), `${await blobPath()}.saved`)
+    const path = await blobPath()
     await flipBit(path)
     now += 31 * DAY
     await scrub()
@@ -140,7 +137,7 @@ describe('F15: the scrub', () => {
     expect((await holdall.http(`/download/${file.id}`)).status).toBe(200)
   })
 
-  test('keeps to its pace, and stops when it is told to', timed, async () => {
+  test('limits its rate, and can be stopped', timingRetries, async () => {
     now += 31 * DAY
     const began = performance.now()
     expect(await scrub(6_000_000)).toBe(1)
@@ -152,7 +149,7 @@ describe('F15: the scrub', () => {
     expect(performance.now() - began).toBeLessThan(5000)
   })
 
-  test('takes a folder that is not there for what it is, not for the end of all files', async () => {
+  test('reports an unmounted folder as such, and not as the loss of all files', async () => {
     for (let i = 0; i < 25; i++)
       await uploadFile(holdall, { workspaceId, name: `${i}`, bytes: `${i}` })
     await rename(`${holdall.dir}/blobs/kept`, `${holdall.dir}/blobs/away`)
@@ -173,13 +170,13 @@ describe('F15: the scrub', () => {
 describe('F15: a file that is FAILED', () => {
   beforeEach(async () => {
     await open()
-    await flipBit(await theBytes())
+    await flipBit(await blobPath())
     now += 31 * DAY
     await scrub()
     now -= 31 * DAY
   })
 
-  test('is COMPLETE with a good copy as a new version, and so is the version that was damaged', async () => {
+  test('is COMPLETE with a good copy as a new version, and so is the damaged version', async () => {
     const twin = await uploadFile(holdall, { workspaceId, versionOf: file.id, name: 'x', bytes })
     expect(await stateOf(file)).toEqual(['COMPLETE'])
     const fields = '... on File { versions { nodes { number failures { code } } } }'
@@ -197,7 +194,7 @@ describe('F15: a file that is FAILED', () => {
     expect(await stateOf(file)).toEqual(['COMPLETE'])
   })
 
-  test('is COMPLETE with other bytes; the version that was damaged stays so', async () => {
+  test('is COMPLETE with other bytes; the damaged version stays FAILED', async () => {
     await uploadFile(holdall, { workspaceId, versionOf: file.id, name: 'x', bytes: 'other' })
     expect(await stateOf(file)).toEqual(['COMPLETE'])
     const fields = '... on File { versions { nodes { failures { code } downloadUrl { url } } } }'
@@ -206,7 +203,7 @@ describe('F15: a file that is FAILED', () => {
     expect(await answerTo(versions.nodes[1].downloadUrl.url)).toMatchObject({ code: 'CORRUPT' })
   })
 
-  test('is not handed out by a copy, nor in an archive', async () => {
+  test('is given out neither by a copy nor in an archive', async () => {
     const root = { path: { workspaceId, path: '' } }
     const entries = [{ entry: { id: file.id } }]
     const { results } = await act(
@@ -229,7 +226,7 @@ describe('F15: a file that is FAILED', () => {
 describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
   beforeEach(() => open({ VERIFY_READS }))
 
-  test('what is right is given, whole and in parts', async () => {
+  test('serves correct bytes, whole and in parts', async () => {
     const link = await downloadUrl(holdall, file.id)
     const whole = Buffer.from(await (await holdall.http(link)).arrayBuffer())
     expect(whole.equals(bytes)).toBe(true)
@@ -240,9 +237,9 @@ describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
   })
 
   test.each([
-    ['flipped', 'CHANGED', async () => flipBit(await theBytes())],
-    ['cut off', 'TRUNCATED', async () => truncate(await theBytes(), 2_999_999)],
-  ])('of a whole file the last bytes never come where some are %s', async (_, code, harm) => {
+    ['flipped', 'CHANGED', async () => flipBit(await blobPath())],
+    ['cut off', 'TRUNCATED', async () => truncate(await blobPath(), 2_999_999)],
+  ])('never sends the last bytes of a file of which some are %s', async (_, code, harm) => {
     const link = await downloadUrl(holdall, file.id)
     await harm()
     const response = await holdall.http(link)
@@ -256,25 +253,25 @@ describe.each(['all', 'on'])('F15: VERIFY_READS=%s', (VERIFY_READS) => {
     expect(await answerTo(link)).toEqual({ status: 502, code: 'CORRUPT' })
   })
 
-  test('of a small file, one that is gone, and a part of one not a byte comes', async () => {
+  test('sends no byte of a small damaged file, of a missing one, or of a damaged part', async () => {
     const small = await uploadFile(holdall, { workspaceId, name: 'small', bytes: 'small' })
-    await flipBit(await theBytes(small))
+    await flipBit(await blobPath(small))
     const refused = { status: 502, code: 'CORRUPT' }
     expect(await answerTo(`/download/${small.id}`)).toEqual(refused)
     const gone = await uploadFile(holdall, { workspaceId, name: 'gone', bytes: 'gone' })
-    await rm(await theBytes(gone))
+    await rm(await blobPath(gone))
     expect(await answerTo(`/download/${gone.id}`)).toEqual(refused)
-    await flipBit(await theBytes())
+    await flipBit(await blobPath())
     expect(await answerTo(`/download/${file.id}`, { range: 'bytes=0-9' })).toEqual(refused)
     expect(await stateOf(gone)).toEqual(['FAILED', 'MISSING'])
     expect((await actions()).length).toBe(3)
   })
 
-  test('a part is given without another look for ten minutes after all of it was read', async () => {
+  test('serves parts without another check for ten minutes after the whole was read', async () => {
     const range = { range: 'bytes=0-9' }
     const link = await downloadUrl(holdall, file.id)
     expect((await holdall.http(link, { headers: range })).status).toBe(206)
-    await flipBit(await theBytes())
+    await flipBit(await blobPath())
     expect((await holdall.http(link, { headers: range })).status).toBe(206)
     now += 601_000
     expect(await answerTo(link, range)).toEqual({ status: 502, code: 'CORRUPT' })
@@ -289,7 +286,7 @@ describe('VERIFY_READS=small, the default on a disk', () => {
   const read = async (path: string, headers: Record<string, string> = {}) =>
     Buffer.from(await (await holdall.http(path, { headers })).arrayBuffer())
 
-  /** Bytes that this process read from anything while `act` ran. */
+  /** Counts the bytes that this process read from any file while `fn` ran. */
   async function bytesRead(act: () => Promise<unknown>) {
     const total = async () =>
       Number(/rchar: (\d+)/.exec(await readFile('/proc/self/io', 'utf8'))?.[1])
@@ -298,17 +295,17 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     return (await total()) - before
   }
 
-  /** Until the times of the file are old enough to tell it from what is written now. */
-  const settle = () => sleep(1_100)
+  /** Waits until the file times differ from those of a write now. */
+  const waitForOlderTimes = () => sleep(1_100)
 
-  /** Puts the times of a file back, as far as any program can. */
-  async function keepingTimes(path: string, act: () => Promise<unknown>) {
+  /** Resets the times of a file, as far as a program can. */
+  async function withSameTimes(path: string, act: () => Promise<unknown>) {
     const { atime, mtime } = await stat(path)
     await act()
     await utimes(path, atime, mtime)
   }
 
-  test('what is right is given, whole and in parts, also where nothing is in it', async () => {
+  test('serves correct bytes, whole and in parts, also of an empty file', async () => {
     expect((await read(`/download/${file.id}`)).equals(bytes)).toBe(true)
     expect((await read(`/download/${file.id}`, inPart)).equals(bytes.subarray(5, 10))).toBe(true)
     const parts = await holdall.http(`/download/${file.id}`, {
@@ -324,7 +321,7 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     [
       'written to in place, with its times put back',
       'CHANGED',
-      (path) => keepingTimes(path, () => flipBit(path)),
+      (path) => withSameTimes(path, () => flipBit(path)),
     ],
     [
       'replaced by another of its size and times',
@@ -339,8 +336,8 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     ],
     ['cut off', 'TRUNCATED', (path) => truncate(path, 2_999_999)],
     ['removed', 'MISSING', (path) => rm(path)],
-  ])('not a byte comes of a file that was read, and then %s', async (_, code, harm) => {
-    await settle()
+  ])('sends no byte of a file that was read, and then %s', async (_, code, harm) => {
+    await waitForOlderTimes()
     await read(`/download/${file.id}`)
     const link = await downloadUrl(holdall, file.id)
     const { shareLink } = await act(
@@ -350,16 +347,16 @@ describe('VERIFY_READS=small, the default on a disk', () => {
       'shareLink { url }',
     )
     const shared = (await (await holdall.http(shareLink.url)).json()).downloadUrl.url
-    await harm(await theBytes())
-    // A file stays open for a second after it was read; what it was then is still right.
-    await settle()
+    await harm(await blobPath())
+    // A file stays open for a second after it was read, and its content then is still right.
+    await waitForOlderTimes()
     expect(await answerTo(link, inPart)).toEqual(refused)
     expect(await answerTo(link)).toEqual(refused)
     expect(await answerTo(shared)).toEqual(refused)
     expect(await stateOf(file)).toEqual(['FAILED', code])
   })
 
-  test('nor of one that was changed before anyone read it, by share and in an archive', async () => {
+  test('nor of one that was changed before it was first read, by share and in an archive', async () => {
     const { shareLink } = await act(
       holdall,
       'createShareLink',
@@ -369,7 +366,7 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     const shared = (await (await holdall.http(shareLink.url)).json()).downloadUrl.url
     const query = 'query ($id: ID!) { workspace(by: { id: $id }) { root { archiveUrl { url } } } }'
     const { archiveUrl } = (await holdall.ask(query, { id: workspaceId })).workspace.root
-    await flipBit(await theBytes())
+    await flipBit(await blobPath())
     const archive = holdall.http(archiveUrl.url).then(async (response) => {
       await response.arrayBuffer()
       return response.status
@@ -378,22 +375,22 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     expect(await answerTo(shared)).toEqual(refused)
   })
 
-  test('a download that is under way when its file changes never ends as a whole one', async () => {
+  test('a running download whose file changes never ends as complete', async () => {
     const large = randomBytes(48_000_000)
     const slow = await uploadFile(holdall, { workspaceId, name: 'slow', bytes: large })
-    await settle()
+    await waitForOlderTimes()
     const response = await holdall.http(`/download/${slow.id}`)
     const reader = response.body?.getReader()
     await reader?.read()
-    await flipBit(await theBytes(slow))
+    await flipBit(await blobPath(slow))
     const rest = async () => {
       while (!(await reader?.read())?.done);
     }
     await expect(rest()).rejects.toThrow()
   })
 
-  test('all of it is read once for those who come together, and not again while it is as it was', async () => {
-    await settle()
+  test('a file is read once for concurrent requests, and not again while it is unchanged', async () => {
+    await waitForOlderTimes()
     const once = await bytesRead(() =>
       Promise.all(Array.from({ length: 20 }, () => read(`/download/${file.id}`, inPart))),
     )
@@ -401,18 +398,18 @@ describe('VERIFY_READS=small, the default on a disk', () => {
     expect(once).toBeLessThan(2 * bytes.length)
     const again = await bytesRead(() => read(`/download/${file.id}`, inPart))
     expect(again).toBeLessThan(bytes.length / 2)
-    await chmod(await theBytes(), 0o400)
+    await chmod(await blobPath(), 0o400)
     const changed = await bytesRead(() => read(`/download/${file.id}`, inPart))
     expect(changed).toBeGreaterThan(bytes.length)
   })
 
-  test('a file that is larger is given as it is; all verifies it, too', async () => {
+  test('a larger file is served unverified; `all` verifies it, too', async () => {
     const large = await uploadFile(holdall, {
       workspaceId,
       name: 'large',
       bytes: Buffer.alloc(2 ** 26 + 1),
     })
-    await flipBit(await theBytes(large))
+    await flipBit(await blobPath(large))
     expect(await read(`/download/${large.id}`)).toHaveLength(2 ** 26 + 1)
     expect(await stateOf(large)).toEqual(['COMPLETE'])
   })

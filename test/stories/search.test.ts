@@ -25,10 +25,10 @@ beforeEach(async () => {
   lab = await createWorkspace(holdall)
 })
 afterEach(async () => {
-  Object.assign(searchLimits, usual)
+  Object.assign(searchLimits, wellKnown)
   await holdall?.[Symbol.asyncDispose]()
 })
-const usual = { ...searchLimits }
+const wellKnown = { ...searchLimits }
 
 type Edge = {
   cursor: string
@@ -60,7 +60,7 @@ async function search(query: string, { in: workspaceId = lab.id, token, ...more 
   }
 }
 
-/** The names of what is found, best first. */
+/** Returns the names of the results, best first. */
 const found = async (query: string, more: More = {}) =>
   (await search(query, { first: 100, ...more })).edges.map(({ node }) => node.name)
 
@@ -157,7 +157,7 @@ describe('what is found', () => {
       expect([query, await found(query)]).toEqual([query, [name]])
   })
 
-  test('names rank above tags, tags above descriptions, those above metadata, and that above folders', async () => {
+  test('names rank above tags, tags above descriptions, those above metadata, and metadata above folders', async () => {
     const inside = await folder('Zebra')
     await file('in a folder.txt', { folderId: inside.id })
     await update(await file('metadata.txt'), { metadata: { animal: 'zebra' } })
@@ -173,14 +173,14 @@ describe('what is found', () => {
     expect(scores[0]).toBe(1)
   })
 
-  test('of two words, one in the name is better than none', async () => {
+  test('one of two words in the name is better than none', async () => {
     await update(await file('x.txt'), { description: 'oak leaf' })
     await update(await file('oak.txt'), { description: 'a leaf' })
     await update(await file('y.txt'), { description: 'oak leaf' })
     expect(await found('oak leaf')).toEqual(['oak.txt', 'y.txt', 'x.txt'])
   })
 
-  test('highlights say where, as HTML that can be shown as it is', async () => {
+  test('highlights are HTML that can be shown unchanged', async () => {
     const inside = await folder('plate <runs>')
     const a = await file('Plate "A" & <b>.csv', { folderId: inside.id, tags: ['Plates'] })
     const long = `${'intro '.repeat(60)}the PLÀTE was <read> twice. ${'end '.repeat(60)}`
@@ -205,7 +205,7 @@ describe('what is found', () => {
 })
 
 describe('the index follows', () => {
-  test('a change of name, description, metadata, tags and place', async () => {
+  test('changes of name, description, metadata, tags and place', async () => {
     const [one, two] = [await folder('Alpha'), await folder('Beta')]
     const a = await file('first.txt', { folderId: one.id, tags: ['draft'] })
     await update(a, { name: 'second.txt', description: 'blue', metadata: { k: 'v1' } })
@@ -221,7 +221,7 @@ describe('the index follows', () => {
     expect(await found('done')).toEqual([])
   })
 
-  test('a folder that is renamed or moved, without a document of what lies in it being written', async () => {
+  test('a renamed or moved folder, without writing the documents below it', async () => {
     const deep = await folder('Projects/Mars/Samples')
     const a = await file('a.txt', { folderId: deep.id })
     const numbers = () => holdall.app.db.selectFrom('searchDocuments').selectAll().execute()
@@ -240,7 +240,7 @@ describe('the index follows', () => {
     )
   })
 
-  test('a tag that is renamed or deleted', async () => {
+  test('a renamed or deleted tag', async () => {
     await file('a.txt', { tags: ['old name'] })
     const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { tags { nodes { id } } } }',
@@ -255,7 +255,7 @@ describe('the index follows', () => {
     expect(left.map(({ id }) => id)).not.toContain(tagId)
   })
 
-  test('into the trash, out of it, and away for good', async () => {
+  test('entries into the trash, out of it, and purged', async () => {
     const box = await folder('Box')
     const inner = await file('inner pearl.txt', { folderId: box.id })
     const loose = await file('loose pearl.txt')
@@ -281,7 +281,7 @@ describe('the index follows', () => {
     expect(await found('gem')).toEqual(['gem.txt', 'gem.txt'])
   })
 
-  test('a transaction that fails leaves nothing behind', async () => {
+  test('no transaction that fails', async () => {
     const a = await file('kept.txt')
     const entries = [
       { entry: { id: a.id } },
@@ -345,7 +345,7 @@ describe('narrowed by a filter', () => {
     }
   })
 
-  test('a filter that refuses nearly all ends a page early, and the next ones find the rest', async () => {
+  test('a filter that excludes nearly all results ends a page early, and the next pages find the rest', async () => {
     await file('needle one.txt', { tags: ['rare'] })
     for (let i = 0; i < 20; i++) await file(`needle ${i}.txt`)
     Object.assign(searchLimits, { few: 0, lookedAt: 4 })
@@ -365,7 +365,7 @@ describe('narrowed by a filter', () => {
 
 describe('pages', () => {
   test.each([0, 50])(
-    'seed C6: each entry once, over all ranks, while others come (%s)',
+    'seed C6: contain each entry once, over all ranks, during inserts (%s)',
     async (few) => {
       searchLimits.few = few
       const box = await folder('amber')
@@ -389,7 +389,7 @@ describe('pages', () => {
     },
   )
 
-  test('seed C5: 20 by default, 100 at most, and no cursor of another search', async () => {
+  test('seed C5: have 20 results by default, 100 at most, and reject cursors of another search', async () => {
     for (let i = 0; i < 21; i++) await folder(`pebble ${i}`)
     const page = await search('pebble')
     expect([page.edges.length, page.totalCount, page.pageInfo.hasNextPage]).toEqual([20, 21, true])
@@ -401,7 +401,7 @@ describe('pages', () => {
   })
 })
 
-test('seed C1: other workspaces find nothing of it, and the words of others cost nothing', async () => {
+test('seed C1: other workspaces find none of its entries, and their words do not slow it down', async () => {
   await file('secret plan.txt', { tags: ['classified'] })
   const other = await createWorkspace(holdall, { name: 'Other' })
   const stranger = await invite(holdall, other.id)
@@ -418,7 +418,7 @@ test('seed C1: other workspaces find nothing of it, and the words of others cost
   await expect(found('secret', { token: blind.token })).rejects.toThrow('FILES_READ')
 })
 
-test('words that very many tags and folders have are found like any other', async () => {
+test('words of very many tags and folders are found like any other', async () => {
   const tags = (from: number) => Array.from({ length: 50 }, (_, i) => `sample ${from + i}`)
   for (let i = 0; i < 300; i += 50) await file(`tagged ${i}.txt`, { tags: tags(i) })
   for (let i = 0; i < 270; i++) await folder(`Series ${i}`)
@@ -435,7 +435,7 @@ test('words that very many tags and folders have are found like any other', asyn
   expect((await search('series')).totalCount).toBe(272)
 })
 
-test('S18: seed C2: no input is a fault, nor the syntax of a database', async () => {
+test('S18: seed C2: no input is an error, nor interpreted as the syntax of a database', async () => {
   await file('NEAR and far.txt')
   const odd = [
     '"',
@@ -490,7 +490,7 @@ test('S18: seed C2: no input is a fault, nor the syntax of a database', async ()
   }
 })
 
-test('the index finds what the rules say, and ranks it so', async () => {
+test('the index finds and ranks as the reference implementation does', async () => {
   const words = ['ash', 'ashen', 'oak', 'oakLeaf', 'fir 9', 'Fir9', 'elm-tree', 'ásh']
   const random = (seed: number) =>
     fc.sample(fc.integer({ min: 0, max: words.length - 1 }), { seed, numRuns: 12 })
@@ -526,11 +526,11 @@ test('the index finds what the rules say, and ranks it so', async () => {
       const query = parseQuery(text)
       const ranked = all.workspace.entries.nodes.flatMap((node: any) => {
         const tags = node.tags.map(({ name }: { name: string }) => name)
-        const said = { ...node, metadata: JSON.stringify(node.metadata) }
-        const rank = rankOf(query, textsOf(said, { tags, folderPath: node.parent.path }))
+        const texts = { ...node, metadata: JSON.stringify(node.metadata) }
+        const rank = rankOf(query, textsOf(texts, { tags, folderPath: node.parent.path }))
         return rank === null ? [] : [[node.id, (RANKS - rank) / RANKS]]
       })
-      // What is little is ranked one by one, what is more by the index: the same in the same order.
+      // Few results are ranked one by one, many by the index: the order is the same.
       searchLimits.few = 0
       const asMany = await search(text, { first: 100 })
       searchLimits.few = 50

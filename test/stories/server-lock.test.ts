@@ -19,18 +19,18 @@ const ADMIN_TOKEN = 'one-server-for-each-database'
 // A start waits up to ten seconds for the lock.
 vi.setConfig({ testTimeout: 60_000 })
 
-/** What a server that does not start says. */
+/** Returns the error output of a server that does not start. */
 async function refusal(env: Env) {
-  const { said, exited } = launch(env)
+  const { output, exited } = launch(env)
   expect(await exited).toBe(1)
-  expect(said.out).toBe('')
-  return said.err
+  expect(output.out).toBe('')
+  return output.err
 }
 
 const inUse = (path: string, lock: string) =>
   `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers). ${lock} does not have to be deleted, and must not be while a server runs.\n`
 
-/** What another program locks as a server does. */
+/** Locks a file as another program does. */
 class SqliteLock implements Disposable {
   readonly #file: SqliteFile.Database
   constructor(path: string) {
@@ -42,23 +42,23 @@ class SqliteLock implements Disposable {
   }
 }
 
-test('a second server on the same SQLite file refuses to start, by whatever path', async () => {
+test('a second server on the same SQLite file refuses to start, by any path', async () => {
   const [dir, other] = [await emptyFolder(), await emptyFolder()]
   const path = join(dir, 'holdall.db')
   const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
   await symlink(dir, join(other, 'folder'))
   await symlink(path, join(other, 'file.db'))
   const paths = [`${other}/folder/holdall.db`, `${other}/file.db`]
-  const said = await Promise.all([
+  const output = await Promise.all([
     refusal({ DATA_DIR: dir }),
     ...paths.map((DATABASE_URL) => refusal({ DATA_DIR: other, DATABASE_URL })),
   ])
-  expect(said).toEqual([path, ...paths].map((each) => inUse(each, join(dir, 'holdall.lock'))))
+  expect(output).toEqual([path, ...paths].map((each) => inUse(each, join(dir, 'holdall.lock'))))
   await createWorkspace(first.holdall)
   await stop(first)
 })
 
-test('a link to a database that does not exist yet leads to the same lock', async () => {
+test('a link to a database that does not exist yet has the same lock', async () => {
   const [dir, other] = [await emptyFolder(), await emptyFolder()]
   await symlink(join(dir, 'holdall.db'), join(other, 'link.db'))
   const DATABASE_URL = join(other, 'link.db')
@@ -69,7 +69,7 @@ test('a link to a database that does not exist yet leads to the same lock', asyn
   await stop(first)
 })
 
-test('of two databases in one folder each has a server', async () => {
+test('two databases in one folder can have a server each', async () => {
   const [dir, other] = [await emptyFolder(), await emptyFolder()]
   const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
   const DATABASE_URL = join(dir, 'holdall')
@@ -78,27 +78,27 @@ test('of two databases in one folder each has a server', async () => {
   await Promise.all([stop(first), stop(second)])
 })
 
-test('a lock file deleted beside a server lets no second one in, and is made anew', async () => {
+test('a deleted lock file admits no second server, and is created again', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN, LOG_LEVEL: 'warn' }
   const [path, lock] = [join(env.DATA_DIR, 'holdall.db'), join(env.DATA_DIR, 'holdall.lock')]
   const first = await launchReady(env)
   await rm(lock)
   expect(await refusal(env)).toBe(inUse(path, lock))
-  expect(first.said.err).toMatch(/the lock file was deleted while the server runs/)
+  expect(first.output.err).toMatch(/the lock file was deleted while the server runs/)
   expect(await refusal(env)).toBe(inUse(path, lock))
   await createWorkspace(first.holdall)
   await stop(first)
   await stop(await launchReady(env))
 })
 
-test('where another process was faster to lock a new file, the server ends in order', async () => {
+test('if another process locks the new file first, the server stops in order', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
   const lock = join(env.DATA_DIR, 'holdall.lock')
   const first = await launchReady(env)
   using other = new SqliteLock(join(env.DATA_DIR, 'other.lock'))
   await rename(join(env.DATA_DIR, 'other.lock'), lock)
   expect(await first.exited).toBe(0)
-  expect(first.said.err).toMatch(/the lock file was replaced, and another server has it/)
+  expect(first.output.err).toMatch(/the lock file was replaced, and another server has it/)
   other[Symbol.dispose]()
   await stop(await launchReady(env))
 })
@@ -108,8 +108,8 @@ test('a database file with a second name is refused before it is opened', async 
   const path = join(dir, 'holdall.db')
   const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
   await link(path, join(other, 'same.db'))
-  const said = await refusal({ DATA_DIR: other, DATABASE_URL: join(other, 'same.db') })
-  expect(said).toMatch(
+  const output = await refusal({ DATA_DIR: other, DATABASE_URL: join(other, 'same.db') })
+  expect(output).toMatch(
     /same\.db has 2 names \(hard links\), .* let DATABASE_URL name the copy\.\n$/,
   )
   expect(await readdir(other)).toEqual(['same.db'])
@@ -119,16 +119,16 @@ test('a database file with a second name is refused before it is opened', async 
   await stop(await launchReady({ DATA_DIR: dir, ADMIN_TOKEN }))
 })
 
-test('a start waits for the server before it to end', async () => {
+test('a start waits until the previous server has ended', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
   const first = await launchReady(env)
   const workspace = await createWorkspace(first.holdall)
   const second = launch(env)
   await sleep(1500)
-  expect([second.child.exitCode, second.said]).toEqual([null, { out: '', err: '' }])
+  expect([second.child.exitCode, second.output]).toEqual([null, { out: '', err: '' }])
   await stop(first)
-  await vi.waitFor(() => expect(second.said.out).toMatch(/^Holdall is at/), 20_000)
-  const url = `http://${/localhost:\d+/.exec(second.said.out)?.[0]}`
+  await vi.waitFor(() => expect(second.output.out).toMatch(/^Holdall is at/), 20_000)
+  const url = `http://${/localhost:\d+/.exec(second.output.out)?.[0]}`
   const query = `{ workspace(by: { id: "${workspace.id}" }) { id } }`
   const answer = await fetch(`${url}/graphql`, {
     method: 'POST',
@@ -139,7 +139,7 @@ test('a start waits for the server before it to end', async () => {
   await stop(second)
 })
 
-test('kill -9 releases the lock, and nothing is ever written into its file', async () => {
+test('kill -9 releases the lock, and the lock file stays empty', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
   const killed = await launchReady(env)
   killed.child.kill('SIGKILL')
@@ -150,16 +150,16 @@ test('kill -9 releases the lock, and nothing is ever written into its file', asy
   expect((await stat(join(env.DATA_DIR, 'holdall.lock'))).size).toBe(0)
 })
 
-test.skipIf(!canMount)('a disk without a free byte is no matter of the lock file', async () => {
+test.skipIf(!canMount)('a full disk is not reported as a lock', async () => {
   const dir = await emptyFolder()
   const line = `mount -t tmpfs -o size=1m tmpfs "$DATA_DIR"; cat /dev/zero > "$DATA_DIR/filler" 2> /dev/null`
   const args = ['-m', 'sh', '-c', `${line}; exec "${process.execPath}" src/main.ts`]
-  const { said, exited } = launch({ DATA_DIR: dir }, { command: 'unshare', args })
+  const { output, exited } = launch({ DATA_DIR: dir }, { command: 'unshare', args })
   expect(await exited).toBe(1)
-  expect(said.err).toMatch(/holdall\.db cannot be opened: its disk is full \(SQLITE_FULL\)\.\n$/)
+  expect(output.err).toMatch(/holdall\.db cannot be opened: its disk is full \(SQLITE_FULL\)\.\n$/)
 })
 
-test('a lock file that nobody holds does not matter, whatever it contains', async () => {
+test('an unlocked lock file does not matter, whatever it contains', async () => {
   const env = { DATA_DIR: await emptyFolder(), ADMIN_TOKEN }
   await writeFile(join(env.DATA_DIR, 'holdall.lock'), '')
   await stop(await launchReady(env))
@@ -172,15 +172,15 @@ test('a lock file that nobody holds does not matter, whatever it contains', asyn
   expect(await refusal(env)).toMatch(/holdall\.lock cannot be locked \(SQLITE_CANTOPEN\)/)
 })
 
-test('fsck and other programs go on beside a server', async () => {
+test('fsck and other programs run beside a server', async () => {
   await using holdall = await startTestServer()
   await runSql(holdall, 'create table notes (id integer primary key, text text)')
   await runSql(holdall, "insert into notes (text) values ('written beside the server')")
   expect(await readSql(holdall, 'select text from notes')).toHaveLength(1)
-  expect(await runFsck(holdall)).toMatchObject({ code: 0, complained: '' })
+  expect(await runFsck(holdall)).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('one process holds the lock once, and gives it back with the app or a failed start', async () => {
+test('a process holds the lock once, and releases it with the app or after a failed start', async () => {
   await using holdall = await startTestServer()
   await expect(openApp(holdall.app.config)).rejects.toThrow('in use by another Holdall server')
   await holdall.restart()
@@ -193,6 +193,6 @@ test('one process holds the lock once, and gives it back with the app or a faile
   const before = performance.now()
   await using app = await openApp(config)
   expect(app.firstToken).toMatch(/^hld_/)
-  // Ten seconds are what it would wait for the lock of the failed start.
+  // Ten seconds are the wait for the lock of the failed start.
   expect(performance.now() - before).toBeLessThan(9_000)
 })

@@ -14,14 +14,14 @@ import {
 import { database } from '../support/databases.ts'
 import { invite } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 
-/** Every password that is looked at takes a core for a while, and here are some fifty. */
+/** Each password check takes a core for a while, and here are some fifty. */
 const HASHING_MS = 120_000
 
 let holdall: TestServer
 let workspaceId: string
-/** What the house takes for the present. */
+/** The clock of the server. */
 let now: number
 
 beforeEach(async () => {
@@ -39,7 +39,7 @@ const share = async (entry: { id: string }, terms: object = {}, as: object = {})
 }
 const revoke = ({ id }: Link) => act(holdall, 'revokeShareLink', { shareLinkId: id }, 'shareLinkId')
 
-/** What anybody is shown, without a token. */
+/** What a client without a token sees of a share. */
 const shown = (link: Link, selection = 'downloadUrl { url }', password?: string) =>
   holdall.graphql(
     `query ($token: String!, $password: String) {
@@ -68,7 +68,7 @@ const file = (name = 'plate.csv', bytes = 'a,b\n1,2\n', more = {}) =>
   uploadFile(holdall, { workspaceId, name, bytes, ...more })
 
 describe('a shared file', () => {
-  test('is shown and given to whoever holds the link, and to nobody else', async () => {
+  test('is accessible to holders of the link only', async () => {
     const entry = await file()
     const link = await share(entry)
     expect(link.url).toBe(`${holdall.url}/s/${link.token}`)
@@ -93,7 +93,7 @@ describe('a shared file', () => {
     ).not.toContain(link.token.split('.')[1])
   })
 
-  test('is the same in JSON at its URL', async () => {
+  test('has the same JSON at its URL', async () => {
     const link = await share(await file('Größe 1.csv', 'x,y'))
     const response = await get(link.url)
     const answer = await response.json()
@@ -111,7 +111,7 @@ describe('a shared file', () => {
     ])
   })
 
-  test('S12: ends with its revocation, at once, signed links made through it too', async () => {
+  test('S12: ends with its revocation at once, with the signed links made through it', async () => {
     const entry = await file()
     const [link, other] = [await share(entry), await share(entry)]
     const url = await urlOf(link)
@@ -127,7 +127,7 @@ describe('a shared file', () => {
     expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['shareLinkId'] })
   })
 
-  test('ends with its time, whatever its links were good for', async () => {
+  test('ends at its expiry, with its signed links', async () => {
     const link = await share(await file(), { expiresAt: new Date(now + 60_000).toISOString() })
     const { data } = await shown(
       link,
@@ -142,7 +142,7 @@ describe('a shared file', () => {
     expect(await status(url)).toBe(403)
   })
 
-  test('is not there while it, or a folder above it, is in the trash; a purge ends it', async () => {
+  test('does not work while it or a folder above is trashed; a purge ends it', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const entry = await file('a.txt', 'a', { folderId: folder.id })
     const link = await share(entry)
@@ -163,11 +163,11 @@ describe('a shared file', () => {
     expect(await holdall.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
   })
 
-  test('is not listed any more while the rows of a purge have not gone yet', async () => {
+  test('is not listed while the rows of a purge are being deleted', async () => {
     const entry = await file()
     const { id } = await share(entry)
     await trashEntries(holdall, entry)
-    // A process that died after it had said so, and before the rest.
+    // A process died between the first step of a purge and the rest.
     const { db } = holdall.app
     await db.updateTable('entries').set({ purgingAt: now }).where('id', '=', entry.id).execute()
     const query = `query ($workspace: ID!, $link: ID!) { node(id: $link) { id }
@@ -180,7 +180,7 @@ describe('a shared file', () => {
 })
 
 describe('a password', () => {
-  test('S13: is asked for by both doors, and kept as a hash', async () => {
+  test('S13: is required by GraphQL and by the URL, and stored as a hash', async () => {
     const link = await share(await file(), { password: 'open sesame' })
     expect(link.hasPassword).toBe(true)
     expect([await opened(link), await opened(link, ''), await opened(link, 'wrong')]).toEqual([
@@ -196,7 +196,7 @@ describe('a password', () => {
     expect(JSON.stringify(rows)).not.toContain('sesame')
   })
 
-  test('S13: cannot be guessed: after five wrong ones the link waits, also for the right one', async () => {
+  test('S13: cannot be guessed: after five wrong attempts the link is locked, also for the right password', async () => {
     const link = await share(await file(), { password: 'right' })
     const guesses = Array.from({ length: 40 }, (_, i) => opened(link, `guess ${i}`))
     expect(await Promise.all(guesses)).toEqual(guesses.map(() => false))
@@ -214,7 +214,7 @@ describe('a password', () => {
   })
 
   test(
-    'S13: cannot be guessed over many links: after twenty wrong ones in an hour the address waits, and no other',
+    'S13: cannot be guessed over many links: after twenty wrong attempts in an hour only this address is locked',
     async () => {
       vi.useFakeTimers({ toFake: ['Date'] })
       onTestFinished(() => void vi.useRealTimers())
@@ -227,7 +227,7 @@ describe('a password', () => {
         guesses.map(([link, i]) => lab.visit(link, `guess ${i}`, guesser)),
       )
       expect(statuses).toEqual(guesses.map(() => 404))
-      // A right one is let in, and gives none of the wrong ones back; what no link asks for is no guess.
+      // A right password resets nothing of the address; a link without a password counts no attempts.
       expect(await lab.visit(own, 'right', guesser)).toBe(200)
       for (let i = 0; i < 30; i++) expect(await lab.visit('/s/x', 'guess', guesser)).toBe(404)
       expect(await lab.ask(last, 'guess', guesser)).toBe(null)
@@ -240,7 +240,7 @@ describe('a password', () => {
         (await lab.ask(last, 'right', guesser)) !== null,
       ]
       expect(await waiting()).toEqual([404, 404, false])
-      // One of the last link was forgotten by it, when the right one came; not by the address.
+      // The right password cleared the attempts of its link, not those of the address.
       expect(await lab.failures()).toBe(19)
       for (const elsewhere of ['203.0.113.8', '2001:db8::1']) {
         expect(await lab.visit(last, 'right', elsewhere)).toBe(200)
@@ -262,7 +262,7 @@ describe('a password', () => {
   )
 
   test(
-    'S13: an address cannot guess more by asking at the same moment',
+    'S13: cannot be guessed by concurrent requests of an address',
     async () => {
       const lab = await openLab()
       const links = await lab.shared(6, 'right')
@@ -276,7 +276,7 @@ describe('a password', () => {
   )
 
   test.skipIf(database === 'SQLite')(
-    'S13: nor by asking several processes',
+    'S13: nor over several processes',
     async () => {
       const lab = await openLab()
       const links = await lab.shared(8, 'right')
@@ -294,7 +294,7 @@ describe('a password', () => {
     HASHING_MS,
   )
 
-  test('S14: is tried three times in one request, whatever the aliases', async () => {
+  test('S14: is checked at most three times in one request, whatever the aliases', async () => {
     const link = await share(await file(), { password: 'right' })
     const tries = Array.from(
       { length: 50 },
@@ -308,7 +308,7 @@ describe('a password', () => {
     expect(row?.failures).toBeLessThanOrEqual(3)
   })
 
-  test('S14: under a thousand aliases is not looked at once', timed, async () => {
+  test('S14: is checked not once under a thousand aliases', timingRetries, async () => {
     const link = await share(await file(), { password: 'right' })
     const one = (i: number) =>
       `a${i}: shared(token: "${link.token}", password: "${i}") { __typename }`
@@ -321,7 +321,7 @@ describe('a password', () => {
     expect(row?.failures).toBe(0)
   })
 
-  test('S14: is given to three links in one request, since each takes a while to hash', async () => {
+  test('S14: is set for at most three links in one request, because hashing is slow', async () => {
     const { id } = await file()
     const one = (i: number) =>
       `a${i}: createShareLink(input: { entry: { id: "${id}" }, password: "${i}" }) { ... on UserError { code } }`
@@ -333,7 +333,7 @@ describe('a password', () => {
   })
 })
 
-/** A house with one file, which is shared many times. */
+/** A server with one file, which is shared many times. */
 async function openLab(env: Env = {}) {
   const holdall = await startTestServer({ env })
   onTestFinished(() => holdall[Symbol.asyncDispose]())
@@ -349,7 +349,7 @@ async function openLab(env: Env = {}) {
   return {
     holdall,
     fileId,
-    /** The URLs of so many links. */
+    /** The URLs of `count` links. */
     async shared(count: number, password: string): Promise<string[]> {
       const input = { entry: { id: fileId }, password }
       const made = Array.from({ length: count }, () =>
@@ -359,12 +359,12 @@ async function openLab(env: Env = {}) {
     },
     async visit(url: string, password: string, address?: string): Promise<number> {
       const { headers, token } = asking(address)
-      const said = { ...headers, 'Holdall-Share-Password': password }
-      const response = await holdall.http(url, { token, headers: said })
+      const withPassword = { ...headers, 'Holdall-Share-Password': password }
+      const response = await holdall.http(url, { token, headers: withPassword })
       await response.arrayBuffer()
       return response.status
     },
-    /** The same in GraphQL. */
+    /** These shares through GraphQL. */
     async ask(url: string, password: string, address?: string) {
       const query = `query ($token: String!, $password: String) {
         shared(token: $token, password: $password) { entry { id } }
@@ -373,7 +373,7 @@ async function openLab(env: Env = {}) {
       const response = await holdall.http('/graphql', { method: 'POST', body, ...asking(address) })
       return ((await response.json()) as any).data.shared
     },
-    /** Wrong passwords that were looked at, of all links. */
+    /** Number of checked wrong passwords, over all links. */
     async failures(): Promise<number> {
       const rows = await holdall.app.db.selectFrom('shareLinks').select('failures').execute()
       return rows.reduce((sum, { failures }) => sum + failures, 0)
@@ -381,8 +381,8 @@ async function openLab(env: Env = {}) {
   }
 }
 
-describe('a limit of downloads', () => {
-  test('S32: holds when all come at the same moment', async () => {
+describe('a download limit', () => {
+  test('S32: holds for concurrent requests', async () => {
     const link = await share(await file(), { maxDownloads: 3 })
     const urls: string[] = []
     for (let i = 0; i < 12; i++) urls.push(await urlOf(link))
@@ -392,7 +392,7 @@ describe('a limit of downloads', () => {
     expect([await opened(link), await status(link.url)]).toEqual([false, 404])
   })
 
-  test('counts a download and not its parts: what broke off goes on, for an hour and not for ever', async () => {
+  test('counts a download and not its parts: it can be resumed within an hour', async () => {
     const bytes = '0123456789'.repeat(100)
     const entry = await file('a.txt', bytes)
     const link = await share(entry, { maxDownloads: 1 })
@@ -403,7 +403,7 @@ describe('a limit of downloads', () => {
     const rest = await get(url, { Range: 'bytes=500-' })
     expect([rest.status, await rest.text()]).toEqual([206, bytes.slice(500)])
     expect(await linksOf(entry.id)).toMatchObject([{ downloadCount: 1 }])
-    // From the start is another download, and so is a part for the fifth time.
+    // A request from the start is another download, and so is a fifth request for one part.
     expect(await status(url)).toBe(404)
     const parts = [1, 2, 3, 4, 5].map(() => status(url, { Range: 'bytes=1-' }))
     expect((await Promise.all(parts)).filter((code) => code === 206)).toHaveLength(3)
@@ -430,7 +430,7 @@ describe('a shared folder', () => {
     link = await share(folder)
   })
 
-  test('is shown with all below it, to read', async () => {
+  test('shows everything below it, read-only', async () => {
     const { data, errors } = await shown(
       link,
       `downloadUrl { url } entry { __typename name path parent { name } ancestors { name } tags { name } ... on Folder {
@@ -473,7 +473,7 @@ describe('a shared folder', () => {
     '... on Folder { children { nodes { ... on File { versions { nodes { id } } } } } }',
     '... on Folder { children { nodes { ... on File { version { file { workspace { name } } } } } } }',
     '... on Folder { children(filter: { within: "WITHIN" }) { totalCount } }',
-  ])('S32: lets nothing out of it by { %s }', async (selection) => {
+  ])('S32: reveals nothing beyond it by { %s }', async (selection) => {
     const { data, errors } = await shown(
       link,
       `entry { ${selection.replace('WITHIN', folder.id)} }`,
@@ -482,7 +482,7 @@ describe('a shared folder', () => {
     expect(['NOT_FOUND', 'INVALID_INPUT']).toContain(errors?.[0]?.extensions?.code)
   })
 
-  test('tells nobody’s name, no links and no trash', async () => {
+  test('shows no user names, no links and no trash', async () => {
     const { data } = await shown(
       link,
       `entry { createdBy { name } updatedBy { name } trash { trashedAt } sharing { visibility links { url } }
@@ -492,7 +492,7 @@ describe('a shared folder', () => {
     expect(data.shared.entry.sharing).toEqual({ visibility: 'PRIVATE', links: [] })
   })
 
-  test('S32: gives those who hold it no more rights elsewhere in the same request', async () => {
+  test('S32: gives its holder no rights elsewhere in the same request', async () => {
     const query = `query ($token: String!, $id: ID!) {
       shared(token: $token) { entry { id } }
       node(id: $id) { id }
@@ -510,7 +510,7 @@ describe('a shared folder', () => {
     })
   })
 
-  test('is walked through in JSON, a level at a time', async () => {
+  test('is traversed in JSON, a level at a time', async () => {
     const top = await (await get(link.url)).json()
     expect(top.children.map(({ type, name }: any) => [type, name])).toEqual([
       ['FOLDER', '2025'],
@@ -527,7 +527,7 @@ describe('a shared folder', () => {
     expect(top.children[1].sha256).toBe(wanted)
   })
 
-  test('stops showing what was moved out of it', async () => {
+  test('does not show entries moved out of it', async () => {
     const path = `entry { ... on Folder { children { nodes { id name ... on File { downloadUrl { url } } } } } }`
     const { data } = await shown(link, path)
     const [, csv] = data.shared.entry.children.nodes
@@ -543,7 +543,7 @@ describe('a shared folder', () => {
 })
 
 describe('share links', () => {
-  test('seed C31: are listed for those who may share, and for nobody else', async () => {
+  test('seed C31: are listed only for users who may share', async () => {
     const entry = await file()
     const links = [await share(entry), await share(entry)]
     expect((await linksOf(entry.id)).map(({ id }: Link) => id)).toEqual(
@@ -568,7 +568,7 @@ describe('share links', () => {
     expect(errors?.[0]?.extensions?.code).toBe('FORBIDDEN')
   })
 
-  test('are refused with terms that make no sense, and for what is in the trash', async () => {
+  test('are rejected with invalid terms, and for trashed entries', async () => {
     const entry = await file()
     const input = {
       entry: { id: entry.id },
@@ -590,7 +590,7 @@ describe('share links', () => {
     expect(gone).toMatchObject({ code: 'INVALID_STATE', path: ['entry'] })
   })
 
-  test('leave their traces in the log: made, opened, downloaded, revoked', async () => {
+  test('are logged: created, opened, downloaded, revoked', async () => {
     const entry = await file()
     const link = await share(entry, { password: 'pass' })
     await opened(link, 'wrong')

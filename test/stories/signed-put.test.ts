@@ -13,7 +13,7 @@ import {
   download,
   usageOf,
 } from '../support/client.ts'
-import { giveToken, invite } from '../support/people.ts'
+import { createToken, invite } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { OFFSET_TYPE, rawRequest, until } from '../support/tus.ts'
 
@@ -33,11 +33,11 @@ const signed = (
   as: { token?: string } = {},
 ) => createUpload(holdall, { workspaceId, name: 'a.bin', size, transport: 'SIGNED_PUT' }, as)
 
-/** Nothing of ours goes with it: the URL is all. */
+/** PUTs to the URL without any further header. */
 const put = (holdall: TestServer, url: string, body: Uint8Array | string, headers = {}) =>
   holdall.http(url, { method: 'PUT', token: null, headers, body: body as BodyInit })
 
-/** The first bytes have come. */
+/** Resolves when the first bytes have arrived. */
 const begun = (holdall: TestServer) =>
   until(async () => {
     for await (const { size } of holdall.app.blobs.list('staged')) return size > 0
@@ -82,7 +82,7 @@ test('curl -T does it', async () => {
   expect((await confirmUpload(here.holdall, { uploadId: upload.id })).sha256).toBe(sha256(bytes))
 })
 
-test('it needs a size, which createUploads asks for as well', async () => {
+test('it requires a size, which createUploads checks as well', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const input = { workspaceId, name: 'a', transport: 'SIGNED_PUT' }
@@ -107,7 +107,7 @@ test('it needs a size, which createUploads asks for as well', async () => {
   })
 })
 
-test('fewer bytes are 400, more 413, a range 400; nothing of them counts, and the right ones are taken then', async () => {
+test('fewer bytes are 400, more 413, a range 400; then the right ones are accepted', async () => {
   await using here = await open()
   const { holdall } = here
   const upload = await signed(holdall, here, 5)
@@ -129,7 +129,7 @@ test('fewer bytes are 400, more 413, a range 400; nothing of them counts, and th
   expect((await put(holdall, upload.url, 'hello')).status).toBe(204)
 })
 
-test('a PUT that is cut off begins anew', async () => {
+test('a PUT that is cut off is restarted from the beginning', async () => {
   await using here = await open()
   const { holdall } = here
   const bytes = randomBytes(3_000_000)
@@ -156,7 +156,7 @@ test('a newer PUT ends an older one that hangs', async () => {
   expect((await confirmUpload(holdall, { uploadId: upload.id })).sha256).toBe(sha256(bytes))
 })
 
-test('what has all its bytes takes no others: 409, also once it is a file', async () => {
+test('a complete upload accepts no other bytes: 409, also once it is a file', async () => {
   await using here = await open()
   const { holdall } = here
   const upload = await signed(holdall, here, 5)
@@ -167,14 +167,14 @@ test('what has all its bytes takes no others: 409, also once it is a file', asyn
   expect((await download(holdall, file.id)).toString()).toBe('hello')
 })
 
-test('no byte is a body too', async () => {
+test('an empty body is valid', async () => {
   await using here = await open()
   const upload = await signed(here.holdall, here, 0)
   expect((await put(here.holdall, upload.url, '')).status).toBe(204)
   expect((await confirmUpload(here.holdall, { uploadId: upload.id })).size).toBe(0)
 })
 
-test('the URL is for one method, one upload and one door', async () => {
+test('the URL is valid for one method, one upload and one endpoint', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const upload = await signed(holdall, here, 5)
@@ -198,7 +198,7 @@ test('the URL is for one method, one upload and one door', async () => {
   expect((await put(holdall, upload.url, 'hello')).status).toBe(204)
 })
 
-test('who made it must still be allowed to write, by the same token', async () => {
+test('its creator must still have write access, by the same token', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const member = await invite(holdall, workspaceId)
@@ -208,13 +208,13 @@ test('who made it must still be allowed to write, by the same token', async () =
   expect((await put(holdall, removed.url, 'hello')).status).toBe(410)
   await act(holdall, 'removeMember', { workspaceId, userId }, '__typename')
   expect((await put(holdall, removed.url, 'hello')).status).toBe(410)
-  const token = await giveToken(holdall)
+  const token = await createToken(holdall)
   const revoked = await signed(holdall, here, 5, { token: token.secret })
   await act(holdall, 'revokeApiToken', { tokenId: token.id }, '__typename')
   expect((await put(holdall, revoked.url, 'hello')).status).toBe(403)
 })
 
-test('its time is the time of the upload, and a cancelled one takes nothing', async () => {
+test('it expires with the upload, and a cancelled upload accepts nothing', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using here = await open({ now: () => now })
   const { holdall } = here
@@ -226,7 +226,7 @@ test('its time is the time of the upload, and a cancelled one takes nothing', as
   expect((await put(holdall, late.url, 'hello')).status).toBe(410)
 })
 
-test('a PUT under way ends with its upload', async () => {
+test('a running PUT ends with its upload', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const upload = await signed(holdall, here, 3_000_000)
@@ -239,7 +239,7 @@ test('a PUT under way ends with its upload', async () => {
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
-test('a house that closes lets a PUT end', async () => {
+test('a server that shuts down lets a PUT finish', async () => {
   await using here = await open()
   const { holdall } = here
   const bytes = randomBytes(2_000_000)

@@ -27,7 +27,7 @@ beforeEach(async () => {
   file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'abc' })
 })
 
-/** `npm run keys -- …` beside the server: its exit code, and what it printed. */
+/** Runs `npm run keys -- …` beside the server. Returns its exit code and output. */
 async function keys(...args: string[]) {
   const { dir, databaseUrl } = holdall
   const env = { DATA_DIR: dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
@@ -44,7 +44,7 @@ async function keys(...args: string[]) {
   return { code, out, err }
 }
 
-/** A new key, and the server three minutes later, when it signs. */
+/** Creates a key, and moves the clock three minutes ahead, when the server signs with it. */
 async function rotate() {
   const { out } = await keys('rotate')
   now += 3 * MINUTE_MS
@@ -52,7 +52,7 @@ async function rotate() {
   return /^k[0-9a-f]{8}/.exec(out)?.[0] ?? ''
 }
 
-/** One of everything that is signed: URLs are paths, for a restart keeps the port. */
+/** One of everything that is signed, as paths, because a restart keeps the port. */
 async function signed() {
   const { node } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url } } } }',
@@ -81,7 +81,7 @@ const changesSince = (since: string) =>
     { id: workspaceId, since },
   )
 
-test('what an older key has signed stays valid after a rotation', async () => {
+test('signatures of an older key stay valid after a rotation', async () => {
   const old = await signed()
   const id = await rotate()
   expect(await status(old.download)).toBe(200)
@@ -96,12 +96,12 @@ test('what an older key has signed stays valid after a rotation', async () => {
   expect(await status(fresh.download)).toBe(200)
 })
 
-test('what a deleted key has signed is refused', async () => {
+test('signatures of a deleted key are rejected', async () => {
   const old = await signed()
   const first = /\.(k[0-9a-f]{8})\./.exec(old.download)?.[1] ?? ''
   await rotate()
   const fresh = await signed()
-  // The command goes by the clock of the machine, by which the new key signs in two minutes.
+  // The command uses the system clock, by which the new key signs in two minutes.
   await holdall.app.db
     .updateTable('signingKeys')
     .set({ activeFrom: 1 })
@@ -117,7 +117,7 @@ test('what a deleted key has signed is refused', async () => {
   expect(await status(fresh.download)).toBe(200)
 })
 
-test('a key that no other has followed is not deleted', async () => {
+test('the newest key cannot be deleted', async () => {
   const { out } = await keys('list')
   const id = /^k[0-9a-f]{8}/.exec(out)?.[0] ?? ''
   expect(out.trim().split('\n')).toHaveLength(1)
@@ -142,7 +142,7 @@ test.each([
   ['rotate', 'k1'],
   ['delete', 'a', 'b'],
   ['--force'],
-])('a call that is none changes nothing: %s', async (...args) => {
+])('an invalid call changes nothing: %s', async (...args) => {
   const { code, err } = await keys(...args)
   expect(code).toBe(2)
   expect(err).toContain('npm run keys')

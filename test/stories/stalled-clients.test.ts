@@ -13,7 +13,7 @@ import {
 } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** More than the buffers of both kernels hold. */
+/** More than the buffers of both kernels. */
 const bytes = randomBytes(24 * 1024 ** 2)
 
 async function open(env: Record<string, string> = {}, paceMs?: number) {
@@ -24,7 +24,7 @@ async function open(env: Record<string, string> = {}, paceMs?: number) {
   return { holdall, workspace, file, url: await downloadUrl(holdall, file.id) }
 }
 
-/** Asks for a download and, once it has begun, reads nothing of it. */
+/** Starts a download and stops reading it. */
 async function stall(holdall: TestServer, url: string, headers = ''): Promise<Socket> {
   const { hostname, port, pathname } = new URL(url, holdall.url)
   const socket = connect(Number(port), hostname).on('error', () => {})
@@ -36,7 +36,7 @@ async function stall(holdall: TestServer, url: string, headers = ''): Promise<So
   return socket
 }
 
-/** All that still comes, until the connection ends. */
+/** Reads the rest, until the connection ends. */
 async function drain(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk)).resume()
@@ -49,7 +49,7 @@ const firstBytes = (holdall: TestServer, url: string) =>
   holdall.http(url, { token: null, headers: { range: 'bytes=0-3' } })
 
 describe('a client that does not read', () => {
-  test('is cut off while data waits, and goes on with Range', async () => {
+  test('is cut off while data waits, and resumes with Range', async () => {
     const { holdall, url } = await open({ MAX_DOWNLOADS_PER_LINK: '1' }, 400)
     const socket = await stall(holdall, url)
     await vi.waitFor(async () => expect((await firstBytes(holdall, url)).status).toBe(429))
@@ -64,7 +64,7 @@ describe('a client that does not read', () => {
     expect(Buffer.concat([came, Buffer.from(await rest.arrayBuffer())]).equals(bytes)).toBe(true)
   })
 
-  test('one that reads slowly gets everything', async () => {
+  test('a slow reader gets everything', async () => {
     const { holdall, url } = await open({}, 2_000)
     const socket = await stall(holdall, url, 'Connection: close\r\n')
     const chunks: Buffer[] = []
@@ -82,14 +82,14 @@ describe('a client that does not read', () => {
   test('costs no query while it reads nothing', async () => {
     const { holdall, url } = await open()
     const sockets = await Promise.all([stall(holdall, url), stall(holdall, url)])
-    // The first look finds that bytes have gone out.
+    // The first check finds that bytes have been sent.
     await sleep(6_000)
-    const asked = await statementsOf(holdall.app.db, () => sleep(6_000))
-    expect(asked.filter(({ sql }) => /viewerRole|apiTokens/.test(sql))).toEqual([])
+    const requested = await statementsOf(holdall.app.db, () => sleep(6_000))
+    expect(requested.filter(({ sql }) => /viewerRole|apiTokens/.test(sql))).toEqual([])
     for (const socket of sockets) socket.destroy()
   }, 30_000)
 
-  test('costs one query for all downloads of one right while they move, and ends with it', async () => {
+  test('costs one query for all running downloads of one right, and none after they end', async () => {
     const { holdall, url, workspace } = await open()
     const sockets = await Promise.all([
       stall(holdall, url),
@@ -98,15 +98,15 @@ describe('a client that does not read', () => {
     ])
     const moving = setInterval(() => sockets.map((socket) => socket.read(50_000)), 50)
     onTestFinished(() => clearInterval(moving))
-    const asked = await statementsOf(holdall.app.db, () => sleep(5_500))
-    expect(asked.filter(({ sql }) => /viewerRole/.test(sql)).length).toBeLessThanOrEqual(2)
+    const requested = await statementsOf(holdall.app.db, () => sleep(5_500))
+    expect(requested.filter(({ sql }) => /viewerRole/.test(sql)).length).toBeLessThanOrEqual(2)
     await holdall.app.db.deleteFrom('members').where('workspaceId', '=', workspace.id).execute()
     const closed = sockets.map((socket) => once(socket, 'close'))
     await Promise.all(closed)
   }, 30_000)
 })
 
-describe('what is in flight at once', () => {
+describe('the number of concurrent requests', () => {
   test('is limited by link', async () => {
     const { holdall, file, url } = await open({ MAX_DOWNLOADS_PER_LINK: '2' })
     const sockets = [await stall(holdall, url), await stall(holdall, url)]
@@ -120,7 +120,7 @@ describe('what is in flight at once', () => {
     await vi.waitFor(async () => expect((await firstBytes(holdall, url)).status).toBe(206))
   })
 
-  test('is limited by address, but for HEAD of an upload and for probes', async () => {
+  test('is limited by address, except for HEAD of an upload and for probes', async () => {
     const { holdall, workspace, url } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
     const upload = await createUpload(holdall, { workspaceId: workspace.id, name: 'a', size: 5 })
     const sockets: Socket[] = []
@@ -141,7 +141,7 @@ describe('what is in flight at once', () => {
     expect(await sendBytes(holdall, upload, 'hello')).toBe(5)
   })
 
-  test('counts the clients of a trusted proxy apart, and others by their connection', async () => {
+  test('is counted by client behind a trusted proxy, and by connection otherwise', async () => {
     for (const trusts of [true, false]) {
       const env = { MAX_REQUESTS_PER_ADDRESS: '8', TRUST_PROXY: String(trusts) }
       const { holdall, url } = await open(env)
@@ -155,7 +155,7 @@ describe('what is in flight at once', () => {
     }
   })
 
-  test('closes connections beyond the limit of their address', async () => {
+  test('of connections is limited by address, and more are closed', async () => {
     const { holdall } = await open({ MAX_REQUESTS_PER_ADDRESS: '8' })
     const { hostname, port } = new URL(holdall.url)
     const sockets = Array.from({ length: 40 }, () => connect(Number(port), hostname).resume())

@@ -12,7 +12,7 @@ import { type Command, type Env, launch, launchReady, stop } from '../support/la
 import { emptyFolder } from '../support/process.ts'
 import { serverAt } from '../support/server-at.ts'
 import type { TestServer } from '../support/test-server.ts'
-import { timed } from '../support/timed.ts'
+import { timingRetries } from '../support/timed.ts'
 import { rawPatch, tusOf, until } from '../support/tus.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -23,33 +23,33 @@ const start = launch
 const ready = (env: Env, command?: Command) => launchReady(env, command, adminToken)
 
 describe('S39: the first start', () => {
-  test('on an empty folder prints the address and a token, once, and is ready', timed, async () => {
+  test('on an empty folder prints the address and a token, once', timingRetries, async () => {
     const DATA_DIR = join(await emptyFolder(), 'not/there/yet')
     const first = await ready({ DATA_DIR })
     expect(first.ms).toBeLessThan(3000)
-    expect(first.said.out).toMatch(/GraphiQL +http:\/\/localhost:\d+\/graphql\n/)
-    const [secret = '', ...more] = first.said.out.match(/hld_[\w-]{43}/g) ?? []
+    expect(first.output.out).toMatch(/GraphiQL +http:\/\/localhost:\d+\/graphql\n/)
+    const [secret = '', ...more] = first.output.out.match(/hld_[\w-]{43}/g) ?? []
     expect(more).toEqual([])
     const { viewer } = await serverAt(first.url, secret).ask('{ viewer { user { name } } }')
     expect(viewer.user).toEqual({ name: 'Owner' })
     await stop(first)
-    expect(first.said.err).not.toContain(secret)
+    expect(first.output.err).not.toContain(secret)
     expect(await readFile(join(DATA_DIR, 'holdall.db'), 'latin1')).not.toContain(secret)
 
     const second = await ready({ DATA_DIR })
-    expect(second.said.out).toMatch(/^Holdall is at http:\/\/localhost:\d+\/graphql\n$/)
+    expect(second.output.out).toMatch(/^Holdall is at http:\/\/localhost:\d+\/graphql\n$/)
     expect((await fetch(`${second.url}/metrics`)).status).toBe(404)
     await stop(second)
-    expect(second.said).toEqual({ out: expect.not.stringContaining('hld_'), err: '' })
+    expect(second.output).toEqual({ out: expect.not.stringContaining('hld_'), err: '' })
   })
 
-  test('takes ADMIN_TOKEN and does not print it; a later start ignores another', async () => {
+  test('takes ADMIN_TOKEN and does not print it; a later start ignores another one', async () => {
     const DATA_DIR = await emptyFolder()
     const viewer = '{ viewer { token { scopes } } }'
     const first = await ready({ DATA_DIR, ADMIN_TOKEN: adminToken })
     expect((await first.holdall.ask(viewer)).viewer.token.scopes).toHaveLength(9)
     await stop(first)
-    expect(`${first.said.out}${first.said.err}`).not.toContain(adminToken)
+    expect(`${first.output.out}${first.output.err}`).not.toContain(adminToken)
 
     const second = await ready({ DATA_DIR, ADMIN_TOKEN: 'another-token-for-the-same' })
     expect((await second.holdall.ask(viewer)).viewer.token).not.toBeNull()
@@ -59,7 +59,7 @@ describe('S39: the first start', () => {
   })
 })
 
-describe('what the server creates is private', () => {
+describe('files of the server are private', () => {
   const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
 
   test.each([0o000, 0o022])('with umask %o: folders are 700 and files 600', async (mask) => {
@@ -81,14 +81,14 @@ describe('what the server creates is private', () => {
     await stop(server)
   })
 
-  test('an existing folder that others can read is left as it is, with one warning', async () => {
+  test('an existing folder that others can read is left unchanged, with one warning', async () => {
     const DATA_DIR = await emptyFolder()
     await chmod(DATA_DIR, 0o755)
     const open = await ready({ DATA_DIR, LOG_LEVEL: 'warn' })
     await stop(open)
     expect(await modeOf(DATA_DIR)).toBe('755')
     expect(
-      open.said.err
+      open.output.err
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line)),
@@ -96,7 +96,7 @@ describe('what the server creates is private', () => {
     await chmod(DATA_DIR, 0o700)
     const closed = await ready({ DATA_DIR, LOG_LEVEL: 'warn' })
     await stop(closed)
-    expect(closed.said.err).toBe('')
+    expect(closed.output.err).toBe('')
   })
 
   test('every command sets its umask before anything else', async () => {
@@ -114,7 +114,7 @@ describe('what the server creates is private', () => {
 })
 
 describe('METRICS_PORT', () => {
-  test('serves /metrics alone, without a token, and PORT serves it no more', async () => {
+  test('serves /metrics only, without a token, and PORT serves it no more', async () => {
     const METRICS_PORT = String(await freePort())
     const server = await ready({ DATA_DIR: await emptyFolder(), METRICS_PORT })
     const at = (path: string, init = {}) => fetch(`http://127.0.0.1:${METRICS_PORT}${path}`, init)
@@ -128,7 +128,7 @@ describe('METRICS_PORT', () => {
     await expect(at('/metrics')).rejects.toThrow()
   })
 
-  test('asks for METRICS_TOKEN where there is one', async () => {
+  test('requires METRICS_TOKEN if it is set', async () => {
     const [METRICS_PORT, METRICS_TOKEN] = [String(await freePort()), 'a-token-for-prometheus']
     const server = await ready({ DATA_DIR: await emptyFolder(), METRICS_PORT, METRICS_TOKEN })
     for (const url of [server.url, `http://127.0.0.1:${METRICS_PORT}`]) {
@@ -139,7 +139,7 @@ describe('METRICS_PORT', () => {
     await stop(server)
   })
 
-  test.each(['PORT', 'METRICS_PORT'])('logs a wrong token of /metrics at %s', async (which) => {
+  test.each(['PORT', 'METRICS_PORT'])('logs an invalid token of /metrics at %s', async (which) => {
     const port = String(await freePort())
     const METRICS_TOKEN = 'a-token-for-prometheus'
     const env = { DATA_DIR: await emptyFolder(), METRICS_TOKEN, LOG_LEVEL: 'warn' }
@@ -151,60 +151,60 @@ describe('METRICS_PORT', () => {
     for (let i = 0; i < 20; i++)
       expect((await ask({ authorization: 'Bearer wrong' })).status).toBe(401)
     await stop(server)
-    const failed = server.said.err
+    const failed = server.output.err
       .split('\n')
       .filter((line) => line.includes('authentication failed'))
-    // Neither the request without a token nor the right one, and no line for each of twenty.
+    // Neither the request without a token nor the valid one, and not a line for each of twenty.
     expect(failed.length).toBeGreaterThan(0)
     expect(failed.length).toBeLessThan(20)
     expect(JSON.parse(failed[0] ?? '')).toMatchObject({ address: '127.0.0.1', unlogged: 0 })
   })
 })
 
-describe('what cannot start says why in a sentence, and exits 1', () => {
+describe('a failed start prints one sentence, and exits with 1', () => {
   async function refusal(env: Env) {
-    const { said, exited } = start(env)
+    const { output, exited } = start(env)
     expect(await exited).toBe(1)
-    expect(said.out).toBe('')
-    expect(said.err).not.toMatch(/^\s+at |node:internal|\.ts:\d/m)
-    return said.err
+    expect(output.out).toBe('')
+    expect(output.err).not.toMatch(/^\s+at |node:internal|\.ts:\d/m)
+    return output.err
   }
 
-  test('a port that is taken', async () => {
+  test('for a port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const PORT = String((other.address() as AddressInfo).port)
-    const said = await refusal({ DATA_DIR: await emptyFolder(), PORT })
-    expect(said).toBe(`Port ${PORT} of 127.0.0.1 is taken; PORT names another.\n`)
+    const output = await refusal({ DATA_DIR: await emptyFolder(), PORT })
+    expect(output).toBe(`Port ${PORT} of 127.0.0.1 is taken; PORT names another.\n`)
     other.close()
   })
 
-  test('a port of the metrics that is taken', async () => {
+  test('for a metrics port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const METRICS_PORT = String((other.address() as AddressInfo).port)
-    const said = await refusal({ DATA_DIR: await emptyFolder(), METRICS_PORT })
-    expect(said).toBe(`Port ${METRICS_PORT} of 127.0.0.1 is taken; METRICS_PORT names another.\n`)
+    const output = await refusal({ DATA_DIR: await emptyFolder(), METRICS_PORT })
+    expect(output).toBe(`Port ${METRICS_PORT} of 127.0.0.1 is taken; METRICS_PORT names another.\n`)
     other.close()
   })
 
-  test('a host that is not here', async () => {
-    const said = await refusal({ DATA_DIR: await emptyFolder(), HOST: '192.0.2.1' })
-    expect(said).toMatch(
+  test('for a host that is not an address of this machine', async () => {
+    const output = await refusal({ DATA_DIR: await emptyFolder(), HOST: '192.0.2.1' })
+    expect(output).toMatch(
       /^192\.0\.2\.1 is no address of this machine \(\w+\); HOST names another\.\n$/,
     )
   })
 
-  test('a folder that cannot be written', async () => {
+  test('for a folder that cannot be written', async () => {
     const file = join(await emptyFolder(), 'a-file')
     await writeFile(file, '')
     for (const DATA_DIR of [`${file}/below`, '/proc/holdall']) {
-      const said = await refusal({ DATA_DIR })
-      expect(said).toMatch(/^\S+ cannot be written \(\w+\); DATA_DIR names another\.\n$/)
+      const output = await refusal({ DATA_DIR })
+      expect(output).toMatch(/^\S+ cannot be written \(\w+\); DATA_DIR names another\.\n$/)
     }
   })
 
-  test('a folder for bytes that is none', async () => {
+  test('for a path of bytes that is not a folder', async () => {
     const DATA_DIR = await emptyFolder()
     await writeFile(join(DATA_DIR, 'blobs'), '')
     expect(await refusal({ DATA_DIR })).toBe(
@@ -212,15 +212,15 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     )
   })
 
-  test('a database that is none', async () => {
+  test('for a file that is not a database', async () => {
     const DATA_DIR = await emptyFolder()
     const words = join(DATA_DIR, 'words.txt')
     await writeFile(words, 'these are words, and no rows')
     await mkdir(join(DATA_DIR, 'folder'))
-    const said = await Promise.all(
+    const output = await Promise.all(
       [words, join(DATA_DIR, 'folder')].map((DATABASE_URL) => refusal({ DATA_DIR, DATABASE_URL })),
     )
-    expect(said).toEqual([
+    expect(output).toEqual([
       `${words} cannot be opened (SQLITE_NOTADB); DATABASE_URL names another.\n`,
       `${DATA_DIR}/folder cannot be opened (SQLITE_CANTOPEN); DATABASE_URL names another.\n`,
     ])
@@ -228,19 +228,19 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     expect(below).toBe(`${words}/below cannot be written (ENOTDIR); DATABASE_URL names another.\n`)
   })
 
-  test('F20: a database of a newer version', async () => {
+  test('F20: for a database of a newer version', async () => {
     const DATA_DIR = await emptyFolder()
     await stop(await ready({ DATA_DIR }))
     const db = new SqliteFile(join(DATA_DIR, 'holdall.db'))
     db.prepare('insert into kysely_migration values (?, ?)').run('9999-of-tomorrow', 'then')
     db.close()
-    const said = await refusal({ DATA_DIR })
-    expect(said).toMatch(
+    const output = await refusal({ DATA_DIR })
+    expect(output).toMatch(
       /^\S+holdall\.db was used by another version of Holdall, .*9999-of-tomorrow.*\n$/,
     )
   })
 
-  test('S35: variables that are wrong: one sentence each, and no token among them', async () => {
+  test('S35: for invalid variables: one sentence each, without tokens', async () => {
     const wrong = { PORT: 'http', LOG_LEVEL: 'loud', ADMIN_TOKEN: 'secret' }
     expect((await refusal({ DATA_DIR: await emptyFolder(), ...wrong })).split('\n')).toEqual([
       'PORT is "http"; it must be a whole number from 0 to 65535.',
@@ -250,9 +250,9 @@ describe('what cannot start says why in a sentence, and exits 1', () => {
     ])
   })
 
-  test('variables that contradict each other', async () => {
-    const said = await refusal({ DATA_DIR: await emptyFolder(), RATE_LIMIT: '50' })
-    expect(said).toMatch(/^RATE_LIMIT is 50, less than MAX_QUERY_COST, 20000: .*\n$/)
+  test('for variables that contradict each other', async () => {
+    const output = await refusal({ DATA_DIR: await emptyFolder(), RATE_LIMIT: '50' })
+    expect(output).toMatch(/^RATE_LIMIT is 50, less than MAX_QUERY_COST, 20000: .*\n$/)
   })
 })
 
@@ -260,8 +260,8 @@ describe('F20: SIGTERM', () => {
   const env = async () => ({ DATA_DIR: await emptyFolder(), ADMIN_TOKEN: adminToken })
 
   test(
-    'lets a slow download finish, keeps what a slow PATCH brought, and says so meanwhile',
-    timed,
+    'lets a slow download finish, keeps the bytes of a slow PATCH, and reports the shutdown',
+    timingRetries,
     async () => {
       const vars = { ...(await env()), DRAIN_SECONDS: '3' }
       const running = await ready(vars)
@@ -282,7 +282,7 @@ describe('F20: SIGTERM', () => {
       const late = await holdall.http(`/download/${file.id}`)
       expect([late.status, late.headers.get('retry-after')]).toEqual([503, '2'])
       expect(await late.json()).toMatchObject({ code: 'CLOSING' })
-      // A client forgets an upload at any other status.
+      // A client gives up an upload at any other status.
       expect((await tusOf(holdall).head(upload.url)).status).toBe(423)
       expect([204, 423, 503]).toContain((await patch.answer()).status)
       patch.socket.destroy()
@@ -297,7 +297,7 @@ describe('F20: SIGTERM', () => {
     },
   )
 
-  test('does not wait for subscriptions, which have no end', timed, async () => {
+  test('does not wait for subscriptions, which have no end', timingRetries, async () => {
     const running = await ready(await env())
     const { id } = await createWorkspace(running.holdall)
     const query = `subscription { workspaceChanges(workspaceId: "${id}") { __typename } }`
@@ -313,26 +313,35 @@ describe('F20: SIGTERM', () => {
     expect(performance.now() - startedAt).toBeLessThan(3000)
   })
 
-  test('cuts off within 10 s who does not read; a second signal does not wait', timed, async () => {
-    const [patient, hasty] = await Promise.all([ready(await env()), ready(await env())])
-    const downloads = await Promise.all([patient, hasty].map(({ holdall }) => slowlyFrom(holdall)))
-    const startedAt = performance.now()
-    for (const { child } of [patient, hasty]) child.kill('SIGTERM')
-    await sleep(500)
-    expect([patient.child.exitCode, hasty.child.exitCode]).toEqual([null, null])
+  test(
+    'disconnects slow clients within 10 s, and at once after a second signal',
+    timingRetries,
+    async () => {
+      const [signalledOnce, signalledTwice] = await Promise.all([
+        ready(await env()),
+        ready(await env()),
+      ])
+      const downloads = await Promise.all(
+        [signalledOnce, signalledTwice].map(({ holdall }) => startSlowDownload(holdall)),
+      )
+      const startedAt = performance.now()
+      for (const { child } of [signalledOnce, signalledTwice]) child.kill('SIGTERM')
+      await sleep(500)
+      expect([signalledOnce.child.exitCode, signalledTwice.child.exitCode]).toEqual([null, null])
 
-    await sleep(2000)
-    hasty.child.kill('SIGTERM')
-    expect(await hasty.exited).toBe(1)
-    expect(performance.now() - startedAt).toBeLessThan(4500)
-    expect(await patient.exited).toBe(0)
-    expect(performance.now() - startedAt).toBeLessThan(10_000)
-    for (const download of downloads) await expect(download.rest()).rejects.toThrow('aborted')
-  })
+      await sleep(2000)
+      signalledTwice.child.kill('SIGTERM')
+      expect(await signalledTwice.exited).toBe(1)
+      expect(performance.now() - startedAt).toBeLessThan(4500)
+      expect(await signalledOnce.exited).toBe(0)
+      expect(performance.now() - startedAt).toBeLessThan(10_000)
+      for (const download of downloads) await expect(download.rest()).rejects.toThrow('aborted')
+    },
+  )
 
-  test('sent several times within two seconds is one request to stop', timed, async () => {
+  test('sent several times within two seconds counts once', timingRetries, async () => {
     const running = await ready(await env())
-    const download = await slowlyFrom(running.holdall)
+    const download = await startSlowDownload(running.holdall)
     for (const ms of [0, 300, 900]) {
       await sleep(ms)
       running.child.kill('SIGTERM')
@@ -343,9 +352,9 @@ describe('F20: SIGTERM', () => {
     expect(await running.exited).toBe(0)
   })
 
-  test('SIGTERM to the process group of npm start is one request to stop', timed, async () => {
+  test('to the process group of npm start counts once', timingRetries, async () => {
     const npm = await ready(await env(), { command: 'npm', args: ['start'], detached: true })
-    const download = await slowlyFrom(npm.holdall)
+    const download = await startSlowDownload(npm.holdall)
     process.kill(-(npm.child.pid ?? 0), 'SIGTERM')
     await sleep(500)
     expect(npm.child.exitCode).toBe(null)
@@ -354,7 +363,7 @@ describe('F20: SIGTERM', () => {
     await expect(fetch(`${npm.url}/livez`)).rejects.toThrow()
   })
 
-  test('SIGINT and SIGTERM together are one request to stop', async () => {
+  test('and SIGINT together count once', async () => {
     const running = await ready(await env())
     running.child.kill('SIGINT')
     running.child.kill('SIGTERM')
@@ -367,7 +376,7 @@ describe('F20: SIGTERM', () => {
     npm.child.kill('SIGTERM')
     expect(await npm.exited).toBe(0)
     await expect(fetch(`${npm.url}/livez`)).rejects.toThrow()
-    // Who is killed leaves the database's log behind.
+    // A killed process leaves the WAL of the database behind.
     expect(await readdir(vars.DATA_DIR)).toEqual(['blobs', 'holdall.db', 'holdall.lock'])
   })
 
@@ -380,15 +389,15 @@ describe('F20: SIGTERM', () => {
 
 const readyz = async (url: string) => (await fetch(`${url}/readyz`)).status
 
-/** The download of a file that is larger than what sockets hold. */
-async function slowlyFrom(holdall: TestServer) {
+/** A download of a file that is larger than what sockets buffer. */
+async function startSlowDownload(holdall: TestServer) {
   const { id: workspaceId } = await createWorkspace(holdall)
   const bytes = Buffer.alloc(24 * MIB)
   const file = await uploadFile(holdall, { workspaceId, name: 'large.bin', bytes })
   return slowly(await downloadUrl(holdall, file.id))
 }
 
-/** A download of which nobody reads more than the beginning until `rest` is asked for. */
+/** A download that is not read beyond its beginning until `rest` is called. */
 async function slowly(url: string) {
   const outgoing = request(url, { agent: false })
     .on('error', () => {})

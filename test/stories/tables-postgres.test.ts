@@ -27,8 +27,8 @@ beforeEach(async () => {
 
 type Input = Record<string, unknown>
 
-/** Makes what another program would make, and lets it in. */
-async function letIn(statements: string, ...allowed: string[]) {
+/** Creates a table as another program does, and makes it linkable. */
+async function makeLinkable(statements: string, ...allowed: string[]) {
   await runSql(holdall, statements)
   env.LINKABLE_TABLES = allowed.map((column) => `${column}@${slug}`).join(', ')
   await holdall.restart()
@@ -43,7 +43,7 @@ async function link({ id }: { id: string }, more: Input = {}): Promise<any> {
   } }`
   return (await holdall.ask(query, { input: { fileId: id, link: { ...to, ...more } } })).linkRow
 }
-async function shots(where: Input | null = null): Promise<any> {
+async function readShots(where: Input | null = null): Promise<any> {
   const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) { table(name: "shots") {
     columns { name type } rows(where: $where) { nodes { id values } }
   } } }`
@@ -76,9 +76,9 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
       (default, null, null, null, null, null, 'NaN', '-Infinity', 0, 'NaN', null, 'infinity', '0044-03-15 BC', null, null, null, null, null, null, null, null, null);
   `
 
-  test('show what has a type here, and keep what has none', async () => {
-    await letIn(natural, everyColumn)
-    const { columns, rows } = await shots()
+  test('show columns of known types, and keep the others', async () => {
+    await makeLinkable(natural, everyColumn)
+    const { columns, rows } = await readShots()
     expect(columns.map(({ name, type }: any) => `${name} ${type}`)).toEqual([
       'id INTEGER',
       'image FILE_PATH',
@@ -124,8 +124,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     expect(other.local).toMatch(/BC$/)
   })
 
-  test('get every cell back as it was', async () => {
-    await letIn(natural, everyColumn)
+  test('return every cell unchanged', async () => {
+    await makeLinkable(natural, everyColumn)
     const a = await file('a.png')
     for (const id of [1, 2]) await link(a, { key: { id } })
     const kept = () => readSql(holdall, 'select shots::text from shots order by id')
@@ -136,10 +136,10 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     expect(await kept()).toEqual(before)
   })
 
-  test('find rows by values of every type, and none by values that no row can have', async () => {
-    await letIn(natural, everyColumn)
+  test('are filtered by values of every type, and by impossible values without results', async () => {
+    await makeLinkable(natural, everyColumn)
     const found = async (where: Input) =>
-      (await shots(where)).rows.nodes.map(({ values }: any) => values.id)
+      (await readShots(where)).rows.nodes.map(({ values }: any) => values.id)
     for (const where of [
       { uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' },
       { short: 7, n: 8 },
@@ -165,11 +165,11 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     expect(await found({ uid: null })).toEqual([2])
   })
 
-  test('take values of every type, and say what they refuse', async () => {
+  test('accept values of every type, and report what they reject', async () => {
     const trigger = `create function refuse() returns trigger language plpgsql as
       $$ begin raise exception 'not on sundays'; end $$;
       create trigger sundays before insert on shots for each row when (new.n = 7) execute function refuse();`
-    await letIn(`${natural} ${trigger}`, everyColumn)
+    await makeLinkable(`${natural} ${trigger}`, everyColumn)
     const a = await file('a.png')
     const values = {
       uid: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12',
@@ -194,8 +194,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     ]
     for (const values of wrong) {
       const { code, column, reason } = await link(a, { values })
-      const said = ['ROW_REJECTED', null, 'the table does not take this row']
-      expect([values, code, column, reason]).toEqual([values, ...said])
+      const rejection = ['ROW_REJECTED', null, 'the table does not take this row']
+      expect([values, code, column, reason]).toEqual([values, ...rejection])
     }
     for (const [values, column, reason] of [
       [{ id: 1 }, 'id', 'the key of a row is not written'],
@@ -207,13 +207,13 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     }
   })
 
-  test('say moments in UTC, and keep them, whatever the zone and the style of the database are', async () => {
+  test('return times in UTC, and keep them, whatever time zone and date style the database has', async () => {
     const name = new URL(holdall.databaseUrl ?? '').pathname.slice(1)
     await runSql(
       holdall,
       `alter database ${name} set timezone = 'Asia/Kolkata'; alter database ${name} set datestyle = 'German'`,
     )
-    await letIn(
+    await makeLinkable(
       `create table shots (id serial primary key, image text, at timestamptz, local timestamp);
        insert into shots (at, local) values ('-infinity', '10000-01-01'), ('0044-03-15 BC', 'infinity')`,
       'shots.image+id+at+local',
@@ -225,7 +225,7 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
         at,
         local: at,
       })
-      expect((await shots({ at, local: at })).rows.nodes).toHaveLength(1)
+      expect((await readShots({ at, local: at })).rows.nodes).toHaveLength(1)
     }
     const kept = () => readSql(holdall, 'select shots::text from shots order by id')
     const before = await kept()
@@ -238,8 +238,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     'integer generated by default as identity',
     'bigint generated always as identity',
     'smallserial',
-  ])('number their rows beyond the keys that others chose: %s', async (type) => {
-    await letIn(`create table shots (id ${type} primary key, image text)`, 'shots.image')
+  ])('number their rows after keys that others chose: %s', async (type) => {
+    await makeLinkable(`create table shots (id ${type} primary key, image text)`, 'shots.image')
     const chosen = "overriding system value values (1, 'x'), (2, 'x'), (7, 'x')"
     await runSql(holdall, `insert into shots ${chosen}`)
     const a = await file('a.png')
@@ -249,8 +249,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     expect((await link(a)).row.id).toBe('shots:9')
   })
 
-  test('are found by the exact name first, and then whatever its case is', async () => {
-    await letIn(
+  test('are found by the exact name first, and then ignoring case', async () => {
+    await makeLinkable(
       `create table "Shots" (id serial primary key, image text);
        create table shots (id serial primary key, image text);
        create table "OTHER" (id serial primary key, image text)`,
@@ -262,8 +262,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     expect(workspace.tables).toEqual([{ sqlName: 'OTHER' }, { sqlName: 'shots' }])
   })
 
-  test('follow files whatever language their columns are in', async () => {
-    await letIn(
+  test('follow files whatever collation their columns have', async () => {
+    await makeLinkable(
       `create table shots (id serial primary key, image varchar(60) collate "en-x-icu", mask text collate "C")`,
       'shots.image',
       'shots.mask',
@@ -302,10 +302,10 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
     const others = `create schema other; create table other.elsewhere (id serial primary key, image text);
       create table loose (id uuid primary key, image text); create table pairs (id int, n int, image text, primary key (id, n))`
-    await expect(letIn(`${natural} ${others}`, allowed)).rejects.toThrow(sentence)
+    await expect(makeLinkable(`${natural} ${others}`, allowed)).rejects.toThrow(sentence)
   })
 
-  test('are none of those that the house has', async () => {
+  test('are none of the server’s own tables', async () => {
     const tables = await readSql(
       holdall,
       `select lower(table_name) as name from information_schema.tables

@@ -44,14 +44,14 @@ const makeTable = async (input: Input = {}): Promise<{ name: string; sqlName: st
 const rowFields = 'id values files { column file { id path } }'
 const rejection = '... on RowRejectedError { table column reason }'
 
-/** An upload with all its bytes there. */
+/** A complete upload. */
 async function received(name = 'a.png', more: Input = {}): Promise<string> {
   const upload = await createUpload(holdall, { workspaceId, name, size: name.length, ...more })
   await sendBytes(holdall, upload, name)
   return upload.id
 }
 
-/** confirmUpload with a row: the payload, or the error. */
+/** Confirms with a row. Returns the payload or the error. */
 async function confirm(uploadId: string, linkRow: object, as = {}): Promise<any> {
   const query = `mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) {
     __typename ... on UserError { code message path } ${rejection}
@@ -110,7 +110,7 @@ const trashing = (entries: { id: string }[], more: Input = {}) => ({
 })
 const trash = (entries: { id: string }[], more: Input = {}) =>
   batch<{ rowsUnlinked: number }>(holdall, 'trashEntries', trashing(entries, more), 'rowsUnlinked')
-const refusedTrash = (entries: { id: string }[], more: Input = {}) =>
+const trashErrorOf = (entries: { id: string }[], more: Input = {}) =>
   attempt(holdall, 'trashEntries', trashing(entries, more), '__typename')
 const restore = (ids: string[], more: Input = {}) =>
   batch<{ rowsRelinked: number }>(
@@ -201,7 +201,7 @@ test('seed B13 B16: a row that is refused leaves no file and no row, and the nex
   expect(await rows()).toHaveLength(1)
 })
 
-test('fifty confirms of one upload at the same moment make one row', async () => {
+test('fifty concurrent confirms of one upload create one row', async () => {
   await makeTable()
   const id = await received()
   const answers = await Promise.all(
@@ -213,7 +213,7 @@ test('fifty confirms of one upload at the same moment make one row', async () =>
   expect(await rows()).toEqual([answers[0].row])
 })
 
-test('fifty uploads confirmed at the same moment make fifty rows', async () => {
+test('fifty uploads confirmed concurrently create fifty rows', async () => {
   await makeTable()
   const ids = await Promise.all(Array.from({ length: 50 }, (_, i) => received(`${i}.png`)))
   const to = { table: 'plates', column: 'image' }
@@ -226,7 +226,7 @@ test('fifty uploads confirmed at the same moment make fifty rows', async () => {
   expect(new Set((await rows('(first: 100)')).map(({ id }) => id)).size).toBe(50)
 })
 
-test('a key sets the column in the rows that match, and in no others', async () => {
+test('with a key the column is set in the matching rows only', async () => {
   const { sqlName } = await makeTable({
     columns: [{ name: 'image', type: 'FILE_PATH' }, ...columns.slice(1)],
   })
@@ -266,7 +266,7 @@ describe('rows follow', () => {
     ])
   })
 
-  test('the folders above, and nothing that only begins alike', async () => {
+  test('the folders above, and not those whose names only begin alike', async () => {
     await makeTable()
     for (const path of ['a/1', 'a/b/2', 'ab/3', 'a b/4', 'a/b/c/5']) await linked(path)
     await folder('to')
@@ -279,7 +279,7 @@ describe('rows follow', () => {
     for (const { values, files } of await rows()) expect(files[0].file.path).toBe(values.image)
   })
 
-  test('not files in the trash, nor for a file of another time at the same path; but when they come back', async () => {
+  test('no trashed file, and no earlier file of that path; but a restored one', async () => {
     await makeTable()
     const old = await linked('a/1')
     await trash([old], { unlinkRows: null })
@@ -291,7 +291,7 @@ describe('rows follow', () => {
     expect(await images()).toEqual(['b/1 (2)', 'b/1'])
   })
 
-  test('a folder that comes back elsewhere', async () => {
+  test('a folder that is restored elsewhere', async () => {
     await makeTable()
     await linked('a/b/1')
     const b = await folder('a/b')
@@ -303,7 +303,7 @@ describe('rows follow', () => {
     expect((await rows())[0].files[0].file.path).toBe('A2/b/1')
   })
 
-  test('but for a cell that another program has changed', async () => {
+  test('except for a cell that another program has changed', async () => {
     const { sqlName } = await makeTable()
     const file = await linked('1.png')
     await linked('2.png')
@@ -315,7 +315,7 @@ describe('rows follow', () => {
 })
 
 describe('rows in the trash', () => {
-  test('a folder takes the rows of all below it, and brings them back to where it is then', async () => {
+  test('follow their folder into the trash and back, to its new path', async () => {
     const { sqlName } = await makeTable()
     for (const path of ['a/1', 'a/b/2', 'ab/3']) await linked(path, { plate: path.length })
     await otherProgram(`insert into ${sqlName} (image) values ('a'), ('a/by hand')`)
@@ -338,7 +338,7 @@ describe('rows in the trash', () => {
     expect((await images()).slice(0, 3)).toEqual(['to/a (2)/1', 'to/a (2)/b/2', 'ab/3'])
   })
 
-  test('a row of two files goes with the one and follows the other meanwhile', async () => {
+  test('of two files go with the one, and follow the other meanwhile', async () => {
     await makeTable({
       columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
     })
@@ -353,7 +353,7 @@ describe('rows in the trash', () => {
     expect(row.files.map(({ file }: any) => file.id)).toEqual([one.id, two.id])
   })
 
-  test('a row that comes back while its other file is in the trash follows that one, too', async () => {
+  test('that come back while their other file is trashed follow that one, too', async () => {
     await makeTable({
       columns: [...columns, { name: 'mask', type: 'FILE_PATH' }],
     })
@@ -370,25 +370,25 @@ describe('rows in the trash', () => {
     expect((await rows()).map(({ values }) => values.mask)).toEqual(['4.png'])
   })
 
-  test('where one entry fails, no row is taken; BEST_EFFORT takes those of the others', async () => {
+  test('stay if one entry fails; BEST_EFFORT takes those of the others', async () => {
     await makeTable()
     const [one, two] = [await linked('1'), await linked('2')]
     const stale = [{ entry: { id: one.id } }, { entry: { id: two.id }, expectedRevision: 99 }]
-    expect(await refusedTrash([], { entries: stale })).toMatchObject({ code: 'STALE_REVISION' })
+    expect(await trashErrorOf([], { entries: stale })).toMatchObject({ code: 'STALE_REVISION' })
     expect(await images()).toEqual(['1', '2'])
     const some = { entries: stale, mode: 'BEST_EFFORT' }
     expect(await trash([], some)).toMatchObject({ succeeded: 1, rowsUnlinked: 1 })
     expect(await images()).toEqual(['2'])
   })
 
-  test('an unknown table or column is told, and nothing is trashed', async () => {
+  test('reports an unknown table or column, and trashes nothing', async () => {
     await makeTable()
     const file = await linked('1')
     for (const unlinkRows of [
       { table: 'entries', column: 'name' },
       { table: 'plates', column: 'plate' },
     ]) {
-      expect(await refusedTrash([file], { unlinkRows })).toMatchObject({
+      expect(await trashErrorOf([file], { unlinkRows })).toMatchObject({
         code: 'ROW_REJECTED',
         path: ['unlinkRows'],
       })
@@ -397,7 +397,7 @@ describe('rows in the trash', () => {
     expect(await entryByPath(holdall, workspaceId, '1')).toMatchObject({ id: file.id })
   })
 
-  test('a purge forgets them', async () => {
+  test('are deleted by a purge', async () => {
     await makeTable()
     const [one, two] = [await linked('1'), await linked('2')]
     await trash([one])
@@ -408,7 +408,7 @@ describe('rows in the trash', () => {
   })
 })
 
-test('values of every type come back as they were', async () => {
+test('values of every type are returned unchanged', async () => {
   const types = ['TEXT', 'INTEGER', 'REAL', 'BOOLEAN', 'TIMESTAMP', 'JSON', 'FILE_PATH']
   const { sqlName } = await makeTable({
     columns: [...columns.slice(0, 1), ...types.map((type) => ({ name: `a_${type}`, type }))],
@@ -467,7 +467,7 @@ test('values of every type come back as they were', async () => {
   expect(await rows()).toHaveLength(6)
 })
 
-test('another program cannot write what a column is not', async () => {
+test('another program cannot write values of another type', async () => {
   const { sqlName } = await makeTable({
     columns: [
       { name: 'n', type: 'INTEGER' },
@@ -485,7 +485,7 @@ test('another program cannot write what a column is not', async () => {
   }
 })
 
-test('rows come in pages, those alone that were asked for', async () => {
+test('rows come in pages, filtered as requested', async () => {
   await makeTable()
   for (let i = 0; i < 7; i++) await linked(`${i}`, { plate: i % 2 })
   const query = `query ($id: ID!, $after: String, $where: JSONObject) { workspace(by: { id: $id }) {
@@ -509,7 +509,7 @@ test('rows come in pages, those alone that were asked for', async () => {
   }
 })
 
-const evil = [
+const injections = [
   '"; drop table entries; --',
   "' or 1=1 --",
   'plates; delete from entries',
@@ -529,7 +529,7 @@ const evil = [
   'x'.repeat(64),
 ]
 
-test.each(evil)(
+test.each(injections)(
   'S19: seed B17: an identifier is looked up and never part of SQL: %j',
   async (name) => {
     const { sqlName } = await makeTable()
@@ -550,22 +550,22 @@ test.each(evil)(
       { ...to, table: name },
       { ...to, column: name },
     ]) {
-      expect((await refusedTrash([file], { unlinkRows })).code).toBe('ROW_REJECTED')
+      expect((await trashErrorOf([file], { unlinkRows })).code).toBe('ROW_REJECTED')
     }
     const query = `query ($id: ID!, $name: String!, $where: JSONObject) { workspace(by: { id: $id }) {
     table(name: $name) { name } mine: table(name: "plates") { rows(where: $where) { nodes { id } } }
   } }`
-    const asked = { id: workspaceId, name, where: { [name]: 1 } }
-    const { errors } = await holdall.graphql(query, asked)
+    const requested = { id: workspaceId, name, where: { [name]: 1 } }
+    const { errors } = await holdall.graphql(query, requested)
     expect(errors?.[0]?.extensions?.code).toBe('INVALID_INPUT')
-    const { data } = await holdall.graphql(query, { ...asked, where: {} })
+    const { data } = await holdall.graphql(query, { ...requested, where: {} })
     expect(data.workspace.table).toBe(null)
     expect(await all()).toEqual(before)
   },
 )
 
-test.each(evil.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
-  'S19: no table and no column is called %j',
+test.each(injections.filter((name) => !/^[a-z_]\w{0,62}$/i.test(name)))(
+  'S19: no table or column can be named %j',
   async (name) => {
     const answers = [
       await attempt(holdall, 'createTable', { workspaceId, name, columns }, '__typename'),
@@ -597,7 +597,7 @@ test.each(
     'XMin',
     'RowID',
   ].map((name) => [name]),
-)('no column is called %s, which a database has by itself', async (name) => {
+)('no column can be named %s, which databases reserve', async (name) => {
   const wrong = { workspaceId, name: 'ok', columns: [...columns, { name, type: 'TEXT' }] }
   const answer = await attempt(holdall, 'createTable', wrong, '__typename')
   expect([answer.code, answer.path]).toEqual([
@@ -606,7 +606,7 @@ test.each(
   ])
 })
 
-test('a table may be called as one of the server, and is another', async () => {
+test('a table can have the name of a server’s table, and is separate', async () => {
   const { sqlName } = await makeTable({ name: 'Entries' })
   await linked('1.png', {}, 'Entries')
   expect(sqlName).toBe(`ws_${workspaceId.slice(-12)}_entries`)
@@ -619,7 +619,7 @@ test('a table may be called as one of the server, and is another', async () => {
   for (const name of names) expect(name.length).toBeLessThanOrEqual(63)
 })
 
-test('a table may be called as an index of another, and have a name and columns of 63 characters', async () => {
+test('a table can have the name of an index, and names and columns of 63 characters', async () => {
   for (const name of ['plates', 'plates_image', 'plates_image_idx', `x${'y'.repeat(62)}`]) {
     const paths = ['image', `i${'z'.repeat(61)}1`, `i${'z'.repeat(61)}2`]
     await makeTable({ name, columns: paths.map((name) => ({ name, type: 'FILE_PATH' })) })
@@ -628,7 +628,7 @@ test('a table may be called as an index of another, and have a name and columns 
   }
 })
 
-test('of twenty who make one table at the same moment, one does', async () => {
+test('of twenty concurrent requests to create a table one succeeds', async () => {
   const answers = await Promise.all(
     Array.from({ length: 20 }, () =>
       attempt(
@@ -643,7 +643,7 @@ test('of twenty who make one table at the same moment, one does', async () => {
   expect(refused.map(({ path }) => path)).toEqual(Array(19).fill(['name']))
 })
 
-test('names are taken without regard to case; there are no more than a hundred tables and columns', async () => {
+test('names ignore case; there are at most a hundred tables and columns', async () => {
   await makeTable()
   const taken = { workspaceId, name: 'PLATES', columns }
   expect((await attempt(holdall, 'createTable', taken, '__typename')).path).toEqual(['name'])
@@ -680,7 +680,7 @@ test('names are taken without regard to case; there are no more than a hundred t
   ])
 })
 
-test('what another program drops is no table any more, and files move on', async () => {
+test('a table that another program drops is gone, and files can still move', async () => {
   const { sqlName } = await makeTable()
   const file = await linked('1.png')
   await otherProgram(`drop table ${sqlName}`)
@@ -695,7 +695,7 @@ test('what another program drops is no table any more, and files move on', async
   expect(workspace.tables).toEqual([])
 })
 
-test('viewers read rows and write none; outsiders and tokens without the scope do neither', async () => {
+test('viewers read rows and do not write; outsiders and tokens without the scope do neither', async () => {
   await makeTable()
   const file = await linked('1.png')
   const viewer = await invite(holdall, workspaceId, 'VIEWER')
@@ -739,19 +739,19 @@ describe("an operator's own tables", () => {
     );
     insert into "Runs" values (1, 'first');
   `
-  const letIn = async (...allowed: string[]) => {
+  const makeLinkable = async (...allowed: string[]) => {
     env.LINKABLE_TABLES = allowed.join(', ')
     await holdall.restart()
   }
   const to = { table: 'Plates', column: 'image' }
   const plates = () => sqlRows('Plates')
 
-  test('are let in for one workspace, with all their rows', async () => {
+  test('are linked to one workspace, with all their rows', async () => {
     const bytes = onPostgres ? "'\\x00ff'" : "x'00ff'"
     await otherProgram(
       `${make} insert into "Plates" (id, run, raw, big) values (41, 1, ${bytes}, 9223372036854775807)`,
     )
-    await letIn(`plates.image+id+run+at+big@${slug}`)
+    await makeLinkable(`plates.image+id+run+at+big@${slug}`)
     const { workspace } = await holdall.ask(
       'query ($id: ID!) { workspace(by: { id: $id }) { tables { name sqlName columns { name type } } } }',
       { id: workspaceId },
@@ -788,9 +788,9 @@ describe("an operator's own tables", () => {
     reason: 'the table does not take this row',
   }
 
-  test('refuse what their constraints refuse, all alike, and the upload stays confirmable', async () => {
+  test('report violated constraints uniformly, and the upload stays confirmable', async () => {
     await otherProgram(make)
-    await letIn('Plates.image+run+note', 'Plates.mask')
+    await makeLinkable('Plates.image+run+note', 'Plates.mask')
     const first = await confirm(await received('a.png'), { ...to, values: { run: 1 } })
     expect(first.row.values).toEqual({ image: 'a.png', mask: null, run: 1, note: null })
     const id = await received('b.png')
@@ -802,49 +802,46 @@ describe("an operator's own tables", () => {
     expect(await plates()).toHaveLength(2)
   })
 
-  test.each(['', `+id`])(
-    'columns that are not named are neither shown, nor compared, nor written: %s',
-    async (more) => {
-      await otherProgram(
-        `${make} insert into "Plates" (id, image, mask, run) values (41, 'x', 'hidden', 1)`,
-      )
-      await letIn(`Plates.image${more}@${slug}`)
-      const [row] = await rows('', {}, 'Plates')
-      expect(row.values).toEqual(more ? { id: 41, image: 'x' } : { image: 'x' })
-      const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
-      const noColumn = { code: 'ROW_REJECTED', reason: 'the table has no such column' }
-      for (const column of [
-        'mask',
-        'run',
-        'note',
-        'at',
-        'big',
-        'raw',
-        'odd name',
-        'nowhere',
-        'rowid',
-        'ctid',
-      ]) {
-        for (const wrong of [{ values: { [column]: null } }, { key: { [column]: null } }])
-          expect([column, await link(file.id, { ...to, ...wrong })]).toMatchObject([
-            column,
-            { ...noColumn, column },
-          ])
-        const where = { [column]: null }
-        const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) {
+  test.each(['', `+id`])('neither show, compare nor write unlisted columns: %s', async (more) => {
+    await otherProgram(
+      `${make} insert into "Plates" (id, image, mask, run) values (41, 'x', 'hidden', 1)`,
+    )
+    await makeLinkable(`Plates.image${more}@${slug}`)
+    const [row] = await rows('', {}, 'Plates')
+    expect(row.values).toEqual(more ? { id: 41, image: 'x' } : { image: 'x' })
+    const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
+    const noColumn = { code: 'ROW_REJECTED', reason: 'the table has no such column' }
+    for (const column of [
+      'mask',
+      'run',
+      'note',
+      'at',
+      'big',
+      'raw',
+      'odd name',
+      'nowhere',
+      'rowid',
+      'ctid',
+    ]) {
+      for (const wrong of [{ values: { [column]: null } }, { key: { [column]: null } }])
+        expect([column, await link(file.id, { ...to, ...wrong })]).toMatchObject([
+          column,
+          { ...noColumn, column },
+        ])
+      const where = { [column]: null }
+      const query = `query ($id: ID!, $where: JSONObject) { workspace(by: { id: $id }) {
         table(name: "Plates") { rows(where: $where) { totalCount } } } }`
-        const { errors } = await holdall.graphql(query, { id: workspaceId, where })
-        expect([column, errors?.[0]?.extensions?.code]).toEqual([column, 'INVALID_INPUT'])
-      }
-      expect(await plates()).toMatchObject([{ id: 41, image: 'x', mask: 'hidden', run: 1 }])
-    },
-  )
+      const { errors } = await holdall.graphql(query, { id: workspaceId, where })
+      expect([column, errors?.[0]?.extensions?.code]).toEqual([column, 'INVALID_INPUT'])
+    }
+    expect(await plates()).toMatchObject([{ id: 41, image: 'x', mask: 'hidden', run: 1 }])
+  })
 
-  test('keys are never written, named or not: neither chosen for a new row nor changed', async () => {
+  test('never write keys, listed or not', async () => {
     await otherProgram(`${make} insert into "Plates" (id, image) values (41, 'x')`)
     const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
     for (const allowed of ['Plates.image', 'Plates.image+id']) {
-      await letIn(`${allowed}@${slug}`)
+      await makeLinkable(`${allowed}@${slug}`)
       for (const id of [41, 42, null])
         for (const more of [{}, { key: { image: 'x' } }]) {
           const answer = await link(file.id, { ...to, ...more, values: { id } })
@@ -860,23 +857,23 @@ describe("an operator's own tables", () => {
     expect((await link(file.id, { ...to, key: { id: 41 } })).row.id).toBe('Plates:41')
   })
 
-  test('a column that needs a value and is not named lets nobody in, and is not named by the refusal', async () => {
+  test('with an unlisted required column reject rows, without naming the column', async () => {
     await otherProgram(
       `create table "Needs" (id ${types.key} primary key, image text, secret text not null)`,
     )
-    await letIn('Needs.image')
+    await makeLinkable('Needs.image')
     const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
     expect(await link(file.id, { table: 'Needs', column: 'image' })).toMatchObject(refused)
   })
 
-  test('what a trigger says is not passed on', async () => {
+  test('do not pass on messages of triggers', async () => {
     const trigger = onPostgres
       ? `create function "say"() returns trigger language plpgsql as $$ begin
            raise exception 'secret of row 1' using errcode = case when new.image = 'a.png' then 'P0001' else 'ZZ001' end; end $$;
          create trigger "says" before insert on "Told" for each row execute function "say"();`
       : `create trigger "says" before insert on "Told" begin select raise(abort, 'secret of row 1'); end;`
     await otherProgram(`create table "Told" (id ${types.key} primary key, image text); ${trigger}`)
-    await letIn('Told.image')
+    await makeLinkable('Told.image')
     for (const name of ['a.png', 'b.png']) {
       const file = await uploadFile(holdall, { workspaceId, name, bytes: name })
       expect(await link(file.id, { table: 'Told', column: 'image' })).toMatchObject(refused)
@@ -884,19 +881,19 @@ describe("an operator's own tables", () => {
   })
 
   test.runIf(onPostgres)(
-    'a constraint that is deferred to the commit refuses like any other',
+    'reject a constraint that is deferred to the commit like any other',
     async () => {
       await otherProgram(`create table "Late" (id ${types.key} primary key, image text unique deferrable initially deferred);
       insert into "Late" (image) values ('a.png')`)
-      await letIn('Late.image')
+      await makeLinkable('Late.image')
       const file = await uploadFile(holdall, { workspaceId, name: 'a.png', bytes: 'a' })
       expect(await link(file.id, { table: 'Late', column: 'image' })).toMatchObject(refused)
     },
   )
 
-  test('a rename that a row cannot follow is refused', async () => {
+  test('refuse a rename that a row cannot follow', async () => {
     await otherProgram(make)
-    await letIn('Plates.image')
+    await makeLinkable('Plates.image')
     const { file } = await confirm(await received('a.png'), to)
     await otherProgram(`insert into "Plates" (image) values ('b.png')`)
     const change = { entry: { id: file.id }, name: 'b.png' }
@@ -907,10 +904,10 @@ describe("an operator's own tables", () => {
     expect(await entryByPath(holdall, workspaceId, 'a.png')).toMatchObject({ id: file.id })
   })
 
-  test('shared by all workspaces, each sees, changes and takes away its own rows alone', async () => {
+  test('shared by all workspaces show and change only the rows of each', async () => {
     await otherProgram(`${make} create table "Shots" (id ${types.key} primary key, image text, n int);
       insert into "Shots" (image, n) values ('1.png', 1), ('loose', 1)`)
-    await letIn('Shots.image+n')
+    await makeLinkable('Shots.image+n')
     const shots = { table: 'Shots', column: 'image' }
     const other = (await createWorkspace(holdall)).id
     const file = await uploadFile(holdall, { workspaceId, name: '1.png', bytes: '1' })
@@ -929,18 +926,18 @@ describe("an operator's own tables", () => {
       'loose',
       '2.png',
     ])
-    // A key that is another row's by now does not let a workspace in.
+    // A key of another row by now gives a workspace no access.
     await otherProgram(
       `delete from "Shots" where id = 3; insert into "Shots" values (3, 'secret', 1)`,
     )
     expect(await seen(workspaceId)).toEqual([])
   })
 
-  test('come and go with the setting', async () => {
+  test('appear and disappear with the setting', async () => {
     await otherProgram(make)
-    await letIn('Plates.image')
+    await makeLinkable('Plates.image')
     const { file } = await confirm(await received('a.png'), to)
-    await letIn()
+    await makeLinkable()
     expect((await link(file.id, to)).reason).toBe('the workspace has no such table')
     await act(holdall, 'updateEntry', { entry: { id: file.id }, name: 'b.png' }, '__typename')
     expect(await plates()).toMatchObject([{ image: 'a.png' }])
@@ -972,7 +969,7 @@ describe("an operator's own tables", () => {
     await expect(holdall.restart()).rejects.toThrow(sentence)
   })
 
-  test('not one that a workspace made', async () => {
+  test('cannot be a table of a workspace', async () => {
     const { sqlName } = await makeTable()
     env.LINKABLE_TABLES = `${sqlName}.image`
     await expect(holdall.restart()).rejects.toThrow("a table of the server's own")

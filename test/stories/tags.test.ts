@@ -10,7 +10,7 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { refused } from '../support/refusals.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -50,11 +50,11 @@ const tagNamed = async (name: string): Promise<Tag> => {
   if (!found) throw new Error(`no tag is called ${name}`)
   return found
 }
-const numbered = (count: number, start = 0) =>
+const numberedTags = (count: number, start = 0) =>
   Array.from({ length: count }, (_, i) => `tag ${start + i}`)
 const wrong = (...path: string[]) => ({ code: 'INVALID_INPUT', path, issues: [{ path }] })
 
-test('a tag is made by its first use, and is one for all of a workspace', async () => {
+test('a tag is created by its first use, once per workspace', async () => {
   const [one, two] = [await file('1.txt', ['Raw', ' checked ']), await folder('a', ['RAW'])]
   await tag([one], ['cafe\u0301'])
   await tag([two], ['Caf\u00e9', 'new'])
@@ -67,7 +67,7 @@ test('a tag is made by its first use, and is one for all of a workspace', async 
   expect(await counts()).toMatchObject({ Raw: 2 })
 })
 
-test('tags come by name, in pages, and by a part of their name', async () => {
+test('tags are listed by name, in pages, and by a part of their name', async () => {
   await folder('a', ['b', 'A', 'c', '100%', 'under_score', 'ä'])
   const names = async (args: string) => (await allTags(args)).map(({ name }) => name)
   expect(await names('first: 100')).toEqual(['100%', 'A', 'b', 'c', 'under_score', 'ä'])
@@ -78,7 +78,7 @@ test('tags come by name, in pages, and by a part of their name', async () => {
 })
 
 describe('tagEntries', () => {
-  test('adds and takes away, and leaves what else there is', async () => {
+  test('adds and removes, and keeps the other tags', async () => {
     const [one, two] = [await file('1.txt', ['red', 'keep']), await folder('a')]
     const done = await tag([one, two], ['blue', 'BLUE', ' '], ['Red', 'unheard of'])
     expect(done.map(({ id }) => id)).toEqual([one.id, two.id])
@@ -87,29 +87,29 @@ describe('tagEntries', () => {
     expect(await lookUp(holdall, one, 'revision')).toMatchObject({ revision: 2 })
   })
 
-  test('fifty at the same moment all come through', async () => {
-    const one = await file('1.txt', numbered(25))
+  test('fifty concurrent requests all succeed', async () => {
+    const one = await file('1.txt', numberedTags(25))
     const rounds = Array.from({ length: 25 }, (_, i) => [
       tag([one], [`tag ${i + 25}`]),
       tag([one], [], [`TAG ${i}`]),
     ])
     await Promise.all(rounds.flat())
-    expect((await tagsOf(one)).sort()).toEqual(numbered(25, 25).sort())
+    expect((await tagsOf(one)).sort()).toEqual(numberedTags(25, 25).sort())
     expect(await lookUp(holdall, one, 'revision')).toMatchObject({ revision: 51 })
   })
 
-  test('a new tag on fifty entries at the same moment is one tag', async () => {
-    const folders = await Promise.all(numbered(50).map((name) => folder(name)))
+  test('a new tag on fifty entries concurrently is one tag', async () => {
+    const folders = await Promise.all(numberedTags(50).map((name) => folder(name)))
     await Promise.all(folders.map((made, i) => tag([made], [i % 2 ? 'New' : 'nEW'])))
     const [only, ...others] = await allTags()
     expect([only?.entryCount, others]).toEqual([50, []])
   })
 
-  test('of many, ALL_OR_NOTHING tags none when one fails, and BEST_EFFORT those that it can', async () => {
+  test('of many entries, ALL_OR_NOTHING tags none if one fails, and BEST_EFFORT the valid ones', async () => {
     const [one, gone, two] = [await file('1.txt'), await file('2.txt'), await folder('a')]
     await trashEntries(holdall, gone)
     const input = tagging([one, gone, two], ['red'])
-    expect(await refused(holdall, 'tagEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'tagEntries', input)).toMatchObject({
       code: 'INVALID_STATE',
       state: 'TRASHED',
       path: ['entries', '1'],
@@ -119,10 +119,10 @@ describe('tagEntries', () => {
     expect(await counts()).toEqual({ red: 2 })
   })
 
-  test('with an expectedRevision refuses what somebody else has changed since', async () => {
+  test('with an expectedRevision rejects a stale revision', async () => {
     const { id } = await folder('a')
     const entries = [{ entry: { id }, expectedRevision: 2 }]
-    expect(await refused(holdall, 'tagEntries', { entries, add: ['x'] })).toMatchObject({
+    expect(await expectRefused(holdall, 'tagEntries', { entries, add: ['x'] })).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 2,
       actualRevision: 1,
@@ -130,44 +130,46 @@ describe('tagEntries', () => {
   })
 })
 
-describe('an entry has 50 tags of 64 characters at most', () => {
+describe('an entry has at most 50 tags of 64 characters', () => {
   const long = '🧬'.repeat(64)
 
-  test('when it is made', async () => {
-    expect(await tagsOf(await folder('a', [...numbered(49), long]))).toHaveLength(50)
-    const made = { workspaceId, name: 'b', tags: numbered(51) }
-    expect(await refused(holdall, 'createFolder', made)).toMatchObject(wrong('tags'))
+  test('when it is created', async () => {
+    expect(await tagsOf(await folder('a', [...numberedTags(49), long]))).toHaveLength(50)
+    const made = { workspaceId, name: 'b', tags: numberedTags(51) }
+    expect(await expectRefused(holdall, 'createFolder', made)).toMatchObject(wrong('tags'))
     const upload = { ...made, size: 1, tags: [`${long}x`] }
-    expect(await refused(holdall, 'createUpload', upload)).toMatchObject(wrong('tags'))
+    expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject(wrong('tags'))
   })
 
   test('when it is changed', async () => {
-    const { id } = await folder('a', numbered(50))
+    const { id } = await folder('a', numberedTags(50))
     const entry = { entry: { id } }
-    for (const tags of [numbered(51), ['a\nb']]) {
-      expect(await refused(holdall, 'updateEntry', { ...entry, tags })).toMatchObject(wrong('tags'))
+    for (const tags of [numberedTags(51), ['a\nb']]) {
+      expect(await expectRefused(holdall, 'updateEntry', { ...entry, tags })).toMatchObject(
+        wrong('tags'),
+      )
     }
-    await act(holdall, 'updateEntry', { ...entry, tags: numbered(50, 50) }, 'entry { id }')
-    expect((await tagsOf({ id })).sort()).toEqual(numbered(50, 50).sort())
+    await act(holdall, 'updateEntry', { ...entry, tags: numberedTags(50, 50) }, 'entry { id }')
+    expect((await tagsOf({ id })).sort()).toEqual(numberedTags(50, 50).sort())
   })
 
-  test('when tags are added to those that it has', async () => {
-    const full = await folder('a', numbered(50))
+  test('when tags are added', async () => {
+    const full = await folder('a', numberedTags(50))
     const input = tagging([full], ['one more'])
-    expect(await refused(holdall, 'tagEntries', input)).toMatchObject(wrong('add'))
+    expect(await expectRefused(holdall, 'tagEntries', input)).toMatchObject(wrong('add'))
     await tag([full], ['one more', 'TAG 7'], ['tag 0'])
     expect(await tagsOf(full)).toHaveLength(50)
     for (const [field, value] of [
-      ['add', numbered(51)],
+      ['add', numberedTags(51)],
       ['remove', [`${long}x`]],
     ] as const) {
       const bad = { entries: items(full), [field]: value }
-      expect(await refused(holdall, 'tagEntries', bad)).toMatchObject(wrong(field))
+      expect(await expectRefused(holdall, 'tagEntries', bad)).toMatchObject(wrong(field))
     }
   })
 
-  test('when a new version brings tags along', async () => {
-    const made = await file('1.txt', numbered(50))
+  test('when a new version adds tags', async () => {
+    const made = await file('1.txt', numberedTags(50))
     const again = { workspaceId, name: '1.txt', bytes: 'new', onConflict: 'NEW_VERSION' }
     await expect(uploadFile(holdall, { ...again, tags: ['one more'] })).rejects.toThrow(/50 tags/)
     await uploadFile(holdall, { ...again, tags: ['tag 1'] })
@@ -179,7 +181,7 @@ describe('updateTag', () => {
   const update = async (tagId: string, more: object) =>
     (await act(holdall, 'updateTag', { tagId, ...more }, 'tag { id name color }')).tag
 
-  test('renames and colors a tag wherever it is', async () => {
+  test('renames and colors a tag everywhere', async () => {
     const one = await file('1.txt', ['red', 'b'])
     const { id } = await tagNamed('red')
     expect(await update(id, { name: ' Rouge ' })).toEqual({ id, name: 'Rouge', color: null })
@@ -193,24 +195,28 @@ describe('updateTag', () => {
     })
   })
 
-  test('refuses a name that another tag has, and what is no name or color', async () => {
+  test('rejects a taken name, an invalid name and an invalid color', async () => {
     await folder('a', ['red', 'Blue'])
     const { id: tagId } = await tagNamed('red')
     for (const name of ['BLUE', ' blue', '', '  ', 'x'.repeat(65), 'a\u202eb']) {
-      expect(await refused(holdall, 'updateTag', { tagId, name })).toMatchObject(wrong('name'))
+      expect(await expectRefused(holdall, 'updateTag', { tagId, name })).toMatchObject(
+        wrong('name'),
+      )
     }
     for (const color of ['red', '#fff', '#12345g', '']) {
-      expect(await refused(holdall, 'updateTag', { tagId, color })).toMatchObject(wrong('color'))
+      expect(await expectRefused(holdall, 'updateTag', { tagId, color })).toMatchObject(
+        wrong('color'),
+      )
     }
     const unknown = `tag_${'0'.repeat(32)}`
-    expect(await refused(holdall, 'updateTag', { tagId: unknown, name: 'x' })).toMatchObject({
+    expect(await expectRefused(holdall, 'updateTag', { tagId: unknown, name: 'x' })).toMatchObject({
       code: 'NOT_FOUND',
       id: unknown,
     })
   })
 })
 
-test('deleteTag takes a tag from everything; its name can be used again', async () => {
+test('deleteTag removes a tag from everything; its name can be used again', async () => {
   const one = await file('1.txt', ['red', 'blue'])
   const { id: tagId } = await tagNamed('red')
   await act(holdall, 'deleteTag', { tagId }, 'tagId')
@@ -218,7 +224,7 @@ test('deleteTag takes a tag from everything; its name can be used again', async 
   expect(await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id: tagId })).toEqual({
     node: null,
   })
-  expect(await refused(holdall, 'deleteTag', { tagId })).toMatchObject({ code: 'NOT_FOUND' })
+  expect(await expectRefused(holdall, 'deleteTag', { tagId })).toMatchObject({ code: 'NOT_FOUND' })
   await tag([one], ['RED'])
   expect(await tagsOf(one)).toEqual(['blue', 'RED'])
   expect((await tagNamed('RED')).id).not.toBe(tagId)
@@ -249,7 +255,7 @@ describe('the entries of a tag', () => {
     expect((await entriesOf('red', args)).paths).toEqual(['z', 'b.txt'])
   })
 
-  test('are not those in the trash, nor those below a trashed folder', async () => {
+  test('exclude trashed entries, and those below a trashed folder', async () => {
     const a = await folder('a', ['red'])
     await createFolder(holdall, { parent: { id: a.id }, name: 'sub', tags: ['red'] })
     await uploadFile(holdall, {

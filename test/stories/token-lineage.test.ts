@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { apiScopes } from '../../src/context.ts'
 import { runAdmin } from '../support/admin.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
-import { firstToken, giveToken, invite, unbind } from '../support/people.ts'
+import { createToken, firstToken, invite, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
@@ -19,8 +19,8 @@ beforeEach(async () => {
   workspaceId = (await createWorkspace(holdall)).id
 })
 
-const mint = (by: string = holdall.token, input = {}): Promise<Token> =>
-  giveToken(holdall, input, { token: by })
+const issueToken = (by: string = holdall.token, input = {}): Promise<Token> =>
+  createToken(holdall, input, { token: by })
 const revoke = (id: string, by = holdall.token, more = {}) =>
   attempt(holdall, 'revokeApiToken', { tokenId: id, ...more }, 'token { id }', { token: by })
 const statusOf = async ({ secret }: Pick<Token, 'secret'>) =>
@@ -29,14 +29,14 @@ const statuses = (tokens: Pick<Token, 'secret'>[]) => Promise.all(tokens.map(sta
 const me = async (token = holdall.token): Promise<string> =>
   (await holdall.ask('{ viewer { user { id } } }', {}, { token })).viewer.user.id
 
-/** A token, and one that was made with it, and so on. */
+/** A chain of tokens, each created with the previous one. */
 async function chain(length: number, by = holdall.token): Promise<Token[]> {
   const tokens: Token[] = []
-  for (let i = 0; i < length; i++) tokens.push(await mint(tokens.at(-1)?.secret ?? by))
+  for (let i = 0; i < length; i++) tokens.push(await issueToken(tokens.at(-1)?.secret ?? by))
   return tokens
 }
 
-/** A token of the owner that was made with no other. */
+/** A token of the owner without an issuer. */
 const secondRoot = (userId: string) => firstToken(holdall, { userId, workspaceId: null })
 
 async function serviceAccount(role = 'EDITOR'): Promise<string> {
@@ -51,7 +51,7 @@ async function serviceAccount(role = 'EDITOR'): Promise<string> {
   return member.user.id
 }
 
-/** What the log of a workspace, or of the server, says of tokens. */
+/** The token events in the log of a workspace, or of the server. */
 async function logged(where: 'server' | 'workspace'): Promise<string[]> {
   const list = '(first: 100) { nodes { action details } }'
   const { serverActivity, workspace } = await holdall.ask(
@@ -66,11 +66,11 @@ async function logged(where: 'server' | 'workspace'): Promise<string[]> {
 }
 
 describe('a token', () => {
-  test('says as whom it acts and who created it', async () => {
+  test('shows its user and its creator', async () => {
     const robot = await serviceAccount()
-    const own = await mint()
+    const own = await issueToken()
     const input = { workspaceId, userId: robot, scopes: ['FILES_READ'] }
-    const forRobot = await mint(holdall.token, input)
+    const forRobot = await issueToken(holdall.token, input)
     const query = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiToken {
       id user { id kind } issuer { id } lastUsedAt
     } } }`
@@ -83,41 +83,41 @@ describe('a token', () => {
     ])
   })
 
-  test('made on the server has no issuer', async () => {
+  test('created on the server has no issuer', async () => {
     const query = '{ viewer { token { issuer { id } user { id } } } }'
     const { token } = (await holdall.ask(query)).viewer
     expect(token).toEqual({ issuer: null, user: { id: await me() } })
   })
 
-  test('ends with the one with which it was made, however indirectly', async () => {
+  test('ends with any of its issuers', async () => {
     const [first, ...others] = await chain(4)
-    const beside = await mint()
+    const beside = await issueToken()
     await revoke(first?.id ?? '')
     expect(await statuses([...(first ? [first] : []), ...others])).toEqual([401, 401, 401, 401])
     expect(await statusOf(beside)).toBe(200)
   })
 
-  test('ends when the one with which it was made expires', async () => {
-    const short = await mint(holdall.token, {
+  test('expires with its issuer', async () => {
+    const short = await issueToken(holdall.token, {
       expiresAt: new Date(now + MINUTE).toISOString(),
     })
-    const child = await mint(short.secret)
+    const child = await issueToken(short.secret)
     expect(await statusOf(child)).toBe(200)
     now += MINUTE
     expect(await statuses([short, child])).toEqual([401, 401])
   })
 
-  test('of a service account ends with that of the OWNER with which it was made', async () => {
-    const owner = await mint()
+  test('of a service account ends with the OWNER’s token that issued it', async () => {
+    const owner = await issueToken()
     const userId = await serviceAccount()
-    const robot = await mint(owner.secret, { workspaceId, userId })
-    const child = await mint(robot.secret)
+    const robot = await issueToken(owner.secret, { workspaceId, userId })
+    const child = await issueToken(robot.secret)
     expect(await me(child.secret)).toBe(userId)
     await revoke(owner.id)
     expect(await statuses([robot, child])).toEqual([401, 401])
   })
 
-  test('is not made beside the revocation of the one that makes it, so that it lives on', async () => {
+  test('cannot be issued concurrently to outlive the revocation of its issuer', async () => {
     for (let round = 0; round < 8; round++) {
       const [top, parent] = (await chain(2)) as [Token, Token]
       const mints = Array.from({ length: 6 }, () =>
@@ -138,7 +138,7 @@ describe('a token', () => {
 })
 
 describe('revokeApiToken without cascade', () => {
-  test('leaves what was made with the token to the one with which it was made', async () => {
+  test('passes derived tokens to the issuer of the revoked token', async () => {
     const [top, middle, child, grandchild] = (await chain(4)) as [Token, Token, Token, Token]
     await revoke(middle.id, holdall.token, { cascade: false })
     expect(await statuses([top, middle, child, grandchild])).toEqual([200, 401, 200, 200])
@@ -146,7 +146,7 @@ describe('revokeApiToken without cascade', () => {
     expect(await statuses([top, child, grandchild])).toEqual([401, 401, 401])
   })
 
-  test('is refused to what was made with the token, however indirectly', async () => {
+  test('is refused to a derived token', async () => {
     const [top, middle, asking] = (await chain(3)) as [Token, Token, Token]
     for (const { id } of [top, middle]) {
       const refused = await revoke(id, asking.secret, { cascade: false })
@@ -157,21 +157,24 @@ describe('revokeApiToken without cascade', () => {
     expect(await statuses([top, middle, asking])).toEqual([200, 401, 401])
   })
 
-  test('is refused to a service account for the token of the person who made its own', async () => {
-    const owner = await mint(holdall.token, { workspaceId })
-    const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount('OWNER') })
+  test('is refused to a service account for the token that issued its own', async () => {
+    const owner = await issueToken(holdall.token, { workspaceId })
+    const robot = await issueToken(owner.secret, {
+      workspaceId,
+      userId: await serviceAccount('OWNER'),
+    })
     const refused = await revoke(owner.id, robot.secret, { cascade: false })
     expect(refused).toMatchObject({ code: 'FORBIDDEN', path: ['tokenId'] })
     await revoke(owner.id)
     expect(await statuses([owner, robot])).toEqual([401, 401])
   })
 
-  test('of a token with none above it leaves what was made with it to end with it', async () => {
+  test('of a token without an issuer ends the derived tokens with it', async () => {
     const owner = await me()
     const [first, second] = [await secondRoot(owner), await secondRoot(owner)]
-    const ofFirst = await mint(first.secret)
-    const ofSecond = await mint(second.secret)
-    // Two that help each other get no further than one that revokes itself.
+    const ofFirst = await issueToken(first.secret)
+    const ofSecond = await issueToken(second.secret)
+    // Two tokens that cooperate get no further than one that revokes itself.
     await revoke(second.id, ofFirst.secret, { cascade: false })
     await revoke(first.id, ofSecond.secret, { cascade: false })
     expect(await statuses([first, second, ofFirst, ofSecond])).toEqual([401, 401, 200, 200])
@@ -183,16 +186,16 @@ describe('revokeApiToken without cascade', () => {
     expect(await statuses([ofFirst, ofSecond])).toEqual([401, 401])
   })
 
-  test('again and again leaves the last of a chain to end with the first', async () => {
+  test('repeatedly leaves the last of a chain to end with the first', async () => {
     const [root, ...between] = (await chain(5)) as [Token, ...Token[]]
-    const last = await mint(between.at(-1)?.secret)
+    const last = await issueToken(between.at(-1)?.secret)
     for (const { id } of between) await revoke(id, holdall.token, { cascade: false })
     expect(await statusOf(last)).toBe(200)
     await revoke(root.id)
     expect(await statusOf(last)).toBe(401)
   })
 
-  test('beside a revocation of the one above leaves none alive', async () => {
+  test('beside a revocation of the issuer leaves none alive', async () => {
     for (let round = 0; round < 6; round++) {
       const [top, middle, child] = (await chain(3)) as [Token, Token, Token]
       await Promise.all([revoke(middle.id, holdall.token, { cascade: false }), revoke(top.id)])
@@ -200,12 +203,12 @@ describe('revokeApiToken without cascade', () => {
     }
   })
 
-  test('gives no token rights that the revoked one had not', async () => {
-    const narrow = await mint(holdall.token, {
+  test('gives no token rights that the revoked one did not have', async () => {
+    const narrow = await issueToken(holdall.token, {
       scopes: ['TOKENS_WRITE', 'FILES_READ'],
       workspaceId,
     })
-    const child = await mint(narrow.secret, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+    const child = await issueToken(narrow.secret, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
     await revoke(narrow.id, holdall.token, { cascade: false })
     const query = '{ viewer { scopes token { workspace { id } } } }'
     const { viewer } = await holdall.ask(query, {}, { token: child.secret })
@@ -221,25 +224,25 @@ describe('Viewer.apiTokens', () => {
   }
   const ids = async (token: string) => (await list(token)).nodes.map(({ id }: any) => id)
 
-  test('lists all of one’s own tokens, bound or not, and nobody else’s', async () => {
+  test('lists all tokens of the viewer, bound or not, and no others', async () => {
     const person = await invite(holdall, workspaceId, 'OWNER')
-    await unbind(holdall, person.tokenId)
-    const unbound = await mint(person.token)
-    const bound = await mint(person.token, { workspaceId })
-    const revoked = await mint(person.token)
+    await unbindToken(holdall, person.tokenId)
+    const unbound = await issueToken(person.token)
+    const bound = await issueToken(person.token, { workspaceId })
+    const revoked = await issueToken(person.token)
     await revoke(revoked.id, person.token)
     await invite(holdall, workspaceId, 'EDITOR')
     expect((await ids(person.token)).toSorted()).toEqual(
       [person.tokenId, unbound.id, bound.id].toSorted(),
     )
-    // A bound token sees what is bound alike.
+    // A bound token sees those bound to the same workspace.
     expect(await ids(bound.secret)).toEqual([bound.id])
     const { endCursor } = (await list(person.token, '(first: 2)')).pageInfo
     expect((await list(person.token, `(first: 2, after: "${endCursor}")`)).nodes).toHaveLength(1)
   })
 
   test('requires TOKENS_WRITE', async () => {
-    const { secret } = await mint(holdall.token, { scopes: ['FILES_READ'] })
+    const { secret } = await issueToken(holdall.token, { scopes: ['FILES_READ'] })
     const query = '{ viewer { apiTokens { totalCount } } }'
     const { errors } = await holdall.graphql(query, {}, { token: secret })
     expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])
@@ -250,9 +253,9 @@ describe('revokeAllApiTokens', () => {
   const revokeAll = (token: string, input = {}) =>
     attempt(holdall, 'revokeAllApiTokens', input, 'revokedCount', { token })
 
-  test('ends all of one’s own but the one that asks, also those from which that one came', async () => {
+  test('ends all tokens of the viewer except the current one, including its issuers', async () => {
     const [first, second, third] = (await chain(3)) as [Token, Token, Token]
-    const beside = await mint()
+    const beside = await issueToken()
     const { userId } = await invite(holdall, workspaceId)
     expect(await revokeAll(second.secret)).toMatchObject({ revokedCount: 4 })
     expect(await statuses([first, second, third, beside])).toEqual([401, 200, 401, 401])
@@ -265,12 +268,12 @@ describe('revokeAllApiTokens', () => {
     expect(others).toEqual([{ revokedAt: null }])
   })
 
-  test('leaves the one that asks to end with those from which it came', async () => {
+  test('leaves the current token to end with its issuers', async () => {
     const owner = await me()
     for (const above of [0, 1, 2]) {
       const tokens = [await secondRoot(owner)]
-      for (let i = 0; i < 3; i++) tokens.push(await mint(tokens.at(-1)?.secret))
-      const [asking, child] = [tokens.at(-1), await mint(tokens.at(-1)?.secret)]
+      for (let i = 0; i < 3; i++) tokens.push(await issueToken(tokens.at(-1)?.secret))
+      const [asking, child] = [tokens.at(-1), await issueToken(tokens.at(-1)?.secret)]
       await revokeAll(asking?.secret ?? '')
       expect(await statuses([...tokens, child])).toEqual([401, 401, 401, 200, 401])
       expect(await runAdmin(holdall, 'tokens', 'revoke', tokens[above]?.id ?? '')).toMatchObject({
@@ -280,17 +283,17 @@ describe('revokeAllApiTokens', () => {
     }
   })
 
-  test('by a service account leaves it to end with the token of the person who made it', async () => {
-    const owner = await mint(holdall.token, { workspaceId })
-    const robot = await mint(owner.secret, { workspaceId, userId: await serviceAccount() })
-    const asking = await mint(robot.secret)
+  test('by a service account leaves its token to end with the person’s token that issued it', async () => {
+    const owner = await issueToken(holdall.token, { workspaceId })
+    const robot = await issueToken(owner.secret, { workspaceId, userId: await serviceAccount() })
+    const asking = await issueToken(robot.secret)
     await revokeAll(asking.secret)
     expect(await statuses([owner, robot, asking])).toEqual([200, 401, 200])
     await revoke(owner.id)
     expect(await statusOf(asking)).toBe(401)
   })
 
-  test('ends that one, too, where it is told to', async () => {
+  test('ends that one, too, on request', async () => {
     const tokens = await chain(2)
     expect(await revokeAll(holdall.token, { keepCurrent: false })).toMatchObject({
       revokedCount: 3,
@@ -298,28 +301,28 @@ describe('revokeAllApiTokens', () => {
     expect(await statuses([{ secret: holdall.token }, ...tokens])).toEqual([401, 401, 401])
   })
 
-  test('with a bound token ends those alone that are bound to the same workspace', async () => {
+  test('with a bound token ends only those bound to the same workspace', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
-    const unbound = await mint()
-    const there = await mint(holdall.token, { workspaceId: elsewhere.id })
-    const here = await mint(holdall.token, { workspaceId })
-    const asking = await mint(holdall.token, { workspaceId })
+    const unbound = await issueToken()
+    const there = await issueToken(holdall.token, { workspaceId: elsewhere.id })
+    const here = await issueToken(holdall.token, { workspaceId })
+    const asking = await issueToken(holdall.token, { workspaceId })
     expect(await revokeAll(asking.secret)).toMatchObject({ revokedCount: 1 })
     expect(await statuses([unbound, there, here, asking])).toEqual([200, 200, 401, 200])
   })
 
-  test('takes along what service accounts have by them', async () => {
-    const robot = await mint(holdall.token, { workspaceId, userId: await serviceAccount() })
-    const last = await mint()
+  test('includes the tokens of service accounts that derive from them', async () => {
+    const robot = await issueToken(holdall.token, { workspaceId, userId: await serviceAccount() })
+    const last = await issueToken()
     await revokeAll(last.secret)
     expect(await statusOf(robot)).toBe(401)
   })
 })
 
 describe('the log of the server', () => {
-  test('says which tokens were made and revoked that no workspace binds, and the workspace’s the others', async () => {
-    const unbound = await mint()
-    const bound = await mint(unbound.secret, { workspaceId })
+  test('records created and revoked unbound tokens; the workspace’s log the bound ones', async () => {
+    const unbound = await issueToken()
+    const bound = await issueToken(unbound.secret, { workspaceId })
     await revoke(unbound.id)
     expect(await logged('server')).toEqual([
       `TOKEN_CREATED ${unbound.id}`,
@@ -337,11 +340,11 @@ describe('the log of the server', () => {
     })
   })
 
-  test('is for the first owner, with ACTIVITY_READ and an unbound token', async () => {
+  test('requires the first owner, ACTIVITY_READ and an unbound token', async () => {
     const owner = await invite(holdall, workspaceId, 'OWNER')
-    await unbind(holdall, owner.tokenId)
-    const bound = await mint(holdall.token, { workspaceId })
-    const blind = await mint(holdall.token, {
+    await unbindToken(holdall, owner.tokenId)
+    const bound = await issueToken(holdall.token, { workspaceId })
+    const blind = await issueToken(holdall.token, {
       scopes: apiScopes.filter((scope) => scope !== 'ACTIVITY_READ'),
     })
     const query = '{ serverActivity { nodes { id } } }'

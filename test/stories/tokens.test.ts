@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createWorkspace } from '../support/client.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
-import { everything, refused as refusedBy } from '../support/refusals.ts'
+import { createToken, invite, unbindToken } from '../support/people.ts'
+import { expectRefused, readState } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MINUTE = 60_000
@@ -27,7 +27,7 @@ const create = (input: object, token: string | null = holdall.token) =>
     token,
   })
 const refused = (name: string, input: object, token: string | null = holdall.token) =>
-  refusedBy(holdall, name, input, { token })
+  expectRefused(holdall, name, input, { token })
 const viewerOf = (token: string) =>
   holdall.ask(
     '{ viewer { user { id } token { id name workspace { id } lastUsedAt } scopes } }',
@@ -43,7 +43,7 @@ const statusOf = async (token: string) =>
   (await holdall.graphql('{ viewer { user { id } } }', {}, { token })).status
 
 describe('createApiToken', () => {
-  test('gives oneself a token with fewer scopes, and shows its secret', async () => {
+  test('creates a token of the viewer with fewer scopes, and shows its secret', async () => {
     const expiresAt = iso(now + 60 * MINUTE)
     const { token, secret } = await create({ name: ' backup ', expiresAt })
     expect(token).toEqual({
@@ -63,18 +63,18 @@ describe('createApiToken', () => {
   })
 
   test('S13: shows the secret once: no query and no row has it', async () => {
-    const { id, secret } = await giveToken(holdall, { workspaceId })
+    const { id, secret } = await createToken(holdall, { workspaceId })
     const query = `query ($id: ID!, $ws: ID!) {
       node(id: $id) { ... on ApiToken { id name prefix scopes } }
       workspace(by: { id: $ws }) { apiTokens { nodes { id name prefix } } }
     }`
     const answer = await holdall.ask(query, { id, ws: workspaceId })
     expect(answer.workspace.apiTokens.nodes[0].id).toBe(id)
-    expect(JSON.stringify([answer, await everything(holdall)])).not.toContain(secret.slice(8))
+    expect(JSON.stringify([answer, await readState(holdall)])).not.toContain(secret.slice(8))
   })
 
-  test('never gives more than the token that makes it has', async () => {
-    const { secret } = await giveToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+  test('never grants more than its issuer has', async () => {
+    const { secret } = await createToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
     const input = { name: 'more', scopes: ['FILES_READ', 'FILES_WRITE', 'TRASH_PURGE'] }
     expect(await refused('createApiToken', input, secret)).toMatchObject({
       code: 'FORBIDDEN',
@@ -83,9 +83,9 @@ describe('createApiToken', () => {
     expect((await create({}, secret)).token.scopes).toEqual(['FILES_READ'])
   })
 
-  test('never gives longer than the token that makes it lives', async () => {
+  test('never lasts longer than its issuer', async () => {
     const end = iso(now + 60 * MINUTE)
-    const { secret } = await giveToken(holdall, { expiresAt: end })
+    const { secret } = await createToken(holdall, { expiresAt: end })
     const input = { name: 'longer', scopes: [], expiresAt: iso(now + 61 * MINUTE) }
     const refusal = await refused('createApiToken', input, secret)
     expect(refusal).toMatchObject({ code: 'INVALID_INPUT', path: ['expiresAt'] })
@@ -95,8 +95,8 @@ describe('createApiToken', () => {
     expect((await create({ expiresAt: sooner }, secret)).token.expiresAt).toBe(sooner)
   })
 
-  test('needs TOKENS_WRITE', async () => {
-    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  test('requires TOKENS_WRITE', async () => {
+    const { secret } = await createToken(holdall, { scopes: ['FILES_READ'] })
     expect(await refused('createApiToken', { name: 'x', scopes: [] }, secret)).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: ['TOKENS_WRITE'],
@@ -114,7 +114,7 @@ describe('createApiToken', () => {
       { userId: 'usr_0' },
       "a service account's token is bound to its workspace: name it",
     ],
-  ])('says what is wrong with %s', async (field, input, message) => {
+  ])('reports what is wrong with %s', async (field, input, message) => {
     const wanted = { name: 'x', scopes: ['FILES_READ'], ...input }
     expect(await refused('createApiToken', wanted)).toMatchObject({
       __typename: 'InvalidInputError',
@@ -129,25 +129,25 @@ describe('createApiToken', () => {
     ['a control character', 'a\u001b[2J'],
     ['33 combining marks in a row', `a${'\u0301'.repeat(33)}`],
     ['marks that NFC makes 33 of', `q\u0344${'\u0301'.repeat(31)}`],
-  ])('refuses %s in names of tokens and users', async (_, name) => {
+  ])('rejects %s in names of tokens and users', async (_, name) => {
     const invalid = { code: 'INVALID_INPUT', path: ['name'] }
     expect(await refused('createApiToken', { name, scopes: [] })).toMatchObject(invalid)
     const robot = { workspaceId, name, role: 'VIEWER' }
     expect(await refused('createServiceAccount', robot)).toMatchObject(invalid)
     const person = { workspaceId, email: 'ann@example.org', name, role: 'VIEWER' }
     expect(await refused('addMember', person)).toMatchObject(invalid)
-    // Without a name, what stands before the @ is shown.
+    // Without a name, the part before the @ is shown.
     const named = { workspaceId, email: `${name}@example.org`, role: 'VIEWER' }
     expect(await refused('addMember', named)).toMatchObject({ ...invalid, path: ['email'] })
   })
 
-  test('takes as many combining marks as a name of an entry', async () => {
+  test('accepts as many combining marks as a name of an entry', async () => {
     const name = `a${'\u0301'.repeat(32)}`
     expect((await create({ name })).token.name).toBe(name)
   })
 
-  test('finds no workspace by an empty id, for oneself and for service accounts', async () => {
-    const { secret: bound } = await giveToken(holdall, { workspaceId })
+  test('finds no workspace by an empty id, for the viewer and for service accounts', async () => {
+    const { secret: bound } = await createToken(holdall, { workspaceId })
     const empty = { name: 'x', scopes: [], workspaceId: '' }
     const userId = await serviceAccount()
     const missing = { code: 'NOT_FOUND', path: ['workspaceId'], id: '' }
@@ -158,7 +158,7 @@ describe('createApiToken', () => {
     expect(await refused('createApiToken', noUser)).toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('binds a token to a workspace that one is in', async () => {
+  test('binds a token to a workspace of the viewer', async () => {
     expect((await create({ workspaceId })).token.workspace).toEqual({ id: workspaceId })
     const { token } = await invite(holdall, workspaceId, 'VIEWER')
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere', visibility: 'PUBLIC' })
@@ -168,13 +168,13 @@ describe('createApiToken', () => {
       path: ['workspaceId'],
       id: elsewhere.id,
     })
-    // A token that is bound makes others that are.
+    // A bound token creates bound tokens.
     expect((await create({}, token)).token.workspace).toEqual({ id: workspaceId })
   })
 
-  test('in a PUBLIC workspace of others is for its members', async () => {
+  test('in another user’s PUBLIC workspace requires membership', async () => {
     const stranger = await invite(holdall, workspaceId)
-    await unbind(holdall, stranger.tokenId)
+    await unbindToken(holdall, stranger.tokenId)
     const open = await createWorkspace(holdall, { name: 'Open', visibility: 'PUBLIC' })
     const input = { name: 'x', scopes: [], workspaceId: open.id }
     expect(await refused('createApiToken', input, stranger.token)).toMatchObject({
@@ -185,7 +185,7 @@ describe('createApiToken', () => {
 })
 
 describe('a token for another user', () => {
-  test('is refused where that user is a person, whoever asks', async () => {
+  test('is refused if that user is a person, for every caller', async () => {
     const member = await invite(holdall, workspaceId, 'VIEWER')
     const owner = await invite(holdall, workspaceId, 'OWNER')
     for (const userId of [member.userId, owner.userId]) {
@@ -202,7 +202,7 @@ describe('a token for another user', () => {
     expect(await refused('createApiToken', input, secret)).toMatchObject({ code: 'FORBIDDEN' })
   })
 
-  test('is made by the OWNER for a service account, and acts as that one', async () => {
+  test('is created by the OWNER for a service account, and acts as it', async () => {
     const robot = await serviceAccount('VIEWER')
     const { token, secret } = await create({ workspaceId, userId: robot })
     expect(token.workspace).toEqual({ id: workspaceId })
@@ -212,16 +212,16 @@ describe('a token for another user', () => {
     expect(workspace.viewerRole).toBe('VIEWER')
   })
 
-  test('is made with a bound token too, without naming the workspace again', async () => {
-    const { secret: bound } = await giveToken(holdall, { workspaceId })
+  test('is created with a bound token too, without naming the workspace again', async () => {
+    const { secret: bound } = await createToken(holdall, { workspaceId })
     const robot = await serviceAccount()
     const { token, secret } = await create({ userId: robot }, bound)
     expect(token.workspace).toEqual({ id: workspaceId })
     expect((await viewerOf(secret)).viewer.user.id).toBe(robot)
   })
 
-  test('has no scope that the token lacks which makes it', async () => {
-    const { secret } = await giveToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
+  test('has no scope that its issuer lacks', async () => {
+    const { secret } = await createToken(holdall, { scopes: ['TOKENS_WRITE', 'FILES_READ'] })
     const input = {
       name: 'x',
       workspaceId,
@@ -256,16 +256,16 @@ describe('revokeApiToken', () => {
   const revoke = (tokenId: string, token: string | null = holdall.token) =>
     attempt(holdall, 'revokeApiToken', { tokenId }, 'token { id }', { token })
 
-  test('ends a token of one’s own at once, also the one that asks', async () => {
-    const { id, secret } = await giveToken(holdall)
+  test('ends a token of the viewer at once, also the current one', async () => {
+    const { id, secret } = await createToken(holdall)
     const before = [await statusOf(secret), (await revoke(id)).token.id, await statusOf(secret)]
     expect(before).toEqual([200, id, 401])
-    const self = await giveToken(holdall)
+    const self = await createToken(holdall)
     expect((await revoke(self.id, self.secret)).token.id).toBe(self.id)
     expect(await statusOf(self.secret)).toBe(401)
   })
 
-  test('ends the token of a member, for the OWNER of the workspace it is bound to', async () => {
+  test('ends a member’s token, for the OWNER of the workspace it is bound to', async () => {
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const other = await invite(holdall, workspaceId, 'EDITOR')
     expect(await refused('revokeApiToken', { tokenId: other.tokenId }, editor.token)).toMatchObject(
@@ -278,7 +278,7 @@ describe('revokeApiToken', () => {
 
   test('twice is no error, and one event', async () => {
     const { user } = (await viewerOf(holdall.token)).viewer
-    const { id } = await giveToken(holdall, { workspaceId })
+    const { id } = await createToken(holdall, { workspaceId })
     const answers = [await revoke(id), await revoke(id)]
     expect(answers.map(({ token }) => token.id)).toEqual([id, id])
     const events = await holdall.app.db
@@ -291,16 +291,16 @@ describe('revokeApiToken', () => {
     ])
   })
 
-  test('S8: of what is not one’s own, or not there, is NotFound', async () => {
+  test('S8: of another user’s or an unknown token is NotFound', async () => {
     const elsewhere = await createWorkspace(holdall, { name: 'Elsewhere' })
-    const { id: foreign } = await giveToken(holdall, { workspaceId: elsewhere.id })
-    const { id: unbound } = await giveToken(holdall)
+    const { id: foreign } = await createToken(holdall, { workspaceId: elsewhere.id })
+    const { id: unbound } = await createToken(holdall)
     const owner = await invite(holdall, workspaceId, 'OWNER')
-    const { secret: bound } = await giveToken(holdall, { workspaceId })
+    const { secret: bound } = await createToken(holdall, { workspaceId })
     const tries = [
       [foreign, owner.token],
       [unbound, owner.token],
-      // One's own, but beyond the workspace that this token is bound to.
+      // A token of the viewer, but outside the workspace of the current token.
       [unbound, bound],
       [foreign, bound],
       ['tok_0', holdall.token],
@@ -316,8 +316,8 @@ describe('revokeApiToken', () => {
     }
   })
 
-  test('needs TOKENS_WRITE', async () => {
-    const { id, secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  test('requires TOKENS_WRITE', async () => {
+    const { id, secret } = await createToken(holdall, { scopes: ['FILES_READ'] })
     expect(await refused('revokeApiToken', { tokenId: id }, secret)).toMatchObject({
       missingScopes: ['TOKENS_WRITE'],
     })
@@ -325,8 +325,8 @@ describe('revokeApiToken', () => {
 })
 
 describe('lastUsedAt', () => {
-  test('is when the token last opened something, to the minute', async () => {
-    const { id, secret } = await giveToken(holdall)
+  test('is when the token was last used, to the minute', async () => {
+    const { id, secret } = await createToken(holdall)
     const lastUsed = async () => {
       const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
       return (await holdall.ask(query, { id })).node.lastUsedAt
@@ -344,8 +344,8 @@ describe('lastUsedAt', () => {
     expect(await lastUsed()).toBe(iso(now))
   })
 
-  test('stays as it is when the token is refused', async () => {
-    const { id, secret } = await giveToken(holdall, { expiresAt: iso(now + MINUTE) })
+  test('does not change when the token is refused', async () => {
+    const { id, secret } = await createToken(holdall, { expiresAt: iso(now + MINUTE) })
     now += 2 * MINUTE
     expect(await statusOf(secret)).toBe(401)
     const query = 'query ($id: ID!) { node(id: $id) { ... on ApiToken { lastUsedAt } } }'
@@ -363,13 +363,13 @@ describe('Workspace.apiTokens', () => {
       { token },
     )
 
-  test('lists what is bound to the workspace and not revoked, oldest first, in pages', async () => {
+  test('lists unrevoked tokens bound to the workspace, oldest first, in pages', async () => {
     const ids: string[] = []
     for (let i = 0; i < 4; i++) {
       now += 1
-      ids.push((await giveToken(holdall, { workspaceId })).id)
+      ids.push((await createToken(holdall, { workspaceId })).id)
     }
-    await giveToken(holdall)
+    await createToken(holdall)
     await act(holdall, 'revokeApiToken', { tokenId: ids[1] }, '__typename')
     const living = ids.filter((_, i) => i !== 1)
     const { data } = await list(holdall.token, '(first: 2)')
@@ -383,11 +383,11 @@ describe('Workspace.apiTokens', () => {
     expect(next.data.workspace.apiTokens.nodes.map(idOf)).toEqual(living.slice(2))
   })
 
-  test('is for the OWNER with TOKENS_WRITE', async () => {
+  test('requires an OWNER with TOKENS_WRITE', async () => {
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const other = await invite(holdall, workspaceId, 'VIEWER')
     const scopes = apiScopes.filter((scope) => scope !== 'TOKENS_WRITE')
-    const { secret } = await giveToken(holdall, { scopes })
+    const { secret } = await createToken(holdall, { scopes })
     for (const token of [editor.token, secret]) {
       const { errors } = await list(token)
       expect(errors?.map(({ extensions }) => extensions?.code)).toEqual(['FORBIDDEN'])

@@ -21,7 +21,7 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { itemsRefused, problemOf, refused } from '../support/refusals.ts'
+import { errorOf, expectItemsRefused, expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
@@ -85,7 +85,7 @@ const rowsOf = async (table: 'entries' | 'versions' | 'blobs' | 'folderKinds' | 
   (await holdall.app.db.selectFrom(table).selectAll().execute()).length
 
 describe('trashEntries', () => {
-  test('hides a folder with all it holds, in one step', async () => {
+  test('hides a folder with its content, in one step', async () => {
     const one = await file('a/b/1.txt', 'one', { tags: ['red'] })
     const [a, b] = [await at('a'), await at('a/b')]
     await file('2.txt', 'two', { tags: ['red'] })
@@ -109,7 +109,7 @@ describe('trashEntries', () => {
     expect(await lookUp(holdall, one, fields)).toMatchObject({ path: 'a/b/1.txt', trash: says })
   })
 
-  test('lists what was itself put there, with where it was and until when it stays', async () => {
+  test('lists entries that were trashed themselves, with their old path and their expiry', async () => {
     const one = await file('a/b/1.txt')
     const a = await at('a')
     await trashEntries(holdall, one)
@@ -132,11 +132,11 @@ describe('trashEntries', () => {
     ])
   })
 
-  test('without recursive refuses a folder that holds something, and says how much', async () => {
+  test('without recursive rejects a folder with content, and reports how much', async () => {
     await file('a/b/1.txt')
     await file('a/2.txt')
     const entries = items(await at('a'), await folder('empty'), await file('3.txt'))
-    expect(await refused(holdall, 'trashEntries', { entries })).toMatchObject({
+    expect(await expectRefused(holdall, 'trashEntries', { entries })).toMatchObject({
       code: 'NOT_EMPTY',
       entryCount: 3,
       path: ['entries', '0'],
@@ -154,7 +154,7 @@ describe('trashEntries', () => {
     expect(await inTrash()).toHaveLength(2)
   })
 
-  test('keeps what is there as it is: nothing in the trash can be changed', async () => {
+  test('makes its entries read-only', async () => {
     const one = await file('a/1.txt')
     const a = await at('a')
     const to = await folder('to')
@@ -169,33 +169,33 @@ describe('trashEntries', () => {
         ['tagEntries', { entries, add: ['x'] }],
         ['trashEntries', { entries, recursive: true }],
       ] as const) {
-        expect([name, await refused(holdall, name, input)]).toMatchObject([name, trashed])
+        expect([name, await expectRefused(holdall, name, input)]).toMatchObject([name, trashed])
       }
       const change = { entry: { id: entry.id }, description: 'x' }
-      expect(await refused(holdall, 'updateEntry', change)).toMatchObject(trashed)
+      expect(await expectRefused(holdall, 'updateEntry', change)).toMatchObject(trashed)
     }
     const inside = { parent: { id: a.id }, name: 'x' }
-    expect(await refused(holdall, 'createFolder', inside)).toMatchObject(trashed)
+    expect(await expectRefused(holdall, 'createFolder', inside)).toMatchObject(trashed)
     const upload = { workspaceId, folderId: a.id, name: 'x', size: 1 }
-    expect(await refused(holdall, 'createUpload', upload)).toMatchObject(trashed)
+    expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject(trashed)
   })
 
   test('does not take the root', async () => {
     const input = { entries: items(root), recursive: true }
-    expect(await refused(holdall, 'trashEntries', input)).toMatchObject({ state: 'ROOT' })
+    expect(await expectRefused(holdall, 'trashEntries', input)).toMatchObject({ state: 'ROOT' })
   })
 
-  test('with an expectedRevision refuses what somebody else has changed since', async () => {
+  test('with an expectedRevision rejects a stale revision', async () => {
     const { id } = await folder('a')
     const input = { entries: [{ entry: { id }, expectedRevision: 3 }] }
-    expect(await refused(holdall, 'trashEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'trashEntries', input)).toMatchObject({
       code: 'STALE_REVISION',
       expectedRevision: 3,
       actualRevision: 1,
     })
   })
 
-  test('counts what is there as trashed, older versions too', async () => {
+  test('counts its entries as trashed, older versions too', async () => {
     await file('a/1.txt', '123')
     await file('a/1.txt', '12345', { onConflict: 'NEW_VERSION' })
     await trashEntries(holdall, await at('a'))
@@ -257,7 +257,7 @@ describe('the trash', () => {
     }
   })
 
-  test('is filtered by what its entries are, and by where they were', async () => {
+  test('is filtered by properties of its entries, and by their old paths', async () => {
     await file('results/1.csv', 'x')
     await file('results2/2.csv', '')
     await file('results/sub/3.txt', '', { tags: ['red'] })
@@ -278,7 +278,7 @@ describe('the trash', () => {
     expect((await children(holdall, sub.id)).map(({ name }) => name)).toEqual(['3.txt'])
   })
 
-  test('does not stand for the folder that has its old path now', async () => {
+  test('is separate from a new folder at an old path', async () => {
     const old = await folder('a')
     await trashEntries(holdall, old)
     await file('a/new.txt')
@@ -288,7 +288,7 @@ describe('the trash', () => {
 })
 
 describe('restoreEntries', () => {
-  test('puts an entry back where it was, with all that belongs to it', async () => {
+  test('restores an entry to its place, with everything that belongs to it', async () => {
     const about = { tags: ['red'], description: 'of 2025', metadata: { n: 1 } }
     const one = await file('a/b/1.txt', 'old', about)
     await file('a/b/1.txt', 'new', { onConflict: 'NEW_VERSION' })
@@ -311,7 +311,7 @@ describe('restoreEntries', () => {
     expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 2 })
   })
 
-  test('follows the folder where it was, renamed and moved in the meantime', async () => {
+  test('follows its old folder if that was renamed and moved', async () => {
     const one = await file('a/b/1.txt')
     const deep = await file('a/b/c/d/2.txt')
     const [b, c] = [await at('a/b'), await at('a/b/c')]
@@ -333,7 +333,7 @@ describe('restoreEntries', () => {
     })
   })
 
-  describe('where the name is taken meanwhile', () => {
+  describe('if the name is taken meanwhile', () => {
     let old: Id
     let there: Id
     beforeEach(async () => {
@@ -342,34 +342,34 @@ describe('restoreEntries', () => {
       there = await file('a/DATA.csv', 'there')
     })
 
-    test('RENAME, which is what happens by itself, takes a free one', async () => {
+    test('RENAME, the default, takes a free one', async () => {
       expect(await restore(old)).toBe('a/data (2).csv')
     })
 
-    test('FAIL names what is there', async () => {
+    test('FAIL reports the existing entry', async () => {
       const input = restoring([old], { onConflict: 'FAIL' })
-      expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
+      expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject({
         code: 'NAME_CONFLICT',
         existing: { id: there.id },
         suggestedName: 'data (2).csv',
       })
     })
 
-    test('REPLACE changes places', async () => {
+    test('REPLACE exchanges the two', async () => {
       expect(await restore(old, { onConflict: 'REPLACE' })).toBe('a/data.csv')
       expect((await trash()).map(({ id }) => id)).toEqual([there.id])
       expect(await totalsOf(holdall, root)).toEqual({ bytes: 3, fileCount: 1, folderCount: 1 })
     })
 
-    test('NEW_VERSION is refused: to restore makes no versions', async () => {
+    test('NEW_VERSION is rejected: a restore creates no versions', async () => {
       const input = restoring([old], { onConflict: 'NEW_VERSION' })
-      expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
+      expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject({
         code: 'INVALID_INPUT',
         path: ['onConflict'],
       })
     })
 
-    test('of a folder, the paths below it are right under the new name', async () => {
+    test('for a folder, the paths below it use the new name', async () => {
       const below = await file('x/y/1.txt')
       const x = await at('x')
       await trashEntries(holdall, x)
@@ -379,7 +379,7 @@ describe('restoreEntries', () => {
     })
   })
 
-  describe('where the folder is gone', () => {
+  describe('if the folder does not exist', () => {
     const inside = async () => {
       const one = await file('a/b/1.txt')
       await trashEntries(holdall, one)
@@ -388,7 +388,7 @@ describe('restoreEntries', () => {
       return { one, a }
     }
 
-    test('makes the folders of the old path again', async () => {
+    test('creates the folders of the old path again', async () => {
       const { one, a } = await inside()
       await purge(a)
       expect(await restore(one)).toBe('a/b/1.txt')
@@ -397,21 +397,21 @@ describe('restoreEntries', () => {
       expect(await totalsOf(holdall, root)).toEqual({ bytes: 9, fileCount: 1, folderCount: 2 })
     })
 
-    test('makes them beside a folder that is still in the trash, and that one comes back under another name', async () => {
+    test('creates them beside a folder that is still trashed, and that one is restored under another name', async () => {
       const { one, a } = await inside()
       expect(await restore(one)).toBe('a/b/1.txt')
       expect(await restore(a)).toBe('a (2)')
       expect((await entriesOf()).sort()).toEqual(['a', 'a (2)', 'a (2)/b', 'a/b', 'a/b/1.txt'])
     })
 
-    test('uses the folders that have the old path now', async () => {
+    test('uses existing folders of the old path', async () => {
       const { one } = await inside()
       const b = await folder('A/B')
       expect(await restore(one)).toBe('A/B/1.txt')
       expect((await children(holdall, b.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
-    test('and fallbackDestination is given, puts it there', async () => {
+    test('and fallbackDestination is given, restores into it', async () => {
       const { one, a } = await inside()
       const to = await folder('to')
       const fallbackDestination = { path: { workspaceId, path: 'to' } }
@@ -420,7 +420,7 @@ describe('restoreEntries', () => {
       expect((await children(holdall, to.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
-    test('fallbackDestination is a living folder of this workspace', async () => {
+    test('fallbackDestination must be a live folder of this workspace', async () => {
       const { one } = await inside()
       const other = await createWorkspace(holdall, { name: 'Other' })
       const two = await file('2.txt')
@@ -431,22 +431,22 @@ describe('restoreEntries', () => {
         ['fld_x', { code: 'NOT_FOUND', path: ['fallbackDestination'] }],
       ] as const) {
         const input = restoring([one], { fallbackDestination: { id } })
-        expect(await refused(holdall, 'restoreEntries', input)).toMatchObject(problem)
+        expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject(problem)
       }
     })
 
-    test('a file has the name of one of the old folders: it says so', async () => {
+    test('reports a file that has the name of one of the old folders', async () => {
       const { one, a } = await inside()
       await purge(a)
       await file('a')
-      expect(await refused(holdall, 'restoreEntries', restoring([one]))).toMatchObject({
+      expect(await expectRefused(holdall, 'restoreEntries', restoring([one]))).toMatchObject({
         code: 'INVALID_STATE',
         state: 'FILE',
       })
     })
   })
 
-  test('of what was trashed alone and then with its folder, each comes back on its own', async () => {
+  test('restores separately what was trashed alone and then with its folder', async () => {
     const one = await file('a/1.txt')
     await file('a/2.txt')
     const a = await at('a')
@@ -460,7 +460,7 @@ describe('restoreEntries', () => {
     expect(await lookUp(holdall, one, 'parent { id }')).toMatchObject({ parent: { id: a.id } })
   })
 
-  test('of a folder trashed within a trashed one, paths come back right in any order', async () => {
+  test('restores nested trashed folders with the right paths, in any order', async () => {
     const one = await file('a/b/c/1.txt')
     const [a, b] = [await at('a'), await at('a/b')]
     await trashEntries(holdall, b)
@@ -473,28 +473,28 @@ describe('restoreEntries', () => {
     expect((await entriesOf()).sort()).toEqual(['z', 'z/b', 'z/b/c', 'z/b/c/1.txt'])
   })
 
-  test('of many, ALL_OR_NOTHING restores none when one fails, BEST_EFFORT those that it can', async () => {
+  test('of many entries, ALL_OR_NOTHING restores none if one fails, BEST_EFFORT the valid ones', async () => {
     const [one, two, three] = [await file('1.txt'), await file('2.txt'), await folder('a')]
     await trashEntries(holdall, one, three)
     const input = restoring([one, two, three])
-    expect(await refused(holdall, 'restoreEntries', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject({
       code: 'INVALID_STATE',
       state: 'NOT_TRASHED',
       path: ['entryIds', '1'],
     })
     const answer = await batch(holdall, 'restoreEntries', { ...input, mode: 'BEST_EFFORT' })
     expect([answer.succeeded, answer.failed]).toEqual([2, 1])
-    const none = await refused(holdall, 'restoreEntries', restoring([]))
+    const none = await expectRefused(holdall, 'restoreEntries', restoring([]))
     expect(none).toMatchObject({ code: 'INVALID_INPUT', path: ['entryIds'] })
   })
 
-  test('refuses a place that has become too deep', async () => {
+  test('rejects a place that has become too deep', async () => {
     const deep = (levels: number) => Array.from({ length: levels }, (_, i) => `d${i}`).join('/')
     await folder('a/b/c/d')
     const c = await at('a/b/c')
     await trashEntries(holdall, c)
     await move(await at('a/b'), await folder(deep(62)))
-    expect(await refused(holdall, 'restoreEntries', restoring([c]))).toMatchObject({
+    expect(await expectRefused(holdall, 'restoreEntries', restoring([c]))).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['entryIds', '0'],
     })
@@ -520,7 +520,7 @@ describe('purgeEntries', () => {
     ])
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
     await expect.poll(() => rowsOf('blobs'), { timeout: 1000 }).toBe(0)
-    const notFound = await refused(holdall, 'restoreEntries', restoring([a]))
+    const notFound = await expectRefused(holdall, 'restoreEntries', restoring([a]))
     expect(notFound).toMatchObject({ code: 'NOT_FOUND', id: a.id })
   })
 
@@ -532,7 +532,7 @@ describe('purgeEntries', () => {
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
   })
 
-  test('keeps shared bytes until their last reference goes', async () => {
+  test('keeps shared bytes until their last reference is deleted', async () => {
     const [one, two] = [await file('1.txt', 'same'), await file('2.txt', 'same')]
     const other = await createWorkspace(holdall, { name: 'Other' })
     const theirs = await uploadFile(holdall, {
@@ -557,7 +557,7 @@ describe('purgeEntries', () => {
     })
   })
 
-  test('leaves alone what was trashed out of the folder on its own', async () => {
+  test('keeps entries that were trashed separately', async () => {
     const [one, sub] = [await file('a/1.txt'), await file('a/sub/2.txt')]
     const [a, folderOfTwo] = [await at('a'), await at('a/sub')]
     await trashEntries(holdall, one, folderOfTwo)
@@ -569,23 +569,23 @@ describe('purgeEntries', () => {
     expect((await download(holdall, sub.id)).toString()).toBe('a/sub/2.txt')
   })
 
-  test('is for what was itself put in the trash', async () => {
+  test('requires entries that were trashed themselves', async () => {
     const one = await file('a/1.txt')
     const two = await file('2.txt')
     await trashEntries(holdall, await at('a'))
     const input = restoring([one, two, { id: 'file_x' }], { mode: 'BEST_EFFORT' })
-    expect(await itemsRefused(holdall, 'purgeEntries', input)).toMatchObject([
+    expect(await expectItemsRefused(holdall, 'purgeEntries', input)).toMatchObject([
       { state: 'NOT_TRASHED' },
       { state: 'NOT_TRASHED' },
       { code: 'NOT_FOUND' },
     ])
   })
 
-  test('ends what is below for everybody at once, however long its rows take', async () => {
+  test('hides everything below at once, however long deleting the rows takes', async () => {
     const one = await file('a/b/c/1.txt')
     const [a, c] = [await at('a'), await at('a/b/c')]
     await trashEntries(holdall, a)
-    // As it is in the middle: the folder is marked, the rows are still there.
+    // The state in between: the folder is marked, the rows still exist.
     const marked = { purgingAt: now }
     await holdall.app.db.updateTable('entries').set(marked).where('id', '=', a.id).execute()
     for (const entry of [a, c, one]) expect(await lookUp(holdall, entry, 'id')).toBe(null)
@@ -595,10 +595,10 @@ describe('purgeEntries', () => {
     expect((await holdall.http(`/download/${one.id}`)).status).toBe(404)
     expect(await trash()).toEqual([])
     const change = { entry: { id: c.id }, description: 'x' }
-    expect(await refused(holdall, 'updateEntry', change)).toMatchObject({ code: 'NOT_FOUND' })
+    expect(await expectRefused(holdall, 'updateEntry', change)).toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('that comes too late for what was restored harms nothing', async () => {
+  test('too late for a restored entry does no harm', async () => {
     const one = await file('1.txt', 'alive')
     await trashEntries(holdall, one)
     const rounds = Array.from({ length: 20 }, (_, i) =>
@@ -612,7 +612,7 @@ describe('purgeEntries', () => {
     if (alive) expect((await download(holdall, one.id)).toString()).toBe('alive')
   })
 
-  test('by a job that saw it in the trash before it was restored harms nothing', async () => {
+  test('by a job that read the trash before a restore does no harm', async () => {
     const one = await file('1.txt', 'alive')
     await trashEntries(holdall, one)
     const seen = await holdall.app.db
@@ -635,7 +635,7 @@ describe('emptyTrash', () => {
   const empty = (more = {}) =>
     act(holdall, 'emptyTrash', { workspaceId, ...more }, 'purgedCount freedBytes')
 
-  test('purges everything, or what was trashed before a moment', async () => {
+  test('purges everything, or what was trashed before a given time', async () => {
     await file('a/1.txt', '123')
     await trashEntries(holdall, await at('a'), await file('2.txt', '12'))
     now += 60_000
@@ -659,11 +659,11 @@ describe('emptyTrash', () => {
   })
 })
 
-describe('what outlived the retention', () => {
+describe('entries beyond the retention period', () => {
   const DAY = 86_400_000
   const LOOK_AGAIN = 600_000
-  /** After so long the jobs look twice, as they do where a clock has leapt. */
-  const settle = async (days: number) => {
+  /** After so long the jobs check twice, as they do when a clock has leapt. */
+  const runRetentionJobs = async (days: number) => {
     for (const ms of [days * DAY - LOOK_AGAIN, LOOK_AGAIN]) {
       now += ms
       await holdall.app.jobs.runDue()
@@ -672,47 +672,47 @@ describe('what outlived the retention', () => {
   const retain = (trashRetentionDays: number) =>
     act(holdall, 'updateWorkspace', { workspaceId, trashRetentionDays }, 'workspace { id }')
 
-  test('is purged by itself, and its bytes go', async () => {
+  test('are purged automatically, with their bytes', async () => {
     await trashEntries(holdall, await file('1.txt', 'one'))
-    await settle(20)
+    await runRetentionJobs(20)
     await trashEntries(holdall, await file('a/2.txt', 'two'), await at('a'))
     expect((await inTrash()).sort()).toEqual(['1.txt', 'a', 'a/2.txt'])
-    await settle(9.99)
+    await runRetentionJobs(9.99)
     expect(await inTrash()).toHaveLength(3)
-    await settle(0.01)
+    await runRetentionJobs(0.01)
     expect((await inTrash()).sort()).toEqual(['a', 'a/2.txt'])
-    await settle(20)
+    await runRetentionJobs(20)
     expect(await inTrash()).toEqual([])
     await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
     expect(await rowsOf('entries')).toBe(1)
   })
 
-  test('goes by the days of its workspace, and stays for good where they are 0', async () => {
+  test('follow the retention of their workspace, and stay permanently if it is 0', async () => {
     await retain(0)
     await trashEntries(holdall, await file('1.txt'))
     expect((await trash())[0].trash.purgeAt).toBe(null)
-    await settle(3000)
+    await runRetentionJobs(3000)
     expect(await inTrash()).toEqual(['1.txt'])
     await retain(3001)
     expect((await trash())[0].trash.purgeAt).toBe(new Date(START + 3001 * DAY).toISOString())
-    await settle(0.5)
+    await runRetentionJobs(0.5)
     expect(await inTrash()).toEqual(['1.txt'])
     await retain(7)
-    await settle(1)
+    await runRetentionJobs(1)
     expect(await inTrash()).toEqual([])
   })
 
-  test('is not what was restored in time', async () => {
+  test('exclude entries restored in time', async () => {
     const one = await file('1.txt', 'alive')
     await trashEntries(holdall, one)
-    await settle(29)
+    await runRetentionJobs(29)
     await restore(one)
-    await settle(30)
+    await runRetentionJobs(30)
     expect((await download(holdall, one.id)).toString()).toBe('alive')
   })
 })
 
-test('a folder of 3,000 files in 200 folders goes and comes back without its files being touched', async () => {
+test('a folder of 3,000 files in 200 folders is trashed and restored without writing its files', async () => {
   const seed = await file('all/0/1.csv', 'a,b,c\n')
   const copies = (entry: Id, count: number, to: Id) =>
     batchDone(holdall, 'copyEntries', {
@@ -755,11 +755,11 @@ test('a folder of 3,000 files in 200 folders goes and comes back without its fil
   await expect.poll(keptKeys, { timeout: 3000, interval: 50 }).toBe(0)
 }, 90_000)
 
-test('an upload whose folder went into the trash waits until it comes back', async () => {
+test('an upload whose folder is trashed waits until it is restored', async () => {
   const a = await folder('a')
   const upload = await createUpload(holdall, { workspaceId, folderId: a.id, name: 'x', size: 0 })
   await trashEntries(holdall, a)
-  const problem = await problemOf(holdall, 'confirmUpload', { uploadId: upload.id })
+  const problem = await errorOf(holdall, 'confirmUpload', { uploadId: upload.id })
   expect(problem).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED' })
   expect(await children(holdall, a.id)).toEqual([])
   await restore(a)

@@ -17,13 +17,13 @@ import { invite } from '../support/people.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { metadata, openTus, tusOf, until } from '../support/tus.ts'
 
-// tus 1.0.0, "Concatenation": each test is named after the sentence that it holds the server to.
+// tus 1.0.0, "Concatenation": the title of each test is the sentence that it checks.
 
 const MIB = 1024 * 1024
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 type Tus = Awaited<ReturnType<typeof openTus>>
 
-/** A partial upload of these bytes, complete. */
+/** A complete partial upload of these bytes. */
 async function part({ create, patch, workspaceId }: Tus, bytes: Uint8Array | string) {
   const length = { 'Upload-Length': String(bytes.length), 'Upload-Concat': 'partial' }
   const url = await create({ workspaceId }, length)
@@ -37,10 +37,10 @@ const parts = async (tus: Tus, ...all: (Uint8Array | string)[]) => {
   return urls
 }
 
-const final = ({ post, workspaceId }: Tus, urls: string[], said: Record<string, string> = {}) =>
+const final = ({ post, workspaceId }: Tus, urls: string[], declared: Record<string, string> = {}) =>
   post({
     'Upload-Concat': `final;${urls.join(' ')}`,
-    'Upload-Metadata': metadata({ workspaceId, filename: 'whole.bin', ...said }),
+    'Upload-Metadata': metadata({ workspaceId, filename: 'whole.bin', ...declared }),
   })
 
 const locationOf = (response: Response) => response.headers.get('location') ?? ''
@@ -89,10 +89,10 @@ test('partial uploads MUST be concatenated in the order of the list; the length 
 test('the metadata of partial uploads SHALL NOT be transferred to the final one, whose own is its metadata', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
-  const said = { workspaceId, filename: 'part.txt', tags: 'part', confirm: 'auto' }
-  const url = await tus.create(said, { 'Upload-Length': '5', 'Upload-Concat': 'partial' })
+  const declared = { workspaceId, filename: 'part.txt', tags: 'part', confirm: 'auto' }
+  const url = await tus.create(declared, { 'Upload-Length': '5', 'Upload-Concat': 'partial' })
   expect((await tus.patch(url, 0, 'hello')).headers.get('holdall-file-id')).toBe(null)
-  expect((await tus.head(url)).headers.get('upload-metadata')).toBe(metadata(said))
+  expect((await tus.head(url)).headers.get('upload-metadata')).toBe(metadata(declared))
   const made = await final(tus, [url], { description: 'whole' })
   const { id } = await confirmUpload(holdall, { uploadId: uploadIdOf(made) })
   const query =
@@ -125,11 +125,14 @@ test('a partial upload SHOULD NOT be processed until it is part of a final one',
 test('the client MUST NOT include Upload-Length in the final creation, nor bytes', async () => {
   await using tus = await openTus()
   const url = await part(tus, 'hello')
-  const said = { 'Upload-Concat': `final;${url}`, 'Upload-Metadata': metadata({ filename: 'a' }) }
-  expect((await tus.post({ ...said, 'Upload-Length': '5' })).status).toBe(400)
-  expect((await tus.post({ ...said, 'Upload-Defer-Length': '1' })).status).toBe(400)
-  expect((await tus.post(said, 'hello')).status).toBe(400)
-  expect((await tus.post(said)).status).toBe(201)
+  const declared = {
+    'Upload-Concat': `final;${url}`,
+    'Upload-Metadata': metadata({ filename: 'a' }),
+  }
+  expect((await tus.post({ ...declared, 'Upload-Length': '5' })).status).toBe(400)
+  expect((await tus.post({ ...declared, 'Upload-Defer-Length': '1' })).status).toBe(400)
+  expect((await tus.post(declared, 'hello')).status).toBe(400)
+  expect((await tus.post(declared)).status).toBe(201)
 })
 
 test('PATCH of a final upload MUST be 403, and MUST NOT modify it or its parts', async () => {
@@ -146,7 +149,7 @@ test('HEAD of a final upload SHOULD NOT have Upload-Offset before it is joined; 
   await using tus = await openTus()
   const { holdall } = tus
   const urls = await parts(tus, 'hello ', 'world')
-  // A job that is being done keeps the next one waiting.
+  // A running job delays the next one.
   const { promise, resolve } = Promise.withResolvers<void>()
   const { blobs } = holdall.app
   const commit = blobs.commit.bind(blobs)
@@ -202,7 +205,7 @@ test('the request SHOULD come after all parts are complete: 409 before, and then
   expect((await final(tus, [done, open])).status).toBe(201)
 })
 
-test('a part with a deferred length is as good as others', async () => {
+test('a part with a deferred length is accepted', async () => {
   await using tus = await openTus()
   const { workspaceId } = tus
   const defer = { 'Upload-Defer-Length': '1', 'Upload-Concat': 'partial' }
@@ -211,7 +214,7 @@ test('a part with a deferred length is as good as others', async () => {
   expect((await final(tus, [url])).status).toBe(201)
 })
 
-test('what names no parts, or none that could be one, is refused', async () => {
+test('a list without parts, or with invalid ones, is refused', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const url = await part(tus, 'hello')
@@ -234,7 +237,7 @@ test('what names no parts, or none that could be one, is refused', async () => {
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 5 })
 })
 
-test('the parts of others are nobody else’s', async () => {
+test('parts can be used by their creator only', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const url = await part(tus, 'hello')
@@ -248,7 +251,7 @@ test('the parts of others are nobody else’s', async () => {
   expect((await tus.head(url)).headers.get('upload-offset')).toBe('5')
 })
 
-test('a part is used once; the same request again is the same upload', async () => {
+test('a part is used once; a repeated request returns the same upload', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const urls = await parts(tus, 'hello ', 'world')
@@ -259,7 +262,7 @@ test('a part is used once; the same request again is the same upload', async () 
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
 })
 
-test('joined parts are gone, with their bytes and their room', async () => {
+test('joined parts are deleted, with their bytes and reservations', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const urls = await parts(tus, randomBytes(MIB), randomBytes(MIB))
@@ -274,7 +277,7 @@ test('joined parts are gone, with their bytes and their room', async () => {
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
 })
 
-test('the room of the parts is the room of the whole: a workspace that is full by them takes it', async () => {
+test('the reservation of the parts becomes that of the whole, in a workspace that is full with them', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes: 11 }, '__typename')
@@ -284,7 +287,7 @@ test('the room of the parts is the room of the whole: a workspace that is full b
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
 })
 
-test('confirm: auto makes the file with the answer, or says why not', async () => {
+test('confirm: auto creates the file with the response, or reports why not', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const made = await final(tus, await parts(tus, 'hello ', 'world'), { confirm: 'auto' })
@@ -296,7 +299,7 @@ test('confirm: auto makes the file with the answer, or says why not', async () =
   expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, fileCount: 1 })
 })
 
-test('a join that a restart cut short is taken up again, and the file made in its maker’s name', async () => {
+test('a join interrupted by a restart is resumed, and the file created as its creator', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = [randomBytes(2 * MIB), randomBytes(2 * MIB), randomBytes(2 * MIB)]
@@ -323,7 +326,7 @@ test('a join that a restart cut short is taken up again, and the file made in it
   })
 })
 
-test('parts that nobody joins expire like other uploads', async () => {
+test('parts that are never joined expire like other uploads', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using tus = await openTus({ now: () => now })
   const url = await part(tus, 'hello')
@@ -337,7 +340,7 @@ test('parts that nobody joins expire like other uploads', async () => {
   expect(await blobsOf(tus.holdall, 'staged')).toBe(0)
 })
 
-/** An upload of tus-js-client as its users write it. */
+/** An upload of tus-js-client as applications write it. */
 function start(holdall: TestServer, bytes: Buffer, options: UploadOptions) {
   const { promise: done, resolve, reject } = Promise.withResolvers<void>()
   const upload = new Upload(bytes, {
@@ -353,7 +356,7 @@ function start(holdall: TestServer, bytes: Buffer, options: UploadOptions) {
   return { upload, done }
 }
 
-test('tus-js-client: parallelUploads, its parts named by metadataForPartialUploads or by the endpoint', async () => {
+test('tus-js-client: parallelUploads, with parts named by metadataForPartialUploads or by the endpoint', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const ways: UploadOptions[] = [
@@ -372,7 +375,7 @@ test('tus-js-client: parallelUploads, its parts named by metadataForPartialUploa
   }
 })
 
-test('tus-js-client: parallelUploads that are aborted go on where they stopped', async () => {
+test('tus-js-client: aborted parallelUploads resume where they stopped', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(9 * MIB)
@@ -394,7 +397,7 @@ test('tus-js-client: parallelUploads that are aborted go on where they stopped',
   expect((await download(holdall, file?.id ?? '')).equals(bytes)).toBe(true)
 })
 
-test('the upload of createUpload is no part of anything', async () => {
+test('an upload of createUpload cannot be a part', async () => {
   await using tus = await openTus()
   const made = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,

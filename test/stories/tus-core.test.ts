@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { createUpload } from '../support/client.ts'
-import { OFFSET_TYPE, openImpatientDoor, openTus, rawPatch } from '../support/tus.ts'
+import { OFFSET_TYPE, openTus, rawPatch, serveUploads } from '../support/tus.ts'
 
-// tus 1.0.0, "Core Protocol": each test is named after the sentence that it holds the server to.
+// tus 1.0.0, "Core Protocol": the title of each test is the sentence that it checks.
 
 async function openUpload(size = 11) {
   const open = await openTus()
@@ -150,7 +150,7 @@ test('PATCH MUST use Content-Type: application/offset+octet-stream, otherwise th
   await raw.write('hello')
   expect((await raw.answer()).status).toBe(415)
   expect(await tus.offset(tus.url)).toBe(0)
-  // Media types compare without case, and may have parameters (RFC 9110, 8.3.1).
+  // Media types ignore case, and may have parameters (RFC 9110 §8.3.1).
   const loud = await tus.patch(tus.url, 0, 'hello', {
     'Content-Type': 'Application/Offset+Octet-Stream; v=1',
   })
@@ -210,8 +210,8 @@ test('F9: the server SHOULD always attempt to store as much of the received data
 
 test('S25: a timeout SHOULD be handled by closing the underlying connection', async () => {
   await using tus = await openUpload()
-  await using door = await openImpatientDoor(tus.holdall, { idleMs: 100 })
-  const raw = await rawPatch(tus.holdall, `${door.url}${new URL(tus.url).pathname}`, 0, 11)
+  await using endpoint = await serveUploads(tus.holdall, { idleMs: 100 })
+  const raw = await rawPatch(tus.holdall, `${endpoint.url}${new URL(tus.url).pathname}`, 0, 11)
   await raw.write('hello')
   const { status, headers } = await raw.answer()
   expect([status, headers.get('upload-offset'), headers.get('retry-after')]).toEqual([
@@ -236,7 +236,7 @@ test('OPTIONS: the server MUST ignore Tus-Resumable', async () => {
   expect((await tus.options('/uploads', { 'Tus-Resumable': '0.0.1' })).status).toBe(204)
 })
 
-test('an empty PATCH where the upload stands is a success, and moves nothing', async () => {
+test('an empty PATCH at the current offset succeeds, and changes nothing', async () => {
   await using tus = await openUpload()
   expect((await tus.patch(tus.url, 0, '')).headers.get('upload-offset')).toBe('0')
   await tus.patch(tus.url, 0, 'hello world')
@@ -244,7 +244,7 @@ test('an empty PATCH where the upload stands is a success, and moves nothing', a
   expect([again.status, again.headers.get('upload-offset')]).toEqual([204, '11'])
 })
 
-test('S27: no byte is taken beyond the length, however the body says its own length', async () => {
+test('S27: no byte beyond the length is accepted, however the body declares its own length', async () => {
   await using tus = await openUpload()
   const declared = await tus.patch(tus.url, 0, 'hello world!')
   expect([declared.status, (await declared.json()) as object]).toMatchObject([
@@ -263,7 +263,7 @@ test('S27: no byte is taken beyond the length, however the body says its own len
   expect(await tus.offset(tus.url)).toBe(11)
 })
 
-test('a chunked body is taken to its end', async () => {
+test('a chunked body is read to its end', async () => {
   await using tus = await openUpload()
   const raw = await rawPatch(tus.holdall, tus.url, 0, 0, {
     'Content-Length': '',
@@ -274,7 +274,7 @@ test('a chunked body is taken to its end', async () => {
   expect([status, headers.get('upload-offset')]).toEqual([204, '11'])
 })
 
-test('GET and whatever else is 405 with Allow', async () => {
+test('GET and other methods are 405 with Allow', async () => {
   await using tus = await openUpload()
   const get = await tus.holdall.http(tus.url, { headers: { 'Tus-Resumable': '1.0.0' } })
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'HEAD, PATCH, DELETE, OPTIONS'])
@@ -285,7 +285,7 @@ test('GET and whatever else is 405 with Allow', async () => {
   expect([put.status, put.headers.get('allow')]).toEqual([405, 'POST, OPTIONS'])
 })
 
-test('what stands after a question mark, and what proxies add, changes nothing', async () => {
+test('query strings and headers of proxies change nothing', async () => {
   await using tus = await openUpload()
   const response = await tus.patch(`${tus.url}?utm=x`, 0, 'hello', {
     'X-Forwarded-Proto': 'https,http',

@@ -3,23 +3,25 @@ import { expect, test } from 'vitest'
 import { children, createUpload } from '../support/client.ts'
 import { metadata, OFFSET_TYPE, openTus, rawRequest } from '../support/tus.ts'
 
-// tus 1.0.0, "Protocol Extensions": each test is named after the sentence that it holds the server to.
+// tus 1.0.0, "Protocol Extensions": the title of each test is the sentence that it checks.
 
 test('Creation: Upload-Defer-Length MUST be 1; any other value should be 400', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
+  const declared = metadata({ workspaceId: tus.workspaceId })
   for (const value of ['0', '2', 'true']) {
-    const response = await tus.post({ 'Upload-Defer-Length': value, 'Upload-Metadata': said })
+    const response = await tus.post({ 'Upload-Defer-Length': value, 'Upload-Metadata': declared })
     expect([value, response.status]).toEqual([value, 400])
   }
-  expect((await tus.post({ 'Upload-Defer-Length': '1', 'Upload-Metadata': said })).status).toBe(201)
+  expect((await tus.post({ 'Upload-Defer-Length': '1', 'Upload-Metadata': declared })).status).toBe(
+    201,
+  )
 })
 
 test('Creation: the request MUST include one of Upload-Length and Upload-Defer-Length', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
-  expect((await tus.post({ 'Upload-Metadata': said })).status).toBe(400)
-  const both = { 'Upload-Length': '5', 'Upload-Defer-Length': '1', 'Upload-Metadata': said }
+  const declared = metadata({ workspaceId: tus.workspaceId })
+  expect((await tus.post({ 'Upload-Metadata': declared })).status).toBe(400)
+  const both = { 'Upload-Length': '5', 'Upload-Defer-Length': '1', 'Upload-Metadata': declared }
   expect((await tus.post(both)).status).toBe(400)
 })
 
@@ -35,12 +37,12 @@ test('Creation: Upload-Metadata MUST consist of pairs; keys MUST NOT be empty, v
     `${right},a YQ== YQ==`,
     'filename a b',
   ]
-  for (const said of wrong) {
+  for (const declared of wrong) {
     const response = await tus.post({
       'Upload-Length': '1',
-      'Upload-Metadata': Buffer.from(said).toString('latin1'),
+      'Upload-Metadata': Buffer.from(declared).toString('latin1'),
     })
-    expect([said, response.status]).toEqual([said, 400])
+    expect([declared, response.status]).toEqual([declared, 400])
     expect(await response.json()).toMatchObject({
       code: 'INVALID_INPUT',
       path: ['Upload-Metadata'],
@@ -48,18 +50,18 @@ test('Creation: Upload-Metadata MUST consist of pairs; keys MUST NOT be empty, v
   }
 })
 
-test('Creation: the value MAY be empty, and the space MAY be left out; what means nothing here is let pass', async () => {
+test('Creation: the value MAY be empty, and the space MAY be left out; unknown keys are ignored', async () => {
   await using tus = await openTus()
-  const said = `${metadata({ workspaceId: tus.workspaceId })},is_confidential,empty ,constructor YQ==,__proto__ YQ==`
-  const response = await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })
+  const declared = `${metadata({ workspaceId: tus.workspaceId })},is_confidential,empty ,constructor YQ==,__proto__ YQ==`
+  const response = await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': declared })
   expect(response.status).toBe(201)
 })
 
 test('S7: Creation: servers SHOULD carefully validate metadata values to avoid header smuggling', async () => {
   await using tus = await openTus()
   const name = 'a\r\nSet-Cookie: x=1'
-  const said = metadata({ workspaceId: tus.workspaceId, filename: name })
-  expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })).status).toBe(400)
+  const declared = metadata({ workspaceId: tus.workspaceId, filename: name })
+  expect((await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': declared })).status).toBe(400)
   const other = metadata({ workspaceId: tus.workspaceId, note: name })
   const url =
     (await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': other })).headers.get('location') ??
@@ -81,7 +83,7 @@ test('S27: Creation: once it is known the client MUST set Upload-Length in the n
   expect((await tus.patch(url, 8, 'rld')).headers.get('upload-offset')).toBe('11')
 })
 
-test('Creation: a length that is said once more is not changed, so a client may try again', async () => {
+test('Creation: a repeated length is not a change, so a client can retry', async () => {
   await using tus = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, { 'Upload-Defer-Length': '1' })
   const length = { 'Upload-Length': '11' }
@@ -94,32 +96,32 @@ test('Creation: a length that is said once more is not changed, so a client may 
 test('Creation: as long as the length is not known, the server MUST set Upload-Defer-Length: 1 in all responses to HEAD', async () => {
   await using tus = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, { 'Upload-Defer-Length': '1' })
-  const told = async () => {
+  const lengths = async () => {
     const { headers } = await tus.head(url)
     return ['upload-defer-length', 'upload-length', 'upload-offset'].map((name) =>
       headers.get(name),
     )
   }
-  expect(await told()).toEqual(['1', null, '0'])
+  expect(await lengths()).toEqual(['1', null, '0'])
   await tus.patch(url, 0, 'hello')
-  expect(await told()).toEqual(['1', null, '5'])
+  expect(await lengths()).toEqual(['1', null, '5'])
   await tus.patch(url, 5, '', { 'Upload-Length': '5' })
-  expect(await told()).toEqual([null, '5', '5'])
+  expect(await lengths()).toEqual([null, '5', '5'])
 })
 
 test('S7: Creation: HEAD MUST include Upload-Metadata and its value as specified during the creation', async () => {
   await using tus = await openTus()
-  const said = `${metadata({ filename: 'Größe.txt', workspaceId: tus.workspaceId })},flag,x /+8=`
-  const response = await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': said })
+  const declared = `${metadata({ filename: 'Größe.txt', workspaceId: tus.workspaceId })},flag,x /+8=`
+  const response = await tus.post({ 'Upload-Length': '1', 'Upload-Metadata': declared })
   const head = await tus.head(response.headers.get('location') ?? '')
-  expect(head.headers.get('upload-metadata')).toBe(said)
+  expect(head.headers.get('upload-metadata')).toBe(declared)
 })
 
 test('S27: Creation: if the length exceeds the maximum, the server MUST respond with 413', async () => {
   await using tus = await openTus({ env: { MAX_UPLOAD_BYTES: '1000' } })
-  const said = metadata({ workspaceId: tus.workspaceId })
+  const declared = metadata({ workspaceId: tus.workspaceId })
   for (const length of ['1001', '9223372036854775808', '1'.repeat(400)]) {
-    const response = await tus.post({ 'Upload-Length': length, 'Upload-Metadata': said })
+    const response = await tus.post({ 'Upload-Length': length, 'Upload-Metadata': declared })
     expect(response.status).toBe(413)
     expect(await response.json()).toMatchObject({ code: 'FILE_TOO_LARGE' })
   }
@@ -131,8 +133,8 @@ test('S27: Creation: if the length exceeds the maximum, the server MUST respond 
 
 test('Creation: the server MUST acknowledge with 201 and MUST set Location to the URL of the created resource', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
-  const response = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': said })
+  const declared = metadata({ workspaceId: tus.workspaceId })
+  const response = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': declared })
   const location = response.headers.get('location') ?? ''
   expect(response.status).toBe(201)
   expect(location).toMatch(
@@ -141,12 +143,12 @@ test('Creation: the server MUST acknowledge with 201 and MUST set Location to th
   expect((await tus.head(location)).headers.get('upload-length')).toBe('11')
 })
 
-test('S29: Creation: Location follows PUBLIC_URL, whatever the request says of itself', async () => {
+test('S29: Creation: Location follows PUBLIC_URL, whatever the request headers say', async () => {
   await using tus = await openTus({ env: { PUBLIC_URL: 'https://files.example.org/x' } })
-  const said = metadata({ workspaceId: tus.workspaceId })
+  const declared = metadata({ workspaceId: tus.workspaceId })
   const headers = {
     'Upload-Length': '1',
-    'Upload-Metadata': said,
+    'Upload-Metadata': declared,
     'X-Forwarded-Host': 'evil.example',
   }
   const location = (await tus.post(headers)).headers.get('location')
@@ -155,8 +157,8 @@ test('S29: Creation: Location follows PUBLIC_URL, whatever the request says of i
 
 test('Creation With Upload: the server SHOULD accept as many bytes as possible and MUST include Upload-Offset', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
-  const response = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': said }, 'hello')
+  const declared = metadata({ workspaceId: tus.workspaceId })
+  const response = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': declared }, 'hello')
   expect([response.status, response.headers.get('upload-offset')]).toEqual([201, '5'])
   const url = response.headers.get('location') ?? ''
   expect((await tus.patch(url, 5, ' world')).headers.get('upload-offset')).toBe('11')
@@ -164,19 +166,23 @@ test('Creation With Upload: the server SHOULD accept as many bytes as possible a
 
 test('Creation With Upload: the client MUST include the content type; without it the body is refused, not dropped', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
-  const headers = { 'Upload-Length': '11', 'Upload-Metadata': said, 'Content-Type': 'text/plain' }
+  const declared = metadata({ workspaceId: tus.workspaceId })
+  const headers = {
+    'Upload-Length': '11',
+    'Upload-Metadata': declared,
+    'Content-Type': 'text/plain',
+  }
   expect((await tus.post(headers, 'hello')).status).toBe(415)
 })
 
-test('F9: Creation With Upload: a body that breaks off leaves an upload with what arrived', async () => {
+test('F9: Creation With Upload: an interrupted body leaves an upload with the received bytes', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId, filename: 'cut.txt' })
+  const declared = metadata({ workspaceId: tus.workspaceId, filename: 'cut.txt' })
   const headers = {
     'Upload-Length': '11',
     'Content-Length': '11',
     'Content-Type': OFFSET_TYPE,
-    'Upload-Metadata': said,
+    'Upload-Metadata': declared,
   }
   const raw = await rawRequest(tus.holdall, 'POST', '/uploads', headers)
   await raw.write('hello')
@@ -188,14 +194,14 @@ test('F9: Creation With Upload: a body that breaks off leaves an upload with wha
   expect(workspace.uploads.nodes).toEqual([{ name: 'cut.txt', offset: 5, status: 'RECEIVING' }])
 })
 
-test('Creation With Upload: clients SHOULD send Expect: 100-continue, and hear early', async () => {
+test('Creation With Upload: clients SHOULD send Expect: 100-continue, and get an early response', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
+  const declared = metadata({ workspaceId: tus.workspaceId })
   const raw = await rawRequest(tus.holdall, 'POST', '/uploads', {
     'Upload-Length': '5',
     'Content-Length': '5',
     'Content-Type': OFFSET_TYPE,
-    'Upload-Metadata': said,
+    'Upload-Metadata': declared,
     Expect: '100-continue',
   })
   expect((await raw.answer()).status).toBe(100)
@@ -207,8 +213,8 @@ test('Creation With Upload: clients SHOULD send Expect: 100-continue, and hear e
 test('Expiration: Upload-Expires MUST be in every PATCH response and in that of POST, in RFC 7231 format; its value MAY change', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using tus = await openTus({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
-  const said = metadata({ workspaceId: tus.workspaceId })
-  const created = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': said })
+  const declared = metadata({ workspaceId: tus.workspaceId })
+  const created = await tus.post({ 'Upload-Length': '11', 'Upload-Metadata': declared })
   expect(created.headers.get('upload-expires')).toBe('Tue, 01 Jan 2030 01:00:00 GMT')
   const url = created.headers.get('location') ?? ''
   now += 50 * 60_000
@@ -275,7 +281,7 @@ test('Checksum: 460 where it mismatches; the chunk MUST be discarded, and the up
   expect(right.status).toBe(204)
 })
 
-test('Checksum: 400 where the algorithm is not supported, or the header is not a name, a space and Base64', async () => {
+test('Checksum: 400 if the algorithm is not supported, or the header is malformed', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
@@ -298,12 +304,12 @@ test('Checksum: Tus-Checksum-Algorithm MUST be in the response to OPTIONS, a com
   expect((await tus.options()).headers.get('tus-checksum-algorithm')).toBe('sha1,sha256,md5')
 })
 
-test('Checksum: it holds for the bytes of a POST as well', async () => {
+test('Checksum: it applies to the bytes of a POST as well', async () => {
   await using tus = await openTus()
-  const said = metadata({ workspaceId: tus.workspaceId })
+  const declared = metadata({ workspaceId: tus.workspaceId })
   const headers = {
     'Upload-Length': '5',
-    'Upload-Metadata': said,
+    'Upload-Metadata': declared,
     'Upload-Checksum': checksum('sha1', 'jello'),
   }
   const response = await tus.post(headers, 'hello')
@@ -344,7 +350,7 @@ test('Termination: of a confirmed upload, its file stays', async () => {
   expect(await children(tus.holdall, workspace.root.id)).toMatchObject([{ path: 'a.txt' }])
 })
 
-test('browsers are let in by CORS_ORIGINS, and may read what the protocol says in headers', async () => {
+test('CORS_ORIGINS admits browsers, which can read the headers of the protocol', async () => {
   const origin = 'https://app.example.org'
   await using tus = await openTus({ env: { CORS_ORIGINS: origin } })
   const preflight = await tus.options('/uploads', {

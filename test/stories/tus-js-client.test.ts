@@ -12,7 +12,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 
 type Input = ConstructorParameters<typeof Upload>[0]
 
-/** An upload of tus-js-client as its users write it; `offsets` are those at which it sent a PATCH. */
+/** An upload of tus-js-client as applications write it; `offsets` are those of its PATCHes. */
 function start(holdall: TestServer, input: Input, options: UploadOptions) {
   const offsets: number[] = []
   const { promise: done, resolve, reject } = Promise.withResolvers<void>()
@@ -31,7 +31,7 @@ function start(holdall: TestServer, input: Input, options: UploadOptions) {
   return { upload, offsets, done }
 }
 
-/** Where a browser keeps the URLs of its uploads. */
+/** The URL storage of a browser. */
 function rememberedUploads(): UrlStorage {
   const uploads = new Map<string, PreviousUpload>()
   const all = () => [...uploads].map(([urlStorageKey, upload]) => ({ ...upload, urlStorageKey }))
@@ -53,7 +53,7 @@ async function bytesAt(holdall: TestServer, workspaceId: string, path: string) {
   return download(holdall, file?.id ?? '')
 }
 
-test('an upload in chunks; with confirm: auto its last byte makes the file', async () => {
+test('uploads in chunks; with confirm: auto the last byte creates the file', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(5 * MIB + 17)
@@ -72,7 +72,7 @@ test('an upload in chunks; with confirm: auto its last byte makes the file', asy
   expect(sha256(await bytesAt(holdall, workspaceId, 'raw/Größe.bin'))).toBe(sha256(bytes))
 })
 
-test('aborted in the middle, found again and resumed: only the rest is sent', async () => {
+test('resumes an aborted upload from storage and sends only the rest', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(8 * MIB)
@@ -96,7 +96,7 @@ test('aborted in the middle, found again and resumed: only the rest is sent', as
   expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
-test('the URL of createUpload is one that tus-js-client understands', async () => {
+test('accepts the URL of createUpload', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB)
@@ -108,7 +108,7 @@ test('the URL of createUpload is one that tus-js-client understands', async () =
   expect(file.sha256).toBe(sha256(bytes))
 })
 
-test('a stream whose length nobody knows', async () => {
+test('uploads a stream of unknown length', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB + 5)
@@ -124,7 +124,7 @@ test('a stream whose length nobody knows', async () => {
   expect(sha256(await bytesAt(holdall, workspaceId, 'stream.bin'))).toBe(sha256(bytes))
 })
 
-test('creation with upload, and PATCH behind a POST', async () => {
+test('supports creation with upload, and PATCH as POST with an override', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(3 * MIB)
@@ -140,7 +140,7 @@ test('creation with upload, and PATCH behind a POST', async () => {
   expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
-test('the server closes and opens in the middle; the client goes on by itself', async () => {
+test('continues through a restart of the server', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(64 * MIB)
@@ -155,7 +155,7 @@ test('the server closes and opens in the middle; the client goes on by itself', 
   expect(sha256(await bytesAt(holdall, workspaceId, 'a.bin'))).toBe(sha256(bytes))
 })
 
-test('an upload whose time is over is begun anew', async () => {
+test('begins an expired upload anew', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using tus = await openTus({ now: () => now })
   const { holdall, workspaceId } = tus
@@ -184,7 +184,7 @@ test('abort(true) terminates the upload', async () => {
   expect((await tus.head(url)).status).toBe(410)
 })
 
-test('a confirm: auto that cannot be is told to the client', async () => {
+test('reports a refused confirm: auto to the client', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const bytes = randomBytes(1000)

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { attempt, confirmUpload, download, entryByPath, uploadFile } from '../support/client.ts'
-import { giveToken } from '../support/people.ts'
+import { createToken } from '../support/people.ts'
 import { metadata, OFFSET_TYPE, openTus, tusOf } from '../support/tus.ts'
 
-// A client that knows tus and nothing of GraphQL.
+// A generic tus client, without GraphQL.
 
 const length = { 'Upload-Length': '5' }
 
-test('all that Upload-Metadata says reaches the file', async () => {
+test('all fields of Upload-Metadata are stored with the file', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const sha256 = createHash('sha256').update('hello').digest('hex')
@@ -52,15 +52,15 @@ test('a missing filename becomes upload-<id>', async () => {
 test('a token bound to a workspace needs no workspaceId, and reaches no other', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
-  const { secret: token } = await giveToken(holdall, { workspaceId })
-  const post = (said: Record<string, string>, as: string) =>
+  const { secret: token } = await createToken(holdall, { workspaceId })
+  const post = (declared: Record<string, string>, as: string) =>
     holdall.http('/uploads', {
       method: 'POST',
       token: as,
       headers: {
         'Tus-Resumable': '1.0.0',
         ...length,
-        ...(said && { 'Upload-Metadata': metadata(said) }),
+        ...(declared && { 'Upload-Metadata': metadata(declared) }),
       },
     })
   expect((await post({ filename: 'a' }, token)).status).toBe(201)
@@ -72,7 +72,7 @@ test('a token bound to a workspace needs no workspaceId, and reaches no other', 
   expect((await post({ workspaceId: `ws_${'0'.repeat(32)}` }, token)).status).toBe(404)
 })
 
-test('with versionOf the bytes are the next version, with folderId they land in it', async () => {
+test('with versionOf the bytes become the next version, with folderId they go into the folder', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const file = await uploadFile(holdall, { workspaceId, path: 'data', name: 'a.txt', bytes: 'old' })
@@ -100,7 +100,7 @@ test.each([
   ['filename', '../x'],
   ['sha256', 'abc'],
   ['path', '/etc'],
-])('a wrong %s (%s) is 400, and nothing is made', async (key, value) => {
+])('a wrong %s (%s) is 400, and creates nothing', async (key, value) => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const response = await tus.post({
@@ -111,35 +111,35 @@ test.each([
   expect(await holdall.app.db.selectFrom('uploads').selectAll().execute()).toEqual([])
 })
 
-test('what createUpload refuses, a POST is refused as well', async () => {
+test('a POST is refused for the same reasons as createUpload', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   await uploadFile(holdall, { workspaceId, name: 'taken', bytes: 'x' })
   await attempt(holdall, 'updateWorkspace', { workspaceId, quotaBytes: 5 }, 'workspace { id }')
-  const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
-  const post = (said: Record<string, string>, token = holdall.token) =>
+  const { secret } = await createToken(holdall, { scopes: ['FILES_READ'] })
+  const post = (declared: Record<string, string>, token = holdall.token) =>
     holdall.http('/uploads', {
       method: 'POST',
       token,
       headers: {
         'Tus-Resumable': '1.0.0',
         'Upload-Length': '4',
-        'Upload-Metadata': metadata({ workspaceId, ...said }),
+        'Upload-Metadata': metadata({ workspaceId, ...declared }),
       },
     })
   expect((await post({ filename: 'taken' })).status).toBe(409)
   expect((await post({ filename: 'a' })).status).toBe(201)
   expect((await post({ filename: 'b' })).status).toBe(507)
   expect((await post({ filename: 'c' }, secret)).status).toBe(403)
-  const nobody = await holdall.http('/uploads', {
+  const anonymous = await holdall.http('/uploads', {
     method: 'POST',
     token: null,
     headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '4' },
   })
-  expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+  expect([anonymous.status, anonymous.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
 })
 
-test('confirm: auto makes the file with the last byte, and HEAD tells of it', async () => {
+test('confirm: auto creates the file with the last byte, and HEAD returns its id', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
@@ -158,9 +158,9 @@ test('confirm: auto makes the file with the last byte, and HEAD tells of it', as
 test('confirm: auto in one POST, also without a byte', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
-  const said = (filename: string) => metadata({ workspaceId, filename, confirm: 'auto' })
-  const whole = await tus.post({ ...length, 'Upload-Metadata': said('a.txt') }, 'hello')
-  const empty = await tus.post({ 'Upload-Length': '0', 'Upload-Metadata': said('b.txt') })
+  const declared = (filename: string) => metadata({ workspaceId, filename, confirm: 'auto' })
+  const whole = await tus.post({ ...length, 'Upload-Metadata': declared('a.txt') }, 'hello')
+  const empty = await tus.post({ 'Upload-Length': '0', 'Upload-Metadata': declared('b.txt') })
   for (const { status, headers } of [whole, empty]) {
     expect([status, headers.get('holdall-upload-status')]).toEqual([201, 'COMPLETE'])
     expect(headers.get('holdall-file-id')).toMatch(/^file_/)
@@ -168,7 +168,7 @@ test('confirm: auto in one POST, also without a byte', async () => {
   expect(await entryByPath(holdall, workspaceId, 'b.txt')).toMatchObject({ name: 'b.txt' })
 })
 
-test('a confirm: auto that was refused is 410 for HEAD, and an empty PATCH at the end tries it again', async () => {
+test('a refused confirm: auto is 410 for HEAD, and an empty PATCH at the end retries it', async () => {
   await using tus = await openTus()
   const { holdall, workspaceId } = tus
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
@@ -194,7 +194,7 @@ test('a confirm: auto that was refused is 410 for HEAD, and an empty PATCH at th
   })
 })
 
-test('bytes that are not the announced ones: 460 with the last of them, then 410', async () => {
+test('bytes that do not match the declared hash: 460 with the last of them, then 410', async () => {
   await using tus = await openTus()
   const url = await tus.create(
     { workspaceId: tus.workspaceId, sha256: '0'.repeat(64), confirm: 'auto' },
@@ -206,7 +206,7 @@ test('bytes that are not the announced ones: 460 with the last of them, then 410
   expect((await tus.head(url)).status).toBe(410)
 })
 
-test('the resource of a confirmed upload can be asked until its time is over, and its file stays', async () => {
+test('the resource of a confirmed upload exists until it expires, and its file stays', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using tus = await openTus({ now: () => now })
   const url = await tus.create(
@@ -221,7 +221,7 @@ test('the resource of a confirmed upload can be asked until its time is over, an
   expect(await entryByPath(tus.holdall, tus.workspaceId, 'a')).not.toBe(null)
 })
 
-test('every refusal is one line of JSON', async () => {
+test('every error is one line of JSON', async () => {
   await using tus = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, length)
   const refusals = [
@@ -237,7 +237,7 @@ test('every refusal is one line of JSON', async () => {
   }
 })
 
-test('two servers of one secret know each other’s URLs, another does not', async () => {
+test('two servers with one secret accept each other’s URLs, another does not', async () => {
   await using tus = await openTus()
   await using other = await openTus()
   const url = await tus.create({ workspaceId: tus.workspaceId }, length)
@@ -246,7 +246,7 @@ test('two servers of one secret know each other’s URLs, another does not', asy
   expect((await tus.head(url)).status).toBe(200)
 })
 
-test('the content type may be left out of a POST without a body', async () => {
+test('a POST without a body needs no content type', async () => {
   await using tus = await openTus()
   const headers = {
     ...length,

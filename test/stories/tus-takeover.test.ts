@@ -2,12 +2,12 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { confirmUpload, createUpload, download } from '../support/client.ts'
-import { timed } from '../support/timed.ts'
-import { openImpatientDoor, openTus, rawPatch, until } from '../support/tus.ts'
+import { timingRetries } from '../support/timed.ts'
+import { openTus, rawPatch, serveUploads, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
 
-async function openStalled(arrived = 'hello', size = 11) {
+async function openStalledPatch(arrived = 'hello', size = 11) {
   const tus = await openTus()
   const upload = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
@@ -25,8 +25,8 @@ async function openStalled(arrived = 'hello', size = 11) {
 }
 
 test(
-  'F9: HEAD beside a stalled PATCH answers within 50 ms, never ahead of the bytes that are safe',
-  timed,
+  'F9: HEAD during a stalled PATCH responds within 50 ms, never ahead of the durable bytes',
+  timingRetries,
   async () => {
     await using tus = await openTus()
     const size = 9 * MIB
@@ -44,13 +44,14 @@ test(
     }
     for await (const staged of tus.holdall.app.blobs.list('staged'))
       expect(staged.size).toBe(8 * MIB)
-    // The middle one of five: the machine has other things to do as well. In a bucket what arrived is put before it is told.
+    // The median of five, as the machine may be busy. In a bucket, received bytes are stored before
+    // they are reported.
     expect(times.sort((a, b) => a - b)[2]).toBeLessThan(process.env.TEST_BLOBS === 's3' ? 500 : 50)
   },
 )
 
-test('F9: the offset that HEAD tells is the one from which the next PATCH goes on', async () => {
-  await using tus = await openStalled()
+test('F9: the next PATCH continues at the offset that HEAD returns', async () => {
+  await using tus = await openStalledPatch()
   const offset = await tus.offset(tus.url)
   expect(offset).toBe(5)
   const response = await tus.patch(tus.url, offset, ' world')
@@ -60,10 +61,10 @@ test('F9: the offset that HEAD tells is the one from which the next PATCH goes o
 })
 
 test(
-  'F9: a newer PATCH ends a stalled one at once, and what had arrived is kept',
-  timed,
+  'F9: a newer PATCH ends a stalled one at once, and received bytes are kept',
+  timingRetries,
   async () => {
-    await using tus = await openStalled()
+    await using tus = await openStalledPatch()
     const startedAt = performance.now()
     const response = await tus.patch(tus.url, 5, ' world')
     expect(performance.now() - startedAt).toBeLessThan(500)
@@ -74,8 +75,8 @@ test(
   },
 )
 
-test('F9: bytes that a superseded request still sends are not taken', async () => {
-  await using tus = await openStalled()
+test('F9: later bytes of a superseded request are ignored', async () => {
+  await using tus = await openStalledPatch()
   await tus.patch(tus.url, 5, ' there')
   await tus.raw.write(' world')
   await sleep(50)
@@ -83,16 +84,16 @@ test('F9: bytes that a superseded request still sends are not taken', async () =
   expect((await download(tus.holdall, file.id)).toString()).toBe('hello there')
 })
 
-test('DELETE beside a stalled PATCH ends both', async () => {
-  await using tus = await openStalled()
+test('DELETE during a stalled PATCH ends both', async () => {
+  await using tus = await openStalledPatch()
   expect((await tus.terminate(tus.url)).status).toBe(204)
   expect((await tus.raw.answer()).status).toBe(423)
   expect((await tus.head(tus.url)).status).toBe(410)
   expect(await Array.fromAsync(tus.holdall.app.blobs.list('staged'))).toEqual([])
 })
 
-test('cancelUpload beside a running PATCH: its bytes count for nothing, and none stay', async () => {
-  await using tus = await openStalled()
+test('cancelUpload during a PATCH: its bytes do not count, and none stay', async () => {
+  await using tus = await openStalledPatch()
   const { cancelUpload } = await tus.holdall.ask(
     `mutation ($id: ID!) { cancelUpload(input: { uploadId: $id }) {
       ... on CancelUploadPayload { upload { status } } ... on UserError { code } } }`,
@@ -104,7 +105,7 @@ test('cancelUpload beside a running PATCH: its bytes count for nothing, and none
   expect(await Array.fromAsync(tus.holdall.app.blobs.list('staged'))).toEqual([])
 })
 
-test('F9: PATCHes that come all at once leave one whole upload, and none is answered 5xx', async () => {
+test('F9: concurrent PATCHes leave one whole upload, and none is answered 5xx', async () => {
   await using tus = await openTus()
   const body = 'x'.repeat(MIB)
   const { url, id } = await createUpload(tus.holdall, {
@@ -122,7 +123,7 @@ test('F9: PATCHes that come all at once leave one whole upload, and none is answ
 })
 
 test('F9: a flood of requests for one upload is 423 with Retry-After, never 5xx', async () => {
-  await using tus = await openStalled()
+  await using tus = await openStalledPatch()
   const answers = await Promise.all(Array.from({ length: 60 }, () => tus.head(tus.url)))
   const statuses = answers.map(({ status }) => status)
   expect(new Set(statuses).difference(new Set([200, 423]))).toEqual(new Set())
@@ -131,8 +132,8 @@ test('F9: a flood of requests for one upload is 423 with Retry-After, never 5xx'
   expect(await tus.offset(tus.url)).toBe(5)
 })
 
-test('F20: the house closes: what arrived is kept and answered 423, and whoever comes back goes on from there', async () => {
-  await using tus = await openStalled()
+test('F20: at shutdown the received bytes are kept and the answer is 423, and a client can resume', async () => {
+  await using tus = await openStalledPatch()
   const restarted = tus.holdall.restart()
   const { status, headers } = await tus.raw.answer()
   expect([status, headers.get('upload-offset'), headers.get('retry-after')]).toEqual([
@@ -147,31 +148,31 @@ test('F20: the house closes: what arrived is kept and answered 423, and whoever 
   expect((await download(tus.holdall, file.id)).toString()).toBe('hello world')
 })
 
-test('F20: while a door closes, HEAD and PATCH are 423 with Retry-After', async () => {
+test('F20: during shutdown HEAD and PATCH are 423 with Retry-After', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 5,
   })
-  await using door = await openImpatientDoor(tus.holdall, { idleMs: 60_000 })
-  await door.drain()
-  const here = `${door.url}${new URL(url).pathname}`
+  await using endpoint = await serveUploads(tus.holdall, { idleMs: 60_000 })
+  await endpoint.drain()
+  const here = `${endpoint.url}${new URL(url).pathname}`
   for (const response of [await tus.head(here), await tus.patch(here, 0, 'hello')]) {
     expect([response.status, response.headers.get('retry-after')]).toEqual([423, '1'])
     expect(response.headers.get('tus-resumable')).toBe('1.0.0')
   }
 })
 
-test('S25, F9: a client that sends a byte now and then is waited for; a silent one is not', async () => {
+test('S25, F9: a client that sends a byte now and then is tolerated; a silent one is not', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,
     name: 'a',
     size: 10,
   })
-  await using door = await openImpatientDoor(tus.holdall, { idleMs: 200 })
-  const raw = await rawPatch(tus.holdall, `${door.url}${new URL(url).pathname}`, 0, 10)
+  await using endpoint = await serveUploads(tus.holdall, { idleMs: 200 })
+  const raw = await rawPatch(tus.holdall, `${endpoint.url}${new URL(url).pathname}`, 0, 10)
   for (const byte of 'slowly') {
     await raw.write(byte)
     await sleep(100)
@@ -182,7 +183,7 @@ test('S25, F9: a client that sends a byte now and then is waited for; a silent o
   raw.socket.destroy()
 })
 
-test('F9: a connection that is reset in the middle of a body keeps what arrived, durably', async () => {
+test('F9: a connection reset within a body keeps the received bytes, durably', async () => {
   await using tus = await openTus()
   const { url } = await createUpload(tus.holdall, {
     workspaceId: tus.workspaceId,

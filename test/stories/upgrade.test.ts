@@ -7,12 +7,13 @@ import { database } from '../support/databases.ts'
 import { findings } from '../support/inspection.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-// test/fixtures holds installations that earlier versions made (make.ts wrote them): each is upgraded by a start, and used.
+// test/fixtures holds installations of earlier versions (written by make.ts); each is upgraded by a
+// start, and used.
 
 const HOUR_MS = 3_600_000
 const fixtures = join(import.meta.dirname, '../fixtures')
 
-/** The installation of the version whose last migration has that number, as this version opens it an hour later. */
+/** Opens the installation whose last migration has that number, an hour later. */
 async function openUpgraded(version: string) {
   const from = join(fixtures, `${version}-${database === 'SQLite' ? 'sqlite' : 'postgres'}`)
   const made = JSON.parse(await readFile(join(from, 'expected.json'), 'utf8'))
@@ -37,7 +38,7 @@ async function loadDump(path: string, connectionString: string) {
 
 const as = (made: { ownerToken: string }) => ({ token: made.ownerToken })
 
-test('files, versions, tags and rows of the version before are there after an upgrade', async () => {
+test('files, versions, tags and rows of the previous version exist after an upgrade', async () => {
   const { holdall, made } = await openUpgraded('0015')
   const { node: file } = await holdall.ask(
     `query ($id: ID!) { node(id: $id) { ... on File {
@@ -62,7 +63,7 @@ test('files, versions, tags and rows of the version before are there after an up
   })
 })
 
-test('of a token that the operator chose nothing is stored any more after an upgrade', async () => {
+test('nothing of ADMIN_TOKEN is stored after an upgrade', async () => {
   const { holdall } = await openUpgraded('0015')
   const rows = await holdall.app.db
     .selectFrom('apiTokens')
@@ -76,7 +77,7 @@ test('of a token that the operator chose nothing is stored any more after an upg
   ])
 })
 
-test('what was in the trash before an upgrade can be restored after it', async () => {
+test('trashed entries can be restored after an upgrade', async () => {
   const { holdall, made } = await openUpgraded('0015')
   const input = { entryIds: [made.trashedId] }
   const restored = await act(holdall, 'restoreEntries', input, 'succeeded', as(made))
@@ -84,7 +85,7 @@ test('what was in the trash before an upgrade can be restored after it', async (
   expect(await entryByPath(holdall, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()
 })
 
-test('uploads that were begun before an upgrade are finished after it', async () => {
+test('uploads begun before an upgrade can be finished after it', async () => {
   const { holdall, made } = await openUpgraded('0015')
   const upload = { id: made.open.id, url: made.open.path, headers: [], status: 'RECEIVING' }
   expect(await sendBytes(holdall, upload, '456789', made.open.offset, as(made))).toBe(
@@ -96,7 +97,7 @@ test('uploads that were begun before an upgrade are finished after it', async ()
   expect(received.name).toBe(made.received.name)
 })
 
-test('tokens and share links of the version before open what they opened', async () => {
+test('tokens and share links of the previous version keep their access', async () => {
   const { holdall, made } = await openUpgraded('0015')
   const { token } = made.viewer
   expect(await entryByPath(holdall, made.workspaceId, made.file.path, { token })).not.toBeNull()

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { act, createWorkspace, sendBytes } from '../support/client.ts'
 import { openStream } from '../support/events.ts'
-import { giveToken, invite, type Person } from '../support/people.ts'
+import { createToken, invite, type Person } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { OFFSET_TYPE } from '../support/tus.ts'
 
@@ -27,7 +27,7 @@ async function createUpload(transport: string): Promise<Made> {
 
 type Seen = { url: string | null; headers: object[]; parts: object[] | null }
 
-/** What a token is shown of an upload by each way that leads to it. */
+/** The address of an upload as a token sees it, by each field that returns it. */
 async function waysTo(upload: { id: string }, token: string): Promise<Record<string, Seen>> {
   const asUpload = `... on Upload { ${address} }`
   const query = `query ($id: ID!, $ws: ID!) {
@@ -40,8 +40,8 @@ async function waysTo(upload: { id: string }, token: string): Promise<Record<str
       }
     }
   }`
-  const asked = { id: upload.id, ws: workspaceId }
-  const { node, nodes, workspace } = await holdall.ask(query, asked, { token })
+  const requested = { id: upload.id, ws: workspaceId }
+  const { node, nodes, workspace } = await holdall.ask(query, requested, { token })
   const own = <T extends { id: string }>(all: T[]) => {
     const { id: _, ...seen } = all.find(({ id }) => id === upload.id) ?? { id: '' }
     return seen as unknown as Seen
@@ -66,9 +66,9 @@ beforeEach(async () => {
 })
 
 describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transport) => {
-  test('is shown to the user who made it, also by another token that may write', async () => {
+  test('is visible to its creator, also with another token with write access', async () => {
     const upload = await createUpload(transport)
-    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] }, maker)
+    const { secret } = await createToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] }, maker)
     for (const token of [maker.token, secret]) {
       for (const seen of Object.values(await waysTo(upload, token))) {
         expect(seen).toMatchObject({ url: upload.url, headers: upload.headers })
@@ -76,23 +76,26 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
     }
   })
 
-  test.each(['VIEWER', 'EDITOR', 'OWNER'] as const)('is not shown to another %s', async (role) => {
-    const upload = await createUpload(transport)
-    const other = await invite(holdall, workspaceId, role)
-    for (const [way, seen] of Object.entries(await waysTo(upload, other.token))) {
-      expect([way, seen]).toEqual([way, hidden])
-    }
-  })
+  test.each(['VIEWER', 'EDITOR', 'OWNER'] as const)(
+    'is not visible to another %s',
+    async (role) => {
+      const upload = await createUpload(transport)
+      const other = await invite(holdall, workspaceId, role)
+      for (const [way, seen] of Object.entries(await waysTo(upload, other.token))) {
+        expect([way, seen]).toEqual([way, hidden])
+      }
+    },
+  )
 
-  test('is not shown to a token of its maker that only reads', async () => {
+  test('is not visible to a read-only token of its creator', async () => {
     const upload = await createUpload(transport)
-    const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] }, maker)
+    const { secret } = await createToken(holdall, { scopes: ['FILES_READ'] }, maker)
     for (const [way, seen] of Object.entries(await waysTo(upload, secret))) {
       expect([way, seen]).toEqual([way, hidden])
     }
   })
 
-  test('is not shown to its maker once they are VIEWER', async () => {
+  test('is not visible to its creator as a VIEWER', async () => {
     const upload = await createUpload(transport)
     const demoted = { workspaceId, userId: maker.userId, role: 'VIEWER' }
     await act(holdall, 'updateMember', demoted, '__typename')
@@ -101,8 +104,8 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
     }
   })
 
-  test('is shown in the answers of createUploads and of a token that only writes', async () => {
-    const { secret } = await giveToken(holdall, { scopes: ['FILES_WRITE'] }, maker)
+  test('is in the payload of createUploads, also for a write-only token', async () => {
+    const { secret } = await createToken(holdall, { scopes: ['FILES_WRITE'] }, maker)
     const input = { workspaceId, name: 'a', size: 4, transport }
     const fields = 'results { upload { url } }'
     const { results } = await act(holdall, 'createUploads', { uploads: [input] }, fields, {
@@ -112,8 +115,8 @@ describe.each(['TUS', 'SIGNED_PUT'])('the address of an upload by %s', (transpor
   })
 })
 
-describe('whoever knows the address of an upload that another user made', () => {
-  test('can neither ask for it nor write to it nor end it as a tus resource', async () => {
+describe('another user who knows the address of an upload', () => {
+  test('cannot read, write or terminate it as a tus resource', async () => {
     const upload = await createUpload('TUS')
     const other = await invite(holdall, workspaceId, 'OWNER')
     for (const method of ['HEAD', 'PATCH', 'DELETE']) {
@@ -129,16 +132,16 @@ describe('whoever knows the address of an upload that another user made', () => 
     expect(await sendBytes(holdall, { ...upload, status: '' }, 'good', 0, maker)).toBe(4)
   })
 
-  test('can bring the bytes of a SIGNED_PUT, and neither read nor end it', async () => {
+  test('can send the bytes of a SIGNED_PUT, and neither read nor end it', async () => {
     const upload = await createUpload('SIGNED_PUT')
     const other = await invite(holdall, workspaceId, 'OWNER')
     for (const method of ['GET', 'HEAD', 'PATCH', 'DELETE', 'POST']) {
       const answer = await holdall.http(upload.url, { method, token: other.token })
-      // A bucket has its own words for a method that it has not signed.
+      // A bucket has its own error for a method that is not signed.
       expect([403, 405]).toContain(answer.status)
     }
     if (!upload.url.startsWith(holdall.url)) return
-    // The key of the one kind of address is no key of the other.
+    // The key in one kind of address is not valid in the other.
     const tus = upload.url.replace('/uploads/put/', '/uploads/')
     const headers = { 'tus-resumable': '1.0.0' }
     const head = await holdall.http(tus, { method: 'HEAD', headers, ...maker })

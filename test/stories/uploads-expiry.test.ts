@@ -41,7 +41,7 @@ async function usageOf(holdall: TestServer, id: string) {
   return (await holdall.ask(query, { id })).workspace.usage
 }
 
-test('S26: an upload is dropped when it was silent for too long, not when it is old', async () => {
+test('S26: an upload expires by inactivity, not by age', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId, pass } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
@@ -64,7 +64,7 @@ test('S26: an upload is dropped when it was silent for too long, not when it is 
   expect(confirm).toMatchObject({ code: 'UPLOAD_EXPIRED' })
 })
 
-test('the job does so by itself', async () => {
+test('the job does so automatically', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId, pass } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
@@ -77,7 +77,7 @@ test('the job does so by itself', async () => {
   expect((await rowOf(holdall, made.id)).status).toBe('EXPIRED')
 })
 
-test('S26: what has all its bytes and was never confirmed expires as well', async () => {
+test('S26: a complete upload that is never confirmed expires as well', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId, pass } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 2 })
@@ -90,7 +90,7 @@ test('S26: what has all its bytes and was never confirmed expires as well', asyn
   expect(await keys(holdall, 'staged')).toEqual([])
 })
 
-test('a confirm that failed after the bytes were adopted leaves them to the sweeper when its upload expires', async () => {
+test('a confirm that failed after its bytes were committed leaves them to the sweeper at expiry', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId, pass } = here
   const { log } = holdall.app
@@ -104,7 +104,7 @@ test('a confirm that failed after the bytes were adopted leaves them to the swee
   expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([])
   pass(HOUR)
   expect(await expireUploads(scopeOf(holdall))).toBe(1)
-  // A later state of the database may have a file of them.
+  // A later state of the database may have a file with them.
   expect(await keys(holdall, 'kept')).toContain(made.id)
   expect(await sweepOrphans(holdall.app, { graceMs: 0, log })).toEqual([made.id])
   const held = await holdall.app.db.selectFrom('quarantine').select(['key', 'place']).execute()
@@ -112,7 +112,7 @@ test('a confirm that failed after the bytes were adopted leaves them to the swee
   expect((await download(holdall, old.id)).toString()).toBe('old')
 })
 
-test('F16: bytes that no row knows go to quarantine after a grace, and only they', async () => {
+test('F16: unreferenced bytes are quarantined after a grace period, and no others', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId } = here
   const { blobs, db, log } = holdall.app
@@ -136,21 +136,21 @@ test('F16: bytes that no row knows go to quarantine after a grace, and only they
   expect((await download(holdall, file.id)).toString()).toBe('file')
 })
 
-/** As a confirm leaves an upload when its process is killed in the middle. */
-const leaveProcessing = ({ app: { db, now } }: TestServer, id: string, leaseMs: number) =>
+/** The state of an upload whose process is killed during a confirm. */
+const setProcessing = ({ app: { db, now } }: TestServer, id: string, leaseMs: number) =>
   db
     .updateTable('uploads')
     .set({ status: 'PROCESSING' as UploadStatus, leaseUntil: leaseEnd(db, now(), leaseMs) })
     .where('id', '=', id)
     .execute()
 
-test('F17: a confirm that died is taken up by the next one, whether or not its bytes were adopted', async () => {
+test('F17: the next confirm takes over an interrupted one, whether or not its bytes were committed', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId } = here
   for (const adopted of [false, true]) {
     const made = await createUpload(holdall, { workspaceId, name: `${adopted}`, size: 5 })
     await sendBytes(holdall, made, 'hello')
-    await leaveProcessing(holdall, made.id, -1)
+    await setProcessing(holdall, made.id, -1)
     if (adopted) await holdall.app.blobs.commit(made.id)
     await holdall.restart()
     const file = await confirmUpload(holdall, { uploadId: made.id })
@@ -163,12 +163,12 @@ test('F17: a confirm that died is taken up by the next one, whether or not its b
   })
 })
 
-test('F11, F17: while one confirms, the next waits for it; a job puts back what nobody asks for again', async () => {
+test('F11, F17: a confirm waits for a running one; a job resets an abandoned one', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
   await sendBytes(holdall, made, 'hello')
-  await leaveProcessing(holdall, made.id, 5000)
+  await setProcessing(holdall, made.id, 5000)
   const waiting = confirmUpload(holdall, { uploadId: made.id })
   const early = await Promise.race([
     waiting,
@@ -177,17 +177,17 @@ test('F11, F17: while one confirms, the next waits for it; a job puts back what 
   expect(early).toBe('waits')
   expect(await releaseDeadConfirms(scopeOf(holdall))).toBe(0)
   expect(await expireUploads(scopeOf(holdall))).toBe(0)
-  await leaveProcessing(holdall, made.id, -1)
+  await setProcessing(holdall, made.id, -1)
   expect(await releaseDeadConfirms(scopeOf(holdall))).toBeLessThanOrEqual(1)
   expect((await waiting).size).toBe(5)
 })
 
-test('F11: a PATCH or DELETE of what is being confirmed is 423, a HEAD is not', async () => {
+test('F11: during a confirm PATCH and DELETE are 423, HEAD is not', async () => {
   await using here = await openAt2030()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
   await sendBytes(holdall, made, 'hello')
-  await leaveProcessing(holdall, made.id, 5000)
+  await setProcessing(holdall, made.id, 5000)
   const ask = (method: string) =>
     holdall.http(made.url, {
       method,

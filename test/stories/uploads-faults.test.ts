@@ -25,8 +25,8 @@ async function open() {
   }
 }
 
-/** A folder of the blobs that is not one for a while: every way into it is an error of the disk. */
-async function lose({ dir }: TestServer, folder: 'staged' | 'kept') {
+/** Makes the folder of blobs unusable, so that every access to it is a disk error. */
+async function breakFolder({ dir }: TestServer, folder: 'staged' | 'kept') {
   const [there, aside] = [join(dir, 'blobs', folder), join(dir, 'aside')]
   await rename(there, aside)
   await writeFile(there, 'not a folder')
@@ -44,13 +44,13 @@ async function reserved({ app }: TestServer) {
   return reservedBytes
 }
 
-test('where the disk makes no room, createUpload fails whole, and the same key may be tried again', async () => {
+test('createUpload fails as a whole if the disk is unusable, and the same key can be retried', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
-  // Where bytes will come, room is made with the first of them.
+  // The file is created when the first bytes arrive.
   const input = { workspaceId, name: 'a', size: 0, idempotencyKey: 'k' }
   const later = await createUpload(holdall, { workspaceId, name: 'later', size: 5 })
-  const repair = await lose(holdall, 'staged')
+  const repair = await breakFolder(holdall, 'staged')
   expect((await tusOf(holdall).patch(later.url, 0, 'bytes')).status).toBe(500)
   expect(await attempt(holdall, 'createUpload', input, 'upload { id }')).toMatchObject({
     code: 'STORAGE_ERROR',
@@ -62,7 +62,7 @@ test('where the disk makes no room, createUpload fails whole, and the same key m
   expect((await tusOf(holdall).patch(later.url, 0, 'bytes')).status).toBe(204)
 })
 
-test('F1: what died between its row and its place for bytes takes them all the same', async () => {
+test('F1: an upload whose process died between row and file accepts all bytes', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = async (name: string, size: number, more = {}) => {
@@ -82,12 +82,12 @@ test('F1: what died between its row and its place for bytes takes them all the s
   }
 })
 
-test('where the disk takes no bytes, PATCH says so, HEAD tells the offset, and it goes on from there', async () => {
+test('if the disk is unusable PATCH reports it, HEAD returns the offset, and the upload can be resumed', async () => {
   await using here = await open()
   const { holdall, workspaceId, tus } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
   await sendBytes(holdall, made, 'hello')
-  const repair = await lose(holdall, 'staged')
+  const repair = await breakFolder(holdall, 'staged')
   const response = await tus.patch(made.url, 5, ' world')
   expect([response.status, await response.json()]).toMatchObject([500, { code: 'STORAGE_ERROR' }])
   expect(await tus.offset(made.url)).toBe(5)
@@ -97,7 +97,7 @@ test('where the disk takes no bytes, PATCH says so, HEAD tells the offset, and i
   expect((await download(holdall, file.id)).toString()).toBe('hello world')
 })
 
-test('bytes that were acknowledged and are gone are never made up', async () => {
+test('lost bytes are never replaced by others', async () => {
   await using here = await open()
   const { holdall, workspaceId, tus } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 11 })
@@ -107,12 +107,12 @@ test('bytes that were acknowledged and are gone are never made up', async () => 
   expect(await tus.offset(made.url)).toBe(5)
 })
 
-test('where the bytes cannot be kept, the confirm fails, is written down, and can be tried again', async () => {
+test('if the bytes cannot be committed, the confirm fails, is recorded, and can be retried', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
   await sendBytes(holdall, made, 'hello')
-  const repair = await lose(holdall, 'kept')
+  const repair = await breakFolder(holdall, 'kept')
   const answer = await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   expect(answer).toMatchObject({ code: 'STORAGE_ERROR', retryable: true })
   const query =
@@ -129,7 +129,7 @@ test('where the bytes cannot be kept, the confirm fails, is written down, and ca
   expect((await download(holdall, file.id)).toString()).toBe('hello')
 })
 
-test('HEAD is never answered 5xx: clients would throw the upload away', async () => {
+test('HEAD is never 5xx, because clients would give the upload up', async () => {
   await using here = await open()
   const { holdall, workspaceId, tus } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
@@ -140,20 +140,20 @@ test('HEAD is never answered 5xx: clients would throw the upload away', async ()
   expect((await tus.patch(made.url, 0, 'hello')).status).toBe(500)
 })
 
-test('F17: who has lost the lease writes nothing down', async () => {
+test('F17: a writer that has lost its lease changes nothing', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
   const ctx = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
   const first = await takeLease(ctx, made.id)
   const second = await takeLease(ctx, made.id)
-  if (!first || !second) throw new Error('the upload is there')
+  if (!first || !second) throw new Error('the upload exists')
   expect(await commitOffset(ctx, first, 3)).toBe(null)
   expect(await commitOffset(ctx, second, 4)).toMatchObject({ offset: 4, status: 'RECEIVING' })
   expect(await commitOffset(ctx, second, 5)).toBe(null)
 })
 
-test('bytes of the wrong length never become a file, also where they lie beyond the offset', async () => {
+test('bytes of the wrong length never become a file, also beyond the offset', async () => {
   await using here = await open()
   const { holdall, workspaceId, tus } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a' })

@@ -18,14 +18,14 @@ import { rawPatch, tusOf } from '../support/tus.ts'
 const MIB = 1024 * 1024
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** None where not even the first one got there. */
+/** None if not even the first one arrived. */
 const stagedBytes = (dir: string, { id }: UploadHandle) =>
   readFile(join(dir, 'blobs/staged', id)).catch((error) => {
     if (error.code === 'ENOENT') return Buffer.of()
     throw error
   })
 
-test('killed eight times, while bytes arrive and around confirm: every file is whole and there once, and usage is exact', async () => {
+test('killed eight times, while bytes arrive and around confirm: every file exists once and is whole, and usage is exact', async () => {
   await using process = await openProcess()
   const { holdall, dir, start, kill } = process
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -43,7 +43,7 @@ test('killed eight times, while bytes arrive and around confirm: every file is w
     await confirmUpload(holdall, { uploadId: upload.id })
   }
 
-  // While bytes arrive, at four moments; in the second half also after a first piece that was answered.
+  // While bytes arrive, at four moments; in the second half also after a confirmed first piece.
   for (const [round, ms] of [2, 15, 40, 90].entries()) {
     const { bytes, upload } = await create(`bytes-${round}`)
     const answered = round < 2 ? 0 : await sendBytes(holdall, upload, bytes.subarray(0, 5 * MIB))

@@ -51,7 +51,7 @@ type Here = Awaited<ReturnType<typeof open>>
 
 const codeOf = ({ code }: { code?: string }) => code ?? 'made'
 
-/** How many are unfinished, and what is reserved for them, by the rows. */
+/** The number of unfinished uploads and their reservation, from the rows. */
 async function held({ holdall }: Here) {
   const { db } = holdall.app
   const rows = await db.selectFrom('uploads').select(['status', 'reservedBytes']).execute()
@@ -59,8 +59,8 @@ async function held({ holdall }: Here) {
   return { uploads: open.length, bytes: open.reduce((sum, row) => sum + row.reservedBytes, 0) }
 }
 
-describe('S26: one user has so many unfinished uploads, and no more', () => {
-  test('by whichever door they come; the refusal says what to do', async () => {
+describe('S26: the number of unfinished uploads of a user is limited', () => {
+  test('over all endpoints; the error says what to do', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '3' })
     const { holdall, create, post, form, workspaceId } = here
     const first = await create({ idempotencyKey: 'first' })
@@ -93,10 +93,10 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
       const { status, headers, body } = await form('hi', {}, options)
       expect([status, headers.get('retry-after'), body.code]).toEqual([429, '60', 'RATE_LIMITED'])
     }
-    // What was made before is answered as before.
+    // Existing uploads are returned as before.
     expect((await create({ idempotencyKey: 'first' })).upload.id).toBe(first.upload.id)
     expect(await held(here)).toEqual({ uploads: 3, bytes: 6 })
-    // What was refused has left no bytes behind.
+    // Refused uploads have left no bytes behind.
     const staged = await Array.fromAsync(holdall.app.blobs.list('staged'))
     expect(staged.filter(({ size }) => size > 0)).toEqual([])
   })
@@ -123,12 +123,12 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
       'RATE_LIMITED',
     ])
     expect(await held(here)).toEqual({ uploads: 0, bytes: 0 })
-    // Each by itself, and several at the same moment.
+    // Each by itself, and several concurrently.
     expect((await batch('BEST_EFFORT')).sort()).toEqual(['RATE_LIMITED', 'made', 'made'])
     expect(await held(here)).toEqual({ uploads: 2, bytes: 4 })
   })
 
-  test('a place comes free by confirm, cancel, expiry and bytes that are wrong; not by sending', async () => {
+  test('confirm, cancel, expiry and wrong bytes end an upload; receiving all bytes does not', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '1' })
     const { holdall, create, form } = here
     const { upload } = await create()
@@ -150,14 +150,14 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     expect(codeOf(await create())).toBe('made')
     expect(codeOf(await create())).toBe('RATE_LIMITED')
     expect(await here.expire()).toBe(1)
-    // A form has its upload for itself alone, and is over with it.
+    // A form has its own upload, which ends with it.
     for (let i = 0; i < 3; i++) expect((await form()).status).toBe(201)
     const query = `?workspaceId=${here.workspaceId}`
     for (let i = 0; i < 3; i++) expect((await form('hi', {}, { query })).status).toBe(201)
     expect(codeOf(await create())).toBe('made')
   })
 
-  test('another user is not held back, nor by what is in another workspace of one’s own', async () => {
+  test('without affecting other users, or other workspaces of the same user', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '1' })
     const { token } = await invite(here.holdall, here.workspaceId)
     expect(codeOf(await here.create())).toBe('made')
@@ -169,7 +169,7 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     await expect(uploadFile(here.holdall, file)).rejects.toThrow('RATE_LIMITED')
   })
 
-  test('parts can be joined where no more can be begun', async () => {
+  test('parts can be joined at the limit', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '2' })
     const { holdall, post, tus, workspaceId } = here
     const part = async (bytes: string) => {
@@ -189,7 +189,7 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
     expect([(await post()).status, (await post()).status]).toEqual([201, 201])
   })
 
-  test('fifty at the same moment, in two workspaces and by three doors, fill it and not more', async () => {
+  test('fifty concurrent requests, in two workspaces and by three endpoints, reach it and do not exceed it', async () => {
     const here = await open({ MAX_OPEN_UPLOADS: '20' })
     const { id: other } = await createWorkspace(here.holdall)
     const begin = [
@@ -207,10 +207,10 @@ describe('S26: one user has so many unfinished uploads, and no more', () => {
   })
 })
 
-describe('S26: the unfinished uploads of one user hold so many bytes, and no more', () => {
+describe('S26: the reserved bytes of the unfinished uploads of a user are limited', () => {
   const limits = { MAX_RESERVED_BYTES: '1000', MAX_UPLOAD_BYTES: '1000' }
 
-  test('whatever quota there is; they come free again', async () => {
+  test('independently of the quota; they are released in the same ways', async () => {
     const here = await open(limits)
     const { holdall, create, post, form } = here
     const large = await create({ size: 900 })
@@ -235,7 +235,7 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
     expect(codeOf(await create({ size: 1000 }))).toBe('made')
   })
 
-  test('a length that comes later does not get around it, and what came is kept', async () => {
+  test('also for deferred lengths, and received bytes are kept', async () => {
     const here = await open(limits)
     const { create, tus, holdall } = here
     const unknown = async () => (await create({ size: null })).upload
@@ -253,7 +253,7 @@ describe('S26: the unfinished uploads of one user hold so many bytes, and no mor
     expect((await confirmUpload(holdall, { uploadId: other.id })).size).toBe(401)
   })
 
-  test('fifty at the same moment, in two workspaces, new ones and such as grow, never exceed it', async () => {
+  test('fifty concurrent requests, in two workspaces, new and growing, never exceed it', async () => {
     const here = await open(limits)
     const { id: other } = await createWorkspace(here.holdall)
     const places = [here.workspaceId, other]

@@ -12,7 +12,7 @@ import {
   sendBytes,
   uploadFile,
 } from '../support/client.ts'
-import { giveToken, invite, unbind } from '../support/people.ts'
+import { createToken, invite, unbindToken } from '../support/people.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
@@ -39,7 +39,7 @@ async function usage(holdall: TestServer, id: string) {
   return (await holdall.ask(query, { id })).workspace.usage
 }
 
-test('the main job: bytes in three pieces with a question between, an early confirm refused, then a file', async () => {
+test('resumes an interrupted upload in three pieces, refuses an early confirm, and creates the file', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const text = 'one two three'
@@ -103,7 +103,7 @@ test('the main job: bytes in three pieces with a question between, an early conf
   })
 })
 
-test('a file without a byte is a file', async () => {
+test('an empty file is a file', async () => {
   await using here = await open()
   const made = await createUpload(here.holdall, {
     workspaceId: here.workspaceId,
@@ -116,7 +116,7 @@ test('a file without a byte is a file', async () => {
   expect((await download(here.holdall, file.id)).length).toBe(0)
 })
 
-test('a length that nobody knew is known in the end', async () => {
+test('a deferred length can be declared at the end', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'stream' })
@@ -131,7 +131,7 @@ test('a length that nobody knew is known in the end', async () => {
   expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 11 })
 })
 
-test('the same idempotencyKey gives the same upload for a day, and reserves once', async () => {
+test('the same idempotencyKey returns the same upload for a day, and reserves once', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using here = await open({}, { now: () => now, env: { UPLOAD_TTL_HOURS: '100' } })
   const { holdall, workspaceId } = here
@@ -145,7 +145,7 @@ test('the same idempotencyKey gives the same upload for a day, and reserves once
   expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 10 })
 })
 
-test('where no folder is named, autoFile finds one by the name', async () => {
+test('without a folder, autoFile selects one by the name', async () => {
   await using here = await open({ autoFile: true })
   const { holdall, workspaceId } = here
   const places = {
@@ -168,7 +168,7 @@ test('where no folder is named, autoFile finds one by the name', async () => {
   ).toBe('h.png')
 })
 
-test('a path goes below the folder that is named, and a folder goes where it was moved in the meantime', async () => {
+test('a path is relative to the named folder, and the folder may be moved meanwhile', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const folder = await createFolder(holdall, { workspaceId, name: 'data' })
@@ -194,8 +194,8 @@ test('createUpload refuses what cannot become a file, and leaves nothing behind'
   const elsewhere = await createFolder(holdall, { workspaceId: foreign, name: 'there' })
   const { id: fileId } = await uploadFile(holdall, { workspaceId, name: 'taken.txt', bytes: 'x' })
   const viewer = await invite(holdall, workspaceId, 'VIEWER')
-  const narrow = await giveToken(holdall, { scopes: ['FILES_READ'] })
-  const stranger = await giveToken(holdall, { workspaceId: foreign })
+  const narrow = await createToken(holdall, { scopes: ['FILES_READ'] })
+  const stranger = await createToken(holdall, { workspaceId: foreign })
   const before = await holdall.app.db.selectFrom('uploads').selectAll().execute()
   const cases: [object, object, { token?: string }?][] = [
     [{ size: 1001 }, { code: 'FILE_TOO_LARGE', path: ['size'] }],
@@ -242,7 +242,7 @@ test('S26, F12: uploads that fit one by one never exceed the quota together', as
   expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 90 })
 })
 
-test('S26: a length that is not known yet does not get around the quota', async () => {
+test('S26: deferred lengths do not evade the quota', async () => {
   await using here = await open({ quotaBytes: 10 })
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a' })
@@ -256,7 +256,7 @@ test('S26: a length that is not known yet does not get around the quota', async 
   expect((await confirmUpload(holdall, { uploadId: made.id })).size).toBe(10)
 })
 
-test('F11: fifty confirms at the same moment give one file', async () => {
+test('F11: fifty concurrent confirms create one file', async () => {
   await using here = await open()
   const { holdall, workspaceId, rootId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a.bin', size: 5 })
@@ -279,7 +279,7 @@ test.each([
   ['RENAME', { files: 10, versions: 1, conflicts: 0 }],
   ['NEW_VERSION', { files: 1, versions: 10, conflicts: 0 }],
   ['REPLACE', { files: 1, versions: 1, conflicts: 0 }],
-])('ten confirms of one name at the same moment, %s', async (onConflict, expected) => {
+])('ten concurrent confirms of one name, %s', async (onConflict, expected) => {
   await using here = await open()
   const { holdall, workspaceId, rootId } = here
   const made = await Promise.all(
@@ -297,7 +297,7 @@ test.each([
   expect({ files, versions, conflicts }).toEqual(expected)
 })
 
-test('a confirm that failed over a name can be tried again', async () => {
+test('a confirm that failed on a name conflict can be retried', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 3 })
@@ -319,7 +319,7 @@ test('a confirm that failed over a name can be tried again', async () => {
   expect(await usage(holdall, workspaceId)).toMatchObject({ reservedBytes: 0, currentBytes: 6 })
 })
 
-test('bytes that are not the announced ones never become a file', async () => {
+test('bytes that differ from the declared hash never become a file', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, {
@@ -353,13 +353,13 @@ test('bytes that are not the announced ones never become a file', async () => {
   ])
 })
 
-test('who confirms may say what they have sent: a wrong word is refused, a right one is taken later', async () => {
+test('confirm can declare a hash: a wrong one is refused, a right one is accepted later', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a.txt', size: 3 })
   await sendBytes(holdall, made, 'yes')
-  const confirm = (said: object) =>
-    attempt(holdall, 'confirmUpload', { uploadId: made.id, ...said }, 'file { size }')
+  const confirm = (declared: object) =>
+    attempt(holdall, 'confirmUpload', { uploadId: made.id, ...declared }, 'file { size }')
   expect(await confirm({ size: 4 })).toMatchObject({ code: 'SIZE_MISMATCH', path: ['size'] })
   expect(await confirm({ sha256: sha256('no') })).toMatchObject({
     code: 'CHECKSUM_MISMATCH',
@@ -391,7 +391,7 @@ test('a new version, by versionOf and with a comment', async () => {
   })
 })
 
-test('the same content confirmed twice is stored once', async () => {
+test('equal content confirmed twice is stored once', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const first = await uploadFile(holdall, { workspaceId, name: 'a', bytes: 'same' })
@@ -401,7 +401,7 @@ test('the same content confirmed twice is stored once', async () => {
   expect((await download(holdall, first.id)).equals(await download(holdall, second.id))).toBe(true)
 })
 
-test('what was stored before a restart is hashed once more', async () => {
+test('bytes received before a restart are hashed again', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, {
@@ -417,7 +417,7 @@ test('what was stored before a restart is hashed once more', async () => {
   expect((await confirmUpload(holdall, { uploadId: made.id })).sha256).toBe(sha256('helloworld'))
 })
 
-test('S26: a cancelled upload gives its room back, and stays cancelled', async () => {
+test('S26: a cancelled upload releases its room, and stays cancelled', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 10 })
@@ -437,7 +437,7 @@ test('S26: a cancelled upload gives its room back, and stays cancelled', async (
   expect(await cancel(done.id)).toMatchObject({ code: 'INVALID_STATE' })
 })
 
-test('an upload is its maker’s own, also for those who may write in the workspace', async () => {
+test('an upload belongs to its creator, even among users with write access', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
@@ -457,7 +457,7 @@ test('an upload is its maker’s own, also for those who may write in the worksp
   expect(await upload(holdall, made.id, { token: stranger })).toBe(null)
 })
 
-test('a role that is taken away in the middle of an upload ends it', async () => {
+test('a role that is removed during an upload ends it', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const editor = await invite(holdall, workspaceId)
@@ -470,7 +470,7 @@ test('a role that is taken away in the middle of an upload ends it', async () =>
   expect(
     await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }', editor),
   ).toMatchObject({ code: 'FORBIDDEN' })
-  await unbind(holdall, editor.tokenId)
+  await unbindToken(holdall, editor.tokenId)
   await attempt(holdall, 'removeMember', input, 'member { role }')
   expect((await tus.patch(made.url, 5, 'world', {}, editor.token)).status).toBe(404)
   const own = { tokenId: editor.tokenId }
@@ -479,7 +479,7 @@ test('a role that is taken away in the middle of an upload ends it', async () =>
   expect([revoked.status, revoked.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
 })
 
-test('a folder that went to the trash takes no file, and takes it after its return', async () => {
+test('a trashed folder accepts no file, and accepts it after its restore', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const folder = await createFolder(holdall, { workspaceId, name: 'data' })
@@ -498,7 +498,7 @@ test('a folder that went to the trash takes no file, and takes it after its retu
   expect(await confirm()).toMatchObject({ file: { path: 'data/a' } })
 })
 
-test('the uploads of a workspace, newest first, by their status', async () => {
+test('lists the uploads of a workspace, newest first, by status', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using here = await open({}, { now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
   const { holdall, workspaceId } = here

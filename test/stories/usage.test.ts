@@ -12,8 +12,8 @@ import {
 } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** Several seconds by itself, more on a machine that has other things to do. */
-const patience = { timeout: 90_000 }
+/** Takes several seconds, and more on a busy machine. */
+const timeout = { timeout: 90_000 }
 let holdall: TestServer
 beforeAll(async () => {
   holdall = await startTestServer()
@@ -22,7 +22,7 @@ afterAll(() => holdall[Symbol.asyncDispose]())
 
 type EntryRow = Row<'entries'>
 type Place = { id: string; rootId: string }
-/** One thing that somebody does: what it is done to, and how, by numbers that are cut to what there is. */
+/** One operation; its numbers, modulo what exists, select its entries and variant. */
 type Step = { name: keyof typeof steps; n: number; m: number }
 
 const names = ['a', 'A', 'b', 'c.csv', 'C.csv', 'd.png']
@@ -33,7 +33,7 @@ const pick = <T>(from: readonly T[], n: number): T => {
   if (picked === undefined) throw new Nothing()
   return picked
 }
-/** There is nothing (any more) to do this to. */
+/** There is no entry for this operation. */
 class Nothing extends Error {}
 
 const entriesIn = ({ id }: Place) =>
@@ -57,7 +57,7 @@ const uploadsIn = ({ id }: Place) =>
 const blobsIn = ({ id }: Place) =>
   holdall.app.db.selectFrom('blobs').selectAll().where('workspaceId', '=', id).execute()
 
-/** Whatever a typed error says is an answer; anything else fails the test. */
+/** A typed error is a valid result; anything else fails the test. */
 const doing = (name: string, input: object) => attempt(holdall, name, { ...input }, '__typename')
 
 async function send(input: object, bytes: string) {
@@ -224,7 +224,7 @@ async function recount(place: Place) {
 
 const sum = (rows: { size: number }[]) => rows.reduce((all, { size }) => all + size, 0)
 
-async function totalsSaid(ids: string[]) {
+async function reportedTotals(ids: string[]) {
   const query = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Folder {
     id totals { bytes fileCount folderCount } } } }`
   const pages = Array.from({ length: Math.ceil(ids.length / 100) }, (_, i) =>
@@ -237,7 +237,7 @@ async function totalsSaid(ids: string[]) {
 async function expectExact(place: Place) {
   const counted = await recount(place)
   expect(await usageOf(holdall, place.id)).toEqual(counted.usage)
-  expect(await totalsSaid(counted.totals.map(({ id }) => id))).toEqual(counted.totals)
+  expect(await reportedTotals(counted.totals.map(({ id }) => id))).toEqual(counted.totals)
   const rows = await entriesIn(place)
   const placed = rows.flatMap(({ id, kind, parentId, path, pathKey, trashRootId }) =>
     kind === 'folder' && parentId ? { id, path, pathKey, trashRootId } : [],
@@ -257,13 +257,13 @@ async function expectExact(place: Place) {
 }
 
 /**
- * Each blob that is referred to has its bytes, and no other has once the jobs have run; but for those of an upload that was
- * refused when it was confirmed, which can be confirmed again.
+ * Each referenced blob has its bytes, and after the jobs no other blob exists, except for those of an
+ * upload whose confirm was refused, which can be repeated.
  */
 async function expectBytes() {
   await holdall.app.jobs.runDue()
   const { db, blobs } = holdall.app
-  // Of an upload that failed after its bytes were there they are the sweeper's, which puts them in quarantine.
+  // Bytes of an upload that failed after they had arrived are quarantined by the sweeper.
   const waiting = await db
     .selectFrom('uploads')
     .select('id')
@@ -282,33 +282,29 @@ async function expectBytes() {
   )
 }
 
-test(
-  'after whatever was done, all figures are what a count of the rows gives',
-  patience,
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 50, maxLength: 70, size: 'max' }),
-        async (story) => {
-          const { id, root } = await createWorkspace(holdall)
-          const place = { id, rootId: root.id }
-          for (const step of story) await perform(step, place)
-          await expectExact(place)
-        },
-      ),
-      { numRuns: 10, endOnFailure: true },
-    )
-    await expectBytes()
-  },
-)
+test('after random operations all figures equal a count of the rows', timeout, async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 50, maxLength: 70, size: 'max' }),
+      async (steps) => {
+        const { id, root } = await createWorkspace(holdall)
+        const place = { id, rootId: root.id }
+        for (const step of steps) await perform(step, place)
+        await expectExact(place)
+      },
+    ),
+    { numRuns: 10, endOnFailure: true },
+  )
+  await expectBytes()
+})
 
-test('also when four things are done at a time', patience, async () => {
+test('also with four concurrent operations', timeout, async () => {
   const atOnce = fc.array(step, { minLength: 4, maxLength: 4 })
   await fc.assert(
-    fc.asyncProperty(fc.array(atOnce, { minLength: 14, maxLength: 16 }), async (story) => {
+    fc.asyncProperty(fc.array(atOnce, { minLength: 14, maxLength: 16 }), async (steps) => {
       const { id, root } = await createWorkspace(holdall)
       const place = { id, rootId: root.id }
-      for (const four of story) await Promise.all(four.map((step) => perform(step, place)))
+      for (const four of steps) await Promise.all(four.map((step) => perform(step, place)))
       await expectExact(place)
     }),
     { numRuns: 6, endOnFailure: true },
@@ -316,7 +312,7 @@ test('also when four things are done at a time', patience, async () => {
   await expectBytes()
 })
 
-test('what a quota leaves is what is neither used nor reserved', async () => {
+test('the rest of a quota is what is neither used nor reserved', async () => {
   const { id } = await createWorkspace(holdall, { quotaBytes: 100 })
   const place = { id, rootId: '' }
   await send({ workspaceId: id, name: '1.bin' }, 'x'.repeat(30))

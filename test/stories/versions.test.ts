@@ -16,7 +16,7 @@ import {
   uploadFile,
   usageOf,
 } from '../support/client.ts'
-import { refused } from '../support/refusals.ts'
+import { expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 let holdall: TestServer
@@ -72,7 +72,7 @@ const weights = async () => {
   return [currentBytes, olderVersionBytes, trashedBytes, storedBytes]
 }
 
-test('an upload over a name is the next version of the file that is there', async () => {
+test('an upload over a name is the next version of the existing file', async () => {
   const first = await upload('one')
   const second = await upload('two!', { name: 'DATA.csv' })
   expect(second).toMatchObject({ id: first.id, name: 'data.csv', size: 4, revision: 2 })
@@ -85,7 +85,7 @@ test('an upload over a name is the next version of the file that is there', asyn
   expect(await weights()).toEqual([4, 3, 0, 7])
 })
 
-test('an upload of versionOf becomes one wherever the file has gone, with a comment', async () => {
+test('an upload with versionOf becomes a version wherever the file has moved, with a comment', async () => {
   const file = await upload('one')
   const more = { versionOf: file.id, size: 4, name: 'another name.txt', workspaceId }
   const open = await createUpload(holdall, more)
@@ -98,7 +98,7 @@ test('an upload of versionOf becomes one wherever the file has gone, with a comm
   expect((await versionsOf(file))[0]).toMatchObject({ number: 2, comment: 'measured again' })
 })
 
-test('a version says what it is and gives its own bytes', async () => {
+test('a version has its own properties and bytes', async () => {
   const file = await three()
   const id = await versionId(file, 1)
   const query = `query ($id: ID!) { node(id: $id) { ... on FileVersion {
@@ -119,7 +119,7 @@ test('a version says what it is and gives its own bytes', async () => {
   ])
 })
 
-test('versions come in pages, newest first', async () => {
+test('versions are listed in pages, newest first', async () => {
   const file = await three()
   const page = async (args: string) => {
     const fields = `... on File { versions(${args}) { nodes { number } totalCount
@@ -136,7 +136,7 @@ test('versions come in pages, newest first', async () => {
   expect(second).toMatchObject({ nodes: [{ number: 1 }], pageInfo: { hasNextPage: false } })
 })
 
-test('F13: fifty versions confirmed at once are fifty versions of one file', async () => {
+test('F13: fifty versions confirmed concurrently are fifty versions of one file', async () => {
   const file = await upload('first')
   const opened = await Promise.all(
     Array.from({ length: 50 }, (_, i) =>
@@ -173,7 +173,7 @@ describe('restoreVersion', () => {
     expect(await weights()).toEqual([3, 12, 0, 12])
   })
 
-  test('brings the type and the kind of the bytes back', async () => {
+  test('restores the type and the kind of the bytes', async () => {
     const file = await upload('a,b')
     const png = Buffer.from(
       '89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489',
@@ -195,21 +195,21 @@ describe('restoreVersion', () => {
     ])
   })
 
-  test('with an expectedRevision refuses what somebody else has changed since', async () => {
+  test('with an expectedRevision rejects a stale revision', async () => {
     const file = await three()
     const input = { versionId: await versionId(file, 1), expectedRevision: 2 }
-    expect(await refused(holdall, 'restoreVersion', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'restoreVersion', input)).toMatchObject({
       code: 'STALE_REVISION',
       actualRevision: 3,
     })
   })
 
-  test('needs room for the bytes', async () => {
+  test('requires room for the bytes', async () => {
     const file = await three()
     const quotaBytes = 14
     await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, 'workspace { id }')
     const input = { versionId: await versionId(file, 1) }
-    expect(await refused(holdall, 'restoreVersion', input)).toMatchObject({
+    expect(await expectRefused(holdall, 'restoreVersion', input)).toMatchObject({
       code: 'QUOTA_EXCEEDED',
       neededBytes: 3,
     })
@@ -217,7 +217,7 @@ describe('restoreVersion', () => {
 })
 
 describe('deleteVersion', () => {
-  test('forgets an older version and its bytes', async () => {
+  test('deletes an older version and its bytes', async () => {
     const file = await three()
     const id = await versionId(file, 2)
     const link = (
@@ -234,7 +234,7 @@ describe('deleteVersion', () => {
     expect(await totalsOf(holdall, root)).toEqual({ bytes: 5, fileCount: 1, folderCount: 0 })
   })
 
-  test('keeps bytes that another version has, and never gives a number twice', async () => {
+  test('keeps bytes that another version has, and never reuses a number', async () => {
     const file = await upload('same')
     await upload('other')
     await upload('same')
@@ -249,34 +249,38 @@ describe('deleteVersion', () => {
 
   test('refuses the current version', async () => {
     const file = await three()
-    expect(await refused(holdall, 'deleteVersion', { versionId: file.version.id })).toMatchObject({
+    expect(
+      await expectRefused(holdall, 'deleteVersion', { versionId: file.version.id }),
+    ).toMatchObject({
       code: 'INVALID_STATE',
       state: 'CURRENT',
     })
   })
 })
 
-test('in the trash versions neither change nor are they given out', async () => {
+test('versions of a trashed file neither change nor can be downloaded', async () => {
   const file = await three()
   const old = await versionId(file, 1)
   await trashEntries(holdall, file)
   expect(await weights()).toEqual([0, 0, 12, 12])
   for (const name of ['restoreVersion', 'deleteVersion']) {
-    expect(await refused(holdall, name, { versionId: old })).toMatchObject({ state: 'TRASHED' })
+    expect(await expectRefused(holdall, name, { versionId: old })).toMatchObject({
+      state: 'TRASHED',
+    })
   }
   const next = { workspaceId, versionOf: file.id, name: 'x', size: 1 }
-  expect(await refused(holdall, 'createUpload', next)).toMatchObject({ state: 'TRASHED' })
+  expect(await expectRefused(holdall, 'createUpload', next)).toMatchObject({ state: 'TRASHED' })
   expect(await bytesOf(old)).toBe('404')
   await batchDone(holdall, 'restoreEntries', { entryIds: [file.id] })
   expect(await weights()).toEqual([5, 7, 0, 12])
   expect(await bytesOf(old)).toBe('one')
 })
 
-test('what is no version is not found', async () => {
+test('an unknown version is not found', async () => {
   const file = await upload('one')
   for (const id of [`ver_${'0'.repeat(32)}`, file.id, 'x']) {
     for (const name of ['restoreVersion', 'deleteVersion']) {
-      expect(await refused(holdall, name, { versionId: id })).toMatchObject({
+      expect(await expectRefused(holdall, name, { versionId: id })).toMatchObject({
         code: 'NOT_FOUND',
         id,
       })

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { apiScopes } from '../../src/context.ts'
 import { act, attempt, createFolder, uploadFile } from '../support/client.ts'
-import { giveToken, invite } from '../support/people.ts'
-import { problemOf, refused } from '../support/refusals.ts'
+import { createToken, invite } from '../support/people.ts'
+import { errorOf, expectRefused } from '../support/refusals.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const START = Date.parse('2025-06-01T09:00:00.000Z')
@@ -38,7 +38,7 @@ const named = (message: string, ...path: string[]) => ({
 })
 
 describe('createWorkspace', () => {
-  test('makes one with its root folder, whose OWNER one is', async () => {
+  test('creates one with its root folder, and the viewer as OWNER', async () => {
     const workspace = await make({ name: ' Plate scans 2025 ', description: 'Raw and processed' })
     expect(workspace).toEqual({
       id: expect.stringMatching(/^ws_/),
@@ -56,7 +56,7 @@ describe('createWorkspace', () => {
     expect(await look({ id: workspace.id })).toMatchObject({ viewerRole: 'OWNER' })
   })
 
-  test('takes all that can be said of one', async () => {
+  test('takes every input field', async () => {
     const input = { slug: 'mine', visibility: 'PUBLIC', trashRetentionDays: 0, autoFile: true }
     expect(await make({ ...input, quotaBytes: 0 })).toMatchObject({
       ...input,
@@ -75,18 +75,18 @@ describe('createWorkspace', () => {
     expect((await make({ name })).slug).toBe(slug)
   })
 
-  test('refuses a slug that is taken, and gives the same name another one', async () => {
+  test('refuses a taken slug, and gives a second workspace of one name another slug', async () => {
     const first = await make({ name: 'Lab' })
-    expect(await refused(holdall, 'createWorkspace', { name: 'Other', slug: 'lab' })).toMatchObject(
-      named('this slug is taken', 'slug'),
-    )
+    expect(
+      await expectRefused(holdall, 'createWorkspace', { name: 'Other', slug: 'lab' }),
+    ).toMatchObject(named('this slug is taken', 'slug'))
     const second = await make({ name: 'Lab' })
     expect([first.slug, second.slug]).toEqual(['lab', expect.stringMatching(/^lab-[0-9a-f]{8}$/)])
     const long = [await make({ name: 'x'.repeat(99) }), await make({ name: 'x'.repeat(99) })]
     expect(long[1].slug).toMatch(/^x{50}-[0-9a-f]{8}$/)
   })
 
-  test('of one name ten times at once makes ten', async () => {
+  test('ten times concurrently with one name creates ten', async () => {
     const made = await Promise.all(Array.from({ length: 10 }, () => make({ name: 'Same' })))
     expect(new Set(made.map(({ slug }) => slug)).size).toBe(10)
   })
@@ -109,15 +109,15 @@ describe('createWorkspace', () => {
       { trashRetentionDays: 3651 },
       named('0 (never purged automatically) to 3650', 'trashRetentionDays'),
     ],
-  ])('refuses %j', async (input, error) => {
-    expect(await refused(holdall, 'createWorkspace', { name: 'Lab', ...input })).toMatchObject(
-      error,
-    )
+  ])('rejects %j', async (input, error) => {
+    expect(
+      await expectRefused(holdall, 'createWorkspace', { name: 'Lab', ...input }),
+    ).toMatchObject(error)
   })
 
-  test('says all that is wrong at once', async () => {
+  test('reports all errors at once', async () => {
     const input = { name: '', slug: 'No', trashRetentionDays: -1 }
-    const { issues } = await refused(holdall, 'createWorkspace', input)
+    const { issues } = await expectRefused(holdall, 'createWorkspace', input)
     expect(issues.map(({ path }: { path: string[] }) => path)).toEqual([
       ['name'],
       ['slug'],
@@ -125,10 +125,12 @@ describe('createWorkspace', () => {
     ])
   })
 
-  test('needs WORKSPACES_WRITE', async () => {
+  test('requires WORKSPACES_WRITE', async () => {
     const scopes = apiScopes.filter((scope) => scope !== 'WORKSPACES_WRITE')
-    const { secret: token } = await giveToken(holdall, { scopes })
-    expect(await refused(holdall, 'createWorkspace', { name: 'Lab' }, { token })).toMatchObject({
+    const { secret: token } = await createToken(holdall, { scopes })
+    expect(
+      await expectRefused(holdall, 'createWorkspace', { name: 'Lab' }, { token }),
+    ).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: ['WORKSPACES_WRITE'],
       requiredRole: null,
@@ -137,7 +139,7 @@ describe('createWorkspace', () => {
 })
 
 describe('updateWorkspace', () => {
-  test('changes what is given and nothing else', async () => {
+  test('changes the given fields and nothing else', async () => {
     const workspace = await make({ description: 'old', quotaBytes: 5, autoFile: true })
     const workspaceId = workspace.id
     const renamed = await update({ workspaceId, name: ' Lab 2 ' })
@@ -153,12 +155,12 @@ describe('updateWorkspace', () => {
       ...changed,
       usage: { quotaBytes: null, remainingBytes: null },
     })
-    // A name, a visibility and a retention there always are: null leaves them.
+    // Name, visibility and retention always exist: null leaves them.
     const nothing = { name: null, visibility: null, trashRetentionDays: null, autoFile: null }
     expect(await update({ workspaceId, ...nothing })).toMatchObject({ ...changed, name: 'Lab 2' })
   })
 
-  test('writes down what it has changed, and nothing where there was nothing to change', async () => {
+  test('logs its changes, and nothing if nothing changed', async () => {
     const { id: workspaceId } = await make({ quotaBytes: 5 })
     const changes = async () => {
       const query = `query ($id: ID!) { workspace(by: { id: $id }) {
@@ -175,14 +177,14 @@ describe('updateWorkspace', () => {
     expect(syncCursor).not.toBe(before.syncCursor)
   })
 
-  test('takes a quota below what is used: what is there stays, nothing more comes', async () => {
+  test('accepts a quota below the usage: files stay, and new bytes are refused', async () => {
     const { id: workspaceId } = await make({ quotaBytes: 100 })
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
     const smaller = await update({ workspaceId, quotaBytes: 50 })
     expect(smaller.usage).toEqual({ quotaBytes: 50, remainingBytes: 0 })
     expect((await holdall.http(`/download/${file.id}`)).status).toBe(200)
     const upload = { workspaceId, name: 'b.txt', size: 1 }
-    expect(await refused(holdall, 'createUpload', upload)).toMatchObject({
+    expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject({
       __typename: 'QuotaExceededError',
       neededBytes: 1,
       usage: { quotaBytes: 50, remainingBytes: 0, currentBytes: 60 },
@@ -192,22 +194,24 @@ describe('updateWorkspace', () => {
     await uploadFile(holdall, { workspaceId, name: 'b.txt', bytes: 'x' })
   })
 
-  test('is for the OWNER, with WORKSPACES_WRITE', async () => {
+  test('requires an OWNER with WORKSPACES_WRITE', async () => {
     const { id: workspaceId } = await make()
     const editor = await invite(holdall, workspaceId, 'EDITOR')
     const scopes = apiScopes.filter((scope) => scope !== 'WORKSPACES_WRITE')
-    const { secret } = await giveToken(holdall, { scopes })
+    const { secret } = await createToken(holdall, { scopes })
     const input = { workspaceId, name: 'Mine' }
-    expect(await refused(holdall, 'updateWorkspace', input, editor)).toMatchObject({
+    expect(await expectRefused(holdall, 'updateWorkspace', input, editor)).toMatchObject({
       __typename: 'ForbiddenError',
       missingScopes: [],
       requiredRole: 'OWNER',
     })
-    expect(await refused(holdall, 'updateWorkspace', input, { token: secret })).toMatchObject({
-      __typename: 'ForbiddenError',
-      missingScopes: ['WORKSPACES_WRITE'],
-      requiredRole: null,
-    })
+    expect(await expectRefused(holdall, 'updateWorkspace', input, { token: secret })).toMatchObject(
+      {
+        __typename: 'ForbiddenError',
+        missingScopes: ['WORKSPACES_WRITE'],
+        requiredRole: null,
+      },
+    )
   })
 
   test.each([
@@ -216,16 +220,16 @@ describe('updateWorkspace', () => {
       { trashRetentionDays: 4000 },
       named('0 (never purged automatically) to 3650', 'trashRetentionDays'),
     ],
-  ])('refuses %j', async (input, error) => {
+  ])('rejects %j', async (input, error) => {
     const { id: workspaceId } = await make()
-    expect(await refused(holdall, 'updateWorkspace', { workspaceId, ...input })).toMatchObject(
-      error,
-    )
+    expect(
+      await expectRefused(holdall, 'updateWorkspace', { workspaceId, ...input }),
+    ).toMatchObject(error)
   })
 })
 
 describe('visibility', () => {
-  test('PUBLIC lets everybody in, PRIVATE shuts them out again', async () => {
+  test('PUBLIC gives everyone read access, PRIVATE revokes it', async () => {
     const { id, slug } = await make()
     expect(await look({ slug }, null)).toBe(null)
     await update({ workspaceId: id, visibility: 'PUBLIC' })
@@ -242,7 +246,7 @@ describe('workspace(by:)', () => {
     expect([await look({ id }), await look({ slug })]).toEqual([found, found])
   })
 
-  test('is null for what is not there, and for what is not one’s own', async () => {
+  test('is null for what does not exist, and for what is not accessible', async () => {
     const mine = await make({ name: 'Mine' })
     const other = await make({ name: 'Other' })
     const member = await invite(holdall, mine.id)
@@ -265,7 +269,7 @@ describe('workspace(by:)', () => {
 describe('viewer.workspaces', () => {
   type Made = { id: string; name: string }
   const names = ['Bread', 'Apple', 'Citrus', 'Bread', 'Dates']
-  /** In the order in which they were made. */
+  /** In the order in which they were created. */
   let made: Made[]
   beforeEach(async () => {
     made = []
@@ -309,7 +313,7 @@ describe('viewer.workspaces', () => {
   }
   const ids = (list: { id: string }[]) => list.map(({ id }) => id)
 
-  test('come by name or by age, both ways, in pages', async () => {
+  test('are sorted by name or by age, in both directions, in pages', async () => {
     const byName = made.toSorted((a, b) => (a.name + a.id < b.name + b.id ? -1 : 1))
     expect(await walk('orderBy: { field: NAME, direction: ASC }')).toEqual(ids(byName))
     expect(await walk('orderBy: { field: NAME, direction: DESC }')).toEqual(
@@ -323,7 +327,7 @@ describe('viewer.workspaces', () => {
     expect((await page('first: 100')).ids).toEqual(ids(byName))
   })
 
-  test('refuse a cursor of another order, and pages too large', async () => {
+  test('reject a cursor of another order, and pages too large', async () => {
     const { pageInfo } = await page('first: 1')
     const codes = async (args: string) => {
       const query = `{ viewer { workspaces(${args}) { totalCount } } }`
@@ -337,7 +341,7 @@ describe('viewer.workspaces', () => {
     }
   })
 
-  test('are those of a member, whoever else may read them', async () => {
+  test('are those of which the viewer is a member, not those that are only readable', async () => {
     const [first, second] = made as [Made, Made]
     await update({ workspaceId: second.id, visibility: 'PUBLIC' })
     const member = await invite(holdall, first.id, 'VIEWER')
@@ -349,7 +353,7 @@ describe('a token bound to a workspace', () => {
   test('sees that one and no other', async () => {
     const [mine, other] = [await make({ name: 'Mine' }), await make({ name: 'Other' })]
     await update({ workspaceId: other.id, visibility: 'PUBLIC' })
-    const { secret: token } = await giveToken(holdall, { workspaceId: mine.id })
+    const { secret: token } = await createToken(holdall, { workspaceId: mine.id })
     const folder = (workspaceId: string) => createFolder(holdall, { workspaceId, name: 'raw' })
     const inMine = [mine.id, mine.root.id, (await folder(mine.id)).id]
     const inOther = [other.id, other.root.id, (await folder(other.id)).id]
@@ -378,21 +382,25 @@ describe('a token bound to a workspace', () => {
     }
   })
 
-  test('changes that one and no other, and makes none', async () => {
+  test('changes that one and no other, and creates none', async () => {
     const [mine, other] = [await make({ name: 'Mine' }), await make({ name: 'Other' })]
-    const { secret: token } = await giveToken(holdall, { workspaceId: mine.id })
+    const { secret: token } = await createToken(holdall, { workspaceId: mine.id })
     const rename = (workspaceId: string) => ({ workspaceId, name: 'Renamed' })
     expect(
       (await attempt(holdall, 'updateWorkspace', rename(mine.id), 'workspace { name }', { token }))
         .workspace,
     ).toEqual({ name: 'Renamed' })
-    expect(await refused(holdall, 'updateWorkspace', rename(other.id), { token })).toMatchObject({
+    expect(
+      await expectRefused(holdall, 'updateWorkspace', rename(other.id), { token }),
+    ).toMatchObject({
       __typename: 'NotFoundError',
       path: ['workspaceId'],
       id: other.id,
     })
-    // The scope it has; what is missing is that it were bound to nothing.
-    expect(await refused(holdall, 'createWorkspace', { name: 'New' }, { token })).toMatchObject({
+    // It has the scope; the error is its binding.
+    expect(
+      await expectRefused(holdall, 'createWorkspace', { name: 'New' }, { token }),
+    ).toMatchObject({
       __typename: 'ForbiddenError',
       message: 'a token that is bound to a workspace cannot create workspaces',
       missingScopes: [],
@@ -401,13 +409,13 @@ describe('a token bound to a workspace', () => {
   })
 })
 
-test('nobody makes or changes a workspace', async () => {
+test('without a token none can be created or changed', async () => {
   const { id: workspaceId } = await make({ visibility: 'PUBLIC' })
   const query = 'mutation { createWorkspace(input: { name: "x" }) { __typename } }'
   const { status, errors } = await holdall.graphql(query, {}, { token: null })
   expect([status, errors?.[0]?.extensions?.code]).toEqual([401, 'UNAUTHENTICATED'])
-  const nobody = { token: null }
+  const anonymous = { token: null }
   expect(
-    await problemOf(holdall, 'updateWorkspace', { workspaceId, name: 'x' }, nobody),
+    await errorOf(holdall, 'updateWorkspace', { workspaceId, name: 'x' }, anonymous),
   ).toMatchObject({ code: 'FORBIDDEN', requiredRole: 'OWNER' })
 })

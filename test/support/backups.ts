@@ -7,19 +7,22 @@ import type { Env } from './launch.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** `npm run <name> -- …` in a process that can be killed; it says where it ended, and with what. */
+/**
+ * Starts `npm run <name> -- …` in a process that can be killed. `ended` resolves with its exit code and
+ * its output.
+ */
 export function command(name: 'backup' | 'restore' | 'fsck', args: string[], env: Env) {
   const child = spawn(process.execPath, [`src/${name}.ts`, ...args], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
-  let said = ''
+  let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (text) => {
-      said += text
+      output += text
     })
-  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, said }))
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output }))
   return { child, ended }
 }
 
@@ -27,9 +30,9 @@ export const run = (name: 'backup' | 'restore' | 'fsck', args: string[], env: En
   command(name, args, env).ended
 
 const pgDump = spawnSync('pg_dump', ['--version'])
-/** The major version of the pg_dump on the PATH; 0 where there is none. */
+/** Major version of the pg_dump on the PATH; 0 if there is none. */
 export const pgDumpVersion = Number(/\) (\d+)/.exec(`${pgDump.stdout}`)?.[1] ?? 0)
 
-/** The server of the same version, as Debian packages lay it. */
+/** Directory of the PostgreSQL server of that version in Debian's packages. */
 const bin = `/usr/lib/postgresql/${pgDumpVersion}/bin`
 export const systemPostgres = existsSync(join(bin, 'postgres')) ? bin : null

@@ -1,6 +1,6 @@
 import type { TestServer } from './test-server.ts'
 
-/** The keys of the bytes that are staged or kept, wherever the house keeps them. */
+/** Returns the keys of the staged or committed blobs, on disk or in the bucket. */
 export async function keysOf({ app }: TestServer, where: 'staged' | 'kept'): Promise<string[]> {
   const blobs = await Array.fromAsync(app.blobs.list(where))
   return blobs.map(({ key }) => key).sort()

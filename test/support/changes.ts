@@ -1,4 +1,4 @@
-import type { Told } from './mirror.ts'
+import type { MirrorChange } from './mirror.ts'
 import type { TestServer } from './test-server.ts'
 
 type As = { token?: string | null }
@@ -12,7 +12,7 @@ export type Change = {
 }
 export type Batch = { __typename: string; changes: Change[]; cursor: string; hasMore: boolean }
 
-/** All that a client asks of a ChangesResult. */
+/** Selection of every field of a ChangesResult. */
 export const changesResult = `__typename
   ... on ChangeBatch { cursor hasMore changes { __typename
     ... on EntryUpserted { action entry { id name path revision parent { id } } }
@@ -21,7 +21,7 @@ export const changesResult = `__typename
   } }
   ... on UserError { code message retryable }`
 
-/** One batch of Workspace.changes. */
+/** Returns one batch of Workspace.changes. */
 export async function changesOf(
   holdall: TestServer,
   workspaceId: string,
@@ -35,7 +35,7 @@ export async function changesOf(
   return workspace.changes
 }
 
-/** Batch after batch until there is no more. */
+/** Reads batches until hasMore is false. */
 export async function allChanges(
   holdall: TestServer,
   workspaceId: string,
@@ -54,9 +54,9 @@ export async function allChanges(
   }
 }
 
-/** For a mirror; uploads are none of its business. */
-export const forMirror = (changes: readonly Change[]): Told[] =>
-  changes.flatMap(({ __typename, entry, entryId: id }): Told[] => {
+/** Converts changes to those that a mirror applies; changes of uploads are left out. */
+export const toMirrorChanges = (changes: readonly Change[]): MirrorChange[] =>
+  changes.flatMap(({ __typename, entry, entryId: id }): MirrorChange[] => {
     if (__typename === 'EntryRemoved') return [{ kind: 'removed', id }]
     if (__typename !== 'EntryUpserted') return []
     const { name, parent } = entry
@@ -72,8 +72,8 @@ export const syncCursorOf = async (holdall: TestServer, workspaceId: string, as:
     )
   ).workspace.syncCursor as string
 
-/** What each change says, in a word: the action and, of uploads, the status. */
-export const inWords = (changes: readonly Change[]) =>
+/** Describes each change in one word: its action, or the status of an upload. */
+export const summarizeChanges = (changes: readonly Change[]) =>
   changes.map(({ action, entry, lastPath, upload }) =>
     upload ? `upload ${upload.status}` : `${action} ${entry ? entry.path : `(${lastPath})`}`,
   )

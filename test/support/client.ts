@@ -3,7 +3,7 @@ import type { TestServer } from './test-server.ts'
 type Input = Record<string, unknown>
 type As = { token?: string | null }
 
-/** Any mutation by its name: its payload, or the error of its union, with __typename. */
+/** Runs a mutation. Returns its payload or the error of its union, with __typename. */
 export async function attempt(
   holdall: TestServer,
   name: string,
@@ -23,7 +23,7 @@ export async function attempt(
   return data[name]
 }
 
-/** The same where it must succeed: the error of its union is thrown. */
+/** Runs a mutation and throws the error of its union if it fails. */
 export async function act(
   holdall: TestServer,
   name: string,
@@ -82,7 +82,7 @@ export async function createUpload(
   return upload
 }
 
-/** PATCHes `bytes` at `offset` and answers with the new offset. */
+/** Sends `bytes` at `offset` in one PATCH. Returns the new offset. */
 export async function sendBytes(
   holdall: TestServer,
   upload: UploadHandle,
@@ -121,7 +121,10 @@ export async function confirmUpload(
   return file
 }
 
-/** The three requests of an upload: createUpload, PATCH, confirmUpload. `size` is that of the bytes. */
+/**
+ * Uploads a file with createUpload, PATCH and confirmUpload. `size` defaults to the length of the
+ * bytes.
+ */
 export async function uploadFile(
   holdall: TestServer,
   { bytes, ...input }: Input & { workspaceId: string; name: string; bytes: Uint8Array | string },
@@ -133,7 +136,7 @@ export async function uploadFile(
 }
 
 export type EntryHandle = { __typename: 'File' | 'Folder'; id: string; name: string; path: string }
-/** A page of a folder, as the arguments of children ask for it. */
+/** Returns one page of a folder; `args` are the arguments of Folder.children. */
 export async function children(
   holdall: TestServer,
   folderId: string,
@@ -147,7 +150,7 @@ export async function children(
   return node.children.nodes
 }
 
-/** What lies at a path of a workspace, or null. */
+/** Returns the entry at a path of a workspace, or null. */
 export async function entryByPath(
   holdall: TestServer,
   workspaceId: string,
@@ -161,7 +164,7 @@ export async function entryByPath(
   return workspace.entryByPath
 }
 
-/** A signed link to the current bytes of a file. */
+/** Returns a signed link to the current bytes of a file. */
 export async function downloadUrl(
   holdall: TestServer,
   fileId: string,
@@ -173,7 +176,7 @@ export async function downloadUrl(
   return node.downloadUrl.url
 }
 
-/** The bytes of a file, by its signed link, without a token. */
+/** Downloads a file by its signed link, without a token. */
 export async function download(holdall: TestServer, fileId: string): Promise<Buffer> {
   const url = await downloadUrl(holdall, fileId)
   const response = await holdall.http(url, { token: null, redirect: 'follow' })
@@ -185,7 +188,7 @@ export async function download(holdall: TestServer, fileId: string): Promise<Buf
 type Outcome = { index: number; entryId: string | null; entry: any; error: any }
 type BatchOf<More> = { results: Outcome[]; succeeded: number; failed: number } & More
 
-/** A mutation over many entries: what became of each. `more` are further fields of its payload. */
+/** Runs a batch mutation. Returns the result of each item; `more` are further fields of its payload. */
 export async function batch<More = object>(
   holdall: TestServer,
   name: string,
@@ -197,7 +200,7 @@ export async function batch<More = object>(
   return act(holdall, name, input, `${results} succeeded failed ${more}`)
 }
 
-/** The same where every item must succeed: the entries. */
+/** Runs a batch mutation in which every item must succeed. Returns the entries. */
 export async function batchDone(
   holdall: TestServer,
   name: string,
@@ -209,13 +212,13 @@ export async function batchDone(
   return results.map(({ entry }) => entry)
 }
 
-/** Entries as the mutations over many of them take them. */
+/** Converts entries to the input that batch mutations take. */
 export const items = (...entries: { id: string }[]) => entries.map(({ id }) => ({ entry: { id } }))
 
 export const trashEntries = (holdall: TestServer, ...entries: { id: string }[]) =>
   batchDone(holdall, 'trashEntries', { entries: items(...entries), recursive: true })
 
-/** What a workspace counts. */
+/** Returns the usage of a workspace. */
 export async function usageOf(holdall: TestServer, workspaceId: string): Promise<any> {
   const figures =
     'currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount'
@@ -226,7 +229,7 @@ export async function usageOf(holdall: TestServer, workspaceId: string): Promise
 }
 
 type Totals = { bytes: number; fileCount: number; folderCount: number }
-/** What a folder counts below it, however deep. */
+/** Returns the totals of a folder, including all levels below it. */
 export async function totalsOf(holdall: TestServer, { id }: { id: string }): Promise<Totals> {
   const query = `query ($id: ID!) {
     node(id: $id) { ... on Folder { totals { bytes fileCount folderCount } } }
@@ -234,7 +237,7 @@ export async function totalsOf(holdall: TestServer, { id }: { id: string }): Pro
   return (await holdall.ask(query, { id })).node.totals
 }
 
-/** Fields of anything by its id, or null where it is not there. */
+/** Returns fields of a node by its id, or null if it does not exist. */
 export async function lookUp(
   holdall: TestServer,
   { id }: { id: string },

@@ -14,8 +14,8 @@ import { until } from './tus.ts'
 const root = join(import.meta.dirname, '../..')
 
 /**
- * Three processes as `npm start` runs them, over one database and one folder (or bucket), behind a load balancer. They start at
- * the same moment, and without ADMIN_TOKEN the token is the one that was printed.
+ * Starts three server processes at the same moment, over one database and one folder (or bucket),
+ * behind a load balancer. Without ADMIN_TOKEN, `token` is the token that a process printed.
  */
 export async function openCluster({
   env = {},
@@ -24,7 +24,7 @@ export async function openCluster({
 }: {
   env?: Env
   isEmpty?: boolean
-  /** By how many milliseconds the clock of each process is ahead. */
+  /** Clock offset of each process in milliseconds; positive is ahead. */
   clockOffsets?: number[]
 } = {}) {
   await using stack = new AsyncDisposableStack()
@@ -52,7 +52,7 @@ export async function openCluster({
   })
   await Promise.all(members.map((member) => member.start()))
   const proxy = stack.use(await openProxy(ports))
-  const printed = members.flatMap(({ said }) => /Token {6}(hld_\S+)/.exec(said.out)?.[1] ?? [])
+  const printed = members.flatMap(({ output }) => /Token {6}(hld_\S+)/.exec(output.out)?.[1] ?? [])
   const token = env.ADMIN_TOKEN ?? printed[0] ?? ''
   const all = stack.move()
   return {
@@ -62,16 +62,16 @@ export async function openCluster({
     proxy,
     printed,
     token,
-    /** Through the load balancer. */
+    /** A client that goes through the load balancer. */
     holdall: memberServer(proxy.url, token),
-    /** The same by one of the processes. */
+    /** A client of one process. */
     at: (index: number) => memberServer(`http://127.0.0.1:${ports[index]}`, token),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
 export type Cluster = Awaited<ReturnType<typeof openCluster>>
 
-/** Variables by which the clock of a process is ahead. */
+/** Returns the variables that move the clock of a process ahead. */
 const withClock = (ms: number): Env =>
   ms === 0
     ? {}
@@ -82,59 +82,60 @@ const withClock = (ms: number): Env =>
 
 function memberAt(port: number, env: Env, ends: string[]) {
   let child: ChildProcess | undefined
-  /** The one that was told to end. */
-  let asked: ChildProcess | undefined
-  const said = { out: '', err: '' }
+  /** The child that was signalled, so that its exit is expected. */
+  let signalled: ChildProcess | undefined
+  const output = { out: '', err: '' }
 
-  async function gone(signal: NodeJS.Signals) {
+  async function signalAndWait(signal: NodeJS.Signals) {
     if (!child || child.exitCode !== null || child.signalCode !== null) return null
     const over = once(child, 'exit')
-    asked = child
+    signalled = child
     child.kill(signal)
     const [code] = await over
     return code as number | null
   }
 
   return {
-    said,
-    /** Resolves when it takes requests. */
+    output,
+    /** Resolves when the process accepts requests. */
     async start() {
       const all = { ...env, PORT: String(port) }
-      said.out = ''
+      output.out = ''
       child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: all as NodeJS.ProcessEnv })
-      child.stdout?.on('data', (text) => (said.out += text))
-      child.stderr?.on('data', (text) => (said.err += text))
+      child.stdout?.on('data', (text) => (output.out += text))
+      child.stderr?.on('data', (text) => (output.err += text))
       const ready = async () => {
-        if (child?.exitCode != null) throw new Error(said.err)
-        return said.out.includes('Holdall is')
+        if (child?.exitCode != null) throw new Error(output.err)
+        return output.out.includes('Holdall is')
       }
       await until(ready, 30_000)
       const mine = child
       mine.once('exit', (code, signal) => {
-        if (asked !== mine) ends.push(`${port} ended by itself (${code ?? signal}): ${said.err}`)
+        if (signalled !== mine)
+          ends.push(`${port} exited unexpectedly (${code ?? signal}): ${output.err}`)
       })
     },
-    /** Without a word, in the middle of whatever it does. */
-    kill: () => gone('SIGKILL'),
-    /** Asks it to end; its exit code. */
-    stop: () => gone('SIGTERM'),
-    /** It stays where it is, and does nothing more, until it goes on. */
+    /** Kills the process at once. */
+    kill: () => signalAndWait('SIGKILL'),
+    /** Stops the process gracefully. Returns its exit code. */
+    stop: () => signalAndWait('SIGTERM'),
+    /** Suspends the process until resume(). */
     freeze: () => void child?.kill('SIGSTOP'),
-    goOn: () => void child?.kill('SIGCONT'),
+    resume: () => void child?.kill('SIGCONT'),
   }
 }
 
-/** Whole URLs lose their host: a house that hands out another's is asked all the same. */
+/** Drops the host of absolute URLs, so that a URL from another process is requested from this one. */
 function memberServer(url: string, token: string): TestServer {
   const holdall = serverAt(url, token)
-  const here = (path: string) => {
+  const withoutHost = (path: string) => {
     const { pathname, search } = new URL(path, url)
     return `${pathname}${search}`
   }
-  return { ...holdall, http: (path, init) => holdall.http(here(path), init) }
+  return { ...holdall, http: (path, init) => holdall.http(withoutHost(path), init) }
 }
 
-/** One that is given to nobody who asks for any: a process that starts again finds it free. */
+/** Returns a port outside the ephemeral range, so that a process that restarts finds it free. */
 async function freePort(): Promise<number> {
   for (let tries = 0; tries < 50; tries += 1) {
     const port = 20_000 + Math.floor(Math.random() * 12_000)

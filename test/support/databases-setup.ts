@@ -6,12 +6,15 @@ import { startPostgres } from './postgres-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** A server on which databases may be made, and a migrated one to copy. */
+    /** URL of the PostgreSQL server, and the name of a migrated database to copy. */
     postgres: { url: string; template: string }
   }
 }
 
-/** Before the tests on PostgreSQL: the server of TEST_DATABASE_URL, or one of their own, with a template of the tables. */
+/**
+ * Prepares PostgreSQL for a run: the server of TEST_DATABASE_URL or a new one, and a migrated template
+ * database.
+ */
 export async function setup(project: TestProject) {
   await using stack = new AsyncDisposableStack()
   const given = process.env.TEST_DATABASE_URL
@@ -28,14 +31,14 @@ export async function setup(project: TestProject) {
   return () => open.disposeAsync()
 }
 
-/** The same server's database of another name. */
+/** Returns the URL of another database on the same server. */
 export function databaseUrl(url: string, name: string): string {
   const there = new URL(url)
   there.pathname = `/${name}`
   return there.href
 }
 
-/** One statement in the server's own database. */
+/** Runs one statement in the server's `postgres` database. */
 export async function onServer(url: string, statement: string): Promise<void> {
   const client = new Client({ connectionString: databaseUrl(url, 'postgres') })
   await client.connect()

@@ -7,13 +7,16 @@ import { type Db, openDatabase } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { databaseUrl, onServer } from './databases-setup.ts'
 
-/** The server that this run's databases are on; undefined where they are SQLite's, and for whoever is no test (the demo). */
+/** The PostgreSQL server of this run; undefined on SQLite and outside of vitest (the demo). */
 const postgres = process.env.VITEST ? (await import('vitest')).inject('postgres') : undefined
 
-/** What these tests keep their rows in. */
+/** The database engine of this run. */
 export const database: 'PostgreSQL' | 'SQLite' = postgres ? 'PostgreSQL' : 'SQLite'
 
-/** A new database with the tables of the house (or none), and the variables that name it; SQLite makes its own in DATA_DIR. */
+/**
+ * Creates a migrated (or empty) database. Returns the variables that name it; SQLite creates its file
+ * in DATA_DIR.
+ */
 export async function newDatabase({
   isEmpty = false,
 } = {}): Promise<{ env: { DATABASE_URL?: string } } & AsyncDisposable> {
@@ -28,7 +31,9 @@ export async function newDatabase({
   }
 }
 
-/** A new database without a house: opened as often as there would be processes; gone when disposed, with all that was opened. */
+/**
+ * Opens a new database `times` times, as that many processes would. Disposing closes and deletes it.
+ */
 export async function openRows(
   times: number,
 ): Promise<{ dbs: Db[]; url?: string | undefined } & AsyncDisposable> {

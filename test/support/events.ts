@@ -3,17 +3,17 @@ import type { TestServer } from './test-server.ts'
 type Options = { token?: string | null; method?: 'POST' | 'GET'; headers?: Record<string, string> }
 export type SseEvent = { event: string; data: any }
 
-/** A subscription over Server-Sent Events, as a client that knows nothing of this server reads it. */
+/** Opens a subscription over Server-Sent Events, as a generic client does. */
 export async function openStream(
   holdall: TestServer,
   query: string,
   variables: Record<string, unknown> = {},
   { token, method = 'POST', headers = {} }: Options = {},
 ) {
-  const gone = new AbortController()
-  const said = new URLSearchParams({ query, variables: JSON.stringify(variables) })
+  const aborted = new AbortController()
+  const parameters = new URLSearchParams({ query, variables: JSON.stringify(variables) })
   const body = JSON.stringify({ query, variables })
-  const response = await holdall.http(method === 'GET' ? `/graphql?${said}` : '/graphql', {
+  const response = await holdall.http(method === 'GET' ? `/graphql?${parameters}` : '/graphql', {
     method,
     headers: {
       accept: 'text/event-stream',
@@ -22,24 +22,24 @@ export async function openStream(
     },
     ...(method === 'POST' && { body }),
     ...(token !== undefined && { token }),
-    signal: gone.signal,
+    signal: aborted.signal,
   })
   const blocks = blocksOf(response)
   return {
     response,
-    /** The next event, pings left out; null when the server has ended the stream. */
+    /** Returns the next event, without pings; null if the server has ended the stream. */
     async next(ms = 10_000): Promise<SseEvent | null> {
       for (;;) {
-        const { done, value } = await within(ms, blocks.next())
+        const { done, value } = await withTimeout(ms, blocks.next())
         if (done) return null
         if (!value.startsWith(':')) return eventIn(value)
       }
     },
-    /** The next block as it came, pings too. */
-    raw: async (ms = 20_000) => (await within(ms, blocks.next())).value ?? null,
-    /** Cuts the connection, as a client that is killed. */
-    kill: () => gone.abort(),
-    [Symbol.dispose]: () => gone.abort(),
+    /** Returns the next block unparsed, pings included. */
+    raw: async (ms = 20_000) => (await withTimeout(ms, blocks.next())).value ?? null,
+    /** Aborts the connection, as a killed client does. */
+    kill: () => aborted.abort(),
+    [Symbol.dispose]: () => aborted.abort(),
   }
 }
 
@@ -62,8 +62,8 @@ function eventIn(block: string): SseEvent {
   return { event: field('event'), data: data ? JSON.parse(data) : null }
 }
 
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+async function withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`nothing came within ${ms} ms`)), ms)
+  const timer = setTimeout(() => late.reject(new Error(`no event came within ${ms} ms`)), ms)
   return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer))
 }

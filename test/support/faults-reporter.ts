@@ -1,7 +1,10 @@
 import type { Reporter, TestModule } from 'vitest/node'
 import { rows, testsByRow } from '../guards/faults.ts'
 
-/** After `npm test -- faults`: each attack and each fault, and how many tests try it. Silent when other tests ran too. */
+/**
+ * After `npm test -- faults`: prints each attack and each fault with its number of tests. Prints
+ * nothing if other tests ran too.
+ */
 export class FaultsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {
     const guarded = modules.some(({ moduleId }) => moduleId.endsWith('guards/faults.test.ts'))

@@ -13,35 +13,38 @@ import {
 import { blobOf } from './inspection.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
-export type Furnished = {
+export type Fixtures = {
   holdall: TestServer
   workspaceId: string
   rootId: string
-  /** raw, and raw/2025 in it. */
+  /** raw and raw/2025. */
   raw: { id: string }
   year: { id: string }
-  /** raw/2025/plate.csv with two versions, a tag and a linked row, and other.bin beside it, of 1,000 bytes. */
+  /**
+   * raw/2025/plate.csv, which has two versions, a tag and a linked row, and other.bin beside it, of
+   * 1,000 bytes.
+   */
   plate: FileHandle
   other: FileHandle
-  /** Keys of their bytes. */
+  /** Keys of their blobs. */
   plateBlob: string
   otherBlob: string
   tagId: string
   /** A folder in the trash, with a file in it. */
   trashed: { id: string }
-  /** Of ten bytes it has four; and another like it. */
+  /** Two uploads that have four of ten bytes. */
   upload: UploadHandle
   late: UploadHandle
 }
 
-/** A house with a little of everything; gone when the test ends. */
-export async function serverWithFixtures(): Promise<Furnished> {
+/** Starts a server with fixtures, closed when the test ends. */
+export async function serverWithFixtures(): Promise<Fixtures> {
   const holdall = await startTestServer()
   onTestFinished(() => holdall[Symbol.asyncDispose]())
-  return furnish(holdall)
+  return createFixtures(holdall)
 }
 
-export async function furnish(holdall: TestServer): Promise<Furnished> {
+export async function createFixtures(holdall: TestServer): Promise<Fixtures> {
   const { id: workspaceId, root } = await createWorkspace(holdall)
   const raw = await createFolder(holdall, { parent: { id: root.id }, name: 'raw' })
   const year = await createFolder(holdall, { parent: { id: raw.id }, name: '2025' })

@@ -4,7 +4,10 @@ import { serverAt } from './server-at.ts'
 
 export type Server = Awaited<ReturnType<typeof startServer>>
 
-/** What `npm start` runs, in a process of its own, for whoever measures; `env` is all that it is told, with ADMIN_TOKEN. */
+/**
+ * Starts the server in a process of its own, for measurements; `env` and ADMIN_TOKEN are its only
+ * variables.
+ */
 export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string }) {
   const main = join(import.meta.dirname, '../../src/main.ts')
   const program = await startProgram([main], {

@@ -3,7 +3,7 @@ import type { TestServer } from './test-server.ts'
 type Part = { name: string; bytes: string | Uint8Array; type?: string }
 type Form = { file?: Part } & Record<string, string | Part | undefined>
 
-/** POST /files as a browser or curl -F would: the status, and the JSON that came back. */
+/** Sends POST /files as a browser or curl -F does. Returns the status and the parsed JSON. */
 export async function postForm(
   holdall: TestServer,
   { file, ...fields }: Form,

@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net'
 export type Passed = { method: string; url: string; headers: IncomingHttpHeaders }
 
 /**
- * Stands between a client and the server at `endpoint`, lets all through as it is and remembers it. What `swallow` says is done, but
- * the client never hears of it: its connection breaks instead. A request waits for what `hold` answers before it goes on.
+ * Starts a proxy that forwards all requests to the server at `endpoint` and records them. If `swallow`
+ * returns true, the request is done but its client gets a reset instead of the answer. A request is
+ * forwarded when the promise of `hold` resolves.
  */
 export async function openHttpProxy(
   endpoint: string,
@@ -41,7 +42,7 @@ export async function openHttpProxy(
   }
 }
 
-/** Only once the server is done with it. */
+/** Only after the server has finished it. */
 function lose(answer: IncomingMessage, req: IncomingMessage) {
   answer.resume().on('end', () => req.socket.destroy())
 }

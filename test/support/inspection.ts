@@ -9,32 +9,32 @@ import type { Tx } from '../../src/database/transaction.ts'
 import { inspect, type Options, type ReportedFinding } from '../../src/fsck/inspect.ts'
 import type { TestServer } from './test-server.ts'
 
-/** What `npm run fsck` finds. */
+/** Returns the findings of `npm run fsck`. */
 export const findings = (
   holdall: TestServer,
   options: Partial<Options> = {},
 ): Promise<ReportedFinding[]> =>
   Array.fromAsync(inspect(holdall.app.config, { pauseMs: 20, ...options }))
 
-/** `npm run fsck -- …` beside the house: its exit code, and the lines that it said. */
+/** Runs `npm run fsck -- …` for the data of a server. Returns its exit code and its output lines. */
 export async function runFsck(holdall: TestServer, ...args: string[]) {
   const root = join(import.meta.dirname, '../..')
   const { databaseUrl } = holdall
   const env = { DATA_DIR: holdall.dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
   const child = spawn(process.execPath, ['src/fsck.ts', ...args], { cwd: root, env })
-  let [said, complained] = ['', '']
+  let [output, stderr] = ['', '']
   child.stdout.on('data', (text) => {
-    said += text
+    output += text
   })
   child.stderr.on('data', (text) => {
-    complained += text
+    stderr += text
   })
   const [code] = await once(child, 'close')
-  return { code, lines: said.split('\n').filter((line) => line !== ''), complained }
+  return { code, lines: output.split('\n').filter((line) => line !== ''), stderr }
 }
 
-/** Rows as no house writes them: what the database itself refuses is done all the same. */
-export async function vandalise(holdall: TestServer, act: (tx: Tx) => Promise<unknown>) {
+/** Writes rows that the server never writes, with the checks of the database disabled. */
+export async function corruptRows(holdall: TestServer, act: (tx: Tx) => Promise<unknown>) {
   const { db } = holdall.app
   if (!isPostgres(db)) await sql`PRAGMA foreign_keys = OFF`.execute(db)
   await db.transaction().execute(async (tx) => {
@@ -44,14 +44,14 @@ export async function vandalise(holdall: TestServer, act: (tx: Tx) => Promise<un
   if (!isPostgres(db)) await sql`PRAGMA foreign_keys = ON`.execute(db)
 }
 
-/** Where the bytes of a key are, staged or kept. */
+/** Returns the path of a blob, staged or committed. */
 export function bytesAt(holdall: TestServer, key: string): string {
   const [found] = globSync(`blobs/**/${key}`, { cwd: holdall.dir })
-  if (!found) throw new Error(`${key} is nowhere`)
+  if (!found) throw new Error(`blob ${key} was not found`)
   return join(holdall.dir, found)
 }
 
-/** Changes one bit of a file, in its middle. */
+/** Flips one bit in the middle of a file. */
 export async function flipBit(path: string) {
   await using file = await open(path, 'r+')
   const { size } = await file.stat()
@@ -61,7 +61,7 @@ export async function flipBit(path: string) {
   await file.sync()
 }
 
-/** The key of the bytes of a version. */
+/** Returns the blob key of a version. */
 export async function blobOf(holdall: TestServer, { version }: { version: { id: string } }) {
   const { blobId } = await holdall.app.db
     .selectFrom('versions')

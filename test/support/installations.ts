@@ -10,28 +10,28 @@ import { createHttpServer } from '../../src/http/server.ts'
 import { openLog } from '../../src/log.ts'
 import { newDatabase } from './databases.ts'
 import { databaseUrl, onServer } from './databases-setup.ts'
-import { freshPlace, s3IsGiven } from './s3.ts'
+import { newS3Prefix, s3IsGiven } from './s3.ts'
 import { serverAt } from './server-at.ts'
 
 const ADMIN_TOKEN = 'one-database-and-one-store'
 const always = { LOG_LEVEL: 'silent', PORT: '0', METRICS: 'open' }
 
-/** An empty folder that is gone when the test ends. */
+/** Creates an empty folder, deleted when the test ends. */
 async function newFolder() {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-store-'))
   onTestFinished(() => rm(dir, { recursive: true, force: true }))
   return dir
 }
 
-/** A database with an id of its own, as the variables that name it. */
-export async function anotherDatabase(): Promise<Env> {
+/** Creates a database with an id of its own. Returns the variables that name it. */
+export async function createDatabase(): Promise<Env> {
   const { env, ...database } = await newDatabase({ isEmpty: true })
   onTestFinished(() => database[Symbol.asyncDispose]())
   return { DATABASE_URL: env.DATABASE_URL ?? join(await newFolder(), 'holdall.db') }
 }
 
-/** The same rows in another place, as a backup or a staging copy has them. No server may be running over them. */
-export async function copyOf({ DATABASE_URL = '' }: Env): Promise<Env> {
+/** Copies a database, as a backup or a staging copy does. No server may be running over it. */
+export async function copyDatabase({ DATABASE_URL = '' }: Env): Promise<Env> {
   const postgres = inject('postgres')
   if (!postgres) {
     const path = join(await newFolder(), 'holdall.db')
@@ -48,17 +48,17 @@ export async function copyOf({ DATABASE_URL = '' }: Env): Promise<Env> {
 const folder = async (): Promise<Env> => ({ DATA_DIR: await newFolder() })
 const bucket = async (): Promise<Env> => ({
   ...(await folder()),
-  ...freshPlace(),
+  ...newS3Prefix(),
   DOWNLOADS: 'proxy',
 })
 
-/** Where the bytes of these tests lie: in a folder, and in a bucket where one is given. */
+/** The kinds of blob store that these tests use: a folder, and a bucket if one is configured. */
 export const storeKinds = [
   ['a folder', folder],
   ['a bucket', bucket],
 ].slice(0, s3IsGiven ? 2 : 1) as [string, () => Promise<Env>][]
 
-/** A log that is read: what was written, with its level as pino has it. */
+/** Returns a log that records its lines. */
 function logged() {
   const lines: { level: string; about: any; message: string }[] = []
   const log = openLog('silent')
@@ -68,8 +68,8 @@ function logged() {
   return { log, lines }
 }
 
-/** Runs a server over the database and the store of `env`; closed when the test ends, at the latest. */
-export async function startOver(env: Env, { now = Date.now }: { now?: () => number } = {}) {
+/** Runs a server over the database and the store of `env`; closed when the test ends at the latest. */
+export async function startInstallation(env: Env, { now = Date.now }: { now?: () => number } = {}) {
   const config = readConfig({ ...always, ADMIN_TOKEN, ...env })
   const { log, lines } = logged()
   const app = await openApp(config, { now, log })
@@ -86,28 +86,28 @@ export async function startOver(env: Env, { now = Date.now }: { now?: () => numb
   onTestFinished(close)
   return { app, holdall, lines, close, keys: (place: 'staged' | 'kept') => keysIn(app, place) }
 }
-export type Running = Awaited<ReturnType<typeof startOver>>
+export type Running = Awaited<ReturnType<typeof startInstallation>>
 
 export const keysIn = async ({ blobs }: App, place: 'staged' | 'kept'): Promise<string[]> =>
   (await Array.fromAsync(blobs.list(place))).map(({ key }) => key)
 
-/** Why a start over these two is refused. */
-export const refusal = (env: Env): Promise<string> =>
-  startOver(env).then(
+/** Returns the error with which a start over `env` fails. */
+export const startErrorOf = (env: Env): Promise<string> =>
+  startInstallation(env).then(
     async ({ close }) => {
       await close()
-      throw new Error('it started')
+      throw new Error('the server started')
     },
     (error: Error) => `${error.name} ${error.constructor.name}: ${error.message}`,
   )
 
 const toConfig = (env: Env) => readConfig({ LOG_LEVEL: 'silent', ...env })
 
-/** The codes that fsck finds over these two. */
-export const codesOver = async (env: Env, options: Parameters<typeof inspect>[1] = {}) =>
+/** Returns the codes of fsck's findings over `env`. */
+export const fsckCodes = async (env: Env, options: Parameters<typeof inspect>[1] = {}) =>
   (await Array.fromAsync(inspect(toConfig(env), { pauseMs: 5, ...options }))).map(
     ({ code }) => code,
   )
 
-/** `fsck --sweep`. */
+/** Runs `fsck --sweep`. */
 export const confirmSweep = (env: Env, graceMs?: number) => sweep(toConfig(env), graceMs)

@@ -9,11 +9,14 @@ import { until } from './tus.ts'
 const ADMIN_TOKEN = 'the-kernel-says-no-to-this'
 const root = join(import.meta.dirname, '../..')
 
-/** Whether this user may mount: root, where the container lets it. */
+/** Whether this user may mount: root, if the container allows it. */
 export const canMount =
   spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 
-/** The server over the folder `dir`, with mounts of its own, started by a line of the shell that does something first. */
+/**
+ * Starts the server over the folder `dir` with mounts of its own, after a shell command that prepares
+ * them.
+ */
 export async function launchAfter(line: string, dir: string, more: Record<string, string> = {}) {
   const url = `http://127.0.0.1:${await freePort()}`
   const env = {
@@ -30,7 +33,7 @@ export async function launchAfter(line: string, dir: string, more: Record<string
   const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
-  /** A command with the mounts that the server sees. */
+  /** Runs a command with the mounts of the server. */
   const beside = (...command: string[]) =>
     spawnSync('nsenter', ['-t', `${child.pid}`, '-m', '--wd=.', ...command], { cwd: root, env })
   return { holdall: serverAt(url, ADMIN_TOKEN), url, beside }

@@ -9,7 +9,10 @@ const root = join(import.meta.dirname, '../..')
 export type Env = Record<string, string>
 export type Command = { command?: string; args?: string[]; detached?: boolean }
 
-/** What `npm start` runs, with these variables and no others, and all that it prints; killed when the test ends. */
+/**
+ * Starts `npm start` with these variables and no others, and records its output; killed when the test
+ * ends.
+ */
 export function launch(
   env: Env,
   { command = process.execPath, args = ['src/main.ts'], detached = false }: Command = {},
@@ -22,27 +25,27 @@ export function launch(
     detached,
   })
   onTestFinished(() => void child.kill('SIGKILL'))
-  const said = { out: '', err: '' }
-  child.stdout.on('data', (text) => (said.out += text))
-  child.stderr.on('data', (text) => (said.err += text))
+  const output = { out: '', err: '' }
+  child.stdout.on('data', (text) => (output.out += text))
+  child.stderr.on('data', (text) => (output.err += text))
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { child, said, exited, startedAt }
+  return { child, output, exited, startedAt }
 }
 
-/** The same once it is ready; `token` is the one that its `house` sends. */
+/** Starts the server and waits until it is ready; `token` is the token of its client. */
 export async function launchReady(env: Env, command?: Command, token = env.ADMIN_TOKEN ?? '') {
   const begun = launch(env, command)
   await until(async () => {
-    if (begun.child.exitCode !== null) throw new Error(begun.said.err)
-    return /localhost:\d+/.test(begun.said.out)
+    if (begun.child.exitCode !== null) throw new Error(begun.output.err)
+    return /localhost:\d+/.test(begun.output.out)
   }, 20_000)
-  const url = `http://${/localhost:\d+/.exec(begun.said.out)?.[0]}`
+  const url = `http://${/localhost:\d+/.exec(begun.output.out)?.[0]}`
   expect((await fetch(`${url}/readyz`)).status).toBe(200)
   const ms = performance.now() - begun.startedAt
   return { ...begun, url, ms, holdall: serverAt(url, token) }
 }
 
-/** Asks it to stop, and expects that it does so in order. */
+/** Stops the server and expects exit code 0. */
 export async function stop({
   child,
   exited,

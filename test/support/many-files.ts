@@ -1,6 +1,9 @@
 import { type RawBuilder, sql } from 'kysely'
 
-/** So many files in one folder, file-000001.txt and so on: rows only, for a page does not look at bytes. At most 999,999. */
+/**
+ * Inserts `count` files (at most 999,999) into one folder, as rows without bytes: file-000001.txt and
+ * so on.
+ */
 export const manyFiles = (
   { workspaceId, folderId }: { workspaceId: string; folderId: string },
   count: number,

@@ -1,5 +1,8 @@
-/** For what goes on beside a story, which awaits it later: where the story fails before, this is not what has failed. */
-export function heard<T>(beside: Promise<T>): Promise<T> {
+/**
+ * Marks a promise that is awaited later as handled, so that an earlier failure of the test is reported
+ * instead of its rejection.
+ */
+export function markHandled<T>(beside: Promise<T>): Promise<T> {
   beside.catch(() => {})
   return beside
 }

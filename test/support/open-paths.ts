@@ -2,7 +2,10 @@ import { readdirSync, readlinkSync } from 'node:fs'
 
 const fds = '/proc/self/fd'
 
-/** What this process has open: Linux tells, elsewhere it is nothing. What was closed while it was asked is ''. */
+/**
+ * Returns the paths that this process has open, on Linux only. A descriptor that was closed meanwhile
+ * gives ''.
+ */
 export const openPaths = (): string[] =>
   process.platform === 'linux' ? readdirSync(fds).map(target) : []
 

@@ -3,25 +3,25 @@ import SqliteFile from 'better-sqlite3'
 import { Client, types } from 'pg'
 import type { TestServer } from './test-server.ts'
 
-/** Statements of another program, in the house's own database. */
+/** Runs statements of another program in the server's database. */
 export async function runSql(holdall: TestServer, statements: string): Promise<void> {
   await (holdall.databaseUrl
     ? onPostgres(holdall.databaseUrl, statements)
     : onSqlite(holdall, (db) => db.exec(statements)))
 }
 
-/** What another program reads there. */
+/** Returns what another program reads in the server's database. */
 export async function readSql(holdall: TestServer, select: string): Promise<any[]> {
   return holdall.databaseUrl
     ? onPostgres(holdall.databaseUrl, select)
     : onSqlite(holdall, (db) => db.prepare(select).all())
 }
 
-/** All of a table, by its first column. */
+/** Returns all rows of a table, ordered by its first column. */
 export const readTable = (holdall: TestServer, sqlName: string): Promise<any[]> =>
   readSql(holdall, `select * from "${sqlName}" order by 1`)
 
-/** Every column of every table; whatever somebody has made, dropped or altered is told by it. */
+/** Returns every column of every table, to detect any change of the schema. */
 export const readSchema = (holdall: TestServer): Promise<any[]> =>
   readSql(
     holdall,

@@ -10,14 +10,14 @@ export type Person = { userId: string; email: string; token: string; tokenId: st
 
 let people = 0
 
-/** A new member of a workspace, with a token bound to it that has `scopes`: all, where none are named. */
+/** Adds a member to a workspace, with a token bound to it that has `scopes` (default: all). */
 export async function invite(
   holdall: TestServer,
   workspaceId: string,
   role: WorkspaceRole = 'EDITOR',
   scopes: readonly ApiScope[] = apiScopes,
 ): Promise<Person> {
-  const email = `somebody-${++people}@example.org`
+  const email = `member-${++people}@example.org`
   const input = { workspaceId, email, role }
   const { member } = await act(holdall, 'addMember', input, 'member { user { id } }')
   const userId: string = member.user.id
@@ -25,8 +25,8 @@ export async function invite(
   return { userId, email, token: secret, tokenId: id }
 }
 
-/** A new token of one's own, with all scopes where `input` does not say otherwise. */
-export async function giveToken(
+/** Creates a token of the viewer, with all scopes by default. */
+export async function createToken(
   holdall: TestServer,
   input: Record<string, unknown> = {},
   as: As = {},
@@ -36,12 +36,12 @@ export async function giveToken(
   return { id: token.id, secret }
 }
 
-type FirstToken = { userId: string; workspaceId: string | null; scopes?: readonly ApiScope[] }
+type NewToken = { userId: string; workspaceId: string | null; scopes?: readonly ApiScope[] }
 
-/** A token for another person, as the operator of the server makes it: nobody can through the API. */
+/** Creates a token for another user as the operator does, because the API cannot. */
 export async function firstToken(
   holdall: TestServer,
-  { userId, workspaceId, scopes = apiScopes }: FirstToken,
+  { userId, workspaceId, scopes = apiScopes }: NewToken,
 ): Promise<{ id: string; secret: string }> {
   if (!holdall.app) return firstTokenOfProcess(holdall, { userId, workspaceId, scopes })
   const wanted = { name: 'a token', user: userId, workspace: workspaceId, scopes, expiresAt: null }
@@ -49,21 +49,21 @@ export async function firstToken(
   return { id: token.id, secret }
 }
 
-/** The same where the server is a process of its own, whose folder is `house.dir`. */
+/** Creates the token with `npm run admin`, for a server process over the folder `holdall.dir`. */
 async function firstTokenOfProcess(
   holdall: TestServer,
-  { userId, workspaceId, scopes = [] }: FirstToken,
+  { userId, workspaceId, scopes = [] }: NewToken,
 ): Promise<{ id: string; secret: string }> {
   const words = ['--user', userId, ...(workspaceId ? ['--workspace', workspaceId] : [])]
   const named = scopes.flatMap((scope) => ['--scope', scope])
-  const { lines, complained } = await runAdmin(holdall, 'tokens', 'create', ...words, ...named)
+  const { lines, stderr } = await runAdmin(holdall, 'tokens', 'create', ...words, ...named)
   const [secret] = lines
-  if (!secret) throw new Error(complained)
-  return { id: /tok_\w+/.exec(complained)?.[0] ?? '', secret }
+  if (!secret) throw new Error(stderr)
+  return { id: /tok_\w+/.exec(stderr)?.[0] ?? '', secret }
 }
 
-/** Takes the bond to a workspace from a token, for who shall have one that is not bound. */
-export async function unbind(holdall: TestServer, tokenId: string): Promise<void> {
+/** Removes the workspace binding of a token. */
+export async function unbindToken(holdall: TestServer, tokenId: string): Promise<void> {
   const { db } = holdall.app
   await db.updateTable('apiTokens').set({ workspaceId: null }).where('id', '=', tokenId).execute()
 }

@@ -9,29 +9,30 @@ import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
-/** PostgreSQL does not run as root; this user is on every Linux, and owns nothing. */
-const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+/** PostgreSQL refuses to run as root; this user exists on every Linux. */
+const unprivilegedUser = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
 export type PostgresServer = {
   url: string
-  /** Sends everybody away, and comes again on the same port over the same data. */
+  /** Disconnects all clients and starts again on the same port over the same data. */
   restart: () => Promise<void>
 } & AsyncDisposable
 
 /**
- * A PostgreSQL of its own on a free port over an empty folder, from the binaries in node_modules; gone when disposed. Unless `settings`
- * say otherwise it does not wait for the disk; its language is not C, so that what relies on the order of bytes has to say so.
- * `secrets` are files beside its data that it alone may read, as keys must be.
+ * Starts PostgreSQL on a free port over an empty folder, from the binaries in node_modules; stopped
+ * when disposed. By default it does not sync to disk. Its collation is not C, so that code that relies
+ * on byte order must say so. `secrets` are files in its data folder that only it may read, as keys must
+ * be.
  */
 export async function startPostgres(
   settings: Settings = {},
   secrets: { [name: string]: string } = {},
-  /** The programs of another version, as the system has it. */
+  /** Folder of the system's binaries of another version. */
   systemBin?: string,
 ): Promise<PostgresServer> {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-postgres-'))
-  const { bin, data } = await lay(dir, systemBin)
-  const options = { ...nobody, cwd: dir }
+  const { bin, data } = await prepareFolders(dir, systemBin)
+  const options = { ...unprivilegedUser, cwd: dir }
   const language = ['--locale=C', '--locale-provider=icu', '--icu-locale=en']
   const superuser = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
   await run(join(bin, 'initdb'), ['-D', data, ...superuser, ...language], options)
@@ -43,10 +44,10 @@ export async function startPostgres(
   async function start() {
     const stdio: ['ignore', 'ignore', 'pipe'] = ['ignore', 'ignore', 'pipe']
     const child = spawn(join(bin, 'postgres'), args, { ...options, stdio })
-    await ready(child)
+    await waitUntilReady(child)
     return child
   }
-  /** A fast shutdown: whoever is connected is sent away. */
+  /** A fast shutdown: it disconnects all clients. */
   async function stop() {
     child.kill('SIGINT')
     await once(child, 'exit')
@@ -67,7 +68,7 @@ export async function startPostgres(
 
 async function writeSecret(path: string, text: string) {
   await writeFile(path, text, { mode: 0o600 })
-  if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
+  if (unprivilegedUser.uid) await chown(path, unprivilegedUser.uid, unprivilegedUser.gid)
 }
 
 type Settings = { [name: string]: string }
@@ -83,12 +84,16 @@ const flags = (dir: string, settings: Settings) =>
     ...settings,
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
-/** A copy that its user may read, wherever this checkout is; links that an install without scripts has left out are made. */
-async function lay(dir: string, systemBin?: string) {
+/**
+ * Copies the binaries to where their user may read them, and creates the links that an install without
+ * scripts left out.
+ */
+async function prepareFolders(dir: string, systemBin?: string) {
   const data = join(dir, 'data')
   const bin = systemBin ?? (await copyBinaries(dir))
   await mkdir(data, { mode: 0o700 })
-  for (const path of [dir, data]) if (nobody.uid) await chown(path, nobody.uid, nobody.gid)
+  for (const path of [dir, data])
+    if (unprivilegedUser.uid) await chown(path, unprivilegedUser.uid, unprivilegedUser.gid)
   return { bin, data }
 }
 
@@ -115,13 +120,13 @@ async function binaries() {
   return join(dirname(entry), '..', 'native')
 }
 
-async function ready(child: ChildProcess) {
-  let said = ''
+async function waitUntilReady(child: ChildProcess) {
+  let output = ''
   await new Promise<void>((resolve, reject) => {
-    child.once('exit', () => reject(new Error(said)))
+    child.once('exit', () => reject(new Error(output)))
     child.stderr?.on('data', (text) => {
-      said = `${said}${text}`.slice(-10_000)
-      if (said.includes('ready to accept connections')) resolve()
+      output = `${output}${text}`.slice(-10_000)
+      if (output.includes('ready to accept connections')) resolve()
     })
   })
 }

@@ -14,49 +14,49 @@ import {
 } from './client.ts'
 import type { Call } from './strace.ts'
 import type { TestServer } from './test-server.ts'
-import { answerTo, openSurvivor, openTraced } from './traced.ts'
+import { answerTo, openAfterPowerLoss, openTraced } from './traced.ts'
 import { afterPowerLoss, type Disk, type Luck, noLuck } from './traced-disk.ts'
 import { tusOf, until } from './tus.ts'
 
-/** What was sent, and the ids of the requests whose answers promised something. */
+/** An upload, and the ids of the requests whose answers promised something. */
 type Sent = {
   upload: UploadHandle
   bytes: Buffer
   created: string
-  /** Each with the offset that it said. */
+  /** Each with the offset that it confirmed. */
   patched: { by: string; offset: number }[]
   confirmed?: { by: string; fileId: string }
-  /** The last request before it was thrown away. */
+  /** The last request before the file was deleted. */
   keptUntil?: string
 }
 export type Recording = { calls: Call[]; place: string; sent: Sent[]; first: number }
 
 /**
- * A day in the life of a house, traced: a file in two PATCHes, another that stays unfinished, one more with the bytes of the first, and
- * one that is purged with its bytes.
+ * Traces a server that gets a file in two PATCHes, an upload that stays unfinished, a second file with
+ * the bytes of the first, and a file that is purged with its bytes.
  */
 export async function recordUploads(sizes: { first: number; cut: number }): Promise<Recording> {
   await using traced = await openTraced()
-  const { holdall, lastAsked, place } = traced
+  const { holdall, lastRequestId, place } = traced
   const { id: workspaceId } = await createWorkspace(holdall)
-  const firstAnswer = lastAsked()
+  const firstAnswer = lastRequestId()
   const sent: Sent[] = []
 
   async function send(name: string, bytes: Buffer, ...ends: number[]): Promise<Sent> {
     const made = await createUpload(holdall, { workspaceId, name, size: bytes.length })
     const upload = { ...made, url: new URL(made.url).pathname }
-    const one: Sent = { upload, bytes, created: lastAsked(), patched: [] }
+    const one: Sent = { upload, bytes, created: lastRequestId(), patched: [] }
     sent.push(one)
     let at = 0
     for (const end of ends) {
       at = await sendBytes(holdall, upload, bytes.subarray(at, end), at)
-      one.patched.push({ by: lastAsked(), offset: at })
+      one.patched.push({ by: lastRequestId(), offset: at })
     }
     return one
   }
   async function confirm(one: Sent) {
     const { id } = await confirmUpload(holdall, { uploadId: one.upload.id })
-    one.confirmed = { by: lastAsked(), fileId: id }
+    one.confirmed = { by: lastRequestId(), fileId: id }
     return id
   }
 
@@ -68,21 +68,21 @@ export async function recordUploads(sizes: { first: number; cut: number }): Prom
   await confirm(await send('twin.bin', bytes, bytes.length))
   const doomed = await send('doomed.bin', patterned(sizes.cut + 1), sizes.cut + 1)
   const id = await confirm(doomed)
-  doomed.keptUntil = lastAsked()
+  doomed.keptUntil = lastRequestId()
   await trashEntries(holdall, { id })
   await act(holdall, 'purgeEntries', { entryIds: [id] }, 'freedBytes')
   const blobs = join(place, 'new/data/blobs')
-  await until(async () => !(await readdir(blobs, { recursive: true })).some(isOf(doomed)))
+  await until(async () => !(await readdir(blobs, { recursive: true })).some(belongsTo(doomed)))
   const calls = await traced.stop()
   return { calls, place, sent, first: answerTo(calls, firstAnswer).begun }
 }
 
-const isOf =
+const belongsTo =
   ({ upload }: Sent) =>
   (path: string) =>
     path.endsWith(upload.id)
 
-/** Bytes no two pieces of which are the same. */
+/** Returns bytes in which no two blocks are equal. */
 const patterned = (length: number) => {
   const bytes = Buffer.alloc(length)
   for (let at = 0; at < length; at += 32)
@@ -90,8 +90,11 @@ const patterned = (length: number) => {
   return bytes
 }
 
-/** Lines of the trace at which the power may go: where most is unsynced, and where something was just promised. */
-export function momentsOf({ calls, place, sent }: Recording): number[] {
+/**
+ * Returns the lines of the trace at which the power may fail: where most is unsynced, and right after
+ * each promise.
+ */
+export function powerLossMoments({ calls, place, sent }: Recording): number[] {
   const inPlace = ({ path, strings: [first] }: Call) =>
     path.startsWith(place) || `${first}`.startsWith(place)
   const steps = calls.filter((call) => inPlace(call) && /sync|rename|unlink/.test(call.name))
@@ -104,40 +107,46 @@ export function momentsOf({ calls, place, sent }: Recording): number[] {
   return [...new Set([...around, ...answers])].sort((a, b) => a - b)
 }
 
-/** Some of what was not synced is there all the same, by the throw of a coin. */
-export const coins =
+/** Keeps a pseudo-random half of the changes that were not synced. */
+export const randomLuck =
   (seed: number): Luck =>
   (at) =>
     ((createHash('sha256').update(`${seed} ${at}`).digest()[0] ?? 0) & 1) === 1
 
-/** The power goes at line `moment`: all that was promised by then is there in the house that is opened on the rest, and goes on. */
-export async function loseAndLook(recording: Recording, moment: number, luck = noLuck) {
+/**
+ * Simulates a loss of power at line `moment`: a server opened on the rest must have all that was
+ * promised by then, and continue.
+ */
+export async function checkAfterPowerLoss(recording: Recording, moment: number, luck = noLuck) {
   const { calls, place, sent } = recording
   const disk = afterPowerLoss(calls, place, moment, luck)
-  const isSaid = (id: string) => answerTo(calls, id).begun <= moment
-  await using survivor = await openSurvivor(disk, place)
-  const told = await survivor.fsck()
-  expect(told.filter((finding) => !('mended' in finding && finding.mended))).toEqual([])
+  const wasSent = (id: string) => answerTo(calls, id).begun <= moment
+  await using survivor = await openAfterPowerLoss(disk, place)
+  const found = await survivor.fsck()
+  expect(found.filter((finding) => !('mended' in finding && finding.mended))).toEqual([])
   for (const one of sent) {
-    if (one.keptUntil && isSaid(one.keptUntil)) continue
-    if (one.confirmed && isSaid(one.confirmed.by)) {
+    if (one.keptUntil && wasSent(one.keptUntil)) continue
+    if (one.confirmed && wasSent(one.confirmed.by)) {
       expect((await download(survivor.holdall, one.confirmed.fileId)).equals(one.bytes)).toBe(true)
-    } else if (isSaid(one.created)) await goOn(survivor.holdall, one, disk, isSaid)
+    } else if (wasSent(one.created)) await resumeUpload(survivor.holdall, one, disk, wasSent)
   }
   expect(await survivor.fsck()).toEqual([])
-  return told
+  return found
 }
 
-/** An upload without a file says what it has, and becomes one. */
-async function goOn(
+/** An upload without a file reports its offset and can be completed. */
+async function resumeUpload(
   holdall: TestServer,
   { upload, bytes, patched }: Sent,
   disk: Disk,
-  isSaid: (id: string) => boolean,
+  wasSent: (id: string) => boolean,
 ) {
-  const said = Math.max(0, ...patched.filter(({ by }) => isSaid(by)).map(({ offset }) => offset))
+  const confirmedOffset = Math.max(
+    0,
+    ...patched.filter(({ by }) => wasSent(by)).map(({ offset }) => offset),
+  )
   const offset = await tusOf(holdall).offset(upload.url)
-  expect(offset).toBeGreaterThanOrEqual(said)
+  expect(offset).toBeGreaterThanOrEqual(confirmedOffset)
   const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { status } } }'
   const { status } = (await holdall.ask(query, { id: upload.id })).node
   const [, durable] = [...disk].find(([path]) => path.endsWith(upload.id)) ?? []

@@ -6,20 +6,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export type Program = Awaited<ReturnType<typeof startProgram>>
 
 /**
- * A server in a process of its own, for whoever measures: started with `words` after `node`, with `env` and nothing else. It has
- * to say where it listens, as localhost:PORT, on its standard output.
+ * Starts a server in a process of its own, for measurements: `words` are the arguments of `node`, and
+ * `env` is its whole environment. It must print its address as localhost:PORT.
  */
 export async function startProgram(words: string[], env: NodeJS.ProcessEnv) {
   const child = spawn(process.execPath, words, {
     env: { DRAIN_SECONDS: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  let said = ''
+  let output = ''
   child.stdout.on('data', (text) => {
-    said += text
+    output += text
   })
-  while (!/localhost:\d+/.test(said)) {
-    if (child.exitCode !== null) throw new Error(`the server has ended: ${said}`)
+  while (!/localhost:\d+/.test(output)) {
+    if (child.exitCode !== null) throw new Error(`the server has ended: ${output}`)
     await sleep(5)
   }
   const megabytes = async (name: string) => {
@@ -27,13 +27,13 @@ export async function startProgram(words: string[], env: NodeJS.ProcessEnv) {
     return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024
   }
   return {
-    url: `http://${/localhost:\d+/.exec(said)?.[0]}`,
+    url: `http://${/localhost:\d+/.exec(output)?.[0]}`,
     pid: child.pid as number,
-    /** The memory that it has now, in MB. */
+    /** Current memory in MB. */
     megabytes: () => megabytes('VmRSS'),
-    /** The most memory that it has had so far, in MB. */
+    /** Peak memory in MB. */
     peakMegabytes: () => megabytes('VmHWM'),
-    /** The time that cores have worked for it so far, in seconds. */
+    /** CPU time so far in seconds. */
     async cpuSeconds(): Promise<number> {
       const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8')
       const [user, system] = stat

@@ -2,12 +2,13 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** One request that the proxy has passed on, and to which of the processes. */
+/** One forwarded request, and the index of its process. */
 type Passed = { to: number; method: string; path: string; isOver: boolean }
 
 /**
- * A load balancer in front of processes at these ports, as plain as they come: each request goes to the next of them. Where nobody
- * listens it tries the one after that; and so it does where the connection breaks before an answer, if the request had no body.
+ * Starts a round-robin load balancer in front of processes at these ports. It tries the next process if
+ * a port refuses the connection, and also if the connection breaks before an answer and the request had
+ * no body.
  */
 export async function openProxy(ports: readonly number[]) {
   const passed: Passed[] = []
@@ -41,7 +42,7 @@ export async function openProxy(ports: readonly number[]) {
       note.isOver = true
       there.destroy()
     })
-    // The body stays where it is until somebody is there to take it.
+    // The body stays unread until a process has accepted the connection.
     there.once('socket', (socket) => socket.once('connect', () => req.pipe(there)))
   }
 

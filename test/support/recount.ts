@@ -32,8 +32,8 @@ const folderQuery = `query ($id: ID!) {
 }`
 
 /**
- * Walks the whole tree as a client does, and holds what every folder and the workspace say of themselves against what was met. A
- * folder holds at most a hundred entries here, a file as many versions.
+ * Reads the whole tree as a client does, and compares it with the totals of every folder and the usage
+ * of the workspace. A folder may hold at most 100 entries here, and a file 100 versions.
  */
 export async function expectExact(
   holdall: TestServer,

@@ -7,7 +7,10 @@ import type { TestServer } from './test-server.ts'
 
 type As = { token?: string | null }
 
-/** All that each error says beyond code, message, path and retryable. Where two share a name and not its type, it is aliased. */
+/**
+ * Fields of each error beyond code, message, path and retryable; aliased where types of one name
+ * differ.
+ */
 const fields: Record<string, string> = {
   NotFoundError: 'id',
   ForbiddenError: 'missingScopes requiredRole',
@@ -28,8 +31,8 @@ const fields: Record<string, string> = {
 const common = '__typename code message path retryable'
 const spread = (type: string) => (fields[type] ? `... on ${type} { ${fields[type]} }` : '')
 
-/** Asks a mutation for its error alone, with all that the error says. */
-export async function problemOf(holdall: TestServer, name: string, input: object, as: As = {}) {
+/** Runs a mutation. Returns its error with all fields. */
+export async function errorOf(holdall: TestServer, name: string, input: object, as: As = {}) {
   const union = getNamedType(schema.getMutationType()?.getFields()[name]?.type) as GraphQLUnionType
   const spreads = union.getTypes().map((type) => spread(type.name))
   const query = `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) {
@@ -38,8 +41,8 @@ export async function problemOf(holdall: TestServer, name: string, input: object
   return (await holdall.ask(query, { input }, as))[name]
 }
 
-/** The same for one item of a batch: the errors of all items, in their order. */
-async function itemProblemsOf(holdall: TestServer, name: string, input: object, as: As = {}) {
+/** Runs a batch mutation. Returns the errors of all items, in order. */
+async function itemErrorsOf(holdall: TestServer, name: string, input: object, as: As = {}) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const spreads = Object.keys(fields).map(spread)
   const query = `mutation ($input: ${type}Input!) {
@@ -51,16 +54,16 @@ async function itemProblemsOf(holdall: TestServer, name: string, input: object, 
   return results.map(({ error }: { error: unknown }) => error)
 }
 
-/** The same error, and the proof that asking has changed no row and no byte. */
-export const refused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
-  unchanged(holdall, () => problemOf(holdall, name, input, as))
-export const itemsRefused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
-  unchanged(holdall, () => itemProblemsOf(holdall, name, input, as))
+/** Returns the error of a mutation, and checks that no row and no blob changed. */
+export const expectRefused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
+  expectUnchanged(holdall, () => errorOf(holdall, name, input, as))
+export const expectItemsRefused = (holdall: TestServer, name: string, input: object, as: As = {}) =>
+  expectUnchanged(holdall, () => itemErrorsOf(holdall, name, input, as))
 
-export async function unchanged<T>(holdall: TestServer, act: () => Promise<T>): Promise<T> {
-  const before = await everything(holdall)
+export async function expectUnchanged<T>(holdall: TestServer, act: () => Promise<T>): Promise<T> {
+  const before = await readState(holdall)
   const result = await act()
-  expect(await everything(holdall)).toEqual(before)
+  expect(await readState(holdall)).toEqual(before)
   return result
 }
 
@@ -80,13 +83,13 @@ const tables = [
   'shareLinks',
 ] as const satisfies (keyof Tables)[]
 
-/** Every row, but for when a token was used, and the key of all bytes. */
-export async function everything(holdall: TestServer) {
+/** Returns every row, without lastUsedAt of tokens, and the keys of all blobs. */
+export async function readState(holdall: TestServer) {
   const { app } = holdall
   const rows = tables.map((table) => app.db.selectFrom(table).selectAll().execute())
   const used = (row: object) => ('lastUsedAt' in row ? { ...row, lastUsedAt: null } : row)
   return {
-    // PostgreSQL gives them in no order of its own.
+    // PostgreSQL returns rows in no particular order.
     rows: (await Promise.all(rows)).map((all) =>
       all.map((row) => JSON.stringify(used(row))).sort(),
     ),

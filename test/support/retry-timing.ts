@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
 
 /**
- * Does it and expects it to take less than a second; where it does not, once or twice more: what else the machine does is
- * no cost of ours. Only for what may be repeated.
+ * Expects `act` to take less than `ms`, in at least one of three attempts, because the machine may be
+ * busy. `act` must be repeatable.
  */
-export async function quickly<T>(act: () => Promise<T>, ms = 1000): Promise<T> {
+export async function expectWithin<T>(act: () => Promise<T>, ms = 1000): Promise<T> {
   let answer: T
   let took = 0
   for (let tries = 0; tries < 3; tries++) {
@@ -14,5 +14,5 @@ export async function quickly<T>(act: () => Promise<T>, ms = 1000): Promise<T> {
     if (took < ms) return answer
   }
   expect(took).toBeLessThan(ms)
-  throw new Error('it took too long')
+  throw new Error(`took longer than ${ms} ms`)
 }

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Env } from '../../src/config.ts'
 import { act, createWorkspace } from './client.ts'
-import { freshPlace } from './s3.ts'
+import { newS3Prefix } from './s3.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** A house whose bytes are in a bucket, with a workspace. */
-export async function openOnS3(env: Env = {}) {
-  const holdall = await startTestServer({ env: { ...freshPlace(), ...env } })
+/** Starts a server whose bytes are in a bucket, with a workspace. */
+export async function startOnS3(env: Env = {}) {
+  const holdall = await startTestServer({ env: { ...newS3Prefix(), ...env } })
   const { id: workspaceId } = await createWorkspace(holdall)
   return { holdall, workspaceId, [Symbol.asyncDispose]: () => holdall[Symbol.asyncDispose]() }
 }
@@ -20,7 +20,7 @@ export type SignedUpload = {
   parts: { number: number; offset: number; size: number; url: string }[] | null
 }
 
-/** An upload by SIGNED_PUT, with its parts. */
+/** Creates an upload with transport SIGNED_PUT. Returns it with its parts. */
 export async function createSigned(
   holdall: TestServer,
   input: Record<string, unknown>,
@@ -31,7 +31,7 @@ export async function createSigned(
   return (await act(holdall, 'createUpload', wanted, selection, as)).upload
 }
 
-/** One PUT of the whole body to the bucket, as any client sends it that knows nothing of the house. */
+/** PUTs the whole body to the bucket, as a generic client does. */
 export function putToBucket(
   { url, headers }: Pick<SignedUpload, 'url' | 'headers'>,
   body: Uint8Array,

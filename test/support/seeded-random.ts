@@ -1,4 +1,4 @@
-/** Choices that a seed repeats (mulberry32). */
+/** A seeded random generator (mulberry32). */
 export class Dice {
   #state: number
 
@@ -6,7 +6,7 @@ export class Dice {
     this.#state = seed >>> 0
   }
 
-  /** 0 to `n` - 1. */
+  /** Returns an integer from 0 to `n` - 1. */
   below(n: number): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0
     let t = this.#state
@@ -25,20 +25,20 @@ export class Dice {
     return list[this.below(list.length)]
   }
 
-  /** 1 to `most` of them, each drawn by itself: the same one may come twice. */
+  /** Returns 1 to `most` elements, drawn independently. */
   some<T>(list: readonly T[], most: number): T[] {
     if (list.length === 0) return []
     return Array.from({ length: 1 + this.below(most) }, () => list[this.below(list.length)] as T)
   }
 
-  /** One of them, as often as its weight says. */
+  /** Returns an element with a probability proportional to its weight. */
   weighed<T extends { weight: number }>(list: readonly T[]): T {
     let left = this.below(list.reduce((sum, { weight }) => sum + weight, 0))
     const found = list.find(({ weight }) => {
       left -= weight
       return left < 0
     })
-    if (!found) throw new Error('there is nothing to draw from')
+    if (!found) throw new Error('cannot draw from an empty list')
     return found
   }
 }

@@ -1,6 +1,9 @@
 import type { Reporter, TestCase, TestModule } from 'vitest/node'
 
-/** After `npm test -- seeds`: each row of the seeds, and whether its story holds. Silent when other stories ran too. */
+/**
+ * After `npm test -- seeds`: prints each row of the seeds and whether its tests pass. Prints nothing if
+ * other tests ran too.
+ */
 export class SeedsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {
     const tests = modules.flatMap((module) => [...module.children.allTests()])

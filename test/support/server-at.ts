@@ -1,8 +1,8 @@
 import type { TestServer } from './test-server.ts'
 
 /**
- * All that the clients of the tests use of a house, for a server that runs at `url` in a process of its own. `token` is the one of
- * whoever asks, unless a request says another; null: none.
+ * Returns the client part of a TestServer for a server process at `url`. `token` is the default token
+ * of its requests; a request may give another, or null for none.
  */
 export function serverAt(url: string, token: string): TestServer {
   const http: TestServer['http'] = (path, { token: other = token, headers, ...init } = {}) => {

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** A system call that succeeded, and when: the lines of the trace where it began and where it had ended. */
+/** A system call that succeeded, with the lines of the trace where it began and ended. */
 export type Call = {
   name: string
-  /** As strace wrote it, where it is not a string or a path. */
+  /** The arguments as strace wrote them, without strings and paths. */
   args: string
-  /** The path behind its first argument, where that is a file descriptor. */
+  /** The path of its first argument, if that is a file descriptor. */
   path: string
   /** Its strings in order, paths and bytes. */
   strings: Buffer[]
@@ -19,7 +19,10 @@ const changes = `openat creat mkdir mkdirat rename renameat renameat2 link linka
   write writev pwrite64 pwritev pwritev2 ftruncate truncate fallocate copy_file_range sendfile
   fsync fdatasync sync_file_range sendto sendmsg`
 
-/** Before a command: all that it changes on disks, and says over sockets, is written to `file`. The process that is started is its own. */
+/**
+ * Returns a command prefix that records all changes on disk and all socket writes in `file`. The
+ * command stays our own child.
+ */
 export const strace = (file: string): string[] => [
   ...['strace', '-D', '-f', '-y', '-xx', '-s', '100000000', '-o', file],
   ...['-e', `trace=${changes.split(/\s+/).join(',')}`],
@@ -28,15 +31,15 @@ export const strace = (file: string): string[] => [
 /** Whether processes can be traced here. */
 export const canTrace = spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
 
-/** The calls of all threads, in the order in which they ended. */
+/** Returns the calls of all threads, in the order in which they ended. */
 export function readTrace(file: string): Call[] {
   const begun = new Map<string, { text: string; line: number }>()
   const calls: Call[] = []
   for (const [line, text] of readFileSync(file, 'latin1').split('\n').entries()) {
-    const [, thread = '', said = ''] = /^(\d+) +(.*)$/.exec(text) ?? []
-    const rest = /^<\.\.\. \w+ resumed>(.*)$/.exec(said)?.[1]
+    const [, thread = '', event = ''] = /^(\d+) +(.*)$/.exec(text) ?? []
+    const rest = /^<\.\.\. \w+ resumed>(.*)$/.exec(event)?.[1]
     const from = rest === undefined ? { text: '', line } : begun.get(thread)
-    const whole = `${from?.text}${rest ?? said}`
+    const whole = `${from?.text}${rest ?? event}`
     if (whole.endsWith(UNFINISHED))
       begun.set(thread, { text: whole.slice(0, -UNFINISHED.length), line })
     else calls.push(...callOf(whole, from?.line ?? line, line))
@@ -46,7 +49,7 @@ export function readTrace(file: string): Call[] {
 
 const UNFINISHED = ' <unfinished ...>'
 
-/** Signals, ends of threads and what failed are none. */
+/** Ignores signals, thread exits and failed calls. */
 function callOf(text: string, begun: number, ended: number): Call[] {
   const [, name, args = '', result] = /^(\w+)\((.*)\) += (\d+)/.exec(text) ?? []
   if (!name) return []

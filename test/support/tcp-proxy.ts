@@ -1,28 +1,31 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** What becomes of some bytes of a client: they go on; the connection breaks before they do; or after, and before the answer. */
+/**
+ * Fate of some bytes of a client: forwarded; the connection breaks before they are; or after, and
+ * before the answer.
+ */
 export type Fate = 'pass' | 'lost' | 'unanswered'
 
 export type TcpProxy = {
   port: number
-  /** Asked about everything that clients send from now on; until then all of it passes. */
-  judge: (fate: (bytes: Buffer) => Fate) => void
-  /** Breaks every connection, as a router that has been switched off and on again. */
+  /** Decides about everything that clients send from now on; until then everything passes. */
+  decideFate: (fate: (bytes: Buffer) => Fate) => void
+  /** Breaks every connection. */
   cut: () => void
-  /** Nothing goes through any more, and nobody is told; new connections are taken, and hear nothing. */
+  /** Stops forwarding without closing connections; new connections are accepted and get no answer. */
   stall: () => void
-  /** Ends a stall: what waited goes on. */
-  go: () => void
-  /** Drops what goes over the connections that there are, both ways and for ever, and tells nobody; new ones are as they should be. */
+  /** Ends a stall and forwards what waited. */
+  resume: () => void
+  /** Drops the traffic of all existing connections permanently, without closing them; new ones work. */
   blackHole: () => void
-  /** Breaks every connection and takes no new one. */
+  /** Breaks every connection and accepts no new one. */
   refuse: () => Promise<void>
-  /** On the same port again. */
+  /** Listens on the same port again. */
   accept: () => Promise<void>
 } & AsyncDisposable
 
-/** Stands between a client and a server on this machine, and does what networks do. */
+/** Starts a TCP proxy on this machine that can simulate network faults. */
 export async function startTcpProxy(to: { host: string; port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let fateOf = (_: Buffer): Fate => 'pass'
@@ -79,7 +82,7 @@ export async function startTcpProxy(to: { host: string; port: number }): Promise
 
   return {
     port,
-    judge(fate) {
+    decideFate(fate) {
       fateOf = fate
     },
     cut,
@@ -87,7 +90,7 @@ export async function startTcpProxy(to: { host: string; port: number }): Promise
       stalled = true
       for (const socket of sockets) socket.pause()
     },
-    go() {
+    resume() {
       stalled = false
       for (const socket of sockets) socket.resume()
     },

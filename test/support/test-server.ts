@@ -10,9 +10,9 @@ import { s3ForServers } from './s3.ts'
 export type TestServer = Awaited<ReturnType<typeof startTestServer>>
 
 type AskOptions = {
-  /** Another token than the owner's; null: none at all. */
+  /** Another token than the owner's; null: none. */
   token?: string | null
-  /** Then the answer is the whole result, { data, errors }, and nothing is thrown. */
+  /** Returns the whole result, { data, errors }, and throws nothing. */
   expectErrors?: boolean
 }
 type HttpInit = Omit<RequestInit, 'headers'> & {
@@ -26,7 +26,10 @@ type GraphQLProblem = {
   extensions?: Record<string, any>
 }
 
-/** The whole server on a free port over an empty folder, with a real database; gone when the test ends. */
+/**
+ * Starts the whole server on a free port over an empty folder, with a real database; deleted when
+ * disposed.
+ */
 export async function startTestServer({
   now = Date.now,
   env = {},
@@ -35,9 +38,9 @@ export async function startTestServer({
 }: {
   now?: () => number
   env?: Env
-  /** Over which a client has to read what waits for it; a minute. */
+  /** Time in which a client must read what is buffered for it, in milliseconds; default one minute. */
   paceMs?: number
-  /** Fills the folder and the database, which has no tables then, before the server opens them. */
+  /** Prepares the folder and the database, which is empty then, before the server opens them. */
   prepare?: (dir: string, databaseUrl: string | undefined) => Promise<void>
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
@@ -68,7 +71,10 @@ export async function startTestServer({
     await app[Symbol.asyncDispose]()
   }
 
-  /** A request with the owner's token, or `token`; null: without any. The path may be a whole URL. */
+  /**
+   * Sends a request with the owner's token, or `token`; null: without any. `path` may be an absolute
+   * URL.
+   */
   function http(
     path: string,
     { token: other = token, headers, ...init }: HttpInit = {},
@@ -81,7 +87,7 @@ export async function startTestServer({
     })
   }
 
-  /** POSTs GraphQL and answers with all there is. */
+  /** POSTs GraphQL. Returns status, headers, data and errors. */
   async function graphql(
     query: string,
     variables: Record<string, unknown> = {},
@@ -99,7 +105,7 @@ export async function startTestServer({
 
   const holdall = {
     dir,
-    /** Where its rows are on PostgreSQL; undefined where they are in holdall.db. */
+    /** URL of the PostgreSQL database; undefined on SQLite. */
     databaseUrl: database.env.DATABASE_URL,
     token,
     http,
@@ -110,7 +116,7 @@ export async function startTestServer({
     get app() {
       return app
     },
-    /** The data of a query or mutation. Top-level errors are thrown, with their messages. */
+    /** Returns the data of an operation. Top-level errors are thrown with their messages. */
     async ask<T = any>(
       query: string,
       variables: Record<string, unknown> = {},
@@ -121,7 +127,7 @@ export async function startTestServer({
       if (errors) throw new Error(errors.map(({ message }) => message).join('; '))
       return data
     },
-    /** Closes the house and opens it again on the same port, over the same folder. */
+    /** Closes the server and opens it again on the same port, over the same folder. */
     async restart() {
       await close()
       ;({ app, server, port } = await open(port))

@@ -1,2 +1,2 @@
-/** For a story with a time to keep: a machine that has other things to do as well may take longer, though not three times in a row. */
-export const timed = { retry: 2 }
+/** Options of a test with a time limit: a busy machine may exceed it twice in a row. */
+export const timingRetries = { retry: 2 }

@@ -2,8 +2,9 @@ import { basename, dirname } from 'node:path'
 import type { Call } from './strace.ts'
 
 /**
- * One change of a file's bytes or of a folder's entries, at the line `at` of the trace; a rename is one in each of its folders. A
- * loss of power may undo it until its file or folder is synced, whatever else it spares.
+ * One change of a file's bytes or of a folder's entries, at line `at` of the trace; a rename is one
+ * change in each of its folders. A loss of power may undo it until its file or folder is synced,
+ * independently of the others.
  */
 type Change<What> = What & { at: number; isDurable: boolean }
 type Bytes = { offset: number; bytes: Buffer } | { length: number }
@@ -11,19 +12,20 @@ type File = { kind: 'file'; changes: Change<Bytes>[] }
 type Folder = { kind: 'folder'; changes: Change<{ name: string; node: Node | null }>[] }
 type Node = File | Folder
 
-/** What lies at each path, as every process sees it. */
+/** The node at each path, as every process sees it. */
 type Present = Map<string, Node>
 
-/** By path: the bytes of a file; null, a folder. */
+/** By path: the bytes of a file; null for a folder. */
 export type Disk = Map<string, Buffer | null>
 
-/** Which of the changes that were never synced a loss of power spares, by the line of the trace. */
+/** Decides by line of the trace which unsynced changes a loss of power spares. */
 export type Luck = (at: number) => boolean
 export const noLuck: Luck = () => false
 
 /**
- * The folder `root`, there and empty before the first call, after a loss of power at line `moment` of a trace: what was synced by
- * then is there, and of all else what has `luck`. A sync that had not ended has synced nothing.
+ * Returns the content of the folder `root`, empty before the first call, after a loss of power at line
+ * `moment`: what was synced by then, and of the rest what has `luck`. A sync that had not ended has
+ * synced nothing.
  */
 export function afterPowerLoss(calls: Call[], root: string, moment: number, luck = noLuck): Disk {
   const top: Folder = { kind: 'folder', changes: [] }
@@ -37,14 +39,14 @@ type Effect = (present: Present, call: Call) => void
 const write: Effect = (present, { name, args, path, strings, result, ended: at }) => {
   const file = fileAt(present, path)
   if (!file) return
-  if (!name.startsWith('pwrite')) throw new Error(`${name} to ${path}: where, this cannot tell`)
+  if (!name.startsWith('pwrite')) throw new Error(`${name} to ${path}: its offset is unknown`)
   const bytes = Buffer.concat(strings).subarray(0, result)
   file.changes.push({ at, isDurable: false, offset: lastNumber(args), bytes })
 }
 const cut: Effect = (present, { args, path, ended: at }) =>
   void fileAt(present, path)?.changes.push({ at, isDurable: false, length: lastNumber(args) })
 
-/** All that had been done before it began. */
+/** Syncs what was done before it began. */
 const sync: Effect = (present, { path, begun }) => {
   const { changes = [] } = present.get(path) ?? {}
   for (const change of changes) change.isDurable ||= change.at < begun
@@ -66,7 +68,7 @@ const rename: Effect = (present, { strings: [from, to], ended: at }) => {
   enter(present, `${to}`, file, at)
   enter(present, `${from}`, null, at)
 }
-/** The same file by a second name. */
+/** A second name of the same file. */
 const link: Effect = (present, { strings: [from, to], ended: at }) => {
   const file = fileAt(present, `${from}`)
   if (file) enter(present, `${to}`, file, at)
@@ -76,8 +78,7 @@ const remove: Effect = (present, { strings, ended: at }) =>
 
 const other: Effect = (present, { name, path, strings }) => {
   const paths = [path, ...strings.filter(({ length }) => length < 4096).map(String)]
-  if (paths.some((path) => present.has(path)))
-    throw new Error(`what ${name} does is not known here`)
+  if (paths.some((path) => present.has(path))) throw new Error(`${name} is not simulated`)
 }
 
 const effects = new Map(
@@ -108,7 +109,7 @@ function enter(present: Present, path: string, node: Node | null, at: number) {
 function fileAt(present: Present, path: string): File | undefined {
   const node = present.get(path)
   if (node?.kind !== 'folder') return node
-  throw new Error(`${path} is a folder: what is in it would have to follow`)
+  throw new Error(`${path} is a folder: renaming folders is not simulated`)
 }
 
 const lastNumber = (args: string) => Number(/(\d+)$/.exec(args)?.[1])
@@ -127,7 +128,7 @@ function* survivors(
   }
 }
 
-/** What was never written within its length is zeros. */
+/** Bytes within the length that were never written are zeros. */
 function bytesOf({ changes }: File, luck: Luck): Buffer {
   const here = spared(changes, luck)
   const file = Buffer.alloc(Math.max(0, ...here.map(endOf)))

@@ -18,7 +18,10 @@ import { until } from './tus.ts'
 const ADMIN_TOKEN = 'all-that-it-does-is-traced'
 const root = join(import.meta.dirname, '../..')
 
-/** The server as `npm start` runs it, each of whose system calls is written down; its DATA_DIR is `data` in a folder that is not there either. */
+/**
+ * Starts the server and traces its system calls; its DATA_DIR is `data` in a folder that does not exist
+ * yet.
+ */
 export async function openTraced() {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'holdall-traced-'))
@@ -30,7 +33,7 @@ export async function openTraced() {
     ...{ PATH: process.env.PATH, DATA_DIR: join(place, 'new/data'), PORT: new URL(url).port },
     DRAIN_SECONDS: '0',
     ...{ ADMIN_TOKEN, LOG_LEVEL: 'error' },
-    // What goes to the kernel through a ring is no system call, and would not be seen.
+    // Writes through io_uring are no system calls and would not be traced.
     UV_USE_IO_URING: '0',
   }
   const [command = '', ...args] = [...strace(file), process.execPath, 'src/main.ts']
@@ -39,15 +42,15 @@ export async function openTraced() {
   await until(async () => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200, 30_000)
   const all = stack.move()
   return {
-    ...numbered(serverAt(url, ADMIN_TOKEN)),
+    ...withRequestIds(serverAt(url, ADMIN_TOKEN)),
     place,
-    /** Ends the server, and answers with all that it has done. */
+    /** Stops the server. Returns all its calls. */
     async stop(): Promise<Call[]> {
       const gone = once(child, 'exit')
       child.kill('SIGTERM')
       const [code] = await gone
       if (code !== 0) throw new Error(`the server ended with ${code}`)
-      // A short number is followed by more than one space.
+      // strace pads short process ids with spaces.
       const ended = new RegExp(`${child.pid} +\\+\\+\\+ exited with 0 \\+\\+\\+\n$`)
       await until(async () => ended.test(await readFile(file, 'latin1')))
       return readTrace(file)
@@ -56,34 +59,34 @@ export async function openTraced() {
   }
 }
 
-/** Each request gets an id, which its answer repeats: `lastAsked` is that of the last one. */
-function numbered(holdall: TestServer) {
+/** Gives each request an id, which its answer repeats; `lastRequestId` returns the last one. */
+function withRequestIds(holdall: TestServer) {
   const { http } = holdall
-  let lastAsked = ''
+  let lastRequestId = ''
   holdall.http = (path, init = {}) => {
-    lastAsked = randomUUID()
-    return http(path, { ...init, headers: { ...init.headers, 'x-request-id': lastAsked } })
+    lastRequestId = randomUUID()
+    return http(path, { ...init, headers: { ...init.headers, 'x-request-id': lastRequestId } })
   }
-  return { holdall, lastAsked: () => lastAsked }
+  return { holdall, lastRequestId: () => lastRequestId }
 }
 
-/** Where the first bytes of an answer went to its client. */
+/** Returns the call that sent the first bytes of an answer. */
 export function answerTo(calls: Call[], requestId: string): Call {
   const found = calls.find(
     ({ path, strings }) =>
       path.startsWith('socket:') && strings.some((bytes) => bytes.includes(requestId)),
   )
-  if (!found) throw new Error(`nobody answered ${requestId}`)
+  if (!found) throw new Error(`no answer to request ${requestId} was sent`)
   return found
 }
 
-/** A house over what a loss of power has left of `place`, a minute later. */
-export async function openSurvivor(disk: Disk, place: string) {
+/** Opens a server, with a clock one minute ahead, on what a loss of power has left of `place`. */
+export async function openAfterPowerLoss(disk: Disk, place: string) {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'holdall-survivor-'))
   stack.defer(() => rm(dir, { recursive: true, force: true }))
   for (const [path, bytes] of disk) {
-    // Shared memory, which SQLite makes anew.
+    // Shared memory, which SQLite creates anew.
     if (path.endsWith('-shm')) continue
     const copy = join(dir, path.slice(place.length))
     if (bytes) await writeFile(copy, bytes)

@@ -2,7 +2,7 @@ import type { Db } from '../../src/database/database.ts'
 import type { EntryRow } from '../../src/domains/entries/reads.ts'
 import type { Tree } from './mirror.ts'
 
-/** All entries of a workspace, the living ones among them, and what was itself put in the trash; each in the order of ids. */
+/** Returns the live entries of a workspace, and those that were trashed themselves, ordered by id. */
 export async function entriesOf(db: Db, workspaceId: string) {
   const all = await db
     .selectFrom('entries')
@@ -18,7 +18,7 @@ export async function entriesOf(db: Db, workspaceId: string) {
   return { living, trashed: all.filter(({ trashedAt }) => trashedAt !== null) }
 }
 
-/** The tree as the rows have it. */
+/** Returns the tree of the live rows. */
 export async function treeOf(db: Db, workspaceId: string): Promise<Tree> {
   const { living } = await entriesOf(db, workspaceId)
   return new Map(living.map(({ id, name, parentId }) => [id, { name, parentId }]))

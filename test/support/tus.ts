@@ -13,7 +13,7 @@ export const OFFSET_TYPE = 'application/offset+octet-stream'
 type Headers = Record<string, string>
 type Body = Uint8Array | string
 
-/** A house with a workspace, and tus to talk to it. */
+/** Starts a server with a workspace and a tus client. */
 export async function openTus(options: Parameters<typeof startTestServer>[0] = {}) {
   const holdall = await startTestServer(options)
   const { id: workspaceId } = await createWorkspace(holdall)
@@ -25,13 +25,13 @@ export async function openTus(options: Parameters<typeof startTestServer>[0] = {
   }
 }
 
-/** Upload-Metadata from what is to be said. */
-export const metadata = (said: Record<string, string>) =>
-  Object.entries(said)
+/** Formats Upload-Metadata. */
+export const metadata = (fields: Record<string, string>) =>
+  Object.entries(fields)
     .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
     .join(',')
 
-/** Bare tus requests, with the right headers where others are not given; an empty one is left out. */
+/** Plain tus requests with the right headers by default; a header that is '' is left out. */
 export function tusOf(holdall: TestServer) {
   const send = (
     path: string,
@@ -54,10 +54,10 @@ export function tusOf(holdall: TestServer) {
         body === undefined ? headers : { 'Content-Type': OFFSET_TYPE, ...headers },
         body,
       ),
-    /** The URL of a new upload. */
-    async create(said: Record<string, string>, headers: Headers = {}): Promise<string> {
+    /** Creates an upload. Returns its URL. */
+    async create(fields: Record<string, string>, headers: Headers = {}): Promise<string> {
       const response = await send('/uploads', 'POST', {
-        'Upload-Metadata': metadata(said),
+        'Upload-Metadata': metadata(fields),
         ...headers,
       })
       if (response.status !== 201)
@@ -94,7 +94,7 @@ export function tusOf(holdall: TestServer) {
 const withoutEmpty = (headers: Headers) =>
   Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== ''))
 
-/** A request written by hand on a socket of its own, so that it can stall, lie, or break off. */
+/** Sends the head of a request on its own socket, so that a test can stall or break off the body. */
 export async function rawRequest(
   holdall: TestServer,
   method: string,
@@ -147,7 +147,7 @@ export class Raw {
   write(bytes: Body) {
     return new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()))
   }
-  /** Status and headers of the answer; status 0 where the connection ended without one. */
+  /** Status and headers of the answer; status 0 if the connection ended without one. */
   async answer() {
     await this.#answered
     const [head = ''] = this.received.split('\r\n\r\n')
@@ -162,26 +162,22 @@ export class Raw {
   }
 }
 
-/** Waits until `done` says so; for what another connection does in its own time. */
+/** Polls until `done` returns true; for what another connection does. */
 export async function until(done: () => Promise<boolean>, ms = 5000): Promise<void> {
   const end = performance.now() + ms
   while (!(await done())) {
-    if (performance.now() > end) throw new Error('it has not come to pass')
+    if (performance.now() > end) throw new Error(`the condition was not met within ${ms} ms`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
 
-/** One door of a house for bytes, /uploads unless another is given, behind a port of its own, where it bears less with its clients. */
-export async function openImpatientDoor(
-  holdall: TestServer,
-  limits: DoorLimits,
-  open = uploadsDoor,
-) {
-  const door = open(holdall.app, limits)
+/** Serves one upload endpoint (/uploads by default) on a port of its own, with other limits. */
+export async function serveUploads(holdall: TestServer, limits: DoorLimits, open = uploadsDoor) {
+  const endpoint = open(holdall.app, limits)
   const server = createServer(async (req, res) => {
     drainRequest(req, res)
     try {
-      await door.handle(
+      await endpoint.handle(
         req,
         res,
         openVisit(holdall.app, req, { requestId: 'test', noteAuthFailure: () => {} }),
@@ -196,5 +192,5 @@ export async function openImpatientDoor(
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   }
-  return { url, drain: () => door.drain?.(), [Symbol.asyncDispose]: close }
+  return { url, drain: () => endpoint.drain?.(), [Symbol.asyncDispose]: close }
 }

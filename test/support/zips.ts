@@ -1,23 +1,26 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 import type { TestServer } from './test-server.ts'
 
-/** What somebody may write into the records of a ZIP file; what is not said is as it should be. */
+/** A member of a ZIP file to write. Fields that are left out get correct values. */
 export type Member = {
   name: string | Uint8Array
   bytes?: string | Uint8Array
-  /** Deflated, where it is not stored. */
+  /** Deflates the bytes instead of storing them. */
   deflate?: boolean
-  /** Lies of the central record. */
+  /** False values for the central record. */
   size?: number
   crc?: number
   offset?: number
   flags?: number
   method?: number
-  /** The mode of Unix, as of a link: 0o120777. */
+  /** The Unix mode, for example 0o120777 for a link. */
   mode?: number
 }
 
-/** A ZIP file, byte for byte as it was asked for. `count` is how many members its end claims. */
+/**
+ * Returns a ZIP file with exactly these records. `count` is the number of members that its end record
+ * claims.
+ */
 export function zipOf(members: Member[], { count }: { count?: number } = {}): Buffer {
   const [parts, records]: [Buffer[], Buffer[]] = [[], []]
   let offset = 0
@@ -58,7 +61,7 @@ function recordsOf(member: Member, at: number) {
   return { local, central }
 }
 
-/** The archive of a folder, by its signed link. */
+/** Downloads the archive of a folder by its signed link. */
 export async function archiveOf(holdall: TestServer, folderId: string): Promise<Buffer> {
   const query = 'query ($id: ID!) { node(id: $id) { ... on Folder { archiveUrl { url } } } }'
   const { node } = await holdall.ask(query, { id: folderId })

@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { createWorkspace } from '../../support/client.ts'
 import { type Server, startServer } from '../../support/fleet.ts'
-import { pooled } from '../../support/pooled.ts'
+import { mapConcurrently } from '../../support/pooled.ts'
 import { startProgram } from '../../support/program.ts'
 import { ADMIN_TOKEN } from '../question.ts'
 import type { Row, Target } from '../table.ts'
@@ -25,8 +25,8 @@ export const smallFiles: Row = {
     const { id } = await createWorkspace(server.holdall)
     const rate = (story: () => Promise<unknown>) => async () => FILES / (await secondsOf(story))
     const rates = await inTurns(rounds, {
-      stock: rate(() => pooled(FILES, AT_ONCE, () => toStock(stock.url))),
-      each: rate(() => pooled(FILES, AT_ONCE, () => toHoldall(server, id))),
+      stock: rate(() => mapConcurrently(FILES, AT_ONCE, () => toStock(stock.url))),
+      each: rate(() => mapConcurrently(FILES, AT_ONCE, () => toHoldall(server, id))),
       batched: rate(() => batched(server, id)),
     })
     const line = (work: string, ours: number, target: Target) => ({
@@ -72,7 +72,7 @@ async function batched(server: Server, workspaceId: string) {
       'results { upload { id url } }',
     )
     const uploads = all.results.map(({ upload }: any) => upload)
-    await pooled(BATCH, AT_ONCE, (n) => patch(uploads[n].url, newBytes()))
+    await mapConcurrently(BATCH, AT_ONCE, (n) => patch(uploads[n].url, newBytes()))
     const confirmed = { uploads: uploads.map(({ id }: any) => ({ uploadId: id })) }
     await mutate(server, 'confirmUploads', confirmed, 'succeeded failed')
   }

@@ -13,10 +13,11 @@ import {
   type WorkspaceHandle,
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
-import { giveToken, invite } from '../../support/people.ts'
+import { createToken, invite } from '../../support/people.ts'
 import { startTestServer, type TestServer } from '../../support/test-server.ts'
 
-// The rows of the first seed: a workspace's files, uploaded in one request or in three, listed by prefix.
+// The rows of the first seed: files of a workspace, uploaded in one request or in three, listed by
+// prefix.
 
 let holdall: TestServer
 let lab: WorkspaceHandle
@@ -50,7 +51,7 @@ const put = (path: string, bytes: string | Uint8Array = path) => {
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 test('seed A1: every endpoint needs its scope', async () => {
-  const { secret } = await giveToken(holdall, { scopes: ['FILES_READ'] })
+  const { secret } = await createToken(holdall, { scopes: ['FILES_READ'] })
   const input = { workspaceId: lab.id, name: 'a1.txt', size: 1 }
   const refused = await attempt(holdall, 'createUpload', input, 'upload { id }', { token: secret })
   expect(refused).toMatchObject({
@@ -65,7 +66,7 @@ test('seed A1: every endpoint needs its scope', async () => {
   expect(form.status).toBe(403)
 })
 
-test('seed A2: a workspace has to be named, and a foreign one does not exist', async () => {
+test('seed A2: a workspace is required, and a foreign one does not exist', async () => {
   expect((await holdall.graphql('{ workspace { name } }')).status).toBe(400)
   const { token } = await invite(holdall, elsewhere.id)
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name } }'
@@ -81,7 +82,7 @@ test('seed A3: a prefix is literal and reaches any depth', async () => {
   expect(await pathsUnder('res%ts/')).toEqual([])
 })
 
-test('seed A4: 100 at once, neither more nor less than one', async () => {
+test('seed A4: 1 to 100 items are accepted at once', async () => {
   const many = await createFolder(holdall, { workspaceId: lab.id, name: 'many' })
   for (let i = 0; i < 101; i++)
     await createFolder(holdall, { parent: { id: many.id }, name: `f${i}` })
@@ -92,7 +93,7 @@ test('seed A4: 100 at once, neither more nor less than one', async () => {
     await expect(listed(`(${within}, first: ${first})`)).rejects.toThrow('1 to 100')
 })
 
-test('seed A5: a listing is metadata, links are made when they are asked for', async () => {
+test('seed A5: a listing is metadata, links are created on request', async () => {
   const { nodes } = await listed(
     '(filter: { pathPrefix: "results/a" })',
     'id name ... on File { size }',
@@ -116,7 +117,7 @@ test('seed A6: an entry has name, size and a stable key', async () => {
   expect(node).toEqual({ id: file.id, path: 'a6/renamed.bin' })
 })
 
-test('seed A7: one form makes a file', async () => {
+test('seed A7: one form creates a file', async () => {
   const form = {
     file: { name: 'a7.txt', bytes: 'seven' },
     workspaceId: lab.id,
@@ -133,7 +134,7 @@ test('seed A7: one form makes a file', async () => {
   expect((await postForm(holdall, { workspaceId: lab.id })).status).toBe(400)
 })
 
-test('seed A8: a form has a largest size, and its refusal names the other way', async () => {
+test('seed A8: a form has a maximum size, and its error names the alternative', async () => {
   await using small = await startTestServer({ env: { MAX_FORM_BYTES: '1000' } })
   const { id: workspaceId } = await createWorkspace(small)
   const fits = await postForm(small, {
@@ -148,13 +149,13 @@ test('seed A8: a form has a largest size, and its refusal names the other way', 
   expect(over.body.message).toContain('createUpload')
 })
 
-test('seed A9: who only reads does not write', async () => {
+test('seed A9: a read-only viewer cannot write', async () => {
   const { token } = await invite(holdall, lab.id, 'VIEWER')
   const form = { file: { name: 'a9.txt', bytes: 'x' }, workspaceId: lab.id }
   expect((await postForm(holdall, form, { token })).status).toBe(403)
 })
 
-test('seed A10: folders on the way are made once; tricks are refused', async () => {
+test('seed A10: parent folders are created once; invalid paths are rejected', async () => {
   await Promise.all(['1', '2', '3', '4', '5'].map((name) => put(`raw/plates/${name}`)))
   const { nodes } = await listed('(filter: { pathPrefix: "raw", type: FOLDER })')
   expect(nodes.map(({ path }: { path: string }) => path).sort()).toEqual(['raw', 'raw/plates'])
@@ -181,12 +182,12 @@ test('seed A11: a description is stored and found', async () => {
   expect(workspace.search.nodes).toEqual([{ name, description: 'Zebrafish embryos' }])
 })
 
-test('seed A12: the key works at once', async () => {
+test('seed A12: a new key works at once', async () => {
   const { id } = await put('a12.txt', 'now')
   expect((await download(holdall, id)).toString()).toBe('now')
 })
 
-test('seed A13: a download link lasts an hour', async () => {
+test('seed A13: a download link is valid for an hour', async () => {
   const { id } = await put('a13.txt', 'soon')
   const query =
     'query ($id: ID!) { node(id: $id) { ... on File { downloadUrl { url expiresAt } } } }'
@@ -199,7 +200,7 @@ test('seed A13: a download link lasts an hour', async () => {
   expect([late.status, await late.json()]).toMatchObject([403, { code: 'URL_EXPIRED' }])
 })
 
-test('seed A14: a key of another workspace is not there', async () => {
+test('seed A14: a key of another workspace does not exist', async () => {
   const { id } = await put('a14.txt')
   const { token } = await invite(holdall, elsewhere.id)
   expect(await holdall.ask('query ($id: ID!) { node(id: $id) { id } }', { id }, { token })).toEqual(
@@ -210,7 +211,7 @@ test('seed A14: a key of another workspace is not there', async () => {
   expect((await holdall.http(`/download/${id}`, { token })).status).toBe(404)
 })
 
-test('seed A15: the link alone is enough, for GET, HEAD and Range', async () => {
+test('seed A15: the link is sufficient for GET, HEAD and Range', async () => {
   const { id } = await put('a15.txt', '0123456789')
   const url = await downloadUrl(holdall, id)
   const head = await holdall.http(url, { method: 'HEAD', token: null })
@@ -222,7 +223,7 @@ test('seed A15: the link alone is enough, for GET, HEAD and Range', async () => 
   )
 })
 
-test('seed A16: what is downloaded can be resumed and verified', async () => {
+test('seed A16: a download can be resumed and verified', async () => {
   const bytes = Buffer.alloc(100_000, 'abcdefg')
   const { id } = await put('a16.bin', bytes)
   const url = await downloadUrl(holdall, id)
@@ -239,18 +240,18 @@ test('seed A16: what is downloaded can be resumed and verified', async () => {
   expect(`"${sha256(whole)}"`).toBe(etag)
 })
 
-test('seed A17: deleting is two steps, by id or path, each with its scope', async () => {
+test('seed A17: deletion has two steps, by id or path, each with its scope', async () => {
   const { id } = await put('a17.txt')
   const entries = [{ entry: { path: { workspaceId: lab.id, path: 'a17.txt' } } }]
   expect((await attempt(holdall, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
-  const { secret: token } = await giveToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
+  const { secret: token } = await createToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
   const purge = (as = {}) =>
     attempt(holdall, 'purgeEntries', { entryIds: [id] }, 'succeeded results { error { code } }', as)
   expect((await purge({ token })).results).toEqual([{ error: { code: 'FORBIDDEN' } }])
   expect((await purge()).succeeded).toBe(1)
 })
 
-test('seed A19: createUpload checks, reserves and answers with a URL', async () => {
+test('seed A19: createUpload checks, reserves and returns a URL', async () => {
   const input = {
     workspaceId: lab.id,
     path: 'bam',
@@ -286,7 +287,7 @@ test('seed A21: the confirm checks size and sha256 again', async () => {
   expect((await confirm({ size: 3, sha256: sha256('abc') })).file.id).toMatch(/^file_/)
 })
 
-test('seed A22: the confirm is the moment of existence', async () => {
+test('seed A22: the file exists after the confirm', async () => {
   const usage = async () => {
     const query =
       'query ($id: ID!) { workspace(by: { id: $id }) { usage { reservedBytes fileCount } } }'
@@ -317,7 +318,7 @@ test('seed A22: the confirm is the moment of existence', async () => {
   })
 })
 
-test('seed A23: a cut at half way costs only the other half, and sizes beyond 4 GiB are taken', async () => {
+test('seed A23: after an interruption only the rest is sent, and sizes above 4 GiB are accepted', async () => {
   const bytes = Buffer.alloc(1_000_000, 'genome')
   const upload = await createUpload(holdall, {
     workspaceId: lab.id,
@@ -338,11 +339,11 @@ test('seed A23: a cut at half way costs only the other half, and sizes beyond 4 
     name: 'giant.bam',
     size: 5 * 2 ** 30,
   })
-  const told = await holdall.http(giant.url, {
+  const response = await holdall.http(giant.url, {
     method: 'HEAD',
     headers: { 'tus-resumable': '1.0.0' },
   })
-  expect(told.headers.get('upload-length')).toBe(String(5 * 2 ** 30))
+  expect(response.headers.get('upload-length')).toBe(String(5 * 2 ** 30))
 })
 
 test('seed A24: the declared type is a hint, the bytes decide', async () => {
@@ -351,7 +352,7 @@ test('seed A24: the declared type is a hint, the bytes decide', async () => {
   expect(await uploadFile(holdall, input)).toMatchObject({ mediaType: 'image/png', kind: 'IMAGE' })
 })
 
-test('seed A25: the upload URL is not enough without its token, and long to guess', async () => {
+test('seed A25: the upload URL requires its token, and cannot be guessed', async () => {
   const { url } = await createUpload(holdall, { workspaceId: lab.id, name: 'a25', size: 1 })
   const head = (token: string | null) =>
     holdall.http(url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' }, token })

@@ -11,9 +11,10 @@ import {
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
 import { startTestServer, type TestServer } from '../../support/test-server.ts'
-import { timed } from '../../support/timed.ts'
+import { timingRetries } from '../../support/timed.ts'
 
-// The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that hold a file's path.
+// The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that
+// hold a file's path.
 
 let holdall: TestServer
 let drive: WorkspaceHandle
@@ -47,9 +48,9 @@ const pathsOf = async (filter: string) => {
   return workspace.entries.nodes.map(({ path }: { path: string }) => path).sort()
 }
 const link = (values: object = {}) => ({ table: 'scans', column: 'picture', values })
-const picturesIn = (rows: { picture: string }[]) => rows.map(({ picture }) => picture)
+const picturesOf = (rows: { picture: string }[]) => rows.map(({ picture }) => picture)
 
-test('seed B1: what names no folder goes under drive/', async () => {
+test('seed B1: files without a folder go to drive/', async () => {
   expect((await put('notes.txt')).path).toMatch(/^drive\//)
   expect((await put('own.txt', { path: 'own' })).path).toBe('own/own.txt')
 })
@@ -66,7 +67,7 @@ for (const [row, [folder, names]] of Object.entries(kinds)) {
   })
 }
 
-test('seed B6: a path gives the folder with what it holds, or the file, or nothing', async () => {
+test('seed B6: a path returns the folder with its content, the file, or null', async () => {
   await put('six.txt', { path: 'b6/inner' })
   expect(await entryByPath(holdall, drive.id, 'b6')).toMatchObject({ __typename: 'Folder' })
   expect(await entryByPath(holdall, drive.id, 'b6/inner/six.txt')).toMatchObject({
@@ -76,7 +77,7 @@ test('seed B6: a path gives the folder with what it holds, or the file, or nothi
   expect(await pathsOf('pathPrefix: "b6/"')).toEqual(['b6/inner', 'b6/inner/six.txt'])
 })
 
-test('seed B7: a path may be a regular expression, in linear time', timed, async () => {
+test('seed B7: a path may be a regular expression, in linear time', timingRetries, async () => {
   for (const name of ['b7-1.png', 'b7-2.png', 'b7.jpg']) await put(name)
   expect(await pathsOf('pathRegex: "^drive/image/b7.*\\\\.png$"')).toEqual([
     'drive/image/b7-1.png',
@@ -114,15 +115,15 @@ test('seed B8: a bearer token on everything, never in the query', async () => {
   expect((await holdall.http(`/download/${id}`)).status).toBe(200)
 })
 
-test('seed B9: a request that fails as a whole has a status that says so', async () => {
-  const asked = (query: string, token?: string) =>
+test('seed B9: a request that fails as a whole has an error status', async () => {
+  const requested = (query: string, token?: string) =>
     holdall.graphql(query, {}, token ? { token } : {})
-  expect((await asked('{ nothing }')).status).toBe(400)
-  expect((await asked('{ viewer { scopes } }', 'hld_wrong')).status).toBe(401)
-  expect((await asked('{ viewer { scopes } }')).status).toBe(200)
+  expect((await requested('{ nothing }')).status).toBe(400)
+  expect((await requested('{ viewer { scopes } }', 'hld_wrong')).status).toBe(401)
+  expect((await requested('{ viewer { scopes } }')).status).toBe(200)
 })
 
-test('seed B10: a form part brings its type and its name', async () => {
+test('seed B10: a form part has its type and its name', async () => {
   const file = { name: 'Größe – 数.csv', bytes: 'a,b\n1,2\n', type: 'text/csv' }
   const { status, body } = await postForm(holdall, { file, workspaceId: drive.id, path: 'b10' })
   expect([status, body]).toMatchObject([
@@ -151,10 +152,10 @@ test('seed B12: the confirm writes the path into a row, which follows the file',
     { entry: { id: file.id }, name: 'b12-renamed.png' },
     'entry { id }',
   )
-  expect(picturesIn(await rowsOf())).toContain('drive/image/b12-renamed.png')
+  expect(picturesOf(await rowsOf())).toContain('drive/image/b12-renamed.png')
 })
 
-test('seed B13: a table or column that is not there stores nothing, and the upload can still be confirmed', async () => {
+test('seed B13: an unknown table or column stores nothing, and the upload can still be confirmed', async () => {
   const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b13.png', size: 1 })
   await sendBytes(holdall, upload, 'x')
   for (const wrong of [
@@ -178,7 +179,7 @@ test('seed B14: deleting by path', async () => {
   expect(await entryByPath(holdall, drive.id, 'b14/b14.txt')).toBeNull()
 })
 
-test('seed B15: deleting takes the rows of the path along, restoring brings them back', async () => {
+test('seed B15: trashing removes the rows of the path, restoring adds them again', async () => {
   const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b15.png', size: 1 })
   await sendBytes(holdall, upload, 'x')
   const { file } = await act(
@@ -190,13 +191,13 @@ test('seed B15: deleting takes the rows of the path along, restoring brings them
   const unlinkRows = { table: 'scans', column: 'picture' }
   const trashing = { entries: [{ entry: { id: file.id } }], unlinkRows }
   expect((await act(holdall, 'trashEntries', trashing, 'rowsUnlinked')).rowsUnlinked).toBe(1)
-  expect(picturesIn(await rowsOf())).not.toContain('drive/image/b15.png')
+  expect(picturesOf(await rowsOf())).not.toContain('drive/image/b15.png')
   const restored = await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'rowsRelinked')
   expect(restored.rowsRelinked).toBe(1)
-  expect(picturesIn(await rowsOf())).toContain('drive/image/b15.png')
+  expect(picturesOf(await rowsOf())).toContain('drive/image/b15.png')
 })
 
-test('seed B16: bytes, file and row are there together or not at all', async () => {
+test('seed B16: bytes, file and row exist together or not at all', async () => {
   const upload = await createUpload(holdall, { workspaceId: drive.id, name: 'b16.png', size: 1 })
   await sendBytes(holdall, upload, 'x')
   const before = await rowsOf()
@@ -210,9 +211,9 @@ test('seed B16: bytes, file and row are there together or not at all', async () 
   ])
 })
 
-test('seed B17: identifiers are looked up, never run', async () => {
+test('seed B17: identifiers are looked up, never executed', async () => {
   const { id } = await put('b17.png')
-  const tricks = [
+  const attempts = [
     'scans; DROP TABLE users',
     'entries',
     'apiTokens',
@@ -220,7 +221,7 @@ test('seed B17: identifiers are looked up, never run', async () => {
     "scans' --",
     'sqlite_master',
   ]
-  for (const table of tricks) {
+  for (const table of attempts) {
     const linked = await attempt(
       holdall,
       'linkRow',
@@ -241,7 +242,7 @@ test('seed B17: identifiers are looked up, never run', async () => {
   })
 })
 
-test('seed B19: any name survives every door', async () => {
+test('seed B19: any name survives every operation', async () => {
   const names = [
     'a b+c.txt',
     '100% sure?.txt',

@@ -42,7 +42,7 @@ const link = async (id: string, field: string) =>
 const bytesOf = async (url: string, headers = {}) =>
   Buffer.from(await (await holdall.http(url, { token: null, headers })).arrayBuffer())
 
-test('seed C47: a file can be referred to by its id for good', async () => {
+test('seed C47: the id of a file is permanent', async () => {
   const { id } = await put('results.csv')
   const protocol = await put('protocol.md', { metadata: { data: id } })
   const { metadata } = await fieldsOf(protocol.id, '... on File { metadata }')
@@ -61,19 +61,20 @@ const sampleTree = [
   'Documents/Presentations',
 ]
 
-test('seed C48: the sample tree in one request, as often as one likes', async () => {
+test('seed C48: the sample tree is created in one request, repeatably', async () => {
   const fields = sampleTree.map(
     (name, i) =>
       `f${i}: createFolder(input: { workspaceId: $id, name: "${name}", createParents: true, onConflict: NEW_VERSION }) { ... on CreateFolderPayload { folder { id path } } ... on UserError { code } }`,
   )
-  const plant = () => holdall.ask(`mutation ($id: ID!) { ${fields.join(' ')} }`, { id: lab.id })
-  const first = await plant()
+  const createTree = () =>
+    holdall.ask(`mutation ($id: ID!) { ${fields.join(' ')} }`, { id: lab.id })
+  const first = await createTree()
   expect(Object.values(first).map((made: any) => made.folder.path)).toEqual(sampleTree)
-  expect(await plant()).toEqual(first)
+  expect(await createTree()).toEqual(first)
   expect((await inLab('usage { folderCount }')).usage).toEqual({ folderCount: 12 })
 })
 
-test('seed C49: many are tagged at once, and found by the tag', async () => {
+test('seed C49: many files are tagged at once, and found by the tag', async () => {
   const files = [await put('a.csv'), await put('b.csv'), await put('c.csv')]
   await act(holdall, 'tagEntries', { entries: items(...files), add: ['run-7'] }, 'succeeded')
   const { entries } = await inLab('entries(filter: { tags: { anyOf: ["RUN-7"] } }) { totalCount }')
@@ -92,7 +93,7 @@ test('seed C50: words, types and dates together', async () => {
   expect(await search(`createdAt: { gte: "${soon}" }`)).toEqual([])
 })
 
-test('seed C51: a batch of uploads, each with its own outcome', async () => {
+test('seed C51: a batch of uploads, each with its own result', async () => {
   const uploads = ['one.txt', 'two.txt', 'bad/name'].map((name) => ({
     workspaceId: lab.id,
     path: 'batch',
@@ -129,12 +130,12 @@ test('seed C52: a manifest lists everything', async () => {
   const run = await entryByPath(holdall, lab.id, 'run')
   const url = await link(run?.id ?? '', 'archiveUrl')
   const manifest = (await bytesOf(manifestOf(url))).toString()
-  for (const said of ['plate.csv', createHash('sha256').update('plate.csv').digest('hex')])
-    expect(manifest).toContain(said)
+  for (const part of ['plate.csv', createHash('sha256').update('plate.csv').digest('hex')])
+    expect(manifest).toContain(part)
   expect((await bytesOf(`${manifestOf(url)}?format=csv`)).toString()).toContain('plate.csv')
 })
 
-/** The manifest alone lies beside the archive. */
+/** The manifest alone is beside the archive. */
 const manifestOf = (url: string) => url.replace(/[^/]*$/, 'manifest')
 
 test('seed C53: an archive keeps the tree, knows its length, and resumes', async () => {
@@ -150,7 +151,7 @@ test('seed C53: an archive keeps the tree, knows its length, and resumes', async
   expect(whole.includes('raw/a.bin')).toBe(true)
 })
 
-test('seed C54: what was exported can be imported', async () => {
+test('seed C54: an exported archive can be imported', async () => {
   await put('plate.csv', { path: 'run/raw', tags: ['t'], description: 'd' })
   const url = await link((await entryByPath(holdall, lab.id, 'run'))?.id ?? '', 'archiveUrl')
   const archive = await put('backup.zip', { bytes: await bytesOf(url) })
@@ -186,7 +187,7 @@ test('seed C55: versions have numbers, a history, and links of their own', async
   expect((await bytesOf(versions.nodes[1].downloadUrl.url)).toString()).toBe('one')
 })
 
-test('seed C56: an old version becomes the newest', async () => {
+test('seed C56: an old version can be restored', async () => {
   const first = await put('data.csv', { bytes: 'one' })
   await put('data.csv', { bytes: 'two', onConflict: 'NEW_VERSION' })
   const { file } = await act(
@@ -253,7 +254,7 @@ test('seed C83: the figures of a workspace are exact', async () => {
   })
 })
 
-test('seed C87: who downloaded what, and when', async () => {
+test('seed C87: downloads are logged with user, file and time', async () => {
   const { id } = await put('secret.csv')
   await (await holdall.http(`/download/${id}`)).text()
   const read = async () =>
@@ -267,7 +268,7 @@ test('seed C87: who downloaded what, and when', async () => {
     .toEqual([{ actor: { name: 'Owner' }, token: { name: 'First token' }, at: expect.any(String) }])
 })
 
-test('seed C88: a client learns where and how large it may send', async () => {
+test('seed C88: a client can query the upload URL and the maximum size', async () => {
   const { serverInfo } = await holdall.ask('{ serverInfo { tusUrl tusExtensions maxUploadBytes } }')
   expect(serverInfo).toMatchObject({
     tusUrl: `${holdall.url}/uploads`,
@@ -276,7 +277,7 @@ test('seed C88: a client learns where and how large it may send', async () => {
   expect(serverInfo.tusExtensions).toContain('creation')
 })
 
-test('seed C92: what has not changed is not sent again', async () => {
+test('seed C92: unchanged files are not sent again', async () => {
   const { id } = await put('cached.png')
   const url = await downloadUrl(holdall, id)
   const etag = (await holdall.http(url, { token: null })).headers.get('etag') ?? ''
@@ -298,7 +299,7 @@ test('seed C93: a large download streams at the pace of its reader', async () =>
   await reader?.cancel()
 })
 
-test('seed C94: a download goes on where it broke, and never mixes two versions', async () => {
+test('seed C94: a download resumes where it broke, and never mixes two versions', async () => {
   const { id } = await put('grows.txt', { bytes: 'first version' })
   const first = await holdall.http(`/download/${id}`)
   const etag = first.headers.get('etag') ?? ''

@@ -19,10 +19,10 @@ import {
 } from '../../support/client.ts'
 import { postForm } from '../../support/forms.ts'
 import { invite } from '../../support/people.ts'
-import { refused } from '../../support/refusals.ts'
+import { expectRefused } from '../../support/refusals.ts'
 import { startTestServer, type TestServer } from '../../support/test-server.ts'
 
-// The rows of the third seed that are about single files and folders; c-cases.test.ts has the use cases.
+// The rows of the third seed about single files and folders; c-cases.test.ts has the use cases.
 
 let holdall: TestServer
 let lab: WorkspaceHandle
@@ -89,7 +89,7 @@ test('seed C3: files, folders, or both', async () => {
   expect(await found('gels', 'filter: { type: FOLDER }')).toEqual(['gels'])
 })
 
-test('seed C4: within a folder only; a foreign folder is not there', async () => {
+test('seed C4: within a folder only; a foreign folder does not exist', async () => {
   await put('one/data.csv')
   await put('two/data.csv')
   const one = await entryByPath(holdall, lab.id, 'one')
@@ -106,7 +106,7 @@ test('seed C5: 20 at once, at most 100', async () => {
   await expect(children(holdall, lab.root.id, 'first: 101')).rejects.toThrow('1 to 100')
 })
 
-test('seed C6: pages stay whole while others insert', async () => {
+test('seed C6: pages stay consistent during inserts', async () => {
   for (const name of ['a', 'c', 'e']) await createFolder(holdall, { workspaceId: lab.id, name })
   const page = (args: string) =>
     fieldsOf(
@@ -140,7 +140,7 @@ test('seed C10: the path is always the current one', async () => {
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'new/inner/c10.txt' })
 })
 
-test('seed C11: a file has a download link, a folder has none', async () => {
+test('seed C11: a file has a download link, a folder does not', async () => {
   const file = await put('c11.txt')
   expect((await download(holdall, file.id)).toString()).toBe('c11.txt')
   const { errors } = await holdall.graphql(
@@ -150,14 +150,14 @@ test('seed C11: a file has a download link, a folder has none', async () => {
   expect(errors?.[0]?.message).toContain('Cannot query field')
 })
 
-test('seed C12: the root is there without an id', async () => {
+test('seed C12: the root needs no id', async () => {
   await put('c12.txt')
   expect(await inLab('root { path children { nodes { name } } }')).toEqual({
     root: { path: '', children: { nodes: [{ name: 'c12.txt' }] } },
   })
 })
 
-test('seed C13: by name, size, creation and change; folders first; a folder weighs what it holds', async () => {
+test('seed C13: by name, size, creation and change; folders first; the size of a folder is its total', async () => {
   await put('big/heavy.bin', { bytes: Buffer.alloc(500) })
   now += 1000
   await put('a.txt', { bytes: 'aa' })
@@ -191,7 +191,7 @@ test('seed C15: a listing is paged like a search', async () => {
   await expect(children(holdall, lab.root.id, 'first: 0')).rejects.toThrow('1 to 100')
 })
 
-test('seed C16 C17 C18 C19 C20: the form wants a file; root, name, description and tags are options', async () => {
+test('seed C16 C17 C18 C19 C20: the form requires a file; root, name, description and tags are optional', async () => {
   expect((await postForm(holdall, { workspaceId: lab.id, name: 'x' })).status).toBe(400)
   const file = { name: 'data.xlsx', bytes: 'x' }
   const more = {
@@ -224,7 +224,7 @@ test('seed C21 C22: the status is PROCESSING or COMPLETE, with the metadata besi
   })
 })
 
-test('seed C23: what went wrong is told', async () => {
+test('seed C23: failures are reported', async () => {
   const sha256 = createHash('sha256').update('other').digest('hex')
   const upload = await createUpload(holdall, {
     workspaceId: lab.id,
@@ -236,17 +236,17 @@ test('seed C23: what went wrong is told', async () => {
   expect(
     await attempt(holdall, 'confirmUpload', { uploadId: upload.id }, 'file { id }'),
   ).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
-  const told = await fieldsOf(
+  const fields = await fieldsOf(
     upload,
     '... on Upload { status failures { code message retryable at } }',
   )
-  expect(told).toMatchObject({
+  expect(fields).toMatchObject({
     status: 'FAILED',
     failures: [{ code: 'CHECKSUM_MISMATCH', retryable: false }],
   })
 })
 
-test('seed C24: the bytes come with the right headers', async () => {
+test('seed C24: downloads have the right headers', async () => {
   const { id } = await put('page.html', { bytes: '<script>alert(1)</script>' })
   const response = await holdall.http(await downloadUrl(holdall, id, '(disposition: INLINE)'), {
     token: null,
@@ -260,7 +260,7 @@ test('seed C24: the bytes come with the right headers', async () => {
   expect(response.headers.get('etag')).toMatch(/^"[0-9a-f]{64}"$/)
 })
 
-test('seed C25 C26 C27 C28 C29 C30 C31: all about a file without its bytes', async () => {
+test('seed C25 C26 C27 C28 C29 C30 C31: everything about a file except its bytes', async () => {
   const file = await put('deep/er/c25.txt', { description: 'about', tags: ['t'] })
   const about = await fieldsOf(
     file,
@@ -283,7 +283,7 @@ test('seed C25 C26 C27 C28 C29 C30 C31: all about a file without its bytes', asy
   expect(about.downloadUrl.url).toContain('/download/')
 })
 
-test('seed C32: a rename meets conflicts and stale copies', async () => {
+test('seed C32: a rename reports conflicts and stale revisions', async () => {
   const file = await put('c32.txt')
   await put('taken.txt')
   const rename = (more: object) =>
@@ -297,7 +297,7 @@ test('seed C32: a rename meets conflicts and stale copies', async () => {
   })
 })
 
-test('seed C33: null takes a description away, silence keeps it', async () => {
+test('seed C33: null clears a description, an absent field keeps it', async () => {
   const file = await put('c33.txt', { description: 'first' })
   const change = async (more: object) =>
     (
@@ -332,16 +332,16 @@ test('seed C34: tags are replaced, or added and removed', async () => {
   })
 })
 
-test('seed C35: moving, but not into itself', async () => {
+test('seed C35: an entry moves, but not into itself', async () => {
   const file = await put('from/c35.txt')
   const to = await createFolder(holdall, { workspaceId: lab.id, name: 'to' })
   await batchDone(holdall, 'moveEntries', { entries: items(file), destination: { id: to.id } })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'to/c35.txt' })
   const below = { entries: items(to), destination: { id: to.id } }
-  expect(await refused(holdall, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
+  expect(await expectRefused(holdall, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
 })
 
-test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keeps it, and back', async () => {
+test('seed C36 C37 C38: deleted entries are trashed, kept for the retention period, and restored', async () => {
   const file = await put('folder/c36.txt')
   await trashEntries(holdall, file)
   expect([await entryByPath(holdall, lab.id, 'folder/c36.txt'), await found('c36')]).toEqual([
@@ -361,7 +361,7 @@ test('seed C36 C37 C38: deleting is the trash, for as long as the workspace keep
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'folder/c36 (2).txt' })
 })
 
-test('seed C39 C40 C41: a folder has a name of its own, a place and a description', async () => {
+test('seed C39 C40 C41: a folder has a unique name, a parent and a description', async () => {
   const folder = await createFolder(holdall, {
     workspaceId: lab.id,
     name: '2025 Experiments',
@@ -383,7 +383,7 @@ test('seed C39 C40 C41: a folder has a name of its own, a place and a descriptio
   expect(await again({ name: '' })).toMatchObject({ code: 'INVALID_INPUT', path: ['name'] })
 })
 
-test('seed C42 C43: a folder is renamed and described, and all paths are right at once', async () => {
+test('seed C42 C43: a folder is renamed and described, and all paths change at once', async () => {
   const file = await put('a/b/c/c42.txt')
   const a = await entryByPath(holdall, lab.id, 'a')
   const change = { entry: { id: a?.id }, name: 'z', description: 'new' }
@@ -394,18 +394,18 @@ test('seed C42 C43: a folder is renamed and described, and all paths are right a
   expect(await entryByPath(holdall, lab.id, 'z/b/c/c42.txt')).toMatchObject({ id: file.id })
 })
 
-test('seed C44: without recursive a folder that holds something stays', async () => {
+test('seed C44: without recursive a folder with content is not trashed', async () => {
   await put('full/c44.txt')
   const full = await entryByPath(holdall, lab.id, 'full')
   const input = { entries: items({ id: full?.id ?? '' }) }
-  expect(await refused(holdall, 'trashEntries', input)).toMatchObject({
+  expect(await expectRefused(holdall, 'trashEntries', input)).toMatchObject({
     code: 'NOT_EMPTY',
     entryCount: 1,
   })
   expect(await entryByPath(holdall, lab.id, 'full/c44.txt')).not.toBeNull()
 })
 
-test('seed C45 C46: recursive takes the tree in one step, and one restore brings it back exactly', async () => {
+test('seed C45 C46: recursive trashes the tree in one step, and one restore restores it exactly', async () => {
   const file = await put('tree/branch/c45.txt', { tags: ['leaf'] })
   const tree = await entryByPath(holdall, lab.id, 'tree')
   await trashEntries(holdall, { id: tree?.id ?? '' })
@@ -439,15 +439,15 @@ for (const [row, [files, kind]] of Object.entries(types)) {
   })
 }
 
-test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async () => {
+test('seed C69 C70 C71 C72 C74: each invalid request has its own error', async () => {
   const wrong = await holdall.graphql('query { node(id: 5, x: 1) { id } }')
   expect(wrong.status).toBe(400)
-  const nobody = await holdall.http('/uploads', {
+  const anonymous = await holdall.http('/uploads', {
     method: 'POST',
     token: null,
     headers: { 'tus-resumable': '1.0.0', 'upload-length': '1' },
   })
-  expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+  expect([anonymous.status, anonymous.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
   const unknown = await (await holdall.http('/download/x', { token: 'hld_unknown' })).text()
   const { token } = await invite(holdall, lab.id, 'VIEWER')
   const viewer = await attempt(
@@ -474,7 +474,7 @@ test('seed C69 C70 C71 C72 C74: each wrong request has its own answer', async ()
   expect(invalid).toMatchObject({ code: 'INVALID_INPUT', path: ['name'] })
 })
 
-test('seed C67 C73: the largest file is told, and what is larger is refused at every door', async () => {
+test('seed C67 C73: the maximum file size is reported, and larger files are refused at every endpoint', async () => {
   await using small = await startTestServer({ env: { MAX_UPLOAD_BYTES: '10' } })
   const { id: workspaceId } = await createWorkspace(small)
   expect(await small.ask('{ serverInfo { maxUploadBytes } }')).toEqual({
@@ -495,7 +495,7 @@ test('seed C67 C73: the largest file is told, and what is larger is refused at e
   expect((await small.http('/uploads', { method: 'POST', headers })).status).toBe(413)
 })
 
-test('seed C75: too many requests are told when to come again', async () => {
+test('seed C75: too many requests get 429 with Retry-After', async () => {
   await using limited = await startTestServer({ env: { RATE_LIMIT: '100', MAX_QUERY_COST: '100' } })
   const answers = []
   for (let i = 0; i < 101; i++) answers.push(await limited.graphql('{ viewer { user { name } } }'))

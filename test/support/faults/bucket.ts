@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { type Fault, step } from './kinds.ts'
-import { befall, die, fateOf } from './points.ts'
+import { applyFault, faultOf, killSelf } from './points.ts'
 
 type Request = { method: string; path: string; query?: Record<string, unknown>; body?: unknown }
 type Answer = { response: { statusCode: number; headers: Record<string, string>; body?: unknown } }
 type Handle = (this: unknown, request: Request, ...more: unknown[]) => Promise<Answer>
 
-const refusals: Partial<Record<Fault, [status: number, code: string]>> = {
+const errorAnswers: Partial<Record<Fault, [status: number, code: string]>> = {
   SLOW_DOWN: [503, 'SlowDown'],
   INTERNAL_ERROR: [500, 'InternalError'],
   ERROR_IN_200: [200, 'InternalError'],
@@ -17,25 +17,26 @@ const refusals: Partial<Record<Fault, [status: number, code: string]>> = {
 }
 
 const otherAnswers: Partial<Record<Fault, (answer: Answer) => Promise<Answer>>> = {
-  WRONG_ETAG: withOtherETag,
-  CUT_READING: withHalf,
+  WRONG_ETAG: replaceETag,
+  CUT_READING: truncateBody,
 }
 
-/** From here on every request to the bucket passes through the points. */
+/** Routes every request to the bucket through the fault points. */
 export function patchBucket(): void {
   const handler = NodeHttpHandler.prototype as unknown as { handle: Handle }
   const { handle } = handler
   handler.handle = async function (request, ...more) {
     const act = () => handle.call(this, request, ...more)
-    const fault = fateOf(stepOf(request))
-    if (!fault || fault.startsWith('KILL')) return befall(fault, { act, error: () => die() })
-    const refusal = refusals[fault]
-    if (refusal) return refused(request, ...refusal)
+    const fault = faultOf(stepOf(request))
+    if (!fault || fault.startsWith('KILL'))
+      return applyFault(fault, { act, error: () => killSelf() })
+    const error = errorAnswers[fault]
+    if (error) return errorAnswer(request, ...error)
     const other = otherAnswers[fault]
     if (other) return other(await act())
-    if (fault === 'LOST' || fault === 'UNHEARD') await forgotten(await act())
-    if (fault === 'CUT_SENDING') await halfSent(request)
-    throw netFault(fault)
+    if (fault === 'LOST' || fault === 'UNHEARD') await discardBody(await act())
+    if (fault === 'CUT_SENDING') await readHalf(request)
+    throw connectionError(fault)
   }
 }
 
@@ -45,23 +46,23 @@ function stepOf({ method, path, query = {} }: Request) {
   return step('bucket', `${method} ${what.join(' ')} ${path.split('/').at(-2)}`, { lasts })
 }
 
-/** The answer has come, and nobody will hear it. */
-const forgotten = ({ response: { body } }: Answer) => bytesIn(body)
+/** Reads the answer and discards it. */
+const discardBody = ({ response: { body } }: Answer) => readBytes(body)
 
-async function bytesIn(body: unknown): Promise<Buffer> {
+async function readBytes(body: unknown): Promise<Buffer> {
   return body instanceof Readable ? Buffer.concat(await body.toArray()) : Buffer.alloc(0)
 }
 
-/** A stream runs once: what has been sent of it is not there any more. */
-async function halfSent({ body }: Request) {
+/** A stream runs once: the part that was sent cannot be sent again. */
+async function readHalf({ body }: Request) {
   if (body instanceof Readable) for await (const _ of body) break
 }
 
-async function withHalf({ response }: Answer): Promise<Answer> {
-  const all = await bytesIn(response.body)
+async function truncateBody({ response }: Answer): Promise<Answer> {
+  const all = await readBytes(response.body)
   async function* half() {
     yield all.subarray(0, all.length / 2)
-    throw netFault('RESET')
+    throw connectionError('RESET')
   }
   response.body = Readable.from(half(), { objectMode: false })
   return { response }
@@ -70,18 +71,18 @@ async function withHalf({ response }: Answer): Promise<Answer> {
 const anyETag = /\b[0-9a-f]{32}\b/g
 const other = '0123456789abcdef'.repeat(2)
 
-async function withOtherETag({ response }: Answer): Promise<Answer> {
+async function replaceETag({ response }: Answer): Promise<Answer> {
   const { headers } = response
   if (headers.etag) headers.etag = headers.etag.replace(anyETag, other)
-  const text = (await bytesIn(response.body)).toString().replaceAll(anyETag, other)
+  const text = (await readBytes(response.body)).toString().replaceAll(anyETag, other)
   response.body = Readable.from([Buffer.from(text)])
   return { response }
 }
 
-/** With the date that the SDK puts its clock by; an answer to HEAD has no body. */
-const refused = ({ method }: Request, statusCode: number, code: string): Answer => {
-  const said = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`
-  const body = method === 'HEAD' ? '' : said
+/** The SDK corrects its clock by the Date header. An answer to HEAD has no body. */
+const errorAnswer = ({ method }: Request, statusCode: number, code: string): Answer => {
+  const xml = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`
+  const body = method === 'HEAD' ? '' : xml
   const headers = {
     'content-type': 'application/xml',
     'content-length': `${body.length}`,
@@ -90,7 +91,7 @@ const refused = ({ method }: Request, statusCode: number, code: string): Answer 
   return { response: { statusCode, headers, body: Readable.from([Buffer.from(body)]) } }
 }
 
-function netFault(fault: Fault) {
+function connectionError(fault: Fault) {
   if (fault === 'TIMEOUT')
     return Object.assign(new Error('no answer came in time'), { name: 'TimeoutError' })
   return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' })

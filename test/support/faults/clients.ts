@@ -2,13 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestServer } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 
-/** What came of a request: nothing to complain of (null), or the code of what stood in its way; GONE where nobody answered. */
+/** Result of a request: `code` is null on success, an error code, or GONE if no answer came. */
 export type Answer = { code: string | null; status: number; text: string }
 
 export const done: Answer = { code: null, status: 200, text: '' }
-export const gone = (error: unknown): Answer => ({ code: 'GONE', status: 0, text: String(error) })
+export const noAnswer = (error: unknown): Answer => ({
+  code: 'GONE',
+  status: 0,
+  text: String(error),
+})
 
-/** A mutation as any client sends it. */
+/** Runs a mutation as a generic client does. */
 export async function mutate(holdall: TestServer, name: string, input: object, more = '') {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}`
   const query = `mutation ($input: ${type}Input!) { ${name}(input: $input) {
@@ -19,13 +23,13 @@ export async function mutate(holdall: TestServer, name: string, input: object, m
     headers: { 'content-type': 'application/json', accept },
     body: JSON.stringify({ query, variables: { input } }),
   })
-  return sent.then(answerOf, gone)
+  return sent.then(answerOf, noAnswer)
 }
 
 async function answerOf(response: Response): Promise<Answer> {
   const text = await response.text().catch(() => '')
-  // A process that dies over its answer leaves half of it.
-  if (text === '' || !text.trimEnd().endsWith('}')) return gone('half an answer')
+  // A process that is killed while it answers leaves a truncated body.
+  if (text === '' || !text.trimEnd().endsWith('}')) return noAnswer('the answer is truncated')
   const { data, errors } = JSON.parse(text) as { data?: Record<string, any>; errors?: any[] }
   const payload = Object.values(data ?? {})[0]
   const failed = payload?.results?.find((item: any) => item.error)?.error
@@ -35,7 +39,9 @@ async function answerOf(response: Response): Promise<Answer> {
 
 export const outcomes = 'results { entry { id } error { code message } }'
 
-/** What is missing of an upload, in two PATCHes where all of it is: HEAD says where to go on. */
+/**
+ * Sends the missing bytes of an upload from the offset of HEAD, in two PATCHes if nothing was received.
+ */
 export async function send(
   holdall: TestServer,
   { url, bytes }: { url: string; bytes: Buffer },
@@ -44,29 +50,32 @@ export async function send(
   const half = Math.floor(bytes.length / 2)
   try {
     const head = await tus.head(url)
-    if (head.status !== 200) return refusalOf(head)
+    if (head.status !== 200) return errorAnswerOf(head)
     let offset = Number(head.headers.get('upload-offset'))
     while (offset < bytes.length) {
       const end = offset < half ? half : bytes.length
       const patched = await tus.patch(url, offset, bytes.subarray(offset, end))
-      if (patched.status !== 204) return await refusalOf(patched)
+      if (patched.status !== 204) return await errorAnswerOf(patched)
       offset = Number(patched.headers.get('upload-offset'))
     }
     return done
   } catch (error) {
-    return gone(error)
+    return noAnswer(error)
   }
 }
 
-/** How long a client waits for an upload that is becoming a file: longer than its confirm is put off after a fault. */
-const MOST_WAIT_MS = 15_000
+/**
+ * How long a client waits for an upload to become a file; longer than the delay of a confirm after a
+ * fault.
+ */
+const MAX_WAIT_MS = 15_000
 
-/** The same of an upload that confirms itself: 423 is waited for, as tus-js-client does. */
+/** Sends an upload that confirms itself, and repeats on 423 as tus-js-client does. */
 export async function sendAndWait(
   holdall: TestServer,
   upload: { url: string; bytes: Buffer },
 ): Promise<Answer> {
-  const end = performance.now() + MOST_WAIT_MS
+  const end = performance.now() + MAX_WAIT_MS
   for (;;) {
     const answer = await send(holdall, upload)
     if (answer.status !== 423 || performance.now() > end) return answer
@@ -74,20 +83,20 @@ export async function sendAndWait(
   }
 }
 
-export async function refusalOf(response: Response): Promise<Answer> {
+export async function errorAnswerOf(response: Response): Promise<Answer> {
   const { status } = response
   const text = await response.text()
   const code = text === '' ? `HTTP ${status}` : JSON.parse(text).code
   return { code, status, text }
 }
 
-/** A small file by one form. */
+/** Uploads a small file in one multipart form. */
 export async function postFile(holdall: TestServer, fields: Record<string, string>, bytes: Buffer) {
   const body = new FormData()
   for (const [name, value] of Object.entries(fields)) body.append(name, value)
   body.append('file', new Blob([bytes as BlobPart]), 'a.bin')
   const response = await holdall.http('/files', { method: 'POST', body })
-  const said = (await response.json()) as any
-  if (response.status !== 201) throw new Error(`POST /files: ${JSON.stringify(said)}`)
-  return said as { id: string }
+  const created = (await response.json()) as any
+  if (response.status !== 201) throw new Error(`POST /files: ${JSON.stringify(created)}`)
+  return created as { id: string }
 }

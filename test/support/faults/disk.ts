@@ -2,14 +2,14 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { getSystemErrorMap } from 'node:util'
 import { type Fault, isKill, step, type Traits } from './kinds.ts'
-import { befall, die, fateOf, through, throughSync } from './points.ts'
+import { applyFault, faultOf, killSelf, runStep, runStepSync } from './points.ts'
 
 type Call = (...args: any[]) => any
 
 const lasting = { lasts: true }
 const growing = { lasts: true, wantsRoom: true }
 
-/** What the house calls of node:fs/promises, and what each does. */
+/** The calls of node:fs/promises that the server makes, and the traits of each. */
 const calls: Record<string, Traits | ((args: any[]) => Traits)> = {
   open: (args) => (makesFile(args[1]) ? { ...growing, opens: true } : { opens: true }),
   opendir: { opens: true },
@@ -30,7 +30,7 @@ const handleCalls: Record<string, Traits> = {
 }
 const makesFile = (flags: unknown) => typeof flags === 'string' && /[aw]/.test(flags)
 
-/** From here on every call of the house to its disks passes through the points. */
+/** Routes every disk call of the server through the fault points. */
 export async function patchDisk(): Promise<void> {
   for (const [name, traits] of Object.entries(calls)) patch(fs.promises, name, traits)
   const file = await fs.promises.open(import.meta.filename)
@@ -48,23 +48,23 @@ function patch(on: object, name: string, traits: Traits | ((args: any[]) => Trai
   const original = calls[name] as Call
   calls[name] = function (this: unknown, ...args: any[]) {
     const here = step('disk', name, typeof traits === 'function' ? traits(args) : traits)
-    return through(here, { act: () => original.apply(this, args), error: errnoOf(name) })
+    return runStep(here, { act: () => original.apply(this, args), error: errnoOf(name) })
   }
 }
 
-/** A full disk takes a part of what it is given, and says why when it is asked to take the rest. */
+/** A full disk writes a part of the buffers, and fails with ENOSPC on the next call. */
 function patchWritev(handles: { writev: Call }) {
   const { writev } = handles
   handles.writev = function (this: unknown, buffers: Buffer[], position: number) {
     const here = step('disk', 'writev', growing)
     const act = () => writev.call(this, buffers, position)
-    const fault = fateOf(here)
+    const fault = faultOf(here)
     if (!fault) return act()
     if (fault === 'ENOSPC' && buffers.some(({ length }) => length > 1)) {
       const half = buffers.map((bytes) => bytes.subarray(0, Math.ceil(bytes.length / 2)))
       return writev.call(this, half.slice(0, 1), position)
     }
-    return befall(fault, { act, error: errnoOf('writev') })
+    return applyFault(fault, { act, error: errnoOf('writev') })
   }
 }
 
@@ -72,25 +72,25 @@ function patchMkdirSync() {
   const { mkdirSync } = fs
   const act = mkdirSync as Call
   fs.mkdirSync = ((...args: any[]) =>
-    throughSync(step('disk', 'mkdirSync', growing), {
+    runStepSync(step('disk', 'mkdirSync', growing), {
       act: () => act(...args),
       error: errnoOf('mkdir'),
     })) as typeof mkdirSync
 }
 
-/** By which streams over a path begin. */
+/** fs.open, with which path streams begin. */
 function patchOpen() {
   const { open } = fs
   const act = open as Call
   fs.open = ((...args: any[]) => {
-    const fault = fateOf(step('disk', 'open stream', { opens: true }))
+    const fault = faultOf(step('disk', 'open stream', { opens: true }))
     if (!fault) return act(...args)
-    if (isKill(fault)) die()
+    if (isKill(fault)) killSelf()
     return process.nextTick(args.at(-1), errnoOf('open')(fault))
   }) as typeof open
 }
 
-/** As the system words it; of what was lost the file server has not answered in time. */
+/** Returns the system's error for a fault. LOST is reported as a timeout of the file server. */
 const errnoOf = (syscall: string) => (fault: Fault) => {
   const code = fault === 'LOST' ? 'ETIMEDOUT' : fault
   const found = [...getSystemErrorMap()].find(([, [name]]) => name === code)

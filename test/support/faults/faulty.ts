@@ -14,23 +14,23 @@ import type { Armed, Tally } from './kinds.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const token = 'killed-again-and-again'
-/** As the preload has it. */
+/** Must equal DOWN_MS of preload.ts. */
 const DOWN_MS = 10_000
 
 export type Faulty = Awaited<ReturnType<typeof openFaulty>>
 
-/** How a process that could not start ended. */
-export class Ended extends Error {
-  readonly said: string
-  constructor(said: string, how: unknown) {
-    super(`the server has ended (${how}): ${said}`)
-    this.said = said
+/** The server process ended before it listened. */
+export class ServerExited extends Error {
+  readonly output: string
+  constructor(output: string, how: unknown) {
+    super(`the server has ended (${how}): ${output}`)
+    this.output = output
   }
 }
 
 /**
- * The server in a process of its own, whose calls can be struck one by one; it can be killed and started again over the same
- * folder, or the same rows. `from` is a folder to begin with.
+ * Prepares a server process whose calls can be made to fail one by one. It can be killed and started
+ * again over the same data. `from` is a folder to copy first.
  */
 export async function openFaulty({
   env = {},
@@ -55,7 +55,10 @@ export async function openFaulty({
   let child: ChildProcess | undefined
   let clock = 0
 
-  /** Throws Ended where it does not get so far. `fault` is to befall a step of the start itself. */
+  /**
+   * Starts the process; throws Ended if it exits before it listens. `fault` strikes a step of the start
+   * itself.
+   */
   async function start(fault?: Armed) {
     const preload = fileURLToPath(new URL('./preload.ts', import.meta.url))
     const args = ['--import', preload, join(root, 'src/main.ts')]
@@ -69,13 +72,16 @@ export async function openFaulty({
       },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
-    if (clock > 0) await downPasses()
+    if (clock > 0) await expireLeases()
     clock += DOWN_MS
     await listening(child)
   }
 
-  /** On PostgreSQL the clock that the preload puts forward decides about no lease and no job. */
-  async function downPasses() {
+  /**
+   * Moves leases and jobs back on PostgreSQL, whose own clock decides about them; the preload cannot
+   * move it.
+   */
+  async function expireLeases() {
     const { DATABASE_URL } = database.env
     if (!DATABASE_URL) return
     const client = new Client({ connectionString: DATABASE_URL })
@@ -93,10 +99,10 @@ export async function openFaulty({
     await gone
   }
 
-  /** What befalls which step from now on; null: nothing. Answers what was counted until now; null where the process is dead. */
+  /** Arms a fault, or none. Returns the tally so far; null if the process is dead. */
   async function arm(next: Armed | null): Promise<Tally | null> {
-    if (!next) await downPasses()
-    // Nothing is awaited between this and the listener for its end.
+    if (!next) await expireLeases()
+    // No await may stand between this check and the exit listener.
     if (!child?.connected || child.exitCode !== null || child.signalCode !== null) return null
     const answered = new AbortController()
     const { signal } = answered
@@ -118,7 +124,7 @@ export async function openFaulty({
     start,
     kill,
     arm,
-    /** What `npm run fsck` finds beside it. */
+    /** Returns the findings of `npm run fsck`. */
     findings: (options: Partial<Options> = {}) =>
       Array.fromAsync(
         inspect(readConfig({ ...vars, LOG_LEVEL: 'silent' }), { pauseMs: 20, ...options }),
@@ -130,14 +136,14 @@ export async function openFaulty({
 }
 
 async function listening(child: ChildProcess): Promise<void> {
-  let said = ''
+  let output = ''
   child.stderr?.on('data', (text) => {
-    said += text
+    output += text
     if (process.env.TEST_LOG) process.stderr.write(text)
   })
   const listens = once(child, 'message')
   const ended = once(child, 'exit').then(([code, signal]) => {
-    throw new Ended(said, code ?? signal)
+    throw new ServerExited(output, code ?? signal)
   })
   await Promise.race([listens, ended])
 }

@@ -1,17 +1,20 @@
-/** One call through which something passes on its way to the disk, the database or the bucket. */
+/** One call of the server to the disk, the database or the bucket. */
 export type Step = {
   where: 'disk' | 'sqlite' | 'postgres' | 'bucket'
-  /** The call, or the beginning of the statement. */
+  /** Name of the call, or the beginning of the statement. */
   name: string
-  /** Something is otherwise after it, also for whoever comes after a crash. */
+  /** It changes something that outlives a crash. */
   lasts: boolean
-  /** It changes nothing but what a loss of power would leave: who is killed loses no byte that the system has taken. */
+  /**
+   * It only makes data safe from a loss of power; a killed process loses no byte that the system has
+   * taken.
+   */
   syncs: boolean
-  /** It wants room on the disk. */
+  /** It allocates disk space. */
   wantsRoom: boolean
-  /** It wants a file descriptor. */
+  /** It opens a file descriptor. */
   opens: boolean
-  /** It changes rows, be it only within a transaction. */
+  /** It changes rows, possibly within a transaction. */
   writes: boolean
 }
 export type Traits = Partial<Omit<Step, 'where' | 'name'>>
@@ -21,73 +24,73 @@ export const step = (where: Step['where'], name: string, traits: Traits = {}): S
   ...traits,
 })
 
-/** CompleteMultipartUpload. */
+/** Matches CompleteMultipartUpload. */
 const completes = /^POST uploadId /
 
-/** What may befall a step, and which steps it can befall. */
-export const meets = {
+/** The faults, and the steps that each can strike. */
+export const canStrike = {
   KILL_AFTER: ({ lasts, syncs }: Step) => lasts && !syncs,
-  /** Only where rows are changed for good. */
+  /** Only after a commit of rows. */
   KILL_AFTER_ROWS: ({ where, lasts }: Step) =>
     lasts && (where === 'sqlite' || where === 'postgres'),
-  /** Only where the bucket was changed. */
+  /** Only after a change in the bucket. */
   KILL_AFTER_BUCKET: ({ where, lasts }: Step) => lasts && where === 'bucket',
-  /** Before any other step that lasts, all is as it was after the one before. */
+  /** Before any other lasting step the state equals that after the previous one. */
   KILL_BEFORE_COMMIT: ({ name }: Step) => /^commit/i.test(name),
-  /** Between what changes nothing, too. */
+  /** Also between steps that change nothing. */
   KILL_ANYWHERE: () => true,
-  /** The disk is full: of bytes, of rows. */
+  /** The disk is full, for files or for the database. */
   ENOSPC: ({ wantsRoom }: Step) => wantsRoom,
   EIO: ({ where, lasts }: Step) => where === 'disk' || (lasts && where !== 'bucket'),
-  /** The same of rows of a transaction that has not ended. */
+  /** EIO on a write within a transaction. */
   EIO_ON_THE_WAY: ({ where, writes, lasts }: Step) =>
     writes && !lasts && where !== 'disk' && where !== 'bucket',
-  /** The same of rows that are only read. */
+  /** EIO on a read. */
   EIO_READING: ({ where, writes }: Step) => where !== 'disk' && where !== 'bucket' && !writes,
   EMFILE: ({ opens }: Step) => opens,
-  /** Mounted read-only in the middle of it all. */
+  /** The file system becomes read-only. */
   EROFS: ({ where, lasts }: Step) => where !== 'bucket' && lasts,
-  /** Another session holds what is wanted for longer than anybody waits. */
+  /** Another session holds the lock for longer than any timeout. */
   BUSY: ({ where, writes, lasts }: Step) => (where === 'sqlite' ? lasts : writes),
   /** No answer, and nothing was done. */
   TIMEOUT: ({ where }: Step) => where === 'postgres' || where === 'bucket',
   RESET: ({ where, writes }: Step) => where === 'bucket' || (where === 'postgres' && writes),
-  /** It was done; the answer is an error all the same. */
+  /** It was done, and the answer is an error. */
   LOST: ({ where, lasts }: Step) => lasts || where === 'bucket',
-  /** The connection breaks where nothing was to last, before or after. */
+  /** The connection breaks before or after a step that changes nothing. */
   RESET_IN_PASSING: ({ where, writes }: Step) => where === 'postgres' && !writes,
   LOST_IN_PASSING: ({ where, lasts }: Step) => where === 'postgres' && !lasts,
-  /** S3's own words for being too busy, and for being broken. */
+  /** S3's answers for being overloaded and for an internal error. */
   SLOW_DOWN: ({ where }: Step) => where === 'bucket',
   INTERNAL_ERROR: ({ where }: Step) => where === 'bucket',
-  /** The bucket has done it, and nobody hears of it. */
+  /** The bucket has done it, and the answer is lost. */
   UNHEARD: ({ where }: Step) => where === 'bucket',
-  /** The way breaks in the middle of what is sent. */
+  /** The connection breaks while the body is sent. */
   CUT_SENDING: ({ where, name }: Step) => where === 'bucket' && /^PUT /.test(name),
-  /** Nothing was done, and the answer begins as if it had been. */
+  /** Nothing was done, and the answer begins with status 200. */
   ERROR_IN_200: ({ where, name }: Step) => where === 'bucket' && completes.test(name),
-  /** It was done; the answer names another object, or part, than there is. */
+  /** It was done, and the answer has the ETag of another object or part. */
   WRONG_ETAG: ({ where, name }: Step) =>
     where === 'bucket' && (/^PUT /.test(name) || completes.test(name)),
-  /** What is there cannot be seen yet. */
+  /** An object that exists is not visible yet. */
   NOT_YET: ({ where, name }: Step) => where === 'bucket' && /^(GET|HEAD) {2}/.test(name),
-  /** The way breaks in the middle of an object that is read. */
+  /** The connection breaks while an object is read. */
   CUT_READING: ({ where, name }: Step) => where === 'bucket' && /^GET {2}/.test(name),
-  /** The session of the credentials is over; the clock is wrong. */
+  /** The session of the credentials has expired; the clock is skewed. */
   EXPIRED: ({ where }: Step) => where === 'bucket',
   SKEWED: ({ where }: Step) => where === 'bucket',
 } satisfies Record<string, (step: Step) => boolean>
 
-export type Fault = keyof typeof meets
+export type Fault = keyof typeof canStrike
 export const isKill = (fault: Fault) => fault.startsWith('KILL')
 
-/** What is to befall the `at`-th of the steps that it can befall (from 1), and, `forGood`, each one after it. */
-export type Armed = { fault: Fault; at: number; forGood?: boolean; everywhere?: boolean }
+/** A fault for the `at`-th step that it can strike (from 1), and with `isPermanent` for every later one. */
+export type Armed = { fault: Fault; at: number; isPermanent?: boolean; everywhere?: boolean }
 
 export type Tally = {
-  /** How many steps there were that it can befall. */
+  /** Number of steps that the fault could strike. */
   seen: number
   struck: string[]
-  /** All steps that counted. */
+  /** All steps that were counted. */
   trace: string[]
 }

@@ -6,39 +6,39 @@ import { zipOf } from '../zips.ts'
 import { type Answer, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'
 import { bytesOf } from './content.ts'
 
-/** What is done by whom to what: ids, and the URL of an upload with its bytes. */
+/** The workspace and the ids of an operation; `more` holds, for example, an upload's URL and bytes. */
 type Subject = { workspaceId: string; id: string; more: any }
 
-/** Something that a client does, and does again until it hears that it is done. */
+/** A client's operation, repeated until it is confirmed. */
 export type Operation = {
   name: string
-  /** What must be there before, in a workspace of its own. */
+  /** Creates what the operation needs, in a workspace of its own. */
   prepare: (holdall: TestServer, workspaceId: string) => Promise<{ id: string; more?: unknown }>
   act: (holdall: TestServer, subject: Subject) => Promise<Answer>
-  /** What a client is told who does it once more. */
+  /** Error code of the operation if it is repeated after success. */
   already: string | null
-  /** The paths there when it is done. */
+  /** The paths in the workspace afterwards. */
   paths: string[]
-  /** What is there of it before it is done is seen. */
+  /** Intermediate states are visible before it is done. */
   grows?: boolean
-  /** It reserves room for its bytes, which is given back when it is cancelled or expires. */
+  /** It reserves room for its bytes, which is released when it is cancelled or expires. */
   reserves?: boolean
-  /** What is done afterwards without being asked counts, too. */
+  /** Steps of background jobs count too. */
   everywhere?: boolean
-  /** What a client goes on with, to see that it was worth it. */
+  /** What the client does next, which must succeed. */
   finish?: (holdall: TestServer, subject: Subject) => Promise<Answer>
 }
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-/** docs/sub/b.txt; the id of docs. */
+/** Creates docs/sub/b.txt. Returns the id of docs. */
 async function tree(holdall: TestServer, workspaceId: string) {
   await postFile(holdall, { workspaceId, path: 'docs/sub', name: 'b.txt' }, bytesOf('b'))
   const docs = await entryByPath(holdall, workspaceId, 'docs')
   return { id: docs?.id ?? '' }
 }
 
-/** The same, and a folder for it to go to. */
+/** Creates docs/sub/b.txt and a folder to move it to. */
 async function treeAndTarget(holdall: TestServer, workspaceId: string) {
   const docs = await tree(holdall, workspaceId)
   return { ...docs, more: (await createFolder(holdall, { workspaceId, name: 'to' })).id }
@@ -70,13 +70,13 @@ const confirm = (holdall: TestServer, { id }: Subject) =>
 const treePaths = ['docs', 'docs/sub', 'docs/sub/b.txt']
 const onFolder = (id: string) => ({ entries: items({ id }) })
 
-/** An upload whose last byte makes the file. */
+/** An upload whose last byte creates the file. */
 export const selfConfirming: Operation = {
   name: 'PATCH (confirm: auto)',
   async prepare(holdall, workspaceId) {
     const bytes = bytesOf('upload')
-    const said = { workspaceId, filename: 'new.bin', confirm: 'auto', sha256: sha256(bytes) }
-    const url = await tusOf(holdall).create(said, { 'Upload-Length': `${bytes.length}` })
+    const declared = { workspaceId, filename: 'new.bin', confirm: 'auto', sha256: sha256(bytes) }
+    const url = await tusOf(holdall).create(declared, { 'Upload-Length': `${bytes.length}` })
     return { id: workspaceId, more: { url, bytes } }
   },
   act: (holdall, { more }) => sendAndWait(holdall, more),

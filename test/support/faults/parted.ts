@@ -4,12 +4,12 @@ import { batchDone, createUpload, entryByPath, trashEntries, usageOf } from '../
 import { createSigned } from '../s3-server.ts'
 import type { TestServer } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
-import { type Answer, done, gone, mutate, refusalOf, send } from './clients.ts'
+import { type Answer, done, errorAnswerOf, mutate, noAnswer, send } from './clients.ts'
 import type { Operation } from './operations.ts'
 
 const PART = 8 * 1024 ** 2
 const SIZE = 2 * PART + 8
-/** Three parts, of which no two are alike. */
+/** Three parts that differ. */
 const bytes = Buffer.alloc(SIZE, `${createHash('sha256').update('parts').digest('hex')},`)
 const sha256 = createHash('sha256').update(bytes).digest('hex')
 
@@ -35,7 +35,7 @@ async function received(holdall: TestServer, workspaceId: string) {
   return made
 }
 
-/** By the doors of the bucket: its bytes have to be read back. */
+/** Uploads by presigned URLs; the server must read the bytes back. */
 async function put(holdall: TestServer, workspaceId: string) {
   const { id, parts } = await createSigned(holdall, { workspaceId, ...wanted })
   for (const { url, offset, size } of parts ?? []) {
@@ -60,31 +60,31 @@ const confirm = (holdall: TestServer, { id }: { id: string }) =>
 async function download(holdall: TestServer, { workspaceId }: Subject): Promise<Answer> {
   const file = await entryByPath(holdall, workspaceId, wanted.name)
   const response = await holdall.http(`/download/${file?.id}`)
-  if (response.status !== 200) return refusalOf(response)
+  if (response.status !== 200) return errorAnswerOf(response)
   const came = await response.arrayBuffer().then(Buffer.from, () => null)
   if (!came) return { code: 'CUT', status: 200, text: '' }
-  return came.equals(bytes) ? done : gone('these are other bytes')
+  return came.equals(bytes) ? done : noAnswer('the downloaded bytes differ')
 }
 
-/** The file has its bytes, and when it is purged nothing of them stays. */
+/** Checks that the file has its bytes, and that a purge leaves none of them. */
 async function readAndPurge(holdall: TestServer, subject: Subject): Promise<Answer> {
   requireDone(await download(holdall, subject))
   const { workspaceId } = subject
   const file = await entryByPath(holdall, workspaceId, wanted.name)
-  if (!file) return gone('it is not there')
+  if (!file) return noAnswer('the file does not exist')
   await trashEntries(holdall, file)
   await batchDone(holdall, 'purgeEntries', { entryIds: [file.id] })
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) {
     if ((await usageOf(holdall, workspaceId)).storedBytes === 0) return done
   }
-  return gone('its bytes are still there')
+  return noAnswer('the blob was not deleted')
 }
 
 function requireDone({ code, text }: Answer) {
   if (code !== null) throw new Error(`${code}: ${text}`)
 }
 
-/** What is done with a file that a bucket takes in three parts. */
+/** The operations on a file that the bucket takes in three parts. */
 export const inParts: Operation[] = [
   {
     name: 'PATCH (three parts)',
@@ -112,7 +112,7 @@ export const inParts: Operation[] = [
     act: confirm,
     already: null,
     paths: [wanted.name],
-    // That its bytes have arrived is seen before it is a file.
+    // The received bytes are visible before the file exists.
     grows: true,
     finish: readAndPurge,
   },

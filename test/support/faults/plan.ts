@@ -1,50 +1,54 @@
 import type { Env } from '../../../src/config.ts'
 import { type Faulty, openFaulty } from './faulty.ts'
 import type { Operation } from './operations.ts'
-import { courseOf } from './trial.ts'
-import { type Bounds, type Figures, type Walk, walk } from './walk.ts'
+import { baselineOf } from './trial.ts'
+import { type FaultCase, type FaultCounts, type Limits, strikeEachStep } from './walk.ts'
 
 export type Plan = {
   operations: readonly Operation[]
-  walks: readonly Walk[]
-  /** Of each server by itself. */
+  cases: readonly FaultCase[]
+  /** Variables of one server. */
   env?: () => Env
-  /** How many servers work side by side, each over a folder of its own. */
-  lanes?: number
-  /** Nothing is begun after this moment (milliseconds since 1970). */
+  /** Number of servers that run in parallel, each over its own folder. */
+  workers?: number
+  /** No fault is injected after this moment (milliseconds since 1970). */
   until?: number
 }
 
-/** Walks each operation once for each kind of fault; the faults that were injected. Throws with the first that did harm. */
-export async function walkAll({
+/**
+ * Injects each kind of fault into each operation. Returns the injected faults; throws the first harm
+ * found.
+ */
+export async function injectFaults({
   operations,
-  walks,
+  cases,
   env = () => ({}),
-  lanes = 2,
+  workers = 2,
   until = Number.POSITIVE_INFINITY,
-}: Plan): Promise<Figures> {
-  const figures: Figures = new Map(operations.map(({ name }) => [name, new Map()]))
+}: Plan): Promise<FaultCounts> {
+  const counts: FaultCounts = new Map(operations.map(({ name }) => [name, new Map()]))
   const waiting = [...operations]
-  const lane = async () => {
+  const worker = async () => {
     await using faulty = await openFaulty({ env: env() })
     await faulty.start()
     for (let next = waiting.shift(); next && Date.now() < until; next = waiting.shift())
-      await walkOne(faulty, next, walks, { figures, until })
+      await injectInto(faulty, next, cases, { counts, until })
   }
-  const ended = await Promise.allSettled(Array.from({ length: lanes }, lane))
-  const failure = ended.find((lane) => lane.status === 'rejected')
+  const ended = await Promise.allSettled(Array.from({ length: workers }, worker))
+  const failure = ended.find((worker) => worker.status === 'rejected')
   if (failure) throw failure.reason
-  return figures
+  return counts
 }
 
-async function walkOne(
+async function injectInto(
   faulty: Faulty,
   operation: Operation,
-  walks: readonly Walk[],
-  bounds: Bounds,
+  cases: readonly FaultCase[],
+  limits: Limits,
 ) {
-  const course = await courseOf(faulty, operation)
-  for (const each of walks) {
-    if (each.of?.test(operation.name) !== false) await walk(faulty, course, each, bounds)
+  const baseline = await baselineOf(faulty, operation)
+  for (const each of cases) {
+    if (each.of?.test(operation.name) !== false)
+      await strikeEachStep(faulty, baseline, each, limits)
   }
 }

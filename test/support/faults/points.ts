@@ -1,21 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Armed, type Fault, isKill, meets, type Step, type Tally } from './kinds.ts'
+import { type Armed, canStrike, type Fault, isKill, type Step, type Tally } from './kinds.ts'
 
 /*
- * The steps of this process, counted. Whatever is patched sends its calls through here, and the one that is armed is struck. Steps
- * count that are made on behalf of a request, or all of them where that was asked for: the house has work of its own besides.
+ * Counts the steps of this process and strikes the armed one. Every patched call goes through here.
+ * Only steps of a request count, or all of them if `everywhere` is set: the server has background work
+ * of its own.
  */
 
 const requests = new AsyncLocalStorage<true>()
-/** The queue is looked through all the time; that is no step of any operation. */
-const ownBusiness = /"jobs"/
+/** Polling the job queue is no step of an operation. */
+const jobQueue = /"jobs"/
 
 let armed: Armed | null = null
 let tally: Tally = { seen: 0, struck: [], trace: [] }
 
-export const onBehalfOfRequest = <T>(act: () => T): T => requests.run(true, act)
+export const runAsRequest = <T>(act: () => T): T => requests.run(true, act)
 
-/** From now on; what was counted until now is answered. */
+/** Arms a fault. Returns the tally so far. */
 export function arm(next: Armed | null): Tally {
   const counted = tally
   armed = next
@@ -23,58 +24,61 @@ export function arm(next: Armed | null): Tally {
   return counted
 }
 
-/** What befalls this step, if anything; it counts by being asked about. */
-export function fateOf(step: Step): Fault | null {
+/** Returns the fault of this step, or null, and counts the step. */
+export function faultOf(step: Step): Fault | null {
   if (!armed || !counts(step, armed)) return null
   tally.trace.push(step.name)
-  if (!meets[armed.fault](step)) return null
+  if (!canStrike[armed.fault](step)) return null
   tally.seen += 1
-  const isHit = armed.forGood ? tally.seen >= armed.at : tally.seen === armed.at
+  const isHit = armed.isPermanent ? tally.seen >= armed.at : tally.seen === armed.at
   if (!isHit) return null
   tally.struck.push(step.name)
   return armed.fault
 }
 
 const counts = (step: Step, { everywhere }: Armed) =>
-  requests.getStore() === true || (everywhere === true && !ownBusiness.test(step.name))
+  requests.getStore() === true || (everywhere === true && !jobQueue.test(step.name))
 
-type Ways<T> = {
+type StepActions<T> = {
   act: () => T
-  /** What whoever called is told in place of the outcome. */
+  /** The result that the caller gets in place of the real one. */
   error: (fault: Fault) => Error
 }
 
-/** A step that this thread waits for, with what befalls it. */
-export function throughSync<T>(step: Step, ways: Ways<T>): T {
-  const fault = fateOf(step)
-  if (!fault) return ways.act()
-  if (isKill(fault) && !isAfterwards(fault)) die()
-  if (!isAfterwards(fault)) throw ways.error(fault)
-  ways.act()
-  if (isKill(fault)) die()
-  throw ways.error(fault)
+/** Runs a synchronous step with its fault. */
+export function runStepSync<T>(step: Step, actions: StepActions<T>): T {
+  const fault = faultOf(step)
+  if (!fault) return actions.act()
+  if (isKill(fault) && !strikesAfterwards(fault)) killSelf()
+  if (!strikesAfterwards(fault)) throw actions.error(fault)
+  actions.act()
+  if (isKill(fault)) killSelf()
+  throw actions.error(fault)
 }
 
-/** The same for a step that takes its time. */
-export const through = <T>(step: Step, ways: Ways<Promise<T>>): Promise<T> =>
-  befall(fateOf(step), ways)
+/** Runs an asynchronous step with its fault. */
+export const runStep = <T>(step: Step, actions: StepActions<Promise<T>>): Promise<T> =>
+  applyFault(faultOf(step), actions)
 
-export async function befall<T>(fault: Fault | null, { act, error }: Ways<Promise<T>>): Promise<T> {
+export async function applyFault<T>(
+  fault: Fault | null,
+  { act, error }: StepActions<Promise<T>>,
+): Promise<T> {
   if (!fault) return act()
-  if (isKill(fault) && !isAfterwards(fault)) die()
-  if (!isAfterwards(fault)) throw error(fault)
+  if (isKill(fault) && !strikesAfterwards(fault)) killSelf()
+  if (!strikesAfterwards(fault)) throw error(fault)
   const outcome = await act()
-  if (isKill(fault)) die()
-  // Nobody will hear of the file that was opened.
+  if (isKill(fault)) killSelf()
+  // Closes the file that was opened; the caller never gets its handle.
   if (outcome instanceof Object && 'fd' in outcome) await (outcome as any).close()
   throw error(fault)
 }
 
-export const isAfterwards = (fault: Fault) => /^(KILL_AFTER|LOST)/.test(fault)
+export const strikesAfterwards = (fault: Fault) => /^(KILL_AFTER|LOST)/.test(fault)
 
-/** Not a statement more: the signal may take a moment to arrive. */
-export function die(): never {
+/** Blocks: no further statement may run until the signal arrives. */
+export function killSelf(): never {
   process.kill(process.pid, 'SIGKILL')
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-  throw new Error('the dead say nothing')
+  throw new Error('the process was killed')
 }

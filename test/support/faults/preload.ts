@@ -3,17 +3,17 @@ import { flushCompileCache } from 'node:module'
 import { patchBucket } from './bucket.ts'
 import { patchDisk } from './disk.ts'
 import type { Armed } from './kinds.ts'
-import { arm, onBehalfOfRequest } from './points.ts'
+import { arm, runAsRequest } from './points.ts'
 import { patchPostgres } from './rows-postgres.ts'
 import { patchSqlite } from './rows-sqlite.ts'
 
 /*
- * For `node --import`: the server as it is, with its lowest calls patched, so that whoever started it can have one of them fail. It is
- * no part of the product, which knows nothing of it. FAULTS says what befalls a step of the start, FAULTS_CLOCK how many milliseconds
- * later it is than it is.
+ * Preloaded with `node --import`: patches the lowest calls of the server so that a test can make one of
+ * them fail. It is no part of the product. FAULTS arms a fault for the start; FAULTS_CLOCK moves the
+ * clock ahead by milliseconds.
  */
 
-/** More than any lease: whoever comes back finds those of the dead over. */
+/** Longer than any lease, so that a restarted server finds the leases of the dead process expired. */
 const DOWN_MS = 10_000
 const { FAULTS, FAULTS_CLOCK = '0' } = process.env
 let late = Number(FAULTS_CLOCK)
@@ -23,40 +23,40 @@ patchSqlite()
 patchPostgres()
 patchBucket()
 markRequests()
-putClockForward()
-hurryJobs()
+moveClockAhead()
+speedUpJobs()
 if (FAULTS) arm(JSON.parse(FAULTS) as Armed)
 
-/** null disarms; what was counted until now is the answer. */
+/** null disarms. The answer is the tally so far. */
 process.on('message', (next: Armed | null) => {
   if (!next) late += DOWN_MS
   process.send?.(arm(next))
 })
-// What starts it does not end with the one who started it.
+// Exits when the process that started it ends.
 process.on('disconnect', () => process.exit(1))
 
 function markRequests() {
   const { emit } = Server.prototype
   Server.prototype.emit = function (this: Server, ...args: any) {
-    if (args[0] === 'listening') setImmediate(tellThatItListens)
+    if (args[0] === 'listening') setImmediate(notifyListening)
     const pass = () => emit.apply(this, args)
-    return args[0] === 'request' ? onBehalfOfRequest(pass) : pass()
+    return args[0] === 'request' ? runAsRequest(pass) : pass()
   }
 }
 
-function tellThatItListens() {
+function notifyListening() {
   process.send?.('listening')
-  // Of a process that is killed nothing would be left to begin faster with.
+  // Saves the compile cache now, as a killed process saves none.
   flushCompileCache()
 }
 
-function putClockForward() {
+function moveClockAhead() {
   const { now } = Date
   Date.now = () => now() + late
 }
 
-/** The house looks for its own jobs each second; here as soon as there may be one. */
-function hurryJobs() {
+/** The server polls its jobs each second; here it polls at once. */
+function speedUpJobs() {
   const later = globalThis.setTimeout
   const hurried = (act: () => void, ms?: number, ...args: unknown[]) =>
     later(act, ms === 1000 ? 15 : ms, ...args)

@@ -3,20 +3,23 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net'
 import { Transform } from 'node:stream'
 
-/** What befalls a request: its body or its answer is cut after so many bytes, or it is answered so and goes no further. */
+/**
+ * Fate of a request: its body or its answer is cut after some bytes, or it is answered without being
+ * forwarded.
+ */
 export type Fate =
   | { cutRequestAfter: number }
   | { cutAnswerAfter: number }
   | { status: number; body: string }
 
-/** Stands between a client and the server at `endpoint` and lets through as it is all that has no fate. */
+/** Starts a proxy for the server at `endpoint` that forwards every request without a fate unchanged. */
 export async function openFaultyWay(
   endpoint: string,
-  fateOf: (asked: IncomingMessage) => Fate | null,
+  faultOf: (req: IncomingMessage) => Fate | null,
 ) {
   const { hostname, port } = new URL(endpoint)
   const server = createServer((req, res) => {
-    const fate = fateOf(req)
+    const fate = faultOf(req)
     if (fate && 'status' in fate) return answer(req, res, fate)
     const { method, url: path, headers } = req
     const onward = request({ hostname, port, method, path, headers }, (came) => {
@@ -49,13 +52,13 @@ async function answer(
   try {
     for await (const _ of req);
   } catch {
-    // Its client has gone, as one that is killed does.
+    // Its client has disconnected.
     return
   }
   res.writeHead(fate.status, { 'Content-Type': 'application/xml' }).end(fate.body)
 }
 
-/** Lets `after` bytes through (null: all), then resets the connection of the client. */
+/** Forwards `after` bytes (null: all), then resets the connection of the client. */
 function cutting(after: number | null, { socket }: IncomingMessage) {
   let passed = 0
   return new Transform({
@@ -63,7 +66,7 @@ function cutting(after: number | null, { socket }: IncomingMessage) {
       passed += chunk.length
       if (after === null || passed <= after) return done(null, chunk)
       socket.resetAndDestroy()
-      // Whoever waits for more waits for nothing.
+      // Waits for the rest of the body, which never comes.
     },
   })
 }

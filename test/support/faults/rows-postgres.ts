@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { type Fault, step } from './kinds.ts'
-import { befall, die, fateOf, isAfterwards } from './points.ts'
+import { applyFault, faultOf, killSelf, strikesAfterwards } from './points.ts'
 
 type Query = (this: Client, ...args: any[]) => Promise<unknown>
 
-/** PostgreSQL, appendix A; the server itself says them. */
+/** SQLSTATE codes (PostgreSQL, appendix A) with the messages of the server. */
 const states: Partial<Record<Fault, string>> = {
   ENOSPC: '53100',
   EIO: '58030',
@@ -15,7 +15,7 @@ const states: Partial<Record<Fault, string>> = {
   TIMEOUT: '57014',
 }
 
-/** From here on every statement of PostgreSQL passes through the points. */
+/** Routes every statement of PostgreSQL through the fault points. */
 export function patchPostgres(): void {
   const query = Client.prototype.query as Query
   Client.prototype.query = function (this: Client, ...args: any[]) {
@@ -25,21 +25,21 @@ export function patchPostgres(): void {
   } as Query as typeof Client.prototype.query
 }
 
-/** Asked by words alone, or with values and the name under which the connection keeps them. */
-const textOf = (asked: string | { text?: string; submit?: unknown }): string | undefined => {
-  if (typeof asked === 'string') return asked
-  return asked.submit ? undefined : asked.text
+/** A statement is a string, or an object with values and the name of a prepared statement. */
+const textOf = (statement: string | { text?: string; submit?: unknown }): string | undefined => {
+  if (typeof statement === 'string') return statement
+  return statement.submit ? undefined : statement.text
 }
 
 async function answer(client: Client, query: Query, text: string, args: any[]) {
   const act = () => query.apply(client, args)
-  const fault = fateOf(stepOf(client, text))
-  if (!fault || fault.startsWith('KILL')) return befall(fault, { act, error: () => die() })
+  const fault = faultOf(stepOf(client, text))
+  if (!fault || fault.startsWith('KILL')) return applyFault(fault, { act, error: () => killSelf() })
   const state = states[fault]
   if (state) return query.call(client, raising(state, fault))
-  if (isAfterwards(fault)) await act()
+  if (strikesAfterwards(fault)) await act()
   cut(client)
-  // Until the socket says so, the client would take the next statement for its own.
+  // Until the socket is closed, the client would use the connection for the next statement.
   await sleep(5)
   throw new Error('Connection terminated unexpectedly')
 }
@@ -47,11 +47,11 @@ async function answer(client: Client, query: Query, text: string, args: any[]) {
 const cut = (client: Client) =>
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
 
-/** An error as the server makes it, with all that follows for the transaction. */
+/** Returns an error of the server; it aborts the transaction. */
 const raising = (state: string, fault: Fault) =>
-  `do $$ begin raise exception '${fault}, as was wished' using errcode = '${state}'; end $$`
+  `do $$ begin raise exception '${fault}, injected' using errcode = '${state}'; end $$`
 
-/** Within a transaction nothing lasts but its commit. */
+/** Within a transaction only its commit lasts. */
 function stepOf(client: Client, text: string) {
   const isCommit = /^\s*commit/i.test(text)
   const writes = isCommit || !/^\s*(select|begin|start|rollback|set|listen|unlisten)/i.test(text)

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import { type Fault, step } from './kinds.ts'
-import { throughSync } from './points.ts'
+import { runStepSync } from './points.ts'
 
 type Statement = Database.Statement & { database: Database.Database }
 type Call = (this: Statement, ...args: any[]) => any
@@ -14,10 +14,13 @@ const codes: Partial<Record<Fault, [code: string, words: string]>> = {
   BUSY: ['SQLITE_BUSY', 'database is locked'],
   LOST: ['SQLITE_IOERR_FSYNC', 'disk I/O error'],
 }
-/** "If the transaction is rolled back automatically": what https://sqlite.org/lang_transaction.html says of these. */
+/**
+ * The errors of which https://sqlite.org/lang_transaction.html says "If the transaction is rolled back
+ * automatically".
+ */
 const rollsBack: Fault[] = ['ENOSPC', 'EIO', 'EIO_ON_THE_WAY', 'EIO_READING']
 
-/** From here on every statement of SQLite passes through the points. */
+/** Routes every statement of SQLite through the fault points. */
 export function patchSqlite(): void {
   const memory = new Database(':memory:')
   const statements = Object.getPrototypeOf(memory.prepare('select 1')) as Record<string, Call>
@@ -26,12 +29,12 @@ export function patchSqlite(): void {
     const original = statements[name] as Call
     statements[name] = function (...args) {
       const error = (fault: Fault) => sqliteError(fault, this)
-      return throughSync(stepOf(this), { act: () => original.apply(this, args), error })
+      return runStepSync(stepOf(this), { act: () => original.apply(this, args), error })
     }
   }
 }
 
-/** What lasts is a commit, or a change outside of any transaction; and there the disk is asked for room. */
+/** A commit lasts, and so does a change outside of a transaction; these allocate disk space. */
 function stepOf({ source, readonly, database }: Statement) {
   const isCommit = /^\s*commit/i.test(source)
   const writes = isCommit || !(readonly || /^\s*(begin|rollback|pragma)/i.test(source))
@@ -40,7 +43,7 @@ function stepOf({ source, readonly, database }: Statement) {
   return step('sqlite', name, { writes, lasts, wantsRoom: lasts })
 }
 
-/** Half of the time SQLite has itself rolled back by then. */
+/** In half of the cases SQLite has already rolled back. */
 function sqliteError(fault: Fault, { database, source }: Statement) {
   const [code, words] = codes[fault] ?? ['SQLITE_ERROR', fault]
   const isRollback = /^\s*rollback/i.test(source)

@@ -5,14 +5,14 @@ import * as path from 'node:path'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { openDatabase } from '../../../src/database/database.ts'
 import { createWorkspace } from '../client.ts'
-import { Ended, type Faulty, openFaulty } from './faulty.ts'
+import { type Faulty, openFaulty, ServerExited } from './faulty.ts'
 import { type Fault, isKill } from './kinds.ts'
-import { count, type Figures } from './walk.ts'
+import { count, type FaultCounts } from './walk.ts'
 
-const MOST = 200
+const MAX_STEPS = 200
 const migrationFolder = path.resolve(import.meta.dirname, '../../../migrations')
 
-/** A folder as an older version left it, whose last migration is the one that begins with `upTo`. */
+/** Returns a folder of an older version, whose last migration begins with `upTo`. */
 export async function olderFolder(upTo: string): Promise<{ dir: string } & AsyncDisposable> {
   const dir = await fs.mkdtemp(path.join(tmpdir(), 'holdall-older-'))
   const db = openDatabase({ kind: 'sqlite', path: path.join(dir, 'holdall.db') })
@@ -26,14 +26,17 @@ export async function olderFolder(upTo: string): Promise<{ dir: string } & Async
   return { dir, [Symbol.asyncDispose]: () => fs.rm(dir, { recursive: true }) }
 }
 
-/** Strikes one step after the other of a first start over nothing, or over what is in `from`; the next start goes on from what is there. */
-export async function walkStart(
+/**
+ * Strikes each step of a first start, over nothing or over a copy of `from`; the next start must
+ * recover.
+ */
+export async function injectIntoStart(
   fault: Fault,
-  figures: Figures,
+  counts: FaultCounts,
   { from, until = Number.POSITIVE_INFINITY }: { from?: string; until?: number } = {},
 ) {
   const name = from ? 'migration' : 'first start'
-  for (let at = 1; at <= MOST && Date.now() < until; at++) {
+  for (let at = 1; at <= MAX_STEPS && Date.now() < until; at++) {
     await using faulty = await openFaulty({ isEmpty: true, ...(from && { from }) })
     try {
       if (!(await strikeStart(faulty, fault, at))) return
@@ -43,19 +46,20 @@ export async function walkStart(
     } catch (cause) {
       throw new Error(`${fault} at step ${at} of a ${name}: ${cause}`, { cause })
     }
-    count(figures, name, fault, 1)
+    count(counts, name, fault, 1)
   }
 }
 
-/** Whether there was a step to strike; afterwards it is down. */
+/** Returns whether there was a step to strike. The server is down afterwards. */
 async function strikeStart(faulty: Faulty, fault: Fault, at: number): Promise<boolean> {
   const ended = await faulty.start({ fault, at }).then(
     () => null,
     (error: unknown) => error,
   )
-  if (ended && !(ended instanceof Ended)) throw ended
+  if (ended && !(ended instanceof ServerExited)) throw ended
   const tally = await faulty.arm(null)
   await faulty.kill()
-  if (tally === null) assert.ok(ended || isKill(fault), 'it ended where nothing was struck')
+  if (tally === null)
+    assert.ok(ended || isKill(fault), 'the server exited although no fault was injected')
   return tally === null || tally.struck.length > 0
 }

@@ -6,25 +6,27 @@ import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
 import { type Armed, type Fault, isKill } from './kinds.ts'
 import type { Operation } from './operations.ts'
-import { atOnce, type View, viewOf, withoutReservations } from './view.ts'
+import { type View, viewOf, withoutReservations, withoutStoredBytes } from './view.ts'
 
-/** What an operation makes of its workspace where nothing stands in its way: before, after, and when the client is through. */
-export type Course = { operation: Operation; before: View; after: View; finished: View | null }
+/**
+ * The views of an operation without a fault: before it, after it, and after the client has finished.
+ */
+export type Baseline = { operation: Operation; before: View; after: View; finished: View | null }
 
 type Subject = Awaited<ReturnType<typeof prepare>>
 
-/** Codes by which a client is told that it is not to blame, and may come again. */
-const faults = ['STORAGE_ERROR', 'UNAVAILABLE', 'LOCKED', 'HTTP 423', 'CUT']
-const passing: Fault[] = ['SLOW_DOWN', 'INTERNAL_ERROR']
+/** Error codes that say that the client may retry. */
+const retryableCodes = ['STORAGE_ERROR', 'UNAVAILABLE', 'LOCKED', 'HTTP 423', 'CUT']
+const retryableFaults: Fault[] = ['SLOW_DOWN', 'INTERNAL_ERROR']
 const statuses = [200, 423, 500, 503, 507]
 const secrets = /holdall-|blobs\/|sqlite|select |insert |errno|\/tmp|database is|E(IO|NOSPC|MFILE)/i
-/** Longer than the house takes to begin with what it does without being asked. */
-const MORE_MS = 120
-/** What is swept in its own time, or tried once more after a pause, has come to its end by then. */
-const PATIENCE_MS = 10_000
+/** Longer than the server waits before background work begins. */
+const BACKGROUND_WORK_MS = 120
+/** Longer than the delay of sweeps and of retries. */
+const SETTLE_TIMEOUT_MS = 10_000
 
-/** Does it once, with no fault; the tree must be the one that the operation says. */
-export async function courseOf(faulty: Faulty, operation: Operation): Promise<Course> {
+/** Runs the operation without a fault and checks its tree. */
+export async function baselineOf(faulty: Faulty, operation: Operation): Promise<Baseline> {
   const { holdall } = faulty
   const subject = await prepare(faulty, operation)
   const before = await viewOf(holdall, subject.workspaceId)
@@ -35,37 +37,39 @@ export async function courseOf(faulty: Faulty, operation: Operation): Promise<Co
 }
 
 /**
- * Does it with what is armed, and again without, as a client would: fully or not at all, and then fully; what `heals` the first time
- * already. Whether anything was struck.
+ * Runs the operation with the armed fault, and again without, as a client does. It must be done fully
+ * or not at all, and then fully; with `recovers` already the first time. Returns whether a step was
+ * struck.
  */
 export async function tryOnce(
   faulty: Faulty,
-  course: Course,
+  baseline: Baseline,
   armed: Armed,
-  heals = false,
+  recovers = false,
 ): Promise<boolean> {
-  const { operation } = course
+  const { operation } = baseline
   const subject = await prepare(faulty, operation)
   await faulty.arm({ ...armed, everywhere: operation.everywhere === true })
   const answer = await operation.act(faulty.holdall, subject)
-  if (operation.everywhere) await sleep(MORE_MS)
-  const look = async () =>
-    fullyOrNot(course, await viewOf(faulty.holdall, subject.workspaceId), answer)
-  // A disk that is full keeps nobody from reading; a reservation is cancelled when rows can be written again.
-  if (armed.forGood)
-    fullyOrNot(course, await viewUnreserved(faulty.holdall, subject, operation), answer)
+  if (operation.everywhere) await sleep(BACKGROUND_WORK_MS)
+  const checkView = async () =>
+    checkFullyOrNotAtAll(baseline, await viewOf(faulty.holdall, subject.workspaceId), answer)
+  // A full disk must not prevent reads. A reservation is cancelled as soon as rows can be written
+  // again.
+  if (armed.isPermanent)
+    checkFullyOrNotAtAll(baseline, await viewUnreserved(faulty.holdall, subject, operation), answer)
   const tally = await faulty.arm(null)
   if (tally?.struck.length === 0) {
     requireDone(answer)
     await finish(faulty, operation, subject)
     return false
   }
-  assert.equal(tally === null, isKill(armed.fault), 'it lives on where it was not killed')
+  assert.equal(tally === null, isKill(armed.fault), 'the process dies exactly when it is killed')
   if (!tally) await faulty.start()
   if (operation.reserves) await cancelReservations(faulty.holdall, subject.workspaceId)
-  isWellTold(answer, tally === null, armed)
-  if (heals) requireDone(answer)
-  await again(faulty, course, { subject, wasDone: await look() })
+  checkAnswer(answer, tally === null, armed)
+  if (recovers) requireDone(answer)
+  await repeatOperation(faulty, baseline, { subject, wasDone: await checkView() })
   return true
 }
 
@@ -78,7 +82,10 @@ async function viewUnreserved(
   return reserves ? withoutReservations(seen) : seen
 }
 
-/** What was reserved for an import that was cut off is an upload of its maker, who can cancel it before it expires. */
+/**
+ * The reservation of an import that was interrupted is an upload of its creator, who can cancel it
+ * before it expires.
+ */
 async function cancelReservations(holdall: TestServer, workspaceId: string) {
   const query = `query ($id: ID!) { workspace(by: { id: $id }) {
     uploads(status: [CREATED]) { nodes { id transport } } } }`
@@ -106,35 +113,50 @@ function requireDone({ code, text }: Answer) {
   assert.equal(code, null, text)
 }
 
-function isWellTold({ code, status, text }: Answer, isDead: boolean, { fault }: Armed) {
+function checkAnswer({ code, status, text }: Answer, isDead: boolean, { fault }: Armed) {
   if (code === null || (isDead && code === 'GONE')) return
-  assert.ok(faults.includes(code) && statuses.includes(status), `${status} ${code}: ${text}`)
+  assert.ok(
+    retryableCodes.includes(code) && statuses.includes(status),
+    `${status} ${code}: ${text}`,
+  )
   assert.doesNotMatch(text, secrets)
-  // What is over in a moment is 503, by the doors that have statuses.
-  if (passing.includes(fault)) assert.ok(status === 200 || status === 503, `${status} ${code}`)
-  // RFC 4918, 11.5: there is no room.
+  // Temporary errors are 503 where the endpoint has statuses.
+  if (retryableFaults.includes(fault))
+    assert.ok(status === 200 || status === 503, `${status} ${code}`)
+  // RFC 4918 §11.5: insufficient storage.
   if (fault === 'ENOSPC') assert.ok(status === 200 || status === 507, `${status} ${code}`)
 }
 
-/** Nobody sees a half; and what was answered is so. An upload grows. Whether it is done. */
-function fullyOrNot({ operation, before, after }: Course, seen: View, { code }: Answer): boolean {
+/**
+ * Checks that no partial result is visible and that the answer is true; an upload may grow. Returns
+ * whether it is done.
+ */
+function checkFullyOrNotAtAll(
+  { operation, before, after }: Baseline,
+  seen: View,
+  { code }: Answer,
+): boolean {
   const [upload] = seen.uploads
-  const isOn = upload && (upload.offset < upload.size || after.uploads.length === 0)
-  if (operation.grows && isOn && code !== null) assert.deepEqual(seen.entries, before.entries)
-  else if (code === null || !same(atOnce(seen), atOnce(before)))
-    assert.deepEqual(atOnce(seen), atOnce(after))
-  return same(atOnce(seen), atOnce(after))
+  const isPending = upload && (upload.offset < upload.size || after.uploads.length === 0)
+  if (operation.grows && isPending && code !== null) assert.deepEqual(seen.entries, before.entries)
+  else if (code === null || !isEqual(withoutStoredBytes(seen), withoutStoredBytes(before)))
+    assert.deepEqual(withoutStoredBytes(seen), withoutStoredBytes(after))
+  return isEqual(withoutStoredBytes(seen), withoutStoredBytes(after))
 }
 
-type Done = { subject: Subject; wasDone: boolean }
+type FirstAttempt = { subject: Subject; wasDone: boolean }
 
-async function again(faulty: Faulty, course: Course, { subject, wasDone }: Done) {
-  const { operation, after, finished } = course
+async function repeatOperation(
+  faulty: Faulty,
+  baseline: Baseline,
+  { subject, wasDone }: FirstAttempt,
+) {
+  const { operation, after, finished } = baseline
   const { code, text } = await operation.act(faulty.holdall, subject)
   assert.ok(code === null || (wasDone && code === operation.already), `again: ${text}`)
   let seen = await viewOf(faulty.holdall, subject.workspaceId)
-  const end = performance.now() + PATIENCE_MS
-  while (!same(seen, after) && performance.now() < end) {
+  const end = performance.now() + SETTLE_TIMEOUT_MS
+  while (!isEqual(seen, after) && performance.now() < end) {
     await sleep(20)
     seen = await viewOf(faulty.holdall, subject.workspaceId)
   }
@@ -142,4 +164,4 @@ async function again(faulty: Faulty, course: Course, { subject, wasDone }: Done)
   assert.deepEqual(await finish(faulty, operation, subject), finished)
 }
 
-const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+const isEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)

@@ -9,7 +9,10 @@ const query = `query ($id: ID!) { workspace(by: { id: $id }) {
   uploads(first: 100, status: [CREATED, RECEIVING, RECEIVED, PROCESSING]) { nodes { name transport status offset size } }
 } }`
 
-/** All that a client sees of a workspace, without ids and times: two that have come to the same are equal. */
+/**
+ * Everything that a client sees of a workspace, without ids and times, so that two equal states compare
+ * equal.
+ */
 export type View = {
   entries: Record<string, unknown>
   trash: unknown[]
@@ -23,7 +26,7 @@ export async function viewOf(holdall: TestServer, id: string): Promise<View> {
   return {
     entries: Object.fromEntries(entries.nodes.map(({ path, ...entry }: any) => [path, entry])),
     trash: trash.nodes,
-    // A confirm that died over it leaves it so; the next one goes on from there.
+    // An interrupted confirm leaves this status; the next confirm continues from there.
     uploads: uploads.nodes.map(({ status, ...upload }: any) => ({
       ...upload,
       status: status === 'PROCESSING' ? 'RECEIVED' : status,
@@ -32,13 +35,16 @@ export async function viewOf(holdall: TestServer, id: string): Promise<View> {
   }
 }
 
-/** Without what follows in its own time: bytes that nobody refers to are swept when their turn comes. */
-export const atOnce = ({ usage: { storedBytes: _, ...usage }, ...view }: View) => ({
+/** Without what follows later: unreferenced bytes are swept in time. */
+export const withoutStoredBytes = ({ usage: { storedBytes: _, ...usage }, ...view }: View) => ({
   ...view,
   usage,
 })
 
-/** Without the uploads of no size that hold room for an import which was cut off: they stay until they are cancelled or expire. */
+/**
+ * Without the uploads that hold room for an interrupted import; they stay until they are cancelled or
+ * expire.
+ */
 export function withoutReservations(view: View): View {
   const uploads = view.uploads.filter(({ transport }) => transport !== 'FORM')
   if (uploads.length === view.uploads.length) return view
