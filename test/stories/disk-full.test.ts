@@ -21,7 +21,11 @@ import type { TestServer } from '../support/test-server.ts'
 import { metadata, tusOf, until } from '../support/tus.ts'
 
 const MIB = 1024 * 1024
-const full = { code: 'STORAGE_ERROR', retryable: true, message: expect.stringContaining('no space') }
+const full = {
+  code: 'STORAGE_ERROR',
+  retryable: true,
+  message: expect.stringContaining('no space'),
+}
 
 /**
  * Starts a server with a disk of `sizeMib` mounted at `$DATA_DIR/<folder>`, of which it keeps 8 MiB

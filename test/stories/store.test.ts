@@ -424,7 +424,9 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const { version = '' } = (await app.blobs.record.read()) ?? {}
     await app.blobs.record.replace({ installation: 7 } as never, version)
     await close()
-    expect(await startErrorOf(env)).toMatch(/installation\.json is not an installation record of Holdall/)
+    expect(await startErrorOf(env)).toMatch(
+      /installation\.json is not an installation record of Holdall/,
+    )
   })
 
   /** A server over a store without an id, as the previous version left it. */
