@@ -5,22 +5,22 @@ import { batchChunks } from '../../src/blobs/streams/batch-chunks.ts'
 import { recordRequest } from '../../src/blobs/yield-to-requests.ts'
 
 const KIB = 1024
-/** Far longer than the test may take. */
-const patienceMs = 60_000
+/** Far longer than the test takes. */
+const flushMs = 60_000
 
-/** A source that takes all that is written. */
-function gathering() {
+/** Opens a source that accepts everything that is written. */
+function openSource() {
   const source = new PassThrough({ highWaterMark: 4096 * KIB })
-  return { source, batches: batchChunks(source, patienceMs) }
+  return { source, batches: batchChunks(source, flushMs) }
 }
 
-test('a batch that was full when many shared the room is given though they have ended', async () => {
-  const others = Array.from({ length: 63 }, gathering)
+test('yields a batch that was full while other uploads shared the limit, after they have ended', async () => {
+  const others = Array.from({ length: 63 }, openSource)
   for (const { source } of others) source.write(Buffer.alloc(1024 * KIB))
   for (const { batches } of others) await batches.next()
-  const { source, batches } = gathering()
+  const { source, batches } = openSource()
   const first = batches.next()
-  for (let piece = 0; piece < 9; piece++) {
+  for (let chunk = 0; chunk < 9; chunk++) {
     source.write(Buffer.alloc(64 * KIB))
     await sleep(5)
   }
@@ -32,24 +32,24 @@ test('a batch that was full when many shared the room is given though they have 
 }, 5_000)
 
 test.each([
-  ['while somebody asks, one at a time', recordRequest, 1],
-  ['where nobody does, all at once', () => {}, 8],
-])('of batches that are ready there come, %s', async (_, ask, most) => {
-  // Until those who asked before are forgotten.
+  ['one per turn while interactive requests arrive', recordRequest, 1],
+  ['all in one turn without interactive requests', () => {}, 8],
+])('yields ready batches: %s', async (_, request, maxPerTurn) => {
+  // Waits until earlier requests no longer count as recent.
   await sleep(100)
-  const all = Array.from({ length: 8 }, gathering)
+  const all = Array.from({ length: 8 }, openSource)
   for (const { source } of all) source.write(Buffer.alloc(1024 * KIB))
-  ask()
-  let came = 0
-  const coming = all.map(({ batches }) => batches.next().then(() => (came += 1)))
+  request()
+  let yielded = 0
+  const pending = all.map(({ batches }) => batches.next().then(() => (yielded += 1)))
   const turns = []
-  while (came < all.length) {
-    const had = came
+  while (yielded < all.length) {
+    const before = yielded
     await nextTurn()
-    ask()
-    turns.push(came - had)
+    request()
+    turns.push(yielded - before)
   }
-  expect(Math.max(...turns)).toBe(most)
-  await Promise.all(coming)
+  expect(Math.max(...turns)).toBe(maxPerTurn)
+  await Promise.all(pending)
   for (const { batches } of all) await batches.return(undefined)
 })

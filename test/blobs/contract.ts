@@ -8,12 +8,12 @@ import { body, brokenBody, newKey, read, sha256, stalledBody } from './sources.t
 
 export type BlobServer = {
   store: BlobStore
-  /** Another store over the same bytes, as after a restart: it remembers nothing. */
+  /** Opens another store over the same bytes, as after a restart, without cached state. */
   reopen: () => BlobStore
   dispose: () => Promise<unknown>
 }
 
-/** What every store promises, whatever it is made of. */
+/** The tests that every implementation of BlobStore must pass. */
 export function blobStoreContract(name: string, open: () => Promise<BlobServer>) {
   describe(`the blob store ${name}`, () => {
     let holdall: BlobServer
@@ -27,33 +27,33 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
     })
     afterEach(() => holdall.dispose())
 
-    /** What is staged is what will be kept. */
-    async function adopted() {
+    /** Commits the key and returns its bytes. */
+    async function commitAndRead() {
       await store.commit(key)
       return read(store.open(key))
     }
 
-    const listed = async (where: 'staged' | 'kept', from = store) => {
-      const found = await Array.fromAsync(from.list(where))
+    const listed = async (place: 'staged' | 'kept', from = store) => {
+      const found = await Array.fromAsync(from.list(place))
       return found.map(({ key, size }) => ({ key, size }))
     }
 
-    test('bytes appended in three goes are kept as one', async () => {
+    test('stores the bytes of three appends as one blob', async () => {
       const bytes = randomBytes(3_000_000)
       expect(await store.append(key, 0, body(bytes.subarray(0, 100)))).toBe(100)
       expect(await store.append(key, 100, body(bytes.subarray(100, 2_000_000)))).toBe(2_000_000)
       expect(await store.append(key, 2_000_000, body(bytes.subarray(2_000_000)))).toBe(3_000_000)
       expect(await store.sha256(key, 3_000_000)).toBe(sha256(bytes))
-      expect((await adopted()).equals(bytes)).toBe(true)
+      expect((await commitAndRead()).equals(bytes)).toBe(true)
     })
 
-    test('staging what is staged keeps its bytes', async () => {
+    test('keeps the bytes of a staged key that is staged again', async () => {
       await store.append(key, 0, body(Buffer.from('here first')))
       await store.stage(key)
       expect(await listed('staged')).toEqual([{ key, size: 10 }])
     })
 
-    test('staging or adopting what is kept harms nothing', async () => {
+    test('accepts staging and committing of a committed key without a change', async () => {
       await store.append(key, 0, body(Buffer.from('for good')))
       await store.commit(key)
       await store.stage(key)
@@ -63,34 +63,34 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect(await listed('staged')).toEqual([])
     })
 
-    test('fifty who adopt one key at the same moment all succeed', async () => {
+    test('lets fifty concurrent commits of a key succeed', async () => {
       await store.append(key, 0, body(Buffer.from('once')))
       await Promise.all(Array.from({ length: 50 }, () => store.commit(key)))
       expect(await listed('kept')).toEqual([{ key, size: 4 }])
     })
 
-    test('no bytes are bytes too', async () => {
+    test('stores an empty blob', async () => {
       expect(await store.append(key, 0, body(Buffer.alloc(0)))).toBe(0)
       expect(await store.sha256(key, 0)).toBe(sha256(Buffer.alloc(0)))
       expect(await store.peek(key, 10)).toHaveLength(0)
-      expect(await adopted()).toHaveLength(0)
+      expect(await commitAndRead()).toHaveLength(0)
       expect(await read(store.open(key, { start: 0 }))).toHaveLength(0)
       expect(await listed('kept')).toEqual([{ key, size: 0 }])
     })
 
-    test('an upload of no bytes needs no append', async () => {
-      expect(await adopted()).toHaveLength(0)
+    test('commits an empty upload without an append', async () => {
+      expect(await commitAndRead()).toHaveLength(0)
     })
 
-    test('what arrived before the sender vanished is kept, to the last byte', async () => {
+    test('keeps every byte received before the sender disconnected', async () => {
       const bytes = randomBytes(2_500_000)
       expect(await store.append(key, 0, brokenBody(bytes.subarray(0, 1_234_567)))).toBe(1_234_567)
       expect(await store.append(key, 1_234_567, body(bytes.subarray(1_234_567)))).toBe(2_500_000)
       expect(await store.sha256(key, 2_500_000)).toBe(sha256(bytes))
-      expect((await adopted()).equals(bytes)).toBe(true)
+      expect((await commitAndRead()).equals(bytes)).toBe(true)
     })
 
-    test('a signal ends a stalled append at once, and keeps what arrived', async () => {
+    test('ends a stalled append when the signal aborts, and keeps the received bytes', async () => {
       const stop = new AbortController()
       const source = stalledBody(Buffer.from('as far as this'))
       const appending = store.append(key, 0, source, { signal: stop.signal })
@@ -98,11 +98,11 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       stop.abort()
       expect(await appending).toBe(14)
       expect(source.destroyed).toBe(false)
-      source.destroy(new Error('a late error hurts nobody'))
-      expect((await adopted()).toString()).toBe('as far as this')
+      source.destroy(new Error('a late error'))
+      expect((await commitAndRead()).toString()).toBe('as far as this')
     })
 
-    test('a signal given before, or a source broken before, brings nothing', async () => {
+    test('appends nothing if the signal was aborted or the source destroyed before', async () => {
       await store.append(key, 0, body(Buffer.from('abc')))
       const { signal } = { signal: AbortSignal.abort() }
       expect(await store.append(key, 3, stalledBody(Buffer.alloc(0)), { signal })).toBe(3)
@@ -111,25 +111,25 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect(await store.append(key, 3, broken)).toBe(3)
     })
 
-    test('a source that was paused is read all the same', async () => {
+    test('reads a paused source', async () => {
       expect(await store.append(key, 0, body(Buffer.from('paused')).pause())).toBe(6)
     })
 
-    test('what lies beyond the offset is cut off', async () => {
-      await store.append(key, 0, body(Buffer.from('good, and then some that nobody counted')))
+    test('truncates bytes beyond the offset', async () => {
+      await store.append(key, 0, body(Buffer.from('good, and then some uncounted bytes')))
       expect(await store.append(key, 4, body(Buffer.from('!')))).toBe(5)
       expect(await store.sha256(key, 5)).toBe(sha256(Buffer.from('good!')))
-      expect((await adopted()).toString()).toBe('good!')
+      expect((await commitAndRead()).toString()).toBe('good!')
     })
 
-    test('an offset beyond the bytes that are there is a fault, not a hole', async () => {
+    test('rejects an offset beyond the stored bytes', async () => {
       await store.append(key, 0, body(Buffer.from('short')))
       await expect(store.append(key, 6, body(Buffer.from('x')))).rejects.toThrow(StorageError)
       await expect(holdall.reopen().sha256(key, 6)).rejects.toThrow(StorageError)
     })
 
     test.each(['sha1', 'sha256', 'md5'] as const)(
-      'a chunk whose %s is right stays',
+      'keeps a chunk with a correct %s checksum',
       async (algorithm) => {
         const bytes = randomBytes(1_500_000)
         const digest = createHash(algorithm).update(bytes.subarray(10)).digest()
@@ -140,21 +140,21 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       },
     )
 
-    test('a chunk whose checksum is wrong leaves no byte, and the right one follows', async () => {
+    test('stores no byte of a chunk with a wrong checksum, and accepts the correct one', async () => {
       const checksum = { algorithm: 'sha1', digest: Buffer.alloc(20) } as const
-      const heard: number[] = []
-      const onDurable = async (offset: number) => void heard.push(offset)
+      const reported: number[] = []
+      const onDurable = async (offset: number) => void reported.push(offset)
       await store.append(key, 0, body(Buffer.from('before ')))
       const wrong = store.append(key, 7, body(randomBytes(2_000_000)), { checksum, onDurable })
       await expect(wrong).rejects.toThrow(ChecksumMismatch)
-      expect(heard).toEqual([])
+      expect(reported).toEqual([])
       expect(await listed('staged')).toEqual([{ key, size: 7 }])
       expect(await store.append(key, 7, body(Buffer.from('after')))).toBe(12)
       expect(await store.sha256(key, 12)).toBe(sha256(Buffer.from('before after')))
-      expect((await adopted()).toString()).toBe('before after')
+      expect((await commitAndRead()).toString()).toBe('before after')
     })
 
-    test('half a chunk cannot be proven, so it is not kept', async () => {
+    test('discards an incomplete chunk with a checksum', async () => {
       const bytes = randomBytes(1_000)
       const checksum = { algorithm: 'sha256', digest: Buffer.from(sha256(bytes), 'hex') } as const
       const half = brokenBody(bytes.subarray(0, 500))
@@ -162,31 +162,31 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect(await store.append(key, 0, body(bytes), { checksum })).toBe(1_000)
     })
 
-    test('no offset is told before the bytes are there', async () => {
+    test('reports an offset only after its bytes are stored', async () => {
       const bytes = randomBytes(1024 * 1024)
       const long = body(Buffer.concat(Array.from({ length: 150 }, () => bytes)))
-      const heard: number[] = []
+      const reported: number[] = []
       const onDurable = async (offset: number) => {
-        const [there] = await listed('staged', holdall.reopen())
-        expect(there?.size).toBeGreaterThanOrEqual(offset)
-        heard.push(offset)
+        const [found] = await listed('staged', holdall.reopen())
+        expect(found?.size).toBeGreaterThanOrEqual(offset)
+        reported.push(offset)
       }
       const length = await store.append(key, 0, long, { onDurable })
       expect(length).toBe(150 * 1024 * 1024)
-      expect(heard.length).toBeGreaterThan(0)
-      expect([...heard, length]).toEqual([...heard, length].toSorted((a, b) => a - b))
+      expect(reported.length).toBeGreaterThan(0)
+      expect([...reported, length]).toEqual([...reported, length].toSorted((a, b) => a - b))
     })
 
-    test('when the offset cannot be committed, the append ends with that error', async () => {
+    test('rejects with the error of onDurable if the offset cannot be committed', async () => {
       const source = body(Buffer.alloc(100 * 1024 * 1024))
-      const lost = new Error('somebody else appends now')
+      const lost = new Error('another writer has taken over')
       const append = store.append(key, 0, source, { onDurable: () => Promise.reject(lost) })
       await expect(append).rejects.toBe(lost)
       expect(await store.append(key, 0, body(Buffer.from('theirs')))).toBe(6)
       expect(await store.sha256(key, 6)).toBe(sha256(Buffer.from('theirs')))
     })
 
-    test('the hash is right after a restart at any moment', async () => {
+    test('returns the correct hash after a restart at any moment', async () => {
       const bytes = randomBytes(2_000_000)
       await store.append(key, 0, body(bytes.subarray(0, 1_100_000)))
       store = holdall.reopen()
@@ -199,22 +199,22 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect(await holdall.reopen().sha256(key, 1_000)).toBe(sha256(bytes.subarray(0, 1_000)))
     })
 
-    test('bytes that nobody counted leave no hash behind for others of the same length', async () => {
+    test('does not use the hash of uncounted bytes for others of the same length', async () => {
       await store.append(key, 0, body(Buffer.from('one ')))
       await store.append(key, 4, body(Buffer.from('lost')))
       await store.append(key, 4, body(Buffer.from('kept')))
       expect(await store.sha256(key, 8)).toBe(sha256(Buffer.from('one kept')))
-      expect((await adopted()).toString()).toBe('one kept')
+      expect((await commitAndRead()).toString()).toBe('one kept')
     })
 
-    test('the first bytes can be looked at, staged or kept', async () => {
+    test('peeks at the first bytes of a staged or committed key', async () => {
       await store.append(key, 0, body(Buffer.from('%PDF-1.7 and so on')))
       expect(Buffer.from(await store.peek(key, 8)).toString()).toBe('%PDF-1.7')
       await store.commit(key)
       expect(Buffer.from(await store.peek(key, 4_100)).toString()).toBe('%PDF-1.7 and so on')
     })
 
-    test('any range is what a slice would be', async () => {
+    test('reads any range as a slice of the bytes', async () => {
       const bytes = randomBytes(700_000)
       await store.append(key, 0, body(bytes))
       await store.commit(key)
@@ -227,7 +227,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       await fc.assert(sliced, { numRuns: 40 })
     })
 
-    test('who reads while the key is removed reads to the end', async () => {
+    test('lets a reader finish while the key is removed', async () => {
       const bytes = randomBytes(5_000_000)
       await store.append(key, 0, body(bytes))
       await store.commit(key)
@@ -238,7 +238,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       await expect(store.open(key)).rejects.toThrow(StorageError)
     })
 
-    test('discarding takes the staged bytes, twice if need be, and never the kept', async () => {
+    test('discards staged bytes, even twice, and never committed ones', async () => {
       const other = newKey()
       await store.stage(other)
       await store.append(key, 0, body(Buffer.from('stays')))
@@ -250,22 +250,24 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect((await read(store.open(key))).toString()).toBe('stays')
     })
 
-    test('a key that nobody staged is a fault', async () => {
-      const stranger = newKey()
-      await expect(store.append(stranger, 1, body(Buffer.from('x')))).rejects.toThrow(StorageError)
-      await expect(store.sha256(stranger, 1)).rejects.toThrow(StorageError)
-      await expect(store.peek(stranger, 1)).rejects.toThrow(StorageError)
-      await expect(store.commit(stranger)).rejects.toThrow(StorageError)
-      await expect(store.open(stranger)).rejects.toThrow(StorageError)
+    test('rejects a key that was never staged', async () => {
+      const unknownKey = newKey()
+      await expect(store.append(unknownKey, 1, body(Buffer.from('x')))).rejects.toThrow(
+        StorageError,
+      )
+      await expect(store.sha256(unknownKey, 1)).rejects.toThrow(StorageError)
+      await expect(store.peek(unknownKey, 1)).rejects.toThrow(StorageError)
+      await expect(store.commit(unknownKey)).rejects.toThrow(StorageError)
+      await expect(store.open(unknownKey)).rejects.toThrow(StorageError)
     })
 
-    test('what is staged is not kept yet', async () => {
+    test('does not open a staged key', async () => {
       await store.append(key, 0, body(Buffer.from('soon')))
       await expect(store.open(key)).rejects.toThrow(StorageError)
     })
 
     test.each(['../../etc/passwd', 'upl_', `upl_${'0'.repeat(31)}/`, `upl_${'A'.repeat(32)}`, ''])(
-      'what is not a key (%j) is refused before anything is touched',
+      'rejects %j, which is not a key, before the storage is accessed',
       async (text) => {
         await expect(store.stage(text)).rejects.toThrow(TypeError)
         await expect(store.append(text, 0, body(Buffer.from('x')))).rejects.toThrow(TypeError)
@@ -278,7 +280,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       },
     )
 
-    test('the lists say what is where, how much and how old', async () => {
+    test('lists staged and committed keys with size and modification time', async () => {
       const before = Date.now() - 5_000
       const keptKey = newKey()
       await store.stage(keptKey)
@@ -292,13 +294,13 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
       expect(kept?.modifiedAt).toBeLessThan(Date.now() + 5_000)
     })
 
-    test('whatever happens on the way, the bytes are those that were counted', async () => {
+    test('commits exactly the counted bytes after any sequence of appends and failures', async () => {
       const size = fc.nat(200_000)
       const step = fc.oneof(
         fc.record({ kind: fc.constantFrom('whole', 'cut', 'proven', 'wrong', 'forgotten'), size }),
         fc.constant({ kind: 'restart', size: 0 }),
       )
-      const story = fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+      const property = fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         const one = newKey()
         let [from, counted] = [holdall.reopen(), Buffer.alloc(0)]
         await from.stage(one)
@@ -314,7 +316,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
             expect(error).toBeInstanceOf(ChecksumMismatch)
             return counted.length
           })
-          // A server that dies before it commits the offset counts none of what was written.
+          // A server that dies before it commits the offset counts none of the written bytes.
           if (kind !== 'forgotten') counted = Buffer.concat([counted, bytes]).subarray(0, length)
         }
         await from.append(one, counted.length, body(Buffer.alloc(0)))
@@ -322,7 +324,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobServer>)
         await from.commit(one)
         expect((await read(from.open(one))).equals(counted)).toBe(true)
       })
-      await fc.assert(story, { numRuns: 25 })
+      await fc.assert(property, { numRuns: 25 })
     })
   })
 }

@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true }))
 
-test('a file is staged by its key and kept in one of 65,536 folders', async () => {
+test('stages a file by its key and commits it to one of 65,536 folders', async () => {
   const store = diskBlobs(join(dir, 'made', 'on', 'the', 'way'))
   const key = 'upl_0199a2b3c4d5700080000000000012ef'
   await store.stage(key)
@@ -35,7 +35,7 @@ test('a file is staged by its key and kept in one of 65,536 folders', async () =
   expect(await readdir(join(dir, 'made/on/the/way/staged'))).toEqual([])
 })
 
-test('what others left in the folders is not listed', async () => {
+test('does not list foreign files in its folders', async () => {
   const store = diskBlobs(dir)
   await writeFile(join(dir, 'staged', '.DS_Store'), 'x')
   await writeFile(join(dir, 'kept', 'lost+found'), 'x')
@@ -43,23 +43,23 @@ test('what others left in the folders is not listed', async () => {
   expect(await Array.fromAsync(store.list('kept'))).toEqual([])
 })
 
-test('on a slow line bytes become durable after a while, not only after 64 MiB', async () => {
+test('syncs bytes of a slow connection after the interval, not only after 64 MiB', async () => {
   const store = diskBlobs(dir, { bytes: 64 * 1024 * 1024, ms: 40 })
   const key = newKey()
   await store.stage(key)
   const source = stalledBody(Buffer.from('drop '))
-  const heard: number[] = []
-  const onDurable = async (offset: number) => void heard.push(offset)
+  const reported: number[] = []
+  const onDurable = async (offset: number) => void reported.push(offset)
   const appending = store.append(key, 0, source, { onDurable })
-  await expect.poll(() => heard).toEqual([5])
+  await expect.poll(() => reported).toEqual([5])
   source.push('by drop')
-  await expect.poll(() => heard).toEqual([5, 12])
+  await expect.poll(() => reported).toEqual([5, 12])
   source.push(null)
   expect(await appending).toBe(12)
   expect(await store.sha256(key, 12)).toBe(sha256(Buffer.from('drop by drop')))
 })
 
-test('a line that is silent costs nothing and is left without a trace', async () => {
+test('does not sync on a silent connection and removes its listeners', async () => {
   const store = diskBlobs(dir, { bytes: 1024, ms: 4 })
   const key = newKey()
   await store.stage(key)
@@ -67,7 +67,7 @@ test('a line that is silent costs nothing and is left without a trace', async ()
   const source = stalledBody(Buffer.alloc(0))
   const appending = store.append(key, 0, source, {
     signal: stop.signal,
-    onDurable: () => Promise.reject(new Error('there was nothing to tell')),
+    onDurable: () => Promise.reject(new Error('there was nothing to report')),
   })
   await wait(50)
   stop.abort()
@@ -75,20 +75,20 @@ test('a line that is silent costs nothing and is left without a trace', async ()
   expect(source.listenerCount('data') + source.listenerCount('end')).toBe(0)
 })
 
-test('what a busy disk had not taken yet when the sender vanished is kept too', async () => {
+test('keeps bytes that a busy disk had not written when the sender disconnected', async () => {
   const store = diskBlobs(dir, { bytes: 1, ms: 60_000 })
   const key = newKey()
   await store.stage(key)
   const bytes = randomBytes(5_000_000)
   const source = stalledBody(bytes.subarray(0, 1_500_000))
   const committed = Promise.withResolvers<void>()
-  const hearing = Promise.withResolvers<void>()
+  const reporting = Promise.withResolvers<void>()
   const onDurable = () => {
-    hearing.resolve()
+    reporting.resolve()
     return committed.promise
   }
   const appending = store.append(key, 0, source, { onDurable })
-  await hearing.promise
+  await reporting.promise
   for (let at = 1_500_000; at < bytes.length; at += 500_000) {
     source.push(bytes.subarray(at, at + 500_000))
   }
@@ -101,24 +101,24 @@ test('what a busy disk had not taken yet when the sender vanished is kept too', 
   expect((await read(store.open(key))).equals(bytes)).toBe(true)
 })
 
-test('bytes under a checksum are not told of, however many there are', async () => {
+test('does not report offsets of bytes with a checksum', async () => {
   const store = diskBlobs(dir, { bytes: 1, ms: 60_000 })
   const key = newKey()
   await store.stage(key)
   const bytes = randomBytes(5_000_000)
-  const heard: number[] = []
-  const onDurable = async (offset: number) => void heard.push(offset)
+  const reported: number[] = []
+  const onDurable = async (offset: number) => void reported.push(offset)
   const digest = createHash('md5').update(bytes).digest()
   const wrong = { algorithm: 'md5', digest: Buffer.alloc(16) } as const
   const refused = store.append(key, 0, body(bytes), { checksum: wrong, onDurable })
   await expect(refused).rejects.toThrow(ChecksumMismatch)
   const right = { algorithm: 'md5', digest } as const
   const length = await store.append(key, 0, body(bytes), { checksum: right, onDurable })
-  expect({ length, heard }).toEqual({ length: 5_000_000, heard: [] })
+  expect({ length, reported }).toEqual({ length: 5_000_000, reported: [] })
   expect(await store.sha256(key, 5_000_000)).toBe(sha256(bytes))
 })
 
-test('a staged file that should not be there does not replace what is kept', async () => {
+test('does not replace a committed blob with a stray staged file', async () => {
   const store = diskBlobs(dir)
   const key = newKey()
   await store.stage(key)
@@ -129,12 +129,12 @@ test('a staged file that should not be there does not replace what is kept', asy
   expect((await read(store.open(key))).toString()).toBe('the real one')
 })
 
-test('a kept state of a hash stands still, and the eldest goes when there are too many', () => {
+test('caches an unchanged copy of a hash state, and evicts the oldest one', () => {
   const hashes = createRunningHashes(2)
   const hash = createHash('sha256').update('abc')
   hashes.set('a', 3, hash)
   hash.update('written, but the disk failed')
-  hashes.at('a', 3)?.update('asked for, but not used')
+  hashes.at('a', 3)?.update('requested, but not used')
   expect(hashes.at('a', 3)?.digest('hex')).toBe(sha256(Buffer.from('abc')))
   expect(hashes.at('a', 4)).toBeUndefined()
   hashes.set('b', 3, hash)
@@ -143,7 +143,7 @@ test('a kept state of a hash stands still, and the eldest goes when there are to
   expect(['a', 'b', 'c'].map((key) => hashes.at(key, 3) !== undefined)).toEqual([true, false, true])
 })
 
-test('single bytes arrive as they were sent', async () => {
+test('stores single-byte chunks unchanged', async () => {
   const store = diskBlobs(dir)
   const key = newKey()
   await store.stage(key)
@@ -154,11 +154,11 @@ test('single bytes arrive as they were sent', async () => {
 })
 
 test.runIf(process.platform === 'linux')(
-  'a full disk is a fault that names its cause',
+  'reports a full disk as a StorageError with its cause',
   async () => {
     const store = diskBlobs(dir)
     const key = newKey()
-    // A file on which every write answers that no space is left.
+    // A file on which every write fails with ENOSPC.
     await symlink('/dev/full', join(dir, 'staged', key))
     const append = store.append(key, 0, body(Buffer.alloc(3_000_000)))
     await expect(append).rejects.toThrow(StorageError)
@@ -168,7 +168,7 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-test('a stream that is not read to the end gives its file back', async () => {
+test('closes the file of a stream that is destroyed early', async () => {
   const store = diskBlobs(dir)
   const key = newKey()
   await store.stage(key)
@@ -186,7 +186,7 @@ test('a stream that is not read to the end gives its file back', async () => {
 const openBelow = () => openPaths().filter((path) => path.startsWith(dir)).length
 
 test.runIf(process.platform === 'linux')(
-  'what was read stays open for a moment: some of it, not for good, and not when it is removed',
+  'keeps at most 64 read files open, for a short time, and none after removal',
   async () => {
     const store = diskBlobs(dir)
     const keys = Array.from({ length: 100 }, newKey)
@@ -197,13 +197,13 @@ test.runIf(process.platform === 'linux')(
     }
     const all = <T>(act: (key: string) => Promise<T>) => Promise.all(keys.map(act))
     for (let time = 0; time < 2; time++) {
-      const [wholes, pieces] = await Promise.all([
+      const [wholes, ranges] = await Promise.all([
         all((key) => read(store.open(key))),
         all((key) => read(store.open(key, { start: 4, end: 9 }))),
         all(async (key) => (await store.open(key)).destroy()),
       ])
       expect(wholes.map(String)).toEqual(keys)
-      expect(pieces.map(String)).toEqual(keys.map((key) => key.slice(4, 10)))
+      expect(ranges.map(String)).toEqual(keys.map((key) => key.slice(4, 10)))
     }
     await expect.poll(openBelow, { interval: 5 }).toBeLessThanOrEqual(64)
     expect(openBelow()).toBeGreaterThan(0)
@@ -214,21 +214,22 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-test('a record that cannot be written leaves no temporary file, and those of the dead are removed', async () => {
+test('leaves no temporary file of a failed record write, and removes stale ones', async () => {
   const { record } = diskBlobs(dir)
   const next = { installation: 'a', number: 1, stamp: 'b' }
-  const there = async () => (await readdir(dir)).filter((name) => name.startsWith('installation'))
+  const recordFiles = async () =>
+    (await readdir(dir)).filter((name) => name.startsWith('installation'))
   const [old, young] = [randomUUID(), randomUUID()].map((id) =>
     join(dir, `installation.json.${id}`),
   )
   for (const path of [old, young]) await writeFile(`${path}`, 'half')
   await utimes(`${old}`, 1, 1)
   await record.create(next)
-  expect(await there()).toEqual(['installation.json', basename(`${young}`)])
+  expect(await recordFiles()).toEqual(['installation.json', basename(`${young}`)])
   await rm(`${young}`)
   const unserialisable = { ...next, number: 1n } as never
   const { version = '' } = (await record.read()) ?? {}
   await expect(record.replace(unserialisable, version)).rejects.toThrow(TypeError)
-  expect(await there()).toEqual(['installation.json'])
+  expect(await recordFiles()).toEqual(['installation.json'])
   expect(await record.replace(next, 'another version')).toBe(false)
 })

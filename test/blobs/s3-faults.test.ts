@@ -14,7 +14,7 @@ import { body, brokenBody, newKey, read } from './sources.ts'
 
 const MIB = 1024 ** 2
 const partSizeFor = () => 5 * MIB
-const refusal = (code: string) => `<?xml version="1.0"?><Error><Code>${code}</Code></Error>`
+const errorBody = (code: string) => `<?xml version="1.0"?><Error><Code>${code}</Code></Error>`
 
 const isPart = ({ method, url = '' }: IncomingMessage) =>
   method === 'PUT' && url.includes('partNumber=')
@@ -23,7 +23,7 @@ const isComplete = ({ method, url = '' }: IncomingMessage) =>
 const isRead = ({ method }: IncomingMessage) => method === 'GET'
 
 describe.skipIf(!s3IsGiven)(
-  'F6: on a faulty way to the bucket (needs S3_ENDPOINT and S3_BUCKET)',
+  'F6: with a faulty connection to the bucket (needs S3_ENDPOINT and S3_BUCKET)',
   () => {
     let place: Awaited<ReturnType<typeof openS3Store>>
     let key: string
@@ -33,11 +33,11 @@ describe.skipIf(!s3IsGiven)(
     })
     afterEach(() => place.dispose())
 
-    /** A store whose first `times` requests of a kind meet their fate; how many did. */
-    async function faulty(is: (asked: IncomingMessage) => boolean, fate: Fate, times = 1) {
+    /** Opens a store whose first `times` matching requests fail, and counts them. */
+    async function faulty(matches: (request: IncomingMessage) => boolean, fate: Fate, times = 1) {
       const met = { count: 0 }
-      const way = await openFaultyWay(place.config.endpoint ?? '', (asked) => {
-        if (met.count === times || !is(asked)) return null
+      const way = await openFaultyWay(place.config.endpoint ?? '', (request) => {
+        if (met.count === times || !matches(request)) return null
         met.count += 1
         return fate
       })
@@ -50,7 +50,7 @@ describe.skipIf(!s3IsGiven)(
       return store
     }
 
-    test('reset in the middle of a part, of bytes at hand and of such that are read while they are sent', async () => {
+    test('retries parts whose upload was reset, from memory and from a stream', async () => {
       await using way = await faulty(isPart, { cutRequestAfter: MIB }, 2)
       const bytes = randomBytes(12 * MIB)
       await way.store.stage(key, bytes.length)
@@ -62,7 +62,7 @@ describe.skipIf(!s3IsGiven)(
       expect((await read(place.store.open(key))).equals(bytes)).toBe(true)
     })
 
-    test('reset in the middle of what is read: it goes on from there', async () => {
+    test('resumes a read that was reset', async () => {
       const bytes = randomBytes(6 * MIB)
       await staged(bytes)
       await place.store.commit(key)
@@ -76,7 +76,7 @@ describe.skipIf(!s3IsGiven)(
       expect(way.met.count).toBe(3)
     })
 
-    test('connections that are lost without notice cost seconds: each request goes on over a new one', async () => {
+    test('repeats requests on new connections within seconds after connections were cut without notice', async () => {
       const bytes = randomBytes(2 * MIB)
       await using way = await startTcpProxy({
         host: '127.0.0.1',
@@ -92,7 +92,7 @@ describe.skipIf(!s3IsGiven)(
       expect((await read(store.open(key))).equals(bytes)).toBe(true)
     }, 60_000)
 
-    test('where nothing comes any more, reading ends with a fault', async () => {
+    test('fails a read when no more bytes arrive', async () => {
       await staged(randomBytes(2 * MIB))
       await place.store.commit(key)
       await using way = await faulty(isRead, { cutAnswerAfter: 0 }, 1_000)
@@ -101,10 +101,10 @@ describe.skipIf(!s3IsGiven)(
       await expect(way.store.peek(key, 100)).rejects.toThrow(StorageError)
     })
 
-    test('an error in a 200 to CompleteMultipartUpload is none the less one, also where the SDK overlooks it', async () => {
+    test('detects an error in a 200 response to CompleteMultipartUpload that the SDK misses', async () => {
       const bytes = randomBytes(6 * MIB)
       await staged(bytes)
-      const fate = { status: 200, body: `\n\n${refusal('InternalError')}\n` }
+      const fate = { status: 200, body: `\n\n${errorBody('InternalError')}\n` }
       await using way = await faulty(isComplete, fate)
       await expect(way.store.commit(key)).rejects.toThrow(StorageError)
       await expect(place.store.open(key)).rejects.toThrow(StorageError)
@@ -112,7 +112,7 @@ describe.skipIf(!s3IsGiven)(
       expect((await read(place.store.open(key))).equals(bytes)).toBe(true)
     })
 
-    test('a part that is another than was told never becomes one of the file, however often it is tried', async () => {
+    test('never completes an upload with a replaced part, however often it is tried', async () => {
       const store = await staged(randomBytes(11 * MIB))
       const { multipartId } = (await place.ledger.load(key)) ?? {}
       const client = presigningClient(place.config)
@@ -130,7 +130,7 @@ describe.skipIf(!s3IsGiven)(
       expect(await Array.fromAsync(store.list('staged'))).toEqual([])
     })
 
-    test('where nobody knows any more what came, another ETag than was told is a fault', async () => {
+    test('rejects an unexpected ETag if the hash of the received bytes is not known', async () => {
       await staged(randomBytes(MIB))
       const { fencingToken = 0 } = (await place.ledger.load(key)) ?? {}
       await place.ledger.write(key, fencingToken, { whole: '"another"' })
@@ -138,12 +138,12 @@ describe.skipIf(!s3IsGiven)(
       await place.store.commit(key)
     })
 
-    test('a clock that is wrong by an hour is put right by what the bucket says', async () => {
+    test('corrects a clock that is one hour off by the time of the bucket', async () => {
       vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 })
       try {
         const bytes = randomBytes(12 * MIB)
         const store = place.reopen()
-        // A bucket may hang up on a body before it has said what is wrong.
+        // Some servers close the connection on a body before they report what is wrong.
         expect(await Array.fromAsync(store.list('kept'))).toEqual([])
         await store.stage(key, bytes.length)
         await store.append(key, 0, brokenBody(bytes.subarray(0, 3 * MIB)))
@@ -155,33 +155,36 @@ describe.skipIf(!s3IsGiven)(
       }
     })
 
-    test('credentials that are spent before their time are asked for anew', async () => {
+    test('refreshes credentials that expire early', async () => {
       const { AWS_ACCESS_KEY_ID: AccessKeyId, AWS_SECRET_ACCESS_KEY: SecretAccessKey } = process.env
       const Expiration = new Date(Date.now() + 3_600_000).toISOString()
-      let asked = 0
-      // As a container is told of its role; the store has two clients, and each of them asks by itself.
+      let requests = 0
+      // Responds like the credentials endpoint of a container; each of the two clients of the store requests
+      // it.
       const role = createServer((_, res) => {
-        asked += 1
-        const spent = { AccessKeyId: 'SPENT', SecretAccessKey: 'spent', Token: 'spent' }
-        const told = asked % 2 === 1 ? spent : { AccessKeyId, SecretAccessKey, Token: '' }
-        res.end(JSON.stringify({ ...told, Expiration }))
+        requests += 1
+        const expired = { AccessKeyId: 'EXPIRED', SecretAccessKey: 'expired', Token: 'expired' }
+        const credentials =
+          requests % 2 === 1 ? expired : { AccessKeyId, SecretAccessKey, Token: '' }
+        res.end(JSON.stringify({ ...credentials, Expiration }))
       })
       await once(role.listen(0, '127.0.0.1'), 'listening')
       const { port } = role.address() as AddressInfo
       vi.stubEnv('AWS_ACCESS_KEY_ID', undefined)
       vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined)
       vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', `http://127.0.0.1:${port}/`)
-      const isSpent = ({ headers }: IncomingMessage) => /SPENT/.test(headers.authorization ?? '')
-      const fate = { status: 400, body: refusal('ExpiredToken') }
+      const isExpired = ({ headers }: IncomingMessage) =>
+        /EXPIRED/.test(headers.authorization ?? '')
+      const fate = { status: 400, body: errorBody('ExpiredToken') }
       try {
-        await using way = await faulty(isSpent, fate, 100)
+        await using way = await faulty(isExpired, fate, 100)
         const bytes = randomBytes(12 * MIB)
         await way.store.stage(key, bytes.length)
         await way.store.append(key, 0, brokenBody(bytes.subarray(0, 3 * MIB)))
         await way.store.append(key, 3 * MIB, body(bytes.subarray(3 * MIB)))
         await way.store.commit(key)
         expect((await read(way.store.open(key))).equals(bytes)).toBe(true)
-        expect([way.met.count, asked]).toEqual([2, 4])
+        expect([way.met.count, requests]).toEqual([2, 4])
       } finally {
         vi.unstubAllEnvs()
         role.close()

@@ -10,19 +10,19 @@ import {
 const MIB = 1024 ** 2
 const TIB = 1024 ** 4
 
-test('the largest object there may be fits into the parts there may be', () => {
+test('fits the largest S3 object into the maximum number of parts', () => {
   expect(partCount(5 * TIB, partSizeFor(5 * TIB))).toBeLessThanOrEqual(MAX_PARTS)
   expect(partSizeFor(5 * TIB)).toBe(552 * MIB)
 })
 
-test('small uploads have parts of 8 MiB; where the length is not known, 10,000 parts are 625 GiB', () => {
+test('uses parts of 8 MiB for small uploads, and parts for 625 GiB if the length is not known', () => {
   expect(partSizeFor(1)).toBe(8 * MIB)
   expect(partSizeFor(9500 * 8 * MIB)).toBe(8 * MIB)
   expect(partSizeFor(9500 * 8 * MIB + 1)).toBe(9 * MIB)
   expect(partSizeFor(null) * MAX_PARTS).toBe(625 * 1024 ** 3)
 })
 
-test('parts are equal, whole MiB, few enough, and together as long as the upload', () => {
+test('uses equal parts of whole MiB, at most 9,500, that add up to the upload', () => {
   const sizes = fc.oneof(
     fc.nat(200 * MIB),
     fc.maxSafeNat().map((size) => size % (5 * TIB)),

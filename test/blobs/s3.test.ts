@@ -13,12 +13,12 @@ import { blobStoreContract } from './contract.ts'
 import { body, brokenBody, newKey, read, sha256, stalledBody } from './sources.ts'
 
 const MIB = 1024 ** 2
-/** The smallest that S3 takes. */
+/** The S3 minimum. */
 const partSizeFor = () => 5 * MIB
 
 const given = s3IsGiven ? describe : describe.skip
 
-given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () => {
+given(s3IsGiven ? 'S3' : 'skipped: S3_ENDPOINT and S3_BUCKET are not set', () => {
   blobStoreContract('on S3', openS3Store)
 
   let place: Awaited<ReturnType<typeof openS3Store>>
@@ -31,13 +31,13 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
   })
   afterEach(() => place.dispose())
 
-  const direct = () => {
-    if (!store.presigned) throw new Error('a bucket has doors of its own')
+  const presigned = () => {
+    if (!store.presigned) throw new Error('a bucket store has presigned URLs')
     return store.presigned
   }
   const soon = () => Date.now() + 60_000
-  const keys = async (where: 'staged' | 'kept', from = store) =>
-    (await Array.fromAsync(from.list(where))).map((found) => found.key)
+  const keys = async (place: 'staged' | 'kept', from = store) =>
+    (await Array.fromAsync(from.list(place))).map((found) => found.key)
   const names = () => createObjectKeys(place.config.prefix)
 
   async function openMultiparts() {
@@ -48,43 +48,43 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     return { client, at: { Bucket, Key: Prefix }, ids: Uploads.map(({ UploadId }) => UploadId) }
   }
 
-  /** A store whose every request is seen, and whose answers may be lost. */
-  async function watched(swallow?: Parameters<typeof openHttpProxy>[1]) {
+  /** Opens a store whose requests are recorded and whose responses may be dropped. */
+  async function recorded(swallow?: Parameters<typeof openHttpProxy>[1]) {
     const proxy = await openHttpProxy(place.config.endpoint ?? '', swallow)
     const { endpoint } = proxy
-    const said = () => proxy.passed.map(({ method, url }) => `${method} ${what(url)}`)
-    return { ...proxy, store: place.reopen({ endpoint }), said }
+    const requests = () => proxy.passed.map(({ method, url }) => `${method} ${kindOf(url)}`)
+    return { ...proxy, store: place.reopen({ endpoint }), requests }
   }
-  const what = (url: string) =>
+  const kindOf = (url: string) =>
     ['uploads', 'partNumber', 'uploadId'].find((word) => url.includes(`${word}=`)) ??
-    (url.includes('/incompleteParts/') ? 'tail' : 'object')
+    (url.includes('/tails/') ? 'incomplete part' : 'object')
 
-  test('a small upload whose length is known is one PUT, and one HEAD when it is confirmed', async () => {
-    await using seen = await watched()
+  test('sends a small upload of known length with one PUT, and commits it with one HEAD', async () => {
+    await using proxied = await recorded()
     const bytes = randomBytes(3 * MIB)
-    await seen.store.stage(key, bytes.length)
-    expect(await seen.store.append(key, 0, body(bytes))).toBe(bytes.length)
-    expect(seen.said()).toEqual(['PUT object'])
-    expect(await seen.store.sha256(key, bytes.length)).toBe(sha256(bytes))
-    expect(await seen.store.peek(key, 4_100)).toEqual(bytes.subarray(0, 4_100))
-    await seen.store.commit(key)
-    expect(seen.said()).toEqual(['PUT object', 'HEAD object'])
-    expect((await read(seen.store.open(key))).equals(bytes)).toBe(true)
+    await proxied.store.stage(key, bytes.length)
+    expect(await proxied.store.append(key, 0, body(bytes))).toBe(bytes.length)
+    expect(proxied.requests()).toEqual(['PUT object'])
+    expect(await proxied.store.sha256(key, bytes.length)).toBe(sha256(bytes))
+    expect(await proxied.store.peek(key, 4_100)).toEqual(bytes.subarray(0, 4_100))
+    await proxied.store.commit(key)
+    expect(proxied.requests()).toEqual(['PUT object', 'HEAD object'])
+    expect((await read(proxied.store.open(key))).equals(bytes)).toBe(true)
   })
 
   for (const isLate of [true, false]) {
     const when = isLate ? 'after' : 'before'
-    test(`who was overtaken while its bytes lay ready, and writes ${when} the other, harms nothing`, async () => {
-      const [its, mine] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
-      const [asked, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    test(`ignores a stale writer whose PUT arrives ${when} that of its successor`, async () => {
+      const [theirs, mine] = [randomBytes(2 * MIB), randomBytes(2 * MIB)]
+      const [requested, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
       const hold = async () => {
-        asked.resolve()
+        requested.resolve()
         await free.promise
       }
       await using proxy = await openHttpProxy(place.config.endpoint ?? '', () => false, hold)
-      await store.stage(key, its.length)
-      const older = place.reopen({ endpoint: proxy.endpoint }).append(key, 0, body(its))
-      await asked.promise
+      await store.stage(key, theirs.length)
+      const older = place.reopen({ endpoint: proxy.endpoint }).append(key, 0, body(theirs))
+      await requested.promise
       if (!isLate) {
         await place.ledger.acquireFencingToken(key)
         free.resolve()
@@ -98,30 +98,38 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     })
   }
 
-  test('parts go to their final place; a tail is read once, nothing is asked, nothing is copied', async () => {
-    await using seen = await watched()
+  test('sends parts to the final object, reads an incomplete part once, and copies nothing', async () => {
+    await using proxied = await recorded()
     const bytes = randomBytes(12 * MIB)
-    await seen.store.stage(key, bytes.length)
-    await seen.store.append(key, 0, brokenBody(bytes.subarray(0, 7 * MIB)))
-    expect(seen.said().toSorted()).toEqual(['POST uploads', 'PUT partNumber', 'PUT tail'])
-    seen.passed.length = 0
-    await seen.store.append(key, 7 * MIB, body(bytes.subarray(7 * MIB)))
-    expect(seen.said().toSorted()).toEqual(['GET tail', 'PUT partNumber', 'PUT partNumber'])
-    seen.passed.length = 0
-    expect(await seen.store.sha256(key, bytes.length)).toBe(sha256(bytes))
-    expect(await seen.store.peek(key, 10)).toEqual(bytes.subarray(0, 10))
-    await seen.store.commit(key)
-    expect(seen.said()).toEqual(['POST uploadId', 'HEAD object', 'DELETE tail'])
-    expect((await read(seen.store.open(key))).equals(bytes)).toBe(true)
+    await proxied.store.stage(key, bytes.length)
+    await proxied.store.append(key, 0, brokenBody(bytes.subarray(0, 7 * MIB)))
+    expect(proxied.requests().toSorted()).toEqual([
+      'POST uploads',
+      'PUT partNumber',
+      'PUT incomplete part',
+    ])
+    proxied.passed.length = 0
+    await proxied.store.append(key, 7 * MIB, body(bytes.subarray(7 * MIB)))
+    expect(proxied.requests().toSorted()).toEqual([
+      'GET incomplete part',
+      'PUT partNumber',
+      'PUT partNumber',
+    ])
+    proxied.passed.length = 0
+    expect(await proxied.store.sha256(key, bytes.length)).toBe(sha256(bytes))
+    expect(await proxied.store.peek(key, 10)).toEqual(bytes.subarray(0, 10))
+    await proxied.store.commit(key)
+    expect(proxied.requests()).toEqual(['POST uploadId', 'HEAD object', 'DELETE incomplete part'])
+    expect((await read(proxied.store.open(key))).equals(bytes)).toBe(true)
     expect(await keys('staged')).toEqual([])
   })
 
-  test('whatever cuts a long upload short, its bytes are those that were counted', async () => {
+  test('commits exactly the counted bytes of a long upload after any interruptions', async () => {
     const size = fc.integer({ min: 1, max: 4 * MIB })
     const kinds = ['whole', 'cut', 'proven', 'wrong', 'forgotten', 'restart'] as const
     const step = fc.record({ kind: fc.constantFrom(...kinds), size })
     const known = fc.boolean()
-    const story = fc.asyncProperty(
+    const property = fc.asyncProperty(
       known,
       fc.array(step, { maxLength: 9 }),
       async (known, steps) => {
@@ -141,7 +149,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
             expect(error).toBeInstanceOf(ChecksumMismatch)
             return counted
           })
-          // A server that dies before it commits the offset counts none of what was written.
+          // A server that dies before it commits the offset counts none of the written bytes.
           if (kind !== 'forgotten') counted = length
         }
         expect(counted).toBe(all.length)
@@ -150,10 +158,10 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
         expect((await read(from.open(one))).equals(all)).toBe(true)
       },
     )
-    await fc.assert(story, { numRuns: 12 })
+    await fc.assert(property, { numRuns: 12 })
   }, 120_000)
 
-  test('parts larger than memory should hold come together from incompleteParts', async () => {
+  test('assembles parts that exceed the memory limit from incomplete parts', async () => {
     const large = {
       partSizeFor: () => 12 * MIB,
       maxIncompletePartBytes: 3 * MIB,
@@ -169,7 +177,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await keys('staged')).toEqual([])
   })
 
-  test('however short the goes, there are few incompleteParts', async () => {
+  test('merges incomplete parts, so that many short appends leave few', async () => {
     await store.stage(key)
     const bytes = randomBytes(100)
     for (const [at] of bytes.entries())
@@ -179,7 +187,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
   })
 
-  test('more bytes than were announced are not kept, and the length tells of them', async () => {
+  test('discards bytes beyond the announced size and returns the excessive length', async () => {
     await store.stage(key, 10)
     expect(await store.append(key, 0, body(randomBytes(20)))).toBeGreaterThan(10)
     expect(await store.append(key, 0, body(Buffer.from('0123456789')))).toBe(10)
@@ -187,22 +195,22 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await read(store.open(key))).toString()).toBe('0123456789')
   })
 
-  test('on a slow line bytes become durable after a while', async () => {
+  test('stores bytes of a slow connection after the interval', async () => {
     store = place.reopen({}, { syncInterval: { bytes: 64 * MIB, ms: 40 } })
     await store.stage(key)
     const source = stalledBody(Buffer.from('drop '))
-    const heard: number[] = []
-    const onDurable = async (offset: number) => void heard.push(offset)
+    const reported: number[] = []
+    const onDurable = async (offset: number) => void reported.push(offset)
     const appending = store.append(key, 0, source, { onDurable })
-    await expect.poll(() => heard, { timeout: 5_000 }).toEqual([5])
+    await expect.poll(() => reported, { timeout: 5_000 }).toEqual([5])
     source.push('by drop')
-    await expect.poll(() => heard, { timeout: 5_000 }).toEqual([5, 12])
+    await expect.poll(() => reported, { timeout: 5_000 }).toEqual([5, 12])
     source.push(null)
     expect(await appending).toBe(12)
     expect(await place.reopen().sha256(key, 12)).toBe(sha256(Buffer.from('drop by drop')))
   })
 
-  test('many slow senders share little memory, and every one gets on', async () => {
+  test('serves many slow senders with little shared memory', async () => {
     store = place.reopen({}, { partSizeFor, memoryBytes: 4 * MIB })
     const bytes = randomBytes(MIB + 5)
     const stop = new AbortController()
@@ -221,14 +229,14 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(new Set(await Promise.all(appending))).toEqual(new Set([bytes.length]))
   })
 
-  test('who was overtaken writes nothing any more', async () => {
+  test('ignores the bytes of a stale writer', async () => {
     await store.stage(key)
     const source = stalledBody(Buffer.from('late'))
     const late = store.append(key, 0, source)
     await wait(50)
     expect(await place.reopen().append(key, 0, body(Buffer.from('newer')))).toBe(5)
     source.push(null)
-    // A length that its caller will find to be no longer theirs to commit.
+    // The caller will find that it may no longer commit this length.
     expect(await late).toBe(4)
     expect((await place.ledger.load(key))?.incompleteParts).toHaveLength(1)
     await store.commit(key)
@@ -236,7 +244,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await keys('staged')).toEqual([])
   })
 
-  test('what is discarded while its bytes arrive leaves nothing behind', async () => {
+  test('leaves nothing of a key that is discarded during an append', async () => {
     await store.stage(key, 20 * MIB)
     const source = stalledBody(randomBytes(6 * MIB))
     const late = store.append(key, 0, source)
@@ -249,7 +257,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await openMultiparts()).ids).toEqual([])
   })
 
-  test('the hash of a process is worth nothing after another has written', async () => {
+  test('does not use a cached hash after another process has written', async () => {
     await store.stage(key)
     await store.append(key, 0, body(Buffer.from('mine, mine')))
     await place.reopen().append(key, 5, body(Buffer.from('yours')))
@@ -257,7 +265,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(Buffer.from(await store.peek(key, 100)).toString()).toBe('mine,yours')
   })
 
-  test('an upload that was put together to be read takes nothing more, and is adopted as it is', async () => {
+  test('accepts no more bytes after an upload was completed for reading, and commits it', async () => {
     const bytes = randomBytes(6 * MIB)
     await store.stage(key)
     await store.append(key, 0, body(bytes))
@@ -270,23 +278,23 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await read(other.open(key))).equals(bytes)).toBe(true)
   })
 
-  test('the answer to CompleteMultipartUpload may be lost', async () => {
+  test('commits when the response to CompleteMultipartUpload is lost', async () => {
     const bytes = randomBytes(6 * MIB)
     let lost = 0
-    await using seen = await watched(({ method, url }) => {
+    await using proxied = await recorded(({ method, url }) => {
       const completes = method === 'POST' && url.includes('uploadId=')
       if (completes) lost += 1
       return completes && lost === 1
     })
-    await seen.store.stage(key, bytes.length)
-    await seen.store.append(key, 0, body(bytes))
-    await seen.store.commit(key)
+    await proxied.store.stage(key, bytes.length)
+    await proxied.store.append(key, 0, body(bytes))
+    await proxied.store.commit(key)
     expect(lost).toBeGreaterThan(0)
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
     expect(await keys('staged')).toEqual([])
   })
 
-  test('a multipart upload that was aborted elsewhere is a fault, never a file', async () => {
+  test('rejects the commit of a multipart upload that was aborted elsewhere', async () => {
     const bytes = randomBytes(11 * MIB)
     await store.stage(key, bytes.length)
     await store.append(key, 0, body(bytes))
@@ -300,23 +308,23 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await keys('staged')).toEqual([])
   })
 
-  test('what a crash left in the bucket and no ledger knows is found, and goes', async () => {
+  test('lists and discards what a crash left in the bucket without a row', async () => {
     const bytes = randomBytes(7 * MIB)
     await store.stage(key, 20 * MIB)
     await store.append(key, 0, body(bytes))
     await place.ledger.delete(key)
-    const stranger = newKey()
-    await store.stage(stranger)
-    await store.append(stranger, 0, body(Buffer.from('a tail')))
-    await place.ledger.delete(stranger)
-    expect(new Set(await keys('staged'))).toEqual(new Set([key, stranger]))
+    const unknownKey = newKey()
+    await store.stage(unknownKey)
+    await store.append(unknownKey, 0, body(Buffer.from('an incomplete part')))
+    await place.ledger.delete(unknownKey)
+    expect(new Set(await keys('staged'))).toEqual(new Set([key, unknownKey]))
     expect((await openMultiparts()).ids).toHaveLength(1)
     for (const found of await keys('staged')) await store.discard(found)
     expect(await keys('staged')).toEqual([])
     expect((await openMultiparts()).ids).toEqual([])
   })
 
-  test('discarding takes parts, incompleteParts and what came whole', async () => {
+  test('discards parts, incomplete parts and whole objects', async () => {
     const small = newKey()
     await store.stage(small, 3)
     await store.append(small, 0, body(Buffer.from('abc')))
@@ -329,28 +337,28 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect([await keys('staged'), await keys('kept')]).toEqual([[], []])
   })
 
-  test('every write asks for the encryption that is set', async () => {
+  test('requests the configured encryption with every write', async () => {
     await using proxy = await openHttpProxy(place.config.endpoint ?? '')
     const { endpoint } = proxy
     store = place.reopen({ endpoint, sse: { algorithm: 'aws:kms', keyId: 'alias/files' } })
-    // The servers of these tests have no keys; what they were asked is what counts.
+    // The test servers have no keys; only the requests are checked.
     await store.stage(key, 20 * MIB)
     await store.append(key, 0, body(randomBytes(6 * MIB))).catch(() => {})
     await store.commit(key).catch(() => {})
-    const made = proxy.passed.filter(
+    const writes = proxy.passed.filter(
       ({ method, url }) =>
         (method === 'PUT' && !url.includes('partNumber=')) || url.includes('uploads='),
     )
-    expect(made.length).toBeGreaterThan(0)
-    for (const { headers } of made) {
+    expect(writes.length).toBeGreaterThan(0)
+    for (const { headers } of writes) {
       expect(headers['x-amz-server-side-encryption']).toBe('aws:kms')
       expect(headers['x-amz-server-side-encryption-aws-kms-key-id']).toBe('alias/files')
     }
-    const { headers } = await direct().putUrl(key, { size: 3, expiresAt: soon() })
+    const { headers } = await presigned().putUrl(key, { size: 3, expiresAt: soon() })
     expect(headers['x-amz-server-side-encryption']).toBe('aws:kms')
   })
 
-  test('without checksums none is sent, and the bytes arrive all the same', async () => {
+  test('sends no checksums if they are disabled', async () => {
     await using proxy = await openHttpProxy(place.config.endpoint ?? '')
     store = place.reopen({ endpoint: proxy.endpoint, checksums: false })
     const bytes = randomBytes(6 * MIB)
@@ -362,7 +370,7 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect((await read(store.open(key))).equals(bytes)).toBe(true)
   })
 
-  test('a bucket that is not reached is a fault that names its cause', async () => {
+  test('reports an unreachable bucket as a StorageError with its cause', async () => {
     const proxy = await openHttpProxy(place.config.endpoint ?? '')
     await proxy[Symbol.asyncDispose]()
     store = place.reopen({ endpoint: proxy.endpoint })
@@ -374,20 +382,23 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
     expect(await place.reopen().append(key, 0, body(Buffer.from('hello')))).toBe(5)
   })
 
-  describe('by the doors of the bucket', () => {
+  describe('with presigned URLs', () => {
     const put = (url: string, bytes: Uint8Array, headers: Record<string, string> = {}) =>
       fetch(url, { method: 'PUT', body: bytes as BodyInit, headers })
 
-    test('one PUT brings the whole body, of just that length, and only once', async () => {
+    test('accepts one PUT of exactly the announced size, once', async () => {
       const bytes = randomBytes(100_000)
       await store.stage(key, bytes.length)
-      const { url, headers } = await direct().putUrl(key, { size: bytes.length, expiresAt: soon() })
-      expect(await direct().uploadedSize(key, bytes.length)).toBe(0)
+      const { url, headers } = await presigned().putUrl(key, {
+        size: bytes.length,
+        expiresAt: soon(),
+      })
+      expect(await presigned().uploadedSize(key, bytes.length)).toBe(0)
       expect((await put(url, bytes.subarray(1), headers)).status).toBe(403)
       expect((await put(url, bytes, headers)).status).toBe(200)
       expect((await put(url, randomBytes(bytes.length), headers)).status).toBe(412)
-      expect(await direct().uploadedSize(key, bytes.length)).toBe(bytes.length)
-      expect(await direct().uploadedSize(key, 5)).toBe(0)
+      expect(await presigned().uploadedSize(key, bytes.length)).toBe(bytes.length)
+      expect(await presigned().uploadedSize(key, 5)).toBe(0)
       expect(await store.sha256(key, bytes.length)).toBe(sha256(bytes))
       expect(await store.peek(key, 4)).toEqual(bytes.subarray(0, 4))
       await store.commit(key)
@@ -396,11 +407,11 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
       expect([await keys('staged'), await keys('kept')]).toEqual([[], [key]])
     })
 
-    test('parts come in any order, by different processes, and are put together by adopt', async () => {
+    test('accepts parts in any order from different processes, and completes them on commit', async () => {
       const bytes = randomBytes(12 * MIB)
       const size = bytes.length
       await store.stage(key, size)
-      expect(direct().partSize(size)).toBe(5 * MIB)
+      expect(presigned().partSize(size)).toBe(5 * MIB)
       const numbers = [3, 1, 2]
       const wanted = (number: number) => ({ size, number, expiresAt: soon() })
       const urls = await Promise.all(
@@ -409,26 +420,26 @@ given(s3IsGiven ? 'S3' : 'skipped: no S3_ENDPOINT and S3_BUCKET are given', () =
       expect((await openMultiparts()).ids).toHaveLength(1)
       const part = (number: number) => bytes.subarray((number - 1) * 5 * MIB, number * 5 * MIB)
       for (const [index, number] of numbers.entries()) {
-        expect(await direct().uploadedSize(key, size)).toBe(0)
+        expect(await presigned().uploadedSize(key, size)).toBe(0)
         expect((await put(urls[index] ?? '', part(number).subarray(0, 9))).status).toBe(403)
         expect((await put(urls[index] ?? '', part(number))).status).toBe(200)
       }
-      expect(await direct().uploadedSize(key, size)).toBe(size)
-      expect(await direct().uploadedSize(key, size)).toBe(size)
+      expect(await presigned().uploadedSize(key, size)).toBe(size)
+      expect(await presigned().uploadedSize(key, size)).toBe(size)
       expect(await store.sha256(key, size)).toBe(sha256(bytes))
       await store.commit(key)
-      expect(await direct().uploadedSize(key, size)).toBe(size)
+      expect(await presigned().uploadedSize(key, size)).toBe(size)
       expect((await read(store.open(key))).equals(bytes)).toBe(true)
-      await expect(direct().partUrl(key, wanted(4))).rejects.toThrow(TypeError)
+      await expect(presigned().partUrl(key, wanted(4))).rejects.toThrow(TypeError)
     })
 
-    test('a GET has the name and type that were wanted', async () => {
+    test('serves a GET with the requested name and type', async () => {
       await store.stage(key, 5)
       await store.append(key, 0, body(Buffer.from('hello')))
       await store.commit(key)
       const contentDisposition = `attachment; filename="a b.txt"; filename*=UTF-8''%C3%A4.txt`
       const wanted = { expiresAt: soon(), contentType: 'text/x-hello', contentDisposition }
-      const answer = await fetch(await direct().getUrl(key, wanted))
+      const answer = await fetch(await presigned().getUrl(key, wanted))
       expect(answer.headers.get('content-type')).toBe('text/x-hello')
       expect(answer.headers.get('content-disposition')).toBe(contentDisposition)
       expect(await answer.text()).toBe('hello')

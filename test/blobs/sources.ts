@@ -8,27 +8,27 @@ export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).
 
 export const read = async (stream: Promise<Readable>) => buffer(await stream)
 
-/** A request body in pieces of at most 64 KiB, as a socket brings them. */
-export function body(bytes: Uint8Array, pieceBytes = 65_536): Readable {
+/** Returns a request body in chunks of at most 64 KiB, as a socket delivers them. */
+export function body(bytes: Uint8Array, chunkBytes = 65_536): Readable {
   let at = 0
   return new Readable({
     read() {
-      this.push(at < bytes.length ? bytes.subarray(at, at + pieceBytes) : null)
-      at += pieceBytes
+      this.push(at < bytes.length ? bytes.subarray(at, at + chunkBytes) : null)
+      at += chunkBytes
     },
   })
 }
 
-/** A body whose sender vanishes after `bytes`. */
+/** Returns a body whose sender disconnects after `bytes`. */
 export function brokenBody(bytes: Uint8Array): Readable {
   const whole = body(bytes)
   const source: Readable = new Readable({ read: () => whole.resume() })
-  whole.on('data', (piece) => source.push(piece) || whole.pause())
-  whole.on('end', () => setImmediate(() => source.destroy(new Error('the sender vanished'))))
+  whole.on('data', (chunk) => source.push(chunk) || whole.pause())
+  whole.on('end', () => setImmediate(() => source.destroy(new Error('the sender disconnected'))))
   return source
 }
 
-/** A body that brings `bytes` and then nothing more, not even an end. */
+/** Returns a body that delivers `bytes` and then neither data nor an end. */
 export function stalledBody(bytes: Uint8Array): Readable {
   const source = new Readable({ read() {} })
   source.push(bytes)

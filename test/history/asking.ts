@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestServer } from '../support/test-server.ts'
 import type { Journal } from './journal.ts'
 
-/** So long a client waits for an answer before it asks again. */
+/** How long a client waits for a response before it repeats the request. */
 const TIMEOUT_MS = 2_000
 
-/** The statuses that the README names for these endpoints, and 502 of the proxy, which has no body. */
+/** The statuses that the README documents for these endpoints; the proxy's own 502 has no body. */
 const documented = {
   graphql: [200, 503, 507],
   POST: [201, 423, 429, 503, 507],
@@ -13,7 +13,7 @@ const documented = {
   PATCH: [204, 409, 410, 423, 429, 460, 503, 507],
 }
 
-/** One that is not answered in time is as one whose connection broke: what became of it is not known. */
+/** Sends a request; returns null if the connection broke or timed out, so that its effect is unknown. */
 export async function request(
   { holdall, journal }: { holdall: TestServer; journal: Journal },
   endpoint: keyof typeof documented,
@@ -46,8 +46,8 @@ async function withText(
   return { status: response.status, headers: response.headers, text: await response.text() }
 }
 
-/** The data of an operation; null where it is not known whether it was done, or it was refused for now. */
-export async function ask(
+/** Returns the data of an operation; null if its effect is unknown or it was rejected temporarily. */
+export async function execute(
   at: { holdall: TestServer; journal: Journal },
   query: string,
   variables: object,
@@ -66,7 +66,7 @@ export async function ask(
   return errors.length === 0 ? data : null
 }
 
-/** Asks until there is an answer; throws when there has been none for a minute. */
+/** Repeats `act` until it returns a result; throws after a minute. */
 export async function untilAnswered<T>(what: string, act: () => Promise<T | null>): Promise<T> {
   const end = performance.now() + 60_000
   while (performance.now() < end) {

@@ -14,7 +14,9 @@ type Entry = {
 }
 type At = { holdall: TestServer; journal: Journal }
 
-/** Holds what is there, by the API alone, against what clients were told; the servers are well again. */
+/**
+ * Compares the state, read through the API, with what clients were acknowledged, after all faults have ended.
+ */
 export async function check(at: At, workspace: Workspace, places: Place[]): Promise<void> {
   const files = at.journal.sent.filter((sent) => sent.workspaceId === workspace.id)
   const entries = await settled(at, workspace, files)
@@ -26,7 +28,7 @@ export async function check(at: At, workspace: Workspace, places: Place[]): Prom
 }
 type Workspace = { id: string; root: { id: string } }
 
-/** What confirms itself may still be at it. */
+/** Waits for uploads that confirm themselves. */
 async function settled(at: At, workspace: Workspace, files: Sent[]): Promise<Entry[]> {
   const end = performance.now() + 30_000
   while (true) {
@@ -40,7 +42,7 @@ async function settled(at: At, workspace: Workspace, files: Sent[]): Promise<Ent
   }
 }
 
-/** All that lies in the root, where clients put everything. */
+/** Returns all entries of the root folder, where clients create everything. */
 async function entriesOf(holdall: TestServer, { root }: Workspace): Promise<Entry[]> {
   const query = `query ($id: ID!, $after: String) { node(id: $id) { ... on Folder {
     children(first: 100, after: $after) {
@@ -60,16 +62,16 @@ function checkFiles(journal: Journal, files: Sent[], entries: Entry[]) {
   const sent = new Map(files.map((file) => [file.name, file]))
   for (const { name, size, sha256 } of found) {
     const file = sent.get(name)
-    if (!file) journal.violation(`${name} is there, and nobody sent it under this name`)
-    else if (file.trashed === 'yes') journal.violation(`${name} was trashed, and is there`)
+    if (!file) journal.violation(`${name} exists, but no client sent it under this name`)
+    else if (file.trashed === 'yes') journal.violation(`${name} was trashed, but exists`)
     else if (file.size !== size || file.sha256 !== sha256)
-      journal.violation(`${name} has other bytes`)
+      journal.violation(`${name} has other bytes than were sent`)
   }
   const names = found.map(({ name }) => name)
-  if (new Set(names).size !== names.length) journal.violation('a name is there twice')
+  if (new Set(names).size !== names.length) journal.violation('a name exists twice')
   for (const { name, acknowledged, trashed, auto } of files) {
     if (acknowledged && trashed === 'no' && !names.includes(name))
-      journal.violation(`${name} was acknowledged${auto ? ' (auto)' : ''}, and is not there`)
+      journal.violation(`${name} was acknowledged${auto ? ' (auto)' : ''}, but does not exist`)
   }
 }
 
@@ -77,7 +79,7 @@ function checkFolders(journal: Journal, { id }: Workspace, entries: Entry[]) {
   for (const { workspaceId, name, acknowledged } of journal.made) {
     if (workspaceId !== id || !acknowledged) continue
     const count = entries.filter((entry) => entry.name === name).length
-    if (count !== 1) journal.violation(`folder ${name} was made, and is there ${count} times`)
+    if (count !== 1) journal.violation(`folder ${name} was created, but exists ${count} times`)
   }
 }
 
@@ -100,12 +102,14 @@ async function checkUsage({ holdall, journal }: At, { id }: Workspace, entries: 
     fileCount: files.length,
     folderCount: entries.length - files.length,
   }
-  const told = { currentBytes, fileCount, folderCount }
-  if (JSON.stringify(told) !== JSON.stringify(counted))
-    journal.violation(`usage is ${JSON.stringify(told)}, and counted ${JSON.stringify(counted)}`)
+  const reported = { currentBytes, fileCount, folderCount }
+  if (JSON.stringify(reported) !== JSON.stringify(counted))
+    journal.violation(
+      `usage is ${JSON.stringify(reported)}, but entries add up to ${JSON.stringify(counted)}`,
+    )
 }
 
-/** Whatever cursor a client has kept: what changed since makes the tree of now. */
+/** Checks that each saved cursor leads to the current tree. */
 async function checkChanges(at: At, { id, root }: Workspace, entries: Entry[], places: Place[]) {
   const wanted = new Map(entries.map((entry) => [entry.id, entry.name]))
   for (const [i, place] of places.entries()) {

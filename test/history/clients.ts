@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dice } from '../support/seeded-random.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { metadata, OFFSET_TYPE } from '../support/tus.ts'
-import { ask, request, untilAnswered } from './asking.ts'
+import { execute, request, untilAnswered } from './asking.ts'
 import type { Journal, Sent } from './journal.ts'
 
 export type Client = {
@@ -17,7 +17,9 @@ export type Client = {
 const KIB = 1024
 const errorFields = '... on UserError { code message retryable }'
 
-/** One client: uploads that it confirms, uploads that confirm themselves, folders, and now and then one of its files to the trash. */
+/**
+ * Runs one client: uploads with and without a confirm, folders, and now and then a file moved to the trash.
+ */
 export async function work(client: Client) {
   const { dice, journal, workspaceIds } = client
   const own: Sent[] = []
@@ -54,7 +56,7 @@ async function uploadAndConfirm(client: Client, workspaceId: string, name: strin
   const { upload, bytes } = begin(client, { workspaceId, name, auto: false })
   const input = {
     ...{ workspaceId, name, size: bytes.length, idempotencyKey: name },
-    // Were it made twice there would be two.
+    // A second upload would get another name.
     onConflict: 'RENAME',
   }
   const create = `mutation ($input: CreateUploadInput!) { createUpload(input: $input) {
@@ -101,7 +103,7 @@ async function uploadThatConfirmsItself(client: Client, workspaceId: string, nam
   upload.acknowledged = true
 }
 
-/** As a tus client does it: from where the server stands, until it says that it has all. */
+/** Sends the bytes as a tus client does: from the server's offset until all are stored. */
 async function send(client: Client, url: string, bytes: Buffer, upload: Sent) {
   const headers = { 'Tus-Resumable': '1.0.0' }
   let at: number | null = 0
@@ -131,7 +133,7 @@ async function makeFolder(client: Client, workspaceId: string, name: string) {
   const query = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
     ... on CreateFolderPayload { folder { id } } ${errorFields} } }`
   await untilDone(client, query, { workspaceId, name }, ({ createFolder }) =>
-    // It was made when nobody heard the answer.
+    // The folder was created, but the response was lost.
     createFolder.code === 'NAME_CONFLICT' ? true : createFolder.folder,
   )
   folder.acknowledged = true
@@ -146,14 +148,14 @@ async function trashOne(client: Client, own: Sent[]) {
   const query = `mutation ($input: TrashEntriesInput!) { trashEntries(input: $input) {
     ... on TrashEntriesPayload { succeeded } ${errorFields} } }`
   const entries = [{ entry: { id: file.fileId } }]
-  const data = await ask(client, query, { input: { entries } })
+  const data = await execute(client, query, { input: { entries } })
   if (data?.trashEntries?.succeeded !== 1) return
   file.trashed = 'yes'
   client.journal.wrote(file.workspaceId)
   client.journal.count('files trashed')
 }
 
-/** Repeats a mutation until it is done. A refusal that says it is final, of what was right, is a violation. */
+/** Repeats a mutation until it succeeds. Throws if a valid mutation is rejected permanently. */
 async function untilDone(
   client: Client,
   query: string,
@@ -161,12 +163,12 @@ async function untilDone(
   done: (data: any) => any,
 ): Promise<any> {
   return untilAnswered(JSON.stringify(input), async () => {
-    const data = await ask(client, query, { input })
+    const data = await execute(client, query, { input })
     if (!data) return null
     const result = done(data)
     if (result) return result
-    const [refusal] = Object.values(data) as any[]
-    if (!refusal.retryable) throw new Error(`refused for good: ${JSON.stringify(refusal)}`)
+    const [rejection] = Object.values(data) as any[]
+    if (!rejection.retryable) throw new Error(`rejected permanently: ${JSON.stringify(rejection)}`)
     await sleep(100)
     return null
   })

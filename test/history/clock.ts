@@ -1,4 +1,4 @@
-// Loaded before the server: its clock is so many milliseconds ahead (or behind, where it is negative) of all others.
+// Preloaded into the server: shifts its clock by CLOCK_AHEAD_MS milliseconds (negative: behind).
 
 const aheadMs = Number(process.env.CLOCK_AHEAD_MS ?? 0)
 const { now } = Date

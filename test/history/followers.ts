@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { changesResult, toMirrorChanges } from '../support/changes.ts'
 import { Mirror } from '../support/mirror.ts'
 import type { TestServer } from '../support/test-server.ts'
-import { ask, untilAnswered } from './asking.ts'
+import { execute, untilAnswered } from './asking.ts'
 import type { Journal } from './journal.ts'
 
 type At = { holdall: TestServer; journal: Journal }
@@ -12,7 +12,7 @@ const query = `query ($id: ID!, $since: SyncCursor) {
   workspace(by: { id: $id }) { changes(since: $since, first: 100) { ${changesResult} } }
 }`
 
-/** A sync client that follows one workspace; keeps copies of where it stood on the way. */
+/** Runs a sync client of one workspace and returns copies of its states on the way. */
 export async function follow(at: At, workspaceId: string, isOver: () => boolean): Promise<Place[]> {
   const places: Place[] = [{ mirror: new Mirror(), cursor: undefined }]
   const now: Place = { mirror: new Mirror(), cursor: undefined }
@@ -24,11 +24,11 @@ export async function follow(at: At, workspaceId: string, isOver: () => boolean)
   return [...places, now]
 }
 
-/** Applies what has changed since, to the end. */
+/** Applies all changes since the cursor of `place`. */
 export async function advance(at: At, workspaceId: string, place: Place): Promise<void> {
   for (let hasMore = true; hasMore; ) {
     const { changes, ...batch } = await untilAnswered('changes', async () => {
-      const data = await ask(at, query, { id: workspaceId, since: place.cursor })
+      const data = await execute(at, query, { id: workspaceId, since: place.cursor })
       return data?.workspace.changes ?? null
     })
     if (!changes) throw new Error(`changes: ${JSON.stringify(batch)}`)

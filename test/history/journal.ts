@@ -3,21 +3,23 @@ export type Sent = {
   name: string
   size: number
   sha256: string
-  /** Whether it was to confirm itself. */
+  /** Whether the upload confirms itself. */
   auto: boolean
-  /** Whether the client was told that the file exists. */
+  /** Whether the client was notified that the file exists. */
   acknowledged: boolean
   fileId: string | null
   trashed: 'no' | 'perhaps' | 'yes'
 }
 export type Made = { workspaceId: string; name: string; acknowledged: boolean }
 
-/** What clients did and were told, and what contradicts the documentation at once. */
+/**
+ * Records what clients did and which responses they got, and immediate contradictions of the documentation.
+ */
 export class Journal {
   readonly sent: Sent[] = []
   readonly made: Made[] = []
   readonly violations: string[] = []
-  /** Faults by kind, requests, and how many of these were left without an answer. */
+  /** Counters: faults by kind, requests, and requests without a response. */
   readonly figures: Record<string, number> = {}
   readonly #writes = new Map<string, number[]>()
 
@@ -29,14 +31,14 @@ export class Journal {
     this.violations.push(what)
   }
 
-  /** A write in this workspace was answered with success. */
+  /** Records a successful write in this workspace. */
   wrote(workspaceId: string) {
     const moments = this.#writes.get(workspaceId) ?? []
     this.#writes.set(workspaceId, moments)
     moments.push(performance.now())
   }
 
-  /** The longest time between two successful writes of any one workspace, in ms. */
+  /** Returns the longest time between two successful writes of the same workspace, in ms. */
   longestGap(): number {
     const gaps = [...this.#writes.values()].flatMap((moments) =>
       moments.slice(1).map((moment, i) => moment - (moments[i] ?? 0)),

@@ -5,7 +5,7 @@ import type { Installation, Member } from './servers.ts'
 
 type Fault = (member: Member, dice: Dice) => Promise<unknown>
 
-/** What may befall one process; each has ended when it resolves, and the process serves again. */
+/** Faults of one process. Each promise resolves when the fault has ended and the process serves again. */
 const faults: Record<string, Fault> = {
   async kill(member) {
     await member.end('SIGKILL')
@@ -22,7 +22,7 @@ const faults: Record<string, Fault> = {
       await sleep(300)
     }
   },
-  /** Nothing goes through for a while; then what there was is lost, and what is new goes through. */
+  /** Stalls all traffic for a while; then existing connections stay dead and new ones work. */
   async 'black hole'(member, dice) {
     for (const network of member.networks) network.stall()
     await sleep(1_000 + dice.below(5_000))
@@ -39,12 +39,15 @@ const faults: Record<string, Fault> = {
   },
 }
 
-/** One fault after the other, to one process at a time, until it is over; all clocks are right at the end. */
-export async function befall(
+/**
+ * Injects one fault after the other, into one process at a time, until `isOver`; all clocks are correct at
+ * the end.
+ */
+export async function injectFaults(
   { members }: Installation,
   { journal, dice, isOver }: { journal: Journal; dice: Dice; isOver: () => boolean },
 ) {
-  // One process that is not there for a while is no fault of the others, and a clock of its own is none.
+  // Network and clock faults are only fair with several processes.
   const kinds = members.length > 1 ? Object.keys(faults) : ['kill', 'stop', 'restart']
   for (let round = 0; !isOver(); round += 1) {
     await sleep(1_000 + dice.below(1_000))

@@ -4,15 +4,15 @@ import { check } from './checker.ts'
 import { work } from './clients.ts'
 import { follow } from './followers.ts'
 import { Journal } from './journal.ts'
-import { befall } from './nemesis.ts'
+import { injectFaults } from './nemesis.ts'
 import { openInstallation } from './servers.ts'
 
 type Bounds = { seed: number; ms: number; databaseUrl?: string | undefined; clients?: number }
 
 /**
- * Clients that know the API alone, and faults that befall the servers meanwhile, for `ms`. Then all that was told is
- * held against what is there. What contradicts the documentation comes back as violations, with figures and the longest time (ms)
- * in which no write in a workspace was answered with success.
+ * Runs clients that know only the API, and faults in the servers meanwhile, for `ms`. Then compares the final
+ * state with the acknowledged operations. Returns contradictions of the documentation as violations,
+ * counters, and the longest time in ms without a successful write in a workspace.
  */
 export async function runHistory({ seed, ms, databaseUrl, clients = 6 }: Bounds) {
   await using installation = await openInstallation(databaseUrl)
@@ -30,8 +30,8 @@ export async function runHistory({ seed, ms, databaseUrl, clients = 6 }: Bounds)
   const working = Array.from({ length: clients }, (_, i) =>
     work({ ...at, workspaceIds, dice: new Dice(seed + i), name: `c${i}`, isOver }),
   )
-  const befalling = befall(installation, { journal, dice: new Dice(seed + clients), isOver })
-  await Promise.all([befalling, ...working])
+  const injecting = injectFaults(installation, { journal, dice: new Dice(seed + clients), isOver })
+  await Promise.all([injecting, ...working])
   const longestGapMs = journal.longestGap()
   const places = await Promise.all(following)
   for (const [i, workspace] of workspaces.entries()) await check(at, workspace, places[i] ?? [])

@@ -16,23 +16,26 @@ const root = join(import.meta.dirname, '../..')
 const clock = join(import.meta.dirname, 'clock.ts')
 const ADMIN_TOKEN = 'a-history-that-is-checked'
 
-/** One server process; `networks` are what lies between it and its database and bucket. */
+/** One server process; `networks` are the proxies between it and its database and bucket. */
 export type Member = {
   networks: TcpProxy[]
-  /** Starts it with a clock that is so far ahead, and waits until it is ready. */
+  /** Starts the process with a clock that is ahead, and waits until it is ready. */
   start: (clockAheadMs?: number) => Promise<void>
-  /** SIGKILL or SIGTERM, and waits for the end. */
+  /** Sends SIGKILL or SIGTERM and waits for the exit. */
   end: (signal: 'SIGKILL' | 'SIGTERM') => Promise<void>
   signal: (signal: 'SIGSTOP' | 'SIGCONT') => void
 }
 export type Installation = {
   members: Member[]
   holdall: TestServer
-  /** What `npm run fsck -- --deep` says; empty where it finds nothing. */
+  /** Returns the output of `npm run fsck -- --deep`, or an empty string if it finds nothing. */
   fsck: () => Promise<string>
 } & AsyncDisposable
 
-/** Three processes over this PostgreSQL and one folder or bucket, or one over SQLite, behind a proxy without stickiness. */
+/**
+ * Starts three processes on this PostgreSQL database and one folder or bucket, or one on SQLite, behind a
+ * round-robin proxy.
+ */
 export async function openInstallation(databaseUrl: string | undefined): Promise<Installation> {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'holdall-history-'))
@@ -101,8 +104,8 @@ async function fsck(env: Env): Promise<string> {
   const child = spawn(process.execPath, ['src/fsck.ts', '--deep'], {
     ...{ cwd: root, env: env as NodeJS.ProcessEnv },
   })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
   const [code] = await once(child, 'close')
-  return code === 0 ? '' : said
+  return code === 0 ? '' : output
 }

@@ -1,6 +1,7 @@
 import { type AreaName, areas } from './areas.ts'
 
-// One area in a process of its own: node test/soak/area.ts <name> <seed> <until>. Its figures go to who has forked it.
+// Runs one area in its own process: node test/soak/area.ts <name> <seed> <until>. Sends its figures to the
+// parent.
 
 const [name, seed, until] = process.argv.slice(2)
 const figures = await areas[name as AreaName]({ seed: Number(seed), until: Number(until) })

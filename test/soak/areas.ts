@@ -7,7 +7,10 @@ import { pressure } from './pressure.ts'
 
 /** What was done, and how often. */
 export type Figures = Record<string, number>
-/** Goes on until `until` (milliseconds since 1970), and throws at the first finding. The same `seed` tries the same. */
+/**
+ * Runs until `until` (milliseconds since 1970) and throws at the first finding. The same `seed` repeats the
+ * same run.
+ */
 export type Area = (bounds: { seed: number; until: number }) => Promise<Figures>
 
 export const areas = {

@@ -8,8 +8,9 @@ import { canTrace } from '../support/strace.ts'
 import { type Luck, noLuck } from '../support/traced-disk.ts'
 
 /**
- * Losses of power at all moments of uploads, one recording after the other, until `until` (ms since epoch): with nothing that was not
- * synced, and with some of it. Without strace there is nothing to see. Throws where what was promised is not there.
+ * Simulates power losses at all moments of uploads, one recording after the other, until `until`
+ * (milliseconds since 1970), with none and with some of the unsynced writes. Does nothing without strace.
+ * Throws if acknowledged data is lost.
  */
 export async function durability({
   seed,

@@ -4,7 +4,7 @@ import { injectIntoStart, olderFolder } from '../support/faults/starts.ts'
 import type { FaultCase, FaultCounts } from '../support/faults/walk.ts'
 import { Dice } from '../support/seeded-random.ts'
 
-/** What befalls SQLite and the disk; steps that only read are struck, too. */
+/** Faults of SQLite and the disk, also at steps that only read. */
 const cases: FaultCase[] = [
   { fault: 'KILL_ANYWHERE' },
   { fault: 'KILL_AFTER' },
@@ -22,8 +22,8 @@ const cases: FaultCase[] = [
 const startFaults = ['KILL_AFTER', 'KILL_BEFORE_COMMIT', 'EIO', 'ENOSPC', 'LOST'] as const
 
 /**
- * Strikes every step of every operation with every kind of fault, an operation and a kind at a time and in an order that `seed` says,
- * until time is over. Throws with the first that did harm; answers how many faults were injected, by kind.
+ * Injects every kind of fault at every step of every operation, in an order given by `seed`, until `until`.
+ * Throws at the first failure; returns the number of injected faults by kind.
  */
 export async function faultPoints({
   seed,
@@ -48,9 +48,9 @@ export async function faultPoints({
 }
 
 const pairs = () =>
-  operations.flatMap((operation) => cases.map((walk) => [operation, walk] as const))
+  operations.flatMap((operation) => cases.map((faultCase) => [operation, faultCase] as const))
 
-/** One kind of fault in the first start, and in one that meets an older database. */
+/** Injects one kind of fault into the first start and into one that migrates an older database. */
 async function starts(seed: number, until: number): Promise<FaultCounts> {
   const counts: FaultCounts = new Map()
   const fault = startFaults[seed % startFaults.length] ?? 'KILL_AFTER'
@@ -65,7 +65,7 @@ function add(injected: Record<string, number>, counts: FaultCounts): void {
     for (const [kind, number] of kinds) injected[kind] = (injected[kind] ?? 0) + number
 }
 
-/** The same order for the same seed. */
+/** Shuffles the items; the same seed gives the same order. */
 function shuffled<T>(items: T[], seed: number): T[] {
   const dice = new Dice(seed)
   const keyed = items.map((item) => ({ item, key: dice.below(2 ** 32) }))

@@ -1,7 +1,10 @@
 import { fuzzOnServers } from '../fuzz/rounds.ts'
 import { subjects } from '../fuzz/subjects.ts'
 
-/** Tries inputs of each kind in turn, until time is over; so many of each. Throws what fast-check says of the first that fails. */
+/**
+ * Fuzzes each kind of input in turn until `until` and returns the number of cases of each. Throws the report
+ * of fast-check at the first failure.
+ */
 export async function fuzz({
   seed,
   until,
@@ -10,7 +13,7 @@ export async function fuzz({
   until: number
 }): Promise<Record<string, number>> {
   const figures = Object.fromEntries(subjects.map(({ name }) => [name, 0]))
-  // fast-check takes seeds of 32 bits; of each round of houses some are taken.
+  // fast-check takes 32-bit seeds; each round of servers uses several.
   for (let round = 0; Date.now() < until; round++) {
     for (const subject of subjects) {
       const bounds = { seed: (seed + round) % 100_000_000, cases: 500, until }

@@ -3,10 +3,15 @@ import { databaseUrl, onServer } from '../support/databases-setup.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 
 const ROUND_MS = 60_000
-/** Of several processes one fault at a time stops no workspace for longer. */
+/**
+ * The maximum time without a successful write in a workspace, with several processes and one fault at a time.
+ */
 const MAX_GAP_MS = 5_000
 
-/** Clients, faults and the checker of histories, on three processes over PostgreSQL and in turn on one over SQLite. */
+/**
+ * Runs clients, faults and the history checker, alternately on three processes with PostgreSQL and one with
+ * SQLite.
+ */
 export async function history({ seed, until }: { seed: number; until: number }) {
   await using postgres = await startPostgres()
   const sum: Record<string, number> = { rounds: 0 }

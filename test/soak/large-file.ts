@@ -8,7 +8,10 @@ import type { TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 ** 2
 
-/** So many bytes up by one PATCH, confirmed, and down again; throws where other bytes come back. A multiple of 1 MiB. */
+/**
+ * Uploads `size` bytes (a multiple of 1 MiB) with one PATCH, confirms and downloads them; throws if other
+ * bytes come back.
+ */
 export async function downUp(
   holdall: TestServer,
   workspaceId: string,
@@ -23,7 +26,7 @@ export async function downUp(
   if (back !== sha256) throw new Error('other bytes came back')
 }
 
-/** Each has its number in it, so that none can be taken for another. */
+/** Yields mebibytes that contain their number, so that none can be mistaken for another. */
 function* mebibytes(size: number, hash: ReturnType<typeof createHash>) {
   const bytes = randomBytes(MIB)
   for (let n = 0; n < size / MIB; n++) {
@@ -48,8 +51,8 @@ async function patch(holdall: TestServer, url: string, body: Readable, size: num
   })
   await Promise.all([pipeline(body, req), answered])
   const answer = await answered
-  const said = await text(answer)
-  if (answer.statusCode !== 204) throw new Error(`PATCH: ${answer.statusCode} ${said}`)
+  const responseText = await text(answer)
+  if (answer.statusCode !== 204) throw new Error(`PATCH: ${answer.statusCode} ${responseText}`)
 }
 
 async function hashOf(response: Response): Promise<string> {

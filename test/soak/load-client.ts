@@ -1,15 +1,16 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 
-// A thread of its own, so that what its owner is busy with is not taken for the server's slowness: four connections ask one query,
-// again and again with a pause, until they are told to end; then the milliseconds that each answer took.
+// Runs in its own thread, so that work of the main thread does not count as server latency. Four connections
+// repeat one query with a pause until a message arrives; then the thread posts the latency of each response
+// in milliseconds.
 
-export type Asking = { url: string; token: string; query: string }
+export type LoadOptions = { url: string; token: string; query: string }
 
 const CONNECTIONS = 4
 const PAUSE_MS = 25
 
-const { url, token, query } = workerData as Asking
+const { url, token, query } = workerData as LoadOptions
 const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
 const body = JSON.stringify({ query })
 const took: number[] = []
@@ -18,7 +19,7 @@ parentPort?.once('message', () => {
   isOver = true
 })
 
-async function ask() {
+async function sendQuery() {
   const from = performance.now()
   const answer = await fetch(`${url}/graphql`, { method: 'POST', headers, body })
   const { errors } = (await answer.json()) as { errors?: unknown }
@@ -28,7 +29,7 @@ async function ask() {
 
 async function connection() {
   while (!isOver) {
-    await ask()
+    await sendQuery()
     await wait(PAUSE_MS)
   }
 }

@@ -3,8 +3,9 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import type { AreaName, Figures } from './areas.ts'
 
-// What `npm test` tries a little of, for as long as it is given: npm run soak -- [minutes] [seed]. Pressure first, alone; then the
-// others, two at a time. Prints what was done, and ends with 1 where something was found: its seed tries the same again.
+// Runs the randomised tests of `npm test` for a longer time: npm run soak -- [minutes] [seed]. Runs pressure
+// alone first, then the other areas two at a time. Prints what was done and exits with 1 after a finding; its
+// seed repeats it.
 
 const minutes = Number(process.argv[2] ?? 30)
 const seed = Number(process.argv[3] ?? randomInt(2 ** 31))
@@ -20,7 +21,7 @@ await run('pressure', end)
 await Promise.all(lanes.map(runInTurns))
 console.log(`\nsoak: ${((Date.now() - began) / 60_000).toFixed(1)} minutes`)
 
-/** Each gets an equal part of the time that is left. */
+/** Divides the remaining time equally. */
 async function runInTurns(names: AreaName[]) {
   for (const [at, name] of names.entries()) {
     const now = Date.now()
@@ -32,12 +33,12 @@ async function run(name: AreaName, until: number) {
   const from = Date.now()
   const child = fork(new URL('area.ts', import.meta.url), [name, String(seed), String(until)])
   let figures: Figures | undefined
-  child.on('message', (said: Figures) => {
-    figures = said
+  child.on('message', (message: Figures) => {
+    figures = message
   })
   const [code] = await once(child, 'exit')
   if (code === 0 && figures) return print(name, figures, Date.now() - from)
-  console.log(`\n${name}: a finding, or no end (exit code ${code}); seed ${seed}`)
+  console.log(`\n${name}: a finding, or a crash (exit code ${code}); seed ${seed}`)
   process.exitCode = 1
 }
 

@@ -3,10 +3,13 @@ import { walk } from '../model/walk.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 
-/** Each walk begins with an empty house. */
+/** Each walk starts with an empty server. */
 const OPERATIONS = 5_000
 
-/** Walks beside the model until the time is over, on SQLite and in turn on PostgreSQL; what all of them did. */
+/**
+ * Runs model walks until `until`, alternately on SQLite and PostgreSQL; returns the counters of all
+ * operations.
+ */
 export async function model({ seed, until }: { seed: number; until: number }) {
   await using postgres = await startPostgres()
   const sum: Record<string, number> = { walks: 0 }

@@ -17,9 +17,9 @@ import { startServer } from '../support/fleet.ts'
 import { mapConcurrently } from '../support/pooled.ts'
 import { rawPatch } from '../support/tus.ts'
 import { downUp } from './large-file.ts'
-import type { Asking } from './load-client.ts'
+import type { LoadOptions } from './load-client.ts'
 
-/** How much of each is asked for at once, or in all. */
+/** The amounts of each phase, concurrent or in total. */
 type Load = {
   trickles: number
   seconds: number
@@ -40,21 +40,27 @@ type Place = { server: Server; workspace: WorkspaceHandle; load: Load }
 const MIB = 1024 ** 2
 const token = 'pressed-from-all-sides'
 
-/** What must hold under the full load, on two cores that the clients share. */
-const MOST_P99_MS = 300
-const MOST_MEMORY_MB = 1_024
+/** The limits under the full load, on two cores shared with the clients. */
+const MAX_P99_MS = 300
+const MAX_MEMORY_MB = 1_024
 
-/** One round of all phases, whatever the time; throws where somebody waited too long or memory grew. */
+/**
+ * Runs one round of all phases, whatever `until` is; throws if the p99 latency or the memory exceeds its
+ * limit.
+ */
 export async function pressure(_: { seed: number; until: number }) {
   const figures = await press(fullLoad)
   for (const [what, figure] of Object.entries(figures)) {
-    const most = what.includes('p99') ? MOST_P99_MS : MOST_MEMORY_MB
-    if (figure > most) throw new Error(`${what}: ${figure}, and ${most} is the most`)
+    const limit = what.includes('p99') ? MAX_P99_MS : MAX_MEMORY_MB
+    if (figure > limit) throw new Error(`${what}: ${figure} (limit ${limit})`)
   }
   return figures
 }
 
-/** All phases on SQLite and disk with so much of each; for each the p99 of GraphQL meanwhile and the most memory so far. */
+/**
+ * Runs all phases on SQLite and disk with the given load; returns the p99 of GraphQL and the peak memory of
+ * each.
+ */
 export async function press(load: Load): Promise<Record<string, number>> {
   await using stack = new AsyncDisposableStack()
   const DATA_DIR = await mkdtemp(join(tmpdir(), 'holdall-pressure-'))
@@ -78,22 +84,22 @@ const phases: Record<string, (place: Place) => Promise<void>> = {
     downUp(server.holdall, workspace.id, load.bytes),
 }
 
-/** The p99 of a page of twenty while `story` goes on, in ms. */
-async function meanwhile({ server, workspace }: Place, story: () => Promise<void>) {
+/** Returns the p99 in ms of a page of twenty entries while `work` runs. */
+async function meanwhile({ server, workspace }: Place, work: () => Promise<void>) {
   const { url } = server.holdall
   const query = `{ node(id: "${workspace.root.id}") { ... on Folder { children(first: 20) {
     nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
-  const asking: Asking = { url, token, query }
-  const asker = new Worker(new URL('load-client.ts', import.meta.url), { workerData: asking })
-  const failed = once(asker, 'error').then(([error]) => Promise.reject(error))
-  await Promise.race([story(), failed])
-  asker.postMessage('enough')
-  const [took] = (await Promise.race([once(asker, 'message'), failed])) as [number[]]
+  const options: LoadOptions = { url, token, query }
+  const loadClient = new Worker(new URL('load-client.ts', import.meta.url), { workerData: options })
+  const failed = once(loadClient, 'error').then(([error]) => Promise.reject(error))
+  await Promise.race([work(), failed])
+  loadClient.postMessage('stop')
+  const [took] = (await Promise.race([once(loadClient, 'message'), failed])) as [number[]]
   took.sort((a, b) => a - b)
   return Math.round(took[Math.floor(0.99 * (took.length - 1))] ?? 0)
 }
 
-/** A byte a second from each; then all is there. */
+/** Sends one byte per second on each connection, then confirms the uploads. */
 async function trickle({ server, workspace, load }: Place) {
   const { holdall } = server
   const { trickles, seconds } = load
@@ -112,9 +118,9 @@ async function trickle({ server, workspace, load }: Place) {
     const { status, headers } = await patch.answer()
     patch.socket.destroy()
     const offset = Number(headers.get('upload-offset'))
-    // A machine that took its time made them trickle for longer than the house bears: they go on as every client does.
+    // On a slow machine the trickle may exceed the server's timeout: the client then resumes.
     if (status === 423) await sendBytes(holdall, upload, 'x'.repeat(seconds - offset), offset)
-    else if (status !== 204) throw new Error(`a byte a second was answered ${status}`)
+    else if (status !== 204) throw new Error(`the response to one byte per second was ${status}`)
     await confirmUpload(holdall, { uploadId: upload.id })
   })
 }
@@ -129,7 +135,7 @@ async function smallFiles({ server, workspace, load }: Place) {
   )
 }
 
-/** All bytes are on their way at once; who asks for uploads and confirms them comes a few at a time, as people do. */
+/** Sends all bytes concurrently, but creates and confirms the uploads a few at a time, as users do. */
 async function manyUploads({ server, workspace, load }: Place) {
   const bytes = randomBytes(4 * MIB)
   const uploads = await mapConcurrently(load.uploads, 4, (n) =>
