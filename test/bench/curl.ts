@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ADMIN_TOKEN } from './question.ts'
 
-// Large bodies, sent and fetched by one process of curl, which costs the machine less than a client in Node would.
+// Sends and fetches large bodies with one curl process, which costs less CPU than a client in Node.js.
 
 export const MIB = 1024 ** 2
 const run = promisify(execFile)
@@ -15,7 +15,7 @@ const patchHeaders = {
   'Tus-Resumable': '1.0.0',
   'Upload-Offset': '0',
   'Content-Type': 'application/offset+octet-stream',
-  // None of the servers would say no, so none need be asked.
+  // No server rejects the request, so Expect: 100-continue only costs time.
   Expect: '',
 }
 const patch = [
@@ -23,7 +23,7 @@ const patch = [
   ...Object.entries(patchHeaders).flatMap(([name, value]) => ['-H', `${name}: ${value}`.trim()]),
 ]
 
-/** PATCHes each file to its URL, all at once. */
+/** PATCHes all files to their URLs concurrently. */
 export const sendAll = (
   sent: { file: string; url: string }[],
   options: string[] = [],
@@ -34,34 +34,34 @@ export const sendAll = (
     ...options,
   ])
 
-/** GETs each of the URLs, all at once, and keeps nothing. */
+/** GETs all URLs concurrently and discards the bodies. */
 export const fetchAll = (urls: string[], options: string[] = []): Promise<unknown> =>
   curl([...urls.flatMap((url) => ['-o', '/dev/null', url]), ...options])
 
-/** GETs each of the ranges, one after the other over one connection. */
+/** GETs the ranges one after the other over one connection. */
 export const fetchRanges = (url: string, ranges: string[]): Promise<unknown> =>
   run(
     'curl',
     ranges.flatMap((range) => ['-sSf', '-r', range, '-o', '/dev/null', url, '--next']).slice(0, -1),
   )
 
-const atOnce = ['-Z', '--parallel-immediate', '--parallel-max', '100', '-sSf', '-m', '300']
-const curl = (words: string[]) => run('curl', [...atOnce, ...words])
+const parallelOptions = ['-Z', '--parallel-immediate', '--parallel-max', '100', '-sSf', '-m', '300']
+const curl = (args: string[]) => run('curl', [...parallelOptions, ...args])
 
-/** Files of random bytes, below `dir`. */
+/** Creates files of random bytes in `dir`. */
 export const fillMany = (dir: string, count: number, size: number): Promise<string[]> =>
   Promise.all(Array.from({ length: count }, (_, n) => fill(join(dir, `bytes-${n}`), size)))
 
-/** Other bytes than before, since those that are known already would not be kept twice. */
+/** Changes some bytes, so that deduplication does not recognise the file. */
 export async function change(path: string) {
   await using file = await open(path, 'r+')
   await file.write(randomBytes(16), 0, 16, 0)
 }
 
-/** A file of random bytes. */
+/** Creates a file of random bytes. */
 export async function fill(path: string, size: number): Promise<string> {
   await using file = await open(path, 'w')
-  const piece = Math.min(size, 16 * MIB)
-  for (let at = 0; at < size; at += piece) await file.write(randomBytes(piece))
+  const chunkBytes = Math.min(size, 16 * MIB)
+  for (let at = 0; at < size; at += chunkBytes) await file.write(randomBytes(chunkBytes))
   return path
 }

@@ -11,8 +11,8 @@ import { startPostgres } from '../support/postgres-server.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { ADMIN_TOKEN } from './question.ts'
 
-// What one process does over SQLite, and what one, two and three do over one PostgreSQL that waits for its disk: pages read,
-// folders made and small files uploaded in a second, by 16 clients who share the machine with them.
+// Measures one process on SQLite, and one, two and three processes on one PostgreSQL with fsync: pages read,
+// folders created and small files uploaded per second, by 16 clients on the same machine.
 
 const SECONDS = Number(process.argv[2] ?? 5)
 const CLIENTS = 16
@@ -21,16 +21,19 @@ const FILES = 100_000
 type Act = (n: number) => Promise<unknown>
 type Fleet = { servers: TestServer[]; workspaces: WorkspaceHandle[] }
 
-/** One after the other; each client goes on until the time is over. Acts a second, and the milliseconds of the middle and the slowest of a hundred. */
-async function measure(name: string, story: Act) {
-  await story(0)
+/**
+ * Runs an operation on all clients until the time is over; prints operations per second and the p50 and p99
+ * in ms.
+ */
+async function measure(name: string, run: Act) {
+  await run(0)
   const took: number[] = []
   const endsAt = performance.now() + SECONDS * 1000
   let n = 1
   const client = async () => {
     while (performance.now() < endsAt) {
       const from = performance.now()
-      await story(n++)
+      await run(n++)
       took.push(performance.now() - from)
     }
   }
@@ -62,8 +65,8 @@ async function measureAll({ servers, workspaces }: Fleet) {
       },
       '__typename',
     )
-  await measure('folders made in one workspace', folder(1))
-  await measure('folders made in eight workspaces', folder(8))
+  await measure('folders created in one workspace', folder(1))
+  await measure('folders created in eight workspaces', folder(8))
   await measure('files of 4 KiB: create, PATCH, confirm, in eight', (n) =>
     uploadFile(pick(servers, n), {
       workspaceId: pick(workspaces, n).id,
@@ -99,5 +102,5 @@ await using server = await startPostgres({
 for (const processes of [1, 2, 3]) {
   await onServer(server.url, `create database bench${processes}`)
   const DATABASE_URL = databaseUrl(server.url, `bench${processes}`)
-  await run(`PostgreSQL, ${processes} of them`, processes, { DATABASE_URL })
+  await run(`PostgreSQL, processes: ${processes}`, processes, { DATABASE_URL })
 }

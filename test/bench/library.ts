@@ -10,7 +10,10 @@ export const EACH = 10
 const FILES = 100_000
 const TAGS = ['raw', 'checked', 'shared', 'old', 'new']
 
-/** A folder of 100,000 files with two tags each, and twenty folders of ten such files in another; rows only. */
+/**
+ * Inserts a folder of 100,000 files with two tags each, and a folder of twenty folders with ten such files
+ * each; rows only.
+ */
 export async function layOut(
   { holdall }: Server,
   env: { DATA_DIR: string; DATABASE_URL?: string },

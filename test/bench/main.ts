@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util'
 import { rows } from './rows.ts'
 import { heading, lineOf } from './table.ts'
 
-// How fast, beside what: npm run bench -- [P1 P6 …] [--rounds 5]. Both sides take turns on the same machine, and the table has the
-// middle of each: a ratio stays what it is where the machine is slow. It is Markdown, as the README has it.
+// Compares the speed with other programs: npm run bench -- [P1 P6 …] [--rounds 5]. Both sides are measured in
+// turns on the same machine, and the table shows the median of each, so that ratios hold on slow machines
+// too. The output is the Markdown of the README.
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,10 +1,10 @@
 import type { Request } from './wire.ts'
 
-/** Whoever measures is the owner. */
-export const ADMIN_TOKEN = 'nobody-else-is-on-this-machine'
+/** The benchmark clients act as the owner. */
+export const ADMIN_TOKEN = 'the-owner-of-the-benchmark-server'
 
-/** A question in GraphQL to the house at `url`. */
-export const question = (url: string, query: string, variables: object = {}): Request => ({
+/** Builds a GraphQL request to the server at `url`. */
+export const graphqlRequest = (url: string, query: string, variables: object = {}): Request => ({
   url: `${url}/graphql`,
   method: 'POST',
   headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },

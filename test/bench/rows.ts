@@ -12,7 +12,7 @@ import { starting } from './rows/starting.ts'
 import { toS3 } from './rows/to-s3.ts'
 import type { Row } from './table.ts'
 
-/** The whole table, in its order. */
+/** All rows of the table, in order. */
 export const rows: Row[] = [
   oneUpload,
   oneUploadBesideBare,

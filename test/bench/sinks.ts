@@ -9,13 +9,13 @@ import { change, sendAll } from './curl.ts'
 import { ADMIN_TOKEN } from './question.ts'
 import { newFolder, secondsOf } from './turns.ts'
 
-/** A server that takes uploads, with a folder of its own. */
+/** A server that receives uploads into a directory of its own. */
 export type Sink = AsyncDisposable & {
   program: Program
   dir: string
-  /** Makes an upload ready: where its PATCH goes to, and what completes it. */
+  /** Creates an upload; returns the URL for its PATCH, and a function that completes it. */
   newUpload: (size: number) => Promise<{ url: string; finish: () => Promise<unknown> }>
-  /** Forgets the bytes that have come, so that the next find as much room. */
+  /** Deletes the received bytes to free disk space. */
   clear: () => Promise<void>
 }
 
@@ -44,19 +44,19 @@ export const stockTus = (where?: string): Promise<Sink> =>
     return { program, newUpload, clear: () => removeFiles(dir) }
   })
 
-/** The same in one process with a Holdall that answers GraphQL: that is where `program` is. */
+/** Stock tus in one process with a Holdall for GraphQL, whose URL is that of `program`. */
 export const stockBeside = (where?: string): Promise<Sink> =>
   sinkIn(where, async (dir) => {
     const [port, uploads] = [await freePort(), join(dir, 'uploads')]
     await mkdir(uploads)
     const env = { DATA_DIR: dir, ADMIN_TOKEN, LOG_LEVEL: 'error' }
-    const words = [peer('stock-beside'), uploads, `${port}`]
-    const program = await startProgram(words, env)
+    const args = [peer('stock-beside'), uploads, `${port}`]
+    const program = await startProgram(args, env)
     const newUpload = (size: number) => newTusUpload(`http://localhost:${port}`, size)
     return { program, newUpload, clear: () => removeFiles(uploads) }
   })
 
-/** PATCH alone. */
+/** PATCH only. */
 export const gathering = (where?: string): Promise<Sink> =>
   sinkIn(where, async (dir) => {
     const program = await startProgram([peer('gathering'), dir], {})
@@ -85,16 +85,22 @@ async function sinkIn(
   return { ...sink, dir: folder.path, [Symbol.asyncDispose]: () => moved.disposeAsync() }
 }
 
-/** All of them below a folder, which stays with its folders; where the bytes are in a bucket there is none. */
+/**
+ * Deletes all files below a directory but no directories; does nothing if it does not exist, as with a
+ * bucket.
+ */
 async function removeFiles(dir: string) {
   if (!existsSync(dir)) return
   const entries = await readdir(dir, { recursive: true, withFileTypes: true })
   for (const entry of entries) if (entry.isFile()) await rm(join(entry.parentPath, entry.name))
 }
 
-/** Sends the files at once, each to its end: how long that takes, and how long the server's cores work for it. */
+/**
+ * Sends the files concurrently and completes them; returns the elapsed time and the CPU time of the server in
+ * seconds.
+ */
 export async function timeOf(sink: Sink, files: string[]) {
-  const sent = await Promise.all(files.map((file) => readied(sink, file)))
+  const sent = await Promise.all(files.map((file) => prepare(sink, file)))
   const before = await sink.program.cpuSeconds()
   const seconds = await secondsOf(async () => {
     await sendAll(sent)
@@ -105,7 +111,7 @@ export async function timeOf(sink: Sink, files: string[]) {
   return { seconds, cpuSeconds }
 }
 
-async function readied(sink: Sink, file: string) {
+async function prepare(sink: Sink, file: string) {
   await change(file)
   const { size } = await stat(file)
   return { file, ...(await sink.newUpload(size)) }

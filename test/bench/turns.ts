@@ -2,36 +2,36 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Runs the stories one after the other, `rounds` times over, and answers with the middle of what each said. */
-export async function inTurns<const S extends Record<string, () => Promise<number>>>(
+/** Runs the tasks in turns for `rounds` rounds and returns the median result of each. */
+export async function measureInTurns<const S extends Record<string, () => Promise<number>>>(
   rounds: number,
-  stories: S,
+  tasks: S,
 ): Promise<{ [name in keyof S]: number }> {
-  const said = Object.entries(stories).map(([name, story]) => ({
+  const results = Object.entries(tasks).map(([name, work]) => ({
     name,
-    story,
+    work,
     all: [] as number[],
   }))
   for (let round = 0; round < rounds; round++) {
-    for (const { story, all } of said) all.push(await story())
+    for (const { work, all } of results) all.push(await work())
   }
-  const middles = said.map(({ name, all }) => [name, middle(all)])
-  return Object.fromEntries(middles) as { [name in keyof S]: number }
+  const medians = results.map(({ name, all }) => [name, median(all)])
+  return Object.fromEntries(medians) as { [name in keyof S]: number }
 }
 
-export const middle = (all: readonly number[]): number =>
+export const median = (all: readonly number[]): number =>
   all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN
 
-/** How long it takes, in seconds. */
-export async function secondsOf(story: () => Promise<unknown>): Promise<number> {
+/** Returns the duration of `work` in seconds. */
+export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   const from = performance.now()
-  await story()
+  await work()
   return (performance.now() - from) / 1000
 }
 
 export const memoryBacked = '/dev/shm'
 
-/** An empty folder on the disk, or in memory; gone when it is disposed of. */
+/** Creates an empty directory on disk, or in memory; disposing removes it. */
 export async function newFolder(where = tmpdir()) {
   const path = await mkdtemp(join(where, 'holdall-bench-'))
   return {

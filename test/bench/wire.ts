@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** One HTTP request, as it goes over the wire again and again. */
+/** An HTTP request that is sent repeatedly. */
 export type Request = {
   url: string
   method?: string
@@ -9,7 +9,7 @@ export type Request = {
   body?: string
 }
 
-/** Requests a second, over so many connections, each of which asks anew as soon as it is answered. */
+/** Returns the requests per second over `connections` connections, each with one request at a time. */
 export async function requestsPerSecond(request: Request, connections = 16, seconds = 3) {
   const until = performance.now() + seconds * 1000
   const from = performance.now()
@@ -17,7 +17,7 @@ export async function requestsPerSecond(request: Request, connections = 16, seco
   const connection = async () => {
     using line = await openLine(request)
     while (performance.now() < until) {
-      await line.ask()
+      await line.send()
       answered++
     }
   }
@@ -25,15 +25,15 @@ export async function requestsPerSecond(request: Request, connections = 16, seco
   return answered / ((performance.now() - from) / 1000)
 }
 
-/** What is answered to the request: the body of a 200. */
+/** Returns the body of a 200 response. */
 export async function bodyOf(request: Request): Promise<string> {
   using line = await openLine(request)
-  return await line.ask()
+  return await line.send()
 }
 
 /**
- * A connection that knows nothing but how to send the same bytes and to find the end of an answer with a Content-Length: whoever
- * measures shares two cores with who is measured. Throws where the answer is anything but 200.
+ * Opens a connection that only sends the same bytes and finds the end of a response with a Content-Length:
+ * the client shares two cores with the server. Throws on any other status than 200.
  */
 export async function openLine({ url, method = 'GET', headers = {}, body = '' }: Request) {
   const { hostname, port, host, pathname, search } = new URL(url)
@@ -46,7 +46,7 @@ export async function openLine({ url, method = 'GET', headers = {}, body = '' }:
   await once(socket, 'connect')
   const answers = answersOf(socket)
   return {
-    ask() {
+    send() {
       socket.write(bytes)
       return answers.next()
     },

@@ -11,7 +11,7 @@ import { timingRetries } from '../support/timed.ts'
 
 const minute = 60_000
 
-/** A database that is opened twice, as two processes have it, and a clock that stands still until it is set. */
+/** Opens a database twice, as two processes would, with a clock that stands still until it is set. */
 async function openTwo() {
   const rows = await openRows(2)
   onTestFinished(() => rows[Symbol.asyncDispose]())
@@ -33,7 +33,10 @@ async function openTwo() {
 
 const take = (owner: string, now: number) => ({ owner, now, leaseMs: minute, kinds: ['sweep'] })
 
-/** What remains of leases is a minute less. On SQLite they go by the clock of the test, on PostgreSQL by the database's own. */
+/**
+ * Moves all leases one minute closer to their end. On SQLite they use the clock of the test, on PostgreSQL
+ * that of the database.
+ */
 async function leaseMinutePasses(db: Db) {
   if (database === 'SQLite') return
   const earlier = {
@@ -43,7 +46,7 @@ async function leaseMinutePasses(db: Db) {
   await db.updateTable('jobs').set(earlier).where('leaseUntil', 'is not', null).execute()
 }
 
-test('a job runs once it is due, with its payload, and is gone', async () => {
+test('runs a due job once with its payload, and deletes it', async () => {
   const { clock, runner, add, jobs } = await openTwo()
   const seen: unknown[] = []
   const { runDue } = runner({ handlers: { sweep: async (payload) => seen.push(payload) } })
@@ -55,17 +58,17 @@ test('a job runs once it is due, with its payload, and is gone', async () => {
   expect(await jobs()).toEqual([])
 })
 
-test('a job of a transaction that rolls back was never asked for', async () => {
+test('does not enqueue the job of a transaction that rolls back', async () => {
   const { db, jobs } = await openTwo()
-  const story = transact(db, async (tx) => {
+  const work = transact(db, async (tx) => {
     await enqueue(tx, { kind: 'sweep' })
     throw new Error('changed my mind')
   })
-  await expect(story).rejects.toThrow('changed my mind')
+  await expect(work).rejects.toThrow('changed my mind')
   expect(await jobs()).toEqual([])
 })
 
-test('a job asked for twice by the same id runs once, at the earlier moment', async () => {
+test('runs a job that was enqueued twice with the same id once, at the earlier time', async () => {
   const { clock, runner, add } = await openTwo()
   let runs = 0
   const { runDue } = runner({ handlers: { sweep: async () => runs++ } })
@@ -78,7 +81,7 @@ test('a job asked for twice by the same id runs once, at the earlier moment', as
   expect(runs).toBe(1)
 })
 
-test('a job asked for again while it runs runs once more', async () => {
+test('runs a job again that was enqueued during its run', async () => {
   const { runner, add, jobs } = await openTwo()
   let runs = 0
   const handlers = {
@@ -93,7 +96,7 @@ test('a job asked for again while it runs runs once more', async () => {
   expect(await jobs()).toEqual([])
 })
 
-test('two processes share the jobs and none is done twice', async () => {
+test('shares jobs between two processes and runs none twice', async () => {
   const { other, runner, add } = await openTwo()
   const done: string[] = []
   for (let i = 0; i < 40; i += 1) await add({ kind: 'sweep', payload: `${i}` })
@@ -111,7 +114,7 @@ test('two processes share the jobs and none is done twice', async () => {
   expect(done.sort()).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`).sort())
 })
 
-test('of many claims at the same moment each gets another job, and none goes away empty-handed', async () => {
+test('gives each of many concurrent claims a different job', async () => {
   const { db, other, clock, add } = await openTwo()
   for (let i = 0; i < 16; i += 1) await add({ kind: 'sweep', id: `sweep:${i}` })
   const claims = Array.from({ length: 16 }, (_, i) =>
@@ -122,7 +125,7 @@ test('of many claims at the same moment each gets another job, and none goes awa
   expect(ids).not.toContain(undefined)
 })
 
-test('a job that died with its process is taken over after its lease, and not before', async () => {
+test('takes over a job of a dead process after its lease, not before', async () => {
   const { db, other, clock, add } = await openTwo()
   await add({ kind: 'sweep' })
   const lost = await claim(db, take('dead', clock.at))
@@ -132,7 +135,7 @@ test('a job that died with its process is taken over after its lease, and not be
   expect(found).toMatchObject({ id: lost?.id, leaseOwner: 'heir', attempts: 2 })
 })
 
-test('who lost a lease neither renews nor ends the job of the next', async () => {
+test('rejects renewal and completion by the holder of a lost lease', async () => {
   const { db, clock, add, jobs } = await openTwo()
   await add({ kind: 'sweep' })
   const late = await claim(db, take('one', clock.at))
@@ -147,7 +150,7 @@ test('who lost a lease neither renews nor ends the job of the next', async () =>
   expect(await jobs()).toEqual([])
 })
 
-test('a lease is renewed while its job runs', async () => {
+test('renews the lease while the job runs', async () => {
   const { other, runner, add } = await openTwo()
   await add({ kind: 'sweep' })
   let runs = 0
@@ -160,13 +163,13 @@ test('a lease is renewed while its job runs', async () => {
   expect(runs).toBe(1)
 })
 
-test('a holder hears when its job was taken over', async () => {
+test('aborts a job that was taken over', async () => {
   const { db, runner, add } = await openTwo()
   await add({ kind: 'sweep' })
   let reason: unknown
   const handlers = {
     async sweep(_: unknown, signal: AbortSignal) {
-      await db.updateTable('jobs').set({ leaseOwner: 'somebody else' }).execute()
+      await db.updateTable('jobs').set({ leaseOwner: 'another process' }).execute()
       await sleep(5000, undefined, { signal }).catch(() => {
         reason = signal.reason
       })
@@ -176,7 +179,7 @@ test('a holder hears when its job was taken over', async () => {
   expect(String(reason)).toContain('another process has taken this job')
 })
 
-test('a job that fails is logged, waits longer each time, and does not hold up the others', async () => {
+test('logs a failing job, retries it with growing delays, and does not block others', async () => {
   const { clock, logged, runner, add, jobs } = await openTwo()
   let done = 0
   const handlers = {
@@ -197,7 +200,7 @@ test('a job that fails is logged, waits longer each time, and does not hold up t
   expect(await runDue()).toBe(1)
 })
 
-test('the wait after a failure doubles from a second to an hour, up to half of it left to chance', () => {
+test('doubles the retry delay from a second to an hour, with up to half of it random', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 2000 }),
@@ -212,7 +215,7 @@ test('the wait after a failure doubles from a second to an hour, up to half of i
   )
 })
 
-test('periodic work comes again after its time, however many processes plan it', async () => {
+test('repeats periodic jobs on schedule, however many processes schedule them', async () => {
   const { other, clock, runner, jobs } = await openTwo()
   let runs = 0
   const base = { handlers: { sweep: async () => runs++ }, every: [{ kind: 'sweep', ms: minute }] }
@@ -232,7 +235,7 @@ test('periodic work comes again after its time, however many processes plan it',
   expect(await jobs()).toMatchObject([{ id: 'sweep', runAt: clock.at + minute, attempts: 0 }])
 })
 
-test('periodic work that keeps failing is tried at least as often as planned', async () => {
+test('retries a failing periodic job at least as often as scheduled', async () => {
   const { clock, runner, jobs } = await openTwo()
   const handlers = { sweep: () => Promise.reject(new Error('no')) }
   const { runDue } = runner({ handlers, every: [{ kind: 'sweep', ms: minute }] })
@@ -243,7 +246,7 @@ test('periodic work that keeps failing is tried at least as often as planned', a
   expect(await jobs()).toMatchObject([{ attempts: 12, lastError: 'Error: no' }])
 })
 
-test('jobs are found without being called for', async () => {
+test('finds jobs without a notification', async () => {
   const { runner, add } = await openTwo()
   let runs = 0
   runner({ handlers: { sweep: async () => runs++ }, pollMs: 20 })
@@ -253,7 +256,7 @@ test('jobs are found without being called for', async () => {
 })
 
 test(
-  'stop ends the running job, which the next process begins again at once',
+  'aborts the running job on stop, and the next process restarts it at once',
   timingRetries,
   async () => {
     const { other, clock, runner, add, jobs } = await openTwo()
@@ -264,9 +267,9 @@ test(
     const first = runner({ handlers: { sweep: long } })
     void first.runDue()
     await vi.waitFor(() => expect(begun).toBe(1))
-    const asked = performance.now()
+    const stoppedAt = performance.now()
     await first.stop()
-    expect(performance.now() - asked).toBeLessThan(1000)
+    expect(performance.now() - stoppedAt).toBeLessThan(1000)
     expect(begun).toBe(1)
     expect(await jobs()).toMatchObject([{ leaseOwner: null }, { leaseOwner: null }])
     const next = runner({ handlers: { sweep: async () => begun++ }, db: other })
@@ -275,7 +278,7 @@ test(
   },
 )
 
-test('a job that returns because it was told to stop is not done', async () => {
+test('does not complete a job that returns because it was aborted', async () => {
   const { runner, add, jobs } = await openTwo()
   await add({ kind: 'sweep' })
   let begun = 0
@@ -290,26 +293,26 @@ test('a job that returns because it was told to stop is not done', async () => {
   ])
 })
 
-test('stop does not wait for a job that will not hear', timingRetries, async () => {
+test('does not wait on stop for a job that ignores the abort signal', timingRetries, async () => {
   const { runner, add } = await openTwo()
   await add({ kind: 'sweep' })
   const deaf = runner({ handlers: { sweep: () => sleep(3000) } })
   const running = deaf.runDue()
   await sleep(50)
-  const asked = performance.now()
+  const stoppedAt = performance.now()
   await deaf.stop()
-  expect(performance.now() - asked).toBeLessThan(2500)
+  expect(performance.now() - stoppedAt).toBeLessThan(2500)
   await running
 })
 
-test('a runner leaves jobs of other kinds to those who know them', async () => {
+test('leaves jobs of unknown kinds to other runners', async () => {
   const { runner, add, jobs } = await openTwo()
   await add({ kind: 'unheard of' })
   expect(await runner({ handlers: { sweep: async () => {} } }).runDue()).toBe(0)
   expect(await jobs()).toMatchObject([{ kind: 'unheard of', attempts: 0 }])
 })
 
-test('a database that fails for a moment stops no runner', async () => {
+test('keeps running after a temporary database error', async () => {
   const { db, logged, runner, add } = await openTwo()
   let runs = 0
   const { runDue } = runner({ handlers: { sweep: async () => runs++ } })

@@ -50,7 +50,7 @@ async function store(items: Item[]) {
   if (items.length > 0) await db.insertInto('items').values(items).execute()
 }
 
-// ---- what a list must be: a sorted array ----
+// ---- the model of a list: a sorted array ----
 
 type Order = { keys: SortKey[]; shelves: string[]; merged: boolean }
 
@@ -63,7 +63,10 @@ const listOf = ({ keys, shelves, merged }: Order): List<Item> => ({
   merged,
 })
 
-/** The order in words: shelf by shelf unless merged, then key by key; null is the greatest, text goes by code points. */
+/**
+ * The list order: segment by segment unless merged, then key by key; null is the greatest value, text sorts
+ * by code points.
+ */
 function sortedItems(items: Item[], { keys, shelves, merged }: Order): Item[] {
   const listed = items.filter(({ shelf }) => shelves.includes(shelf))
   return listed.sort((one, other) => {
@@ -132,7 +135,7 @@ async function cursorsOf(list: List<Item>) {
   return new Map(edges.map(({ node, cursor }) => [node.id, cursor]))
 }
 
-test('every page is the slice of the sorted list that its arguments ask for', async () => {
+test('returns the slice of the sorted list that the arguments request', async () => {
   const place = fc.option(fc.nat(15))
   const request = fc.record({
     forward: fc.boolean(),
@@ -180,7 +183,7 @@ test('every page is the slice of the sorted list that its arguments ask for', as
   )
 })
 
-test('walking in pages, forward or back, meets each row once and in order', async () => {
+test('returns each row once and in order when paging forward or backward', async () => {
   await fc.assert(
     fc.asyncProperty(items, order, fc.integer({ min: 1, max: 5 }), async (rows, order, size) => {
       await store(rows)
@@ -195,7 +198,7 @@ test('walking in pages, forward or back, meets each row once and in order', asyn
 
 type Step = { forward: boolean; size: number; between?: (met: Item[]) => Promise<unknown> }
 
-/** All rows in list order, met page by page until the page says that it was the last. */
+/** Returns all rows in list order, page by page until a page reports that it is the last. */
 async function walk(list: List<Item>, { forward, size, between }: Step): Promise<Item[]> {
   const met: Item[] = []
   let cursor: string | null = null
@@ -213,7 +216,7 @@ async function walk(list: List<Item>, { forward, size, between }: Step): Promise
   }
 }
 
-test('rows that come and go between pages neither repeat nor hide the others', async () => {
+test('neither repeats nor skips rows when others are added or removed between pages', async () => {
   const change = fc.record({
     gone: fc.array(fc.nat(15), { maxLength: 2 }),
     come: fc.array(item, { maxLength: 2 }),
@@ -289,7 +292,7 @@ const coded = (parts: unknown) => Buffer.from(JSON.stringify(parts)).toString('b
 const decoded = (cursor: string): unknown[] =>
   JSON.parse(Buffer.from(cursor, 'base64url').toString())
 
-test('a cursor with values that the columns cannot hold is refused', async () => {
+test('rejects a cursor with values that the columns cannot hold', async () => {
   const list = listOf({ ...plain, keys: bySize })
   const [tag, run, size, id] = decoded(await penCursor(list))
   expect([run, size, id]).toEqual([1, 7, 'i1'])
@@ -328,7 +331,7 @@ test('a cursor with values that the columns cannot hold is refused', async () =>
   expect((await readPage(list, { first: 1, after: coded([tag, 0, 0, '']) })).edges).toHaveLength(1)
 })
 
-test('whatever else is sent as a cursor is refused, and nothing breaks', async () => {
+test('rejects any other text as a cursor', async () => {
   const list = listOf({ ...plain, keys: bySize })
   const cursor = await penCursor(list)
   const damaged = fc
@@ -347,7 +350,7 @@ test('whatever else is sent as a cursor is refused, and nothing breaks', async (
     fc.asyncProperty(anything, fc.boolean(), async (text, forward) => {
       const span = forward ? { first: 1, after: text } : { last: 1, before: text }
       const answer = await readPage(list, span).catch((error: unknown) => error)
-      // A damaged cursor may still be a whole one: it then says exactly one position, and the page is read.
+      // A damaged cursor may still be valid: it then means exactly one position, and the page is read.
       if (answer instanceof Error) expect(answer).toBeInstanceOf(InvalidCursor)
       else expect(coded(decoded(text))).toBe(text)
     }),
@@ -366,7 +369,7 @@ test('whatever else is sent as a cursor is refused, and nothing breaks', async (
   }
 })
 
-test('a list whose key is declared as what it is not says so at once', async () => {
+test('rejects a list whose key is declared with the wrong type', async () => {
   await store([pen])
   const list = listOf({
     ...plain,
@@ -377,11 +380,11 @@ test('a list whose key is declared as what it is not says so at once', async () 
   )
 })
 
-// ---- what it costs ----
+// ---- cost ----
 
 const seen: { sql: string; parameters: readonly unknown[] }[] = []
 const holdall: Db = new Kysely({
-  dialect: sqliteDialect(join(dir, 'house.db')),
+  dialect: sqliteDialect(join(dir, 'holdall.db')),
   log: ({ query }) => void seen.push(query),
 })
 afterAll(() => holdall.destroy())
@@ -411,7 +414,7 @@ test.each(['nameKey', 'size', 'createdAt', 'updatedAt'] as const)(
   },
 )
 
-test('files are asked for only as far as the folders leave room', async () => {
+test('reads only as many files as the folders leave room for', async () => {
   await migrateToLatest(holdall)
   await sql`pragma foreign_keys = off`.execute(holdall)
   await holdall.deleteFrom('entries').execute()
@@ -471,11 +474,11 @@ async function plansOf(queries: typeof seen) {
 
 // ---- pages ----
 
-test('a page has 20 rows where nobody says otherwise, and at most 100', async () => {
+test('returns 20 rows per page by default, and at most 100', async () => {
   await store(Array.from({ length: 130 }, (_, index) => ({ ...pen, id: `i${index}` })))
-  const size = async (...asked: [object, object?]) => {
-    const [args, options] = asked
-    return (await page(args, listOf(plain), options)).edges.length
+  const size = async (...args: [object, object?]) => {
+    const [pageArgs, options] = args
+    return (await page(pageArgs, listOf(plain), options)).edges.length
   }
   expect(await size({})).toBe(20)
   expect(await size({ first: null, last: null, after: null, before: null })).toBe(20)
@@ -492,7 +495,7 @@ test('a page has 20 rows where nobody says otherwise, and at most 100', async ()
   await expect(size({ first: 1, last: 1 })).rejects.toThrow('first and last cannot be combined')
 })
 
-test('a list is the same connection wherever it stands, and counts only when asked', async () => {
+test('is the same connection for every field, and counts only if totalCount is selected', async () => {
   const counted: string[] = []
   const Thing = builder.interfaceRef<Item>('Thing').implement({
     resolveType: () => 'Pen',

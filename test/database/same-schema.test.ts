@@ -5,7 +5,7 @@ import { type Db, openDatabase, openInMemory } from '../../src/database/database
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { database, newDatabase } from '../support/databases.ts'
 
-/** How each finds words is its own affair: other tables, and indexes that are no btree. */
+/** The databases use different tables for search, and indexes other than B-trees. */
 const isShared = (table: string) => !/^(search|sqlite_|kysely_)/.test(table)
 
 type Column = { name: string; type: string; nullable: boolean; hasDefault: boolean }
@@ -25,7 +25,7 @@ describe.skipIf(database === 'SQLite')(
     })
     afterAll(() => stack.disposeAsync())
 
-    test('tables, and their columns', async () => {
+    test('has the same tables and columns', async () => {
       const [one, other] = await Promise.all([
         tablesOf(sqlite, await sqliteKeys(sqlite)),
         tablesOf(postgres),
@@ -34,13 +34,13 @@ describe.skipIf(database === 'SQLite')(
       expect(other).toEqual(one)
     })
 
-    test('indexes and keys', async () => {
+    test('has the same indexes and keys', async () => {
       const [one, other] = await Promise.all([sqliteIndexes(sqlite), postgresIndexes(postgres)])
       expect(one.length).toBeGreaterThan(40)
       expect(other).toEqual(one)
     })
 
-    test('text compares by its bytes, though the language of the database is another', async () => {
+    test('compares text by its bytes, whatever the locale of the database', async () => {
       const { rows } = await sql<{ collation: string }>`
       select distinct collation_name as collation from information_schema.columns
       where table_schema = 'public' and data_type = 'text' and table_name not like 'kysely%'
@@ -54,7 +54,7 @@ describe.skipIf(database === 'SQLite')(
   },
 )
 
-/** What a column may hold; the words for it differ. */
+/** Returns a common name for the type of a column. */
 const kindOf = (type: string) =>
   /int/i.test(type) ? 'integer' : /text/i.test(type) ? 'text' : type
 
@@ -73,7 +73,7 @@ async function tablesOf(db: Db, keys = new Set<string>()): Promise<Record<string
   return Object.fromEntries(columns.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** SQLite takes a null even in a primary key of text; nobody gives it one. */
+/** SQLite allows null even in a text primary key; no code writes it. */
 async function sqliteKeys(db: Db): Promise<Set<string>> {
   const { rows } = await sql<{ key: string }>`
     select m.name || '.' || c.name as "key" from sqlite_master m, pragma_table_info(m.name) c where c.pk > 0

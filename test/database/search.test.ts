@@ -18,9 +18,9 @@ import {
 } from '../../src/database/search/search-index.ts'
 import { database, newDatabase } from '../support/databases.ts'
 
-/*
- * All of this is true of the index in SQLite and of the one in PostgreSQL: the same words find the same documents in the same
- * order.
+/**
+ * All of this holds for the index in SQLite and for the one in PostgreSQL: the same words find the same
+ * documents in the same order.
  */
 
 let db: Db
@@ -40,17 +40,17 @@ beforeEach(() => createSearchIndex(db))
 const [lab, other] = ['ws_lab000000001', 'ws_lab000000002']
 type Says = Partial<Record<TextField, string[]>> & { in?: string; keys?: string[] }
 
-/** Texts are sequences of words, with a space between each two. */
+/** Texts are sequences of words separated by a space. */
 function document(id: string, { in: workspaceId = lab, keys = [], ...texts }: Says): Document {
   const cut = Object.entries(texts).map(([field, said]) => [field, said.map((s) => s.split(' '))])
   return { id, workspaceId, keys, ...Object.fromEntries(cut) }
 }
 
-/** A phrase in some fields; the last word is a beginning where it ends in *. */
+/** Parses a phrase in some fields; the last word is a prefix if it ends in *. */
 function words(text: string, ...fields: TextField[]): Expression {
-  const asked: TextField[] = fields.length > 0 ? fields : ['name']
+  const searched: TextField[] = fields.length > 0 ? fields : ['name']
   const plain = text.replace('*', '')
-  return { fields: asked, words: plain.split(' '), prefix: plain !== text }
+  return { fields: searched, words: plain.split(' '), prefix: plain !== text }
 }
 const all = (...all: Expression[]): Expression => ({ all })
 const any = (...any: Expression[]): Expression => ({ any })
@@ -62,7 +62,7 @@ const find = async (
   { in: workspaceId = lab, limit = 1000, below = 1e9 } = {},
 ) => (await findDocuments(db, workspaceId, expression, { limit, below })).map(({ id }) => id)
 
-describe(`what is found in ${database}`, () => {
+describe(`search in ${database}`, () => {
   const documents = [
     document('plate', {
       name: ['platescan 2025 csv', 'plate scan 2025 csv'],
@@ -146,13 +146,13 @@ describe(`what is found in ${database}`, () => {
     expect(await find(expression)).toEqual(ids)
   })
 
-  test('of another workspace, its own', async () => {
+  test('finds only documents of the workspace', async () => {
     expect(await find(words('plate'), { in: other })).toEqual(['theirs'])
     expect(await find(words('csv'), { in: other })).toEqual([])
     expect(await find(words('plate'), { in: 'ws_nowhere' })).toEqual([])
   })
 
-  test('what is put again keeps its place, and what is taken away comes back as the newest', async () => {
+  test('keeps the position of a reindexed document, and adds a removed one as the newest', async () => {
     await putDocuments(db, [document('plate', { name: ['plate anew'] })])
     expect(await find(words('plate'))).toEqual(['scan', 'plate'])
     expect(await find(words('csv'))).toEqual([])
@@ -166,7 +166,7 @@ describe(`what is found in ${database}`, () => {
   })
 })
 
-/** Whether a document is as an expression says: what the indexes must agree on. */
+/** Whether a document matches an expression: what both indexes must agree on. */
 function isLike(found: Document, expression: Expression): boolean {
   const is = (inner: Expression) => isLike(found, inner)
   if ('keys' in expression) return expression.keys.some((key) => found.keys.includes(key))
@@ -187,7 +187,7 @@ const alphabet = ['a', 'ab', 'abc', 'b', 'ba', 'é', '語', '7']
 const sequence = fc.array(fc.constantFrom(...alphabet), { minLength: 1, maxLength: 4 })
 const said = fc.array(sequence, { maxLength: 3 })
 const key = fc.constantFrom('k1', 'k2', 'k3')
-/** Keys belong to a workspace; which one that is, an id tells. */
+/** Keys belong to a workspace, which the id determines. */
 const documentOf = (ids: fc.Arbitrary<string>): fc.Arbitrary<Document> =>
   fc
     .record({ id: ids, keys: fc.uniqueArray(key), name: said, tag: said, description: said })
@@ -212,11 +212,11 @@ const { expression } = fc.letrec<{ expression: Expression }>((tie) => ({
   ),
 }))
 
-describe(`${database} agrees with what the words mean`, () => {
-  test('in few documents, however they came there', async () => {
+describe(`${database} agrees with the model`, () => {
+  test('for few documents, in whatever order they were indexed', async () => {
     const changes = fc.array(documentOf(fc.constantFrom(...'abcdefgh')), { maxLength: 12 })
     await fc.assert(
-      fc.asyncProperty(changes, fc.array(expression, { minLength: 5 }), async (docs, asked) => {
+      fc.asyncProperty(changes, fc.array(expression, { minLength: 5 }), async (docs, queries) => {
         await dropDocuments(db, [...'abcdefgh'])
         const there = new Map<string, Document>()
         for (const doc of docs) {
@@ -224,7 +224,7 @@ describe(`${database} agrees with what the words mean`, () => {
           await putDocuments(db, [doc])
         }
         const newest = [...there.values()].reverse().filter((doc) => doc.workspaceId === lab)
-        for (const query of asked) {
+        for (const query of queries) {
           const like = newest.filter((doc) => isLike(doc, query))
           expect(await find(query)).toEqual(like.map(({ id }) => id))
         }
@@ -233,10 +233,10 @@ describe(`${database} agrees with what the words mean`, () => {
     )
   })
 
-  test('page by page in many documents, whether common or rare, early or late', async () => {
+  test('page by page for many documents, with common and rare words', async () => {
     const docs = fc.sample(documentOf(fc.uuid()), { seed: 7, numRuns: 6000 }).map((doc, i) => ({
       ...doc,
-      // What is common in one part of them is not there in another.
+      // Words that are common in one part of them do not occur in another.
       metadata: [[`part${i >> 10}`, `batch${i >> 5}`, `number${i}`]],
     }))
     for (let at = 0; at < docs.length; at += 500) await putDocuments(db, docs.slice(at, at + 500))
@@ -272,7 +272,7 @@ describe('a long document', () => {
   const many = Array.from({ length: 20_000 }, (_, i) => `w${i}`)
   const phrase = (first: number, length: number) => many.slice(first, first + length).join(' ')
 
-  test('is found by each of its words and phrases, the last ones too', async () => {
+  test('is found by each of its words and phrases, including the last ones', async () => {
     await putDocuments(db, [
       document('long', { metadata: [many.join(' '), 'w7 w3', 'zero'], keys: ['file'] }),
     ])
@@ -285,7 +285,7 @@ describe('a long document', () => {
     expect(await find(without)).toEqual([])
   })
 
-  test('that says one thing a thousand times is found by what stands beside the last', async () => {
+  test('is found by the word next to the last of a thousand repetitions', async () => {
     const pairs = Array.from({ length: 1000 }, (_, i) => `the w${i}`)
     await putDocuments(db, [
       document('one text', { description: [pairs.join(' ')] }),
@@ -298,7 +298,7 @@ describe('a long document', () => {
     expect(await find(words('the the', 'description'))).toEqual([])
   })
 
-  test('is indexed whatever is in it, and its name is found', async () => {
+  test('is indexed whatever it contains, and found by its name', async () => {
     const wide = Array.from({ length: 20_000 }, (_, i) => `${'語'.repeat(60)}${i}`)
     const huge = Array.from({ length: 6 }, (_, i) =>
       document(`huge${i}`, { name: ['huge thing'], metadata: [wide.join(' ')], keys: ['file'] }),
@@ -308,7 +308,7 @@ describe('a long document', () => {
     expect(await find(all(keys('file'), words(`${'語'.repeat(60)}0`, 'metadata')))).toHaveLength(6)
   })
 
-  test('as a question is answered, too', async () => {
+  test('is accepted as a query', async () => {
     const named = Array.from({ length: 256 }, (_, i) => `fld${`${i}`.padStart(32, '0')}`)
     const terms = Array.from({ length: 32 }, () =>
       any(words('a*', 'name', 'description', 'metadata'), keys(...named), keys(...named)),
@@ -319,7 +319,7 @@ describe('a long document', () => {
   })
 })
 
-test('an index is made anew over more rows than are read at once', async () => {
+test('rebuilds an index over more rows than one batch', async () => {
   const [id, rootId] = ['ws_all000000000', 'fld_root']
   const times = { createdAt: 1, updatedAt: 1 }
   await db

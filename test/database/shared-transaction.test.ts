@@ -10,15 +10,15 @@ async function open() {
   onTestFinished(() => rows[Symbol.asyncDispose]())
   const [db, other] = dbs as [Db, Db]
   const notes = new Map<Tx, string[]>()
-  /** Adds a row, and notes with whom it was told. */
+  /** Adds a row and records which callbacks share its transaction. */
   const add = (name: string) => async (tx: Tx) => {
     notes.set(tx, [...(notes.get(tx) ?? []), name])
     await tx.insertInto('settings').values({ name, value: 'x' }).execute()
     return name
   }
-  const told = () => [...notes.values()]
+  const groups = () => [...notes.values()]
   const share = (name: string, key = 'one') => transactShared(db, key, add(name))
-  return { db, other, told, add, share }
+  return { db, other, groups, add, share }
 }
 
 async function names(db: Db) {
@@ -26,25 +26,25 @@ async function names(db: Db) {
   return rows.map(({ name }) => name)
 }
 
-test('those who come while one goes on share the next, in their order, and each has its own answer', async () => {
-  const { other, told, share } = await open()
+test('batches callers that arrive during a transaction into the next one, in order, each with its own result', async () => {
+  const { other, groups, share } = await open()
   expect(await Promise.all(['a', 'c', 'b'].map((name) => share(name)))).toEqual(['a', 'c', 'b'])
-  expect(told()).toEqual([['a'], ['c', 'b']])
+  expect(groups()).toEqual([['a'], ['c', 'b']])
   expect(await names(other)).toEqual(['a', 'b', 'c'])
   await share('d')
-  expect(told().at(-1)).toEqual(['d'])
+  expect(groups().at(-1)).toEqual(['d'])
 })
 
-test('the rows of whoever is told are there for others', async () => {
+test('makes the rows of a caller visible before its promise resolves', async () => {
   const { other, share } = await open()
-  const areThere = ['a', 'b', 'c'].map(async (name) => {
+  const areVisible = ['a', 'b', 'c'].map(async (name) => {
     await share(name)
     return (await names(other)).includes(name)
   })
-  expect(await Promise.all(areThere)).toEqual([true, true, true])
+  expect(await Promise.all(areVisible)).toEqual([true, true, true])
 })
 
-test('where one fails, it alone does; what the others promised comes once, and what it promised never', async () => {
+test('rejects only the failing caller; runs the commit callbacks of the others once, and its own never', async () => {
   const { db, other, add, share } = await open()
   const acts: string[] = []
   const promising = (name: string) => async (tx: Tx) => {
@@ -57,7 +57,7 @@ test('where one fails, it alone does; what the others promised comes once, and w
   }
   const first = share('first')
   const others = [promising('a'), failing, promising('b')]
-  const shared = others.map((story) => transactShared(db, 'one', story))
+  const shared = others.map((work) => transactShared(db, 'one', work))
   const outcomes = await Promise.allSettled([first, ...shared])
   expect(outcomes.map(({ status }) => status)).toEqual([
     ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
@@ -67,28 +67,28 @@ test('where one fails, it alone does; what the others promised comes once, and w
   expect(acts).toEqual(['a', 'b'])
 })
 
-test('what another key asks for is not shared with; more than some are told in more than one', async () => {
-  const { told, share } = await open()
+test('does not batch different keys, and splits large batches', async () => {
+  const { groups, share } = await open()
   const many = Array.from({ length: 20 }, (_, i) => share(`${i}`))
   const others = Array.from({ length: 2 }, (_, i) => share(`other ${i}`, 'two'))
   await Promise.all([...many, ...others])
   const isOther = (name: string) => name.startsWith('other')
-  for (const together of told()) expect(new Set(together.map(isOther)).size).toBe(1)
+  for (const together of groups()) expect(new Set(together.map(isOther)).size).toBe(1)
   expect(
-    told()
+    groups()
       .map(({ length }) => length)
       .sort((a, b) => b - a),
   ).toEqual([16, 3, 1, 1, 1])
 })
 
-test('where the database cannot be asked, nobody who waits is told, and all hear of it', async () => {
-  const { db, other, told, share } = await open()
+test('rejects all waiting callers without running them if the database is unreachable', async () => {
+  const { db, other, groups, share } = await open()
   const fault = new NoConnection(new Error('too many'))
   const first = transactShared(db, 'one', () => Promise.reject(fault))
   const outcomes = await Promise.allSettled([first, ...['a', 'b'].map((name) => share(name))])
   expect(outcomes.map((outcome) => 'reason' in outcome && outcome.reason)).toEqual([
     ...[fault, fault, fault],
   ])
-  expect([told(), await names(other)]).toEqual([[], []])
+  expect([groups(), await names(other)]).toEqual([[], []])
   expect(await share('c')).toBe('c')
 })

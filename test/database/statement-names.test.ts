@@ -4,7 +4,7 @@ import { createWorkspace, entryByPath, uploadFile } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { startTestServer } from '../support/test-server.ts'
 
-/** One connection, which so has everything that was asked before. */
+/** A single connection, which has prepared every earlier statement. */
 const oneConnection = { DATABASE_POOL: '1' }
 
 test.skipIf(database === 'SQLite').each([
@@ -17,7 +17,7 @@ test.skipIf(database === 'SQLite').each([
     onTestFinished(() => holdall[Symbol.asyncDispose]())
     const { id: workspaceId } = await createWorkspace(holdall)
     const put = (name: string) => uploadFile(holdall, { workspaceId, name, bytes: name })
-    // PostgreSQL keeps a plan for good from the sixth time on.
+    // PostgreSQL switches to a generic plan after the fifth execution.
     for (let n = 0; n < 8; n++) await put(`before ${n}`)
     await sql.raw(overtakes).execute(holdall.app.db)
     await put('after')

@@ -3,7 +3,10 @@ import type { Db } from '../../src/database/database.ts'
 import { afterCommit, lockWorkspace, type Tx, transact } from '../../src/database/transaction.ts'
 import { database, openRows } from '../support/databases.ts'
 
-/** The same rows opened twice, so that the second sees only what is committed; with SQLite one process writes. */
+/**
+ * Opens the same rows twice, so that the second connection sees only committed rows; with SQLite one process
+ * writes.
+ */
 async function openTwo() {
   const { dbs, ...rows } = await openRows(2)
   onTestFinished(() => rows[Symbol.asyncDispose]())
@@ -19,7 +22,7 @@ const names = async (db: Db | Tx) => {
   return rows.map(({ name }) => name)
 }
 
-test('a transaction answers with what its story answers, and its rows are there', async () => {
+test('returns the result of the callback and commits its rows', async () => {
   const { db, other } = await openTwo()
   const answer = await transact(db, async (tx) => {
     await add(tx, 'a')
@@ -30,7 +33,7 @@ test('a transaction answers with what its story answers, and its rows are there'
   expect(await names(other)).toEqual(['a'])
 })
 
-test('what is left for after the commit sees the committed rows, in the order given', async () => {
+test('runs commit callbacks in order, after the rows are committed', async () => {
   const { db, other } = await openTwo()
   const seen: unknown[] = []
   await transact(db, async (tx) => {
@@ -42,33 +45,33 @@ test('what is left for after the commit sees the committed rows, in the order gi
   expect(seen).toEqual(['first', ['a'], 'second'])
 })
 
-test('a story that throws leaves no row and forgets what was to come after', async () => {
+test('rolls back a callback that throws, and skips its commit callbacks', async () => {
   const { db, other } = await openTwo()
   const seen: string[] = []
-  const story = transact(db, async (tx) => {
+  const work = transact(db, async (tx) => {
     await add(tx, 'a')
     afterCommit(tx, () => seen.push('never'))
     throw new RangeError('no')
   })
-  await expect(story).rejects.toThrow(RangeError)
+  await expect(work).rejects.toThrow(RangeError)
   expect(await names(other)).toEqual([])
   await transact(db, (tx) => add(tx, 'b'))
   expect(seen).toEqual([])
   expect(await names(other)).toEqual(['b'])
 })
 
-test('a row that the database refuses takes the whole story back', async () => {
+test('rolls back the whole transaction if the database rejects a row', async () => {
   const { db } = await openTwo()
   await add(db, 'a')
-  const story = transact(db, async (tx) => {
+  const work = transact(db, async (tx) => {
     await add(tx, 'b')
     await add(tx, 'a')
   })
-  await expect(story).rejects.toThrow(/unique/i)
+  await expect(work).rejects.toThrow(/unique/i)
   expect(await names(db)).toEqual(['a'])
 })
 
-/** A workspace of which nothing is asked but that it can be held. */
+/** A workspace that is used only for its lock. */
 async function addWorkspace(db: Db, id: string) {
   const figures = { usedBytes: 0, reservedBytes: 0, trashedBytes: 0, storedBytes: 0, lastSeq: 0 }
   await db
@@ -89,7 +92,7 @@ async function addWorkspace(db: Db, id: string) {
     .execute()
 }
 
-test('stories that hold the same workspace come one after the other, wherever they are told', async () => {
+test('serialises transactions that lock the same workspace, across connections', async () => {
   const { db, writers } = await openTwo()
   await addWorkspace(db, 'one')
   await add(db, '0')
@@ -102,17 +105,19 @@ test('stories that hold the same workspace come one after the other, wherever th
       .set({ value: `${value}x` })
       .execute()
   }
-  const stories = Array.from({ length: 10 }, () => writers.map((writer) => transact(writer, grow)))
-  await Promise.all(stories.flat())
+  const transactions = Array.from({ length: 10 }, () =>
+    writers.map((writer) => transact(writer, grow)),
+  )
+  await Promise.all(transactions.flat())
   const { value } = await db.selectFrom('settings').select('value').executeTakeFirstOrThrow()
   expect(value).toBe('x'.repeat(1 + 10 * writers.length))
 })
 
-test('stories that hold two workspaces, each in another order, all come to an end', async () => {
+test('completes transactions that lock two workspaces in different orders', async () => {
   const { db, writers } = await openTwo()
   const ids = ['one', 'two', 'three']
   for (const id of ids) await addWorkspace(db, id)
-  const story = (order: string[]) => async (tx: Tx) => {
+  const work = (order: string[]) => async (tx: Tx) => {
     for (const id of order) {
       lockWorkspace(tx, id)
       await tx
@@ -123,10 +128,10 @@ test('stories that hold two workspaces, each in another order, all come to an en
     }
   }
   const orders = [ids, ids.toReversed(), ['two', 'one']]
-  const stories = Array.from({ length: 5 }, () =>
-    writers.flatMap((writer) => orders.map((order) => transact(writer, story(order)))),
+  const transactions = Array.from({ length: 5 }, () =>
+    writers.flatMap((writer) => orders.map((order) => transact(writer, work(order)))),
   )
-  await Promise.all(stories.flat())
+  await Promise.all(transactions.flat())
   const rows = await db.selectFrom('workspaces').select('lastSeq').orderBy('id').execute()
   expect(rows.map(({ lastSeq }) => lastSeq)).toEqual(
     [15, 10, 15].map((times) => times * writers.length),
@@ -134,7 +139,7 @@ test('stories that hold two workspaces, each in another order, all come to an en
 })
 
 test.runIf(database === 'PostgreSQL')(
-  'a story that was in the way of another is told again, and what it had promised is forgotten',
+  'retries a transaction after a conflict, and drops its earlier commit callbacks',
   async () => {
     const { db, other } = await openTwo()
     const seen: string[] = []
@@ -144,7 +149,7 @@ test.runIf(database === 'PostgreSQL')(
       const mine = `telling ${tellings}`
       afterCommit(tx, () => seen.push(mine))
       const there = await names(tx)
-      // Somebody else is quicker, after this one has looked.
+      // Another writer commits after this one has read.
       if (!there.includes('a')) await transact(other, (quick) => add(quick, 'a'))
       await add(tx, there.includes('a') ? 'b' : 'a')
     })
@@ -152,36 +157,33 @@ test.runIf(database === 'PostgreSQL')(
   },
 )
 
-test.runIf(database === 'PostgreSQL')(
-  'two stories that wait for each other are told one after the other',
-  async () => {
-    const { db, other } = await openTwo()
-    await add(db, 'a')
-    await add(db, 'b')
-    const write = (tx: Tx, name: string, value: string) =>
-      tx.updateTable('settings').set({ value }).where('name', '=', name).execute()
-    const story = (first: string, second: string) => async (tx: Tx) => {
-      await write(tx, first, first)
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      await write(tx, second, first)
-    }
-    await Promise.all([transact(db, story('a', 'b')), transact(other, story('b', 'a'))])
-    const rows = await db.selectFrom('settings').select('value').execute()
-    expect(new Set(rows.map(({ value }) => value)).size).toBe(1)
-  },
-)
-
-test('what fails after the commit is told, and the rows stay', async () => {
+test.runIf(database === 'PostgreSQL')('completes two transactions that deadlock', async () => {
   const { db, other } = await openTwo()
-  const story = transact(db, async (tx) => {
+  await add(db, 'a')
+  await add(db, 'b')
+  const write = (tx: Tx, name: string, value: string) =>
+    tx.updateTable('settings').set({ value }).where('name', '=', name).execute()
+  const work = (first: string, second: string) => async (tx: Tx) => {
+    await write(tx, first, first)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await write(tx, second, first)
+  }
+  await Promise.all([transact(db, work('a', 'b')), transact(other, work('b', 'a'))])
+  const rows = await db.selectFrom('settings').select('value').execute()
+  expect(new Set(rows.map(({ value }) => value)).size).toBe(1)
+})
+
+test('rejects if a commit callback fails, and keeps the rows', async () => {
+  const { db, other } = await openTwo()
+  const work = transact(db, async (tx) => {
     await add(tx, 'a')
     afterCommit(tx, () => Promise.reject(new Error('too late')))
   })
-  await expect(story).rejects.toThrow('too late')
+  await expect(work).rejects.toThrow('too late')
   expect(await names(other)).toEqual(['a'])
 })
 
-test('an act after the commit may open a transaction of its own', async () => {
+test('lets a commit callback open a transaction', async () => {
   const { db, other } = await openTwo()
   await transact(db, async (tx) => {
     await add(tx, 'a')

@@ -31,7 +31,7 @@ const members: fc.Arbitrary<Member> = fc.record({
 })
 
 describe('the layout of an archive', () => {
-  test('every record is as long as it was said to be, at any size and place', () => {
+  test('has records of the predicted length, at any size and offset', () => {
     fc.assert(
       fc.property(members, sizes, (member, offset) => {
         expect(localHeader(member).length).toBe(localSize(member))
@@ -43,7 +43,7 @@ describe('the layout of an archive', () => {
     )
   })
 
-  test('what is written is what is read: sizes and places beyond 4 GiB too', () => {
+  test('is read as it was written, including sizes and offsets beyond 4 GiB', () => {
     fc.assert(
       fc.property(
         members,
@@ -65,16 +65,16 @@ describe('the layout of an archive', () => {
     )
   })
 
-  test('the end says where the directory is, however far', async () => {
+  test('locates the directory from the end record, at any offset', async () => {
     for (const offset of edges) {
-      const said = { count: 70_000, size: 5_000_000, offset }
-      const end = endRecords(said)
+      const fields = { count: 70_000, size: 5_000_000, offset }
+      const end = endRecords(fields)
       expect(end.length).toBe(ENDING_BYTES)
-      expect(await zipEnd(end, async () => end.subarray(0, 56))).toEqual(said)
+      expect(await zipEnd(end, async () => end.subarray(0, 56))).toEqual(fields)
     }
   })
 
-  test('a file of 4 GiB has a ZIP64 field and a long descriptor, one byte less has not', () => {
+  test('uses a ZIP64 field and a long descriptor from 4 GiB on', () => {
     const member = { name: 'a', modifiedAt: 0, size: 2 ** 32 - 2 }
     const large = { ...member, size: 2 ** 32 - 1 }
     expect([localSize(member), descriptorSize(member)]).toEqual([40, 16])
@@ -93,7 +93,7 @@ describe('the name of a member', () => {
     }
   })
 
-  test('S1, S2: is one that every system can unpack, and leads nowhere else', () => {
+  test('S1, S2: can be unpacked on every system and never leaves the target directory', () => {
     const evil = fc.constantFrom(
       'C:',
       'a\\b',
@@ -118,7 +118,7 @@ describe('the name of a member', () => {
     )
   })
 
-  test('is the path itself where that can be', () => {
+  test('is the path itself if that is possible', () => {
     for (const path of [
       'a.txt',
       'raw data/2025/Größe (2).csv',
@@ -128,14 +128,14 @@ describe('the name of a member', () => {
       expect(memberName(path)).toBe(path)
   })
 
-  test('is never that of the manifest or of an older version', () => {
+  test('never collides with the manifest or an older version', () => {
     for (const path of ['manifest.json', 'MANIFEST.json', '.versions', '.versions/a/1'])
       expect(memberName(path)).not.toMatch(/^(manifest\.json$|\.versions)/i)
     expect(versionName('a/b.tar.gz', 3)).toBe('.versions/a/b.tar.gz/3.gz')
     expect(versionName('manifest.json', 1)).toBe('.versions/manifest.json/1.json')
   })
 
-  test('two paths never share one', () => {
+  test('is unique for each path', () => {
     fc.assert(
       fc.property(fc.uniqueArray(entryNames, { minLength: 2, maxLength: 20 }), (paths) => {
         expect(new Set(paths.map(memberName)).size).toBe(paths.length)
@@ -145,7 +145,7 @@ describe('the name of a member', () => {
   })
 })
 
-test('a line of the table keeps commas, quotes and line ends in their cells', () => {
+test('quotes commas, quotation marks and line breaks in cells of the CSV', () => {
   const entry = {
     path: 'a,b',
     kind: 'file' as const,
@@ -156,7 +156,7 @@ test('a line of the table keeps commas, quotes and line ends in their cells', ()
   expect(csvLine(entry)).toBe('"a,b",file,,,,,"say ""hi""\nthere",x; y,{},,,\r\n')
 })
 
-test('F23: nothing that is not a ZIP throws anything but InvalidInput', async () => {
+test('F23: throws InvalidInput for anything that is not a ZIP', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
       const refused = (error: Error) => expect(error.name).toBe('InvalidInput')

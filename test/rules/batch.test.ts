@@ -4,7 +4,7 @@ import { runIndependently } from '../../src/domains/uploads/batch.ts'
 import type { UploadRow } from '../../src/domains/uploads/rules.ts'
 import { NotFound } from '../../src/errors.ts'
 
-test('each has its turn in the order of the items, whoever is ready first, and also behind one that has failed', async () => {
+test('processes results in the order of the items, whichever is ready first, and continues after a failure', async () => {
   const order: string[] = []
   const begin = { slow: 30, failing: 0, quick: 0, last: 10 }
   const outcomes = await runIndependently(Object.entries(begin), async ([name, ms], turn) => {

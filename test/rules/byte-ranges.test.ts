@@ -50,23 +50,23 @@ describe('one range', () => {
     expect(parseRange(header, 100)).toBe('whole')
   })
 
-  test('an empty file has nothing to cut', () => {
+  test('is not satisfiable for an empty file', () => {
     expect(parseRange('bytes=0-', 0)).toBe('whole')
     expect(parseRange('bytes=-5', 0)).toBe('whole')
   })
 })
 
 describe('several ranges', () => {
-  test('keep the order in which they were asked', () => {
-    const asked = parseRange('bytes=50-59, 0-9,-5', 100)
-    expect(asked).toEqual([
+  test('keep the requested order', () => {
+    const ranges = parseRange('bytes=50-59, 0-9,-5', 100)
+    expect(ranges).toEqual([
       { start: 50, end: 59 },
       { start: 0, end: 9 },
       { start: 95, end: 99 },
     ])
   })
 
-  test('that overlap or touch become one', () => {
+  test('are merged if they overlap or touch', () => {
     expect(parseRange('bytes=0-9,10-19,5-12', 100)).toEqual([{ start: 0, end: 19 }])
     expect(parseRange('bytes=80-,0-0,70-85', 100)).toEqual([
       { start: 70, end: 99 },
@@ -74,11 +74,11 @@ describe('several ranges', () => {
     ])
   })
 
-  test('lose those that lie behind the end', () => {
+  test('are dropped if they start beyond the end', () => {
     expect(parseRange('bytes=0-0,500-', 100)).toEqual([{ start: 0, end: 0 }])
   })
 
-  test('more than sixteen apart are answered whole; a thousand times the same is one', () => {
+  test('are ignored if more than sixteen are apart; a thousand equal ones are one', () => {
     const apart = (n: number) => `bytes=${Array.from({ length: n }, (_, i) => `${i * 2}-${i * 2}`)}`
     expect(parseRange(apart(16), 100)).toHaveLength(16)
     expect(parseRange(apart(17), 100)).toBe('whole')
@@ -93,7 +93,7 @@ const bytesOf = (ranges: ByteRange[]) =>
     ),
   )
 
-test('whatever is asked, the parts hold just those bytes, inside the file, and never one twice', () => {
+test('returns for any request parts with exactly the requested bytes, inside the file, each byte once', () => {
   const spec = fc.oneof(
     fc.tuple(fc.nat(60), fc.nat(60)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)].join('-')),
     fc.nat(60).map((a) => `${a}-`),
@@ -122,7 +122,7 @@ test('whatever is asked, the parts hold just those bytes, inside the file, and n
   )
 })
 
-test('a multipart body is exactly as long as it says and can be taken apart again', () => {
+test('writes a multipart body of exactly the announced length that can be parsed again', () => {
   const bytes = Buffer.from(Array.from({ length: 100 }, (_, i) => 33 + (i % 90)))
   const ranges = [
     { start: 50, end: 59 },

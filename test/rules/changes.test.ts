@@ -48,7 +48,7 @@ describe('a cursor', () => {
   const write = (place: SyncPosition) => encodeSyncCursor(keys, 'ws_1', place)
   const read = (cursor: string) => decodeSyncCursor(keys, 'ws_1', cursor)
 
-  test('gives back the place that it was made of, and is short enough to be sent', () => {
+  test('decodes to the position that it was encoded from, and is short enough for a URL', () => {
     fc.assert(
       fc.property(places, (place) => {
         const cursor = write(place)
@@ -61,7 +61,7 @@ describe('a cursor', () => {
     )
   })
 
-  test('is the same for the same place, whatever once was owed', () => {
+  test('is equal for equal positions, whatever was pending before', () => {
     expect(write({ seq: 7, resendUntil: 7, scan: null })).toBe(
       encodeSyncCursor(keys, 'ws_1', { seq: 7 }),
     )
@@ -70,7 +70,7 @@ describe('a cursor', () => {
     )
   })
 
-  test('is refused when it was damaged, or belongs to another workspace or house', () => {
+  test('is rejected if it is damaged or belongs to another workspace or installation', () => {
     fc.assert(
       fc.property(
         places,
@@ -89,7 +89,7 @@ describe('a cursor', () => {
     )
   })
 
-  test('is nothing that somebody made up', () => {
+  test('is rejected if it was not issued by the server', () => {
     const text = (said: string) => Buffer.from(said).toString('base64url')
     const madeUp = ['', '0', 'x', text('1'), text('1.'), text('1.AAAAAAAAAAAAAAAA'), text('.'), '*']
     for (const cursor of madeUp) expect(() => read(cursor)).toThrow(SyncCursorExpired)
@@ -134,7 +134,7 @@ describe('a client that keeps a copy', () => {
       await act(holdall, 'updateEntry', { entry: { id: going.id }, description: 'x' }, '__typename')
       await move(staying, root)
       await trashEntries(holdall, going)
-      // The first event already shows that the folder is gone.
+      // The first event already shows that the folder was deleted.
       await client.catchUp(first)
       expect([...client.mirror.tree.keys()]).toEqual(expect.arrayContaining([staying.id, inner.id]))
       await client.expectTree()
@@ -157,9 +157,9 @@ describe('a client that keeps a copy', () => {
     },
   )
 
-  test('is told what moves to where a snapshot has been already', async () => {
+  test('receives entries that move to where the snapshot has already been', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await folder(`${name}/${name}1/2`)
-    // The root and the first five folders, down to b/b1.
+    // The root and the first five folders, up to b/b1.
     await client.read(6)
     await move(await at('d/d1'), await at('a'))
     await rename(await at('c'), 'a0')
@@ -167,7 +167,7 @@ describe('a client that keeps a copy', () => {
     await client.expectTree()
   })
 
-  describe('while it is told what a folder brought back', () => {
+  describe('during the snapshot of a restored folder', () => {
     let top: EntryHandle
     beforeEach(async () => {
       for (let i = 0; i < 5; i++) await folder(`top/${i}/x/y`)
@@ -176,17 +176,17 @@ describe('a client that keeps a copy', () => {
       await trashEntries(holdall, top)
       await client.catchUp()
       await restore(top)
-      // The folder itself and four below it: it stands at top/1.
+      // The folder itself and four below it: the position is top/1.
       await client.read(5)
     })
 
-    test('passes over nothing when the folder where it stands goes ahead', async () => {
+    test('skips nothing if the current folder moves ahead', async () => {
       await rename(await at('top/1'), '3a')
       await client.catchUp(2)
       await client.expectTree()
     })
 
-    test('goes on when the folder itself has another path', async () => {
+    test('continues if the folder itself is moved', async () => {
       await rename(top, 'bottom')
       await client.read(3)
       await move(await at('bottom/4'), await at('bottom/0'))
@@ -194,7 +194,7 @@ describe('a client that keeps a copy', () => {
       await client.expectTree()
     })
 
-    test('stops when the folder goes again', async () => {
+    test('stops if the folder is deleted again', async () => {
       await move(await at('top/4'), await at(''))
       await trashEntries(holdall, top)
       await client.catchUp(2)
@@ -202,7 +202,7 @@ describe('a client that keeps a copy', () => {
     })
   })
 
-  test('has the tree in the end, whatever is done and whenever it asks', async () => {
+  test('ends with the current tree after any operations and requests', async () => {
     await uploadFile(holdall, { workspaceId, name: 'seed', bytes: 'seed' })
     const asks = fc.record({
       first: fc.integer({ min: 1, max: 6 }),
@@ -239,7 +239,7 @@ describe('a client that keeps a copy', () => {
   }, 60_000)
 })
 
-/** Stores its cursor as it was given, and nothing else beside the tree. */
+/** Stores its cursor as it was given, and nothing else but the tree. */
 function openClient(holdall: TestServer, workspaceId: string) {
   const mirror = new Mirror()
   let since: string | undefined

@@ -46,7 +46,7 @@ const amazon = (changes: Partial<S3Config>): S3Config => ({
   ...changes,
 })
 
-/** Each variable with what it may be, what comes of it, and what it may not be. */
+/** For each variable: valid values, their effect, and invalid values. */
 const cases: Record<keyof typeof settings, Case> = {
   HOST: {
     right: [
@@ -93,7 +93,7 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['sqlite:', 'postgres:rows', 'postgres://', 'mysql://host/db', ':memory:', 'file:a.db'],
   },
-  // PostgreSQL's alone: SQLite has one process, one connection, and no limit.
+  // Only for PostgreSQL: SQLite has one process, one connection and no limit.
   LISTEN_DATABASE_URL: {
     right: [['postgres://host/db', {}]],
     wrong: ['sqlite:rows.db', '/srv/rows.db', 'mysql://host/db'],
@@ -101,7 +101,7 @@ const cases: Record<keyof typeof settings, Case> = {
   DATABASE_POOL: { right: [['50', {}]], wrong: ['0', '1001', 'many'] },
   LOCK_IDLE_MS: { right: [['100', {}]], wrong: ['0', '99', '3s', '2147483648'] },
   DATABASE_TIMEOUT_MS: { right: [['0', {}]], wrong: ['-1', '1s', '2147483648'] },
-  // redirect needs a bucket; see the contradictions.
+  // redirect requires a bucket; see the contradictions.
   DOWNLOADS: { right: [['proxy', { downloads: 'proxy' }]], wrong: ['REDIRECT', 'direct', 'true'] },
   VERIFY_READS: {
     right: [
@@ -362,23 +362,23 @@ function refusal(env: Env): string {
   throw new Error(`${JSON.stringify(env)} was taken`)
 }
 
-test('every variable has its cases, and every case its variable', () => {
+test('has cases for every variable, and a variable for every case', () => {
   expect(Object.keys(cases).sort()).toEqual(Object.keys(settings).sort())
 })
 
 describe.each(Object.entries(cases))('%s', (name, { right, wrong }) => {
-  test('may be left out, or be empty, which is the same', () => {
+  test('treats an empty value like a missing one', () => {
     expect(readConfig({ [name]: '' })).toEqual(readConfig({}))
     expect(readConfig({ [name]: undefined })).toEqual(readConfig({}))
   })
 
-  test.each(right)('may be %s, and changes nothing else', (value, change) => {
+  test.each(right)('accepts %s and changes nothing else', (value, change) => {
     const config = readConfig({ [name]: value })
     const folders = name === 'DATA_DIR' ? { database: config.database, blobs: config.blobs } : {}
     expect(config).toEqual({ ...readConfig({}), ...folders, ...change })
   })
 
-  test.runIf(wrong.length > 0).each(wrong)('may not be %s', (value) => {
+  test.runIf(wrong.length > 0).each(wrong)('rejects %s', (value) => {
     const { right } = settings[name as keyof typeof settings]
     const said = refusal({ [name]: value })
     expect(said.startsWith(`${name} is `)).toBe(true)
@@ -387,7 +387,7 @@ describe.each(Object.entries(cases))('%s', (name, { right, wrong }) => {
   })
 })
 
-test('nothing set is what the README says', () => {
+test('has the defaults of the README', () => {
   expect(readConfig({})).toEqual({
     drainMs: 5000,
     host: '127.0.0.1',
@@ -427,7 +427,7 @@ test('nothing set is what the README says', () => {
   })
 })
 
-test('rows and bytes go where DATA_DIR says', () => {
+test('stores rows and bytes below DATA_DIR', () => {
   const { dataDir, database, blobs } = readConfig({ DATA_DIR: '/srv/h' })
   expect({ dataDir, database, blobs }).toEqual({
     dataDir: '/srv/h',
@@ -436,7 +436,7 @@ test('rows and bytes go where DATA_DIR says', () => {
   })
 })
 
-test('PostgreSQL is asked as the variables beside it say', () => {
+test('applies the PostgreSQL settings', () => {
   const url = 'postgres://host/db'
   const { database } = readConfig({
     DATABASE_URL: url,
@@ -446,7 +446,7 @@ test('PostgreSQL is asked as the variables beside it say', () => {
   expect(database).toEqual({ ...onPostgres(url), poolSize: 3, statementTimeoutMs: 0 })
 })
 
-test('all that is wrong is told at once, in the order of the table', () => {
+test('reports all errors at once, in the order of the table', () => {
   const said = refusal({ TRUST_PROXY: 'maybe', PORT: 'x', MAX_QUERY_COST: '1' }).split('\n')
   expect(said.map((line) => line.split(' ')[0])).toEqual(['PORT', 'MAX_QUERY_COST', 'TRUST_PROXY'])
 })
@@ -471,21 +471,21 @@ test.each<[Env, Partial<S3Config>]>([
 })
 
 describe('contradictions', () => {
-  test('a key for an encryption that knows none', () => {
+  test('rejects a key for an encryption without keys', () => {
     for (const S3_SSE of ['off', 'AES256'])
       expect(refusal({ S3_BUCKET: 'files', S3_SSE, S3_SSE_KMS_KEY_ID: 'abc' })).toBe(
         'S3_SSE_KMS_KEY_ID is "abc"; it must be left out unless S3_SSE is aws:kms.',
       )
   })
 
-  test('a limit that no allowed query could pay', () => {
+  test('rejects a rate limit below the cost of an allowed query', () => {
     expect(refusal({ RATE_LIMIT: '19999' })).toMatch(
       /^RATE_LIMIT is 19999, less than MAX_QUERY_COST, 20000: .*\.$/,
     )
     expect(readConfig({ RATE_LIMIT: '100', MAX_QUERY_COST: '100' }).rateLimit).toBe(100)
   })
 
-  test('a limit that no allowed file could keep', () => {
+  test('rejects a reservation limit below the size of an allowed file', () => {
     expect(refusal({ MAX_RESERVED_BYTES: '999', MAX_UPLOAD_BYTES: '1000' })).toMatch(
       /^MAX_RESERVED_BYTES is 999, less than MAX_UPLOAD_BYTES, 1000: .*\.$/,
     )
@@ -493,7 +493,7 @@ describe('contradictions', () => {
     expect(alike.limits.maxReservedBytes).toBe(1000)
   })
 
-  test('a database among the bytes, of which all that nobody knows is swept', () => {
+  test('rejects a database inside the blob directories, where unknown files are swept', () => {
     for (const path of ['/srv/h/blobs/rows.db', '/srv/h/blobs', '/srv/h/x/../blobs/kept/rows.db'])
       expect(refusal({ DATA_DIR: '/srv/h', DATABASE_URL: path })).toMatch(
         /^DATABASE_URL is .*; it must not lie in \/srv\/h\/blobs,.*\.$/,
@@ -502,7 +502,7 @@ describe('contradictions', () => {
   })
 })
 
-test('downloads lead to the bucket, where there is one, unless they shall not', () => {
+test('redirects downloads to the bucket, if there is one and nothing forbids it', () => {
   const bucket = { S3_BUCKET: 'holdall' }
   expect(readConfig(bucket).downloads).toBe('redirect')
   expect(readConfig({ ...bucket, DOWNLOADS: 'redirect' }).downloads).toBe('redirect')
@@ -519,7 +519,7 @@ test('downloads lead to the bucket, where there is one, unless they shall not', 
   expect(refusal({ DOWNLOADS: 'redirect' })).toMatch(/^DOWNLOADS is redirect; .* S3_BUCKET .*\.$/)
 })
 
-describe('S35: what a refusal does not tell', () => {
+describe('S35: an error message does not reveal', () => {
   test('a token', () => {
     expect(refusal({ ADMIN_TOKEN: 'hunter2' })).not.toContain('hunter2')
     expect(refusal({ METRICS_TOKEN: 'hunter2' })).not.toContain('hunter2')
@@ -533,7 +533,7 @@ describe('S35: what a refusal does not tell', () => {
   })
 })
 
-test('whatever stands in the environment, it is a configuration or a sentence', () => {
+test('returns a configuration or an error sentence for any environment', () => {
   const names = Object.keys(settings)
   const env = fc.dictionary(fc.constantFrom(...names), fc.string({ unit: 'binary' }))
   fc.assert(

@@ -6,7 +6,7 @@ import { contentDisposition, contentHeaders } from '../../src/http/download/cont
 
 const shown = (mediaType: string, name = 'x') => contentHeaders({ name, mediaType }, 'inline')
 
-describe('S5: what may be shown inline', () => {
+describe('S5: content that may be shown inline', () => {
   test.each([
     'image/png',
     'image/jpeg',
@@ -16,7 +16,7 @@ describe('S5: what may be shown inline', () => {
     'audio/wav',
     'application/pdf',
     'IMAGE/PNG; a=b',
-  ])('%s, when asked, in a sandbox', (type) => {
+  ])('%s, on request and in a sandbox', (type) => {
     expect(shown(type)['Content-Disposition']).toBe('inline; filename=x')
     expect(shown(type)['Content-Security-Policy']).toMatch(/^sandbox; default-src 'none'/)
     expect(
@@ -48,7 +48,7 @@ describe('S5: what may be shown inline', () => {
   })
 })
 
-describe('S5, S6: the type that is served', () => {
+describe('S5, S6: the served content type', () => {
   test.each([
     ['image/png', 'image/png'],
     ['Text/CSV; charset=latin1', 'text/csv'],
@@ -93,7 +93,7 @@ describe('S7: Content-Disposition', () => {
     expect(contentDisposition(name, 'attachment')).toBe(header)
   })
 
-  test('any name is one line of ASCII, and comes back as it was but for controls, slashes and broken surrogates', () => {
+  test('encodes any name as one line of ASCII that decodes to the name without controls, slashes and lone surrogates', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (name) => {
         const header = contentDisposition(name, 'attachment')
@@ -106,7 +106,7 @@ describe('S7: Content-Disposition', () => {
     )
   })
 
-  test('a lone surrogate does not throw', () => {
+  test('accepts a lone surrogate', () => {
     expect(parse(contentDisposition('a\ud800b', 'inline')).parameters.filename).toBe('a\ufffdb')
   })
 })

@@ -44,7 +44,7 @@ test.each([
   [Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }), 507],
   [Object.assign(new Error('could not extend file'), { code: '53100' }), 507],
   [Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }), 500],
-  // What breaks between here and a client is nobody's database.
+  // A broken client connection is not a database error.
   [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 500],
   [new HttpError(405, 'METHOD_NOT_ALLOWED', 'no'), 405],
   [new Error('boom'), 500],
@@ -54,7 +54,7 @@ test.each([
   expect(statusOf(error)).toBe(status)
 })
 
-test('every code of errors.ts has its status', () => {
+test('has a status for every code of errors.ts', () => {
   const source = readFileSync(new URL('../../src/errors.ts', import.meta.url), 'utf8')
   const table = readFileSync(new URL('../../src/http/errors.ts', import.meta.url), 'utf8')
   const codes = [...source.matchAll(/readonly code = '(\w+)'/g)].map(([, code]) => code)
@@ -63,7 +63,7 @@ test('every code of errors.ts has its status', () => {
   expect(absent).toEqual([])
 })
 
-test('an error is one line of JSON with code and message', async () => {
+test('sends an error as one line of JSON with code and message', async () => {
   const { response, logged } = await answered(new errors.NotFound('file_1'))
   expect(response.status).toBe(404)
   expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
@@ -74,7 +74,7 @@ test('an error is one line of JSON with code and message', async () => {
   expect(logged).toEqual([])
 })
 
-test('wrong input says where it is wrong', async () => {
+test('includes the path of invalid input', async () => {
   const { response } = await answered(
     new errors.InvalidInput({ path: ['name'], message: 'is empty' }),
   )
@@ -85,7 +85,7 @@ test('wrong input says where it is wrong', async () => {
   })
 })
 
-test('headers that belong to an error go with it', async () => {
+test('sends the headers of an error', async () => {
   const headersOf = async (error: unknown) => (await answered(error)).response.headers
   expect((await headersOf(new errors.Unauthenticated())).get('www-authenticate')).toBe('Bearer')
   expect((await headersOf(new errors.RateLimited(7))).get('retry-after')).toBe('7')
@@ -94,7 +94,7 @@ test('headers that belong to an error go with it', async () => {
   expect((await headersOf(refused)).get('allow')).toBe('GET, HEAD')
 })
 
-test('S34: what is unexpected is logged, and the client learns the request id only', async () => {
+test('S34: logs an unexpected error, and sends only the request id to the client', async () => {
   const error = new Error('SELECT secret FROM /data/holdall.db')
   const { response, logged } = await answered(error)
   expect(response.status).toBe(500)
@@ -106,7 +106,7 @@ test('S34: what is unexpected is logged, and the client learns the request id on
   expect(logged).toEqual([[error, 'req-1']])
 })
 
-test('S34: a fault of the storage is logged and names no path', async () => {
+test('S34: logs a storage error, and sends no path to the client', async () => {
   const { response, logged } = await answered(storage(lost))
   expect(await response.json()).toEqual({
     code: 'STORAGE_ERROR',
@@ -116,7 +116,7 @@ test('S34: a fault of the storage is logged and names no path', async () => {
   expect(logged).toHaveLength(1)
 })
 
-test('what the caller can put right is not logged, whatever its status', async () => {
+test('does not log errors of the caller, whatever their status', async () => {
   const expected = [
     new errors.QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }),
     new HttpError(503, 'CLOSING', 'try again'),
@@ -124,12 +124,12 @@ test('what the caller can put right is not logged, whatever its status', async (
   for (const error of expected) expect((await answered(error)).logged).toEqual([])
 })
 
-test('an answer that has begun is cut off', async () => {
+test('aborts a response that has already started', async () => {
   const { response } = await answered(new Error('boom'), 'half of it')
   await expect(response.text()).rejects.toThrow()
 })
 
-/** What a client gets from a server whose only handler meets `error`. */
+/** Returns the response of a server whose only handler throws `error`. */
 async function answered(error: unknown, before?: string) {
   const logged: unknown[] = []
   const log = (thrown: unknown, requestId: string) => logged.push([thrown, requestId])

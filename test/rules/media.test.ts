@@ -89,12 +89,12 @@ test.each([
   const expected = { mediaType, mediaKind }
   expect(await detectMediaType(head, `data.${extension}`)).toEqual(expected)
   expect(await detectMediaType(head, `DATA.${extension.toUpperCase()}`)).toEqual(expected)
-  // Without a signature in the bytes the name tells the same.
+  // Without a signature in the bytes the name determines the type.
   expect(await detectMediaType(Buffer.from('?'), `data.${extension}`)).toEqual(expected)
   expect(kindOf(mediaType)).toBe(mediaKind)
 })
 
-describe('S6: what the bytes say is believed before the name', () => {
+describe('S6: the bytes take precedence over the name', () => {
   test.each([
     ['a picture', magic.png, 'image/png', 'IMAGE'],
     ['a PDF', magic.pdf, 'application/pdf', 'DOCUMENT'],
@@ -129,7 +129,7 @@ describe('S6: what the bytes say is believed before the name', () => {
   })
 })
 
-describe('without a signature and without a name that tells', () => {
+describe('without a signature or a known name', () => {
   test.each([
     'README',
     'data.',
@@ -143,7 +143,7 @@ describe('without a signature and without a name that tells', () => {
     expect(media).toEqual({ mediaType: 'text/plain', mediaKind: 'DOCUMENT' })
   })
 
-  test('text is text also where the first bytes end inside a character', async () => {
+  test('detects text whose first bytes end inside a character', async () => {
     const cut = Buffer.from('Grüße').subarray(0, 3)
     expect((await detectMediaType(cut, 'README')).mediaType).toBe('text/plain')
   })
@@ -158,7 +158,7 @@ describe('without a signature and without a name that tells', () => {
   })
 })
 
-test('whatever the bytes and the name, there is an answer', async () => {
+test('returns a type for any bytes and name', async () => {
   const start = fc.constantFrom(Buffer.alloc(0), ...Object.values(magic))
   const head = fc
     .tuple(start, fc.nat(40), fc.uint8Array({ maxLength: 200 }))

@@ -17,7 +17,7 @@ const refusal = (name: string) => {
   }
 }
 
-/** Any text of whole characters, with many of those that fold and compose in odd ways. */
+/** Any well-formed text, with many characters that have unusual case folding or composition. */
 const odd = fc.constantFrom(...'ßẞﬁſİıiIIéÉσςΣͅᾳᾼǰŉΐʼnΩKÅåǅǆꮿᏯŁ')
 const unit = fc.oneof(odd, fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }))
 const text = fc.string({ unit })
@@ -50,7 +50,7 @@ describe('S3, S4: names compare', () => {
     expect(key(one)).not.toBe(key(other))
   })
 
-  test('folding a folded name changes nothing', () => {
+  test('is idempotent', () => {
     fc.assert(
       fc.property(text, (some) => {
         expect(foldName(foldName(some))).toBe(foldName(some))
@@ -59,7 +59,7 @@ describe('S3, S4: names compare', () => {
     )
   })
 
-  test('folding does not ask how a name is composed', () => {
+  test('ignores Unicode composition', () => {
     fc.assert(
       fc.property(text, (some) => {
         expect(foldName(some.normalize('NFD'))).toBe(foldName(some.normalize('NFC')))
@@ -68,7 +68,7 @@ describe('S3, S4: names compare', () => {
     )
   })
 
-  test('folding does not ask for the case of a character, but for ı', () => {
+  test('ignores the case of every character but ı', () => {
     for (let code = 0; code <= 0x10ffff; code++) {
       const character = String.fromCodePoint(code)
       if (character === 'ı' || (code >= 0xd800 && code <= 0xdfff)) continue
@@ -80,7 +80,7 @@ describe('S3, S4: names compare', () => {
 })
 
 describe('S2: a name', () => {
-  test('is shown as it was given', () => {
+  test('is displayed unchanged', () => {
     fc.assert(
       fc.property(name, (given) => {
         expect(checkName(given)).toEqual({ name: given, nameKey: foldName(given) })
@@ -140,7 +140,7 @@ describe('S2: a name', () => {
     expect(refusal(given)?.issues).toEqual([{ path: ['name'], message: expect.any(String) }])
   })
 
-  test('has 255 bytes at most, counted after NFC', () => {
+  test('has at most 255 bytes, counted after NFC', () => {
     expect(refusal('a'.repeat(255))).toBe(null)
     expect(refusal('a'.repeat(256))?.message).toContain('256 bytes')
     expect(refusal(`${'é'.repeat(127)}a`)).toBe(null)
@@ -151,7 +151,7 @@ describe('S2: a name', () => {
   })
 })
 
-describe('what may mislead about a name', () => {
+describe('warnings about a misleading name', () => {
   test.each([
     ...['report.pdf', '.hidden', 'COM10', 'console.log', 'Müller', 'naïve.txt', 'ılık', 'İstanbul'],
     ...['отчет о продажах.csv', 'данные_plate.csv', 'Ελλάδα', 'ёлка', 'Հայաստան', '数据', '第Ⅰ章'],
@@ -207,14 +207,14 @@ describe('what may mislead about a name', () => {
       expect([some, warningsOf(some)]).toEqual([some, expect.arrayContaining([warning])])
   })
 
-  test('is told of letters, whatever their accents and whatever stands between words', () => {
+  test('consider letters, whatever their accents and the separators between words', () => {
     expect(warningsOf('p\u0430ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
     expect(warningsOf('g\u03bf\u03bfgle')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
     expect(warningsOf('p\u0451ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
     expect(warningsOf('paypal \u0430')).toEqual(['LOOKS_LIKE_ANOTHER'])
   })
 
-  test('is the same of both ways to compose it, and is found for any name', () => {
+  test('are equal for NFC and NFD, and are computed for any name', () => {
     fc.assert(
       fc.property(name, (some) => {
         const [composed, apart] = [some.normalize('NFC'), some.normalize('NFD')].map(warningsOf)
@@ -225,7 +225,7 @@ describe('what may mislead about a name', () => {
     )
   })
 
-  test('of Windows is what archives map, and nothing else', () => {
+  test('about Windows concern exactly the names that archives map', () => {
     const parts = fc.constantFrom('con', 'aux', 'lpt1', '.', ' ', ':', 'a', 'txt', '\\', 'ü')
     fc.assert(
       fc.property(fc.array(parts, { minLength: 1, maxLength: 4 }), (some) => {
@@ -254,7 +254,7 @@ describe('a free name', () => {
     expect(freeName(taken, new Set([key(taken)]))).toEqual({ name: free, nameKey: key(free) })
   })
 
-  test('is a name with a number, shortened where it would be too long', () => {
+  test('is the name with a number, shortened if it is too long', () => {
     const long = fc.string({ unit, minLength: 100, maxLength: 260 })
     const given = fc.oneof(text, long, fc.tuple(long, fc.constant('.tar.gz')).map(String))
     const number = fc.integer({ min: 2, max: 10_000 })
@@ -269,13 +269,13 @@ describe('a free name', () => {
     )
   })
 
-  test('skips what is taken without regard to case', () => {
+  test('skips names that are taken, ignoring case', () => {
     const taken = new Set(['A.txt', 'a (2).TXT', 'A (3).txt', 'a (5).txt'].map(key))
     expect(freeName('a.txt', taken).name).toBe('a (4).txt')
   })
 })
 
-test('names that begin alike lie between the beginning and its end', () => {
+test('sorts names with a common prefix between the prefix and its upper bound', () => {
   fc.assert(
     fc.property(name, name, (start, rest) => {
       const [from, to] = [start, prefixUpperBound(start)].map((bound) => Buffer.from(bound))
@@ -287,12 +287,12 @@ test('names that begin alike lie between the beginning and its end', () => {
 })
 
 describe('tag names', () => {
-  test('are trimmed, each once without regard to case, and empty ones are dropped', () => {
+  test('are trimmed and deduplicated ignoring case, and empty ones are dropped', () => {
     const names = ['  Red ', 'red', 'RED', '', '  ', 'caf\u00e9', 'cafe\u0301', 'blue']
     expect(checkTagNames(names).map((tag) => tag.name)).toEqual(['Red', 'café', 'blue'])
   })
 
-  test('are 50 of 64 characters at most', () => {
+  test('are at most 50 of at most 64 characters', () => {
     const many = Array.from({ length: 50 }, (_, i) => `${i}`.padStart(64, '🧬x'))
     const fitting = many.map((tag) => [...tag].slice(-64).join(''))
     expect(checkTagNames(fitting)).toHaveLength(50)

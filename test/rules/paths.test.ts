@@ -13,12 +13,12 @@ import {
 } from '../../src/domains/entries/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
 
-/** Few and alike, so that they meet: one begins as another, two differ in case. */
+/** Few and similar names, so that they collide: one is a prefix of another, two differ in case. */
 const name = fc.constantFrom('a', 'A', 'ab', 'a b', 'ß', 'ss', 'é', 'e\u0301', 'x.y')
 const names = fc.array(name, { maxLength: 6 })
 const root = { path: '', pathKey: '' }
 
-/** A folder as its row says where it is, made from the root down. */
+/** A folder as its row stores it, created from the root down. */
 const folderAt = (path: readonly EntryName[]) =>
   path.reduce(
     (parent, child) => ({
@@ -29,7 +29,7 @@ const folderAt = (path: readonly EntryName[]) =>
   )
 
 describe('a path', () => {
-  test('is its names with slashes between; one at the end does no harm', () => {
+  test('is its names joined by slashes; a trailing one is ignored', () => {
     fc.assert(
       fc.property(names, fc.boolean(), (names, slash) => {
         const text = names.join('/') + (slash && names.length > 0 ? '/' : '')
@@ -56,7 +56,7 @@ describe('a path', () => {
     expect(() => checkPath(text, ['input', 'path'])).toThrow(/^input\.path: /)
   })
 
-  test('goes through 64 folders at most, and a file may lie in the last of them', () => {
+  test('has at most 64 folders, and a file may be in the last of them', () => {
     const deep = (levels: number) => Array.from({ length: levels }, () => 'd').join('/')
     expect(checkPath(deep(64))).toHaveLength(64)
     expect(() => checkPath(deep(65))).toThrow(/at most 64 folders deep/)
@@ -66,7 +66,7 @@ describe('a path', () => {
 })
 
 describe('a folder', () => {
-  test('is as deep as its path has names, and its path leads to it', () => {
+  test('is as deep as its path has names, and its path resolves to it', () => {
     fc.assert(
       fc.property(names, (names) => {
         const folder = folderAt(checkPath(names.join('/')))
@@ -77,7 +77,7 @@ describe('a folder', () => {
     )
   })
 
-  test('lies within another where its names begin with the names of that one', () => {
+  test('is inside another if its names start with those of the other', () => {
     fc.assert(
       fc.property(names, names, (inner, outer) => {
         const [here, there] = [inner, outer].map((path) => checkPath(path.join('/')))
@@ -95,7 +95,7 @@ describe('metadata', () => {
   const metadata = fc.dictionary(key, value)
   const change = fc.dictionary(key, fc.option(value))
 
-  test('is merged shallowly: what is named is replaced, null takes away, the rest stays', () => {
+  test('is merged shallowly: given keys are replaced, null removes, other keys stay', () => {
     fc.assert(
       fc.property(metadata, change, (old, change) => {
         const merged = mergeMetadata(old, change)
@@ -109,7 +109,7 @@ describe('metadata', () => {
     )
   })
 
-  test('S36: takes 64 KiB of JSON at most', () => {
+  test('S36: accepts at most 64 KiB of JSON', () => {
     const filled = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
     expect(checkMetadata(filled(65_536))).toHaveLength(65_536)
     expect(() => checkMetadata(filled(65_537))).toThrow(/^metadata: at most 65536 bytes/)

@@ -13,7 +13,7 @@ const segment = fc.string({
 })
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'))
 
-/** What a glob without braces means, by trying everything. */
+/** The meaning of a glob without braces, by exhaustive search. */
 function means(glob: string, path: string): boolean {
   if (glob === '') return path === ''
   if (glob.startsWith('**/')) {
@@ -31,7 +31,7 @@ function means(glob: string, path: string): boolean {
 }
 
 describe('a glob', () => {
-  test('lets through what it means', () => {
+  test('matches what its definition says', () => {
     const part = fc.array(fc.constantFrom('a', 'b', '*', '?', 'ab'), { minLength: 1, maxLength: 3 })
     const name = fc.oneof(
       fc.constant('**'),
@@ -54,7 +54,7 @@ describe('a glob', () => {
     )
   })
 
-  test('in braces lets through what one of its ways does', () => {
+  test('with braces matches what one of its alternatives does', () => {
     const ways = fc.array(fc.constantFrom('a', 'b*', 'c/d', '', '?'), {
       minLength: 1,
       maxLength: 3,
@@ -68,7 +68,7 @@ describe('a glob', () => {
     )
   })
 
-  test('that is a path with its signs quoted lets through that path alone, in any case', () => {
+  test('made of an escaped path matches only that path, in any case', () => {
     fc.assert(
       fc.property(path, path, (path, other) => {
         const { matches, prefix } = globPattern(path.replace(/[*?{}\\]/g, '\\$&'))
@@ -98,7 +98,7 @@ test.each([
   expect(regexPattern(source).prefix).toBe(prefix)
 })
 
-test('whatever matches begins with the prefix, which is all that is looked at', () => {
+test('extracts a prefix that every match begins with', () => {
   const end = fc.constantFrom('', '.*', '?', '+', '{0,2}', '|x', '(b|a)', '[aJ]*', '$')
   fc.assert(
     fc.property(path, end, fc.boolean(), path, (start, end, anyCase, more) => {
@@ -113,7 +113,7 @@ test('whatever matches begins with the prefix, which is all that is looked at', 
   )
 })
 
-test('S17: any text is a pattern or InvalidInput, at once', () => {
+test('S17: accepts any text as a pattern or rejects it as InvalidInput, quickly', () => {
   const signs = fc.string({
     unit: fc.constantFrom(...'()[]{}*+?|\\^$.,-aP<>:=!/é0123456789'),
     maxLength: 40,
@@ -155,14 +155,14 @@ test.each([
   expect(() => read(text)).toThrow(message)
 })
 
-test('S17: time grows with the path, not with what could be tried', timingRetries, () => {
+test('S17: takes time proportional to the path, without backtracking', timingRetries, () => {
   const regex = regexPattern('(a*)*(a|a)*(a+)+b$')
   const began = performance.now()
   expect(regex.matches(at('a'.repeat(20_000)))).toBe(false)
   expect(performance.now() - began).toBeLessThan(1000)
 })
 
-/** What is told of a regex, and how long that took of the processor, in microseconds. */
+/** Returns the error message of a regex and the CPU time it took, in microseconds. */
 function cost(regex: string) {
   const before = process.threadCpuUsage()
   let message: string | null = null
@@ -175,7 +175,10 @@ function cost(regex: string) {
   const { user, system } = process.threadCpuUsage(before)
   return { message, time: user + system }
 }
-/** The largest ordinary pattern that is compiled; the fault of one may be looked for by compiling ten parts of it. */
+/**
+ * The CPU time of the largest ordinary pattern that is compiled; locating a syntax error may compile ten
+ * parts of it.
+ */
 const largest = () => Math.max(...Array.from({ length: 5 }, () => cost('a?'.repeat(500)).time))
 const RATIO = 40
 
@@ -194,7 +197,7 @@ const attacks: [string, string][] = [
   ['counts of a brace that is text', `(?:${'{07}{10}'.repeat(100)}){100}`],
   ['a count behind an empty quotation', `(${'()'.repeat(400)})\\Q\\E{1000}`],
 ]
-describe('S17: a regex that repeats too much is refused at once', () => {
+describe('S17: a regex with too many repetitions is rejected quickly', () => {
   test.each(attacks)('%s', timingRetries, (_, regex) => {
     for (const source of [regex, `${regex}(*`, `${regex}a*a*a*a*(*`]) {
       const { message, time } = cost(source)
@@ -230,12 +233,12 @@ describe('S17: a regex that repeats too much is refused at once', () => {
         piece.map((inner) => `(?:${inner.slice(0, 980)}){0,1000}`),
       )
       const end = fc.constantFrom('', '(*', ')', 'a**', '[z-a]', '\\')
-      const most = RATIO * largest()
+      const limit = RATIO * largest()
       fc.assert(
         fc.property(fc.array(grouped, { minLength: 1, maxLength: 3 }), end, (pieces, end) => {
           const source = pieces.join('').slice(0, 1000 - end.length) + end
-          // What else the process does in that time, such as collecting garbage, is not done twice.
-          expect(Math.min(cost(source).time, cost(source).time)).toBeLessThan(most)
+          // Other work of the process in that time, such as garbage collection, does not occur twice.
+          expect(Math.min(cost(source).time, cost(source).time)).toBeLessThan(limit)
         }),
         { numRuns: 300 },
       )

@@ -37,7 +37,7 @@ describe('conditions', () => {
   })
 
   test.each([
-    // A tag outweighs the date of its kind, and If-Match comes before If-None-Match.
+    // A tag takes precedence over the date of its kind, and If-Match over If-None-Match.
     [{ 'if-none-match': '"x"', 'if-modified-since': after }, 'send'],
     [{ 'if-match': etag, 'if-unmodified-since': before }, 'send'],
     [{ 'if-match': '"x"', 'if-none-match': etag }, 'failed'],

@@ -7,7 +7,7 @@ import '../../src/graphql/scalars.ts'
 const scalars = ['DateTime', 'URL', 'ByteCount', 'SyncCursor', 'JSONObject'] as const
 const schema = echoSchema()
 
-/** A field for each scalar that answers with what it was given, and one that shows what it was inside. */
+/** A field per scalar that echoes its argument, and one that shows the internal value. */
 function echoSchema(): GraphQLSchema {
   for (const type of scalars) {
     builder.queryField(type, (t) =>
@@ -33,7 +33,7 @@ function echoSchema(): GraphQLSchema {
 
 type Scalar = (typeof scalars)[number]
 
-async function asked(field: string, type: Scalar, value: unknown) {
+async function execute(field: string, type: Scalar, value: unknown) {
   const source = `query ($value: ${type}!) { answer: ${field}(value: $value) }`
   const contextValue = { limits: { maxQueryCost: 1000 } }
   const { data, errors } = await graphql({
@@ -45,8 +45,8 @@ async function asked(field: string, type: Scalar, value: unknown) {
   return errors ? { refused: errors[0]?.message } : { answer: data?.answer }
 }
 
-const echoed = (type: Scalar, value: unknown) => asked(type, type, value)
-const inside = (type: Scalar, value: unknown) => asked(`inside${type}`, type, value)
+const echoed = (type: Scalar, value: unknown) => execute(type, type, value)
+const inside = (type: Scalar, value: unknown) => execute(`inside${type}`, type, value)
 const literal = async (type: Scalar, text: string) => {
   const contextValue = { limits: { maxQueryCost: 1000 } }
   const { data, errors } = await graphql({
@@ -57,7 +57,7 @@ const literal = async (type: Scalar, text: string) => {
   return errors ? { refused: errors[0]?.message } : { answer: data?.answer }
 }
 
-test('a moment goes in with any offset and comes out in UTC with milliseconds', async () => {
+test('accepts a DateTime with any offset and returns it in UTC with milliseconds', async () => {
   const cases = {
     '2025-01-31T09:30:00Z': '2025-01-31T09:30:00.000Z',
     '2025-01-31T09:30:00.5+02:00': '2025-01-31T07:30:00.500Z',
@@ -72,7 +72,7 @@ test('a moment goes in with any offset and comes out in UTC with milliseconds', 
   }
 })
 
-test('any moment of four-digit years survives the way in and out', async () => {
+test('returns any DateTime of a four-digit year unchanged', async () => {
   const moments = fc.date({
     min: new Date('0000-01-01T00:00:00Z'),
     max: new Date('9999-12-31T23:59:59.999Z'),
@@ -116,7 +116,7 @@ test.each([
   expect(refused).toContain('an existing date and time with Z or an offset')
 })
 
-test('a byte count is a whole number of any size that JSON keeps exact', async () => {
+test('accepts a byte count up to the largest exact integer of JSON', async () => {
   for (const bytes of [0, 1, 2 ** 31, 5 * 2 ** 40, Number.MAX_SAFE_INTEGER]) {
     expect(await echoed('ByteCount', bytes)).toEqual({ answer: bytes })
     expect(await literal('ByteCount', String(bytes))).toEqual({ answer: bytes })
@@ -128,7 +128,7 @@ test('a byte count is a whole number of any size that JSON keeps exact', async (
   expect((await literal('ByteCount', '"7"')).refused).toContain('whole number from 0')
 })
 
-test('a URL is absolute, a sync cursor a string', async () => {
+test('requires an absolute URL and a string as a sync cursor', async () => {
   expect(await echoed('URL', 'https://example.org/ä?b#c')).toEqual({
     answer: 'https://example.org/ä?b#c',
   })
@@ -141,7 +141,7 @@ test('a URL is absolute, a sync cursor a string', async () => {
   }
 })
 
-test('a JSON object comes back as it was given, from a variable or written out', async () => {
+test('returns a JSON object unchanged, from a variable or a literal', async () => {
   await fc.assert(
     fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 })), async (object) => {
       fc.pre(!/"(__proto__|constructor|prototype)":/.test(JSON.stringify(object)))
@@ -185,7 +185,7 @@ test.each(['__proto__', 'constructor', 'prototype'])(
   },
 )
 
-test('S36: a JSON object is at most 32 deep and 64 KiB long, and holds finite numbers', async () => {
+test('S36: limits a JSON object to 32 levels, 64 KiB and finite numbers', async () => {
   expect(await echoed('JSONObject', nested(32))).toEqual({ answer: nested(32) })
   for (const deep of [nested(33), nestedLists(33), nested(100_000)]) {
     expect((await inside('JSONObject', deep)).refused).toContain('at most 32 levels deep')
@@ -198,7 +198,7 @@ test('S36: a JSON object is at most 32 deep and 64 KiB long, and holds finite nu
   )
 })
 
-test('clients are told where the form of a scalar is specified', () => {
+test('publishes the specification URL of each scalar', () => {
   const specifiedBy = (name: Scalar) => {
     const type = schema.getType(name)
     return isScalarType(type) ? type.specifiedByURL : undefined

@@ -5,17 +5,20 @@ import type { Texts } from '../../src/domains/search/match.ts'
 import { parseQuery } from '../../src/domains/search/query.ts'
 import { wordsOf } from '../../src/domains/search/rules.ts'
 
-/** Marks of several classes, halves of surrogate pairs, separators, letters whose case changes, and what decomposes into marks. */
+/**
+ * Marks of several classes, unpaired surrogates, separators, letters whose case changes, and characters that
+ * decompose into marks.
+ */
 const unit = fc.constantFrom(
   ...'\u0301\u0323\u0344\u0e31\u0903\uff9e\ud800\udc00\u200d_-. /aB9テ\ufb03',
 )
 const pattern = fc.string({ unit, minLength: 1, maxLength: 6 })
 
-/** The text repeated to so many bytes. */
+/** Repeats the text up to the given number of bytes. */
 const filled = (text: string, bytes: number) =>
   text.repeat(Math.ceil(bytes / Buffer.byteLength(text)))
 
-/** CPU time of this thread, of the fastest of three runs: others may have the machine. */
+/** CPU time of this thread in the fastest of three runs, because the machine is shared. */
 function costOf(work: () => unknown): number {
   const runs = [1, 2, 3].map(() => {
     const before = process.threadCpuUsage()
@@ -25,10 +28,13 @@ function costOf(work: () => unknown): number {
   return Math.min(...runs)
 }
 
-/** Ten times the text takes ten times as long; the rest is for noise. A quadratic step would take a hundred times as long. */
+/**
+ * Ten times the text takes ten times as long; the rest is noise. A quadratic step would take a hundred times
+ * as long.
+ */
 const MOST = 60
 
-/** What is too short to be measured counts as this. */
+/** The minimum that is assumed for runs too short to measure. */
 const LEAST_US = 4000
 
 test.each([
@@ -56,7 +62,7 @@ const none: Texts = { name: [], tags: [], description: [], metadata: [], path: [
 const highlight = (query: string, text: string) =>
   highlightsOf(parseQuery(query), { ...none, description: [text] })
 
-test('a run of marks costs no more than the same number of letters, and is no part of a word', () => {
+test('processes a run of marks as fast as letters, and not as part of a word', () => {
   const marks = `a${'\u0301\u0323'.repeat(25_000)}b`
   expect(wordsOf(marks).map((words) => words.map(({ text }) => text))).toEqual([['ab']])
   const letters = 'ab'.repeat(25_000)
@@ -69,7 +75,7 @@ test('a run of marks costs no more than the same number of letters, and is no pa
   )
 })
 
-test('a phrase of many equal words is found in many equal words in one pass', () => {
+test('finds a phrase of many equal words among many equal words in one pass', () => {
   const query = parseQuery(`"${'a '.repeat(400)}b"`)
   const cost = (words: number) =>
     costOf(() => highlightsOf(query, { ...none, description: ['a '.repeat(words)] }))

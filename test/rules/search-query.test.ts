@@ -30,7 +30,7 @@ describe('words', () => {
     expect(cut(text)).toEqual(words)
   })
 
-  test('stand where they say they stand', () => {
+  test('have the offsets that they report', () => {
     fc.assert(
       fc.property(anything, (text) => {
         for (const words of wordsOf(text)) {
@@ -46,7 +46,7 @@ describe('words', () => {
     )
   })
 
-  test('S18: have nothing in them that any database would take for syntax, and are cut no further', () => {
+  test('S18: contain no search syntax of a database, and are not split further', () => {
     fc.assert(
       fc.property(anything, (text) => {
         for (const word of wordsOf(text).flat()) {
@@ -58,7 +58,7 @@ describe('words', () => {
     )
   })
 
-  test('are the same in any case and any normal form', () => {
+  test('are equal in any case and normalization form', () => {
     const text = fc.string({ unit: fc.constantFrom(...'aBcéÉßΣςЖ 9_'), maxLength: 20 })
     fc.assert(
       fc.property(text, (text) => {
@@ -71,7 +71,7 @@ describe('words', () => {
 })
 
 describe('a query', () => {
-  test('is words, "phrases" and -exclusions; its last word may be a beginning', () => {
+  test('consists of words, "phrases" and -exclusions; its last word may be a prefix', () => {
     const { terms, excluded } = parseQuery('Plate "raw data" -old -"very old" a/b sc')
     const ways = (of: typeof terms) => of.map((term) => term.ways.map((words) => words.join(' ')))
     expect(ways(terms)).toEqual([['plate'], ['raw data'], ['a'], ['b'], ['sc']])
@@ -92,7 +92,7 @@ describe('a query', () => {
     )
   })
 
-  test('is read whatever it is, or refused for its length', () => {
+  test('is parsed whatever it is, or rejected for its length', () => {
     fc.assert(
       fc.property(fc.oneof(anything, fc.string({ maxLength: 1200 })), (text) => {
         try {
@@ -108,7 +108,7 @@ describe('a query', () => {
 })
 
 describe('a rank', () => {
-  test('every text is found by itself, and by the beginning of its last word', () => {
+  test('finds every text by itself and by a prefix of its last word', () => {
     fc.assert(
       fc.property(anything, (text) => {
         const query = parseQuery(text.replaceAll(/["/\s“”„‟«»＂]|^-+/g, '').slice(0, 60))
@@ -151,7 +151,7 @@ describe('a rank', () => {
   })
 })
 
-test('a highlight is its text, with marks around what was found, and safe as HTML', () => {
+test('returns a highlight with marks around the matches, escaped as HTML', () => {
   const letters = fc.string({ unit: fc.constantFrom(...'ab<>&" é'), maxLength: 400 })
   fc.assert(
     fc.property(letters, (text) => {

@@ -6,7 +6,7 @@ import { addressLockMs, checkTerms, lockMs } from '../../src/domains/sharing/rul
 import { keysOf } from '../support/signing.ts'
 
 describe('a share’s password', () => {
-  test('fits its own hash alone, however it was typed', async () => {
+  test('matches only its own hash, in any normalization form', async () => {
     const hash = await hashPassword('Grüße')
     expect(await isPassword('Gru\u0308ße', hash)).toBe(true)
     for (const wrong of ['grüße', 'Grüße ', '', 'Grüß'])
@@ -15,7 +15,7 @@ describe('a share’s password', () => {
     expect(hash).not.toContain('Gr')
   })
 
-  test('locks the link longer with each wrong one, up to an hour', () => {
+  test('locks the link longer after each wrong attempt, up to an hour', () => {
     expect([1, 2, 3, 4].map(lockMs)).toEqual([0, 0, 0, 0])
     expect([5, 6, 7].map(lockMs)).toEqual([30_000, 60_000, 120_000])
     fc.assert(
@@ -27,7 +27,7 @@ describe('a share’s password', () => {
   })
 })
 
-test('an address waits as a link does, after twenty', () => {
+test('locks an address after twenty wrong attempts', () => {
   expect([1, 19, 20, 21, 27, 1000].map(addressLockMs)).toEqual([
     ...[0, 0, 30_000, 60_000, 3_600_000, 3_600_000],
   ])
@@ -38,14 +38,14 @@ describe('a share’s token', () => {
   const keys = keysOf('secret')
   const token = shareToken(keys, id)
 
-  test('says its id to the house that made it, and to no other', () => {
+  test('reveals its id only to the installation that issued it', () => {
     expect(shareIdOf(keys, token)).toBe(id)
     expect(shareIdOf(keysOf('another'), token)).toBe(null)
-    // 22 characters of base64url: 132 bits that nobody can guess.
+    // 22 characters of base64url: 132 random bits.
     expect(token).toMatch(/^[0-9a-f]{32}\.k0123abcd\.[\w-]{22}$/)
   })
 
-  test('is nothing with any character of it another, or with more or fewer', () => {
+  test('is rejected if any character is changed, added or removed', () => {
     fc.assert(
       fc.property(fc.nat(token.length - 1), fc.stringMatching(/^[\w.-]$/), (at, other) => {
         const spoiled = token.slice(0, at) + other + token.slice(at + 1)
@@ -57,7 +57,7 @@ describe('a share’s token', () => {
   })
 })
 
-test('terms that make no sense are told all at once', () => {
+test('reports all invalid settings at once', () => {
   expect(() => checkTerms({ password: 'x', expiresAt: 2, maxDownloads: 1 }, 1)).not.toThrow()
   expect(() => checkTerms({}, 1)).not.toThrow()
   expect(() => checkTerms({ password: '', expiresAt: 1, maxDownloads: 0 }, 1)).toThrow(

@@ -16,7 +16,7 @@ const tableOf = (type: ColumnType | null): UserTable => ({
   columns: [{ name: 'c', type, nullable: true }],
 })
 
-test('every right name gives a name that PostgreSQL keeps whole and folds to itself', () => {
+test('maps every valid name to one that PostgreSQL neither truncates nor folds', () => {
   fc.assert(
     fc.property(name, (name) => {
       expect(sqlNameOf(workspace, name)).toMatch(/^ws_[0-9a-f]{12}_[a-z0-9_]{1,47}$/)
@@ -24,7 +24,7 @@ test('every right name gives a name that PostgreSQL keeps whole and folds to its
   )
 })
 
-test('two tables have one name in the database only where their names differ by case alone', () => {
+test('maps two table names to the same name only if they differ by case', () => {
   fc.assert(
     fc.property(name, name, (one, other) => {
       const same = one.toLowerCase() === other.toLowerCase()
@@ -36,7 +36,7 @@ test('two tables have one name in the database only where their names differ by 
   expect(sqlNameOf(workspace, 'a')).not.toBe(sqlNameOf('ws_0199aaaabbbbccccddddeeeeffff0001', 'a'))
 })
 
-test('whatever is not of letters, digits and "_" is no name', () => {
+test('rejects names with other characters than letters, digits and "_"', () => {
   const wrong = fc.string().filter((text) => !/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(text))
   const column = { name: 'image', type: 'FILE_PATH', nullable: true } as const
   fc.assert(
@@ -68,7 +68,7 @@ const values: [ColumnType, fc.Arbitrary<unknown>][] = [
 ]
 
 describe.each(values)('%s', (type, arbitrary) => {
-  test('comes back as it was', () => {
+  test('is returned unchanged', () => {
     const table = tableOf(type)
     fc.assert(
       fc.property(fc.oneof(arbitrary, fc.constant(null)), (value) => {
@@ -100,7 +100,7 @@ test.each([
   expect(() => encodeCells(tableOf('TIMESTAMP'), { c: given })).toThrow(RowRejected)
 })
 
-test('a column is one that the table has, and shows', () => {
+test('accepts only existing, visible columns of the table', () => {
   for (const column of ['nowhere', 'C', '_id', 'toString', '']) {
     expect(() => encodeCells(tableOf('TEXT'), { [column]: 'x' })).toThrow(RowRejected)
   }
@@ -109,7 +109,7 @@ test('a column is one that the table has, and shows', () => {
   expect(requirePathColumn(tableOf('FILE_PATH'), 'c')).toBe('c')
 })
 
-test('what another program left in a cell is given as it is', () => {
+test('returns cells written by other programs unchanged', () => {
   const found = (type: ColumnType, cell: string | number | Buffer) =>
     decodeCells(tableOf(type), { c: cell }).c
   expect(found('JSON', '{broken')).toBe('{broken')

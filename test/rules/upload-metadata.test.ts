@@ -12,7 +12,7 @@ const pairs = fc.uniqueArray(fc.tuple(key, fc.uint8Array({ maxLength: 60 })), {
 const encode = (key: string, value: Uint8Array) =>
   value.length === 0 ? key : `${key} ${Buffer.from(value).toString('base64')}`
 
-test('what a client encodes is what is read, byte for byte', () => {
+test('decodes what a client encodes, byte for byte', () => {
   fc.assert(
     fc.property(pairs, fc.constantFrom(',', ', '), (pairs, comma) => {
       const read = parseMetadata(pairs.map(([key, value]) => encode(key, value)).join(comma))
@@ -23,7 +23,7 @@ test('what a client encodes is what is read, byte for byte', () => {
   )
 })
 
-test('a key that is there twice is refused, wherever it stands', () => {
+test('rejects duplicate keys at any position', () => {
   fc.assert(
     fc.property(pairs, fc.nat(), (pairs, n) => {
       const header = [...pairs, pairs[n % pairs.length] ?? pairs[0]].map((pair) =>
@@ -34,7 +34,7 @@ test('a key that is there twice is refused, wherever it stands', () => {
   )
 })
 
-test('S7: whatever the header is, it is read or refused, and nothing else happens', () => {
+test('S7: parses or rejects any header', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -53,7 +53,7 @@ test('S7: whatever the header is, it is read or refused, and nothing else happen
   )
 })
 
-describe('what means something here', () => {
+describe('known keys', () => {
   const read = (said: Record<string, string | Uint8Array>) =>
     uploadFromMetadata(
       Object.entries(said)
@@ -62,7 +62,7 @@ describe('what means something here', () => {
       null,
     )
 
-  test('name goes before filename, filetype before type', () => {
+  test('prefer name to filename and filetype to type', () => {
     const said = { workspaceId: 'ws', filename: 'f', name: 'n', type: 'a/b', filetype: 'c/d' }
     expect(read(said)).toMatchObject({ name: 'n', mediaType: 'c/d' })
     expect(read({ workspaceId: 'ws', filename: 'f', type: 'a/b' })).toMatchObject({
@@ -71,20 +71,20 @@ describe('what means something here', () => {
     })
   })
 
-  test('an empty value is none', () => {
+  test('treat an empty value as missing', () => {
     expect(read({ workspaceId: 'ws', filename: '', path: '' })).toMatchObject({
       name: null,
       path: null,
     })
   })
 
-  test('values that are not UTF-8 are refused where they are text, and let pass where they mean nothing', () => {
+  test('reject text that is not UTF-8; unknown keys may have any bytes', () => {
     const bytes = Uint8Array.of(0xff, 0xfe)
     expect(() => read({ workspaceId: 'ws', filename: bytes })).toThrow('filename is not UTF-8')
     expect(read({ workspaceId: 'ws', thumbnail: bytes })).toMatchObject({ workspaceId: 'ws' })
   })
 
-  test('without a workspace there must be a token that is bound to one', () => {
+  test('require a workspace unless the token is bound to one', () => {
     const viewer = { userId: 'u', tokenId: 't', scopes: new Set<never>(), workspaceId: 'ws_bound' }
     expect(uploadFromMetadata(undefined, viewer)).toMatchObject({ workspaceId: 'ws_bound' })
     expect(() => uploadFromMetadata(undefined, { ...viewer, workspaceId: null })).toThrow(

@@ -16,14 +16,14 @@ import { startTestServer } from '../support/test-server.ts'
 import { tusOf } from '../support/tus.ts'
 
 describe('the statuses', () => {
-  test('every one but the first follows another, and every way ends', () => {
+  test('all follow from another but the first, and every path ends', () => {
     for (const status of uploadStatuses) {
       expect(statusesBefore(status).length > 0).toBe(status !== 'CREATED')
       expect(reached(status).some(isTerminal)).toBe(true)
     }
   })
 
-  test('a number of bytes has one status', () => {
+  test('are determined by the number of bytes', () => {
     fc.assert(
       fc.property(fc.nat(), fc.option(fc.nat()), (offset, size) => {
         const status = receivedStatus(offset, size)
@@ -33,16 +33,16 @@ describe('the statuses', () => {
     )
   })
 
-  test('time ends what waits, and nothing else', () => {
+  test('expire only while an upload waits', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...uploadStatuses),
         fc.nat(),
         fc.nat(),
         (status, expiresAt, now) => {
-          const told = statusAt({ status, expiresAt } as UploadRow, now)
+          const current = statusAt({ status, expiresAt } as UploadRow, now)
           const ended = statusesBefore('EXPIRED').includes(status) && now >= expiresAt
-          expect(told).toBe(ended ? 'EXPIRED' : status)
+          expect(current).toBe(ended ? 'EXPIRED' : status)
         },
       ),
     )
@@ -70,14 +70,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: simple.map((name) => ({ do: name }) as Step) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const), minutes: fc.nat(70) }) },
 )
-// Steps of one group are taken at the same moment.
+// Steps of one group run concurrently.
 const history = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
   minLength: 2,
   maxLength: 8,
 })
 const sizes = fc.array(fc.option(fc.nat(20)), { minLength: 1, maxLength: 3 })
 
-test('whatever is done in whatever order: statuses go their way, offsets never back, and every byte is accounted for', async () => {
+test('keeps statuses valid, offsets monotonic and bytes accounted for after any sequence of operations', async () => {
   let now = Date.UTC(2030, 0, 1)
   await using holdall = await startTestServer({ now: () => now, env: { UPLOAD_TTL_HOURS: '1' } })
   const tus = tusOf(holdall)
@@ -172,7 +172,7 @@ test('whatever is done in whatever order: statuses go their way, offsets never b
   )
 }, 120_000)
 
-/** Where an upload can come to from a status, itself included. */
+/** The statuses that an upload can reach from a status, including itself. */
 function reached(status: UploadStatus): UploadStatus[] {
   const found = new Set([status])
   for (const from of found) for (const to of nextStatuses[from]) found.add(to)

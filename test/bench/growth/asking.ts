@@ -1,8 +1,8 @@
-import { inTurns } from '../turns.ts'
+import { measureInTurns } from '../turns.ts'
 import { bodyOf, openLine, type Request } from '../wire.ts'
 
-/** What is answered, without errors. */
-export async function answerTo(request: Request): Promise<any> {
+/** Returns the data of a response; throws if it has errors. */
+export async function queryData(request: Request): Promise<any> {
   const { data, errors } = JSON.parse(await bodyOf(request))
   if (errors) throw new Error(JSON.stringify(errors))
   return data
@@ -11,23 +11,23 @@ export async function answerTo(request: Request): Promise<any> {
 type Questions = Record<string, readonly Request[]>
 
 /**
- * The milliseconds in the middle of so many answers to each of the questions, which take turns, one by one; where there are several
- * of a name, also these. Nothing is counted before each was answered: what was just read is still at hand.
+ * Returns the median latency in ms of `times` requests for each of the questions, measured in turns; several
+ * requests of one name rotate. Each request is sent once before, so that caches are warm.
  */
-export async function millisecondsInTurns<const Q extends Questions>(times: number, questions: Q) {
+export async function medianMilliseconds<const Q extends Questions>(times: number, questions: Q) {
   using opened = new DisposableStack()
-  const stories: Record<string, () => Promise<number>> = {}
+  const tasks: Record<string, () => Promise<number>> = {}
   for (const [name, requests] of Object.entries(questions)) {
     const lines = await Promise.all(requests.map(openLine))
-    for (const line of lines) await opened.use(line).ask()
-    let asked = 0
-    stories[name] = () => millisecondsOf(() => lines[asked++ % lines.length]?.ask())
+    for (const line of lines) await opened.use(line).send()
+    let sent = 0
+    tasks[name] = () => millisecondsOf(() => lines[sent++ % lines.length]?.send())
   }
-  return (await inTurns(times, stories)) as { [name in keyof Q]: number }
+  return (await measureInTurns(times, tasks)) as { [name in keyof Q]: number }
 }
 
-async function millisecondsOf(ask: () => unknown) {
+async function millisecondsOf(send: () => unknown) {
   const from = performance.now()
-  await ask()
+  await send()
   return performance.now() - from
 }

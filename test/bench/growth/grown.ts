@@ -5,21 +5,21 @@ import { ADMIN_TOKEN } from '../question.ts'
 import { newFolder } from '../turns.ts'
 import { type Plot, plant } from './planting.ts'
 
-/** Lays out what is to be grown: workspaces and folders by way of the house, the plots for plant(). */
+/** Creates workspaces and folders through the API and returns the plots for plant(). */
 type Layout<T> = (server: Server) => Promise<{ plots: Plot[]; known: T }>
 
-/** A folder on the disk with a house's data in it, grown as laid out; the folder is gone when this is disposed of. */
+/** Creates a data directory filled as laid out; disposing removes it. */
 export async function grow<T>(layout: Layout<T>) {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await newFolder())
   const env = { DATA_DIR: folder.path, ADMIN_TOKEN }
-  const { plots, known } = await during(env, layout)
+  const { plots, known } = await withServer(env, layout)
   plant(join(folder.path, 'holdall.db'), plots)
   const open = stack.move()
   return { env, known, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-async function during<T>(env: { DATA_DIR: string; ADMIN_TOKEN: string }, layout: Layout<T>) {
+async function withServer<T>(env: { DATA_DIR: string; ADMIN_TOKEN: string }, layout: Layout<T>) {
   await using server = await startServer(env)
   return await layout(server)
 }

@@ -2,8 +2,9 @@ import { closeSync, fsyncSync, openSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 
 /**
- * Where entries are planted: so many folders in one folder, and so many files in each of them; without folders, the files in the
- * folder itself. `needles` of the files, at least one, are called so; the others plate, scan, report and sample.
+ * Where entries are inserted: `folders` folders in one folder with `files` files each; without folders, the
+ * files are in the folder itself. `needles` of the files, at least one, are named "needle", the others plate,
+ * scan, report and sample.
  */
 export type Plot = {
   workspaceId: string
@@ -14,17 +15,18 @@ export type Plot = {
 }
 
 /**
- * Plants in a database that nobody else has open: rows with all that the house keeps of them (paths, totals, kinds, search), and
- * no bytes. Some minutes for five million; cut short, the database is of no use.
+ * Inserts rows with everything that the server stores for them (paths, totals, kinds, search), but no bytes,
+ * into a database that no other process has open. Takes some minutes for five million; an interrupted run
+ * leaves the database unusable.
  */
 export function plant(path: string, plots: readonly Plot[]): void {
   const db = new Sqlite(path)
-  for (const pragma of unsafely) db.pragma(pragma)
+  for (const pragma of fastPragmas) db.pragma(pragma)
   const indexes = db
     .prepare(`SELECT "name", "sql" FROM "sqlite_master" WHERE "type" = 'index' AND "tbl_name" = 'entries'
       AND "sql" IS NOT NULL`)
     .all() as { name: string; sql: string }[]
-  // Made of all rows at once they take a third of the time.
+  // Creating the indexes after the rows takes a third of the time.
   for (const { name } of indexes) db.exec(`DROP INDEX "${name}"`)
   for (const [number, plot] of plots.entries()) plantOne(db, { ...plot, number })
   for (const { sql } of indexes) db.exec(sql)
@@ -33,14 +35,14 @@ export function plant(path: string, plots: readonly Plot[]): void {
   sync(path)
 }
 
-/** What is still on its way to the disk would be in the way of the first commit. */
+/** Otherwise the first commit would wait for the remaining writes. */
 function sync(path: string) {
   const file = openSync(path, 'r+')
   fsyncSync(file)
   closeSync(file)
 }
 
-const unsafely = [
+const fastPragmas = [
   'journal_mode = OFF',
   'synchronous = OFF',
   'foreign_keys = OFF',
@@ -59,12 +61,14 @@ function plantOne(db: Sqlite.Database, plot: Plot & { number: number }) {
   for (const sql of [totalsOf, usedOf, documentsOf, wordsOf]) db.prepare(sql).run(values)
 }
 
-/** Ids as the house has them, sixteen digits counting; those of one plot follow each other. */
+/**
+ * Ids like those of the server, with sixteen counting digits, so that the ids of one plot are consecutive.
+ */
 const idOf = (prefix: string, n: string) =>
   `'${prefix}_' || printf('%012x%04x%016x', 1700000000000, :number, ${n})`
 const between = (prefix: string) => `BETWEEN ${idOf(prefix, '0')} AND ${idOf(prefix, '1 << 60')}`
-const upTo = (name: string, most: string) =>
-  `${name}(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ${name} WHERE i + 1 < ${most})`
+const upTo = (name: string, limit: string) =>
+  `${name}(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ${name} WHERE i + 1 < ${limit})`
 
 const foldersOf = `WITH RECURSIVE ${upTo('n', ':folders')}
   INSERT INTO "entries" ("id", "workspaceId", "kind", "parentId", "name", "nameKey", "path", "pathKey", "createdAt", "updatedAt")
@@ -109,7 +113,7 @@ const isPlanted = `(e."id" ${between('fld')} OR e."id" ${between('file')})`
 
 const documentsOf = `INSERT INTO "searchDocuments" ("id") SELECT e."id" FROM "entries" e WHERE ${isPlanted}`
 
-/** As search-document.ts and search-sqlite.ts write them. */
+/** Must match search-document.ts and search-sqlite.ts. */
 const wordsIn = (letter: string) => {
   const mark = `'${letter}' || substr(e."workspaceId", -12) || '_'`
   return `${mark} || replace(replace(e."name", '-', ' ' || ${mark}), '.', ' ' || ${mark}) || ' _ '`

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
-// The least that takes a body in well: node:http, and one fs.writev for each MiB that has come. It knows no tus, hashes nothing and
-// syncs nothing. PATCH /NAME writes a new file of the folder of the first argument.
+// A minimal upload server: node:http and one fs.writev per MiB, without tus, hashing or fsync. PATCH /NAME
+// writes a new file into the directory given as the first argument.
 
 const BATCH_BYTES = 1024 * 1024
 const [directory = ''] = process.argv.slice(2)

@@ -3,8 +3,9 @@ import type { AddressInfo } from 'node:net'
 import SqliteFile from 'better-sqlite3'
 import { Pool, types } from 'pg'
 
-// The least that answers with a folder's page: node:http, a prepared statement, JSON.stringify. It knows no rights, no cursors and no
-// query: GET /FOLDER?KIND&FIRST over the database of the first argument, a path or a postgres:// URL.
+// A minimal server of folder pages: node:http, a prepared statement and JSON.stringify, without permissions,
+// cursors or a query language. GET /FOLDER?KIND&FIRST reads the database given as the first argument, a path
+// or a postgres:// URL.
 
 type Row = { id: string; name: string; size: number; updatedAt: number; tags: string }
 type Read = (folder: string, kind: string, first: number) => Row[] | Promise<Row[]>

@@ -5,8 +5,8 @@ import { openApp } from '../../../src/app.ts'
 import { readConfig } from '../../../src/config.ts'
 import { createHttpServer } from '../../../src/http/server.ts'
 
-// Holdall for GraphQL, and in the same process, for uploads, @tus/server over @tus/file-store as they come: into the folder of the
-// first argument, on the port of the second.
+// Runs Holdall for GraphQL and, in the same process, an unmodified @tus/server with @tus/file-store for
+// uploads: into the directory given as the first argument, on the port given as the second.
 
 const [directory = '', port] = process.argv.slice(2)
 const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { FileStore } from '@tus/file-store'
 import { Server } from '@tus/server'
 
-// @tus/server over @tus/file-store as they come, into the folder of the first argument.
+// An unmodified @tus/server with @tus/file-store, into the directory given as the first argument.
 
 const [directory = ''] = process.argv.slice(2)
 const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })

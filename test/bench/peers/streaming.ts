@@ -2,8 +2,8 @@ import { createReadStream } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-// The least that sends a file: node:http, and createReadStream to the answer. GET / of the file of the first argument, of so many
-// bytes as the second says; Range as bytes=FIRST-LAST.
+// A minimal download server: node:http and createReadStream. GET / sends the file given as the first
+// argument, with the size given as the second; supports Range: bytes=FIRST-LAST.
 
 const [path = '', size] = process.argv.slice(2)
 

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createFolder } from '../../support/client.ts'
 import { startServer } from '../../support/fleet.ts'
 import { grow, workspaces } from '../growth/grown.ts'
-import { question } from '../question.ts'
+import { graphqlRequest } from '../question.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, secondsOf } from '../turns.ts'
+import { measureInTurns, secondsOf } from '../turns.ts'
 import { openLine } from '../wire.ts'
 
 const FOLDERS = Number(process.env.BENCH_FOLDERS ?? 10_000)
@@ -14,7 +14,7 @@ const count = (n: number) => n.toLocaleString('en')
 const shape = (folders: number, files: number) => ({
   folders,
   files,
-  said: `${count(folders * files)} files in ${count(folders)}`,
+  label: `${count(folders * files)} files in ${count(folders)}`,
 })
 const shapes = { large: shape(FOLDERS, 100), sparse: shape(FOLDERS, 1), small: shape(10, 100) }
 type Name = keyof typeof shapes
@@ -25,7 +25,10 @@ type Act = (typeof acts)[number]
 type Took = Record<Act, Record<Name, number>>
 type TestServer = { url: string; ids: Record<Name | 'elsewhere' | 'root', string> }
 
-/** To the trash, back, and elsewhere with a folder of a million files: in a second, beside smaller ones, and others are answered meanwhile. */
+/**
+ * Trashes, restores and moves a folder of a million files: in a second, compared with smaller folders, and
+ * with the latency of other requests meanwhile.
+ */
 export const bigFolders: Row = {
   name: 'P10',
   async measure(rounds) {
@@ -35,8 +38,8 @@ export const bigFolders: Row = {
     const held = { trash: 0, restore: 0, move: 0 }
     const took = {} as Took
     for (const act of acts) {
-      await inTurns(1, storiesOf(holdall, act, { ...held }))
-      took[act] = await inTurns(rounds, storiesOf(holdall, act, held))
+      await measureInTurns(1, tasksOf(holdall, act, { ...held }))
+      took[act] = await measureInTurns(rounds, tasksOf(holdall, act, held))
     }
     return acts.flatMap((act) => linesOf(act, took[act], held[act]))
   },
@@ -59,9 +62,12 @@ const threeFolders = () =>
     return { plots, known: ids }
   })
 
-/** Seconds that an act takes, with each of the folders; afterwards all is where it was. The longest wait of others is noted in `held`. */
-function storiesOf(holdall: TestServer, act: Act, held: Record<Act, number>) {
-  const story = (name: Name) => async () => {
+/**
+ * Returns functions that measure an act in seconds with each folder and undo it afterwards. The longest
+ * latency of other requests is recorded in `held`.
+ */
+function tasksOf(holdall: TestServer, act: Act, held: Record<Act, number>) {
+  const measureAct = (name: Name) => async () => {
     const id = holdall.ids[name]
     if (act === 'restore') await mutate(holdall, mutations.trash(id))
     const wait = longestWait(holdall)
@@ -71,7 +77,7 @@ function storiesOf(holdall: TestServer, act: Act, held: Record<Act, number>) {
     if (act === 'move') await mutate(holdall, mutations.move(id, holdall.ids.root))
     return seconds
   }
-  return { large: story('large'), sparse: story('sparse'), small: story('small') }
+  return { large: measureAct('large'), sparse: measureAct('sparse'), small: measureAct('small') }
 }
 
 const entries = (id: string) => `entries: [{ entry: { id: "${id}" } }]`
@@ -85,20 +91,20 @@ const mutations = {
 }
 
 async function mutate({ url }: TestServer, mutation: string): Promise<number> {
-  using line = await openLine(question(url, mutation))
+  using line = await openLine(graphqlRequest(url, mutation))
   let answer = ''
   const seconds = await secondsOf(async () => {
-    answer = await line.ask()
+    answer = await line.send()
   })
   if (!answer.includes('"succeeded":1')) throw new Error(answer)
   return seconds
 }
 
-/** Asks every other millisecond whether the process is there; the milliseconds of the slowest answer. */
+/** Sends a liveness request every two milliseconds and returns the longest latency in ms. */
 function longestWait({ url }: TestServer) {
   const { hostname, port, host } = new URL(url)
   let isOver = false
-  const asking = async () => {
+  const probing = async () => {
     const socket = connect({ host: hostname, port: Number(port), noDelay: true })
     await once(socket, 'connect')
     let longest = 0
@@ -110,35 +116,35 @@ function longestWait({ url }: TestServer) {
     socket.destroy()
     return longest
   }
-  const asked = asking()
+  const probe = probing()
   return {
     end() {
       isOver = true
-      return asked
+      return probe
     },
   }
 }
 
 function linesOf(act: Act, { large, sparse, small }: Record<Name, number>, held: number): Line[] {
-  const work = `${act} a folder of ${shapes.large.said} folders`
+  const work = `${act} a folder of ${shapes.large.label} folders`
   const ours = `${large.toFixed(2)} s`
   return [
     {
       work,
       ours,
-      theirs: `1 s; ${small.toFixed(3)} s for ${shapes.small.said}`,
+      theirs: `1 s; ${small.toFixed(3)} s for ${shapes.small.label}`,
       ratio: large,
       target: { atMost: 1 },
     },
     {
       work: `${act}: the files in the folders`,
       ours,
-      theirs: `${sparse.toFixed(2)} s for ${shapes.sparse.said}`,
+      theirs: `${sparse.toFixed(2)} s for ${shapes.sparse.label}`,
       ratio: large / sparse,
       target: { atMost: 1.3 },
     },
     {
-      work: `${act}: the longest that others waited`,
+      work: `${act}: longest wait of other requests`,
       ours: `${held.toFixed(0)} ms`,
       theirs: '50 ms',
       ratio: held / 50,

@@ -7,7 +7,7 @@ import { fetchAll, fetchRanges, fill, MIB, sendAll } from '../curl.ts'
 import { ADMIN_TOKEN } from '../question.ts'
 import { holdallSink, peer, type Sink } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, memoryBacked, newFolder, secondsOf } from '../turns.ts'
+import { measureInTurns, memoryBacked, newFolder, secondsOf } from '../turns.ts'
 import { speed } from './one-upload.ts'
 
 const SIZE = 1024 * MIB
@@ -23,8 +23,8 @@ export const downloads: Row = {
     await using bare = await startProgram([peer('streaming'), file, `${SIZE}`], {})
     const urls = { ours: await linkTo(holdall, file, SIZE), theirs: bare.url }
     return [
-      await wholly(urls, rounds),
-      await inPieces(urls, rounds),
+      await wholeFile(urls, rounds),
+      await rangesOf(urls, rounds),
       await verified(folder.path, rounds),
     ]
   },
@@ -32,7 +32,7 @@ export const downloads: Row = {
 
 const SMALL_SIZE = 64 * MIB
 
-/** What it costs that the bytes of a small file are those that were hashed: the same server with VERIFY_READS=off beside. */
+/** Measures the cost of verified reads of a small file: the same server with and without VERIFY_READS. */
 async function verified(folder: string, rounds: number): Promise<Line> {
   const file = await fill(join(folder, 'small'), SMALL_SIZE)
   await using small = await holdallSink(memoryBacked, { VERIFY_READS: 'small' })
@@ -40,7 +40,7 @@ async function verified(folder: string, rounds: number): Promise<Line> {
   const ours = await linkTo(small, file, SMALL_SIZE)
   const theirs = await linkTo(off, file, SMALL_SIZE)
   const ranges = randomRanges(SMALL_SIZE)
-  const seconds = await inTurns(rounds, {
+  const seconds = await measureInTurns(rounds, {
     ours: () => secondsOf(() => fetchRanges(ours, ranges)),
     theirs: () => secondsOf(() => fetchRanges(theirs, ranges)),
   })
@@ -61,17 +61,17 @@ const randomRanges = (size: number) =>
 
 type Urls = { ours: string; theirs: string }
 
-async function wholly({ ours, theirs }: Urls, rounds: number): Promise<Line> {
-  const seconds = await inTurns(rounds, {
+async function wholeFile({ ours, theirs }: Urls, rounds: number): Promise<Line> {
+  const seconds = await measureInTurns(rounds, {
     ours: () => secondsOf(() => fetchAll([ours])),
     theirs: () => secondsOf(() => fetchAll([theirs])),
   })
   return speed('download of 1 GiB', seconds, 'createReadStream', 0.95)
 }
 
-async function inPieces({ ours, theirs }: Urls, rounds: number): Promise<Line> {
+async function rangesOf({ ours, theirs }: Urls, rounds: number): Promise<Line> {
   const ranges = randomRanges(SIZE)
-  const seconds = await inTurns(rounds, {
+  const seconds = await measureInTurns(rounds, {
     ours: () => secondsOf(() => fetchRanges(ours, ranges)),
     theirs: () => secondsOf(() => fetchRanges(theirs, ranges)),
   })
@@ -84,7 +84,7 @@ async function inPieces({ ours, theirs }: Urls, rounds: number): Promise<Line> {
   }
 }
 
-/** Uploads the file; a signed link to it. */
+/** Uploads the file and returns a signed link to it. */
 export async function linkTo(sink: Sink, file: string, size: number): Promise<string> {
   const { url, finish } = await sink.newUpload(size)
   await sendAll([{ file, url }])

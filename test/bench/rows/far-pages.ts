@@ -1,16 +1,16 @@
 import { createFolder } from '../../support/client.ts'
 import { startServer } from '../../support/fleet.ts'
-import { answerTo, millisecondsInTurns } from '../growth/asking.ts'
+import { medianMilliseconds, queryData } from '../growth/asking.ts'
 import { grow, workspaces } from '../growth/grown.ts'
-import { question } from '../question.ts'
+import { graphqlRequest } from '../question.ts'
 import type { Line, Row } from '../table.ts'
 
 const ENTRIES = Number(process.env.BENCH_FAR_PAGES ?? 1_000_000)
 const FEW = 1000
 const PAGE = 20
 const FAR = 4000
-/** So often is each page asked for in a round. */
-const ASKS = 40
+/** How often each page is requested per round. */
+const REQUESTS = 40
 const target = { atMost: 1.3 }
 
 type TestServer = { url: string; folderId: string }
@@ -19,7 +19,10 @@ const orders = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'].flatMap((field) =>
   ['ASC', 'DESC'].map((direction) => ({ field, direction })),
 )
 
-/** The first page, page 4,000 and the last one of a folder of a million, against the first one of a folder of a thousand, in each order. */
+/**
+ * Compares the first page, page 4,000 and the last page of a folder of a million with the first page of a
+ * folder of a thousand, in each order.
+ */
 export const farPages: Row = {
   name: 'P8',
   async measure(rounds) {
@@ -56,7 +59,7 @@ async function compare(
   const ours: number[] = []
   const theirs: number[] = []
   for (const span of pages) {
-    const took = await millisecondsInTurns(rounds * ASKS, {
+    const took = await medianMilliseconds(rounds * REQUESTS, {
       near: [pageOf(near, order, pages[0])],
       far: [pageOf(far, order, span)],
     })
@@ -72,9 +75,9 @@ async function compare(
   }
 }
 
-/** Code that ran a thousand times is faster than code that ran once. */
+/** Runs the code often enough for the JIT compiler. */
 const warmUp = (holdall: TestServer) =>
-  millisecondsInTurns(1500, {
+  medianMilliseconds(1500, {
     all: orders.map((order) => pageOf(holdall, order, `first: ${PAGE}`)),
   })
 
@@ -82,20 +85,20 @@ const count = (n: number) => n.toLocaleString('en')
 
 const fields = 'nodes { id name updatedAt tags { name } ... on File { size } }'
 const pageOf = ({ url, folderId }: TestServer, order: Order, span = '', selection = fields) =>
-  question(
+  graphqlRequest(
     url,
     `{ node(id: "${folderId}") { ... on Folder { children(
       orderBy: { field: ${order.field}, direction: ${order.direction} }, ${span}
     ) { ${selection} } } } }`,
   )
 
-/** The cursor at the end of a page, as a client comes by it: page by page, in larger ones. */
+/** Returns the cursor at the end of a page, reached page by page in larger steps. */
 async function endOfPage(holdall: TestServer, order: Order, page: number): Promise<string> {
   let cursor = ''
   for (let left = page * PAGE; left > 0; left -= 100) {
     const span = `first: ${Math.min(100, left)}${cursor && `, after: "${cursor}"`}`
     const request = pageOf(holdall, order, span, 'pageInfo { endCursor }')
-    cursor = (await answerTo(request)).node.children.pageInfo.endCursor
+    cursor = (await queryData(request)).node.children.pageInfo.endCursor
   }
   return cursor
 }

@@ -1,36 +1,49 @@
 import type { WorkspaceHandle } from '../../support/client.ts'
 import { startServer } from '../../support/fleet.ts'
-import { answerTo, millisecondsInTurns } from '../growth/asking.ts'
+import { medianMilliseconds, queryData } from '../growth/asking.ts'
 import { grow, workspaces } from '../growth/grown.ts'
-import { question } from '../question.ts'
+import { graphqlRequest } from '../question.ts'
 import type { Line, Row } from '../table.ts'
 import type { Request } from '../wire.ts'
 
 const WORKSPACES = Number(process.env.BENCH_WORKSPACES ?? 100)
 const EACH = 50_000
 const FEW = 500
-/** With the folder itself. */
+/** Including the folder itself. */
 const PER_FOLDER = 100
-const ASKS = 40
+const REQUESTS = 40
 const target = { atMost: 2 }
 
 const found = 'nodes { id name path ... on File { size } }'
 const entries = (filter: string) => `entries(first: 20, filter: { ${filter} }) { ${found} }`
 
-/** What is asked for, with names that planting.ts gives. `walks`: looks at all of a workspace, so that its size counts. */
-const stories: { work: string; asks: string; walks?: true }[] = [
-  { work: 'search for a rare word', asks: `search(query: "needle") { ${found} }` },
-  { work: 'search for the beginning of a common word', asks: `search(query: "rep") { ${found} }` },
-  { work: 'search for two words', asks: `search(query: "needle csv") { ${found} }` },
-  { work: 'pathPrefix, a folder', asks: entries('pathPrefix: "series-0000000/"') },
-  { work: 'pathPrefix, half a name', asks: entries('pathPrefix: "series-0000000/needle"') },
-  { work: 'pathGlob in a folder', asks: entries('pathGlob: "series-0000000/**/*-*.csv"') },
-  { work: 'pathGlob anywhere', asks: entries('pathGlob: "**/needle-*.csv"'), walks: true },
+/**
+ * The queries, with the names that planting.ts uses. `scansWorkspace`: reads all rows of a workspace, so that
+ * its size matters.
+ */
+const cases: { work: string; selection: string; scansWorkspace?: true }[] = [
+  { work: 'search for a rare word', selection: `search(query: "needle") { ${found} }` },
+  {
+    work: 'search for the beginning of a common word',
+    selection: `search(query: "rep") { ${found} }`,
+  },
+  { work: 'search for two words', selection: `search(query: "needle csv") { ${found} }` },
+  { work: 'pathPrefix, a folder', selection: entries('pathPrefix: "series-0000000/"') },
+  { work: 'pathPrefix, half a name', selection: entries('pathPrefix: "series-0000000/needle"') },
+  { work: 'pathGlob in a folder', selection: entries('pathGlob: "series-0000000/**/*-*.csv"') },
+  {
+    work: 'pathGlob anywhere',
+    selection: entries('pathGlob: "**/needle-*.csv"'),
+    scansWorkspace: true,
+  },
 ]
 
 type Library = { url: string; all: readonly WorkspaceHandle[] }
 
-/** Search, prefix and glob in a hundred workspaces of 50,000, against one that is alone, and against a hundred of 500. */
+/**
+ * Compares search, prefix and glob in a hundred workspaces of 50,000 entries with one such workspace alone,
+ * and with a hundred of 500.
+ */
 export const finding: Row = {
   name: 'P9',
   async measure(rounds) {
@@ -38,9 +51,9 @@ export const finding: Row = {
     await using one = await library(1, EACH)
     await using small = await library(WORKSPACES, FEW)
     const lines: Line[] = []
-    for (const story of stories) {
-      const others = story.walks ? [one] : [one, small]
-      for (const other of others) lines.push(await compare(story, { many, other, rounds }))
+    for (const testCase of cases) {
+      const others = testCase.scansWorkspace ? [one] : [one, small]
+      for (const other of others) lines.push(await compare(testCase, { many, other, rounds }))
     }
     return lines
   },
@@ -67,13 +80,13 @@ async function library(count: number, each: number) {
 type Named = Library & { name: string }
 
 async function compare(
-  { work, asks }: (typeof stories)[number],
+  { work, selection }: (typeof cases)[number],
   { many, other, rounds }: { many: Named; other: Named; rounds: number },
 ): Promise<Line> {
-  const questions = { many: questionsTo(many, asks), other: questionsTo(other, asks) }
+  const questions = { many: questionsTo(many, selection), other: questionsTo(other, selection) }
   const [first, second] = [await sizeOf(questions.many), await sizeOf(questions.other)]
   if (first !== second || first === 0) throw new Error(`${work}: ${first} and ${second} found`)
-  const took = await millisecondsInTurns(rounds * ASKS, questions)
+  const took = await medianMilliseconds(rounds * REQUESTS, questions)
   return {
     work: `${work}, ${first} found`,
     ours: `${took.many.toFixed(2)} ms, ${many.name} workspaces`,
@@ -83,12 +96,12 @@ async function compare(
   }
 }
 
-/** In ten of the workspaces: none of them is the one that everybody asks for. */
-const questionsTo = ({ url, all }: Library, asks: string): Request[] =>
+/** Rotates over ten workspaces, so that no single one is cached. */
+const questionsTo = ({ url, all }: Library, selection: string): Request[] =>
   Array.from({ length: 10 }, (_, n) => {
     const { id } = all[Math.floor((n * all.length) / 10)] as WorkspaceHandle
-    return question(url, `{ workspace(by: { id: "${id}" }) { found: ${asks} } }`)
+    return graphqlRequest(url, `{ workspace(by: { id: "${id}" }) { found: ${selection} } }`)
   })
 
 const sizeOf = async ([request]: Request[]): Promise<number> =>
-  (await answerTo(request as Request)).workspace.found.nodes.length
+  (await queryData(request as Request)).workspace.found.nodes.length

@@ -1,19 +1,19 @@
 import { serverAt } from '../../support/server-at.ts'
 import { fillMany, MIB } from '../curl.ts'
 import { layOut } from '../library.ts'
-import { ADMIN_TOKEN, question } from '../question.ts'
+import { ADMIN_TOKEN, graphqlRequest } from '../question.ts'
 import { gathering, holdallSink, type Sink, stockBeside, timeOf } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, memoryBacked, newFolder } from '../turns.ts'
+import { measureInTurns, memoryBacked, newFolder } from '../turns.ts'
 import { openLine, type Request } from '../wire.ts'
 import { speed } from './one-upload.ts'
 
 const [COUNT, SIZE] = [16, 64 * MIB]
 const CONNECTIONS = 4
-/** So often it is done at a stretch: of the pages that are asked meanwhile, the slowest of a hundred must be some. */
+/** How often the uploads are repeated per round, so that there are enough pages for a p99. */
 const WAVES = 3
 
-/** 16 uploads of 64 MiB at once; and what becomes of GraphQL meanwhile. */
+/** Measures 16 concurrent uploads of 64 MiB, and the latency of GraphQL meanwhile. */
 export const manyUploads: Row = {
   name: 'P3',
   async measure(rounds) {
@@ -26,7 +26,7 @@ export const manyUploads: Row = {
 async function besideBare(files: string[], rounds: number): Promise<Line> {
   await using holdall = await holdallSink(memoryBacked)
   await using bare = await gathering(memoryBacked)
-  const seconds = await inTurns(rounds, {
+  const seconds = await measureInTurns(rounds, {
     ours: async () => (await timeOf(holdall, files)).seconds,
     theirs: async () => (await timeOf(bare, files)).seconds,
   })
@@ -38,7 +38,7 @@ async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
   await using holdall = await holdallSink(memoryBacked)
   await using stock = await stockBeside(memoryBacked)
   const [ours, theirs] = [await beginPages(holdall, files), await beginPages(stock, files)]
-  await inTurns(rounds, { ours: ours.round, theirs: theirs.round })
+  await measureInTurns(rounds, { ours: ours.round, theirs: theirs.round })
   const [slow, slowBesideStock] = [ours.p99(), theirs.p99()]
   return {
     work: 'p99 of a page of 20 of 100,000 meanwhile, 4 connections',
@@ -49,20 +49,20 @@ async function pagesMeanwhile(files: string[], rounds: number): Promise<Line> {
   }
 }
 
-/** Pages that are asked of `sink`, while so many uploads come; what was seen in all rounds. */
+/** Requests pages from `sink` during the uploads; returns the figures of all rounds. */
 async function beginPages(sink: Sink, files: string[]) {
   const holdall = serverAt(sink.program.url, ADMIN_TOKEN)
   const { large } = await layOut({ ...sink.program, holdall }, { DATA_DIR: sink.dir })
-  const asked = question(sink.program.url, page, { id: large })
+  const request = graphqlRequest(sink.program.url, page, { id: large })
   const took: number[] = []
   let seconds = 0
   return {
     async round() {
       let over = false
-      const asking = askUntil(asked, took, () => over)
+      const requesting = requestUntil(request, took, () => over)
       for (let wave = 0; wave < WAVES; wave++) seconds += (await timeOf(sink, files)).seconds
       over = true
-      await asking
+      await requesting
       return seconds
     },
     p99: () => took.toSorted((a, b) => a - b)[Math.floor(took.length * 0.99)] ?? Number.NaN,
@@ -73,12 +73,12 @@ async function beginPages(sink: Sink, files: string[]) {
 const page = `query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) {
   nodes { id name updatedAt tags { name } ... on File { size } } } } } }`
 
-async function askUntil(request: Request, took: number[], over: () => boolean) {
+async function requestUntil(request: Request, took: number[], over: () => boolean) {
   const connection = async () => {
     using line = await openLine(request)
     while (!over()) {
       const from = performance.now()
-      await line.ask()
+      await line.send()
       took.push(performance.now() - from)
     }
   }

@@ -7,9 +7,9 @@ import { linkTo } from './downloads.ts'
 
 const SIZE = 1024 * MIB
 const COUNT = 50
-/** Not to their ends, which would fill the disk: all of them are under way at once, and so they stay for so long. */
+/** The transfers are cut off after this time, since complete ones would fill the disk. */
 const SECONDS = 20
-/** Of each upload, for the same reason; downloads go as fast as they can. */
+/** Limit per upload, for the same reason; downloads are not limited. */
 const UPLOAD_BYTES_PER_SECOND = 8 * MIB
 
 export const memory: Row = {
@@ -20,22 +20,22 @@ export const memory: Row = {
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     const idle = await holdall.program.megabytes()
     const link = await linkTo(holdall, file, SIZE)
-    await busily(holdall, file, link)
-    const most = await holdall.program.peakMegabytes()
+    await transferAll(holdall, file, link)
+    const peak = await holdall.program.peakMegabytes()
     return [
       {
         work: 'memory at 50 uploads and 50 downloads of 1 GiB',
-        ours: `${most.toFixed(0)} MB`,
+        ours: `${peak.toFixed(0)} MB`,
         theirs: `${idle.toFixed(0)} MB idle`,
-        ratio: (most - idle) / 150,
+        ratio: (peak - idle) / 150,
         target: { atMost: 1 },
-        megabytes: most,
+        megabytes: peak,
       },
     ]
   },
 }
 
-async function busily(holdall: Sink, file: string, link: string) {
+async function transferAll(holdall: Sink, file: string, link: string) {
   const uploads = await Promise.all(Array.from({ length: COUNT }, () => holdall.newUpload(SIZE)))
   const sent = uploads.map(({ url }) => ({ file, url }))
   const bounded = ['-m', `${SECONDS}`]

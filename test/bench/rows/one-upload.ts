@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { fill, MIB } from '../curl.ts'
 import { gathering, holdallSink, type Sink, stockTus, timeOf } from '../sinks.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, memoryBacked, middle, newFolder, secondsOf } from '../turns.ts'
+import { measureInTurns, median, memoryBacked, newFolder, secondsOf } from '../turns.ts'
 
 const SIZE = 1024 * MIB
 const run = promisify(execFile)
@@ -26,7 +26,7 @@ export const oneUploadBesideBare: Row = {
     await using holdall = await holdallSink(memoryBacked)
     await using bare = await gathering(memoryBacked)
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
-    const seconds = await inTurns(rounds, {
+    const seconds = await measureInTurns(rounds, {
       ours: async () => (await timeOf(holdall, [file])).seconds,
       theirs: async () => (await timeOf(bare, [file])).seconds,
     })
@@ -46,11 +46,11 @@ async function besideStock(file: string, rounds: number): Promise<Line[]> {
     cpu.push(cpuSeconds)
     return seconds
   }
-  const seconds = await inTurns(rounds, {
+  const seconds = await measureInTurns(rounds, {
     ours: () => timed(holdall, worked.ours),
     theirs: () => timed(stock, worked.theirs),
   })
-  const [ours, theirs] = [middle(worked.ours), middle(worked.theirs)]
+  const [ours, theirs] = [median(worked.ours), median(worked.theirs)]
   const megabytes = await holdall.program.peakMegabytes()
   return [
     speed('1 GiB by one PATCH, in memory', seconds, 'stock tus', 1.6, megabytes),
@@ -68,7 +68,7 @@ async function besideDd(file: string, rounds: number): Promise<Line> {
   await using holdall = await holdallSink()
   await using folder = await newFolder()
   const copy = join(folder.path, 'copy')
-  const seconds = await inTurns(rounds, {
+  const seconds = await measureInTurns(rounds, {
     ours: async () => (await timeOf(holdall, [file])).seconds,
     theirs: () =>
       secondsOf(() => run('dd', [`if=${file}`, `of=${copy}`, 'bs=1M', 'conv=fdatasync'])).finally(
@@ -80,7 +80,7 @@ async function besideDd(file: string, rounds: number): Promise<Line> {
 
 type Seconds = { ours: number; theirs: number }
 
-/** A GiB in so many seconds. */
+/** Converts the seconds for 1 GiB into a line of the table. */
 export function speed(
   work: string,
   { ours, theirs }: Seconds,

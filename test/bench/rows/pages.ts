@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { startServer } from '../../support/fleet.ts'
 import { startProgram } from '../../support/program.ts'
 import { EACH, FOLDERS, layOut } from '../library.ts'
-import { ADMIN_TOKEN, question } from '../question.ts'
+import { ADMIN_TOKEN, graphqlRequest } from '../question.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, newFolder } from '../turns.ts'
+import { measureInTurns, newFolder } from '../turns.ts'
 import { bodyOf, type Request, requestsPerSecond } from '../wire.ts'
 
 const target = { atLeast: 0.5 }
@@ -33,11 +33,14 @@ export const nestedPages: Row = {
 
 type Pair = { ours: Request; theirs: Request; rounds: number; requests?: number }
 
-/** Requests a second; where the other one needs several to say the same, so many of them count as one. */
+/**
+ * Compares requests per second. If the other side needs several requests for the same data, they count as
+ * one.
+ */
 export async function compare(work: string, pair: Pair): Promise<Line> {
   const { ours, theirs, rounds, requests = 1 } = pair
   await checkSame(pair)
-  const rates = await inTurns(rounds, {
+  const rates = await measureInTurns(rounds, {
     ours: () => requestsPerSecond(ours),
     theirs: async () => (await requestsPerSecond(theirs)) / requests,
   })
@@ -58,10 +61,13 @@ async function checkSame({ ours, theirs, requests }: Pair) {
 
 type Library = { one: Request; bareOne: Request; nested: Request; bareNested: Request }
 
-/** A server with a library, and beside it a bare one over the same rows; on SQLite unless `env` names another database. */
+/**
+ * Starts a server with a library, and a bare server over the same rows; on SQLite unless `env` names another
+ * database.
+ */
 export async function withLibrary<T>(
   env: { DATABASE_URL?: string },
-  story: (library: Library) => Promise<T>,
+  work: (library: Library) => Promise<T>,
 ): Promise<T> {
   await using folder = await newFolder()
   const all = { DATA_DIR: folder.path, ...env }
@@ -71,8 +77,8 @@ export async function withLibrary<T>(
     [peer, env.DATABASE_URL ?? join(folder.path, 'holdall.db')],
     {},
   )
-  const ask = (query: string) => question(server.url, query)
-  return await story({
+  const ask = (query: string) => graphqlRequest(server.url, query)
+  return await work({
     one: ask(pageOf(large, 20, fields)),
     bareOne: { url: `${bare.url}/${large}?file&20` },
     nested: ask(pageOf(nested, FOLDERS, `id name ... on Folder { ${children(EACH, fields)} }`)),

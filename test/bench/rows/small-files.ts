@@ -6,15 +6,15 @@ import { mapConcurrently } from '../../support/pooled.ts'
 import { startProgram } from '../../support/program.ts'
 import { ADMIN_TOKEN } from '../question.ts'
 import type { Row, Target } from '../table.ts'
-import { inTurns, newFolder, secondsOf } from '../turns.ts'
+import { measureInTurns, newFolder, secondsOf } from '../turns.ts'
 
 const FILES = 2_000
-const AT_ONCE = 16
-const BATCH = 100
+const CONCURRENCY = 16
+const BATCH_SIZE = 100
 const SIZE = 4_096
 const peer = join(import.meta.dirname, '../peers/stock-tus.ts')
 
-/** On the disk, which Holdall waits for three times a file, and stock tus never. */
+/** On disk, which Holdall waits for three times per file and stock tus never. */
 export const smallFiles: Row = {
   name: 'P4',
   async measure(rounds) {
@@ -23,10 +23,10 @@ export const smallFiles: Row = {
     await using files = await newFolder()
     await using stock = await startProgram([peer, files.path], {})
     const { id } = await createWorkspace(server.holdall)
-    const rate = (story: () => Promise<unknown>) => async () => FILES / (await secondsOf(story))
-    const rates = await inTurns(rounds, {
-      stock: rate(() => mapConcurrently(FILES, AT_ONCE, () => toStock(stock.url))),
-      each: rate(() => mapConcurrently(FILES, AT_ONCE, () => toHoldall(server, id))),
+    const rate = (work: () => Promise<unknown>) => async () => FILES / (await secondsOf(work))
+    const rates = await measureInTurns(rounds, {
+      stock: rate(() => mapConcurrently(FILES, CONCURRENCY, () => toStock(stock.url))),
+      each: rate(() => mapConcurrently(FILES, CONCURRENCY, () => toHoldall(server, id))),
       batched: rate(() => batched(server, id)),
     })
     const line = (work: string, ours: number, target: Target) => ({
@@ -43,9 +43,9 @@ export const smallFiles: Row = {
   },
 }
 
-let [made, named] = [0, 0]
-/** Other bytes each time: those that are known already would not be kept twice. */
-const newBytes = () => Buffer.from(`${made++}`.padEnd(SIZE))
+let [bodyCount, fileCount] = [0, 0]
+/** Returns different bytes each time, so that deduplication does not apply. */
+const newBytes = () => Buffer.from(`${bodyCount++}`.padEnd(SIZE))
 
 async function toStock(url: string) {
   const headers = { 'Tus-Resumable': '1.0.0', 'Upload-Length': `${SIZE}` }
@@ -54,16 +54,16 @@ async function toStock(url: string) {
 }
 
 async function toHoldall(server: Server, workspaceId: string) {
-  const input = { workspaceId, name: `file ${named++}`, size: SIZE }
+  const input = { workspaceId, name: `file ${fileCount++}`, size: SIZE }
   const { upload } = await mutate(server, 'createUpload', input, 'upload { id url }')
   await patch(upload.url, newBytes())
   await mutate(server, 'confirmUpload', { uploadId: upload.id }, 'file { id }')
 }
 
 async function batched(server: Server, workspaceId: string) {
-  for (let at = 0; at < FILES; at += BATCH) {
-    const wanted = Array.from({ length: BATCH }, () => ({
-      ...{ workspaceId, name: `file ${named++}`, size: SIZE },
+  for (let at = 0; at < FILES; at += BATCH_SIZE) {
+    const wanted = Array.from({ length: BATCH_SIZE }, () => ({
+      ...{ workspaceId, name: `file ${fileCount++}`, size: SIZE },
     }))
     const all = await mutate(
       server,
@@ -72,7 +72,7 @@ async function batched(server: Server, workspaceId: string) {
       'results { upload { id url } }',
     )
     const uploads = all.results.map(({ upload }: any) => upload)
-    await mapConcurrently(BATCH, AT_ONCE, (n) => patch(uploads[n].url, newBytes()))
+    await mapConcurrently(BATCH_SIZE, CONCURRENCY, (n) => patch(uploads[n].url, newBytes()))
     const confirmed = { uploads: uploads.map(({ id }: any) => ({ uploadId: id })) }
     await mutate(server, 'confirmUploads', confirmed, 'succeeded failed')
   }
@@ -104,15 +104,15 @@ const patch = (url: string, body: Buffer, more: Record<string, string> = authori
     body,
   })
 
-const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
+const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY })
 
 type Sent = { headers: Record<string, string>; body?: Buffer }
 
-/** Throws where the answer is no success. */
+/** Sends a request; throws unless it succeeds. */
 function send(method: string, url: string, { headers, body }: Sent) {
   const length = { 'Content-Length': body?.length ?? 0 }
   return new Promise<{ headers: NodeJS.Dict<string>; text: string }>((resolve, reject) => {
-    const sent = request(url, { method, agent, headers: { ...headers, ...length } }, (res) => {
+    const req = request(url, { method, agent, headers: { ...headers, ...length } }, (res) => {
       let text = ''
       res.setEncoding('utf8').on('data', (more) => {
         text += more
@@ -123,6 +123,6 @@ function send(method: string, url: string, { headers, body }: Sent) {
         resolve({ headers: res.headers as NodeJS.Dict<string>, text })
       })
     })
-    sent.on('error', reject).end(body)
+    req.on('error', reject).end(body)
   })
 }

@@ -3,20 +3,23 @@ import { get } from 'node:http'
 import { startServer } from '../../support/fleet.ts'
 import { grow, workspaces } from '../growth/grown.ts'
 import type { Line, Row } from '../table.ts'
-import { inTurns, secondsOf } from '../turns.ts'
+import { measureInTurns, secondsOf } from '../turns.ts'
 
 const ENTRIES = Number(process.env.BENCH_STARTING ?? 1_000_000)
 const PER_FOLDER = 100
-/** In a round; a start takes less than a second. */
+/** Starts per round; each takes less than a second. */
 const STARTS = 3
 
-/** From nothing to the first answer of /readyz: on a database of a million entries, against an empty one. */
+/**
+ * Measures the time from process start to the first response of /readyz, on a database of a million entries
+ * and on an empty one.
+ */
 export const starting: Row = {
   name: 'P12',
   async measure(rounds) {
     await using large = await library(ENTRIES)
     await using empty = await library(0)
-    const took = await inTurns(rounds * STARTS, {
+    const took = await measureInTurns(rounds * STARTS, {
       large: () => secondsToReady(large.env),
       empty: () => secondsToReady(empty.env),
     })
@@ -38,7 +41,7 @@ const secondsToReady = async (env: { DATA_DIR: string; ADMIN_TOKEN: string }) =>
   return await secondsOf(async () => {
     const { url } = started.use(await startServer(env))
     const [answer] = await once(get(`${url}/readyz`, { agent: false }), 'response')
-    if (answer.resume().statusCode !== 200) throw new Error('it is not ready')
+    if (answer.resume().statusCode !== 200) throw new Error('the server is not ready')
   })
 }
 

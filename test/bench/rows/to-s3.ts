@@ -5,17 +5,17 @@ import { Upload } from '@aws-sdk/lib-storage'
 import { fill, MIB } from '../curl.ts'
 import { holdallSink, timeOf } from '../sinks.ts'
 import type { Row } from '../table.ts'
-import { inTurns, newFolder, secondsOf } from '../turns.ts'
+import { measureInTurns, newFolder, secondsOf } from '../turns.ts'
 import { speed } from './one-upload.ts'
 
 const SIZE = 1024 * MIB
 
-/** To the S3 of S3_ENDPOINT and S3_BUCKET, whose credentials are where the SDK looks for them. */
+/** Uploads to the S3 of S3_ENDPOINT and S3_BUCKET; the SDK finds the credentials. */
 export const toS3: Row = {
   name: 'P14',
   async measure(rounds) {
     if (!process.env.S3_ENDPOINT) {
-      console.error('P14 is left out: S3_ENDPOINT and S3_BUCKET say where to')
+      console.error('P14 is skipped: S3_ENDPOINT and S3_BUCKET are not set')
       return []
     }
     const prefix = `bench-${process.pid}/`
@@ -23,7 +23,7 @@ export const toS3: Row = {
     await using holdall = await holdallSink(undefined, { ...process.env, S3_PREFIX: prefix })
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     let sent = 0
-    const seconds = await inTurns(rounds, {
+    const seconds = await measureInTurns(rounds, {
       theirs: () => secondsOf(() => bySdk(file, `${prefix}sdk/${sent++}`)),
       ours: async () => (await timeOf(holdall, [file])).seconds,
     })
