@@ -58,14 +58,14 @@ const toReplaced = ({ end, from }: UploadedSegment) => ({ end, names: names(from
 
 function toChange(segments: UploadedSegment[]) {
   const parts = segments.flatMap((segment) => ('part' in segment ? [segment] : []))
-  const toReplaceds = parts.at(-1)?.end
+  const inParts = parts.at(-1)?.end
   const whole = segments.flatMap((segment) => ('whole' in segment ? [segment.whole] : [])).at(-1)
   return {
     parts: parts.map(({ part }) => part),
     incompleteParts: segments.flatMap((segment) =>
       'incompletePart' in segment ? [segment.incompletePart] : [],
     ),
-    ...(toReplaceds !== undefined && { toReplaceds }),
+    ...(inParts !== undefined && { inParts }),
     ...(whole !== undefined && { whole }),
   }
 }
