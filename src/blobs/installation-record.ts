@@ -16,6 +16,7 @@ export function parseRecord(text: string, where: string): StoreRecord {
   return { installation, number, stamp }
 }
 
+/** Formats a record as one line of JSON. */
 export const formatRecord = (record: StoreRecord) => `${JSON.stringify(record)}\n`
 
 function parseJson(text: string): Partial<Record<keyof StoreRecord, unknown>> | null {

@@ -39,6 +39,7 @@ export async function verify(
   return damageOf({ size, sha256 }, { size: length, sha256: hash.digest('hex') })
 }
 
+/** Returns how the bytes that were found differ from the expected ones, or null if they are intact. */
 export function damageOf(expected: Expected, found: Expected): Damage | null {
   if (found.size < expected.size) return 'TRUNCATED'
   return found.sha256 === expected.sha256 ? null : 'CHANGED'

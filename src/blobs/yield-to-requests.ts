@@ -11,6 +11,7 @@ export function recordRequest(): void {
   lastRequestAt = performance.now()
 }
 
+/** Whether an interactive request arrived recently. */
 export const isBusy = (): boolean => performance.now() - lastRequestAt <= BUSY_MS
 
 /**

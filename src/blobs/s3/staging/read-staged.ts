@@ -41,6 +41,7 @@ async function completeStaged(stores: Stores, staged: Staged) {
   if (!written) throw staleWriter(key)
 }
 
+/** Reads the first `length` bytes, or all if there are fewer. */
 export async function readFirst(stream: Readable, length: number): Promise<Uint8Array> {
   const chunks: Buffer[] = await stream.toArray()
   return Buffer.concat(chunks).subarray(0, length)

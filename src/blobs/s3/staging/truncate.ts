@@ -59,5 +59,6 @@ function partsWithin({ whole, inParts, partSize }: Staged, offset: number) {
 const missingBytes = (found: number, expected: number) =>
   new StorageError(`expected ${expected} staged bytes, found ${found}`)
 
+/** Returns the error of a writer whose fencing token is outdated. */
 export const staleWriter = (key: string) =>
   new StorageError(`${key} was taken over by another request or discarded`)
