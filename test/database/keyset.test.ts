@@ -525,12 +525,13 @@ test('is the same connection for every field, and counts only if totalCount is s
     t.boolean({ subscribe: async function* () {}, resolve: () => true }),
   )
   const schema = builder.toSchema()
-  expect(printSchema(schema)).toContain(`type ThingConnection {
+  const printed = printSchema(schema).replace(/\n{0,2} *"""[\s\S]*?"""(?=\n)/g, '')
+  expect(printed).toContain(`type ThingConnection {
   edges: [ThingEdge!]!
   nodes: [Thing!]!
   pageInfo: PageInfo!`)
-  expect(printSchema(schema)).toContain('  totalCount: Int!\n}')
-  expect(printSchema(schema)).toContain('type ThingEdge {\n  cursor: String!\n  node: Thing!\n}')
+  expect(printed).toContain('  totalCount: Int!\n}')
+  expect(printed).toContain('type ThingEdge {\n  cursor: String!\n  node: Thing!\n}')
 
   await store([pen, { ...pen, id: 'i2' }, { ...pen, id: 'i3' }])
   const ask = (source: string) =>

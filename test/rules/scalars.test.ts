@@ -137,7 +137,7 @@ test('requires an absolute URL and a string as a sync cursor', async () => {
   }
   expect(await echoed('SyncCursor', 'c42')).toEqual({ answer: 'c42' })
   for (const value of ['', 7, 'x'.repeat(257)]) {
-    expect((await echoed('SyncCursor', value)).refused).toContain('that this server gave out')
+    expect((await echoed('SyncCursor', value)).refused).toContain('that this server returned')
   }
 })
 

@@ -112,7 +112,7 @@ describe('createApiToken', () => {
     [
       'workspaceId',
       { userId: 'usr_0' },
-      "a service account's token is bound to its workspace: name it",
+      'required for a token of a service account, which is bound to its workspace',
     ],
   ])('reports what is wrong with %s', async (field, input, message) => {
     const wanted = { name: 'x', scopes: ['FILES_READ'], ...input }
