@@ -172,7 +172,7 @@ describe('rejects', () => {
   test.each([
     [['tokens', 'create', '--user', 'nobody@example.org'], 1, /nobody@example.org/],
     [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'none'], 1, /none/],
-    [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'other'], 1, /no member/],
+    [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'other'], 1, /not a member/],
     [['tokens', 'create', '--user', 'ann@example.org', '--name', ' '], 1, /1 to 200/],
     [['tokens', 'create', '--user', 'ann@example.org', '--scope', 'ALL'], 2, /--scope is one of/],
     [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', '0'], 2, /days/],
