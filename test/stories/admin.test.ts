@@ -170,7 +170,7 @@ describe('rejects', () => {
   const run = (...words: string[]) => runAdmin(holdall, ...words)
 
   test.each([
-    [['tokens', 'create', '--user', 'nobody@example.org'], 1, /nobody@example.org/],
+    [['tokens', 'create', '--user', 'unknown@example.org'], 1, /unknown@example.org/],
     [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'none'], 1, /none/],
     [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'other'], 1, /not a member/],
     [['tokens', 'create', '--user', 'ann@example.org', '--name', ' '], 1, /1 to 200/],

@@ -179,7 +179,7 @@ test('createdBy', async () => {
   const theirs = ['empty', 'results/plate%1.csv', 'results2', 'results2/plate_1.csv']
   expect(await found({ createdBy: [editor.userId] })).toEqual(theirs)
   expect(await found({ createdBy: [editor.userId], type: 'FOLDER' })).toEqual(['empty', 'results2'])
-  expect(await found({ createdBy: ['nobody'] })).toEqual([])
+  expect(await found({ createdBy: ['unknown'] })).toEqual([])
 })
 
 describe('within', () => {

@@ -870,13 +870,13 @@ describe("an operator's own tables", () => {
     const trigger = onPostgres
       ? `create function "say"() returns trigger language plpgsql as $$ begin
            raise exception 'secret of row 1' using errcode = case when new.image = 'a.png' then 'P0001' else 'ZZ001' end; end $$;
-         create trigger "says" before insert on "Told" for each row execute function "say"();`
-      : `create trigger "says" before insert on "Told" begin select raise(abort, 'secret of row 1'); end;`
-    await otherProgram(`create table "Told" (id ${types.key} primary key, image text); ${trigger}`)
-    await makeLinkable('Told.image')
+         create trigger "says" before insert on "Guarded" for each row execute function "say"();`
+      : `create trigger "says" before insert on "Guarded" begin select raise(abort, 'secret of row 1'); end;`
+    await otherProgram(`create table "Guarded" (id ${types.key} primary key, image text); ${trigger}`)
+    await makeLinkable('Guarded.image')
     for (const name of ['a.png', 'b.png']) {
       const file = await uploadFile(holdall, { workspaceId, name, bytes: name })
-      expect(await link(file.id, { table: 'Told', column: 'image' })).toMatchObject(refused)
+      expect(await link(file.id, { table: 'Guarded', column: 'image' })).toMatchObject(refused)
     }
   })
 
@@ -958,7 +958,7 @@ describe("an operator's own tables", () => {
     ['Plates.image+nowhere', 'Plates.nowhere, which is no column of that table that can be shown'],
     ['Plates.image+raw', 'Plates.raw, which is no column of that table that can be shown'],
     ['Plates.image+', 'it must be table.column'],
-    ['Plates.image@nobody', 'the workspace nobody, which is not there'],
+    ['Plates.image@missing', 'the workspace missing, which is not there'],
     ['Plates.image@a,plates.mask', 'Plates for two workspaces'],
     ['Plates', 'it must be table.column, table.column+a+b or table.column@workspace-slug'],
     ['Plates.image; drop table entries', 'it must be table.column'],
