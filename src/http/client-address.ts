@@ -1,17 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
 
-/** Proxies append: what the nearest one has seen stands last. */
+/** Returns the last element of a forwarding header: proxies append, so it comes from the nearest proxy. */
 export const lastHop = (header: string | string[] | undefined) =>
   header?.toString().split(',').at(-1)?.trim() || undefined
 
 /**
- * Where a request comes from: X-Forwarded-For only of a trusted proxy. Of IPv6 the first 64 bits, since whoever has one such
- * address has all the others of its network.
+ * Returns the client address of a request. X-Forwarded-For counts only behind a trusted proxy. An IPv6
+ * address is reduced to its /64 network, because a client with one such address can use all the others of
+ * the network.
  */
 export function addressOf({ headers, socket }: IncomingMessage, trustProxy: boolean): string {
-  const told = trustProxy ? ipIn(lastHop(headers['x-forwarded-for'])) : undefined
-  return networkOf(told ?? socket.remoteAddress ?? '')
+  const forwarded = trustProxy ? ipIn(lastHop(headers['x-forwarded-for'])) : undefined
+  return networkOf(forwarded ?? socket.remoteAddress ?? '')
 }
 
 /** Some proxies add the port: 203.0.113.7:4711, [2001:db8::7]:4711. */
@@ -20,7 +21,7 @@ function ipIn(word = ''): string | undefined {
   return isIP(bare) ? bare : undefined
 }
 
-/** An IPv4 address as it is, of an IPv6 address its network. */
+/** Returns an IPv4 address unchanged and the /64 network of an IPv6 address. */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
   if (mapped || !isIPv6(address)) return mapped ?? address

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const LINGER_MS = 5000
-const BODY_MS = 60_000
+const BODY_TIMEOUT_MS = 60_000
 
-/** Ends the connection with this answer, so that no further request comes over it. */
+/** Closes the connection after this response, so that it carries no further request. */
 export function closeAfter(res: ServerResponse) {
   const { socket } = res
   if (res.headersSent) res.once('finish', () => socket?.end())
@@ -11,22 +11,24 @@ export function closeAfter(res: ServerResponse) {
 }
 
 /**
- * An answer may be ready before the body was read to its end. What still comes is dropped for a while, since an answer
- * on a connection that is closed with unread bytes is lost in the reset; then the connection goes.
+ * Discards the rest of a request body after the response has finished, for at most LINGER_MS, and then
+ * closes the connection. Closing a connection with unread bytes resets it, and the client may lose the
+ * response.
  */
 export function drainRequest(req: IncomingMessage, res: ServerResponse) {
   res.once('finish', () => {
     if (req.complete) return
     const { socket } = req
-    const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref()
-    req.once('end', () => clearTimeout(cut)).resume()
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref()
+    req.once('end', () => clearTimeout(timer)).resume()
   })
 }
 
-/** A body that does not take hours must not: what has not come within a minute is not waited for. */
+/** Destroys a request whose body has not arrived completely within BODY_TIMEOUT_MS. */
 export function limitBodyTime(req: IncomingMessage) {
   if (req.complete) return
-  // A request without a body closes with its answer only, which may be a long download.
-  const cut = setTimeout(() => req.complete || req.destroy(), BODY_MS).unref()
-  req.once('close', () => clearTimeout(cut))
+  // A request without a body is complete but stays open until its response ends, which may be a long
+  // download.
+  const timer = setTimeout(() => req.complete || req.destroy(), BODY_TIMEOUT_MS).unref()
+  req.once('close', () => clearTimeout(timer))
 }

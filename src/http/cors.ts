@@ -52,12 +52,13 @@ const EXPOSED_HEADERS = [
 ].join(', ')
 
 /**
- * Lets pages of the given origins read the answers: the same for every door, so that none sets such headers itself.
- * Never with credentials: a bearer token is not sent by itself, as a cookie would be.
+ * Sets the CORS headers that allow pages of the given origins to read responses, for every route alike.
+ * Never allows credentials: clients send a bearer token explicitly, unlike a cookie.
  */
 export function allowOrigin(origins: string[], req: IncomingMessage, res: ServerResponse) {
   if (origins.length === 0) return
-  // Fetch, "CORS protocol and HTTP caches": an answer that depends on the origin says so, also to other origins.
+  // Fetch, "CORS protocol and HTTP caches": a response that depends on the origin needs Vary for every
+  // origin.
   res.appendHeader('Vary', 'Origin')
   const { origin } = req.headers
   if (!origin || !origins.includes(origin)) return
@@ -69,5 +70,6 @@ export function allowOrigin(origins: string[], req: IncomingMessage, res: Server
   res.setHeader('Access-Control-Max-Age', '86400')
 }
 
+/** Reports whether a request is a CORS preflight. */
 export const isPreflight = ({ method, headers }: IncomingMessage) =>
   method === 'OPTIONS' && headers['access-control-request-method'] !== undefined

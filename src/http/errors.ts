@@ -41,7 +41,10 @@ const statuses: Record<string, number> = {
   QUOTA_EXCEEDED: 507,
 }
 
-/** What a full or a busy disk says of itself, or the way to a bucket; any other fault of the storage will not go away by waiting. */
+/**
+ * HTTP statuses of system errors of the disk and of the network to the bucket. Other storage errors are
+ * permanent: 500.
+ */
 const storageStatuses: Record<string, number> = {
   ENOSPC: 507,
   EDQUOT: 507,
@@ -59,7 +62,7 @@ const storageStatuses: Record<string, number> = {
   EAI_AGAIN: 503,
 }
 
-/** What only HTTP can get wrong: a method, a range, a condition. Domains throw the classes of errors.ts. */
+/** An error of the HTTP layer, such as a wrong method or range. Domains throw the classes of errors.ts. */
 export class HttpError extends Error {
   readonly status: number
   readonly code: string
@@ -72,20 +75,20 @@ export class HttpError extends Error {
   }
 }
 
-/** What sendProblem needs beside the error: `log` hears of bugs and of faults of the storage. */
-export type ProblemContext = {
+/** The context of sendError. `log` receives bugs and storage errors. */
+export type ErrorContext = {
   requestId: string
   log: (error: unknown, requestId: string) => void
 }
 
-/** What the database said, as the doors tell it. Whatever else is wrong stays what it is. */
+/** Translates driver errors of the database to domain errors and returns every other error unchanged. */
 export function translateDatabaseError(error: unknown): unknown {
   if (isUnavailable(error)) return new Unavailable(error)
   if (!isDiskFault(error)) return error
-  return new StorageError('the disk of the database did not do its part', { cause: error })
+  return new StorageError('the database reported a disk error', { cause: error })
 }
 
-/** The HTTP status of an error; whatever no domain and no door has thrown on purpose is 500. */
+/** Returns the HTTP status of an error: 500 for everything that is neither an HttpError nor a DomainError. */
 export function statusOf(thrown: unknown): number {
   const error = translateDatabaseError(thrown)
   if (error instanceof HttpError) return error.status
@@ -95,47 +98,50 @@ export function statusOf(thrown: unknown): number {
 }
 
 /**
- * Answers with the status of the error and one line of JSON: code, message, and the path where the input is wrong.
- * Of what is unexpected the client learns the request id only. An answer that has begun is cut off: half is never whole.
- * Headers set before (CORS, Tus-Resumable) stay.
+ * Sends the status of the error and one line of JSON: the code, the message and the path of the invalid
+ * input. For unexpected errors the client receives only the request id. If the response has already begun,
+ * the connection is destroyed, so that a partial body never looks complete. Headers set before (CORS,
+ * Tus-Resumable) are kept.
  */
-export function sendProblem(res: ServerResponse, error: unknown, context: ProblemContext) {
-  const { status, headers, line } = problemAnswer(error, context)
+export function sendError(res: ServerResponse, error: unknown, context: ErrorContext) {
+  const { status, headers, body } = errorResponse(error, context)
   if (res.headersSent) return res.destroy()
   res.writeHead(status, headers)
-  return res.end(line)
+  return res.end(body)
 }
 
-/** What sendProblem answers, for who sends it otherwise; the log hears of it. */
-export function problemAnswer(thrown: unknown, { requestId, log }: ProblemContext) {
+/**
+ * Returns the status, headers and body of an error response, and logs errors that an operator must look at.
+ */
+export function errorResponse(thrown: unknown, { requestId, log }: ErrorContext) {
   const error = translateDatabaseError(thrown)
   const status = statusOf(error)
-  if (isFault(error)) log(error, requestId)
-  const line = `${JSON.stringify(wording(error, requestId))}\n`
+  if (needsOperator(error)) log(error, requestId)
+  const body = `${JSON.stringify(bodyOf(error, requestId))}\n`
   const headers = {
     ...headersOf(error, status),
     'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(line),
+    'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   }
-  return { status, headers, line }
+  return { status, headers, body }
 }
 
-/** What somebody here has to look at; everything else is the caller's to put right. */
-function isFault(error: unknown): boolean {
+/** Reports whether an operator must look at the error, because the client cannot correct it. */
+function needsOperator(error: unknown): boolean {
   if (error instanceof HttpError || (error instanceof StorageError && error.isFull)) return false
-  return !(error instanceof DomainError) || faults.includes(error.code)
+  return !(error instanceof DomainError) || operatorCodes.includes(error.code)
 }
-const faults = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
+const operatorCodes = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
 
-function wording(error: unknown, requestId: string) {
+function bodyOf(error: unknown, requestId: string) {
   if (error instanceof HttpError) return { code: error.code, message: error.message }
   if (!(error instanceof DomainError))
-    return { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here', requestId }
-  // Its own message may name folders and keys of the house.
+    return { code: 'INTERNAL_SERVER_ERROR', message: 'internal server error', requestId }
+  // The message of the error may contain paths and keys of the server.
   if (error instanceof StorageError && !error.isFull)
-    return { code: error.code, message: 'the storage did not do its part', requestId }
+    return { code: error.code, message: 'storage error; retry later', requestId }
   const { code, message, path } = error
   return path ? { code, message, path } : { code, message }
 }
@@ -143,7 +149,7 @@ function wording(error: unknown, requestId: string) {
 function headersOf(error: unknown, status: number): Record<string, string> {
   if (error instanceof HttpError) return error.headers
   if (error instanceof RateLimited) return { 'Retry-After': String(error.retryAfterSeconds) }
-  // RFC 6750, section 3: the challenge goes with every 401, and with a 403 for want of a scope.
+  // RFC 6750, section 3: every 401 carries the challenge, and so does a 403 for a missing scope.
   if (error instanceof Unauthenticated) return { 'WWW-Authenticate': 'Bearer' }
   if (error instanceof Forbidden && error.missingScopes.length > 0)
     return { 'WWW-Authenticate': 'Bearer error="insufficient_scope"' }

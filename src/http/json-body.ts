@@ -1,49 +1,50 @@
 import type { IncomingMessage } from 'node:http'
 import { GraphQLError } from 'graphql'
 
-/** What a body brought: the object or list in it, or why it is not taken. */
+/** A parsed request body, or the error that rejects it. */
 export type JsonBody = { body: object } | { refusal: GraphQLError }
 
 const JSON_TYPE = /^application\/(graphql\+)?json$/
 
-/** Not the other types that Yoga would take, which a form of any page can send. */
+/** Reports whether a content type is JSON. Yoga also accepts types that an HTML form of any page can send. */
 export function isJsonType(contentType: string | null | undefined): boolean {
   const [type = ''] = (contentType ?? '').split(/[;,]/)
   return JSON_TYPE.test(type.trim())
 }
 
 /**
- * Reads a body of JSON, of at most `most` bytes. Yoga would do it through two Web streams, which takes longer than all else it does with
- * a small query.
+ * Reads a JSON body of at most `maxBytes` bytes. Yoga reads bodies through two Web streams, which takes
+ * longer than everything else it does for a small query.
  */
-export async function readJson(req: IncomingMessage, most: number): Promise<JsonBody> {
-  const text = Number(req.headers['content-length'] ?? 0) > most ? null : await readText(req, most)
+export async function readJson(req: IncomingMessage, maxBytes: number): Promise<JsonBody> {
+  const text =
+    Number(req.headers['content-length'] ?? 0) > maxBytes ? null : await readText(req, maxBytes)
   if (text === null) {
-    return refused(413, 'REQUEST_ENTITY_TOO_LARGE', `a request has at most ${most} bytes`)
+    return rejected(413, 'REQUEST_ENTITY_TOO_LARGE', `the request body exceeds ${maxBytes} bytes`)
   }
   const body = parsed(text)
   if (body !== undefined) return { body }
-  return refused(400, 'BAD_REQUEST', 'the body is not a JSON object that has something in it')
+  return rejected(400, 'BAD_REQUEST', 'the body must be a non-empty JSON object')
 }
 
-/** Null where it is longer; the rest of it is left to whoever answers. */
-function readText(req: IncomingMessage, most: number): Promise<string | null> {
+/** Returns null if the body exceeds `maxBytes`; the rest of it stays unread. */
+function readText(req: IncomingMessage, maxBytes: number): Promise<string | null> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let bytes = 0
-    const end = (text: string | null) => {
-      req.off('data', take)
+    const finish = (text: string | null) => {
+      req.off('data', onData)
       resolve(text)
     }
-    const take = (chunk: Buffer) => {
+    const onData = (chunk: Buffer) => {
       chunks.push(chunk)
       bytes += chunk.length
-      if (bytes > most) end(null)
+      if (bytes > maxBytes) finish(null)
     }
-    req.on('data', take)
-    req.once('end', () => end(Buffer.concat(chunks).toString()))
-    // Nobody is there any more to be told.
-    req.once('error', () => end(''))
+    req.on('data', onData)
+    req.once('end', () => finish(Buffer.concat(chunks).toString()))
+    // The client has closed the connection, so the result is never sent.
+    req.once('error', () => finish(''))
   })
 }
 
@@ -59,6 +60,6 @@ function parsed(text: string): object | undefined {
 const isFilled = (body: unknown): body is object =>
   typeof body === 'object' && body !== null && Object.keys(body).length > 0
 
-const refused = (status: number, code: string, message: string) => ({
+const rejected = (status: number, code: string, message: string) => ({
   refusal: new GraphQLError(message, { extensions: { code, http: { status } } }),
 })

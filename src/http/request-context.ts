@@ -6,30 +6,30 @@ import type { ServiceContext } from '../context.ts'
 import { Unauthenticated } from '../errors.ts'
 import { addressOf, lastHop } from './client-address.ts'
 import { HttpError } from './errors.ts'
-import type { NoteAuthFailure } from './limits/auth-failures.ts'
+import type { RecordAuthFailure } from './limits/auth-failures.ts'
 import { type RateLimitCharge, unlimited } from './limits/rate-limits.ts'
 
-/** One request, as the doors are given it. */
+/** What a handler receives with each request. */
 export type RequestContext = {
   requestId: string
-  /** Where this client reaches the house, without a closing slash. */
+  /** Base URL under which this client reaches the server, without a trailing slash. */
   publicUrl: string
-  /** Where the request comes from: an IPv4 address, or a network of IPv6. */
+  /** Client address: an IPv4 address or an IPv6 /64 network. */
   address: string
-  /** By the Authorization header, which is looked up once; rejects with Unauthenticated. */
-  scope: () => Promise<ServiceContext>
-  /** Logs that the Authorization header of this request opens nothing. */
-  noteAuthFailure: () => void
-  /** Takes the points that the request costs. */
-  toll: RateLimitCharge
+  /** Resolves the Authorization header, once per request. Rejects with Unauthenticated. */
+  authenticate: () => Promise<ServiceContext>
+  /** Logs that the Authorization header of this request is invalid. */
+  recordAuthFailure: () => void
+  /** Consumes the rate limit points that the request costs. */
+  charge: RateLimitCharge
 }
 
 /**
- * A way into the house. `drain` runs when shutdown begins: stop reading bodies, keep what arrived. `refuse` runs when the listener
- * closes: what still comes over open connections is refused.
+ * An HTTP handler. `drain` runs when shutdown begins: stop reading bodies and keep the bytes received so far.
+ * `refuse` runs when the listener closes: reject further requests of open connections.
  */
 export type Handler = {
-  handle: (req: IncomingMessage, res: ServerResponse, visit: RequestContext) => unknown
+  handle: (req: IncomingMessage, res: ServerResponse, context: RequestContext) => unknown
   drain?: () => unknown
   refuse?: () => unknown
 }
@@ -37,50 +37,60 @@ export type Handler = {
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
-/** Takes the client's X-Request-Id where it is harmless, so that one id goes through all logs. */
+/**
+ * Returns the X-Request-Id of the client if it is well-formed, so that one id appears in all logs; else a
+ * new UUID.
+ */
 export function requestIdOf(req: IncomingMessage): string {
   const given = req.headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-export function openVisit(
+/** Creates the context of one request. Throws HttpError (400) for an invalid Host header. */
+export function createRequestContext(
   app: App,
   req: IncomingMessage,
-  { requestId, noteAuthFailure }: { requestId: string; noteAuthFailure: NoteAuthFailure },
+  { requestId, recordAuthFailure }: { requestId: string; recordAuthFailure: RecordAuthFailure },
 ): RequestContext {
   const publicUrl = publicUrlOf(app.config, req)
   const address = addressOf(req, app.config.trustProxy)
-  const authenticated = () =>
+  const authenticate = () =>
     app.scopeFor(req.headers.authorization, publicUrl).catch((error) => {
-      if (error instanceof Unauthenticated) noteAuthFailure(address)
+      if (error instanceof Unauthenticated) recordAuthFailure(address)
       throw error
     })
-  let scope: Promise<ServiceContext> | undefined
+  let authenticated: Promise<ServiceContext> | undefined
   return {
     requestId,
     publicUrl,
     address,
-    noteAuthFailure: () => noteAuthFailure(address),
-    scope() {
-      scope ??= authenticated()
-      return scope
+    recordAuthFailure: () => recordAuthFailure(address),
+    authenticate() {
+      authenticated ??= authenticate()
+      return authenticated
     },
-    toll: unlimited(app.now),
+    charge: unlimited(app.now),
   }
 }
 
-/** PUBLIC_URL, else what the request itself says: X-Forwarded-* only of a trusted proxy, and Host. */
+/**
+ * Returns PUBLIC_URL, else the URL that the Host header and, behind a trusted proxy, X-Forwarded-* report.
+ */
 function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMessage): string {
-  // Yoga makes a URL of it, whoever is asked for by PUBLIC_URL.
-  const asked = checkHost(headers.host ?? 'localhost')
+  // Yoga builds a URL from the Host header, so it must be valid even with PUBLIC_URL.
+  const requested = checkHost(headers.host ?? 'localhost')
   if (publicUrl) return publicUrl
   const forwarded = (name: string) => (trustProxy ? lastHop(headers[name]) : undefined)
-  const host = checkHost(forwarded('x-forwarded-host') ?? asked)
+  const host = checkHost(forwarded('x-forwarded-host') ?? requested)
   return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
 }
 
-/** 1.2.3.4.5 and a:99999 look like hosts, and are none. */
+/** Returns the host. URL.canParse rejects 1.2.3.4.5 and a:99999, which match HOST. */
 function checkHost(host: string): string {
   if (HOST.test(host) && URL.canParse(`http://${host}`)) return host
-  throw new HttpError(400, 'BAD_REQUEST', 'the Host header names no host')
+  throw new HttpError(
+    400,
+    'BAD_REQUEST',
+    `invalid host ${JSON.stringify(host.slice(0, 100))} in the Host or X-Forwarded-Host header`,
+  )
 }

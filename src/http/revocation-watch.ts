@@ -1,49 +1,53 @@
 import type { ServerResponse } from 'node:http'
 import { NotFound } from '../errors.ts'
-import { bytesTaken } from './download/stalled-responses.ts'
+import { sentBytesOf } from './download/stalled-responses.ts'
 
-const EVERY_MS = 5_000
-
-/** The right to what is being sent: `ask` rejects with NotFound once it has ended. Rights with one `key` are one question. */
-export type Right = { key: string; ask: () => Promise<unknown> }
-
-export type RevocationWatch = ReturnType<typeof openRevocationWatch>
+const INTERVAL_MS = 5_000
 
 /**
- * Cuts off downloads that are under way when the right to them ends. All are looked at together, every five seconds: each right is
- * asked for once, and only where bytes have gone out since the last look, so that a client that reads nothing costs no query.
+ * The right to download. `check` rejects with NotFound once it has ended. Rights with one `key` share one
+ * check.
  */
-export function openRevocationWatch() {
-  const running = new Map<ServerResponse, { right: Right; taken: number }>()
+export type Right = { key: string; check: () => Promise<unknown> }
+
+export type RevocationWatch = ReturnType<typeof createRevocationWatch>
+
+/**
+ * Aborts running downloads when the right to them ends. One timer checks all of them: each right once per
+ * interval, and only if bytes were sent since the last check, so that a client that reads nothing costs no
+ * query.
+ */
+export function createRevocationWatch() {
+  const running = new Map<ServerResponse, { right: Right; sentBytes: number }>()
   let timer: NodeJS.Timeout | undefined
 
-  function look() {
-    const moving = [...running.keys()].filter(hasMoved)
-    for (const group of Map.groupBy(moving, (res) => running.get(res)?.right.key).values())
-      void ask(group)
+  function checkAll() {
+    const active = [...running.keys()].filter(hasSent)
+    for (const group of Map.groupBy(active, (res) => running.get(res)?.right.key).values())
+      void checkGroup(group)
   }
 
-  function hasMoved(res: ServerResponse): boolean {
-    const known = running.get(res)
-    const taken = bytesTaken(res)
-    if (!known || known.taken === taken) return false
-    known.taken = taken
+  function hasSent(res: ServerResponse): boolean {
+    const watched = running.get(res)
+    const sentBytes = sentBytesOf(res)
+    if (!watched || watched.sentBytes === sentBytes) return false
+    watched.sentBytes = sentBytes
     return true
   }
 
-  /** A fault is no reason to cut anything off. */
-  async function ask(group: ServerResponse[]) {
+  /** Errors other than NotFound abort nothing. */
+  async function checkGroup(group: ServerResponse[]) {
     const [first] = group
-    await (first && running.get(first)?.right.ask())?.catch((error: unknown) => {
+    await (first && running.get(first)?.right.check())?.catch((error: unknown) => {
       if (error instanceof NotFound) for (const res of group) res.destroy()
     })
   }
 
   return {
-    /** Until the response closes. */
+    /** Watches the right until the response closes. */
     follow(res: ServerResponse, right: Right) {
-      running.set(res, { right, taken: 0 })
-      timer ??= setInterval(look, EVERY_MS).unref()
+      running.set(res, { right, sentBytes: 0 })
+      timer ??= setInterval(checkAll, INTERVAL_MS).unref()
       res.once('close', () => {
         running.delete(res)
         if (running.size > 0) return

@@ -1,147 +1,162 @@
 import type { App } from '../app.ts'
 import { openDownloadLog } from '../domains/files/downloads.ts'
-import { archivesDoor } from './download/archives.ts'
-import { downloadHandler } from './download/downloads.ts'
-import { sharesDoor } from './download/shares.ts'
+import { createArchiveHandler } from './download/archives.ts'
+import { createDownloadHandler } from './download/downloads.ts'
+import { createShareHandler } from './download/shares.ts'
 import { HttpError } from './errors.ts'
-import { graphqlDoor } from './graphql/endpoint.ts'
-import { acceptsHtml, graphiqlDoor } from './graphql/graphiql.ts'
-import { type LinkLimits, openLinkLimits } from './limits/egress-limits.ts'
-import { livenessDoor, readinessDoor } from './ops/health.ts'
-import { type Metrics, metricsDoor } from './ops/metrics.ts'
+import { createGraphqlHandler } from './graphql/endpoint.ts'
+import { acceptsHtml, createGraphiqlHandler } from './graphql/graphiql.ts'
+import { createLinkLimits, type LinkLimits } from './limits/egress-limits.ts'
+import { createReadinessHandler, livenessHandler } from './ops/health.ts'
+import { createMetricsHandler, type Metrics } from './ops/metrics.ts'
 import type { Handler } from './request-context.ts'
-import { openRevocationWatch, type RevocationWatch } from './revocation-watch.ts'
-import { uploadsDoor } from './tus/endpoint.ts'
-import { formsDoor } from './upload/multipart-upload.ts'
-import { putsDoor } from './upload/signed-put.ts'
+import { createRevocationWatch, type RevocationWatch } from './revocation-watch.ts'
+import { createTusHandler } from './tus/endpoint.ts'
+import { createFormHandler } from './upload/multipart-upload.ts'
+import { createSignedPutHandler } from './upload/signed-put.ts'
 
 export type Route = {
-  /** As logs and metrics call it. */
+  /** Name in logs and metrics. */
   name: string
   matches: (path: string) => boolean
-  door: Handler
-  /** May take hours over a request; the others have a minute. */
-  takesLong?: boolean
-  /** Whether it still answers while the house closes. */
-  whileClosing?: boolean
-  /** The status of a request that came too late. */
+  handler: Handler
+  /** Whether a request may take hours; other routes limit the time of the body to a minute. */
+  isLong?: boolean
+  /** Whether the route still serves requests while the server closes. */
+  servesWhileClosing?: boolean
+  /** Status of a request that is rejected because the server closes; 503 by default. */
   closingStatus?: 423 | 503
-  /** Whether OPTIONS means something beyond the preflight of a browser. */
-  knowsOptions?: boolean
+  /** Whether the handler itself answers OPTIONS. */
+  handlesOptions?: boolean
 }
 
-/** The doors, in the order in which they are tried; the last takes everything. */
-export function openRoutes(app: App, metrics: Metrics): Route[] {
-  const links = openLinkLimits(app)
-  const watch = openRevocationWatch()
+/** Returns the routes in matching order. The last one matches every path. */
+export function createRoutes(app: App, metrics: Metrics): Route[] {
+  const links = createLinkLimits(app)
+  const revocations = createRevocationWatch()
   return [
-    { name: 'graphql', matches: is('/graphql'), door: pageOrQuery(app), whileClosing: true },
-    { name: 'put', matches: below('/uploads/put/'), door: tolled(putsDoor(app)), takesLong: true },
+    {
+      name: 'graphql',
+      matches: is('/graphql'),
+      handler: pageOrQuery(app),
+      servesWhileClosing: true,
+    },
+    {
+      name: 'put',
+      matches: below('/uploads/put/'),
+      handler: charged(createSignedPutHandler(app)),
+      isLong: true,
+    },
     {
       name: 'uploads',
       matches: (path) => path === '/uploads' || path.startsWith('/uploads/'),
-      door: uploadsDoor(app),
-      takesLong: true,
-      whileClosing: true,
-      knowsOptions: true,
+      handler: createTusHandler(app),
+      isLong: true,
+      servesWhileClosing: true,
+      handlesOptions: true,
     },
     {
       name: 'files',
       matches: (path) => /^\/files\/?$/.test(path),
-      door: tolled(formsDoor(app)),
-      takesLong: true,
+      handler: charged(createFormHandler(app)),
+      isLong: true,
     },
     {
       name: 'archive',
       matches: below('/download/archive/'),
-      door: tolled(archivesDoor(app, links, watch)),
+      handler: charged(createArchiveHandler(app, links, revocations)),
     },
     {
       name: 'download',
       matches: below('/download/'),
-      door: tolled(downloadDoor(app, links, watch)),
+      handler: charged(createDownloadRoute(app, links, revocations)),
     },
-    { name: 'share', matches: below('/s/'), door: tolled(sharesDoor(app)) },
-    { name: 'livez', matches: is('/livez'), door: readOnly(livenessDoor), whileClosing: true },
+    { name: 'share', matches: below('/s/'), handler: charged(createShareHandler(app)) },
+    {
+      name: 'livez',
+      matches: is('/livez'),
+      handler: readOnly(livenessHandler),
+      servesWhileClosing: true,
+    },
     {
       name: 'readyz',
       matches: is('/readyz'),
-      door: readOnly(readinessDoor(app)),
-      whileClosing: true,
+      handler: readOnly(createReadinessHandler(app)),
+      servesWhileClosing: true,
     },
     {
       name: 'metrics',
       matches: is('/metrics'),
-      door: readOnly(metricsDoor(metrics, app.config)),
-      whileClosing: true,
+      handler: readOnly(createMetricsHandler(metrics, app.config)),
+      servesWhileClosing: true,
     },
-    { name: 'root', matches: is('/'), door: readOnly(toGraphiql) },
-    { name: 'none', matches: () => true, door: nothingHere },
+    { name: 'root', matches: is('/'), handler: readOnly(redirectToGraphiql) },
+    { name: 'none', matches: () => true, handler: notFound },
   ]
 }
 
 const is = (wanted: string) => (path: string) => path === wanted
 const below = (prefix: string) => (path: string) => path.startsWith(prefix)
 
-/** A point for each request. The doors that ask otherwise do it themselves. */
-const tolled = (door: Handler): Handler => ({
-  ...door,
-  async handle(req, res, visit) {
-    await visit.toll.pay(1)
-    return door.handle(req, res, visit)
+/** Charges one point per request. Handlers with other costs charge for themselves. */
+const charged = (handler: Handler): Handler => ({
+  ...handler,
+  async handle(req, res, context) {
+    await context.charge.consume(1)
+    return handler.handle(req, res, context)
   },
 })
 
-const readOnly = (door: Handler): Handler => ({
-  ...door,
-  handle(req, res, visit) {
-    if (req.method === 'GET' || req.method === 'HEAD') return door.handle(req, res, visit)
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', {
+const readOnly = (handler: Handler): Handler => ({
+  ...handler,
+  handle(req, res, context) {
+    if (req.method === 'GET' || req.method === 'HEAD') return handler.handle(req, res, context)
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
       Allow: 'GET, HEAD',
     })
   },
 })
 
 function pageOrQuery(app: App): Handler {
-  const page = graphiqlDoor()
-  const graphql = graphqlDoor(app)
+  const page = createGraphiqlHandler()
+  const graphql = createGraphqlHandler(app)
   return {
     ...graphql,
-    handle: (req, res, visit) => (acceptsHtml(req) ? page : graphql).handle(req, res, visit),
+    handle: (req, res, context) => (acceptsHtml(req) ? page : graphql).handle(req, res, context),
   }
 }
 
-function downloadDoor(app: App, links: LinkLimits, watch: RevocationWatch): Handler {
-  const failed = (err: unknown) => app.log.error({ err }, 'downloads could not be logged')
-  const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, failed)
+function createDownloadRoute(app: App, links: LinkLimits, revocations: RevocationWatch): Handler {
+  const onError = (err: unknown) => app.log.error({ err }, 'recording downloads failed')
+  const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, onError)
   return {
-    async handle(req, res, { requestId, publicUrl, address, scope }) {
-      const nobody = await app.scopeFor(undefined, publicUrl)
+    async handle(req, res, { requestId, publicUrl, address, authenticate }) {
+      const anonymous = await app.scopeFor(undefined, publicUrl)
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-      const problems = () => ({ requestId, log })
+      const errorContext = () => ({ requestId, log })
       const redirects = app.config.downloads === 'redirect'
-      const given = {
-        scopeFor: scope,
-        nobody,
+      const downloadContext = {
+        authenticate,
+        anonymous,
         address,
         downloads,
         links,
-        watch,
+        revocations,
         redirects,
-        problems,
+        errorContext,
       }
-      return downloadHandler(given)(req, res)
+      return createDownloadHandler(downloadContext)(req, res)
     },
     drain: downloads.flush,
   }
 }
 
-const toGraphiql: Handler = {
+const redirectToGraphiql: Handler = {
   handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end(),
 }
 
-const nothingHere: Handler = {
+const notFound: Handler = {
   handle() {
-    throw new HttpError(404, 'NOT_FOUND', 'nothing is here; the API is at /graphql')
+    throw new HttpError(404, 'NOT_FOUND', 'no such route; the API is at /graphql')
   },
 }

@@ -1,21 +1,20 @@
 import type { Db } from '../database/database.ts'
 import { findRevokedTokens } from '../domains/accounts/reads.ts'
 
-const EVERY_MS = 5_000
-/** So many tokens are asked for by one statement. */
+const INTERVAL_MS = 5_000
+/** Tokens checked per statement. */
 const BATCH_SIZE = 500
 
-export type SenderWatch = ReturnType<typeof openSenderWatch>
+export type SenderWatch = ReturnType<typeof createSenderWatch>
 
 /**
- * Stops bodies that are under way when their token is revoked: aborts with `revoked`. All tokens are looked at
- * together.
+ * Aborts request bodies with `revoked` when their token is revoked. One timer checks all tokens together.
  */
-export function openSenderWatch(db: Db) {
+export function createSenderWatch(db: Db) {
   const running = new Map<AbortController, string>()
   let timer: NodeJS.Timeout | undefined
 
-  async function look() {
+  async function checkAll() {
     const ids = [...new Set(running.values())]
     for (let from = 0; from < ids.length; from += BATCH_SIZE) {
       const revoked = await findRevokedTokens(db, ids.slice(from, from + BATCH_SIZE))
@@ -24,11 +23,11 @@ export function openSenderWatch(db: Db) {
   }
 
   return {
-    /** Until what this returns is disposed. */
+    /** Watches the token until the returned object is disposed. */
     follow(stop: AbortController, tokenId: string): Disposable {
       running.set(stop, tokenId)
-      // A fault of the database is no reason to stop anything.
-      timer ??= setInterval(() => void look().catch(() => {}), EVERY_MS).unref()
+      // A database error aborts nothing.
+      timer ??= setInterval(() => void checkAll().catch(() => {}), INTERVAL_MS).unref()
       return {
         [Symbol.dispose]() {
           running.delete(stop)

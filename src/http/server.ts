@@ -8,43 +8,53 @@ import { duringRequest } from '../log.ts'
 import { closeAfter, drainRequest, limitBodyTime } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
 import { endStalledResponses } from './download/stalled-responses.ts'
-import { HttpError, sendProblem } from './errors.ts'
-import { openAddressLimits } from './limits/address-limits.ts'
-import { openAuthFailureLog } from './limits/auth-failures.ts'
-import { openRateLimits } from './limits/rate-limits.ts'
-import { createMetricsServer, openMetrics } from './ops/metrics.ts'
-import { openVisit, requestIdOf } from './request-context.ts'
-import { openRoutes, type Route } from './routes.ts'
-import { usualPatience } from './tus/receive-body.ts'
+import { HttpError, sendError } from './errors.ts'
+import { createAddressLimits } from './limits/address-limits.ts'
+import { createAuthFailureLog } from './limits/auth-failures.ts'
+import { createRateLimits } from './limits/rate-limits.ts'
+import { createMetrics, createMetricsServer } from './ops/metrics.ts'
+import { createRequestContext, requestIdOf } from './request-context.ts'
+import { createRoutes, type Route } from './routes.ts'
+import { defaultBodyTimeouts } from './tus/receive-body.ts'
 
 export type HttpServer = {
-  /** Resolves with the port once it listens; rejects with the error of the operating system. */
+  /** Resolves with the port once the server listens. Rejects with the error of the operating system. */
   listen: (port: number, host: string) => Promise<number>
-  /** The same for the port that serves /metrics alone. */
+  /** Listens on the port that serves only /metrics. Resolves with the port. */
   listenForMetrics: (port: number, host: string) => Promise<number>
   /**
-   * Reports that it is not ready, goes on answering GraphQL for DRAIN_SECONDS while load balancers notice, and then closes the
-   * listener. Further calls wait for the first.
+   * Reports not ready, keeps serving GraphQL for DRAIN_SECONDS until load balancers notice, and then closes
+   * the listener. Further calls wait for the first.
    */
   drain: () => Promise<void>
-  /** Drains, lets what is in flight finish, and cuts it off `graceMs` after the drain began; the drain takes no longer than that. */
+  /**
+   * Drains, waits for requests in flight, and closes all connections `graceMs` after the drain began. The
+   * drain itself takes at most `graceMs`.
+   */
   close: (graceMs?: number) => Promise<void>
 }
 
-/** A body may take hours, a request line and its headers may not. 65 s: longer than load balancers keep a connection. */
+/** Bodies may take hours, headers may not. 65 s is longer than load balancers keep an idle connection. */
 const timeouts = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 65_000 }
 
-/** Time for requests in flight from the beginning of a shutdown, and at least so much of it after the listener has closed. */
+/** Minimum time for requests in flight from the beginning of a shutdown. */
 const GRACE_MS = 8_000
+/** Minimum time for requests in flight after the listener has closed. */
 const AFTER_DRAIN_MS = 3_000
 
-/** Every door of the house behind one port. Over `paceMs` a client has to read what waits for it. */
-export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {}): HttpServer {
-  const metrics = openMetrics(app)
-  const routes = openRoutes(app, metrics)
-  const tollFor = openRateLimits(app)
-  const noteAuthFailure = openAuthFailureLog(app)
-  const addresses = openAddressLimits(app.config)
+/**
+ * Creates the HTTP server of all routes. `paceMs` is the period over which a client must read at the
+ * minimum rate.
+ */
+export function createHttpServer(
+  app: App,
+  { paceMs = defaultBodyTimeouts.paceMs } = {},
+): HttpServer {
+  const metrics = createMetrics(app)
+  const routes = createRoutes(app, metrics)
+  const chargeFor = createRateLimits(app)
+  const recordAuthFailure = createAuthFailureLog(app)
+  const addresses = createAddressLimits(app.config)
   const inFlight = new Set<ServerResponse>()
   const stalled = endStalledResponses(inFlight, paceMs)
   const { drainMs } = app.config
@@ -58,31 +68,31 @@ export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {
 
   server.on('connection', addresses.admitConnection)
 
-  const metricsServer = createMetricsServer(metrics, app, noteAuthFailure)
+  const metricsServer = createMetricsServer(metrics, app, recordAuthFailure)
 
   async function serve(req: IncomingMessage, res: ServerResponse, requestId: string) {
     const route = routeOf(req, routes)
     try {
-      follow(req, res, route)
+      track(req, res, route)
       res.setHeader('X-Request-Id', requestId)
       allowOrigin(app.config.corsOrigins, req, res)
-      if (closing && !route.whileClosing) throw tooLate(route)
-      if (isPreflight(req) && !route.knowsOptions) return res.writeHead(204).end()
-      const visit = openVisit(app, req, { requestId, noteAuthFailure })
-      const toll = addresses.limit(tollFor(req, res, visit.scope), req, res)
-      return await route.door.handle(req, res, { ...visit, toll })
+      if (closing && !route.servesWhileClosing) throw closingError(route)
+      if (isPreflight(req) && !route.handlesOptions) return res.writeHead(204).end()
+      const context = createRequestContext(app, req, { requestId, recordAuthFailure })
+      const charge = addresses.limit(chargeFor(req, res, context.authenticate), req, res)
+      return await route.handler.handle(req, res, { ...context, charge })
     } catch (error) {
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-      return sendProblem(res, error, { requestId, log })
+      return sendError(res, error, { requestId, log })
     }
   }
 
-  /** From its first line to its last byte. */
-  function follow(req: IncomingMessage, res: ServerResponse, { name: door, takesLong }: Route) {
+  /** Tracks a request until its response closes, for metrics, logs and shutdown. */
+  function track(req: IncomingMessage, res: ServerResponse, { name: route, isLong }: Route) {
     const startedAt = performance.now()
     inFlight.add(res)
     if (closing) closeAfter(res)
-    if (!takesLong) {
+    if (!isLong) {
       limitBodyTime(req)
       recordRequest()
     }
@@ -90,17 +100,17 @@ export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {
     res.once('close', () => {
       inFlight.delete(res)
       const ms = Math.round(performance.now() - startedAt)
-      metrics.observe(req, door, res.statusCode, ms / 1000)
-      app.log.debug({ door, method: req.method, status: res.statusCode, ms }, 'answered')
+      metrics.observe(req, route, res.statusCode, ms / 1000)
+      app.log.debug({ route, method: req.method, status: res.statusCode, ms }, 'answered')
     })
   }
 
   async function drainFor(ms: number) {
     closing = true
     for (const res of inFlight) closeAfter(res)
-    const stopped = Promise.all(routes.map(({ door }) => door.drain?.()))
+    const stopped = Promise.all(routes.map(({ handler }) => handler.drain?.()))
     await sleep(ms)
-    for (const { door } of routes) door.refuse?.()
+    for (const { handler } of routes) handler.refuse?.()
     server.close()
     await stopped
   }
@@ -115,13 +125,13 @@ export function createHttpServer(app: App, { paceMs = usualPatience.paceMs } = {
     drain: () => drain(),
     async close(graceMs = Math.max(GRACE_MS, drainMs + AFTER_DRAIN_MS)) {
       const closed = once(server, 'close')
-      const cut = setTimeout(() => {
+      const timer = setTimeout(() => {
         server.close()
         server.closeAllConnections()
       }, graceMs)
       await drain(Math.min(drainMs, graceMs))
       await closed
-      clearTimeout(cut)
+      clearTimeout(timer)
       stalled[Symbol.dispose]()
       metricsServer.close()
       metricsServer.closeAllConnections()
@@ -135,13 +145,13 @@ async function listenOn(server: Server, port: number, host: string): Promise<num
   return (server.address() as AddressInfo).port
 }
 
-/** The last route takes whatever no other does. */
+/** The last route matches every path, so a route is always found. */
 const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {
   const path = url.split('?', 1)[0] ?? ''
   return routes.find(({ matches }) => matches(path)) as Route
 }
 
-const tooLate = ({ closingStatus = 503 }: Route) =>
-  new HttpError(closingStatus, 'CLOSING', 'the server is closing; try again', {
+const closingError = ({ closingStatus = 503 }: Route) =>
+  new HttpError(closingStatus, 'CLOSING', 'the server is shutting down; retry later', {
     'Retry-After': '2',
   })

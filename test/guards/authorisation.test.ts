@@ -7,8 +7,8 @@ import {
 } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiScopes } from '../../src/context.ts'
-import { openMetrics } from '../../src/http/ops/metrics.ts'
-import { openRoutes } from '../../src/http/routes.ts'
+import { createMetrics } from '../../src/http/ops/metrics.ts'
+import { createRoutes } from '../../src/http/routes.ts'
 import { schema } from '../../src/schema.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import {
@@ -152,7 +152,7 @@ describe('the table of permissions', () => {
   })
 
   test('has a row for each endpoint', () => {
-    const routes = openRoutes(holdall.app, openMetrics(holdall.app)).map(({ name }) => name)
+    const routes = createRoutes(holdall.app, createMetrics(holdall.app)).map(({ name }) => name)
     const endpoints = new Set(Object.keys(endpointRules).map((name) => name.split(' ')[0]))
     expect([...endpoints].sort()).toEqual(routes.filter((name) => name !== 'none').sort())
   })

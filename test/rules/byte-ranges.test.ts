@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   type ByteRange,
   lengthOf,
-  multipart,
+  createMultipart,
   parseRange,
 } from '../../src/http/download/byte-ranges.ts'
 
@@ -128,7 +128,7 @@ test('writes a multipart body of exactly the announced length that can be parsed
     { start: 50, end: 59 },
     { start: 0, end: 9 },
   ]
-  const frame = multipart(ranges, { size: 100, contentType: 'image/png', boundary: 'B7' })
+  const frame = createMultipart(ranges, { size: 100, contentType: 'image/png', boundary: 'B7' })
   const parts = ranges.map(
     ({ start, end }, i) => frame.heads[i] + bytes.subarray(start, end + 1).toString(),
   )

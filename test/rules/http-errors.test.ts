@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { CommitUnknown, ConnectionLost, NoConnection } from '../../src/database/errors.ts'
 import * as errors from '../../src/errors.ts'
-import { HttpError, sendProblem, statusOf } from '../../src/http/errors.ts'
+import { HttpError, sendError, statusOf } from '../../src/http/errors.ts'
 
 const full = Object.assign(new Error('ENOSPC: /data/kept/ab'), { code: 'ENOSPC' })
 const lost = Object.assign(new Error('ENOENT: /data/kept/ab'), { code: 'ENOENT' })
@@ -100,7 +100,7 @@ test('S34: logs an unexpected error, and sends only the request id to the client
   expect(response.status).toBe(500)
   expect(await response.json()).toEqual({
     code: 'INTERNAL_SERVER_ERROR',
-    message: 'something went wrong here',
+    message: 'internal server error',
     requestId: 'req-1',
   })
   expect(logged).toEqual([[error, 'req-1']])
@@ -110,7 +110,7 @@ test('S34: logs a storage error, and sends no path to the client', async () => {
   const { response, logged } = await answered(storage(lost))
   expect(await response.json()).toEqual({
     code: 'STORAGE_ERROR',
-    message: 'the storage did not do its part',
+    message: 'storage error; retry later',
     requestId: 'req-1',
   })
   expect(logged).toHaveLength(1)
@@ -134,8 +134,8 @@ async function answered(error: unknown, before?: string) {
   const logged: unknown[] = []
   const log = (thrown: unknown, requestId: string) => logged.push([thrown, requestId])
   const server = createServer((_, res) => {
-    if (before) res.write(before, () => sendProblem(res, error, { requestId: 'req-1', log }))
-    else sendProblem(res, error, { requestId: 'req-1', log })
+    if (before) res.write(before, () => sendError(res, error, { requestId: 'req-1', log }))
+    else sendError(res, error, { requestId: 'req-1', log })
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   onTestFinished(() => {

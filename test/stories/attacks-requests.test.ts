@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { formsDoor } from '../../src/http/upload/multipart-upload.ts'
-import { putsDoor } from '../../src/http/upload/signed-put.ts'
+import { createFormHandler } from '../../src/http/upload/multipart-upload.ts'
+import { createSignedPutHandler } from '../../src/http/upload/signed-put.ts'
 import {
   act,
   attempt,
@@ -450,7 +450,7 @@ describe('S25: slow clients take nothing from the others', () => {
   })
 
   test('a user with too many concurrent uploads gets 429 with Retry-After; others are not affected', async () => {
-    await using endpoint = await serveUploads(holdall, { mostSenders: 2 })
+    await using endpoint = await serveUploads(holdall, { maxBodiesPerUser: 2 })
     const at = ({ url }: { url: string }) => `${endpoint.url}${new URL(url).pathname}`
     const uploads = await Promise.all([open(), open(), open()])
     const [first, second, third] = uploads.map(at) as [string, string, string]
@@ -503,8 +503,8 @@ describe('S25: slow clients take nothing from the others', () => {
   })
 
   test('a form and a PUT that trickle end too, and leave nothing behind', async () => {
-    await using puts = await serveUploads(holdall, { paceMs: 400 }, putsDoor)
-    await using forms = await serveUploads(holdall, { paceMs: 400 }, formsDoor)
+    await using puts = await serveUploads(holdall, { paceMs: 400 }, createSignedPutHandler)
+    await using forms = await serveUploads(holdall, { paceMs: 400 }, createFormHandler)
     const input = { workspaceId, name: `upload ${++uploads}`, size: 100, transport: 'SIGNED_PUT' }
     const signed = await createUpload(holdall, input)
     const before = await usageOf(holdall, workspaceId)
@@ -533,8 +533,8 @@ describe('S25: slow clients take nothing from the others', () => {
   })
 
   test('each upload endpoint limits its concurrent senders', async () => {
-    await using puts = await serveUploads(holdall, { mostSenders: 1 }, putsDoor)
-    await using forms = await serveUploads(holdall, { mostSenders: 1 }, formsDoor)
+    await using puts = await serveUploads(holdall, { maxBodiesPerUser: 1 }, createSignedPutHandler)
+    await using forms = await serveUploads(holdall, { maxBodiesPerUser: 1 }, createFormHandler)
     const signed = () =>
       createUpload(holdall, {
         workspaceId,

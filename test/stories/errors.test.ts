@@ -471,7 +471,7 @@ test.each([
 
 describe('S34: an unexpected error', () => {
   const query = 'query ($id: ID!) { workspace(by: { id: $id }) { name entries { totalCount } } }'
-  const bug = { code: 'INTERNAL_SERVER_ERROR', message: 'something went wrong here' }
+  const bug = { code: 'INTERNAL_SERVER_ERROR', message: 'internal server error' }
 
   test('is answered with the id of the request and no detail, at every endpoint', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'a' })

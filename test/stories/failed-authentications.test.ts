@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { openAuthFailureLog } from '../../src/http/limits/auth-failures.ts'
+import { createAuthFailureLog } from '../../src/http/limits/auth-failures.ts'
 import { emptyFolder, startProcess } from '../support/process.ts'
 import { serverAt } from '../support/server-at.ts'
 
@@ -53,7 +53,7 @@ function openLog() {
     },
   })
   const clock = { now: 1_000_000 }
-  const note = openAuthFailureLog({ log: pino(stream), now: () => clock.now })
+  const note = createAuthFailureLog({ log: pino(stream), now: () => clock.now })
   return { lines, clock, note }
 }
 

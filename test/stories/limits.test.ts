@@ -311,7 +311,7 @@ test('S34: an internal error is INTERNAL_SERVER_ERROR with the id of the request
   const { errors, headers } = await broken.graphql(query, { id })
   expect(errors).toEqual([
     {
-      message: 'something went wrong here',
+      message: 'internal server error',
       path: ['workspace', 'root', 'tags'],
       locations: expect.anything(),
       extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: headers.get('x-request-id') },

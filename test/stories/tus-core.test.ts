@@ -166,7 +166,7 @@ test('F9: PATCH: if the offsets do not match, the server MUST respond with 409 w
     expect(response.headers.get('upload-offset')).toBe('5')
     expect(await response.json()).toMatchObject({
       code: 'OFFSET_MISMATCH',
-      message: 'the upload has 5 bytes',
+      message: 'Upload-Offset does not match the offset of the upload: 5 bytes',
     })
   }
   expect(await tus.offset(tus.url)).toBe(5)

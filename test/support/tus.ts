@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { drainRequest } from '../../src/http/connections.ts'
-import { sendProblem } from '../../src/http/errors.ts'
-import { openVisit } from '../../src/http/request-context.ts'
-import { uploadsDoor } from '../../src/http/tus/endpoint.ts'
-import type { DoorLimits } from '../../src/http/tus/receive-body.ts'
+import { sendError } from '../../src/http/errors.ts'
+import { createRequestContext } from '../../src/http/request-context.ts'
+import { createTusHandler } from '../../src/http/tus/endpoint.ts'
+import type { BodyLimits } from '../../src/http/tus/receive-body.ts'
 import { createWorkspace } from './client.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
@@ -172,7 +172,7 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
 }
 
 /** Serves one upload endpoint (/uploads by default) on a port of its own, with other limits. */
-export async function serveUploads(holdall: TestServer, limits: DoorLimits, open = uploadsDoor) {
+export async function serveUploads(holdall: TestServer, limits: BodyLimits, open = createTusHandler) {
   const endpoint = open(holdall.app, limits)
   const server = createServer(async (req, res) => {
     drainRequest(req, res)
@@ -180,10 +180,10 @@ export async function serveUploads(holdall: TestServer, limits: DoorLimits, open
       await endpoint.handle(
         req,
         res,
-        openVisit(holdall.app, req, { requestId: 'test', noteAuthFailure: () => {} }),
+        createRequestContext(holdall.app, req, { requestId: 'test', recordAuthFailure: () => {} }),
       )
     } catch (error) {
-      sendProblem(res, error, { requestId: 'test', log: () => {} })
+      sendError(res, error, { requestId: 'test', log: () => {} })
     }
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')

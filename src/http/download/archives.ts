@@ -15,9 +15,9 @@ import type { Handler } from '../request-context.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
-import { rightOfMaker } from './downloads.ts'
+import { linkCreatorRight } from './downloads.ts'
 import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
-import { bytesOf, fileAnswer, sendFile } from './send-file.ts'
+import { bytesOf, createFileResponse, sendFile } from './send-file.ts'
 
 type Copy = {
   name: string
@@ -26,34 +26,42 @@ type Copy = {
   etag: string
   modifiedAt: number
   open: (range: ByteRange) => Readable
-  /** Asked before the first byte goes out. */
+  /** Called before the first byte is sent. */
   begin?: () => Promise<void>
 }
-/** Asked how many bytes may be sent, before any is; null where nobody knows how many it will be. Throws RateLimited. */
-type Take = (bytes: number | null) => Promise<void>
+/**
+ * Charges the bytes of a response before it is sent; null if their number is not known yet. Throws
+ * RateLimited.
+ */
+type Charge = (bytes: number | null) => Promise<void>
 
 /**
- * GET and HEAD of /download/archive/<token>/<name>.zip, and …/manifest?format=json|csv. Ranges and conditions as for files:
- * the ETag changes with whatever changes in the archive, and If-Range keeps two of them from being mixed.
+ * Creates the handler of GET and HEAD /download/archive/<token>/<name>.zip and …/manifest?format=json|csv.
+ * Ranges and conditional requests work as for files. The ETag changes with every change of the archive, so
+ * If-Range prevents a client from mixing two versions.
  */
-export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch): Handler => ({
+export const createArchiveHandler = (
+  app: App,
+  links: LinkLimits,
+  revocations: RevocationWatch,
+): Handler => ({
   async handle(req, res, { publicUrl }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-    const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
+    const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
     const [, , , token = '', name = ''] = pathname.split('/')
     const ctx = await app.scopeFor(undefined, publicUrl)
     const link = readArchiveLink(ctx.signingKeys, token, ctx.now())
     const folder = await requireArchived(ctx, link)
-    const take: Take = async (bytes) => {
+    const charge: Charge = async (bytes) => {
       const key = quotaKey(link.folderId, link)
       links.downloads.admit(key, res)
-      await links.bytes?.takeFor(res, key, bytes)
+      await links.quota?.consumeFor(res, key, bytes)
     }
-    const format = name === 'manifest' ? formatOf(searchParams.get('format')) : 'zip'
+    const format = name === 'manifest' ? parseFormat(searchParams.get('format')) : 'zip'
     await using plan = await planArchive(ctx.db, folder)
-    if (format === 'csv') return await unlessGone(res, sendTable(req, res, { plan, take }))
+    if (format === 'csv') return await ignoreIfClosed(res, sendCsv(req, res, { plan, charge }))
     if (format === 'json') {
-      return await unlessGone(res, sendCopy(req, res, { ...manifestCopy(plan), take }))
+      return await ignoreIfClosed(res, sendCopy(req, res, { ...manifestCopy(plan), charge }))
     }
     const zip: Copy = {
       ...{ name: archiveName(folder), mediaType: 'application/zip', size: plan.size },
@@ -61,15 +69,18 @@ export const archivesDoor = (app: App, links: LinkLimits, watch: RevocationWatch
       open: (range) => Readable.from(zipStream(ctx, plan, range), { objectMode: false }),
       begin: () => recordArchiveDownload(ctx, folder, { bytes: plan.size }),
     }
-    watch.follow(res, rightOfMaker(ctx, folder.workspaceId, link.tokenId))
-    return await unlessGone(res, sendCopy(req, res, { ...zip, take }))
+    revocations.follow(res, linkCreatorRight(ctx, folder.workspaceId, link.tokenId))
+    return await ignoreIfClosed(res, sendCopy(req, res, { ...zip, charge }))
   },
 })
 
-function formatOf(asked: string | null): 'json' | 'csv' {
-  if (asked === null || asked === 'json') return 'json'
-  if (asked === 'csv') return 'csv'
-  throw new InvalidInput({ path: ['format'], message: 'is json or csv' })
+function parseFormat(format: string | null): 'json' | 'csv' {
+  if (format === null || format === 'json') return 'json'
+  if (format === 'csv') return 'csv'
+  throw new InvalidInput({
+    path: ['format'],
+    message: `must be json or csv, not ${JSON.stringify(format)}`,
+  })
 }
 
 const manifestCopy = ({ manifest, etag, openManifest }: ArchivePlan): Copy => ({
@@ -79,58 +90,71 @@ const manifestCopy = ({ manifest, etag, openManifest }: ArchivePlan): Copy => ({
   open: openManifest,
 })
 
-async function sendCopy(req: IncomingMessage, res: ServerResponse, copy: Copy & { take: Take }) {
+async function sendCopy(
+  req: IncomingMessage,
+  res: ServerResponse,
+  copy: Copy & { charge: Charge },
+) {
   const validators = {
     ETag: copy.etag,
     'Accept-Ranges': 'bytes',
     'Cache-Control': 'private, no-cache',
   }
-  const verdict = evaluatePreconditions(req.headers, copy)
-  if (verdict === 'failed') throw notThatCopy()
-  if (verdict === 'not modified') return void res.writeHead(304, validators).end()
+  const outcome = evaluatePreconditions(req.headers, copy)
+  if (outcome === 'failed') throw preconditionFailed()
+  if (outcome === 'not modified') return void res.writeHead(304, validators).end()
   const content = contentHeaders(copy, 'attachment')
   const isGet = req.method === 'GET'
   const range = isGet && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
-  const answer = fileAnswer({ size: copy.size, contentType: content['Content-Type'] }, range)
-  const headers = { ...validators, ...content, ...answer.headers }
-  if (!isGet) return void res.writeHead(answer.status, headers).end()
-  await copy.take(bytesOf(answer))
-  if (answer.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
+  const response = createFileResponse(
+    { size: copy.size, contentType: content['Content-Type'] },
+    range,
+  )
+  const headers = { ...validators, ...content, ...response.headers }
+  if (!isGet) return void res.writeHead(response.status, headers).end()
+  await copy.charge(bytesOf(response))
+  if (response.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
   const open = async (_: string, part?: { start: number; end?: number }) =>
     copy.open({ start: part?.start ?? 0, end: part?.end ?? copy.size - 1 })
-  await sendFile(res, { ...answer, headers }, { blobs: { open }, blobId: copy.name })
+  await sendFile(res, { ...response, headers }, { blobs: { open }, blobId: copy.name })
 }
 
-/** How long it is nobody knows before it is written. */
-async function sendTable(
+/** Sends the manifest as CSV, whose length is not known before it is written. */
+async function sendCsv(
   req: IncomingMessage,
   res: ServerResponse,
-  { plan, take }: { plan: ArchivePlan; take: Take },
+  { plan, charge }: { plan: ArchivePlan; charge: Charge },
 ) {
-  if (req.method === 'GET') await take(null)
-  const about = { name: 'manifest.csv', mediaType: 'text/csv' }
+  if (req.method === 'GET') await charge(null)
+  const file = { name: 'manifest.csv', mediaType: 'text/csv' }
   res.writeHead(200, {
-    ...contentHeaders(about, 'attachment'),
+    ...contentHeaders(file, 'attachment'),
     'Cache-Control': 'private, no-cache',
   })
   if (req.method === 'HEAD') return void res.end()
-  await pipeline(Readable.from(tableOf(plan)), res)
+  await pipeline(Readable.from(csvOf(plan)), res)
 }
 
-async function* tableOf(plan: ArchivePlan) {
+async function* csvOf(plan: ArchivePlan) {
   yield CSV_HEAD
   for await (const entry of plan.manifestEntries()) yield csvLine(entry)
 }
 
-/** Nobody is there any more to be told of an error, and nothing is wrong here. */
-async function unlessGone(res: ServerResponse, sending: Promise<void>) {
+/** Ignores errors after the client has closed the connection. */
+async function ignoreIfClosed(res: ServerResponse, sending: Promise<void>) {
   await sending.catch((error) => {
     if (!res.destroyed) throw error
   })
 }
 
 const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
+    Allow: 'GET, HEAD',
+  })
 
-const notThatCopy = () =>
-  new HttpError(412, 'PRECONDITION_FAILED', 'the archive is not the one that the condition names')
+const preconditionFailed = () =>
+  new HttpError(
+    412,
+    'PRECONDITION_FAILED',
+    'the archive does not match If-Match or If-Unmodified-Since',
+  )

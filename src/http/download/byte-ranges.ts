@@ -1,30 +1,34 @@
-/** First and last byte, both included. */
+/** A byte range with inclusive bounds. */
 export type ByteRange = { start: number; end: number }
 
-/** More parts than this are answered whole: RFC 9110, section 14.2, lets a server ignore what looks like an attack. */
-const maxRanges = 16
+/**
+ * A request for more parts gets the whole file: RFC 9110, section 14.2, allows a server to ignore such a
+ * header.
+ */
+const MAX_RANGE_COUNT = 16
 
 /**
- * What a Range header asks of `size` bytes, by RFC 9110, section 14: the ranges, in the order asked, those that overlap or
- * touch made one; 'whole' where there is no header or it is to be ignored (another unit, bad syntax, too many parts, nothing
- * to cut); 'unsatisfiable' where every range lies behind the end.
+ * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns the ranges in the
+ * requested order, with overlapping and adjacent ranges merged; 'whole' if there is no header or it must be
+ * ignored (another unit, bad syntax, too many parts, an empty file); 'unsatisfiable' if every range begins
+ * at or after the end.
  */
 export function parseRange(
   header: string | undefined,
   size: number,
 ): ByteRange[] | 'whole' | 'unsatisfiable' {
-  const specs = header === undefined ? null : rangeSpecs(header)
+  const specs = header === undefined ? null : parseRangeSpecs(header)
   if (specs === null || size === 0) return 'whole'
   const ranges = specs.map((spec) => clip(spec, size)).filter((range) => range !== null)
   if (ranges.length === 0) return 'unsatisfiable'
-  const apart = coalesced(ranges)
-  return apart.length > maxRanges ? 'whole' : apart
+  const merged = mergeRanges(ranges)
+  return merged.length > MAX_RANGE_COUNT ? 'whole' : merged
 }
 
 type RangeSpec = { first: number; last: number } | { suffix: number }
 
-/** Null where the header is not a list of byte ranges; one bad range spoils the list. */
-function rangeSpecs(header: string): RangeSpec[] | null {
+/** Returns null if the header is not a list of byte ranges, or if one of them is invalid. */
+function parseRangeSpecs(header: string): RangeSpec[] | null {
   const [, list] = /^bytes=(.*)$/i.exec(header.trim()) ?? []
   // RFC 9110, section 5.6.1: empty elements of a list are to be ignored.
   const items =
@@ -32,11 +36,11 @@ function rangeSpecs(header: string): RangeSpec[] | null {
       ?.split(',')
       .map((item) => item.trim())
       .filter((item) => item !== '') ?? []
-  const specs = items.map(rangeSpec)
+  const specs = items.map(parseRangeSpec)
   return specs.length > 0 && specs.every((spec) => spec !== null) ? specs : null
 }
 
-function rangeSpec(item: string): RangeSpec | null {
+function parseRangeSpec(item: string): RangeSpec | null {
   const [, first = '', last = ''] = /^(\d*)-(\d*)$/.exec(item) ?? []
   if (first === '') return last === '' ? null : { suffix: Number(last) }
   const spec = { first: Number(first), last: last === '' ? Number.POSITIVE_INFINITY : Number(last) }
@@ -49,29 +53,29 @@ function clip(spec: RangeSpec, size: number): ByteRange | null {
   return start <= end ? { start, end } : null
 }
 
-/** Each part stands where the first of its ranges stood. */
-function coalesced(ranges: ByteRange[]): ByteRange[] {
+/** Merges overlapping and adjacent ranges. A merged range takes the position of its first member. */
+function mergeRanges(ranges: ByteRange[]): ByteRange[] {
   const sorted = ranges
-    .map((range, place) => ({ ...range, place }))
+    .map((range, position) => ({ ...range, position }))
     .sort((a, b) => a.start - b.start)
   const parts: typeof sorted = []
   for (const range of sorted) {
-    const before = parts.at(-1)
-    if (!before || range.start > before.end + 1) parts.push(range)
+    const previous = parts.at(-1)
+    if (!previous || range.start > previous.end + 1) parts.push(range)
     else {
-      before.end = Math.max(before.end, range.end)
-      before.place = Math.min(before.place, range.place)
+      previous.end = Math.max(previous.end, range.end)
+      previous.position = Math.min(previous.position, range.position)
     }
   }
-  return parts.sort((a, b) => a.place - b.place).map(({ start, end }) => ({ start, end }))
+  return parts.sort((a, b) => a.position - b.position).map(({ start, end }) => ({ start, end }))
 }
 
-/** How many bytes a range has. */
+/** Returns the number of bytes of a range. */
 export function lengthOf({ start, end }: ByteRange): number {
   return end - start + 1
 }
 
-/** The value of Content-Range for a part of `size` bytes. */
+/** Returns the Content-Range value of a range of a file of `size` bytes. */
 export function contentRange({ start, end }: ByteRange, size: number): string {
   return `bytes ${start}-${end}/${size}`
 }
@@ -83,8 +87,8 @@ export type Multipart = {
   tail: string
 }
 
-/** The frame of a multipart/byteranges body: a head before each part, a tail after the last. */
-export function multipart(
+/** Builds the framing of a multipart/byteranges body: a head before each part and a tail after the last. */
+export function createMultipart(
   ranges: ByteRange[],
   of: { size: number; contentType: string; boundary: string },
 ): Multipart {
@@ -92,7 +96,7 @@ export function multipart(
   const tail = `\r\n--${of.boundary}--\r\n`
   const framing = Buffer.byteLength([...heads, tail].join(''))
   return {
-    contentType: `multipart/byteranges; boundary=${of.boundary}`,
+    contentType: `createMultipart/byteranges; boundary=${of.boundary}`,
     contentLength: ranges.reduce((sum, range) => sum + lengthOf(range), framing),
     heads,
     tail,

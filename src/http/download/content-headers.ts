@@ -2,7 +2,7 @@ import { create } from 'content-disposition'
 
 export type Disposition = 'attachment' | 'inline'
 
-/** What a browser shows without running anything of it. */
+/** Media types that a browser displays without running code. */
 const safeInline = new Set([
   'image/png',
   'image/jpeg',
@@ -24,17 +24,19 @@ const safeInline = new Set([
   'application/pdf',
 ])
 
-/** Code is sent as text: beside nosniff, no page can load it with <script>. */
+/** Source code is served as text/plain, so that with nosniff no page can load it with <script>. */
 const languages = 'shellscript|sh|csh|bash|python|perl|ruby|php|httpd-php|r|r-markdown|ipynb\\+json'
-const code = new RegExp(`^(text|application)/(x-)?((java|ecma|type|live|j)script|${languages})$`)
+const sourceCode = new RegExp(
+  `^(text|application)/(x-)?((java|ecma|type|live|j)script|${languages})$`,
+)
 
 /**
- * Headers that say what the bytes are and keep a browser from running them. Inline is given only to the few types of the list
- * above, whatever was asked; names may be any Unicode.
+ * Returns the headers that describe a file and keep a browser from running it. Only the media types in
+ * `safeInline` are served inline, whatever was requested. Names may contain any Unicode.
  */
-export function contentHeaders(file: { name: string; mediaType: string }, asked: Disposition) {
+export function contentHeaders(file: { name: string; mediaType: string }, requested: Disposition) {
   const type = essence(file.mediaType)
-  const disposition = asked === 'inline' && safeInline.has(type) ? 'inline' : 'attachment'
+  const disposition = requested === 'inline' && safeInline.has(type) ? 'inline' : 'attachment'
   return {
     'Content-Type': servedType(type),
     'Content-Disposition': contentDisposition(file.name, disposition),
@@ -45,21 +47,26 @@ export function contentHeaders(file: { name: string; mediaType: string }, asked:
   }
 }
 
-/** A browser's own page around an inline picture, film or PDF needs to load and to style the thing itself. */
+/**
+ * The page that a browser builds around an inline image, video or PDF must load and style the file itself.
+ */
 const policies: Record<Disposition, string> = {
   attachment: "sandbox; default-src 'none'",
   inline:
     "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; object-src 'self'; style-src 'unsafe-inline'",
 }
 
-/** Content-Disposition by RFC 6266 and RFC 8187. Nothing in a name can end the header or the quotes. */
+/**
+ * Returns a Content-Disposition value (RFC 6266, RFC 8187). No name can break out of the quotes or the
+ * header.
+ */
 export function contentDisposition(name: string, type: Disposition): string {
   const clean = name.toWellFormed().replace(/[\p{Cc}/]/gu, '_')
-  return create(clean, { type, fallback: asciiTwin(clean) })
+  return create(clean, { type, fallback: asciiFallback(clean) })
 }
 
-/** RFC 6266, appendix D: no escapes and no percent signs where old clients look. */
-function asciiTwin(name: string): string {
+/** RFC 6266, appendix D: old clients misread escapes and percent signs in `filename`. */
+function asciiFallback(name: string): string {
   const plain = name.normalize('NFD').replace(/\p{M}/gu, '')
   return plain.replace(/[^\x20-\x7e]/gu, '_').replace(/["\\%/]/g, '_')
 }
@@ -72,5 +79,5 @@ function essence(mediaType: string): string {
 }
 
 function servedType(type: string): string {
-  return type === 'text/plain' || code.test(type) ? 'text/plain; charset=utf-8' : type
+  return type === 'text/plain' || sourceCode.test(type) ? 'text/plain; charset=utf-8' : type
 }

@@ -11,49 +11,50 @@ import { requireSharedVersion, requireUnrevoked } from '../../domains/sharing/re
 import { requireLinkCreator } from '../../domains/workspaces/reads.ts'
 import { InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
 import { readLink } from '../../signing/signed-links.ts'
-import { HttpError, type ProblemContext, sendProblem } from '../errors.ts'
-import { type LinkBytes, type LinkLimits, quotaKey } from '../limits/egress-limits.ts'
+import { type ErrorContext, HttpError, sendError } from '../errors.ts'
+import { type LinkLimits, type LinkQuota, quotaKey } from '../limits/egress-limits.ts'
 import type { RevocationWatch, Right } from '../revocation-watch.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
 import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
-import { canPresign, sendToBucket } from './presigned-redirect.ts'
-import { bytesOf, type FileResponse, fileAnswer, sendFile } from './send-file.ts'
+import { canPresign, redirectToBucket } from './presigned-redirect.ts'
+import { bytesOf, createFileResponse, type FileResponse, sendFile } from './send-file.ts'
 
-/** What the door is given. */
-export type DownloadDoor = {
-  /** The scope of who asks, by the Authorization header; throws Unauthenticated. */
-  scopeFor: (req: IncomingMessage) => Promise<ServiceContext>
-  /** The scope of nobody in particular: a signed link needs no other proof. */
-  nobody: ServiceContext
-  /** Where the request comes from. */
+/** What the download handler needs for one request. */
+export type DownloadContext = {
+  /** Resolves the Authorization header. Rejects with Unauthenticated. */
+  authenticate: () => Promise<ServiceContext>
+  /** Context without a viewer, for signed links, which need no other credentials. */
+  anonymous: ServiceContext
+  /** Client address. */
   address: string
   downloads: DownloadLog
   links: LinkLimits
-  watch: RevocationWatch
-  /** Whether clients are sent to the bucket, where there is one. */
+  revocations: RevocationWatch
+  /** Whether downloads are redirected to the bucket, if the store has one. */
   redirects: boolean
-  problems: (req: IncomingMessage) => ProblemContext
+  errorContext: () => ErrorContext
 }
 
 /**
- * GET and HEAD of /download/…: a signed link to one version, or a file id with a bearer token to its current version.
- * Ranges and conditions by RFC 9110. A fault in the middle cuts the answer off.
+ * Creates the handler of GET and HEAD /download/…: a signed link to one version, or a file id, which a
+ * bearer token opens, to the current version. Supports ranges and conditional requests (RFC 9110). An error
+ * in the middle of a body destroys the connection.
  */
-export function downloadHandler(door: DownloadDoor) {
+export function createDownloadHandler(context: DownloadContext) {
   return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     try {
-      await download(door, req, res)
+      await download(context, req, res)
     } catch (error) {
-      // Nobody is there any more to be told, and nothing is wrong here.
-      if (!res.destroyed) sendProblem(res, error, door.problems(req))
+      // A client that has closed the connection receives no error, and none is logged.
+      if (!res.destroyed) sendError(res, error, context.errorContext())
     }
   }
 }
 
-async function download(door: DownloadDoor, req: IncomingMessage, res: ServerResponse) {
+async function download(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-  const asked = await requested(door, req)
-  const { ctx, file, disposition, cacheControl, begin, by } = asked
+  const download = await resolveDownload(context, req)
+  const { ctx, file, disposition, cacheControl, begin, by } = download
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
     ETag: copy.etag,
@@ -61,140 +62,174 @@ async function download(door: DownloadDoor, req: IncomingMessage, res: ServerRes
     'Accept-Ranges': 'bytes',
     'Cache-Control': cacheControl,
   }
-  const verdict = evaluatePreconditions(req.headers, copy)
-  if (verdict === 'failed') throw notThatCopy()
-  if (verdict === 'not modified') return void res.writeHead(304, validators).end()
+  const outcome = evaluatePreconditions(req.headers, copy)
+  if (outcome === 'failed') throw preconditionFailed()
+  if (outcome === 'not modified') return void res.writeHead(304, validators).end()
 
   const content = contentHeaders(file, disposition)
   const about = { size: file.size, contentType: content['Content-Type'] }
-  // RFC 9110, section 14.2: Range means something for GET alone.
+  // RFC 9110, section 14.2: Range applies to GET only.
   const rangeHeader =
     req.method === 'GET' && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
-  const answer = fileAnswer(about, rangeHeader)
-  const headers = { ...validators, ...content, ...answer.headers }
-  if (req.method === 'HEAD') return void res.writeHead(answer.status, headers).end()
-  const onBegin = () => by && door.downloads.note({ ...by, ...whatIsAsked(file, answer) })
-  const mayRedirect = door.redirects && !asked.counted && canPresign(req.headers, answer)
+  const response = createFileResponse(about, rangeHeader)
+  const headers = { ...validators, ...content, ...response.headers }
+  if (req.method === 'HEAD') return void res.writeHead(response.status, headers).end()
+  const onBegin = () => by && context.downloads.note({ ...by, ...loggedResponse(file, response) })
+  const mayRedirect = context.redirects && !download.isCounted && canPresign(req.headers, response)
   const presigned = mayRedirect ? ctx.blobs.presigned : undefined
-  if (asked.link) {
-    const { bytes, downloads } = door.links
-    downloads.admit(asked.link, res)
-    const sending = { res, file, answer, toBucket: presigned !== undefined }
-    if (bytes) await takeBytes(bytes, asked.link, sending)
+  if (download.link) {
+    const { quota, downloads } = context.links
+    downloads.admit(download.link, res)
+    const sending = { res, file, response, toBucket: presigned !== undefined }
+    if (quota) await chargeBytes(quota, download.link, sending)
   }
-  await begin?.(answer)
+  await begin?.(response)
   if (presigned) {
-    return sendToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
+    return redirectToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
   }
-  door.watch.follow(res, asked.still)
-  await sendFile(res, { ...answer, headers }, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
+  context.revocations.follow(res, download.right)
+  await sendFile(res, { ...response, headers }, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
 }
 
-type Sending = { res: ServerResponse; file: Downloadable; answer: FileResponse; toBucket: boolean }
-
-/** The bucket gives all of it to whoever has its URL, whatever this one asks for. */
-async function takeBytes(linkBytes: LinkBytes, link: string, sending: Sending) {
-  const { res, file, answer, toBucket } = sending
-  if (toBucket) await linkBytes.take(link, file.size)
-  else await linkBytes.takeFor(res, link, bytesOf(answer))
+type Sending = {
+  res: ServerResponse
+  file: Downloadable
+  response: FileResponse
+  toBucket: boolean
 }
 
-const whatIsAsked = ({ versionId }: Downloadable, answer: FileResponse) => ({
+/** Charges the quota of a link. A presigned URL serves the whole file, whatever this request selects. */
+async function chargeBytes(quota: LinkQuota, link: string, sending: Sending) {
+  const { res, file, response, toBucket } = sending
+  if (toBucket) await quota.consume(link, file.size)
+  else await quota.consumeFor(res, link, bytesOf(response))
+}
+
+const loggedResponse = ({ versionId }: Downloadable, response: FileResponse) => ({
   versionId,
-  whole: answer.status === 200,
-  bytes: bytesOf(answer),
+  whole: response.status === 200,
+  bytes: bytesOf(response),
 })
 
-type Asked = {
+type ResolvedDownload = {
   ctx: ServiceContext
   file: Downloadable
   disposition: Disposition
   cacheControl: string
-  /** Asked before the first byte goes out; may still refuse. */
-  begin?: (answer: FileResponse) => Promise<void>
-  /** Asked again while the bytes go out: NotFound once whoever asks, or made the link, may no longer have them. */
-  still: Right
-  /** Whose download the log calls it; absent where `begin` writes it down. */
+  /** Called before the first byte is sent; may throw. */
+  begin?: (response: FileResponse) => Promise<void>
+  /** Checked while bytes are sent: the right of the viewer or of the creator of the link. */
+  right: Right
+  /** Who the download log records; absent if `begin` records the download. */
   by?: Pick<Download, 'viewer' | 'via' | 'shown'>
-  /** Only so many downloads are given: a URL of the bucket could be used more than once. */
-  counted?: boolean
-  /** What the bytes count for; absent for who shows a token. */
+  /**
+   * Whether the number of downloads is limited, which rules out presigned URLs: they can be used more than
+   * once.
+   */
+  isCounted?: boolean
+  /** Key of the link whose quota is charged; absent for requests with a token. */
   link?: string | undefined
 }
 
-/** /download/<token>/<name>, or /download/<file id>; only tokens have dots. The name is for people, the row has the real one. */
-async function requested(door: DownloadDoor, req: IncomingMessage): Promise<Asked> {
-  const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
+/**
+ * Resolves /download/<token>/<name> or /download/<file id>. Only tokens contain dots. The name in the URL
+ * is ignored.
+ */
+async function resolveDownload(
+  context: DownloadContext,
+  req: IncomingMessage,
+): Promise<ResolvedDownload> {
+  const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
   const [, , key = ''] = pathname.split('/')
-  if (key.includes('.')) return bySignature(door.nobody, key)
-  const asked = await byBearer(await door.scopeFor(req), key, searchParams.get('disposition'))
-  const link = asked.ctx.viewer ? undefined : quotaKey(asked.file.versionId, {})
-  return { ...asked, by: bearerIn(asked.ctx, door.address), link }
+  if (key.includes('.')) return resolveLink(context.anonymous, key)
+  const ctx = await context.authenticate()
+  const download = await resolveFile(ctx, key, searchParams.get('disposition'))
+  const link = ctx.viewer ? undefined : quotaKey(download.file.versionId, {})
+  return { ...download, by: downloaderOf(ctx, context.address), link }
 }
 
-/** Of what was linked to with this token, or without any, in one workspace. */
-export const rightOfMaker = (
+/** Returns the right of links that were created with one token, or without any, in one workspace. */
+export const linkCreatorRight = (
   ctx: ServiceContext,
   workspaceId: string,
   tokenId: string | undefined,
 ) => ({
   key: `${workspaceId} ${tokenId}`,
-  ask: () => requireLinkCreator(ctx, workspaceId, tokenId),
+  check: () => requireLinkCreator(ctx, workspaceId, tokenId),
 })
 
-async function bySignature(ctx: ServiceContext, token: string): Promise<Asked> {
+async function resolveLink(ctx: ServiceContext, token: string): Promise<ResolvedDownload> {
   const now = ctx.now()
-  const said = readLink(ctx.signingKeys, token, now)
-  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = said
-  const link = quotaKey(versionId, said)
+  const parsed = readLink(ctx.signingKeys, token, now)
+  const { versionId, disposition, expiresAt, tokenId, shareLinkId } = parsed
+  const link = quotaKey(versionId, parsed)
   const file = await downloadableVersion(ctx, versionId)
-  if (shareLinkId) return { ...(await byShare(ctx, token, shareLinkId, file)), disposition, link }
-  const still = rightOfMaker(ctx, file.workspaceId, tokenId)
-  await still.ask()
-  // Bound to one version, whose bytes never change.
+  if (shareLinkId)
+    return { ...(await resolveShare(ctx, token, shareLinkId, file)), disposition, link }
+  const right = linkCreatorRight(ctx, file.workspaceId, tokenId)
+  await right.check()
+  // The link is bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', shown: token } as const
-  return { ctx, file, disposition, cacheControl, by, still, link }
+  return { ctx, file, disposition, cacheControl, by, right, link }
 }
 
-/** The share is asked each time: what was revoked a moment ago opens nothing. */
-async function byShare(ctx: ServiceContext, link: string, shareLinkId: string, file: Downloadable) {
+/** Reads the share on every request, so that a revoked share opens nothing. */
+async function resolveShare(
+  ctx: ServiceContext,
+  link: string,
+  shareLinkId: string,
+  file: Downloadable,
+) {
   const shared = await requireSharedVersion(ctx, shareLinkId, file.versionId)
-  const begin = (answer: FileResponse) =>
+  const begin = (response: FileResponse) =>
     beginSharedDownload(ctx, shared, {
       link,
       size: file.size,
-      askedBytes: bytesOf(answer),
-      fromStart: file.size === 0 || answer.parts.some(({ range }) => range.start === 0),
+      askedBytes: bytesOf(response),
+      fromStart: file.size === 0 || response.parts.some(({ range }) => range.start === 0),
     })
-  const counted = shared.share.maxDownloads !== null
-  const still = { key: shareLinkId, ask: () => requireUnrevoked(ctx, shareLinkId) }
-  return { ctx, file, cacheControl: 'private, no-store', begin, counted, still }
+  const isCounted = shared.share.maxDownloads !== null
+  const right = { key: shareLinkId, check: () => requireUnrevoked(ctx, shareLinkId) }
+  return { ctx, file, cacheControl: 'private, no-store', begin, isCounted, right }
 }
 
-async function byBearer(ctx: ServiceContext, fileId: string, asked: string | null): Promise<Asked> {
-  const disposition = dispositionOf(asked)
+async function resolveFile(
+  ctx: ServiceContext,
+  fileId: string,
+  requested: string | null,
+): Promise<ResolvedDownload> {
+  const disposition = parseDisposition(requested)
   const file = await downloadableFile(ctx, fileId).catch((error) => {
-    // Who shows no token is asked for one, and learns nothing of what is there.
+    // Without a token the response is 401, which does not reveal whether the file exists.
     throw error instanceof NotFound && !ctx.viewer ? new Unauthenticated() : error
   })
-  const still = rightOfMaker(ctx, file.workspaceId, ctx.viewer?.tokenId)
-  return { ctx, file, disposition, cacheControl: 'private, no-cache', still }
+  const right = linkCreatorRight(ctx, file.workspaceId, ctx.viewer?.tokenId)
+  return { ctx, file, disposition, cacheControl: 'private, no-cache', right }
 }
 
-const bearerIn = ({ viewer }: ServiceContext, address: string) =>
+const downloaderOf = ({ viewer }: ServiceContext, address: string) =>
   viewer
     ? ({ viewer, via: 'TOKEN', shown: viewer.tokenId } as const)
     : ({ viewer, via: 'PUBLIC', shown: address } as const)
 
-function dispositionOf(asked: string | null): Disposition {
-  const disposition = asked?.toLowerCase() ?? 'attachment'
+function parseDisposition(requested: string | null): Disposition {
+  const disposition = requested?.toLowerCase() ?? 'attachment'
   if (disposition === 'attachment' || disposition === 'inline') return disposition
-  throw new InvalidInput({ path: ['disposition'], message: 'is attachment or inline' })
+  throw new InvalidInput({
+    path: ['disposition'],
+    message: `must be attachment or inline, not ${JSON.stringify(requested)}`,
+  })
 }
 
 const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
+    Allow: 'GET, HEAD',
+  })
 
-const notThatCopy = () =>
-  new HttpError(412, 'PRECONDITION_FAILED', 'the file is not the one that the condition names')
+const preconditionFailed = () =>
+  new HttpError(
+    412,
+    'PRECONDITION_FAILED',
+    'the file does not match If-Match or If-Unmodified-Since',
+  )

@@ -1,34 +1,37 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** What a copy is recognised by: a strong ETag, quotes included, and the time in milliseconds since 1970. */
+/**
+ * Validators of a representation: a strong ETag, quotes included, and the modification time in ms since
+ * 1970.
+ */
 export type Validators = { etag: string; modifiedAt: number }
 
-/** What a GET or HEAD with these conditions gets, in the order of RFC 9110, section 13.2.2. */
+/** Evaluates the conditions of a GET or HEAD request in the order of RFC 9110, section 13.2.2. */
 export function evaluatePreconditions(
   headers: IncomingHttpHeaders,
   copy: Validators,
 ): 'send' | 'not modified' | 'failed' {
-  if (!mayGoOn(headers, copy)) return 'failed'
-  return hasItAlready(headers, copy) ? 'not modified' : 'send'
+  if (!isMatch(headers, copy)) return 'failed'
+  return isNotModified(headers, copy) ? 'not modified' : 'send'
 }
 
 /** Steps 1 and 2: If-Match, and only without it If-Unmodified-Since. */
-function mayGoOn(headers: IncomingHttpHeaders, copy: Validators): boolean {
+function isMatch(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const tags = headers['if-match']
-  if (tags !== undefined) return names(tags, copy.etag)
+  if (tags !== undefined) return includesTag(tags, copy.etag)
   const since = httpDate(headers['if-unmodified-since'])
   return since === null || inSeconds(copy.modifiedAt) <= since
 }
 
 /** Steps 3 and 4: If-None-Match, compared weakly, and only without it If-Modified-Since. */
-function hasItAlready(headers: IncomingHttpHeaders, copy: Validators): boolean {
+function isNotModified(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const tags = headers['if-none-match']
-  if (tags !== undefined) return names(tags, copy.etag) || names(tags, `W/${copy.etag}`)
+  if (tags !== undefined) return includesTag(tags, copy.etag) || includesTag(tags, `W/${copy.etag}`)
   const since = httpDate(headers['if-modified-since'])
   return since !== null && inSeconds(copy.modifiedAt) <= since
 }
 
-/** Step 5: whether Range counts. A part is only sent to who holds the rest of the same copy; a weak tag proves nothing. */
+/** Step 5: reports whether Range applies. If-Range uses strong comparison, so a weak tag never matches. */
 export function ifRangeMatches(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const condition = single(headers['if-range'])
   if (condition === undefined) return true
@@ -36,21 +39,24 @@ export function ifRangeMatches(headers: IncomingHttpHeaders, copy: Validators): 
   return httpDate(condition) === inSeconds(copy.modifiedAt)
 }
 
-function names(list: string, etag: string): boolean {
+function includesTag(list: string, etag: string): boolean {
   if (list.trim() === '*') return true
   return list.match(/(W\/)?"[^"]*"/g)?.includes(etag) ?? false
 }
 
-/** All three forms of RFC 9110, section 5.6.7, in seconds; null where it is none: such a condition is ignored. */
+/**
+ * Parses the three date formats of RFC 9110, section 5.6.7, in seconds. Returns null for others, which are
+ * ignored.
+ */
 function httpDate(value: string | undefined): number | null {
   if (value === undefined || !/^[A-Z][a-z]+,? /.test(value)) return null
-  // The form of asctime names no zone; it means GMT.
-  const at = Date.parse(/ GMT$/.test(value) ? value : `${value} GMT`)
-  return Number.isNaN(at) ? null : inSeconds(at)
+  // The asctime format has no zone; it is GMT.
+  const ms = Date.parse(/ GMT$/.test(value) ? value : `${value} GMT`)
+  return Number.isNaN(ms) ? null : inSeconds(ms)
 }
 
-function inSeconds(at: number): number {
-  return Math.floor(at / 1000)
+function inSeconds(ms: number): number {
+  return Math.floor(ms / 1000)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -3,19 +3,22 @@ import type { PresignedUrls } from '../../blobs/blob-store.ts'
 import type { contentHeaders } from './content-headers.ts'
 import type { FileResponse } from './send-file.ts'
 
-/** A download has to begin in this time; how long it takes then is nobody's concern. */
-const URL_MS = 300_000
+/** Lifetime of the URL. A download must begin within it and may take longer. */
+const URL_TTL_MS = 300_000
 
-/** They compare with what the house says of its files. The bucket knows other tags and times, and would judge otherwise. */
+/**
+ * Conditions that compare validators of this server. The bucket has other ETags and times, so it cannot
+ * evaluate them.
+ */
 const conditions = ['if-match', 'if-unmodified-since', 'if-modified-since', 'if-range']
 
-/** Whether the bucket, asked the same, would answer the same: with one piece of the file, or all of it. */
+/** Reports whether the bucket can serve the request: the whole file or one range, without conditions. */
 export function canPresign(headers: IncomingHttpHeaders, { parts }: FileResponse): boolean {
   if (parts.length !== 1 || headers.range?.includes(',')) return false
   return !conditions.some((name) => headers[name] !== undefined)
 }
 
-type Sending = {
+type Redirect = {
   presigned: Pick<PresignedUrls, 'getUrl'>
   key: string
   content: ReturnType<typeof contentHeaders>
@@ -23,11 +26,14 @@ type Sending = {
   onBegin: () => void
 }
 
-/** 302 to the bytes in the bucket, which are served under the type and the name that the house would give them. Throws StorageError. */
-export async function sendToBucket(res: ServerResponse, sending: Sending) {
-  const { presigned, key, content, now, onBegin } = sending
+/**
+ * Redirects (302) to a presigned URL, which serves the type and name that the server would send. Throws
+ * StorageError.
+ */
+export async function redirectToBucket(res: ServerResponse, redirect: Redirect) {
+  const { presigned, key, content, now, onBegin } = redirect
   const url = await presigned.getUrl(key, {
-    expiresAt: now + URL_MS,
+    expiresAt: now + URL_TTL_MS,
     contentType: content['Content-Type'],
     contentDisposition: content['Content-Disposition'],
   })

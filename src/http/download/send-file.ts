@@ -5,9 +5,15 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import { releaseBuffers } from '../../blobs/streams/release-buffers.ts'
 import { CorruptBlob, StorageError } from '../../errors.ts'
 import { HttpError } from '../errors.ts'
-import { type ByteRange, contentRange, lengthOf, multipart, parseRange } from './byte-ranges.ts'
+import {
+  type ByteRange,
+  contentRange,
+  createMultipart,
+  lengthOf,
+  parseRange,
+} from './byte-ranges.ts'
 
-/** How the bytes of a file are sent: `parts` one after the other, each behind its `head`, then `tail`. */
+/** The response to a download: `parts` in order, each preceded by its `head`, and then `tail`. */
 export type FileResponse = {
   status: 200 | 206
   headers: OutgoingHttpHeaders
@@ -15,29 +21,29 @@ export type FileResponse = {
   tail: string
 }
 
-/** Of the file, as often as they are sent. */
+/** Returns the number of file bytes that a response sends. */
 export const bytesOf = ({ parts }: Pick<FileResponse, 'parts'>) =>
   parts.reduce((sum, { range }) => sum + lengthOf(range), 0)
 
-/** 200 with all of `size` bytes, or 206 with what a Range header asks; throws 416. */
-export function fileAnswer(
+/** Returns 200 with all `size` bytes or 206 with the requested ranges. Throws HttpError (416). */
+export function createFileResponse(
   { size, contentType }: { size: number; contentType: string },
   rangeHeader: string | undefined,
 ): FileResponse {
   const ranges = parseRange(rangeHeader, size)
-  if (ranges === 'unsatisfiable') throw behindTheEnd(size)
-  if (ranges === 'whole') return whole(size)
+  if (ranges === 'unsatisfiable') throw rangeNotSatisfiable(size)
+  if (ranges === 'whole') return wholeFile(size)
   const [range] = ranges
   if (range && ranges.length === 1) return oneRange(range, size)
   // RFC 9110, section 14.6: the boundary must not occur in the parts.
   const boundary = randomBytes(16).toString('hex')
-  const { heads, tail, ...frame } = multipart(ranges, { size, contentType, boundary })
+  const { heads, tail, ...frame } = createMultipart(ranges, { size, contentType, boundary })
   const headers = { 'Content-Type': frame.contentType, 'Content-Length': frame.contentLength }
   const parts = ranges.map((range, i) => ({ head: heads[i] ?? '', range }))
   return { status: 206, headers, parts, tail }
 }
 
-function whole(size: number): FileResponse {
+function wholeFile(size: number): FileResponse {
   const parts = size === 0 ? [] : [{ head: '', range: { start: 0, end: size - 1 } }]
   return { status: 200, headers: { 'Content-Length': size }, parts, tail: '' }
 }
@@ -47,48 +53,58 @@ function oneRange(range: ByteRange, size: number): FileResponse {
   return { status: 206, headers, parts: [{ head: '', range }], tail: '' }
 }
 
-const behindTheEnd = (size: number) =>
-  new HttpError(416, 'RANGE_NOT_SATISFIABLE', `the file has ${size} bytes`, {
-    'Content-Range': `bytes */${size}`,
-  })
+const rangeNotSatisfiable = (size: number) =>
+  new HttpError(
+    416,
+    'RANGE_NOT_SATISFIABLE',
+    `no requested range overlaps the file of ${size} bytes`,
+    {
+      'Content-Range': `bytes */${size}`,
+    },
+  )
 
 /**
- * Sends the answer, opening each part when its turn comes; memory stays constant, and a client that goes away ends the reading.
- * Headers go out with the first byte: until then a fault of the storage is still a clean 5xx. Throws StorageError.
+ * Sends a response and opens each part only when it is due, so memory use stays constant. Stops reading
+ * when the client closes the connection. Headers are sent with the first byte, so a storage error before it
+ * still becomes a 5xx response. Throws StorageError and CorruptBlob.
  */
 export async function sendFile(
   res: ServerResponse,
-  answer: FileResponse,
+  response: FileResponse,
   { blobs, blobId, onBegin }: Source,
 ) {
-  const begun = () => {
+  const begin = () => {
     if (res.headersSent) return res
     onBegin?.()
-    return res.writeHead(answer.status, answer.headers)
+    return res.writeHead(response.status, response.headers)
   }
-  for (const { head, range } of answer.parts) {
+  for (const { head, range } of response.parts) {
     const bytes = await blobs.open(blobId, range)
-    const begin = () => begun().write(head)
-    const sent = await pour(bytes, { res, begin }).catch((cause) => {
+    const sendHead = () => begin().write(head)
+    const sent = await copyPart(bytes, { res, sendHead }).catch((cause) => {
       if (cause instanceof CorruptBlob) throw cause
       throw new StorageError(`${blobId} could not be read`, { cause })
     })
-    // Content-Length is promised: a body that comes short must not look whole.
-    if (sent !== lengthOf(range)) throw new StorageError(`${blobId} is shorter than its row says`)
+    // A body shorter than Content-Length must not look complete.
+    if (sent !== lengthOf(range))
+      throw new StorageError(`${blobId} is shorter than the size in its row`)
   }
-  begun().end(answer.tail)
+  begin().end(response.tail)
 }
 type Source = {
   blobs: Pick<BlobStore, 'open'>
   blobId: string
-  /** Called when nothing is in the way of the answer any more. */
+  /** Called before the headers are sent. */
   onBegin?: () => void
 }
 
-/** As fast as pipe(), which would leave its listeners on `res` for each of many parts; ends with whoever waits for the bytes. */
-async function pour(
+/**
+ * Copies a part to `res` and returns the bytes sent. pipe() would leave its listeners on `res` for every
+ * part.
+ */
+async function copyPart(
   bytes: Readable,
-  { res, begin }: { res: ServerResponse; begin: () => void },
+  { res, sendHead }: { res: ServerResponse; sendHead: () => void },
 ): Promise<number> {
   let sent = 0
   const stop = () => void bytes.destroy()
@@ -96,10 +112,10 @@ async function pour(
   if (res.closed) stop()
   try {
     for await (const chunk of bytes) {
-      if (sent === 0) begin()
+      if (sent === 0) sendHead()
       sent += chunk.length
       const written = (error?: Error | null) => error ?? releaseBuffers([chunk])
-      if (!res.write(chunk, written)) await roomIn(res)
+      if (!res.write(chunk, written)) await drained(res)
     }
   } finally {
     res.off('close', stop)
@@ -107,14 +123,14 @@ async function pour(
   return sent
 }
 
-/** Whoever has gone waits no more. */
-function roomIn(res: ServerResponse) {
+/** Resolves when `res` accepts more data or has closed. */
+function drained(res: ServerResponse) {
   if (res.closed) return
   const { promise, resolve } = Promise.withResolvers<void>()
-  const go = () => {
-    res.off('drain', go).off('close', go)
+  const done = () => {
+    res.off('drain', done).off('close', done)
     resolve()
   }
-  res.on('drain', go).on('close', go)
+  res.on('drain', done).on('close', done)
   return promise
 }

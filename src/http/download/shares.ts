@@ -9,16 +9,17 @@ import type { Shared } from '../../domains/sharing/reads.ts'
 import { HttpError } from '../errors.ts'
 import type { Handler } from '../request-context.ts'
 
-const PAGE = 100
+const PAGE_SIZE = 100
 
 /**
- * GET /s/<token>: what a share shows, as JSON: the entry, and of a folder a page of what lies in it. ?folder=<id> goes down,
- * ?after=<next> goes on. The password goes in Holdall-Share-Password: never in a URL, which is logged and kept.
+ * Creates the handler of GET and HEAD /s/<token>, which returns the shared entry as JSON, with one page of
+ * the children of a folder. ?folder=<id> selects a subfolder and ?after=<next> the next page. The password
+ * is sent in the header Holdall-Share-Password, because URLs are logged.
  */
-export const sharesDoor = (app: App): Handler => ({
+export const createShareHandler = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
-    const { pathname, searchParams } = new URL(req.url ?? '', 'http://door')
+    const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
     const ctx = await app.scopeFor(undefined, publicUrl)
     const shared = await openShare(ctx, {
       token: pathname.split('/')[2] ?? '',
@@ -26,7 +27,7 @@ export const sharesDoor = (app: App): Handler => ({
       entryId: searchParams.get('folder'),
       address,
     })
-    const body = JSON.stringify(await shown(ctx, shared, searchParams.get('after')))
+    const body = JSON.stringify(await shareJson(ctx, shared, searchParams.get('after')))
     res.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',
       'Content-Length': Buffer.byteLength(body),
@@ -39,16 +40,33 @@ export const sharesDoor = (app: App): Handler => ({
   },
 })
 
-async function shown(ctx: ServiceContext, shared: Shared, after: string | null) {
+async function shareJson(ctx: ServiceContext, shared: Shared, after: string | null) {
   const { entry } = shared
-  if (entry.kind === 'file') return { entry: about(entry), ...linkTo(ctx, shared, entry) }
+  if (entry.kind === 'file') return { entry: entryJson(entry), ...downloadLink(ctx, shared, entry) }
   const list = childrenList(ctx.db, entry, {}, byName)
-  const { edges, hasNextPage, endCursor } = await readPage(list, { first: PAGE, after })
-  const children = edges.map(({ node }) => ({ ...about(node), ...linkTo(ctx, shared, node) }))
-  return { entry: about(entry), children, next: hasNextPage ? endCursor : null, downloadUrl: null }
+  const { edges, hasNextPage, endCursor } = await readPage(list, { first: PAGE_SIZE, after })
+  const children = edges.map(({ node }) => ({
+    ...entryJson(node),
+    ...downloadLink(ctx, shared, node),
+  }))
+  return {
+    entry: entryJson(entry),
+    children,
+    next: hasNextPage ? endCursor : null,
+    downloadUrl: null,
+  }
 }
 
-const about = ({ id, kind, name, description, size, mediaType, sha256, updatedAt }: EntryRow) => ({
+const entryJson = ({
+  id,
+  kind,
+  name,
+  description,
+  size,
+  mediaType,
+  sha256,
+  updatedAt,
+}: EntryRow) => ({
   id,
   type: kind.toUpperCase(),
   name,
@@ -58,11 +76,13 @@ const about = ({ id, kind, name, description, size, mediaType, sha256, updatedAt
   updatedAt: new Date(updatedAt).toISOString(),
 })
 
-function linkTo(ctx: ServiceContext, { share }: Shared, entry: EntryRow) {
+function downloadLink(ctx: ServiceContext, { share }: Shared, entry: EntryRow) {
   if (entry.kind === 'folder') return {}
   const { url, expiresAt } = sharedDownloadUrl(ctx, share, entry)
   return { downloadUrl: { url, expiresAt: new Date(expiresAt).toISOString() } }
 }
 
 const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
+    Allow: 'GET, HEAD',
+  })

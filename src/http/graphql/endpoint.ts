@@ -12,42 +12,44 @@ import { isJsonType, readJson } from '../json-body.ts'
 import type { Handler, RequestContext } from '../request-context.ts'
 import { collapseComplexityErrors, setStatuses, toGraphQLError, unavailable } from './errors.ts'
 import { useIntrospection } from './introspection.ts'
-import { type NodeVisit, useSubscriptions } from './subscriptions.ts'
+import { type NodeRequestContext, useSubscriptions } from './subscriptions.ts'
 
 const MAX_BODY_BYTES = 1_000_000
 
-/** Headers that a page of another origin cannot send without asking first. */
-const preflighted = ['authorization', 'graphql-require-preflight']
+/** Headers that a page of another origin cannot send without a CORS preflight. */
+const csrfHeaders = ['authorization', 'graphql-require-preflight']
 
-/** GraphQL over HTTP: POST for everything, GET for queries, JSON in and out, one operation at a time. */
-export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Handler {
+/**
+ * Creates the GraphQL over HTTP handler: POST for all operations, GET for queries, JSON only, no batching.
+ */
+export function createGraphqlHandler({ log, config }: Pick<App, 'log' | 'config'>): Handler {
   const closing = new AbortController()
-  let refuses = false
+  let rejectsAll = false
   const yoga = createYoga<RequestContext & { refusal?: GraphQLError }, Context>({
     schema,
-    context: async ({ scope, requestId, address, toll }) => ({
-      ...(await scope()),
+    context: async ({ authenticate, requestId, address, charge }) => ({
+      ...(await authenticate()),
       budget: new ExecutionBudget(config.limits),
       requestId,
       address,
-      rateLimit: toll.standing,
-      report: (err: unknown) => log.error({ err, requestId }, 'fault'),
+      rateLimit: charge.state,
+      report: (err: unknown) => log.error({ err, requestId }, 'storage error'),
     }),
     maskedErrors: { maskError: (error) => toGraphQLError(error, log) },
     plugins: [
-      useCSRFPrevention({ requestHeaders: preflighted }),
+      useCSRFPrevention({ requestHeaders: csrfHeaders }),
       useJsonOnly(),
       useLimits(),
-      useToll(log),
+      useRateLimit(log),
       useBudget(),
       useIntrospection(config.introspection),
       useStatuses(),
       useSubscriptions({ trustProxy: config.trustProxy, closing: closing.signal }),
     ],
-    // readJson sees to it.
+    // readJson limits the size of bodies.
     maxRequestBodySize: false,
     batching: false,
-    // cors.ts does it for all doors, graphiql.ts brings the page.
+    // cors.ts sets CORS headers for all routes, and graphiql.ts serves the page.
     cors: false,
     graphiql: false,
     landingPage: false,
@@ -55,18 +57,18 @@ export function graphqlDoor({ log, config }: Pick<App, 'log' | 'config'>): Handl
     logging: false,
   })
   return {
-    async handle(req, res, visit) {
-      // What a token may see is nothing for a cache on the way, whatever the address looks like.
+    async handle(req, res, context) {
+      // Responses depend on the token, so no cache may store them.
       res.setHeader('Cache-Control', 'no-store')
       res.setHeader('X-Content-Type-Options', 'nosniff')
-      if (refuses) return yoga(req, res, { ...visit, refusal: unavailable() })
+      if (rejectsAll) return yoga(req, res, { ...context, refusal: unavailable() })
       const hasJson = req.method === 'POST' && isJsonType(req.headers['content-type'])
-      const asked = hasJson ? await readJson(req, MAX_BODY_BYTES) : {}
-      return yoga(Object.assign(req, asked), res, { ...visit, ...asked })
+      const parsed = hasJson ? await readJson(req, MAX_BODY_BYTES) : {}
+      return yoga(Object.assign(req, parsed), res, { ...context, ...parsed })
     },
     drain: () => closing.abort(),
     refuse() {
-      refuses = true
+      rejectsAll = true
     },
   }
 }
@@ -77,15 +79,15 @@ function useJsonOnly(): Plugin<object, { refusal?: GraphQLError }> {
       if (refusal) throw refusal
       if (method === 'GET') return checkQuery(new URL(url).searchParams)
       if (method !== 'POST' || isJsonType(headers.get('content-type'))) return
-      throw badRequest(415, 'Content-Type: application/json is needed')
+      throw badRequest(415, 'the request must have Content-Type: application/json')
     },
   }
 }
 
-/** Yoga takes what stands in a URL for JSON, and where it is none, for a fault of the house. */
-function checkQuery(said: URLSearchParams) {
+/** Rejects invalid JSON in the URL with 400. Yoga reports it as an internal error. */
+function checkQuery(query: URLSearchParams) {
   for (const name of ['variables', 'extensions']) {
-    if (!isJson(said.get(name) || 'null')) throw badRequest(400, `${name} is not JSON`)
+    if (!isJson(query.get(name) || 'null')) throw badRequest(400, `${name} is not JSON`)
   }
 }
 
@@ -101,7 +103,7 @@ function isJson(text: string): boolean {
 const badRequest = (status: number, message: string) =>
   new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status } } })
 
-/** Before validation, whose rules cost most on the documents that they should refuse. */
+/** Checks limits before validation, whose rules cost most for the documents that they reject. */
 function useLimits(): Plugin {
   return {
     onParse({ setParseFn }) {
@@ -114,40 +116,47 @@ function useLimits(): Plugin {
   }
 }
 
-/** One point for coming in, so that nonsense is not free; the rest when it is known what is asked. */
-function useToll(log: Log): Plugin<Context & RequestContext> {
+/**
+ * Charges one point per request, so that invalid requests are not free, and the rest when the cost is
+ * known.
+ */
+function useRateLimit(log: Log): Plugin<Context & RequestContext> {
   return {
     async onParams({ context, setResult }) {
-      const { toll } = context as unknown as RequestContext
-      await toll.pay(1).catch((error) => setResult({ errors: [toGraphQLError(error, log)] }))
+      const { charge } = context as unknown as RequestContext
+      await charge.consume(1).catch((error) => setResult({ errors: [toGraphQLError(error, log)] }))
     },
-    onExecute: ({ args }) => payRest(args),
-    onSubscribe: ({ args }) => payRest(args),
+    onExecute: ({ args }) => chargeRest(args),
+    onSubscribe: ({ args }) => chargeRest(args),
   }
 }
 
-/** What costs more than anybody may ask for is not run, and so not paid. */
-async function payRest(args: ExecutionArgs) {
-  const { toll, limits } = args.contextValue as Context & RequestContext
+/** Charges the rest of the cost. An operation above the limit is not executed and therefore not charged. */
+async function chargeRest(args: ExecutionArgs) {
+  const { charge, limits } = args.contextValue as Context & RequestContext
   const cost = costOf(args)
-  if (cost <= limits.maxQueryCost) await toll.pay(cost - 1)
+  if (cost <= limits.maxQueryCost) await charge.consume(cost - 1)
 }
 
-/** Stops an execution that has produced too much or taken too long, or whose client has gone. */
-function useBudget(): Plugin<Context & NodeVisit> {
+/** Stops an execution that exceeds its budget or its deadline, or whose client has closed the connection. */
+function useBudget(): Plugin<Context & NodeRequestContext> {
   return {
     onExecute({ executeFn, setExecuteFn }) {
       setExecuteFn(async (args: ExecutionArgs) => {
-        const { budget, limits, res } = args.contextValue as Context & NodeVisit
-        using _ = stopWhenOver(budget, res, limits.requestTimeoutMs)
+        const { budget, limits, res } = args.contextValue as Context & NodeRequestContext
+        using _ = stopOnTimeoutOrClose(budget, res, limits.requestTimeoutMs)
         return await budget.run(() => executeFn(args))
       })
     },
   }
 }
 
-/** At the deadline, and where the connection closes before the answer. */
-function stopWhenOver(budget: ExecutionBudget, res: ServerResponse, timeoutMs: number): Disposable {
+/** Stops the budget at the deadline, or when the connection closes before the response ends. */
+function stopOnTimeoutOrClose(
+  budget: ExecutionBudget,
+  res: ServerResponse,
+  timeoutMs: number,
+): Disposable {
   const deadline = budget.expireAfter(timeoutMs)
   const stop = () => budget.stop(new GraphQLError('the client has closed the connection'))
   res.once('close', stop)

@@ -3,26 +3,30 @@ import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } fro
 import { currentRequestId, type Log } from '../../log.ts'
 import { statusOf, translateDatabaseError } from '../errors.ts'
 
-const LONGEST_MESSAGE = 1000
+const MAX_MESSAGE_LENGTH = 1000
 
-/** What the client reads of an error: all of ours, nothing of a bug but the id under which it was logged. */
+/**
+ * Converts an error for the client. Of a bug or a storage error the client receives only the code and the
+ * request id.
+ */
 export function toGraphQLError(error: unknown, log: Log): GraphQLError {
   const cause = translateDatabaseError(causeOf(error))
   if (cause instanceof GraphQLError) return cause
-  const isOurs = cause instanceof DomainError
-  const isPlain = isOurs && cause.code !== 'STORAGE_ERROR'
-  if (!isPlain || cause instanceof Unavailable) log.error({ err: cause }, 'unexpected')
-  const code = isOurs ? cause.code : 'INTERNAL_SERVER_ERROR'
-  return new GraphQLError(isPlain ? cause.message : 'something went wrong here', {
+  const isDomainError = cause instanceof DomainError
+  const isPublic = isDomainError && cause.code !== 'STORAGE_ERROR'
+  if (!isPublic || cause instanceof Unavailable) log.error({ err: cause }, 'unexpected')
+  const code = isDomainError ? cause.code : 'INTERNAL_SERVER_ERROR'
+  return new GraphQLError(isPublic ? cause.message : 'internal server error', {
     ...(error instanceof GraphQLError && { nodes: error.nodes, path: error.path }),
     ...(cause instanceof Error && { originalError: cause }),
-    extensions: isPlain ? extensionsOf(cause) : { code, requestId: currentRequestId() },
+    extensions: isPublic ? extensionsOf(cause) : { code, requestId: currentRequestId() },
   })
 }
 
 /**
- * Gives the errors the HTTP status that the answer deserves. GraphQL over HTTP, section 6.4: with data, however partial, it is
- * 200; without, application/graphql-response+json says what went wrong, and application/json stays at 200 (`spec`).
+ * Sets the HTTP status of a result without data. GraphQL over HTTP, section 6.4: a result with data, even
+ * partial, is 200; without data, application/graphql-response+json has an error status, and
+ * application/json is 200 (`spec`).
  */
 export function setStatuses({ data, errors = [] }: Result) {
   if (data) return
@@ -30,15 +34,16 @@ export function setStatuses({ data, errors = [] }: Result) {
     const { extensions, originalError, message } = error
     extensions.code ??= 'BAD_REQUEST'
     extensions.http ??= { spec: true, status: originalError ? statusOf(originalError) : 400 }
-    // graphql shows a wrong value in full, and a list that nests 1,000 deep with 1,000 indentations.
-    if (message.length > LONGEST_MESSAGE) error.message = `${message.slice(0, LONGEST_MESSAGE)}…`
+    // graphql prints invalid values in full, and a list of depth 1,000 with 1,000 levels of indentation.
+    if (message.length > MAX_MESSAGE_LENGTH)
+      error.message = `${message.slice(0, MAX_MESSAGE_LENGTH)}…`
   }
 }
 type Result = { data?: unknown; errors?: readonly GraphQLError[] | undefined }
 
-/** The refusal of a request that comes while this process shuts down; another one, or the next, will answer it. */
+/** Returns the error for requests that arrive during shutdown. */
 export const unavailable = () =>
-  new GraphQLError('the server is shutting down; try again', {
+  new GraphQLError('the server is shutting down; retry later', {
     extensions: {
       code: 'UNAVAILABLE',
       retryAfterSeconds: 2,
@@ -46,15 +51,17 @@ export const unavailable = () =>
     },
   })
 
-/** A request that costs too much is refused whole: once, not once for each of its fields. */
+/**
+ * Returns one error for a request that exceeds the complexity limit, which graphql reports once per field.
+ */
 export function collapseComplexityErrors(
   errors: readonly GraphQLError[] | undefined,
 ): GraphQLError | undefined {
-  const refusal = errors?.find(({ extensions }) => extensions.code === 'QUERY_TOO_COMPLEX')
-  return refusal && new GraphQLError(refusal.message, { extensions: refusal.extensions })
+  const error = errors?.find(({ extensions }) => extensions.code === 'QUERY_TOO_COMPLEX')
+  return error && new GraphQLError(error.message, { extensions: error.extensions })
 }
 
-/** What graphql wraps, unless that is its own: then the outermost says most, as in which field a value is wrong. */
+/** Returns the original error, or the outermost GraphQLError if graphql itself threw: it names the field. */
 function causeOf(error: unknown): unknown {
   const root = rootOf(error)
   return root instanceof GraphQLError ? error : root
@@ -65,11 +72,11 @@ const rootOf = (error: unknown): unknown =>
 
 function extensionsOf(error: DomainError): GraphQLErrorExtensions {
   const { code, path } = error
-  return { code, ...(path && { path }), ...beyondCode(error) }
+  return { code, ...(path && { path }), ...extraExtensions(error) }
 }
 
-/** What concerns the whole request has its status whatever else was answered. */
-function beyondCode(error: DomainError): GraphQLErrorExtensions {
+/** Errors that concern the whole request set the HTTP status even if the result has data. */
+function extraExtensions(error: DomainError): GraphQLErrorExtensions {
   if (error instanceof Unauthenticated)
     return { http: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } } }
   if (error instanceof Forbidden && error.missingScopes.length > 0)

@@ -1,14 +1,14 @@
 import type { GraphiQLOptions } from 'graphql-yoga'
 
-/** Empty, so that the schema can be read before there is a token. */
+/** The header is empty, so that the schema can be read without a token. */
 const headers = JSON.stringify({ Authorization: '' }, null, 2)
 
-/** Each tab: what it does, and the variables that the reader fills in from the answer of the tab before. */
+/** The tabs: a query each, with variables that the reader copies from the result of the previous tab. */
 export const steps: { query: string; variables?: object }[] = [
   {
-    query: `# 1. A workspace. First open "Headers" below and put
+    query: `# 1. Create a workspace. First open "Headers" below and put
 #    your token between the quotes, "Bearer hld_…",
-#    here and in the tabs that follow. Then press play.
+#    here and in the following tabs. Then press play.
 mutation CreateWorkspace {
   createWorkspace(input: { name: "Lab" }) {
     ... on CreateWorkspacePayload { workspace { id name slug } }
@@ -18,8 +18,8 @@ mutation CreateWorkspace {
 `,
   },
   {
-    query: `# 2. An upload: the space is reserved, and you get the
-#    URL for the bytes. "Variables" wants the workspace.
+    query: `# 2. Create an upload. It reserves the space and returns
+#    the URL for the bytes. Set workspaceId in "Variables".
 mutation CreateUpload($workspaceId: ID!) {
   createUpload(input: { workspaceId: $workspaceId, path: "raw/2025", name: "hello.txt", size: 13, onConflict: RENAME }) {
     ... on CreateUploadPayload { upload { id url status expiresAt } }
@@ -27,7 +27,7 @@ mutation CreateUpload($workspaceId: ID!) {
   }
 }
 
-# 3. The bytes go to that URL, from a shell:
+# 3. Send the bytes to that URL from a shell:
 #
 #    printf 'Hello, world!' |
 #      curl -i -X PATCH '<url>' --data-binary @- \\
@@ -38,8 +38,8 @@ mutation CreateUpload($workspaceId: ID!) {
     variables: { workspaceId: 'ws_…' },
   },
   {
-    query: `# 4. The confirm: bytes and metadata become visible
-#    together. It can be repeated.
+    query: `# 4. Confirm the upload. Bytes and metadata become
+#    visible together. Confirming twice is safe.
 mutation ConfirmUpload($uploadId: ID!) {
   confirmUpload(input: { uploadId: $uploadId }) {
     ... on ConfirmUploadPayload { file { id path size mediaType sha256 downloadUrl { url expiresAt } } }
@@ -51,7 +51,7 @@ mutation ConfirmUpload($uploadId: ID!) {
     variables: { uploadId: 'upl_…' },
   },
   {
-    query: `# 5. What is there.
+    query: `# 5. List the entries.
 query List($workspaceId: ID!) {
   workspace(by: { id: $workspaceId }) {
     entries(filter: { pathPrefix: "raw/" }) {
@@ -65,7 +65,7 @@ query List($workspaceId: ID!) {
     variables: { workspaceId: 'ws_…' },
   },
   {
-    query: `# 6. Into the trash. The file's links answer 404 now.
+    query: `# 6. Move the file to the trash. Its links return 404.
 mutation Trash($id: ID!) {
   trashEntries(input: { entries: [{ entry: { id: $id } }] }) {
     ... on TrashEntriesPayload { succeeded results { entry { trash { originalPath purgeAt } } error { code message } } }
@@ -76,7 +76,7 @@ mutation Trash($id: ID!) {
     variables: { id: 'file_…' },
   },
   {
-    query: `# 7. And back to where it was.
+    query: `# 7. Restore the file to its folder.
 mutation Restore($id: ID!) {
   restoreEntries(input: { entryIds: [$id] }) {
     ... on RestoreEntriesPayload { succeeded results { entry { path } error { code message } } }
@@ -88,7 +88,7 @@ mutation Restore($id: ID!) {
   },
 ]
 
-/** What GraphiQL opens with: the main job, a tab for each step. */
+/** Default tabs of GraphiQL: one for each step of an upload. */
 export const exampleTabs: GraphiQLOptions = {
   headers,
   defaultTabs: steps.map(({ query, variables }) => ({

@@ -8,15 +8,18 @@ import { exampleTabs } from './graphiql-examples.ts'
 type Encoding = 'br' | 'gzip'
 type Page = { body: Buffer; headers: Record<string, string> }
 
-/** A browser that was sent to /graphql, not a client that asks something. */
+/** Reports whether a browser requests the page, rather than a client that sends a query. */
 export const acceptsHtml = ({ method, headers }: IncomingMessage) =>
   (method === 'GET' || method === 'HEAD') && headers.accept?.includes('text/html') === true
 
-/** GraphiQL without a CDN: 9 MB of page, made when first asked for, compressed once, then kept. */
-export function graphiqlDoor(): Handler {
-  const page = once(makePage)
+/**
+ * Creates the handler of the GraphiQL page: 9 MB without a CDN, rendered and compressed on the first
+ * request.
+ */
+export function createGraphiqlHandler(): Handler {
+  const page = once(renderPage)
   const compressed = {
-    br: once(async () => promisify(brotliCompress)((await page()).body, quickly)),
+    br: once(async () => promisify(brotliCompress)((await page()).body, brotliOptions)),
     gzip: once(async () => promisify(gzip)((await page()).body)),
   }
   return {
@@ -36,15 +39,15 @@ export function graphiqlDoor(): Handler {
   }
 }
 
-const quickly = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }
+const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }
 
-async function makePage(): Promise<Page> {
-  // Loaded here and not at the start: it is most of what the house would have to read.
+async function renderPage(): Promise<Page> {
+  // Loaded on demand, because it is larger than all other modules together.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
   const body = Buffer.from(renderGraphiQL({ title: 'Holdall', ...exampleTabs }))
   const ETag = `"${createHash('sha256').update(body).digest('base64url')}"`
   const headers = {
-    // Weak, since the same page goes out in three encodings.
+    // Weak, because the page is served in three encodings.
     ETag: `W/${ETag}`,
     Vary: 'Accept, Accept-Encoding',
     'Cache-Control': 'no-cache',
@@ -55,7 +58,7 @@ async function makePage(): Promise<Page> {
   return { body, headers }
 }
 
-/** One page with its scripts and styles in line, and workers made of them; it talks to nobody but this house. */
+/** Allows inline scripts and styles, workers from blobs, and requests to this server only. */
 const policy = [
   "default-src 'none'",
   "script-src 'unsafe-inline' blob:",
@@ -77,11 +80,11 @@ function encodingOf({ headers }: IncomingMessage): Encoding | undefined {
   return (['br', 'gzip'] as const).find((encoding) => accepted.includes(encoding))
 }
 
-/** `make`, but only when first called. */
+/** Returns a function that calls `make` once and returns its result from then on. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
+  let result: Promise<T> | undefined
   return () => {
-    made ??= make()
-    return made
+    result ??= make()
+    return result
   }
 }

@@ -4,12 +4,12 @@ import type { Config } from '../../config.ts'
 import { Forbidden } from '../../errors.ts'
 import type { RequestContext } from '../request-context.ts'
 
-/** What graphql suggests: names in quotes, one or several, anywhere in its message. */
+/** A suggestion of names that graphql adds to an error message. */
 const SUGGESTION = / Did you mean [^?]*\?/g
-/** More of a message is not answered anyway. */
+/** Limits the text that is searched. Longer messages are truncated anyway. */
 const MAX_MESSAGE_LENGTH = 2000
 
-/** Hides the schema where INTROSPECTION says so: introspection is Forbidden, and errors suggest no names. */
+/** Hides the schema as INTROSPECTION requires: introspection is Forbidden, and errors suggest no names. */
 export function useIntrospection(allowed: Config['introspection']): Plugin<RequestContext> {
   if (allowed === 'on') return {}
   const hidden = new WeakSet<object>()
@@ -20,7 +20,8 @@ export function useIntrospection(allowed: Config['introspection']): Plugin<Reque
     onParse:
       ({ context }) =>
       ({ result }) => {
-        if (hidden.has(context) && result && !(result instanceof Error)) refuseIntrospection(result)
+        if (hidden.has(context) && result && !(result instanceof Error))
+          assertNoIntrospection(result)
       },
     onResultProcess({ result, serverContext }) {
       if (!hidden.has(serverContext) || Array.isArray(result) || Symbol.asyncIterator in result)
@@ -30,24 +31,24 @@ export function useIntrospection(allowed: Config['introspection']): Plugin<Reque
   }
 }
 
-/** A token that opens nothing is refused later, as everywhere. */
+/** An invalid token counts as no token here and is rejected later. */
 const mayIntrospect = (
   allowed: Config['introspection'],
-  { scope }: RequestContext,
+  { authenticate }: RequestContext,
 ): Promise<boolean> =>
   allowed === 'off'
     ? Promise.resolve(false)
-    : scope().then(
+    : authenticate().then(
         ({ viewer }) => viewer !== null,
         () => false,
       )
 
-/** Each time anew, for a document is parsed once for all who send it. */
-function refuseIntrospection(document: DocumentNode) {
+/** Runs for every request, because parsed documents are cached across requests. */
+function assertNoIntrospection(document: DocumentNode) {
   visit(document, {
     Field({ name: { value } }) {
       if (value !== '__schema' && value !== '__type') return
-      throw new Forbidden({ message: 'introspection is switched off here (INTROSPECTION)' })
+      throw new Forbidden({ message: 'introspection is disabled (INTROSPECTION)' })
     },
   })
 }

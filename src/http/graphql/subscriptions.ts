@@ -14,41 +14,44 @@ import { ExecutionBudget } from '../../graphql/budget.ts'
 import type { Context } from '../../graphql/context.ts'
 import { costOf } from '../../graphql/limits.ts'
 import { addressOf } from '../client-address.ts'
-import { atOnce } from '../limits/concurrency-limit.ts'
+import { createConcurrencyLimit } from '../limits/concurrency-limit.ts'
 import type { RequestContext } from '../request-context.ts'
 import { unavailable } from './errors.ts'
 import { sendEvents } from './sse.ts'
 
-/** So many streams may a token have open at once, and so many an address without one. */
-const MOST_STREAMS = 50
+/** Maximum number of open streams of one token, or of one address without a token. */
+const MAX_STREAMS_PER_CALLER = 50
 
-/** A request as Yoga's plugins see it. */
-export type NodeVisit = RequestContext & { req: IncomingMessage; res: ServerResponse }
+/** The request context as Yoga passes it to plugins. */
+export type NodeRequestContext = RequestContext & { req: IncomingMessage; res: ServerResponse }
 type Options = { trustProxy: boolean; closing: AbortSignal }
 
 /**
- * Subscriptions over Server-Sent Events. When shutdown begins, open ones end without `complete`, so that clients reconnect, and new
- * ones are refused as UNAVAILABLE.
+ * Serves subscriptions as Server-Sent Events. When shutdown begins, open streams end without `complete`, so
+ * that clients reconnect, and new ones are rejected with UNAVAILABLE.
  */
-export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Context & NodeVisit> {
-  const streams = atOnce(MOST_STREAMS)
-  const callerOf = ({ viewer, req }: Context & NodeVisit) =>
+export function useSubscriptions({
+  trustProxy,
+  closing,
+}: Options): Plugin<Context & NodeRequestContext> {
+  const streams = createConcurrencyLimit(MAX_STREAMS_PER_CALLER)
+  const callerOf = ({ viewer, req }: Context & NodeRequestContext) =>
     viewer ? `token ${viewer.tokenId}` : `address ${addressOf(req, trustProxy)}`
 
   return {
     onSubscribe({ args, setSubscribeFn }) {
       if (closing.aborted) throw unavailable()
-      refuseDear(args)
+      assertEventCost(args)
       streams.admit(callerOf(args.contextValue), args.contextValue.res)
       setSubscribeFn(subscribe)
     },
     onResultProcess({ result, resultProcessor, serverContext, setResultProcessor }) {
-      // Without a processor the client accepts no event stream: 406.
+      // Without a processor the client does not accept an event stream: 406.
       if (!resultProcessor || !(Symbol.asyncIterator in result)) return
-      const { res } = serverContext as unknown as NodeVisit
+      const { res } = serverContext as unknown as NodeRequestContext
       const send = async (_: unknown, { Response }: { Response: typeof globalThis.Response }) => {
-        await sendEvents(res, lines(result), closing)
-        // Yoga finds the answer ended, and leaves it alone.
+        await sendEvents(res, jsonLines(result), closing)
+        // Yoga ignores this response, because `res` has already ended.
         return new Response(null)
       }
       setResultProcessor(send, 'text/event-stream')
@@ -56,15 +59,18 @@ export function useSubscriptions({ trustProxy, closing }: Options): Plugin<Conte
   }
 }
 
-/** What each event would cost is known before the first. */
-function refuseDear(args: ExecutionArgs) {
+/** Throws QueryTooComplex if one event costs more than the limit. */
+function assertEventCost(args: ExecutionArgs) {
   const { limits } = args.contextValue as Context
   const cost = costOf(args)
   if (cost <= limits.maxQueryCost) return
-  throw new QueryTooComplex(`each event costs ${cost}; at most ${limits.maxQueryCost} is answered`)
+  throw new QueryTooComplex(`each event costs ${cost} points (limit ${limits.maxQueryCost})`)
 }
 
-/** As graphql does it, with a context of its own for each event: what loaders remember is what was so at the event before. */
+/**
+ * Subscribes as graphql does, but with a new context per event, so that loaders do not return rows of
+ * earlier events.
+ */
 async function subscribe(args: ExecutionArgs) {
   const valid = validateSubscriptionArgs(args)
   if (!('schema' in valid)) return { errors: valid }
@@ -79,28 +85,28 @@ async function subscribe(args: ExecutionArgs) {
   })
 }
 
-/** Each result as JSON. */
-const lines = (results: AsyncIterable<ExecutionResult>): AsyncIterable<string> => ({
+/** Maps each result to a line of JSON. */
+const jsonLines = (results: AsyncIterable<ExecutionResult>): AsyncIterable<string> => ({
   [Symbol.asyncIterator]() {
-    const steps = results[Symbol.asyncIterator]()
+    const iterator = results[Symbol.asyncIterator]()
     return {
       async next() {
-        const { done, value } = await steps.next()
-        return done ? { done, value } : { value: line(value) }
+        const { done, value } = await iterator.next()
+        return done ? { done, value } : { value: toJson(value) }
       },
       async return() {
-        await steps.return?.()
+        await iterator.return?.()
         return { done: true, value: undefined }
       },
     }
   },
 })
 
-const line = ({ errors, ...result }: ExecutionResult) =>
-  JSON.stringify({ ...(errors && { errors: errors.map(shown) }), ...result })
+const toJson = ({ errors, ...result }: ExecutionResult) =>
+  JSON.stringify({ ...(errors && { errors: errors.map(publicError) }), ...result })
 
-/** Without what the extensions tell the door alone. */
-function shown(error: GraphQLError) {
-  const { extensions: { http: _, ...extensions } = {}, ...told } = error.toJSON()
-  return { ...told, extensions }
+/** Removes `http` from the extensions, which is for the HTTP handler only. */
+function publicError(error: GraphQLError) {
+  const { extensions: { http: _, ...extensions } = {}, ...rest } = error.toJSON()
+  return { ...rest, extensions }
 }

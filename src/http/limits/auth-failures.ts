@@ -1,35 +1,38 @@
 import type { Log } from '../../log.ts'
 
 const PERIOD_MS = 1000
-/** Addresses that are remembered at once. */
+/** Maximum number of addresses in memory. */
 const MAX_ADDRESSES = 10_000
 
-type Noted = { at: number; unlogged: number }
+type Failure = { at: number; unlogged: number }
 
-/** Logs failed authentications: at most one line a second for each address, which says how many were not logged since the last. */
-export function openAuthFailureLog({ log, now }: { log: Log; now: () => number }) {
-  /** By address, the least recently logged first. */
-  const noted = new Map<string, Noted>()
-  const isRecent = ({ at }: Noted) => Math.abs(now() - at) < PERIOD_MS
+/**
+ * Creates a function that logs failed authentications: one line per second and address, with the number of
+ * unlogged ones.
+ */
+export function createAuthFailureLog({ log, now }: { log: Log; now: () => number }) {
+  /** Failures by address, the least recently logged first. */
+  const failures = new Map<string, Failure>()
+  const isRecent = ({ at }: Failure) => Math.abs(now() - at) < PERIOD_MS
 
-  /** Whether there is room for one more. Where all are recent there is none: memory is bounded, and so is the log. */
+  /** Evicts the oldest address. Returns false if all are recent: then a new address is not logged. */
   function makeRoom(): boolean {
-    if (noted.size < MAX_ADDRESSES) return true
-    const [oldest] = noted
+    if (failures.size < MAX_ADDRESSES) return true
+    const [oldest] = failures
     if (!oldest || isRecent(oldest[1])) return false
-    return noted.delete(oldest[0])
+    return failures.delete(oldest[0])
   }
 
   return (address: string): void => {
-    const last = noted.get(address)
+    const last = failures.get(address)
     if (last && isRecent(last)) {
       last.unlogged += 1
       return
     }
-    noted.delete(address)
+    failures.delete(address)
     if (!makeRoom()) return
-    noted.set(address, { at: now(), unlogged: 0 })
+    failures.set(address, { at: now(), unlogged: 0 })
     log.warn({ address, unlogged: last?.unlogged ?? 0 }, 'authentication failed')
   }
 }
-export type NoteAuthFailure = ReturnType<typeof openAuthFailureLog>
+export type RecordAuthFailure = ReturnType<typeof createAuthFailureLog>

@@ -1,25 +1,28 @@
 import type { EventEmitter } from 'node:events'
 import { RateLimited } from '../../errors.ts'
 
-/** So many bodies may a user send to one door of this process at once: they hold a socket each, for as long as they like. */
-export const MOST_SENDERS = 1_000
+/**
+ * Maximum number of request bodies that a user sends to one route of this process at once. Each occupies a
+ * socket.
+ */
+export const MAX_BODIES_PER_USER = 1_000
 
-/** Counts what each caller has under way at once; a door has one. */
-export function atOnce(most: number, what?: string) {
+/** Limits the concurrent requests or connections of each key. `message` is the text of the error. */
+export function createConcurrencyLimit(max: number, message?: string) {
   const open = new Map<string, number>()
 
-  function count(who: string, by: number) {
-    const now = (open.get(who) ?? 0) + by
-    if (now > 0) open.set(who, now)
-    else open.delete(who)
+  function add(key: string, delta: number) {
+    const now = (open.get(key) ?? 0) + delta
+    if (now > 0) open.set(key, now)
+    else open.delete(key)
   }
 
   return {
-    /** Counts this answer or connection until it closes; throws RateLimited where there are as many as there may be. */
-    admit(who: string, closing: EventEmitter) {
-      if ((open.get(who) ?? 0) >= most) throw new RateLimited(1, what)
-      count(who, 1)
-      closing.once('close', () => count(who, -1))
+    /** Counts a response or connection until it emits `close`. Throws RateLimited at the limit. */
+    admit(key: string, closing: EventEmitter) {
+      if ((open.get(key) ?? 0) >= max) throw new RateLimited(1, message)
+      add(key, 1)
+      closing.once('close', () => add(key, -1))
     },
   }
 }

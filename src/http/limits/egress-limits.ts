@@ -2,86 +2,94 @@ import type { ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
 import { consume } from '../../database/rate-limiter.ts'
 import { RateLimited } from '../../errors.ts'
-import { atOnce } from './concurrency-limit.ts'
+import { createConcurrencyLimit } from './concurrency-limit.ts'
 import { secondsUntil } from './rate-limits.ts'
 
 const DAY_MS = 86_400_000
 
-/** What each link may send in the 24 hours from its first byte. */
-export type LinkBytes = {
-  /** Takes `bytes`; throws RateLimited where fewer are left. None are never refused. */
-  take: (link: string, bytes: number) => Promise<{ endsAt: number }>
+/** Limits the bytes that a link sends within 24 hours of its first byte. */
+export type LinkQuota = {
+  /** Consumes `bytes`. Throws RateLimited if fewer are left. 0 bytes always succeed. */
+  consume: (link: string, bytes: number) => Promise<{ endsAt: number }>
   /**
-   * The same for an answer that is about to be sent: what of it is not sent in the end is given back. Null for one whose length
-   * nobody knows: it is refused where nothing is left, and what was sent is taken when it is over.
+   * Consumes the `bytes` of a response before it is sent, and returns those that were not sent when it
+   * closes. Null for a response of unknown length: it needs at least one byte of quota, and its bytes are
+   * consumed when it closes. Throws RateLimited.
    */
-  takeFor: (res: ServerResponse, link: string, bytes: number | null) => Promise<void>
+  consumeFor: (res: ServerResponse, link: string, bytes: number | null) => Promise<void>
 }
 
-type Maker = { tokenId?: string | undefined; shareLinkId?: string | undefined }
+type LinkOrigin = { tokenId?: string | undefined; shareLinkId?: string | undefined }
 
 /**
- * What is counted together: all that a share shows; else what was linked to with one token, however often it makes a new link, or
- * without any.
+ * Returns the key of a quota: one for all downloads of a share, else one for all links to a target that
+ * were created with one token, or without any.
  */
-export const quotaKey = (target: string, { tokenId, shareLinkId }: Maker) =>
+export const quotaKey = (target: string, { tokenId, shareLinkId }: LinkOrigin) =>
   shareLinkId ?? `${tokenId ?? 'public'} ${target}`
 
-/** What the links that are opened without a token may send. */
+/** Limits of downloads through links, which need no token. */
 export type LinkLimits = {
-  /** Null where nothing limits them. */
-  bytes: LinkBytes | null
-  /** Downloads of one link that are under way; throws RateLimited. */
-  downloads: ReturnType<typeof atOnce>
+  /** Null if LINK_BYTES_PER_DAY is off. */
+  quota: LinkQuota | null
+  /** Limits the concurrent downloads of one link. */
+  downloads: ReturnType<typeof createConcurrencyLimit>
 }
 
-/** By LINK_BYTES_PER_DAY and MAX_DOWNLOADS_PER_LINK. */
-export function openLinkLimits(app: App): LinkLimits {
-  const most = app.config.maxDownloadsPerLink ?? Number.POSITIVE_INFINITY
+/** Creates the limits of LINK_BYTES_PER_DAY and MAX_DOWNLOADS_PER_LINK. */
+export function createLinkLimits(app: App): LinkLimits {
+  const max = app.config.maxDownloadsPerLink ?? Number.POSITIVE_INFINITY
   return {
-    bytes: openLinkBytes(app),
-    downloads: atOnce(most, 'too many downloads of this link at once'),
+    quota: createLinkQuota(app),
+    downloads: createConcurrencyLimit(
+      max,
+      `too many concurrent downloads of this link (limit ${max})`,
+    ),
   }
 }
 
-/** By LINK_BYTES_PER_DAY; null where it is off. On PostgreSQL all processes count together. */
-function openLinkBytes({ config, counter, now, log }: App): LinkBytes | null {
+/**
+ * Creates the quota of LINK_BYTES_PER_DAY, or returns null if it is off. On PostgreSQL all processes share
+ * it.
+ */
+function createLinkQuota({ config, counter, now, log }: App): LinkQuota | null {
   const { linkBytesPerDay: limit } = config
   if (limit === null) return null
 
-  async function take(link: string, bytes: number) {
+  async function consumeBytes(link: string, bytes: number) {
     if (bytes === 0) return { endsAt: 0 }
-    const taking = { key: `link ${link}`, points: bytes, windowMs: DAY_MS }
-    const { refused, endsAt } = await consume(counter, { ...taking, limit: limit ?? 0 })
-    if (refused) throw spent(secondsUntil(endsAt, now()))
+    const request = { key: `link ${link}`, points: bytes, windowMs: DAY_MS }
+    const { refused, endsAt } = await consume(counter, { ...request, limit: limit ?? 0 })
+    if (refused) throw quotaExceeded(secondsUntil(endsAt, now()), limit ?? 0)
     return { endsAt }
   }
 
   function correct(link: string, bytes: number) {
-    const failed = (err: unknown) => log.error({ err }, 'the bytes of a link could not be counted')
-    counter.add(`link ${link}`, bytes, DAY_MS).catch(failed)
+    const onError = (err: unknown) =>
+      log.error({ err }, 'correcting the egress quota of a link failed')
+    counter.add(`link ${link}`, bytes, DAY_MS).catch(onError)
   }
 
   return {
-    take,
-    async takeFor(res, link, bytes) {
-      const taken = bytes ?? 1
+    consume: consumeBytes,
+    async consumeFor(res, link, bytes) {
+      const consumed = bytes ?? 1
       const { socket } = res.req
-      const before = socket.bytesWritten
-      const { endsAt } = await take(link, taken)
+      const bytesBefore = socket.bytesWritten
+      const { endsAt } = await consumeBytes(link, consumed)
       onceClosed(res, () => {
-        const more = socket.bytesWritten - before - taken
-        // What is left over after the day belongs to none.
-        if (more > 0 ? bytes === null : more < 0 && now() < endsAt) correct(link, more)
+        const excess = socket.bytesWritten - bytesBefore - consumed
+        // After the end of the window there is nothing to give back.
+        if (excess > 0 ? bytes === null : excess < 0 && now() < endsAt) correct(link, excess)
       })
     },
   }
 }
 
-function onceClosed(res: ServerResponse, then: () => void) {
-  if (res.closed) return then()
-  res.once('close', then)
+function onceClosed(res: ServerResponse, fn: () => void) {
+  if (res.closed) return fn()
+  res.once('close', fn)
 }
 
-const spent = (seconds: number) =>
-  new RateLimited(seconds, 'this link has sent as much as it may in a day')
+const quotaExceeded = (seconds: number, limit: number) =>
+  new RateLimited(seconds, `this link has reached its egress limit of ${limit} bytes in 24 hours`)

@@ -8,76 +8,79 @@ import { addressOf } from '../client-address.ts'
 
 const MINUTE_MS = 60_000
 
-/** What one request pays, once or in parts. */
+/** Consumes the rate limit points of one request, at once or in parts. */
 export type RateLimitCharge = {
-  /** Throws RateLimited where fewer points are left; what is refused is not taken. 0 points are never refused. */
-  pay: (points: number) => Promise<void>
-  /** Of who pays, after the last payment. */
-  standing: () => RateLimit
+  /**
+   * Consumes points. Throws RateLimited, without consuming any, if fewer are left. 0 points always succeed.
+   */
+  consume: (points: number) => Promise<void>
+  /** Returns the state of the rate limit after the last call of `consume`. */
+  state: () => RateLimit
 }
-type TollFor = (
+type ChargeFor = (
   req: IncomingMessage,
   res: ServerResponse,
-  scope: () => Promise<ServiceContext>,
+  authenticate: () => Promise<ServiceContext>,
 ) => RateLimitCharge
-type Payer = { key: string; failed: boolean }
+type RateLimitKey = { key: string; failed: boolean }
 
 /**
- * The points a minute of RATE_LIMIT: of each token, and of each address for who has none. A token that is wrong costs its address a
- * hundredth of the minute; what a right one may do does not hang on the address. On PostgreSQL all processes count together.
+ * Creates the rate limit of RATE_LIMIT points per minute: per token, or per client address without a token.
+ * An invalid token costs its address a hundredth of the limit. The limit of a valid token is independent of
+ * the address. On PostgreSQL all processes share the counters.
  */
-export function openRateLimits({ config, counter, now }: App): TollFor {
+export function createRateLimits({ config, counter, now }: App): ChargeFor {
   const { rateLimit: limit, trustProxy } = config
   if (limit === null) return () => unlimited(now)
-  const forFailure = Math.ceil(limit / 100)
+  const failureCost = Math.ceil(limit / 100)
 
-  return (req, res, scope) => {
-    let payer: Payer | undefined
-    let standing: RateLimit = { limit, cost: 0, remaining: limit, resetAt: now() }
+  return (req, res, authenticate) => {
+    let caller: RateLimitKey | undefined
+    let state: RateLimit = { limit, cost: 0, remaining: limit, resetAt: now() }
 
-    async function pay(points: number) {
-      const isFirst = payer === undefined
-      payer ??= await payerOf(req, scope, trustProxy)
-      const cost = points + (isFirst && payer.failed ? forFailure : 0)
-      const within = points > 0 ? standing.limit : Number.POSITIVE_INFINITY
-      const taking = { key: payer.key, points: cost, windowMs: MINUTE_MS, limit: within }
-      const { refused, ...count } = await consume(counter, taking)
-      tell(count, standing.cost + (refused ? 0 : cost))
+    async function consumePoints(points: number) {
+      const isFirst = caller === undefined
+      caller ??= await resolveKey(req, authenticate, trustProxy)
+      const cost = points + (isFirst && caller.failed ? failureCost : 0)
+      const effectiveLimit = points > 0 ? state.limit : Number.POSITIVE_INFINITY
+      const request = { key: caller.key, points: cost, windowMs: MINUTE_MS, limit: effectiveLimit }
+      const { refused, ...count } = await consume(counter, request)
+      report(count, state.cost + (refused ? 0 : cost))
       if (refused) throw new RateLimited(secondsUntil(count.endsAt, now()))
     }
 
-    function tell({ points, endsAt }: Count, cost: number) {
-      const remaining = Math.max(standing.limit - points, 0)
-      standing = { limit: standing.limit, cost, remaining, resetAt: endsAt }
+    function report({ points, endsAt }: Count, cost: number) {
+      const remaining = Math.max(state.limit - points, 0)
+      state = { limit: state.limit, cost, remaining, resetAt: endsAt }
       if (res.headersSent) return
-      res.setHeader('RateLimit-Limit', standing.limit)
+      res.setHeader('RateLimit-Limit', state.limit)
       res.setHeader('RateLimit-Remaining', remaining)
       res.setHeader('RateLimit-Reset', secondsUntil(endsAt, now()))
     }
 
-    return { pay, standing: () => standing }
+    return { consume: consumePoints, state: () => state }
   }
 }
 
-/** Where no limit is set: counts, and refuses nothing. */
+/** Returns a charge without a limit, which only counts points. */
 export function unlimited(now: () => number): RateLimitCharge {
   let cost = 0
   return {
-    async pay(points) {
+    async consume(points) {
       cost += points
     },
-    standing: () => ({ limit: 0, cost, remaining: 0, resetAt: now() }),
+    state: () => ({ limit: 0, cost, remaining: 0, resetAt: now() }),
   }
 }
 
-/** What else may go wrong with the token, the door will meet and tell. */
-async function payerOf(
+/** Other authentication errors are left to the handler, which authenticates again. */
+async function resolveKey(
   req: IncomingMessage,
-  scope: () => Promise<ServiceContext>,
+  authenticate: () => Promise<ServiceContext>,
   trustProxy: boolean,
-): Promise<Payer> {
+): Promise<RateLimitKey> {
   try {
-    const { viewer } = await scope()
+    const { viewer } = await authenticate()
     if (viewer) return { key: `token ${viewer.tokenId}`, failed: false }
     return { key: `address ${addressOf(req, trustProxy)}`, failed: false }
   } catch (error) {
@@ -86,6 +89,6 @@ async function payerOf(
   }
 }
 
-/** As Retry-After tells it: whole seconds, at least one. */
+/** Returns the whole seconds until `endsAt`, at least 1, as Retry-After needs them. */
 export const secondsUntil = (endsAt: number, now: number) =>
   Math.max(Math.ceil((endsAt - now) / 1000), 1)

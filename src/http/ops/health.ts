@@ -3,64 +3,67 @@ import type { App } from '../../app.ts'
 import { ping } from '../../database/database.ts'
 import type { Handler } from '../request-context.ts'
 
-/** Longer no probe waits; the database may take longer, and answer the next one. */
-const PATIENCE_MS = 5_000
+/** Maximum wait of one probe. The query goes on, and a later probe may use its result. */
+const TIMEOUT_MS = 5_000
 
-/** The process is there. */
-export const livenessDoor: Handler = {
+/** Answers 200 as long as the process runs. */
+export const livenessHandler: Handler = {
   handle: (_, res) => res.writeHead(200, plain).end('ok\n'),
 }
 
 /**
- * Requests may come: the database answers, and the house is not closing. A disk at its reserve is no reason to send nobody here, since
- * it is read from and tidied as ever: the status stays 200, and the body says so.
+ * Creates the readiness handler: 200 if the database responds and the server is not shutting down. A full
+ * disk still allows reads and deletions, so the status stays 200 and the body reports it.
  */
-export function readinessDoor({ db, log, space }: App): Handler {
+export function createReadinessHandler({ db, log, space }: App): Handler {
   let draining = false
-  /** One for all probes that come while it is under way: they must not take the connections of a database that is slow. */
-  let asked: Promise<boolean> | null = null
+  /**
+   * The running query, shared by concurrent probes, so that probes do not occupy the connections of a slow
+   * database.
+   */
+  let pending: Promise<boolean> | null = null
   return {
     async handle(_, res) {
-      const ready = !draining && (await inTime(answers()))
-      res.writeHead(ready ? 200 : 503, plain).end(ready ? await condition() : 'not ready\n')
+      const ready = !draining && (await withTimeout(isDatabaseUp()))
+      res.writeHead(ready ? 200 : 503, plain).end(ready ? await statusText() : 'not ready\n')
     },
     drain() {
       draining = true
     },
   }
 
-  async function condition() {
+  async function statusText() {
     const full = (await space.states()).filter(({ isFull }) => isFull).map(({ name }) => name)
     return full.length === 0
       ? 'ok\n'
-      : `degraded: no bytes are stored, disk full (${full.join(', ')})\n`
+      : `degraded: uploads are rejected, disk full (${full.join(', ')})\n`
   }
 
-  function answers(): Promise<boolean> {
-    asked ??= ask().finally(() => {
-      asked = null
+  function isDatabaseUp(): Promise<boolean> {
+    pending ??= pingDatabase().finally(() => {
+      pending = null
     })
-    return asked
+    return pending
   }
 
-  async function ask() {
+  async function pingDatabase() {
     try {
       await ping(db)
       return true
     } catch (error) {
-      log.error({ err: error }, 'the database does not answer')
+      log.error({ err: error }, 'the database does not respond')
       return false
     }
   }
 }
 
-async function inTime(answered: Promise<boolean>): Promise<boolean> {
-  const waiting = new AbortController()
-  const late = sleep(PATIENCE_MS, false, { ref: false, signal: waiting.signal })
+async function withTimeout(result: Promise<boolean>): Promise<boolean> {
+  const timer = new AbortController()
+  const timeout = sleep(TIMEOUT_MS, false, { ref: false, signal: timer.signal })
   try {
-    return await Promise.race([answered, late.catch(() => false)])
+    return await Promise.race([result, timeout.catch(() => false)])
   } finally {
-    waiting.abort()
+    timer.abort()
   }
 }
 

@@ -11,33 +11,33 @@ import { lockWaits } from '../../database/transaction.ts'
 import { sweepState } from '../../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../../errors.ts'
 import { addressOf } from '../client-address.ts'
-import { HttpError, sendProblem } from '../errors.ts'
-import type { NoteAuthFailure } from '../limits/auth-failures.ts'
+import { HttpError, sendError } from '../errors.ts'
+import type { RecordAuthFailure } from '../limits/auth-failures.ts'
 import type { Handler } from '../request-context.ts'
 
-/** Of the process, however many houses it holds. */
-const ofProcess = new Registry()
-collectDefaultMetrics({ register: ofProcess })
+/** Metrics of the process, shared by all servers in it. */
+const processRegistry = new Registry()
+collectDefaultMetrics({ register: processRegistry })
 const lockWait = new Histogram({
   name: 'workspace_lock_wait_seconds',
-  help: 'How long transactions on PostgreSQL waited for the lock of a workspace, which one holds at a time.',
+  help: 'Time that transactions on PostgreSQL waited for the lock of a workspace.',
   buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 1, 3, 5, 10, 30],
-  registers: [ofProcess],
+  registers: [processRegistry],
 })
 lockWaits.subscribe((ms) => lockWait.observe(Number(ms) / 1000))
 
-export type Metrics = ReturnType<typeof openMetrics>
+export type Metrics = ReturnType<typeof createMetrics>
 
-/** So long a scrape waits for the database. */
+/** Maximum wait of a scrape for the database. */
 const DATABASE_WAIT_MS = 2_000
 
-/** What the house counts of itself. */
-export function openMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'space'>) {
-  const ofHouse = new Registry()
-  const registers = [ofHouse]
+/** Creates the metrics of one server. */
+export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'space'>) {
+  const serverRegistry = new Registry()
+  const registers = [serverRegistry]
   const duration = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'From the request line to the last byte of the answer.',
+    help: 'Time from the request line to the last byte of the response.',
     labelNames: ['door', 'method', 'status'] as const,
     buckets: [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 300, 3600],
     registers,
@@ -55,33 +55,36 @@ export function openMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'space'
     registers,
   })
   const sweeper = sweeperGauges(registers)
-  const traffic = trafficOf()
-  gaugeDisks(ofHouse, space)
+  const traffic = createTrafficMeter()
+  gaugeDisks(serverRegistry, space)
 
   return {
-    /** One request, when it is over. */
-    observe(req: IncomingMessage, door: string, status: number, seconds: number) {
-      duration.observe({ door, method: req.method ?? '', status }, seconds)
+    /** Records a request when its response has closed. `seconds` is its duration. */
+    observe(req: IncomingMessage, route: string, status: number, seconds: number) {
+      duration.observe({ door: route, method: req.method ?? '', status }, seconds)
       const { read, written } = traffic(req.socket)
-      received.inc({ door }, read)
-      sent.inc({ door }, written)
+      received.inc({ door: route }, read)
+      sent.inc({ door: route }, written)
     },
     async text() {
-      const measured = sweepState(db)
+      const swept = sweepState(db)
         .then(sweeper.set)
-        .catch((err: unknown) => log.warn({ err }, 'the sweeper could not be measured'))
-      // Where the database does not answer, the other figures are wanted most.
-      await Promise.race([measured, sleep(DATABASE_WAIT_MS, undefined, { ref: false })])
-      return Registry.merge([ofProcess, ofHouse]).metrics()
+        .catch((err: unknown) => log.warn({ err }, 'reading the state of the sweeper failed'))
+      // The other metrics matter most when the database does not respond.
+      await Promise.race([swept, sleep(DATABASE_WAIT_MS, undefined, { ref: false })])
+      return Registry.merge([processRegistry, serverRegistry]).metrics()
     },
   }
 }
 
-/** What the rows say of the sweeper, the same in every process. */
+/** Gauges of the sweeper. They come from the database, so every process reports the same values. */
 function sweeperGauges(registers: Registry[]) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
-  const paused = gauge('sweep_paused', '1 while nothing is deleted, until fsck --sweep.')
-  const refused = gauge('sweep_refused_objects', 'Found by a sweep that was refused; else 0.')
+  const paused = gauge(
+    'sweep_paused',
+    '1 while the sweeper is paused and deletes nothing, until fsck --sweep.',
+  )
+  const refused = gauge('sweep_refused_objects', 'Objects found by a refused sweep, or 0.')
   const objects = gauge('quarantine_objects', 'Objects in quarantine.')
   const bytes = gauge('quarantine_bytes', 'Bytes of the objects in quarantine.')
   return {
@@ -94,7 +97,7 @@ function sweeperGauges(registers: Registry[]) {
   }
 }
 
-/** A volume whose file system does not say how much is free has no figures. */
+/** Volumes whose file system does not report free space have no gauges. */
 function gaugeDisks(register: Registry, space: DiskSpace) {
   const gauge = (name: string, help: string, figure: (state: VolumeState) => number) =>
     new Gauge({
@@ -108,41 +111,50 @@ function gaugeDisks(register: Registry, space: DiskSpace) {
       },
     })
   gauge('disk_free_bytes', 'Free bytes of the file system.', ({ freeBytes }) => freeBytes)
-  gauge('disk_reserve_bytes', 'DISK_RESERVE_BYTES of it.', ({ reserveBytes }) => reserveBytes)
-  gauge('disk_full', '1 while no bytes are stored.', ({ isFull }) => Number(isFull))
+  gauge(
+    'disk_reserve_bytes',
+    'Reserve of the file system (DISK_RESERVE_BYTES).',
+    ({ reserveBytes }) => reserveBytes,
+  )
+  gauge('disk_full', '1 while uploads are rejected because the disk is full.', ({ isFull }) =>
+    Number(isFull),
+  )
 }
 
-/** Answers /metrics as METRICS and METRICS_TOKEN allow. API tokens open nothing here; a wrong one costs as elsewhere. */
-export function metricsDoor(metrics: Metrics, { metrics: access }: Config): Handler {
+/**
+ * Creates the handler of /metrics (METRICS, METRICS_TOKEN). It accepts no API tokens. A wrong token is
+ * charged.
+ */
+export function createMetricsHandler(metrics: Metrics, { metrics: access }: Config): Handler {
   return {
-    async handle(req, res, visit) {
-      if (!access.open && access.token === null) throw notServed()
+    async handle(req, res, context) {
+      if (!access.open && access.token === null) throw notFound()
       if (!isAllowed(req, access)) {
-        if (req.headers.authorization !== undefined) visit.noteAuthFailure()
-        await visit.toll.pay(1)
+        if (req.headers.authorization !== undefined) context.recordAuthFailure()
+        await context.charge.consume(1)
       }
       await sendMetrics(req, res, { metrics, access })
     },
   }
 }
 
-/** The server of METRICS_PORT, which knows GET and HEAD of /metrics alone. */
+/** Creates the server of METRICS_PORT, which serves only GET and HEAD of /metrics. */
 export function createMetricsServer(
   metrics: Metrics,
   { config: { metrics: access }, log }: Pick<App, 'config' | 'log'>,
-  noteAuthFailure: NoteAuthFailure,
+  recordAuthFailure: RecordAuthFailure,
 ): Server {
   const timeouts = { requestTimeout: 30_000, headersTimeout: 30_000 }
   const report = (err: unknown) => log.error({ err }, 'unexpected')
   return createServer(timeouts, async (req, res) => {
     try {
-      if (req.url?.split('?', 1)[0] !== '/metrics') throw notServed()
-      if (req.method !== 'GET' && req.method !== 'HEAD') throw onlyReads()
+      if (req.url?.split('?', 1)[0] !== '/metrics') throw notFound()
+      if (req.method !== 'GET' && req.method !== 'HEAD') throw methodNotAllowed()
       if (req.headers.authorization !== undefined && !isAllowed(req, access))
-        noteAuthFailure(addressOf(req, false))
+        recordAuthFailure(addressOf(req, false))
       await sendMetrics(req, res, { metrics, access })
     } catch (error) {
-      sendProblem(res, error, { requestId: randomUUID(), log: report })
+      sendError(res, error, { requestId: randomUUID(), log: report })
     }
   })
 }
@@ -163,25 +175,30 @@ async function sendMetrics(
 const isAllowed = ({ headers }: IncomingMessage, { open, token }: MetricsConfig) =>
   open || token === null || isBearer(headers.authorization, token)
 
-/** Compares hashes, so that neither the length nor the first difference of a wrong token can be measured. */
+/** Compares hashes in constant time, so that timing reveals neither the length nor a prefix of the token. */
 function isBearer(authorization: string | undefined, token: string): boolean {
   const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   const digest = (text: string) => hash('sha256', text, 'buffer')
   return timingSafeEqual(digest(given), digest(token))
 }
 
-const notServed = () => new HttpError(404, 'NOT_FOUND', 'nothing is served here')
+const notFound = () => new HttpError(404, 'NOT_FOUND', 'no such route')
 
-const onlyReads = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'only GET and HEAD here', { Allow: 'GET, HEAD' })
+const methodNotAllowed = () =>
+  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
+    Allow: 'GET, HEAD',
+  })
 
-/** What went over a connection since it was last asked about: one connection serves many requests. */
-function trafficOf() {
-  const seen = new WeakMap<Socket, { read: number; written: number }>()
+/**
+ * Returns a function for the bytes of a connection since its last call: one connection serves many
+ * requests.
+ */
+function createTrafficMeter() {
+  const lastOf = new WeakMap<Socket, { read: number; written: number }>()
   return (socket: Socket) => {
-    const before = seen.get(socket) ?? { read: 0, written: 0 }
+    const last = lastOf.get(socket) ?? { read: 0, written: 0 }
     const total = { read: socket.bytesRead, written: socket.bytesWritten }
-    seen.set(socket, total)
-    return { read: total.read - before.read, written: total.written - before.written }
+    lastOf.set(socket, total)
+    return { read: total.read - last.read, written: total.written - last.written }
   }
 }

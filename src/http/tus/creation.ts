@@ -8,28 +8,34 @@ import { NotFound } from '../../errors.ts'
 import { uploadFromMetadata } from './metadata.ts'
 import type { TusRequestState } from './request-state.ts'
 
-/** So long a request waits for its parts to be joined; then it is answered, and they still are. */
-const PATIENCE_MS = 20_000
+/** Maximum wait for a concatenation. After it the response is sent and the concatenation goes on. */
+const CONCAT_TIMEOUT_MS = 20_000
 
-/** Makes the upload of a POST, for @tus/server to go on with; its id. */
-export async function createFromRequest(passage: TusRequestState): Promise<string> {
-  const { asked, ctx } = passage
-  const input = { ...asUpload(passage), size: asked.length }
-  passage.upload = await createUpload(ctx, asked.concat ? partial(input) : input)
-  return passage.upload.id
+/** Creates the upload of a POST and returns its id. */
+export async function createFromRequest(state: TusRequestState): Promise<string> {
+  const { request, ctx } = state
+  const input = { ...readInput(state), size: request.length }
+  state.upload = await createUpload(ctx, request.concat ? toPartial(input) : input)
+  return state.upload.id
 }
 
-/** Clients that say nothing in metadata, as of partial uploads, may say the workspace in the query of their endpoint. */
-function asUpload({ req, ctx }: TusRequestState, ofParts: string | null = null) {
-  const { searchParams } = new URL(req.url ?? '', 'http://door')
+/**
+ * Reads the metadata. Clients send none for partial uploads, so the query of the endpoint may name the
+ * workspace.
+ */
+function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | null = null) {
+  const { searchParams } = new URL(req.url ?? '', 'http://localhost')
   const header = req.headers['upload-metadata']?.toString()
-  return uploadFromMetadata(header, ctx.viewer, searchParams.get('workspaceId') ?? ofParts)
+  return uploadFromMetadata(header, ctx.viewer, searchParams.get('workspaceId') ?? workspaceOfParts)
 }
 
-type Input = ReturnType<typeof asUpload> & { size: number | null }
+type Input = ReturnType<typeof readInput> & { size: number | null }
 
-/** tus: its metadata "SHALL NOT be transferred to the new final upload"; it is given back, and nothing else comes of it. */
-const partial = ({ workspaceId, tusMetadata, size }: Input) => ({
+/**
+ * tus: its metadata "SHALL NOT be transferred to the new final upload". It is stored only to be returned by
+ * HEAD.
+ */
+const toPartial = ({ workspaceId, tusMetadata, size }: Input) => ({
   workspaceId,
   tusMetadata,
   size,
@@ -38,35 +44,38 @@ const partial = ({ workspaceId, tusMetadata, size }: Input) => ({
   onConflict: 'RENAME' as const,
 })
 
-/** The final upload of a POST, with its parts joined unless that takes long. */
-export async function concatenate(passage: TusRequestState, startJoining: () => unknown) {
-  const { asked, ctx } = passage
-  const partIds = (asked.concat?.parts ?? []).map((url) => partAt(ctx, url))
+/** Creates the final upload of a POST, starts its concatenation and waits up to CONCAT_TIMEOUT_MS for it. */
+export async function concatenate(state: TusRequestState, startConcatenation: () => unknown) {
+  const { request, ctx } = state
+  const partIds = (request.concat?.parts ?? []).map((url) => partIdOf(ctx, url))
   const [first] = partIds
   const workspaceId = (first && (await uploadById(ctx.db, first))?.workspaceId) ?? null
-  const input = { ...asUpload(passage, workspaceId), concat: asked.concat?.header ?? '', partIds }
+  const input = { ...readInput(state, workspaceId), concat: request.concat?.header ?? '', partIds }
   const upload = await createFinal(ctx, input)
-  void startJoining()
-  passage.upload = await joined(passage, upload)
+  void startConcatenation()
+  state.upload = await waitForConcatenation(state, upload)
   return new Response(null, { status: 201 })
 }
 
 /** tus: "The host and protocol scheme of the partial upload's URLs MAY be omitted." */
-function partAt({ signingKeys }: ServiceContext, url: string): string {
-  const path = URL.parse(url, 'http://door/uploads/')?.pathname ?? ''
+function partIdOf({ signingKeys }: ServiceContext, url: string): string {
+  const path = URL.parse(url, 'http://localhost/uploads/')?.pathname ?? ''
   const [, key = ''] = /\/uploads\/([^/]+)$/.exec(path) ?? []
   const id = uploadIdOf(signingKeys, key)
-  if (!id) throw new NotFound(url, `no upload is at ${url}`)
+  if (!id) throw new NotFound(url, `no upload has the URL ${url}`)
   return id
 }
 
-async function joined({ ctx, stop }: TusRequestState, made: UploadRow): Promise<UploadRow> {
-  const end = performance.now() + PATIENCE_MS
-  let upload = made
+async function waitForConcatenation(
+  { ctx, stop }: TusRequestState,
+  created: UploadRow,
+): Promise<UploadRow> {
+  const deadline = performance.now() + CONCAT_TIMEOUT_MS
+  let upload = created
   for (let pauseMs = 5; isConcatenating(upload); pauseMs = Math.min(2 * pauseMs, 200)) {
-    if (stop.signal.aborted || performance.now() > end) break
+    if (stop.signal.aborted || performance.now() > deadline) break
     await sleep(pauseMs)
-    upload = (await uploadById(ctx.db, made.id)) ?? upload
+    upload = (await uploadById(ctx.db, created.id)) ?? upload
   }
   return upload
 }

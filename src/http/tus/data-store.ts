@@ -4,7 +4,7 @@ import { cancelUpload, expireResource } from '../../domains/uploads/terminate.ts
 import { type BodyTimeouts, receiveBody } from './receive-body.ts'
 import {
   acquireLease,
-  currentPassage,
+  currentState,
   lockedError,
   readAfterWriter,
   requireActive,
@@ -14,49 +14,50 @@ import {
 } from './request-state.ts'
 
 /**
- * Where @tus/server finds its uploads: the offsets in the rows, the bytes in the blobs. Bodies do not go through the package: its
- * stream hops cost a sixth of the speed, and it gives up on a body that breaks before what arrived is written down.
+ * The data store of @tus/server: offsets are in the database, bytes in the blob store. Bodies bypass the
+ * package: its streams cost a sixth of the throughput, and it abandons an interrupted body before the
+ * received bytes are committed.
  */
 export class UploadStore extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination']
-  readonly #patience: BodyTimeouts
+  readonly #timeouts: BodyTimeouts
 
-  constructor(patience: BodyTimeouts) {
+  constructor(timeouts: BodyTimeouts) {
     super()
-    this.#patience = patience
+    this.#timeouts = timeouts
   }
 
   override async getUpload(id: string): Promise<Upload> {
-    const passage = currentPassage()
-    const { ctx, asked } = passage
-    const patches = asked.method === 'PATCH'
-    const found = await (patches ? acquireLease : readAfterWriter)(passage, id)
-    const upload = requireActive(found, id, ctx.now())
-    if (patches && upload.status === 'PROCESSING')
+    const state = currentState()
+    const { ctx, request } = state
+    const isPatch = request.method === 'PATCH'
+    const row = await (isPatch ? acquireLease : readAfterWriter)(state, id)
+    const upload = requireActive(row, id, ctx.now())
+    if (isPatch && upload.status === 'PROCESSING')
       throw lockedError('the upload is being confirmed')
-    passage.upload = upload
-    if (asked.method === 'HEAD') requireConfirmed(upload)
-    // Said once more, as by a client that tries again, the length is not changed: @tus/server may take it for new.
-    const size = patches && upload.size === asked.length ? null : upload.size
+    state.upload = upload
+    if (request.method === 'HEAD') requireConfirmed(upload)
+    // A client that retries sends the same Upload-Length again. Null lets @tus/server accept it as a new
+    // length.
+    const size = isPatch && upload.size === request.length ? null : upload.size
     return new Upload({ id, offset: upload.offset, ...(size !== null && { size }) })
   }
 
   override async declareUploadLength(_: string, length: number): Promise<void> {
-    const passage = currentPassage()
-    const upload = requireUpload(passage)
+    const state = currentState()
+    const upload = requireUpload(state)
     if (upload.size === length) return
-    passage.upload =
-      (await declareLength(passage.ctx, upload, length)) ?? (await throwLeaseLost(passage))
+    state.upload = (await declareLength(state.ctx, upload, length)) ?? (await throwLeaseLost(state))
   }
 
   override write(): Promise<number> {
-    return receiveBody(currentPassage(), this.#patience)
+    return receiveBody(currentState(), this.#timeouts)
   }
 
   override async remove(id: string): Promise<void> {
-    const passage = currentPassage()
-    const { ctx } = passage
-    const upload = requireActive(await readAfterWriter(passage, id), id, ctx.now())
+    const state = currentState()
+    const { ctx } = state
+    const upload = requireActive(await readAfterWriter(state, id), id, ctx.now())
     if (upload.status === 'PROCESSING') throw lockedError('the upload is being confirmed')
     if (upload.status === 'COMPLETE') return expireResource(ctx, upload)
     await cancelUpload(ctx, id)

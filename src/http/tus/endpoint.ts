@@ -8,9 +8,9 @@ import { isFinal } from '../../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../../errors.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
 import { HttpError, statusOf } from '../errors.ts'
-import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
+import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler, RequestContext } from '../request-context.ts'
-import { openSenderWatch } from '../sender-watch.ts'
+import { createSenderWatch } from '../sender-watch.ts'
 import { concatenate, createFromRequest } from './creation.ts'
 import { UploadStore } from './data-store.ts'
 import {
@@ -21,66 +21,67 @@ import {
   readHeaders,
   TUS_VERSION,
 } from './headers.ts'
-import { uploadLocker } from './locker.ts'
-import { type BodyTimeouts, type DoorLimits, usualPatience } from './receive-body.ts'
+import { createUploadLocker } from './locker.ts'
+import { type BodyLimits, type BodyTimeouts, defaultBodyTimeouts } from './receive-body.ts'
 import {
-  currentPassage,
+  currentState,
   lockedError,
   requireConfirmed,
   runWithState,
   type TusRequestState,
 } from './request-state.ts'
-import { answer, problemOf, setUploadHeaders } from './response.ts'
+import { sendResponse, setUploadHeaders, toHttpError } from './response.ts'
 
-const sending = new Set(['PATCH', 'POST'])
+const bodyMethods = new Set(['PATCH', 'POST'])
 
 /**
- * /uploads, where a plain tus client creates, and the URLs that createUpload hands out: tus 1.0.0. @tus/server decides about
- * offsets and lengths; what stands before it mends what it answers otherwise than the protocol says.
+ * Creates the handler of tus 1.0.0: /uploads, where plain tus clients create uploads, and the URLs of
+ * createUpload. @tus/server checks offsets and lengths. The code around it corrects where the package
+ * deviates from the protocol.
  */
-export function uploadsDoor(
+export function createTusHandler(
   app: App,
-  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+  { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
 ): Handler {
   const serving = {
-    tus: tusServer({ ...usualPatience, ...patience }),
-    startJoining: () => app.jobs.runDue(),
+    tus: tusServer({ ...defaultBodyTimeouts, ...timeouts }),
+    startConcatenation: () => app.jobs.runDue(),
   }
   const running = new Map<TusRequestState, Promise<unknown>>()
-  const senders = atOnce(mostSenders)
-  const watch = openSenderWatch(app.db)
+  const senders = createConcurrencyLimit(maxBodiesPerUser)
+  const tokenWatch = createSenderWatch(app.db)
   let closing = false
 
-  async function pass(
+  async function handleUpload(
     req: IncomingMessage,
     res: ServerResponse,
-    visit: RequestContext,
+    context: RequestContext,
     method: string,
   ) {
     checkVersion(req)
-    // tus-js-client takes a HEAD that is refused for the end of the upload.
-    await visit.toll.pay(method === 'HEAD' ? 0 : 1)
-    const id = uploadNamed(req, method, app.signingKeys)
-    if (closing) throw lockedError('the server is closing')
-    const passage = await enter(req, visit, method)
-    if (sending.has(method)) senders.admit(passage.ctx.viewer?.userId ?? '', res)
-    const { viewer } = passage.ctx
-    using _ = watch.follow(passage.stop, viewer?.tokenId ?? '')
-    const served = serve(serving, res, passage, id).finally(() => running.delete(passage))
-    running.set(passage, served)
+    // HEAD is free: tus-js-client abandons an upload whose HEAD is answered 429.
+    await context.charge.consume(method === 'HEAD' ? 0 : 1)
+    const id = uploadIdFromPath(req, method, app.signingKeys)
+    if (closing) throw lockedError('the server is shutting down')
+    const state = await createState(req, context, method)
+    if (bodyMethods.has(method)) senders.admit(state.ctx.viewer?.userId ?? '', res)
+    const { viewer } = state.ctx
+    using _ = tokenWatch.follow(state.stop, viewer?.tokenId ?? '')
+    const served = serve(serving, res, state, id).finally(() => running.delete(state))
+    running.set(state, served)
     await served
   }
 
   return {
-    async handle(req, res, visit) {
+    async handle(req, res, context) {
       const method = methodOf(req)
       res.setHeader('Tus-Resumable', TUS_VERSION)
       res.setHeader('Cache-Control', 'no-store')
       if (method === 'OPTIONS') {
         return res.writeHead(204, capabilities(app.limits.maxUploadBytes)).end()
       }
-      await pass(req, res, visit, method).catch((error) => {
-        throw method === 'HEAD' ? calmed(app, error) : error
+      await handleUpload(req, res, context, method).catch((error) => {
+        throw method === 'HEAD' ? maskHeadError(app, error) : error
       })
     },
     async drain() {
@@ -91,83 +92,87 @@ export function uploadsDoor(
   }
 }
 
-function tusServer(patience: BodyTimeouts) {
+function tusServer(timeouts: BodyTimeouts) {
   return new Server({
     path: '/uploads',
-    datastore: new UploadStore(patience),
-    locker: uploadLocker(),
-    namingFunction: () => createFromRequest(currentPassage()),
+    datastore: new UploadStore(timeouts),
+    locker: createUploadLocker(),
+    namingFunction: () => createFromRequest(currentState()),
     onResponseError(_, error) {
-      currentPassage().problem = error
+      currentState().error = error
       return undefined
     },
   })
 }
 
-const methods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
+const allowedMethods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
 
-/** The id in the path, null for /uploads itself. What was not made here is 404 before anything else is asked. */
-function uploadNamed({ url = '' }: IncomingMessage, method: string, keys: SigningKeys) {
+/**
+ * Returns the id in the path, or null for /uploads itself. Throws 404 for a key that this server has not
+ * signed.
+ */
+function uploadIdFromPath({ url = '' }: IncomingMessage, method: string, keys: SigningKeys) {
   const [, key = ''] = /^\/uploads\/?([^?]*)/.exec(url) ?? []
-  const allowed = key === '' ? methods.all : methods.one
+  const allowed = key === '' ? allowedMethods.all : allowedMethods.one
   if (!allowed.includes(method)) {
     const Allow = [...allowed, 'OPTIONS'].join(', ')
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', `only ${Allow} here`, { Allow })
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', `method not allowed; use ${Allow}`, { Allow })
   }
   if (key === '') return null
   const id = uploadIdOf(keys, key)
-  if (!id) throw new NotFound(key, 'no upload is here')
+  if (!id) throw new NotFound(key, 'the upload does not exist')
   return id
 }
 
-async function enter(
+async function createState(
   req: IncomingMessage,
-  visit: RequestContext,
+  context: RequestContext,
   method: string,
 ): Promise<TusRequestState> {
-  const ctx = await visit.scope()
+  const ctx = await context.authenticate()
   if (!ctx.viewer) throw new Unauthenticated()
-  const asked = readHeaders(req, method, ctx.limits.maxUploadBytes)
+  const request = readHeaders(req, method, ctx.limits.maxUploadBytes)
   const stop = new AbortController()
-  return { req, asked, ctx, upload: null, hold: null, stop, problem: null }
+  return { req, request, ctx, upload: null, lease: null, stop, error: null }
 }
 
-type Serving = { tus: Server; startJoining: () => unknown }
+type Serving = { tus: Server; startConcatenation: () => unknown }
 
 async function serve(
-  { tus, startJoining }: Serving,
+  { tus, startConcatenation }: Serving,
   res: ServerResponse,
-  passage: TusRequestState,
+  state: TusRequestState,
   id: string | null,
 ) {
-  if (id) await requireTusUpload(passage, id)
+  if (id) await requireTusUpload(state, id)
   try {
-    const response = passage.asked.concat?.parts
-      ? await concatenate(passage, startJoining)
-      : await runWithState(passage, () => tus.handleWeb(requestFor(passage, id)))
-    if (!response.ok) throw await problemOf(response, passage)
-    await confirmIfAsked(passage)
-    setUploadHeaders(res, passage)
-    answer(res, response)
+    const response = state.request.concat?.parts
+      ? await concatenate(state, startConcatenation)
+      : await runWithState(state, () => tus.handleWeb(requestFor(state, id)))
+    if (!response.ok) throw await toHttpError(response, state)
+    await confirmIfRequested(state)
+    setUploadHeaders(res, state)
+    sendResponse(res, response)
   } catch (error) {
-    setUploadHeaders(res, passage)
+    setUploadHeaders(res, state)
     throw error
   }
 }
 
-/** One that takes its bytes otherwise is not here. */
-async function requireTusUpload({ ctx, asked }: TusRequestState, id: string) {
+/** Throws 404 for an upload with another transport, and 403 for a PATCH of a final upload. */
+async function requireTusUpload({ ctx, request }: TusRequestState, id: string) {
   const upload = await requireOwnUpload(ctx.db, ctx.viewer, id)
   if (upload.transport !== 'TUS') throw new NotFound(id)
-  // tus: "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload URL".
-  if (asked.method === 'PATCH' && isFinal(upload)) {
-    throw new HttpError(403, 'FORBIDDEN', 'a final upload has the bytes of its parts')
+  // tus: "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload
+  // URL".
+  if (request.method === 'PATCH' && isFinal(upload)) {
+    throw new HttpError(403, 'FORBIDDEN', 'a final upload does not accept PATCH')
   }
 }
 
-/** What @tus/server is to see of the request: neither the query nor the proxies, only what was read and found right. */
-function requestFor({ asked }: TusRequestState, id: string | null): Request {
-  const { method, contentLength, offset, length, deferLength, hasBody } = asked
+/** Builds the request for @tus/server from validated headers only, without the query and proxy headers. */
+function requestFor({ request }: TusRequestState, id: string | null): Request {
+  const { method, contentLength, offset, length, deferLength, hasBody } = request
   const headers = new Headers({ 'Tus-Resumable': TUS_VERSION })
   if (offset !== null) headers.set('Upload-Offset', String(offset))
   if (length !== null) headers.set('Upload-Length', String(length))
@@ -177,29 +182,33 @@ function requestFor({ asked }: TusRequestState, id: string | null): Request {
   return new Request(`http://localhost/uploads${id ? `/${id}` : ''}`, { method, headers })
 }
 
-/** The job may be confirming it, or have found it wrong: then to confirm is to learn of that. */
+/** PROCESSING and FAILED are included, because confirming returns the result of the job. */
 const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
 
 /**
- * An empty PATCH at the end tries a confirm that failed once more. The answer says what became of it; a PATCH whose upload is not a file
- * yet is 423, as HEAD is, for a client takes 204 at the end for success.
+ * Confirms an upload with auto-confirm after its last byte. An empty PATCH at the full offset retries a
+ * failed confirm. A PATCH whose upload is not a file yet is 423, as HEAD is, because clients take 204 at
+ * the full offset for success.
  */
-async function confirmIfAsked(passage: TusRequestState) {
-  const { upload, asked, ctx } = passage
+async function confirmIfRequested(state: TusRequestState) {
+  const { upload, request, ctx } = state
   if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
-  if (asked.method !== 'PATCH' && asked.method !== 'POST') return
+  if (request.method !== 'PATCH' && request.method !== 'POST') return
   try {
     await confirmItself(ctx, upload)
   } finally {
-    passage.upload = await uploadById(ctx.db, upload.id)
+    state.upload = await uploadById(ctx.db, upload.id)
   }
-  if (asked.method === 'PATCH') requireConfirmed(passage.upload)
+  if (request.method === 'PATCH') requireConfirmed(state.upload)
 }
 
-/** tus-js-client forgets an upload for good when a HEAD is answered 5xx or 429; 423 it tries again. */
-function calmed({ log }: App, error: unknown): unknown {
+/**
+ * Replaces 5xx and 429 of HEAD by 423: tus-js-client abandons an upload after the former and retries the
+ * latter.
+ */
+function maskHeadError({ log }: App, error: unknown): unknown {
   const status = statusOf(error)
   if (status < 500 && status !== 429) return error
   log.error({ err: error }, 'unexpected')
-  return lockedError('this cannot be told at the moment')
+  return lockedError('the state of the upload is temporarily unavailable')
 }

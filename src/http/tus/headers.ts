@@ -7,7 +7,9 @@ import { HttpError } from '../errors.ts'
 export const TUS_VERSION = '1.0.0'
 export const OFFSET_TYPE = 'application/offset+octet-stream'
 
-/** What OPTIONS tells. tus: Tus-Version MUST be there, with each extension its own header. */
+/**
+ * Returns the headers of OPTIONS. tus: Tus-Version MUST be included, and extensions add their own headers.
+ */
 export const capabilities = (maxUploadBytes: number) => ({
   'Tus-Version': TUS_VERSION,
   'Tus-Extension': tusExtensions.join(','),
@@ -15,52 +17,57 @@ export const capabilities = (maxUploadBytes: number) => ({
   'Tus-Checksum-Algorithm': checksumAlgorithms.join(','),
 })
 
-/** The headers of a request that are the protocol's, read and found right. */
+/** The validated tus headers of a request. */
 export type TusRequest = {
   method: string
   hasBody: boolean
-  /** Null where the body says its own end (Transfer-Encoding: chunked), and where there is none. */
+  /** Null for a chunked body and without a body. */
   contentLength: number | null
   offset: number | null
   length: number | null
   deferLength: boolean
   checksum: Checksum | undefined
-  /** Of a new upload: whether it is part of another, or made of the uploads at these URLs. */
+  /** Upload-Concat of a new upload. `parts` has the URLs of a final upload and is null for a partial one. */
   concat: { header: string; parts: string[] | null } | null
 }
 
-/** tus: X-HTTP-Method-Override "MUST be interpreted as the request's method"; the actual one "MUST be ignored". */
+/**
+ * tus: X-HTTP-Method-Override "MUST be interpreted as the request's method"; the actual one "MUST be
+ * ignored".
+ */
 export function methodOf({ method = '', headers }: IncomingMessage): string {
   const override = headers['x-http-method-override']
   return typeof override === 'string' ? override.toUpperCase() : method
 }
 
-/** tus: any other version is 412 with Tus-Version, and "the Server MUST NOT process the request". */
+/** Throws 412 for another version of tus: "the Server MUST NOT process the request". */
 export function checkVersion({ headers }: IncomingMessage) {
   if (headers['tus-resumable'] === TUS_VERSION) return
-  const message = `Tus-Resumable: ${TUS_VERSION} is needed`
+  const message = `the request must have Tus-Resumable: ${TUS_VERSION}`
   throw new HttpError(412, 'PRECONDITION_FAILED', message, { 'Tus-Version': TUS_VERSION })
 }
 
-/** Throws HttpError (400, 415) and FileTooLarge for what the protocol refuses in headers. */
+/** Parses and validates the tus headers. Throws HttpError (400, 415) and FileTooLarge. */
 export function readHeaders(
   req: IncomingMessage,
   method: string,
   maxUploadBytes: number,
 ): TusRequest {
   const { headers } = req
-  const contentLength = wholeNumber(headers, 'content-length')
+  const contentLength = parseInteger(headers, 'content-length')
   const hasBody = headers['transfer-encoding'] !== undefined || (contentLength ?? 0) > 0
-  const offset = wholeNumber(headers, 'upload-offset')
-  const length = wholeNumber(headers, 'upload-length')
-  if (method === 'PATCH' || (method === 'POST' && hasBody)) checkType(headers)
-  if (method === 'PATCH' && offset === null) throw refused('Upload-Offset is needed')
+  const offset = parseInteger(headers, 'upload-offset')
+  const length = parseInteger(headers, 'upload-length')
+  if (method === 'PATCH' || (method === 'POST' && hasBody)) assertOffsetType(headers)
+  if (method === 'PATCH' && offset === null) throw badRequest('PATCH requires Upload-Offset')
   if (length !== null && length > maxUploadBytes) throw new FileTooLarge(maxUploadBytes)
-  const deferLength = readDeferLength(headers)
-  const concat = method === 'POST' ? readConcat(headers) : null
+  const deferLength = parseDeferLength(headers)
+  const concat = method === 'POST' ? parseConcat(headers) : null
   // tus: "The Client MUST NOT include the Upload-Length header in the final upload creation."
   if (concat?.parts && (length !== null || deferLength || hasBody)) {
-    throw refused('a final upload has the length and the bytes of its parts')
+    throw badRequest(
+      'a final upload accepts neither Upload-Length nor Upload-Defer-Length nor a body',
+    )
   }
   return {
     method,
@@ -69,48 +76,53 @@ export function readHeaders(
     offset,
     length,
     deferLength,
-    checksum: readChecksum(headers),
+    checksum: parseChecksumHeader(headers),
     concat,
   }
 }
 
 type Headers = IncomingMessage['headers']
 
-function wholeNumber(headers: Headers, name: string): number | null {
+function parseInteger(headers: Headers, name: string): number | null {
   const value = headers[name]
   if (value === undefined) return null
   if (typeof value === 'string' && /^\d+$/.test(value)) return Number(value)
-  throw refused(`${name} is a whole number`)
+  throw badRequest(`${name} must be a non-negative integer`)
 }
 
-function checkType(headers: Headers) {
+function assertOffsetType(headers: Headers) {
   const [type = ''] = (headers['content-type'] ?? '').split(';')
   if (type.trim().toLowerCase() === OFFSET_TYPE) return
-  throw new HttpError(415, 'UNSUPPORTED_MEDIA_TYPE', `Content-Type: ${OFFSET_TYPE} is needed`)
+  throw new HttpError(
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+    `the request must have Content-Type: ${OFFSET_TYPE}`,
+  )
 }
 
-function readDeferLength(headers: Headers): boolean {
+function parseDeferLength(headers: Headers): boolean {
   const value = headers['upload-defer-length']
   if (value === undefined || value === '1') return value === '1'
-  throw refused('Upload-Defer-Length is 1, or is left out')
+  throw badRequest('Upload-Defer-Length must be 1 or absent')
 }
 
-function readConcat(headers: Headers): TusRequest['concat'] {
+function parseConcat(headers: Headers): TusRequest['concat'] {
   const header = headers['upload-concat']?.toString()
   if (header === undefined) return null
   if (header === 'partial') return { header, parts: null }
   const [, urls] = /^final;\s*(\S.*)$/.exec(header) ?? []
-  if (!urls) throw refused('Upload-Concat is partial, or final; and URLs with spaces between')
+  if (!urls)
+    throw badRequest('Upload-Concat must be `partial` or `final;` with space-separated URLs')
   return { header, parts: urls.trim().split(/\s+/) }
 }
 
-function readChecksum(headers: Headers): Checksum | undefined {
+function parseChecksumHeader(headers: Headers): Checksum | undefined {
   const header = headers['upload-checksum']
   if (header === undefined) return undefined
   const checksum = typeof header === 'string' ? parseChecksum(header) : null
   if (checksum) return checksum
   const algorithms = checksumAlgorithms.join(', ')
-  throw refused(`Upload-Checksum is one of ${algorithms}, a space, and the digest in Base64`)
+  throw badRequest(`Upload-Checksum must be one of ${algorithms}, a space and the Base64 digest`)
 }
 
-const refused = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
+const badRequest = (message: string) => new HttpError(400, 'BAD_REQUEST', message)

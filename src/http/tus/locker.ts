@@ -1,68 +1,74 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locker } from '@tus/server'
-import { currentPassage, lockedError } from './request-state.ts'
+import { currentState, lockedError } from './request-state.ts'
 
-/** One request's place in the line of an upload: the first in line has its turn. */
-type Turn = { stop: AbortController; begun: Promise<void>; begin: () => void }
+/** A request that waits for the lock of an upload or holds it. */
+type Waiter = { stop: AbortController; acquired: Promise<void>; notifyAcquired: () => void }
 
 export type UploadLocks = {
-  /** Waits for its turn; whoever is there is stopped. Throws busy, and then is not in the line. */
-  join: (id: string, turn: Turn) => Promise<void>
-  leave: (id: string, turn: Turn) => void
+  /**
+   * Aborts the holder and all other waiters, and waits for the lock. Throws HttpError (423) after a
+   * timeout.
+   */
+  acquire: (id: string, waiter: Waiter) => Promise<void>
+  release: (id: string, waiter: Waiter) => void
 }
 
 /**
- * One request at a time for each upload, the newest first served: who comes ends those who are there, so that a stalled PATCH
- * never stands in the way of the client that has come back. What a PATCH has received it keeps. A HEAD waits its turn as well: the
- * offset that it tells is the one from which the next PATCH goes on. Among several processes leases do the same.
+ * Creates the locks of uploads in this process: one request at a time for each upload. A new request aborts
+ * the earlier ones, so that a stalled PATCH never blocks a client that resumes. The bytes that a PATCH has
+ * received are kept. HEAD acquires the lock, too, so that it reports the offset from which the next PATCH
+ * continues. Write leases do the same across processes.
  */
-export function uploadLines({ waitMs = 2000, mostWaiting = 8 } = {}): UploadLocks {
-  const lines = new Map<string, Turn[]>()
+export function createUploadLocks({ waitMs = 2000, maxWaiting = 8 } = {}): UploadLocks {
+  const queues = new Map<string, Waiter[]>()
 
-  async function join(id: string, turn: Turn) {
-    const line = lines.get(id) ?? []
-    if (line.length > mostWaiting) throw lockedError('too many requests for this upload at once')
-    for (const { stop } of line) stop.abort('newer')
-    line.push(turn)
-    lines.set(id, line)
-    if (line[0] === turn) return
-    if (await within(waitMs, turn.begun)) return
-    leave(id, turn)
-    throw lockedError('another request for this upload has not ended yet')
+  async function acquire(id: string, waiter: Waiter) {
+    const queue = queues.get(id) ?? []
+    if (queue.length > maxWaiting)
+      throw lockedError(`too many concurrent requests for this upload (limit ${maxWaiting + 1})`)
+    for (const { stop } of queue) stop.abort('newer')
+    queue.push(waiter)
+    queues.set(id, queue)
+    if (queue[0] === waiter) return
+    if (await isResolvedWithin(waitMs, waiter.acquired)) return
+    release(id, waiter)
+    throw lockedError('another request for this upload is still running')
   }
 
-  function leave(id: string, turn: Turn) {
-    const rest = (lines.get(id) ?? []).filter((other) => other !== turn)
-    if (rest.length === 0) lines.delete(id)
-    else lines.set(id, rest)
-    rest[0]?.begin()
+  function release(id: string, waiter: Waiter) {
+    const rest = (queues.get(id) ?? []).filter((other) => other !== waiter)
+    if (rest.length === 0) queues.delete(id)
+    else queues.set(id, rest)
+    rest[0]?.notifyAcquired()
   }
 
-  return { join, leave }
+  return { acquire, release }
 }
 
-export function createWaiter(stop: AbortController): Turn {
-  const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
-  return { stop, begun, begin }
+/** Creates a waiter. `stop` is aborted with `newer` when another request for the upload arrives. */
+export function createWaiter(stop: AbortController): Waiter {
+  const { promise: acquired, resolve: notifyAcquired } = Promise.withResolvers<void>()
+  return { stop, acquired, notifyAcquired }
 }
 
-/** As @tus/server asks for it. */
-export const uploadLocker = ({ join, leave } = uploadLines()): Locker => ({
+/** Adapts the locks to the interface of @tus/server. */
+export const createUploadLocker = ({ acquire, release } = createUploadLocks()): Locker => ({
   newLock(id) {
-    const passage = currentPassage()
-    const turn = createWaiter(passage.stop)
+    const state = currentState()
+    const waiter = createWaiter(state.stop)
     const unlock = async () => {
-      await passage.hold?.release(passage.upload)
-      leave(id, turn)
+      await state.lease?.release(state.upload)
+      release(id, waiter)
     }
-    return { lock: () => join(id, turn), unlock }
+    return { lock: () => acquire(id, waiter), unlock }
   },
 })
 
-async function within(ms: number, done: Promise<void>): Promise<boolean> {
-  const waiting = new AbortController()
-  const late = sleep(ms, false, { signal: waiting.signal }).catch(() => false)
-  const inTime = await Promise.race([done.then(() => true), late])
-  waiting.abort()
-  return inTime
+async function isResolvedWithin(ms: number, promise: Promise<void>): Promise<boolean> {
+  const timer = new AbortController()
+  const timeout = sleep(ms, false, { signal: timer.signal }).catch(() => false)
+  const isResolved = await Promise.race([promise.then(() => true), timeout])
+  timer.abort()
+  return isResolved
 }

@@ -8,7 +8,7 @@ import {
   acquireLease,
   lockedError,
   requireActive,
-  requireStillThere,
+  requireStillActive,
   requireUpload,
   type StopReason,
   type TusRequestState,
@@ -16,71 +16,75 @@ import {
 } from './request-state.ts'
 
 /**
- * Takes in the body of a PATCH or POST behind what the upload has; the new offset. What arrives is durable before it is
- * committed, and committed before it is answered; also when the body breaks off, stalls, or has to make way. A PATCH that was
- * not read to its end is 423, with the offset from which to go on.
+ * Appends the body of a PATCH or POST to the upload and returns the new offset. Received bytes are durable
+ * before the offset is committed, and the offset is committed before the response is sent, also if the body
+ * breaks off, stalls or is aborted. A PATCH whose body was not read completely is 423, with the offset from
+ * which to continue.
  */
-export async function receiveBody(
-  passage: TusRequestState,
-  patience: BodyTimeouts,
-): Promise<number> {
-  const { req, asked, ctx, stop } = passage
-  const upload = requireUpload(passage)
+export async function receiveBody(state: TusRequestState, timeouts: BodyTimeouts): Promise<number> {
+  const { req, request, ctx, stop } = state
+  const upload = requireUpload(state)
   const end = upload.offset + remainingBytes(upload, ctx.limits.maxUploadBytes)
-  if (asked.hasBody && (isAllThere(upload) || upload.offset + (asked.contentLength ?? 0) > end)) {
-    throw tooMuch()
+  if (
+    request.hasBody &&
+    (hasAllBytes(upload) || upload.offset + (request.contentLength ?? 0) > end)
+  ) {
+    throw tooLarge(end)
   }
-  if (isAllThere(upload)) return upload.offset
-  if (asked.method === 'POST' && asked.hasBody) await holdNew(passage)
-  using _ = abortIfIdle(req, stop, patience)
+  if (hasAllBytes(upload)) return upload.offset
+  if (request.method === 'POST' && request.hasBody) await acquireLeaseOfNew(state)
+  using _ = abortIfIdle(req, stop, timeouts)
   const options = {
-    checksum: asked.checksum,
+    checksum: request.checksum,
     signal: stop.signal,
     transferOwnership: true,
-    assertWriter: () => requireMine(passage),
-    onDurable: (offset: number) => commitUpTo(passage, offset, end),
+    assertWriter: () => assertLease(state),
+    onDurable: (offset: number) => commitUpTo(state, offset, end),
   }
-  const appended = appendTo(ctx, upload, req, options)
-  const offset = await appended.catch(async (error) => {
-    // What goes wrong because another writes by now, or the upload has ended and its bytes are gone, is no fault.
-    requireMine(passage)
-    await requireStillThere(passage, upload.id)
+  const appending = appendTo(ctx, upload, req, options)
+  const offset = await appending.catch(async (error) => {
+    // An error after the lease was lost or the upload has ended is expected, so it is replaced by 423 or 410.
+    assertLease(state)
+    await requireStillActive(state, upload.id)
     throw error
   })
-  // Also where the body had ended before anybody noticed: a revoked token brings no last byte.
+  // Checked again, because the body may end between two checks of the watch: a revoked token commits no
+  // last byte.
   await requireUnrevoked(ctx.db, ctx.viewer)
-  if (offset > end) throw tooMuch()
-  if (offset > requireUpload(passage).offset || offset === upload.size)
-    await commit(passage, offset, commitFinalOffset)
-  if (asked.method === 'PATCH' && !req.complete) throw interrupted(stop.signal.reason)
+  if (offset > end) throw tooLarge(end)
+  if (offset > requireUpload(state).offset || offset === upload.size)
+    await commit(state, offset, commitFinalOffset)
+  if (request.method === 'PATCH' && !req.complete) throw interrupted(stop.signal.reason)
   return offset
 }
 
-const isAllThere = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
+const hasAllBytes = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
 
-/** Its URL is not told before the answer, but others may find it in the list of uploads. */
-async function holdNew(passage: TusRequestState) {
-  const { ctx } = passage
+/**
+ * Acquires the lease of a new upload: other clients may find it in the list of uploads before the response.
+ */
+async function acquireLeaseOfNew(state: TusRequestState) {
+  const { ctx } = state
   if (!isShared(ctx)) return
-  const { id } = requireUpload(passage)
-  passage.upload = requireActive(await acquireLease(passage, id), id, ctx.now())
+  const { id } = requireUpload(state)
+  state.upload = requireActive(await acquireLease(state, id), id, ctx.now())
 }
 
-function requireMine({ hold }: TusRequestState) {
-  if (hold && !hold.isMine()) throw lockedError(reasons.lost)
+function assertLease({ lease }: TusRequestState) {
+  if (lease && !lease.isMine()) throw lockedError(reasons.lost)
 }
 
-/** Not the very last byte: a body that has more than was announced must not make the upload complete. */
-async function commitUpTo(passage: TusRequestState, offset: number, end: number) {
-  if (offset > end) throw tooMuch()
-  if (offset < end) await commit(passage, offset)
+/** Commits any offset but the last: a body longer than announced must not complete the upload. */
+async function commitUpTo(state: TusRequestState, offset: number, end: number) {
+  if (offset > end) throw tooLarge(end)
+  if (offset < end) await commit(state, offset)
 }
 
-async function commit(passage: TusRequestState, offset: number, write = commitOffset) {
-  const { ctx } = passage
-  const upload = requireUpload(passage)
+async function commit(state: TusRequestState, offset: number, write = commitOffset) {
+  const { ctx } = state
+  const upload = requireUpload(state)
   try {
-    passage.upload = (await write(ctx, upload, offset)) ?? (await throwLeaseLost(passage))
+    state.upload = (await write(ctx, upload, offset)) ?? (await throwLeaseLost(state))
   } catch (error) {
     // Another process may have written these bytes since.
     ctx.blobs.invalidateCache?.(upload.id)
@@ -88,52 +92,59 @@ async function commit(passage: TusRequestState, offset: number, write = commitOf
   }
 }
 
-const tooMuch = () =>
-  new HttpError(413, 'FILE_TOO_LARGE', 'these are more bytes than the upload may have')
+const tooLarge = (end: number) =>
+  new HttpError(413, 'FILE_TOO_LARGE', `the body exceeds the length of the upload (${end} bytes)`)
 
 const reasons: Record<StopReason, string> = {
-  newer: 'a newer request for this upload has come',
-  idle: 'no byte, or next to none, has come for too long',
-  closing: 'the server is closing',
+  newer: 'a newer request for this upload has arrived',
+  idle: 'the body is too slow or has stalled',
+  closing: 'the server is shutting down',
   revoked: 'the token was revoked',
-  lost: 'whether this request may still write cannot be asked at the moment',
+  lost: 'the write lease of this request cannot be verified at the moment',
 }
 
 function interrupted(reason: StopReason | undefined) {
-  const problem = lockedError(reason ? reasons[reason] : 'the body broke off')
+  const error = lockedError(reason ? reasons[reason] : 'the body broke off')
   // tus: "A timeout SHOULD be handled by closing the underlying connection."
-  if (reason === 'idle') problem.headers.Connection = 'close'
-  return problem
+  if (reason === 'idle') error.headers.Connection = 'close'
+  return error
 }
 
-/** How long a body may bring nothing; and over how long it has to bring LEAST_PER_SECOND, once it has lasted so long. */
+/**
+ * `idleMs`: maximum time without a byte. `paceMs`: period over which a body must average
+ * MIN_BYTES_PER_SECOND.
+ */
 export type BodyTimeouts = { idleMs: number; paceMs: number }
-/** What a door for bodies bears, where it is not what is usual. */
-export type DoorLimits = Partial<BodyTimeouts> & { mostSenders?: number }
-export const usualPatience: BodyTimeouts = { idleMs: 60_000, paceMs: 60_000 }
+/** Limits of a route that receives bodies, where they differ from the defaults. */
+export type BodyLimits = Partial<BodyTimeouts> & { maxBodiesPerUser?: number }
+export const defaultBodyTimeouts: BodyTimeouts = { idleMs: 60_000, paceMs: 60_000 }
 
-/** Bytes a second, over a minute, that a body has to bring and a client has to take: who does less wants the socket. */
-export const LEAST_PER_SECOND = 1024
-const LOOKS = 4
+/** Minimum rate of request bodies and of clients that read responses. Slower clients only occupy sockets. */
+export const MIN_BYTES_PER_SECOND = 1024
+const SAMPLES_PER_PERIOD = 4
 
 /**
- * Aborts `stop` with `idle` when the body brings nothing, or next to nothing, for longer than `patience`. Counted where the kernel
- * hands over bytes, so that no read pays for it; and by looks, not by the clock: a process that stood still has not read either.
+ * Aborts `stop` with `idle` when the body stalls or falls below the minimum rate, until the returned object
+ * is disposed. Reads the byte counter of the socket, so that reads cost nothing extra. Counts samples
+ * instead of elapsed time, because a process that was suspended has not read either.
  */
 export function abortIfIdle(
   { socket }: IncomingMessage,
   stop: AbortController,
   { idleMs, paceMs }: BodyTimeouts,
 ): Disposable {
-  const timers = [wanting(1, idleMs), wanting((LEAST_PER_SECOND * paceMs) / 1000, paceMs)]
+  const timers = [
+    requireBytes(1, idleMs),
+    requireBytes((MIN_BYTES_PER_SECOND * paceMs) / 1000, paceMs),
+  ]
   return { [Symbol.dispose]: () => timers.forEach(clearInterval) }
 
-  function wanting(leastBytes: number, withinMs: number) {
-    const seen = [socket.bytesRead]
-    const look = () => {
-      if (seen.push(socket.bytesRead) <= LOOKS) return
-      if (socket.bytesRead - (seen.shift() ?? 0) < leastBytes) stop.abort('idle')
+  function requireBytes(minBytes: number, periodMs: number) {
+    const samples = [socket.bytesRead]
+    const sample = () => {
+      if (samples.push(socket.bytesRead) <= SAMPLES_PER_PERIOD) return
+      if (socket.bytesRead - (samples.shift() ?? 0) < minBytes) stop.abort('idle')
     }
-    return setInterval(look, withinMs / LOOKS).unref()
+    return setInterval(sample, periodMs / SAMPLES_PER_PERIOD).unref()
   }
 }

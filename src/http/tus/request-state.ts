@@ -19,67 +19,79 @@ import { HttpError } from '../errors.ts'
 import type { TusRequest } from './headers.ts'
 
 /**
- * Why a request stops reading before its body ends: a newer one has come, no byte did or too few, the house closes, what it
- * may do is not known, since the database is out of reach, or its token was revoked.
+ * Why a request stops reading its body: a newer request for the upload, a stalled body, the shutdown of the
+ * server, a write lease that cannot be verified because the database is unreachable, or a revoked token.
  */
 export type StopReason = 'newer' | 'idle' | 'closing' | 'lost' | 'revoked'
 
-/** One request on its way through @tus/server, which tells its store and locker of neither request nor viewer. */
+/**
+ * The state of one request. @tus/server passes neither the request nor the viewer to its data store and
+ * locker.
+ */
 export type TusRequestState = {
   req: IncomingMessage
-  asked: TusRequest
+  request: TusRequest
   ctx: ServiceContext
-  /** As this request last read or wrote it; null before, and where it is not there (any more). */
+  /** The row as this request last read or wrote it; null before that, and if the upload does not exist. */
   upload: UploadRow | null
-  /** Once it is the one that writes. */
-  hold: WriteLease | null
+  /** The write lease, once acquired. */
+  lease: WriteLease | null
   /** Aborted with a StopReason. */
   stop: AbortController
-  /** What a handler threw. */
-  problem: unknown
+  /** The error that a handler threw. */
+  error: unknown
 }
 
-const passages = new AsyncLocalStorage<TusRequestState>()
+const storage = new AsyncLocalStorage<TusRequestState>()
 
-export const runWithState = <T>(passage: TusRequestState, act: () => Promise<T>) =>
-  passages.run(passage, act)
+/** Runs `fn` with the state as the current one. */
+export const runWithState = <T>(state: TusRequestState, fn: () => Promise<T>) =>
+  storage.run(state, fn)
 
-export function currentPassage(): TusRequestState {
-  const passage = passages.getStore()
-  if (!passage) throw new Error('this is not on the way through the uploads door')
-  return passage
+/** Returns the state of the current request. Throws outside of runWithState. */
+export function currentState(): TusRequestState {
+  const state = storage.getStore()
+  if (!state) throw new Error('no tus request is running')
+  return state
 }
 
+/** Returns the row of the current upload. Throws if none has been read yet. */
 export function requireUpload({ upload }: TusRequestState): UploadRow {
   if (!upload) throw new Error('no upload has been read yet')
   return upload
 }
 
-/** Something else is being done with the upload. tus-js-client asks again after a 423, and gives up after a 5xx or 429. */
+/**
+ * Returns a 423 error: the upload is in use. tus-js-client retries after 423 and gives up after 5xx and
+ * 429.
+ */
 export const lockedError = (message: string) =>
   new HttpError(423, 'LOCKED', message, { 'Retry-After': '1' })
 
-/** Makes this request the one that writes to the upload; its row. Throws busy. */
-export async function acquireLease(
-  passage: TusRequestState,
-  id: string,
-): Promise<UploadRow | null> {
-  passage.hold = await acquireWriteLease(passage.ctx, id, passage.stop)
-  if (!passage.hold) throw lockedError('another request for this upload has not ended yet')
-  return passage.hold.upload
+/**
+ * Acquires the write lease of the upload and returns its row. Throws HttpError (423) if another request has
+ * it.
+ */
+export async function acquireLease(state: TusRequestState, id: string): Promise<UploadRow | null> {
+  state.lease = await acquireWriteLease(state.ctx, id, state.stop)
+  if (!state.lease) throw lockedError('another request for this upload is still running')
+  return state.lease.upload
 }
 
-/** The row of the upload, once whoever wrote to it has ended. Throws busy. */
+/**
+ * Stops the writer of the upload and returns the row. Throws HttpError (423) if the writer does not end in
+ * time.
+ */
 export async function readAfterWriter(
   { ctx, stop }: TusRequestState,
   id: string,
 ): Promise<UploadRow | null> {
-  const ended = await preemptWriter(ctx, id, stop)
-  if (!ended) throw lockedError('another request for this upload has not ended yet')
-  return ended.upload
+  const preempted = await preemptWriter(ctx, id, stop)
+  if (!preempted) throw lockedError('another request for this upload is still running')
+  return preempted.upload
 }
 
-/** tus: 404, or 410 where it is known that the upload was there. */
+/** Returns the upload if it is active. Throws 404 if it does not exist and 410 if it has ended or expired. */
 export function requireActive(upload: UploadRow | null, id: string, now: number): UploadRow {
   if (!upload) throw new NotFound(id)
   const status = statusAt(upload, now)
@@ -93,19 +105,23 @@ export function requireActive(upload: UploadRow | null, id: string, now: number)
 }
 
 /**
- * A client that learns that all bytes are there reports success, so an upload that confirms itself does not say so before it is a file:
- * 423 while its confirm is to come, which tus-js-client waits for; 410 once it was refused.
+ * Throws HttpError while an upload with auto-confirm has all its bytes but is not a file yet, because
+ * clients report success as soon as HEAD returns the full offset: 423 while the confirm is pending, for
+ * which tus-js-client waits, and 410 once it was refused.
  */
 export function requireConfirmed(upload: UploadRow | null): void {
   if (upload?.autoConfirm !== 1) return
   if (confirmsItself(upload))
-    throw lockedError('the upload has all its bytes and is becoming a file')
+    throw lockedError('the upload has all its bytes and its confirm is pending')
   if (upload.status !== 'RECEIVED') return
   throw new HttpError(410, 'GONE', `the confirm was refused: ${upload.confirmRefusal}`)
 }
 
-/** Asked anew by a request that has written: what came after an upload has ended goes the way of what came before. */
-export async function requireStillThere({ ctx }: TusRequestState, id: string): Promise<UploadRow> {
+/**
+ * Reads the upload again after a write and returns it if it is active. Deletes the bytes of an upload that
+ * has ended.
+ */
+export async function requireStillActive({ ctx }: TusRequestState, id: string): Promise<UploadRow> {
   const { db, blobs, now } = ctx
   const upload = await uploadById(db, id)
   if (upload && isTerminal(upload.status) && upload.status !== 'COMPLETE')
@@ -113,10 +129,13 @@ export async function requireStillThere({ ctx }: TusRequestState, id: string): P
   return requireActive(upload, id, now())
 }
 
-/** For when a write under the fence has changed nothing: the upload is gone, or another request has it. */
-export async function throwLeaseLost(passage: TusRequestState): Promise<never> {
-  const { id } = requireUpload(passage)
-  passage.upload = null
-  passage.upload = await requireStillThere(passage, id)
-  throw lockedError('another request has taken this upload over')
+/**
+ * Throws the reason why a write with a fencing token changed no row: the upload has ended, or its lease is
+ * lost.
+ */
+export async function throwLeaseLost(state: TusRequestState): Promise<never> {
+  const { id } = requireUpload(state)
+  state.upload = null
+  state.upload = await requireStillActive(state, id)
+  throw lockedError('another request has taken over this upload')
 }

@@ -2,13 +2,13 @@ import { isInputObjectType } from 'graphql'
 import { checkFields } from '../../graphql/input-limits.ts'
 import { schema } from '../../schema.ts'
 
-/** Refuses what a form or a header says of an upload where the same field of the API would be refused unread. */
-export const checkUploadFields = (said: object) => checkAs('CreateUploadInput', said)
+/** Applies the limits of CreateUploadInput to the fields of a form or header. Throws InvalidInput. */
+export const checkUploadFields = (fields: object) => checkAgainst('CreateUploadInput', fields)
 
-/** The same for the row that is to hold a file's path. */
-export const checkRowLinkFields = (said: object) => checkAs('RowLink', said)
+/** Applies the limits of RowLink to the row that stores the path of a file. Throws InvalidInput. */
+export const checkRowLinkFields = (fields: object) => checkAgainst('RowLink', fields)
 
-function checkAs(name: string, said: object) {
+function checkAgainst(name: string, fields: object) {
   const type = schema.getType(name)
-  if (isInputObjectType(type)) checkFields(said, type)
+  if (isInputObjectType(type)) checkFields(fields, type)
 }

@@ -5,11 +5,11 @@ import { tagsOfEntries } from '../../domains/tags/reads.ts'
 import { NotFound } from '../../errors.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 
-const LINK_MS = 3_600_000
+const LINK_TTL_MS = 3_600_000
 
 /**
- * A file as GraphQL shows it, in one object; `key` is its id. A token without FILES_READ is answered with
- * what it has just written: id, name, path and size.
+ * Returns a file as JSON, with the fields of the GraphQL type File. `key` equals `id`. A token without
+ * scope FILES_READ receives only id, key, name, path and size. Throws NotFound.
  */
 export async function fileJson(ctx: ServiceContext, fileId: string) {
   const { db } = ctx
@@ -17,17 +17,17 @@ export async function fileJson(ctx: ServiceContext, fileId: string) {
   const [version] = await versionsById(db, [file?.versionId ?? ''])
   const parent = file?.parentId ? await entryById(db, file.parentId) : null
   if (!file || !version) throw new NotFound(fileId)
-  const written = {
+  const basic = {
     id: file.id,
     key: file.id,
     name: file.name,
     path: pathOf(file, parent),
     size: file.size,
   }
-  if (!ctx.viewer?.scopes.has('FILES_READ')) return written
+  if (!ctx.viewer?.scopes.has('FILES_READ')) return basic
   const [tags = []] = await tagsOfEntries(db, [fileId])
   return {
-    ...written,
+    ...basic,
     sha256: file.sha256,
     mediaType: file.mediaType,
     kind: file.mediaKind,
@@ -35,12 +35,12 @@ export async function fileJson(ctx: ServiceContext, fileId: string) {
     tags: tags.map(({ name }) => name),
     version: { id: version.id, number: version.number },
     createdAt: new Date(file.createdAt).toISOString(),
-    downloadUrl: linkTo(ctx, version.id, file.name),
+    downloadUrl: createLink(ctx, version.id, file.name),
   }
 }
 
-function linkTo(ctx: ServiceContext, versionId: string, name: string): string {
+function createLink(ctx: ServiceContext, versionId: string, name: string): string {
   const tokenId = ctx.viewer?.tokenId
-  const expiresAt = ctx.now() + LINK_MS
+  const expiresAt = ctx.now() + LINK_TTL_MS
   return downloadUrl(ctx, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)
 }

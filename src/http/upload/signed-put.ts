@@ -7,43 +7,44 @@ import { acquireWriteLease } from '../../domains/uploads/receive/leases.ts'
 import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads/receive/offsets.ts'
 import { statusesBefore, type UploadRow } from '../../domains/uploads/rules.ts'
 import { InvalidState, NotFound } from '../../errors.ts'
-import { refuseEarly } from '../early-reject.ts'
+import { rejectEarly } from '../early-reject.ts'
 import { HttpError } from '../errors.ts'
-import { atOnce, MOST_SENDERS } from '../limits/concurrency-limit.ts'
+import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler } from '../request-context.ts'
-import { openSenderWatch } from '../sender-watch.ts'
-import { createWaiter, uploadLines } from '../tus/locker.ts'
-import { abortIfIdle, type DoorLimits, usualPatience } from '../tus/receive-body.ts'
+import { createSenderWatch } from '../sender-watch.ts'
+import { createUploadLocks, createWaiter } from '../tus/locker.ts'
+import { abortIfIdle, type BodyLimits, defaultBodyTimeouts } from '../tus/receive-body.ts'
 import { lockedError, requireActive } from '../tus/request-state.ts'
 
 /**
- * PUT /uploads/put/…: the whole body of a SIGNED_PUT upload from whoever holds the URL, as curl -T sends it. It is all there or
- * nothing of it: cut off, it begins anew, and a newer request ends an older one.
+ * Creates the handler of PUT /uploads/put/…, which receives the whole body of a SIGNED_PUT upload from any
+ * client that has the URL. The body is stored completely or not at all: an interrupted PUT starts again at
+ * 0, and a newer request aborts an older one.
  */
-export function putsDoor(
+export function createSignedPutHandler(
   app: App,
-  { mostSenders = MOST_SENDERS, ...patience }: DoorLimits = {},
+  { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
 ): Handler {
-  const lines = uploadLines()
-  const senders = atOnce(mostSenders)
-  const watch = openSenderWatch(app.db)
+  const locks = createUploadLocks()
+  const senders = createConcurrencyLimit(maxBodiesPerUser)
+  const watch = createSenderWatch(app.db)
   const running = new Set<Promise<unknown>>()
   const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
   async function put(ctx: ServiceContext, req: IncomingMessage, res: ServerResponse) {
-    const found = await requirePut(ctx, req)
-    senders.admit(found.createdBy, res)
+    const row = await requirePut(ctx, req)
+    senders.admit(row.createdBy, res)
     const stop = new AbortController()
-    const turn = createWaiter(stop)
-    await lines.join(found.id, turn)
+    const waiter = createWaiter(stop)
+    await locks.acquire(row.id, waiter)
     try {
-      using _idle = abortIfIdle(req, stop, { ...usualPatience, ...patience })
-      using _revoked = watch.follow(stop, found.tokenId ?? '')
-      const upload = await holdAndTake(await asCreator(ctx, found), req, found.id, stop)
-      const told = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
-      res.writeHead(204, { ...told, 'Cache-Control': 'no-store' }).end()
+      using _idle = abortIfIdle(req, stop, { ...defaultBodyTimeouts, ...timeouts })
+      using _revoked = watch.follow(stop, row.tokenId ?? '')
+      const upload = await receiveWithLease(await asCreator(ctx, row), req, row.id, stop)
+      const headers = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
+      res.writeHead(204, { ...headers, 'Cache-Control': 'no-store' }).end()
     } finally {
-      lines.leave(found.id, turn)
+      locks.release(row.id, waiter)
     }
   }
 
@@ -55,103 +56,116 @@ export function putsDoor(
         await served
       } catch (error) {
         if (req.complete) throw error
-        refuseEarly(req, res, error, { requestId, log })
+        rejectEarly(req, res, error, { requestId, log })
       } finally {
         running.delete(served)
       }
     },
-    // What has begun may end; then the house is closed over it.
+    // Waits for running requests.
     drain: () => Promise.allSettled(running),
   }
 }
 
-/** The upload whose URL this is, with a request that can bring its bytes. What was not made here is 404 before it is looked for. */
+/**
+ * Returns the upload of the URL. Throws 404 for an unsigned key, and 400 or 413 for a body of the wrong
+ * length.
+ */
 async function requirePut(ctx: ServiceContext, req: IncomingMessage): Promise<UploadRow> {
   if (req.method !== 'PUT') {
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'only PUT here', { Allow: 'PUT, OPTIONS' })
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use PUT', {
+      Allow: 'PUT, OPTIONS',
+    })
   }
   const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
   const id = putIdOf(ctx.signingKeys, key)
-  if (!id) throw new NotFound(key, 'no upload is here')
+  if (!id) throw new NotFound(key, 'the upload does not exist')
   const upload = requireActive(await uploadById(ctx.db, id), id, ctx.now())
-  if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'no upload is here')
-  checkLength(req, sizeOf(upload))
+  if (upload.transport !== 'SIGNED_PUT') throw new NotFound(key, 'the upload does not exist')
+  assertContentLength(req, sizeOf(upload))
   return upload
 }
 
-/** Never null: createUpload asks for the size of what is to be PUT. */
+/** The size of a SIGNED_PUT upload is never null, because createUpload requires it. */
 const sizeOf = ({ size }: UploadRow) => size ?? 0
 
-function checkLength({ headers }: IncomingMessage, size: number) {
+function assertContentLength({ headers }: IncomingMessage, size: number) {
   // RFC 9110, section 14.5: a PUT with Content-Range that cannot be a part is 400.
-  if (headers['content-range']) throw refused('the whole body is wanted, no range of it')
+  if (headers['content-range'])
+    throw badRequest('Content-Range is not supported; send the whole body')
   const length = headers['content-length']
   if (length === undefined && headers['transfer-encoding'] !== undefined) return
-  compare(Number(length ?? 0), size)
+  assertSize(Number(length ?? 0), size)
 }
 
-function compare(length: number, size: number) {
-  if (length > size) throw new HttpError(413, 'FILE_TOO_LARGE', `${size} bytes were announced`)
-  if (length < size) throw refused(`${size} bytes were announced, ${length} came`)
+function assertSize(length: number, size: number) {
+  if (length > size)
+    throw new HttpError(
+      413,
+      'FILE_TOO_LARGE',
+      `the body exceeds the size of the upload (${size} bytes)`,
+    )
+  if (length < size)
+    throw badRequest(`the body has ${length} bytes, but the upload has a size of ${size} bytes`)
 }
 
-const refused = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
+const badRequest = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
 
-async function holdAndTake(
+async function receiveWithLease(
   ctx: ServiceContext,
   req: IncomingMessage,
   id: string,
   stop: AbortController,
 ) {
-  const hold = (await acquireWriteLease(ctx, id, stop)) ?? taken()
-  let latest: UploadRow | null = null
+  const lease = (await acquireWriteLease(ctx, id, stop)) ?? throwTakenOver()
+  let result: UploadRow | null = null
   try {
-    latest = await takeBody(ctx, req, requireActive(hold.upload, id, ctx.now()), {
+    result = await receiveBody(ctx, req, requireActive(lease.upload, id, ctx.now()), {
       signal: stop.signal,
-      assertWriter: () => hold.isMine() || taken(),
+      assertWriter: () => lease.isMine() || throwTakenOver(),
     })
-    return latest
+    return result
   } finally {
-    await hold.release(latest)
+    await lease.release(result)
   }
 }
 
-type Taking = { signal: AbortSignal; assertWriter: () => void }
+type ReceiveOptions = { signal: AbortSignal; assertWriter: () => void }
 
-async function takeBody(
+async function receiveBody(
   ctx: ServiceContext,
   req: IncomingMessage,
-  held: UploadRow,
-  taking: Taking,
+  initial: UploadRow,
+  options: ReceiveOptions,
 ) {
-  let upload = held
-  const { id } = held
+  let upload = initial
+  const { id } = initial
   const size = sizeOf(upload)
   if (upload.status === 'RECEIVED' && size === 0) return upload
   if (!statusesBefore('RECEIVING').includes(upload.status)) {
-    throw new InvalidState(upload.status, 'the bytes are here already')
+    throw new InvalidState(upload.status, 'the upload already has its bytes')
   }
   const commit = async (offset: number, write = commitOffset) => {
     try {
-      upload = (await write(ctx, upload, offset)) ?? taken()
+      upload = (await write(ctx, upload, offset)) ?? throwTakenOver()
     } catch (error) {
       ctx.blobs.invalidateCache?.(id)
       throw error
     }
   }
   const onDurable = async (length: number) => {
-    if (length > size) compare(length, size)
-    // Not a byte counts before all are there, but the upload waits for the next.
+    if (length > size) assertSize(length, size)
+    // The offset stays 0 until the body is complete. The commit extends the expiry of the upload.
     await commit(0)
   }
-  const length = await appendTo(ctx, held, req, { ...taking, transferOwnership: true, onDurable })
+  const length = await appendTo(ctx, initial, req, { ...options, transferOwnership: true, onDurable })
   await requireUnrevokedCreator(ctx.db, ctx.viewer)
-  if (!req.complete) throw lockedError('the body was not read to its end; it begins anew')
-  compare(length, size)
+  if (!req.complete)
+    throw lockedError('the body was not read completely; send it again from the beginning')
+  assertSize(length, size)
   await commit(size, commitFinalOffset)
   return upload
 }
 
-function taken(): never {
-  throw lockedError('another request has taken this upload over')
+function throwTakenOver(): never {
+  throw lockedError('another request has taken over this upload')
 }
