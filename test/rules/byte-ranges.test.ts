@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   type ByteRange,
-  lengthOf,
   createMultipart,
+  lengthOf,
   parseRange,
 } from '../../src/http/download/byte-ranges.ts'
 

@@ -96,7 +96,7 @@ export function createMultipart(
   const tail = `\r\n--${of.boundary}--\r\n`
   const framing = Buffer.byteLength([...heads, tail].join(''))
   return {
-    contentType: `createMultipart/byteranges; boundary=${of.boundary}`,
+    contentType: `multipart/byteranges; boundary=${of.boundary}`,
     contentLength: ranges.reduce((sum, range) => sum + lengthOf(range), framing),
     heads,
     tail,
