@@ -1,42 +1,44 @@
 import { sizeOf, usageOf } from './figures.ts'
-import { type Entry, pathColumns, type Table, type World } from './model-state.ts'
-import { fileIn } from './rows.ts'
-import type { Seen, SeenEntry, SeenTable } from './server-snapshot.ts'
+import { type Entry, type Model, pathColumns, type Table } from './model-state.ts'
+import { fileOfCell } from './rows.ts'
+import type { EntrySnapshot, Snapshot, TableSnapshot } from './server-snapshot.ts'
 import { at, isLive, pathOf, subtreeOf } from './tree.ts'
 import { statusOf } from './uploads.ts'
 
-/** What one of the two says and the other does not; nothing where they agree. */
-export function differences(world: World, seen: Seen): string[] {
-  const [expected, actual] = [expectedLines(world, seen), seenLines(seen)]
+/** Returns the lines that only the model or only the server has. An empty list means that they agree. */
+export function differences(model: Model, snapshot: Snapshot): string[] {
+  const [expected, actual] = [modelLines(model, snapshot), snapshotLines(snapshot)]
   const missing = [...expected].filter((line) => !actual.has(line)).map((line) => `model:  ${line}`)
-  const strange = [...actual].filter((line) => !expected.has(line)).map((line) => `server: ${line}`)
-  return [...missing, ...strange].sort((a, b) => a.slice(8).localeCompare(b.slice(8)))
+  const unexpected = [...actual]
+    .filter((line) => !expected.has(line))
+    .map((line) => `server: ${line}`)
+  return [...missing, ...unexpected].sort((a, b) => a.slice(8).localeCompare(b.slice(8)))
 }
 
-const line = (what: string, ...facts: unknown[]) => `${what} ${JSON.stringify(facts)}`
+const toLine = (what: string, ...facts: unknown[]) => `${what} ${JSON.stringify(facts)}`
 
-function expectedLines(world: World, { uploads }: Seen): Set<string> {
+function modelLines(model: Model, { uploads }: Snapshot): Set<string> {
   const listed = new Set(uploads.map(({ id }) => id))
-  const idOf = (key: number | null) => world.entries.get(key ?? -1)?.id ?? null
+  const idOf = (key: number | null) => model.entries.get(key ?? -1)?.id ?? null
   return new Set([
-    ...[...world.entries.values()].map((entry) => entryLine(world, entry)),
-    ...[...world.tags.values()].map(({ id, name, color }) => line('tag', id, name, color)),
-    ...[...world.uploads.values()]
+    ...[...model.entries.values()].map((entry) => modelEntryLine(model, entry)),
+    ...[...model.tags.values()].map(({ id, name, color }) => toLine('tag', id, name, color)),
+    ...[...model.uploads.values()]
       .filter(({ id, status }) => status === 'OPEN' || listed.has(id ?? ''))
-      .map((one) => line('upload', one.id, statusOf(one), one.offset, one.size, idOf(one.file))),
-    ...[...world.shares.values()].map(({ id, entry, most, count }) =>
-      line('share', id, idOf(entry), most, count),
+      .map((one) => toLine('upload', one.id, statusOf(one), one.offset, one.size, idOf(one.file))),
+    ...[...model.shares.values()].map(({ id, entry, max, count }) =>
+      toLine('share', id, idOf(entry), max, count),
     ),
-    ...[...world.tables.values()].flatMap((table) => tableLines(world, table)),
-    ...world.workspaces.map((_, index) => line('usage', index, usageOf(world, index))),
+    ...[...model.tables.values()].flatMap((table) => modelTableLines(model, table)),
+    ...model.workspaces.map((_, index) => toLine('usage', index, usageOf(model, index))),
   ])
 }
 
-function entryLine(world: World, entry: Entry) {
+function modelEntryLine(model: Model, entry: Entry) {
   const { id, kind, name, revision, description, metadata, versions } = entry
-  const parent = world.entries.get(entry.parent ?? -1)?.id ?? null
-  const tags = [...entry.tags].map((key) => world.tags.get(key)?.name).sort()
-  const below = subtreeOf(world, entry).slice(1)
+  const parent = model.entries.get(entry.parent ?? -1)?.id ?? null
+  const tags = [...entry.tags].map((key) => model.tags.get(key)?.name).sort()
+  const below = subtreeOf(model, entry).slice(1)
   const totals = {
     bytes: sizeOf(below.flatMap(({ versions }) => versions.slice(-1))),
     fileCount: below.filter(({ kind }) => kind === 'file').length,
@@ -49,11 +51,11 @@ function entryLine(world: World, entry: Entry) {
     sha256,
     comment,
   ])
-  const place = [isLive(world, entry), pathOf(world, entry), parent]
-  return line(
+  const location = [isLive(model, entry), pathOf(model, entry), parent]
+  return toLine(
     'entry',
     id,
-    ...place,
+    ...location,
     name,
     revision,
     description,
@@ -63,13 +65,13 @@ function entryLine(world: World, entry: Entry) {
   )
 }
 
-function tableLines(world: World, { name, workspace, rows }: Table): string[] {
+function modelTableLines(model: Model, { name, workspace, rows }: Table): string[] {
   const filesOf = (row: Table['rows'][number]) =>
     pathColumns.flatMap((column) => {
       const path = row.cells[column]
       if (path === undefined) return []
-      const found = at(world, workspace, path.split('/'))
-      return [[column, fileIn(world, row, column, found)?.id ?? null]]
+      const entry = at(model, workspace, path.split('/'))
+      return [[column, fileOfCell(model, row, column, entry)?.id ?? null]]
     })
   const shown = rows.map((row) => [
     row.run,
@@ -78,38 +80,52 @@ function tableLines(world: World, { name, workspace, rows }: Table): string[] {
     filesOf(row),
   ])
   return [
-    line('table', workspace, name),
-    ...shown.map((row) => line('row', workspace, name, ...row)),
+    toLine('table', workspace, name),
+    ...shown.map((row) => toLine('row', workspace, name, ...row)),
   ]
 }
 
-function seenLines(seen: Seen): Set<string> {
+function snapshotLines(snapshot: Snapshot): Set<string> {
   return new Set([
-    ...seen.living.map((entry) => seenEntryLine(entry, true)),
-    ...seen.trashed.map((entry) => seenEntryLine(entry, false)),
-    ...seen.tags.map(({ id, name, color }) => line('tag', id, name, color)),
-    ...seen.uploads.map(({ id, status, offset, size, file }) =>
-      line('upload', id, status, offset, size, file?.id ?? null),
+    ...snapshot.living.map((entry) => snapshotEntryLine(entry, true)),
+    ...snapshot.trashed.map((entry) => snapshotEntryLine(entry, false)),
+    ...snapshot.tags.map(({ id, name, color }) => toLine('tag', id, name, color)),
+    ...snapshot.uploads.map(({ id, status, offset, size, file }) =>
+      toLine('upload', id, status, offset, size, file?.id ?? null),
     ),
-    ...seen.shares.map(({ id, entry, maxDownloads, downloadCount }) =>
-      line('share', id, entry.id, maxDownloads, downloadCount),
+    ...snapshot.shares.map(({ id, entry, maxDownloads, downloadCount }) =>
+      toLine('share', id, entry.id, maxDownloads, downloadCount),
     ),
-    ...seen.tables.flatMap(seenTableLines),
-    ...seen.usages.map((usage, index) => line('usage', index, usage)),
+    ...snapshot.tables.flatMap(snapshotTableLines),
+    ...snapshot.usages.map((usage, index) => toLine('usage', index, usage)),
   ])
 }
 
-function seenEntryLine(entry: SeenEntry, lives: boolean) {
+function snapshotEntryLine(entry: EntrySnapshot, isLiving: boolean) {
   const { id, name, path, revision, description, metadata, versions, totals } = entry
   const own = versions?.nodes
     .toSorted((a, b) => a.number - b.number)
     .map(({ number, id, size, sha256, comment }) => [number, id, size, sha256, comment])
   const tags = entry.tags.map(({ name }) => name).sort()
-  const place = [lives, path, entry.parent?.id ?? null]
-  return line('entry', id, ...place, name, revision, description, metadata, tags, totals ?? own)
+  const location = [isLiving, path, entry.parent?.id ?? null]
+  return toLine(
+    'entry',
+    id,
+    ...location,
+    name,
+    revision,
+    description,
+    metadata,
+    tags,
+    totals ?? own,
+  )
 }
 
-function seenTableLines({ workspace, name, rows }: SeenTable & { workspace: number }): string[] {
+function snapshotTableLines({
+  workspace,
+  name,
+  rows,
+}: TableSnapshot & { workspace: number }): string[] {
   const shown = rows.nodes.map(({ values, files }) => [
     values.run,
     values.file,
@@ -117,7 +133,7 @@ function seenTableLines({ workspace, name, rows }: SeenTable & { workspace: numb
     files.map(({ column, file }) => [column, file?.id ?? null]),
   ])
   return [
-    line('table', workspace, name),
-    ...shown.map((row) => line('row', workspace, name, ...row)),
+    toLine('table', workspace, name),
+    ...shown.map((row) => toLine('row', workspace, name, ...row)),
   ]
 }

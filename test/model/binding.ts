@@ -1,49 +1,57 @@
-import { type Entry, identified, type World } from './model-state.ts'
-import type { Seen, SeenEntry } from './server-snapshot.ts'
+import { type Entry, type Model, objectsWithIds } from './model-state.ts'
+import type { EntrySnapshot, Snapshot } from './server-snapshot.ts'
 
 type Known = Set<string | null>
 
-/** Tells the world the ids of what it made, as they are seen. */
-export function bind(world: World, seen: Seen) {
-  const known: Known = new Set(identified(world).map(({ id }) => id))
-  const entries = [...seen.living, ...seen.trashed]
-  for (const entry of world.entries.values())
-    claimId(known, entry, entries, (one) => isSeenAs(world, entry, one))
-  for (const { id, versions } of world.entries.values()) {
-    const there = entries.find((one) => one.id === id)?.versions?.nodes ?? []
+/** Assigns the ids of the snapshot to the new objects of the model. */
+export function bind(model: Model, snapshot: Snapshot) {
+  const known: Known = new Set(objectsWithIds(model).map(({ id }) => id))
+  const entries = [...snapshot.living, ...snapshot.trashed]
+  for (const entry of model.entries.values())
+    claimId(known, entry, entries, (candidate) => matchesSnapshot(model, entry, candidate))
+  for (const { id, versions } of model.entries.values()) {
+    const snapshotVersions = entries.find((candidate) => candidate.id === id)?.versions?.nodes ?? []
     for (const version of versions)
-      claimId(known, version, there, ({ number }) => number === version.number)
+      claimId(known, version, snapshotVersions, ({ number }) => number === version.number)
   }
-  for (const tag of world.tags.values())
+  for (const tag of model.tags.values())
     claimId(
       known,
       tag,
-      seen.tags,
-      (one) => one.name === tag.name && one.workspace === tag.workspace,
+      snapshot.tags,
+      (candidate) => candidate.name === tag.name && candidate.workspace === tag.workspace,
     )
-  for (const upload of world.uploads.values())
-    claimId(known, upload, seen.uploads, ({ name }) => name === upload.name)
-  for (const share of world.shares.values()) {
-    const entryId = world.entries.get(share.entry)?.id
-    claimId(known, share, seen.shares, ({ entry }) => entry.id === entryId)
+  for (const upload of model.uploads.values())
+    claimId(known, upload, snapshot.uploads, ({ name }) => name === upload.name)
+  for (const share of model.shares.values()) {
+    const entryId = model.entries.get(share.entry)?.id
+    claimId(known, share, snapshot.shares, ({ entry }) => entry.id === entryId)
   }
 }
 
-function claimId<Seen extends { id: string }>(
+function claimId<Candidate extends { id: string }>(
   known: Known,
-  thing: { id: string | null },
-  seen: readonly Seen[],
-  isIt: (one: Seen) => boolean,
+  target: { id: string | null },
+  candidates: readonly Candidate[],
+  isMatch: (candidate: Candidate) => boolean,
 ) {
-  thing.id ??= seen.find((one) => !known.has(one.id) && isIt(one))?.id ?? null
-  known.add(thing.id)
+  target.id ??=
+    candidates.find((candidate) => !known.has(candidate.id) && isMatch(candidate))?.id ?? null
+  known.add(target.id)
 }
 
-/** By its name in its folder, which the world knows, being elder; what was itself put in the trash by where it was. */
-function isSeenAs(world: World, { parent, name, trashed }: Entry, one: SeenEntry): boolean {
-  if (parent === null) return one.parent === null && one.path === trashed?.path
-  return one.parent?.id === world.entries.get(parent)?.id && one.name === name
+/**
+ * Matches an entry by its name and parent, whose id is already known. Matches the root of a trashed subtree
+ * by its path.
+ */
+function matchesSnapshot(
+  model: Model,
+  { parent, name, trashed }: Entry,
+  candidate: EntrySnapshot,
+): boolean {
+  if (parent === null) return candidate.parent === null && candidate.path === trashed?.path
+  return candidate.parent?.id === model.entries.get(parent)?.id && candidate.name === name
 }
 
-/** Whether the ids of all that it has are known. */
-export const isBound = (world: World) => identified(world).every(({ id }) => id !== null)
+/** Reports whether all objects of the model have ids. */
+export const isBound = (model: Model) => objectsWithIds(model).every(({ id }) => id !== null)

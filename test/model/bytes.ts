@@ -1,17 +1,19 @@
 import type { Dice } from '../support/seeded-random.ts'
 import type { TestServer } from '../support/test-server.ts'
 import { hashOf } from './contents.ts'
-import type { Version, World } from './model-state.ts'
+import type { Model, Version } from './model-state.ts'
 import { isLive } from './tree.ts'
 
-/** Downloads versions of living files, some or all of them, and holds them against their hashes; their number. */
+/**
+ * Downloads some or all versions of live files, verifies their hashes and returns the number of downloads.
+ */
 export async function checkBytes(
   holdall: TestServer,
-  world: World,
+  model: Model,
   dice: Dice,
   some: number | 'all',
 ) {
-  const files = [...world.entries.values()].filter((entry) => isLive(world, entry))
+  const files = [...model.entries.values()].filter((entry) => isLive(model, entry))
   const all = files.flatMap(({ versions }) => versions)
   const versions = some === 'all' ? all : all.length > 0 ? dice.some(all, some) : []
   for (const version of versions) await checkVersion(holdall, version)
@@ -24,5 +26,7 @@ async function checkVersion(holdall: TestServer, { id, sha256 }: Version) {
   const response = await holdall.http(node.downloadUrl.url, { token: null })
   const actual = hashOf(Buffer.from(await response.arrayBuffer()))
   if (response.status !== 200 || actual !== sha256)
-    throw new Error(`the bytes of ${id}: status ${response.status}, ${actual} and not ${sha256}`)
+    throw new Error(
+      `download of ${id}: status ${response.status}, hash ${actual}, expected ${sha256}`,
+    )
 }

@@ -1,85 +1,85 @@
 import { requireRoom } from './figures.ts'
 import { merged } from './folders.ts'
-import { type Entry, insertEntry, type Upload, type World } from './model-state.ts'
+import { type Entry, insertEntry, type Model, type Upload } from './model-state.ts'
 import { namesOf } from './names.ts'
 import { folderOrRoot, requireLive } from './paths.ts'
-import { attempted, refuse } from './refusal.ts'
+import { reject, tryInModel } from './refusal.ts'
 import { linkFile, type RowLink } from './rows.ts'
 import { addTags } from './tags.ts'
 import { claimName, ensureFolders } from './tree.ts'
 import { addVersion } from './versions.ts'
 
-export type Wishes = { size?: number; sha256?: string; comment?: string; linkRow?: RowLink }
+export type ConfirmOptions = { size?: number; sha256?: string; comment?: string; linkRow?: RowLink }
 
-export function requireUpload(world: World, uploadId: string): Upload {
-  return [...world.uploads.values()].find(({ id }) => id === uploadId) ?? refuse('NOT_FOUND')
+export function requireUpload(model: Model, uploadId: string): Upload {
+  return [...model.uploads.values()].find(({ id }) => id === uploadId) ?? reject('NOT_FOUND')
 }
 
-/** Makes an upload COMPLETE, which it may be already; whatever stands in the way is refused. */
-export function confirm(world: World, upload: Upload, wishes: Wishes = {}): void {
+/** Confirms an upload in the model. Does nothing if it is COMPLETE. Throws Rejection. */
+export function confirm(model: Model, upload: Upload, options: ConfirmOptions = {}): void {
   if (upload.status === 'COMPLETE') return
-  refuseUnconfirmable(upload, wishes)
-  checkBytes(upload, wishes)
-  publish(world, upload, wishes)
+  assertConfirmable(upload, options)
+  checkBytes(upload, options)
+  publish(model, upload, options)
 }
 
-/** Its bytes become a file, with the row that goes with it. */
-export function publish(world: World, upload: Upload, { comment = null, linkRow }: PublishWishes) {
+/** Creates the file of an upload and links its row. */
+export function publish(model: Model, upload: Upload, { comment = null, linkRow }: PublishOptions) {
   upload.status = 'COMPLETE'
-  const file = makeFile(world, upload, comment)
+  const file = createFile(model, upload, comment)
   upload.file = file.key
-  if (linkRow) linkFile(world, file, linkRow)
+  if (linkRow) linkFile(model, file, linkRow)
 }
-type PublishWishes = { comment?: string | null; linkRow?: RowLink }
+type PublishOptions = { comment?: string | null; linkRow?: RowLink }
 
-export function refuseUnconfirmable({ status, size, offset }: Upload, wishes: Wishes) {
-  if (status === 'FAILED') refuse('CHECKSUM_MISMATCH')
-  if (status === 'CANCELED') refuse('INVALID_STATE')
-  if (size !== offset) refuse('UPLOAD_INCOMPLETE')
-  if (wishes.size !== undefined && wishes.size !== size) refuse('SIZE_MISMATCH')
+export function assertConfirmable({ status, size, offset }: Upload, options: ConfirmOptions) {
+  if (status === 'FAILED') reject('CHECKSUM_MISMATCH')
+  if (status === 'CANCELED') reject('INVALID_STATE')
+  if (size !== offset) reject('UPLOAD_INCOMPLETE')
+  if (options.size !== undefined && options.size !== size) reject('SIZE_MISMATCH')
 }
 
-/** Bytes that are not the announced ones never will be. */
-export function checkBytes(upload: Upload, { sha256 }: Wishes) {
+/** Compares the hash of the bytes. A mismatch with the announced hash fails the upload for good. */
+export function checkBytes(upload: Upload, { sha256 }: ConfirmOptions) {
   const actual = upload.content.sha256
   if (upload.sha256 !== null && upload.sha256 !== actual) {
     upload.status = 'FAILED'
-    refuse('CHECKSUM_MISMATCH', true)
+    reject('CHECKSUM_MISMATCH', true)
   }
-  if (sha256 !== undefined && sha256 !== actual) refuse('CHECKSUM_MISMATCH')
+  if (sha256 !== undefined && sha256 !== actual) reject('CHECKSUM_MISMATCH')
 }
 
-function makeFile(world: World, upload: Upload, comment: string | null): Entry {
+function createFile(model: Model, upload: Upload, comment: string | null): Entry {
   const { workspace, versionOf, content } = upload
   const bytes = { size: content.size, sha256: content.sha256, comment }
-  if (versionOf !== null) return addVersion(world, requireLive(world, { id: versionOf }), bytes)
-  const target = folderOrRoot(world, workspace, upload.folder)
-  const folder = ensureFolders(world, target, namesOf(upload.path))
-  const { name, existing } = claimName(world, folder, upload.name, upload.onConflict)
-  if (existing?.kind === 'folder') refuse('NAME_CONFLICT')
-  if (!existing) return newFile(world, upload, folder, name, bytes)
-  addTags(world, existing, upload.tags)
-  return addVersion(world, existing, bytes)
+  if (versionOf !== null) return addVersion(model, requireLive(model, { id: versionOf }), bytes)
+  const target = folderOrRoot(model, workspace, upload.folder)
+  const folder = ensureFolders(model, target, namesOf(upload.path))
+  const { name, existing } = claimName(model, folder, upload.name, upload.onConflict)
+  if (existing?.kind === 'folder') reject('NAME_CONFLICT')
+  if (!existing) return newFile(model, upload, folder, name, bytes)
+  addTags(model, existing, upload.tags)
+  return addVersion(model, existing, bytes)
 }
 
 type Bytes = { size: number; sha256: string; comment: string | null }
-function newFile(world: World, upload: Upload, folder: Entry, name: string, bytes: Bytes): Entry {
+function newFile(model: Model, upload: Upload, folder: Entry, name: string, bytes: Bytes): Entry {
   const { workspace, description } = upload
-  requireRoom(world, workspace, bytes.size)
+  requireRoom(model, workspace, bytes.size)
   const metadata = merged({}, upload.metadata)
   const facts = { kind: 'file' as const, description, metadata, parent: folder.key }
-  const file = insertEntry(world, { workspace, name, ...facts })
-  file.versions = [{ key: world.next++, id: null, number: 1, ...bytes }]
-  addTags(world, file, upload.tags)
+  const file = insertEntry(model, { workspace, name, ...facts })
+  file.versions = [{ key: model.next++, id: null, number: 1, ...bytes }]
+  addTags(model, file, upload.tags)
   return file
 }
 
-/** What the last byte of an upload does that confirms itself: the code where that is refused. */
-export function confirmItself(world: World, { key, autoConfirm, size, offset }: Upload) {
+/** Confirms an upload with auto-confirm after its last byte. Returns the error code, or null. */
+export function applyAutoConfirm(model: Model, { key, autoConfirm, size, offset }: Upload) {
   if (!autoConfirm || size !== offset) return null
-  const result = attempted(world, () => {
-    const upload = world.uploads.get(key)
-    if (upload) confirm(world, upload)
+  const result = tryInModel(model, () => {
+    const upload = model.uploads.get(key)
+    if (upload) confirm(model, upload)
   })
   return 'code' in result ? result.code : null
 }

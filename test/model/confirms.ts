@@ -1,27 +1,27 @@
 import type { Dice } from '../support/seeded-random.ts'
 import {
+  assertConfirmable,
+  type ConfirmOptions,
   checkBytes,
   confirm,
   publish,
-  refuseUnconfirmable,
   requireUpload,
-  type Wishes,
 } from './confirming.ts'
 import { drawContent } from './contents.ts'
 import { drawMode } from './draws.ts'
-import type { Upload, World } from './model-state.ts'
+import type { Model, Upload } from './model-state.ts'
 import { batchOutcome, mutation, type Operation, type Outcome, stepsOf } from './operation.ts'
-import { attempted, refuse } from './refusal.ts'
+import { reject, tryInModel } from './refusal.ts'
 import { drawLink } from './tables.ts'
 import { openUploads } from './uploads.ts'
 
-type ConfirmUpload = Wishes & { uploadId: string }
+type ConfirmUpload = ConfirmOptions & { uploadId: string }
 
-function drawConfirm(world: World, dice: Dice): ConfirmUpload | null {
-  const open = openUploads(world)
+function drawConfirm(model: Model, dice: Dice): ConfirmUpload | null {
+  const open = openUploads(model)
   const received = open.filter(({ size, offset }) => size === offset)
   const likely = dice.chance(93) ? received : open
-  const upload = dice.pick(dice.chance(93) ? likely : [...world.uploads.values()])
+  const upload = dice.pick(dice.chance(93) ? likely : [...model.uploads.values()])
   if (!upload) return null
   return {
     uploadId: dice.chance(99) ? (upload.id ?? '') : 'upl_nothing',
@@ -30,28 +30,27 @@ function drawConfirm(world: World, dice: Dice): ConfirmUpload | null {
       sha256: dice.chance(70) ? upload.content.sha256 : drawContent(dice).sha256,
     }),
     ...(dice.chance(15) && { comment: `as of ${dice.below(9)}` }),
-    ...(dice.chance(20) && { linkRow: drawLink(world, dice) }),
+    ...(dice.chance(20) && { linkRow: drawLink(model, dice) }),
   }
 }
 
-/** Where a process died over it, whoever asks again waits for its lease to end. */
-const answer = 'upload { id status } file { id }'
+const selection = 'upload { id status } file { id }'
 
 const confirmUpload: Operation<ConfirmUpload> = {
   name: 'confirmUpload',
   weight: 18,
   draw: drawConfirm,
-  run: mutation('confirmUpload', answer, ({ upload, file }) => ({
+  run: mutation('confirmUpload', selection, ({ upload, file }) => ({
     facts: [upload.status, file !== null],
     ids: [upload.id, file?.id ?? null],
   })),
-  apply(world, { uploadId, ...wishes }) {
-    const upload = requireUpload(world, uploadId)
-    confirm(world, upload, wishes)
+  apply(model, { uploadId, ...options }) {
+    const upload = requireUpload(model, uploadId)
+    confirm(model, upload, options)
     return {
       code: null,
       facts: [upload.status, upload.file !== null],
-      is: [upload.key, upload.file],
+      keys: [upload.key, upload.file],
     }
   },
 }
@@ -60,57 +59,61 @@ type Confirms = { uploads: ConfirmUpload[]; mode: string }
 const confirmUploads: Operation<Confirms> = {
   name: 'confirmUploads',
   weight: 3,
-  draw(world, dice) {
-    const drawn = dice.some([1], 4).map(() => drawConfirm(world, dice))
+  draw(model, dice) {
+    const drawn = dice.some([1], 4).map(() => drawConfirm(model, dice))
     const uploads = drawn.filter((confirm) => confirm !== null)
-    // A row is drawn by a number that only one of them may have.
+    // Only one of the uploads may create a row with the drawn number.
     const [first, ...others] = uploads.map(({ linkRow: _, ...upload }) => upload)
     return first ? { uploads: [first, ...others], mode: drawMode(dice) } : null
   },
-  run: mutation('confirmUploads', `results { error { code } ${answer} }`, ({ results }) => ({
+  run: mutation('confirmUploads', `results { error { code } ${selection} }`, ({ results }) => ({
     facts: [results.map(({ error }: any) => error?.code ?? null), null],
     ids: results.map(({ file }: any) => file?.id ?? null),
   })),
-  apply(world, input) {
-    if (input.mode === 'BEST_EFFORT') return batchOutcome(world, input, input.uploads, each(world))
-    return together(world, input.uploads)
+  apply(model, input) {
+    if (input.mode === 'BEST_EFFORT')
+      return batchOutcome(model, input, input.uploads, confirmOne(model))
+    return confirmAtomically(model, input.uploads)
   },
   steps: stepsOf('uploads'),
 }
 
-const each =
-  (world: World) =>
-  ({ uploadId, ...wishes }: ConfirmUpload) => {
-    const upload = requireUpload(world, uploadId)
-    confirm(world, upload, wishes)
+const confirmOne =
+  (model: Model) =>
+  ({ uploadId, ...options }: ConfirmUpload) => {
+    const upload = requireUpload(model, uploadId)
+    confirm(model, upload, options)
     return upload.file
   }
 
-/** All are looked at in the order of their ids, then their bytes, then all are published: the first that cannot is told. */
-function together(world: World, inputs: readonly ConfirmUpload[]): Outcome {
-  let at = 0
-  const wishes = (index: number) => inputs[index] ?? { uploadId: '' }
-  const upload = (index: number) => requireUpload(world, wishes(index).uploadId)
-  const result = attempted(world, () => {
-    for (at of inIdOrder(inputs)) claim(upload(at), inputs, at)
-    const mine = [...inputs.keys()].filter((index) => upload(index).status !== 'COMPLETE')
-    for (at of mine) checkBytes(upload(at), wishes(at))
-    for (at of mine) publish(world, upload(at), wishes(at))
+/**
+ * Checks all uploads in the order of their ids, then their bytes, and then publishes them. Reports the
+ * first error.
+ */
+function confirmAtomically(model: Model, inputs: readonly ConfirmUpload[]): Outcome {
+  let failedIndex = 0
+  const options = (index: number) => inputs[index] ?? { uploadId: '' }
+  const upload = (index: number) => requireUpload(model, options(index).uploadId)
+  const result = tryInModel(model, () => {
+    for (failedIndex of inIdOrder(inputs)) assertClaimable(upload(failedIndex), inputs, failedIndex)
+    const pending = [...inputs.keys()].filter((index) => upload(index).status !== 'COMPLETE')
+    for (failedIndex of pending) checkBytes(upload(failedIndex), options(failedIndex))
+    for (failedIndex of pending) publish(model, upload(failedIndex), options(failedIndex))
   })
   const codeAt = (index: number) =>
-    'done' in result ? null : index === at ? result.code : 'BATCH_ABORTED'
+    'done' in result ? null : index === failedIndex ? result.code : 'BATCH_ABORTED'
   const codes = inputs.map((_, index) => codeAt(index))
   return {
     code: null,
     facts: [codes, null],
-    is: 'done' in result ? inputs.map((_, i) => upload(i).file) : [],
+    keys: 'done' in result ? inputs.map((_, i) => upload(i).file) : [],
   }
 }
 
-function claim(upload: Upload, inputs: readonly ConfirmUpload[], at: number) {
-  const isTwice = inputs.findIndex(({ uploadId }) => uploadId === upload.id) !== at
-  if (isTwice) refuse('INVALID_INPUT')
-  if (upload.status !== 'COMPLETE') refuseUnconfirmable(upload, inputs[at] ?? {})
+function assertClaimable(upload: Upload, inputs: readonly ConfirmUpload[], index: number) {
+  const isTwice = inputs.findIndex(({ uploadId }) => uploadId === upload.id) !== index
+  if (isTwice) reject('INVALID_INPUT')
+  if (upload.status !== 'COMPLETE') assertConfirmable(upload, inputs[index] ?? {})
 }
 
 const inIdOrder = (inputs: readonly ConfirmUpload[]) =>

@@ -4,7 +4,7 @@ import type { Content } from './model-state.ts'
 
 const sizes = [0, 1, 10, 100, 1000, 1000, 5000, 5000, 70_000] as const
 
-/** Few enough that the same bytes come often. */
+/** Draws from few contents, so that the same bytes occur often. */
 export function drawContent(dice: Dice): Content {
   const size = dice.chance(2) ? 400_000 : dice.pick(sizes)
   const text = `content ${dice.below(6)}.\n`

@@ -1,5 +1,5 @@
-import type { Entry, Upload, Version, World } from './model-state.ts'
-import { refuse } from './refusal.ts'
+import type { Entry, Model, Upload, Version } from './model-state.ts'
+import { reject } from './refusal.ts'
 import { isLive } from './tree.ts'
 
 export const sizeOf = (versions: readonly Version[]) =>
@@ -10,12 +10,12 @@ const older = ({ versions }: Entry) => versions.slice(0, -1)
 
 const reservedBy = ({ status, size, offset }: Upload) => (status === 'OPEN' ? (size ?? offset) : 0)
 
-/** What a workspace counts, counted anew. */
-export function usageOf(world: World, workspace: number) {
-  const entries = [...world.entries.values()].filter((entry) => entry.workspace === workspace)
-  const live = entries.filter((entry) => isLive(world, entry))
-  const trashed = entries.filter((entry) => !isLive(world, entry))
-  const uploads = [...world.uploads.values()].filter((upload) => upload.workspace === workspace)
+/** Computes the usage of a workspace from its entries and uploads. */
+export function usageOf(model: Model, workspace: number) {
+  const entries = [...model.entries.values()].filter((entry) => entry.workspace === workspace)
+  const live = entries.filter((entry) => isLive(model, entry))
+  const trashed = entries.filter((entry) => !isLive(model, entry))
+  const uploads = [...model.uploads.values()].filter((upload) => upload.workspace === workspace)
   const versions = entries.flatMap((entry) => entry.versions)
   const contents = new Map(versions.map(({ sha256, size }) => [sha256, size]))
   return {
@@ -24,19 +24,19 @@ export function usageOf(world: World, workspace: number) {
     trashedBytes: sizeOf(trashed.flatMap((entry) => entry.versions)),
     reservedBytes: uploads.reduce((sum, upload) => sum + reservedBy(upload), 0),
     storedBytes: [...contents.values()].reduce((sum, size) => sum + size, 0),
-    quotaBytes: world.workspaces[workspace]?.quota ?? null,
+    quotaBytes: model.workspaces[workspace]?.quota ?? null,
     fileCount: live.filter(({ kind }) => kind === 'file').length,
     folderCount: live.filter(({ kind }) => kind === 'folder').length - 1,
   }
 }
 
-/** Refuses so many bytes more where the quota has no room for them. */
-export function requireRoom(world: World, workspace: number, bytes: number) {
+/** Rejects with QUOTA_EXCEEDED if the quota has less than `bytes` left. */
+export function requireRoom(model: Model, workspace: number, bytes: number) {
   const { quotaBytes, currentBytes, olderVersionBytes, trashedBytes, reservedBytes } = usageOf(
-    world,
+    model,
     workspace,
   )
   if (quotaBytes === null) return
   const taken = currentBytes + olderVersionBytes + trashedBytes + reservedBytes
-  if (taken + bytes > quotaBytes) refuse('QUOTA_EXCEEDED')
+  if (taken + bytes > quotaBytes) reject('QUOTA_EXCEEDED')
 }

@@ -9,24 +9,24 @@ import {
   hasRoom,
   livingIn,
 } from './draws.ts'
-import type { Entry, World } from './model-state.ts'
+import type { Entry, Model } from './model-state.ts'
 import { checkName, namesOf } from './names.ts'
 import { mutation, type Operation } from './operation.ts'
 import {
+  assertNotRoot,
   checkRevision,
   type Ref,
-  refuseRoot,
   requireFolder,
   requireLive,
   requireWorkspace,
 } from './paths.ts'
-import { refuse } from './refusal.ts'
-import { moving } from './rows.ts'
+import { reject } from './refusal.ts'
+import { moveWithRows } from './rows.ts'
 import { addTags } from './tags.ts'
 import {
   addFolder,
   byKey,
-  checkPlace,
+  checkPath,
   claimName,
   ensureFolders,
   pathOf,
@@ -36,16 +36,16 @@ import {
 
 type Facts = { description?: string; metadata?: Record<string, unknown>; tags?: string[] }
 
-/** A shallow merge, where null takes a key away. */
+/** Merges shallowly; null removes a key. */
 export const merged = (old: Record<string, unknown>, change: Record<string, unknown> = {}) =>
   Object.fromEntries(Object.entries({ ...old, ...change }).filter(([, value]) => value !== null))
 
-const shown = (world: World, entry: Entry) => ({
+const entryOutcome = (model: Model, entry: Entry) => ({
   code: null,
-  facts: [pathOf(world, entry), entry.revision],
-  is: [entry.key],
+  facts: [pathOf(model, entry), entry.revision],
+  keys: [entry.key],
 })
-const asShown = ({ id, path, revision }: any) => ({ facts: [path, revision], ids: [id] })
+const readEntry = ({ id, path, revision }: any) => ({ facts: [path, revision], ids: [id] })
 
 type CreateFolder = Facts & {
   workspaceId?: string
@@ -57,35 +57,35 @@ type CreateFolder = Facts & {
 const createFolder: Operation<CreateFolder> = {
   name: 'createFolder',
   weight: 9,
-  draw(world, dice) {
-    if (!hasRoom(world, 3)) return null
+  draw(model, dice) {
+    if (!hasRoom(model, 3)) return null
     const names = dice.some([1, 1], 2).map(() => drawName(dice))
     const createParents = dice.chance(40)
     return {
       ...(dice.chance(20)
-        ? { workspaceId: drawWorkspace(world, dice) }
-        : { parent: drawFolder(world, dice) }),
+        ? { workspaceId: drawWorkspace(model, dice) }
+        : { parent: drawFolder(model, dice) }),
       name: createParents ? names.join('/') : drawName(dice),
       createParents,
       onConflict: dice.pick(conflicts),
       ...drawFacts(dice),
     }
   },
-  run: mutation('createFolder', 'folder { id path revision }', ({ folder }) => asShown(folder)),
-  apply(world, input) {
+  run: mutation('createFolder', 'folder { id path revision }', ({ folder }) => readEntry(folder)),
+  apply(model, input) {
     const { name, createParents, onConflict, tags = [], metadata, description = null } = input
     const names = createParents && name.includes('/') ? namesOf(name) : [checkName(name)]
     const start = input.parent
-      ? requireFolder(world, input.parent)
-      : rootOf(world, requireWorkspace(world, input.workspaceId ?? ''))
-    const parent = ensureFolders(world, start, names.slice(0, -1))
-    const claim = claimName(world, parent, names.at(-1) ?? '', onConflict)
-    if (claim.existing?.kind === 'file') refuse('INVALID_STATE')
-    if (claim.existing) return shown(world, claim.existing)
+      ? requireFolder(model, input.parent)
+      : rootOf(model, requireWorkspace(model, input.workspaceId ?? ''))
+    const parent = ensureFolders(model, start, names.slice(0, -1))
+    const claim = claimName(model, parent, names.at(-1) ?? '', onConflict)
+    if (claim.existing?.kind === 'file') reject('INVALID_STATE')
+    if (claim.existing) return entryOutcome(model, claim.existing)
     const facts = { description, metadata: merged({}, metadata) }
-    const folder = addFolder(world, parent, claim.name, facts)
-    addTags(world, folder, tags)
-    return shown(world, folder)
+    const folder = addFolder(model, parent, claim.name, facts)
+    addTags(model, folder, tags)
+    return entryOutcome(model, folder)
   },
 }
 
@@ -93,37 +93,37 @@ type UpdateEntry = Facts & { entry: Ref; name?: string; expectedRevision?: numbe
 const updateEntry: Operation<UpdateEntry> = {
   name: 'updateEntry',
   weight: 12,
-  draw(world, dice) {
-    const entry = drawRef(world, dice, livingIn(world))
+  draw(model, dice) {
+    const entry = drawRef(model, dice, livingIn(model))
     return {
       entry,
       ...(dice.chance(75) && { name: drawName(dice) }),
       ...drawFacts(dice),
-      ...drawRevision(world, dice, entry),
+      ...drawRevision(model, dice, entry),
     }
   },
-  run: mutation('updateEntry', 'entry { id path revision }', ({ entry }) => asShown(entry)),
-  apply(world, input) {
-    const entry = requireLive(world, input.entry)
+  run: mutation('updateEntry', 'entry { id path revision }', ({ entry }) => readEntry(entry)),
+  apply(model, input) {
+    const entry = requireLive(model, input.entry)
     checkRevision(entry, input)
     const { name, tags, description, metadata } = input
-    if (name !== undefined) rename(world, entry, checkName(name))
+    if (name !== undefined) rename(model, entry, checkName(name))
     if (tags) entry.tags.clear()
-    addTags(world, entry, tags ?? [])
+    addTags(model, entry, tags ?? [])
     if (description !== undefined) entry.description = description
     entry.metadata = merged(entry.metadata, metadata)
     touch(entry)
-    return shown(world, entry)
+    return entryOutcome(model, entry)
   },
 }
 
-function rename(world: World, entry: Entry, wanted: string) {
-  refuseRoot(entry)
-  const { name } = claimName(world, byKey(world, entry.parent), wanted, 'FAIL', entry)
-  moving(world, entry, () => {
+function rename(model: Model, entry: Entry, newName: string) {
+  assertNotRoot(entry)
+  const { name } = claimName(model, byKey(model, entry.parent), newName, 'FAIL', entry)
+  moveWithRows(model, entry, () => {
     entry.name = name
   })
-  if (entry.kind === 'folder') checkPlace(world, entry)
+  if (entry.kind === 'folder') checkPath(model, entry)
 }
 
 export const folderOperations: Operation[] = [createFolder, updateEntry]

@@ -1,36 +1,36 @@
 /*
- * What the API is to have made of all that was done, in plain data that can be cloned. Things know each other by keys of the model's
- * own; their ids are the server's, and null until it has told them.
+ * The expected state of the server, as plain data that can be cloned. Objects refer to each other by keys of the
+ * model. Their ids come from the server and are null until a response or a snapshot has returned them.
  */
 
-type Thing = { key: number; id: string | null }
+type ModelObject = { key: number; id: string | null }
 
-export type Version = Thing & {
+export type Version = ModelObject & {
   number: number
   size: number
   sha256: string
   comment: string | null
 }
 
-export type Entry = Thing & {
+export type Entry = ModelObject & {
   workspace: number
   kind: 'folder' | 'file'
   name: string
-  /** Null for a root, and for what was itself put in the trash. */
+  /** Null for a root folder and for the root of a trashed subtree. */
   parent: number | null
   revision: number
   description: string | null
   metadata: Record<string, unknown>
   tags: Set<number>
-  /** Of a file; the last one is the current one. */
+  /** The versions of a file; the last one is current. */
   versions: Version[]
-  /** Where it was when it was itself put in the trash. */
+  /** The original location of the root of a trashed subtree. */
   trashed: { parent: number | null; path: string } | null
 }
 
 export type Content = { size: number; text: string; sha256: string }
 
-export type Upload = Thing & {
+export type Upload = ModelObject & {
   workspace: number
   name: string
   path: string
@@ -43,35 +43,40 @@ export type Upload = Thing & {
   sha256: string | null
   autoConfirm: boolean
   idempotencyKey: string | null
-  /** What is to be sent. */
+  /** The bytes to send. */
   content: Content
-  /** Null while deferred. */
+  /** Null while the length is deferred. */
   size: number | null
   offset: number
   status: 'OPEN' | 'COMPLETE' | 'FAILED' | 'CANCELED'
-  /** Its tus resource was ended after it had become a file. */
-  forgotten: boolean
+  /** Whether its tus resource was terminated after it had become a file. */
+  isTerminated: boolean
   file: number | null
 }
 
-export type Tag = Thing & { workspace: number; name: string; color: string | null }
-export type Share = Thing & { workspace: number; entry: number; most: number | null; count: number }
+export type Tag = ModelObject & { workspace: number; name: string; color: string | null }
+export type Share = ModelObject & {
+  workspace: number
+  entry: number
+  max: number | null
+  count: number
+}
 
 export const pathColumns = ['file', 'other'] as const
 export type PathColumn = (typeof pathColumns)[number]
-/** A row is known by its number in the column `run`; links are keys of files. */
+/** A table row. The column `run` identifies it, and links are keys of files. */
 export type Row = {
   run: number
   cells: Partial<Record<PathColumn, string>>
   links: Partial<Record<PathColumn, number>>
 }
-/** A row that went to the trash with an entry, for the path in `column`. */
+/** A row that was removed with a trashed entry, because of the path in `column`. */
 export type Taken = { entry: number; column: PathColumn; row: Row }
 export type Table = { key: number; workspace: number; name: string; rows: Row[]; taken: Taken[] }
 
 type Workspace = { id: string; root: number; quota: number | null }
 
-export type World = {
+export type Model = {
   next: number
   lastRun: number
   workspaces: Workspace[]
@@ -80,11 +85,11 @@ export type World = {
   uploads: Map<number, Upload>
   shares: Map<number, Share>
   tables: Map<number, Table>
-  /** Ids of what is no more. */
-  gone: string[]
+  /** Ids of deleted objects. */
+  deletedIds: string[]
 }
 
-export const emptyWorld = (): World => ({
+export const emptyModel = (): Model => ({
   next: 1,
   lastRun: 0,
   workspaces: [],
@@ -93,25 +98,25 @@ export const emptyWorld = (): World => ({
   uploads: new Map(),
   shares: new Map(),
   tables: new Map(),
-  gone: [],
+  deletedIds: [],
 })
 
-/** A workspace as createWorkspace made it. */
-export function addWorkspace(world: World, id: string, rootId: string) {
-  const root = insertEntry(world, {
-    workspace: world.workspaces.length,
+/** Adds the workspace that createWorkspace has created. */
+export function addWorkspace(model: Model, id: string, rootId: string) {
+  const root = insertEntry(model, {
+    workspace: model.workspaces.length,
     kind: 'folder',
     name: '',
     parent: null,
   })
   root.id = rootId
-  world.workspaces.push({ id, root: root.key, quota: null })
+  model.workspaces.push({ id, root: root.key, quota: null })
 }
 
 type NewEntry = Pick<Entry, 'workspace' | 'kind' | 'name' | 'parent'> & Partial<Entry>
-export function insertEntry(world: World, entry: NewEntry): Entry {
-  const made: Entry = {
-    key: world.next++,
+export function insertEntry(model: Model, entry: NewEntry): Entry {
+  const created: Entry = {
+    key: model.next++,
     id: null,
     revision: 1,
     description: null,
@@ -121,20 +126,20 @@ export function insertEntry(world: World, entry: NewEntry): Entry {
     trashed: null,
     ...entry,
   }
-  world.entries.set(made.key, made)
-  return made
+  model.entries.set(created.key, created)
+  return created
 }
 
-/** Whatever is known by an id. */
-export const identified = (world: World): Thing[] => [
-  ...world.entries.values(),
-  ...[...world.entries.values()].flatMap(({ versions }) => versions),
-  ...world.tags.values(),
-  ...world.uploads.values(),
-  ...world.shares.values(),
+/** Returns all objects with an id. */
+export const objectsWithIds = (model: Model): ModelObject[] => [
+  ...model.entries.values(),
+  ...[...model.entries.values()].flatMap(({ versions }) => versions),
+  ...model.tags.values(),
+  ...model.uploads.values(),
+  ...model.shares.values(),
 ]
 
-/** For ids of what is no more; some of them are remembered. */
-export function bury(world: World, id: string | null) {
-  if (id) world.gone = [...world.gone, id].slice(-30)
+/** Records the id of a deleted object. The last 30 are kept. */
+export function recordDeleted(model: Model, id: string | null) {
+  if (id) model.deletedIds = [...model.deletedIds, id].slice(-30)
 }

@@ -1,21 +1,21 @@
 import { conflicts, drawFolder, drawItems, drawMode, hasRoom } from './draws.ts'
 import { requireRoom, sizeOf } from './figures.ts'
-import { type Entry, insertEntry, type World } from './model-state.ts'
+import { type Entry, insertEntry, type Model } from './model-state.ts'
 import { batchMutation, batchOutcome, type Operation, stepsOf } from './operation.ts'
 import {
+  assertNotRoot,
   checkRevision,
   type Item,
   type Ref,
-  refuseRoot,
   requireEntry,
   requireFolder,
   requireLive,
 } from './paths.ts'
-import { attempted, refuse } from './refusal.ts'
-import { moving } from './rows.ts'
+import { reject, tryInModel } from './refusal.ts'
+import { moveWithRows } from './rows.ts'
 import {
   byKey,
-  checkPlace,
+  checkPath,
   childNamed,
   childrenOf,
   claimName,
@@ -27,84 +27,84 @@ import { addVersion } from './versions.ts'
 
 type Moves = { entries: Item[]; destination: Ref; onConflict: string; mode: string }
 
-/** What goes, and where to; what cannot go there is refused. */
-function wayOf(world: World, item: Item, destination: Ref): { entry: Entry; folder: Entry } {
-  const entry = requireLive(world, item.entry)
-  const folder = requireFolder(world, destination)
-  refuseRoot(entry)
+/** Resolves the entry and its destination. Rejects moves that are not allowed. */
+function resolveMove(model: Model, item: Item, destination: Ref): { entry: Entry; folder: Entry } {
+  const entry = requireLive(model, item.entry)
+  const folder = requireFolder(model, destination)
+  assertNotRoot(entry)
   checkRevision(entry, item)
-  if (entry.workspace !== folder.workspace) refuse('INVALID_INPUT')
-  if (isBelow(world, folder, entry)) refuse('CYCLE')
+  if (entry.workspace !== folder.workspace) reject('INVALID_INPUT')
+  if (isBelow(model, folder, entry)) reject('CYCLE')
   return { entry, folder }
 }
 
-/** What comes out of a folder does not replace that folder. */
-function refuseReplacingAbove(world: World, entry: Entry, folder: Entry) {
-  const standing = childNamed(world, folder, entry.name)
-  if (standing && isBelow(world, byKey(world, entry.parent), standing)) refuse('CYCLE')
+/** Rejects with CYCLE if the entry would replace a folder that contains it. */
+function assertNotReplacingAncestor(model: Model, entry: Entry, folder: Entry) {
+  const existing = childNamed(model, folder, entry.name)
+  if (existing && isBelow(model, byKey(model, entry.parent), existing)) reject('CYCLE')
 }
 
-function move(world: World, item: Item, { destination, onConflict }: Moves): number {
-  const { entry, folder } = wayOf(world, item, destination)
+function move(model: Model, item: Item, { destination, onConflict }: Moves): number {
+  const { entry, folder } = resolveMove(model, item, destination)
   if (entry.parent === folder.key) return entry.key
-  if (onConflict === 'REPLACE') refuseReplacingAbove(world, entry, folder)
-  const { name } = claimName(world, folder, entry.name, onConflict)
-  moving(world, entry, () => Object.assign(entry, { name, parent: folder.key }))
-  if (entry.kind === 'folder') checkPlace(world, entry)
+  if (onConflict === 'REPLACE') assertNotReplacingAncestor(model, entry, folder)
+  const { name } = claimName(model, folder, entry.name, onConflict)
+  moveWithRows(model, entry, () => Object.assign(entry, { name, parent: folder.key }))
+  if (entry.kind === 'folder') checkPath(model, entry)
   return touch(entry).key
 }
 
-function copy(world: World, item: Item, { destination, onConflict }: Moves): number {
-  const { entry, folder } = wayOf(world, item, destination)
-  if (onConflict === 'REPLACE') refuseReplacingAbove(world, entry, folder)
-  const beside = onConflict === 'REPLACE' && entry.parent === folder.key
-  const claim = claimName(world, folder, entry.name, beside ? 'FAIL' : onConflict)
-  if (claim.existing) return copyOver(world, entry, claim.existing)
-  const current = subtreeOf(world, entry).flatMap(({ versions }) => versions.slice(-1))
-  requireRoom(world, entry.workspace, sizeOf(current))
-  const made = copyInto(world, entry, folder, claim.name)
-  checkPlace(world, made)
-  return made.key
+function copy(model: Model, item: Item, { destination, onConflict }: Moves): number {
+  const { entry, folder } = resolveMove(model, item, destination)
+  if (onConflict === 'REPLACE') assertNotReplacingAncestor(model, entry, folder)
+  const isCopyInPlace = onConflict === 'REPLACE' && entry.parent === folder.key
+  const claim = claimName(model, folder, entry.name, isCopyInPlace ? 'FAIL' : onConflict)
+  if (claim.existing) return copyOver(model, entry, claim.existing)
+  const current = subtreeOf(model, entry).flatMap(({ versions }) => versions.slice(-1))
+  requireRoom(model, entry.workspace, sizeOf(current))
+  const created = copyInto(model, entry, folder, claim.name)
+  checkPath(model, created)
+  return created.key
 }
 
-function copyOver(world: World, entry: Entry, existing: Entry): number {
+function copyOver(model: Model, entry: Entry, existing: Entry): number {
   const version = entry.versions.at(-1)
-  if (!version || existing.kind === 'folder') return refuse('NAME_CONFLICT')
-  return addVersion(world, existing, { ...version, comment: null }).key
+  if (!version || existing.kind === 'folder') return reject('NAME_CONFLICT')
+  return addVersion(model, existing, { ...version, comment: null }).key
 }
 
-function copyInto(world: World, entry: Entry, folder: Entry, name: string): Entry {
+function copyInto(model: Model, entry: Entry, folder: Entry, name: string): Entry {
   const { workspace, kind, description, metadata, tags, versions } = entry
   const [first] = versions.slice(-1).map((version) => ({ ...version, number: 1, comment: null }))
-  const made = insertEntry(world, {
+  const created = insertEntry(model, {
     ...{ workspace, kind, name, description, metadata },
     parent: folder.key,
     tags: new Set(tags),
-    versions: first ? [{ ...first, key: world.next++, id: null }] : [],
+    versions: first ? [{ ...first, key: model.next++, id: null }] : [],
   })
-  for (const child of childrenOf(world, entry)) copyInto(world, child, made, child.name)
-  return made
+  for (const child of childrenOf(model, entry)) copyInto(model, child, created, child.name)
+  return created
 }
 
-/** Refused as a whole where the destination is none. */
-const together = (act: typeof move) => (world: World, input: Moves) => {
-  requireFolder(world, input.destination)
-  return batchOutcome(world, input, input.entries, (item) => act(world, item, input))
+/** Applies `act` to each item, after the destination is resolved once for the batch. */
+const applyBatch = (act: typeof move) => (model: Model, input: Moves) => {
+  requireFolder(model, input.destination)
+  return batchOutcome(model, input, input.entries, (item) => act(model, item, input))
 }
 
 const moveEntries: Operation<Moves> = {
   name: 'moveEntries',
   weight: 14,
-  draw(world, dice) {
-    const entries = drawItems(world, dice)
-    const destination = drawFolder(world, dice, entries[0]?.entry)
+  draw(model, dice) {
+    const entries = drawItems(model, dice)
+    const destination = drawFolder(model, dice, entries[0]?.entry)
     const onConflict = dice.chance(5) ? 'NEW_VERSION' : dice.pick(['FAIL', 'RENAME', 'REPLACE'])
     return { entries, destination, onConflict, mode: drawMode(dice) }
   },
   run: batchMutation('moveEntries'),
-  apply(world, input) {
-    if (input.onConflict === 'NEW_VERSION') refuse('INVALID_INPUT')
-    return together(move)(world, input)
+  apply(model, input) {
+    if (input.onConflict === 'NEW_VERSION') reject('INVALID_INPUT')
+    return applyBatch(move)(model, input)
   },
   steps: stepsOf('entries'),
 }
@@ -112,22 +112,24 @@ const moveEntries: Operation<Moves> = {
 const copyEntries: Operation<Moves> = {
   name: 'copyEntries',
   weight: 6,
-  draw(world, dice) {
-    const entries = drawItems(world, dice)
-    const found = entries.map(({ entry }) => attempted(world, () => requireEntry(world, entry)))
-    const sizes = found.map((it) => ('done' in it ? subtreeOf(world, it.done).length : 0))
-    // A copy may take along what another one of the batch has made.
-    if (!hasRoom(world, 2 ** entries.length * sizes.reduce((sum, size) => sum + size, 0)))
+  draw(model, dice) {
+    const entries = drawItems(model, dice)
+    const resolved = entries.map(({ entry }) => tryInModel(model, () => requireEntry(model, entry)))
+    const sizes = resolved.map((result) =>
+      'done' in result ? subtreeOf(model, result.done).length : 0,
+    )
+    // A copy may include copies that earlier items of the batch have created.
+    if (!hasRoom(model, 2 ** entries.length * sizes.reduce((sum, size) => sum + size, 0)))
       return null
     return {
       entries,
-      destination: drawFolder(world, dice, entries[0]?.entry),
+      destination: drawFolder(model, dice, entries[0]?.entry),
       onConflict: dice.pick(conflicts),
       mode: drawMode(dice),
     }
   },
   run: batchMutation('copyEntries'),
-  apply: together(copy),
+  apply: applyBatch(copy),
   steps: stepsOf('entries'),
 }
 

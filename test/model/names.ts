@@ -1,17 +1,17 @@
-import { refuse } from './refusal.ts'
+import { reject } from './refusal.ts'
 
 const LONG = `${'x'.repeat(251)}.txt`
 
-/** Few enough that they often meet; some differ by case, by normalisation or by folding alone. */
+/** Few names, so that draws often collide. Some differ only by case, normalisation or case folding. */
 export const names = [
   ...['a', 'A', 'b.txt', 'B.TXT', 'c', 'd', 'e', 'plate.csv', '.env', 'a b'],
   ...['\u00e9', 'e\u0301', 'E\u0301', 'straße', 'STRASSE', '\ufb01le', 'FILE', '日本'],
   ...['data.tar.gz', 'Data.TAR.GZ', 'a (2)', '%_\\', "o'hara", '🧪.txt'],
 ] as const
 export const longNames = [LONG, LONG.toUpperCase()] as const
-export const wrongNames = ['', '.', '..', 'x/y', 'a\0b', '   ', `${LONG}x`, 'a\u202eb'] as const
+export const invalidNames = ['', '.', '..', 'x/y', 'a\0b', '   ', `${LONG}x`, 'a\u202eb'] as const
 
-/** As names compare. */
+/** Returns the form in which names are compared. */
 export const fold = (name: string) =>
   name.normalize('NFC').toLowerCase().toUpperCase().toLowerCase().normalize('NFC')
 
@@ -19,18 +19,18 @@ const bytesOf = (text: string) => Buffer.byteLength(text)
 
 export function checkName(name: string): string {
   const bytes = bytesOf(name.normalize('NFC'))
-  const isWrong = bytes > 255 || /[/\0\u202e]/.test(name) || ['', '.', '..'].includes(name.trim())
-  return isWrong ? refuse('INVALID_INPUT') : name
+  const isInvalid = bytes > 255 || /[/\0\u202e]/.test(name) || ['', '.', '..'].includes(name.trim())
+  return isInvalid ? reject('INVALID_INPUT') : name
 }
 
-/** The names in a path of folders. */
+/** Splits a folder path into names. Rejects invalid ones. */
 export function namesOf(path: string): string[] {
   if (path === '') return []
-  if (path.startsWith('/')) refuse('INVALID_INPUT')
+  if (path.startsWith('/')) reject('INVALID_INPUT')
   return path.replace(/\/$/, '').split('/').map(checkName)
 }
 
-/** `name (2)`, or the next number that is free. */
+/** Returns `name (2)`, or the next free number. */
 export function freeName(name: string, taken: ReadonlySet<string>): string {
   for (let number = 2; ; number++) {
     const candidate = numbered(name, number)

@@ -1,102 +1,115 @@
 import { attempt } from '../support/client.ts'
 import type { Dice } from '../support/seeded-random.ts'
 import type { TestServer } from '../support/test-server.ts'
-import type { World } from './model-state.ts'
-import { attempted } from './refusal.ts'
-import type { Seen } from './server-snapshot.ts'
+import type { Model } from './model-state.ts'
+import { tryInModel } from './refusal.ts'
+import type { Snapshot } from './server-snapshot.ts'
 
-/** What the model says must come of it: a code where it is refused; what the answer tells, and keys of the things whose ids it tells. */
-export type Outcome = { code: string | null; facts?: unknown; is?: (number | null)[] }
-/** What the server said. */
+/**
+ * The expected response: an error code or null, the facts of the payload, and the keys of the objects whose
+ * ids it has.
+ */
+export type Outcome = { code: string | null; facts?: unknown; keys?: (number | null)[] }
+/** The response of the server. */
 export type Answer = { code: string | null; facts?: unknown; ids?: (string | null)[] }
 
-/** Whoever asks the server, and remembers the addresses that it was given. */
-export type Client = { holdall: TestServer; addresses: Map<string, string> }
+/** A client and the URLs that it has received, by id. */
+export type Client = { holdall: TestServer; urls: Map<string, string> }
 
-/** One thing that can be asked of the API. */
+/** An operation of the API. */
 export type Operation<Input = any> = {
   name: string
-  /** How often it is drawn beside the others. */
+  /** Relative frequency. */
   weight: number
-  /** An input for the world as it is, right or wrong; null where none makes sense. */
-  draw: (world: World, dice: Dice) => Input | null
+  /** Draws an input, valid or not, for the current state; null if none makes sense. */
+  draw: (model: Model, dice: Dice) => Input | null
   run: (client: Client, input: Input) => Promise<Answer>
-  /** Does it in the model; throws Refusal. */
-  apply: (world: World, input: Input) => Outcome
-  /** Its transactions, where it has more than one: inputs that do the first of them alone, the first two, … */
+  /** Applies the operation to the model. Throws Rejection. */
+  apply: (model: Model, input: Input) => Outcome
+  /** Inputs for the first transaction, the first two, …, if the operation has several. */
   steps?: (input: Input) => Input[]
-  /** What else may have come of it, where it was cut off: worlds, given what is seen. */
-  halves?: (world: World, input: Input, seen: Seen) => World[]
+  /** Further states that an interrupted operation may leave behind, given a snapshot. */
+  partialStates?: (model: Model, input: Input, snapshot: Snapshot) => Model[]
 }
 
-/** What comes of it in this world, which is changed. */
-export function outcomeOf(world: World, { apply }: Operation, input: unknown): Outcome {
-  const result = attempted(world, () => apply(world, input))
+/** Applies the operation to the model and returns the expected response. */
+export function outcomeOf(model: Model, { apply }: Operation, input: unknown): Outcome {
+  const result = tryInModel(model, () => apply(model, input))
   return 'done' in result ? result.done : { code: result.code }
 }
 
-type Tell = (payload: any) => Omit<Answer, 'code'>
+type ReadPayload = (payload: any) => Omit<Answer, 'code'>
 
-/** A mutation as it stands: the code of its error, or what `tell` reads in the payload. */
+/**
+ * Returns a function that runs a mutation and returns its error code, or what `read` extracts from the
+ * payload.
+ */
 export const mutation =
-  (name: string, selection: string, tell: Tell) =>
+  (name: string, selection: string, read: ReadPayload) =>
   async ({ holdall }: Client, input: any): Promise<Answer> => {
     const payload = await attempt(holdall, name, input, selection)
-    return payload.code ? { code: payload.code } : { code: null, ...tell(payload) }
+    return payload.code ? { code: payload.code } : { code: null, ...read(payload) }
   }
 
-/** A mutation over many: the code of each item, and the ids of those that were done. */
+/** Returns a function that runs a batch mutation and returns the code and the id of each item. */
 export const batchMutation = (
   name: string,
   more = '',
-  tell: (payload: any) => unknown = () => null,
+  read: (payload: any) => unknown = () => null,
 ) =>
   mutation(name, `results { entryId error { code } } ${more}`, (payload) => ({
-    facts: [payload.results.map(({ error }: any) => error?.code ?? null), tell(payload)],
+    facts: [payload.results.map(({ error }: any) => error?.code ?? null), read(payload)],
     ids: payload.results.map(({ entryId }: any) => entryId),
   }))
 
 type Batch = { mode: string }
 
-/** The same in the model: ALL_OR_NOTHING or each by itself. `tell` is asked when all is done. */
+/**
+ * Applies a batch to the model, atomically or item by item. `read` computes further facts after the last
+ * item.
+ */
 export function batchOutcome<Item>(
-  world: World,
+  model: Model,
   { mode }: Batch,
   items: readonly Item[],
   act: (item: Item) => number | null,
-  tell: (done: boolean[]) => unknown = () => null,
+  read: (done: boolean[]) => unknown = () => null,
 ): Outcome {
   const keys: (number | null)[] = []
   const codes: (string | null)[] = []
-  const each = (item: Item) => {
-    const result = attempted(world, () => act(item))
+  const applyItem = (item: Item) => {
+    const result = tryInModel(model, () => act(item))
     codes.push('done' in result ? null : result.code)
     keys.push('done' in result ? result.done : null)
     return 'done' in result
   }
-  if (mode === 'BEST_EFFORT') items.forEach(each)
-  else if (!allOrNothing(world, items, each)) return { code: codes.at(-1) ?? null }
-  return { code: null, facts: [codes, tell(codes.map((code) => code === null))], is: keys }
+  if (mode === 'BEST_EFFORT') items.forEach(applyItem)
+  else if (!allOrNothing(model, items, applyItem)) return { code: codes.at(-1) ?? null }
+  return { code: null, facts: [codes, read(codes.map((code) => code === null))], keys }
 }
 
-function allOrNothing<Item>(world: World, items: readonly Item[], each: (item: Item) => boolean) {
-  const before = structuredClone(world)
-  if (items.every(each)) return true
-  Object.assign(world, before)
+function allOrNothing<Item>(
+  model: Model,
+  items: readonly Item[],
+  applyItem: (item: Item) => boolean,
+) {
+  const before = structuredClone(model)
+  if (items.every(applyItem)) return true
+  Object.assign(model, before)
   return false
 }
 
-/** What the items of a batch have counted; nothing where none was done. */
+/** Sums the counts of the applied items, or returns 0 if none was applied. */
 export const sumOfDone = (done: boolean[], counts: readonly number[]) =>
   done.includes(true) ? counts.reduce((all, count) => all + count, 0) : 0
 
-/** The beginnings of a list: each is what was done of it, where the rest was cut off. */
-const beginnings = <T>(list: readonly T[]): T[][] => list.map((_, i) => list.slice(0, i + 1))
+/** Returns all non-empty prefixes of a list. */
+const prefixes = <T>(list: readonly T[]): T[][] => list.map((_, i) => list.slice(0, i + 1))
 
-/** Of a batch whose items stand in `field`: all of it, or item by item. */
+/** Returns the steps of a batch with its items in `field`: one if it is atomic, else one per item. */
 export const stepsOf =
   (field: string) =>
   (input: any): any[] =>
     input.mode === 'BEST_EFFORT'
-      ? beginnings(input[field] as unknown[]).map((list) => ({ ...input, [field]: list }))
+      ? prefixes(input[field] as unknown[]).map((list) => ({ ...input, [field]: list }))
       : [input]

@@ -12,7 +12,7 @@ import { taggingOperations } from './tags.ts'
 import { trashOperations } from './trash.ts'
 import { versionOperations } from './versions.ts'
 
-/** All that a walk does. */
+/** All operations of a random walk. */
 export const operations: Operation[] = [
   ...folderOperations,
   ...moveOperations,

@@ -3,60 +3,63 @@ import type { openProcess } from '../support/killable.ts'
 import type { Dice } from '../support/seeded-random.ts'
 import { differences } from './agreement.ts'
 import { bind, isBound } from './binding.ts'
-import { identified, type World } from './model-state.ts'
+import { type Model, objectsWithIds } from './model-state.ts'
 import { type Answer, type Client, type Operation, type Outcome, outcomeOf } from './operation.ts'
-import { see, seeNew } from './server-snapshot.ts'
+import { takePartialSnapshot, takeSnapshot } from './server-snapshot.ts'
 
 export type Figures = {
   operations: number
   refused: number
   kills: number
-  /** Of the operations that were in flight at a kill those without an answer, and those of them that were done all the same. */
+  /** Operations without a response because of a kill, and those of them that had an effect. */
   unanswered: number
   doneUnanswered: number
   comparisons: number
   downloads: number
 }
 
-export type Walk = {
+export type RandomWalk = {
   dice: Dice
   client: Client
   process: Awaited<ReturnType<typeof openProcess>>
-  world: World
+  model: Model
   figures: Figures
-  /** How long each operation took the last time, in milliseconds. */
-  pace: Map<string, number>
+  /** Last duration of each operation in milliseconds. */
+  durations: Map<string, number>
 }
 
-/** An operation that nothing disturbs. */
-export async function perform(on: Walk, operation: Operation, input: unknown) {
-  const after = structuredClone(on.world)
+/** Runs an operation without a kill and compares the response with the model. */
+export async function perform(walk: RandomWalk, operation: Operation, input: unknown) {
+  const after = structuredClone(walk.model)
   const expected = outcomeOf(after, operation, input)
-  const began = performance.now()
-  check(after, expected, await operation.run(on.client, input))
-  on.pace.set(operation.name, performance.now() - began)
-  const { holdall } = on.client
-  if (!isBound(after)) bind(after, await seeNew(holdall, after))
-  if (!isBound(after)) bind(after, await see(holdall, after))
-  if (!isBound(after)) throw new Error(differences(after, await see(holdall, after)).join('\n'))
-  if (expected.code) on.figures.refused += 1
-  on.world = after
+  const startedAt = performance.now()
+  check(after, expected, await operation.run(walk.client, input))
+  walk.durations.set(operation.name, performance.now() - startedAt)
+  const { holdall } = walk.client
+  if (!isBound(after)) bind(after, await takePartialSnapshot(holdall, after))
+  if (!isBound(after)) bind(after, await takeSnapshot(holdall, after))
+  if (!isBound(after))
+    throw new Error(differences(after, await takeSnapshot(holdall, after)).join('\n'))
+  if (expected.code) walk.figures.refused += 1
+  walk.model = after
 }
 
-/** The answer is what the model says, and tells the ids of what is new. */
-export function check(world: World, expected: Outcome, answer: Answer) {
-  const [wanted, told] = [factsOf(expected), factsOf(answer)]
-  if (!isDeepStrictEqual(wanted, told))
-    throw new Error(`expected ${JSON.stringify(wanted)}, answered ${JSON.stringify(told)}`)
-  const things = new Map(identified(world).map((thing) => [thing.key, thing]))
-  for (const [index, key] of (expected.is ?? []).entries()) {
-    const thing = things.get(key ?? -1)
+/** Compares the response with the model and assigns the ids of new objects. */
+export function check(model: Model, expected: Outcome, answer: Answer) {
+  const [expectedFacts, actualFacts] = [factsOf(expected), factsOf(answer)]
+  if (!isDeepStrictEqual(expectedFacts, actualFacts))
+    throw new Error(
+      `expected ${JSON.stringify(expectedFacts)}, received ${JSON.stringify(actualFacts)}`,
+    )
+  const objects = new Map(objectsWithIds(model).map((object) => [object.key, object]))
+  for (const [index, key] of (expected.keys ?? []).entries()) {
+    const object = objects.get(key ?? -1)
     const id = answer.ids?.[index] ?? null
-    if (thing) thing.id ??= id
-    if (thing && thing.id !== id) throw new Error(`${thing.id} was meant, not ${id}`)
+    if (object) object.id ??= id
+    if (object && object.id !== id) throw new Error(`expected the id ${object.id}, received ${id}`)
   }
 }
 
-/** Of a refusal only the code. */
+/** Returns the code, and the facts only without an error. */
 const factsOf = ({ code, facts = null }: { code: string | null; facts?: unknown }) =>
   JSON.parse(JSON.stringify({ code, facts: code === null ? facts : null }))

@@ -4,16 +4,16 @@ import { requireWorkspace } from './paths.ts'
 
 type SetQuota = { workspaceId: string; quotaBytes: number | null }
 
-/** None, some room, or less than is there. The first workspace never has one. */
+/** Sets no quota, one above the usage, or one below it. The first workspace never has a quota. */
 const updateWorkspace: Operation<SetQuota> = {
   name: 'updateWorkspace',
   weight: 2,
-  draw(world, dice) {
-    const { currentBytes, olderVersionBytes, trashedBytes, reservedBytes } = usageOf(world, 1)
+  draw(model, dice) {
+    const { currentBytes, olderVersionBytes, trashedBytes, reservedBytes } = usageOf(model, 1)
     const taken = currentBytes + olderVersionBytes + trashedBytes + reservedBytes
     const some = dice.pick([0, 2000, 10_000, 200_000])
     const quotaBytes = dice.pick([null, taken + some, taken + some, Math.max(0, taken - some)])
-    return { workspaceId: world.workspaces[1]?.id ?? '', quotaBytes }
+    return { workspaceId: model.workspaces[1]?.id ?? '', quotaBytes }
   },
   run: mutation(
     'updateWorkspace',
@@ -22,11 +22,11 @@ const updateWorkspace: Operation<SetQuota> = {
       facts: payload.workspace.usage,
     }),
   ),
-  apply(world, { workspaceId, quotaBytes }) {
-    const index = requireWorkspace(world, workspaceId)
-    const workspace = world.workspaces[index]
+  apply(model, { workspaceId, quotaBytes }) {
+    const index = requireWorkspace(model, workspaceId)
+    const workspace = model.workspaces[index]
     if (workspace) workspace.quota = quotaBytes
-    return { code: null, facts: { quotaBytes, remainingBytes: remaining(usageOf(world, index)) } }
+    return { code: null, facts: { quotaBytes, remainingBytes: remaining(usageOf(model, index)) } }
   },
 }
 

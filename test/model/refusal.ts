@@ -1,29 +1,29 @@
-import type { World } from './model-state.ts'
+import type { Model } from './model-state.ts'
 
-/** What the API answers in place of doing it: the code of an error. */
-class Refusal extends Error {
+/** An error response of the API. */
+class Rejection extends Error {
   readonly code: string
-  /** What was done by then stays done, as that an upload has failed for good. */
-  readonly lasting: boolean
-  constructor(code: string, lasting = false) {
+  /** Whether changes before the error persist, as when an upload fails for good. */
+  readonly persists: boolean
+  constructor(code: string, persists = false) {
     super(code)
     this.code = code
-    this.lasting = lasting
+    this.persists = persists
   }
 }
 
-export function refuse(code: string, lasting = false): never {
-  throw new Refusal(code, lasting)
+export function reject(code: string, persists = false): never {
+  throw new Rejection(code, persists)
 }
 
-/** A story in a world that is as before where it is refused; then its code. */
-export function attempted<T>(world: World, story: () => T): { done: T } | { code: string } {
-  const before = structuredClone(world)
+/** Runs `fn`. If it is rejected, restores the model and returns the error code. */
+export function tryInModel<T>(model: Model, fn: () => T): { done: T } | { code: string } {
+  const before = structuredClone(model)
   try {
-    return { done: story() }
+    return { done: fn() }
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    if (!error.lasting) Object.assign(world, before)
+    if (!(error instanceof Rejection)) throw error
+    if (!error.persists) Object.assign(model, before)
     return { code: error.code }
   }
 }

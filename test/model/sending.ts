@@ -1,36 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dice } from '../support/seeded-random.ts'
 import { tusOf } from '../support/tus.ts'
-import { confirmItself, requireUpload } from './confirming.ts'
+import { applyAutoConfirm, requireUpload } from './confirming.ts'
 import { bytesOf } from './contents.ts'
-import type { Content, Upload, World } from './model-state.ts'
+import type { Content, Model, Upload } from './model-state.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
-import { refuse } from './refusal.ts'
+import { reject } from './refusal.ts'
 import { openUploads, statusOf } from './uploads.ts'
 
-/** A piece of an upload; `length` says how long the whole is to be, where that was deferred. */
+/** A part of an upload. `length` declares a deferred length. */
 type Piece = { uploadId: string; offset: number; bytes: number; length?: number; content: Content }
 
-/** Where the bytes of an upload go: told once, it stays. */
-async function urlOf({ holdall, addresses }: Client, uploadId: string): Promise<string> {
-  const known = addresses.get(uploadId)
+/** Returns the URL of an upload, which never changes. */
+async function urlOf({ holdall, urls }: Client, uploadId: string): Promise<string> {
+  const known = urls.get(uploadId)
   if (known) return known
   const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { url } } }'
   const { node } = await holdall.ask(query, { id: uploadId })
-  addresses.set(uploadId, node.url)
+  urls.set(uploadId, node.url)
   return node.url
 }
 
-/** A lease that outlives its process keeps others waiting for a moment. */
-async function patiently(act: () => Promise<Response>): Promise<Response> {
-  for (let tries = 1; ; tries++) {
-    const response = await act()
-    if (response.status !== 423 || tries === 20) return response
+/** Retries while the lease of a killed process locks the upload. */
+async function retryWhileLocked(send: () => Promise<Response>): Promise<Response> {
+  for (let attempt = 1; ; attempt++) {
+    const response = await send()
+    if (response.status !== 423 || attempt === 20) return response
     await sleep(250)
   }
 }
 
-async function asAnswer(response: Response): Promise<Answer> {
+async function toAnswer(response: Response): Promise<Answer> {
   const offset = response.headers.get('upload-offset')
   const text = await response.text()
   const code = response.ok ? null : (JSON.parse(text) as { code: string }).code
@@ -38,54 +38,60 @@ async function asAnswer(response: Response): Promise<Answer> {
 }
 
 function drawPiece({ offset, size, content }: Upload, dice: Dice): Omit<Piece, 'uploadId'> {
-  const left = content.size - offset
-  const bytes = dice.chance(65) ? left : dice.below(left + 1)
-  const wrong = dice.chance(4) ? 1 : 0
-  const declares = size === null && (bytes === left || dice.chance(20))
-  return { offset: offset + wrong, bytes, content, ...(declares && { length: content.size }) }
+  const remaining = content.size - offset
+  const bytes = dice.chance(65) ? remaining : dice.below(remaining + 1)
+  const error = dice.chance(4) ? 1 : 0
+  const declaresLength = size === null && (bytes === remaining || dice.chance(20))
+  return { offset: offset + error, bytes, content, ...(declaresLength && { length: content.size }) }
 }
 
 const sendPiece: Operation<Piece> = {
   name: 'sendPiece',
   weight: 22,
-  draw(world, dice) {
-    const ended = [...world.uploads.values()].filter((upload) => /FAILED|CANC/.test(upload.status))
-    const upload = dice.pick(dice.chance(97) ? openUploads(world) : ended)
+  draw(model, dice) {
+    const ended = [...model.uploads.values()].filter((upload) => /FAILED|CANC/.test(upload.status))
+    const upload = dice.pick(dice.chance(97) ? openUploads(model) : ended)
     return upload?.id ? { uploadId: upload.id, ...drawPiece(upload, dice) } : null
   },
   async run(client, { uploadId, offset, bytes, length, content }) {
     const url = await urlOf(client, uploadId)
     const body = bytesOf(content).subarray(offset, offset + bytes)
     const headers = { 'Upload-Length': length === undefined ? '' : `${length}` }
-    return asAnswer(await patiently(() => tusOf(client.holdall).patch(url, offset, body, headers)))
+    return toAnswer(
+      await retryWhileLocked(() => tusOf(client.holdall).patch(url, offset, body, headers)),
+    )
   },
-  apply(world, piece) {
-    const upload = requireUpload(world, piece.uploadId)
-    if (upload.status !== 'OPEN') refuse('GONE')
+  apply(model, piece) {
+    const upload = requireUpload(model, piece.uploadId)
+    if (upload.status !== 'OPEN') reject('GONE')
     if (upload.offset !== piece.offset) return { code: 'OFFSET_MISMATCH', facts: upload.offset }
-    arrive(upload, piece, piece.bytes)
+    receive(upload, piece, piece.bytes)
     const { offset } = upload
-    return { code: confirmItself(world, upload), facts: offset }
+    return { code: applyAutoConfirm(model, upload), facts: offset }
   },
-  /** So many bytes as are seen to have come; then it may have been confirmed or not. */
-  halves(world, piece, seen) {
-    const made = structuredClone(world)
-    const upload = requireUpload(made, piece.uploadId)
-    const there = seen.uploads.find(({ id }) => id === piece.uploadId)
-    const come = (there?.offset ?? 0) - upload.offset
-    if (upload.status !== 'OPEN' || come < 0 || come > piece.bytes) return []
-    arrive(upload, { ...piece, ...(there?.size == null && { length: undefined }) }, come)
-    return [made]
+  /** The upload with the received bytes of the snapshot, confirmed or not. */
+  partialStates(model, piece, snapshot) {
+    const copy = structuredClone(model)
+    const upload = requireUpload(copy, piece.uploadId)
+    const uploadSnapshot = snapshot.uploads.find(({ id }) => id === piece.uploadId)
+    const received = (uploadSnapshot?.offset ?? 0) - upload.offset
+    if (upload.status !== 'OPEN' || received < 0 || received > piece.bytes) return []
+    receive(
+      upload,
+      { ...piece, ...(uploadSnapshot?.size == null && { length: undefined }) },
+      received,
+    )
+    return [copy]
   },
 }
 
-function arrive(upload: Upload, { length }: { length?: number | undefined }, bytes: number) {
+function receive(upload: Upload, { length }: { length?: number | undefined }, bytes: number) {
   upload.offset += bytes
   if (length !== undefined) upload.size = length
 }
 
-const drawEnding = (world: World, dice: Dice) => {
-  const upload = dice.pick(dice.chance(60) ? openUploads(world) : [...world.uploads.values()])
+const drawEnding = (model: Model, dice: Dice) => {
+  const upload = dice.pick(dice.chance(60) ? openUploads(model) : [...model.uploads.values()])
   const id = dice.chance(97) ? upload?.id : 'upl_nothing'
   return id ? { uploadId: id } : null
 }
@@ -98,31 +104,31 @@ const cancelUpload: Operation<{ uploadId: string }> = {
     facts: upload.status,
     ids: [upload.id],
   })),
-  apply(world, { uploadId }) {
-    const upload = requireUpload(world, uploadId)
-    if (upload.status === 'COMPLETE') refuse('INVALID_STATE')
+  apply(model, { uploadId }) {
+    const upload = requireUpload(model, uploadId)
+    if (upload.status === 'COMPLETE') reject('INVALID_STATE')
     if (upload.status === 'OPEN') upload.status = 'CANCELED'
-    return { code: null, facts: statusOf(upload), is: [upload.key] }
+    return { code: null, facts: statusOf(upload), keys: [upload.key] }
   },
 }
 
-/** tus, termination: of a file that came of it only the resource goes. */
+/** tus, termination: a COMPLETE upload loses only its resource, not its file. */
 const terminate: Operation<{ uploadId: string }> = {
   name: 'terminate',
   weight: 1,
-  draw: (world, dice) => {
-    const drawn = drawEnding(world, dice)
+  draw: (model, dice) => {
+    const drawn = drawEnding(model, dice)
     return drawn?.uploadId === 'upl_nothing' ? null : drawn
   },
   async run(client, { uploadId }) {
     const url = await urlOf(client, uploadId)
-    return asAnswer(await patiently(() => tusOf(client.holdall).terminate(url)))
+    return toAnswer(await retryWhileLocked(() => tusOf(client.holdall).terminate(url)))
   },
-  apply(world, { uploadId }) {
-    const upload = requireUpload(world, uploadId)
-    if (upload.forgotten || /FAILED|CANC/.test(upload.status)) refuse('GONE')
+  apply(model, { uploadId }) {
+    const upload = requireUpload(model, uploadId)
+    if (upload.isTerminated || /FAILED|CANC/.test(upload.status)) reject('GONE')
     if (upload.status === 'OPEN') upload.status = 'CANCELED'
-    else upload.forgotten = true
+    else upload.isTerminated = true
     return { code: null, facts: null }
   },
 }

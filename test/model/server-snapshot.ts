@@ -1,15 +1,15 @@
 import type { TestServer } from '../support/test-server.ts'
-import type { World } from './model-state.ts'
+import type { Model } from './model-state.ts'
 import { isLive, pathOf } from './tree.ts'
 
-type SeenVersion = {
+type VersionSnapshot = {
   id: string
   number: number
   size: number
   sha256: string
   comment: string | null
 }
-export type SeenEntry = {
+export type EntrySnapshot = {
   __typename: 'File' | 'Folder'
   id: string
   name: string
@@ -19,10 +19,10 @@ export type SeenEntry = {
   metadata: Record<string, unknown>
   parent: { id: string } | null
   tags: { name: string }[]
-  versions?: { nodes: SeenVersion[] }
+  versions?: { nodes: VersionSnapshot[] }
   totals?: { bytes: number; fileCount: number; folderCount: number }
 }
-type SeenUpload = {
+type UploadSnapshot = {
   id: string
   name: string
   size: number | null
@@ -30,25 +30,25 @@ type SeenUpload = {
   status: string
   file: { id: string } | null
 }
-export type SeenTable = {
+export type TableSnapshot = {
   name: string
   rows: { nodes: { values: any; files: { column: string; file: { id: string } | null }[] }[] }
 }
 type InWorkspace = { workspace: number }
 
-/** What the server says that there is. */
-export type Seen = {
-  living: (SeenEntry & InWorkspace)[]
-  trashed: (SeenEntry & InWorkspace)[]
+/** The state of the server, as the API returns it. */
+export type Snapshot = {
+  living: (EntrySnapshot & InWorkspace)[]
+  trashed: (EntrySnapshot & InWorkspace)[]
   tags: ({ id: string; name: string; color: string | null } & InWorkspace)[]
-  uploads: (SeenUpload & InWorkspace)[]
+  uploads: (UploadSnapshot & InWorkspace)[]
   shares: ({
     id: string
     entry: { id: string }
     maxDownloads: number | null
     downloadCount: number
   } & InWorkspace)[]
-  tables: (SeenTable & InWorkspace)[]
+  tables: (TableSnapshot & InWorkspace)[]
   usages: Record<string, unknown>[]
 }
 
@@ -75,12 +75,13 @@ const folders = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Folder {
   children(first: 100) { nodes { ...E } }
 } } } ${entry}`
 
-/** Reads everything. */
-export async function see(holdall: TestServer, { workspaces }: World): Promise<Seen> {
+/** Reads the whole state. */
+export async function takeSnapshot(holdall: TestServer, { workspaces }: Model): Promise<Snapshot> {
   const parts = await Promise.all(
-    workspaces.map(({ id }, index) => seeWorkspace(holdall, id, index)),
+    workspaces.map(({ id }, index) => readWorkspace(holdall, id, index)),
   )
-  const all = <K extends keyof Seen>(kind: K) => parts.flatMap((part) => part[kind]) as Seen[K]
+  const all = <K extends keyof Snapshot>(kind: K) =>
+    parts.flatMap((part) => part[kind]) as Snapshot[K]
   return {
     living: all('living'),
     trashed: all('trashed'),
@@ -92,66 +93,74 @@ export async function see(holdall: TestServer, { workspaces }: World): Promise<S
   }
 }
 
-async function seeWorkspace(holdall: TestServer, id: string, index: number): Promise<Seen> {
-  const { workspace: seen } = await holdall.ask(workspace, { id })
-  const here = <T>(things: T[]) => things.map((thing) => ({ ...thing, workspace: index }))
+async function readWorkspace(holdall: TestServer, id: string, index: number): Promise<Snapshot> {
+  const { workspace: snapshot } = await holdall.ask(workspace, { id })
+  const inWorkspace = <T>(objects: T[]) =>
+    objects.map((object) => ({ ...object, workspace: index }))
   const uploads = new Map(
-    [...seen.newest.nodes, ...seen.open.nodes].map((one: SeenUpload) => [one.id, one]),
+    [...snapshot.newest.nodes, ...snapshot.open.nodes].map((upload: UploadSnapshot) => [
+      upload.id,
+      upload,
+    ]),
   )
   return {
-    living: here([seen.root, ...(await pagesOf(holdall, id))]),
-    trashed: here(await withBelow(holdall, seen.trash.nodes)),
-    tags: here(seen.tags.nodes),
-    uploads: here([...uploads.values()]),
-    shares: here(seen.shareLinks.nodes),
-    tables: here(seen.tables),
-    usages: [seen.usage],
+    living: inWorkspace([snapshot.root, ...(await pagesOf(holdall, id))]),
+    trashed: inWorkspace(await withDescendants(holdall, snapshot.trash.nodes)),
+    tags: inWorkspace(snapshot.tags.nodes),
+    uploads: inWorkspace([...uploads.values()]),
+    shares: inWorkspace(snapshot.shareLinks.nodes),
+    tables: inWorkspace(snapshot.tables),
+    usages: [snapshot.usage],
   }
 }
 
-async function pagesOf(holdall: TestServer, id: string): Promise<SeenEntry[]> {
-  const entries: SeenEntry[] = []
+async function pagesOf(holdall: TestServer, id: string): Promise<EntrySnapshot[]> {
+  const entries: EntrySnapshot[] = []
   for (let after: string | null = null, pages = 0; pages < 20; pages++) {
-    const asked: any = await holdall.ask(page, { id, after })
-    const { nodes, pageInfo } = asked.workspace.entries
+    const result: any = await holdall.ask(page, { id, after })
+    const { nodes, pageInfo } = result.workspace.entries
     entries.push(...nodes)
     if (!pageInfo.hasNextPage) return entries
     after = pageInfo.endCursor
   }
-  throw new Error('the list of entries has no end')
+  throw new Error('the list of entries has more than 20 pages')
 }
 
-/** What went to the trash with these, too. */
-async function withBelow(holdall: TestServer, roots: SeenEntry[]): Promise<SeenEntry[]> {
+/** Returns the trashed entries with their descendants. */
+async function withDescendants(
+  holdall: TestServer,
+  roots: EntrySnapshot[],
+): Promise<EntrySnapshot[]> {
   const ids = roots.filter(({ __typename }) => __typename === 'Folder').map(({ id }) => id)
   if (ids.length === 0) return roots
   const nodes: any[] = []
   for (let i = 0; i < ids.length; i += 20)
     nodes.push(...(await holdall.ask(folders, { ids: ids.slice(i, i + 20) })).nodes)
   const below = nodes.flatMap((node) => node?.children.nodes ?? [])
-  return [...roots, ...(await withBelow(holdall, below))]
+  return [...roots, ...(await withDescendants(holdall, below))]
 }
 
-/** Reads only what is new, where that is enough to know the ids of all that is in the world. */
-export async function seeNew(holdall: TestServer, world: World): Promise<Seen> {
-  const unknown = [...world.entries.values()].filter(
+/** Reads only new entries and tags, if these are enough to assign all ids. */
+export async function takePartialSnapshot(holdall: TestServer, model: Model): Promise<Snapshot> {
+  const unknown = [...model.entries.values()].filter(
     ({ id, versions }) => id === null || versions.some((version) => version.id === null),
   )
-  if (unknown.length > 40 || unknown.some((entry) => !isLive(world, entry)))
-    return see(holdall, world)
+  if (unknown.length > 40 || unknown.some((entry) => !isLive(model, entry)))
+    return takeSnapshot(holdall, model)
   const parts = await Promise.all(
-    world.workspaces.map(async ({ id }, index) => {
+    model.workspaces.map(async ({ id }, index) => {
       const own = unknown.filter(({ workspace }) => workspace === index)
-      const paths = own.map((entry) => pathOf(world, entry))
-      const named = paths.map(
+      const paths = own.map((entry) => pathOf(model, entry))
+      const fields = paths.map(
         (path, i) => `e${i}: entryByPath(path: ${JSON.stringify(path)}) { ...E }`,
       )
-      const query = `query ($id: ID!) { workspace(by: { id: $id }) { tags(first: 100) { nodes { id name color } } ${named.join(' ')} } } ${named.length > 0 ? entry : ''}`
+      const query = `query ($id: ID!) { workspace(by: { id: $id }) { tags(first: 100) { nodes { id name color } } ${fields.join(' ')} } } ${fields.length > 0 ? entry : ''}`
       const { tags, ...entries } = (await holdall.ask(query, { id })).workspace
-      const here = <T>(things: T[]) => things.map((thing) => ({ ...thing, workspace: index }))
+      const inWorkspace = <T>(objects: T[]) =>
+        objects.map((object) => ({ ...object, workspace: index }))
       return {
-        living: here(Object.values<any>(entries).filter(Boolean)),
-        tags: here<any>(tags.nodes),
+        living: inWorkspace(Object.values<any>(entries).filter(Boolean)),
+        tags: inWorkspace<any>(tags.nodes),
       }
     }),
   )

@@ -1,133 +1,133 @@
 import type { Dice } from '../support/seeded-random.ts'
 import { hashOf } from './contents.ts'
 import { drawRef, livingIn } from './draws.ts'
-import { bury, type Entry, type Share, type World } from './model-state.ts'
+import { type Entry, type Model, recordDeleted, type Share } from './model-state.ts'
 import { type Answer, type Client, mutation, type Operation } from './operation.ts'
 import { type Ref, requireLive } from './paths.ts'
-import { refuse } from './refusal.ts'
+import { reject } from './refusal.ts'
 import { byKey, childrenOf, isBelow, isLive, subtreeOf } from './tree.ts'
 
-const MOST_SHARES = 40
+const MAX_SHARE_COUNT = 40
 
 type CreateShare = { entry: Ref; maxDownloads?: number }
 const createShareLink: Operation<CreateShare> = {
   name: 'createShareLink',
   weight: 2,
-  draw: (world, dice) =>
-    world.shares.size >= MOST_SHARES
+  draw: (model, dice) =>
+    model.shares.size >= MAX_SHARE_COUNT
       ? null
       : {
-          entry: drawRef(world, dice, livingIn(world)),
+          entry: drawRef(model, dice, livingIn(model)),
           ...(dice.chance(60) && { maxDownloads: dice.below(4) }),
         },
   run: mutation('createShareLink', 'shareLink { id }', ({ shareLink }) => ({
     ids: [shareLink.id],
   })),
-  apply(world, { entry: ref, maxDownloads: most = null }) {
-    if (most === 0) refuse('INVALID_INPUT')
-    const { key: entry, workspace } = requireLive(world, ref)
-    const share: Share = { key: world.next++, id: null, workspace, entry, most, count: 0 }
-    world.shares.set(share.key, share)
-    return { code: null, is: [share.key] }
+  apply(model, { entry: ref, maxDownloads: max = null }) {
+    if (max === 0) reject('INVALID_INPUT')
+    const { key: entry, workspace } = requireLive(model, ref)
+    const share: Share = { key: model.next++, id: null, workspace, entry, max, count: 0 }
+    model.shares.set(share.key, share)
+    return { code: null, keys: [share.key] }
   },
 }
 
 const revokeShareLink: Operation<{ shareLinkId: string }> = {
   name: 'revokeShareLink',
   weight: 1,
-  draw(world, dice) {
-    const id = dice.pick([...world.shares.values()])?.id
-    const shareLinkId = dice.chance(95) ? id : dice.pick(world.gone)
+  draw(model, dice) {
+    const id = dice.pick([...model.shares.values()])?.id
+    const shareLinkId = dice.chance(95) ? id : dice.pick(model.deletedIds)
     return shareLinkId ? { shareLinkId } : null
   },
   run: mutation('revokeShareLink', 'shareLinkId', ({ shareLinkId }) => ({ facts: shareLinkId })),
-  apply(world, { shareLinkId }) {
-    world.shares.delete(requireShare(world, shareLinkId).key)
-    bury(world, shareLinkId)
+  apply(model, { shareLinkId }) {
+    model.shares.delete(requireShare(model, shareLinkId).key)
+    recordDeleted(model, shareLinkId)
     return { code: null, facts: shareLinkId }
   },
 }
 
-const requireShare = (world: World, shareId: string): Share =>
-  [...world.shares.values()].find(({ id }) => id === shareId) ?? refuse('NOT_FOUND')
+const requireShare = (model: Model, shareId: string): Share =>
+  [...model.shares.values()].find(({ id }) => id === shareId) ?? reject('NOT_FOUND')
 
-/** What a link shows: of what is shared itself, or of what it is asked for below. */
-function shownBy(world: World, share: Share, entryId: string | undefined): Entry {
-  const root = byKey(world, share.entry)
-  const entry = [...world.entries.values()].find(({ id }) => id === entryId) ?? root
-  const isShown = isLive(world, root) && isBelow(world, entry, root)
-  const isUsedUp = share.most !== null && share.count >= share.most
-  return isShown && !isUsedUp ? entry : refuse('NOT_FOUND')
+/** Returns the entry that a share link shows: the shared one, or a requested one below it. */
+function resolveShared(model: Model, share: Share, entryId: string | undefined): Entry {
+  const root = byKey(model, share.entry)
+  const entry = [...model.entries.values()].find(({ id }) => id === entryId) ?? root
+  const isVisible = isLive(model, root) && isBelow(model, entry, root)
+  const isExhausted = share.max !== null && share.count >= share.max
+  return isVisible && !isExhausted ? entry : reject('NOT_FOUND')
 }
 
 type Open = { shareId: string; entryId?: string }
-function drawOpening(world: World, dice: Dice, kind: Entry['kind']): Open | null {
-  const share = dice.pick([...world.shares.values()])
+function drawOpening(model: Model, dice: Dice, kind: Entry['kind']): Open | null {
+  const share = dice.pick([...model.shares.values()])
   if (!share?.id) return null
-  const root = byKey(world, share.entry)
-  const shown = dice.chance(90) ? subtreeOf(world, root) : livingIn(world)
-  const entry = dice.pick(shown.filter((shown) => shown.kind === kind))
+  const root = byKey(model, share.entry)
+  const candidates = dice.chance(90) ? subtreeOf(model, root) : livingIn(model)
+  const entry = dice.pick(candidates.filter((candidate) => candidate.kind === kind))
   return entry?.id ? { shareId: share.id, entryId: entry.id } : null
 }
 
-/** The address of a link, asked for while it was there: whoever has it keeps it. */
-async function addressOf({ holdall, addresses }: Client, shareId: string): Promise<string> {
-  const known = addresses.get(shareId)
+/** Returns the URL of a share link, which is read once and kept after the link is revoked. */
+async function shareUrlOf({ holdall, urls }: Client, shareId: string): Promise<string> {
+  const known = urls.get(shareId)
   if (known) return known
   const { node } = await holdall.ask(
     'query ($id: ID!) { node(id: $id) { ... on ShareLink { url } } }',
     { id: shareId },
   )
-  addresses.set(shareId, node.url)
+  urls.set(shareId, node.url)
   return node.url
 }
 
-async function open(client: Client, { shareId, entryId }: Open) {
-  const address = await addressOf(client, shareId)
+async function fetchShare(client: Client, { shareId, entryId }: Open) {
+  const address = await shareUrlOf(client, shareId)
   return client.holdall.http(`${address}?folder=${entryId}`, { token: null })
 }
 
 const openShare: Operation<Open> = {
   name: 'openShare',
   weight: 2,
-  draw: (world, dice) => drawOpening(world, dice, 'folder'),
-  async run(client, opening): Promise<Answer> {
-    const response = await open(client, opening)
-    const said: any = await response.json()
-    if (!response.ok) return { code: said.code }
+  draw: (model, dice) => drawOpening(model, dice, 'folder'),
+  async run(client, input): Promise<Answer> {
+    const response = await fetchShare(client, input)
+    const body: any = await response.json()
+    if (!response.ok) return { code: body.code }
     return {
       code: null,
-      facts: said.children.map(({ name }: any) => name).sort(),
-      ids: [said.entry.id],
+      facts: body.children.map(({ name }: any) => name).sort(),
+      ids: [body.entry.id],
     }
   },
-  apply(world, { shareId, entryId }) {
-    const entry = shownBy(world, requireShare(world, shareId), entryId)
-    const names = childrenOf(world, entry).map(({ name }) => name)
-    return { code: null, facts: names.sort(), is: [entry.key] }
+  apply(model, { shareId, entryId }) {
+    const entry = resolveShared(model, requireShare(model, shareId), entryId)
+    const names = childrenOf(model, entry).map(({ name }) => name)
+    return { code: null, facts: names.sort(), keys: [entry.key] }
   },
 }
 
 const downloadShared: Operation<Open> = {
   name: 'downloadShared',
   weight: 3,
-  draw: (world, dice) => drawOpening(world, dice, 'file'),
-  async run(client, opening): Promise<Answer> {
-    const { holdall, addresses } = client
-    const opened = await open(client, opening)
-    const said: any = await opened.json()
-    // A link that was signed through the share while it showed something ends with it.
-    const signed = `${opening.shareId} ${opening.entryId}`
-    const url = opened.ok ? said.downloadUrl.url : addresses.get(signed)
-    if (!url) return { code: said.code }
-    addresses.set(signed, url)
+  draw: (model, dice) => drawOpening(model, dice, 'file'),
+  async run(client, input): Promise<Answer> {
+    const { holdall, urls } = client
+    const opened = await fetchShare(client, input)
+    const body: any = await opened.json()
+    // A download URL of the share stops working together with the share.
+    const signed = `${input.shareId} ${input.entryId}`
+    const url = opened.ok ? body.downloadUrl.url : urls.get(signed)
+    if (!url) return { code: body.code }
+    urls.set(signed, url)
     const response = await holdall.http(url, { token: null })
     if (!response.ok) return { code: ((await response.json()) as { code: string }).code }
     return { code: null, facts: hashOf(Buffer.from(await response.arrayBuffer())) }
   },
-  apply(world, { shareId, entryId }) {
-    const share = requireShare(world, shareId)
-    const file = shownBy(world, share, entryId)
+  apply(model, { shareId, entryId }) {
+    const share = requireShare(model, shareId)
+    const file = resolveShared(model, share, entryId)
     share.count += 1
     return { code: null, facts: file.versions.at(-1)?.sha256 }
   },

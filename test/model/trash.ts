@@ -1,7 +1,7 @@
 import type { Dice } from '../support/seeded-random.ts'
 import { drawId, drawItems, drawMode, drawWorkspace, trashIn } from './draws.ts'
 import { sizeOf } from './figures.ts'
-import { bury, type Entry, type Table, type World } from './model-state.ts'
+import { type Entry, type Model, recordDeleted, type Table } from './model-state.ts'
 import {
   batchMutation,
   batchOutcome,
@@ -11,15 +11,15 @@ import {
   sumOfDone,
 } from './operation.ts'
 import {
+  assertNotRoot,
   checkRevision,
   type Item,
-  refuseRoot,
   requireLive,
   requireTrashed,
   requireWorkspace,
 } from './paths.ts'
-import { refuse } from './refusal.ts'
-import { forgetLinks, unlinkRows } from './rows.ts'
+import { reject } from './refusal.ts'
+import { deleteLinks, unlinkRows } from './rows.ts'
 import { putInTrash, subtreeOf } from './tree.ts'
 
 type Unlink = { table: string; column: string }
@@ -27,25 +27,25 @@ type TrashEntries = { entries: Item[]; recursive: boolean; unlinkRows?: Unlink; 
 const trashEntries: Operation<TrashEntries> = {
   name: 'trashEntries',
   weight: 8,
-  draw: (world, dice) => ({
-    entries: drawItems(world, dice),
+  draw: (model, dice) => ({
+    entries: drawItems(model, dice),
     recursive: dice.chance(80),
-    ...(dice.chance(35) && { unlinkRows: drawUnlink(dice.pick([...world.tables.values()]), dice) }),
+    ...(dice.chance(35) && { unlinkRows: drawUnlink(dice.pick([...model.tables.values()]), dice) }),
     mode: drawMode(dice),
   }),
   run: batchMutation('trashEntries', 'rowsUnlinked', ({ rowsUnlinked }) => rowsUnlinked),
-  apply(world, input) {
+  apply(model, input) {
     const counts: number[] = []
     const act = ({ entry: ref, ...item }: Item) => {
-      const entry = requireLive(world, ref)
-      refuseRoot(entry)
+      const entry = requireLive(model, ref)
+      assertNotRoot(entry)
       checkRevision(entry, item)
-      if (!input.recursive && subtreeOf(world, entry).length > 1) refuse('NOT_EMPTY')
-      putInTrash(world, entry)
-      if (input.unlinkRows) counts.push(unlinkRows(world, entry, input.unlinkRows))
+      if (!input.recursive && subtreeOf(model, entry).length > 1) reject('NOT_EMPTY')
+      putInTrash(model, entry)
+      if (input.unlinkRows) counts.push(unlinkRows(model, entry, input.unlinkRows))
       return entry.key
     }
-    return batchOutcome(world, input, input.entries, act, (done) => sumOfDone(done, counts))
+    return batchOutcome(model, input, input.entries, act, (done) => sumOfDone(done, counts))
   },
   steps: stepsOf('entries'),
 }
@@ -58,56 +58,56 @@ const drawUnlink = (table: Table | undefined, dice: Dice): Unlink => ({
 const purgeEntries: Operation<{ entryIds: string[]; mode: string }> = {
   name: 'purgeEntries',
   weight: 3,
-  draw: (world, dice) => ({
-    entryIds: dice.some([1], 2).map(() => drawId(world, dice, trashIn(world))),
+  draw: (model, dice) => ({
+    entryIds: dice.some([1], 2).map(() => drawId(model, dice, trashIn(model))),
     mode: drawMode(dice),
   }),
   run: batchMutation('purgeEntries', 'freedBytes', ({ freedBytes }) => freedBytes),
-  apply(world, input) {
+  apply(model, input) {
     const sizes: number[] = []
     const act = (id: string) => {
-      const entry = requireTrashed(world, id)
-      sizes.push(purge(world, entry))
+      const entry = requireTrashed(model, id)
+      sizes.push(purge(model, entry))
       return entry.key
     }
-    const outcome = batchOutcome(world, input, input.entryIds, act, (done) =>
+    const outcome = batchOutcome(model, input, input.entryIds, act, (done) =>
       sumOfDone(done, sizes),
     )
-    return { ...outcome, is: [] }
+    return { ...outcome, keys: [] }
   },
   steps: stepsOf('entryIds'),
 }
 
-/** Ends an entry of the trash for good, with all below it; the bytes that its versions had. */
-function purge(world: World, root: Entry): number {
-  const ended = subtreeOf(world, root)
-  const keys = new Set(ended.map(({ key }) => key))
-  for (const { key, id, versions } of ended) {
-    world.entries.delete(key)
-    bury(world, id)
-    bury(world, versions.at(-1)?.id ?? null)
+/** Purges a trashed subtree and returns the bytes of its versions. */
+function purge(model: Model, root: Entry): number {
+  const purged = subtreeOf(model, root)
+  const keys = new Set(purged.map(({ key }) => key))
+  for (const { key, id, versions } of purged) {
+    model.entries.delete(key)
+    recordDeleted(model, id)
+    recordDeleted(model, versions.at(-1)?.id ?? null)
   }
-  for (const { trashed } of world.entries.values())
+  for (const { trashed } of model.entries.values())
     if (trashed && keys.has(trashed.parent ?? -1)) trashed.parent = null
-  for (const { key, id, entry } of world.shares.values())
-    if (keys.has(entry) && world.shares.delete(key)) bury(world, id)
-  for (const upload of world.uploads.values()) if (keys.has(upload.file ?? -1)) upload.file = null
-  forgetLinks(world, keys)
-  return sizeOf(ended.flatMap(({ versions }) => versions))
+  for (const { key, id, entry } of model.shares.values())
+    if (keys.has(entry) && model.shares.delete(key)) recordDeleted(model, id)
+  for (const upload of model.uploads.values()) if (keys.has(upload.file ?? -1)) upload.file = null
+  deleteLinks(model, keys)
+  return sizeOf(purged.flatMap(({ versions }) => versions))
 }
 
 const emptyTrash: Operation<{ workspaceId: string }> = {
   name: 'emptyTrash',
   weight: 1,
-  draw: (world, dice) =>
-    trashIn(world).length < 12 ? null : { workspaceId: drawWorkspace(world, dice) },
+  draw: (model, dice) =>
+    trashIn(model).length < 12 ? null : { workspaceId: drawWorkspace(model, dice) },
   run: mutation('emptyTrash', 'purgedCount freedBytes', ({ purgedCount, freedBytes }) => ({
     facts: [purgedCount, freedBytes],
   })),
-  apply(world, { workspaceId }) {
-    const workspace = requireWorkspace(world, workspaceId)
-    const trashed = trashIn(world).filter((entry) => entry.workspace === workspace)
-    const freed = trashed.map((entry) => purge(world, entry))
+  apply(model, { workspaceId }) {
+    const workspace = requireWorkspace(model, workspaceId)
+    const trashed = trashIn(model).filter((entry) => entry.workspace === workspace)
+    const freed = trashed.map((entry) => purge(model, entry))
     return { code: null, facts: [trashed.length, freed.reduce((all, size) => all + size, 0)] }
   },
 }

@@ -1,8 +1,8 @@
 import { requireRoom } from './figures.ts'
-import type { Content, Upload, World } from './model-state.ts'
+import type { Content, Model, Upload } from './model-state.ts'
 import { checkName, namesOf } from './names.ts'
 import { folderOrRoot, requireLive, requireWorkspace } from './paths.ts'
-import { refuse } from './refusal.ts'
+import { reject } from './refusal.ts'
 import { at, childNamed, pathOf } from './tree.ts'
 
 type CreateUpload = {
@@ -19,10 +19,10 @@ type CreateUpload = {
   tags?: string[]
   metadata?: Record<string, unknown>
 }
-/** What is sent, and what only the model needs to know. */
+/** The input of createUpload and the bytes to send. */
 export type Creation = { input: CreateUpload; content: Content }
 
-export const openUploads = ({ uploads }: World) =>
+export const openUploads = ({ uploads }: Model) =>
   [...uploads.values()].filter(({ status }) => status === 'OPEN')
 
 export const statusOf = ({ status, offset, size }: Upload) => {
@@ -31,49 +31,49 @@ export const statusOf = ({ status, offset, size }: Upload) => {
   return offset === 0 ? 'CREATED' : 'RECEIVING'
 }
 
-/** The row of an upload, where nothing is in its way. */
+/** Adds an upload to the model, or returns the one with the same idempotency key. Throws Rejection. */
 export function insertUpload(
-  world: World,
+  model: Model,
   { input, content }: Creation,
   autoConfirm = false,
 ): Upload {
-  const workspace = requireWorkspace(world, input.workspaceId)
-  const again = [...world.uploads.values()].find(
+  const workspace = requireWorkspace(model, input.workspaceId)
+  const existing = [...model.uploads.values()].find(
     (upload) =>
       upload.workspace === workspace &&
       upload.idempotencyKey !== null &&
       upload.idempotencyKey === input.idempotencyKey,
   )
-  if (again) return again
+  if (existing) return existing
   const { path = '', folderId = null, versionOf = null, size = null } = input
   checkName(input.name)
-  requirePlace(world, workspace, input)
-  requireRoom(world, workspace, size ?? 0)
+  requirePlace(model, workspace, input)
+  requireRoom(model, workspace, size ?? 0)
   const upload: Upload = {
-    ...{ key: world.next++, id: null, workspace, name: input.name, path, folder: folderId },
+    ...{ key: model.next++, id: null, workspace, name: input.name, path, folder: folderId },
     ...{ versionOf, onConflict: input.onConflict, tags: input.tags ?? [] },
     ...{ description: input.description ?? null, metadata: input.metadata ?? {} },
     ...{ sha256: input.sha256 ?? null, autoConfirm, content, size, offset: 0 },
     idempotencyKey: input.idempotencyKey ?? null,
-    ...{ status: 'OPEN', forgotten: false, file: null },
+    ...{ status: 'OPEN', isTerminated: false, file: null },
   }
-  world.uploads.set(upload.key, upload)
+  model.uploads.set(upload.key, upload)
   return upload
 }
 
-function requirePlace(world: World, workspace: number, input: CreateUpload) {
+function requirePlace(model: Model, workspace: number, input: CreateUpload) {
   const { path = '', folderId = null, versionOf } = input
-  const folder = folderOrRoot(world, workspace, folderId)
-  if (folder.workspace !== workspace) refuse('NOT_FOUND')
-  const below = namesOf(path)
-  if (versionOf !== undefined) return requireVersioned(world, workspace, versionOf)
-  const there = at(world, workspace, [...namesOf(pathOf(world, folder)), ...below])
-  const isTaken = there?.kind === 'folder' && childNamed(world, there, input.name)
-  if (input.onConflict === 'FAIL' && isTaken) refuse('NAME_CONFLICT')
+  const folder = folderOrRoot(model, workspace, folderId)
+  if (folder.workspace !== workspace) reject('NOT_FOUND')
+  const names = namesOf(path)
+  if (versionOf !== undefined) return requireVersioned(model, workspace, versionOf)
+  const target = at(model, workspace, [...namesOf(pathOf(model, folder)), ...names])
+  const isTaken = target?.kind === 'folder' && childNamed(model, target, input.name)
+  if (input.onConflict === 'FAIL' && isTaken) reject('NAME_CONFLICT')
 }
 
-function requireVersioned(world: World, workspace: number, id: string) {
-  const file = requireLive(world, { id })
-  if (file.workspace !== workspace) refuse('NOT_FOUND')
-  if (file.kind === 'folder') refuse('INVALID_STATE')
+function requireVersioned(model: Model, workspace: number, id: string) {
+  const file = requireLive(model, { id })
+  if (file.workspace !== workspace) reject('NOT_FOUND')
+  if (file.kind === 'folder') reject('INVALID_STATE')
 }

@@ -1,50 +1,52 @@
 import type { Dice } from '../support/seeded-random.ts'
 import { filesIn } from './draws.ts'
 import { requireRoom } from './figures.ts'
-import { bury, type Entry, type Version, type World } from './model-state.ts'
+import { type Entry, type Model, recordDeleted, type Version } from './model-state.ts'
 import { mutation, type Operation } from './operation.ts'
 import { checkRevision } from './paths.ts'
-import { refuse } from './refusal.ts'
+import { reject } from './refusal.ts'
 import { isLive, touch } from './tree.ts'
 
-/** A file keeps at most so many here. */
-const MOST_VERSIONS = 20
+/** Maximum number of versions of a file. */
+const MAX_VERSION_COUNT = 20
 
 type Bytes = Pick<Version, 'size' | 'sha256' | 'comment'>
 
-/** The bytes become the current version of a file. */
-export function addVersion(world: World, file: Entry, { size, sha256, comment }: Bytes): Entry {
-  requireRoom(world, file.workspace, size)
+/** Adds a current version to a file. */
+export function addVersion(model: Model, file: Entry, { size, sha256, comment }: Bytes): Entry {
+  requireRoom(model, file.workspace, size)
   const number = (file.versions.at(-1)?.number ?? 0) + 1
-  file.versions.push({ key: world.next++, id: null, number, size, sha256, comment })
+  file.versions.push({ key: model.next++, id: null, number, size, sha256, comment })
   return touch(file)
 }
 
-const holderOf = (world: World, versionId: string) =>
-  [...world.entries.values()].find(({ versions }) => versions.some(({ id }) => id === versionId))
+const fileOfVersion = (model: Model, versionId: string) =>
+  [...model.entries.values()].find(({ versions }) => versions.some(({ id }) => id === versionId))
 
-function requireVersion(world: World, versionId: string): { file: Entry; version: Version } {
-  const file = holderOf(world, versionId) ?? refuse('NOT_FOUND')
-  const version = file.versions.find(({ id }) => id === versionId) ?? refuse('NOT_FOUND')
-  return isLive(world, file) ? { file, version } : refuse('INVALID_STATE')
+function requireVersion(model: Model, versionId: string): { file: Entry; version: Version } {
+  const file = fileOfVersion(model, versionId) ?? reject('NOT_FOUND')
+  const version = file.versions.find(({ id }) => id === versionId) ?? reject('NOT_FOUND')
+  return isLive(model, file) ? { file, version } : reject('INVALID_STATE')
 }
 
-/** Of a file with several, as a rule; sometimes of one in the trash. */
-function drawVersion(world: World, dice: Dice): string | null {
-  const files = dice.chance(90) ? filesIn(world) : [...world.entries.values()]
+/** Draws a version, mostly of a file with several, sometimes of a trashed file. */
+function drawVersion(model: Model, dice: Dice): string | null {
+  const files = dice.chance(90) ? filesIn(model) : [...model.entries.values()]
   const several = files.filter(({ versions }) => versions.length > 1)
   const file = dice.pick(dice.chance(85) ? several : files)
-  return (dice.chance(97) ? dice.pick(file?.versions ?? [])?.id : dice.pick(world.gone)) ?? null
+  return (
+    (dice.chance(97) ? dice.pick(file?.versions ?? [])?.id : dice.pick(model.deletedIds)) ?? null
+  )
 }
 
 type RestoreVersion = { versionId: string; comment?: string; expectedRevision?: number }
 const restoreVersion: Operation<RestoreVersion> = {
   name: 'restoreVersion',
   weight: 4,
-  draw(world, dice) {
-    const versionId = drawVersion(world, dice)
-    const file = versionId === null ? undefined : holderOf(world, versionId)
-    if (versionId === null || (file?.versions.length ?? 0) >= MOST_VERSIONS) return null
+  draw(model, dice) {
+    const versionId = drawVersion(model, dice)
+    const file = versionId === null ? undefined : fileOfVersion(model, versionId)
+    if (versionId === null || (file?.versions.length ?? 0) >= MAX_VERSION_COUNT) return null
     const expectedRevision = (file?.revision ?? 0) + (dice.chance(30) ? 1 : 0)
     return {
       versionId,
@@ -56,32 +58,32 @@ const restoreVersion: Operation<RestoreVersion> = {
     facts: [payload.file.revision, payload.version.number],
     ids: [payload.file.id, payload.version.id],
   })),
-  apply(world, { versionId, comment = null, ...input }) {
-    const { file, version } = requireVersion(world, versionId)
+  apply(model, { versionId, comment = null, ...input }) {
+    const { file, version } = requireVersion(model, versionId)
     checkRevision(file, input)
-    const { revision, versions } = addVersion(world, file, { ...version, comment })
+    const { revision, versions } = addVersion(model, file, { ...version, comment })
     const added = versions.at(-1)
-    return { code: null, facts: [revision, added?.number], is: [file.key, added?.key ?? null] }
+    return { code: null, facts: [revision, added?.number], keys: [file.key, added?.key ?? null] }
   },
 }
 
 const deleteVersion: Operation<{ versionId: string }> = {
   name: 'deleteVersion',
   weight: 4,
-  draw(world, dice) {
-    const versionId = drawVersion(world, dice)
+  draw(model, dice) {
+    const versionId = drawVersion(model, dice)
     return versionId === null ? null : { versionId }
   },
   run: mutation('deleteVersion', 'versionId file { id revision }', ({ versionId, file }) => ({
     facts: [versionId, file.revision],
     ids: [file.id],
   })),
-  apply(world, { versionId }) {
-    const { file, version } = requireVersion(world, versionId)
-    if (version === file.versions.at(-1)) refuse('INVALID_STATE')
+  apply(model, { versionId }) {
+    const { file, version } = requireVersion(model, versionId)
+    if (version === file.versions.at(-1)) reject('INVALID_STATE')
     file.versions = file.versions.filter((other) => other !== version)
-    bury(world, versionId)
-    return { code: null, facts: [versionId, touch(file).revision], is: [file.key] }
+    recordDeleted(model, versionId)
+    return { code: null, facts: [versionId, touch(file).revision], keys: [file.key] }
   },
 }
 

@@ -1,5 +1,5 @@
 import type { Figures } from '../model/performing.ts'
-import { walk } from '../model/walk.ts'
+import { runRandomWalk } from '../model/walk.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 
@@ -17,7 +17,7 @@ export async function model({ seed, until }: { seed: number; until: number }) {
     const length = { seed: seed + round, operations: OPERATIONS, until }
     const often = { killEvery: 250, compareEvery: 250 }
     const env = round % 2 === 0 ? {} : { DATABASE_URL: await emptyDatabase(postgres.url, round) }
-    add(sum, await walk({ ...length, ...often }, env))
+    add(sum, await runRandomWalk({ ...length, ...often }, env))
   }
   return sum
 }

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { walk } from '../model/walk.ts'
+import { runRandomWalk } from '../model/walk.ts'
 import { newDatabase } from '../support/databases.ts'
 
 const { MODEL_SEED, MODEL_OPERATIONS } = process.env
@@ -13,6 +13,6 @@ test('F1, F2: after random operations interrupted by kill -9, the state equals t
   const database = await newDatabase()
   onTestFinished(() => database[Symbol.asyncDispose]())
   const often = { killEvery: 170, compareEvery: 125 }
-  const figures = await walk({ seed, operations, ...often }, database.env)
+  const figures = await runRandomWalk({ seed, operations, ...often }, database.env)
   expect(figures).toMatchObject({ operations })
 })
