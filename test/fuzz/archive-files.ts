@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { MANIFEST_HEAD, MANIFEST_TAIL } from '../../src/domains/archives/manifest.ts'
-import { nearBytes } from './near-bytes.ts'
-import { near, oneOf, seldom, text } from './texts.ts'
-import { type Packed, zipOf } from './zips.ts'
+import { mutateBytes } from './near-bytes.ts'
+import { mostly, mutated, oneOf, text } from './texts.ts'
+import { type ZipMember, zipOf } from './zips.ts'
 
-/** In hex. */
+/** Returns the SHA-256 of bytes in hex. */
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
-const plain = oneOf(
+const memberName = oneOf(
   'a.txt b/ b/c.txt B/C.TXT d/e/f Größe.csv e\u0301 é ../x /etc/x C:\\x a\\b con manifest.json .versions/a/1',
 )
 const word = fc.oneof(fc.nat(0xffff), fc.constantFrom(0, 0xffff, 0xfffffffe, 0xffffffff, 1, 8))
-const lies = fc
+const overrides = fc
   .record(
     {
       crc: word,
@@ -38,29 +38,29 @@ const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 100 }).map((some) => Buffer.from(some)),
   fc.nat(200_000).map((length) => Buffer.alloc(length)),
 )
-const member: fc.Arbitrary<Packed> = fc.record({
+const member: fc.Arbitrary<ZipMember> = fc.record({
   name: fc.oneof(
     { weight: 5, arbitrary: fc.nat(50).map((number) => `f/${number}.bin`) },
-    { weight: 2, arbitrary: plain },
-    { weight: 1, arbitrary: near(plain) },
+    { weight: 2, arbitrary: memberName },
+    { weight: 1, arbitrary: mutated(memberName) },
     { weight: 1, arbitrary: text },
   ),
   bytes,
   deflated: fc.boolean(),
-  lies: seldom(lies, {}),
-  extra: seldom(zip64, Buffer.alloc(0)),
+  overrides: mostly(overrides, {}),
+  extra: mostly(zip64, Buffer.alloc(0)),
 })
-const end = {
-  count: seldom<number | undefined>(fc.nat(0xffff), undefined),
-  comment: seldom(text, ''),
+const endRecord = {
+  count: mostly<number | undefined>(fc.nat(0xffff), undefined),
+  comment: mostly(text, ''),
 }
 const plainZip = fc
-  .tuple(fc.array(member, { maxLength: 5 }), fc.record(end))
+  .tuple(fc.array(member, { maxLength: 5 }), fc.record(endRecord))
   .map(([all, { count, comment }]) =>
     zipOf(all, { ...(count !== undefined && { count }), comment: comment.slice(0, 1000) }),
   )
 
-/** What a manifest tells of one file, with up to one field of it wrong. */
+/** A JSON value that a field of a manifest may have. */
 const json = fc.oneof(
   fc.constantFrom<unknown>(null, -1, 0, 1.5, 2 ** 31, 2 ** 53, '', [], {}, true, [null], [{}], {
     a: null,
@@ -69,6 +69,7 @@ const json = fc.oneof(
   fc.array(text, { maxLength: 3 }),
   fc.dictionary(text, text, { maxKeys: 3 }),
 )
+/** A manifest entry of one file, with at most one wrong field. */
 const line = fc
   .record({
     number: fc.nat(9),
@@ -79,15 +80,15 @@ const line = fc
     value: json,
   })
   .map(({ number, bytes, field, value }) => {
-    const wrong = (all: object) => (field in all ? { ...all, [field]: value } : all)
-    const version = wrong({
+    const withOverride = (all: object) => (field in all ? { ...all, [field]: value } : all)
+    const version = withOverride({
       number: 1,
       size: bytes.length,
       sha256: sha256(bytes),
       comment: null,
       member: `m${number}`,
     })
-    const entry = wrong({
+    const entry = withOverride({
       path: `p/${number}`,
       kind: 'file',
       description: 'x',
@@ -97,21 +98,23 @@ const line = fc
     })
     return { line: JSON.stringify(entry), packed: { name: `m${number}`, bytes } }
   })
-const toldZip = fc
+const zipWithManifest = fc
   .tuple(
     fc.uniqueArray(line, { maxLength: 4, selector: ({ packed }) => packed.name }),
-    near(fc.constant(MANIFEST_HEAD)),
+    mutated(fc.constant(MANIFEST_HEAD)),
     fc.boolean(),
   )
-  .map(([lines, bent, isBent]) => {
+  .map(([lines, corrupted, isCorrupted]) => {
     const manifest =
-      (isBent ? bent : MANIFEST_HEAD) + lines.map(({ line }) => line).join(',\n') + MANIFEST_TAIL
+      (isCorrupted ? corrupted : MANIFEST_HEAD) +
+      lines.map(({ line }) => line).join(',\n') +
+      MANIFEST_TAIL
     return zipOf([
       ...lines.map(({ packed }) => packed),
       { name: 'manifest.json', bytes: Buffer.from(manifest) },
     ])
   })
-/** A header as tar has it; taken for no archive here. */
+/** A tar header. The server does not support tar. */
 const tar = fc
   .uint8Array({ maxLength: 600 })
   .map((rest) =>
@@ -123,12 +126,12 @@ const tar = fc
     ]),
   )
 
-const bentOrNot = (whole: fc.Arbitrary<Buffer>) =>
-  fc.oneof({ weight: 2, arbitrary: whole }, { weight: 1, arbitrary: whole.chain(nearBytes) })
+const maybeCorrupted = (whole: fc.Arbitrary<Buffer>) =>
+  fc.oneof({ weight: 2, arbitrary: whole }, { weight: 1, arbitrary: whole.chain(mutateBytes) })
 
-/** ZIP files that lie, manifests that lie, either of them with bytes changed, and now and then a tar. */
+/** ZIP files with wrong headers or manifests, some with changed bytes, and some tar files. */
 export const archiveFiles: fc.Arbitrary<Buffer> = fc.oneof(
-  { weight: 5, arbitrary: bentOrNot(plainZip) },
-  { weight: 4, arbitrary: bentOrNot(toldZip) },
+  { weight: 5, arbitrary: maybeCorrupted(plainZip) },
+  { weight: 4, arbitrary: maybeCorrupted(zipWithManifest) },
   { weight: 1, arbitrary: tar },
 )

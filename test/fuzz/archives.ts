@@ -1,45 +1,48 @@
 import fc from 'fast-check'
 import { archiveFiles, sha256 } from './archive-files.ts'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import { query } from './gql.ts'
-import { emptyFolder } from './paths.ts'
+import { createEmptyFolder } from './paths.ts'
 import type { Subject } from './runs.ts'
-import { insist, sound } from './verify-answer.ts'
-import { ask } from './wire.ts'
+import { assertInvariant, checkResponse } from './verify-answer.ts'
+import { sendRequest } from './wire.ts'
 
 type Archive = { zip: Buffer; onConflict: string; sample: boolean }
-/** Archives that lie or are broken: a tree comes whole, with the bytes that its rows say, or not at all. */
+/** Malformed archives: an import creates the whole tree with the right bytes, or nothing. */
 export const archives: Subject<Archive> = {
   name: 'archives',
   rows: 'S1, S23, F23',
-  isDear: true,
+  isSlow: true,
   cases: () =>
     fc.record({
       zip: archiveFiles,
       onConflict: fc.constantFrom('FAIL', 'RENAME', 'REPLACE', 'NEW_VERSION'),
       sample: fc.boolean(),
     }),
-  async check(ground, { zip, onConflict, sample }) {
-    const place = await emptyFolder(ground)
-    const into = await emptyFolder(ground, place.id)
-    const uploadId = await uploaded(ground, zip, place.path)
+  async check(server, { zip, onConflict, sample }) {
+    const folder = await createEmptyFolder(server)
+    const target = await createEmptyFolder(server, folder.id)
+    const uploadId = await uploadArchive(server, zip, folder.path)
     const document = `mutation ($input: ImportArchiveInput!) { importArchive(input: $input) {
       ... on ImportArchivePayload { entryCount } ... on UserError { code message } } }`
-    const input = { uploadId, destination: { id: into.id }, onConflict }
-    const { data } = await query(ground, document, { input })
+    const input = { uploadId, destination: { id: target.id }, onConflict }
+    const { data } = await query(server, document, { input })
     const { entryCount } = data?.importArchive ?? {}
-    const files = await filesBelow(ground, into.id)
+    const files = await filesBelow(server, target.id)
     if (entryCount === undefined)
-      insist(files.length === 0, `refused, and ${files.length} entries are there`)
-    if (sample) for (const file of files.slice(0, 3)) await readsBack(ground, file)
+      assertInvariant(
+        files.length === 0,
+        `the import was rejected but created ${files.length} entries`,
+      )
+    if (sample) for (const file of files.slice(0, 3)) await checkReadBack(server, file)
     return entryCount !== undefined
   },
 }
 
-/** By one request of a plain tus client, which also confirms. */
-async function uploaded(ground: Ground, zip: Buffer, path: string): Promise<string> {
-  const said = { workspaceId: ground.workspaceId, path, filename: 'a.zip', confirm: 'auto' }
-  const pairs = Object.entries(said).map(
+/** Uploads an archive with one tus request that also confirms, and returns the upload id. */
+async function uploadArchive(server: FuzzServer, zip: Buffer, path: string): Promise<string> {
+  const fields = { workspaceId: server.workspaceId, path, filename: 'a.zip', confirm: 'auto' }
+  const pairs = Object.entries(fields).map(
     ([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`,
   )
   const headers = {
@@ -48,25 +51,30 @@ async function uploaded(ground: Ground, zip: Buffer, path: string): Promise<stri
     'Upload-Length': String(zip.length),
     'Upload-Metadata': pairs.join(','),
   }
-  // An empty body is none, and its upload is complete at once.
-  const answer = sound(await ask(ground, { method: 'POST', path: '/uploads', headers, body: zip }))
-  insist(answer.headers['holdall-upload-status'] === 'COMPLETE', `${answer.status} ${answer.body}`)
+  // An upload of size 0 is complete without a body.
+  const answer = checkResponse(
+    await sendRequest(server, { method: 'POST', path: '/uploads', headers, body: zip }),
+  )
+  assertInvariant(
+    answer.headers['holdall-upload-status'] === 'COMPLETE',
+    `${answer.status} ${answer.body}`,
+  )
   return String(answer.headers['holdall-upload-id'])
 }
 
-type Found = { id: string; size?: number; sha256?: string }
-async function filesBelow(ground: Ground, within: string): Promise<Found[]> {
+type FoundEntry = { id: string; size?: number; sha256?: string }
+async function filesBelow(server: FuzzServer, within: string): Promise<FoundEntry[]> {
   const document = `query ($id: ID!, $within: ID!) { workspace(by: { id: $id }) {
     entries(first: 100, filter: { within: $within }) { nodes { id name path ... on File { size sha256 } } } } }`
-  const { data } = await query(ground, document, { id: ground.workspaceId, within })
+  const { data } = await query(server, document, { id: server.workspaceId, within })
   return data.workspace.entries.nodes
 }
 
-async function readsBack(ground: Ground, { id, size, sha256: told }: Found) {
-  if (told === undefined) return
-  const { body, status } = sound(await ask(ground, { path: `/download/${id}` }))
-  insist(
-    status === 200 && body.length === size && sha256(body) === told,
-    'a file has other bytes than its row says',
+async function checkReadBack(server: FuzzServer, { id, size, sha256: expectedHash }: FoundEntry) {
+  if (expectedHash === undefined) return
+  const { body, status } = checkResponse(await sendRequest(server, { path: `/download/${id}` }))
+  assertInvariant(
+    status === 200 && body.length === size && sha256(body) === expectedHash,
+    'the bytes of a file do not match its size or hash',
   )
 }

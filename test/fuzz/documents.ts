@@ -9,22 +9,22 @@ import {
   isUnionType,
 } from 'graphql'
 import { schema } from '../../src/schema.ts'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import type { Tape } from './tape.ts'
 import { valueFor } from './values.ts'
 
-/** A document with what its variables are to be. */
+/** A document and its variables. */
 export type Document = { query: string; variables: Record<string, unknown> }
 
-const SMALLEST = 60
+const MAX_FIELD_COUNT = 60
 
-/** An operation that the schema knows, as the tape decides: fields, fragments, directives, arguments by word or by variable. */
-export function documentOf(tape: Tape, ground: Ground): Document {
+/** Draws a valid operation: fields, fragments, directives, and arguments as literals or variables. */
+export function documentOf(tape: Tape, server: FuzzServer): Document {
   const kind = tape.pick(['query', 'query', 'mutation'] as const)
   const root = (
     kind === 'query' ? schema.getQueryType() : schema.getMutationType()
   ) as GraphQLNamedType
-  const state: State = { tape, ground, declared: [], variables: {}, fragments: [], fields: 0 }
+  const state: State = { tape, server, declared: [], variables: {}, fragments: [], fields: 0 }
   const selection = selectionOf(root, state, 0)
   const declared = state.declared.length > 0 ? `(${state.declared.join(', ')})` : ''
   const query = [`${kind} Q${declared} ${selection}`, ...state.fragments].join('\n')
@@ -33,7 +33,7 @@ export function documentOf(tape: Tape, ground: Ground): Document {
 
 type State = {
   tape: Tape
-  ground: Ground
+  server: FuzzServer
   declared: string[]
   variables: Record<string, unknown>
   fragments: string[]
@@ -47,8 +47,8 @@ function selectionOf(type: GraphQLNamedType, state: State, depth: number): strin
     parts.push(...membersOf(type, state, depth))
   if (!isUnionType(type)) {
     const fields = Object.values((type as { getFields: () => Record<string, Field> }).getFields())
-    const wanted = depth === 0 ? 1 + tape.number(2) : 1 + tape.number(4)
-    for (let i = 0; i < wanted; i++) parts.push(fieldOf(tape.pick(fields), state, depth))
+    const count = depth === 0 ? 1 + tape.number(2) : 1 + tape.number(4)
+    for (let i = 0; i < count; i++) parts.push(fieldOf(tape.pick(fields), state, depth))
   }
   return `{ ${parts.join(' ')} }`
 }
@@ -58,7 +58,7 @@ function membersOf(type: GraphQLNamedType, state: State, depth: number): string[
   const members = isCompositeType(type) && !isObjectType(type) ? schema.getPossibleTypes(type) : []
   const { tape } = state
   return Array.from({ length: Math.min(members.length, 1 + tape.number(2)) }, (_, i) => {
-    // The payload of a mutation is its first thought, not one of its errors.
+    // The first member of a union is the payload of the mutation, if it has one.
     const payload = members.find(({ name }) => name.endsWith('Payload'))
     const member = i === 0 && payload ? payload : tape.pick(members)
     if (!tape.once(6))
@@ -71,16 +71,16 @@ function membersOf(type: GraphQLNamedType, state: State, depth: number): string[
   })
 }
 
-/** Under a name of its own, since two of one name must ask the same. */
+/** Selects a field under a unique alias, because fields with the same alias must be equal. */
 function fieldOf(field: Field, state: State, depth: number): string {
   const below = getNamedType(field.type)
   const isLeaf = !isCompositeType(below)
-  if (!isLeaf && (depth > 6 || state.fields > SMALLEST)) return ''
+  if (!isLeaf && (depth > 6 || state.fields > MAX_FIELD_COUNT)) return ''
   const name = `a${state.fields++}`
-  const given = field.args
+  const argumentList = field.args
     .filter((arg) => isRequired(arg) || state.tape.number(3) === 1)
     .map((arg) => argumentOf(arg, state))
-  const args = given.length > 0 ? `(${given.join(', ')})` : ''
+  const args = argumentList.length > 0 ? `(${argumentList.join(', ')})` : ''
   return `${name}: ${field.name}${args}${directive(state)} ${isLeaf ? '' : selectionOf(below, state, depth + 1)}`
 }
 
@@ -88,10 +88,10 @@ const isRequired = (arg: GraphQLArgument) =>
   isNonNullType(arg.type) && arg.defaultValue === undefined && arg.default === undefined
 
 function argumentOf({ name, type }: GraphQLArgument, state: State): string {
-  const value = valueFor(type, name, state.ground, state.tape)
+  const value = valueFor(type, name, state.server, state.tape)
   if (state.tape.once(3) && !hasEnum(type)) return `${name}: ${literal(value)}`
   const variable = `v${state.declared.length}`
-  // One that may be null stands where null may not: it must have a default, or the document is refused.
+  // A nullable variable in a non-null position without a default is invalid.
   const declared = state.tape.once(25) ? String(type).replace(/!$/, '') : String(type)
   state.declared.push(`$${variable}: ${declared}`)
   if (!state.tape.once(30)) state.variables[variable] = value
@@ -109,7 +109,7 @@ function directive({ tape, declared, variables }: State): string {
   return ` @${name}(if: $${variable})`
 }
 
-/** A value as a document writes it. */
+/** Formats a value as a GraphQL literal. */
 function literal(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { BYTES, type Ground } from './fuzz-server.ts'
+import { BYTES, type FuzzServer } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
-import { headerSafe, near, numeral, text } from './texts.ts'
-import { insist, sound } from './verify-answer.ts'
-import { type Answer, ask, type Headers } from './wire.ts'
+import { headerSafe, mutated, numeral, text } from './texts.ts'
+import { assertInvariant, checkResponse } from './verify-answer.ts'
+import { type FuzzResponse, type Headers, sendRequest } from './wire.ts'
 
 const spec = fc
   .tuple(
@@ -29,8 +29,8 @@ const accepts = fc.constantFrom(
   'a/b;q=9',
 )
 
-/** A few of the headers that decide what comes back. */
-const headers = ({ etag }: Ground): fc.Arbitrary<Record<string, string>> => {
+/** Up to three headers that influence the response. */
+const headers = ({ etag }: FuzzServer): fc.Arbitrary<Record<string, string>> => {
   const tags = fc.constantFrom(
     etag,
     `W/${etag}`,
@@ -40,7 +40,7 @@ const headers = ({ etag }: Ground): fc.Arbitrary<Record<string, string>> => {
     '""',
     etag.slice(1),
   )
-  const values = fc.oneof(tags, near(tags), dates, near(dates), text)
+  const values = fc.oneof(tags, mutated(tags), dates, mutated(dates), text)
   const names = [
     'If-Match',
     'If-None-Match',
@@ -49,36 +49,36 @@ const headers = ({ etag }: Ground): fc.Arbitrary<Record<string, string>> => {
     'If-Range',
   ]
   const all = {
-    Range: fc.oneof({ weight: 4, arbitrary: range }, { weight: 1, arbitrary: near(range) }),
+    Range: fc.oneof({ weight: 4, arbitrary: range }, { weight: 1, arbitrary: mutated(range) }),
     ...Object.fromEntries(names.map((name) => [name, values])),
-    Accept: fc.oneof(accepts, near(accepts)),
+    Accept: fc.oneof(accepts, mutated(accepts)),
     'Accept-Encoding': text,
     'Accept-Language': text,
     Host: fc.oneof(
       text,
-      near(fc.constantFrom('localhost:4000', '[::1]:80', '127.0.0.1', 'a.b:99999', '1.2.3.4.5')),
+      mutated(fc.constantFrom('localhost:4000', '[::1]:80', '127.0.0.1', 'a.b:99999', '1.2.3.4.5')),
     ),
-    Origin: near(fc.constant('http://localhost')),
+    Origin: mutated(fc.constant('http://localhost')),
     'X-Forwarded-Host': text,
     'X-Forwarded-Proto': text,
     'X-Forwarded-For': text,
     'X-Request-Id': text,
-    Authorization: near(fc.constant('Bearer hld_x')),
+    Authorization: mutated(fc.constant('Bearer hld_x')),
   }
   const safe = Object.fromEntries(
     Object.entries(all).map(([name, value]) => [name, value.map(headerSafe)]),
   )
   return fc
     .record(safe, { requiredKeys: [] })
-    .chain((given) =>
+    .chain((available) =>
       fc
-        .subarray(Object.keys(given), { maxLength: 3 })
-        .map((kept) => Object.fromEntries(kept.map((name) => [name, given[name] ?? '']))),
+        .subarray(Object.keys(available), { maxLength: 3 })
+        .map((chosen) => Object.fromEntries(chosen.map((name) => [name, available[name] ?? '']))),
     )
 }
 
-type Download = { method: string; door: string; headers: Record<string, string> }
-const doors = [
+type Download = { method: string; endpoint: string; headers: Record<string, string> }
+const endpoints = [
   'file',
   'file',
   'file',
@@ -92,59 +92,66 @@ const doors = [
   'upload',
 ] as const
 
-/** Headers of requests to read: what comes back of a file are the bytes that it says. */
+/** Headers of read requests: the body of a file response has the bytes that its headers announce. */
 export const downloads: Subject<Download> = {
   name: 'headers',
   rows: 'S7, S29',
-  cases: (ground) =>
+  cases: (server) =>
     fc.record({
       method: fc.constantFrom('GET', 'GET', 'GET', 'HEAD', 'POST', 'OPTIONS'),
-      door: fc.constantFrom(...doors),
-      headers: headers(ground),
+      endpoint: fc.constantFrom(...endpoints),
+      headers: headers(server),
     }),
-  async check(ground, { method, door, headers }) {
+  async check(server, { method, endpoint, headers }) {
     const paths: Record<string, string> = {
       ...{
-        file: `/download/${ground.fileId}`,
-        link: ground.links.download,
-        archive: ground.links.archive,
+        file: `/download/${server.fileId}`,
+        link: server.links.download,
+        archive: server.links.archive,
       },
       ...{
-        share: ground.links.share,
+        share: server.links.share,
         graphql: '/graphql?query=%7B__typename%7D',
         readyz: '/readyz',
         root: '/',
       },
-      upload: new URL(ground.uploadUrl).pathname,
+      upload: new URL(server.uploadUrl).pathname,
     }
-    const answer = sound(
-      await ask(ground, { method, path: paths[door] ?? '/', headers: headers as Headers }),
+    const answer = checkResponse(
+      await sendRequest(server, {
+        method,
+        path: paths[endpoint] ?? '/',
+        headers: headers as Headers,
+      }),
     )
-    if (method === 'GET' && (door === 'file' || door === 'link')) rightBytes(answer)
+    if (method === 'GET' && (endpoint === 'file' || endpoint === 'link')) checkBody(answer)
     return answer.status < 400
   },
 }
 
-function rightBytes({ status, headers, body }: Answer) {
-  if (status === 200) return insist(body.equals(BYTES), 'the bytes are not those of the file')
-  if (status === 304) return insist(body.length === 0, 'a 304 with a body')
+function checkBody({ status, headers, body }: FuzzResponse) {
+  if (status === 200) return assertInvariant(body.equals(BYTES), 'the body is not the file')
+  if (status === 304) return assertInvariant(body.length === 0, 'a 304 with a body')
   if (status !== 206) return
   const [, boundary] =
     /^multipart\/byteranges; boundary=(\w+)$/.exec(headers['content-type'] ?? '') ?? []
-  if (!boundary) return rightPart(headers['content-range'] ?? '', body)
+  if (!boundary) return checkPart(headers['content-range'] ?? '', body)
   const parts = body.toString('latin1').split(`--${boundary}`).slice(1)
-  insist(parts.at(-1) === '--\r\n', 'the last part is not closed')
+  assertInvariant(parts.at(-1) === '--\r\n', 'the closing delimiter is missing')
   for (const part of parts.slice(0, -1)) {
     const [head = '', bytes = ''] = [
       part.slice(0, part.indexOf('\r\n\r\n')),
       part.slice(part.indexOf('\r\n\r\n') + 4, -2),
     ]
-    rightPart(/Content-Range: (.*)/.exec(head)?.[1] ?? '', Buffer.from(bytes, 'latin1'))
+    checkPart(/Content-Range: (.*)/.exec(head)?.[1] ?? '', Buffer.from(bytes, 'latin1'))
   }
 }
 
-function rightPart(range: string, body: Buffer) {
+function checkPart(range: string, body: Buffer) {
   const [, start, end, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []
-  insist(Number(size) === BYTES.length, `Content-Range: ${range}`)
-  insist(body.equals(BYTES.subarray(Number(start), Number(end) + 1)), `other bytes than ${range}`)
+  assertInvariant(Number(size) === BYTES.length, `wrong size in Content-Range: ${range}`)
+  assertInvariant(
+    body.equals(BYTES.subarray(Number(start), Number(end) + 1)),
+    `the body does not match Content-Range: ${range}`,
+  )
 }

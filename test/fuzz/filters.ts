@@ -1,16 +1,16 @@
 import fc from 'fast-check'
-import type { Ground } from './fuzz-server.ts'
-import { near, text } from './texts.ts'
+import type { FuzzServer } from './fuzz-server.ts'
+import { mutated, text } from './texts.ts'
 
 const someInt = fc.oneof(
   fc.integer({ min: -2, max: 102 }),
   fc.constantFrom(2147483647, -2147483648, 2147483648, 1.5, 1e308, 0),
 )
-/** Numbers of a page, and what is none. */
+/** Page sizes, valid or not. */
 export const sizes = fc.oneof(someInt, fc.constantFrom(null, '5', true, [], {}))
 const bytes = fc.oneof(fc.nat(), fc.constantFrom(0, -1, 2 ** 53 - 1, 2 ** 53, 1.5, '1', null))
-const moments = fc.oneof(
-  near(
+const dates = fc.oneof(
+  mutated(
     fc.constantFrom(
       '2025-01-31T09:30:00.000Z',
       '2024-02-29T00:00:00+14:00',
@@ -20,14 +20,14 @@ const moments = fc.oneof(
   ),
   fc.constantFrom(null, 0, '2025-02-30T00:00:00Z', '2016-12-31T23:59:60Z'),
 )
-const few = <T>(item: fc.Arbitrary<T>) =>
+const shortList = <T>(item: fc.Arbitrary<T>) =>
   fc.oneof(
     { weight: 9, arbitrary: fc.array(item, { maxLength: 4 }) },
     { weight: 1, arbitrary: fc.array(item, { minLength: 99, maxLength: 102 }) },
   )
-const ids = (ground: Ground) => {
+const ids = (server: FuzzServer) => {
   const { workspaceId, rootId, folderId, fileId, goneId, uploadId, versionId, tagId, shareId } =
-    ground
+    server
   return fc.constantFrom(
     workspaceId,
     rootId,
@@ -40,35 +40,39 @@ const ids = (ground: Ground) => {
     shareId,
   )
 }
-/** Ids of what is in the house, or nearly. */
-export const anyId = (ground: Ground) => fc.oneof(ids(ground), near(ids(ground)), text)
+/** Ids of existing objects, some of them mutated. */
+export const anyId = (server: FuzzServer) => fc.oneof(ids(server), mutated(ids(server)), text)
 
-/** Up to three fields of a filter. */
-export const filters = (ground: Ground) =>
+/** Filters with up to three fields. */
+export const filters = (server: FuzzServer) =>
   fc
     .record(
       {
         type: fc.constantFrom('FILE', 'FOLDER', null, 'file', 1),
-        kinds: few(fc.constantFrom('DATA', 'IMAGE', 'OTHER', 'ARCHIVE', 'x')),
-        mediaTypes: few(near(fc.constantFrom('text/csv', 'image/*', '*/*', 'a/b'))),
-        nameContains: near(fc.constantFrom('plate', 'STRASSE', 'e\u0301', '%', '_')),
-        pathPrefix: near(fc.constantFrom('Raw data/', 'raw DATA/deep', 'gone')),
-        sha256: near(fc.constant('a'.repeat(64))),
+        kinds: shortList(fc.constantFrom('DATA', 'IMAGE', 'OTHER', 'ARCHIVE', 'x')),
+        mediaTypes: shortList(mutated(fc.constantFrom('text/csv', 'image/*', '*/*', 'a/b'))),
+        nameContains: mutated(fc.constantFrom('plate', 'STRASSE', 'e\u0301', '%', '_')),
+        pathPrefix: mutated(fc.constantFrom('Raw data/', 'raw DATA/deep', 'gone')),
+        sha256: mutated(fc.constant('a'.repeat(64))),
         tags: fc.record(
-          { anyOf: few(text), allOf: few(near(fc.constant('plate'))), noneOf: few(text) },
+          {
+            anyOf: shortList(text),
+            allOf: shortList(mutated(fc.constant('plate'))),
+            noneOf: shortList(text),
+          },
           { requiredKeys: [] },
         ),
         size: fc.record({ gte: bytes, lte: bytes }, { requiredKeys: [] }),
-        createdAt: fc.record({ gte: moments, lt: moments }, { requiredKeys: [] }),
-        updatedAt: fc.record({ gte: moments, lt: moments }, { requiredKeys: [] }),
-        createdBy: few(anyId(ground)),
-        within: anyId(ground),
+        createdAt: fc.record({ gte: dates, lt: dates }, { requiredKeys: [] }),
+        updatedAt: fc.record({ gte: dates, lt: dates }, { requiredKeys: [] }),
+        createdBy: shortList(anyId(server)),
+        within: anyId(server),
       },
       { requiredKeys: [] },
     )
     .chain((all) => fc.subarray(Object.entries(all), { maxLength: 3 }).map(Object.fromEntries))
 
-/** Orders of the lists, some of them of others. */
+/** Orders, some of which another list has. */
 export const orders = fc.record(
   {
     field: fc.constantFrom('NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT', 'TRASHED_AT', 'x'),

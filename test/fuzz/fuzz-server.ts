@@ -12,32 +12,32 @@ import {
 } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** A file whose bytes tell where they stand. */
+/** A file whose bytes depend on their position. */
 export const BYTES = Buffer.from(
   Array.from({ length: 3000 }, (_, at) => (at * 31 + (at >> 8)) % 251),
 )
 
-/** What stands in nobody's way: limits that would hide what lies behind them. */
-export const wide: Env = { MAX_QUERY_COST: '2000000000', RATE_LIMIT: 'off' }
+/** Settings without the limits that would reject requests before other checks. */
+export const unlimited: Env = { MAX_QUERY_COST: '2000000000', RATE_LIMIT: 'off' }
 
-export type Ground = Awaited<ReturnType<typeof openGround>>
+export type FuzzServer = Awaited<ReturnType<typeof startFuzzServer>>
 
-/** A house with one of everything that can be named in a request, and connections to it that are kept. */
-export async function openGround(env: Env = wide) {
+/** Starts a server with one object of each kind that a request can name, and a keep-alive agent. */
+export async function startFuzzServer(env: Env = unlimited) {
   await using stack = new AsyncDisposableStack()
   const holdall = stack.use(await startTestServer({ env }))
   const agent = stack.adopt(new Agent({ keepAlive: true, maxSockets: 16 }), (all) => all.destroy())
   const { id: workspaceId, root, slug } = await createWorkspace(holdall)
   const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'Raw data' })
   const inside = { workspaceId, folderId: folder.id }
-  const named = {
+  const plate = {
     ...inside,
     name: 'plate.csv',
     tags: ['plate', 'Größe'],
     description: 'a first run',
   }
-  await uploadFile(holdall, { ...named, bytes: 'a,b\n1,2\n' })
-  const file = await uploadFile(holdall, { ...named, onConflict: 'NEW_VERSION', bytes: BYTES })
+  await uploadFile(holdall, { ...plate, bytes: 'a,b\n1,2\n' })
+  const file = await uploadFile(holdall, { ...plate, onConflict: 'NEW_VERSION', bytes: BYTES })
   const names = [
     'straße.txt',
     'Été (2).PNG',
@@ -48,14 +48,14 @@ export async function openGround(env: Env = wide) {
   ]
   for (const name of names)
     await uploadFile(holdall, { ...inside, path: 'deep/er', name, bytes: name, metadata: { name } })
-  const gone = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
-  await trashEntries(holdall, gone)
+  const trashed = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
+  await trashEntries(holdall, trashed)
   const upload = await createUpload(holdall, { workspaceId, name: 'open.bin', size: 10 })
   await sendBytes(holdall, upload, '0123')
   const ids = { workspaceId, slug, rootId: root.id, folderId: folder.id, fileId: file.id }
-  const others = { goneId: gone.id, uploadId: upload.id, versionId: file.version.id }
-  const more = { ...(await linksOf(holdall, ids)), ...(await tagAndTable(holdall, ids)) }
-  const kept = stack.move()
+  const otherIds = { goneId: trashed.id, uploadId: upload.id, versionId: file.version.id }
+  const rest = { ...(await linksOf(holdall, ids)), ...(await tagAndTable(holdall, ids)) }
+  const owned = stack.move()
   return {
     ...{
       holdall,
@@ -64,14 +64,14 @@ export async function openGround(env: Env = wide) {
       uploadUrl: upload.url,
       etag: `"${file.sha256}"`,
     },
-    ...{ ...ids, ...others, ...more },
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+    ...{ ...ids, ...otherIds, ...rest },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
 type Ids = { workspaceId: string; folderId: string; fileId: string }
 
-/** One link of each kind that opens something without a token. */
+/** Creates one link of each kind that works without a token. */
 async function linksOf(holdall: TestServer, { workspaceId, folderId, fileId }: Ids) {
   const entry = { id: folderId }
   const { shareLink } = await act(
@@ -101,8 +101,8 @@ async function tagAndTable(holdall: TestServer, { workspaceId }: Ids) {
     { name: 'note', type: 'TEXT' },
   ]
   await act(holdall, 'createTable', { workspaceId, name: 'plates', columns }, '__typename')
-  const asked =
+  const selection =
     'query ($id: ID!) { workspace(by: { id: $id }) { syncCursor tags { nodes { id } } } }'
-  const { workspace } = await holdall.ask(asked, { id: workspaceId })
+  const { workspace } = await holdall.ask(selection, { id: workspaceId })
   return { tagId: workspace.tags.nodes[0].id as string, syncCursor: workspace.syncCursor as string }
 }

@@ -1,14 +1,14 @@
-import type { Ground } from './fuzz-server.ts'
-import { soundResult } from './verify-answer.ts'
-import { ask } from './wire.ts'
+import type { FuzzServer } from './fuzz-server.ts'
+import { checkResult } from './verify-answer.ts'
+import { sendRequest } from './wire.ts'
 
-/** POSTs GraphQL; the result, judged. */
+/** Sends a GraphQL request and returns the checked result. */
 export async function query(
-  ground: Ground,
+  server: FuzzServer,
   document: string,
   variables: Record<string, unknown> = {},
 ) {
   const headers = { 'content-type': 'application/json' }
   const body = JSON.stringify({ query: document, variables })
-  return soundResult(await ask(ground, { method: 'POST', path: '/graphql', headers, body }))
+  return checkResult(await sendRequest(server, { method: 'POST', path: '/graphql', headers, body }))
 }

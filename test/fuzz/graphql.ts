@@ -1,17 +1,17 @@
 import fc from 'fast-check'
 import { bombOf } from './bombs.ts'
 import { type Document, documentOf } from './documents.ts'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { Tape, tapes } from './tape.ts'
-import { near } from './texts.ts'
-import { soundResult } from './verify-answer.ts'
-import { ask } from './wire.ts'
+import { mutated } from './texts.ts'
+import { checkResult } from './verify-answer.ts'
+import { sendRequest } from './wire.ts'
 
 type Case = {
-  kind: 'right' | 'bent' | 'bomb' | 'envelope'
+  kind: 'valid' | 'mutated' | 'bomb' | 'envelope'
   tape: number[]
-  bent: string | null
+  mutatedQuery: string | null
   type: string
   isGet: boolean
 }
@@ -30,13 +30,13 @@ const types = fc.oneof(
     ),
   },
 )
-const kinds = fc.constantFrom('right', 'right', 'right', 'bomb', 'envelope', 'bent')
+const kinds = fc.constantFrom('valid', 'valid', 'valid', 'bomb', 'envelope', 'mutated')
 
-/** Documents that are right, nearly right, too much, or wrapped wrongly: each has a result, and errors have known codes. */
+/** Valid, mutated, oversized or wrongly wrapped documents: each has a result, and errors have known codes. */
 export const documents: Subject<Case> = {
   name: 'GraphQL documents',
   rows: 'S15, S34',
-  cases: (ground) =>
+  cases: (server) =>
     fc
       .record({
         kind: kinds,
@@ -45,48 +45,49 @@ export const documents: Subject<Case> = {
         isGet: fc.nat(20).map((number) => number === 20),
       })
       .chain((one) => {
-        const { query } = documentOf(new Tape(one.tape), ground)
-        const bent = one.kind === 'bent' ? near(fc.constant(query)) : fc.constant(null)
-        return bent.map((bent) => ({ ...one, bent })) as fc.Arbitrary<Case>
+        const { query } = documentOf(new Tape(one.tape), server)
+        const mutatedQuery =
+          one.kind === 'mutated' ? mutated(fc.constant(query)) : fc.constant(null)
+        return mutatedQuery.map((mutatedQuery) => ({ ...one, mutatedQuery })) as fc.Arbitrary<Case>
       }),
-  async check(ground, one) {
-    const { body, path, type } = requestOf(ground, one)
+  async check(server, one) {
+    const { body, path, type } = requestOf(server, one)
     const headers = {
       'content-type': type,
       accept: 'application/graphql-response+json',
       'graphql-require-preflight': '1',
     }
-    const answer = await ask(ground, {
+    const answer = await sendRequest(server, {
       method: one.isGet ? 'GET' : 'POST',
       path,
       headers,
       body: one.isGet ? undefined : body,
     })
     if (/event-stream|multipart/.test(String(answer.headers['content-type']))) return false
-    return soundResult(answer).data != null
+    return checkResult(answer).data != null
   },
 }
 
-function requestOf(ground: Ground, { kind, tape: numbers, bent, type, isGet }: Case) {
+function requestOf(server: FuzzServer, { kind, tape: numbers, mutatedQuery, type, isGet }: Case) {
   const tape = new Tape(numbers)
-  const document = kind === 'bomb' ? bombOf(tape) : documentOf(tape, ground)
-  const said = bent === null ? document : { ...document, query: bent }
-  const body = kind === 'envelope' ? envelopeOf(said, tape) : JSON.stringify(said)
+  const document = kind === 'bomb' ? bombOf(tape) : documentOf(tape, server)
+  const request = mutatedQuery === null ? document : { ...document, query: mutatedQuery }
+  const body = kind === 'envelope' ? envelopeOf(request, tape) : JSON.stringify(request)
   if (!isGet) return { body, type, path: '/graphql' }
   const params = new URLSearchParams({
-    query: said.query.slice(0, 5000),
-    variables: JSON.stringify(said.variables).slice(0, 5000),
+    query: request.query.slice(0, 5000),
+    variables: JSON.stringify(request.variables).slice(0, 5000),
   })
   return { body, type, path: `/graphql?${params}` }
 }
 
-const odd: unknown[] = [null, 1, '', 'x', [], [1], {}, { a: 1 }, true, '\ud800', '{}']
-/** The document in JSON that says too little, too much, or something else. */
+const oddValues: unknown[] = [null, 1, '', 'x', [], [1], {}, { a: 1 }, true, '\ud800', '{}']
+/** Wraps the document in a JSON body with a wrong, duplicate or extra member, or in broken JSON. */
 function envelopeOf({ query, variables }: Document, tape: Tape): string {
   const whole = { query, variables, operationName: 'Q', extensions: {} }
   const key = tape.pick(['query', 'variables', 'operationName', 'extensions', '__proto__', 'id'])
-  const json = JSON.stringify({ ...whole, [key]: tape.pick(odd) })
-  const ways = [
+  const json = JSON.stringify({ ...whole, [key]: tape.pick(oddValues) })
+  const variants = [
     () => json,
     () => `[${json}]`,
     () => `[${Array(12).fill(json).join()}]`,
@@ -94,10 +95,10 @@ function envelopeOf({ query, variables }: Document, tape: Tape): string {
     () => json.slice(0, tape.number(json.length)),
     () => json.replace('{', '{"query":"{__typename}",'),
     () => `${json} ${json}`,
-    () => JSON.stringify(tape.pick(odd)),
+    () => JSON.stringify(tape.pick(oddValues)),
     () => '['.repeat(tape.pick([10, 100_000])),
     () => json.replace(/"variables":\{/, '"variables":{"a":1e999,'),
     () => json.replace(/\{/g, '{"__proto__":{"toString":1},'),
   ]
-  return tape.pick(ways)()
+  return tape.pick(variants)()
 }

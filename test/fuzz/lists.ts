@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { anyId, filters, orders, sizes } from './filters.ts'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import { query } from './gql.ts'
 import type { Subject } from './runs.ts'
 import { text } from './texts.ts'
-import { insist } from './verify-answer.ts'
+import { assertInvariant } from './verify-answer.ts'
 
-/** Lists with cursors, each with what it takes. */
+/** Connections, each with the types of its filter and order. */
 const lists = {
   entries: 'EntryFilter EntryOrder',
   trash: 'EntryFilter TrashOrder',
@@ -24,14 +24,14 @@ const lists = {
 } as const
 type List = keyof typeof lists
 
-type Asked = {
+type PageCase = {
   list: List
   first: unknown
   last: unknown
   filter: unknown
   order: unknown
   cursor: Cursor
-  back: boolean
+  isBackward: boolean
   id: string
 }
 type Cursor = { kind: 'none' | 'right' | 'near' | 'other'; edit: string; list: List }
@@ -44,41 +44,49 @@ const cursors: fc.Arbitrary<Cursor> = fc.record({
 const mostlyAbsent = <T>(arbitrary: fc.Arbitrary<T>) =>
   fc.option(arbitrary, { freq: 3, nil: undefined })
 
-/** Pages, filters, orders, cursors and ids: a page is never longer than asked, and a cursor opens one list in one order. */
-export const pages: Subject<Asked> = {
+/**
+ * Pages, filters, orders, cursors and ids: no page exceeds its size, and a cursor is valid for one list and
+ * order only.
+ */
+export const pages: Subject<PageCase> = {
   name: 'pages',
   rows: 'S8, S9',
-  cases: (ground) =>
+  cases: (server) =>
     fc.record({
       list: fc.constantFrom(...(Object.keys(lists) as List[]), 'entries', 'children'),
       ...{
         first: fc.oneof(fc.integer({ min: 1, max: 5 }), sizes),
         last: fc.option(sizes, { freq: 1, nil: undefined }),
-        filter: mostlyAbsent(filters(ground)),
+        filter: mostlyAbsent(filters(server)),
       },
-      ...{ order: mostlyAbsent(orders), cursor: cursors, back: fc.boolean(), id: anyId(ground) },
-    }) as fc.Arbitrary<Asked>,
-  async check(ground, { list, first, last, filter, order, cursor, back, id }) {
-    const after = await cursorFor(ground, cursor, list)
-    const [size, at] = back ? ['last', 'before'] : ['first', 'after']
+      ...{
+        order: mostlyAbsent(orders),
+        cursor: cursors,
+        isBackward: fc.boolean(),
+        id: anyId(server),
+      },
+    }) as fc.Arbitrary<PageCase>,
+  async check(server, { list, first, last, filter, order, cursor, isBackward, id }) {
+    const after = await cursorFor(server, cursor, list)
+    const [size, at] = isBackward ? ['last', 'before'] : ['first', 'after']
     const variables = {
       [size]: first,
-      ...(last !== undefined && { [back ? 'first' : 'last']: last }),
+      ...(last !== undefined && { [isBackward ? 'first' : 'last']: last }),
       [at]: after,
       filter,
       order,
     }
-    const { data } = await query(ground, documentFor(ground, list, id), variables)
+    const { data } = await query(server, documentFor(server, list, id), variables)
     const page = data && pageIn(data)
     if (page && typeof first === 'number')
-      insist(page.edges.length <= first, 'a page longer than asked')
+      assertInvariant(page.edges.length <= first, 'the page is longer than requested')
     if (page && cursor.kind === 'other' && cursor.list !== list)
-      insist(after === null, 'a cursor of another list was taken')
+      assertInvariant(after === null, 'a cursor of another list was accepted')
     return Boolean(page)
   },
 }
 
-function documentFor(ground: Ground, list: List, id: string) {
+function documentFor(server: FuzzServer, list: List, id: string) {
   const [filter = '', order = ''] = lists[list].split(' ')
   const types = [
     '$first: Int',
@@ -96,21 +104,21 @@ function documentFor(ground: Ground, list: List, id: string) {
     filter && 'filter: $filter',
     order && 'orderBy: $order',
   ]
-  const given = (all: string[]) => all.filter(Boolean).join(', ')
+  const present = (all: string[]) => all.filter(Boolean).join(', ')
   const field = list === 'tagged' ? 'entries' : list
-  const page = `${field}(${given(args)}) { totalCount edges { cursor node { __typename } } pageInfo { hasNextPage endCursor } }`
+  const page = `${field}(${present(args)}) { totalCount edges { cursor node { __typename } } pageInfo { hasNextPage endCursor } }`
   const at = (id: string, type: string) =>
     `node(id: ${JSON.stringify(id)}) { ... on ${type} { ${page} } }`
-  const workspace = `workspace(by: { id: ${JSON.stringify(ground.workspaceId)} })`
+  const workspace = `workspace(by: { id: ${JSON.stringify(server.workspaceId)} })`
   const roots: Partial<Record<List, string>> = {
-    children: at(ground.folderId, 'Folder'),
-    versions: at(ground.fileId, 'File'),
-    tagged: at(ground.tagId, 'Tag'),
+    children: at(server.folderId, 'Folder'),
+    versions: at(server.fileId, 'File'),
+    tagged: at(server.tagId, 'Tag'),
     rows: `${workspace} { table(name: "plates") { ${page} } }`,
   }
-  // The parser refuses half characters in a document; in variables they come through.
+  // The parser rejects lone surrogates in a document; variables may have them.
   const other = `other: node(id: ${JSON.stringify(id.toWellFormed())}) { id }`
-  return `query (${given(types)}) { ${roots[list] ?? `${workspace} { ${page} }`} ${other} }`
+  return `query (${present(types)}) { ${roots[list] ?? `${workspace} { ${page} }`} ${other} }`
 }
 
 function pageIn(value: any): any {
@@ -120,20 +128,23 @@ function pageIn(value: any): any {
 }
 
 async function cursorFor(
-  ground: Ground,
+  server: FuzzServer,
   { kind, edit, list: other }: Cursor,
   list: List,
 ): Promise<string | null> {
   if (kind === 'none') return null
-  const { data } = await query(ground, documentFor(ground, kind === 'other' ? other : list, ''), {
+  const { data } = await query(server, documentFor(server, kind === 'other' ? other : list, ''), {
     first: 1,
   })
   const cursor: string = pageIn(data)?.edges[0]?.cursor ?? null
   if (kind !== 'near' || cursor === null) return cursor
-  const plain = Buffer.from(cursor, 'base64url').toString()
-  const [place = 0] = Buffer.from(edit)
-  const bent = plain.slice(0, place % plain.length) + edit + plain.slice((place % plain.length) + 1)
-  return place % 3 === 0
-    ? cursor.slice(0, place % cursor.length) + edit
-    : Buffer.from(bent).toString('base64url')
+  const decoded = Buffer.from(cursor, 'base64url').toString()
+  const [position = 0] = Buffer.from(edit)
+  const changed =
+    decoded.slice(0, position % decoded.length) +
+    edit +
+    decoded.slice((position % decoded.length) + 1)
+  return position % 3 === 0
+    ? cursor.slice(0, position % cursor.length) + edit
+    : Buffer.from(changed).toString('base64url')
 }

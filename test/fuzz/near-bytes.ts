@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 
-/** Bytes with a few of them changed, lost, added or moved. */
-export const nearBytes = (right: Buffer): fc.Arbitrary<Buffer> =>
+/** Changes, removes, repeats, moves or inserts up to four bytes or runs of bytes. */
+export const mutateBytes = (valid: Buffer): fc.Arbitrary<Buffer> =>
   fc
     .array(
       fc.record({ how: fc.nat(4), at: fc.nat(1 << 20), to: fc.nat(1 << 20), byte: fc.nat(255) }),
@@ -21,5 +21,5 @@ export const nearBytes = (right: Buffer): fc.Arbitrary<Buffer> =>
           return Buffer.concat([bytes.subarray(0, start), bytes.subarray(start + some.length)])
         if (how === 3) return Buffer.concat([bytes.subarray(0, end), some, bytes.subarray(end)])
         return Buffer.concat([bytes.subarray(0, start), Buffer.from([byte]), bytes.subarray(start)])
-      }, right),
+      }, valid),
     )

@@ -1,13 +1,16 @@
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import { query } from './gql.ts'
 
-export type Place = { id: string; path: string }
+export type Folder = { id: string; path: string }
 let folders = 0
 
-/** A new folder, for one case alone. */
-export async function emptyFolder(ground: Ground, parentId = ground.rootId): Promise<Place> {
+/** Creates a folder for one case. */
+export async function createEmptyFolder(
+  server: FuzzServer,
+  parentId = server.rootId,
+): Promise<Folder> {
   const input = { parent: { id: parentId }, name: `place-${++folders}`, onConflict: 'RENAME' }
   const document = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ... on CreateFolderPayload { folder { id path } } } }`
-  const { data } = await query(ground, document, { input })
+  const { data } = await query(server, document, { input })
   return data.createFolder.folder
 }

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
-import { near, numeral, oneOf, seldom, text } from './texts.ts'
+import { mostly, mutated, numeral, oneOf, text } from './texts.ts'
 
 const latin = (arbitrary: fc.Arbitrary<string>) =>
   arbitrary.map((some) => Buffer.from(some).toString('latin1'))
-const methods = seldom(
+const methods = mostly(
   oneOf('POST GET HEAD PUT DELETE OPTIONS TRACE CONNECT PRI patch'),
   'PATCH',
   2,
 )
-const targets = seldom(
+const targets = mostly(
   oneOf(
     '/graphql /files /uploads /download/x / * // /% /s/x http://[/ /uploads/put/x /download/archive/x/y',
   ),
@@ -55,7 +55,7 @@ const line = fc.oneof(
     'A : b',
     ': x',
   ),
-  near(
+  mutated(
     fc.constantFrom('Content-Type: application/json', 'Authorization: Bearer x', 'Range: bytes=0-'),
   ),
 )
@@ -65,8 +65,8 @@ const chunk = fc
     fc.constantFrom('', '', '', '', '\n', ';x=y', 'g', ' ', '0', '00000000000000000'),
   )
   .map(
-    ([bytes, odd]) =>
-      `${bytes.length.toString(16)}${odd}\r\n${Buffer.from(bytes).toString('latin1')}\r\n`,
+    ([bytes, suffix]) =>
+      `${bytes.length.toString(16)}${suffix}\r\n${Buffer.from(bytes).toString('latin1')}\r\n`,
   )
 const bodies = fc.record({
   bytes: fc.oneof(
@@ -82,19 +82,22 @@ const bodies = fc.record({
     '0\r\nUpload-Offset: 0\r\n\r\n',
     '0\n\n',
   ),
-  behind: fc.constantFrom('', '', 'GET /livez HTTP/1.1\r\nHost: a\r\n\r\n', 'x'.repeat(10)),
+  trailing: fc.constantFrom('', '', 'GET /livez HTTP/1.1\r\nHost: a\r\n\r\n', 'x'.repeat(10)),
 })
 
-/** A request in its parts, most of them right. UPLOAD is the path of a new upload of 20 bytes, RIGHT the length of the body. */
+/**
+ * Parts of a raw request, mostly valid. UPLOAD is the path of a new upload of 20 bytes, RIGHT the length of
+ * the body.
+ */
 export const rawRequests = fc.record({
   method: methods,
   target: fc.oneof(
     { weight: 6, arbitrary: targets },
-    { weight: 1, arbitrary: latin(near(targets)) },
+    { weight: 1, arbitrary: latin(mutated(targets)) },
     { weight: 1, arbitrary: latin(text) },
   ),
-  version: seldom(fc.constantFrom('HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1.1 ', ''), 'HTTP/1.1'),
-  length: seldom(fc.option(lengths, { freq: 2 }), 'RIGHT' as string | null),
+  version: mostly(fc.constantFrom('HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1.1 ', ''), 'HTTP/1.1'),
+  length: mostly(fc.option(lengths, { freq: 2 }), 'RIGHT' as string | null),
   transfer: fc.oneof(
     { weight: 2, arbitrary: fc.constant<string | null>(null) },
     { weight: 1, arbitrary: transfer },
@@ -102,7 +105,7 @@ export const rawRequests = fc.record({
   lines: fc.oneof(fc.constant<string[]>([]), fc.array(latin(line), { maxLength: 2 })),
   body: bodies,
   cuts: fc.array(fc.nat(600), { maxLength: 3 }),
-  bent: seldom<string | null>(text, null),
+  insertion: mostly<string | null>(text, null),
 })
 
 export type RawRequest = typeof rawRequests extends fc.Arbitrary<infer T> ? T : never

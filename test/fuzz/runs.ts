@@ -1,51 +1,57 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import { TooSlow } from './wire.ts'
 
-/** What is fuzzed: cases, and what must be true of each. `check` throws; it says whether the house took the case for a right one. */
+/**
+ * A subject of fuzzing. `check` throws if an invariant does not hold, and returns whether the server
+ * accepted the case.
+ */
 export type Subject<T = any> = {
   name: string
-  /** Of the attacks and faults that it is about. */
+  /** Ids of the attacks and faults that it covers. */
   rows: string
-  /** Takes long: a short run has fewer. */
-  isDear?: boolean
-  cases: (ground: Ground) => fc.Arbitrary<T>
-  check: (ground: Ground, one: T) => Promise<boolean>
+  /** Whether cases are slow; short runs have fewer of them. */
+  isSlow?: boolean
+  cases: (server: FuzzServer) => fc.Arbitrary<T>
+  check: (server: FuzzServer, one: T) => Promise<boolean>
 }
 type Bounds = {
   seed: number
   cases: number
   /** Milliseconds since 1970. */
   until?: number
-  /** Of a failure, as fast-check has told it: then this one case is tried. */
+  /** Path of a failure that fast-check has reported: runs only this case. */
   path?: string | undefined
 }
 
-/** So many cases are in flight. */
-export const LANES = 4
-/** How often a case that was late is tried alone before it is taken for slow. */
-const TRIES = 3
+/** Number of concurrent cases. */
+export const CONCURRENCY = 4
+/** Attempts to run a slow case alone before it fails. */
+const MAX_ATTEMPT_COUNT = 3
 
-/** Tries `cases` cases, a few at a time. Throws what fast-check says of the first that fails, with its seed and path. */
-export async function fuzz(subject: Subject, ground: Ground, bounds: Bounds) {
+/**
+ * Runs `cases` cases, CONCURRENCY at a time. Throws the report of the first failure, with its seed and
+ * path.
+ */
+export async function fuzz(subject: Subject, server: FuzzServer, bounds: Bounds) {
   const { seed, cases, until = Number.POSITIVE_INFINITY, path } = bounds
-  const figures = { cases: 0, taken: 0 }
-  const road = openRoad()
-  const lanes = path === undefined ? LANES : 1
+  const figures = { cases: 0, accepted: 0 }
+  const runner = createRunner()
+  const lanes = path === undefined ? CONCURRENCY : 1
   let failed = false
 
-  async function lane(number: number) {
-    const property = fc.asyncProperty(subject.cases(ground), async (one) => {
+  async function runLane(number: number) {
+    const property = fc.asyncProperty(subject.cases(server), async (one) => {
       if (Date.now() > until || (failed && !isShrinking)) return
       figures.cases++
-      const wasTaken = await road
-        .drive(() => subject.check(ground, one))
+      const wasAccepted = await runner
+        .run(() => subject.check(server, one))
         .catch((error) => {
           failed = isShrinking = true
           throw error
         })
-      if (wasTaken) figures.taken++
+      if (wasAccepted) figures.accepted++
     })
     let isShrinking = false
     const numRuns = Math.ceil(cases / lanes)
@@ -54,7 +60,7 @@ export async function fuzz(subject: Subject, ground: Ground, bounds: Bounds) {
   }
 
   const results = await Promise.allSettled(
-    Array.from({ length: lanes }, (_, number) => lane(number)),
+    Array.from({ length: lanes }, (_, number) => runLane(number)),
   )
   const failure = results.find(({ status }) => status === 'rejected') as
     | PromiseRejectedResult
@@ -64,45 +70,48 @@ export async function fuzz(subject: Subject, ground: Ground, bounds: Bounds) {
   return figures
 }
 
-/** Cases drive side by side; one that was late drives once more when all others stand. */
-function openRoad() {
-  let driving = 0
-  let blocked: Promise<unknown> = Promise.resolve()
+/** Runs cases concurrently. A case that was too slow runs again while no other case runs. */
+function createRunner() {
+  let running = 0
+  let exclusive: Promise<unknown> = Promise.resolve()
 
-  async function drive(check: () => Promise<boolean>): Promise<boolean> {
-    await blocked
-    driving++
+  async function run(check: () => Promise<boolean>): Promise<boolean> {
+    await exclusive
+    running++
     try {
       return await check()
     } catch (error) {
       if (!(error instanceof TooSlow)) throw error
     } finally {
-      driving--
+      running--
     }
-    return alone(check)
+    return runExclusively(check)
   }
 
-  async function alone(check: () => Promise<boolean>): Promise<boolean> {
-    const before = blocked
+  async function runExclusively(check: () => Promise<boolean>): Promise<boolean> {
+    const previous = exclusive
     const { promise, resolve } = Promise.withResolvers<void>()
-    blocked = promise
+    exclusive = promise
     try {
-      await before
-      for (let waits = 0; driving > 0 && waits < 1000; waits++) await sleep(10)
-      return await repeated(check)
+      await previous
+      for (let waitCount = 0; running > 0 && waitCount < 1000; waitCount++) await sleep(10)
+      return await retry(check)
     } finally {
       resolve()
     }
   }
 
-  return { drive }
+  return { run }
 }
 
-async function repeated(check: () => Promise<boolean>, tries = TRIES): Promise<boolean> {
+async function retry(
+  check: () => Promise<boolean>,
+  attempts = MAX_ATTEMPT_COUNT,
+): Promise<boolean> {
   try {
     return await check()
   } catch (error) {
-    if (!(error instanceof TooSlow) || tries === 1) throw error
-    return repeated(check, tries - 1)
+    if (!(error instanceof TooSlow) || attempts === 1) throw error
+    return retry(check, attempts - 1)
   }
 }

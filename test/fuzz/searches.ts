@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { query } from './gql.ts'
 import type { Subject } from './runs.ts'
-import { near, text } from './texts.ts'
-import { insist } from './verify-answer.ts'
+import { mutated, text } from './texts.ts'
+import { assertInvariant } from './verify-answer.ts'
 
 const words = fc.constantFrom(
   'plate',
@@ -18,7 +18,7 @@ const words = fc.constantFrom(
   '“été”',
 )
 const queries = fc.oneof(
-  fc.array(fc.oneof(words, near(words), text), { maxLength: 5 }).map((all) => all.join(' ')),
+  fc.array(fc.oneof(words, mutated(words), text), { maxLength: 5 }).map((all) => all.join(' ')),
   fc.integer({ min: 30, max: 34 }).map((count) => 'w '.repeat(count)),
   fc.integer({ min: 998, max: 1002 }).map((length) => 'a'.repeat(length)),
 )
@@ -42,7 +42,7 @@ const globPiece = fc.constantFrom(
 )
 const globs = fc.oneof(
   fc.array(fc.oneof(globPiece, text), { maxLength: 12 }).map((all) => all.join('')),
-  near(fc.constantFrom('Raw data/**/*.csv', 'raw*/{deep,x}/**', '**/?b_c-d.e')),
+  mutated(fc.constantFrom('Raw data/**/*.csv', 'raw*/{deep,x}/**', '**/?b_c-d.e')),
   fc.nat(300).map((depth) => `${'{a,'.repeat(depth)}${'}'.repeat(depth)}`),
   fc.nat(500).map((times) => '**/'.repeat(times)),
   fc.nat(999).map((times) => `${'*a'.repeat(times / 2)}`),
@@ -67,7 +67,7 @@ const atom = fc.constantFrom(
 const times = fc.constantFrom('*', '+', '?', '*?', '{2}', '{0,1000}', '{1001}', '{,3}', '**', '')
 const regexes = fc.oneof(
   fc.array(fc.tuple(atom, times), { maxLength: 8 }).map((all) => all.flat().join('')),
-  near(fc.constantFrom('^Raw data/.*\\.csv$', '(a|b)*c', '^(?i)raw', '\\Qx\\E.*', '(?P<n>x)')),
+  mutated(fc.constantFrom('^Raw data/.*\\.csv$', '(a|b)*c', '^(?i)raw', '\\Qx\\E.*', '(?P<n>x)')),
   fc.nat(400).map((depth) => `${'('.repeat(depth)}a${')*'.repeat(depth)}`),
   fc.constantFrom(
     '(a+)+$',
@@ -83,21 +83,29 @@ const regexes = fc.oneof(
   text,
 )
 
-type Asked = { query: string; glob: string | null; regex: string | null; by: 'search' | 'entries' }
-const maybe = (arbitrary: fc.Arbitrary<string>) => fc.option(arbitrary, { freq: 2 })
+type SearchCase = {
+  query: string
+  glob: string | null
+  regex: string | null
+  by: 'search' | 'entries'
+}
+const optional = (arbitrary: fc.Arbitrary<string>) => fc.option(arbitrary, { freq: 2 })
 
-/** Search queries, globs and regexes: each is understood or refused, in no time, and what is found fits what it says. */
-export const searches: Subject<Asked> = {
+/**
+ * Search queries, globs and regexes: each is accepted or rejected quickly, and results are consistent and
+ * escaped.
+ */
+export const searches: Subject<SearchCase> = {
   name: 'searches and patterns',
   rows: 'S17, S18',
   cases: () =>
     fc.record({
       query: queries,
-      glob: maybe(globs),
-      regex: maybe(regexes),
+      glob: optional(globs),
+      regex: optional(regexes),
       by: fc.constantFrom('search', 'entries'),
     }),
-  async check(ground, { query: words, glob, regex, by }) {
+  async check(server, { query: words, glob, regex, by }) {
     const filter = {
       ...(glob !== null && { pathGlob: glob }),
       ...(regex !== null && { pathRegex: regex }),
@@ -107,14 +115,18 @@ export const searches: Subject<Asked> = {
     const entries = `entries(first: 20, filter: $filter) { ${fields} }`
     const document = `query ($id: ID!, $filter: EntryFilter, $query: String!) {
       workspace(by: { id: $id }) { name ${by === 'search' ? search : `${entries} tags(first: 5, nameContains: $query) { totalCount }`} } }`
-    const { data } = await query(ground, document, { id: ground.workspaceId, filter, query: words })
+    const { data } = await query(server, document, { id: server.workspaceId, filter, query: words })
     const found = data?.workspace?.[by]
     if (!found) return false
-    insist(found.totalCount >= found.nodes.length, 'more than there are')
-    for (const { highlights } of found.edges ?? []) for (const { text } of highlights) escaped(text)
+    assertInvariant(
+      found.totalCount >= found.nodes.length,
+      'totalCount is less than the number of nodes',
+    )
+    for (const { highlights } of found.edges ?? [])
+      for (const { text } of highlights) assertEscaped(text)
     return true
   },
 }
 
-const escaped = (html: string) =>
-  insist(!/<(?!\/?mark>)/.test(html), `a highlight is not escaped: ${html}`)
+const assertEscaped = (html: string) =>
+  assertInvariant(!/<(?!\/?mark>)/.test(html), `unescaped highlight: ${html}`)

@@ -11,7 +11,7 @@ import { searches } from './searches.ts'
 import { signedLinks } from './signed-links.ts'
 import { transfers } from './transfers.ts'
 
-/** All that is fuzzed. */
+/** All subjects of fuzzing. */
 export const subjects: Subject[] = [
   metadata,
   transfers,

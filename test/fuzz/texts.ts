@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** Text that has broken programs before. */
+/** Text that often breaks programs. */
 const nasty = fc.constantFrom(
   ...[
     '',
@@ -90,7 +90,7 @@ const nasty = fc.constantFrom(
 )
 
 const anyUnit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit))
-/** Any text at all: whole characters, halves of them, and what is known to be trouble. */
+/** Any text, with lone surrogates and text that often breaks programs. */
 export const text: fc.Arbitrary<string> = fc.oneof(
   nasty,
   fc.string(),
@@ -104,16 +104,18 @@ const edits = ['insert', 'remove', 'double', 'cut', 'flip', 'case', 'swap', 'rep
 const edit = fc.record({ how: fc.constantFrom(...edits), at: number, to: number, piece: text })
 type Edit = { how: (typeof edits)[number]; at: number; to: number; piece: string }
 
-/** Right ones, with up to three things wrong. */
-export const near = (right: fc.Arbitrary<string>): fc.Arbitrary<string> =>
-  fc.tuple(right, fc.array(edit, { maxLength: 3 })).map(([whole, all]) => all.reduce(edited, whole))
+/** Applies up to three edits to a valid text. */
+export const mutated = (valid: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  fc
+    .tuple(valid, fc.array(edit, { maxLength: 3 }))
+    .map(([whole, all]) => all.reduce(applyEdit, whole))
 
-function edited(whole: string, { how, at, to, piece }: Edit): string {
+function applyEdit(whole: string, { how, at, to, piece }: Edit): string {
   const [start = 0, end = 0] = [at, to]
-    .map((place) => place % (whole.length + 1))
+    .map((position) => position % (whole.length + 1))
     .sort((a, b) => a - b)
   const [head, middle, tail] = [whole.slice(0, start), whole.slice(start, end), whole.slice(end)]
-  const ways: Record<Edit['how'], () => string> = {
+  const variants: Record<Edit['how'], () => string> = {
     insert: () => head + piece + whole.slice(start),
     replace: () => head + piece + tail,
     remove: () => head + tail,
@@ -126,13 +128,13 @@ function edited(whole: string, { how, at, to, piece }: Edit): string {
     case: () => head + swapCase(middle) + tail,
     swap: () => tail + middle + head,
   }
-  return ways[how]()
+  return variants[how]()
 }
 
 const swapCase = (some: string) =>
   some === some.toLowerCase() ? some.toUpperCase() : some.toLowerCase()
 
-/** What stands where a whole number should. */
+/** Text in place of an integer. */
 export const numeral: fc.Arbitrary<string> = fc.oneof(
   fc.nat(5000).map(String),
   fc.constantFrom(
@@ -163,12 +165,12 @@ export const numeral: fc.Arbitrary<string> = fc.oneof(
   ),
 )
 
-/** What a client can put in a header at all; the rest is tried on bare sockets. */
+/** Replaces characters that Node.js does not send in a header. Raw requests cover these. */
 export const headerSafe = (value: string) => value.replace(/[^\t\x20-\x7e\x80-\xff]/g, '?')
 
-/** Mostly the one, and once in so many times another. */
-export const seldom = <T>(arbitrary: fc.Arbitrary<T>, otherwise: T, times = 8): fc.Arbitrary<T> =>
+/** Draws `otherwise` mostly, and `arbitrary` once in `times` + 1 cases. */
+export const mostly = <T>(arbitrary: fc.Arbitrary<T>, otherwise: T, times = 8): fc.Arbitrary<T> =>
   fc.oneof({ weight: times, arbitrary: fc.constant(otherwise) }, { weight: 1, arbitrary })
 
-/** One of the words that stand in a text with spaces between. */
+/** Draws one of the space-separated words. */
 export const oneOf = (words: string): fc.Arbitrary<string> => fc.constantFrom(...words.split(' '))

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
-import { headerSafe, near, numeral } from './texts.ts'
+import { headerSafe, mutated, numeral } from './texts.ts'
 
-/** What the bytes of an upload come as. */
+/** Content type of upload bytes. */
 export const TYPE = 'application/offset+octet-stream'
 const mostlyNot = <T>(arbitrary: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
 
 const safe = (arbitrary: fc.Arbitrary<string>) => arbitrary.map(headerSafe)
-/** The headers of a creation. */
+/** Headers of a POST that creates an upload. */
 export const creation = fc.record({
   length: fc.oneof(
     { weight: 6, arbitrary: fc.integer({ min: 0, max: 200 }).map(String) },
@@ -15,18 +15,18 @@ export const creation = fc.record({
   ),
   defer: mostlyNot(safe(fc.constantFrom('1', '0', '', 'true', '11'))),
   concat: mostlyNot(
-    safe(near(fc.constantFrom('partial', 'final;/uploads/a /uploads/b', 'final; '))),
+    safe(mutated(fc.constantFrom('partial', 'final;/uploads/a /uploads/b', 'final; '))),
   ),
-  version: mostlyNot(safe(near(fc.constant('1.0.0')))),
-  metadata: mostlyNot(safe(near(fc.constant('filename YS50eHQ=')))),
+  version: mostlyNot(safe(mutated(fc.constant('1.0.0')))),
+  metadata: mostlyNot(safe(mutated(fc.constant('filename YS50eHQ=')))),
 })
 
-/** One PATCH, more or less. */
+/** One PATCH, possibly with a method override or wrong headers. */
 export const step = fc.record({
-  /** Bytes beside the right offset; or something else. */
+  /** The current offset, one byte before or after it, or an invalid number. */
   offset: fc.oneof(
     { weight: 6, arbitrary: fc.constant('right') },
-    { weight: 1, arbitrary: fc.constantFrom('before', 'behind') },
+    { weight: 1, arbitrary: fc.constantFrom('before', 'after') },
     { weight: 1, arbitrary: safe(numeral) },
   ),
   body: fc.uint8Array({ maxLength: 120 }),
@@ -36,14 +36,14 @@ export const step = fc.record({
   ),
   type: mostlyNot(
     safe(
-      fc.oneof(near(fc.constant(TYPE)), fc.constantFrom('', `${TYPE}; x=y`, TYPE.toUpperCase())),
+      fc.oneof(mutated(fc.constant(TYPE)), fc.constantFrom('', `${TYPE}; x=y`, TYPE.toUpperCase())),
     ),
   ),
   length: mostlyNot(safe(numeral)),
   override: mostlyNot(
     fc.constantFrom('PATCH', 'patch', 'HEAD', 'GET', 'DELETE', 'POST', 'PUT', '', 'PATCH '),
   ),
-  extra: mostlyNot(safe(near(fc.constant('Upload-Concat: partial')))),
+  extra: mostlyNot(safe(mutated(fc.constant('Upload-Concat: partial')))),
   chunked: mostlyNot(fc.constant(true)),
 })
 export type Creation = typeof creation extends fc.Arbitrary<infer T> ? T : never

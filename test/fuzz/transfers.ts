@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import type { Subject } from './runs.ts'
 import { text } from './texts.ts'
 import { type Creation, creation, type Step, step, TYPE } from './transfer-steps.ts'
-import { insist, sound, soundResult } from './verify-answer.ts'
-import { type Answer, ask, type Headers } from './wire.ts'
+import { assertInvariant, checkResponse, checkResult } from './verify-answer.ts'
+import { type FuzzResponse, type Headers, sendRequest } from './wire.ts'
 
 const TUS = { 'Tus-Resumable': '1.0.0' }
-const rarely = (arbitrary: fc.Arbitrary<string>) =>
+const optional = (arbitrary: fc.Arbitrary<string>) =>
   fc.option(arbitrary, { freq: 12, nil: undefined })
 type Transfer = { creation: Creation; steps: Step[]; path: string | undefined }
 
-/** Whole uploads with something wrong here and there: what was acknowledged is there, in its place, and nothing else. */
+/** Uploads with invalid requests in between: exactly the acknowledged bytes are stored, in order. */
 export const transfers: Subject<Transfer> = {
   name: 'uploads',
   rows: 'S27',
@@ -20,34 +20,39 @@ export const transfers: Subject<Transfer> = {
     fc.record({
       creation,
       steps: fc.array(step, { minLength: 1, maxLength: 5 }),
-      path: rarely(text),
+      path: optional(text),
     }),
-  async check(ground, { creation, steps, path }) {
-    const made = sound(await create(ground, creation, path))
-    if (made.status !== 201) return false
-    const { pathname } = new URL(made.headers.location ?? '', ground.url)
+  async check(server, { creation, steps, path }) {
+    const created = checkResponse(await create(server, creation, path))
+    if (created.status !== 201) return false
+    const { pathname } = new URL(created.headers.location ?? '', server.url)
     const known = { path: pathname, bytes: Buffer.alloc(0) }
-    for (const one of steps) await patched(ground, known, one)
-    const end = await offsetOf(ground, known.path)
-    if (end && end.offset === end.length) await confirmed(ground, end.id, known.bytes)
-    else await cancelled(ground, known.path)
+    for (const one of steps) await sendStep(server, known, one)
+    const last = await offsetOf(server, known.path)
+    if (last && last.offset === last.length) await confirmAndCheck(server, last.id, known.bytes)
+    else await cancel(server, known.path)
     return true
   },
 }
 
-function create(ground: Ground, { length, defer, concat, version, metadata }: Creation, path = '') {
-  const said = `workspaceId ${Buffer.from(ground.workspaceId).toString('base64')}`
+function create(
+  server: FuzzServer,
+  { length, defer, concat, version, metadata }: Creation,
+  path = '',
+) {
+  const workspace = `workspaceId ${Buffer.from(server.workspaceId).toString('base64')}`
   const headers = present({
     ...{ 'Tus-Resumable': version ?? '1.0.0', 'Upload-Length': defer === '1' ? undefined : length },
     ...{ 'Upload-Defer-Length': defer, 'Upload-Concat': concat },
-    'Upload-Metadata': metadata === undefined ? named(said) : `${said},${metadata}`,
+    'Upload-Metadata':
+      metadata === undefined ? withFileName(workspace) : `${workspace},${metadata}`,
   })
-  return ask(ground, { method: 'POST', path: `/uploads${query(path)}`, headers })
+  return sendRequest(server, { method: 'POST', path: `/uploads${query(path)}`, headers })
 }
 
 let uploads = 0
-const named = (said: string) =>
-  `${said},filename ${Buffer.from(`f-${++uploads}`).toString('base64')}`
+const withFileName = (workspace: string) =>
+  `${workspace},filename ${Buffer.from(`f-${++uploads}`).toString('base64')}`
 const query = (path: string) =>
   path === '' ? '' : `?${encodeURI(path.toWellFormed()).replace(/#/g, '')}`
 const present = (headers: Record<string, string | undefined>) =>
@@ -55,44 +60,53 @@ const present = (headers: Record<string, string | undefined>) =>
 
 type Known = { path: string; bytes: Buffer }
 
-/** What the house has afterwards: what it had, and of a step at the right place some of its first bytes. */
-async function patched(ground: Ground, known: Known, one: Step) {
-  const before = await offsetOf(ground, known.path)
+/** Sends a step and checks that the upload has its previous bytes and a prefix of the sent ones. */
+async function sendStep(server: FuzzServer, known: Known, one: Step) {
+  const before = await offsetOf(server, known.path)
   if (!before) return
   const body = Buffer.from(
     one.rest && before.length !== null ? filler(before.length - before.offset) : one.body,
   )
-  const answer = sound(await send(ground, known.path, one, { before, body }))
-  const after = await offsetOf(ground, known.path)
+  const answer = checkResponse(await send(server, known.path, one, { before, body }))
+  const after = await offsetOf(server, known.path)
   if (!after) return
-  const more = after.offset - before.offset
-  insist(
-    more >= 0 && more <= body.length,
+  const received = after.offset - before.offset
+  assertInvariant(
+    received >= 0 && received <= body.length,
     `the offset went from ${before.offset} to ${after.offset}`,
   )
-  insist(after.length === null || after.offset <= after.length, 'more than the length')
+  assertInvariant(
+    after.length === null || after.offset <= after.length,
+    'the offset exceeds the length',
+  )
   if (answer.status === 204 && answer.headers['upload-offset'])
-    insist(Number(answer.headers['upload-offset']) === after.offset, 'two offsets')
-  known.bytes = Buffer.concat([known.bytes, body.subarray(0, more)])
-  insist(known.bytes.length === after.offset, `${known.bytes.length} sent, ${after.offset} there`)
+    assertInvariant(
+      Number(answer.headers['upload-offset']) === after.offset,
+      'the offset of the response differs from the offset of HEAD',
+    )
+  known.bytes = Buffer.concat([known.bytes, body.subarray(0, received)])
+  assertInvariant(
+    known.bytes.length === after.offset,
+    `sent ${known.bytes.length} bytes, but the offset is ${after.offset}`,
+  )
 }
 
 const filler = (length: number) => Buffer.alloc(Math.max(0, Math.min(length, 5000)), 'abcdefg')
 
 async function send(
-  ground: Ground,
+  server: FuzzServer,
   path: string,
   one: Step,
-  { before, body }: { before: Place; body: Buffer },
+  { before, body }: { before: UploadOffset; body: Buffer },
 ) {
   const { offset, type = TYPE, override, extra, checksum, length, chunked } = one
-  const places: Record<string, number> = { right: 0, before: -1, behind: 1 }
-  const place = offset in places ? String(before.offset + (places[offset] ?? 0)) : offset
+  const deltas: Record<string, number> = { right: 0, before: -1, after: 1 }
+  const position = offset in deltas ? String(before.offset + (deltas[offset] ?? 0)) : offset
   const [name = 'X', value = ''] = (extra ?? 'X: y').split(': ')
   const headers = {
     ...{
       ...TUS,
-      'Upload-Offset': place,
+      'Upload-Offset': position,
       'Content-Type': type,
       ...(length !== undefined && { 'Upload-Length': length }),
     },
@@ -102,7 +116,7 @@ async function send(
     ...(chunked && { 'Transfer-Encoding': 'chunked', 'content-length': [] }),
   }
   const method = override === undefined ? 'PATCH' : 'POST'
-  return ask(ground, { method, path, headers, body })
+  return sendRequest(server, { method, path, headers, body })
 }
 
 function digest(kind: string, body: Buffer) {
@@ -111,10 +125,10 @@ function digest(kind: string, body: Buffer) {
   return kind === 'wrong' ? `sha1 ${createHash('sha1').update('other').digest('base64')}` : kind
 }
 
-type Place = { id: string; offset: number; length: number | null }
-async function offsetOf(ground: Ground, path: string): Promise<Place | null> {
-  const { status, headers }: Answer = sound(
-    await ask(ground, { method: 'HEAD', path, headers: TUS }),
+type UploadOffset = { id: string; offset: number; length: number | null }
+async function offsetOf(server: FuzzServer, path: string): Promise<UploadOffset | null> {
+  const { status, headers }: FuzzResponse = checkResponse(
+    await sendRequest(server, { method: 'HEAD', path, headers: TUS }),
   )
   if (status !== 200) return null
   const length = headers['upload-length']
@@ -126,23 +140,25 @@ async function offsetOf(ground: Ground, path: string): Promise<Place | null> {
   }
 }
 
-/** The file has the bytes that were acknowledged, and then goes. */
-async function confirmed(ground: Ground, uploadId: string, bytes: Buffer) {
+/** Confirms the upload and checks that the file has the acknowledged bytes. */
+async function confirmAndCheck(server: FuzzServer, uploadId: string, bytes: Buffer) {
   const query = `mutation ($input: ConfirmUploadInput!) { confirmUpload(input: $input) {
     ... on ConfirmUploadPayload { file { id sha256 } } ... on UserError { code } } }`
   const body = JSON.stringify({ query, variables: { input: { uploadId } } })
   const headers = { 'content-type': 'application/json' }
-  const { data } = soundResult(
-    await ask(ground, { method: 'POST', path: '/graphql', headers, body }),
+  const { data } = checkResult(
+    await sendRequest(server, { method: 'POST', path: '/graphql', headers, body }),
   )
   const { file } = data.confirmUpload
   if (!file) return
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  insist(file.sha256 === sha256, 'the file is not what was sent')
-  const download = sound(await ask(ground, { path: `/download/${file.id}` }))
-  insist(download.body.equals(bytes), 'a byte is out of its place')
+  assertInvariant(file.sha256 === sha256, 'the hash of the file is wrong')
+  const download = checkResponse(await sendRequest(server, { path: `/download/${file.id}` }))
+  assertInvariant(download.body.equals(bytes), 'the file differs from the sent bytes')
 }
 
-async function cancelled(ground: Ground, path: string) {
-  sound(await ask(ground, { method: 'DELETE', path, headers: { 'Tus-Resumable': '1.0.0' } }))
+async function cancel(server: FuzzServer, path: string) {
+  checkResponse(
+    await sendRequest(server, { method: 'DELETE', path, headers: { 'Tus-Resumable': '1.0.0' } }),
+  )
 }

@@ -5,10 +5,10 @@ import {
   isListType,
   isNonNullType,
 } from 'graphql'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 import type { Tape } from './tape.ts'
 
-const wild: unknown[] = [
+const invalidValues: unknown[] = [
   ...[
     null,
     0,
@@ -54,20 +54,20 @@ const texts = [
   'a\u202eb',
   '\ud83d',
 ]
-const moments = [
+const dates = [
   '2025-01-31T09:30:00.000Z',
   '2999-01-01T00:00:00+01:00',
   '0001-01-01T00:00:00Z',
   '2025-02-30T00:00:00Z',
 ]
 
-/** Names that say what a text should be. */
-const byName = (ground: Ground): Record<string, string[]> => ({
+/** Texts for fields with certain names. */
+const byName = (server: FuzzServer): Record<string, string[]> => ({
   ...{
     after: ['x', ''],
     before: ['x', ''],
-    since: [ground.syncCursor, 'x'],
-    slug: [ground.slug],
+    since: [server.syncCursor, 'x'],
+    slug: [server.slug],
     table: ['plates'],
     column: ['image', 'count'],
   },
@@ -75,7 +75,7 @@ const byName = (ground: Ground): Record<string, string[]> => ({
     sha256: ['a'.repeat(64)],
     email: ['ann@example.org'],
     color: ['#1e90ff'],
-    token: [ground.links.share.slice(3)],
+    token: [server.links.share.slice(3)],
     password: ['x'],
   },
   ...{
@@ -86,37 +86,37 @@ const byName = (ground: Ground): Record<string, string[]> => ({
   },
 })
 
-/** A value that `type` takes, of what there is in the house; now and then one that it does not take. */
+/** Draws a value of a type, with ids of existing objects, and rarely an invalid value. */
 export function valueFor(
   type: GraphQLInputType,
   name: string,
-  ground: Ground,
+  server: FuzzServer,
   tape: Tape,
   depth = 0,
 ): unknown {
-  if (tape.once(100)) return tape.pick(wild)
-  if (isNonNullType(type)) return valueFor(type.ofType, name, ground, tape, depth)
+  if (tape.once(100)) return tape.pick(invalidValues)
+  if (isNonNullType(type)) return valueFor(type.ofType, name, server, tape, depth)
   if (isListType(type)) {
     const length = tape.once(30) ? 101 : tape.number(3)
-    return Array.from({ length }, () => valueFor(type.ofType, name, ground, tape, depth))
+    return Array.from({ length }, () => valueFor(type.ofType, name, server, tape, depth))
   }
   if (isEnumType(type)) return tape.pick(type.getValues()).name
-  if (!isInputObjectType(type)) return scalarOf(type.name, name, ground, tape)
+  if (!isInputObjectType(type)) return scalarOf(type.name, name, server, tape)
   const all = Object.values(type.getFields())
-  const kept =
+  const chosen =
     type.isOneOf && !tape.once(20)
       ? [tape.pick(all)]
       : all.filter((field) => isNonNullType(field.type) || (depth < 4 && tape.number(3) === 1))
   return Object.fromEntries(
-    kept.map((field) => [field.name, valueFor(field.type, field.name, ground, tape, depth + 1)]),
+    chosen.map((field) => [field.name, valueFor(field.type, field.name, server, tape, depth + 1)]),
   )
 }
 
-function scalarOf(type: string, name: string, ground: Ground, tape: Tape): unknown {
+function scalarOf(type: string, name: string, server: FuzzServer, tape: Tape): unknown {
   const { workspaceId, rootId, folderId, fileId, goneId, uploadId, versionId, tagId, shareId } =
-    ground
+    server
   const ids = [folderId, fileId, workspaceId, rootId, goneId, uploadId, versionId, tagId, shareId]
-  const own: Record<string, string> = {
+  const idsByField: Record<string, string> = {
     workspaceId,
     uploadId,
     fileId,
@@ -126,12 +126,12 @@ function scalarOf(type: string, name: string, ground: Ground, tape: Tape): unkno
     shareLinkId: shareId,
   }
   const scalars: Record<string, () => unknown> = {
-    ID: () => (tape.once(6) ? tape.pick(ids) : (own[name] ?? tape.pick(ids))),
+    ID: () => (tape.once(6) ? tape.pick(ids) : (idsByField[name] ?? tape.pick(ids))),
     Int: () => tape.pick([1, 5, 0, 20, 100, -1, 101, 2147483647]),
     Float: () => tape.pick([1, 0.5]),
     Boolean: () => tape.pick([true, false]),
     ByteCount: () => tape.pick([1, 0, 10, 2 ** 40, 2 ** 53 - 1, -1]),
-    DateTime: () => tape.pick(moments),
+    DateTime: () => tape.pick(dates),
     JSONObject: () =>
       tape.pick<unknown>([
         { a: 1 },
@@ -142,9 +142,10 @@ function scalarOf(type: string, name: string, ground: Ground, tape: Tape): unkno
         { a: '\ud800' },
         { a: 'x'.repeat(70_000) },
       ]),
-    SyncCursor: () => tape.pick([ground.syncCursor, 'x']),
+    SyncCursor: () => tape.pick([server.syncCursor, 'x']),
   }
-  return scalars[type]?.() ?? tape.pick(tape.once(3) ? texts : (byName(ground)[name] ?? texts))
+  return scalars[type]?.() ?? tape.pick(tape.once(3) ? texts : (byName(server)[name] ?? texts))
 }
 
+/** Returns an object that is nested `levels` deep. */
 export const deep = (levels: number): unknown => (levels === 0 ? 1 : { a: deep(levels - 1) })

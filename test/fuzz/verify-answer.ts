@@ -1,11 +1,13 @@
 import { GraphQLEnumType } from 'graphql'
 import { schema } from '../../src/schema.ts'
-import type { Answer } from './wire.ts'
+import type { FuzzResponse } from './wire.ts'
 
-const typed = schema.getType('ErrorCode')
-/** What the house says of errors; whatever else stands there is a bug that got out. */
+const errorCodeType = schema.getType('ErrorCode')
+/** Known error codes. Any other code in a response is a bug. */
 const knownCodes = new Set([
-  ...(typed instanceof GraphQLEnumType ? typed.getValues().map(({ name }) => name) : []),
+  ...(errorCodeType instanceof GraphQLEnumType
+    ? errorCodeType.getValues().map(({ name }) => name)
+    : []),
   'UNAUTHENTICATED',
   'BAD_PAGE_SIZE',
   'INVALID_CURSOR',
@@ -27,26 +29,28 @@ const knownCodes = new Set([
   'LOCKED',
 ])
 
-/** Something that must not happen, whatever was asked. */
+/** A violated invariant. */
 class Finding extends Error {}
 
-export const insist = (condition: unknown, message: string) => {
+/** Throws Finding if the condition is false. */
+export const assertInvariant = (condition: unknown, message: string) => {
   if (!condition) throw new Finding(message)
 }
 
-/** What must be true of every answer of every door. 507 is a full workspace. */
-export function sound(answer: Answer): Answer {
+/** Checks the invariants of all responses and returns the response. 507 is the status of a full workspace. */
+export function checkResponse(answer: FuzzResponse): FuzzResponse {
   const { status, headers, body } = answer
-  insist(status < 500 || status === 507, `${status} ${body.toString().slice(0, 500)}`)
+  assertInvariant(status < 500 || status === 507, `${status} ${body.toString().slice(0, 500)}`)
   const isFile = headers['content-disposition'] !== undefined
   if (!isFile && isJson(headers['content-type']) && body.length > 0)
-    soundProblem(status, parsed(body))
+    checkErrorBody(status, parseJson(body))
   return answer
 }
 
 const isJson = (type = '') => /^application\/(graphql-response\+)?json/.test(type)
 
-export function parsed(body: Buffer): any {
+/** Parses a JSON body. Throws Finding. */
+export function parseJson(body: Buffer): any {
   try {
     return JSON.parse(body.toString())
   } catch {
@@ -54,19 +58,25 @@ export function parsed(body: Buffer): any {
   }
 }
 
-function soundProblem(status: number, said: any) {
-  if (status < 400 || said.errors) return
-  insist(knownCodes.has(said.code), `${status} with the code ${said.code}`)
-  insist(typeof said.message === 'string', 'a problem without a message')
+function checkErrorBody(status: number, result: any) {
+  if (status < 400 || result.errors) return
+  assertInvariant(knownCodes.has(result.code), `${status} with the unknown code ${result.code}`)
+  assertInvariant(typeof result.message === 'string', 'an error without a message')
 }
 
-/** A GraphQL result has data, or errors with codes that are known; its data or null. */
-export function soundResult(answer: Answer): { data: any; codes: string[] } {
-  const said = parsed(sound(answer).body)
-  const { data, errors = [] } = said
-  insist(data || errors.length > 0 || said.code, `neither data nor errors: ${JSON.stringify(said)}`)
+/** Checks a GraphQL result: it has data, or errors with known codes. Returns its data or null. */
+export function checkResult(answer: FuzzResponse): { data: any; codes: string[] } {
+  const result = parseJson(checkResponse(answer).body)
+  const { data, errors = [] } = result
+  assertInvariant(
+    data || errors.length > 0 || result.code,
+    `neither data nor errors: ${JSON.stringify(result)}`,
+  )
   const codes = errors.map(({ extensions }: any) => extensions?.code)
   for (const [at, code] of codes.entries())
-    insist(knownCodes.has(code), `the code ${code}: ${JSON.stringify(errors[at]).slice(0, 500)}`)
+    assertInvariant(
+      knownCodes.has(code),
+      `unknown code ${code}: ${JSON.stringify(errors[at]).slice(0, 500)}`,
+    )
   return { data, codes }
 }

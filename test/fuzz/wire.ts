@@ -2,53 +2,64 @@ import { once } from 'node:events'
 import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { availableParallelism, loadavg } from 'node:os'
-import type { Ground } from './fuzz-server.ts'
+import type { FuzzServer } from './fuzz-server.ts'
 
 export type Headers = Record<string, string | string[]>
-export type Asked = {
+export type RequestOptions = {
   method?: string
   path: string
   headers?: Headers
   body?: Uint8Array | string | undefined
-  /** null: none. */
+  /** Bearer token; null for none. */
   token?: string | null
 }
-/** What a request needs of the ground. */
-export type Connected = Pick<Ground, 'url'> & { holdall: { token: string }; agent?: Agent }
-export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer }
+/** The part of FuzzServer that a request needs. */
+export type Connected = Pick<FuzzServer, 'url'> & { holdall: { token: string }; agent?: Agent }
+export type FuzzResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
-const LONGEST_MS = 1000
-/** Where others keep the machine busy, everything takes its turn. */
-const longestMs = () => LONGEST_MS * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism())
-/** After so long nobody waits any more: it hangs. */
-const HANGING_MS = 15_000
+const MAX_RESPONSE_MS = 1000
+/** Scales the limit by the load of the machine. */
+const maxResponseMs = () =>
+  MAX_RESPONSE_MS * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism())
+/** Timeout of a request. */
+const REQUEST_TIMEOUT_MS = 15_000
 
-/** An answer that came, and came late. Whether the house or the machine is slow, asking once more alone will tell. */
+/** A slow response. A retry without other load shows whether the server or the machine is slow. */
 export class TooSlow extends Error {
   constructor(what: string, ms: number) {
     super(`${what} took ${Math.round(ms)} ms`)
   }
 }
 
-/** One request over a connection that is kept, answered within a second; throws TooSlow, or what broke the connection. */
-export async function ask(ground: Connected, asked: Asked): Promise<Answer> {
-  const begin = performance.now()
-  const answer = await attempt(ground, asked)
-  const ms = performance.now() - begin
-  if (ms > longestMs())
-    throw new TooSlow(`${asked.method ?? 'GET'} ${asked.path.slice(0, 200)}`, ms)
+/**
+ * Sends a request over a keep-alive connection. Throws TooSlow after a second, or the error of the
+ * connection.
+ */
+export async function sendRequest(
+  server: Connected,
+  options: RequestOptions,
+): Promise<FuzzResponse> {
+  const startedAt = performance.now()
+  const answer = await attempt(server, options)
+  const ms = performance.now() - startedAt
+  if (ms > maxResponseMs())
+    throw new TooSlow(`${options.method ?? 'GET'} ${options.path.slice(0, 200)}`, ms)
   return answer
 }
 
-async function attempt(ground: Connected, asked: Asked, mayRetry = true): Promise<Answer> {
-  const { method = 'GET', path, headers = {}, body, token = ground.holdall.token } = asked
-  const { hostname, port } = ground.url
+async function attempt(
+  server: Connected,
+  options: RequestOptions,
+  mayRetry = true,
+): Promise<FuzzResponse> {
+  const { method = 'GET', path, headers = {}, body, token = server.holdall.token } = options
+  const { hostname, port } = server.url
   const authorization = token === null ? {} : { authorization: `Bearer ${token}` }
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const all = { ...authorization, ...length, ...headers }
-  const { agent } = ground
+  const { agent } = server
   const req = request({ hostname, port, method, path, headers: all, ...(agent && { agent }) })
-  req.setTimeout(HANGING_MS, () => req.destroy(new Error('no answer within 15 s')))
+  req.setTimeout(REQUEST_TIMEOUT_MS, () => req.destroy(new Error('no response within 15 s')))
   try {
     req.end(body)
     const [res] = await once(req, 'response')
@@ -57,8 +68,9 @@ async function attempt(ground: Connected, asked: Asked, mayRetry = true): Promis
     if (!res.destroyed) for await (const chunk of res) chunks.push(chunk)
     return { status: res.statusCode ?? 0, headers: res.headers, body: Buffer.concat(chunks) }
   } catch (error) {
-    // A kept connection may be closed while the request is on its way; that says nothing about the request.
-    if (mayRetry && req.reusedSocket && isReset(error)) return attempt(ground, asked, false)
+    // The server may close an idle keep-alive connection while the request is sent; the request itself is
+    // fine.
+    if (mayRetry && req.reusedSocket && isReset(error)) return attempt(server, options, false)
     throw error
   }
 }
@@ -67,10 +79,10 @@ const isReset = (error: unknown) =>
   ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 /**
- * Whatever bytes, on a connection of their own which is half closed behind them; all that came back until the end. `hurry` is how long
- * a house may wait for what was promised and does not come.
+ * Sends raw bytes over a new connection, half-closes it after `endAfterMs`, and returns everything received
+ * until it closes. Throws TooSlow.
  */
-export async function askRaw({ url }: Ground, pieces: (Buffer | string)[], hurryMs = 80) {
+export async function sendRaw({ url }: FuzzServer, pieces: (Buffer | string)[], endAfterMs = 80) {
   const socket = connect(Number(url.port), url.hostname)
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk)).on('error', () => {})
@@ -78,13 +90,13 @@ export async function askRaw({ url }: Ground, pieces: (Buffer | string)[], hurry
   await once(socket, 'connect')
   for (const piece of pieces)
     socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece)
-  const end = setTimeout(() => socket.end(), hurryMs)
-  const cut = setTimeout(() => socket.destroy(), HANGING_MS)
-  const begin = performance.now()
+  const endTimer = setTimeout(() => socket.end(), endAfterMs)
+  const destroyTimer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS)
+  const startedAt = performance.now()
   await closed
-  clearTimeout(end)
-  clearTimeout(cut)
-  const ms = performance.now() - begin
-  if (ms > longestMs() + hurryMs) throw new TooSlow('the raw request', ms)
+  clearTimeout(endTimer)
+  clearTimeout(destroyTimer)
+  const ms = performance.now() - startedAt
+  if (ms > maxResponseMs() + endAfterMs) throw new TooSlow('the raw request', ms)
   return Buffer.concat(chunks).toString('latin1')
 }

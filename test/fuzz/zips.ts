@@ -1,11 +1,11 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 
-export type Packed = {
+export type ZipMember = {
   name: string
   bytes: Buffer
   deflated?: boolean
-  /** What the records say, where it is not the truth. */
-  lies?: Partial<
+  /** Wrong values for the fields of the headers. */
+  overrides?: Partial<
     Record<
       'crc' | 'size' | 'packed' | 'offset' | 'method' | 'flags' | 'attributes' | 'madeBy',
       number
@@ -14,15 +14,15 @@ export type Packed = {
   extra?: Buffer
 }
 
-/** A ZIP file as APPNOTE 4.3 has it, with whatever lies its members tell. */
-export function zipOf(members: Packed[], { count = members.length, comment = '' } = {}): Buffer {
+/** Builds a ZIP file (APPNOTE 4.3) with the overrides of its members. */
+export function zipOf(members: ZipMember[], { count = members.length, comment = '' } = {}): Buffer {
   const [locals, centrals]: [Buffer[], Buffer[]] = [[], []]
-  let at = 0
+  let position = 0
   for (const member of members) {
     const local = localOf(member)
-    centrals.push(centralOf(member, at))
+    centrals.push(centralOf(member, position))
     locals.push(local)
-    at += local.length
+    position += local.length
   }
   const central = Buffer.concat(centrals)
   const end = Buffer.alloc(22)
@@ -30,27 +30,34 @@ export function zipOf(members: Packed[], { count = members.length, comment = '' 
   end.writeUInt16LE(count & 0xffff, 8)
   end.writeUInt16LE(count & 0xffff, 10)
   end.writeUInt32LE(central.length, 12)
-  end.writeUInt32LE(at, 16)
+  end.writeUInt32LE(position, 16)
   end.writeUInt16LE(Buffer.byteLength(comment), 20)
   return Buffer.concat([...locals, central, end, Buffer.from(comment)])
 }
 
-const packedBytes = ({ bytes, deflated }: Packed) => (deflated ? deflateRawSync(bytes) : bytes)
+const packedBytes = ({ bytes, deflated }: ZipMember) => (deflated ? deflateRawSync(bytes) : bytes)
 
-function said(member: Packed) {
-  const { bytes, deflated, lies = {} } = member
-  const truth = {
+function headerFields(member: ZipMember) {
+  const { bytes, deflated, overrides = {} } = member
+  const actual = {
     crc: crc32(bytes),
     size: bytes.length,
     packed: packedBytes(member).length,
     offset: 0,
   }
-  return { ...truth, method: deflated ? 8 : 0, flags: 0x0800, attributes: 0, madeBy: 0, ...lies }
+  return {
+    ...actual,
+    method: deflated ? 8 : 0,
+    flags: 0x0800,
+    attributes: 0,
+    madeBy: 0,
+    ...overrides,
+  }
 }
 
-function localOf(member: Packed): Buffer {
+function localOf(member: ZipMember): Buffer {
   const name = Buffer.from(member.name)
-  const { crc, size, packed, method, flags } = said(member)
+  const { crc, size, packed, method, flags } = headerFields(member)
   const head = Buffer.alloc(30)
   head.writeUInt32LE(0x04034b50, 0)
   head.writeUInt16LE(20, 4)
@@ -63,10 +70,10 @@ function localOf(member: Packed): Buffer {
   return Buffer.concat([head, name, packedBytes(member)])
 }
 
-function centralOf(member: Packed, at: number): Buffer {
-  const { extra = Buffer.alloc(0), lies } = member
+function centralOf(member: ZipMember, position: number): Buffer {
+  const { extra = Buffer.alloc(0), overrides } = member
   const name = Buffer.from(member.name)
-  const { crc, size, packed, method, flags, attributes, madeBy } = said(member)
+  const { crc, size, packed, method, flags, attributes, madeBy } = headerFields(member)
   const head = Buffer.alloc(46)
   head.writeUInt32LE(0x02014b50, 0)
   head.writeUInt16LE(madeBy << 8, 4)
@@ -78,6 +85,6 @@ function centralOf(member: Packed, at: number): Buffer {
   head.writeUInt16LE(name.length & 0xffff, 28)
   head.writeUInt16LE(extra.length, 30)
   head.writeUInt32LE(attributes >>> 0, 38)
-  head.writeUInt32LE((lies?.offset ?? at) >>> 0, 42)
+  head.writeUInt32LE((overrides?.offset ?? position) >>> 0, 42)
   return Buffer.concat([head, name, extra])
 }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { openGround } from '../fuzz/fuzz-server.ts'
+import { startFuzzServer } from '../fuzz/fuzz-server.ts'
 import { fuzzOnServers } from '../fuzz/rounds.ts'
 import type { Subject } from '../fuzz/runs.ts'
 import { subjects } from '../fuzz/subjects.ts'
-import { parsed } from '../fuzz/verify-answer.ts'
-import { ask } from '../fuzz/wire.ts'
+import { parseJson } from '../fuzz/verify-answer.ts'
+import { sendRequest } from '../fuzz/wire.ts'
 import { attempt } from '../support/client.ts'
 import { database } from '../support/databases.ts'
 import { startTestServer } from '../support/test-server.ts'
@@ -13,7 +13,7 @@ const { FUZZ_CASES, FUZZ_SEED, FUZZ_PATH } = process.env
 /** The inputs are the same on both databases, so one of them gets all and the other a part. */
 const wellKnown = database === 'SQLite' ? 150 : 30
 
-const casesOf = ({ isDear }: Subject) => Number(FUZZ_CASES ?? (isDear ? wellKnown / 3 : wellKnown))
+const casesOf = ({ isSlow }: Subject) => Number(FUZZ_CASES ?? (isSlow ? wellKnown / 3 : wellKnown))
 const timeout = 30_000 + Number(FUZZ_CASES ?? wellKnown) * 200
 
 /** FUZZ_SEED and FUZZ_PATH, as a failure prints them, with -t and the subject repeat the one case. */
@@ -21,7 +21,7 @@ test.each(subjects)('$rows: fuzzed $name', { timeout }, async (subject) => {
   const cases = casesOf(subject)
   const bounds = { seed: Number(FUZZ_SEED ?? 1), cases, path: FUZZ_PATH }
   const figures = await fuzzOnServers(subject, bounds)
-  if (FUZZ_CASES) console.log(`${subject.name}: ${figures.cases} cases, ${figures.taken} taken`)
+  if (FUZZ_CASES) console.log(`${subject.name}: ${figures.cases} cases, ${figures.accepted} taken`)
   if (FUZZ_PATH === undefined) expect(figures.cases).toBeGreaterThanOrEqual(cases)
 })
 
@@ -33,21 +33,21 @@ describe('findings of the fuzzer', () => {
       const fuzzServer = { holdall, url: new URL(holdall.url) }
       for (const Host of ['1.2.3.4.5', 'a:99999', '[::1::]']) {
         const requested = { path: '/graphql?query={__typename}', headers: { Host } }
-        const { status, body } = await ask(fuzzServer, requested)
-        expect([status, parsed(body).code]).toEqual([400, 'BAD_REQUEST'])
+        const { status, body } = await sendRequest(fuzzServer, requested)
+        expect([status, parseJson(body).code]).toEqual([400, 'BAD_REQUEST'])
       }
     },
   )
 
   test('S34: variables of a GET that are not JSON are a client error', async () => {
-    await using fuzzServer = await openGround()
+    await using fuzzServer = await startFuzzServer()
     for (const name of ['variables', 'extensions']) {
       const path = `/graphql?query={__typename}&${name}={`
-      const { status, body } = await ask(fuzzServer, {
+      const { status, body } = await sendRequest(fuzzServer, {
         path,
         headers: { accept: 'application/json' },
       })
-      const [error] = parsed(body).errors
+      const [error] = parseJson(body).errors
       expect([status, error.message, error.extensions.code]).toEqual([
         400,
         `${name} is not JSON`,
@@ -60,7 +60,7 @@ describe('findings of the fuzzer', () => {
     ['half a surrogate pair', 'a\ud800'],
     ['U+0000', '\0'],
   ])('S2: %s is rejected wherever text is stored', async (_, text) => {
-    await using fuzzServer = await openGround()
+    await using fuzzServer = await startFuzzServer()
     const { holdall, workspaceId, uploadId, fileId, versionId } = fuzzServer
     const tried: [string, object][] = [
       ['updateWorkspace', { workspaceId, description: text }],
