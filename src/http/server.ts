@@ -17,6 +17,7 @@ import { createRequestContext, requestIdOf } from './request-context.ts'
 import { createRoutes, type Route } from './routes.ts'
 import { defaultBodyTimeouts } from './tus/receive-body.ts'
 
+/** The HTTP server of the application and the server of METRICS_PORT. */
 export type HttpServer = {
   /** Resolves with the port once the server listens. Rejects with the error of the operating system. */
   listen: (port: number, host: string) => Promise<number>

@@ -59,7 +59,7 @@ describe('LINK_BYTES_PER_DAY', () => {
     const seconds = Number(refused.headers.get('retry-after'))
     expect(await refused.json()).toEqual({
       code: 'RATE_LIMITED',
-      message: `this link has sent as much as it may in a day; try again in ${seconds} s`,
+      message: `this link has reached its egress limit of 1000 bytes in 24 hours; try again in ${seconds} s`,
     })
     expect([refused.status, refused.headers.get('cache-control')]).toEqual([429, 'no-store'])
     expect(seconds).toBeGreaterThan(86_000)

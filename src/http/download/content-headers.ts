@@ -1,5 +1,6 @@
 import { create } from 'content-disposition'
 
+/** The disposition of a download. */
 export type Disposition = 'attachment' | 'inline'
 
 /** Media types that a browser displays without running code. */
@@ -32,7 +33,7 @@ const sourceCode = new RegExp(
 
 /**
  * Returns the headers that describe a file and keep a browser from running it. Only the media types in
- * `safeInline` are served inline, whatever was requested. Names may contain any Unicode.
+ * `safeInline` are served inline, even if inline is requested for others. Names may contain any Unicode.
  */
 export function contentHeaders(file: { name: string; mediaType: string }, requested: Disposition) {
   const type = essence(file.mediaType)

@@ -43,7 +43,7 @@ export type DownloadContext = {
 export function createDownloadHandler(context: DownloadContext) {
   return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     try {
-      await download(context, req, res)
+      await serveDownload(context, req, res)
     } catch (error) {
       // A client that has closed the connection receives no error, and none is logged.
       if (!res.destroyed) sendError(res, error, context.errorContext())
@@ -51,7 +51,7 @@ export function createDownloadHandler(context: DownloadContext) {
   }
 }
 
-async function download(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
+async function serveDownload(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
   if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
   const download = await resolveDownload(context, req)
   const { ctx, file, disposition, cacheControl, begin, by } = download
@@ -98,7 +98,9 @@ type Sending = {
   toBucket: boolean
 }
 
-/** Charges the quota of a link. A presigned URL serves the whole file, whatever this request selects. */
+/**
+ * Charges the quota of a link. A presigned URL serves the whole file, even if this request selects a part.
+ */
 async function chargeBytes(quota: LinkQuota, link: string, sending: Sending) {
   const { res, file, response, toBucket } = sending
   if (toBucket) await quota.consume(link, file.size)

@@ -35,4 +35,6 @@ export function createAuthFailureLog({ log, now }: { log: Log; now: () => number
     log.warn({ address, unlogged: last?.unlogged ?? 0 }, 'authentication failed')
   }
 }
+
+/** Records a failed authentication of a client address. */
 export type RecordAuthFailure = ReturnType<typeof createAuthFailureLog>

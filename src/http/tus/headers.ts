@@ -4,7 +4,9 @@ import { FileTooLarge } from '../../errors.ts'
 import { tusExtensions } from '../../graphql/server-info.ts'
 import { HttpError } from '../errors.ts'
 
+/** The supported version of tus. */
 export const TUS_VERSION = '1.0.0'
+/** Content type of upload bytes. */
 export const OFFSET_TYPE = 'application/offset+octet-stream'
 
 /**

@@ -117,6 +117,7 @@ function interrupted(reason: StopReason | undefined) {
 export type BodyTimeouts = { idleMs: number; paceMs: number }
 /** Limits of a route that receives bodies, where they differ from the defaults. */
 export type BodyLimits = Partial<BodyTimeouts> & { maxBodiesPerUser?: number }
+/** Default timeouts of request bodies. */
 export const defaultBodyTimeouts: BodyTimeouts = { idleMs: 60_000, paceMs: 60_000 }
 
 /** Minimum rate of request bodies and of clients that read responses. Slower clients only occupy sockets. */

@@ -5,7 +5,7 @@ import { HttpError } from '../errors.ts'
 import type { TusRequestState } from './request-state.ts'
 
 /**
- * Sets the headers of every response about an upload, whatever its status: location, offset, expiry and
+ * Sets the headers of every response about an upload, errors included: location, offset, expiry and
  * status. tus requires Upload-Offset with HEAD, PATCH and a POST with bytes. Holdall also sends it with
  * 409, 423 and 460, which saves clients a HEAD, and adds the Holdall- headers.
  */

@@ -43,9 +43,7 @@ export function uploadFromForm(field: FieldReader, part: FilePart, viewer: Viewe
   return upload
 }
 
-/**
- * `root` selects the root folder, even if the workspace has a default folder for uploads without a folder.
- */
+/** `root` selects the root folder, even if autoFile sorts uploads without a folder into drive folders. */
 function destinationFrom(field: FieldReader): Pick<NewUpload, 'folderId' | 'path'> {
   const [folderId, path] = [field('folderId'), field('path') ?? field('dir')]
   return folderId === 'root' ? { folderId: null, path: path ?? '' } : { folderId, path }

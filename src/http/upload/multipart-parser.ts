@@ -8,7 +8,9 @@ import { HttpError } from '../errors.ts'
 export const MAX_FORM_OVERHEAD_BYTES = 1_000_000
 const limits = { files: 2, fields: 32, parts: 40, fieldSize: 64 * 1024, fieldNameSize: 100 }
 
+/** The file of a form. `name` is null if the part has no file name. */
 export type FilePart = { bytes: Readable; name: string | null; mediaType: string }
+/** The text fields of a form by name. */
 export type Fields = Map<string, string>
 
 type ReadOptions<T> = {
