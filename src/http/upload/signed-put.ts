@@ -157,7 +157,11 @@ async function receiveBody(
     // The offset stays 0 until the body is complete. The commit extends the expiry of the upload.
     await commit(0)
   }
-  const length = await appendTo(ctx, initial, req, { ...options, transferOwnership: true, onDurable })
+  const length = await appendTo(ctx, initial, req, {
+    ...options,
+    transferOwnership: true,
+    onDurable,
+  })
   await requireUnrevokedCreator(ctx.db, ctx.viewer)
   if (!req.complete)
     throw lockedError('the body was not read completely; send it again from the beginning')
