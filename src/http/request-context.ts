@@ -37,10 +37,7 @@ export type Handler = {
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
-/**
- * Returns the X-Request-Id of the client if it is well-formed, so that one id appears in all logs; else a
- * new UUID.
- */
+/** Returns the X-Request-Id of the client if it is well-formed, else a new UUID. */
 export function requestIdOf(req: IncomingMessage): string {
   const given = req.headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()

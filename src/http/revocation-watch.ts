@@ -4,10 +4,7 @@ import { sentBytesOf } from './download/stalled-responses.ts'
 
 const INTERVAL_MS = 5_000
 
-/**
- * The right to download. `check` rejects with NotFound once it has ended. Rights with one `key` share one
- * check.
- */
+/** The right to download. `check` rejects with NotFound once it has ended, once for all with one `key`. */
 export type Right = { key: string; check: () => Promise<unknown> }
 
 export type RevocationWatch = ReturnType<typeof createRevocationWatch>

@@ -4,9 +4,7 @@ import { hashOf } from './contents.ts'
 import type { Model, Version } from './model-state.ts'
 import { isLive } from './tree.ts'
 
-/**
- * Downloads some or all versions of live files, verifies their hashes and returns the number of downloads.
- */
+/** Downloads versions of live files, verifies their hashes and returns their number. */
 export async function checkBytes(
   holdall: TestServer,
   model: Model,

@@ -29,10 +29,7 @@ type Copy = {
   /** Called before the first byte is sent. */
   begin?: () => Promise<void>
 }
-/**
- * Charges the bytes of a response before it is sent; null if their number is not known yet. Throws
- * RateLimited.
- */
+/** Charges the bytes of a response before it is sent; null if unknown. Throws RateLimited. */
 type Charge = (bytes: number | null) => Promise<void>
 
 /**

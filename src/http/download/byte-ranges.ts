@@ -1,10 +1,7 @@
 /** A byte range with inclusive bounds. */
 export type ByteRange = { start: number; end: number }
 
-/**
- * A request for more parts gets the whole file: RFC 9110, section 14.2, allows a server to ignore such a
- * header.
- */
+/** A request for more parts gets the whole file, as RFC 9110, section 14.2, allows. */
 const MAX_RANGE_COUNT = 16
 
 /**

@@ -116,10 +116,7 @@ function useLimits(): Plugin {
   }
 }
 
-/**
- * Charges one point per request, so that invalid requests are not free, and the rest when the cost is
- * known.
- */
+/** Charges one point per request, also for invalid ones, and the rest when the cost is known. */
 function useRateLimit(log: Log): Plugin<Context & RequestContext> {
   return {
     async onParams({ context, setResult }) {

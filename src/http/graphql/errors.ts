@@ -5,10 +5,7 @@ import { statusOf, translateDatabaseError } from '../errors.ts'
 
 const MAX_MESSAGE_LENGTH = 1000
 
-/**
- * Converts an error for the client. Of a bug or a storage error the client receives only the code and the
- * request id.
- */
+/** Converts an error for the client, which receives only code and request id of a bug or storage error. */
 export function toGraphQLError(error: unknown, log: Log): GraphQLError {
   const cause = translateDatabaseError(causeOf(error))
   if (cause instanceof GraphQLError) return cause

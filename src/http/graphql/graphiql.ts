@@ -12,10 +12,7 @@ type Page = { body: Buffer; headers: Record<string, string> }
 export const acceptsHtml = ({ method, headers }: IncomingMessage) =>
   (method === 'GET' || method === 'HEAD') && headers.accept?.includes('text/html') === true
 
-/**
- * Creates the handler of the GraphiQL page: 9 MB without a CDN, rendered and compressed on the first
- * request.
- */
+/** Creates the handler of the GraphiQL page (9 MB), rendered and compressed on the first request. */
 export function createGraphiqlHandler(): Handler {
   const page = once(renderPage)
   const compressed = {

@@ -67,10 +67,7 @@ function assertEventCost(args: ExecutionArgs) {
   throw new QueryTooComplex(`each event costs ${cost} points (limit ${limits.maxQueryCost})`)
 }
 
-/**
- * Subscribes as graphql does, but with a new context per event, so that loaders do not return rows of
- * earlier events.
- */
+/** Subscribes as graphql does, but with a new context per event, so that loaders reread rows. */
 async function subscribe(args: ExecutionArgs) {
   const valid = validateSubscriptionArgs(args)
   if (!('schema' in valid)) return { errors: valid }

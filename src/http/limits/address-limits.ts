@@ -22,10 +22,7 @@ export function createAddressLimits({ maxRequestsPerAddress, trustProxy }: Confi
   const connections = createConcurrencyLimit(CONNECTIONS_PER_REQUEST * max)
 
   return {
-    /**
-     * Wraps a charge: the first one above 0 points throws RateLimited if the address has too many requests
-     * in flight.
-     */
+    /** Wraps a charge. The first points throw RateLimited if the address has too many requests in flight. */
     limit(charge: RateLimitCharge, req: IncomingMessage, res: ServerResponse): RateLimitCharge {
       let admitted = false
       const admit = () => {

@@ -6,10 +6,7 @@ const MAX_ADDRESSES = 10_000
 
 type Failure = { at: number; unlogged: number }
 
-/**
- * Creates a function that logs failed authentications: one line per second and address, with the number of
- * unlogged ones.
- */
+/** Creates a function that logs failed authentications: at most one line per second and address. */
 export function createAuthFailureLog({ log, now }: { log: Log; now: () => number }) {
   /** Failures by address, the least recently logged first. */
   const failures = new Map<string, Failure>()

@@ -1,10 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import { RateLimited } from '../../errors.ts'
 
-/**
- * Maximum number of request bodies that a user sends to one route of this process at once. Each occupies a
- * socket.
- */
+/** Maximum number of concurrent request bodies of a user on one route of this process. */
 export const MAX_BODIES_PER_USER = 1_000
 
 /** Limits the concurrent requests or connections of each key. `message` is the text of the error. */

@@ -48,10 +48,7 @@ export function createLinkLimits(app: App): LinkLimits {
   }
 }
 
-/**
- * Creates the quota of LINK_BYTES_PER_DAY, or returns null if it is off. On PostgreSQL all processes share
- * it.
- */
+/** Creates the quota of LINK_BYTES_PER_DAY; null if it is off. On PostgreSQL all processes share it. */
 function createLinkQuota({ config, counter, now, log }: App): LinkQuota | null {
   const { linkBytesPerDay: limit } = config
   if (limit === null) return null

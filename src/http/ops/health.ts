@@ -17,10 +17,7 @@ export const livenessHandler: Handler = {
  */
 export function createReadinessHandler({ db, log, space }: App): Handler {
   let draining = false
-  /**
-   * The running query, shared by concurrent probes, so that probes do not occupy the connections of a slow
-   * database.
-   */
+  /** The running query. Concurrent probes share it, so that they occupy one connection of a slow database. */
   let pending: Promise<boolean> | null = null
   return {
     async handle(_, res) {

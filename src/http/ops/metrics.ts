@@ -121,10 +121,7 @@ function gaugeDisks(register: Registry, space: DiskSpace) {
   )
 }
 
-/**
- * Creates the handler of /metrics (METRICS, METRICS_TOKEN). It accepts no API tokens. A wrong token is
- * charged.
- */
+/** Creates the handler of /metrics (METRICS, METRICS_TOKEN), which accepts no API tokens. */
 export function createMetricsHandler(metrics: Metrics, { metrics: access }: Config): Handler {
   return {
     async handle(req, res, context) {
@@ -189,10 +186,7 @@ const methodNotAllowed = () =>
     Allow: 'GET, HEAD',
   })
 
-/**
- * Returns a function for the bytes of a connection since its last call: one connection serves many
- * requests.
- */
+/** Returns a function that returns the bytes of a connection since its last call. */
 function createTrafficMeter() {
   const lastOf = new WeakMap<Socket, { read: number; written: number }>()
   return (socket: Socket) => {

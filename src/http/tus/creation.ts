@@ -19,10 +19,7 @@ export async function createFromRequest(state: TusRequestState): Promise<string>
   return state.upload.id
 }
 
-/**
- * Reads the metadata. Clients send none for partial uploads, so the query of the endpoint may name the
- * workspace.
- */
+/** Reads the metadata. Without any, the query of the endpoint may name the workspace. */
 function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | null = null) {
   const { searchParams } = new URL(req.url ?? '', 'http://localhost')
   const header = req.headers['upload-metadata']?.toString()
@@ -31,10 +28,7 @@ function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | nul
 
 type Input = ReturnType<typeof readInput> & { size: number | null }
 
-/**
- * tus: its metadata "SHALL NOT be transferred to the new final upload". It is stored only to be returned by
- * HEAD.
- */
+/** tus: its metadata "SHALL NOT be transferred to the new final upload". HEAD returns it. */
 const toPartial = ({ workspaceId, tusMetadata, size }: Input) => ({
   workspaceId,
   tusMetadata,

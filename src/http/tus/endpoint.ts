@@ -107,10 +107,7 @@ function tusServer(timeouts: BodyTimeouts) {
 
 const allowedMethods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
 
-/**
- * Returns the id in the path, or null for /uploads itself. Throws 404 for a key that this server has not
- * signed.
- */
+/** Returns the id in the path, or null for /uploads itself. Throws 404 for a key with a wrong signature. */
 function uploadIdFromPath({ url = '' }: IncomingMessage, method: string, keys: SigningKeys) {
   const [, key = ''] = /^\/uploads\/?([^?]*)/.exec(url) ?? []
   const allowed = key === '' ? allowedMethods.all : allowedMethods.one
@@ -202,10 +199,7 @@ async function confirmIfRequested(state: TusRequestState) {
   if (request.method === 'PATCH') requireConfirmed(state.upload)
 }
 
-/**
- * Replaces 5xx and 429 of HEAD by 423: tus-js-client abandons an upload after the former and retries the
- * latter.
- */
+/** Replaces 5xx and 429 of HEAD by 423, because tus-js-client abandons an upload after them. */
 function maskHeadError({ log }: App, error: unknown): unknown {
   const status = statusOf(error)
   if (status < 500 && status !== 429) return error

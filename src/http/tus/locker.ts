@@ -6,10 +6,7 @@ import { currentState, lockedError } from './request-state.ts'
 type Waiter = { stop: AbortController; acquired: Promise<void>; notifyAcquired: () => void }
 
 export type UploadLocks = {
-  /**
-   * Aborts the holder and all other waiters, and waits for the lock. Throws HttpError (423) after a
-   * timeout.
-   */
+  /** Aborts the holder and all other waiters, and waits for the lock. Throws 423 after a timeout. */
   acquire: (id: string, waiter: Waiter) => Promise<void>
   release: (id: string, waiter: Waiter) => void
 }

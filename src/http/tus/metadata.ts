@@ -4,17 +4,11 @@ import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
 import { InvalidInput } from '../../errors.ts'
 import { checkUploadFields } from '../upload/field-limits.ts'
 
-/**
- * tus: keys are ASCII without spaces and commas and not empty, values Base64, and "All keys MUST be
- * unique".
- */
+/** tus: keys are non-empty ASCII without spaces and commas, and values Base64. */
 const PAIR =
   /^([\x21-\x2b\x2d-\x7e]+)(?: ((?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?))?$/
 
-/**
- * Parses an Upload-Metadata header. Values stay bytes, because only the keys in use must be text. Throws
- * InvalidInput.
- */
+/** Parses an Upload-Metadata header; values stay bytes. Throws InvalidInput, also for repeated keys. */
 export function parseMetadata(header: string): Map<string, Buffer> {
   const metadata = new Map<string, Buffer>()
   if (header.trim() === '') return metadata

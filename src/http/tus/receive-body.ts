@@ -110,10 +110,7 @@ function interrupted(reason: StopReason | undefined) {
   return error
 }
 
-/**
- * `idleMs`: maximum time without a byte. `paceMs`: period over which a body must average
- * MIN_BYTES_PER_SECOND.
- */
+/** `idleMs`: maximum time without a byte. `paceMs`: period of the minimum rate MIN_BYTES_PER_SECOND. */
 export type BodyTimeouts = { idleMs: number; paceMs: number }
 /** Limits of a route that receives bodies, where they differ from the defaults. */
 export type BodyLimits = Partial<BodyTimeouts> & { maxBodiesPerUser?: number }

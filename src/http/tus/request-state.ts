@@ -24,10 +24,7 @@ import type { TusRequest } from './headers.ts'
  */
 export type StopReason = 'newer' | 'idle' | 'closing' | 'lost' | 'revoked'
 
-/**
- * The state of one request. @tus/server passes neither the request nor the viewer to its data store and
- * locker.
- */
+/** The state of one request, which @tus/server does not pass to its data store and locker. */
 export type TusRequestState = {
   req: IncomingMessage
   request: TusRequest
@@ -61,27 +58,18 @@ export function requireUpload({ upload }: TusRequestState): UploadRow {
   return upload
 }
 
-/**
- * Returns a 423 error: the upload is in use. tus-js-client retries after 423 and gives up after 5xx and
- * 429.
- */
+/** Returns a 423 error, after which tus-js-client retries. It gives up after 5xx and 429. */
 export const lockedError = (message: string) =>
   new HttpError(423, 'LOCKED', message, { 'Retry-After': '1' })
 
-/**
- * Acquires the write lease of the upload and returns its row. Throws HttpError (423) if another request has
- * it.
- */
+/** Acquires the write lease of the upload and returns its row. Throws 423 if another request has it. */
 export async function acquireLease(state: TusRequestState, id: string): Promise<UploadRow | null> {
   state.lease = await acquireWriteLease(state.ctx, id, state.stop)
   if (!state.lease) throw lockedError('another request for this upload is still running')
   return state.lease.upload
 }
 
-/**
- * Stops the writer of the upload and returns the row. Throws HttpError (423) if the writer does not end in
- * time.
- */
+/** Stops the writer of the upload and returns the row. Throws 423 if it does not end in time. */
 export async function readAfterWriter(
   { ctx, stop }: TusRequestState,
   id: string,
@@ -117,10 +105,7 @@ export function requireConfirmed(upload: UploadRow | null): void {
   throw new HttpError(410, 'GONE', `the confirm was refused: ${upload.confirmRefusal}`)
 }
 
-/**
- * Reads the upload again after a write and returns it if it is active. Deletes the bytes of an upload that
- * has ended.
- */
+/** Reads the upload again after a write. Throws if it has ended, and then deletes its bytes. */
 export async function requireStillActive({ ctx }: TusRequestState, id: string): Promise<UploadRow> {
   const { db, blobs, now } = ctx
   const upload = await uploadById(db, id)
@@ -129,10 +114,7 @@ export async function requireStillActive({ ctx }: TusRequestState, id: string): 
   return requireActive(upload, id, now())
 }
 
-/**
- * Throws the reason why a write with a fencing token changed no row: the upload has ended, or its lease is
- * lost.
- */
+/** Throws the reason why a write changed no row: the upload has ended, or its lease is lost. */
 export async function throwLeaseLost(state: TusRequestState): Promise<never> {
   const { id } = requireUpload(state)
   state.upload = null
