@@ -172,7 +172,11 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
 }
 
 /** Serves one upload endpoint (/uploads by default) on a port of its own, with other limits. */
-export async function serveUploads(holdall: TestServer, limits: BodyLimits, open = createTusHandler) {
+export async function serveUploads(
+  holdall: TestServer,
+  limits: BodyLimits,
+  open = createTusHandler,
+) {
   const endpoint = open(holdall.app, limits)
   const server = createServer(async (req, res) => {
     drainRequest(req, res)
