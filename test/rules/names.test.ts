@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { memberName } from '../../src/domains/archives/members.ts'
 import { checkName, freeName, numberedName } from '../../src/domains/entries/rules.ts'
-import { warningsOf } from '../../src/domains/entries/warnings.ts'
+import { findNameWarnings } from '../../src/domains/entries/warnings.ts'
 import { checkTagNames } from '../../src/domains/tags/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
 import { byteLength, foldName, prefixUpperBound } from '../../src/names.ts'
@@ -180,7 +180,7 @@ describe('warnings about a misleading name', () => {
       'ශ්\u200dරී',
     ],
   ])('is nothing: %s', (given) => {
-    expect([refusal(given), warningsOf(given)]).toEqual([null, []])
+    expect([refusal(given), findNameWarnings(given)]).toEqual([null, []])
   })
 
   test.each([
@@ -204,22 +204,24 @@ describe('warnings about a misleading name', () => {
     ['RESERVED_ON_WINDOWS', ['...', 'C:', 'a\\b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?', 'a*']],
   ] as const)('is %s: %j', (warning, given) => {
     for (const some of given)
-      expect([some, warningsOf(some)]).toEqual([some, expect.arrayContaining([warning])])
+      expect([some, findNameWarnings(some)]).toEqual([some, expect.arrayContaining([warning])])
   })
 
   test('consider letters, whatever their accents and the separators between words', () => {
-    expect(warningsOf('p\u0430ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
-    expect(warningsOf('g\u03bf\u03bfgle')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
-    expect(warningsOf('p\u0451ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
-    expect(warningsOf('paypal \u0430')).toEqual(['LOOKS_LIKE_ANOTHER'])
+    expect(findNameWarnings('p\u0430ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(findNameWarnings('g\u03bf\u03bfgle')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(findNameWarnings('p\u0451ypal')).toEqual(['MIXED_SCRIPTS', 'LOOKS_LIKE_ANOTHER'])
+    expect(findNameWarnings('paypal \u0430')).toEqual(['LOOKS_LIKE_ANOTHER'])
   })
 
   test('are equal for NFC and NFD, and are computed for any name', () => {
     fc.assert(
       fc.property(name, (some) => {
-        const [composed, apart] = [some.normalize('NFC'), some.normalize('NFD')].map(warningsOf)
+        const [composed, apart] = [some.normalize('NFC'), some.normalize('NFD')].map(
+          findNameWarnings,
+        )
         expect(composed).toEqual(apart)
-        expect(warningsOf(some).length).toBeLessThanOrEqual(4)
+        expect(findNameWarnings(some).length).toBeLessThanOrEqual(4)
       }),
       { numRuns: 1000 },
     )
@@ -231,8 +233,8 @@ describe('warnings about a misleading name', () => {
       fc.property(fc.array(parts, { minLength: 1, maxLength: 4 }), (some) => {
         const given = some.join('')
         const isMapped = memberName(`x/${given}`) !== `x/${given}`
-        expect(warningsOf(given).includes('RESERVED_ON_WINDOWS')).toBe(isMapped)
-        expect(warningsOf(memberName(given))).not.toContain('RESERVED_ON_WINDOWS')
+        expect(findNameWarnings(given).includes('RESERVED_ON_WINDOWS')).toBe(isMapped)
+        expect(findNameWarnings(memberName(given))).not.toContain('RESERVED_ON_WINDOWS')
       }),
     )
   })

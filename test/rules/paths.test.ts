@@ -59,9 +59,9 @@ describe('a path', () => {
   test('has at most 64 folders, and a file may be in the last of them', () => {
     const deep = (levels: number) => Array.from({ length: levels }, () => 'd').join('/')
     expect(checkPath(deep(64))).toHaveLength(64)
-    expect(() => checkPath(deep(65))).toThrow(/at most 64 folders deep/)
+    expect(() => checkPath(deep(65))).toThrow(/path has 65 levels \(limit 64\)/)
     expect(checkEntryPath(`${deep(64)}/file.txt`)).toHaveLength(65)
-    expect(() => checkEntryPath(deep(66))).toThrow(/at most 64 folders deep/)
+    expect(() => checkEntryPath(deep(66))).toThrow(/path has 66 levels \(limit 65\)/)
   })
 })
 
@@ -112,7 +112,7 @@ describe('metadata', () => {
   test('S36: accepts at most 64 KiB of JSON', () => {
     const filled = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
     expect(checkMetadata(filled(65_536))).toHaveLength(65_536)
-    expect(() => checkMetadata(filled(65_537))).toThrow(/^metadata: at most 65536 bytes/)
+    expect(() => checkMetadata(filled(65_537))).toThrow(/^metadata: JSON has 65537 bytes/)
     expect(() => checkMetadata({ a: 'é'.repeat(32_768) })).toThrow(InvalidInput)
   })
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { highlightsOf } from '../../src/domains/search/highlights.ts'
-import { placesIn, rankOf, type Texts, textsIn } from '../../src/domains/search/match.ts'
+import { findRanges, rankOf, type Texts, textsIn } from '../../src/domains/search/match.ts'
 import { parseQuery } from '../../src/domains/search/query.ts'
 import { wordsOf } from '../../src/domains/search/rules.ts'
 import { InvalidInput } from '../../src/errors.ts'
@@ -102,8 +102,8 @@ describe('a query', () => {
         }
       }),
     )
-    expect(() => parseQuery('x'.repeat(1001))).toThrow('at most 1000 characters')
-    expect(() => parseQuery('x '.repeat(33))).toThrow('at most 32 words and phrases, not 33')
+    expect(() => parseQuery('x'.repeat(1001))).toThrow('query has 1001 characters (limit 1000)')
+    expect(() => parseQuery('x '.repeat(33))).toThrow('query has 33 words and phrases (limit 32)')
   })
 })
 
@@ -168,7 +168,7 @@ test('returns a highlight with marks around the matches, escaped as HTML', () =>
     }),
   )
   expect(
-    placesIn(wordsOf('a Plate, a plateScan'), parseQuery('plate').terms[0] as never),
+    findRanges(wordsOf('a Plate, a plateScan'), parseQuery('plate').terms[0] as never),
   ).toContainEqual({
     start: 2,
     end: 7,

@@ -151,7 +151,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'createFolder', input)).toEqual({
       __typename: 'InvalidStateError',
       code: 'INVALID_STATE',
-      message: 'this is in the trash; restore it first',
+      message: 'the entry is in the trash; restore it first',
       path: ['parent'],
       retryable: false,
       state: 'TRASHED',
@@ -361,29 +361,29 @@ describe('invalid input', () => {
   type Case = [string, (of: Place) => object, readonly [readonly string[], string]]
   test.each<Case>([
     ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'workspaceId or parent is required']],
-    ['createFolder', () => ({ workspaceId, name: '' }), name('a name is needed')],
-    ['createFolder', () => ({ workspaceId, name: 'a/b' }), name('a name has no "/"')],
-    ['createFolder', () => ({ workspaceId, name: '..' }), name('".." is not a name')],
+    ['createFolder', () => ({ workspaceId, name: '' }), name('name is empty')],
+    ['createFolder', () => ({ workspaceId, name: 'a/b' }), name('name contains "/"')],
+    ['createFolder', () => ({ workspaceId, name: '..' }), name('".." is not a valid name')],
     [
       'createFolder',
       () => ({ workspaceId, name: 'é'.repeat(128) }),
-      name('256 bytes are too long; at most 255'),
+      name('name has 256 bytes (limit 255)'),
     ],
     [
       'createFolder',
       () => ({ workspaceId, name: 'x', description: 'x'.repeat(10_001) }),
-      [['description'], 'at most 10000 characters'],
+      [['description'], 'text has 10001 characters (limit 10000)'],
     ],
     ['createFolder', () => ({ workspaceId, name: 'x', tags: many }), [['tags'], 'at most 50 tags']],
     [
       'createFolder',
       () => ({ parent: { path: { workspaceId, path: '../x' } }, name: 'x' }),
-      [['parent', 'path'], '".." is not a name'],
+      [['parent', 'path'], '".." is not a valid name'],
     ],
     [
       'updateEntry',
       () => ({ entry: { path: { workspaceId, path: '/raw' } }, name: 'x' }),
-      [['entry', 'path'], 'a path does not begin with "/"'],
+      [['entry', 'path'], 'path begins with "/"'],
     ],
     [
       'updateTag',
@@ -393,7 +393,7 @@ describe('invalid input', () => {
     [
       'moveEntries',
       ({ root }) => ({ entries: [], destination: { id: root } }),
-      [['entries'], '1 to 100 entries'],
+      [['entries'], 'expected 1 to 100 entries, got 0'],
     ],
     [
       'moveEntries',
@@ -402,12 +402,12 @@ describe('invalid input', () => {
         destination: { id: root },
         onConflict: 'NEW_VERSION',
       }),
-      [['onConflict'], 'moving makes no versions: FAIL, RENAME or REPLACE'],
+      [['onConflict'], 'moveEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'],
     ],
     [
       'createUpload',
       () => ({ workspaceId, name: 'x', path: '/raw' }),
-      [['path'], 'a path does not begin with "/"'],
+      [['path'], 'path begins with "/"'],
     ],
     [
       'createUpload',

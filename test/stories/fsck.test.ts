@@ -359,14 +359,14 @@ describe('npm run fsck', () => {
       {
         code: 'BYTES_MISSING',
         subject: place.otherBlob,
-        says: 'its bytes are not there',
+        says: 'its bytes are missing',
         mended: false,
       },
     ])
     const repaired = await runFsck(holdall, '--repair', '--deep')
     expect(repaired.code).toBe(1)
     expect(repaired.lines).toContainEqual(
-      `BYTES_MISSING ${place.otherBlob}: its bytes are not there. Mended.`,
+      `BYTES_MISSING ${place.otherBlob}: its bytes are missing. Mended.`,
     )
     const known = 'Nothing was found. 1 blobs are known to be damaged; their files are FAILED.'
     expect(await runFsck(holdall, '--deep')).toMatchObject({ code: 0, lines: [known] })

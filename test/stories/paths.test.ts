@@ -126,10 +126,10 @@ describe('over one tree', () => {
     [{ pathRegex: 'ok/(?=x)' }, /invalid or unsupported Perl syntax, at character 4$/],
     [{ pathRegex: '(a)\\1' }, /invalid escape sequence, at character 4$/],
     [{ pathRegex: '(a{500}b{500}){3}' }, /pathRegex/],
-    [{ pathRegex: 'x'.repeat(1001) }, /at most 1000 characters/],
-    [{ pathGlob: 'data/{a,b' }, /^filter\.pathGlob: there is no } for this {, at character 6$/],
+    [{ pathRegex: 'x'.repeat(1001) }, /pattern has 1001 characters \(limit 1000\)/],
+    [{ pathGlob: 'data/{a,b' }, /^filter\.pathGlob: unmatched {, at character 6$/],
     [{ pathGlob: '/data' }, /character 1$/],
-    [{ pathGlob: '*'.repeat(1001) }, /at most 1000 characters/],
+    [{ pathGlob: '*'.repeat(1001) }, /pattern has 1001 characters \(limit 1000\)/],
   ])('seed B7: reports the position of an invalid pattern: %j', async (filter, message) => {
     const query = `query ($id: ID!, $filter: EntryFilter) { workspace(by: { id: $id }) { entries(filter: $filter) { totalCount } } }`
     const { status, errors } = await holdall.graphql(query, { id: lab.id, filter })

@@ -8,7 +8,7 @@ import { checkEntryPath, type EntryName } from '../entries/rules.ts'
 import { resolveNameConflict, updateEntry } from '../entries/writes.ts'
 import type { Blob } from '../files/blobs.ts'
 import type { Media } from '../files/media.ts'
-import { addFile, addVersion, type Filed } from '../files/writes.ts'
+import { addFile, addVersion, type FileResult } from '../files/writes.ts'
 import { ensureFolders } from '../folders/writes.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import type { ImportItem } from './import-items.ts'
@@ -79,7 +79,7 @@ async function plantFile(s: TxContext, ground: Ground, item: StagedItem) {
 }
 
 /** The workspace had the same bytes already. */
-function dropTwin(s: TxContext, { ownBlobUsed }: Filed, { id }: Blob) {
+function dropTwin(s: TxContext, { ownBlobUsed }: FileResult, { id }: Blob) {
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(id).catch(() => {}))
 }
 

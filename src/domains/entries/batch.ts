@@ -5,7 +5,7 @@ import type { EntryRef, EntryRow } from './reads.ts'
 
 export type BatchMode = 'ALL_OR_NOTHING' | 'BEST_EFFORT'
 export type BatchEntry = { entry: EntryRef; expectedRevision?: number | null | undefined }
-/** What became of one item. */
+/** Result of one item: its entry or its error. */
 export type Outcome = {
   index: number
   entryId: string | null
@@ -15,8 +15,10 @@ export type Outcome = {
 export const MAX_BATCH_SIZE = 100
 
 /**
- * Does one thing to many entries. ALL_OR_NOTHING: in one transaction; throws the error of the item that failed, with its place in the
- * input. BEST_EFFORT: each in a transaction of its own, with one outcome for each. Throws InvalidInput unless there are 1 to 100.
+ * Runs `act` for each item and returns one outcome per item. ALL_OR_NOTHING uses one transaction and throws
+ * the error of the first item that fails, with its path in the input. BEST_EFFORT uses one transaction per
+ * item. Throws InvalidInput unless there are 1 to 100 items. `field` is the input field that contains the
+ * items.
  */
 export async function batch<Item>(
   ctx: ServiceContext,
@@ -26,24 +28,25 @@ export async function batch<Item>(
   field = 'entries',
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
-    throw new InvalidInput({ path: [field], message: `1 to ${MAX_BATCH_SIZE} entries` })
+    const message = `expected 1 to ${MAX_BATCH_SIZE} entries, got ${items.length}`
+    throw new InvalidInput({ path: [field], message })
   }
   if (mode === 'BEST_EFFORT') return runIndependently(ctx, items, act)
   return inTransaction(ctx, async (s) => {
     const outcomes: Outcome[] = []
     for (const [index, item] of items.entries())
-      outcomes.push(done(index, await atItem(field, index, act(s, item))))
+      outcomes.push(succeeded(index, await withItemPath(field, index, act(s, item))))
     return outcomes
   })
 }
 
 type Act<Item> = (s: TxContext, item: Item) => Promise<EntryRow>
 
-/** Fields of the input that all items share: an error about one of them already has its place. */
+/** Input fields shared by all items: the path of an error about one of them is already complete. */
 const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])
 
-/** Awaits what is done to one item. Its error says which item it is: ["entries", "3"]. */
-async function atItem<T>(field: string, index: number, work: Promise<T>): Promise<T> {
+/** Awaits `work` and prefixes the path of its error with the item, such as ["entries", "3"]. */
+async function withItemPath<T>(field: string, index: number, work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
@@ -56,13 +59,13 @@ async function atItem<T>(field: string, index: number, work: Promise<T>): Promis
 async function runIndependently<Item>(ctx: ServiceContext, items: readonly Item[], act: Act<Item>) {
   const outcomes: Outcome[] = []
   for (const [index, item] of items.entries()) {
-    const entry = await inTransaction(ctx, (s) => act(s, item)).catch(domainErrors)
-    outcomes.push(entry instanceof DomainError ? failed(index, entry) : done(index, entry))
+    const entry = await inTransaction(ctx, (s) => act(s, item)).catch(domainErrorOrThrow)
+    outcomes.push(entry instanceof DomainError ? failed(index, entry) : succeeded(index, entry))
   }
   return outcomes
 }
 
-const done = (index: number, entry: EntryRow): Outcome => ({
+const succeeded = (index: number, entry: EntryRow): Outcome => ({
   index,
   entryId: entry.id,
   entry,
@@ -75,7 +78,7 @@ const failed = (index: number, error: DomainError): Outcome => ({
   error,
 })
 
-function domainErrors(error: unknown): DomainError {
+function domainErrorOrThrow(error: unknown): DomainError {
   if (error instanceof DomainError) return error
   throw error
 }

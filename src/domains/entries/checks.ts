@@ -3,86 +3,94 @@ import type { Db } from '../../database/database.ts'
 import { type Check, type CheckContext, type Finding, idsOf } from '../../fsck/check.ts'
 import { foldName } from '../../names.ts'
 import { hasCycle, repairPath } from './repair-paths.ts'
-import { differingKinds, differingTotals, mendKinds, mendTotals } from './repair-totals.ts'
+import { differingKinds, differingTotals, repairKinds, repairTotals } from './repair-totals.ts'
 import { childPath } from './rules.ts'
 
 const entries = ({ db }: CheckContext) => idsOf(db, 'entries')
 
-type Placed = Awaited<ReturnType<typeof placesOf>>[number]
+type EntryWithParent = Awaited<ReturnType<typeof loadWithParents>>[number]
 type Rule = {
   code: string
-  isBroken: (entry: Placed) => boolean
-  says: (entry: Placed) => string
-  /** Why it is not mended; absent for what follows from the folder above. */
+  isBroken: (entry: EntryWithParent) => boolean
+  says: (entry: EntryWithParent) => string
+  /** Why fsck does not repair it; absent if the parent folder determines the correct values. */
   left?: string
 }
 
-const isTop = ({ id, rootId }: Placed) => id === rootId
-const isFolder = ({ kind }: Placed) => kind === 'folder'
-const place = (entry: Placed) => `${entry.path} (${entry.pathKey})`
+const isTop = ({ id, rootId }: EntryWithParent) => id === rootId
+const isFolder = ({ kind }: EntryWithParent) => kind === 'folder'
+const displayPath = (entry: EntryWithParent) => `${entry.path} (${entry.pathKey})`
 
-/** The first that is broken is told; the others may follow from it. */
+/** Only the first broken rule is reported: it may cause the others. */
 const rules: Rule[] = [
   {
     code: 'ENTRY_PARENT',
     isBroken: ({ parentId, parentKind, workspaceId, parentWorkspaceId }) =>
       parentId !== null && (parentKind !== 'folder' || parentWorkspaceId !== workspaceId),
-    says: ({ parentId }) => `it lies in ${parentId}, which is no folder of its workspace`,
-    left: 'where it belongs nobody knows',
+    says: ({ parentId }) => `its parent ${parentId} is not a folder of its workspace`,
+    left: 'its correct folder is unknown',
   },
   {
     code: 'ENTRY_LOST',
     isBroken: (entry) => entry.parentId === null && entry.trashedAt === null && !isTop(entry),
-    says: () => 'it lies in no folder, and is not in the trash',
-    left: 'where it belongs nobody knows',
+    says: () => 'it has no parent folder and is not in the trash',
+    left: 'its correct folder is unknown',
   },
   {
     code: 'ENTRY_TRASH',
     isBroken: (entry) => !isTrashConsistent(entry),
-    says: () => 'half of what it says is of something in the trash, and half is not',
-    left: 'whether it was to be in the trash nobody knows',
+    says: () => 'its trash columns contradict each other',
+    left: 'it is unknown whether it belongs in the trash',
   },
   {
     code: 'ENTRY_NAME',
     isBroken: ({ name, nameKey, rootId, id }) => id !== rootId && nameKey !== foldName(name),
     says: ({ name, nameKey }) =>
-      `${JSON.stringify(name)} is compared as ${JSON.stringify(nameKey)}`,
-    left: 'another entry may have that name; rename it',
+      `its name ${JSON.stringify(name)} has the wrong name key ${JSON.stringify(nameKey)}`,
+    left: 'another entry may have the correct key; rename it',
   },
   {
     code: 'ENTRY_PLACE',
-    isBroken: (entry) => isFolder(entry) && entry.parentId !== null && !isInPlace(entry),
-    says: (entry) => `it says that it is at ${place(entry)}, below ${entry.parentPath || '/'}`,
+    isBroken: (entry) => isFolder(entry) && entry.parentId !== null && !hasCorrectPath(entry),
+    says: (entry) =>
+      `its path ${displayPath(entry)} does not match its parent ${entry.parentPath || '/'}`,
   },
   {
     code: 'ENTRY_PLACE',
-    isBroken: (entry) => isFolder(entry) && entry.parentId === null && !isTopInPlace(entry),
-    says: (entry) => `it says that it is at ${place(entry)}`,
-    left: 'there is no folder above it to tell where it is',
+    isBroken: (entry) => isFolder(entry) && entry.parentId === null && !hasCorrectTopPath(entry),
+    says: (entry) => `its path ${displayPath(entry)} is invalid`,
+    left: 'it has no parent folder to derive the path from',
   },
 ]
 
-function isTrashConsistent(entry: Placed): boolean {
+function isTrashConsistent(entry: EntryWithParent): boolean {
   const { trashedAt, parentId, originalPath, purgingAt, trashRootId, id, rootTrashedAt } = entry
   if (trashedAt === null) {
-    const isWith = trashRootId === null || rootTrashedAt !== null
-    return purgingAt === null && originalPath === null && isWith && trashRootId !== id
+    const hasValidRoot = trashRootId === null || rootTrashedAt !== null
+    return purgingAt === null && originalPath === null && hasValidRoot && trashRootId !== id
   }
   return parentId === null && originalPath !== null && (!isFolder(entry) || trashRootId === id)
 }
 
-const isInPlace = ({ name, nameKey, path, pathKey, trashRootId, ...parent }: Placed) =>
+const hasCorrectPath = ({
+  name,
+  nameKey,
+  path,
+  pathKey,
+  trashRootId,
+  ...parent
+}: EntryWithParent) =>
   path === childPath({ path: parent.parentPath, pathKey: null }, name) &&
   pathKey === `${parent.parentPathKey ?? ''}${nameKey}/` &&
   trashRootId === parent.parentTrashRootId
 
-/** A root has no path; of what was put in the trash the path is the one that it had. */
-const isTopInPlace = (entry: Placed) =>
+/** A root has an empty path, and a directly trashed folder has its original path. */
+const hasCorrectTopPath = (entry: EntryWithParent) =>
   isTop(entry)
     ? entry.path === '' && entry.pathKey === '' && entry.trashRootId === null
     : entry.path === entry.originalPath && (entry.pathKey ?? '').endsWith(`${entry.nameKey}/`)
 
-const placesOf = (db: Db, ids: readonly string[]) =>
+const loadWithParents = (db: Db, ids: readonly string[]) =>
   db
     .selectFrom('entries as e')
     .innerJoin('workspaces as w', 'w.id', 'e.workspaceId')
@@ -97,12 +105,12 @@ const placesOf = (db: Db, ids: readonly string[]) =>
     .where('e.id', 'in', ids)
     .execute()
 
-/** Folders hold folders without a circle, paths follow from them, and what is in the trash says so. */
+/** Checks that the folder tree has no cycle, and that paths and trash columns agree with it. */
 export const placesCheck: Check = {
   scan: entries,
   async evaluate(c, ids) {
     const found: Finding[] = []
-    for (const entry of await placesOf(c.db, ids)) {
+    for (const entry of await loadWithParents(c.db, ids)) {
       const rule = rules.find(({ isBroken }) => isBroken(entry))
       if (rule) found.push(await findingOf(c, entry, rule))
     }
@@ -112,31 +120,31 @@ export const placesCheck: Check = {
 
 async function findingOf(
   c: CheckContext,
-  entry: Placed,
+  entry: EntryWithParent,
   { code, says, left }: Rule,
 ): Promise<Finding> {
-  const told = { code, subject: entry.id, says: says(entry) }
-  if (left) return { ...told, left }
-  if (!(await hasCycle(c.db, entry.id))) return { ...told, repair: () => repairPath(c, entry) }
-  const loop = 'the folders above it lead back to it'
-  return { ...told, code: 'ENTRY_CYCLE', says: loop, left: 'where it belongs nobody knows' }
+  const finding = { code, subject: entry.id, says: says(entry) }
+  if (left) return { ...finding, left }
+  if (!(await hasCycle(c.db, entry.id))) return { ...finding, repair: () => repairPath(c, entry) }
+  const cycle = 'its ancestors form a cycle'
+  return { ...finding, code: 'ENTRY_CYCLE', says: cycle, left: 'its correct folder is unknown' }
 }
 
-/** A folder counts what lies in it, and what the folders in it count. What is being purged counts no more. */
+/** Checks the totals of folders against their children. Trees that are being purged are skipped. */
 export const totalsCheck: Check = {
   scan: entries,
   async evaluate(c, ids) {
     const differing = await differingTotals(c.db, ids)
-    return differing.map(({ id, workspaceId, counted, ...said }) => ({
+    return differing.map(({ id, workspaceId, counted, ...stored }) => ({
       code: 'FOLDER_TOTALS',
       subject: id,
-      says: `it counts ${JSON.stringify(said)}, there are ${JSON.stringify(counted)}`,
-      repair: () => mendTotals(c, { id, workspaceId }),
+      says: `its totals are ${JSON.stringify(stored)}, but its children add up to ${JSON.stringify(counted)}`,
+      repair: () => repairTotals(c, { id, workspaceId }),
     }))
   },
 }
 
-/** The same for the kinds of the files in it. */
+/** Checks the per-kind totals of folders against the files directly in them. */
 export const kindsCheck: Check = {
   scan: entries,
   async evaluate(c, ids) {
@@ -144,13 +152,13 @@ export const kindsCheck: Check = {
     return differing.map(({ id, workspaceId, mediaKind, bytes, fileCount }) => ({
       code: 'FOLDER_KINDS',
       subject: id,
-      says: `${mediaKind}: ${fileCount} files and ${bytes} bytes more are there than it counts`,
-      repair: () => mendKinds(c, { id, workspaceId }),
+      says: `its totals of ${mediaKind} are off by ${fileCount} files and ${bytes} bytes`,
+      repair: () => repairKinds(c, { id, workspaceId }),
     }))
   },
 }
 
-/** Each workspace has its root. */
+/** Checks that every workspace has its root folder. */
 export const rootsCheck: Check = {
   scan: ({ db }) => idsOf(db, 'workspaces'),
   async evaluate({ db }, ids) {
@@ -171,8 +179,8 @@ export const rootsCheck: Check = {
     return rootless.map(({ id, rootId }) => ({
       code: 'WORKSPACE_ROOT',
       subject: id,
-      says: `its root, ${rootId}, is not there`,
-      left: 'what was in it nobody knows',
+      says: `its root folder ${rootId} does not exist`,
+      left: 'its content is unknown',
     }))
   },
 }

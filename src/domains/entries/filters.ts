@@ -13,9 +13,9 @@ export type EntryFilter = {
   mediaTypes?: Maybe<readonly string[]>
   nameContains?: Maybe<string>
   pathPrefix?: Maybe<string>
-  /** Of the request, for what is not found by an index. */
+  /** Work budget of the request, consumed by conditions that no index supports. */
   budget?: WorkBudget | undefined
-  /** pathGlob and pathRegex, once they were read. */
+  /** The compiled pathGlob and pathRegex. */
   patterns?: readonly Pattern[]
   tags?: Maybe<{
     anyOf?: Maybe<readonly string[]>
@@ -26,27 +26,27 @@ export type EntryFilter = {
   createdAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   updatedAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   createdBy?: Maybe<readonly string[]>
-  /** The folder, once it was found and authorised. */
+  /** The folder, already loaded and authorised. */
   within?: Maybe<EntryRow>
-  /** See starts.ts. */
-  start?: EntryRow | null | undefined
+  /** The folder to scan from; see scan-root.ts. */
+  scanRoot?: EntryRow | null | undefined
   sha256?: Maybe<string>
 }
 
 type Scoped = { e: Row<'entries'> }
-/** A query for entries, which are `e` in it. */
+/** A query for entries with the alias `e`. */
 export type Entries = SelectQueryBuilder<Tables & Scoped, 'e', EntryRow>
 export type Where = ExpressionBuilder<Tables & Scoped, 'e'>
 
-/** What only files have leaves folders out. */
+/** Returns the kinds of entries that can match a filter: conditions on file columns exclude folders. */
 export function entryKinds({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
   const both: EntryKind[] = ['folder', 'file']
   const filesOnly = type === 'FILE' || kinds != null || mediaTypes != null || sha256 != null
   return both.filter((kind) => (kind === 'file' ? type !== 'FOLDER' : !filesOnly))
 }
 
-/** The rows that a filter lets through. */
-export function filtered(rows: Entries, filter: EntryFilter): Entries {
+/** Adds the conditions of a filter to a query, except its patterns. */
+export function applyFilter(rows: Entries, filter: EntryFilter): Entries {
   const { kinds, mediaTypes, nameContains, pathPrefix, tags, size, createdAt, updatedAt } = filter
   const { createdBy, within, sha256, patterns = [] } = filter
   let q = rows
@@ -54,11 +54,13 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
   const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
-  for (const prefix of prefixes) if (prefix !== '') q = q.where((eb) => pathBegins(eb, prefix))
+  for (const prefix of prefixes) if (prefix !== '') q = q.where((eb) => pathStartsWith(eb, prefix))
   if (within != null) q = q.where((eb) => parentMatches(eb, (p) => isBelow(p, within)))
-  if (tags?.anyOf != null) q = q.where((eb) => hasTag(eb, 't.nameKey', keys(tags.anyOf)))
-  for (const name of tags?.allOf ?? []) q = q.where((eb) => hasTag(eb, 't.nameKey', keys([name])))
-  if (tags?.noneOf != null) q = q.where((eb) => eb.not(hasTag(eb, 't.nameKey', keys(tags.noneOf))))
+  if (tags?.anyOf != null) q = q.where((eb) => hasTag(eb, 't.nameKey', nameKeysOf(tags.anyOf)))
+  for (const name of tags?.allOf ?? [])
+    q = q.where((eb) => hasTag(eb, 't.nameKey', nameKeysOf([name])))
+  if (tags?.noneOf != null)
+    q = q.where((eb) => eb.not(hasTag(eb, 't.nameKey', nameKeysOf(tags.noneOf))))
   if (size?.gte != null) q = q.where('e.size', '>=', size.gte)
   if (size?.lte != null) q = q.where('e.size', '<=', size.lte)
   if (createdAt?.gte != null) q = q.where('e.createdAt', '>=', createdAt.gte)
@@ -72,7 +74,7 @@ export function filtered(rows: Entries, filter: EntryFilter): Entries {
 
 type WhereParent = ExpressionBuilder<Tables & Scoped & { p: Row<'entries'> }, 'e' | 'p'>
 
-/** What is true of the folder that holds an entry. */
+/** Returns the condition that the parent folder of an entry meets `is`. */
 export const parentMatches = (eb: Where, is: (p: WhereParent) => ReturnType<WhereParent>) =>
   eb.exists((q: Where) =>
     q
@@ -82,30 +84,31 @@ export const parentMatches = (eb: Where, is: (p: WhereParent) => ReturnType<Wher
       .where((p) => is(p as unknown as WhereParent)),
   )
 
-const pathIn = (p: WhereParent, start: string) =>
+const isInPathRange = (p: WhereParent, start: string) =>
   p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', prefixUpperBound(start))])
 
-/** A trashed folder may have had the path that a living one has now. */
+/** Compares the trash root too: a trashed folder may have the path of a live one. */
 const isBelow = (p: WhereParent, { pathKey, trashRootId }: EntryRow) =>
   p.and([
-    pathIn(p, pathKey ?? ''),
+    isInPathRange(p, pathKey ?? ''),
     trashRootId === null ? p('p.trashRootId', 'is', null) : p('p.trashRootId', '=', trashRootId),
   ])
 
-/** The whole path begins so: the folder's does, or the folder's is all but the last name of it. */
-function pathBegins(eb: Where, prefix: string) {
+/** The full path starts with `prefix`: the parent's path does, or the prefix ends within the entry's name. */
+function pathStartsWith(eb: Where, prefix: string) {
   const slash = prefix.lastIndexOf('/') + 1
   const isChild = eb.and([
     eb('e.nameKey', '>=', prefix.slice(slash)),
     eb('e.nameKey', '<', prefixUpperBound(prefix.slice(slash))),
     parentMatches(eb, (p) => p('p.pathKey', '=', prefix.slice(0, slash))),
   ])
-  return eb.or([isChild, parentMatches(eb, (p) => pathIn(p, prefix))])
+  return eb.or([isChild, parentMatches(eb, (p) => isInPathRange(p, prefix))])
 }
 
-const keys = (names: Maybe<readonly string[]>) => (names ?? []).map((name) => foldName(name.trim()))
+const nameKeysOf = (names: Maybe<readonly string[]>) =>
+  (names ?? []).map((name) => foldName(name.trim()))
 
-/** The entry carries a tag with one of these values. */
+/** Returns the condition that the entry has a tag with one of these values. */
 export const hasTag = (eb: Where, column: 't.nameKey' | 'et.tagId', values: string[]) =>
   eb.exists((q: Where) =>
     q
@@ -116,7 +119,7 @@ export const hasTag = (eb: Where, column: 't.nameKey' | 'et.tagId', values: stri
       .where(column, 'in', values),
   )
 
-/** `image/*` stands for all images. */
+/** `image/*` matches all images. */
 const mediaTypeIs = (type: string) =>
   type.endsWith('/*')
     ? startsWith('e.mediaType', type.slice(0, -1))

@@ -38,12 +38,13 @@ import {
   EntryFilterInput,
   EntryOrderInput,
   EntryRef,
+  expectedRevision,
   NameConflictEnum,
   NameWarningEnum,
 } from './inputs.ts'
 import { byName, workspaceList } from './lists.ts'
 import { moveEntries } from './moves.ts'
-import { patternsOf } from './patterns.ts'
+import { compilePatterns } from './patterns.ts'
 import {
   type EntryRow,
   entriesById,
@@ -53,25 +54,30 @@ import {
   trashRootOf,
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
-import { startOf } from './scan-root.ts'
+import { findScanRoot } from './scan-root.ts'
 import { tagEntries } from './tagging.ts'
-import { MAX_NAME_WARNINGS, warningsOf } from './warnings.ts'
+import { findNameWarnings, MAX_NAME_WARNINGS } from './warnings.ts'
 import { updateEntry } from './writes.ts'
 
-/** An entry by id, from inside a type that the viewer may see. */
+/** Loads an entry by id for a field of a type that the viewer may already see; it checks no access. */
 export const loadEntry = loader((ids, { db }) => entriesById(db, ids))
 
-/** The folder that holds an entry; null for a root and for what was itself put in the trash. */
+/**
+ * Returns the folder that contains an entry, or null for a workspace root and for a directly trashed entry.
+ */
 export const loadParent = ({ parentId }: EntryRow, context: Context) =>
   parentId === null ? null : loadEntry(context, parentId)
 
-/** The folders above an entry, root first: a level at a time, for all entries that the request asks about. */
+/**
+ * Returns the folders above an entry, root first. The loader batches each level over all entries of the
+ * request.
+ */
 export async function loadAncestors(entry: EntryRow, context: Context): Promise<EntryRow[]> {
   const parent = await loadParent(entry, context)
   return parent ? [...(await loadAncestors(parent, context)), parent] : []
 }
 
-/** For node(id:): the entries among `ids` that the viewer may see. */
+/** Returns the entry of each id for node(id:), with null for an entry that the viewer may not see. */
 export const visibleEntries = (ids: readonly string[], context: Context) =>
   Promise.all(ids.map((id) => nullIfDenied(visibleEntry(id, context))))
 
@@ -83,18 +89,28 @@ async function visibleEntry(id: string, context: Context) {
 }
 
 const TrashInfo = builder.objectRef<EntryRow>('TrashInfo').implement({
+  description: 'When, by whom and from where an entry was moved to the trash.',
   fields: (t) => ({
-    trashedAt: t.field({ type: 'DateTime', resolve: ({ trashedAt }) => trashedAt ?? 0 }),
+    trashedAt: t.field({
+      type: 'DateTime',
+      description: 'When the entry was moved to the trash.',
+      resolve: ({ trashedAt }) => trashedAt ?? 0,
+    }),
     trashedBy: t.field({
       type: User,
       nullable: true,
+      description: 'The user who moved the entry to the trash, or null if no user did.',
       resolve: ({ trashedBy }, _, context) => (trashedBy ? loadUser(context, trashedBy) : null),
     }),
-    originalPath: t.string({ resolve: ({ originalPath }) => originalPath ?? '' }),
+    originalPath: t.string({
+      description: 'Path of the entry when it was moved to the trash, without a leading slash.',
+      resolve: ({ originalPath }) => originalPath ?? '',
+    }),
     purgeAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Null where the workspace never purges by itself.',
+      description:
+        'When the entry is purged automatically, or null if the workspace keeps its trash indefinitely.',
       resolve: async ({ trashedAt, workspaceId }, _, context) =>
         purgeAt(trashedAt ?? 0, (await loadWorkspace(context, workspaceId)) as WorkspaceRow),
     }),
@@ -105,11 +121,13 @@ const DAY_MS = 86_400_000
 const purgeAt = (trashedAt: number, { trashRetentionDays }: WorkspaceRow) =>
   trashRetentionDays === 0 ? null : trashedAt + trashRetentionDays * DAY_MS
 
-/** Who else sees an entry; sharing adds its links. */
+/** Who can see an entry; the sharing domain adds the share links. */
 export const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
+  description: 'Who can see an entry besides the members of its workspace.',
   fields: (t) => ({
     visibility: t.field({
       type: VisibilityEnum,
+      description: 'Visibility of the workspace of the entry.',
       resolve: async ({ workspaceId }, _, context) =>
         ((await loadWorkspace(context, workspaceId)) as WorkspaceRow).visibility,
     }),
@@ -117,82 +135,110 @@ export const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
 })
 
 export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
-  description: 'A file or a folder: whatever has a name and a place in the tree.',
+  description: 'A file or a folder in the tree of a workspace.',
   interfaces: [Node],
   resolveType: ({ kind }) => (kind === 'folder' ? 'Folder' : 'File'),
   fields: (t) => ({
-    id: t.exposeID('id'),
+    id: t.exposeID('id', { description: 'Unique id of the entry.' }),
     workspace: t.field({
       type: Workspace,
+      description: 'The workspace that contains the entry.',
       resolve: async ({ workspaceId }, _, context) =>
         (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
     }),
-    name: t.exposeString('name'),
+    name: t.exposeString('name', {
+      description: 'Name of the entry, unique in its folder without regard to case.',
+    }),
     nameWarnings: t.field({
       type: [NameWarningEnum],
       complexity: listCost(MAX_NAME_WARNINGS),
-      description: 'Why the name, which is accepted, may mislead people or other systems.',
-      resolve: ({ name }) => warningsOf(name),
+      description: 'Reasons why the name may mislead people or fail on other systems.',
+      resolve: ({ name }) => findNameWarnings(name),
     }),
     path: t.string({
-      description: 'From the workspace root, no leading slash: results/2025/plate1.csv',
+      description:
+        'Path from the workspace root without a leading slash, such as results/2025/plate1.csv.',
       resolve: async (entry, _, context) =>
         pathOf(entry, entry.kind === 'file' ? await loadParent(entry, context) : null),
     }),
-    description: t.exposeString('description', { nullable: true }),
-    metadata: t.field({ type: 'JSONObject', resolve: ({ metadata }) => JSON.parse(metadata) }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'Free-text description of the entry.',
+    }),
+    metadata: t.field({
+      type: 'JSONObject',
+      description: 'Custom metadata of the entry.',
+      resolve: ({ metadata }) => JSON.parse(metadata),
+    }),
     tags: t.field({
       type: [Tag],
       complexity: listCost(MAX_TAGS),
-      description: 'By name.',
+      description: 'Tags of the entry, sorted by name.',
       resolve: async ({ id }, _, context) => (await loadTags(context, id)) ?? [],
     }),
     revision: t.exposeInt('revision', {
-      description: 'Grows by one with every change; send it back as expectedRevision.',
+      description:
+        'Revision number, incremented by every change; pass it as expectedRevision to detect concurrent changes.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When the entry was created.',
+    }),
     createdBy: t.field({
       type: User,
       nullable: true,
+      description: 'The user who created the entry, or null if no user did.',
       resolve: ({ createdBy }, _, context) => (createdBy ? loadUser(context, createdBy) : null),
     }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'When the entry was last changed.',
+    }),
     updatedBy: t.field({
       type: User,
       nullable: true,
+      description: 'The user who last changed the entry, or null if no user did.',
       resolve: ({ updatedBy }, _, context) => (updatedBy ? loadUser(context, updatedBy) : null),
     }),
     trash: t.field({
       type: TrashInfo,
       nullable: true,
-      description: 'Set while in the trash, itself or with a folder above it.',
+      description:
+        'Details of the trashing while the entry, or a folder above it, is in the trash; null otherwise.',
       resolve: async (entry, _, context) => {
         const parent = entry.kind === 'file' ? await loadParent(entry, context) : null
         const rootId = trashRootOf(entry, parent)
         return rootId ? loadEntry(context, rootId) : null
       },
     }),
-    sharing: t.field({ type: Sharing, resolve: (entry) => entry }),
+    sharing: t.field({
+      type: Sharing,
+      description: 'Who can see the entry.',
+      resolve: (entry) => entry,
+    }),
   }),
 })
 
-/** The connection type that every list of entries has. */
+/** Connection type shared by all lists of entries. */
 export const EntryConnection = connectionOf(Entry, 'Entry')
 
-/** A filter as it came in, with `within` looked up: a folder of this workspace, or NotFound. */
+/**
+ * Validates and resolves a filter: compiles its patterns and loads its `within` folder. Throws InvalidInput
+ * for an invalid filter and NotFound unless `within` is a folder of this workspace.
+ */
 export async function readFilter(
   context: Context,
   workspaceId: string,
   filter: typeof EntryFilterInput.$inferInput | null | undefined,
 ): Promise<EntryFilter> {
   checkFilter(filter ?? {})
-  const within = filter?.within ? await readWithin(context, workspaceId, filter.within) : null
+  const within = filter?.within ? await requireWithin(context, workspaceId, filter.within) : null
   const budget = budgetOf(context)
-  const read = { ...filter, patterns: patternsOf(filter ?? {}, budget), within, budget }
-  return { ...read, start: await startOf(context.db, workspaceId, read) }
+  const parsed = { ...filter, patterns: compilePatterns(filter ?? {}, budget), within, budget }
+  return { ...parsed, scanRoot: await findScanRoot(context.db, workspaceId, parsed) }
 }
 
-async function readWithin({ db, viewer }: Context, workspaceId: string, id: string) {
+async function requireWithin({ db, viewer }: Context, workspaceId: string, id: string) {
   const found = requireEntry(db, viewer, id, { scope: 'FILES_READ' })
   const { entry } = await withInputPath('filter', withInputPath('within', found))
   if (entry.workspaceId === workspaceId && entry.kind === 'folder') return entry
@@ -205,8 +251,15 @@ builder.objectFields(Workspace, (t) => ({
   entryByPath: t.field({
     type: Entry,
     nullable: true,
-    description: 'What lives at this path; the empty path is the root. Null where nothing does.',
-    args: { path: t.arg.string({ required: true }) },
+    description:
+      'The entry at this path, or null if none exists; entries in the trash are ignored. Requires scope FILES_READ.',
+    args: {
+      path: t.arg.string({
+        required: true,
+        description:
+          'Path from the workspace root without a leading slash; the empty path is the root folder.',
+      }),
+    },
     resolve: async ({ id }, { path }, context) => {
       await requireRead(context, id)
       return entryByPath(context.db, id, path)
@@ -216,16 +269,19 @@ builder.objectFields(Workspace, (t) => ({
     {
       type: Entry,
       description:
-        'The whole tree, flat; 100 entries where first and last are absent. pathPrefix addresses full paths without the leading slash.',
+        'All entries of the workspace except the root and the trash, as a flat list; a page has 100 entries unless first or last is given. Requires scope FILES_READ.',
       args: {
-        filter: t.arg({ type: EntryFilterInput }),
-        orderBy: t.arg({ type: EntryOrderInput }),
+        filter: t.arg({
+          type: EntryFilterInput,
+          description: 'Conditions that entries must meet.',
+        }),
+        orderBy: t.arg({ type: EntryOrderInput, description: 'Sort order, by name by default.' }),
       },
       complexity: (args) => pageCost(args, maxPageSize),
       resolve: async ({ id }, { filter, orderBy, ...args }, context) => {
         await requireRead(context, id)
-        const chosen = await readFilter(context, id, filter)
-        const list = workspaceList(context.db, id, chosen, order(orderBy))
+        const parsed = await readFilter(context, id, filter)
+        const list = workspaceList(context.db, id, parsed, order(orderBy))
         return page(args, list, { defaultSize: maxPageSize })
       },
     },
@@ -235,7 +291,7 @@ builder.objectFields(Workspace, (t) => ({
 
 builder.objectFields(Tag, (t) => ({
   entryCount: t.int({
-    description: 'Living entries that carry it.',
+    description: 'Number of entries with this tag, without the trash.',
     complexity: 5,
     resolve: ({ id, workspaceId }, _, { db }) =>
       countList(workspaceList(db, workspaceId, {}, byName, id)),
@@ -243,14 +299,18 @@ builder.objectFields(Tag, (t) => ({
   entries: t.connection(
     {
       type: Entry,
+      description: 'Entries with this tag, without the trash. Requires scope FILES_READ.',
       args: {
-        filter: t.arg({ type: EntryFilterInput }),
-        orderBy: t.arg({ type: EntryOrderInput }),
+        filter: t.arg({
+          type: EntryFilterInput,
+          description: 'Conditions that entries must meet.',
+        }),
+        orderBy: t.arg({ type: EntryOrderInput, description: 'Sort order, by name by default.' }),
       },
       resolve: async ({ id, workspaceId }, { filter, orderBy, ...args }, context) => {
         await requireRead(context, workspaceId)
-        const chosen = await readFilter(context, workspaceId, filter)
-        return page(args, workspaceList(context.db, workspaceId, chosen, order(orderBy), id))
+        const parsed = await readFilter(context, workspaceId, filter)
+        return page(args, workspaceList(context.db, workspaceId, parsed, order(orderBy), id))
       },
     },
     ...EntryConnection,
@@ -261,6 +321,7 @@ builder.objectField(NameConflictError, 'existing', (t) =>
   t.field({
     type: Entry,
     nullable: true,
+    description: 'The entry that already has the name.',
     resolve: ({ existingId }, _, context) => loadEntry(context, existingId),
   }),
 )
@@ -268,49 +329,68 @@ builder.objectField(StaleRevisionError, 'entry', (t) =>
   t.field({
     type: Entry,
     nullable: true,
+    description: 'The entry in its current state.',
     resolve: ({ entryId }, _, context) => loadEntry(context, entryId),
   }),
 )
 
 const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
-  description: 'What became of one item: the entry, or the error.',
+  description: 'Result of one item of a batch: either its entry or its error.',
   fields: (t) => ({
-    index: t.exposeInt('index'),
-    entryId: t.exposeID('entryId', { nullable: true }),
-    entry: t.expose('entry', { type: Entry, nullable: true }),
+    index: t.exposeInt('index', { description: 'Position of the item in the input, from 0.' }),
+    entryId: t.exposeID('entryId', {
+      nullable: true,
+      description: 'Id of the entry, or null if the item failed.',
+    }),
+    entry: t.expose('entry', {
+      type: Entry,
+      nullable: true,
+      description: 'The entry after the operation, or null if the item failed.',
+    }),
     error: t.field({
       type: UserError,
       nullable: true,
+      description: 'The error of the item, or null if it succeeded.',
       resolve: ({ error }) => error && asValue(error),
     }),
   }),
 })
 
-/** graphql throws every Error that a resolver returns; here it is an answer like any other. */
+/**
+ * Wraps an error so that graphql-js returns it as a value: it throws any Error instance that a resolver
+ * returns.
+ */
 export const asValue = <E extends DomainError>(error: E): E =>
   new Proxy(error, { getPrototypeOf: () => null })
 
-export type BatchAnswer = { results: Outcome[] }
+export type BatchResults = { results: Outcome[] }
 
-/** The payload of a mutation that does one thing to many entries. */
-export const batchPayload = (name: string) =>
-  builder.objectRef<BatchAnswer>(name).implement({ fields: batchFields })
+/** Defines the payload type of a batch mutation that has only the batch fields. */
+export const batchPayload = (name: string, description: string) =>
+  builder.objectRef<BatchResults>(name).implement({ description, fields: batchFields })
 
-type BatchFields<A extends BatchAnswer> = PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, A>
+type BatchFields<A extends BatchResults> = PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, A>
 
-/** Its fields, for payloads that say more. */
-export const batchFields = <A extends BatchAnswer>(t: BatchFields<A>) => ({
+/** Returns the batch fields, for payload types with further fields. */
+export const batchFields = <A extends BatchResults>(t: BatchFields<A>) => ({
   results: t.field({
     type: [BatchResult],
     complexity: listCost(MAX_BATCH_SIZE),
+    description: 'One result per item, in the order of the input.',
     resolve: ({ results }) => results,
   }),
-  succeeded: t.int({ resolve: ({ results }) => results.filter(({ error }) => !error).length }),
-  failed: t.int({ resolve: ({ results }) => results.filter(({ error }) => error).length }),
+  succeeded: t.int({
+    description: 'Number of items that succeeded.',
+    resolve: ({ results }) => results.filter(({ error }) => !error).length,
+  }),
+  failed: t.int({
+    description: 'Number of items that failed.',
+    resolve: ({ results }) => results.filter(({ error }) => error).length,
+  }),
   syncCursor: t.field({
     type: 'SyncCursor',
     nullable: true,
-    description: 'Where the workspace stands now; null where nothing was done.',
+    description: 'Cursor of the change log after the mutation, or null if no item succeeded.',
     resolve: ({ results }, _, context) => {
       const workspaceId = results.find(({ entry }) => entry)?.entry?.workspaceId
       return workspaceId === undefined ? null : currentSyncCursor(context, workspaceId)
@@ -319,23 +399,31 @@ export const batchFields = <A extends BatchAnswer>(t: BatchFields<A>) => ({
 })
 
 mutation('updateEntry', {
-  description: 'Renames, describes, tags; absent fields stay. EDITOR, scope FILES_WRITE.',
+  description:
+    'Changes the name, description, tags or metadata of an entry; omitted fields stay unchanged. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('UpdateEntryInput', {
+    description: 'Input of updateEntry.',
     fields: (t) => ({
-      entry: t.field({ type: EntryRef, required: true }),
-      name: t.string(),
-      description: t.string({ description: 'null takes it away.' }),
-      tags: t.stringList({ description: 'These and no others.' }),
+      entry: t.field({ type: EntryRef, required: true, description: 'The entry to change.' }),
+      name: t.string({ description: 'New name, of at most 255 bytes.' }),
+      description: t.string({
+        description: 'New description, of at most 10,000 characters; null removes it.',
+      }),
+      tags: t.stringList({ description: 'Names of the tags that replace all current tags.' }),
       metadata: t.field({
         type: 'JSONObject',
-        description: 'Merged shallowly; null removes a key.',
+        description:
+          'Metadata to merge into the top level of the current metadata; null removes a key.',
       }),
-      expectedRevision: t.int(),
+      expectedRevision: t.int({ description: expectedRevision }),
     }),
   }),
-  payload: builder
-    .objectRef<{ entry: EntryRow }>('UpdateEntryPayload')
-    .implement({ fields: (t) => ({ entry: t.expose('entry', { type: Entry }) }) }),
+  payload: builder.objectRef<{ entry: EntryRow }>('UpdateEntryPayload').implement({
+    description: 'Result of updateEntry.',
+    fields: (t) => ({
+      entry: t.expose('entry', { type: Entry, description: 'The changed entry.' }),
+    }),
+  }),
   errors: [NameConflict, StaleRevision, InvalidState, RowRejected],
   resolve: async (input, context) => ({
     entry: await inTransaction(context, (s) => updateEntry(s, input)),
@@ -343,31 +431,62 @@ mutation('updateEntry', {
 })
 
 mutation('moveEntries', {
-  description: 'Into a folder of the same workspace. EDITOR, scope FILES_WRITE.',
+  description:
+    'Moves entries into a folder of the same workspace. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('MoveEntriesInput', {
+    description: 'Input of moveEntries.',
     fields: (t) => ({
-      entries: t.field({ type: [BatchEntry], required: true }),
-      destination: t.field({ type: EntryRef, required: true }),
-      onConflict: t.field({ type: NameConflictEnum, required: true, defaultValue: 'FAIL' }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+      entries: t.field({
+        type: [BatchEntry],
+        required: true,
+        description: 'The entries to move, from 1 to 100.',
+      }),
+      destination: t.field({
+        type: EntryRef,
+        required: true,
+        description: 'The folder to move the entries into.',
+      }),
+      onConflict: t.field({
+        type: NameConflictEnum,
+        required: true,
+        defaultValue: 'FAIL',
+        description: 'How to resolve a name conflict; NEW_VERSION is not supported.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'ALL_OR_NOTHING',
+        description: 'What happens to the other entries when one fails.',
+      }),
     }),
   }),
-  payload: batchPayload('MoveEntriesPayload'),
+  payload: batchPayload('MoveEntriesPayload', 'Result of moveEntries.'),
   errors: [NameConflict, StaleRevision, Cycle, InvalidState, RowRejected],
   resolve: async (input, context) => ({ results: await moveEntries(context, input) }),
 })
 
 mutation('tagEntries', {
-  description: 'Adds tags to entries and takes others away. EDITOR, scope FILES_WRITE.',
+  description:
+    'Adds tags to entries and removes tags from them. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('TagEntriesInput', {
+    description: 'Input of tagEntries.',
     fields: (t) => ({
-      entries: t.field({ type: [BatchEntry], required: true }),
-      add: t.stringList(),
-      remove: t.stringList(),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+      entries: t.field({
+        type: [BatchEntry],
+        required: true,
+        description: 'The entries to change, from 1 to 100.',
+      }),
+      add: t.stringList({ description: 'Names of the tags to add; missing tags are created.' }),
+      remove: t.stringList({ description: 'Names of the tags to remove.' }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'ALL_OR_NOTHING',
+        description: 'What happens to the other entries when one fails.',
+      }),
     }),
   }),
-  payload: batchPayload('TagEntriesPayload'),
+  payload: batchPayload('TagEntriesPayload', 'Result of tagEntries.'),
   errors: [StaleRevision, InvalidState],
   resolve: async (input, context) => ({ results: await tagEntries(context, input) }),
 })

@@ -1,16 +1,16 @@
 import { DomainError, InvalidInput, type Issue } from '../../errors.ts'
 
-/** Awaits what a field of the input asks for. Where that fails, the error says in which field: ["destination", "path"]. */
-export async function withInputPath<T>(field: string, answer: Promise<T>): Promise<T> {
+/** Awaits `work` and prefixes the path of its domain error with `field`, such as ["destination", "path"]. */
+export async function withInputPath<T>(field: string, work: Promise<T>): Promise<T> {
   try {
-    return await answer
+    return await work
   } catch (error) {
-    if (error instanceof InvalidInput) throw within(field, error)
+    if (error instanceof InvalidInput) throw prefixIssues(field, error)
     throw error instanceof DomainError ? error.at(field, ...(error.path ?? [])) : error
   }
 }
 
-function within(field: string, { issues }: InvalidInput): InvalidInput {
+function prefixIssues(field: string, { issues }: InvalidInput): InvalidInput {
   const [first, ...rest] = issues.map((issue) => ({ ...issue, path: [field, ...issue.path] }))
   return new InvalidInput(first as Issue, ...rest)
 }

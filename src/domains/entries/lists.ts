@@ -4,10 +4,10 @@ import type { List, PreparedSegments } from '../../database/query/keyset.ts'
 import type { EntryKind } from '../../database/tables.ts'
 import { foldName, prefixUpperBound } from '../../names.ts'
 import {
+  applyFilter,
   type Entries,
   type EntryFilter,
   entryKinds,
-  filtered,
   hasTag,
   parentMatches,
   type Where,
@@ -30,7 +30,7 @@ const columns = {
   UPDATED_AT: 'updatedAt',
 } as const
 
-/** What lies directly in a folder. */
+/** Returns the list of the direct children of a folder. */
 export function childrenList(
   db: Db,
   folder: EntryRow,
@@ -59,11 +59,11 @@ const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
     .where('e.parentId', '=', folderId)
     .where('e.kind', '=', kindOf(kind))
 
-/** Asks for nothing but folders, or files. */
+/** Whether a filter restricts nothing but the type. */
 const isPlain = ({ type: _, budget: __, patterns = [], ...others }: EntryFilter) =>
-  patterns.length === 0 && Object.values(others).every((asked) => asked == null)
+  patterns.length === 0 && Object.values(others).every((condition) => condition == null)
 
-/** All that lives in a workspace's tree, flat; with `tagId` only what carries that tag. */
+/** Returns the flat list of the live entries of a workspace, or of those with one tag if `tagId` is given. */
 export function workspaceList(
   db: Db,
   workspaceId: string,
@@ -71,28 +71,35 @@ export function workspaceList(
   order: EntryOrder,
   tagId?: string,
 ): List<EntryRow> {
-  const { start } = filter
-  const some = start && subtreeSize(start) <= FEW ? below(db, start) : null
-  const rows = start === null ? nothing(db) : (some ?? living(db, workspaceId))
-  const listed = (kind: EntryKind) =>
+  const { scanRoot } = filter
+  const below =
+    scanRoot && subtreeSize(scanRoot) <= MAX_SORTED_COUNT ? liveBelow(db, scanRoot) : null
+  const rows = scanRoot === null ? noEntries(db) : (below ?? liveEntries(db, workspaceId))
+  const rowsOfKind = (kind: EntryKind) =>
     rows
       .where('e.kind', '=', kindOf(kind))
       .$if(tagId !== undefined, (q) => q.where((eb) => hasTag(eb, 'et.tagId', [tagId ?? ''])))
-  return entryList({ id: tagId ?? workspaceId, rows: listed, filter, order })
+  return entryList({ id: tagId ?? workspaceId, rows: rowsOfKind, filter, order })
 }
 
-/** So many rows are sooner gathered and sorted than met on a walk through all of a workspace. */
-const FEW = 10_000
+/**
+ * Up to this many rows, collecting and sorting a subtree is faster than scanning the index of the whole
+ * workspace.
+ */
+const MAX_SORTED_COUNT = 10_000
 
-/** All that lives in a workspace but its root. */
-const living = (db: Db, workspaceId: string): Entries =>
+/** The live entries of a workspace except its root. */
+const liveEntries = (db: Db, workspaceId: string): Entries =>
   db
     .selectFrom('entries as e')
     .selectAll('e')
     .where('e.workspaceId', '=', workspaceId)
     .where((eb) => parentMatches(eb, (p) => p('p.trashRootId', 'is', null)))
 
-/** Those among `ids`. The folder is asked for the workspace, lest the database walk through all that is in it. */
+/**
+ * Returns a query for the live entries among `ids`. It compares the workspace of the parent, not of the
+ * entry, so that the database does not choose the index of the whole workspace.
+ */
 export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): Entries =>
   db
     .selectFrom('entries as e')
@@ -104,14 +111,14 @@ export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): 
       ),
     )
 
-const nothing = (db: Db): Entries =>
+const noEntries = (db: Db): Entries =>
   db
     .selectFrom('entries as e')
     .selectAll('e')
     .where((eb) => eb.lit(false))
 
-/** All that lies below a living folder, by way of the folders. */
-const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
+/** The entries below a live folder, found through the folders of its subtree. */
+const liveBelow = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
   db
     .selectFrom('entries as e')
     .selectAll('e')
@@ -127,7 +134,7 @@ const below = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
     )
 
 type Listed = {
-  /** The cursors of a list are of no use in another one: its id is part of what they say. */
+  /** Part of the ordering, so that the cursors of one list are invalid in another. */
   id: string
   rows: (kind: EntryKind) => Entries
   filter: EntryFilter
@@ -136,22 +143,22 @@ type Listed = {
 
 function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow> {
   const { field, direction, foldersFirst } = order
-  const way = direction === 'ASC' ? 'asc' : 'desc'
+  const sortDirection = direction === 'ASC' ? 'asc' : 'desc'
   return {
     ordering: `entries:${id}:${field}:${direction}:${foldersFirst}`,
     keys: [
       {
         column: `e.${columns[field]}`,
         as: columns[field],
-        direction: way,
+        direction: sortDirection,
         numeric: field !== 'NAME',
       },
-      { column: 'e.id', as: 'id', direction: way },
+      { column: 'e.id', as: 'id', direction: sortDirection },
     ],
     get segments() {
       return entryKinds(filter)
-        .map((kind) => filtered(rows(kind), filter))
-        .map((found) => (filter.patterns?.length ? withParentPath(found) : found))
+        .map((kind) => applyFilter(rows(kind), filter))
+        .map((query) => (filter.patterns?.length ? withParentPath(query) : query))
     },
     ...more,
     merged: !foldersFirst,
@@ -160,9 +167,9 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
   }
 }
 
-type Placed = EntryRow & { parentPath?: string | null; parentKey?: string | null }
+type WithParentPath = EntryRow & { parentPath?: string | null; parentKey?: string | null }
 
-/** With the path of the folder that holds each. */
+/** Selects the path of the parent folder too, as patternPredicate requires it. */
 export const withParentPath = (rows: Entries) =>
   rows.select((eb) => [
     parentOf(eb).select('p.path').as('parentPath'),
@@ -171,14 +178,14 @@ export const withParentPath = (rows: Entries) =>
 
 const parentOf = (eb: Where) => eb.selectFrom('entries as p').whereRef('p.id', '=', 'e.parentId')
 
-/** What tells whether the path of a row is like all patterns of a filter; undefined where there are none. */
+/** Returns a predicate for rows whose path matches all patterns of a filter, or undefined if it has none. */
 export const patternPredicate = ({ patterns = [] }: EntryFilter) =>
   patterns.length === 0
     ? undefined
     : (row: EntryRow) => patterns.every(({ matches }) => matches(pathOf(row)))
 
-/** What is itself in the trash is where it was. */
-function pathOf({ parentPath, parentKey, ...entry }: Placed): Path {
+/** The path of a directly trashed entry is its original path. */
+function pathOf({ parentPath, parentKey, ...entry }: WithParentPath): Path {
   const { kind, name, nameKey, path, pathKey, originalPath } = entry
   if (originalPath !== null) return { path: originalPath, pathKey: foldName(originalPath) }
   if (kind === 'folder') return { path: path ?? '', pathKey: pathKey?.slice(0, -1) ?? '' }

@@ -15,7 +15,13 @@ import {
 } from './reads.ts'
 import { isWithin } from './rules.ts'
 import { addToAncestors, subtractFromAncestors } from './totals.ts'
-import { bumpRevision, checkRevision, refuseRoot, resolveNameConflict, toWrite } from './writes.ts'
+import {
+  assertNotRoot,
+  bumpRevision,
+  checkRevision,
+  resolveNameConflict,
+  toWrite,
+} from './writes.ts'
 
 type Moves = {
   entries: readonly BatchEntry[]
@@ -24,13 +30,13 @@ type Moves = {
   mode: BatchMode
 }
 
-/** Moves entries into a folder of the same workspace. */
+/** Moves 1 to 100 entries into a folder of the same workspace. Throws InvalidInput for NEW_VERSION. */
 export async function moveEntries(
   ctx: ServiceContext,
   { entries, destination, onConflict, mode }: Moves,
 ): Promise<Outcome[]> {
   if (onConflict === 'NEW_VERSION') {
-    const message = 'moving makes no versions: FAIL, RENAME or REPLACE'
+    const message = 'moveEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
   await withInputPath('destination', requireLiveFolder(ctx.db, ctx.viewer, destination, toWrite))
@@ -48,12 +54,13 @@ async function moveEntry(
   if (onConflict === 'REPLACE') await requireNotReplacingAncestor(s, { entry, parent, folder })
   const { name } = await resolveNameConflict(s, folder, entry, onConflict)
   await subtractFromAncestors(s, entry, parent.id)
-  const place = entry.kind === 'folder' ? await updateSubtreePaths(s, entry, folder, name) : {}
-  const { name: shown, nameKey } = name
+  const pathColumns =
+    entry.kind === 'folder' ? await updateSubtreePaths(s, entry, folder, name) : {}
+  const { name: displayName, nameKey } = name
   const moved = await bumpRevision(s, entry.id, {
-    name: shown,
+    name: displayName,
     nameKey,
-    ...place,
+    ...pathColumns,
     parentId: folder.id,
   })
   await addToAncestors(s, moved, folder.id)
@@ -67,10 +74,14 @@ async function moveEntry(
   return moved
 }
 
-/** What goes, from where, to where. */
+/** The entry to move, its current parent and its destination. */
 export type ResolvedMove = { entry: EntryRow; parent: EntryRow; folder: EntryRow }
 
-/** Looks up what is to be moved or copied, and refuses what cannot be: the root, another workspace, below itself, too deep. */
+/**
+ * Loads and authorises an entry to move or copy and its destination. Throws NotFound, Forbidden,
+ * StaleRevision, InvalidState for a workspace root, InvalidInput for another workspace or too deep a
+ * folder, and Cycle for a folder moved into itself.
+ */
 export async function resolveMove(
   s: TxContext,
   { entry: ref, expectedRevision }: BatchEntry,
@@ -78,7 +89,7 @@ export async function resolveMove(
 ): Promise<ResolvedMove> {
   const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
   const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
-  refuseRoot(entry)
+  assertNotRoot(entry)
   if (!parent) throw new NotFound(entry.id)
   checkRevision(entry, expectedRevision)
   if (entry.workspaceId !== folder.workspaceId) {
@@ -90,11 +101,11 @@ export async function resolveMove(
   return { entry, parent, folder }
 }
 
-/** What comes out of a folder cannot replace that folder: Cycle. */
+/** Throws Cycle if an entry would replace a folder that contains it. */
 export async function requireNotReplacingAncestor(
   s: TxContext,
   { entry, parent, folder }: ResolvedMove,
 ): Promise<void> {
-  const standing = await childByKey(s.tx, folder.id, entry.nameKey)
-  if (standing?.kind === 'folder' && isWithin(parent, standing)) throw new Cycle()
+  const existing = await childByKey(s.tx, folder.id, entry.nameKey)
+  if (existing?.kind === 'folder' && isWithin(parent, existing)) throw new Cycle()
 }

@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { sql, type UpdateObject } from 'kysely'
 import type { TxContext } from '../../context.ts'
 import type { Tables } from '../../database/tables.ts'
@@ -9,14 +9,15 @@ import {
   checkPathLength,
   childPath,
   childPathKey,
-  DEEPEST,
   depthOf,
   type EntryName,
+  MAX_FOLDER_DEPTH,
 } from './rules.ts'
 
 /**
- * Gives a folder and all folders below it the paths of their new place. Files have no path of their own, so the work grows
- * with the folders. Answers with the folder's own new path.
+ * Updates the paths of a folder and of all folders below it for a new parent and name, and returns the new
+ * path of the folder. Files store no path, so the cost depends on the number of folders only. Throws
+ * InvalidInput for a path that is too long.
  */
 export async function updateSubtreePaths(
   s: TxContext,
@@ -26,8 +27,8 @@ export async function updateSubtreePaths(
 ): Promise<{ path: string; pathKey: string }> {
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
-  await refuseTooLong(s, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
-  await changeFolders(s, folder, {
+  await assertPathsFit(s, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
+  await updateSubtree(s, folder, {
     path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
     pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
     trashRootId: null,
@@ -35,14 +36,14 @@ export async function updateSubtreePaths(
   return { path, pathKey }
 }
 
-/** So many rows are changed in one go; others are answered before the next ones. */
-const AT_ONCE = 500
+/** Rows per UPDATE; other requests run between two batches. */
+const BATCH_SIZE = 500
 
 /**
- * Changes the rows of a folder and of all folders below it, in the order of their pathKeys. None is met twice: no folder is moved
- * below itself, so that a pathKey which is changed leaves the subtree.
+ * Applies `change` to a folder and to all folders below it, in batches ordered by pathKey. No row is
+ * visited twice: a folder cannot move below itself, so a changed pathKey leaves the subtree.
  */
-export async function changeFolders(
+export async function updateSubtree(
   { tx }: TxContext,
   folder: EntryRow,
   change: UpdateObject<Tables, 'entries'>,
@@ -53,28 +54,28 @@ export async function changeFolders(
       .select('pathKey')
       .where(subtreeOf(folder, { from }))
       .orderBy('pathKey')
-      .offset(AT_ONCE)
+      .offset(BATCH_SIZE)
       .limit(1)
       .executeTakeFirst()
     const to = next?.pathKey ?? undefined
     await tx.updateTable('entries').set(change).where(subtreeOf(folder, { from, to })).execute()
-    if (to !== undefined) await breathe()
+    if (to !== undefined) await yieldToEventLoop()
     from = to
   }
 }
 
-/** Throws InvalidInput where so many bytes more would make the path of a folder below too long. */
-async function refuseTooLong({ tx }: TxContext, folder: EntryRow, more: number) {
-  if (more <= 0) return
+/** Throws InvalidInput if a path of the subtree that grows by `addedBytes` would be too long. */
+async function assertPathsFit({ tx }: TxContext, folder: EntryRow, addedBytes: number) {
+  if (addedBytes <= 0) return
   const { longest } = await tx
     .selectFrom('entries')
     .select(sql<number>`max(octet_length("pathKey"))`.as('longest'))
     .where(subtreeOf(folder))
     .executeTakeFirstOrThrow()
-  checkPathLength(longest + more)
+  checkPathLength(longest + addedBytes)
 }
 
-/** Throws InvalidInput where a folder with all that it holds would come to lie too deep in `parent`. */
+/** Throws InvalidInput if moving a folder into `parent` would put it, or a folder below it, too deep. */
 export async function requireMaxDepth(
   { tx }: TxContext,
   folder: EntryRow,
@@ -89,9 +90,9 @@ export async function requireMaxDepth(
   checkDepth(depthOf(parent) + 1 + Number(deepest) - depthOf(folder), path)
 }
 
-/** Throws InvalidInput where a folder would be too deep. */
+/** Throws InvalidInput if a folder depth exceeds the limit. */
 export function checkDepth(depth: number, path: string[]) {
-  if (depth <= DEEPEST) return
-  const message = `folders are at most ${DEEPEST} deep; this would be ${depth}`
+  if (depth <= MAX_FOLDER_DEPTH) return
+  const message = `folder depth would be ${depth} (limit ${MAX_FOLDER_DEPTH})`
   throw new InvalidInput({ path, message })
 }

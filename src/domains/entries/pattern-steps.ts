@@ -1,31 +1,33 @@
 /**
- * One part of a regex of RE2. Where RE2 reads a bracket or a parenthesis as text (in a quotation, a class, the code of a character),
- * so must this: what is taken for the end of a group would otherwise hide the rest of the group from its count.
+ * One token of an RE2 regex. Brackets and parentheses that RE2 reads as text (in a quotation, a class or a
+ * character code) must not match as syntax here: a false end of a group would hide the rest of the group
+ * from its counter.
  */
-const parts =
+const regexTokens =
   /\\Q(?<quoted>(?:(?!\\E).)*)(?:\\E)?|\\(?:[pPx]\{[^}]*\}|.)?|(?<flags>\(\?[a-zA-Z-]*\))|(?<open>\((?<name>\?(?:P?<\w+>|(?<silent>[a-zA-Z-]*:)))?)|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]?|\{(?<least>0|[1-9]\d{0,3})(?<range>,(?<most>0|[1-9]\d{0,3})?)?\}|[^\\[(]/gsu
 
 /**
- * At least about as many steps as a regex compiles to, counted in one pass: each character, alternative and repetition is one, a
- * capture two and another group one, and counts multiply what stands before them.
+ * Returns an upper estimate of the program size of a compiled regex, counted in one pass: a character,
+ * alternative or repetition is one step, a capture two, any other group one, and a counter multiplies the
+ * item before it.
  */
-export function stepsOf(source: string): number {
+export function countSteps(source: string): number {
   const groups: number[] = []
-  /** Of the group that is open, and of what a count would multiply. */
+  // Steps of the open group, and of the last item, which a counter would multiply.
   let [sum, last] = [0, 0]
-  for (const { 0: part, groups: found = {} } of source.matchAll(parts)) {
+  for (const { 0: part, groups: found = {} } of source.matchAll(regexTokens)) {
     const { quoted, flags, open, silent, least } = found
-    // RE2 lets a count behind these multiply what stands before them.
+    // RE2 applies a counter after these to the item before them.
     if (flags !== undefined || quoted === '') continue
     if (open !== undefined) {
       groups.push(sum)
       ;[sum, last] = [silent === undefined ? 2 : 1, 0]
     } else if (part === ')') {
-      // One that closes nothing is a fault, or was misread: then it closes all.
+      // An unmatched parenthesis is a syntax error or was misread: it closes all groups.
       last = sum
       sum += groups.pop() ?? 0
     } else if (least !== undefined) {
-      const more = repeated(last, found) - last
+      const more = repeatedSteps(last, found) - last
       ;[sum, last] = [sum + more, last + more]
     } else if (/^[*+?]$/.test(part)) {
       ;[sum, last] = [sum + 1, last + 1]
@@ -37,8 +39,11 @@ export function stepsOf(source: string): number {
   return groups.reduce((all, steps) => all + steps, sum)
 }
 
-/** What may be left out has a step to leave it out each time. */
-function repeated(steps: number, { least, range, most }: Partial<Record<string, string>>): number {
+/** An optional repetition needs one more step to skip it. */
+function repeatedSteps(
+  steps: number,
+  { least, range, most }: Partial<Record<string, string>>,
+): number {
   if (range === undefined) return steps * Math.max(Number(least), 1)
   return (steps + 1) * Math.max(Number(least), Number(most ?? 0), 1)
 }

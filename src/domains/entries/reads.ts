@@ -16,34 +16,42 @@ import {
 import { checkEntryPath, childPath } from './rules.ts'
 
 export type EntryRow = Row<'entries'>
-/** An entry by id, or by its path in a workspace. */
+/** Reference to an entry, by id or by its path in a workspace. */
 export type EntryRef = {
   id?: string | null | undefined
   path?: { workspaceId: string; path: string } | null | undefined
 }
-/** An entry that the viewer may use, its folder (null for a root and for what was itself trashed), and its workspace. */
+/** An authorised entry with its parent (null for a root and a directly trashed entry) and its workspace. */
 export type ResolvedEntry = {
   entry: EntryRow
   parent: EntryRow | null
   workspace: AccessibleWorkspace
 }
 
+/**
+ * Returns the entries of `ids`, aligned to them, with null for an id that does not exist or is being
+ * purged.
+ */
 export async function entriesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(EntryRow | null)[]> {
-  return alignToIds(ids, await standing(db, ids))
+  return alignToIds(ids, await selectEntries(db, ids))
 }
 
-const standing = prepared((db, ids: readonly string[]) =>
+const selectEntries = prepared((db, ids: readonly string[]) =>
   db.selectFrom('entries').selectAll().where('id', 'in', ids).where('purgingAt', 'is', null),
 )
 
+/** Returns the entry, or null if it does not exist or is being purged. */
 export async function entryById(db: Db | Tx, id: string): Promise<EntryRow | null> {
   return (await entriesById(db, [id]))[0] ?? null
 }
 
-/** The entry of this id, in the trash or not; NotFound, Forbidden. */
+/**
+ * Returns the entry with this id, which may be in the trash. Throws NotFound if it does not exist or the
+ * viewer may not see it, and Forbidden if the viewer lacks the required role or scope.
+ */
 export async function requireEntry(
   db: Db | Tx,
   viewer: Viewer,
@@ -55,12 +63,16 @@ export async function requireEntry(
   if (!entry) throw new NotFound(id)
   const parent = entry.parentId ? await entryById(db, entry.parentId) : null
   const trashRootId = trashRootOf(entry, parent)
-  const gone = (entry.parentId && !parent) || (trashRootId && !(await entryById(db, trashRootId)))
-  if (gone || (!workspace.viewerRole && trashRootId)) throw new NotFound(id)
+  const isPurged =
+    (entry.parentId && !parent) || (trashRootId && !(await entryById(db, trashRootId)))
+  if (isPurged || (!workspace.viewerRole && trashRootId)) throw new NotFound(id)
   return { entry, parent, workspace }
 }
 
-/** The same for what is to be changed: what is in the trash is InvalidState. */
+/**
+ * Returns an entry that is not in the trash. Throws NotFound, Forbidden, and InvalidState for a trashed
+ * entry.
+ */
 export async function requireLive(
   db: Db | Tx,
   viewer: Viewer,
@@ -71,12 +83,15 @@ export async function requireLive(
     ? await requirePath(db, viewer, ref.path, need)
     : await requireEntry(db, viewer, ref.id ?? '', need)
   if (trashRootOf(found.entry, found.parent)) {
-    throw new InvalidState('TRASHED', 'this is in the trash; restore it first')
+    throw new InvalidState('TRASHED', 'the entry is in the trash; restore it first')
   }
   return found
 }
 
-/** The same for a folder that is to receive something. */
+/**
+ * Returns a folder that is not in the trash. Throws NotFound, Forbidden, and InvalidState for a file or
+ * trashed folder.
+ */
 export async function requireLiveFolder(
   db: Db | Tx,
   viewer: Viewer,
@@ -84,7 +99,8 @@ export async function requireLiveFolder(
   need: AccessRequirement,
 ): Promise<ResolvedEntry> {
   const found = await requireLive(db, viewer, ref, need)
-  if (found.entry.kind !== 'folder') throw new InvalidState('FILE', 'this is a file, not a folder')
+  if (found.entry.kind !== 'folder')
+    throw new InvalidState('FILE', 'the entry is a file, not a folder')
   return found
 }
 
@@ -96,12 +112,15 @@ async function requirePath(
 ): Promise<ResolvedEntry> {
   const workspace = await requireAccess(db, viewer, workspaceId, need)
   const entry = await entryByPath(db, workspaceId, path)
-  if (!entry) throw new NotFound(path, `nothing is at ${JSON.stringify(path)}`)
+  if (!entry) throw new NotFound(path, `no entry has the path ${JSON.stringify(path)}`)
   const parent = entry.parentId ? await entryById(db, entry.parentId) : null
   return { entry, parent, workspace }
 }
 
-/** What lives at this path, or null; the empty path is the root. Two look-ups, however deep. */
+/**
+ * Returns the live entry at this path, or null if none exists; the empty path is the root. It takes two
+ * queries at any depth. Throws InvalidInput for an invalid path.
+ */
 export async function entryByPath(
   db: Db | Tx,
   workspaceId: string,
@@ -117,6 +136,7 @@ export async function entryByPath(
   return last && folder ? childByKey(db, folder.id, last.nameKey) : folder
 }
 
+/** Returns the live folder with this pathKey, or null if it does not exist. */
 export async function liveFolder(
   db: Db | Tx,
   workspaceId: string,
@@ -135,7 +155,7 @@ const liveFolders = prepared((db, workspaceId: string, pathKey: string) =>
     .where('trashRootId', 'is', null),
 )
 
-/** What has this name in a folder. */
+/** Returns the child of a folder with this name key, or null if none exists. */
 export async function childByKey(
   db: Db | Tx,
   folderId: string,
@@ -152,25 +172,29 @@ const childrenByKey = prepared((db, folderId: string, nameKey: string) =>
     .where('nameKey', '=', nameKey),
 )
 
-/** From the workspace root; of what is in the trash, where it was. */
+/** Returns the path of an entry from the workspace root; for a trashed entry, its original path. */
 export function pathOf(entry: EntryRow, parent: EntryRow | null): string {
   if (entry.kind === 'folder') return entry.path ?? ''
   return parent ? childPath(parent, entry.name) : (entry.originalPath ?? entry.name)
 }
 
-/** The id of the trashed entry that this one went with (or is); null while it lives. */
+/**
+ * Returns the id of the entry whose trashing put this one in the trash (it or an ancestor), or null for a
+ * live entry.
+ */
 export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | null {
   if (entry.trashedAt !== null) return entry.id
   return entry.kind === 'folder' ? entry.trashRootId : (parent?.trashRootId ?? null)
 }
 
 /**
- * A folder and all folders below it: the living ones of a living folder, and of a trashed one those that went with it. Of these,
- * where so asked, those whose pathKeys begin at `from` and end before `to`.
+ * Returns the condition that selects a folder and all folders below it: the live ones of a live folder, or
+ * those that were trashed with a trashed one. `from` (inclusive) and `to` (exclusive) restrict the range of
+ * pathKeys.
  */
 export function subtreeOf(
   { workspaceId, trashRootId, pathKey }: EntryRow,
-  { from = pathKey ?? '', to = prefixUpperBound(pathKey ?? '') }: Stretch = {},
+  { from = pathKey ?? '', to = prefixUpperBound(pathKey ?? '') }: PathKeyRange = {},
 ) {
   return (eb: ExpressionBuilder<Tables, 'entries'>) =>
     eb.and([
@@ -185,6 +209,6 @@ export function subtreeOf(
       eb('pathKey', '<', to),
     ])
 }
-type Stretch = { from?: string | undefined; to?: string | undefined }
+type PathKeyRange = { from?: string | undefined; to?: string | undefined }
 
 const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

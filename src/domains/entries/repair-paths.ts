@@ -5,9 +5,9 @@ import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import type { EntryRow } from './reads.ts'
 import { childPath, childPathKey } from './rules.ts'
 
-type Named = Pick<EntryRow, 'id' | 'workspaceId'>
+type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
 
-/** Whether the folders above an entry lead back to one of them. */
+/** Returns whether the ancestors of an entry form a cycle. */
 export async function hasCycle(db: Db | Tx, id: string): Promise<boolean> {
   const seen = new Set<string>()
   for (let at: string | null = id; at !== null; at = await parentOf(db, at)) {
@@ -23,38 +23,38 @@ async function parentOf(db: Db | Tx, id: string): Promise<string | null> {
 }
 
 /**
- * Gives a folder, and all folders below it, the path and the mark of the trash that follow from the folder above it. Of a loop, and
- * of what has no folder above, nothing follows: nothing is done.
+ * Recomputes the path and the trash root of a folder, and of all folders below it, from its parent. Does
+ * nothing for a folder in a cycle or without a parent.
  */
-export function repairPath(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+export function repairPath(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     if (await hasCycle(tx, id)) return
     const folder = await rawEntry(tx, id)
     const parent = await rawEntry(tx, folder?.parentId ?? '')
-    if (folder && parent) await placeAll(tx, folder, parent)
+    if (folder && parent) await repairSubtree(tx, folder, parent)
   })
 }
 
-/** Also what is being purged. */
+/** Unlike entryById, finds entries that are being purged too. */
 const rawEntry = (tx: Tx, id: string) =>
   tx.selectFrom('entries').selectAll().where('id', '=', id).executeTakeFirst()
 
-async function placeAll(tx: Tx, folder: EntryRow, parent: EntryRow) {
-  const places = [{ folder, parent }]
-  for (let place = places.shift(); place; place = places.shift()) {
-    const placed = await placeOne(tx, place.folder, place.parent)
+async function repairSubtree(tx: Tx, folder: EntryRow, parent: EntryRow) {
+  const queue = [{ folder, parent }]
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const repaired = await repairOne(tx, next.folder, next.parent)
     const below = await tx
       .selectFrom('entries')
       .selectAll()
-      .where('parentId', '=', placed.id)
+      .where('parentId', '=', repaired.id)
       .where('kind', '=', folderKind)
       .execute()
-    places.push(...below.map((folder) => ({ folder, parent: placed })))
+    queue.push(...below.map((folder) => ({ folder, parent: repaired })))
   }
 }
 
-const placeOne = (tx: Tx, { id, name, nameKey }: EntryRow, parent: EntryRow) =>
+const repairOne = (tx: Tx, { id, name, nameKey }: EntryRow, parent: EntryRow) =>
   tx
     .updateTable('entries')
     .set({

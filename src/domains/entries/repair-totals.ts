@@ -7,16 +7,16 @@ import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import type { EntryRow } from './reads.ts'
 import type { Totals } from './totals.ts'
 
-type Named = Pick<EntryRow, 'id' | 'workspaceId'>
-type Differing = Named & Totals & { counted: Totals }
+type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
+type Differing = EntryKey & Totals & { counted: Totals }
 
 const figures = ['size', 'olderBytes', 'fileCount', 'folderCount'] as const
 
-/** Of a tree that is being purged, rows go without being counted out. */
-const isStaying = sql<boolean>`NOT EXISTS (SELECT 1 FROM "entries" r
+/** Excludes trees that are being purged: their rows are deleted without updating totals. */
+const isNotPurged = sql<boolean>`NOT EXISTS (SELECT 1 FROM "entries" r
   WHERE r."id" = f."trashRootId" AND r."purgingAt" IS NOT NULL)`
 
-/** Folders with what lies directly in them, added up: folders in them by what they count themselves. One statement, one moment. */
+/** Folders with the sums over their children. One statement, so that both come from the same snapshot. */
 const countChildren = (db: Db | Tx, ids: readonly string[]) =>
   db
     .selectFrom('entries as f')
@@ -34,7 +34,7 @@ const countChildren = (db: Db | Tx, ids: readonly string[]) =>
     ])
     .where('f.id', 'in', ids)
     .where('f.kind', '=', folderKind)
-    .where(isStaying)
+    .where(isNotPurged)
     .groupBy(['f.id', 'f.workspaceId', 'f.size', 'f.olderBytes', 'f.fileCount', 'f.folderCount'])
     .execute()
 
@@ -51,14 +51,14 @@ async function totalsOf(db: Db | Tx, ids: readonly string[]): Promise<Differing[
   }))
 }
 
-/** Folders that count something else than lies in them. */
+/** Returns the folders among `ids` whose totals differ from the sums over their children. */
 export async function differingTotals(db: Db, ids: readonly string[]): Promise<Differing[]> {
   const all = await totalsOf(db, ids)
   return all.filter((folder) => figures.some((name) => folder[name] !== folder.counted[name]))
 }
 
-/** Counts a folder anew, and then each folder above it. */
-export function mendTotals(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+/** Recomputes the totals of a folder and of each folder above it. */
+export function repairTotals(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     const seen = new Set<string>()
@@ -71,7 +71,7 @@ export function mendTotals(ctx: ServiceContext, { id, workspaceId }: Named): Pro
   })
 }
 
-/** Answers with the folder above. */
+/** Returns the id of the parent. */
 async function writeTotals(tx: Tx, id: string, totals: Totals): Promise<string | null> {
   const { parentId } = await tx
     .updateTable('entries')
@@ -82,9 +82,12 @@ async function writeTotals(tx: Tx, id: string, totals: Totals): Promise<string |
   return parentId
 }
 
-type KindRow = Named & { mediaKind: MediaKind; bytes: number; fileCount: number }
+type KindRow = EntryKey & { mediaKind: MediaKind; bytes: number; fileCount: number }
 
-/** By how much the files in folders differ from what the folders count, kind by kind. One statement, one moment. */
+/**
+ * Returns by how much the files in each folder differ from its per-kind totals. One statement, so that both
+ * come from the same snapshot.
+ */
 export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promise<KindRow[]> {
   if (ids.length === 0) return []
   const { rows } = await sql<KindRow>`
@@ -96,14 +99,14 @@ export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promi
       SELECT "folderId", "mediaKind", -"bytes", -"fileCount"
       FROM "folderKinds" WHERE "folderId" IN (${sql.join(ids)})
     ) k JOIN "entries" f ON f."id" = k."folderId"
-    WHERE ${isStaying}
+    WHERE ${isNotPurged}
     GROUP BY f."id", f."workspaceId", k."mediaKind"
     HAVING sum(k."bytes") <> 0 OR sum(k."fileCount") <> 0`.execute(db)
   return rows
 }
 
-/** Counts the kinds of the files in a folder anew. */
-export function mendKinds(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+/** Recomputes the per-kind totals of a folder. */
+export function repairKinds(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     await tx.deleteFrom('folderKinds').where('folderId', '=', id).execute()
@@ -113,10 +116,13 @@ export function mendKinds(ctx: ServiceContext, { id, workspaceId }: Named): Prom
   })
 }
 
-/** What the versions of a file say of it. */
+/** The columns of a file that follow from its versions. */
 export type FileFigures = Pick<EntryRow, 'size' | 'olderBytes' | 'sha256' | 'mediaType'>
 
-/** Writes what is known of a file by its versions into its row; what its folders count of it is to be counted anew. */
+/**
+ * Sets the columns of a file that follow from its versions; the totals of its folders need a repair
+ * afterwards.
+ */
 export async function setFileFigures(tx: Tx, id: string, figures: FileFigures): Promise<void> {
   await tx.updateTable('entries').set(figures).where('id', '=', id).execute()
 }

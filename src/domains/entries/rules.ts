@@ -8,28 +8,32 @@ import {
 } from '../../names.ts'
 import { checkMarks } from '../tags/rules.ts'
 
-/** A name as it is shown, and as it compares. */
+/** A name as displayed and as compared. */
 export type EntryName = { name: string; nameKey: string }
 
-const LONGEST_NAME_BYTES = 255
-/** With the name of a file below it and the id of its workspace it fits in a key of a btree of PostgreSQL (2,704 bytes). */
-const LONGEST_PATH_BYTES = 2400
-export const DEEPEST = 64
-/** Of a file in such a folder. */
-const MAX_PATH_BYTES = LONGEST_PATH_BYTES + 1 + LONGEST_NAME_BYTES
-const LONGEST_DESCRIPTION = 10_000
-const LARGEST_METADATA_BYTES = 64 * 1024
+const MAX_NAME_BYTES = 255
+/** A folder path, a file name and a workspace id together fit in a btree key of PostgreSQL (2,704 bytes). */
+const MAX_FOLDER_PATH_BYTES = 2400
+/** Maximum folder depth; the root has depth 0. */
+export const MAX_FOLDER_DEPTH = 64
+/** Maximum length of the path of a file. */
+const MAX_PATH_BYTES = MAX_FOLDER_PATH_BYTES + 1 + MAX_NAME_BYTES
+const MAX_DESCRIPTION_LENGTH = 10_000
+const MAX_METADATA_BYTES = 64 * 1024
 
-/** Throws InvalidInput unless `name` is 1 to 255 bytes after NFC without slash, control or bidi characters, and not . or .. */
+/**
+ * Returns the name with its key. Throws InvalidInput unless `name` has 1 to 255 bytes in NFC, has no slash,
+ * control or bidi characters, and is neither `.` nor `..`. `path` is the path of the input field.
+ */
 export function checkName(name: string, path: string[] = ['name']): EntryName {
-  const message = whatIsWrong(name)
+  const message = describeNameError(name)
   if (message) throw new InvalidInput({ path, message })
   return { name, nameKey: foldName(name) }
 }
 
 /**
- * The same for a name that an entry is to get: InvalidInput also where more than 32 combining marks follow each other. What has such a
- * name from before keeps it, and is found by it.
+ * Checks a name that an entry is to receive. Like checkName, and throws InvalidInput for more than 32
+ * consecutive combining marks too; existing entries with such names stay accessible.
  */
 export function checkNewName(name: string, path: string[] = ['name']): EntryName {
   const checked = checkName(name, path)
@@ -37,86 +41,97 @@ export function checkNewName(name: string, path: string[] = ['name']): EntryName
   return checked
 }
 
-function whatIsWrong(name: string): string | null {
-  // More than that is not even normalised.
-  const isLong = isBeyondReading(name, LONGEST_NAME_BYTES)
+function describeNameError(name: string): string | null {
+  // Oversized names are not normalised, which takes quadratic time.
+  const isLong = isBeyondReading(name, MAX_NAME_BYTES)
   const bytes = byteLength(isLong ? name : name.normalize('NFC'))
-  if (bytes === 0) return 'a name is needed'
-  if (bytes > LONGEST_NAME_BYTES)
-    return `${bytes} bytes are too long; at most ${LONGEST_NAME_BYTES}`
-  if (name.includes('/')) return 'a name has no "/"'
-  if (UNSAFE_CHARACTERS.test(name)) return 'a name has no control characters'
-  if (name.trim() === '') return 'a name is more than white space'
+  if (bytes === 0) return 'name is empty'
+  if (bytes > MAX_NAME_BYTES) return `name has ${bytes} bytes (limit ${MAX_NAME_BYTES})`
+  if (name.includes('/')) return 'name contains "/"'
+  if (UNSAFE_CHARACTERS.test(name)) return 'name contains control characters'
+  if (name.trim() === '') return 'name contains only white space'
   if (name === '.' || name.split('\\').includes('..'))
-    return `${JSON.stringify(name)} is not a name`
+    return `${JSON.stringify(name)} is not a valid name`
   return null
 }
 
-/** The names in a path of folders, like `raw/2025/`; none for the empty path. No empty, absolute, `.` or `..` segments. */
-export const checkPath = (text: string, path: string[] = ['path']) => namesIn(text, path, DEEPEST)
+/**
+ * Returns the names in a folder path such as `raw/2025/`, or [] for the empty path. Throws InvalidInput for
+ * an absolute or too deep path and for invalid names.
+ */
+export const checkPath = (text: string, path: string[] = ['path']) =>
+  parsePath(text, path, MAX_FOLDER_DEPTH)
 
-/** The same in the path of an entry: a file may lie in the deepest folder. */
+/**
+ * Returns the names in the path of a file or folder; a file may be in the deepest folder. Throws like
+ * checkPath.
+ */
 export const checkEntryPath = (text: string, path: string[] = ['path']) =>
-  namesIn(text, path, DEEPEST + 1)
+  parsePath(text, path, MAX_FOLDER_DEPTH + 1)
 
-function namesIn(text: string, path: string[], most: number): EntryName[] {
+function parsePath(text: string, path: string[], maxNameCount: number): EntryName[] {
   if (text === '') return []
   if (isBeyondReading(text, MAX_PATH_BYTES)) {
-    throw new InvalidInput({ path, message: `a path has at most ${MAX_PATH_BYTES} bytes` })
+    const message = `path has ${byteLength(text)} bytes (limit ${MAX_PATH_BYTES})`
+    throw new InvalidInput({ path, message })
   }
   if (text.startsWith('/')) {
-    throw new InvalidInput({ path, message: 'a path does not begin with "/"' })
+    throw new InvalidInput({ path, message: 'path begins with "/"' })
   }
   const names = text.replace(/\/$/, '').split('/')
-  if (names.length > most) {
-    throw new InvalidInput({ path, message: `at most ${DEEPEST} folders deep` })
+  if (names.length > maxNameCount) {
+    const message = `path has ${names.length} levels (limit ${maxNameCount})`
+    throw new InvalidInput({ path, message })
   }
   return names.map((name) => checkName(name, path))
 }
 
-/** Also of a version's comment. */
+/** Returns the description of an entry, or the comment of a version. Throws InvalidInput for invalid text. */
 export function checkDescription(description: string, path: string[] = ['description']): string {
-  if (description.length > LONGEST_DESCRIPTION) {
-    const message = `at most ${LONGEST_DESCRIPTION} characters`
+  if (description.length > MAX_DESCRIPTION_LENGTH) {
+    const message = `text has ${description.length} characters (limit ${MAX_DESCRIPTION_LENGTH})`
     throw new InvalidInput({ path, message })
   }
   if (isStorableText(description)) return description
-  throw new InvalidInput({ path, message: 'whole characters, and no U+0000' })
+  throw new InvalidInput({ path, message: 'text contains U+0000 or an unpaired surrogate' })
 }
 
-/** Metadata as it is stored, JSON of at most 64 KiB. */
+/** Returns metadata as stored JSON text. Throws InvalidInput beyond 64 KiB. */
 export function checkMetadata(
   metadata: Record<string, unknown>,
   path: string[] = ['metadata'],
 ): string {
   const text = JSON.stringify(metadata)
-  if (byteLength(text) > LARGEST_METADATA_BYTES) {
-    throw new InvalidInput({ path, message: `at most ${LARGEST_METADATA_BYTES} bytes of JSON` })
+  const bytes = byteLength(text)
+  if (bytes > MAX_METADATA_BYTES) {
+    const message = `JSON has ${bytes} bytes (limit ${MAX_METADATA_BYTES})`
+    throw new InvalidInput({ path, message })
   }
   return text
 }
 
-/** A shallow merge: null takes a key away. */
+/** Merges metadata shallowly; null removes a key. */
 export const mergeMetadata = (old: Record<string, unknown>, change: Record<string, unknown>) =>
   Object.fromEntries(Object.entries({ ...old, ...change }).filter(([, value]) => value !== null))
 
 type Maybe<T> = T | null | undefined
-type Asked = {
+type UnparsedFilter = {
   nameContains?: Maybe<string>
   pathPrefix?: Maybe<string>
   mediaTypes?: Maybe<readonly string[]>
   createdBy?: Maybe<readonly string[]>
   tags?: Maybe<Partial<Record<'anyOf' | 'allOf' | 'noneOf', Maybe<readonly string[]>>>>
 }
-const MOST_AT_ONCE = 100
-/** More than any path has; the databases take patterns of 50,000. */
-const LONGEST_TEXT_BYTES = 20_000
+const MAX_FILTER_LIST_SIZE = 100
+/** Longer than any path, and below the limit of the databases for LIKE patterns, 50,000 bytes. */
+const MAX_FILTER_TEXT_BYTES = 20_000
 
-/** Throws InvalidInput for a filter that no database would like to read. */
-export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: Asked) {
+/** Throws InvalidInput for a filter with too long a text or list. */
+export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: UnparsedFilter) {
   for (const [field, text] of Object.entries({ nameContains, pathPrefix })) {
-    const message = `at most ${LONGEST_TEXT_BYTES} bytes`
-    if (byteLength(text ?? '') > LONGEST_TEXT_BYTES) {
+    const bytes = byteLength(text ?? '')
+    if (bytes > MAX_FILTER_TEXT_BYTES) {
+      const message = `text has ${bytes} bytes (limit ${MAX_FILTER_TEXT_BYTES})`
       throw new InvalidInput({ path: ['filter', field], message })
     }
     checkMarks(text ?? '', ['filter', field])
@@ -127,29 +142,35 @@ export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: Asked)
 }
 
 function checkList(list: Maybe<readonly string[]>, path: string[]) {
-  if ((list?.length ?? 0) <= MOST_AT_ONCE) return
-  const message = `at most ${MOST_AT_ONCE} at once`
+  const count = list?.length ?? 0
+  if (count <= MAX_FILTER_LIST_SIZE) return
+  const message = `list has ${count} values (limit ${MAX_FILTER_LIST_SIZE})`
   throw new InvalidInput({ path: ['filter', ...path], message })
 }
 
-/** `name` with a number before its extension: report.pdf, 2 → report (2).pdf; shortened where 255 bytes ask for it. */
+/**
+ * Inserts a number before the extension, such as report (2).pdf, and shortens the name to fit in 255 bytes.
+ */
 export function numberedName(name: string, number: number): string {
   const [stem, extension] = splitExtension(name)
   const tail = ` (${number})${extension}`
   let head = stem
-  while (byteLength((head + tail).normalize('NFC')) > LONGEST_NAME_BYTES) {
+  while (byteLength((head + tail).normalize('NFC')) > MAX_NAME_BYTES) {
     head = [...head].slice(0, -1).join('')
   }
   return head + tail
 }
 
-/** Compound extensions of archives stay whole: data.tar.gz → data + .tar.gz. A leading dot begins a name, not an extension. */
+/**
+ * Keeps compound extensions of archives whole: data + .tar.gz. A leading dot starts a name, not an
+ * extension.
+ */
 function splitExtension(name: string): [string, string] {
   const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/isu.exec(name)
   return match?.[1] && match[2] ? [match[1], match[2]] : [name, '']
 }
 
-/** The first free one among `name (2)`, `name (3)`, …, given the keys that are taken. */
+/** Returns the first of `name (2)`, `name (3)`, … whose key is not in `taken`. */
 export function freeName(name: string, taken: ReadonlySet<string>): EntryName {
   for (let number = 2; ; number++) {
     const candidate = numberedName(name, number)
@@ -158,25 +179,27 @@ export function freeName(name: string, taken: ReadonlySet<string>): EntryName {
   }
 }
 
-type Placed = { path: string | null; pathKey: string | null }
-export const childPath = (parent: Placed, name: string) =>
+type FolderPath = { path: string | null; pathKey: string | null }
+/** Returns the path of a child with this name. */
+export const childPath = (parent: FolderPath, name: string) =>
   parent.path ? `${parent.path}/${name}` : name
-export function childPathKey(parent: Placed, nameKey: string): string {
+/** Returns the pathKey of a child folder with this name key. Throws InvalidInput if it is too long. */
+export function childPathKey(parent: FolderPath, nameKey: string): string {
   const pathKey = `${parent.pathKey ?? ''}${nameKey}/`
   checkPathLength(byteLength(pathKey))
   return pathKey
 }
 
-/** Throws InvalidInput for a folder whose path, as paths compare, is too long to be found by an index of any database. */
+/** Throws InvalidInput if a folder's pathKey is too long for the indexes of the databases. */
 export function checkPathLength(bytes: number) {
-  if (bytes <= LONGEST_PATH_BYTES) return
-  const message = `the path of a folder has at most ${LONGEST_PATH_BYTES} bytes; this would be ${bytes}`
+  if (bytes <= MAX_FOLDER_PATH_BYTES) return
+  const message = `folder path would have ${bytes} bytes (limit ${MAX_FOLDER_PATH_BYTES})`
   throw new InvalidInput({ path: ['path'], message })
 }
 
-/** How many folders deep: the root is 0. */
-export const depthOf = ({ pathKey }: Placed) => (pathKey ?? '').split('/').length - 1
+/** Returns the depth of a folder; the root has depth 0. */
+export const depthOf = ({ pathKey }: FolderPath) => (pathKey ?? '').split('/').length - 1
 
-/** Whether the folder `inner` is `outer` or lies below it. */
-export const isWithin = (inner: Placed, outer: Placed) =>
+/** Returns whether the folder `inner` is `outer` or is below it. */
+export const isWithin = (inner: FolderPath, outer: FolderPath) =>
   (inner.pathKey ?? '').startsWith(outer.pathKey ?? '')

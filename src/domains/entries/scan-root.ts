@@ -4,26 +4,26 @@ import type { EntryFilter } from './filters.ts'
 import { type EntryRow, liveFolder } from './reads.ts'
 
 /**
- * The smallest living folder below which all lies that a filter lets through, as far as its paths tell; null where there can be
- * nothing, undefined where it may be anywhere in the workspace.
+ * Returns the smallest live folder that contains every match of a filter, according to its path conditions;
+ * null if nothing can match, undefined if matches may be anywhere in the workspace.
  */
-export async function startOf(
+export async function findScanRoot(
   db: Db,
   workspaceId: string,
   { within, pathPrefix, patterns = [] }: EntryFilter,
 ): Promise<EntryRow | null | undefined> {
-  const starts = within && within.trashRootId === null ? [within] : []
+  const candidates = within && within.trashRootId === null ? [within] : []
   const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
   for (const prefix of prefixes) {
     const pathKey = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     const folder = pathKey === '' ? undefined : await liveFolder(db, workspaceId, pathKey)
     if (folder === null) return null
-    if (folder) starts.push(folder)
+    if (folder) candidates.push(folder)
   }
-  return starts
+  return candidates
     .filter(({ pathKey }) => pathKey !== '')
     .sort((a, b) => subtreeSize(a) - subtreeSize(b))[0]
 }
 
-/** How many entries lie below a folder. */
+/** Returns the number of entries below a folder. */
 export const subtreeSize = ({ fileCount, folderCount }: EntryRow) => fileCount + folderCount

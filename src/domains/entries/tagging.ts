@@ -13,12 +13,12 @@ type Tagging = {
   mode: BatchMode
 }
 
-/** Adds tags to entries and takes others away; what else they carry stays. */
+/** Adds tags to 1 to 100 entries and removes tags from them; their other tags stay. */
 export async function tagEntries(
   ctx: ServiceContext,
   { entries, add, remove, mode }: Tagging,
 ): Promise<Outcome[]> {
-  // Without a viewer every entry is refused, and no name of a tag need be looked at.
+  // Without a viewer every entry is refused, so the tag names need no validation.
   const [added, removed] = ctx.viewer
     ? [parseTagNames(add ?? [], ['add']), parseTagNames(remove ?? [], ['remove'])]
     : [[], []]

@@ -5,7 +5,7 @@ import type { MediaKind } from '../../database/tables.ts'
 import { addFigures } from '../workspaces/writes.ts'
 import type { EntryRow } from './reads.ts'
 
-/** What an entry weighs in the folders above it. */
+/** What an entry contributes to the totals of the folders above it. Sizes are in bytes. */
 export type Totals = { size: number; olderBytes: number; fileCount: number; folderCount: number }
 
 const totalsOf = (entry: EntryRow): Totals =>
@@ -20,7 +20,7 @@ const negative = ({ size, olderBytes, fileCount, folderCount }: Totals): Totals 
   folderCount: -folderCount,
 })
 
-/** Adds to a folder and to every folder above it. */
+/** Adds `by` to the totals of a folder and of every folder above it. */
 export async function addTotals({ tx }: TxContext, folderId: string, by: Totals): Promise<void> {
   await sql`
     UPDATE "entries" SET
@@ -38,7 +38,7 @@ export async function addTotals({ tx }: TxContext, folderId: string, by: Totals)
     )`.execute(tx)
 }
 
-/** Counts living files directly in a folder by their kind. */
+/** Adds to the per-kind totals of a folder, which count the live files directly in it. */
 export async function addKind(
   { tx }: TxContext,
   folderId: string,
@@ -61,7 +61,7 @@ const addToKind = prepared(
       ),
 )
 
-/** An entry with all it holds becomes part of a folder. */
+/** Adds an entry with its subtree to the totals of its new parent and of the folders above. */
 export async function addToAncestors(
   s: TxContext,
   entry: EntryRow,
@@ -73,7 +73,7 @@ export async function addToAncestors(
   }
 }
 
-/** An entry with all it holds leaves a folder. */
+/** Subtracts an entry with its subtree from the totals of its old parent and of the folders above. */
 export async function subtractFromAncestors(
   s: TxContext,
   entry: EntryRow,
@@ -85,11 +85,11 @@ export async function subtractFromAncestors(
   }
 }
 
-/** An entry with all it holds comes into the trash (1) or leaves it (-1). */
+/** Adds an entry with its subtree to the trash size of the workspace (sign 1), or subtracts it (-1). */
 export const countTrashed = (s: TxContext, entry: EntryRow, sign: 1 | -1) =>
   addFigures(s, entry.workspaceId, { trashedBytes: sign * (entry.size + entry.olderBytes) })
 
-/** A copied folder counts what the folder it was copied from counts. */
+/** Copies the per-kind totals of the folder `from` to its copy `to`. */
 export async function copyKinds({ tx }: TxContext, from: string, to: string): Promise<void> {
   await tx
     .insertInto('folderKinds')

@@ -1,12 +1,15 @@
 import type { TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { record } from '../activity/writes.ts'
-import { changeFolders, requireMaxDepth, updateSubtreePaths } from './paths.ts'
+import { requireMaxDepth, updateSubtree, updateSubtreePaths } from './paths.ts'
 import { type EntryRow, pathOf } from './reads.ts'
 import type { EntryName } from './rules.ts'
 import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts'
 
-/** Takes an entry out of its folder with all it holds. Folders below it learn of it, files are not touched. */
+/**
+ * Moves an entry with its subtree to the trash and returns its row. Updates the folders below it; files
+ * below it keep their rows unchanged.
+ */
 export async function putInTrash(
   s: TxContext,
   entry: EntryRow,
@@ -16,7 +19,7 @@ export async function putInTrash(
   const path = pathOf(entry, parent)
   await subtractFromAncestors(s, entry, parent.id)
   await countTrashed(s, entry, 1)
-  if (entry.kind === 'folder') await changeFolders(s, entry, { trashRootId: entry.id })
+  if (entry.kind === 'folder') await updateSubtree(s, entry, { trashRootId: entry.id })
   const trashed = await tx
     .updateTable('entries')
     .set((eb) => ({
@@ -39,7 +42,10 @@ export async function putInTrash(
   return trashed
 }
 
-/** Puts a trashed entry into a folder under a name that is free there. */
+/**
+ * Moves a trashed entry into a folder, under a name that must be free there, and returns its row. Throws
+ * InvalidInput if the folder is too deep.
+ */
 export async function restoreFromTrash(
   s: TxContext,
   entry: EntryRow,
@@ -78,8 +84,8 @@ export async function restoreFromTrash(
 }
 
 /**
- * From now on nobody finds this trashed entry, nor what went with it; false where that was so already, or where it has been
- * restored since it was read.
+ * Hides a trashed entry and its subtree until their rows are deleted. Returns false if it is already being
+ * purged, or if it was restored since it was read.
  */
 export async function markPurging(
   { tx, now }: TxContext,
@@ -96,12 +102,15 @@ export async function markPurging(
   return numUpdatedRows > 0n
 }
 
-/** Called before rows of purged entries go: what juniors keep of them goes too. */
-export const entriesForgotten = hook<{ ids: string[] }>()
+/** Called before rows of purged entries are deleted, so that other domains delete their references. */
+export const entriesDeleted = hook<{ ids: string[] }>()
 
-/** Deletes rows of purged entries, children before their folders. What was trashed out of them on its own forgets where it was. */
-export async function forgetEntries({ tx }: TxContext, ids: string[]): Promise<void> {
-  await entriesForgotten.call(tx, { ids })
+/**
+ * Deletes rows of purged entries; children must come before their folders. Clears originalParentId of
+ * entries that were trashed from these folders separately.
+ */
+export async function deleteEntries({ tx }: TxContext, ids: string[]): Promise<void> {
+  await entriesDeleted.call(tx, { ids })
   await tx
     .updateTable('entries')
     .set({ originalParentId: null })

@@ -30,7 +30,7 @@ import {
 } from './rules.ts'
 import { putInTrash } from './trash.ts'
 
-/** What changing an entry asks of the viewer. */
+/** Access requirement for changing an entry. */
 export const toWrite = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
 workspaceCreated.listen((_, { ctx, workspace }) =>
@@ -49,7 +49,7 @@ workspaceCreated.listen((_, { ctx, workspace }) =>
 type NewEntry = Pick<EntryRow, 'workspaceId' | 'kind' | 'parentId' | 'name' | 'nameKey'> &
   Partial<EntryRow>
 
-/** The row alone; who calls it counts it in. */
+/** Inserts the row of an entry; the caller must update the totals of the ancestors. */
 export async function insertEntry(
   { tx, viewer, now }: TxContext,
   entry: NewEntry,
@@ -75,8 +75,8 @@ export async function insertEntry(
     .executeTakeFirstOrThrow()
 }
 
-/** Where a new folder of this name in `parent` stands. */
-export const placeOfFolder = (parent: EntryRow, { name, nameKey }: EntryName) => ({
+/** Returns the columns that place a new folder in `parent`. Throws InvalidInput if its path is too long. */
+export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) => ({
   workspaceId: parent.workspaceId,
   kind: 'folder' as const,
   parentId: parent.id,
@@ -87,9 +87,9 @@ export const placeOfFolder = (parent: EntryRow, { name, nameKey }: EntryName) =>
 })
 
 /**
- * Decides which name an entry gets in `folder`. Free: the one that is wanted. Taken: FAIL throws NameConflict, RENAME finds
- * the next free number, REPLACE puts what is there in the trash, NEW_VERSION answers with what is there. An entry never
- * stands in its own way (`except`).
+ * Returns the name that an entry gets in `folder`. If another entry has the wanted name, FAIL throws
+ * NameConflict, RENAME returns the next free numbered name, REPLACE moves the other entry to the trash, and
+ * NEW_VERSION returns it as `existing`. `except` is the id of the entry itself, which never conflicts.
  */
 export async function resolveNameConflict(
   s: TxContext,
@@ -105,13 +105,13 @@ export async function resolveNameConflict(
     await putInTrash(s, existing, folder)
     return { name: wanted, existing: null }
   }
-  const free = freeName(wanted.name, await keysLike(s, folder, wanted))
+  const free = freeName(wanted.name, await similarKeys(s, folder, wanted))
   if (onConflict === 'RENAME') return { name: free, existing: null }
   throw new NameConflict({ name: wanted.name, existingId: existing.id, suggestedName: free.name })
 }
 
-/** Taken names that could stand in the way of a numbered one: those that begin alike. */
-async function keysLike({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryName) {
+/** Returns the name keys of a folder that may equal a numbered name: those with the same beginning. */
+async function similarKeys({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryName) {
   const start = [...nameKey.replace(/\..*$/s, '')].slice(0, 40).join('')
   const rows = await tx
     .selectFrom('entries')
@@ -123,7 +123,7 @@ async function keysLike({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryN
   return new Set(rows.map((row) => row.nameKey))
 }
 
-/** Sets columns of an entry that somebody changed: one revision more. */
+/** Updates columns of an entry, increments its revision and returns its row. */
 export async function bumpRevision(
   { tx, viewer, now }: TxContext,
   id: string,
@@ -142,14 +142,16 @@ export async function bumpRevision(
     .executeTakeFirstOrThrow()
 }
 
-/** Throws StaleRevision unless the entry is as the caller last saw it. */
+/** Throws StaleRevision if `expected` is given and differs from the revision of the entry. */
 export function checkRevision(entry: EntryRow, expected: number | null | undefined) {
   if (expected == null || expected === entry.revision) return
   throw new StaleRevision({ expected, actual: entry.revision, entryId: entry.id })
 }
 
-export function refuseRoot(entry: EntryRow) {
-  if (entry.pathKey === '') throw new InvalidState('ROOT', "this is the workspace's root folder")
+/** Throws InvalidState for the root folder of a workspace. */
+export function assertNotRoot(entry: EntryRow) {
+  if (entry.pathKey === '')
+    throw new InvalidState('ROOT', 'the root folder of a workspace cannot be changed')
 }
 
 export type EntryChange = {
@@ -161,7 +163,11 @@ export type EntryChange = {
   expectedRevision?: number | null | undefined
 }
 
-/** Renames, describes, tags: what is absent stays as it is; a null description is none. */
+/**
+ * Changes the name, description, tags or metadata of an entry. Undefined fields stay unchanged; a null
+ * description removes it. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict and
+ * StaleRevision.
+ */
 export async function updateEntry(s: TxContext, change: EntryChange): Promise<EntryRow> {
   const found = await withInputPath('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
   checkRevision(found.entry, change.expectedRevision)
@@ -170,18 +176,18 @@ export async function updateEntry(s: TxContext, change: EntryChange): Promise<En
   if (change.tags != null) {
     await setTags(s, { workspaceId, entryId: id, tags: parseTagNames(change.tags) })
   }
-  const entry = await bumpRevision(s, id, { ...renamed, ...describe(found.entry, change) })
+  const entry = await bumpRevision(s, id, { ...renamed, ...detailColumns(found.entry, change) })
   await record(s, {
     workspaceId,
     action: 'ENTRY_UPDATED',
     entryId: id,
     path: pathOf(entry, found.parent),
-    details: whatChanged(found, change),
+    details: changeDetails(found, change),
   })
   return entry
 }
 
-function describe({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow> {
+function detailColumns({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow> {
   const { description, metadata: patch } = change
   return {
     ...(description !== undefined && {
@@ -194,17 +200,21 @@ function describe({ metadata }: EntryRow, change: EntryChange): Partial<EntryRow
 async function rename(s: TxContext, { entry, parent }: ResolvedEntry, name: string) {
   const checked = checkName(name)
   const wanted = checked.nameKey === entry.nameKey ? checked : checkNewName(name)
-  refuseRoot(entry)
-  if (!parent) throw new InvalidInput({ path: ['name'], message: 'this cannot be renamed' })
-  const claim = await withInputPath(
+  assertNotRoot(entry)
+  if (!parent)
+    throw new InvalidInput({
+      path: ['name'],
+      message: 'an entry without a parent folder cannot be renamed',
+    })
+  const resolved = await withInputPath(
     'name',
     resolveNameConflict(s, parent, wanted, 'FAIL', entry.id),
   )
-  if (entry.kind === 'file') return claim.name
-  return { ...claim.name, ...(await updateSubtreePaths(s, entry, parent, claim.name)) }
+  if (entry.kind === 'file') return resolved.name
+  return { ...resolved.name, ...(await updateSubtreePaths(s, entry, parent, resolved.name)) }
 }
 
-function whatChanged(
+function changeDetails(
   { entry, parent }: ResolvedEntry,
   { entry: _, expectedRevision, ...change }: EntryChange,
 ) {

@@ -1,87 +1,97 @@
 import { checkSize, type Damage, verify } from '../../blobs/verify.ts'
 import { type Check, type CheckContext, type Finding, idsOf } from '../../fsck/check.ts'
 import { type BlobRow, markDamaged, markVerified } from './damage.ts'
-import { differingFiles, differingReferences, mendFile, mendReferences } from './repair-counts.ts'
-import { flawWords } from './rules.ts'
+import {
+  differingFiles,
+  differingReferences,
+  repairFile,
+  repairReferences,
+} from './repair-counts.ts'
+import { damageMessages } from './rules.ts'
 
-/** A file has a current version, is what that says, and knows how much the others weigh. */
+/** Checks that a file has a current version, and that its columns agree with its versions. */
 export const filesCheck: Check = {
   scan: ({ db }) => idsOf(db, 'entries'),
   async evaluate(c, ids) {
     const differing = await differingFiles(c.db, ids)
-    return differing.map(({ id, workspaceId, versionId, counted, ...said }): Finding => {
+    return differing.map(({ id, workspaceId, versionId, counted, ...stored }): Finding => {
       if (!counted) {
-        const says = `its version, ${versionId}, is not there`
-        const left = 'which one it should be nobody knows; restore one, or delete the file'
+        const says = `its current version ${versionId} does not exist`
+        const left = 'its correct version is unknown; restore a version or delete the file'
         return { code: 'FILE_VERSION', subject: id, says, left }
       }
-      const says = `it says ${JSON.stringify(said)}, its versions ${JSON.stringify(counted)}`
-      const repair = () => mendFile(c, { id, workspaceId })
+      const says = `its row has ${JSON.stringify(stored)}, but its versions have ${JSON.stringify(counted)}`
+      const repair = () => repairFile(c, { id, workspaceId })
       return { code: 'FILE_FIGURES', subject: id, says, repair }
     })
   },
 }
 
-/** A blob knows how many versions refer to it, goes with the last of them, and is of their size and hash. */
+/** Checks the reference count, the deletion mark, the size and the hash of blobs against their versions. */
 export const referencesCheck: Check = {
   scan: ({ db }) => idsOf(db, 'blobs'),
   async evaluate(c, ids) {
     const differing = await differingReferences(c.db, ids)
     return differing.map(({ id, workspaceId, refs, counted, others, unreferencedAt }): Finding => {
       if (others > 0) {
-        const says = `${others} versions that refer to it are of another size or hash`
+        const says = `${others} versions that refer to it have a different size or hash`
         return {
           code: 'BLOB_VERSIONS',
           subject: id,
           says,
-          left: 'which of them is right is not known',
+          left: 'it is unknown which of them is correct',
         }
       }
-      const marked = unreferencedAt === null ? '' : ', and is marked to be removed'
-      const says = `it counts ${refs} references${marked}; there are ${counted}`
-      const repair = () => mendReferences(c, { id, workspaceId })
+      const marked = unreferencedAt === null ? '' : ' and is marked for deletion'
+      const says = `it has a reference count of ${refs}${marked}, but ${counted} references exist`
+      const repair = () => repairReferences(c, { id, workspaceId })
       return { code: 'BLOB_REFERENCES', subject: id, says, repair }
     })
   },
 }
 
-/** Bytes are there for each blob, as many as it says. What is known to be damaged is told no more. */
+/**
+ * Checks that the bytes of each blob exist and have its size. Blobs already marked as damaged are not
+ * reported again.
+ */
 export const bytesCheck: Check = {
   async *scan(c) {
     const kept = await c.kept()
     for await (const ids of idsOf(c.db, 'blobs')) {
-      const odd = (await soundBlobs(c, ids)).filter(({ id, size }) => kept.get(id) !== size)
-      if (odd.length > 0) yield odd.map(({ id }) => id)
+      const suspects = (await undamagedBlobs(c, ids)).filter(
+        ({ id, size }) => kept.get(id) !== size,
+      )
+      if (suspects.length > 0) yield suspects.map(({ id }) => id)
     }
   },
   async evaluate(c, ids) {
     const found: Finding[] = []
-    for (const blob of await soundBlobs(c, ids)) {
-      const flaw = await checkSize(c.blobs, blob.id, blob.size)
-      if (flaw) found.push(flawed(c, blob, flaw))
-      else if (await isLonger(c, blob)) found.push(longer(blob))
+    for (const blob of await undamagedBlobs(c, ids)) {
+      const damage = await checkSize(c.blobs, blob.id, blob.size)
+      if (damage) found.push(damagedFinding(c, blob, damage))
+      else if (await isLonger(c, blob)) found.push(longerFinding(blob))
     }
     return found
   },
 }
 
-/** Bytes hash to what the blob says: read, all of them. What was damaged may be right again. */
+/** Reads all bytes and checks their hashes; a blob marked as damaged may be intact again. */
 export const hashesCheck: Check = {
   async *scan(c) {
     if (c.deep) yield* idsOf(c.db, 'blobs')
   },
   async evaluate(c, ids) {
     const found: Finding[] = []
-    for (const blob of await referredBlobs(c, ids)) {
-      const flaw = await verify(c.blobs, blob.id, blob)
-      if (flaw && blob.damage === null) found.push(flawed(c, blob, flaw))
-      if (!flaw && blob.damage !== null) found.push(recovered(c, blob))
+    for (const blob of await referencedBlobs(c, ids)) {
+      const damage = await verify(c.blobs, blob.id, blob)
+      if (damage && blob.damage === null) found.push(damagedFinding(c, blob, damage))
+      if (!damage && blob.damage !== null) found.push(recoveredFinding(c, blob))
     }
     return found
   },
 }
 
-const referredBlobs = ({ db }: CheckContext, ids: readonly string[]): Promise<BlobRow[]> =>
+const referencedBlobs = ({ db }: CheckContext, ids: readonly string[]): Promise<BlobRow[]> =>
   db
     .selectFrom('blobs')
     .selectAll()
@@ -89,28 +99,28 @@ const referredBlobs = ({ db }: CheckContext, ids: readonly string[]): Promise<Bl
     .where('unreferencedAt', 'is', null)
     .execute()
 
-const soundBlobs = async (c: CheckContext, ids: readonly string[]) =>
-  (await referredBlobs(c, ids)).filter(({ damage }) => damage === null)
+const undamagedBlobs = async (c: CheckContext, ids: readonly string[]) =>
+  (await referencedBlobs(c, ids)).filter(({ damage }) => damage === null)
 
-const flawed = (c: CheckContext, { id }: BlobRow, flaw: Damage): Finding => ({
-  code: `BYTES_${flaw}`,
+const damagedFinding = (c: CheckContext, { id }: BlobRow, damage: Damage): Finding => ({
+  code: `BYTES_${damage}`,
   subject: id,
-  says: flawWords[flaw],
-  repair: () => markDamaged(c, id, flaw),
+  says: damageMessages[damage],
+  repair: () => markDamaged(c, id, damage),
 })
 
-const recovered = (c: CheckContext, blob: BlobRow): Finding => ({
+const recoveredFinding = (c: CheckContext, blob: BlobRow): Finding => ({
   code: 'BYTES_RECOVERED',
   subject: blob.id,
-  says: 'its bytes were damaged, and are right now',
+  says: 'its bytes were marked as damaged and are intact',
   repair: () => markVerified(c, blob),
 })
 
-const longer = ({ id, size }: BlobRow): Finding => ({
+const longerFinding = ({ id, size }: BlobRow): Finding => ({
   code: 'BYTES_LONGER',
   subject: id,
-  says: `there are more than its ${size} bytes`,
-  left: 'what is too much is never served',
+  says: `more than its ${size} bytes are stored`,
+  left: 'the excess bytes are never served',
 })
 
 async function isLonger({ blobs }: CheckContext, { id, size }: BlobRow): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { ServiceContext, TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import { kindOf } from '../../database/query/entry-kinds.ts'
@@ -11,7 +11,7 @@ import { requireNotReplacingAncestor, resolveMove } from '../entries/moves.ts'
 import { type EntryRef, type EntryRow, pathOf, requireLiveFolder } from '../entries/reads.ts'
 import type { EntryName } from '../entries/rules.ts'
 import { addToAncestors, copyKinds } from '../entries/totals.ts'
-import { insertEntry, placeOfFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { copyTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { versionsById } from './reads.ts'
@@ -23,9 +23,12 @@ type Copies = {
   onConflict: NameConflictMode
   mode: BatchMode
 }
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
-/** Copies entries, folders with all they hold, into a folder of the same workspace. Bytes are shared; each copy begins with version 1. */
+/**
+ * Copies 1 to 100 entries with their subtrees into a folder of the same workspace. Copies share the stored
+ * bytes, and each starts with version 1.
+ */
 export async function copyEntries(
   ctx: ServiceContext,
   { entries, destination, onConflict, mode }: Copies,
@@ -42,13 +45,13 @@ async function copyEntry(
 ): Promise<EntryRow> {
   const { entry, parent, folder } = await resolveMove(s, item, destination)
   if (onConflict === 'REPLACE') await requireNotReplacingAncestor(s, { entry, parent, folder })
-  // A copy beside its original does not replace it.
+  // A copy next to its original must not replace it.
   const mode = onConflict === 'REPLACE' && parent.id === folder.id ? 'FAIL' : onConflict
   const { name, existing } = await resolveNameConflict(s, folder, entry, mode)
-  if (existing) return copyOver(s, entry, existing, folder)
+  if (existing) return copyAsVersion(s, entry, existing, folder)
   await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
   const [copy] = await copyInto(s, [entry], folder, name)
-  if (!copy) throw new Error('a copy of one entry is one entry')
+  if (!copy) throw new Error(`copying the entry ${entry.id} returned no row`)
   if (entry.kind === 'folder') await copyBelow(s, entry, copy)
   await addToAncestors(s, copy, folder.id)
   await record(s, {
@@ -61,8 +64,8 @@ async function copyEntry(
   return copy
 }
 
-/** NEW_VERSION: the bytes of `entry` become the next version of the file that has its name. */
-async function copyOver(s: TxContext, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
+/** NEW_VERSION: adds the bytes of `entry` as the next version of the file with its name. */
+async function copyAsVersion(s: TxContext, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
   const [version] = await versionsById(s.tx, [entry.versionId ?? ''])
   if (!version || existing.kind === 'folder' || !entry.mediaKind) {
     const { name } = existing
@@ -74,23 +77,25 @@ async function copyOver(s: TxContext, entry: EntryRow, existing: EntryRow, folde
   return (await addVersion(s, added)).file
 }
 
-/** Copies what lies below `from`, a level of folders at a time, some hundred rows at a time; lets others breathe in between. */
+/** Copies the subtree below `from` breadth-first, in batches; other requests run between two batches. */
 async function copyBelow(s: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
   const pairs: [EntryRow, EntryRow][] = [[from, to]]
   for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
     const [source, target] = pair
     await copyKinds(s, source.id, target.id)
-    for await (const files of childrenInSteps(s, source.id, 'file'))
-      await copyInto(s, files, target)
-    for await (const folders of childrenInSteps(s, source.id, 'folder')) {
+    for await (const files of childBatches(s, source.id, 'file')) await copyInto(s, files, target)
+    for await (const folders of childBatches(s, source.id, 'folder')) {
       const copies = await copyInto(s, folders, target)
       for (const [i, folder] of folders.entries()) pairs.push([folder, copies[i] as EntryRow])
     }
   }
 }
 
-/** Folders that are being copied hold the copies too where they are made among them; what is there now is what counts. */
-async function* childrenInSteps({ tx }: TxContext, folderId: string, kind: EntryKind) {
+/**
+ * Yields the children of a folder in batches by name key; reads each batch afresh, since copies may be
+ * added meanwhile.
+ */
+async function* childBatches({ tx }: TxContext, folderId: string, kind: EntryKind) {
   let after = ''
   while (true) {
     const rows = await tx
@@ -100,16 +105,19 @@ async function* childrenInSteps({ tx }: TxContext, folderId: string, kind: Entry
       .where('kind', '=', kindOf(kind))
       .where('nameKey', '>', after)
       .orderBy('nameKey')
-      .limit(AT_ONCE)
+      .limit(BATCH_SIZE)
       .execute()
     if (rows.length > 0) yield rows
-    if (rows.length < AT_ONCE) return
+    if (rows.length < BATCH_SIZE) return
     after = rows.at(-1)?.nameKey ?? ''
-    await breathe()
+    await yieldToEventLoop()
   }
 }
 
-/** The rows alone, with tags and, of files, the current version; folders take their totals along, which are their copies' too. */
+/**
+ * Copies the rows of entries with their tags and, for files, the current version. The totals of a folder
+ * are copied too, as its subtree follows.
+ */
 async function copyInto(
   s: TxContext,
   entries: readonly EntryRow[],
@@ -120,15 +128,15 @@ async function copyInto(
   for (const entry of entries) {
     const { name, nameKey } = as ?? entry
     const { description, metadata, size, fileCount, folderCount } = entry
-    const facts = { description, metadata, size, fileCount, folderCount }
+    const details = { description, metadata, size, fileCount, folderCount }
     const place =
       entry.kind === 'folder'
-        ? placeOfFolder(folder, { name, nameKey })
-        : inFolder(folder, { name, nameKey })
+        ? folderColumns(folder, { name, nameKey })
+        : fileColumns(folder, { name, nameKey })
     const { mediaType, mediaKind, sha256 } = entry
     const bytes =
       entry.kind === 'file' ? { mediaType, mediaKind, sha256, versionId: newId('ver') } : {}
-    const copy = await insertEntry(s, { ...facts, ...bytes, ...place })
+    const copy = await insertEntry(s, { ...details, ...bytes, ...place })
     await copyTags(s, entry.id, copy.id)
     if (entry.versionId) await copyVersion(s, entry.versionId, copy)
     copies.push(copy)
@@ -136,7 +144,7 @@ async function copyInto(
   return copies
 }
 
-const inFolder = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) => ({
+const fileColumns = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) => ({
   workspaceId,
   kind: 'file' as const,
   parentId: id,
@@ -146,15 +154,20 @@ const inFolder = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) =
 
 async function copyVersion({ tx, viewer, now }: TxContext, versionId: string, copy: EntryRow) {
   const [version] = await versionsById(tx, [versionId])
-  if (!version) throw new Error(`the version ${versionId} has no row`)
+  if (!version) throw new Error(`version ${versionId} does not exist`)
   await tx
     .updateTable('blobs')
     .set((eb) => ({ refs: eb('refs', '+', 1) }))
     .where('id', '=', version.blobId)
     .execute()
-  const made = { number: 1, comment: null, createdAt: now(), createdBy: viewer?.userId ?? null }
+  const overrides = {
+    number: 1,
+    comment: null,
+    createdAt: now(),
+    createdBy: viewer?.userId ?? null,
+  }
   await tx
     .insertInto('versions')
-    .values({ ...version, ...made, id: copy.versionId ?? newId('ver'), fileId: copy.id })
+    .values({ ...version, ...overrides, id: copy.versionId ?? newId('ver'), fileId: copy.id })
     .execute()
 }

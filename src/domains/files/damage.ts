@@ -6,18 +6,18 @@ import { record } from '../activity/writes.ts'
 import { entriesById, pathOf } from '../entries/reads.ts'
 
 /**
- * Writes down that the bytes of a blob are not as they must be; its files are FAILED from now on, and nobody is given them. The log
- * is told once, of each file. False where that is known, or nobody refers to them any more.
+ * Marks a blob as damaged and logs FILE_DAMAGED for each of its files, which become FAILED and are no
+ * longer served. Returns false if the blob does not exist, is already marked or is unreferenced.
  */
 export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
   return inTransaction(ctx, async (s) => {
-    const known = await s.tx
+    const found = await s.tx
       .selectFrom('blobs')
       .select('workspaceId')
       .where('id', '=', blobId)
       .executeTakeFirst()
-    if (!known) return false
-    lockWorkspace(s.tx, known.workspaceId)
+    if (!found) return false
+    lockWorkspace(s.tx, found.workspaceId)
     const blob = await s.tx
       .updateTable('blobs')
       .set({ damage: JSON.stringify({ code, at: s.now() }), verifiedAt: s.now() })
@@ -26,12 +26,14 @@ export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): 
       .where('unreferencedAt', 'is', null)
       .returningAll()
       .executeTakeFirst()
-    if (blob) await tellFiles(s, blob, 'FILE_DAMAGED', { code })
+    if (blob) await logForFiles(s, blob, 'FILE_DAMAGED', { code })
     return blob !== undefined
   })
 }
 
-/** Writes down that all bytes of a blob were read and are right; where they were not before, its files are told of. */
+/**
+ * Marks a blob as verified. If it was marked as damaged, clears that and logs FILE_RECOVERED for its files.
+ */
 export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow): Promise<void> {
   const verified = { verifiedAt: ctx.now() }
   if (damage === null) {
@@ -46,14 +48,14 @@ export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow)
       .where('damage', 'is not', null)
       .returningAll()
       .executeTakeFirst()
-    if (blob) await tellFiles(s, blob, 'FILE_RECOVERED', {})
+    if (blob) await logForFiles(s, blob, 'FILE_RECOVERED', {})
   })
 }
 
 export type BlobRow = Row<'blobs'>
 
-/** The log of each file that has this blob, in its current version or in an older one, gets a line. */
-export async function tellFiles(
+/** Logs an event for each file with this blob in its current or an older version. */
+export async function logForFiles(
   s: TxContext,
   { id, workspaceId }: Pick<BlobRow, 'id' | 'workspaceId'>,
   action: 'FILE_DAMAGED' | 'FILE_RECOVERED',
@@ -70,9 +72,9 @@ export async function tellFiles(
     const [file] = await entriesById(s.tx, [fileId])
     if (!file) continue
     const [parent = null] = file.parentId ? await entriesById(s.tx, [file.parentId]) : []
-    const told = { ...details, versions: own.map(({ number }) => number) }
+    const logged = { ...details, versions: own.map(({ number }) => number) }
     const isCurrent = own.some((version) => version.id === file.versionId)
     const place = { workspaceId, entryId: fileId, path: pathOf(file, parent) }
-    await record(s, { ...place, action, details: { ...told, isCurrent } })
+    await record(s, { ...place, action, details: { ...logged, isCurrent } })
   }
 }

@@ -4,51 +4,57 @@ import { record } from '../activity/writes.ts'
 import { entryById, pathOf } from '../entries/reads.ts'
 import { versionsById } from './reads.ts'
 
-/** A download that has begun. */
+/** A download that has started. */
 export type Download = {
   versionId: string
-  /** Whose token it came with; null by a signed link, and for who needs none. */
+  /** The owner of the token; null for a signed link and for a public file. */
   viewer: Viewer
   via: 'LINK' | 'TOKEN' | 'PUBLIC'
-  /** The link, token or address: what asks for further parts shows the same. */
-  shown: string
-  /** So many bytes were asked for. */
+  /** The link, token or address, which further range requests of the same client share. */
+  credential: string
+  /** Number of requested bytes. */
   bytes: number
-  /** All of the file and not a part of it. */
+  /** Whether the whole file is requested, not a range. */
   whole: boolean
 }
 
 export type DownloadLog = {
-  /** Remembers it for the log, and returns at once; parts of what was begun in the last hour are the same download. */
+  /**
+   * Queues the download for the log without waiting. A range request counts as part of a download of the
+   * last hour.
+   */
   note: (download: Download) => void
-  /** Resolves when all that was noted is written. */
+  /** Resolves when all queued downloads are written. */
   flush: () => Promise<void>
 }
 
-const SERIES_MS = 3_600_000
-/** What is not remembered is a download more in the log. */
-const MOST_SERIES = 10_000
-const GATHER_MS = 100
-const AT_ONCE = 100
+const DOWNLOAD_WINDOW_MS = 3_600_000
+/** Downloads beyond this many are forgotten, so that their next range request is logged again. */
+const MAX_TRACKED_DOWNLOADS = 10_000
+const FLUSH_DELAY_MS = 100
+const BATCH_SIZE = 100
 
-/** Writes FILE_DOWNLOADED events behind the backs of the downloads, some at a time. What cannot be written is told to `failed`. */
+/**
+ * Returns a log that writes FILE_DOWNLOADED events in batches in the background. `failed` receives write
+ * errors.
+ */
 export function openDownloadLog(
   ctx: ServiceContext,
   failed: (error: unknown) => void,
 ): DownloadLog {
-  const series = new Map<string, number>()
+  const startTimes = new Map<string, number>()
   let waiting: Download[] = []
   let writing: Promise<unknown> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
 
-  function isNew({ shown, versionId, whole }: Download): boolean {
-    const key = `${versionId} ${shown}`
-    const begunAt = series.get(key) ?? Number.NEGATIVE_INFINITY
-    if (!whole && ctx.now() - begunAt < SERIES_MS) return false
-    series.delete(key)
-    series.set(key, ctx.now())
-    const [oldest] = series.keys()
-    if (series.size > MOST_SERIES && oldest) series.delete(oldest)
+  function isNew({ credential, versionId, whole }: Download): boolean {
+    const key = `${versionId} ${credential}`
+    const startedAt = startTimes.get(key) ?? Number.NEGATIVE_INFINITY
+    if (!whole && ctx.now() - startedAt < DOWNLOAD_WINDOW_MS) return false
+    startTimes.delete(key)
+    startTimes.set(key, ctx.now())
+    const [oldest] = startTimes.keys()
+    if (startTimes.size > MAX_TRACKED_DOWNLOADS && oldest) startTimes.delete(oldest)
     return true
   }
 
@@ -66,29 +72,29 @@ export function openDownloadLog(
     note(download) {
       if (!isNew(download)) return
       waiting.push(download)
-      timer ??= setTimeout(flush, GATHER_MS)
+      timer ??= setTimeout(flush, FLUSH_DELAY_MS)
     },
   }
 }
 
 async function write(ctx: ServiceContext, downloads: Download[]) {
-  for (let i = 0; i < downloads.length; i += AT_ONCE) {
-    const some = downloads.slice(i, i + AT_ONCE)
+  for (let i = 0; i < downloads.length; i += BATCH_SIZE) {
+    const batch = downloads.slice(i, i + BATCH_SIZE)
     await inTransaction(ctx, async (s) => {
-      for (const download of some) await writeOne({ ...s, viewer: download.viewer }, download)
+      for (const download of batch) await writeOne({ ...s, viewer: download.viewer }, download)
     })
   }
 }
 
 async function writeOne(s: TxContext, { versionId, via, bytes }: Download) {
-  const found = await whereIs(s.tx, versionId)
+  const found = await locate(s.tx, versionId)
   if (!found) return
   const details = { versionId, via, bytes }
   await record(s, { ...found, action: 'FILE_DOWNLOADED', details })
 }
 
-/** Null for what was purged in the meantime. */
-async function whereIs(tx: Tx, versionId: string) {
+/** Returns null if the version was purged in the meantime. */
+async function locate(tx: Tx, versionId: string) {
   const [version] = await versionsById(tx, [versionId])
   const file = version && (await entryById(tx, version.fileId))
   if (!file) return null

@@ -2,16 +2,19 @@ import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
 import type { List } from '../../database/query/keyset.ts'
 
-/** Living files of one content. */
+/** Live files with the same content. */
 export type DuplicateGroup = {
   workspaceId: string
   sha256: string
   size: number
-  /** What would be free if one of them stayed: what they count, not what they take, since bytes are stored once. */
+  /** Quota used by all copies but one, in bytes. The bytes themselves are stored once. */
   wastedBytes: number
 }
 
-/** Files whose bytes are the same, the largest waste first. Looks only at contents with more than one reference. */
+/**
+ * Returns the list of duplicate contents, most wasted bytes first. Considers only blobs with more than one
+ * reference.
+ */
 export function duplicatesList(db: Db, workspaceId: string): List<DuplicateGroup> {
   const shared = db
     .selectFrom('blobs as b')

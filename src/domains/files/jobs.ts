@@ -4,12 +4,15 @@ import { transact } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { SWEEP_BLOBS } from './blobs.ts'
 
-const AT_ONCE = 100
+const BATCH_SIZE = 100
 
-/** So much later it is looked whether a backup has ended. */
+/** Delay before the next sweep while a backup runs. */
 const RETRY_MS = 60_000
 
-/** Unlinks the bytes of blobs without a reference, then forgets them; cut anywhere, it is simply done again. */
+/**
+ * Deletes the bytes of unreferenced blobs, then their rows. It may be interrupted at any point and run
+ * again.
+ */
 export async function sweepBlobs(
   { db, blobs, now }: { db: Db; blobs: BlobStore; now: () => number },
   signal: AbortSignal,
@@ -20,7 +23,7 @@ export async function sweepBlobs(
       await blobs.remove(id)
       await db.deleteFrom('blobs').where('id', '=', id).execute()
     }
-    if (unreferenced.length < AT_ONCE) break
+    if (unreferenced.length < BATCH_SIZE) break
   }
   if (await isBackupRunning(db, now())) {
     await transact(db, (tx) =>
@@ -30,8 +33,8 @@ export async function sweepBlobs(
 }
 
 /**
- * None while a backup is made: its rows may still refer to them. In one statement, so that what is found was unreferenced before any
- * later backup read the rows.
+ * Returns none while a backup runs, since its copy of the rows may refer to the blobs. One statement, so
+ * that every returned blob was unreferenced before a later backup reads the rows.
  */
 const sweepable = (db: Db, now: number) =>
   db
@@ -41,7 +44,7 @@ const sweepable = (db: Db, now: number) =>
     .where(({ not, exists, selectFrom }) =>
       not(exists(selectFrom('backups').select('id').where('leaseUntil', '>', now))),
     )
-    .limit(AT_ONCE)
+    .limit(BATCH_SIZE)
     .execute()
 
 async function isBackupRunning(db: Db, now: number): Promise<boolean> {

@@ -4,8 +4,11 @@ import type { MediaKind } from '../../database/tables.ts'
 
 export type Media = { mediaType: string; mediaKind: MediaKind }
 
-/** What the name alone says, where the mime package does not know it, or where its answer misleads. A type has one kind. */
-const known: Record<string, [mediaType: string, kind: MediaKind]> = {
+/**
+ * Overrides by extension, for types that the mime package lacks or reports misleadingly. A type has one
+ * kind.
+ */
+const overrides: Record<string, [mediaType: string, kind: MediaKind]> = {
   csv: ['text/csv', 'SPREADSHEET'],
   tsv: ['text/tab-separated-values', 'SPREADSHEET'],
   rds: ['application/x-rds', 'DATA'],
@@ -37,12 +40,12 @@ const known: Record<string, [mediaType: string, kind: MediaKind]> = {
   avi: ['video/vnd.avi', 'VIDEO'],
   tgz: ['application/gzip', 'ARCHIVE'],
 }
-// Maps: a name may end in .constructor, which every object has.
-const typesByExtension = new Map(Object.entries(known).map(([name, [type]]) => [name, type]))
-const kindsByType = new Map(Object.values(known))
+// Maps, because an extension may be the name of an object property, such as .constructor.
+const typesByExtension = new Map(Object.entries(overrides).map(([name, [type]]) => [name, type]))
+const kindsByType = new Map(Object.values(overrides))
 
-/** The first that fits decides. */
-const kindsOfTypes: [RegExp, MediaKind][] = [
+/** The first matching pattern determines the kind. */
+const kindPatterns: [RegExp, MediaKind][] = [
   [/^image\//, 'IMAGE'],
   [/^audio\//, 'AUDIO'],
   [/^video\/|vnd\.ms-asf/, 'VIDEO'],
@@ -54,10 +57,10 @@ const kindsOfTypes: [RegExp, MediaKind][] = [
   [/^text\//, 'DOCUMENT'],
 ]
 
-/** Bytes that do not tell what is in them, and the types that a name may give them. */
+/** Container formats, with the more specific types that the name of a file may give them. */
 const containers = new Map<string, RegExp>([
   ['application/zip', /officedocument|opendocument|vnd\.ms-|epub|archive|\+zip/],
-  // An office document with a password is one of these, too.
+  // A password-protected office document has this type too.
   ['application/x-cfb', /msword|officedocument|vnd\.ms-|vnd\.visio/],
   ['application/xml', /xml|html/],
   ['application/gzip', /x-rds|x-rdata|x-bam/],
@@ -66,15 +69,16 @@ const containers = new Map<string, RegExp>([
 ])
 
 /**
- * The media type of a file from its first bytes (4 KiB are enough), else from its name; what the client declared is not asked.
- * A name is believed about a container (a .docx is a zip), and about what has no signature (a .csv); bytes that are neither
- * known nor text are application/octet-stream.
+ * Detects the media type of a file from its first bytes (4 KiB are enough), or else from its name. The name
+ * refines a container format (a .docx is a zip) and determines types without a signature (a .csv). Other
+ * bytes are text/plain or application/octet-stream.
  */
 export async function detectMediaType(head: Uint8Array, name: string): Promise<Media> {
-  const seen = (await fileTypeFromBuffer(head))?.mime
+  const detected = (await fileTypeFromBuffer(head))?.mime
   const named = typeOfName(name)
-  if (!seen) return withKind(named ?? (isText(head) ? 'text/plain' : 'application/octet-stream'))
-  return withKind(named && containers.get(seen)?.test(named) ? named : seen)
+  if (!detected)
+    return withKind(named ?? (isText(head) ? 'text/plain' : 'application/octet-stream'))
+  return withKind(named && containers.get(detected)?.test(named) ? named : detected)
 }
 
 const withKind = (mediaType: string): Media => ({ mediaType, mediaKind: kindOf(mediaType) })
@@ -82,25 +86,30 @@ const withKind = (mediaType: string): Media => ({ mediaType, mediaKind: kindOf(m
 const typeOfName = (name: string) =>
   typesByExtension.get(extensionOf(name)) ?? mime.getType(extensionOf(name))
 
+/** Returns the kind of a media type. */
 export const kindOf = (mediaType: string): MediaKind =>
   kindsByType.get(mediaType) ??
-  kindsOfTypes.find(([pattern]) => pattern.test(mediaType))?.[1] ??
+  kindPatterns.find(([pattern]) => pattern.test(mediaType))?.[1] ??
   'OTHER'
 
-/** The last one, in lower case and without its dot; empty where there is none. A dot at the start begins a name. */
+/**
+ * Returns the last extension in lower case without its dot, or ''. A leading dot starts a name, not an
+ * extension.
+ */
 const extensionOf = (name: string) => /^.+\.([^.]+)$/s.exec(name.toLowerCase())?.[1] ?? ''
 
 function isText(head: Uint8Array): boolean {
   if (head.length === 0 || head.includes(0)) return false
-  // stream: the last character of the head may be cut.
+  // stream: the head may end within a character.
   return !new TextDecoder('utf-8').decode(head, { stream: true }).includes('\ufffd')
 }
 
-const drives = new Map([
+const driveFolders = new Map([
   ...['jpg', 'jpeg', 'png'].map((extension) => [extension, 'image'] as const),
   ...['mp3', 'wav'].map((extension) => [extension, 'audio'] as const),
   ...['mp4', 'wmv', 'avi'].map((extension) => [extension, 'video'] as const),
 ])
 
-/** Where a workspace with autoFile puts a file that names no folder: the last extension decides. */
-export const driveFolder = (name: string) => `drive/${drives.get(extensionOf(name)) ?? 'others'}`
+/** Returns the folder for an upload without a folder in a workspace with autoFile, by the last extension. */
+export const driveFolder = (name: string) =>
+  `drive/${driveFolders.get(extensionOf(name)) ?? 'others'}`

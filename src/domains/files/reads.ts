@@ -12,7 +12,7 @@ import { damageOf, type RecordedDamage } from './rules.ts'
 
 export type VersionRow = Row<'versions'>
 
-/** What a download needs to know of one version. */
+/** A version as required for a download. */
 export type Downloadable = {
   workspaceId: string
   versionId: string
@@ -25,9 +25,10 @@ export type Downloadable = {
   modifiedAt: number
 }
 
+/** Returns the versions of ids, with null for each that does not exist. */
 export const versionsById = rowsById('versions')
 
-/** The versions of a file, newest first. */
+/** Returns the list of the versions of a file, newest first. */
 export function versionsList(db: Db, fileId: string): List<VersionRow> {
   return {
     ordering: `versions:${fileId}`,
@@ -36,10 +37,13 @@ export function versionsList(db: Db, fileId: string): List<VersionRow> {
   }
 }
 
-/** Looked for where there is no version, so that this takes as long as a version of others. */
-const NO_FILE = `file_${'0'.repeat(32)}`
+/**
+ * Looked up if the version does not exist, so that the response takes as long as for an inaccessible
+ * version.
+ */
+const NONEXISTENT_FILE_ID = `file_${'0'.repeat(32)}`
 
-/** A version that the viewer may use, with its file; NotFound, Forbidden. */
+/** Returns a version with its file, authorised like requireEntry. Throws NotFound and Forbidden. */
 export async function requireVersion(
   db: Db | Tx,
   viewer: Viewer,
@@ -47,24 +51,29 @@ export async function requireVersion(
   need: AccessRequirement,
 ): Promise<ResolvedEntry & { version: VersionRow }> {
   const [version] = await versionsById(db, [versionId])
-  const found = await requireEntry(db, viewer, version?.fileId ?? NO_FILE, need).catch((error) => {
-    throw error instanceof NotFound ? new NotFound(versionId) : error
-  })
+  const found = await requireEntry(db, viewer, version?.fileId ?? NONEXISTENT_FILE_ID, need).catch(
+    (error) => {
+      throw error instanceof NotFound ? new NotFound(versionId) : error
+    },
+  )
   if (!version) throw new NotFound(versionId)
   return { ...found, version }
 }
 
-/** What the bytes of a key must be, and whether they were found to be others; null for a key that is no blob. */
+/**
+ * Returns the expected size and hash of a blob, and whether it is marked as damaged; null for an unknown
+ * key.
+ */
 export async function expectedBytes(db: Db, key: string) {
-  const [blob] = await blobsOfKey(db, key)
+  const [blob] = await blobsByKey(db, key)
   return blob ? { ...blob, damaged: blob.damage !== null } : null
 }
 
-const blobsOfKey = prepared((db, key: string) =>
+const blobsByKey = prepared((db, key: string) =>
   db.selectFrom('blobs').select(['size', 'sha256', 'damage']).where('id', '=', key),
 )
 
-/** What was found wrong with the bytes of versions; null for those that are right. */
+/** Returns the recorded damage of versions, aligned to their ids, with null for intact ones. */
 export async function damagesOf(
   db: Db,
   versionIds: readonly string[],
@@ -75,26 +84,32 @@ export async function damagesOf(
     .select(['v.id', 'b.damage'])
     .where('v.id', 'in', versionIds)
     .execute()
-  const known = new Map(rows.map(({ id, damage }) => [id, damageOf(damage)]))
+  const damages = new Map(rows.map(({ id, damage }) => [id, damageOf(damage)]))
   return versionIds.map((id) => {
-    const damage = known.get(id)
+    const damage = damages.get(id)
     return damage ? { id, ...damage } : null
   })
 }
 
-/** What a signed link of this version gives; NotFound once the file is in the trash or gone, CorruptBlob where its bytes are not right. */
+/**
+ * Returns the version for a signed link, without checking access. Throws NotFound if the version does not
+ * exist or its file is in the trash, and CorruptBlob if it is marked as damaged.
+ */
 export async function downloadableVersion(
   { db }: ServiceContext,
   versionId: string,
 ): Promise<Downloadable> {
-  const [found] = await livingVersions(db, versionId)
+  const [found] = await liveVersions(db, versionId)
   if (!found) throw new NotFound(versionId, 'nothing is here')
   const { damage, ...downloadable } = found
   if (damage !== null) throw new CorruptBlob()
   return downloadable
 }
 
-/** The current bytes of a file that the viewer may read; NotFound, Forbidden, CorruptBlob. */
+/**
+ * Returns the current version of a file that the viewer may read. Throws NotFound, Forbidden and
+ * CorruptBlob.
+ */
 export async function downloadableFile(ctx: ServiceContext, fileId: string): Promise<Downloadable> {
   const { entry } = await requireEntry(ctx.db, ctx.viewer, fileId, { scope: 'FILES_READ' })
   return downloadableVersion(ctx, entry.versionId ?? '').catch((error) => {
@@ -102,8 +117,8 @@ export async function downloadableFile(ctx: ServiceContext, fileId: string): Pro
   })
 }
 
-/** Of files that are neither in the trash nor being purged, by themselves or with a folder above them. */
-const livingVersions = prepared((db, versionId: string) =>
+/** Versions of files that are neither in the trash nor being purged, themselves or with an ancestor. */
+const liveVersions = prepared((db, versionId: string) =>
   db
     .selectFrom('versions as v')
     .innerJoin('entries as f', 'f.id', 'v.fileId')

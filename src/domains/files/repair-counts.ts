@@ -9,12 +9,15 @@ import { type FileFigures, setFileFigures } from '../entries/repair-totals.ts'
 import { SWEEP_BLOBS } from './blobs.ts'
 import type { BlobRow } from './damage.ts'
 
-type Named = Pick<EntryRow, 'id' | 'workspaceId'>
-type File = Named & FileFigures & { versionId: string | null; counted: FileFigures | null }
+type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
+type File = EntryKey & FileFigures & { versionId: string | null; counted: FileFigures | null }
 
 const figures = ['size', 'olderBytes', 'sha256', 'mediaType'] as const
 
-/** Files that say something else than their versions do; `counted` is null where the current version is not there. */
+/**
+ * Returns the files that differ from their versions; `counted` is null if the current version does not
+ * exist.
+ */
 export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promise<File[]> {
   const rows = await db
     .selectFrom('entries as f')
@@ -34,8 +37,12 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
     .execute()
   const files = rows.map(
     ({ current, older, versionSize, versionSha256, versionMediaType, ...file }) => {
-      const said = { size: versionSize ?? 0, sha256: versionSha256, mediaType: versionMediaType }
-      return { ...file, counted: current === null ? null : { ...said, olderBytes: older } }
+      const expected = {
+        size: versionSize ?? 0,
+        sha256: versionSha256,
+        mediaType: versionMediaType,
+      }
+      return { ...file, counted: current === null ? null : { ...expected, olderBytes: older } }
     },
   )
   return files.filter(({ counted, ...file }) =>
@@ -43,8 +50,8 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
   )
 }
 
-/** Writes what the versions of a file say into its row. */
-export function mendFile(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+/** Recomputes the columns of a file that follow from its versions. */
+export function repairFile(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
     const [file] = await differingFiles(tx, [id])
@@ -57,7 +64,10 @@ type References = Pick<BlobRow, 'id' | 'workspaceId' | 'refs' | 'unreferencedAt'
   others: number
 }
 
-/** Blobs that count other references than there are; `others` are of another size or hash. */
+/**
+ * Returns the blobs whose reference count or deletion mark is wrong, or that have versions (`others`) of a
+ * different size or hash.
+ */
 export async function differingReferences(
   db: Db | Tx,
   ids: readonly string[],
@@ -81,8 +91,11 @@ export async function differingReferences(
   )
 }
 
-/** Counts the references to a blob anew: without one it is the sweeper's, with one it is not. */
-export function mendReferences(ctx: ServiceContext, { id, workspaceId }: Named): Promise<void> {
+/** Recomputes the reference count of a blob, and marks it for deletion exactly if it has no reference. */
+export function repairReferences(
+  ctx: ServiceContext,
+  { id, workspaceId }: EntryKey,
+): Promise<void> {
   return inTransaction(ctx, async ({ tx, now }) => {
     lockWorkspace(tx, workspaceId)
     const [blob] = await differingReferences(tx, [id])

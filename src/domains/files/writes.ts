@@ -23,7 +23,7 @@ import { requireVersion, type VersionRow } from './reads.ts'
 type NewVersion = Media & {
   blob: Blob
   comment?: string | null | undefined
-  /** At least this one: what comes from an archive keeps its numbers, with their gaps. */
+  /** Minimum version number: versions from an archive keep their numbers, including gaps. */
   number?: number | undefined
 }
 type NewFile = NewVersion & {
@@ -34,33 +34,33 @@ type NewFile = NewVersion & {
   tags?: readonly TagName[] | undefined
   metadata?: Record<string, unknown> | undefined
 }
-/** A file with the version that came to be. `ownBlobUsed` is false where the workspace had the same bytes already. */
-export type Filed = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean }
+/** A file with its new version. `ownBlobUsed` is false if the workspace already had the same bytes. */
+export type FileResult = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean }
 
 /**
- * Makes adopted bytes a file in `folder`, or by NEW_VERSION the next version of the file of that name. Counts them as used;
- * throws NameConflict, QuotaExceeded.
+ * Adds committed bytes as a file in `folder`, or with NEW_VERSION as the next version of the file with that
+ * name, and charges them to the quota. Throws NameConflict, InvalidInput and QuotaExceeded.
  */
 export async function addFile(
   s: TxContext,
   { folder, onConflict, ...input }: NewFile,
-): Promise<Filed> {
+): Promise<FileResult> {
   const { name, existing } = await resolveNameConflict(s, folder, input.name, onConflict)
   if (existing?.kind === 'folder') {
     const { id: existingId } = existing
     throw new NameConflict({ name: name.name, existingId, suggestedName: `${name.name} (2)` })
   }
-  if (!existing) return newFile(s, folder, { ...input, name })
+  if (!existing) return createFile(s, folder, { ...input, name })
   const { id: entryId, workspaceId } = existing
   if (input.tags) await addTags(s, { workspaceId, entryId, tags: input.tags })
   return addVersion(s, { ...input, file: existing, parent: folder })
 }
 
-async function newFile(
+async function createFile(
   s: TxContext,
   folder: EntryRow,
   { name, description, metadata, ...input }: Omit<NewFile, 'folder' | 'onConflict'>,
-): Promise<Filed> {
+): Promise<FileResult> {
   const { workspaceId } = folder
   const { size, sha256 } = input.blob
   const { mediaType, mediaKind } = input
@@ -93,15 +93,18 @@ async function newFile(
   return { file, version, ownBlobUsed }
 }
 
-/** Makes adopted bytes the current version of a living file. Counts them as used; throws QuotaExceeded. */
+/**
+ * Adds committed bytes as the current version of a live file and charges them to the quota. Throws
+ * QuotaExceeded.
+ */
 export async function addVersion(
   s: TxContext,
   { file, parent, ...input }: NewVersion & { file: EntryRow; parent: EntryRow },
   action: 'VERSION_ADDED' | 'VERSION_RESTORED' = 'VERSION_ADDED',
-): Promise<Filed> {
+): Promise<FileResult> {
   const { workspaceId, id } = file
   await addUsed(s, workspaceId, input.blob.size, { checkQuota: true })
-  const number = Math.max((await newestNumber(s, id)) + 1, input.number ?? 1)
+  const number = Math.max((await latestNumber(s, id)) + 1, input.number ?? 1)
   const next = await insertVersion(s, { ...file, versionId: newId('ver') }, { ...input, number })
   const current = await makeCurrent(s, file, parent, next.version, input)
   await record(s, {
@@ -140,7 +143,7 @@ async function insertVersion(
   return { version, ownBlobUsed: blobId === blob.id }
 }
 
-async function newestNumber({ tx }: TxContext, fileId: string): Promise<number> {
+async function latestNumber({ tx }: TxContext, fileId: string): Promise<number> {
   const newest = await tx
     .selectFrom('versions')
     .select('number')
@@ -151,7 +154,10 @@ async function newestNumber({ tx }: TxContext, fileId: string): Promise<number> 
   return newest?.number ?? 0
 }
 
-/** The version that was current becomes an older one; the folders above count both. */
+/**
+ * Sets the current version of a file and adjusts the totals of the folders above, which count older
+ * versions too.
+ */
 async function makeCurrent(
   s: TxContext,
   file: EntryRow,
@@ -167,20 +173,23 @@ async function makeCurrent(
   return bumpRevision(s, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
 }
 
-type Restoring = {
+type RestoreVersionInput = {
   versionId: string
   comment?: string | null | undefined
   expectedRevision?: number | null | undefined
 }
 
-/** Makes the bytes of an older version the newest version; the history stays as it was. */
+/**
+ * Adds the bytes of an older version as a new current version. Throws NotFound, Forbidden, InvalidInput,
+ * InvalidState, StaleRevision and QuotaExceeded.
+ */
 export async function restoreVersion(
   ctx: ServiceContext,
-  { versionId, comment, expectedRevision }: Restoring,
-): Promise<Filed> {
+  { versionId, comment, expectedRevision }: RestoreVersionInput,
+): Promise<FileResult> {
   checkDescription(comment ?? '', ['comment'])
   return inTransaction(ctx, async (s) => {
-    const { entry: file, parent, version } = await requireLivingVersion(s, versionId)
+    const { entry: file, parent, version } = await requireLiveVersion(s, versionId)
     checkRevision(file, expectedRevision)
     const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
     const { mediaType } = version
@@ -190,21 +199,27 @@ export async function restoreVersion(
   })
 }
 
-/** Forgets an older version and, with the last reference, its bytes. The current one is InvalidState. */
+/**
+ * Deletes an older version, and its bytes with the last reference. Throws NotFound, Forbidden, and
+ * InvalidState for the current version or a trashed file.
+ */
 export async function deleteVersion(
   ctx: ServiceContext,
   versionId: string,
 ): Promise<{ file: EntryRow; version: VersionRow }> {
   return inTransaction(ctx, async (s) => {
-    const { entry, parent, version } = await requireLivingVersion(s, versionId)
+    const { entry, parent, version } = await requireLiveVersion(s, versionId)
     if (entry.versionId === versionId) {
-      throw new InvalidState('CURRENT', 'the current version stays; restore another one first')
+      throw new InvalidState(
+        'CURRENT',
+        'the current version cannot be deleted; restore another version first',
+      )
     }
     await s.tx.deleteFrom('versions').where('id', '=', versionId).execute()
     await dropReferences(s, entry.workspaceId, new Map([[version.blobId, 1]]))
     await addUsed(s, entry.workspaceId, -version.size, { checkQuota: false })
-    const less = { size: 0, olderBytes: -version.size, fileCount: 0, folderCount: 0 }
-    await addTotals(s, parent.id, less)
+    const difference = { size: 0, olderBytes: -version.size, fileCount: 0, folderCount: 0 }
+    await addTotals(s, parent.id, difference)
     const file = await bumpRevision(s, entry.id, { olderBytes: entry.olderBytes - version.size })
     const details = { changed: ['versions'], number: version.number }
     const path = pathOf(file, parent)
@@ -214,7 +229,7 @@ export async function deleteVersion(
   })
 }
 
-async function requireLivingVersion(s: TxContext, versionId: string) {
+async function requireLiveVersion(s: TxContext, versionId: string) {
   const { parent, ...found } = await requireVersion(s.tx, s.viewer, versionId, toWrite)
   if (!parent || trashRootOf(found.entry, parent)) {
     throw new InvalidState('TRASHED', 'the file is in the trash; restore it first')
@@ -222,8 +237,8 @@ async function requireLivingVersion(s: TxContext, versionId: string) {
   return { ...found, parent }
 }
 
-/** Deletes all versions of purged files, and with the last references their bytes. */
-export async function forgetVersions(
+/** Deletes all versions of purged files, and their bytes with the last references. */
+export async function deleteVersions(
   s: TxContext,
   workspaceId: string,
   fileIds: string[],

@@ -24,7 +24,7 @@ import {
 } from '../entries/inputs.ts'
 import { byName, childrenList } from '../entries/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { DEEPEST } from '../entries/rules.ts'
+import { MAX_FOLDER_DEPTH } from '../entries/rules.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type KindUsage, type Usage, usageByKind, usageOf } from './reads.ts'
 import { createFolder } from './writes.ts'
@@ -90,7 +90,7 @@ builder.interfaceFields(Entry, (t) => ({
   ancestors: t.field({
     type: [Folder],
     description: 'The folders above the entry, from the root to its parent.',
-    complexity: listCost(DEEPEST + 1, 5),
+    complexity: listCost(MAX_FOLDER_DEPTH + 1, 5),
     resolve: (entry, _, context) => loadAncestors(entry, context),
   }),
 }))

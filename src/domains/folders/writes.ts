@@ -15,7 +15,7 @@ import {
   mergeMetadata,
 } from '../entries/rules.ts'
 import { addToAncestors } from '../entries/totals.ts'
-import { insertEntry, placeOfFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { insertEntry, folderColumns, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 
@@ -118,7 +118,7 @@ async function addFolder(
   { tags = [], ...properties }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
 ): Promise<EntryRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
-  const folder = await insertEntry(ctx, { ...properties, ...placeOfFolder(parent, name) })
+  const folder = await insertEntry(ctx, { ...properties, ...folderColumns(parent, name) })
   await addToAncestors(ctx, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
   await addTags(ctx, { workspaceId, entryId, tags })

@@ -5,10 +5,10 @@ import { lockWorkspace } from '../../database/transaction.ts'
 import { type Check, type CheckContext, idsOf } from '../../fsck/check.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
-import { indexEntries, indexTags, placedEntries } from './writes.ts'
+import { indexableEntries, indexEntries, indexTags } from './writes.ts'
 
-/** Those that the index does not have; looked at closely, also those that it has otherwise. */
-const unlike = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
+/** Returns the ids of the documents that the index lacks, or with --deep also of those that differ in it. */
+const findStale = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
   deep
     ? staleDocuments(db, documents)
     : missingDocuments(
@@ -16,11 +16,11 @@ const unlike = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
         documents.map(({ id }) => id),
       )
 
-/** What lies in a folder is found by what it says. */
+/** Checks that every entry with a parent folder is indexed correctly. */
 export const entriesFoundCheck: Check = {
   scan: ({ db }) => idsOf(db, 'entries'),
   async evaluate(c, ids) {
-    const rows = await placedEntries(c.db, ids)
+    const rows = await indexableEntries(c.db, ids)
     const tags =
       rows.length > 0
         ? await tagsOfEntries(
@@ -29,13 +29,13 @@ export const entriesFoundCheck: Check = {
           )
         : []
     const documents = rows.map((row, i) => entryDocument(row, tags[i] ?? []))
-    const stale = new Set(await unlike(c, documents))
+    const stale = new Set(await findStale(c, documents))
     return rows
       .filter(({ id }) => stale.has(id))
       .map(({ id, workspaceId }) => ({
         code: 'SEARCH_ENTRY',
         subject: id,
-        says: 'search does not know it as it is',
+        says: 'its document in the search index is missing or outdated',
         repair: () => reindex(c, workspaceId, id),
       }))
   },
@@ -47,24 +47,24 @@ const reindex = (c: CheckContext, workspaceId: string, id: string) =>
     await indexEntries(tx, [id])
   })
 
-/** So are tags that something in a folder carries. */
+/** Checks that every tag of an entry with a parent folder is indexed correctly. */
 export const tagsFoundCheck: Check = {
   scan: ({ db }) => idsOf(db, 'tags'),
   async evaluate(c, ids) {
-    const tags = await carriedTags(c, ids)
-    const stale = new Set(await unlike(c, tags.map(tagDocument)))
+    const tags = await usedTags(c, ids)
+    const stale = new Set(await findStale(c, tags.map(tagDocument)))
     return tags
       .filter(({ id }) => stale.has(id))
       .map((tag) => ({
         code: 'SEARCH_TAG',
         subject: tag.id,
-        says: 'search does not know it as it is',
+        says: 'its document in the search index is missing or outdated',
         repair: () => indexTags(c.db, [tag.id]),
       }))
   },
 }
 
-const carriedTags = ({ db }: CheckContext, ids: readonly string[]) =>
+const usedTags = ({ db }: CheckContext, ids: readonly string[]) =>
   db
     .selectFrom('tags as t')
     .selectAll('t')
@@ -81,7 +81,7 @@ const carriedTags = ({ db }: CheckContext, ids: readonly string[]) =>
     )
     .execute()
 
-/** Nothing else is found. */
+/** Checks that the index has no other documents. */
 export const straysFoundCheck: Check = {
   scan: ({ db }) => idsOf(db, 'searchDocuments'),
   async evaluate({ db }, ids) {
@@ -97,7 +97,7 @@ export const straysFoundCheck: Check = {
     return strays.map(({ id }) => ({
       code: 'SEARCH_STRAY',
       subject: id,
-      says: 'search knows it, and it is in no folder',
+      says: 'it is in the search index but has no parent folder',
       repair: () => dropDocuments(db, [id]),
     }))
   },

@@ -5,26 +5,33 @@ import { textsIn } from './match.ts'
 import { keyOf, kindKey } from './query.ts'
 import { wordsOf } from './rules.ts'
 
-type Described = 'id' | 'workspaceId' | 'kind' | 'parentId' | 'name' | 'description' | 'metadata'
+type IndexedColumn =
+  | 'id'
+  | 'workspaceId'
+  | 'kind'
+  | 'parentId'
+  | 'name'
+  | 'description'
+  | 'metadata'
 
 /**
- * What search knows of an entry: its own words, and by key the folder that holds it and the tags that it carries, whose words
- * may change without it.
+ * Returns the search document of an entry: its own words, and keys for its parent folder and its tags,
+ * whose words may change without the entry.
  */
 export const entryDocument = (
-  { id, workspaceId, kind, parentId, ...says }: Pick<EntryRow, Described>,
+  { id, workspaceId, kind, parentId, ...texts }: Pick<EntryRow, IndexedColumn>,
   tags: readonly TagRow[],
 ): Document => ({
   id,
   workspaceId,
-  name: phrasesOf(says.name),
-  description: phrasesOf(says.description ?? ''),
-  folder: kind === 'folder' ? phrasesOf(says.name) : [],
-  metadata: textsIn(JSON.parse(says.metadata)).flatMap(phrasesOf),
+  name: phrasesOf(texts.name),
+  description: phrasesOf(texts.description ?? ''),
+  folder: kind === 'folder' ? phrasesOf(texts.name) : [],
+  metadata: textsIn(JSON.parse(texts.metadata)).flatMap(phrasesOf),
   keys: [kindKey(kind, workspaceId), keyOf(parentId ?? ''), ...tags.map((tag) => keyOf(tag.id))],
 })
 
-/** What search knows of a tag: the words of its name. */
+/** Returns the search document of a tag: the words of its name. */
 export const tagDocument = ({ id, workspaceId, name }: TagRow): Document => ({
   id,
   workspaceId,

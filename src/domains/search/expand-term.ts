@@ -9,13 +9,13 @@ import type { Row } from '../../database/tables.ts'
 import { prefixUpperBound } from '../../names.ts'
 import { keyOf, type Term } from './query.ts'
 
-/** The keys of documents that have a term by a tag, or by a folder above them; 'many': too many to name. */
-export type Reach = Record<'tags' | 'folders', readonly string[] | 'many'>
-/** So many tags or folders are named in an expression. */
-export const MOST_NAMED = 256
+/** The keys of the tags and folders that match a term, or 'many' beyond MAX_KEY_COUNT. */
+export type TermKeys = Record<'tags' | 'folders', readonly string[] | 'many'>
+/** Maximum number of tag or folder keys in an index expression. */
+export const MAX_KEY_COUNT = 256
 
-/** Looks up which tags and which folders of a workspace have a term. */
-export async function reachOf(db: Db, workspaceId: string, term: Term): Promise<Reach> {
+/** Returns the keys of the tags and folders of a workspace that match a term. */
+export async function expandTerm(db: Db, workspaceId: string, term: Term): Promise<TermKeys> {
   const [tags, folders] = await Promise.all([
     tagsWith(db, workspaceId, term),
     foldersUnder(db, workspaceId, term),
@@ -23,37 +23,40 @@ export async function reachOf(db: Db, workspaceId: string, term: Term): Promise<
   return { tags, folders }
 }
 
+/** Returns the index expression for a term in any of these fields. */
 export const inFields = ({ ways, prefix }: Term, fields: readonly TextField[]): Expression => ({
   any: ways.map((words) => ({ fields, words, prefix })),
 })
 
-async function tagsWith(db: Db, workspaceId: string, term: Term): Promise<Reach['tags']> {
-  const limit = MOST_NAMED + 1
+async function tagsWith(db: Db, workspaceId: string, term: Term): Promise<TermKeys['tags']> {
+  const limit = MAX_KEY_COUNT + 1
   const found = await findDocuments(db, workspaceId, inFields(term, ['tag']), { limit })
   if (found.length === 0) return []
-  if (found.length > MOST_NAMED) return 'many'
+  if (found.length > MAX_KEY_COUNT) return 'many'
   const ids = found.map(({ id }) => id)
   const tags = await db.selectFrom('tags').select('id').where('id', 'in', ids).execute()
   return tags.map(({ id }) => keyOf(id))
 }
 
-/** The folders whose path has the term: those that have it in their own names, and all below them. */
-async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<Reach['folders']> {
-  const limit = MOST_NAMED + 1
+/**
+ * Returns the folders whose path matches the term: those with a matching name, and all folders below them.
+ */
+async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<TermKeys['folders']> {
+  const limit = MAX_KEY_COUNT + 1
   const found = await findDocuments(db, workspaceId, inFields(term, ['folder']), { limit })
   if (found.length === 0) return []
-  if (found.length > MOST_NAMED) return 'many'
+  if (found.length > MAX_KEY_COUNT) return 'many'
   const tops = await topsOf(
     db,
     found.map(({ id }) => id),
   )
   const count = tops.reduce((sum, { folderCount }) => sum + folderCount + 1, 0)
-  if (count > MOST_NAMED) return 'many'
+  if (count > MAX_KEY_COUNT) return 'many'
   const below = await Promise.all(tops.map((top) => folderKeys(db, top)))
   return below.flat()
 }
 
-/** Those living folders among `ids` that lie in no other one of them. */
+/** Returns the live folders among `ids` that are not below another of them. */
 async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
   const folders = await db
     .selectFrom('entries')
@@ -71,7 +74,7 @@ type Top = Pick<Row<'entries'>, 'id' | 'workspaceId' | 'pathKey' | 'folderCount'
 
 const byPath = (one: Top, other: Top) => ((one.pathKey ?? '') < (other.pathKey ?? '') ? -1 : 1)
 
-/** The keys of what lies in a living folder or in a folder below it. */
+/** Returns the keys of a live folder and of all folders below it. */
 export async function folderKeys(
   db: Db,
   { id, workspaceId, pathKey, folderCount }: Top,

@@ -10,29 +10,37 @@ import { type Highlight, highlightsOf, MAX_HIGHLIGHTS } from './highlights.ts'
 import { textsOf } from './match.ts'
 import { parseQuery, type Query } from './query.ts'
 import { type Hit, searchPage } from './reads.ts'
-import { countFound } from './scan.ts'
+import { countMatches } from './scan.ts'
 import './writes.ts'
 
 const SearchHighlight = builder.objectRef<Highlight>('SearchHighlight').implement({
+  description: 'A text of an entry that contains words of the query.',
   fields: (t) => ({
-    field: t.exposeString('field', { description: 'name, tags, description, metadata or path.' }),
+    field: t.exposeString('field', {
+      description: 'The field of the text: name, tags, description, metadata or path.',
+    }),
     text: t.exposeString('text', {
       description:
-        'The text, or 200 characters of it, as HTML: what was found stands in <mark>, all else is escaped.',
+        'The text, or an excerpt of about 200 characters, as escaped HTML with matches in <mark> elements.',
     }),
   }),
 })
 
-const SearchEdge = builder.edgeObject({ type: Entry, name: 'SearchEdge' })
+const SearchEdge = builder.edgeObject({
+  type: Entry,
+  name: 'SearchEdge',
+  description: 'A search result.',
+})
 type Edge = Hit & { query: Query }
 builder.objectFields(SearchEdge, (t) => ({
   score: t.float({
     description:
-      '1 is best. What has all words in its name comes first, whole words before beginnings; then what needs its tags for it, its description, its metadata, and last the names of the folders above. The newest first among equals.',
+      'Relevance of at most 1, which is best. Entries with all words in the name rank first, whole words before prefixes, followed by matches that need tags, description, metadata or folder names, in this order; equal results are sorted newest first.',
     resolve: (edge) => (edge as Edge).score,
   }),
   highlights: t.field({
     type: [SearchHighlight],
+    description: 'Texts of the entry that contain words of the query, at most 10.',
     complexity: listCost(MAX_HIGHLIGHTS),
     resolve: async (edge, _, context) => {
       const { node, query } = edge as Edge
@@ -46,7 +54,7 @@ builder.objectFields(SearchEdge, (t) => ({
 }))
 
 const SearchConnection = builder.connectionObject(
-  { type: Entry, name: 'SearchConnection' },
+  { type: Entry, name: 'SearchConnection', description: 'A page of search results.' },
   SearchEdge,
 )
 
@@ -54,20 +62,24 @@ builder.objectField(Workspace, 'search', (t) =>
   t.field({
     type: SearchConnection,
     description:
-      'Entries by words of their names, tags, descriptions, metadata and the folders above them, without regard to case and diacritics. All words must be there; "a phrase" in this order; -word must not. The last word may be the beginning of one. One request looks at up to 20,000 entries that a filter refuses, or for one second: a page then ends before it is full, says hasNextPage, and goes on from its endCursor. totalCount stops at 10,000.',
+      'Searches entries by words in names, tags, descriptions, metadata and folder names, without regard to case and diacritics. One request evaluates at most 20,000 entries against the filter and takes at most one second: a page may then have fewer entries with hasNextPage true, and reading continues from its endCursor. totalCount stops at 10,000. Requires scope FILES_READ.',
     args: {
-      query: t.arg.string({ required: true }),
-      filter: t.arg({ type: EntryFilterInput }),
-      first: t.arg.int(),
-      after: t.arg.string(),
+      query: t.arg.string({
+        required: true,
+        description:
+          'Words that must all occur, "phrases" whose words must follow each other, and excluded -words; the last word also matches as a prefix. At most 1000 characters and 32 words and phrases.',
+      }),
+      filter: t.arg({ type: EntryFilterInput, description: 'Conditions that entries must meet.' }),
+      first: t.arg.int({ description: 'Page size, from 1 to 100, 20 by default.' }),
+      after: t.arg.string({ description: 'Cursor after which the page starts.' }),
     },
     complexity: ({ first }) => pageCost({ first }, defaultPageSize, 10),
     resolve: async ({ id: workspaceId }, { query: text, filter, ...args }, context) => {
       await requireRead(context, workspaceId)
       const { first, after } = parsePageArgs(args)
       const query = parseQuery(text)
-      const chosen = await readFilter(context, workspaceId, filter)
-      const search = { workspaceId, query, filter: chosen, budget: budgetOf(context) }
+      const parsed = await readFilter(context, workspaceId, filter)
+      const search = { workspaceId, query, filter: parsed, budget: budgetOf(context) }
       const { edges, hasNextPage, endCursor } = await searchPage(context.db, search, {
         first: first ?? defaultPageSize,
         after,
@@ -80,7 +92,7 @@ builder.objectField(Workspace, 'search', (t) =>
           startCursor: edges[0]?.cursor ?? null,
           endCursor,
         },
-        totalCount: () => countFound(context.db, search),
+        totalCount: () => countMatches(context.db, search),
       }
     },
   }),

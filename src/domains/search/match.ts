@@ -1,17 +1,19 @@
 import type { Query, Term } from './query.ts'
 import { type Word, wordsOf } from './rules.ts'
 
-/** Where words can be found, best first. */
+/** Fields that are searched, best first. */
 export const searchFields = ['name', 'tags', 'description', 'metadata', 'path'] as const
 export type SearchField = (typeof searchFields)[number]
-/** What an entry says in each of them; a phrase lies within one text. Path: the names of all folders above it. */
+/**
+ * The texts of an entry by field; a phrase matches within one text. `path` has the names of all ancestors.
+ */
 export type Texts = Record<SearchField, readonly string[]>
 
-type Described = { name: string; description: string | null; metadata: string }
+type TextColumns = { name: string; description: string | null; metadata: string }
 
-/** What an entry says, given the names of its tags and the path of the folder that holds it. */
+/** Returns the texts of an entry, given the names of its tags and the path of its parent folder. */
 export const textsOf = (
-  { name, description, metadata }: Described,
+  { name, description, metadata }: TextColumns,
   { tags, folderPath }: { tags: readonly string[]; folderPath: string | null },
 ): Texts => ({
   name: [name],
@@ -21,7 +23,7 @@ export const textsOf = (
   path: folderPath ? folderPath.split('/') : [],
 })
 
-/** Keys and values of metadata, however deep. */
+/** Returns the keys and values of metadata at any depth. */
 export function textsIn(value: unknown): string[] {
   if (value === null) return []
   if (Array.isArray(value)) return value.flatMap(textsIn)
@@ -30,66 +32,76 @@ export function textsIn(value: unknown): string[] {
 }
 
 /**
- * Ranks what is found, 0 is best: whole words in the name (0), words or beginnings of words in the name (1), and behind that by
- * the best fields in which all words can be found: name and tags (2, 3), description too (4, 5), metadata too (6, 7), path too
- * (8, 9); the even ones have at least one word in the name.
+ * Number of ranks, 0 is best: whole words in the name (0), words or prefixes in the name (1), and then by
+ * the best fields that together contain all words: name and tags (2, 3), also description (4, 5), also
+ * metadata (6, 7), also path (8, 9). An even rank has at least one word in the name.
  */
 export const RANKS = 10
 
-/** The rank of an entry; null where it is not what the query asks for. `cut` is wordsOf, or one that remembers. */
-export function rankOf({ terms, excluded }: Query, texts: Texts, cut = wordsOf): number | null {
-  const said = searchFields.map((field) => texts[field].flatMap((text) => cut(text)))
-  const bestOf = (term: Term) => said.findIndex((ways) => placesIn(ways, term).length > 0)
+/**
+ * Returns the rank of an entry, or null if it does not match the query. `splitWords` is wordsOf or a
+ * memoized version of it.
+ */
+export function rankOf(
+  { terms, excluded }: Query,
+  texts: Texts,
+  splitWords = wordsOf,
+): number | null {
+  const words = searchFields.map((field) => texts[field].flatMap((text) => splitWords(text)))
+  const bestOf = (term: Term) => words.findIndex((ways) => findRanges(ways, term).length > 0)
   if (excluded.some((term) => bestOf(term) !== -1)) return null
   const fields = terms.map(bestOf)
   if (fields.includes(-1)) return null
-  const farthest = Math.max(0, ...fields)
-  if (farthest > 0) return 2 * farthest + (fields.includes(0) ? 0 : 1)
+  const worst = Math.max(0, ...fields)
+  if (worst > 0) return 2 * worst + (fields.includes(0) ? 0 : 1)
   return terms.every((term) => bestOf({ ...term, prefix: false }) === 0) ? 0 : 1
 }
 
-/** Where in a text a term stands: from the beginning of its first word to the end of its last. `said` is what wordsOf says of it. */
-export function placesIn(said: readonly Word[][], { ways, prefix }: Term): Place[] {
-  return said.flatMap((words) => ways.flatMap((way) => placesOfWay(words, way, prefix)))
+/**
+ * Returns the ranges of a text that match a term, each from the start of its first word to the end of its
+ * last. `splits` is the result of wordsOf for the text.
+ */
+export function findRanges(splits: readonly Word[][], { ways, prefix }: Term): Range[] {
+  return splits.flatMap((words) => ways.flatMap((way) => rangesOfWay(words, way, prefix)))
 }
-type Place = Pick<Word, 'start' | 'end'>
+type Range = Pick<Word, 'start' | 'end'>
 
-function placesOfWay(words: readonly Word[], way: readonly string[], prefix: boolean): Place[] {
+function rangesOfWay(words: readonly Word[], way: readonly string[], prefix: boolean): Range[] {
   const exact = prefix ? way.slice(0, -1) : way
   const open = prefix ? (way.at(-1) ?? '') : ''
-  const places: Place[] = []
+  const ranges: Range[] = []
   for (const at of occurrencesOf(exact, words)) {
     const [first, last] = [words[at], words[at + way.length - 1]]
     if (first && last && (!prefix || last.text.startsWith(open)))
-      places.push({ start: first.start, end: last.end })
+      ranges.push({ start: first.start, end: last.end })
   }
-  return places
+  return ranges
 }
 
-/** Where a sequence of words begins among others. By Knuth, Morris and Pratt: no word is looked at again for each place. */
+/** Yields the indexes at which a sequence of words occurs among others (Knuth-Morris-Pratt, linear time). */
 function* occurrencesOf(sequence: readonly string[], words: readonly Word[]): Generator<number> {
   if (sequence.length === 0) yield* words.keys()
   if (sequence.length === 0) return
   const fallbacks = fallbacksOf(sequence)
   let matched = 0
   for (const [at, { text }] of words.entries()) {
-    matched = longest(matched, text, { sequence, fallbacks })
+    matched = extendMatch(matched, text, { sequence, fallbacks })
     if (matched === sequence.length) yield at + 1 - matched
   }
 }
 
-/** How many of a sequence's first words match still when its first so many matched and the next one did not. */
+/** Returns the failure function: for each prefix of the sequence, the length of its longest proper border. */
 function fallbacksOf(sequence: readonly string[]): number[] {
   const fallbacks = [0]
   for (const text of sequence.slice(1))
-    fallbacks.push(longest(fallbacks.at(-1) ?? 0, text, { sequence, fallbacks }))
+    fallbacks.push(extendMatch(fallbacks.at(-1) ?? 0, text, { sequence, fallbacks }))
   return fallbacks
 }
 
-type Searched = { sequence: readonly string[]; fallbacks: readonly number[] }
+type Pattern = { sequence: readonly string[]; fallbacks: readonly number[] }
 
-/** How many of the first words match up to `text`, where `matched` of them did up to the word before it. */
-function longest(matched: number, text: string, { sequence, fallbacks }: Searched): number {
+/** Returns the length of the matched prefix after `text`, given that `matched` words matched before it. */
+function extendMatch(matched: number, text: string, { sequence, fallbacks }: Pattern): number {
   let length = matched
   while (length > 0 && sequence[length] !== text) length = fallbacks[length - 1] ?? 0
   return sequence[length] === text ? length + 1 : 0

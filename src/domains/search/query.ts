@@ -2,25 +2,28 @@ import type { EntryKind } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { wordsOf } from './rules.ts'
 
-/** Words that must follow each other, in one of up to two ways of cutting them; a `prefix` leaves the last one open. */
+/** Consecutive words, split in up to two ways; with `prefix` the last word matches as a prefix too. */
 export type Term = { ways: string[][]; prefix: boolean }
-/** What an entry must have, and what it must not have. */
+/** Terms that an entry must match, and terms that it must not match. */
 export type Query = { terms: Term[]; excluded: Term[] }
 
-const LONGEST_QUERY = 1000
-const MOST_TERMS = 32
+const MAX_QUERY_LENGTH = 1000
+const MAX_TERM_COUNT = 32
 
-const items = /(?<minus>-?)(?:"(?<phrase>[^"]*)"?|(?<bare>[^\s"]+))/g
+const queryItems = /(?<minus>-?)(?:"(?<phrase>[^"]*)"?|(?<bare>[^\s"]+))/g
 
 /**
- * What a search asks for: words that must all be there, "phrases", -exclusions. Nothing else in it is syntax, and what has no
- * word in it says nothing. The last word, where it is bare, may be the beginning of one. Throws InvalidInput beyond 1000
- * characters or 32 words.
+ * Parses a query: words that must all occur, "phrases" and -exclusions. Nothing else is syntax, and items
+ * without words are ignored. The last word, if bare, matches as a prefix too. Throws InvalidInput beyond
+ * 1000 characters or 32 terms.
  */
 export function parseQuery(text: string): Query {
-  if (text.length > LONGEST_QUERY) throw refusal(`at most ${LONGEST_QUERY} characters`)
+  if (text.length > MAX_QUERY_LENGTH)
+    throw invalidQuery(`query has ${text.length} characters (limit ${MAX_QUERY_LENGTH})`)
   const query: Query = { terms: [], excluded: [] }
-  for (const { groups = {}, index, 0: item } of text.replace(/[“”„‟«»＂]/g, '"').matchAll(items)) {
+  for (const { groups = {}, index, 0: item } of text
+    .replace(/[“”„‟«»＂]/g, '"')
+    .matchAll(queryItems)) {
     const { minus, phrase, bare = '' } = groups
     const excluded = minus === '-'
     const isLast =
@@ -32,7 +35,8 @@ export function parseQuery(text: string): Query {
     query[excluded ? 'excluded' : 'terms'].push(...terms)
   }
   const count = query.terms.length + query.excluded.length
-  if (count > MOST_TERMS) throw refusal(`at most ${MOST_TERMS} words and phrases, not ${count}`)
+  if (count > MAX_TERM_COUNT)
+    throw invalidQuery(`query has ${count} words and phrases (limit ${MAX_TERM_COUNT})`)
   return query
 }
 
@@ -41,10 +45,10 @@ const termOf = (text: string): Term => ({
   prefix: false,
 })
 
-const refusal = (message: string) => new InvalidInput({ path: ['query'], message })
+const invalidQuery = (message: string) => new InvalidInput({ path: ['query'], message })
 
-/** What documents are called in keys: the entry or tag of this id. */
+/** Returns the key of an entry or tag in documents. */
 export const keyOf = (id: string) => id.replace('_', '')
 
-/** The key of all files, or of all folders, of a workspace. */
+/** Returns the key that all files, or all folders, of a workspace have in common. */
 export const kindKey = (kind: EntryKind, workspaceId: string) => `${kind}${keyOf(workspaceId)}`

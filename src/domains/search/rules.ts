@@ -1,13 +1,15 @@
 import { foldName, MAX_MARK_RUN, shortenMarkRuns } from '../../names.ts'
 
-/** A word as words compare, and where in the text it stands. */
+/** A word in its normalised form, with its position in the text. */
 export type Word = { text: string; start: number; end: number }
 
 const MAX_WORD_LENGTH = 64
-/** What a word can be made of: so many letters, each with as many marks as are read. */
+/** Maximum source length of a word: each letter with the maximum number of marks. */
 const MAX_WORD_SOURCE = MAX_WORD_LENGTH * (1 + MAX_MARK_RUN)
 
-/** Scripts that are written without spaces are cut into characters, and so are pictures; a run of them is found as a phrase. */
+/**
+ * Scripts written without spaces are split into characters, as are pictographs; a run of them is a phrase.
+ */
 const solo = String.raw`\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}`
 
 const SOLO = 1
@@ -29,25 +31,26 @@ const classes: [flag: number, pattern: RegExp][] = [
   [LOWER, /^\p{Ll}$/u],
 ]
 
-/** The classes of each code point that was met before: a look-up takes a hundredth of the time of the patterns. */
-const known = new Uint8Array(0x110000)
+/** Cached classes per code point: a lookup takes a hundredth of the time of the patterns. */
+const classCache = new Uint8Array(0x110000)
 
 function classOf(codePoint: number): number {
-  const before = known[codePoint]
-  if (before) return before
+  const cached = classCache[codePoint]
+  if (cached) return cached
   const character = String.fromCodePoint(codePoint)
   const flags = classes.map(([flag, pattern]) => (pattern.test(character) ? flag : 0))
   const found = flags.reduce((sum, flag) => sum | flag, KNOWN)
-  known[codePoint] = found
+  classCache[codePoint] = found
   return found
 }
 
-/** A stretch of characters of one kind, and where the case changes within it. */
+/** A run of characters of one kind, with the positions of its case changes. */
 type Piece = { start: number; end: number; cuts: number[] }
 
 /**
- * The words of a text: cut at separators and between letters and digits; and, where that makes a difference, in a second way:
- * cut where the case changes too. plateScan_2025 is platescan 2025, and plate scan 2025. Takes time in proportion to the text.
+ * Splits a text into words, in one or two ways: at separators and between letters and digits, and if
+ * different, at case changes too. plateScan_2025 becomes [platescan, 2025] and [plate, scan, 2025]. Takes
+ * linear time.
  */
 export function wordsOf(text: string): Word[][] {
   const pieces = piecesOf(text)
@@ -60,7 +63,7 @@ export function wordsOf(text: string): Word[][] {
     .filter((words) => words.length > 0)
 }
 
-/** Each character is looked at once; marks belong to what stands before them, and alone they are nothing. */
+/** Marks belong to the preceding character and are ignored on their own. */
 function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = []
   let open: (Piece & { kind: number; case: CaseTrail }) | null = null
@@ -78,14 +81,17 @@ function piecesOf(text: string): Piece[] {
       open = { kind, start: at, end: next, cuts: [], case: { last: flags, before: 0, lastAt: at } }
       pieces.push(open)
     }
-    // Pictures take no marks.
+    // Pictographs take no marks.
     if (open?.kind === PICTURE) open = null
     at = next
   }
   return pieces
 }
 
-/** A number takes digits of all scripts, a mark goes with what is open; else scripts that stand alone come first. */
+/**
+ * A number continues with digits of any script, and a mark belongs to the open piece; otherwise SOLO comes
+ * first.
+ */
 function kindOf(flags: number, open: number): number {
   if (open === NUMBER && flags & NUMBER) return NUMBER
   if (open !== 0 && flags & MARK) return MARK
@@ -94,10 +100,10 @@ function kindOf(flags: number, open: number): number {
 
 const isJoined = (kind: number) => kind === NUMBER || kind === LETTER
 
-/** The classes of the last two letters, and where the last one stands. */
+/** The classes of the last two letters, and the position of the last one. */
 type CaseTrail = { last: number; before: number; lastAt: number }
 
-/** Cuts aB before B, and ABc before B. */
+/** Splits aB and ABc before the B. */
 function followCase(
   { cuts, case: trail }: { cuts: number[]; case: CaseTrail },
   at: number,
@@ -115,7 +121,7 @@ const wordAt = (text: string, start: number, end: number): Word => ({
   end,
 })
 
-/** Letters that look like another one with a mark, and that Unicode does not take apart. */
+/** Letters that look like a letter with a mark but have no Unicode decomposition. */
 const lookalikes: Record<string, string> = {
   ø: 'o',
   ł: 'l',
@@ -127,11 +133,11 @@ const lookalikes: Record<string, string> = {
   œ: 'oe',
 }
 
-/** A word without case, diacritics and forms of writing: É = e, ß = ss, Ａ = a, ² = 2. */
+/** Removes case, diacritics and compatibility forms from a word: É = e, ß = ss, Ａ = a, ² = 2. */
 function foldWord(piece: string): string {
   if (/^[A-Za-z0-9]*$/.test(piece)) return piece.slice(0, MAX_WORD_LENGTH).toLowerCase()
   if (/^\p{Extended_Pictographic}$/u.test(piece)) return piece
-  // Normalisation sorts marks in quadratic time: it is given no more than a word can be made of.
+  // Normalisation sorts marks in quadratic time, so its input is limited.
   const plain = foldName(shortenMarkRuns(piece, MAX_WORD_SOURCE))
     .normalize('NFKD')
     .replace(/[^\p{L}\p{N}\p{Mc}]/gu, '')

@@ -1,89 +1,99 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
 import { findDocuments } from '../../database/search/search-index.ts'
-import { type Batch, countEntries, entriesFound, type FoundEntry } from './hydrate.ts'
-import { type Plan, planOf, type Search, type Step, stepsOf, totalOf } from './plan.ts'
+import { type Batch, countBatch, type FoundEntry, loadMatches } from './hydrate.ts'
+import { anyRankStep, type Plan, planSearch, rankSteps, type Search, type Step } from './plan.ts'
 
-/** Where a document stands: rank by rank, in each the highest number first. */
-export type Place = { rank: number; number: number }
-/** What was found on the way, the last document looked at, and whether the way goes on behind it. */
-export type Look = { found: FoundEntry[]; last: Place | null; more: boolean }
+/** Position in the results, which are sorted by ascending rank and descending document number. */
+export type Position = { rank: number; number: number }
+/** Matches, the position of the last evaluated document, and whether more documents follow it. */
+export type ScanResult = { found: FoundEntry[]; last: Position | null; more: boolean }
 
-/** What one request looks at beyond what the index tells, how far it counts, and how many are soonest ranked one by one. */
-export const searchLimits = { lookedAt: 20_000, counted: 10_000, few: 50 }
+/**
+ * Limits of a request: documents evaluated against the filter, matches counted, and the number of documents
+ * up to which ranking them one by one is fastest.
+ */
+export const searchLimits = { evaluatedCount: 20_000, maxCount: 10_000, smallCount: 50 }
 
-/** Looks at what a query finds behind `from` until enough is found, or the limit reached. */
-export async function lookFor(
+/** Returns matches of a search after `from`, until `enough` are found or a limit is reached. */
+export async function findMatches(
   db: Db,
   search: Search,
-  from: Place | null,
+  from: Position | null,
   enough: number,
-): Promise<Look> {
-  const plan = await planOf(db, search)
+): Promise<ScanResult> {
+  const plan = await planSearch(db, search)
   if (plan === null) return { found: [], last: null, more: false }
-  const [best, ...others] = stepsOf(plan)
-  const first = await walk(db, search, { steps: best ? [best] : [], from, enough })
+  const [best, ...others] = rankSteps(plan)
+  const first = await scan(db, search, { steps: best ? [best] : [], from, enough })
   if (first.more) return first
-  const few = await fewFound(db, search, plan)
-  if (few) return { found: few.filter((place) => isBehind(place, from)), last: null, more: false }
-  const still = enough - first.found.length
-  const rest = await walk(db, search, { steps: others, from, enough: still })
+  const all = await findAllIfFew(db, search, plan)
+  if (all)
+    return { found: all.filter((position) => isAfter(position, from)), last: null, more: false }
+  const remaining = enough - first.found.length
+  const rest = await scan(db, search, { steps: others, from, enough: remaining })
   return { ...rest, found: [...first.found, ...rest.found] }
 }
 
-type Way = { steps: Step[]; from: Place | null; enough: number }
+type ScanRange = { steps: Step[]; from: Position | null; enough: number }
 
-async function walk(db: Db, search: Search, { steps, from, enough }: Way): Promise<Look> {
+async function scan(
+  db: Db,
+  search: Search,
+  { steps, from, enough }: ScanRange,
+): Promise<ScanResult> {
   const { isSpent } = search.budget
   const found: FoundEntry[] = []
-  let [last, seen]: [Place | null, number] = [null, 0]
+  let [last, evaluated]: [Position | null, number] = [null, 0]
   for await (const batch of batches(db, search, { steps, from, size: enough })) {
-    found.push(...(await entriesFound(db, search, batch)))
+    found.push(...(await loadMatches(db, search, batch)))
     const { step, documents } = batch
-    seen += documents.length
+    evaluated += documents.length
     last = { rank: step.rank ?? 0, number: documents.at(-1)?.number ?? 0 }
-    if (found.length >= enough || seen >= searchLimits.lookedAt || isSpent())
+    if (found.length >= enough || evaluated >= searchLimits.evaluatedCount || isSpent())
       return { found, last, more: true }
   }
   return { found, last, more: false }
 }
 
-/** How many entries a query finds; those beyond the limits are not counted. */
-export async function countFound(db: Db, search: Search): Promise<number> {
-  const plan = await planOf(db, search)
+/** Returns the number of matches of a search, counted up to the limits. */
+export async function countMatches(db: Db, search: Search): Promise<number> {
+  const plan = await planSearch(db, search)
   if (plan === null) return 0
   const { isSpent } = search.budget
-  let [count, seen] = [0, 0]
+  let [count, evaluated] = [0, 0]
   for await (const batch of batches(db, search, {
-    steps: [totalOf(plan)],
+    steps: [anyRankStep(plan)],
     from: null,
     size: 1000,
   })) {
-    count += await countEntries(db, search, batch)
-    seen += batch.documents.length
-    if (count >= searchLimits.counted || seen >= searchLimits.lookedAt || isSpent()) break
+    count += await countBatch(db, search, batch)
+    evaluated += batch.documents.length
+    const isLimitReached =
+      count >= searchLimits.maxCount || evaluated >= searchLimits.evaluatedCount
+    if (isLimitReached || isSpent()) break
   }
-  return Math.min(count, searchLimits.counted)
+  return Math.min(count, searchLimits.maxCount)
 }
 
-/** All that is found, where that is little: many ranks would be looked through for it. Null where it is more. */
-async function fewFound(db: Db, search: Search, plan: Plan): Promise<FoundEntry[] | null> {
-  const step = totalOf(plan)
-  const limit = searchLimits.few + 1
+/** Returns all matches if they are few, which saves one query per rank; otherwise null. */
+async function findAllIfFew(db: Db, search: Search, plan: Plan): Promise<FoundEntry[] | null> {
+  const step = anyRankStep(plan)
+  const limit = searchLimits.smallCount + 1
   const documents = await findDocuments(db, search.workspaceId, step.expression, { limit })
   if (documents.length === limit) return null
-  const found = await entriesFound(db, search, { step, documents })
-  return found.sort((a, b) => (isBehind(a, b) ? 1 : -1))
+  const found = await loadMatches(db, search, { step, documents })
+  return found.sort((a, b) => (isAfter(a, b) ? 1 : -1))
 }
 
-const isBehind = (place: Place, from: Place | null) =>
-  from === null || (place.rank === from.rank ? place.number < from.number : place.rank > from.rank)
+const isAfter = ({ rank, number }: Position, from: Position | null) =>
+  from === null || (rank === from.rank ? number < from.number : rank > from.rank)
 
-/** The documents of the steps behind `from`, in larger and larger batches. */
+/** Yields the documents of the steps after `from`, in batches of increasing size. */
 async function* batches(
   db: Db,
   { workspaceId }: Search,
-  { steps, from, size }: { steps: Step[]; from: Place | null; size: number },
+  { steps, from, size }: { steps: Step[]; from: Position | null; size: number },
 ): AsyncGenerator<Batch> {
   for (const step of steps) {
     const rank = step.rank ?? 0
@@ -94,7 +104,7 @@ async function* batches(
       yield { step, documents }
       if (documents.length < limit) break
       below = documents.at(-1)?.number ?? 0
-      await breathe()
+      await yieldToEventLoop()
     }
   }
 }

@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import { dropDocuments, putDocuments } from '../../database/search/search-index.ts'
@@ -6,15 +6,15 @@ import type { Tx } from '../../database/transaction.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import { recorded } from '../activity/writes.ts'
 import { entryById, subtreeOf } from '../entries/reads.ts'
-import { entriesForgotten } from '../entries/trash.ts'
+import { entriesDeleted } from '../entries/trash.ts'
 import { type TagRow, tagsOfEntries } from '../tags/reads.ts'
 import { tagDeleted, tagUpdated } from '../tags/writes.ts'
 import { entryDocument, tagDocument } from './documents.ts'
 
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
-/** After these an entry may say something else, or be elsewhere. */
-const telling: readonly ActivityAction[] = [
+/** Actions that may change the search document of an entry. */
+const indexedActions: readonly ActivityAction[] = [
   'FOLDER_CREATED',
   'FILE_CREATED',
   'VERSION_ADDED',
@@ -26,15 +26,15 @@ const telling: readonly ActivityAction[] = [
 ]
 
 recorded.listen(async (tx, { event: { action, entryId } }) => {
-  if (entryId === null || !telling.includes(action as ActivityAction)) return
+  if (entryId === null || !indexedActions.includes(action as ActivityAction)) return
   await indexEntries(tx, [entryId])
   if (action === 'ENTRY_COPIED') await indexBelow(tx, entryId)
 })
-entriesForgotten.listen((tx, { ids }) => dropDocuments(tx, ids))
+entriesDeleted.listen((tx, { ids }) => dropDocuments(tx, ids))
 tagUpdated.listen((tx, { tag }) => putDocuments(tx, [tagDocument(tag)]))
 tagDeleted.listen((tx, { tag }) => dropDocuments(tx, [tag.id]))
 
-/** Indexes everything that lives; what was in the index before is replaced. */
+/** Indexes all entries of the database and replaces their existing documents. */
 export async function indexAll(db: Db): Promise<void> {
   for (let ids = await idsAfter(db, ''); ids.length > 0; ids = await idsAfter(db, ids.at(-1) ?? ''))
     await indexEntries(db, ids)
@@ -46,12 +46,12 @@ async function idsAfter(db: Db, id: string): Promise<string[]> {
     .select('id')
     .where('id', '>', id)
     .orderBy('id')
-    .limit(AT_ONCE)
+    .limit(BATCH_SIZE)
     .execute()
   return rows.map((row) => row.id)
 }
 
-/** What lies below a folder, some hundred rows at a time; others breathe in between. */
+/** Indexes the entries below a folder in batches; other requests run between two batches. */
 async function indexBelow(tx: Tx, id: string): Promise<void> {
   const top = await entryById(tx, id)
   if (top?.kind !== 'folder') return
@@ -63,29 +63,29 @@ async function indexBelow(tx: Tx, id: string): Promise<void> {
       .where('parentId', '=', folder.id)
       .execute()
     const ids = children.map((child) => child.id)
-    for (let at = 0; at < ids.length; at += AT_ONCE) {
-      await indexEntries(tx, ids.slice(at, at + AT_ONCE))
-      await breathe()
+    for (let at = 0; at < ids.length; at += BATCH_SIZE) {
+      await indexEntries(tx, ids.slice(at, at + BATCH_SIZE))
+      await yieldToEventLoop()
     }
   }
 }
 
-/** Brings the documents of entries in line with their rows. Roots have none, nor has what was itself put in the trash. */
+/** Updates the documents of entries. Roots and directly trashed entries have none. */
 export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
-  const rows = await placedEntries(db, ids)
-  const placed = new Set(rows.map(({ id }) => id))
-  const tags = placed.size === 0 ? [] : await tagsOfEntries(db, [...placed])
+  const rows = await indexableEntries(db, ids)
+  const indexedIds = new Set(rows.map(({ id }) => id))
+  const tags = indexedIds.size === 0 ? [] : await tagsOfEntries(db, [...indexedIds])
   const documents = rows.map((row, i) => entryDocument(row, tags[i] ?? []))
   await putDocuments(db, documents)
   await indexNewTags(db, tags.flat())
   await dropDocuments(
     db,
-    ids.filter((id) => !placed.has(id)),
+    ids.filter((id) => !indexedIds.has(id)),
   )
 }
 
-/** Those that lie in a folder, with what their documents are made of. */
-export const placedEntries = prepared((db, ids: readonly string[]) =>
+/** Returns the entries among `ids` with a parent folder, with the columns of their documents. */
+export const indexableEntries = prepared((db, ids: readonly string[]) =>
   db
     .selectFrom('entries')
     .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
@@ -93,21 +93,21 @@ export const placedEntries = prepared((db, ids: readonly string[]) =>
     .where('parentId', 'is not', null),
 )
 
-/** Brings the documents of tags in line with their rows. */
+/** Updates the documents of tags. */
 export async function indexTags(db: Db | Tx, ids: string[]): Promise<void> {
   const tags = await db.selectFrom('tags').selectAll().where('id', 'in', ids).execute()
   await putDocuments(db, tags.map(tagDocument))
 }
 
-/** A tag is told of by what carries it; from then on only another name changes what it says. */
+/** Indexes tags that are not indexed yet; afterwards only renaming changes their documents. */
 async function indexNewTags(db: Db | Tx, tags: readonly TagRow[]) {
   const byId = new Map(tags.map((tag) => [tag.id, tag]))
   if (byId.size === 0) return
-  const known = await db
+  const indexed = await db
     .selectFrom('searchDocuments')
     .select('id')
     .where('id', 'in', [...byId.keys()])
     .execute()
-  for (const { id } of known) byId.delete(id)
+  for (const { id } of indexed) byId.delete(id)
   await putDocuments(db, [...byId.values()].map(tagDocument))
 }

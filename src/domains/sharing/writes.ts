@@ -4,7 +4,7 @@ import type { Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
-import { entriesForgotten } from '../entries/trash.ts'
+import { entriesDeleted } from '../entries/trash.ts'
 import { roleChanged } from '../members/writes.ts'
 import { requireScope } from '../workspaces/reads.ts'
 import { hashPassword } from './passwords.ts'
@@ -115,6 +115,6 @@ async function sharedPath(tx: Tx, { entryId }: ShareRow): Promise<string | null>
   return entry && pathOf(entry, parent)
 }
 
-entriesForgotten.listen((tx, { ids }) =>
+entriesDeleted.listen((tx, { ids }) =>
   tx.deleteFrom('shareLinks').where('entryId', 'in', ids).execute(),
 )

@@ -5,7 +5,7 @@ import type { Tables } from '../../database/tables.ts'
 import { all, keyIn, pathMatches } from '../../database/user-tables/predicates.ts'
 import { repathed, updatePathPrefix } from '../../database/user-tables/rows.ts'
 import { recorded } from '../activity/writes.ts'
-import { entriesForgotten } from '../entries/trash.ts'
+import { entriesDeleted } from '../entries/trash.ts'
 import { tablesOf } from './reads.ts'
 import { pathColumns } from './rules.ts'
 
@@ -68,7 +68,7 @@ function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
   ])
 }
 
-entriesForgotten.listen(async (tx, { ids }) => {
+entriesDeleted.listen(async (tx, { ids }) => {
   await tx.deleteFrom('rowLinks').where('fileId', 'in', ids).execute()
   await tx.deleteFrom('takenRows').where('entryId', 'in', ids).execute()
 })

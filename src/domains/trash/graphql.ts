@@ -2,7 +2,7 @@ import { InvalidState, NameConflict, NotEmpty, RowRejected, StaleRevision } from
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { type BatchAnswer, batchFields, Entry, readFilter } from '../entries/graphql.ts'
+import { type BatchResults, batchFields, Entry, readFilter } from '../entries/graphql.ts'
 import {
   BatchEntry,
   BatchModeEnum,
@@ -18,15 +18,27 @@ import { latestFirst, trashList } from './reads.ts'
 import { restoreEntries, trashEntries } from './writes.ts'
 
 const TrashOrder = builder.inputType('TrashOrder', {
+  description: 'Sort order of the trash.',
   fields: (t) => ({
     field: t.field({
       type: builder.enumType('TrashOrderField', {
-        values: ['TRASHED_AT', 'NAME', 'SIZE'] as const,
+        description: 'Field that entries of the trash are sorted by.',
+        values: {
+          TRASHED_AT: { description: 'Sorted by the time of trashing.' },
+          NAME: { description: 'Sorted by name, without regard to case.' },
+          SIZE: { description: 'Sorted by size in bytes.' },
+        } as const,
       }),
       required: true,
       defaultValue: 'TRASHED_AT',
+      description: 'Field to sort by.',
     }),
-    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'DESC' }),
+    direction: t.field({
+      type: OrderDirection,
+      required: true,
+      defaultValue: 'DESC',
+      description: 'Sort direction.',
+    }),
   }),
 })
 
@@ -35,13 +47,22 @@ builder.objectField(Workspace, 'trash', (t) =>
     {
       type: Entry,
       description:
-        'What was itself put in the trash; what went with it is not listed. Members only.',
-      args: { filter: t.arg({ type: EntryFilterInput }), orderBy: t.arg({ type: TrashOrder }) },
+        'Entries that were moved to the trash directly, without the entries below them. Requires role VIEWER and scope FILES_READ.',
+      args: {
+        filter: t.arg({
+          type: EntryFilterInput,
+          description: 'Conditions that entries must meet; paths are original paths.',
+        }),
+        orderBy: t.arg({
+          type: TrashOrder,
+          description: 'Sort order, most recently trashed first by default.',
+        }),
+      },
       resolve: async ({ id }, { filter, orderBy, ...args }, context) => {
         const { db, viewer } = context
         await requireAccess(db, viewer, id, { scope: 'FILES_READ', role: 'VIEWER' })
-        const chosen = await readFilter(context, id, filter)
-        return page(args, trashList(db, id, chosen, orderBy ?? latestFirst))
+        const parsed = await readFilter(context, id, filter)
+        return page(args, trashList(db, id, parsed, orderBy ?? latestFirst))
       },
     },
     ...connectionOf(Entry, 'Trash'),
@@ -49,65 +70,121 @@ builder.objectField(Workspace, 'trash', (t) =>
 )
 
 mutation('trashEntries', {
-  description: 'A folder goes with all it holds, in one step. EDITOR, scope FILES_WRITE.',
+  description:
+    'Moves entries, with everything below them, to the trash. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('TrashEntriesInput', {
+    description: 'Input of trashEntries.',
     fields: (t) => ({
-      entries: t.field({ type: [BatchEntry], required: true }),
+      entries: t.field({
+        type: [BatchEntry],
+        required: true,
+        description: 'The entries to move to the trash, from 1 to 100.',
+      }),
       recursive: t.boolean({
         required: true,
         defaultValue: false,
-        description: 'false refuses a folder that is not empty (NotEmptyError).',
+        description:
+          'Whether folders may have content; if false, a non-empty folder fails with NotEmptyError.',
       }),
-      unlinkRows: t.field({ type: RowUnlinkInput }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+      unlinkRows: t.field({
+        type: RowUnlinkInput,
+        description: 'How rows of user tables that hold the paths of the entries are unlinked.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'ALL_OR_NOTHING',
+        description: 'What happens to the other entries when one fails.',
+      }),
     }),
   }),
   payload: builder
-    .objectRef<BatchAnswer & { rowsUnlinked: number }>('TrashEntriesPayload')
+    .objectRef<BatchResults & { rowsUnlinked: number }>('TrashEntriesPayload')
     .implement({
-      fields: (t) => ({ ...batchFields(t), rowsUnlinked: t.exposeInt('rowsUnlinked') }),
+      description: 'Result of trashEntries.',
+      fields: (t) => ({
+        ...batchFields(t),
+        rowsUnlinked: t.exposeInt('rowsUnlinked', {
+          description: 'Number of unlinked rows of user tables.',
+        }),
+      }),
     }),
   errors: [StaleRevision, InvalidState, NotEmpty, RowRejected],
   resolve: (input, context) => trashEntries(context, input),
 })
 
 mutation('restoreEntries', {
-  description: 'Back to where they were. EDITOR, scope FILES_WRITE.',
+  description:
+    'Restores entries from the trash to their original folders. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('RestoreEntriesInput', {
+    description: 'Input of restoreEntries.',
     fields: (t) => ({
-      entryIds: t.idList({ required: true }),
+      entryIds: t.idList({
+        required: true,
+        description: 'Ids of the directly trashed entries to restore, from 1 to 100.',
+      }),
       fallbackDestination: t.field({
         type: EntryRef,
         description:
-          'For those whose folder is gone; absent, the folders of the old path are made again.',
+          'Folder for entries whose original folder no longer exists; if omitted, the folders of the original path are created again.',
       }),
-      onConflict: t.field({ type: NameConflictEnum, required: true, defaultValue: 'RENAME' }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+      onConflict: t.field({
+        type: NameConflictEnum,
+        required: true,
+        defaultValue: 'RENAME',
+        description: 'How to resolve a name conflict; NEW_VERSION is not supported.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'ALL_OR_NOTHING',
+        description: 'What happens to the other entries when one fails.',
+      }),
     }),
   }),
   payload: builder
-    .objectRef<BatchAnswer & { rowsRelinked: number }>('RestoreEntriesPayload')
+    .objectRef<BatchResults & { rowsRelinked: number }>('RestoreEntriesPayload')
     .implement({
-      fields: (t) => ({ ...batchFields(t), rowsRelinked: t.exposeInt('rowsRelinked') }),
+      description: 'Result of restoreEntries.',
+      fields: (t) => ({
+        ...batchFields(t),
+        rowsRelinked: t.exposeInt('rowsRelinked', {
+          description: 'Number of rows of user tables that were linked again.',
+        }),
+      }),
     }),
   errors: [NameConflict, InvalidState, RowRejected],
   resolve: (input, context) => restoreEntries(context, input),
 })
 
 mutation('purgeEntries', {
-  description: 'Ends entries of the trash for good. EDITOR, scope TRASH_PURGE.',
+  description:
+    'Deletes entries of the trash permanently. Requires role EDITOR and scope TRASH_PURGE.',
   input: builder.inputType('PurgeEntriesInput', {
+    description: 'Input of purgeEntries.',
     fields: (t) => ({
-      entryIds: t.idList({ required: true }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'BEST_EFFORT' }),
+      entryIds: t.idList({
+        required: true,
+        description: 'Ids of the directly trashed entries to delete, from 1 to 100.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'BEST_EFFORT',
+        description: 'What happens to the other entries when one fails.',
+      }),
     }),
   }),
   payload: builder
-    .objectRef<BatchAnswer & { freedBytes: number }>('PurgeEntriesPayload')
+    .objectRef<BatchResults & { freedBytes: number }>('PurgeEntriesPayload')
     .implement({
+      description: 'Result of purgeEntries.',
       fields: (t) => ({
         ...batchFields(t),
-        freedBytes: t.expose('freedBytes', { type: 'ByteCount' }),
+        freedBytes: t.expose('freedBytes', {
+          type: 'ByteCount',
+          description: 'Number of bytes that the quota regains.',
+        }),
       }),
     }),
   errors: [InvalidState],
@@ -115,19 +192,30 @@ mutation('purgeEntries', {
 })
 
 mutation('emptyTrash', {
-  description: 'Everything, or what was trashed before a moment. EDITOR, scope TRASH_PURGE.',
+  description:
+    'Deletes all entries of the trash of a workspace permanently. Requires role EDITOR and scope TRASH_PURGE.',
   input: builder.inputType('EmptyTrashInput', {
+    description: 'Input of emptyTrash.',
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      trashedBefore: t.field({ type: 'DateTime' }),
+      workspaceId: t.id({ required: true, description: 'Id of the workspace.' }),
+      trashedBefore: t.field({
+        type: 'DateTime',
+        description: 'Restricts the deletion to entries that were trashed before this time.',
+      }),
     }),
   }),
   payload: builder
     .objectRef<{ purgedCount: number; freedBytes: number }>('EmptyTrashPayload')
     .implement({
+      description: 'Result of emptyTrash.',
       fields: (t) => ({
-        purgedCount: t.exposeInt('purgedCount'),
-        freedBytes: t.expose('freedBytes', { type: 'ByteCount' }),
+        purgedCount: t.exposeInt('purgedCount', {
+          description: 'Number of deleted entries that were trashed directly.',
+        }),
+        freedBytes: t.expose('freedBytes', {
+          type: 'ByteCount',
+          description: 'Number of bytes that the quota regains.',
+        }),
       }),
     }),
   resolve: (input, context) => emptyTrash(context, input),

@@ -4,22 +4,22 @@ import type { EntryRow } from '../entries/reads.ts'
 import { drainPurged, purge } from './purge.ts'
 
 const DAY_MS = 86_400_000
-const AT_ONCE = 1000
+const BATCH_SIZE = 1000
 
-/** Purges what lies in a trash for longer than its workspace keeps it. */
+/** Purges entries that exceeded the trash retention of their workspace. */
 export async function purgeExpired(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
-  let outlived: EntryRow[]
+  let expired: EntryRow[]
   do {
-    outlived = await outlivedAt(ctx)
-    for (const entry of outlived) {
+    expired = await expiredEntries(ctx)
+    for (const entry of expired) {
       if (signal.aborted) return
-      await inTransaction(ctx, (s) => purge(s, entry)).catch(unlessChanged)
+      await inTransaction(ctx, (s) => purge(s, entry)).catch(ignoreInvalidState)
     }
-  } while (outlived.length === AT_ONCE)
+  } while (expired.length === BATCH_SIZE)
   await drainPurged(ctx, signal)
 }
 
-const outlivedAt = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
+const expiredEntries = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
   db
     .selectFrom('workspaces as w')
     .innerJoin('entries as e', 'e.workspaceId', 'w.id')
@@ -28,10 +28,10 @@ const outlivedAt = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
     .where('e.trashedAt', 'is not', null)
     .where('e.purgingAt', 'is', null)
     .where((eb) => eb(eb('e.trashedAt', '+', eb('w.trashRetentionDays', '*', DAY_MS)), '<=', now()))
-    .limit(AT_ONCE)
+    .limit(BATCH_SIZE)
     .execute()
 
-/** Whoever restored it in the meantime, or purged it, was first. */
-function unlessChanged(error: unknown) {
+/** The entry was restored or purged by another request in the meantime. */
+function ignoreInvalidState(error: unknown) {
   if (!(error instanceof InvalidState)) throw error
 }

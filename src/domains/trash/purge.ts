@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
@@ -9,20 +9,23 @@ import { record } from '../activity/writes.ts'
 import { type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { countTrashed } from '../entries/totals.ts'
-import { forgetEntries, markPurging } from '../entries/trash.ts'
-import { forgetVersions } from '../files/writes.ts'
+import { deleteEntries, markPurging } from '../entries/trash.ts'
+import { deleteVersions } from '../files/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { requireTrashed } from './writes.ts'
 
-/** The job that takes the rows of purged entries away. */
+/** Kind of the job that deletes the rows of purged entries. */
 export const DRAIN_PURGED = 'drainPurged'
 const toPurge = { scope: 'TRASH_PURGE', role: 'EDITOR' } as const
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
 type Purged = { results: Outcome[]; freedBytes: number }
 
-/** Ends entries of the trash for good: gone at once for everybody, however much they hold; rows and bytes follow. */
+/**
+ * Purges 1 to 100 directly trashed entries. They become invisible at once; their rows and bytes are deleted
+ * afterwards.
+ */
 export async function purgeEntries(
   ctx: ServiceContext,
   { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
@@ -30,10 +33,13 @@ export async function purgeEntries(
   const act = async (s: TxContext, id: string) => purge(s, await requireTrashed(s, id, toPurge))
   const results = await batch(ctx, entryIds, mode, act, 'entryIds')
   await drainPurged(ctx)
-  return { results, freedBytes: freed(results) }
+  return { results, freedBytes: freedSize(results) }
 }
 
-/** The same for everything in a workspace's trash, or what lies there since before a moment (milliseconds). */
+/**
+ * Purges all entries in the trash of a workspace, or those trashed before `trashedBefore` (milliseconds
+ * since 1970). Throws NotFound and Forbidden.
+ */
 export async function emptyTrash(
   ctx: ServiceContext,
   {
@@ -43,15 +49,18 @@ export async function emptyTrash(
 ): Promise<{ purgedCount: number; freedBytes: number }> {
   const purged = await inTransaction(ctx, async (s) => {
     await requireAccess(s.tx, s.viewer, workspaceId, toPurge)
-    const trashed = await trashedIn(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
+    const trashed = await trashedEntries(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
     for (const entry of trashed) await purge(s, entry)
     return trashed
   })
   await drainPurged(ctx)
-  return { purgedCount: purged.length, freedBytes: purged.reduce((sum, e) => sum + weight(e), 0) }
+  return {
+    purgedCount: purged.length,
+    freedBytes: purged.reduce((sum, e) => sum + totalSize(e), 0),
+  }
 }
 
-const trashedIn = ({ tx }: TxContext, workspaceId: string, before: number) =>
+const trashedEntries = ({ tx }: TxContext, workspaceId: string, before: number) =>
   tx
     .selectFrom('entries')
     .selectAll()
@@ -61,29 +70,35 @@ const trashedIn = ({ tx }: TxContext, workspaceId: string, before: number) =>
     .where('purgingAt', 'is', null)
     .execute()
 
-const weight = ({ size, olderBytes }: EntryRow) => size + olderBytes
-const freed = (results: readonly Outcome[]) =>
-  results.reduce((sum, { entry }) => sum + (entry ? weight(entry) : 0), 0)
+const totalSize = ({ size, olderBytes }: EntryRow) => size + olderBytes
+const freedSize = (results: readonly Outcome[]) =>
+  results.reduce((sum, { entry }) => sum + (entry ? totalSize(entry) : 0), 0)
 
-/** Marks a trashed entry as gone and gives its bytes back to the quota. */
+/**
+ * Marks a trashed entry for deletion and releases its bytes from the quota. Throws InvalidState if it was
+ * purged or restored in the meantime.
+ */
 export async function purge(s: TxContext, entry: EntryRow): Promise<EntryRow> {
   if (!(await markPurging(s, entry))) {
-    throw new InvalidState('PURGED', 'this is being purged, or was restored at this moment')
+    throw new InvalidState('PURGED', 'the entry was purged or restored in the meantime')
   }
   const { workspaceId, id: entryId, originalPath: path } = entry
   await countTrashed(s, entry, -1)
-  await addUsed(s, workspaceId, -weight(entry), { checkQuota: false })
+  await addUsed(s, workspaceId, -totalSize(entry), { checkQuota: false })
   await record(s, { workspaceId, action: 'ENTRY_PURGED', entryId, path })
   await enqueue(s.tx, { kind: DRAIN_PURGED, id: DRAIN_PURGED, runAt: s.now() })
   return entry
 }
 
-/** Takes away the rows of what was purged, some hundred in a transaction, and marks the blobs that nobody refers to. Can be cut anywhere and done again. */
+/**
+ * Deletes the rows of purged entries in batches, one transaction each, and marks unreferenced blobs for
+ * deletion. It may be interrupted at any point and run again.
+ */
 export async function drainPurged(ctx: ServiceContext, signal?: AbortSignal): Promise<void> {
   for (let root = await purgedRoot(ctx.db); root; root = await purgedRoot(ctx.db)) {
-    while (await inTransaction(ctx, (s) => drainSome(s, root))) {
+    while (await inTransaction(ctx, (s) => drainBatch(s, root))) {
       if (signal?.aborted) return
-      await breathe()
+      await yieldToEventLoop()
     }
   }
 }
@@ -96,14 +111,17 @@ const purgedRoot = (db: Db) =>
     .limit(1)
     .executeTakeFirst()
 
-/** Files first, then folders, the deepest first, the root last; false when nothing is left. */
-async function drainSome(s: TxContext, root: EntryRow): Promise<boolean> {
+/**
+ * Deletes a batch: files first, then folders, deepest first, then the root. Returns false when none are
+ * left.
+ */
+async function drainBatch(s: TxContext, root: EntryRow): Promise<boolean> {
   lockWorkspace(s.tx, root.workspaceId)
   const files = await filesBelow(s, root)
-  if (files.length > 0) return forget(s, root, files)
+  if (files.length > 0) return deleteRows(s, root, files)
   const folders = await foldersBelow(s, root)
-  if (folders.length > 0) return forget(s, root, folders)
-  await forget(s, root, [root.id])
+  if (folders.length > 0) return deleteRows(s, root, folders)
+  await deleteRows(s, root, [root.id])
   return false
 }
 
@@ -114,7 +132,7 @@ async function filesBelow({ tx }: TxContext, root: EntryRow): Promise<string[]> 
     .select('e.id')
     .where('f.trashRootId', '=', root.id)
     .where('e.kind', '=', fileKind)
-    .limit(AT_ONCE)
+    .limit(BATCH_SIZE)
     .execute()
   return rows.map(({ id }) => id)
 }
@@ -126,13 +144,17 @@ async function foldersBelow({ tx }: TxContext, root: EntryRow): Promise<string[]
     .where('trashRootId', '=', root.id)
     .where('id', '!=', root.id)
     .orderBy('pathKey', 'desc')
-    .limit(AT_ONCE)
+    .limit(BATCH_SIZE)
     .execute()
   return rows.map(({ id }) => id)
 }
 
-async function forget(s: TxContext, { workspaceId }: EntryRow, ids: string[]): Promise<boolean> {
-  await forgetVersions(s, workspaceId, ids)
-  await forgetEntries(s, ids)
+async function deleteRows(
+  s: TxContext,
+  { workspaceId }: EntryRow,
+  ids: string[],
+): Promise<boolean> {
+  await deleteVersions(s, workspaceId, ids)
+  await deleteEntries(s, ids)
   return true
 }

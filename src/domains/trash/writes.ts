@@ -13,12 +13,12 @@ import {
 } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, restoreFromTrash } from '../entries/trash.ts'
-import { checkRevision, refuseRoot, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { assertNotRoot, checkRevision, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { restoreFolders } from '../folders/writes.ts'
 import { relinkRows } from '../tables/relinks.ts'
 import { type RowUnlink, unlinkRows } from '../tables/unlink.ts'
 
-type Trashing = {
+type TrashInput = {
   entries: readonly BatchEntry[]
   recursive: boolean
   unlinkRows?: RowUnlink | null | undefined
@@ -26,17 +26,17 @@ type Trashing = {
 }
 
 /**
- * Puts entries in the trash, a folder with all it holds in one step. Without `recursive` a folder that holds something is
- * NotEmpty. With `unlinkRows` the rows that hold the paths go with them.
+ * Moves 1 to 100 entries with their subtrees to the trash. Without `recursive`, a non-empty folder throws
+ * NotEmpty. With `unlinkRows`, rows of user tables that hold the paths of the entries are unlinked.
  */
 export async function trashEntries(
   ctx: ServiceContext,
-  { entries, recursive, unlinkRows: unlink, mode }: Trashing,
+  { entries, recursive, unlinkRows: unlink, mode }: TrashInput,
 ): Promise<{ results: Outcome[]; rowsUnlinked: number }> {
   const rows = new Map<string, number>()
   const results = await batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-    refuseRoot(entry)
+    assertNotRoot(entry)
     checkRevision(entry, expectedRevision)
     const entryCount = entry.fileCount + entry.folderCount
     if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
@@ -46,43 +46,46 @@ export async function trashEntries(
       rows.set(entry.id, await withInputPath('unlinkRows', unlinkRows(s, trashed, unlink)))
     return trashed
   })
-  return { results, rowsUnlinked: ofThoseDone(results, rows) }
+  return { results, rowsUnlinked: sumOfSucceeded(results, rows) }
 }
 
-const ofThoseDone = (results: readonly Outcome[], rows: ReadonlyMap<string, number>) =>
+const sumOfSucceeded = (results: readonly Outcome[], rows: ReadonlyMap<string, number>) =>
   results.reduce((sum, { entry }) => sum + (rows.get(entry?.id ?? '') ?? 0), 0)
 
-type Restoring = {
+type RestoreInput = {
   entryIds: readonly string[]
   fallbackDestination?: EntryRef | null | undefined
   onConflict: NameConflictMode
   mode: BatchMode
 }
 
-/** Puts entries back where they were; where that folder is gone, into fallbackDestination, else the folders of the old path are made again. */
+/**
+ * Restores 1 to 100 entries to their original folders. If that folder no longer exists, the entry goes to
+ * `fallbackDestination`, or else the folders of its original path are created again.
+ */
 export async function restoreEntries(
   ctx: ServiceContext,
-  { entryIds, fallbackDestination, onConflict, mode }: Restoring,
+  { entryIds, fallbackDestination, onConflict, mode }: RestoreInput,
 ): Promise<{ results: Outcome[]; rowsRelinked: number }> {
   if (onConflict === 'NEW_VERSION') {
-    const message = 'restoring makes no versions: FAIL, RENAME or REPLACE'
+    const message = 'restoreEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
   const rows = new Map<string, number>()
   const restore = async (s: TxContext, id: string) => {
     const entry = await requireTrashed(s, id, toWrite)
-    const folder = await whereTo(s, entry, fallbackDestination)
+    const folder = await restoreTarget(s, entry, fallbackDestination)
     const { name } = await resolveNameConflict(s, folder, entry, onConflict)
-    const { name: shown, nameKey } = name
-    const restored = await restoreFromTrash(s, entry, folder, { name: shown, nameKey })
+    const { name: displayName, nameKey } = name
+    const restored = await restoreFromTrash(s, entry, folder, { name: displayName, nameKey })
     rows.set(id, await relinkRows(s, entry, restored))
     return restored
   }
   const results = await batch(ctx, entryIds, mode, restore, 'entryIds')
-  return { results, rowsRelinked: ofThoseDone(results, rows) }
+  return { results, rowsRelinked: sumOfSucceeded(results, rows) }
 }
 
-/** What was itself put in the trash; anything else is InvalidState. */
+/** Returns a directly trashed entry. Throws NotFound, Forbidden, and InvalidState for any other entry. */
 export async function requireTrashed(
   s: TxContext,
   id: string,
@@ -90,10 +93,10 @@ export async function requireTrashed(
 ): Promise<EntryRow> {
   const { entry } = await requireEntry(s.tx, s.viewer, id, need)
   if (entry.trashedAt !== null) return entry
-  throw new InvalidState('NOT_TRASHED', 'only what was itself put in the trash')
+  throw new InvalidState('NOT_TRASHED', 'the entry was not moved to the trash directly')
 }
 
-async function whereTo(
+async function restoreTarget(
   s: TxContext,
   entry: EntryRow,
   fallback: EntryRef | null | undefined,
@@ -109,7 +112,7 @@ async function fallbackFolder(s: TxContext, entry: EntryRow, fallback: EntryRef)
   const found = requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
   const { entry: folder } = await withInputPath('fallbackDestination', found)
   if (folder.workspaceId === entry.workspaceId) return folder
-  const message = 'the folder is in another workspace'
+  const message = 'fallbackDestination is in another workspace'
   throw new InvalidInput({ path: ['fallbackDestination'], message })
 }
 

@@ -123,7 +123,7 @@ type ResolvedDownload = {
   /** Checked while bytes are sent: the right of the viewer or of the creator of the link. */
   right: Right
   /** Who the download log records; absent if `begin` records the download. */
-  by?: Pick<Download, 'viewer' | 'via' | 'shown'>
+  by?: Pick<Download, 'viewer' | 'via' | 'credential'>
   /**
    * Whether the number of downloads is limited, which rules out presigned URLs: they can be used more than
    * once.
@@ -172,7 +172,7 @@ async function resolveLink(ctx: ServiceContext, token: string): Promise<Resolved
   await right.check()
   // The link is bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
-  const by = { viewer: null, via: 'LINK', shown: token } as const
+  const by = { viewer: null, via: 'LINK', credential: token } as const
   return { ctx, file, disposition, cacheControl, by, right, link }
 }
 
@@ -212,8 +212,8 @@ async function resolveFile(
 
 const downloaderOf = ({ viewer }: ServiceContext, address: string) =>
   viewer
-    ? ({ viewer, via: 'TOKEN', shown: viewer.tokenId } as const)
-    : ({ viewer, via: 'PUBLIC', shown: address } as const)
+    ? ({ viewer, via: 'TOKEN', credential: viewer.tokenId } as const)
+    : ({ viewer, via: 'PUBLIC', credential: address } as const)
 
 function parseDisposition(requested: string | null): Disposition {
   const disposition = requested?.toLowerCase() ?? 'attachment'

@@ -5,7 +5,7 @@ import { InvalidState } from '../../../errors.ts'
 import { withInputPath } from '../../entries/input-path.ts'
 import { checkName } from '../../entries/rules.ts'
 import { detectMediaType, type Media } from '../../files/media.ts'
-import { addFile, addVersion, type Filed } from '../../files/writes.ts'
+import { addFile, addVersion, type FileResult } from '../../files/writes.ts'
 import { ensureFolders } from '../../folders/writes.ts'
 import { linkFile, type RowLink } from '../../tables/links.ts'
 import { release } from '../../workspaces/writes.ts'
@@ -96,7 +96,7 @@ async function makeFile(
   upload: UploadRow,
   { sha256, ...media }: Content,
   comment: string | null,
-): Promise<Filed> {
+): Promise<FileResult> {
   const { id, workspaceId, versionOf } = upload
   const version = { ...media, blob: { id, size: upload.offset, sha256 }, comment }
   if (versionOf) {
