@@ -40,7 +40,7 @@ export async function batch<Item>(
   })
 }
 
-type Act<Item> = (s: TxContext, item: Item) => Promise<EntryRow>
+type Act<Item> = (ctx: TxContext, item: Item) => Promise<EntryRow>
 
 /** Input fields shared by all items: the path of an error about one of them is already complete. */
 const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])

@@ -44,27 +44,27 @@ export async function moveEntries(
 }
 
 async function moveEntry(
-  s: TxContext,
+  ctx: TxContext,
   item: BatchEntry,
   destination: EntryRef,
   onConflict: NameConflictMode,
 ): Promise<EntryRow> {
-  const { entry, parent, folder } = await resolveMove(s, item, destination)
+  const { entry, parent, folder } = await resolveMove(ctx, item, destination)
   if (parent.id === folder.id) return entry
-  if (onConflict === 'REPLACE') await requireNotReplacingAncestor(s, { entry, parent, folder })
-  const { name } = await resolveNameConflict(s, folder, entry, onConflict)
-  await subtractFromAncestors(s, entry, parent.id)
+  if (onConflict === 'REPLACE') await requireNotReplacingAncestor(ctx, { entry, parent, folder })
+  const { name } = await resolveNameConflict(ctx, folder, entry, onConflict)
+  await subtractFromAncestors(ctx, entry, parent.id)
   const pathColumns =
-    entry.kind === 'folder' ? await updateSubtreePaths(s, entry, folder, name) : {}
+    entry.kind === 'folder' ? await updateSubtreePaths(ctx, entry, folder, name) : {}
   const { name: displayName, nameKey } = name
-  const moved = await bumpRevision(s, entry.id, {
+  const moved = await bumpRevision(ctx, entry.id, {
     name: displayName,
     nameKey,
     ...pathColumns,
     parentId: folder.id,
   })
-  await addToAncestors(s, moved, folder.id)
-  await record(s, {
+  await addToAncestors(ctx, moved, folder.id)
+  await record(ctx, {
     workspaceId: entry.workspaceId,
     action: 'ENTRY_MOVED',
     entryId: entry.id,
@@ -83,12 +83,12 @@ export type ResolvedMove = { entry: EntryRow; parent: EntryRow; folder: EntryRow
  * folder, and Cycle for a folder moved into itself.
  */
 export async function resolveMove(
-  s: TxContext,
+  ctx: TxContext,
   { entry: ref, expectedRevision }: BatchEntry,
   destination: EntryRef,
 ): Promise<ResolvedMove> {
-  const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-  const { entry: folder } = await requireLiveFolder(s.tx, s.viewer, destination, toWrite)
+  const { entry, parent } = await requireLive(ctx.tx, ctx.viewer, ref, toWrite)
+  const { entry: folder } = await requireLiveFolder(ctx.tx, ctx.viewer, destination, toWrite)
   assertNotRoot(entry)
   if (!parent) throw new NotFound(entry.id)
   checkRevision(entry, expectedRevision)
@@ -97,15 +97,15 @@ export async function resolveMove(
     throw new InvalidInput({ path: ['destination'], message })
   }
   if (entry.kind === 'folder' && isWithin(folder, entry)) throw new Cycle()
-  if (entry.kind === 'folder' && parent.id !== folder.id) await requireMaxDepth(s, entry, folder)
+  if (entry.kind === 'folder' && parent.id !== folder.id) await requireMaxDepth(ctx, entry, folder)
   return { entry, parent, folder }
 }
 
 /** Throws Cycle if an entry would replace a folder that contains it. */
 export async function requireNotReplacingAncestor(
-  s: TxContext,
+  ctx: TxContext,
   { entry, parent, folder }: ResolvedMove,
 ): Promise<void> {
-  const existing = await childByKey(s.tx, folder.id, entry.nameKey)
+  const existing = await childByKey(ctx.tx, folder.id, entry.nameKey)
   if (existing?.kind === 'folder' && isWithin(parent, existing)) throw new Cycle()
 }

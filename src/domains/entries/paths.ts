@@ -20,15 +20,15 @@ import {
  * InvalidInput for a path that is too long.
  */
 export async function updateSubtreePaths(
-  s: TxContext,
+  ctx: TxContext,
   folder: EntryRow,
   parent: EntryRow,
   name: EntryName,
 ): Promise<{ path: string; pathKey: string }> {
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
-  await assertPathsFit(s, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
-  await updateSubtree(s, folder, {
+  await assertPathsFit(ctx, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
+  await updateSubtree(ctx, folder, {
     path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
     pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
     trashRootId: null,

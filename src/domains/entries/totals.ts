@@ -63,31 +63,31 @@ const addToKind = prepared(
 
 /** Adds an entry with its subtree to the totals of its new parent and of the folders above. */
 export async function addToAncestors(
-  s: TxContext,
+  ctx: TxContext,
   entry: EntryRow,
   folderId: string,
 ): Promise<void> {
-  await addTotals(s, folderId, totalsOf(entry))
+  await addTotals(ctx, folderId, totalsOf(entry))
   if (entry.mediaKind) {
-    await addKind(s, folderId, entry.mediaKind, { bytes: entry.size, fileCount: 1 })
+    await addKind(ctx, folderId, entry.mediaKind, { bytes: entry.size, fileCount: 1 })
   }
 }
 
 /** Subtracts an entry with its subtree from the totals of its old parent and of the folders above. */
 export async function subtractFromAncestors(
-  s: TxContext,
+  ctx: TxContext,
   entry: EntryRow,
   folderId: string,
 ): Promise<void> {
-  await addTotals(s, folderId, negative(totalsOf(entry)))
+  await addTotals(ctx, folderId, negative(totalsOf(entry)))
   if (entry.mediaKind) {
-    await addKind(s, folderId, entry.mediaKind, { bytes: -entry.size, fileCount: -1 })
+    await addKind(ctx, folderId, entry.mediaKind, { bytes: -entry.size, fileCount: -1 })
   }
 }
 
 /** Adds an entry with its subtree to the trash size of the workspace (sign 1), or subtracts it (-1). */
-export const countTrashed = (s: TxContext, entry: EntryRow, sign: 1 | -1) =>
-  addFigures(s, entry.workspaceId, { trashedBytes: sign * (entry.size + entry.olderBytes) })
+export const countTrashed = (ctx: TxContext, entry: EntryRow, sign: 1 | -1) =>
+  addFigures(ctx, entry.workspaceId, { trashedBytes: sign * (entry.size + entry.olderBytes) })
 
 /** Copies the per-kind totals of the folder `from` to its copy `to`. */
 export async function copyKinds({ tx }: TxContext, from: string, to: string): Promise<void> {

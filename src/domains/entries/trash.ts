@@ -11,15 +11,15 @@ import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts
  * below it keep their rows unchanged.
  */
 export async function putInTrash(
-  s: TxContext,
+  ctx: TxContext,
   entry: EntryRow,
   parent: EntryRow,
 ): Promise<EntryRow> {
-  const { tx, viewer, now } = s
+  const { tx, viewer, now } = ctx
   const path = pathOf(entry, parent)
-  await subtractFromAncestors(s, entry, parent.id)
-  await countTrashed(s, entry, 1)
-  if (entry.kind === 'folder') await updateSubtree(s, entry, { trashRootId: entry.id })
+  await subtractFromAncestors(ctx, entry, parent.id)
+  await countTrashed(ctx, entry, 1)
+  if (entry.kind === 'folder') await updateSubtree(ctx, entry, { trashRootId: entry.id })
   const trashed = await tx
     .updateTable('entries')
     .set((eb) => ({
@@ -33,7 +33,7 @@ export async function putInTrash(
     .where('id', '=', entry.id)
     .returningAll()
     .executeTakeFirstOrThrow()
-  await record(s, {
+  await record(ctx, {
     workspaceId: entry.workspaceId,
     action: 'ENTRY_TRASHED',
     entryId: entry.id,
@@ -47,15 +47,15 @@ export async function putInTrash(
  * InvalidInput if the folder is too deep.
  */
 export async function restoreFromTrash(
-  s: TxContext,
+  ctx: TxContext,
   entry: EntryRow,
   folder: EntryRow,
   name: EntryName,
 ): Promise<EntryRow> {
-  const { tx } = s
+  const { tx } = ctx
   if (entry.kind === 'folder') {
-    await requireMaxDepth(s, entry, folder, [])
-    await updateSubtreePaths(s, entry, folder, name)
+    await requireMaxDepth(ctx, entry, folder, [])
+    await updateSubtreePaths(ctx, entry, folder, name)
   }
   const restored = await tx
     .updateTable('entries')
@@ -71,10 +71,10 @@ export async function restoreFromTrash(
     .where('id', '=', entry.id)
     .returningAll()
     .executeTakeFirstOrThrow()
-  await countTrashed(s, entry, -1)
-  await addToAncestors(s, restored, folder.id)
+  await countTrashed(ctx, entry, -1)
+  await addToAncestors(ctx, restored, folder.id)
   const { workspaceId, id: entryId } = entry
-  await record(s, {
+  await record(ctx, {
     workspaceId,
     action: 'ENTRY_RESTORED',
     entryId,

@@ -92,20 +92,20 @@ export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) =>
  * NEW_VERSION returns it as `existing`. `except` is the id of the entry itself, which never conflicts.
  */
 export async function resolveNameConflict(
-  s: TxContext,
+  ctx: TxContext,
   folder: EntryRow,
   wanted: EntryName,
   onConflict: NameConflictMode,
   except?: string,
 ): Promise<{ name: EntryName; existing: EntryRow | null }> {
-  const existing = await childByKey(s.tx, folder.id, wanted.nameKey)
+  const existing = await childByKey(ctx.tx, folder.id, wanted.nameKey)
   if (!existing || existing.id === except) return { name: wanted, existing: null }
   if (onConflict === 'NEW_VERSION') return { name: wanted, existing }
   if (onConflict === 'REPLACE') {
-    await putInTrash(s, existing, folder)
+    await putInTrash(ctx, existing, folder)
     return { name: wanted, existing: null }
   }
-  const free = freeName(wanted.name, await similarKeys(s, folder, wanted))
+  const free = freeName(wanted.name, await similarKeys(ctx, folder, wanted))
   if (onConflict === 'RENAME') return { name: free, existing: null }
   throw new NameConflict({ name: wanted.name, existingId: existing.id, suggestedName: free.name })
 }
@@ -168,16 +168,16 @@ export type EntryChange = {
  * description removes it. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict and
  * StaleRevision.
  */
-export async function updateEntry(s: TxContext, change: EntryChange): Promise<EntryRow> {
-  const found = await withInputPath('entry', requireLive(s.tx, s.viewer, change.entry, toWrite))
+export async function updateEntry(ctx: TxContext, change: EntryChange): Promise<EntryRow> {
+  const found = await withInputPath('entry', requireLive(ctx.tx, ctx.viewer, change.entry, toWrite))
   checkRevision(found.entry, change.expectedRevision)
   const { id, workspaceId } = found.entry
-  const renamed = change.name == null ? {} : await rename(s, found, change.name)
+  const renamed = change.name == null ? {} : await rename(ctx, found, change.name)
   if (change.tags != null) {
-    await setTags(s, { workspaceId, entryId: id, tags: parseTagNames(change.tags) })
+    await setTags(ctx, { workspaceId, entryId: id, tags: parseTagNames(change.tags) })
   }
-  const entry = await bumpRevision(s, id, { ...renamed, ...detailColumns(found.entry, change) })
-  await record(s, {
+  const entry = await bumpRevision(ctx, id, { ...renamed, ...detailColumns(found.entry, change) })
+  await record(ctx, {
     workspaceId,
     action: 'ENTRY_UPDATED',
     entryId: id,
@@ -197,7 +197,7 @@ function detailColumns({ metadata }: EntryRow, change: EntryChange): Partial<Ent
   }
 }
 
-async function rename(s: TxContext, { entry, parent }: ResolvedEntry, name: string) {
+async function rename(ctx: TxContext, { entry, parent }: ResolvedEntry, name: string) {
   const checked = checkName(name)
   const wanted = checked.nameKey === entry.nameKey ? checked : checkNewName(name)
   assertNotRoot(entry)
@@ -208,10 +208,10 @@ async function rename(s: TxContext, { entry, parent }: ResolvedEntry, name: stri
     })
   const resolved = await withInputPath(
     'name',
-    resolveNameConflict(s, parent, wanted, 'FAIL', entry.id),
+    resolveNameConflict(ctx, parent, wanted, 'FAIL', entry.id),
   )
   if (entry.kind === 'file') return resolved.name
-  return { ...resolved.name, ...(await updateSubtreePaths(s, entry, parent, resolved.name)) }
+  return { ...resolved.name, ...(await updateSubtreePaths(ctx, entry, parent, resolved.name)) }
 }
 
 function changeDetails(

@@ -14,13 +14,17 @@ export const SWEEP_BLOBS = 'sweepBlobs'
  * Adds a reference to a content and returns the id of the referenced blob: the existing blob of the
  * workspace with the same hash, or else `blob`. A damaged existing blob is replaced by `blob`.
  */
-export async function addReference(s: TxContext, workspaceId: string, blob: Blob): Promise<string> {
-  const [existing] = await incrementReferences(s.tx, workspaceId, blob.sha256)
+export async function addReference(
+  ctx: TxContext,
+  workspaceId: string,
+  blob: Blob,
+): Promise<string> {
+  const [existing] = await incrementReferences(ctx.tx, workspaceId, blob.sha256)
   if (existing && existing.damage !== null && existing.id !== blob.id)
-    return replaceDamaged(s, existing, blob)
+    return replaceDamaged(ctx, existing, blob)
   if (existing) return existing.id
-  await insertBlob(s, { ...blob, workspaceId, refs: 1 })
-  await addFigures(s, workspaceId, { storedBytes: blob.size })
+  await insertBlob(ctx, { ...blob, workspaceId, refs: 1 })
+  await addFigures(ctx, workspaceId, { storedBytes: blob.size })
   return blob.id
 }
 
@@ -42,11 +46,11 @@ const insertBlob = ({ tx, now }: TxContext, blob: Blob & { workspaceId: string; 
     .execute()
 
 /** Points all versions of a damaged blob at an intact copy and logs the recovery. */
-async function replaceDamaged(s: TxContext, { id, workspaceId, refs }: BlobRow, good: Blob) {
-  await markUnreferenced(s, id)
-  await insertBlob(s, { ...good, workspaceId, refs })
-  await s.tx.updateTable('versions').set({ blobId: good.id }).where('blobId', '=', id).execute()
-  await logForFiles(s, { id: good.id, workspaceId }, 'FILE_RECOVERED', {})
+async function replaceDamaged(ctx: TxContext, { id, workspaceId, refs }: BlobRow, good: Blob) {
+  await markUnreferenced(ctx, id)
+  await insertBlob(ctx, { ...good, workspaceId, refs })
+  await ctx.tx.updateTable('versions').set({ blobId: good.id }).where('blobId', '=', id).execute()
+  await logForFiles(ctx, { id: good.id, workspaceId }, 'FILE_RECOVERED', {})
   return good.id
 }
 
@@ -62,16 +66,16 @@ async function markUnreferenced({ tx, now }: TxContext, id: string) {
  * references receives no new ones, and the sweep job deletes it.
  */
 export async function dropReferences(
-  s: TxContext,
+  ctx: TxContext,
   workspaceId: string,
   counts: ReadonlyMap<string, number>,
 ): Promise<void> {
   const freedSizes: number[] = []
-  for (const [id, count] of counts) freedSizes.push(...(await dropReference(s, id, count)))
+  for (const [id, count] of counts) freedSizes.push(...(await dropReference(ctx, id, count)))
   if (freedSizes.length === 0) return
   const storedBytes = -freedSizes.reduce((sum, size) => sum + size)
-  await addFigures(s, workspaceId, { storedBytes })
-  await enqueue(s.tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: s.now() })
+  await addFigures(ctx, workspaceId, { storedBytes })
+  await enqueue(ctx.tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: ctx.now() })
 }
 
 /** Returns the size of the blob if this was its last reference, else []. */

@@ -38,23 +38,23 @@ export async function copyEntries(
 }
 
 async function copyEntry(
-  s: TxContext,
+  ctx: TxContext,
   item: BatchEntry,
   destination: EntryRef,
   onConflict: NameConflictMode,
 ): Promise<EntryRow> {
-  const { entry, parent, folder } = await resolveMove(s, item, destination)
-  if (onConflict === 'REPLACE') await requireNotReplacingAncestor(s, { entry, parent, folder })
+  const { entry, parent, folder } = await resolveMove(ctx, item, destination)
+  if (onConflict === 'REPLACE') await requireNotReplacingAncestor(ctx, { entry, parent, folder })
   // A copy next to its original must not replace it.
   const mode = onConflict === 'REPLACE' && parent.id === folder.id ? 'FAIL' : onConflict
-  const { name, existing } = await resolveNameConflict(s, folder, entry, mode)
-  if (existing) return copyAsVersion(s, entry, existing, folder)
-  await addUsed(s, entry.workspaceId, entry.size, { checkQuota: true })
-  const [copy] = await copyInto(s, [entry], folder, name)
+  const { name, existing } = await resolveNameConflict(ctx, folder, entry, mode)
+  if (existing) return copyAsVersion(ctx, entry, existing, folder)
+  await addUsed(ctx, entry.workspaceId, entry.size, { checkQuota: true })
+  const [copy] = await copyInto(ctx, [entry], folder, name)
   if (!copy) throw new Error(`copying the entry ${entry.id} returned no row`)
-  if (entry.kind === 'folder') await copyBelow(s, entry, copy)
-  await addToAncestors(s, copy, folder.id)
-  await record(s, {
+  if (entry.kind === 'folder') await copyBelow(ctx, entry, copy)
+  await addToAncestors(ctx, copy, folder.id)
+  await record(ctx, {
     workspaceId: copy.workspaceId,
     action: 'ENTRY_COPIED',
     entryId: copy.id,
@@ -65,8 +65,13 @@ async function copyEntry(
 }
 
 /** NEW_VERSION: adds the bytes of `entry` as the next version of the file with its name. */
-async function copyAsVersion(s: TxContext, entry: EntryRow, existing: EntryRow, folder: EntryRow) {
-  const [version] = await versionsById(s.tx, [entry.versionId ?? ''])
+async function copyAsVersion(
+  ctx: TxContext,
+  entry: EntryRow,
+  existing: EntryRow,
+  folder: EntryRow,
+) {
+  const [version] = await versionsById(ctx.tx, [entry.versionId ?? ''])
   if (!version || existing.kind === 'folder' || !entry.mediaKind) {
     const { name } = existing
     throw new NameConflict({ name, existingId: existing.id, suggestedName: `${name} (2)` })
@@ -74,18 +79,19 @@ async function copyAsVersion(s: TxContext, entry: EntryRow, existing: EntryRow, 
   const { mediaType, sha256, size } = version
   const blob = { id: version.blobId, size, sha256 }
   const added = { file: existing, parent: folder, blob, mediaType, mediaKind: entry.mediaKind }
-  return (await addVersion(s, added)).file
+  return (await addVersion(ctx, added)).file
 }
 
 /** Copies the subtree below `from` breadth-first, in batches; other requests run between two batches. */
-async function copyBelow(s: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
+async function copyBelow(ctx: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
   const pairs: [EntryRow, EntryRow][] = [[from, to]]
   for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
     const [source, target] = pair
-    await copyKinds(s, source.id, target.id)
-    for await (const files of childBatches(s, source.id, 'file')) await copyInto(s, files, target)
-    for await (const folders of childBatches(s, source.id, 'folder')) {
-      const copies = await copyInto(s, folders, target)
+    await copyKinds(ctx, source.id, target.id)
+    for await (const files of childBatches(ctx, source.id, 'file'))
+      await copyInto(ctx, files, target)
+    for await (const folders of childBatches(ctx, source.id, 'folder')) {
+      const copies = await copyInto(ctx, folders, target)
       for (const [i, folder] of folders.entries()) pairs.push([folder, copies[i] as EntryRow])
     }
   }
@@ -119,7 +125,7 @@ async function* childBatches({ tx }: TxContext, folderId: string, kind: EntryKin
  * are copied too, as its subtree follows.
  */
 async function copyInto(
-  s: TxContext,
+  ctx: TxContext,
   entries: readonly EntryRow[],
   folder: EntryRow,
   as?: EntryName,
@@ -136,9 +142,9 @@ async function copyInto(
     const { mediaType, mediaKind, sha256 } = entry
     const bytes =
       entry.kind === 'file' ? { mediaType, mediaKind, sha256, versionId: newId('ver') } : {}
-    const copy = await insertEntry(s, { ...details, ...bytes, ...place })
-    await copyTags(s, entry.id, copy.id)
-    if (entry.versionId) await copyVersion(s, entry.versionId, copy)
+    const copy = await insertEntry(ctx, { ...details, ...bytes, ...place })
+    await copyTags(ctx, entry.id, copy.id)
+    if (entry.versionId) await copyVersion(ctx, entry.versionId, copy)
     copies.push(copy)
   }
   return copies

@@ -56,12 +56,12 @@ export type BlobRow = Row<'blobs'>
 
 /** Logs an event for each file with this blob in its current or an older version. */
 export async function logForFiles(
-  s: TxContext,
+  ctx: TxContext,
   { id, workspaceId }: Pick<BlobRow, 'id' | 'workspaceId'>,
   action: 'FILE_DAMAGED' | 'FILE_RECOVERED',
   details: Record<string, unknown>,
 ): Promise<void> {
-  const versions = await s.tx
+  const versions = await ctx.tx
     .selectFrom('versions')
     .select(['id', 'fileId', 'number'])
     .where('blobId', '=', id)
@@ -69,12 +69,12 @@ export async function logForFiles(
     .orderBy('number')
     .execute()
   for (const [fileId, own] of Map.groupBy(versions, (version) => version.fileId)) {
-    const [file] = await entriesById(s.tx, [fileId])
+    const [file] = await entriesById(ctx.tx, [fileId])
     if (!file) continue
-    const [parent = null] = file.parentId ? await entriesById(s.tx, [file.parentId]) : []
+    const [parent = null] = file.parentId ? await entriesById(ctx.tx, [file.parentId]) : []
     const logged = { ...details, versions: own.map(({ number }) => number) }
     const isCurrent = own.some((version) => version.id === file.versionId)
     const place = { workspaceId, entryId: fileId, path: pathOf(file, parent) }
-    await record(s, { ...place, action, details: { ...logged, isCurrent } })
+    await record(ctx, { ...place, action, details: { ...logged, isCurrent } })
   }
 }

@@ -86,11 +86,11 @@ async function write(ctx: ServiceContext, downloads: Download[]) {
   }
 }
 
-async function writeOne(s: TxContext, { versionId, via, bytes }: Download) {
-  const found = await locate(s.tx, versionId)
+async function writeOne(ctx: TxContext, { versionId, via, bytes }: Download) {
+  const found = await locate(ctx.tx, versionId)
   if (!found) return
   const details = { versionId, via, bytes }
-  await record(s, { ...found, action: 'FILE_DOWNLOADED', details })
+  await record(ctx, { ...found, action: 'FILE_DOWNLOADED', details })
 }
 
 /** Returns null if the version was purged in the meantime. */

@@ -42,30 +42,30 @@ export type FileResult = { file: EntryRow; version: VersionRow; ownBlobUsed: boo
  * name, and charges them to the quota. Throws NameConflict, InvalidInput and QuotaExceeded.
  */
 export async function addFile(
-  s: TxContext,
+  ctx: TxContext,
   { folder, onConflict, ...input }: NewFile,
 ): Promise<FileResult> {
-  const { name, existing } = await resolveNameConflict(s, folder, input.name, onConflict)
+  const { name, existing } = await resolveNameConflict(ctx, folder, input.name, onConflict)
   if (existing?.kind === 'folder') {
     const { id: existingId } = existing
     throw new NameConflict({ name: name.name, existingId, suggestedName: `${name.name} (2)` })
   }
-  if (!existing) return createFile(s, folder, { ...input, name })
+  if (!existing) return createFile(ctx, folder, { ...input, name })
   const { id: entryId, workspaceId } = existing
-  if (input.tags) await addTags(s, { workspaceId, entryId, tags: input.tags })
-  return addVersion(s, { ...input, file: existing, parent: folder })
+  if (input.tags) await addTags(ctx, { workspaceId, entryId, tags: input.tags })
+  return addVersion(ctx, { ...input, file: existing, parent: folder })
 }
 
 async function createFile(
-  s: TxContext,
+  ctx: TxContext,
   folder: EntryRow,
   { name, description, metadata, ...input }: Omit<NewFile, 'folder' | 'onConflict'>,
 ): Promise<FileResult> {
   const { workspaceId } = folder
   const { size, sha256 } = input.blob
   const { mediaType, mediaKind } = input
-  await addUsed(s, workspaceId, size, { checkQuota: true })
-  const file = await insertEntry(s, {
+  await addUsed(ctx, workspaceId, size, { checkQuota: true })
+  const file = await insertEntry(ctx, {
     workspaceId,
     kind: 'file',
     parentId: folder.id,
@@ -78,13 +78,13 @@ async function createFile(
     mediaKind,
     versionId: newId('ver'),
   })
-  const { version, ownBlobUsed } = await insertVersion(s, file, {
+  const { version, ownBlobUsed } = await insertVersion(ctx, file, {
     ...input,
     number: input.number ?? 1,
   })
-  await addToAncestors(s, file, folder.id)
-  if (input.tags) await addTags(s, { workspaceId, entryId: file.id, tags: input.tags })
-  await record(s, {
+  await addToAncestors(ctx, file, folder.id)
+  if (input.tags) await addTags(ctx, { workspaceId, entryId: file.id, tags: input.tags })
+  await record(ctx, {
     workspaceId,
     action: 'FILE_CREATED',
     entryId: file.id,
@@ -98,16 +98,16 @@ async function createFile(
  * QuotaExceeded.
  */
 export async function addVersion(
-  s: TxContext,
+  ctx: TxContext,
   { file, parent, ...input }: NewVersion & { file: EntryRow; parent: EntryRow },
   action: 'VERSION_ADDED' | 'VERSION_RESTORED' = 'VERSION_ADDED',
 ): Promise<FileResult> {
   const { workspaceId, id } = file
-  await addUsed(s, workspaceId, input.blob.size, { checkQuota: true })
-  const number = Math.max((await latestNumber(s, id)) + 1, input.number ?? 1)
-  const next = await insertVersion(s, { ...file, versionId: newId('ver') }, { ...input, number })
-  const current = await makeCurrent(s, file, parent, next.version, input)
-  await record(s, {
+  await addUsed(ctx, workspaceId, input.blob.size, { checkQuota: true })
+  const number = Math.max((await latestNumber(ctx, id)) + 1, input.number ?? 1)
+  const next = await insertVersion(ctx, { ...file, versionId: newId('ver') }, { ...input, number })
+  const current = await makeCurrent(ctx, file, parent, next.version, input)
+  await record(ctx, {
     workspaceId,
     action,
     entryId: id,
@@ -118,12 +118,12 @@ export async function addVersion(
 }
 
 async function insertVersion(
-  s: TxContext,
+  ctx: TxContext,
   file: EntryRow,
   { blob, mediaType, number, comment = null }: NewVersion & { number: number },
 ): Promise<{ version: VersionRow; ownBlobUsed: boolean }> {
-  const blobId = await addReference(s, file.workspaceId, blob)
-  const version = await s.tx
+  const blobId = await addReference(ctx, file.workspaceId, blob)
+  const version = await ctx.tx
     .insertInto('versions')
     .values({
       id: file.versionId ?? newId('ver'),
@@ -135,8 +135,8 @@ async function insertVersion(
       sha256: blob.sha256,
       blobId,
       comment,
-      createdAt: s.now(),
-      createdBy: s.viewer?.userId ?? null,
+      createdAt: ctx.now(),
+      createdBy: ctx.viewer?.userId ?? null,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -159,18 +159,18 @@ async function latestNumber({ tx }: TxContext, fileId: string): Promise<number> 
  * versions too.
  */
 async function makeCurrent(
-  s: TxContext,
+  ctx: TxContext,
   file: EntryRow,
   parent: EntryRow,
   { id: versionId, size, sha256 }: VersionRow,
   { mediaType, mediaKind }: Media,
 ): Promise<EntryRow> {
   const grown = { size: size - file.size, olderBytes: file.size }
-  await addTotals(s, parent.id, { ...grown, fileCount: 0, folderCount: 0 })
-  await addKind(s, parent.id, file.mediaKind ?? 'OTHER', { bytes: -file.size, fileCount: -1 })
-  await addKind(s, parent.id, mediaKind, { bytes: size, fileCount: 1 })
+  await addTotals(ctx, parent.id, { ...grown, fileCount: 0, folderCount: 0 })
+  await addKind(ctx, parent.id, file.mediaKind ?? 'OTHER', { bytes: -file.size, fileCount: -1 })
+  await addKind(ctx, parent.id, mediaKind, { bytes: size, fileCount: 1 })
   const olderBytes = file.olderBytes + file.size
-  return bumpRevision(s, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
+  return bumpRevision(ctx, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
 }
 
 type RestoreVersionInput = {
@@ -229,8 +229,8 @@ export async function deleteVersion(
   })
 }
 
-async function requireLiveVersion(s: TxContext, versionId: string) {
-  const { parent, ...found } = await requireVersion(s.tx, s.viewer, versionId, toWrite)
+async function requireLiveVersion(ctx: TxContext, versionId: string) {
+  const { parent, ...found } = await requireVersion(ctx.tx, ctx.viewer, versionId, toWrite)
   if (!parent || trashRootOf(found.entry, parent)) {
     throw new InvalidState('TRASHED', 'the file is in the trash; restore it first')
   }
@@ -239,16 +239,16 @@ async function requireLiveVersion(s: TxContext, versionId: string) {
 
 /** Deletes all versions of purged files, and their bytes with the last references. */
 export async function deleteVersions(
-  s: TxContext,
+  ctx: TxContext,
   workspaceId: string,
   fileIds: string[],
 ): Promise<void> {
-  const versions = await s.tx
+  const versions = await ctx.tx
     .deleteFrom('versions')
     .where('fileId', 'in', fileIds)
     .returning('blobId')
     .execute()
   const byBlob = Map.groupBy(versions, ({ blobId }) => blobId)
   const counts = [...byBlob].map(([id, rows]) => [id, rows.length] as const)
-  await dropReferences(s, workspaceId, new Map(counts))
+  await dropReferences(ctx, workspaceId, new Map(counts))
 }

@@ -78,15 +78,15 @@ const freedSize = (results: readonly Outcome[]) =>
  * Marks a trashed entry for deletion and releases its bytes from the quota. Throws InvalidState if it was
  * purged or restored in the meantime.
  */
-export async function purge(s: TxContext, entry: EntryRow): Promise<EntryRow> {
-  if (!(await markPurging(s, entry))) {
+export async function purge(ctx: TxContext, entry: EntryRow): Promise<EntryRow> {
+  if (!(await markPurging(ctx, entry))) {
     throw new InvalidState('PURGED', 'the entry was purged or restored in the meantime')
   }
   const { workspaceId, id: entryId, originalPath: path } = entry
-  await countTrashed(s, entry, -1)
-  await addUsed(s, workspaceId, -totalSize(entry), { checkQuota: false })
-  await record(s, { workspaceId, action: 'ENTRY_PURGED', entryId, path })
-  await enqueue(s.tx, { kind: DRAIN_PURGED, id: DRAIN_PURGED, runAt: s.now() })
+  await countTrashed(ctx, entry, -1)
+  await addUsed(ctx, workspaceId, -totalSize(entry), { checkQuota: false })
+  await record(ctx, { workspaceId, action: 'ENTRY_PURGED', entryId, path })
+  await enqueue(ctx.tx, { kind: DRAIN_PURGED, id: DRAIN_PURGED, runAt: ctx.now() })
   return entry
 }
 
@@ -115,13 +115,13 @@ const purgedRoot = (db: Db) =>
  * Deletes a batch: files first, then folders, deepest first, then the root. Returns false when none are
  * left.
  */
-async function drainBatch(s: TxContext, root: EntryRow): Promise<boolean> {
-  lockWorkspace(s.tx, root.workspaceId)
-  const files = await filesBelow(s, root)
-  if (files.length > 0) return deleteRows(s, root, files)
-  const folders = await foldersBelow(s, root)
-  if (folders.length > 0) return deleteRows(s, root, folders)
-  await deleteRows(s, root, [root.id])
+async function drainBatch(ctx: TxContext, root: EntryRow): Promise<boolean> {
+  lockWorkspace(ctx.tx, root.workspaceId)
+  const files = await filesBelow(ctx, root)
+  if (files.length > 0) return deleteRows(ctx, root, files)
+  const folders = await foldersBelow(ctx, root)
+  if (folders.length > 0) return deleteRows(ctx, root, folders)
+  await deleteRows(ctx, root, [root.id])
   return false
 }
 
@@ -150,11 +150,11 @@ async function foldersBelow({ tx }: TxContext, root: EntryRow): Promise<string[]
 }
 
 async function deleteRows(
-  s: TxContext,
+  ctx: TxContext,
   { workspaceId }: EntryRow,
   ids: string[],
 ): Promise<boolean> {
-  await deleteVersions(s, workspaceId, ids)
-  await deleteEntries(s, ids)
+  await deleteVersions(ctx, workspaceId, ids)
+  await deleteEntries(ctx, ids)
   return true
 }

@@ -87,29 +87,29 @@ export async function restoreEntries(
 
 /** Returns a directly trashed entry. Throws NotFound, Forbidden, and InvalidState for any other entry. */
 export async function requireTrashed(
-  s: TxContext,
+  ctx: TxContext,
   id: string,
   need: Parameters<typeof requireEntry>[3],
 ): Promise<EntryRow> {
-  const { entry } = await requireEntry(s.tx, s.viewer, id, need)
+  const { entry } = await requireEntry(ctx.tx, ctx.viewer, id, need)
   if (entry.trashedAt !== null) return entry
   throw new InvalidState('NOT_TRASHED', 'the entry was not moved to the trash directly')
 }
 
 async function restoreTarget(
-  s: TxContext,
+  ctx: TxContext,
   entry: EntryRow,
   fallback: EntryRef | null | undefined,
 ): Promise<EntryRow> {
-  const original = entry.originalParentId ? await entryById(s.tx, entry.originalParentId) : null
+  const original = entry.originalParentId ? await entryById(ctx.tx, entry.originalParentId) : null
   if (original && original.trashRootId === null) return original
-  if (fallback) return fallbackFolder(s, entry, fallback)
-  const { entry: root } = await requireLiveFolder(s.tx, s.viewer, rootOf(entry), toWrite)
-  return restoreFolders(s, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
+  if (fallback) return fallbackFolder(ctx, entry, fallback)
+  const { entry: root } = await requireLiveFolder(ctx.tx, ctx.viewer, rootOf(entry), toWrite)
+  return restoreFolders(ctx, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
 }
 
-async function fallbackFolder(s: TxContext, entry: EntryRow, fallback: EntryRef) {
-  const found = requireLiveFolder(s.tx, s.viewer, fallback, toWrite)
+async function fallbackFolder(ctx: TxContext, entry: EntryRow, fallback: EntryRef) {
+  const found = requireLiveFolder(ctx.tx, ctx.viewer, fallback, toWrite)
   const { entry: folder } = await withInputPath('fallbackDestination', found)
   if (folder.workspaceId === entry.workspaceId) return folder
   const message = 'fallbackDestination is in another workspace'
