@@ -7,9 +7,9 @@ import { createMultipartStore } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
 import { createRateLimiter } from '../database/rate-limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
-import { kindsCheck, placesCheck, rootsCheck, totalsCheck } from '../domains/entries/checks.ts'
+import { kindsCheck, rootsCheck, totalsCheck, treeCheck } from '../domains/entries/checks.ts'
 import { bytesCheck, filesCheck, hashesCheck, referencesCheck } from '../domains/files/checks.ts'
-import { entriesFoundCheck, straysFoundCheck, tagsFoundCheck } from '../domains/search/checks.ts'
+import { entryIndexCheck, orphanDocumentsCheck, tagIndexCheck } from '../domains/search/checks.ts'
 import { linksCheck } from '../domains/tables/checks.ts'
 import { overdueCheck, reservationsCheck, stagedCheck } from '../domains/uploads/checks.ts'
 import {
@@ -30,12 +30,12 @@ import type { Check, CheckContext, Finding } from './check.ts'
 /** The checks in dependency order: sums are repaired after the rows that they are computed from. */
 const checks: Check[] = [
   storeCheck,
-  ...[rootsCheck, placesCheck, filesCheck, totalsCheck, kindsCheck],
+  ...[rootsCheck, treeCheck, filesCheck, totalsCheck, kindsCheck],
   ...[referencesCheck, bytesCheck, hashesCheck],
   ...[overdueCheck, reservationsCheck, stagedCheck, strayStagedCheck, strayKeptCheck],
   quarantineCheck,
   figuresCheck,
-  ...[entriesFoundCheck, tagsFoundCheck, straysFoundCheck],
+  ...[entryIndexCheck, tagIndexCheck, orphanDocumentsCheck],
   linksCheck,
 ]
 

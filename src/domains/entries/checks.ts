@@ -106,7 +106,7 @@ const loadWithParents = (db: Db, ids: readonly string[]) =>
     .execute()
 
 /** Checks that the folder tree has no cycle, and that paths and trash columns agree with it. */
-export const placesCheck: Check = {
+export const treeCheck: Check = {
   scan: entries,
   async evaluate(c, ids) {
     const found: Finding[] = []

@@ -17,7 +17,7 @@ const findStale = ({ db, deep }: CheckContext, documents: readonly Document[]) =
       )
 
 /** Checks that every entry with a parent folder is indexed correctly. */
-export const entriesFoundCheck: Check = {
+export const entryIndexCheck: Check = {
   scan: ({ db }) => idsOf(db, 'entries'),
   async evaluate(c, ids) {
     const rows = await indexableEntries(c.db, ids)
@@ -48,7 +48,7 @@ const reindex = (c: CheckContext, workspaceId: string, id: string) =>
   })
 
 /** Checks that every tag of an entry with a parent folder is indexed correctly. */
-export const tagsFoundCheck: Check = {
+export const tagIndexCheck: Check = {
   scan: ({ db }) => idsOf(db, 'tags'),
   async evaluate(c, ids) {
     const tags = await usedTags(c, ids)
@@ -82,7 +82,7 @@ const usedTags = ({ db }: CheckContext, ids: readonly string[]) =>
     .execute()
 
 /** Checks that the index has no other documents. */
-export const straysFoundCheck: Check = {
+export const orphanDocumentsCheck: Check = {
   scan: ({ db }) => idsOf(db, 'searchDocuments'),
   async evaluate({ db }, ids) {
     const strays = await db
