@@ -3,7 +3,7 @@ import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely'
 const required = (column: ColumnDefinitionBuilder) => column.notNull()
 const zero = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0)
 
-/** Sizes and moments are bigint: in SQLite that is INTEGER, in PostgreSQL 64 bits. */
+/** Sizes and timestamps are bigint: INTEGER in SQLite, 64 bits in PostgreSQL. */
 export async function up(db: Kysely<unknown>) {
   await accounts(db)
   await workspaces(db)
@@ -123,12 +123,12 @@ async function entries(db: Kysely<unknown>) {
     .addColumn('purgingAt', 'bigint')
     .addUniqueConstraint('entries_name', ['parentId', 'nameKey'])
     .execute()
-  // One range for each order of a folder's page, folders and files apart.
+  // One index per sort order of a folder's page, separately for folders and files.
   await index(db, 'entries', ['parentId', 'kind', 'nameKey', 'id'])
   await index(db, 'entries', ['parentId', 'kind', 'size', 'id'])
   await index(db, 'entries', ['parentId', 'kind', 'createdAt', 'id'])
   await index(db, 'entries', ['parentId', 'kind', 'updatedAt', 'id'])
-  // The same for a workspace's flat list.
+  // Indexes for the flat list of a workspace.
   await index(db, 'entries', ['workspaceId', 'kind', 'nameKey', 'id'])
   await index(db, 'entries', ['workspaceId', 'kind', 'size', 'id'])
   await index(db, 'entries', ['workspaceId', 'kind', 'createdAt', 'id'])
@@ -259,7 +259,7 @@ async function jobs(db: Kysely<unknown>) {
   await index(db, 'jobs', ['runAt'])
 }
 
-/** An index named after its columns; `only` makes it partial. */
+/** Creates an index named after its columns; `only` makes it partial. */
 async function index(
   db: Kysely<unknown>,
   table: string,

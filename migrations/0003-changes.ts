@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** The upload that a file or a version came from. */
+/** Adds the upload that a file or version was created from. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createIndex('uploads_fileId_confirmedAt')

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** Links that show an entry to whoever holds them, and the downloads that were begun through them. */
+/** Share links, which give access to an entry, and the downloads started through them. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('shareLinks')

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** The CRC-32 of bytes, once an archive had to know it: it goes with the bytes. */
+/** CRC-32 of blobs, computed when an archive first needs it; deleted with the blob. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('blobCrcs')

@@ -2,7 +2,9 @@ import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely'
 
 const required = (column: ColumnDefinitionBuilder) => column.notNull()
 
-/** Linked tables: the catalogue, which cells hold which files' paths, and the rows that lie in the trash with an entry. */
+/**
+ * Linked tables: the catalog, the cells that contain paths of files, and the rows in the trash with an entry.
+ */
 export async function up(db: Kysely<unknown>) {
   await userTables(db)
   await rowLinks(db)
@@ -55,7 +57,7 @@ async function takenRows(db: Kysely<unknown>) {
   await index(db, 'takenRows', ['entryId'])
 }
 
-/** An index named after its columns; `only` makes it partial. */
+/** Creates an index named after its columns; `only` makes it partial. */
 async function index(
   db: Kysely<unknown>,
   table: string,

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** By which door the bytes of an upload come, and which uploads are joined to which. */
+/** The protocol by which the bytes of an upload arrive, and the parts of concatenated uploads. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .alterTable('uploads')

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Contents that more than one version refers to: the only ones that can be duplicates. */
+/** Index of contents that more than one version refers to: only these can be duplicates. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createIndex('blobs_shared')

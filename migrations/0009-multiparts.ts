@@ -2,7 +2,7 @@ import type { ColumnDefinitionBuilder, Kysely } from 'kysely'
 
 const required = (column: ColumnDefinitionBuilder) => column.notNull()
 
-/** What a bucket holds of uploads whose bytes are still arriving; what the parts are, no bucket tells quickly. */
+/** State of multipart uploads to a bucket; listing the parts in the bucket would be slow. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('multiparts')

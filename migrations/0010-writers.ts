@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** Which process writes the bytes of an upload at this moment, and until when: several may be asked to. */
+/** Write leases of uploads: the process that writes, and the end of its lease. */
 export async function up(db: Kysely<unknown>) {
   await db.schema.alterTable('uploads').addColumn('writer', 'text').execute()
   await db.schema.alterTable('uploads').addColumn('writerUntil', 'bigint').execute()

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** Which job looks after the confirm of an upload. */
+/** The job that resumes the confirm of an upload. */
 export async function up(db: Kysely<unknown>) {
   await db.schema.alterTable('uploads').addColumn('confirmJob', 'text').execute()
 }

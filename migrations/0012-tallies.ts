@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** What has been taken of each minute of RATE_LIMIT, where several processes count together. */
+/** Rate limit counters (RATE_LIMIT) that several processes share. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('tallies')

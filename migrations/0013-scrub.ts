@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** When the bytes of a blob were last read from end to end (0: nobody knows), and what was found wrong with them. */
+/** When the bytes of a blob were last read completely (0 if unknown), and the damage that was found. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .alterTable('blobs')

@@ -1,6 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 
-/** What went to the trash with a folder, in the order of paths: a long list is restored, and taken away, part by part. */
+/**
+ * Index of folders trashed with a folder, by path, so that a large tree is restored and purged in batches.
+ */
 export async function up(db: Kysely<unknown>) {
   await db.schema.dropIndex('entries_only_trashRootId').execute()
   await db.schema

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** What a user's unfinished uploads come to is counted whenever one begins: here, and in no row of them. */
+/** Index for the total of a user's unfinished uploads, which is computed whenever one is created. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createIndex('uploads_unfinished')

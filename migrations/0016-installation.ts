@@ -3,7 +3,7 @@ import type { ColumnDefinitionBuilder, Kysely } from 'kysely'
 
 const required = (column: ColumnDefinitionBuilder) => column.notNull()
 
-/** Which store belongs to this database, how often that was confirmed, and what the sweeper has put aside in it. */
+/** The store that belongs to this database, how often that was verified, and the objects in quarantine. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('installation')

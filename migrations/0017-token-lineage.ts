@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Who issued each token and from which other one it came, service accounts, and the log of what concerns the whole server. */
+/** Issuer and parent of each token, service accounts, and the activity log of the server. */
 export async function up(db: Kysely<unknown>) {
   await users(db)
   await tokens(db)
@@ -16,7 +16,7 @@ async function users(db: Kysely<unknown>) {
     .alterTable('users')
     .addColumn('workspaceId', 'text', (c) => c.references('workspaces.id'))
     .execute()
-  // By name from now on: a clock that goes back must not make a later user the first one.
+  // Stored by name: after a clock went back, a later user must not become the first one.
   await sql`INSERT INTO "settings" ("name", "value")
     SELECT 'firstOwner', "id" FROM "users" ORDER BY "createdAt", "id" LIMIT 1`.execute(db)
 }
@@ -41,7 +41,7 @@ async function tokens(db: Kysely<unknown>) {
     .columns(['parentId'])
     .where(sql<boolean>`"parentId" IS NOT NULL`)
     .execute()
-  // The version before left them alive: a member who is added again must not find them so.
+  // Earlier versions kept these tokens valid; they must not work again if the member is added again.
   await sql`UPDATE "apiTokens" SET "revokedAt" = ${Date.now()}
     WHERE "revokedAt" IS NULL AND "workspaceId" IS NOT NULL AND NOT EXISTS (
       SELECT 1 FROM "members" m

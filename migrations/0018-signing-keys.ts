@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 
 /**
- * Keys that sign URLs and cursors, so that there can be a new one while the old ones stay good. The secret of the versions before becomes
- * the key without an id: what they have signed names none.
+ * Signing keys of URLs and cursors, so that keys can be replaced while older ones stay valid. The secret of
+ * earlier versions becomes the key without an id, because its signatures contain none.
  */
 export async function up(db: Kysely<unknown>) {
   await db.schema

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Why an upload that was to confirm itself no longer tries to, and an index of those that still do. */
+/** The error that ended automatic confirmation of an upload, and an index of uploads that still await it. */
 export async function up(db: Kysely<unknown>) {
   await db.schema.alterTable('uploads').addColumn('confirmRefusal', 'text').execute()
   await db.schema

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-/** Backups that are being made: while one is, the bytes of purged files stay. */
+/** Running backups: while one runs, the bytes of purged files are not deleted. */
 export async function up(db: Kysely<unknown>) {
   await db.schema
     .createTable('backups')

@@ -1,6 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 
-/** An ADMIN_TOKEN is chosen by people: its first characters, which the version before stored, may say much of the rest. */
+/**
+ * Clears the prefixes of ADMIN_TOKENs: people choose them, and the first characters may disclose the rest.
+ */
 export async function up(db: Kysely<unknown>) {
   await sql`UPDATE "apiTokens" SET "prefix" = '' WHERE "prefix" NOT LIKE 'hld\\_%' ESCAPE '\\'`.execute(
     db,

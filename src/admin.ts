@@ -11,23 +11,23 @@ import {
 } from './domains/tokens/on-server.ts'
 import { DomainError } from './errors.ts'
 
-// What this creates is for the user of this process alone.
+// Files that this process creates are accessible to its own user only.
 process.umask(0o077)
 
 const usage = `npm run admin -- <command>
 
-What the operator does on the server, also while it runs, with the same variables as it has:
-  users list                              the id, address and name of each user
+Manages users and tokens on the server, also while it runs, with the same environment variables as it uses.
+  users list                              lists the id, address and name of each user
   users create --email <address> [--name <name>]
-  tokens create --user <address or id>    prints the secret, once and alone, on standard output
-         [--name <name>]                  for people to tell tokens apart
-         [--scope <scope>]…               may be repeated; without it all scopes
-         [--workspace <id or slug>]       binds the token to it
+  tokens create --user <address or id>    prints the secret, once, as the only line on standard output
+         [--name <name>]                  name by which people recognize the token
+         [--scope <scope>]…               may be repeated; all scopes by default
+         [--workspace <id or slug>]       binds the token to this workspace
          [--expires-in-days <days>]
-  tokens list --user <address or id>      those that are not revoked
-  tokens revoke <token id>…               with all tokens that were made with them
-It exits with 0 when that is done, with 1 where it is refused, and with 2 where the command is not one of these
-or has an argument or option that it does not take; nothing is changed then.`
+  tokens list --user <address or id>      lists the tokens that are not revoked
+  tokens revoke <token id>…               also revokes all tokens that were created with them
+Exit status: 0 on success, 1 if the command was refused, 2 if the command is unknown or does not accept an
+argument or option; nothing is changed then.`
 
 const options = {
   email: { type: 'string' },
@@ -40,59 +40,59 @@ const options = {
 } as const
 
 type Values = ReturnType<typeof readArguments>['values']
-type ServerScope = Pick<ServiceContext, 'db' | 'now'>
+type ServerContext = Pick<ServiceContext, 'db' | 'now'>
 type Command = {
-  /** The options that it takes. */
-  takes: readonly (keyof typeof options)[]
-  /** Whether arguments follow its name. */
-  takesArguments?: boolean
-  run: (ctx: ServerScope, values: Values, rest: string[]) => Promise<string[]>
+  /** The options that the command accepts. */
+  options: readonly (keyof typeof options)[]
+  /** Whether the command accepts positional arguments. */
+  hasArguments?: boolean
+  run: (ctx: ServerContext, values: Values, rest: string[]) => Promise<string[]>
 }
 
 class UsageError extends Error {}
 
 const commands: Record<string, Command> = {
-  'users list': { takes: [], run: async (ctx) => (await usersOnServer(ctx)).map(userLine) },
-  'users create': { takes: ['email', 'name'], run: createUser },
+  'users list': { options: [], run: async (ctx) => (await usersOnServer(ctx)).map(formatUser) },
+  'users create': { options: ['email', 'name'], run: createUser },
   'tokens create': {
-    takes: ['user', 'name', 'scope', 'workspace', 'expires-in-days'],
+    options: ['user', 'name', 'scope', 'workspace', 'expires-in-days'],
     run: createToken,
   },
   'tokens list': {
-    takes: ['user'],
+    options: ['user'],
     run: async (ctx, { user }) =>
-      (await tokensOnServer(ctx, required('--user', user))).map(tokenLine),
+      (await tokensOnServer(ctx, required('--user', user))).map(formatToken),
   },
-  'tokens revoke': { takes: [], takesArguments: true, run: revokeTokens },
+  'tokens revoke': { options: [], hasArguments: true, run: revokeTokens },
 }
 
-async function createUser(ctx: ServerScope, { email, name }: Values) {
+async function createUser(ctx: ServerContext, { email, name }: Values) {
   const user = await createUserOnServer(ctx, {
     email: required('--email', email),
     name: name ?? null,
   })
-  return [userLine(user)]
+  return [formatUser(user)]
 }
 
-async function createToken(ctx: ServerScope, values: Values) {
+async function createToken(ctx: ServerContext, values: Values) {
   const { token, secret } = await createTokenOnServer(ctx, {
     user: required('--user', values.user),
     name: values.name ?? 'Made on the server',
-    scopes: values.scope?.map(scopeNamed) ?? apiScopes,
+    scopes: values.scope?.map(parseScope) ?? apiScopes,
     workspace: values.workspace ?? null,
-    expiresAt: endIn(values['expires-in-days'], ctx.now()),
+    expiresAt: parseExpiry(values['expires-in-days'], ctx.now()),
   })
-  console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is kept.`)
+  console.error(`${token.id} acts as ${token.userId}; only a hash of its secret is stored.`)
   return [secret]
 }
 
-async function revokeTokens(ctx: ServerScope, _: Values, [first, ...others]: string[]) {
+async function revokeTokens(ctx: ServerContext, _: Values, [first, ...others]: string[]) {
   const tokenIds = [required('<token id>', first), ...others]
   const count = await revokeTokensOnServer(ctx, tokenIds)
-  return [count === 0 ? '0 revoked: they were revoked before.' : `${count} revoked.`]
+  return [count === 0 ? '0 revoked: they were already revoked.' : `${count} revoked.`]
 }
 
-/** The process: arguments → config → an open database → one command → its lines. */
+/** Runs one command on the database and prints its result. */
 async function main() {
   const { values, positionals, tokens } = readArguments()
   if (values.help) return console.log(usage)
@@ -100,7 +100,7 @@ async function main() {
   const name = `${noun} ${verb}`
   const command = commands[name]
   if (!command) throw new UsageError()
-  refuseSuperfluous(name, command, { rest, tokens })
+  rejectUnused(name, command, { rest, tokens })
   const db = await openExisting(readConfig(process.env).database)
   try {
     const lines = await command.run({ db, now: Date.now }, values, rest)
@@ -114,20 +114,21 @@ const readArguments = () => parseArgs({ options, allowPositionals: true, tokens:
 
 type Given = { rest: string[] } & Pick<ReturnType<typeof readArguments>, 'tokens'>
 
-/** What a command would ignore may be what the operator means to restrict it by. */
-function refuseSuperfluous(name: string, { takes, takesArguments }: Command, given: Given) {
+/** Rejects arguments that a command ignores: the operator may have meant them as a restriction. */
+function rejectUnused(name: string, command: Command, given: Given) {
   const [extra] = given.rest
-  if (extra !== undefined && !takesArguments)
-    throw new UsageError(`${name} does not take ${extra}.`)
-  const seen = new Set<string>()
+  if (extra !== undefined && !command.hasArguments)
+    throw new UsageError(`${name} does not accept ${extra}.`)
+  const names = new Set<string>()
   for (const token of given.tokens) {
     if (token.kind !== 'option') continue
     const option = options[token.name]
-    if (!takes.includes(token.name)) throw new UsageError(`${name} does not take --${token.name}.`)
+    if (!command.options.includes(token.name))
+      throw new UsageError(`${name} does not accept --${token.name}.`)
     const isRepeatable = 'multiple' in option
-    if (seen.has(token.name) && !isRepeatable)
+    if (names.has(token.name) && !isRepeatable)
       throw new UsageError(`--${token.name} is given more than once.`)
-    seen.add(token.name)
+    names.add(token.name)
   }
 }
 
@@ -136,40 +137,41 @@ function required(name: string, value: string | undefined): string {
   return value
 }
 
-function scopeNamed(name: string): ApiScope {
+function parseScope(name: string): ApiScope {
   const scope = apiScopes.find((known) => known === name)
-  if (!scope) throw new UsageError(`--scope is one of ${apiScopes.join(', ')}, not ${name}.`)
+  if (!scope) throw new UsageError(`--scope must be one of ${apiScopes.join(', ')}, not ${name}.`)
   return scope
 }
 
-function endIn(days: string | undefined, now: number): number | null {
+function parseExpiry(days: string | undefined, now: number): number | null {
   if (days === undefined) return null
   const ms = /^\d+(\.\d+)?$/.test(days) ? Number(days) * 86_400_000 : 0
   if (ms > 0 && ms < 1e13) return Math.floor(now + ms)
-  throw new UsageError('--expires-in-days is a decimal number above 0.')
+  throw new UsageError('--expires-in-days must be a decimal number greater than 0.')
 }
 
 type User = Awaited<ReturnType<typeof usersOnServer>>[number]
 
-const userLine = ({ id, kind, email, name }: User) => line([id, kind, email ?? '-', name])
+const formatUser = ({ id, kind, email, name }: User) => formatLine([id, kind, email ?? '-', name])
 
-/** Names come from people, and may hold what a terminal obeys. */
-const line = (words: string[]) => words.map((word) => word.replace(/\p{C}/gu, '\ufffd')).join('  ')
+/** Names may contain control characters, which a terminal would interpret. */
+const formatLine = (words: string[]) =>
+  words.map((word) => word.replace(/\p{C}/gu, '\ufffd')).join('  ')
 
-const moment = (at: number | null) => (at === null ? '-' : new Date(at).toISOString())
+const formatTime = (at: number | null) => (at === null ? '-' : new Date(at).toISOString())
 
-const tokenLine = (token: Awaited<ReturnType<typeof tokensOnServer>>[number]) =>
-  line([
+const formatToken = (token: Awaited<ReturnType<typeof tokensOnServer>>[number]) =>
+  formatLine([
     token.id,
     `${token.prefix}…`,
     token.workspaceId ?? 'every workspace',
-    `expires ${moment(token.expiresAt)}`,
-    `used ${moment(token.lastUsedAt)}`,
+    `expires ${formatTime(token.expiresAt)}`,
+    `used ${formatTime(token.lastUsedAt)}`,
     token.scopes || 'no scopes',
     token.name,
   ])
 
-function sentenceFor(error: Error & { code?: string }) {
+function messageFor(error: Error & { code?: string }) {
   if (error instanceof UsageError) return [error.message, usage].filter(Boolean).join('\n\n')
   if (error.code?.startsWith('ERR_PARSE_ARGS')) return `${error.message}\n\n${usage}`
   if (error instanceof StartupError || error instanceof DomainError) return error.message
@@ -177,6 +179,6 @@ function sentenceFor(error: Error & { code?: string }) {
 }
 
 main().catch((error) => {
-  console.error(sentenceFor(error))
+  console.error(messageFor(error))
   process.exitCode = error instanceof UsageError || error.code?.startsWith('ERR_PARSE') ? 2 : 1
 })

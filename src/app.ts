@@ -21,7 +21,7 @@ import { type Db, openDatabase, ping } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { createMultipartStore } from './database/multipart-store.ts'
 import { startListener } from './database/postgres/listener.ts'
-import { dropTallies } from './database/rate-counters.ts'
+import { deleteEndedCounters } from './database/rate-counters.ts'
 import { createRateLimiter } from './database/rate-limiter.ts'
 import { readSigningKeys, refreshSigningKeys } from './database/signing-keys.ts'
 import { takeServerLock } from './database/sqlite/server-lock.ts'
@@ -62,26 +62,29 @@ import { type Log, openLog } from './log.ts'
 import { isFull, openAt } from './open-at.ts'
 import { createSigningKeys } from './signing/signing-keys.ts'
 
-/** How long a start waits for the server before it, which may still be closing. */
+/** How long a starting server waits for the previous one, which may still be closing. */
 const LOCK_TIMEOUT_MS = 10_000
 
-/** What lives as long as the process. */
+/** The application context, which lives as long as the process. */
 export type App = Omit<ServiceContext, 'viewer' | 'publicUrl'> & {
   config: Config
   log: Log
   jobs: Runner
-  /** What is left on the disks of this server. */
+  /** Free space on the disks of this server. */
   space: DiskSpace
-  /** The owner's token, on the very first start only. */
+  /** The owner's token on the very first start; null later. */
   firstToken: string | null
   /**
-   * What a request may do, by its Authorization header: without one nobody's view, with one its holder's.
-   * Throws Unauthenticated for any that does not open the house.
+   * Returns the context of a request by its Authorization header; without one there is no viewer. Throws
+   * Unauthenticated if the token is not valid.
    */
-  scopeFor(authorization: string | undefined, publicUrl: string): Promise<ServiceContext>
+  contextFor(authorization: string | undefined, publicUrl: string): Promise<ServiceContext>
 } & AsyncDisposable
 
-/** Opens all that lives as long as the process; disposing closes it in reverse. Throws StartupError. */
+/**
+ * Opens the database, the store and the background jobs; disposing closes them in reverse order. `now`
+ * replaces the clock in tests. Throws StartupError.
+ */
 export async function openApp(
   config: Config,
   { log = openLog(config.logLevel), now: given }: { log?: Log; now?: () => number } = {},
@@ -91,11 +94,11 @@ export async function openApp(
   await requireWritable('DATA_DIR', config.dataDir)
   warnIfReadable(config, log)
   opened.use(await lockDatabase(database, log))
-  const db = opened.adopt(await openRows(database), (db) => db.destroy())
+  const db = opened.adopt(await openServerDatabase(database), (db) => db.destroy())
   await migrate(database)
-  await requireContact(db)
+  await requireConnection(db)
   const now = given ?? (await openClock(opened, db, database))
-  opened.use(besideOthers(db, database, log))
+  opened.use(connectToOthers(db, database, log))
   await registerTables({ db, now }, config.linkableTables)
   const bytes = await openStore(config.blobs, createMultipartStore(db, now))
   const claim = { names: namesOf(config), adopt: config.adoptStore, log }
@@ -109,23 +112,28 @@ export async function openApp(
   const signingKeys = createSigningKeys(await readSigningKeys(db), now)
   opened.use(refreshSigningKeys({ db, log }, signingKeys))
   const owner = await ensureOwner({ db, now }, config.adminToken)
-  const means = { db, now, signingKeys, limits: config.limits, counter: createRateLimiter(db, now) }
-  const nobody = { ...means, viewer: null, publicUrl: '' }
+  const base = { db, now, signingKeys, limits: config.limits, counter: createRateLimiter(db, now) }
+  const withoutViewer = { ...base, viewer: null, publicUrl: '' }
   const blobs = verifyingStore(store, {
     now,
     verifies: config.verifyReads,
     expected: (key) => expectedBytes(db, key),
-    onDamage: (key, damage) => markDamaged({ ...nobody, blobs: store }, key, damage),
+    onDamage: (key, damage) => markDamaged({ ...withoutViewer, blobs: store }, key, damage),
   })
-  const shared = { ...means, blobs }
-  // What an older version, or a restored backup, left is found at once, and not with the next round.
+  const shared = { ...base, blobs }
+  // Finds missing jobs of an older version or a restored backup at once, not only in the next period.
   await transact(db, (tx) =>
     enqueue(tx, { id: ENQUEUE_CONFIRMS, kind: ENQUEUE_CONFIRMS, runAt: now() }),
   )
-  const jobs = startRunner({ db, now, log, ...work({ ...nobody, blobs }, config, log) })
+  const jobs = startRunner({ db, now, log, ...jobsOf({ ...withoutViewer, blobs }, config, log) })
   opened.defer(() => jobs.stop())
-  // What takes hours has a line of its own: no other job waits for it.
-  const slow = startRunner({ db, now, log, ...slowWork({ ...nobody, blobs: store }, config, log) })
+  // Slow jobs have their own runner, so that no other job waits for them.
+  const slow = startRunner({
+    db,
+    now,
+    log,
+    ...slowJobsOf({ ...withoutViewer, blobs: store }, config, log),
+  })
   opened.defer(() => slow.stop())
   const open = opened.move()
   return {
@@ -135,37 +143,37 @@ export async function openApp(
     jobs,
     space,
     firstToken: owner?.secret ?? null,
-    async scopeFor(authorization, publicUrl) {
-      const viewer = authorization ? await authenticate(shared, bearer(authorization)) : null
+    async contextFor(authorization, publicUrl) {
+      const viewer = authorization ? await authenticate(shared, parseBearer(authorization)) : null
       return { ...shared, viewer, publicUrl }
     },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
 
-/** The database's clock where several processes share it, else the machine's. */
+/** Returns the database's clock on PostgreSQL, which several processes share; otherwise the local clock. */
 async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: DatabaseConfig) {
   return kind === 'postgres' ? opened.use(await openDatabaseClock(db)).now : Date.now
 }
 
-/** What is done without being asked, by nobody in particular. */
-function work(
+/** Background jobs, run without a viewer. */
+function jobsOf(
   ctx: ServiceContext,
   { quarantineMs }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every'> {
-  const failed = (err: unknown) => log.error({ err }, 'a confirm could not be gone on with')
+  const onFailure = (err: unknown) => log.error({ err }, 'resuming a confirm failed')
   return {
     handlers: {
       expireUploads: (_, signal) => expireUploads(ctx, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(ctx),
-      [RESUME_CONFIRM]: resumer(ctx, failed),
-      [AUTO_CONFIRM]: autoConfirmer(ctx, failed),
+      [RESUME_CONFIRM]: resumer(ctx, onFailure),
+      [AUTO_CONFIRM]: autoConfirmer(ctx, onFailure),
       [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(ctx, signal),
       [CONCAT_PARTS]: (payload, signal) => concatParts(ctx, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(ctx, { signal, log }),
       tendQuarantine: (_, signal) => tendQuarantine(ctx, { quarantineMs, signal, log }),
-      dropTallies: () => dropTallies(ctx.db, ctx.now()),
+      dropTallies: () => deleteEndedCounters(ctx.db, ctx.now()),
       purgeOutlived: (_, signal) => purgeExpired(ctx, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(ctx, signal),
       [SWEEP_BLOBS]: (_, signal) => sweepBlobs(ctx, signal),
@@ -174,7 +182,7 @@ function work(
       { kind: 'expireUploads', ms: 60_000 },
       { kind: 'releaseDeadConfirms', ms: 60_000 },
       { kind: ENQUEUE_CONFIRMS, ms: 60_000 },
-      // To list a bucket takes a request for each thousand of its objects.
+      // Listing a bucket takes one request per thousand objects.
       { kind: 'sweepOrphans', ms: ctx.blobs.presigned ? 86_400_000 : 3_600_000 },
       { kind: 'tendQuarantine', ms: 3_600_000 },
       { kind: 'dropTallies', ms: 600_000 },
@@ -183,26 +191,26 @@ function work(
   }
 }
 
-/** The same, as slowly as it takes. */
-function slowWork(
+/** Background jobs that may take hours. */
+function slowJobsOf(
   ctx: ServiceContext,
   { scrub }: Config,
   log: Log,
 ): Pick<RunnerOptions, 'handlers' | 'every' | 'pollMs'> {
   if (!scrub) return { handlers: {}, every: [] }
-  const failed = (err: unknown, blobId: string) =>
-    log.warn({ err, blobId }, 'the scrub could not read')
+  const onFailure = (err: unknown, blobId: string) =>
+    log.warn({ err, blobId }, 'the scrub could not read a blob')
   return {
     handlers: {
-      [SCRUB_BLOBS]: (_, signal) => scrubBlobs(ctx, { ...scrub, failed }, signal),
+      [SCRUB_BLOBS]: (_, signal) => scrubBlobs(ctx, { ...scrub, failed: onFailure }, signal),
     },
     every: [{ kind: SCRUB_BLOBS, ms: 3_600_000 }],
     pollMs: 60_000,
   }
 }
 
-/** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
-function bearer(authorization: string): string {
+/** Parses a bearer token (RFC 6750 §2.1). The scheme is case-insensitive (RFC 9110 §11.1). */
+function parseBearer(authorization: string): string {
   const secret = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
   if (!secret) throw new Unauthenticated()
   return secret
@@ -214,26 +222,29 @@ async function requireWritable(variable: string, dir: string) {
     await access(dir, constants.W_OK | constants.X_OK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new StartupError(`${dir} cannot be written (${code}); ${variable} names another.`)
+    throw new StartupError(`${dir} is not writable (${code}); set ${variable} to another folder.`)
   }
 }
 
-/** What exists is left as it is: whoever made the folder may have meant others to read it. */
+/** An existing folder keeps its mode: its owner may want others to read it. */
 function warnIfReadable({ dataDir }: Config, log: Log) {
   const mode = statSync(dataDir).mode & 0o777
   if (process.platform === 'win32' || (mode & 0o077) === 0) return
-  const message = 'other users of this machine can open DATA_DIR; chmod 700 makes it private'
+  const message = 'other users of this machine can read DATA_DIR; use chmod 700 to make it private'
   log.warn({ dataDir, mode: mode.toString(8) }, message)
 }
 
-/** Before anything is read or migrated: SQLite shares its file among servers, and what they remember of it would differ. */
+/**
+ * Locks a SQLite database before anything is read or migrated: servers that share the file would have
+ * inconsistent caches.
+ */
 async function lockDatabase(database: DatabaseConfig, log: Log): Promise<Disposable | undefined> {
   if (database.kind === 'postgres') return undefined
   await requireWritable('DATABASE_URL', dirname(database.path))
   return takeServerLock(database.path, { timeoutMs: LOCK_TIMEOUT_MS, log })
 }
 
-async function openRows(database: DatabaseConfig): Promise<Db> {
+async function openServerDatabase(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'postgres') return openDatabase(database)
   return openAt('DATABASE_URL', database.path, () => openDatabase(database))
 }
@@ -243,69 +254,75 @@ async function openStore(config: BlobsConfig, ledger: MultipartStore): Promise<B
   return openBlobs(config, ledger)
 }
 
-/** The file systems that this server writes to; a bucket and a PostgreSQL server look after their own. */
+/** Opens the file systems that this server writes to; buckets and PostgreSQL servers monitor their own. */
 function volumesOf({ blobs, database, diskReserveBytes: reserveBytes }: Config, log: Log) {
   const paths: [VolumeName, string][] = []
   if (database.kind === 'sqlite') paths.push(['database', database.path])
   if (blobs.kind === 'disk') paths.push(['blobs', blobs.dir])
   const onChange = (state: VolumeState) =>
     state.isFull
-      ? log.error(state, 'a disk is at its reserve: no bytes are stored')
-      : log.info(state, 'a disk has room again')
+      ? log.error(state, 'a disk has less free space than its reserve: uploads are rejected')
+      : log.info(state, 'a disk has free space above its reserve again')
   return paths.map(([name, path]) => openVolume({ name, path, reserveBytes, onChange }))
 }
 
-/** Where others have the same database open: hears what they do, and tells them that it lives. */
-function besideOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposable {
+/** On PostgreSQL, subscribes to notifications of other processes and renews this process's leases. */
+function connectToOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposable {
   const opened = new AsyncDisposableStack()
   if (database.kind === 'sqlite') return opened
-  const soon = {
+  const leaseConfig = {
     ...database,
     poolSize: 1,
     statementTimeoutMs: Math.min(database.statementTimeoutMs, 1000),
   }
-  const renewing = opened.adopt(openDatabase(soon), (db) => db.destroy())
+  const renewing = opened.adopt(openDatabase(leaseConfig), (db) => db.destroy())
   renewLeasesOver(db, renewing)
   opened.use(startListener({ url: database.listenUrl, db, log }))
   return opened
 }
 
-/** Over a connection of its own: an index over many rows takes longer than a statement may. */
+/**
+ * Migrates over a separate connection without statement timeout: creating an index over many rows may take
+ * long.
+ */
 async function migrate(config: DatabaseConfig) {
-  const [unhurried, named] =
+  const [withoutTimeout, databaseName] =
     config.kind === 'sqlite'
       ? [config, config.path]
       : [{ ...config, poolSize: 1, statementTimeoutMs: 0 }, 'The database of DATABASE_URL']
   await using stack = new AsyncDisposableStack()
-  const db = stack.adopt(openDatabase(unhurried), (db) => db.destroy())
+  const db = stack.adopt(openDatabase(withoutTimeout), (db) => db.destroy())
   await migrateToLatest(db).catch((error: Error & { code?: string }) => {
     if (error.message.startsWith('corrupted migrations')) {
       throw new StartupError(
-        `${named} was used by another version of Holdall, and this one would not understand it (${error.message}).`,
+        `${databaseName} was used by another version of Holdall, which is incompatible with this one (${error.message}).`,
       )
     }
     if (isFull(error.code))
-      throw new StartupError(`${named} cannot be used: the disk is full (${error.code}).`)
+      throw new StartupError(`${databaseName} cannot be used: the disk is full (${error.code}).`)
     if (config.kind === 'sqlite') throw error
-    throw new StartupError(`${named} cannot be used (${error.message}).`)
+    throw new StartupError(`${databaseName} cannot be used (${error.message}).`)
   })
 }
 
-/** As the house speaks to it: a pooler may refuse what migrations do not ask for, such as a limit of time. */
-async function requireContact(db: Db) {
+/**
+ * Checks the application's own connection: a pooler may reject options that the migration does not use, such
+ * as a timeout.
+ */
+async function requireConnection(db: Db) {
   await ping(db).catch((error: Error) => {
     throw new StartupError(`The database of DATABASE_URL cannot be used (${error.message}).`)
   })
 }
 
 /**
- * With its parents, durably: what is synced in a folder is lost with the folder. Not by mkdir's own `recursive`, which tries forever
- * where a file system answers ENOENT to a mkdir.
+ * Creates a folder and its parents, durably: files in a folder are lost with the folder. mkdir's `recursive`
+ * is not used, because it loops forever if a file system answers ENOENT to mkdir.
  */
 async function makeFolder(dir: string) {
   if (existsSync(dir)) return
   await makeFolder(dirname(dir))
-  // For the house's own user alone: the rows hold the secret that links are signed with.
+  // Accessible to the server's user only: the database contains the secret that signs links.
   await mkdir(dir, { mode: 0o700 })
   await fsyncDirectory(dirname(dir))
 }

@@ -2,28 +2,28 @@ import { parseArgs } from 'node:util'
 import { backUp } from './backup/back-up.ts'
 import { readConfig, StartupError } from './config.ts'
 
-// What it creates is for the user of this process alone.
+// Files that this process creates are accessible to its own user only.
 process.umask(0o077)
 
 const usage = `npm run backup -- <folder> [--rows-only]
 
-Makes a backup in a new folder, also while servers run, with the same variables as they have.
-  --rows-only  leaves the bytes in the bucket where they are (S3_BUCKET only)
-It exits with 0 where all was copied, with 1 where the store lacks bytes, and with 2 where there is no backup.`
+Creates a backup in a new folder, also while servers run, with the same environment variables as they use.
+  --rows-only  does not copy the bytes from the bucket (S3_BUCKET only)
+Exit status: 0 if everything was copied, 1 if bytes are missing in the store, 2 if there is no backup.`
 
-/** The process: arguments → config → a folder with a manifest. */
+/** Creates the backup folder and prints a summary. */
 async function main() {
-  // Until it is known better: a process that ends before its time has made no backup.
+  // The default until the backup is complete: a process that ends early has made no backup.
   process.exitCode = 2
   const { dir, rowsOnly } = readArguments()
   const config = readConfig(process.env)
   const { blobs, hasBytes, missing } = await backUp({ config, env: process.env, dir, rowsOnly })
-  const what = hasBytes ? `${blobs.count} blobs of ${blobs.bytes} bytes` : 'the rows alone'
-  console.log(`The backup in ${dir} is finished: ${what}.`)
+  const contents = hasBytes ? `${blobs.count} blobs of ${blobs.bytes} bytes` : 'only the rows'
+  console.log(`The backup in ${dir} is finished: ${contents}.`)
   process.exitCode = missing.length > 0 ? 1 : 0
   for (const id of missing) console.error(`The bytes of ${id} are missing or have changed.`)
   if (missing.length > 0)
-    console.error('They are not in the backup; npm run fsck says which files that are.')
+    console.error('They are not in the backup; run npm run fsck to list the affected files.')
 }
 
 function readArguments() {

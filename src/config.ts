@@ -6,54 +6,54 @@ export type DatabaseConfig =
   | {
       kind: 'postgres'
       url: string
-      /** Where it is listened to what other processes do. */
+      /** The server to which LISTEN connects, for notifications of other processes. */
       listenUrl: string
       poolSize: number
       statementTimeoutMs: number
-      /** How long a transaction may idle, and hold its locks meanwhile. */
+      /** How long a transaction may be idle while it holds its locks. */
       lockIdleMs: number
     }
 export type BlobsConfig = { kind: 'disk'; dir: string } | S3Config
 export type S3Config = {
   kind: 's3'
   bucket: string
-  /** Null: Amazon's own, by the region. */
+  /** The URL of the S3 server; null for Amazon's server of the region. */
   endpoint: string | null
   region: string
-  /** Whether the bucket is named in the path, or in the host name. */
+  /** Whether URLs have the bucket in the path instead of the host name. */
   forcePathStyle: boolean
-  /** What all names in the bucket begin with; empty, or with a slash at its end. */
+  /** Prefix of all keys in the bucket: empty, or with a trailing slash. */
   prefix: string
   sse: { algorithm: 'AES256' } | { algorithm: 'aws:kms'; keyId: string | null } | null
-  /** Whether a CRC-32 is sent with what is written. */
+  /** Whether writes are sent with a CRC-32. */
   checksums: boolean
 }
 
 export type Limits = {
-  /** The largest file, in bytes. */
+  /** Maximum size of a file, in bytes. */
   maxUploadBytes: number
-  /** The largest file that comes as part of a form, in bytes. */
+  /** Maximum size of a file in a form, in bytes. */
   maxFormBytes: number
-  /** How long an unfinished upload waits for its next byte. */
+  /** Time after which an unfinished upload without new bytes expires. */
   uploadTtlMs: number
-  /** Unfinished uploads that one user may have. */
+  /** Maximum number of unfinished uploads per user. */
   maxOpenUploads: number
-  /** Bytes that the unfinished uploads of one user may have room reserved for. */
+  /** Maximum number of bytes reserved by the unfinished uploads of one user. */
   maxReservedBytes: number
   maxQueryCost: number
-  /** Objects in the answer to one GraphQL request. */
+  /** Maximum number of objects in the response to one GraphQL request. */
   maxResponseNodes: number
-  /** Bytes in the answer to one GraphQL request. */
+  /** Maximum size of the response to one GraphQL request, in bytes. */
   maxResponseBytes: number
-  /** How long the reads of one GraphQL request may take. */
+  /** Maximum duration of the reads of one GraphQL request. */
   requestTimeoutMs: number
 }
 
 type ScrubConfig = { everyMs: number; bytesPerSecond: number }
 
 /**
- * A column of an operator's table that may hold paths, with the other columns of the table (`extras`) that
- * may be read and written; of one workspace (by its slug), or of all.
+ * A column of an operator's table that may contain paths, with the other columns (`extras`) that may be read
+ * and written. `workspace` is the slug of a workspace, or null for all.
  */
 export type LinkableColumn = {
   table: string
@@ -65,52 +65,52 @@ export type LinkableColumn = {
 export type Config = {
   host: string
   port: number
-  /** Where clients reach the house, without a closing slash; null: as each request names it. */
+  /** URL at which clients reach the server, without a trailing slash; null to take it from each request. */
   publicUrl: string | null
   dataDir: string
   database: DatabaseConfig
   blobs: BlobsConfig
-  /** Whether the bytes of a download pass through the house, or the client is sent to the bucket. */
+  /** Whether downloads go through the server, or clients are redirected to the bucket. */
   downloads: 'redirect' | 'proxy'
-  /** Bytes that stay free on each disk; null: 256 MiB or 1 % of it, whichever is less. */
+  /** Bytes to keep free on each disk; null for 256 MiB or 1 % of the disk, whichever is less. */
   diskReserveBytes: number | null
-  /** How long the sweeper keeps what no row knows before it deletes it. */
+  /** How long objects without a row stay in quarantine before they are deleted. */
   quarantineMs: number
-  /** Names a store and a database that do not belong together and are to be used together all the same. */
+  /** Identifies a store and a database that do not belong together but may be used together. */
   adoptStore: string | null
-  /** Which bytes are hashed before they are sent: all, those of small files that may have changed, or none. */
+  /** Which files are hashed before they are served: all, small ones that may have changed, or none. */
   verifyReads: 'small' | 'all' | 'off'
-  /** How often all that is kept is read and hashed, and how fast; null: never. */
+  /** Period and speed at which all stored bytes are read and hashed; null for never. */
   scrub: ScrubConfig | null
   adminToken: string | null
   limits: Limits
   corsOrigins: string[]
-  /** Points a minute for each token or address; null: no limit. */
+  /** Points per minute for each token or address; null for no limit. */
   rateLimit: number | null
-  /** Bytes that a link may send in 24 hours; null: no limit. */
+  /** Maximum number of bytes that a link may send in 24 hours; null for no limit. */
   linkBytesPerDay: number | null
-  /** Downloads of a link that may be under way at once; null: no limit. */
+  /** Maximum number of concurrent downloads of a link; null for no limit. */
   maxDownloadsPerLink: number | null
-  /** Requests of an address that may be in flight at once; null: no limit. */
+  /** Maximum number of concurrent requests of an address; null for no limit. */
   maxRequestsPerAddress: number | null
   logLevel: LogLevel
-  /** Whether X-Forwarded-* of the nearest proxy are believed. */
+  /** Whether X-Forwarded-* headers of the nearest proxy are trusted. */
   trustProxy: boolean
-  /** Who may read the schema. */
+  /** Who may use introspection. */
   introspection: 'on' | 'authenticated' | 'off'
   metrics: MetricsConfig
   linkableTables: LinkableColumn[]
-  /** How long GraphQL is answered after SIGTERM, before the listener closes. */
+  /** How long GraphQL is served after SIGTERM before the listener closes. */
   drainMs: number
 }
 
-/** Who may read /metrics: everyone (`open`), whoever presents `token`, and whoever reaches `port`, which serves nothing else. */
+/** Who may read /metrics: everyone if `open`, clients with `token`, and clients of the separate `port`. */
 export type MetricsConfig = { open: boolean; token: string | null; port: number | null }
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 type LogLevel = (typeof logLevels)[number]
 
-/** The house cannot open, through no fault of its own; each sentence says what to put right. */
+/** The server or command cannot start because of its environment. Each sentence says what to correct. */
 export class StartupError extends Error {
   constructor(...sentences: string[]) {
     super(sentences.join('\n'))
@@ -119,9 +119,9 @@ export class StartupError extends Error {
 
 type Setting<T> = {
   meaning: string
-  /** As the README words it. */
+  /** The default value, as described in the README. */
   default: string
-  /** Completes "it must be …". */
+  /** Completes "it must be …" in the error message. */
   right: string
   schema: z.ZodType<T>
 }
@@ -131,15 +131,15 @@ const setting = <T>(of: Setting<T>) => of
 const wholeNumber = (from: number, to: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
 
-/** What an Authorization header can carry, long enough not to be guessed. */
+/** Characters that an Authorization header can contain, long enough not to be guessed. */
 const bearerToken = z.string().regex(/^[\w.~+/-]{20,200}$/)
 
-/** What GraphQL calls an Int, as which these figures are given out. */
-const LARGEST_INT = 2_147_483_647
+/** The maximum of GraphQL's Int, as which these values are published. */
+const MAX_INT = 2_147_483_647
 
 const httpUrl = z.url({ protocol: /^https?$/ })
 const publicUrl = httpUrl.regex(/^[^?#]+$/).transform((url) => url.replace(/\/+$/, ''))
-/** As browsers write it in Origin; one with a * would match none. */
+/** An origin as browsers send it; one with a * would never match. */
 const origin = z.string().refine(isOrigin)
 
 const postgresUrl = z
@@ -148,7 +148,7 @@ const postgresUrl = z
   .refine((url) => URL.canParse(url))
   .transform((url) => ({ kind: 'postgres' as const, url }))
 
-/** A path, with or without `sqlite:` before it; what has another scheme is another database. */
+/** A path, with or without `sqlite:` before it. URLs with other schemes are rejected. */
 const sqlitePath = z
   .string()
   .transform((url) => url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
@@ -164,10 +164,10 @@ const linkable = z
     return { table, column, extras, workspace }
   })
 
-/** Every variable that is read, and there is no other place that reads one. */
+/** All environment variables. No other module reads any. */
 export const settings = {
   HOST: setting({
-    meaning: 'Address to listen on. 0.0.0.0 or :: lets other machines in.',
+    meaning: 'Address to listen on. 0.0.0.0 or :: accepts connections from other machines.',
     default: '127.0.0.1',
     right: 'an address or a host name',
     schema: z
@@ -176,19 +176,19 @@ export const settings = {
       .default('127.0.0.1'),
   }),
   PORT: setting({
-    meaning: 'Port to listen on. 0 takes any that is free.',
+    meaning: 'Port to listen on. 0 chooses a free port.',
     default: '4000',
     right: 'a whole number from 0 to 65535',
     schema: wholeNumber(0, 65_535).default(4000),
   }),
   PUBLIC_URL: setting({
-    meaning: 'Where clients reach the server; upload and download links begin with it.',
-    default: 'as each request names it',
+    meaning: 'URL at which clients reach the server; upload and download links begin with it.',
+    default: 'taken from each request',
     right: 'a URL such as https://files.example.org, without ? and #',
     schema: publicUrl.nullable().default(null),
   }),
   DATA_DIR: setting({
-    meaning: 'Folder for the database and the bytes.',
+    meaning: 'Folder for the database and the bytes of files.',
     default: './data',
     right: 'a folder',
     schema: z.string().default('./data'),
@@ -201,34 +201,34 @@ export const settings = {
   }),
   LISTEN_DATABASE_URL: setting({
     meaning:
-      'The same PostgreSQL without a PgBouncer in transaction mode before it: what other processes do is heard there at once, else within a second.',
+      'URL of the same PostgreSQL that bypasses a PgBouncer in transaction mode. Notifications of other processes arrive there at once; without them, changes are noticed within a second.',
     default: 'DATABASE_URL',
     right: 'postgres://user:password@host:port/name',
     schema: postgresUrl.nullable().default(null),
   }),
   DATABASE_POOL: setting({
-    meaning: 'Connections that one process opens to PostgreSQL, at most.',
+    meaning: 'Maximum number of connections that one process opens to PostgreSQL.',
     default: '10',
     right: 'a whole number from 1 to 1000',
     schema: wholeNumber(1, 1000).default(10),
   }),
   DATABASE_TIMEOUT_MS: setting({
     meaning:
-      'Milliseconds that PostgreSQL may take for one statement. 0 asks for no limit and keeps no statement prepared, as PgBouncer wants it.',
+      'Maximum duration of one PostgreSQL statement, in milliseconds. 0 sets no limit and uses no prepared statements, as PgBouncer requires.',
     default: '30000',
-    right: `a whole number from 0 to ${LARGEST_INT}`,
-    schema: wholeNumber(0, LARGEST_INT).default(30_000),
+    right: `a whole number from 0 to ${MAX_INT}`,
+    schema: wholeNumber(0, MAX_INT).default(30_000),
   }),
   LOCK_IDLE_MS: setting({
     meaning:
-      'Milliseconds that a process may be silent inside a transaction before PostgreSQL ends it, so that one that hangs does not keep its locks from others. PgBouncer passes it.',
+      'Milliseconds that a transaction may be idle before PostgreSQL ends it, so that a process that hangs does not keep its locks. Works with PgBouncer.',
     default: '3000',
-    right: `a whole number from 100 to ${LARGEST_INT}`,
-    schema: wholeNumber(100, LARGEST_INT).default(3000),
+    right: `a whole number from 100 to ${MAX_INT}`,
+    schema: wholeNumber(100, MAX_INT).default(3000),
   }),
   S3_BUCKET: setting({
     meaning:
-      'Bucket for the bytes. With it they go to S3, with credentials as the AWS SDK finds them.',
+      'Bucket for the bytes of files. If it is set, they are stored in S3, with the credentials that the AWS SDK finds.',
     default: 'none: the bytes are in DATA_DIR',
     right: 'the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
     schema: z
@@ -238,7 +238,7 @@ export const settings = {
       .default(null),
   }),
   S3_ENDPOINT: setting({
-    meaning: "Where that S3 is, if it is not Amazon's: MinIO, Ceph, R2 and others.",
+    meaning: "URL of an S3 server other than Amazon's: MinIO, Ceph, R2 and others.",
     default: 'Amazon, by S3_REGION',
     right: 'a URL such as https://s3.example.org, without ? and #',
     schema: publicUrl.nullable().default(null),
@@ -253,8 +253,8 @@ export const settings = {
       .default('us-east-1'),
   }),
   S3_FORCE_PATH_STYLE: setting({
-    meaning: 'true: the bucket stands in the path of a URL; false: in its host name.',
-    default: 'true with S3_ENDPOINT, else false',
+    meaning: 'true: URLs have the bucket in the path; false: in the host name.',
+    default: 'true with S3_ENDPOINT, otherwise false',
     right: 'true or false',
     schema: z
       .enum(['true', 'false'])
@@ -263,8 +263,8 @@ export const settings = {
       .default(null),
   }),
   S3_PREFIX: setting({
-    meaning: 'What all names in the bucket begin with, such as holdall/.',
-    default: 'nothing',
+    meaning: 'Prefix of all keys in the bucket, such as holdall/.',
+    default: 'none',
     right: "letters, digits and ! - _ . * ' ( ) /, no slash at the beginning, at most 200",
     schema: z
       .string()
@@ -273,14 +273,14 @@ export const settings = {
       .default(''),
   }),
   S3_SSE: setting({
-    meaning: 'Encryption that is asked of the bucket with every write: AES256, aws:kms, or off.',
-    default: 'off: as the bucket is set',
+    meaning: 'Server-side encryption that is requested with every write: AES256, aws:kms, or off.',
+    default: 'off: the default of the bucket',
     right: 'one of off, AES256, aws:kms',
     schema: z.enum(['off', 'AES256', 'aws:kms']).default('off'),
   }),
   S3_SSE_KMS_KEY_ID: setting({
-    meaning: 'The key of S3_SSE=aws:kms.',
-    default: "the account's own",
+    meaning: 'KMS key for S3_SSE=aws:kms.',
+    default: "the account's default key",
     right: 'the id, alias or ARN of a key',
     schema: z
       .string()
@@ -289,7 +289,7 @@ export const settings = {
       .default(null),
   }),
   S3_CHECKSUM: setting({
-    meaning: 'crc32 sends a checksum with all that is written; off for a server that knows none.',
+    meaning: 'crc32 sends a checksum with every write; off is for servers that do not support it.',
     default: 'crc32',
     right: 'crc32 or off',
     schema: z
@@ -299,14 +299,14 @@ export const settings = {
   }),
   DOWNLOADS: setting({
     meaning:
-      'Where a download leads: redirect sends clients to the bucket with a URL of five minutes, proxy lets the bytes pass through the server.',
-    default: 'redirect with S3_BUCKET, unless VERIFY_READS is small or all; else proxy',
+      'How downloads are served: redirect sends clients to a presigned URL of the bucket that is valid for five minutes, proxy sends the bytes through the server.',
+    default: 'redirect with S3_BUCKET, unless VERIFY_READS is small or all; otherwise proxy',
     right: 'redirect or proxy',
     schema: z.enum(['redirect', 'proxy']).nullable().default(null),
   }),
   VERIFY_READS: setting({
     meaning:
-      'Which bytes are hashed before they are served: small, of files up to 64 MiB that are not on the disk as they were when last hashed; all, at every read; off, none. What is not as it was confirmed is not served. on means all. With S3_BUCKET, small and all lead downloads through the server.',
+      'Which files are hashed before they are served: small, files up to 64 MiB that have changed on the disk since they were last hashed; all, every file on every read; off, none. Files that differ from the confirmed bytes are not served. on means all. With S3_BUCKET, small and all send downloads through the server.',
     default: 'small; off with S3_BUCKET',
     right: 'one of small, all, off',
     schema: z
@@ -317,35 +317,35 @@ export const settings = {
   }),
   SCRUB_DAYS: setting({
     meaning:
-      'Within so many days all bytes are read and hashed once, to find those that have changed. 0: never.',
+      'All stored bytes are read and hashed once within this number of days, to find damage. 0: never.',
     default: '30',
     right: 'a whole number from 0 to 3650',
     schema: wholeNumber(0, 3650).default(30),
   }),
   SCRUB_BYTES_PER_SECOND: setting({
-    meaning: 'So fast at most they are read for that.',
+    meaning: 'Maximum read rate of this scrub, in bytes per second.',
     default: '20000000 (20 MB)',
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(20_000_000),
   }),
   DISK_RESERVE_BYTES: setting({
     meaning:
-      'Bytes that stay free on the disk of the bytes, and on that of a SQLite database: with less than that no bytes are stored, so that rows still can be.',
+      'Bytes to keep free on the disk of the files and on the disk of a SQLite database. With less free space, uploads are rejected, so that rows can still be written.',
     default: '268435456 (256 MiB) or 1 % of the disk, whichever is less',
     right: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(0, Number.MAX_SAFE_INTEGER).nullable().default(null),
   }),
   QUARANTINE_DAYS: setting({
-    meaning: 'Days for which bytes that no row knows are put aside before they are deleted.',
+    meaning: 'Days that objects without a row stay in quarantine before they are deleted.',
     default: '7',
     right: 'a whole number from 1 to 3650',
     schema: wholeNumber(1, 3650).default(7),
   }),
   ADOPT_STORE: setting({
     meaning:
-      'Lets a database and a store that do not belong together be used together: the value that the refused start names. It holds once, and does nothing later.',
+      'Allows using a database and a store that do not belong together. Set it to the value in the message of the failed start; it takes effect once and is ignored later.',
     default: 'none',
-    right: 'the value that the refused start names',
+    right: 'the value in the message of the failed start',
     schema: z
       .string()
       .regex(/^[\w-]{1,100}\/[\w-]{1,100}\/\d{1,15}$/)
@@ -353,48 +353,47 @@ export const settings = {
       .default(null),
   }),
   ADMIN_TOKEN: setting({
-    meaning: "The owner's first token, read on the very first start only.",
+    meaning: 'Token of the owner, read only on the very first start.',
     default: 'a random one, printed once',
     right: '20 to 200 letters, digits and - . _ ~ + /',
     schema: bearerToken.nullable().default(null),
   }),
   MAX_UPLOAD_BYTES: setting({
-    meaning: 'The largest file, in bytes.',
+    meaning: 'Maximum size of a file, in bytes.',
     default: '5497558138880 (5 TiB)',
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(5 * 1024 ** 4),
   }),
   MAX_FORM_BYTES: setting({
-    meaning:
-      'The largest file that POST /files takes, in bytes; larger ones go through createUpload.',
+    meaning: 'Maximum size of a file in POST /files, in bytes; use createUpload for larger files.',
     default: '500000000 (500 MB)',
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(500_000_000),
   }),
   UPLOAD_TTL_HOURS: setting({
-    meaning: 'Hours that an unfinished upload waits for its next byte.',
+    meaning: 'Hours after which an unfinished upload expires if it receives no bytes.',
     default: '24',
     right: 'a whole number from 1 to 8760',
     schema: wholeNumber(1, 8760).default(24),
   }),
   MAX_OPEN_UPLOADS: setting({
     meaning:
-      'Uploads that one user may have begun and neither confirmed nor cancelled; those that expire count no more.',
+      'Maximum number of uploads of one user that are neither confirmed nor canceled; expired uploads do not count.',
     default: '10000',
-    right: `a whole number from 1 to ${LARGEST_INT}`,
-    schema: wholeNumber(1, LARGEST_INT).default(10_000),
+    right: `a whole number from 1 to ${MAX_INT}`,
+    schema: wholeNumber(1, MAX_INT).default(10_000),
   }),
   MAX_RESERVED_BYTES: setting({
     meaning:
-      'Bytes that these may have between them, announced or sent, whatever the quotas of the workspaces are.',
-    default: '54975581388800 (50 TiB), or MAX_UPLOAD_BYTES where that is more',
+      'Maximum total size of these uploads, announced or received, in bytes; applies in addition to the quotas of workspaces.',
+    default: '54975581388800 (50 TiB), or MAX_UPLOAD_BYTES if that is larger',
     right: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
   }),
   CORS_ORIGINS: setting({
-    meaning: 'Web pages that may call the server from a browser: origins with commas between.',
+    meaning: 'Origins of web pages that may call the server from a browser, separated by commas.',
     default: 'none',
-    right: 'origins with commas between, such as https://app.example.org,http://localhost:5173',
+    right: 'origins separated by commas, such as https://app.example.org,http://localhost:5173',
     schema: z
       .string()
       .transform((list) => list.split(',').map((item) => item.trim()))
@@ -402,18 +401,18 @@ export const settings = {
       .default([]),
   }),
   RATE_LIMIT: setting({
-    meaning: 'Points of query cost a minute for each token or address, or off.',
+    meaning: 'Query cost points per minute for each token or address, or off.',
     default: 'off',
-    right: `off or a whole number from 1 to ${LARGEST_INT}`,
+    right: `off or a whole number from 1 to ${MAX_INT}`,
     schema: z
       .literal('off')
       .transform(() => null)
-      .or(wholeNumber(1, LARGEST_INT))
+      .or(wholeNumber(1, MAX_INT))
       .default(null),
   }),
   LINK_BYTES_PER_DAY: setting({
     meaning:
-      'Bytes in 24 hours that go out without a token, or off: by the links to one version, or to one archive, that one token has made; by one share; of one file of a public workspace. What would be more is 429.',
+      'Maximum number of bytes sent in 24 hours without a token, or off: through the links to one version or archive that one token has created; through one share; of one file of a public workspace. Requests beyond it fail with 429.',
     default: 'off',
     right: `off or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: z
@@ -424,67 +423,68 @@ export const settings = {
   }),
   MAX_DOWNLOADS_PER_LINK: setting({
     meaning:
-      'Downloads without a token that may be under way at once by such a link, in one process, or off. What would be more is 429.',
+      'Maximum number of concurrent downloads without a token through such a link, per process, or off. Requests beyond it fail with 429.',
     default: '200',
-    right: `off or a whole number from 1 to ${LARGEST_INT}`,
+    right: `off or a whole number from 1 to ${MAX_INT}`,
     schema: z
       .literal('off')
       .transform(() => null)
-      .or(wholeNumber(1, LARGEST_INT))
+      .or(wholeNumber(1, MAX_INT))
       .default(200),
   }),
   MAX_REQUESTS_PER_ADDRESS: setting({
     meaning:
-      'Requests of one address (of IPv6 the first 64 bits) that may be in flight at once in one process, or off. What would be more is 429. Behind a proxy it needs TRUST_PROXY, or all clients count as one.',
+      'Maximum number of concurrent requests of one address (the first 64 bits of an IPv6 address), per process, or off. Requests beyond it fail with 429. Behind a proxy, set TRUST_PROXY; otherwise all clients count as one.',
     default: '2000',
-    right: `off or a whole number from 1 to ${LARGEST_INT}`,
+    right: `off or a whole number from 1 to ${MAX_INT}`,
     schema: z
       .literal('off')
       .transform(() => null)
-      .or(wholeNumber(1, LARGEST_INT))
+      .or(wholeNumber(1, MAX_INT))
       .default(2000),
   }),
   MAX_QUERY_COST: setting({
-    meaning: 'What one GraphQL request may cost; every field of every item is a point or so.',
+    meaning: 'Maximum cost of one GraphQL request; each field of each item costs about one point.',
     default: '20000',
-    right: `a whole number from 100 to ${LARGEST_INT}`,
-    schema: wholeNumber(100, LARGEST_INT).default(20_000),
+    right: `a whole number from 100 to ${MAX_INT}`,
+    schema: wholeNumber(100, MAX_INT).default(20_000),
   }),
   MAX_RESPONSE_NODES: setting({
     meaning:
-      'Objects that the answer to one GraphQL request may have. They are counted while it is made; a request that passes the limit is QUERY_TOO_COMPLEX as a whole.',
+      'Maximum number of objects in the response to one GraphQL request. They are counted during execution; a request that exceeds the limit fails as a whole with QUERY_TOO_COMPLEX.',
     default: '50000',
-    right: `a whole number from 1000 to ${LARGEST_INT}`,
-    schema: wholeNumber(1000, LARGEST_INT).default(50_000),
+    right: `a whole number from 1000 to ${MAX_INT}`,
+    schema: wholeNumber(1000, MAX_INT).default(50_000),
   }),
   MAX_RESPONSE_BYTES: setting({
-    meaning: 'Bytes that it may have, counted in the same way.',
+    meaning: 'Maximum size of this response in bytes, counted in the same way.',
     default: '20000000 (20 MB)',
-    right: `a whole number from 10000 to ${LARGEST_INT}`,
-    schema: wholeNumber(10_000, LARGEST_INT).default(20_000_000),
+    right: `a whole number from 10000 to ${MAX_INT}`,
+    schema: wholeNumber(10_000, MAX_INT).default(20_000_000),
   }),
   REQUEST_TIMEOUT_MS: setting({
     meaning:
-      'Milliseconds that the reads of one GraphQL request may take; then it is TIMEOUT. A mutation field that has begun is finished, and those after it are not begun. Subscriptions have no limit.',
+      'Milliseconds that the reads of one GraphQL request may take before it fails with TIMEOUT. A mutation field that has started is finished, and the following ones are not started. Subscriptions have no limit.',
     default: '30000',
-    right: `a whole number from 100 to ${LARGEST_INT}`,
-    schema: wholeNumber(100, LARGEST_INT).default(30_000),
+    right: `a whole number from 100 to ${MAX_INT}`,
+    schema: wholeNumber(100, MAX_INT).default(30_000),
   }),
   LOG_LEVEL: setting({
-    meaning: `How much is logged: ${logLevels.join(', ')}. debug has a line for each request.`,
+    meaning: `Log level: ${logLevels.join(', ')}. debug logs every request.`,
     default: 'info',
     right: `one of ${logLevels.join(', ')}`,
     schema: z.enum(logLevels).default('info'),
   }),
   INTROSPECTION: setting({
     meaning:
-      'Who may read the schema by introspection, and gets suggestions in errors: on (everyone), authenticated (who has a token), or off (no one).',
+      'Who may use introspection and gets suggestions in errors: on (everyone), authenticated (clients with a token), or off (no one).',
     default: 'on',
     right: 'one of on, authenticated, off',
     schema: z.enum(['on', 'authenticated', 'off']).default('on'),
   }),
   TRUST_PROXY: setting({
-    meaning: 'true behind a proxy that sets X-Forwarded-Proto, -Host and -For: they are believed.',
+    meaning:
+      'Set it to true behind a proxy that sets X-Forwarded-Proto, -Host and -For: the server then trusts these headers.',
     default: 'false',
     right: 'true or false',
     schema: z
@@ -494,14 +494,14 @@ export const settings = {
   }),
   DRAIN_SECONDS: setting({
     meaning:
-      'Seconds after SIGTERM in which GraphQL is still answered while /readyz is 503, so that a load balancer looks elsewhere before the port closes.',
+      'Seconds after SIGTERM during which GraphQL is still served while /readyz returns 503, so that a load balancer stops sending requests before the port closes.',
     default: '5',
     right: 'a whole number from 0 to 3600',
     schema: wholeNumber(0, 3600).default(5),
   }),
   METRICS: setting({
-    meaning: 'open: /metrics is answered without a token, to everyone who reaches PORT.',
-    default: 'token: to holders of METRICS_TOKEN',
+    meaning: 'open: /metrics is served without a token, to every client that reaches PORT.',
+    default: 'token: requires METRICS_TOKEN',
     right: 'token or open',
     schema: z
       .enum(['token', 'open'])
@@ -509,24 +509,23 @@ export const settings = {
       .default(false),
   }),
   METRICS_TOKEN: setting({
-    meaning:
-      'Bearer token for /metrics, on PORT and on METRICS_PORT. API tokens are not accepted there.',
+    meaning: 'Bearer token for /metrics on PORT and METRICS_PORT. API tokens are not accepted.',
     default: 'none: /metrics is not found on PORT',
     right: '20 to 200 letters, digits and - . _ ~ + /',
     schema: bearerToken.nullable().default(null),
   }),
   METRICS_PORT: setting({
     meaning:
-      'A port of its own for /metrics, on the address of HOST; it serves nothing else, and asks for no token unless METRICS_TOKEN is set.',
+      'Separate port for /metrics on the address of HOST; it serves nothing else and requires no token unless METRICS_TOKEN is set.',
     default: 'none',
     right: 'a whole number from 1 to 65535',
     schema: wholeNumber(1, 65_535).nullable().default(null),
   }),
   LINKABLE_TABLES: setting({
     meaning:
-      "Columns of your own tables, in the server's database, that may hold files' paths: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees them all. No other column is read or written, but those named behind it: table.column+a+b@slug.",
+      "Columns of your own tables in the server's database that may contain paths of files: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees all rows. Other columns are read and written only if they are named: table.column+a+b@slug.",
     default: 'none',
-    right: 'table.column, table.column+a+b or table.column@workspace-slug, with commas between',
+    right: 'table.column, table.column+a+b or table.column@workspace-slug, separated by commas',
     schema: z
       .string()
       .transform((list) => list.split(',').map((item) => item.trim()))
@@ -543,7 +542,10 @@ type Name = keyof typeof settings
 type Values = { [N in Name]: z.output<(typeof settings)[N]['schema']> }
 export type Env = { [name: string]: string | undefined }
 
-/** The configuration that `env` describes; throws StartupError with one sentence for each variable that is wrong. */
+/**
+ * Parses the configuration from environment variables. Throws StartupError with one sentence for each invalid
+ * variable.
+ */
 export function readConfig(env: Env): Config {
   const values = readValues(env)
   const dataDir = resolve(values.DATA_DIR)
@@ -588,11 +590,14 @@ export function readConfig(env: Env): Config {
     linkableTables: values.LINKABLE_TABLES,
     drainMs: values.DRAIN_SECONDS * 1000,
   }
-  refuseContradictions(config)
+  assertConsistent(config)
   return config
 }
 
-/** How store and database are called in sentences for the operator; a URL may hold a password. */
+/**
+ * Returns the names of store and database for messages to the operator; a URL is not included, because it may
+ * contain a password.
+ */
 export const namesOf = ({ blobs, database }: Pick<Config, 'blobs' | 'database'>) => ({
   store:
     blobs.kind === 'disk'
@@ -627,78 +632,81 @@ function blobsOf(values: Values, dataDir: string): BlobsConfig {
   }
 }
 
-function reservedBytesOf({ MAX_RESERVED_BYTES: asked, MAX_UPLOAD_BYTES: largest }: Values) {
-  if (asked !== null && asked < largest)
+function reservedBytesOf({
+  MAX_RESERVED_BYTES: requested,
+  MAX_UPLOAD_BYTES: maxUploadBytes,
+}: Values) {
+  if (requested !== null && requested < maxUploadBytes)
     throw new StartupError(
-      `MAX_RESERVED_BYTES is ${asked}, less than MAX_UPLOAD_BYTES, ${largest}: a file that is allowed could never be sent. Raise the one or lower the other.`,
+      `MAX_RESERVED_BYTES is ${requested}, less than MAX_UPLOAD_BYTES, ${maxUploadBytes}: the largest files could never be uploaded. Raise the former or lower the latter.`,
     )
-  return asked ?? Math.max(50 * 1024 ** 4, largest)
+  return requested ?? Math.max(50 * 1024 ** 4, maxUploadBytes)
 }
 
 function scrubOf({ SCRUB_DAYS: days, SCRUB_BYTES_PER_SECOND: bytesPerSecond }: Values) {
   return days === 0 ? null : { everyMs: days * 86_400_000, bytesPerSecond }
 }
 
-const verifyReadsOf = ({ VERIFY_READS: asked, S3_BUCKET: bucket }: Values) =>
-  asked ?? (bucket === null ? 'small' : 'off')
+const verifyReadsOf = ({ VERIFY_READS: requested, S3_BUCKET: bucket }: Values) =>
+  requested ?? (bucket === null ? 'small' : 'off')
 
 function downloadsOf(values: Values): Config['downloads'] {
-  const { DOWNLOADS: asked, S3_BUCKET: bucket } = values
+  const { DOWNLOADS: requested, S3_BUCKET: bucket } = values
   const verifies = verifyReadsOf(values) !== 'off'
-  if (asked === 'redirect' && bucket === null)
+  if (requested === 'redirect' && bucket === null)
     throw new StartupError(
-      'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: a folder has no address to send anybody to.',
+      'DOWNLOADS is redirect; it must be proxy unless S3_BUCKET is set: there are no URLs for files in a folder.',
     )
-  if (asked === 'redirect' && verifies)
+  if (requested === 'redirect' && verifies)
     throw new StartupError(
-      'DOWNLOADS is redirect; it must be proxy unless VERIFY_READS is off: what does not pass through the server it cannot read.',
+      'DOWNLOADS is redirect; it must be proxy unless VERIFY_READS is off: the server can verify only bytes that it sends itself.',
     )
-  return asked ?? (bucket === null || verifies ? 'proxy' : 'redirect')
+  return requested ?? (bucket === null || verifies ? 'proxy' : 'redirect')
 }
 
 function encryptionOf({ S3_SSE: algorithm, S3_SSE_KMS_KEY_ID: keyId }: Values): S3Config['sse'] {
   if (algorithm === 'aws:kms') return { algorithm, keyId }
   if (keyId !== null)
     throw new StartupError(
-      `S3_SSE_KMS_KEY_ID is ${JSON.stringify(keyId)}; it must be left out unless S3_SSE is aws:kms.`,
+      `S3_SSE_KMS_KEY_ID is ${JSON.stringify(keyId)}; it must not be set unless S3_SSE is aws:kms.`,
     )
   return algorithm === 'off' ? null : { algorithm }
 }
 
 function readValues(env: Env): Values {
   const names = Object.keys(settings) as Name[]
-  // Compose files and shells hand over an empty text where nothing was meant.
+  // Compose files and shells pass an empty string for an unset variable.
   const read = names.map((name) => ({
     name,
     read: settings[name].schema.safeParse(env[name] || undefined),
   }))
   const wrong = read
     .filter(({ read }) => !read.success)
-    .map(({ name }) => complaint(name, env[name] ?? ''))
+    .map(({ name }) => messageFor(name, env[name] ?? ''))
   if (wrong.length > 0) throw new StartupError(...wrong)
   return Object.fromEntries(read.map(({ name, read }) => [name, read.data])) as Values
 }
 
-const complaint = (name: Name, value: string) =>
-  `${name} is ${shown(name, value)}; it must be ${settings[name].right}.`
+const messageFor = (name: Name, value: string) =>
+  `${name} is ${redact(name, value)}; it must be ${settings[name].right}.`
 
-/** Terminals and logs are read by others, too: no token, and no password in a URL. */
-const shown = (name: Name, value: string) =>
+/** Hides tokens and the passwords in URLs, because others may read terminals and logs. */
+const redact = (name: Name, value: string) =>
   name === 'ADMIN_TOKEN' || name === 'METRICS_TOKEN'
     ? `${value.length} characters long`
     : JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@'))
 
-function refuseContradictions({ database, blobs, rateLimit, limits }: Config) {
+function assertConsistent({ database, blobs, rateLimit, limits }: Config) {
   if (
     database.kind === 'sqlite' &&
     blobs.kind === 'disk' &&
     `${database.path}${sep}`.startsWith(`${blobs.dir}${sep}`)
   )
     throw new StartupError(
-      `DATABASE_URL is ${JSON.stringify(database.path)}; it must not lie in ${blobs.dir}, the folder that holds nothing but bytes.`,
+      `DATABASE_URL is ${JSON.stringify(database.path)}; it must not be in ${blobs.dir}, the folder for the bytes of files.`,
     )
   if (rateLimit !== null && rateLimit < limits.maxQueryCost)
     throw new StartupError(
-      `RATE_LIMIT is ${rateLimit}, less than MAX_QUERY_COST, ${limits.maxQueryCost}: a query that is allowed could never be paid. Raise the one or lower the other.`,
+      `RATE_LIMIT is ${rateLimit}, less than MAX_QUERY_COST, ${limits.maxQueryCost}: the most expensive queries could never run. Raise the former or lower the latter.`,
     )
 }

@@ -3,9 +3,10 @@ import type { Limits } from './config.ts'
 import type { Db } from './database/database.ts'
 import type { Counter } from './database/rate-limiter.ts'
 import { type Tx, transact } from './database/transaction.ts'
-import { transactShared } from './database/transaction-batching.ts'
+import { transactBatched } from './database/transaction-batching.ts'
 import type { SigningKeys } from './signing/signing-keys.ts'
 
+/** The scopes that a token can have. */
 export const apiScopes = [
   'FILES_READ',
   'FILES_WRITE',
@@ -19,54 +20,55 @@ export const apiScopes = [
 ] as const
 export type ApiScope = (typeof apiScopes)[number]
 
-/** Who asks: a user by one of their tokens; null is nobody in particular, who sees PUBLIC workspaces only. */
+/** The authenticated user and token. Null means no viewer, who sees only PUBLIC workspaces. */
 export type Viewer = {
   userId: string
   tokenId: string
   scopes: ReadonlySet<ApiScope>
-  /** A token bound to a workspace sees no other. */
+  /** The only workspace that the token gives access to; null if it is not bound to one. */
   workspaceId: string | null
 } | null
 
-/** What a domain function is given; it takes only what it needs. */
+/** The dependencies of domain functions. */
 export type ServiceContext = {
   db: Db
   blobs: BlobStore
   viewer: Viewer
-  /** Milliseconds since 1970, UTC. */
+  /** The current time in milliseconds since 1970. */
   now: () => number
   limits: Limits
-  /** Of what there must not be too much. */
+  /** Rate limit counters. */
   counter: Counter
-  /** Sign upload URLs, download links, share tokens and sync cursors. */
+  /** Keys that sign upload URLs, download links, share tokens and sync cursors. */
   signingKeys: SigningKeys
-  /** Where clients reach the house, without a closing slash. */
+  /** The URL at which clients reach the server, without a trailing slash. */
   publicUrl: string
 }
 
-/** The same inside a transaction: `tx` where `db` was, so that nothing slips past it. */
+/** The dependencies inside a transaction: `tx` replaces `db`, so that no query runs outside it. */
 export type TxContext = Omit<ServiceContext, 'db'> & { tx: Tx }
 
-/** What it takes to write down what happened. */
-export type LogScope = Pick<TxContext, 'tx' | 'viewer' | 'now'>
+/** The dependencies for writing to the activity log. */
+export type LogContext = Pick<TxContext, 'tx' | 'viewer' | 'now'>
 
-/** Runs `story` in one transaction: all of it or nothing. */
+/** Runs `fn` in one transaction, all or nothing. `fn` may be retried (see `transact`). */
 export function inTransaction<T>(
-  { db, ...scope }: ServiceContext,
-  story: (ctx: TxContext) => Promise<T>,
+  { db, ...rest }: ServiceContext,
+  fn: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
-  return transact(db, (tx) => story({ ...scope, tx }))
+  return transact(db, (tx) => fn({ ...rest, tx }))
 }
 
 /**
- * The same, for what is short and often done many times at the same moment by one user in one workspace: it shares a transaction with
- * the others of its kind, and never with what another user does, who would tell by the time what is there.
+ * Runs `fn` in a transaction that it may share with concurrent calls of the same user in the same workspace;
+ * use it for short, frequent writes. Users never share a transaction, because timing would disclose what
+ * others do.
  */
 export function inBatchedTransaction<T>(
-  { db, ...scope }: ServiceContext,
+  { db, ...rest }: ServiceContext,
   workspaceId: string,
-  story: (ctx: TxContext) => Promise<T>,
+  fn: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
-  const key = `${workspaceId} ${scope.viewer?.userId}`
-  return transactShared(db, key, (tx) => story({ ...scope, tx }))
+  const key = `${workspaceId} ${rest.viewer?.userId}`
+  return transactBatched(db, key, (tx) => fn({ ...rest, tx }))
 }

@@ -1,24 +1,27 @@
-/** Everything a caller can get wrong, one class each. The doors word them: graphql/problems.ts and http/problems.ts. */
+/**
+ * Errors that a client can cause, one class each. graphql/errors.ts and http/errors.ts translate them to
+ * responses.
+ */
 export abstract class DomainError extends Error {
   abstract readonly code: string
-  /** Where in the input, outermost first: ['destination', 'path']. */
+  /** Path of the invalid input, outermost name first: ['destination', 'path']. */
   path: string[] | null = null
   readonly retryable: boolean = false
   override get name() {
     return this.constructor.name
   }
-  /** The same error, pointing at a place in the input. */
+  /** Sets the path in the input and returns this error. */
   at(...path: string[]): this {
     this.path = path
     return this
   }
 }
 
-/** Also for what exists but is not the viewer's to see. */
+/** The object does not exist, or the viewer may not see it. */
 export class NotFound extends DomainError {
   readonly code = 'NOT_FOUND'
   readonly id: string
-  constructor(id: string, message = `nothing here has the id ${id}`) {
+  constructor(id: string, message = `no object with the id ${id} was found`) {
     super(message)
     this.id = id
   }
@@ -37,7 +40,7 @@ export class Forbidden extends DomainError {
       message ??
         (missingScopes.length > 0
           ? `this token lacks the scope ${missingScopes.join(', ')}`
-          : `this needs the role ${requiredRole} in the workspace`),
+          : `this requires the role ${requiredRole} in the workspace`),
     )
     this.missingScopes = missingScopes
     this.requiredRole = requiredRole
@@ -45,14 +48,14 @@ export class Forbidden extends DomainError {
 }
 
 export type Issue = { path: string[]; message: string }
-const wordIssue = ({ path, message }: Issue) =>
+const formatIssue = ({ path, message }: Issue) =>
   path.length > 0 ? `${path.join('.')}: ${message}` : message
 
 export class InvalidInput extends DomainError {
   readonly code = 'INVALID_INPUT'
   readonly issues: Issue[]
   constructor(...issues: [Issue, ...Issue[]]) {
-    super(issues.map(wordIssue).join('; '))
+    super(issues.map(formatIssue).join('; '))
     this.issues = issues
     this.path = issues[0].path
   }
@@ -68,7 +71,7 @@ export class NameConflict extends DomainError {
     suggestedName,
   }: { name: string; existingId: string; suggestedName: string }) {
     super(
-      `the folder already holds ${JSON.stringify(name)}; ${JSON.stringify(suggestedName)} is free`,
+      `the folder already contains ${JSON.stringify(name)}; ${JSON.stringify(suggestedName)} is available`,
     )
     this.existingId = existingId
     this.suggestedName = suggestedName
@@ -85,7 +88,7 @@ export class StaleRevision extends DomainError {
     actual,
     entryId,
   }: { expected: number; actual: number; entryId: string }) {
-    super(`revision ${expected} was expected, ${actual} is there`)
+    super(`expected revision ${expected}, but the current revision is ${actual}`)
     this.expected = expected
     this.actual = actual
     this.entryId = entryId
@@ -95,13 +98,13 @@ export class StaleRevision extends DomainError {
 export class Cycle extends DomainError {
   readonly code = 'CYCLE'
   constructor() {
-    super('a folder cannot go into itself or below itself')
+    super('a folder cannot be placed in itself or in a folder below it')
   }
 }
 
 export class InvalidState extends DomainError {
   readonly code = 'INVALID_STATE'
-  /** PROCESSING ends by itself. */
+  /** True for PROCESSING, which is a temporary state. */
   override readonly retryable: boolean
   readonly state: string
   constructor(state: string, message: string) {
@@ -115,7 +118,7 @@ export class NotEmpty extends DomainError {
   readonly code = 'NOT_EMPTY'
   readonly entryCount: number
   constructor(entryCount: number) {
-    super(`the folder holds ${entryCount} entries; recursive: true takes them along`)
+    super(`the folder contains ${entryCount} entries; use recursive: true to include them`)
     this.entryCount = entryCount
   }
 }
@@ -125,7 +128,7 @@ export class QuotaExceeded extends DomainError {
   readonly workspaceId: string
   readonly neededBytes: number
   constructor({ workspaceId, neededBytes }: { workspaceId: string; neededBytes: number }) {
-    super(`the workspace has no room for ${neededBytes} more bytes`)
+    super(`the quota of the workspace does not allow ${neededBytes} more bytes`)
     this.workspaceId = workspaceId
     this.neededBytes = neededBytes
   }
@@ -135,7 +138,7 @@ export class FileTooLarge extends DomainError {
   readonly code = 'FILE_TOO_LARGE'
   readonly maxBytes: number
   constructor(maxBytes: number) {
-    super(`a file has at most ${maxBytes} bytes here`)
+    super(`the file exceeds the maximum size of ${maxBytes} bytes`)
     this.maxBytes = maxBytes
   }
 }
@@ -144,7 +147,7 @@ export class MediaTypeRejected extends DomainError {
   readonly code = 'MEDIA_TYPE_REJECTED'
   readonly allowed: string[]
   constructor(allowed: string[]) {
-    super(`allowed here: ${allowed.join(', ')}`)
+    super(`the media type is not allowed; allowed types: ${allowed.join(', ')}`)
     this.allowed = allowed
   }
 }
@@ -154,7 +157,7 @@ export class ChecksumMismatch extends DomainError {
   readonly expected: string
   readonly actual: string
   constructor({ expected, actual }: { expected: string; actual: string }) {
-    super(`the bytes hash to ${actual}, not to ${expected}`)
+    super(`the checksum of the bytes is ${actual}, expected ${expected}`)
     this.expected = expected
     this.actual = actual
   }
@@ -165,7 +168,7 @@ export class SizeMismatch extends DomainError {
   readonly expected: number
   readonly actual: number
   constructor({ expected, actual }: { expected: number; actual: number }) {
-    super(`${actual} bytes are there, not ${expected}`)
+    super(`received ${actual} bytes, expected ${expected}`)
     this.expected = expected
     this.actual = actual
   }
@@ -175,7 +178,7 @@ export class UploadIncomplete extends DomainError {
   readonly code = 'UPLOAD_INCOMPLETE'
   override readonly retryable = true
   readonly uploadId: string
-  /** Null while the length is deferred. */
+  /** Null if the length is deferred. */
   readonly missingBytes: number | null
   constructor({ uploadId, missingBytes }: { uploadId: string; missingBytes: number | null }) {
     super(
@@ -195,11 +198,11 @@ export class UploadExpired extends DomainError {
   }
 }
 
-/** A row of a linked table that cannot be as it should: nothing of what went with it was done. */
+/** A table rejected a row: the whole operation was rolled back. */
 export class RowRejected extends DomainError {
   readonly code = 'ROW_REJECTED'
   readonly table: string
-  /** The column that stands in the way, where it is one. */
+  /** The column that causes the error; null if it is not a single one. */
   readonly column: string | null
   readonly reason: string
   constructor({
@@ -214,29 +217,32 @@ export class RowRejected extends DomainError {
   }
 }
 
-/** What came after this cursor is no longer in the log, or it is no cursor of this workspace. */
+/** The changes after this cursor are no longer in the log, or the cursor is of another workspace. */
 export class SyncCursorExpired extends DomainError {
   readonly code = 'SYNC_CURSOR_EXPIRED'
   constructor() {
-    super('nothing can be told after this cursor: leave `since` out, and begin with a snapshot')
+    super('the changes since this cursor are not available: omit `since` and start with a snapshot')
   }
 }
 
-/** Another item of an ALL_OR_NOTHING batch failed. */
+/** Another item of the ALL_OR_NOTHING batch failed. */
 export class BatchAborted extends DomainError {
   readonly code = 'BATCH_ABORTED'
   readonly failedIndex: number
   constructor(failedIndex: number) {
-    super(`nothing was done: item ${failedIndex} failed`)
+    super(`nothing was changed because item ${failedIndex} failed`)
     this.failedIndex = failedIndex
   }
 }
 
-/** The disk or the bucket did not do its part: full, broken, or lost. */
+/** The disk or the bucket failed: it is full, broken or unavailable. */
 export class StorageError extends DomainError {
   readonly code = 'STORAGE_ERROR'
   override readonly retryable = true
-  /** Whether a disk is at its reserve: then the message is for the client, and there is nothing to look at but the disk. */
+  /**
+   * Whether the cause is a disk below its reserve: then the message is shown to the client, and the error is
+   * not logged.
+   */
   readonly isFull: boolean
   constructor(
     message: string,
@@ -247,19 +253,19 @@ export class StorageError extends DomainError {
   }
 }
 
-/** The bytes are not those that were confirmed: they are not given out. */
+/** The stored bytes differ from the confirmed ones and are not served. */
 export class CorruptBlob extends DomainError {
   readonly code = 'CORRUPT'
   constructor() {
-    super('the bytes that are stored are not the ones that were confirmed')
+    super('the stored bytes differ from the confirmed ones')
   }
 }
 
-/** No token, a wrong one, or one whose time is over: which, is not said. */
+/** The token is missing, invalid or expired; the error does not disclose which. */
 export class Unauthenticated extends DomainError {
   readonly code = 'UNAUTHENTICATED'
   constructor() {
-    super('a valid token is needed: Authorization: Bearer <token>')
+    super('a valid token is required: Authorization: Bearer <token>')
   }
 }
 
@@ -270,7 +276,7 @@ export class BadPageSize extends DomainError {
 export class InvalidCursor extends DomainError {
   readonly code = 'INVALID_CURSOR'
   constructor() {
-    super('this cursor is not one of this list in this order')
+    super('this cursor does not belong to this list and order')
   }
 }
 
@@ -278,27 +284,30 @@ export class QueryTooComplex extends DomainError {
   readonly code = 'QUERY_TOO_COMPLEX'
 }
 
-/** The request has taken longer than REQUEST_TIMEOUT_MS. */
+/** The request exceeded REQUEST_TIMEOUT_MS. */
 export class RequestTimeout extends DomainError {
   readonly code = 'TIMEOUT'
   override readonly retryable = true
   constructor() {
-    super('the request has taken longer than this server allows; ask for less at once')
+    super('the request exceeded the time limit of this server; request less at once')
   }
 }
 
-/** The database cannot be asked now, or it is not known whether it did what it was asked. Made by the doors, of what it said. */
+/**
+ * The database is unavailable, or the outcome of a statement is unknown. Created from a database error by the
+ * endpoints.
+ */
 export class Unavailable extends DomainError {
   readonly code = 'UNAVAILABLE'
   override readonly retryable = true
   readonly retryAfterSeconds = 1
   constructor(cause: unknown) {
-    super('the database cannot be asked at this moment; try again')
+    super('the database is temporarily unavailable; try again')
     this.cause = cause
   }
 }
 
-/** Too much at once, or within a minute; `what` says of what. */
+/** Too many requests, at once or per minute; `what` names them. */
 export class RateLimited extends DomainError {
   readonly code = 'RATE_LIMITED'
   override readonly retryable = true

@@ -2,21 +2,21 @@ import { parseArgs } from 'node:util'
 import { readConfig, StartupError } from './config.ts'
 import { inQuarantine, inspect, knownDamages, type ReportedFinding, sweep } from './fsck/inspect.ts'
 
-// What --repair creates is for the user of this process alone.
+// Files that --repair creates are accessible to the user of this process only.
 process.umask(0o077)
 
 const usage = `npm run fsck -- [--repair] [--deep] [--json] [--grace-hours=<hours>]
 
-Looks whether rows and bytes are as they must be, also while the server runs.
-  --repair       puts right what is safe to put right, and says what it left and why
-  --sweep        confirms a store that is ahead of the database and a sweep that was refused: sweeping goes on,
-                 and all bytes without a row are moved to quarantine, for QUARANTINE_DAYS
-  --deep         reads and hashes all bytes, and reads what search knows
-  --json         a line of JSON for each finding
-  --grace-hours  bytes without a row are spared when they are younger (24)
-It exits with 0 where nothing was found, with 1 where something was, and with 2 where it could not look.`
+Checks the consistency of rows and bytes, also while the server runs.
+  --repair       repairs what is safe to repair, and reports what it left and why
+  --sweep        accepts a store that is ahead of the database, and a sweep that was refused: sweeping continues,
+                 and all bytes without a row are moved to quarantine for QUARANTINE_DAYS
+  --deep         also reads and hashes all bytes, and checks the search index
+  --json         prints one line of JSON per finding
+  --grace-hours  ignores bytes without a row that are younger than this (24)
+Exit status: 0 if nothing was found, 1 if something was found, 2 if the check failed.`
 
-/** The process: arguments → config → findings, a line for each. */
+/** Prints one line per finding, and a summary. */
 async function main() {
   const { repair, deep, json, help, sweep: isSweep, 'grace-hours': graceHours } = readArguments()
   if (help) return console.log(usage)
@@ -24,17 +24,17 @@ async function main() {
   const options = { repair, deep, graceMs: graceHours * 3_600_000 }
   if (isSweep) {
     const swept = await sweep(config, options.graceMs)
-    console.log(json ? JSON.stringify({ swept }) : sweptWords(swept))
+    console.log(json ? JSON.stringify({ swept }) : formatSweep(swept))
   }
-  const count = { found: 0, mended: 0 }
-  for await (const told of inspect(config, options)) {
+  const count = { found: 0, repaired: 0 }
+  for await (const finding of inspect(config, options)) {
     count.found += 1
-    if ('mended' in told && told.mended) count.mended += 1
-    console.log(json ? JSON.stringify(told) : inWords(told, repair))
+    if ('mended' in finding && finding.mended) count.repaired += 1
+    console.log(json ? JSON.stringify(finding) : formatFinding(finding, repair))
   }
   const damaged = await knownDamages(config)
   const quarantined = await inQuarantine(config)
-  if (!json) console.log(sum({ ...count, damaged, quarantined }))
+  if (!json) console.log(formatSummary({ ...count, damaged, quarantined }))
   process.exitCode = count.found > 0 ? 1 : 0
 }
 
@@ -52,27 +52,27 @@ function readArguments() {
     },
   })
   const graceHours = Number(values['grace-hours'])
-  if (!(graceHours >= 0)) throw new StartupError('--grace-hours is a number, 0 or more.')
+  if (!(graceHours >= 0)) throw new StartupError('--grace-hours must be a number, 0 or more.')
   return { ...values, 'grace-hours': graceHours }
 }
 
-function inWords({ code, subject, says, ...what }: ReportedFinding, repair: boolean) {
-  const done = 'left' in what ? ` Left: ${what.left}.` : repair ? ' Mended.' : ''
-  return `${code} ${subject}: ${says}.${done}`
+function formatFinding({ code, subject, says, ...outcome }: ReportedFinding, repair: boolean) {
+  const result = 'left' in outcome ? ` Not repaired: ${outcome.left}.` : repair ? ' Repaired.' : ''
+  return `${code} ${subject}: ${says}.${result}`
 }
 
-const sweptWords = ({ objects, quarantined, returned }: Awaited<ReturnType<typeof sweep>>) =>
-  `Of ${objects} objects ${quarantined} were moved to quarantine; ${returned} were taken back.`
+const formatSweep = ({ objects, quarantined, returned }: Awaited<ReturnType<typeof sweep>>) =>
+  `Of ${objects} objects ${quarantined} were moved to quarantine; ${returned} were returned.`
 
-type Sums = {
+type Summary = {
   found: number
-  mended: number
+  repaired: number
   damaged: number
   quarantined: { objects: number; bytes: number }
 }
-const sum = ({ found, mended, damaged, quarantined: { objects, bytes } }: Sums) =>
+const formatSummary = ({ found, repaired, damaged, quarantined: { objects, bytes } }: Summary) =>
   [
-    found === 0 ? 'Nothing was found.' : `${found} found, ${mended} mended.`,
+    found === 0 ? 'Nothing was found.' : `${found} found, ${repaired} repaired.`,
     objects > 0 && `${objects} objects of ${bytes} bytes are in quarantine.`,
     damaged > 0 && `${damaged} blobs are known to be damaged; their files are FAILED.`,
   ]

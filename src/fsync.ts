@@ -1,24 +1,27 @@
 import { open } from 'node:fs/promises'
 
-/** Makes a folder's entries survive a loss of power: a file that was made or renamed is there only when its folder is synced too. */
+/**
+ * Makes the entries of a directory durable: a created or renamed file survives a power failure only after
+ * this.
+ */
 export async function fsyncDirectory(path: string): Promise<void> {
-  // Windows opens no folders; NTFS keeps a journal of their entries.
+  // Windows cannot open directories; NTFS journals their entries.
   if (process.platform === 'win32') return
   const folder = await open(path)
   await folder.sync().finally(() => folder.close())
 }
 
-/** Makes the bytes of a file durable that others have written. */
+/** Makes the bytes of a file durable that another process or library has written. */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+')
   await file.sync().finally(() => file.close())
 }
 
 /**
- * `work` for many who want it at the same moment, such as a sync. Whoever asks while it is being done, and perhaps too late for it, waits
- * for the next round, which all who asked by then share. Rejects with what went wrong in that round.
+ * Returns a function that runs `fn` for concurrent callers together, such as an fsync. A call during a run
+ * waits for the next run, which all calls until its start share. Rejects with the error of that run.
  */
-export function coalesce(work: () => Promise<void>): () => Promise<void> {
+export function coalesce(fn: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> = Promise.resolve()
   let next: Promise<void> | undefined
   return () => {
@@ -26,7 +29,7 @@ export function coalesce(work: () => Promise<void>): () => Promise<void> {
       .catch(() => {})
       .then(() => {
         next = undefined
-        running = work()
+        running = fn()
         return running
       })
     return next

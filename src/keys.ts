@@ -4,17 +4,17 @@ import type { Db } from './database/database.ts'
 import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'
 
-// What this creates is for the user of this process alone.
+// Files that this process creates are accessible to its own user only.
 process.umask(0o077)
 
 const usage = `npm run keys -- list | rotate | delete <id>
 
-The keys that sign upload URLs, download links, share links and sync cursors, also while servers run.
-  list         the keys: id, when it was made, since when it signs
-  rotate       makes a new key, which signs two minutes later; links made before stay valid until they end
-  delete <id>  takes an older key away ("first" is the one without an id): links and cursors made with it are invalid within 30 s`
+Manages the keys that sign upload URLs, download links, share links and sync cursors, also while servers run.
+  list         lists the keys: id, creation time, time from which it signs
+  rotate       creates a new key, which signs from two minutes later; older links stay valid until they expire
+  delete <id>  deletes a replaced key ("first" is the one without an id); its links and cursors become invalid within 30 s`
 
-/** The process: arguments → config → one change of the keys, or a list of them. */
+/** Runs one command: list, rotate or delete. */
 async function main() {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
@@ -42,21 +42,19 @@ const commands = new Map<string, Command>(
       for (const { id, createdAt, activeFrom } of keys.toSorted(
         (a, b) => a.activeFrom - b.activeFrom,
       ))
-        console.log(`${id || 'first'}  made ${iso(createdAt)}  signs from ${iso(activeFrom)}`)
+        console.log(`${id || 'first'}  created ${iso(createdAt)}  signs from ${iso(activeFrom)}`)
     },
     async rotate(db: Db) {
       const { id, activeFrom } = await addSigningKey(db, Date.now())
-      console.log(
-        `${id} signs from ${iso(activeFrom)}; links made before stay valid until they end.`,
-      )
+      console.log(`${id} signs from ${iso(activeFrom)}; older links stay valid until they expire.`)
     },
     async delete(db: Db, id: string) {
       const isDeleted = await deleteSigningKey(db, id === 'first' ? '' : id, Date.now())
       if (!isDeleted)
         throw new StartupError(
-          `${id} is not a key that another one has followed; see "npm run keys -- list".`,
+          `${id} is not a key that a newer one has replaced; see "npm run keys -- list".`,
         )
-      console.log(`${id} is deleted: what it has signed is invalid on every server within 30 s.`)
+      console.log(`${id} is deleted; its signatures become invalid on all servers within 30 s.`)
     },
   }),
 )

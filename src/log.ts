@@ -5,18 +5,19 @@ export type Log = Logger
 
 const requests = new AsyncLocalStorage<{ requestId: string }>()
 
-/** What must never be read in a log, wherever an object brings it along. */
+/** Properties that are redacted in every logged object. */
 const secrets = ['authorization', 'token', 'secret', 'password', 'adminToken', 'cookie']
 
-/** The one logger: a line of JSON each on stderr. Lines written while a request is served carry its id. */
+/** Creates the logger: one JSON line per entry on stderr. Lines written during a request have its id. */
 export function openLog(level: string): Log {
   const redact = { paths: secrets.flatMap(atAnyDepth), censor: '[redacted]' }
   return pino({ level, redact, base: null, mixin }, pino.destination(2))
 }
 
 /**
- * Routes through the log what else would reach stderr as plain text: what libraries write by `console`, Node's warnings and the
- * exception that ends the process. For the process that serves, once; its own sentences to a person are written to the descriptor.
+ * Redirects to the log what would reach stderr as plain text: console output of libraries, Node's warnings
+ * and the exception that ends the process. Call it once, in the server process. Messages for the operator are
+ * written to the file descriptor.
  */
 export function captureStderr(log: Log): void {
   process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
@@ -25,25 +26,25 @@ export function captureStderr(log: Log): void {
     if (typeof done === 'function') process.nextTick(done)
     return true
   }
-  // Node's own listener prints them.
+  // Node's default listener prints warnings to stderr.
   process.removeAllListeners('warning')
-  process.on('warning', (err) => log.warn({ err }, 'a warning of Node.js'))
+  process.on('warning', (err) => log.warn({ err }, 'Node.js warning'))
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'an uncaught exception ends the process')
+    log.fatal({ err }, 'uncaught exception; the process exits')
     process.exit(1)
   })
 }
 
-/** Runs `act` so that all it logs carries this id. */
-export function duringRequest<T>(requestId: string, act: () => T): T {
-  return requests.run({ requestId }, act)
+/** Runs `fn`; everything that it logs has this request id. */
+export function duringRequest<T>(requestId: string, fn: () => T): T {
+  return requests.run({ requestId }, fn)
 }
 
-/** The id of the request that is being served, if one is. */
+/** Returns the id of the current request, or undefined outside a request. */
 export const currentRequestId = () => requests.getStore()?.requestId
 
-/** A copy each time: pino writes the rest of the line into it. */
+/** Returns a copy, because pino adds the rest of the line to it. */
 const mixin = () => ({ ...requests.getStore() })
 
-/** pino knows no `**`; three levels are what headers in a request in a line need. */
+/** pino does not support `**`; three levels cover the headers of a logged request. */
 const atAnyDepth = (name: string) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + name)

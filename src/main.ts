@@ -6,17 +6,19 @@ import type { App } from './app.ts'
 import type { Config } from './config.ts'
 import type { HttpServer } from './http/server.ts'
 
-// Files and folders that this process creates are for its own user alone.
+// Files and folders that this process creates are accessible to its own user only.
 process.umask(0o077)
 
-// What was compiled serves the next start, too, where it can be written: to compile all takes a third of a start.
+// The compile cache saves a third of the start-up time, if its folder is writable.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
 const { StartupError, readConfig } = await import('./config.ts')
 const { createHttpServer } = await import('./http/server.ts')
 const { captureStderr, openLog } = await import('./log.ts')
 
-/** The process: config, app, server, then wait for a signal and close in reverse. */
+/**
+ * Runs the server: reads the configuration, opens the app, listens, waits for a signal and closes in reverse.
+ */
 async function main() {
   const config = readConfig(process.env)
   const log = openLog(config.logLevel)
@@ -25,11 +27,11 @@ async function main() {
   const server = createHttpServer(app)
   await listenForMetrics(server, config)
   const port = await listen(server, config)
-  greet(app, port)
+  printAddress(app, port)
   const signal = await firstSignal()
   app.log.info({ signal }, 'closing')
   const closed = server.close()
-  // Until then GraphQL is answered, and may wait for a job.
+  // GraphQL is served until drained, and may wait for a job.
   await server.drain()
   await Promise.all([closed, app.jobs.stop()])
   await app[Symbol.asyncDispose]()
@@ -40,7 +42,7 @@ async function listen(server: HttpServer, { host, port }: Config) {
   try {
     return await server.listen(port, host)
   } catch (error) {
-    throw new StartupError(sentenceFor(error as NodeJS.ErrnoException, host, port, 'PORT'))
+    throw new StartupError(messageFor(error as NodeJS.ErrnoException, host, port, 'PORT'))
   }
 }
 
@@ -49,31 +51,32 @@ async function listenForMetrics(server: HttpServer, { host, metrics: { port } }:
   try {
     await server.listenForMetrics(port, host)
   } catch (error) {
-    throw new StartupError(sentenceFor(error as NodeJS.ErrnoException, host, port, 'METRICS_PORT'))
+    throw new StartupError(messageFor(error as NodeJS.ErrnoException, host, port, 'METRICS_PORT'))
   }
 }
 
-function sentenceFor({ code }: NodeJS.ErrnoException, host: string, port: number, name: string) {
-  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken; ${name} names another.`
+function messageFor({ code }: NodeJS.ErrnoException, host: string, port: number, name: string) {
+  if (code === 'EADDRINUSE')
+    return `Port ${port} of ${host} is already in use; set ${name} to another port.`
   if (code === 'EACCES')
-    return `Port ${port} may not be opened by this user; ${name} names another.`
-  return `${host} is no address of this machine (${code}); HOST names another.`
+    return `Port ${port} cannot be opened by this user; set ${name} to another port.`
+  return `${host} is not an address of this machine (${code}); set HOST to another one.`
 }
 
-/** For the person at the terminal; the log goes to stderr. The token is shown here and never again. */
-function greet({ config, firstToken }: App, port: number) {
+/** Prints the address, and once the first token, for the operator at the terminal. The log goes to stderr. */
+function printAddress({ config, firstToken }: App, port: number) {
   const address = `${config.publicUrl ?? `http://${hostInUrl(config.host)}:${port}`}/graphql`
-  if (firstToken === null) return console.log(`Holdall is at ${address}`)
+  if (firstToken === null) return console.log(`Holdall is ready at ${address}`)
   const token = config.adminToken ? 'the one in ADMIN_TOKEN' : firstToken
   console.log(`Holdall is ready.
 
   GraphiQL   ${address}
   Token      ${token}
 
-The token is shown this once; only a hash of it is kept. Send it as "Authorization: Bearer <token>".`)
+The token is shown only once; the server stores only its hash. Send it as "Authorization: Bearer <token>".`)
 }
 
-/** Where everybody on this machine can reach it, whatever it listens on. */
+/** Returns the host for URLs that work on this machine, whatever address the server listens on. */
 const hostInUrl = (host: string) =>
   ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)
     ? 'localhost'
@@ -81,14 +84,18 @@ const hostInUrl = (host: string) =>
       ? `[${host}]`
       : host
 
-/** Signals within this time are one request: systemd sends SIGTERM to the whole process group, and npm passes its own on. */
+/**
+ * Signals within this time count as one: systemd sends SIGTERM to the whole process group, and npm forwards
+ * its own.
+ */
 const SAME_REQUEST_MS = 2_000
 
-/** The first signal is a request to stop, a later one the order to end at once. */
+/** Resolves with the first signal, which shuts down gracefully; a later signal ends the process at once. */
 function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
     let isLate = false
-    // By way of the event loop's check phase: signals that waited while the loop was busy are handled before it.
+    // Uses the event loop's check phase: signals that queued up while the loop was busy are handled before
+    // it.
     const later = () => setImmediate(() => (isLate = true))
     const request = (signal: string) => {
       if (isLate) process.exit(1)

@@ -1,6 +1,9 @@
 import { StartupError } from './config.ts'
 
-/** Opens what lies at `path`; throws StartupError for an error of the system, which has a code. One without is a bug of ours. */
+/**
+ * Runs `open` for the file at `path`. Throws StartupError for a system error, which has a code; other errors
+ * are bugs.
+ */
 export async function openAt<T>(
   variable: string,
   path: string,
@@ -13,9 +16,9 @@ export async function openAt<T>(
     if (!code) throw error
     if (isFull(code))
       throw new StartupError(`${path} cannot be opened: its disk is full (${code}).`)
-    throw new StartupError(`${path} cannot be opened (${code}); ${variable} names another.`)
+    throw new StartupError(`${path} cannot be opened (${code}); set ${variable} to another path.`)
   }
 }
 
-/** Whether an error with this code says that the disk is full. */
+/** Whether an error code means that the disk is full. */
 export const isFull = (code: string | undefined) => code === 'SQLITE_FULL' || code === 'ENOSPC'

@@ -4,17 +4,18 @@ import { parseArgs } from 'node:util'
 import { restore } from './backup/restore.ts'
 import { readConfig, StartupError } from './config.ts'
 
-// What it creates is for the user of this process alone.
+// Files that this process creates are accessible to its own user only.
 process.umask(0o077)
 
 const usage = `npm run restore -- <folder>
 
-Restores a backup into an empty place, which the same variables name as for a server, and looks at all of it (npm run fsck -- --deep).
-It exits as fsck does, and with 2 where nothing could be restored.`
+Restores a backup to an empty location, configured by the same environment variables as a server, and then checks it
+completely (npm run fsck -- --deep).
+Exit status: that of fsck, or 2 if nothing could be restored.`
 
-/** The process: arguments → config → rows and bytes → fsck, whose exit code is its own. */
+/** Restores rows and bytes, then runs fsck and exits with its code. */
 async function main() {
-  // Until it is known better: a process that ends before its time has restored nothing.
+  // The default until the restore is complete: a process that ends early has restored nothing.
   process.exitCode = 2
   const dir = readArguments()
   const config = readConfig(process.env)

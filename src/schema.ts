@@ -7,7 +7,7 @@ import './graphql/pages.ts'
 import './graphql/server-info.ts'
 import { withFieldPolicies } from './graphql/field-policy.ts'
 
-// In dependency order: a domain may import those above it and never those below it.
+// Dependency order: a domain may import only domains above it.
 import './domains/accounts/graphql.ts'
 import './domains/workspaces/graphql.ts'
 import './domains/activity/graphql.ts'

@@ -1,11 +1,11 @@
-const lines = new Map<string, Promise<unknown>>()
+const tails = new Map<string, Promise<unknown>>()
 
-/** Those who try at the same moment stand in a line, one for each key, so that no try slips past the count of the one before it. */
-export async function withKeyLock<T>(key: string, story: () => Promise<T>): Promise<T> {
-  const before = lines.get(key) ?? Promise.resolve()
-  const mine = before.then(story, story)
-  lines.set(key, mine)
-  return mine.finally(() => {
-    if (lines.get(key) === mine) lines.delete(key)
+/** Runs `fn` under a lock: calls with the same key run one after the other, in the order of the calls. */
+export async function withKeyLock<T>(key: string, fn: () => Promise<T>): Promise<T> {
+  const previous = tails.get(key) ?? Promise.resolve()
+  const current = previous.then(fn, fn)
+  tails.set(key, current)
+  return current.finally(() => {
+    if (tails.get(key) === current) tails.delete(key)
   })
 }

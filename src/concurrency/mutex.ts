@@ -1,29 +1,30 @@
 export type Mutex = ReturnType<typeof createMutex>
 
-/** Lets one in at a time, in the order in which they came. Between two of them the process hears of the world. */
+/** Creates a mutex with a FIFO queue. It yields to the event loop between two holders. */
 export function createMutex() {
   const waiting: (() => void)[] = []
-  let taken = false
+  let isHeld = false
 
-  function leave() {
+  function release() {
     const next = waiting.shift()
-    // Not at once: a hundred that wait would else be one long moment in which nobody is answered.
+    // Not synchronously: a hundred waiting holders would block the event loop until the last one.
     if (next) setImmediate(next)
-    else taken = false
+    else isHeld = false
   }
 
   return {
-    async take(): Promise<void> {
-      if (taken) return new Promise((resolve) => waiting.push(resolve))
-      taken = true
+    async acquire(): Promise<void> {
+      if (isHeld) return new Promise((resolve) => waiting.push(resolve))
+      isHeld = true
     },
-    leave,
-    isFree: () => !taken,
-    leaveAfter<T>(act: () => T): T {
+    release,
+    isFree: () => !isHeld,
+    /** Runs `fn` and releases the mutex afterwards. */
+    releaseAfter<T>(fn: () => T): T {
       try {
-        return act()
+        return fn()
       } finally {
-        leave()
+        release()
       }
     },
   }

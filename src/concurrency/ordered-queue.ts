@@ -1,5 +1,8 @@
-/** Jobs that run a few at a time and whose results are taken in the order in which they were started. */
-export function createOrderedQueue<T>(atOnce: number) {
+/**
+ * Creates a queue that runs at most `concurrency` jobs at a time and yields their results in the order of
+ * start.
+ */
+export function createOrderedQueue<T>(concurrency: number) {
   const finished: T[] = []
   const running = new Set<Promise<unknown>>()
   let inOrder = Promise.resolve()
@@ -8,9 +11,9 @@ export function createOrderedQueue<T>(atOnce: number) {
   return {
     /** Waits until another job may start. */
     async slot(): Promise<void> {
-      while (running.size >= atOnce) await Promise.race(running)
+      while (running.size >= concurrency) await Promise.race(running)
     },
-    /** Starts at once. Of a job that fails, and of those after it, nothing is ever taken. */
+    /** Starts a job at once. After a failed job, no more results are yielded. */
     start(job: () => Promise<T>): Promise<unknown> {
       const started = job()
       const settled = started.then(
@@ -33,9 +36,9 @@ export function createOrderedQueue<T>(atOnce: number) {
     throwIfFailed() {
       if (failure) throw failure.cause
     },
-    /** What has finished without a gap, each once. */
+    /** Returns results that are finished without a gap, each once. */
     takeFinished: () => finished.splice(0),
-    /** Waits until nothing runs any more. */
+    /** Waits until no job is running. */
     settled: () => inOrder,
   }
 }

@@ -1,9 +1,12 @@
-/** Lets those who ask for the same thing at the same moment share one answer: fifty confirms read a file once. */
+/**
+ * Creates a function that shares one call among concurrent callers with the same key: 50 confirms read a file
+ * once.
+ */
 export function createSingleFlight<T>() {
   const running = new Map<string, Promise<T>>()
-  return (name: string, find: () => Promise<T>) => {
-    const shared = running.get(name) ?? find().finally(() => running.delete(name))
-    running.set(name, shared)
+  return (key: string, fn: () => Promise<T>) => {
+    const shared = running.get(key) ?? fn().finally(() => running.delete(key))
+    running.set(key, shared)
     return shared
   }
 }

@@ -13,25 +13,25 @@ import type { Tx } from './transaction.ts'
 
 export type Db = Kysely<Tables>
 
-/** Opens the rows of the house; `destroy()` closes them. */
+/** Opens the application's database; `destroy()` closes it. */
 export function openDatabase(config: DatabaseConfig): Db {
   if (config.kind === 'sqlite') return new Kysely<Tables>({ dialect: sqliteDialect(config.path) })
-  // `in ()` is false in SQLite, and no SQL in PostgreSQL.
+  // `in ()` is false in SQLite and a syntax error in PostgreSQL.
   const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
   return new Kysely<Tables>({ dialect: postgresDialect(config), plugins: [emptyLists] })
 }
 
-/** An empty database that is gone when it is closed. */
+/** Opens an empty in-memory database, which is discarded when it is closed. */
 export const openInMemory = (): Db => new Kysely<Tables>({ dialect: memoryDialect() })
 
-/** Asks for nothing, to know whether there is an answer; throws what stands in its way. */
+/** Checks that the database answers; throws the driver's error if it does not. */
 export const ping = (db: Db) => sql`select 1`.execute(db)
 
-/** Whether many connections write at the same time; SQLite has one. */
+/** Whether the database is PostgreSQL, where several connections can write at the same time. */
 export const isPostgres = (db: Db | Tx): boolean =>
   db.getExecutor().adapter instanceof PostgresAdapter
 
-/** Puts rows in the order of the ids asked for; null where an id has no row. */
+/** Returns the rows in the order of `ids`, with null for an id that has no row. */
 export function alignToIds<R extends { id: string }>(
   ids: readonly string[],
   rows: R[],

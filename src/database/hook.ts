@@ -1,12 +1,16 @@
 import type { Tx } from './transaction.ts'
 
-/** A named moment of an elder domain that its juniors fill while they load; called inside the elder's transaction. */
+/**
+ * An extension point of a lower-layer domain. Higher layers register listeners while they load; the lower
+ * layer calls them inside its transaction.
+ */
 export type Hook<Event> = {
   listen: (listener: Listener<Event>) => void
   call: (tx: Tx, event: Event) => Promise<void>
 }
 type Listener<Event> = (tx: Tx, event: Event) => Promise<unknown>
 
+/** Creates a hook without listeners. */
 export function hook<Event>(): Hook<Event> {
   const listeners: Listener<Event>[] = []
   return {

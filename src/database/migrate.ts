@@ -8,23 +8,23 @@ import type { Tables } from './tables.ts'
 
 const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')
 
-/** Brings the tables to the newest shape; each migration runs once, in its own order. */
+/** Runs all pending migrations in order. Throws the error of the migration that failed. */
 export async function migrateToLatest(db: Db): Promise<void> {
   if (!isPostgres(db)) {
     await migrate(db)
-    // What a statement puts aside, lest it fail half-way, is some pages from here on; a file for them costs more than the statement.
+    // Statement journals hold a few pages from here on; a temporary file would cost more than the statement.
     await sql`pragma temp_store = memory`.execute(db)
     return
   }
   await db.transaction().execute(async (tx) => {
-    // Also where the role has a limit of its own: an index over many rows takes its time, and so does a busy machine between two.
+    // Overrides limits of the role: building an index over many rows may take long.
     for (const limit of [
       'statement_timeout',
       'lock_timeout',
       'idle_in_transaction_session_timeout',
     ])
       await sql`set local ${sql.raw(limit)} = 0`.execute(tx)
-    // Of processes that start together the others wait here, and find nothing left to do.
+    // When several processes start together, one migrates; the others wait here and find nothing to do.
     await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(tx)
     await migrate(tx.withPlugin(columnTypes))
   })
@@ -36,7 +36,7 @@ async function migrate(db: Kysely<Tables>) {
   if (error) throw error
 }
 
-/** Whether the tables have the shape that this version knows, no older and no newer one. */
+/** Whether exactly the migrations of this version have run, none missing and none newer. */
 export async function isUpToDate(db: Db): Promise<boolean> {
   const provider = new FileMigrationProvider({ fs, path, migrationFolder })
   const known = await provider.getMigrations()

@@ -5,17 +5,20 @@ import { type Tx, transact } from './transaction.ts'
 type Upload = Omit<Row<'multiparts'>, 'modifiedAt'>
 type Part = Omit<Row<'multipartParts'>, 'key'>
 type IncompletePart = Omit<Row<'multipartTails'>, 'key'>
-type Figures = Partial<Pick<Upload, 'length' | 'inParts' | 'multipartId' | 'whole'>>
-type Change = Figures & {
+type Progress = Partial<Pick<Upload, 'length' | 'inParts' | 'multipartId' | 'whole'>>
+type Change = Progress & {
   parts?: Part[]
   incompleteParts?: IncompletePart[]
   removedIncompleteParts?: string[]
   partsUpTo?: number
 }
 
-const BATCH = 1000
+const BATCH_SIZE = 1000
 
-/** The rows behind uploads to a bucket: which parts and tails are there of each. */
+/**
+ * Creates the store of multipart upload state: the parts and incomplete parts of each staged object in the
+ * bucket. `now` is in milliseconds since 1970.
+ */
 export function createMultipartStore(db: Db, now: () => number = Date.now) {
   const withIncompleteParts = async (row: Row<'multiparts'> | undefined) => {
     if (!row) return null
@@ -31,7 +34,7 @@ export function createMultipartStore(db: Db, now: () => number = Date.now) {
         .values({ key, size, partSize, ...none, modifiedAt: now() })
         .onConflict((oc) => oc.column('key').doNothing())
         .execute()
-      if (size !== null) await learnSize(db, { key, size, partSize })
+      if (size !== null) await setSize(db, { key, size, partSize })
     },
     load: async (key: string) =>
       withIncompleteParts(
@@ -47,7 +50,7 @@ export function createMultipartStore(db: Db, now: () => number = Date.now) {
           .executeTakeFirst(),
       ),
     write: (key: string, turn: number, change: Change) =>
-      transact(db, (tx) => writeAll(tx, { key, turn, modifiedAt: now() }, change)),
+      transact(db, (tx) => writeChange(tx, { key, turn, modifiedAt: now() }, change)),
     async nameMultipart(key: string, multipartId: string) {
       await db
         .updateTable('multiparts')
@@ -65,7 +68,7 @@ export function createMultipartStore(db: Db, now: () => number = Date.now) {
         .where('key', '=', key)
         .orderBy('number')
         .execute(),
-    delete: (key: string) => transact(db, (tx) => forget(tx, key)),
+    delete: (key: string) => transact(db, (tx) => deleteState(tx, key)),
     list: () => listAll(db),
     async known(keys: string[]) {
       if (keys.length === 0) return new Set<string>()
@@ -83,11 +86,11 @@ const incompletePartsOf = (db: Db, key: string) =>
     .orderBy('start')
     .execute()
 
-/** The size of parts stands once there is one. */
-const learnSize = (db: Db, { key, ...about }: Pick<Upload, 'key' | 'size' | 'partSize'>) =>
+/** Sets the size and the part size, which are fixed once the first part or byte exists. */
+const setSize = (db: Db, { key, ...sizes }: Pick<Upload, 'key' | 'size' | 'partSize'>) =>
   db
     .updateTable('multiparts')
-    .set(about)
+    .set(sizes)
     .where('key', '=', key)
     .where('size', 'is', null)
     .where('multipartId', 'is', null)
@@ -96,18 +99,22 @@ const learnSize = (db: Db, { key, ...about }: Pick<Upload, 'key' | 'size' | 'par
 
 type Turn = Pick<Row<'multiparts'>, 'key' | 'turn' | 'modifiedAt'>
 
-async function writeAll(tx: Tx, { key, turn, modifiedAt }: Turn, change: Change): Promise<boolean> {
+async function writeChange(
+  tx: Tx,
+  { key, turn, modifiedAt }: Turn,
+  change: Change,
+): Promise<boolean> {
   const {
     parts = [],
     incompleteParts = [],
     removedIncompleteParts = [],
     partsUpTo,
-    ...figures
+    ...progress
   } = change
-  // First, and whatever changes: it locks the row, so that nothing is written behind the back of the next turn.
+  // Runs first, even if no progress changes: it locks the row and fences off writers with an older token.
   const { numUpdatedRows } = await tx
     .updateTable('multiparts')
-    .set({ ...figures, modifiedAt })
+    .set({ ...progress, modifiedAt })
     .where('key', '=', key)
     .where('turn', '=', turn)
     .executeTakeFirst()
@@ -139,7 +146,7 @@ const writeIncompletePart = (tx: Tx, tail: Row<'multipartTails'>) =>
 const deleteIncompletePart = (tx: Tx, key: string, name: string) =>
   tx.deleteFrom('multipartTails').where('key', '=', key).where('name', '=', name).execute()
 
-async function forget(tx: Tx, key: string) {
+async function deleteState(tx: Tx, key: string) {
   await tx.deleteFrom('multiparts').where('key', '=', key).execute()
   await tx.deleteFrom('multipartParts').where('key', '=', key).execute()
   await tx.deleteFrom('multipartTails').where('key', '=', key).execute()
@@ -152,11 +159,11 @@ async function* listAll(db: Db) {
       .select(['key', 'length as size', 'modifiedAt'])
       .where('key', '>', after)
       .orderBy('key')
-      .limit(BATCH)
+      .limit(BATCH_SIZE)
       .execute()
     yield* rows
     const last = rows.at(-1)
-    if (!last || rows.length < BATCH) return
+    if (!last || rows.length < BATCH_SIZE) return
     after = last.key
   }
 }

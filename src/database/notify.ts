@@ -4,76 +4,79 @@ import { type Db, isPostgres } from './database.ts'
 import { afterCommit, type Tx } from './transaction.ts'
 
 /*
- * News without a content: it only says that it is time to look at the rows of a topic, so that nothing grows while
- * somebody looks slowly. SQLite has one process; over PostgreSQL the others hear of it by NOTIFY. Who waits for news looks by
- * itself now and then, so that what gets lost on the way is late, and no more.
+ * Notifications carry no payload: subscribers re-read the rows of a topic, so that nothing queues up for a
+ * slow subscriber. With SQLite there is one process; on PostgreSQL other processes are reached by NOTIFY.
+ * Subscribers also poll, so that a lost notification only causes a delay.
  */
 
 type Wake = () => void
-const ears = new Map<string, Set<Wake>>()
+const subscribers = new Map<string, Set<Wake>>()
 
-/** PostgreSQL's name for the way on which the processes of one database tell each other of topics. */
+/** Name of the PostgreSQL NOTIFY channel that the processes of one database share. */
 export const CHANNEL = 'holdall'
-/** Goes before each topic: what is one's own was heard when it was said. */
-const self = randomUUID()
+/** Id of this process, sent before each topic: its own notifications were delivered locally. */
+const processId = randomUUID()
 
-const told = new WeakMap<Tx, Set<string>>()
+const notifiedTopics = new WeakMap<Tx, Set<string>>()
 
-/** Tells all who listen to `topic`, here and in other processes, once `tx` has committed. */
+/** Notifies the subscribers of `topic`, in this and other processes, after `tx` has committed. */
 export async function notifyOnCommit(tx: Tx, topic: string): Promise<void> {
-  const topics = told.get(tx) ?? new Set()
+  const topics = notifiedTopics.get(tx) ?? new Set()
   if (topics.has(topic)) return
-  told.set(tx, topics.add(topic))
+  notifiedTopics.set(tx, topics.add(topic))
   afterCommit(tx, () => wake(topic))
   if (isPostgres(tx)) await notify(tx, topic)
 }
 
-/** The same at once, outside of a transaction. */
+/** Notifies the subscribers of `topic`, in this and other processes, at once and outside a transaction. */
 export async function notifyNow(db: Db, topic: string): Promise<void> {
   wake(topic)
   if (isPostgres(db)) await notify(db, topic)
 }
 
 const notify = (db: Db | Tx, topic: string) =>
-  sql`select pg_notify(${CHANNEL}, ${`${self} ${topic}`})`.execute(db)
+  sql`select pg_notify(${CHANNEL}, ${`${processId} ${topic}`})`.execute(db)
 
-/** What came on the channel. */
+/** Delivers a notification of another process; `payload` is its id and the topic. */
 export function onNotification(payload: string): void {
   const [from, topic = ''] = payload.split(' ')
-  if (from !== self) wake(topic)
+  if (from !== processId) wake(topic)
 }
 
 function wake(topic: string) {
-  for (const ear of ears.get(topic) ?? []) ear()
+  for (const subscriber of subscribers.get(topic) ?? []) subscriber()
 }
 
-/** For when something may have been missed: everybody looks. */
+/** Wakes all subscribers, after notifications may have been missed. */
 export function wakeAll(): void {
-  for (const topic of ears.keys()) wake(topic)
+  for (const topic of subscribers.keys()) wake(topic)
 }
 
-/** From now on `act` is called with each announcement of `topic`, until it is disposed. */
-export function subscribe(topic: string, act: () => void): Disposable {
-  const ear: Wake = () => act()
-  const all = ears.get(topic) ?? new Set()
-  ears.set(topic, all.add(ear))
+/** Calls `fn` on each notification of `topic` until the result is disposed. */
+export function subscribe(topic: string, fn: () => void): Disposable {
+  const subscriber: Wake = () => fn()
+  const all = subscribers.get(topic) ?? new Set()
+  subscribers.set(topic, all.add(subscriber))
   return {
     [Symbol.dispose]() {
-      all.delete(ear)
-      if (all.size === 0 && ears.get(topic) === all) ears.delete(topic)
+      all.delete(subscriber)
+      if (all.size === 0 && subscribers.get(topic) === all) subscribers.delete(topic)
     },
   }
 }
 
 export type Listening = Disposable & {
-  /** Resolves with the next announcement, at once where one came since the last time; else after `ms` or with `signal`. */
+  /**
+   * Resolves with the next notification, at once if one arrived since the last call; otherwise after `ms`
+   * milliseconds or when `signal` fires.
+   */
   news: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-/** From now on no announcement of `topic` is missed, until it is disposed. */
+/** Listens to `topic` until it is disposed: no notification after this call is missed. */
 export function listen(topic: string): Listening {
   let [isNew, wake] = [false, () => {}]
-  const ear = subscribe(topic, () => {
+  const subscriber = subscribe(topic, () => {
     isNew = true
     wake()
   })
@@ -82,7 +85,7 @@ export function listen(topic: string): Listening {
       if (!isNew && !signal.aborted) await until(ms, signal, (awake) => (wake = awake))
       isNew = false
     },
-    [Symbol.dispose]: () => ear[Symbol.dispose](),
+    [Symbol.dispose]: () => subscriber[Symbol.dispose](),
   }
 }
 

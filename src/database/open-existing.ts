@@ -4,13 +4,13 @@ import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 
 /**
- * Opens a database that a server has made, for a command that works beside servers: nothing is made or migrated. Throws StartupError
- * where it does not exist, cannot be used, or is of another version.
+ * Opens an existing database for a command that runs beside servers, without creating or migrating anything.
+ * Throws StartupError if it does not exist, cannot be used or belongs to another version.
  */
 export async function openExisting(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'sqlite' && !existsSync(database.path)) {
     throw new StartupError(
-      `${database.path} is not there; DATABASE_URL or DATA_DIR say where it is.`,
+      `${database.path} does not exist; set DATABASE_URL or DATA_DIR to the database of the server.`,
     )
   }
   await using opened = new AsyncDisposableStack()
@@ -26,6 +26,6 @@ async function requireUpToDate(db: Db) {
   })
   if (!isCurrent)
     throw new StartupError(
-      'The database is of another version of Holdall; npm start brings it up to date.',
+      'The database belongs to another version of Holdall; run npm start to migrate it.',
     )
 }

@@ -1,16 +1,18 @@
 import type { Db } from './database.ts'
 import type { Row } from './tables.ts'
 
-type Tally = Row<'tallies'>
+type Counter = Row<'tallies'>
 /**
- * Adds `points` at `now`; a tally that is there grows until its end, a new one ends after `windowMs`. One that would last twice as long
- * was begun by a clock that has gone back since, and is over.
+ * Adds `points` at `now`. An open counter keeps its end; a new one ends after `windowMs`. A counter that ends
+ * later than two windows from now was started before the clock went back, and counts as ended.
  */
-type Addition = { key: string; points: number; now: number; windowMs: number }
+type Increment = { key: string; points: number; now: number; windowMs: number }
 
-/** How much was added to a tally since it began; several processes that add at the same moment each see another sum. */
-export async function increment(db: Db, addition: Addition): Promise<Tally> {
-  const { key, points, now, windowMs } = addition
+/** Adds to a counter and returns its new state. Atomic: concurrent increments each see a different sum. */
+export async function increment(
+  db: Db,
+  { key, points, now, windowMs }: Increment,
+): Promise<Counter> {
   return db
     .insertInto('tallies')
     .values({ key, points, endsAt: now + windowMs })
@@ -36,8 +38,8 @@ export async function increment(db: Db, addition: Addition): Promise<Tally> {
     .executeTakeFirstOrThrow()
 }
 
-/** Null for one that is over, or has not begun. */
-export async function tallyOf(db: Db, key: string, now: number): Promise<Tally | null> {
+/** Returns the counter, or null if it has ended or does not exist. */
+export async function findCounter(db: Db, key: string, now: number): Promise<Counter | null> {
   const isOpen = db
     .selectFrom('tallies')
     .selectAll()
@@ -46,7 +48,7 @@ export async function tallyOf(db: Db, key: string, now: number): Promise<Tally |
   return (await isOpen.executeTakeFirst()) ?? null
 }
 
-/** Forgets the tallies that are over. */
-export async function dropTallies(db: Db, now: number): Promise<void> {
+/** Deletes the counters that have ended by `now` (milliseconds since 1970). */
+export async function deleteEndedCounters(db: Db, now: number): Promise<void> {
   await db.deleteFrom('tallies').where('endsAt', '<=', now).execute()
 }

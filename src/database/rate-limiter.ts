@@ -1,23 +1,26 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { type Db, isPostgres } from './database.ts'
-import { increment, tallyOf } from './rate-counters.ts'
+import { findCounter, increment } from './rate-counters.ts'
 
-/** What came together under a key since its window began, and when that ends (milliseconds since 1970). */
+/** Points counted under a key in its current window, and the end of the window (milliseconds since 1970). */
 export type Count = { points: number; endsAt: number }
 
-/** Counts what there must not be too much of: each key in a window of its own, which begins with its first points. */
+/** Counts points per key, in a fixed window that begins with the first points of the key. */
 export type Counter = {
-  /** Adds, and says what it comes to; negative points give back. A window that is open goes on to its end, whatever `windowMs`. */
+  /**
+   * Adds points and returns the total; negative points refund. An open window keeps its end, whatever
+   * `windowMs`.
+   */
   add: (key: string, points: number, windowMs: number) => Promise<Count>
-  /** Null where no window is open. */
+  /** Returns the current count, or null if no window is open. */
   get: (key: string) => Promise<Count | null>
 }
 
-/** On PostgreSQL all processes count together; with SQLite there is one, which remembers until it ends. */
+/** Creates a rate limiter: in the database on PostgreSQL, where processes share it; in memory with SQLite. */
 export const createRateLimiter = (db: Db, now: () => number): Counter =>
-  isPostgres(db) ? countedByAll(db, now) : countedHere(now)
+  isPostgres(db) ? createDatabaseLimiter(db, now) : createMemoryLimiter(now)
 
-function countedHere(now: () => number): Counter {
+function createMemoryLimiter(now: () => number): Counter {
   const limiter = new RateLimiterMemory({ points: 0, duration: 0 })
   return {
     async add(key, points, windowMs) {
@@ -33,17 +36,17 @@ function countedHere(now: () => number): Counter {
   }
 }
 
-const countedByAll = (db: Db, now: () => number): Counter => ({
+const createDatabaseLimiter = (db: Db, now: () => number): Counter => ({
   add: (key, points, windowMs) => increment(db, { key, points, now: now(), windowMs }),
-  get: (key) => tallyOf(db, key, now()),
+  get: (key) => findCounter(db, key, now()),
 })
 
-type Taking = { key: string; points: number; windowMs: number; limit: number }
+type Consumption = { key: string; points: number; windowMs: number; limit: number }
 
-/** Adds where that stays within `limit`; what is refused is not taken. */
+/** Adds points if the total stays within `limit`; otherwise adds nothing and returns `refused`. */
 export async function consume(
   counter: Counter,
-  { key, points, windowMs, limit }: Taking,
+  { key, points, windowMs, limit }: Consumption,
 ): Promise<Count & { refused: boolean }> {
   const taken = await counter.add(key, points, windowMs)
   if (taken.points <= limit) return { ...taken, refused: false }

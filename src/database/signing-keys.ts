@@ -4,16 +4,20 @@ import type { SigningKeys } from '../signing/signing-keys.ts'
 import type { Db } from './database.ts'
 import type { Row } from './tables.ts'
 
-/** How often a server reads the keys anew. */
+/** Interval at which a server reloads the keys. */
 const REFRESH_MS = 30_000
-/** By then every server knows a new key, also where its clock is a minute ahead. */
+/** After this time every server knows a new key, even if its clock is a minute ahead. */
 const ACTIVE_AFTER_MS = 120_000
 
-/** All signing keys of the installation, a handful, in no order. The first one was made by a migration. */
+/**
+ * Returns all signing keys of the installation, unordered. There are few; a migration created the first one.
+ */
 export const readSigningKeys = (db: Db): Promise<Row<'signingKeys'>[]> =>
   db.selectFrom('signingKeys').selectAll().execute()
 
-/** Adds a key that signs from two minutes after `now` (milliseconds since 1970); what older keys have signed stays valid. */
+/**
+ * Adds a key that signs from two minutes after `now` (milliseconds since 1970); older signatures stay valid.
+ */
 export async function addSigningKey(db: Db, now: number): Promise<Row<'signingKeys'>> {
   const key = {
     id: `k${randomBytes(4).toString('hex')}`,
@@ -25,7 +29,10 @@ export async function addSigningKey(db: Db, now: number): Promise<Row<'signingKe
   return key
 }
 
-/** Deletes a key that another one has followed by `now`: what it has signed is no longer valid. False where there is no such key. */
+/**
+ * Deletes a key that a newer active key has replaced by `now`, which makes its signatures invalid. Returns
+ * false if there is no such key.
+ */
 export async function deleteSigningKey(db: Db, id: string, now: number): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('signingKeys')
@@ -43,7 +50,7 @@ export async function deleteSigningKey(db: Db, id: string, now: number): Promise
   return numDeletedRows > 0n
 }
 
-/** Reads the keys anew every 30 s, until it is disposed: another process may have added or deleted one. */
+/** Reloads the keys every 30 s until it is disposed: another process may have added or deleted one. */
 export function refreshSigningKeys(
   { db, log }: { db: Db; log: Log },
   keys: SigningKeys,

@@ -1,9 +1,11 @@
 import type { Generated, Selectable } from 'kysely'
 
-/** Every table, column by column. Moments are milliseconds since 1970 (UTC), sizes are bytes, JSON is text. */
+/**
+ * Every table, column by column. Moments are milliseconds since 1970 (UTC), sizes are bytes, JSON is text.
+ */
 export type Tables = {
   settings: { name: string; value: string }
-  /** They sign URLs and cursors; the id '' is that of the secret of the versions before. */
+  /** Keys that sign URLs and cursors. The id '' belongs to the single secret of earlier versions. */
   signingKeys: { id: string; secret: string; createdAt: number; activeFrom: number }
   users: {
     id: string
@@ -11,13 +13,13 @@ export type Tables = {
     email: string | null
     createdAt: number
     kind: Generated<UserKind>
-    /** Of a service account: the one workspace that it belongs to. */
+    /** The only workspace of a service account; null for a person. */
     workspaceId: string | null
   }
   apiTokens: {
     id: string
     name: string
-    /** The first characters of the secret, for people to tell tokens apart. */
+    /** The first characters of the secret, by which people recognize the token. */
     prefix: string
     secretHash: string
     userId: string
@@ -27,9 +29,9 @@ export type Tables = {
     expiresAt: number | null
     lastUsedAt: number | null
     revokedAt: number | null
-    /** The user who made it; null where it was made on the server, or before this was recorded. */
+    /** The user who created it; null if created on the server, or before this column existed. */
     issuerId: string | null
-    /** The token with which it was made: it can do no more than that one, and ends with it. */
+    /** The token that created it, which limits its rights and whose revocation revokes it. */
     parentId: string | null
   }
   workspaces: {
@@ -43,13 +45,15 @@ export type Tables = {
     autoFile: number
     rootId: string
     createdAt: number
-    /** All versions of all files, in the trash or not; what the quota is held against, with reservedBytes. */
+    /**
+     * Size of all versions of all files, including the trash. Counts towards the quota with reservedBytes.
+     */
     usedBytes: number
     reservedBytes: number
     trashedBytes: number
-    /** What the blobs take: the same content counts once. */
+    /** Size of the blobs: identical content counts once. */
     storedBytes: number
-    /** Number of the last activity: the sync cursor. */
+    /** Number of the latest activity: the sync cursor. */
     lastSeq: number
   }
   members: { workspaceId: string; userId: string; role: WorkspaceRole; joinedAt: number }
@@ -65,7 +69,7 @@ export type Tables = {
     at: number
     details: string
   }
-  /** What concerns no single workspace. */
+  /** Activity that belongs to no single workspace. */
   serverActivity: {
     id: string
     action: string
@@ -79,10 +83,10 @@ export type Tables = {
     id: string
     workspaceId: string
     kind: EntryKind
-    /** Null for a root, and for what was itself put in the trash: it has left its folder. */
+    /** Null for a root and for an entry that was itself moved to the trash: it has left its folder. */
     parentId: string | null
     name: string
-    /** The name as names compare: NFC and case-folded. */
+    /** The name in the form used for comparison: NFC and case-folded. */
     nameKey: string
     description: string | null
     metadata: string
@@ -91,7 +95,7 @@ export type Tables = {
     createdBy: string | null
     updatedAt: number
     updatedBy: string | null
-    /** A file's current version; a folder's live files, however deep. */
+    /** Size of a file's current version, or of all live files below a folder. */
     size: number
     // Folders only.
     path: string | null
@@ -100,22 +104,24 @@ export type Tables = {
     olderBytes: number
     fileCount: number
     folderCount: number
-    /** The trashed folder that this folder went with (or is). */
+    /** The trashed folder that this folder is, or is part of. */
     trashRootId: string | null
     // Files only.
     mediaType: string | null
     mediaKind: MediaKind | null
     sha256: string | null
     versionId: string | null
-    // What was itself put in the trash.
+    // Only for entries that were themselves moved to the trash.
     trashedAt: number | null
     trashedBy: string | null
     originalParentId: string | null
     originalPath: string | null
-    /** Set when a purge has begun: gone for everybody, rows and bytes follow. */
+    /**
+     * Set when a purge has begun: the entry no longer exists for clients; rows and bytes are deleted later.
+     */
     purgingAt: number | null
   }
-  /** Live files directly in a folder, by kind. */
+  /** Number and size of the live files directly in a folder, by kind. */
   folderKinds: { folderId: string; mediaKind: MediaKind; bytes: number; fileCount: number }
   tags: {
     id: string
@@ -139,18 +145,18 @@ export type Tables = {
     createdAt: number
     createdBy: string | null
   }
-  /** One row for each content in a workspace; the id is the key of its bytes. */
+  /** One row per distinct content in a workspace; the id is the key of its bytes in the store. */
   blobs: {
     id: string
     workspaceId: string
     sha256: string
     size: number
     refs: number
-    /** Set with the last reference gone; the bytes may be unlinked, nobody takes a new reference. */
+    /** Set when the last reference is removed: no new reference is added, and the bytes may be deleted. */
     unreferencedAt: number | null
-    /** When the bytes were last read from end to end; 0: nobody knows. */
+    /** When the bytes were last read completely; 0 if unknown. */
     verifiedAt: Generated<number>
-    /** What was found wrong with the bytes: JSON of what they are and since when. */
+    /** Null, or JSON with the damage that was found and since when. */
     damage: string | null
   }
   uploads: {
@@ -161,7 +167,9 @@ export type Tables = {
     status: UploadStatus
     name: string
     folderId: string | null
-    /** Folder path below folderId (or the root), made at confirm when missing; empty for the folder itself. */
+    /**
+     * Folder path below folderId (or the root), created at confirm if missing; empty for the folder itself.
+     */
     path: string
     versionOf: string | null
     size: number | null
@@ -173,18 +181,18 @@ export type Tables = {
     tags: string | null
     metadata: string | null
     onConflict: NameConflictMode
-    /** 1 where the last byte also confirms. */
+    /** 1 if the upload is confirmed when its last byte arrives. */
     autoConfirm: number
-    /** Code of the refusal that ended the confirm of an autoConfirm upload; confirmUpload may still succeed. */
+    /** Error code that ended the confirm of an autoConfirm upload; confirmUpload may still succeed. */
     confirmRefusal: string | null
-    /** The Upload-Metadata header as the client sent it, given back on HEAD. */
+    /** The Upload-Metadata header as the client sent it, returned on HEAD. */
     tusMetadata: string | null
     idempotencyKey: string | null
-    /** Grows with each lease; a writer that holds an older number writes nothing. */
+    /** Increases with each lease; a writer with an older number cannot write. */
     fence: number
-    /** While PROCESSING: when another may take the confirm over, by the clock of database/clock.ts. */
+    /** While PROCESSING: when the confirm lease ends, by the lease clock of clock.ts. */
     leaseUntil: number | null
-    /** While PROCESSING, once that takes long: the job that goes on with it where its process dies. */
+    /** During a slow confirm: the job that resumes it if its process dies. */
     confirmJob: string | null
     createdAt: number
     expiresAt: number
@@ -192,25 +200,30 @@ export type Tables = {
     fileId: string | null
     versionId: string | null
     failures: string
-    /** By which door the bytes come, and no other takes them. */
+    /** The only protocol that may send the bytes. */
     transport: UploadTransport
-    /** tus, Upload-Concat as the client sent it: `partial`, or `final;` and the URLs of the parts. */
+    /** tus Upload-Concat as the client sent it: `partial`, or `final;` and the URLs of the parts. */
     concat: string | null
-    /** Of a partial upload: the final one that has it. */
+    /** The final upload that a partial upload is part of. */
     joinedInto: string | null
-    /** Where several processes may write: the request that does so, and the end of its lease by the database's own clock. */
+    /**
+     * PostgreSQL only: the request that holds the write lease, and the end of the lease by the database's
+     * clock.
+     */
     writer: string | null
     writerUntil: number | null
-    /** Number of the last request that wanted to write; one that began before it makes way. */
+    /** Number of the latest request that wants to write; an earlier writer stops. */
     turn: Generated<number>
   }
-  /** What shows an entry to whoever holds its URL. The URL is derived from the id: nothing secret is kept but the password's hash. */
+  /**
+   * Links that give access to an entry. The URL is derived from the id: only the password's hash is stored.
+   */
   shareLinks: {
     id: string
     workspaceId: string
     entryId: string
     passwordHash: string | null
-    /** Wrong passwords since the last right one, and until when no more are looked at. */
+    /** Wrong passwords since the last correct one, and until when the link is locked. */
     failures: number
     lockedUntil: number
     expiresAt: number | null
@@ -219,9 +232,9 @@ export type Tables = {
     createdAt: number
     createdBy: string | null
   }
-  /** Of bytes that were in an archive. */
+  /** CRC-32 of blobs that were part of an archive. */
   blobCrcs: { blobId: string; crc32: number }
-  /** Downloads that were counted, by the signed link that began them: it may go on without being counted again. */
+  /** Counted downloads by signed link: resuming one is not counted again. */
   shareDownloads: { shareLinkId: string; link: string; beganAt: number; resumedBytes: number }
   jobs: {
     id: string
@@ -233,39 +246,40 @@ export type Tables = {
     attempts: number
     lastError: string | null
   }
-  /** What a token, an address or a link has taken, until `endsAt`; PostgreSQL only, where processes count together. */
+  /** Running backups: while one runs, the bytes of purged files are not deleted. */
   backups: { id: string; leaseUntil: number }
+  /** Rate limit counters of tokens, addresses and links; PostgreSQL only. */
   tallies: { key: string; points: number; endsAt: number }
-  /** Entries and tags as search knows them, by the numbers that its index calls them. */
+  /** Numbers of entries and tags in the search index. */
   searchDocuments: { number: Generated<number>; id: string }
-  /** The catalogue of the users' own tables: made by createTable, or an operator's that LINKABLE_TABLES lets in. */
+  /** User tables: created by createTable, or operator tables that LINKABLE_TABLES exposes. */
   userTables: {
-    /** What the database calls it: made from the workspace and the name, or the operator's own. */
+    /** Table name in the database: derived from workspace and name, or the operator's own. */
     sqlName: string
-    /** Null: an operator's table that all workspaces share. */
+    /** Null for an operator's table, which all workspaces share. */
     workspaceId: string | null
     name: string
     nameKey: string
-    /** The whole numbers that tell its rows apart. */
+    /** The integer primary key column. */
     keyColumn: string
     columns: string
-    /** 1 where LINKABLE_TABLES let it in. */
+    /** 1 if the table comes from LINKABLE_TABLES. */
     letIn: number
     createdAt: number
   }
-  /** Which cell of which row holds the path of which file. */
+  /** Links from a table cell to the file whose path it contains. */
   rowLinks: {
     workspaceId: string
     sqlName: string
     rowKey: number
     column: string
     fileId: string
-    /** As it was last written to the cell. */
+    /** The path that was last written to the cell. */
     path: string
-    /** The upload that was confirmed with this row. */
+    /** The upload that was confirmed together with this row. */
     uploadId: string | null
   }
-  /** Rows that were taken away with an entry, until it is restored or purged. */
+  /** Rows removed when an entry was moved to the trash, kept until it is restored or purged. */
   takenRows: {
     entryId: string
     sqlName: string
@@ -274,56 +288,56 @@ export type Tables = {
     row: string
     links: string
   }
-  /** Uploads to a bucket that are not adopted yet. */
+  /** Staged uploads to a bucket that are not committed yet. */
   multiparts: {
     key: string
     size: number | null
     partSize: number
     multipartId: string | null
-    /** Rises with every append: whoever holds an older one writes nothing. */
+    /** Fencing token: increases with every append; a writer with an older one cannot write. */
     turn: number
-    /** Bytes that are durable; the first `inParts` of them are in parts, the others in tails. */
+    /** Number of durable bytes; the first `inParts` of them are in parts, the others in tails. */
     length: number
     inParts: number
-    /** ETag of the object that has them all. */
+    /** ETag of the complete object. */
     whole: string | null
     modifiedAt: number
   }
   multipartParts: { key: string; number: number; etag: string; size: number }
-  /** Objects of their own, with bytes below a part. */
+  /** Separate objects with bytes that do not fill a part yet. */
   multipartTails: { key: string; name: string; start: number; size: number }
-  /** One row: what this database and its store are known to each other by, and whether the sweeper may act. */
+  /** A single row that identifies this database to its store and controls the sweeper. */
   installation: {
     id: string
-    /** Rises whenever a server confirms that the store is the one of this database. */
+    /** Increases whenever a server verifies that the store belongs to this database. */
     starts: number
-    /** Blobs up to this id may be missing in the store: an operator accepted that (ADOPT_STORE). */
+    /** Blobs up to this id may be missing in the store, as accepted by an operator (ADOPT_STORE). */
     acceptedUpTo: string | null
-    /** Set while nothing is deleted from the store, and why. */
+    /** When and why deleting from the store was paused. */
     pausedAt: number | null
     pausedBecause: string | null
-    /** Set while the last sweep found more than it may put aside unasked, and how many objects that were. */
+    /** When the last sweep found too many objects to quarantine without confirmation, and how many. */
     refusedAt: number | null
     refusedObjects: Generated<number>
   }
-  /** What was written to the store to confirm it, the latest ones: a store that bears another was used with another database. */
+  /** The latest stamps written to the store. A store with another stamp was used with another database. */
   storeStamps: { stamp: string; number: number }
-  /** Objects of the store that no row knows. */
+  /** Objects of the store that no row refers to. */
   quarantine: {
     key: string
     place: Place
     size: number
     foundAt: number
-    /** How long it has been observed there; a clock that leaps adds little. */
+    /** How long it has been observed; a clock that jumps adds little. */
     ageMs: number
     observedAt: number
   }
 }
 
-/** Where in the store an object lies. */
+/** The area of the store that an object is in. */
 export type Place = 'staged' | 'kept'
 
-/** A service account is a user without a person behind it: it belongs to one workspace. */
+/** A service account is a user for programs; it belongs to one workspace. */
 export type UserKind = 'PERSON' | 'SERVICE'
 export type EntryKind = 'folder' | 'file'
 export type Visibility = 'PRIVATE' | 'PUBLIC'

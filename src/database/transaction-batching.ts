@@ -2,80 +2,80 @@ import type { Db } from './database.ts'
 import { isUnavailable } from './errors.ts'
 import { type Tx, transact } from './transaction.ts'
 
-type Story<T> = (tx: Tx) => Promise<T>
-type Waiting = {
-  story: Story<unknown>
-  resolve: (told: unknown) => void
+type Work<T> = (tx: Tx) => Promise<T>
+type PendingCall = {
+  fn: Work<unknown>
+  resolve: (result: unknown) => void
   reject: (error: unknown) => void
 }
 
-/** Those who wait, by what they have in common. Whoever is first has an empty line behind it. */
-const lines = new WeakMap<Db, Map<string, Waiting[]>>()
+/** Pending calls per key. An empty array means that a batch is running and no call waits. */
+const queues = new WeakMap<Db, Map<string, PendingCall[]>>()
 
-/** While a transaction goes on its process does little else. */
-const MOST = 16
+/** A process does little else while a transaction runs. */
+const MAX_BATCH_SIZE = 16
 
 /**
- * As `transact`, for what is short and often asked for by many at the same moment: those who give the same key have their turns in the order
- * in which they came, and those who come while one transaction ends share the next, for a commit of many costs hardly more than that of
- * one. Each is all or nothing: where one of them fails, each is told by itself. What is left for after the commit must not wait for a turn
- * of the same key.
+ * Runs `fn` in a transaction that it may share with other calls of the same key, which saves commits when
+ * many short transactions arrive together. Calls of one key run in order; those that arrive while a batch
+ * runs form the next one. Each call stays all or nothing: if one of a batch fails, each of them runs in its
+ * own transaction. Callbacks of afterCommit must not wait for a call of the same key.
  */
-export function transactShared<T>(db: Db, key: string, story: Story<T>): Promise<T> {
+export function transactBatched<T>(db: Db, key: string, fn: Work<T>): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const waiting = { story, resolve: resolve as Waiting['resolve'], reject }
-  const line = linesOf(db).get(key)
-  if (line) line.push(waiting)
-  else void tellAll(db, key, [waiting])
+  const call = { fn, resolve: resolve as PendingCall['resolve'], reject }
+  const queue = queuesOf(db).get(key)
+  if (queue) queue.push(call)
+  else void runQueue(db, key, [call])
   return promise
 }
 
-function linesOf(db: Db) {
-  const known = lines.get(db) ?? new Map<string, Waiting[]>()
-  lines.set(db, known)
-  return known
+function queuesOf(db: Db) {
+  const byKey = queues.get(db) ?? new Map<string, PendingCall[]>()
+  queues.set(db, byKey)
+  return byKey
 }
 
-async function tellAll(db: Db, key: string, line: Waiting[]) {
-  linesOf(db).set(key, line)
-  while (line.length > 0) {
-    const some = line.splice(0, MOST)
-    await tellSome(db, some).catch((error) => {
-      // The database cannot be asked now: nobody waits to be told the same.
-      for (const { reject } of [...some, ...line.splice(0)]) reject(error)
+async function runQueue(db: Db, key: string, queue: PendingCall[]) {
+  queuesOf(db).set(key, queue)
+  while (queue.length > 0) {
+    const batch = queue.splice(0, MAX_BATCH_SIZE)
+    await runBatch(db, batch).catch((error) => {
+      // The database is unavailable: the waiting calls would only fail one after the other.
+      for (const { reject } of [...batch, ...queue.splice(0)]) reject(error)
     })
   }
-  linesOf(db).delete(key)
+  queuesOf(db).delete(key)
 }
 
-/** Throws what is nobody's own. */
-async function tellSome(db: Db, some: Waiting[]) {
-  if (some.length > 1 && (await toldTogether(db, some))) return
-  for (const { story, resolve, reject } of some) {
-    await transact(db, story).then(resolve, (error) => reject(unlessOfAll(error)))
+/** Throws only errors that concern all calls (see `rethrowIfUnavailable`). */
+async function runBatch(db: Db, batch: PendingCall[]) {
+  if (batch.length > 1 && (await runAtomically(db, batch))) return
+  for (const { fn, resolve, reject } of batch) {
+    await transact(db, fn).then(resolve, (error) => reject(rethrowIfUnavailable(error)))
   }
 }
 
-/** False where one of them failed: then nothing was done. */
-async function toldTogether(db: Db, some: Waiting[]): Promise<boolean> {
-  let isTold = false
+/** Runs all calls in one transaction. Returns false if one of them failed: then nothing was written. */
+async function runAtomically(db: Db, batch: PendingCall[]): Promise<boolean> {
+  let isComplete = false
   try {
-    const answers = await transact(db, async (tx) => {
-      isTold = false
-      const answers: unknown[] = []
-      for (const { story } of some) answers.push(await story(tx))
-      isTold = true
-      return answers
+    const results = await transact(db, async (tx) => {
+      isComplete = false
+      const results: unknown[] = []
+      for (const { fn } of batch) results.push(await fn(tx))
+      isComplete = true
+      return results
     })
-    for (const [i, { resolve }] of some.entries()) resolve(answers[i])
+    for (const [i, { resolve }] of batch.entries()) resolve(results[i])
   } catch (error) {
-    unlessOfAll(error)
-    if (isTold) for (const { reject } of some) reject(error)
+    rethrowIfUnavailable(error)
+    if (isComplete) for (const { reject } of batch) reject(error)
   }
-  return isTold
+  return isComplete
 }
 
-function unlessOfAll(error: unknown) {
+function rethrowIfUnavailable(error: unknown) {
   if (isUnavailable(error)) throw error
   return error
 }

@@ -8,88 +8,94 @@ import { withWorkspaceQueue } from './workspace-queue.ts'
 
 export type Tx = Transaction<Tables>
 
-/** What a transaction has promised for later, and the workspaces that it has for itself; null where it is alone anyway. */
-type TransactionState = { later: (() => unknown)[]; held: Set<string> | null }
-const courses = new WeakMap<Tx, TransactionState>()
+/**
+ * Callbacks to run after the commit, and the locked workspaces; null on SQLite, which has one writer anyway.
+ */
+type TransactionState = { callbacks: (() => unknown)[]; locked: Set<string> | null }
+const states = new WeakMap<Tx, TransactionState>()
 
-const ATTEMPTS = 10
+const MAX_ATTEMPTS = 10
 
 /**
- * Runs `story` in one transaction: all of it or nothing. What it gave to afterCommit runs when the rows are durable. Where others
- * were in its way, or the connection broke before it was to be committed, it is told again from its beginning: a story changes
- * nothing but rows.
+ * Runs `fn` in one transaction, all or nothing. After a conflict with another transaction, or if the
+ * connection broke before COMMIT, `fn` is retried, at most ten times: it must have no side effects outside
+ * `tx`. Callbacks of afterCommit run when the rows are durable. Throws CommitUnknown if the connection breaks
+ * during COMMIT.
  */
-export async function transact<T>(db: Db, story: (tx: Tx) => Promise<T>): Promise<T> {
-  const held = new Set<string>()
+export async function transact<T>(db: Db, fn: (tx: Tx) => Promise<T>): Promise<T> {
+  const locked = new Set<string>()
   for (let attempt = 1; ; ) {
-    const course: TransactionState = { later: [], held: isPostgres(db) ? held : null }
-    const told = await withWorkspaceQueue(db, course.held ?? [], () =>
-      tell(db, story, course),
+    const state: TransactionState = { callbacks: [], locked: isPostgres(db) ? locked : null }
+    const outcome = await withWorkspaceQueue(db, state.locked ?? [], () =>
+      attemptOnce(db, fn, state),
     ).catch((error: unknown) => ({ error }))
-    if (!('error' in told)) {
-      await actAll(course.later)
-      return told.result
+    if (!('error' in outcome)) {
+      await runCallbacks(state.callbacks)
+      return outcome.result
     }
-    if (told.error instanceof RestartTransaction) held.add(told.error.workspaceId)
-    else if (!isRetryable(told.error) || attempt++ === ATTEMPTS) throw told.error
+    if (outcome.error instanceof RestartTransaction) locked.add(outcome.error.workspaceId)
+    else if (!isRetryable(outcome.error) || attempt++ === MAX_ATTEMPTS) throw outcome.error
     else await sleep(Math.random() * 20 * attempt)
   }
 }
 
-async function tell<T>(db: Db, story: (tx: Tx) => Promise<T>, course: TransactionState) {
-  let isOver = false
+async function attemptOnce<T>(db: Db, fn: (tx: Tx) => Promise<T>, state: TransactionState) {
+  let isCommitting = false
   try {
     const result = await db.transaction().execute(async (tx) => {
-      courses.set(tx, course)
-      // In one order for all, so that two never wait for each other.
-      for (const id of [...(course.held ?? [])].sort()) await takeRow(tx, id)
-      const result = await story(tx)
-      isOver = true
+      states.set(tx, state)
+      // Locks are acquired in a fixed order to avoid deadlocks.
+      for (const id of [...(state.locked ?? [])].sort()) await lockWorkspaceRow(tx, id)
+      const result = await fn(tx)
+      isCommitting = true
       return result
     })
     return { result }
   } catch (error) {
-    // Whether it was committed nobody knows; to tell it again could do it twice.
-    if (isOver && error instanceof ConnectionLost && !isBeforeCommit(error))
+    // It is unknown whether the transaction was committed: a retry could apply it twice.
+    if (isCommitting && error instanceof ConnectionLost && !isBeforeCommit(error))
       throw new CommitUnknown(error)
     throw error
   }
 }
 
 /**
- * From its first statement to its end, this transaction is the only one that writes in the workspace: what it reads and then
- * decides by stays true. On PostgreSQL a story that asks late is told again from its beginning, with the workspace taken first.
+ * Makes this transaction the only writer of the workspace from its first statement to its end, so that what
+ * it reads stays true. On PostgreSQL, the first call restarts the transaction, which then locks the workspace
+ * before it runs `fn` again. SQLite has one writer at a time.
  */
 export function lockWorkspace(tx: Tx, workspaceId: string): void {
-  const held = courses.get(tx)?.held
-  if (held && !held.has(workspaceId)) throw new RestartTransaction(workspaceId)
+  const locked = states.get(tx)?.locked
+  if (locked && !locked.has(workspaceId)) throw new RestartTransaction(workspaceId)
 }
 
-/** A workspace that this transaction makes is its own from the beginning. */
-export const holdNewWorkspace = (tx: Tx, workspaceId: string): void =>
-  void courses.get(tx)?.held?.add(workspaceId)
+/** Records that this transaction creates the workspace: it needs no lock on it. */
+export const markNewWorkspaceLocked = (tx: Tx, workspaceId: string): void =>
+  void states.get(tx)?.locked?.add(workspaceId)
 
 /**
- * To its end, this transaction is the only one that holds this user: what it reads from here on and then decides by stays true.
- * Whoever holds a user waits for no workspace any more, so two never wait for each other.
+ * Locks the user until the end of this transaction, so that what it reads from here on stays true. A
+ * transaction that has locked a user must not lock a workspace afterwards: this order avoids deadlocks.
  */
-export async function holdUser(tx: Tx, userId: string): Promise<void> {
-  if (!courses.get(tx)?.held) return
+export async function lockUser(tx: Tx, userId: string): Promise<void> {
+  if (!states.get(tx)?.locked) return
   await tx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
 }
 
 class RestartTransaction extends Error {
   readonly workspaceId: string
   constructor(workspaceId: string) {
-    super(`${workspaceId} is to be taken first`)
+    super(`the transaction restarts to lock ${workspaceId} first`)
     this.workspaceId = workspaceId
   }
 }
 
-/** On which it is published how many milliseconds a transaction has waited for a workspace, also where it waited in vain. */
+/**
+ * Publishes how many milliseconds each transaction waited for the lock of a workspace, also when it failed.
+ */
 export const lockWaits = channel('holdall:workspace-lock-wait')
 
-async function takeRow(tx: Tx, id: string) {
+async function lockWorkspaceRow(tx: Tx, id: string) {
   const since = performance.now()
   try {
     await tx.selectFrom('workspaces').select('id').where('id', '=', id).forNoKeyUpdate().execute()
@@ -98,12 +104,12 @@ async function takeRow(tx: Tx, id: string) {
   }
 }
 
-/** One that fails keeps none of the others from being done; the first failure is told at the end. */
-async function actAll(acts: (() => unknown)[]) {
+/** Runs all callbacks, even if one fails; throws the first failure at the end. */
+async function runCallbacks(callbacks: (() => unknown)[]) {
   const failures: unknown[] = []
-  for (const act of acts) {
+  for (const callback of callbacks) {
     try {
-      await act()
+      await callback()
     } catch (error) {
       failures.push(error)
     }
@@ -111,7 +117,7 @@ async function actAll(acts: (() => unknown)[]) {
   if (failures.length > 0) throw failures[0]
 }
 
-/** Remembers `act` for the moment after `tx` has committed; a transaction that rolls back forgets it. */
-export function afterCommit(tx: Tx, act: () => unknown) {
-  courses.get(tx)?.later.push(act)
+/** Runs `callback` after `tx` has committed; a rollback discards it. */
+export function afterCommit(tx: Tx, callback: () => unknown) {
+  states.get(tx)?.callbacks.push(callback)
 }

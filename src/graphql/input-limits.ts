@@ -7,7 +7,7 @@ import {
   isScalarType,
 } from 'graphql'
 import { type DomainError, InvalidCursor, InvalidInput, NotFound } from '../errors.ts'
-import { isBeyondReading, RAW_FACTOR } from '../names.ts'
+import { isTooLongToNormalise, RAW_FACTOR } from '../names.ts'
 
 /*
  * The limit of every text and list of the input, by the name of its field or argument, or by its schema
@@ -166,7 +166,7 @@ function checkId(value: unknown, at: InputPosition) {
 type LengthError = (at: InputPosition, limit: number, text: string) => DomainError
 
 function checkText(value: unknown, limit: number, at: InputPosition, createError: LengthError) {
-  if (typeof value === 'string' && isBeyondReading(value, limit))
+  if (typeof value === 'string' && isTooLongToNormalise(value, limit))
     throw createError(at, limit, value)
 }
 

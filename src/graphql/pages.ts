@@ -1,5 +1,5 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
-import { countKept, readFilteredPage } from '../database/query/filtered-pages.ts'
+import { countMatches, readFilteredPage } from '../database/query/filtered-pages.ts'
 import { countList, type List, type PageRequest, readPage } from '../database/query/keyset.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
@@ -29,12 +29,12 @@ export async function page<R extends object>(
   { defaultSize = defaultPageSize } = {},
 ) {
   const request = parsePageArgs(args, defaultSize)
-  const { edges, ...pageInfo } = await (list.keep
+  const { edges, ...pageInfo } = await (list.postFilter
     ? readFilteredPage(list, request)
     : readPage(list, request))
   // A count that runs out of time may be smaller than the page.
-  const countedKept = async () => Math.max(await countKept(list), edges.length)
-  return { edges, pageInfo, totalCount: () => (list.keep ? countedKept() : countList(list)) }
+  const countedKept = async () => Math.max(await countMatches(list), edges.length)
+  return { edges, pageInfo, totalCount: () => (list.postFilter ? countedKept() : countList(list)) }
 }
 
 /**

@@ -52,7 +52,7 @@ export function createRequestContext(
   const publicUrl = publicUrlOf(app.config, req)
   const address = addressOf(req, app.config.trustProxy)
   const authenticate = () =>
-    app.scopeFor(req.headers.authorization, publicUrl).catch((error) => {
+    app.contextFor(req.headers.authorization, publicUrl).catch((error) => {
       if (error instanceof Unauthenticated) recordAuthFailure(address)
       throw error
     })

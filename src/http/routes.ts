@@ -131,7 +131,7 @@ function createDownloadRoute(app: App, links: LinkLimits, revocations: Revocatio
   const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, onError)
   return {
     async handle(req, res, { requestId, publicUrl, address, authenticate }) {
-      const anonymous = await app.scopeFor(undefined, publicUrl)
+      const anonymous = await app.contextFor(undefined, publicUrl)
       const log = (err: unknown) => app.log.error({ err }, 'unexpected')
       const errorContext = () => ({ requestId, log })
       const redirects = app.config.downloads === 'redirect'

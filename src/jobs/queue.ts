@@ -6,15 +6,16 @@ import type { Row } from '../database/tables.ts'
 import type { Tx } from '../database/transaction.ts'
 
 /**
- * A row of work. While a process holds it, runAt is the end of the lease, by the clock of database/clock.ts. Enqueued once more in the
- * meantime, runAt says when, and the job outlives its own end.
+ * A job. While a process runs it, `runAt` equals the end of its lease by the clock of database/clock.ts. If
+ * it is enqueued again in the meantime, `runAt` is the requested time, and the job is not deleted when it
+ * finishes.
  */
 export type Job = Row<'jobs'>
 
 /**
- * Puts work in the queue, together with the rows of `tx`. The same `id` is the same job: asked for twice it runs once,
- * at the earlier moment; asked for while it runs, it runs once more. `payload` is JSON; `runAt` is in
- * milliseconds, and means at once where it is absent.
+ * Enqueues a job in `tx` and returns its id. The same `id` is the same job: enqueued twice it runs once, at
+ * the earlier time; enqueued while it runs, it runs once more. `payload` is stored as JSON; `runAt` is in
+ * milliseconds since 1970, by default at once.
  */
 export async function enqueue(
   tx: Tx,
@@ -41,15 +42,15 @@ export async function enqueue(
     .execute()
   return id
 }
-/** Takes a job out of the queue, together with the rows of `tx`, also while it runs. */
+/** Deletes a job in `tx`, even while it runs. */
 export async function dequeue(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('jobs').where('id', '=', id).execute()
 }
 type NewJob = { kind: string; payload?: unknown; runAt?: number; id?: string }
 
 /**
- * Takes the job that has been due the longest, or null. One statement: of two claims at the same moment one gets the row, and
- * the other the next one (SQLite: one after the other).
+ * Claims the job that has been due the longest, or returns null. It is one statement: concurrent claims get
+ * different jobs.
  */
 export async function claim(
   db: Db,
@@ -80,7 +81,7 @@ export async function claim(
   return job ?? null
 }
 
-/** Holds on to a job for `leaseMs` from now; false where it has been taken over. */
+/** Extends the lease of a job to `leaseMs` from now; returns false if another process has claimed the job. */
 export async function renew(
   db: Db,
   job: Job,
@@ -88,10 +89,10 @@ export async function renew(
 ): Promise<boolean> {
   const leaseUntil = leaseEnd(db, now, leaseMs)
   const runAt = sql<number>`CASE WHEN "runAt" = "leaseUntil" THEN ${leaseUntil} ELSE "runAt" END`
-  return changed(held(db, job).set({ leaseUntil, runAt }).executeTakeFirst())
+  return hasUpdated(updateHeld(db, job).set({ leaseUntil, runAt }).executeTakeFirst())
 }
 
-/** The job is done and goes; unless it was asked for again since it was claimed. */
+/** Deletes a finished job, or releases it if it was enqueued again since it was claimed. */
 export async function finish(db: Db, job: Job): Promise<void> {
   const { numDeletedRows } = await db
     .deleteFrom('jobs')
@@ -100,37 +101,43 @@ export async function finish(db: Db, job: Job): Promise<void> {
     .where('attempts', '=', job.attempts)
     .whereRef('runAt', '=', 'leaseUntil')
     .executeTakeFirst()
-  if (numDeletedRows === 0n) await held(db, job).set(free).execute()
+  if (numDeletedRows === 0n) await updateHeld(db, job).set(free).execute()
 }
 
-/** The job is done for now and comes again at `runAt`. */
+/** Releases a finished job to run again at `runAt`. */
 export async function reschedule(db: Db, job: Job, runAt: number): Promise<void> {
-  await held(db, job)
+  await updateHeld(db, job)
     .set({ ...free, runAt })
     .execute()
 }
 
-/** The job failed, or was cut short; it is tried again at `runAt`. */
+/** Releases a job that failed or was interrupted, to be retried at `runAt`. */
 export async function postpone(db: Db, job: Job, error: unknown, runAt: number): Promise<void> {
   const lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-  await held(db, job).set({ leaseOwner: null, leaseUntil: null, runAt, lastError }).execute()
+  await updateHeld(db, job).set({ leaseOwner: null, leaseUntil: null, runAt, lastError }).execute()
 }
 
-/** How long to wait after failure number `attempts`: a second, doubled each time up to an hour, and up to half of it left to chance. */
-export function backoffMs(attempts: number, chance = Math.random()): number {
-  const longest = Math.min(1000 * 2 ** (attempts - 1), 3_600_000)
-  return Math.round(longest * (1 - chance / 2))
+/**
+ * Returns the delay after failure number `attempts`: one second, doubled each time up to an hour, minus up to
+ * 50 % jitter.
+ */
+export function backoffMs(attempts: number, jitter = Math.random()): number {
+  const maxMs = Math.min(1000 * 2 ** (attempts - 1), 3_600_000)
+  return Math.round(maxMs * (1 - jitter / 2))
 }
 
 const free = { leaseOwner: null, leaseUntil: null, attempts: 0, lastError: null }
 
-/** Only by whoever still holds it: each claim raises `attempts`, so a holder of yesterday changes nothing. */
-const held = (db: Db, job: Job) =>
+/**
+ * Updates the job only if this claim still holds it: each claim increases `attempts`, which fences off older
+ * ones.
+ */
+const updateHeld = (db: Db, job: Job) =>
   db
     .updateTable('jobs')
     .where('id', '=', job.id)
     .where('leaseOwner', '=', job.leaseOwner)
     .where('attempts', '=', job.attempts)
 
-const changed = async (result: Promise<{ numUpdatedRows: bigint }>) =>
+const hasUpdated = async (result: Promise<{ numUpdatedRows: bigint }>) =>
   (await result).numUpdatedRows > 0n

@@ -5,41 +5,44 @@ import { clockSkewGuard, ensurePeriodicJobs, type Schedule } from './periodic.ts
 import { backoffMs, claim, finish, type Job, postpone, renew, reschedule } from './queue.ts'
 
 /**
- * Does one job of a kind; what it does can be repeated, for a job that dies with its process is begun again. To return is to
- * be done, unless `signal` has fired: then the house closes or another has taken the job; stop soon, it is begun again.
+ * Runs one job. It must be idempotent: a job that dies with its process is run again. Returning means
+ * success, unless `signal` has fired because the server shuts down or the lease was lost; then stop soon, the
+ * job is run again.
  */
 type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
 
 type Log = (about: object, message: string) => void
 type Logger = { info: Log; warn: Log; error: Log }
 
-/** It is renewed three times as often. */
+/** Leases are renewed three times per period. */
 const LEASE_MS = 15_000
 
 export type RunnerOptions = {
   db: Db
   now: () => number
   log: Logger
-  /** By kind. Jobs of other kinds stay where they are. */
+  /** Handlers by kind. Jobs of other kinds are left alone. */
   handlers: Record<string, Handler>
   every: Schedule
   pollMs?: number
-  /** How long a job of a dead process waits until another takes it. */
+  /** Time after which another process claims a job of a dead process. */
   leaseMs?: number
 }
 
 export type Runner = {
-  /** Tells the running job to stop and waits for it, at most two seconds. */
+  /** Aborts the running job and waits for it, at most two seconds. */
   stop: () => Promise<void>
-  /** Runs whatever is due, one after the other, and says how many that were. */
+  /** Runs all due jobs one after the other and returns their number. */
   runDue: () => Promise<number>
 }
 
-/** Looks for due jobs every `pollMs` and runs them one at a time. Any number of processes may do so over one database. */
+/**
+ * Polls for due jobs every `pollMs` and runs them one at a time. Several processes may share one database.
+ */
 export function startRunner(options: RunnerOptions): Runner {
   const { db, now, log, every, pollMs = 1000 } = options
   const closing = new AbortController()
-  const planted = quietly(log, 'periodic jobs could not be set up', () =>
+  const ensured = logErrors(log, 'periodic jobs could not be set up', () =>
     ensurePeriodicJobs(
       db,
       every.map(({ kind }) => kind),
@@ -50,9 +53,9 @@ export function startRunner(options: RunnerOptions): Runner {
     ...options,
     owner: randomUUID(),
     closing: closing.signal,
-    plan: clockSkewGuard(options),
+    guardClock: clockSkewGuard(options),
   }
-  let last: Promise<number> = planted.then(() => 0)
+  let last: Promise<number> = ensured.then(() => 0)
   const runDue = () => {
     last = last.then(() => runAll(round))
     return last
@@ -67,37 +70,41 @@ export function startRunner(options: RunnerOptions): Runner {
   return {
     runDue,
     async stop() {
-      closing.abort(new Error('the house is closing'))
+      closing.abort(new Error('the server is shutting down'))
       clearTimeout(timer)
       await Promise.race([last, sleep(2000, undefined, { ref: false })])
     },
   }
 }
 
-type Round = RunnerOptions & { owner: string; closing: AbortSignal; plan: () => Promise<void> }
+type Round = RunnerOptions & {
+  owner: string
+  closing: AbortSignal
+  guardClock: () => Promise<void>
+}
 
 async function runAll(round: Round): Promise<number> {
   let count = 0
   while (!round.closing.aborted) {
-    const job = await take(round)
+    const job = await claimNext(round)
     if (!job) break
-    await quietly(round.log, 'a job could not be put back', () => run(round, job))
+    await logErrors(round.log, 'a job could not be finished or postponed', () => run(round, job))
     count += 1
   }
   return count
 }
 
-/** Never without a plan: what is late because the clock has leapt is not yet due. */
-const take = ({ db, owner, now, leaseMs = LEASE_MS, handlers, log, plan }: Round) =>
-  quietly(log, 'jobs could not be asked for', async () => {
-    await plan()
+/** Checks the clock first: a job that only seems late because the clock has jumped is not due. */
+const claimNext = ({ db, owner, now, leaseMs = LEASE_MS, handlers, log, guardClock }: Round) =>
+  logErrors(log, 'due jobs could not be claimed', async () => {
+    await guardClock()
     return claim(db, { owner, now: now(), leaseMs, kinds: Object.keys(handlers) })
   })
 
 async function run(round: Round, job: Job): Promise<void> {
   const { db, now, log, every, handlers } = round
   const period = every.find(({ kind }) => kind === job.id)
-  using lease = keepLease(round, job)
+  using lease = startRenewal(round, job)
   try {
     await handlers[job.kind]?.(JSON.parse(job.payload), lease.signal)
   } catch (error) {
@@ -110,17 +117,17 @@ async function run(round: Round, job: Job): Promise<void> {
   await (period ? reschedule(db, job, now() + period.ms) : finish(db, job))
 }
 
-/** Holds the lease while the job runs; the signal fires when it is lost, or when the house closes. */
-function keepLease({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job: Job) {
+/** Renews the lease while the job runs; the signal fires when it is lost or the server shuts down. */
+function startRenewal({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job: Job) {
   const ended = new AbortController()
   const close = () => ended.abort(closing.reason)
   if (closing.aborted) close()
   closing.addEventListener('abort', close, { once: true })
   const beat = async () => {
-    const held = await quietly(log, 'a lease could not be renewed', () =>
+    const held = await logErrors(log, 'the lease of a job could not be renewed', () =>
       renew(db, job, { now: now(), leaseMs }),
     )
-    if (held === false) ended.abort(new Error('another process has taken this job'))
+    if (held === false) ended.abort(new Error('another process has claimed this job'))
   }
   const timer = setInterval(beat, leaseMs / 3).unref()
   return {
@@ -132,10 +139,10 @@ function keepLease({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job: Jo
   }
 }
 
-/** Runs `act`; what it throws is logged and comes back as null. */
-async function quietly<T>(log: Logger, message: string, act: () => Promise<T>): Promise<T | null> {
+/** Runs `fn`; logs an error and returns null. */
+async function logErrors<T>(log: Logger, message: string, fn: () => Promise<T>): Promise<T | null> {
   try {
-    return await act()
+    return await fn()
   } catch (error) {
     log.error({ err: error }, message)
     return null

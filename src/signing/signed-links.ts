@@ -7,47 +7,50 @@ import {
   signaturePattern,
 } from './signing-keys.ts'
 
-/** 132 bits, for what stands behind an id in a URL. */
-const SHORT = 22
+/** Length of the signature behind an id in a URL: 132 bits. */
+const SHORT_MAC_CHARACTERS = 22
 
-/** A signed id as regular expressions see it: 32 hexadecimal digits, and a signature that cannot be guessed. */
-export const signedIdPattern = `([0-9a-f]{32})\\.(${signaturePattern(SHORT)})`
+/** Regular expression source for a signed id: 32 hexadecimal digits, a dot and the signature. */
+export const signedIdPattern = `([0-9a-f]{32})\\.(${signaturePattern(SHORT_MAC_CHARACTERS)})`
 
-/** The part of an upload's URL that cannot be guessed. */
+/** Returns the signature in the tus URL of an upload. */
 export const signUploadId = (keys: SigningKeys, uploadId: string) =>
-  sign(keys, 'upload', uploadId, SHORT)
+  sign(keys, 'upload', uploadId, SHORT_MAC_CHARACTERS)
 
-/** The part that cannot be guessed of the URL that takes a whole body from its holder. */
-export const signPutId = (keys: SigningKeys, uploadId: string) => sign(keys, 'put', uploadId, SHORT)
+/** Returns the signature in the signed PUT URL of an upload. */
+export const signPutId = (keys: SigningKeys, uploadId: string) =>
+  sign(keys, 'put', uploadId, SHORT_MAC_CHARACTERS)
 
-/** The part of a share's URL that cannot be guessed. */
+/** Returns the signature in the URL of a share link. */
 export const signShareId = (keys: SigningKeys, shareLinkId: string) =>
-  sign(keys, 'share', shareLinkId, SHORT)
+  sign(keys, 'share', shareLinkId, SHORT_MAC_CHARACTERS)
 
-/** Whether `signature` is the one of this id for this purpose. */
+/** Whether `signature` is valid for this id and purpose. */
 export const isIdSignature = (keys: SigningKeys, purpose: Purpose, id: string, signature: string) =>
-  isSignature(keys, purpose, id, signature, SHORT)
+  isSignature(keys, purpose, id, signature, SHORT_MAC_CHARACTERS)
 
-/** A download that its holder may do: GET or HEAD of one version until `expiresAt` (milliseconds since 1970). */
+/**
+ * A signed download link: permits GET and HEAD of one version until `expiresAt` (milliseconds since 1970).
+ */
 export type Link = {
   versionId: string
   disposition: 'attachment' | 'inline'
   expiresAt: number
-  /** With which token it was made: it gives what that may read; without one, and without a share, what everybody may. */
+  /** The token that created it, which limits what it permits. Without token and share, only public files. */
   tokenId?: string | undefined
-  /** Through which share it was made: it ends with the share. */
+  /** The share link that created it: it becomes invalid with the share link. */
   shareLinkId?: string | undefined
 }
 
-/** Made by nobody here, or changed on the way: 403. */
+/** The signature of the link is invalid: 403. */
 export class LinkInvalid extends DomainError {
   readonly code = 'URL_INVALID'
   constructor() {
-    super('this link was not made here, or has been changed')
+    super('the signature of this link is invalid')
   }
 }
 
-/** It was good until then: 403. */
+/** The link has expired: 403. */
 export class LinkExpired extends DomainError {
   readonly code = 'URL_EXPIRED'
   constructor(expiredAt: number) {
@@ -60,7 +63,7 @@ const LINK = new RegExp(
   `^(?<versionId>[a-z]+_[0-9a-f]{32})\\.(?<disposition>attachment|inline)\\.(?<expiresAt>\\d{1,15})(?:\\.(?<tokenId>tok_[0-9a-f]{32}))?(?:\\.(?<shareLinkId>shr_[0-9a-f]{32}))?${SIGNED}`,
 )
 
-/** One token that says and signs everything, safe in a URL: `ver_0199….attachment.1767225600000.<signature>`. */
+/** Returns the link as a URL-safe signed token: `ver_0199….attachment.1767225600000.<signature>`. */
 export function signLink(keys: SigningKeys, link: Link) {
   const text = textOfLink(link)
   return `${text}.${sign(keys, 'download', `GET,HEAD ${text}`)}`
@@ -69,17 +72,20 @@ export function signLink(keys: SigningKeys, link: Link) {
 const textOfLink = ({ versionId, disposition, expiresAt, tokenId, shareLinkId }: Link) =>
   [versionId, disposition, expiresAt, tokenId ?? [], shareLinkId ?? []].flat().join('.')
 
-/** The whole link. The name at its end is for people and their programs; the token alone says what is given. */
+/** Returns the download URL. The file name at its end is informational and not signed. */
 export const downloadUrl = (
   { publicUrl, signingKeys }: { publicUrl: string; signingKeys: SigningKeys },
   link: Link,
   fileName: string,
 ) => `${publicUrl}/download/${signLink(signingKeys, link)}/${encodeURIComponent(fileName)}`
 
-/** What a token of signLink allows at `now` (milliseconds since 1970); throws LinkInvalid, or LinkExpired for one that was good. */
+/**
+ * Parses and verifies a token of signLink at `now` (milliseconds since 1970). Throws LinkInvalid or
+ * LinkExpired.
+ */
 export function readLink(keys: SigningKeys, token: string, now: number): Link {
   const { link, signature } = parse(token)
-  // Worded anew, so that no second spelling of a link is good.
+  // Serialized again, so that only the canonical form of a link is valid.
   const text = textOfLink(link)
   if (
     token !== `${text}.${signature}` ||
@@ -103,14 +109,17 @@ function parse(token: string): { link: Link; signature: string } {
   return { link, signature }
 }
 
-/** The archive of a folder that its holder may download until `expiresAt` (milliseconds since 1970); `tokenId` as in Link. */
+/**
+ * Permits downloading a folder as an archive until `expiresAt` (milliseconds since 1970); `tokenId` as in
+ * Link.
+ */
 export type ArchiveLink = { folderId: string; expiresAt: number; tokenId?: string | undefined }
 
 const ARCHIVE_LINK = new RegExp(
   `^(?<folderId>fld_[0-9a-f]{32})\\.(?<expiresAt>\\d{1,15})(?:\\.(?<tokenId>tok_[0-9a-f]{32}))?${SIGNED}`,
 )
 
-/** One token that says and signs everything, as signLink's does. */
+/** Returns the archive link as a URL-safe signed token. */
 export function signArchive(keys: SigningKeys, link: ArchiveLink) {
   const text = textOfArchive(link)
   return `${text}.${sign(keys, 'archive', text)}`
@@ -119,7 +128,10 @@ export function signArchive(keys: SigningKeys, link: ArchiveLink) {
 const textOfArchive = ({ folderId, expiresAt, tokenId }: ArchiveLink) =>
   [folderId, expiresAt, tokenId ?? []].flat().join('.')
 
-/** What a token of signArchive allows at `now`; throws LinkInvalid, or LinkExpired for one that was good. */
+/**
+ * Parses and verifies a token of signArchive at `now` (milliseconds since 1970). Throws LinkInvalid or
+ * LinkExpired.
+ */
 export function readArchiveLink(keys: SigningKeys, token: string, now: number): ArchiveLink {
   const { folderId, expiresAt, tokenId, signature } = ARCHIVE_LINK.exec(token)?.groups ?? {}
   if (!folderId || !expiresAt || !signature) throw new LinkInvalid()

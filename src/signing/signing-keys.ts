@@ -1,33 +1,36 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** A secret that signs URLs and cursors. Its id goes with each signature; the key of the first versions has none ('' here). */
+/**
+ * A secret that signs URLs and cursors. Signatures contain its id; the key of the first versions has the id
+ * ''.
+ */
 export type SigningKey = {
   id: string
   secret: string
-  /** Milliseconds since 1970: all processes know the key by then, and the newest active key signs. */
+  /** When all processes know the key, in milliseconds since 1970. The newest active key signs. */
   activeFrom: number
 }
 
-/** The keys of an installation, as one process knows them. */
+/** The keys of the installation that this process has loaded. */
 export type SigningKeys = {
-  /** The key that signs now. */
+  /** Returns the key that signs now. */
   current: () => SigningKey
-  /** The key with this id, also where another one signs now. */
+  /** Returns the key with this id, whether it signs now or not. */
   find: (id: string) => SigningKey | undefined
-  /** Takes the place of all keys known so far; throws where there is none. */
+  /** Replaces all loaded keys; throws if `keys` is empty. */
   replace: (keys: readonly SigningKey[]) => void
 }
 
-/** What a signature is for; one made for a purpose never fits another. */
+/** What a signature is for: it is invalid for any other purpose. */
 export type Purpose = 'upload' | 'put' | 'download' | 'share' | 'archive' | 'sync'
 
-/** A signature as regular expressions see it, with the first `length` characters of its MAC. */
+/** Returns the regular expression source for a signature with the first `length` characters of its MAC. */
 export const signaturePattern = (length = MAC_LENGTH) => `(?:k[0-9a-f]{8}\\.)?[\\w-]{${length}}`
 
-/** HMAC-SHA256 as base64url. */
+/** Length of an HMAC-SHA256 as base64url. */
 const MAC_LENGTH = 43
 
-/** Signing keys that can be replaced while they are used. `now` is the clock that activates them. */
+/** Creates a set of signing keys that can be replaced at runtime. Keys become active by the clock `now`. */
 export function createSigningKeys(keys: readonly SigningKey[], now: () => number): SigningKeys {
   let newestFirst: SigningKey[] = []
   const signing: SigningKeys = {
@@ -47,13 +50,13 @@ export function createSigningKeys(keys: readonly SigningKey[], now: () => number
 }
 
 /**
- * Signs `text` for `purpose` with the current key: the key's id, a dot, and the first `length` characters of the HMAC-SHA256. The key
- * of the first versions has no id, and no dot either.
+ * Signs `text` for `purpose` with the current key. The signature is the key's id, a dot and the first
+ * `length` characters of the HMAC-SHA256; for the key of the first versions it is the MAC only.
  */
 export const sign = (keys: SigningKeys, purpose: Purpose, text: string, length = MAC_LENGTH) =>
   signWith(keys.current(), purpose, text, length)
 
-/** Whether `signature` is sign's, with any key of the installation; the time it takes does not tell how much of it is right. */
+/** Whether `signature` is valid for `text` with any key of the installation, compared in constant time. */
 export function isSignature(
   keys: SigningKeys,
   purpose: Purpose,
@@ -70,7 +73,7 @@ function signWith({ id, secret }: SigningKey, purpose: Purpose, text: string, le
   return `${id && `${id}.`}${mac.slice(0, length)}`
 }
 
-function isEqual(given: string, right: string) {
-  const [a, b] = [Buffer.from(given), Buffer.from(right)]
+function isEqual(given: string, expected: string) {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
   return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -176,7 +176,7 @@ test('aborts a job that was taken over', async () => {
     },
   }
   await runner({ handlers, leaseMs: 150 }).runDue()
-  expect(String(reason)).toContain('another process has taken this job')
+  expect(String(reason)).toContain('another process has claimed this job')
 })
 
 test('logs a failing job, retries it with growing delays, and does not block others', async () => {
@@ -289,7 +289,7 @@ test('does not complete a job that returns because it was aborted', async () => 
   await vi.waitFor(() => expect(begun).toBe(1))
   await first.stop()
   expect(await jobs()).toMatchObject([
-    { leaseOwner: null, lastError: 'Error: the house is closing' },
+    { leaseOwner: null, lastError: 'Error: the server is shutting down' },
   ])
 })
 
@@ -319,7 +319,7 @@ test('keeps running after a temporary database error', async () => {
   await runDue()
   await sql`ALTER TABLE jobs RENAME TO away`.execute(db)
   expect(await runDue()).toBe(0)
-  expect(logged).toEqual(['jobs could not be asked for'])
+  expect(logged).toEqual(['due jobs could not be claimed'])
   await sql`ALTER TABLE away RENAME TO jobs`.execute(db)
   await add({ kind: 'sweep' })
   expect(await runDue()).toBe(1)

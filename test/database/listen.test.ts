@@ -62,7 +62,7 @@ describe.skipIf(database === 'SQLite')('notifications of other processes', () =>
     await say('ws_1')
     expect(await isNotified(subscription)).toBe(true)
     await until(async () => logged.length === 2)
-    expect(logged[1]).toBe('other processes are heard again')
+    expect(logged[1]).toBe('receiving notifications of other processes again')
   })
 
   test('are sent on commit, once per topic, or not at all', async () => {

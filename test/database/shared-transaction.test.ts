@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
 import { NoConnection } from '../../src/database/errors.ts'
 import { afterCommit, type Tx } from '../../src/database/transaction.ts'
-import { transactShared } from '../../src/database/transaction-batching.ts'
+import { transactBatched } from '../../src/database/transaction-batching.ts'
 import { openRows } from '../support/databases.ts'
 
 async function open() {
@@ -17,7 +17,7 @@ async function open() {
     return name
   }
   const groups = () => [...notes.values()]
-  const share = (name: string, key = 'one') => transactShared(db, key, add(name))
+  const share = (name: string, key = 'one') => transactBatched(db, key, add(name))
   return { db, other, groups, add, share }
 }
 
@@ -57,7 +57,7 @@ test('rejects only the failing caller; runs the commit callbacks of the others o
   }
   const first = share('first')
   const others = [promising('a'), failing, promising('b')]
-  const shared = others.map((work) => transactShared(db, 'one', work))
+  const shared = others.map((work) => transactBatched(db, 'one', work))
   const outcomes = await Promise.allSettled([first, ...shared])
   expect(outcomes.map(({ status }) => status)).toEqual([
     ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
@@ -84,7 +84,7 @@ test('does not batch different keys, and splits large batches', async () => {
 test('rejects all waiting callers without running them if the database is unreachable', async () => {
   const { db, other, groups, share } = await open()
   const fault = new NoConnection(new Error('too many'))
-  const first = transactShared(db, 'one', () => Promise.reject(fault))
+  const first = transactBatched(db, 'one', () => Promise.reject(fault))
   const outcomes = await Promise.allSettled([first, ...['a', 'b'].map((name) => share(name))])
   expect(outcomes.map((outcome) => 'reason' in outcome && outcome.reason)).toEqual([
     ...[fault, fault, fault],

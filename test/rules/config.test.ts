@@ -474,7 +474,7 @@ describe('contradictions', () => {
   test('rejects a key for an encryption without keys', () => {
     for (const S3_SSE of ['off', 'AES256'])
       expect(refusal({ S3_BUCKET: 'files', S3_SSE, S3_SSE_KMS_KEY_ID: 'abc' })).toBe(
-        'S3_SSE_KMS_KEY_ID is "abc"; it must be left out unless S3_SSE is aws:kms.',
+        'S3_SSE_KMS_KEY_ID is "abc"; it must not be set unless S3_SSE is aws:kms.',
       )
   })
 
@@ -496,7 +496,7 @@ describe('contradictions', () => {
   test('rejects a database inside the blob directories, where unknown files are swept', () => {
     for (const path of ['/srv/h/blobs/rows.db', '/srv/h/blobs', '/srv/h/x/../blobs/kept/rows.db'])
       expect(refusal({ DATA_DIR: '/srv/h', DATABASE_URL: path })).toMatch(
-        /^DATABASE_URL is .*; it must not lie in \/srv\/h\/blobs,.*\.$/,
+        /^DATABASE_URL is .*; it must not be in \/srv\/h\/blobs,.*\.$/,
       )
     expect(readConfig({ DATA_DIR: '/srv/h', DATABASE_URL: '/srv/h/blobs.db' })).toBeDefined()
   })

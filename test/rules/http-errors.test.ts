@@ -69,7 +69,7 @@ test('sends an error as one line of JSON with code and message', async () => {
   expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
   expect(response.headers.get('cache-control')).toBe('no-store')
   expect(await response.text()).toBe(
-    '{"code":"NOT_FOUND","message":"nothing here has the id file_1"}\n',
+    '{"code":"NOT_FOUND","message":"no object with the id file_1 was found"}\n',
   )
   expect(logged).toEqual([])
 })

@@ -151,7 +151,7 @@ describe('tokens revoke and tokens list', () => {
     expect([done.code, done.lines]).toEqual([0, ['2 revoked.']])
     expect(await statuses()).toEqual([401, 401, 200])
     const again = await runAdmin(holdall, 'tokens', 'revoke', a)
-    expect([again.code, again.lines]).toEqual([0, ['0 revoked: they were revoked before.']])
+    expect([again.code, again.lines]).toEqual([0, ['0 revoked: they were already revoked.']])
   })
 })
 
@@ -174,18 +174,22 @@ describe('rejects', () => {
     [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'none'], 1, /none/],
     [['tokens', 'create', '--user', 'ann@example.org', '--workspace', 'other'], 1, /not a member/],
     [['tokens', 'create', '--user', 'ann@example.org', '--name', ' '], 1, /1 to 200/],
-    [['tokens', 'create', '--user', 'ann@example.org', '--scope', 'ALL'], 2, /--scope is one of/],
+    [
+      ['tokens', 'create', '--user', 'ann@example.org', '--scope', 'ALL'],
+      2,
+      /--scope must be one of/,
+    ],
     [['tokens', 'create', '--user', 'ann@example.org', '--expires-in-days', '0'], 2, /days/],
     [['tokens', 'create'], 2, /--user is missing/],
     [['tokens', 'revoke', 'tok_0'], 1, /tok_0/],
     [['tokens', 'make', '--user', 'ann@example.org'], 2, /npm run admin/],
     [['--nonsense'], 2, /npm run admin/],
     [['tokens', 'create', '--user', 'ann@example.org', 'FILES_READ'], 2, /FILES_READ/],
-    [['tokens', 'create', '--user', 'ann@example.org', ''], 2, /does not take/],
+    [['tokens', 'create', '--user', 'ann@example.org', ''], 2, /does not accept/],
     [['tokens', 'create', '--user', 'ann@example.org', '--email', 'a@b.c'], 2, /--email/],
     [['tokens', 'create', '--user', 'a@b.c', '--user', 'ann@example.org'], 2, /more than once/],
     [['tokens', 'list', '--user', 'ann@example.org', '--scope', 'FILES_READ'], 2, /--scope/],
-    [['tokens', 'list', 'ann@example.org', '--user', 'ann@example.org'], 2, /does not take ann/],
+    [['tokens', 'list', 'ann@example.org', '--user', 'ann@example.org'], 2, /does not accept ann/],
     [['tokens', 'revoke', '--user', 'ann@example.org', 'tok_0'], 2, /--user/],
     [['tokens', 'revoke'], 2, /token id/],
     [['users', 'list', '--user', 'ann@example.org'], 2, /--user/],

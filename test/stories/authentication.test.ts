@@ -169,7 +169,7 @@ describe('a token', () => {
       expect(await response.json()).toEqual({
         errors: [
           {
-            message: 'a valid token is needed: Authorization: Bearer <token>',
+            message: 'a valid token is required: Authorization: Bearer <token>',
             extensions: { code: 'UNAUTHENTICATED' },
           },
         ],

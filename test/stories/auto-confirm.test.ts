@@ -82,7 +82,7 @@ const ways: Record<string, (tus: Tus) => Promise<{ url: string; repair: () => Pr
     return { url, repair }
   },
   async 'a creation without a byte whose process dies'({ holdall, workspaceId }) {
-    const viewer = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
+    const viewer = await holdall.app.contextFor(`Bearer ${holdall.token}`, holdall.url)
     const made = { workspaceId, name: 'a.txt', size: 0, autoConfirm: true }
     const upload = await createUpload(viewer, made)
     return { url: uploadUrl(viewer, upload.id), repair: await breakCommits(holdall) }

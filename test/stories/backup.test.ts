@@ -334,7 +334,7 @@ describe('pg_dump', () => {
       const { code, output } = await run('backup', [dir], env)
       expect([code, output]).toEqual([
         2,
-        `pg_dump is of version ${pgDumpVersion}, and the server is PostgreSQL 18: install the client programs of PostgreSQL 18 or later, and put them first on the PATH.\n`,
+        `pg_dump has version ${pgDumpVersion}, older than the server (PostgreSQL 18): install the client programs of PostgreSQL 18 or later, and put them first on the PATH.\n`,
       ])
       expect(existsSync(dir)).toBe(false)
       const missing = await run('backup', [dir], { ...env, PATH: '/nowhere' })

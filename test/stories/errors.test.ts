@@ -54,7 +54,7 @@ describe('errors have all their fields, and nothing is written', () => {
     ).toEqual({
       __typename: 'NotFoundError',
       code: 'NOT_FOUND',
-      message: 'nothing here has the id fld_0',
+      message: 'no object with the id fld_0 was found',
       path: ['entry'],
       retryable: false,
       id: 'fld_0',
@@ -74,7 +74,7 @@ describe('errors have all their fields, and nothing is written', () => {
     })
     expect(await expectRefused(holdall, 'createUpload', input, viewer)).toMatchObject({
       ...error,
-      message: 'this needs the role EDITOR in the workspace',
+      message: 'this requires the role EDITOR in the workspace',
       missingScopes: [],
       requiredRole: 'EDITOR',
     })
@@ -85,7 +85,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'createFolder', { workspaceId, name: 'RAW' })).toEqual({
       __typename: 'NameConflictError',
       code: 'NAME_CONFLICT',
-      message: 'the folder already holds "RAW"; "RAW (2)" is free',
+      message: 'the folder already contains "RAW"; "RAW (2)" is available',
       path: ['name'],
       retryable: false,
       existing: { id: folder.id, name: 'Raw', path: 'Raw' },
@@ -111,7 +111,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'updateEntry', input)).toMatchObject({
       __typename: 'StaleRevisionError',
       code: 'STALE_REVISION',
-      message: `revision 7 was expected, ${revision} is there`,
+      message: `expected revision 7, but the current revision is ${revision}`,
       retryable: false,
       expectedRevision: 7,
       actualRevision: revision,
@@ -126,7 +126,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'moveEntries', input)).toMatchObject({
       __typename: 'CycleError',
       code: 'CYCLE',
-      message: 'a folder cannot go into itself or below itself',
+      message: 'a folder cannot be placed in itself or in a folder below it',
       retryable: false,
     })
   })
@@ -138,7 +138,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'trashEntries', input)).toMatchObject({
       __typename: 'NotEmptyError',
       code: 'NOT_EMPTY',
-      message: 'the folder holds 1 entries; recursive: true takes them along',
+      message: 'the folder contains 1 entries; use recursive: true to include them',
       retryable: false,
       entryCount: 1,
     })
@@ -176,7 +176,7 @@ describe('errors have all their fields, and nothing is written', () => {
     const aborted = {
       __typename: 'BatchAbortedError',
       code: 'BATCH_ABORTED',
-      message: 'nothing was done: item 1 failed',
+      message: 'nothing was changed because item 1 failed',
       retryable: false,
       failedIndex: 1,
     }
@@ -196,7 +196,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'createUpload', input)).toMatchObject({
       __typename: 'QuotaExceededError',
       code: 'QUOTA_EXCEEDED',
-      message: 'the workspace has no room for 11 more bytes',
+      message: 'the quota of the workspace does not allow 11 more bytes',
       retryable: false,
       neededBytes: 11,
       usage: { quotaBytes: 100, remainingBytes: 10, reservedBytes: 50, currentBytes: 40 },
@@ -219,7 +219,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'createUpload', input)).toEqual({
       __typename: 'FileTooLargeError',
       code: 'FILE_TOO_LARGE',
-      message: 'a file has at most 1000 bytes here',
+      message: 'the file exceeds the maximum size of 1000 bytes',
       path: ['size'],
       retryable: false,
       maxBytes: 1000,
@@ -265,7 +265,7 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'confirmUpload', { uploadId, size: 6 })).toEqual({
       __typename: 'SizeMismatchError',
       code: 'SIZE_MISMATCH',
-      message: '5 bytes are there, not 6',
+      message: 'received 5 bytes, expected 6',
       path: ['size'],
       retryable: false,
       expectedBytes: 6,
@@ -280,7 +280,7 @@ describe('errors have all their fields, and nothing is written', () => {
     const mismatch = {
       __typename: 'ChecksumMismatchError',
       code: 'CHECKSUM_MISMATCH',
-      message: `the bytes hash to ${sha256('hello')}, not to ${sha256('other')}`,
+      message: `the checksum of the bytes is ${sha256('hello')}, expected ${sha256('other')}`,
       path: ['sha256'],
       retryable: false,
       expectedSha256: sha256('other'),

@@ -366,7 +366,7 @@ describe('npm run fsck', () => {
     const repaired = await runFsck(holdall, '--repair', '--deep')
     expect(repaired.code).toBe(1)
     expect(repaired.lines).toContainEqual(
-      `BYTES_MISSING ${place.otherBlob}: its bytes are missing. Mended.`,
+      `BYTES_MISSING ${place.otherBlob}: its bytes are missing. Repaired.`,
     )
     const known = 'Nothing was found. 1 blobs are known to be damaged; their files are FAILED.'
     expect(await runFsck(holdall, '--deep')).toMatchObject({ code: 0, lines: [known] })
@@ -378,7 +378,7 @@ describe('npm run fsck', () => {
     expect((await runFsck(holdall, '--grace-hours=soon')).code).toBe(2)
     const nowhere = { ...holdall, dir: join(holdall.dir, 'nowhere'), databaseUrl: undefined }
     const { code, stderr } = await runFsck(nowhere)
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/holdall\.db is not there; .*\n$/)])
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/holdall\.db does not exist; .*\n$/)])
   })
 
   test('names the folder of bytes that it cannot open, and creates none', async () => {

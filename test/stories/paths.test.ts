@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sieveLimits } from '../../src/database/query/filtered-pages.ts'
+import { scanLimits } from '../../src/database/query/filtered-pages.ts'
 import { workLimits } from '../../src/database/query/work-budget.ts'
 import {
   act,
@@ -166,13 +166,13 @@ describe('over one tree', () => {
 })
 
 describe('with limits', () => {
-  const [{ rows }, { ms }] = [sieveLimits, workLimits]
+  const [{ rows }, { ms }] = [scanLimits, workLimits]
   beforeEach(async () => {
     holdall = await startTestServer()
     lab = await createWorkspace(holdall)
   })
   afterEach(async () => {
-    Object.assign(sieveLimits, { rows })
+    Object.assign(scanLimits, { rows })
     Object.assign(workLimits, { ms })
     await holdall?.[Symbol.asyncDispose]()
   })
@@ -212,7 +212,7 @@ describe('with limits', () => {
   test('a request that has scanned enough ends its page, and the next one continues', async () => {
     for (let i = 0; i < 30; i++) await put(`item ${String(i).padStart(2, '0')}.txt`)
     const wanted = [(await put('item 07.csv')).path, (await put('item 28.csv')).path]
-    sieveLimits.rows = 5
+    scanLimits.rows = 5
     const filter = { pathRegex: 'csv$' }
     const first = await list(filter, { first: 2 })
     expect([first.nodes.length, first.pageInfo.hasNextPage, first.totalCount]).toEqual([0, true, 0])

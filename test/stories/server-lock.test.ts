@@ -28,7 +28,7 @@ async function refusal(env: Env) {
 }
 
 const inUse = (path: string, lock: string) =>
-  `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers). ${lock} does not have to be deleted, and must not be while a server runs.\n`
+  `${path} is in use by another Holdall server: stop that server, or set DATABASE_URL to another database (PostgreSQL supports several servers). You do not need to delete ${lock}; never delete it while a server runs.\n`
 
 /** Locks a file as another program does. */
 class SqliteLock implements Disposable {
@@ -84,7 +84,7 @@ test('a deleted lock file admits no second server, and is created again', async 
   const first = await launchReady(env)
   await rm(lock)
   expect(await refusal(env)).toBe(inUse(path, lock))
-  expect(first.output.err).toMatch(/the lock file was deleted while the server runs/)
+  expect(first.output.err).toMatch(/the lock file was deleted while the server is running/)
   expect(await refusal(env)).toBe(inUse(path, lock))
   await createWorkspace(first.holdall)
   await stop(first)
@@ -98,7 +98,7 @@ test('if another process locks the new file first, the server stops in order', a
   using other = new SqliteLock(join(env.DATA_DIR, 'other.lock'))
   await rename(join(env.DATA_DIR, 'other.lock'), lock)
   expect(await first.exited).toBe(0)
-  expect(first.output.err).toMatch(/the lock file was replaced, and another server has it/)
+  expect(first.output.err).toMatch(/the lock file was replaced and another server holds it/)
   other[Symbol.dispose]()
   await stop(await launchReady(env))
 })
@@ -109,12 +109,10 @@ test('a database file with a second name is refused before it is opened', async 
   const first = await launchReady({ DATA_DIR: dir, ADMIN_TOKEN })
   await link(path, join(other, 'same.db'))
   const output = await refusal({ DATA_DIR: other, DATABASE_URL: join(other, 'same.db') })
-  expect(output).toMatch(
-    /same\.db has 2 names \(hard links\), .* let DATABASE_URL name the copy\.\n$/,
-  )
+  expect(output).toMatch(/same\.db has 2 hard links, .* set DATABASE_URL to the copy\.\n$/)
   expect(await readdir(other)).toEqual(['same.db'])
   await stop(first)
-  expect(await refusal({ DATA_DIR: dir })).toMatch(/holdall\.db has 2 names/)
+  expect(await refusal({ DATA_DIR: dir })).toMatch(/holdall\.db has 2 hard links/)
   await rm(join(other, 'same.db'))
   await stop(await launchReady({ DATA_DIR: dir, ADMIN_TOKEN }))
 })
@@ -127,7 +125,7 @@ test('a start waits until the previous server has ended', async () => {
   await sleep(1500)
   expect([second.child.exitCode, second.output]).toEqual([null, { out: '', err: '' }])
   await stop(first)
-  await vi.waitFor(() => expect(second.output.out).toMatch(/^Holdall is at/), 20_000)
+  await vi.waitFor(() => expect(second.output.out).toMatch(/^Holdall is ready at/), 20_000)
   const url = `http://${/localhost:\d+/.exec(second.output.out)?.[0]}`
   const query = `{ workspace(by: { id: "${workspace.id}" }) { id } }`
   const answer = await fetch(`${url}/graphql`, {

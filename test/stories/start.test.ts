@@ -37,7 +37,7 @@ describe('S39: the first start', () => {
     expect(await readFile(join(DATA_DIR, 'holdall.db'), 'latin1')).not.toContain(secret)
 
     const second = await ready({ DATA_DIR })
-    expect(second.output.out).toMatch(/^Holdall is at http:\/\/localhost:\d+\/graphql\n$/)
+    expect(second.output.out).toMatch(/^Holdall is ready at http:\/\/localhost:\d+\/graphql\n$/)
     expect((await fetch(`${second.url}/metrics`)).status).toBe(404)
     await stop(second)
     expect(second.output).toEqual({ out: expect.not.stringContaining('hld_'), err: '' })
@@ -175,7 +175,7 @@ describe('a failed start prints one sentence, and exits with 1', () => {
     await once(other, 'listening')
     const PORT = String((other.address() as AddressInfo).port)
     const output = await refusal({ DATA_DIR: await emptyFolder(), PORT })
-    expect(output).toBe(`Port ${PORT} of 127.0.0.1 is taken; PORT names another.\n`)
+    expect(output).toBe(`Port ${PORT} of 127.0.0.1 is already in use; set PORT to another port.\n`)
     other.close()
   })
 
@@ -184,14 +184,16 @@ describe('a failed start prints one sentence, and exits with 1', () => {
     await once(other, 'listening')
     const METRICS_PORT = String((other.address() as AddressInfo).port)
     const output = await refusal({ DATA_DIR: await emptyFolder(), METRICS_PORT })
-    expect(output).toBe(`Port ${METRICS_PORT} of 127.0.0.1 is taken; METRICS_PORT names another.\n`)
+    expect(output).toBe(
+      `Port ${METRICS_PORT} of 127.0.0.1 is already in use; set METRICS_PORT to another port.\n`,
+    )
     other.close()
   })
 
   test('for a host that is not an address of this machine', async () => {
     const output = await refusal({ DATA_DIR: await emptyFolder(), HOST: '192.0.2.1' })
     expect(output).toMatch(
-      /^192\.0\.2\.1 is no address of this machine \(\w+\); HOST names another\.\n$/,
+      /^192\.0\.2\.1 is not an address of this machine \(\w+\); set HOST to another one\.\n$/,
     )
   })
 
@@ -200,7 +202,7 @@ describe('a failed start prints one sentence, and exits with 1', () => {
     await writeFile(file, '')
     for (const DATA_DIR of [`${file}/below`, '/proc/holdall']) {
       const output = await refusal({ DATA_DIR })
-      expect(output).toMatch(/^\S+ cannot be written \(\w+\); DATA_DIR names another\.\n$/)
+      expect(output).toMatch(/^\S+ is not writable \(\w+\); set DATA_DIR to another folder\.\n$/)
     }
   })
 
@@ -208,7 +210,7 @@ describe('a failed start prints one sentence, and exits with 1', () => {
     const DATA_DIR = await emptyFolder()
     await writeFile(join(DATA_DIR, 'blobs'), '')
     expect(await refusal({ DATA_DIR })).toBe(
-      `${DATA_DIR}/blobs cannot be opened (ENOTDIR); DATA_DIR names another.\n`,
+      `${DATA_DIR}/blobs cannot be opened (ENOTDIR); set DATA_DIR to another path.\n`,
     )
   })
 
@@ -221,11 +223,13 @@ describe('a failed start prints one sentence, and exits with 1', () => {
       [words, join(DATA_DIR, 'folder')].map((DATABASE_URL) => refusal({ DATA_DIR, DATABASE_URL })),
     )
     expect(output).toEqual([
-      `${words} cannot be opened (SQLITE_NOTADB); DATABASE_URL names another.\n`,
-      `${DATA_DIR}/folder cannot be opened (SQLITE_CANTOPEN); DATABASE_URL names another.\n`,
+      `${words} cannot be opened (SQLITE_NOTADB); set DATABASE_URL to another path.\n`,
+      `${DATA_DIR}/folder cannot be opened (SQLITE_CANTOPEN); set DATABASE_URL to another path.\n`,
     ])
     const below = await refusal({ DATA_DIR, DATABASE_URL: `${words}/below/holdall.db` })
-    expect(below).toBe(`${words}/below cannot be written (ENOTDIR); DATABASE_URL names another.\n`)
+    expect(below).toBe(
+      `${words}/below is not writable (ENOTDIR); set DATABASE_URL to another folder.\n`,
+    )
   })
 
   test('F20: for a database of a newer version', async () => {

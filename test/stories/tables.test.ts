@@ -179,7 +179,7 @@ test('seed B13 B16: a row that is refused leaves no file and no row, and the nex
       'INTEGER takes a whole number from -(2^53-1) to 2^53-1',
     ],
     [{ ...to, values: { label, image: 'x' } }, 'image', 'the path goes here, no value'],
-    [to, 'label', 'a value is needed'],
+    [to, 'label', 'a value is required'],
     [{ ...to, key: { plate: 7 } }, null, 'no row matches the key'],
     [{ ...to, key: {} }, null, 'a key names at least one column'],
   ]

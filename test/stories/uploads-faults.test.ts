@@ -144,7 +144,7 @@ test('F17: a writer that has lost its lease changes nothing', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
   const made = await createUpload(holdall, { workspaceId, name: 'a', size: 5 })
-  const ctx = await holdall.app.scopeFor(`Bearer ${holdall.token}`, holdall.url)
+  const ctx = await holdall.app.contextFor(`Bearer ${holdall.token}`, holdall.url)
   const first = await takeLease(ctx, made.id)
   const second = await takeLease(ctx, made.id)
   if (!first || !second) throw new Error('the upload exists')

@@ -331,7 +331,7 @@ test('bytes that differ from the declared hash never become a file', async () =>
   await sendBytes(holdall, made, 'no!')
   const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }')
   const answers = await Promise.all([confirm(), confirm(), confirm()])
-  const message = `the bytes hash to ${sha256('no!')}, not to ${sha256('yes')}`
+  const message = `the checksum of the bytes is ${sha256('no!')}, expected ${sha256('yes')}`
   for (const answer of [...answers, await confirm()])
     expect(answer).toMatchObject({ code: 'CHECKSUM_MISMATCH', message })
   expect(await upload(holdall, made.id)).toMatchObject({

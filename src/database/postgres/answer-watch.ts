@@ -1,21 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientBase } from 'pg'
 
-/** After so long without an answer the server is asked, over a connection of its own, whether it still works on the statement. */
+/**
+ * After this time without an answer, a separate connection asks the server whether it still runs the
+ * statement.
+ */
 const SILENT_MS = 3_000
-const EVERY_MS = 1_000
+const CHECK_INTERVAL_MS = 1_000
 const PROBE_TIMEOUT_MS = 2_000
-/** So long an answer that the server has given may be on its way. */
-const ON_THE_WAY_MS = 500
-/** Where the server cannot be asked either, a connection is given up after so long. */
+/** Maximum time that an answer may be in transit. */
+const TRANSIT_MS = 500
+/** If the server is unreachable, a connection is closed after this time. */
 const UNREACHABLE_MS = 10_000
 
 type Waiting = { client: ClientBase; since: number }
 export type Watch = ReturnType<typeof watchForAnswers>
 
 /**
- * Finds connections over which no answer will come, because a network drops what is sent without telling anybody, and ends them:
- * what waits for them fails as over any connection that breaks. A statement that the server works on may take its time.
+ * Finds connections on which no answer will arrive, because the network silently drops packets, and closes
+ * them: the pending statements fail as on any broken connection. A statement that the server still runs is
+ * left alone.
  */
 export function watchForAnswers(url: string) {
   const waiting = new Set<Waiting>()
@@ -24,14 +28,14 @@ export function watchForAnswers(url: string) {
   let lossAt = Number.NEGATIVE_INFINITY
   let isProbing = false
 
-  async function look() {
+  async function check() {
     const now = performance.now()
     const silent = [...waiting].filter(({ since }) => now - since > SILENT_MS)
     if (silent.length === 0 || isProbing) return
     isProbing = true
     try {
-      const lost = await lostOf(url, silent)
-      if (lost.length > 0) await sleep(ON_THE_WAY_MS, undefined, { ref: false })
+      const lost = await findLost(url, silent)
+      if (lost.length > 0) await sleep(TRANSIT_MS, undefined, { ref: false })
       for (const entry of lost) if (waiting.has(entry)) end(entry, now)
     } finally {
       isProbing = false
@@ -40,7 +44,7 @@ export function watchForAnswers(url: string) {
 
   function end({ client }: Waiting, noticedAt: number) {
     lossAt = noticedAt
-    // With a statement under way it breaks the connection.
+    // During a statement, end() breaks the connection.
     void (client as Client).end().catch(() => {})
   }
 
@@ -48,13 +52,13 @@ export function watchForAnswers(url: string) {
     opened(client: ClientBase) {
       openedAt.set(client, performance.now())
     },
-    /** Whether it was opened before another was found lost: then it may have gone the same way, and waiting would tell. */
+    /** Whether it was opened before another one was found lost: it may be lost, too. */
     isSuspect: (client: ClientBase) => (openedAt.get(client) ?? 0) < lossAt,
-    /** Runs one statement over `client`. */
-    async during<T>(client: ClientBase, query: () => Promise<T>): Promise<T> {
+    /** Runs one statement of `client` under the watch. */
+    async run<T>(client: ClientBase, query: () => Promise<T>): Promise<T> {
       const entry = { client, since: performance.now() }
       waiting.add(entry)
-      timer ??= setInterval(() => void look(), EVERY_MS).unref()
+      timer ??= setInterval(() => void check(), CHECK_INTERVAL_MS).unref()
       try {
         return await query()
       } finally {
@@ -65,9 +69,9 @@ export function watchForAnswers(url: string) {
   }
 }
 
-/** Those of `silent` whose statement the server has finished, or knows nothing of; none where that cannot be known. */
-async function lostOf(url: string, silent: Waiting[]): Promise<Waiting[]> {
-  const busy = await busyAmong(
+/** Returns those of `silent` whose statement the server does not run (any more); none if that is unknown. */
+async function findLost(url: string, silent: Waiting[]): Promise<Waiting[]> {
+  const busy = await findBusy(
     url,
     silent.map(({ client }) => pidOf(client)),
   ).catch(() => null)
@@ -78,11 +82,14 @@ async function lostOf(url: string, silent: Waiting[]): Promise<Waiting[]> {
   )
 }
 
-/** The sessions that work on something; unknown behind a pooler, where a connection is no session. Throws where there is no answer. */
-async function busyAmong(url: string, pids: number[]): Promise<Set<number> | 'unknown'> {
+/**
+ * Returns the sessions that run a statement; 'unknown' behind a pooler, where connections and sessions
+ * differ. Throws if the server does not answer.
+ */
+async function findBusy(url: string, pids: number[]): Promise<Set<number> | 'unknown'> {
   const probe = new Client({
     connectionString: url,
-    application_name: 'holdall, looking',
+    application_name: 'holdall, checking',
     connectionTimeoutMillis: PROBE_TIMEOUT_MS,
     query_timeout: PROBE_TIMEOUT_MS,
   })
@@ -97,7 +104,7 @@ async function busyAmong(url: string, pids: number[]): Promise<Set<number> | 'un
     const own = rows.find((row) => row.own)
     return own?.pid === pidOf(probe) ? new Set(rows.map(({ pid }) => pid)) : 'unknown'
   } catch (error) {
-    // A server that refuses is one that answers.
+    // An SQLSTATE means that the server answered.
     if (/^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code))) return 'unknown'
     throw error
   } finally {
@@ -105,5 +112,5 @@ async function busyAmong(url: string, pids: number[]): Promise<Set<number> | 'un
   }
 }
 
-/** As the server has named the session at its beginning; the types of `pg` do not know it. */
+/** The session's backend pid; missing in the types of `pg`. */
 const pidOf = (client: ClientBase) => (client as ClientBase & { processID: number }).processID

@@ -7,27 +7,27 @@ type Program = 'pg_dump' | 'pg_restore'
 const run = promisify(execFile)
 type Failure = Error & { code?: unknown; stderr?: string }
 
-/** Throws StartupError unless the program is on the PATH and not older than the server. */
+/** Throws StartupError unless the program is on the PATH and at least of the server's major version. */
 export async function requireProgram(
   program: Program,
   serverVersion: number,
   env: Env,
 ): Promise<void> {
-  const wanted = `install the client programs of PostgreSQL ${serverVersion} or later, and put them first on the PATH`
+  const hint = `install the client programs of PostgreSQL ${serverVersion} or later, and put them first on the PATH`
   const { stdout } = await run(program, ['--version'], { env: { ...env } }).catch((error) => {
-    throw new StartupError(`${program} cannot be run (${error.code}): ${wanted}.`)
+    throw new StartupError(`${program} cannot be run (${error.code}): ${hint}.`)
   })
   const version = Number(/\) (\d+)/.exec(stdout)?.[1])
   if (version >= serverVersion) return
   throw new StartupError(
-    `${program} is of version ${version}, and the server is PostgreSQL ${serverVersion}: ${wanted}.`,
+    `${program} has version ${version}, older than the server (PostgreSQL ${serverVersion}): ${hint}.`,
   )
 }
 
-/** Throws StartupError with what the program says. */
+/** Runs the program against the database at `url`; throws StartupError with its error output. */
 export async function runProgram(program: Program, args: string[], url: string, env: Env) {
-  const { address, password } = forLibpq(url)
-  // Everybody on this machine sees the arguments of a process, and its user alone the variables.
+  const { address, password } = toLibpqUrl(url)
+  // All users of the machine can read the arguments of a process, but not its environment.
   const secret = password === '' ? {} : { PGPASSWORD: password }
   try {
     await run(program, [...args, `--dbname=${address}`], { env: { ...env, ...secret } })
@@ -37,12 +37,12 @@ export async function runProgram(program: Program, args: string[], url: string, 
   }
 }
 
-/** The URL of the server in words that libpq knows: `pg` verifies certificates unless it is told not to, and knows more modes. */
-function forLibpq(url: string): { address: string; password: string } {
-  const there = new URL(url)
-  const password = decodeURIComponent(there.password)
-  there.password = ''
-  const query = there.searchParams
+/** Translates the URL for libpq: `pg` verifies certificates by default and knows more values of sslmode. */
+function toLibpqUrl(url: string): { address: string; password: string } {
+  const parsed = new URL(url)
+  const password = decodeURIComponent(parsed.password)
+  parsed.password = ''
+  const query = parsed.searchParams
   const mode = query.get('sslmode')
   const isCompatible = query.get('uselibpqcompat') === 'true'
   query.delete('uselibpqcompat')
@@ -51,5 +51,5 @@ function forLibpq(url: string): { address: string; password: string } {
     query.set('sslmode', 'verify-full')
     if (!query.has('sslrootcert')) query.set('sslrootcert', 'system')
   }
-  return { address: there.href, password }
+  return { address: parsed.href, password }
 }

@@ -8,8 +8,8 @@ import {
 } from 'kysely'
 
 /**
- * For migrations on PostgreSQL, so that columns mean there what they mean in SQLite: text compares by its bytes (COLLATE "C"),
- * whatever the database's own language is, and an integer has 64 bits.
+ * Kysely plugin for migrations on PostgreSQL that gives columns the semantics of SQLite: text compares by
+ * bytes (COLLATE "C"), whatever the database's locale is, and integers have 64 bits.
  */
 export const columnTypes: KyselyPlugin = {
   transformQuery: ({ node }) => transformer.transformNode(node) as RootOperationNode,

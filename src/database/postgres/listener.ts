@@ -6,43 +6,52 @@ import type { Db } from '../database.ts'
 import { CHANNEL, onNotification, wakeAll } from '../notify.ts'
 import { KEEP_ALIVE_MS } from './dialect.ts'
 
-/** So often it is tried whether the ear still hears, and so long a sound may be on its way. */
-const TRY_MS = 15_000
-const LATE_MS = 5_000
-const LONGEST_PAUSE_MS = 10_000
+/** LISTEN probe interval, and the maximum time that a probe may take. */
+const PROBE_INTERVAL_MS = 15_000
+const PROBE_TIMEOUT_MS = 5_000
+const MAX_PAUSE_MS = 10_000
 
 type Log = (about: object, message: string) => void
-type Hearing = { url: string; db: Db; log: { info: Log; warn: Log } }
+type ListenerOptions = { url: string; db: Db; log: { info: Log; warn: Log } }
 
 /**
- * Hears what other processes announce, over a connection of its own at `url`, until it is disposed. One that breaks is made anew,
- * for ever; then everybody looks, so that nothing said meanwhile is missed. By `db` it speaks to itself, to know whether it
- * hears: a PgBouncer in transaction mode takes LISTEN, and passes nothing on.
+ * Delivers the notifications of other processes, over a separate connection to `url`, until it is disposed. A
+ * broken connection is always reopened; then all subscribers are woken, so that nothing is missed. Probes
+ * sent over `db` verify that notifications arrive: a PgBouncer in transaction mode accepts LISTEN but
+ * delivers nothing.
  */
-export function startListener(hearing: Hearing): Disposable {
-  const over = new AbortController()
-  void listenForEver(hearing, over.signal)
-  return { [Symbol.dispose]: () => over.abort() }
+export function startListener(options: ListenerOptions): Disposable {
+  const stopped = new AbortController()
+  void keepListening(options, stopped.signal)
+  return { [Symbol.dispose]: () => stopped.abort() }
 }
 
-async function listenForEver({ log, ...hearing }: Hearing, over: AbortSignal): Promise<void> {
+async function keepListening(
+  { log, ...options }: ListenerOptions,
+  stopped: AbortSignal,
+): Promise<void> {
   let failures = 0
-  const hears = () => {
-    if (failures > 0) log.info({}, 'other processes are heard again')
+  const onProbe = () => {
+    if (failures > 0) log.info({}, 'receiving notifications of other processes again')
     failures = 0
   }
-  while (!over.aborted) {
-    const err = await listenOnce(hearing, over, hears).catch((error: unknown) => error)
-    if (over.aborted) return
+  while (!stopped.aborted) {
+    const err = await listenOnce(options, stopped, onProbe).catch((error: unknown) => error)
+    if (stopped.aborted) return
     failures += 1
-    if (failures === 1) log.warn({ err }, 'other processes are not heard; it is looked instead')
-    const pauseMs = Math.min(100 * 2 ** failures, LONGEST_PAUSE_MS)
-    await pause(pauseMs * (0.5 + Math.random() / 2), over)
+    if (failures === 1)
+      log.warn({ err }, 'notifications of other processes do not arrive; polling instead')
+    const pauseMs = Math.min(100 * 2 ** failures, MAX_PAUSE_MS)
+    await pause(pauseMs * (0.5 + Math.random() / 2), stopped)
   }
 }
 
-/** Throws when it hears no more, or not at all; returns when it is over. */
-async function listenOnce({ url, db }: Omit<Hearing, 'log'>, over: AbortSignal, hears: () => void) {
+/** Listens over one connection until it breaks, its probes get lost or `stopped` fires; always throws. */
+async function listenOnce(
+  { url, db }: Omit<ListenerOptions, 'log'>,
+  stopped: AbortSignal,
+  onProbe: () => void,
+) {
   const client = new Client({
     connectionString: url,
     application_name: 'holdall, listening',
@@ -53,41 +62,42 @@ async function listenOnce({ url, db }: Omit<Hearing, 'log'>, over: AbortSignal, 
   const gone = new AbortController()
   const end = () => gone.abort(new Error('the connection has ended'))
   client.on('error', (error) => gone.abort(error)).on('end', end)
-  over.addEventListener('abort', end, { once: true })
+  stopped.addEventListener('abort', end, { once: true })
   try {
     await client.connect()
     unref(client)
-    await hearOneself(db, client, gone.signal, hears)
+    await receive(db, client, gone.signal, onProbe)
   } finally {
-    over.removeEventListener('abort', end)
+    stopped.removeEventListener('abort', end)
     client.end().catch(() => {})
   }
 }
 
-/** Listens, and tries from time to time whether it does. */
-async function hearOneself(db: Db, client: Client, gone: AbortSignal, hears: () => void) {
-  const sound = `${randomUUID()} `
-  let heardAt = 0
+/** Receives notifications, and probes from time to time whether they arrive. */
+async function receive(db: Db, client: Client, gone: AbortSignal, onProbe: () => void) {
+  const probe = `${randomUUID()} `
+  let receivedAt = 0
   client.on('notification', ({ payload = '' }) => {
-    if (payload !== sound) return onNotification(payload)
-    heardAt = performance.now()
-    hears()
+    if (payload !== probe) return onNotification(payload)
+    receivedAt = performance.now()
+    onProbe()
   })
   await client.query(`listen ${CHANNEL}`)
   wakeAll()
   while (!gone.aborted) {
-    const saidAt = performance.now()
-    const said = await say(db, sound)
-    await pause(LATE_MS, gone)
-    if (said && heardAt < saidAt) throw new Error('what is said is not heard')
-    await pause(TRY_MS - LATE_MS, gone)
+    const sentAt = performance.now()
+    const isSent = await sendProbe(db, probe)
+    await pause(PROBE_TIMEOUT_MS, gone)
+    if (isSent && receivedAt < sentAt)
+      throw new Error(`a notification did not arrive within ${PROBE_TIMEOUT_MS} ms`)
+    await pause(PROBE_INTERVAL_MS - PROBE_TIMEOUT_MS, gone)
   }
   throw gone.reason
 }
 
-/** Whether it could be said at all. */
-const say = (db: Db, sound: string): Promise<boolean> =>
-  sql`select pg_notify(${CHANNEL}, ${sound})`.execute(db).then(
+/** Returns whether the probe could be sent. */
+const sendProbe = (db: Db, probe: string): Promise<boolean> =>
+  sql`select pg_notify(${CHANNEL}, ${probe})`.execute(db).then(
     () => true,
     () => false,
   )
@@ -95,5 +105,5 @@ const say = (db: Db, sound: string): Promise<boolean> =>
 const pause = (ms: number, signal: AbortSignal) =>
   sleep(ms, undefined, { signal, ref: false }).catch(() => {})
 
-/** It keeps no process alive. @types/pg does not know that it can be asked to. */
+/** Does not keep the process alive. @types/pg lacks this method. */
 const unref = (client: Client) => (client as Client & { unref: () => void }).unref()

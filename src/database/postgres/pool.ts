@@ -6,16 +6,17 @@ import { ConnectionLost, isLost, isNameUnknown, isReplaceable, NoConnection } fr
 import type { Watch } from './answer-watch.ts'
 import { nameOfStatement } from './statement-names.ts'
 
-/** So long a request waits for a server that takes no connections, as while it starts again. */
-const PATIENCE_MS = 3_000
+/** Maximum time to wait for a server that accepts no connections, as during a restart. */
+const RECONNECT_TIMEOUT_MS = 3_000
 const PAUSE_MS = 50
 
 /**
- * The same pool for whoever cannot mend a connection. One that breaks is not used again, and what was lost without any doubt is asked
- * once more over another: the first statement of a visit, where that only reads or begins a transaction. Throws NoConnection, ConnectionLost.
+ * Wraps a pool for Kysely, with recovery from lost connections. A broken connection is not used again. The
+ * first statement after a connection is taken is repeated on another one if it only reads or begins a
+ * transaction. Throws NoConnection and ConnectionLost.
  */
-export function withReconnect(pool: Pool, ways: Ways, watch: Watch): PostgresPool {
-  // Each is replaced when the next one is wanted. Without a listener what breaks in the hands of nobody would end the process.
+export function withReconnect(pool: Pool, protocol: Protocol, watch: Watch): PostgresPool {
+  // Without a listener, an idle connection that breaks would end the process. The pool replaces it on demand.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     client.on('error', () => {})
@@ -23,10 +24,10 @@ export function withReconnect(pool: Pool, ways: Ways, watch: Watch): PostgresPoo
   })
   return {
     options: pool.options,
-    // Cursors are for streams of rows, of which there are none.
+    // Kysely uses cursors for streams only, and there are none.
     connect: async () =>
       new PooledConnection(
-        { pool, ways, watch },
+        { pool, protocol, watch },
         await connect(pool, watch),
       ) as unknown as PostgresPoolClient,
     end: () => {
@@ -37,40 +38,42 @@ export function withReconnect(pool: Pool, ways: Ways, watch: Watch): PostgresPoo
 }
 
 /**
- * How the server is spoken to: whether a connection keeps the statements that have a name (not where it turns out to be many
- * behind a pooler), and what begins a transaction.
+ * Whether named prepared statements are used (turned off when a pooler that switches server connections is
+ * detected), and the SQL that begins a transaction.
  */
-type Ways = { kept: boolean; begin: string }
-type Means = { pool: Pool; ways: Ways; watch: Watch }
+type Protocol = { isPrepared: boolean; begin: string }
+type PoolContext = { pool: Pool; protocol: Protocol; watch: Watch }
 
-/** A connection from when it is taken to when it is given back. */
+/** A connection between acquire and release. */
 class PooledConnection {
-  readonly #means: Means
-  /** Null where it broke and no other could be had. */
+  readonly #context: PoolContext
+  /** Null if it broke and could not be replaced. */
   #client: PoolClient | null
   #isFirst = true
   /** What broke it. */
   #fault: ConnectionLost | null = null
 
-  constructor(means: Means, client: PoolClient) {
-    this.#means = means
+  constructor(context: PoolContext, client: PoolClient) {
+    this.#context = context
     this.#client = client
   }
 
   async query(text: string, values: readonly unknown[]): Promise<QueryResult> {
-    const mayRepeat = this.#isFirst && repeatable.test(text)
+    const mayRepeat = this.#isFirst && REPEATABLE.test(text)
     this.#isFirst = false
-    // From the first fault on: that alone may have taken longer than there is patience for.
+    // Counted from the first error, which alone may take longer than the timeout.
     let endsAt: number | undefined
     while (true) {
       const client = this.#client
       if (!client || this.#fault) throw this.#fault
       try {
-        return await this.#means.watch.during(client, () => client.query(this.#words(text, values)))
+        return await this.#context.watch.run(client, () =>
+          client.query(this.#toQuery(text, values)),
+        )
       } catch (error) {
-        if (!isLost(error)) throw withoutNul(error)
-        if (isNameUnknown(error)) this.#means.ways.kept = false
-        endsAt ??= performance.now() + PATIENCE_MS
+        if (!isLost(error)) throw toNulError(error)
+        if (isNameUnknown(error)) this.#context.protocol.isPrepared = false
+        endsAt ??= performance.now() + RECONNECT_TIMEOUT_MS
         this.#fault = new ConnectionLost(error)
         if (!mayRepeat || !isReplaceable(error) || performance.now() > endsAt) throw this.#fault
       }
@@ -78,10 +81,10 @@ class PooledConnection {
     }
   }
 
-  #words(text: string, values: readonly unknown[]) {
-    const { kept, begin } = this.#means.ways
+  #toQuery(text: string, values: readonly unknown[]) {
+    const { isPrepared, begin } = this.#context.protocol
     if (text === 'begin') return { text: begin }
-    const name = kept ? nameOfStatement(text) : undefined
+    const name = isPrepared ? nameOfStatement(text) : undefined
     return { text, values: [...values], ...(name && { name }) }
   }
 
@@ -90,26 +93,26 @@ class PooledConnection {
     this.#client = null
   }
 
-  /** Given back first: the pool may have one connection only. */
+  /** Releases the broken connection first: the pool may be limited to one. */
   async #replace() {
     this.release()
     await sleep(PAUSE_MS * Math.random())
-    this.#client = await connect(this.#means.pool, this.#means.watch)
+    this.#client = await connect(this.#context.pool, this.#context.watch)
     this.#fault = null
   }
 }
 
-/** PostgreSQL's text takes every character but one (22021: not in the repertoire), wherever somebody may write it. */
-const withoutNul = (error: unknown) =>
+/** PostgreSQL's text cannot contain U+0000 (SQLSTATE 22021), wherever a client sends it. */
+const toNulError = (error: unknown) =>
   (error as { code?: unknown }).code === '22021'
-    ? new InvalidInput({ path: [], message: 'no text has the character U+0000' })
+    ? new InvalidInput({ path: [], message: 'text must not contain the character U+0000' })
     : error
 
-const repeatable = /^\s*(select|begin)\b/i
+const REPEATABLE = /^\s*(select|begin)\b/i
 
-/** Nothing was asked yet, so it may be tried again. */
+/** Takes a connection from the pool, and retries: no statement has been sent yet. */
 async function connect(pool: Pool, watch: Watch): Promise<PoolClient> {
-  const endsAt = performance.now() + PATIENCE_MS
+  const endsAt = performance.now() + RECONNECT_TIMEOUT_MS
   while (true) {
     try {
       const client = await pool.connect()

@@ -1,68 +1,69 @@
 import { type Document, type Expression, marked, sequencesOf } from '../search/document.ts'
 
 /*
- * Documents and what is asked of them, in the syntax of tsvector and tsquery. Words and keys have no ASCII in them but letters,
- * digits and _, so that quotes are all they need.
+ * Converts documents and search expressions to the syntax of tsvector and tsquery. The only ASCII characters
+ * in words and keys are letters, digits and _, so that quotes suffice.
  */
 
-/** What a tsvector holds: places up to 16,383, 256 of one word, and 2^20 bytes; all less some. */
-const limits = { place: 16_000, places: 255, bytes: 1_000_000 }
+/** Slightly below the limits of a tsvector: position 16,383, 256 positions of one word, and 2^20 bytes. */
+const limits = { position: 16_000, positions: 255, bytes: 1_000_000 }
 
-/** Next to no other place. Without any, a word would keep phrases from being found that end in its beginning. */
-const NOWHERE = 16_383
+/** A position next to no other. A word without a position would hide phrases that end in a prefix of it. */
+const UNPLACED_POSITION = 16_383
 
-type Places = Map<string, number[]>
+type Positions = Map<string, number[]>
 
 /**
- * The document. Between sequences a place is left empty, so that no phrase reaches from one into the next. Where a tsvector has no
- * place for words that follow each other, a pair of them stands in.
+ * Returns the document as a tsvector. One position between two sequences stays empty, so that no phrase spans
+ * both. Adjacent words without a position in the tsvector are stored as a pair instead.
  */
 export function vectorOf(document: Document): string {
-  const places: Places = new Map(document.keys.map((key) => [short(key), []]))
+  const positions: Positions = new Map(document.keys.map((key) => [shortKey(key), []]))
   const pairs: string[] = []
   let next = 1
   for (const words of sequencesOf(document)) {
-    const isPlaced = placeWords(places, words, next)
+    const isPlaced = placeWords(positions, words, next)
     next += words.length > 1 ? words.length + 1 : 0
     for (const [i, word] of words.slice(1).entries())
       if (!(isPlaced[i] && isPlaced[i + 1])) pairs.push(paired(words[i] ?? '', word))
   }
-  for (const pair of pairs.length > 0 ? [PAIRS, ...pairs] : []) places.set(pair, [])
-  return written(places)
+  for (const pair of pairs.length > 0 ? [PAIRS, ...pairs] : []) positions.set(pair, [])
+  return toVector(positions)
 }
 
-/** Gives words places that follow each other; tells which of them got theirs. One alone needs none. */
-function placeWords(places: Places, words: string[], first: number): boolean[] {
+/** Assigns consecutive positions to words; returns which words got one. A single word needs none. */
+function placeWords(positions: Positions, words: string[], first: number): boolean[] {
   return words.map((word, i) => {
-    const known = places.get(word) ?? []
-    places.set(word, known)
-    const place = first + i
-    const isPlaced = words.length > 1 && place <= limits.place && known.length < limits.places
-    if (isPlaced) known.push(place)
+    const ofWord = positions.get(word) ?? []
+    positions.set(word, ofWord)
+    const position = first + i
+    const isPlaced =
+      words.length > 1 && position <= limits.position && ofWord.length < limits.positions
+    if (isPlaced) ofWord.push(position)
     return isPlaced
   })
 }
 
-/** Documents with pairs have this word. */
+/** Marker word of documents that contain pairs. */
 const PAIRS = '_'
 const paired = (one: string, next: string) => `${one} ${next}`
 
-/** Of what no tsvector can hold the rest is left out. */
-function written(places: Places): string {
+/** Words beyond the size of a tsvector are left out. */
+function toVector(positions: Positions): string {
   let bytes = 0
   const words: string[] = []
-  for (const [word, at] of places) {
-    bytes += Buffer.byteLength(word) + 6 + 2 * at.length
+  for (const [word, ofWord] of positions) {
+    bytes += Buffer.byteLength(word) + 6 + 2 * ofWord.length
     if (bytes > limits.bytes) break
-    words.push(`'${word}':${at.join(',') || NOWHERE}`)
+    words.push(`'${word}':${ofWord.join(',') || UNPLACED_POSITION}`)
   }
   return words.join(' ')
 }
 
-/** The expression; null for what nothing can be like. */
+/** Returns the expression as a tsquery, or null if no document can match it. */
 export function queryOf(workspaceId: string, expression: Expression): string | null {
   const part = (inner: Expression) => queryOf(workspaceId, inner)
-  if ('keys' in expression) return either(expression.keys.map((key) => `'${short(key)}'`))
+  if ('keys' in expression) return either(expression.keys.map((key) => `'${shortKey(key)}'`))
   if ('words' in expression) {
     const { fields, words, prefix } = expression
     return either(fields.map((field) => phrase(marked(workspaceId, field, words), prefix)))
@@ -76,7 +77,9 @@ export function queryOf(workspaceId: string, expression: Expression): string | n
   return parts.includes(null) ? null : parts.map((text) => `(${text})`).join(' & ') || null
 }
 
-/** The words in places that follow each other; in a document with pairs, each two of them may be a pair instead. */
+/**
+ * Matches words in consecutive positions; in a document with pairs, two adjacent words may be a pair instead.
+ */
 function phrase(words: string[], prefix: boolean): string {
   const open = (i: number) => (prefix && i === words.length - 1 ? ':*' : '')
   const whole = words.map((word, i) => `'${word}'${open(i)}`)
@@ -90,5 +93,5 @@ function phrase(words: string[], prefix: boolean): string {
 
 const either = (parts: string[]) => parts.map((text) => `(${text})`).join(' | ') || null
 
-/** Of an id's 32 digits the last 16 are random. */
-const short = (key: string) => key.slice(0, -32) + key.slice(-16)
+/** Shortens an id to its type and the last 16 of its 32 digits, which are random. */
+const shortKey = (key: string) => key.slice(0, -32) + key.slice(-16)

@@ -4,7 +4,7 @@ import type { Document, Expression, Found, Range } from '../search/document.ts'
 import type { Tx } from '../transaction.ts'
 import { queryOf, vectorOf } from './search-vector.ts'
 
-/** Without fastupdate each search would look through what the last writes have left in a list of their own. */
+/** Creates the empty index. With fastupdate, each search would scan a list of pending writes. */
 export async function createSearchIndex(db: Db): Promise<void> {
   await sql`DROP TABLE IF EXISTS "searchDocuments"`.execute(db)
   await sql`CREATE TABLE "searchDocuments" (
@@ -12,7 +12,7 @@ export async function createSearchIndex(db: Db): Promise<void> {
     "id" text COLLATE "C" PRIMARY KEY,
     "workspaceId" text COLLATE "C" NOT NULL,
     "words" tsvector NOT NULL)`.execute(db)
-  // The only way by numbers: another one would be taken for this one, past the documents of all others.
+  // The only index by number: with another one, the planner would scan the documents of all workspaces.
   await sql`CREATE UNIQUE INDEX "searchDocuments_newest"
     ON "searchDocuments" ("workspaceId", "number")`.execute(db)
   await sql`CREATE INDEX "searchDocuments_words" ON "searchDocuments" USING gin ("words")
@@ -21,10 +21,11 @@ export async function createSearchIndex(db: Db): Promise<void> {
 }
 
 /**
- * There are two ways to the newest documents that are like a query: past the newest of the workspace, quick where many are like
- * it; and by the index of words, quick where few are, for it tells all of them before the first. They are gone in turns, farther
- * and farther, so that neither costs much more than the better one. The planner knows too little of marked words to choose:
- * + 0 and || '' keep it from going by numbers where words are meant.
+ * There are two ways to find the newest matching documents: scan the newest documents of the workspace, which
+ * is fast if many match; and use the word index, which is fast if few match, because it returns all of them.
+ * The function alternates between both with growing limits, so that the cost stays close to that of the
+ * faster one. The planner has no useful statistics of marked words: + 0 and || '' keep it from scanning by
+ * number in the second query.
  */
 const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     workspace text, query tsquery, below bigint, most integer)
@@ -52,7 +53,7 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
         WHERE "workspaceId" = workspace AND "number" < below ORDER BY "number" DESC LIMIT far) d;
       IF passed < far THEN RETURN; END IF;
       far := far * 4;
-      -- There are enough of them that far, if there are as many as up to here.
+      -- At the match rate so far, the next scan finds enough.
       CONTINUE WHEN found * far >= most * passed;
 
       SELECT array_agg("number") INTO numbers FROM (SELECT "number" FROM "searchDocuments"
@@ -68,15 +69,15 @@ const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     END LOOP;
   END $$`
 
-type Written = { id: string; workspaceId: string; vector: string }
+type VectorRow = { id: string; workspaceId: string; vector: string }
 
 export async function putDocuments(db: Db | Tx, documents: readonly Document[]): Promise<void> {
   const byId = new Map(documents.map((document) => [document.id, document]))
-  let [rows, length]: [Written[], number] = [[], 0]
+  let [rows, length]: [VectorRow[], number] = [[], 0]
   for (const document of byId.values()) {
     const { id, workspaceId } = document
     const vector = vectorOf(document)
-    if (length + vector.length > LONGEST_STATEMENT) {
+    if (length + vector.length > MAX_STATEMENT_CHARACTERS) {
       await put(db, rows)
       ;[rows, length] = [[], 0]
     }
@@ -86,10 +87,12 @@ export async function putDocuments(db: Db | Tx, documents: readonly Document[]):
   await put(db, rows)
 }
 
-/** In characters, of the words in it: of hundreds of documents each may have a million. */
-const LONGEST_STATEMENT = 4_000_000
+/**
+ * Maximum length of all vectors in a statement: each of hundreds of documents may have a million characters.
+ */
+const MAX_STATEMENT_CHARACTERS = 4_000_000
 
-async function put(db: Db | Tx, rows: Written[]) {
+async function put(db: Db | Tx, rows: VectorRow[]) {
   if (rows.length === 0) return
   const values = rows.map(
     ({ id, workspaceId, vector }) => sql`(${id}, ${workspaceId}, ${vector}::tsvector)`,

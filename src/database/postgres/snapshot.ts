@@ -6,15 +6,15 @@ import { requireProgram, runProgram } from './client-programs.ts'
 type PostgresConfig = Extract<DatabaseConfig, { kind: 'postgres' }>
 
 /**
- * The rows of one exported snapshot, which pg_dump reads as well; over the address for listening, which no PgBouncer in transaction
- * mode stands before.
+ * Opens an exported snapshot, which pg_dump reads as well. It uses the URL for LISTEN, because that one
+ * bypasses a PgBouncer in transaction mode. Throws StartupError if the database or pg_dump cannot be used.
  */
 export async function postgresSnapshot({ listenUrl }: PostgresConfig, env: Env): Promise<Snapshot> {
   await using opened = new AsyncDisposableStack()
   const client = opened.adopt(await connect(listenUrl), (client) => client.end())
   await requireProgram('pg_dump', await serverVersion(client), env)
   await client.query('begin isolation level repeatable read read only')
-  // It lasts as long as the backup, and idles while bytes are copied.
+  // The transaction lasts as long as the backup, and is idle while bytes are copied.
   await client.query('set local statement_timeout = 0')
   await client.query('set local idle_in_transaction_session_timeout = 0')
   const { rows } = await client.query('select pg_export_snapshot() as id')
@@ -37,7 +37,7 @@ export async function postgresSnapshot({ listenUrl }: PostgresConfig, env: Env):
   }
 }
 
-/** Throws StartupError where tables are there already, or where pg_restore cannot be used. */
+/** Throws StartupError if the database already has tables or pg_restore cannot be used. */
 export async function requireNoTables({ listenUrl }: PostgresConfig, env: Env): Promise<void> {
   await using opened = new AsyncDisposableStack()
   const client = opened.adopt(await connect(listenUrl), (client) => client.end())
@@ -48,11 +48,11 @@ export async function requireNoTables({ listenUrl }: PostgresConfig, env: Env): 
   )
   if (rows[0].tables > 0)
     throw new StartupError(
-      `The database of DATABASE_URL holds ${rows[0].tables} tables; a backup is restored into an empty one only.`,
+      `The database of DATABASE_URL has ${rows[0].tables} tables; restore a backup into an empty database.`,
     )
 }
 
-/** All of the dump in one transaction, or nothing. */
+/** Restores the dump in one transaction, all or nothing. Throws StartupError. */
 export const restorePostgres = (dump: string, { listenUrl }: PostgresConfig, env: Env) =>
   runProgram(
     'pg_restore',
@@ -70,7 +70,7 @@ export const restorePostgres = (dump: string, { listenUrl }: PostgresConfig, env
 
 async function connect(connectionString: string): Promise<Client> {
   const client = new Client({ connectionString, connectionTimeoutMillis: 10_000 })
-  // Whoever waits for an answer is told; what breaks in between is found at the next question.
+  // Pending queries fail by themselves; a break between two queries is noticed by the next one.
   client.on('error', () => {})
   await client.connect().catch((error: Error) => {
     throw new StartupError(`The database of DATABASE_URL cannot be used (${error.message}).`)

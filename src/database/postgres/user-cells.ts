@@ -6,39 +6,46 @@ import type { Cell } from '../user-tables/cells.ts'
 import type { UserTable } from '../user-tables/tables.ts'
 
 /*
- * What PostgreSQL has its own way of doing with a cell of a user table. Every cell is read as the text that its type makes of it,
- * and takes the same text back; so nothing is lost of what has no type here (bytea, arrays, …) when a row goes and comes.
+ * Cells of user tables on PostgreSQL. Every cell is read as the text representation of its type and written
+ * from the same text, so that values of unsupported types (bytea, arrays, …) survive when a row is deleted
+ * and restored.
  */
 
 type Ref = RawBuilder<unknown>
 
-/** The cell as text. */
+/** Returns the SQL expression for the cell as text. */
 export const selected = (cell: Ref, type: ColumnType | null): RawBuilder<string | null> =>
   type === 'TIMESTAMP' ? moment(cell) : sql`cast(${cell} as text)`
 
-const shape = sql.lit('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+const TIMESTAMP_FORMAT = sql.lit('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
-/** In UTC, to the microsecond; what has no zone counts as UTC. What four digits of a year can't say stays as it is written. */
+/**
+ * In UTC with microseconds; a timestamp without time zone counts as UTC. Other years than 1 to 9999 stay
+ * unformatted.
+ */
 const moment = (cell: Ref): RawBuilder<string | null> => sql`case
   when not isfinite(${cell}) or ${cell} < '0001-01-01Z' or ${cell} >= '10000-01-01Z' then cast(${cell} as text)
-  when pg_typeof(${cell}) = 'timestamptz'::regtype then to_char(${cell} at time zone 'UTC', ${shape})
-  else to_char(${cell}, ${shape}) end`
+  when pg_typeof(${cell}) = 'timestamptz'::regtype then to_char(${cell} at time zone 'UTC', ${TIMESTAMP_FORMAT})
+  else to_char(${cell}, ${TIMESTAMP_FORMAT}) end`
 
-const cells: Partial<Record<ColumnType, (text: string) => Cell>> = {
+const parsers: Partial<Record<ColumnType, (text: string) => Cell>> = {
   INTEGER: (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : text),
-  REAL: realOf,
+  REAL: parseReal,
   BOOLEAN: (text) => (text === 'true' ? 1 : 0),
   TIMESTAMP: (text) => text.replace(/(\.\d{3})000Z$/, '$1Z'),
 }
 
-/** A number, unless JavaScript's would have lost digits of a numeric; only floats are written with an exponent, and those fit. */
-function realOf(text: string): Cell {
+/**
+ * Returns a number, or the text if a numeric loses digits as a number. Only floats, which fit, have an
+ * exponent.
+ */
+function parseReal(text: string): Cell {
   const number = Number(text)
   const fits = text.includes('e') || digitsOf(String(number)) === digitsOf(text)
   return Number.isFinite(number) && fits ? number : text
 }
 
-/** The digits that count: -0.0150e3 has 15. */
+/** Returns the significant digits: 15 for -0.0150e3. */
 function digitsOf(text: string): string {
   const digits = text.replace(/e.*|[-+.]/g, '').replace(/^0+/, '')
   let end = digits.length
@@ -46,8 +53,8 @@ function digitsOf(text: string): string {
   return digits.slice(0, end)
 }
 
-/** Makes cells of the texts that were selected. */
-export const asCells = ({ columns }: UserTable): KyselyPlugin[] => [
+/** Returns Kysely plugins that convert the selected texts to cells. */
+export const cellPlugins = ({ columns }: UserTable): KyselyPlugin[] => [
   {
     transformQuery: ({ node }) => node,
     transformResult: async ({ result }) => ({
@@ -60,13 +67,13 @@ export const asCells = ({ columns }: UserTable): KyselyPlugin[] => [
 function cellsOf(columns: UserTable['columns'], row: UnknownRow): UnknownRow {
   const read = columns.map(({ type }, i) => {
     const text = row[`c${i}`]
-    const cell = type && cells[type]
-    return [`c${i}`, cell && typeof text === 'string' ? cell(text) : text]
+    const parse = type && parsers[type]
+    return [`c${i}`, parse && typeof text === 'string' ? parse(text) : text]
   })
   return { ...row, ...Object.fromEntries(read) }
 }
 
-/** Unlike SQLite, PostgreSQL compares nothing before it has made both sides one type, and fails where that can't be. */
+/** Returns a predicate for cells equal to `value`. PostgreSQL requires both sides to have the same type. */
 export function equals(cell: Ref, type: ColumnType | null, value: Cell): RawBuilder<SqlBool> {
   if (type === 'TEXT') return sql`cast(${cell} as text) = ${value}`
   if (type === 'INTEGER') return sql`${cell} = cast(${value} as bigint)`
@@ -75,50 +82,51 @@ export function equals(cell: Ref, type: ColumnType | null, value: Cell): RawBuil
   return sql`${cell} = ${value}`
 }
 
-/** As it is written: 0.1 of four bytes is 0.1 of eight. */
+/** Compares by the decimal text, so that 0.1 as float4 equals 0.1 as float8. */
 const decimal = (cell: Ref): Ref => sql`cast(cast(${cell} as text) as numeric)`
 
-/** The cell as one that is compared by its bytes, whatever language its column is in. */
-export const bytewise = (cell: Ref): Ref => sql`${cell} collate "C"`
+/** Returns the cell with a collation that compares by bytes, whatever the collation of the column is. */
+export const binaryCollated = (cell: Ref): Ref => sql`${cell} collate "C"`
 
-/** Said where rows have keys that the table did not give them. */
-export const withOwnKeys = sql`overriding system value`
+/** INSERT clause for rows with explicit keys. */
+export const explicitKeysClause = sql`overriding system value`
 
-/** Said where a row is not to be, rather than to fail, if its key is another's: the transaction goes on. */
-export const unlessKeyIsTaken = ({ keyColumn }: UserTable): Ref =>
+/** INSERT clause that skips a row whose key exists, instead of aborting the transaction. */
+export const ignoreKeyConflict = ({ keyColumn }: UserTable): Ref =>
   sql`on conflict (${sql.id(keyColumn)}) do nothing`
 
-/** Keys that others chose can be in the way of the table's own numbers; these go on behind them. */
-export async function passTakenKeys(tx: Tx, { sqlName, keyColumn }: UserTable): Promise<void> {
+/** Advances the table's sequence past keys that were inserted explicitly. */
+export async function advanceSequence(tx: Tx, { sqlName, keyColumn }: UserTable): Promise<void> {
   const [table, key] = [sql.id(sqlName), sql.id(keyColumn)]
   await sql`select setval(numbers, greatest(nextval(numbers), (select max(${key}) from ${table})))
     from pg_get_serial_sequence(quote_ident(${sqlName}), ${keyColumn}) as numbers
     where numbers is not null`.execute(tx)
 }
 
-/** What is only checked at the commit is checked now, while it can still be told whose row it was. */
+/** Checks deferred constraints now instead of at COMMIT, while the offending row is known. */
 export async function checkDeferred(tx: Tx): Promise<void> {
   await sql`set constraints all immediate`.execute(tx)
 }
 
 const reasons: Record<string, string> = {
   '23505': 'another row has this value',
-  '23502': 'a value is needed',
-  '23503': 'a foreign key would not hold',
+  '23502': 'a value is required',
+  '23503': 'the row violates a foreign key',
 }
 
-/** What the row's own values can be to blame for: of PostgreSQL's appendix A the classes 22 and 23, and what triggers raise. */
-const refusals = /^2[23]...$|^(428C9|44000|54000|P0001)$/
+/** SQLSTATEs that the row's values can cause: classes 22 and 23, and those that triggers raise. */
+const ROW_ERRORS = /^2[23]...$|^(428C9|44000|54000|P0001)$/
 
 /**
- * What a trigger may raise beside: any code of its own; not what is wrong with the server, the connection or
- * the rights.
+ * Other codes that a trigger of an operator's table may raise, except those for errors of the server, the
+ * connection or permissions.
  */
-const raised = /^(?!08|25|40|42|53|54|55|57|58|XX|F0|HV)[0-9A-Z]{5}$/
+const TRIGGER_ERRORS = /^(?!08|25|40|42|53|54|55|57|58|XX|F0|HV)[0-9A-Z]{5}$/
 
-export function rejection(table: UserTable, error: unknown): RowRejected | null {
-  const { code = '', message, column, detail = '' } = error as Complaint
-  if (!refusals.test(code) && !(table.letIn && raised.test(code))) return null
+/** Translates a database error that the row's values caused; null for any other error. */
+export function toRowRejected(table: UserTable, error: unknown): RowRejected | null {
+  const { code = '', message, column, detail = '' } = error as PostgresError
+  if (!ROW_ERRORS.test(code) && !(table.letIn && TRIGGER_ERRORS.test(code))) return null
   const named = code === '23505' ? keyIn(detail) : column
   return new RowRejected({
     table: table.name,
@@ -126,9 +134,11 @@ export function rejection(table: UserTable, error: unknown): RowRejected | null 
     reason: reasons[code] ?? message,
   })
 }
-type Complaint = { code?: string; message: string; column?: string; detail?: string }
+type PostgresError = { code?: string; message: string; column?: string; detail?: string }
 
-/** In any language: Key (image)=(a.png) already exists; null for a key of several columns. */
+/**
+ * Parses the column from a detail message of any language: Key (image)=(a.png) …; null for several columns.
+ */
 function keyIn(detail: string): string | null {
   const [, quoted, plain] = /\((?:"((?:[^"]|"")+)"|([^",()]+))\)=\(/.exec(detail) ?? []
   return quoted?.replaceAll('""', '"') ?? plain ?? null

@@ -6,10 +6,10 @@ import type { Tx } from '../transaction.ts'
 import type { TableDescription, UserTable } from '../user-tables/tables.ts'
 
 /*
- * What user-tables.ts promises, on PostgreSQL, in the schema that new tables go to (current_schema).
+ * Implements user-tables/tables.ts on PostgreSQL, in the schema of new tables (current_schema).
  */
 
-/** Types as others would choose them. JSON keeps the text as it was written, which jsonb does not; paths compare by their bytes. */
+/** Column types. Unlike jsonb, json preserves the text as written; paths compare by bytes. */
 const storage: Record<ColumnType, string> = {
   TEXT: 'text',
   INTEGER: 'bigint',
@@ -20,7 +20,7 @@ const storage: Record<ColumnType, string> = {
   FILE_PATH: 'text collate "C"',
 }
 
-export async function makeUserTable(
+export async function createUserTable(
   tx: Tx,
   { sqlName, keyColumn, columns }: UserTable,
 ): Promise<void> {
@@ -40,25 +40,25 @@ export async function makeUserTable(
   }
 }
 
-/** At most 63 characters; no table of people's has a dot in its name: the index is in the way of none. */
+/** At most 63 characters. Names of user tables have no dot, so that an index never conflicts with a table. */
 function indexName(sqlName: string, column: string): string {
   const hash = createHash('sha256').update(`${sqlName}.${column}`).digest('hex')
   return `${sqlName.slice(0, 46)}.${hash.slice(0, 16)}`
 }
 
-const here = sql`relnamespace = to_regnamespace(quote_ident(current_schema()))`
+const IN_SCHEMA = sql`relnamespace = to_regnamespace(quote_ident(current_schema()))`
 
-export async function standing(db: Db | Tx, sqlNames: readonly string[]): Promise<string[]> {
+export async function existingTables(db: Db | Tx, sqlNames: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select relname as name from pg_class
-    where ${here} and relkind in ('r', 'p') and relname in (${sql.join(sqlNames)})
+    where ${IN_SCHEMA} and relkind in ('r', 'p') and relname in (${sql.join(sqlNames)})
   `.execute(db)
   return rows.map(({ name }) => name)
 }
 
-export async function isTaken(db: Db | Tx, sqlName: string): Promise<boolean> {
+export async function nameExists(db: Db | Tx, sqlName: string): Promise<boolean> {
   const { rows } = await sql`
-    select 1 from pg_class where ${here} and lower(relname) = lower(${sqlName})
+    select 1 from pg_class where ${IN_SCHEMA} and lower(relname) = lower(${sqlName})
   `.execute(db)
   return rows.length > 0
 }
@@ -71,13 +71,16 @@ type Attribute = {
   isKey: boolean
 }
 
-/** The key is a primary key of one column of whole numbers. What the database reckons itself is no column to write to. */
-export async function describeTable(db: Db | Tx, named: string): Promise<TableDescription | null> {
+/** The key column must be an integer primary key of one column. Generated columns are left out. */
+export async function describeTable(
+  db: Db | Tx,
+  tableName: string,
+): Promise<TableDescription | null> {
   const { rows: tables } = await sql<{ oid: number; name: string }>`
     select oid, relname as name from pg_class
-    where ${here} and relkind in ('r', 'p') and lower(relname) = lower(${named})
+    where ${IN_SCHEMA} and relkind in ('r', 'p') and lower(relname) = lower(${tableName})
       and oid = to_regclass(quote_ident(relname))
-    order by relname = ${named} desc, relname limit 1
+    order by relname = ${tableName} desc, relname limit 1
   `.execute(db)
   const [table] = tables
   if (!table) return null

@@ -3,47 +3,56 @@ import { InvalidCursor } from '../../errors.ts'
 import { isStorableText } from '../../names.ts'
 import { type SortKey, type SortValue, sortValue } from './keyset-predicate.ts'
 
-/** What a cursor must fit: one order of one list. */
+/** The list and order that a cursor belongs to. */
 export type CursorForm = { tag: string; keys: readonly SortKey[]; runs: number }
-/** Behind which row, by its sort values, and in which of the list's runs. */
+/** The sort values of the row that the cursor points to, and the index of its run. */
 export type Position = { run: number; values: SortValue[] }
 
-const longest = 8192
+const MAX_CURSOR_CHARACTERS = 8192
 
-/** The form of cursors under an ordering: another name, other keys or another number of runs make other cursors. */
+/**
+ * Returns the form of cursors of an ordering: its tag depends on the name, the keys and the number of runs.
+ */
 export function cursorForm(ordering: string, keys: readonly SortKey[], runs: number): CursorForm {
   const order = keys.map(({ column, direction }) => `${column} ${direction}`)
   const hash = createHash('sha256').update(JSON.stringify([ordering, runs, ...order]))
   return { tag: hash.digest('base64url').slice(0, 8), keys, runs }
 }
 
-/** The cursor of `row`. A value that does not fit its key is the fault of the list, not of a client. */
+/**
+ * Returns the cursor of `row`. Throws TypeError if a value does not match its key, which is a bug of the
+ * list.
+ */
 export function encodeCursor({ tag, keys }: CursorForm, run: number, row: object): string {
   const values = keys.map((key) => {
     const value: unknown = sortValue(row, key)
-    if (!fits(key, value)) throw new TypeError(misfit(key, value))
+    if (!fits(key, value)) throw new TypeError(mismatchMessage(key, value))
     return value
   })
   return encode([tag, run, ...values])
 }
 
-const misfit = ({ column, as, ...key }: SortKey, value: unknown) =>
-  `${column}: the row's ${as} is a ${typeof value} (${String(value)}), its sort key says ${JSON.stringify(key)}`
+const mismatchMessage = ({ column, as, ...key }: SortKey, value: unknown) =>
+  `${column}: the row's ${as} is a ${typeof value} (${String(value)}), but its sort key is ${JSON.stringify(key)}`
 
-/** The position a cursor stands for, or InvalidCursor for whatever encodeCursor would not have written. */
+/**
+ * Returns the position of a cursor. Throws InvalidCursor for anything that encodeCursor would not have
+ * written.
+ */
 export function decodeCursor({ tag, keys, runs }: CursorForm, cursor: string): Position {
-  const [itsTag, run, ...values] = decode(cursor)
-  if (itsTag !== tag || !isIndex(run, runs) || values.length !== keys.length)
+  const [cursorTag, run, ...values] = decode(cursor)
+  if (cursorTag !== tag || !isIndex(run, runs) || values.length !== keys.length)
     throw new InvalidCursor()
-  return { run, values: keys.map((key, index) => fitting(key, values[index])) }
+  return { run, values: keys.map((key, index) => requireFit(key, values[index])) }
 }
 
 const encode = (parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString('base64url')
 
 function decode(cursor: string): unknown[] {
-  if (cursor.length > longest) throw new InvalidCursor()
+  if (cursor.length > MAX_CURSOR_CHARACTERS) throw new InvalidCursor()
   const parts = parse(Buffer.from(cursor, 'base64url').toString())
-  // Decoding forgives stray characters, broken UTF-8 and loose JSON; writing it again does not.
+  // Decoding tolerates stray characters, broken UTF-8 and JSON whitespace; comparing with a re-encoding does
+  // not.
   if (!Array.isArray(parts) || encode(parts) !== cursor) throw new InvalidCursor()
   return parts
 }
@@ -59,7 +68,7 @@ function parse(text: string): unknown {
 const isIndex = (value: unknown, end: number): value is number =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) < end
 
-function fitting(key: SortKey, value: unknown): SortValue {
+function requireFit(key: SortKey, value: unknown): SortValue {
   if (!fits(key, value)) throw new InvalidCursor()
   return value
 }

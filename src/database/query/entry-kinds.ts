@@ -1,7 +1,9 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { EntryKind } from '../tables.ts'
 
-/** A kind as part of the text of a statement: by it the planner chooses the indexes that have folders, or files, alone. */
+/**
+ * Returns a kind as an SQL literal, so that the planner can choose the partial indexes for folders or files.
+ */
 export const kindOf = (kind: EntryKind): RawBuilder<EntryKind> => sql.lit(kind)
 export const folderKind = kindOf('folder')
 export const fileKind = kindOf('file')

@@ -1,25 +1,25 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { type Edge, type List, type Page, type PageRequest, readPage } from './keyset.ts'
-import { openBudget, type WorkBudget } from './work-budget.ts'
+import { createBudget, type WorkBudget } from './work-budget.ts'
 
-/** What is looked at for one page, at most; the time is that of the request's budget. */
-export const sieveLimits = { rows: 200_000 }
+/** Maximum number of rows to scan for one page; the time is limited by the request's budget. */
+export const scanLimits = { rows: 200_000 }
 
-/** What was found on a way: the rows that the list keeps, the last row looked at, and whether the way goes on behind it. */
-type Look<R> = { kept: Edge<R>[]; last: Edge<R> | null; more: boolean }
+/** The matching rows, the last row that was scanned, and whether more rows follow it. */
+type Scan<R> = { matches: Edge<R>[]; last: Edge<R> | null; more: boolean }
 
 /**
- * One page of a list that keeps only some of its rows. Where the limits end the search before the page is full, it says that
- * there is more, and its cursor goes on behind what was looked at. Throws InvalidCursor.
+ * Returns one page of a list with a postFilter. If the limits end the scan before the page is full, the page
+ * reports that there is more, and its end cursor points to the last scanned row. Throws InvalidCursor.
  */
 export async function readFilteredPage<R extends object>(
   list: List<R>,
   span: PageRequest,
 ): Promise<Page<R>> {
   const size = span.last ?? span.first
-  const { kept, last, more } = await look(list, span, size + 1)
-  const isFull = kept.length > size
-  const edges = kept.slice(0, size)
+  const { matches, last, more } = await scan(list, span, size + 1)
+  const isFull = matches.length > size
+  const edges = matches.slice(0, size)
   const near = edges[0]?.cursor ?? null
   const far = (more && !isFull ? last : edges.at(-1))?.cursor ?? null
   if (span.last == null) {
@@ -30,40 +30,43 @@ export async function readFilteredPage<R extends object>(
   return { edges: edges.reverse(), ...around, startCursor: far, endCursor: near }
 }
 
-/** How many rows the list keeps; where the limits end the search, how many of those up to there. */
-export async function countKept<R extends object>(list: List<R>): Promise<number> {
-  const { kept } = await look(list, { first: 1 }, Number.POSITIVE_INFINITY)
-  return kept.length
+/** Returns the number of matching rows; if the limits end the scan, of those up to there. */
+export async function countMatches<R extends object>(list: List<R>): Promise<number> {
+  const { matches } = await scan(list, { first: 1 }, Number.POSITIVE_INFINITY)
+  return matches.length
 }
 
-async function look<R extends object>(
+async function scan<R extends object>(
   list: List<R>,
   span: PageRequest,
-  enough: number,
-): Promise<Look<R>> {
-  const budget = list.budget ?? openBudget()
-  const found: Look<R> = { kept: [], last: null, more: false }
-  let seen = 0
-  for await (const { edges, more } of steps(list, span, budget))
+  maxMatches: number,
+): Promise<Scan<R>> {
+  const budget = list.budget ?? createBudget()
+  const found: Scan<R> = { matches: [], last: null, more: false }
+  let scanned = 0
+  for await (const { edges, more } of readBatches(list, span, budget))
     for (const [i, edge] of edges.entries()) {
       found.last = edge
       found.more = more || i + 1 < edges.length
-      if (list.keep?.(edge.node)) found.kept.push(edge)
-      seen += 1
-      const isOver = seen >= sieveLimits.rows || budget.isSpent()
-      if (isOver || found.kept.length >= enough) return found
+      if (list.postFilter?.(edge.node)) found.matches.push(edge)
+      scanned += 1
+      const isOver = scanned >= scanLimits.rows || budget.isSpent()
+      if (isOver || found.matches.length >= maxMatches) return found
     }
   return found
 }
 
-/** The rows of a span in the order of the way, in steps that grow while they are quick; others breathe in between. */
-async function* steps<R extends object>(
+/**
+ * Reads rows in scan order, in batches that grow while they are fast, and yields to the event loop in
+ * between.
+ */
+async function* readBatches<R extends object>(
   list: List<R>,
   { after, before, ...span }: PageRequest,
   budget: WorkBudget,
 ) {
   const [forward, bounds] = [span.last == null, { after, before }]
-  // One row is looked at in any case: so each page gets on.
+  // At least one row is scanned, so that each page makes progress.
   for (let size = budget.isSpent() ? 1 : 100; ; ) {
     const began = performance.now()
     const page = await readPage(list, {
@@ -76,7 +79,7 @@ async function* steps<R extends object>(
     if (!more) return
     if (forward) bounds.after = page.endCursor
     else bounds.before = page.startCursor
-    await breathe()
+    await yieldToEventLoop()
   }
 }
 

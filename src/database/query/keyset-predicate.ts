@@ -1,34 +1,41 @@
 import { type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
 
-/** One column of an order. Integers compare as numbers, text as UTF-8 bytes (SQLite's BINARY, PostgreSQL's "C"). */
+/**
+ * One column of a sort order. Integers compare as numbers, text as UTF-8 bytes (SQLite BINARY, PostgreSQL
+ * "C").
+ */
 export type SortKey = {
-  /** As Kysely refers to it: 'entries.nameKey'. */
+  /** The column as Kysely refers to it: 'entries.nameKey'. */
   column: string
-  /** The property of the selected row that holds it. */
+  /** The property of the selected row with the column's value. */
   as: string
   direction: 'asc' | 'desc'
-  /** The column holds integers; without it, text. */
+  /** Whether the column has integers; otherwise it has text. */
   numeric?: boolean
   /**
-   * Null is greater than any value: last in asc, first in desc. Needs no sort, but may read an index from its start; a
-   * long list with nulls is better cut into two segments.
+   * Whether the column has nulls, which sort after all values: last in asc, first in desc. The query needs no
+   * sort, but may read an index from its start; split a long list with nulls into two segments.
    */
   nullable?: boolean
 }
 export type SortValue = string | number | null
-/** Where a row stands: its value under each key. */
+/** The position of a row: its value for each key. */
 type Bound = { key: SortKey; value: SortValue }[]
 
-/** A query over any tables. */
+/** A query on any tables. */
 export type Query<R> = SelectQueryBuilder<never, never, R>
 
+/** Returns the keys with the opposite directions. */
 export const reversed = (keys: readonly SortKey[]): SortKey[] =>
   keys.map((key) => ({ ...key, direction: key.direction === 'asc' ? 'desc' : 'asc' }))
 
-/** The value that `row` has under `key`. */
+/** Returns the value of `row` for `key`. */
 export const sortValue = (row: object, { as }: SortKey) => (row as Record<string, SortValue>)[as]
 
-/** The query, sorted by `keys`. NULLS is only said where there are nulls: it costs some planners the index. */
+/**
+ * Sorts the query by `keys`. NULLS FIRST/LAST is only used if there are nulls: it prevents the use of some
+ * indexes.
+ */
 export function sorted<R>(query: Query<R>, keys: readonly SortKey[]): Query<R> {
   return keys.reduce(
     (sorting, { column, direction, nullable }) =>
@@ -40,25 +47,31 @@ export function sorted<R>(query: Query<R>, keys: readonly SortKey[]): Query<R> {
   )
 }
 
-/** True of the rows that come after `bound`. One row comparison where the index can answer it, else spelt out. */
+/**
+ * Matches the rows after `bound`: a single row comparison if an index supports it, otherwise column by
+ * column.
+ */
 export function afterRow(bound: Bound): RawBuilder<SqlBool> {
   const directions = new Set(bound.map(({ key }) => key.direction))
   const plain = directions.size === 1 && !bound.some(({ key }) => key.nullable)
-  return plain ? beyondRow(bound) : beyondEach(bound)
+  return plain ? rowComparison(bound) : columnComparison(bound)
 }
 
-function beyondRow(bound: Bound) {
+function rowComparison(bound: Bound) {
   const columns = sql.join(bound.map(({ key }) => sql.ref(key.column)))
   const values = sql.join(bound.map(literal))
   return sql<SqlBool>`(${columns}) ${sign(bound[0])} (${values})`
 }
 
-/** The first beyond, or the first the same and the rest beyond. The leading limit is what an index can seek by. */
-function beyondEach(bound: Bound): RawBuilder<SqlBool> {
+/**
+ * The first column is greater, or it is equal and the rest is greater. An index can seek by the leading
+ * bound.
+ */
+function columnComparison(bound: Bound): RawBuilder<SqlBool> {
   const [first, ...others] = bound
   if (!first) return sql`1 = 0`
   if (others.length === 0) return past(first)
-  const step = sql<SqlBool>`(${past(first)} or (${same(first)} and ${beyondEach(others)}))`
+  const step = sql<SqlBool>`(${past(first)} or (${same(first)} and ${columnComparison(others)}))`
   if (reachesNull(first)) return step
   return sql`(${sql.ref(first.key.column)} ${sign(first)}= ${literal(first)} and ${step})`
 }
@@ -82,11 +95,11 @@ const same = (item: Bound[number]): RawBuilder<SqlBool> =>
 const sign = (item: Bound[number] | undefined) =>
   sql.raw(item?.key.direction === 'desc' ? '<' : '>')
 
-/** The cast is for PostgreSQL, which takes a bare number for the column's type and fails where it is too large. */
+/** Without the cast, PostgreSQL gives a number the column's type and fails if it is too large. */
 const literal = ({ key, value }: Bound[number]) =>
   key.numeric ? sql`cast(${value} as bigint)` : sql`${value}`
 
-/** Orders rows here as the database orders them there. */
+/** Compares two rows in the order of the database. */
 export function compare(keys: readonly SortKey[], one: object, other: object): number {
   for (const key of keys) {
     const order = compareValues(sortValue(one, key) ?? null, sortValue(other, key) ?? null)

@@ -15,41 +15,44 @@ import type { WorkBudget } from './work-budget.ts'
 
 export type { SortKey }
 
-/** Rows in an order, and how to reach them. */
+/** A sorted list of rows and the queries that read it. */
 export type List<R> = {
-  /** Names the order: a cursor is refused under another. */
+  /** Name of the order: a cursor of another order is rejected. */
   ordering: string
-  /** The last one is unique in the whole list. */
+  /** The sort keys; the last one is unique in the whole list. */
   keys: readonly SortKey[]
   /**
-   * Queries that filter and select, and neither sort nor limit: one or more index ranges, a folder's folders and its
-   * files, each with an index for `keys`.
+   * Queries that filter and select, without sort or limit: one per index range, such as the folders and the
+   * files of a folder, each with an index for `keys`.
    */
   segments: readonly Query<R>[]
-  /** False: one segment after the other, each in order. True: all of them in one order. */
+  /** Whether all segments are merged in one order; otherwise one follows the other, each in order. */
   merged?: boolean
-  /** What no database can tell: rows that it refuses are not in the list. Such a list is read by sieve.ts. */
-  keep?: ((row: R) => boolean) | undefined
-  /** The time for that, shared with all else in the request. */
+  /**
+   * A filter that SQL cannot express: only rows that match are in the list. Read such a list with
+   * filtered-pages.ts.
+   */
+  postFilter?: ((row: R) => boolean) | undefined
+  /** The time budget for `postFilter`, shared within the request. */
   budget?: WorkBudget | undefined
-  /** Whether it is known of a segment, by its index, that there is nothing in it. */
+  /** Whether the segment with this index is known to be empty. */
   isEmpty?: ((segment: number) => boolean) | undefined
-  /** For a list that is asked for over and over: its segments in words that are kept. */
-  known?: PreparedSegments<R> | undefined
+  /** For lists that are read often: the segments as prepared queries. */
+  preparedSegments?: PreparedSegments<R> | undefined
 }
-/** The list's own `segments` are only asked for where these will not do. */
+/** Segments as prepared queries; the list's own `segments` are only used if these do not apply. */
 export type PreparedSegments<R> = {
   db: Db
-  /** How many segments there are. */
+  /** The number of segments. */
   count: number
-  /** Lists of one name differ by their arguments alone. */
+  /** Lists with the same name differ only in their arguments. */
   name: string
   args: readonly Argument[]
-  /** The same as the list's own; of its arguments it knows what `prepared` says. */
+  /** Builds the list's segments; must not look at its arguments (see `prepared`). */
   segments: (db: Db, ...args: never[]) => readonly Query<R>[]
 }
 
-/** The first so many rows after `after` and before `before`, or the last so many. */
+/** The first or last rows between the cursors `after` and `before`. */
 export type PageRequest = ({ first: number; last?: null } | { last: number; first?: null }) & {
   after?: string | null | undefined
   before?: string | null | undefined
@@ -58,25 +61,31 @@ export type PageRequest = ({ first: number; last?: null } | { last: number; firs
 export type Edge<R> = { node: R; readonly cursor: string }
 
 export type Page<R> = {
-  /** In the list's order, whichever way they were read. A cursor is made when it is asked for. */
+  /** The rows in the list's order, also with `last`. Cursors are encoded on access. */
   edges: Edge<R>[]
-  /** With `first`, whether more rows follow (up to `before`). With `last`, whether `before` was given: its row follows. */
+  /** With `first`, whether more rows follow (up to `before`). With `last`, whether `before` is given. */
   hasNextPage: boolean
-  /** With `last`, whether more rows precede (down to `after`). With `first`, whether `after` was given: its row precedes. */
+  /** With `last`, whether more rows precede (down to `after`). With `first`, whether `after` is given. */
   hasPreviousPage: boolean
   startCursor: string | null
   endCursor: string | null
 }
 
-/** Segments that are one order together: a merged list is one run, any other has a run for each segment. */
+/** Segments that form one order: a merged list is a single run, any other has one run per segment. */
 type Run<R> = { index: number; segments: readonly Seek<R>[] }
-type Seek<R> = (walk: Walk) => Promise<R[]>
-type Walk = { keys: readonly SortKey[]; from: Position | null; to: Position | null; limit: number }
+type Seek<R> = (range: SeekRange) => Promise<R[]>
+type SeekRange = {
+  keys: readonly SortKey[]
+  from: Position | null
+  to: Position | null
+  limit: number
+}
 type Found<R> = { row: R; run: number }
 
 /**
- * One page of `list`. Each segment is sought once, for at most one row more than the page holds, so that the thousandth
- * page costs what the first does. Throws InvalidCursor for what is no cursor of this list in this order.
+ * Returns one page of `list`. Each segment is queried once, for at most one row more than the page has, so
+ * that the thousandth page costs as much as the first. Throws InvalidCursor if a cursor is not of this list
+ * and order.
  */
 export async function readPage<R extends object>(
   list: List<R>,
@@ -101,7 +110,7 @@ export async function readPage<R extends object>(
   }
 }
 
-/** How many rows the whole list has. Not for segments that group or are distinct. */
+/** Returns the number of rows of the whole list. Segments must not use GROUP BY or DISTINCT. */
 export async function countList<R>({ segments }: List<R>): Promise<number> {
   const count = sql<number>`count(*)`.as('count')
   const counts = await Promise.all(
@@ -111,37 +120,46 @@ export async function countList<R>({ segments }: List<R>): Promise<number> {
 }
 
 function runsOf<R>(list: List<R>): Run<R>[] {
-  const { known, merged, isEmpty } = list
-  const anew = (index: number, walk: Walk) => seek(list.segments[index] as Query<R>, walk).execute()
-  const seeks = Array.from({ length: known?.count ?? list.segments.length }, (_, index) => {
-    if (isEmpty?.(index)) return async () => []
-    return (walk: Walk) => (known && seekKnown(known, index, walk)) ?? anew(index, walk)
-  })
+  const { preparedSegments, merged, isEmpty } = list
+  const seekUnprepared = (index: number, range: SeekRange) =>
+    seek(list.segments[index] as Query<R>, range).execute()
+  const seeks = Array.from(
+    { length: preparedSegments?.count ?? list.segments.length },
+    (_, index) => {
+      if (isEmpty?.(index)) return async () => []
+      return (range: SeekRange) =>
+        (preparedSegments && seekPrepared(preparedSegments, index, range)) ??
+        seekUnprepared(index, range)
+    },
+  )
   if (merged) return [{ index: 0, segments: seeks }]
   return seeks.map((seek, index) => ({ index, segments: [seek] }))
 }
 
-/** Run after run until the page is full. */
-async function collect<R extends object>(runs: Run<R>[], walk: Walk): Promise<Found<R>[]> {
+/** Reads run after run until the page is full. */
+async function collect<R extends object>(runs: Run<R>[], range: SeekRange): Promise<Found<R>[]> {
   const found: Found<R>[] = []
-  for (const run of between(runs, walk)) {
-    const limit = walk.limit - found.length
+  for (const run of between(runs, range)) {
+    const limit = range.limit - found.length
     if (limit === 0) break
-    const rows = await readRun(run, { ...walk, limit })
+    const rows = await readRun(run, { ...range, limit })
     found.push(...rows.map((row) => ({ row, run: run.index })))
   }
   return found
 }
 
-/** The runs from the one that the walk starts in to the one that it ends in. */
-function between<R>(runs: Run<R>[], { from, to }: Walk) {
+/** Returns the runs from the one of the start position to the one of the end position. */
+function between<R>(runs: Run<R>[], { from, to }: SeekRange) {
   const start = from ? runs.findIndex(({ index }) => index === from.run) : 0
   const end = to ? runs.findIndex(({ index }) => index === to.run) + 1 : runs.length
   return runs.slice(start, end)
 }
 
-async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk): Promise<R[]> {
-  const { keys, from, to, limit } = walk
+async function readRun<R extends object>(
+  { index, segments }: Run<R>,
+  range: SeekRange,
+): Promise<R[]> {
+  const { keys, from, to, limit } = range
   const here = (position: Position | null) => (position?.run === index ? position : null)
   const reads = segments.map((seek) => seek({ keys, from: here(from), to: here(to), limit }))
   const [rows = [], ...others] = await Promise.all(reads)
@@ -152,37 +170,37 @@ async function readRun<R extends object>({ index, segments }: Run<R>, walk: Walk
     .slice(0, limit)
 }
 
-function seek<R>(segment: Query<R>, { keys, from, to, limit }: Walk): Query<R> {
+function seek<R>(segment: Query<R>, { keys, from, to, limit }: SeekRange): Query<R> {
   return sorted(segment, keys)
     .$if(from !== null, (query) => query.where(afterRow(boundOf(keys, from))))
     .$if(to !== null, (query) => query.where(afterRow(boundOf(reversed(keys), to))))
     .limit(limit)
 }
 
-type Known = (db: Db, ...args: Argument[]) => Promise<unknown[]>
-const asked = new Map<string, Known>()
+type PreparedSeek = (db: Db, ...args: Argument[]) => Promise<unknown[]>
+const preparedSeeks = new Map<string, PreparedSeek>()
 
-/** Undefined beside a null, next to which other words are needed. */
-function seekKnown<R>(
+/** Returns undefined if a bound is null, which needs different SQL. */
+function seekPrepared<R>(
   list: PreparedSegments<R>,
   index: number,
-  walk: Walk,
+  range: SeekRange,
 ): Promise<R[]> | undefined {
-  const { keys, from, to, limit } = walk
+  const { keys, from, to, limit } = range
   const [after, before] = [from?.values ?? [], to?.values ?? []]
   if ([...after, ...before].includes(null)) return undefined
   const order = keys.map(({ column, direction }) => `${column} ${direction}`)
   const name = [list.name, index, ...order, after.length, before.length].join()
-  const ask = asked.get(name) ?? prepared(wordsFor(list, index, walk))
-  asked.set(name, ask as Known)
-  return ask(list.db, ...list.args, ...after, ...before, limit) as Promise<R[]>
+  const run = preparedSeeks.get(name) ?? prepared(seekBuilder(list, index, range))
+  preparedSeeks.set(name, run as PreparedSeek)
+  return run(list.db, ...list.args, ...after, ...before, limit) as Promise<R[]>
 }
 
-/** As `prepared` wants it: the same walk over whatever stands in the place of its values. */
-function wordsFor<R>(
+/** Returns the builder that `prepared` needs: it builds this seek with placeholders for all values. */
+function seekBuilder<R>(
   { args, segments }: PreparedSegments<R>,
   index: number,
-  { keys, from, to }: Walk,
+  { keys, from, to }: SeekRange,
 ) {
   const [after, before] = [from?.values.length ?? 0, to?.values.length ?? 0]
   return (db: Db, ...given: Argument[]) => {
@@ -190,8 +208,8 @@ function wordsFor<R>(
     const limit = bounds.pop() as number
     const at = (position: Position | null, ...range: [number, number]) =>
       position && { ...position, values: bounds.slice(...range) }
-    const walk = { keys, from: at(from, 0, after), to: at(to, after, after + before), limit }
-    return seek(segments(db, ...(own as never[]))[index] as Query<R>, walk)
+    const range = { keys, from: at(from, 0, after), to: at(to, after, after + before), limit }
+    return seek(segments(db, ...(own as never[]))[index] as Query<R>, range)
   }
 }
 

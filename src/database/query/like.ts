@@ -1,13 +1,15 @@
 import { sql } from 'kysely'
 
-/** `column LIKE '%part%'`, with whatever LIKE would read into `part` taken literally. Both are folded: case is left to them. */
+/**
+ * Matches `column LIKE '%part%'`, with wildcards in `part` escaped. Both sides must be case-folded already.
+ */
 export const contains = (column: string, part: string) =>
-  sql<boolean>`${sql.ref(column)} LIKE ${`%${literal(part)}%`} ESCAPE '\\'`
+  sql<boolean>`${sql.ref(column)} LIKE ${`%${escapeWildcards(part)}%`} ESCAPE '\\'`
 
-/** `column LIKE 'start%'`, literally too, without regard to case in ASCII, as LIKE is in SQLite and is not in PostgreSQL. */
+/** Matches `column LIKE 'start%'`, with wildcards escaped and ASCII letters compared case-insensitively. */
 export const startsWith = (column: string, start: string) =>
-  sql<boolean>`lower(${sql.ref(column)}) LIKE ${`${literal(lower(start))}%`} ESCAPE '\\'`
+  sql<boolean>`lower(${sql.ref(column)}) LIKE ${`${escapeWildcards(lowerAscii(start))}%`} ESCAPE '\\'`
 
-const literal = (text: string) => text.replace(/[\\%_]/g, '\\$&')
-/** As the databases do it in columns that compare by their bytes. */
-const lower = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+const escapeWildcards = (text: string) => text.replace(/[\\%_]/g, '\\$&')
+/** Like lower() of both databases on columns that compare by bytes. */
+const lowerAscii = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())

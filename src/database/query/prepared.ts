@@ -7,10 +7,10 @@ import type { Tx } from '../transaction.ts'
 
 type Scalar = string | number | null
 export type Argument = Scalar | readonly Scalar[]
-/** What Kysely builds, before it is executed. */
-type Built<R> = { compile: () => CompiledQuery<R> }
+/** A Kysely query builder that can be compiled. */
+type Compilable<R> = { compile: () => CompiledQuery<R> }
 
-/** Stands in a query that is built where an argument will be: which one, and which element of it. */
+/** Stands for an argument, or an element of a list argument, while the query is built. */
 class Placeholder {
   readonly argument: number
   readonly element: number | null
@@ -20,31 +20,33 @@ class Placeholder {
   }
 }
 
-/** Lists of more elements are rare; to keep a text for each length of those would fill memory. */
-const LONGEST = 128
+/** Longer lists are rare, and caching the SQL for each length would fill memory. */
+const MAX_CACHED_LIST_LENGTH = 128
 
 /**
- * A query that is asked over and over: `build` is called once for each database, and for each number of elements of its lists, and the
- * SQL is kept. To build and compile takes Kysely longer than SQLite takes to answer. `build` must not look at its arguments,
- * for it is not given any: it may only hand them on to Kysely as values.
+ * Returns a function that runs a query with cached SQL: `build` is called once per database and per length of
+ * its list arguments, because Kysely takes longer to build and compile a query than SQLite to run it. `build`
+ * is called with placeholders: it must not look at its arguments, and may only pass them to Kysely as values.
  */
 export function prepared<A extends readonly Argument[], R>(
-  build: (db: Db, ...args: A) => Built<R>,
-  { mayBeLost = false }: WriteOptions = {},
+  build: (db: Db, ...args: A) => Compilable<R>,
+  { skipSync = false }: WriteOptions = {},
 ): (db: Db | Tx, ...args: A) => Promise<R[]> {
-  const kept = { sqlite: new Map<string, CompiledQuery<R>>(), postgres: new Map() }
+  const cached = { sqlite: new Map<string, CompiledQuery<R>>(), postgres: new Map() }
   return async (db, ...args) => {
     const shape = args.map((arg) => (Array.isArray(arg) ? arg.length : 0))
-    if (Math.max(...shape) > LONGEST) return rowsOf(db, build(db as Db, ...args).compile())
-    const texts = isPostgres(db) ? kept.postgres : kept.sqlite
+    if (Math.max(...shape) > MAX_CACHED_LIST_LENGTH)
+      return rowsOf(db, build(db as Db, ...args).compile())
+    const queries = isPostgres(db) ? cached.postgres : cached.sqlite
     const key = shape.join()
-    const text = texts.get(key) ?? build(db as Db, ...(args.map(holed) as unknown as A)).compile()
-    if (!texts.has(key)) nameStatement(text.sql)
-    texts.set(key, text)
+    const compiled =
+      queries.get(key) ?? build(db as Db, ...(args.map(toPlaceholders) as unknown as A)).compile()
+    if (!queries.has(key)) nameStatement(compiled.sql)
+    queries.set(key, compiled)
     return rowsOf(db, {
-      ...text,
-      ...(mayBeLost && { mayBeLost }),
-      parameters: text.parameters.map((value: unknown) => filled(value, args)),
+      ...compiled,
+      ...(skipSync && { skipSync }),
+      parameters: compiled.parameters.map((value: unknown) => fill(value, args)),
     })
   }
 }
@@ -52,12 +54,12 @@ export function prepared<A extends readonly Argument[], R>(
 const rowsOf = async <R>(db: Db | Tx, query: CompiledQuery<R>): Promise<R[]> =>
   selectSync(db, query) ?? (await db.executeQuery(query)).rows
 
-const holed = (arg: Argument, index: number) =>
+const toPlaceholders = (arg: Argument, index: number) =>
   Array.isArray(arg)
     ? arg.map((_, element) => new Placeholder(index, element))
     : new Placeholder(index, null)
 
-function filled(value: unknown, args: readonly Argument[]): unknown {
+function fill(value: unknown, args: readonly Argument[]): unknown {
   if (!(value instanceof Placeholder)) return value
   const arg = args[value.argument]
   return value.element === null ? arg : (arg as readonly Scalar[])[value.element]

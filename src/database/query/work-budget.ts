@@ -1,20 +1,25 @@
 import { QueryTooComplex } from '../../errors.ts'
 
-/** How long one request may work on what no index answers; it may wait for others, and for the database, some times as long. */
+/**
+ * CPU time that one request may spend on work without an index. The elapsed time may be five times as long.
+ */
 export const workLimits = { ms: 1000 }
 const WAITING_FACTOR = 5
 
-/** What the fields of one request share: patterns, lists that are searched row by row, searches and highlights. */
+/** Time budget that the fields of one request share, for patterns, list scans, searches and highlights. */
 export type WorkBudget = {
-  /** Whether the time is over; it begins with the first question. */
+  /** Whether the time is used up; it starts with the first call. */
   isSpent: () => boolean
-  /** What `make` has made for `key` before in this request; QueryTooComplex where it is new and the time is over. */
-  once: <T>(key: string, make: () => T) => T
+  /**
+   * Returns the cached result of `create` for `key`. Throws QueryTooComplex if it is new and the time is used
+   * up.
+   */
+  once: <T>(key: string, create: () => T) => T
 }
 
-/** A budget of its own, for a request or for what is asked without one. */
-export function openBudget(): WorkBudget {
-  const made = new Map<string, unknown>()
+/** Creates a budget for one request, or for work outside a request. */
+export function createBudget(): WorkBudget {
+  const cache = new Map<string, unknown>()
   let began: { at: number; cpu: NodeJS.CpuUsage } | null = null
   function isSpent() {
     if (began === null) {
@@ -22,29 +27,32 @@ export function openBudget(): WorkBudget {
       return false
     }
     const ms = performance.now() - began.at
-    // To ask for the time of the processor takes longer, and it is never more than what has passed.
+    // Reading the CPU time is slower, and it never exceeds the elapsed time.
     if (ms <= workLimits.ms) return false
     const { user, system } = process.threadCpuUsage(began.cpu)
     return (user + system) / 1000 > workLimits.ms || ms > WAITING_FACTOR * workLimits.ms
   }
   return {
     isSpent,
-    once<T>(key: string, make: () => T): T {
-      if (made.has(key)) return made.get(key) as T
+    once<T>(key: string, create: () => T): T {
+      if (cache.has(key)) return cache.get(key) as T
       if (isSpent())
-        throw new QueryTooComplex(`the patterns of one request have ${workLimits.ms} ms`)
-      const thing = make()
-      made.set(key, thing)
-      return thing
+        throw new QueryTooComplex(`the patterns of this request take more than ${workLimits.ms} ms`)
+      const value = create()
+      cache.set(key, value)
+      return value
     },
   }
 }
 
 const budgets = new WeakMap<object, WorkBudget>()
 
-/** The budget of a request by its context; each event of a subscription has a context, and so a budget, of its own. */
+/**
+ * Returns the budget of a request by its context. Each event of a subscription has its own context and
+ * budget.
+ */
 export function budgetOf(context: object): WorkBudget {
-  const budget = budgets.get(context) ?? openBudget()
+  const budget = budgets.get(context) ?? createBudget()
   budgets.set(context, budget)
   return budget
 }

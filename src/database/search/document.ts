@@ -1,15 +1,19 @@
-/** Sequences of words; a phrase is found inside of one. */
+/** Sequences of words. A phrase matches within one sequence. */
 export type Phrases = readonly (readonly string[])[]
-/** Each field's words are words of their own, so that what is common in one costs nothing in another. */
-const letters = { name: 'n', description: 'd', metadata: 'm', folder: 'f', tag: 't' } as const
-export type TextField = keyof typeof letters
+/**
+ * Words are marked with their field, so that words common in one field do not slow down searches in another.
+ */
+const FIELD_MARKS = { name: 'n', description: 'd', metadata: 'm', folder: 'f', tag: 't' } as const
+export type TextField = keyof typeof FIELD_MARKS
 
-/** What is found by its words and by its keys (letters and digits of ASCII alone, the same in all workspaces). */
+/**
+ * A document of the index. Keys have ASCII letters and digits only, and are not marked with the workspace.
+ */
 export type Document = { id: string; workspaceId: string; keys: readonly string[] } & {
   [field in TextField]?: Phrases
 }
 
-/** What documents must be like: words that follow each other in one of the fields, or one of the keys, or made of such. */
+/** A search expression: consecutive words in one of the fields, one of the keys, or a combination. */
 export type Expression =
   | { all: Expression[] }
   | { any: Expression[] }
@@ -17,19 +21,21 @@ export type Expression =
   | { fields: readonly TextField[]; words: readonly string[]; prefix: boolean }
   | { keys: readonly string[] }
 
-/** Documents are found in the order of their numbers, newest first; a document that is put again keeps its number. */
+/** A match. Matches are sorted by number, newest first; a document that is replaced keeps its number. */
 export type Found = { number: number; id: string }
-/** At most `limit` documents, with numbers below `below`. */
+/** At most `limit` documents with numbers less than `below`. */
 export type Range = { below?: number; limit: number }
 
-/** All sequences of a document, field after field, in marked words. */
+/** Returns the sequences of a document with marked words, field after field. */
 export function sequencesOf({ workspaceId, keys, ...fields }: Document): string[][] {
-  return Object.keys(letters).flatMap((name) => {
+  return Object.keys(FIELD_MARKS).flatMap((name) => {
     const field = name as TextField
     return (fields[field] ?? []).map((words) => marked(workspaceId, field, words))
   })
 }
 
-/** Each word wears the mark of its field and its workspace: the words of others are other words, and cost nothing. */
+/**
+ * Marks words with their field and workspace, so that words of other workspaces do not slow down a search.
+ */
 export const marked = (workspaceId: string, field: TextField, words: readonly string[]) =>
-  words.map((word) => `${letters[field]}${workspaceId.slice(-12)}_${word}`)
+  words.map((word) => `${FIELD_MARKS[field]}${workspaceId.slice(-12)}_${word}`)

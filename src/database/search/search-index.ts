@@ -8,20 +8,20 @@ export type { Document, Expression, Found, Phrases, TextField }
 
 const engine = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
 
-/** Makes the index, empty. */
+/** Creates the empty index, and drops an existing one. */
 export const createSearchIndex = (db: Db): Promise<void> => engine(db).createSearchIndex(db)
 
-/** Puts documents in the index, in the place of those with their ids. */
+/** Adds documents to the index, and replaces those with the same ids. */
 export async function putDocuments(db: Db | Tx, documents: readonly Document[]): Promise<void> {
   if (documents.length > 0) await engine(db).putDocuments(db, documents)
 }
 
-/** Takes documents out of the index; those that are not there are no fault. */
+/** Removes documents from the index; ids that it does not have are ignored. */
 export async function dropDocuments(db: Db | Tx, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await engine(db).dropDocuments(db, ids)
 }
 
-/** The documents of a workspace that are like `expression`, the highest number first. */
+/** Returns the documents of a workspace that match `expression`, sorted by descending number. */
 export const findDocuments = (
   db: Db | Tx,
   workspaceId: string,

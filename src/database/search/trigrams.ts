@@ -2,10 +2,11 @@ import { sql } from 'kysely'
 import type { Db } from '../database.ts'
 
 /**
- * On PostgreSQL with pg_trgm, a rare part of a name is found without looking at all names; without the extension, or the right
- * to have it, `contains` is as true and as slow as in SQLite.
+ * Creates a trigram index of names on PostgreSQL, by which `contains` finds rare parts of names without
+ * scanning all names. Without pg_trgm, or permission to create it, `contains` gives the same results, but as
+ * slowly as on SQLite.
  */
-export async function indexPartsOfNames(db: Db): Promise<void> {
+export async function createTrigramIndexes(db: Db): Promise<void> {
   await sql`DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm;
     EXCEPTION WHEN OTHERS THEN NULL; END $$`.execute(db)
   await sql`DO $$ BEGIN

@@ -3,36 +3,38 @@ import { type Db, isPostgres } from '../database.ts'
 import { vectorOf } from '../postgres/search-vector.ts'
 import { type Document, sequencesOf } from './document.ts'
 
-/** Those of the ids that the index does not have. */
+/** Returns those of the ids that the index does not have. */
 export async function missingDocuments(db: Db, ids: readonly string[]): Promise<string[]> {
   const rows = await db.selectFrom('searchDocuments').select('id').where('id', 'in', ids).execute()
   const known = new Set(rows.map(({ id }) => id))
   return ids.filter((id) => !known.has(id))
 }
 
-/** Those of the documents that the index does not have, or has otherwise. SQLite's tells what is missing in it, not what is too much. */
+/**
+ * Returns the documents that are missing or differ in the index. On SQLite, only missing words are detected.
+ */
 export const staleDocuments = (db: Db, documents: readonly Document[]): Promise<string[]> =>
-  isPostgres(db) ? differing(db, documents) : incomplete(db, documents)
+  isPostgres(db) ? findDiffering(db, documents) : findIncomplete(db, documents)
 
-async function differing(db: Db, documents: readonly Document[]): Promise<string[]> {
+async function findDiffering(db: Db, documents: readonly Document[]): Promise<string[]> {
   const stale: string[] = []
   // One by one: a document may have a million characters.
   for (const document of documents) {
     const { rows } = await sql`SELECT 1 FROM "searchDocuments" WHERE "id" = ${document.id}
-      AND ts_delete("words", ${keysOfGoneTags}) = ${vectorOf(document)}::tsvector`.execute(db)
+      AND ts_delete("words", ${keysOfDeletedTags}) = ${vectorOf(document)}::tsvector`.execute(db)
     if (rows.length === 0) stale.push(document.id)
   }
   return stale
 }
 
-/** What carried a tag keeps its key when the tag is deleted: nothing is found by it any more, and no other tag will have it. */
-const keysOfGoneTags = sql`ARRAY(SELECT "lexeme" FROM unnest("words")
+/** Keys of deleted tags stay in the index: no search uses them, and no other tag will have them. */
+const keysOfDeletedTags = sql`ARRAY(SELECT "lexeme" FROM unnest("words")
   WHERE "lexeme" ~ '^tag[0-9a-f]{16}$'
   AND "lexeme" NOT IN (SELECT 'tag' || right("id", 16) FROM "tags"))`
 
-const WORDS_AT_ONCE = 50
+const WORD_BATCH_SIZE = 50
 
-async function incomplete(db: Db, documents: readonly Document[]): Promise<string[]> {
+async function findIncomplete(db: Db, documents: readonly Document[]): Promise<string[]> {
   const ids = documents.map(({ id }) => id)
   const rows = await db.selectFrom('searchDocuments').selectAll().where('id', 'in', ids).execute()
   const numbers = new Map(rows.map(({ id, number }) => [id, number]))
@@ -50,10 +52,10 @@ const wordsOf = (document: Document) => [
 ]
 
 async function hasAll(db: Db, number: number, words: string[]): Promise<boolean> {
-  for (let i = 0; i < words.length; i += WORDS_AT_ONCE) {
-    const some = words.slice(i, i + WORDS_AT_ONCE).map((word) => `"${word}"`)
+  for (let i = 0; i < words.length; i += WORD_BATCH_SIZE) {
+    const batch = words.slice(i, i + WORD_BATCH_SIZE).map((word) => `"${word}"`)
     const { rows } = await sql`SELECT 1 FROM "searchWords"
-      WHERE "searchWords" MATCH ${some.join(' AND ')} AND "rowid" = ${number}`.execute(db)
+      WHERE "searchWords" MATCH ${batch.join(' AND ')} AND "rowid" = ${number}`.execute(db)
     if (rows.length === 0) return false
   }
   return true

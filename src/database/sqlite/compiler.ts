@@ -1,9 +1,9 @@
 import { SqliteQueryCompiler } from 'kysely'
 
 /**
- * Writes +? where Kysely writes ?: the same value, at which the planner does not look. It would look to choose between indexes by it, and
- * so each time plan the statement anew, which takes longer than most of them run (https://sqlite.org/c3ref/prepare.html). What a partial
- * index is to be chosen by is written out: `sql.lit`.
+ * Writes +? instead of ?, which hides the value from the planner. Otherwise SQLite would choose indexes by
+ * the bound value and re-plan the statement when it changes, which takes longer than most statements run
+ * (https://sqlite.org/c3ref/prepare.html). Use `sql.lit` for values that select a partial index.
  */
 export class StablePlanCompiler extends SqliteQueryCompiler {
   protected override getCurrentParameterPlaceholder(): string {

@@ -13,21 +13,21 @@ import { StablePlanCompiler } from './compiler.ts'
 import { ReadWriteDriver } from './driver.ts'
 
 /**
- * One file, two connections: one that writes, and one that reads beside it. What was committed survives a loss of power: WAL, whose
- * file sqlite-log.ts syncs before anybody hears of a commit.
+ * Creates the Kysely dialect for a SQLite file, with one connection that writes and one that reads. Commits
+ * survive a power failure: wal-sync.ts syncs the write-ahead log before a commit is reported.
  */
 export function sqliteDialect(path: string): SqliteDialect {
   mkdirSync(dirname(path), { recursive: true })
   const writer = open(path)
   writer.pragma('journal_mode = WAL')
-  // The log is synced by SQLite itself where it is written back into the database, and for each commit by sqlite-log.ts.
+  // SQLite syncs the log at checkpoints, and wal-sync.ts syncs it for each commit.
   writer.pragma('synchronous = NORMAL')
   writer.pragma('wal_autocheckpoint = 4000')
   writer.pragma('foreign_keys = ON')
   return new Dialect(writer, open(path, { readonly: true }))
 }
 
-/** In memory, and for one who asks one thing after the other. */
+/** Creates the Kysely dialect for an in-memory database, whose statements must not run concurrently. */
 export const memoryDialect = () => new SqliteDialect({ database: new SqliteFile(':memory:') })
 
 function open(path: string, options: SqliteFile.Options = {}) {
@@ -56,13 +56,13 @@ class Dialect extends SqliteDialect {
 }
 
 /**
- * What a select finds, at once: Kysely would take longer to pass it on than SQLite to answer. Undefined for a database or a query that
- * has to go the usual way.
+ * Runs a select synchronously and returns its rows, because Kysely's asynchronous path takes longer than
+ * SQLite itself. Returns undefined if the database or the query must use that path.
  */
 export function selectSync<R>(db: Kysely<Tables>, query: CompiledQuery<R>): R[] | undefined {
   const { adapter } = db.getExecutor()
-  const isPlain = adapter instanceof Adapter && !db.isTransaction
-  return isPlain && SelectQueryNode.is(query.query) ? adapter.driver.select(query) : undefined
+  const isOutsideTx = adapter instanceof Adapter && !db.isTransaction
+  return isOutsideTx && SelectQueryNode.is(query.query) ? adapter.driver.select(query) : undefined
 }
 
 class Adapter extends SqliteAdapter {
@@ -71,11 +71,14 @@ class Adapter extends SqliteAdapter {
     super()
     this.driver = driver
   }
-  /** Tables are made and changed in a transaction like rows: a migration that is cut short has not begun. Kysely knows it of PostgreSQL only. */
+  /**
+   * SQLite's DDL is transactional: an interrupted migration is rolled back. Kysely assumes this of PostgreSQL
+   * only.
+   */
   override get supportsTransactionalDdl() {
     return true
   }
-  /** Who writes waits in the driver; who reads does not. */
+  /** The driver queues writers; readers do not wait. */
   override get supportsMultipleConnections() {
     return true
   }

@@ -7,38 +7,44 @@ import {
   SelectQueryNode,
 } from 'kysely'
 import { createMutex, type Mutex } from '../../concurrency/mutex.ts'
-import { runner } from './statement-cache.ts'
-import { type SqliteLog, sqliteLog } from './wal-sync.ts'
+import { createRunner } from './statement-cache.ts'
+import { createWalSync, type WalSync } from './wal-sync.ts'
 
-/** Of what is written outside of a transaction: whether a loss of power may undo it. Then the disk is not waited for. */
-export type WriteOptions = { mayBeLost?: boolean }
+/** With `skipSync`, a write outside a transaction does not wait for the disk: a power failure may undo it. */
+export type WriteOptions = { skipSync?: boolean }
 
 type Run = <R>(query: CompiledQuery) => QueryResult<R>
 type Connections = {
   write: Run
   read: Run
   writer: SqliteFile.Database
-  turns: Mutex
-  log: SqliteLog
+  mutex: Mutex
+  log: WalSync
 }
 
 /**
- * Writing, and all that is asked within a transaction, goes through one connection, transaction by transaction; a select outside of any
- * does not wait for that, and takes the other. A commit is told when it is durable, and the next transaction has its turn before that: those
- * that end while the disk is at it share the next sync.
+ * Runs writes and transactions one after the other on one connection. Selects outside a transaction do not
+ * wait and use the other one. A commit resolves when it is durable; the next transaction starts before that,
+ * so that commits during a sync share the next sync.
  */
 export class ReadWriteDriver implements Driver {
   readonly #connections: Connections
   readonly #reader: SqliteFile.Database
   constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
-    const [turns, log] = [createMutex(), sqliteLog(writer)]
-    this.#connections = { write: runner(writer), read: runner(reader), writer, turns, log }
+    const [mutex, log] = [createMutex(), createWalSync(writer)]
+    this.#connections = {
+      write: createRunner(writer),
+      read: createRunner(reader),
+      writer,
+      mutex,
+      log,
+    }
     this.#reader = reader
   }
   async init() {}
-  /** The rows of a select, which stands outside of any transaction and waits for none. */
+  /** Runs a select outside a transaction, without waiting for a running one. */
   select<R>(query: CompiledQuery<R>): R[] {
-    return selected<R>(this.#connections, query).rows
+    return runSelect<R>(this.#connections, query).rows
   }
   async acquireConnection() {
     return new Connection(this.#connections)
@@ -60,68 +66,70 @@ export class ReadWriteDriver implements Driver {
   }
 }
 
-/** Whoever reads what another connection has changed begins with an empty cache: only where that one is busy. */
-const selected = <R>({ turns, write, read }: Connections, query: CompiledQuery) =>
-  turns.isFree() ? write<R>(query) : read<R>(query)
+/** Reads on the writer if it is free: the reader's page cache is invalid after each write. */
+const runSelect = <R>({ mutex, write, read }: Connections, query: CompiledQuery) =>
+  mutex.isFree() ? write<R>(query) : read<R>(query)
 
-/** What Kysely holds for one statement, or for one transaction. */
+/** A connection of Kysely for one statement or transaction. */
 class Connection implements DatabaseConnection {
   readonly #connections: Connections
-  #hasTurn = false
+  #hasLock = false
   constructor(connections: Connections) {
     this.#connections = connections
   }
 
   async executeQuery<R>(query: CompiledQuery & WriteOptions): Promise<QueryResult<R>> {
-    const { write, turns, log } = this.#connections
-    if (this.#hasTurn) return write(query)
-    if (SelectQueryNode.is(query.query)) return selected(this.#connections, query)
-    await turns.take()
-    const result = turns.leaveAfter(() => write<R>(query))
-    if (!query.mayBeLost) await log.durable()
+    const { write, mutex, log } = this.#connections
+    if (this.#hasLock) return write(query)
+    if (SelectQueryNode.is(query.query)) return runSelect(this.#connections, query)
+    await mutex.acquire()
+    const result = mutex.releaseAfter(() => write<R>(query))
+    if (!query.skipSync) await log.sync()
     return result
   }
 
-  // biome-ignore lint/correctness/useYield: nobody streams.
+  // biome-ignore lint/correctness/useYield: streaming is not supported.
   async *streamQuery(): AsyncGenerator<never> {
-    throw new Error('SQLite is not streamed from')
+    throw new Error('streaming is not supported with SQLite')
   }
 
   async begin() {
-    await this.#connections.turns.take()
-    this.#hasTurn = true
+    await this.#connections.mutex.acquire()
+    this.#hasLock = true
     try {
-      // At once with the right to write, for which it waits its turn among processes. One that reads first and then finds that
-      // another process has written is refused by SQLite without waiting.
+      // Acquires the write lock at once and waits for other processes. A deferred transaction that reads
+      // before another process writes would fail with SQLITE_BUSY without waiting.
       this.#exec('begin immediate')
     } catch (error) {
-      this.#leave()
+      this.#release()
       throw error
     }
   }
 
-  /** Rolled back by whoever called where it fails before the end of the turn. */
+  /** If COMMIT fails, the mutex stays held and Kysely calls rollback. */
   async commit() {
     this.#exec('commit')
-    this.#leave()
-    await this.#connections.log.durable()
+    this.#release()
+    await this.#connections.log.sync()
   }
 
-  /** A full or broken disk makes SQLite roll back by itself; to do it again is an error, which would hide the one that says why. */
+  /**
+   * On a full or broken disk, SQLite rolls back by itself: a second rollback would fail and hide the cause.
+   */
   rollback() {
-    if (!this.#hasTurn) return
+    if (!this.#hasLock) return
     try {
       if (this.#connections.writer.inTransaction) this.#exec('rollback')
     } finally {
-      this.#leave()
+      this.#release()
     }
   }
 
   #exec(sql: 'begin immediate' | 'commit' | 'rollback') {
     this.#connections.write({ sql, parameters: [] } as unknown as CompiledQuery)
   }
-  #leave() {
-    this.#hasTurn = false
-    this.#connections.turns.leave()
+  #release() {
+    this.#hasLock = false
+    this.#connections.mutex.release()
   }
 }

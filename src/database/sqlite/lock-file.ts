@@ -2,8 +2,9 @@ import { type BigIntStats, statSync } from 'node:fs'
 import SqliteFile from 'better-sqlite3'
 
 /**
- * A file that this process has locked, by an exclusive transaction on an empty database, which the operating system ends with the
- * process. Nothing is ever written in it: with a journal in memory not even a full disk stands in the way.
+ * A file locked by this process with an exclusive transaction on an empty SQLite database. The operating
+ * system releases the lock with the process. Nothing is written, and the journal is in memory, so that it
+ * works on a full disk.
  */
 export class LockFile implements Disposable {
   readonly #file: SqliteFile.Database
@@ -14,7 +15,10 @@ export class LockFile implements Disposable {
     this.#inode = inode
   }
 
-  /** Locks the file at `path`, which is created where it does not exist; null where somebody else has it locked. */
+  /**
+   * Locks the file at `path` and creates it if it does not exist; returns null if another process has locked
+   * it.
+   */
   static tryLock(path: string): LockFile | null {
     using stack = new DisposableStack()
     const file = stack.adopt(new SqliteFile(path, { timeout: 0 }), (file) => file.close())
@@ -24,7 +28,7 @@ export class LockFile implements Disposable {
     return new LockFile(file, inode)
   }
 
-  /** Whether `path` still leads to this file, so that another process finds it locked. */
+  /** Whether `path` still refers to this file, so that other processes find it locked. */
   isAt(path: string): boolean {
     return inodeOf(path) === this.#inode
   }
@@ -49,7 +53,7 @@ function lock(file: SqliteFile.Database) {
   file.exec('begin exclusive')
 }
 
-/** False where SQLite waits for somebody else. */
+/** Returns false if SQLite reports that another process has the file locked. */
 function succeeds(attempt: () => void): boolean {
   try {
     attempt()

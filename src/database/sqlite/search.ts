@@ -10,7 +10,7 @@ import {
 } from '../search/document.ts'
 import type { Tx } from '../transaction.ts'
 
-/** What one to three characters begin has lists of its own, behind the 14 of the mark. */
+/** Creates the empty index. It has prefix indexes for one to three characters after the mark of 14. */
 export async function createSearchIndex(db: Db): Promise<void> {
   await sql`DROP TABLE IF EXISTS "searchWords"`.execute(db)
   await sql`DROP TABLE IF EXISTS "searchDocuments"`.execute(db)
@@ -46,7 +46,7 @@ async function numbersOf(db: Db | Tx, ids: readonly string[]): Promise<Map<strin
   return new Map(rows.map(({ id, number }) => [id, number]))
 }
 
-/** Between sequences stands a word that nobody can ask for, so that no phrase reaches from one into the next. */
+/** Joins sequences with a word that no search can contain, so that no phrase spans two sequences. */
 const textOf = (document: Document): string =>
   [...sequencesOf(document).map((words) => words.join(' ')), document.keys.join(' ')].join(' _ ')
 
@@ -56,7 +56,7 @@ export async function findDocuments(
   expression: Expression,
   { below = Number.MAX_SAFE_INTEGER, limit }: Range,
 ): Promise<Found[]> {
-  const match = written(workspaceId, expression)
+  const match = toMatchQuery(workspaceId, expression)
   if (match === null) return []
   const { rows } = await sql<Found>`SELECT d."number", d."id" FROM "searchWords" w
     CROSS JOIN "searchDocuments" d ON d."number" = w."rowid"
@@ -65,9 +65,9 @@ export async function findDocuments(
   return rows
 }
 
-/** The expression as FTS5 reads it, all words in quotes; null for what nothing can be like. */
-function written(workspaceId: string, expression: Expression): string | null {
-  const part = (inner: Expression) => written(workspaceId, inner)
+/** Returns the expression as an FTS5 query with all words quoted, or null if no document can match it. */
+function toMatchQuery(workspaceId: string, expression: Expression): string | null {
+  const part = (inner: Expression) => toMatchQuery(workspaceId, inner)
   if ('keys' in expression) return either(expression.keys.map((key) => `"${key}"`))
   if ('words' in expression) {
     const { fields, words, prefix } = expression

@@ -8,8 +8,8 @@ import { isFull } from '../../open-at.ts'
 import { isOpenElsewhere, LockFile } from './lock-file.ts'
 
 const RETRY_MS = 100
-/** A lock file that was deleted is missed after this time at the latest. */
-const WATCH_MS = 1000
+/** Interval at which the server checks that the lock file still exists. */
+const WATCH_INTERVAL_MS = 1000
 
 type Options = {
   /** How long to wait for another server. */
@@ -18,10 +18,10 @@ type Options = {
 }
 
 /**
- * Takes the lock that makes one process the only server of a SQLite file; disposing releases it. Throws StartupError where another
- * server still has it after `timeoutMs`. The lock is a file beside the database, which itself stays open to fsck, backups and other
- * programs. A lock file that is deleted meanwhile is made anew; where another process was faster, this one is ended as by an
- * operator, with SIGTERM.
+ * Acquires the lock that makes this process the only server of a SQLite file; disposing releases it. Throws
+ * StartupError if another server still holds it after `timeoutMs`. The lock is a file beside the database, so
+ * that fsck, backups and other programs can open the database itself. If the lock file is deleted, it is
+ * created again; if another server then holds it, this process stops itself with SIGTERM.
  */
 export async function takeServerLock(path: string, options: Options): Promise<Disposable> {
   const file = await realPath(path)
@@ -30,13 +30,13 @@ export async function takeServerLock(path: string, options: Options): Promise<Di
   const held = await retry(() => tryLock(file, lockPath), options.timeoutMs)
   if (held) return watch(held, lockPath, options)
   throw new StartupError(
-    `${path} is in use by another Holdall server: stop that one, or let DATABASE_URL name another database (PostgreSQL takes several servers). ${lockPath} does not have to be deleted, and must not be while a server runs.`,
+    `${path} is in use by another Holdall server: stop that server, or set DATABASE_URL to another database (PostgreSQL supports several servers). You do not need to delete ${lockPath}; never delete it while a server runs.`,
   )
 }
 
 /**
- * Where the lock file was deleted beside a running server, only the open database tells of that server. None is created then: the
- * server makes it anew by itself.
+ * If the lock file does not exist but the database is open, its server is running and will create the lock
+ * file again: this process must not create it.
  */
 function tryLock(path: string, lockPath: string): LockFile | null {
   try {
@@ -52,7 +52,7 @@ function tryLock(path: string, lockPath: string): LockFile | null {
   }
 }
 
-/** What is wrong with the database is for those to say who open it next. */
+/** Ignores errors of the database: opening it later reports them. */
 function isInUse(path: string): boolean {
   try {
     return existsSync(path) && isOpenElsewhere(path)
@@ -63,26 +63,32 @@ function isInUse(path: string): boolean {
 
 function watch(locked: LockFile, lockPath: string, { log }: Options): Disposable {
   let held = locked
-  const lookAgain = () => {
+  const checkLockFile = () => {
     if (held.isAt(lockPath)) return
     const renewed = LockFile.tryLock(lockPath)
     if (renewed) {
       held[Symbol.dispose]()
       held = renewed
-      log.warn({ lockPath }, 'the lock file was deleted while the server runs; it is made anew')
+      log.warn(
+        { lockPath },
+        'the lock file was deleted while the server is running; created it again',
+      )
       return
     }
     clearInterval(timer)
-    log.error({ lockPath }, 'the lock file was replaced, and another server has it: this one ends')
+    log.error(
+      { lockPath },
+      'the lock file was replaced and another server holds it: this server stops',
+    )
     process.kill(process.pid, 'SIGTERM')
   }
   const timer = setInterval(() => {
     try {
-      lookAgain()
+      checkLockFile()
     } catch {
-      // Who cannot open the file cannot lock it either; the next round looks again.
+      // A file that cannot be opened cannot be locked by others either; the next check tries again.
     }
-  }, WATCH_MS).unref()
+  }, WATCH_INTERVAL_MS).unref()
   return {
     [Symbol.dispose]() {
       clearInterval(timer)
@@ -91,22 +97,31 @@ function watch(locked: LockFile, lockPath: string, { log }: Options): Disposable
   }
 }
 
-/** SQLite names its log after the path: two servers that reach one file by two names would have a log each. */
+/**
+ * SQLite derives the path of the WAL from the path of the database: a second hard link would have its own
+ * WAL.
+ */
 function requireSingleName(path: string) {
   const found = statSync(path, { throwIfNoEntry: false })
-  // A folder counts its subfolders there; it is refused when it is opened.
+  // For a directory, nlink counts subdirectories; opening it fails later.
   const names = found?.isFile() ? found.nlink : 1
   if (names <= 1) return
   throw new StartupError(
-    `${path} has ${names} names (hard links), and SQLite damages a database that is used by two of them: delete the others, or copy the file and let DATABASE_URL name the copy.`,
+    `${path} has ${names} hard links, and using a SQLite database by two of them damages it: delete the other links, or copy the file and set DATABASE_URL to the copy.`,
   )
 }
 
-/** holdall.db → holdall.lock, and holdall → holdall-lock: of two databases in one folder each has its own. */
+/**
+ * holdall.db → holdall.lock, and holdall → holdall-lock: two databases in one folder have different lock
+ * files.
+ */
 const lockPathOf = (path: string) =>
   path.endsWith('.db') ? `${path.slice(0, -'.db'.length)}.lock` : `${path}-lock`
 
-/** SQLite follows links, too. A link may lead to what does not exist yet; an empty file is a database without tables. */
+/**
+ * Resolves symbolic links, as SQLite does. Creates the target of a dangling link: an empty file is a valid
+ * database.
+ */
 async function realPath(path: string): Promise<string> {
   if (existsSync(path)) return realpath(path)
   const isLink = await readlink(path).catch(() => null)

@@ -5,7 +5,9 @@ import { StartupError } from '../../config.ts'
 import { fsyncDirectory, syncFile } from '../../fsync.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
 
-/** The transaction stays open to the end: others go on writing, and what is copied stays what it was. */
+/**
+ * Opens a snapshot of the database at `path`: its read transaction stays open while servers go on writing.
+ */
 export async function sqliteSnapshot(path: string): Promise<Snapshot> {
   const file = new SqliteFile(path, { fileMustExist: true, timeout: 5_000 })
   file.exec('begin')
@@ -28,16 +30,21 @@ export async function sqliteSnapshot(path: string): Promise<Snapshot> {
   }
 }
 
-/** Throws StartupError where rows are there already. */
+/** Throws StartupError if a database or its WAL exists at `path`. */
 export async function requireNoSqlite(path: string): Promise<void> {
   for (const name of [path, `${path}-wal`]) {
     const found = await stat(name).catch(() => null)
     if (found && found.size > 0)
-      throw new StartupError(`${name} exists; DATABASE_URL or DATA_DIR must name an empty place.`)
+      throw new StartupError(
+        `${name} already exists; set DATABASE_URL or DATA_DIR to an empty location.`,
+      )
   }
 }
 
-/** Puts the dump where the database belongs, whole or not at all, after `prepare` has changed what is to be changed in it. */
+/**
+ * Restores the dump to `path` atomically, after `prepare` has changed a copy of it. Returns the result of
+ * `prepare`.
+ */
 export async function restoreSqlite<T>(
   dump: string,
   path: string,

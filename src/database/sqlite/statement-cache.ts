@@ -1,19 +1,19 @@
 import type SqliteFile from 'better-sqlite3'
 import type { CompiledQuery, QueryResult } from 'kysely'
 
-/** So many statements stay prepared, each some ten KiB; most of what the house says is among them. */
-const MOST = 500
+/** Maximum number of cached statements of about 10 KiB each; covers most statements of the application. */
+const MAX_STATEMENTS = 500
 
-/** Runs queries on a connection, and prepares each text once. */
-export function runner(file: SqliteFile.Database) {
+/** Returns a function that runs queries on a connection and caches prepared statements by SQL text. */
+export function createRunner(file: SqliteFile.Database) {
   const prepared = new Map<string, SqliteFile.Statement>()
 
   function statementOf(sql: string) {
-    const known = prepared.get(sql)
-    if (known) return known
+    const cached = prepared.get(sql)
+    if (cached) return cached
     const statement = file.prepare(sql)
-    const [eldest = ''] = prepared.size >= MOST ? prepared.keys() : []
-    prepared.delete(eldest)
+    const [oldest = ''] = prepared.size >= MAX_STATEMENTS ? prepared.keys() : []
+    prepared.delete(oldest)
     prepared.set(sql, statement)
     return statement
   }

@@ -5,7 +5,7 @@ import type { Tx } from '../transaction.ts'
 import type { TableDescription, UserTable } from '../user-tables/tables.ts'
 
 /*
- * What user-tables.ts promises, on SQLite.
+ * Implements user-tables/tables.ts on SQLite.
  */
 
 type Storage = 'text' | 'integer' | 'real'
@@ -19,7 +19,7 @@ const storage: Record<ColumnType, Storage> = {
   FILE_PATH: 'text',
 }
 
-export async function makeUserTable(
+export async function createUserTable(
   tx: Tx,
   { sqlName, keyColumn, columns }: UserTable,
 ): Promise<void> {
@@ -37,7 +37,7 @@ export async function makeUserTable(
   await table.modifyEnd(sql`strict`).execute()
   for (const { name, type } of columns) {
     if (type !== 'FILE_PATH') continue
-    // No table of people's has a dot in its name: the index is in the way of none.
+    // Names of user tables have no dot, so that an index never conflicts with a table.
     await schema.createIndex(`${sqlName}.${name}`).on(sqlName).column(name).execute()
   }
 }
@@ -48,25 +48,28 @@ function checkOf(name: string, type: ColumnType | null) {
   return null
 }
 
-export async function standing(db: Db | Tx, sqlNames: readonly string[]): Promise<string[]> {
+export async function existingTables(db: Db | Tx, sqlNames: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select name from pragma_table_list where schema = 'main' and name in (${sql.join(sqlNames)})
   `.execute(db)
   return rows.map(({ name }) => name)
 }
 
-export async function isTaken(db: Db | Tx, sqlName: string): Promise<boolean> {
+export async function nameExists(db: Db | Tx, sqlName: string): Promise<boolean> {
   const { rows } = await sql`
     select 1 from sqlite_schema where name = ${sqlName} collate nocase
   `.execute(db)
   return rows.length > 0
 }
 
-/** The key is what SQLite itself numbers rows by: an INTEGER PRIMARY KEY. */
-export async function describeTable(db: Db | Tx, named: string): Promise<TableDescription | null> {
+/** The key column must be SQLite's rowid: an INTEGER PRIMARY KEY. */
+export async function describeTable(
+  db: Db | Tx,
+  tableName: string,
+): Promise<TableDescription | null> {
   const { rows: tables } = await sql<{ name: string }>`
     select name from pragma_table_list
-    where schema = 'main' and type = 'table' and name = ${named} collate nocase
+    where schema = 'main' and type = 'table' and name = ${tableName} collate nocase
       and name not like 'sqlite!_%' escape '!'
   `.execute(db)
   const name = tables[0]?.name
@@ -76,24 +79,25 @@ export async function describeTable(db: Db | Tx, named: string): Promise<TableDe
   `.execute(db)
   const keys = rows.filter(({ pk }) => pk > 0)
   const [key] = keys
-  const numbered = keys.length === 1 && key?.type.toUpperCase() === 'INTEGER'
+  const isRowId = keys.length === 1 && key?.type.toUpperCase() === 'INTEGER'
   const columns = rows.map(({ name, type, notnull }) => ({
     name,
     type: typeOf(type),
     nullable: notnull === 0,
   }))
   const textColumns = columns.filter(({ type }) => type === 'TEXT').map(({ name }) => name)
-  const keyColumn = numbered ? (key?.name ?? null) : null
+  const keyColumn = isRowId ? (key?.name ?? null) : null
   return { name, sqlName: name, keyColumn, columns, textColumns }
 }
 
-const declared: [RegExp, ColumnType][] = [
+const TYPE_PATTERNS: [RegExp, ColumnType][] = [
   [/BOOL/i, 'BOOLEAN'],
   [/JSON/i, 'JSON'],
   [/DATETIME|TIMESTAMP/i, 'TIMESTAMP'],
-  // From here on SQLite's own rules of affinity, in their order.
+  // The rest follows SQLite's rules of type affinity, in their order.
   [/INT/i, 'INTEGER'],
   [/CHAR|CLOB|TEXT/i, 'TEXT'],
   [/REAL|FLOA|DOUB|NUMERIC|DECIMAL/i, 'REAL'],
 ]
-const typeOf = (words: string) => declared.find(([pattern]) => pattern.test(words))?.[1] ?? null
+const typeOf = (declaredType: string) =>
+  TYPE_PATTERNS.find(([pattern]) => pattern.test(declaredType))?.[1] ?? null

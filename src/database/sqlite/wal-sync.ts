@@ -4,51 +4,55 @@ import type SqliteFile from 'better-sqlite3'
 import { coalesce, fsyncDirectory } from '../../fsync.ts'
 import { NotDurable } from '../errors.ts'
 
-export type SqliteLog = {
-  /** Resolves when all that was committed before is on the disk; throws NotDurable where it is not known to be. */
-  durable: () => Promise<void>
+export type WalSync = {
+  /** Resolves when all earlier commits are durable; throws NotDurable if that is not certain. */
+  sync: () => Promise<void>
   close: () => Promise<void>
 }
 
 /**
- * The sync of the write-ahead log, by which a commit is durable (https://sqlite.org/wal.html), away from the thread that answers: those who
- * wait while one sync runs share the next. Where SQLite itself writes the log back into the database, it syncs both.
+ * Syncs the write-ahead log, which makes commits durable (https://sqlite.org/wal.html), without blocking the
+ * main thread: callers that wait during one sync share the next. At a checkpoint, SQLite itself syncs the log
+ * and the database.
  */
-export function sqliteLog(writer: SqliteFile.Database): SqliteLog {
+export function createWalSync(writer: SqliteFile.Database): WalSync {
   let file: FileHandle | undefined
-  let isDoubtful = false
+  let isUncertain = false
 
-  /** What a sync that failed has left on the disk nobody knows, and later ones do not say: then all goes into the database, and the log begins anew. */
-  async function sync() {
-    if (isDoubtful) writeBack(writer)
-    isDoubtful = true
-    // SQLite follows a link, and lays the log beside the file itself.
+  /**
+   * After a failed fsync, later ones do not report the lost pages: a checkpoint then rewrites all and resets
+   * the log.
+   */
+  async function syncLog() {
+    if (isUncertain) checkpoint(writer)
+    isUncertain = true
+    // SQLite resolves symbolic links and creates the log beside the target.
     file ??= await openLog(`${await realpath(writer.name)}-wal`)
     await file.datasync()
-    isDoubtful = false
+    isUncertain = false
   }
 
-  const durable = coalesce(() =>
-    sync().catch((cause) => {
+  const sync = coalesce(() =>
+    syncLog().catch((cause) => {
       throw new NotDurable(cause)
     }),
   )
   return {
-    durable,
+    sync,
     async close() {
-      await durable().catch(() => {})
+      await sync().catch(() => {})
       await file?.close()
     },
   }
 }
 
-/** Its name in the folder is to be durable, too. */
+/** Makes the directory entry of the log durable, too. */
 async function openLog(path: string): Promise<FileHandle> {
   await fsyncDirectory(dirname(path))
   return open(path, 'r+')
 }
 
-function writeBack(writer: SqliteFile.Database) {
+function checkpoint(writer: SqliteFile.Database) {
   const [outcome] = writer.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
-  if (outcome.busy) throw new Error('the log of the database is in use')
+  if (outcome.busy) throw new Error('the checkpoint failed: the database log is in use')
 }

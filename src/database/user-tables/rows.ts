@@ -7,42 +7,44 @@ import { type Cell, type Cells, dialectOf } from './cells.ts'
 import type { Match } from './predicates.ts'
 import type { UserTable } from './tables.ts'
 
-// Every identifier here goes through sql.id, which quotes it whole: a dot or a quote in it is a character like any other.
+// All identifiers go through sql.id, which quotes them as a whole: dots and quotes have no special meaning.
 
-/** A row under names of ours: its key, then the columns in their order as c0, c1, … */
+/** A row with generated column names: its key, then the columns in order as c0, c1, … */
 export type RawRow = { key: number } & { [c: `c${number}`]: Cell }
 
-/** The values of a row by the names of its columns. */
+/** Returns the values of a row by column name. */
 export const cellsOf = ({ columns }: UserTable, row: RawRow): Cells =>
   Object.fromEntries(columns.map(({ name }, i) => [name, row[`c${i}`] ?? null]))
 
-/** A query for rows, to be sorted and limited by whoever pages through it. */
+/** Returns a query for the matching rows; the caller sorts and limits it. */
 export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<RawRow> {
   const from = sql`${sql.id(table.sqlName)}`.as(table.sqlName)
   const query = db.selectFrom(from as never).where(match as never)
   const rows = query.select(selected(db, table) as never) as unknown as Query<RawRow>
   return dialectOf(db)
-    .asCells(table)
+    .cellPlugins(table)
     .reduce((reading, plugin) => reading.withPlugin(plugin), rows)
 }
 
 /**
- * Every write answers with the rows it wrote; what the database refuses is RowRejected. A row without a key is given the next
- * number that no row has.
+ * Inserts a row and returns it, like every write here. A row without a key gets the next free number. Throws
+ * RowRejected if the database rejects the row.
  */
 export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise<RawRow> {
-  const { unlessKeyIsTaken, passTakenKeys } = dialectOf(tx)
-  const [row] = await insert(tx, table, [cells], { onConflict: unlessKeyIsTaken(table) })
+  const { ignoreKeyConflict, advanceSequence } = dialectOf(tx)
+  const [row] = await insert(tx, table, [cells], { onConflict: ignoreKeyConflict(table) })
   if (row) return row
-  if (!Object.hasOwn(cells, table.keyColumn)) await passTakenKeys(tx, table)
+  if (!Object.hasOwn(cells, table.keyColumn)) await advanceSequence(tx, table)
   const [next] = await insert(tx, table, [cells])
   if (next) return next
-  throw new RowRejected({ table: table.name, reason: 'the table took no row' })
+  throw new RowRejected({ table: table.name, reason: 'the table inserted no row' })
 }
 
-/** Puts rows back with the keys that they had; they fill the same columns, in the same order. */
+/**
+ * Inserts rows with their former keys; all must have the same columns in the same order. Throws RowRejected.
+ */
 export const insertRows = (tx: Tx, table: UserTable, rows: readonly Cells[]): Promise<RawRow[]> =>
-  insert(tx, table, rows, { keys: dialectOf(tx).withOwnKeys })
+  insert(tx, table, rows, { keys: dialectOf(tx).explicitKeysClause })
 
 type Clauses = { keys?: RawBuilder<unknown>; onConflict?: RawBuilder<unknown> }
 
@@ -62,6 +64,7 @@ function insert(
   )
 }
 
+/** Updates the matching rows and returns them. Throws RowRejected. */
 export function updateRows(
   tx: Tx,
   table: UserTable,
@@ -72,10 +75,13 @@ export function updateRows(
   return write(tx, table, sql`update ${sql.id(table.sqlName)} set ${sql.join(sets)} where ${match}`)
 }
 
+/** Deletes the matching rows and returns them. Throws RowRejected. */
 export const deleteRows = (tx: Tx, table: UserTable, match: Match): Promise<RawRow[]> =>
   write(tx, table, sql`delete from ${sql.id(table.sqlName)} where ${match}`)
 
-/** What begins with `from` in the cells of `column` begins with `to` from now on. */
+/**
+ * Replaces the path prefix `from` by `to` in the cells of `column` of the matching rows. Throws RowRejected.
+ */
 export async function updatePathPrefix(
   tx: Tx,
   table: UserTable,
@@ -85,12 +91,12 @@ export async function updatePathPrefix(
   await write(
     tx,
     table,
-    sql`update ${sql.id(table.sqlName)} set ${cell} = ${repathed(cell, from, to)} where ${match}`,
+    sql`update ${sql.id(table.sqlName)} set ${cell} = ${replacePrefix(cell, from, to)} where ${match}`,
   )
 }
 
-/** `path` with `to` in the place of `from`, with which it begins. The casts are for PostgreSQL, which asks for types. */
-export const repathed = (path: RawBuilder<unknown>, from: string, to: string) =>
+/** Returns the SQL for `path` with its prefix `from` replaced by `to`. PostgreSQL requires the casts. */
+export const replacePrefix = (path: RawBuilder<unknown>, from: string, to: string) =>
   sql<string>`cast(${to} as text) || substr(${path}, length(cast(${from} as text)) + 1)`
 
 const selected = (db: Db | Tx, { sqlName, keyColumn, columns }: UserTable) => [
@@ -101,23 +107,23 @@ const selected = (db: Db | Tx, { sqlName, keyColumn, columns }: UserTable) => [
 ]
 
 async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): Promise<RawRow[]> {
-  const { asCells, checkDeferred, rejection } = dialectOf(tx)
-  const telling = sql<RawRow>`${statement} returning ${sql.join(selected(tx, table))}`
-  const plugged = asCells(table).reduce((told, plugin) => told.withPlugin(plugin), telling)
+  const { cellPlugins, checkDeferred, toRowRejected } = dialectOf(tx)
+  const returning = sql<RawRow>`${statement} returning ${sql.join(selected(tx, table))}`
+  const query = cellPlugins(table).reduce((query, plugin) => query.withPlugin(plugin), returning)
   try {
-    const { rows } = await plugged.execute(tx)
+    const { rows } = await query.execute(tx)
     if (table.letIn) await checkDeferred(tx)
     return rows
   } catch (error) {
-    throw refusalOf(table, rejection(table, error)) ?? error
+    throw maskReason(table, toRowRejected(table, error)) ?? error
   }
 }
 
 /**
- * Of an operator's table all refusals are alike: which constraint it was tells of rows and columns that are
- * not shown.
+ * Hides the reason for an operator's table: the violated constraint would disclose rows and columns that are
+ * not exposed.
  */
-const refusalOf = ({ letIn, name }: UserTable, rejected: RowRejected | null) =>
+const maskReason = ({ letIn, name }: UserTable, rejected: RowRejected | null) =>
   rejected && letIn
     ? new RowRejected({ table: name, reason: 'the table does not take this row' })
     : rejected

@@ -6,50 +6,58 @@ import * as sqlite from '../sqlite/user-tables.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
 
-/** A column of a table that is not the house's own. No type: kept as it is, neither shown nor filled. */
+/** A column of a user table. A column without a type is preserved, but neither shown nor written. */
 export type UserColumn = { name: string; type: ColumnType | null; nullable: boolean }
 export type UserTable = {
-  /** As people call it. */
+  /** The name that users see. */
   name: string
-  /** As the database does. */
+  /** The name in the database. */
   sqlName: string
   keyColumn: string
   columns: UserColumn[]
-  /** An operator's table: what it refuses must not tell of rows and columns that are not shown. */
+  /**
+   * Whether it is an operator's table: its errors must not disclose rows and columns that are not exposed.
+   */
   letIn: boolean
 }
-/** A table as the database's own catalogue has it. */
+/** A table as described by the database's catalog. */
 export type TableDescription = Omit<UserTable, 'keyColumn' | 'letIn'> & {
-  /** The column of whole numbers that is its primary key, where it has one such. */
+  /** The integer column that is its primary key; null if there is none. */
   keyColumn: string | null
-  /** The columns that take any text: none of them is taken for a FILE_PATH, and no other can be one. */
+  /** The columns that accept any text: only these can be used as FILE_PATH. */
   textColumns: string[]
 }
 
-/** The key of every table made here; numbers that were given once are never given again. */
+/** Name of the key column of tables that createUserTable creates; its numbers are never reused. */
 export const KEY_COLUMN = '_id'
 
 const engine = (db: Db | Tx) => (isPostgres(db) ? postgres : sqlite)
 
-/** Makes a real table. Strict, with checks: what other programs write is of the type that the column says, too. */
-export const makeUserTable = (tx: Tx, table: UserTable): Promise<void> =>
-  engine(tx).makeUserTable(tx, table)
+/** Creates the table, with strict types and checks: they also apply to rows that other programs write. */
+export const createUserTable = (tx: Tx, table: UserTable): Promise<void> =>
+  engine(tx).createUserTable(tx, table)
 
-/** Those of these tables that the database has: any program may drop them. */
-export async function standing(db: Db | Tx, sqlNames: readonly string[]): Promise<Set<string>> {
+/** Returns which of these tables exist: other programs may drop them. */
+export async function existingTables(
+  db: Db | Tx,
+  sqlNames: readonly string[],
+): Promise<Set<string>> {
   if (sqlNames.length === 0) return new Set()
-  return new Set(await engine(db).standing(db, sqlNames))
+  return new Set(await engine(db).existingTables(db, sqlNames))
 }
 
-/** Whether no table can have this name, because a table, a view, an index or a sequence has it. */
-export const isTaken = (db: Db | Tx, sqlName: string): Promise<boolean> =>
-  engine(db).isTaken(db, sqlName)
+/** Whether a table, view, index or sequence already has this name. */
+export const nameExists = (db: Db | Tx, sqlName: string): Promise<boolean> =>
+  engine(db).nameExists(db, sqlName)
 
-/** A table of this name, else one whose name differs by case alone; null where there is none, or it is no plain table. */
-export const describeTable = (db: Db | Tx, named: string): Promise<TableDescription | null> =>
-  engine(db).describeTable(db, named)
+/**
+ * Describes the table with this name, or else one whose name differs only in case; null if there is no such
+ * table.
+ */
+export const describeTable = (db: Db | Tx, tableName: string): Promise<TableDescription | null> =>
+  engine(db).describeTable(db, tableName)
 
-/** What the house's own tables are called on any database, in lower case: whatever its migrations make in an empty one. */
+/** Returns the names of the application's own tables, in lower case, by migrating an empty database. */
 export async function systemTables(): Promise<Set<string>> {
   const empty = openInMemory()
   try {

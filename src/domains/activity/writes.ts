@@ -1,4 +1,4 @@
-import type { LogScope } from '../../context.ts'
+import type { LogContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { nextSeq, workspaceCreated, workspaceUpdated } from '../workspaces/writes.ts'
@@ -14,11 +14,11 @@ export type Activity = {
 }
 
 /** Called for every event that is logged: higher layers update their own data about entries from it. */
-export const recorded = hook<{ ctx: LogScope; event: ActivityRow }>()
+export const recorded = hook<{ ctx: LogContext; event: ActivityRow }>()
 
 /** Appends an event to the log of a workspace, with the viewer as its actor. */
 export async function record(
-  ctx: LogScope,
+  ctx: LogContext,
   { workspaceId, action, entryId = null, path = null, details = {} }: Activity,
 ): Promise<void> {
   const seq = await nextSeq(ctx, workspaceId)

@@ -39,9 +39,9 @@ export function childrenList(
 ): List<EntryRow> {
   const children = (kind: EntryKind) => childrenOf(db, folder.id, kind)
   const kinds = entryKinds(filter)
-  const known = isPlain(filter) ? knownChildren(db, folder.id, kinds) : undefined
+  const preparedSegments = isPlain(filter) ? knownChildren(db, folder.id, kinds) : undefined
   const isEmpty = (segment: number) => kinds[segment] === 'folder' && folder.folderCount === 0
-  return entryList({ id: folder.id, rows: children, filter, order, known, isEmpty })
+  return entryList({ id: folder.id, rows: children, filter, order, preparedSegments, isEmpty })
 }
 
 const knownChildren = (db: Db, id: string, kinds: EntryKind[]): PreparedSegments<EntryRow> => ({
@@ -139,7 +139,7 @@ type Listed = {
   rows: (kind: EntryKind) => Entries
   filter: EntryFilter
   order: EntryOrder
-} & Pick<List<EntryRow>, 'known' | 'isEmpty'>
+} & Pick<List<EntryRow>, 'preparedSegments' | 'isEmpty'>
 
 function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow> {
   const { field, direction, foldersFirst } = order
@@ -162,7 +162,7 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
     },
     ...more,
     merged: !foldersFirst,
-    keep: patternPredicate(filter),
+    postFilter: patternPredicate(filter),
     budget: filter.budget,
   }
 }

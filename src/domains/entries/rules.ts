@@ -2,8 +2,8 @@ import { InvalidInput } from '../../errors.ts'
 import {
   byteLength,
   foldName,
-  isBeyondReading,
   isStorableText,
+  isTooLongToNormalise,
   UNSAFE_CHARACTERS,
 } from '../../names.ts'
 import { checkMarks } from '../tags/rules.ts'
@@ -43,7 +43,7 @@ export function checkNewName(name: string, path: string[] = ['name']): EntryName
 
 function describeNameError(name: string): string | null {
   // Oversized names are not normalised, which takes quadratic time.
-  const isLong = isBeyondReading(name, MAX_NAME_BYTES)
+  const isLong = isTooLongToNormalise(name, MAX_NAME_BYTES)
   const bytes = byteLength(isLong ? name : name.normalize('NFC'))
   if (bytes === 0) return 'name is empty'
   if (bytes > MAX_NAME_BYTES) return `name has ${bytes} bytes (limit ${MAX_NAME_BYTES})`
@@ -71,7 +71,7 @@ export const checkEntryPath = (text: string, path: string[] = ['path']) =>
 
 function parsePath(text: string, path: string[], maxNameCount: number): EntryName[] {
   if (text === '') return []
-  if (isBeyondReading(text, MAX_PATH_BYTES)) {
+  if (isTooLongToNormalise(text, MAX_PATH_BYTES)) {
     const message = `path has ${byteLength(text)} bytes (limit ${MAX_PATH_BYTES})`
     throw new InvalidInput({ path, message })
   }

@@ -1,4 +1,9 @@
-import { inTransaction, type LogScope, type ServiceContext, type TxContext } from '../../context.ts'
+import {
+  inTransaction,
+  type LogContext,
+  type ServiceContext,
+  type TxContext,
+} from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { transact } from '../../database/transaction.ts'
@@ -217,5 +222,5 @@ async function assertOtherOwner({ tx }: TxContext, { workspaceId, userId, role }
 /**
  * The name defaults to the part before the @: a PUBLIC workspace shows names to everyone, but no addresses.
  */
-const newUser = ({ tx, now }: LogScope, email: string, name: string | null | undefined) =>
+const newUser = ({ tx, now }: LogContext, email: string, name: string | null | undefined) =>
   createUser(tx, { name: name?.trim() || email.replace(/@.*/, ''), email, createdAt: now() })

@@ -1,4 +1,4 @@
-import type { LogScope } from '../../context.ts'
+import type { LogContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { ServerAction } from './rules.ts'
 
@@ -6,7 +6,7 @@ import type { ServerAction } from './rules.ts'
  * Appends an event to the log of the server. Without a viewer, the operator did it with the admin command.
  */
 export async function recordOnServer(
-  { tx, viewer, now }: LogScope,
+  { tx, viewer, now }: LogContext,
   action: ServerAction,
   details: Record<string, unknown>,
 ): Promise<void> {

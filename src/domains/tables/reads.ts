@@ -4,14 +4,14 @@ import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import {
   all,
-  amongCells,
   any,
+  keyAndCellIn,
   type Match,
   valuesEqual,
   withKey,
 } from '../../database/user-tables/predicates.ts'
 import { type RawRow, rowsQuery } from '../../database/user-tables/rows.ts'
-import { standing, type UserTable } from '../../database/user-tables/tables.ts'
+import { existingTables, type UserTable } from '../../database/user-tables/tables.ts'
 import { InvalidInput, RowRejected } from '../../errors.ts'
 import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
@@ -33,7 +33,7 @@ export async function tablesOf(db: Db | Tx, workspaceId: string): Promise<Table[
     .orderBy('letIn')
     .orderBy('nameKey')
     .execute()
-  const there = await standing(
+  const there = await existingTables(
     db,
     rows.map(({ sqlName }) => sqlName),
   )
@@ -75,7 +75,7 @@ export function withinReach(db: Db | Tx, table: Table): Match {
       .where('workspaceId', '=', table.workspaceId)
       .where('sqlName', '=', table.sqlName)
       .where('column', '=', column)
-  return any(pathColumns(table).map((column) => amongCells(db, table, column, linked(column))))
+  return any(pathColumns(table).map((column) => keyAndCellIn(db, table, column, linked(column))))
 }
 
 /** The rows of a table by their keys, those alone whose columns have the values of `where`. Reads all rows for that. */

@@ -3,7 +3,7 @@ import type { TxContext } from '../../context.ts'
 import { idPrefix } from '../../database/ids.ts'
 import type { Tables } from '../../database/tables.ts'
 import { all, keyIn, pathMatches } from '../../database/user-tables/predicates.ts'
-import { repathed, updatePathPrefix } from '../../database/user-tables/rows.ts'
+import { replacePrefix, updatePathPrefix } from '../../database/user-tables/rows.ts'
 import { recorded } from '../activity/writes.ts'
 import { entriesDeleted } from '../entries/trash.ts'
 import { tablesOf } from './reads.ts'
@@ -37,7 +37,7 @@ export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promi
     await updatePathPrefix(tx, table, { column, match, from, to })
     await tx
       .updateTable('rowLinks')
-      .set({ path: repathed(sql.id('path'), from, to) })
+      .set({ path: replacePrefix(sql.id('path'), from, to) })
       .where('sqlName', '=', sqlName)
       .where('column', '=', column)
       .where((eb) => isMoved(eb, move))
@@ -51,7 +51,7 @@ const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
 function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
   const { workspaceId, entryId, from, to } = move
   if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])
-  const path = repathed(sql.id('rowLinks', 'path'), from, to)
+  const path = replacePrefix(sql.id('rowLinks', 'path'), from, to)
   return eb.and([
     eb('workspaceId', '=', workspaceId),
     eb('path', '>', `${from}/`),

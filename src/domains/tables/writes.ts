@@ -4,10 +4,10 @@ import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
 import {
+  createUserTable,
   describeTable,
-  isTaken,
   KEY_COLUMN,
-  makeUserTable,
+  nameExists,
   systemTables,
   type TableDescription,
   type UserColumn,
@@ -40,7 +40,7 @@ export async function createTable(
       columns: columns.map(columnOf),
       letIn: false,
     }
-    await makeUserTable(s.tx, table)
+    await createUserTable(s.tx, table)
     await s.tx
       .insertInto('userTables')
       .values({ ...entryOf(table), workspaceId, letIn: 0, createdAt: s.now() })
@@ -75,7 +75,7 @@ async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
     .select('sqlName')
     .where('sqlName', '=', sqlName)
     .executeTakeFirst()
-  if (known || (await isTaken(tx, sqlName))) throw refuse('name', 'this name is taken')
+  if (known || (await nameExists(tx, sqlName))) throw refuse('name', 'this name is taken')
   if (tables.length >= MOST_TABLES) {
     throw refuse('workspaceId', `a workspace has at most ${MOST_TABLES} tables`)
   }

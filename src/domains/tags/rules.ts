@@ -2,7 +2,7 @@ import { InvalidInput } from '../../errors.ts'
 import {
   foldName,
   hasLongMarkRun,
-  isBeyondReading,
+  isTooLongToNormalise,
   MAX_MARK_RUN,
   UNSAFE_CHARACTERS,
 } from '../../names.ts'
@@ -51,7 +51,7 @@ export function checkTagCount(count: number, path: string[]) {
 export function cleanTagName(raw: string, path: string[] = ['name']): TagName | null {
   const message = `a tag has at most ${MAX_NAME_CHARACTERS} characters, none of them a control character`
   // Checked before normalisation, which is slow for long texts.
-  if (isBeyondReading(raw, MAX_NAME_BYTES)) throw new InvalidInput({ path, message })
+  if (isTooLongToNormalise(raw, MAX_NAME_BYTES)) throw new InvalidInput({ path, message })
   const name = raw.normalize('NFC').trim()
   if (name === '') return null
   if ([...name].length > MAX_NAME_CHARACTERS || UNSAFE_CHARACTERS.test(name))

@@ -1,4 +1,4 @@
-import type { ApiScope, LogScope, ServiceContext } from '../../context.ts'
+import type { ApiScope, LogContext, ServiceContext } from '../../context.ts'
 import { transact } from '../../database/transaction.ts'
 import { InvalidInput, NotFound } from '../../errors.ts'
 import {
@@ -76,7 +76,7 @@ const detailsOf = ({ id, name, userId, workspaceId }: TokenRow) => ({
 })
 
 /** Runs `fn` in a transaction without a viewer: the logs name no actor for what the operator does. */
-const onServer = <T>({ db, now }: ServerContext, fn: (ctx: LogScope) => Promise<T>): Promise<T> =>
+const onServer = <T>({ db, now }: ServerContext, fn: (ctx: LogContext) => Promise<T>): Promise<T> =>
   transact(db, (tx) => fn({ tx, now, viewer: null }))
 
 /** Returns the user with this id or email address. Throws NotFound. */

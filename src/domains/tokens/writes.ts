@@ -1,7 +1,7 @@
 import {
   type ApiScope,
   inTransaction,
-  type LogScope,
+  type LogContext,
   type ServiceContext,
   type TxContext,
   type Viewer,
@@ -101,7 +101,7 @@ function expiryOf({ expiresAt: latest }: TokenRow, requested: number | null) {
 
 /** Logs a change of a token in the workspace that it is bound to, or else in the log of the server. */
 export async function logToken(
-  ctx: LogScope,
+  ctx: LogContext,
   { id, name, userId, workspaceId }: TokenRow,
   action: 'TOKEN_CREATED' | 'TOKEN_REVOKED',
 ) {

@@ -51,7 +51,7 @@ export function trashList(
       { column: 'e.id', as: 'id', direction: sortDirection },
     ],
     segments: [applyFilter(trashed, { ...filter, pathPrefix: null, patterns: [], within: null })],
-    keep: patternPredicate(filter),
+    postFilter: patternPredicate(filter),
     budget: filter.budget,
   }
 }

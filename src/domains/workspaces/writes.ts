@@ -5,7 +5,7 @@ import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
-import { holdNewWorkspace, lockWorkspace } from '../../database/transaction.ts'
+import { lockWorkspace, markNewWorkspaceLocked } from '../../database/transaction.ts'
 import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../errors.ts'
 import { requireInputWorkspace, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
@@ -66,7 +66,7 @@ function requireReadToPublish(viewer: Viewer, { visibility }: Pick<NewWorkspace,
 
 async function insertWorkspace({ tx, now }: TxContext, input: NewWorkspace) {
   const id = newId('ws')
-  holdNewWorkspace(tx, id)
+  markNewWorkspaceLocked(tx, id)
   const slug = input.slug ?? (slugOf(input.name) || 'workspace')
   const existing = await tx
     .selectFrom('workspaces')

@@ -46,7 +46,7 @@ export const createArchiveHandler = (
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
     const [, , , token = '', name = ''] = pathname.split('/')
-    const ctx = await app.scopeFor(undefined, publicUrl)
+    const ctx = await app.contextFor(undefined, publicUrl)
     const link = readArchiveLink(ctx.signingKeys, token, ctx.now())
     const folder = await requireArchived(ctx, link)
     const charge: Charge = async (bytes) => {

@@ -20,7 +20,7 @@ export const createShareHandler = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
     if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
-    const ctx = await app.scopeFor(undefined, publicUrl)
+    const ctx = await app.contextFor(undefined, publicUrl)
     const shared = await openShare(ctx, {
       token: pathname.split('/')[2] ?? '',
       password: req.headers['holdall-share-password']?.toString(),

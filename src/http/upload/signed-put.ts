@@ -50,7 +50,7 @@ export function createSignedPutHandler(
 
   return {
     async handle(req, res, { publicUrl, requestId }) {
-      const served = app.scopeFor(undefined, publicUrl).then((ctx) => put(ctx, req, res))
+      const served = app.contextFor(undefined, publicUrl).then((ctx) => put(ctx, req, res))
       running.add(served)
       try {
         await served

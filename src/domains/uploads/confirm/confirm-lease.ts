@@ -127,7 +127,7 @@ const claimRow = prepared(
         ]),
       )
       .returningAll(),
-  { mayBeLost: true },
+  { skipSync: true },
 )
 
 /** Claims once more what its process left PROCESSING when it died; empty where somebody works on it. */

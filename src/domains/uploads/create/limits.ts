@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { TxContext } from '../../../context.ts'
 import { prepared } from '../../../database/query/prepared.ts'
-import { holdUser, type Tx } from '../../../database/transaction.ts'
+import { lockUser, type Tx } from '../../../database/transaction.ts'
 import { RateLimited } from '../../../errors.ts'
 
 /** Room comes as uploads are confirmed, cancelled or expire: sooner than this nobody has to ask. */
@@ -38,7 +38,7 @@ function refuseTooMuch({ limits }: TxContext, reservedBytes: number, bytes: numb
 }
 
 async function unfinishedOf(tx: Tx, userId: string) {
-  await holdUser(tx, userId)
+  await lockUser(tx, userId)
   const [sums] = await summed(tx, userId)
   return sums ?? { uploads: 0, reservedBytes: 0 }
 }

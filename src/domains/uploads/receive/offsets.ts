@@ -56,7 +56,7 @@ export async function takeLease(
 const fencedAnew = prepared(
   (db, id: string, now: number) => toReceive(db, id, now).returningAll(),
   {
-    mayBeLost: true,
+    skipSync: true,
   },
 )
 
