@@ -466,7 +466,7 @@ test.each([
 ])('%s is reported beside the data, with the valid values', async (code, query) => {
   const { errors } = await holdall.graphql(query)
   expect(errors?.map(({ extensions }) => extensions?.code)).toEqual([code])
-  expect(errors?.[0]?.message).toMatch(/\(limit \d+\)|from 1 to 100|not one of this list/)
+  expect(errors?.[0]?.message).toMatch(/\(limit \d+\)|from 1 to 100|does not belong to this list/)
 })
 
 describe('S34: an unexpected error', () => {
