@@ -39,11 +39,11 @@ import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
 import { CONCAT_PARTS } from './domains/uploads/concat/concat.ts'
 import { concatParts } from './domains/uploads/concat/concat-job.ts'
 import {
-  autoConfirmer,
+  createAutoConfirmer,
   ENQUEUE_CONFIRMS,
   enqueueMissingConfirms,
 } from './domains/uploads/confirm/auto-confirm.ts'
-import { resumer } from './domains/uploads/confirm/confirm-job.ts'
+import { createConfirmResumer } from './domains/uploads/confirm/confirm-job.ts'
 import { AUTO_CONFIRM } from './domains/uploads/confirm/pending-confirms.ts'
 import { RESUME_CONFIRM } from './domains/uploads/confirm/slow-confirms.ts'
 import { expireUploads, releaseDeadConfirms } from './domains/uploads/jobs.ts'
@@ -51,7 +51,7 @@ import { openUploads } from './domains/uploads/reads.ts'
 import { renewLeasesOver } from './domains/uploads/receive/leases.ts'
 import { claimStore } from './domains/uploads/store/claim.ts'
 import { deletePermission } from './domains/uploads/store/delete-permission.ts'
-import { tendQuarantine } from './domains/uploads/store/quarantine.ts'
+import { processQuarantine } from './domains/uploads/store/quarantine.ts'
 import { keepStamped } from './domains/uploads/store/restamp.ts'
 import { sweepOrphans } from './domains/uploads/store/sweep.ts'
 import { Unauthenticated } from './errors.ts'
@@ -167,12 +167,12 @@ function jobsOf(
     handlers: {
       expireUploads: (_, signal) => expireUploads(ctx, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(ctx),
-      [RESUME_CONFIRM]: resumer(ctx, onFailure),
-      [AUTO_CONFIRM]: autoConfirmer(ctx, onFailure),
+      [RESUME_CONFIRM]: createConfirmResumer(ctx, onFailure),
+      [AUTO_CONFIRM]: createAutoConfirmer(ctx, onFailure),
       [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(ctx, signal),
       [CONCAT_PARTS]: (payload, signal) => concatParts(ctx, payload, signal),
       sweepOrphans: (_, signal) => sweepOrphans(ctx, { signal, log }),
-      tendQuarantine: (_, signal) => tendQuarantine(ctx, { quarantineMs, signal, log }),
+      tendQuarantine: (_, signal) => processQuarantine(ctx, { quarantineMs, signal, log }),
       dropTallies: () => deleteEndedCounters(ctx.db, ctx.now()),
       purgeOutlived: (_, signal) => purgeExpired(ctx, signal),
       [DRAIN_PURGED]: (_, signal) => drainPurged(ctx, signal),

@@ -21,7 +21,7 @@ import {
 import { deletePermission } from '../domains/uploads/store/delete-permission.ts'
 import { quarantineSize } from '../domains/uploads/store/installation.ts'
 import { sweepConfirmed } from '../domains/uploads/store/sweep.ts'
-import { evaluateStore, permitOf } from '../domains/uploads/store/verdict.ts'
+import { adoptionPermit, evaluateStore } from '../domains/uploads/store/verdict.ts'
 import { figuresCheck } from '../domains/workspaces/checks.ts'
 import { openLog } from '../log.ts'
 import { createSigningKeys } from '../signing/signing-keys.ts'
@@ -87,7 +87,7 @@ export async function* inspect(
 /** Returns whether the store belongs to another database and the operator has not permitted this pair. */
 async function belongsElsewhere({ adoptStore }: Config, ctx: ServiceContext): Promise<boolean> {
   const verdict = await evaluateStore(ctx)
-  return verdict.kind === 'foreign' && adoptStore !== permitOf(verdict)
+  return verdict.kind === 'foreign' && adoptStore !== adoptionPermit(verdict)
 }
 
 /**

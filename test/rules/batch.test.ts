@@ -11,9 +11,9 @@ test('processes results in the order of the items, whichever is ready first, and
     const work = async () => {
       await sleep(ms)
       if (name === 'failing') throw new NotFound(name)
-      await turn.comes
+      await turn.ready
       order.push(name)
-      turn.pass()
+      turn.done()
       return { id: name } as UploadRow
     }
     return { outcome: work() }

@@ -412,17 +412,17 @@ describe('invalid input', () => {
     [
       'createUpload',
       () => ({ workspaceId, name: 'x', sha256: 'ABC' }),
-      [['sha256'], '64 lower-case hexadecimal digits'],
+      [['sha256'], 'must be 64 lower-case hexadecimal digits'],
     ],
     [
       'createUpload',
       () => ({ workspaceId, name: 'x', mediaType: 'png' }),
-      [['mediaType'], 'a media type, as image/png'],
+      [['mediaType'], 'must be a media type such as image/png'],
     ],
     [
       'confirmUpload',
       () => ({ uploadId: 'upl_0', sha256: 'abc' }),
-      [['sha256'], '64 lower-case hexadecimal digits'],
+      [['sha256'], 'must be 64 lower-case hexadecimal digits'],
     ],
   ])('of %s is reported with its path and the valid values', async (mutation, input, wrong) => {
     const [path, message] = wrong

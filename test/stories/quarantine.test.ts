@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Env, readConfig } from '../../src/config.ts'
 import { newId } from '../../src/database/ids.ts'
-import { tendQuarantine } from '../../src/domains/uploads/store/quarantine.ts'
+import { processQuarantine } from '../../src/domains/uploads/store/quarantine.ts'
 import { needsConfirmation, sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'
 import {
   confirmUpload,
@@ -67,12 +67,12 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
       clock,
       workspaceId: (await createWorkspace(running.holdall)).id,
       sweep: () => sweepOrphans(app, { graceMs: -HOUR, log }),
-      tend: () => tendQuarantine(app, { quarantineMs, log }),
+      tend: () => processQuarantine(app, { quarantineMs, log }),
       /** Moves the clock, and runs the jobs of the quarantine every hour. */
       async pass(ms: number) {
         for (const end = clock.now + ms; clock.now < end; ) {
           clock.now += HOUR
-          await tendQuarantine(app, { quarantineMs, log })
+          await processQuarantine(app, { quarantineMs, log })
         }
       },
       logged: (message: string) =>
@@ -116,7 +116,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
     await here.pass(2 * HOUR)
     expect(await exists(here, key)).toBe(false)
     expect(await here.quarantined()).toEqual([])
-    const deleted = here.logged('quarantine looked after').map(([, about]) => about.deleted)
+    const deleted = here.logged('quarantine processed').map(([, about]) => about.deleted)
     expect(deleted.reduce((sum, one) => sum + one)).toBe(1)
     expect(`${await download(here.holdall, file.id)}`).toBe('a')
   })

@@ -74,7 +74,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const wrong = { ...store, ...(await createDatabase()) }
     const words = await startErrorOf(wrong)
     expect(words).toMatch(
-      /^Error CannotStart: .* do not belong together: .*installation [-\w]+, the database to installation [-\w]+\. Name the right database/,
+      /^Error StartupError: .* do not belong together: .*installation [-\w]+, the database to installation [-\w]+\. Set DATABASE_URL or DATA_DIR to the right database/,
     )
     expect(await fsckCodes(wrong)).toEqual(['STORE_FOREIGN'])
     expect(await startErrorOf(wrong)).toBe(words)
@@ -96,7 +96,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const { database, env } = await installation(12)
     const empty = { ...(await newStore()), ...database }
     expect(await startErrorOf(empty)).toMatch(
-      /of 10 files of the database that were looked for in the store, none could be found\./,
+      /of 10 sampled files of the database, none could be found in the store\./,
     )
     expect(await fsckCodes(empty)).toEqual(['STORE_FOREIGN'])
     const other = await installation(1)
@@ -136,7 +136,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     await confirmSweep(env)
     await (await startInstallation(env)).close()
     const empty = { ...(await newStore()), ...database }
-    expect(await startErrorOf(empty)).toMatch(/of 2 files .* none could be found/)
+    expect(await startErrorOf(empty)).toMatch(/of 2 sampled files .* none could be found/)
   })
 
   test('F16: an empty store is refused also if all files are damaged, or their loss was accepted', async () => {
@@ -150,13 +150,13 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     ).close()
     await (await startInstallation(adopted)).close()
     const empty = { ...(await newStore()), ...database }
-    expect(await startErrorOf(empty)).toMatch(/the store is empty, and the database has files/)
+    expect(await startErrorOf(empty)).toMatch(/the store is empty, but the database has files/)
     const running = await startInstallation(adopted)
     const damage = JSON.stringify({ code: 'MISSING', at: 1 })
     await running.app.db.updateTable('blobs').set({ damage }).execute()
     await running.app.db.updateTable('installation').set({ acceptedUpTo: null }).execute()
     await running.close()
-    expect(await startErrorOf(empty)).toMatch(/the store is empty, and the database has files/)
+    expect(await startErrorOf(empty)).toMatch(/the store is empty, but the database has files/)
   })
 
   test('F16: ADOPT_STORE of a store without an id keeps its bytes until fsck --sweep', async () => {
@@ -196,7 +196,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     const last = await startInstallation(env)
     await deleteBlobs(last, kept.slice(9))
     await last.close()
-    expect(await startErrorOf(env)).toMatch(/of 10 files .* none could be found/)
+    expect(await startErrorOf(env)).toMatch(/of 10 sampled files .* none could be found/)
   })
 
   test('F16: files that are marked as damaged are not searched', async () => {
@@ -228,7 +228,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     await (await withoutRecord(env)).close()
     const wrong = { ...store, ...(await createDatabase()) }
     expect(await startErrorOf(wrong)).toMatch(
-      /the store holds files, and the database knows none of 4 that were looked at/,
+      /of 4 sampled files of the store, the database knows none/,
     )
     const other = await installation(4)
     expect(await startErrorOf({ ...store, ...other.database })).toMatch(/none could be found/)
@@ -246,7 +246,7 @@ describe.each(storeKinds)('F16: over %s', (_, newStore) => {
     await (await withoutRecord(env)).close()
     if (env.S3_BUCKET === undefined)
       expect(await startErrorOf({ ...store, ...(await createDatabase()) })).toMatch(
-        /knows none of 1/,
+        /of 1 sampled files of the store, the database knows none/,
       )
     await (await startInstallation(env)).close()
   })

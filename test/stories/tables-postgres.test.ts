@@ -198,8 +198,8 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
       expect([values, code, column, reason]).toEqual([values, ...rejection])
     }
     for (const [values, column, reason] of [
-      [{ id: 1 }, 'id', 'the key of a row is not written'],
-      [{ id: null }, 'id', 'the key of a row is not written'],
+      [{ id: 1 }, 'id', 'the key column cannot be written'],
+      [{ id: null }, 'id', 'the key column cannot be written'],
       [{ doubled: 1 }, 'doubled', 'the table has no such column'],
     ]) {
       const answer = await link(a, { values })
@@ -294,11 +294,11 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
   })
 
   test.each([
-    ['shots.uid', 'shots.uid, which is no text column of that table'],
-    ['pg_class.relname', 'pg_class, which is no table of the database'],
-    ['elsewhere.image', 'elsewhere, which is no table of the database'],
-    ['loose.image', 'loose, whose rows have no INTEGER PRIMARY KEY'],
-    ['pairs.image', 'pairs, whose rows have no INTEGER PRIMARY KEY'],
+    ['shots.uid', 'shots.uid, which is not a text column of that table'],
+    ['pg_class.relname', 'pg_class, which is not a table of the database'],
+    ['elsewhere.image', 'elsewhere, which is not a table of the database'],
+    ['loose.image', 'loose, which has no INTEGER PRIMARY KEY'],
+    ['pairs.image', 'pairs, which has no INTEGER PRIMARY KEY'],
   ])('LINKABLE_TABLES=%s is refused at the start', async (allowed, sentence) => {
     const others = `create schema other; create table other.elsewhere (id serial primary key, image text);
       create table loose (id uuid primary key, image text); create table pairs (id int, n int, image text, primary key (id, n))`

@@ -176,12 +176,17 @@ test('seed B13 B16: a row that is refused leaves no file and no row, and the nex
     [
       { ...to, values: { label, plate: 'seven' } },
       'plate',
-      'INTEGER takes a whole number from -(2^53-1) to 2^53-1',
+      'INTEGER requires a whole number from -(2^53-1) to 2^53-1',
+    ],
+    [
+      { ...to, values: { label, image: 'x' } },
+      'image',
+      'this column receives the path, so it cannot have a value',
     ],
     [{ ...to, values: { label, image: 'x' } }, 'image', 'the path goes here, no value'],
     [to, 'label', 'a value is required'],
     [{ ...to, key: { plate: 7 } }, null, 'no row matches the key'],
-    [{ ...to, key: {} }, null, 'a key names at least one column'],
+    [{ ...to, key: {} }, null, 'key must contain at least one column'],
   ]
   for (const [linkRow, column, reason] of wrong) {
     const answer = await confirm(id, linkRow)
@@ -944,21 +949,27 @@ describe("an operator's own tables", () => {
   })
 
   test.each([
-    ['entries.name', "entries, a table of the server's own"],
-    ['ENTRIES.path', "ENTRIES, a table of the server's own"],
-    ['sqlite_schema.name', "sqlite_schema, a table of the server's own"],
+    ['entries.name', 'entries, which is a table of the server'],
+    ['ENTRIES.path', 'ENTRIES, which is a table of the server'],
+    ['sqlite_schema.name', 'sqlite_schema, which is a table of the server'],
     ['sqlite_sequence.name', 'LINKABLE_TABLES names sqlite_sequence'],
-    ['kysely_migration.name', "kysely_migration, a table of the server's own"],
-    ['userTables.name', "userTables, a table of the server's own"],
-    ['nowhere.image', 'nowhere, which is no table of the database'],
-    ['Seen.image', 'Seen, which is no table of the database'],
-    ['Plates.nowhere', 'Plates.nowhere, which is no text column'],
-    ['Plates.run', 'Plates.run, which is no text column'],
-    ['Loose.image', 'Loose, whose rows have no INTEGER PRIMARY KEY'],
-    ['Plates.image+nowhere', 'Plates.nowhere, which is no column of that table that can be shown'],
-    ['Plates.image+raw', 'Plates.raw, which is no column of that table that can be shown'],
+    ['kysely_migration.name', 'kysely_migration, which is a table of the server'],
+    ['userTables.name', 'userTables, which is a table of the server'],
+    ['nowhere.image', 'nowhere, which is not a table of the database'],
+    ['Seen.image', 'Seen, which is not a table of the database'],
+    ['Plates.nowhere', 'Plates.nowhere, which is not a text column'],
+    ['Plates.run', 'Plates.run, which is not a text column'],
+    ['Loose.image', 'Loose, which has no INTEGER PRIMARY KEY'],
+    [
+      'Plates.image+nowhere',
+      'Plates.nowhere, which is not a column of that table or has an unsupported type',
+    ],
+    [
+      'Plates.image+raw',
+      'Plates.raw, which is not a column of that table or has an unsupported type',
+    ],
     ['Plates.image+', 'it must be table.column'],
-    ['Plates.image@missing', 'the workspace missing, which is not there'],
+    ['Plates.image@missing', 'the workspace missing, which does not exist'],
     ['Plates.image@a,plates.mask', 'Plates for two workspaces'],
     ['Plates', 'it must be table.column, table.column+a+b or table.column@workspace-slug'],
     ['Plates.image; drop table entries', 'it must be table.column'],
@@ -972,6 +983,6 @@ describe("an operator's own tables", () => {
   test('cannot be a table of a workspace', async () => {
     const { sqlName } = await makeTable()
     env.LINKABLE_TABLES = `${sqlName}.image`
-    await expect(holdall.restart()).rejects.toThrow("a table of the server's own")
+    await expect(holdall.restart()).rejects.toThrow('which is a table of the server')
   })
 })

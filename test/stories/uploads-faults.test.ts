@@ -120,7 +120,7 @@ test('if the bytes cannot be committed, the confirm fails, is recorded, and can 
   const { node } = await holdall.ask(query, { id: made.id })
   const failure = {
     code: 'STORAGE_ERROR',
-    message: 'the storage did not do its part',
+    message: 'storage error; retry later',
     retryable: true,
   }
   expect(node).toEqual({ status: 'RECEIVED', failures: [failure] })

@@ -74,7 +74,7 @@ describe('S26: the number of unfinished uploads of a user is limited', () => {
     expect((await holdall.ask(query, { input })).createUpload).toEqual({
       code: 'RATE_LIMITED',
       message:
-        '3 of your uploads are unfinished: no more are taken before some are confirmed or cancelled; try again in 60 s',
+        'you have 3 unfinished uploads (limit 3): confirm or cancel some of them first; try again in 60 s',
       retryable: true,
       retryAfterSeconds: 60,
     })
@@ -217,7 +217,7 @@ describe('S26: the reserved bytes of the unfinished uploads of a user are limite
     const refused = await create({ size: 101 })
     expect(refused).toMatchObject({ code: 'RATE_LIMITED', retryable: true })
     expect(refused.message).toBe(
-      'your unfinished uploads hold room for 900 of 1000 bytes, 101 more are too many: no more are taken before some are confirmed or cancelled; try again in 60 s',
+      'your unfinished uploads reserve 900 bytes, and 101 more exceed the limit of 1000 bytes: confirm or cancel some of them first; try again in 60 s',
     )
     expect((await post({ 'Upload-Length': '101' })).status).toBe(429)
     expect((await form('x'.repeat(101))).status).toBe(429)

@@ -430,7 +430,7 @@ test('S26: a cancelled upload releases its room, and stays cancelled', async () 
   expect((await tusOf(holdall).patch(made.url, 5, 'world')).status).toBe(410)
   expect(
     await attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { id }'),
-  ).toMatchObject({ code: 'INVALID_STATE', message: 'the upload was cancelled' })
+  ).toMatchObject({ code: 'INVALID_STATE', message: 'the upload was canceled' })
   const done = await createUpload(holdall, { workspaceId, name: 'b', size: 1 })
   await sendBytes(holdall, done, 'x')
   await confirmUpload(holdall, { uploadId: done.id })

@@ -18,18 +18,24 @@ import { requireRead } from '../workspaces/graphql.ts'
 import { importArchive } from './import.ts'
 import { archiveUrl } from './reads.ts'
 
-const LONGEST_LINK_SECONDS = 7 * 86_400
+const MAX_LINK_TTL_SECONDS = 7 * 86_400
 
 builder.objectField(Folder, 'archiveUrl', (t) =>
   t.field({
     type: SignedUrl,
     description:
-      'A ZIP of the subtree with its metadata in manifest.json, streamed as it is read; its length is known ahead, so Range resumes it. <url up to the token>/manifest?format=json|csv gives the manifest alone. At most 7 days, and no longer than the token that made it may read.',
-    args: { expiresInSeconds: t.arg.int({ required: true, defaultValue: 3600 }) },
+      'A signed URL for a ZIP archive of the folder with all metadata in manifest.json. The archive is streamed and supports Range requests, so interrupted downloads can be resumed. <url up to the token>/manifest?format=json|csv returns the manifest alone. The link also ends when the token that created it loses read access.',
+    args: {
+      expiresInSeconds: t.arg.int({
+        required: true,
+        defaultValue: 3600,
+        description: 'Lifetime of the link in seconds, from 1 to 604800 (7 days).',
+      }),
+    },
     resolve: async (folder, { expiresInSeconds }, context) => {
       await requireRead(context, folder.workspaceId)
-      if (expiresInSeconds < 1 || expiresInSeconds > LONGEST_LINK_SECONDS) {
-        const message = `1 to ${LONGEST_LINK_SECONDS} seconds`
+      if (expiresInSeconds < 1 || expiresInSeconds > MAX_LINK_TTL_SECONDS) {
+        const message = `must be 1 to ${MAX_LINK_TTL_SECONDS} seconds`
         throw new InvalidInput({ path: ['expiresInSeconds'], message })
       }
       const expiresAt = context.now() + expiresInSeconds * 1000
@@ -40,25 +46,34 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
 
 mutation('importArchive', {
   description:
-    'Rebuilds the tree of an archive under destination, with descriptions, tags, metadata and versions; of a ZIP from elsewhere the plain tree. All of it or nothing. Your own, confirmed upload; EDITOR, scopes FILES_READ and FILES_WRITE.',
+    'Imports an uploaded archive under `destination`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created and confirmed. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
   input: builder.inputType('ImportArchiveInput', {
+    description: 'The input of importArchive.',
     fields: (t) => ({
-      uploadId: t.id({ required: true }),
-      destination: t.field({ type: EntryRef, required: true }),
+      uploadId: t.id({ required: true, description: 'The ID of the confirmed upload of the ZIP.' }),
+      destination: t.field({
+        type: EntryRef,
+        required: true,
+        description: 'The folder that receives the content of the archive.',
+      }),
       onConflict: t.field({
         type: NameConflictEnum,
         required: true,
         defaultValue: 'FAIL',
-        description: 'Of the names in destination. NEW_VERSION goes into folders that are there.',
+        description:
+          'What happens if a name exists in `destination`; NEW_VERSION merges into existing folders.',
       }),
     }),
   }),
   payload: builder
     .objectRef<{ folder: EntryRow; entryCount: number }>('ImportArchivePayload')
     .implement({
+      description: 'The result of importArchive.',
       fields: (t) => ({
-        folder: t.expose('folder', { type: Folder, description: 'The destination.' }),
-        entryCount: t.exposeInt('entryCount'),
+        folder: t.expose('folder', { type: Folder, description: 'The destination folder.' }),
+        entryCount: t.exposeInt('entryCount', {
+          description: 'Number of files and folders that were imported.',
+        }),
       }),
     }),
   errors: [

@@ -6,7 +6,7 @@ import { MANIFEST } from './members.ts'
 import type { Zip } from './zip-reader.ts'
 import { invalidArchive, type ZipMember } from './zip-records.ts'
 
-/** One entry that an archive brings: what it is said to be, and where its bytes are. */
+/** One entry of an archive: its properties and the members that hold its bytes. */
 export type ImportItem = {
   path: string
   kind: 'folder' | 'file'
@@ -15,18 +15,21 @@ export type ImportItem = {
   metadata: Record<string, unknown>
   versions: (Pick<ManifestVersion, 'number' | 'comment'> & {
     member: ZipMember
-    /** Null where nobody said. */
+    /** Null without a manifest. */
     sha256: string | null
   })[]
 }
 
-const LONGEST_LINE = 16 * 1024 * 1024
+const MAX_LINE_BYTES = 16 * 1024 * 1024
 
-/** With a manifest what it tells, which must be all that there is and nothing else; without one the plain tree. */
+/**
+ * Yields the entries of an archive. With a manifest, its entries, which must cover all members and nothing
+ * else; without one, the plain tree of the members. Throws InvalidInput.
+ */
 export async function* importItems(zip: Zip): AsyncGenerator<ImportItem> {
   const manifest = await zip.find(MANIFEST)
   const head = manifest && (await firstLine(zip, manifest))
-  if (manifest && head === MANIFEST_HEAD.trim()) yield* toldItems(zip, manifest)
+  if (manifest && head === MANIFEST_HEAD.trim()) yield* manifestItems(zip, manifest)
   else yield* plainItems(zip)
 }
 
@@ -34,29 +37,33 @@ async function* plainItems(zip: Zip): AsyncGenerator<ImportItem> {
   for await (const member of zip.members()) {
     const path = member.name.replace(/\/$/, '')
     checkNewPath(path)
-    const nothing = { description: null, tags: [], metadata: {} }
+    const noProperties = { description: null, tags: [], metadata: {} }
     const version = { number: 1, comment: null, member, sha256: null }
-    if (member.name.endsWith('/')) yield { path, kind: 'folder', ...nothing, versions: [] }
-    else yield { path, kind: 'file', ...nothing, versions: [version] }
+    if (member.name.endsWith('/')) yield { path, kind: 'folder', ...noProperties, versions: [] }
+    else yield { path, kind: 'file', ...noProperties, versions: [version] }
   }
 }
 
-/** Every member is one version or one folder, once: so no more comes out than the members hold. */
-async function* toldItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportItem> {
+/**
+ * Every member must be exactly one version or one folder, so that no more is imported than the members
+ * contain.
+ */
+async function* manifestItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportItem> {
   const used = new Set<number>()
-  let told = 1
+  let listed = 1
   for await (const line of linesOf(zip.open(manifest))) {
     if (line === '' || line === ']}' || line === MANIFEST_HEAD.trim()) continue
     const entry = readEntry(line)
     const versions = []
     for (const version of entry.versions ?? []) versions.push(await withMember(zip, version, used))
-    told += entry.kind === 'folder' ? 1 : versions.length
-    if (told > zip.count) throw invalidArchive(`${MANIFEST} tells of more than the archive has`)
+    listed += entry.kind === 'folder' ? 1 : versions.length
+    if (listed > zip.count)
+      throw invalidArchive(`${MANIFEST} lists more than the ${zip.count} members of the archive`)
     yield { ...entry, versions }
   }
-  if (told < zip.count)
+  if (listed < zip.count)
     throw invalidArchive(
-      `the archive has ${zip.count - told} members that ${MANIFEST} does not tell of`,
+      `the archive has ${zip.count - listed} members that ${MANIFEST} does not list`,
     )
 }
 
@@ -69,18 +76,18 @@ async function withMember(
   if (!member || name === MANIFEST)
     throw invalidArchive(`${JSON.stringify(name)} is not in the archive`)
   if (used.has(member.offset))
-    throw invalidArchive(`${JSON.stringify(name)} is the member of two versions`)
+    throw invalidArchive(`${JSON.stringify(name)} is listed for two versions`)
   used.add(member.offset)
   if (member.size !== size)
     throw invalidArchive(`${JSON.stringify(name)} has ${member.size} bytes, not ${size}`)
   return { number, comment, sha256, member }
 }
 
-/** One line of the manifest, every field of it looked at. */
+/** Parses one line of the manifest and validates all fields. */
 function readEntry(line: string): ManifestEntry {
   const entry = parse(line.replace(/,$/, ''))
   const { path, kind, description = null, tags = [], metadata = {}, versions = [] } = entry
-  const sound =
+  const isValid =
     typeof path === 'string' &&
     path !== '' &&
     (kind === 'folder' || kind === 'file') &&
@@ -91,14 +98,15 @@ function readEntry(line: string): ManifestEntry {
     Array.isArray(versions) &&
     versions.every(isVersion) &&
     (kind === 'file') === versions.length > 0
-  if (!sound) throw invalidArchive(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
-  const fault = validateJsonObject(metadata)
-  if (fault) throw invalidArchive(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${fault}`)
+  if (!isValid) throw invalidArchive(`${MANIFEST}: ${line.slice(0, 200)} is not an entry`)
+  const metadataError = validateJsonObject(metadata)
+  if (metadataError)
+    throw invalidArchive(`${MANIFEST}: the metadata of ${JSON.stringify(path)}: ${metadataError}`)
   checkNewPath(path)
   checkTagNames(tags, ['uploadId'])
   checkMetadata(mergeMetadata({}, metadata), ['uploadId'])
   if (description !== null) checkDescription(description, ['uploadId'])
-  refuseLies(entry as ManifestEntry, versions)
+  assertConsistent(entry as ManifestEntry, versions)
   return { path, kind, description, tags, metadata, versions }
 }
 
@@ -106,13 +114,13 @@ function checkNewPath(path: string) {
   for (const { name } of checkEntryPath(path, ['uploadId'])) checkMarks(name, ['uploadId'])
 }
 
-/** The current version is the last one, and numbers grow. */
-function refuseLies({ path, size, sha256 }: ManifestEntry, versions: ManifestVersion[]) {
+/** The current version must be the last one, and version numbers must increase. */
+function assertConsistent({ path, size, sha256 }: ManifestEntry, versions: ManifestVersion[]) {
   const current = versions.at(-1)
-  const grows = versions.every(({ number }, i) => number > (versions[i - 1]?.number ?? 0))
-  const same =
+  const isIncreasing = versions.every(({ number }, i) => number > (versions[i - 1]?.number ?? 0))
+  const matchesCurrent =
     (size ?? current?.size) === current?.size && (sha256 ?? current?.sha256) === current?.sha256
-  if (!grows || (current && !same))
+  if (!isIncreasing || (current && !matchesCurrent))
     throw invalidArchive(`${MANIFEST} contradicts itself about ${JSON.stringify(path)}`)
 }
 
@@ -136,7 +144,7 @@ function parse(text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch {
-    // Said below: the line is what is wrong, not where in it.
+    // The error below names the line.
   }
   throw invalidArchive(`${MANIFEST}: ${text.slice(0, 200)} is not an entry`)
 }
@@ -147,17 +155,18 @@ async function firstLine(zip: Zip, member: ZipMember): Promise<string> {
 }
 
 async function* linesOf(chunks: AsyncGenerator<Buffer>): AsyncGenerator<string> {
-  let waiting: Buffer[] = []
+  let pending: Buffer[] = []
   let length = 0
   for await (const chunk of chunks) {
     let from = 0
     for (let to = chunk.indexOf(10); to !== -1; to = chunk.indexOf(10, from)) {
-      yield Buffer.concat([...waiting, chunk.subarray(from, to)]).toString('utf8')
-      ;[waiting, length, from] = [[], 0, to + 1]
+      yield Buffer.concat([...pending, chunk.subarray(from, to)]).toString('utf8')
+      ;[pending, length, from] = [[], 0, to + 1]
     }
-    waiting.push(chunk.subarray(from))
+    pending.push(chunk.subarray(from))
     length += chunk.length - from
-    if (length > LONGEST_LINE) throw invalidArchive(`a line of ${MANIFEST} is too long`)
+    if (length > MAX_LINE_BYTES)
+      throw invalidArchive(`a line of ${MANIFEST} has more than ${MAX_LINE_BYTES} bytes`)
   }
-  if (length > 0) yield Buffer.concat(waiting).toString('utf8')
+  if (length > 0) yield Buffer.concat(pending).toString('utf8')
 }

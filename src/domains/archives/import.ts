@@ -11,10 +11,10 @@ import { checkEntryPath } from '../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { requireVersion } from '../files/reads.ts'
 import {
+  createReservation,
   dropReservation,
   releaseReservation,
   renewReservation,
-  reserveRoom,
 } from '../uploads/form/reservation.ts'
 import { requireOwnUpload } from '../uploads/reads.ts'
 import { importItems } from './import-items.ts'
@@ -23,25 +23,26 @@ import { removeAll, stageAll } from './staging.ts'
 import { createTempFile, createTempFolder } from './temp-file.ts'
 import { openZip, type Zip } from './zip-reader.ts'
 
-type Importing = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
+type ImportInput = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
 
 /**
- * Rebuilds the tree of an archive under `destination`: of one that was made here with descriptions, tags, metadata and versions,
- * of any other ZIP the plain tree. First all bytes, each file checked, then all rows in one transaction: the whole tree is there,
- * or nothing of it. The memory does not grow with the archive but for three numbers a member. The viewer's own, confirmed upload;
- * EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited,
- * FileTooLarge, ChecksumMismatch, StorageError.
+ * Imports the tree of an archive under `destination`: an archive of this server with descriptions, tags,
+ * metadata and versions, any other ZIP as a plain tree. All bytes are stored and verified first, then one
+ * transaction inserts all rows, so the import is atomic. Memory use is three numbers per member. Only for the
+ * viewer's own, confirmed upload; requires role EDITOR and scopes FILES_READ and FILES_WRITE. Throws
+ * NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited, FileTooLarge,
+ * ChecksumMismatch, StorageError.
  */
-export function importArchive(ctx: ServiceContext, input: Importing): Promise<Imported> {
-  // A stream that breaks on its way tells no more than its errno.
-  return rebuild(ctx, input).catch(wrapIoError('the archive could not be read'))
+export function importArchive(ctx: ServiceContext, input: ImportInput): Promise<ImportResult> {
+  // A broken stream fails with a plain errno error.
+  return runImport(ctx, input).catch(wrapIoError('cannot read the archive'))
 }
-type Imported = { folder: EntryRow; entryCount: number }
+type ImportResult = { folder: EntryRow; entryCount: number }
 
-async function rebuild(
+async function runImport(
   ctx: ServiceContext,
-  { uploadId, destination, onConflict }: Importing,
-): Promise<Imported> {
+  { uploadId, destination, onConflict }: ImportInput,
+): Promise<ImportResult> {
   const { db, viewer, blobs } = ctx
   const version = await withInputPath('uploadId', confirmedVersion(ctx, uploadId))
   const { entry: folder } = await withInputPath(
@@ -49,27 +50,30 @@ async function rebuild(
     requireLiveFolder(db, viewer, destination, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
-  const bytes = await refuseImpossible(ctx, { zip, folder, onConflict })
+  const bytes = await validateImport(ctx, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await createTempFolder('holdall-import-'))
   const staged = opened.use(await createTempFile(join(dir, 'staged')))
-  // All that its versions announce, and no member unpacks to more than it announced.
-  const room = await inTransaction(ctx, (s) => reserveRoom(s, folder.workspaceId, bytes))
-  opened.use(renewReservation(ctx, room))
+  // The sum of the announced sizes. No member unpacks to more than its announced size.
+  const reservation = await inTransaction(ctx, (s) =>
+    createReservation(s, folder.workspaceId, bytes),
+  )
+  opened.use(renewReservation(ctx, reservation))
   try {
     await stageAll(ctx, zip, staged)
     await staged.flush()
     return await inTransaction(ctx, async (s) => {
       await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
-      await releaseReservation(s, room)
+      await releaseReservation(s, reservation)
       return insertTree(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
     })
   } catch (error) {
-    // Where the rows may be there, their bytes stay: if they are not, the sweeper takes them.
+    // The rows may have been committed, so their bytes must stay. If they were not, the sweeper collects the
+    // bytes.
     if (error instanceof CommitUnknown) throw error
     await removeAll(ctx, staged)
-    await dropReservation(ctx, room)
+    await dropReservation(ctx, reservation)
     throw error
   }
 }
@@ -81,27 +85,27 @@ async function confirmedVersion({ db, viewer }: ServiceContext, uploadId: string
     scope: 'FILES_READ',
   }).catch((error) => {
     throw error instanceof NotFound
-      ? new NotFound(uploadId, 'the archive is not there any more')
+      ? new NotFound(uploadId, 'the archive does not exist any more')
       : error
   })
   return version
 }
 
 /**
- * Reads all that the archive says of itself, and the names that it brings into the folder, before a byte is copied; the result
- * is how many bytes will be.
+ * Validates the entries of the archive and the names that it adds to the folder before any byte is copied.
+ * Returns the total size in bytes.
  */
-async function refuseImpossible(
+async function validateImport(
   ctx: ServiceContext,
   { zip, folder, onConflict }: { zip: Zip; folder: EntryRow; onConflict: NameConflictMode },
 ): Promise<number> {
-  const seen = new Set<string>()
+  const checked = new Set<string>()
   let bytes = 0
   for await (const { path, versions } of importItems(zip)) {
     for (const { member } of versions) bytes += member.size
     const [top] = checkEntryPath(path)
-    if (!top || onConflict !== 'FAIL' || seen.has(top.nameKey)) continue
-    seen.add(top.nameKey)
+    if (!top || onConflict !== 'FAIL' || checked.has(top.nameKey)) continue
+    checked.add(top.nameKey)
     await inTransaction(ctx, (s) => resolveNameConflict(s, folder, top, 'FAIL'))
   }
   return bytes

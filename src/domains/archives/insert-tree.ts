@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { afterCommit } from '../../database/transaction.ts'
@@ -13,40 +13,43 @@ import { ensureFolders } from '../folders/writes.ts'
 import { checkTagNames } from '../tags/rules.ts'
 import type { ImportItem } from './import-items.ts'
 
-/** The same with its bytes in place. */
+/** An import item whose bytes are committed to the store. */
 export type StagedItem = Omit<ImportItem, 'versions'> & {
   versions: (Media & { blob: Blob; number: number; comment: string | null })[]
 }
-type Planting = {
+type InsertTreeInput = {
   items: AsyncGenerator<StagedItem>
   destination: EntryRow
   onConflict: NameConflictMode
 }
-/** What the entries of the first level have become; below them nothing stands in the way. */
-type Ground = Omit<Planting, 'items'> & {
-  tops: Map<string, EntryRow>
+/** Folders that were created or found so far. Name conflicts are only possible at the first level. */
+type TreeState = Omit<InsertTreeInput, 'items'> & {
+  topFolders: Map<string, EntryRow>
   last: { path: string; folder: EntryRow } | null
 }
 
-/** The transaction is long; what needs no rows goes on meanwhile. */
-const BREATHE_EVERY = 50
+/** The transaction is long, so the event loop runs other work after this number of entries. */
+const YIELD_EVERY_ENTRIES = 50
 
-/** Makes the rows of a tree whose bytes are kept already. Throws NameConflict, QuotaExceeded, InvalidInput, InvalidState. */
+/**
+ * Inserts the rows of a tree whose bytes are committed already. Throws NameConflict, QuotaExceeded,
+ * InvalidInput, InvalidState.
+ */
 export async function insertTree(
   s: TxContext,
-  { items, ...where }: Planting,
+  { items, ...where }: InsertTreeInput,
 ): Promise<{ folder: EntryRow; entryCount: number }> {
-  const ground: Ground = { ...where, tops: new Map(), last: null }
+  const state: TreeState = { ...where, topFolders: new Map(), last: null }
   let entryCount = 0
   for await (const item of items) {
-    await (item.kind === 'folder' ? plantFolder(s, ground, item) : plantFile(s, ground, item))
-    if (++entryCount % BREATHE_EVERY === 0) await breathe()
+    await (item.kind === 'folder' ? insertFolder(s, state, item) : insertFile(s, state, item))
+    if (++entryCount % YIELD_EVERY_ENTRIES === 0) await yieldToEventLoop()
   }
   return { folder: where.destination, entryCount }
 }
 
-async function plantFolder(s: TxContext, ground: Ground, item: StagedItem) {
-  const { id } = await folderAt(s, ground, checkEntryPath(item.path))
+async function insertFolder(s: TxContext, state: TreeState, item: StagedItem) {
+  const { id } = await folderAt(s, state, checkEntryPath(item.path))
   const { description, tags, metadata } = item
   if (description === null && tags.length === 0 && Object.keys(metadata).length === 0) return
   await updateEntry(s, {
@@ -56,56 +59,56 @@ async function plantFolder(s: TxContext, ground: Ground, item: StagedItem) {
   })
 }
 
-async function plantFile(s: TxContext, ground: Ground, item: StagedItem) {
+async function insertFile(s: TxContext, state: TreeState, item: StagedItem) {
   const names = checkEntryPath(item.path)
   const name = names.at(-1)
   const [first, ...others] = item.versions
   if (!name || !first) return
-  const folder = await folderAt(s, ground, names.slice(0, -1))
+  const folder = await folderAt(s, state, names.slice(0, -1))
   let filed = await addFile(s, {
     ...first,
     folder,
     name,
-    onConflict: ground.onConflict,
+    onConflict: state.onConflict,
     description: item.description,
     tags: checkTagNames(item.tags),
     metadata: item.metadata,
   })
-  dropTwin(s, filed, first.blob)
+  removeDuplicateBlob(s, filed, first.blob)
   for (const version of others) {
     filed = await addVersion(s, { ...version, file: filed.file, parent: folder })
-    dropTwin(s, filed, version.blob)
+    removeDuplicateBlob(s, filed, version.blob)
   }
 }
 
-/** The workspace had the same bytes already. */
-function dropTwin(s: TxContext, { ownBlobUsed }: FileResult, { id }: Blob) {
+/** Removes the blob after the commit if the workspace already had one with the same content. */
+function removeDuplicateBlob(s: TxContext, { ownBlobUsed }: FileResult, { id }: Blob) {
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(id).catch(() => {}))
 }
 
-async function folderAt(s: TxContext, ground: Ground, names: EntryName[]): Promise<EntryRow> {
+async function folderAt(s: TxContext, state: TreeState, names: EntryName[]): Promise<EntryRow> {
   const [top, ...below] = names
-  if (!top) return ground.destination
+  if (!top) return state.destination
   const path = names.map(({ nameKey }) => nameKey).join('/')
-  if (ground.last?.path === path) return ground.last.folder
-  const folder = await ensureFolders(s, await topFolder(s, ground, top), below)
-  ground.last = { path, folder }
+  if (state.last?.path === path) return state.last.folder
+  const folder = await ensureFolders(s, await topFolder(s, state, top), below)
+  state.last = { path, folder }
   return folder
 }
 
-async function topFolder(s: TxContext, ground: Ground, wanted: EntryName): Promise<EntryRow> {
-  const known = ground.tops.get(wanted.nameKey)
+async function topFolder(s: TxContext, state: TreeState, requested: EntryName): Promise<EntryRow> {
+  const known = state.topFolders.get(requested.nameKey)
   if (known) return known
   const { name, existing } = await resolveNameConflict(
     s,
-    ground.destination,
-    wanted,
-    ground.onConflict,
+    state.destination,
+    requested,
+    state.onConflict,
   )
   if (existing?.kind === 'file') {
     throw new NameConflict({ ...name, existingId: existing.id, suggestedName: `${name.name} (2)` })
   }
-  const folder = existing ?? (await ensureFolders(s, ground.destination, [name]))
-  ground.tops.set(wanted.nameKey, folder)
+  const folder = existing ?? (await ensureFolders(s, state.destination, [name]))
+  state.topFolders.set(requested.nameKey, folder)
   return folder
 }

@@ -1,13 +1,13 @@
 import { memberName, versionName } from './members.ts'
 import type { TreeItem } from './tree.ts'
 
-/** The manifest is JSON with one entry on each line, so that it is read and written a line at a time. */
+/** The manifest is JSON with one entry per line, so that it can be read and written line by line. */
 export const MANIFEST_HEAD = '{"format":"holdall-archive","formatVersion":1,"entries":[\n'
 export const MANIFEST_TAIL = '\n]}\n'
 
-/** What the manifest tells of one entry. */
+/** One entry of the manifest. */
 export type ManifestEntry = {
-  /** From the folder that was archived. */
+  /** Relative to the archived folder. */
   path: string
   kind: 'folder' | 'file'
   id?: string
@@ -29,13 +29,14 @@ export type ManifestVersion = {
   mediaType?: string
   comment: string | null
   createdAt?: string
-  /** The name of its bytes in the archive. */
+  /** The name of the archive member that holds its bytes. */
   member: string
 }
 
+/** Returns the manifest entry of one item of the tree. */
 export function manifestEntry({ entry, path, tags, versions }: TreeItem): ManifestEntry {
   const { id, kind, description, metadata, createdAt, updatedAt } = entry
-  const told = {
+  const common = {
     path,
     kind,
     id,
@@ -45,10 +46,10 @@ export function manifestEntry({ entry, path, tags, versions }: TreeItem): Manife
     createdAt: new Date(createdAt).toISOString(),
     updatedAt: new Date(updatedAt).toISOString(),
   }
-  if (kind === 'folder') return told
+  if (kind === 'folder') return common
   const current = versions.find((version) => version.id === entry.versionId)
   return {
-    ...told,
+    ...common,
     size: entry.size,
     mediaType: current?.mediaType ?? 'application/octet-stream',
     sha256: entry.sha256 ?? '',
@@ -82,8 +83,9 @@ const columns = [
 export const CSV_HEAD = `${columns.join(',')}\r\n`
 
 /**
- * One line by RFC 4180: tags with "; " between, metadata and versions as JSON. A text that a spreadsheet would
- * calculate stands behind a "'". To read the table back, drop the first "'" of every cell that matches FORMULA.
+ * Returns one CSV line (RFC 4180) with tags separated by "; " and metadata and versions as JSON. A text that
+ * a spreadsheet would evaluate as a formula gets a "'" in front. To parse the CSV, remove the first "'" of
+ * every cell that matches FORMULA.
  */
 export const csvLine = (entry: ManifestEntry) =>
   `${columns.map((column) => csvCell(entry[column], column)).join(',')}\r\n`
@@ -100,8 +102,8 @@ function csvCell(value: unknown, column: string): string {
 }
 
 /**
- * The characters with which spreadsheets let a formula begin (OWASP, "CSV Injection"), the full-width ones included.
- * Quotes before them count too, so that the added one can be told from one that was there.
+ * Characters that start a formula in spreadsheets (OWASP, "CSV Injection"), including the full-width ones.
+ * Preceding quotes match too, so that an added quote can be distinguished from an original one.
  */
 const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/
 

@@ -7,36 +7,38 @@ import { createTempFile, createTempFolder, type TempFile } from './temp-file.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
 import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip-writer.ts'
 
-/** A member, and where its bytes are: in a blob, in the manifest's own file, or, of a folder, nowhere. */
+/** A member of the archive. `blobId` is null for folders and the manifest. */
 export type Planned = Member & { blobId: string | null }
 
-/** An archive as it will be, to the byte, before a byte of it is read. Disposing forgets it. */
+/**
+ * The exact layout of an archive, known before any file is read. Dispose it to delete its temporary files.
+ */
 export type ArchivePlan = {
   size: number
-  /** Of the whole archive; changes with whatever changes in it. */
+  /** The ETag of the archive, which changes with every change in it. */
   etag: string
   manifest: Planned
-  /** Where the central directory begins, how long it is, and how many members it has. */
+  /** Offset and size of the central directory in bytes, and the number of members. */
   central: { offset: number; size: number; count: number }
-  /** All members but the manifest, which comes last. */
+  /** All members except the manifest, which is the last member. */
   members: () => AsyncGenerator<Planned>
-  /** The lines of the manifest's entries. */
+  /** The entries of the manifest. */
   manifestEntries: () => AsyncGenerator<ManifestEntry>
   openManifest: TempFile['read']
 } & AsyncDisposable
 
-const TRIES = 3
+const MAX_ATTEMPTS = 3
 
 /**
- * Walks the tree below a folder once and writes what it finds to two files beside: so the memory stays the same for a million
- * entries, and what changes while the archive is sent changes nothing in it. A tree that changed while it was walked is
- * walked again.
+ * Plans the archive of a folder. Scans the tree once into two temporary files, so that memory use does not
+ * grow with the number of entries and changes during the download do not affect the archive. If the tree
+ * changes during the scan, it is scanned again, up to MAX_ATTEMPTS times.
  */
 export async function planArchive(db: Db, root: EntryRow): Promise<ArchivePlan> {
-  for (let tries = 1; ; tries++) {
+  for (let attempt = 1; ; attempt++) {
     const before = await lastSeq(db, root)
     const plan = await planOnce(db, root)
-    if (tries === TRIES || before === (await lastSeq(db, root))) return plan
+    if (attempt === MAX_ATTEMPTS || before === (await lastSeq(db, root))) return plan
     await plan[Symbol.asyncDispose]()
   }
 }
@@ -55,11 +57,11 @@ async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
   const { dir } = opened.use(await createTempFolder('holdall-archive-'))
   const members = opened.use(await createTempFile(join(dir, 'members')))
   const manifest = opened.use(await createTempFile(join(dir, 'manifest')))
-  const sum = { offset: 0, size: 0, count: 0 }
+  const central = { offset: 0, size: 0, count: 0 }
   const add = (member: Member) => {
-    sum.size += centralSize(member, sum.offset)
-    sum.offset += memberSize(member)
-    sum.count++
+    central.size += centralSize(member, central.offset)
+    central.offset += memberSize(member)
+    central.count++
   }
   await manifest.write(MANIFEST_HEAD)
   let lines = 0
@@ -78,33 +80,33 @@ async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
   const { size, crc, sha256 } = await manifest.flush()
   const last: Planned = { name: MANIFEST, size, crc, modifiedAt, blobId: null }
   add(last)
-  const kept = opened.move()
+  const resources = opened.move()
   return {
-    size: sum.offset + sum.size + ENDING_BYTES,
+    size: central.offset + central.size + ENDING_BYTES,
     etag: `"${sha256}"`,
     manifest: last,
-    central: sum,
+    central: central,
     members: () => members.lines<Planned>(),
     manifestEntries: () => entriesOf(manifest.lines),
     openManifest: (range) => manifest.read(range),
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
-function membersOf({ entry, path, versions }: TreeItem, told: ManifestEntry): Planned[] {
+function membersOf({ entry, path, versions }: TreeItem, manifest: ManifestEntry): Planned[] {
   if (entry.kind === 'folder') {
     const name = `${memberName(path)}/`
     return [{ name, size: 0, modifiedAt: entry.updatedAt, blobId: null }]
   }
   return versions.map(({ size, createdAt, blobId }, i) => ({
-    name: told.versions?.[i]?.member ?? '',
+    name: manifest.versions?.[i]?.member ?? '',
     size,
     modifiedAt: createdAt,
     blobId,
   }))
 }
 
-/** Without the first and the last line, which hold no entry. */
+/** Skips the first and the last line, which contain no entry. */
 async function* entriesOf(
   lines: (parse: (line: string) => ManifestEntry | null) => AsyncGenerator<ManifestEntry>,
 ) {

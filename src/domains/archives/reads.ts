@@ -5,7 +5,7 @@ import { type EntryRow, entryById } from '../entries/reads.ts'
 import { requireLinkCreator } from '../workspaces/reads.ts'
 import { memberName } from './members.ts'
 
-/** A signed link to the archive of a folder. */
+/** Returns a signed link to the archive of a folder, valid until `expiresAt` in milliseconds since 1970. */
 export function archiveUrl(
   { publicUrl, signingKeys, viewer }: Pick<ServiceContext, 'publicUrl' | 'signingKeys' | 'viewer'>,
   folder: EntryRow,
@@ -19,10 +19,14 @@ export function archiveUrl(
   return `${publicUrl}/download/archive/${token}/${encodeURIComponent(archiveName(folder))}`
 }
 
+/** Returns the file name of the archive of a folder. */
 export const archiveName = ({ name }: EntryRow) =>
   `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
 
-/** The folder that a signed link leads to; NotFound once it is in the trash or gone, or is not for whoever made the link. */
+/**
+ * Returns the folder of a signed link. Throws NotFound if it does not exist, is in the trash, or the link's
+ * creator lost access.
+ */
 export async function requireArchived(
   ctx: ServiceContext,
   { folderId, tokenId }: ArchiveLink,

@@ -10,32 +10,36 @@ import type { TempFile } from './temp-file.ts'
 import type { Zip } from './zip-reader.ts'
 import { invalidArchive, type ZipMember } from './zip-records.ts'
 
-/** A disk is waited for by several entries at a time: making small files durable is nothing but waiting. */
-const AT_ONCE = 8
+/** Syncing small files is mostly waiting for the disk, so several entries are staged in parallel. */
+const CONCURRENCY = 8
 
-/** Puts the bytes of all that an archive brings where they stay, and writes down what and where. Fails with the first that fails. */
+/**
+ * Commits the bytes of all entries of an archive to the store and writes the staged items to `staged`,
+ * including after an error. Throws the first error.
+ */
 export async function stageAll(ctx: ServiceContext, zip: Zip, staged: TempFile) {
-  const line: Promise<StagedItem>[] = []
-  const put = async (item: StagedItem | undefined) => {
+  const queue: Promise<StagedItem>[] = []
+  const writeItem = async (item: StagedItem | undefined) => {
     if (item) await staged.write(`${JSON.stringify(item)}\n`)
   }
   try {
     for await (const item of importItems(zip)) {
       const staging = stage(ctx, zip, item)
-      // Whoever is later in the line and fails is heard when its turn comes.
+      // The error is thrown when this promise is awaited below.
       staging.catch(() => {})
-      line.push(staging)
-      if (line.length >= AT_ONCE) await put(await line.shift())
+      queue.push(staging)
+      if (queue.length >= CONCURRENCY) await writeItem(await queue.shift())
     }
-    while (line.length > 0) await put(await line.shift())
+    while (queue.length > 0) await writeItem(await queue.shift())
   } finally {
-    for (const { value } of (await Promise.allSettled(line)).filter(isFulfilled)) await put(value)
+    for (const { value } of (await Promise.allSettled(queue)).filter(isFulfilled))
+      await writeItem(value)
   }
 }
 
 const isFulfilled = <T>(result: PromiseSettledResult<T>) => result.status === 'fulfilled'
 
-/** Puts the bytes of an entry where they stay: all of its versions, or none. */
+/** Commits the bytes of all versions of an entry, or of none if one fails. */
 async function stage(
   ctx: ServiceContext,
   zip: Zip,
@@ -71,7 +75,7 @@ async function stageVersion(
       path.split('/').at(-1) ?? '',
     )
     await blobs.commit(key)
-    // Kept bytes stay; what is still remembered of their arrival goes.
+    // Removes the upload state of the committed blob.
     await blobs.discard(key)
     return { ...media, blob: { id: key, size: member.size, sha256 }, number, comment }
   } catch (error) {
@@ -80,38 +84,42 @@ async function stageVersion(
   }
 }
 
-/** So many of the first bytes tell the media type. */
+/** Number of leading bytes that media type detection reads. */
 const HEAD_BYTES = 4100
 
-/** A store that writes keeps what came before its source broke: why it broke is told here. */
+/**
+ * Copies a member into the store. The store keeps the bytes before an error of its source, so that error is
+ * rethrown here.
+ */
 async function copy(blobs: BlobStore, key: string, zip: Zip, member: ZipMember): Promise<void> {
-  let broken: unknown
-  async function* watched() {
+  let sourceError: unknown
+  async function* readMember() {
     try {
       yield* zip.open(member)
     } catch (error) {
-      broken = error
+      sourceError = error
       throw error
     }
   }
-  const source = Readable.from(watched(), { objectMode: false })
+  const source = Readable.from(readMember(), { objectMode: false })
   const length = await blobs.append(key, 0, source).catch((error) => {
-    throw broken ?? error
+    throw sourceError ?? error
   })
-  if (broken) throw broken
-  if (length !== member.size) throw invalidArchive(`${JSON.stringify(member.name)} came short`)
+  if (sourceError) throw sourceError
+  if (length !== member.size)
+    throw invalidArchive(`${JSON.stringify(member.name)} has ${length} bytes, not ${member.size}`)
 }
 
-/** Takes away what stageAll has put there and no row refers to. */
+/** Removes the bytes that stageAll committed and no row refers to. */
 export async function removeAll(ctx: ServiceContext, staged: TempFile) {
   for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(ctx, versions)
 }
 
-/** Never those of a row, whatever went wrong after it was written. What stays behind here the sweeper takes. */
+/** Never removes the bytes of a row. The sweeper collects what cannot be removed here. */
 async function removeBytes({ db, blobs }: ServiceContext, versions: StagedItem['versions']) {
   if (versions.length === 0) return
   const keys = versions.map(({ blob }) => blob.id)
   const rows = await db.selectFrom('blobs').select('id').where('id', 'in', keys).execute()
-  const known = new Set(rows.map(({ id }) => id))
-  for (const key of keys) if (!known.has(key)) await blobs.remove(key).catch(() => {})
+  const referenced = new Set(rows.map(({ id }) => id))
+  for (const key of keys) if (!referenced.has(key)) await blobs.remove(key).catch(() => {})
 }

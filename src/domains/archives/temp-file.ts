@@ -6,10 +6,15 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { wrapIoError } from '../../blobs/disk/errors.ts'
 
-/** A folder of the system's for what is needed meanwhile; gone with all that is in it when disposed. Throws StorageError. */
+/**
+ * Creates a temporary folder that is removed with its content when the result is disposed. Throws
+ * StorageError.
+ */
 export async function createTempFolder(prefix: string): Promise<{ dir: string } & AsyncDisposable> {
-  const dir = await mkdtemp(join(tmpdir(), prefix)).catch(wrapIoError('no folder for the meantime'))
-  // What cannot be removed now is the system's to clear away, and no reason to say that the work failed.
+  const dir = await mkdtemp(join(tmpdir(), prefix)).catch(
+    wrapIoError('cannot create a temporary folder'),
+  )
+  // The system cleans up what cannot be removed now. That must not fail the operation.
   const remove = () => rm(dir, { recursive: true, force: true }).catch(() => {})
   return { dir, [Symbol.asyncDispose]: remove }
 }
@@ -17,28 +22,29 @@ export async function createTempFolder(prefix: string): Promise<{ dir: string } 
 const CHUNK_BYTES = 256 * 1024
 
 /**
- * Where what is too much for the memory is put down meanwhile: a file that is written from its start to its end, and then read any
- * number of times. Throws StorageError; what could not be written is still among the lines.
+ * Creates a temporary file for data that does not fit in memory. It is written sequentially and can then be
+ * read any number of times. Throws StorageError. After a failed write, `lines` still yields the lines that
+ * were not written.
  */
 export async function createTempFile(path: string) {
-  const file = await open(path, 'wx+').catch(wrapIoError('no file for the meantime'))
+  const file = await open(path, 'wx+').catch(wrapIoError('cannot create a temporary file'))
   const hash = createHash('sha256')
-  let waiting: string[] = []
+  let pending: string[] = []
   let length = 0
   let size = 0
   let crc = 0
   async function flush() {
-    const bytes = Buffer.from(waiting.join(''))
-    // All of it, also where the system takes less at once.
-    await file.appendFile(bytes).catch(wrapIoError('what is needed meanwhile could not be written'))
-    waiting = []
+    const bytes = Buffer.from(pending.join(''))
+    // Unlike write, appendFile writes all bytes.
+    await file.appendFile(bytes).catch(wrapIoError('cannot write to a temporary file'))
+    pending = []
     length = 0
     hash.update(bytes)
     crc = crc32(bytes, crc)
     size += bytes.length
   }
-  /** Lines end with \n alone: names may have characters in them that node:readline takes for an end as well. */
-  async function* written() {
+  /** Splits at \n only: names may contain other characters that node:readline treats as line ends. */
+  async function* writtenLines() {
     if (size === 0) return
     let rest = ''
     for await (const chunk of createReadStream(path, { end: size - 1, encoding: 'utf8' })) {
@@ -50,7 +56,7 @@ export async function createTempFile(path: string) {
   }
   return {
     async write(text: string) {
-      waiting.push(text)
+      pending.push(text)
       length += text.length
       if (length >= CHUNK_BYTES) await flush()
     },
@@ -59,11 +65,11 @@ export async function createTempFile(path: string) {
       return { size, crc, sha256: hash.copy().digest('hex') }
     },
     async *lines<T>(parse: (line: string) => T | null = JSON.parse): AsyncGenerator<T> {
-      for await (const line of written()) {
+      for await (const line of writtenLines()) {
         const value = parse(line)
         if (value !== null) yield value
       }
-      for (const line of waiting) yield* [parse(line)].filter((value) => value !== null)
+      for (const line of pending) yield* [parse(line)].filter((value) => value !== null)
     },
     read: ({ start, end }: { start: number; end: number }) =>
       file.createReadStream({ start, end, autoClose: false, highWaterMark: CHUNK_BYTES }),

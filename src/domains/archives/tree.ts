@@ -1,4 +1,4 @@
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import { prefixUpperBound } from '../../names.ts'
@@ -6,22 +6,25 @@ import type { EntryRow } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 
-/** One entry below a folder, with what an archive tells of it. */
+/** One entry below a folder, with its tags and versions. */
 export type TreeItem = {
   entry: EntryRow
-  /** From the folder, no leading slash. */
+  /** Relative to the folder, without a leading slash. */
   path: string
   tags: string[]
-  /** Oldest first; none of a folder. */
+  /** Oldest first; empty for folders. */
   versions: VersionRow[]
 }
 
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
-/** All that lives below `root`: each folder, then its files, by name. Some hundred rows at a time, and others breathe in between. */
+/**
+ * Yields all live entries below `root`: each folder, then its files, sorted by name. Yields to the event loop
+ * between batches.
+ */
 export async function* treeBelow(db: Db, root: EntryRow): AsyncGenerator<TreeItem> {
   const pathBelow = (path: string) => path.slice(root.path ? root.path.length + 1 : 0)
-  for await (const folders of foldersFrom(db, root)) {
+  for await (const folders of folderBatches(db, root)) {
     const tags = await tagNames(db, folders)
     for (const [i, folder] of folders.entries()) {
       const path = pathBelow(folder.path ?? '')
@@ -32,7 +35,7 @@ export async function* treeBelow(db: Db, root: EntryRow): AsyncGenerator<TreeIte
 }
 
 async function* filesIn(db: Db, folder: EntryRow, folderPath: string): AsyncGenerator<TreeItem> {
-  for await (const files of fileRows(db, folder)) {
+  for await (const files of fileBatches(db, folder)) {
     const tags = await tagNames(db, files)
     const versions = await versionsOf(db, files)
     for (const [i, entry] of files.entries()) {
@@ -42,7 +45,7 @@ async function* filesIn(db: Db, folder: EntryRow, folderPath: string): AsyncGene
   }
 }
 
-async function* foldersFrom(db: Db, { workspaceId, pathKey }: EntryRow) {
+async function* folderBatches(db: Db, { workspaceId, pathKey }: EntryRow) {
   const start = pathKey ?? ''
   let after: string | null = null
   while (true) {
@@ -55,16 +58,16 @@ async function* foldersFrom(db: Db, { workspaceId, pathKey }: EntryRow) {
       .where('pathKey', '<', prefixUpperBound(start))
       .where('trashRootId', 'is', null)
       .orderBy('pathKey')
-      .limit(AT_ONCE)
+      .limit(BATCH_SIZE)
       .execute()
     if (rows.length > 0) yield rows
-    await breathe()
-    if (rows.length < AT_ONCE) return
+    await yieldToEventLoop()
+    if (rows.length < BATCH_SIZE) return
     after = rows.at(-1)?.pathKey ?? null
   }
 }
 
-async function* fileRows(db: Db, folder: EntryRow) {
+async function* fileBatches(db: Db, folder: EntryRow) {
   let after = ''
   while (true) {
     const rows: EntryRow[] = await db
@@ -74,11 +77,11 @@ async function* fileRows(db: Db, folder: EntryRow) {
       .where('kind', '=', fileKind)
       .where('nameKey', '>', after)
       .orderBy('nameKey')
-      .limit(AT_ONCE)
+      .limit(BATCH_SIZE)
       .execute()
     if (rows.length > 0) yield rows
-    await breathe()
-    if (rows.length < AT_ONCE) return
+    await yieldToEventLoop()
+    if (rows.length < BATCH_SIZE) return
     after = rows.at(-1)?.nameKey ?? ''
   }
 }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { ServiceContext } from '../../context.ts'
-import { crcsOf, rememberCrcs } from './crcs.ts'
+import { crcsOf, saveCrcs } from './crcs.ts'
 import type { ArchivePlan, Planned } from './plan.ts'
 import {
   centralHeader,
@@ -14,68 +14,69 @@ import {
 } from './zip-writer.ts'
 
 type Range = { start: number; end: number }
-type Streaming = {
+type StreamState = {
   ctx: ServiceContext
   plan: ArchivePlan
   range: Range
-  learnt: Map<string, number>
+  computedCrcs: Map<string, number>
 }
 
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 const CHUNK_BYTES = 64 * 1024
 
 /**
- * Bytes `start` to `end` (both included) of a planned archive, always the same for the same plan. What lies before the range is
- * not read; the CRC of a member is computed while its bytes pass, remembered, and never computed again.
+ * Yields bytes `start` to `end` (inclusive) of a planned archive. The bytes are always the same for the same
+ * plan. Files before the range are not read. The CRC of a member is computed while its bytes are streamed,
+ * stored, and reused later.
  */
 export function zipStream(ctx: ServiceContext, plan: ArchivePlan, range: Range) {
-  return inChunks(records({ ctx, plan, range, learnt: new Map() }))
+  return inChunks(records({ ctx, plan, range, computedCrcs: new Map() }))
 }
 
-async function* records(stream: Streaming): AsyncGenerator<Buffer> {
-  const { ctx, plan, range, learnt } = stream
+async function* records(stream: StreamState): AsyncGenerator<Buffer> {
+  const { ctx, plan, range, computedCrcs } = stream
   try {
     let at = 0
     for await (const member of plan.members()) {
       if (at > range.end) return
       yield* memberBytes(stream, member, at)
       at += memberSize(member)
-      if (learnt.size >= AT_ONCE) await remember(stream)
+      if (computedCrcs.size >= BATCH_SIZE) await flushCrcs(stream)
     }
     yield* memberBytes(stream, plan.manifest, at)
     if (plan.central.offset + plan.central.size - 1 >= range.start) {
-      await remember(stream)
+      await flushCrcs(stream)
       yield* centralBytes(stream)
     }
-    yield* within(range, plan.central.offset + plan.central.size, endRecords(plan.central))
+    yield* sliceToRange(range, plan.central.offset + plan.central.size, endRecords(plan.central))
   } finally {
-    await rememberCrcs(ctx.db, rowsOf(learnt)).catch(() => {})
+    await saveCrcs(ctx.db, rowsOf(computedCrcs)).catch(() => {})
   }
 }
 
-/** What of a record that stands at `at` lies in the range. */
-function* within({ start, end }: Range, at: number, record: Buffer): Generator<Buffer> {
+/** Yields the part of the record at offset `at` that lies in the range. */
+function* sliceToRange({ start, end }: Range, at: number, record: Buffer): Generator<Buffer> {
   const part = record.subarray(Math.max(0, start - at), Math.max(0, end - at + 1))
   if (part.length > 0) yield part
 }
 
 async function* memberBytes(
-  stream: Streaming,
+  stream: StreamState,
   member: Planned,
   at: number,
 ): AsyncGenerator<Buffer> {
   const { range } = stream
   if (at + memberSize(member) <= range.start) return
-  yield* within(range, at, localHeader(member))
+  yield* sliceToRange(range, at, localHeader(member))
   const bytesAt = at + localSize(member)
   yield* contentBytes(stream, member, bytesAt)
   const descriptorAt = bytesAt + member.size
   if (descriptorSize(member) === 0 || descriptorAt > range.end) return
-  yield* within(range, descriptorAt, descriptor(member, await crcOf(stream, member)))
+  yield* sliceToRange(range, descriptorAt, descriptor(member, await crcOf(stream, member)))
 }
 
 async function* contentBytes(
-  { ctx, plan, range, learnt }: Streaming,
+  { ctx, plan, range, computedCrcs }: StreamState,
   member: Planned,
   at: number,
 ): AsyncGenerator<Buffer> {
@@ -84,34 +85,37 @@ async function* contentBytes(
   if (start > end) return
   const part = { start, end }
   if (member.blobId === null) return yield* plan.openManifest(part)
-  const whole = start === 0 && end === member.size - 1 && !learnt.has(member.blobId)
+  const isWhole = start === 0 && end === member.size - 1 && !computedCrcs.has(member.blobId)
   let crc = 0
   for await (const chunk of await ctx.blobs.open(member.blobId, part)) {
-    if (whole) crc = crc32(chunk, crc)
+    if (isWhole) crc = crc32(chunk, crc)
     yield chunk
   }
-  if (whole) learnt.set(member.blobId, crc)
+  if (isWhole) computedCrcs.set(member.blobId, crc)
 }
 
-async function crcOf({ ctx, learnt }: Streaming, { blobId, crc }: Planned): Promise<number> {
+async function crcOf(
+  { ctx, computedCrcs }: StreamState,
+  { blobId, crc }: Planned,
+): Promise<number> {
   if (blobId === null) return crc ?? 0
-  return learnt.get(blobId) ?? (await crcsOf(ctx, [blobId])).get(blobId) ?? 0
+  return computedCrcs.get(blobId) ?? (await crcsOf(ctx, [blobId])).get(blobId) ?? 0
 }
 
-/** The second pass: one header for each member, with its CRC and its place. */
-async function* centralBytes(stream: Streaming): AsyncGenerator<Buffer> {
+/** Yields the central directory in a second pass over the members, with CRCs and offsets. */
+async function* centralBytes(stream: StreamState): AsyncGenerator<Buffer> {
   const { ctx, plan, range } = stream
   let at = plan.central.offset
   let offset = 0
   for await (const batch of batches(plan)) {
     const ids = batch.flatMap(({ blobId, size }) => (blobId && size > 0 ? [blobId] : []))
-    const length = lengthOf(batch, offset)
+    const length = centralSizeOf(batch, offset)
     const crcs = at + length <= range.start ? null : await crcsOf(ctx, ids)
-    if (!crcs) [at, offset] = [at + length, offset + sizesOf(batch)]
+    if (!crcs) [at, offset] = [at + length, offset + memberSizesOf(batch)]
     for (const member of crcs ? batch : []) {
       if (at > range.end) return
       const crc = member.crc ?? crcs?.get(member.blobId ?? '') ?? 0
-      yield* within(range, at, centralHeader(member, offset, member.size === 0 ? 0 : crc))
+      yield* sliceToRange(range, at, centralHeader(member, offset, member.size === 0 ? 0 : crc))
       at += centralSize(member, offset)
       offset += memberSize(member)
     }
@@ -122,43 +126,44 @@ async function* batches(plan: ArchivePlan): AsyncGenerator<Planned[]> {
   let batch: Planned[] = []
   for await (const member of plan.members()) {
     batch.push(member)
-    if (batch.length < AT_ONCE) continue
+    if (batch.length < BATCH_SIZE) continue
     yield batch
     batch = []
   }
   yield [...batch, plan.manifest]
 }
 
-const sizesOf = (batch: Planned[]) => batch.reduce((sum, member) => sum + memberSize(member), 0)
+const memberSizesOf = (batch: Planned[]) =>
+  batch.reduce((sum, member) => sum + memberSize(member), 0)
 
-function lengthOf(batch: Planned[], offset: number): number {
-  let [length, place] = [0, offset]
+function centralSizeOf(batch: Planned[], offset: number): number {
+  let [length, position] = [0, offset]
   for (const member of batch) {
-    length += centralSize(member, place)
-    place += memberSize(member)
+    length += centralSize(member, position)
+    position += memberSize(member)
   }
   return length
 }
 
-async function remember({ ctx, learnt }: Streaming) {
-  await rememberCrcs(ctx.db, rowsOf(learnt))
-  learnt.clear()
+async function flushCrcs({ ctx, computedCrcs }: StreamState) {
+  await saveCrcs(ctx.db, rowsOf(computedCrcs))
+  computedCrcs.clear()
 }
 
-const rowsOf = (learnt: Map<string, number>) =>
-  [...learnt].map(([blobId, crc]) => ({ blobId, crc32: crc }))
+const rowsOf = (computedCrcs: Map<string, number>) =>
+  [...computedCrcs].map(([blobId, crc]) => ({ blobId, crc32: crc }))
 
-/** Headers are small: one write for many of them. */
+/** Combines small headers into larger chunks. */
 async function* inChunks(records: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  let waiting: Buffer[] = []
+  let pending: Buffer[] = []
   let length = 0
   for await (const record of records) {
-    waiting.push(record)
+    pending.push(record)
     length += record.length
     if (length < CHUNK_BYTES) continue
-    yield waiting.length === 1 ? record : Buffer.concat(waiting)
-    waiting = []
+    yield pending.length === 1 ? record : Buffer.concat(pending)
+    pending = []
     length = 0
   }
-  if (length > 0) yield Buffer.concat(waiting)
+  if (length > 0) yield Buffer.concat(pending)
 }

@@ -1,19 +1,19 @@
 /**
- * The records of a ZIP file as APPNOTE.TXT 6.3.10 has them (the numbers in brackets are its sections). Everything is stored, not
- * compressed, and how long each record is follows from name, size and place alone: so the length of the whole is known before
- * a byte of it is read.
+ * One member of a ZIP file as defined by APPNOTE.TXT 6.3.10 (numbers in comments are its sections). Members
+ * are stored without compression, and the length of each record depends only on name, size and offset. So the
+ * length of the archive is known before its files are read.
  */
 export type Member = {
-  /** With slashes; a folder's ends with one. */
+  /** Path with slashes. The name of a folder ends with one. */
   name: string
   size: number
   /** Milliseconds since 1970. */
   modifiedAt: number
-  /** Where it is known ahead; otherwise it follows the bytes in a data descriptor (4.3.9). */
+  /** If it is not known in advance, it follows the bytes in a data descriptor (4.3.9). */
   crc?: number | undefined
 }
 
-/** What does not fit in 32 bits says so by this value, and stands in the ZIP64 field (4.5.3). */
+/** This value marks a number that does not fit in 32 bits and is stored in the ZIP64 field (4.5.3). */
 const LARGE = 0xffffffff
 const UTF8 = 0x0800
 const HAS_DESCRIPTOR = 0x0008
@@ -22,7 +22,7 @@ const TIMESTAMP_BYTES = 9
 
 const isFolderName = (name: string) => name.endsWith('/')
 const isLarge = ({ size }: Member) => size >= LARGE
-/** No bytes, no doubt: the CRC of nothing is 0. */
+/** The CRC of an empty member is 0. */
 const knownCrc = ({ size, crc }: Member) => (size === 0 ? 0 : crc)
 const hasDescriptor = (member: Member) => knownCrc(member) === undefined
 const nameBytes = ({ name }: Member) => Buffer.byteLength(name)
@@ -33,17 +33,17 @@ export const localSize = (member: Member) =>
 export const descriptorSize = (member: Member) =>
   hasDescriptor(member) ? (isLarge(member) ? 24 : 16) : 0
 
-/** Header, bytes and descriptor. */
+/** Total size of header, bytes and descriptor. */
 export const memberSize = (member: Member) =>
   localSize(member) + member.size + descriptorSize(member)
 
 export const centralSize = (member: Member, offset: number) =>
   46 + nameBytes(member) + TIMESTAMP_BYTES + centralZip64(member, offset).length
 
-/** ZIP64 end, its locator, and the end. */
+/** Size of the ZIP64 end record, its locator and the end record. */
 export const ENDING_BYTES = 56 + 20 + 22
 
-/** 4.3.7 */
+/** Returns the local header of a member (4.3.7). */
 export function localHeader(member: Member): Buffer {
   const name = Buffer.from(member.name)
   const extra = Buffer.concat([
@@ -58,17 +58,20 @@ export function localHeader(member: Member): Buffer {
   return Buffer.concat([head, name, extra])
 }
 
-/** 4.3.9, with its signature; the sizes have 8 bytes where the local header has a ZIP64 field. */
+/**
+ * Returns the data descriptor with its signature (4.3.9). Sizes have 8 bytes if the local header has a ZIP64
+ * field.
+ */
 export function descriptor(member: Member, crc: number): Buffer {
   const record = Buffer.alloc(descriptorSize(member))
   record.writeUInt32LE(0x08074b50, 0)
   record.writeUInt32LE(crc, 4)
-  for (const place of isLarge(member) ? [8, 16] : []) writeLong(record, member.size, place)
-  for (const place of isLarge(member) ? [] : [8, 12]) record.writeUInt32LE(member.size, place)
+  for (const position of isLarge(member) ? [8, 16] : []) writeLong(record, member.size, position)
+  for (const position of isLarge(member) ? [] : [8, 12]) record.writeUInt32LE(member.size, position)
   return record
 }
 
-/** 4.3.12 */
+/** Returns the central directory header of a member (4.3.12). */
 export function centralHeader(member: Member, offset: number, crc: number): Buffer {
   const name = Buffer.from(member.name)
   const extra = Buffer.concat([timestamp(member), centralZip64(member, offset)])
@@ -83,11 +86,14 @@ export function centralHeader(member: Member, offset: number, crc: number): Buff
   return Buffer.concat([head, name, extra])
 }
 
-/** drwxr-xr-x with the DOS bit for folders; -rw-r--r-- */
+/** drwxr-xr-x with the DOS directory bit, and -rw-r--r--. */
 const FOLDER_MODE = ((0o040755 << 16) | 0x10) >>> 0
 const FILE_MODE = (0o100644 << 16) >>> 0
 
-/** 4.3.14 to 4.3.16: always with the ZIP64 records, so that their length does not depend on anything. */
+/**
+ * Returns the end records (4.3.14 to 4.3.16). They always include the ZIP64 records, so that their length is
+ * constant.
+ */
 export function endRecords({
   count,
   size,
@@ -102,24 +108,24 @@ export function endRecords({
   writeLong(record, 44, 4)
   record.writeUInt16LE(MADE_BY_UNIX | 45, 12)
   record.writeUInt16LE(45, 14)
-  for (const [value, place] of [
+  for (const [value, position] of [
     [count, 24],
     [count, 32],
     [size, 40],
     [offset, 48],
   ] as const)
-    writeLong(record, value, place)
+    writeLong(record, value, position)
   record.writeUInt32LE(0x07064b50, 56)
   writeLong(record, offset + size, 64)
   record.writeUInt32LE(1, 72)
   record.writeUInt32LE(0x06054b50, 76)
-  for (const place of [84, 86]) record.writeUInt16LE(Math.min(count, 0xffff), place)
+  for (const position of [84, 86]) record.writeUInt16LE(Math.min(count, 0xffff), position)
   record.writeUInt32LE(Math.min(size, LARGE), 88)
   record.writeUInt32LE(Math.min(offset, LARGE), 92)
   return record
 }
 
-/** What local and central headers have in common, from "version needed" to the sizes. */
+/** Writes the fields that local and central headers share, from "version needed" to the sizes. */
 function writeCommon(head: Buffer, at: number, member: Member, crc: number) {
   const { date, time } = dosTime(member.modifiedAt)
   head.writeUInt16LE(isLarge(member) ? 45 : 20, at)
@@ -127,10 +133,10 @@ function writeCommon(head: Buffer, at: number, member: Member, crc: number) {
   head.writeUInt16LE(time, at + 6)
   head.writeUInt16LE(date, at + 8)
   head.writeUInt32LE(crc, at + 10)
-  for (const place of [14, 18]) head.writeUInt32LE(Math.min(member.size, LARGE), at + place)
+  for (const position of [14, 18]) head.writeUInt32LE(Math.min(member.size, LARGE), at + position)
 }
 
-/** Info-ZIP's extended timestamp: seconds since 1970, which DOS times cannot say. */
+/** Returns Info-ZIP's extended timestamp in seconds since 1970, which DOS times cannot express. */
 function timestamp({ modifiedAt }: Member): Buffer {
   const field = Buffer.alloc(TIMESTAMP_BYTES)
   field.writeUInt16LE(0x5455, 0)
@@ -156,10 +162,10 @@ function zip64(values: number[]): Buffer {
   return field
 }
 
-const writeLong = (record: Buffer, value: number, place: number) =>
-  record.writeBigUInt64LE(BigInt(value), place)
+const writeLong = (record: Buffer, value: number, position: number) =>
+  record.writeBigUInt64LE(BigInt(value), position)
 
-/** UTC, two seconds a step, from 1980 to 2107. */
+/** Converts to a DOS date and time in UTC: a resolution of two seconds, from 1980 to 2107. */
 function dosTime(at: number): { date: number; time: number } {
   const moment = new Date(Math.min(Math.max(at, Date.UTC(1980, 0, 1)), Date.UTC(2107, 11, 31)))
   const year = moment.getUTCFullYear() - 1980

@@ -4,47 +4,47 @@ import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf } from '../entries/reads.ts'
 import { type Shared, shareNotFound } from './reads.ts'
-import { mostResumedBytes, RESUMABLE_MS, type ShareRow } from './rules.ts'
+import { maxResumedBytes, RESUMABLE_MS, type ShareRow } from './rules.ts'
 
-type Wish = { expiresInSeconds: number; disposition: 'attachment' | 'inline' }
-const usual: Wish = { expiresInSeconds: 3600, disposition: 'attachment' }
+type LinkOptions = { expiresInSeconds: number; disposition: 'attachment' | 'inline' }
+const defaultOptions: LinkOptions = { expiresInSeconds: 3600, disposition: 'attachment' }
 
-/** A signed link to the current bytes of a shared file, which ends with the share. */
+/** Returns a signed link to the current version of a shared file. It expires no later than the share link. */
 export function sharedDownloadUrl(
   ctx: ServiceContext,
   { id: shareLinkId, expiresAt: shareEndsAt }: ShareRow,
   { versionId, name }: EntryRow,
-  { expiresInSeconds, disposition }: Wish = usual,
+  { expiresInSeconds, disposition }: LinkOptions = defaultOptions,
 ) {
-  const wanted = ctx.now() + expiresInSeconds * 1000
-  const expiresAt = Math.min(wanted, shareEndsAt ?? wanted)
+  const requestedEnd = ctx.now() + expiresInSeconds * 1000
+  const expiresAt = Math.min(requestedEnd, shareEndsAt ?? requestedEnd)
   const link = { versionId: versionId ?? '', disposition, expiresAt, shareLinkId }
   return { url: downloadUrl(ctx, link, name), expiresAt }
 }
 
-type Beginning = {
-  /** The token of the signed link: what resumes a download shows the same. */
+type DownloadStart = {
+  /** The token of the signed link. A resuming request has the same token. */
   link: string
-  /** The whole file, in bytes, and how many of them this request asks for. */
+  /** The size of the file in bytes, and the number of bytes that this request asks for. */
   size: number
-  askedBytes: number
-  /** Whether the first byte is among them: then it is a new download. */
+  requestedBytes: number
+  /** Whether the request includes the first byte, which makes it a new download. */
   fromStart: boolean
 }
 
 /**
- * Counts a download by a link that was made through `shared`; NotFound where the share has no downloads left: decided and done
- * in one statement, so that no two take the last one. Parts of a download that was counted within the hour go free, up to four
- * times its size.
+ * Counts a download through a share link. Throws NotFound if the share has no downloads left; one statement
+ * checks and counts, so that concurrent requests cannot both take the last one. Resuming a download that was
+ * counted within the last hour is free, up to four times the size of the file.
  */
 export async function beginSharedDownload(
   ctx: ServiceContext,
   { share, entry, parent }: Shared,
-  beginning: Beginning,
+  download: DownloadStart,
 ): Promise<void> {
-  const link = createHash('sha256').update(beginning.link).digest('base64url')
+  const link = createHash('sha256').update(download.link).digest('base64url')
   await inTransaction(ctx, async (s) => {
-    if (!beginning.fromStart && (await resume(s, share, link, beginning))) return
+    if (!download.fromStart && (await resume(s, share, link, download))) return
     await count(s, share, link)
     await record(s, {
       workspaceId: share.workspaceId,
@@ -60,15 +60,15 @@ async function resume(
   { tx, now }: TxContext,
   { id }: ShareRow,
   link: string,
-  { size, askedBytes }: Beginning,
+  { size, requestedBytes }: DownloadStart,
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('shareDownloads')
-    .set((eb) => ({ resumedBytes: eb('resumedBytes', '+', askedBytes) }))
+    .set((eb) => ({ resumedBytes: eb('resumedBytes', '+', requestedBytes) }))
     .where('shareLinkId', '=', id)
     .where('link', '=', link)
     .where('beganAt', '>', now() - RESUMABLE_MS)
-    .where((eb) => eb(eb('resumedBytes', '+', askedBytes), '<=', mostResumedBytes(size)))
+    .where((eb) => eb(eb('resumedBytes', '+', requestedBytes), '<=', maxResumedBytes(size)))
     .executeTakeFirst()
   return numUpdatedRows > 0n
 }

@@ -31,32 +31,51 @@ nodeType('shr', 'ShareLink', (ids, { db, viewer }) =>
 )
 
 const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
-  description: 'Shows an entry, and what lies below it, to whoever holds its URL.',
+  description:
+    'A link that gives everyone who has its URL read access to an entry and its subtree.',
   interfaces: [Node],
   fields: (t) => ({
-    id: t.exposeID('id'),
+    id: t.exposeID('id', { description: 'The ID of the share link, with the prefix `shr_`.' }),
     entry: t.field({
       type: Entry,
+      description: 'The shared entry.',
       resolve: async ({ entryId }, _, context) => (await loadEntry(context, entryId)) as EntryRow,
     }),
     url: t.field({
       type: 'URL',
-      description: 'Answers JSON; a password goes in the header Holdall-Share-Password.',
+      description:
+        'The URL of the share, which returns JSON and takes a password in the header Holdall-Share-Password.',
       resolve: ({ id }, _, { publicUrl, signingKeys }) =>
         `${publicUrl}/s/${shareToken(signingKeys, id)}`,
     }),
     token: t.string({
-      description: 'The last part of the URL, for shared(token:).',
+      description: 'The last segment of the URL, which the query `shared` takes as `token`.',
       resolve: ({ id }, _, { signingKeys }) => shareToken(signingKeys, id),
     }),
-    hasPassword: t.boolean({ resolve: ({ passwordHash }) => passwordHash !== null }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true }),
-    maxDownloads: t.exposeInt('maxDownloads', { nullable: true }),
-    downloadCount: t.exposeInt('downloadCount'),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    hasPassword: t.boolean({
+      description: 'True if the link requires a password.',
+      resolve: ({ passwordHash }) => passwordHash !== null,
+    }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the link expires, or null if it does not.',
+    }),
+    maxDownloads: t.exposeInt('maxDownloads', {
+      nullable: true,
+      description: 'Maximum number of downloads across all files of this link, or null.',
+    }),
+    downloadCount: t.exposeInt('downloadCount', {
+      description: 'Number of downloads so far across all files of this link.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When the link was created.',
+    }),
     createdBy: t.field({
       type: User,
       nullable: true,
+      description: 'The user who created the link or took it over from a former member.',
       resolve: ({ createdBy }, _, context) => (createdBy ? loadUser(context, createdBy) : null),
     }),
   }),
@@ -66,7 +85,8 @@ builder.objectField(Workspace, 'shareLinks', (t) =>
   t.connection(
     {
       type: ShareLink,
-      description: 'Newest first. EDITOR, scope SHARES_WRITE.',
+      description:
+        'The share links of the workspace, newest first. Requires role EDITOR and scope SHARES_WRITE.',
       resolve: async ({ id }, args, { db, viewer }) => {
         await requireAccess(db, viewer, id, toShare)
         return page(args, sharesList(db, id))
@@ -76,10 +96,10 @@ builder.objectField(Workspace, 'shareLinks', (t) =>
   ),
 )
 
-/** So many links of one entry are shown beside it. */
+/** Maximum number of links returned with an entry. */
 const MAX_LINKS_SHOWN = 50
 const loadShares = loader((ids, { db }) => sharesOfEntries(db, ids))
-const loadMayShare = loader((ids, { db, viewer }) =>
+const loadCanShare = loader((ids, { db, viewer }) =>
   Promise.all(
     ids.map((id) =>
       requireAccess(db, viewer, id, toShare).then(
@@ -93,42 +113,43 @@ const loadMayShare = loader((ids, { db, viewer }) =>
 builder.objectField(Sharing, 'links', (t) =>
   t.field({
     type: [ShareLink],
-    description: `The newest ${MAX_LINKS_SHOWN}; Workspace.shareLinks lists all. None for those who may not share.`,
+    description: `The newest ${MAX_LINKS_SHOWN} share links of the entry; Workspace.shareLinks lists all. Empty without role EDITOR and scope SHARES_WRITE.`,
     complexity: listCost(MAX_LINKS_SHOWN),
     resolve: async ({ id, workspaceId }, _, context) =>
-      (await loadMayShare(context, workspaceId))
+      (await loadCanShare(context, workspaceId))
         ? ((await loadShares(context, id)) ?? []).slice(0, MAX_LINKS_SHOWN)
         : [],
   }),
 )
 
 const SharedEntry = builder.objectRef<Shared>('SharedEntry').implement({
-  description: 'What a share link shows to whoever holds it.',
+  description: 'What a share link shows to its holder.',
   fields: (t) => ({
     entry: t.field({
       type: Entry,
       description:
-        'To read, with what lies below. Paths begin with its own name; what leads out of it is not there.',
+        'The requested entry, restricted to its subtree: paths start with the name of the shared entry, and fields that lead out of it are null or empty.',
       resolve: restrictToShare,
     }),
     downloadUrl: t.field({
       type: SignedUrl,
       nullable: true,
-      description: 'Of a file; ends with the share. Counted when a download begins.',
+      description:
+        'A signed download URL if the entry is a file, valid at most as long as the share link; each started download counts.',
       resolve: ({ share, entry }, _, context) =>
         entry.kind === 'file' ? sharedDownloadUrl(context, share, entry) : null,
     }),
   }),
 })
 
-/** A request is a few passwords, to try or to hash, not a thousand under a thousand aliases. */
-const MOST_TRIES = 3
-const tries = new WeakMap<Context, number>()
+/** Limits the passwords that one request can check or hash by using many aliases. */
+const MAX_PASSWORDS_PER_REQUEST = 3
+const passwordCounts = new WeakMap<Context, number>()
 
-function isOneTooMany(context: Context): boolean {
-  const count = (tries.get(context) ?? 0) + 1
-  tries.set(context, count)
-  return count > MOST_TRIES
+function exceedsPasswordLimit(context: Context): boolean {
+  const count = (passwordCounts.get(context) ?? 0) + 1
+  passwordCounts.set(context, count)
+  return count > MAX_PASSWORDS_PER_REQUEST
 }
 
 builder.queryField('shared', (t) =>
@@ -136,12 +157,17 @@ builder.queryField('shared', (t) =>
     type: SharedEntry,
     nullable: true,
     description:
-      'What a share link shows, to anybody. Null for an unknown, wrong, expired, revoked or used up one, and for a wrong password; after five of those the link waits, after twenty in an hour the address that they came from.',
+      'What a share link shows; requires no token. Null if the link is unknown, expired, revoked or used up, or the password is wrong. Five wrong passwords lock the link for some time, and twenty within an hour lock the address of the client.',
     complexity: 50,
-    args: { token: t.arg.string({ required: true }), password: t.arg.string() },
+    args: {
+      token: t.arg.string({ required: true, description: 'The token of the share link.' }),
+      password: t.arg.string({ description: 'The password of the share link, if it has one.' }),
+    },
     resolve: (_, { token, password }, context) => {
-      if (isOneTooMany(context)) {
-        throw new QueryTooComplex(`at most ${MOST_TRIES} shares are opened in one request`)
+      if (exceedsPasswordLimit(context)) {
+        throw new QueryTooComplex(
+          `the request opens too many shares (limit ${MAX_PASSWORDS_PER_REQUEST})`,
+        )
       }
       return tryShare(context, { token, password, address: context.address })
     },
@@ -150,22 +176,33 @@ builder.queryField('shared', (t) =>
 
 mutation('createShareLink', {
   description:
-    'A link that shows an entry to whoever holds it; at most 3 with a password in one request. EDITOR, scopes FILES_READ and SHARES_WRITE.',
+    'Creates a share link to an entry; one request can create at most 3 links with a password. Requires role EDITOR and scopes FILES_READ and SHARES_WRITE.',
   input: builder.inputType('CreateShareLinkInput', {
+    description: 'The input of createShareLink.',
     fields: (t) => ({
-      entry: t.field({ type: EntryRef, required: true }),
-      password: t.string(),
-      expiresAt: t.field({ type: 'DateTime' }),
-      maxDownloads: t.int({ description: 'Of all files together.' }),
+      entry: t.field({ type: EntryRef, required: true, description: 'The entry to share.' }),
+      password: t.string({
+        description: 'The password that the link requires, with 1 to 200 characters.',
+      }),
+      expiresAt: t.field({
+        type: 'DateTime',
+        description: 'When the link expires, which must be in the future.',
+      }),
+      maxDownloads: t.int({
+        description: 'Maximum number of downloads across all files of this link.',
+      }),
     }),
   }),
-  payload: builder
-    .objectRef<{ shareLink: ShareRow }>('CreateShareLinkPayload')
-    .implement({ fields: (t) => ({ shareLink: t.expose('shareLink', { type: ShareLink }) }) }),
+  payload: builder.objectRef<{ shareLink: ShareRow }>('CreateShareLinkPayload').implement({
+    description: 'The result of createShareLink.',
+    fields: (t) => ({
+      shareLink: t.expose('shareLink', { type: ShareLink, description: 'The new share link.' }),
+    }),
+  }),
   errors: [InvalidState],
   resolve: async (input, context) => {
-    if (input.password != null && isOneTooMany(context)) {
-      const message = `at most ${MOST_TRIES} passwords are given in one request`
+    if (input.password != null && exceedsPasswordLimit(context)) {
+      const message = `the request sets too many passwords (limit ${MAX_PASSWORDS_PER_REQUEST})`
       throw new InvalidInput({ path: ['password'], message })
     }
     return { shareLink: await createShareLink(context, input) }
@@ -174,13 +211,20 @@ mutation('createShareLink', {
 
 mutation('revokeShareLink', {
   description:
-    'The link shows nothing any more, nor do links made through it. EDITOR, scope SHARES_WRITE.',
+    'Revokes a share link and all download URLs created through it. Requires role EDITOR and scope SHARES_WRITE.',
   input: builder.inputType('RevokeShareLinkInput', {
-    fields: (t) => ({ shareLinkId: t.id({ required: true }) }),
+    description: 'The input of revokeShareLink.',
+    fields: (t) => ({
+      shareLinkId: t.id({ required: true, description: 'The ID of the share link to revoke.' }),
+    }),
   }),
   payload: builder.objectRef<{ shareLink: ShareRow }>('RevokeShareLinkPayload').implement({
+    description: 'The result of revokeShareLink.',
     fields: (t) => ({
-      shareLinkId: t.id({ resolve: ({ shareLink }) => shareLink.id }),
+      shareLinkId: t.id({
+        description: 'The ID of the revoked share link.',
+        resolve: ({ shareLink }) => shareLink.id,
+      }),
     }),
   }),
   resolve: async ({ shareLinkId }, context) => ({

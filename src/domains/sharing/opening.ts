@@ -10,15 +10,16 @@ import { addressLockMs, isLocked, isUsedUp, lockMs, type ShareRow } from './rule
 type Opening = {
   token: string
   password?: string | null | undefined
-  /** Where it is asked from: whoever guesses there waits, whichever link it is for. */
+  /** The client address. Wrong passwords from an address lock it for all links. */
   address: string
-  /** One of the subtree, in place of the shared entry itself. */
+  /** An entry in the subtree. Default: the shared entry. */
   entryId?: string | null | undefined
 }
 
 /**
- * What a share shows to the holder of its token and, where it has one, its password. An unknown token, a wrong password, and
- * a share that is revoked, over or used up are the same NotFound. Each opening of the shared entry is logged.
+ * Opens a share link with its token and, if it has one, its password. Throws the same NotFound for an unknown
+ * token, a wrong password, and a link that is revoked, expired or used up. Each opening of the shared entry
+ * is logged.
  */
 export async function openShare(ctx: ServiceContext, opening: Opening): Promise<Shared> {
   const id = shareIdOf(ctx.signingKeys, opening.token)
@@ -26,18 +27,19 @@ export async function openShare(ctx: ServiceContext, opening: Opening): Promise<
   const shared = await requireShared(ctx, id, opening.entryId ?? undefined)
   if (isUsedUp(shared.share)) throw shareNotFound()
   await requirePassword(ctx, shared.share, opening)
-  if (shared.entry === shared.root || shared.entry.id === shared.root.id) await log(ctx, shared)
+  if (shared.entry === shared.root || shared.entry.id === shared.root.id)
+    await logOpening(ctx, shared)
   return shared
 }
 
-/** The same as a question: null for whatever shows nothing. */
+/** Opens a share link like openShare, but returns null instead of throwing NotFound. */
 export const tryShare = (ctx: ServiceContext, opening: Opening): Promise<Shared | null> =>
   openShare(ctx, opening).catch((error) => {
     if (error instanceof NotFound) return null
     throw error
   })
 
-async function log(ctx: ServiceContext, { share, root, parent }: Shared) {
+async function logOpening(ctx: ServiceContext, { share, root, parent }: Shared) {
   const { id: shareLinkId, workspaceId } = share
   await inTransaction(ctx, (s) =>
     record(s, {
@@ -57,28 +59,28 @@ async function requirePassword(
 ) {
   if (share.passwordHash === null) return
   if (password == null || password.length > 1000) throw shareNotFound()
-  const verdict = await tryFrom(ctx, address, () =>
-    withKeyLock(share.id, () => tryPassword(ctx, share.id, password)),
+  const verdict = await checkFromAddress(ctx, address, () =>
+    withKeyLock(share.id, () => checkPassword(ctx, share.id, password)),
   )
   if (verdict !== 'right') throw shareNotFound()
 }
 
-type Verdict = 'right' | 'wrong' | 'not looked at'
+type Verdict = 'right' | 'wrong' | 'not checked'
 
 const HOUR_MS = 3_600_000
 
 /**
- * Nothing is tried for an address that waits, and a right password takes none of its wrong ones back: it may be of a link of the
- * guesser's own.
+ * Checks no password for a locked address. A right password does not reset the failures of the address: an
+ * attacker could use a link of their own for that.
  */
-const tryFrom = (
+const checkFromAddress = (
   { counter, now }: ServiceContext,
   address: string,
   attempt: () => Promise<Verdict>,
 ) =>
   withKeyLock(address, async () => {
     const lock = await counter.get(`share lock ${address}`)
-    if (lock && isLocked({ lockedUntil: lock.endsAt }, now())) return 'not looked at'
+    if (lock && isLocked({ lockedUntil: lock.endsAt }, now())) return 'not checked'
     const verdict = await attempt()
     if (verdict !== 'wrong') return verdict
     const failures = await counter.add(`share failures ${address}`, 1, HOUR_MS)
@@ -88,22 +90,22 @@ const tryFrom = (
   })
 
 /**
- * While the link is locked no password is looked at, the right one neither. A try that another process has counted one beside is
- * none, and begins anew.
+ * Checks no password while the link is locked, not even the right one. Starts again if another process has
+ * counted an attempt meanwhile.
  */
-async function tryPassword(ctx: ServiceContext, id: string, password: string): Promise<Verdict> {
+async function checkPassword(ctx: ServiceContext, id: string, password: string): Promise<Verdict> {
   const { db, now } = ctx
   const [share] = await sharesById(db, [id])
-  if (!share?.passwordHash || isLocked(share, now())) return 'not looked at'
-  const right = await isPassword(password, share.passwordHash)
-  const failures = right ? 0 : share.failures + 1
-  if (right && share.failures === 0) return 'right'
+  if (!share?.passwordHash || isLocked(share, now())) return 'not checked'
+  const isRight = await isPassword(password, share.passwordHash)
+  const failures = isRight ? 0 : share.failures + 1
+  if (isRight && share.failures === 0) return 'right'
   const { numUpdatedRows } = await db
     .updateTable('shareLinks')
-    .set({ failures, lockedUntil: right ? 0 : now() + lockMs(failures) })
+    .set({ failures, lockedUntil: isRight ? 0 : now() + lockMs(failures) })
     .where('id', '=', id)
     .where('failures', '=', share.failures)
     .executeTakeFirst()
-  if (numUpdatedRows === 0n) return tryPassword(ctx, id, password)
-  return right ? 'right' : 'wrong'
+  if (numUpdatedRows === 0n) return checkPassword(ctx, id, password)
+  return isRight ? 'right' : 'wrong'
 }

@@ -11,16 +11,16 @@ import { versionsById } from '../files/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { isExpired, type ShareRow } from './rules.ts'
 
-/** What making, seeing and revoking share links asks of the viewer. */
+/** Access required to create, read and revoke share links. */
 export const toShare = { scope: 'SHARES_WRITE', role: 'EDITOR' } as const
 
 const TOKEN = new RegExp(`^${signedIdPattern}$`)
 
-/** What a holder shows: the id and an HMAC of it. Nothing of it is stored, and it can be shown again. */
+/** Returns the token of a share link: its id and an HMAC of the id. The token is not stored. */
 export const shareToken = (keys: SigningKeys, id: string) =>
   `${id.slice('shr_'.length)}.${signShareId(keys, id)}`
 
-/** The id in a token, or null for what was not made here. Asks no database. */
+/** Returns the id in a token, or null if its signature is wrong. Needs no database. */
 export function shareIdOf(keys: SigningKeys, token: string): string | null {
   const [, hex, signature] = TOKEN.exec(token) ?? []
   if (!hex || !signature) return null
@@ -28,6 +28,7 @@ export function shareIdOf(keys: SigningKeys, token: string): string | null {
   return isIdSignature(keys, 'share', id, signature) ? id : null
 }
 
+/** Returns the share links in the order of the ids, with null for each one that does not exist. */
 export async function sharesById(
   db: Db | Tx,
   ids: readonly string[],
@@ -35,7 +36,7 @@ export async function sharesById(
   return alignToIds(ids, await shares(db).where('id', 'in', ids).execute())
 }
 
-/** Those of an entry that is being purged go with its row, and are over before. */
+/** Excludes share links of entries that are being purged. */
 const shares = (db: Db | Tx) =>
   db
     .selectFrom('shareLinks')
@@ -50,7 +51,7 @@ const shares = (db: Db | Tx) =>
       ),
     )
 
-/** A share link of a workspace in which the viewer may share; NotFound, Forbidden. */
+/** Returns a share link of a workspace in which the viewer may share. Throws NotFound, Forbidden. */
 export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string): Promise<ShareRow> {
   const [share] = await sharesById(db, [id])
   await requireAccess(db, viewer, share?.workspaceId ?? '', toShare, id)
@@ -58,7 +59,7 @@ export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string):
   return share
 }
 
-/** The share links of a workspace, newest first. */
+/** Returns the share links of a workspace, newest first. */
 export function sharesList(db: Db, workspaceId: string): List<ShareRow> {
   return {
     ordering: 'shareLinks',
@@ -70,7 +71,7 @@ export function sharesList(db: Db, workspaceId: string): List<ShareRow> {
   }
 }
 
-/** The share links of each of these entries, newest first. */
+/** Returns the share links of each of these entries, newest first. */
 export async function sharesOfEntries(db: Db, entryIds: readonly string[]): Promise<ShareRow[][]> {
   const rows = await db
     .selectFrom('shareLinks')
@@ -83,7 +84,7 @@ export async function sharesOfEntries(db: Db, entryIds: readonly string[]): Prom
   return entryIds.map((id) => byEntry.get(id) ?? [])
 }
 
-/** A share, the entry that it shares, and the one of its subtree that is asked for, with its folder. */
+/** A share link, its shared entry `root`, and the requested entry in its subtree with its folder. */
 export type Shared = {
   share: ShareRow
   root: EntryRow
@@ -92,9 +93,10 @@ export type Shared = {
 }
 
 /**
- * The one function that authorises by a share: `entryId` (else the shared entry itself) lives, and is what is shared or lies
- * below it, and the share is neither revoked nor over. Everything else is the same NotFound. Password and downloads are
- * asked for where a share is opened and where a download begins.
+ * Authorizes access by a share link; no other function does. The entry `entryId` (default: the shared entry)
+ * must be live and equal to or below the shared entry, and the link must not be revoked or expired. Throws
+ * the same NotFound in all other cases. The password is checked by openShare and the download limit by
+ * beginSharedDownload.
  */
 export async function requireShared(
   { db, now }: Pick<ServiceContext, 'db' | 'now'>,
@@ -103,13 +105,13 @@ export async function requireShared(
 ): Promise<Shared> {
   const [share] = await sharesById(db, [shareLinkId])
   if (!share || isExpired(share, now())) throw shareNotFound()
-  const { entry: root } = await requireLiving(db, share.entryId)
-  const asked = await requireLiving(db, entryId ?? root.id)
-  if (!isBelow(root, asked)) throw shareNotFound()
-  return { share, root, ...asked }
+  const { entry: root } = await requireLive(db, share.entryId)
+  const requested = await requireLive(db, entryId ?? root.id)
+  if (!isBelow(root, requested)) throw shareNotFound()
+  return { share, root, ...requested }
 }
 
-/** The same for the file of a version; NotFound. */
+/** Authorizes access to the file of a version by a share link. Throws NotFound. */
 export async function requireSharedVersion(
   ctx: Pick<ServiceContext, 'db' | 'now'>,
   shareLinkId: string,
@@ -120,25 +122,28 @@ export async function requireSharedVersion(
   return requireShared(ctx, shareLinkId, version.fileId)
 }
 
-/** For a download that has begun: the share is there, be it used up or over in the meantime; NotFound. */
+/**
+ * Throws NotFound if a share link was revoked. A download that has begun may continue after the link expires
+ * or is used up.
+ */
 export async function requireUnrevoked({ db }: Pick<ServiceContext, 'db'>, shareLinkId: string) {
   const [share] = await sharesById(db, [shareLinkId])
   if (!share) throw shareNotFound()
 }
 
-/** Whoever holds no share learns nothing of why. */
+/** The error for every failed access, so that it does not reveal the reason. */
 export const shareNotFound = () => new NotFound('share', 'nothing is here')
 
-type Placed = { entry: EntryRow; parent: EntryRow | null }
+type EntryWithParent = { entry: EntryRow; parent: EntryRow | null }
 
-async function requireLiving(db: Db, id: string): Promise<Placed> {
+async function requireLive(db: Db, id: string): Promise<EntryWithParent> {
   const entry = await entryById(db, id)
   const parent = entry?.parentId ? await entryById(db, entry.parentId) : null
   if (!entry || (entry.parentId && !parent) || trashRootOf(entry, parent)) throw shareNotFound()
   return { entry, parent }
 }
 
-function isBelow(root: EntryRow, { entry, parent }: Placed): boolean {
+function isBelow(root: EntryRow, { entry, parent }: EntryWithParent): boolean {
   if (entry.id === root.id) return true
   if (root.kind !== 'folder' || entry.workspaceId !== root.workspaceId) return false
   const folder = entry.kind === 'folder' ? entry : parent

@@ -11,17 +11,17 @@ export type ShareTerms = {
   maxDownloads?: Maybe<number>
 }
 
-const LONGEST_PASSWORD = 200
+const MAX_PASSWORD_LENGTH = 200
 
-/** Throws InvalidInput with every field that is wrong. */
+/** Throws InvalidInput with one issue for each invalid field. */
 export function checkTerms({ password, expiresAt, maxDownloads }: ShareTerms, now: number) {
   const issues: Issue[] = []
-  const refuse = (field: string, message: string) => issues.push({ path: [field], message })
-  if (password != null && (password === '' || password.length > LONGEST_PASSWORD)) {
-    refuse('password', `1 to ${LONGEST_PASSWORD} characters`)
+  const addIssue = (field: string, message: string) => issues.push({ path: [field], message })
+  if (password != null && (password === '' || password.length > MAX_PASSWORD_LENGTH)) {
+    addIssue('password', `must have 1 to ${MAX_PASSWORD_LENGTH} characters`)
   }
-  if (expiresAt != null && expiresAt <= now) refuse('expiresAt', 'a moment in the future')
-  if (maxDownloads != null && maxDownloads < 1) refuse('maxDownloads', 'at least 1')
+  if (expiresAt != null && expiresAt <= now) addIssue('expiresAt', 'must be in the future')
+  if (maxDownloads != null && maxDownloads < 1) addIssue('maxDownloads', 'must be at least 1')
   const [first, ...rest] = issues
   if (first) throw new InvalidInput(first, ...rest)
 }
@@ -32,29 +32,36 @@ export const isExpired = ({ expiresAt }: ShareRow, now: number) =>
 export const isUsedUp = ({ maxDownloads, downloadCount }: ShareRow) =>
   maxDownloads !== null && downloadCount >= maxDownloads
 
-const FREE_TRIES = 5
+const FAILURES_BEFORE_LOCK = 5
 /** Many people may share an address. */
-const FREE_TRIES_OF_ADDRESS = 20
-const FIRST_LOCK_MS = 30_000
-const LONGEST_LOCK_MS = 3_600_000
+const ADDRESS_FAILURES_BEFORE_LOCK = 20
+const MIN_LOCK_MS = 30_000
+const MAX_LOCK_MS = 3_600_000
 
-/** How long a link looks at no password after so many wrong ones: nothing for the first four, then 30 s, doubled each time up to an hour. */
-export const lockMs = (failures: number) => backOffMs(failures - FREE_TRIES)
+/**
+ * Returns how long a link is locked after so many wrong passwords: from the fifth on 30 s, doubled each time
+ * up to an hour.
+ */
+export const lockMs = (failures: number) => backOffMs(failures - FAILURES_BEFORE_LOCK)
 
-/** The same of an address from which so many came, for whichever links: nothing for the first nineteen. */
-export const addressLockMs = (failures: number) => backOffMs(failures - FREE_TRIES_OF_ADDRESS)
+/**
+ * Returns how long an address is locked after so many wrong passwords for any links: from the twentieth on,
+ * like lockMs.
+ */
+export const addressLockMs = (failures: number) =>
+  backOffMs(failures - ADDRESS_FAILURES_BEFORE_LOCK)
 
 const backOffMs = (excess: number) =>
-  excess < 0 ? 0 : Math.min(FIRST_LOCK_MS * 2 ** excess, LONGEST_LOCK_MS)
+  excess < 0 ? 0 : Math.min(MIN_LOCK_MS * 2 ** excess, MAX_LOCK_MS)
 
-/** One that would last longer than any was set by a clock that has gone back since. */
+/** A lock longer than the maximum was set before the clock was set back, and does not count. */
 export const isLocked = ({ lockedUntil }: Pick<ShareRow, 'lockedUntil'>, now: number) =>
-  lockedUntil > now && lockedUntil <= now + LONGEST_LOCK_MS
+  lockedUntil > now && lockedUntil <= now + MAX_LOCK_MS
 
-/** What a resumed download may take again, as a multiple of the file: connections break more than once, limits must hold all the same. */
-const RESUMES = 4
+/** Resumed requests of one counted download may transfer this multiple of the file size. */
+const MAX_RESUMED_MULTIPLE = 4
 
-export const mostResumedBytes = (size: number) => RESUMES * size
+export const maxResumedBytes = (size: number) => MAX_RESUMED_MULTIPLE * size
 
-/** For so long a download that was counted may be resumed. */
+/** How long a counted download may be resumed. */
 export const RESUMABLE_MS = 3_600_000

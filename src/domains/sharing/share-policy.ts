@@ -21,10 +21,10 @@ type Children = {
   before?: string | null
 }
 type LinkArgs = { expiresInSeconds: number; disposition: 'attachment' | 'inline' }
-const LONGEST_LINK_SECONDS = 7 * 86_400
+const MAX_LINK_TTL_SECONDS = 7 * 86_400
 
-/** Filters that speak of what the holder sees. Whole paths, people and other folders are not among it. */
-const filters = new Set<string>([
+/** Filters on fields that the holder of a share link can see. */
+const allowedFilters = new Set<string>([
   'type',
   'kinds',
   'mediaTypes',
@@ -37,21 +37,22 @@ const filters = new Set<string>([
 ] satisfies (keyof EntryFilter)[])
 
 /**
- * The shared entry as the holder of the share sees it: itself and what lies below, to read. Nothing leads out: paths begin with
- * the name of what is shared, nobody's name is told, older versions stay at home, and links end with the share.
+ * Restricts the shared entry to what the holder of the link may read: the entry and its subtree. Paths start
+ * with the name of the shared entry, users and older versions are hidden, and download links expire with the
+ * share link.
  */
 export function restrictToShare(shared: Shared): EntryRow {
-  const see = <R extends object>(row: R): R => restrict(sight, row)
-  const entry = entryFields(shared, see)
-  const sight: FieldPolicy = {
-    Folder: { ...entry, totals: 'plain', children: childrenField(see) },
+  const restrictRow = <R extends object>(row: R): R => restrict(policy, row)
+  const entry = entryFields(shared, restrictRow)
+  const policy: FieldPolicy = {
+    Folder: { ...entry, totals: 'plain', children: childrenField(restrictRow) },
     FolderTotals: { bytes: 'plain', fileCount: 'plain', folderCount: 'plain' },
     File: {
       ...entry,
       ...plain('size', 'mediaType', 'kind', 'sha256', 'status'),
       version: async ({ versionId }: EntryRow, _: unknown, context) => {
         const version = await loadVersion(context, versionId ?? '')
-        return version && see(version)
+        return version && restrictRow(version)
       },
       downloadUrl: linkField(shared),
     },
@@ -59,53 +60,53 @@ export function restrictToShare(shared: Shared): EntryRow {
     Tag: plain('id', 'name', 'color'),
     Sharing: { visibility: 'plain', links: () => [] },
   }
-  return see(shared.entry)
+  return restrictRow(shared.entry)
 }
 
-type See = <R extends object>(row: R) => R
+type RestrictRow = <R extends object>(row: R) => R
 
 const plain = (...fields: string[]) =>
   Object.fromEntries(fields.map((field) => [field, 'plain' as const]))
 
-const nobody = () => null
+const hidden = () => null
 
-function entryFields({ root }: Shared, see: See): FieldPolicy[string] {
+function entryFields({ root }: Shared, restrictRow: RestrictRow): FieldPolicy[string] {
   const isRoot = ({ id }: EntryRow) => id === root.id
   return {
     ...plain('id', 'name', 'nameWarnings', 'description', 'metadata', 'revision'),
     ...plain('createdAt', 'updatedAt', 'sharing'),
-    createdBy: nobody,
-    updatedBy: nobody,
-    trash: nobody,
+    createdBy: hidden,
+    updatedBy: hidden,
+    trash: hidden,
     path: async (entry: EntryRow, _: unknown, context) => {
       const parent = entry.kind === 'file' ? await loadParent(entry, context) : null
       return isRoot(entry) ? entry.name : pathBelow(root, pathOf(entry, parent))
     },
     tags: async ({ id }: EntryRow, _: unknown, context) =>
-      ((await loadTags(context, id)) ?? []).map(see),
+      ((await loadTags(context, id)) ?? []).map(restrictRow),
     parent: async (entry: EntryRow, _: unknown, context) => {
       const parent = isRoot(entry) ? null : await loadParent(entry, context)
-      return parent && see(parent)
+      return parent && restrictRow(parent)
     },
     ancestors: async (entry: EntryRow, _: unknown, context) => {
       if (isRoot(entry)) return []
       const all = await loadAncestors(entry, context)
-      return all.slice(all.findIndex(isRoot)).map(see)
+      return all.slice(all.findIndex(isRoot)).map(restrictRow)
     },
   }
 }
 
-/** From the shared folder, beginning with its own name. */
-const pathBelow = ({ name, path }: EntryRow, whole: string) =>
-  path ? name + whole.slice(path.length) : whole
+/** Returns the path relative to the shared folder, starting with the name of that folder. */
+const pathBelow = ({ name, path }: EntryRow, fullPath: string) =>
+  path ? name + fullPath.slice(path.length) : fullPath
 
 const childrenField =
-  (see: See) =>
+  (restrictRow: RestrictRow) =>
   async (folder: EntryRow, { filter, orderBy, ...args }: Children, { db }: Context) => {
-    refuseFilter(filter ?? {})
+    assertAllowedFilter(filter ?? {})
     const found = await page(args, childrenList(db, folder, filter ?? {}, orderBy ?? byName))
     const edges = found.edges.map((edge) => ({
-      node: see(edge.node),
+      node: restrictRow(edge.node),
       get cursor() {
         return edge.cursor
       },
@@ -113,20 +114,23 @@ const childrenField =
     return { ...found, edges }
   }
 
-function refuseFilter(filter: EntryFilter) {
-  const foreign = Object.entries(filter).find(
-    ([name, value]) => value != null && !filters.has(name),
+function assertAllowedFilter(filter: EntryFilter) {
+  const disallowed = Object.entries(filter).find(
+    ([name, value]) => value != null && !allowedFilters.has(name),
   )
-  if (!foreign) return
-  throw new InvalidInput({ path: ['filter', foreign[0]], message: 'is not for what is shared' })
+  if (!disallowed) return
+  throw new InvalidInput({
+    path: ['filter', disallowed[0]],
+    message: 'is not supported for shared folders',
+  })
 }
 
 const linkField =
   ({ share }: Shared) =>
   (file: EntryRow, args: LinkArgs, context: Context) => {
     const { expiresInSeconds } = args
-    if (expiresInSeconds < 1 || expiresInSeconds > LONGEST_LINK_SECONDS) {
-      const message = `1 to ${LONGEST_LINK_SECONDS} seconds`
+    if (expiresInSeconds < 1 || expiresInSeconds > MAX_LINK_TTL_SECONDS) {
+      const message = `must be 1 to ${MAX_LINK_TTL_SECONDS} seconds`
       throw new InvalidInput({ path: ['expiresInSeconds'], message })
     }
     return sharedDownloadUrl(context, share, file, args)
@@ -134,6 +138,6 @@ const linkField =
 
 const versionFields: FieldPolicy[string] = {
   ...plain('id', 'number', 'size', 'mediaType', 'sha256', 'comment', 'createdAt'),
-  createdBy: nobody,
+  createdBy: hidden,
   isCurrent: (_: VersionRow) => true,
 }

@@ -12,14 +12,14 @@ import { requireShareLink, toShare } from './reads.ts'
 import { checkTerms, type ShareRow, type ShareTerms } from './rules.ts'
 
 /**
- * A link to a living entry. EDITOR, scopes FILES_READ and SHARES_WRITE. Throws NotFound, Forbidden,
- * InvalidInput, InvalidState.
+ * Creates a share link to a live entry. Requires role EDITOR and scopes FILES_READ and SHARES_WRITE. Throws
+ * NotFound, Forbidden, InvalidInput, InvalidState.
  */
 export async function createShareLink(
   ctx: ServiceContext,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
-  // Asked before the password is hashed, which takes long, and again where it counts.
+  // Checked before hashing the password, which is slow, and again inside the transaction.
   await withInputPath('entry', requireLive(ctx.db, ctx.viewer, ref, toShare))
   requireScope(ctx.viewer, 'FILES_READ')
   checkTerms(terms, ctx.now())
@@ -61,7 +61,10 @@ const insertShare = ({ tx, viewer, now }: TxContext, share: NewShare) =>
     .returningAll()
     .executeTakeFirstOrThrow()
 
-/** From now on the link shows nothing, and what was signed through it opens nothing. EDITOR, scope SHARES_WRITE. */
+/**
+ * Revokes a share link and all download links created through it. Requires role EDITOR and scope
+ * SHARES_WRITE. Throws NotFound, Forbidden.
+ */
 export async function revokeShareLink(ctx: ServiceContext, shareLinkId: string): Promise<ShareRow> {
   return inTransaction(ctx, async (s) => {
     const share = await withInputPath('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
@@ -81,19 +84,22 @@ const log = (
   return record(s, { workspaceId, action, entryId, path, details: { shareLinkId: id, ...terms } })
 }
 
-/** Whoever may no longer share leaves no share links: another member has them, or they show nothing any more. */
+/**
+ * Transfers the share links of a member who may no longer share to `newSharer`, or revokes them if there is
+ * none.
+ */
 roleChanged.listen(async (tx, { ctx, workspaceId, userId, role, newSharer }) => {
   if (role === 'OWNER' || role === 'EDITOR') return
-  const theirs = { workspaceId, userId }
-  if (newSharer) return giveShares(tx, theirs, newSharer)
-  for (const share of await deleteShares(tx, theirs)) {
+  const sharer = { workspaceId, userId }
+  if (newSharer) return transferShares(tx, sharer, newSharer)
+  for (const share of await deleteShares(tx, sharer)) {
     await log(ctx, share, 'SHARE_LINK_REVOKED', await sharedPath(tx, share))
   }
 })
 
 type Sharer = { workspaceId: string; userId: string }
 
-const giveShares = (tx: Tx, { workspaceId, userId }: Sharer, newSharer: string) =>
+const transferShares = (tx: Tx, { workspaceId, userId }: Sharer, newSharer: string) =>
   tx
     .updateTable('shareLinks')
     .set({ createdBy: newSharer })

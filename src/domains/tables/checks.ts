@@ -2,17 +2,18 @@ import { type SqlBool, sql } from 'kysely'
 import { inTransaction } from '../../context.ts'
 import { type Check, type CheckContext, chunked, type Finding } from '../../fsck/check.ts'
 import { childPath } from '../entries/rules.ts'
-import { dropLink, type LinkKey } from './links.ts'
+import { deleteLink, type LinkKey } from './links.ts'
 import { tablesOf } from './reads.ts'
 import { pathColumns } from './rules.ts'
 import { moveRows } from './sync-paths.ts'
 
-/** A cell that is linked to a file is linked by the path where the file is; of files in the trash nothing is asked. */
+/** Checks that linked cells contain the current paths of their files. Files in the trash are skipped. */
 export const linksCheck: Check = {
   scan: (c) => chunked(subjects(c)),
   async evaluate(c, keys) {
     const found: Finding[] = []
-    for (const link of await linksAt(c, keys.map(keyOf))) found.push(...(await wrongWith(c, link)))
+    for (const link of await linksAt(c, keys.map(keyOf)))
+      found.push(...(await findingsFor(c, link)))
     return found
   },
 }
@@ -25,9 +26,9 @@ function keyOf(subject: string): LinkKey {
   return { sqlName, rowKey, column }
 }
 
-const AT_ONCE = 500
-const place = sql`("sqlName", "rowKey", "column")`
-const placeIs = ({ sqlName, rowKey, column }: LinkKey) =>
+const BATCH_SIZE = 500
+const linkColumns = sql`("sqlName", "rowKey", "column")`
+const linkValues = ({ sqlName, rowKey, column }: LinkKey) =>
   sql`(${sqlName}, cast(${rowKey} as bigint), ${column})`
 
 async function* subjects({ db }: CheckContext): AsyncGenerator<string> {
@@ -35,15 +36,15 @@ async function* subjects({ db }: CheckContext): AsyncGenerator<string> {
     const links = await db
       .selectFrom('rowLinks')
       .select(['sqlName', 'rowKey', 'column'])
-      .where(sql<SqlBool>`${place} > ${placeIs(after)}`)
+      .where(sql<SqlBool>`${linkColumns} > ${linkValues(after)}`)
       .orderBy('sqlName')
       .orderBy('rowKey')
       .orderBy('column')
-      .limit(AT_ONCE)
+      .limit(BATCH_SIZE)
       .execute()
     for (const link of links) yield subjectOf(link)
     const [last] = links.slice(-1)
-    if (!last || links.length < AT_ONCE) return
+    if (!last || links.length < BATCH_SIZE) return
     after = last
   }
 }
@@ -61,28 +62,29 @@ const linksAt = ({ db }: CheckContext, keys: LinkKey[]) =>
     .where((eb) => eb.or(keys.map(isAt)))
     .execute()
 
-const isAt = (key: LinkKey) => sql<SqlBool>`(l."sqlName", l."rowKey", l."column") = ${placeIs(key)}`
+const isAt = (key: LinkKey) =>
+  sql<SqlBool>`(l."sqlName", l."rowKey", l."column") = ${linkValues(key)}`
 
-async function wrongWith(c: CheckContext, link: Link): Promise<Finding[]> {
+async function findingsFor(c: CheckContext, link: Link): Promise<Finding[]> {
   const { fileId, name, path, workspaceId, folderId } = link
   const about = { subject: subjectOf(link) }
   if (name === null || link.fileWorkspaceId !== workspaceId) {
-    const says = `it is linked to ${fileId}, which is not there`
-    return [{ ...about, code: 'LINK_FILE', says, repair: () => dropLink(c.db, link) }]
+    const says = `it is linked to ${fileId}, which does not exist`
+    return [{ ...about, code: 'LINK_FILE', says, repair: () => deleteLink(c.db, link) }]
   }
   if (folderId === null || link.trashRootId !== null) return []
   const to = childPath({ path: link.folderPath, pathKey: null }, name)
   if (to === path || !(await isFollowed(c, link))) return []
-  const says = `it is linked to ${JSON.stringify(path)}, and ${fileId} is at ${JSON.stringify(to)}`
+  const says = `it is linked to ${JSON.stringify(path)}, but ${fileId} is at ${JSON.stringify(to)}`
   const move = { workspaceId, entryId: fileId, from: path, to }
-  return [{ ...about, code: 'LINK_PATH', says, repair: () => follow(c, move) }]
+  return [{ ...about, code: 'LINK_PATH', says, repair: () => moveLinkedRows(c, move) }]
 }
 
-/** Cells of a table that is not there, or not let in any more, do not follow their files. */
+/** Whether the cell is in a table that is still registered, so that it follows its file. */
 async function isFollowed({ db }: CheckContext, { workspaceId, sqlName, column }: Link) {
   const table = (await tablesOf(db, workspaceId)).find((known) => known.sqlName === sqlName)
   return table !== undefined && pathColumns(table).includes(column)
 }
 
-const follow = (c: CheckContext, move: Parameters<typeof moveRows>[1]) =>
+const moveLinkedRows = (c: CheckContext, move: Parameters<typeof moveRows>[1]) =>
   inTransaction(c, (s) => moveRows(s, move))

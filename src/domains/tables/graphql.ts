@@ -21,44 +21,58 @@ import {
   type TableRow,
   tablesOf,
 } from './reads.ts'
-import { MAX_COLUMNS, MAX_PATH_COLUMNS, MOST_TABLES, pathColumns, shownColumns } from './rules.ts'
+import { MAX_COLUMNS, MAX_PATH_COLUMNS, MAX_TABLES, pathColumns, shownColumns } from './rules.ts'
 import { decodeCells } from './values.ts'
 import { createTable } from './writes.ts'
 import './sync-paths.ts'
 
-/** Tables are the members' business, also where everybody may read the files. */
-const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
+/** Tables are visible to members only, even if the files of the workspace are public. */
+const memberAccess = { scope: 'FILES_READ', role: 'VIEWER' } as const
 
 const ColumnTypeEnum = builder.enumType('ColumnType', {
+  description: 'The type of a table column.',
   values: {
-    TEXT: {},
+    TEXT: { description: 'Text without the character U+0000.' },
     INTEGER: { description: 'Whole numbers from -(2^53-1) to 2^53-1.' },
-    REAL: {},
-    BOOLEAN: {},
-    TIMESTAMP: { description: 'Kept in UTC with milliseconds: 2025-01-31T09:30:00.000Z.' },
-    JSON: {},
-    FILE_PATH: { description: 'The path of a file, as Entry.path says it.' },
+    REAL: { description: 'Double-precision floating-point numbers.' },
+    BOOLEAN: { description: 'True or false.' },
+    TIMESTAMP: {
+      description: 'Times stored in UTC with milliseconds, such as 2025-01-31T09:30:00.000Z.',
+    },
+    JSON: { description: 'Any JSON value.' },
+    FILE_PATH: { description: 'The path of a file, in the form of Entry.path.' },
   } satisfies Record<ColumnType, object>,
 })
 
-/** A workspace can have 10,000 columns, which come with their tables and are not looked up. */
-const OF_A_COLUMN = 0.25
+/** A workspace can have 10,000 columns, which are loaded with their tables and cost no extra query. */
+const COLUMN_FIELD_COST = 0.25
 
 type Column = ReturnType<typeof shownColumns>[number]
 const TableColumn = builder.objectRef<Column>('TableColumn').implement({
+  description: 'A column of a table.',
   fields: (t) => ({
-    name: t.exposeString('name', { complexity: OF_A_COLUMN }),
-    type: t.expose('type', { type: ColumnTypeEnum, complexity: OF_A_COLUMN }),
-    nullable: t.exposeBoolean('nullable', { complexity: OF_A_COLUMN }),
+    name: t.exposeString('name', {
+      complexity: COLUMN_FIELD_COST,
+      description: 'The name of the column.',
+    }),
+    type: t.expose('type', {
+      type: ColumnTypeEnum,
+      complexity: COLUMN_FIELD_COST,
+      description: 'The type of the column.',
+    }),
+    nullable: t.exposeBoolean('nullable', {
+      complexity: COLUMN_FIELD_COST,
+      description: 'True if the column accepts null.',
+    }),
     isFilePath: t.boolean({
-      complexity: OF_A_COLUMN,
-      description: "True where the column holds a file's path.",
+      complexity: COLUMN_FIELD_COST,
+      description: 'True if the column has the type FILE_PATH.',
       resolve: ({ type }) => type === 'FILE_PATH',
     }),
   }),
 })
 
-/** A row, and the links of its cells; asked for by one row, they are read for its whole page. */
+/** A row with a loader of its links. The first call loads the links of all rows of the page. */
 type ShownRow = TableRow & { links: () => Promise<RowLinkRow[]> }
 
 function shownRows({ db }: Context, table: Table, rows: readonly RawRow[]): ShownRow[] {
@@ -71,32 +85,38 @@ function shownRows({ db }: Context, table: Table, rows: readonly RawRow[]): Show
   return rows.map((row) => ({ table, row, links: () => links(row) }))
 }
 
-/** One row as TableRowType takes it. */
+/** Converts one row to the shape that TableRowType resolves. */
 export const shownRow = (context: Context, { table, row }: TableRow): ShownRow =>
   shownRows(context, table, [row])[0] as ShownRow
 
 type Linked = { column: string; file: EntryRow | null }
 const LinkedFile = builder.objectRef<Linked>('LinkedFile').implement({
+  description: 'The file that a FILE_PATH cell points to.',
   fields: (t) => ({
-    column: t.exposeString('column'),
+    column: t.exposeString('column', { description: 'The name of the FILE_PATH column.' }),
     file: t.expose('file', {
       type: File,
       nullable: true,
-      description: 'Null where no living file has the path.',
+      description: 'The file, or null if no file outside the trash has the path.',
     }),
   }),
 })
 
 export const TableRowType = builder.objectRef<ShownRow>('TableRow').implement({
+  description: 'A row of a table.',
   fields: (t) => ({
-    id: t.id({ resolve: ({ table, row }) => `${table.sqlName}:${row.key}` }),
+    id: t.id({
+      description: 'The SQL name of the table and the key of the row, separated by a colon.',
+      resolve: ({ table, row }) => `${table.sqlName}:${row.key}`,
+    }),
     values: t.field({
       type: 'JSONObject',
+      description: 'The values of the row by column name.',
       resolve: ({ table, row }) => decodeCells(table, cellsOf(table, row)),
     }),
     files: t.field({
       type: [LinkedFile],
-      description: "The files that this row's FILE_PATH columns point to.",
+      description: 'The files that the FILE_PATH columns of the row point to.',
       complexity: listCost(MAX_PATH_COLUMNS, 5),
       resolve: filesOf,
     }),
@@ -115,12 +135,12 @@ async function filesOf(shown: ShownRow, _: unknown, context: Context): Promise<L
       const file = link
         ? await loadEntry(context, link.fileId)
         : await entryAt(context, table.workspaceId, path)
-      return { column, file: file && (await isLivingFile(file, context)) ? file : null }
+      return { column, file: file && (await isLiveFile(file, context)) ? file : null }
     }),
   )
 }
 
-/** Another program may have written what is no path. */
+/** Returns the entry at a path, or null if another program wrote an invalid path. */
 async function entryAt({ db }: Context, workspaceId: string, path: string) {
   return entryByPath(db, workspaceId, path).catch((error) => {
     if (error instanceof InvalidInput) return null
@@ -128,16 +148,17 @@ async function entryAt({ db }: Context, workspaceId: string, path: string) {
   })
 }
 
-const isLivingFile = async (entry: EntryRow, context: Context) =>
+const isLiveFile = async (entry: EntryRow, context: Context) =>
   entry.kind === 'file' && !trashRootOf(entry, await loadParent(entry, context))
 
 const TableType = builder.objectRef<Table>('Table').implement({
-  description: 'A real table of the database, which other programs can read and write, too.',
+  description: 'An SQL table of the database, which other programs can also read and write.',
   fields: (t) => ({
-    name: t.exposeString('name'),
-    sqlName: t.exposeString('sqlName', { description: 'What the database calls it.' }),
+    name: t.exposeString('name', { description: 'The name of the table in the workspace.' }),
+    sqlName: t.exposeString('sqlName', { description: 'The name of the table in the database.' }),
     columns: t.field({
       type: [TableColumn],
+      description: 'The columns of the table.',
       complexity: listCost(MAX_COLUMNS),
       resolve: shownColumns,
     }),
@@ -145,11 +166,12 @@ const TableType = builder.objectRef<Table>('Table').implement({
       {
         type: TableRowType,
         description:
-          "Oldest first. Of an operator's table that all workspaces share, the rows that this one linked.",
+          'The rows of the table, sorted by key. Of an operator table that all workspaces share, only the rows that this workspace linked.',
         args: {
           where: t.arg({
             type: 'JSONObject',
-            description: 'Values that columns must have; all rows are looked at for that.',
+            description:
+              'Return only rows whose columns have these values; this scans the whole table.',
           }),
         },
         resolve: async (table, { where, ...args }, context) => {
@@ -168,87 +190,130 @@ const TableType = builder.objectRef<Table>('Table').implement({
   }),
 })
 
-async function tablesFor({ db, viewer }: Context, workspaceId: string): Promise<Table[]> {
-  await requireAccess(db, viewer, workspaceId, need)
+async function loadTables({ db, viewer }: Context, workspaceId: string): Promise<Table[]> {
+  await requireAccess(db, viewer, workspaceId, memberAccess)
   return tablesOf(db, workspaceId)
 }
 
 builder.objectFields(Workspace, (t) => ({
   tables: t.field({
     type: [TableType],
-    description: 'Tables whose rows can hold paths of files, by name. Members only.',
-    complexity: listCost(MOST_TABLES),
-    resolve: ({ id }, _, context) => tablesFor(context, id),
+    description:
+      'The tables whose rows can link files, sorted by name. Requires role VIEWER and scope FILES_READ.',
+    complexity: listCost(MAX_TABLES),
+    resolve: ({ id }, _, context) => loadTables(context, id),
   }),
   table: t.field({
     type: TableType,
     nullable: true,
-    args: { name: t.arg.string({ required: true }) },
+    description:
+      'A table by its name, or null if it does not exist. Requires role VIEWER and scope FILES_READ.',
+    args: { name: t.arg.string({ required: true, description: 'The name of the table.' }) },
     resolve: async ({ id }, { name }, context) =>
-      (await tablesFor(context, id)).find((table) => table.name === name) ?? null,
+      (await loadTables(context, id)).find((table) => table.name === name) ?? null,
   }),
 }))
 
 export const RowLinkInput = builder.inputType('RowLink', {
   description:
-    "Insert a row whose `column` is the file's path, `values` filling other columns; or, with `key`, set them in the rows that match. Scope TABLES_WRITE.",
+    'A table row that receives the path of a file: a new row, or with `key` the existing rows that match. Requires role EDITOR and scope TABLES_WRITE.',
   fields: (t) => ({
-    table: t.string({ required: true }),
-    column: t.string({ required: true, description: 'A FILE_PATH column.' }),
-    values: t.field({ type: 'JSONObject' }),
-    key: t.field({ type: 'JSONObject', description: 'Values that columns of the rows have.' }),
+    table: t.string({ required: true, description: 'The name of the table.' }),
+    column: t.string({
+      required: true,
+      description: 'The FILE_PATH column that receives the path.',
+    }),
+    values: t.field({ type: 'JSONObject', description: 'Values for other columns.' }),
+    key: t.field({
+      type: 'JSONObject',
+      description: 'Update the rows whose columns have these values instead of inserting a row.',
+    }),
   }),
 })
 
 export const RowUnlinkInput = builder.inputType('RowUnlink', {
   description:
-    'Rows whose `column` holds the path of what is trashed, or of anything below it. Scope TABLES_WRITE.',
+    'Table rows to delete together with a trashed entry: those whose `column` contains the path of the entry or of an entry below it. Requires role EDITOR and scope TABLES_WRITE.',
   fields: (t) => ({
-    table: t.string({ required: true }),
-    column: t.string({ required: true, description: 'A FILE_PATH column.' }),
+    table: t.string({ required: true, description: 'The name of the table.' }),
+    column: t.string({
+      required: true,
+      description: 'The FILE_PATH column that contains the path.',
+    }),
   }),
 })
 
 mutation('createTable', {
-  description: 'Makes a real SQL table. EDITOR, scope TABLES_WRITE.',
+  description: 'Creates an SQL table. Requires role EDITOR and scope TABLES_WRITE.',
   input: builder.inputType('CreateTableInput', {
+    description: 'The input of createTable.',
     fields: (t) => ({
-      workspaceId: t.id({ required: true }),
-      name: t.string({ required: true, description: 'Letters, digits and "_", no digit first.' }),
+      workspaceId: t.id({ required: true, description: 'The ID of the workspace.' }),
+      name: t.string({
+        required: true,
+        description:
+          'The name of the table: 1 to 63 letters, digits and underscores, not starting with a digit.',
+      }),
       columns: t.field({
         type: [
           builder.inputType('ColumnInput', {
+            description: 'A column of a new table.',
             fields: (t) => ({
-              name: t.string({ required: true }),
-              type: t.field({ type: ColumnTypeEnum, required: true }),
-              nullable: t.boolean({ required: true, defaultValue: true }),
+              name: t.string({
+                required: true,
+                description:
+                  'The name of the column: 1 to 63 letters, digits and underscores, not starting with a digit.',
+              }),
+              type: t.field({
+                type: ColumnTypeEnum,
+                required: true,
+                description: 'The type of the column.',
+              }),
+              nullable: t.boolean({
+                required: true,
+                defaultValue: true,
+                description: 'Whether the column accepts null.',
+              }),
             }),
           }),
         ],
         required: true,
+        description: 'The columns of the table, from 1 to 100, at most 20 of them FILE_PATH.',
       }),
     }),
   }),
-  payload: builder
-    .objectRef<{ table: Table }>('CreateTablePayload')
-    .implement({ fields: (t) => ({ table: t.expose('table', { type: TableType }) }) }),
+  payload: builder.objectRef<{ table: Table }>('CreateTablePayload').implement({
+    description: 'The result of createTable.',
+    fields: (t) => ({ table: t.expose('table', { type: TableType, description: 'The table.' }) }),
+  }),
   resolve: async (input, context) => ({ table: await createTable(context, input) }),
 })
 
 mutation('linkRow', {
-  description: 'Writes the path of a file into a row. EDITOR, scope TABLES_WRITE.',
+  description:
+    'Writes the path of an existing file into a table row. Requires role EDITOR and scope TABLES_WRITE.',
   input: builder.inputType('LinkRowInput', {
+    description: 'The input of linkRow.',
     fields: (t) => ({
-      fileId: t.id({ required: true }),
-      link: t.field({ type: RowLinkInput, required: true }),
+      fileId: t.id({ required: true, description: 'The ID of the file.' }),
+      link: t.field({
+        type: RowLinkInput,
+        required: true,
+        description: 'The row that receives the path of the file.',
+      }),
     }),
   }),
   payload: builder.objectRef<{ row: ShownRow; file: EntryRow }>('LinkRowPayload').implement({
+    description: 'The result of linkRow.',
     fields: (t) => ({
-      row: t.expose('row', { type: TableRowType, description: 'The first, where many match.' }),
-      file: t.expose('file', { type: File }),
+      row: t.expose('row', {
+        type: TableRowType,
+        description: 'The linked row, the first one if several match.',
+      }),
+      file: t.expose('file', { type: File, description: 'The file.' }),
       syncCursor: t.field({
         type: 'SyncCursor',
+        description: 'The current sync cursor of the workspace.',
         resolve: ({ file }, _, context) => currentSyncCursor(context, file.workspaceId),
       }),
     }),

@@ -8,18 +8,21 @@ import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import {
-  matching,
+  accessibleRows,
   type RowLinkRow,
   requireTable,
+  rowsMatching,
   type Table,
   type TableRow,
-  withinReach,
 } from './reads.ts'
 import { requireColumn, requirePathColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 import { toWriteRows } from './writes.ts'
 
-/** A row whose `column` is to be a file's path: a new one with `values` in other columns, or those that match `key`. */
+/**
+ * Rows whose `column` receives the path of a file: a new row with `values` in other columns, or the rows that
+ * match `key`.
+ */
 export type RowLink = {
   table: string
   column: string
@@ -27,26 +30,29 @@ export type RowLink = {
   key?: Record<string, unknown> | null | undefined
 }
 
-/** So many rows one call sets at most. */
-const MOST_ROWS = 1000
+/** Maximum number of rows that one call updates. */
+const MAX_ROWS = 1000
 
-/** Links a living file that exists; EDITOR, scope TABLES_WRITE. NotFound, Forbidden, InvalidState, RowRejected. */
+/**
+ * Links an existing live file to table rows. Requires role EDITOR and scope TABLES_WRITE. Throws NotFound,
+ * Forbidden, InvalidState, RowRejected.
+ */
 export async function linkRow(
   ctx: ServiceContext,
   { fileId, link }: { fileId: string; link: RowLink },
 ): Promise<TableRow & { file: EntryRow }> {
   return inTransaction(ctx, async (s) => {
-    const found = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
-    const { entry: file } = await withInputPath('fileId', found)
+    const lookup = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
+    const { entry: file } = await withInputPath('fileId', lookup)
     if (file.kind !== 'file') throw new InvalidState('FOLDER', 'this is a folder, not a file')
     return { ...(await linkFile(s, file, link)), file }
   })
 }
 
 /**
- * Writes the path of a living file into a row of a linked table, in the transaction of the caller; `uploadId` is the upload
- * that made the file. Answers with the first row. Throws RowRejected with whatever the table has against it, and Forbidden
- * unless the viewer may write rows (EDITOR, scope TABLES_WRITE).
+ * Writes the path of a live file into table rows, in the transaction of the caller. `uploadId` is the upload
+ * that created the file. Returns the first row. Throws RowRejected if the table rejects the row, and
+ * Forbidden unless the viewer has role EDITOR and scope TABLES_WRITE.
  */
 export async function linkFile(
   s: TxContext,
@@ -71,31 +77,33 @@ export async function linkFile(
   return { table, row }
 }
 
-/** At least one row. */
+/** Inserts or updates rows and returns them. Throws RowRejected if no row or too many rows match. */
 async function writeRows(
   s: TxContext,
   table: Table,
   { column, values, key }: RowLink,
   path: string,
 ): Promise<RawRow[]> {
-  const refuse = (column: string | null, reason: string) =>
+  const rejected = (column: string | null, reason: string) =>
     new RowRejected({ table: table.name, column, reason })
   requirePathColumn(table, column)
-  if (Object.hasOwn(values ?? {}, column)) throw refuse(column, 'the path goes here, no value')
+  if (Object.hasOwn(values ?? {}, column))
+    throw rejected(column, 'this column receives the path, so it cannot have a value')
   if (Object.hasOwn(values ?? {}, table.keyColumn) && requireColumn(table, table.keyColumn))
-    throw refuse(table.keyColumn, 'the key of a row is not written')
+    throw rejected(table.keyColumn, 'the key column cannot be written')
   const cells = { ...encodeCells(table, values ?? {}), [column]: path }
-  if (key == null) return [await newRow(s, table, cells)]
-  if (Object.keys(key).length === 0) throw refuse(null, 'a key names at least one column')
-  const match = all([withinReach(s.tx, table), matching(s.tx, table, key)])
+  if (key == null) return [await insertNewRow(s, table, cells)]
+  if (Object.keys(key).length === 0) throw rejected(null, 'key must contain at least one column')
+  const match = all([accessibleRows(s.tx, table), rowsMatching(s.tx, table, key)])
   const rows = await updateRows(s.tx, table, match, cells)
-  if (rows.length === 0) throw refuse(null, 'no row matches the key')
-  if (rows.length > MOST_ROWS) throw refuse(null, `more than ${MOST_ROWS} rows match the key`)
+  if (rows.length === 0) throw rejected(null, 'no row matches the key')
+  if (rows.length > MAX_ROWS)
+    throw rejected(null, `${rows.length} rows match the key (limit ${MAX_ROWS})`)
   return rows
 }
 
-/** Where its key was another row's before, the links of that one are void. */
-async function newRow(s: TxContext, table: Table, cells: Parameters<typeof insertRow>[2]) {
+/** Inserts a row. If a deleted row had the same key, its links are deleted. */
+async function insertNewRow(s: TxContext, table: Table, cells: Parameters<typeof insertRow>[2]) {
   const row = await insertRow(s.tx, table, cells)
   const { sqlName } = table
   await s.tx
@@ -106,11 +114,11 @@ async function newRow(s: TxContext, table: Table, cells: Parameters<typeof inser
   return row
 }
 
-/** Which cell of which row. */
+/** Identifies one cell of a row. */
 export type LinkKey = Pick<RowLinkRow, 'sqlName' | 'rowKey' | 'column'>
 
-/** The cell stays as it is; that it is linked is forgotten. */
-export async function dropLink(db: Db, { sqlName, rowKey, column }: LinkKey): Promise<void> {
+/** Deletes the link of a cell. The value of the cell does not change. */
+export async function deleteLink(db: Db, { sqlName, rowKey, column }: LinkKey): Promise<void> {
   await db
     .deleteFrom('rowLinks')
     .where('sqlName', '=', sqlName)
@@ -119,7 +127,7 @@ export async function dropLink(db: Db, { sqlName, rowKey, column }: LinkKey): Pr
     .execute()
 }
 
-/** A cell has one link: an older one gives way. */
+/** Adds links to cells. A cell has at most one link, so an existing one is replaced. */
 export async function addLinks({ tx }: TxContext, links: RowLinkRow[]): Promise<void> {
   if (links.length === 0) return
   await tx

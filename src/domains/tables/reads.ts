@@ -17,14 +17,17 @@ import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 
 /**
- * A table as a workspace sees it. Of one that all workspaces share it sees the rows that it linked itself, and no others:
- * paths mean nothing outside their workspace, and neither do the rows that hold them.
+ * A table as a workspace sees it. In a table that all workspaces share, it sees only the rows that it linked
+ * itself, because paths are relative to their workspace.
  */
 export type Table = UserTable & { workspaceId: string; shared: boolean }
 export type TableRow = { table: Table; row: RawRow }
 export type RowLinkRow = Row<'rowLinks'>
 
-/** The tables that a workspace can use, by name: its own, then the operator's. What another program dropped is none. */
+/**
+ * Returns the tables that a workspace can use: its own, then the operator's, sorted by name. Dropped tables
+ * are omitted.
+ */
 export async function tablesOf(db: Db | Tx, workspaceId: string): Promise<Table[]> {
   const rows = await db
     .selectFrom('userTables')
@@ -33,14 +36,14 @@ export async function tablesOf(db: Db | Tx, workspaceId: string): Promise<Table[
     .orderBy('letIn')
     .orderBy('nameKey')
     .execute()
-  const there = await existingTables(
+  const existing = await existingTables(
     db,
     rows.map(({ sqlName }) => sqlName),
   )
-  return rows.filter(({ sqlName }) => there.has(sqlName)).map((row) => seenFrom(workspaceId, row))
+  return rows.filter(({ sqlName }) => existing.has(sqlName)).map((row) => toTable(workspaceId, row))
 }
 
-const seenFrom = (
+const toTable = (
   workspaceId: string,
   { name, sqlName, keyColumn, columns, letIn, workspaceId: owner }: Row<'userTables'>,
 ): Table => ({
@@ -53,21 +56,21 @@ const seenFrom = (
   shared: owner === null,
 })
 
-/** The table of this name; RowRejected where the workspace has none. */
+/** Returns the table of this name. Throws RowRejected if the workspace has none. */
 export async function requireTable(
   db: Db | Tx,
   workspaceId: string,
-  named: string,
+  tableName: string,
 ): Promise<Table> {
-  const table = (await tablesOf(db, workspaceId)).find(({ name }) => name === named)
+  const table = (await tablesOf(db, workspaceId)).find(({ name }) => name === tableName)
   if (table) return table
-  throw new RowRejected({ table: named, reason: 'the workspace has no such table' })
+  throw new RowRejected({ table: tableName, reason: 'the workspace has no such table' })
 }
 
-/** The rows that a workspace may read, change and take away. */
-export function withinReach(db: Db | Tx, table: Table): Match {
+/** Matches the rows that a workspace may read, change and delete. */
+export function accessibleRows(db: Db | Tx, table: Table): Match {
   if (!table.shared) return all([])
-  // A cell that another program has changed since is no longer the workspace's.
+  // A cell that another program has changed since it was linked no longer belongs to the workspace.
   const linked = (column: string) =>
     db
       .selectFrom('rowLinks')
@@ -78,14 +81,17 @@ export function withinReach(db: Db | Tx, table: Table): Match {
   return any(pathColumns(table).map((column) => keyAndCellIn(db, table, column, linked(column))))
 }
 
-/** The rows of a table by their keys, those alone whose columns have the values of `where`. Reads all rows for that. */
+/**
+ * Returns the rows of a table sorted by key, only those that match `where` if given. Scans all rows to
+ * evaluate `where`.
+ */
 export function rowsList(
   db: Db,
   table: Table,
   where: Record<string, unknown> | null | undefined,
 ): List<RawRow> {
   const key = `${table.sqlName}.${table.keyColumn}`
-  const match = all([withinReach(db, table), conditionOf(db, table, where ?? {})])
+  const match = all([accessibleRows(db, table), conditionOf(db, table, where ?? {})])
   return {
     ordering: `rows:${table.sqlName}`,
     keys: [{ column: key, as: 'key', direction: 'asc', numeric: true }],
@@ -95,21 +101,28 @@ export function rowsList(
 
 function conditionOf(db: Db, table: Table, where: Record<string, unknown>): Match {
   try {
-    return matching(db, table, where)
+    return rowsMatching(db, table, where)
   } catch (error) {
     if (!(error instanceof RowRejected)) throw error
     throw new InvalidInput({ path: ['where', error.column ?? ''], message: error.reason })
   }
 }
 
-/** Rows whose columns have these values; RowRejected for an unknown column and for a value that no row of it can have. */
-export function matching(db: Db | Tx, table: Table, where: Record<string, unknown>): Match {
+/**
+ * Matches rows whose columns have these values. Throws RowRejected for unknown columns and values of the
+ * wrong type.
+ */
+export function rowsMatching(db: Db | Tx, table: Table, where: Record<string, unknown>): Match {
   const json = Object.keys(where).find((column) => requireColumn(table, column).type === 'JSON')
   if (json === undefined) return valuesEqual(db, table, encodeCells(table, where))
-  throw new RowRejected({ table: table.name, column: json, reason: 'JSON is not compared' })
+  throw new RowRejected({
+    table: table.name,
+    column: json,
+    reason: 'JSON columns cannot be compared',
+  })
 }
 
-/** The row that was linked when this upload was confirmed, or null. */
+/** Returns the row that was linked when the upload was confirmed, or null. */
 export async function rowOfUpload(
   db: Db,
   { id, workspaceId }: { id: string; workspaceId: string },
@@ -127,13 +140,13 @@ export async function rowOfUpload(
   const row = await rowsQuery(
     db,
     table,
-    // Another program may have given the key to a row that is not the workspace's.
-    all([withinReach(db, table), withKey(table, link.rowKey)]),
+    // Another program may have reused the key for a row that does not belong to the workspace.
+    all([accessibleRows(db, table), withKey(table, link.rowKey)]),
   ).executeTakeFirst()
   return row ? { table, row } : null
 }
 
-/** Which files the cells of these rows were linked to; rows of one table, by their keys. */
+/** Returns the links of the rows with these keys. */
 export const linksOfRows = (
   db: Db | Tx,
   { workspaceId, sqlName }: Table,

@@ -9,7 +9,7 @@ import { entriesDeleted } from '../entries/trash.ts'
 import { tablesOf } from './reads.ts'
 import { pathColumns } from './rules.ts'
 
-/** An entry that was at `from` and is at `to` now, with all it holds. */
+/** A move of an entry and its subtree from path `from` to path `to`. */
 type Move = { workspaceId: string; entryId: string; from: string; to: string }
 
 recorded.listen(async (_, { ctx, event }) => {
@@ -20,7 +20,7 @@ recorded.listen(async (_, { ctx, event }) => {
   await moveRows(ctx, { workspaceId, entryId, from, to })
 })
 
-/** Brings the cells that were linked to the entry, and to what lives below it, to where it is now. Only linked files are looked at. */
+/** Updates the paths in the cells that are linked to a moved entry or to live entries below it. */
 export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promise<void> {
   const { workspaceId, from, to } = move
   if (from === to) return
@@ -32,8 +32,8 @@ export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promi
     const table = tables.find((known) => known.sqlName === sqlName)
     if (!table || !pathColumns(table).includes(column)) continue
     const own = moved.where('sqlName', '=', sqlName).where('column', '=', column)
-    const at = pathMatches(tx, table, { column, path: from, below: isFolder(move) })
-    const match = all([keyIn(table, own.select('rowKey')), at])
+    const pathMatch = pathMatches(tx, table, { column, path: from, below: isFolder(move) })
+    const match = all([keyIn(table, own.select('rowKey')), pathMatch])
     await updatePathPrefix(tx, table, { column, match, from, to })
     await tx
       .updateTable('rowLinks')
@@ -47,7 +47,10 @@ export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promi
 
 const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
 
-/** Found by the paths that were linked; files in the trash, and those of another time that had the same path, are not moved. */
+/**
+ * Matches links by their old paths. Files in the trash, and other files that once had the same path, do not
+ * match.
+ */
 function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
   const { workspaceId, entryId, from, to } = move
   if (!isFolder(move)) return eb.and([eb('fileId', '=', entryId), eb('path', '=', from)])

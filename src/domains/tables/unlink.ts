@@ -5,17 +5,18 @@ import { cellsOf, deleteRows, type RawRow } from '../../database/user-tables/row
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { linksOfRows, requireTable, type Table, withinReach } from './reads.ts'
+import { accessibleRows, linksOfRows, requireTable, type Table } from './reads.ts'
 import { requirePathColumn } from './rules.ts'
 import { toWriteRows } from './writes.ts'
 
-/** Rows whose `column` holds the path of what goes to the trash, or of anything below it. */
+/** Rows whose `column` contains the path of a trashed entry or of an entry below it. */
 export type RowUnlink = { table: string; column: string }
-const AT_ONCE = 500
+const BATCH_SIZE = 500
 
 /**
- * Takes those rows away with an entry that was just put in the trash, and remembers them until it is restored or purged.
- * Answers with their number. Throws RowRejected, and Forbidden unless the viewer may write rows (EDITOR, TABLES_WRITE).
+ * Deletes the rows that link an entry that was just trashed, and saves them until the entry is restored or
+ * purged. Returns their number. Throws RowRejected, and Forbidden unless the viewer has role EDITOR and scope
+ * TABLES_WRITE.
  */
 export async function unlinkRows(
   s: TxContext,
@@ -27,10 +28,10 @@ export async function unlinkRows(
   const table = await requireTable(s.tx, workspaceId, named)
   requirePathColumn(table, column)
   const path = originalPath ?? ''
-  const held = pathMatches(s.tx, table, { column, path, below: entry.kind === 'folder' })
-  const rows = await deleteRows(s.tx, table, all([withinReach(s.tx, table), held]))
-  for (let i = 0; i < rows.length; i += AT_ONCE) {
-    await remember(s, { entryId, table, column, rows: rows.slice(i, i + AT_ONCE) })
+  const linkedRows = pathMatches(s.tx, table, { column, path, below: entry.kind === 'folder' })
+  const rows = await deleteRows(s.tx, table, all([accessibleRows(s.tx, table), linkedRows]))
+  for (let i = 0; i < rows.length; i += BATCH_SIZE) {
+    await saveRows(s, { entryId, table, column, rows: rows.slice(i, i + BATCH_SIZE) })
   }
   const details = { table: named, column, rows: rows.length }
   if (rows.length > 0) {
@@ -39,9 +40,9 @@ export async function unlinkRows(
   return rows.length
 }
 
-type Taking = { entryId: string; table: Table; column: string; rows: RawRow[] }
+type DeletedRows = { entryId: string; table: Table; column: string; rows: RawRow[] }
 
-async function remember({ tx }: TxContext, { entryId, table, column, rows }: Taking) {
+async function saveRows({ tx }: TxContext, { entryId, table, column, rows }: DeletedRows) {
   const { sqlName } = table
   const keys = rows.map(({ key }) => key)
   const links = Map.groupBy(await linksOfRows(tx, table, keys), ({ rowKey }) => rowKey)
@@ -53,7 +54,7 @@ async function remember({ tx }: TxContext, { entryId, table, column, rows }: Tak
         sqlName,
         rowKey: row.key,
         column,
-        row: JSON.stringify(Object.entries(cellsOf(table, row)).map(packed)),
+        row: JSON.stringify(Object.entries(cellsOf(table, row)).map(packCell)),
         links: JSON.stringify(links.get(row.key) ?? []),
       })),
     )
@@ -66,13 +67,13 @@ async function remember({ tx }: TxContext, { entryId, table, column, rows }: Tak
 }
 
 type Packed = [name: string, cell: string | number | null | { base64: string }]
-const packed = ([name, cell]: [string, Cell]): Packed =>
+const packCell = ([name, cell]: [string, Cell]): Packed =>
   Buffer.isBuffer(cell) ? [name, { base64: cell.toString('base64') }] : [name, cell]
-const unpacked = ([name, cell]: Packed): [string, Cell] =>
+const unpackCell = ([name, cell]: Packed): [string, Cell] =>
   typeof cell === 'object' && cell !== null
     ? [name, Buffer.from(cell.base64, 'base64')]
     : [name, cell]
 
-/** The cells of a row that was remembered. */
-export const unpackedCells = (row: string): Cells =>
-  Object.fromEntries((JSON.parse(row) as Packed[]).map(unpacked))
+/** Parses the cells of a saved row. */
+export const unpackCells = (row: string): Cells =>
+  Object.fromEntries((JSON.parse(row) as Packed[]).map(unpackCell))

@@ -6,15 +6,15 @@ import { isStorableText } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'
 
 type Value = {
-  /** Completes "it takes …". */
-  right: string
-  /** Undefined for what does not fit. */
+  /** The expected value in words. */
+  expected: string
+  /** Returns undefined for an invalid value. */
   encode: (value: unknown) => Cell | undefined
   decode?: (cell: Cell) => unknown
 }
 
 const text: Value = {
-  right: 'text',
+  expected: 'text',
   encode: (value) => (typeof value === 'string' && isStorableText(value) ? value : undefined),
 }
 
@@ -22,33 +22,36 @@ const values: Record<ColumnType, Value> = {
   TEXT: text,
   FILE_PATH: text,
   INTEGER: {
-    right: 'a whole number from -(2^53-1) to 2^53-1',
+    expected: 'a whole number from -(2^53-1) to 2^53-1',
     encode: (value) => (Number.isSafeInteger(value) ? Number(value) : undefined),
   },
   REAL: {
-    right: 'a number',
+    expected: 'a number',
     encode: (value) => (Number.isFinite(value) ? Number(value) : undefined),
   },
   BOOLEAN: {
-    right: 'true or false',
+    expected: 'true or false',
     encode: (value) => (typeof value === 'boolean' ? Number(value) : undefined),
     decode: (cell) => (cell === 0 || cell === 1 ? cell === 1 : cell),
   },
   TIMESTAMP: {
-    right: 'a moment, as 2025-01-31T09:30:00.000Z',
-    encode: (value) => (typeof value === 'string' ? momentOf(value) : undefined),
+    expected: 'an RFC 3339 time such as 2025-01-31T09:30:00.000Z',
+    encode: (value) => (typeof value === 'string' ? normalizeTime(value) : undefined),
   },
   JSON: {
-    right: 'any JSON',
+    expected: 'any JSON value',
     encode: (value) => JSON.stringify(value),
-    decode: (cell) => parsed(cell),
+    decode: (cell) => parseJsonCell(cell),
   },
 }
 
 const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
 
-/** In UTC with milliseconds, so that text sorts as time does. Date takes 30 February for 2 March; here it is none, like the year 0. */
-function momentOf(value: string): string | undefined {
+/**
+ * Normalizes a time to UTC with milliseconds, so that text order is time order. Returns undefined for dates
+ * that do not exist, such as 30 February, which Date accepts, and for the year 0.
+ */
+function normalizeTime(value: string): string | undefined {
   const [, local, fraction = '.', zone] = RFC3339.exec(value) ?? []
   if (!local || !zone) return undefined
   const asUtc = new Date(`${local}Z`)
@@ -58,8 +61,8 @@ function momentOf(value: string): string | undefined {
   return exists && /^(?!0000)\d{4}-/.test(at.toISOString()) ? at.toISOString() : undefined
 }
 
-/** Another program may have put there what is no JSON. */
-function parsed(cell: Cell): unknown {
+/** Parses a JSON cell. Returns the cell unchanged if another program wrote invalid JSON. */
+function parseJsonCell(cell: Cell): unknown {
   try {
     return JSON.parse(String(cell))
   } catch {
@@ -67,7 +70,10 @@ function parsed(cell: Cell): unknown {
   }
 }
 
-/** What is to be written or compared, column by column; RowRejected for an unknown column and for what does not fit. */
+/**
+ * Encodes values for writing or comparing. Throws RowRejected for unknown columns and values of the wrong
+ * type.
+ */
 export const encodeCells = (table: UserTable, given: Record<string, unknown>): Cells =>
   Object.fromEntries(
     Object.entries(given).map(([column, value]) => [column, encodeCell(table, column, value)]),
@@ -75,13 +81,16 @@ export const encodeCells = (table: UserTable, given: Record<string, unknown>): C
 
 function encodeCell(table: UserTable, column: string, value: unknown): Cell {
   const { type } = requireColumn(table, column)
-  const { right, encode } = values[type]
+  const { expected, encode } = values[type]
   const cell = value === null ? null : encode(value)
   if (cell !== undefined) return cell
-  throw new RowRejected({ table: table.name, column, reason: `${type} takes ${right}` })
+  throw new RowRejected({ table: table.name, column, reason: `${type} requires ${expected}` })
 }
 
-/** The values of a row as JSON has them. What does not fit its column's type is given as it is, bytes as base64. */
+/**
+ * Decodes the cells of a row to JSON values. A cell that does not fit its type is returned unchanged, bytes
+ * as base64.
+ */
 export const decodeCells = (table: UserTable, cells: Cells): Record<string, unknown> =>
   Object.fromEntries(
     shownColumns(table).map(({ name, type }) => [name, decodeCell(type, cells[name] ?? null)]),

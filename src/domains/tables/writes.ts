@@ -16,14 +16,17 @@ import { InvalidInput } from '../../errors.ts'
 import { record } from '../activity/writes.ts'
 import { requireInputWorkspace } from '../workspaces/reads.ts'
 import { type Table, tablesOf } from './reads.ts'
-import { checkTable, isName, MOST_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
+import { checkTable, isName, MAX_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
 
-/** What writing rows asks of the viewer, beside what the files ask. */
+/** Access required to write rows, in addition to the access that the files require. */
 export const toWriteRows = { scope: 'TABLES_WRITE', role: 'EDITOR' } as const
 
 type NewTable = { workspaceId: string; name: string; columns: readonly NewColumn[] }
 
-/** Makes a table that other programs can read and write, too. EDITOR, scope TABLES_WRITE; InvalidInput for what is no name. */
+/**
+ * Creates an SQL table that other programs can also read and write. Requires role EDITOR and scope
+ * TABLES_WRITE. Throws NotFound, Forbidden, InvalidInput.
+ */
 export async function createTable(
   ctx: ServiceContext,
   { workspaceId, name, columns }: NewTable,
@@ -32,7 +35,7 @@ export async function createTable(
     await requireInputWorkspace(s.tx, s.viewer, workspaceId, toWriteRows)
     checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)
-    await refuseTaken(s.tx, { workspaceId, name, sqlName })
+    await assertNameFree(s.tx, { workspaceId, name, sqlName })
     const table = {
       name,
       sqlName,
@@ -43,7 +46,7 @@ export async function createTable(
     await createUserTable(s.tx, table)
     await s.tx
       .insertInto('userTables')
-      .values({ ...entryOf(table), workspaceId, letIn: 0, createdAt: s.now() })
+      .values({ ...registrationOf(table), workspaceId, letIn: 0, createdAt: s.now() })
       .execute()
     const details = { table: name, sqlName }
     await record(s, { workspaceId, action: 'TABLE_CREATED', details })
@@ -53,7 +56,7 @@ export async function createTable(
 
 const columnOf = ({ name, type, nullable }: NewColumn): UserColumn => ({ name, type, nullable })
 
-const entryOf = (table: Omit<Table, 'workspaceId' | 'shared' | 'letIn'>) => ({
+const registrationOf = (table: Omit<Table, 'workspaceId' | 'shared' | 'letIn'>) => ({
   sqlName: table.sqlName,
   name: table.name,
   nameKey: nameKeyOf(table.name),
@@ -61,30 +64,31 @@ const entryOf = (table: Omit<Table, 'workspaceId' | 'shared' | 'letIn'>) => ({
   columns: JSON.stringify(table.columns),
 })
 
-type Naming = { workspaceId: string; name: string; sqlName: string }
+type TableNames = { workspaceId: string; name: string; sqlName: string }
 
-async function refuseTaken(tx: Tx, { workspaceId, name, sqlName }: Naming) {
-  const refuse = (path: string, message: string) => new InvalidInput({ path: [path], message })
+async function assertNameFree(tx: Tx, { workspaceId, name, sqlName }: TableNames) {
+  const rejected = (path: string, message: string) => new InvalidInput({ path: [path], message })
   const tables = await tablesOf(tx, workspaceId)
   if (tables.some((table) => nameKeyOf(table.name) === nameKeyOf(name))) {
-    throw refuse('name', 'the workspace has a table of this name')
+    throw rejected('name', 'the workspace has a table of this name')
   }
-  // What another program dropped is still in the catalogue: its rows in the trash may not come back to another table.
+  // A table dropped by another program is still registered: its rows in the trash must not be restored into a
+  // new table.
   const known = await tx
     .selectFrom('userTables')
     .select('sqlName')
     .where('sqlName', '=', sqlName)
     .executeTakeFirst()
-  if (known || (await nameExists(tx, sqlName))) throw refuse('name', 'this name is taken')
-  if (tables.length >= MOST_TABLES) {
-    throw refuse('workspaceId', `a workspace has at most ${MOST_TABLES} tables`)
+  if (known || (await nameExists(tx, sqlName))) throw rejected('name', 'this name is taken')
+  if (tables.length >= MAX_TABLES) {
+    throw rejected('workspaceId', `a workspace has at most ${MAX_TABLES} tables`)
   }
 }
 
 /**
- * Brings the catalogue to what LINKABLE_TABLES allows now. Each name is looked up in the database's own catalogue; StartupError
- * for a table that is not there or is the house's own, for one whose rows have no INTEGER PRIMARY KEY, and for a column that
- * is no text. A table that is let in without a workspace is shared: see Table.
+ * Registers the tables of LINKABLE_TABLES. Each name is looked up in the system catalog of the database.
+ * Throws StartupError for a table that does not exist, belongs to the server or has no INTEGER PRIMARY KEY,
+ * and for a column that is not a text column. A table without a workspace is shared: see Table.
  */
 export async function registerTables(
   { db, now }: { db: Db; now: () => number },
@@ -95,7 +99,7 @@ export async function registerTables(
   await transact(db, async (tx) => {
     await tx.deleteFrom('userTables').where('letIn', '=', 1).execute()
     for (const columns of byTable.values()) {
-      const table = await lookedUp(tx, own, columns)
+      const table = await describeLinkable(tx, own, columns)
       await tx
         .insertInto('userTables')
         .values({ ...table, letIn: 1, createdAt: now() })
@@ -104,56 +108,67 @@ export async function registerTables(
   })
 }
 
-type Entry = Omit<Row<'userTables'>, 'letIn' | 'createdAt'>
+type Registration = Omit<Row<'userTables'>, 'letIn' | 'createdAt'>
 
-async function lookedUp(
+async function describeLinkable(
   tx: Tx,
   own: ReadonlySet<string>,
   linkable: readonly LinkableColumn[],
-): Promise<Entry> {
+): Promise<Registration> {
   const { table: named = '', workspace: slug = null } = linkable[0] ?? {}
-  const refuse = (sentence: string) => new StartupError(`LINKABLE_TABLES names ${sentence}`)
+  const rejected = (sentence: string) => new StartupError(`LINKABLE_TABLES names ${sentence}`)
   if (linkable.some(({ workspace }) => workspace !== slug)) {
-    throw refuse(`${named} for two workspaces; it is for one, or without @ for all.`)
+    throw rejected(
+      `${named} for two workspaces; a table can belong to one workspace, or to all without @.`,
+    )
   }
-  if (own.has(nameKeyOf(named)) || (await isMade(tx, named))) {
-    throw refuse(`${named}, a table of the server's own; only your own tables can be let in.`)
+  if (own.has(nameKeyOf(named)) || (await isServerTable(tx, named))) {
+    throw rejected(`${named}, which is a table of the server; only other tables can be linked.`)
   }
   const found = await describeTable(tx, named)
-  if (!found) throw refuse(`${named}, which is no table of the database.`)
+  if (!found) throw rejected(`${named}, which is not a table of the database.`)
   const { name, sqlName, keyColumn } = found
   if (keyColumn === null || !isName(keyColumn)) {
-    throw refuse(`${named}, whose rows have no INTEGER PRIMARY KEY to be known by.`)
+    throw rejected(`${named}, which has no INTEGER PRIMARY KEY.`)
   }
   const paths = linkable.map(({ column }) => column)
   const extras = linkable.flatMap(({ extras }) => extras)
-  const columns = found.columns.map((column) => asNamed(column, { paths, extras }, found))
-  const isOpen = (name: string) => columns.some((column) => column.name === name && column.type)
-  const missing = paths.find((path) => !isOpen(path))
-  if (missing) throw refuse(`${named}.${missing}, which is no text column of that table.`)
-  const unknown = extras.find((extra) => !isOpen(extra))
+  const columns = found.columns.map((column) => toLinkableColumn(column, { paths, extras }, found))
+  const isVisible = (name: string) => columns.some((column) => column.name === name && column.type)
+  const missing = paths.find((path) => !isVisible(path))
+  if (missing) throw rejected(`${named}.${missing}, which is not a text column of that table.`)
+  const unknown = extras.find((extra) => !isVisible(extra))
   if (unknown)
-    throw refuse(`${named}.${unknown}, which is no column of that table that can be shown.`)
-  const workspaceId = slug === null ? null : await workspaceOf(tx, slug)
-  if (workspaceId === undefined) throw refuse(`the workspace ${slug}, which is not there.`)
-  return { ...entryOf({ name, sqlName, keyColumn, columns }), workspaceId }
+    throw rejected(
+      `${named}.${unknown}, which is not a column of that table or has an unsupported type.`,
+    )
+  const workspaceId = slug === null ? null : await workspaceIdOf(tx, slug)
+  if (workspaceId === undefined) throw rejected(`the workspace ${slug}, which does not exist.`)
+  return { ...registrationOf({ name, sqlName, keyColumn, columns }), workspaceId }
 }
 
-type Named = { paths: readonly string[]; extras: readonly string[] }
+type NamedColumns = { paths: readonly string[]; extras: readonly string[] }
 
-/** Columns that the setting does not name are kept with their rows, and neither shown nor written. */
-function asNamed(column: UserColumn, named: Named, { textColumns }: TableDescription): UserColumn {
+/**
+ * Columns that the setting does not name get no type: they are stored with deleted rows, but neither shown
+ * nor written.
+ */
+function toLinkableColumn(
+  column: UserColumn,
+  named: NamedColumns,
+  { textColumns }: TableDescription,
+): UserColumn {
   if (named.paths.includes(column.name))
     return { ...column, type: textColumns.includes(column.name) ? 'FILE_PATH' : null }
   return named.extras.includes(column.name) ? column : { ...column, type: null }
 }
 
-async function isMade(tx: Tx, named: string): Promise<boolean> {
+async function isServerTable(tx: Tx, named: string): Promise<boolean> {
   const made = tx.selectFrom('userTables').select('sqlName').where('letIn', '=', 0)
   return (await made.where('sqlName', '=', nameKeyOf(named)).executeTakeFirst()) !== undefined
 }
 
-async function workspaceOf(tx: Tx, slug: string): Promise<string | undefined> {
+async function workspaceIdOf(tx: Tx, slug: string): Promise<string | undefined> {
   const row = await tx
     .selectFrom('workspaces')
     .select('id')

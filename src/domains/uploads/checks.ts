@@ -4,23 +4,23 @@ import type { Tables } from '../../database/tables.ts'
 import { type Check, type CheckContext, type Finding, paginateIds } from '../../fsck/check.ts'
 import { expireUpload } from './jobs.ts'
 import { isOverdue, uploadsById } from './reads.ts'
-import { isTerminal, mayExpire, type UploadRow, uploadStatuses } from './rules.ts'
+import { canExpire, isTerminal, type UploadRow, uploadStatuses } from './rules.ts'
 
 const open = uploadStatuses.filter((status) => !isTerminal(status))
-const over = uploadStatuses.filter(isTerminal)
-/** A server that runs sees to it within minutes. */
+const terminal = uploadStatuses.filter(isTerminal)
+/** A running server ends overdue uploads within minutes. */
 const OVERDUE_MS = 3_600_000
 
-/** Uploads whose time is over have ended. */
+/** Checks that overdue uploads have ended. */
 export const overdueCheck: Check = {
   scan: (c) => uploadsWhere(c, (eb) => isOverdue(eb, c.now() - OVERDUE_MS)),
   evaluate: async (c, ids) =>
     (await rowsOf(c, ids))
-      .filter((upload) => mayExpire(upload) && upload.expiresAt <= c.now() - OVERDUE_MS)
+      .filter((upload) => canExpire(upload) && upload.expiresAt <= c.now() - OVERDUE_MS)
       .map(({ id, expiresAt }) => ({
         code: 'UPLOAD_OVERDUE',
         subject: id,
-        says: `it expired at ${new Date(expiresAt).toISOString()}, and has not ended`,
+        says: `it expired at ${new Date(expiresAt).toISOString()} and has not ended`,
         repair: () => expireUpload(c, id),
       })),
 }
@@ -41,40 +41,43 @@ type Where = ExpressionBuilder<Tables, 'uploads'>
 const rowsOf = async ({ db }: CheckContext, ids: readonly string[]) =>
   (await uploadsById(db, ids)).filter((upload) => upload !== null)
 
-/** What has ended holds no room. */
+/** Checks that uploads that have ended reserve no space. */
 export const reservationsCheck: Check = {
   scan: (c) =>
-    uploadsWhere(c, (eb) => eb.and([eb('status', 'in', over), eb('reservedBytes', '!=', 0)])),
+    uploadsWhere(c, (eb) => eb.and([eb('status', 'in', terminal), eb('reservedBytes', '!=', 0)])),
   evaluate: async (c, ids) =>
     (await rowsOf(c, ids))
       .filter(({ status, reservedBytes }) => isTerminal(status) && reservedBytes !== 0)
       .map(({ id, status, reservedBytes }) => ({
         code: 'UPLOAD_ROOM',
         subject: id,
-        says: `it is ${status}, and ${reservedBytes} bytes are still reserved for it`,
-        repair: () => giveBack(c, id),
+        says: `it is ${status} and still reserves ${reservedBytes} bytes`,
+        repair: () => releaseReserved(c, id),
       })),
 }
 
-/** What the workspace counts is counted anew after this. */
-const giveBack = ({ db }: CheckContext, id: string) =>
+/** A later check recounts the reserved bytes of the workspace. */
+const releaseReserved = ({ db }: CheckContext, id: string) =>
   db
     .updateTable('uploads')
     .set({ reservedBytes: 0 })
     .where('id', '=', id)
-    .where('status', 'in', over)
+    .where('status', 'in', terminal)
     .execute()
 
-/** What an open upload says that it has is there, staged, or kept where it is being confirmed or joined. */
+/**
+ * Checks that the recorded bytes of open uploads exist: staged, or committed while a confirm or concatenation
+ * runs.
+ */
 export const stagedCheck: Check = {
   async *scan(c) {
     const staged = await sizesOf(c)
     const kept = await c.kept()
     for await (const ids of openUploads(c)) {
-      const odd = (await rowsOf(c, ids)).filter(
+      const suspicious = (await rowsOf(c, ids)).filter(
         ({ id, offset }) => offset > Math.max(staged.get(id) ?? 0, kept.get(id) ?? 0),
       )
-      if (odd.length > 0) yield odd.map(({ id }) => id)
+      if (suspicious.length > 0) yield suspicious.map(({ id }) => id)
     }
   },
   async evaluate(c, ids) {
@@ -82,8 +85,9 @@ export const stagedCheck: Check = {
     const found: Finding[] = []
     for (const upload of await rowsOf(c, ids)) {
       const bytes = staged.get(upload.id)
-      const isThere = isTerminal(upload.status) || upload.offset <= (bytes ?? 0)
-      if (!isThere && !(await isElsewhere(c, upload))) found.push(lost(upload, bytes))
+      const isComplete = isTerminal(upload.status) || upload.offset <= (bytes ?? 0)
+      if (!isComplete && !(await isStoredElsewhere(c, upload)))
+        found.push(missingBytes(upload, bytes))
     }
     return found
   },
@@ -98,16 +102,19 @@ async function sizesOf({ blobs }: CheckContext): Promise<Map<string, number>> {
   return sizes
 }
 
-/** Adopted already, or in the bucket by its own doors. */
-async function isElsewhere({ blobs }: CheckContext, { id, offset, size, transport }: UploadRow) {
+/** Whether the bytes are committed already, or were sent to the bucket by a presigned URL. */
+async function isStoredElsewhere(
+  { blobs }: CheckContext,
+  { id, offset, size, transport }: UploadRow,
+) {
   if ((await checkSize(blobs, id, offset)) === null) return true
   if (!blobs.presigned || transport !== 'SIGNED_PUT' || size === null) return false
   return (await blobs.presigned.uploadedSize(id, size)) >= offset
 }
 
-const lost = ({ id, offset }: UploadRow, bytes: number | undefined): Finding => ({
+const missingBytes = ({ id, offset }: UploadRow, bytes: number | undefined): Finding => ({
   code: 'UPLOAD_BYTES',
   subject: id,
-  says: `${offset} bytes should be staged, ${bytes ?? 'none'} are`,
-  left: 'its client has to send it anew; cancelUpload ends it, or its expiry',
+  says: `${offset} bytes are recorded, but ${bytes ?? 0} are staged`,
+  left: 'the client has to upload the file again; cancelUpload or its expiry ends this upload',
 })

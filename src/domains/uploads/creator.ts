@@ -7,14 +7,18 @@ import { requireOwnUpload } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 
 /**
- * The scope of who made an upload, by the token with which they did: for what is done in their name where no token is at
- * hand. Their rights are those of this moment: Forbidden once the token is over, NotFound or Forbidden where they may not write.
+ * Returns a context that acts as the creator of an upload, with the token that created it, for requests
+ * without a token. Rights are evaluated now: throws Forbidden if the token is expired or revoked, and
+ * NotFound or Forbidden if the creator may not write.
  */
 export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
   return actingAs(ctx, upload, await viewerOf(ctx, upload.tokenId ?? ''))
 }
 
-/** The same for a confirm that a request has begun: a token that has only expired since is no reason to refuse it. */
+/**
+ * Returns a context that acts as the creator of an upload for a confirm that has begun: the token may have
+ * expired since then.
+ */
 export async function asConfirmer(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
   return actingAs(ctx, upload, await viewerUnlessRevoked(ctx.db, upload.tokenId ?? ''))
 }
@@ -24,17 +28,18 @@ async function actingAs(
   upload: UploadRow,
   viewer: Viewer,
 ): Promise<ServiceContext> {
-  if (!viewer) throw tokenIsOver()
+  if (!viewer) throw tokenRevoked()
   await requireOwnUpload(ctx.db, viewer, upload.id)
   return { ...ctx, viewer }
 }
 
 /**
- * For the end of a body, and for the transaction that makes the file: both may come hours after the token was
- * authenticated. Forbidden where it was revoked meanwhile.
+ * Throws Forbidden if the token of the viewer was revoked. Called at the end of a body and in the transaction
+ * that creates the file, which may run hours after the token was authenticated.
  */
 export async function requireUnrevokedCreator(db: Db | Tx, viewer: Viewer): Promise<void> {
-  if (!viewer || !(await viewerUnlessRevoked(db, viewer.tokenId))) throw tokenIsOver()
+  if (!viewer || !(await viewerUnlessRevoked(db, viewer.tokenId))) throw tokenRevoked()
 }
 
-const tokenIsOver = () => new Forbidden({ message: 'the token for this upload is over' })
+const tokenRevoked = () =>
+  new Forbidden({ message: 'the token of this upload is expired or revoked' })

@@ -3,8 +3,8 @@ import { expireUploads } from './jobs.ts'
 import { statusesBefore } from './rules.ts'
 
 /**
- * Ends every unfinished upload as its expiry would: the room is given back, and clients learn to begin anew. For a database whose
- * staged bytes do not exist any more. Answers how many.
+ * Expires every unfinished upload: its reserved space is released and clients have to start again. For a
+ * restored database whose staged bytes no longer exist. Returns the number of uploads.
  */
 export async function terminateAllUploads(ctx: ServiceContext): Promise<number> {
   await ctx.db

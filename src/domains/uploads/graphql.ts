@@ -48,157 +48,206 @@ import { uploadsById, uploadsList } from './reads.ts'
 import {
   failuresOf,
   isTerminal,
-  MOST_FAILURES,
+  MAX_FAILURES,
   statusAt,
   type UploadFailure,
   type UploadRow,
 } from './rules.ts'
 import { createUpload } from './writes.ts'
 
-/** Uploads are the members' business, also where everybody may read the files. */
-const need = { scope: 'FILES_READ', role: 'VIEWER' } as const
+/** Uploads are visible to members only, even if the files of the workspace are public. */
+const memberAccess = { scope: 'FILES_READ', role: 'VIEWER' } as const
 
 nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
   const rows = await uploadsById(db, ids)
   return Promise.all(
     rows.map((row) =>
-      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', need).then(() => row)),
+      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', memberAccess).then(() => row)),
     ),
   )
 })
 
 const loadUpload = loader((ids, { db }) => uploadsById(db, ids))
 
-/** Whether the viewer may write in each of these workspaces, by this token and at this moment. */
-const loadMayWrite = loader((ids, { db, viewer }) =>
+/** Whether the viewer may write in each of these workspaces with the current token. */
+const loadCanWrite = loader((ids, { db, viewer }) =>
   Promise.all(ids.map((id) => nullIfDenied(requireAccess(db, viewer, id, toWrite)))),
 )
 
-/** Whoever holds the address of an upload can bring its bytes: it is shown to the user who made it, while they may write. */
-async function mayAddress(upload: UploadRow, context: Context): Promise<boolean> {
+/**
+ * The URL of an upload is enough to send its bytes: only its creator receives it, and only while they may
+ * write.
+ */
+async function canReceiveUrl(upload: UploadRow, context: Context): Promise<boolean> {
   if (upload.createdBy !== context.viewer?.userId) return false
-  return (await loadMayWrite(context, upload.workspaceId)) !== null
+  return (await loadCanWrite(context, upload.workspaceId)) !== null
 }
 
 const UploadStatus = builder.enumType('UploadStatus', {
+  description: 'The state of an upload.',
   values: {
-    CREATED: { description: 'Waits for its first byte.' },
-    RECEIVING: { description: 'Waits for more bytes.' },
-    RECEIVED: { description: 'Has all bytes; waits for confirmUpload.' },
-    PROCESSING: { description: 'Is being confirmed.' },
-    COMPLETE: { description: 'Is a file.' },
-    FAILED: { description: 'Its bytes are not the announced ones, and are gone.' },
-    CANCELED: {},
-    EXPIRED: { description: 'Was not finished in time.' },
+    CREATED: { description: 'No byte has arrived yet.' },
+    RECEIVING: { description: 'Some bytes have arrived and others are missing.' },
+    RECEIVED: { description: 'All bytes have arrived and the upload waits for confirmUpload.' },
+    PROCESSING: { description: 'A confirm is running.' },
+    COMPLETE: { description: 'The upload is confirmed and has become a file or a version.' },
+    FAILED: {
+      description: 'The bytes did not match the announced SHA-256 checksum and were deleted.',
+    },
+    CANCELED: { description: 'The upload was canceled before it became a file.' },
+    EXPIRED: { description: 'The upload was not finished before `expiresAt`.' },
   } satisfies Record<Row<'uploads'>['status'], object>,
 })
 const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').implement({
+  description: 'An error that occurred while an upload was confirmed.',
   fields: (t) => ({
-    code: t.field({ type: ErrorCodeEnum, resolve: ({ code }) => code as ErrorCode }),
-    message: t.exposeString('message'),
-    retryable: t.exposeBoolean('retryable'),
-    at: t.expose('at', { type: 'DateTime' }),
+    code: t.field({
+      type: ErrorCodeEnum,
+      description: 'The code of the error.',
+      resolve: ({ code }) => code as ErrorCode,
+    }),
+    message: t.exposeString('message', { description: 'The error in words.' }),
+    retryable: t.exposeBoolean('retryable', {
+      description: 'True if confirmUpload may succeed when it is called again.',
+    }),
+    at: t.expose('at', { type: 'DateTime', description: 'When the error occurred.' }),
   }),
 })
 
-/** Of a request to the server or to a bucket. */
+/** Upper bound of the headers of one request to the server or to a bucket. */
 const MAX_HEADERS = 10
 
 const HttpHeader = builder.objectRef<{ name: string; value: string }>('HttpHeader').implement({
-  fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
+  description: 'An HTTP request header.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'The name of the header.' }),
+    value: t.exposeString('value', { description: 'The value of the header.' }),
+  }),
 })
 
 const UploadPartType = builder.objectRef<UploadPart>('UploadPart').implement({
+  description: 'One part of an S3 multipart upload.',
   fields: (t) => ({
-    number: t.exposeInt('number'),
-    offset: t.expose('offset', { type: 'ByteCount' }),
-    size: t.expose('size', { type: 'ByteCount' }),
-    url: t.expose('url', { type: 'URL' }),
+    number: t.exposeInt('number', { description: 'The number of the part, from 1.' }),
+    offset: t.expose('offset', {
+      type: 'ByteCount',
+      description: 'Position of the first byte of the part in the file.',
+    }),
+    size: t.expose('size', { type: 'ByteCount', description: 'Number of bytes in the part.' }),
+    url: t.expose('url', {
+      type: 'URL',
+      description: 'The presigned URL that takes the bytes of the part in one PUT request.',
+    }),
   }),
 })
 
 export const Upload = builder.objectRef<UploadRow>('Upload').implement({
-  description: 'One transfer. Bytes go to `url`; everything else goes through GraphQL.',
+  description:
+    'The transfer of one file: the bytes go to `url`, everything else goes through GraphQL.',
   interfaces: [Node],
   fields: (t) => ({
-    id: t.exposeID('id'),
+    id: t.exposeID('id', { description: 'The ID of the upload, with the prefix `upl_`.' }),
     workspace: t.field({
       type: Workspace,
+      description: 'The workspace that receives the file.',
       resolve: async ({ workspaceId }, _, context) =>
         (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
     }),
     status: t.field({
       type: UploadStatus,
+      description: 'The state of the upload at this moment.',
       resolve: (upload, _, { now }) => statusAt(upload, now()),
     }),
-    transport: t.expose('transport', { type: UploadTransportEnum }),
+    transport: t.expose('transport', {
+      type: UploadTransportEnum,
+      description: 'How the bytes are sent.',
+    }),
     url: t.field({
       type: 'URL',
       nullable: true,
       description:
-        'TUS: the tus resource to HEAD and PATCH, with a token of the user who made the upload. SIGNED_PUT: takes one PUT of the whole body without a token; cut off, it begins anew. On S3 it leads to the bucket, up to 5 GiB and until `expiresAt`. Null unless you made the upload and may write in its workspace with this token.',
+        'Where to send the bytes. TUS: the tus resource for HEAD and PATCH, with a token of the user who created the upload. SIGNED_PUT: takes one PUT of the whole body without a token; an interrupted PUT restarts from the first byte. With S3 storage it is a presigned URL of the bucket for at most 5 GiB, valid until `expiresAt`. Null unless you created the upload and may write in its workspace with this token.',
       resolve: async (upload, _, context) =>
-        (await mayAddress(upload, context)) ? (await uploadAddress(context, upload)).url : null,
+        (await canReceiveUrl(upload, context)) ? (await uploadAddress(context, upload)).url : null,
     }),
     headers: t.field({
       type: [HttpHeader],
       complexity: listCost(MAX_HEADERS),
       description:
-        'Send these with every request to `url`; TUS: beside Authorization. Empty where `url` is null.',
+        'Headers to send with every request to `url`, in addition to Authorization for TUS. Empty if `url` is null.',
       resolve: async (upload, _, context) =>
-        (await mayAddress(upload, context)) ? (await uploadAddress(context, upload)).headers : [],
+        (await canReceiveUrl(upload, context))
+          ? (await uploadAddress(context, upload)).headers
+          : [],
     }),
     parts: t.field({
       type: [UploadPartType],
       nullable: true,
       description:
-        'SIGNED_PUT on S3, where it is more than one part: the other way for the bytes, which is the one for more than 5 GiB. Each part is one PUT to the bucket, in any order and at once; then confirmUpload. Parts of one upload, or its `url`, not both. Until all bytes are there; null where `url` is null.',
+        'The parts of an S3 multipart upload, an alternative to `url` for SIGNED_PUT that is required above 5 GiB. Send each part with one PUT to the bucket, in any order or in parallel, then call confirmUpload. Use either the parts or `url`, not both. Null if the bytes go to the server, fit in one part or have all arrived, and if `url` is null.',
       args: {
         first: t.arg.int({
           required: true,
           defaultValue: defaultPageSize,
-          description: '0 to 1000.',
+          description: 'Maximum number of parts to return, from 0 to 1000.',
         }),
         after: t.arg.int({
           required: true,
           defaultValue: 0,
-          description: 'The last number before.',
+          description: 'Return the parts whose number is greater than this one.',
         }),
       },
       complexity: ({ first }) => listCost(Math.min(Math.max(first, 0), MAX_PARTS)),
       resolve: async (upload, args, context) =>
-        (await mayAddress(upload, context)) ? uploadParts(context, upload, args) : null,
+        (await canReceiveUrl(upload, context)) ? uploadParts(context, upload, args) : null,
     }),
-    name: t.exposeString('name'),
+    name: t.exposeString('name', { description: 'The requested name of the file.' }),
     path: t.string({
-      description: 'Where the file is to be; onConflict may have given it another name.',
+      description: 'The requested path of the file; `onConflict` may give the file another name.',
       resolve: intendedPath,
     }),
     size: t.expose('size', {
       type: 'ByteCount',
       nullable: true,
-      description: 'Null until known, when the length was deferred.',
+      description: 'Total number of bytes, or null while the length is deferred.',
     }),
-    offset: t.expose('offset', { type: 'ByteCount', description: 'So many bytes are safe.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    offset: t.expose('offset', {
+      type: 'ByteCount',
+      description: 'Number of bytes durably stored.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When the upload was created.',
+    }),
     createdBy: t.field({
       type: User,
       nullable: true,
+      description: 'The user who created the upload.',
       resolve: ({ createdBy }, _, context) => loadUser(context, createdBy),
     }),
     expiresAt: t.field({
       type: 'DateTime',
       nullable: true,
       description:
-        'Moves on with every accepted chunk; an upload unfinished by then is dropped and its reserved space given back.',
+        'When the upload expires if it is not confirmed: its bytes are deleted and its reserved space is released. Every accepted chunk extends it. Null once the upload has ended.',
       resolve: ({ status, expiresAt }) => (isTerminal(status) ? null : expiresAt),
     }),
-    file: t.field({ type: File, nullable: true, resolve: fileOf }),
-    version: t.field({ type: FileVersion, nullable: true, resolve: versionOf }),
+    file: t.field({
+      type: File,
+      nullable: true,
+      description: 'The file that the upload became, or null if it is not confirmed.',
+      resolve: fileOf,
+    }),
+    version: t.field({
+      type: FileVersion,
+      nullable: true,
+      description: 'The file version that the upload became, or null if it is not confirmed.',
+      resolve: versionOf,
+    }),
     failures: t.field({
       type: [UploadFailureType],
-      complexity: listCost(MOST_FAILURES),
-      description: 'What went wrong so far, the last 20, oldest first.',
+      complexity: listCost(MAX_FAILURES),
+      description: 'The last 20 errors of the upload, oldest first.',
       resolve: failuresOf,
     }),
   }),
@@ -224,10 +273,16 @@ builder.objectField(Workspace, 'uploads', (t) =>
   t.connection(
     {
       type: Upload,
-      description: 'Newest first. For members.',
-      args: { status: t.arg({ type: [UploadStatus] }) },
+      description:
+        'The uploads of the workspace, newest first. Requires role VIEWER and scope FILES_READ.',
+      args: {
+        status: t.arg({
+          type: [UploadStatus],
+          description: 'Return only uploads in one of these states.',
+        }),
+      },
       resolve: async ({ id }, { status, ...args }, { db, viewer, now }) => {
-        await requireAccess(db, viewer, id, need)
+        await requireAccess(db, viewer, id, memberAccess)
         return page(args, uploadsList(db, id, { statuses: status, now: now() }))
       },
     },
@@ -238,20 +293,24 @@ builder.objectField(Workspace, 'uploads', (t) =>
 builder.objectField(UploadIncompleteError, 'upload', (t) =>
   t.field({
     type: Upload,
+    description: 'The upload that misses bytes.',
     resolve: async ({ uploadId }, _, context) => (await loadUpload(context, uploadId)) as UploadRow,
   }),
 )
 
-const uploadPayload = (name: string) =>
-  builder
-    .objectRef<{ upload: UploadRow }>(name)
-    .implement({ fields: (t) => ({ upload: t.expose('upload', { type: Upload }) }) })
+const uploadPayload = (name: string, mutationName: string) =>
+  builder.objectRef<{ upload: UploadRow }>(name).implement({
+    description: `The result of ${mutationName}.`,
+    fields: (t) => ({
+      upload: t.expose('upload', { type: Upload, description: 'The upload.' }),
+    }),
+  })
 
 mutation('createUpload', {
   description:
-    'Reserves the space and hands out the URL for the bytes. Role, name, place, size and quota are checked here. EDITOR, scope FILES_WRITE.',
+    'Creates an upload: checks name, folder, size and quota, reserves the space and returns the URL for the bytes. Requires role EDITOR and scope FILES_WRITE.',
   input: CreateUploadInput,
-  payload: uploadPayload('CreateUploadPayload'),
+  payload: uploadPayload('CreateUploadPayload', 'createUpload'),
   errors: [
     NameConflict,
     QuotaExceeded,
@@ -266,26 +325,29 @@ mutation('createUpload', {
 
 mutation('confirmUpload', {
   description:
-    'Makes the file, when all bytes are there. Safe to repeat: a confirmed upload answers with the same file. Your own uploads; EDITOR, scope FILES_WRITE.',
+    'Turns an upload with all its bytes into a file or a version. Idempotent: a confirmed upload returns the same file again. Only for uploads that you created. Requires role EDITOR and scope FILES_WRITE.',
   input: ConfirmUploadInput,
   payload: builder.objectRef<{ upload: UploadRow }>('ConfirmUploadPayload').implement({
+    description: 'The result of confirmUpload.',
     fields: (t) => ({
-      upload: t.expose('upload', { type: Upload }),
+      upload: t.expose('upload', { type: Upload, description: 'The upload.' }),
       file: t.field({
         type: File,
         nullable: true,
-        description: 'Null while PROCESSING.',
+        description: 'The file, or null while the status is PROCESSING.',
         resolve: ({ upload }, args, context) => fileOf(upload, args, context),
       }),
       version: t.field({
         type: FileVersion,
         nullable: true,
+        description: 'The file version, or null while the status is PROCESSING.',
         resolve: ({ upload }, args, context) => versionOf(upload, args, context),
       }),
       row: t.field({
         type: TableRowType,
         nullable: true,
-        description: 'The row that was linked when the file was made, the first where many match.',
+        description:
+          'The row that `linkRow` linked, the first one if several match, or null if there is none.',
         resolve: async ({ upload }, _, context) => {
           const linked = await rowOfUpload(context.db, upload)
           return linked && shownRow(context, linked)
@@ -293,6 +355,7 @@ mutation('confirmUpload', {
       }),
       syncCursor: t.field({
         type: 'SyncCursor',
+        description: 'The current sync cursor of the workspace.',
         resolve: ({ upload }, _, context) => currentSyncCursor(context, upload.workspaceId),
       }),
     }),
@@ -313,37 +376,50 @@ mutation('confirmUpload', {
 })
 
 const UploadBatchResult = builder.objectRef<UploadOutcome>('UploadBatchResult').implement({
-  description: 'What became of one item: the upload, and its file once there is one; or the error.',
+  description: 'The result of one item of a batch: an upload or an error.',
   fields: (t) => ({
-    index: t.exposeInt('index'),
-    upload: t.expose('upload', { type: Upload, nullable: true }),
+    index: t.exposeInt('index', { description: 'The position of the item in the input, from 0.' }),
+    upload: t.expose('upload', {
+      type: Upload,
+      nullable: true,
+      description: 'The upload, or null if the item failed.',
+    }),
     file: t.field({
       type: File,
       nullable: true,
+      description: 'The file of the upload, or null if the upload is not confirmed.',
       resolve: ({ upload }, args, context) => upload && fileOf(upload, args, context),
     }),
     error: t.field({
       type: UserError,
       nullable: true,
+      description: 'The error of the item, or null if it succeeded.',
       resolve: ({ error }) => error && asValue(error),
     }),
   }),
 })
 
-const uploadsPayload = (name: string) =>
+const uploadsPayload = (name: string, mutationName: string) =>
   builder.objectRef<{ results: UploadOutcome[] }>(name).implement({
+    description: `The result of ${mutationName}.`,
     fields: (t) => ({
       results: t.expose('results', {
         type: [UploadBatchResult],
-        description: 'As in the input.',
+        description: 'One result for each item, in the order of the input.',
         complexity: listCost(MAX_BATCH_SIZE),
       }),
-      succeeded: t.int({ resolve: ({ results }) => results.filter(({ error }) => !error).length }),
-      failed: t.int({ resolve: ({ results }) => results.filter(({ error }) => error).length }),
+      succeeded: t.int({
+        description: 'Number of items that succeeded.',
+        resolve: ({ results }) => results.filter(({ error }) => !error).length,
+      }),
+      failed: t.int({
+        description: 'Number of items that failed.',
+        resolve: ({ results }) => results.filter(({ error }) => error).length,
+      }),
       syncCursor: t.field({
         type: 'SyncCursor',
         nullable: true,
-        description: 'Where the workspace stands now; null where nothing was done.',
+        description: 'The current sync cursor of the workspace, or null if no item succeeded.',
         resolve: ({ results }, _, context) => {
           const workspaceId = results.find(({ upload }) => upload)?.upload?.workspaceId
           return workspaceId === undefined ? null : currentSyncCursor(context, workspaceId)
@@ -352,45 +428,70 @@ const uploadsPayload = (name: string) =>
     }),
   })
 
-/** What a disk did is for the log, also where it is one item's error. */
-function reported(results: UploadOutcome[], { report }: Context) {
+/** Logs storage errors of single items; the client sees only their error code. */
+function reportStorageErrors(results: UploadOutcome[], { report }: Context) {
   for (const { error } of results) if (error instanceof StorageError && !error.isFull) report(error)
   return { results }
 }
 
 mutation('createUploads', {
   description:
-    'createUpload for 1 to 100, one outcome each. ALL_OR_NOTHING: in one transaction. EDITOR, scope FILES_WRITE.',
+    'Creates 1 to 100 uploads and returns a result for each. ALL_OR_NOTHING creates them in one transaction. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('CreateUploadsInput', {
+    description: 'The input of createUploads.',
     fields: (t) => ({
-      uploads: t.field({ type: [CreateUploadInput], required: true }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'ALL_OR_NOTHING' }),
+      uploads: t.field({
+        type: [CreateUploadInput],
+        required: true,
+        description: 'The uploads to create, from 1 to 100.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'ALL_OR_NOTHING',
+        description: 'What happens if one of the items fails.',
+      }),
     }),
   }),
-  payload: uploadsPayload('CreateUploadsPayload'),
-  resolve: async (input, context) => reported(await createUploads(context, input), context),
+  payload: uploadsPayload('CreateUploadsPayload', 'createUploads'),
+  resolve: async (input, context) =>
+    reportStorageErrors(await createUploads(context, input), context),
 })
 
 mutation('confirmUploads', {
   description:
-    'confirmUpload for 1 to 100, one outcome each. ALL_OR_NOTHING: all bytes are checked first, then one transaction makes all the files; where one cannot be, there is none, and the others stay confirmable. Your own uploads; EDITOR, scope FILES_WRITE.',
+    'Confirms 1 to 100 uploads and returns a result for each. ALL_OR_NOTHING checks all bytes first, then creates all files in one transaction; if one item fails, no file is created and the other uploads can be confirmed again. Only for uploads that you created. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('ConfirmUploadsInput', {
+    description: 'The input of confirmUploads.',
     fields: (t) => ({
-      uploads: t.field({ type: [ConfirmUploadInput], required: true }),
-      mode: t.field({ type: BatchModeEnum, required: true, defaultValue: 'BEST_EFFORT' }),
+      uploads: t.field({
+        type: [ConfirmUploadInput],
+        required: true,
+        description: 'The uploads to confirm, from 1 to 100.',
+      }),
+      mode: t.field({
+        type: BatchModeEnum,
+        required: true,
+        defaultValue: 'BEST_EFFORT',
+        description: 'What happens if one of the items fails.',
+      }),
     }),
   }),
-  payload: uploadsPayload('ConfirmUploadsPayload'),
-  resolve: async (input, context) => reported(await confirmUploads(context, input), context),
+  payload: uploadsPayload('ConfirmUploadsPayload', 'confirmUploads'),
+  resolve: async (input, context) =>
+    reportStorageErrors(await confirmUploads(context, input), context),
 })
 
 mutation('cancelUpload', {
   description:
-    'Drops an upload that is not a file yet, and gives its space back. Your own uploads; EDITOR, scope FILES_WRITE.',
+    'Cancels an upload that is not confirmed: deletes its bytes and releases its reserved space. Only for uploads that you created. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('CancelUploadInput', {
-    fields: (t) => ({ uploadId: t.id({ required: true }) }),
+    description: 'The input of cancelUpload.',
+    fields: (t) => ({
+      uploadId: t.id({ required: true, description: 'The ID of the upload to cancel.' }),
+    }),
   }),
-  payload: uploadPayload('CancelUploadPayload'),
+  payload: uploadPayload('CancelUploadPayload', 'cancelUpload'),
   errors: [InvalidState],
   resolve: async ({ uploadId }, context) => ({ upload: await cancelUpload(context, uploadId) }),
 })

@@ -4,46 +4,78 @@ import { NameConflictEnum } from '../entries/inputs.ts'
 import { RowLinkInput } from '../tables/graphql.ts'
 
 export const UploadTransportEnum = builder.enumType('UploadTransport', {
+  description: 'How the bytes of an upload are sent.',
   values: {
-    TUS: { description: 'The tus resource to HEAD and PATCH.' },
-    SIGNED_PUT: { description: 'One PUT of the whole body; needs the size.' },
-    FORM: { description: 'Comes with POST /files; not for createUpload.' },
+    TUS: { description: 'The tus protocol, which resumes interrupted uploads.' },
+    SIGNED_PUT: { description: 'One PUT of the whole body to a signed URL; requires `size`.' },
+    FORM: { description: 'A multipart form sent to POST /files; not valid for createUpload.' },
   } satisfies Record<UploadTransport, object>,
 })
 
 export const CreateUploadInput = builder.inputType('CreateUploadInput', {
+  description: 'The input of createUpload, and one item of createUploads.',
   fields: (t) => ({
-    workspaceId: t.id({ required: true }),
+    workspaceId: t.id({
+      required: true,
+      description: 'The ID of the workspace that receives the file.',
+    }),
     path: t.string({
       description:
-        'Folder path, made if missing (raw/2025), below folderId. Neither path nor folderId: the root, or the drive folders under autoFile.',
+        'The folder path below `folderId`, or below the root, such as raw/2025; missing folders are created. Without `path` and `folderId` the file goes to the root, or to a folder by media type if the workspace has `autoFile`.',
     }),
-    folderId: t.id(),
-    name: t.string({ required: true }),
-    size: t.field({ type: 'ByteCount', description: 'Leave out to defer the length.' }),
-    mediaType: t.string({ description: 'A hint: the type of the file comes from its bytes.' }),
-    sha256: t.string({ description: 'Lower-case hex. Checked before anything becomes visible.' }),
-    description: t.string(),
-    tags: t.stringList(),
-    metadata: t.field({ type: 'JSONObject' }),
-    onConflict: t.field({ type: NameConflictEnum, required: true, defaultValue: 'FAIL' }),
-    versionOf: t.id({ description: 'Make the bytes the next version of this file.' }),
-    transport: t.field({ type: UploadTransportEnum, required: true, defaultValue: 'TUS' }),
+    folderId: t.id({ description: 'The ID of the folder that receives the file.' }),
+    name: t.string({ required: true, description: 'The name of the file.' }),
+    size: t.field({
+      type: 'ByteCount',
+      description: 'Total number of bytes; omit it to defer the length.',
+    }),
+    mediaType: t.string({
+      description: 'The media type as a hint; the server detects the type from the bytes.',
+    }),
+    sha256: t.string({
+      description:
+        'The SHA-256 checksum in lower-case hex, which is verified before the file becomes visible.',
+    }),
+    description: t.string({ description: 'The description of the file.' }),
+    tags: t.stringList({ description: 'The names of the tags of the file.' }),
+    metadata: t.field({ type: 'JSONObject', description: 'The metadata of the file.' }),
+    onConflict: t.field({
+      type: NameConflictEnum,
+      required: true,
+      defaultValue: 'FAIL',
+      description: 'What happens if the name exists in the folder.',
+    }),
+    versionOf: t.id({
+      description: 'The ID of an existing file that receives the bytes as its next version.',
+    }),
+    transport: t.field({
+      type: UploadTransportEnum,
+      required: true,
+      defaultValue: 'TUS',
+      description: 'How the bytes are sent.',
+    }),
     idempotencyKey: t.string({
-      description: 'The same key within 24 h returns the same upload.',
+      description: 'The same key within 24 hours returns the same upload.',
     }),
   }),
 })
 
 export const ConfirmUploadInput = builder.inputType('ConfirmUploadInput', {
+  description: 'The input of confirmUpload, and one item of confirmUploads.',
   fields: (t) => ({
-    uploadId: t.id({ required: true }),
-    size: t.field({ type: 'ByteCount', description: 'Checked where given.' }),
-    sha256: t.string({ description: 'Lower-case hex. Checked where given.' }),
-    comment: t.string({ description: 'Of the version.' }),
+    uploadId: t.id({ required: true, description: 'The ID of the upload to confirm.' }),
+    size: t.field({
+      type: 'ByteCount',
+      description: 'The expected number of bytes, verified if given.',
+    }),
+    sha256: t.string({
+      description: 'The expected SHA-256 checksum in lower-case hex, verified if given.',
+    }),
+    comment: t.string({ description: 'A comment on the file version.' }),
     linkRow: t.field({
       type: RowLinkInput,
-      description: 'Comes with the file or not at all. Not for a file that is there: see linkRow.',
+      description:
+        'The table row that receives the path of the file, in the same transaction; use the mutation linkRow for existing files.',
     }),
   }),
 })

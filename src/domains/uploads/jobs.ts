@@ -3,30 +3,33 @@ import { leaseNow } from '../../database/clock.ts'
 import { isOverdue } from './reads.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
-const BATCH = 100
+const BATCH_SIZE = 100
 
-/** Ends the uploads whose time is over: their bytes go, their room is given back. Answers how many; may run anywhere, any number of times. */
+/**
+ * Expires all overdue uploads: deletes their bytes and releases their reserved space. Returns the number of
+ * uploads. Safe to run concurrently in several processes.
+ */
 export async function expireUploads(ctx: ServiceContext, signal?: AbortSignal): Promise<number> {
   let count = 0
   for (;;) {
     signal?.throwIfAborted()
-    const ids = await overdue(ctx)
+    const ids = await overdueIds(ctx)
     for (const id of ids) if (await expireUpload(ctx, id)) count += 1
-    if (ids.length < BATCH) return count
+    if (ids.length < BATCH_SIZE) return count
   }
 }
 
-async function overdue({ db, now }: ServiceContext): Promise<string[]> {
+async function overdueIds({ db, now }: ServiceContext): Promise<string[]> {
   const rows = await db
     .selectFrom('uploads')
     .select('id')
     .where((eb) => isOverdue(eb, now()))
-    .limit(BATCH)
+    .limit(BATCH_SIZE)
     .execute()
   return rows.map(({ id }) => id)
 }
 
-/** Ends one upload whose time is over; false where it is not, or where it has ended otherwise. */
+/** Expires one upload. Returns false if it is not overdue or has already ended. */
 export async function expireUpload(ctx: ServiceContext, id: string): Promise<boolean> {
   const ended = await inTransaction(ctx, async (s) => {
     const ended = await terminateUpload(s, { id }, 'EXPIRED')
@@ -38,8 +41,8 @@ export async function expireUpload(ctx: ServiceContext, id: string): Promise<boo
 }
 
 /**
- * Puts back what a confirm left PROCESSING when it died, unless a job goes on with it: it waits for the next confirm, or for its
- * end. Answers how many.
+ * Resets uploads to RECEIVED whose confirm died with its process, unless a job resumes the confirm. Returns
+ * the number of uploads.
  */
 export async function releaseDeadConfirms({ db, now }: ServiceContext): Promise<number> {
   const { numUpdatedRows } = await db

@@ -5,19 +5,22 @@ import { memberTokensRevoked } from '../tokens/revoking.ts'
 import { statusesBefore } from './rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
-/** Whoever may no longer write in a workspace leaves no unfinished upload there: it could not be confirmed, and holds room. */
+/**
+ * Ends the unfinished uploads of a member who may no longer write: they could not be confirmed, and they
+ * reserve space.
+ */
 roleChanged.listen(async (_, { ctx, workspaceId, userId, role }) => {
   if (role === 'OWNER' || role === 'EDITOR') return
   const unfinished = await unfinishedBy(ctx.tx, workspaceId, userId)
-  for (const { id } of unfinished) await endUnfinished(ctx, id)
+  for (const { id } of unfinished) await terminateUnfinished(ctx, id)
 })
 
-/** Nor do those who made tokens for service accounts leave the unfinished uploads of these tokens. */
+/** Ends the unfinished uploads of service account tokens whose creator has left. */
 memberTokensRevoked.listen(async (_, { ctx, workspaceId, tokens }) => {
   const ended = new Set(tokens.map(({ id }) => id))
   for (const userId of new Set(tokens.map((token) => token.userId))) {
     for (const { id, tokenId } of await unfinishedBy(ctx.tx, workspaceId, userId)) {
-      if (tokenId && ended.has(tokenId)) await endUnfinished(ctx, id)
+      if (tokenId && ended.has(tokenId)) await terminateUnfinished(ctx, id)
     }
   }
 })
@@ -31,15 +34,17 @@ const unfinishedBy = (tx: Tx, workspaceId: string, userId: string) =>
     .where('status', 'in', [...statusesBefore('CANCELED'), 'PROCESSING'])
     .execute()
 
-async function endUnfinished(s: TxContext, id: string) {
+async function terminateUnfinished(s: TxContext, id: string) {
   const ended = await terminateUpload(s, { id }, 'CANCELED')
-  if (!ended) return endConfirming(s, id)
+  if (!ended) return expireConfirming(s, id)
   await recordFailure(s, ended, 'CANCELED')
   afterCommit(s.tx, () => deleteBytes(s.blobs, id))
 }
 
-/** A confirm that is under way is refused when it asks for its rights again: what it gives back is over by its time. */
-const endConfirming = ({ tx, now }: TxContext, id: string) =>
+/**
+ * A running confirm fails when it checks its rights again. The upload that it releases then expires at once.
+ */
+const expireConfirming = ({ tx, now }: TxContext, id: string) =>
   tx
     .updateTable('uploads')
     .set({ expiresAt: now() })

@@ -20,24 +20,24 @@ import { statusesBefore, type UploadRow } from './rules.ts'
 type UrlContext = { publicUrl: string; signingKeys: SigningKeys }
 const KEY = new RegExp(`^${signedIdPattern}$`)
 
-/** Where the bytes of an upload go. Nothing of it is stored: the second half is an HMAC of the first. */
+/** Returns the tus URL of an upload: its id and an HMAC of the id. The URL is not stored. */
 export const uploadUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
   `${publicUrl}/uploads/${id.slice('upl_'.length)}.${signUploadId(signingKeys, id)}`
 
-/** The same where the URL is all that it takes: one PUT of the whole body, without a token. */
+/** Returns the signed URL that takes one PUT of the whole body without a token. */
 const putUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
   `${publicUrl}/uploads/put/${id.slice('upl_'.length)}.${signPutId(signingKeys, id)}`
 
-/** Where the house takes the bytes of this upload. */
+/** Returns the URL at which this server receives the bytes of the upload. */
 export function serverUploadUrl(context: UrlContext, upload: UploadRow): string {
   if (upload.transport === 'FORM') return `${context.publicUrl}/files`
   return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(context, upload.id)
 }
 
-/** The id in the last part of an upload's URL, or null for what was not made here. Asks no database. */
+/** Returns the id in the last segment of a tus URL, or null if its signature is wrong. Needs no database. */
 export const uploadIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'upload')
 
-/** The same of a URL for PUT; the one is never the other. */
+/** Returns the id in the last segment of a signed PUT URL, or null if its signature is wrong. */
 export const putIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'put')
 
 function idIn(keys: SigningKeys, key: string, purpose: Purpose): string | null {
@@ -47,13 +47,15 @@ function idIn(keys: SigningKeys, key: string, purpose: Purpose): string | null {
   return isIdSignature(keys, purpose, id, signature) ? id : null
 }
 
+/** Returns the upload, or null if it does not exist. */
 export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | null> {
   return (await uploadsById(db, [id]))[0] ?? null
 }
 
+/** Returns the uploads in the order of the ids, with null for each one that does not exist. */
 export const uploadsById = rowsById('uploads')
 
-/** Uploads whose length is known and that still miss bytes. */
+/** Returns the uploads whose length is known and that still miss bytes. */
 export async function openUploads(db: Db): Promise<{ id: string; missingBytes: number }[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -64,7 +66,10 @@ export async function openUploads(db: Db): Promise<{ id: string; missingBytes: n
   return rows.map(({ id, size, offset }) => ({ id, missingBytes: (size ?? 0) - offset }))
 }
 
-/** The viewer's own upload, while they may write in its workspace: NotFound for anybody else's, Forbidden. */
+/**
+ * Returns an upload that the viewer created. Throws NotFound for the uploads of other users, and Forbidden
+ * unless the viewer has role EDITOR and scope FILES_WRITE.
+ */
 export async function requireOwnUpload(
   db: Db | Tx,
   viewer: Viewer,
@@ -72,14 +77,14 @@ export async function requireOwnUpload(
 ): Promise<UploadRow> {
   const upload = await uploadById(db, id)
   if (!upload || upload.createdBy !== viewer?.userId) throw new NotFound(id)
-  const need = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
-  await requireAccess(db, viewer, upload.workspaceId, need, id)
+  const access = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
+  await requireAccess(db, viewer, upload.workspaceId, access, id)
   return upload
 }
 
 /**
- * The uploads of a workspace that a member sees, newest first; with `statuses` only those that have one of them at `now`.
- * What is over by its time is EXPIRED here too, before the job has written it down.
+ * Returns the uploads of a workspace, newest first; with `statuses` only those that have one of them at
+ * `now`. An overdue upload counts as EXPIRED, even before the expiry job has updated its row.
  */
 export function uploadsList(
   db: Db,
@@ -97,7 +102,7 @@ export function uploadsList(
   }
 }
 
-/** Uploads whose time was over at `now`, and which nothing has ended yet: mayExpire of rules.ts in SQL. */
+/** Matches uploads that expired before `now` and have not ended yet: canExpire of rules.ts in SQL. */
 export const isOverdue = (eb: ExpressionBuilder<Tables, 'uploads'>, now: number) =>
   eb.and([
     eb('status', 'in', statusesBefore('EXPIRED')),

@@ -3,7 +3,7 @@ import { ChecksumMismatch, FileTooLarge, InvalidInput, SizeMismatch } from '../.
 
 export type UploadRow = Row<'uploads'>
 
-/** What may follow each status; nothing follows an end. */
+/** The allowed transitions of each status. Terminal statuses have none. */
 export const nextStatuses: Record<UploadStatus, readonly UploadStatus[]> = {
   CREATED: ['RECEIVING', 'RECEIVED', 'CANCELED', 'EXPIRED'],
   RECEIVING: ['RECEIVED', 'CANCELED', 'EXPIRED'],
@@ -16,100 +16,117 @@ export const nextStatuses: Record<UploadStatus, readonly UploadStatus[]> = {
 }
 export const uploadStatuses = Object.keys(nextStatuses) as UploadStatus[]
 
-/** The statuses that `status` may follow. */
+/** Returns the statuses from which an upload can change to `status`. */
 export const statusesBefore = (status: UploadStatus): UploadStatus[] =>
   uploadStatuses.filter((earlier) => nextStatuses[earlier].includes(status))
 
-/** Whether all bytes are there and the confirm that they were to bring about is still to come. */
-export const awaitsConfirm = ({ status, autoConfirm, confirmRefusal }: UploadRow) =>
+/** Whether all bytes have arrived and the automatic confirm is still pending. */
+export const hasPendingConfirm = ({ status, autoConfirm, confirmRefusal }: UploadRow) =>
   status === 'RECEIVED' && autoConfirm === 1 && confirmRefusal === null
 
-/** Whether it becomes a file without being asked again: its confirm is to come, or goes on. */
-export const confirmsItself = (upload: UploadRow) =>
-  awaitsConfirm(upload) || (upload.autoConfirm === 1 && upload.status === 'PROCESSING')
+/**
+ * Whether the upload becomes a file without a further request: its automatic confirm is pending or running.
+ */
+export const isAutoConfirming = (upload: UploadRow) =>
+  hasPendingConfirm(upload) || (upload.autoConfirm === 1 && upload.status === 'PROCESSING')
 
-/** Whether its time ends it; an upload that awaits its confirm is not ended beneath it. */
-export const mayExpire = (upload: UploadRow) =>
-  statusesBefore('EXPIRED').includes(upload.status) && !awaitsConfirm(upload)
+/** Whether the upload ends at `expiresAt`. An upload with a pending automatic confirm does not. */
+export const canExpire = (upload: UploadRow) =>
+  statusesBefore('EXPIRED').includes(upload.status) && !hasPendingConfirm(upload)
 
-/** The status now: an upload whose time is over is EXPIRED, also before the job has seen to it. */
+/**
+ * Returns the status at `now`: an overdue upload is EXPIRED, even before the expiry job has updated its row.
+ */
 export const statusAt = (upload: UploadRow, now: number): UploadStatus =>
-  mayExpire(upload) && upload.expiresAt <= now ? 'EXPIRED' : upload.status
+  canExpire(upload) && upload.expiresAt <= now ? 'EXPIRED' : upload.status
 
+/** Whether no other status can follow this one. */
 export const isTerminal = (status: UploadStatus) => nextStatuses[status].length === 0
 
-/** The status of an upload of `size` bytes (null: not known yet) that has `offset` of them. */
+/** Returns the status of an upload of `size` bytes (null: not known yet) of which `offset` have arrived. */
 export function receivedStatus(offset: number, size: number | null): UploadStatus {
   if (offset === size) return 'RECEIVED'
   return offset === 0 ? 'CREATED' : 'RECEIVING'
 }
 
-/** tus, concatenation: one that is only ever part of another. */
+/** Whether the upload is a partial upload of the tus concatenation extension. */
 export const isPartial = ({ concat }: UploadRow) => concat === 'partial'
 
-/** One whose bytes are those of its parts. */
+/**
+ * Whether the upload is a final upload of the tus concatenation extension, whose bytes come from its parts.
+ */
 export const isFinal = ({ concat }: UploadRow) => concat !== null && concat !== 'partial'
 
-/** A final one that has not all of them yet. */
+/** Whether the upload is a final upload that does not have all bytes of its parts yet. */
 export const isConcatenating = (upload: UploadRow) =>
   isFinal(upload) && (upload.status === 'CREATED' || upload.status === 'RECEIVING')
 
+/** Returns how many bytes are missing, or null while the length is deferred. */
 export const missingBytes = ({ size, offset }: UploadRow) => (size === null ? null : size - offset)
 
-/** How many more bytes may come. */
+/** Returns how many more bytes the upload accepts. */
 export const remainingBytes = ({ size, offset }: UploadRow, maxUploadBytes: number) =>
   (size ?? maxUploadBytes) - offset
 
-/** Throws FileTooLarge, or InvalidInput for what is no number of bytes. */
+/** Returns `size`. Throws FileTooLarge, and InvalidInput unless it is a whole number of bytes. */
 export function checkSize(size: number, maxUploadBytes: number): number {
   if (!Number.isSafeInteger(size) || size < 0) {
-    throw new InvalidInput({ path: ['size'], message: 'a whole number of bytes' })
+    throw new InvalidInput({ path: ['size'], message: 'must be a whole number of bytes' })
   }
   if (size > maxUploadBytes) throw new FileTooLarge(maxUploadBytes).at('size')
   return size
 }
 
+/** Returns the checksum. Throws InvalidInput unless it is 64 lower-case hexadecimal digits. */
 export function checkSha256(sha256: string): string {
   if (/^[0-9a-f]{64}$/.test(sha256)) return sha256
-  throw new InvalidInput({ path: ['sha256'], message: '64 lower-case hexadecimal digits' })
+  throw new InvalidInput({ path: ['sha256'], message: 'must be 64 lower-case hexadecimal digits' })
 }
 
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:\s*;[\x20-\x7e]*)?$/
 
-/** What the client says the bytes are: kept as a hint, without parameters; the stored type comes from the bytes. */
+/**
+ * Returns the declared media type in lower case without parameters. It is a hint: the stored type is detected
+ * from the bytes.
+ */
 export function checkMediaType(mediaType: string): string {
   if (MEDIA_TYPE.test(mediaType)) return (mediaType.split(';')[0] ?? '').trim().toLowerCase()
-  throw new InvalidInput({ path: ['mediaType'], message: 'a media type, as image/png' })
+  throw new InvalidInput({ path: ['mediaType'], message: 'must be a media type such as image/png' })
 }
 
 export function checkIdempotencyKey(key: string): string {
   if (key.length >= 1 && key.length <= 255) return key
-  throw new InvalidInput({ path: ['idempotencyKey'], message: '1 to 255 characters' })
+  throw new InvalidInput({ path: ['idempotencyKey'], message: 'must have 1 to 255 characters' })
 }
 
-/** Throws SizeMismatch where who confirms expects another length. */
+/** Throws SizeMismatch if the client expects another size. */
 export function checkConfirmedSize({ size }: UploadRow, expected: number | null | undefined) {
   if (expected == null || expected === size) return
   throw new SizeMismatch({ expected, actual: size ?? 0 }).at('size')
 }
 
-/** Something that went wrong with an upload, as it is kept in its row. */
+/** An error of an upload, as stored in its row. */
 export type UploadFailure = {
   code: string
   message: string
   retryable: boolean
   at: number
-  /** What the bytes hash to, where that was wrong. */
+  /** The actual SHA-256 checksum of the bytes, after a mismatch. */
   actual?: string
 }
-export const MOST_FAILURES = 20
+export const MAX_FAILURES = 20
 
+/** Returns the recorded errors of the upload, oldest first. */
 export const failuresOf = ({ failures }: UploadRow) => JSON.parse(failures) as UploadFailure[]
 
+/** Returns the errors of the upload as JSON with one more, limited to the last MAX_FAILURES. */
 export const withFailure = (upload: UploadRow, failure: UploadFailure) =>
-  JSON.stringify([...failuresOf(upload), failure].slice(-MOST_FAILURES))
+  JSON.stringify([...failuresOf(upload), failure].slice(-MAX_FAILURES))
 
-/** The mismatch that ended this upload, so that everybody who confirms it gets one answer; null where it ended otherwise. */
+/**
+ * Returns the checksum mismatch that ended the upload, so that every later confirm gets the same error, or
+ * null.
+ */
 export function fatalMismatch(upload: UploadRow): ChecksumMismatch | null {
   const actual = failuresOf(upload).at(-1)?.actual
   return actual && upload.sha256 ? new ChecksumMismatch({ expected: upload.sha256, actual }) : null

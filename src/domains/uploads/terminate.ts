@@ -7,7 +7,10 @@ import { dequeueConfirm } from './confirm/pending-confirms.ts'
 import { isOverdue, requireOwnUpload } from './reads.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
 
-/** Drops an upload with its bytes and gives its room back; again does no harm. InvalidState once it is confirmed. */
+/**
+ * Cancels an upload of the viewer, deletes its bytes and releases its reserved space. Idempotent. Throws
+ * NotFound, Forbidden, and InvalidState if the upload is confirmed or being confirmed.
+ */
 export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
   const ended = await inTransaction(ctx, async (s) => {
@@ -19,36 +22,37 @@ export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promi
   if (ended) return ended
   const { status } = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
   if (status === 'COMPLETE' || status === 'PROCESSING') {
-    throw new InvalidState(status, 'it is a file already, or becomes one at this moment')
+    throw new InvalidState(status, 'the upload is confirmed or is being confirmed')
   }
   return { ...upload, status }
 }
 
-/** The tus resource of a confirmed upload goes; its file stays. */
+/** Expires the tus resource of a confirmed upload. Its file stays. */
 export async function expireResource(
   { db, now }: ServiceContext,
   { id }: UploadRow,
 ): Promise<void> {
-  const over = { expiresAt: now() }
+  const expired = { expiresAt: now() }
   await db
     .updateTable('uploads')
-    .set(over)
+    .set(expired)
     .where('id', '=', id)
     .where('status', '=', 'COMPLETE')
     .execute()
 }
 
-type Ending = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
+type TerminationChanges = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
 
 /**
- * Ends an upload without a file and gives back what was reserved; null where it cannot end so (any more), or `fence` is
- * given and is not its own. Once ended, nobody makes a file of it: its bytes may go.
+ * Ends an upload without a file and releases its reserved space. Returns null if its status does not allow
+ * that, or if `fence` is given and outdated. No file can be created from an ended upload, so its bytes may be
+ * deleted.
  */
 export async function terminateUpload(
   s: TxContext,
   { id, fence }: { id: string; fence?: number },
   status: 'CANCELED' | 'EXPIRED' | 'FAILED',
-  changes: Ending = {},
+  changes: TerminationChanges = {},
 ): Promise<UploadRow | null> {
   const ended = await s.tx
     .updateTable('uploads')
@@ -66,7 +70,7 @@ export async function terminateUpload(
   return { ...ended, reservedBytes: 0 }
 }
 
-/** The log learns of an upload that will make no file, and why. */
+/** Adds an upload that ended without a file to the activity log, with the error code. */
 export const recordFailure = (
   s: TxContext,
   { id: uploadId, workspaceId, name }: UploadRow,
@@ -74,14 +78,18 @@ export const recordFailure = (
 ) => record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
 
 /**
- * Discards the staged bytes of an upload that made no file. Kept ones are left to the sweeper and so to quarantine: in a later state
- * of this database, of which an older copy runs by mistake, they may be those of a file. What a fault leaves the sweeper takes, too.
+ * Discards the staged bytes of an upload that ended without a file. Committed bytes are left to the sweeper,
+ * which quarantines them: if an old copy of the database is running by mistake, they may belong to a file in
+ * the current one. The sweeper also collects what a failed discard leaves behind.
  */
 export async function deleteBytes(blobs: BlobStore, id: string): Promise<void> {
   await blobs.discard(id).catch(() => {})
 }
 
-/** Deletes the bytes of a part of other uploads, also kept ones: no state of a database has a file of them. */
+/**
+ * Deletes the bytes of a partial upload, including committed ones: they never belong to a file in any state
+ * of the database.
+ */
 export async function deletePart(blobs: BlobStore, id: string): Promise<void> {
   await Promise.allSettled([blobs.discard(id), blobs.remove(id)])
 }

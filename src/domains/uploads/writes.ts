@@ -15,15 +15,16 @@ import { enqueueConfirm } from './confirm/pending-confirms.ts'
 import { checkUploadLimits } from './create/limits.ts'
 import { requireFreeName, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
 import { createUploadRow, type NewUpload, type NewUploadRow } from './create/upload-row.ts'
-import { awaitsConfirm, checkIdempotencyKey, isTerminal, type UploadRow } from './rules.ts'
+import { checkIdempotencyKey, hasPendingConfirm, isTerminal, type UploadRow } from './rules.ts'
 import { terminateUpload } from './terminate.ts'
 
-const IDEMPOTENT_MS = 24 * 3_600_000
+const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
 
 /**
- * Reserves the space and makes the row; then its URL takes the bytes. What can be refused is refused here: role, name, place,
- * size, quota, and how much its maker has under way. EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
- * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, and InvalidState for a place in the trash.
+ * Creates an upload: checks role, name, folder, size, quota and the limits of the user, reserves the space
+ * and inserts the row. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
+ * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, StorageError, and InvalidState for a folder in the
+ * trash.
  */
 export async function createUpload(ctx: ServiceContext, input: NewUpload): Promise<UploadRow> {
   const upload = await inBatchedTransaction(ctx, input.workspaceId, (s) => prepareUpload(s, input))
@@ -31,21 +32,31 @@ export async function createUpload(ctx: ServiceContext, input: NewUpload): Promi
   return upload
 }
 
-/** The row alone, in the transaction of the caller, who stages it afterwards. */
+/**
+ * Inserts the row of a new upload in the transaction of the caller, which must call stageUpload after the
+ * commit.
+ */
 export async function prepareUpload(s: TxContext, input: NewUpload): Promise<UploadRow> {
   const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
   if (input.transport === 'FORM') {
-    throw new InvalidInput({ path: ['transport'], message: 'a form makes its own upload' })
+    throw new InvalidInput({
+      path: ['transport'],
+      message: 'transport FORM is only valid for POST /files',
+    })
   }
   return (
-    (await createdBefore(s, input)) ?? insertUpload(s, createUploadRow(s, input, autoFile === 1))
+    (await findByIdempotencyKey(s, input)) ??
+    insertUpload(s, createUploadRow(s, input, autoFile === 1))
   )
 }
 
-/** Whether nothing of it is there yet: also after a crash between row and stage, until the same key is asked again. */
+/**
+ * Whether no byte has arrived. After a crash between row and stage, a request with the same idempotency key
+ * stages it again.
+ */
 export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isTerminal(status)
 
-/** Makes room for the bytes. Where there is none the reservation goes as well. */
+/** Creates the staged blob of an upload. If that fails, cancels the upload and rethrows. */
 export async function stageUpload(ctx: ServiceContext, upload: UploadRow): Promise<void> {
   if (!isUntouched(upload)) return
   try {
@@ -58,7 +69,7 @@ export async function stageUpload(ctx: ServiceContext, upload: UploadRow): Promi
   }
 }
 
-async function createdBefore({ tx, viewer, now }: TxContext, input: NewUpload) {
+async function findByIdempotencyKey({ tx, viewer, now }: TxContext, input: NewUpload) {
   if (input.idempotencyKey == null) return null
   const upload = await tx
     .selectFrom('uploads')
@@ -67,7 +78,7 @@ async function createdBefore({ tx, viewer, now }: TxContext, input: NewUpload) {
     .where('createdBy', '=', viewer?.userId ?? '')
     .where('idempotencyKey', '=', checkIdempotencyKey(input.idempotencyKey))
     .executeTakeFirst()
-  if (!upload || upload.createdAt > now() - IDEMPOTENT_MS) return upload
+  if (!upload || upload.createdAt > now() - IDEMPOTENCY_TTL_MS) return upload
   await tx
     .updateTable('uploads')
     .set({ idempotencyKey: null })
@@ -76,10 +87,12 @@ async function createdBefore({ tx, viewer, now }: TxContext, input: NewUpload) {
   return null
 }
 
-/** The row of a draft, with its room reserved: what can be refused is refused here. */
+/**
+ * Checks a new upload against its target, the limits and the quota, reserves its space and inserts its row.
+ */
 export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<UploadRow> {
   const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
-  // It will be asked for in any case: what comes before that need not be told twice.
+  // Locked first, because `reserve` needs the lock anyway and taking it late could restart the transaction.
   lockWorkspace(s.tx, workspaceId)
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
@@ -96,6 +109,6 @@ export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<U
     .values(draft)
     .returningAll()
     .executeTakeFirstOrThrow()
-  if (awaitsConfirm(upload)) await enqueueConfirm(s, id)
+  if (hasPendingConfirm(upload)) await enqueueConfirm(s, id)
   return upload
 }

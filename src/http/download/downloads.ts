@@ -188,7 +188,7 @@ async function resolveShare(
     beginSharedDownload(ctx, shared, {
       link,
       size: file.size,
-      askedBytes: bytesOf(response),
+      requestedBytes: bytesOf(response),
       fromStart: file.size === 0 || response.parts.some(({ range }) => range.start === 0),
     })
   const isCounted = shared.share.maxDownloads !== null

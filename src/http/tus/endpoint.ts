@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@tus/server'
 import type { App } from '../../app.ts'
 import type { UploadStatus } from '../../database/tables.ts'
-import { confirmItself } from '../../domains/uploads/confirm/auto-confirm.ts'
+import { confirmAutomatically } from '../../domains/uploads/confirm/auto-confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../../domains/uploads/reads.ts'
 import { isFinal } from '../../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../../errors.ts'
@@ -192,7 +192,7 @@ async function confirmIfRequested(state: TusRequestState) {
   if (!upload?.autoConfirm || !confirmable.includes(upload.status)) return
   if (request.method !== 'PATCH' && request.method !== 'POST') return
   try {
-    await confirmItself(ctx, upload)
+    await confirmAutomatically(ctx, upload)
   } finally {
     state.upload = await uploadById(ctx.db, upload.id)
   }

@@ -8,7 +8,7 @@ import {
   type WriteLease,
 } from '../../domains/uploads/receive/leases.ts'
 import {
-  confirmsItself,
+  isAutoConfirming,
   isTerminal,
   statusAt,
   type UploadRow,
@@ -84,7 +84,7 @@ export function requireActive(upload: UploadRow | null, id: string, now: number)
   if (!upload) throw new NotFound(id)
   const status = statusAt(upload, now)
   if (status === 'EXPIRED') throw new UploadExpired(upload.expiresAt)
-  if (status === 'CANCELED') throw new HttpError(410, 'GONE', 'the upload was cancelled')
+  if (status === 'CANCELED') throw new HttpError(410, 'GONE', 'the upload was canceled')
   if (status === 'FAILED') throw new HttpError(410, 'GONE', 'the upload has failed')
   if (status === 'COMPLETE' && upload.expiresAt <= now) {
     throw new HttpError(410, 'GONE', 'the upload has become a file')
@@ -99,8 +99,8 @@ export function requireActive(upload: UploadRow | null, id: string, now: number)
  */
 export function requireConfirmed(upload: UploadRow | null): void {
   if (upload?.autoConfirm !== 1) return
-  if (confirmsItself(upload))
-    throw lockedError('the upload has all its bytes and its confirm is pending')
+  if (isAutoConfirming(upload))
+    throw lockedError('the upload has all its bytes and is becoming a file')
   if (upload.status !== 'RECEIVED') return
   throw new HttpError(410, 'GONE', `the confirm was refused: ${upload.confirmRefusal}`)
 }

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { uploadUrl } from '../../domains/uploads/reads.ts'
-import { isConcatenating, mayExpire, statusAt } from '../../domains/uploads/rules.ts'
+import { canExpire, isConcatenating, statusAt } from '../../domains/uploads/rules.ts'
 import { HttpError } from '../errors.ts'
 import type { TusRequestState } from './request-state.ts'
 
@@ -20,7 +20,7 @@ export function setUploadHeaders(res: ServerResponse, { request, ctx, upload }: 
       (method !== 'POST' || request.hasBody) && !isConcatenating(upload) ? upload.offset : null,
     'Upload-Concat': method === 'HEAD' ? upload.concat : null,
     'Upload-Expires':
-      mayExpire(upload) && status !== 'EXPIRED' ? toHttpDate(upload.expiresAt) : null,
+      canExpire(upload) && status !== 'EXPIRED' ? toHttpDate(upload.expiresAt) : null,
     'Upload-Metadata': method === 'HEAD' ? upload.tusMetadata : null,
     'Holdall-Upload-Id': upload.id,
     'Holdall-Upload-Status': status,

@@ -7,7 +7,7 @@ import {
   completeForm,
   extendReservation,
   type FormUpload,
-  requireHeld,
+  requireActiveForm,
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
 import { Unauthenticated } from '../../errors.ts'
@@ -107,7 +107,7 @@ async function storeForm(
     const onDurable = (offset: number) => extendReservation(ctx, form, offset)
     const appending = ctx.blobs.append(form.id, 0, bytes, { signal: stop, onDurable })
     const size = await appending.catch(async (error) => {
-      await requireHeld(ctx, form)
+      await requireActiveForm(ctx, form)
       throw error
     })
     return { form, size }

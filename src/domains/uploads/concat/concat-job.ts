@@ -7,53 +7,57 @@ import { isConcatenating, isPartial, statusAt, type UploadRow } from '../rules.t
 import { deletePart, terminateUpload } from '../terminate.ts'
 
 /**
- * The job behind createFinal: appends the parts to the final upload, from where a try that died had come, and then lets them go.
- * Memory holds a MiB or so of them. With autoConfirm the last byte enqueues the confirm.
+ * Runs the job of createFinal: appends the parts to the final upload, continuing after an interrupted
+ * attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm the last byte enqueues the
+ * confirm.
  */
 export async function concatParts(ctx: ServiceContext, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
   const parts = (await uploadsById(ctx.db, partIds)).filter((part) => part !== null)
-  await holdAndAppend(ctx, uploadId, parts, signal)
+  await appendUnderLease(ctx, uploadId, parts, signal)
   if (signal.aborted) return
-  for (const part of parts) await letGo(ctx, part)
+  for (const part of parts) await endPart(ctx, part)
 }
 
-async function holdAndAppend(
+async function appendUnderLease(
   ctx: ServiceContext,
   id: string,
   parts: UploadRow[],
   signal: AbortSignal,
 ): Promise<void> {
   const stop = new AbortController()
-  const hold = (await acquireWriteLease(ctx, id, stop)) ?? taken()
-  const { upload } = hold
-  const waits = (upload: UploadRow | null) =>
+  const lease = (await acquireWriteLease(ctx, id, stop)) ?? throwLeaseTaken()
+  const { upload } = lease
+  const isUnfinished = (upload: UploadRow | null) =>
     upload && isConcatenating(upload) && statusAt(upload, ctx.now()) !== 'EXPIRED'
   try {
-    if (!upload || !waits(upload)) return
+    if (!upload || !isUnfinished(upload)) return
     const either = AbortSignal.any([signal, stop.signal])
-    await appendAll(ctx, upload, parts, { signal: either, assertWriter: () => requireMine(hold) })
-    // Whoever has it now needs the parts.
-    if (!signal.aborted && waits(await uploadById(ctx.db, id))) taken()
+    await appendAll(ctx, upload, parts, {
+      signal: either,
+      assertWriter: () => assertLeaseHeld(lease),
+    })
+    // Another writer took the lease and still needs the parts.
+    if (!signal.aborted && isUnfinished(await uploadById(ctx.db, id))) throwLeaseTaken()
   } finally {
-    await hold.release(null)
+    await lease.release(null)
   }
 }
 
-const requireMine = (hold: WriteLease) => hold.isMine() || taken()
+const assertLeaseHeld = (lease: WriteLease) => lease.isMine() || throwLeaseTaken()
 
-/** The job begins again, and goes on from where the other came. */
-function taken(): never {
-  throw new InvalidState('RECEIVING', 'another process joins these parts at this moment')
+/** The job is retried and continues after the bytes that the other process appended. */
+function throwLeaseTaken(): never {
+  throw new InvalidState('RECEIVING', 'another process is concatenating these parts')
 }
 
-type Joining = { signal: AbortSignal; assertWriter: () => void }
+type AppendControl = { signal: AbortSignal; assertWriter: () => void }
 
 async function appendAll(
   ctx: ServiceContext,
   final: UploadRow,
   parts: UploadRow[],
-  joining: Joining,
+  control: AppendControl,
 ): Promise<void> {
   const { blobs } = ctx
   let [upload, begin] = [final, 0]
@@ -62,9 +66,10 @@ async function appendAll(
     const end = begin + part.offset
     if (upload.offset < end) {
       const start = upload.offset - begin
-      const grown = await appendPart(ctx, upload, { key: part.id, start }, joining)
-      if (!grown || joining.signal.aborted) return
-      if (grown.offset < end) throw new StorageError(`${part.id} is shorter than it was`)
+      const grown = await appendPart(ctx, upload, { key: part.id, start }, control)
+      if (!grown || control.signal.aborted) return
+      if (grown.offset < end)
+        throw new StorageError(`${part.id} is shorter than its recorded ${part.offset} bytes`)
       upload = grown
     }
     begin = end
@@ -72,12 +77,12 @@ async function appendAll(
   if (upload.status !== 'RECEIVED') await commitOffset(ctx, upload, upload.offset)
 }
 
-/** The upload with the bytes of one part more; null where it has ended in the meantime. */
+/** Appends one part and returns the new row of the upload, or null if the upload ended meanwhile. */
 async function appendPart(
   ctx: ServiceContext,
   upload: UploadRow,
   { key, start }: { key: string; start: number },
-  { signal, assertWriter }: Joining,
+  { signal, assertWriter }: AppendControl,
 ): Promise<UploadRow | null> {
   const { blobs } = ctx
   let grown: UploadRow | null = upload
@@ -86,7 +91,7 @@ async function appendPart(
     grown = grown && (await commitOffset(ctx, grown, offset))
     if (!grown) ended.abort()
   }
-  // What is kept can be read from; adopted twice it stays where it is.
+  // Only committed blobs can be read; committing a blob twice has no effect.
   await blobs.commit(key)
   const source = await blobs.open(key, { start })
   const either = AbortSignal.any([signal, ended.signal])
@@ -99,8 +104,8 @@ async function appendPart(
   return grown
 }
 
-/** A part that has served, or will never: it ends without a file. */
-async function letGo(ctx: ServiceContext, part: UploadRow) {
+/** Cancels a part that is no longer needed and deletes its bytes. */
+async function endPart(ctx: ServiceContext, part: UploadRow) {
   await inTransaction(ctx, (s) => terminateUpload(s, { id: part.id }, 'CANCELED'))
   if (isPartial(part)) await deletePart(ctx.blobs, part.id)
 }

@@ -17,13 +17,17 @@ import { insertUpload } from '../writes.ts'
 
 export const CONCAT_PARTS = 'joinParts'
 
-/** Beside what createUpload takes: the header as it came, and the uploads that it names, in their order. */
+/**
+ * The input of createUpload plus the Upload-Concat header and the ids of the partial uploads that it names,
+ * in order.
+ */
 export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: readonly string[] }
 
 /**
- * tus, concatenation: an upload whose bytes are those of complete partial ones, joined by a job. Their room becomes its own, and
- * they are good for no other; asked for again with the same parts it is the same upload. Throws what createUpload throws, and
- * NotFound, UploadIncomplete, UploadExpired and InvalidState for its parts.
+ * Creates the final upload of the tus concatenation extension: a job concatenates the bytes of complete
+ * partial uploads. The reserved space of the parts moves to the final upload, and no other final upload can
+ * use them. A repeated request with the same parts returns the same upload. Throws the errors of
+ * createUpload, and NotFound, UploadIncomplete, UploadExpired and InvalidState for the parts.
  */
 export function createFinal(
   ctx: ServiceContext,
@@ -32,15 +36,15 @@ export function createFinal(
   return inTransaction(ctx, async (s) => {
     const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
     const parts = await requireParts(s, input.workspaceId, partIds)
-    const earlier = await madeBefore(s, parts, input.concat)
-    if (earlier) return earlier
-    for (const part of parts) refuseUnjoinable(part, s.now())
+    const existing = await findExisting(s, parts, input.concat)
+    if (existing) return existing
+    for (const part of parts) assertConcatenable(part, s.now())
     const size = parts.reduce((sum, part) => sum + part.offset, 0)
     checkSize(size, s.limits.maxUploadBytes)
     const draft = createUploadRow(s, { ...input, size }, autoFile === 1)
-    await takeOver(s, parts, draft.id)
+    await claimParts(s, parts, draft.id)
     await enqueue(s.tx, { kind: CONCAT_PARTS, payload: { uploadId: draft.id, partIds } })
-    // Also where there is not a byte to join, the job has the parts to release.
+    // Even if there are no bytes to concatenate, the job has to end the parts.
     return insertUpload(s, { ...draft, status: 'CREATED' })
   })
 }
@@ -51,7 +55,10 @@ async function requireParts(
   ids: readonly string[],
 ) {
   if (ids.length === 0 || new Set(ids).size < ids.length) {
-    throw new InvalidInput({ path: ['Upload-Concat'], message: 'names each partial upload once' })
+    throw new InvalidInput({
+      path: ['Upload-Concat'],
+      message: 'must name each partial upload once',
+    })
   }
   return (await uploadsById(tx, ids)).map((part, index) => {
     if (part?.createdBy === viewer?.userId && part?.workspaceId === workspaceId) return part
@@ -59,29 +66,34 @@ async function requireParts(
   })
 }
 
-/** The answer may have been lost on its way: then the client asks once more. */
-async function madeBefore({ tx }: TxContext, parts: UploadRow[], concat: string) {
+/** A client that lost the response repeats its request. */
+async function findExisting({ tx }: TxContext, parts: UploadRow[], concat: string) {
   const [{ joinedInto } = { joinedInto: null }] = parts
   if (!joinedInto || parts.some((part) => part.joinedInto !== joinedInto)) return null
   const final = await uploadById(tx, joinedInto)
   return final?.concat === concat ? final : null
 }
 
-function refuseUnjoinable(part: UploadRow, now: number) {
+function assertConcatenable(part: UploadRow, now: number) {
   const status = statusAt(part, now)
   if (!isPartial(part)) {
-    throw new InvalidInput({ path: ['Upload-Concat'], message: `${part.id} is not partial` })
+    throw new InvalidInput({
+      path: ['Upload-Concat'],
+      message: `${part.id} is not a partial upload`,
+    })
   }
-  if (part.joinedInto) throw new InvalidState('JOINED', `${part.id} is part of an upload already`)
+  if (part.joinedInto)
+    throw new InvalidState('JOINED', `${part.id} is already part of another upload`)
   if (status === 'EXPIRED') throw new UploadExpired(part.expiresAt)
   if (status === 'CREATED' || status === 'RECEIVING') {
     throw new UploadIncomplete({ uploadId: part.id, missingBytes: missingBytes(part) })
   }
-  if (status !== 'RECEIVED') throw new InvalidState(status, `${part.id} is over`)
+  if (status !== 'RECEIVED')
+    throw new InvalidState(status, `${part.id} has ended with status ${status}`)
 }
 
-/** Their room is given back for the final one to reserve. */
-async function takeOver(s: TxContext, parts: UploadRow[], finalId: string) {
+/** Releases the space of the parts so that the final upload can reserve it. */
+async function claimParts(s: TxContext, parts: UploadRow[], finalId: string) {
   for (const { id, workspaceId, reservedBytes } of parts) {
     const expiresAt = s.now() + s.limits.uploadTtlMs
     await s.tx

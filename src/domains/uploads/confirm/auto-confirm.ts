@@ -4,7 +4,7 @@ import { DomainError } from '../../../errors.ts'
 import { backoffMs } from '../../../jobs/queue.ts'
 import { asConfirmer } from '../creator.ts'
 import { uploadById } from '../reads.ts'
-import { confirmsItself, failuresOf, type UploadRow, withFailure } from '../rules.ts'
+import { failuresOf, isAutoConfirming, type UploadRow, withFailure } from '../rules.ts'
 import { confirmUpload } from './confirm.ts'
 import { isBeingConfirmed } from './confirm-lease.ts'
 import { failureOf } from './failures.ts'
@@ -15,23 +15,25 @@ import {
   isAwaitingConfirm,
 } from './pending-confirms.ts'
 
-/** Each of them may read a file from end to end. */
+/** Each confirm may read a whole file. */
 const CONCURRENCY = 4
-/** A confirm that takes longer goes on behind the job: other jobs do not wait for a terabyte. */
-const WAIT_MS = 2_000
-/** The job comes again after this time, and after failures of the storage later, up to MAX_DELAY_MS. */
+/**
+ * A confirm that takes longer continues in the background, so that other jobs do not wait for a large file.
+ */
+const MAX_WAIT_MS = 2_000
+/** Delay until the job runs again. It grows after storage errors, up to MAX_DELAY_MS. */
 const MIN_DELAY_MS = 2_000
 const MAX_DELAY_MS = 60_000
-/** A storage that has failed for so long is not waited for any longer. */
+/** After this time a storage error is final. */
 const MAX_PENDING_MS = 7 * 86_400_000
 
 const PAGE_SIZE = 100
 
 /**
- * Confirms an upload whose last byte was to do so, for the request that brought it. A refusal that no repetition changes is recorded
- * and ends the attempts; confirmUpload may still be called. Throws what confirmUpload throws.
+ * Confirms an upload with autoConfirm for the request that sent its last byte. A permanent error is recorded
+ * and ends the automatic attempts; confirmUpload may still be called. Throws the errors of confirmUpload.
  */
-export const confirmItself = (ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
+export const confirmAutomatically = (ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
   recordingRefusal(ctx, upload, () => confirmUpload(ctx, { uploadId: upload.id }))
 
 async function recordingRefusal(
@@ -42,17 +44,20 @@ async function recordingRefusal(
   try {
     return await confirm()
   } catch (error) {
-    if (isFinal(error, upload, ctx.now())) await recordRefusal(ctx, upload.id, error)
+    if (isPermanent(error, upload, ctx.now())) await recordRefusal(ctx, upload.id, error)
     throw error
   }
 }
 
-function isFinal(error: unknown, { expiresAt }: UploadRow, now: number): error is DomainError {
+function isPermanent(error: unknown, { expiresAt }: UploadRow, now: number): error is DomainError {
   if (!(error instanceof DomainError)) return false
   return !error.retryable || now > expiresAt + MAX_PENDING_MS
 }
 
-/** Only while it still awaits its confirm: another attempt may have succeeded. From here on it expires like any other. */
+/**
+ * Records a permanent error, unless another attempt has succeeded. From then on the upload expires like any
+ * other.
+ */
 const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
   inTransaction(ctx, async (s) => {
     const upload = await s.tx
@@ -70,49 +75,50 @@ const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
   })
 
 /**
- * The job behind AUTO_CONFIRM: confirms the upload in the name of its maker, unless a request is doing so. It comes again until the
- * upload is a file or its confirm was refused; faults of the storage, and bugs, go to `report`.
+ * Creates the handler of the AUTO_CONFIRM job: confirms the upload as its creator, unless a request is doing
+ * so. The job runs again until the upload is a file or its confirm has failed permanently. Storage errors and
+ * bugs go to `report`.
  */
-export function autoConfirmer(ctx: ServiceContext, report: (error: unknown) => void) {
+export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown) => void) {
   const running = new Set<string>()
   const begin = async (upload: UploadRow) => {
     running.add(upload.id)
-    await confirmAsMaker(ctx, upload)
+    await confirmAsCreator(ctx, upload)
       .catch(report)
       .finally(() => running.delete(upload.id))
   }
   return async (payload: unknown): Promise<void> => {
     const { uploadId } = payload as { uploadId: string }
     const upload = await uploadById(ctx.db, uploadId)
-    if (!upload || !confirmsItself(upload)) return
+    if (!upload || !isAutoConfirming(upload)) return
     const isFree = running.size < CONCURRENCY && !running.has(uploadId)
     if (isFree && !(await isBeingConfirmed(ctx, upload))) {
-      await Promise.race([begin(upload), sleep(WAIT_MS, undefined, { ref: false })])
+      await Promise.race([begin(upload), sleep(MAX_WAIT_MS, undefined, { ref: false })])
     }
-    await comeAgain(ctx, uploadId)
+    await reschedule(ctx, uploadId)
   }
 }
 
-/** Final refusals are recorded, and nothing to report. */
-async function confirmAsMaker(ctx: ServiceContext, upload: UploadRow): Promise<void> {
+/** Permanent errors are recorded in the upload and not thrown. */
+async function confirmAsCreator(ctx: ServiceContext, upload: UploadRow): Promise<void> {
   const confirm = async () => confirmUpload(await asConfirmer(ctx, upload), { uploadId: upload.id })
   await recordingRefusal(ctx, upload, confirm).catch((error) => {
-    if (!isFinal(error, upload, ctx.now())) throw error
+    if (!isPermanent(error, upload, ctx.now())) throw error
   })
 }
 
-async function comeAgain(ctx: ServiceContext, uploadId: string): Promise<void> {
+async function reschedule(ctx: ServiceContext, uploadId: string): Promise<void> {
   const upload = await uploadById(ctx.db, uploadId)
-  if (!upload || !confirmsItself(upload)) return
+  if (!upload || !isAutoConfirming(upload)) return
   await inTransaction(ctx, (s) => enqueueConfirm(s, uploadId, delayMs(upload)))
 }
 
-/** Grows with the failures of the storage since the last other one. */
+/** Grows with the number of consecutive storage errors. */
 function delayMs(upload: UploadRow): number {
   const failures = failuresOf(upload)
-  const others = failures.findLastIndex(({ code }) => code !== 'STORAGE_ERROR')
-  const inARow = failures.length - 1 - others
-  const backoff = inARow === 0 ? 0 : backoffMs(inARow)
+  const lastOther = failures.findLastIndex(({ code }) => code !== 'STORAGE_ERROR')
+  const consecutive = failures.length - 1 - lastOther
+  const backoff = consecutive === 0 ? 0 : backoffMs(consecutive)
   return Math.min(Math.max(MIN_DELAY_MS, backoff), MAX_DELAY_MS)
 }
 
@@ -120,7 +126,8 @@ function delayMs(upload: UploadRow): number {
 export const ENQUEUE_CONFIRMS = 'enqueueConfirms'
 
 /**
- * Gives a job to every upload that awaits its own confirm and has none, as those that an older version left. Returns how many.
+ * Enqueues the confirm of every upload with a pending automatic confirm and no job, which older versions
+ * could leave behind. Returns the number of uploads.
  */
 export async function enqueueMissingConfirms(
   ctx: ServiceContext,
@@ -141,7 +148,10 @@ export async function enqueueMissingConfirms(
   }
 }
 
-/** An older version could die between declaring the length that an upload had already, and saying that all bytes are there. */
+/**
+ * An older version could crash between declaring the length of a complete upload and setting its status to
+ * RECEIVED.
+ */
 const completeDeclared = ({ db }: ServiceContext) =>
   db
     .updateTable('uploads')

@@ -5,45 +5,55 @@ import { asConfirmer } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { keepLease, leasedAmong, reclaim } from './confirm-lease.ts'
 import { type Batch, finishAll, releaseClaims } from './confirm-uploads.ts'
-import { type LongConfirm, scheduleResume } from './slow-confirms.ts'
+import { type SlowConfirm, scheduleResume } from './slow-confirms.ts'
 
-/** Each of them reads a file from end to end. */
-const AT_ONCE = 4
+/** Each confirm reads a whole file. */
+const CONCURRENCY = 4
 
 /**
- * The job behind a confirm that takes long: looks after it until it is over, and goes on with it where its process has died, with
- * the wishes and in the name of whoever confirmed. It returns at once and the work goes on behind it: no other job waits for a
- * terabyte. What stands in the way is found in the failures of the uploads; faults of the storage, and bugs, are told to `report`.
+ * Creates the handler of the RESUME_CONFIRM job. It checks a slow confirm until it has ended, and resumes it
+ * with the same inputs and the rights of the original caller if its process has died. The handler returns at
+ * once and works in the background, so that other jobs do not wait for a large file. Errors are stored in the
+ * failures of the uploads; storage errors and bugs go to `report`.
  */
-export function resumer(ctx: ServiceContext, report: (error: unknown) => void) {
+export function createConfirmResumer(ctx: ServiceContext, report: (error: unknown) => void) {
   let running = 0
   return async (payload: unknown): Promise<void> => {
-    const confirm = payload as LongConfirm
-    const left = await inTransaction(ctx, (s) => takeLeft(s, confirm, running < AT_ONCE))
-    if (left.length === 0) return
+    const confirm = payload as SlowConfirm
+    const abandoned = await inTransaction(ctx, (s) =>
+      reclaimUploads(s, confirm, running < CONCURRENCY),
+    )
+    if (abandoned.length === 0) return
     running += 1
-    void goOn(ctx, confirm, left)
-      .then((outcomes) => faultsIn(outcomes).forEach(report), report)
+    void resume(ctx, confirm, abandoned)
+      .then((outcomes) => storageErrorsOf(outcomes).forEach(report), report)
       .finally(() => {
         running -= 1
       })
   }
 }
 
-/** The uploads of a confirm, claimed, when nobody works on them any more; none while somebody does, or once it is over. */
-async function takeLeft(s: TxContext, confirm: LongConfirm, free: boolean): Promise<UploadRow[]> {
-  const uploads = await lookedAfter(s, confirm)
+/**
+ * Claims the uploads of a confirm whose process has died. Returns none while it is running or once it has
+ * ended.
+ */
+async function reclaimUploads(
+  s: TxContext,
+  confirm: SlowConfirm,
+  hasCapacity: boolean,
+): Promise<UploadRow[]> {
+  const uploads = await persistedUploads(s, confirm)
   if (uploads.length === 0) return []
   await scheduleResume(s, confirm)
   const ids = uploads.map(({ id }) => id)
   const isAlive = (await leasedAmong(s.tx, ids, s.now())).length > 0
-  if (isAlive || !free) return []
-  const taken: UploadRow[] = []
-  for (const upload of uploads) taken.push(...(await reclaim(s, upload)))
-  return taken
+  if (isAlive || !hasCapacity) return []
+  const reclaimed: UploadRow[] = []
+  for (const upload of uploads) reclaimed.push(...(await reclaim(s, upload)))
+  return reclaimed
 }
 
-const lookedAfter = ({ tx }: TxContext, { jobId, inputs }: LongConfirm) =>
+const persistedUploads = ({ tx }: TxContext, { jobId, inputs }: SlowConfirm) =>
   tx
     .selectFrom('uploads')
     .selectAll()
@@ -57,22 +67,29 @@ const lookedAfter = ({ tx }: TxContext, { jobId, inputs }: LongConfirm) =>
     .orderBy('id')
     .execute()
 
-async function goOn(ctx: ServiceContext, { inputs, tokenId }: LongConfirm, left: UploadRow[]) {
+async function resume(
+  ctx: ServiceContext,
+  { inputs, tokenId }: SlowConfirm,
+  abandoned: UploadRow[],
+) {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
-  for (const upload of left) {
+  for (const upload of abandoned) {
     const at = inputs.findIndex(({ uploadId }) => uploadId === upload.id)
     batch.claims[at] = { upload, mine: true }
     batch.leases.use(keepLease(ctx, upload))
   }
   try {
-    return await finishAll(await confirmer(ctx, batch, tokenId), batch)
+    return await finishAll(await contextOfCaller(ctx, batch, tokenId), batch)
   } catch (error) {
     return (await releaseClaims(ctx, batch, error)) ?? []
   }
 }
 
-/** Whoever confirmed, with what they may do now. One of the uploads that another confirm has taken since spoils the batch. */
-async function confirmer(
+/**
+ * Returns a context that acts as the original caller with its current rights. Throws BatchAborted if another
+ * confirm has claimed one of the uploads.
+ */
+async function contextOfCaller(
   ctx: ServiceContext,
   batch: Batch,
   tokenId: string,
@@ -86,5 +103,5 @@ async function confirmer(
   return as
 }
 
-const faultsIn = (outcomes: UploadOutcome[]) =>
+const storageErrorsOf = (outcomes: UploadOutcome[]) =>
   outcomes.flatMap(({ error }) => (error instanceof StorageError ? [error] : []))

@@ -17,23 +17,24 @@ import {
 } from '../rules.ts'
 import { isAwaitingConfirm } from './pending-confirms.ts'
 
-/** The lease of a confirm, by the clock of database/clock.ts; a process that lives renews it. */
-const LEASE_MS = 5_000
-/** So long a request waits for the outcome; then it is answered PROCESSING, and the work goes on. */
-const PATIENCE_MS = 25_000
+/** Duration of a confirm lease by the clock of database/clock.ts. The confirming process renews it. */
+const LEASE_TTL_MS = 5_000
+/** After this time a request is answered with PROCESSING while the confirm continues in the background. */
+const CONFIRM_TIMEOUT_MS = 25_000
 
-export const defaultTimeout = () => AbortSignal.timeout(PATIENCE_MS)
+/** Returns a signal that aborts when a request has waited long enough for a confirm. */
+export const defaultTimeout = () => AbortSignal.timeout(CONFIRM_TIMEOUT_MS)
 
-/** `work`, or `meanwhile` once patience is over; the work goes on. */
+/** Resolves to the result of `work`, or to `meanwhile` if `deadline` aborts first. Does not cancel `work`. */
 export const withDeadline = <T>(
-  patience: AbortSignal,
+  deadline: AbortSignal,
   work: Promise<T>,
   meanwhile: T,
 ): Promise<T> =>
   Promise.race([
     work,
     new Promise<T>((resolve) => {
-      patience.addEventListener('abort', () => resolve(meanwhile), { once: true })
+      deadline.addEventListener('abort', () => resolve(meanwhile), { once: true })
     }),
   ])
 
@@ -43,14 +44,20 @@ type Expected = {
   sha256?: string | null | undefined
   comment?: string | null | undefined
 }
-/** An upload to make a file of, when it is `mine`; else one that is COMPLETE, or PROCESSING still when patience was over. */
+/**
+ * With `mine`, an upload that the caller has claimed and must confirm. Otherwise an upload that is COMPLETE,
+ * or that another request was still confirming at the deadline.
+ */
 export type Claim = { upload: UploadRow; mine: boolean }
 
-/** Waits for whoever else confirms it. Throws what confirmUpload refuses before it begins. */
+/**
+ * Claims an upload for a confirm, waiting while another request confirms it. Throws the errors that
+ * confirmUpload reports before it reads any bytes.
+ */
 export async function claimUpload(
   ctx: ServiceContext,
   expected: Expected,
-  patience: AbortSignal,
+  deadline: AbortSignal,
 ): Promise<Claim> {
   if (expected.sha256 != null) checkSha256(expected.sha256)
   checkDescription(expected.comment ?? '', ['comment'])
@@ -59,18 +66,18 @@ export async function claimUpload(
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
     // While another request confirms, its result decides.
     if (!(await isBeingConfirmed(ctx, upload))) {
-      refuseUnconfirmable(upload, expected, ctx.now())
+      assertConfirmable(upload, expected, ctx.now())
       const claimed = await claim(ctx, upload.id)
       if (claimed) return { upload: claimed, mine: true }
     }
-    if (patience.aborted) break
+    if (deadline.aborted) break
     await sleep(pauseMs)
     upload = (await uploadById(ctx.db, upload.id)) ?? upload
   }
   return { upload, mine: false }
 }
 
-/** Whether a process that lives is confirming this upload. */
+/** Whether a running process is confirming this upload. */
 export async function isBeingConfirmed(
   { db, now }: ServiceContext,
   upload: UploadRow,
@@ -79,7 +86,7 @@ export async function isBeingConfirmed(
   return (await leasedAmong(db, [upload.id], now())).length > 0
 }
 
-/** Those of the uploads whose confirm holds a lease that has not ended. */
+/** Returns the ids of the uploads whose confirm holds an unexpired lease. */
 export const leasedAmong = prepared((db, ids: readonly string[], now: number) =>
   db
     .selectFrom('uploads')
@@ -89,25 +96,30 @@ export const leasedAmong = prepared((db, ids: readonly string[], now: number) =>
     .where('leaseUntil', '>', leaseNow(db, now)),
 )
 
-function refuseUnconfirmable(upload: UploadRow, expected: Expected, now: number) {
+function assertConfirmable(upload: UploadRow, expected: Expected, now: number) {
   const status = statusAt(upload, now)
-  if (isPartial(upload)) throw new InvalidState('PARTIAL', 'it becomes a file as part of another')
+  if (isPartial(upload))
+    throw new InvalidState(
+      'PARTIAL',
+      'a partial upload cannot be confirmed; confirm its final upload',
+    )
   if (status === 'EXPIRED') throw new UploadExpired(upload.expiresAt)
-  if (status === 'FAILED') throw fatalMismatch(upload) ?? new InvalidState(status, 'it has failed')
-  if (status === 'CANCELED') throw new InvalidState(status, 'the upload was cancelled')
+  if (status === 'FAILED')
+    throw fatalMismatch(upload) ?? new InvalidState(status, 'the upload has failed')
+  if (status === 'CANCELED') throw new InvalidState(status, 'the upload was canceled')
   if (status === 'CREATED' || status === 'RECEIVING') {
     throw new UploadIncomplete({ uploadId: upload.id, missingBytes: missingBytes(upload) })
   }
   checkConfirmedSize(upload, expected.size)
 }
 
-/** Of any number who ask at the same moment, one gets the row; also where the last one died over it. */
+/** Claims the row for one of any number of concurrent requests, including a row whose last confirm died. */
 async function claim({ db, now }: ServiceContext, id: string): Promise<UploadRow | null> {
   const [claimed] = await claimRow(db, id, now())
   return claimed ?? null
 }
 
-/** A loss of power ends the work as well: then the upload is RECEIVED as it was. */
+/** Need not survive a power loss, which also ends the confirm: the upload is RECEIVED again. */
 const claimRow = prepared(
   (db, id: string, now: number) =>
     db
@@ -115,7 +127,7 @@ const claimRow = prepared(
       .set((eb) => ({
         status: 'PROCESSING',
         fence: eb('fence', '+', 1),
-        leaseUntil: leaseEnd(db, now, LEASE_MS),
+        leaseUntil: leaseEnd(db, now, LEASE_TTL_MS),
         confirmJob: null,
       }))
       .where('id', '=', id)
@@ -130,11 +142,13 @@ const claimRow = prepared(
   { skipSync: true },
 )
 
-/** Claims once more what its process left PROCESSING when it died; empty where somebody works on it. */
+/**
+ * Claims an upload that a dead process left PROCESSING. Returns no rows if another process is confirming it.
+ */
 export const reclaim = ({ tx, now }: TxContext, { id, fence }: UploadRow): Promise<UploadRow[]> =>
   tx
     .updateTable('uploads')
-    .set({ fence: fence + 1, leaseUntil: leaseEnd(tx, now(), LEASE_MS) })
+    .set({ fence: fence + 1, leaseUntil: leaseEnd(tx, now(), LEASE_TTL_MS) })
     .where('id', '=', id)
     .where('fence', '=', fence)
     .where('status', '=', 'PROCESSING')
@@ -142,18 +156,18 @@ export const reclaim = ({ tx, now }: TxContext, { id, fence }: UploadRow): Promi
     .returningAll()
     .execute()
 
-/** Renews the lease of a claimed upload until it is disposed. */
+/** Renews the lease of a claimed upload until the result is disposed. */
 export function keepLease({ db, now }: ServiceContext, { id, fence }: UploadRow): Disposable {
   const renew = () =>
     db
       .updateTable('uploads')
-      .set({ leaseUntil: leaseEnd(db, now(), LEASE_MS) })
+      .set({ leaseUntil: leaseEnd(db, now(), LEASE_TTL_MS) })
       .where('id', '=', id)
       .where('fence', '=', fence)
       .where('status', '=', 'PROCESSING')
       .execute()
-      // A lease that could not be renewed runs out: then the next confirm goes on from here.
+      // A lease that cannot be renewed expires, and the next confirm claims the upload.
       .catch(() => {})
-  const timer = setInterval(renew, LEASE_MS / 3).unref()
+  const timer = setInterval(renew, LEASE_TTL_MS / 3).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }

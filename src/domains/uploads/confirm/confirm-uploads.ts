@@ -11,7 +11,7 @@ import {
   type UploadOutcome,
 } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
-import { beginConfirm, keepBytes } from './confirm.ts'
+import { beginConfirm, commitBytes } from './confirm.ts'
 import {
   type Claim,
   claimUpload,
@@ -20,111 +20,115 @@ import {
   withDeadline,
 } from './confirm-lease.ts'
 import { releaseClaim } from './failures.ts'
-import { type Content, publishIn } from './publish.ts'
+import { type Content, publishInTx } from './publish.ts'
 import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 
 type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
 
 /**
- * confirmUpload for 1 to 100. ALL_OR_NOTHING: the bytes of all are checked and kept first, then one transaction makes all
- * the files; where one cannot be, there is no file, and the others can be confirmed again. Files that were there before stay.
- * Throws InvalidInput.
+ * Confirms 1 to 100 uploads. ALL_OR_NOTHING checks and commits all bytes first, then one transaction creates
+ * all files; if one item fails, no file is created and the other uploads can be confirmed again. Uploads that
+ * were confirmed before stay files. Throws InvalidInput for the wrong number of items.
  */
 export async function confirmUploads(ctx: ServiceContext, { uploads, mode }: ConfirmUploads) {
   checkBatchSize(uploads)
-  const patience = defaultTimeout()
+  const deadline = defaultTimeout()
   if (mode === 'BEST_EFFORT')
-    return runIndependently(uploads, (input, turn) => beginConfirm(ctx, input, patience, turn))
-  return runAtomically(ctx, uploads, patience)
+    return runIndependently(uploads, (input, turn) => beginConfirm(ctx, input, deadline, turn))
+  return runAtomically(ctx, uploads, deadline)
 }
 
-/** Uploads that become files together or not at all. */
+/** Uploads that become files in one transaction. */
 export type Batch = {
   inputs: readonly ConfirmUpload[]
   claims: Claim[]
   leases: DisposableStack
-  /** The item that is worked on. */
+  /** Index of the current item. */
   at: number
 }
 
 async function runAtomically(
   ctx: ServiceContext,
   inputs: readonly ConfirmUpload[],
-  patience: AbortSignal,
+  deadline: AbortSignal,
 ): Promise<UploadOutcome[]> {
   const batch: Batch = { inputs, claims: [], leases: new DisposableStack(), at: 0 }
-  const giveUp = async (error: unknown) =>
-    (await releaseClaims(ctx, batch, error)) ?? runAtomically(ctx, inputs, patience)
+  const releaseOrRetry = async (error: unknown) =>
+    (await releaseClaims(ctx, batch, error)) ?? runAtomically(ctx, inputs, deadline)
   try {
-    await claimAll(ctx, batch, patience)
+    await claimAll(ctx, batch, deadline)
   } catch (error) {
-    return giveUp(error)
+    return releaseOrRetry(error)
   }
-  writeDown(ctx, batch)
-  const finished = finishAll(ctx, batch).catch(giveUp)
+  persistBatch(ctx, batch)
+  const finished = finishAll(ctx, batch).catch(releaseOrRetry)
   return withDeadline(
-    patience,
+    deadline,
     finished,
     batch.claims.map(({ upload }, i) => succeeded(upload, i)),
   )
 }
 
-/** In the order of their ids: two batches over the same uploads wait for each other, but never both. */
-async function claimAll(ctx: ServiceContext, batch: Batch, patience: AbortSignal) {
+/** Claims the uploads in the order of their ids, so that two batches with common uploads cannot deadlock. */
+async function claimAll(ctx: ServiceContext, batch: Batch, deadline: AbortSignal) {
   const ids = batch.inputs.map(({ uploadId }) => uploadId)
   const order = ids
     .map((_, index) => index)
     .sort((a, b) => (ids[a] ?? '').localeCompare(ids[b] ?? ''))
   for (batch.at of order) {
     const input = batch.inputs[batch.at] as ConfirmUpload
-    if (ids.indexOf(input.uploadId) !== batch.at) throw twice()
-    const claim = await claimUpload(ctx, input, patience)
+    if (ids.indexOf(input.uploadId) !== batch.at) throw duplicateError()
+    const claim = await claimUpload(ctx, input, deadline)
     batch.claims[batch.at] = claim
     if (claim.mine) batch.leases.use(keepLease(ctx, claim.upload))
-    else if (claim.upload.status !== 'COMPLETE') throw busy()
+    else if (claim.upload.status !== 'COMPLETE') throw processingError()
   }
 }
 
-const twice = () => new InvalidInput({ path: ['uploadId'], message: 'is in this batch already' })
-const busy = () =>
-  new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
+const duplicateError = () =>
+  new InvalidInput({ path: ['uploadId'], message: 'is already in this batch' })
+const processingError = () =>
+  new InvalidState('PROCESSING', 'another request is confirming this upload')
 
-/** With those alone that are not files yet. */
-function writeDown(ctx: ServiceContext, { claims, inputs, leases }: Batch) {
+/** Persists only the uploads that are not files yet. */
+function persistBatch(ctx: ServiceContext, { claims, inputs, leases }: Batch) {
   const mine = claims.flatMap(({ upload, mine }) => (mine ? [upload] : []))
-  const wishes = inputs.filter((_, index) => claims[index]?.mine)
-  leases.use(persistIfSlow(ctx, mine, wishes))
+  const ownInputs = inputs.filter((_, index) => claims[index]?.mine)
+  leases.use(persistIfSlow(ctx, mine, ownInputs))
 }
 
-/** Keeps the bytes of all that are claimed, then makes all the files; throws with `at` the one that stands in the way. */
+/**
+ * Commits the bytes of all claimed uploads, then creates all files. On an error, `batch.at` is the index of
+ * the failed item.
+ */
 export async function finishAll(ctx: ServiceContext, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
-  const contents = await keepAll(ctx, batch)
+  const contents = await commitAll(ctx, batch)
   const rows = await inTransaction(ctx, async (s) => {
     const rows: UploadRow[] = []
     for (const [index, { upload }] of batch.claims.entries()) {
       batch.at = index
       const content = contents[index]
       const input = batch.inputs[index] as ConfirmUpload
-      rows.push(content ? await publishIn(s, upload, content, input) : upload)
+      rows.push(content ? await publishInTx(s, upload, content, input) : upload)
     }
     return rows
   })
   return rows.map(succeeded)
 }
 
-/** Some at the same time: mostly it is the disk that is waited for. */
-async function keepAll(ctx: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
+/** Commits CONCURRENCY uploads in parallel, because most of the time is spent waiting for the disk. */
+async function commitAll(ctx: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
   const { claims, inputs } = batch
   const contents: (Content | null)[] = []
   for (let from = 0; from < claims.length; from += CONCURRENCY) {
-    const kept = claims
+    const committing = claims
       .slice(from, from + CONCURRENCY)
       .map(({ upload, mine }, i) =>
-        mine ? keepBytes(ctx, upload, inputs[from + i] as ConfirmUpload) : null,
+        mine ? commitBytes(ctx, upload, inputs[from + i] as ConfirmUpload) : null,
       )
-    // To the end of all of them: nothing is given back whose bytes are on their way.
-    for (const outcome of await Promise.allSettled(kept)) {
+    // Wait for all of them: a claim must not be released while its bytes are being committed.
+    for (const outcome of await Promise.allSettled(committing)) {
       batch.at = contents.length
       if (outcome.status === 'rejected') throw outcome.reason
       contents.push(outcome.value)
@@ -134,8 +138,9 @@ async function keepAll(ctx: ServiceContext, batch: Batch): Promise<(Content | nu
 }
 
 /**
- * Each upload knows why: the one by its own fault, the others by that one's. Null where the claim of that one was lost before: another
- * process has taken it over, and what becomes of it there decides.
+ * Releases all claims of a batch after an error and returns the results: the error for the failed item,
+ * BatchAborted for the others. Returns null if the claim of the failed item was lost: another process has
+ * claimed it, and its result decides.
  */
 export async function releaseClaims(
   ctx: ServiceContext,
@@ -147,8 +152,8 @@ export async function releaseClaims(
   for (const [index, claim] of claims.entries()) {
     if (!claim?.mine) continue
     const reason = index === at ? error : new BatchAborted(at)
-    const given = await releaseClaim(ctx, claim.upload, reason)
-    if (index === at && !given) isLost = true
+    const isReleased = await releaseClaim(ctx, claim.upload, reason)
+    if (index === at && !isReleased) isLost = true
   }
   return isLost ? null : allAborted(inputs, at, toDomainError(error))
 }

@@ -8,34 +8,39 @@ import { type Content, inspectContent, publish } from './publish.ts'
 import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 
 /**
- * Makes the file (or version) of an upload whose bytes are all there; the row says PROCESSING where that takes long, and a job
- * goes on with it should this process die. Safe to repeat: one confirms, the others wait for what comes of it, and whoever comes later gets the same answer. The viewer's own
- * uploads; EDITOR, scope FILES_WRITE. Throws NotFound, Forbidden, UploadIncomplete, UploadExpired, InvalidState, SizeMismatch,
- * ChecksumMismatch, NameConflict, QuotaExceeded, RowRejected, StorageError.
+ * Creates the file or version of an upload that has all its bytes. Returns the row with status PROCESSING if
+ * that takes longer than `deadline`; a job resumes the confirm if this process dies. Idempotent: concurrent
+ * requests wait for the one that confirms, and later ones get the same result. Only for the viewer's own
+ * uploads; requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, UploadIncomplete,
+ * UploadExpired, InvalidState, SizeMismatch, ChecksumMismatch, NameConflict, QuotaExceeded, RowRejected,
+ * StorageError.
  */
 export async function confirmUpload(
   ctx: ServiceContext,
   input: ConfirmUpload,
-  patience = defaultTimeout(),
+  deadline = defaultTimeout(),
 ): Promise<UploadRow> {
-  return (await beginConfirm(ctx, input, patience)).outcome
+  return (await beginConfirm(ctx, input, deadline)).outcome
 }
 
-/** The same, claimed; of what comes of it the caller hears later. Its bytes are kept at once, its file is made in its turn. */
+/**
+ * Claims an upload and starts its confirm; `outcome` resolves to the result of confirmUpload. The bytes are
+ * committed at once, and the file is created in the given turn.
+ */
 export async function beginConfirm(
   ctx: ServiceContext,
   input: ConfirmUpload,
-  patience: AbortSignal,
+  deadline: AbortSignal,
   turn?: Turn,
 ): Promise<{ outcome: Promise<UploadRow> }> {
-  const { upload, mine } = await claimUpload(ctx, input, patience)
+  const { upload, mine } = await claimUpload(ctx, input, deadline)
   if (!mine) return { outcome: Promise.resolve(upload) }
   const finished = finish(ctx, upload, input, turn).catch(async (error) => {
     if (await releaseClaim(ctx, upload, error)) throw error
-    // Another process has taken the claim over, as from one that stood still: what became of the upload is the answer.
-    return confirmUpload(ctx, input, patience)
+    // Another process has reclaimed the upload, so its result is the result.
+    return confirmUpload(ctx, input, deadline)
   })
-  return { outcome: withDeadline(patience, finished, upload) }
+  return { outcome: withDeadline(deadline, finished, upload) }
 }
 
 async function finish(
@@ -46,15 +51,18 @@ async function finish(
 ): Promise<UploadRow> {
   using _lease = keepLease(ctx, claimed)
   using _job = persistIfSlow(ctx, [claimed], [input])
-  const content = await keepBytes(ctx, claimed, input)
-  await turn?.comes
+  const content = await commitBytes(ctx, claimed, input)
+  await turn?.ready
   const published = publish(ctx, claimed, content, input)
-  turn?.pass()
+  turn?.done()
   return published
 }
 
-/** Bytes first, rows second: what dies in between is adopted again, and never a row without bytes. */
-export async function keepBytes(
+/**
+ * Verifies the checksums and commits the bytes of a claimed upload. Bytes are committed before rows: after a
+ * crash in between they are committed again, and there is never a row without bytes.
+ */
+export async function commitBytes(
   ctx: ServiceContext,
   claimed: UploadRow,
   { sha256 }: ConfirmUpload,

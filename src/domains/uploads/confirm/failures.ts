@@ -4,8 +4,9 @@ import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
 
 /**
- * Ends a claim and records what went wrong. Bytes that are not the announced ones will never be: FAILED. All else can be tried again.
- * False where the claim was lost before: then what became of the upload is for others to say.
+ * Releases a claim and records the error. A mismatch with the announced checksum is permanent, so the upload
+ * becomes FAILED; after any other error it can be confirmed again. Returns false if the claim was lost
+ * before, which leaves the upload unchanged.
  */
 export async function releaseClaim(
   ctx: ServiceContext,
@@ -15,7 +16,7 @@ export async function releaseClaim(
   const mismatch =
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, ctx.now(), mismatch))
-  if (!mismatch) return tryAgainLater(ctx, claimed, failures)
+  if (!mismatch) return resetToReceived(ctx, claimed, failures)
   const failed = await inTransaction(ctx, async (s) => {
     const failed = await terminateUpload(s, claimed, 'FAILED', { failures })
     if (failed) await recordFailure(s, failed, mismatch.code)
@@ -25,7 +26,7 @@ export async function releaseClaim(
   return failed !== null
 }
 
-async function tryAgainLater({ db }: ServiceContext, { id, fence }: UploadRow, failures: string) {
+async function resetToReceived({ db }: ServiceContext, { id, fence }: UploadRow, failures: string) {
   const { numUpdatedRows } = await db
     .updateTable('uploads')
     .set({ status: 'RECEIVED', leaseUntil: null, confirmJob: null, failures })
@@ -36,7 +37,7 @@ async function tryAgainLater({ db }: ServiceContext, { id, fence }: UploadRow, f
   return numUpdatedRows > 0n
 }
 
-/** What went wrong, as the row of the upload keeps it. */
+/** Converts an error to the form that is stored in the row of the upload. */
 export function failureOf(
   error: unknown,
   at: number,
@@ -44,11 +45,11 @@ export function failureOf(
 ): UploadFailure {
   if (fatal)
     return { code: fatal.code, message: fatal.message, retryable: false, at, actual: fatal.actual }
-  // What the disk or a bug says of itself may name folders of the house.
+  // The message of a disk error or a bug may contain paths of the server.
   if (!(error instanceof DomainError) || error.code === 'STORAGE_ERROR') {
     return {
       code: 'STORAGE_ERROR',
-      message: 'the storage did not do its part',
+      message: 'storage error; retry later',
       retryable: true,
       at,
     }

@@ -5,15 +5,18 @@ import type { Tx } from '../../../database/transaction.ts'
 import { dequeue, enqueue } from '../../../jobs/queue.ts'
 import type { UploadRow } from '../rules.ts'
 
-/** The job that confirms an upload whose last byte was to do so. */
+/** The job that confirms an upload with autoConfirm after its last byte. */
 export const AUTO_CONFIRM = 'autoConfirm'
 
-/** Longer than most confirms take: the request that brought the last byte confirms, and the job finds nothing left to do. */
+/**
+ * Longer than most confirms take: usually the request that sent the last byte confirms, and the job finds
+ * nothing to do.
+ */
 const DELAY_MS = 2_000
 
 const jobIdOf = (uploadId: string) => `${AUTO_CONFIRM}:${uploadId}`
 
-/** Puts the confirm of an upload in the queue, together with the rows of the transaction that gave it its last byte. */
+/** Enqueues the confirm of an upload, in the transaction that records its last byte. */
 export const enqueueConfirm = (
   { tx, now }: TxContext,
   uploadId: string,
@@ -26,7 +29,7 @@ export const enqueueConfirm = (
     runAt: now() + delayMs,
   })
 
-/** Takes the confirm of an upload out of the queue, together with the rows of the transaction that settled it. */
+/** Removes the confirm of an upload from the queue, in the transaction that confirms or ends it. */
 export async function dequeueConfirm(
   tx: Tx,
   { id, autoConfirm }: Pick<UploadRow, 'id' | 'autoConfirm'>,
@@ -34,10 +37,13 @@ export async function dequeueConfirm(
   if (autoConfirm === 1) await dequeue(tx, jobIdOf(id))
 }
 
-/** awaitsConfirm of rules.ts in SQL, word for word as the index has it. */
+/** hasPendingConfirm of rules.ts in SQL. Must equal the condition of the index. */
 export const isAwaitingConfirm = sql<boolean>`("status" = 'RECEIVED' AND "autoConfirm" = 1 AND "confirmRefusal" IS NULL)`
 
-/** A page of the uploads after id `after` that await their confirm: each id, and whether its job exists. */
+/**
+ * Returns a page of the uploads after id `after` that await their confirm: each id, and whether its job
+ * exists.
+ */
 export async function awaitingAfter(
   db: Db,
   after: string,

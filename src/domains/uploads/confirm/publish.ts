@@ -14,40 +14,45 @@ import { requireUnrevokedCreator } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { dequeueConfirm } from './pending-confirms.ts'
 
-/** What the bytes of an upload were found to be. */
+/** The checksum and the detected media type of the bytes of an upload. */
 export type Content = Media & { sha256: string }
 
-/** So many of the first bytes tell the media type. */
+/** Number of leading bytes that media type detection reads. */
 const HEAD_BYTES = 4100
 
+/** Computes the checksum of an upload and detects its media type. Throws StorageError. */
 export async function inspectContent(
   { blobs }: ServiceContext,
   { id, offset, name }: UploadRow,
 ): Promise<Content> {
-  // Of no bytes nothing may be there yet, where a process died between row and stage.
+  // If a process died between row and stage, the blob of an empty upload does not exist yet.
   if (offset === 0) await blobs.stage(id, 0)
   const sha256 = await blobs.sha256(id, offset)
   const media = await detectMediaType(await blobs.peek(id, HEAD_BYTES), name)
   return { sha256, ...media }
 }
 
-/** What whoever confirms wants beside the file. */
-type Wishes = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
+/** Options of a confirm that apply when the file is created. */
+type PublishOptions = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
 
-/** One transaction: file, version, tags, linked row and activity, and the upload COMPLETE, are there at the same moment or not at all. */
+/**
+ * Creates the file, its version, tags, linked row and activity and completes the upload, all in one
+ * transaction.
+ */
 export const publish = (
   ctx: ServiceContext,
   claimed: UploadRow,
   content: Content,
-  wishes: Wishes,
-) => inBatchedTransaction(ctx, claimed.workspaceId, (s) => publishIn(s, claimed, content, wishes))
+  options: PublishOptions,
+) =>
+  inBatchedTransaction(ctx, claimed.workspaceId, (s) => publishInTx(s, claimed, content, options))
 
-/** The same in the transaction of the caller. */
-export async function publishIn(
+/** Creates the file and completes the upload in the transaction of the caller. */
+export async function publishInTx(
   s: TxContext,
   claimed: UploadRow,
   content: Content,
-  { comment = null, linkRow }: Wishes,
+  { comment = null, linkRow }: PublishOptions,
 ): Promise<UploadRow> {
   await complete(s, claimed)
   await requireUnrevokedCreator(s.tx, s.viewer)
@@ -55,13 +60,13 @@ export async function publishIn(
   await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
   if (linkRow) await withInputPath('linkRow', linkFile(s, file, linkRow, claimed.id))
-  // The same content was here before; what cannot be removed now the sweeper takes.
+  // The content existed already. The sweeper collects the blob if it cannot be removed now.
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
-  const [upload] = await nameFile(s.tx, claimed.id, file.id, version.id)
+  const [upload] = await setFile(s.tx, claimed.id, file.id, version.id)
   return upload as UploadRow
 }
 
-const nameFile = prepared((db, id: string, fileId: string, versionId: string) =>
+const setFile = prepared((db, id: string, fileId: string, versionId: string) =>
   db
     .updateTable('uploads')
     .set({ fileId, versionId, reservedBytes: 0 })
@@ -69,14 +74,14 @@ const nameFile = prepared((db, id: string, fileId: string, versionId: string) =>
     .returningAll(),
 )
 
-/** The first statement claims the row for this transaction: whoever holds an older fence makes nothing. */
+/** The first statement locks the row for this transaction. A caller with an older fence gets InvalidState. */
 async function complete({ tx, now, limits }: TxContext, upload: UploadRow) {
   const { id, fence, autoConfirm } = upload
-  // The client of a confirm that came late is to find out that it came.
+  // Keep the tus resource long enough for the client to see that a late automatic confirm succeeded.
   const expiresAt = autoConfirm === 1 ? now() + limits.uploadTtlMs : upload.expiresAt
   const completed = await completeRow(tx, id, fence, now(), expiresAt)
   if (completed.length === 0) {
-    throw new InvalidState('PROCESSING', 'another request confirms this upload at this moment')
+    throw new InvalidState('PROCESSING', 'another request is confirming this upload')
   }
 }
 

@@ -5,31 +5,31 @@ import { enqueue } from '../../../jobs/queue.ts'
 import type { RowLink } from '../../tables/links.ts'
 import type { UploadRow } from '../rules.ts'
 
-/** The job that goes on with what a process confirmed when it died. */
+/** The job that resumes a confirm after its process has died. */
 export const RESUME_CONFIRM = 'resumeConfirm'
 
-/** A confirm that is done by then needs no job. */
-const LONG_MS = 1_000
-/** So often a job looks whether somebody still works on it. */
-const LOOK_MS = 5_000
+/** A confirm that finishes within this time needs no job. */
+const PERSIST_AFTER_MS = 1_000
+/** Interval at which the job checks whether the confirm is still running. */
+const CHECK_INTERVAL_MS = 5_000
 
 export type ConfirmUpload = {
   uploadId: string
-  /** What the client believes it has sent; checked beside what createUpload was told. */
+  /** The size in bytes that the client expects, checked in addition to the size given to createUpload. */
   size?: number | null | undefined
   sha256?: string | null | undefined
-  /** Of the version. */
+  /** The comment of the version. */
   comment?: string | null | undefined
-  /** A row of a linked table that comes with the file or not at all; of the confirm that makes the file, and no later one. */
+  /** A table row to link in the same transaction. Only the confirm that creates the file applies it. */
   linkRow?: RowLink | null | undefined
 }
 
-/** All that it takes to go on with a confirm, of one upload or of some that become files together. */
-export type LongConfirm = { jobId: string; tokenId: string; inputs: ConfirmUpload[] }
+/** Everything needed to resume a confirm of one upload or of an atomic batch. */
+export type SlowConfirm = { jobId: string; tokenId: string; inputs: ConfirmUpload[] }
 
 /**
- * Writes a confirm that takes long down, for the job that goes on with it where this process does not: by then whoever asked may
- * have been told PROCESSING. Disposed in time, it costs nothing.
+ * Persists a confirm that takes longer than PERSIST_AFTER_MS, so that a job can resume it if this process
+ * dies: the client may have received PROCESSING by then. Writes nothing if it is disposed earlier.
  */
 export function persistIfSlow(
   ctx: ServiceContext,
@@ -37,18 +37,21 @@ export function persistIfSlow(
   inputs: ConfirmUpload[],
 ): Disposable {
   const confirm = { jobId: newId('job'), tokenId: ctx.viewer?.tokenId ?? '', inputs }
-  const writeDown = () =>
+  const persist = () =>
     inTransaction(ctx, async (s) => {
-      for (const upload of claimed) if (!(await mark(s.tx, upload, confirm.jobId))) return
+      for (const upload of claimed) if (!(await markUpload(s.tx, upload, confirm.jobId))) return
       await scheduleResume(s, confirm)
     })
-  // Where the database does not take it there is no net: after a death, whoever confirms again begins anew.
-  const timer = setTimeout(() => void writeDown().catch(() => {}), LONG_MS).unref()
+  // If this fails, a crash of the process requires the client to confirm again.
+  const timer = setTimeout(() => void persist().catch(() => {}), PERSIST_AFTER_MS).unref()
   return { [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
-/** Only while the claim holds: what is over needs no job. */
-async function mark(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promise<boolean> {
+/**
+ * Stores the job id in the row while the claim holds. Returns false if the confirm has ended, which needs no
+ * job.
+ */
+async function markUpload(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('uploads')
     .set({ confirmJob })
@@ -59,11 +62,11 @@ async function mark(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promi
   return numUpdatedRows > 0n
 }
 
-/** The job comes in a while, also when it runs at this moment. */
-export const scheduleResume = ({ tx, now }: TxContext, confirm: LongConfirm) =>
+/** Schedules the next run of the job, even if it is running now. */
+export const scheduleResume = ({ tx, now }: TxContext, confirm: SlowConfirm) =>
   enqueue(tx, {
     id: confirm.jobId,
     kind: RESUME_CONFIRM,
     payload: confirm,
-    runAt: now() + LOOK_MS,
+    runAt: now() + CHECK_INTERVAL_MS,
   })

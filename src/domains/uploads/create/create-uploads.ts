@@ -15,12 +15,15 @@ import type { NewUpload } from './upload-row.ts'
 
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 
-/** createUpload for 1 to 100: in one transaction (ALL_OR_NOTHING), or each in its own (BEST_EFFORT). Throws InvalidInput. */
+/**
+ * Creates 1 to 100 uploads, in one transaction (ALL_OR_NOTHING) or each in its own (BEST_EFFORT). Returns one
+ * result for each. Throws InvalidInput for the wrong number of items.
+ */
 export async function createUploads(ctx: ServiceContext, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)
   if (mode === 'BEST_EFFORT') {
     return runIndependently(uploads, async (input, turn) => ({
-      outcome: turn.comes.then(() => createUpload(ctx, input)),
+      outcome: turn.ready.then(() => createUpload(ctx, input)),
     }))
   }
   return runAtomically(ctx, uploads)
@@ -32,31 +35,31 @@ async function runAtomically(
 ): Promise<UploadOutcome[]> {
   let index = 0
   try {
-    const made = await inTransaction(ctx, async (s) => {
+    const created = await inTransaction(ctx, async (s) => {
       const rows: UploadRow[] = []
       for (index = 0; index < inputs.length; index++) {
         rows.push(await prepareUpload(s, inputs[index] as NewUpload))
       }
       return rows
     })
-    return await stageAll(ctx, made)
+    return await stageAll(ctx, created)
   } catch (error) {
     return allAborted(inputs, index, toDomainError(error))
   }
 }
 
-/** Where the disk has no place for one, none of them stays. */
-async function stageAll(ctx: ServiceContext, made: UploadRow[]): Promise<UploadOutcome[]> {
-  const staged = await Promise.allSettled(made.map((upload) => stageUpload(ctx, upload)))
+/** Stages all uploads. If one fails, for example because the disk is full, cancels all of them. */
+async function stageAll(ctx: ServiceContext, created: UploadRow[]): Promise<UploadOutcome[]> {
+  const staged = await Promise.allSettled(created.map((upload) => stageUpload(ctx, upload)))
   for (const [index, outcome] of staged.entries()) {
     if (outcome.status === 'fulfilled') continue
-    await dropAll(ctx, made.filter(isUntouched))
-    return allAborted(made, index, toDomainError(outcome.reason))
+    await cancelAll(ctx, created.filter(isUntouched))
+    return allAborted(created, index, toDomainError(outcome.reason))
   }
-  return made.map(succeeded)
+  return created.map(succeeded)
 }
 
-async function dropAll(ctx: ServiceContext, uploads: UploadRow[]) {
+async function cancelAll(ctx: ServiceContext, uploads: UploadRow[]) {
   await inTransaction(ctx, async (s) => {
     for (const { id } of uploads)
       await terminateUpload(s, { id }, 'CANCELED', { idempotencyKey: null })

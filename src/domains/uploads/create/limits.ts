@@ -4,12 +4,12 @@ import { prepared } from '../../../database/query/prepared.ts'
 import { lockUser, type Tx } from '../../../database/transaction.ts'
 import { RateLimited } from '../../../errors.ts'
 
-/** Room comes as uploads are confirmed, cancelled or expire: sooner than this nobody has to ask. */
+/** Limits free up as uploads are confirmed, canceled or expire. */
 const RETRY_SECONDS = 60
 
 /**
- * Lets a user begin one more upload, with room for `bytes` reserved; exactly so many as may be, for until the transaction ends no
- * other begins one for the same user. Throws RateLimited.
+ * Throws RateLimited if one more upload of `bytes` bytes exceeds the limits of a user. Locks the user until
+ * the transaction ends, so that concurrent requests cannot exceed the limits together.
  */
 export async function checkUploadLimits(
   s: TxContext,
@@ -18,35 +18,39 @@ export async function checkUploadLimits(
 ): Promise<void> {
   const { uploads, reservedBytes } = await unfinishedOf(s.tx, userId)
   if (uploads >= s.limits.maxOpenUploads) {
-    throw new RateLimited(RETRY_SECONDS, `${uploads} of your uploads are unfinished: ${remedy}`)
+    const message = `you have ${uploads} unfinished uploads (limit ${s.limits.maxOpenUploads}): ${remedy}`
+    throw new RateLimited(RETRY_SECONDS, message)
   }
-  refuseTooMuch(s, reservedBytes, bytes)
+  assertByteLimit(s, reservedBytes, bytes)
 }
 
-/** The same for `bytes` more of an upload that was begun before. */
+/** Throws RateLimited if `bytes` more bytes for an existing upload exceed the limit of a user. */
 export async function checkByteLimits(s: TxContext, userId: string, bytes: number): Promise<void> {
   const { reservedBytes } = await unfinishedOf(s.tx, userId)
-  refuseTooMuch(s, reservedBytes, bytes)
+  assertByteLimit(s, reservedBytes, bytes)
 }
 
-const remedy = 'no more are taken before some are confirmed or cancelled'
+const remedy = 'confirm or cancel some of them first'
 
-function refuseTooMuch({ limits }: TxContext, reservedBytes: number, bytes: number) {
+function assertByteLimit({ limits }: TxContext, reservedBytes: number, bytes: number) {
   if (reservedBytes + bytes <= limits.maxReservedBytes) return
-  const held = `your unfinished uploads hold room for ${reservedBytes} of ${limits.maxReservedBytes} bytes`
-  throw new RateLimited(RETRY_SECONDS, `${held}, ${bytes} more are too many: ${remedy}`)
+  const message = `your unfinished uploads reserve ${reservedBytes} bytes, and ${bytes} more exceed the limit of ${limits.maxReservedBytes} bytes: ${remedy}`
+  throw new RateLimited(RETRY_SECONDS, message)
 }
 
 async function unfinishedOf(tx: Tx, userId: string) {
   await lockUser(tx, userId)
-  const [sums] = await summed(tx, userId)
+  const [sums] = await sumsOfUser(tx, userId)
   return sums ?? { uploads: 0, reservedBytes: 0 }
 }
 
-/** As the index says it, word for word. A part that was joined waits for the house alone. */
+/**
+ * Must equal the condition of the index. Partial uploads that were concatenated do not count: the server ends
+ * them itself.
+ */
 const unfinished = sql<boolean>`"status" IN ('CREATED', 'RECEIVING', 'RECEIVED', 'PROCESSING') AND "joinedInto" IS NULL`
 
-const summed = prepared((db, userId: string) =>
+const sumsOfUser = prepared((db, userId: string) =>
   db
     .selectFrom('uploads')
     .select((eb) => [

@@ -4,11 +4,16 @@ import { type EntryRow, liveFolder, requireLive, requireLiveFolder } from '../..
 import { checkPath, childPath, type EntryName } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
 
-/** A place for a file: a folder that is there, and the names of those below it that may still be missing. */
+/**
+ * The target of a file: an existing folder, and the names of the folders below it, which may not exist yet.
+ */
 export type Target = { folder: EntryRow; below: EntryName[] }
 type Place = { workspaceId: string; folderId: string | null; path: string }
 
-/** Where a file is to go; NotFound, Forbidden, InvalidInput, InvalidState (in the trash, or no folder). */
+/**
+ * Returns the target of a file. Throws NotFound, Forbidden, InvalidInput, and InvalidState if the folder is
+ * in the trash or is a file.
+ */
 export async function requireTarget(s: TxContext, place: Place): Promise<Target> {
   const { workspaceId, folderId, path } = place
   const ref = folderId ? { id: folderId } : { path: { workspaceId, path: '' } }
@@ -17,7 +22,10 @@ export async function requireTarget(s: TxContext, place: Place): Promise<Target>
   return { folder, below: checkPath(path) }
 }
 
-/** The living file of this workspace that gets another version, and its folder. */
+/**
+ * Returns the live file that receives a new version, and its folder. Throws NotFound, Forbidden, and
+ * InvalidState for a folder.
+ */
 export async function requireVersioned(
   s: TxContext,
   { workspaceId, versionOf }: { workspaceId: string; versionOf: string },
@@ -25,16 +33,16 @@ export async function requireVersioned(
   const { entry, parent } = await requireLive(s.tx, s.viewer, { id: versionOf }, toWrite)
   if (entry.workspaceId !== workspaceId) throw new NotFound(versionOf).at('versionOf')
   if (entry.kind === 'file' && parent) return { file: entry, parent }
-  throw new InvalidState('FOLDER', 'this is a folder; files have versions').at('versionOf')
+  throw new InvalidState('FOLDER', 'this is a folder; only files have versions').at('versionOf')
 }
 
-/** Throws NameConflict where the folder is there and holds this name already. */
+/** Throws NameConflict if the folder exists and already has an entry of this name. */
 export async function requireFreeName(s: TxContext, { folder, below }: Target, name: EntryName) {
   const pathKey = below.reduce((key, { nameKey }) => `${key}${nameKey}/`, folder.pathKey ?? '')
-  const there = await liveFolder(s.tx, folder.workspaceId, pathKey)
-  if (there) await resolveNameConflict(s, there, name, 'FAIL')
+  const existing = await liveFolder(s.tx, folder.workspaceId, pathKey)
+  if (existing) await resolveNameConflict(s, existing, name, 'FAIL')
 }
 
-/** The path that a file will have. */
+/** Returns the path that the file will have. */
 export const targetPath = ({ folder, below }: Target, name: string) =>
   childPath(folder, [...below.map((folder) => folder.name), name].join('/'))

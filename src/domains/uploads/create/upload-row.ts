@@ -10,12 +10,12 @@ import { checkMediaType, checkSha256, checkSize, receivedStatus } from '../rules
 type Maybe<T> = T | null | undefined
 export type NewUpload = {
   workspaceId: string
-  /** Folders below folderId, or below the root: made when missing. */
+  /** Path of the folder below folderId, or below the root. Missing folders are created. */
   path?: Maybe<string>
   folderId?: Maybe<string>
-  /** Without one: `upload-<id>`. */
+  /** Default: `upload-<id>`. */
   name?: Maybe<string>
-  /** Without one the length is deferred. */
+  /** In bytes. If omitted, the length is deferred. */
   size?: Maybe<number>
   mediaType?: Maybe<string>
   sha256?: Maybe<string>
@@ -25,18 +25,21 @@ export type NewUpload = {
   onConflict?: Maybe<NameConflictMode>
   versionOf?: Maybe<string>
   idempotencyKey?: Maybe<string>
-  /** The last byte also confirms. */
+  /** Whether the last byte also confirms the upload. */
   autoConfirm?: boolean
-  /** The Upload-Metadata header, to be given back as it came. */
+  /** The Upload-Metadata header, returned unchanged. */
   tusMetadata?: Maybe<string>
   transport?: Maybe<UploadTransport>
-  /** The Upload-Concat header, to be given back as it came. */
+  /** The Upload-Concat header, returned unchanged. */
   concat?: Maybe<string>
 }
 
 export type NewUploadRow = ReturnType<typeof createUploadRow>
 
-/** The row as it would be; `autoFile` is whether the workspace files what names no folder. Throws InvalidInput and FileTooLarge. */
+/**
+ * Builds the row of a new upload without inserting it. With `autoFile`, an upload without a folder goes to a
+ * folder by media type. Throws Unauthenticated, InvalidInput and FileTooLarge.
+ */
 export function createUploadRow(
   { viewer, now, limits }: Pick<TxContext, 'viewer' | 'now' | 'limits'>,
   input: NewUpload,
@@ -47,9 +50,9 @@ export function createUploadRow(
   const { name } = checkNewName(input.name ?? `upload-${id}`)
   const size = input.size == null ? null : checkSize(input.size, limits.maxUploadBytes)
   if (size === null && input.transport === 'SIGNED_PUT') {
-    throw new InvalidInput({ path: ['size'], message: 'is needed for SIGNED_PUT' })
+    throw new InvalidInput({ path: ['size'], message: 'is required for SIGNED_PUT' })
   }
-  const filed = autoFile && input.folderId == null && input.versionOf == null
+  const isAutoFiled = autoFile && input.folderId == null && input.versionOf == null
   return {
     id,
     workspaceId: input.workspaceId,
@@ -58,7 +61,7 @@ export function createUploadRow(
     status: receivedStatus(0, size),
     name,
     folderId: input.folderId ?? null,
-    path: input.path ?? (filed ? driveFolder(name) : ''),
+    path: input.path ?? (isAutoFiled ? driveFolder(name) : ''),
     versionOf: input.versionOf ?? null,
     size,
     offset: 0,

@@ -12,18 +12,20 @@ import { commitOffset } from '../receive/offsets.ts'
 import { isTerminal, type UploadRow } from '../rules.ts'
 import { deleteBytes, terminateUpload } from '../terminate.ts'
 import { insertUpload } from '../writes.ts'
-import { releaseReservation, reserveRoom, throwReservationGone } from './reservation.ts'
-import { clearUnplaced, countUnplaced } from './unplaced.ts'
+import { createReservation, releaseReservation, throwReservationEnded } from './reservation.ts'
+import { clearUnassigned, countUnassigned } from './unplaced.ts'
 
 /**
- * A file that comes as part of a form. What is to become of it is known when the form has ended, for its fields may come behind
- * it; where they come before, or in the query, a row holds the room for its bytes from the first one on.
+ * A file that arrives as part of a multipart form. Form fields may follow the file, so its target may be
+ * known only at the end. If the workspace is known before the file, `reservation` is an upload row that
+ * reserves space for the bytes from the first one on.
  */
-export type FormUpload = { id: string; held: UploadRow | null }
+export type FormUpload = { id: string; reservation: UploadRow | null }
 
 /**
- * Makes room for bytes of which at least `bytes` will come. With a workspace, role and quota are asked now: NotFound,
- * Forbidden, QuotaExceeded, RateLimited. Without one, only what the token may do: Unauthenticated, Forbidden.
+ * Starts a form upload of at least `bytes` bytes. With a workspace, checks role and quota now and throws
+ * NotFound, Forbidden, QuotaExceeded or RateLimited. Without one, checks only the token and throws
+ * Unauthenticated, Forbidden or RateLimited.
  */
 export async function beginForm(
   ctx: ServiceContext,
@@ -32,10 +34,13 @@ export async function beginForm(
   const { viewer } = ctx
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('FILES_WRITE')) throw new Forbidden({ missingScopes: ['FILES_WRITE'] })
-  const held = workspaceId && (await inTransaction(ctx, (s) => reserveRoom(s, workspaceId, bytes)))
-  const form = held ? { id: held.id, held } : { id: newId('upl'), held: null }
+  const reservation =
+    workspaceId && (await inTransaction(ctx, (s) => createReservation(s, workspaceId, bytes)))
+  const form = reservation
+    ? { id: reservation.id, reservation }
+    : { id: newId('upl'), reservation: null }
   try {
-    if (!held) await countUnplaced(ctx, form.id, bytes)
+    if (!reservation) await countUnassigned(ctx, form.id, bytes)
     await ctx.blobs.stage(form.id)
   } catch (error) {
     await abortForm(ctx, form)
@@ -44,23 +49,32 @@ export async function beginForm(
   return form
 }
 
-/** So many bytes are durable: the room for them is reserved, and the upload waits for more. QuotaExceeded, RateLimited, InvalidState. */
+/**
+ * Records that the first `offset` bytes are durable and reserves space for them. Throws QuotaExceeded,
+ * RateLimited, and InvalidState if the reservation was canceled or has expired.
+ */
 export async function extendReservation(
   ctx: ServiceContext,
   form: FormUpload,
   offset: number,
 ): Promise<void> {
-  if (!form.held) return countUnplaced(ctx, form.id, offset)
-  form.held = (await commitOffset(ctx, form.held, offset)) ?? throwReservationGone()
+  if (!form.reservation) return countUnassigned(ctx, form.id, offset)
+  form.reservation = (await commitOffset(ctx, form.reservation, offset)) ?? throwReservationEnded()
 }
 
-/** A form that was cancelled has lost its bytes: that is no fault of the storage. */
-export async function requireHeld({ db }: ServiceContext, { held }: FormUpload): Promise<void> {
-  const upload = held && (await uploadById(db, held.id))
-  if (upload && isTerminal(upload.status)) throwReservationGone()
+/**
+ * Throws InvalidState if the upload of this form was canceled or has expired, in which case its bytes are
+ * deleted.
+ */
+export async function requireActiveForm(
+  { db }: ServiceContext,
+  { reservation }: FormUpload,
+): Promise<void> {
+  const upload = reservation && (await uploadById(db, reservation.id))
+  if (upload && isTerminal(upload.status)) throwReservationEnded()
 }
 
-/** All `size` bytes are there: makes the file as createUpload and confirmUpload do, and throws what they throw. */
+/** Creates the file once all `size` bytes are stored. Throws the errors of createUpload and confirmUpload. */
 export async function completeForm(
   ctx: ServiceContext,
   form: FormUpload,
@@ -68,26 +82,31 @@ export async function completeForm(
   { size, linkRow }: { size: number; linkRow: RowLink | null },
 ): Promise<UploadRow> {
   const upload = await inTransaction(ctx, (s) => writeUpload(s, form, { ...input, size }))
-  clearUnplaced(ctx, form.id)
+  clearUnassigned(ctx, form.id)
   return confirmUpload(ctx, { uploadId: upload.id, linkRow })
 }
 
-/** The row as createUpload would have made it, in the place of the one that held the room. */
-async function writeUpload(s: TxContext, { id, held }: FormUpload, input: NewUpload) {
-  await requireUnrevoked(s.tx, s.viewer)
-  if (held) await releaseReservation(s, held)
-  const need = requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
-  const draft = createUploadRow(s, { ...input, transport: 'FORM' }, (await need).autoFile === 1, id)
-  return insertUpload(s, { ...draft, offset: input.size ?? 0, status: 'RECEIVED' })
+/** Replaces the reservation by the row that createUpload would insert. */
+async function writeUpload(ctx: TxContext, { id, reservation }: FormUpload, input: NewUpload) {
+  await requireUnrevoked(ctx.tx, ctx.viewer)
+  if (reservation) await releaseReservation(ctx, reservation)
+  const need = requireAccess(ctx.tx, ctx.viewer, input.workspaceId, toWrite)
+  const draft = createUploadRow(
+    ctx,
+    { ...input, transport: 'FORM' },
+    (await need).autoFile === 1,
+    id,
+  )
+  return insertUpload(ctx, { ...draft, offset: input.size ?? 0, status: 'RECEIVED' })
 }
 
-/** Gives back what was reserved, and the bytes. */
+/** Cancels a form upload: releases its reserved space and deletes its bytes. */
 export async function abortForm(ctx: ServiceContext, { id }: FormUpload): Promise<void> {
-  clearUnplaced(ctx, id)
+  clearUnassigned(ctx, id)
   await inTransaction(ctx, (s) => terminateUpload(s, { id }, 'CANCELED'))
   const upload = await uploadById(ctx.db, id)
-  // One that is a file, or becomes one, keeps its bytes whatever else went wrong. Those of one that somebody else has ended may have
-  // come after that.
+  // A file, or an upload that is being confirmed, keeps its bytes. If another request ended the upload, bytes
+  // may have arrived after that.
   const isFile = upload && (upload.fileId !== null || !isTerminal(upload.status))
   if (!isFile) await deleteBytes(ctx.blobs, id)
 }

@@ -9,45 +9,49 @@ import { createUploadRow } from '../create/upload-row.ts'
 import type { UploadRow } from '../rules.ts'
 
 /**
- * Reserves room for bytes that come by another way than an upload of their own: a row of an upload stands for them, counts among the
- * unfinished ones of its maker, and gives the room back when it expires. Throws NotFound, Forbidden, QuotaExceeded, RateLimited.
+ * Reserves `bytes` bytes for data that does not arrive through an upload of its own. Inserts an upload row
+ * that counts among the unfinished uploads of the viewer and releases the space when it expires. Throws
+ * NotFound, Forbidden, QuotaExceeded, RateLimited.
  */
-export async function reserveRoom(
-  s: TxContext,
+export async function createReservation(
+  ctx: TxContext,
   workspaceId: string,
   bytes: number,
 ): Promise<UploadRow> {
-  await requireUnrevoked(s.tx, s.viewer)
-  await requireInputWorkspace(s.tx, s.viewer, workspaceId, toWrite)
-  await reserve(s, workspaceId, bytes)
-  const draft = createUploadRow(s, { workspaceId, transport: 'FORM' }, false)
-  await checkUploadLimits(s, draft.createdBy, bytes)
-  return s.tx
+  await requireUnrevoked(ctx.tx, ctx.viewer)
+  await requireInputWorkspace(ctx.tx, ctx.viewer, workspaceId, toWrite)
+  await reserve(ctx, workspaceId, bytes)
+  const draft = createUploadRow(ctx, { workspaceId, transport: 'FORM' }, false)
+  await checkUploadLimits(ctx, draft.createdBy, bytes)
+  return ctx.tx
     .insertInto('uploads')
     .values({ ...draft, reservedBytes: bytes })
     .returningAll()
     .executeTakeFirstOrThrow()
 }
 
-/** Gives the room back, for the bytes to be counted as used. Throws InvalidState where it was given back otherwise. */
+/**
+ * Deletes the reservation so that its bytes can be counted as used. Throws InvalidState if it was canceled or
+ * has expired.
+ */
 export async function releaseReservation(
-  s: TxContext,
+  ctx: TxContext,
   { id, fence, workspaceId, reservedBytes }: UploadRow,
 ): Promise<void> {
-  const { numDeletedRows } = await s.tx
+  const { numDeletedRows } = await ctx.tx
     .deleteFrom('uploads')
     .where('id', '=', id)
     .where('fence', '=', fence)
     .executeTakeFirst()
-  if (numDeletedRows === 0n) throwReservationGone()
-  await release(s, workspaceId, reservedBytes)
+  if (numDeletedRows === 0n) throwReservationEnded()
+  await release(ctx, workspaceId, reservedBytes)
 }
 
-/** Gives the room back after a failure; what cannot be given back now is when it expires. */
-export const dropReservation = (ctx: ServiceContext, held: UploadRow): Promise<void> =>
-  inTransaction(ctx, (s) => releaseReservation(s, held)).catch(() => {})
+/** Releases a reservation after a failure. If that fails too, the reservation is released when it expires. */
+export const dropReservation = (ctx: ServiceContext, reservation: UploadRow): Promise<void> =>
+  inTransaction(ctx, (s) => releaseReservation(s, reservation)).catch(() => {})
 
-/** Keeps the room from expiring while something works on what it is for. */
+/** Extends the expiry of a reservation periodically until the result is disposed. */
 export function renewReservation(
   { db, now, limits }: ServiceContext,
   { id }: UploadRow,
@@ -58,14 +62,14 @@ export function renewReservation(
       .set({ expiresAt: now() + limits.uploadTtlMs })
       .where('id', '=', id)
       .execute()
-      // The next time, then: there are several before it expires.
+      // The timer fires several times before the reservation expires.
       .catch(() => {})
-  const timer = setInterval(renew, Math.min(limits.uploadTtlMs / 4, MAX_PAUSE_MS)).unref()
+  const timer = setInterval(renew, Math.min(limits.uploadTtlMs / 4, MAX_RENEW_INTERVAL_MS)).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
-const MAX_PAUSE_MS = 600_000
+const MAX_RENEW_INTERVAL_MS = 600_000
 
-/** Throws what is said of an upload that its user ended, or that expired. */
-export function throwReservationGone(): never {
-  throw new InvalidState('CANCELED', 'the upload was ended before its bytes were a file')
+/** Throws InvalidState for a reservation that was canceled or has expired. */
+export function throwReservationEnded(): never {
+  throw new InvalidState('CANCELED', 'the upload was canceled or has expired')
 }

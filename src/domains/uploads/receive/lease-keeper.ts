@@ -3,65 +3,69 @@ import { databaseNowPlus } from '../../../database/clock.ts'
 import type { Db } from '../../../database/database.ts'
 import { subscribe } from '../../../database/notify.ts'
 
-const BEAT_MS = 400
-/** So much before its lease ends a writer gives no more to the disk: what it gave before has time to get there. */
-const MARGIN_MS = 400
+const RENEW_INTERVAL_MS = 400
+/** A writer stops writing this long before its lease ends, so that pending writes can finish. */
+const SAFETY_MARGIN_MS = 400
 
-type Lease = { id: string; writer: string; turn: number; stop: AbortController; until: number }
+type Lease = { id: string; writer: string; turn: number; stop: AbortController; validUntil: number }
 export type KeptLease = Disposable & { isMine: () => boolean }
 
 /** The leases of one process. */
 export type LeaseKeeper = {
-  /** Keeps a lease that was asked for at `since` (performance.now) until it is disposed; `stop` is aborted when it is lost. */
-  keep: (lease: Omit<Lease, 'until'> & { since: number }) => KeptLease
+  /**
+   * Renews a lease requested at `since` (performance.now) until the result is disposed. Aborts `stop` when it
+   * is lost.
+   */
+  keep: (lease: Omit<Lease, 'validUntil'> & { since: number }) => KeptLease
 }
 
 /**
- * Renews all of them by one statement, as often as it takes; at once when something is said about one. A lease is believed in only
- * so long as the database has lately been heard to say so, for it may be out of reach while others are not.
+ * Creates a keeper that renews all leases of this process with one statement per interval, and at once after
+ * a notification for one of them. A lease counts as held only for a limited time after the last successful
+ * renewal: this process may have lost its connection to the database while other processes have not.
  */
 export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
   const leases = new Map<string, Lease>()
-  const trustMs = leaseMs - MARGIN_MS
+  const validMs = leaseMs - SAFETY_MARGIN_MS
   let timer: NodeJS.Timeout | undefined
-  let [renewing, again] = [false, false]
+  let [renewing, isRenewRequested] = [false, false]
 
   async function renewAll() {
     const [mine, since] = [[...leases.values()], performance.now()]
     const renewed = await renew(db, mine, leaseMs)
     for (const lease of mine) {
-      if (renewed.has(lease.writer)) lease.until = since + trustMs
+      if (renewed.has(lease.writer)) lease.validUntil = since + validMs
       else lease.stop.abort('newer')
     }
   }
 
-  async function beat() {
-    again = renewing
+  async function renewNow() {
+    isRenewRequested = renewing
     if (renewing) return
     renewing = true
-    // What cannot be renewed now may be at the next beat; if not, it is lost by its time.
+    // A failed renewal is retried at the next interval, until the lease runs out.
     await renewAll().catch(() => {})
     renewing = false
-    if (again && leases.size > 0) void beat()
+    if (isRenewRequested && leases.size > 0) void renewNow()
   }
 
   function tick() {
-    for (const { stop, until } of leases.values())
-      if (performance.now() >= until) stop.abort('lost')
-    void beat()
+    for (const { stop, validUntil } of leases.values())
+      if (performance.now() >= validUntil) stop.abort('lost')
+    void renewNow()
   }
 
   return {
     keep({ since, ...lease }) {
-      const kept = { ...lease, until: since + trustMs }
-      leases.set(lease.writer, kept)
-      timer ??= setInterval(tick, BEAT_MS).unref()
-      const ear = subscribe(lease.id, () => void beat())
+      const active = { ...lease, validUntil: since + validMs }
+      leases.set(lease.writer, active)
+      timer ??= setInterval(tick, RENEW_INTERVAL_MS).unref()
+      const subscription = subscribe(lease.id, () => void renewNow())
       return {
-        isMine: () => performance.now() < kept.until,
+        isMine: () => performance.now() < active.validUntil,
         [Symbol.dispose]() {
-          ear[Symbol.dispose]()
-          kept.until = 0
+          subscription[Symbol.dispose]()
+          active.validUntil = 0
           leases.delete(lease.writer)
           if (leases.size > 0) return
           clearInterval(timer)
@@ -72,7 +76,10 @@ export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
   }
 }
 
-/** Those that nobody has asked for since they began; the names of their writers. */
+/**
+ * Renews the leases that no other request has requested since they began. Returns the writers of the renewed
+ * ones.
+ */
 async function renew(db: Db, leases: Lease[], leaseMs: number): Promise<Set<string>> {
   const [ids, writers, turns] = [
     leases.map(({ id }) => id),

@@ -9,47 +9,57 @@ import { type KeptLease, type LeaseKeeper, leaseKeeper } from './lease-keeper.ts
 import { noWriter, receivable, takeLease } from './offsets.ts'
 
 /*
- * Only one request at a time appends to an upload, whichever process it came to. Its lease is in the upload's row: who (writer),
- * until when, and the fence under which it commits. Who comes later asks for it (turn), and the writer is told: it stops
- * reading, keeps what arrived and frees the upload. A lease that somebody has asked for is not renewed: a writer that is dead,
- * or hangs, is taken over when it ends, and by then has itself ceased to write. On SQLite there is but one process, and no lease.
+ * Only one request at a time appends to an upload, across all processes. The lease is stored in the upload's
+ * row: the writer, its expiry, and the fence under which the writer commits. A later request increments
+ * `turn` to request the lease and notifies the writer, which stops reading, commits what arrived and releases
+ * the lease. A requested lease is not renewed: if the writer is dead or hangs, the lease expires and is
+ * reclaimed, and by then the writer has stopped writing. SQLite has one process and no leases.
  */
 
-/** So long a writer that gives no sign of life keeps others waiting. */
-const LEASE_MS = 1700
-const LOOK_MS = 50
-/** Somewhat longer than any lease; then something else is wrong, and the client may come again. */
-const PATIENCE_MS = 2500
+const LEASE_TTL_MS = 1700
+const POLL_INTERVAL_MS = 50
+/** Longer than any lease. After it the client gets an error and may retry. */
+const ACQUIRE_TIMEOUT_MS = 2500
 
 export type WriteLease = {
-  /** As takeLease answers it. */
+  /** The row as returned by takeLease. */
   upload: UploadRow | null
-  /** Whether it may still write. Nobody else begins before this is false, or the upload was let go. */
+  /**
+   * Whether the holder may still write. No other request writes before this is false or the lease is
+   * released.
+   */
   isMine: () => boolean
-  /** Lets the next one write, once whatever was given to append has ended. `latest`: the row as commitFinalOffset left it, if it did. */
+  /**
+   * Releases the lease. Call it after all appends have ended. `latest`: the row returned by
+   * commitFinalOffset, if any.
+   */
   release: (latest: UploadRow | null) => Promise<void>
 }
 
 const keepers = new WeakMap<Db, LeaseKeeper>()
 
-/** Leases on the uploads of `db` are renewed over `renewing`: a connection for which they need not stand in line with queries. */
+/**
+ * Makes leases on the uploads of `db` use the separate connection `renewing`, so that renewals do not queue
+ * behind queries.
+ */
 export function renewLeasesOver(db: Db, renewing: Db): void {
-  keepers.set(db, leaseKeeper(renewing, LEASE_MS))
+  keepers.set(db, leaseKeeper(renewing, LEASE_TTL_MS))
 }
 
 function keeperOf(db: Db): LeaseKeeper | null {
   if (!isPostgres(db)) return null
-  const keeper = keepers.get(db) ?? leaseKeeper(db, LEASE_MS)
+  const keeper = keepers.get(db) ?? leaseKeeper(db, LEASE_TTL_MS)
   keepers.set(db, keeper)
   return keeper
 }
 
-/** Whether others might write to the uploads of this database. */
+/** Whether several processes may write to the uploads of this database. */
 export const isShared = ({ db }: ServiceContext) => isPostgres(db)
 
 /**
- * Makes the caller the only one who writes to this upload, in all processes; who wrote until now has ended by then. `stop` is
- * aborted when another wants to ('newer'), or the lease cannot be renewed ('lost'). Null where a newer request has come, or nobody makes way.
+ * Makes the caller the only writer of an upload across all processes, after the current writer has stopped.
+ * Aborts `stop` with 'newer' when another request wants to write, and with 'lost' when the lease cannot be
+ * renewed. Returns null if a newer request has arrived or the current writer does not stop in time.
  */
 export async function acquireWriteLease(
   ctx: ServiceContext,
@@ -57,29 +67,29 @@ export async function acquireWriteLease(
   stop: AbortController,
 ): Promise<WriteLease | null> {
   const keeper = keeperOf(ctx.db)
-  if (!keeper) return unshared(await takeLease(ctx, id))
-  using ear = listen(id)
+  if (!keeper) return localLease(await takeLease(ctx, id))
+  using notifications = listen(id)
   const writer = randomUUID()
   let turn: number | null = null
-  const end = performance.now() + PATIENCE_MS
-  while (performance.now() < end) {
+  const deadline = performance.now() + ACQUIRE_TIMEOUT_MS
+  while (performance.now() < deadline) {
     const since = performance.now()
-    const upload = await takeLease(ctx, id, { writer, leaseMs: LEASE_MS, turn })
-    if (!upload || !isReceivable(ctx, upload)) return unshared(upload)
+    const upload = await takeLease(ctx, id, { writer, leaseMs: LEASE_TTL_MS, turn })
+    if (!upload || !isReceivable(ctx, upload)) return localLease(upload)
     const { turn: newest } = upload
     if (upload.writer === writer) {
-      return held(ctx, upload, keeper.keep({ id, writer, turn: newest, stop, since }), stop)
+      return writeLease(ctx, upload, keeper.keep({ id, writer, turn: newest, stop, since }), stop)
     }
     if (stop.signal.aborted || (turn !== null && newest > turn)) return null
-    turn ??= await askFor(ctx, id)
-    await ear.news(LOOK_MS, stop.signal)
+    turn ??= await requestLease(ctx, id)
+    await notifications.news(POLL_INTERVAL_MS, stop.signal)
   }
   return null
 }
 
 /**
- * Ends whoever writes to this upload, and waits for that; the row as it is then. A newer request is not ended by this one. Null
- * where nobody makes way.
+ * Stops the current writer of an upload, waits until it has stopped and returns the row. Does not stop a
+ * writer whose request is newer. Returns null if the writer does not stop in time.
  */
 export async function preemptWriter(
   ctx: ServiceContext,
@@ -87,14 +97,14 @@ export async function preemptWriter(
   stop: AbortController,
 ): Promise<{ upload: UploadRow | null } | null> {
   let upload = await uploadById(ctx.db, id)
-  if (!isHeld(ctx, upload)) return { upload }
-  using ear = listen(id)
-  const turn = await askFor(ctx, id)
-  const end = performance.now() + PATIENCE_MS
-  while (performance.now() < end) {
-    upload = (await takeFromDead(ctx, id, turn)) ?? (await uploadById(ctx.db, id))
-    if (!isHeld(ctx, upload) || upload?.turn !== turn || stop.signal.aborted) return { upload }
-    await ear.news(LOOK_MS, stop.signal)
+  if (!hasWriter(ctx, upload)) return { upload }
+  using notifications = listen(id)
+  const turn = await requestLease(ctx, id)
+  const deadline = performance.now() + ACQUIRE_TIMEOUT_MS
+  while (performance.now() < deadline) {
+    upload = (await removeExpiredWriter(ctx, id, turn)) ?? (await uploadById(ctx.db, id))
+    if (!hasWriter(ctx, upload) || upload?.turn !== turn || stop.signal.aborted) return { upload }
+    await notifications.news(POLL_INTERVAL_MS, stop.signal)
   }
   return null
 }
@@ -102,25 +112,28 @@ export async function preemptWriter(
 const isReceivable = ({ now }: ServiceContext, upload: UploadRow) =>
   receivable.includes(statusAt(upload, now()))
 
-const isHeld = (ctx: ServiceContext, upload: UploadRow | null) =>
+const hasWriter = (ctx: ServiceContext, upload: UploadRow | null) =>
   upload !== null && upload.writer !== null && isReceivable(ctx, upload)
 
-/** The number of this request, before whose turn whoever writes now makes way; null where nobody does. */
-async function askFor({ db }: ServiceContext, id: string): Promise<number | null> {
-  const asked = await db
+/**
+ * Requests the lease from the current writer. Returns the number of this request, or null if there is no
+ * writer.
+ */
+async function requestLease({ db }: ServiceContext, id: string): Promise<number | null> {
+  const requested = await db
     .updateTable('uploads')
     .set((eb) => ({ turn: eb('turn', '+', 1) }))
     .where('id', '=', id)
     .where('writer', 'is not', null)
     .returning('turn')
     .executeTakeFirst()
-  if (asked) await notifyNow(db, id)
-  return asked?.turn ?? null
+  if (requested) await notifyNow(db, id)
+  return requested?.turn ?? null
 }
 
-/** Where the lease has ended: whoever had it commits no more. */
-async function takeFromDead({ db }: ServiceContext, id: string, turn: number | null) {
-  const taken = await db
+/** Removes a writer whose lease has expired. The new fence keeps it from committing. */
+async function removeExpiredWriter({ db }: ServiceContext, id: string, turn: number | null) {
+  const updated = await db
     .updateTable('uploads')
     .set((eb) => ({ ...noWriter, fence: eb('fence', '+', 1) }))
     .where('id', '=', id)
@@ -128,16 +141,17 @@ async function takeFromDead({ db }: ServiceContext, id: string, turn: number | n
     .where('writerUntil', '<=', databaseNowPlus(0))
     .returningAll()
     .executeTakeFirst()
-  return taken ?? null
+  return updated ?? null
 }
 
-const unshared = (upload: UploadRow | null): WriteLease => ({
+/** A lease for a database that only this process uses, or for an upload that accepts no bytes. */
+const localLease = (upload: UploadRow | null): WriteLease => ({
   upload,
   isMine: () => true,
   async release() {},
 })
 
-function held(
+function writeLease(
   { db }: ServiceContext,
   upload: UploadRow,
   lease: KeptLease,
@@ -149,18 +163,18 @@ function held(
     isMine: lease.isMine,
     async release(latest) {
       lease[Symbol.dispose]()
-      const isFree = latest?.id === id && latest.writer !== writer
-      const letGo = async () => {
-        if (!isFree) await free(db, id, writer)
+      const isReleased = latest?.id === id && latest.writer !== writer
+      const releaseRow = async () => {
+        if (!isReleased) await clearWriter(db, id, writer)
         if (stop.signal.aborted) await notifyNow(db, id)
       }
-      // What cannot be let go now is let go when the lease ends.
-      await letGo().catch(() => {})
+      // If the release fails, the lease expires.
+      await releaseRow().catch(() => {})
     },
   }
 }
 
-const free = (db: Db, id: string, writer: string | null) =>
+const clearWriter = (db: Db, id: string, writer: string | null) =>
   db
     .updateTable('uploads')
     .set(noWriter)

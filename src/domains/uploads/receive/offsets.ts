@@ -13,12 +13,12 @@ import { uploadById } from '../reads.ts'
 import type { UploadRow } from '../rules.ts'
 import { checkSize, receivedStatus, statusesBefore } from '../rules.ts'
 
-/** What bytes may still be added to: a RECEIVED upload has all of its own. */
+/** Statuses in which an upload accepts bytes. */
 export const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
 
 /**
- * blobs.append to an upload, behind what it has. Where its process died between row and stage the first byte finds no place: it is
- * made then. Nothing of the source was read by that time, so nothing of it is lost.
+ * Appends `source` to the bytes of an upload and returns the new offset. If the creating process died between
+ * row and stage, stages the blob first; the source has not been read by then. Throws StorageError.
  */
 export async function appendTo(
   { db, blobs }: ServiceContext,
@@ -36,39 +36,43 @@ export async function appendTo(
   })
 }
 
-/** Who writes, where several processes may: a name that is nobody else's, for so long; in its turn only, where it has one. */
+/**
+ * A writer among several processes: a unique name, the duration of its lease, and the number of its request,
+ * if it made one.
+ */
 export type Writer = { writer: string; leaseMs: number; turn: number | null }
 
 /**
- * Makes the caller the one who writes to this upload: its row with a new fence, which commitOffset and declareLength ask for.
- * The row as it stands where nothing is to be written any more, or another `writer` has it; null where there is none.
+ * Makes the caller the writer of an upload and returns the row with a new fence, which commitOffset and
+ * declareLength require. Returns the row unchanged if it accepts no bytes or another writer holds the lease,
+ * and null if the upload does not exist.
  */
 export async function takeLease(
   { db, now }: ServiceContext,
   id: string,
   as: Writer | null = null,
 ): Promise<UploadRow | null> {
-  const [leased] = await (as ? leaseAmong(db, id, now(), as) : fencedAnew(db, id, now()))
+  const [leased] = await (as ? leaseForWriter(db, id, now(), as) : incrementFence(db, id, now()))
   return leased ?? uploadById(db, id)
 }
 
-/** After a loss of power nobody is there any more who had the old fence. */
-const fencedAnew = prepared(
-  (db, id: string, now: number) => toReceive(db, id, now).returningAll(),
+/** Need not survive a power loss: no holder of the old fence survives it either. */
+const incrementFence = prepared(
+  (db, id: string, now: number) => receivableUpdate(db, id, now).returningAll(),
   {
     skipSync: true,
   },
 )
 
-const leaseAmong = (db: Db, id: string, now: number, as: Writer) =>
-  toReceive(db, id, now)
-    .set(leaseFor(as))
+const leaseForWriter = (db: Db, id: string, now: number, as: Writer) =>
+  receivableUpdate(db, id, now)
+    .set(writerColumns(as))
     .where((eb) => eb.or([eb('writer', 'is', null), eb('writerUntil', '<=', databaseNowPlus(0))]))
     .$if(as.turn !== null, (q) => q.where('turn', '=', as.turn))
     .returningAll()
     .execute()
 
-const toReceive = (db: Db, id: string, now: number) =>
+const receivableUpdate = (db: Db, id: string, now: number) =>
   db
     .updateTable('uploads')
     .set((eb) => ({ fence: eb('fence', '+', 1) }))
@@ -76,44 +80,47 @@ const toReceive = (db: Db, id: string, now: number) =>
     .where('status', 'in', receivable)
     .where('expiresAt', '>', now)
 
-const leaseFor = ({ writer, leaseMs }: Writer) => ({
+const writerColumns = ({ writer, leaseMs }: Writer) => ({
   writer,
   writerUntil: databaseNowPlus(leaseMs),
   turn: sql<number>`"turn" + 1`,
 })
 
 /**
- * Writes down that the first `offset` bytes are durable, and that the upload waits so much longer. Null where another request
- * has taken it over, or it was ended: then what `upload` says is no longer so. While the length is not known, room is
- * reserved for what arrived: QuotaExceeded, RateLimited.
+ * Records that the first `offset` bytes are durable and extends the expiry of the upload. Returns the new
+ * row, or null if another request has taken the upload over or it has ended. While the length is deferred,
+ * reserves space for the bytes that arrived and throws QuotaExceeded or RateLimited.
  */
 export async function commitOffset(
   ctx: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  return claimingRoom(ctx, upload, upload.size ?? offset, grown(ctx, upload, offset))
+  return updateWithReservation(ctx, upload, upload.size ?? offset, progressOf(ctx, upload, offset))
 }
 
-/** The same for the last time: from here on another may write. */
+/** Records the offset like commitOffset and releases the lease of the writer in the same statement. */
 export async function commitFinalOffset(
   ctx: ServiceContext,
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  const change = { ...grown(ctx, upload, offset), ...noWriter }
-  return claimingRoom(ctx, upload, upload.size ?? offset, change)
+  const change = { ...progressOf(ctx, upload, offset), ...noWriter }
+  return updateWithReservation(ctx, upload, upload.size ?? offset, change)
 }
 
 export const noWriter = { writer: null, writerUntil: null }
 
-const grown = ({ now, limits }: ServiceContext, { size }: UploadRow, offset: number) => ({
+const progressOf = ({ now, limits }: ServiceContext, { size }: UploadRow, offset: number) => ({
   offset,
   status: receivedStatus(offset, size),
   expiresAt: now() + limits.uploadTtlMs,
 })
 
-/** The length of an upload that was created without one. Null as in commitOffset; FileTooLarge, QuotaExceeded, RateLimited. */
+/**
+ * Sets the length of an upload with a deferred length. Returns null like commitOffset. Throws FileTooLarge,
+ * QuotaExceeded, RateLimited.
+ */
 export async function declareLength(
   ctx: ServiceContext,
   upload: UploadRow,
@@ -121,7 +128,7 @@ export async function declareLength(
 ): Promise<UploadRow | null> {
   checkSize(size, ctx.limits.maxUploadBytes)
   const status = receivedStatus(upload.offset, size)
-  return claimingRoom(ctx, upload, size, { size, status })
+  return updateWithReservation(ctx, upload, size, { size, status })
 }
 
 type Change = Partial<
@@ -129,31 +136,41 @@ type Change = Partial<
 >
 
 /**
- * Changes the row under its fence, with room for `neededBytes` in all; one statement where that is reserved already. The transaction
- * that says that all bytes are there also enqueues the confirm that they were to bring about.
+ * Updates the row under its fence with `neededBytes` reserved in total; one statement if they are reserved
+ * already. The transaction that makes the upload RECEIVED also enqueues its automatic confirm.
  */
-function claimingRoom(ctx: ServiceContext, upload: UploadRow, neededBytes: number, change: Change) {
-  const more = Math.max(0, neededBytes - upload.reservedBytes)
-  const isToConfirm = change.status === 'RECEIVED' && upload.autoConfirm === 1
-  if (more === 0 && !isToConfirm) return underFence(ctx.db, upload, change)
+function updateWithReservation(
+  ctx: ServiceContext,
+  upload: UploadRow,
+  neededBytes: number,
+  change: Change,
+) {
+  const extraBytes = Math.max(0, neededBytes - upload.reservedBytes)
+  const isConfirmDue = change.status === 'RECEIVED' && upload.autoConfirm === 1
+  if (extraBytes === 0 && !isConfirmDue) return updateUnderFence(ctx.db, upload, change)
   return inTransaction(ctx, async (s) => {
-    const changed = await withRoom(s, upload, more, change)
-    if (changed && isToConfirm) await enqueueConfirm(s, upload.id)
+    const changed = await reserveAndUpdate(s, upload, extraBytes, change)
+    if (changed && isConfirmDue) await enqueueConfirm(s, upload.id)
     return changed
   })
 }
 
-async function withRoom(s: TxContext, upload: UploadRow, more: number, change: Change) {
-  if (more === 0) return underFence(s.tx, upload, change)
-  await reserve(s, upload.workspaceId, more)
-  await checkByteLimits(s, upload.createdBy, more)
-  const reservedBytes = upload.reservedBytes + more
-  const changed = await underFence(s.tx, upload, { ...change, reservedBytes })
-  if (!changed) await release(s, upload.workspaceId, more)
+async function reserveAndUpdate(
+  s: TxContext,
+  upload: UploadRow,
+  extraBytes: number,
+  change: Change,
+) {
+  if (extraBytes === 0) return updateUnderFence(s.tx, upload, change)
+  await reserve(s, upload.workspaceId, extraBytes)
+  await checkByteLimits(s, upload.createdBy, extraBytes)
+  const reservedBytes = upload.reservedBytes + extraBytes
+  const changed = await updateUnderFence(s.tx, upload, { ...change, reservedBytes })
+  if (!changed) await release(s, upload.workspaceId, extraBytes)
   return changed
 }
 
-async function underFence(
+async function updateUnderFence(
   db: ServiceContext['db'],
   { id, fence, offset }: UploadRow,
   change: Change & { reservedBytes?: number },

@@ -5,21 +5,24 @@ import { serverUploadUrl, uploadById } from '../reads.ts'
 import { statusAt, type UploadRow } from '../rules.ts'
 import { commitOffset } from './offsets.ts'
 
-/** S3 takes no more by one PUT, and lets no URL live longer. */
-const LARGEST_PUT = 5 * 1024 ** 3
-const LONGEST_MS = 7 * 24 * 3_600_000
+/** Limits of S3 for one PUT and for the lifetime of a presigned URL. */
+const MAX_PUT_BYTES = 5 * 1024 ** 3
+const MAX_URL_TTL_MS = 7 * 24 * 3_600_000
 export const MAX_PARTS = 1000
 
-/** Where bytes are to go, and what is to be sent beside them. */
+/** The URL that takes the bytes, and the headers to send with them. */
 type Address = { url: string; headers: { name: string; value: string }[] }
 
-/** A part of the bytes, from `offset` on, and where one PUT of it goes. */
+/** One part of a multipart upload: `size` bytes from `offset`, and the URL that takes them. */
 export type UploadPart = { number: number; offset: number; size: number; url: string }
 
-/** Where this upload takes its bytes: at the house, or in the bucket, from whoever made it. Throws StorageError. */
+/**
+ * Returns the URL and headers for the bytes of an upload, at this server or in the bucket. Throws
+ * StorageError.
+ */
 export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Promise<Address> {
   const bucket = bucketFor(ctx, upload)
-  if (!bucket || bucket.size > LARGEST_PUT) {
+  if (!bucket || bucket.size > MAX_PUT_BYTES) {
     const tus = upload.transport === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : []
     return { url: serverUploadUrl(ctx, upload), headers: tus }
   }
@@ -28,8 +31,9 @@ export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Pro
 }
 
 /**
- * The parts after number `after` by which the bytes may go to the bucket, at most `first` of them; null where they do not go there,
- * or are one part. Asked for the first time, it begins a multipart upload. Throws InvalidInput, StorageError.
+ * Returns up to `first` parts after number `after` for sending the bytes to the bucket, or null if they do
+ * not go to the bucket or fit in one part. The first call starts a multipart upload. Throws InvalidInput,
+ * StorageError.
  */
 export async function uploadParts(
   ctx: ServiceContext,
@@ -37,7 +41,7 @@ export async function uploadParts(
   { first, after }: { first: number; after: number },
 ): Promise<UploadPart[] | null> {
   if (first < 0 || first > MAX_PARTS)
-    throw new InvalidInput({ path: ['first'], message: `0 to ${MAX_PARTS}` })
+    throw new InvalidInput({ path: ['first'], message: `must be 0 to ${MAX_PARTS}` })
   const bucket = bucketFor(ctx, upload)
   if (!bucket) return null
   const { presigned, size } = bucket
@@ -56,31 +60,34 @@ export async function uploadParts(
 
 type Bucket = { presigned: PresignedUrls; size: number; expiresAt: number }
 
-/** Null where the bytes go through the house, or are not wanted any more, or are not the viewer's to send. */
+/** Returns null if the bytes go to this server, are complete, or belong to another user. */
 function bucketFor({ blobs, viewer, now }: ServiceContext, upload: UploadRow): Bucket | null {
   const { transport, size, createdBy } = upload
   if (!blobs.presigned || transport !== 'SIGNED_PUT' || size === null) return null
-  if (!awaitsBytes(upload, now()) || createdBy !== viewer?.userId) return null
+  if (!isAwaitingBytes(upload, now()) || createdBy !== viewer?.userId) return null
   return {
     presigned: blobs.presigned,
     size,
-    expiresAt: Math.min(upload.expiresAt, now() + LONGEST_MS),
+    expiresAt: Math.min(upload.expiresAt, now() + MAX_URL_TTL_MS),
   }
 }
 
-const awaitsBytes = (upload: UploadRow, now: number) =>
+const isAwaitingBytes = (upload: UploadRow, now: number) =>
   ['CREATED', 'RECEIVING'].includes(statusAt(upload, now))
 
-/** The upload as it is: with all its bytes, where the bucket has them. Nobody tells the house of those, so it asks. Throws StorageError. */
+/**
+ * Returns the current upload, after recording its bytes if the bucket has all of them. The bucket does not
+ * notify the server of a presigned PUT, so the server checks. Throws StorageError.
+ */
 export async function syncPresigned(ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> {
   const bucket = bucketFor(ctx, upload)
   if (!bucket) return upload
   const arrived = await bucket.presigned
     .uploadedSize(upload.id, bucket.size)
     .catch((error) => error)
-  const noted = arrived === bucket.size ? await commitOffset(ctx, upload, bucket.size) : null
-  const now = noted ?? (await uploadById(ctx.db, upload.id)) ?? upload
-  // Whoever else has noted it may have put the parts together at this moment: then they are not found any more.
-  if (arrived instanceof Error && now.status === upload.status) throw arrived
-  return now
+  const committed = arrived === bucket.size ? await commitOffset(ctx, upload, bucket.size) : null
+  const current = committed ?? (await uploadById(ctx.db, upload.id)) ?? upload
+  // A concurrent request may have completed the multipart upload, so that its parts are no longer found.
+  if (arrived instanceof Error && current.status === upload.status) throw arrived
+  return current
 }

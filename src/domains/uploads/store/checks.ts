@@ -4,13 +4,13 @@ import { type Check, type CheckContext, chunked, type Finding } from '../../../f
 import { AHEAD } from './claim.ts'
 import { isPaused } from './installation.ts'
 import { inQuarantine, type Orphan, orphanBatches, orphansAmong, places } from './orphans.ts'
-import { quarantineOrphans, takeBack } from './quarantine.ts'
+import { quarantineOrphans, restoreObject } from './quarantine.ts'
 import { needsConfirmation } from './sweep.ts'
 import { evaluateStore, isAhead } from './verdict.ts'
 
-const confirm = 'make sure that it is the right one, then npm run fsck -- --sweep confirms it'
+const confirm = 'verify that it is the right store, then confirm it with npm run fsck -- --sweep'
 
-/** The store is the one of the database, was used with no other since, and is swept. */
+/** Checks that the store belongs to the database, was used with no other database, and is swept. */
 export const storeCheck: Check = {
   async *scan() {
     yield ['store']
@@ -26,13 +26,13 @@ export const storeCheck: Check = {
         {
           code: 'STORE_UNMARKED',
           subject,
-          says: 'its store bears no installation id',
-          left: 'the next start writes it',
+          says: 'the store has no installation record',
+          left: 'the next start of the server writes it',
         },
       ]
-    const isStrange = await isAhead(c.db, found)
+    const isStoreAhead = await isAhead(c.db, found)
     const findings: Finding[] = []
-    if (isStrange || own.pausedAt !== null)
+    if (isStoreAhead || own.pausedAt !== null)
       findings.push({
         code: 'STORE_AHEAD',
         subject,
@@ -50,12 +50,13 @@ export const storeCheck: Check = {
   },
 }
 
-const foreignLeft =
-  'bytes were not looked at; DATABASE_URL, DATA_DIR or the S3_… variables name others'
+const foreignLeft = 'bytes were not checked; correct DATABASE_URL, DATA_DIR or the S3_… variables'
 const refusal = (objects: number) =>
-  `a sweep found ${objects} objects that no row knows, and moved none`
+  `a sweep found ${objects} objects without a row and moved none of them`
 
-/** What lies in quarantine and is needed by a row is put back. In a bucket it is in its place all the while. */
+/**
+ * Checks that no object in quarantine is needed by a row. In a bucket, quarantined objects keep their place.
+ */
 export const quarantineCheck: Check = {
   scan: (c) => chunked(keysOf(c.blobs.quarantine.list())),
   async evaluate(c, keys) {
@@ -64,8 +65,8 @@ export const quarantineCheck: Check = {
       const orphans = new Set(await orphansAmong(c, place, keys))
       for (const key of keys) {
         if (orphans.has(key) || !(await c.blobs.quarantine.has(key, place))) continue
-        const says = 'its bytes are in quarantine, and a row needs them'
-        const repair = () => takeBack(c, { key, place })
+        const says = 'its bytes are in quarantine, but a row needs them'
+        const repair = () => restoreObject(c, { key, place })
         found.push({ code: 'BYTES_QUARANTINED', subject: key, says, repair })
       }
     }
@@ -77,7 +78,10 @@ async function* keysOf(objects: AsyncIterable<{ key: string }>) {
   for await (const { key } of objects) yield key
 }
 
-/** Objects that no row knows are younger than a running upload: the sweeper puts the others aside, and so does a repair. */
+/**
+ * Checks that all objects without a row are younger than the grace period. A repair quarantines the older
+ * ones.
+ */
 const orphansCheck = (place: Place): Check => ({
   async *scan(c) {
     const { orphans } = await allOrphans(c)
@@ -88,29 +92,34 @@ const orphansCheck = (place: Place): Check => ({
       await orphansAmong(c, place, keys),
       await inQuarantine(c.db, place, keys),
     ]
-    const there = await sizesOf(
+    const sizes = await sizesOf(
       c,
       place,
       orphans.filter((key) => !known.has(key)),
     )
     const { isRefused } = await allOrphans(c)
-    return [...there].map(([key, size]) => ({
+    return [...sizes].map(([key, size]) => ({
       code: place === 'staged' ? 'BYTES_STAGED_UNKNOWN' : 'BYTES_KEPT_UNKNOWN',
       subject: key,
-      says: `no row knows these ${place} bytes`,
+      says: `no row refers to these ${place} bytes`,
       ...(isRefused
-        ? { left: `there are too many of them, or sweeping is off; ${confirm}` }
+        ? { left: `there are too many of them, or sweeping is paused; ${confirm}` }
         : { repair: () => quarantineOrphans(c, [{ key, place, size }]) }),
     }))
   },
 })
+/** Checks that staged objects have a row. */
 export const strayStagedCheck = orphansCheck('staged')
+/** Checks that committed objects have a row. */
 export const strayKeptCheck = orphansCheck('kept')
 
 type All = { orphans: Orphan[]; isRefused: boolean }
 const found = new WeakMap<CheckContext, Promise<All>>()
 
-/** Listed once for each inspection. Whether they may be put aside unasked depends on all of them. */
+/**
+ * Lists the orphans once for each fsck run. Their total number decides whether they may be quarantined
+ * automatically.
+ */
 function allOrphans(c: CheckContext): Promise<All> {
   const listed = found.get(c) ?? listOrphans(c)
   found.set(c, listed)
@@ -128,7 +137,7 @@ async function listOrphans(c: CheckContext): Promise<All> {
   return { orphans, isRefused }
 }
 
-/** Those of the keys that exist at this moment, with their sizes. */
+/** Returns the sizes of those keys that exist. */
 async function sizesOf({ blobs }: CheckContext, place: Place, keys: readonly string[]) {
   const sizes = new Map<string, number>()
   if (keys.length === 0) return sizes

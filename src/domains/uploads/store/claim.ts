@@ -3,35 +3,44 @@ import { StartupError } from '../../../config.ts'
 import type { ServiceContext } from '../../../context.ts'
 import type { Log } from '../../../log.ts'
 import { acceptLosses, installationOf, newStamp, pauseSweeping } from './installation.ts'
-import { evaluateStore, type FoundRecord, isAhead, permitOf, type Verdict } from './verdict.ts'
+import {
+  adoptionPermit,
+  evaluateStore,
+  type FoundRecord,
+  isAhead,
+  type Verdict,
+} from './verdict.ts'
 
-export type StoreScope = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
+export type StoreContext = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
 
-/** How the two are called in sentences for the operator. */
+/** Descriptions of store and database for error messages. */
 type Names = { store: string; database: string }
 
 type Claim = { names: Names; adopt: string | null; log: Log }
 
-const TRIES = 4
+const MAX_ATTEMPTS = 4
 
 /**
- * For each start: makes sure that store and database belong together and stamps both. A store without a record gets one. Throws
- * StartupError where they do not belong together, unless `adopt` names exactly these two.
+ * Verifies at startup that store and database belong together, and stamps both. Writes the record of a store
+ * that has none. Throws StartupError if they do not belong together, unless `adopt` names exactly these two.
  */
-export async function claimStore(s: StoreScope, { names, adopt, log }: Claim): Promise<void> {
-  for (let tried = 1; tried <= TRIES; tried += 1) {
-    const verdict = await readPatiently(() => evaluateStore(s), names)
+export async function claimStore(s: StoreContext, { names, adopt, log }: Claim): Promise<void> {
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    const verdict = await readWithRetry(() => evaluateStore(s), names)
     if (verdict.kind === 'foreign') await adoptStore(s, verdict, { names, adopt, log })
     const { kind, found } = verdict
     if (await isAhead(s.db, found)) await pause(s, AHEAD, log)
-    if ((await readPatiently(() => stampStore(s, found, log), names)) || kind === 'own') break
+    if ((await readWithRetry(() => stampStore(s, found, log), names)) || kind === 'own') break
   }
   const { pausedBecause } = await installationOf(s.db)
   if (pausedBecause) log.warn({ because: pausedBecause }, 'sweeping is off until fsck --sweep')
 }
 
-/** For each sweep: true where the store still is the one of this database, and of it alone. It is stamped, too. */
-export async function confirmStore(s: StoreScope, log: Log): Promise<boolean> {
+/**
+ * Stamps the store before a sweep. Returns whether it still belongs to this database and no other database
+ * uses it.
+ */
+export async function confirmStore(s: StoreContext, log: Log): Promise<boolean> {
   const { id, pausedBecause } = await installationOf(s.db)
   if (pausedBecause) {
     log.warn({ because: pausedBecause }, 'sweeping is off until fsck --sweep')
@@ -41,22 +50,23 @@ export async function confirmStore(s: StoreScope, log: Log): Promise<boolean> {
   if (found?.record.installation !== id) {
     log.error(
       { installation: id, found: found?.record },
-      'the store is not the one of the database',
+      'the store belongs to another installation',
     )
     return false
   }
-  const isStrange = await isAhead(s.db, found)
-  if (isStrange) await pause(s, AHEAD, log)
+  const isStoreAhead = await isAhead(s.db, found)
+  if (isStoreAhead) await pause(s, AHEAD, log)
   await stampStore(s, found, log)
-  return !isStrange
+  return !isStoreAhead
 }
 
 /**
- * Pauses sweeping where the store bears what this database did not write, and returns whether it does. The record is read before the
- * rows, as in evaluateStore. A store whose record vanished counts as the one that this process found at its start.
+ * Pauses sweeping and returns the reason if the record of the store was not written by this database, else
+ * returns null. The record must have been read before this call, as in evaluateStore. A missing record counts
+ * as unchanged since startup.
  */
 export async function isTakenOver(
-  s: StoreScope,
+  s: StoreContext,
   found: FoundRecord | null,
   log: Log,
 ): Promise<'AHEAD' | 'FOREIGN' | null> {
@@ -71,12 +81,12 @@ export async function isTakenOver(
   return 'AHEAD'
 }
 
-async function pause(s: StoreScope, because: string, log: Log) {
+async function pause(s: StoreContext, because: string, log: Log) {
   if (await pauseSweeping(s, because))
     log.error({ because }, 'nothing is deleted from the store until fsck --sweep')
 }
 
-/** Why a store that bears an unknown stamp is not swept. */
+/** The reason why a store with an unknown stamp is not swept. */
 export const AHEAD =
   'the store was used since with another database, or with a later state of this one'
 
@@ -84,11 +94,11 @@ const FOREIGN = 'the store was taken over by another installation'
 const ADOPTED = 'the store was adopted'
 
 /**
- * Writes the next stamp to the database, then to the store. Also where the store is ahead: the other database finds a stamp that it does
- * not know, and stops sweeping, too. False where the store does not have it: another server wrote to the record meanwhile, or the disk is
- * full, and then the stamp before is as good.
+ * Writes the next stamp to the database, then to the store. If the store is ahead, the other database then
+ * finds an unknown stamp and stops sweeping too. Returns false if the record was not written: another server
+ * has written it meanwhile, or the disk is full, in which case the previous stamp is still valid.
  */
-export async function stampStore({ db, blobs }: StoreScope, found: FoundRecord | null, log: Log) {
+export async function stampStore({ db, blobs }: StoreContext, found: FoundRecord | null, log: Log) {
   const record = await newStamp(db)
   if (!found) return blobs.record.create(record)
   const replaced = blobs.record.replace(record, found.version)
@@ -100,30 +110,30 @@ export async function stampStore({ db, blobs }: StoreScope, found: FoundRecord |
 }
 
 async function adoptStore(
-  s: StoreScope,
+  s: StoreContext,
   verdict: Extract<Verdict, { kind: 'foreign' }>,
   { names: { store, database }, adopt, log }: Claim,
 ) {
-  const permit = permitOf(verdict)
+  const permit = adoptionPermit(verdict)
   if (adopt === permit) {
     if (verdict.isMissing) await acceptLosses(s.db)
-    // What lies in it may be another database's.
+    // Objects in the store may belong to another database.
     return pause(s, ADOPTED, log)
   }
   throw new StartupError(
-    `${store} and ${database} do not belong together: ${verdict.because}. Name the right database with DATABASE_URL or DATA_DIR, or the right store with DATA_DIR or the S3_… variables; to use these two together all the same, start once with ADOPT_STORE=${permit}`,
+    `${store} and ${database} do not belong together: ${verdict.because}. Set DATABASE_URL or DATA_DIR to the right database, or DATA_DIR or the S3_… variables to the right store; to use these two together anyway, start once with ADOPT_STORE=${permit}`,
   )
 }
 
-/** A disk or bucket that fails for a moment says nothing of what lies in it. */
-async function readPatiently<T>(read: () => Promise<T>, { store, database }: Names): Promise<T> {
-  for (let tried = 1; ; tried += 1) {
+/** Retries reads, because a transient error of a disk or bucket says nothing about its content. */
+async function readWithRetry<T>(read: () => Promise<T>, { store, database }: Names): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       return await read()
     } catch (error) {
-      if (tried === TRIES)
+      if (attempt === MAX_ATTEMPTS)
         throw new StartupError(`${store} cannot be compared with ${database} (${reasonOf(error)}).`)
-      await sleep(100 * 2 ** tried)
+      await sleep(100 * 2 ** attempt)
     }
   }
 }

@@ -1,32 +1,33 @@
 import type { Log } from '../../../log.ts'
-import { isTakenOver, type StoreScope } from './claim.ts'
+import { isTakenOver, type StoreContext } from './claim.ts'
 import { isPaused } from './installation.ts'
 
-/** So long one look at the record of the store holds. */
-const LOOK_MS = 5000
+/** How long the result of reading the record of the store is cached. */
+const CACHE_TTL_MS = 5000
 
 /**
- * Asked before bytes are deleted: false while sweeping is paused, where the store was used with another database, and where that cannot
- * be found out. The record of the store is read at most every few seconds.
+ * Creates a function that must be called before bytes are deleted. It resolves to false while sweeping is
+ * paused, if the store was used with another database, and if the record of the store cannot be read. The
+ * record is read at most every CACHE_TTL_MS.
  */
-export function deletePermission(s: StoreScope, log: Log): () => Promise<boolean> {
-  let [looked, until]: [Promise<boolean> | null, number] = [null, 0]
+export function deletePermission(s: StoreContext, log: Log): () => Promise<boolean> {
+  let [cached, cachedUntil]: [Promise<boolean> | null, number] = [null, 0]
 
-  async function look() {
+  async function readRecord() {
     const found = await s.blobs.record.read()
     return (await isTakenOver(s, found, log)) === null
   }
 
   return async () => {
     if (await isPaused(s.db)) return false
-    // Not the clock of the rows, which tests and administrators set.
-    if (!looked || performance.now() > until) {
-      until = performance.now() + LOOK_MS
-      looked = look().catch((err) => {
+    // Not ctx.now: tests and administrators can change that clock.
+    if (!cached || performance.now() > cachedUntil) {
+      cachedUntil = performance.now() + CACHE_TTL_MS
+      cached = readRecord().catch((err) => {
         log.error({ err }, 'nothing is deleted: the record of the store could not be read')
         return false
       })
     }
-    return looked
+    return cached
   }
 }

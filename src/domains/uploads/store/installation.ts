@@ -6,16 +6,19 @@ import type { Row } from '../../../database/tables.ts'
 import { transact } from '../../../database/transaction.ts'
 
 export type Installation = Row<'installation'>
-type RowScope = Pick<ServiceContext, 'db' | 'now'>
+type RowContext = Pick<ServiceContext, 'db' | 'now'>
 
-/** So many stamps are known again: of a month of one each minute, for servers that were frozen with an old one. */
+/**
+ * Number of stamps that are remembered: about a month at one per minute, for servers that resume after a long
+ * pause.
+ */
 const MAX_STAMPS = 50_000
 
-/** Returns what this database is known by, and whether its sweeper may act. */
+/** Returns the installation row: the id of this database and the state of its sweeper. */
 export const installationOf = (db: Db): Promise<Installation> =>
   db.selectFrom('installation').selectAll().executeTakeFirstOrThrow()
 
-/** Whether nothing may be deleted from the store at present. */
+/** Whether deleting from the store is paused. */
 export async function isPaused(db: Db): Promise<boolean> {
   const [row] = await pausedAt(db)
   return row?.pausedAt != null
@@ -23,11 +26,11 @@ export async function isPaused(db: Db): Promise<boolean> {
 const pausedAt = prepared((db) => db.selectFrom('installation').select('pausedAt'))
 
 /**
- * From now on nothing is deleted from the store, until an operator confirms it; the first reason stays. Returns false where it was
- * so before.
+ * Pauses deleting from the store until an operator confirms the store. The first reason is kept. Returns
+ * false if it was paused already.
  */
 export async function pauseSweeping(
-  { db, now }: RowScope,
+  { db, now }: RowContext,
   pausedBecause: string,
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
@@ -38,21 +41,24 @@ export async function pauseSweeping(
   return numUpdatedRows > 0n
 }
 
-/** An operator has confirmed that the store belongs to this database as it is now. */
+/** Resumes sweeping after an operator has confirmed that the store belongs to this database. */
 export const resumeSweeping = (db: Db) =>
   db
     .updateTable('installation')
     .set({ pausedAt: null, pausedBecause: null, refusedAt: null, refusedObjects: 0 })
     .execute()
 
-/** Notes how many objects the last sweep found but was not allowed to put aside; 0 where it was allowed. */
-export const noteRefusal = ({ db, now }: RowScope, refusedObjects: number) =>
+/** Records how many orphans the last sweep found but refused to quarantine; 0 if it did not refuse. */
+export const recordRefusedSweep = ({ db, now }: RowContext, refusedObjects: number) =>
   db
     .updateTable('installation')
     .set({ refusedObjects, refusedAt: refusedObjects > 0 ? now() : null })
     .execute()
 
-/** Makes the next stamp for the store. It is committed before the store has it, so that the store is never ahead by a crash. */
+/**
+ * Creates the next stamp for the store. It is committed before the store gets it, so that a crash cannot
+ * leave the store ahead.
+ */
 export function newStamp(db: Db): Promise<{ installation: string; number: number; stamp: string }> {
   const stamp = randomUUID()
   return transact(db, async (tx) => {
@@ -70,13 +76,19 @@ export function newStamp(db: Db): Promise<{ installation: string; number: number
   })
 }
 
-/** Whether this database made the stamp: one that it does not know came from another, or from a later state of itself. */
+/**
+ * Whether this database created the stamp. An unknown stamp comes from another database or from a later state
+ * of this one.
+ */
 export async function isKnownStamp(db: Db, stamp: string): Promise<boolean> {
   const row = db.selectFrom('storeStamps').select('stamp').where('stamp', '=', stamp)
   return (await row.executeTakeFirst()) !== undefined
 }
 
-/** An operator accepts that the bytes of all blobs of this moment may be missing: they are not looked for at a start again. */
+/**
+ * An operator accepts that the bytes of all blobs of this moment may be missing: they are not looked for at a
+ * start again.
+ */
 export async function acceptLosses(db: Db): Promise<void> {
   const last = await db.selectFrom('blobs').select('id').orderBy('id', 'desc').executeTakeFirst()
   await db
@@ -85,13 +97,13 @@ export async function acceptLosses(db: Db): Promise<void> {
     .execute()
 }
 
-/** What is known of the sweeper, for metrics. */
+/** Returns the state of the sweeper for metrics. */
 export async function sweepState(db: Db) {
   const { pausedAt, refusedObjects } = await installationOf(db)
   return { isPaused: pausedAt !== null, refusedObjects, ...(await quarantineSize(db)) }
 }
 
-/** Counts what is in quarantine. */
+/** Returns the number and total size of the objects in quarantine. */
 export const quarantineSize = (db: Db): Promise<{ objects: number; bytes: number }> =>
   db
     .selectFrom('quarantine')

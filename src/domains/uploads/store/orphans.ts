@@ -4,21 +4,21 @@ import type { Place } from '../../../database/tables.ts'
 import { uploadsById } from '../reads.ts'
 import { isTerminal } from '../rules.ts'
 
-const BATCH = 100
+const BATCH_SIZE = 100
 export const places: Place[] = ['staged', 'kept']
 
-/** An object of the store that no row knows. */
+/** An object in the store that no row refers to. */
 export type Orphan = { key: string; place: Place; size: number }
-type OrphanScope = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
-type Wanted = { graceMs: number; signal?: AbortSignal | undefined }
+type OrphanContext = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
+type ListOptions = { graceMs: number; signal?: AbortSignal | undefined }
 
 /**
- * Lists the store by batches: how many objects each has, and which of them no row knows once they are older than `graceMs`. What is in
- * quarantine already counts as neither.
+ * Lists the store in batches: the number of objects in each, and those without a row that are older than
+ * `graceMs`. Objects in quarantine are not counted.
  */
 export async function* orphanBatches(
-  s: OrphanScope,
-  { graceMs, signal }: Wanted,
+  s: OrphanContext,
+  { graceMs, signal }: ListOptions,
 ): AsyncGenerator<{ count: number; orphans: Orphan[] }> {
   for (const place of places)
     for await (const objects of batches(s.blobs.list(place))) {
@@ -41,14 +41,14 @@ const keyOf = ({ key }: { key: string }) => key
 async function* batches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
   let batch: T[] = []
   for await (const item of items) {
-    if (batch.push(item) < BATCH) continue
+    if (batch.push(item) < BATCH_SIZE) continue
     yield batch
     batch = []
   }
   if (batch.length > 0) yield batch
 }
 
-/** Those of the keys that are in quarantine, as the rows have it. */
+/** Returns those of the keys that have a row in quarantine. */
 export async function inQuarantine(
   db: Db,
   place: Place,
@@ -64,7 +64,10 @@ export async function inQuarantine(
   return new Set(rows.map(keyOf))
 }
 
-/** Those of the keys that no row knows. The upload is asked first: from one that is over no blob row will come. */
+/**
+ * Returns those of the keys that no row refers to. Reads uploads before blobs: a terminal upload gets no new
+ * blob row.
+ */
 export async function orphansAmong(
   { db }: Pick<ServiceContext, 'db'>,
   place: Place,
@@ -72,9 +75,9 @@ export async function orphansAmong(
 ): Promise<string[]> {
   if (keys.length === 0) return []
   const uploads = await uploadsById(db, keys)
-  const over = keys.filter((_, index) => isTerminal(uploads[index]?.status ?? 'EXPIRED'))
-  if (place === 'staged' || over.length === 0) return over
-  const rows = await db.selectFrom('blobs').select('id').where('id', 'in', over).execute()
+  const terminal = keys.filter((_, index) => isTerminal(uploads[index]?.status ?? 'EXPIRED'))
+  if (place === 'staged' || terminal.length === 0) return terminal
+  const rows = await db.selectFrom('blobs').select('id').where('id', 'in', terminal).execute()
   const known = new Set(rows.map(({ id }) => id))
-  return over.filter((key) => !known.has(key))
+  return terminal.filter((key) => !known.has(key))
 }

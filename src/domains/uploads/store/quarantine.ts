@@ -2,23 +2,29 @@ import { sql } from 'kysely'
 import type { Db } from '../../../database/database.ts'
 import type { Row } from '../../../database/tables.ts'
 import type { Log } from '../../../log.ts'
-import { confirmStore, type StoreScope } from './claim.ts'
+import { confirmStore, type StoreContext } from './claim.ts'
 import { installationOf } from './installation.ts'
 import { type Orphan, orphansAmong, places } from './orphans.ts'
 
-const BATCH = 500
-/** What a clock that leaps adds to an age at most: it is observed every hour. */
+const BATCH_SIZE = 500
+/** Maximum age added per run, in case the clock jumps. Runs are hourly. */
 const MAX_STEP_MS = 2 * 3_600_000
 
-/** Puts orphans aside: the row first, so that a crash in between leaves a row without an object, which ages away. */
-export async function quarantineOrphans(s: StoreScope, orphans: readonly Orphan[]): Promise<void> {
+/**
+ * Moves orphans to quarantine. The row is written first: a crash in between leaves a row without an object,
+ * which is harmless.
+ */
+export async function quarantineOrphans(
+  s: StoreContext,
+  orphans: readonly Orphan[],
+): Promise<void> {
   for (const orphan of orphans) {
     await addRow(s, orphan)
     await s.blobs.quarantine.move(orphan.key, orphan.place)
   }
 }
 
-function addRow({ db, now }: Omit<StoreScope, 'blobs'>, orphan: Orphan) {
+function addRow({ db, now }: Omit<StoreContext, 'blobs'>, orphan: Orphan) {
   const fresh = { size: orphan.size, foundAt: now(), ageMs: 0, observedAt: now() }
   return db
     .insertInto('quarantine')
@@ -28,34 +34,38 @@ function addRow({ db, now }: Omit<StoreScope, 'blobs'>, orphan: Orphan) {
 }
 
 /**
- * Looks after what is in quarantine: takes back what has a row again, and deletes what was observed there for `quarantineMs`. Runs every
- * hour; nothing is deleted while sweeping is off or was refused, and nothing ages while it is off.
+ * Processes the quarantine every hour: restores objects that have a row again, and deletes objects that were
+ * in quarantine for `quarantineMs`. Nothing is deleted while sweeping is paused or the last sweep was
+ * refused, and nothing ages while it is paused.
  */
-export async function tendQuarantine(
-  s: StoreScope,
+export async function processQuarantine(
+  s: StoreContext,
   { quarantineMs, log, signal }: { quarantineMs: number; log: Log; signal?: AbortSignal },
 ): Promise<void> {
   const isConfirmed = await confirmStore(s, log)
   if (!isConfirmed && !(await isOwn(s))) return
   await addUnlisted(s)
-  const returned = await returnKnown(s, signal)
+  const returned = await restoreReferenced(s, signal)
   if (!isConfirmed) {
-    log.info({ returned, deleted: 0 }, 'quarantine looked after')
+    log.info({ returned, deleted: 0 }, 'quarantine processed')
     return
   }
   await observe(s)
   const { refusedAt } = await installationOf(s.db)
   const deleted = refusedAt === null ? await deleteDue(s, quarantineMs, signal) : 0
-  log.info({ returned, deleted }, 'quarantine looked after')
+  log.info({ returned, deleted }, 'quarantine processed')
 }
 
-async function isOwn({ db, blobs }: StoreScope) {
+async function isOwn({ db, blobs }: StoreContext) {
   const [{ id }, found] = [await installationOf(db), await blobs.record.read()]
   return found?.record.installation === id
 }
 
-/** What the store has in quarantine and this database does not know, since it was restored: its age begins now. */
-async function addUnlisted(s: StoreScope) {
+/**
+ * Adds rows for quarantined objects that are unknown to this database because it was restored. Their age
+ * starts at zero.
+ */
+async function addUnlisted(s: StoreContext) {
   for await (const orphan of s.blobs.quarantine.list()) {
     const row = s.db.selectFrom('quarantine').select('key').where('key', '=', orphan.key)
     if (await row.where('place', '=', orphan.place).executeTakeFirst()) continue
@@ -63,30 +73,30 @@ async function addUnlisted(s: StoreScope) {
   }
 }
 
-/** Takes back what has a row again. Returns how many that were. */
-export async function returnKnown(s: StoreScope, signal?: AbortSignal): Promise<number> {
+/** Restores the objects that have a row again. Returns their number. */
+export async function restoreReferenced(s: StoreContext, signal?: AbortSignal): Promise<number> {
   let returned = 0
   for await (const { place, keys } of rowsInBatches(s.db)) {
     signal?.throwIfAborted()
     const orphans = new Set(await orphansAmong(s, place, keys))
     for (const key of keys.filter((key) => !orphans.has(key))) {
-      await takeBack(s, { key, place })
+      await restoreObject(s, { key, place })
       returned += 1
     }
   }
   return returned
 }
 
-/** Puts an object back where it was. */
-export async function takeBack(
-  { db, blobs }: Pick<StoreScope, 'db' | 'blobs'>,
+/** Moves an object from quarantine back to its place. */
+export async function restoreObject(
+  { db, blobs }: Pick<StoreContext, 'db' | 'blobs'>,
   { key, place }: Pick<Row<'quarantine'>, 'key' | 'place'>,
 ): Promise<void> {
   await blobs.quarantine.restore(key, place)
   await deleteRow(db, { key, place })
 }
 
-const observe = ({ db, now }: StoreScope) =>
+const observe = ({ db, now }: StoreContext) =>
   db
     .updateTable('quarantine')
     .set((eb) => ({
@@ -100,7 +110,7 @@ const step = (now: number) => sql<number>`CASE
   WHEN "observedAt" < ${now - MAX_STEP_MS} THEN ${MAX_STEP_MS}
   ELSE ${now} - "observedAt" END`
 
-async function deleteDue(s: StoreScope, quarantineMs: number, signal?: AbortSignal) {
+async function deleteDue(s: StoreContext, quarantineMs: number, signal?: AbortSignal) {
   let deleted = 0
   for await (const { place, keys } of rowsInBatches(s.db, quarantineMs)) {
     signal?.throwIfAborted()
@@ -113,7 +123,7 @@ async function deleteDue(s: StoreScope, quarantineMs: number, signal?: AbortSign
   return deleted
 }
 
-/** Keys in quarantine that are at least so old, some hundred of one place at a time. */
+/** Yields the keys in quarantine that are at least `ageMs` old, in batches of one place. */
 async function* rowsInBatches(db: Db, ageMs = 0) {
   for (const place of places)
     for (let after = ''; ; ) {
@@ -124,11 +134,11 @@ async function* rowsInBatches(db: Db, ageMs = 0) {
         .where('key', '>', after)
         .where('ageMs', '>=', ageMs)
         .orderBy('key')
-        .limit(BATCH)
+        .limit(BATCH_SIZE)
         .execute()
       const keys = rows.map(({ key }) => key)
       if (keys.length > 0) yield { place, keys }
-      if (keys.length < BATCH) break
+      if (keys.length < BATCH_SIZE) break
       after = keys.at(-1) ?? ''
     }
 }

@@ -2,56 +2,60 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BlobStore } from '../../../blobs/blob-store.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Log } from '../../../log.ts'
-import { isTakenOver, type StoreScope, stampStore } from './claim.ts'
+import { isTakenOver, type StoreContext, stampStore } from './claim.ts'
 
-const EVERY_MS = 60_000
-/** A store or database that hangs must not keep a server from ending. */
-const MAX_END_MS = 5000
+const STAMP_INTERVAL_MS = 60_000
+/** A store or database that hangs must not block the shutdown of the server. */
+const SHUTDOWN_TIMEOUT_MS = 5000
 
 type Restamping = AsyncDisposable & { blobs: BlobStore; restamp: () => Promise<void> }
 
 /**
- * Stamps the store each minute in which something was written, and at the end: a copy of the database that lacks it does not know the
- * stamp, and deletes nothing. `blobs` is the same store, whose commits are noticed. Finds out, too, that another database uses it.
+ * Stamps the store at shutdown and after every minute with writes: an older copy of the database does not
+ * know the stamp and deletes nothing. Use the returned `blobs` instead of the original store, so that commits
+ * are noticed. Also detects that another database uses the store.
  */
-export function keepStamped(s: StoreScope, log: Log): Restamping {
-  // What is adopted is committed a little later, maybe after the next stamp.
-  let due = 0
+export function keepStamped(s: StoreContext, log: Log): Restamping {
+  // The database row of a committed blob follows a little later, possibly after the next stamp.
+  let dueStamps = 0
   let newest: string | null = null
 
   async function restamp() {
     const found = await s.blobs.record.read()
-    // Where it vanished, another store may lie there by now: the next start finds out.
+    // If the record is missing, the store may have been replaced. The next startup checks that.
     if (!found) return
-    const by = await isTakenOver(s, found, log)
-    if (by === 'FOREIGN') return
+    const takenOver = await isTakenOver(s, found, log)
+    if (takenOver === 'FOREIGN') return
     const before = newest
     newest = await newestActivity(s.db)
-    if (newest !== before) due = Math.max(due, 1)
-    if (due === 0 && by === null) return
-    if (await stampStore(s, found, log)) due = Math.max(due - 1, 0)
+    if (newest !== before) dueStamps = Math.max(dueStamps, 1)
+    if (dueStamps === 0 && takenOver === null) return
+    if (await stampStore(s, found, log)) dueStamps = Math.max(dueStamps - 1, 0)
   }
 
-  const safely = () =>
+  const restampSafely = () =>
     restamp().catch((err) => log.warn({ err }, 'the record of the store could not be written'))
-  const timer = setInterval(safely, EVERY_MS).unref()
+  const timer = setInterval(restampSafely, STAMP_INTERVAL_MS).unref()
   return {
     restamp,
     blobs: {
       ...s.blobs,
       async commit(key) {
-        due = 2
+        dueStamps = 2
         await s.blobs.commit(key)
       },
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
-      await Promise.race([safely(), sleep(MAX_END_MS, undefined, { ref: false })])
+      await Promise.race([restampSafely(), sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })])
     },
   }
 }
 
-/** Changes with whatever is done: ids begin with the time, and the newest is found by a seek. */
+/**
+ * Returns the newest activity id, which changes with every write. Ids start with the time, so this is an
+ * index lookup.
+ */
 async function newestActivity(db: Db) {
   const rows = db.selectFrom('activity').select('id').orderBy('id', 'desc').limit(1)
   return (await rows.executeTakeFirst())?.id ?? null

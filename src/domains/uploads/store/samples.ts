@@ -1,44 +1,45 @@
 import type { BlobStore } from '../../../blobs/blob-store.ts'
 import type { Db } from '../../../database/database.ts'
 
-const SAMPLE = 10
-/** Around each random place in the order of keys so many are drawn from. */
-const NEIGHBOURS = 5
+const SAMPLE_SIZE = 10
+/** Number of keys read at each random position. */
+const NEIGHBOUR_COUNT = 5
 
 /**
- * Ten blobs of the database whose bytes must be in its store, or all where it has fewer; none that is known to be damaged, and none up
- * to `after`. By seeks in the order of keys: to draw from all rows would read all of them.
+ * Returns up to ten random blobs whose bytes must exist in the store: not marked as damaged, and with ids
+ * greater than `after`. Uses index lookups at random keys instead of reading all rows.
  */
 export async function sampleBlobs(db: Db, after: string | null): Promise<string[]> {
-  const first = await blobsFrom(db, after, '', SAMPLE + 1)
-  if (first.length <= SAMPLE) return first
+  const first = await blobsFrom(db, after, '', SAMPLE_SIZE + 1)
+  if (first.length <= SAMPLE_SIZE) return first
   const [low = '', high = ''] = [first[0], await lastBlob(db)]
   const drawn = new Set([...first.slice(0, 1), high])
-  for (let i = 0; i < SAMPLE; i += 1)
-    for (const key of await blobsFrom(db, after, keyBetween(low, high), NEIGHBOURS)) drawn.add(key)
+  for (let i = 0; i < SAMPLE_SIZE; i += 1)
+    for (const key of await blobsFrom(db, after, keyBetween(low, high), NEIGHBOUR_COUNT))
+      drawn.add(key)
   for (const key of first) drawn.add(key)
-  return shuffled([...drawn]).slice(0, SAMPLE)
+  return shuffled([...drawn]).slice(0, SAMPLE_SIZE)
 }
 
-/** Ten keys that lie in the store, whatever they are. */
+/** Returns up to ten arbitrary keys of the store. */
 export async function sampleKeys(blobs: BlobStore): Promise<string[]> {
   const keys = new Set<string>()
   const lists = [blobs.list('kept'), blobs.list('staged'), blobs.quarantine.list()]
   for (const list of lists)
     for await (const { key } of list) {
       keys.add(key)
-      if (keys.size === SAMPLE) return [...keys]
+      if (keys.size === SAMPLE_SIZE) return [...keys]
     }
   return [...keys]
 }
 
-/** Whether any file of the database needs bytes, also where they are damaged. */
+/** Whether any file of the database needs bytes, including damaged ones. */
 export async function hasBlobs(db: Db): Promise<boolean> {
   const needed = db.selectFrom('blobs').select('id').where('unreferencedAt', 'is', null)
   return (await needed.limit(1).executeTakeFirst()) !== undefined
 }
 
-/** Those of the keys that any row names. */
+/** Returns those of the keys that a row refers to. */
 export async function knownKeys(db: Db, keys: readonly string[]): Promise<Set<string>> {
   if (keys.length === 0) return new Set()
   const rows = await db
@@ -51,7 +52,7 @@ export async function knownKeys(db: Db, keys: readonly string[]): Promise<Set<st
   return new Set(rows.map(({ id }) => id))
 }
 
-const sound = (db: Db) =>
+const undamagedBlobs = (db: Db) =>
   db
     .selectFrom('blobs')
     .select('id')
@@ -59,7 +60,7 @@ const sound = (db: Db) =>
     .where('damage', 'is', null)
 
 async function blobsFrom(db: Db, after: string | null, from: string, limit: number) {
-  const rows = await sound(db)
+  const rows = await undamagedBlobs(db)
     .where('id', '>=', from)
     .$if(after !== null, (q) => q.where('id', '>', after))
     .orderBy('id')
@@ -69,11 +70,11 @@ async function blobsFrom(db: Db, after: string | null, from: string, limit: numb
 }
 
 async function lastBlob(db: Db) {
-  const last = await sound(db).orderBy('id', 'desc').limit(1).executeTakeFirst()
+  const last = await undamagedBlobs(db).orderBy('id', 'desc').limit(1).executeTakeFirst()
   return last?.id ?? ''
 }
 
-/** Keys are a prefix and 32 hex digits that begin with the time: a random number between two of them is a random time. */
+/** Returns a random key between two keys. Keys are a prefix and 32 hex digits that start with the time. */
 function keyBetween(low: string, high: string): string {
   const number = (key: string) => BigInt(`0x${key.slice(-32, -16)}`)
   const span = Number(number(high) - number(low))
