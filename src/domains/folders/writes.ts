@@ -15,7 +15,7 @@ import {
   mergeMetadata,
 } from '../entries/rules.ts'
 import { addToAncestors } from '../entries/totals.ts'
-import { insertEntry, folderColumns, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 
