@@ -29,7 +29,7 @@ async function main() {
   const count = { found: 0, repaired: 0 }
   for await (const finding of inspect(config, options)) {
     count.found += 1
-    if ('mended' in finding && finding.mended) count.repaired += 1
+    if ('repaired' in finding && finding.repaired) count.repaired += 1
     console.log(json ? JSON.stringify(finding) : formatFinding(finding, repair))
   }
   const damaged = await knownDamages(config)

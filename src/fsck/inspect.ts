@@ -46,11 +46,11 @@ const storeChecks = new Set([
 ])
 
 /**
- * A finding as `--json` prints it. `mended` is true if `--repair` fixed it; `left` is the reason why it was
+ * A finding as `--json` prints it. `repaired` is true if `--repair` fixed it; `left` is the reason why it was
  * not repaired.
  */
 export type ReportedFinding = Pick<Finding, 'code' | 'subject' | 'says'> &
-  ({ mended: boolean } | { left: string })
+  ({ repaired: boolean } | { left: string })
 
 export type Options = {
   repair: boolean
@@ -153,10 +153,10 @@ async function reportFinding(
 ): Promise<ReportedFinding> {
   const { code, subject, says } = finding
   if ('left' in finding) return { code, subject, says, left: finding.left }
-  if (!repair) return { code, subject, says, mended: false }
+  if (!repair) return { code, subject, says, repaired: false }
   await finding.repair()
   const now = (await evaluate(c, [subject])).map(nameOf)
-  if (!now.includes(nameOf(finding))) return { code, subject, says, mended: true }
+  if (!now.includes(nameOf(finding))) return { code, subject, says, repaired: true }
   return { code, subject, says, left: 'the repair did not fix it' }
 }
 

@@ -114,7 +114,7 @@ describe('a download link', () => {
     expect(() => readLink(keys, respelled, 0)).toThrow(LinkInvalid)
   })
 
-  test('of another house is refused, expired or not', () => {
+  test('of another server is refused, expired or not', () => {
     fc.assert(
       fc.property(links, fc.integer(), (link, now) => {
         expect(() => readLink(keysOf('another secret'), signLink(keys, link), now)).toThrow(

@@ -47,13 +47,13 @@ describe('monitoring', () => {
     const text = await response.text()
     const count = (route: string, status: number) =>
       new RegExp(
-        `^http_request_duration_seconds_count\\{door="${route}",method="GET",status="${status}"\\} (\\d+)$`,
+        `^http_request_duration_seconds_count\\{route="${route}",method="GET",status="${status}"\\} (\\d+)$`,
         'm',
       ).exec(text)?.[1]
     expect(Number(count('livez', 200))).toBeGreaterThan(0)
     expect(Number(count('none', 404))).toBeGreaterThan(0)
-    expect(text).toMatch(/^http_sent_bytes_total\{door="livez"\} \d+$/m)
-    expect(text).toMatch(/^http_received_bytes_total\{door="livez"\} \d+$/m)
+    expect(text).toMatch(/^http_sent_bytes_total\{route="livez"\} \d+$/m)
+    expect(text).toMatch(/^http_received_bytes_total\{route="livez"\} \d+$/m)
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m)
     // Neither ids nor paths: each would be a series of its own.
     expect(text).not.toContain('/nothing')

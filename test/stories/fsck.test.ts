@@ -164,7 +164,7 @@ describe('F16: finds, repairs, and finds no more:', () => {
     expect(codesOf(await findings(place.holdall))).toEqual(codes)
     const repaired = await findings(place.holdall, { repair: true })
     expect(repaired.length).toBeGreaterThan(0)
-    expect(repaired).toEqual(repaired.map((finding) => ({ ...finding, mended: true })))
+    expect(repaired).toEqual(repaired.map((finding) => ({ ...finding, repaired: true })))
     expect(await findings(place.holdall)).toEqual([])
   })
 })
@@ -174,7 +174,7 @@ test('finds an unindexed entry only with --deep', async () => {
   const { holdall, plate: file } = place
   await set('entries', plate, { description: 'fresh' })(place)
   expect(await findings(holdall)).toEqual([])
-  const found = { code: 'SEARCH_ENTRY', subject: file.id, mended: true }
+  const found = { code: 'SEARCH_ENTRY', subject: file.id, repaired: true }
   expect(await findings(holdall, { deep: true, repair: true })).toMatchObject([found])
   expect(await findings(holdall, { deep: true })).toEqual([])
 })
@@ -349,18 +349,18 @@ describe('npm run fsck', () => {
     const found = await runFsck(holdall, '--json')
     expect(found.code).toBe(1)
     expect(found.lines.map((line) => JSON.parse(line))).toEqual([
-      { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), mended: false },
+      { code: 'FOLDER_TOTALS', subject: place.rootId, says: expect.any(String), repaired: false },
       {
         code: 'FOLDER_TOTALS',
         subject: place.raw.id,
         says: expect.stringContaining('"fileCount":7'),
-        mended: false,
+        repaired: false,
       },
       {
         code: 'BYTES_MISSING',
         subject: place.otherBlob,
         says: 'its bytes are missing',
-        mended: false,
+        repaired: false,
       },
     ])
     const repaired = await runFsck(holdall, '--repair', '--deep')

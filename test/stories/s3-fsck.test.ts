@@ -40,8 +40,8 @@ describe.skipIf(!s3IsGiven)('fsck of a server whose bytes are in a bucket', () =
     expect(await findings(holdall)).toEqual([])
     const found = await findings(holdall, { graceMs: -60_000, repair: true })
     expect(found).toMatchObject([
-      { code: 'BYTES_STAGED_UNKNOWN', subject: other, mended: true },
-      { code: 'BYTES_KEPT_UNKNOWN', subject: stranger, mended: true },
+      { code: 'BYTES_STAGED_UNKNOWN', subject: other, repaired: true },
+      { code: 'BYTES_KEPT_UNKNOWN', subject: stranger, repaired: true },
     ])
     expect(await findings(holdall, { graceMs: -60_000 })).toEqual([])
   })

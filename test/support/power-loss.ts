@@ -123,7 +123,7 @@ export async function checkAfterPowerLoss(recording: Recording, moment: number, 
   const wasSent = (id: string) => answerTo(calls, id).begun <= moment
   await using survivor = await openAfterPowerLoss(disk, place)
   const found = await survivor.fsck()
-  expect(found.filter((finding) => !('mended' in finding && finding.mended))).toEqual([])
+  expect(found.filter((finding) => !('repaired' in finding && finding.repaired))).toEqual([])
   for (const one of sent) {
     if (one.keptUntil && wasSent(one.keptUntil)) continue
     if (one.confirmed && wasSent(one.confirmed.by)) {

@@ -38,20 +38,20 @@ export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'spac
   const duration = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time from the request line to the last byte of the response.',
-    labelNames: ['door', 'method', 'status'] as const,
+    labelNames: ['route', 'method', 'status'] as const,
     buckets: [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 300, 3600],
     registers,
   })
   const received = new Counter({
     name: 'http_received_bytes_total',
     help: 'Bytes read from clients, headers included.',
-    labelNames: ['door'] as const,
+    labelNames: ['route'] as const,
     registers,
   })
   const sent = new Counter({
     name: 'http_sent_bytes_total',
     help: 'Bytes written to clients, headers included.',
-    labelNames: ['door'] as const,
+    labelNames: ['route'] as const,
     registers,
   })
   const sweeper = sweeperGauges(registers)
@@ -61,10 +61,10 @@ export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'spac
   return {
     /** Records a request when its response has closed. `seconds` is its duration. */
     observe(req: IncomingMessage, route: string, status: number, seconds: number) {
-      duration.observe({ door: route, method: req.method ?? '', status }, seconds)
+      duration.observe({ route, method: req.method ?? '', status }, seconds)
       const { read, written } = traffic(req.socket)
-      received.inc({ door: route }, read)
-      sent.inc({ door: route }, written)
+      received.inc({ route }, read)
+      sent.inc({ route }, written)
     },
     async text() {
       const swept = sweepState(db)
