@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config.ts'
+import { readConfig, StartupError } from './config/config.ts'
 import { type ApiScope, apiScopes, type ServiceContext } from './context.ts'
 import { openExisting } from './database/open-existing.ts'
 import { createUserOnServer } from './domains/members/writes.ts'

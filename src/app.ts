@@ -14,15 +14,16 @@ import {
   type DatabaseConfig,
   namesOf,
   StartupError,
-} from './config.ts'
+} from './config/config.ts'
+import { isFull, openAt } from './config/open-at.ts'
 import type { ServiceContext } from './context.ts'
 import { openDatabaseClock } from './database/clock.ts'
 import { type Db, openDatabase, ping } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { createMultipartStore } from './database/multipart-store.ts'
 import { startListener } from './database/postgres/listener.ts'
-import { deleteEndedCounters } from './database/rate-counters.ts'
-import { createRateLimiter } from './database/rate-limiter.ts'
+import { deleteEndedCounters } from './database/rate-limit/counters.ts'
+import { createRateLimiter } from './database/rate-limit/limiter.ts'
 import { readSigningKeys, refreshSigningKeys } from './database/signing-keys.ts'
 import { takeServerLock } from './database/sqlite/server-lock.ts'
 import { transact } from './database/transaction.ts'
@@ -59,7 +60,6 @@ import { fsyncDirectory } from './fsync.ts'
 import { enqueue } from './jobs/queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from './jobs/runner.ts'
 import { type Log, openLog } from './log.ts'
-import { isFull, openAt } from './open-at.ts'
 import { createSigningKeys } from './signing/signing-keys.ts'
 
 /** How long a starting server waits for the previous one, which may still be closing. */

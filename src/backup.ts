@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { backUp } from './backup/back-up.ts'
-import { readConfig, StartupError } from './config.ts'
+import { readConfig, StartupError } from './config/config.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config.ts'
+import { readConfig, StartupError } from './config/config.ts'
 import { inQuarantine, inspect, knownDamages, type ReportedFinding, sweep } from './fsck/inspect.ts'
 
 // Files that --repair creates are accessible to the user of this process only.

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config.ts'
+import { readConfig, StartupError } from './config/config.ts'
 import type { Db } from './database/database.ts'
 import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'

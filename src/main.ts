@@ -3,7 +3,7 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import type { App } from './app.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import type { HttpServer } from './http/server.ts'
 
 // Files and folders that this process creates are accessible to its own user only.
@@ -12,7 +12,7 @@ process.umask(0o077)
 // The compile cache saves a third of the start-up time, if its folder is writable.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
-const { StartupError, readConfig } = await import('./config.ts')
+const { StartupError, readConfig } = await import('./config/config.ts')
 const { createHttpServer } = await import('./http/server.ts')
 const { captureStderr, openLog } = await import('./log.ts')
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restore } from './backup/restore.ts'
-import { readConfig, StartupError } from './config.ts'
+import { readConfig, StartupError } from './config/config.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)

@@ -20,6 +20,7 @@ const sameOnBoth = [
   'seeds',
   'faults',
   'packages',
+  'language',
   ...['admin', 'archives', 'browser', 'links', 'logs', 'network', 'requests'].map(
     (of) => `attacks-${of}`,
   ),

@@ -8,7 +8,7 @@ import type { BlobStore } from '../blobs/blob-store.ts'
 import { isMissing } from '../blobs/disk/errors.ts'
 import { diskPaths } from '../blobs/disk/paths.ts'
 import { type Damage, damageOf, openOrNull } from '../blobs/verify.ts'
-import type { BlobsConfig } from '../config.ts'
+import type { BlobsConfig } from '../config/config.ts'
 import type { BlobEntry } from '../database/snapshot.ts'
 import { fsyncDirectory } from '../fsync.ts'
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { StartupError } from '../config.ts'
+import { StartupError } from '../config/config.ts'
 import type { Db } from '../database/database.ts'
 
 /** How long the lease of a killed backup blocks the deletion of purged blobs. */

@@ -1,5 +1,5 @@
-import type { BlobsConfig } from '../config.ts'
-import { openAt } from '../open-at.ts'
+import type { BlobsConfig } from '../config/config.ts'
+import { openAt } from '../config/open-at.ts'
 import type { BlobStore } from './blob-store.ts'
 import { diskBlobs } from './disk/store.ts'
 import type { MultipartStore } from './s3/multipart-state.ts'

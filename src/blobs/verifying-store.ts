@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { createSingleFlight } from '../concurrency/single-flight.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { CorruptBlob, StorageError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { unchangedReads } from './unchanged-reads.ts'

@@ -5,7 +5,7 @@ import {
   replaceWithNoncontingentExpression,
   sql,
 } from 'kysely'
-import type { DatabaseConfig } from '../config.ts'
+import type { DatabaseConfig } from '../config/config.ts'
 import { postgresDialect } from './postgres/dialect.ts'
 import { memoryDialect, sqliteDialect } from './sqlite/dialect.ts'
 import type { Tables } from './tables.ts'

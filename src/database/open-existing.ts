@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { type DatabaseConfig, StartupError } from '../config.ts'
+import { type DatabaseConfig, StartupError } from '../config/config.ts'
 import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 

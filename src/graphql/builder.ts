@@ -4,8 +4,14 @@ import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import { QueryTooComplex } from '../errors.ts'
 import type { Context } from './context.ts'
-import { defaultPageSize, listCost, maxPageSize, pageCost, UNDECLARED_LIST } from './costs.ts'
-import './input-limits-plugin.ts'
+import {
+  defaultPageSize,
+  listCost,
+  maxPageSize,
+  pageCost,
+  UNDECLARED_LIST,
+} from './limits/costs.ts'
+import './limits/input-limits-plugin.ts'
 
 type Same<T> = { Input: T; Output: T }
 

@@ -1,5 +1,5 @@
 import type { ServiceContext } from '../context.ts'
-import type { ExecutionBudget } from './budget.ts'
+import type { ExecutionBudget } from './limits/execution-budget.ts'
 
 /** The context of one request, which every resolver receives. */
 export type Context = ServiceContext & {

@@ -2,7 +2,7 @@ import type { ObjectRef } from '@pothos/core'
 import { apiScopes } from '../context.ts'
 import * as errors from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
-import { listCost } from './costs.ts'
+import { listCost } from './limits/costs.ts'
 
 const codes = {
   NOT_FOUND: 'The object does not exist, or the viewer may not see it.',

@@ -10,10 +10,10 @@ import {
   isObjectType,
 } from 'graphql'
 import { Forbidden, NotFound } from '../errors.ts'
-import type { ExecutionBudget } from './budget.ts'
 import type { Context } from './context.ts'
 import { scopeOf } from './field-scopes.ts'
-import { typenameBytes } from './typename-bytes.ts'
+import type { ExecutionBudget } from './limits/execution-budget.ts'
+import { typenameBytes } from './limits/typename-bytes.ts'
 
 /** How a restricted row resolves a field: 'plain' uses the resolver of the schema, a function replaces it. */
 type FieldRule = 'plain' | ((row: never, args: never, context: Context) => unknown)

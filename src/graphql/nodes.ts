@@ -3,7 +3,7 @@ import { type IdPrefix, idPrefix } from '../database/ids.ts'
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
-import { listCost } from './costs.ts'
+import { listCost } from './limits/costs.ts'
 
 type Row = { id: string }
 type Load<R> = (ids: readonly string[], context: Context) => Promise<(R | null | undefined)[]>

@@ -3,7 +3,7 @@ import { countMatches, readFilteredPage } from '../database/query/filtered-pages
 import { countList, type List, type PageRequest, readPage } from '../database/query/keyset.ts'
 import { BadPageSize } from '../errors.ts'
 import { builder, type SchemaTypes } from './builder.ts'
-import { defaultPageSize, maxPageSize } from './costs.ts'
+import { defaultPageSize, maxPageSize } from './limits/costs.ts'
 
 type PageArgs = {
   first?: number | null | undefined

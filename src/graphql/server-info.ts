@@ -1,7 +1,7 @@
 import about from '../../package.json' with { type: 'json' }
 import { builder } from './builder.ts'
 import type { Context, RateLimit } from './context.ts'
-import { listCost, maxPageSize } from './costs.ts'
+import { listCost, maxPageSize } from './limits/costs.ts'
 
 /** The extensions of tus 1.0 that /uploads supports. */
 export const tusExtensions = [

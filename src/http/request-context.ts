@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { ServiceContext } from '../context.ts'
 import { Unauthenticated } from '../errors.ts'
 import { addressOf, lastHop } from './client-address.ts'

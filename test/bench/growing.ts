@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { act, createWorkspace, uploadFile, type WorkspaceHandle } from '../support/client.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'

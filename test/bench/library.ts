@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { type Db, openDatabase } from '../../src/database/database.ts'
 import { createFolder, createWorkspace } from '../support/client.ts'
 import type { Server } from '../support/fleet.ts'

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { type Db, openDatabase, openInMemory } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { database, newDatabase } from '../support/databases.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { up } from '../../migrations/0002-search.ts'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { type Db, openDatabase } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import {

@@ -13,14 +13,14 @@ const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 const floors = [
   [
     'src/errors.ts',
-    'src/config.ts',
+    'src/config/config.ts',
     'src/log.ts',
     'src/names.ts',
     'src/json-object.ts',
     'src/fsync.ts',
     'src/concurrency',
   ],
-  ['src/signing', 'src/open-at.ts'],
+  ['src/signing', 'src/config/open-at.ts'],
   ['src/database', 'src/blobs'],
   ['src/context.ts'],
   ['src/fsck/check.ts'],
@@ -48,7 +48,7 @@ const homes: Record<string, string[]> = {
   'content-disposition': ['src/http'],
   busboy: ['src/http/upload/multipart-parser.ts'],
   'prom-client': ['src/http/ops/metrics.ts'],
-  'rate-limiter-flexible': ['src/database/rate-limiter.ts'],
+  'rate-limiter-flexible': ['src/database/rate-limit/limiter.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],
   dataloader: ['src/graphql'],
   '@pothos/core': ['src/graphql'],
@@ -57,8 +57,8 @@ const homes: Record<string, string[]> = {
   '@pothos/plugin-relay': ['src/graphql'],
   'file-type': ['src/domains/files'],
   mime: ['src/domains/files'],
-  re2js: ['src/domains/entries/patterns.ts'],
-  zod: ['src/config.ts', 'src/backup/manifest.ts'],
+  re2js: ['src/domains/entries/patterns/patterns.ts'],
+  zod: ['src/config/config.ts', 'src/backup/manifest.ts'],
   pino: ['src/log.ts'],
 }
 

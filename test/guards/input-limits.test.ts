@@ -12,7 +12,7 @@ import {
   isRequiredInputField,
 } from 'graphql'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { missingLimits } from '../../src/graphql/input-limits-plugin.ts'
+import { missingLimits } from '../../src/graphql/limits/input-limits-plugin.ts'
 import { schema } from '../../src/schema.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 

@@ -7,7 +7,7 @@ import {
   isObjectType,
 } from 'graphql'
 import { expect, test } from 'vitest'
-import { maxPageSize, UNDECLARED_LIST } from '../../src/graphql/costs.ts'
+import { maxPageSize, UNDECLARED_LIST } from '../../src/graphql/limits/costs.ts'
 import { schema } from '../../src/schema.ts'
 
 type Field = GraphQLField<unknown, unknown>

@@ -1,6 +1,6 @@
 import { isInterfaceType, isObjectType } from 'graphql'
 import { beforeAll, expect, test } from 'vitest'
-import { defaultPageSize } from '../../src/graphql/costs.ts'
+import { defaultPageSize } from '../../src/graphql/limits/costs.ts'
 import { schema } from '../../src/schema.ts'
 import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'

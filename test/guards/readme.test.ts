@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, validate } from 'graphql'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { settings } from '../../src/config.ts'
+import { settings } from '../../src/config/config.ts'
 import { schema } from '../../src/schema.ts'
 import { withoutRandomParts } from '../support/walkthrough.ts'
 

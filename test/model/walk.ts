@@ -1,4 +1,4 @@
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { createWorkspace } from '../support/client.ts'
 import { findings } from '../support/inspection.ts'
 import { openProcess } from '../support/killable.ts'

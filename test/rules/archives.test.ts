@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { csvLine } from '../../src/domains/archives/manifest.ts'
-import { memberName, versionName } from '../../src/domains/archives/members.ts'
-import { centralLength, centralMember, zipEnd } from '../../src/domains/archives/zip-records.ts'
+import { memberName, versionName } from '../../src/domains/archives/zip/members.ts'
+import { centralLength, centralMember, zipEnd } from '../../src/domains/archives/zip/zip-records.ts'
 import {
   centralHeader,
   centralSize,
@@ -14,7 +14,7 @@ import {
   localSize,
   type Member,
   memberSize,
-} from '../../src/domains/archives/zip-writer.ts'
+} from '../../src/domains/archives/zip/zip-writer.ts'
 import { checkName } from '../../src/domains/entries/rules.ts'
 
 const GIB = 1024 ** 3

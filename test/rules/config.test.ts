@@ -8,7 +8,7 @@ import {
   type S3Config,
   StartupError,
   settings,
-} from '../../src/config.ts'
+} from '../../src/config/config.ts'
 
 type Case = { right: [string, Partial<Config>][]; wrong: string[] }
 const limits = readConfig({}).limits

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { memberName } from '../../src/domains/archives/members.ts'
+import { memberName } from '../../src/domains/archives/zip/members.ts'
 import { checkName, freeName, numberedName } from '../../src/domains/entries/rules.ts'
 import { findNameWarnings } from '../../src/domains/entries/warnings.ts'
 import { checkTagNames } from '../../src/domains/tags/rules.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { RE2JS } from 're2js'
 import { expect, test } from 'vitest'
-import { countSteps } from '../../src/domains/entries/pattern-steps.ts'
+import { countSteps } from '../../src/domains/entries/patterns/pattern-steps.ts'
 
 const groups = ['(', ')', '()', '(?:', '(?i)', '(?i:', '(?-s', '(?P<a>', '(?<b>']
 const repetitions = ['?', '*', '+', '{9}', '{0,9}', '{3,}', '{,3}', '{2}', '{0}', '{0,0}', '{07}']

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Env, readConfig } from '../../src/config.ts'
+import { type Env, readConfig } from '../../src/config/config.ts'
 import { newId } from '../../src/database/ids.ts'
 import { processQuarantine } from '../../src/domains/uploads/store/quarantine.ts'
 import { needsConfirmation, sweepOrphans } from '../../src/domains/uploads/store/sweep.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openBucket } from '../../src/blobs/s3/api/bucket.ts'
 import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
-import type { S3Config } from '../../src/config.ts'
+import type { S3Config } from '../../src/config/config.ts'
 import { lookUp, uploadFile } from '../support/client.ts'
 import { blobOf, findings } from '../support/inspection.ts'
 import { s3IsGiven } from '../support/s3.ts'

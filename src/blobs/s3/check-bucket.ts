@@ -1,5 +1,5 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
-import { type S3Config, StartupError } from '../../config.ts'
+import { type S3Config, StartupError } from '../../config/config.ts'
 import { presigningClient } from './api/client.ts'
 import { statusOf } from './api/errors.ts'
 

@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
-import type { S3Config } from '../../config.ts'
+import type { S3Config } from '../../config/config.ts'
 import { StorageError } from '../../errors.ts'
 import type { PresignedUrls } from '../blob-store.ts'
 import { encryption } from './api/bucket.ts'

@@ -1,4 +1,4 @@
-import type { S3Config } from '../../config.ts'
+import type { S3Config } from '../../config/config.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { openBucket } from './api/bucket.ts'
 import { s3Committed } from './committed.ts'

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { type Env, StartupError } from '../../config.ts'
+import { type Env, StartupError } from '../../config/config.ts'
 
 type Program = 'pg_dump' | 'pg_restore'
 

@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { type DatabaseConfig, type Env, StartupError } from '../../config.ts'
+import { type DatabaseConfig, type Env, StartupError } from '../../config/config.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
 import { requireProgram, runProgram } from './client-programs.ts'
 

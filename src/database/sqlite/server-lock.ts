@@ -2,9 +2,9 @@ import { existsSync, statSync } from 'node:fs'
 import { readlink, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StartupError } from '../../config.ts'
+import { StartupError } from '../../config/config.ts'
+import { isFull } from '../../config/open-at.ts'
 import type { Log } from '../../log.ts'
-import { isFull } from '../../open-at.ts'
 import { isOpenElsewhere, LockFile } from './lock-file.ts'
 
 const RETRY_MS = 100

@@ -1,7 +1,7 @@
 import { type ApiScope, apiScopes, type Viewer as ContextViewer } from '../../context.ts'
 import type { UserKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
-import { listCost } from '../../graphql/costs.ts'
+import { listCost } from '../../graphql/limits/costs.ts'
 import { loader, Node } from '../../graphql/nodes.ts'
 import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
 import { parseScopes } from './rules.ts'

@@ -15,7 +15,7 @@ import type { EntryRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
 import { Folder } from '../folders/graphql.ts'
 import { requireRead } from '../workspaces/graphql.ts'
-import { importArchive } from './import.ts'
+import { importArchive } from './import/import.ts'
 import { archiveUrl } from './reads.ts'
 
 const MAX_LINK_TTL_SECONDS = 7 * 86_400

@@ -1,5 +1,5 @@
-import { memberName, versionName } from './members.ts'
 import type { TreeItem } from './tree.ts'
+import { memberName, versionName } from './zip/members.ts'
 
 /** The manifest is JSON with one entry per line, so that it can be read and written line by line. */
 export const MANIFEST_HEAD = '{"format":"holdall-archive","formatVersion":1,"entries":[\n'

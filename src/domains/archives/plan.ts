@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { Db } from '../../database/database.ts'
 import type { EntryRow } from '../entries/reads.ts'
+import { createTempFile, createTempFolder, type TempFile } from './import/temp-file.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
-import { MANIFEST, memberName } from './members.ts'
-import { createTempFile, createTempFolder, type TempFile } from './temp-file.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
-import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip-writer.ts'
+import { MANIFEST, memberName } from './zip/members.ts'
+import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip/zip-writer.ts'
 
 /** A member of the archive. `blobId` is null for folders and the manifest. */
 export type Planned = Member & { blobId: string | null }

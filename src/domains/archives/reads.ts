@@ -3,7 +3,7 @@ import { NotFound } from '../../errors.ts'
 import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import { requireLinkCreator } from '../workspaces/reads.ts'
-import { memberName } from './members.ts'
+import { memberName } from './zip/members.ts'
 
 /** Returns a signed link to the archive of a folder, valid until `expiresAt` in milliseconds since 1970. */
 export function archiveUrl(

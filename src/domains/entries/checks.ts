@@ -2,8 +2,13 @@ import { sql } from 'kysely'
 import type { Db } from '../../database/database.ts'
 import { type Check, type CheckContext, type Finding, idsOf } from '../../fsck/check.ts'
 import { foldName } from '../../names.ts'
-import { hasCycle, repairPath } from './repair-paths.ts'
-import { differingKinds, differingTotals, repairKinds, repairTotals } from './repair-totals.ts'
+import { hasCycle, repairPath } from './repair/repair-paths.ts'
+import {
+  differingKinds,
+  differingTotals,
+  repairKinds,
+  repairTotals,
+} from './repair/repair-totals.ts'
 import { childPath } from './rules.ts'
 
 const entries = ({ db }: CheckContext) => idsOf(db, 'entries')

@@ -12,8 +12,8 @@ import {
 } from '../../errors.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { listCost, maxPageSize, pageCost } from '../../graphql/costs.ts'
 import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
+import { listCost, maxPageSize, pageCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -30,7 +30,6 @@ import {
 } from '../workspaces/graphql.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import { MAX_BATCH_SIZE, type Outcome } from './batch.ts'
-import type { EntryFilter } from './filters.ts'
 import { withInputPath } from './input-path.ts'
 import {
   BatchEntry,
@@ -42,9 +41,11 @@ import {
   NameConflictEnum,
   NameWarningEnum,
 } from './inputs.ts'
-import { byName, workspaceList } from './lists.ts'
+import type { EntryFilter } from './lists/filters.ts'
+import { byName, workspaceList } from './lists/lists.ts'
+import { findScanRoot } from './lists/scan-root.ts'
 import { moveEntries } from './moves.ts'
-import { compilePatterns } from './patterns.ts'
+import { compilePatterns } from './patterns/patterns.ts'
 import {
   type EntryRow,
   entriesById,
@@ -54,7 +55,6 @@ import {
   trashRootOf,
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
-import { findScanRoot } from './scan-root.ts'
 import { tagEntries } from './tagging.ts'
 import { findNameWarnings, MAX_NAME_WARNINGS } from './warnings.ts'
 import { updateEntry } from './writes.ts'

@@ -8,7 +8,7 @@ import {
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { listCost } from '../../graphql/costs.ts'
+import { listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -29,7 +29,7 @@ import {
   MediaKindEnum,
   NameConflictEnum,
 } from '../entries/inputs.ts'
-import { byName, workspaceList } from '../entries/lists.ts'
+import { byName, workspaceList } from '../entries/lists/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { copyEntries } from './copy.ts'

@@ -5,7 +5,7 @@ import { fileKind } from '../../database/query/entry-kinds.ts'
 import { lockWorkspace, type Tx } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import type { EntryRow } from '../entries/reads.ts'
-import { type FileFigures, setFileFigures } from '../entries/repair-totals.ts'
+import { type FileFigures, setFileFigures } from '../entries/repair/repair-totals.ts'
 import { SWEEP_BLOBS } from './blobs.ts'
 import type { BlobRow } from './damage.ts'
 

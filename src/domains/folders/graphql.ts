@@ -1,7 +1,7 @@
 import { InvalidState, NameConflict } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
-import { listCost } from '../../graphql/costs.ts'
 import { QuotaExceededError } from '../../graphql/errors.ts'
+import { listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { Node, nodeType } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
@@ -22,7 +22,7 @@ import {
   mediaKinds,
   NameConflictEnum,
 } from '../entries/inputs.ts'
-import { byName, childrenList } from '../entries/lists.ts'
+import { byName, childrenList } from '../entries/lists/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { MAX_FOLDER_DEPTH } from '../entries/rules.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'

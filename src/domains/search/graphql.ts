@@ -1,6 +1,6 @@
 import { budgetOf } from '../../database/query/work-budget.ts'
 import { builder } from '../../graphql/builder.ts'
-import { defaultPageSize, listCost, pageCost } from '../../graphql/costs.ts'
+import { defaultPageSize, listCost, pageCost } from '../../graphql/limits/costs.ts'
 import { parsePageArgs } from '../../graphql/pages.ts'
 import { Entry, loadParent, readFilter } from '../entries/graphql.ts'
 import { EntryFilterInput } from '../entries/inputs.ts'

@@ -1,7 +1,7 @@
 import type { Db } from '../../database/database.ts'
 import type { WorkBudget } from '../../database/query/work-budget.ts'
 import type { Expression, TextField } from '../../database/search/search-index.ts'
-import { type EntryFilter, entryKinds } from '../entries/filters.ts'
+import { type EntryFilter, entryKinds } from '../entries/lists/filters.ts'
 import { expandTerm, folderKeys, inFields, MAX_KEY_COUNT, type TermKeys } from './expand-term.ts'
 import { RANKS, searchFields } from './match.ts'
 import { kindKey, type Query, type Term } from './query.ts'

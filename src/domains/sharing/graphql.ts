@@ -1,7 +1,7 @@
 import { InvalidInput, InvalidState, QueryTooComplex } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { listCost } from '../../graphql/costs.ts'
+import { listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'

@@ -1,4 +1,4 @@
-import { type LinkableColumn, StartupError } from '../../config.ts'
+import { type LinkableColumn, StartupError } from '../../config/config.ts'
 import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'

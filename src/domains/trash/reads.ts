@@ -2,8 +2,8 @@ import type { Db } from '../../database/database.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import type { List } from '../../database/query/keyset.ts'
 import { startsWith } from '../../database/query/like.ts'
-import { applyFilter, type EntryFilter } from '../entries/filters.ts'
-import { patternPredicate } from '../entries/lists.ts'
+import { applyFilter, type EntryFilter } from '../entries/lists/filters.ts'
+import { patternPredicate } from '../entries/lists/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
 export type TrashOrder = {

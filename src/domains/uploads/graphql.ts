@@ -15,13 +15,13 @@ import {
 } from '../../errors.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { defaultPageSize, listCost } from '../../graphql/costs.ts'
 import {
   type ErrorCode,
   ErrorCodeEnum,
   UploadIncompleteError,
   UserError,
 } from '../../graphql/errors.ts'
+import { defaultPageSize, listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'

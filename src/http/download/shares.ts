@@ -1,7 +1,7 @@
 import type { App } from '../../app.ts'
 import type { ServiceContext } from '../../context.ts'
 import { readPage } from '../../database/query/keyset.ts'
-import { byName, childrenList } from '../../domains/entries/lists.ts'
+import { byName, childrenList } from '../../domains/entries/lists/lists.ts'
 import type { EntryRow } from '../../domains/entries/reads.ts'
 import { sharedDownloadUrl } from '../../domains/sharing/downloads.ts'
 import { openShare } from '../../domains/sharing/opening.ts'

@@ -3,9 +3,14 @@ import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
 import { type ExecutionArgs, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { App } from '../../app.ts'
-import { ExecutionBudget } from '../../graphql/budget.ts'
 import type { Context } from '../../graphql/context.ts'
-import { checkDocumentLimits, costOf, parseWithin, validateCapped } from '../../graphql/limits.ts'
+import {
+  checkDocumentLimits,
+  costOf,
+  parseWithin,
+  validateCapped,
+} from '../../graphql/limits/document-limits.ts'
+import { ExecutionBudget } from '../../graphql/limits/execution-budget.ts'
 import type { Log } from '../../log.ts'
 import { schema } from '../../schema.ts'
 import { isJsonType, readJson } from '../json-body.ts'

@@ -1,6 +1,6 @@
 import { type DocumentNode, type GraphQLError, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import { Forbidden } from '../../errors.ts'
 import type { RequestContext } from '../request-context.ts'
 

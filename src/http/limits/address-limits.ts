@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import { addressOf, networkOf } from '../client-address.ts'
 import { createConcurrencyLimit } from './concurrency-limit.ts'
 import type { RateLimitCharge } from './rate-limits.ts'

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import { consume } from '../../database/rate-limiter.ts'
+import { consume } from '../../database/rate-limit/limiter.ts'
 import { RateLimited } from '../../errors.ts'
 import { createConcurrencyLimit } from './concurrency-limit.ts'
 import { secondsUntil } from './rate-limits.ts'

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
 import type { ServiceContext } from '../../context.ts'
-import { type Count, consume } from '../../database/rate-limiter.ts'
+import { type Count, consume } from '../../database/rate-limit/limiter.ts'
 import { RateLimited, Unauthenticated } from '../../errors.ts'
 import type { RateLimit } from '../../graphql/context.ts'
 import { addressOf } from '../client-address.ts'

@@ -6,7 +6,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { App } from '../../app.ts'
 import type { DiskSpace } from '../../blobs/disk-space.ts'
 import type { VolumeState } from '../../blobs/volume.ts'
-import type { Config, MetricsConfig } from '../../config.ts'
+import type { Config, MetricsConfig } from '../../config/config.ts'
 import { lockWaits } from '../../database/transaction.ts'
 import { sweepState } from '../../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../../errors.ts'

@@ -1,5 +1,5 @@
 import { isInputObjectType } from 'graphql'
-import { checkFields } from '../../graphql/input-limits.ts'
+import { checkFields } from '../../graphql/limits/input-limits.ts'
 import { schema } from '../../schema.ts'
 
 /** Applies the limits of CreateUploadInput to the fields of a form or header. Throws InvalidInput. */

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { FileStore } from '@tus/file-store'
 import { Server } from '@tus/server'
 import { openApp } from '../../../src/app.ts'
-import { readConfig } from '../../../src/config.ts'
+import { readConfig } from '../../../src/config/config.ts'
 import { createHttpServer } from '../../../src/http/server.ts'
 
 // Runs Holdall for GraphQL and, in the same process, an unmodified @tus/server with @tus/file-store for

@@ -11,7 +11,7 @@ import {
   type PutObjectCommandInput,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import type { S3Config } from '../../../config.ts'
+import type { S3Config } from '../../../config/config.ts'
 import type { Part } from '../multipart-state.ts'
 import { s3Clients } from './client.ts'
 import { isRangeError, nullIfMissing } from './errors.ts'

@@ -1,5 +1,5 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import type { S3Config } from '../../../config.ts'
+import type { S3Config } from '../../../config/config.ts'
 import { refreshExpired } from './credentials.ts'
 import { type BucketAgents, BucketHttpHandler, openAgents } from './http-handler.ts'
 

@@ -1,5 +1,5 @@
-import type { Db } from './database.ts'
-import type { Row } from './tables.ts'
+import type { Db } from '../database.ts'
+import type { Row } from '../tables.ts'
 
 type Counter = Row<'tallies'>
 /**

@@ -1,14 +1,14 @@
 import { Readable } from 'node:stream'
-import type { BlobStore } from '../../blobs/blob-store.ts'
-import type { ServiceContext } from '../../context.ts'
-import { newId } from '../../database/ids.ts'
-import { ChecksumMismatch, FileTooLarge } from '../../errors.ts'
-import { detectMediaType } from '../files/media.ts'
+import type { BlobStore } from '../../../blobs/blob-store.ts'
+import type { ServiceContext } from '../../../context.ts'
+import { newId } from '../../../database/ids.ts'
+import { ChecksumMismatch, FileTooLarge } from '../../../errors.ts'
+import { detectMediaType } from '../../files/media.ts'
+import type { Zip } from '../zip/zip-reader.ts'
+import { invalidArchive, type ZipMember } from '../zip/zip-records.ts'
 import { type ImportItem, importItems } from './import-items.ts'
 import type { StagedItem } from './insert-tree.ts'
 import type { TempFile } from './temp-file.ts'
-import type { Zip } from './zip-reader.ts'
-import { invalidArchive, type ZipMember } from './zip-records.ts'
 
 /** Syncing small files is mostly waiting for the disk, so several entries are staged in parallel. */
 const CONCURRENCY = 8

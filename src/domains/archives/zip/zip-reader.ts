@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { crc32, createInflateRaw } from 'node:zlib'
-import type { BlobStore } from '../../blobs/blob-store.ts'
+import type { BlobStore } from '../../../blobs/blob-store.ts'
 import {
   centralLength,
   centralMember,

@@ -1,11 +1,11 @@
 import { sql } from 'kysely'
-import { inTransaction, type ServiceContext } from '../../context.ts'
-import type { Db } from '../../database/database.ts'
-import { folderKind } from '../../database/query/entry-kinds.ts'
-import type { MediaKind } from '../../database/tables.ts'
-import { lockWorkspace, type Tx } from '../../database/transaction.ts'
-import type { EntryRow } from './reads.ts'
-import type { Totals } from './totals.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
+import type { Db } from '../../../database/database.ts'
+import { folderKind } from '../../../database/query/entry-kinds.ts'
+import type { MediaKind } from '../../../database/tables.ts'
+import { lockWorkspace, type Tx } from '../../../database/transaction.ts'
+import type { EntryRow } from '../reads.ts'
+import type { Totals } from '../totals.ts'
 
 type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
 type Differing = EntryKey & Totals & { counted: Totals }

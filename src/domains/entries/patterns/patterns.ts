@@ -1,7 +1,7 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
-import type { WorkBudget } from '../../database/query/work-budget.ts'
-import { InvalidInput } from '../../errors.ts'
-import { foldName } from '../../names.ts'
+import type { WorkBudget } from '../../../database/query/work-budget.ts'
+import { InvalidInput } from '../../../errors.ts'
+import { foldName } from '../../../names.ts'
 import { countSteps } from './pattern-steps.ts'
 
 /** A path as displayed and as compared, both without leading and trailing slashes. */

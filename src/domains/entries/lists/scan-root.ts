@@ -1,7 +1,7 @@
-import type { Db } from '../../database/database.ts'
-import { foldName } from '../../names.ts'
+import type { Db } from '../../../database/database.ts'
+import { foldName } from '../../../names.ts'
+import { type EntryRow, liveFolder } from '../reads.ts'
 import type { EntryFilter } from './filters.ts'
-import { type EntryRow, liveFolder } from './reads.ts'
 
 /**
  * Returns the smallest live folder that contains every match of a filter, according to its path conditions;

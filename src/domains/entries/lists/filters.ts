@@ -1,10 +1,10 @@
 import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
-import { contains, startsWith } from '../../database/query/like.ts'
-import type { WorkBudget } from '../../database/query/work-budget.ts'
-import type { EntryKind, MediaKind, Row, Tables } from '../../database/tables.ts'
-import { foldName, prefixUpperBound } from '../../names.ts'
-import type { Pattern } from './patterns.ts'
-import type { EntryRow } from './reads.ts'
+import { contains, startsWith } from '../../../database/query/like.ts'
+import type { WorkBudget } from '../../../database/query/work-budget.ts'
+import type { EntryKind, MediaKind, Row, Tables } from '../../../database/tables.ts'
+import { foldName, prefixUpperBound } from '../../../names.ts'
+import type { Pattern } from '../patterns/patterns.ts'
+import type { EntryRow } from '../reads.ts'
 
 type Maybe<T> = T | null | undefined
 export type EntryFilter = {

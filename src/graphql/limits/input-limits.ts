@@ -6,8 +6,8 @@ import {
   isNonNullType,
   isScalarType,
 } from 'graphql'
-import { type DomainError, InvalidCursor, InvalidInput, NotFound } from '../errors.ts'
-import { isTooLongToNormalise, RAW_FACTOR } from '../names.ts'
+import { type DomainError, InvalidCursor, InvalidInput, NotFound } from '../../errors.ts'
+import { isTooLongToNormalise, RAW_FACTOR } from '../../names.ts'
 
 /*
  * The limit of every text and list of the input, by the name of its field or argument, or by its schema

@@ -4,7 +4,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { wrapIoError } from '../../blobs/disk/errors.ts'
+import { wrapIoError } from '../../../blobs/disk/errors.ts'
 
 /**
  * Creates a temporary folder that is removed with its content when the result is disposed. Throws

@@ -1,6 +1,6 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
-import { type Db, isPostgres } from './database.ts'
-import { findCounter, increment } from './rate-counters.ts'
+import { type Db, isPostgres } from '../database.ts'
+import { findCounter, increment } from './counters.ts'
 
 /** Points counted under a key in its current window, and the end of the window (milliseconds since 1970). */
 export type Count = { points: number; endsAt: number }

@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql'
-import { type DomainError, QueryTooComplex, RequestTimeout } from '../errors.ts'
+import { type DomainError, QueryTooComplex, RequestTimeout } from '../../errors.ts'
 
 export type ResponseLimits = {
   /** Maximum number of objects in one response, counted over all levels. */

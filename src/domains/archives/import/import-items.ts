@@ -1,10 +1,15 @@
-import { isObject, validateJsonObject } from '../../json-object.ts'
-import { checkDescription, checkEntryPath, checkMetadata, mergeMetadata } from '../entries/rules.ts'
-import { checkMarks, checkTagNames } from '../tags/rules.ts'
-import { MANIFEST_HEAD, type ManifestEntry, type ManifestVersion } from './manifest.ts'
-import { MANIFEST } from './members.ts'
-import type { Zip } from './zip-reader.ts'
-import { invalidArchive, type ZipMember } from './zip-records.ts'
+import { isObject, validateJsonObject } from '../../../json-object.ts'
+import {
+  checkDescription,
+  checkEntryPath,
+  checkMetadata,
+  mergeMetadata,
+} from '../../entries/rules.ts'
+import { checkMarks, checkTagNames } from '../../tags/rules.ts'
+import { MANIFEST_HEAD, type ManifestEntry, type ManifestVersion } from '../manifest.ts'
+import { MANIFEST } from '../zip/members.ts'
+import type { Zip } from '../zip/zip-reader.ts'
+import { invalidArchive, type ZipMember } from '../zip/zip-records.ts'
 
 /** One entry of an archive: its properties and the members that hold its bytes. */
 export type ImportItem = {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
-import type { ServiceContext } from '../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
+import type { ArchivePlan, Planned } from '../plan.ts'
 import { crcsOf, saveCrcs } from './crcs.ts'
-import type { ArchivePlan, Planned } from './plan.ts'
 import {
   centralHeader,
   centralSize,

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
-import type { ServiceContext } from '../../context.ts'
-import type { Db } from '../../database/database.ts'
+import type { ServiceContext } from '../../../context.ts'
+import type { Db } from '../../../database/database.ts'
 
 type BlobCrc = { blobId: string; crc32: number }
 

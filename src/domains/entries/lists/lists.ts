@@ -1,8 +1,10 @@
-import type { Db } from '../../database/database.ts'
-import { folderKind, kindOf } from '../../database/query/entry-kinds.ts'
-import type { List, PreparedSegments } from '../../database/query/keyset.ts'
-import type { EntryKind } from '../../database/tables.ts'
-import { foldName, prefixUpperBound } from '../../names.ts'
+import type { Db } from '../../../database/database.ts'
+import { folderKind, kindOf } from '../../../database/query/entry-kinds.ts'
+import type { List, PreparedSegments } from '../../../database/query/keyset.ts'
+import type { EntryKind } from '../../../database/tables.ts'
+import { foldName, prefixUpperBound } from '../../../names.ts'
+import type { Path } from '../patterns/patterns.ts'
+import type { EntryRow } from '../reads.ts'
 import {
   applyFilter,
   type Entries,
@@ -12,8 +14,6 @@ import {
   parentMatches,
   type Where,
 } from './filters.ts'
-import type { Path } from './patterns.ts'
-import type { EntryRow } from './reads.ts'
 import { subtreeSize } from './scan-root.ts'
 
 export type EntryOrder = {

@@ -1,27 +1,27 @@
 import { join } from 'node:path'
-import { wrapIoError } from '../../blobs/disk/errors.ts'
-import { inTransaction, type ServiceContext } from '../../context.ts'
-import { CommitUnknown } from '../../database/errors.ts'
-import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidState, NotFound } from '../../errors.ts'
-import { requireUnrevoked } from '../accounts/reads.ts'
-import { withInputPath } from '../entries/input-path.ts'
-import { type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
-import { checkEntryPath } from '../entries/rules.ts'
-import { resolveNameConflict, toWrite } from '../entries/writes.ts'
-import { requireVersion } from '../files/reads.ts'
+import { wrapIoError } from '../../../blobs/disk/errors.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { CommitUnknown } from '../../../database/errors.ts'
+import type { NameConflictMode } from '../../../database/tables.ts'
+import { InvalidState, NotFound } from '../../../errors.ts'
+import { requireUnrevoked } from '../../accounts/reads.ts'
+import { withInputPath } from '../../entries/input-path.ts'
+import { type EntryRef, type EntryRow, requireLiveFolder } from '../../entries/reads.ts'
+import { checkEntryPath } from '../../entries/rules.ts'
+import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
+import { requireVersion } from '../../files/reads.ts'
 import {
   createReservation,
   dropReservation,
   releaseReservation,
   renewReservation,
-} from '../uploads/form/reservation.ts'
-import { requireOwnUpload } from '../uploads/reads.ts'
+} from '../../uploads/form/reservation.ts'
+import { requireOwnUpload } from '../../uploads/reads.ts'
+import { openZip, type Zip } from '../zip/zip-reader.ts'
 import { importItems } from './import-items.ts'
 import { insertTree, type StagedItem } from './insert-tree.ts'
 import { removeAll, stageAll } from './staging.ts'
 import { createTempFile, createTempFolder } from './temp-file.ts'
-import { openZip, type Zip } from './zip-reader.ts'
 
 type ImportInput = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
 

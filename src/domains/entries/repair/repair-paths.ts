@@ -1,9 +1,9 @@
-import { inTransaction, type ServiceContext } from '../../context.ts'
-import type { Db } from '../../database/database.ts'
-import { folderKind } from '../../database/query/entry-kinds.ts'
-import { lockWorkspace, type Tx } from '../../database/transaction.ts'
-import type { EntryRow } from './reads.ts'
-import { childPath, childPathKey } from './rules.ts'
+import { inTransaction, type ServiceContext } from '../../../context.ts'
+import type { Db } from '../../../database/database.ts'
+import { folderKind } from '../../../database/query/entry-kinds.ts'
+import { lockWorkspace, type Tx } from '../../../database/transaction.ts'
+import type { EntryRow } from '../reads.ts'
+import { childPath, childPathKey } from '../rules.ts'
 
 type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { isFitForWindows, UNFIT_FOR_WINDOWS } from '../../names.ts'
+import { isFitForWindows, UNFIT_FOR_WINDOWS } from '../../../names.ts'
 
 /**
  * Names of the manifest and of the folder with older versions. Members of the tree never have these names.
