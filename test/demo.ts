@@ -4,8 +4,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { act } from './support/client.ts'
 import { startTestServer, type TestServer } from './support/test-server.ts'
 
-// The main job before one's eyes: a server over a temporary folder, a file that loses its connection half way, and what
-// becomes of it. Each step prints the GraphQL or HTTP that it took. Exits 0 when everything was as it should be.
+// Shows an upload on a server with a temporary folder: the connection breaks half way, the upload resumes
+// and becomes a file. Each step prints the GraphQL or HTTP it sent. Exits with 0 if every
+// step gave the expected result.
 
 const MEBIBYTE = 1024 * 1024
 const bytes = randomBytes(24 * MEBIBYTE)

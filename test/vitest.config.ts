@@ -5,7 +5,7 @@ import { AuthorisationReporter } from './guards/authorisation-reporter.ts'
 import { FaultsReporter } from './support/faults-reporter.ts'
 import { SeedsReporter } from './support/seeds-reporter.ts'
 
-/** Guards of the sources, and of what has no rows or where they make no difference; start.test.ts is about a folder. */
+/** Files that do not run on PostgreSQL: their subject does not depend on the database. */
 const sameOnBoth = [
   'start',
   'server-lock',
@@ -36,8 +36,8 @@ const sameOnBoth = [
 ]
 
 /**
- * Files of test:full: they start, kill or freeze processes, wait for real time, draw at random, or fill disks. All others run in
- * `npm test`, on SQLite.
+ * Files of test:full: they start, kill or freeze processes, wait for real time, draw at random,
+ * or fill disks. All others run in `npm test`, on SQLite.
  */
 const slow = [
   ...[

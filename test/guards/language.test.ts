@@ -90,10 +90,12 @@ function undescribed(): string[] {
     if (isIntrospectionType(type) || isSpecifiedScalarType(type)) continue
     look(type.name, type)
     if (isObjectType(type) || isInterfaceType(type))
-      for (const field of Object.values(type.getFields())) lookAtField(`${type.name}.${field.name}`, field)
+      for (const field of Object.values(type.getFields()))
+        lookAtField(`${type.name}.${field.name}`, field)
     if (isInputObjectType(type))
       for (const field of Object.values(type.getFields())) look(`${type.name}.${field.name}`, field)
-    if (isEnumType(type)) for (const value of type.getValues()) look(`${type.name}.${value.name}`, value)
+    if (isEnumType(type))
+      for (const value of type.getValues()) look(`${type.name}.${value.name}`, value)
   }
   for (const directive of schema.getDirectives())
     if (!isSpecifiedDirective(directive)) look(`@${directive.name}`, directive)
@@ -102,7 +104,8 @@ function undescribed(): string[] {
 
 /** Subjects of the commits after the one that brought this guard; null outside of a clone that has it. */
 function subjectsSinceGuard(): string[] | null {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
   try {
     const first = git('log', '--diff-filter=A', '--format=%H', '--', guard).split('\n').at(-1)
     if (!first) return null

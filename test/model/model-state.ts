@@ -1,6 +1,6 @@
 /*
- * The expected state of the server, as plain data that can be cloned. Objects refer to each other by keys of the
- * model. Their ids come from the server and are null until a response or a snapshot has returned them.
+ * The expected state of the server, as plain data that can be cloned. Objects refer to each other by keys of
+ * the model. Their ids come from the server and are null until a response or a snapshot has returned them.
  */
 
 type ModelObject = { key: number; id: string | null }

@@ -7,8 +7,8 @@ import { onTestFinished } from 'vitest'
 export type Step = { commands: string; shown: string }
 
 /**
- * Returns the blocks ```sh of a Markdown page in their order, each with the block ```text that follows it. Blocks
- * that call npm are left out: they install packages, or run in the folder of the sources.
+ * Returns the ```sh blocks of a Markdown page in their order, each with the ```text block that follows it.
+ * Skips blocks that call npm: they install packages, or run in the folder of the sources.
  */
 export function stepsOf(page: string): Step[] {
   const fences = [...page.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
@@ -36,7 +36,7 @@ export function fillIn(commands: string, printed: string): string {
   })
 }
 
-/** Starts bash in `dir`; the returned function runs commands in it and resolves with their output and exit code. */
+/** Starts bash in `dir`. The returned function runs commands and resolves with their output and exit code. */
 export function openShell(dir: string) {
   const { PATH, HOME } = process.env
   const bash = spawn('bash', ['--noprofile', '--norc'], {
