@@ -163,7 +163,7 @@ const paged = Object.values(schema.getTypeMap())
 
 /** Page size that the field documents, in its description or as the default of its argument. */
 const described = ({ description, args }: (typeof paged)[number]['field']) => {
-  const inWords = /(\d+) \w+ where first and last are absent/.exec(description ?? '')?.[1]
+  const inWords = /(\d+) \w+ unless first or last is given/.exec(description ?? '')?.[1]
   const first = args.find(({ name }) => name === 'first')
   return Number(inWords ?? first?.default?.value ?? first?.defaultValue ?? defaultPageSize)
 }

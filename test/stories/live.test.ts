@@ -206,7 +206,7 @@ test(
     await createFolder(holdall, { workspaceId: other.id, name: 'theirs' })
     await folder('d')
     expect(summarizeChanges((await stream.batch()).changes)).toEqual(['FOLDER_CREATED theirs'])
-    await expect(stream.batch(700)).rejects.toThrow('nothing came')
+    await expect(stream.batch(700)).rejects.toThrow('no event came')
   },
 )
 

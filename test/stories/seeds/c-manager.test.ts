@@ -96,7 +96,7 @@ test('seed C4: within a folder only; a foreign folder does not exist', async () 
   expect(await found('data', `filter: { within: "${one?.id}" }`)).toEqual(['one/data.csv'])
   const other = await createWorkspace(holdall)
   await expect(found('data', `filter: { within: "${other.root.id}" }`)).rejects.toThrow(
-    'nothing here',
+    'no object with the id',
   )
 })
 
