@@ -42,9 +42,7 @@ const options = {
 type Values = ReturnType<typeof readArguments>['values']
 type ServerContext = Pick<ServiceContext, 'db' | 'now'>
 type Command = {
-  /** The options that the command accepts. */
   options: readonly (keyof typeof options)[]
-  /** Whether the command accepts positional arguments. */
   hasArguments?: boolean
   run: (ctx: ServerContext, values: Values, rest: string[]) => Promise<string[]>
 }
@@ -114,7 +112,7 @@ const readArguments = () => parseArgs({ options, allowPositionals: true, tokens:
 
 type Given = { rest: string[] } & Pick<ReturnType<typeof readArguments>, 'tokens'>
 
-/** Rejects arguments that a command ignores: the operator may have meant them as a restriction. */
+/** Rejects arguments that the command would ignore: the operator may have meant them as a restriction. */
 function rejectUnused(name: string, command: Command, given: Given) {
   const [extra] = given.rest
   if (extra !== undefined && !command.hasArguments)
@@ -154,7 +152,7 @@ type User = Awaited<ReturnType<typeof usersOnServer>>[number]
 
 const formatUser = ({ id, kind, email, name }: User) => formatLine([id, kind, email ?? '-', name])
 
-/** Names may contain control characters, which a terminal would interpret. */
+/** Joins words to a line, without the control characters in names that a terminal would interpret. */
 const formatLine = (words: string[]) =>
   words.map((word) => word.replace(/\p{C}/gu, '\ufffd')).join('  ')
 

@@ -72,18 +72,18 @@ export type App = Omit<ServiceContext, 'viewer' | 'publicUrl'> & {
   jobs: Runner
   /** Free space on the disks of this server. */
   space: DiskSpace
-  /** The owner's token on the very first start; null later. */
+  /** The owner's secret on the very first start; null on later starts. */
   firstToken: string | null
   /**
-   * Returns the context of a request by its Authorization header; without one there is no viewer. Throws
-   * Unauthenticated if the token is not valid.
+   * Returns the context of a request from its Authorization header; without the header, the viewer is null.
+   * Throws Unauthenticated if the token is not valid.
    */
   contextFor(authorization: string | undefined, publicUrl: string): Promise<ServiceContext>
 } & AsyncDisposable
 
 /**
- * Opens the database, the store and the background jobs; disposing closes them in reverse order. `now`
- * replaces the clock in tests. Throws StartupError.
+ * Opens the database and the store and starts the background jobs; disposing stops and closes them in reverse
+ * order. `now` replaces the clock in tests. Throws StartupError if the environment does not allow this.
  */
 export async function openApp(
   config: Config,
@@ -121,7 +121,8 @@ export async function openApp(
     onDamage: (key, damage) => markDamaged({ ...withoutViewer, blobs: store }, key, damage),
   })
   const shared = { ...base, blobs }
-  // Finds missing jobs of an older version or a restored backup at once, not only in the next period.
+  // Runs once at startup and not only in the next period: the rows of an older version or a restored backup
+  // may lack jobs.
   await transact(db, (tx) =>
     enqueue(tx, { id: ENQUEUE_CONFIRMS, kind: ENQUEUE_CONFIRMS, runAt: now() }),
   )
@@ -156,7 +157,7 @@ async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: Databas
   return kind === 'postgres' ? opened.use(await openDatabaseClock(db)).now : Date.now
 }
 
-/** Background jobs, run without a viewer. */
+/** Returns the handlers and schedule of the background jobs, which run without a viewer. */
 function jobsOf(
   ctx: ServiceContext,
   { quarantineMs }: Config,
@@ -191,7 +192,7 @@ function jobsOf(
   }
 }
 
-/** Background jobs that may take hours. */
+/** Returns the handlers and schedule of the background jobs that may take hours. */
 function slowJobsOf(
   ctx: ServiceContext,
   { scrub }: Config,
@@ -226,7 +227,10 @@ async function requireWritable(variable: string, dir: string) {
   }
 }
 
-/** An existing folder keeps its mode: its owner may want others to read it. */
+/**
+ * Warns if other users can read DATA_DIR. An existing folder keeps its mode, because its owner may have
+ * chosen it.
+ */
 function warnIfReadable({ dataDir }: Config, log: Log) {
   const mode = statSync(dataDir).mode & 0o777
   if (process.platform === 'win32' || (mode & 0o077) === 0) return
@@ -254,7 +258,7 @@ async function openStore(config: BlobsConfig, ledger: MultipartStore): Promise<B
   return openBlobs(config, ledger)
 }
 
-/** Opens the file systems that this server writes to; buckets and PostgreSQL servers monitor their own. */
+/** Opens the volumes that this server writes to. Buckets and PostgreSQL servers monitor their own disks. */
 function volumesOf({ blobs, database, diskReserveBytes: reserveBytes }: Config, log: Log) {
   const paths: [VolumeName, string][] = []
   if (database.kind === 'sqlite') paths.push(['database', database.path])
@@ -266,7 +270,9 @@ function volumesOf({ blobs, database, diskReserveBytes: reserveBytes }: Config, 
   return paths.map(([name, path]) => openVolume({ name, path, reserveBytes, onChange }))
 }
 
-/** On PostgreSQL, subscribes to notifications of other processes and renews this process's leases. */
+/**
+ * Subscribes to notifications of other processes and renews this process's leases. Does nothing on SQLite.
+ */
 function connectToOthers(db: Db, database: DatabaseConfig, log: Log): AsyncDisposable {
   const opened = new AsyncDisposableStack()
   if (database.kind === 'sqlite') return opened
@@ -306,8 +312,8 @@ async function migrate(config: DatabaseConfig) {
 }
 
 /**
- * Checks the application's own connection: a pooler may reject options that the migration does not use, such
- * as a timeout.
+ * Checks a connection of the application's own pool: a pooler may reject options that the migration does not
+ * use, such as a timeout.
  */
 async function requireConnection(db: Db) {
   await ping(db).catch((error: Error) => {
@@ -316,8 +322,8 @@ async function requireConnection(db: Db) {
 }
 
 /**
- * Creates a folder and its parents, durably: files in a folder are lost with the folder. mkdir's `recursive`
- * is not used, because it loops forever if a file system answers ENOENT to mkdir.
+ * Creates a folder and its parents, durably, because a lost folder takes its files with it. mkdir's
+ * `recursive` is not used, because it loops forever if a file system answers ENOENT to mkdir.
  */
 async function makeFolder(dir: string) {
   if (existsSync(dir)) return

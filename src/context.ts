@@ -20,7 +20,7 @@ export const apiScopes = [
 ] as const
 export type ApiScope = (typeof apiScopes)[number]
 
-/** The authenticated user and token. Null means no viewer, who sees only PUBLIC workspaces. */
+/** The authenticated user and token; null if there is no viewer: only PUBLIC workspaces are visible then. */
 export type Viewer = {
   userId: string
   tokenId: string
@@ -60,9 +60,9 @@ export function inTransaction<T>(
 }
 
 /**
- * Runs `fn` in a transaction that it may share with concurrent calls of the same user in the same workspace;
- * use it for short, frequent writes. Users never share a transaction, because timing would disclose what
- * others do.
+ * Runs `fn` in a transaction that it may share with concurrent calls of the same user in the same workspace
+ * (see `transactBatched`). Use it for short, frequent writes. Users never share a transaction, because timing
+ * would disclose what others do.
  */
 export function inBatchedTransaction<T>(
   { db, ...rest }: ServiceContext,

@@ -1,5 +1,5 @@
 /**
- * Errors that a client can cause, one class each. graphql/errors.ts and http/errors.ts translate them to
+ * Errors that are reported to clients, one class each. graphql/errors.ts and http/errors.ts translate them to
  * responses.
  */
 export abstract class DomainError extends Error {
@@ -27,6 +27,7 @@ export class NotFound extends DomainError {
   }
 }
 
+/** The token lacks a scope, or its user lacks a role in the workspace. */
 export class Forbidden extends DomainError {
   readonly code = 'FORBIDDEN'
   readonly missingScopes: string[]
@@ -51,6 +52,7 @@ export type Issue = { path: string[]; message: string }
 const formatIssue = ({ path, message }: Issue) =>
   path.length > 0 ? `${path.join('.')}: ${message}` : message
 
+/** One or more inputs are invalid; `path` is that of the first issue. */
 export class InvalidInput extends DomainError {
   readonly code = 'INVALID_INPUT'
   readonly issues: Issue[]
@@ -78,6 +80,7 @@ export class NameConflict extends DomainError {
   }
 }
 
+/** The entry has been changed since the caller read it. */
 export class StaleRevision extends DomainError {
   readonly code = 'STALE_REVISION'
   readonly expected: number
@@ -102,6 +105,7 @@ export class Cycle extends DomainError {
   }
 }
 
+/** The object is in a state that does not allow the operation. */
 export class InvalidState extends DomainError {
   readonly code = 'INVALID_STATE'
   /** True for PROCESSING, which is a temporary state. */
@@ -202,7 +206,7 @@ export class UploadExpired extends DomainError {
 export class RowRejected extends DomainError {
   readonly code = 'ROW_REJECTED'
   readonly table: string
-  /** The column that causes the error; null if it is not a single one. */
+  /** The column that caused the error; null if it is not a single one. */
   readonly column: string | null
   readonly reason: string
   constructor({
@@ -240,8 +244,8 @@ export class StorageError extends DomainError {
   readonly code = 'STORAGE_ERROR'
   override readonly retryable = true
   /**
-   * Whether the cause is a disk below its reserve: then the message is shown to the client, and the error is
-   * not logged.
+   * Whether the cause is a disk that has reached its reserve: then the message is shown to the client, and
+   * the error is not logged.
    */
   readonly isFull: boolean
   constructor(
@@ -253,7 +257,7 @@ export class StorageError extends DomainError {
   }
 }
 
-/** The stored bytes differ from the confirmed ones and are not served. */
+/** The stored bytes are missing or differ from the confirmed ones, and are not served. */
 export class CorruptBlob extends DomainError {
   readonly code = 'CORRUPT'
   constructor() {
@@ -261,7 +265,7 @@ export class CorruptBlob extends DomainError {
   }
 }
 
-/** The token is missing, invalid or expired; the error does not disclose which. */
+/** The token is missing, unknown, revoked or expired; the error does not disclose which. */
 export class Unauthenticated extends DomainError {
   readonly code = 'UNAUTHENTICATED'
   constructor() {
@@ -280,6 +284,7 @@ export class InvalidCursor extends DomainError {
   }
 }
 
+/** The request exceeds a limit of document size, cost, response size or computing time. */
 export class QueryTooComplex extends DomainError {
   readonly code = 'QUERY_TOO_COMPLEX'
 }
@@ -294,8 +299,8 @@ export class RequestTimeout extends DomainError {
 }
 
 /**
- * The database is unavailable, or the outcome of a statement is unknown. Created from a database error by the
- * endpoints.
+ * The database is unavailable, or the outcome of a statement is unknown. The endpoints create it from a
+ * database error.
  */
 export class Unavailable extends DomainError {
   readonly code = 'UNAVAILABLE'

@@ -18,8 +18,9 @@ export async function syncFile(path: string): Promise<void> {
 }
 
 /**
- * Returns a function that runs `fn` for concurrent callers together, such as an fsync. A call during a run
- * waits for the next run, which all calls until its start share. Rejects with the error of that run.
+ * Returns a function that runs `fn`, such as an fsync, once for several concurrent callers. A call during a
+ * run waits for the next run, which it shares with all calls made before that run starts. Rejects with the
+ * error of its run.
  */
 export function coalesce(fn: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> = Promise.resolve()

@@ -24,7 +24,8 @@ function findError(value: unknown, depth: number): string | null {
     return isScalar(value) ? null : 'a JSONObject must contain JSON values only'
   if (depth > MAX_DEPTH) return `a JSONObject must be at most ${MAX_DEPTH} levels deep`
   const keys = Array.isArray(value) ? [] : Object.keys(value)
-  // A key and its value take at least four bytes, a value alone two: too many of them are rejected unseen.
+  // A key and its value take at least four bytes, an array element two: too many of them are rejected without
+  // reading the values.
   const minBytes = Array.isArray(value) ? 2 * value.length : 4 * keys.length
   if (minBytes > MAX_BYTES) return TOO_LARGE
   const key = keys.find((key) => FORBIDDEN_KEYS.includes(key))
@@ -36,6 +37,9 @@ function findError(value: unknown, depth: number): string | null {
   return null
 }
 
-/** 1e999 is parsed as Infinity, which JSON.stringify writes as null. */
+/**
+ * Whether a value is a JSON scalar. Infinity is not: 1e999 is parsed as Infinity, which JSON.stringify writes
+ * as null.
+ */
 const isScalar = (value: unknown) =>
   value === null || ['string', 'boolean'].includes(typeof value) || Number.isFinite(value)

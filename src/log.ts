@@ -5,19 +5,22 @@ export type Log = Logger
 
 const requests = new AsyncLocalStorage<{ requestId: string }>()
 
-/** Properties that are redacted in every logged object. */
+/** Names of properties that are redacted in every logged object, up to three levels deep. */
 const secrets = ['authorization', 'token', 'secret', 'password', 'adminToken', 'cookie']
 
-/** Creates the logger: one JSON line per entry on stderr. Lines written during a request have its id. */
+/**
+ * Creates the logger, which writes one JSON line per entry to stderr. Lines written during a request have its
+ * id.
+ */
 export function openLog(level: string): Log {
   const redact = { paths: secrets.flatMap(atAnyDepth), censor: '[redacted]' }
   return pino({ level, redact, base: null, mixin }, pino.destination(2))
 }
 
 /**
- * Redirects to the log what would reach stderr as plain text: console output of libraries, Node's warnings
- * and the exception that ends the process. Call it once, in the server process. Messages for the operator are
- * written to the file descriptor.
+ * Redirects to the log what would be written to stderr as plain text: console output of libraries, Node's
+ * warnings and the exception that ends the process. Call it once, in the server process. To show the operator
+ * a message in spite of this, write to the file descriptor.
  */
 export function captureStderr(log: Log): void {
   process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
@@ -43,8 +46,14 @@ export function duringRequest<T>(requestId: string, fn: () => T): T {
 /** Returns the id of the current request, or undefined outside a request. */
 export const currentRequestId = () => requests.getStore()?.requestId
 
-/** Returns a copy, because pino adds the rest of the line to it. */
+/**
+ * Returns the properties of the current request for each line; a copy, because pino adds the rest of the line
+ * to it.
+ */
 const mixin = () => ({ ...requests.getStore() })
 
-/** pino does not support `**`; three levels cover the headers of a logged request. */
+/**
+ * Returns the paths of a property for pino, which does not support `**`; three levels cover the headers of a
+ * logged request.
+ */
 const atAnyDepth = (name: string) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + name)

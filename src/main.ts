@@ -31,7 +31,7 @@ async function main() {
   const signal = await firstSignal()
   app.log.info({ signal }, 'closing')
   const closed = server.close()
-  // GraphQL is served until drained, and may wait for a job.
+  // GraphQL is served until the server is drained, and a request may wait for a job.
   await server.drain()
   await Promise.all([closed, app.jobs.stop()])
   await app[Symbol.asyncDispose]()
@@ -63,7 +63,10 @@ function messageFor({ code }: NodeJS.ErrnoException, host: string, port: number,
   return `${host} is not an address of this machine (${code}); set HOST to another one.`
 }
 
-/** Prints the address, and once the first token, for the operator at the terminal. The log goes to stderr. */
+/**
+ * Prints the address for the operator at the terminal, and on the first start the token. The log goes to
+ * stderr.
+ */
 function printAddress({ config, firstToken }: App, port: number) {
   const address = `${config.publicUrl ?? `http://${hostInUrl(config.host)}:${port}`}/graphql`
   if (firstToken === null) return console.log(`Holdall is ready at ${address}`)
@@ -94,8 +97,8 @@ const SAME_REQUEST_MS = 2_000
 function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
     let isLate = false
-    // Uses the event loop's check phase: signals that queued up while the loop was busy are handled before
-    // it.
+    // setImmediate runs after pending signals, so that those that queued up while the loop was busy still
+    // count.
     const later = () => setImmediate(() => (isLate = true))
     const request = (signal: string) => {
       if (isLate) process.exit(1)

@@ -8,8 +8,8 @@ export const foldName = (name: string): string => {
 }
 
 /**
- * Lower, upper, lower is equivalent to the folding of Unicode's CaseFolding.txt (ß = ss, ς = σ, ﬁ = fi),
- * except for the dotless ı.
+ * Folds a character by lower, upper and lower case, which is equivalent to Unicode's CaseFolding.txt (ß = ss,
+ * ς = σ, ﬁ = fi), except for the dotless ı.
  */
 const foldCharacter = (character: string) =>
   character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()
@@ -39,8 +39,8 @@ export const isFitForWindows = (name: string) =>
 export const isStorableText = (text: string) => text.isWellFormed() && !text.includes('\0')
 
 /**
- * Text may have four times the bytes of its limit before normalisation, because NFC shortens it (names from
- * macOS); longer text is rejected unread.
+ * Before normalisation, text may have four times the bytes of its limit, because NFC shortens it (names from
+ * macOS). Longer text is rejected without normalising it.
  */
 export const RAW_FACTOR = 4
 
@@ -79,8 +79,8 @@ export function shortenMarkRuns(text: string, maxCharacters: number): string {
 }
 
 /**
- * Whether a name of a user or token cannot mislead: no character that is unsafe in names of entries, and no
- * long run of marks.
+ * Whether a name of a user or token cannot mislead: it has no character that is unsafe in names of entries,
+ * and no long run of combining marks.
  */
 export const isSafeName = (name: string) =>
   !UNSAFE_CHARACTERS.test(name) && !hasLongMarkRun(name) && !hasLongMarkRun(name.normalize('NFC'))
@@ -89,7 +89,7 @@ export const isSafeName = (name: string) =>
 export const byteLength = (text: string) => Buffer.byteLength(text, 'utf8')
 
 /**
- * Returns an upper bound, in byte order, of all names that begin with `prefix`: no name has this
+ * Returns an upper bound, in byte order, of all names that begin with `prefix`, because no name contains this
  * noncharacter.
  */
 export const prefixUpperBound = (prefix: string) => `${prefix}\u{10ffff}`

@@ -30,9 +30,9 @@ const CONCURRENCY = 8
 type Options = { config: Config; env: Env; dir: string; rowsOnly: boolean }
 
 /**
- * Creates a backup in a new or empty directory; servers may run meanwhile. Writes a snapshot of the rows,
- * then the bytes that they reference, then the manifest. Throws StartupError if that fails; the directory
- * then has no manifest and is not a backup.
+ * Creates a backup in a new or empty directory; servers may keep running. Writes a snapshot of the rows, then
+ * the bytes that they reference, then the manifest. Throws StartupError if that fails; the directory then has
+ * no manifest and is not a backup.
  */
 export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<Manifest> {
   const { database, blobs } = config
@@ -116,8 +116,8 @@ async function* inBatches(blobs: AsyncIterable<BlobEntry>): AsyncGenerator<BlobE
 }
 
 /**
- * Returns the missing blobs that rows still reference. Throws StartupError if one was purged meanwhile: its
- * bytes were deleted in spite of the lease, so others may be gone too.
+ * Returns the missing blobs that rows still reference. Throws StartupError if one of them was purged during
+ * the backup: its bytes were deleted despite the lease, so other bytes may be missing too.
  */
 async function requireReferenced(db: Db, missing: string[]): Promise<string[]> {
   for (const id of missing) {

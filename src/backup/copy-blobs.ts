@@ -44,7 +44,10 @@ export function blobCopier(config: BlobsConfig, store: BlobStore, dir: string): 
 
 const linkErrors = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']
 
-/** Returns null if hard links are not possible here. */
+/**
+ * Creates a hard link and returns the damage that the size of the file reveals. Returns null if hard links
+ * are not possible here.
+ */
 async function linkTo(
   from: string,
   to: string,

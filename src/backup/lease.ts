@@ -7,7 +7,7 @@ const LEASE_TTL_MS = 600_000
 const RENEW_INTERVAL_MS = 30_000
 
 export type BackupLease = {
-  /** Throws StartupError if the lease may have expired, so that bytes may have been deleted. */
+  /** Throws StartupError if the lease may have expired, because bytes may have been deleted since. */
   requireHeld: () => void
 } & AsyncDisposable
 
@@ -32,7 +32,7 @@ export async function acquireBackupLease(db: Db): Promise<BackupLease> {
     },
     async [Symbol.asyncDispose]() {
       clearInterval(renewal)
-      // The lease expires by itself if the database is unreachable.
+      // If the database is unreachable, the lease expires without being deleted.
       await db
         .deleteFrom('backups')
         .where('id', '=', id)

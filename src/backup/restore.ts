@@ -30,8 +30,9 @@ export type Restored = { blobs: number; endedUploads: number; missing: string[] 
 
 /**
  * Restores a backup into an empty database and an empty store: first the bytes, each verified by its hash,
- * then all rows in one step. Throws StartupError before anything is written if the backup is unfinished or
- * changed, or if the target is not empty.
+ * then all rows in one step. Throws StartupError: before anything is written if the backup is unfinished, its
+ * rows or its list of blobs have changed, or the target is not empty; later if bytes are missing or have
+ * changed.
  */
 export async function restore({ config, env, dir }: Options): Promise<Restored> {
   const manifest = await readManifest(dir)
@@ -84,7 +85,7 @@ async function requireNoRows({ database, logLevel }: Config, env: Env): Promise<
 }
 
 /**
- * Copies the bytes into the store. A bucket store needs rows for its multipart uploads, which go to an
+ * Copies the bytes into the store. A bucket store needs rows for its multipart uploads; these are in an
  * in-memory database until the real rows are restored.
  */
 async function restoreBytes(config: Config, dir: string, manifest: Manifest) {

@@ -1,4 +1,4 @@
-/** An upload that is idle for longer no longer reserves disk space. */
+/** An upload that receives no bytes for this time no longer reserves disk space. */
 const MAX_IDLE_MS = 3_600_000
 
 /** Tracks the bytes that open uploads of this process have announced but not sent yet, by key. */

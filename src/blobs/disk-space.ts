@@ -29,7 +29,10 @@ export function createDiskSpace(
 
   const blobs = volumes.find(({ name }) => name === 'blobs')
 
-  /** Checks that every volume has at least one byte left, and the volume of the blobs `bytes`. */
+  /**
+   * Refreshes the free space of every volume; `bytes` is needed on the volume of the blobs. Throws
+   * StorageError if a volume has reached its reserve.
+   */
   async function refresh(bytes: number) {
     for (const volume of volumes) {
       await volume.refresh(volume === blobs ? bytes : 1)
@@ -75,7 +78,7 @@ export function withDiskReserve(store: BlobStore, space: DiskSpace): BlobStore {
       await store.stage(key, size)
     },
     async append(key, offset, source, options) {
-      // The bytes go to a bucket; the disk holds only the database.
+      // With a bucket, the disk holds only the database: `consume` checks that it is not full.
       if (store.presigned) await space.consume(key, 0)
       const reserveSpace = (bytes: number) => space.consume(key, bytes)
       return store.append(key, offset, source, { ...options, reserveSpace })

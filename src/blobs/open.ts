@@ -8,8 +8,9 @@ import type { MultipartStore } from './s3/multipart-state.ts'
 
 /**
  * Opens the configured store and creates its directories if they are missing. A bucket store keeps the state
- * of multipart uploads in `multipartStore`. With `isReadOnly`, reads do not take blobs out of quarantine and
- * no directory is created. Throws StartupError if a directory cannot be opened.
+ * of multipart uploads in `multipartStore`. With `isReadOnly`, reads do not take blobs out of quarantine, and
+ * directories are created only when something is written. Throws StartupError if a directory cannot be
+ * opened.
  */
 export async function openBlobs(
   config: BlobsConfig,

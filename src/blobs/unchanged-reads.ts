@@ -4,7 +4,7 @@ import { StorageError } from '../errors.ts'
 import type { BlobStore, StampedRead } from './blob-store.ts'
 import { type Damage, damageOf, type Expected, nullIfMissing } from './verify.ts'
 
-/** Number of remembered stamps; they take a few megabytes of memory. */
+/** Maximum number of cached stamps; they take a few megabytes of memory. */
 const MAX_STAMPS = 10_000
 
 /** Two writes within one tick of the kernel's clock may leave the same time stamp. */

@@ -14,8 +14,8 @@ type Opens = Pick<BlobStore, 'open'>
 
 /**
  * Reads a committed key to its end and returns its damage, or null if it is intact. `pace` is awaited after
- * each chunk. Throws StorageError, or the error of the disk or bucket, if the key cannot be read now; that
- * says nothing about the bytes.
+ * each chunk. Throws StorageError, or the error of the disk or bucket, if the key cannot be read now; such an
+ * error does not mean that the bytes are damaged.
  */
 export async function verify(
   blobs: Opens,

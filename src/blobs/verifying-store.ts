@@ -31,10 +31,10 @@ const MAX_VERIFIED = 10_000
  * Wraps a store so that `open` never returns bytes that are known to be damaged; it throws CorruptBlob
  * instead.
  *
- * With `all`, every read is verified: a read of the whole key is hashed on the way and its last chunk is held
- * back until the hash matches; before a read of a range the whole key is hashed, which is remembered for ten
- * minutes. With `small`, keys up to SMALL_BYTES are hashed if their file has changed since it was last
- * hashed; a store without stamps reads them as with `all`.
+ * With `all`, every read is verified. A read of the whole key is hashed while it is sent, and its last chunk
+ * is held back until the hash matches. Before a read of a range, the whole key is hashed and then counts as
+ * intact for ten minutes. With `small`, keys up to SMALL_BYTES are hashed if their file has changed since it
+ * was last hashed; a store without stamps reads them as with `all`.
  */
 export function verifyingStore(store: BlobStore, options: VerifyOptions): BlobStore {
   const verified = createVerifiedKeys(options.now)

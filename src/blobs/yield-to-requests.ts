@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long after an interactive request more of them are expected. */
+/** After an interactive request, more of them are expected for this time. */
 const BUSY_MS = 50
 
 let lastRequestAt = Number.NEGATIVE_INFINITY
@@ -15,9 +15,9 @@ export function recordRequest(): void {
 export const isBusy = (): boolean => performance.now() - lastRequestAt <= BUSY_MS
 
 /**
- * Await before each batch of bytes. While interactive requests arrive, only one batch runs per turn of the
- * event loop, so that responses are sent in between. Without such requests it does not wait: draining sockets
- * too often yields small reads and costs a fifth of the throughput.
+ * Waits if interactive requests have priority; to be awaited before each batch of bytes. While such requests
+ * arrive, only one batch runs per turn of the event loop, so that responses are sent in between. Otherwise it
+ * does not wait: draining sockets too often yields small reads and costs a fifth of the throughput.
  */
 export async function yieldIfBusy(): Promise<void> {
   if (!isBusy()) return

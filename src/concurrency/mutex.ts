@@ -7,7 +7,7 @@ export function createMutex() {
 
   function release() {
     const next = waiting.shift()
-    // Not synchronously: a hundred waiting holders would block the event loop until the last one.
+    // Not synchronously: a hundred waiting callers would block the event loop until the last one is done.
     if (next) setImmediate(next)
     else isHeld = false
   }

@@ -36,7 +36,7 @@ export function createOrderedQueue<T>(concurrency: number) {
     throwIfFailed() {
       if (failure) throw failure.cause
     },
-    /** Returns results that are finished without a gap, each once. */
+    /** Returns the finished results up to the first job that still runs, each result once. */
     takeFinished: () => finished.splice(0),
     /** Waits until no job is running. */
     settled: () => inOrder,

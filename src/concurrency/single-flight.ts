@@ -1,6 +1,6 @@
 /**
- * Creates a function that shares one call among concurrent callers with the same key: 50 confirms read a file
- * once.
+ * Creates a function that shares one call among concurrent callers with the same key: 50 confirms of the same
+ * content read a file once.
  */
 export function createSingleFlight<T>() {
   const running = new Map<string, Promise<T>>()

@@ -6,9 +6,10 @@ export type DatabaseConfig =
   | {
       kind: 'postgres'
       url: string
-      /** The server to which LISTEN connects, for notifications of other processes. */
+      /** The URL to which LISTEN connects, for notifications of other processes. */
       listenUrl: string
       poolSize: number
+      /** Maximum duration of a statement; 0 sets no limit. */
       statementTimeoutMs: number
       /** How long a transaction may be idle while it holds its locks. */
       lockIdleMs: number
@@ -40,6 +41,7 @@ export type Limits = {
   maxOpenUploads: number
   /** Maximum number of bytes reserved by the unfinished uploads of one user. */
   maxReservedBytes: number
+  /** Maximum cost of one GraphQL request, in points. */
   maxQueryCost: number
   /** Maximum number of objects in the response to one GraphQL request. */
   maxResponseNodes: number
@@ -76,7 +78,7 @@ export type Config = {
   diskReserveBytes: number | null
   /** How long objects without a row stay in quarantine before they are deleted. */
   quarantineMs: number
-  /** Identifies a store and a database that do not belong together but may be used together. */
+  /** The store and database that an operator permits to use together although they do not belong together. */
   adoptStore: string | null
   /** Which files are hashed before they are served: all, small ones that may have changed, or none. */
   verifyReads: 'small' | 'all' | 'off'
@@ -119,7 +121,7 @@ export class StartupError extends Error {
 
 type Setting<T> = {
   meaning: string
-  /** The default value, as described in the README. */
+  /** The default value, as documented in docs/configuration.md. */
   default: string
   /** Completes "it must be …" in the error message. */
   right: string
@@ -131,10 +133,10 @@ const setting = <T>(of: Setting<T>) => of
 const wholeNumber = (from: number, to: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
 
-/** Characters that an Authorization header can contain, long enough not to be guessed. */
+/** A token of characters that an Authorization header can contain, long enough not to be guessed. */
 const bearerToken = z.string().regex(/^[\w.~+/-]{20,200}$/)
 
-/** The maximum of GraphQL's Int, as which these values are published. */
+/** The maximum of GraphQL's Int, the type in which these values are published. */
 const MAX_INT = 2_147_483_647
 
 const httpUrl = z.url({ protocol: /^https?$/ })
@@ -164,7 +166,7 @@ const linkable = z
     return { table, column, extras, workspace }
   })
 
-/** All environment variables. No other module reads any. */
+/** All environment variables of the application. No other module defines any. */
 export const settings = {
   HOST: setting({
     meaning: 'Address to listen on. 0.0.0.0 or :: accepts connections from other machines.',
@@ -595,8 +597,8 @@ export function readConfig(env: Env): Config {
 }
 
 /**
- * Returns the names of store and database for messages to the operator; a URL is not included, because it may
- * contain a password.
+ * Returns the names of the store and the database for messages to the operator. A URL is not included,
+ * because it may contain a password.
  */
 export const namesOf = ({ blobs, database }: Pick<Config, 'blobs' | 'database'>) => ({
   store:

@@ -27,7 +27,8 @@ export const leaseEnd = (db: Db | Tx, now: number, ms: number) =>
 export const leaseNow = (db: Db | Tx, now: number) => leaseEnd(db, now, 0)
 
 /**
- * Returns the SQL expression for the later of `now` and the lease clock: nothing after it is due by either.
+ * Returns the SQL expression for the later of `now` and the lease clock. What is due after that is due by
+ * neither clock.
  */
 export const latestNow = (db: Db | Tx, now: number) =>
   isPostgres(db) ? sql<number>`greatest(${now}::bigint, ${leaseNow(db, now)})` : sql<number>`${now}`

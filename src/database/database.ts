@@ -31,7 +31,7 @@ export const ping = (db: Db) => sql`select 1`.execute(db)
 export const isPostgres = (db: Db | Tx): boolean =>
   db.getExecutor().adapter instanceof PostgresAdapter
 
-/** Returns the rows in the order of `ids`, with null for an id that has no row. */
+/** Returns the rows in the order of `ids`, with null for an id without a row. */
 export function alignToIds<R extends { id: string }>(
   ids: readonly string[],
   rows: R[],

@@ -47,7 +47,7 @@ const DISK_FAULT = /^(53100|58...|SQLITE_(FULL|IOERR|READONLY|CANTOPEN|CORRUPT|N
 /** The connection is lost, or its prepared statements are (26000, 42P05). */
 const LOST =
   /^(08...|57P0[1235]|25P0[34]|26000|42P05|53300|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
-/** The last one: a table changed its columns after this connection planned the statement. */
+/** The last alternative: a table changed its columns after this connection planned the statement. */
 const LOST_MESSAGE =
   /^(Connection terminated|Client has encountered a connection error|cached plan must not change)/
 /** The server did not answer within the timeout. */
@@ -100,7 +100,10 @@ function codeAndMessage(error: unknown) {
   return { code, message: error.message }
 }
 
-/** An AggregateError (a host with several addresses) has a code but no message. */
+/**
+ * Returns the message of an error, or its code: an AggregateError (of a host with several addresses) has no
+ * message.
+ */
 function messageOf(cause: unknown): string {
   const { code, message } = codeAndMessage(cause)
   return message || code

@@ -1,8 +1,8 @@
 import type { Tx } from './transaction.ts'
 
 /**
- * An extension point of a lower-layer domain. Higher layers register listeners while they load; the lower
- * layer calls them inside its transaction.
+ * An extension point of a lower-layer domain. Higher layers register listeners when their modules load; the
+ * lower layer calls them inside its transaction.
  */
 export type Hook<Event> = {
   listen: (listener: Listener<Event>) => void

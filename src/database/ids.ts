@@ -19,7 +19,8 @@ export type IdPrefix = (typeof prefixes)[number]
 const ID = /^([a-z]+)_[0-9a-f]{32}$/
 
 /**
- * Returns a new id with a type prefix: `file_0199…`. It is a UUIDv7 (RFC 9562), so that later ids sort later.
+ * Returns a new id with a type prefix: `file_0199…`. It is a UUIDv7 (RFC 9562), so that ids sort by creation
+ * time.
  */
 export const newId = (prefix: IdPrefix) => `${prefix}_${v7().replaceAll('-', '')}`
 

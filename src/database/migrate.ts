@@ -12,7 +12,8 @@ const migrationFolder = path.resolve(import.meta.dirname, '../../migrations')
 export async function migrateToLatest(db: Db): Promise<void> {
   if (!isPostgres(db)) {
     await migrate(db)
-    // Statement journals hold a few pages from here on; a temporary file would cost more than the statement.
+    // After the migrations, statement journals hold only a few pages: a temporary file would cost more than
+    // the statement.
     await sql`pragma temp_store = memory`.execute(db)
     return
   }
@@ -24,7 +25,8 @@ export async function migrateToLatest(db: Db): Promise<void> {
       'idle_in_transaction_session_timeout',
     ])
       await sql`set local ${sql.raw(limit)} = 0`.execute(tx)
-    // When several processes start together, one migrates; the others wait here and find nothing to do.
+    // When several processes start at the same time, one migrates; the others wait here and find nothing to
+    // do.
     await sql`select pg_advisory_xact_lock(3853314791062309107)`.execute(tx)
     await migrate(tx.withPlugin(columnTypes))
   })

@@ -86,7 +86,9 @@ const incompletePartsOf = (db: Db, key: string) =>
     .orderBy('start')
     .execute()
 
-/** Sets the size and the part size, which are fixed once the first part or byte exists. */
+/**
+ * Sets the size and the part size if the size is unknown; both are fixed once the first part or byte exists.
+ */
 const setSize = (db: Db, { key, ...sizes }: Pick<Upload, 'key' | 'size' | 'partSize'>) =>
   db
     .updateTable('multiparts')

@@ -5,7 +5,7 @@ import { afterCommit, type Tx } from './transaction.ts'
 
 /*
  * Notifications carry no payload: subscribers re-read the rows of a topic, so that nothing queues up for a
- * slow subscriber. With SQLite there is one process; on PostgreSQL other processes are reached by NOTIFY.
+ * slow subscriber. With SQLite there is only one process; on PostgreSQL, NOTIFY reaches the others.
  * Subscribers also poll, so that a lost notification only causes a delay.
  */
 
@@ -14,7 +14,9 @@ const subscribers = new Map<string, Set<Wake>>()
 
 /** Name of the PostgreSQL NOTIFY channel that the processes of one database share. */
 export const CHANNEL = 'holdall'
-/** Id of this process, sent before each topic: its own notifications were delivered locally. */
+/**
+ * Sent before each topic, so that this process can ignore its own notifications, which it delivers locally.
+ */
 const processId = randomUUID()
 
 const notifiedTopics = new WeakMap<Tx, Set<string>>()
@@ -37,7 +39,7 @@ export async function notifyNow(db: Db, topic: string): Promise<void> {
 const notify = (db: Db | Tx, topic: string) =>
   sql`select pg_notify(${CHANNEL}, ${`${processId} ${topic}`})`.execute(db)
 
-/** Delivers a notification of another process; `payload` is its id and the topic. */
+/** Delivers a notification that PostgreSQL sent; `payload` is the id of the sending process and the topic. */
 export function onNotification(payload: string): void {
   const [from, topic = ''] = payload.split(' ')
   if (from !== processId) wake(topic)
@@ -47,7 +49,7 @@ function wake(topic: string) {
   for (const subscriber of subscribers.get(topic) ?? []) subscriber()
 }
 
-/** Wakes all subscribers, after notifications may have been missed. */
+/** Notifies all subscribers, because notifications may have been missed. */
 export function wakeAll(): void {
   for (const topic of subscribers.keys()) wake(topic)
 }
@@ -68,7 +70,7 @@ export function subscribe(topic: string, fn: () => void): Disposable {
 export type Listening = Disposable & {
   /**
    * Resolves with the next notification, at once if one arrived since the last call; otherwise after `ms`
-   * milliseconds or when `signal` fires.
+   * milliseconds or when `signal` aborts.
    */
   news: (ms: number, signal: AbortSignal) => Promise<void>
 }

@@ -4,8 +4,8 @@ import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 
 /**
- * Opens an existing database for a command that runs beside servers, without creating or migrating anything.
- * Throws StartupError if it does not exist, cannot be used or belongs to another version.
+ * Opens an existing database for a command that may run while servers do; creates and migrates nothing.
+ * Throws StartupError if the database does not exist, cannot be used or belongs to another version.
  */
 export async function openExisting(database: DatabaseConfig): Promise<Db> {
   if (database.kind === 'sqlite' && !existsSync(database.path)) {

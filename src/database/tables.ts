@@ -104,7 +104,7 @@ export type Tables = {
     olderBytes: number
     fileCount: number
     folderCount: number
-    /** The trashed folder that this folder is, or is part of. */
+    /** The trashed folder that this folder is or is inside of. */
     trashRootId: string | null
     // Files only.
     mediaType: string | null
@@ -156,7 +156,7 @@ export type Tables = {
     unreferencedAt: number | null
     /** When the bytes were last read completely; 0 if unknown. */
     verifiedAt: Generated<number>
-    /** Null, or JSON with the damage that was found and since when. */
+    /** JSON with the damage that was found and the time since when it is known; null if none is known. */
     damage: string | null
   }
   uploads: {
@@ -212,7 +212,7 @@ export type Tables = {
      */
     writer: string | null
     writerUntil: number | null
-    /** Number of the latest request that wants to write; an earlier writer stops. */
+    /** Number of the latest request that wants to write; an earlier request stops writing. */
     turn: Generated<number>
   }
   /**
@@ -223,7 +223,7 @@ export type Tables = {
     workspaceId: string
     entryId: string
     passwordHash: string | null
-    /** Wrong passwords since the last correct one, and until when the link is locked. */
+    /** Number of wrong passwords since the last correct one, and the end of the resulting lock. */
     failures: number
     lockedUntil: number
     expiresAt: number | null
@@ -296,7 +296,7 @@ export type Tables = {
     multipartId: string | null
     /** Fencing token: increases with every append; a writer with an older one cannot write. */
     turn: number
-    /** Number of durable bytes; the first `inParts` of them are in parts, the others in tails. */
+    /** Number of durable bytes; the first `inParts` of them are in parts, the others in incomplete parts. */
     length: number
     inParts: number
     /** ETag of the complete object. */
@@ -304,7 +304,7 @@ export type Tables = {
     modifiedAt: number
   }
   multipartParts: { key: string; number: number; etag: string; size: number }
-  /** Separate objects with bytes that do not fill a part yet. */
+  /** The incomplete parts: separate objects with bytes that do not fill a part yet. */
   multipartTails: { key: string; name: string; start: number; size: number }
   /** A single row that identifies this database to its store and controls the sweeper. */
   installation: {

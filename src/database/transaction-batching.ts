@@ -12,7 +12,7 @@ type PendingCall = {
 /** Pending calls per key. An empty array means that a batch is running and no call waits. */
 const queues = new WeakMap<Db, Map<string, PendingCall[]>>()
 
-/** A process does little else while a transaction runs. */
+/** Limits the duration of a batch, because a process does little else while a transaction runs. */
 const MAX_BATCH_SIZE = 16
 
 /**

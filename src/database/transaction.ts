@@ -18,9 +18,9 @@ const MAX_ATTEMPTS = 10
 
 /**
  * Runs `fn` in one transaction, all or nothing. After a conflict with another transaction, or if the
- * connection broke before COMMIT, `fn` is retried, at most ten times: it must have no side effects outside
- * `tx`. Callbacks of afterCommit run when the rows are durable. Throws CommitUnknown if the connection breaks
- * during COMMIT.
+ * connection broke before COMMIT, `fn` is retried, up to ten attempts in total: it must have no side effects
+ * outside `tx`. Callbacks of afterCommit run when the rows are durable. Throws CommitUnknown if the
+ * connection breaks during COMMIT.
  */
 export async function transact<T>(db: Db, fn: (tx: Tx) => Promise<T>): Promise<T> {
   const locked = new Set<string>()
@@ -91,7 +91,8 @@ class RestartTransaction extends Error {
 }
 
 /**
- * Publishes how many milliseconds each transaction waited for the lock of a workspace, also when it failed.
+ * Diagnostics channel with the milliseconds that each transaction waited for the lock of a workspace, also if
+ * it failed.
  */
 export const lockWaits = channel('holdall:workspace-lock-wait')
 

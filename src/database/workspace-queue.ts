@@ -9,8 +9,8 @@ const tails = new WeakMap<Db, Map<string, Promise<void>>>()
 
 /**
  * Runs `fn` when it is its turn in each of these workspaces. Only one transaction of this process at a time
- * waits for the lock of a workspace or holds it: the others use no connection meanwhile, and a process that
- * hangs blocks with one only. Throws NoConnection after ten seconds.
+ * waits for the lock of a workspace or holds it: the others use no connection, and a process that hangs
+ * blocks the workspace with one transaction only. Throws NoConnection after ten seconds.
  */
 export async function withWorkspaceQueue<T>(
   db: Db,
@@ -39,7 +39,7 @@ async function enter(db: Db, id: string): Promise<() => void> {
   }
   if (before)
     await withTimeout(before).catch((error) => {
-      // The next one in the queue waits for the one before this one.
+      // The next call in the queue then waits for the previous one, in place of this one.
       void before.then(leave)
       throw error
     })

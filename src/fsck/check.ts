@@ -2,8 +2,8 @@ import type { ServiceContext } from '../context.ts'
 import type { Db } from '../database/database.ts'
 
 /**
- * An inconsistency: its code, the id of its subject and a description, with a repair function or the reason
- * why it is left to the operator.
+ * An inconsistency: its code, the id of its subject and a description, with either a function that repairs it
+ * or the reason why it is left to the operator.
  */
 export type Finding = { code: string; subject: string; says: string } & (
   | { repair: () => Promise<unknown> }
@@ -22,8 +22,8 @@ export type CheckContext = ServiceContext & {
 
 /**
  * An invariant of rows or bytes. `scan` yields the subjects to check in batches, without a transaction: all
- * of them, or only those that look wrong at first. `evaluate` returns the findings for the given subjects at
- * that moment; it runs twice before a finding is reported, because rows change meanwhile.
+ * of them, or only those that look wrong at first. `evaluate` returns the current findings for the given
+ * subjects; it runs twice before a finding is reported, because rows change in the meantime.
  */
 export type Check = {
   scan: (checking: CheckContext) => AsyncIterable<readonly string[]>

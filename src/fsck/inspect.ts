@@ -39,7 +39,7 @@ const checks: Check[] = [
   linksCheck,
 ]
 
-/** Checks that mean nothing if the store belongs to another database. */
+/** Checks that are meaningless if the store belongs to another database. */
 const storeChecks = new Set([
   ...[bytesCheck, hashesCheck, stagedCheck],
   ...[strayStagedCheck, strayKeptCheck, quarantineCheck],
@@ -61,11 +61,11 @@ export type Options = {
   pauseMs: number
 }
 
-/** `graceMs` is that of the sweeper: longer than a running upload waits for its row. */
+/** `graceMs` equals that of the sweeper: longer than a running upload waits for its row. */
 const defaultOptions: Options = { repair: false, deep: false, graceMs: 86_400_000, pauseMs: 250 }
 
 /**
- * Runs all checks; servers may run meanwhile. Rows are read in batches without a common transaction, and a
+ * Runs all checks; servers may keep running. Rows are read in batches without a common transaction, and a
  * finding is reported only if a second evaluation confirms it. Throws StartupError if the database or store
  * is missing or cannot be opened.
  */

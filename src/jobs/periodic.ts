@@ -6,7 +6,7 @@ export type Schedule = { kind: string; ms: number }[]
 
 /** A larger deviation from the monotonic clock counts as a clock jump. */
 const CLOCK_JUMP_MS = 600_000
-/** No job is ever scheduled further ahead than this. */
+/** No job is ever scheduled further ahead than this: the longest period is a day. */
 const MAX_DELAY_MS = 2 * 86_400_000
 
 /**
@@ -25,7 +25,7 @@ export async function ensurePeriodicJobs(db: Db, kinds: string[], runAt: number)
 
 /**
  * Returns a function to call before due jobs are claimed. On its first call, and when the clock has jumped
- * since the last one (compared with the monotonic clock), it reschedules the jobs.
+ * since the last one (compared with the monotonic clock), it reschedules jobs.
  */
 export function clockSkewGuard({ db, now, every }: { db: Db; now: () => number; every: Schedule }) {
   let lastOriginAt = Number.NaN
@@ -38,8 +38,9 @@ export function clockSkewGuard({ db, now, every }: { db: Db; now: () => number; 
 }
 
 /**
- * Delays overdue periodic jobs once more, so that a clock that is wrong for a moment ends nothing for good.
- * Jobs and leases that lie too far in the future were written before the clock went back, and become due.
+ * Delays overdue periodic jobs once by CLOCK_JUMP_MS, so that a clock that is briefly wrong makes no data
+ * expire for good. Jobs and leases that are too far in the future were written before the clock was set back;
+ * they become due.
  */
 async function reschedule(db: Db, every: Schedule, now: number): Promise<void> {
   if (every.length === 0) return

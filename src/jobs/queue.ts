@@ -13,9 +13,9 @@ import type { Tx } from '../database/transaction.ts'
 export type Job = Row<'jobs'>
 
 /**
- * Enqueues a job in `tx` and returns its id. The same `id` is the same job: enqueued twice it runs once, at
- * the earlier time; enqueued while it runs, it runs once more. `payload` is stored as JSON; `runAt` is in
- * milliseconds since 1970, by default at once.
+ * Enqueues a job in `tx` and returns its id. A job with the id of an existing one is merged with it: it runs
+ * once, at the earlier time and with the first payload; if the existing one is running, it runs once more.
+ * `payload` is stored as JSON; `runAt` is in milliseconds since 1970, by default at once.
  */
 export async function enqueue(
   tx: Tx,
@@ -111,7 +111,7 @@ export async function reschedule(db: Db, job: Job, runAt: number): Promise<void>
     .execute()
 }
 
-/** Releases a job that failed or was interrupted, to be retried at `runAt`. */
+/** Releases a job that failed or was interrupted, to be retried at `runAt`, and records the error. */
 export async function postpone(db: Db, job: Job, error: unknown, runAt: number): Promise<void> {
   const lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   await updateHeld(db, job).set({ leaseOwner: null, leaseUntil: null, runAt, lastError }).execute()
@@ -130,7 +130,7 @@ const free = { leaseOwner: null, leaseUntil: null, attempts: 0, lastError: null 
 
 /**
  * Updates the job only if this claim still holds it: each claim increases `attempts`, which fences off older
- * ones.
+ * claims.
  */
 const updateHeld = (db: Db, job: Job) =>
   db

@@ -5,16 +5,16 @@ import { clockSkewGuard, ensurePeriodicJobs, type Schedule } from './periodic.ts
 import { backoffMs, claim, finish, type Job, postpone, renew, reschedule } from './queue.ts'
 
 /**
- * Runs one job. It must be idempotent: a job that dies with its process is run again. Returning means
- * success, unless `signal` has fired because the server shuts down or the lease was lost; then stop soon, the
- * job is run again.
+ * Runs one job. It must be idempotent: a job that dies with its process is run again. A handler that returns
+ * has succeeded, unless `signal` has aborted because the server shuts down or the lease was lost. In that
+ * case it should stop soon, and the job is run again.
  */
 type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
 
 type Log = (about: object, message: string) => void
 type Logger = { info: Log; warn: Log; error: Log }
 
-/** Leases are renewed three times per period. */
+/** The default duration of a lease. A lease is renewed three times within its duration. */
 const LEASE_MS = 15_000
 
 export type RunnerOptions = {
@@ -24,8 +24,9 @@ export type RunnerOptions = {
   /** Handlers by kind. Jobs of other kinds are left alone. */
   handlers: Record<string, Handler>
   every: Schedule
+  /** Pause between two polls in milliseconds (default 1000). */
   pollMs?: number
-  /** Time after which another process claims a job of a dead process. */
+  /** Duration of a lease in milliseconds: after this time another process claims a job of a dead process. */
   leaseMs?: number
 }
 
@@ -117,7 +118,7 @@ async function run(round: Round, job: Job): Promise<void> {
   await (period ? reschedule(db, job, now() + period.ms) : finish(db, job))
 }
 
-/** Renews the lease while the job runs; the signal fires when it is lost or the server shuts down. */
+/** Renews the lease while the job runs; the signal aborts when the lease is lost or the server shuts down. */
 function startRenewal({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job: Job) {
   const ended = new AbortController()
   const close = () => ended.abort(closing.reason)

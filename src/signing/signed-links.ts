@@ -7,7 +7,7 @@ import {
   signaturePattern,
 } from './signing-keys.ts'
 
-/** Length of the signature behind an id in a URL: 132 bits. */
+/** Length of the signature that follows an id in a URL: 132 bits in base64url. */
 const SHORT_MAC_CHARACTERS = 22
 
 /** Regular expression source for a signed id: 32 hexadecimal digits, a dot and the signature. */
@@ -36,9 +36,12 @@ export type Link = {
   versionId: string
   disposition: 'attachment' | 'inline'
   expiresAt: number
-  /** The token that created it, which limits what it permits. Without token and share, only public files. */
+  /**
+   * The token that created the link and limits what it permits. A link without token and share link permits
+   * only public files.
+   */
   tokenId?: string | undefined
-  /** The share link that created it: it becomes invalid with the share link. */
+  /** The share link that created the link: the link becomes invalid with it. */
   shareLinkId?: string | undefined
 }
 

@@ -1,8 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
- * A secret that signs URLs and cursors. Signatures contain its id; the key of the first versions has the id
- * ''.
+ * A secret that signs URLs and cursors. Signatures contain its id. The key of the first versions has the id
+ * '' and signatures without an id.
  */
 export type SigningKey = {
   id: string

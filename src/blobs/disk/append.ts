@@ -8,7 +8,10 @@ import { type Checksum, createChecksumVerifier } from '../streams/checksum.ts'
 import { releaseBuffers } from '../streams/release-buffers.ts'
 import { wrapIoError } from './errors.ts'
 
-/** The number of bytes, or the time on a slow connection, after which received bytes are synced. */
+/**
+ * The number of bytes, or on a slow connection the time in milliseconds, after which received bytes are
+ * synced.
+ */
 export type SyncInterval = { bytes: number; ms: number }
 
 type Appending = Omit<AppendOptions, 'checksum'> & {

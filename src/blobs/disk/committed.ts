@@ -20,10 +20,10 @@ type Committed = Pick<BlobStore, 'commit' | 'open' | 'openStamped' | 'remove'>
 
 type ReadOptions = { start: number; end?: number; autoClose?: boolean }
 
-/** The context of both halves of the store. */
+/** The context of both halves of the store: staged and committed keys. */
 export type DiskContext = { paths: DiskPaths; quarantine: DiskQuarantine; isReadOnly: boolean }
 
-/** The half of the store that holds committed blobs. */
+/** Creates the half of the store that holds committed blobs. */
 export function diskCommitted({ paths, quarantine, isReadOnly }: DiskContext): Committed {
   const { kept } = paths
   const files = createFdCache()
@@ -79,7 +79,8 @@ export function diskCommitted({ paths, quarantine, isReadOnly }: DiskContext): C
  * change of content or metadata, and no system call can set it to a chosen time.
  */
 async function stampOf(fd: number) {
-  // Synchronous: it takes microseconds, and through the thread pool reads of 64 KiB took half as long again.
+  // Synchronous, because it takes only microseconds: through the thread pool, reads of 64 KiB took 50 %
+  // longer.
   const { ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true })
   return { id: [ino, size, mtimeNs, ctimeNs].join(':'), changedAt: Number(ctimeNs / 1_000_000n) }
 }

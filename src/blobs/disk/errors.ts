@@ -10,6 +10,7 @@ export const wrapIoError = (what: string) => (cause: unknown) => {
   throw new StorageError(what, { cause })
 }
 
+/** Whether an error means that a file or directory does not exist. */
 export const isMissing = (cause: unknown) =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 

@@ -1,6 +1,6 @@
 import { close, open, read } from 'node:fs'
 
-/** How long an unused file stays open, and how many files are cached at most. */
+/** The time that an unused file stays open, and the maximum number of cached files. */
 const IDLE_MS = 1_000
 const MAX_FILES = 64
 
@@ -8,8 +8,8 @@ type File = { path: string; fd: number; readers: number; idle?: NodeJS.Timeout }
 type Done = (error: NodeJS.ErrnoException | null, fd?: number) => void
 
 /**
- * Creates an `fs` for createReadStream that keeps files open for the next range request: opening and closing
- * a file costs more than reading a little of it. Only for files that never change.
+ * Creates an `fs` for createReadStream that keeps files open for the next range request, because opening and
+ * closing a file takes longer than a small read. Use it only for files that never change.
  */
 export function createFdCache() {
   const byPath = new Map<string, File>()

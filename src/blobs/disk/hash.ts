@@ -3,8 +3,9 @@ import type { FileHandle } from 'node:fs/promises'
 import { StorageError } from '../../errors.ts'
 
 /**
- * Returns the sha256 (hex) of the first `size` bytes. Hashing 256 KiB at a time on this thread delays other
- * requests by a fraction of a millisecond, and a worker thread would hardly be faster.
+ * Returns the sha256 (hex) of the first `size` bytes. Throws StorageError if there are fewer. Hashing 256 KiB
+ * at a time on this thread delays other requests by a fraction of a millisecond, and a worker thread would
+ * hardly be faster.
  */
 export async function hashFile(file: FileHandle, size: number) {
   const hash = createHash('sha256')

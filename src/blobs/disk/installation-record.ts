@@ -7,12 +7,12 @@ import { formatRecord, parseRecord, RECORD_NAME } from '../installation-record.t
 import { exists, nullIfMissing } from './errors.ts'
 
 /**
- * Errors of link() on a file system without hard links. There the last of several processes that start at
- * once wins.
+ * Errors of link() on a file system without hard links. There, the last of several processes that start at
+ * the same time wins.
  */
 const linkErrors = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
 
-/** A temporary file of this age belongs to no process that is about to rename it. */
+/** A temporary file of this age is stale: the process that created it will not rename it any more. */
 const MAX_TEMPORARY_AGE_MS = 3_600_000
 const temporaryName = /^installation\.json\.[-0-9a-f]{36}$/
 

@@ -4,8 +4,8 @@ import { parseKey } from '../key.ts'
 import { nullIfMissing, wrapIoError } from './errors.ts'
 
 /**
- * Yields all blobs in `folder` and below. Skips files that disappear meanwhile, and files whose name is not a
- * key.
+ * Yields all blobs in `folder` and below. Skips files that disappear during the scan, and files whose name is
+ * not a key.
  */
 export async function* blobsBelow(folder: string) {
   const entries = await opendir(folder, { recursive: true }).catch(

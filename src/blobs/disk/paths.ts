@@ -47,7 +47,10 @@ function makeStoreDirectories({ staged, kept }: { staged: string; kept: string }
   return firstCreated
 }
 
-/** A missing directory counts as empty; a dangling symbolic link is an error. */
+/**
+ * Throws if `path` exists but cannot be opened as a directory, such as a dangling symbolic link. A missing
+ * directory counts as empty.
+ */
 function requireDirectory(path: string) {
   if (lstatSync(path, { throwIfNoEntry: false })) opendirSync(path).closeSync()
 }

@@ -19,7 +19,7 @@ export function diskQuarantine(paths: DiskPaths) {
 
   async function restore(key: string, place: Place) {
     const to = active[place](key)
-    // An existing file has the same bytes, or newer ones of an upload.
+    // An existing file has identical bytes, or newer ones of an upload.
     if (await exists(to)) return false
     return move(quarantined(key, place), to)
   }
@@ -64,7 +64,7 @@ export function diskQuarantine(paths: DiskPaths) {
 
   return {
     contract,
-    /** Moves a needed blob back to its place; returns false if it is not in quarantine. */
+    /** Moves a blob that is still needed out of quarantine; returns false if nothing was moved. */
     async rescue(key: string) {
       for (const place of PLACES) if (await restore(key, place)) return true
       return false

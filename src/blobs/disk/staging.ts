@@ -15,7 +15,7 @@ type Staging = Pick<
   'stage' | 'append' | 'sha256' | 'peek' | 'invalidateCache' | 'discard'
 >
 
-/** The half of the store that receives uploads. */
+/** Creates the half of the store that receives uploads. */
 export function diskStaging(ctx: DiskContext, syncInterval: SyncInterval): Staging {
   const { paths } = ctx
   const hashes = createRunningHashes()
@@ -80,7 +80,7 @@ async function openStaged({ paths, quarantine }: DiskContext, key: string, offse
   return { file, dirSynced }
 }
 
-/** Does nothing if the key is already committed, so that no empty file exists beside it. */
+/** Creates an empty staged file. Does nothing if the key is already committed: a key must not be both. */
 async function stage(paths: DiskPaths, key: string) {
   const { folders, makeDirectory, staged, kept } = paths
   if (await exists(kept(key))) return
@@ -90,7 +90,10 @@ async function stage(paths: DiskPaths, key: string) {
   await paths.syncStaged()
 }
 
-/** Reads a key, staged, committed or in quarantine: a repeated confirm finds its bytes committed. */
+/**
+ * Reads a key that is staged, committed or in quarantine: a repeated confirm finds its bytes already
+ * committed.
+ */
 async function readBlob<T>(
   { paths: { staged, kept }, quarantine }: DiskContext,
   key: string,

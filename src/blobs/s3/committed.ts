@@ -10,7 +10,7 @@ import { removeIncompleteParts } from './staging/incomplete-parts.ts'
 
 type Committed = Pick<BlobStore, 'commit' | 'open' | 'remove'>
 
-/** The half of the store that holds committed blobs. */
+/** Creates the half of the store that holds committed blobs. */
 export function s3Committed(stores: Stores): Committed {
   const { bucket, objectKeys, multipartStore } = stores
   const commitOnce = createSingleFlight<void>()
@@ -50,8 +50,8 @@ async function requireCommitted({ bucket, objectKeys }: Stores, key: string) {
 }
 
 /**
- * Deletes what was needed only while bytes arrived. The row is deleted last, so that an interrupted deletion
- * is repeated.
+ * Deletes the state that was needed only while bytes arrived. The row is deleted last, so that an interrupted
+ * deletion is repeated.
  */
 async function deleteStagingState(stores: Stores, staged: Staged) {
   const { key, incompleteParts, whole, inParts, multipartId } = staged

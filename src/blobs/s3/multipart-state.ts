@@ -2,7 +2,7 @@
 export type Part = { number: number; etag: string; size: number }
 
 /**
- * An object of its own that holds the bytes from `start` of the upload which do not fill a part yet. Only its
+ * A separate object with bytes of the upload, from offset `start`, that do not fill a part yet. Only its
  * first `size` bytes count.
  */
 export type IncompletePart = { name: string; start: number; size: number }
@@ -14,13 +14,15 @@ export type Staged = {
   size: number | null
   partSize: number
   multipartId: string | null
-  /** Increases with every append. A writer with an older token cannot write any more. */
+  /** Increases with every append. A writer with an older token can no longer write. */
   fencingToken: number
   length: number
   inParts: number
-  /** The ETag of the object at its final name once all bytes are in one object; there are no parts then. */
+  /**
+   * The ETag of the object at its final name once all bytes are in one object; parts no longer count then.
+   */
   whole: string | null
-  /** Ordered by `start`. Some may lie below `inParts` or be superseded by others. */
+  /** Ordered by `start`. Some may be below `inParts` or superseded by others. */
   incompleteParts: IncompletePart[]
 }
 

@@ -6,6 +6,7 @@ import { requireKey } from '../key.ts'
  */
 export type ObjectKeys = ReturnType<typeof createObjectKeys>
 
+/** Returns the object keys below `prefix`, which is empty or ends with a slash. */
 export function createObjectKeys(prefix: string) {
   const folders = { kept: `${prefix}kept/`, incompleteParts: `${prefix}tails/` }
   const incompletePartsOf = (key: string) => `${folders.incompleteParts}${requireKey(key)}/`

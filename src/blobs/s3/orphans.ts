@@ -47,7 +47,10 @@ async function* multiparts({ client, name: Bucket }: Bucket, name?: string) {
   }
 }
 
-/** Aborts and deletes everything that the bucket holds of a staged key, including what no row records. */
+/**
+ * Aborts the multipart uploads and deletes the incomplete parts of a staged key, including those that no row
+ * records.
+ */
 export async function deleteOrphans({ bucket, objectKeys }: Stores, key: string) {
   for await (const found of multiparts(bucket, objectKeys.kept(key))) {
     for (const { name, multipartId } of found) {
@@ -61,7 +64,10 @@ export async function deleteOrphans({ bucket, objectKeys }: Stores, key: string)
 
 type Listed = { key: string; size: number; modifiedAt: number }
 
-/** Yields staged keys: those with a row, then what a crash left in the bucket without one. */
+/**
+ * Yields staged keys: those with a row, then those of multipart uploads and incomplete parts that a crash
+ * left without a row.
+ */
 export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
   const { bucket, objectKeys, multipartStore } = stores
   yield* multipartStore.list()

@@ -125,7 +125,10 @@ async function multipartOf(
   return named
 }
 
-/** Records the parts that the bucket has, if they are complete; `commit` then completes them. */
+/**
+ * Records the parts that the bucket has, if they are complete, so that `commit` can complete the upload.
+ * Returns whether they are complete.
+ */
 async function collectParts(stores: Stores, staged: Staged, size: number, partSize: number) {
   const { bucket, objectKeys, multipartStore } = stores
   const { key, fencingToken, length, multipartId } = staged

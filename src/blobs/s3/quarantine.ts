@@ -1,8 +1,8 @@
 import type { BlobStore, Quarantine } from '../blob-store.ts'
 
 /**
- * Leaves objects where they are, because moving an object means copying it. The caller's rows say which blobs
- * are in quarantine.
+ * Creates a quarantine that leaves objects at their names, because moving an object means copying it. Only
+ * the caller's rows record which blobs are in quarantine.
  */
 export const s3Quarantine = ({
   discard,

@@ -16,13 +16,13 @@ let activeCount = 0
 const MAX_CHUNKS = 1024
 
 /**
- * Yields the data of `source` in batches of at most 1 MiB, each meant for one writev: one small write per
- * socket read halves the speed of an upload. While a batch is written the next one is collected; then the
- * source waits. On a slow connection a batch is yielded after `flushMs`, even if it is empty, so that the
- * caller can act on time.
+ * Yields the data of `source` in batches of about 1 MiB at most, each meant for one writev: one small write
+ * per socket read halves the speed of an upload. While a batch is written, the next one is collected; when
+ * that is full, the source waits. On a slow connection a batch is yielded after `flushMs` milliseconds, even
+ * if it is empty, so that the caller can act on time.
  *
  * Ends when the source ends or breaks or `signal` aborts, with all data received until then;
- * `source.readableEnded` tells whether it ended. The source is not destroyed, so that its owner can still
+ * `source.readableEnded` shows whether it ended. The source is not destroyed, so that its owner can still
  * respond.
  */
 export async function* batchChunks(
@@ -61,7 +61,7 @@ export async function* batchChunks(
       await yieldIfBusy()
       yield taken
     }
-    // The rest of the received data comes in one read.
+    // One read returns all remaining data that was received.
     const unread: Buffer | null = source.read()
     yield unread ? [...batch.take(), unread] : batch.take()
   } finally {

@@ -52,7 +52,7 @@ export function watchForAnswers(url: string) {
     opened(client: ClientBase) {
       openedAt.set(client, performance.now())
     },
-    /** Whether it was opened before another one was found lost: it may be lost, too. */
+    /** Whether the connection was opened before another one was found lost: it may be lost, too. */
     isSuspect: (client: ClientBase) => (openedAt.get(client) ?? 0) < lossAt,
     /** Runs one statement of `client` under the watch. */
     async run<T>(client: ClientBase, query: () => Promise<T>): Promise<T> {
@@ -69,7 +69,11 @@ export function watchForAnswers(url: string) {
   }
 }
 
-/** Returns those of `silent` whose statement the server does not run (any more); none if that is unknown. */
+/**
+ * Returns the connections of `silent` that are lost: those whose statement the server no longer runs, or, if
+ * the server is unreachable, those without an answer for UNREACHABLE_MS. Returns none if that is unknown, as
+ * behind a pooler.
+ */
 async function findLost(url: string, silent: Waiting[]): Promise<Waiting[]> {
   const busy = await findBusy(
     url,
@@ -83,8 +87,8 @@ async function findLost(url: string, silent: Waiting[]): Promise<Waiting[]> {
 }
 
 /**
- * Returns the sessions that run a statement; 'unknown' behind a pooler, where connections and sessions
- * differ. Throws if the server does not answer.
+ * Returns the pids of the sessions that run a statement, or 'unknown' behind a pooler, where connections and
+ * sessions differ. Throws if the server does not answer.
  */
 async function findBusy(url: string, pids: number[]): Promise<Set<number> | 'unknown'> {
   const probe = new Client({
@@ -112,5 +116,5 @@ async function findBusy(url: string, pids: number[]): Promise<Set<number> | 'unk
   }
 }
 
-/** The session's backend pid; missing in the types of `pg`. */
+/** Returns the backend pid of the session, which is missing in the types of `pg`. */
 const pidOf = (client: ClientBase) => (client as ClientBase & { processID: number }).processID

@@ -37,7 +37,10 @@ export async function runProgram(program: Program, args: string[], url: string, 
   }
 }
 
-/** Translates the URL for libpq: `pg` verifies certificates by default and knows more values of sslmode. */
+/**
+ * Translates the URL for libpq, because `pg` verifies certificates by default and knows more values of
+ * sslmode. The password is returned separately.
+ */
 function toLibpqUrl(url: string): { address: string; password: string } {
   const parsed = new URL(url)
   const password = decodeURIComponent(parsed.password)

@@ -14,7 +14,9 @@ export type PostgresOptions = {
 
 /** Client-side timeout beyond the server's statement_timeout, for a server that stopped answering. */
 const GRACE_MS = 5_000
-/** Idle time before TCP keepalive: ten probes, a second apart. The kernel's default is two hours. */
+/**
+ * Idle time before TCP keepalive sends probes: up to ten, a second apart. The kernel's default is two hours.
+ */
 export const KEEP_ALIVE_MS = 2_000
 
 /** Creates the Kysely dialect for PostgreSQL, with a pool of connections that are opened on demand. */
@@ -40,23 +42,26 @@ export function postgresDialect({
       query_timeout: statementTimeoutMs + GRACE_MS,
     }),
   })
-  // Without a statement timeout there may be a PgBouncer, where each transaction has another connection.
+  // Without a statement timeout there may be a PgBouncer, where each transaction may use another connection.
   const protocol = { isPrepared: statementTimeoutMs > 0, begin: beginWith(lockIdleMs) }
   return new Dialect({ pool: withReconnect(pool, protocol, watchForAnswers(url)) })
 }
 
 /**
- * Sets the timeouts in the round trip of BEGIN and for this transaction only, which works behind a pooler.
- * The server ends a session that is idle in the transaction and releases its locks. Waiting for a lock times
- * out a little earlier and is retried: otherwise a hanging process with many waiting transactions would get
- * the lock, and be idle, in each of them in turn.
+ * Returns the SQL that begins a transaction and sets its timeouts in the same round trip. They apply to this
+ * transaction only, which works behind a pooler. The server ends a session that is idle in the transaction
+ * and releases its locks. Waiting for a lock times out a little earlier and is retried: otherwise a hanging
+ * process with many waiting transactions would get the lock, and be idle, in each of them in turn.
  */
 function beginWith(lockIdleMs: number) {
   const lockTimeoutMs = Math.ceil(lockIdleMs * 0.8)
   return `begin; set local idle_in_transaction_session_timeout = ${lockIdleMs}; set local lock_timeout = ${lockTimeoutMs}`
 }
 
-/** Kysely locks migrations by session, which does not work behind a pooler; migrate.ts has its own lock. */
+/**
+ * Does not lock migrations: Kysely locks by session, which does not work behind a pooler; migrate.ts has its
+ * own lock.
+ */
 class Adapter extends PostgresAdapter {
   override async acquireMigrationLock(): Promise<void> {}
   override async releaseMigrationLock(): Promise<void> {}
@@ -68,7 +73,7 @@ class Dialect extends PostgresDialect {
   }
 }
 
-/** Parses sizes, moments and sums as numbers, as in SQLite: none comes near 2^53. */
+/** Parses sizes, moments and sums as numbers, as in SQLite: all are far below 2^53. */
 function numericTypes() {
   const overrides = new TypeOverrides()
   overrides.setTypeParser(types.builtins.INT8, Number)

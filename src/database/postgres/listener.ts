@@ -16,8 +16,8 @@ type ListenerOptions = { url: string; db: Db; log: { info: Log; warn: Log } }
 
 /**
  * Delivers the notifications of other processes, over a separate connection to `url`, until it is disposed. A
- * broken connection is always reopened; then all subscribers are woken, so that nothing is missed. Probes
- * sent over `db` verify that notifications arrive: a PgBouncer in transaction mode accepts LISTEN but
+ * broken connection is always reopened, and then all subscribers are notified, so that nothing is missed.
+ * Probes sent over `db` verify that notifications arrive: a PgBouncer in transaction mode accepts LISTEN but
  * delivers nothing.
  */
 export function startListener(options: ListenerOptions): Disposable {
@@ -46,7 +46,9 @@ async function keepListening(
   }
 }
 
-/** Listens over one connection until it breaks, its probes get lost or `stopped` fires; always throws. */
+/**
+ * Listens over one connection until it breaks, a probe does not arrive or `stopped` aborts; always throws.
+ */
 async function listenOnce(
   { url, db }: Omit<ListenerOptions, 'log'>,
   stopped: AbortSignal,
@@ -73,7 +75,7 @@ async function listenOnce(
   }
 }
 
-/** Receives notifications, and probes from time to time whether they arrive. */
+/** Receives notifications, and sends probes at intervals to verify that they arrive. */
 async function receive(db: Db, client: Client, gone: AbortSignal, onProbe: () => void) {
   const probe = `${randomUUID()} `
   let receivedAt = 0
@@ -105,5 +107,5 @@ const sendProbe = (db: Db, probe: string): Promise<boolean> =>
 const pause = (ms: number, signal: AbortSignal) =>
   sleep(ms, undefined, { signal, ref: false }).catch(() => {})
 
-/** Does not keep the process alive. @types/pg lacks this method. */
+/** Lets the process exit while the connection is open. @types/pg lacks this method. */
 const unref = (client: Client) => (client as Client & { unref: () => void }).unref()

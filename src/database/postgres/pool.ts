@@ -12,7 +12,7 @@ const PAUSE_MS = 50
 
 /**
  * Wraps a pool for Kysely, with recovery from lost connections. A broken connection is not used again. The
- * first statement after a connection is taken is repeated on another one if it only reads or begins a
+ * first statement on a connection taken from the pool is repeated on another one if it only reads or begins a
  * transaction. Throws NoConnection and ConnectionLost.
  */
 export function withReconnect(pool: Pool, protocol: Protocol, watch: Watch): PostgresPool {
@@ -24,7 +24,7 @@ export function withReconnect(pool: Pool, protocol: Protocol, watch: Watch): Pos
   })
   return {
     options: pool.options,
-    // Kysely uses cursors for streams only, and there are none.
+    // Kysely needs a cursor only to stream results, which the application never does.
     connect: async () =>
       new PooledConnection(
         { pool, protocol, watch },
@@ -47,10 +47,10 @@ type PoolContext = { pool: Pool; protocol: Protocol; watch: Watch }
 /** A connection between acquire and release. */
 class PooledConnection {
   readonly #context: PoolContext
-  /** Null if it broke and could not be replaced. */
+  /** Null after release, or if the connection broke and could not be replaced. */
   #client: PoolClient | null
   #isFirst = true
-  /** What broke it. */
+  /** The error that broke the connection. */
   #fault: ConnectionLost | null = null
 
   constructor(context: PoolContext, client: PoolClient) {
@@ -102,7 +102,10 @@ class PooledConnection {
   }
 }
 
-/** PostgreSQL's text cannot contain U+0000 (SQLSTATE 22021), wherever a client sends it. */
+/**
+ * Translates the error for U+0000 in a text (SQLSTATE 22021), which PostgreSQL does not support, wherever a
+ * client sends it. Returns other errors unchanged.
+ */
 const toNulError = (error: unknown) =>
   (error as { code?: unknown }).code === '22021'
     ? new InvalidInput({ path: [], message: 'text must not contain the character U+0000' })
@@ -110,7 +113,10 @@ const toNulError = (error: unknown) =>
 
 const REPEATABLE = /^\s*(select|begin)\b/i
 
-/** Takes a connection from the pool, and retries: no statement has been sent yet. */
+/**
+ * Takes a connection from the pool. Retrying is safe, because no statement has been sent yet. Throws
+ * NoConnection.
+ */
 async function connect(pool: Pool, watch: Watch): Promise<PoolClient> {
   const endsAt = performance.now() + RECONNECT_TIMEOUT_MS
   while (true) {

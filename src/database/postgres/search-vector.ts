@@ -8,7 +8,10 @@ import { type Document, type Expression, marked, sequencesOf } from '../search/d
 /** Slightly below the limits of a tsvector: position 16,383, 256 positions of one word, and 2^20 bytes. */
 const limits = { position: 16_000, positions: 255, bytes: 1_000_000 }
 
-/** A position next to no other. A word without a position would hide phrases that end in a prefix of it. */
+/**
+ * A position that is adjacent to no other. A word without a position would hide phrases that end in a prefix
+ * of it.
+ */
 const UNPLACED_POSITION = 16_383
 
 type Positions = Map<string, number[]>
@@ -48,7 +51,7 @@ function placeWords(positions: Positions, words: string[], first: number): boole
 const PAIRS = '_'
 const paired = (one: string, next: string) => `${one} ${next}`
 
-/** Words beyond the size of a tsvector are left out. */
+/** Formats the tsvector. Words beyond its maximum size are omitted. */
 function toVector(positions: Positions): string {
   let bytes = 0
   const words: string[] = []
@@ -93,5 +96,5 @@ function phrase(words: string[], prefix: boolean): string {
 
 const either = (parts: string[]) => parts.map((text) => `(${text})`).join(' | ') || null
 
-/** Shortens an id to its type and the last 16 of its 32 digits, which are random. */
+/** Shortens a key to its type and the last 16 of its 32 digits, which are random. */
 const shortKey = (key: string) => key.slice(0, -32) + key.slice(-16)

@@ -4,7 +4,9 @@ import type { Document, Expression, Found, Range } from '../search/document.ts'
 import type { Tx } from '../transaction.ts'
 import { queryOf, vectorOf } from './search-vector.ts'
 
-/** Creates the empty index. With fastupdate, each search would scan a list of pending writes. */
+/**
+ * Creates the empty index. With fastupdate, each search would scan a list of pending writes, so it is off.
+ */
 export async function createSearchIndex(db: Db): Promise<void> {
   await sql`DROP TABLE IF EXISTS "searchDocuments"`.execute(db)
   await sql`CREATE TABLE "searchDocuments" (
@@ -21,11 +23,11 @@ export async function createSearchIndex(db: Db): Promise<void> {
 }
 
 /**
- * There are two ways to find the newest matching documents: scan the newest documents of the workspace, which
- * is fast if many match; and use the word index, which is fast if few match, because it returns all of them.
- * The function alternates between both with growing limits, so that the cost stays close to that of the
- * faster one. The planner has no useful statistics of marked words: + 0 and || '' keep it from scanning by
- * number in the second query.
+ * There are two ways to find the newest matching documents. Scanning the newest documents of the workspace is
+ * fast if many match. The word index is fast if few match, because it returns all of them. The function
+ * alternates between both with growing limits, so that the cost stays close to that of the faster one. The
+ * planner has no useful statistics of marked words: + 0 and || '' keep it from scanning by number in the
+ * second query.
  */
 const finder = sql`CREATE OR REPLACE FUNCTION "findDocuments"(
     workspace text, query tsquery, below bigint, most integer)

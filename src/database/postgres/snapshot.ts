@@ -6,7 +6,7 @@ import { requireProgram, runProgram } from './client-programs.ts'
 type PostgresConfig = Extract<DatabaseConfig, { kind: 'postgres' }>
 
 /**
- * Opens an exported snapshot, which pg_dump reads as well. It uses the URL for LISTEN, because that one
+ * Opens an exported snapshot, which pg_dump reads as well. It uses the URL for LISTEN, because that URL
  * bypasses a PgBouncer in transaction mode. Throws StartupError if the database or pg_dump cannot be used.
  */
 export async function postgresSnapshot({ listenUrl }: PostgresConfig, env: Env): Promise<Snapshot> {
@@ -70,7 +70,7 @@ export const restorePostgres = (dump: string, { listenUrl }: PostgresConfig, env
 
 async function connect(connectionString: string): Promise<Client> {
   const client = new Client({ connectionString, connectionTimeoutMillis: 10_000 })
-  // Pending queries fail by themselves; a break between two queries is noticed by the next one.
+  // A pending query reports a broken connection; if none is pending, the next query does.
   client.on('error', () => {})
   await client.connect().catch((error: Error) => {
     throw new StartupError(`The database of DATABASE_URL cannot be used (${error.message}).`)

@@ -20,8 +20,8 @@ export const selected = (cell: Ref, type: ColumnType | null): RawBuilder<string 
 const TIMESTAMP_FORMAT = sql.lit('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
 /**
- * In UTC with microseconds; a timestamp without time zone counts as UTC. Other years than 1 to 9999 stay
- * unformatted.
+ * Returns the SQL expression for a timestamp as text, in UTC with microseconds; one without time zone counts
+ * as UTC. Years outside 1 to 9999 stay unformatted.
  */
 const moment = (cell: Ref): RawBuilder<string | null> => sql`case
   when not isfinite(${cell}) or ${cell} < '0001-01-01Z' or ${cell} >= '10000-01-01Z' then cast(${cell} as text)
@@ -36,8 +36,8 @@ const parsers: Partial<Record<ColumnType, (text: string) => Cell>> = {
 }
 
 /**
- * Returns a number, or the text if a numeric loses digits as a number. Only floats, which fit, have an
- * exponent.
+ * Returns the number, or the text if a numeric has more digits than a number can hold. Only floats, which
+ * always fit, have an exponent.
  */
 function parseReal(text: string): Cell {
   const number = Number(text)
@@ -88,10 +88,10 @@ const decimal = (cell: Ref): Ref => sql`cast(cast(${cell} as text) as numeric)`
 /** Returns the cell with a collation that compares by bytes, whatever the collation of the column is. */
 export const binaryCollated = (cell: Ref): Ref => sql`${cell} collate "C"`
 
-/** INSERT clause for rows with explicit keys. */
+/** The INSERT clause that permits explicit keys. */
 export const explicitKeysClause = sql`overriding system value`
 
-/** INSERT clause that skips a row whose key exists, instead of aborting the transaction. */
+/** Returns the INSERT clause that skips a row whose key exists, instead of aborting the transaction. */
 export const ignoreKeyConflict = ({ keyColumn }: UserTable): Ref =>
   sql`on conflict (${sql.id(keyColumn)}) do nothing`
 
@@ -137,7 +137,8 @@ export function toRowRejected(table: UserTable, error: unknown): RowRejected | n
 type PostgresError = { code?: string; message: string; column?: string; detail?: string }
 
 /**
- * Parses the column from a detail message of any language: Key (image)=(a.png) …; null for several columns.
+ * Parses the column from a detail message of any language, such as `Key (image)=(a.png) …`; null if it has
+ * several columns.
  */
 function keyIn(detail: string): string | null {
   const [, quoted, plain] = /\((?:"((?:[^"]|"")+)"|([^",()]+))\)=\(/.exec(detail) ?? []

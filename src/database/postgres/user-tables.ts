@@ -9,7 +9,7 @@ import type { TableDescription, UserTable } from '../user-tables/tables.ts'
  * Implements user-tables/tables.ts on PostgreSQL, in the schema of new tables (current_schema).
  */
 
-/** Column types. Unlike jsonb, json preserves the text as written; paths compare by bytes. */
+/** Column types. Unlike jsonb, json preserves the text as written. Paths compare by bytes. */
 const storage: Record<ColumnType, string> = {
   TEXT: 'text',
   INTEGER: 'bigint',
@@ -40,7 +40,10 @@ export async function createUserTable(
   }
 }
 
-/** At most 63 characters. Names of user tables have no dot, so that an index never conflicts with a table. */
+/**
+ * Returns a name of at most 63 characters, PostgreSQL's limit. Names of user tables have no dot, so that an
+ * index never conflicts with a table.
+ */
 function indexName(sqlName: string, column: string): string {
   const hash = createHash('sha256').update(`${sqlName}.${column}`).digest('hex')
   return `${sqlName.slice(0, 46)}.${hash.slice(0, 16)}`
@@ -71,7 +74,10 @@ type Attribute = {
   isKey: boolean
 }
 
-/** The key column must be an integer primary key of one column. Generated columns are left out. */
+/**
+ * Describes a table. Its key column must be an integer primary key of one column. Generated columns are
+ * omitted.
+ */
 export async function describeTable(
   db: Db | Tx,
   tableName: string,

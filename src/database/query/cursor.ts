@@ -36,7 +36,7 @@ const mismatchMessage = ({ column, as, ...key }: SortKey, value: unknown) =>
   `${column}: the row's ${as} is a ${typeof value} (${String(value)}), but its sort key is ${JSON.stringify(key)}`
 
 /**
- * Returns the position of a cursor. Throws InvalidCursor for anything that encodeCursor would not have
+ * Returns the position of a cursor. Throws InvalidCursor for any text that encodeCursor would not have
  * written.
  */
 export function decodeCursor({ tag, keys, runs }: CursorForm, cursor: string): Position {

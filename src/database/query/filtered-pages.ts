@@ -30,7 +30,7 @@ export async function readFilteredPage<R extends object>(
   return { edges: edges.reverse(), ...around, startCursor: far, endCursor: near }
 }
 
-/** Returns the number of matching rows; if the limits end the scan, of those up to there. */
+/** Returns the number of matching rows; if the limits end the scan, the number found until then. */
 export async function countMatches<R extends object>(list: List<R>): Promise<number> {
   const { matches } = await scan(list, { first: 1 }, Number.POSITIVE_INFINITY)
   return matches.length

@@ -64,8 +64,8 @@ function rowComparison(bound: Bound) {
 }
 
 /**
- * The first column is greater, or it is equal and the rest is greater. An index can seek by the leading
- * bound.
+ * Matches rows whose first column is greater, or equal while the rest is greater. An index can seek by the
+ * leading bound.
  */
 function columnComparison(bound: Bound): RawBuilder<SqlBool> {
   const [first, ...others] = bound
@@ -95,7 +95,10 @@ const same = (item: Bound[number]): RawBuilder<SqlBool> =>
 const sign = (item: Bound[number] | undefined) =>
   sql.raw(item?.key.direction === 'desc' ? '<' : '>')
 
-/** Without the cast, PostgreSQL gives a number the column's type and fails if it is too large. */
+/**
+ * Returns the bound value as a parameter. Without the cast, PostgreSQL gives a number the column's type and
+ * fails if it is too large.
+ */
 const literal = ({ key, value }: Bound[number]) =>
   key.numeric ? sql`cast(${value} as bigint)` : sql`${value}`
 

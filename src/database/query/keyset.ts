@@ -84,8 +84,8 @@ type Found<R> = { row: R; run: number }
 
 /**
  * Returns one page of `list`. Each segment is queried once, for at most one row more than the page has, so
- * that the thousandth page costs as much as the first. Throws InvalidCursor if a cursor is not of this list
- * and order.
+ * that the thousandth page costs as much as the first. Throws InvalidCursor if a cursor belongs to another
+ * list or order.
  */
 export async function readPage<R extends object>(
   list: List<R>,

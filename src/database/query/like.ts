@@ -11,5 +11,5 @@ export const startsWith = (column: string, start: string) =>
   sql<boolean>`lower(${sql.ref(column)}) LIKE ${`${escapeWildcards(lowerAscii(start))}%`} ESCAPE '\\'`
 
 const escapeWildcards = (text: string) => text.replace(/[\\%_]/g, '\\$&')
-/** Like lower() of both databases on columns that compare by bytes. */
+/** Lower-cases ASCII letters only, as lower() of both databases does for columns that compare by bytes. */
 const lowerAscii = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())

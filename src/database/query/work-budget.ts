@@ -8,7 +8,7 @@ const WAITING_FACTOR = 5
 
 /** Time budget that the fields of one request share, for patterns, list scans, searches and highlights. */
 export type WorkBudget = {
-  /** Whether the time is used up; it starts with the first call. */
+  /** Whether the time is used up. It starts with the first call. */
   isSpent: () => boolean
   /**
    * Returns the cached result of `create` for `key`. Throws QueryTooComplex if it is new and the time is used

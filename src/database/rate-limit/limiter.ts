@@ -8,8 +8,8 @@ export type Count = { points: number; endsAt: number }
 /** Counts points per key, in a fixed window that begins with the first points of the key. */
 export type Counter = {
   /**
-   * Adds points and returns the total; negative points refund. An open window keeps its end, whatever
-   * `windowMs`.
+   * Adds points and returns the total; negative points refund. `windowMs` applies to a new window only: an
+   * open one keeps its end.
    */
   add: (key: string, points: number, windowMs: number) => Promise<Count>
   /** Returns the current count, or null if no window is open. */
@@ -43,7 +43,7 @@ const createDatabaseLimiter = (db: Db, now: () => number): Counter => ({
 
 type Consumption = { key: string; points: number; windowMs: number; limit: number }
 
-/** Adds points if the total stays within `limit`; otherwise adds nothing and returns `refused`. */
+/** Adds points if the total stays within `limit`; otherwise adds nothing and returns `refused: true`. */
 export async function consume(
   counter: Counter,
   { key, points, windowMs, limit }: Consumption,

@@ -3,7 +3,7 @@ import { type Db, isPostgres } from '../database.ts'
 import { vectorOf } from '../postgres/search-vector.ts'
 import { type Document, sequencesOf } from './document.ts'
 
-/** Returns those of the ids that the index does not have. */
+/** Returns the ids that are not in the index. */
 export async function missingDocuments(db: Db, ids: readonly string[]): Promise<string[]> {
   const rows = await db.selectFrom('searchDocuments').select('id').where('id', 'in', ids).execute()
   const known = new Set(rows.map(({ id }) => id))
@@ -11,7 +11,8 @@ export async function missingDocuments(db: Db, ids: readonly string[]): Promise<
 }
 
 /**
- * Returns the documents that are missing or differ in the index. On SQLite, only missing words are detected.
+ * Returns the ids of the documents that are missing or differ in the index. On SQLite, only missing words are
+ * detected.
  */
 export const staleDocuments = (db: Db, documents: readonly Document[]): Promise<string[]> =>
   isPostgres(db) ? findDiffering(db, documents) : findIncomplete(db, documents)

@@ -23,9 +23,9 @@ type Connections = {
 }
 
 /**
- * Runs writes and transactions one after the other on one connection. Selects outside a transaction do not
- * wait and use the other one. A commit resolves when it is durable; the next transaction starts before that,
- * so that commits during a sync share the next sync.
+ * Runs writes and transactions one after the other on one connection. Selects outside a transaction never
+ * wait: while the writer is busy, they use a second connection. A commit resolves when it is durable; the
+ * next transaction starts before that, so that commits during a sync share the next sync.
  */
 export class ReadWriteDriver implements Driver {
   readonly #connections: Connections
@@ -70,7 +70,7 @@ export class ReadWriteDriver implements Driver {
 const runSelect = <R>({ mutex, write, read }: Connections, query: CompiledQuery) =>
   mutex.isFree() ? write<R>(query) : read<R>(query)
 
-/** A connection of Kysely for one statement or transaction. */
+/** A Kysely connection for one statement or transaction. */
 class Connection implements DatabaseConnection {
   readonly #connections: Connections
   #hasLock = false
@@ -114,7 +114,8 @@ class Connection implements DatabaseConnection {
   }
 
   /**
-   * On a full or broken disk, SQLite rolls back by itself: a second rollback would fail and hide the cause.
+   * Rolls back unless SQLite has already done so, as on a full or broken disk: a second rollback would fail
+   * and hide the cause.
    */
   rollback() {
     if (!this.#hasLock) return

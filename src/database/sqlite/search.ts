@@ -10,7 +10,10 @@ import {
 } from '../search/document.ts'
 import type { Tx } from '../transaction.ts'
 
-/** Creates the empty index. It has prefix indexes for one to three characters after the mark of 14. */
+/**
+ * Creates the empty index, with prefix indexes for one to three characters after the 14 characters of the
+ * mark.
+ */
 export async function createSearchIndex(db: Db): Promise<void> {
   await sql`DROP TABLE IF EXISTS "searchWords"`.execute(db)
   await sql`DROP TABLE IF EXISTS "searchDocuments"`.execute(db)

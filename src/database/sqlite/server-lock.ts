@@ -19,9 +19,9 @@ type Options = {
 
 /**
  * Acquires the lock that makes this process the only server of a SQLite file; disposing releases it. Throws
- * StartupError if another server still holds it after `timeoutMs`. The lock is a file beside the database, so
- * that fsck, backups and other programs can open the database itself. If the lock file is deleted, it is
- * created again; if another server then holds it, this process stops itself with SIGTERM.
+ * StartupError if another server still holds it after `timeoutMs`. The lock is a separate file next to the
+ * database, so that fsck, backups and other programs can open the database itself. If the lock file is
+ * deleted, it is created again; if another server then holds it, this process stops itself with SIGTERM.
  */
 export async function takeServerLock(path: string, options: Options): Promise<Disposable> {
   const file = await realPath(path)
@@ -35,8 +35,8 @@ export async function takeServerLock(path: string, options: Options): Promise<Di
 }
 
 /**
- * If the lock file does not exist but the database is open, its server is running and will create the lock
- * file again: this process must not create it.
+ * Returns null if another server holds the lock. If the lock file does not exist but the database is open,
+ * its server is running and will create the lock file again: this process must not create it.
  */
 function tryLock(path: string, lockPath: string): LockFile | null {
   try {
@@ -52,7 +52,7 @@ function tryLock(path: string, lockPath: string): LockFile | null {
   }
 }
 
-/** Ignores errors of the database: opening it later reports them. */
+/** Whether another program has the database open. Ignores errors: opening the database later reports them. */
 function isInUse(path: string): boolean {
   try {
     return existsSync(path) && isOpenElsewhere(path)
@@ -98,8 +98,8 @@ function watch(locked: LockFile, lockPath: string, { log }: Options): Disposable
 }
 
 /**
- * SQLite derives the path of the WAL from the path of the database: a second hard link would have its own
- * WAL.
+ * Throws StartupError if the file has a second hard link. SQLite derives the path of the WAL from the path of
+ * the database, so that each link would have its own WAL.
  */
 function requireSingleName(path: string) {
   const found = statSync(path, { throwIfNoEntry: false })
@@ -112,8 +112,8 @@ function requireSingleName(path: string) {
 }
 
 /**
- * holdall.db → holdall.lock, and holdall → holdall-lock: two databases in one folder have different lock
- * files.
+ * Returns the path of the lock file: holdall.db → holdall.lock, and holdall → holdall-lock, so that two
+ * databases in one folder have different lock files.
  */
 const lockPathOf = (path: string) =>
   path.endsWith('.db') ? `${path.slice(0, -'.db'.length)}.lock` : `${path}-lock`

@@ -30,7 +30,7 @@ export async function sqliteSnapshot(path: string): Promise<Snapshot> {
   }
 }
 
-/** Throws StartupError if a database or its WAL exists at `path`. */
+/** Throws StartupError if a database or its WAL exists at `path`; an empty file does not count. */
 export async function requireNoSqlite(path: string): Promise<void> {
   for (const name of [path, `${path}-wal`]) {
     const found = await stat(name).catch(() => null)

@@ -18,16 +18,20 @@ export const selected = (cell: Ref): RawBuilder<Cell> =>
 /** Returns Kysely plugins that convert the selected values to cells: none for SQLite. */
 export const cellPlugins = (_table: UserTable): KyselyPlugin[] => []
 
+/** Returns a predicate for cells equal to `value`. */
 export const equals = (cell: Ref, _type: unknown, value: Cell): RawBuilder<SqlBool> =>
   sql`${cell} = ${value}`
 
-/** Returns the cell as it is: SQLite compares text by bytes. */
+/** Returns the cell unchanged: SQLite compares text by bytes. */
 export const binaryCollated = (cell: Ref): Ref => cell
 
-/** INSERT clause for rows with explicit keys: none for SQLite. */
+/** The INSERT clause that permits explicit keys: empty, because SQLite always permits them. */
 export const explicitKeysClause = sql``
 
-/** INSERT clause that skips a row whose key exists: SQLite never generates such a key. */
+/**
+ * Returns the INSERT clause that skips a row whose key exists: empty, because SQLite never generates such a
+ * key.
+ */
 export const ignoreKeyConflict = (_table: UserTable): RawBuilder<unknown> => sql``
 
 /** Does nothing: SQLite's next key is always larger than all existing ones. */
@@ -43,8 +47,8 @@ const reasons: [RegExp, string][] = [
 ]
 
 /**
- * Translates a database error that the row's values caused; null for any other error. Messages of SQLite:
- * "UNIQUE constraint failed: plates.image", "CHECK constraint failed: length(image) < 9".
+ * Translates a database error that the row's values caused; null for any other error. SQLite's messages look
+ * like "UNIQUE constraint failed: plates.image" and "CHECK constraint failed: length(image) < 9".
  */
 export function toRowRejected(table: UserTable, error: unknown): RowRejected | null {
   const { code, message } = error as { code?: string; message: string }

@@ -62,7 +62,7 @@ export async function nameExists(db: Db | Tx, sqlName: string): Promise<boolean>
   return rows.length > 0
 }
 
-/** The key column must be SQLite's rowid: an INTEGER PRIMARY KEY. */
+/** Describes a table. Its key column must be SQLite's rowid: an INTEGER PRIMARY KEY. */
 export async function describeTable(
   db: Db | Tx,
   tableName: string,

@@ -20,13 +20,13 @@ export function createWalSync(writer: SqliteFile.Database): WalSync {
   let isUncertain = false
 
   /**
-   * After a failed fsync, later ones do not report the lost pages: a checkpoint then rewrites all and resets
-   * the log.
+   * Syncs the log. After a failed fsync, later ones do not report the lost pages; a checkpoint then writes
+   * all pages to the database and resets the log.
    */
   async function syncLog() {
     if (isUncertain) checkpoint(writer)
     isUncertain = true
-    // SQLite resolves symbolic links and creates the log beside the target.
+    // SQLite resolves symbolic links and creates the log next to their target.
     file ??= await openLog(`${await realpath(writer.name)}-wal`)
     await file.datasync()
     isUncertain = false
@@ -46,7 +46,7 @@ export function createWalSync(writer: SqliteFile.Database): WalSync {
   }
 }
 
-/** Makes the directory entry of the log durable, too. */
+/** Opens the log and makes its directory entry durable. */
 async function openLog(path: string): Promise<FileHandle> {
   await fsyncDirectory(dirname(path))
   return open(path, 'r+')

@@ -27,8 +27,8 @@ export function rowsQuery(db: Db | Tx, table: UserTable, match: Match): Query<Ra
 }
 
 /**
- * Inserts a row and returns it, like every write here. A row without a key gets the next free number. Throws
- * RowRejected if the database rejects the row.
+ * Inserts a row and returns it. A row without a key gets the next free number. Throws RowRejected if the
+ * database rejects the row.
  */
 export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise<RawRow> {
   const { ignoreKeyConflict, advanceSequence } = dialectOf(tx)
@@ -41,7 +41,8 @@ export async function insertRow(tx: Tx, table: UserTable, cells: Cells): Promise
 }
 
 /**
- * Inserts rows with their former keys; all must have the same columns in the same order. Throws RowRejected.
+ * Inserts rows with their former keys and returns them; all must have the same columns in the same order.
+ * Throws RowRejected.
  */
 export const insertRows = (tx: Tx, table: UserTable, rows: readonly Cells[]): Promise<RawRow[]> =>
   insert(tx, table, rows, { keys: dialectOf(tx).explicitKeysClause })
@@ -120,8 +121,8 @@ async function write(tx: Tx, table: UserTable, statement: RawBuilder<unknown>): 
 }
 
 /**
- * Hides the reason for an operator's table: the violated constraint would disclose rows and columns that are
- * not exposed.
+ * Hides the reason if it is an operator's table: the violated constraint would disclose rows and columns that
+ * are not exposed.
  */
 const maskReason = ({ letIn, name }: UserTable, rejected: RowRejected | null) =>
   rejected && letIn

@@ -27,9 +27,10 @@ export type Bucket = ReturnType<typeof openBucket>
 
 export type ObjectHead = { size: number; etag: string }
 
-/** A precondition of a write: no object, or an object with this ETag. */
+/** The precondition of a write: no object exists, or the object has this ETag. */
 export type Condition = { IfNoneMatch?: '*'; IfMatch?: string }
 
+/** Creates the clients of a bucket; sends no request. */
 export function openBucket(config: S3Config) {
   const { client, streaming } = s3Clients(config)
   const at = (name: string) => ({ Bucket: config.bucket, Key: name })
@@ -127,10 +128,12 @@ export function encryption({ sse }: S3Config): Encryption {
 const rangeOf = (start: number, end: number | undefined) =>
   start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` }
 
-/** In Node.js the body is the response itself, an IncomingMessage. */
+/** Returns the body of a response. In Node.js it is the response itself, an IncomingMessage. */
 const bodyOf = ({ Body }: { Body?: unknown }) => Body as Readable
 
-/** An empty object has no valid range, but reading it is not an error. */
+/**
+ * Returns an empty body for status 416: an empty object has no valid range, but reading it is not an error.
+ */
 function emptyIfOutOfRange(cause: unknown) {
   if (!isRangeError(cause)) throw cause
   return { Body: Readable.from([]), ContentLength: 0, ETag: '' }

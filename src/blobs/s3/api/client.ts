@@ -4,8 +4,8 @@ import { refreshExpired } from './credentials.ts'
 import { type BucketAgents, BucketHttpHandler, openAgents } from './http-handler.ts'
 
 /**
- * Creates two clients of the bucket, for buffers and for streams. The SDK finds the credentials: environment,
- * files, the role of the machine.
+ * Creates two clients of the bucket, for buffers and for streams. The SDK finds the credentials in the
+ * environment, in files or through the role of the machine.
  */
 export function s3Clients(config: S3Config) {
   const agents = openAgents()
@@ -27,8 +27,8 @@ export function s3Clients(config: S3Config) {
 }
 
 /**
- * Shares the clock offset between both clients: a server that closes the connection on a long body never gets
- * to report its time.
+ * Shares the clock offset between both clients, because a server that closes the connection during a long
+ * body never reports its time.
  */
 function shareClock({ config }: S3Client, other: S3Client) {
   Object.defineProperty(other.config, 'systemClockOffset', {

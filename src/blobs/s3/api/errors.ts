@@ -2,8 +2,8 @@ import { DomainError, StorageError } from '../../../errors.ts'
 
 /**
  * For `.catch(wrapBucketError('…'))`: throws a StorageError with the message `what` and the original error as
- * the cause. A retryable error without a code gets the code EAGAIN, which the HTTP layer answers as
- * temporary. Programming errors (TypeError) are rethrown.
+ * the cause. A retryable error without a code gets the code EAGAIN, which the HTTP layer reports as
+ * temporary. Programming errors (TypeError) and domain errors are rethrown.
  */
 export const wrapBucketError =
   (what: string) =>
@@ -21,10 +21,7 @@ export const nullIfMissing = (cause: unknown) => {
   return null
 }
 
-/**
- * For `.catch(nullIfExists)`: returns null if the object already exists or another request is just writing
- * it.
- */
+/** For `.catch(nullIfExists)`: returns null if the object already exists or another request is writing it. */
 export const nullIfExists = (cause: unknown) => {
   if (![409, 412].includes(statusOf(cause) ?? 0)) throw cause
   return null
@@ -62,6 +59,7 @@ const retryableNames = ['RequestTimeout', 'RequestTimeTooSkewed', 'SlowDown']
 
 const nameOf = (cause: unknown) => (cause instanceof Error ? cause.name : '')
 
+/** Returns the HTTP status of an error of the SDK, or undefined if there was no response. */
 export function statusOf(cause: unknown): number | undefined {
   const { $metadata } = cause as { $metadata?: { httpStatusCode?: number } }
   return $metadata?.httpStatusCode

@@ -8,9 +8,11 @@ const CONNECT_TIMEOUT_MS = 5_000
  * respond.
  */
 const COMPLETE_TIMEOUT_MS = 300_000
-/** Timeout of its first attempt if there are so few parts that every server has copied them by then. */
+/**
+ * Timeout of its first attempt if the list of parts is short: every server has copied so few parts by then.
+ */
 const FIRST_COMPLETE_TIMEOUT_MS = 10_000
-/** The XML of about a hundred parts, which is at least 500 MiB. */
+/** Size of the XML of about a hundred parts, which have at least 500 MiB in total. */
 const SHORT_LIST_BYTES = 16 * 1024
 /**
  * Idle timeout of a first attempt: a connection that was cut without notice is abandoned, and the next
@@ -67,7 +69,7 @@ export class BucketHttpHandler extends NodeHttpHandler {
     try {
       return await this.#send(request, options)
     } catch (error) {
-      // The network failure that cut this connection has cut the idle ones too.
+      // A network failure that cuts one connection usually cuts the idle ones, too.
       if (error instanceof Error && error.name === 'TimeoutError') closeIdle(this.#agents)
       throw error
     }
@@ -101,7 +103,7 @@ export class BucketHttpHandler extends NodeHttpHandler {
     const found = this.#handlers.get(socketTimeout)
     if (found) return found
     const handler = new NodeHttpHandler({
-      // Each download holds a socket until its reader has finished.
+      // The agents have no limit of sockets, because each download holds one until its reader has finished.
       ...this.#agents,
       connectionTimeout: CONNECT_TIMEOUT_MS,
       throwOnRequestTimeout: true,
@@ -118,7 +120,10 @@ const isComplete = ({ method, query }: BucketRequest) =>
 const isFirst = ({ headers }: BucketRequest) =>
   /^attempt=1\b/.test(headers['amz-sdk-request'] ?? '')
 
-/** The body is the list of parts. */
+/**
+ * Returns the timeout of CompleteMultipartUpload in milliseconds, by the length of its body, the list of
+ * parts.
+ */
 const completeMs = (request: BucketRequest) =>
   isFirst(request) && Buffer.byteLength(request.body ?? '') < SHORT_LIST_BYTES
     ? FIRST_COMPLETE_TIMEOUT_MS

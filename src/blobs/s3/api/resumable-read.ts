@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { pause } from './retry.ts'
 
-/** How often in a row a read may fail without receiving a byte. */
+/** Maximum number of consecutive failures without a received byte. */
 const MAX_FAILURES = 3
 /** A read that waits longer for its next bytes counts as a broken connection. */
 const IDLE_TIMEOUT_MS = 10_000
@@ -15,8 +15,8 @@ type Whole = {
 }
 
 /**
- * Returns a stream of the `length` bytes that `first` begins; it resumes at the current offset if the
- * connection breaks.
+ * Returns a stream of `length` bytes, of which `first` is the beginning. If the connection breaks, reading
+ * resumes at the current offset. The stream fails after MAX_FAILURES attempts that received nothing.
  */
 export function resumableRead({ first, length, reopen }: Whole): Readable {
   let [source, at, failures] = [first, 0, 0]

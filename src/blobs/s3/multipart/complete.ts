@@ -9,7 +9,8 @@ import { receivedHash, verifyObject } from './verify-object.ts'
 
 /**
  * Combines all staged bytes into one object at its final name and returns its ETag. An earlier attempt whose
- * response was lost may have done so already: the actual object decides.
+ * response was lost may have done so already: the object in the bucket decides. Throws StorageError if bytes
+ * are missing.
  */
 export async function completeUpload(stores: Stores, staged: Staged): Promise<string> {
   const { key, whole, length, inParts, multipartId } = staged
@@ -39,7 +40,10 @@ function missing({ key, length }: Staged): never {
   throw new StorageError(`the bucket does not have ${length} bytes of ${key}`)
 }
 
-/** An existing object of an empty key was uploaded through a presigned URL or is already committed. */
+/**
+ * Writes an empty object. The caller has found no existing one, which would have been uploaded through a
+ * presigned URL or be already committed.
+ */
 const putEmpty = (stores: Stores, staged: Staged) =>
   putWhole(stores, staged, Buffer.alloc(0)).catch(
     wrapBucketError(`${staged.key} could not be written`),
@@ -78,8 +82,8 @@ async function complete(stores: Stores, staged: Staged, parts: Part[], multipart
   const { bucket, objectKeys } = stores
   const { key, length } = staged
   let rejection: unknown
-  // An error response, or none, does not mean failure: the request may have succeeded, and of two concurrent
-  // ones either result is good.
+  // An error or a missing response does not mean failure: the request may have succeeded. Of two concurrent
+  // requests, either may complete the upload.
   await bucket.complete(objectKeys.kept(key), multipartId, parts).catch((cause) => {
     rejection = cause
   })
@@ -91,7 +95,7 @@ async function complete(stores: Stores, staged: Staged, parts: Part[], multipart
   return missing(staged)
 }
 
-/** Stands for an ETag: the bytes may be one object already, but only reading it can verify that. */
+/** Placeholder for an ETag: the bytes may already be one object, but only reading it can verify that. */
 const UNVERIFIED = 'unproven'
 
 /**

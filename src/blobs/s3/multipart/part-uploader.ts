@@ -9,8 +9,8 @@ import { type BufferPool, createPartBuffer } from '../staging/part-buffer.ts'
 import { createPartWriter, type Stored, type Stores } from './put-parts.ts'
 
 /**
- * `partConcurrency`: parts of one upload that are sent at the same time. `maxIncompletePartBytes`: bytes that
- * are buffered in memory until they fill a part.
+ * `partConcurrency`: maximum number of parts of one upload that are sent at a time. `maxIncompletePartBytes`:
+ * maximum number of bytes of one upload that are buffered in memory until they fill a part.
  */
 export type UploadTuning = { partConcurrency: number; maxIncompletePartBytes: number }
 
@@ -28,7 +28,7 @@ export type PartUploader = ReturnType<typeof createPartUploader>
 
 /**
  * Appends bytes to those of `staged`, buffers them until they fill a part, and sends parts concurrently.
- * Bytes that do not fill a part, or must free memory for other uploads, are sent as incomplete parts. `sent`
+ * Bytes that do not fill a part, or whose memory other uploads need, are sent as incomplete parts. `sent`
  * yields the stored segments in order.
  */
 export function createPartUploader(
@@ -73,7 +73,7 @@ export function createPartUploader(
 
   async function sendFull() {
     await sent.slot()
-    // Another upload's memory pressure may have spilled the buffer meanwhile.
+    // In the meantime, another upload may have needed the memory, so that the buffer was sent.
     if (isFull()) sendHeld()
   }
 
@@ -161,7 +161,7 @@ export function createPartUploader(
 
 /**
  * Splits the incomplete parts into those that stay and those that the new one absorbs, because they are no
- * longer than its own bytes. So there are few of them, however short each append was.
+ * longer than its own bytes. This keeps their number small, however short each append is.
  */
 function splitAbsorbed(incompleteParts: IncompletePart[], newBytes: number, maxBytes: number) {
   let [first, bytes] = [incompleteParts.length, newBytes]

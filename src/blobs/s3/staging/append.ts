@@ -18,7 +18,10 @@ export type Tuning = UploadTuning & {
   partSizeFor: (size: number | null) => number
 }
 
-/** Implements BlobStore.append after the bytes of `staged`; `known` is the cached state of those. */
+/**
+ * Implements BlobStore.append after the bytes of `staged`; `known` is what this process has cached of these
+ * bytes.
+ */
 export async function appendToBucket(
   stores: AppendStores,
   staged: Staged,

@@ -25,6 +25,10 @@ export function concatParts(
   return { length: sum(incompleteParts) + rest.length, open }
 }
 
+/**
+ * Opens the bytes of the incomplete parts followed by `rest`. The stream fails if an incomplete part is
+ * missing.
+ */
 export const openIncompleteParts = (
   stores: IncompletePartStores,
   key: string,

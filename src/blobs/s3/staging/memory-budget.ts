@@ -8,9 +8,9 @@ export type Holder = {
 export type MemoryBudget = ReturnType<typeof createMemoryBudget>
 
 /**
- * Limits the bytes that all uploads of the process buffer together. Requests for more wait in a queue. Bytes
- * that are being sent to the bucket become free by themselves; if there are none, the upload that buffers
- * most sends its bytes early, so that many slow uploads cannot block each other.
+ * Limits the bytes that all uploads of the process buffer in total. Requests for more wait in a queue. Bytes
+ * that are being sent are freed when the bucket has stored them. If none are being sent, the upload that
+ * buffers most sends its bytes early, so that many slow uploads cannot block each other.
  */
 export function createMemoryBudget(limitBytes: number) {
   const holders = new Set<Holder>()

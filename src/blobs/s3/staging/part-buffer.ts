@@ -2,7 +2,9 @@ const MAX_CHUNKED_BYTES = 1024 ** 2
 
 export type BufferPool = ReturnType<typeof createBufferPool>
 
-/** Reuses the buffers of parts: with garbage collection alone, several times as many would exist. */
+/**
+ * Reuses the buffers of parts: if only the garbage collector freed them, several times as many would exist.
+ */
 export function createBufferPool(maxBytes: number) {
   const idle: Buffer[] = []
   let idleBytes = 0
@@ -13,7 +15,7 @@ export function createBufferPool(maxBytes: number) {
       if (found) idleBytes -= bytes
       return found ?? Buffer.allocUnsafeSlow(bytes)
     },
-    /** Returns a buffer to the pool; the caller must not use it any more. */
+    /** Returns a buffer to the pool; the caller must no longer use it. */
     give(buffer: Buffer) {
       if (idleBytes + buffer.length > maxBytes) return
       idleBytes += buffer.length
@@ -46,7 +48,7 @@ export function createPartBuffer(pool: BufferPool, maxBytes: number) {
       else chunks.push(chunk)
       length += chunk.length
     },
-    /** Returns all bytes. Call `releaseBuffer` once they are not used any more. */
+    /** Returns all bytes. Call `releaseBuffer` once they are no longer used. */
     take() {
       const used = buffer
       const bytes = used?.subarray(0, length) ?? Buffer.concat(chunks, length)

@@ -8,9 +8,9 @@ import { incompletePartsBetween, openIncompleteParts } from './incomplete-parts.
 import { staleWriter } from './truncate.ts'
 
 /**
- * Opens the first `length` bytes, or all if there are fewer, of a staged or (`staged` is null) committed key;
- * returns null if there are none. Parts can be read only as one object, so the upload is completed first and
- * accepts no more bytes.
+ * Opens the first `length` bytes (all if there are fewer) of a staged key, or of a committed key if `staged`
+ * is null. Returns null if the bucket has none. Parts can be read only as one object, so the upload is
+ * completed first and then accepts no more bytes.
  */
 export async function openFirst(
   stores: Stores,

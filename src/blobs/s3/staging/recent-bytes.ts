@@ -18,7 +18,7 @@ export function createRecentBytes() {
   const heads = new Map<string, Buffer>()
   const name = (key: string, fencingToken: number) => `${key} ${fencingToken}`
   return {
-    /** Returns the state of the first `offset` bytes as the append with `token` left them. */
+    /** Returns the state of the first `offset` bytes after the append with this fencing token. */
     at(key: string, fencingToken: number, offset: number): RecentBytes {
       const sha256 = hashes.at(name(key, fencingToken), offset)
       const head = offset === 0 ? Buffer.alloc(0) : heads.get(name(key, fencingToken))

@@ -14,7 +14,7 @@ import { truncateTo } from './truncate.ts'
 
 type Staging = Pick<BlobStore, 'stage' | 'append' | 'sha256' | 'peek' | 'discard'>
 
-/** The half of the store that receives uploads. */
+/** Creates the half of the store that receives uploads. */
 export function s3Staging(stores: AppendStores, tuning: Tuning): Staging {
   const { objectKeys, multipartStore, recentBytes } = stores
   const hashOnce = createSingleFlight<string>()
@@ -81,7 +81,11 @@ export function s3Staging(stores: AppendStores, tuning: Tuning): Staging {
   }
 }
 
-/** All bytes are in one object already: accepts a repetition of the last bytes, but no more. */
+/**
+ * Handles an append to a key whose bytes are already one object: stores nothing, and returns the length
+ * including the first excess bytes of `source`. Throws StorageError if there are excess bytes and no size was
+ * announced.
+ */
 async function rejectMoreBytes(staged: Staged, source: Readable, signal?: AbortSignal) {
   let { length } = staged
   for await (const batch of batchChunks(source, 1_000, signal)) {

@@ -37,6 +37,9 @@ export function createStateWriter(
       replaced.push(...segments.filter((segment) => 'part' in segment).map(toReplaced))
       return last
     },
+    /**
+     * Marks incomplete parts that no offset from `offset` on needs, so that the next `record` deletes them.
+     */
     committed(offset: number) {
       obsolete.push(...replaced.filter(({ end }) => end <= offset).flatMap(({ names }) => names))
       replaced = replaced.filter(({ end }) => end > offset)

@@ -8,8 +8,8 @@ import {
 
 /**
  * Truncates the staged state to its first `offset` bytes. Parts can only be deleted whole: the bytes of a
- * truncated part come from the incomplete parts that it was made of, which stay until a later offset is
- * committed. Throws StorageError if bytes are missing.
+ * truncated part are then read from the incomplete parts that it was made of, which stay until a later offset
+ * is committed. Throws StorageError if bytes are missing.
  */
 export async function truncateTo(
   stores: IncompletePartStores & { multipartStore: MultipartStore },
